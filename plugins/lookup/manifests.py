@@ -1,0 +1,220 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: manifests
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Read EgressIP, Namespace, Pod and Node manifests
+description:
+  - Reads manifests from files, folders and inline documents on the controller and sorts them by kind.
+  - A manifest that is broken does not stop the others. It is listed under RV(_raw[].invalid), or, when it is an
+    EgressIP with a usable name, handed on to P(netops.egress_ip.assign#filter), which reports it.
+  - Files may be encrypted with Ansible Vault. Nothing in a manifest is templated.
+options:
+  _terms:
+    description:
+      - Paths of files, paths of folders, inline documents, or lists of these.
+      - A file holds YAML, with any number of documents, or, when its name ends in C(.json), JSON.
+      - Of a folder all C(*.yml), C(*.yaml) and C(*.json) files are read, those of its subfolders too, in the order
+        of their paths. Names that begin with a dot are left out.
+      - A relative path is looked for in Ansible's search path for files, then beside the inventory, then in the
+        current directory.
+      - C(List) documents, as C(kubectl get -o yaml) prints them, are unrolled.
+    type: list
+    elements: raw
+    required: true
+seealso:
+  - plugin: netops.egress_ip.assign
+    plugin_type: filter
+  - plugin: netops.egress_ip.select_pods
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Read a folder, a file and an inline document
+  ansible.builtin.set_fact:
+    manifests: "{{ lookup('netops.egress_ip.manifests', sources) }}"
+  vars:
+    sources:
+      - manifests/
+      - /srv/cluster/pods.json
+      - apiVersion: v1
+        kind: Namespace
+        metadata:
+          name: namespace1
+          labels:
+            env: prod
+
+- name: Stop when something could not be read
+  ansible.builtin.assert:
+    that: manifests.invalid == []
+    fail_msg: "{{ manifests.invalid | map(attribute='errors') | flatten | join('\n') }}"
+"""
+
+RETURN = r"""
+_raw:
+  description: One dictionary.
+  type: list
+  elements: dict
+  contains:
+    egressips:
+      description: EgressIP documents as written, those with errors too.
+      type: list
+      elements: dict
+    namespaces:
+      description: Namespace documents, reduced to what the collection uses.
+      type: list
+      elements: dict
+    pods:
+      description: Pod documents, reduced to what the collection uses.
+      type: list
+      elements: dict
+    nodes:
+      description: Node documents, reduced to what the collection uses.
+      type: list
+      elements: dict
+    invalid:
+      description:
+        - What cannot be used, with all its errors. Each error begins with the path of the value.
+        - Of several different objects with one kind and name, the first counts and the others are listed here.
+      type: list
+      elements: dict
+      sample:
+        - name: pod/namespace1/web
+          errors:
+            - "pod/namespace1/web: metadata.labels['app']: must be a string, not the integer 5; put it in quotes"
+    unreadable:
+      description:
+        - Names of those entries of RV(_raw[].invalid) that are files, or documents in files, which could not be parsed.
+        - Nobody knows which objects they hold, so addresses may be missing from RV(_raw[].egressips) that are in use.
+      type: list
+      elements: str
+      sample: ["manifests/web.yml"]
+    ignored:
+      description: Notes on what is left out because it is not ours.
+      type: list
+      elements: str
+      sample: ["manifests/web.yml[1]: kind 'Service' is not ours"]
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ansible.errors import AnsibleError, AnsibleFileNotFound, AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
+from ansible_collections.netops.egress_ip.plugins.module_utils._shape import plain
+from ansible_collections.netops.egress_ip.plugins.module_utils._text import pasted_hint, quote, type_name
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._documents import Documents
+
+_SUFFIXES = (".yml", ".yaml", ".json")
+_VAULT_MARK = b"$ANSIBLE_VAULT"
+
+
+class LookupModule(LookupBase):
+    """Reads manifests."""
+
+    def run(self, terms, variables=None, **kwargs):
+        """Return a list with one dictionary."""
+        self.set_options(var_options=variables, direct=kwargs)
+        documents = Documents()
+        for index, term in enumerate(_flatten(terms)):
+            self._read(term, f"manifests[{index}]", variables or {}, documents)
+        result = read_manifests(documents.documents).to_dict()
+        result["invalid"] = documents.unreadable + result["invalid"]
+        result["unreadable"] = [entry["name"] for entry in documents.unreadable]
+        result["ignored"] = documents.ignored + result["ignored"]
+        return [result]
+
+    def _read(self, term, source, variables, documents):
+        if isinstance(term, Mapping):
+            documents.add(plain(term), source)
+        elif isinstance(term, str):
+            term = str(term)
+            self._read_path(self._find(term, source, variables), term, documents)
+        else:
+            raise AnsibleLookupError(f"{source}: must be a path or a document, not {type_name(term)}")
+
+    def _find(self, term, source, variables):
+        """Return the Path that ``term`` stands for."""
+        if not term.strip() or "\n" in term:
+            hint = "; parse text with ansible.builtin.from_yaml_all first" if term.strip() else ""
+            raise AnsibleLookupError(f"{source}: must be a path or a document, not {type_name(term)}{hint}")
+        search_path = list(variables.get("ansible_search_path") or [self.get_basedir(variables)])
+        try:
+            found = self._loader.path_dwim_relative_stack(search_path, "files", term, is_role="role_path" in variables)
+            return Path(found)
+        except AnsibleFileNotFound:
+            pass
+        folders = [folder for folder in (variables.get("inventory_dir"), os.getcwd()) if folder]  # noqa: PTH109
+        for folder in folders:
+            candidate = Path(folder, term)
+            if candidate.exists():
+                return candidate
+        raise AnsibleLookupError(f"{source}: {_not_found(term, search_path + folders)}")
+
+    def _read_path(self, path, shown, documents):
+        """Read the file or folder ``path``, which messages call ``shown``."""
+        if not path.is_dir():
+            self._read_file(path, shown, documents)
+            return
+        names = list(_files_below(path, shown, documents))
+        if not names:
+            documents.ignored.append(f"{shown}: holds no {', '.join('*' + suffix for suffix in _SUFFIXES)} file")
+        for name in names:
+            self._read_file(path / name, str(Path(shown, name)), documents)
+
+    def _read_file(self, path, shown, documents):
+        try:
+            content = path.read_bytes()
+            if content.startswith(_VAULT_MARK):
+                content = self._decrypt(path)
+            documents.read_bytes(content, shown)
+        except OSError as error:
+            documents.refuse(shown, f"cannot be read: {error.strerror}")
+        except AnsibleError as error:
+            documents.refuse(shown, f"cannot be decrypted: {error}")
+
+    def _decrypt(self, path):
+        """Return the content of a vaulted file, of which no plain copy stays behind."""
+        decrypted = self._loader.get_real_file(str(path))
+        try:
+            return Path(decrypted).read_bytes()
+        finally:
+            self._loader.cleanup_tmp_file(decrypted)
+
+
+def _flatten(terms):
+    for term in terms:
+        if isinstance(term, (list, tuple)):
+            yield from _flatten(term)
+        else:
+            yield term
+
+
+def _files_below(folder, shown, documents):
+    """Return the manifest files below ``folder`` as sorted relative paths."""
+
+    def refuse(error):
+        name = Path(shown, Path(error.filename).relative_to(folder))
+        documents.refuse(str(name), f"cannot be read: {error.strerror}")
+
+    found = []
+    for directory, subfolders, names in os.walk(folder, onerror=refuse):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        relative = Path(directory).relative_to(folder)
+        found += [relative / name for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
+    return sorted(found, key=str)
+
+
+def _not_found(term, folders):
+    hint = pasted_hint(term)
+    if hint:
+        return f"{quote(term)} {hint}"
+    if Path(term).expanduser().is_absolute():
+        return f"{quote(term)} does not exist"
+    return f"{quote(term)} does not exist; looked in {', '.join(dict.fromkeys(str(folder) for folder in folders))}"

@@ -1,0 +1,150 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses and networks: parsing, order and canonical form. PRIVATE to the collection.
+
+The only file that uses ``ipaddress``. Stricter than it: what two programs could read in two ways is refused,
+and Python 3.8 to 3.14 give the same answers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from ._errors import EgressIPError
+from ._text import expected_string, pasted_hint, quote
+
+_LIMITED_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
+_POINT_TO_POINT_HOST_BITS = 1
+_IPV4 = 4
+_IPV6 = 6
+
+
+def parse_address(text, path):
+    """Return the IPv4Address or IPv6Address that the string ``text`` spells; EgressIPError names ``path``."""
+    _refuse_what_no_form_allows(text, path, "an IP address")
+    if "/" in text:
+        raise EgressIPError(f"{path}: {quote(text)} has a prefix length; give the address alone")
+    return _parse_plain_address(text, text, path)
+
+
+def parse_egress_ip(text, path):
+    """Return the unicast address that ``text`` spells; refuses those that no node can hold for others."""
+    address = parse_address(text, path)
+    reason = _why_not_unicast(address)
+    if reason:
+        raise EgressIPError(f"{path}: {quote(text)} is {reason}, which cannot be an egress IP")
+    return address
+
+
+def parse_interface(text, path):
+    """Return the IPv4Interface or IPv6Interface that ``text`` ("address/prefix length") spells."""
+    address, length = _parse_with_length(text, path, "an address with a prefix length")
+    return ipaddress.ip_interface(f"{address}/{length}")
+
+
+def parse_network(text, path):
+    """Return the network that ``text`` (CIDR) spells; set host bits are an error that names the right network."""
+    address, length = _parse_with_length(text, path, "a network in CIDR form")
+    network = ipaddress.ip_network(f"{address}/{length}", strict=False)
+    if network.network_address != address:
+        raise EgressIPError(f"{path}: {quote(text)} has host bits set; the network is {network}")
+    return network
+
+
+def canonical(address):
+    """Return the RFC 5952 form of an address, interface or network."""
+    return str(address)
+
+
+def sort_key(address):
+    """Key of the order of addresses: IPv4 before IPv6, then by value."""
+    return (address.version, int(address))
+
+
+def collapse(networks):
+    """Return the fewest networks that cover the same addresses, IPv4 before IPv6, in order."""
+    networks = list(networks)
+    return [
+        network
+        for version in (_IPV4, _IPV6)
+        for network in ipaddress.collapse_addresses(n for n in networks if n.version == version)
+    ]
+
+
+def covers_everything(networks):
+    """Tell whether ``networks`` together leave nothing of IPv4 or nothing of IPv6."""
+    return any(network.prefixlen == 0 for network in collapse(networks))
+
+
+def is_reserved_in(address, network):
+    """Tell whether ``address`` is one that no host of ``network`` may have.
+
+    These are the network and the broadcast address, for IPv6 the subnet-router anycast address (RFC 4291).
+    Point-to-point networks and single addresses (/31, /32, /127, /128) have none.
+    """
+    if address not in network or network.max_prefixlen - network.prefixlen <= _POINT_TO_POINT_HOST_BITS:
+        return False
+    if address == network.network_address:
+        return True
+    return address.version == _IPV4 and address == network.broadcast_address
+
+
+def _refuse_what_no_form_allows(text, path, form):
+    if not isinstance(text, str):
+        raise EgressIPError(f"{path}: {expected_string(text)}")
+    hint = pasted_hint(text)
+    if hint:
+        raise EgressIPError(f"{path}: {quote(text)} {hint}; write {form}")
+    if not text.strip():
+        raise EgressIPError(f"{path}: is empty; write {form}")
+    if text != text.strip():
+        raise EgressIPError(f"{path}: {quote(text)} has blanks around it")
+
+
+def _parse_plain_address(address, text, path):
+    """Parse ``address``, a part of ``text`` or all of it."""
+    if "%" in address:
+        raise EgressIPError(f"{path}: {quote(text)} has a zone id ('%'); give the address alone")
+    octets = address.rpartition(":")[2].split(".")
+    padded = [octet for octet in octets if len(octets) > 1 and len(octet) > 1 and octet.startswith("0")]
+    if padded:
+        raise EgressIPError(
+            f"{path}: {quote(text)} has a leading zero in {quote(padded[0])}, which some programs read as octal"
+        )
+    try:
+        parsed = ipaddress.ip_address(str(address))
+    except ValueError:
+        raise EgressIPError(f"{path}: {quote(text)} is not an IPv4 or IPv6 address") from None
+    if parsed.version == _IPV6 and parsed.ipv4_mapped is not None:
+        raise EgressIPError(
+            f"{path}: {quote(text)} is an IPv4-mapped IPv6 address; write the IPv4 address {parsed.ipv4_mapped}"
+        )
+    return parsed
+
+
+def _parse_with_length(text, path, form):
+    """Return the address and the prefix length of ``text``."""
+    _refuse_what_no_form_allows(text, path, form)
+    host, slash, length = text.partition("/")
+    if not slash:
+        raise EgressIPError(f"{path}: {quote(text)} has no prefix length; write {form}")
+    address = _parse_plain_address(host, text, path)
+    if not (length.isascii() and length.isdigit()) or (len(length) > 1 and length.startswith("0")):
+        raise EgressIPError(f"{path}: {quote(text)} has no decimal prefix length after the slash; write {form}")
+    if len(length) > len("128") or int(length) > address.max_prefixlen:
+        raise EgressIPError(f"{path}: {quote(text)} has a prefix length above {address.max_prefixlen}")
+    return address, int(length)
+
+
+def _why_not_unicast(address):
+    """Name the kind of an address that is no unicast address of one host; None for all others."""
+    if address == _LIMITED_BROADCAST:
+        return "the limited broadcast address"
+    kinds = (
+        (address.is_unspecified, "the unspecified address"),
+        (address.is_loopback, "a loopback address"),
+        (address.is_link_local, "a link-local address"),
+        (address.is_multicast, "a multicast address"),
+    )
+    return next((name for applies, name in kinds if applies), None)

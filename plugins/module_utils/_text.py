@@ -1,0 +1,82 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How values are named in messages. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+# What web pages and word processors put where YAML and Kubernetes want plain ASCII.
+_PASTED = {
+    "\u2018": "a curly quote",
+    "\u2019": "a curly quote",
+    "\u201a": "a curly quote",
+    "\u201c": "a curly quote",
+    "\u201d": "a curly quote",
+    "\u201e": "a curly quote",
+    "\u00ab": "an angle quote",
+    "\u00bb": "an angle quote",
+    "\u00a0": "a no-break space",
+    "\u2007": "a no-break space",
+    "\u202f": "a no-break space",
+    "\u2009": "a thin space",
+    "\u200b": "a zero-width space",
+    "\u200c": "a zero-width character",
+    "\u200d": "a zero-width character",
+    "\u2060": "a zero-width character",
+    "\ufeff": "a byte order mark",
+    "\u00ad": "a soft hyphen",
+    "\u2010": "a typographic hyphen",
+    "\u2011": "a no-break hyphen",
+    "\u2012": "a dash",
+    "\u2013": "a dash",
+    "\u2014": "a dash",
+    "\u2024": "a one dot leader",
+    "\u2026": "an ellipsis",
+    "\uff0e": "a full-width dot",
+    "\uff1a": "a full-width colon",
+}
+
+
+# The first that fits counts: a bool is an int as well.
+_WORDS = (
+    (type(None), lambda value: "null"),
+    (bool, lambda value: f"the boolean {str(value).lower()}"),
+    (str, lambda value: f"the string {quote(value)}"),
+    (Mapping, lambda value: "a mapping"),
+    ((list, tuple), lambda value: "a list"),
+    (int, lambda value: f"the integer {value}"),
+    (float, lambda value: f"the number {value}"),
+    (datetime.date, lambda value: f"the date {value.isoformat()}"),
+)
+_MAX_SHOWN = 80
+
+
+def pasted_hint(text):
+    """Name the first character of ``text`` that comes from a web page rather than a keyboard; None without one."""
+    for character in text:
+        if character in _PASTED:
+            return f"contains {_PASTED[character]} (U+{ord(character):04X}), probably pasted from a web page"
+    return None
+
+
+def type_name(value):
+    """Return what ``value`` is, in YAML's words: ``a list``, ``the integer 5``, ``null``."""
+    for types, words in _WORDS:
+        if isinstance(value, types):
+            return words(value)
+    return f"a value of type {type(value).__name__}"
+
+
+def quote(text):
+    """Return ``text`` in single quotes, on one line, with control characters and invisible ones spelled out."""
+    shown = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
+    return "'" + "".join(c if c == " " or c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + "'"
+
+
+def expected_string(value):
+    """Say that a string was wanted where ``value`` stands, and how YAML made something else of it."""
+    hint = "" if value is None or isinstance(value, (Mapping, list, tuple)) else "; put it in quotes"
+    return f"must be a string, not {type_name(value)}{hint}"

@@ -1,0 +1,167 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the text of a file to parsed documents. PRIVATE to the collection.
+
+Stricter than PyYAML's safe loader: a key that is there twice, a tag that JSON has no type for and an alias
+inside its own anchor are errors. Dates stay dates, for the model to refuse them where it wants a string.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+
+import yaml
+
+_TAG = "tag:yaml.org,2002:"
+_MERGE_TAG = f"{_TAG}merge"
+_BLANKS = re.compile(r"\s*")
+_NOT_IN_JSON = tuple(f"{_TAG}{name}" for name in ("binary", "omap", "pairs", "set"))
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """The safe loader, the fast one where PyYAML was built with it, that says where a malformed scalar stands."""
+
+    def construct_object(self, node, deep=False):
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:  # a date like 2026-13-45
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+
+
+_Loader.yaml_constructors = {
+    tag: constructor for tag, constructor in yaml.SafeLoader.yaml_constructors.items() if tag not in _NOT_IN_JSON
+}
+
+
+@dataclass
+class Documents:
+    """Documents as ``{source, document}``, and what could not be read as ``{name, errors}``."""
+
+    documents: list = field(default_factory=list)
+    unreadable: list = field(default_factory=list)
+    ignored: list = field(default_factory=list)
+
+    def add(self, document, source):
+        """Add one parsed document."""
+        self.documents.append({"source": source, "document": document})
+
+    def refuse(self, source, text):
+        """Note that ``source`` cannot be read; ``text`` says why."""
+        self.unreadable.append({"name": source, "errors": [f"{source}: {text}"]})
+
+    def read_bytes(self, content, name):
+        """Add all documents of a file's content; ``name`` is the file's name, JSON when it ends so."""
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            # What PowerShell's `>` writes.
+            hint = " (it is UTF-16)" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+            self.refuse(name, f"is not UTF-8 text{hint}: {error.reason} at byte {error.start}")
+            return
+        self.read_text(text, name)
+
+    def read_text(self, text, name):
+        """Add all documents of ``text``. Those before a malformed one are kept, and those after it where possible."""
+        before = len(self.documents), len(self.unreadable)
+        try:
+            if name.endswith(".json"):
+                self._read_json(text, name)
+            else:
+                self._read_yaml(text, name)
+        except json.JSONDecodeError as error:
+            self.refuse(name, f"line {error.lineno}, column {error.colno}: {error.msg}")
+        except yaml.YAMLError as error:
+            self.refuse(name, _yaml_words(error) + _tab_hint(error, text))
+        except RecursionError:
+            self.refuse(name, "is nested too deeply")
+        except ValueError as error:
+            self.refuse(name, str(error))
+        if before == (len(self.documents), len(self.unreadable)):
+            self.ignored.append(f"{name}: holds no document")
+
+    def _read_json(self, text, name):
+        """Add JSON documents, of which there may be several one after the other."""
+        decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+        start, index = _BLANKS.match(text).end(), 0
+        while start < len(text):
+            document, end = decoder.raw_decode(text, start)
+            self.add(document, f"{name}[{index}]")
+            start, index = _BLANKS.match(text, end).end(), index + 1
+
+    def _read_yaml(self, text, name):
+        """Add YAML documents. Malformed syntax ends the file; other faults end the document only."""
+        loader = _Loader(text)
+        index = 0
+        try:
+            while loader.check_node():
+                self._read_node(loader, loader.get_node(), f"{name}[{index}]")
+                index += 1
+        finally:
+            loader.dispose()
+
+    def _read_node(self, loader, node, source):
+        try:
+            _check_keys(node)
+            # Depth first, so that an alias inside its own anchor is an error rather than an endless value.
+            loader.deep_construct = True
+            document = loader.construct_document(node)
+        except yaml.constructor.ConstructorError as error:
+            self.refuse(source, _yaml_words(error))
+            return
+        if document is not None:
+            self.add(document, source)
+
+
+def _check_keys(root):
+    """Raise a ConstructorError for the first key that a mapping below ``root`` has twice."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(reversed(node.value))
+            continue
+        keys = set()
+        for key, _value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE_TAG:
+                if (key.tag, key.value) in keys:
+                    text = f"the key {key.value!r} is there twice in one mapping"
+                    raise yaml.constructor.ConstructorError(None, None, text, key.start_mark)
+                keys.add((key.tag, key.value))
+        waiting.extend(value for _key, value in reversed(node.value))
+
+
+def _unique_keys(pairs):
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        keys = [key for key, _value in pairs]
+        twice = next(key for index, key in enumerate(keys) if key in keys[:index])
+        raise ValueError(f"the key {twice!r} is there twice in one object")
+    return result
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is no JSON")
+
+
+def _tab_hint(error, text):
+    """Say what to do when the parser stopped at a tab: libyaml does not name the character."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return ""
+    line = "".join(text.splitlines()[mark.line : mark.line + 1])
+    return "; YAML is indented with blanks, never with tabs" if "\t" in line[: mark.column + 1] else ""
+
+
+def _yaml_words(error):
+    """Return the parser's words on one line, beginning with the place."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).split())
+    context = f" ({error.context})" if getattr(error, "context", None) else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{context}"

@@ -1,0 +1,141 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The core against a brute force over all placements of small worlds."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._placement import BALANCED, STICKY, Item, Room, place
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+
+def keeps_the_rules(items, rooms, placement):
+    """Tell whether a placement is allowed; written without a look at the code under test."""
+    pairs = [(item, room) for item, room in zip(items, placement, strict=True) if room is not None]
+    if any(count > 1 for count in Counter((item.group, room) for item, room in pairs).values()):
+        return False
+    loads = Counter(room for _item, room in pairs)
+    of_family = Counter((room, item.family) for item, room in pairs)
+    return all(
+        (room.free is None or loads[n] <= room.free)
+        and all(
+            limit is None or of_family[n, family] <= limit
+            for family, limit in zip((4, 6), room.free_by_family, strict=True)
+        )
+        for n, room in enumerate(rooms)
+    )
+
+
+def measure(items, rooms, placement):
+    """Return what is compared: without place, squares, moves, order by name."""
+    loads = Counter(placement)
+    return (
+        loads[None],
+        sum((room.load + loads[n]) ** 2 for n, room in enumerate(rooms)),
+        sum(item.held and room not in item.holders for item, room in zip(items, placement, strict=True)),
+        [
+            len(item.rooms) if room is None else item.rooms.index(room)
+            for item, room in zip(items, placement, strict=True)
+        ],
+    )
+
+
+def brute_force(items, rooms, policy, max_moves):
+    """Return the best placement of all."""
+    every = itertools.product(*[(*item.rooms, None) for item in items])
+    allowed = [(measure(items, rooms, each), each) for each in every if keeps_the_rules(items, rooms, each)]
+    most = min(measured[0] for measured, _each in allowed)
+    allowed = [pair for pair in allowed if pair[0][0] == most]
+    if policy == STICKY:
+        return min(allowed, key=lambda pair: (pair[0][2], pair[0][1], pair[0][3]))[1]
+    fewest = min(measured[2] for measured, _each in allowed)
+    cap = len(items) if max_moves is None else fewest + max_moves
+    return min(pair for pair in allowed if pair[0][2] <= cap)[1]
+
+
+@st.composite
+def worlds(draw):
+    """Small worlds: up to six items, up to four rooms, limits on all and on families, several holders."""
+    count = draw(st.integers(1, 4))
+    limits = st.none() | st.integers(0, 3)
+    rooms = [
+        Room(draw(st.integers(0, 2)), draw(limits), (draw(limits), draw(limits))) for _ in range(count)
+    ]
+    numbers = st.integers(0, count - 1)
+    items = []
+    for _ in range(draw(st.integers(0, 6))):
+        possible = draw(st.sets(numbers, min_size=1))
+        holders = draw(st.frozensets(st.sampled_from(sorted(possible)), max_size=2))
+        held = bool(holders) or draw(st.booleans())
+        group, family = draw(st.integers(0, 3)), draw(st.sampled_from((4, 4, 6)))
+        items.append(Item(group, family, tuple(sorted(possible)), holders, held))
+    return items, rooms
+
+
+POLICIES = st.tuples(st.sampled_from((BALANCED, STICKY)), st.none() | st.integers(0, 3))
+
+
+def held(*rooms, by, group=0, family=4):
+    return Item(group, family, rooms, frozenset([by]), True)
+
+
+# Two moves in a chain (0 to 1, 1 to 2) are worth making, one alone is not: no price on moves separates them.
+CHAIN = (
+    [held(0, 1, by=0, group=n) for n in range(3)] + [held(1, 2, by=1, group=3), held(1, by=1, group=4)],
+    [Room(), Room(), Room()],
+)
+# Both families of both objects would like the first room, which limits one of them.
+CROSSING = (
+    [Item(group, family, (0, 1)) for group in (0, 1) for family in (4, 6)],
+    [Room(0, None, (1, None)), Room(0, 3, (None, 1))],
+)
+
+
+@settings(max_examples=400)
+@example(CHAIN, (BALANCED, 1))
+@example(CHAIN, (BALANCED, 2))
+@example(CROSSING, (BALANCED, None))
+@given(worlds(), POLICIES)
+def test_the_placement_is_the_best_of_all(world, how):
+    items, rooms = world
+    policy, max_moves = how
+    placement = place(items, rooms, policy, max_moves)
+    assert placement.rooms == brute_force(items, rooms, policy, max_moves)
+
+
+@given(worlds(), st.integers(0, 3))
+def test_moves_for_balance_keep_their_cap(world, max_moves):
+    items, rooms = world
+    placement = place(items, rooms, BALANCED, max_moves)
+    fewest = measure(items, rooms, brute_force(items, rooms, STICKY, None))[2]
+    assert placement.for_balance == measure(items, rooms, placement.rooms)[2] - fewest <= max_moves
+
+
+@given(worlds(), POLICIES)
+def test_the_best_placement_stays(world, how):
+    items, rooms = world
+    best = place(items, rooms, *how).rooms
+    again = [
+        Item(item.group, item.family, item.rooms, frozenset([room]) - {None}, room is not None)
+        for item, room in zip(items, best, strict=True)
+    ]
+    assert place(again, rooms, *how).rooms == best
+
+
+@pytest.mark.parametrize(("addresses", "nodes", "per_object"), [(50, 10, 5), (300, 3, 1), (300, 3, 3)])
+@pytest.mark.parametrize("max_moves", [None, 5])
+def test_full_size_worlds_are_flat_and_keep_the_rules(addresses, nodes, per_object, max_moves):
+    items = [held(*range(nodes), by=n % (nodes - 1), group=n // per_object) for n in range(addresses)]
+    rooms = [Room() for _ in range(nodes)]
+    placement = place(items, rooms, BALANCED, max_moves)
+    assert keeps_the_rules(items, rooms, placement.rooms)
+    loads = Counter(placement.rooms)
+    if max_moves is None:
+        assert max(loads.values()) - min(loads[n] for n in range(nodes)) <= 1
+    else:
+        assert placement.for_balance <= max_moves
