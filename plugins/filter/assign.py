@@ -1,0 +1,272 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: assign
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Plan which node holds which egress IP
+description:
+  - Decides which node holds which egress IP. Nothing is changed anywhere.
+  - An address is on at most one node. No node gets two addresses of one object. Only nodes count that bear the label
+    V(k8s.ovn.org/egress-assignable) (whatever its value), are ready, and have a network that contains the address.
+    A node's own address, network addresses and broadcast addresses are never assigned. The capacity is kept.
+  - Of all plans that keep these rules the result is the best one. First, most addresses have a node. Then, with
+    O(policy=balanced), the load is as flat as can be (least sum of squares), and then the moves are the fewest.
+    With O(policy=sticky) the fewest moves come before the flattest load. Last comes the order by name, the first
+    address on its first node. The same input gives the same plan, whatever the order of its lists.
+  - A broken object is listed in RV(_value.invalid). It gets nothing new and keeps what it holds where the rules above
+    allow. It stops no other object.
+  - Of two objects that ask for one address, the one that holds it keeps it, else the first by name gets it.
+positional: nodes, current, policy, max_moves
+options:
+  _input:
+    description: EgressIP documents.
+    type: list
+    elements: dict
+    required: true
+  nodes:
+    description:
+      - The nodes. An entry with errors counts as a node that cannot hold anything, and is listed in RV(_value.invalid).
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the node.
+        type: str
+        required: true
+      labels:
+        description: Labels of the node.
+        type: dict
+        default: {}
+      ready:
+        description: Whether the node can hold addresses now.
+        type: bool
+        default: true
+      networks:
+        description: The node's own addresses by interface, the primary one first. Egress IPs are not among them.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          interface:
+            description: Name of the interface.
+            type: str
+            required: true
+          addresses:
+            description: Addresses with prefix length.
+            type: list
+            elements: str
+            required: true
+      capacity:
+        description:
+          - How many egress IPs the node takes. Without it, any number.
+          - An integer for all addresses, or a dictionary with any of the keys V(ip), V(ipv4) and V(ipv6).
+        type: raw
+  current:
+    description:
+      - Who holds what now, a list of dictionaries with the keys V(egressIP), V(node) and, if known, V(name), the object's.
+      - For addresses without an entry the status of the objects counts.
+    type: list
+    elements: dict
+    default: []
+  policy:
+    description: What comes first among plans with the same number of addresses, a flat load or few moves.
+    type: str
+    choices: [balanced, sticky]
+    default: balanced
+  max_moves:
+    description:
+      - How many moves may be made only for balance. Moves that are needed to place most addresses do not count.
+      - Without it, any number.
+    type: int
+seealso:
+  - module: netops.egress_ip.assignment
+  - plugin: netops.egress_ip.select_pods
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Show which node gets which egress IP
+  ansible.builtin.debug:
+    msg: "{{ (egressips | netops.egress_ip.assign(nodes)).assignments }}"
+  vars:
+    egressips:
+      - apiVersion: k8s.ovn.org/v1
+        kind: EgressIP
+        metadata:
+          name: egressips-prod
+        spec:
+          egressIPs:
+            - 192.168.126.10
+            - 192.168.126.102
+          namespaceSelector:
+            matchLabels:
+              env: prod
+    nodes:
+      - name: node1
+        labels:
+          k8s.ovn.org/egress-assignable: ""
+        networks:
+          - interface: eth0
+            addresses: [192.168.126.21/18]
+      - name: node3
+        labels:
+          k8s.ovn.org/egress-assignable: ""
+        networks:
+          - interface: eth0
+            addresses: [192.168.126.23/18]
+        capacity: 10
+
+- name: Plan with few moves
+  ansible.builtin.set_fact:
+    plan: "{{ egressips | netops.egress_ip.assign(nodes, current, policy='sticky') }}"
+
+- name: Plan for a flat load, with at most two moves for it
+  ansible.builtin.set_fact:
+    plan: "{{ egressips | netops.egress_ip.assign(nodes, current, max_moves=2) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The plan.
+  type: dict
+  contains:
+    egressips:
+      description: The documents, sorted by name, with C(status.assignments) as planned.
+      type: list
+      elements: dict
+      sample:
+        - apiVersion: k8s.ovn.org/v1
+          kind: EgressIP
+          metadata: {name: egressips-prod}
+          spec:
+            egressIPs: [192.168.126.10]
+            namespaceSelector: {matchLabels: {env: prod}}
+          status:
+            assignments:
+              - {node: node1, egressIP: 192.168.126.10}
+    assignments:
+      description: The addresses that have a node, sorted by object and address.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the object.
+          type: str
+          sample: egressips-prod
+        egressIP:
+          description: The address in RFC 5952 form.
+          type: str
+          sample: 192.168.126.10
+        node:
+          description: Name of the node.
+          type: str
+          sample: node1
+        interface:
+          description: The interface of the node whose network contains the address (longest prefix).
+          type: str
+          sample: eth0
+    unassigned:
+      description: The addresses that have no node.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the object.
+          type: str
+          sample: egressips-prod
+        egressIP:
+          description: The address in RFC 5952 form.
+          type: str
+          sample: 10.0.0.9
+        reason:
+          description:
+            - V(NoMatchingNode) - no node that is labelled and ready has a network that contains the address.
+            - V(NodesExhausted) - every possible node holds another address of this object.
+            - V(CapacityExhausted) - possible nodes have reached their capacity.
+            - V(AddressConflict) - it is a node's own address, a network address or a broadcast address.
+            - V(DuplicateRequest) - another object has the address.
+            - V(InvalidObject) - the object is broken and its address cannot stay where it was.
+          type: str
+          sample: NoMatchingNode
+        message:
+          description: A sentence that names what is in the way.
+          type: str
+          sample: "no node can hold 10.0.0.9; without a network that contains it: node1, node2"
+    invalid:
+      description: Broken objects and nodes.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the object, or V(node/NAME) for a node.
+          type: str
+          sample: web
+        errors:
+          description: Every error, each beginning with the path of the value.
+          type: list
+          elements: str
+          sample: ["egressip/web: spec.egressIPs[1]: '192.168.126.300' is not an IPv4 or IPv6 address"]
+    moves:
+      description:
+        - The addresses that go from one node to another. An address that is new or loses its place is not among them.
+      type: list
+      elements: dict
+      contains:
+        egressIP:
+          description: The address in RFC 5952 form.
+          type: str
+          sample: 192.168.126.10
+        from:
+          description: The node that holds it now.
+          type: str
+          sample: node1
+        to:
+          description: The node that is to hold it.
+          type: str
+          sample: node3
+        reason:
+          description:
+            - V(NodeGone), V(NodeInvalid), V(NodeNotReady), V(NodeNotAssignable) - the node is not in the list,
+              has errors, is not ready, has not the label.
+            - V(NetworkMissing) - no network of the node contains the address any more.
+            - V(AddressConflict) - the address is now a node's own, a network or a broadcast address.
+            - V(CapacityExceeded), V(SameObject) - the node holds more than it may, or two of one object.
+            - V(MakeRoom) - so that one more address finds a node.
+            - V(Rebalance) - only for a flatter load.
+          type: str
+          sample: NodeNotReady
+    load:
+      description: Number of egress IPs for each node.
+      type: dict
+      sample: {node1: 2, node2: 0, node3: 1}
+    warnings:
+      description: What is odd, but stops nothing - an address that two nodes call their own, or that two nodes hold.
+      type: list
+      elements: str
+      sample: ["192.168.126.21 is the own address of node1 and of node4"]
+"""
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import plain
+
+
+def _assign(egressips, nodes, current=(), policy="balanced", max_moves=None):
+    try:
+        return assign(plain(egressips), plain(nodes), plain(current), policy, max_moves).to_dict()
+    except EgressIPError as error:
+        raise AnsibleFilterError(f"netops.egress_ip.assign: {error}") from error
+
+
+class FilterModule:
+    """Filter plugin."""
+
+    def filters(self):
+        """Return the filter by its name."""
+        return {"assign": _assign}

@@ -1,0 +1,244 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The assignment of egress IPs to nodes. PRIVATE to the collection.
+
+``assign`` reads documents, decides for each address where it may be, leaves the choice to ``_placement``, and says
+what came of it. No I/O, no clock, no chance: the same input gives the same plan, whatever the order of its lists.
+"""
+
+from __future__ import annotations
+
+from ._board import Board, address_order, parsed
+from ._errors import PlanError
+from ._nodes import read_nodes
+from ._placement import BALANCED, POLICIES, Item, Room, place
+from ._plan import (
+    CAPACITY_EXCEEDED,
+    DUPLICATE_REQUEST,
+    INVALID_OBJECT,
+    MAKE_ROOM,
+    REBALANCE,
+    SAME_OBJECT,
+    Move,
+    Plan,
+    Unassigned,
+)
+from ._requests import claimants, read_current, read_requests
+from ._text import type_name
+
+_NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, MAKE_ROOM)
+
+
+def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None):
+    """Return the best Plan for EgressIP documents on nodes.
+
+    ``nodes``: list of ``{name, labels, ready, networks, capacity}``; ``current``: list of ``{egressIP, node, name}``;
+    ``policy``: ``balanced`` or ``sticky``; ``max_moves``: how many moves may be made only for balance, None for any.
+    Broken objects and nodes are listed in the plan. An EgressIPError says that an option itself is malformed.
+    """
+    current = [] if current is None else current
+    _check_options(egressips, nodes, current, policy, max_moves)
+    requests = read_requests(egressips)
+    holders = read_current(current, requests)
+    board, claims = Board(read_nodes(nodes), holders), claimants(requests, holders)
+    refused = _keep_what_broken_objects_hold(board, claims)
+    refused += _refuse_second_requests(board, claims)
+    unplaced, for_balance = _place(board, claims, policy, max_moves)
+    return _plan(requests, board, claims, refused + unplaced, for_balance)
+
+
+def current_assignments(egressips, current=()):
+    """Return what ``assign`` takes for the present: a list of ``{egressIP, node}`` in order."""
+    current = [] if current is None else current
+    _check_lists(egressips=egressips, current=current)
+    holders = read_current(current, read_requests(egressips))
+    return _holdings({(address, node) for address, found in holders.items() for node, name in found})
+
+
+def planned_assignments(plan):
+    """Return what ``plan`` makes of that, in the same form."""
+    return _holdings({(each.egress_ip, each.node) for each in plan.assignments})
+
+
+def _holdings(pairs):
+    ordered = sorted(pairs, key=lambda pair: (address_order(pair[0]), pair[1]))
+    return [{"egressIP": address, "node": node} for address, node in ordered]
+
+
+def _check_options(egressips, nodes, current, policy, max_moves):
+    _check_lists(egressips=egressips, nodes=nodes, current=current)
+    if policy not in POLICIES:
+        raise PlanError(f"policy: must be {' or '.join(POLICIES)}, not {type_name(policy)}")
+    is_count = isinstance(max_moves, int) and not isinstance(max_moves, bool) and max_moves >= 0
+    if max_moves is not None and not is_count:
+        raise PlanError(f"max_moves: must be an integer of 0 or more, or none for no limit, not {type_name(max_moves)}")
+
+
+def _check_lists(**options):
+    for name, value in options.items():
+        if not isinstance(value, (list, tuple)):
+            raise PlanError(f"{name}: must be a list, not {type_name(value)}")
+
+
+def _keep_what_broken_objects_hold(board, claims):
+    """Put the addresses of broken objects where they are, as far as the hard rules allow; return the Unassigned.
+
+    An address that cannot stay goes to the first sound object that asks for it: ``claims`` is changed accordingly.
+    """
+    refused = []
+    for address in sorted(claims, key=lambda each: (claims[each][0].name, address_order(each))):
+        owner, possible = claims[address][0], {node.name: node for node in board.possible_nodes(address)}
+        if not owner.errors:
+            continue
+        keepers = [possible[name] for name in board.holding_nodes(address) if name in possible]
+        keeper = next((node for node in keepers if board.has_room(node, owner.name, address)), None)
+        if keeper is not None:
+            board.put(owner.name, address, keeper)
+            continue
+        claims[address] = [request for request in claims[address] if not request.errors]
+        if not claims[address]:
+            refused.append(Unassigned(owner.name, address, INVALID_OBJECT, _why_not_kept(board, address)))
+    return refused
+
+
+def _why_not_kept(board, address):
+    causes = [f"{name}: {board.why_leave(name, address) or CAPACITY_EXCEEDED}" for name in board.holding_nodes(address)]
+    return f"the object is invalid and gets nothing new; {address} cannot stay where it was ({', '.join(causes)})"
+
+
+def _refuse_second_requests(board, claims):
+    refused = []
+    for address, (owner, *others) in ((address, found) for address, found in claims.items() if found):
+        holders = {name for node, name in board.holders.get(address, ())}
+        holds = address in board.holders and (owner.name in holders or address in dict(owner.status) or owner.errors)
+        why = "holds it" if holds else "comes first by name"
+        message = f"egressip/{owner.name} asks for {address} too and {why}"
+        refused += [Unassigned(other.name, address, DUPLICATE_REQUEST, message) for other in others if not other.errors]
+    return refused
+
+
+def _place(board, claims, policy, max_moves):
+    """Put the addresses of sound objects on nodes; return the Unassigned and the number of moves made for balance."""
+    refused, wanted = [], []
+    for address, owner in ((address, found[0]) for address, found in claims.items() if found):
+        if owner.errors:
+            continue
+        if board.possible_nodes(address):
+            wanted.append((owner.name, address))
+        else:
+            refused.append(Unassigned(owner.name, address, *board.why_no_node(address)))
+    wanted.sort(key=lambda pair: (pair[0], address_order(pair[1])))
+    placement = place(_items(board, wanted), [_room(board, node) for node in board.nodes.sound], policy, max_moves)
+    places = list(zip(wanted, placement.rooms))
+    for (name, address), room in places:
+        if room is not None:
+            board.put(name, address, board.nodes.sound[room])
+    refused += [Unassigned(*pair, *board.why_no_room(*pair)) for pair, room in places if room is None]
+    return refused, placement.for_balance
+
+
+def _items(board, wanted):
+    """Return an Item for each (object name, address)."""
+    numbers = {node.name: number for number, node in enumerate(board.nodes.sound)}
+    groups = {name: group for group, name in enumerate(dict.fromkeys(name for name, address in wanted))}
+    items = []
+    for name, address in wanted:
+        rooms = tuple(numbers[node.name] for node in board.possible_nodes(address))
+        held = board.holding_nodes(address)
+        holders = frozenset(numbers[node] for node in held if numbers.get(node) in rooms)
+        items.append(Item(groups[name], parsed(address).version, rooms, holders, bool(held)))
+    return items
+
+
+def _room(board, node):
+    """Return what is left of a node once broken objects have kept theirs."""
+    in_all, ipv4 = (_rest(*each) for each in board.limits(node, 4))
+    ipv6 = _rest(*board.limits(node, 6)[1])
+    return Room(board.load(node.name), in_all, (ipv4, ipv6))
+
+
+def _rest(limit, load):
+    return None if limit is None else max(0, limit - load)
+
+
+def _plan(requests, board, claims, unassigned, for_balance):
+    assignments = sorted(board.placed.values(), key=lambda each: (each.name, address_order(each.egress_ip)))
+    broken = [{"name": each.name, "errors": list(each.errors)} for each in requests if each.errors]
+    names = sorted([*(node.name for node in board.nodes.sound), *board.nodes.broken])
+    return Plan(
+        egressips=tuple(_with_status(request, assignments) for request in requests),
+        assignments=tuple(assignments),
+        unassigned=tuple(sorted(unassigned, key=lambda each: (each.name, address_order(each.egress_ip)))),
+        invalid=(*broken, *board.nodes.invalid),
+        moves=tuple(_moves(board, claims, for_balance)),
+        load={name: board.load(name) for name in names},
+        warnings=(*board.nodes.warnings(), *_several_holders(board, claims)),
+    )
+
+
+def _with_status(request, assignments):
+    """Return the document with what its object got. ``status.items`` gives way, or two lists could disagree."""
+    document = request.document
+    if not isinstance(document, dict):
+        return document
+    own = [{"node": each.node, "egressIP": each.egress_ip} for each in assignments if each.name == request.name]
+    status = document.get("status") if isinstance(document.get("status"), dict) else {}
+    status = {field: value for field, value in status.items() if field != "items"}
+    return {**document, "status": {**status, "assignments": own}}
+
+
+def _moves(board, claims, for_balance):
+    """Return a Move for each address that goes to another node, in order of addresses.
+
+    Of the moves that no node's state explains, all but ``for_balance`` were needed to place most addresses.
+    """
+    moves, optional = [], []
+    for address in sorted(board.placed, key=address_order):
+        nodes, placed = board.holding_nodes(address), board.placed[address]
+        if not nodes or placed.node in nodes:
+            continue
+        reasons = {name: board.why_leave(name, address) for name in nodes}
+        origin = next((name for name in nodes if reasons[name] is None), nodes[0])
+        move = Move(address, origin, placed.node, reasons[origin] or REBALANCE)
+        (moves if reasons[origin] else optional).append(move)
+    needed = max(0, len(optional) - for_balance)
+    if needed:
+        causes = {move: _why_move(board, claims, move) for move in optional}
+        optional.sort(key=lambda move: _NEEDS.index(causes[move]))
+        optional[:needed] = [
+            Move(move.egress_ip, move.from_node, move.to_node, causes[move]) for move in optional[:needed]
+        ]
+    return sorted(moves + optional, key=lambda move: address_order(move.egress_ip))
+
+
+def _why_move(board, claims, move):
+    """Return which rule the node that loses an address would have broken, had everybody stayed."""
+    origin = board.nodes.get(move.from_node)
+    staying = [
+        address
+        for address in claims
+        if claims[address] and move.from_node in board.holding_nodes(address)
+        if board.why_leave(move.from_node, address) is None
+    ]
+    version = parsed(move.egress_ip).version
+    of_family = [address for address in staying if parsed(address).version == version]
+    if _exceeds(staying, origin.capacity.ip) or _exceeds(of_family, origin.capacity.of_family(version)):
+        return CAPACITY_EXCEEDED
+    owner = claims[move.egress_ip][0].name
+    return SAME_OBJECT if sum(claims[address][0].name == owner for address in staying) > 1 else MAKE_ROOM
+
+
+def _exceeds(addresses, limit):
+    return limit is not None and len(addresses) > limit
+
+
+def _several_holders(board, claims):
+    """Return a line for each address that more than one node holds: a fault that the plan ends."""
+    lines = []
+    for address in sorted(claims, key=address_order):
+        nodes = board.holding_nodes(address)
+        if len(nodes) > 1:
+            keeper = board.placed[address].node if address in board.placed else "none of them"
+            lines.append(f"{address} is held by {' and by '.join(nodes)}; {keeper} is to hold it")
+    return lines

@@ -1,0 +1,164 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Nodes with the egress IPs on them: what may be where, and why not. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from ._addresses import parse_address, sort_key
+from ._nodes import ASSIGNABLE_LABEL
+from ._plan import (
+    ADDRESS_CONFLICT,
+    CAPACITY_EXHAUSTED,
+    NETWORK_MISSING,
+    NO_MATCHING_NODE,
+    NODE_GONE,
+    NODE_INVALID,
+    NODE_NOT_ASSIGNABLE,
+    NODE_NOT_READY,
+    NODES_EXHAUSTED,
+    Assignment,
+)
+
+_NAMES_SHOWN = 8
+_OBSTACLE_TEXTS = {
+    NODE_NOT_READY: "not ready",
+    NODE_NOT_ASSIGNABLE: f"without the label {ASSIGNABLE_LABEL}",
+    NETWORK_MISSING: "without a network that contains it",
+    ADDRESS_CONFLICT: "with a network that has it as network or broadcast address",
+    NODE_INVALID: "with errors of their own (listed as invalid)",
+}
+
+
+@lru_cache(maxsize=4096)
+def parsed(address):
+    """Return the address that a canonical string spells."""
+    return parse_address(address, address)
+
+
+def address_order(address):
+    """Key of the order of canonical addresses."""
+    return sort_key(parsed(address))
+
+
+class Board:
+    """What is and what is planned.
+
+    ``nodes``: Nodes; ``holders``: {address: ((node, name), ...)} now; ``placed``: {address: Assignment} as planned.
+    """
+
+    def __init__(self, nodes, holders):
+        self.nodes = nodes
+        self.holders = holders
+        self.placed = {}
+
+    def possible_nodes(self, address):
+        """Return the nodes that may hold the address as far as its own rules go, capacity and neighbours aside."""
+        if parsed(address) in self.nodes.owners:
+            return ()
+        return tuple(node for node in self.nodes.sound if not _obstacles(node, address))
+
+    def holding_nodes(self, address):
+        """Return the sorted names of the nodes that hold the address now."""
+        return sorted({node for node, name in self.holders.get(address, ())})
+
+    def put(self, name, address, node):
+        """Give the address of the object ``name`` to ``node``."""
+        interface = node.network_for(parsed(address))[0]
+        self.placed[address] = Assignment(name, address, node.name, interface)
+
+    def load(self, node_name, version=None):
+        """Return how many addresses, or how many of one IP version, are planned for a node."""
+        on_node = [address for address, each in self.placed.items() if each.node == node_name]
+        return sum(version in (None, parsed(address).version) for address in on_node)
+
+    def limits(self, node, version):
+        """Return (limit, load) for addresses of any kind and for those of one IP version."""
+        in_all = (node.capacity.ip, self.load(node.name))
+        return in_all, (node.capacity.of_family(version), self.load(node.name, version))
+
+    def has_room(self, node, name, address):
+        """Tell whether ``node`` can take one more address for the object ``name``."""
+        if self.neighbour(node, name):
+            return False
+        return all(limit is None or load < limit for limit, load in self.limits(node, parsed(address).version))
+
+    def neighbour(self, node, name):
+        """Return an address of the object ``name`` that is planned for ``node``, or None."""
+        here = (each for each in self.placed.values() if (each.node, each.name) == (node.name, name))
+        return next((each.egress_ip for each in here), None)
+
+    def why_leave(self, node_name, address):
+        """Return why a node can hold the address no longer (a reason for a move); None when it could."""
+        node = self.nodes.get(node_name)
+        if node is None:
+            return NODE_INVALID if node_name in self.nodes.broken else NODE_GONE
+        if parsed(address) in self.nodes.owners:
+            return ADDRESS_CONFLICT
+        return next(iter(_obstacles(node, address)), None)
+
+    def why_no_node(self, address):
+        """Return (reason, message) for an address that no node may hold."""
+        owners = self.nodes.owners.get(parsed(address))
+        if owners:
+            whose = " and of ".join(f"{node} ({interface})" for node, interface in owners)
+            return ADDRESS_CONFLICT, f"{address} is the own address of {whose}"
+        inside = [node for node in self.nodes.sound if node.network_for(parsed(address))]
+        if inside and all(node.reserves(parsed(address)) for node in inside):
+            networks = sorted({str(node.network_for(parsed(address))[1]) for node in inside})
+            where = f"{' and '.join(networks)} on {_listed([node.name for node in inside])}"
+            return ADDRESS_CONFLICT, f"{address} is the network or broadcast address of {where}"
+        return NO_MATCHING_NODE, f"no node can hold {address}; {self._obstacle_summary(address)}"
+
+    def why_no_room(self, name, address):
+        """Return (reason, message) for an address of the object ``name`` whose possible nodes are all taken."""
+        full, sharing = [], []
+        for node in self.possible_nodes(address):
+            neighbour = self.neighbour(node, name)
+            if neighbour:
+                sharing.append(f"{node.name} ({neighbour})")
+            else:
+                full.append(f"{node.name} ({self._full_limit(node, address)})")
+        parts = [f"at capacity: {_listed(full)}"] if full else []
+        if sharing:
+            parts.append(f"with another address of egressip/{name}: {_listed(sharing)}")
+        reason = CAPACITY_EXHAUSTED if full else NODES_EXHAUSTED
+        return reason, f"every node that could hold {address} is taken; {'; '.join(parts)}"
+
+    def _obstacle_summary(self, address):
+        found = {}
+        for node in self.nodes.sound:
+            for obstacle in _obstacles(node, address):
+                found.setdefault(obstacle, []).append(node.name)
+        if self.nodes.broken:
+            found[NODE_INVALID] = list(self.nodes.broken)
+        parts = [f"{text}: {_listed(found[what])}" for what, text in _OBSTACLE_TEXTS.items() if what in found]
+        return "; ".join(parts) or "there are no nodes"
+
+    def _full_limit(self, node, address):
+        version = parsed(address).version
+        return next(
+            f"{load} of {limit}{family}"
+            for (limit, load), family in zip(self.limits(node, version), ("", f" IPv{version}"))
+            if limit is not None and load >= limit
+        )
+
+
+def _obstacles(node, address):
+    """Return why the node may not hold the address; nothing when it may."""
+    found = [] if node.ready else [NODE_NOT_READY]
+    if not node.assignable:
+        found.append(NODE_NOT_ASSIGNABLE)
+    if node.network_for(parsed(address)) is None:
+        found.append(NETWORK_MISSING)
+    elif node.reserves(parsed(address)):
+        found.append(ADDRESS_CONFLICT)
+    return found
+
+
+def _listed(names):
+    """Return names as text; of many, the first ones and how many more there are."""
+    more = len(names) - _NAMES_SHOWN
+    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,447 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One node's run: read, compare, apply, verify; and the way back when something fails. PRIVATE to the collection.
+
+The order of a run keeps two promises. A packet of a selected pod never leaves with a wrong source: rules and routes
+are there before anything is marked, and a marked packet without a way is refused. An address is never on two hosts: it
+is released before anything is claimed, and claimed only after the wire stayed silent.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+
+from . import _node_io as node_io
+from . import _program
+from ._arp import Probe, announcements
+from ._data_plane import (
+    FORWARDING,
+    DataPlane,
+    claim,
+    current_data_plane,
+    desired_data_plane,
+    held_on,
+    networks_of,
+    own_addresses,
+    problems_of,
+    sysctl_names,
+    transaction,
+    without,
+)
+from ._errors import ConflictError, EgressIPError, NodeStateError, PlanError, VerificationError
+from ._iproute import is_our_device
+from ._node_state import NodeState, allocate_marks
+
+# Neighbours that missed the announcement hear it again after this many seconds.
+ANNOUNCE_AGAIN = 2
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a claim asks the wire: `count` probes, `interval` seconds apart; `timeout` seconds for a hand-over."""
+
+    count: int = 3
+    interval: float = 0.1
+    timeout: float = 20.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was applied last: the state, its marks, and the sysctls as they were before us.
+
+    `asked` is the digest of what was asked for; the state lacks the addresses that could not be claimed.
+    """
+
+    state: NodeState
+    asked: str
+    marks: dict
+    former: dict
+
+    @classmethod
+    def load(cls):
+        """Return the record of this node, None when nothing was applied yet."""
+        data = node_io.load()
+        if data is None:
+            return None
+        path = str(node_io.STATE_FILE)
+        try:
+            return cls(NodeState.from_dict(data["state"], path), data["asked"], data["marks"], data["former"])
+        except (KeyError, TypeError):
+            raise NodeStateError(f"{path}: is not a record of this collection; remove it to start anew") from None
+
+    def save(self):
+        """Write the record."""
+        node_io.save({**self.__dict__, "state": self.state.to_dict()})
+
+    @property
+    def claimed(self):
+        """Return the egress IPs on record as held."""
+        return {item.egress_ip for item in self.state.held}
+
+
+def observe(options, interface="", recall=()):
+    """Return what the module `node_info` returns: what this host is, what it holds, what stands in the way.
+
+    `recall` names objects of which the record's addresses and pods are wanted too.
+    """
+    packages, problems = node_io.missing_packages(), node_io.missing_requirements()
+    if problems:
+        return {"problems": problems, "packages": packages}
+    record, host = Record.load(), node_io.read_host()
+    claimed = record.claimed if record else set()
+    interface = interface or host.default_interface() or ""
+    problems = problems_of(host, options, interface)
+    networks = networks_of(host, interface, claimed)
+    if not problems and not networks:
+        problems = [f"egress_ip_interface: {interface} has no IPv4 address of its own"]
+    return {
+        "problems": problems,
+        "packages": [],
+        "interface": interface,
+        "address": networks[0].split("/")[0] if networks else "",
+        "networks": [{"interface": interface, "addresses": networks}],
+        "addresses": own_addresses(host, options.tunnel_device, claimed),
+        "held": [item.to_dict() for item in held_on(host, claimed)],
+        "generation": record.state.generation if record else 0,
+        "digest": record.state.digest() if record else "",
+        "drift": _drift(record, host) if record else [],
+        "nodes": [item.to_dict() for item in record.state.nodes] if record else [],
+        "recalled": _recall(record.state, recall) if record else [],
+    }
+
+
+def apply(state, releasing=(), pace=None, check=False, claim_new=True):
+    """Make this node what `state` says, all but new claims unless `claim_new`; returns what the module `node` returns.
+
+    Egress IPs in `releasing` are being given up by another node in the same run: a claim of theirs waits for silence.
+    Raises EgressIPError with the node as it was, but for addresses that were released: others may have them by now.
+    """
+    missing = node_io.missing_requirements()
+    if missing:
+        raise NodeStateError("; ".join(missing))
+    with node_io.lock():
+        run = _Run(state, set(releasing), pace or Pace(), claim_new)
+        return run.preview() if check else run.apply()
+
+
+def remove(options, check=False):
+    """Take everything of ours off this node; returns what the module `node` returns."""
+    missing = node_io.missing_requirements()
+    if missing:
+        raise NodeStateError("; ".join(missing))
+    with node_io.lock():
+        record, host = Record.load(), node_io.read_host()
+        options = record.state.options if record else options
+        before = _read(host, options, record.claimed if record else set())
+        before = replace(before, sysctls={})
+        left = [path for path in (*_program.files(sys.executable), node_io.STATE_FILE) if node_io.read_file(path) is not None]
+        lines = before.lines() | {f"file {path}" for path in left}
+        known = desired_data_plane(record.state, record.marks, host).texts() if record else {}
+        if lines and not check:
+            _take_down(before, record, options)
+        released = [item.egress_ip for item in held_on(host, record.claimed if record else set())]
+        return {**_result(lines, frozenset(), known), "held": [], "released": released, "claimed": [], "conflicts": []}
+
+
+def _take_down(before, record, options):
+    node_io.execute(transaction(before, DataPlane()))
+    for name, value in (record.former if record else {}).items():
+        node_io.write_sysctl(name, value)
+    node_io.forget_connections([options.mark(i) for i in (record.marks if record else {}).values()], options.mark_mask)
+    units = [_program.RESTORE_UNIT, _program.CLAIM_UNIT]
+    if any(node_io.read_file(node_io.UNIT_DIRECTORY / unit) is not None for unit in units):
+        node_io.run(["systemctl", "disable", "--quiet", "--no-reload", *units])
+    for path in (*_program.files(sys.executable), node_io.STATE_FILE):
+        node_io.remove_file(path)
+    node_io.check(["systemctl", "daemon-reload"])
+
+
+class _Run:
+    """One application of a state: everything is read and decided first, in the constructor, and done after."""
+
+    def __init__(self, state, releasing, pace, claim_new):
+        self.state, self.releasing, self.pace = state, releasing, pace
+        self.asked = state.digest()
+        self.record = Record.load()
+        self._refuse_an_older_plan()
+        self.host = node_io.read_host()
+        self._refuse_what_is_in_the_way()
+        self.marks = allocate_marks(state.egress_ips, self.record.marks if self.record else {}, state.options.max_index)
+        claimed = self.record.claimed if self.record else set()
+        self.before = _read(self.host, state.options, claimed)
+        self.after = desired_data_plane(state, self.marks, self.host)
+        held = held_on(self.host, claimed)
+        if not claim_new:
+            self.state = state = state.holding(item for item in state.held if item in held)
+            self.after = desired_data_plane(state, self.marks, self.host)
+        self.kept = tuple(item for item in state.held if item in held)
+        self.released = tuple(item for item in held if item not in state.held)
+        self.to_claim = tuple(item for item in state.held if item not in held)
+        self.files = {
+            path: content for path, content in _program.files(sys.executable).items() if node_io.read_file(path) != content[0]
+        }
+
+    def preview(self):
+        """Return what `apply` would do. Asks the wire about the claims that no other node has to give up first."""
+        conflicts = self._present_here()
+        askable = [item for item in self.to_claim if item.egress_ip not in self.releasing and item not in conflicts]
+        for _free, busy in node_io.run_probes(self._probes(askable)):
+            conflicts.update({item: busy[item.egress_ip] for item in askable if item.egress_ip in busy})
+        claimed = tuple(item for item in self.to_claim if item not in conflicts)
+        return self._report(claimed, conflicts)
+
+    def apply(self):
+        """Apply the state and return what was done."""
+        if not transaction(self.before, self.after) and not self.files and self._is_on_record():
+            return self._report((), {})
+        self._prepare()
+        self._change_data_plane()
+        claimed, conflicts = self._claim()
+        effective = self.state.holding(self.kept + claimed)
+        if conflicts or claimed:
+            self._settle(effective)
+        self._save(effective)
+        if claimed:
+            self._announce(claimed)
+            node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
+        return self._report(claimed, conflicts)
+
+    def _refuse_an_older_plan(self):
+        if self.record is None:
+            return
+        ours, theirs = self.state.generation, self.record.state.generation
+        if ours < theirs or (ours == theirs and self.asked != self.record.asked):
+            raise PlanError(
+                f"state.generation: {ours} is not newer than {theirs}, which this node has already; somebody else made"
+                " a plan in the meantime, so make a new one"
+            )
+
+    def _refuse_what_is_in_the_way(self):
+        problems = problems_of(self.host, self.state.options, self.state.interface)
+        problems += [
+            f"state.held[{i}].interface: there is no interface {item.interface} on this host"
+            for i, item in enumerate(self.state.held)
+            if self.host.interface(item.interface) is None
+        ]
+        if problems:
+            raise ConflictError("; ".join(problems))
+
+    def _prepare(self):
+        """Write what must outlive a crash: the program for the boot, and the addresses that may be ours from now on."""
+        for path, (data, mode) in self.files.items():
+            node_io.write_file(path, data, mode)
+        if self.files:
+            node_io.check(["systemctl", "enable", "--quiet", _program.RESTORE_UNIT, _program.CLAIM_UNIT])
+            node_io.check(["systemctl", "daemon-reload"])
+        self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
+        old = self.record.state.options.tunnel_device if self.record else self.state.options.tunnel_device
+        if old != self.state.options.tunnel_device and is_our_device(self.host, old):
+            node_io.check(["ip", "link", "delete", old])
+
+    def _change_data_plane(self):
+        """Bring everything but the claims: the translation of an address to claim is there before the address is."""
+        without_claims = desired_data_plane(self.state.holding(self.kept), self.marks, self.host)
+        interim = replace(self.after, ip=without_claims.ip)
+        try:
+            node_io.execute(transaction(self.before, interim))
+            self._verify(interim)
+        except EgressIPError as error:
+            self._roll_back(error)
+        forgotten = {self.marks[i.egress_ip] for i in self.released if i.egress_ip in self.marks}
+        if self.record:
+            forgotten |= {mark for ip, mark in self.record.marks.items() if ip not in self.marks}
+        self._forget(forgotten)
+
+    def _claim(self):
+        claimed, conflicts = (), self._present_here()
+        wanted = [item for item in self.to_claim if item not in conflicts]
+        try:
+            for free, busy in node_io.run_probes(self._probes(wanted)):
+                batch = tuple(item for item in wanted if item.egress_ip in free)
+                conflicts.update({item: busy[item.egress_ip] for item in wanted if item.egress_ip in busy})
+                if batch:
+                    self._take(batch)
+                    claimed += batch
+        except EgressIPError:
+            self._save(self.state.holding(self.kept + claimed))
+            raise
+        return claimed, conflicts
+
+    def _take(self, items):
+        egress_ips = {item.egress_ip for item in items}
+        empty = replace(self.after, ip=desired_data_plane(self.state.holding(()), self.marks, self.host).ip)
+        node_io.execute(transaction(empty, claim(self.state, self.marks, empty, egress_ips)))
+        self._announce(items)
+        self._forget({self.marks[ip] for ip in egress_ips})
+
+    def _settle(self, effective):
+        """Take back what was prepared for addresses that could not be claimed, and look at the whole once more."""
+        expected = desired_data_plane(effective, self.marks, self.host)
+        node_io.execute(transaction(self._read_again(), expected))
+        self._verify(expected)
+
+    def _roll_back(self, error):
+        released = {item.egress_ip for item in self.released}
+        target = self.before
+        if self.record:
+            target = without(target, self.record.state, self.record.marks, released)
+        try:
+            node_io.execute(transaction(self._read_again(), target))
+            if self.record:
+                kept = [item for item in self.record.state.held if item.egress_ip not in released]
+                replace(self.record, state=self.record.state.holding(kept)).save()
+            else:
+                node_io.remove_file(node_io.STATE_FILE)
+        except EgressIPError as second:
+            raise VerificationError(f"{error}; and the way back failed too: {second}") from None
+        raise VerificationError(f"{error}; the node is as it was before") from None
+
+    def _verify(self, expected):
+        missing, surplus = _lines_between(self._read_again(), expected)
+        if missing or surplus:
+            shown = [f"missing {line}" for line in missing[:_SHOWN]] + [f"left over {line}" for line in surplus[:_SHOWN]]
+            raise VerificationError(f"node/{self.state.name}: does not show what was applied: {'; '.join(shown)}")
+
+    def _read_again(self):
+        claimed = {item.egress_ip for item in self.state.held + self.released}
+        return _read(node_io.read_host(), self.state.options, claimed)
+
+    def _present_here(self):
+        """Return {Held: this host's MAC} of the addresses to claim that somebody else put on this very host."""
+        here = {address["local"]: name for name, address in self.host.addresses()}
+        found = [item for item in self.to_claim if item.egress_ip in here]
+        return {item: node_io.mac_address(here[item.egress_ip]) for item in found}
+
+    def _probes(self, items):
+        deadline = time.monotonic() + self.pace.timeout
+        probes = {}
+        for item in items:
+            waiting = item.egress_ip in self.releasing
+            probe = Probe(
+                item.egress_ip,
+                node_io.mac_address(item.interface),
+                self.pace.count,
+                self.pace.interval,
+                deadline,
+                waiting,
+            )
+            probes.setdefault(item.interface, []).append(probe)
+        return probes
+
+    def _announce(self, items):
+        for interface in sorted({item.interface for item in items}):
+            mac = node_io.mac_address(interface)
+            frames = [f for item in items if item.interface == interface for f in announcements(mac, item.egress_ip)]
+            node_io.send_frames(interface, frames)
+
+    def _forget(self, indices):
+        options = self.state.options
+        node_io.forget_connections([options.mark(index) for index in indices], options.mark_mask)
+
+    def _save(self, state):
+        former = self.record.former if self.record else {FORWARDING: self.before.sysctls.get(FORWARDING, "0")}
+        Record(state, self.asked, self.marks, former).save()
+
+    def _is_on_record(self):
+        record = self.record
+        return record is not None and record.state.digest() == self.state.digest() and record.marks == self.marks
+
+    def _report(self, claimed, conflicts):
+        """Return the result: what is different between before and what is there now, or would be."""
+        effective = self.state.holding(self.kept + claimed)
+        after = desired_data_plane(effective, self.marks, self.host)
+        files = frozenset(f"file {path}" for path in self.files)
+        known = after.texts()
+        if self.record:
+            known.update(desired_data_plane(self.record.state, self.record.marks, self.host).texts())
+        return {
+            **_result(self.before.lines(), after.lines() | files, known),
+            "held": [item.to_dict() for item in effective.held],
+            "claimed": [item.egress_ip for item in claimed],
+            "released": [item.egress_ip for item in self.released],
+            "conflicts": [{**item.to_dict(), "mac": mac} for item, mac in sorted(conflicts.items())],
+        }
+
+
+def main(argv):
+    """Run one of the commands that the units use: restore, claim or announce. Returns the exit status."""
+    record = Record.load()
+    if record is None:
+        return 0
+    try:
+        {"restore": _restore, "claim": _claim_on_record, "announce": _announce_held}[argv[0]](record)
+    except EgressIPError as error:
+        sys.stderr.write(f"netops.egress_ip: {error}\n")
+        return 1
+    return 0
+
+
+def _restore(record):
+    with node_io.lock():
+        host = node_io.read_host()
+        before = _read(host, record.state.options, record.claimed)
+        node_io.execute(transaction(before, desired_data_plane(record.state.holding(()), record.marks, host)))
+
+
+def _claim_on_record(record):
+    for conflict in apply(record.state)["conflicts"]:
+        sys.stderr.write("netops.egress_ip: {egressIP} is not claimed: {mac} answers for it\n".format(**conflict))
+
+
+def _announce_held(record):
+    for item in held_on(node_io.read_host(), record.claimed):
+        node_io.send_frames(item.interface, announcements(node_io.mac_address(item.interface), item.egress_ip))
+
+
+def _read(host, options, claimed):
+    sysctls = node_io.read_sysctls(sysctl_names(options.tunnel_device))
+    return current_data_plane(host, node_io.read_tables(), sysctls, options, claimed)
+
+
+def _drift(record, host):
+    """Return how the node differs from its record, as lines; files that are gone or changed count too."""
+    current = _read(host, record.state.options, record.claimed)
+    missing, surplus = _lines_between(current, desired_data_plane(record.state, record.marks, host))
+    files = [
+        f"missing file {path}"
+        for path, (data, _mode) in _program.files(sys.executable).items()
+        if node_io.read_file(path) != data
+    ]
+    return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus] + files
+
+
+def _recall(state, names):
+    return [
+        {
+            "name": item.name,
+            "egressIPs": list(item.egress_ips),
+            "pods": [pod.address for pod in state.pods if pod.egressip == item.name],
+        }
+        for item in state.egressips
+        if item.name in names
+    ]
+
+
+def _lines_between(current, desired):
+    """Return (missing, surplus) lines. A rule is told by its fingerprint in both."""
+    have, want = current.lines(), desired.lines()
+    return sorted(want - have), sorted(have - want)
+
+
+def _result(before, after, known):
+    """Return `changed` and `diff`; `known` are the texts of rules that stand in the lines by their fingerprints."""
+    gone, new = before - after, after - before
+    diff = {"before": _legible(gone, known), "after": _legible(new, known)}
+    return {"changed": bool(gone or new), "diff": diff}
+
+
+def _legible(lines, known):
+    shown = []
+    for line in lines:
+        start, _colon, last = line.rpartition(": ")
+        shown.append(f"{start}: {known[last]}\n" if last in known else f"{line}\n")
+    return "".join(sorted(shown))

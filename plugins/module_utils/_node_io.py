@@ -1,0 +1,302 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only I/O on a node: commands, files, sockets. PRIVATE to the collection. No policy: `_node` decides.
+
+Needs root, iproute2, nftables, and Python's standard library. Runs inside an Ansible module and, at boot, alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import shutil
+import socket
+import struct
+import subprocess
+import time
+from pathlib import Path
+
+from ._arp import ETHERTYPE, parse_frame
+from ._errors import CommandError
+from ._iproute import READ_BATCH, parse_host
+from ._nftables import INET, NETDEV, TABLE, parse_table
+
+STATE_DIRECTORY = Path("/var/lib/netops-egress-ip")
+STATE_FILE = STATE_DIRECTORY / "state.json"
+PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
+UNIT_DIRECTORY = Path("/etc/systemd/system")
+LOCK_FILE = Path("/run/netops-egress-ip.lock")
+
+COMMAND_TIMEOUT = 60
+_PACKAGES = {"ip": "iproute2", "nft": "nftables"}
+_NETLINK_NETFILTER = 12  # linux/netlink.h; the socket module does not name it
+_ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+
+def run(argv, text=""):
+    """Run a command with `text` on its standard input; returns (exit status, stdout, stderr)."""
+    try:
+        done = subprocess.run(
+            argv, input=text, capture_output=True, text=True, env=_ENVIRONMENT, timeout=COMMAND_TIMEOUT, check=False
+        )
+    except FileNotFoundError:
+        raise CommandError(f"{argv[0]}: is not installed on this host") from None
+    except subprocess.TimeoutExpired:
+        raise CommandError(f"{' '.join(argv)}: did not end within {COMMAND_TIMEOUT} seconds") from None
+    return done.returncode, done.stdout, done.stderr
+
+
+def check(argv, text=""):
+    """Run a command that must succeed; returns its stdout."""
+    status, stdout, stderr = run(argv, text)
+    if status:
+        raise CommandError(f"{' '.join(argv)}: exit status {status}: {' '.join(stderr.split()) or 'no message'}")
+    return stdout
+
+
+def missing_packages():
+    """Return the distribution's packages that this host needs and lacks."""
+    return [package for command, package in _PACKAGES.items() if not shutil.which(command, path=_ENVIRONMENT["PATH"])]
+
+
+def missing_requirements():
+    """Return what this host lacks for the data plane, as sentences that name the fix."""
+    problems = []
+    if os.geteuid() != 0:
+        problems.append("ansible_become: the module does not run as root; set become: true")
+    if not Path("/run/systemd/system").is_dir():
+        problems.append("systemd: does not run on this host; only hosts with systemd can be nodes")
+    problems += [f"{package}: is not installed on this host; install the package" for package in missing_packages()]
+    if not problems and not _knows_vxlan():
+        problems.append("kernel: has no vxlan; load the module, or install the package that carries it")
+    return problems
+
+
+def _knows_vxlan():
+    """Ask for a device with an impossible MTU: a kernel that knows vxlan refuses the MTU, and nothing is ever made."""
+    _status, _stdout, stderr = run(
+        ["ip", "link", "add", "name", "egress-probe", "mtu", "10", "type", "vxlan", "external", "dstport", "4790"]
+    )
+    return "Unknown device type" not in stderr and "not supported" not in stderr
+
+
+def read_host():
+    """Return what `ip` says of this host, a `_iproute.Host`, in one process."""
+    return parse_host(check(["ip", "-N", "-details", "-json", "-batch", "-"], "\n".join(READ_BATCH) + "\n"))
+
+
+def read_tables():
+    """Return our nftables tables, {family: TableState}, those that are there."""
+    tables = {}
+    for family in (INET, NETDEV):
+        status, stdout, stderr = run(["nft", "-j", "list", "table", family, TABLE])
+        if status == 0:
+            tables[family] = parse_table(stdout)
+        elif "No such file" not in stderr:
+            raise CommandError(f"nft list table {family} {TABLE}: {' '.join(stderr.split())}")
+    return tables
+
+
+def read_sysctls(names):
+    """Return {name: value} of the sysctls that exist."""
+    values = {}
+    for name in names:
+        with contextlib.suppress(OSError):
+            values[name] = _sysctl_file(name).read_text(encoding="ascii").strip()
+    return values
+
+
+def execute(transaction):
+    """Bring a `_data_plane.Transaction` into the kernel: one `ip -batch`, one `nft -f`, the sysctls."""
+    if transaction.ip:
+        check(["ip", "-batch", "-"], "\n".join(transaction.ip) + "\n")
+    for name, value in transaction.sysctls:
+        write_sysctl(name, value)
+    if transaction.nft:
+        check(["nft", "-f", "-"], "\n".join(transaction.nft) + "\n")
+
+
+def write_sysctl(name, value):
+    """Set a sysctl."""
+    try:
+        _sysctl_file(name).write_text(value + "\n", encoding="ascii")
+    except OSError as error:
+        raise CommandError(f"sysctl {name}: cannot be set to {value}: {error.strerror}") from None
+
+
+def _sysctl_file(name):
+    # Only the dots before and after a device's name separate; the name may hold some of its own.
+    if name.startswith("net.ipv4.conf."):
+        device, key = name[len("net.ipv4.conf.") :].rsplit(".", 1)
+        return Path("/proc/sys/net/ipv4/conf") / device / key
+    return Path("/proc/sys") / name.replace(".", "/")
+
+
+@contextlib.contextmanager
+def lock():
+    """Let one run at a time change this node; raises CommandError when another one holds on for over a minute."""
+    with LOCK_FILE.open("w", encoding="ascii") as handle:
+        give_up = time.monotonic() + COMMAND_TIMEOUT
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > give_up:
+                    raise CommandError(f"{LOCK_FILE}: another run has been changing this node for a minute") from None
+                time.sleep(0.05)
+        yield
+
+
+def load():
+    """Return the record of what was applied last as a dict, None when there is none."""
+    try:
+        return json.loads(STATE_FILE.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{STATE_FILE}: cannot be read: {error}; remove it to start anew") from None
+
+
+def save(record):
+    """Write the record, readable by root alone, whole or not at all."""
+    write_file(STATE_FILE, json.dumps(record, sort_keys=True).encode(), 0o600)
+
+
+def read_file(path):
+    """Return the bytes of a file, None when it does not exist."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def write_file(path, data, mode):
+    """Write a file of root's, whole or not at all."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        path.parent.mkdir(mode=0o700 if path.parent == STATE_DIRECTORY else 0o755, parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(descriptor)
+        temporary.chmod(mode)
+        temporary.replace(path)
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def remove_file(path):
+    """Remove a file and its directory if that is ours and empty; both may be gone already."""
+    path = Path(path)
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    if path.parent in (STATE_DIRECTORY, PROGRAM_FILE.parent):
+        with contextlib.suppress(OSError):
+            path.parent.rmdir()
+
+
+def mac_address(interface):
+    """Return the MAC address of an interface."""
+    try:
+        return Path(f"/sys/class/net/{interface}/address").read_text(encoding="ascii").strip()
+    except OSError:
+        raise CommandError(f"egress_ip_interface: there is no interface {interface} on this host") from None
+
+
+def run_probes(probes):
+    """Run ARP probes to their end, {interface: [Probe]}; yields (free, conflicts) as they come.
+
+    `free` is a list of addresses, `conflicts` a dict {address: MAC of who has it}.
+    """
+    with contextlib.ExitStack() as stack:
+        pending = {stack.enter_context(_arp_socket(interface)): list(items) for interface, items in probes.items()}
+        while any(pending.values()):
+            now = time.monotonic()
+            for sock, items in pending.items():
+                for frame in filter(None, (probe.frame_due(now) for probe in items)):
+                    sock.send(frame)
+            wake = min(probe.next_time() for items in pending.values() for probe in items)
+            _listen(pending, max(0.0, wake - now))
+            free, conflicts = _sort_out(pending, time.monotonic())
+            if free or conflicts:
+                yield free, conflicts
+
+
+def _listen(pending, timeout):
+    readable, _writable, _failed = select.select(list(pending), [], [], timeout)
+    for sock in readable:
+        frame = parse_frame(sock.recv(2048))
+        for probe in pending[sock] if frame else ():
+            probe.hear(frame)
+
+
+def _sort_out(pending, now):
+    free, conflicts = [], {}
+    for sock, items in pending.items():
+        for probe in items:
+            holder = probe.conflict(now)
+            if holder:
+                conflicts[probe.address] = holder
+            elif probe.is_free(now):
+                free.append(probe.address)
+        pending[sock] = [p for p in items if p.address not in conflicts and p.address not in free]
+    return free, conflicts
+
+
+def send_frames(interface, frames):
+    """Send raw frames out of an interface."""
+    with _arp_socket(interface) as sock:
+        for frame in frames:
+            sock.send(frame)
+
+
+@contextlib.contextmanager
+def _arp_socket(interface):
+    try:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE))
+        sock.bind((interface, ETHERTYPE))
+    except OSError as error:
+        raise CommandError(f"egress_ip_interface: cannot send ARP on {interface}: {error.strerror}") from None
+    try:
+        yield sock
+    except OSError as error:
+        raise CommandError(f"egress_ip_interface: cannot send ARP on {interface}: {error.strerror}") from None
+    finally:
+        sock.close()
+
+
+def forget_connections(marks, mask):
+    """Delete the conntrack entries that carry one of these marks, so that no connection goes on by an old way.
+
+    Speaks ctnetlink itself (IPCTNL_MSG_CT_DELETE with a mark filter): the distribution's `conntrack` need not be there.
+    """
+    if not marks:
+        return
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as sock:
+        sock.settimeout(COMMAND_TIMEOUT)
+        for sequence, mark in enumerate(sorted(marks)):
+            sock.send(_delete_by_mark(mark, mask, sequence))
+            error = struct.unpack_from("=i", sock.recv(4096), 16)[0]
+            if error:
+                raise CommandError(f"conntrack: cannot delete entries with mark {mark:#x}: {os.strerror(-error)}")
+
+
+def _delete_by_mark(mark, mask, sequence):
+    message_type, flags = (1 << 8) | 2, 0x1 | 0x4  # NFNL_SUBSYS_CTNETLINK, CT_DELETE; NLM_F_REQUEST | NLM_F_ACK
+    # CTA_MARK and CTA_MARK_MASK: headers in host order, values in network order.
+    attributes = b"".join(struct.pack("=HH", 8, kind) + struct.pack("!I", value) for kind, value in ((8, mark), (21, mask)))
+    body = struct.pack("=BBH", 0, 0, 0) + attributes
+    return struct.pack("=IHHII", 16 + len(body), message_type, flags, sequence, 0) + body
+
+
+def later(seconds, argv):
+    """Run a command in some seconds, after this process has ended."""
+    run(["systemd-run", "--quiet", "--collect", f"--on-active={seconds}", *argv])
+

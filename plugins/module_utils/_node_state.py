@@ -1,0 +1,326 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one node is to be: the value that travels from the plan to the node. PRIVATE to the collection.
+
+`NodeState` is the same on all nodes but for the node's own name and address, its pods and the egress IPs it holds.
+Its dict form is what the filter `node_state` returns and the module `node` takes. Marks are not part of it: they
+mean something on one node only, so each node numbers its egress IPs itself and keeps the numbers (`allocate_marks`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+from ._addresses import canonical, covers_everything, parse_address, parse_egress_ip, parse_network
+from ._errors import Errors, NodeStateError
+from ._text import type_name
+
+# Never the way out of the fleet, whatever the user excludes.
+NEVER_EXTERNAL = ("127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32")
+
+
+@dataclass(frozen=True)
+class DataPlaneOptions:
+    """The numbers and names that the data plane uses on every node; two fleets on one network need different ones.
+
+    `mark_mask` is one run of bits, at most 14: the index of an egress IP is shifted there. Tables `table_base + index`
+    and priorities `rule_priority` to `rule_priority + 5` are ours. `unassigned` says what a selected pod does
+    while none of its egress IPs is assigned: use the `node`'s address, or `drop`.
+    """
+
+    tunnel_device: str = "egress0"
+    tunnel_port: int = 4790
+    tunnel_vni: int = 225
+    mark_mask: int = 0x1FFF
+    rule_priority: int = 7000
+    table_base: int = 7000
+    unassigned: str = "node"
+
+    @classmethod
+    def from_dict(cls, value, path="options"):
+        """Check `value`; absent keys take the defaults. Raises InvalidError with every error."""
+        errors = Errors()
+        unknown = sorted(set(value) - set(cls.__dataclass_fields__))
+        for key in unknown:
+            errors.add(f"{path}.{key}", "is not an option of the data plane")
+        options = cls(**{key: item for key, item in value.items() if key not in unknown})
+        options = replace(options, mark_mask=_integer(options.mark_mask, f"{path}.mark_mask", errors))
+        for name, low, high in (("tunnel_port", 1, 65535), ("tunnel_vni", 0, 0xFFFFFF), ("rule_priority", 1, 32000)):
+            _check_range(getattr(options, name), low, high, f"{path}.{name}", errors)
+        if not _is_device_name(options.tunnel_device):
+            errors.add(f"{path}.tunnel_device", f"must be a device name of 1 to 15 characters, not {type_name(options.tunnel_device)}")
+        if not _is_run_of_bits(options.mark_mask):
+            errors.add(f"{path}.mark_mask", "must be one run of 1 to 14 bits within 32, such as 0x1fff")
+        else:
+            _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{path}.table_base", errors)
+        if options.unassigned not in ("node", "drop"):
+            errors.add(f"{path}.unassigned", f"must be node or drop, not {type_name(options.unassigned)}")
+        errors.raise_if_any()
+        return options
+
+    def to_dict(self):
+        """Return the options as a JSON-safe dict."""
+        return dict(self.__dict__)
+
+    @property
+    def max_index(self):
+        """Return how many egress IPs the mask has room for; index 0 means unmarked."""
+        return self.mark_mask // (self.mark_mask & -self.mark_mask)
+
+    def mark(self, index):
+        """Return the mark of the egress IP with this index."""
+        return index * (self.mark_mask & -self.mark_mask)
+
+
+@dataclass(frozen=True)
+class FleetNode:
+    """A node as the others need to know it: who may send to the tunnel, and what counts as node traffic."""
+
+    name: str
+    address: str
+    addresses: tuple
+
+    def to_dict(self):
+        """Return the node as a JSON-safe dict."""
+        return {"name": self.name, "address": self.address, "addresses": list(self.addresses)}
+
+
+@dataclass(frozen=True)
+class EgressObject:
+    """An EgressIP object on a node.
+
+    `egress_ips` are all its addresses, each with a mark and a table whether it is assigned or not, so that a short
+    outage does not renumber anything. `slots` is what the hash of a connection chooses from: one entry per address
+    of the object, the unassigned ones replaced by assigned ones, so that losing one address moves only its share.
+    """
+
+    name: str
+    egress_ips: tuple
+    slots: tuple
+
+    def to_dict(self):
+        """Return the object as a JSON-safe dict."""
+        return {"name": self.name, "egressIPs": list(self.egress_ips), "slots": list(self.slots)}
+
+
+@dataclass(frozen=True)
+class LocalPod:
+    """The address of a selected pod of this node, and the object that it follows."""
+
+    address: str
+    egressip: str
+
+    def to_dict(self):
+        """Return the pod as a JSON-safe dict."""
+        return {"address": self.address, "egressip": self.egressip}
+
+
+@dataclass(frozen=True, order=True)
+class Held:
+    """An egress IP that the node holds, and the interface that bears it."""
+
+    egress_ip: str
+    interface: str
+
+    def to_dict(self):
+        """Return the assignment as a JSON-safe dict."""
+        return {"egressIP": self.egress_ip, "interface": self.interface}
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """Everything that a node needs to know. Lists are sorted, addresses canonical, so equal states are equal values."""
+
+    name: str
+    generation: int
+    interface: str
+    address: str
+    options: DataPlaneOptions
+    nodes: tuple
+    excluded: tuple
+    egressips: tuple
+    pods: tuple
+    held: tuple
+
+    def to_dict(self):
+        """Return the state as a JSON-safe dict, the form that filters and modules exchange."""
+        lists = {key: [item.to_dict() for item in getattr(self, key)] for key in ("nodes", "egressips", "pods", "held")}
+        return {
+            "name": self.name,
+            "generation": self.generation,
+            "interface": self.interface,
+            "address": self.address,
+            "options": self.options.to_dict(),
+            "excluded": list(self.excluded),
+            **lists,
+        }
+
+    @classmethod
+    def from_dict(cls, value, path="state"):
+        """Check `value` and return the NodeState. Raises InvalidError with every error, each beginning with its path."""
+        return _NodeStateReader(path).read(value)
+
+    def digest(self):
+        """Return a short fingerprint of everything but the generation: equal digests ask for equal nodes."""
+        content = {**self.to_dict(), "generation": 0}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def holding(self, held):
+        """Return the same state with other held addresses."""
+        return replace(self, held=tuple(sorted(held)))
+
+    @property
+    def egress_ips(self):
+        """Return every egress IP of every object, sorted."""
+        return tuple(sorted({ip for item in self.egressips for ip in item.egress_ips}, key=address_order))
+
+
+def address_order(text):
+    """Return the key that sorts canonical addresses by value."""
+    address = parse_address(text, "address")
+    return (address.version, int(address))
+
+
+def allocate_marks(egress_ips, current, max_index):
+    """Number the egress IPs: {egress IP: index from 1 to max_index}.
+
+    Numbers in `current` stay, for connections carry them. New addresses take the lowest numbers that nobody has had;
+    a number just given up is used again only when there is no other.
+    """
+    if len(egress_ips) > max_index:
+        raise NodeStateError(
+            f"egress_ip_mark_mask: has room for {max_index} egress IPs, but there are {len(egress_ips)}; use a wider mask"
+        )
+    marks = {ip: current[ip] for ip in egress_ips if ip in current and 1 <= current[ip] <= max_index}
+    given_up = set(current.values()) - set(marks.values())
+    free = [index for index in range(1, max_index + 1) if index not in given_up and index not in set(marks.values())]
+    free += sorted(given_up)
+    missing = [ip for ip in egress_ips if ip not in marks]
+    return {**marks, **dict(zip(missing, free))}
+
+
+def slots(egress_ips, assigned):
+    """Return one assigned address per address of an object; () when none is assigned.
+
+    >>> slots(("a", "b", "c"), {"b", "c"})
+    ('b', 'b', 'c')
+    """
+    standing_in = [ip for ip in egress_ips if ip in assigned]
+    if not standing_in:
+        return ()
+    return tuple(ip if ip in assigned else standing_in[i % len(standing_in)] for i, ip in enumerate(egress_ips))
+
+
+class _NodeStateReader:
+    """Reads the dict form of a NodeState and collects what is wrong with it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.errors = Errors()
+
+    def read(self, value):
+        if not isinstance(value, dict):
+            raise NodeStateError(f"{self.path}: must be a mapping, not {type_name(value)}")
+        self._check_keys(value)
+        state = NodeState(
+            name=self._string(value, "name"),
+            generation=self._generation(value),
+            interface=self._string(value, "interface"),
+            address=self._address(value.get("address"), f"{self.path}.address"),
+            options=self.errors.attempt(DataPlaneOptions.from_dict, value.get("options") or {}, f"{self.path}.options"),
+            nodes=self._each(value, "nodes", self._fleet_node),
+            excluded=tuple(self._networks(value.get("excluded") or [])),
+            egressips=self._each(value, "egressips", self._egressip),
+            pods=self._each(value, "pods", self._pod),
+            held=tuple(sorted(self._each(value, "held", self._held))),
+        )
+        self._check_references(state)
+        self.errors.raise_if_any()
+        return state
+
+    def _check_keys(self, value):
+        for key in sorted(set(value) - set(NodeState.__dataclass_fields__)):
+            self.errors.add(f"{self.path}.{key}", "is not a field of a node's state")
+
+    def _string(self, value, key):
+        text = value.get(key)
+        if not isinstance(text, str) or not text:
+            self.errors.add(f"{self.path}.{key}", f"must be a non-empty string, not {type_name(text)}")
+            return ""
+        return str(text)
+
+    def _generation(self, value):
+        return _integer(value.get("generation", 0), f"{self.path}.generation", self.errors)
+
+    def _address(self, text, path, parse=parse_address):
+        address = self.errors.attempt(parse, text, path)
+        return "" if address is None else canonical(address)
+
+    def _networks(self, values):
+        networks = [
+            self.errors.attempt(parse_network, text, f"{self.path}.excluded[{i}]") for i, text in enumerate(values)
+        ]
+        found = [network for network in networks if network is not None]
+        if covers_everything(found):
+            self.errors.add(f"{self.path}.excluded", "covers every address, so that no traffic would leave with an egress IP")
+        return [str(network) for network in found]
+
+    def _each(self, value, key, read):
+        items = value.get(key) or []
+        return tuple(read(item, f"{self.path}.{key}[{i}]") for i, item in enumerate(items))
+
+    def _fleet_node(self, item, path):
+        addresses = [self._address(a, f"{path}.addresses[{i}]") for i, a in enumerate(item.get("addresses") or [])]
+        return FleetNode(str(item.get("name", "")), self._address(item.get("address"), f"{path}.address"), tuple(addresses))
+
+    def _egressip(self, item, path):
+        egress_ips = [
+            self._address(ip, f"{path}.egressIPs[{i}]", parse_egress_ip) for i, ip in enumerate(item.get("egressIPs") or [])
+        ]
+        chosen = [self._address(ip, f"{path}.slots[{i}]") for i, ip in enumerate(item.get("slots") or [])]
+        return EgressObject(str(item.get("name", "")), tuple(egress_ips), tuple(chosen))
+
+    def _pod(self, item, path):
+        return LocalPod(self._address(item.get("address"), f"{path}.address"), str(item.get("egressip", "")))
+
+    def _held(self, item, path):
+        return Held(self._address(item.get("egressIP"), f"{path}.egressIP"), str(item.get("interface", "")))
+
+    def _check_references(self, state):
+        names = {item.name for item in state.egressips}
+        known = {ip for item in state.egressips for ip in item.egress_ips}
+        for i, pod in enumerate(state.pods):
+            if pod.egressip not in names:
+                self.errors.add(f"{self.path}.pods[{i}].egressip", f"there is no object {pod.egressip!r} in egressips")
+        for i, item in enumerate(state.held):
+            if item.egress_ip not in known:
+                self.errors.add(f"{self.path}.held[{i}].egressIP", f"{item.egress_ip} belongs to no object in egressips")
+
+
+def _integer(value, path, errors):
+    if isinstance(value, str):
+        try:
+            return int(value, 0)
+        except ValueError:
+            pass
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        errors.add(path, f"must be an integer of at least 0, not {type_name(value)}")
+        return 0
+    return int(value)
+
+
+def _check_range(value, low, high, path, errors):
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        errors.add(path, f"must be an integer from {low} to {high}, not {type_name(value)}")
+
+
+def _is_run_of_bits(mask):
+    run = mask // (mask & -mask) if 0 < mask < 2**32 else 0
+    return 0 < run < 2**14 and run & (run + 1) == 0
+
+
+def _is_device_name(name):
+    return isinstance(name, str) and 0 < len(name) < 16 and not set(name) & set("/ \t\n:\"'%") and name not in (".", "..")

@@ -1,0 +1,95 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program that stays on a node for its boot: this collection's own code in one zip file, and two systemd units.
+
+PRIVATE to the collection. The file and the record it reads are written by the same run of the module `node`, so they
+always fit each other. `restore` brings the data plane back without any address, before the network is up; `claim` takes
+the addresses on record that the wire says are free; `announce` tells the neighbours once more.
+"""
+
+from __future__ import annotations
+
+import io
+import pkgutil
+import zipfile
+
+from ._node_io import PROGRAM_FILE, UNIT_DIRECTORY
+
+RESTORE_UNIT = "netops-egress-ip-restore.service"
+CLAIM_UNIT = "netops-egress-ip-claim.service"
+
+_MODULES = (
+    "_addresses",
+    "_arp",
+    "_data_plane",
+    "_errors",
+    "_iproute",
+    "_nftables",
+    "_node",
+    "_node_io",
+    "_node_state",
+    "_program",
+    "_text",
+)
+_MAIN = "import sys\nfrom netops_egress_ip._node import main\nsys.exit(main(sys.argv[1:]))\n"
+
+_RESTORE = """\
+# Written by the Ansible collection netops.egress_ip.
+[Unit]
+Description=Egress IP data plane, without any address
+DefaultDependencies=no
+After=local-fs.target systemd-sysctl.service systemd-modules-load.service nftables.service
+Before=network-pre.target docker.service containerd.service podman.service kubelet.service shutdown.target
+Wants=network-pre.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={python} -I {program} restore
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+_CLAIM = """\
+# Written by the Ansible collection netops.egress_ip.
+[Unit]
+Description=Egress IPs that nobody else answers for
+After=network-online.target {restore}
+Wants=network-online.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={python} -I {program} claim
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def files(python):
+    """Return {path: (bytes, mode)} of what the node keeps; `python` is the interpreter that runs it at boot."""
+    words = {"python": python, "program": PROGRAM_FILE, "restore": RESTORE_UNIT}
+    return {
+        PROGRAM_FILE: (_zip(), 0o644),
+        UNIT_DIRECTORY / RESTORE_UNIT: (_RESTORE.format(**words).encode(), 0o644),
+        UNIT_DIRECTORY / CLAIM_UNIT: (_CLAIM.format(**words).encode(), 0o644),
+    }
+
+
+def _zip():
+    """Return this package's modules as a zip file that Python runs; the same sources give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        _add(archive, "__main__.py", _MAIN.encode())
+        _add(archive, "netops_egress_ip/__init__.py", b"")
+        for name in _MODULES:
+            _add(archive, f"netops_egress_ip/{name}.py", pkgutil.get_data(__package__, f"{name}.py"))
+    return buffer.getvalue()
+
+
+def _add(archive, name, data):
+    archive.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)

@@ -1,0 +1,133 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person reads after a run, before one, and in between. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._node_state import address_order
+
+
+@dataclass(frozen=True)
+class Report:
+    """`lines` are the table; `failures` always fail a run, `complaints` do when it is strict; `stats` goes to AWX."""
+
+    lines: tuple
+    failures: tuple
+    complaints: tuple
+    stats: dict
+
+    def to_dict(self):
+        """Return the report as a dict of plain values."""
+        return {
+            "lines": list(self.lines),
+            "failures": list(self.failures),
+            "complaints": list(self.complaints),
+            "stats": self.stats,
+        }
+
+
+def report(plan, manifests, fleet, results=None):
+    """Return the Report of a run. `results` {node: result of the module `node`} is None before anything was applied."""
+    conflicts = _conflicts(results or {})
+    rows = [_assignment_row(item, plan, fleet, conflicts, results) for item in plan["assignments"]]
+    rows += [(u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]]
+    rows.sort(key=lambda row: (address_order(row[0]), row[1]))
+    lines = _table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows)
+    failures = _failures(conflicts, fleet, results or {})
+    complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
+    complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
+    notes = [f"node {item['name']} {item['reason']}" for item in fleet["unavailable"]]
+    notes += plan["warnings"] + manifests["ignored"]
+    for title, entries in (("Failed", failures), ("To be put right", complaints), ("To be known", notes)):
+        lines += ["", f"{title}:", *(f"  {entry}" for entry in entries)] if entries else []
+    return Report(tuple(lines), tuple(failures), tuple(complaints), _stats(plan, fleet, conflicts, results))
+
+
+def status(egressips, fleet):
+    """Return what is held where as documents: each object as its manifest says, with what the nodes show as status.
+
+    Egress IPs on nodes that belong to no object come last, in an object without a spec.
+    """
+    holders = {}
+    for item in fleet["current"]:
+        holders.setdefault(item["egressIP"], []).append(item["node"])
+    documents = [_observed(document, holders) for document in egressips]
+    known = {entry["egressIP"] for document in documents for entry in document["status"]["assignments"]}
+    strangers = sorted(set(holders) - known, key=address_order)
+    if strangers:
+        entries = [{"node": node, "egressIP": ip} for ip in strangers for node in holders[ip]]
+        documents.append({"kind": "EgressIP", "metadata": {"name": "in no manifest"}, "status": {"assignments": entries}})
+    return documents
+
+
+def _observed(document, holders):
+    wanted = document.get("spec", {}).get("egressIPs") if isinstance(document.get("spec"), dict) else ()
+    entries = [{"node": n, "egressIP": ip} for ip in wanted or () if isinstance(ip, str) for n in holders.get(ip, ())]
+    return {**document, "status": {"assignments": entries}}
+
+
+def _assignment_row(item, plan, fleet, conflicts, results):
+    return (item["egressIP"], item["name"], item["node"], _state_of(item, plan, fleet, conflicts, results))
+
+
+def _state_of(item, plan, fleet, conflicts, results):
+    ip, node = item["egressIP"], item["node"]
+    if ip in conflicts:
+        return f"not claimed, {conflicts[ip]['mac']} answers for it"
+    here = any(entry["egressIP"] == ip and entry["node"] == node for entry in fleet["current"])
+    if here:
+        return "held"
+    move = next((m for m in plan["moves"] if m["egressIP"] == ip), None)
+    where = f" from {move['from']} ({move['reason']})" if move else ""
+    if results is None:
+        return f"to move{where}" if move else "to claim"
+    if results.get(node, {}).get("failed"):
+        return "not claimed, the node failed"
+    return f"moved{where}" if move else "claimed"
+
+
+def _conflicts(results):
+    return {
+        item["egressIP"]: {**item, "node": node}
+        for node, result in sorted(results.items())
+        for item in result.get("conflicts") or ()
+    }
+
+
+def _failures(conflicts, fleet, results):
+    silent = ", ".join(item["name"] for item in fleet["unavailable"])
+    hint = f"; it may be a node that cannot be reached ({silent})" if silent else ""
+    failures = [
+        f"{item['node']}: {ip} is not claimed, {item['mac']} answers for it on {item['interface']}{hint}"
+        for ip, item in conflicts.items()
+    ]
+    for node, result in sorted(results.items()):
+        if result.get("unreachable"):
+            failures.append(f"{node}: was lost during the run: {result.get('msg', '')}")
+        elif result.get("failed"):
+            failures.append(f"{node}: {result.get('msg', '')}")
+    return failures
+
+
+def _stats(plan, fleet, conflicts, results):
+    """Return what `set_stats` hands to AWX."""
+    results = results or {}
+    return {
+        "assignments": plan["assignments"],
+        "unassigned": plan["unassigned"],
+        "invalid": plan["invalid"],
+        "moves": plan["moves"],
+        "load": plan["load"],
+        "conflicts": [conflicts[ip] for ip in conflicts],
+        "unavailable": list(fleet["unavailable"]),
+        "changed": sorted(node for node, result in results.items() if result.get("changed")),
+    }
+
+
+def _table(header, rows):
+    """Return the lines of a table, the last column as long as it is."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header) - 1)]
+    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]]) for row in (header, *rows)]

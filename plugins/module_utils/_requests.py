@@ -1,0 +1,146 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who asks for which egress IP, and who holds it now. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._addresses import canonical, parse_address, parse_egress_ip, sort_key
+from ._errors import EgressIPError, InvalidError, PlanError
+from ._manifests import plain
+from ._objects import parse_egressip
+from ._text import type_name
+
+
+@dataclass(frozen=True)
+class Request:
+    """An EgressIP object as far as the planner goes, sound or broken (then ``errors`` holds something).
+
+    ``addresses``: tuple of canonical addresses in order; ``status``: tuple of (address, node) from its status;
+    ``document``: a copy of the document. Of a broken object both tuples hold what can be read.
+    """
+
+    name: str
+    document: object
+    addresses: tuple
+    status: tuple
+    errors: tuple = ()
+
+
+def read_requests(documents):
+    """Return a Request for each EgressIP document, ordered by name; broken ones are among them."""
+    requests = [_read_request(plain(document), f"egressip[{n}]") for n, document in enumerate(documents)]
+    names = [request.name for request in requests]
+    repeated = {name for name in names if names.count(name) > 1}
+    requests = [_refuse_repeated(each, names.count(each.name)) if each.name in repeated else each for each in requests]
+    return tuple(sorted(requests, key=lambda request: (request.name, repr(request.document))))
+
+
+def read_current(current, requests):
+    """Return who holds what: {address: ((node, name or None), ...)} with canonical addresses.
+
+    ``current`` is a list of ``{egressIP, node, name (optional)}``. The status of an object counts only for
+    addresses that have no entry there. PlanError or EgressIPError names a malformed entry.
+    """
+    holders = {}
+    for index, entry in enumerate(current):
+        address, node, name = _read_entry(entry, f"current[{index}]")
+        holders.setdefault(address, set()).add((node, name))
+    observed = set(holders)
+    for request in requests:
+        for address, node in request.status:
+            if address not in observed:
+                holders.setdefault(address, set()).add((node, request.name))
+    return {address: tuple(sorted(found, key=_holder_order)) for address, found in holders.items()}
+
+
+def _holder_order(holder):
+    node, name = holder
+    return node, name or ""
+
+
+def claimants(requests, holders):
+    """Return {address: [requests that ask for it or, broken, hold it]}, the one that keeps it first.
+
+    That is the one that the holder's entry names, else one whose status lists the address, else the first by name.
+    """
+    claims = {}
+    for request in requests:
+        for address in _claimed(request, holders):
+            claims.setdefault(address, []).append(request)
+    for address, found in claims.items():
+        named = {name for node, name in holders.get(address, ())}
+        found.sort(key=lambda each: (each.name not in named, address not in dict(each.status), each.name))
+    return claims
+
+
+def _claimed(request, holders):
+    if not request.errors:
+        return request.addresses
+    readable = {*request.addresses, *(address for address, node in request.status)}
+    holds = {address: {name for node, name in found} for address, found in holders.items()}
+    return sorted(a for a, names in holds.items() if request.name in names or (a in readable and None in names))
+
+
+def _read_request(document, fallback):
+    try:
+        egressip = parse_egressip(document, fallback)
+    except InvalidError as error:
+        return _read_broken(document, fallback, error.errors)
+    addresses = sorted(egressip.egress_ips, key=lambda text: sort_key(parse_address(text, text)))
+    return Request(egressip.name, document, tuple(addresses), tuple(egressip.assignments))
+
+
+def _read_broken(document, fallback, errors):
+    metadata, spec, status = (_part(document, field) for field in ("metadata", "spec", "status"))
+    name = metadata.get("name")
+    addresses = filter(None, (_readable(text) for text in _listed(spec, "egressIPs")))
+    entries = [entry for field in ("items", "assignments") for entry in _listed(status, field)]
+    pairs = [(_readable(each.get("egressIP")), each.get("node")) for each in entries if isinstance(each, dict)]
+    return Request(
+        name=name if isinstance(name, str) and name.strip() else fallback,
+        document=document,
+        addresses=tuple(dict.fromkeys(addresses)),
+        status=tuple((address, node) for address, node in pairs if address and isinstance(node, str)),
+        errors=tuple(errors),
+    )
+
+
+def _refuse_repeated(request, count):
+    error = f"egressip/{request.name}: metadata.name: {count} objects have this name"
+    return Request(request.name, request.document, request.addresses, request.status, (*request.errors, error))
+
+
+def _part(document, field):
+    value = document.get(field) if isinstance(document, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(mapping, field):
+    value = mapping.get(field)
+    return value if isinstance(value, list) else []
+
+
+def _readable(text):
+    """Return the canonical egress IP that ``text`` spells, or None."""
+    try:
+        return canonical(parse_egress_ip(text, ""))
+    except EgressIPError:
+        return None
+
+
+def _read_entry(entry, path):
+    """Return (address, node, name or None) of an entry of ``current``."""
+    if not isinstance(entry, dict):
+        raise PlanError(f"{path}: must be a mapping with egressIP and node, not {type_name(entry)}")
+    for field in ("egressIP", "node"):
+        if field not in entry:
+            raise PlanError(f"{path}.{field}: is missing")
+    if not isinstance(entry["node"], str):
+        raise PlanError(f"{path}.node: must be a string, not {type_name(entry['node'])}")
+    name = entry.get("name")
+    if name is not None and not isinstance(name, str):
+        raise PlanError(f"{path}.name: must be a string, not {type_name(name)}")
+    return canonical(parse_address(entry["egressIP"], f"{path}.egressIP")), str(entry["node"]), name

@@ -1,0 +1,146 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a plan to a state for each node, and which nodes a run has to touch. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._addresses import canonical, collapse, covers_everything, parse_address, parse_network
+from ._errors import Errors, InvalidError
+from ._manifests import select_pods
+from ._node_state import DataPlaneOptions, EgressObject, FleetNode, Held, LocalPod, NodeState, address_order, slots
+from ._objects import parse_egressip
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """`states` {node: NodeState} of the nodes that answered; `changed` names those that a run must touch.
+
+    `releasing` are the egress IPs that a node has to give up, so that whoever claims them waits for it.
+    """
+
+    states: dict
+    changed: tuple
+    releasing: tuple
+
+    def to_dict(self):
+        """Return the rollout as a dict of plain values."""
+        return {
+            "states": {name: state.to_dict() for name, state in self.states.items()},
+            "changed": list(self.changed),
+            "releasing": list(self.releasing),
+        }
+
+
+def roll_out(plan, manifests, fleet, excluded=(), options=None):
+    """Return the Rollout of a plan. All arguments are dicts as the filters exchange them.
+
+    `excluded` are the CIDRs of `egress_ip_excluded_cidrs`, `options` the data plane's. Raises InvalidError.
+    """
+    builder = _Builder(plan, manifests, fleet, _parse_excluded(excluded), DataPlaneOptions.from_dict(options or {}))
+    states = {name: builder.state(name) for name in sorted(fleet["observed"])}
+    changed = tuple(name for name, state in states.items() if _must_change(state, fleet["observed"][name]))
+    held = {name: {item.egress_ip for item in state.held} for name, state in states.items()}
+    releasing = {
+        item["egressIP"]
+        for name, answer in fleet["observed"].items()
+        for item in answer["held"]
+        if item["egressIP"] not in held[name]
+    }
+    return Rollout(states, changed, tuple(sorted(releasing, key=address_order)))
+
+
+class _Builder:
+    """Everything that is the same for all nodes is computed once."""
+
+    def __init__(self, plan, manifests, fleet, excluded, options):
+        self.plan, self.fleet, self.options = plan, fleet, options
+        self.assigned = {}
+        for item in plan["assignments"]:
+            self.assigned.setdefault(item["name"], set()).add(item["egressIP"])
+        self.egressips = self._objects(manifests)
+        names = {item.name for item in self.egressips}
+        selected = select_pods(manifests["egressips"], manifests["pods"], manifests["namespaces"])
+        self.selected = [(pod, pod["egressips"][0]) for pod in selected if pod["egressips"][0] in names]
+        self.members = tuple(FleetNode(m["name"], m["address"], tuple(m["addresses"])) for m in fleet["members"])
+        self.own = {address for member in self.members for address in member.addresses}
+        self.excluded = tuple(str(network) for network in collapse([*excluded, *_pod_networks(manifests, self.own)]))
+
+    def state(self, name):
+        """Return the NodeState of one node."""
+        answer = self.fleet["observed"][name]
+        held = [Held(i["egressIP"], i["interface"]) for i in self.plan["assignments"] if i["node"] == name]
+        return NodeState(
+            name=name,
+            generation=self.fleet["generation"] + 1,
+            interface=answer["interface"],
+            address=answer["address"],
+            options=self.options,
+            nodes=self.members,
+            excluded=self.excluded,
+            egressips=self.egressips,
+            pods=self._pods(name),
+            held=tuple(sorted(held)),
+        )
+
+    def _objects(self, manifests):
+        """Return the sound objects, and the broken ones as the nodes remember them: what works is not taken down."""
+        objects = {}
+        for name, entry in self.fleet["recalled"].items():
+            objects[name] = self._object(name, entry["egressIPs"])
+        for document in manifests["egressips"]:
+            try:
+                egressip = parse_egressip(document)
+            except InvalidError:
+                continue
+            objects[egressip.name] = self._object(egressip.name, _ipv4(egressip.egress_ips))
+        return tuple(objects[name] for name in sorted(objects))
+
+    def _object(self, name, egress_ips):
+        return EgressObject(name, tuple(egress_ips), slots(egress_ips, self.assigned.get(name, set())))
+
+    def _pods(self, node):
+        pods = {a: name for pod, name in self.selected if pod["node"] == node for a in _ipv4(pod["podIPs"])}
+        for name, entry in self.fleet["recalled"].items():
+            for address in entry["pods"].get(node, ()):
+                pods.setdefault(address, name)
+        # A pod with a node's address is in the node's network, whatever its manifest says.
+        return tuple(LocalPod(a, pods[a]) for a in sorted(pods, key=address_order) if a not in self.own)
+
+
+def _must_change(state, answer):
+    return bool(answer["drift"]) or state.digest() != answer["digest"]
+
+
+def _parse_excluded(values):
+    errors = Errors()
+    path = "egress_ip_excluded_cidrs"
+    networks = [errors.attempt(parse_network, value, f"{path}[{i}]") for i, value in enumerate(values)]
+    networks = [network for network in networks if network is not None]
+    if covers_everything([network for network in networks if network.version == 4]):
+        errors.add(path, "covers every address, so that no traffic would leave with an egress IP; name the pod networks")
+    errors.raise_if_any()
+    return [network for network in networks if network.version == 4]
+
+
+def _pod_networks(manifests, own):
+    """Return what is pod traffic for sure: the address of every pod, and the pod networks that Node documents name."""
+    errors = Errors()
+    networks = [
+        parse_network(f"{canonical(address)}/32", "podIPs")
+        for pod in manifests["pods"]
+        for address in (parse_address(entry["ip"], "podIPs") for entry in pod["status"]["podIPs"])
+        if address.version == 4 and canonical(address) not in own
+    ]
+    for document in manifests["nodes"]:
+        path = f"node/{document['metadata']['name']}: spec.podCIDRs"
+        cidrs = document.get("spec", {}).get("podCIDRs") or ()
+        networks += [errors.attempt(parse_network, cidr, f"{path}[{i}]") for i, cidr in enumerate(cidrs)]
+    errors.raise_if_any()
+    return [network for network in networks if network.version == 4]
+
+
+def _ipv4(addresses):
+    return [text for text in addresses if parse_address(text, "address").version == 4]

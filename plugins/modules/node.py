@@ -1,0 +1,152 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Make a host what a plan says it should be
+description:
+  - Applies the state of one node, as the filter P(netops.egress_ip.node_state#filter) computes it, to a host. That is
+    the tunnel device, marks, policy routing rules and tables, our two nftables tables, the egress IPs that the node
+    holds, and a small program with two systemd units that bring all this back at boot.
+  - Reads first. What differs is changed with one C(ip -batch) and one nftables transaction, then read again. When
+    that does not show what was applied, the host gets its former data plane back.
+  - Gives up addresses before it takes others. An address is taken only after the wire stayed silent (an ARP probe as
+    in RFC 5227, only quicker). If somebody answers, the address is left alone and listed under RV(conflicts); the task
+    does not fail for that.
+  - Touches nothing but its own nftables tables C(egress_ip), its tunnel device, rules, routes and neighbours with
+    protocol C(225), the addresses it put there, and C(net.ipv4.ip_forward), whose former value comes back with
+    O(mode=absent).
+options:
+  state:
+    description:
+      - What the node should be, as the filter P(netops.egress_ip.node_state#filter) returns it.
+      - Required unless O(mode=absent).
+    type: dict
+  mode:
+    description: Whether the node takes part, or everything of ours is removed from it.
+    type: str
+    choices: [present, absent]
+    default: present
+  releasing:
+    description:
+      - Egress IPs that another node gives up in the same run. A claim of one of these waits for silence on the wire,
+        up to O(claim_timeout), instead of taking the first answer for a conflict.
+    type: list
+    elements: str
+    default: []
+  claim:
+    description:
+      - Whether new addresses are taken. With V(false) everything else is done, releases among it; for runs that touch
+        more nodes than they can at once.
+    type: bool
+    default: true
+  claim_timeout:
+    description: How long to wait for an address in O(releasing), in seconds.
+    type: float
+    default: 20
+  probe_count:
+    description: How many probes must stay without an answer before an address is taken.
+    type: int
+    default: 3
+  probe_interval:
+    description: Seconds between two probes.
+    type: float
+    default: 0.1
+  options:
+    description:
+      - Names and numbers of the data plane, used with O(mode=absent) on a host that has no record of its own.
+      - The same keys as C(options) in O(state).
+    type: dict
+    default: {}
+extends_documentation_fragment:
+  - netops.egress_ip.attributes
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+seealso:
+  - module: netops.egress_ip.node_info
+"""
+
+EXAMPLES = r"""
+- name: Make every node what the plan says
+  netops.egress_ip.node:
+    state: "{{ egress_ip_states[inventory_hostname] }}"
+    releasing: "{{ egress_ip_releasing }}"
+
+- name: Take everything of ours off the host
+  netops.egress_ip.node:
+    mode: absent
+"""
+
+RETURN = r"""
+held:
+  description: The egress IPs that the node holds now, or would hold.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{egressIP: 192.168.126.10, interface: eth0}]
+claimed:
+  description: The egress IPs that were taken in this run.
+  returned: success
+  type: list
+  elements: str
+  sample: [192.168.126.10]
+released:
+  description: The egress IPs that were given up in this run.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+conflicts:
+  description: The egress IPs that were not taken, since somebody answers for them.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{egressIP: 192.168.126.102, interface: eth0, mac: "52:54:00:12:34:56"}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import Pace, apply, remove
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions, NodeState
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "state": {"type": "dict"},
+            "mode": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "releasing": {"type": "list", "elements": "str", "default": []},
+            "claim": {"type": "bool", "default": True},
+            "claim_timeout": {"type": "float", "default": 20},
+            "probe_count": {"type": "int", "default": 3},
+            "probe_interval": {"type": "float", "default": 0.1},
+            "options": {"type": "dict", "default": {}},
+        },
+        required_if=[("mode", "present", ["state"])],
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        if params["mode"] == "absent":
+            result = remove(DataPlaneOptions.from_dict(params["options"]), module.check_mode)
+        else:
+            pace = Pace(params["probe_count"], params["probe_interval"], params["claim_timeout"])
+            state = NodeState.from_dict(params["state"])
+            result = apply(state, params["releasing"], pace, module.check_mode, params["claim"])
+    except EgressIPError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

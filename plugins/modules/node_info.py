@@ -1,0 +1,142 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_info
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Tell what a host is to the egress IPs
+description:
+  - Reads, in one call, everything that a plan needs to know of a host - its primary interface and networks, the egress
+    IPs it holds, what was applied last, and how the host differs from that.
+  - Finds what stands in the way (a missing package, a kernel without vxlan, numbers that are in use by others)
+    before anything is changed anywhere.
+  - Changes nothing.
+options:
+  interface:
+    description:
+      - The interface for the egress IPs.
+      - When it is empty, the one with the default route.
+    type: str
+    default: ""
+  options:
+    description: Names and numbers of the data plane, the same keys as C(options) in the state of M(netops.egress_ip.node).
+    type: dict
+    default: {}
+  recall:
+    description: Names of EgressIP objects of which the record is wanted, for what they have is to be kept.
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - netops.egress_ip.attributes
+  - netops.egress_ip.attributes.info_module
+seealso:
+  - module: netops.egress_ip.node
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  netops.egress_ip.node_info:
+  register: egress_ip_observed
+"""
+
+RETURN = r"""
+problems:
+  description: What stands in the way on this host; the other values are there only when the host can be read at all.
+  returned: always
+  type: list
+  elements: str
+  sample: ["nftables: is not installed on this host; install the package"]
+packages:
+  description: The distribution's packages that are missing.
+  returned: always
+  type: list
+  elements: str
+  sample: [nftables]
+interface:
+  description: The interface for the egress IPs.
+  returned: when the host can be read
+  type: str
+  sample: eth0
+address:
+  description: The node's own address on that interface.
+  returned: when the host can be read
+  type: str
+  sample: 192.168.126.21
+networks:
+  description: The node's own addresses by interface, in the form that P(netops.egress_ip.assign#filter) takes.
+  returned: when the host can be read
+  type: list
+  elements: dict
+  sample: [{interface: eth0, addresses: ["192.168.126.21/18"]}]
+addresses:
+  description: Every address of the node on any interface; traffic to these is node traffic and keeps its source.
+  returned: when the host can be read
+  type: list
+  elements: str
+  sample: ["192.168.126.21"]
+held:
+  description: The egress IPs that the node holds.
+  returned: when the host can be read
+  type: list
+  elements: dict
+  sample: [{egressIP: 192.168.126.10, interface: eth0}]
+generation:
+  description: The generation of the plan that was applied last, 0 for none.
+  returned: when the host can be read
+  type: int
+  sample: 3
+digest:
+  description: The fingerprint of the state that was applied last, empty for none.
+  returned: when the host can be read
+  type: str
+  sample: 1f6c9b0a4a7de9b2
+drift:
+  description: How the host differs from the state that was applied last, a line each.
+  returned: when the host can be read
+  type: list
+  elements: str
+  sample: ["missing ip rules: priority 7004 unreachable"]
+nodes:
+  description: The nodes of the fleet as this node knows them.
+  returned: when the host can be read
+  type: list
+  elements: dict
+  sample: [{name: node1, address: 192.168.126.21, addresses: ["192.168.126.21"]}]
+recalled:
+  description: What the record says of the objects in O(recall).
+  returned: when the host can be read
+  type: list
+  elements: dict
+  sample: [{name: egressips-prod, egressIPs: [192.168.126.10], pods: [10.88.0.2]}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import observe
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "interface": {"type": "str", "default": ""},
+            "options": {"type": "dict", "default": {}},
+            "recall": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        result = observe(DataPlaneOptions.from_dict(params["options"]), params["interface"], params["recall"])
+    except EgressIPError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
