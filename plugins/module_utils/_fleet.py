@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a look at all nodes tells: who takes part, who holds what, and whether a run may go on. PRIVATE to the collection.
+"""What a look at all nodes tells: who takes part, who holds what, whether a run may go on. PRIVATE to the collection.
 
 Pure. The input is what the inventory says of each host and what the module `node_info` answered, or failed to.
 """
@@ -22,8 +22,8 @@ class Fleet:
 
     `nodes` and `current` are what `assign` takes. `members` [{name, address, addresses}] are all nodes that others must
     know, the ones out of reach as somebody remembers them. `observed` is {name: answer of node_info} of the nodes that
-    answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, pods: {node: [address]}}} is
-    what nodes have of objects whose manifests are broken now. `stop` are reasons not to go on.
+    answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, pods: {node: [address]}}}
+    is what nodes have of objects whose manifests are broken now. `stop` are reasons not to go on.
     """
 
     nodes: tuple
@@ -51,7 +51,9 @@ def observe_fleet(hosts, node_documents=(), drain=(), min_available="50%"):
     return Fleet(
         nodes=tuple(_node(host, observed.get(host["name"]), labels.get(host["name"], {}), drain) for host in hosts),
         current=tuple(
-            {"egressIP": item["egressIP"], "node": name} for name, answer in sorted(observed.items()) for item in answer["held"]
+            {"egressIP": item["egressIP"], "node": name}
+            for name, answer in sorted(observed.items())
+            for item in answer["held"]
         ),
         members=_members(sorted(answers), observed),
         observed=observed,
@@ -68,7 +70,7 @@ def required_nodes(min_available, total):
     number = text[:-1] if text.endswith("%") else text
     if not number.isdigit() or (text.endswith("%") and int(number) > 100):
         raise InventoryError(
-            f"egress_ip_min_available: must be a number of nodes or a percentage such as 50%, not {type_name(min_available)}"
+            f"egress_ip_min_available: must be a number or a percentage like 50%, not {type_name(min_available)}"
         )
     return -(-total * int(number) // 100) if text.endswith("%") else min(int(number), total)
 
@@ -115,7 +117,9 @@ def _members(names, observed):
     members = []
     for name in names:
         if name in observed:
-            members.append({"name": name, "address": observed[name]["address"], "addresses": observed[name]["addresses"]})
+            members.append(
+                {"name": name, "address": observed[name]["address"], "addresses": observed[name]["addresses"]}
+            )
         elif name in remembered:
             members.append(remembered[name])
     return tuple(members)

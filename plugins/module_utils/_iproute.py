@@ -117,9 +117,11 @@ def current_ip(host, options, claimed):
         rules=frozenset(_rule_words(rule) for rule in host.rules if rule.get("protocol") == str(PROTOCOL)),
         routes=frozenset(_route_words(route) for route in host.routes),
         neighbours=frozenset(
-            f"{n['dst']} lladdr {n.get('lladdr')} dev {device}" for n in host.neighbours if n.get("dev") == device
+            f"{n['dst']} lladdr {n.get('lladdr')} dev {n['dev']}"
+            for n in host.neighbours
+            if n.get("protocol") == str(PROTOCOL)
         ),
-        addresses=frozenset(_our_addresses(host, device, claimed)),
+        addresses=frozenset(_our_addresses(host, device if is_our_device(host, device) else None, claimed)),
     )
 
 
@@ -131,7 +133,8 @@ def desired_ip(state, marks, mtu):
         links=frozenset([_link(device, options.tunnel_port, mtu - VXLAN_OVERHEAD)]),
         rules=frozenset(_desired_rules(state, marks)),
         routes=frozenset(
-            f"default encap ip id {options.tunnel_vni} dst {ip} via {_gateway(index)} dev {device} onlink table {options.table_base + index}"
+            f"default encap ip id {options.tunnel_vni} dst {ip} via {_gateway(index)} dev {device} onlink"
+            f" table {options.table_base + index}"
             for ip, index in marks.items()
         ),
         neighbours=frozenset(f"{_gateway(index)} lladdr {mac_of(ip)} dev {device}" for ip, index in marks.items()),
@@ -160,7 +163,9 @@ def batch(current, desired):
     lines += [f"neighbour replace {words} nud permanent protocol {PROTOCOL}" for words in add["neighbours"]]
     lines += [f"route replace {words} protocol {PROTOCOL}" for words in add["routes"]]
     replaced = {_table(words) for words in add["routes"]}
-    lines += [f"route flush table {_table(w)} protocol {PROTOCOL}" for w in remove["routes"] if _table(w) not in replaced]
+    lines += [
+        f"route flush table {_table(w)} protocol {PROTOCOL}" for w in remove["routes"] if _table(w) not in replaced
+    ]
     replaced = {words.split()[0] for words in add["neighbours"]}
     lines += [f"neighbour delete {w}" for w in remove["neighbours"] if w.split()[0] not in replaced]
     lines += [f"address delete {_address_key(w)}" for w in remove["addresses"] if _address_key(w) not in relabelled]
@@ -185,7 +190,7 @@ def foreign_uses(host, options, claimed_device):
             )
         if not ours and low <= rule["priority"] <= low + 5:
             problems.append(
-                f"egress_ip_rule_priority: a foreign rule has priority {rule['priority']}, within our {low} to {low + 5}"
+                f"egress_ip_rule_priority: a foreign rule has priority {rule['priority']}, in our {low} to {low + 5}"
             )
         table = int(rule.get("table", 0))
         if not ours and options.table_base < table <= options.table_base + options.max_index:
@@ -203,16 +208,12 @@ def is_our_device(host, name):
 
 
 def held_addresses(host, claimed):
-    """Return {egress IP: interface} of the addresses on this host that are ours: labelled, or on record in `claimed`."""
-    return {
-        address["local"]: name
-        for name, address in host.addresses()
-        if _is_egress_address(name, address, claimed)
-    }
+    """Return {egress IP: interface} of the addresses on this host that are ours: labelled, or in `claimed`."""
+    return {address["local"]: name for name, address in host.addresses() if _is_egress_address(name, address, claimed)}
 
 
 def mac_of(egress_ip):
-    """Return the MAC address that stands for an egress IP inside the tunnel: 02:e1 and the four bytes of the address."""
+    """Return the MAC address that stands for an egress IP in the tunnel: 02:e1 and the address's four bytes."""
     return "02:e1:" + ":".join(f"{byte:02x}" for byte in parse_address(egress_ip, "egressIP").packed)
 
 
@@ -233,7 +234,11 @@ def _link(device, port, mtu):
 
 def _link_words(interface):
     data = interface.get("linkinfo", {}).get("info_data", {})
-    if interface.get("linkinfo", {}).get("info_kind") != "vxlan" or not data.get("external") or "UP" not in interface["flags"]:
+    if (
+        interface.get("linkinfo", {}).get("info_kind") != "vxlan"
+        or not data.get("external")
+        or "UP" not in interface["flags"]
+    ):
         return f"{interface['ifname']} is not an external vxlan device that is up"
     return _link(interface["ifname"], data.get("port"), interface["mtu"])
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our two nftables tables: what they should hold, what they hold, and the transaction between. PRIVATE to the collection.
+"""Our two nftables tables: what they should hold, what they do hold, and the way between. PRIVATE to the collection.
 
 A table is a value: sets and maps with their elements, chains with their rules. Each rule carries a fingerprint of its
 own text as its comment, so that a rule which somebody deleted, moved, replaced or added shows when the table is read
@@ -28,7 +28,7 @@ _ELEMENTS_PER_LINE = 500
 
 @dataclass(frozen=True)
 class SetState:
-    """A set or map: `kind` says which, `definition` is nft's words, `elements` {key: value}, the value None in a set."""
+    """A set or map: `kind` says which, `definition` is nft's words, `elements` {key: value}, value None in a set."""
 
     kind: str
     definition: str
@@ -108,7 +108,9 @@ def parse_table(text):
             rules.setdefault(item["rule"]["chain"], []).append(_read_fingerprint(item["rule"]))
     return TableState(
         family=tables[0]["family"],
-        sets={item["name"]: SetState(*_set_header(item), dict(map(_read_element, item.get("elem", ())))) for item in sets},
+        sets={
+            item["name"]: SetState(*_set_header(item), dict(map(_read_element, item.get("elem", ())))) for item in sets
+        },
         chains={item["name"]: ChainState(_chain_header(item), tuple(rules.get(item["name"], ()))) for item in chains},
         flags=" ".join(tables[0].get("flags", ())),
     )
@@ -153,7 +155,9 @@ def _additions(target, desired, current):
         have = current.chains.get(name, ChainState("", ())).fingerprints
         if have != chain.fingerprints:
             lines += [f"flush chain {target} {name}"] if have else []
-            lines += [f'add rule {target} {name} {rule} comment "{_COMMENT}{fingerprint(rule)}"' for rule in chain.rules]
+            lines += [
+                f'add rule {target} {name} {rule} comment "{_COMMENT}{fingerprint(rule)}"' for rule in chain.rules
+            ]
     for name, item in sorted(desired.sets.items()):
         lines += _element_lines(target, name, current.sets.get(name, SetState("", "", {})).elements, item.elements)
     gone = sorted(set(current.chains) - set(desired.chains))
@@ -211,7 +215,7 @@ def _inet_table(state, marks, mtu):
     held = {_mark_text(options, marks[item.egress_ip]): item.egress_ip for item in state.held}
     sets = {
         "nodes4": SetState("set", "{ type ipv4_addr; }", {node.address: None for node in state.nodes}),
-        "egress_ips4": SetState("set", "{ type ipv4_addr; }", {ip: None for ip in marks}),
+        "egress_ips4": SetState("set", "{ type ipv4_addr; }", dict.fromkeys(marks)),
         "excluded4": SetState("set", "{ type ipv4_addr; flags interval; }", _excluded(state)),
         "pods4": SetState(
             "map",

@@ -42,7 +42,10 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Pace:
-    """How a claim asks the wire: `count` probes, `interval` seconds apart; `timeout` seconds for a hand-over."""
+    """How a claim asks the wire: `count` probes, `interval` seconds apart; `timeout` seconds for a hand-over.
+
+    In a hand-over the probes come twice as fast: the holder is known to be alive and answers until it lets go.
+    """
 
     count: int = 3
     interval: float = 0.1
@@ -138,7 +141,11 @@ def remove(options, check=False):
         options = record.state.options if record else options
         before = _read(host, options, record.claimed if record else set())
         before = replace(before, sysctls={})
-        left = [path for path in (*_program.files(sys.executable), node_io.STATE_FILE) if node_io.read_file(path) is not None]
+        left = [
+            path
+            for path in (*_program.files(sys.executable), node_io.STATE_FILE)
+            if node_io.read_file(path) is not None
+        ]
         lines = before.lines() | {f"file {path}" for path in left}
         known = desired_data_plane(record.state, record.marks, host).texts() if record else {}
         if lines and not check:
@@ -152,9 +159,11 @@ def _take_down(before, record, options):
     for name, value in (record.former if record else {}).items():
         node_io.write_sysctl(name, value)
     node_io.forget_connections([options.mark(i) for i in (record.marks if record else {}).values()], options.mark_mask)
-    units = [_program.RESTORE_UNIT, _program.CLAIM_UNIT]
-    if any(node_io.read_file(node_io.UNIT_DIRECTORY / unit) is not None for unit in units):
-        node_io.run(["systemctl", "disable", "--quiet", "--no-reload", *units])
+    _remove_files()
+
+
+def _remove_files():
+    node_io.run(["systemctl", "disable", "--quiet", _program.RESTORE_UNIT, _program.CLAIM_UNIT])
     for path in (*_program.files(sys.executable), node_io.STATE_FILE):
         node_io.remove_file(path)
     node_io.check(["systemctl", "daemon-reload"])
@@ -180,15 +189,18 @@ class _Run:
             self.after = desired_data_plane(state, self.marks, self.host)
         self.kept = tuple(item for item in state.held if item in held)
         self.released = tuple(item for item in held if item not in state.held)
-        self.to_claim = tuple(item for item in state.held if item not in held)
+        self.foreign = self._foreign_addresses(item for item in state.held if item not in held)
+        self.to_claim = tuple(item for item in state.held if item not in held and item not in self.foreign)
         self.files = {
-            path: content for path, content in _program.files(sys.executable).items() if node_io.read_file(path) != content[0]
+            path: content
+            for path, content in _program.files(sys.executable).items()
+            if node_io.read_file(path) != content[0]
         }
 
     def preview(self):
         """Return what `apply` would do. Asks the wire about the claims that no other node has to give up first."""
-        conflicts = self._present_here()
-        askable = [item for item in self.to_claim if item.egress_ip not in self.releasing and item not in conflicts]
+        conflicts = dict(self.foreign)
+        askable = [item for item in self.to_claim if item.egress_ip not in self.releasing]
         for _free, busy in node_io.run_probes(self._probes(askable)):
             conflicts.update({item: busy[item.egress_ip] for item in askable if item.egress_ip in busy})
         claimed = tuple(item for item in self.to_claim if item not in conflicts)
@@ -202,7 +214,7 @@ class _Run:
         self._change_data_plane()
         claimed, conflicts = self._claim()
         effective = self.state.holding(self.kept + claimed)
-        if conflicts or claimed:
+        if claimed or conflicts:
             self._settle(effective)
         self._save(effective)
         if claimed:
@@ -248,21 +260,25 @@ class _Run:
         interim = replace(self.after, ip=without_claims.ip)
         try:
             node_io.execute(transaction(self.before, interim))
-            self._verify(interim)
+            self._verify(interim, self.kept)
         except EgressIPError as error:
             self._roll_back(error)
-        forgotten = {self.marks[i.egress_ip] for i in self.released if i.egress_ip in self.marks}
-        if self.record:
-            forgotten |= {mark for ip, mark in self.record.marks.items() if ip not in self.marks}
-        self._forget(forgotten)
+        self._forget(self._marks_to_forget())
+
+    def _marks_to_forget(self):
+        """Return the marks whose connections must find their way anew: released, given up, or without a record."""
+        if self.record is None:
+            return set(self.marks.values()) if self.before.tables else set()
+        released = {self.marks[item.egress_ip] for item in self.released if item.egress_ip in self.marks}
+        return released | {mark for ip, mark in self.record.marks.items() if ip not in self.marks}
 
     def _claim(self):
-        claimed, conflicts = (), self._present_here()
-        wanted = [item for item in self.to_claim if item not in conflicts]
+        """Take each address as soon as the wire is silent; returns the taken ones and {Held: MAC} of the others."""
+        claimed, conflicts = (), dict(self.foreign)
         try:
-            for free, busy in node_io.run_probes(self._probes(wanted)):
-                batch = tuple(item for item in wanted if item.egress_ip in free)
-                conflicts.update({item: busy[item.egress_ip] for item in wanted if item.egress_ip in busy})
+            for free, busy in node_io.run_probes(self._probes(self.to_claim)):
+                batch = tuple(item for item in self.to_claim if item.egress_ip in free)
+                conflicts.update({item: busy[item.egress_ip] for item in self.to_claim if item.egress_ip in busy})
                 if batch:
                     self._take(batch)
                     claimed += batch
@@ -281,8 +297,8 @@ class _Run:
     def _settle(self, effective):
         """Take back what was prepared for addresses that could not be claimed, and look at the whole once more."""
         expected = desired_data_plane(effective, self.marks, self.host)
-        node_io.execute(transaction(self._read_again(), expected))
-        self._verify(expected)
+        node_io.execute(transaction(self._read_again(effective.held), expected))
+        self._verify(expected, effective.held)
 
     def _roll_back(self, error):
         released = {item.egress_ip for item in self.released}
@@ -290,31 +306,32 @@ class _Run:
         if self.record:
             target = without(target, self.record.state, self.record.marks, released)
         try:
-            node_io.execute(transaction(self._read_again(), target))
+            node_io.execute(transaction(self._read_again(self.kept + self.released), target))
             if self.record:
                 kept = [item for item in self.record.state.held if item.egress_ip not in released]
                 replace(self.record, state=self.record.state.holding(kept)).save()
             else:
-                node_io.remove_file(node_io.STATE_FILE)
+                _remove_files()
         except EgressIPError as second:
             raise VerificationError(f"{error}; and the way back failed too: {second}") from None
         raise VerificationError(f"{error}; the node is as it was before") from None
 
-    def _verify(self, expected):
-        missing, surplus = _lines_between(self._read_again(), expected)
+    def _verify(self, expected, held):
+        missing, surplus = _lines_between(self._read_again(held), expected)
         if missing or surplus:
-            shown = [f"missing {line}" for line in missing[:_SHOWN]] + [f"left over {line}" for line in surplus[:_SHOWN]]
+            shown = [f"missing {line}" for line in missing[:_SHOWN]] + [
+                f"left over {line}" for line in surplus[:_SHOWN]
+            ]
             raise VerificationError(f"node/{self.state.name}: does not show what was applied: {'; '.join(shown)}")
 
-    def _read_again(self):
-        claimed = {item.egress_ip for item in self.state.held + self.released}
-        return _read(node_io.read_host(), self.state.options, claimed)
+    def _read_again(self, held):
+        return _read(node_io.read_host(), self.state.options, {item.egress_ip for item in held})
 
-    def _present_here(self):
-        """Return {Held: this host's MAC} of the addresses to claim that somebody else put on this very host."""
-        here = {address["local"]: name for name, address in self.host.addresses()}
-        found = [item for item in self.to_claim if item.egress_ip in here]
-        return {item: node_io.mac_address(here[item.egress_ip]) for item in found}
+    def _foreign_addresses(self, items):
+        """Return {Held: this host's MAC} of the addresses that somebody else put on this very host."""
+        ours = {item.egress_ip for item in self.kept + self.released}
+        here = {address["local"]: name for name, address in self.host.addresses() if address["local"] not in ours}
+        return {item: node_io.mac_address(here[item.egress_ip]) for item in items if item.egress_ip in here}
 
     def _probes(self, items):
         deadline = time.monotonic() + self.pace.timeout
@@ -325,7 +342,7 @@ class _Run:
                 item.egress_ip,
                 node_io.mac_address(item.interface),
                 self.pace.count,
-                self.pace.interval,
+                self.pace.interval / (2 if waiting else 1),
                 deadline,
                 waiting,
             )

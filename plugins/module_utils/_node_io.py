@@ -215,6 +215,8 @@ def run_probes(probes):
 
     `free` is a list of addresses, `conflicts` a dict {address: MAC of who has it}.
     """
+    for interface in probes:
+        _require_carrier(interface)
     with contextlib.ExitStack() as stack:
         pending = {stack.enter_context(_arp_socket(interface)): list(items) for interface, items in probes.items()}
         while any(pending.values()):
@@ -227,6 +229,16 @@ def run_probes(probes):
             free, conflicts = _sort_out(pending, time.monotonic())
             if free or conflicts:
                 yield free, conflicts
+
+
+def _require_carrier(interface):
+    """Refuse to ask a dead wire: its silence would say nothing."""
+    try:
+        carrier = Path(f"/sys/class/net/{interface}/carrier").read_text(encoding="ascii").strip()
+    except OSError:  # the kernel gives no answer for an interface that is down
+        carrier = "0"
+    if carrier != "1":
+        raise CommandError(f"egress_ip_interface: {interface} has no link, so nobody can be asked for an address")
 
 
 def _listen(pending, timeout):
@@ -291,7 +303,9 @@ def forget_connections(marks, mask):
 def _delete_by_mark(mark, mask, sequence):
     message_type, flags = (1 << 8) | 2, 0x1 | 0x4  # NFNL_SUBSYS_CTNETLINK, CT_DELETE; NLM_F_REQUEST | NLM_F_ACK
     # CTA_MARK and CTA_MARK_MASK: headers in host order, values in network order.
-    attributes = b"".join(struct.pack("=HH", 8, kind) + struct.pack("!I", value) for kind, value in ((8, mark), (21, mask)))
+    attributes = b"".join(
+        struct.pack("=HH", 8, kind) + struct.pack("!I", value) for kind, value in ((8, mark), (21, mask))
+    )
     body = struct.pack("=BBH", 0, 0, 0) + attributes
     return struct.pack("=IHHII", 16 + len(body), message_type, flags, sequence, 0) + body
 
@@ -299,4 +313,3 @@ def _delete_by_mark(mark, mask, sequence):
 def later(seconds, argv):
     """Run a command in some seconds, after this process has ended."""
     run(["systemd-run", "--quiet", "--collect", f"--on-active={seconds}", *argv])
-

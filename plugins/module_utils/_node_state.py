@@ -51,7 +51,10 @@ class DataPlaneOptions:
         for name, low, high in (("tunnel_port", 1, 65535), ("tunnel_vni", 0, 0xFFFFFF), ("rule_priority", 1, 32000)):
             _check_range(getattr(options, name), low, high, f"{path}.{name}", errors)
         if not _is_device_name(options.tunnel_device):
-            errors.add(f"{path}.tunnel_device", f"must be a device name of 1 to 15 characters, not {type_name(options.tunnel_device)}")
+            errors.add(
+                f"{path}.tunnel_device",
+                f"must be a device name of 1 to 15 characters, not {type_name(options.tunnel_device)}",
+            )
         if not _is_run_of_bits(options.mark_mask):
             errors.add(f"{path}.mark_mask", "must be one run of 1 to 14 bits within 32, such as 0x1fff")
         else:
@@ -160,7 +163,7 @@ class NodeState:
 
     @classmethod
     def from_dict(cls, value, path="state"):
-        """Check `value` and return the NodeState. Raises InvalidError with every error, each beginning with its path."""
+        """Check `value` and return the NodeState. Raises InvalidError with every error."""
         return _NodeStateReader(path).read(value)
 
     def digest(self):
@@ -192,7 +195,7 @@ def allocate_marks(egress_ips, current, max_index):
     """
     if len(egress_ips) > max_index:
         raise NodeStateError(
-            f"egress_ip_mark_mask: has room for {max_index} egress IPs, but there are {len(egress_ips)}; use a wider mask"
+            f"egress_ip_mark_mask: has room for {max_index} egress IPs, not for {len(egress_ips)}; use a wider mask"
         )
     marks = {ip: current[ip] for ip in egress_ips if ip in current and 1 <= current[ip] <= max_index}
     given_up = set(current.values()) - set(marks.values())
@@ -265,7 +268,9 @@ class _NodeStateReader:
         ]
         found = [network for network in networks if network is not None]
         if covers_everything(found):
-            self.errors.add(f"{self.path}.excluded", "covers every address, so that no traffic would leave with an egress IP")
+            self.errors.add(
+                f"{self.path}.excluded", "covers every address, so that no traffic would leave with an egress IP"
+            )
         return [str(network) for network in found]
 
     def _each(self, value, key, read):
@@ -274,11 +279,14 @@ class _NodeStateReader:
 
     def _fleet_node(self, item, path):
         addresses = [self._address(a, f"{path}.addresses[{i}]") for i, a in enumerate(item.get("addresses") or [])]
-        return FleetNode(str(item.get("name", "")), self._address(item.get("address"), f"{path}.address"), tuple(addresses))
+        return FleetNode(
+            str(item.get("name", "")), self._address(item.get("address"), f"{path}.address"), tuple(addresses)
+        )
 
     def _egressip(self, item, path):
         egress_ips = [
-            self._address(ip, f"{path}.egressIPs[{i}]", parse_egress_ip) for i, ip in enumerate(item.get("egressIPs") or [])
+            self._address(ip, f"{path}.egressIPs[{i}]", parse_egress_ip)
+            for i, ip in enumerate(item.get("egressIPs") or [])
         ]
         chosen = [self._address(ip, f"{path}.slots[{i}]") for i, ip in enumerate(item.get("slots") or [])]
         return EgressObject(str(item.get("name", "")), tuple(egress_ips), tuple(chosen))
@@ -297,7 +305,9 @@ class _NodeStateReader:
                 self.errors.add(f"{self.path}.pods[{i}].egressip", f"there is no object {pod.egressip!r} in egressips")
         for i, item in enumerate(state.held):
             if item.egress_ip not in known:
-                self.errors.add(f"{self.path}.held[{i}].egressIP", f"{item.egress_ip} belongs to no object in egressips")
+                self.errors.add(
+                    f"{self.path}.held[{i}].egressIP", f"{item.egress_ip} belongs to no object in egressips"
+                )
 
 
 def _integer(value, path, errors):
@@ -323,4 +333,6 @@ def _is_run_of_bits(mask):
 
 
 def _is_device_name(name):
-    return isinstance(name, str) and 0 < len(name) < 16 and not set(name) & set("/ \t\n:\"'%") and name not in (".", "..")
+    return (
+        isinstance(name, str) and 0 < len(name) < 16 and not set(name) & set("/ \t\n:\"'%") and name not in (".", "..")
+    )

@@ -33,7 +33,9 @@ def report(plan, manifests, fleet, results=None):
     """Return the Report of a run. `results` {node: result of the module `node`} is None before anything was applied."""
     conflicts = _conflicts(results or {})
     rows = [_assignment_row(item, plan, fleet, conflicts, results) for item in plan["assignments"]]
-    rows += [(u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]]
+    rows += [
+        (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
+    ]
     rows.sort(key=lambda row: (address_order(row[0]), row[1]))
     lines = _table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows)
     failures = _failures(conflicts, fleet, results or {})
@@ -59,7 +61,9 @@ def status(egressips, fleet):
     strangers = sorted(set(holders) - known, key=address_order)
     if strangers:
         entries = [{"node": node, "egressIP": ip} for ip in strangers for node in holders[ip]]
-        documents.append({"kind": "EgressIP", "metadata": {"name": "in no manifest"}, "status": {"assignments": entries}})
+        documents.append(
+            {"kind": "EgressIP", "metadata": {"name": "in no manifest"}, "status": {"assignments": entries}}
+        )
     return documents
 
 

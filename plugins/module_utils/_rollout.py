@@ -120,7 +120,9 @@ def _parse_excluded(values):
     networks = [errors.attempt(parse_network, value, f"{path}[{i}]") for i, value in enumerate(values)]
     networks = [network for network in networks if network is not None]
     if covers_everything([network for network in networks if network.version == 4]):
-        errors.add(path, "covers every address, so that no traffic would leave with an egress IP; name the pod networks")
+        errors.add(
+            path, "covers every address, so that no traffic would leave with an egress IP; name the pod networks"
+        )
     errors.raise_if_any()
     return [network for network in networks if network.version == 4]
 

@@ -38,7 +38,7 @@ options:
     required: true
   current:
     description:
-      - Who holds what now, a list of dictionaries with the keys V(egressIP), V(node) and, if known, V(name), the object's.
+      - Who holds what now, a list of dictionaries with V(egressIP), V(node) and, if known, V(name), the object's name.
       - For addresses without an entry the status of the objects counts.
     type: list
     elements: raw

@@ -23,7 +23,7 @@ options:
     type: str
     default: ""
   options:
-    description: Names and numbers of the data plane, the same keys as C(options) in the state of M(netops.egress_ip.node).
+    description: Names and numbers of the data plane. The keys are those of C(options) in a node's state.
     type: dict
     default: {}
   recall:
