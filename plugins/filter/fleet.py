@@ -88,6 +88,7 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import observe_fleet
 
@@ -98,15 +99,20 @@ def _fleet(hostvars, nodes=(), drain=(), min_available="50%"):
             "name": str(variables["inventory_hostname"]),
             "labels": variables.get("egress_ip_labels"),
             "capacity": variables.get("egress_ip_capacity"),
-            "drain": variables.get("egress_ip_drain", False),
+            "drain": boolean(variables.get("egress_ip_drain", False)),
             "observed": variables.get("egress_ip_observed", {"unreachable": True, "msg": "it was not looked at"}),
         }
         for variables in hostvars
     ]
     try:
-        return observe_fleet(hosts, nodes, list(drain), min_available).to_dict()
-    except EgressIPError as error:
+        return observe_fleet(hosts, nodes, _names(drain), min_available).to_dict()
+    except (EgressIPError, TypeError) as error:
         raise AnsibleFilterError(str(error)) from error
+
+
+def _names(value):
+    """Return the list that a person means who writes `-e egress_ip_drain_nodes=node1,node2`."""
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else list(value)
 
 
 class FilterModule:

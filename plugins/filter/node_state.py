@@ -53,7 +53,7 @@ _value:
     states:
       description: The state of each node, by its name, for M(netops.egress_ip.node).
       type: dict
-    changed:
+    differing:
       description: The nodes that differ from their state.
       type: list
       elements: str

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from ._iproute import (
     VXLAN_OVERHEAD,
     IpState,
-    address_words,
     batch,
     current_ip,
     desired_ip,
@@ -21,7 +20,7 @@ from ._iproute import (
     held_addresses,
     is_our_device,
 )
-from ._nftables import INET, NETDEV, desired_tables, script
+from ._nftables import NETDEV, desired_tables, script
 from ._node_state import Held
 
 FORWARDING = "net.ipv4.ip_forward"
@@ -108,24 +107,6 @@ def claim(state, marks, current, egress_ips):
             addresses=current.ip.addresses | (wanted.addresses - rest.addresses),
         ),
     )
-
-
-def without(data_plane, state, marks, egress_ips):
-    """Return the data plane with these egress IPs of `state` neither claimed nor translated to."""
-    held = desired_ip(state, marks, 0)
-    rest = desired_ip(state.holding([item for item in state.held if item.egress_ip not in egress_ips]), marks, 0)
-    tables = dict(data_plane.tables)
-    if INET in tables and "held4" in tables[INET].sets:
-        held4 = tables[INET].sets["held4"]
-        kept = {mark: ip for mark, ip in held4.elements.items() if ip not in egress_ips}
-        tables[INET] = replace(tables[INET], sets={**tables[INET].sets, "held4": replace(held4, elements=kept)})
-    gone = {address_words(item.egress_ip, item.interface) for item in state.held if item.egress_ip in egress_ips}
-    ip = replace(
-        data_plane.ip,
-        rules=data_plane.ip.rules - (held.rules - rest.rules),
-        addresses=data_plane.ip.addresses - gone,
-    )
-    return replace(data_plane, ip=ip, tables=tables)
 
 
 def held_on(host, claimed):

@@ -14,6 +14,8 @@ from ._errors import InventoryError
 from ._text import type_name
 
 _PYTHON_IS_MISSING = 127
+# How ansible-core begins the message of a module that raised something; `exception` is there for any failure.
+_CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def required_nodes(min_available, total):
     """Return how many of `total` nodes must answer: a number, or a percentage of them rounded up as in Kubernetes."""
     text = str(min_available).strip()
     number = text[:-1] if text.endswith("%") else text
-    if not number.isdigit() or (text.endswith("%") and int(number) > 100):
+    if not number.isdecimal() or (text.endswith("%") and int(number) > 100):
         raise InventoryError(
             f"egress_ip_min_available: must be a number or a percentage like 50%, not {type_name(min_available)}"
         )
@@ -86,7 +88,7 @@ def _classify(observed):
         return "answer", observed
     if observed.get("rc") == _PYTHON_IS_MISSING or "interpreter" in message:
         return "stop", ["ansible_python_interpreter: there is no Python on this host; install the package python3"]
-    if "timedout" in observed or observed.get("exception") or "module_stdout" in observed:
+    if "timedout" in observed or "module_stdout" in observed or message.startswith(_CRASHED):
         return "unavailable", f"gives no answer: {message}"
     return "stop", [message]
 

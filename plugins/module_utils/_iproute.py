@@ -334,7 +334,7 @@ def _without_device(state):
     device = _device_of(state)
     return IpState(
         rules=state.rules,
-        addresses=frozenset(words for words in state.addresses if f" dev {device}" not in words),
+        addresses=frozenset(words for words in state.addresses if words.split()[2] != device),
     )
 
 

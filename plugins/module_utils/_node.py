@@ -29,7 +29,6 @@ from ._data_plane import (
     problems_of,
     sysctl_names,
     transaction,
-    without,
 )
 from ._errors import ConflictError, EgressIPError, NodeStateError, PlanError, VerificationError
 from ._iproute import is_our_device
@@ -121,7 +120,7 @@ def apply(state, releasing=(), pace=None, check=False, claim_new=True):
     """Make this node what `state` says, all but new claims unless `claim_new`; returns what the module `node` returns.
 
     Egress IPs in `releasing` are being given up by another node in the same run: a claim of theirs waits for silence.
-    Raises EgressIPError with the node as it was, but for addresses that were released: others may have them by now.
+    Raises EgressIPError with the node as it was; once addresses change hands, with what was reached on record.
     """
     missing = node_io.missing_requirements()
     if missing:
@@ -189,6 +188,8 @@ class _Run:
             self.after = desired_data_plane(state, self.marks, self.host)
         self.kept = tuple(item for item in state.held if item in held)
         self.released = tuple(item for item in held if item not in state.held)
+        # An address that is in no object any more goes at once; nobody waits for it.
+        self.leaving = tuple(item for item in self.released if item.egress_ip in self.marks)
         self.foreign = self._foreign_addresses(item for item in state.held if item not in held)
         self.to_claim = tuple(item for item in state.held if item not in held and item not in self.foreign)
         self.files = {
@@ -212,9 +213,10 @@ class _Run:
             return self._report((), {})
         self._prepare()
         self._change_data_plane()
+        self._release()
         claimed, conflicts = self._claim()
         effective = self.state.holding(self.kept + claimed)
-        if claimed or conflicts:
+        if self.leaving or claimed or conflicts:
             self._settle(effective)
         self._save(effective)
         if claimed:
@@ -255,15 +257,23 @@ class _Run:
             node_io.check(["ip", "link", "delete", old])
 
     def _change_data_plane(self):
-        """Bring everything but the claims: the translation of an address to claim is there before the address is."""
-        without_claims = desired_data_plane(self.state.holding(self.kept), self.marks, self.host)
-        interim = replace(self.after, ip=without_claims.ip)
+        """Bring everything but the change of hands; when that fails, the node gets back what it had."""
+        interim = self._on_the_way(self.kept + self.leaving)
         try:
             node_io.execute(transaction(self.before, interim))
-            self._verify(interim, self.kept)
+            self._verify(interim, self.kept + self.leaving)
         except EgressIPError as error:
             self._roll_back(error)
+
+    def _release(self):
+        """Give up what others are waiting for, in one step and as late as can be: the gap begins here."""
+        node_io.execute(transaction(self._on_the_way(self.kept + self.leaving), self._on_the_way(self.kept)))
         self._forget(self._marks_to_forget())
+
+    def _on_the_way(self, held):
+        """Return the data plane between two steps: `held` is here, what is to be claimed has its translation."""
+        ip = desired_data_plane(self.state.holding(held), self.marks, self.host).ip
+        return replace(desired_data_plane(self.state.holding(held + self.to_claim), self.marks, self.host), ip=ip)
 
     def _marks_to_forget(self):
         """Return the marks whose connections must find their way anew: released, given up, or without a record."""
@@ -289,8 +299,8 @@ class _Run:
 
     def _take(self, items):
         egress_ips = {item.egress_ip for item in items}
-        empty = replace(self.after, ip=desired_data_plane(self.state.holding(()), self.marks, self.host).ip)
-        node_io.execute(transaction(empty, claim(self.state, self.marks, empty, egress_ips)))
+        before = self._on_the_way(())
+        node_io.execute(transaction(before, claim(self.state, self.marks, before, egress_ips)))
         self._announce(items)
         self._forget({self.marks[ip] for ip in egress_ips})
 
@@ -301,15 +311,11 @@ class _Run:
         self._verify(expected, effective.held)
 
     def _roll_back(self, error):
-        released = {item.egress_ip for item in self.released}
-        target = self.before
-        if self.record:
-            target = without(target, self.record.state, self.record.marks, released)
         try:
-            node_io.execute(transaction(self._read_again(self.kept + self.released), target))
+            now = self._read_again(self.kept + self.released)
+            node_io.execute(transaction(now, self.before))
             if self.record:
-                kept = [item for item in self.record.state.held if item.egress_ip not in released]
-                replace(self.record, state=self.record.state.holding(kept)).save()
+                self.record.save()
             else:
                 _remove_files()
         except EgressIPError as second:

@@ -198,8 +198,9 @@ def allocate_marks(egress_ips, current, max_index):
             f"egress_ip_mark_mask: has room for {max_index} egress IPs, not for {len(egress_ips)}; use a wider mask"
         )
     marks = {ip: current[ip] for ip in egress_ips if ip in current and 1 <= current[ip] <= max_index}
-    given_up = set(current.values()) - set(marks.values())
-    free = [index for index in range(1, max_index + 1) if index not in given_up and index not in set(marks.values())]
+    kept = set(marks.values())
+    given_up = set(current.values()) - kept
+    free = [index for index in range(1, max_index + 1) if index not in given_up and index not in kept]
     free += sorted(given_up)
     missing = [ip for ip in egress_ips if ip not in marks]
     return {**marks, **dict(zip(missing, free))}

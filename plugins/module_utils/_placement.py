@@ -12,6 +12,8 @@ They become the digits of one integer cost, so the cheapest flow is the best pla
 
 A flow is exact but for two crossings, where it gives a bound and the search branches: an object with addresses of
 both families where a room limits a family, and a cap on the moves that are made for balance.
+The search always ends with the best placement. It takes long only where many objects of both families need all the
+rooms they can have while the limits of a family leave less than that.
 """
 
 from __future__ import annotations
@@ -106,9 +108,7 @@ class _World:
         """
         square, move, nowhere = (weight * scale for weight in self.weights(policy))
         move += per_move
-        gates = [
-            Gate(gate.capacity, gate.parent, gate.load, square if gate.weight else 0) for gate in self.gates
-        ]
+        gates = [Gate(gate.capacity, gate.parent, gate.load, square if gate.weight else 0) for gate in self.gates]
         routes = []
         for number, item in enumerate(self.items):
             routes.append({0: self._digit(number, len(item.rooms)) * scale + nowhere + move * item.held})
@@ -151,7 +151,7 @@ class _World:
         for room in placement:
             if room is not None:
                 loads[room] += 1
-        return sum(load * load for load in loads) - sum(room.load ** 2 for room in self.rooms)
+        return sum(load * load for load in loads) - sum(room.load**2 for room in self.rooms)
 
     def _limited_families(self):
         """Return the (room, family) pairs whose limit can be felt."""

@@ -16,20 +16,20 @@ from ._objects import parse_egressip
 
 @dataclass(frozen=True)
 class Rollout:
-    """`states` {node: NodeState} of the nodes that answered; `changed` names those that a run must touch.
+    """`states` {node: NodeState} of the nodes that answered; `differing` names those that a run must touch.
 
     `releasing` are the egress IPs that a node has to give up, so that whoever claims them waits for it.
     """
 
     states: dict
-    changed: tuple
+    differing: tuple
     releasing: tuple
 
     def to_dict(self):
         """Return the rollout as a dict of plain values."""
         return {
             "states": {name: state.to_dict() for name, state in self.states.items()},
-            "changed": list(self.changed),
+            "differing": list(self.differing),
             "releasing": list(self.releasing),
         }
 
@@ -41,7 +41,7 @@ def roll_out(plan, manifests, fleet, excluded=(), options=None):
     """
     builder = _Builder(plan, manifests, fleet, _parse_excluded(excluded), DataPlaneOptions.from_dict(options or {}))
     states = {name: builder.state(name) for name in sorted(fleet["observed"])}
-    changed = tuple(name for name, state in states.items() if _must_change(state, fleet["observed"][name]))
+    differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))
     held = {name: {item.egress_ip for item in state.held} for name, state in states.items()}
     releasing = {
         item["egressIP"]
@@ -49,7 +49,7 @@ def roll_out(plan, manifests, fleet, excluded=(), options=None):
         for item in answer["held"]
         if item["egressIP"] not in held[name]
     }
-    return Rollout(states, changed, tuple(sorted(releasing, key=address_order)))
+    return Rollout(states, differing, tuple(sorted(releasing, key=address_order)))
 
 
 class _Builder:
@@ -110,7 +110,7 @@ class _Builder:
         return tuple(LocalPod(a, pods[a]) for a in sorted(pods, key=address_order) if a not in self.own)
 
 
-def _must_change(state, answer):
+def _differs(state, answer):
     return bool(answer["drift"]) or state.digest() != answer["digest"]
 
 

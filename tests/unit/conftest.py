@@ -22,6 +22,33 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "golden(area): run once for each folder of golden/AREA, which `golden` reads")
 
 
+def pytest_addoption(parser):
+    """Declare the option that writes what tests compute into the golden folders, to be read before it is committed."""
+    parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing with them")
+
+
+class Golden(dict):
+    """The files of one golden folder: {stem of a .yml: list of documents, name of any other: text}."""
+
+    def __init__(self, folder, update):
+        super().__init__({p.name: p.read_text() for p in sorted(folder.iterdir()) if p.suffix != ".yml"})
+        self.update({p.stem: list(yaml.safe_load_all(p.read_text())) for p in sorted(folder.glob("*.yml"))})
+        self._folder, self._writes = folder, update
+
+    def check(self, name, value):
+        """Compare `value` with the file, or write it there with --update-golden: a document to a .yml, else a text."""
+        path = self._folder / name
+        if self._writes:
+            path.write_text(_dump(value) if path.suffix == ".yml" else value)
+            return
+        assert value == (self[path.stem][0] if path.suffix == ".yml" else self[name])
+
+
+def _dump(document):
+    dumper = type("Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_arguments: True})
+    return yaml.dump(document, Dumper=dumper, sort_keys=False, width=120)
+
+
 def pytest_generate_tests(metafunc):
     """Give a test that is marked ``golden(area)`` one case for each folder of golden/AREA beside it."""
     marker = metafunc.definition.get_closest_marker("golden")
@@ -33,5 +60,5 @@ def pytest_generate_tests(metafunc):
 
 @pytest.fixture
 def golden(request):
-    """Return the YAML files of one golden folder as {stem: list of documents}."""
-    return {path.stem: list(yaml.safe_load_all(path.read_text())) for path in sorted(request.param.glob("*.yml"))}
+    """Return the `Golden` of one golden folder."""
+    return Golden(request.param, request.config.getoption("--update-golden"))

@@ -92,7 +92,12 @@ STORY = [
         {".2": 2, ".3": 2},
         [("a", ".1", "NodesExhausted")],
     ),
-    ("nobody left", {"up": []}, {}, [("0", ".3", "NoMatchingNode"), ("a", ".1", "NoMatchingNode"), ("a", ".2", "NoMatchingNode")]),
+    (
+        "nobody left",
+        {"up": []},
+        {},
+        [("0", ".3", "NoMatchingNode"), ("a", ".1", "NoMatchingNode"), ("a", ".2", "NoMatchingNode")],
+    ),
     ("all are back", {"up": [1, 2, 3]}, {".3": 1, ".1": 2, ".2": 3}, []),
 ]
 
@@ -111,7 +116,12 @@ def test_story():
 
 REFUSED = [
     ("own address", "10.0.0.201", "AddressConflict", "10.0.0.201 is the own address of n1 (eth0)"),
-    ("own address of an unlabelled node", "10.0.0.203", "AddressConflict", "10.0.0.203 is the own address of n3 (eth0)"),
+    (
+        "own address of an unlabelled node",
+        "10.0.0.203",
+        "AddressConflict",
+        "10.0.0.203 is the own address of n3 (eth0)",
+    ),
     ("network address", "10.0.0.0", "AddressConflict", "network or broadcast address of 10.0.0.0/24 on n1, n2, n3"),
     ("broadcast address", "10.0.0.255", "AddressConflict", "network or broadcast address of 10.0.0.0/24 on n1, n2, n3"),
     ("outside all networks", "10.9.0.1", "NoMatchingNode", "without a network that contains it: n1, n2, n3"),
@@ -120,7 +130,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("address", "reason", "text"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
+@pytest.mark.parametrize(
+    ("address", "reason", "text"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
+)
 def test_refused_addresses_say_what_is_in_the_way(address, reason, text):
     nodes = [node(1, ready=False), node(2, ready=False), node(3, labels={})]
     plan = assign([egressip("a", address)], nodes)
@@ -167,7 +179,9 @@ def test_moves_say_why(holder, change, reason):
 
 
 def test_move_away_from_a_neighbour_of_the_same_object():
-    plan = assign([egressip("a", "10.0.0.1", "10.0.0.2")], [node(1), node(2)], current({"10.0.0.1": "n1", "10.0.0.2": "n1"}))
+    plan = assign(
+        [egressip("a", "10.0.0.1", "10.0.0.2")], [node(1), node(2)], current({"10.0.0.1": "n1", "10.0.0.2": "n1"})
+    )
     assert [(move.egress_ip, move.reason) for move in plan.moves] == [("10.0.0.2", "SameObject")]
 
 
@@ -200,7 +214,10 @@ def test_longest_prefix_decides_the_interface():
         {"interface": "eth0", "addresses": ["10.0.0.201/8"]},
         {"interface": "eth1", "addresses": ["10.1.0.201/16", "2001:db8::201/64"]},
     ]
-    plan = assign([egressip("a", "10.1.0.5"), egressip("b", "10.2.0.5"), egressip("c", "2001:DB8:0::5")], [node(1, networks=networks)])
+    plan = assign(
+        [egressip("a", "10.1.0.5"), egressip("b", "10.2.0.5"), egressip("c", "2001:DB8:0::5")],
+        [node(1, networks=networks)],
+    )
     assert [(each.egress_ip, each.interface) for each in plan.assignments] == [
         ("10.1.0.5", "eth1"),
         ("10.2.0.5", "eth0"),
@@ -242,7 +259,11 @@ def test_the_holder_keeps_an_address_that_two_ask_for():
 def test_a_broken_object_keeps_what_it_holds_and_gets_nothing_new():
     broken = egressip("b", "10.0.0.1", "10.0.0.300", "10.0.0.2")
     documents = [broken, egressip("a", "10.0.0.1", "10.0.0.3")]
-    plan = assign(documents, [node(1), node(2)], current({"10.0.0.1": "n1"}) + [{"egressIP": "10.0.0.1", "node": "n1", "name": "b"}])
+    plan = assign(
+        documents,
+        [node(1), node(2)],
+        current({"10.0.0.1": "n1"}) + [{"egressIP": "10.0.0.1", "node": "n1", "name": "b"}],
+    )
     assert [(each.name, each.egress_ip, each.node) for each in plan.assignments] == [
         ("a", "10.0.0.3", "n2"),
         ("b", "10.0.0.1", "n1"),
@@ -260,7 +281,9 @@ def test_a_broken_object_loses_what_its_node_cannot_hold():
     assert (plan.unassigned[0].reason, "n1: NodeNotReady" in plan.unassigned[0].message) == ("InvalidObject", True)
 
 
-@pytest.mark.parametrize("junk", [None, 5, "text", [], {}, {"metadata": []}, {"metadata": {"name": 5}, "spec": {"egressIPs": 7}}])
+@pytest.mark.parametrize(
+    "junk", [None, 5, "text", [], {}, {"metadata": []}, {"metadata": {"name": 5}, "spec": {"egressIPs": 7}}]
+)
 def test_junk_is_listed_and_stops_nobody(junk):
     plan = assign([junk, egressip("a", "10.0.0.1")], [node(1), junk], [])
     assert holdings(plan) == {"10.0.0.1": "n1"}
@@ -281,9 +304,15 @@ OPTIONS = [
     ({"nodes": {}}, "nodes: must be a list, not a mapping"),
     ({"egressips": "a"}, "egressips: must be a list, not the string 'a'"),
     ({"current": [{"node": "n1"}]}, "current[0].egressIP: is missing"),
-    ({"current": [{"egressIP": "10.0.0.x", "node": "n1"}]}, "current[0].egressIP: '10.0.0.x' is not an IPv4 or IPv6 address"),
+    (
+        {"current": [{"egressIP": "10.0.0.x", "node": "n1"}]},
+        "current[0].egressIP: '10.0.0.x' is not an IPv4 or IPv6 address",
+    ),
     ({"current": [{"egressIP": "10.0.0.1", "node": 1}]}, "current[0].node: must be a string, not the integer 1"),
-    ({"current": [{"egressIP": "10.0.0.1", "node": "n1", "name": 1}]}, "current[0].name: must be a string, not the integer 1"),
+    (
+        {"current": [{"egressIP": "10.0.0.1", "node": "n1", "name": 1}]},
+        "current[0].name: must be a string, not the integer 1",
+    ),
     ({"current": ["10.0.0.1"]}, "current[0]: must be a mapping with egressIP and node, not the string '10.0.0.1'"),
 ]
 

@@ -63,9 +63,7 @@ def worlds(draw):
     """Small worlds: up to six items, up to four rooms, limits on all and on families, several holders."""
     count = draw(st.integers(1, 4))
     limits = st.none() | st.integers(0, 3)
-    rooms = [
-        Room(draw(st.integers(0, 2)), draw(limits), (draw(limits), draw(limits))) for _ in range(count)
-    ]
+    rooms = [Room(draw(st.integers(0, 2)), draw(limits), (draw(limits), draw(limits))) for _ in range(count)]
     numbers = st.integers(0, count - 1)
     items = []
     for _ in range(draw(st.integers(0, 6))):

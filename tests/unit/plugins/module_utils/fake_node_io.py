@@ -1,0 +1,389 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A host in memory that stands in for `_node_io`: it carries out the lines that the collection hands to `ip` and `nft`.
+
+It refuses what the kernel refuses (adding what is there, deleting what is not, naming what does not exist), keeps a log
+of everything that was done, and can be told to fail. Times are simulated: no test waits for the wire.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import re
+import time
+
+from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._arp import Frame, parse_frame
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import PROTOCOL, Host
+from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import (
+    TABLE,
+    ChainState,
+    SetState,
+    TableState,
+)
+
+MAC = "02:00:c0:a8:7e:15"
+OURS = str(PROTOCOL)
+FOREIGN_TABLE = {"sets": {}, "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}}}
+
+
+def address(local, prefixlen, label, scope="0"):
+    """Return an addr_info document as `ip -N -json` prints it."""
+    return {"family": "inet", "local": local, "prefixlen": prefixlen, "scope": scope, "label": label}
+
+
+def ethernet(*addresses, mtu=1500):
+    """Return the document of an Ethernet interface without its name."""
+    return {"flags": ["UP", "LOWER_UP"], "mtu": mtu, "linkinfo": {"info_kind": "veth"}, "addr_info": list(addresses)}
+
+
+class FakeKernel:
+    """The host, with the names of the module `_node_io`."""
+
+    STATE_FILE, PROGRAM_FILE, UNIT_DIRECTORY = _node_io.STATE_FILE, _node_io.PROGRAM_FILE, _node_io.UNIT_DIRECTORY
+
+    def __init__(self):
+        self.interfaces = {
+            "lo": ethernet(address("127.0.0.1", 8, "lo", scope="254"), mtu=65536),
+            "eth0": ethernet(address("192.168.126.21", 18, "eth0")),
+            "pods0": ethernet(address("10.88.0.1", 16, "pods0")),
+        }
+        self.rules = [
+            {"priority": 0, "src": "all", "table": "255", "protocol": "2"},
+            {"priority": 100, "src": "all", "fwmark": "0x4000", "fwmask": "0x4000", "table": "100"},
+            {"priority": 32766, "src": "all", "table": "254", "protocol": "2"},
+        ]
+        self.routes = []
+        self.neighbours = [{"dst": "192.168.126.1", "dev": "eth0", "lladdr": "02:00:00:00:00:01", "state": ["PERMANENT"]}]
+        self.default_routes = [{"dst": "default", "gateway": "192.168.126.1", "dev": "eth0"}]
+        self.tables = {("ip", "nat"): copy.deepcopy(FOREIGN_TABLE)}
+        self.sysctls = {"net.ipv4.ip_forward": "0", "net.ipv4.conf.all.rp_filter": "1"}
+        self.files = {"/etc/hosts": (b"127.0.0.1 localhost\n", 0o644)}
+        self.units = set()
+        self.missing = []
+        self.wire = {}
+        self.fail = ()
+        self.log = []
+
+    def snapshot(self):
+        """Return everything there is, for comparisons."""
+        return copy.deepcopy({key: value for key, value in self.__dict__.items() if key not in ("log", "fail", "wire")})
+
+    def logged(self, kind):
+        """Return what was done of one kind, in order."""
+        return [detail for word, detail in self.log if word == kind]
+
+    def addresses(self):
+        """Return {address: interface} of everything on the host."""
+        return {a["local"]: name for name, item in self.interfaces.items() for a in item["addr_info"]}
+
+    # What the module `_node_io` offers.
+
+    def missing_packages(self):
+        return []
+
+    def missing_requirements(self):
+        return list(self.missing)
+
+    def read_host(self):
+        interfaces = tuple({"ifname": name, **copy.deepcopy(item)} for name, item in self.interfaces.items())
+        rest = (self.rules, self.routes, self.neighbours, self.default_routes)
+        return Host(interfaces, *(tuple(copy.deepcopy(items)) for items in rest))
+
+    def read_tables(self):
+        return {family: _table_state(family, table) for (family, name), table in self.tables.items() if name == TABLE}
+
+    def read_sysctls(self, names):
+        return {name: self.sysctls[name] for name in names if name in self.sysctls}
+
+    def execute(self, transaction):
+        for line in transaction.ip:
+            self._do("ip", line, self._ip)
+        for name, value in transaction.sysctls:
+            self.write_sysctl(name, value)
+        before = copy.deepcopy(self.tables)
+        try:
+            for line in transaction.nft:
+                self._do("nft", line, self._nft)
+        except CommandError:
+            self.tables = before
+            raise
+
+    def write_sysctl(self, name, value):
+        if name not in self.sysctls:
+            raise CommandError(f"sysctl {name}: cannot be set to {value}: No such file or directory")
+        self.log.append(("sysctl", f"{name} = {value}"))
+        self.sysctls[name] = value
+
+    @contextlib.contextmanager
+    def lock(self):
+        yield
+
+    def load(self):
+        data = self.read_file(self.STATE_FILE)
+        return None if data is None else json.loads(data)
+
+    def save(self, record):
+        self.write_file(self.STATE_FILE, json.dumps(record, sort_keys=True).encode(), 0o600)
+
+    def read_file(self, path):
+        return self.files.get(str(path), (None, 0))[0]
+
+    def write_file(self, path, data, mode):
+        self._do("file", str(path), lambda line: self.files.update({line: (data, mode)}))
+
+    def remove_file(self, path):
+        self._do("remove", str(path), lambda line: self.files.pop(line, None))
+
+    def mac_address(self, interface):
+        return MAC
+
+    def run_probes(self, probes):
+        """Run the real probes against `wire`, {address: (MAC, seconds until it falls silent)}."""
+        start = now = time.monotonic()
+        pending = {interface: list(items) for interface, items in probes.items()}
+        while any(pending.values()):
+            for probe in [probe for items in pending.values() for probe in items]:
+                frame = parse_frame(probe.frame_due(now) or b"")
+                if frame:
+                    self.log.append(("probe", frame.target_ip))
+                    mac, silent_after = self.wire.get(frame.target_ip, ("", 0))
+                    if now - start < silent_after:
+                        probe.hear(Frame(2, mac, frame.target_ip, "0.0.0.0"))
+            free, conflicts = _node_io._sort_out(pending, now)
+            if free or conflicts:
+                yield free, conflicts
+            now += 0.01
+
+    def send_frames(self, interface, frames):
+        self.log += [("announce", (interface, parse_frame(frame).sender_ip)) for frame in frames]
+
+    def forget_connections(self, marks, mask):
+        self.log += [("forget", (mark, mask)) for mark in sorted(marks)]
+
+    def later(self, seconds, argv):
+        self.log.append(("later", " ".join(argv)))
+
+    def run(self, argv):
+        self._do("run", " ".join(argv), lambda line: None)
+        if argv[:2] == ["systemctl", "enable"]:
+            self.units |= {word for word in argv if word.endswith(".service")}
+        if argv[:2] == ["systemctl", "disable"]:
+            self.units -= set(argv)
+        if argv[0] == "ip":
+            self._ip(" ".join(argv[1:]))
+
+    check = run
+
+    # What `ip` and `nft` do.
+
+    def _do(self, kind, line, action):
+        if any(words in line for words in self.fail):
+            raise CommandError(f"{kind}: refused for the test: {line}")
+        self.log.append((kind, line))
+        action(line)
+
+    def _ip(self, line):
+        words = line.split()
+        getattr(self, f"_{words[0]}_{words[1]}")(words[2:])
+
+    def _link_add(self, words):
+        name, options = words[0], _pairs([word for word in words[1:] if word != "external"])
+        _must(name not in self.interfaces, "RTNETLINK answers: File exists")
+        self.interfaces[name] = {
+            "flags": [],
+            "mtu": int(options["mtu"]),
+            "linkinfo": {"info_kind": "vxlan", "info_data": {"external": True, "id": 0, "port": int(options["dstport"])}},
+            "addr_info": [],
+        }
+        self.sysctls[f"net.ipv4.conf.{name}.rp_filter"] = "0"
+
+    def _link_set(self, words):
+        name, _alias, alias, _up = words
+        self.interfaces[name].update(ifalias=alias, flags=["UP"])
+
+    def _link_delete(self, words):
+        name = words[0]
+        _must(name in self.interfaces, f'Cannot find device "{name}"')
+        del self.interfaces[name]
+        self.sysctls.pop(f"net.ipv4.conf.{name}.rp_filter", None)
+        self.routes = [route for route in self.routes if route["dev"] != name]
+        self.neighbours = [item for item in self.neighbours if item["dev"] != name]
+        for table in self.tables.values():
+            table["chains"] = {key: chain for key, chain in table["chains"].items() if chain["device"] != name}
+
+    def _rule_add(self, words):
+        rule = _rule(words)
+        _must(rule not in self.rules, "RTNETLINK answers: File exists")
+        self.rules.append(rule)
+
+    def _rule_delete(self, words):
+        rule = _rule(words)
+        _must(rule in self.rules, "RTNETLINK answers: No such file or directory")
+        self.rules.remove(rule)
+
+    def _address_add(self, words):
+        local, prefixlen, name, options = *words[0].split("/"), words[2], _pairs(words[1:])
+        _must(name in self.interfaces, f'Cannot find device "{name}"')
+        _must(self._find_address(words) is None, "RTNETLINK answers: File exists")
+        self.interfaces[name]["addr_info"].append(address(local, int(prefixlen), options.get("label", name)))
+
+    def _address_delete(self, words):
+        found = self._find_address(words)
+        _must(found is not None, "RTNETLINK answers: Cannot assign requested address")
+        self.interfaces[words[2]]["addr_info"].remove(found)
+
+    def _find_address(self, words):
+        local, prefixlen = words[0].split("/")
+        known = self.interfaces.get(words[2], {"addr_info": []})["addr_info"]
+        return next((a for a in known if (a["local"], str(a["prefixlen"])) == (local, prefixlen)), None)
+
+    def _neighbour_replace(self, words):
+        dst, options = words[0], _pairs(words[1:])
+        _must(options["dev"] in self.interfaces, f'Cannot find device "{options["dev"]}"')
+        self.neighbours = [n for n in self.neighbours if (n["dst"], n["dev"]) != (dst, options["dev"])]
+        document = {"dst": dst, "state": ["PERMANENT"], **{key: options[key] for key in ("dev", "lladdr", "protocol")}}
+        self.neighbours.append(document)
+
+    def _neighbour_delete(self, words):
+        dst, device = words[0], _pairs(words[1:])["dev"]
+        found = [n for n in self.neighbours if (n["dst"], n["dev"]) == (dst, device)]
+        _must(found, "RTNETLINK answers: No such file or directory")
+        self.neighbours.remove(found[0])
+
+    def _route_replace(self, words):
+        _must(words[:4] == ["default", "encap", "ip", "id"] and "onlink" in words, "unknown form of a route")
+        options = _pairs([word for word in words[3:] if word != "onlink"])
+        _must(options["dev"] in self.interfaces, f'Cannot find device "{options["dev"]}"')
+        self.routes = [route for route in self.routes if route["table"] != options["table"]]
+        self.routes.append(
+            {
+                "type": "1",
+                "dst": "default",
+                "encap": {"kind": "ip", "id": int(options["id"]), "dst": options["dst"]},
+                "gateway": options["via"],
+                "dev": options["dev"],
+                "table": options["table"],
+                "protocol": options["protocol"],
+                "flags": ["onlink"],
+            }
+        )
+
+    def _route_flush(self, words):
+        options = _pairs(words)
+        wanted = (options["table"], options["protocol"])
+        self.routes = [route for route in self.routes if (route["table"], route["protocol"]) != wanted]
+
+    def _nft(self, line):
+        verb, kind, family, table, *rest = line.split(None, 4)
+        if kind == "table":
+            return self._nft_table(verb, (family, table))
+        _must((family, table) in self.tables, f"no table {family} {table}")
+        name, _blank, words = rest[0].partition(" ")
+        return getattr(self, f"_nft_{verb}_{kind}")(self.tables[family, table], name, words)
+
+    def _nft_table(self, verb, key):
+        if verb == "add":
+            self.tables.setdefault(key, {"sets": {}, "chains": {}})
+        else:
+            _must(key in self.tables, f"no table {key}")
+            del self.tables[key]
+
+    def _nft_add_chain(self, table, name, words):
+        device = re.search(r' device "([^"]+)"', words)
+        _must(not device or device[1] in self.interfaces, f"no device for {words}")
+        header = words.replace(device[0], "") if device else words
+        table["chains"].setdefault(name, {"header": header, "device": device[1] if device else "", "rules": []})
+
+    def _nft_flush_chain(self, table, name, _words):
+        _must(name in table["chains"], f"no chain {name}")
+        table["chains"][name]["rules"] = []
+
+    def _nft_delete_chain(self, table, name, _words):
+        _must(name in table["chains"] and not table["chains"][name]["rules"], f"chain {name} is busy")
+        _must(name not in _referenced(table), f"chain {name} is referred to")
+        del table["chains"][name]
+
+    def _nft_add_rule(self, table, name, words):
+        text, comment = re.fullmatch(r'(.*) comment "([^"]*)"', words).groups()
+        _must(set(re.findall(r"goto (\S+?)(?=[ ,]|$)", text)) <= set(table["chains"]), f"no chain for {text}")
+        _must(set(re.findall(r"@(\w+)", text)) <= set(table["sets"]), f"no set for {text}")
+        table["chains"][name]["rules"].append((text, comment))
+
+    def _nft_add_set(self, table, name, words, kind="set"):
+        table["sets"].setdefault(name, {"kind": kind, "definition": words, "elements": {}})
+
+    def _nft_add_map(self, table, name, words):
+        self._nft_add_set(table, name, words, "map")
+
+    def _nft_delete_set(self, table, name, _words):
+        uses = [text for chain in table["chains"].values() for text, _c in chain["rules"] if f"@{name}" in text]
+        _must(name in table["sets"] and not uses, f"set {name} is busy")
+        del table["sets"][name]
+
+    def _nft_add_element(self, table, name, words):
+        for key, value in _elements(words):
+            elements = table["sets"][name]["elements"]
+            _must(elements.get(key, value) == value, f"{name}: {key} is there with another value")
+            if value and value.startswith("goto "):
+                _must(value.split()[1] in table["chains"], f"{name}: no chain for {value}")
+            elements[key] = value
+
+    def _nft_delete_element(self, table, name, words):
+        for key, _value in _elements(words):
+            _must(key in table["sets"][name]["elements"], f"{name}: no element {key}")
+            del table["sets"][name]["elements"][key]
+
+
+def _table_state(family, table):
+    return TableState(
+        family,
+        {n: SetState(item["kind"], item["definition"], dict(item["elements"])) for n, item in table["sets"].items()},
+        {n: ChainState(item["header"], tuple(map(_fingerprint, item["rules"]))) for n, item in table["chains"].items()},
+    )
+
+
+def _fingerprint(rule):
+    text, comment = rule
+    return comment.partition("egress_ip:")[2] or f"foreign rule: {text}"
+
+
+def _referenced(table):
+    words = [text for chain in table["chains"].values() for text, _comment in chain["rules"]]
+    words += [value for item in table["sets"].values() for value in item["elements"].values() if value]
+    return {name for text in words for name in re.findall(r"goto (\S+?)(?=[ ,]|$)", text)}
+
+
+def _elements(words):
+    for element in re.fullmatch(r"\{ (.*) \}", words)[1].split(", "):
+        key, _colon, value = element.partition(" : ")
+        yield key, value or None
+
+
+def _pairs(words):
+    return dict(zip(words[::2], words[1::2], strict=False))
+
+
+def _rule(words):
+    """Return the document that `ip -N -json rule show` prints of these words."""
+    flag = next((word for word in ("unreachable", "nop") if word in words), None)
+    options = _pairs([word for word in words if word != flag])
+    rule = {"priority": int(options["priority"]), "src": "all", "protocol": options["protocol"]}
+    if "fwmark" in options:
+        rule["fwmark"], rule["fwmask"] = options["fwmark"].split("/")
+    if "iif" in options:
+        rule["iif"] = options["iif"]
+    if "goto" in options:
+        rule["goto"] = int(options["goto"])
+    if "lookup" in options:
+        rule["table"] = options["lookup"]
+    return {**rule, **{"unreachable": {"action": "7"}, "nop": {"nop": None}, None: {}}[flag]}
+
+
+def _must(condition, message):
+    if not condition:
+        raise CommandError(message)

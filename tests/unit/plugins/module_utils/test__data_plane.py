@@ -1,0 +1,215 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From any data plane to any other, on a kernel in memory and on the real one.
+
+golden/data_plane/CASE holds before.yml (absent on a new node) and after.yml, the states, and transaction.txt, what leads
+from one to the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane import (
+    DataPlane,
+    Transaction,
+    claim,
+    current_data_plane,
+    desired_data_plane,
+    held_on,
+    networks_of,
+    own_addresses,
+    problems_of,
+    sysctl_names,
+    transaction,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import (
+    DataPlaneOptions,
+    Held,
+    NodeState,
+    allocate_marks,
+)
+from fake_node_io import FakeKernel, address, ethernet
+from hypothesis import HealthCheck, assume, given, settings
+from network_namespace import network_namespace
+from states import held, node_state, node_states
+
+
+def marks_of(state, current=None):
+    return allocate_marks(state.egress_ips, current or {}, state.options.max_index)
+
+
+def read(kernel, state, claimed=()):
+    """Return what the kernel shows, as `_node` reads it."""
+    sysctls = kernel.read_sysctls(sysctl_names(state.options.tunnel_device))
+    return current_data_plane(kernel.read_host(), kernel.read_tables(), sysctls, state.options, set(claimed))
+
+
+def ips(*states):
+    return {item.egress_ip for state in states for item in state.held}
+
+
+def bring(kernel, state, marks, before=None):
+    """Bring the kernel from the state `before` to `state`, as `_node` does; the names of both tunnel devices are equal."""
+    current = read(kernel, state, ips(before) if before else ())
+    desired = desired_data_plane(state, marks, kernel.read_host())
+    kernel.execute(transaction(current, desired))
+    return desired
+
+
+def new_kernel():
+    kernel = FakeKernel()
+    for name in ("eth1", "enp0s31f6np0x"):
+        kernel.interfaces[name] = ethernet()
+    return kernel
+
+
+@given(node_states(), node_states())
+def test_any_state_leads_to_any_other(first, second):
+    kernel = new_kernel()
+    foreign = new_kernel().snapshot()
+    marks = marks_of(first)
+    assert read(kernel, first, ips(first)) == replace(DataPlane(), sysctls={"net.ipv4.ip_forward": "0"})
+    assert bring(kernel, first, marks).lines() == read(kernel, first, ips(first)).lines()
+    desired = bring(kernel, second, marks_of(second, marks), first)
+    assert read(kernel, second, ips(first, second)).lines() == desired.lines()
+    kernel.execute(transaction(read(kernel, second, ips(second)), DataPlane()))
+    kernel.sysctls["net.ipv4.ip_forward"] = "0"
+    assert kernel.snapshot() == foreign
+
+
+@given(node_states(devices=("e", "egress0", "eth0x")))
+def test_a_device_whose_name_begins_another_name_is_replaced_alone(state):
+    kernel = new_kernel()
+    bring(kernel, state, marks_of(state))
+    kernel.interfaces[state.options.tunnel_device]["mtu"] = 1400
+    desired = bring(kernel, state, marks_of(state), state)
+    assert read(kernel, state, ips(state)).lines() == desired.lines()
+
+
+@given(node_states())
+def test_nothing_leads_from_a_state_to_itself(state):
+    kernel = new_kernel()
+    desired = bring(kernel, state, marks_of(state))
+    assert not transaction(read(kernel, state, ips(state)), desired)
+    assert not transaction(desired, desired)
+
+
+@given(node_states(), node_states())
+def test_the_way_back_leads_back(first, second):
+    assume(first.options == second.options)
+    kernel = new_kernel()
+    marks = marks_of(first)
+    desired = bring(kernel, first, marks)
+    bring(kernel, second, marks_of(second, marks), first)
+    kernel.execute(transaction(read(kernel, first, ips(first, second)), desired))
+    assert read(kernel, first, ips(first, second)).lines() == desired.lines()
+
+
+@given(node_states())
+def test_addresses_are_claimed_one_by_one(state):
+    kernel, marks = new_kernel(), marks_of(state)
+    bring(kernel, state.holding(()), marks)
+    for item in state.held:
+        current = read(kernel, state, ips(state))
+        kernel.execute(transaction(current, claim(state, marks, current, {item.egress_ip})))
+    assert read(kernel, state, ips(state)).ip == desired_data_plane(state, marks, kernel.read_host()).ip
+
+
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@given(node_states(), node_states())
+def test_any_state_leads_to_any_other_in_the_real_kernel(first, second):
+    with network_namespace("eth0", "eth1", "enp0s31f6np0x"):
+        marks = marks_of(first)
+        assert bring(_node_io, first, marks).lines() == read(_node_io, first, ips(first)).lines()
+        again = bring(_node_io, first, marks, first)
+        assert not transaction(read(_node_io, first, ips(first)), again)
+        desired = bring(_node_io, second, marks_of(second, marks), first)
+        assert read(_node_io, second, ips(first, second)).lines() == desired.lines()
+        _node_io.execute(transaction(read(_node_io, second, ips(second)), DataPlane()))
+        left = read(_node_io, second, ips(first, second))
+        assert replace(left, sysctls={}) == DataPlane()
+
+
+@pytest.mark.golden("data_plane")
+def test_transaction(golden):
+    before = [NodeState.from_dict(document) for document in golden.get("before", ())]
+    after = NodeState.from_dict(golden["after"][0])
+    kernel, marks = FakeKernel(), {}
+    for state in before:
+        marks = marks_of(state)
+        bring(kernel, state, marks)
+    desired = desired_data_plane(after, marks_of(after, marks), kernel.read_host())
+    way = transaction(read(kernel, after, ips(*before)), desired)
+    lines = [*(f"ip {line}" for line in way.ip), *(f"sysctl {n} = {v}" for n, v in way.sysctls)]
+    golden.check("transaction.txt", "\n".join([*lines, *(f"nft {line}" for line in way.nft), ""]))
+
+
+def test_a_transaction_without_anything_is_false():
+    assert not Transaction()
+    assert Transaction(sysctls=(("net.ipv4.ip_forward", "1"),))
+
+
+def test_a_new_tunnel_device_sets_its_sysctl_and_its_table_anew():
+    kernel, state = FakeKernel(), node_state()
+    bring(kernel, state, marks_of(state))
+    kernel.interfaces["egress0"]["mtu"] = 1400
+    way = transaction(read(kernel, state), desired_data_plane(state, marks_of(state), kernel.read_host()))
+    assert way.sysctls == (("net.ipv4.conf.egress0.rp_filter", "2"),)
+    assert way.nft[:2] == ("delete table netdev egress_ip", "add table netdev egress_ip")
+    assert not any("inet" in line for line in way.nft)
+
+
+def test_own_addresses_leave_out_what_we_hold():
+    kernel = FakeKernel()
+    kernel.interfaces["eth0"]["addr_info"] += [
+        address("192.168.126.101", 32, "eth0:egress"),
+        address("192.168.126.102", 32, "eth0"),
+        address("192.168.126.103", 32, "eth0"),
+        address("169.254.1.1", 16, "eth0", scope="253"),
+    ]
+    kernel.interfaces["egress0"] = ethernet(address("192.0.0.8", 32, "egress0"))
+    host, claimed = kernel.read_host(), {"192.168.126.102"}
+    assert held_on(host, claimed) == (Held("192.168.126.101", "eth0"), Held("192.168.126.102", "eth0"))
+    assert networks_of(host, "eth0", claimed) == ["192.168.126.21/18", "192.168.126.103/32"]
+    assert own_addresses(host, "egress0", claimed) == ["10.88.0.1", "192.168.126.103", "192.168.126.21"]
+
+
+def test_an_address_with_a_prefix_of_its_own_is_never_taken_for_one_on_record():
+    kernel = FakeKernel()
+    assert held_on(kernel.read_host(), {"192.168.126.21"}) == ()
+
+
+def test_nothing_stands_in_the_way_on_a_plain_host():
+    assert problems_of(FakeKernel().read_host(), DataPlaneOptions(), "eth0") == []
+    assert problems_of(FakeKernel().read_host(), DataPlaneOptions(), "") == []
+
+
+def test_a_host_without_the_interface():
+    problems = problems_of(FakeKernel().read_host(), DataPlaneOptions(), "eth7")
+    assert problems == ["egress_ip_interface: there is no interface eth7 on this host, only eth0, lo, pods0"]
+
+
+def test_a_host_without_a_default_route():
+    kernel = FakeKernel()
+    kernel.default_routes = []
+    problems = problems_of(kernel.read_host(), DataPlaneOptions(), "")
+    assert problems == ["egress_ip_interface: the host has no default route; name the interface for the egress IPs"]
+
+
+def test_a_foreign_device_of_our_name_is_left_alone():
+    kernel = FakeKernel()
+    kernel.interfaces["egress0"] = ethernet(address("10.1.0.1", 24, "egress0"))
+    kernel.neighbours.append({"dst": "10.1.0.2", "dev": "egress0", "lladdr": "02:00:00:00:00:02", "state": ["PERMANENT"]})
+    before = kernel.snapshot()
+    kernel.execute(transaction(replace(read(kernel, node_state()), sysctls={}), DataPlane()))
+    assert kernel.snapshot() == before
+
+
+def test_the_held_interface_is_told_apart():
+    state = node_state(held=held("192.168.126.101", interface="enp0s31f6np0x"))
+    desired = desired_data_plane(state, marks_of(state), new_kernel().read_host())
+    assert "192.168.126.101/32 dev enp0s31f6np0x" in desired.ip.addresses
