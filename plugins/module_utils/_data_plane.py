@@ -20,7 +20,7 @@ from ._iproute import (
     held_addresses,
     is_our_device,
 )
-from ._nftables import NETDEV, desired_tables, script
+from ._nftables import NETDEV, desired_tables, rebuildable, script
 from ._node_state import Held
 
 FORWARDING = "net.ipv4.ip_forward"
@@ -93,6 +93,17 @@ def transaction(current, desired):
             if current.sysctls.get(name) != value or (anew and name != FORWARDING)
         ),
     )
+
+
+def to_go_back_to(before, known, options, host, claimed):
+    """Return the data plane `before`, which was read on `host`, as one that can be built again.
+
+    `options` are those of that time, maybe with another tunnel device; `known` is what was asked for then, and knows what
+    reading does not tell.
+    """
+    ip = current_ip(host, options, claimed)
+    sysctls = {**known.sysctls, **before.sysctls} if ip.links else before.sysctls
+    return DataPlane(ip, rebuildable(before.tables, known.tables), sysctls)
 
 
 def claim(state, marks, current, egress_ips):

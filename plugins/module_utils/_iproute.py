@@ -322,11 +322,9 @@ def _table(words):
     return words.split()[-1]
 
 
-def _differences(current, desired):
-    """Return {kind: sorted items of `desired` that `current` lacks}."""
-    return {
-        field.name: sorted(getattr(desired, field.name) - getattr(current, field.name)) for field in fields(IpState)
-    }
+def _differences(have, want):
+    """Return {kind: sorted items of `want` that `have` lacks}."""
+    return {field.name: sorted(getattr(want, field.name) - getattr(have, field.name)) for field in fields(IpState)}
 
 
 def _without_device(state):
@@ -342,17 +340,21 @@ def _device_of(state):
     return next((words.split()[0] for words in state.links), None)
 
 
+def _vxlan_port(interface):
+    info = interface.get("linkinfo", {})
+    return info.get("info_data", {}).get("port") if info.get("info_kind") == "vxlan" else None
+
+
 def _foreign_devices(host, options, claimed_device):
     if claimed_device:
         return []
     problems = []
     for interface in host.interfaces:
-        info = interface.get("linkinfo", {})
         if interface["ifname"] == options.tunnel_device:
             problems.append(
                 f"egress_ip_tunnel_device: there is a foreign interface {options.tunnel_device}; choose another name"
             )
-        elif info.get("info_kind") == "vxlan" and info.get("info_data", {}).get("port") == options.tunnel_port:
+        elif not _is_ours(interface) and _vxlan_port(interface) == options.tunnel_port:
             problems.append(
                 f"egress_ip_tunnel_port: the foreign interface {interface['ifname']} uses UDP port"
                 f" {options.tunnel_port}; choose another port"

@@ -116,6 +116,29 @@ def parse_table(text):
     )
 
 
+def rebuildable(current, known):
+    """Return the {family: TableState} that was read with what reading does not tell: rules' texts and a hook's device.
+
+    They come from the tables `known`; a table with a rule whose text is not among them becomes the known one.
+    """
+    return {family: _rebuildable_table(table, known[family]) for family, table in current.items()}
+
+
+def _rebuildable_table(table, known):
+    texts, nothing = known.texts(), ChainState("", ())
+    if any(mark not in texts for chain in table.chains.values() for mark in chain.fingerprints):
+        return known
+    chains = {
+        name: replace(
+            chain,
+            rules=tuple(texts[mark] for mark in chain.fingerprints),
+            device=known.chains.get(name, nothing).device,
+        )
+        for name, chain in table.chains.items()
+    }
+    return replace(table, chains=chains)
+
+
 def script(current, desired, anew=()):
     """Return the lines for one `nft -f` transaction from {family: TableState} to {family: TableState}; [] when equal.
 

@@ -28,6 +28,7 @@ from ._data_plane import (
     own_addresses,
     problems_of,
     sysctl_names,
+    to_go_back_to,
     transaction,
 )
 from ._errors import ConflictError, EgressIPError, NodeStateError, PlanError, VerificationError
@@ -71,9 +72,13 @@ class Record:
             return None
         path = str(node_io.STATE_FILE)
         try:
-            return cls(NodeState.from_dict(data["state"], path), data["asked"], data["marks"], data["former"])
+            record = cls(NodeState.from_dict(data["state"], path), data["asked"], data["marks"], data["former"])
+            sound = isinstance(record.asked, str) and isinstance(record.former, dict) and record._numbers_everything()
         except (KeyError, TypeError):
-            raise NodeStateError(f"{path}: is not a record of this collection; remove it to start anew") from None
+            sound = False
+        if not sound:
+            raise NodeStateError(f"{path}: is not a record of this collection; remove it to start anew")
+        return record
 
     def save(self):
         """Write the record."""
@@ -83,6 +88,9 @@ class Record:
     def claimed(self):
         """Return the egress IPs on record as held."""
         return {item.egress_ip for item in self.state.held}
+
+    def _numbers_everything(self):
+        return all(isinstance(self.marks[ip], int) for ip in self.state.egress_ips)
 
 
 def observe(options, interface="", recall=()):
@@ -173,8 +181,10 @@ class _Run:
 
     def __init__(self, state, releasing, pace, claim_new):
         self.state, self.releasing, self.pace = state, releasing, pace
-        self.asked = state.digest()
         self.record = Record.load()
+        # At boot the node asks itself for what it got then, which may be less than what it was asked for.
+        on_record = self.record is not None and state == self.record.state
+        self.asked = self.record.asked if on_record else state.digest()
         self._refuse_an_older_plan()
         self.host = node_io.read_host()
         self._refuse_what_is_in_the_way()
@@ -252,9 +262,8 @@ class _Run:
             node_io.check(["systemctl", "enable", "--quiet", _program.RESTORE_UNIT, _program.CLAIM_UNIT])
             node_io.check(["systemctl", "daemon-reload"])
         self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
-        old = self.record.state.options.tunnel_device if self.record else self.state.options.tunnel_device
-        if old != self.state.options.tunnel_device and is_our_device(self.host, old):
-            node_io.check(["ip", "link", "delete", old])
+        if self.record:
+            _replace_device(self.record.state.options, self.state.options, self.host)
 
     def _change_data_plane(self):
         """Bring everything but the change of hands; when that fails, the node gets back what it had."""
@@ -311,9 +320,14 @@ class _Run:
         self._verify(expected, effective.held)
 
     def _roll_back(self, error):
+        then = self.record or Record(self.state, self.asked, self.marks, {})
+        known = desired_data_plane(then.state, then.marks, self.host)
+        claimed = {item.egress_ip for item in self.kept + self.released}
         try:
-            now = self._read_again(self.kept + self.released)
-            node_io.execute(transaction(now, self.before))
+            _replace_device(self.state.options, then.state.options, node_io.read_host())
+            now = _read(node_io.read_host(), then.state.options, claimed)
+            before = to_go_back_to(self.before, known, then.state.options, self.host, claimed)
+            node_io.execute(transaction(now, before))
             if self.record:
                 self.record.save()
             else:
@@ -390,13 +404,18 @@ class _Run:
         }
 
 
+def _replace_device(old, new, host):
+    """Make room for the tunnel device of other options: two devices cannot share a port."""
+    if old.tunnel_device != new.tunnel_device and is_our_device(host, old.tunnel_device):
+        node_io.check(["ip", "link", "delete", old.tunnel_device])
+
+
 def main(argv):
     """Run one of the commands that the units use: restore, claim or announce. Returns the exit status."""
-    record = Record.load()
-    if record is None:
-        return 0
     try:
-        {"restore": _restore, "claim": _claim_on_record, "announce": _announce_held}[argv[0]](record)
+        record = Record.load()
+        if record is not None:
+            {"restore": _restore, "claim": _claim_on_record, "announce": _announce_held}[argv[0]](record)
     except EgressIPError as error:
         sys.stderr.write(f"netops.egress_ip: {error}\n")
         return 1

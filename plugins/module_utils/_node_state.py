@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from ._addresses import canonical, covers_everything, parse_address, parse_egress_ip, parse_network
 from ._errors import Errors, NodeStateError
+from ._shape import NO_MAPPING, check_list, check_mapping
 from ._text import type_name
 
 # Never the way out of the fleet, whatever the user excludes.
@@ -42,8 +43,10 @@ class DataPlaneOptions:
     @classmethod
     def from_dict(cls, value, path="options"):
         """Check `value`; absent keys take the defaults. Raises InvalidError with every error."""
+        if not isinstance(value, dict):
+            raise NodeStateError(f"{path}: must be a mapping, not {type_name(value)}")
         errors = Errors()
-        unknown = sorted(set(value) - set(cls.__dataclass_fields__))
+        unknown = sorted(set(value) - set(cls.__dataclass_fields__), key=str)
         for key in unknown:
             errors.add(f"{path}.{key}", "is not an option of the data plane")
         options = cls(**{key: item for key, item in value.items() if key not in unknown})
@@ -236,7 +239,7 @@ class _NodeStateReader:
             address=self._address(value.get("address"), f"{self.path}.address"),
             options=self.errors.attempt(DataPlaneOptions.from_dict, value.get("options") or {}, f"{self.path}.options"),
             nodes=self._each(value, "nodes", self._fleet_node),
-            excluded=tuple(self._networks(value.get("excluded") or [])),
+            excluded=tuple(self._networks(self._list(value, "excluded", self.path))),
             egressips=self._each(value, "egressips", self._egressip),
             pods=self._each(value, "pods", self._pod),
             held=tuple(sorted(self._each(value, "held", self._held))),
@@ -246,7 +249,7 @@ class _NodeStateReader:
         return state
 
     def _check_keys(self, value):
-        for key in sorted(set(value) - set(NodeState.__dataclass_fields__)):
+        for key in sorted(set(value) - set(NodeState.__dataclass_fields__), key=str):
             self.errors.add(f"{self.path}.{key}", "is not a field of a node's state")
 
     def _string(self, value, key):
@@ -275,22 +278,28 @@ class _NodeStateReader:
         return [str(network) for network in found]
 
     def _each(self, value, key, read):
-        items = value.get(key) or []
-        return tuple(read(item, f"{self.path}.{key}[{i}]") for i, item in enumerate(items))
+        paths = [(item, f"{self.path}.{key}[{i}]") for i, item in enumerate(self._list(value, key, self.path))]
+        checked = [(check_mapping(item, path, self.errors), path) for item, path in paths]
+        return tuple(read(item, path) for item, path in checked if item is not NO_MAPPING)
+
+    def _list(self, value, key, path):
+        return check_list(value.get(key) or [], f"{path}.{key}", self.errors)
+
+    def _addresses(self, item, key, path, parse=parse_address):
+        texts = self._list(item, key, path)
+        return tuple(self._address(text, f"{path}.{key}[{i}]", parse) for i, text in enumerate(texts))
 
     def _fleet_node(self, item, path):
-        addresses = [self._address(a, f"{path}.addresses[{i}]") for i, a in enumerate(item.get("addresses") or [])]
-        return FleetNode(
-            str(item.get("name", "")), self._address(item.get("address"), f"{path}.address"), tuple(addresses)
-        )
+        address = self._address(item.get("address"), f"{path}.address")
+        return FleetNode(str(item.get("name", "")), address, self._addresses(item, "addresses", path))
 
     def _egressip(self, item, path):
-        egress_ips = [
-            self._address(ip, f"{path}.egressIPs[{i}]", parse_egress_ip)
-            for i, ip in enumerate(item.get("egressIPs") or [])
-        ]
-        chosen = [self._address(ip, f"{path}.slots[{i}]") for i, ip in enumerate(item.get("slots") or [])]
-        return EgressObject(str(item.get("name", "")), tuple(egress_ips), tuple(chosen))
+        egress_ips = self._addresses(item, "egressIPs", path, parse_egress_ip)
+        chosen = self._addresses(item, "slots", path)
+        for i, ip in enumerate(chosen):
+            if ip and ip not in egress_ips:
+                self.errors.add(f"{path}.slots[{i}]", f"{ip} is not among the object's egressIPs")
+        return EgressObject(str(item.get("name", "")), egress_ips, chosen)
 
     def _pod(self, item, path):
         return LocalPod(self._address(item.get("address"), f"{path}.address"), str(item.get("egressip", "")))
@@ -314,7 +323,7 @@ class _NodeStateReader:
 def _integer(value, path, errors):
     if isinstance(value, str):
         try:
-            return int(value, 0)
+            value = int(value, 0)
         except ValueError:
             pass
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:

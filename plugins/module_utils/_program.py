@@ -11,8 +11,8 @@ the addresses on record that the wire says are free; `announce` tells the neighb
 from __future__ import annotations
 
 import io
-import pkgutil
 import zipfile
+from pathlib import Path
 
 from ._node_io import PROGRAM_FILE, UNIT_DIRECTORY
 
@@ -30,6 +30,7 @@ _MODULES = (
     "_node_io",
     "_node_state",
     "_program",
+    "_shape",
     "_text",
 )
 _MAIN = "import sys\nfrom netops_egress_ip._node import main\nsys.exit(main(sys.argv[1:]))\n"
@@ -87,8 +88,13 @@ def _zip():
         _add(archive, "__main__.py", _MAIN.encode())
         _add(archive, "netops_egress_ip/__init__.py", b"")
         for name in _MODULES:
-            _add(archive, f"netops_egress_ip/{name}.py", pkgutil.get_data(__package__, f"{name}.py"))
+            _add(archive, f"netops_egress_ip/{name}.py", _source(name))
     return buffer.getvalue()
+
+
+def _source(name):
+    """Return the source of a sibling, from a folder or from within the zip file that this module was started from."""
+    return __spec__.loader.get_data(str(Path(__file__).with_name(f"{name}.py")))
 
 
 def _add(archive, name, data):

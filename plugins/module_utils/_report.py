@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ._addresses import canonical, parse_address
+from ._errors import Errors
 from ._node_state import address_order
 
 
@@ -68,9 +70,17 @@ def status(egressips, fleet):
 
 
 def _observed(document, holders):
-    wanted = document.get("spec", {}).get("egressIPs") if isinstance(document.get("spec"), dict) else ()
-    entries = [{"node": n, "egressIP": ip} for ip in wanted or () if isinstance(ip, str) for n in holders.get(ip, ())]
+    spec = document.get("spec")
+    wanted = spec.get("egressIPs") if isinstance(spec, dict) else ()
+    egress_ips = map(_canonical, wanted if isinstance(wanted, (list, tuple)) else ())
+    entries = [{"node": node, "egressIP": ip} for ip in egress_ips for node in holders.get(ip, ())]
     return {**document, "status": {"assignments": entries}}
+
+
+def _canonical(text):
+    """Return the address as nodes spell it; the text itself, which no node holds, when it is none."""
+    address = Errors().attempt(parse_address, text, "egressIPs")
+    return str(text) if address is None else canonical(address)
 
 
 def _assignment_row(item, plan, fleet, conflicts, results):
@@ -88,7 +98,10 @@ def _state_of(item, plan, fleet, conflicts, results):
     where = f" from {move['from']} ({move['reason']})" if move else ""
     if results is None:
         return f"to move{where}" if move else "to claim"
-    if results.get(node, {}).get("failed"):
+    result = results.get(node, {})
+    if result.get("unreachable"):
+        return "not known, the node was lost during the run"
+    if result.get("failed"):
         return "not claimed, the node failed"
     return f"moved{where}" if move else "claimed"
 

@@ -58,7 +58,9 @@ class FakeKernel:
             {"priority": 32766, "src": "all", "table": "254", "protocol": "2"},
         ]
         self.routes = []
-        self.neighbours = [{"dst": "192.168.126.1", "dev": "eth0", "lladdr": "02:00:00:00:00:01", "state": ["PERMANENT"]}]
+        self.neighbours = [
+            {"dst": "192.168.126.1", "dev": "eth0", "lladdr": "02:00:00:00:00:01", "state": ["PERMANENT"]}
+        ]
         self.default_routes = [{"dst": "default", "gateway": "192.168.126.1", "dev": "eth0"}]
         self.tables = {("ip", "nat"): copy.deepcopy(FOREIGN_TABLE)}
         self.sysctls = {"net.ipv4.ip_forward": "0", "net.ipv4.conf.all.rp_filter": "1"}
@@ -197,7 +199,10 @@ class FakeKernel:
         self.interfaces[name] = {
             "flags": [],
             "mtu": int(options["mtu"]),
-            "linkinfo": {"info_kind": "vxlan", "info_data": {"external": True, "id": 0, "port": int(options["dstport"])}},
+            "linkinfo": {
+                "info_kind": "vxlan",
+                "info_data": {"external": True, "id": 0, "port": int(options["dstport"])},
+            },
             "addr_info": [],
         }
         self.sysctls[f"net.ipv4.conf.{name}.rp_filter"] = "0"

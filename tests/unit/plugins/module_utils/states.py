@@ -72,7 +72,9 @@ def node_states(draw, devices=("egress0",), interfaces=("eth0", "eth1", "enp0s31
             "unassigned": draw(st.sampled_from(["node", "drop"])),
         },
         nodes=fleet_nodes(draw(st.integers(1, 4))),
-        excluded=draw(st.lists(st.sampled_from(["10.88.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "10.88.3.4/32"]), unique=True)),
+        excluded=draw(
+            st.lists(st.sampled_from(["10.88.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "10.88.3.4/32"]), unique=True)
+        ),
         egressips=objects,
         pods=[{"address": pod, "egressip": draw(st.sampled_from(sorted(names)))} for pod in pods],
         held=[{"egressIP": ip, "interface": draw(st.sampled_from(interfaces))} for ip in sorted(holding)],

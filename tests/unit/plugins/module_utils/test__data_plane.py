@@ -203,7 +203,9 @@ def test_a_host_without_a_default_route():
 def test_a_foreign_device_of_our_name_is_left_alone():
     kernel = FakeKernel()
     kernel.interfaces["egress0"] = ethernet(address("10.1.0.1", 24, "egress0"))
-    kernel.neighbours.append({"dst": "10.1.0.2", "dev": "egress0", "lladdr": "02:00:00:00:00:02", "state": ["PERMANENT"]})
+    kernel.neighbours.append(
+        {"dst": "10.1.0.2", "dev": "egress0", "lladdr": "02:00:00:00:00:02", "state": ["PERMANENT"]}
+    )
     before = kernel.snapshot()
     kernel.execute(transaction(replace(read(kernel, node_state()), sysctls={}), DataPlane()))
     assert kernel.snapshot() == before

@@ -35,13 +35,13 @@ def nets(draw):
     costs = st.integers(0, 12)
     capacities = st.none() | st.integers(0, 3)
     gates = [Gate()]
-    for _ in range(draw(st.integers(1, 3))):
+    for _index in range(draw(st.integers(1, 3))):
         gates.append(Gate(draw(capacities), None, draw(st.integers(0, 2)), draw(st.integers(0, 3))))
     last = len(gates)
-    for _ in range(draw(st.integers(0, 3))):
+    for _index in range(draw(st.integers(0, 3))):
         gates.append(Gate(draw(capacities), draw(st.integers(1, last - 1))))
     routes = []
-    for _ in range(draw(st.integers(0, 5))):
+    for _index in range(draw(st.integers(0, 5))):
         entries = draw(st.sets(st.integers(1, len(gates) - 1), max_size=3))
         routes.append({0: draw(st.integers(10, 40)), **{gate: draw(costs) for gate in sorted(entries)}})
     return gates, routes

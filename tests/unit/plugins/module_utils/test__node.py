@@ -182,7 +182,9 @@ def test_the_way_out_is_there_before_anything_is_marked(kernel):
 
 def test_the_translation_is_there_before_the_address(kernel):
     apply(node_state())
-    translated = next(i for i, (kind, line) in enumerate(kernel.log) if kind == "nft" and "element inet egress_ip held4" in line)
+    translated = next(
+        i for i, (kind, line) in enumerate(kernel.log) if kind == "nft" and "element inet egress_ip held4" in line
+    )
     assert translated < kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
 
 
@@ -351,7 +353,7 @@ FOREIGN = {
     ),
     "priority": (
         lambda k: k.rules.append({"priority": 7003, "src": "all", "table": "254"}),
-        r"egress_ip_rule_priority: a foreign rule has priority 7003, within our 7000 to 7005",
+        r"egress_ip_rule_priority: a foreign rule has priority 7003, .* 7000 to 7005",
     ),
     "table": (
         lambda k: k.rules.append({"priority": 50, "src": "all", "table": "7001"}),
@@ -455,9 +457,65 @@ def test_a_later_run_that_fails_leaves_the_node_as_it_was(kernel, kind):
 def test_what_the_node_does_not_show_is_not_believed(kernel, monkeypatch):
     before = kernel.snapshot()
     monkeypatch.setattr(FakeKernel, "_rule_add", lambda *_arguments: None)
-    with pytest.raises(VerificationError, match=r"node/node1: does not show what was applied: missing ip rules: priority"):
+    with pytest.raises(
+        VerificationError, match=r"node/node1: does not show what was applied: missing ip rules: priority"
+    ):
         apply(node_state())
     assert kernel.snapshot() == before
+
+
+WITHHELD = {
+    "a neighbour": ("_neighbour_replace", {"egressips": [egress_object("web", [A, B, C])]}),
+    "a route": ("_route_replace", {"egressips": [egress_object("web", [A, B, C])], "pods": []}),
+    "the rule of a table": ("_rule_add", {"egressips": [egress_object("db", [C]), egress_object("web", [A, B])]}),
+    "another tunnel device": ("_neighbour_replace", {"options": {"tunnel_device": "tun7", "unassigned": "drop"}}),
+}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("kind", WITHHELD)
+def test_a_later_run_that_the_node_does_not_show_is_taken_back(kernel, kind, lost, monkeypatch):
+    apply(node_state())
+    if lost:
+        kernel.files.pop(str(kernel.STATE_FILE))
+    before = copy.deepcopy(kernel.snapshot())
+    method, change = WITHHELD[kind]
+    if lost and "options" in change:
+        return  # Without its record, a node does not know that the other device is its own.
+    real, calls = getattr(FakeKernel, method), []
+
+    def withhold(self, words):
+        """Forget the calls of this run, and do those of the way back."""
+        calls.append(words)
+        if kernel.verifying:
+            real(self, words)
+
+    kernel.verifying = False
+    monkeypatch.setattr(FakeKernel, method, withhold)
+    roll_back = _node._Run._roll_back
+
+    def go_back(run, error):
+        kernel.verifying = True
+        roll_back(run, error)
+
+    monkeypatch.setattr(_node._Run, "_roll_back", go_back)
+    try:
+        apply(node_state(**{"generation": 2, **change}))
+    except VerificationError as error:
+        assert str(error).endswith("the node is as it was before")
+    else:
+        pytest.fail("nobody noticed")
+    after = {key: value for key, value in kernel.snapshot().items() if key != "verifying"}
+    for key in ("rules", "routes", "neighbours"):
+        before[key], after[key] = (sorted(map(str, side[key])) for side in (before, after))
+    if lost:
+        assert filled_chains(after) >= filled_chains(before)
+    else:
+        assert after == before
+
+
+def filled_chains(snapshot):
+    return {(key, n) for key, table in snapshot["tables"].items() for n, c in table["chains"].items() if c["rules"]}
 
 
 def test_an_address_that_others_wait_for_is_not_taken_back(kernel):
@@ -499,7 +557,9 @@ def without_key(mapping, key):
 
 DRIFT = {
     "a deleted rule": lambda k: k.rules.remove(next(r for r in k.rules if r["priority"] == 7002)),
-    "a rule of ours too many": lambda k: k.rules.append({"priority": 7002, "src": "all", "iif": "x", "protocol": "225"}),
+    "a rule of ours too many": lambda k: k.rules.append(
+        {"priority": 7002, "src": "all", "iif": "x", "table": "254", "protocol": "225"}
+    ),
     "a deleted route": lambda k: k.routes.pop(),
     "a changed route": lambda k: k.routes[0]["encap"].update(dst="192.168.126.9"),
     "a deleted neighbour": lambda k: k.neighbours.pop(),
@@ -510,7 +570,9 @@ DRIFT = {
     "a device without an address": lambda k: k.interfaces["egress0"]["addr_info"].clear(),
     "a deleted egress IP": lambda k: k.interfaces["eth0"]["addr_info"].pop(),
     "an egress IP without its label": lambda k: k.interfaces["eth0"]["addr_info"][-1].update(label="eth0"),
-    "a foreign address with our label": lambda k: k.interfaces["eth0"]["addr_info"].append(address(C, 32, "eth0:egress")),
+    "a foreign address with our label": lambda k: k.interfaces["eth0"]["addr_info"].append(
+        address(C, 32, "eth0:egress")
+    ),
     "a deleted nft rule": lambda k: k.tables[INET]["chains"]["postrouting"]["rules"].pop(),
     "nft rules in another order": lambda k: k.tables[INET]["chains"]["prerouting"]["rules"].reverse(),
     "a foreign rule in our chain": lambda k: k.tables[INET]["chains"]["forward"]["rules"].append(("accept", "")),
@@ -522,7 +584,9 @@ DRIFT = {
     "a chain with another policy": lambda k: k.tables[NETDEV]["chains"]["tunnel_in"].update(
         header="{ type filter hook ingress priority 0; policy accept; }"
     ),
-    "a foreign chain in our table": lambda k: k.tables[INET]["chains"].update(x={"header": "", "device": "", "rules": []}),
+    "a foreign chain in our table": lambda k: k.tables[INET]["chains"].update(
+        x={"header": "", "device": "", "rules": []}
+    ),
     "a deleted inet table": lambda k: without_key(k.tables, INET),
     "a deleted netdev table": lambda k: without_key(k.tables, NETDEV),
     "forwarding switched off": lambda k: k.sysctls.update({"net.ipv4.ip_forward": "0"}),
@@ -607,7 +671,6 @@ def test_an_interface_without_an_address_cannot_be_the_egress_interface(kernel):
     [
         b"",
         b"{",
-        b"null",
         b"[]",
         b"{}",
         b'"x"',

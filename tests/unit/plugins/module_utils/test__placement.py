@@ -63,10 +63,10 @@ def worlds(draw):
     """Small worlds: up to six items, up to four rooms, limits on all and on families, several holders."""
     count = draw(st.integers(1, 4))
     limits = st.none() | st.integers(0, 3)
-    rooms = [Room(draw(st.integers(0, 2)), draw(limits), (draw(limits), draw(limits))) for _ in range(count)]
+    rooms = [Room(draw(st.integers(0, 2)), draw(limits), (draw(limits), draw(limits))) for _index in range(count)]
     numbers = st.integers(0, count - 1)
     items = []
-    for _ in range(draw(st.integers(0, 6))):
+    for _index in range(draw(st.integers(0, 6))):
         possible = draw(st.sets(numbers, min_size=1))
         holders = draw(st.frozensets(st.sampled_from(sorted(possible)), max_size=2))
         held = bool(holders) or draw(st.booleans())
@@ -129,7 +129,7 @@ def test_the_best_placement_stays(world, how):
 @pytest.mark.parametrize("max_moves", [None, 5])
 def test_full_size_worlds_are_flat_and_keep_the_rules(addresses, nodes, per_object, max_moves):
     items = [held(*range(nodes), by=n % (nodes - 1), group=n // per_object) for n in range(addresses)]
-    rooms = [Room() for _ in range(nodes)]
+    rooms = [Room() for _index in range(nodes)]
     placement = place(items, rooms, BALANCED, max_moves)
     assert keeps_the_rules(items, rooms, placement.rooms)
     loads = Counter(placement.rooms)

@@ -1,0 +1,50 @@
+# Commands of the repository. `make demo` and `make test` each work alone on a fresh Debian or Ubuntu machine as root.
+PYTHON := .build/venv/bin/python
+LAB := $(PYTHON) tests/lab/lab.py
+CHECK := $(PYTHON) tests/ci/check.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit integration molecule bench docs lab lab-clean clean prepare prepare-lab
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
+	  while IFS='|' read -r target text; do printf '%-14s %s\n' "$$target" "$$text"; done
+
+prepare:
+	@bash tests/ci/bootstrap.sh
+
+prepare-lab:
+	@bash tests/ci/bootstrap.sh lab
+
+demo: prepare-lab ## Show the picture of the OKD page on three real hosts
+	@$(PYTHON) tests/demo/demo.py
+
+test: prepare-lab ## Run every check
+	@$(CHECK) lint unit integration molecule
+
+lint: prepare ## Formats, style, Ansible's rules, documentation, tarball
+	@$(CHECK) lint
+
+unit: prepare ## Unit tests
+	@$(CHECK) unit
+
+integration: prepare-lab ## Tests of modules and filters by ansible-test, on this machine
+	@$(CHECK) integration
+
+molecule: prepare-lab ## Scenarios on the lab's hosts
+	@$(CHECK) molecule
+
+bench: prepare-lab ## Measure the collection against simple playbooks, in the lab
+	@$(PYTHON) tests/bench/bench.py
+
+docs: prepare ## Render the reference of plugins and roles to .build/docs
+	@bash tests/ci/docs.sh
+
+lab: prepare-lab ## Bring the lab up (python3 tests/lab/lab.py --help says what it can do)
+	@$(LAB) up && $(LAB) status
+
+lab-clean: prepare ## Remove the lab's hosts, network and images
+	@$(LAB) down && $(LAB) remove-images
+
+clean: ## Remove .build (run lab-clean before)
+	@rm -rf .build

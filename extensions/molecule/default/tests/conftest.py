@@ -1,0 +1,33 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures: the lab, in a state that is known, for each test."""
+
+from __future__ import annotations
+
+import pytest
+from fleet import Fleet, Lab
+
+
+@pytest.fixture(scope="session")
+def lab():
+    """The lab, for these tests alone."""
+    with Lab().hold() as held:
+        held.up()
+        yield held
+
+
+@pytest.fixture(scope="session")
+def _fleet(lab):
+    return Fleet(lab)
+
+
+@pytest.fixture
+def fleet(_fleet):
+    """Three running nodes that are what the lab's manifests ask for, and a server."""
+    if set(_fleet.lab.status().values()) != {"running"}:
+        _fleet.lab.up()
+    _fleet.good()
+    yield _fleet
+    if set(_fleet.lab.status().values()) != {"running"}:
+        _fleet.lab.up()

@@ -1,0 +1,261 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests know of the lab: run a playbook, look at the nodes from outside, compare two looks.
+
+Nothing here trusts what the collection says of itself, but for the reports that are under test.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[4]
+sys.path.insert(0, str(ROOT / "tests/lab"))
+
+from lab import Background, Lab  # noqa: E402
+from lab_topology import NODES, PODS, SERVER, SERVER_PORT  # noqa: E402
+
+LABEL = "k8s.ovn.org/egress-assignable"
+NODE_NAMES = tuple(node.name for node in NODES)
+ADDRESS = {node.name: node.address for node in NODES}
+POD_ADDRESS = {pod.key: pod.address for pod in PODS}
+MAC = {host.name: host.mac for host in (*NODES, SERVER)}
+MANIFESTS = ROOT / "tests/lab/manifests"
+DOCUMENTS = tuple(
+    document for path in sorted(MANIFESTS.glob("*.yml")) for document in yaml.safe_load_all(path.read_text("utf-8"))
+)
+PROD = next(document for document in DOCUMENTS if document["kind"] == "EgressIP")
+# The two egress IPs of the OKD page.
+FIRST, SECOND = PROD["spec"]["egressIPs"]
+EXCLUDED = ["10.88.0.0/16"]
+ASSIGNABLE = {"egress_ip_labels": {LABEL: ""}}
+NOT_ASSIGNABLE = {"egress_ip_labels": {}}
+ALL_ASSIGNABLE = {name: ASSIGNABLE for name in NODE_NAMES}
+NODE_MODULE = "netops.egress_ip.node"
+INFO_MODULE = "netops.egress_ip.node_info"
+
+# Everything that a run could write, in one reading. Learned neighbours, timers and counters change by themselves.
+SNAPSHOT = r"""
+exec 2>&1
+echo "## addresses"; ip -d address show
+echo "## rules"; ip -d rule show
+echo "## routes"; ip -d route show table all
+echo "## neighbours"; ip -d neighbour show nud permanent
+echo "## nftables"; nft --stateless list ruleset
+echo "## sysctls"; sysctl --all --pattern '^net\.(ipv4|ipv6|bridge)\.'
+echo "## units"; systemctl list-unit-files --no-legend --no-pager | grep -v transient | tr -s ' '
+echo "## files"
+find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type d -printf '%p %M %u\n' | sort
+find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o ! -type d -printf '%p %M %u %T@ %l\n' | sort
+find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
+echo "## end"
+"""
+RUNNING_VALUES = re.compile(r"(?:\w+_timer|packets|bytes|expires) +[\d.]+(?:sec)?")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a playbook: exit code, seconds, what it printed, and what each task did on each host."""
+
+    code: int
+    seconds: float
+    output: str
+    records: list[dict] = field(repr=False)
+
+    def results(self, action: str) -> list[tuple[str, dict]]:
+        """(host, result) of each time that a module ran."""
+        return [(each["host"], each["result"]) for each in self.records if each["action"] == action]
+
+    def changed(self) -> list[str]:
+        """Hosts that something was changed on, as the tasks say."""
+        return sorted({each["host"] for each in self.records if each["result"].get("changed")})
+
+    def failed(self) -> list[str]:
+        """What the tasks that ended the run said."""
+        return [str(each["result"].get("msg")) for each in self.records if each["status"] == "failed"]
+
+    def report(self) -> str:
+        """The report at the end."""
+        reports = [each["result"]["msg"] for each in self.records if each["task"].endswith(": Report")]
+        return "\n".join(reports[-1]) if reports else ""
+
+    def conflicts(self) -> list[dict]:
+        """Conflicts that the nodes found."""
+        return [item for _host, result in self.results(NODE_MODULE) for item in result.get("conflicts") or ()]
+
+
+class Fleet:
+    """The lab with the collection on it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    # -- runs ---------------------------------------------------------------------------------------------------------
+
+    def inventory(self, hosts: dict[str, dict] | None = None) -> dict:
+        """The lab's inventory with other host variables: {host: {name: value}}."""
+        inventory = yaml.safe_load(self.lab.write_inventory().read_text("utf-8"))
+        for name, variables in (hosts or {}).items():
+            inventory["all"]["children"]["egress_ip_nodes"]["hosts"][name].update(variables)
+        return inventory
+
+    def run(self, playbook: str = "reconcile", *words: str, hosts: dict | None = None, **variables: object) -> Run:
+        """Run one of our playbooks; `words` are options of ansible-playbook. The lab's manifests are the default."""
+        variables = {"egress_ip_manifests": str(MANIFESTS), "egress_ip_excluded_cidrs": EXCLUDED, **variables}
+        with tempfile.TemporaryDirectory() as folder:
+            inventory, record = Path(folder, "inventory.yml"), Path(folder, "record")
+            inventory.write_text(json.dumps(self.inventory(hosts)), encoding="utf-8")
+            record.touch()
+            environment = {
+                **os.environ,
+                "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
+                "ANSIBLE_CALLBACKS_ENABLED": "record",
+                "ANSIBLE_NOCOLOR": "1",
+                "EGRESS_IP_TEST_RECORD": str(record),
+            }
+            name = playbook if playbook.startswith("/") else f"netops.egress_ip.{playbook}"
+            argv = ["ansible-playbook", name, "-i", str(inventory), *words]
+            argv += ["--extra-vars", json.dumps(variables)]
+            start = time.monotonic()
+            done = subprocess.run(
+                argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            )
+            seconds = time.monotonic() - start
+            records = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
+        run = Run(done.returncode, seconds, done.stdout + done.stderr, records)
+        # pytest shows it when the test fails.
+        print(f"--- {' '.join(argv[1:2] + list(words))}: {run.code} in {seconds:.1f} s\n{run.output}")
+        return run
+
+    def good(self, *words: object, **options: object) -> Run:
+        """Run a playbook that must succeed."""
+        run = self.run(*words, **options)
+        assert run.code == 0, run.output
+        return run
+
+    def bad(self, *words: object, **options: object) -> Run:
+        """Run a playbook that must fail."""
+        run = self.run(*words, **options)
+        assert run.code != 0, run.output
+        return run
+
+    def states(self, **variables: object) -> list[dict]:
+        """The states that a run would give to the nodes, as check mode hands them to the module."""
+        run = self.good("reconcile", "--check", **variables)
+        return [result["invocation"]["module_args"]["state"] for _host, result in run.results(NODE_MODULE)]
+
+    def module(self, name: str, module: str, **arguments: object) -> dict:
+        """Run one module on one node, past the playbooks; its result."""
+        playbook = [{"hosts": name, "gather_facts": False, "tasks": [{"name": "Try", module: arguments}]}]
+        with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
+            file.write(json.dumps(playbook))
+            file.flush()
+            ((_host, result),) = self.run(file.name).results(module)
+        return result
+
+    # -- looks --------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def mac_of(name: str) -> str:
+        """The MAC address of a host's eth0."""
+        return MAC[name]
+
+    def running(self) -> list[str]:
+        """Names of the nodes that run."""
+        states = self.lab.status()
+        return [name for name in NODE_NAMES if states[name] == "running"]
+
+    def addresses(self, name: str) -> set[str]:
+        """IPv4 addresses on a node's eth0."""
+        (interface,) = json.loads(self.lab.exec(name, "ip", "-j", "-4", "address", "show", "dev", "eth0")) or [{}]
+        return {item["local"] for item in interface.get("addr_info", ())}
+
+    def holders(self) -> dict[str, list[str]]:
+        """{egress IP: nodes that bear it}, of everything on eth0 but the nodes' own addresses."""
+        found: dict[str, list[str]] = {}
+        for name, addresses in self._on_each(self.addresses):
+            for address in sorted(addresses - {ADDRESS[name]}):
+                found.setdefault(address, []).append(name)
+        return found
+
+    def _on_each(self, look: Callable) -> list[tuple]:
+        """[(name, what `look(name)` returns)] of the running nodes."""
+        names = self.running()
+        with ThreadPoolExecutor() as pool:
+            return list(zip(names, pool.map(look, names), strict=True))
+
+    def sources(self, pod: str, count: int = 3) -> set[str | None]:
+        """Sources that the server saw of some connections of a pod; None for a connection that failed."""
+        return {answer.source for answer in self.lab.connect(pod, count=count)}
+
+    def snapshot(self) -> dict[str, str]:
+        """All that a run could write on the running nodes, as text."""
+        return dict(self._on_each(self._snapshot))
+
+    def _snapshot(self, name: str) -> str:
+        text = ""
+        # podman 4 now and then loses the end of a long output.
+        while not text.endswith("## end\n"):
+            text = self.lab.exec(name, "bash", "-c", SNAPSHOT)
+        return RUNNING_VALUES.sub("", text)
+
+
+def assert_same(before: dict[str, str], after: dict[str, str]) -> None:
+    """Assert that two snapshots are equal, and show what is not."""
+    lines = [
+        f"{name}: {line}"
+        for name in sorted({*before, *after})
+        for line in difflib.unified_diff(
+            before.get(name, "").splitlines(), after.get(name, "").splitlines(), "before", "after", lineterm="", n=0
+        )
+    ]
+    assert not lines, "\n".join(lines[:40])
+
+
+def manifests(*egressips: dict) -> list[dict]:
+    """The lab's manifests with these EgressIP objects in place of its own."""
+    return [*copy.deepcopy([d for d in DOCUMENTS if d["kind"] != "EgressIP"]), *egressips]
+
+
+def egressip(name: str, *egress_ips: str, namespaces: dict | None = None, pods: dict | None = None) -> dict:
+    """An EgressIP document; selectors are matchLabels."""
+    spec: dict = {"egressIPs": list(egress_ips), "namespaceSelector": {"matchLabels": namespaces or {"env": "prod"}}}
+    if pods is not None:
+        spec["podSelector"] = {"matchLabels": pods}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name}, "spec": spec}
+
+
+def wait_for(what: str, ready, seconds: float = 20.0) -> None:
+    """Wait until `ready()`."""
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end, f"{what}: not after {seconds} s"
+        time.sleep(0.2)
+
+
+def longest_gap(answers: list) -> float:
+    """Seconds from the last good connection before a failed one to the next good one, at most; 0.0 without a failure."""
+    gap, last_good, failing = 0.0, None, False
+    for answer in answers:
+        if answer.error:
+            failing = True
+            continue
+        if failing and last_good is not None:
+            gap = max(gap, answer.at + answer.seconds - last_good)
+        last_good, failing = answer.at + answer.seconds, False
+    return gap

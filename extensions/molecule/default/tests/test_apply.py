@@ -1,0 +1,72 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Apply, apply again, check mode, status: what a run does and says, and that a second one has nothing to do."""
+
+from __future__ import annotations
+
+import json
+
+from fleet import ADDRESS, FIRST, INFO_MODULE, NODE_MODULE, NODE_NAMES, SECOND, assert_same, egressip, manifests
+
+
+def test_every_egress_ip_is_on_one_assignable_node(fleet):
+    assert sorted(fleet.holders()) == [FIRST, SECOND]
+    assert sorted(sum(fleet.holders().values(), [])) == ["node1", "node3"]
+
+
+def test_a_run_that_has_nothing_to_do_is_one_module_call_per_node(fleet):
+    before = fleet.snapshot()
+    run = fleet.good()
+    assert run.changed() == []
+    assert sorted(host for host, _result in run.results(INFO_MODULE)) == sorted(NODE_NAMES)
+    assert run.results(NODE_MODULE) == []
+    assert_same(before, fleet.snapshot())
+
+
+def test_check_mode_shows_the_diff_and_writes_nothing(fleet):
+    before = fleet.snapshot()
+    wanted = manifests(egressip("one", FIRST, pods={"app": "web"}))
+    run = fleet.good("reconcile", "--check", "--diff", egress_ip_manifests=wanted)
+    assert_same(before, fleet.snapshot())
+    assert set(run.changed()) == set(NODE_NAMES)
+    diffs = {host: result["diff"] for host, result in run.results(NODE_MODULE)}
+    assert any(SECOND in diff["before"] and SECOND not in diff["after"] for diff in diffs.values())
+    assert "object_egressips-prod" in run.output
+    assert "object_one" in run.output
+
+
+def test_check_mode_on_a_bare_fleet_writes_nothing(fleet):
+    fleet.good("remove")
+    before = fleet.snapshot()
+    run = fleet.good("reconcile", "--check", "--diff")
+    assert_same(before, fleet.snapshot())
+    claimed = sorted(ip for _host, result in run.results(NODE_MODULE) for ip in result["claimed"])
+    assert claimed == [FIRST, SECOND]
+
+
+def test_plan_shows_what_would_move_and_writes_nothing(fleet):
+    before = fleet.snapshot()
+    run = fleet.good("plan", egress_ip_manifests=manifests(egressip("one", SECOND)))
+    assert_same(before, fleet.snapshot())
+    assert run.results(NODE_MODULE) == []
+    assert SECOND in run.output
+    assert "Nodes to change: node1, node2, node3" in run.output
+
+
+def test_status_says_what_the_nodes_show(fleet):
+    run = fleet.good("status")
+    (documents,) = (each["result"]["msg"] for each in run.records if each["task"].endswith("Show what is held where"))
+    (document,) = documents
+    assert document["kind"] == "EgressIP"
+    told = {entry["egressIP"]: [entry["node"]] for entry in document["status"]["assignments"]}
+    assert told == fleet.holders()
+
+
+def test_status_sees_an_address_that_is_gone(fleet):
+    (holder,) = fleet.holders()[FIRST]
+    fleet.lab.exec(holder, "ip", "address", "delete", f"{FIRST}/32", "dev", "eth0")
+    run = fleet.good("status")
+    text = json.dumps([each["result"].get("msg") for each in run.records if "Show" in each["task"]])
+    assert f"missing ip addresses: {FIRST}/32" in text
+    assert ADDRESS[holder] not in text

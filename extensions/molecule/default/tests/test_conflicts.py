@@ -1,0 +1,87 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Somebody else bears an egress IP: it is not claimed, all else is done, and the run says who."""
+
+from __future__ import annotations
+
+import pytest
+from fleet import ASSIGNABLE, FIRST, NOT_ASSIGNABLE, SECOND, assert_same, egressip, manifests
+
+NOBODY = {"node1": NOT_ASSIGNABLE, "node3": NOT_ASSIGNABLE}
+
+
+def test_a_foreign_host_keeps_its_address_until_it_goes_away(fleet):
+    fleet.good(hosts=NOBODY)
+    fleet.lab.exec("server", "ip", "address", "add", f"{SECOND}/32", "dev", "eth0")
+    try:
+        with fleet.lab.capture("arp", "and", "not", "ether", "src", fleet.mac_of("server")) as wire:
+            run = fleet.bad()
+            lines = wire.stop()
+        # Probes ask without a sender; nobody announced the address.
+        assert any(f"who-has {SECOND} tell 0.0.0.0" in line for line in lines)
+        assert not any(f"tell {SECOND}" in line or f"Reply {SECOND}" in line for line in lines), lines
+        assert [(item["egressIP"], item["mac"]) for item in run.conflicts()] == [(SECOND, fleet.mac_of("server"))]
+        assert any(SECOND in message and fleet.mac_of("server") in message for message in run.failed())
+        assert list(fleet.holders()) == [FIRST]
+        assert fleet.sources("namespace1/pod1", 1) | fleet.sources("namespace2/pod3", 1) <= {FIRST, None}
+    finally:
+        fleet.lab.exec("server", "ip", "address", "delete", f"{SECOND}/32", "dev", "eth0")
+    fleet.good()
+    assert sorted(fleet.holders()) == [FIRST, SECOND]
+
+
+@pytest.mark.parametrize("length", [18, 32])
+def test_an_address_that_somebody_put_on_the_node_by_hand_stays_theirs(fleet, length):
+    """By the inventory's word it is the node's own, so no node may claim it; it is not ours to take away either."""
+    fleet.good(hosts=NOBODY)
+    fleet.lab.exec("node1", "ip", "address", "add", f"{SECOND}/{length}", "dev", "eth0")
+    try:
+        run = fleet.run()
+        assert SECOND in fleet.addresses("node1")
+        assert fleet.holders()[SECOND] == ["node1"]
+        assert SECOND in run.report()
+        assert "AddressConflict" in run.report(), run.report()
+        assert len(fleet.holders()[FIRST]) == 1
+    finally:
+        fleet.lab.exec("node1", "ip", "address", "delete", f"{SECOND}/{length}", "dev", "eth0")
+    fleet.good()
+    assert sorted(fleet.holders()) == [FIRST, SECOND]
+
+
+def test_a_nodes_own_address_is_never_an_egress_ip(fleet):
+    before = fleet.holders()
+    run = fleet.good(egress_ip_manifests=manifests(egressip("prod", *before), egressip("own", "192.168.126.22")))
+    assert "AddressConflict" in run.report()
+    assert fleet.holders() == before
+
+
+def test_two_objects_that_ask_for_one_address(fleet):
+    """The holder keeps it; the other object is told so."""
+    before = fleet.holders()
+    both = manifests(egressip("aaa", FIRST, namespaces={"env": "test"}), egressip("egressips-prod", FIRST, SECOND))
+    run = fleet.good(egress_ip_manifests=both)
+    assert "DuplicateRequest" in run.report()
+    assert fleet.holders() == before
+
+
+def test_an_address_on_two_nodes_is_brought_down_to_one(fleet):
+    """As after two controllers, or a cable that came back: the address that is too many is ours, so it goes."""
+    (holder,) = fleet.holders()[FIRST]
+    other = "node3" if holder == "node1" else "node1"
+    fleet.lab.exec(other, "ip", "address", "add", f"{FIRST}/32", "dev", "eth0", "label", "eth0:egress")
+    fleet.run()
+    assert len(fleet.holders()[FIRST]) == 1
+    fleet.good(hosts={"node2": ASSIGNABLE})
+    assert {ip: len(nodes) for ip, nodes in fleet.holders().items()} == {FIRST: 1, SECOND: 1}
+
+
+def test_an_older_plan_is_refused(fleet):
+    """Two controllers: the one that planned before the other applied must not win."""
+    (state,) = (state for state in fleet.states(egress_ip_unassigned="drop") if state["name"] == "node2")
+    fleet.good(egress_ip_unassigned="drop")
+    fleet.good()
+    before = fleet.snapshot()
+    result = fleet.module("node2", "netops.egress_ip.node", state=state)
+    assert "is not newer than" in result["msg"]
+    assert_same(before, fleet.snapshot())

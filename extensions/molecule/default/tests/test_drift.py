@@ -1,0 +1,69 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Somebody took a part of ours away or added to it: the next run says what and mends it, and no source is wrong after."""
+
+from __future__ import annotations
+
+import pytest
+from fleet import FIRST, SECOND, NODE_MODULE, assert_same
+
+TABLE = "ip -N route show table all | grep -m1 -o 'table 70[0-9]*' | cut -d' ' -f2"
+DRIFTS = {
+    "rule deleted": "ip rule delete priority 7003",
+    "unreachable rule deleted": "ip rule delete priority 7004",
+    "claim rule deleted": "ip rule delete priority 7002",
+    "rule added": "ip rule add priority 7002 fwmark 0x1ff/0x1fff lookup main protocol 225",
+    "nft flushed": "nft flush ruleset && /usr/bin/python3 /opt/lab/lab_pods.py",
+    "nft rule deleted": "nft flush chain inet egress_ip postrouting",
+    "nft rule added": "nft add rule inet egress_ip prerouting accept",
+    "set element deleted": "nft delete element inet egress_ip egress_ips4 { FIRST }",
+    "set element added": "nft add element inet egress_ip excluded4 { 203.0.113.0/24 }",
+    "chain policy changed": "nft add chain inet egress_ip forward '{ policy drop; }'",
+    "netdev table deleted": "nft delete table netdev egress_ip",
+    "device deleted": "ip link delete egress0",
+    "device down": "ip link set egress0 down",
+    "device mtu": "ip link set egress0 mtu 1400",
+    "address deleted": "ip address delete HELD/32 dev eth0",
+    "route deleted": f"ip route flush table $({TABLE})",
+    "neighbour deleted": "ip neighbour flush dev egress0 nud permanent",
+    "forwarding off": "sysctl -qw net.ipv4.ip_forward=0",
+    "unit deleted": "rm /etc/systemd/system/netops-egress-ip-restore.service",
+    "unit disabled": "systemctl disable -q netops-egress-ip-claim.service",
+    "program changed": "echo >> /usr/local/lib/netops-egress-ip/node.pyz",
+    "record deleted": "rm /var/lib/netops-egress-ip/state.json",
+}
+
+
+def test_every_kind_of_drift_is_seen_and_mended(fleet, subtests):
+    healthy = strip(fleet.snapshot())
+    held = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node1"])
+    for kind, script in DRIFTS.items():
+        with subtests.test(kind):
+            fleet.lab.exec("node1", "bash", "-ec", script.replace("FIRST", FIRST).replace("HELD", held))
+            run = fleet.good()
+            changed = [host for host, result in run.results(NODE_MODULE) if result["changed"]]
+            assert "node1" in changed, "not seen"
+            assert_same(healthy, strip(fleet.snapshot()))
+
+
+def strip(snapshot):
+    """The snapshot without what is new in each run: times and the generation in the record; interface numbers."""
+    return {
+        name: "\n".join(
+            line
+            for line in text.split("## files")[0].splitlines()
+            if "egress0" not in line or not line[0].isdigit()
+        )
+        for name, text in snapshot.items()
+    }
+
+
+@pytest.mark.parametrize("kind", ["nft flushed", "device deleted", "address deleted"])
+def test_traffic_is_right_after_the_mend(fleet, kind):
+    held = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node1"])
+    fleet.lab.exec("node1", "bash", "-ec", DRIFTS[kind].replace("HELD", held))
+    fleet.good()
+    assert sorted(fleet.holders()) == [FIRST, SECOND]
+    for pod in ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2/pod4"):
+        assert fleet.sources(pod) <= {FIRST, SECOND}

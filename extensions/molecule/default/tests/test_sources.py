@@ -1,0 +1,192 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who leaves with which source, as the external server and the other nodes see it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fleet import (
+    ADDRESS,
+    FIRST,
+    LABEL,
+    NOT_ASSIGNABLE,
+    POD_ADDRESS,
+    PROD,
+    SECOND,
+    SERVER,
+    SERVER_PORT,
+    assert_same,
+    egressip,
+    manifests,
+    Background,
+    wait_for,
+)
+
+SELECTED = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2/pod4")
+OTHER = "namespace3/other"
+CLIENT = ("python3", "/opt/lab/lab_client.py")
+
+
+@pytest.fixture
+def echo(fleet):
+    """Start a service: echo(host_or_pod); all end with the test."""
+    started = []
+
+    def start(name):
+        words = ("timeout", "120", "python3", "/opt/lab/lab_server.py")
+        argv = fleet.lab.pod_argv(name, *words) if "/" in name else fleet.lab.host_argv(name, *words)
+        started.append(Background(argv))
+        look = fleet.lab.pod if "/" in name else fleet.lab.exec
+        wait_for("the service", lambda: f":{SERVER_PORT}" in look(name, "ss", "-Hltn"))
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+def frames(capture):
+    """Lines of the capture that tell of a packet."""
+    return [line for line in capture.stop() if " > " in line]
+
+
+def ask(fleet, pod, address, count=1):
+    """Sources that a service at this address saw of the pod's connections."""
+    lines = fleet.lab.pod(pod, *CLIENT, address, str(SERVER_PORT), "--count", str(count)).splitlines()
+    return {json.loads(line)["source"] for line in lines}
+
+
+@pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
+def test_selected_pods_leave_with_the_egress_ips_and_others_with_their_node(fleet, udp):
+    seen = {pod: {answer.source for answer in fleet.lab.connect(pod, count=5, udp=udp)} for pod in SELECTED}
+    assert all(len(sources) == 1 and sources <= {FIRST, SECOND} for sources in seen.values()), seen
+    assert {answer.source for answer in fleet.lab.connect(OTHER, count=3, udp=udp)} == {ADDRESS["node2"]}
+
+
+def test_both_egress_ips_are_used(fleet):
+    """A pod's address and the destination choose; many destinations use all egress IPs of an object."""
+    extra = [f"192.0.2.{i}" for i in range(1, 11)]
+    for address in extra:
+        fleet.lab.exec("server", "ip", "address", "add", f"{address}/32", "dev", "lo")
+    try:
+        for name in fleet.running():
+            fleet.lab.exec(name, "ip", "route", "add", "192.0.2.0/24", "via", SERVER.address)
+        seen = set().union(*(ask(fleet, "namespace1/pod1", address) for address in extra))
+        assert seen == {FIRST, SECOND}
+    finally:
+        for name in fleet.running():
+            fleet.lab.exec(name, "ip", "route", "delete", "192.0.2.0/24", check=False)
+        for address in extra:
+            fleet.lab.exec("server", "ip", "address", "delete", f"{address}/32", "dev", "lo")
+
+
+def test_no_frame_of_a_selected_pod_has_a_wrong_source(fleet):
+    """What is on the wire to the server comes from an egress IP, and from the MAC of the node that holds it."""
+    holders = fleet.holders()
+    with fleet.lab.capture("tcp", "and", "dst", "host", SERVER.address, "and", "dst", "port", str(SERVER_PORT)) as wire:
+        for pod in SELECTED:
+            fleet.sources(pod, 5)
+        lines = frames(wire)
+    assert len(lines) >= 5 * len(SELECTED)
+    for line in lines:
+        mac, source = line.split()[1], line.split(" > ")[1].split()[-1].rsplit(".", 1)[0]
+        assert source in holders, line
+        assert mac == fleet.mac_of(holders[source][0]), line
+
+
+def test_a_long_connection_keeps_its_source_while_a_run_has_nothing_to_do(fleet):
+    with fleet.lab.session("namespace1/pod2") as session:
+        fleet.good()
+        assert session.send("still there") == session.source
+        assert session.source in (FIRST, SECOND)
+
+
+def test_pods_of_one_node_see_each_other_as_they_are(fleet, echo):
+    echo("namespace3/other")
+    assert ask(fleet, "namespace2/pod3", POD_ADDRESS[OTHER]) == {POD_ADDRESS["namespace2/pod3"]}
+
+
+def test_a_pod_talks_to_any_node_with_its_own_nodes_address(fleet, echo):
+    for name in ("node1", "node2"):
+        echo(name)
+    assert ask(fleet, "namespace2/pod3", ADDRESS["node1"]) == {ADDRESS["node2"]}
+    # To its own node a pod comes as itself: nothing leaves.
+    assert ask(fleet, "namespace2/pod3", ADDRESS["node2"]) <= {POD_ADDRESS["namespace2/pod3"], ADDRESS["node2"]}
+
+
+def test_a_routed_pod_network_of_another_node_is_east_west(fleet, echo):
+    """Pods that have their own network on each node and routes between, as flannel's host-gw makes them."""
+    pods = {"node2": ("namespace2.pod3", "10.77.2.3"), "node3": ("namespace2.pod4", "10.77.3.4")}
+    for name, (netns, address) in pods.items():
+        other = "node3" if name == "node2" else "node2"
+        gateway, network = address.rsplit(".", 1)[0] + ".1", pods[other][1].rsplit(".", 1)[0] + ".0/24"
+        fleet.lab.exec(name, "ip", "-n", netns, "address", "add", f"{address}/24", "dev", "eth0")
+        fleet.lab.exec(name, "ip", "address", "add", f"{gateway}/24", "dev", "pods0")
+        fleet.lab.exec(name, "ip", "-n", netns, "route", "add", network, "via", gateway, "src", address)
+        fleet.lab.exec(name, "ip", "route", "add", network, "via", ADDRESS[other])
+    try:
+        documents = manifests(PROD)
+        for document in documents:
+            if document["kind"] == "Pod" and document["metadata"]["name"] in ("pod3", "pod4"):
+                name = {"pod3": "node2", "pod4": "node3"}[document["metadata"]["name"]]
+                document["status"]["podIPs"].append({"ip": pods[name][1]})
+        fleet.good(egress_ip_manifests=documents, egress_ip_excluded_cidrs=["10.88.0.0/16", "10.77.0.0/16"])
+        echo("namespace2/pod4")
+        assert ask(fleet, "namespace2/pod3", "10.77.3.4") == {"10.77.2.3"}
+        assert fleet.sources("namespace2/pod3") <= {FIRST, SECOND}
+    finally:
+        for name, (netns, address) in pods.items():
+            gateway = address.rsplit(".", 1)[0] + ".1"
+            fleet.lab.exec(name, "ip", "-n", netns, "address", "delete", f"{address}/24", "dev", "eth0")
+            fleet.lab.exec(name, "ip", "address", "delete", f"{gateway}/24", "dev", "pods0")
+            fleet.lab.exec(name, "ip", "route", "flush", "root", "10.77.0.0/16")
+
+
+def test_a_pod_of_two_objects_follows_the_first_by_name(fleet):
+    both = manifests(egressip("b-all", FIRST), egressip("a-web", SECOND, pods={"app": "web"}))
+    fleet.good(egress_ip_manifests=both)
+    assert {pod: fleet.sources(pod) for pod in SELECTED} == {
+        "namespace1/pod1": {SECOND},
+        "namespace1/pod2": {FIRST},
+        "namespace2/pod3": {SECOND},
+        "namespace2/pod4": {FIRST},
+    }
+
+
+NOBODY = {"node1": NOT_ASSIGNABLE, "node3": NOT_ASSIGNABLE}
+
+
+def test_without_a_labelled_node_the_addresses_leave_and_pods_use_their_nodes(fleet):
+    run = fleet.good(hosts=NOBODY)
+    assert fleet.holders() == {}
+    assert "NoMatchingNode" in run.report()
+    assert LABEL in run.report()
+    assert fleet.sources("namespace2/pod3") == {ADDRESS["node2"]}
+    assert fleet.sources("namespace1/pod1") == {ADDRESS["node1"]}
+
+
+def test_without_a_labelled_node_pods_may_have_no_way_out_instead(fleet):
+    fleet.good(hosts=NOBODY, egress_ip_unassigned="drop")
+    assert fleet.holders() == {}
+    with fleet.lab.capture("dst", "host", SERVER.address, "and", "dst", "port", str(SERVER_PORT)) as wire:
+        assert {answer.source for answer in fleet.lab.connect("namespace2/pod3", timeout=1)} == {None}
+        assert frames(wire) == []
+    assert fleet.sources(OTHER) == {ADDRESS["node2"]}
+
+
+def test_strict_fails_a_run_that_leaves_something_unassigned(fleet):
+    run = fleet.bad(hosts={"node3": NOT_ASSIGNABLE}, egress_ip_strict=True)
+    assert any("is not assigned" in message for message in run.failed())
+    assert list(fleet.holders().values()) == [["node1"]]
+
+
+def test_one_label_taken_away_moves_what_can_move(fleet):
+    """The other node has one address of the object already, so this one stays free, and pods use the other."""
+    run = fleet.good(hosts={"node3": NOT_ASSIGNABLE})
+    ((left, nodes),) = fleet.holders().items()
+    assert nodes == ["node1"]
+    assert "NodesExhausted" in run.report()
+    assert fleet.sources("namespace2/pod3") == {left}
+    assert fleet.sources("namespace1/pod2") == {left}

@@ -1,0 +1,51 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A home folder for ansible-test, so that it works wherever pip works.
+
+ansible-test makes virtual environments of its own. It fetches get-pip.py from a site of its own and hides the caller's
+environment from pip: in this home it finds our get_pip.py as if fetched before, and pip's settings in a file.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+# The name under which ansible-core 2.18 and 2.19 keep what they fetch.
+CACHED_GET_PIP = ".ansible/test/cache/get_pip_24_2.py"
+GET_PIP = Path(__file__).with_name("get_pip.py")
+
+
+def pip_settings() -> dict[str, str]:
+    """The settings that pip has here, whether from files or from the environment."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
+    ).stdout
+    pairs = [line.split("=", 1) for line in listed.splitlines() if "=" in line]
+    settings: dict[str, str] = {}
+    # The environment comes last, because it wins.
+    for key, value in sorted(pairs, key=lambda pair: pair[0].startswith(":env:")):
+        section, _dot, name = key.rpartition(".")
+        if section in ("global", "install", ":env:"):
+            settings[name] = ast.literal_eval(value)
+    return settings
+
+
+def make_home(home: Path) -> Path:
+    """Make or refresh the folder; returns it."""
+    cached = home / CACHED_GET_PIP
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(GET_PIP, cached)
+    parser = configparser.RawConfigParser()
+    parser["global"] = {**pip_settings(), "quiet": "2"}
+    configuration = home / ".config/pip/pip.conf"
+    configuration.parent.mkdir(parents=True, exist_ok=True)
+    configuration.touch(mode=0o600)
+    with configuration.open("w", encoding="utf-8") as file:
+        parser.write(file)
+    return home

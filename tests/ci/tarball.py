@@ -1,0 +1,53 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build the collection's tarball, install it in an empty folder, and read the documentation of everything in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+COLLECTION = "netops.egress_ip"
+# Kinds of ansible-doc; `role` reads meta/argument_specs.yml.
+KINDS = ("filter", "lookup", "module", "test", "role")
+NOT_FOR_USERS = (".build", ".ci", ".git", ".hypothesis", "tests/output")
+
+
+def run(*argv: str, path: str) -> str:
+    """Standard output of an Ansible command that sees only the collections below `path`."""
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": path}
+    return subprocess.run(argv, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def check_documents(path: str) -> list[str]:
+    """Names of what has no readable documentation."""
+    missing = []
+    for kind in KINDS:
+        names = sorted(json.loads(run("ansible-doc", "--type", kind, "--list", "--json", COLLECTION, path=path)))
+        print(f"{kind}: {' '.join(names) or 'none'}")
+        documents = json.loads(run("ansible-doc", "--type", kind, "--json", *names, path=path)) if names else {}
+        missing += [name for name in names if name not in documents]
+    return missing
+
+
+def main() -> int:
+    """Build, install, look; 1 if something is not right."""
+    with tempfile.TemporaryDirectory() as folder:
+        run("ansible-galaxy", "collection", "build", "--output-path", folder, path=folder)
+        tarball = next(Path(folder).glob("*.tar.gz"))
+        run("ansible-galaxy", "collection", "install", str(tarball), "--collections-path", folder, path=folder)
+        installed = Path(folder, "ansible_collections", *COLLECTION.split("."))
+        wrong = [f"{name} is in the tarball" for name in NOT_FOR_USERS if (installed / name).exists()]
+        wrong += [f"{name} has no documentation" for name in check_documents(folder)]
+        print(f"{tarball.name}: {tarball.stat().st_size // 1024} KiB")
+    print("\n".join(wrong))
+    return int(bool(wrong))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,592 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab: three real systemd hosts on the network of the OKD page, an external server, and pods on the hosts.
+
+From Python::
+
+    lab = Lab()
+    lab.up()
+    [answer.source for answer in lab.connect("namespace1/pod1", count=5)]
+    lab.kill("node1")
+
+From the command line: `python3 tests/lab/lab.py --help`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab_image import LabError, build_image, environment, podman, podman_argv, remove_images, state_dir
+from lab_topology import (
+    GATEWAY,
+    HOSTS,
+    NETWORK,
+    NODES,
+    POD_GATEWAY,
+    PODS,
+    SERVER,
+    SERVER_PORT,
+    SUBNET,
+    Host,
+    Pod,
+)
+
+LOCK = Path("/run/lock/egress-ip-lab")
+HOLDER = "EGRESS_IP_LAB_HOLDER"
+LABEL = "netops.egress_ip.lab"
+NODE_FILES = Path(__file__).resolve().parent / "node"
+UNITS = ("lab-pods.service", "lab-server.service")
+POD_NETWORK = "10.88.0.0/16"
+BRIDGE_SYSCTLS = tuple(Path("/proc/sys/net/bridge", f"bridge-nf-call-{tool}") for tool in ("iptables", "ip6tables"))
+READY_SECONDS = 30
+# Short enough that a dead node does not hold up a run, on new connections and on kept ones.
+SSH_ARGS = (
+    "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
+    "-o ControlMaster=auto -o ControlPersist=60s "
+    "-o ConnectTimeout=3 -o ServerAliveInterval=1 -o ServerAliveCountMax=3"
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said to one connection; `at` is UNIX time, `error` tells why there is no `source`."""
+
+    at: float
+    seconds: float
+    source: str | None
+    port: int | None
+    error: str | None
+
+
+def _find(items: Iterable, key: str, attribute: str, kind: str):
+    """The item of that name, or LabError with the names that exist."""
+    found = {getattr(item, attribute): item for item in items}
+    if key not in found:
+        raise LabError(f"no {kind} {key!r} in the lab; there are {', '.join(found)}")
+    return found[key]
+
+
+def find_host(name: str) -> Host:
+    """The host of that name."""
+    return _find(HOSTS, name, "name", "host")
+
+
+def find_pod(key: str) -> Pod:
+    """The pod named `namespace/name`."""
+    return _find(PODS, key, "key", "pod")
+
+
+def _in_parallel(work: Callable, items: Iterable) -> list:
+    """Results of `work(item)` in order; the first exception is raised after all have ended."""
+    with ThreadPoolExecutor(max_workers=len(HOSTS)) as pool:
+        return [future.result() for future in [pool.submit(work, item) for item in items]]
+
+
+def _wait(what: str, ready: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
+    """Wait until `ready()`; LabError names `what` did not come."""
+    end = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > end:
+            raise LabError(f"{what} after {seconds} s")
+        time.sleep(0.1)
+
+
+def _containers() -> list[dict]:
+    """Podman's words on every container of the lab."""
+    return json.loads(podman("ps", "--all", "--filter", f"label={LABEL}", "--format", "json").stdout or b"[]")
+
+
+def _run_here(*argv: str) -> str:
+    """Standard output of a command on this machine; LabError with its words when it fails."""
+    result = subprocess.run(argv, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise LabError(f"{' '.join(argv)} failed: {result.stderr.strip()}")
+    return result.stdout
+
+
+class Background:
+    """A process that writes lines: ends with `stop()`, which returns all lines, or with its `with` block."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self._process = subprocess.Popen(
+            argv, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self._lines: list[str] = []
+        self._pool = ThreadPoolExecutor(max_workers=2)
+        self._reading = self._pool.submit(self._read)
+        self._errors = self._pool.submit(self._process.stderr.read)
+
+    def _read(self) -> None:
+        for line in self._process.stdout:
+            self._lines.append(line.rstrip("\n"))
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines up to now."""
+        return list(self._lines)
+
+    def stop(self) -> list[str]:
+        """End the process and return every line that it wrote."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._pool.shutdown()
+        return self.lines
+
+    def __enter__(self) -> Background:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
+
+
+class Poll(Background):
+    """Connections from a pod, one after the other, until stopped; `answers` are those up to now."""
+
+    @property
+    def answers(self) -> list[Answer]:
+        """The answers up to now."""
+        return [Answer(**json.loads(line)) for line in self.lines]
+
+
+class Session:
+    """One TCP connection from a pod to the server, kept open; `source` is what the server saw."""
+
+    def __init__(self, argv: list[str]) -> None:
+        self._process = subprocess.Popen(
+            argv, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        self.source, self.port = self._words("")[:2]
+
+    def _words(self, sent: str) -> list[str]:
+        words = self._process.stdout.readline().split()
+        if not words:
+            self.close()
+            raise LabError(f"the connection of the session is gone (sent: {sent!r})")
+        return words
+
+    def send(self, line: str) -> str:
+        """Send one line and return the source that the server names in its answer."""
+        try:
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            self.close()
+            raise LabError(f"the connection of the session is gone (sent: {line!r})") from None
+        return self._words(line)[0]
+
+    def close(self) -> None:
+        """End the connection."""
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+class Lab:
+    """The lab of this machine: there is one, whichever clone started it."""
+
+    # -- one user at a time -------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[Lab]:
+        """Keep the lab for this process and its children; LabError when somebody else has it."""
+        if os.environ.get(HOLDER):
+            yield self
+            return
+        LOCK.parent.mkdir(parents=True, exist_ok=True)
+        with LOCK.open("a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                raise LabError(f"the lab is in use by {file.read().strip()}: wait for its end") from None
+            file.truncate(0)
+            file.write(f"process {os.getpid()} ({' '.join(sys.argv)})")
+            file.flush()
+            os.environ[HOLDER] = str(os.getpid())
+            try:
+                yield self
+            finally:
+                del os.environ[HOLDER]
+
+    # -- life ---------------------------------------------------------------------------------------------------------
+
+    def up(self, fresh: bool = False) -> None:
+        """Bring the lab up or repair it; `fresh` makes every host anew."""
+        with self.hold():
+            image = build_image()
+            self._make_network()
+            existing = {} if fresh else self._definitions()
+            _in_parallel(lambda host: self._make_host(host, image, existing), HOSTS)
+            _in_parallel(self._plug_if_cut, HOSTS)
+            _in_parallel(self._wait_ready, HOSTS)
+            self.write_inventory()
+
+    def down(self) -> None:
+        """Remove every container and the network, and give the machine its sysctls back."""
+        with self.hold():
+            podman("rm", "--force", "--ignore", "--time", "0", *(host.container for host in HOSTS))
+            if podman("network", "exists", NETWORK, check=False).returncode == 0:
+                podman("network", "rm", "--force", NETWORK)
+            saved = state_dir() / "sysctls.json"
+            if saved.exists():
+                for path, value in json.loads(saved.read_text(encoding="utf-8")).items():
+                    Path(path).write_text(value, encoding="utf-8")
+                saved.unlink()
+
+    def status(self) -> dict[str, str]:
+        """State of each host as podman names it: running, paused, exited ... or absent."""
+        states = {container["Names"][0]: container["State"] for container in _containers()}
+        return {host.name: states.get(host.container, "absent") for host in HOSTS}
+
+    def write_inventory(self) -> Path:
+        """Write Ansible's inventory of the lab and return its path."""
+        common = {
+            "ansible_user": "root",
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_ssh_private_key_file": str(self._key()),
+            "ansible_ssh_args": SSH_ARGS,
+            "ansible_ssh_pipelining": True,
+        }
+        label = {"egress_ip_labels": {"k8s.ovn.org/egress-assignable": ""}}
+        nodes = {node.name: {"ansible_host": node.address, **(label if node.assignable else {})} for node in NODES}
+        groups = {
+            "egress_ip_nodes": {"hosts": nodes},
+            "egress_ip_lab_servers": {"hosts": {SERVER.name: {"ansible_host": SERVER.address}}},
+        }
+        path = state_dir() / "inventory.yml"
+        # JSON is YAML, and the standard library writes it.
+        text = json.dumps({"all": {"vars": common, "children": groups}}, indent=2)
+        path.write_text(f"---\n{text}\n", encoding="utf-8")
+        return path
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def host_argv(self, name: str, *words: str) -> list[str]:
+        """The command line that runs these words on a host, without ssh."""
+        return podman_argv("exec", "--interactive", find_host(name).container, *words)
+
+    def pod_argv(self, key: str, *words: str) -> list[str]:
+        """The command line that runs these words in a pod."""
+        pod = find_pod(key)
+        return self.host_argv(pod.node, "ip", "netns", "exec", pod.netns, *words)
+
+    def exec(self, name: str, *words: str, check: bool = True, stdin: str = "", timeout: float = 60) -> str:
+        """Standard output of a command on a host; LabError when it fails and `check` is set."""
+        return self._output(self.host_argv(name, *words), name, check, stdin, timeout)
+
+    def pod(self, key: str, *words: str, check: bool = True, stdin: str = "", timeout: float = 60) -> str:
+        """Standard output of a command in a pod; LabError when it fails and `check` is set."""
+        return self._output(self.pod_argv(key, *words), key, check, stdin, timeout)
+
+    @staticmethod
+    def _output(argv: list[str], where: str, check: bool, stdin: str, timeout: float) -> str:
+        try:
+            result = subprocess.run(
+                argv, env=environment(), input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{where}: {' '.join(argv)} did not end in {timeout} s") from None
+        if check and result.returncode != 0:
+            raise LabError(f"{where}: {' '.join(argv)} failed: {(result.stderr or result.stdout).strip()}")
+        return result.stdout
+
+    # -- traffic ------------------------------------------------------------------------------------------------------
+
+    def _client_argv(self, key: str, *options: str, host: str = SERVER.address) -> list[str]:
+        return self.pod_argv(key, "python3", "/opt/lab/lab_client.py", host, str(SERVER_PORT), *options)
+
+    def connect(self, key: str, count: int = 1, timeout: float = 2.0, udp: bool = False) -> list[Answer]:
+        """Make `count` new connections from the pod to the server, one after the other."""
+        options = ["--count", str(count), "--timeout", str(timeout), *(["--udp"] if udp else [])]
+        output = self._output(self._client_argv(key, *options), key, True, "", count * timeout + 30)
+        return [Answer(**json.loads(line)) for line in output.splitlines()]
+
+    def poll(self, key: str, interval: float = 0.1, timeout: float = 1.0) -> Poll:
+        """Connect from the pod again and again, in the background."""
+        return Poll(self._client_argv(key, "--count", "0", "--interval", str(interval), "--timeout", str(timeout)))
+
+    def session(self, key: str, timeout: float = 60.0) -> Session:
+        """Open one TCP connection from the pod and keep it."""
+        return Session(self._client_argv(key, "--session", "--timeout", str(timeout)))
+
+    @property
+    def bridge(self) -> str:
+        """This machine's bridge interface of the lab network."""
+        return json.loads(podman("network", "inspect", NETWORK).stdout)[0]["network_interface"]
+
+    def capture(self, *expression: str) -> Background:
+        """Tcpdump every frame between the hosts that matches; stop() returns one line a packet."""
+        argv = ["tcpdump", "-i", self.bridge, "-n", "-e", "-l", "--immediate-mode", *expression]
+        capture = Background(argv)
+        promiscuous = Path("/sys/class/net", self.bridge, "flags")
+        with contextlib.suppress(LabError):
+            _wait("no capture", lambda: bool(int(promiscuous.read_text(encoding="ascii"), 16) & 0x100), 3)
+        return capture
+
+    # -- faults -------------------------------------------------------------------------------------------------------
+
+    def stop(self, name: str) -> None:
+        """Shut the host down in order."""
+        podman("stop", "--time", "15", find_host(name).container)
+
+    def kill(self, name: str) -> None:
+        """Pull the host's power plug."""
+        podman("kill", find_host(name).container)
+        _wait(f"{name}: still running", lambda: self.status()[name] not in ("running", "stopping"))
+
+    def start(self, name: str) -> None:
+        """Boot the host and wait until it is ready."""
+        podman("start", find_host(name).container)
+        self._wait_ready(find_host(name))
+
+    def reboot(self, name: str) -> None:
+        """Shut the host down in order and boot it."""
+        self.stop(name)
+        self.start(name)
+
+    def pause(self, name: str) -> None:
+        """Freeze every process of the host; its kernel still answers."""
+        podman("pause", find_host(name).container)
+
+    def unpause(self, name: str) -> None:
+        """Let a frozen host go on."""
+        podman("unpause", find_host(name).container)
+
+    def cut(self, name: str) -> None:
+        """Pull the host's network cable: it loses its carrier."""
+        _run_here("ip", "link", "set", self._port(find_host(name)), "down")
+
+    def plug(self, name: str) -> None:
+        """Put the network cable back."""
+        _run_here("ip", "link", "set", self._port(find_host(name)), "up")
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _key(self) -> Path:
+        """The private key of the lab, made at its first use."""
+        key = state_dir() / "id_ed25519"
+        if not key.exists():
+            _run_here("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", NETWORK, "-f", str(key))
+        return key
+
+    @staticmethod
+    def _make_network() -> None:
+        """Make the lab network, and keep the machine's own rules off its bridge."""
+        if podman("network", "exists", NETWORK, check=False).returncode != 0:
+            podman("network", "create", "--disable-dns", "--subnet", SUBNET, "--gateway", GATEWAY, NETWORK)
+        wrong = {
+            str(path): path.read_text(encoding="ascii")
+            for path in BRIDGE_SYSCTLS
+            if path.exists() and path.read_text(encoding="ascii").strip() != "0"
+        }
+        if wrong:
+            (state_dir() / "sysctls.json").write_text(json.dumps(wrong), encoding="utf-8")
+            for path in wrong:
+                Path(path).write_text("0", encoding="ascii")
+
+    @staticmethod
+    def _definitions() -> dict[str, str]:
+        """Container name -> the definition that it was made from; one that never started may lack its files."""
+        return {
+            container["Names"][0]: container["Labels"][LABEL]
+            for container in _containers()
+            if container["State"] not in ("created", "configured")
+        }
+
+    def _make_host(self, host: Host, image: str, existing: dict[str, str]) -> None:
+        """Make the container unless one of the same definition is there, and start it."""
+        files = self._files(host)
+        definition = hashlib.sha256(b"\0".join([image.encode(), host.mac.encode(), files])).hexdigest()[:16]
+        if existing.get(host.container) != definition:
+            podman("rm", "--force", "--ignore", "--time", "0", host.container)
+            podman("create", *self._options(host, definition), image)
+            podman("cp", "-", f"{host.container}:/", stdin=files)
+        elif self.status()[host.name] == "paused":
+            podman("unpause", host.container)
+        podman("start", host.container)
+
+    @staticmethod
+    def _options(host: Host, definition: str) -> list[str]:
+        """Options of `podman create`."""
+        modules = ["--volume", "/lib/modules:/lib/modules:ro"] if Path("/lib/modules").is_dir() else []
+        return [
+            *("--name", host.container, "--hostname", host.name, "--label", f"{LABEL}={definition}"),
+            *("--systemd=always", "--privileged", *modules),
+            *("--network", f"{NETWORK}:ip={host.address},mac={host.mac},interface_name=eth0"),
+        ]
+
+    def _files(self, host: Host) -> bytes:
+        """What the lab adds to the image, as a tar archive; the same bytes each time."""
+        content = {f"opt/lab/{path.name}": path.read_bytes() for path in sorted(NODE_FILES.glob("*.py"))}
+        for unit in UNITS:
+            content[f"etc/systemd/system/{unit}"] = (NODE_FILES / unit).read_bytes()
+        content["root/.ssh/authorized_keys"] = self._key().with_suffix(".pub").read_bytes()
+        content["etc/lab/server" if host.is_server else "etc/lab/pods.json"] = self._declaration(host)
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            for folder, mode in {"root": 0o700, "root/.ssh": 0o700, "opt/lab": 0o755, "etc/lab": 0o755}.items():
+                archive.addfile(_entry(folder, mode, tarfile.DIRTYPE))
+            for name, data in content.items():
+                archive.addfile(_entry(name, 0o644, size=len(data)), io.BytesIO(data))
+            for unit in UNITS:
+                link = _entry(f"etc/systemd/system/multi-user.target.wants/{unit}", 0o777, tarfile.SYMTYPE)
+                link.linkname = f"/etc/systemd/system/{unit}"
+                archive.addfile(link)
+        return stream.getvalue()
+
+    @staticmethod
+    def _declaration(host: Host) -> bytes:
+        """The pods of the host, for lab_pods.py."""
+        pods = [{"netns": pod.netns, "address": pod.address} for pod in PODS if pod.node == host.name]
+        return json.dumps({"gateway": POD_GATEWAY, "network": POD_NETWORK, "pods": pods}).encode()
+
+    def _port(self, host: Host) -> str:
+        """This machine's end of the host's cable."""
+        inspected = json.loads(podman("inspect", host.container).stdout)[0]
+        pid = str(inspected["State"]["Pid"])
+        inner = json.loads(_run_here("nsenter", "-t", pid, "-n", "ip", "-j", "link", "show", "eth0"))[0]
+        links = json.loads(_run_here("ip", "-j", "link"))
+        return next(link["ifname"] for link in links if link["ifindex"] == inner["link_index"])
+
+    def _plug_if_cut(self, host: Host) -> None:
+        """Put the cable back where a test pulled it."""
+        self.plug(host.name)
+
+    def _wait_ready(self, host: Host) -> None:
+        """Wait for ssh, the host's pods or server, and the way to the other hosts."""
+        unit = "lab-server.service" if host.is_server else "lab-pods.service"
+        ping = f"ping -q -c 1 -W 1 {SERVER.address} >/dev/null"
+        test = f"systemctl is-active --quiet ssh.service {unit} && {ping} && echo ready"
+        _wait(
+            f"{host.name}: ssh, {unit} or the way to the server is not there",
+            lambda: self.exec(host.name, "sh", "-c", test, check=False) == "ready\n",
+        )
+
+
+def _entry(name: str, mode: int, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.TarInfo:
+    """One entry of the archive, owned by root."""
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode, entry.size = kind, mode, size
+    return entry
+
+
+# -- command line -----------------------------------------------------------------------------------------------------
+
+
+def _run_words(argv: list[str]) -> int:
+    """Run a command line with this terminal; its exit code."""
+    return subprocess.run(argv, env=environment(), check=False).returncode
+
+
+def _show_connections(lab: Lab, options: argparse.Namespace) -> int:
+    """Print the source of each connection; 1 if one failed."""
+    answers = lab.connect(options.name, options.count, udp=options.udp)
+    for answer in answers:
+        print(answer.source or f"failed: {answer.error}")
+    return int(any(answer.error for answer in answers))
+
+
+def _show_status(lab: Lab) -> int:
+    """Print each host's state; 1 unless all run."""
+    states = lab.status()
+    for name, state in states.items():
+        print(f"{name:8} {find_host(name).address:16} {state}")
+    return int(set(states.values()) != {"running"})
+
+
+def _capture(lab: Lab, options: argparse.Namespace) -> int:
+    """Print the captured lines of some seconds."""
+    with lab.capture(*options.words) as capture:
+        time.sleep(options.seconds)
+        print("\n".join(capture.stop()))
+    return 0
+
+
+def _hold(lab: Lab, options: argparse.Namespace) -> int:
+    """Run a command that has the lab for itself."""
+    with lab.hold():
+        return subprocess.run(options.words, check=False).returncode
+
+
+FAULTS = ("stop", "start", "kill", "pause", "unpause", "reboot", "cut", "plug")
+COMMANDS: dict[str, Callable[[Lab, argparse.Namespace], int | None]] = {
+    "image": lambda lab, options: print(build_image()),
+    "remove-images": lambda lab, options: remove_images(),
+    "up": lambda lab, options: lab.up(fresh=options.fresh),
+    "down": lambda lab, options: lab.down(),
+    "status": lambda lab, options: _show_status(lab),
+    "inventory": lambda lab, options: print(lab.write_inventory()),
+    "exec": lambda lab, options: _run_words(lab.host_argv(options.name, *options.words)),
+    "pod": lambda lab, options: _run_words(lab.pod_argv(options.name, *options.words)),
+    "connect": _show_connections,
+    "capture": _capture,
+    "hold": _hold,
+    **{fault: lambda lab, options: getattr(lab, options.command)(options.name) for fault in FAULTS},
+}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab.py", description="The lab: hosts, pods, faults, traffic.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("image", help="build the image of the hosts unless it is there")
+    commands.add_parser("remove-images", help="remove every image of the lab")
+    up = commands.add_parser("up", help="bring the lab up, or repair it")
+    up.add_argument("--fresh", action="store_true", help="make every host anew")
+    commands.add_parser("down", help="remove hosts and network")
+    commands.add_parser("status", help="state of each host")
+    commands.add_parser("inventory", help="write Ansible's inventory and print its path")
+    for name, meta, text in (("exec", "HOST", "run a command on a host"), ("pod", "NAMESPACE/POD", "run it in a pod")):
+        command = commands.add_parser(name, help=text)
+        command.add_argument("name", metavar=meta)
+        command.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    for fault in FAULTS:
+        commands.add_parser(fault, help=f"{fault} a host").add_argument("name", metavar="HOST")
+    connect = commands.add_parser("connect", help="connect from a pod to the server; prints the sources it saw")
+    connect.add_argument("name", metavar="NAMESPACE/POD")
+    connect.add_argument("--count", type=int, default=1)
+    connect.add_argument("--udp", action="store_true")
+    capture = commands.add_parser("capture", help="print the frames between the hosts")
+    capture.add_argument("--seconds", type=float, default=5)
+    capture.add_argument("words", nargs=argparse.REMAINDER, metavar="-- EXPRESSION")
+    hold = commands.add_parser("hold", help="run a command that has the lab for itself")
+    hold.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND")
+    return parser
+
+
+def main() -> int:
+    """Run one command; errors of the lab are one line."""
+    options = _parser().parse_args()
+    if getattr(options, "words", None) and options.words[0] == "--":
+        options.words = options.words[1:]
+    try:
+        return COMMANDS[options.command](Lab(), options) or 0
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

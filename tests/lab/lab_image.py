@@ -1,0 +1,141 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Podman as the lab needs it, and the image of the lab's hosts.
+
+A private configuration file, named by CONTAINERS_CONF, leaves the machine's own configuration alone: runc starts on
+every cgroup layout, and the limits are low enough for a root without CAP_SYS_RESOURCE.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SUITE = os.environ.get("EGRESS_IP_LAB_SUITE", "bookworm")
+IMAGE = "localhost/egress-ip-lab"
+INIT = 'CMD ["/sbin/init"]'
+PACKAGES = (
+    "dbus",
+    "iproute2",
+    "iptables",
+    "iputils-ping",
+    "kmod",
+    "nftables",
+    "openssh-server",
+    "procps",
+    "python3",
+    "systemd",
+    "systemd-sysv",
+)
+# A privileged container must not touch the machine's consoles, keys or global sysctls, nor fetch packages by itself.
+MASKED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "console-getty.service",
+    "dpkg-db-backup.timer",
+    "e2scrub_reap.service",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "getty.target",
+    "systemd-logind.service",
+    "systemd-modules-load.service",
+)
+GLOBAL_SYSCTLS = ("50-pid-max.conf", "99-protect-links.conf")
+CONTAINERS_CONF = """\
+[containers]
+default_ulimits = ["nofile=10000:10000", "nproc=30000:30000"]
+
+[engine]
+runtime = "runc"
+"""
+
+
+class LabError(Exception):
+    """Something of the lab does not work; the message says what and, where known, the fix."""
+
+
+def state_dir() -> Path:
+    """The folder `.build/lab` of the clone, also when this file runs from the copy below `.build`."""
+    root = Path(__file__).resolve().parents[2]
+    build = next((parent for parent in root.parents if parent.name == ".build"), root / ".build")
+    folder = build / "lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def environment() -> dict[str, str]:
+    """The environment for podman, with the private configuration written anew."""
+    path = state_dir() / "containers.conf"
+    if not path.exists() or path.read_text(encoding="utf-8") != CONTAINERS_CONF:
+        path.write_text(CONTAINERS_CONF, encoding="utf-8")
+    return {**os.environ, "CONTAINERS_CONF": str(path)}
+
+
+def podman_argv(*words: str) -> list[str]:
+    """The command line for podman with these words."""
+    return ["podman", *words]
+
+
+def podman(*words: str, check: bool = True, stdin: bytes = b"") -> subprocess.CompletedProcess:
+    """Run podman; raises LabError with podman's own words when it fails and `check` is set."""
+    missing = [tool for tool in ("podman", "runc") if not shutil.which(tool)]
+    if os.geteuid() != 0 or missing:
+        raise LabError(f"the lab needs root and {' and '.join(missing) or 'podman'}: run as root `make lab`")
+    result = subprocess.run(podman_argv(*words), env=environment(), input=stdin, capture_output=True, check=False)
+    if check and result.returncode != 0:
+        raise LabError(f"podman {words[0]} failed: {result.stderr.decode(errors='replace').strip()}")
+    return result
+
+
+def _recipe(target: str) -> list[str]:
+    """The mmdebstrap command that writes the root file system to `target`."""
+    links = [f"etc/systemd/system/{unit}" for unit in MASKED] + [f"etc/sysctl.d/{name}" for name in GLOBAL_SYSCTLS]
+    hooks = [f'--customize-hook=ln -sf /dev/null "$1/{link}"' for link in links]
+    hooks.append('--customize-hook=: > "$1/etc/machine-id"')
+    return ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *hooks, SUITE, target]
+
+
+def image_name() -> str:
+    """Name of the image, with a tag that follows from its definition."""
+    definition = "\n".join([*_recipe("-"), INIT])
+    return f"{IMAGE}:{SUITE}-{hashlib.sha256(definition.encode()).hexdigest()[:12]}"
+
+
+def build_image() -> str:
+    """Build the image unless it is there; returns its name."""
+    name = image_name()
+    if podman("image", "exists", name, check=False).returncode == 0:
+        return name
+    with tempfile.TemporaryDirectory(dir=state_dir()) as folder:
+        # The user _apt of the bootstrap must reach the folder.
+        Path(folder).chmod(0o755)
+        tarball = str(Path(folder, "rootfs.tar"))
+        try:
+            subprocess.run(_recipe(tarball), check=True)
+        except FileNotFoundError:
+            raise LabError("the lab's image needs mmdebstrap: run as root `make lab`") from None
+        except subprocess.CalledProcessError as failure:
+            raise LabError(f"mmdebstrap could not make the image: {failure}; is a Debian mirror in reach?") from None
+        podman("import", "--change", INIT, tarball, name)
+    _try_image(name)
+    return name
+
+
+def _try_image(name: str) -> None:
+    """Start the image once; LabError says what the machine lacks."""
+    try:
+        podman("run", "--rm", "--privileged", "--network", "none", name, "true")
+    except LabError as error:
+        raise LabError(f"{error}; the lab needs a real or virtual machine whose root may start containers") from None
+
+
+def remove_images() -> None:
+    """Remove every image of the lab, also those of older definitions."""
+    listed = podman("image", "ls", "--quiet", "--filter", f"reference={IMAGE}").stdout.decode().split()
+    if listed:
+        podman("image", "rm", *sorted(set(listed)))

@@ -1,0 +1,73 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hosts and pods of the lab, as the picture of the OKD page shows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NETWORK = "egress-ip-lab"
+SUBNET = "192.168.64.0/18"
+GATEWAY = "192.168.64.1"
+POD_GATEWAY = "10.88.0.1/16"
+SERVER_PORT = 8080
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A pod: its address is private to its node, and other nodes' pods have the same one."""
+
+    namespace: str
+    name: str
+    node: str
+    address: str
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`, as the command line takes it."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def netns(self) -> str:
+        """Name of the pod's network namespace on its node."""
+        return f"{self.namespace}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host of the lab network; `assignable` ones bear the label of OKD."""
+
+    name: str
+    address: str
+    assignable: bool = False
+    is_server: bool = False
+
+    @property
+    def container(self) -> str:
+        """Name of the podman container."""
+        return f"{NETWORK}-{self.name}"
+
+    @property
+    def mac(self) -> str:
+        """A MAC address that survives restarts, as a real host's does."""
+        return "02:00:" + ":".join(f"{int(octet):02x}" for octet in self.address.split("."))
+
+
+HOSTS = (
+    Host("node1", "192.168.126.21", assignable=True),
+    Host("node2", "192.168.126.22"),
+    Host("node3", "192.168.126.23", assignable=True),
+    Host("server", "192.168.126.200", is_server=True),
+)
+NODES = tuple(host for host in HOSTS if not host.is_server)
+SERVER = next(host for host in HOSTS if host.is_server)
+
+# manifests/pods.yml says the same in Kubernetes' words. With these addresses both egress IPs of the page are used.
+PODS = (
+    Pod("namespace1", "pod1", "node1", "10.88.0.2"),
+    Pod("namespace1", "pod2", "node2", "10.88.0.2"),
+    Pod("namespace2", "pod3", "node2", "10.88.0.4"),
+    Pod("namespace2", "pod4", "node3", "10.88.0.2"),
+    Pod("namespace3", "other", "node2", "10.88.0.3"),
+)

@@ -1,0 +1,82 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On a node of the lab, inside a pod: real connections to the external server, one JSON line for each.
+
+A line is `{"at": UNIX_TIME, "seconds": TAKEN, "source": ADDRESS or null, "port": PORT or null, "error": TEXT or null}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import sys
+import time
+
+
+def ask_tcp(address: tuple[str, int], timeout: float) -> str:
+    """Connect, read the server's line, close."""
+    with socket.create_connection(address, timeout=timeout) as connection:
+        return connection.makefile(encoding="ascii").readline()
+
+
+def ask_udp(address: tuple[str, int], timeout: float) -> str:
+    """Send one datagram and wait for its answer."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+        connection.settimeout(timeout)
+        connection.connect(address)
+        connection.send(b"hello")
+        return connection.recv(512).decode("ascii")
+
+
+def sample(ask, address: tuple[str, int], timeout: float) -> dict:
+    """Ask once; an error is part of the answer."""
+    start = time.time()
+    source, port, error = None, None, None
+    try:
+        words = ask(address, timeout).split()
+        source, port = words[0], int(words[1])
+    except (OSError, IndexError) as failure:
+        error = str(failure) or type(failure).__name__
+    return {"at": start, "seconds": time.time() - start, "source": source, "port": port, "error": error}
+
+
+def ask_many(options: argparse.Namespace) -> None:
+    """Ask `count` times (0: until killed), `interval` seconds between two starts."""
+    ask = ask_udp if options.udp else ask_tcp
+    done = 0
+    while options.count == 0 or done < options.count:
+        result = sample(ask, (options.host, options.port), options.timeout)
+        print(json.dumps(result), flush=True)
+        done += 1
+        time.sleep(max(0.0, options.interval - result["seconds"]))
+
+
+def hold_session(options: argparse.Namespace) -> None:
+    """One long TCP connection: the server's line, then an answer for each line of stdin."""
+    with socket.create_connection((options.host, options.port), timeout=options.timeout) as connection:
+        stream = connection.makefile("rw", encoding="utf-8")
+        print(stream.readline(), end="", flush=True)
+        for line in sys.stdin:
+            stream.write(line)
+            stream.flush()
+            print(stream.readline(), end="", flush=True)
+
+
+def main() -> None:
+    """Read the options and do the work."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--interval", type=float, default=0.0)
+    parser.add_argument("--timeout", type=float, default=2.0)
+    parser.add_argument("--udp", action="store_true")
+    parser.add_argument("--session", action="store_true")
+    options = parser.parse_args()
+    (hold_session if options.session else ask_many)(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""On a node of the lab: make the pods that /etc/lab/pods.json declares, as a CNI would.
+
+Runs at each boot (lab-pods.service) and may run again at any time: what is there stays.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+BRIDGE = "pods0"
+MASQUERADE = """
+add table ip lab_cni
+flush table ip lab_cni
+table ip lab_cni {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {network} ip daddr != {network} masquerade
+  }}
+}}
+"""
+
+
+def ip(*words: str) -> None:
+    """Run `ip` with these words; raises CalledProcessError."""
+    subprocess.run(["ip", *words], check=True)
+
+
+def make_bridge(gateway: str) -> None:
+    """Make the bridge of the pods, with the pods' gateway address."""
+    if not Path("/sys/class/net", BRIDGE).exists():
+        ip("link", "add", BRIDGE, "type", "bridge")
+    ip("address", "replace", gateway, "dev", BRIDGE)
+    ip("link", "set", BRIDGE, "up")
+
+
+def make_pod(index: int, pod: dict, gateway: str) -> None:
+    """Make one pod: a network namespace with `eth0` in the bridge."""
+    netns, veth = pod["netns"], f"pod{index}"
+    if Path("/run/netns", netns).exists():
+        return
+    ip("netns", "add", netns)
+    ip("link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", netns)
+    ip("link", "set", veth, "master", BRIDGE, "up")
+    address, length = gateway.split("/")
+    ip("-n", netns, "link", "set", "lo", "up")
+    ip("-n", netns, "link", "set", "eth0", "up")
+    ip("-n", netns, "address", "add", f"{pod['address']}/{length}", "dev", "eth0")
+    ip("-n", netns, "route", "add", "default", "via", address)
+
+
+def main() -> None:
+    """Bring up everything that the declaration names."""
+    declaration = json.loads(Path("/etc/lab/pods.json").read_text(encoding="utf-8"))
+    gateway, network = declaration["gateway"], declaration["network"]
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1", encoding="utf-8")
+    make_bridge(gateway)
+    subprocess.run(["nft", "-f", "-"], input=MASQUERADE.format(network=network), text=True, check=True)
+    for index, pod in enumerate(declaration["pods"]):
+        make_pod(index, pod, gateway)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The external server: tells every client, by TCP and by UDP, the source address that it sees.
+
+TCP: one line `ADDRESS PORT` at once, then every line comes back as `ADDRESS PORT LINE`.
+UDP: every datagram comes back as `ADDRESS PORT DATA`.
+"""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+
+PORT = 8080
+
+
+class Stream(socketserver.StreamRequestHandler):
+    """One TCP connection."""
+
+    def handle(self) -> None:
+        """Say the source, then answer line by line until the client closes."""
+        source = f"{self.client_address[0]} {self.client_address[1]}"
+        try:
+            self.wfile.write(f"{source}\n".encode())
+            for line in self.rfile:
+                self.wfile.write(f"{source} ".encode() + line)
+        except ConnectionError:
+            return
+
+
+class Datagram(socketserver.DatagramRequestHandler):
+    """One UDP datagram."""
+
+    def handle(self) -> None:
+        """Answer with the source in front of what came."""
+        source = f"{self.client_address[0]} {self.client_address[1]} "
+        self.wfile.write(source.encode() + self.rfile.read())
+
+
+class TcpServer(socketserver.ThreadingTCPServer):
+    """TCP side; the queue is long enough for a whole lab that connects at once."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 1024
+
+
+def main() -> None:
+    """Serve both protocols until the service is stopped."""
+    udp = socketserver.ThreadingUDPServer(("0.0.0.0", PORT), Datagram)
+    threading.Thread(target=udp.serve_forever, daemon=True).start()
+    TcpServer(("0.0.0.0", PORT), Stream).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

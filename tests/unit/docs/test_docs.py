@@ -1,0 +1,166 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The documents agree with the code: variables and their defaults, playbooks, plugins, links, examples."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests, select_pods
+
+ROOT = Path(__file__).resolve().parents[3]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "roles/*/README.md", "tests/README.md")
+    for path in ROOT.glob(pattern)
+    if path.name != "CHANGELOG.md"
+)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+VARIABLE_ROW = re.compile(r"^\| `(egress_ip_\w+)` \| [^|]+ \| `([^`]*)` \| \S", re.MULTILINE)
+PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+) \| default\((.*?)\)")
+
+
+def _read(path):
+    return (ROOT / path).read_text(encoding="utf-8")
+
+
+def _defaults():
+    return yaml.safe_load(_read("roles/node/defaults/main.yml"))
+
+
+def _entry_points():
+    return yaml.safe_load(_read("roles/node/meta/argument_specs.yml"))["argument_specs"]
+
+
+def _documented():
+    rows = VARIABLE_ROW.findall(_read("docs/variables.md"))
+    assert len(rows) == len(dict(rows)), "a variable stands in two rows"
+    return {name: yaml.safe_load(default) for name, default in rows}
+
+
+def _of_the_playbooks():
+    found = [match for path in ROOT.glob("playbooks/*.yml") for match in PLAYBOOK_DEFAULT.findall(path.read_text())]
+    return {name: yaml.safe_load(default) for name, default in found}
+
+
+def _examples(path, language):
+    return [text for kind, text in FENCE.findall(_read(path)) if kind == language]
+
+
+def test_every_variable_is_documented_with_its_default():
+    assert _documented() == {**_of_the_playbooks(), **_defaults()}
+
+
+def test_playbooks_and_role_have_the_same_defaults():
+    defaults = _defaults()
+    ours = {name: value for name, value in _of_the_playbooks().items() if name in defaults}
+    assert ours == {name: defaults[name] for name in ours}
+
+
+def test_every_default_is_in_the_argument_specs():
+    options = {name: spec for entry in _entry_points().values() for name, spec in entry["options"].items()}
+    assert {name: spec.get("default") for name, spec in options.items()} == _defaults()
+
+
+@pytest.mark.parametrize("entry_point", sorted(_entry_points()))
+def test_argument_specs_hold_what_the_tasks_use(entry_point):
+    reached, waiting = set(), [f"{entry_point}.yml"]
+    text = _read("roles/node/vars/main.yml").replace("egress_ip_group_vars:", "")
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            tasks = _read(f"roles/node/tasks/{name}")
+            text += tasks
+            waiting += re.findall(r"_tasks: (\w+\.yml)", tasks)
+    used = {name for name in _defaults() if re.search(rf"\b{name}\b", text)}
+    assert used <= set(_entry_points()[entry_point]["options"]) | {"egress_ip_group"}
+
+
+def test_every_variable_that_a_document_names_exists():
+    internal = {"egress_ip_nodes"}
+    known = {*_documented(), *internal}
+    for path in DOCUMENTS:
+        text = re.sub(r"netops\.egress_ip\.\w+|egress_ip:", "", path.read_text(encoding="utf-8"))
+        assert set(re.findall(r"\begress_ip_[a-z_]+[a-z]\b", text)) <= known, path
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_relative_links_resolve(path):
+    for target in LINK.findall(path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            name, _hash, anchor = target.partition("#")
+            linked = (path.parent / name).resolve() if name else path
+            assert linked.exists(), target
+            assert not anchor or anchor in _anchors(linked), target
+
+
+def _anchors(path):
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_playbook_is_documented():
+    for playbook in ROOT.glob("playbooks/*.yml"):
+        name = f"netops.egress_ip.{playbook.stem}"
+        for document in ("docs/operations.md", "roles/node/README.md"):
+            assert name in _read(document), f"{name} in {document}"
+
+
+def test_documents_name_no_playbook_or_plugin_that_is_not_there():
+    known = {path.stem for folder in ("playbooks", "plugins/*", "roles/*") for path in ROOT.glob(f"{folder}/*.yml")}
+    known |= {path.stem for path in ROOT.glob("plugins/*/*.py")} | {path.name for path in ROOT.glob("roles/*")}
+    for path in DOCUMENTS:
+        assert set(re.findall(r"netops\.egress_ip\.(\w+)", path.read_text(encoding="utf-8"))) <= known, path
+
+
+def test_documents_name_only_targets_of_the_makefile():
+    targets = set(re.findall(r"^([a-z-]+):", _read("Makefile"), re.MULTILINE))
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        named = re.findall(r"`make ([a-z-]+)|^make ([a-z-]+)", text, re.MULTILINE)
+        assert {name for pair in named for name in pair if name} <= targets, path
+
+
+def _nodes(inventory):
+    return [
+        {
+            "name": name,
+            "labels": host.get("egress_ip_labels", {}),
+            "networks": [{"interface": "eth0", "addresses": [f"{host['ansible_host']}/18"]}],
+        }
+        for name, host in inventory["egress_ip_nodes"]["hosts"].items()
+    ]
+
+
+def _plan(path):
+    """Return (manifests, plan) of the examples of a document: one inventory, the rest are manifests."""
+    documents = [document for text in _examples(path, "yaml") for document in yaml.safe_load_all(text)]
+    inventory = next(document for document in documents if "egress_ip_nodes" in document)
+    described = [{"source": path, "document": document} for document in documents if "kind" in document]
+    manifests = read_manifests(described).to_dict()
+    return manifests, assign(manifests["egressips"], _nodes(inventory)).to_dict()
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/quickstart.md"])
+def test_the_example_gives_the_plan_it_shows(path):
+    manifests, plan = _plan(path)
+    assert (manifests["invalid"], plan["invalid"], plan["unassigned"]) == ([], [], [])
+    shown = "".join(_examples(path, "text"))
+    assert plan["assignments"]
+    for item in plan["assignments"]:
+        assert re.search(rf"{re.escape(item['egressIP'])} +{item['name']} +{item['node']} ", shown)
+
+
+def test_the_quick_start_selects_its_pod():
+    manifests, _unused = _plan("docs/quickstart.md")
+    pods = select_pods(manifests["egressips"], manifests["pods"], manifests["namespaces"])
+    assert [(pod["namespace"], pod["pod"], pod["egressips"]) for pod in pods] == [
+        ("namespace1", "pod1", ["egressips-prod"])
+    ]

@@ -1,0 +1,191 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is read from iproute2, and the words for it.
+
+golden/iproute/CASE holds ip.json, recorded from `ip -N -details -json -batch`, and current.yml, what of it is ours.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import (
+    READ_BATCH,
+    Host,
+    IpState,
+    address_words,
+    batch,
+    current_ip,
+    desired_ip,
+    foreign_uses,
+    held_addresses,
+    is_our_device,
+    mac_of,
+    parse_host,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions, allocate_marks
+from hypothesis import given
+from hypothesis import strategies as st
+from states import held, node_state, node_states
+
+OPTIONS = DataPlaneOptions()
+
+
+def marks_of(state, current=None):
+    return allocate_marks(state.egress_ips, current or {}, state.options.max_index)
+
+
+def words(lines, *start):
+    return [line for line in lines if line.startswith(start)]
+
+
+@pytest.mark.golden("iproute")
+def test_current_ip(golden):
+    host = parse_host(golden["ip.json"])
+    golden.check(
+        "current.yml",
+        {
+            "current": current_ip(host, OPTIONS, set()).to_dict(),
+            "held": held_addresses(host, set()),
+            "our device": is_our_device(host, OPTIONS.tunnel_device),
+            "default interface": host.default_interface(),
+            "mtu": host.mtu("eth0"),
+            "foreign uses": foreign_uses(host, OPTIONS, is_our_device(host, OPTIONS.tunnel_device)),
+        },
+    )
+
+
+def test_the_documents_of_a_batch_may_stand_on_one_line_or_on_many():
+    text = "".join(["[]", "[{}]", "\n\n[{}]", " [] ", "[]\n"])
+    assert parse_host(text) == Host((), (), (), (), ())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[]" * 4, "[]" * 6])
+def test_too_few_or_too_many_documents_are_an_error(text):
+    with pytest.raises(CommandError, match=f"for {len(READ_BATCH)} commands"):
+        parse_host(text)
+
+
+@given(st.text(max_size=30))
+def test_what_is_no_json_is_an_error(text):
+    with pytest.raises(CommandError, match=r"^ip -json: "):
+        parse_host("[]" * 4 + "x" + text)
+
+
+def test_the_keys_that_ip_repeats_after_encap():
+    route = (
+        '[{"type":"1","dst":"default","encap":"ip","id":225,"src":"0.0.0.0","dst":"192.168.126.101","ttl":0,"tos":0,'
+        '"gateway":"169.254.0.1","dev":"egress0","table":"7001","protocol":"225","flags":["onlink"]}]'
+    )
+    [document] = parse_host(f"[][]{route}[][]").routes
+    assert document["encap"]["dst"] == "192.168.126.101"
+    assert (document["dst"], document["gateway"]) == ("default", "169.254.0.1")
+
+
+def test_the_default_route_with_the_lowest_metric_counts():
+    routes = [{"dev": "eth1", "metric": 100}, {"dev": "eth0", "metric": 50}, {"gateway": "::1"}]
+    assert Host((), (), (), (), tuple(routes)).default_interface() == "eth0"
+    assert Host((), (), (), (), ({"dev": "eth2"}, *routes)).default_interface() == "eth2"
+    assert Host((), (), (), (), ()).default_interface() is None
+
+
+def test_an_interface_that_is_not_there_has_the_mtu_of_ethernet():
+    assert Host((), (), (), (), ()).mtu("eth0") == 1500
+
+
+@pytest.mark.parametrize(
+    ("egress_ip", "mac"), [("192.168.126.101", "02:e1:c0:a8:7e:65"), ("1.2.3.4", "02:e1:01:02:03:04")]
+)
+def test_the_mac_of_an_egress_ip(egress_ip, mac):
+    assert mac_of(egress_ip) == mac
+
+
+@pytest.mark.parametrize(
+    ("interface", "label"),
+    [("eth0", " label eth0:egress"), ("enp0s31f", " label enp0s31f:egress"), ("enp0s31f6", "")],
+)
+def test_a_label_stands_where_it_fits(interface, label):
+    assert address_words("192.168.126.101", interface) == f"192.168.126.101/32 dev {interface}{label}"
+
+
+@given(node_states(), node_states())
+def test_the_batch_leads_from_one_state_to_the_other_in_words(first, second):
+    marks = marks_of(first)
+    have, want = desired_ip(first, marks, 1500), desired_ip(second, marks_of(second, marks), 1500)
+    assert bool(batch(have, want)) == (have != want)
+    assert batch(have, have) == []
+
+
+@given(node_states(), node_states())
+def test_additions_come_before_removals(first, second):
+    marks = marks_of(first)
+    lines = batch(desired_ip(first, marks, 1500), desired_ip(second, marks_of(second, marks), 1500))
+    added = [i for i, line in enumerate(lines) if line.startswith(("rule add", "route replace"))]
+    removed = [i for i, line in enumerate(lines) if line.startswith(("rule delete", "route flush", "neighbour delete"))]
+    assert not added or not removed or max(added) < min(removed)
+
+
+def test_a_relabelled_address_goes_before_it_comes():
+    plain = IpState(addresses=frozenset(["192.168.126.101/32 dev eth0"]))
+    ours = IpState(addresses=frozenset(["192.168.126.101/32 dev eth0 label eth0:egress"]))
+    assert batch(plain, ours) == [
+        "address delete 192.168.126.101/32 dev eth0",
+        "address add 192.168.126.101/32 dev eth0 label eth0:egress",
+    ]
+
+
+def test_a_new_device_is_made_after_the_old_one_went_and_everything_on_it_is_made_anew():
+    state = node_state()
+    old = desired_ip(state, marks_of(state), 1500)
+    lines = batch(old, desired_ip(state, marks_of(state), 9000))
+    assert lines[:3] == [
+        "link delete egress0",
+        "link add egress0 mtu 8950 type vxlan external dstport 4790",
+        "link set egress0 alias netops.egress_ip up",
+    ]
+    assert len(words(lines, "route replace", "neighbour replace")) == 4
+    assert words(lines, "rule", "route flush", "neighbour delete") == []
+    assert words(lines, "address") == ["address add 192.0.0.8/32 dev egress0"]
+
+
+def test_the_claim_is_an_address_and_a_rule():
+    state = node_state(held=[])
+    have = desired_ip(state, marks_of(state), 1500)
+    want = desired_ip(node_state(held=held("192.168.126.102")), marks_of(state), 1500)
+    assert batch(have, want) == [
+        "rule add priority 7002 fwmark 0x2/0x1fff lookup 254 protocol 225",
+        "address add 192.168.126.102/32 dev eth0 label eth0:egress",
+    ]
+
+
+@pytest.mark.parametrize("mark", ["0x4000", "0x2000", "0xffff0000", "0x8000"])
+def test_the_marks_of_others_do_not_overlap_with_ours(mark):
+    rule = {"priority": 50, "fwmark": mark, "fwmask": mark, "table": "100"}
+    assert foreign_uses(Host((), (rule,), (), (), ()), OPTIONS, True) == []
+
+
+@pytest.mark.parametrize(("priority", "count"), [(6999, 0), (7000, 1), (7005, 1), (7006, 0)])
+def test_the_priorities_of_others(priority, count):
+    host = Host((), ({"priority": priority, "table": "100"},), (), (), ())
+    assert len(foreign_uses(host, OPTIONS, True)) == count
+
+
+@pytest.mark.parametrize(("table", "count"), [("7000", 0), ("7001", 1), ("15191", 1), ("15192", 0), ("254", 0)])
+def test_the_tables_of_others(table, count):
+    host = Host((), ({"priority": 50, "table": table},), (), (), ())
+    assert len(foreign_uses(host, OPTIONS, True)) == count
+
+
+def test_our_own_rules_are_no_foreign_use():
+    rule = {"priority": 7003, "fwmark": "0x1", "fwmask": "0x1fff", "table": "7001", "protocol": "225"}
+    assert foreign_uses(Host((), (rule,), (), (), ()), OPTIONS, True) == []
+
+
+def test_states_are_plain_values():
+    state = node_state()
+    assert json.loads(json.dumps(desired_ip(state, marks_of(state), 1500).to_dict()))["links"] == [
+        "egress0 mtu 1450 type vxlan external dstport 4790"
+    ]

@@ -1,0 +1,279 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The I/O of a node on the real kernel, in a network namespace of the test: whole runs, frames, connections, files."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import threading
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils import _node, _node_io, _program
+from ansible_collections.netops.egress_ip.plugins.module_utils._arp import Probe, parse_frame
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError, EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions
+from network_namespace import network_namespace
+from states import egress_object, held, node_state
+
+A, B, C = "192.168.126.101", "192.168.126.102", "192.168.126.103"
+FAST = _node.Pace(count=2, interval=0.02, timeout=1.0)
+
+
+def ip(*lines):
+    subprocess.run(["ip", "-batch", "-"], input="".join(f"{line}\n" for line in lines), text=True, check=True)
+
+
+def nft(*lines):
+    subprocess.run(["nft", "-f", "-"], input="".join(f"{line}\n" for line in lines), text=True, check=True)
+
+
+def shown(*argv):
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def host(monkeypatch, tmp_path):
+    """A host in a namespace, with files in a temporary folder, without systemd, and with foreign things."""
+    names = {"STATE_FILE": "state.json", "LOCK_FILE": "lock", "PROGRAM_FILE": "node.pyz", "STATE_DIRECTORY": "."}
+    for name, file in names.items():
+        monkeypatch.setattr(_node_io, name, tmp_path / file)
+    monkeypatch.setattr(_program, "PROGRAM_FILE", tmp_path / "node.pyz")
+    monkeypatch.setattr(_program, "UNIT_DIRECTORY", tmp_path)
+    real = _node_io.run
+    monkeypatch.setattr(
+        _node_io, "run", lambda argv, text="": (0, "", "") if argv[0].startswith("systemctl") else real(argv, text)
+    )
+    monkeypatch.setattr(_node_io, "later", lambda *_arguments: None)
+    monkeypatch.setattr(_node_io, "missing_requirements", lambda: [])
+    # /sys/class/net is of the namespace that mounted it.
+    monkeypatch.setattr(_node_io, "mac_address", lambda _interface: "02:00:c0:a8:7e:15")
+    with network_namespace("eth0"):
+        ip(
+            "link set eth0 address 02:00:c0:a8:7e:15",
+            "address add 192.168.126.21/18 dev eth0",
+            "route add default via 192.168.126.1",
+        )
+        ip(
+            "rule add priority 100 fwmark 0x4000/0x4000 lookup 100",
+            "neighbour add 192.168.126.1 lladdr 02:00:00:00:00:01 dev eth0",
+        )
+        nft("add table inet theirs", "add chain inet theirs x { type nat hook postrouting priority 100; }")
+        nft("add rule inet theirs x masquerade")
+        yield tmp_path
+
+
+def apply(state, **options):
+    return _node.apply(state, pace=FAST, **options)
+
+
+def drift():
+    return _node.observe(DataPlaneOptions())["drift"]
+
+
+def everything():
+    return [
+        shown("ip", "address", "show", "dev", "eth0"),
+        shown("ip", "rule"),
+        shown("ip", "route", "show", "table", "all", "type", "unicast"),
+        shown("ip", "neighbour", "show", "nud", "permanent"),
+        shown("nft", "list", "ruleset"),
+        _node_io.read_sysctls(["net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter"]),
+    ]
+
+
+def test_a_life_of_a_node(host):
+    before = everything()
+    assert apply(node_state())["claimed"] == [A]
+    assert drift() == []
+    assert not apply(node_state())["changed"]
+    more = {"egressips": [egress_object("db", [C]), egress_object("web", [A, B], [B])], "held": held(B, C)}
+    result = apply(node_state(generation=2, **more))
+    assert (result["released"], result["claimed"]) == ([A], [B, C])
+    assert drift() == []
+    assert apply(node_state(generation=3, options={"tunnel_device": "tun7", "rule_priority": 9000}))["changed"]
+    assert _node.observe(DataPlaneOptions(tunnel_device="tun7"))["drift"] == []
+    assert _node.remove(DataPlaneOptions())["released"] == [A]
+    assert everything() == before
+    assert [path.name for path in host.iterdir() if path.name != "lock"] == []
+
+
+DRIFT = {
+    "rule": lambda: ip("rule delete priority 7002"),
+    "route": lambda: ip("route flush table 7001"),
+    "neighbour": lambda: ip("neighbour delete 169.254.0.1 dev egress0"),
+    "device": lambda: ip("link delete egress0"),
+    "device down": lambda: ip("link set egress0 down"),
+    "address": lambda: ip(f"address delete {A}/32 dev eth0"),
+    "nft rule": lambda: nft("flush chain inet egress_ip postrouting"),
+    "nft element": lambda: nft("flush map inet egress_ip held4"),
+    "nft chain": lambda: nft("flush chain netdev egress_ip tunnel_in", "delete chain netdev egress_ip tunnel_in"),
+    "nft tables": lambda: nft("flush ruleset"),
+    "foreign nft rule": lambda: nft("insert rule inet egress_ip forward accept"),
+    "foreign nft chain": lambda: nft(
+        "add chain inet egress_ip mine { type filter hook input priority 0; policy drop; }"
+    ),
+    "policy": lambda: nft("add chain inet egress_ip input { policy drop; }"),
+    "sysctl": lambda: _node_io.write_sysctl("net.ipv4.conf.egress0.rp_filter", "1"),
+    "forwarding": lambda: _node_io.write_sysctl("net.ipv4.ip_forward", "0"),
+    "file": lambda: _node_io.remove_file(_node_io.PROGRAM_FILE),
+}
+
+
+@pytest.mark.parametrize("kind", DRIFT)
+def test_drift_is_seen_and_put_right(host, kind):
+    apply(node_state())
+    DRIFT[kind]()
+    assert drift()
+    assert apply(node_state())["changed"]
+    assert drift() == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("command", ["nft", "ip"])
+def test_a_run_that_fails_leaves_the_node_as_it_was(host, monkeypatch, first, command):
+    if not first:
+        apply(node_state())
+    before = everything()
+    files = {path.name: path.read_bytes() for path in host.iterdir()}
+    real, failed = _node_io.check, []
+
+    def check(argv, text=""):
+        if argv[:2] in (["nft", "-f"], ["ip", "-batch"]) and argv[0] == command and not failed:
+            failed.append(argv)
+            text += "add rule inet no_such_table x accept\n" if command == "nft" else "link set no-such-device up\n"
+        return real(argv, text)
+
+    monkeypatch.setattr(_node_io, "check", check)
+    with pytest.raises(EgressIPError, match="the node is as it was before$"):
+        apply(node_state(generation=2, egressips=[egress_object("web", [A, B, C])]))
+    assert failed
+    assert everything() == before
+    after = {path.name: path.read_bytes() for path in host.iterdir() if first is False or path.name != "lock"}
+    assert after == files
+
+
+def test_a_rule_that_is_not_shown_is_taken_back_with_the_texts_of_the_others(host, monkeypatch):
+    apply(node_state())
+    before = everything()
+    verify = _node._Run._verify
+
+    def fail(run, *arguments):
+        verify(run, *arguments)
+        raise _node.VerificationError("for the test")
+
+    monkeypatch.setattr(_node._Run, "_verify", fail)
+    with pytest.raises(EgressIPError, match="the node is as it was before$"):
+        apply(node_state(generation=2, egressips=[egress_object("web", [A, B, C])], pods=[]))
+    assert everything() == before
+
+
+@contextlib.contextmanager
+def neighbour(address):
+    """Another host on the wire that has the address: a veth with its end in a namespace of its own."""
+    lines = f"link set lo up\nlink set wire up\naddress add {address}/18 dev wire\n"
+    with subprocess.Popen(["unshare", "-n", "sleep", "60"]) as other:
+        try:
+            while shown("readlink", f"/proc/{other.pid}/ns/net") == shown("readlink", "/proc/self/ns/net"):
+                pass
+            ip(
+                "link add port0 type veth peer name wire",
+                "link set port0 master eth0 up",
+                f"link set wire netns {other.pid}",
+            )
+            command = ["nsenter", f"--net=/proc/{other.pid}/ns/net", "ip", "-batch", "-"]
+            subprocess.run(command, input=lines, text=True, check=True)
+            mac = shown(*command[:2], "ip", "-o", "link", "show", "wire")
+            yield mac.partition("link/ether ")[2].split()[0]
+        finally:
+            other.kill()
+
+
+def test_an_address_that_another_host_has_is_a_conflict(host):
+    with neighbour(B) as mac:
+        result = apply(node_state(held=held(A, B)))
+    assert result["conflicts"] == [{**held(B)[0], "mac": mac}]
+    assert result["claimed"] == [A]
+    assert drift() == []
+
+
+def test_frames_go_over_the_wire(host):
+    ip("link add port0 type veth peer name wire", "link set port0 master eth0 up", "link set wire up")
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as sock:
+        sock.bind(("wire", 0x0806))
+        sock.settimeout(5)
+        probe = Probe(A, "02:00:c0:a8:7e:15", 1, 0.01, 10**12)
+        assert list(_node_io.run_probes({"eth0": [probe]})) == [([A], {})]
+        assert parse_frame(sock.recv(2048)).target_ip == A
+
+
+def test_no_interface_is_a_clear_error(host):
+    with pytest.raises(CommandError, match="cannot send ARP on eth7"):
+        _node_io.send_frames("eth7", [])
+
+
+def test_connections_are_forgotten_by_their_mark(host):
+    nft("add chain inet theirs out { type filter hook output priority 0; }", "add rule inet theirs out ct mark set 5")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        counted = int(_node_io._sysctl_file("net.netfilter.nf_conntrack_count").read_text())
+        _node_io.forget_connections([4], 0x1FFF)
+        assert int(_node_io._sysctl_file("net.netfilter.nf_conntrack_count").read_text()) == counted
+        _node_io.forget_connections([5], 0x1FFF)
+        assert int(_node_io._sysctl_file("net.netfilter.nf_conntrack_count").read_text()) == counted - 1
+
+
+def test_a_command_that_fails_says_what_it_said():
+    with pytest.raises(CommandError, match=r"^ip link show no-such: exit status 1: Device \"no-such\" does not exist"):
+        _node_io.check(["ip", "link", "show", "no-such"])
+    with pytest.raises(CommandError, match=r"^no-such-command: is not installed on this host$"):
+        _node_io.check(["no-such-command"])
+
+
+def test_a_command_that_hangs_is_stopped(monkeypatch):
+    monkeypatch.setattr(_node_io, "COMMAND_TIMEOUT", 0.1)
+    with pytest.raises(CommandError, match="did not end within"):
+        _node_io.check(["sleep", "5"])
+
+
+def test_a_second_run_waits_for_the_first(monkeypatch, tmp_path):
+    monkeypatch.setattr(_node_io, "LOCK_FILE", tmp_path / "lock")
+    order = []
+
+    def second():
+        with _node_io.lock():
+            order.append("second")
+
+    with _node_io.lock():
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join(5)
+    assert order == ["first", "second"]
+
+
+def test_a_run_that_never_ends_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(_node_io, "LOCK_FILE", tmp_path / "lock")
+    monkeypatch.setattr(_node_io, "COMMAND_TIMEOUT", 0.1)
+    with _node_io.lock(), pytest.raises(CommandError, match="another run has been changing this node"), _node_io.lock():
+        pass
+
+
+def test_files_are_whole_or_not_there(monkeypatch, tmp_path):
+    path = tmp_path / "folder" / "file"
+    _node_io.write_file(path, b"one", 0o600)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one", 0o600)
+    monkeypatch.setattr(_node_io.os, "fsync", lambda _descriptor: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(CommandError, match=r"file: cannot be written: No space left$"):
+        _node_io.write_file(path, b"two", 0o600)
+    assert path.read_bytes() == b"one"
+    _node_io.remove_file(path)
+    _node_io.remove_file(path)
+    assert _node_io.read_file(path) is None
+
+
+def test_a_device_with_dots_in_its_name():
+    path = str(_node_io._sysctl_file("net.ipv4.conf.eth0.10.rp_filter"))
+    assert path == "/proc/sys/net/ipv4/conf/eth0.10/rp_filter"

@@ -1,0 +1,196 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From manifests and a look at the nodes to a state for each of them.
+
+golden/rollout/CASE holds documents.yml (the manifests), hosts.yml (what the inventory and the nodes say), arguments.yml (the
+others, absent without any), and rollout.yml.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InvalidError
+from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import observe_fleet
+from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import NodeState
+from ansible_collections.netops.egress_ip.plugins.module_utils._rollout import roll_out
+
+A, B = "192.168.126.101", "192.168.126.102"
+LABELS = {"k8s.ovn.org/egress-assignable": ""}
+
+
+def egressip(name="web", egress_ips=(A, B), **spec):
+    return {
+        "apiVersion": "k8s.ovn.org/v1",
+        "kind": "EgressIP",
+        "metadata": {"name": name},
+        "spec": {"egressIPs": list(egress_ips), "namespaceSelector": {}, **spec},
+    }
+
+
+def pod(name, node, *ips):
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"nodeName": node},
+        "status": {"phase": "Running", "podIPs": [{"ip": ip} for ip in ips]},
+    }
+
+
+def node_document(name, *cidrs):
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"podCIDRs": list(cidrs)}}
+
+
+def host(number, **changes):
+    own = f"192.168.126.2{number}"
+    answer = {
+        "interface": "eth0",
+        "address": own,
+        "networks": [{"interface": "eth0", "addresses": [f"{own}/18"]}],
+        "addresses": [own],
+        "held": [],
+        "generation": 0,
+        "digest": "",
+        "drift": [],
+        "nodes": [],
+        "recalled": [],
+    }
+    return {"name": f"node{number}", "labels": LABELS, "observed": {**answer, **changes}}
+
+
+def run(documents, hosts, **arguments):
+    """Go the whole way from documents and hosts to the Rollout."""
+    manifests = read_manifests([{"source": "documents.yml", "document": document} for document in documents]).to_dict()
+    fleet = observe_fleet(hosts).to_dict()
+    plan = assign(manifests["egressips"], fleet["nodes"], fleet["current"]).to_dict()
+    inputs = copy.deepcopy((plan, manifests, fleet))
+    rollout = roll_out(plan, manifests, fleet, **arguments)
+    assert (plan, manifests, fleet) == inputs
+    for state in rollout.states.values():
+        assert NodeState.from_dict(json.loads(json.dumps(state.to_dict()))) == state
+    return rollout
+
+
+@pytest.mark.golden("rollout")
+def test_roll_out(golden):
+    arguments = golden.get("arguments", [{}])[0]
+    golden.check("rollout.yml", run(golden["documents"], golden["hosts"][0], **arguments).to_dict())
+
+
+def test_all_states_are_of_the_next_generation():
+    rollout = run([egressip()], [host(1, generation=4), host(2, generation=7)])
+    assert {state.generation for state in rollout.states.values()} == {8}
+
+
+def test_nodes_differ_that_show_something_else():
+    documents, hosts = [egressip()], [host(1), host(2)]
+    first = run(documents, hosts)
+    assert first.differing == ("node1", "node2")
+    settled = [
+        host(number, digest=state.digest(), held=[item.to_dict() for item in state.held])
+        for number, state in enumerate(first.states.values(), 1)
+    ]
+    assert run(documents, settled).differing == ()
+    settled[1]["observed"]["drift"] = ["missing ip rules: priority 7005 nop"]
+    assert run(documents, settled).differing == ("node2",)
+
+
+def test_a_node_that_does_not_answer_gets_no_state():
+    silent = {"name": "node2", "labels": LABELS, "observed": {"unreachable": True, "msg": "timed out"}}
+    rollout = run([egressip()], [host(1), silent])
+    assert list(rollout.states) == ["node1"]
+
+
+def test_addresses_that_change_hands_are_releasing():
+    held = [{"egressIP": A, "interface": "eth0"}, {"egressIP": "192.168.126.200", "interface": "eth0"}]
+    hosts = [host(1, held=held), host(2)]
+    hosts[0]["labels"] = {}
+    rollout = run([egressip(egress_ips=[A])], hosts)
+    assert rollout.releasing == (A, "192.168.126.200")
+    assert [item.egress_ip for item in rollout.states["node2"].held] == [A]
+
+
+def test_pods_go_to_their_node_and_ipv6_ones_are_left_out():
+    documents = [egressip(), pod("a", "node1", "10.88.0.2", "fd00::2"), pod("b", "node2", "10.88.0.2")]
+    rollout = run(documents, [host(1), host(2)])
+    assert {n: [p.address for p in s.pods] for n, s in rollout.states.items()} == {
+        "node1": ["10.88.0.2"],
+        "node2": ["10.88.0.2"],
+    }
+
+
+def test_a_pod_with_the_address_of_a_node_is_no_pod_of_its_own():
+    [state] = run([egressip(), pod("a", "node1", "192.168.126.21")], [host(1)]).states.values()
+    assert state.pods == ()
+    assert state.excluded == ()
+
+
+def test_pods_and_pod_networks_are_east_west():
+    documents = [egressip(), pod("a", "elsewhere", "10.88.0.2"), node_document("node1", "10.244.1.0/24", "fd00::/64")]
+    [state] = run(documents, [host(1)], excluded=["10.0.0.0/9", "2001:db8::/32"]).states.values()
+    assert state.excluded == ("10.0.0.0/9", "10.244.1.0/24")
+
+
+def test_a_pod_network_that_is_none_is_an_error():
+    documents = [egressip(), node_document("node1", "10.244.1.1/24", "x")]
+    with pytest.raises(InvalidError) as caught:
+        run(documents, [host(1)])
+    assert [error.split(": '")[0] for error in caught.value.errors] == [
+        "node/node1: spec.podCIDRs[0]",
+        "node/node1: spec.podCIDRs[1]",
+    ]
+
+
+def test_a_node_document_without_a_spec():
+    document = node_document("node1")
+    for spec in ({}, None):
+        document["spec"] = spec
+        assert run([egressip(), document], [host(1)]).states["node1"].excluded == ()
+
+
+@pytest.mark.parametrize(
+    ("excluded", "error"),
+    [
+        (["10.0.0.1/8"], "egress_ip_excluded_cidrs[0]: '10.0.0.1/8' has host bits set"),
+        (["10.0.0.0/8", "x"], "egress_ip_excluded_cidrs[1]: 'x' has no prefix length"),
+        (["0.0.0.0/0"], "egress_ip_excluded_cidrs: covers every address"),
+        (["0.0.0.0/1", "128.0.0.0/1"], "egress_ip_excluded_cidrs: covers every address"),
+    ],
+)
+def test_wrong_excluded_networks(excluded, error):
+    with pytest.raises(InvalidError) as caught:
+        run([egressip()], [host(1)], excluded=excluded)
+    assert str(caught.value).startswith(error)
+
+
+def test_wrong_options():
+    with pytest.raises(InvalidError, match=r"^options.tunnel_port: must be an integer from 1 to 65535"):
+        run([egressip()], [host(1)], options={"tunnel_port": 0})
+
+
+def test_a_broken_object_keeps_what_works():
+    before = run([egressip(), pod("a", "node1", "10.88.0.2")], [host(1), host(2)])
+    entry = {"name": "web", "egressIPs": [A, B], "pods": ["10.88.0.2"]}
+    held = {name: [item.to_dict() for item in state.held] for name, state in before.states.items()}
+    hosts = [
+        host(1, held=held["node1"], recalled=[entry]),
+        host(2, held=held["node2"], recalled=[{**entry, "pods": []}]),
+    ]
+    broken = egressip(namespaceSelector={"matchlabels": {}})
+    after = run([broken, pod("a", "node1", "10.88.0.2")], hosts)
+    assert {name: (s.egressips, s.pods, s.held) for name, s in after.states.items()} == {
+        name: (s.egressips, s.pods, s.held) for name, s in before.states.items()
+    }
+    assert after.releasing == ()
+
+
+def test_the_order_of_documents_and_hosts_says_nothing():
+    documents = [egressip("b", [B]), egressip("a", [A]), pod("x", "node1", "10.88.0.3"), pod("y", "node2", "10.88.0.2")]
+    hosts = [host(1), host(2), host(3)]
+    assert run(documents, hosts) == run(documents[::-1], hosts[::-1])
