@@ -93,6 +93,10 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import Eg
 from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import observe_fleet
 
 
+# It may be alive and hold addresses, so nothing can be said of it.
+_NOT_LOOKED_AT = {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"}
+
+
 def _fleet(hostvars, nodes=(), drain=(), min_available="50%"):
     hosts = [
         {
@@ -100,7 +104,7 @@ def _fleet(hostvars, nodes=(), drain=(), min_available="50%"):
             "labels": variables.get("egress_ip_labels"),
             "capacity": variables.get("egress_ip_capacity"),
             "drain": boolean(variables.get("egress_ip_drain", False)),
-            "observed": variables.get("egress_ip_observed", {"unreachable": True, "msg": "it was not looked at"}),
+            "observed": variables.get("egress_ip_observed", _NOT_LOOKED_AT),
         }
         for variables in hostvars
     ]

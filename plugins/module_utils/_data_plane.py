@@ -98,8 +98,8 @@ def transaction(current, desired):
 def to_go_back_to(before, known, options, host, claimed):
     """Return the data plane `before`, which was read on `host`, as one that can be built again.
 
-    `options` are those of that time, maybe with another tunnel device; `known` is what was asked for then, and knows what
-    reading does not tell.
+    `options` are those of that time, maybe with another tunnel device; `known` is what was asked for then, and knows
+    what reading does not tell.
     """
     ip = current_ip(host, options, claimed)
     sysctls = {**known.sysctls, **before.sysctls} if ip.links else before.sysctls

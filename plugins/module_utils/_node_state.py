@@ -10,6 +10,7 @@ mean something on one node only, so each node numbers its egress IPs itself and 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -322,10 +323,8 @@ class _NodeStateReader:
 
 def _integer(value, path, errors):
     if isinstance(value, str):
-        try:
+        with contextlib.suppress(ValueError):
             value = int(value, 0)
-        except ValueError:
-            pass
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         errors.add(path, f"must be an integer of at least 0, not {type_name(value)}")
         return 0

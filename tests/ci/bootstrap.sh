@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # Prepares a machine for the tests: bash tests/ci/bootstrap.sh [lab]
-# Always: git, the virtual environments .build/venv and .build/venv-oldest, and the collection's tree in .build/ansible_collections.
+# Always: git, the virtual environment .build/venv, and the collection's tree in .build/ansible_collections.
 # With `lab`: the Debian packages of the lab too, and podman is tried. What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -58,12 +58,6 @@ make_venv() {
     echo "$stamp" >"$venv/stamp"
 }
 
-# The oldest ansible-core with the tools that run tests, both of tests/requirements.txt.
-oldest_requirements() {
-    sed -n 's/^# ansible-core-oldest==/ansible-core==/p' tests/requirements.txt
-    grep -E '^(hypothesis|pytest|PyYAML)==' tests/requirements.txt
-}
-
 # The lab's containers must really start here, or the message says what to do.
 try_lab() {
     [ "$(id -u)" -eq 0 ] || die "the lab needs root: run as root"
@@ -75,7 +69,5 @@ try_lab() {
 command -v git >/dev/null || install git
 mkdir -p .build
 make_venv .build/venv tests/requirements.txt
-oldest_requirements >.build/requirements-oldest.txt
-make_venv .build/venv-oldest .build/requirements-oldest.txt
 .build/venv/bin/python tests/ci/tree.py
 if [ "${1:-}" = lab ]; then try_lab; fi

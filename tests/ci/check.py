@@ -22,7 +22,6 @@ from tree import ROOT, TREE
 
 BUILD = ROOT / ".build"
 VENV = BUILD / "venv"
-VENV_OLDEST = BUILD / "venv-oldest"
 # Manifests as people write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
     "tests/integration/targets/lookup_manifests/files/",
@@ -86,18 +85,16 @@ def lint() -> Iterator[Check]:
 
 
 def unit() -> Iterator[Check]:
-    """Unit tests, with both versions of ansible-core."""
+    """Unit tests."""
     words = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit")
     path = {"PYTHONPATH": str(BUILD)}
     yield Check("unit tests", words, TREE, VENV, path)
-    yield Check("unit tests, oldest ansible-core", words, TREE, VENV_OLDEST, path)
 
 
 def integration() -> Iterator[Check]:
-    """Integration tests on this machine, with both versions of ansible-core."""
+    """Integration tests on this machine."""
     words = ("integration", "--local", "--allow-root", "--allow-destructive", "--color", "no")
     yield ansible_test("integration tests", *words)
-    yield ansible_test("integration tests, oldest ansible-core", *words, venv=VENV_OLDEST)
 
 
 def molecule() -> Iterator[Check]:

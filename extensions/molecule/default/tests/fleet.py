@@ -27,8 +27,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "tests/lab"))
 
-from lab import Background, Lab  # noqa: E402
-from lab_topology import NODES, PODS, SERVER, SERVER_PORT  # noqa: E402
+from lab import Lab  # noqa: E402
+from lab_topology import NODES, PODS, SERVER  # noqa: E402
 
 LABEL = "k8s.ovn.org/egress-assignable"
 NODE_NAMES = tuple(node.name for node in NODES)
@@ -45,27 +45,27 @@ FIRST, SECOND = PROD["spec"]["egressIPs"]
 EXCLUDED = ["10.88.0.0/16"]
 ASSIGNABLE = {"egress_ip_labels": {LABEL: ""}}
 NOT_ASSIGNABLE = {"egress_ip_labels": {}}
-ALL_ASSIGNABLE = {name: ASSIGNABLE for name in NODE_NAMES}
+ALL_ASSIGNABLE = dict.fromkeys(NODE_NAMES, ASSIGNABLE)
 NODE_MODULE = "netops.egress_ip.node"
 INFO_MODULE = "netops.egress_ip.node_info"
 
-# Everything that a run could write, in one reading. Learned neighbours, timers and counters change by themselves.
+# Everything that a run could write, in one reading. Learned neighbours, link-local addresses, timers and counters
+# change by themselves; rules of one priority have no order that counts.
 SNAPSHOT = r"""
 exec 2>&1
 echo "## addresses"; ip -d address show
-echo "## rules"; ip -d rule show
+echo "## rules"; ip -d rule show | sort -V
 echo "## routes"; ip -d route show table all
 echo "## neighbours"; ip -d neighbour show nud permanent
 echo "## nftables"; nft --stateless list ruleset
-echo "## sysctls"; sysctl --all --pattern '^net\.(ipv4|ipv6|bridge)\.'
+echo "## sysctls"; sysctl net.ipv4 net.bridge
 echo "## units"; systemctl list-unit-files --no-legend --no-pager | grep -v transient | tr -s ' '
 echo "## files"
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type d -printf '%p %M %u\n' | sort
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o ! -type d -printf '%p %M %u %T@ %l\n' | sort
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
-echo "## end"
 """
-RUNNING_VALUES = re.compile(r"(?:\w+_timer|packets|bytes|expires) +[\d.]+(?:sec)?")
+RUNNING_VALUES = re.compile(r"(?:\w+_timer|packets|bytes|expires) +[\d.]+(?:sec)?|.*fe80::.*\n")
 
 
 @dataclass(frozen=True)
@@ -205,13 +205,14 @@ class Fleet:
 
     def snapshot(self) -> dict[str, str]:
         """All that a run could write on the running nodes, as text."""
-        return dict(self._on_each(self._snapshot))
+        return dict(self._on_each(lambda name: self.look(name, SNAPSHOT)))
 
-    def _snapshot(self, name: str) -> str:
+    def look(self, name: str, script: str) -> str:
+        """What a script of looks prints on a node, without what changes by itself."""
         text = ""
         # podman 4 now and then loses the end of a long output.
         while not text.endswith("## end\n"):
-            text = self.lab.exec(name, "bash", "-c", SNAPSHOT)
+            text = self.lab.exec(name, "bash", "-c", f"{script}\necho '## end'")
         return RUNNING_VALUES.sub("", text)
 
 
@@ -249,7 +250,7 @@ def wait_for(what: str, ready, seconds: float = 20.0) -> None:
 
 
 def longest_gap(answers: list) -> float:
-    """Seconds from the last good connection before a failed one to the next good one, at most; 0.0 without a failure."""
+    """Seconds from the last good connection before a failed one to the next good one; 0.0 without a failure."""
     gap, last_good, failing = 0.0, None, False
     for answer in answers:
         if answer.error:

@@ -52,7 +52,9 @@ def test_a_node_that_is_gone_loses_its_address_to_another(spare, fault):
     assert spare.holders()[lost] == ["node2"]
     assert "node node3 cannot be reached" in run.report()
     # The connections of one failure; the gap is mostly Ansible's start and its connection timeout.
-    print(f"MEASURED {fault}: run {run.seconds:.1f} s, gap {longest_gap(one.answers) or longest_gap(two.answers):.1f} s")
+    print(
+        f"MEASURED {fault}: run {run.seconds:.1f} s, gap {longest_gap(one.answers) or longest_gap(two.answers):.1f} s"
+    )
     assert run.seconds < 15
     assert {answer.source for answer in answers} - {None} <= {FIRST, SECOND}
     assert gone
@@ -106,7 +108,9 @@ def test_an_unreachable_node_delays_a_run_by_its_connection_timeout_once(spare):
     finally:
         spare.lab.plug("node3")
     assert [host for host, result in second.results(INFO_MODULE) if result.get("unreachable")] == ["node3"]
-    print(f"MEASURED unreachable: {idle.seconds:.1f} s idle, {first.seconds:.1f} s first, {second.seconds:.1f} s second")
+    print(
+        f"MEASURED unreachable: {idle.seconds:.1f} s idle, {first.seconds:.1f} s first, {second.seconds:.1f} s second"
+    )
     assert second.seconds < idle.seconds + 3 + 2
     assert second.results(NODE_MODULE) == []
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is not ours stays as it is, byte by byte: before, after apply, and after remove, which leaves nothing of ours."""
+"""What is not ours stays as it is, byte by byte: before, after apply, after remove, which leaves nothing of ours."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def crowded(fleet):
 def foreign(fleet):
     """What the nodes show of the foreign things."""
     script = "\n".join(LOOKS)
-    return {name: fleet.lab.exec(name, "bash", "-c", script) for name in NODE_NAMES}
+    return {name: fleet.look(name, script) for name in NODE_NAMES}
 
 
 def test_foreign_things_survive_and_remove_leaves_nothing(crowded):

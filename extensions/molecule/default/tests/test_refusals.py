@@ -44,23 +44,25 @@ ON_THE_HOST = {
 }
 
 
-@pytest.mark.parametrize("case", ON_THE_HOST)
-def test_what_is_in_the_way_on_one_host_stops_the_run(fleet, case):
-    script, undo, words = ON_THE_HOST[case]
-    fleet.lab.exec(NODE2, "bash", "-ec", script)
-    try:
-        message = refused(fleet, egress_ip_unassigned="drop")
-    finally:
-        fleet.lab.exec(NODE2, "bash", "-ec", undo)
-    assert all(word in message for word in words), message
-    assert "node1" not in message
+def test_what_is_in_the_way_on_one_host_stops_the_run(fleet, subtests):
+    for case, (script, undo, words) in ON_THE_HOST.items():
+        with subtests.test(case):
+            fleet.lab.exec(NODE2, "bash", "-ec", script)
+            try:
+                message = refused(fleet, egress_ip_unassigned="drop")
+            finally:
+                fleet.lab.exec(NODE2, "bash", "-ec", undo)
+            assert all(word in message for word in words), message
+            assert "node1" not in message
 
 
 @pytest.mark.parametrize("case", ["port", "device"])
 def test_a_foreign_tunnel_on_a_bare_host_stops_the_run(fleet, case):
     name = {"port": "vx9", "device": "egress0"}[case]
     fleet.good("remove")
-    fleet.lab.exec(NODE2, "bash", "-ec", f"ip link add {name} type vxlan id 9 dstport 4790 dev eth0 remote 192.168.126.9")
+    fleet.lab.exec(
+        NODE2, "bash", "-ec", f"ip link add {name} type vxlan id 9 dstport 4790 dev eth0 remote 192.168.126.9"
+    )
     try:
         message = refused(fleet)
     finally:
@@ -130,15 +132,15 @@ INPUT = {
 }
 
 
-@pytest.mark.parametrize("case", INPUT)
-def test_bad_variables(fleet, case):
-    variables, words = INPUT[case]
+def test_bad_variables(fleet, subtests):
     before = fleet.snapshot()
-    run = fleet.bad(**variables)
+    for case, (variables, words) in INPUT.items():
+        with subtests.test(case):
+            run = fleet.bad(**variables)
+            text = " ".join(run.output.split())
+            assert "Traceback" not in text
+            assert all(word in text for word in words), text
     assert_same(before, fleet.snapshot())
-    text = " ".join(run.output.split())
-    assert "Traceback" not in run.output
-    assert all(word in text for word in words), text
 
 
 def test_an_unreadable_manifest_file_stops_the_run(fleet, tmp_path):

@@ -18,10 +18,9 @@ from fleet import (
     SECOND,
     SERVER,
     SERVER_PORT,
-    assert_same,
+    Background,
     egressip,
     manifests,
-    Background,
     wait_for,
 )
 

@@ -13,7 +13,7 @@ PODS = [f"10.88.0.{number}" for number in range(2, 9)]
 
 
 def egress_object(name, egress_ips, assigned=None):
-    """Return the dict form of an EgressObject; all its addresses are assigned unless `assigned` names those that are."""
+    """Return the dict form of an EgressObject; all its addresses are assigned unless `assigned` names some."""
     chosen = slots(tuple(egress_ips), set(egress_ips if assigned is None else assigned))
     return {"name": name, "egressIPs": list(egress_ips), "slots": list(chosen)}
 

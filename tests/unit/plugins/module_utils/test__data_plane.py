@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From any data plane to any other, on a kernel in memory and on the real one.
 
-golden/data_plane/CASE holds before.yml (absent on a new node) and after.yml, the states, and transaction.txt, what leads
-from one to the other.
+golden/data_plane/CASE holds before.yml (absent on a new node) and after.yml, the states, and transaction.txt, what
+leads from one to the other.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def ips(*states):
 
 
 def bring(kernel, state, marks, before=None):
-    """Bring the kernel from the state `before` to `state`, as `_node` does; the names of both tunnel devices are equal."""
+    """Bring the kernel from the state `before` to `state`, as `_node` does; both have one tunnel device."""
     current = read(kernel, state, ips(before) if before else ())
     desired = desired_data_plane(state, marks, kernel.read_host())
     kernel.execute(transaction(current, desired))

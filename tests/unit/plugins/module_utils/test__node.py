@@ -694,13 +694,18 @@ def test_a_broken_record_is_a_clear_error(kernel, record, monkeypatch, tmp_path)
             call()
 
 
-@pytest.mark.parametrize("key", ["state", "asked", "marks", "former"])
-@pytest.mark.parametrize("value", [None, 5, "x", [], {"a": "b"}])
+BROKEN = [
+    (key, value)
+    for key in ("state", "asked", "marks", "former")
+    for value in (None, 5, "x", [], {"a": "b"})
+    if (key, value) not in [("asked", "x"), ("former", {"a": "b"})]
+]
+
+
+@pytest.mark.parametrize(("key", "value"), BROKEN)
 def test_a_record_with_a_broken_part_is_a_clear_error(kernel, key, value):
     apply(node_state())
     record = kernel.load()
-    if isinstance(value, type(record[key])) and key in ("asked", "former"):
-        pytest.skip("has the right type, and nothing follows from it")
     record[key] = value
     kernel.save(record)
     with pytest.raises(EgressIPError, match=re.escape(str(kernel.STATE_FILE))):

@@ -214,14 +214,19 @@ def test_no_interface_is_a_clear_error(host):
         _node_io.send_frames("eth7", [])
 
 
-def test_connections_are_forgotten_by_their_mark(host):
-    nft("add chain inet theirs out { type filter hook output priority 0; }", "add rule inet theirs out ct mark set 5")
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
-        counted = int(_node_io._sysctl_file("net.netfilter.nf_conntrack_count").read_text())
-        _node_io.forget_connections([4], 0x1FFF)
-        assert int(_node_io._sysctl_file("net.netfilter.nf_conntrack_count").read_text()) == counted
-        _node_io.forget_connections([5], 0x1FFF)
-        assert int(_node_io._sysctl_file("net.netfilter.nf_conntrack_count").read_text()) == counted - 1
+def connections():
+    return int(_node_io._sysctl_file("net.netfilter.nf_conntrack_count").read_text())
+
+
+def test_connections_are_forgotten_by_their_mark():
+    with network_namespace():
+        nft("add table inet theirs", "add chain inet theirs out { type filter hook output priority 0; }")
+        nft("add rule inet theirs out ct mark set 5")
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+            _node_io.forget_connections([4], 0x1FFF)
+            assert connections() == 1
+            _node_io.forget_connections([4, 5], 0x1FFF)
+            assert connections() == 0
 
 
 def test_a_command_that_fails_says_what_it_said():

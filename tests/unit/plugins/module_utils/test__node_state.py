@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The value that travels from the plan to a node: its dict form, its errors, the numbers of its egress IPs.
 
-golden/node_state/CASE holds state.yml, what a module is given, and errors.yml, what is wrong with it, or normal.yml, the
-form in which it comes back.
+golden/node_state/CASE holds state.yml, what a module is given, and errors.yml, what is wrong with it, or normal.yml,
+the form in which it comes back.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From manifests and a look at the nodes to a state for each of them.
 
-golden/rollout/CASE holds documents.yml (the manifests), hosts.yml (what the inventory and the nodes say), arguments.yml (the
-others, absent without any), and rollout.yml.
+golden/rollout/CASE holds documents.yml (the manifests), hosts.yml (what the inventory and the nodes say),
+arguments.yml (the others, absent without any), and rollout.yml.
 """
 
 from __future__ import annotations

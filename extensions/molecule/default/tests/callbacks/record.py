@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 from ansible.plugins.callback import CallbackBase
 
@@ -34,7 +35,7 @@ class CallbackModule(CallbackBase):
             "status": status,
             "result": result._result,
         }
-        with open(os.environ["EGRESS_IP_TEST_RECORD"], "a", encoding="utf-8") as file:
+        with Path(os.environ["EGRESS_IP_TEST_RECORD"]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, default=str) + "\n")
 
     def v2_runner_on_ok(self, result):
