@@ -17,12 +17,12 @@ from fleet import (
     PROD,
     SECOND,
     SERVER,
-    SERVER_PORT,
-    Background,
     egressip,
     manifests,
     wait_for,
 )
+from lab import Background
+from lab_topology import SERVER_PORT
 
 SELECTED = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2/pod4")
 OTHER = "namespace3/other"
