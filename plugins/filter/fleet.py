@@ -92,7 +92,6 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import observe_fleet
 
-
 # It may be alive and hold addresses, so nothing can be said of it.
 _NOT_LOOKED_AT = {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"}
 
