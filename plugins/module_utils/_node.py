@@ -207,6 +207,7 @@ class _Run:
             for path, content in _program.files(sys.executable).items()
             if node_io.read_file(path) != content[0]
         }
+        self.missing = _missing_files()
 
     def preview(self):
         """Return what `apply` would do. Asks the wire about the claims that no other node has to give up first."""
@@ -219,7 +220,7 @@ class _Run:
 
     def apply(self):
         """Apply the state and return what was done."""
-        if not transaction(self.before, self.after) and not self.files and self._is_on_record():
+        if not transaction(self.before, self.after) and not self.missing and self._is_on_record():
             return self._report((), {})
         self._prepare()
         self._change_data_plane()
@@ -258,7 +259,7 @@ class _Run:
         """Write what must outlive a crash: the program for the boot, and the addresses that may be ours from now on."""
         for path, (data, mode) in self.files.items():
             node_io.write_file(path, data, mode)
-        if self.files:
+        if self.missing:
             node_io.check(["systemctl", "enable", "--quiet", _program.RESTORE_UNIT, _program.CLAIM_UNIT])
             node_io.check(["systemctl", "daemon-reload"])
         self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
@@ -391,7 +392,7 @@ class _Run:
         """Return the result: what is different between before and what is there now, or would be."""
         effective = self.state.holding(self.kept + claimed)
         after = desired_data_plane(effective, self.marks, self.host)
-        files = frozenset(f"file {path}" for path in self.files)
+        files = frozenset(f"file {path}" for path in self.missing)
         known = after.texts()
         if self.record:
             known.update(desired_data_plane(self.record.state, self.record.marks, self.host).texts())
@@ -448,12 +449,16 @@ def _drift(record, host):
     """Return how the node differs from its record, as lines; files that are gone or changed count too."""
     current = _read(host, record.state.options, record.claimed)
     missing, surplus = _lines_between(current, desired_data_plane(record.state, record.marks, host))
-    files = [
-        f"missing file {path}"
-        for path, (data, _mode) in _program.files(sys.executable).items()
-        if node_io.read_file(path) != data
-    ]
+    files = [f"missing file {path}" for path in _missing_files()]
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus] + files
+
+
+def _missing_files():
+    """Return the paths of what the node should keep and does not, or not as it should: files, links, the record."""
+    wanted = {path: data for path, (data, _mode) in _program.files(sys.executable).items()}
+    wanted.update({link: wanted[unit] for link, unit in _program.links().items()})
+    missing = [path for path, data in wanted.items() if node_io.read_file(path) != data]
+    return missing + ([] if node_io.read_file(node_io.STATE_FILE) else [node_io.STATE_FILE])
 
 
 def _recall(state, names):

@@ -81,6 +81,14 @@ def files(python):
     }
 
 
+def links():
+    """Return {path: unit} of the links that make systemd start the units at boot."""
+    return {
+        UNIT_DIRECTORY / "sysinit.target.wants" / RESTORE_UNIT: UNIT_DIRECTORY / RESTORE_UNIT,
+        UNIT_DIRECTORY / "multi-user.target.wants" / CLAIM_UNIT: UNIT_DIRECTORY / CLAIM_UNIT,
+    }
+
+
 def _zip():
     """Return this package's modules as a zip file that Python runs; the same sources give the same bytes."""
     buffer = io.BytesIO()

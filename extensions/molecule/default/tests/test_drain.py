@@ -16,7 +16,7 @@ POD_OF = ("namespace1/pod2", "namespace2/pod3")
 
 def holder_changes(fleet, *words, **options):
     """Run with connections in a loop; returns (run, answers of both pods)."""
-    with fleet.lab.poll(POD_OF[0], interval=0.02) as one, fleet.lab.poll(POD_OF[1], interval=0.02) as two:
+    with fleet.lab.poll(POD_OF[0], interval=0.02, timeout=0.2) as one, fleet.lab.poll(POD_OF[1], interval=0.02, timeout=0.2) as two:
         wait_for("connections", lambda: one.answers and two.answers)
         run = fleet.good(*words, **options)
         time.sleep(0.5)
@@ -49,7 +49,7 @@ def check_answers(what, forks, run, answers):
     print(f"MEASURED {what}, {forks} forks: {run.seconds:.1f} s, gap {gap:.2f} s, slowest connection {slowest:.2f} s")
     assert {answer.source for each in answers for answer in each} - {None} <= {FIRST, SECOND}
     if forks > 3:
-        assert max(gap, slowest) < 2.0
+        assert gap < 1.5
 
 
 def test_a_host_variable_drains_too(fleet):

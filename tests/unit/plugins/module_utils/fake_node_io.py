@@ -133,6 +133,9 @@ class FakeKernel:
         self.write_file(self.STATE_FILE, json.dumps(record, sort_keys=True).encode(), 0o600)
 
     def read_file(self, path):
+        # The links that systemctl makes lead to the units themselves.
+        if path.parent.suffix == ".wants":
+            path = path.parents[1] / path.name if path.name in self.units else path
         return self.files.get(str(path), (None, 0))[0]
 
     def write_file(self, path, data, mode):

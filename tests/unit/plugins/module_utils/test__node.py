@@ -591,6 +591,7 @@ DRIFT = {
     "a deleted netdev table": lambda k: without_key(k.tables, NETDEV),
     "forwarding switched off": lambda k: k.sysctls.update({"net.ipv4.ip_forward": "0"}),
     "a strict reverse path": lambda k: k.sysctls.update({"net.ipv4.conf.egress0.rp_filter": "1"}),
+    "a disabled unit": lambda k: k.units.discard(_program.CLAIM_UNIT),
     "a deleted unit": lambda k: without_key(k.files, str(k.UNIT_DIRECTORY / _program.CLAIM_UNIT)),
     "a changed program": lambda k: k.files.update({str(k.PROGRAM_FILE): (b"", 0o644)}),
 }

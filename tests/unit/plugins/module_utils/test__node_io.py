@@ -34,6 +34,19 @@ def shown(*argv):
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
+def _systemctl(argv):
+    """Make or remove the links, as `systemctl enable` and `disable` of both units."""
+    for link, unit in _program.links().items():
+        if argv[1] in ("enable", "disable"):
+            link.unlink(missing_ok=True)
+            link.parent.mkdir(exist_ok=True)
+            link.parent.rmdir()
+        if argv[1] == "enable":
+            link.parent.mkdir()
+            link.symlink_to(unit)
+    return 0, "", ""
+
+
 @pytest.fixture
 def host(monkeypatch, tmp_path):
     """A host in a namespace, with files in a temporary folder, without systemd, and with foreign things."""
@@ -44,7 +57,7 @@ def host(monkeypatch, tmp_path):
     monkeypatch.setattr(_program, "UNIT_DIRECTORY", tmp_path)
     real = _node_io.run
     monkeypatch.setattr(
-        _node_io, "run", lambda argv, text="": (0, "", "") if argv[0].startswith("systemctl") else real(argv, text)
+        _node_io, "run", lambda argv, text="": _systemctl(argv) if argv[0] == "systemctl" else real(argv, text)
     )
     monkeypatch.setattr(_node_io, "later", lambda *_arguments: None)
     monkeypatch.setattr(_node_io, "missing_requirements", lambda: [])
@@ -137,7 +150,7 @@ def test_a_run_that_fails_leaves_the_node_as_it_was(host, monkeypatch, first, co
     if not first:
         apply(node_state())
     before = everything()
-    files = {path.name: path.read_bytes() for path in host.iterdir()}
+    files = {path.name: path.read_bytes() for path in host.rglob("*") if path.is_file()}
     real, failed = _node_io.check, []
 
     def check(argv, text=""):
@@ -151,7 +164,8 @@ def test_a_run_that_fails_leaves_the_node_as_it_was(host, monkeypatch, first, co
         apply(node_state(generation=2, egressips=[egress_object("web", [A, B, C])]))
     assert failed
     assert everything() == before
-    after = {path.name: path.read_bytes() for path in host.iterdir() if first is False or path.name != "lock"}
+    found = [path for path in host.rglob("*") if path.is_file() and (first is False or path.name != "lock")]
+    after = {path.name: path.read_bytes() for path in found}
     assert after == files
 
 
