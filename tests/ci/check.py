@@ -3,17 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checks of the collection, group by group: python tests/ci/check.py lint unit integration molecule.
 
-Each check is a command with a heading and its time. A failed one does not stop the others; the last line counts.
+Each check is a command with a heading and its time. A failed one does not stop the others; what failed is told again
+at the end.
 tests/ci/bootstrap.sh has prepared the environments and the collection's tree before.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +24,9 @@ from ansible_test_home import make_home
 from tree import ROOT, TREE
 
 BUILD = ROOT / ".build"
+# Of a failed check's output: so many lines are looked through, so many are shown again at the end.
+KEPT_LINES = 20000
+SHOWN_LINES = 12
 VENV = BUILD / "venv"
 # Manifests as people write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
@@ -40,8 +46,8 @@ class Check:
     venv: Path = VENV
     environment: dict[str, str] = field(default_factory=dict)
 
-    def run(self) -> bool:
-        """Run the command with its output on ours; True if it succeeded."""
+    def run(self) -> list[str] | None:
+        """Run the command with its output on ours; None if it succeeded, else the lines that tell what is wrong."""
         environment = {
             **os.environ,
             "PATH": f"{self.venv / 'bin'}:{os.environ['PATH']}",
@@ -51,8 +57,27 @@ class Check:
             **({} if sys.stdout.isatty() else {"NO_COLOR": "1"}),
             **self.environment,
         }
-        command = subprocess.run(self.argv, cwd=self.cwd, env=environment, stdin=subprocess.DEVNULL, check=False)
-        return command.returncode == 0
+        lines: deque[str] = deque(maxlen=KEPT_LINES)
+        with subprocess.Popen(
+            self.argv,
+            cwd=self.cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as command:
+            for line in command.stdout:
+                print(line, end="", flush=True)
+                lines.append(line.rstrip())
+        return None if command.returncode == 0 else telling(lines)
+
+
+def telling(lines: Iterable[str]) -> list[str]:
+    """The lines that tell what failed, as the tools write them, else the last ones."""
+    marked = [line for line in lines if re.match(r"(FAILED|ERROR:?|fatal:|lab:|error:|SUBFAIL\w*) ", line)]
+    return list(marked or lines)[-SHOWN_LINES:]
 
 
 def python_version(venv: Path) -> str:
@@ -106,21 +131,24 @@ def molecule() -> Iterator[Check]:
 GROUPS = {"lint": lint, "unit": unit, "integration": integration, "molecule": molecule}
 
 
-def run_check(check: Check) -> bool:
-    """Run one check under a heading; True if it passed."""
+def run_check(check: Check) -> list[str] | None:
+    """Run one check under a heading; None if it passed, else the lines that tell what is wrong."""
     print(f"\n=== {check.name}", flush=True)
     start = time.monotonic()
-    passed = check.run()
-    print(f"--- {check.name}: {'passed' if passed else 'FAILED'} in {time.monotonic() - start:.1f} s", flush=True)
-    return passed
+    reason = check.run()
+    verdict = "passed" if reason is None else "FAILED"
+    print(f"--- {check.name}: {verdict} in {time.monotonic() - start:.1f} s", flush=True)
+    return reason
 
 
 def main() -> int:
     """Run the groups named on the command line; 1 if a check failed."""
     start = time.monotonic()
     results = {check.name: run_check(check) for group in sys.argv[1:] for check in GROUPS[group]()}
-    failed = [name for name, passed in results.items() if not passed]
-    print(f"\n=== {time.monotonic() - start:.0f} s" + "".join(f"\nfailed: {name}" for name in failed))
+    failed = {name: reason for name, reason in results.items() if reason is not None}
+    print(f"\n=== {time.monotonic() - start:.0f} s")
+    for name, reason in failed.items():
+        print(f"failed: {name}", *(f"  {line[:300]}" for line in reason), sep="\n")
     print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
     return int(bool(failed))
 

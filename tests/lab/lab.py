@@ -237,6 +237,7 @@ class Lab:
         """Bring the lab up or repair it; `fresh` makes every host anew."""
         with self.hold():
             image = build_image()
+            self._make_key()
             self._make_network()
             existing = {} if fresh else self._definitions()
             _in_parallel(lambda host: self._make_host(host, image, existing), HOSTS)
@@ -386,11 +387,13 @@ class Lab:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _key(self) -> Path:
-        """The private key of the lab, made at its first use."""
-        key = state_dir() / "id_ed25519"
-        if not key.exists():
-            _run_here("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", NETWORK, "-f", str(key))
-        return key
+        """The private key of the lab."""
+        return state_dir() / "id_ed25519"
+
+    def _make_key(self) -> None:
+        """Make the key at the first use, before the hosts are made side by side."""
+        if not self._key().exists():
+            _run_here("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", NETWORK, "-f", str(self._key()))
 
     @staticmethod
     def _make_network() -> None:
