@@ -91,6 +91,7 @@ from ansible.errors import AnsibleFilterError
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import observe_fleet
+from ansible_collections.netops.egress_ip.plugins.module_utils._text import type_name
 
 # It may be alive and hold addresses, so nothing can be said of it.
 _NOT_LOOKED_AT = {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"}
@@ -102,7 +103,7 @@ def _fleet(hostvars, nodes=(), drain=(), min_available="50%"):
             "name": str(variables["inventory_hostname"]),
             "labels": variables.get("egress_ip_labels"),
             "capacity": variables.get("egress_ip_capacity"),
-            "drain": boolean(variables.get("egress_ip_drain", False)),
+            "drain": _drain(variables),
             "observed": variables.get("egress_ip_observed", _NOT_LOOKED_AT),
         }
         for variables in hostvars
@@ -111,6 +112,16 @@ def _fleet(hostvars, nodes=(), drain=(), min_available="50%"):
         return observe_fleet(hosts, nodes, _names(drain), min_available).to_dict()
     except (EgressIPError, TypeError) as error:
         raise AnsibleFilterError(str(error)) from error
+
+
+def _drain(variables):
+    value = variables.get("egress_ip_drain", False)
+    try:
+        return boolean(value)
+    except TypeError:
+        raise AnsibleFilterError(
+            f"{variables['inventory_hostname']}: egress_ip_drain: must be a boolean, not {type_name(value)}"
+        ) from None
 
 
 def _names(value):

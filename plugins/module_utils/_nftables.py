@@ -15,12 +15,13 @@ import json
 from dataclasses import dataclass, replace
 
 from ._addresses import collapse, parse_network
-from ._errors import CommandError
 from ._iproute import mac_of
 from ._node_state import NEVER_EXTERNAL
 
 TABLE = "egress_ip"
 INET, NETDEV = "inet", "netdev"
+# Stands for the flags of a table that cannot be read: nft 1.0.6 prints broken JSON for one that somebody made dormant.
+UNREADABLE = "unreadable"
 _COMMENT = "egress_ip:"
 # A line of elements stays within what every nft version reads at once.
 _ELEMENTS_PER_LINE = 500
@@ -91,15 +92,16 @@ def desired_tables(state, marks, mtu):
     return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, mtu)}
 
 
-def parse_table(text):
-    """Read what `nft -j list table` printed; returns None when the text holds no table."""
+def parse_table(text, family):
+    """Read what `nft -j list table` printed; None when the text holds no table."""
     try:
         objects = json.loads(text)["nftables"]
     except (ValueError, KeyError, TypeError):
-        raise CommandError(f"nft -j list table: printed what is not a table: {text[:80]!r}") from None
+        return TableState(family, {}, {}, UNREADABLE)
     tables = [item["table"] for item in objects if "table" in item]
     if not tables:
         return None
+    flags = tables[0].get("flags", ())
     sets = [item.get("set") or item.get("map") for item in objects if "set" in item or "map" in item]
     chains = [item["chain"] for item in objects if "chain" in item]
     rules = {}
@@ -112,21 +114,21 @@ def parse_table(text):
             item["name"]: SetState(*_set_header(item), dict(map(_read_element, item.get("elem", ())))) for item in sets
         },
         chains={item["name"]: ChainState(_chain_header(item), tuple(rules.get(item["name"], ()))) for item in chains},
-        flags=" ".join(tables[0].get("flags", ())),
+        flags=flags if isinstance(flags, str) else " ".join(flags),
     )
 
 
 def rebuildable(current, known):
     """Return the {family: TableState} that was read with what reading does not tell: rules' texts and a hook's device.
 
-    They come from the tables `known`; a table with a rule whose text is not among them becomes the known one.
+    They come from the tables `known`; a table with a flag, or with a rule whose text is not there, becomes the known one.
     """
     return {family: _rebuildable_table(table, known[family]) for family, table in current.items()}
 
 
 def _rebuildable_table(table, known):
     texts, nothing = known.texts(), ChainState("", ())
-    if any(mark not in texts for chain in table.chains.values() for mark in chain.fingerprints):
+    if table.flags or any(mark not in texts for chain in table.chains.values() for mark in chain.fingerprints):
         return known
     chains = {
         name: replace(

@@ -95,7 +95,7 @@ def read_tables():
     for family in (INET, NETDEV):
         status, stdout, stderr = run(["nft", "-j", "list", "table", family, TABLE])
         if status == 0:
-            tables[family] = parse_table(stdout)
+            tables[family] = parse_table(stdout, family)
         elif "No such file" not in stderr:
             raise CommandError(f"nft list table {family} {TABLE}: {' '.join(stderr.split())}")
     return tables

@@ -54,7 +54,7 @@ class Check:
             "ANSIBLE_COLLECTIONS_PATH": str(BUILD),
             "PYTHONPATH": "",
             "PYTHONUNBUFFERED": "1",
-            **({} if sys.stdout.isatty() else {"NO_COLOR": "1"}),
+            "NO_COLOR": "1",
             **self.environment,
         }
         lines: deque[str] = deque(maxlen=KEPT_LINES)

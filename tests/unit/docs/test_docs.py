@@ -44,6 +44,12 @@ def _documented():
     return {name: yaml.safe_load(default) for name, default in rows}
 
 
+def _required():
+    """Variables that have no default, by the argument specs."""
+    options = {name: spec for entry in _entry_points().values() for name, spec in entry["options"].items()}
+    return {name for name, spec in options.items() if spec.get("required")}
+
+
 def _of_the_playbooks():
     found = [match for path in ROOT.glob("playbooks/*.yml") for match in PLAYBOOK_DEFAULT.findall(path.read_text())]
     return {name: yaml.safe_load(default) for name, default in found}
@@ -57,6 +63,11 @@ def test_every_variable_is_documented_with_its_default():
     assert _documented() == {**_of_the_playbooks(), **_defaults()}
 
 
+def test_what_is_required_is_documented_as_such():
+    rows = re.findall(r"^\| `(egress_ip_\w+)` \| [^|]+ \| required \| \S", _read("docs/variables.md"), re.MULTILINE)
+    assert set(rows) == _required() == {"egress_ip_manifests"}
+
+
 def test_playbooks_and_role_have_the_same_defaults():
     defaults = _defaults()
     ours = {name: value for name, value in _of_the_playbooks().items() if name in defaults}
@@ -65,7 +76,8 @@ def test_playbooks_and_role_have_the_same_defaults():
 
 def test_every_default_is_in_the_argument_specs():
     options = {name: spec for entry in _entry_points().values() for name, spec in entry["options"].items()}
-    assert {name: spec.get("default") for name, spec in options.items()} == _defaults()
+    optional = options.keys() - _required()
+    assert {name: options[name].get("default") for name in optional} == _defaults()
 
 
 @pytest.mark.parametrize("entry_point", sorted(_entry_points()))
@@ -79,13 +91,13 @@ def test_argument_specs_hold_what_the_tasks_use(entry_point):
             tasks = _read(f"roles/node/tasks/{name}")
             text += tasks
             waiting += re.findall(r"_tasks: (\w+\.yml)", tasks)
-    used = {name for name in _defaults() if re.search(rf"\b{name}\b", text)}
+    used = {name for name in {*_defaults(), *_required()} if re.search(rf"\b{name}\b", text)}
     assert used <= set(_entry_points()[entry_point]["options"]) | {"egress_ip_group"}
 
 
 def test_every_variable_that_a_document_names_exists():
     internal = {"egress_ip_nodes"}
-    known = {*_documented(), *internal}
+    known = {*_documented(), *_required(), *internal}
     for path in DOCUMENTS:
         text = re.sub(r"netops\.egress_ip\.\w+|egress_ip:", "", path.read_text(encoding="utf-8"))
         assert set(re.findall(r"\begress_ip_[a-z_]+[a-z]\b", text)) <= known, path

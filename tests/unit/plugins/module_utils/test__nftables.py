@@ -13,7 +13,6 @@ from dataclasses import replace
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io
 from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane import Transaction
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import (
     INET,
     NETDEV,
@@ -58,14 +57,18 @@ def kernel():
 
 @pytest.mark.golden("nftables")
 def test_parse_table(golden):
-    table = parse_table(golden["nft.json"])
+    table = parse_table(golden["nft.json"], INET)
     golden.check("table.txt", "" if table is None else "\n".join([*sorted(table.lines()), ""]))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "null", '{"nftables": [{"table": '])
-def test_what_is_no_table_is_an_error(text):
-    with pytest.raises(CommandError, match=r"^nft -j list table: "):
-        parse_table(text)
+def test_a_table_that_cannot_be_read_is_built_anew(text):
+    desired = tables_of(node_state())
+    table = parse_table(text, INET)
+    assert table.lines() == {"nft inet egress_ip unreadable"}
+    lines = script({**desired, INET: table}, desired)
+    assert lines[:2] == ["delete table inet egress_ip", "add table inet egress_ip"]
+    assert rebuildable({INET: table}, desired) == {INET: desired[INET]}
 
 
 @given(node_states(), node_states())

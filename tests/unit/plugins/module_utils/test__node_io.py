@@ -129,6 +129,8 @@ DRIFT = {
         "add chain inet egress_ip mine { type filter hook input priority 0; policy drop; }"
     ),
     "policy": lambda: nft("add chain inet egress_ip input { policy drop; }"),
+    "dormant table": lambda: nft("add table inet egress_ip { flags dormant; }"),
+    "dormant netdev table": lambda: nft("add table netdev egress_ip { flags dormant; }"),
     "sysctl": lambda: _node_io.write_sysctl("net.ipv4.conf.egress0.rp_filter", "1"),
     "forwarding": lambda: _node_io.write_sysctl("net.ipv4.ip_forward", "0"),
     "file": lambda: _node_io.remove_file(_node_io.PROGRAM_FILE),
