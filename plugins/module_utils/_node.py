@@ -165,7 +165,7 @@ def _take_down(before, record, options):
     node_io.execute(transaction(before, DataPlane()))
     for name, value in (record.former if record else {}).items():
         node_io.write_sysctl(name, value)
-    node_io.forget_connections([options.mark(i) for i in (record.marks if record else {}).values()], options.mark_mask)
+    _forget(options, record.marks.values() if record else ())
     _remove_files()
 
 
@@ -278,7 +278,8 @@ class _Run:
     def _release(self):
         """Give up what others are waiting for, in one step and as late as can be: the gap begins here."""
         node_io.execute(transaction(self._on_the_way(self.kept + self.leaving), self._on_the_way(self.kept)))
-        self._forget(self._marks_to_forget())
+        was = self.record.state.options if self.record else self.state.options
+        _forget(was, self._marks_to_forget())
 
     def _on_the_way(self, held):
         """Return the data plane between two steps: `held` is here, what is to be claimed has its translation."""
@@ -289,6 +290,8 @@ class _Run:
         """Return the marks whose connections must find their way anew: released, given up, or without a record."""
         if self.record is None:
             return set(self.marks.values()) if self.before.tables else set()
+        if self.record.state.options.mark_mask != self.state.options.mark_mask:
+            return set(self.record.marks.values())
         released = {self.marks[item.egress_ip] for item in self.released if item.egress_ip in self.marks}
         return released | {mark for ip, mark in self.record.marks.items() if ip not in self.marks}
 
@@ -312,7 +315,7 @@ class _Run:
         before = self._on_the_way(())
         node_io.execute(transaction(before, claim(self.state, self.marks, before, egress_ips)))
         self._announce(items)
-        self._forget({self.marks[ip] for ip in egress_ips})
+        _forget(self.state.options, {self.marks[ip] for ip in egress_ips})
 
     def _settle(self, effective):
         """Take back what was prepared for addresses that could not be claimed, and look at the whole once more."""
@@ -376,10 +379,6 @@ class _Run:
             frames = [f for item in items if item.interface == interface for f in announcements(mac, item.egress_ip)]
             node_io.send_frames(interface, frames)
 
-    def _forget(self, indices):
-        options = self.state.options
-        node_io.forget_connections([options.mark(index) for index in indices], options.mark_mask)
-
     def _save(self, state):
         former = self.record.former if self.record else {FORWARDING: self.before.sysctls.get(FORWARDING, "0")}
         Record(state, self.asked, self.marks, former).save()
@@ -403,6 +402,11 @@ class _Run:
             "released": [item.egress_ip for item in self.released],
             "conflicts": [{**item.to_dict(), "mac": mac} for item, mac in sorted(conflicts.items())],
         }
+
+
+def _forget(options, indices):
+    """Forget the connections that carry the marks of these numbers."""
+    node_io.forget_connections([options.mark(index) for index in indices], options.mark_mask)
 
 
 def _replace_device(old, new, host):

@@ -733,6 +733,13 @@ def test_remove_gives_forwarding_back_as_it_was_before_us(kernel):
     assert kernel.sysctls["net.ipv4.ip_forward"] == "1"
 
 
+def test_another_mask_forgets_the_connections_with_the_marks_of_the_old_one(kernel):
+    apply(node_state())
+    kernel.log.clear()
+    apply(node_state(generation=2, options={"mark_mask": 0xFF0000}))
+    assert kernel.logged("forget") == [(1, 0x1FFF), (2, 0x1FFF)]
+
+
 def test_remove_forgets_the_connections(kernel):
     apply(node_state())
     kernel.log.clear()
