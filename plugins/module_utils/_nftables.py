@@ -121,7 +121,7 @@ def parse_table(text, family):
 def rebuildable(current, known):
     """Return the {family: TableState} that was read with what reading does not tell: rules' texts and a hook's device.
 
-    They come from the tables `known`; a table with a flag, or with a rule whose text is not there, becomes the known one.
+    They come from the tables `known`; a table with a flag or an unknown rule becomes the known one.
     """
     return {family: _rebuildable_table(table, known[family]) for family, table in current.items()}
 

@@ -16,7 +16,8 @@ POD_OF = ("namespace1/pod2", "namespace2/pod3")
 
 def holder_changes(fleet, *words, **options):
     """Run with connections in a loop; returns (run, answers of both pods)."""
-    with fleet.lab.poll(POD_OF[0], interval=0.02, timeout=0.2) as one, fleet.lab.poll(POD_OF[1], interval=0.02, timeout=0.2) as two:
+    often = {"interval": 0.02, "timeout": 0.2}
+    with fleet.lab.poll(POD_OF[0], **often) as one, fleet.lab.poll(POD_OF[1], **often) as two:
         wait_for("connections", lambda: one.answers and two.answers)
         run = fleet.good(*words, **options)
         time.sleep(0.5)

@@ -27,7 +27,8 @@ ip route add 203.0.113.0/24 via 192.168.126.200 table 999 proto 17
 ip route add 198.51.100.0/24 via 192.168.126.200
 ip address add 10.99.0.1/32 dev eth0 label eth0:foreign
 ip neighbour add 192.168.126.99 lladdr 02:00:00:00:00:99 dev eth0 nud permanent
-sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.eth0.log_martians=1 net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1
+sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.eth0.log_martians=1
+sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1
 """
 CLEAN = """
 nft delete table inet foreign

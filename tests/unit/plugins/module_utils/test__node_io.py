@@ -286,7 +286,11 @@ def test_files_are_whole_or_not_there(monkeypatch, tmp_path):
     path = tmp_path / "folder" / "file"
     _node_io.write_file(path, b"one", 0o600)
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one", 0o600)
-    monkeypatch.setattr(_node_io.os, "fsync", lambda _descriptor: (_ for _ in ()).throw(OSError(28, "No space left")))
+
+    def no_space(_descriptor):
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr(_node_io.os, "fsync", no_space)
     with pytest.raises(CommandError, match=r"file: cannot be written: No space left$"):
         _node_io.write_file(path, b"two", 0o600)
     assert path.read_bytes() == b"one"
