@@ -19,6 +19,7 @@ Per node, with P = rule_priority and T = table_base:
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass, fields
 
@@ -212,6 +213,7 @@ def held_addresses(host, claimed):
     return {address["local"]: name for name, address in host.addresses() if _is_egress_address(name, address, claimed)}
 
 
+@functools.lru_cache(maxsize=None)
 def mac_of(egress_ip):
     """Return the MAC address that stands for an egress IP in the tunnel: 02:e1 and the address's four bytes."""
     return "02:e1:" + ":".join(f"{byte:02x}" for byte in parse_address(egress_ip, "egressIP").packed)

@@ -22,6 +22,7 @@ from ._objects import (
     parse_node,
     parse_pod,
 )
+from ._selectors import LabelIndex
 from ._shape import did_you_mean, plain
 from ._text import pasted_hint, quote, type_name
 
@@ -91,15 +92,16 @@ def select_pods(egressips, pods, namespaces):
     Takes documents, and returns ``{namespace, pod, node, podIPs, egressips}``; ``egressips`` is the sorted list of
     objects, of which the first counts. Broken documents select nothing and are not selected.
     """
-    known = {namespace.name: namespace for namespace in _sound(parse_namespace, namespaces)}
+    labels = {namespace.name: namespace.labels for namespace in _sound(parse_namespace, namespaces)}
     by_namespace = {}
     for pod in _sound(parse_pod, pods):
         if pod.has_traffic_of_its_own:
             by_namespace.setdefault(pod.namespace, {}).setdefault(pod.name, pod)
+    index = LabelIndex({name: labels.get(name) or implicit_namespace(name).labels for name in by_namespace})
     selected = {}
     objects = {egressip.name: egressip for egressip in reversed(_sound(parse_egressip, egressips))}
     for name in sorted(objects):
-        for pod in _selected_by(objects[name], by_namespace, known):
+        for pod in _selected_by(objects[name], by_namespace, index):
             selected.setdefault((pod.namespace, pod.name), (pod, []))[1].append(name)
     return [_selected_pod(*selected[key]) for key in sorted(selected)]
 
@@ -219,13 +221,12 @@ def _sound(parse, documents):
     return values
 
 
-def _selected_by(egressip, by_namespace, known):
+def _selected_by(egressip, by_namespace, index):
     """Return the pods that one object selects; ``by_namespace`` is {namespace: {name: Pod}}."""
     return [
         pod
-        for namespace, pods in by_namespace.items()
-        if egressip.namespace_selector.matches((known.get(namespace) or implicit_namespace(namespace)).labels)
-        for pod in pods.values()
+        for namespace in index.selected_by(egressip.namespace_selector)
+        for pod in by_namespace[namespace].values()
         if egressip.pod_selector is None or egressip.pod_selector.matches(pod.labels)
     ]
 

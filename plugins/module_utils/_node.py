@@ -191,11 +191,11 @@ class _Run:
         self.marks = allocate_marks(state.egress_ips, self.record.marks if self.record else {}, state.options.max_index)
         claimed = self.record.claimed if self.record else set()
         self.before = _read(self.host, state.options, claimed)
-        self.after = desired_data_plane(state, self.marks, self.host)
         held = held_on(self.host, claimed)
         if not claim_new:
             self.state = state = state.holding(item for item in state.held if item in held)
-            self.after = desired_data_plane(state, self.marks, self.host)
+        self._planes = {}
+        self.after = self._desired(state.held)
         self.kept = tuple(item for item in state.held if item in held)
         self.released = tuple(item for item in held if item not in state.held)
         # An address that is in no object any more goes at once; nobody waits for it.
@@ -231,7 +231,6 @@ class _Run:
             self._settle(effective)
         self._save(effective)
         if claimed:
-            self._announce(claimed)
             node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
         return self._report(claimed, conflicts)
 
@@ -260,8 +259,8 @@ class _Run:
         for path, (data, mode) in self.files.items():
             node_io.write_file(path, data, mode)
         if self.missing:
+            # This makes systemd read the units again too.
             node_io.check(["systemctl", "enable", "--quiet", _program.RESTORE_UNIT, _program.CLAIM_UNIT])
-            node_io.check(["systemctl", "daemon-reload"])
         self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
         if self.record:
             _replace_device(self.record.state.options, self.state.options, self.host)
@@ -281,10 +280,16 @@ class _Run:
         was = self.record.state.options if self.record else self.state.options
         _forget(was, self._marks_to_forget())
 
+    def _desired(self, held):
+        """Return the data plane with these addresses held; a run needs the same few again and again."""
+        held = tuple(sorted(held))
+        if held not in self._planes:
+            self._planes[held] = desired_data_plane(self.state.holding(held), self.marks, self.host)
+        return self._planes[held]
+
     def _on_the_way(self, held):
         """Return the data plane between two steps: `held` is here, what is to be claimed has its translation."""
-        ip = desired_data_plane(self.state.holding(held), self.marks, self.host).ip
-        return replace(desired_data_plane(self.state.holding(held + self.to_claim), self.marks, self.host), ip=ip)
+        return replace(self._desired(held + self.to_claim), ip=self._desired(held).ip)
 
     def _marks_to_forget(self):
         """Return the marks whose connections must find their way anew: released, given up, or without a record."""
@@ -319,9 +324,11 @@ class _Run:
 
     def _settle(self, effective):
         """Take back what was prepared for addresses that could not be claimed, and look at the whole once more."""
-        expected = desired_data_plane(effective, self.marks, self.host)
-        node_io.execute(transaction(self._read_again(effective.held), expected))
-        self._verify(expected, effective.held)
+        expected = self._desired(effective.held)
+        surplus = transaction(self._read_again(effective.held), expected)
+        if surplus:
+            node_io.execute(surplus)
+            self._verify(expected, effective.held)
 
     def _roll_back(self, error):
         then = self.record or Record(self.state, self.asked, self.marks, {})
@@ -390,7 +397,7 @@ class _Run:
     def _report(self, claimed, conflicts):
         """Return the result: what is different between before and what is there now, or would be."""
         effective = self.state.holding(self.kept + claimed)
-        after = desired_data_plane(effective, self.marks, self.host)
+        after = self._desired(effective.held)
         files = frozenset(f"file {path}" for path in self.missing)
         known = after.texts()
         if self.record:

@@ -107,6 +107,23 @@ class Selector:
         return result
 
 
+class LabelIndex:
+    """Named things by their labels, so that a selector with ``matchLabels`` looks at few of them."""
+
+    def __init__(self, labels):
+        """``labels`` is {name: {key: value}}."""
+        self._labels = labels
+        self._names = {}
+        for name, own in labels.items():
+            for item in own.items():
+                self._names.setdefault(item, []).append(name)
+
+    def selected_by(self, selector):
+        """Return the names of what the selector selects, in the order in which they were given."""
+        candidates = self._names.get(selector.match_labels[0], ()) if selector.match_labels else self._labels
+        return [name for name in candidates if selector.matches(self._labels[name])]
+
+
 def _read_labels(value, path, errors, null=None):
     """Return the labels as a dict, with every error noted; ``null`` stands for a null value."""
     labels = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InvalidError
-from ansible_collections.netops.egress_ip.plugins.module_utils._selectors import Selector, parse_labels
+from ansible_collections.netops.egress_ip.plugins.module_utils._selectors import LabelIndex, Selector, parse_labels
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,6 +117,13 @@ def meets(expression, labels):
         "Exists": lambda: value is not None,
         "DoesNotExist": lambda: value is None,
     }[expression["operator"]]()
+
+
+@given(st.dictionaries(st.sampled_from("abcdef"), LABELS), SELECTORS)
+def test_the_index_finds_what_a_look_at_everything_finds(things, document):
+    selector = Selector.from_dict(document, "s")
+    expected = [name for name, labels in things.items() if selector.matches(labels)]
+    assert LabelIndex(things).selected_by(selector) == expected
 
 
 @given(SELECTORS, LABELS)
