@@ -64,6 +64,11 @@ _raw:
       description: EgressIP documents as written, those with errors too.
       type: list
       elements: dict
+    broken:
+      description: Names of the EgressIP documents with errors. What they have is to stay as it is.
+      type: list
+      elements: str
+      sample: [egressips-prod]
     namespaces:
       description: Namespace documents, reduced to what the collection uses.
       type: list

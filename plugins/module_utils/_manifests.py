@@ -49,13 +49,14 @@ _SAME_KIND = 0.85
 class Manifests:
     """What the manifests hold.
 
-    ``egressips``: EgressIP documents as written, broken ones too, for ``assign`` to report.
+    ``egressips``: EgressIP documents as written, broken ones too, for ``assign`` to report; ``broken`` names those.
     ``namespaces``, ``pods``, ``nodes``: sound documents, reduced to what the collection uses.
     ``invalid``: ``{name, errors}`` of everything that cannot be used and is in none of the lists above.
     ``ignored``: notes on what is not ours.
     """
 
     egressips: tuple = ()
+    broken: tuple = ()
     namespaces: tuple = ()
     pods: tuple = ()
     nodes: tuple = ()
@@ -66,6 +67,7 @@ class Manifests:
         """Return a dict of plain lists."""
         return {
             "egressips": list(self.egressips),
+            "broken": list(self.broken),
             "namespaces": list(self.namespaces),
             "pods": list(self.pods),
             "nodes": list(self.nodes),
@@ -112,6 +114,7 @@ class _Reader:
     def __init__(self):
         self._found = {kind: [] for kind in API_VERSIONS}
         self._first = {}
+        self._broken = []
         self._invalid = []
         self._ignored = []
 
@@ -119,6 +122,7 @@ class _Reader:
         """Return what was read so far."""
         return Manifests(
             egressips=tuple(self._found["EgressIP"]),
+            broken=tuple(self._broken),
             namespaces=tuple(self._found["Namespace"]),
             pods=tuple(self._found["Pod"]),
             nodes=tuple(self._found["Node"]),
@@ -158,6 +162,7 @@ class _Reader:
                 return
             value = None
         if self._is_first(value, path, source):
+            self._broken += [str(document["metadata"]["name"])] if value is None else []
             self._found[kind].append(plain(document) if kind == "EgressIP" else value)
 
     def _is_first(self, value, path, source):

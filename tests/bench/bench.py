@@ -84,7 +84,8 @@ class Bench:
 
     def play(self, playbook: str, **variables: object) -> PlaybookRun:
         """Run a playbook; LabError with its output when it fails."""
-        run = run_playbook(playbook, self.inventory, variables)
+        # Ansible as it comes: the lab's inventory sets pipelining, which makes the loops a quarter faster.
+        run = run_playbook(playbook, self.inventory, {**variables, "ansible_ssh_pipelining": False})
         if run.code != 0:
             raise LabError(f"{playbook} ended with code {run.code}:\n{run.output}")
         return run

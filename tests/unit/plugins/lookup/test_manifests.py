@@ -18,7 +18,16 @@ from ansible_collections.netops.egress_ip.plugins.lookup.manifests import Lookup
 NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {}\n"
 DOCUMENT = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "inline"}}
 SECRETS = [("default", VaultSecret(b"secret"))]
-EMPTY = {"egressips": [], "namespaces": [], "pods": [], "nodes": [], "invalid": [], "unreadable": [], "ignored": []}
+EMPTY = {
+    "egressips": [],
+    "broken": [],
+    "namespaces": [],
+    "pods": [],
+    "nodes": [],
+    "invalid": [],
+    "unreadable": [],
+    "ignored": [],
+}
 
 
 @pytest.fixture
