@@ -10,7 +10,7 @@ author:
 short_description: Tell a person what a plan means or what a run did
 description:
   - Returns one table of every egress IP with its object, node and state, and what was not placed, is broken or failed.
-positional: manifests, fleet, results
+positional: manifests, fleet, results, check_mode
 options:
   _input:
     description: A plan, as P(netops.egress_ip.assign#filter) returns it.
@@ -27,6 +27,10 @@ options:
   results:
     description: The result of M(netops.egress_ip.node) by node; none before anything was applied.
     type: dict
+  check_mode:
+    description: Whether the results are of a run in check mode, in which nothing was applied.
+    type: bool
+    default: false
 seealso:
   - plugin: netops.egress_ip.status
     plugin_type: filter
@@ -63,8 +67,8 @@ _value:
 from ansible_collections.netops.egress_ip.plugins.module_utils._report import report
 
 
-def _report(plan, manifests, fleet, results=None):
-    return report(plan, manifests, fleet, results).to_dict()
+def _report(plan, manifests, fleet, results=None, check_mode=False):
+    return report(plan, manifests, fleet, results, check_mode).to_dict()
 
 
 class FilterModule:

@@ -31,10 +31,14 @@ class Report:
         }
 
 
-def report(plan, manifests, fleet, results=None):
-    """Return the Report of a run. `results` {node: result of the module `node`} is None before anything was applied."""
+def report(plan, manifests, fleet, results=None, check_mode=False):
+    """Return the Report of a run, of which nothing was applied in `check_mode`.
+
+    `results` {node: result of the module `node`} is None when no node was asked.
+    """
     conflicts = _conflicts(results or {})
-    rows = [_assignment_row(item, plan, fleet, conflicts, results) for item in plan["assignments"]]
+    claimed = set() if check_mode else {(ip, n) for n, r in (results or {}).items() for ip in r.get("claimed") or ()}
+    rows = [_assignment_row(item, plan, fleet, conflicts, claimed, results or {}) for item in plan["assignments"]]
     rows += [
         (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
     ]
@@ -83,11 +87,11 @@ def _canonical(text):
     return str(text) if address is None else canonical(address)
 
 
-def _assignment_row(item, plan, fleet, conflicts, results):
-    return (item["egressIP"], item["name"], item["node"], _state_of(item, plan, fleet, conflicts, results))
+def _assignment_row(item, plan, *run):
+    return (item["egressIP"], item["name"], item["node"], _state_of(item, plan, *run))
 
 
-def _state_of(item, plan, fleet, conflicts, results):
+def _state_of(item, plan, fleet, conflicts, claimed, results):
     ip, node = item["egressIP"], item["node"]
     if ip in conflicts:
         return f"not claimed, {conflicts[ip]['mac']} answers for it"
@@ -96,14 +100,14 @@ def _state_of(item, plan, fleet, conflicts, results):
         return "held"
     move = next((m for m in plan["moves"] if m["egressIP"] == ip), None)
     where = f" from {move['from']} ({move['reason']})" if move else ""
-    if results is None:
-        return f"to move{where}" if move else "to claim"
     result = results.get(node, {})
     if result.get("unreachable"):
         return "not known, the node was lost during the run"
     if result.get("failed"):
         return "not claimed, the node failed"
-    return f"moved{where}" if move else "claimed"
+    if (ip, node) in claimed:
+        return f"moved{where}" if move else "claimed"
+    return f"to move{where}" if move else "to claim"
 
 
 def _conflicts(results):

@@ -40,6 +40,13 @@ def test_nothing_at_all():
     assert (made.failures, made.complaints) == ((), ())
 
 
+def test_what_is_claimed_in_check_mode_is_still_to_be_claimed():
+    plan = {**PLAN, "assignments": [{"name": "web", "egressIP": "10.0.0.1", "node": "node1", "interface": "eth0"}]}
+    results = {"node1": {"changed": True, "claimed": ["10.0.0.1"]}}
+    states = [report(plan, MANIFESTS, FLEET, results, check).lines[1].split()[3:] for check in (False, True)]
+    assert states == [["claimed"], ["to", "claim"]]
+
+
 def document(name, *egress_ips):
     return {"kind": "EgressIP", "metadata": {"name": name}, "spec": {"egressIPs": list(egress_ips)}}
 
