@@ -18,6 +18,7 @@ _LIMITED_BROADCAST = ipaddress.IPv4Address("255.255.255.255")
 _POINT_TO_POINT_HOST_BITS = 1
 _IPV4 = 4
 _IPV6 = 6
+VERSIONS = (_IPV4, _IPV6)
 
 
 def parse_address(text, path):
@@ -26,6 +27,11 @@ def parse_address(text, path):
     if "/" in text:
         raise EgressIPError(f"{path}: {quote(text)} has a prefix length; give the address alone")
     return _parse_plain_address(text, text, path)
+
+
+def parse_packed_ipv6(data):
+    """Return the IPv6Address in 16 bytes from the wire."""
+    return ipaddress.IPv6Address(data)
 
 
 def parse_egress_ip(text, path):
@@ -52,6 +58,16 @@ def parse_network(text, path):
     return network
 
 
+def version_of(text):
+    """Return 4 or 6, the IP version of an address or network in canonical form."""
+    return _IPV6 if ":" in text else _IPV4
+
+
+def of_version(texts, version):
+    """Return those of the addresses or networks, in canonical form, that are of this IP version."""
+    return tuple(text for text in texts if version_of(text) == version)
+
+
 def canonical(address):
     """Return the RFC 5952 form of an address, interface or network."""
     return str(address)
@@ -67,7 +83,7 @@ def collapse(networks):
     networks = list(networks)
     return [
         network
-        for version in (_IPV4, _IPV6)
+        for version in VERSIONS
         for network in ipaddress.collapse_addresses(n for n in networks if n.version == version)
     ]
 

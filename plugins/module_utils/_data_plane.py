@@ -10,35 +10,53 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from ._addresses import VERSIONS, of_version, version_of
 from ._iproute import (
     VXLAN_OVERHEAD,
     IpState,
-    batch,
+    batches,
     current_ip,
     desired_ip,
     foreign_uses,
     held_addresses,
+    is_global,
     is_our_device,
 )
 from ._nftables import NETDEV, desired_tables, rebuildable, script
 from ._node_state import Held
 
-FORWARDING = "net.ipv4.ip_forward"
+FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
+
+
+def _nothing():
+    return {version: IpState() for version in VERSIONS}
 
 
 @dataclass(frozen=True)
 class DataPlane:
-    """What `ip`, `nft` and `sysctl` show of ours: `tables` {family: TableState}, `sysctls` {name: value}."""
+    """What `ip`, `nft` and `sysctl` show of ours.
 
-    ip: IpState = IpState()
+    `ip` {IP version: IpState}, `tables` {family: TableState}, `sysctls` {name: value}.
+    """
+
+    ip: dict = field(default_factory=_nothing)
     tables: dict = field(default_factory=dict)
     sysctls: dict = field(default_factory=dict)
 
     def lines(self):
         """Return the data plane as a set of one-line facts."""
-        facts = {f"ip {kind}: {words}" for kind, items in self.ip.to_dict().items() for words in items}
+        facts = {
+            f"ip {'-6 ' if version == 6 and kind == 'rules' else ''}{kind}: {words}"
+            for version, state in self.ip.items()
+            for kind, items in state.to_dict().items()
+            for words in items
+        }
         facts.update(*(table.lines() for table in self.tables.values()))
         return frozenset(facts | {f"sysctl {name} = {value}" for name, value in self.sysctls.items()})
+
+    def beside(self, other):
+        """Return the data plane without the sysctls that `other`, which it is compared with, does not care for."""
+        return replace(self, sysctls={name: value for name, value in self.sysctls.items() if name in other.sysctls})
 
     def texts(self):
         """Return {fingerprint: text} of the nftables rules whose text is known."""
@@ -47,29 +65,59 @@ class DataPlane:
 
 @dataclass(frozen=True)
 class Transaction:
-    """The way from one data plane to another: lines for one `ip -batch`, one `nft -f`, and sysctls to write."""
+    """The way from one data plane to another: lines for `ip -batch`, for one `nft -f`, and sysctls to write.
+
+    `ip` are the lines for IPv4 and all that is for no version, `ip6` those for IPv6.
+    """
 
     ip: tuple = ()
+    ip6: tuple = ()
     nft: tuple = ()
     sysctls: tuple = ()
 
     def __bool__(self):
-        return bool(self.ip or self.nft or self.sysctls)
+        return bool(self.ip or self.ip6 or self.nft or self.sysctls)
 
 
-def sysctl_names(device):
-    """Return the sysctls that we need. A value of 2 in the device's own rp_filter outvotes whatever `all` says."""
-    return (FORWARDING, f"net.ipv4.conf.{device}.rp_filter")
+def sysctl_names(host, device):
+    """Return the sysctls that may concern us on this host."""
+    names = [*FORWARDING.values(), *_of_device(device)]
+    return names + [f"net.ipv6.conf.{interface}.accept_ra" for interface in host.listening]
+
+
+def _of_device(device):
+    """Return the sysctls that come and go with the tunnel device, and their values.
+
+    A value of 2 in the device's own rp_filter outvotes whatever `all` says.
+    """
+    return {f"net.ipv4.conf.{device}.rp_filter": "2", f"net.ipv6.conf.{device}.disable_ipv6": "0"}
+
+
+def _desired_sysctls(state, marks, host):
+    """Return {name: value}. A host that forwards IPv6 heeds router advertisements only where accept_ra is 2."""
+    of_device = _of_device(state.options.tunnel_device)
+    wanted = {}
+    for version in VERSIONS:
+        if state.endpoint(version) and of_version(marks, version):
+            wanted[FORWARDING[version]] = "1"
+            wanted.update({name: value for name, value in of_device.items() if name.startswith(f"net.ipv{version}.")})
+    if FORWARDING[6] in wanted:
+        wanted.update({f"net.ipv6.conf.{interface}.accept_ra": "2" for interface in host.listening})
+    return wanted
+
+
+def lasting_sysctls(sysctls, device):
+    """Return those of {name: value} that stay when the tunnel device goes."""
+    return {name: value for name, value in sysctls.items() if name not in _of_device(device)}
 
 
 def desired_data_plane(state, marks, host):
     """Return the DataPlane that `state` asks for on the `host` (a `_iproute.Host`)."""
     mtu = host.mtu(state.interface)
-    forwarding, reverse_path = sysctl_names(state.options.tunnel_device)
     return DataPlane(
         ip=desired_ip(state, marks, mtu),
         tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD),
-        sysctls={forwarding: "1", reverse_path: "2"},
+        sysctls=_desired_sysctls(state, marks, host),
     )
 
 
@@ -83,14 +131,20 @@ def transaction(current, desired):
 
     A new tunnel device needs a new netdev table: the old one's hook went with the old device.
     """
-    anew = (NETDEV,) if current.ip.links != desired.ip.links else ()
+    anew = (NETDEV,) if current.ip[4].links != desired.ip[4].links else ()
+    lines = batches(current.ip, desired.ip)
+    # A new device has values of its own. Forwarding comes last: it makes the kernel drop the routes that it learned
+    # where accept_ra is not 2 yet.
+    device = next((words.split()[0] for words in desired.ip[4].links), "")
+    wanted = sorted(desired.sysctls.items(), key=lambda item: (item[0] in FORWARDING.values(), item[0]))
     return Transaction(
-        ip=tuple(batch(current.ip, desired.ip)),
+        ip=tuple(lines[4]),
+        ip6=tuple(lines[6]),
         nft=tuple(script(current.tables, desired.tables, anew)),
         sysctls=tuple(
             (name, value)
-            for name, value in sorted(desired.sysctls.items())
-            if current.sysctls.get(name) != value or (anew and name != FORWARDING)
+            for name, value in wanted
+            if current.sysctls.get(name) != value or (anew and name in _of_device(device))
         ),
     )
 
@@ -102,7 +156,7 @@ def to_go_back_to(before, known, options, host, claimed):
     what reading does not tell.
     """
     ip = current_ip(host, options, claimed)
-    sysctls = {**known.sysctls, **before.sysctls} if ip.links else before.sysctls
+    sysctls = {**known.sysctls, **before.sysctls} if ip[4].links else before.sysctls
     return DataPlane(ip, rebuildable(before.tables, known.tables), sysctls)
 
 
@@ -112,11 +166,14 @@ def claim(state, marks, current, egress_ips):
     rest = desired_ip(state.holding([item for item in state.held if item.egress_ip not in egress_ips]), marks, 0)
     return replace(
         current,
-        ip=replace(
-            current.ip,
-            rules=current.ip.rules | (wanted.rules - rest.rules),
-            addresses=current.ip.addresses | (wanted.addresses - rest.addresses),
-        ),
+        ip={
+            version: replace(
+                have,
+                rules=have.rules | (wanted[version].rules - rest[version].rules),
+                addresses=have.addresses | (wanted[version].addresses - rest[version].addresses),
+            )
+            for version, have in current.ip.items()
+        },
     )
 
 
@@ -131,8 +188,14 @@ def networks_of(host, interface, claimed):
     return [
         f"{address['local']}/{address['prefixlen']}"
         for name, address in host.addresses()
-        if name == interface and address["family"] == "inet" and _is_global(address) and address["local"] not in ours
+        if name == interface and _is_own(address) and address["local"] not in ours
     ]
+
+
+def endpoints_of(networks):
+    """Return where the node's tunnel ends: the first of its own addresses of each IP version."""
+    addresses = [network.split("/")[0] for network in networks]
+    return [own for version in VERSIONS for own in of_version(addresses, version)[:1]]
 
 
 def own_addresses(host, device, claimed):
@@ -142,8 +205,9 @@ def own_addresses(host, device, claimed):
         {
             address["local"]
             for name, address in host.addresses()
-            if name != device and address["family"] == "inet" and _is_global(address) and address["local"] not in ours
-        }
+            if name != device and _is_own(address) and address["local"] not in ours
+        },
+        key=lambda text: (version_of(text), text),
     )
 
 
@@ -158,5 +222,6 @@ def problems_of(host, options, interface):
     return problems
 
 
-def _is_global(address):
-    return address.get("scope") in ("global", "0")
+def _is_own(address):
+    """Tell whether this is one of the node's lasting addresses; the temporary ones of RFC 8981 change by themselves."""
+    return is_global(address) and not address.get("temporary") and not address.get("tentative")

@@ -22,7 +22,7 @@ _CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
 class Fleet:
     """The nodes, as one run sees them.
 
-    `nodes` and `current` are what `assign` takes. `members` [{name, address, addresses}] are all nodes that others must
+    `nodes` and `current` are what `assign` takes. `members` [{name, endpoints, addresses}] are all nodes that others must
     know, the ones out of reach as somebody remembers them. `observed` is {name: answer of node_info} of the nodes that
     answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, pods: {node: [address]}}}
     is what nodes have of objects whose manifests are broken now. `stop` are reasons not to go on.
@@ -119,9 +119,8 @@ def _members(names, observed):
     members = []
     for name in names:
         if name in observed:
-            members.append(
-                {"name": name, "address": observed[name]["address"], "addresses": observed[name]["addresses"]}
-            )
+            answer = observed[name]
+            members.append({"name": name, "endpoints": answer["endpoints"], "addresses": answer["addresses"]})
         elif name in remembered:
             members.append(remembered[name])
     return tuple(members)

@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Addresses, rules, routes and neighbours as iproute2 says them. PRIVATE to the collection.
 
-Everything of ours that `ip` manages is an `IpState`: sets of the very words that follow `ip rule add`,
-`ip route add` and so on. What is wanted and what `ip -json` shows are brought to the same words, so the difference
-is a difference of sets, and the way back is the same difference the other way round.
+Everything of ours that `ip` manages is an `IpState` for each IP version: sets of the very words that follow
+`ip rule add`, `ip route add` and so on. What is wanted and what `ip -json` shows are brought to the same words, so the
+difference is a difference of sets, and the way back is the same difference the other way round.
 
-Per node, with P = rule_priority and T = table_base:
+Per node and IP version, with P = rule_priority and T = table_base:
 
     P    fwmark 0/MASK goto P+5         ordinary traffic passes us by
     P+1  iif lo goto P+5                so do the node's own packets, the tunnel's outer ones among them
@@ -20,10 +20,12 @@ Per node, with P = rule_priority and T = table_base:
 from __future__ import annotations
 
 import functools
+import hashlib
+import itertools
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
-from ._addresses import parse_address
+from ._addresses import VERSIONS, of_version, parse_address, version_of
 from ._errors import CommandError
 
 # Marks rules, routes and neighbours as ours (`protocol` of rtnetlink; 225 is given to nobody).
@@ -32,23 +34,34 @@ ALIAS = "netops.egress_ip"
 LABEL = "egress"
 # RFC 7600's dummy address: the tunnel device needs one for the reverse path check, and it never leaves the node.
 DUMMY_ADDRESS = "192.0.0.8/32"
-VXLAN_OVERHEAD = 50
+# What VXLAN over IPv6 puts around a frame without its checksum: one MTU for both IP versions.
+VXLAN_OVERHEAD = 70
 
 MAIN_TABLE = 254
 _UNICAST, _UNREACHABLE = "1", "7"
+_ROUTER_ADVERTISEMENT = "9"
+_ENCAPSULATION = {4: "ip", 6: "ip6"}
+_NO_ENCAP = dict.fromkeys(("kind", "id", "src", "dst"))
 
-READ_BATCH = (
-    "address show",
-    "rule show",
-    f"route show table all protocol {PROTOCOL}",
-    "neighbour show nud permanent",
-    "route show default table main",
-)
+# What is read by `ip -batch` and by `ip -6 -batch`; the first shows addresses, routes and neighbours of both IP versions.
+READ_BATCH = {
+    4: (
+        "address show",
+        f"route show table all protocol {PROTOCOL}",
+        "neighbour show nud permanent",
+        "rule show",
+        "route show default table main",
+    ),
+    6: ("rule show", "route show default table main"),
+}
 
 
 @dataclass(frozen=True)
 class IpState:
-    """What `ip` shows of ours, each item in the words of the command; `links` has one item or none."""
+    """What `ip` shows of ours for one IP version, each item in the words of the command.
+
+    The tunnel device serves both versions; it is the one item of `links` in the state for IPv4.
+    """
 
     links: frozenset = frozenset()
     rules: frozenset = frozenset()
@@ -63,13 +76,17 @@ class IpState:
 
 @dataclass(frozen=True)
 class Host:
-    """What one reading of `ip` says about the host: the documents of READ_BATCH."""
+    """What one reading of `ip` says about the host: the documents of READ_BATCH, the last two as {IP version: tuple}.
+
+    `listening` are the interfaces on which the kernel itself heeds router advertisements and has heard some.
+    """
 
     interfaces: tuple
-    rules: tuple
     routes: tuple
     neighbours: tuple
-    default_routes: tuple
+    rules: dict
+    default_routes: dict
+    listening: tuple = ()
 
     def interface(self, name):
         """Return the interface's document, or None."""
@@ -81,8 +98,17 @@ class Host:
 
     def default_interface(self):
         """Return the name of the interface with the best default route, or None."""
-        routes = sorted((r for r in self.default_routes if "dev" in r), key=lambda r: r.get("metric", 0))
-        return routes[0]["dev"] if routes else None
+        for version in VERSIONS:
+            routes = [route for route in self.default_routes[version] if "dev" in route]
+            if routes:
+                return min(routes, key=lambda route: route.get("metric", 0))["dev"]
+        return None
+
+    def advertised(self):
+        """Return the interfaces with something that may come from a router advertisement: a route, an address."""
+        routed = {r["dev"] for r in self.default_routes[6] if r.get("protocol") == _ROUTER_ADVERTISEMENT and "dev" in r}
+        addressed = {name for name, a in self.addresses() if a["family"] == "inet6" and a.get("dynamic")}
+        return sorted(routed | addressed)
 
     def addresses(self):
         """Yield (interface, addr_info document) of every address of the host."""
@@ -92,8 +118,17 @@ class Host:
                     yield interface["ifname"], address
 
 
-def parse_host(text):
-    """Read what `ip -N -details -json -batch READ_BATCH` printed; raises CommandError when it is something else."""
+def parse_host(texts):
+    """Read {IP version: what `ip -N -details -json -batch` printed of READ_BATCH}; raises CommandError if it cannot.
+
+    A host without IPv6 has no text for it.
+    """
+    interfaces, routes, neighbours, rules, defaults = _documents(texts[4], READ_BATCH[4])
+    rules6, defaults6 = _documents(texts[6], READ_BATCH[6]) if 6 in texts else ((), ())
+    return Host(interfaces, routes, neighbours, {4: rules, 6: rules6}, {4: defaults, 6: defaults6})
+
+
+def _documents(text, commands):
     decoder = json.JSONDecoder(object_pairs_hook=_last_key_wins_but_encap)
     documents, position = [], 0
     while position < len(text):
@@ -105,57 +140,81 @@ def parse_host(text):
         except ValueError:
             raise CommandError(f"ip -json: printed what is not JSON: {text[position : position + 80]!r}") from None
         documents.append(tuple(item for item in document if item))
-    if len(documents) != len(READ_BATCH):
-        raise CommandError(f"ip -json: gave {len(documents)} documents for {len(READ_BATCH)} commands")
-    return Host(*documents)
+    if len(documents) != len(commands):
+        raise CommandError(f"ip -json: gave {len(documents)} documents for {len(commands)} commands")
+    return documents
 
 
 def current_ip(host, options, claimed):
-    """Return the IpState of ours that `host` shows; `claimed` are addresses that we are on record to have put there."""
+    """Return the {IP version: IpState} of ours on `host`; `claimed` are addresses we are on record to have put there."""
     device = options.tunnel_device
-    return IpState(
-        links=frozenset(_link_words(item) for item in host.interfaces if item["ifname"] == device and _is_ours(item)),
-        rules=frozenset(_rule_words(rule) for rule in host.rules if rule.get("protocol") == str(PROTOCOL)),
-        routes=frozenset(_route_words(route) for route in host.routes),
-        neighbours=frozenset(
-            f"{n['dst']} lladdr {n.get('lladdr')} dev {n['dev']}"
-            for n in host.neighbours
-            if n.get("protocol") == str(PROTOCOL)
-        ),
-        addresses=frozenset(_our_addresses(host, device if is_our_device(host, device) else None, claimed)),
-    )
+    links = [_link_words(item) for item in host.interfaces if item["ifname"] == device and _is_ours(item)]
+    routes = {_route_words(route): route["gateway"] for route in host.routes if "gateway" in route}
+    neighbours = {
+        f"{n['dst']} lladdr {n.get('lladdr')} dev {n['dev']}": n["dst"]
+        for n in host.neighbours
+        if n.get("protocol") == str(PROTOCOL)
+    }
+    addresses = _our_addresses(host, device if is_our_device(host, device) else None, claimed)
+    return {
+        version: IpState(
+            links=frozenset(links if version == 4 else ()),
+            rules=frozenset(_rule_words(rule) for rule in host.rules[version] if rule.get("protocol") == str(PROTOCOL)),
+            routes=_those_of(version, routes),
+            neighbours=_those_of(version, neighbours),
+            addresses=_those_of(version, addresses),
+        )
+        for version in VERSIONS
+    }
 
 
 def desired_ip(state, marks, mtu):
-    """Return the IpState that `state` asks for on a node whose egress interface has this MTU (bytes)."""
+    """Return the {IP version: IpState} that `state` asks for where the egress interface has this MTU (bytes)."""
     options = state.options
-    device = options.tunnel_device
+    macs = macs_of(marks)
+    link = _link(options.tunnel_device, options.tunnel_port, mtu - VXLAN_OVERHEAD)
+    return {
+        version: replace(_desired(state, marks, macs, version), links=frozenset([link] if version == 4 else ()))
+        for version in VERSIONS
+    }
+
+
+def _desired(state, marks, macs, version):
+    """Return the IpState for one IP version, but for the link; empty where the node has no address of this version."""
+    options, source, own = state.options, state.endpoint(version), of_version(marks, version)
+    if not source or not own:
+        return IpState()
+    device, kind = options.tunnel_device, _ENCAPSULATION[version]
+    held = [item for item in state.held if version_of(item.egress_ip) == version]
+    dummy = [f"{DUMMY_ADDRESS} dev {device}"] if version == 4 else []
     return IpState(
-        links=frozenset([_link(device, options.tunnel_port, mtu - VXLAN_OVERHEAD)]),
-        rules=frozenset(_desired_rules(state, marks)),
+        rules=frozenset(_desired_rules(options, {ip: marks[ip] for ip in own}, held)),
         routes=frozenset(
-            f"default encap ip id {options.tunnel_vni} dst {ip} via {_gateway(index)} dev {device} onlink"
-            f" table {options.table_base + index}"
-            for ip, index in marks.items()
+            f"default encap {kind} id {options.tunnel_vni} src {source} dst {ip} via {_gateway(marks[ip], version)}"
+            f" dev {device} onlink table {options.table_base + marks[ip]}"
+            for ip in own
         ),
-        neighbours=frozenset(f"{_gateway(index)} lladdr {mac_of(ip)} dev {device}" for ip, index in marks.items()),
-        addresses=frozenset(
-            [f"{DUMMY_ADDRESS} dev {device}"] + [address_words(item.egress_ip, item.interface) for item in state.held]
-        ),
+        neighbours=frozenset(f"{_gateway(marks[ip], version)} lladdr {macs[ip]} dev {device}" for ip in own),
+        addresses=frozenset(dummy + [address_words(item.egress_ip, item.interface) for item in held]),
     )
 
 
-def batch(current, desired):
-    """Return the lines for `ip -batch` that lead from one IpState to the other; [] when they are equal.
+def batches(current, desired):
+    """Return {IP version: lines for `ip -batch`} from one {IP version: IpState} to the other; no lines when equal."""
+    old, new = current[4].links, desired[4].links
+    if old == new:
+        return {version: _batch(current[version], desired[version]) for version in VERSIONS}
+    lines = [f"link delete {words.split()[0]}" for words in old]
+    lines += [f"link add {words}" for words in new]
+    lines += [f"link set {words.split()[0]} alias {ALIAS} up" for words in new]
+    gone = next((words.split()[0] for words in old), None)
+    rest = {version: _batch(_without_device(current[version], gone), desired[version]) for version in VERSIONS}
+    return {**rest, 4: lines + rest[4]}
 
-    Additions come before removals, but the device goes first: what was bound to an old one went with it.
-    """
+
+def _batch(current, desired):
+    """Return the lines for one IP version and an unchanged device. Additions come before removals."""
     lines = []
-    if current.links != desired.links:
-        lines += [f"link delete {words.split()[0]}" for words in current.links]
-        lines += [f"link add {words}" for words in desired.links]
-        lines += [f"link set {words.split()[0]} alias {ALIAS} up" for words in desired.links]
-        current = _without_device(current)
     add, remove = _differences(current, desired), _differences(desired, current)
     relabelled = {_address_key(words) for words in add["addresses"]} & {_address_key(w) for w in remove["addresses"]}
     lines += [f"address delete {key}" for key in sorted(relabelled)]
@@ -181,7 +240,7 @@ def foreign_uses(host, options, claimed_device):
     """
     mask, low = options.mark_mask, options.rule_priority
     problems = []
-    for rule in host.rules:
+    for rule in host.rules[4] + host.rules[6]:
         ours = rule.get("protocol") == str(PROTOCOL)
         rule_mask = int(rule.get("fwmask", "0xffffffff"), 0) if "fwmark" in rule else 0
         if not ours and rule_mask & mask:
@@ -199,7 +258,8 @@ def foreign_uses(host, options, claimed_device):
                 f"egress_ip_table_base: the foreign rule with priority {rule['priority']} looks up table {table},"
                 f" within our {options.table_base + 1} to {options.table_base + options.max_index}"
             )
-    return problems + _foreign_devices(host, options, claimed_device)
+    # Many programs make the same rule for both IP versions.
+    return list(dict.fromkeys(problems)) + _foreign_devices(host, options, claimed_device)
 
 
 def is_our_device(host, name):
@@ -213,21 +273,49 @@ def held_addresses(host, claimed):
     return {address["local"]: name for name, address in host.addresses() if _is_egress_address(name, address, claimed)}
 
 
+def macs_of(egress_ips):
+    """Return {egress IP: the MAC address that stands for it in the tunnel}, the same on all nodes of a fleet.
+
+    02:e1 and the four bytes of an IPv4 address; 06 and a hash of 40 bits for IPv6, in which a second address with the
+    same hash gets the next one.
+    """
+    macs = {ip: _mac_of(ip, 0) for ip in of_version(egress_ips, 4)}
+    taken = set()
+    for ip in sorted(of_version(egress_ips, 6)):
+        macs[ip] = next(mac for mac in (_mac_of(ip, attempt) for attempt in itertools.count()) if mac not in taken)
+        taken.add(macs[ip])
+    return macs
+
+
 @functools.lru_cache(maxsize=None)
-def mac_of(egress_ip):
-    """Return the MAC address that stands for an egress IP in the tunnel: 02:e1 and the address's four bytes."""
-    return "02:e1:" + ":".join(f"{byte:02x}" for byte in parse_address(egress_ip, "egressIP").packed)
+def _mac_of(egress_ip, attempt):
+    packed = parse_address(egress_ip, "egressIP").packed
+    data = b"\x02\xe1" + packed
+    if version_of(egress_ip) == 6:
+        data = b"\x06" + hashlib.sha256(packed + bytes([attempt])).digest()[:5]
+    return ":".join(f"{byte:02x}" for byte in data)
 
 
 def address_words(egress_ip, interface):
-    """Return the words that put an egress IP on an interface; a label shows a person whose it is where it fits."""
+    """Return the words that put an egress IP on an interface.
+
+    IPv4: a label shows a person whose it is where it fits. IPv6: without duplicate detection, which was done before, and
+    deprecated, or the host would take it for traffic of its own.
+    """
+    if version_of(egress_ip) == 6:
+        return f"{egress_ip}/128 dev {interface} nodad preferred_lft 0"
     label = f"{interface}:{LABEL}"
     return f"{egress_ip}/32 dev {interface}" + (f" label {label}" if len(label) <= 15 else "")
 
 
-def _gateway(index):
+def _gateway(index, version):
     """Return the next hop that stands for an egress IP on the tunnel device: link-local, one per index."""
-    return f"169.254.{index >> 8}.{index & 0xFF}"
+    return f"169.254.{index >> 8}.{index & 0xFF}" if version == 4 else f"fe80::{index:x}"
+
+
+def _those_of(version, items):
+    """Return those of {words: address} that are of this IP version."""
+    return frozenset(words for words, address in items.items() if version_of(address) == version)
 
 
 def _link(device, port, mtu):
@@ -249,12 +337,11 @@ def _is_ours(interface):
     return interface.get("ifalias") == ALIAS
 
 
-def _desired_rules(state, marks):
-    options = state.options
+def _desired_rules(options, marks, held):
     low, mask = options.rule_priority, options.mark_mask
     yield f"priority {low} fwmark 0x0/{mask:#x} goto {low + 5}"
     yield f"priority {low + 1} iif lo goto {low + 5}"
-    for item in state.held:
+    for item in held:
         yield f"priority {low + 2} fwmark {options.mark(marks[item.egress_ip]):#x}/{mask:#x} lookup {MAIN_TABLE}"
     for index in marks.values():
         yield f"priority {low + 3} fwmark {options.mark(index):#x}/{mask:#x} lookup {options.table_base + index}"
@@ -279,7 +366,7 @@ def _rule_words(rule):
 
 def _route_words(route):
     encap = route.get("encap", {})
-    target = f"encap ip id {encap.get('id')} dst {encap.get('dst')} " if encap else ""
+    target = "encap {kind} id {id} src {src} dst {dst} ".format_map({**_NO_ENCAP, **encap}) if encap else ""
     kind = "" if route.get("type", _UNICAST) == _UNICAST else f"{route['type']} "
     via = f"via {route['gateway']} " if "gateway" in route else ""
     onlink = "onlink " if "onlink" in route.get("flags", ()) else ""
@@ -302,18 +389,30 @@ def _last_key_wins_but_encap(pairs):
 
 
 def _our_addresses(host, device, claimed):
-    for name, address in host.addresses():
-        if address["family"] != "inet":
-            continue
-        if name == device:
-            yield f"{address['local']}/{address['prefixlen']} dev {name}"
-        elif _is_egress_address(name, address, claimed):
-            label = address.get("label", name)
-            yield f"{address['local']}/{address['prefixlen']} dev {name}" + (f" label {label}" if label != name else "")
+    """Return {words: address}. Of the tunnel device's addresses the link-local one is the kernel's."""
+    return {
+        _address_words(name, address): address["local"]
+        for name, address in host.addresses()
+        if (name == device and is_global(address)) or _is_egress_address(name, address, claimed)
+    }
+
+
+def is_global(address):
+    """Tell whether an address is valid beyond its link and host."""
+    return address.get("scope") in ("global", "0")
+
+
+def _address_words(name, address):
+    words = [f"{address['local']}/{address['prefixlen']} dev {name}"]
+    words += ["nodad"] if address.get("nodad") else []
+    words += ["preferred_lft 0"] if address.get("preferred_life_time") == 0 else []
+    words += [f"label {address['label']}"] if address.get("label", name) != name else []
+    return " ".join(words)
 
 
 def _is_egress_address(name, address, claimed):
-    return address.get("label") == f"{name}:{LABEL}" or (address["local"] in claimed and address.get("prefixlen") == 32)
+    alone = address.get("prefixlen") == (32 if address["family"] == "inet" else 128)
+    return address.get("label") == f"{name}:{LABEL}" or (address["local"] in claimed and alone)
 
 
 def _address_key(words):
@@ -329,17 +428,12 @@ def _differences(have, want):
     return {field.name: sorted(getattr(want, field.name) - getattr(have, field.name)) for field in fields(IpState)}
 
 
-def _without_device(state):
+def _without_device(state, device):
     """Return the state as it is when the tunnel device has just been deleted or was not there."""
-    device = _device_of(state)
     return IpState(
         rules=state.rules,
         addresses=frozenset(words for words in state.addresses if words.split()[2] != device),
     )
-
-
-def _device_of(state):
-    return next((words.split()[0] for words in state.links), None)
 
 
 def _vxlan_port(interface):

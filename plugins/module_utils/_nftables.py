@@ -14,8 +14,8 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 
-from ._addresses import collapse, parse_network
-from ._iproute import mac_of
+from ._addresses import VERSIONS, collapse, of_version, parse_network, version_of
+from ._iproute import macs_of
 from ._node_state import NEVER_EXTERNAL
 
 TABLE = "egress_ip"
@@ -25,6 +25,9 @@ UNREADABLE = "unreadable"
 _COMMENT = "egress_ip:"
 # A line of elements stays within what every nft version reads at once.
 _ELEMENTS_PER_LINE = 500
+# nft's words for an IP version, and the bytes of its header and TCP's.
+_WORD = {4: "ip", 6: "ip6"}
+_HEADERS = {4: 40, 6: 60}
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,8 @@ def _base(kind, hook, priority, policy="accept"):
 def _netdev_table(state, marks):
     """What arrives through the tunnel: the inner MAC address says for which egress IP; anything else is dropped."""
     options = state.options
-    by_mac = {mac_of(ip): _mark_text(options, index) for ip, index in marks.items()}
+    macs = macs_of(marks)
+    by_mac = {macs[ip]: _mark_text(options, index) for ip, index in marks.items()}
     rule = "meta mark set ether daddr map @by_mac meta pkttype set host accept"
     chain = replace(_chain(_base("filter", "ingress", 0, "drop"), rule), device=options.tunnel_device)
     return TableState(NETDEV, {"by_mac": SetState("map", "{ type ether_addr : mark; }", by_mac)}, {"tunnel_in": chain})
@@ -237,24 +241,28 @@ def _netdev_table(state, marks):
 
 def _inet_table(state, marks, mtu):
     options = state.options
-    held = {_mark_text(options, marks[item.egress_ip]): item.egress_ip for item in state.held}
-    sets = {
-        "nodes4": SetState("set", "{ type ipv4_addr; }", {node.address: None for node in state.nodes}),
-        "egress_ips4": SetState("set", "{ type ipv4_addr; }", dict.fromkeys(marks)),
-        "excluded4": SetState("set", "{ type ipv4_addr; flags interval; }", _excluded(state)),
-        "pods4": SetState(
-            "map",
-            "{ type ipv4_addr : verdict; }",
-            {pod.address: f"goto {object_chain(pod.egressip)}" for pod in state.pods},
-        ),
-        "marks": SetState(
-            "map",
-            "{ type mark : verdict; }",
-            {_mark_text(options, index): f"goto {_mark_chain(ip)}" for ip, index in marks.items()},
-        ),
-        "held4": SetState("map", "{ type mark : ipv4_addr; }", held),
-    }
+    by_mark = {_mark_text(options, index): f"goto {_mark_chain(ip)}" for ip, index in marks.items()}
+    sets = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
+    for version in VERSIONS:
+        sets.update(_sets(state, marks, version))
     return TableState(INET, sets, {**_base_chains(state, mtu), **_mark_chains(options, marks), **_object_chains(state)})
+
+
+def _sets(state, marks, version):
+    """Return the sets and maps that hold addresses of one IP version."""
+    kind = f"ipv{version}_addr"
+    held = [item.egress_ip for item in state.held if version_of(item.egress_ip) == version]
+    endpoints = [ip for node in state.nodes for ip in of_version(node.endpoints, version)]
+    pods = {pod.address: f"goto {object_chain(pod.egressip)}" for pod in state.pods if version_of(pod.address) == version}
+    return {
+        f"nodes{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(endpoints)),
+        f"egress_ips{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(of_version(marks, version))),
+        f"excluded{version}": SetState("set", f"{{ type {kind}; flags interval; }}", _excluded(state, version)),
+        f"pods{version}": SetState("map", f"{{ type {kind} : verdict; }}", pods),
+        f"held{version}": SetState(
+            "map", f"{{ type mark : {kind}; }}", {_mark_text(state.options, marks[ip]): ip for ip in held}
+        ),
+    }
 
 
 def _base_chains(state, mtu):
@@ -270,20 +278,29 @@ def _base_chains(state, mtu):
             f'iifname "{device}" meta mark and {mask} vmap @marks',
             f'iifname "{device}" drop',
             f"ct mark and {mask} vmap @marks",
-            "ct state new ip daddr != @excluded4 ip saddr vmap @pods4",
+            *(f"ct state new {ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in _WORD.items()),
         ),
-        "input": _chain(_base("filter", "input", -1), f"udp dport {port} ip saddr != @nodes4 drop"),
+        "input": _chain(
+            _base("filter", "input", -1),
+            *(f"udp dport {port} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
+        ),
         "forward": _chain(
             _base("filter", "forward", -150),
-            f"udp dport {port} ip daddr @egress_ips4 ip saddr != @nodes4 drop",
-            f"ct mark and {mask} != 0 tcp flags syn / syn,rst tcp option maxseg size set {mtu - 40}",
+            *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
+            *(
+                f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags syn / syn,rst tcp option maxseg size set"
+                f" {mtu - size}"
+                for v, size in _HEADERS.items()
+            ),
         ),
         "output": _chain(_base("filter", "output", -1), f"icmp type redirect ct mark and {mask} != 0 drop"),
         "postrouting": _chain(
             _base("nat", "postrouting", 90),
             f"ct mark and {mask} == 0 return",
-            f'oifname "{device}" snat ip to {state.address}',
-            f"snat ip to ct mark and {mask} map @held4",
+            *(
+                f'oifname "{device}" snat {_WORD[version_of(endpoint)]} to {endpoint}' for endpoint in state.endpoints
+            ),
+            *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in _WORD.items()),
             "drop",
         ),
     }
@@ -302,14 +319,16 @@ def _mark_chains(options, marks):
 
 
 def _object_chains(state):
-    chains = {}
-    for item in state.egressips:
-        if item.slots:
-            rule = f"jhash ip saddr . ip daddr mod {len(item.slots)} seed 0x1 vmap {{ {_slot_map(item.slots)} }}"
-        else:
-            rule = "drop" if state.options.unassigned == "drop" else "return"
-        chains[object_chain(item.name)] = _chain("", rule)
-    return chains
+    """Each object's choice; what goes past it has no assigned address of its IP version to choose."""
+    otherwise = "drop" if state.options.unassigned == "drop" else "return"
+    return {object_chain(item.name): _chain("", *_choices(item.slots), otherwise) for item in state.egressips}
+
+
+def _choices(slots):
+    for version, ip in _WORD.items():
+        own = of_version(slots, version)
+        if own:
+            yield f"jhash {ip} saddr . {ip} daddr mod {len(own)} seed 0x1 vmap {{ {_slot_map(own)} }}"
 
 
 def _slot_map(slots):
@@ -323,17 +342,21 @@ def object_chain(name):
 
 
 def _mark_chain(egress_ip):
-    return f"mark_{egress_ip}"
+    # nft takes no colon in a name.
+    return f"mark_{egress_ip.replace(':', '-')}"
 
 
 def _mark_text(options, index):
     return f"{options.mark(index):#010x}"
 
 
-def _excluded(state):
+def _excluded(state, version):
     texts = [*NEVER_EXTERNAL, *state.excluded, *state.egress_ips, *(a for node in state.nodes for a in node.addresses)]
-    networks = collapse([parse_network(text if "/" in text else f"{text}/32", "excluded") for text in texts])
-    return {str(network).replace("/32", ""): None for network in networks}
+    alone = "/32" if version == 4 else "/128"
+    networks = [
+        parse_network(text if "/" in text else f"{text}{alone}", "excluded") for text in of_version(texts, version)
+    ]
+    return {str(network).replace(alone, ""): None for network in collapse(networks)}
 
 
 def _set_header(item):

@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 
 from . import _node_io as node_io
 from . import _program
-from ._arp import Probe, announcements
 from ._data_plane import (
-    FORWARDING,
     DataPlane,
     claim,
     current_data_plane,
     desired_data_plane,
+    endpoints_of,
     held_on,
+    lasting_sysctls,
     networks_of,
     own_addresses,
     problems_of,
@@ -34,6 +34,7 @@ from ._data_plane import (
 from ._errors import ConflictError, EgressIPError, NodeStateError, PlanError, VerificationError
 from ._iproute import is_our_device
 from ._node_state import NodeState, allocate_marks
+from ._probe import Probe, announcements
 
 # Neighbours that missed the announcement hear it again after this many seconds.
 ANNOUNCE_AGAIN = 2
@@ -107,12 +108,12 @@ def observe(options, interface="", recall=()):
     problems = problems_of(host, options, interface)
     networks = networks_of(host, interface, claimed)
     if not problems and not networks:
-        problems = [f"egress_ip_interface: {interface} has no IPv4 address of its own"]
+        problems = [f"egress_ip_interface: {interface} has no address of its own"]
     return {
         "problems": problems,
         "packages": [],
         "interface": interface,
-        "address": networks[0].split("/")[0] if networks else "",
+        "endpoints": endpoints_of(networks),
         "networks": [{"interface": interface, "addresses": networks}],
         "addresses": own_addresses(host, options.tunnel_device, claimed),
         "held": [item.to_dict() for item in held_on(host, claimed)],
@@ -163,8 +164,9 @@ def remove(options, check=False):
 
 def _take_down(before, record, options):
     node_io.execute(transaction(before, DataPlane()))
-    for name, value in (record.former if record else {}).items():
-        node_io.write_sysctl(name, value)
+    former = record.former if record else {}
+    for name in node_io.read_sysctls(former):
+        node_io.write_sysctl(name, former[name])
     _forget(options, record.marks.values() if record else ())
     _remove_files()
 
@@ -319,7 +321,7 @@ class _Run:
         egress_ips = {item.egress_ip for item in items}
         before = self._on_the_way(())
         node_io.execute(transaction(before, claim(self.state, self.marks, before, egress_ips)))
-        self._announce(items)
+        _announce(items)
         _forget(self.state.options, {self.marks[ip] for ip in egress_ips})
 
     def _settle(self, effective):
@@ -380,14 +382,10 @@ class _Run:
             probes.setdefault(item.interface, []).append(probe)
         return probes
 
-    def _announce(self, items):
-        for interface in sorted({item.interface for item in items}):
-            mac = node_io.mac_address(interface)
-            frames = [f for item in items if item.interface == interface for f in announcements(mac, item.egress_ip)]
-            node_io.send_frames(interface, frames)
-
     def _save(self, state):
-        former = self.record.former if self.record else {FORWARDING: self.before.sysctls.get(FORWARDING, "0")}
+        # What was changed before keeps its first value.
+        found = lasting_sysctls(self.before.beside(self.after).sysctls, self.state.options.tunnel_device)
+        former = {**found, **(self.record.former if self.record else {})}
         Record(state, self.asked, self.marks, former).save()
 
     def _is_on_record(self):
@@ -403,7 +401,7 @@ class _Run:
         if self.record:
             known.update(desired_data_plane(self.record.state, self.record.marks, self.host).texts())
         return {
-            **_result(self.before.lines(), after.lines() | files, known),
+            **_result(self.before.beside(after).lines(), after.lines() | files, known),
             "held": [item.to_dict() for item in effective.held],
             "claimed": [item.egress_ip for item in claimed],
             "released": [item.egress_ip for item in self.released],
@@ -447,12 +445,20 @@ def _claim_on_record(record):
 
 
 def _announce_held(record):
-    for item in held_on(node_io.read_host(), record.claimed):
-        node_io.send_frames(item.interface, announcements(node_io.mac_address(item.interface), item.egress_ip))
+    _announce(held_on(node_io.read_host(), record.claimed))
+
+
+def _announce(items):
+    """Tell all neighbours of these held addresses."""
+    for interface in sorted({item.interface for item in items}):
+        mac = node_io.mac_address(interface)
+        node_io.send_frames(
+            interface, [announcements(mac, item.egress_ip) for item in items if item.interface == interface]
+        )
 
 
 def _read(host, options, claimed):
-    sysctls = node_io.read_sysctls(sysctl_names(options.tunnel_device))
+    sysctls = node_io.read_sysctls(sysctl_names(host, options.tunnel_device))
     return current_data_plane(host, node_io.read_tables(), sysctls, options, claimed)
 
 
@@ -486,7 +492,7 @@ def _recall(state, names):
 
 def _lines_between(current, desired):
     """Return (missing, surplus) lines. A rule is told by its fingerprint in both."""
-    have, want = current.lines(), desired.lines()
+    have, want = current.beside(desired).lines(), desired.lines()
     return sorted(want - have), sorted(have - want)
 
 

@@ -9,6 +9,7 @@ Needs root, iproute2, nftables, and Python's standard library. Runs inside an An
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import json
 import os
@@ -18,12 +19,14 @@ import socket
 import struct
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
-from ._arp import ETHERTYPE, parse_frame
+from . import _ndp
 from ._errors import CommandError
 from ._iproute import READ_BATCH, parse_host
 from ._nftables import INET, NETDEV, TABLE, parse_table
+from ._probe import PARSERS
 
 STATE_DIRECTORY = Path("/var/lib/netops-egress-ip")
 STATE_FILE = STATE_DIRECTORY / "state.json"
@@ -32,8 +35,13 @@ UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
 
 COMMAND_TIMEOUT = 60
+_IPV6 = Path("/proc/sys/net/ipv6")
+_IP = {4: ("ip",), 6: ("ip", "-6")}
 _PACKAGES = {"ip": "iproute2", "nft": "nftables"}
-_NETLINK_NETFILTER = 12  # linux/netlink.h; the socket module does not name it
+# What the socket module does not name: linux/netlink.h, linux/if_packet.h, asm-generic/socket.h.
+_NETLINK_NETFILTER = 12
+_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
+_SO_ATTACH_FILTER = 26
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -85,8 +93,17 @@ def _knows_vxlan():
 
 
 def read_host():
-    """Return what `ip` says of this host, a `_iproute.Host`, in one process."""
-    return parse_host(check(["ip", "-N", "-details", "-json", "-batch", "-"], "\n".join(READ_BATCH) + "\n"))
+    """Return what `ip` says of this host, a `_iproute.Host`, in one process for each IP version."""
+    words = {version: "\n".join(lines) + "\n" for version, lines in READ_BATCH.items() if version == 4 or _IPV6.is_dir()}
+    host = parse_host(
+        {v: check([*_IP[v], "-N", "-details", "-json", "-batch", "-"], lines) for v, lines in words.items()}
+    )
+    heeding = [name for name in host.advertised() if _accepts_advertisements(name)]
+    return replace(host, listening=tuple(heeding))
+
+
+def _accepts_advertisements(interface):
+    return read_sysctls([f"net.ipv6.conf.{interface}.accept_ra"]) not in ({}, {f"net.ipv6.conf.{interface}.accept_ra": "0"})
 
 
 def read_tables():
@@ -111,9 +128,10 @@ def read_sysctls(names):
 
 
 def execute(transaction):
-    """Bring a `_data_plane.Transaction` into the kernel: one `ip -batch`, one `nft -f`, the sysctls."""
-    if transaction.ip:
-        check(["ip", "-batch", "-"], "\n".join(transaction.ip) + "\n")
+    """Bring a `_data_plane.Transaction` into the kernel: `ip -batch` for each IP version, one `nft -f`, the sysctls."""
+    for version, lines in ((4, transaction.ip), (6, transaction.ip6)):
+        if lines:
+            check([*_IP[version], "-batch", "-"], "\n".join(lines) + "\n")
     for name, value in transaction.sysctls:
         write_sysctl(name, value)
     if transaction.nft:
@@ -130,9 +148,10 @@ def write_sysctl(name, value):
 
 def _sysctl_file(name):
     # Only the dots before and after a device's name separate; the name may hold some of its own.
-    if name.startswith("net.ipv4.conf."):
-        device, key = name[len("net.ipv4.conf.") :].rsplit(".", 1)
-        return Path("/proc/sys/net/ipv4/conf") / device / key
+    _net, version, kind, *_rest = name.split(".", 3)
+    if kind == "conf":
+        device, key = name[len(f"net.{version}.conf.") :].rsplit(".", 1)
+        return Path("/proc/sys/net", version, "conf", device, key)
     return Path("/proc/sys") / name.replace(".", "/")
 
 
@@ -211,14 +230,18 @@ def mac_address(interface):
 
 
 def run_probes(probes):
-    """Run ARP probes to their end, {interface: [Probe]}; yields (free, conflicts) as they come.
+    """Run probes to their end, {interface: [Probe]}; yields (free, conflicts) as they come.
 
     `free` is a list of addresses, `conflicts` a dict {address: MAC of who has it}.
     """
     for interface in probes:
         _require_carrier(interface)
     with contextlib.ExitStack() as stack:
-        pending = {stack.enter_context(_arp_socket(interface)): list(items) for interface, items in probes.items()}
+        pending = {
+            stack.enter_context(_packet_socket(interface, ethertype)): [p for p in items if p.ethertype == ethertype]
+            for interface, items in probes.items()
+            for ethertype in sorted({probe.ethertype for probe in items})
+        }
         while any(pending.values()):
             now = time.monotonic()
             for sock, items in pending.items():
@@ -244,9 +267,10 @@ def _require_carrier(interface):
 def _listen(pending, timeout):
     readable, _writable, _failed = select.select(list(pending), [], [], timeout)
     for sock in readable:
-        frame = parse_frame(sock.recv(2048))
-        for probe in pending[sock] if frame else ():
-            probe.hear(frame)
+        frame, (_interface, ethertype, *_rest) = sock.recvfrom(2048)
+        heard = PARSERS[ethertype](frame)
+        for probe in pending[sock] if heard else ():
+            probe.hear(heard)
 
 
 def _sort_out(pending, now):
@@ -262,26 +286,47 @@ def _sort_out(pending, now):
     return free, conflicts
 
 
-def send_frames(interface, frames):
-    """Send raw frames out of an interface."""
-    with _arp_socket(interface) as sock:
-        for frame in frames:
-            sock.send(frame)
+def send_frames(interface, announced):
+    """Send raw frames out of an interface, [(EtherType, frames)]."""
+    for ethertype in sorted({kind for kind, _frames in announced}):
+        with _packet_socket(interface, ethertype) as sock:
+            for frame in (frame for kind, frames in announced if kind == ethertype for frame in frames):
+                sock.send(frame)
 
 
 @contextlib.contextmanager
-def _arp_socket(interface):
+def _packet_socket(interface, ethertype):
     try:
-        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE))
-        sock.bind((interface, ETHERTYPE))
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        if ethertype == _ndp.ETHERTYPE:
+            _hear_neighbour_discovery(sock, interface)
+        sock.bind((interface, ethertype))
     except OSError as error:
-        raise CommandError(f"egress_ip_interface: cannot send ARP on {interface}: {error.strerror}") from None
+        raise CommandError(f"egress_ip_interface: cannot send on {interface}: {error.strerror}") from None
     try:
         yield sock
     except OSError as error:
-        raise CommandError(f"egress_ip_interface: cannot send ARP on {interface}: {error.strerror}") from None
+        raise CommandError(f"egress_ip_interface: cannot send on {interface}: {error.strerror}") from None
     finally:
         sock.close()
+
+
+def _hear_neighbour_discovery(sock, interface):
+    """Let a packet socket hear all multicast, and of IPv6 nothing but neighbour solicitations and advertisements."""
+    membership = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PACKET_MR_ALLMULTI, 0, b"")
+    sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
+    # Classic BPF: next header (byte 20) is ICMPv6, its type (byte 54) is 135 or 136; accept or drop.
+    program = (
+        (0x30, 0, 0, 20),
+        (0x15, 0, 4, 58),
+        (0x30, 0, 0, 54),
+        (0x15, 1, 0, _ndp.SOLICITATION),
+        (0x15, 0, 1, _ndp.ADVERTISEMENT),
+        (0x06, 0, 0, 0xFFFF),
+        (0x06, 0, 0, 0),
+    )
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
 
 
 def forget_connections(marks, mask):

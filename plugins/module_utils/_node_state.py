@@ -15,13 +15,29 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 
-from ._addresses import canonical, covers_everything, parse_address, parse_egress_ip, parse_network
+from ._addresses import (
+    VERSIONS,
+    canonical,
+    covers_everything,
+    of_version,
+    parse_address,
+    parse_egress_ip,
+    parse_network,
+)
 from ._errors import Errors, NodeStateError
 from ._shape import NO_MAPPING, check_list, check_mapping
 from ._text import type_name
 
 # Never the way out of the fleet, whatever the user excludes.
-NEVER_EXTERNAL = ("127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255/32")
+NEVER_EXTERNAL = (
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/4",
+    "255.255.255.255/32",
+    "::1/128",
+    "fe80::/10",
+    "ff00::/8",
+)
 
 
 @dataclass(frozen=True)
@@ -84,15 +100,19 @@ class DataPlaneOptions:
 
 @dataclass(frozen=True)
 class FleetNode:
-    """A node as the others need to know it: who may send to the tunnel, and what counts as node traffic."""
+    """A node as the others need to know it.
+
+    `endpoints` are where its tunnel ends, at most one address of each IP version: they may send to the tunnel.
+    `addresses` are all its own: they count as node traffic.
+    """
 
     name: str
-    address: str
+    endpoints: tuple
     addresses: tuple
 
     def to_dict(self):
         """Return the node as a JSON-safe dict."""
-        return {"name": self.name, "address": self.address, "addresses": list(self.addresses)}
+        return {"name": self.name, "endpoints": list(self.endpoints), "addresses": list(self.addresses)}
 
 
 @dataclass(frozen=True)
@@ -100,8 +120,9 @@ class EgressObject:
     """An EgressIP object on a node.
 
     `egress_ips` are all its addresses, each with a mark and a table whether it is assigned or not, so that a short
-    outage does not renumber anything. `slots` is what the hash of a connection chooses from: one entry per address
-    of the object, the unassigned ones replaced by assigned ones, so that losing one address moves only its share.
+    outage does not renumber anything. `slots` is what the hash of a connection chooses from, among those of its IP
+    version: one entry per address of the object, the unassigned ones replaced by assigned ones, so that losing one
+    address moves only its share.
     """
 
     name: str
@@ -139,12 +160,15 @@ class Held:
 
 @dataclass(frozen=True)
 class NodeState:
-    """Everything that a node needs to know. Lists are sorted, addresses canonical, so equal states are equal values."""
+    """Everything that a node needs to know. Lists are sorted, addresses canonical, so equal states are equal values.
+
+    `endpoints` are the node's own ends of the tunnel, at most one address of each IP version.
+    """
 
     name: str
     generation: int
     interface: str
-    address: str
+    endpoints: tuple
     options: DataPlaneOptions
     nodes: tuple
     excluded: tuple
@@ -159,7 +183,7 @@ class NodeState:
             "name": self.name,
             "generation": self.generation,
             "interface": self.interface,
-            "address": self.address,
+            "endpoints": list(self.endpoints),
             "options": self.options.to_dict(),
             "excluded": list(self.excluded),
             **lists,
@@ -178,6 +202,10 @@ class NodeState:
     def holding(self, held):
         """Return the same state with other held addresses."""
         return replace(self, held=tuple(sorted(held)))
+
+    def endpoint(self, version):
+        """Return the node's own end of the tunnel for this IP version, empty when it has none."""
+        return next(iter(of_version(self.endpoints, version)), "")
 
     @property
     def egress_ips(self):
@@ -211,15 +239,19 @@ def allocate_marks(egress_ips, current, max_index):
 
 
 def slots(egress_ips, assigned):
-    """Return one assigned address per address of an object; () when none is assigned.
+    """Return one assigned address per address of an object, each of the same IP version; none where none is assigned.
 
-    >>> slots(("a", "b", "c"), {"b", "c"})
-    ('b', 'b', 'c')
+    >>> slots(("10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8::1"), {"10.0.0.2", "10.0.0.3"})
+    ('10.0.0.2', '10.0.0.2', '10.0.0.3')
     """
-    standing_in = [ip for ip in egress_ips if ip in assigned]
-    if not standing_in:
+    return tuple(slot for version in VERSIONS for slot in _stand_in(of_version(egress_ips, version), assigned))
+
+
+def _stand_in(egress_ips, assigned):
+    available = [ip for ip in egress_ips if ip in assigned]
+    if not available:
         return ()
-    return tuple(ip if ip in assigned else standing_in[i % len(standing_in)] for i, ip in enumerate(egress_ips))
+    return tuple(ip if ip in assigned else available[i % len(available)] for i, ip in enumerate(egress_ips))
 
 
 class _NodeStateReader:
@@ -237,7 +269,7 @@ class _NodeStateReader:
             name=self._string(value, "name"),
             generation=self._generation(value),
             interface=self._string(value, "interface"),
-            address=self._address(value.get("address"), f"{self.path}.address"),
+            endpoints=self._endpoints(value, self.path),
             options=self.errors.attempt(DataPlaneOptions.from_dict, value.get("options") or {}, f"{self.path}.options"),
             nodes=self._each(value, "nodes", self._fleet_node),
             excluded=tuple(self._networks(self._list(value, "excluded", self.path))),
@@ -290,9 +322,15 @@ class _NodeStateReader:
         texts = self._list(item, key, path)
         return tuple(self._address(text, f"{path}.{key}[{i}]", parse) for i, text in enumerate(texts))
 
+    def _endpoints(self, item, path):
+        endpoints = self._addresses(item, "endpoints", path)
+        if not endpoints or any(len(of_version(endpoints, version)) > 1 for version in VERSIONS):
+            self.errors.add(f"{path}.endpoints", "must be one IPv4 address, one IPv6 address, or one of each")
+        return endpoints
+
     def _fleet_node(self, item, path):
-        address = self._address(item.get("address"), f"{path}.address")
-        return FleetNode(str(item.get("name", "")), address, self._addresses(item, "addresses", path))
+        endpoints = self._endpoints(item, path)
+        return FleetNode(str(item.get("name", "")), endpoints, self._addresses(item, "addresses", path))
 
     def _egressip(self, item, path):
         egress_ips = self._addresses(item, "egressIPs", path, parse_egress_ip)

@@ -64,7 +64,7 @@ class _Builder:
         names = {item.name for item in self.egressips}
         selected = select_pods(manifests["egressips"], manifests["pods"], manifests["namespaces"])
         self.selected = [(pod, pod["egressips"][0]) for pod in selected if pod["egressips"][0] in names]
-        self.members = tuple(FleetNode(m["name"], m["address"], tuple(m["addresses"])) for m in fleet["members"])
+        self.members = tuple(FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"])) for m in fleet["members"])
         self.own = {address for member in self.members for address in member.addresses}
         self.excluded = tuple(str(network) for network in collapse([*excluded, *_pod_networks(manifests, self.own)]))
 
@@ -76,7 +76,7 @@ class _Builder:
             name=name,
             generation=self.fleet["generation"] + 1,
             interface=answer["interface"],
-            address=answer["address"],
+            endpoints=tuple(answer["endpoints"]),
             options=self.options,
             nodes=self.members,
             excluded=self.excluded,
@@ -95,14 +95,14 @@ class _Builder:
                 egressip = parse_egressip(document)
             except InvalidError:
                 continue
-            objects[egressip.name] = self._object(egressip.name, _ipv4(egressip.egress_ips))
+            objects[egressip.name] = self._object(egressip.name, egressip.egress_ips)
         return tuple(objects[name] for name in sorted(objects))
 
     def _object(self, name, egress_ips):
         return EgressObject(name, tuple(egress_ips), slots(egress_ips, self.assigned.get(name, set())))
 
     def _pods(self, node):
-        pods = {a: name for pod, name in self.selected if pod["node"] == node for a in _ipv4(pod["podIPs"])}
+        pods = {a: name for pod, name in self.selected if pod["node"] == node for a in pod["podIPs"]}
         for name, entry in self.fleet["recalled"].items():
             for address in entry["pods"].get(node, ()):
                 pods.setdefault(address, name)
@@ -119,30 +119,26 @@ def _parse_excluded(values):
     path = "egress_ip_excluded_cidrs"
     networks = [errors.attempt(parse_network, value, f"{path}[{i}]") for i, value in enumerate(values)]
     networks = [network for network in networks if network is not None]
-    if covers_everything([network for network in networks if network.version == 4]):
+    if covers_everything(networks):
         errors.add(
             path, "covers every address, so that no traffic would leave with an egress IP; name the pod networks"
         )
     errors.raise_if_any()
-    return [network for network in networks if network.version == 4]
+    return networks
 
 
 def _pod_networks(manifests, own):
     """Return what is pod traffic for sure: the address of every pod, and the pod networks that Node documents name."""
     errors = Errors()
     networks = [
-        parse_network(f"{canonical(address)}/32", "podIPs")
+        parse_network(f"{canonical(address)}/{address.max_prefixlen}", "podIPs")
         for pod in manifests["pods"]
         for address in (parse_address(entry["ip"], "podIPs") for entry in pod["status"]["podIPs"])
-        if address.version == 4 and canonical(address) not in own
+        if canonical(address) not in own
     ]
     for document in manifests["nodes"]:
         path = f"node/{document['metadata']['name']}: spec.podCIDRs"
         cidrs = document.get("spec", {}).get("podCIDRs") or ()
         networks += [errors.attempt(parse_network, cidr, f"{path}[{i}]") for i, cidr in enumerate(cidrs)]
     errors.raise_if_any()
-    return [network for network in networks if network.version == 4]
-
-
-def _ipv4(addresses):
-    return [text for text in addresses if parse_address(text, "address").version == 4]
+    return networks

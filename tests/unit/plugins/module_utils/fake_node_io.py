@@ -16,8 +16,9 @@ import re
 import time
 
 from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io
-from ansible_collections.netops.egress_ip.plugins.module_utils._arp import Frame, parse_frame
+from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import version_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._frames import Heard
 from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import PROTOCOL, Host
 from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import (
     TABLE,
@@ -25,15 +26,17 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import 
     SetState,
     TableState,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PARSERS
 
 MAC = "02:00:c0:a8:7e:15"
 OURS = str(PROTOCOL)
 FOREIGN_TABLE = {"sets": {}, "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}}}
 
 
-def address(local, prefixlen, label, scope="0"):
+def address(local, prefixlen, label, scope="0", **flags):
     """Return an addr_info document as `ip -N -json` prints it."""
-    return {"family": "inet", "local": local, "prefixlen": prefixlen, "scope": scope, "label": label}
+    document = {"local": local, "prefixlen": prefixlen, "scope": scope, **flags}
+    return {"family": "inet6", **document} if ":" in local else {"family": "inet", **document, "label": label}
 
 
 def ethernet(*addresses, mtu=1500):
@@ -49,21 +52,33 @@ class FakeKernel:
     def __init__(self):
         self.interfaces = {
             "lo": ethernet(address("127.0.0.1", 8, "lo", scope="254"), mtu=65536),
-            "eth0": ethernet(address("192.168.126.21", 18, "eth0")),
+            "eth0": ethernet(
+                address("192.168.126.21", 18, "eth0"),
+                address("2001:db8:126::21", 64, "eth0"),
+                address("fe80::21", 64, "eth0", scope="253"),
+            ),
             "pods0": ethernet(address("10.88.0.1", 16, "pods0")),
         }
-        self.rules = [
-            {"priority": 0, "src": "all", "table": "255", "protocol": "2"},
-            {"priority": 100, "src": "all", "fwmark": "0x4000", "fwmask": "0x4000", "table": "100"},
-            {"priority": 32766, "src": "all", "table": "254", "protocol": "2"},
-        ]
+        self.rules = {
+            version: [
+                {"priority": 0, "src": "all", "table": "255", "protocol": "2"},
+                {"priority": 100, "src": "all", "fwmark": "0x4000", "fwmask": "0x4000", "table": "100"},
+                {"priority": 32766, "src": "all", "table": "254", "protocol": "2"},
+            ]
+            for version in (4, 6)
+        }
         self.routes = []
         self.neighbours = [
             {"dst": "192.168.126.1", "dev": "eth0", "lladdr": "02:00:00:00:00:01", "state": ["PERMANENT"]}
         ]
-        self.default_routes = [{"dst": "default", "gateway": "192.168.126.1", "dev": "eth0"}]
+        self.default_routes = {4: [{"dst": "default", "gateway": "192.168.126.1", "dev": "eth0"}], 6: []}
+        self.listening = ()
         self.tables = {("ip", "nat"): copy.deepcopy(FOREIGN_TABLE)}
-        self.sysctls = {"net.ipv4.ip_forward": "0", "net.ipv4.conf.all.rp_filter": "1"}
+        self.sysctls = {
+            "net.ipv4.ip_forward": "0",
+            "net.ipv4.conf.all.rp_filter": "1",
+            "net.ipv6.conf.all.forwarding": "0",
+        }
         self.files = {"/etc/hosts": (b"127.0.0.1 localhost\n", 0o644)}
         self.units = set()
         self.missing = []
@@ -93,8 +108,11 @@ class FakeKernel:
 
     def read_host(self):
         interfaces = tuple({"ifname": name, **copy.deepcopy(item)} for name, item in self.interfaces.items())
-        rest = (self.rules, self.routes, self.neighbours, self.default_routes)
-        return Host(interfaces, *(tuple(copy.deepcopy(items)) for items in rest))
+        plain = (tuple(copy.deepcopy(items)) for items in (self.routes, self.neighbours))
+        split = (
+            {v: tuple(copy.deepcopy(items)) for v, items in each.items()} for each in (self.rules, self.default_routes)
+        )
+        return Host(interfaces, *plain, *split, self.listening)
 
     def read_tables(self):
         return {family: _table_state(family, table) for (family, name), table in self.tables.items() if name == TABLE}
@@ -105,6 +123,8 @@ class FakeKernel:
     def execute(self, transaction):
         for line in transaction.ip:
             self._do("ip", line, self._ip)
+        for line in transaction.ip6:
+            self._do("ip", f"-6 {line}", self._ip)
         for name, value in transaction.sysctls:
             self.write_sysctl(name, value)
         before = copy.deepcopy(self.tables)
@@ -153,19 +173,20 @@ class FakeKernel:
         pending = {interface: list(items) for interface, items in probes.items()}
         while any(pending.values()):
             for probe in [probe for items in pending.values() for probe in items]:
-                frame = parse_frame(probe.frame_due(now) or b"")
-                if frame:
-                    self.log.append(("probe", frame.target_ip))
-                    mac, silent_after = self.wire.get(frame.target_ip, ("", 0))
+                heard = PARSERS[probe.ethertype](probe.frame_due(now) or b"")
+                if heard:
+                    self.log.append(("probe", heard.probes))
+                    mac, silent_after = self.wire.get(heard.probes, ("", 0))
                     if now - start < silent_after:
-                        probe.hear(Frame(2, mac, frame.target_ip, "0.0.0.0"))
+                        probe.hear(Heard(mac, heard.probes, ""))
             free, conflicts = _node_io._sort_out(pending, now)
             if free or conflicts:
                 yield free, conflicts
             now += 0.01
 
-    def send_frames(self, interface, frames):
-        self.log += [("announce", (interface, parse_frame(frame).sender_ip)) for frame in frames]
+    def send_frames(self, interface, announced):
+        heard = [PARSERS[ethertype](frame) for ethertype, frames in announced for frame in frames]
+        self.log += [("announce", (interface, item.uses)) for item in heard]
 
     def forget_connections(self, marks, mask):
         self.log += [("forget", (mark, mask)) for mark in sorted(marks)]
@@ -194,6 +215,8 @@ class FakeKernel:
 
     def _ip(self, line):
         words = line.split()
+        self.version = 6 if words[0] == "-6" else 4
+        words = [word for word in words if word != "-6"]
         getattr(self, f"_{words[0]}_{words[1]}")(words[2:])
 
     def _link_add(self, words):
@@ -209,6 +232,7 @@ class FakeKernel:
             "addr_info": [],
         }
         self.sysctls[f"net.ipv4.conf.{name}.rp_filter"] = "0"
+        self.sysctls[f"net.ipv6.conf.{name}.disable_ipv6"] = "0"
 
     def _link_set(self, words):
         name, _alias, alias, _up = words
@@ -219,6 +243,7 @@ class FakeKernel:
         _must(name in self.interfaces, f'Cannot find device "{name}"')
         del self.interfaces[name]
         self.sysctls.pop(f"net.ipv4.conf.{name}.rp_filter", None)
+        self.sysctls.pop(f"net.ipv6.conf.{name}.disable_ipv6", None)
         self.routes = [route for route in self.routes if route["dev"] != name]
         self.neighbours = [item for item in self.neighbours if item["dev"] != name]
         for table in self.tables.values():
@@ -226,19 +251,23 @@ class FakeKernel:
 
     def _rule_add(self, words):
         rule = _rule(words)
-        _must(rule not in self.rules, "RTNETLINK answers: File exists")
-        self.rules.append(rule)
+        _must(rule not in self.rules[self.version], "RTNETLINK answers: File exists")
+        self.rules[self.version].append(rule)
 
     def _rule_delete(self, words):
         rule = _rule(words)
-        _must(rule in self.rules, "RTNETLINK answers: No such file or directory")
-        self.rules.remove(rule)
+        _must(rule in self.rules[self.version], "RTNETLINK answers: No such file or directory")
+        self.rules[self.version].remove(rule)
 
     def _address_add(self, words):
-        local, prefixlen, name, options = *words[0].split("/"), words[2], _pairs(words[1:])
+        local, prefixlen, name = *words[0].split("/"), words[2]
+        options = _pairs([word for word in words[1:] if word != "nodad"])
+        _must(version_of(local) == self.version, "RTNETLINK answers: Invalid argument")
         _must(name in self.interfaces, f'Cannot find device "{name}"')
         _must(self._find_address(words) is None, "RTNETLINK answers: File exists")
-        self.interfaces[name]["addr_info"].append(address(local, int(prefixlen), options.get("label", name)))
+        flags = {"nodad": True} if "nodad" in words else {}
+        flags.update({"preferred_life_time": 0} if options.get("preferred_lft") == "0" else {})
+        self.interfaces[name]["addr_info"].append(address(local, int(prefixlen), options.get("label", name), **flags))
 
     def _address_delete(self, words):
         found = self._find_address(words)
@@ -264,15 +293,17 @@ class FakeKernel:
         self.neighbours.remove(found[0])
 
     def _route_replace(self, words):
-        _must(words[:4] == ["default", "encap", "ip", "id"] and "onlink" in words, "unknown form of a route")
+        kind = {4: "ip", 6: "ip6"}[self.version]
+        _must(words[:4] == ["default", "encap", kind, "id"] and "onlink" in words, "unknown form of a route")
         options = _pairs([word for word in words[3:] if word != "onlink"])
         _must(options["dev"] in self.interfaces, f'Cannot find device "{options["dev"]}"')
-        self.routes = [route for route in self.routes if route["table"] != options["table"]]
+        key = (options["table"], kind)
+        self.routes = [route for route in self.routes if (route["table"], route["encap"]["kind"]) != key]
         self.routes.append(
             {
                 "type": "1",
                 "dst": "default",
-                "encap": {"kind": "ip", "id": int(options["id"]), "dst": options["dst"]},
+                "encap": {"kind": kind, "id": int(options["id"]), "src": options["src"], "dst": options["dst"]},
                 "gateway": options["via"],
                 "dev": options["dev"],
                 "table": options["table"],
@@ -283,8 +314,8 @@ class FakeKernel:
 
     def _route_flush(self, words):
         options = _pairs(words)
-        wanted = (options["table"], options["protocol"])
-        self.routes = [route for route in self.routes if (route["table"], route["protocol"]) != wanted]
+        wanted = (options["table"], options["protocol"], {4: "ip", 6: "ip6"}[self.version])
+        self.routes = [r for r in self.routes if (r["table"], r["protocol"], r["encap"]["kind"]) != wanted]
 
     def _nft(self, line):
         verb, kind, family, table, *rest = line.split(None, 4)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import NodeState, slots
 from hypothesis import strategies as st
 
-EGRESS_IPS = [f"192.168.126.{number}" for number in range(101, 109)]
-PODS = [f"10.88.0.{number}" for number in range(2, 9)]
+EGRESS_IPS = [f"192.168.126.{number}" for number in range(101, 107)]
+EGRESS_IPS += [f"2001:db8:126::{number}" for number in range(101, 105)]
+PODS = [*(f"10.88.0.{number}" for number in range(2, 9)), "fd00:88::2", "fd00:88::3"]
 
 
 def egress_object(name, egress_ips, assigned=None):
@@ -21,8 +22,9 @@ def egress_object(name, egress_ips, assigned=None):
 def fleet_nodes(count):
     """Return the dict form of the first nodes."""
     return [
-        {"name": f"node{i}", "address": f"192.168.126.2{i}", "addresses": ["10.88.0.1", f"192.168.126.2{i}"]}
+        {"name": f"node{i}", "endpoints": endpoints, "addresses": ["10.88.0.1", *endpoints]}
         for i in range(1, count + 1)
+        for endpoints in [[f"192.168.126.2{i}", f"2001:db8:126::2{i}"]]
     ]
 
 
@@ -37,7 +39,7 @@ def node_state(**changes):
         "name": "node1",
         "generation": 1,
         "interface": "eth0",
-        "address": "192.168.126.21",
+        "endpoints": ["192.168.126.21", "2001:db8:126::21"],
         "options": {},
         "nodes": fleet_nodes(3),
         "excluded": ["10.88.0.0/16"],
@@ -73,7 +75,10 @@ def node_states(draw, devices=("egress0",), interfaces=("eth0", "eth1", "enp0s31
         },
         nodes=fleet_nodes(draw(st.integers(1, 4))),
         excluded=draw(
-            st.lists(st.sampled_from(["10.88.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "10.88.3.4/32"]), unique=True)
+            st.lists(
+                st.sampled_from(["10.88.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "10.88.3.4/32", "fd00:88::/64"]),
+                unique=True,
+            )
         ),
         egressips=objects,
         pods=[{"address": pod, "egressip": draw(st.sampled_from(sorted(names)))} for pod in pods],

@@ -3,35 +3,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is read from iproute2, and the words for it.
 
-golden/iproute/CASE holds ip.json, recorded from `ip -N -details -json -batch`, and current.yml, what of it is ours.
+golden/iproute/CASE holds ip.json and maybe ip6.json, recorded from `ip -N -details -json -batch` and `ip -6 ...`, and
+current.yml, what of it is ours.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils import _iproute
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import (
     READ_BATCH,
     Host,
     IpState,
     address_words,
-    batch,
+    batches,
     current_ip,
     desired_ip,
     foreign_uses,
     held_addresses,
     is_our_device,
-    mac_of,
+    macs_of,
     parse_host,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions, allocate_marks
 from hypothesis import given
 from hypothesis import strategies as st
-from states import held, node_state, node_states
+from states import egress_object, held, node_state, node_states
 
 OPTIONS = DataPlaneOptions()
+NOTHING = Host((), (), (), {4: (), 6: ()}, {4: (), 6: ()})
+
+
+def host(rules=(), defaults=()):
+    """Return a host with these IPv4 rules and default routes."""
+    return replace(NOTHING, rules={4: tuple(rules), 6: ()}, default_routes={4: tuple(defaults), 6: ()})
 
 
 def marks_of(state, current=None):
@@ -44,11 +53,12 @@ def words(lines, *start):
 
 @pytest.mark.golden("iproute")
 def test_current_ip(golden):
-    host = parse_host(golden["ip.json"])
+    texts = {4: golden["ip.json"], 6: golden["ip6.json"]} if "ip6.json" in golden else {4: golden["ip.json"]}
+    host = parse_host(texts)
     golden.check(
         "current.yml",
         {
-            "current": current_ip(host, OPTIONS, set()).to_dict(),
+            "current": {f"IPv{v}": state.to_dict() for v, state in current_ip(host, OPTIONS, set()).items()},
             "held": held_addresses(host, set()),
             "our device": is_our_device(host, OPTIONS.tunnel_device),
             "default interface": host.default_interface(),
@@ -60,19 +70,20 @@ def test_current_ip(golden):
 
 def test_the_documents_of_a_batch_may_stand_on_one_line_or_on_many():
     text = "".join(["[]", "[{}]", "\n\n[{}]", " [] ", "[]\n"])
-    assert parse_host(text) == Host((), (), (), (), ())
+    assert parse_host({4: text}) == NOTHING
+    assert parse_host({4: text, 6: "[]\n[{}]"}) == NOTHING
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[]" * 4, "[]" * 6])
 def test_too_few_or_too_many_documents_are_an_error(text):
-    with pytest.raises(CommandError, match=f"for {len(READ_BATCH)} commands"):
-        parse_host(text)
+    with pytest.raises(CommandError, match=f"for {len(READ_BATCH[4])} commands"):
+        parse_host({4: text})
 
 
 @given(st.text(max_size=30))
 def test_what_is_no_json_is_an_error(text):
     with pytest.raises(CommandError, match=r"^ip -json: "):
-        parse_host("[]" * 4 + "x" + text)
+        parse_host({4: "[]" * 4 + "x" + text})
 
 
 def test_the_keys_that_ip_repeats_after_encap():
@@ -80,27 +91,55 @@ def test_the_keys_that_ip_repeats_after_encap():
         '[{"type":"1","dst":"default","encap":"ip","id":225,"src":"0.0.0.0","dst":"192.168.126.101","ttl":0,"tos":0,'
         '"gateway":"169.254.0.1","dev":"egress0","table":"7001","protocol":"225","flags":["onlink"]}]'
     )
-    [document] = parse_host(f"[][]{route}[][]").routes
+    [document] = parse_host({4: f"[]{route}[][][]"}).routes
     assert document["encap"]["dst"] == "192.168.126.101"
     assert (document["dst"], document["gateway"]) == ("default", "169.254.0.1")
 
 
 def test_the_default_route_with_the_lowest_metric_counts():
     routes = [{"dev": "eth1", "metric": 100}, {"dev": "eth0", "metric": 50}, {"gateway": "::1"}]
-    assert Host((), (), (), (), tuple(routes)).default_interface() == "eth0"
-    assert Host((), (), (), (), ({"dev": "eth2"}, *routes)).default_interface() == "eth2"
-    assert Host((), (), (), (), ()).default_interface() is None
+    assert host(defaults=routes).default_interface() == "eth0"
+    assert host(defaults=[{"dev": "eth2"}, *routes]).default_interface() == "eth2"
+    assert NOTHING.default_interface() is None
+
+
+def test_a_host_without_an_ipv4_default_route_has_the_interface_of_ipv6s():
+    routes = {4: (), 6: ({"dev": "eth1", "metric": 1024},)}
+    assert replace(NOTHING, default_routes=routes).default_interface() == "eth1"
+
+
+def test_interfaces_that_may_have_learned_from_router_advertisements():
+    interfaces = tuple(
+        {"ifname": name, "addr_info": [{"family": "inet6", "local": "2001:db8::1", "dynamic": dynamic}]}
+        for name, dynamic in (("eth1", True), ("eth2", False))
+    )
+    routes = {4: (), 6: ({"dev": "eth0", "protocol": "9"}, {"dev": "eth3", "protocol": "3"})}
+    assert replace(NOTHING, interfaces=interfaces, default_routes=routes).advertised() == ["eth0", "eth1"]
 
 
 def test_an_interface_that_is_not_there_has_the_mtu_of_ethernet():
-    assert Host((), (), (), (), ()).mtu("eth0") == 1500
+    assert NOTHING.mtu("eth0") == 1500
 
 
 @pytest.mark.parametrize(
     ("egress_ip", "mac"), [("192.168.126.101", "02:e1:c0:a8:7e:65"), ("1.2.3.4", "02:e1:01:02:03:04")]
 )
 def test_the_mac_of_an_egress_ip(egress_ip, mac):
-    assert mac_of(egress_ip) == mac
+    assert macs_of([egress_ip]) == {egress_ip: mac}
+
+
+def test_macs_of_ipv6_addresses_are_local_unicast_and_differ():
+    addresses = [f"2001:db8::{number:x}" for number in range(1, 3000)]
+    macs = macs_of(addresses)
+    assert len(set(macs.values())) == len(addresses)
+    assert {mac[:2] for mac in macs.values()} == {"06"}
+    assert macs_of(addresses[::-1]) == macs
+
+
+def test_macs_that_collide_are_told_apart_in_the_same_way_whatever_the_order(monkeypatch):
+    monkeypatch.setattr(_iproute, "_mac_of", lambda _ip, attempt: f"06:00:00:00:00:{attempt:02x}")
+    expected = {"2001:db8::1": "06:00:00:00:00:00", "2001:db8::2": "06:00:00:00:00:01"}
+    assert macs_of(["2001:db8::2", "2001:db8::1"]) == macs_of(["2001:db8::1", "2001:db8::2"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -109,29 +148,31 @@ def test_the_mac_of_an_egress_ip(egress_ip, mac):
 )
 def test_a_label_stands_where_it_fits(interface, label):
     assert address_words("192.168.126.101", interface) == f"192.168.126.101/32 dev {interface}{label}"
+    assert address_words("2001:db8::1", interface) == f"2001:db8::1/128 dev {interface} nodad preferred_lft 0"
 
 
 @given(node_states(), node_states())
 def test_the_batch_leads_from_one_state_to_the_other_in_words(first, second):
     marks = marks_of(first)
     have, want = desired_ip(first, marks, 1500), desired_ip(second, marks_of(second, marks), 1500)
-    assert bool(batch(have, want)) == (have != want)
-    assert batch(have, have) == []
+    assert any(batches(have, want).values()) == (have != want)
+    assert batches(have, have) == {4: [], 6: []}
 
 
 @given(node_states(), node_states())
 def test_additions_come_before_removals(first, second):
     marks = marks_of(first)
-    lines = batch(desired_ip(first, marks, 1500), desired_ip(second, marks_of(second, marks), 1500))
-    added = [i for i, line in enumerate(lines) if line.startswith(("rule add", "route replace"))]
-    removed = [i for i, line in enumerate(lines) if line.startswith(("rule delete", "route flush", "neighbour delete"))]
-    assert not added or not removed or max(added) < min(removed)
+    removals = ("rule delete", "route flush", "neighbour delete")
+    for lines in batches(desired_ip(first, marks, 1500), desired_ip(second, marks_of(second, marks), 1500)).values():
+        added = [i for i, line in enumerate(lines) if line.startswith(("rule add", "route replace"))]
+        removed = [i for i, line in enumerate(lines) if line.startswith(removals)]
+        assert not added or not removed or max(added) < min(removed)
 
 
 def test_a_relabelled_address_goes_before_it_comes():
     plain = IpState(addresses=frozenset(["192.168.126.101/32 dev eth0"]))
     ours = IpState(addresses=frozenset(["192.168.126.101/32 dev eth0 label eth0:egress"]))
-    assert batch(plain, ours) == [
+    assert batches({4: plain, 6: IpState()}, {4: ours, 6: IpState()})[4] == [
         "address delete 192.168.126.101/32 dev eth0",
         "address add 192.168.126.101/32 dev eth0 label eth0:egress",
     ]
@@ -140,10 +181,10 @@ def test_a_relabelled_address_goes_before_it_comes():
 def test_a_new_device_is_made_after_the_old_one_went_and_everything_on_it_is_made_anew():
     state = node_state()
     old = desired_ip(state, marks_of(state), 1500)
-    lines = batch(old, desired_ip(state, marks_of(state), 9000))
+    lines = batches(old, desired_ip(state, marks_of(state), 9000))[4]
     assert lines[:3] == [
         "link delete egress0",
-        "link add egress0 mtu 8950 type vxlan external dstport 4790",
+        "link add egress0 mtu 8930 type vxlan external dstport 4790",
         "link set egress0 alias netops.egress_ip up",
     ]
     assert len(words(lines, "route replace", "neighbour replace")) == 4
@@ -155,37 +196,68 @@ def test_the_claim_is_an_address_and_a_rule():
     state = node_state(held=[])
     have = desired_ip(state, marks_of(state), 1500)
     want = desired_ip(node_state(held=held("192.168.126.102")), marks_of(state), 1500)
-    assert batch(have, want) == [
-        "rule add priority 7002 fwmark 0x2/0x1fff lookup 254 protocol 225",
-        "address add 192.168.126.102/32 dev eth0 label eth0:egress",
-    ]
+    assert batches(have, want) == {
+        4: [
+            "rule add priority 7002 fwmark 0x2/0x1fff lookup 254 protocol 225",
+            "address add 192.168.126.102/32 dev eth0 label eth0:egress",
+        ],
+        6: [],
+    }
+
+
+def test_each_ip_version_has_its_own_way():
+    egress_ips = ["192.168.126.101", "2001:db8:126::101"]
+    state = node_state(egressips=[egress_object("web", egress_ips)], held=held(*egress_ips))
+    ipv6 = desired_ip(state, marks_of(state), 1500)[6]
+    assert ipv6.to_dict() == {
+        "links": [],
+        "rules": [
+            "priority 7000 fwmark 0x0/0x1fff goto 7005",
+            "priority 7001 iif lo goto 7005",
+            "priority 7002 fwmark 0x2/0x1fff lookup 254",
+            "priority 7003 fwmark 0x2/0x1fff lookup 7002",
+            "priority 7004 unreachable",
+            "priority 7005 nop",
+        ],
+        "routes": [
+            "default encap ip6 id 225 src 2001:db8:126::21 dst 2001:db8:126::101 via fe80::2 dev egress0 onlink"
+            " table 7002"
+        ],
+        "neighbours": ["fe80::2 lladdr 06:49:49:db:9d:73 dev egress0"],
+        "addresses": ["2001:db8:126::101/128 dev eth0 nodad preferred_lft 0"],
+    }
+
+
+def test_a_node_without_an_address_of_an_ip_version_has_nothing_of_it():
+    state = node_state(endpoints=["192.168.126.21"], egressips=[egress_object("web", ["2001:db8:126::101"])], held=[])
+    assert desired_ip(state, marks_of(state), 1500)[6] == IpState()
 
 
 @pytest.mark.parametrize("mark", ["0x4000", "0x2000", "0xffff0000", "0x8000"])
 def test_the_marks_of_others_do_not_overlap_with_ours(mark):
     rule = {"priority": 50, "fwmark": mark, "fwmask": mark, "table": "100"}
-    assert foreign_uses(Host((), (rule,), (), (), ()), OPTIONS, True) == []
+    assert foreign_uses(host(rules=[rule]), OPTIONS, True) == []
 
 
 @pytest.mark.parametrize(("priority", "count"), [(6999, 0), (7000, 1), (7005, 1), (7006, 0)])
 def test_the_priorities_of_others(priority, count):
-    host = Host((), ({"priority": priority, "table": "100"},), (), (), ())
-    assert len(foreign_uses(host, OPTIONS, True)) == count
+    found = host(rules=[{"priority": priority, "table": "100"}])
+    assert len(foreign_uses(found, OPTIONS, True)) == count
 
 
 @pytest.mark.parametrize(("table", "count"), [("7000", 0), ("7001", 1), ("15191", 1), ("15192", 0), ("254", 0)])
 def test_the_tables_of_others(table, count):
-    host = Host((), ({"priority": 50, "table": table},), (), (), ())
-    assert len(foreign_uses(host, OPTIONS, True)) == count
+    found = host(rules=[{"priority": 50, "table": table}])
+    assert len(foreign_uses(found, OPTIONS, True)) == count
 
 
 def test_our_own_rules_are_no_foreign_use():
     rule = {"priority": 7003, "fwmark": "0x1", "fwmask": "0x1fff", "table": "7001", "protocol": "225"}
-    assert foreign_uses(Host((), (rule,), (), (), ()), OPTIONS, True) == []
+    assert foreign_uses(host(rules=[rule]), OPTIONS, True) == []
 
 
 def test_states_are_plain_values():
     state = node_state()
-    assert json.loads(json.dumps(desired_ip(state, marks_of(state), 1500).to_dict()))["links"] == [
-        "egress0 mtu 1450 type vxlan external dstport 4790"
+    assert json.loads(json.dumps(desired_ip(state, marks_of(state), 1500)[4].to_dict()))["links"] == [
+        "egress0 mtu 1430 type vxlan external dstport 4790"
     ]

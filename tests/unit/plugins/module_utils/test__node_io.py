@@ -12,13 +12,19 @@ import threading
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils import _node, _node_io, _program
-from ansible_collections.netops.egress_ip.plugins.module_utils._arp import Probe, parse_frame
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError, EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions
+from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PARSERS, Probe
 from network_namespace import network_namespace
 from states import egress_object, held, node_state
 
 A, B, C = "192.168.126.101", "192.168.126.102", "192.168.126.103"
+A6, B6 = "2001:db8:126::101", "2001:db8:126::102"
+DUAL = {
+    "egressips": [egress_object("web", [A, B, A6, B6])],
+    "pods": [{"address": "10.88.0.2", "egressip": "web"}, {"address": "fd00:88::2", "egressip": "web"}],
+    "held": held(A, A6),
+}
 FAST = _node.Pace(count=2, interval=0.02, timeout=1.0)
 
 
@@ -67,6 +73,7 @@ def host(monkeypatch, tmp_path):
         ip(
             "link set eth0 address 02:00:c0:a8:7e:15",
             "address add 192.168.126.21/18 dev eth0",
+            "address add 2001:db8:126::21/64 dev eth0 nodad",
             "route add default via 192.168.126.1",
         )
         ip(
@@ -90,10 +97,13 @@ def everything():
     return [
         shown("ip", "address", "show", "dev", "eth0"),
         shown("ip", "rule"),
+        shown("ip", "-6", "rule"),
         shown("ip", "route", "show", "table", "all", "type", "unicast"),
         shown("ip", "neighbour", "show", "nud", "permanent"),
         shown("nft", "list", "ruleset"),
-        _node_io.read_sysctls(["net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter"]),
+        _node_io.read_sysctls(
+            ["net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv6.conf.all.forwarding"]
+        ),
     ]
 
 
@@ -111,6 +121,30 @@ def test_a_life_of_a_node(host):
     assert _node.remove(DataPlaneOptions())["released"] == [A]
     assert everything() == before
     assert [path.name for path in host.iterdir() if path.name != "lock"] == []
+
+
+def test_a_life_of_a_node_with_both_ip_versions(host):
+    before = everything()
+    assert apply(node_state(**DUAL))["claimed"] == [A, A6]
+    assert drift() == []
+    assert not apply(node_state(**DUAL))["changed"]
+    [line] = [line for line in shown("ip", "-o", "-6", "address", "show", "dev", "eth0").splitlines() if A6 in line]
+    assert "/128 " in line
+    assert {"nodad", "deprecated"} <= set(line.split())
+    assert "tentative" not in line
+    result = apply(node_state(generation=2, **{**DUAL, "held": held(B, B6)}))
+    assert (result["released"], result["claimed"]) == ([A, A6], [B, B6])
+    assert drift() == []
+    assert _node.remove(DataPlaneOptions())["released"] == [B, B6]
+    assert everything() == before
+
+
+def test_ipv6_is_left_alone_while_no_egress_ip_is_of_it(host):
+    before = [shown("ip", "-6", "rule"), shown("ip", "-6", "route", "show", "table", "all"), shown("ip", "-6", "neighbour")]
+    apply(node_state())
+    assert _node_io.read_sysctls(["net.ipv6.conf.all.forwarding"]) == {"net.ipv6.conf.all.forwarding": "0"}
+    assert shown("ip", "-6", "rule") == before[0]
+    assert "225" not in shown("ip", "-6", "route", "show", "table", "all")
 
 
 DRIFT = {
@@ -189,7 +223,8 @@ def test_a_rule_that_is_not_shown_is_taken_back_with_the_texts_of_the_others(hos
 @contextlib.contextmanager
 def neighbour(address):
     """Another host on the wire that has the address: a veth with its end in a namespace of its own."""
-    lines = f"link set lo up\nlink set wire up\naddress add {address}/18 dev wire\n"
+    own = f"{address}/64 dev wire nodad" if ":" in address else f"{address}/18 dev wire"
+    lines = f"link set lo up\nlink set wire up\naddress add {own}\n"
     with subprocess.Popen(["unshare", "-n", "sleep", "60"]) as other:
         try:
             while shown("readlink", f"/proc/{other.pid}/ns/net") == shown("readlink", "/proc/self/ns/net"):
@@ -207,27 +242,33 @@ def neighbour(address):
             other.kill()
 
 
-def test_an_address_that_another_host_has_is_a_conflict(host):
-    with neighbour(B) as mac:
-        result = apply(node_state(held=held(A, B)))
-    assert result["conflicts"] == [{**held(B)[0], "mac": mac}]
-    assert result["claimed"] == [A]
+@pytest.mark.parametrize(("taken", "free"), [(B, A), (B6, A6)])
+def test_an_address_that_another_host_has_is_a_conflict(host, taken, free):
+    state = node_state(**{**DUAL, "held": held(free, taken)})
+    with neighbour(taken) as mac:
+        result = apply(state)
+    assert result["conflicts"] == [{**held(taken)[0], "mac": mac}]
+    assert result["claimed"] == [free]
     assert drift() == []
 
 
-def test_frames_go_over_the_wire(host):
+@pytest.mark.parametrize("address", [A, A6])
+def test_frames_go_over_the_wire(host, address):
     ip("link add port0 type veth peer name wire", "link set port0 master eth0 up", "link set wire up")
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as sock:
-        sock.bind(("wire", 0x0806))
+    probe = Probe(address, "02:00:c0:a8:7e:15", 1, 0.01, 10**12)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(probe.ethertype)) as sock:
+        sock.bind(("wire", probe.ethertype))
         sock.settimeout(5)
-        probe = Probe(A, "02:00:c0:a8:7e:15", 1, 0.01, 10**12)
-        assert list(_node_io.run_probes({"eth0": [probe]})) == [([A], {})]
-        assert parse_frame(sock.recv(2048)).target_ip == A
+        assert list(_node_io.run_probes({"eth0": [probe]})) == [([address], {})]
+        heard = None
+        while heard is None or heard.mac != probe.mac:
+            heard = PARSERS[probe.ethertype](sock.recv(2048))
+        assert heard.probes == address
 
 
 def test_no_interface_is_a_clear_error(host):
-    with pytest.raises(CommandError, match="cannot send ARP on eth7"):
-        _node_io.send_frames("eth7", [])
+    with pytest.raises(CommandError, match="cannot send on eth7"):
+        _node_io.send_frames("eth7", [(0x0806, [])])
 
 
 def connections():
