@@ -22,8 +22,8 @@ _CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
 class Fleet:
     """The nodes, as one run sees them.
 
-    `nodes` and `current` are what `assign` takes. `members` [{name, endpoints, addresses}] are all nodes that others must
-    know, the ones out of reach as somebody remembers them. `observed` is {name: answer of node_info} of the nodes that
+    `nodes` and `current` are what `assign` takes. `members` [{name, endpoints, addresses}] are all nodes that others
+    must know, the ones out of reach as somebody remembers them. `observed` is {name: answer of node_info} of the nodes that
     answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, pods: {node: [address]}}}
     is what nodes have of objects whose manifests are broken now. `stop` are reasons not to go on.
     """

@@ -43,7 +43,7 @@ _ROUTER_ADVERTISEMENT = "9"
 _ENCAPSULATION = {4: "ip", 6: "ip6"}
 _NO_ENCAP = dict.fromkeys(("kind", "id", "src", "dst"))
 
-# What is read by `ip -batch` and by `ip -6 -batch`; the first shows addresses, routes and neighbours of both IP versions.
+# What `ip -batch` and `ip -6 -batch` read; the first shows addresses, routes and neighbours of both IP versions.
 READ_BATCH = {
     4: (
         "address show",
@@ -146,7 +146,7 @@ def _documents(text, commands):
 
 
 def current_ip(host, options, claimed):
-    """Return the {IP version: IpState} of ours on `host`; `claimed` are addresses we are on record to have put there."""
+    """Return the {IP version: IpState} of ours on `host`; `claimed` are those we are on record to hold."""
     device = options.tunnel_device
     links = [_link_words(item) for item in host.interfaces if item["ifname"] == device and _is_ours(item)]
     routes = {_route_words(route): route["gateway"] for route in host.routes if "gateway" in route}
@@ -299,8 +299,8 @@ def _mac_of(egress_ip, attempt):
 def address_words(egress_ip, interface):
     """Return the words that put an egress IP on an interface.
 
-    IPv4: a label shows a person whose it is where it fits. IPv6: without duplicate detection, which was done before, and
-    deprecated, or the host would take it for traffic of its own.
+    IPv4: a label shows a person whose it is where it fits. IPv6: without duplicate detection, which was done before,
+    and deprecated, or the host would take it for traffic of its own.
     """
     if version_of(egress_ip) == 6:
         return f"{egress_ip}/128 dev {interface} nodad preferred_lft 0"

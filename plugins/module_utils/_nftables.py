@@ -144,6 +144,12 @@ def _rebuildable_table(table, known):
     return replace(table, chains=chains)
 
 
+def held_by(tables):
+    """Return the egress IPs to which {family: TableState} translates: those that the node holds or is about to."""
+    sets = tables[INET].sets if INET in tables else {}
+    return {ip for v in VERSIONS for ip in sets.get(f"held{v}", SetState("", "", {})).elements.values()}
+
+
 def script(current, desired, anew=()):
     """Return the lines for one `nft -f` transaction from {family: TableState} to {family: TableState}; [] when equal.
 
@@ -253,7 +259,9 @@ def _sets(state, marks, version):
     kind = f"ipv{version}_addr"
     held = [item.egress_ip for item in state.held if version_of(item.egress_ip) == version]
     endpoints = [ip for node in state.nodes for ip in of_version(node.endpoints, version)]
-    pods = {pod.address: f"goto {object_chain(pod.egressip)}" for pod in state.pods if version_of(pod.address) == version}
+    pods = {
+        pod.address: f"goto {object_chain(pod.egressip)}" for pod in state.pods if version_of(pod.address) == version
+    }
     return {
         f"nodes{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(endpoints)),
         f"egress_ips{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(of_version(marks, version))),
@@ -297,9 +305,7 @@ def _base_chains(state, mtu):
         "postrouting": _chain(
             _base("nat", "postrouting", 90),
             f"ct mark and {mask} == 0 return",
-            *(
-                f'oifname "{device}" snat {_WORD[version_of(endpoint)]} to {endpoint}' for endpoint in state.endpoints
-            ),
+            *(f'oifname "{device}" snat {_WORD[version_of(endpoint)]} to {endpoint}' for endpoint in state.endpoints),
             *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in _WORD.items()),
             "drop",
         ),

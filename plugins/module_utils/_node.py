@@ -33,6 +33,7 @@ from ._data_plane import (
 )
 from ._errors import ConflictError, EgressIPError, NodeStateError, PlanError, VerificationError
 from ._iproute import is_our_device
+from ._nftables import held_by
 from ._node_state import NodeState, allocate_marks
 from ._probe import Probe, announcements
 
@@ -103,7 +104,7 @@ def observe(options, interface="", recall=()):
     if problems:
         return {"problems": problems, "packages": packages}
     record, host = Record.load(), node_io.read_host()
-    claimed = record.claimed if record else set()
+    claimed = _claimed(record)
     interface = interface or host.default_interface() or ""
     problems = problems_of(host, options, interface)
     networks = networks_of(host, interface, claimed)
@@ -147,7 +148,8 @@ def remove(options, check=False):
     with node_io.lock():
         record, host = Record.load(), node_io.read_host()
         options = record.state.options if record else options
-        before = _read(host, options, record.claimed if record else set())
+        claimed = _claimed(record)
+        before = _read(host, options, claimed)
         before = replace(before, sysctls={})
         left = [
             path
@@ -158,7 +160,7 @@ def remove(options, check=False):
         known = desired_data_plane(record.state, record.marks, host).texts() if record else {}
         if lines and not check:
             _take_down(before, record, options)
-        released = [item.egress_ip for item in held_on(host, record.claimed if record else set())]
+        released = [item.egress_ip for item in held_on(host, claimed)]
         return {**_result(lines, frozenset(), known), "held": [], "released": released, "claimed": [], "conflicts": []}
 
 
@@ -191,7 +193,7 @@ class _Run:
         self.host = node_io.read_host()
         self._refuse_what_is_in_the_way()
         self.marks = allocate_marks(state.egress_ips, self.record.marks if self.record else {}, state.options.max_index)
-        claimed = self.record.claimed if self.record else set()
+        claimed = _claimed(self.record)
         self.before = _read(self.host, state.options, claimed)
         held = held_on(self.host, claimed)
         if not claim_new:
@@ -460,6 +462,11 @@ def _announce(items):
 def _read(host, options, claimed):
     sysctls = node_io.read_sysctls(sysctl_names(host, options.tunnel_device))
     return current_data_plane(host, node_io.read_tables(), sysctls, options, claimed)
+
+
+def _claimed(record):
+    """Return the egress IPs that this node holds for sure or maybe. Without a record our own tables tell."""
+    return record.claimed if record else held_by(node_io.read_tables())
 
 
 def _drift(record, host):

@@ -94,7 +94,9 @@ def _knows_vxlan():
 
 def read_host():
     """Return what `ip` says of this host, a `_iproute.Host`, in one process for each IP version."""
-    words = {version: "\n".join(lines) + "\n" for version, lines in READ_BATCH.items() if version == 4 or _IPV6.is_dir()}
+    words = {
+        version: "\n".join(lines) + "\n" for version, lines in READ_BATCH.items() if version == 4 or _IPV6.is_dir()
+    }
     host = parse_host(
         {v: check([*_IP[v], "-N", "-details", "-json", "-batch", "-"], lines) for v, lines in words.items()}
     )
@@ -103,7 +105,10 @@ def read_host():
 
 
 def _accepts_advertisements(interface):
-    return read_sysctls([f"net.ipv6.conf.{interface}.accept_ra"]) not in ({}, {f"net.ipv6.conf.{interface}.accept_ra": "0"})
+    return read_sysctls([f"net.ipv6.conf.{interface}.accept_ra"]) not in (
+        {},
+        {f"net.ipv6.conf.{interface}.accept_ra": "0"},
+    )
 
 
 def read_tables():

@@ -64,7 +64,9 @@ class _Builder:
         names = {item.name for item in self.egressips}
         selected = select_pods(manifests["egressips"], manifests["pods"], manifests["namespaces"])
         self.selected = [(pod, pod["egressips"][0]) for pod in selected if pod["egressips"][0] in names]
-        self.members = tuple(FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"])) for m in fleet["members"])
+        self.members = tuple(
+            FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"])) for m in fleet["members"]
+        )
         self.own = {address for member in self.members for address in member.addresses}
         self.excluded = tuple(str(network) for network in collapse([*excluded, *_pod_networks(manifests, self.own)]))
 

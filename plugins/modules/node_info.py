@@ -62,11 +62,12 @@ interface:
   returned: when the host can be read
   type: str
   sample: eth0
-address:
-  description: The node's own address on that interface.
+endpoints:
+  description: Where the node's tunnel ends, its own address of each IP version on that interface.
   returned: when the host can be read
-  type: str
-  sample: 192.168.126.21
+  type: list
+  elements: str
+  sample: ["192.168.126.21", "2001:db8:126::21"]
 networks:
   description: The node's own addresses by interface, in the form that P(netops.egress_ip.assign#filter) takes.
   returned: when the host can be read
@@ -106,7 +107,7 @@ nodes:
   returned: when the host can be read
   type: list
   elements: dict
-  sample: [{name: node1, address: 192.168.126.21, addresses: ["192.168.126.21"]}]
+  sample: [{name: node1, endpoints: ["192.168.126.21"], addresses: ["192.168.126.21"]}]
 recalled:
   description: What the record says of the objects in O(recall).
   returned: when the host can be read

@@ -34,14 +34,17 @@ from pathlib import Path
 from lab_image import LabError, build_image, environment, podman, podman_argv, remove_images, state_dir
 from lab_topology import (
     GATEWAY,
+    GATEWAY6,
     HOSTS,
     NETWORK,
     NODES,
-    POD_GATEWAY,
+    POD_GATEWAYS,
+    POD_NETWORKS,
     PODS,
     SERVER,
     SERVER_PORT,
     SUBNET,
+    SUBNET6,
     Host,
     Pod,
 )
@@ -51,7 +54,6 @@ HOLDER = "EGRESS_IP_LAB_HOLDER"
 LABEL = "netops.egress_ip.lab"
 NODE_FILES = Path(__file__).resolve().parent / "node"
 UNITS = ("lab-pods.service", "lab-server.service")
-POD_NETWORK = "10.88.0.0/16"
 BRIDGE_SYSCTLS = tuple(Path("/proc/sys/net/bridge", f"bridge-nf-call-{tool}") for tool in ("iptables", "ip6tables"))
 READY_SECONDS = 30
 # Short enough that a dead node does not hold up a run, on new connections and on kept ones.
@@ -319,15 +321,18 @@ class Lab:
     def _client_argv(self, key: str, *options: str, host: str = SERVER.address) -> list[str]:
         return self.pod_argv(key, "python3", "/opt/lab/lab_client.py", host, str(SERVER_PORT), *options)
 
-    def connect(self, key: str, count: int = 1, timeout: float = 2.0, udp: bool = False) -> list[Answer]:
-        """Make `count` new connections from the pod to the server, one after the other."""
+    def connect(
+        self, key: str, count: int = 1, timeout: float = 2.0, udp: bool = False, host: str = SERVER.address
+    ) -> list[Answer]:
+        """Make `count` new connections from the pod to the server at `host`, one after the other."""
         options = ["--count", str(count), "--timeout", str(timeout), *(["--udp"] if udp else [])]
-        output = self._output(self._client_argv(key, *options), key, True, "", count * timeout + 30)
+        output = self._output(self._client_argv(key, *options, host=host), key, True, "", count * timeout + 30)
         return [Answer(**json.loads(line)) for line in output.splitlines()]
 
-    def poll(self, key: str, interval: float = 0.1, timeout: float = 1.0) -> Poll:
+    def poll(self, key: str, interval: float = 0.1, timeout: float = 1.0, host: str = SERVER.address) -> Poll:
         """Connect from the pod again and again, in the background."""
-        return Poll(self._client_argv(key, "--count", "0", "--interval", str(interval), "--timeout", str(timeout)))
+        options = ("--count", "0", "--interval", str(interval), "--timeout", str(timeout))
+        return Poll(self._client_argv(key, *options, host=host))
 
     def session(self, key: str, timeout: float = 60.0) -> Session:
         """Open one TCP connection from the pod and keep it."""
@@ -398,8 +403,14 @@ class Lab:
     @staticmethod
     def _make_network() -> None:
         """Make the lab network, and keep the machine's own rules off its bridge."""
-        if podman("network", "exists", NETWORK, check=False).returncode != 0:
-            podman("network", "create", "--disable-dns", "--subnet", SUBNET, "--gateway", GATEWAY, NETWORK)
+        shown = podman("network", "inspect", NETWORK, check=False)
+        subnets = [item["subnet"] for item in json.loads(shown.stdout)[0]["subnets"]] if shown.returncode == 0 else []
+        if subnets and sorted(subnets) != sorted((SUBNET, SUBNET6)):
+            podman("network", "rm", "--force", "--time", "0", NETWORK)
+            subnets = []
+        if not subnets:
+            ipv4, ipv6 = ("--subnet", SUBNET, "--gateway", GATEWAY), ("--subnet", SUBNET6, "--gateway", GATEWAY6)
+            podman("network", "create", "--disable-dns", "--ipv6", *ipv4, *ipv6, NETWORK)
         wrong = {
             str(path): path.read_text(encoding="ascii")
             for path in BRIDGE_SYSCTLS
@@ -422,7 +433,8 @@ class Lab:
     def _make_host(self, host: Host, image: str, existing: dict[str, str]) -> None:
         """Make the container unless one of the same definition is there, and start it."""
         files = self._files(host)
-        definition = hashlib.sha256(b"\0".join([image.encode(), host.mac.encode(), files])).hexdigest()[:16]
+        identity = f"{image} {host.mac} {host.address} {host.address6}".encode()
+        definition = hashlib.sha256(b"\0".join([identity, files])).hexdigest()[:16]
         if existing.get(host.container) != definition:
             podman("rm", "--force", "--ignore", "--time", "0", host.container)
             podman("create", *self._options(host, definition), image)
@@ -438,7 +450,8 @@ class Lab:
         return [
             *("--name", host.container, "--hostname", host.name, "--label", f"{LABEL}={definition}"),
             *("--systemd=always", "--privileged", *modules),
-            *("--network", f"{NETWORK}:ip={host.address},mac={host.mac},interface_name=eth0"),
+            "--network",
+            f"{NETWORK}:ip={host.address},ip6={host.address6},mac={host.mac},interface_name=eth0",
         ]
 
     def _files(self, host: Host) -> bytes:
@@ -463,8 +476,8 @@ class Lab:
     @staticmethod
     def _declaration(host: Host) -> bytes:
         """The pods of the host, for lab_pods.py."""
-        pods = [{"netns": pod.netns, "address": pod.address} for pod in PODS if pod.node == host.name]
-        return json.dumps({"gateway": POD_GATEWAY, "network": POD_NETWORK, "pods": pods}).encode()
+        pods = [{"netns": pod.netns, "addresses": [pod.address, pod.address6]} for pod in PODS if pod.node == host.name]
+        return json.dumps({"gateways": POD_GATEWAYS, "networks": POD_NETWORKS, "pods": pods}).encode()
 
     def _port(self, host: Host) -> str:
         """This machine's end of the host's cable."""

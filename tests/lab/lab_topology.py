@@ -10,7 +10,10 @@ from dataclasses import dataclass
 NETWORK = "egress-ip-lab"
 SUBNET = "192.168.64.0/18"
 GATEWAY = "192.168.64.1"
-POD_GATEWAY = "10.88.0.1/16"
+SUBNET6 = "fd00:126::/64"
+GATEWAY6 = "fd00:126::1"
+POD_GATEWAYS = ("10.88.0.1/16", "fd00:88::1/64")
+POD_NETWORKS = {"ip": "10.88.0.0/16", "ip6": "fd00:88::/64"}
 SERVER_PORT = 8080
 
 
@@ -29,6 +32,11 @@ class Pod:
         return f"{self.namespace}/{self.name}"
 
     @property
+    def address6(self) -> str:
+        """Its IPv6 address, which ends as the IPv4 address does."""
+        return f"fd00:88::{self.address.rpartition('.')[2]}"
+
+    @property
     def netns(self) -> str:
         """Name of the pod's network namespace on its node."""
         return f"{self.namespace}.{self.name}"
@@ -42,6 +50,11 @@ class Host:
     address: str
     assignable: bool = False
     is_server: bool = False
+
+    @property
+    def address6(self) -> str:
+        """Its IPv6 address, which ends as the IPv4 address does."""
+        return f"fd00:126::{self.address.rpartition('.')[2]}"
 
     @property
     def container(self) -> str:

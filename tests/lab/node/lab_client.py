@@ -23,7 +23,7 @@ def ask_tcp(address: tuple[str, int], timeout: float) -> str:
 
 def ask_udp(address: tuple[str, int], timeout: float) -> str:
     """Send one datagram and wait for its answer."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM) as connection:
         connection.settimeout(timeout)
         connection.connect(address)
         connection.send(b"hello")

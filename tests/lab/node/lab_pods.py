@@ -13,13 +13,14 @@ import subprocess
 from pathlib import Path
 
 BRIDGE = "pods0"
+NODAD = {False: (), True: ("nodad",)}
 MASQUERADE = """
-add table ip lab_cni
-flush table ip lab_cni
-table ip lab_cni {{
+add table {family} lab_cni
+flush table {family} lab_cni
+table {family} lab_cni {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr {network} ip daddr != {network} masquerade
+    {family} saddr {network} {family} daddr != {network} masquerade
   }}
 }}
 """
@@ -30,15 +31,16 @@ def ip(*words: str) -> None:
     subprocess.run(["ip", *words], check=True)
 
 
-def make_bridge(gateway: str) -> None:
-    """Make the bridge of the pods, with the pods' gateway address."""
+def make_bridge(gateways: list[str]) -> None:
+    """Make the bridge of the pods, with the pods' gateway addresses."""
     if not Path("/sys/class/net", BRIDGE).exists():
         ip("link", "add", BRIDGE, "type", "bridge")
-    ip("address", "replace", gateway, "dev", BRIDGE)
+    for gateway in gateways:
+        ip("address", "replace", gateway, "dev", BRIDGE, *NODAD[":" in gateway])
     ip("link", "set", BRIDGE, "up")
 
 
-def make_pod(index: int, pod: dict, gateway: str) -> None:
+def make_pod(index: int, pod: dict, gateways: list[str]) -> None:
     """Make one pod: a network namespace with `eth0` in the bridge."""
     netns, veth = pod["netns"], f"pod{index}"
     if Path("/run/netns", netns).exists():
@@ -46,22 +48,25 @@ def make_pod(index: int, pod: dict, gateway: str) -> None:
     ip("netns", "add", netns)
     ip("link", "add", veth, "type", "veth", "peer", "name", "eth0", "netns", netns)
     ip("link", "set", veth, "master", BRIDGE, "up")
-    address, length = gateway.split("/")
     ip("-n", netns, "link", "set", "lo", "up")
     ip("-n", netns, "link", "set", "eth0", "up")
-    ip("-n", netns, "address", "add", f"{pod['address']}/{length}", "dev", "eth0")
-    ip("-n", netns, "route", "add", "default", "via", address)
+    for own, gateway in zip(pod["addresses"], gateways, strict=True):
+        address, length = gateway.split("/")
+        ip("-n", netns, "address", "add", f"{own}/{length}", "dev", "eth0", *NODAD[":" in own])
+        ip("-n", netns, "route", "add", "default", "via", address)
 
 
 def main() -> None:
     """Bring up everything that the declaration names."""
     declaration = json.loads(Path("/etc/lab/pods.json").read_text(encoding="utf-8"))
-    gateway, network = declaration["gateway"], declaration["network"]
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1", encoding="utf-8")
-    make_bridge(gateway)
-    subprocess.run(["nft", "-f", "-"], input=MASQUERADE.format(network=network), text=True, check=True)
+    for forwarding in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
+        Path("/proc/sys/net", forwarding).write_text("1", encoding="utf-8")
+    make_bridge(declaration["gateways"])
+    for family, network in declaration["networks"].items():
+        rules = MASQUERADE.format(family=family, network=network)
+        subprocess.run(["nft", "-f", "-"], input=rules, text=True, check=True)
     for index, pod in enumerate(declaration["pods"]):
-        make_pod(index, pod, gateway)
+        make_pod(index, pod, declaration["gateways"])
 
 
 if __name__ == "__main__":

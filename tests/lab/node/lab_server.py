@@ -9,10 +9,16 @@ UDP: every datagram comes back as `ADDRESS PORT DATA`.
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import threading
 
 PORT = 8080
+
+
+def shown(client_address: tuple) -> str:
+    """`ADDRESS PORT` of a client; IPv4 ones come as mapped addresses to a socket for both IP versions."""
+    return f"{client_address[0].replace('::ffff:', '')} {client_address[1]}"
 
 
 class Stream(socketserver.StreamRequestHandler):
@@ -20,7 +26,7 @@ class Stream(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Say the source, then answer line by line until the client closes."""
-        source = f"{self.client_address[0]} {self.client_address[1]}"
+        source = shown(self.client_address)
         try:
             self.wfile.write(f"{source}\n".encode())
             for line in self.rfile:
@@ -34,23 +40,29 @@ class Datagram(socketserver.DatagramRequestHandler):
 
     def handle(self) -> None:
         """Answer with the source in front of what came."""
-        source = f"{self.client_address[0]} {self.client_address[1]} "
-        self.wfile.write(source.encode() + self.rfile.read())
+        self.wfile.write(f"{shown(self.client_address)} ".encode() + self.rfile.read())
 
 
 class TcpServer(socketserver.ThreadingTCPServer):
     """TCP side; the queue is long enough for a whole lab that connects at once."""
 
+    address_family = socket.AF_INET6
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 1024
 
 
+class UdpServer(socketserver.ThreadingUDPServer):
+    """UDP side."""
+
+    address_family = socket.AF_INET6
+
+
 def main() -> None:
     """Serve both protocols until the service is stopped."""
-    udp = socketserver.ThreadingUDPServer(("0.0.0.0", PORT), Datagram)
+    udp = UdpServer(("::", PORT), Datagram)
     threading.Thread(target=udp.serve_forever, daemon=True).start()
-    TcpServer(("0.0.0.0", PORT), Stream).serve_forever()
+    TcpServer(("::", PORT), Stream).serve_forever()
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PAR
 
 MAC = "02:00:c0:a8:7e:15"
 OURS = str(PROTOCOL)
+_NOT_THE_HOST = ("log", "fail", "wire", "version")
 FOREIGN_TABLE = {"sets": {}, "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}}}
 
 
@@ -88,7 +89,7 @@ class FakeKernel:
 
     def snapshot(self):
         """Return everything there is, for comparisons."""
-        return copy.deepcopy({key: value for key, value in self.__dict__.items() if key not in ("log", "fail", "wire")})
+        return copy.deepcopy({key: value for key, value in self.__dict__.items() if key not in _NOT_THE_HOST})
 
     def logged(self, kind):
         """Return what was done of one kind, in order."""

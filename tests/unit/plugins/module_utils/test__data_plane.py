@@ -19,6 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane impor
     claim,
     current_data_plane,
     desired_data_plane,
+    endpoints_of,
     held_on,
     networks_of,
     own_addresses,
@@ -35,7 +36,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node_state impor
 from fake_node_io import FakeKernel, address, ethernet
 from hypothesis import HealthCheck, assume, given, settings
 from network_namespace import network_namespace
-from states import held, node_state, node_states
+from states import egress_object, held, node_state, node_states
 
 
 def marks_of(state, current=None):
@@ -44,8 +45,9 @@ def marks_of(state, current=None):
 
 def read(kernel, state, claimed=()):
     """Return what the kernel shows, as `_node` reads it."""
-    sysctls = kernel.read_sysctls(sysctl_names(state.options.tunnel_device))
-    return current_data_plane(kernel.read_host(), kernel.read_tables(), sysctls, state.options, set(claimed))
+    host = kernel.read_host()
+    sysctls = kernel.read_sysctls(sysctl_names(host, state.options.tunnel_device))
+    return current_data_plane(host, kernel.read_tables(), sysctls, state.options, set(claimed))
 
 
 def ips(*states):
@@ -72,12 +74,14 @@ def test_any_state_leads_to_any_other(first, second):
     kernel = new_kernel()
     foreign = new_kernel().snapshot()
     marks = marks_of(first)
-    assert read(kernel, first, ips(first)) == replace(DataPlane(), sysctls={"net.ipv4.ip_forward": "0"})
-    assert bring(kernel, first, marks).lines() == read(kernel, first, ips(first)).lines()
+    nothing = {"net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0"}
+    assert read(kernel, first, ips(first)) == replace(DataPlane(), sysctls=nothing)
+    desired = bring(kernel, first, marks)
+    assert desired.lines() == read(kernel, first, ips(first)).beside(desired).lines()
     desired = bring(kernel, second, marks_of(second, marks), first)
-    assert read(kernel, second, ips(first, second)).lines() == desired.lines()
+    assert read(kernel, second, ips(first, second)).beside(desired).lines() == desired.lines()
     kernel.execute(transaction(read(kernel, second, ips(second)), DataPlane()))
-    kernel.sysctls["net.ipv4.ip_forward"] = "0"
+    kernel.sysctls.update(nothing)
     assert kernel.snapshot() == foreign
 
 
@@ -87,7 +91,7 @@ def test_a_device_whose_name_begins_another_name_is_replaced_alone(state):
     bring(kernel, state, marks_of(state))
     kernel.interfaces[state.options.tunnel_device]["mtu"] = 1400
     desired = bring(kernel, state, marks_of(state), state)
-    assert read(kernel, state, ips(state)).lines() == desired.lines()
+    assert read(kernel, state, ips(state)).beside(desired).lines() == desired.lines()
 
 
 @given(node_states())
@@ -106,7 +110,7 @@ def test_the_way_back_leads_back(first, second):
     desired = bring(kernel, first, marks)
     bring(kernel, second, marks_of(second, marks), first)
     kernel.execute(transaction(read(kernel, first, ips(first, second)), desired))
-    assert read(kernel, first, ips(first, second)).lines() == desired.lines()
+    assert read(kernel, first, ips(first, second)).beside(desired).lines() == desired.lines()
 
 
 @given(node_states())
@@ -124,11 +128,12 @@ def test_addresses_are_claimed_one_by_one(state):
 def test_any_state_leads_to_any_other_in_the_real_kernel(first, second):
     with network_namespace("eth0", "eth1", "enp0s31f6np0x"):
         marks = marks_of(first)
-        assert bring(_node_io, first, marks).lines() == read(_node_io, first, ips(first)).lines()
+        desired = bring(_node_io, first, marks)
+        assert desired.lines() == read(_node_io, first, ips(first)).beside(desired).lines()
         again = bring(_node_io, first, marks, first)
         assert not transaction(read(_node_io, first, ips(first)), again)
         desired = bring(_node_io, second, marks_of(second, marks), first)
-        assert read(_node_io, second, ips(first, second)).lines() == desired.lines()
+        assert read(_node_io, second, ips(first, second)).beside(desired).lines() == desired.lines()
         _node_io.execute(transaction(read(_node_io, second, ips(second)), DataPlane()))
         left = read(_node_io, second, ips(first, second))
         assert replace(left, sysctls={}) == DataPlane()
@@ -144,7 +149,11 @@ def test_transaction(golden):
         bring(kernel, state, marks)
     desired = desired_data_plane(after, marks_of(after, marks), kernel.read_host())
     way = transaction(read(kernel, after, ips(*before)), desired)
-    lines = [*(f"ip {line}" for line in way.ip), *(f"sysctl {n} = {v}" for n, v in way.sysctls)]
+    lines = [
+        *(f"ip {line}" for line in way.ip),
+        *(f"ip -6 {line}" for line in way.ip6),
+        *(f"sysctl {n} = {v}" for n, v in way.sysctls),
+    ]
     golden.check("transaction.txt", "\n".join([*lines, *(f"nft {line}" for line in way.nft), ""]))
 
 
@@ -170,12 +179,30 @@ def test_own_addresses_leave_out_what_we_hold():
         address("192.168.126.102", 32, "eth0"),
         address("192.168.126.103", 32, "eth0"),
         address("169.254.1.1", 16, "eth0", scope="253"),
+        address("2001:db8:126::102", 128, "eth0"),
+        address("2001:db8:126:0:1:2:3:4", 64, "eth0", temporary=True),
+        address("2001:db8:126::5", 64, "eth0", tentative=True),
     ]
     kernel.interfaces["egress0"] = ethernet(address("192.0.0.8", 32, "egress0"))
-    host, claimed = kernel.read_host(), {"192.168.126.102"}
-    assert held_on(host, claimed) == (Held("192.168.126.101", "eth0"), Held("192.168.126.102", "eth0"))
-    assert networks_of(host, "eth0", claimed) == ["192.168.126.21/18", "192.168.126.103/32"]
-    assert own_addresses(host, "egress0", claimed) == ["10.88.0.1", "192.168.126.103", "192.168.126.21"]
+    host, claimed = kernel.read_host(), {"192.168.126.102", "2001:db8:126::102"}
+    ours = ("192.168.126.101", "192.168.126.102", "2001:db8:126::102")
+    assert held_on(host, claimed) == tuple(Held(ip, "eth0") for ip in ours)
+    networks = networks_of(host, "eth0", claimed)
+    assert networks == ["192.168.126.21/18", "2001:db8:126::21/64", "192.168.126.103/32"]
+    assert endpoints_of(networks) == ["192.168.126.21", "2001:db8:126::21"]
+    own = ["10.88.0.1", "192.168.126.103", "192.168.126.21", "2001:db8:126::21"]
+    assert own_addresses(host, "egress0", claimed) == own
+
+
+def test_a_host_that_learns_from_router_advertisements_goes_on_learning_when_it_forwards():
+    state = node_state(egressips=[egress_object("web", ["192.168.126.101", "2001:db8:126::101"])])
+    host = replace(FakeKernel().read_host(), listening=("eth0",))
+    desired = desired_data_plane(state, marks_of(state), host)
+    names = [name for name, _value in transaction(DataPlane(), desired).sysctls]
+    assert names.index("net.ipv6.conf.eth0.accept_ra") < names.index("net.ipv6.conf.all.forwarding")
+    assert desired.sysctls["net.ipv6.conf.eth0.accept_ra"] == "2"
+    ipv4_alone = desired_data_plane(node_state(), marks_of(node_state()), host)
+    assert not [name for name in ipv4_alone.sysctls if "ipv6" in name]
 
 
 def test_an_address_with_a_prefix_of_its_own_is_never_taken_for_one_on_record():
@@ -195,7 +222,7 @@ def test_a_host_without_the_interface():
 
 def test_a_host_without_a_default_route():
     kernel = FakeKernel()
-    kernel.default_routes = []
+    kernel.default_routes = {4: [], 6: []}
     problems = problems_of(kernel.read_host(), DataPlaneOptions(), "")
     assert problems == ["egress_ip_interface: the host has no default route; name the interface for the egress IPs"]
 
@@ -214,4 +241,4 @@ def test_a_foreign_device_of_our_name_is_left_alone():
 def test_the_held_interface_is_told_apart():
     state = node_state(held=held("192.168.126.101", interface="enp0s31f6np0x"))
     desired = desired_data_plane(state, marks_of(state), new_kernel().read_host())
-    assert "192.168.126.101/32 dev enp0s31f6np0x" in desired.ip.addresses
+    assert "192.168.126.101/32 dev enp0s31f6np0x" in desired.ip[4].addresses

@@ -56,7 +56,7 @@ def answer(number, **changes):
         "problems": [],
         "packages": [],
         "interface": "eth0",
-        "address": f"192.168.126.2{number}",
+        "endpoints": [f"192.168.126.2{number}"],
         "networks": [{"interface": "eth0", "addresses": [f"192.168.126.2{number}/18"]}],
         "addresses": [f"192.168.126.2{number}"],
         "held": [],
@@ -185,8 +185,8 @@ def test_an_unknown_node_to_drain_stops_the_run():
 
 
 def test_a_silent_member_is_remembered_by_the_newest_state():
-    old = {"name": "node3", "address": "192.168.126.99", "addresses": ["192.168.126.99"]}
-    new = {"name": "node3", "address": "192.168.126.23", "addresses": ["192.168.126.23"]}
+    old = {"name": "node3", "endpoints": ["192.168.126.99"], "addresses": ["192.168.126.99"]}
+    new = {"name": "node3", "endpoints": ["192.168.126.23"], "addresses": ["192.168.126.23"]}
     hosts = [
         host(1, answer(1, generation=4, nodes=[new])),
         host(2, answer(2, generation=3, nodes=[old])),
@@ -200,7 +200,7 @@ def test_a_silent_member_is_remembered_by_the_newest_state():
 
 
 def test_a_node_that_left_the_inventory_is_no_member():
-    gone = {"name": "node9", "address": "192.168.126.29", "addresses": ["192.168.126.29"]}
+    gone = {"name": "node9", "endpoints": ["192.168.126.29"], "addresses": ["192.168.126.29"]}
     assert names(observe_fleet([host(1, answer(1, generation=1, nodes=[gone]))]).members) == ["node1"]
 
 

@@ -177,13 +177,14 @@ def test_what_cannot_be_changed_in_place_is_built_anew(change):
     assert not [line for line in lines if "netdev" in line]
 
 
-def test_one_assigned_address_less_changes_one_rule():
+def test_one_assigned_address_less_changes_one_chain():
     before, after = (
         tables_of(node_state(egressips=[egress_object("web", ["192.168.126.101", "192.168.126.102"], assigned)]))
         for assigned in ({"192.168.126.101", "192.168.126.102"}, {"192.168.126.102"})
     )
     assert [line.split(" ", 5)[:5] for line in script(before, after)] == [
         ["flush", "chain", "inet", "egress_ip", "object_web"],
+        ["add", "rule", "inet", "egress_ip", "object_web"],
         ["add", "rule", "inet", "egress_ip", "object_web"],
     ]
 

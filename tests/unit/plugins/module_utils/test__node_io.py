@@ -101,9 +101,7 @@ def everything():
         shown("ip", "route", "show", "table", "all", "type", "unicast"),
         shown("ip", "neighbour", "show", "nud", "permanent"),
         shown("nft", "list", "ruleset"),
-        _node_io.read_sysctls(
-            ["net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv6.conf.all.forwarding"]
-        ),
+        _node_io.read_sysctls(["net.ipv4.ip_forward", "net.ipv4.conf.all.rp_filter", "net.ipv6.conf.all.forwarding"]),
     ]
 
 
@@ -140,11 +138,23 @@ def test_a_life_of_a_node_with_both_ip_versions(host):
 
 
 def test_ipv6_is_left_alone_while_no_egress_ip_is_of_it(host):
-    before = [shown("ip", "-6", "rule"), shown("ip", "-6", "route", "show", "table", "all"), shown("ip", "-6", "neighbour")]
+    before = shown("ip", "-6", "rule")
     apply(node_state())
     assert _node_io.read_sysctls(["net.ipv6.conf.all.forwarding"]) == {"net.ipv6.conf.all.forwarding": "0"}
-    assert shown("ip", "-6", "rule") == before[0]
+    assert shown("ip", "-6", "rule") == before
     assert "225" not in shown("ip", "-6", "route", "show", "table", "all")
+
+
+def test_a_node_that_lost_its_record_knows_its_addresses_of_both_ip_versions(host):
+    apply(node_state(**DUAL))
+    before = everything()
+    _node_io.remove_file(_node_io.STATE_FILE)
+    assert [item["egressIP"] for item in _node.observe(DataPlaneOptions())["held"]] == [A, A6]
+    result = apply(node_state(**DUAL))
+    assert (result["claimed"], result["released"], result["conflicts"]) == ([], [], [])
+    assert everything() == before
+    _node_io.remove_file(_node_io.STATE_FILE)
+    assert _node.remove(DataPlaneOptions())["released"] == [A, A6]
 
 
 DRIFT = {

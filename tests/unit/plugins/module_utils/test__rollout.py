@@ -51,7 +51,7 @@ def host(number, **changes):
     own = f"192.168.126.2{number}"
     answer = {
         "interface": "eth0",
-        "address": own,
+        "endpoints": [own],
         "networks": [{"interface": "eth0", "addresses": [f"{own}/18"]}],
         "addresses": [own],
         "held": [],
@@ -116,11 +116,11 @@ def test_addresses_that_change_hands_are_releasing():
     assert [item.egress_ip for item in rollout.states["node2"].held] == [A]
 
 
-def test_pods_go_to_their_node_and_ipv6_ones_are_left_out():
+def test_pods_go_to_their_node_with_addresses_of_both_ip_versions():
     documents = [egressip(), pod("a", "node1", "10.88.0.2", "fd00::2"), pod("b", "node2", "10.88.0.2")]
     rollout = run(documents, [host(1), host(2)])
     assert {n: [p.address for p in s.pods] for n, s in rollout.states.items()} == {
-        "node1": ["10.88.0.2"],
+        "node1": ["10.88.0.2", "fd00::2"],
         "node2": ["10.88.0.2"],
     }
 
@@ -134,7 +134,7 @@ def test_a_pod_with_the_address_of_a_node_is_no_pod_of_its_own():
 def test_pods_and_pod_networks_are_east_west():
     documents = [egressip(), pod("a", "elsewhere", "10.88.0.2"), node_document("node1", "10.244.1.0/24", "fd00::/64")]
     [state] = run(documents, [host(1)], excluded=["10.0.0.0/9", "2001:db8::/32"]).states.values()
-    assert state.excluded == ("10.0.0.0/9", "10.244.1.0/24")
+    assert state.excluded == ("10.0.0.0/9", "10.244.1.0/24", "2001:db8::/32", "fd00::/64")
 
 
 def test_a_pod_network_that_is_none_is_an_error():
