@@ -41,6 +41,8 @@ MAIN_TABLE = 254
 _UNICAST, _UNREACHABLE = "1", "7"
 _ROUTER_ADVERTISEMENT = "9"
 _ENCAPSULATION = {4: "ip", 6: "ip6"}
+# UDP over IPv6 is dropped without one.
+_CHECKSUM = {4: "", 6: " csum"}
 _NO_ENCAP = dict.fromkeys(("kind", "id", "src", "dst"))
 
 # What `ip -batch` and `ip -6 -batch` read; the first shows addresses, routes and neighbours of both IP versions.
@@ -190,7 +192,7 @@ def _desired(state, marks, macs, version):
     return IpState(
         rules=frozenset(_desired_rules(options, {ip: marks[ip] for ip in own}, held)),
         routes=frozenset(
-            f"default encap {kind} id {options.tunnel_vni} src {source} dst {ip} via {_gateway(marks[ip], version)}"
+            f"default encap {kind} id {options.tunnel_vni} src {source} dst {ip}{_CHECKSUM[version]} via {_gateway(marks[ip], version)}"
             f" dev {device} onlink table {options.table_base + marks[ip]}"
             for ip in own
         ),
@@ -367,6 +369,7 @@ def _rule_words(rule):
 def _route_words(route):
     encap = route.get("encap", {})
     target = "encap {kind} id {id} src {src} dst {dst} ".format_map({**_NO_ENCAP, **encap}) if encap else ""
+    target += "csum " if encap.get("csum") else ""
     kind = "" if route.get("type", _UNICAST) == _UNICAST else f"{route['type']} "
     via = f"via {route['gateway']} " if "gateway" in route else ""
     onlink = "onlink " if "onlink" in route.get("flags", ()) else ""
@@ -379,7 +382,7 @@ def _last_key_wins_but_encap(pairs):
     for key, value in pairs:
         if key == "encap":
             encap = {"kind": value}
-        elif encap is not None and key in ("id", "src", "dst", "ttl", "tos"):
+        elif encap is not None and key in ("id", "src", "dst", "ttl", "tos", "csum"):
             encap.setdefault(key, value)
         else:
             document[key] = value

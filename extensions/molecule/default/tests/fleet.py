@@ -54,11 +54,11 @@ INFO_MODULE = "netops.egress_ip.node_info"
 SNAPSHOT = r"""
 exec 2>&1
 echo "## addresses"; ip -d address show
-echo "## rules"; ip -d rule show | sort -V
+echo "## rules"; ip -d rule show | sort -V; ip -6 -d rule show | sort -V
 echo "## routes"; ip -d route show table all
 echo "## neighbours"; ip -d neighbour show nud permanent
 echo "## nftables"; nft --stateless list ruleset
-echo "## sysctls"; sysctl net.ipv4 net.bridge
+echo "## sysctls"; sysctl net.ipv4 net.ipv6.conf net.bridge
 echo "## units"; systemctl list-unit-files --no-legend --no-pager | grep -v transient | tr -s ' '
 echo "## files"
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type d -printf '%p %M %u\n' | sort

@@ -296,7 +296,7 @@ class FakeKernel:
     def _route_replace(self, words):
         kind = {4: "ip", 6: "ip6"}[self.version]
         _must(words[:4] == ["default", "encap", kind, "id"] and "onlink" in words, "unknown form of a route")
-        options = _pairs([word for word in words[3:] if word != "onlink"])
+        options = _pairs([word for word in words[3:] if word not in ("onlink", "csum")])
         _must(options["dev"] in self.interfaces, f'Cannot find device "{options["dev"]}"')
         key = (options["table"], kind)
         self.routes = [route for route in self.routes if (route["table"], route["encap"]["kind"]) != key]
@@ -304,7 +304,13 @@ class FakeKernel:
             {
                 "type": "1",
                 "dst": "default",
-                "encap": {"kind": kind, "id": int(options["id"]), "src": options["src"], "dst": options["dst"]},
+                "encap": {
+                    "kind": kind,
+                    "id": int(options["id"]),
+                    "src": options["src"],
+                    "dst": options["dst"],
+                    "csum": "csum" in words,
+                },
                 "gateway": options["via"],
                 "dev": options["dev"],
                 "table": options["table"],

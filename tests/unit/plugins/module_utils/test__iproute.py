@@ -220,8 +220,8 @@ def test_each_ip_version_has_its_own_way():
             "priority 7005 nop",
         ],
         "routes": [
-            "default encap ip6 id 225 src 2001:db8:126::21 dst 2001:db8:126::101 via fe80::2 dev egress0 onlink"
-            " table 7002"
+            "default encap ip6 id 225 src 2001:db8:126::21 dst 2001:db8:126::101 csum via fe80::2 dev egress0"
+            " onlink table 7002"
         ],
         "neighbours": ["fe80::2 lladdr 06:49:49:db:9d:73 dev egress0"],
         "addresses": ["2001:db8:126::101/128 dev eth0 nodad preferred_lft 0"],
