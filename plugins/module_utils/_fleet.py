@@ -23,9 +23,9 @@ class Fleet:
     """The nodes, as one run sees them.
 
     `nodes` and `current` are what `assign` takes. `members` [{name, endpoints, addresses}] are all nodes that others
-    must know, the ones out of reach as somebody remembers them. `observed` is {name: answer of node_info} of the nodes that
-    answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, pods: {node: [address]}}}
-    is what nodes have of objects whose manifests are broken now. `stop` are reasons not to go on.
+    must know, the ones out of reach as somebody remembers them. `observed` is {name: answer of node_info} of the nodes
+    that answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, pods: {node:
+    [address]}}} is what nodes have of objects whose manifests are broken now. `stop` are reasons not to go on.
     """
 
     nodes: tuple

@@ -192,8 +192,8 @@ def _desired(state, marks, macs, version):
     return IpState(
         rules=frozenset(_desired_rules(options, {ip: marks[ip] for ip in own}, held)),
         routes=frozenset(
-            f"default encap {kind} id {options.tunnel_vni} src {source} dst {ip}{_CHECKSUM[version]} via {_gateway(marks[ip], version)}"
-            f" dev {device} onlink table {options.table_base + marks[ip]}"
+            f"default encap {kind} id {options.tunnel_vni} src {source} dst {ip}{_CHECKSUM[version]}"
+            f" via {_gateway(marks[ip], version)} dev {device} onlink table {options.table_base + marks[ip]}"
             for ip in own
         ),
         neighbours=frozenset(f"{_gateway(marks[ip], version)} lladdr {macs[ip]} dev {device}" for ip in own),

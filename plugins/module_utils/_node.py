@@ -149,7 +149,7 @@ def remove(options, check=False):
         record, host = Record.load(), node_io.read_host()
         options = record.state.options if record else options
         claimed = _claimed(record)
-        before = _read(host, options, claimed)
+        before = read(host, options, claimed)
         before = replace(before, sysctls={})
         left = [
             path
@@ -169,13 +169,14 @@ def _take_down(before, record, options):
     former = record.former if record else {}
     for name in node_io.read_sysctls(former):
         node_io.write_sysctl(name, former[name])
-    _forget(options, record.marks.values() if record else ())
+    forget(options, record.marks.values() if record else ())
     _remove_files()
 
 
 def _remove_files():
-    node_io.run(["systemctl", "disable", "--quiet", _program.RESTORE_UNIT, _program.CLAIM_UNIT])
-    for path in (*_program.files(sys.executable), node_io.STATE_FILE):
+    node_io.run(["systemctl", "stop", "--quiet", _program.WATCH_TIMER])
+    node_io.run(["systemctl", "disable", "--quiet", *_program.enabled_units()])
+    for path in (*_program.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE):
         node_io.remove_file(path)
     node_io.check(["systemctl", "daemon-reload"])
 
@@ -194,7 +195,7 @@ class _Run:
         self._refuse_what_is_in_the_way()
         self.marks = allocate_marks(state.egress_ips, self.record.marks if self.record else {}, state.options.max_index)
         claimed = _claimed(self.record)
-        self.before = _read(self.host, state.options, claimed)
+        self.before = read(self.host, state.options, claimed)
         held = held_on(self.host, claimed)
         if not claim_new:
             self.state = state = state.holding(item for item in state.held if item in held)
@@ -264,7 +265,8 @@ class _Run:
             node_io.write_file(path, data, mode)
         if self.missing:
             # This makes systemd read the units again too.
-            node_io.check(["systemctl", "enable", "--quiet", _program.RESTORE_UNIT, _program.CLAIM_UNIT])
+            node_io.check(["systemctl", "enable", "--quiet", *_program.enabled_units()])
+            node_io.check(["systemctl", "start", "--quiet", _program.WATCH_TIMER])
         self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
         if self.record:
             _replace_device(self.record.state.options, self.state.options, self.host)
@@ -282,7 +284,7 @@ class _Run:
         """Give up what others are waiting for, in one step and as late as can be: the gap begins here."""
         node_io.execute(transaction(self._on_the_way(self.kept + self.leaving), self._on_the_way(self.kept)))
         was = self.record.state.options if self.record else self.state.options
-        _forget(was, self._marks_to_forget())
+        forget(was, self._marks_to_forget())
 
     def _desired(self, held):
         """Return the data plane with these addresses held; a run needs the same few again and again."""
@@ -323,8 +325,8 @@ class _Run:
         egress_ips = {item.egress_ip for item in items}
         before = self._on_the_way(())
         node_io.execute(transaction(before, claim(self.state, self.marks, before, egress_ips)))
-        _announce(items)
-        _forget(self.state.options, {self.marks[ip] for ip in egress_ips})
+        announce(items)
+        forget(self.state.options, {self.marks[ip] for ip in egress_ips})
 
     def _settle(self, effective):
         """Take back what was prepared for addresses that could not be claimed, and look at the whole once more."""
@@ -340,7 +342,7 @@ class _Run:
         claimed = {item.egress_ip for item in self.kept + self.released}
         try:
             _replace_device(self.state.options, then.state.options, node_io.read_host())
-            now = _read(node_io.read_host(), then.state.options, claimed)
+            now = read(node_io.read_host(), then.state.options, claimed)
             before = to_go_back_to(self.before, known, then.state.options, self.host, claimed)
             node_io.execute(transaction(now, before))
             if self.record:
@@ -360,7 +362,7 @@ class _Run:
             raise VerificationError(f"node/{self.state.name}: does not show what was applied: {'; '.join(shown)}")
 
     def _read_again(self, held):
-        return _read(node_io.read_host(), self.state.options, {item.egress_ip for item in held})
+        return read(node_io.read_host(), self.state.options, {item.egress_ip for item in held})
 
     def _foreign_addresses(self, items):
         """Return {Held: this host's MAC} of the addresses that somebody else put on this very host."""
@@ -411,7 +413,7 @@ class _Run:
         }
 
 
-def _forget(options, indices):
+def forget(options, indices):
     """Forget the connections that carry the marks of these numbers."""
     node_io.forget_connections([options.mark(index) for index in indices], options.mark_mask)
 
@@ -422,35 +424,7 @@ def _replace_device(old, new, host):
         node_io.check(["ip", "link", "delete", old.tunnel_device])
 
 
-def main(argv):
-    """Run one of the commands that the units use: restore, claim or announce. Returns the exit status."""
-    try:
-        record = Record.load()
-        if record is not None:
-            {"restore": _restore, "claim": _claim_on_record, "announce": _announce_held}[argv[0]](record)
-    except EgressIPError as error:
-        sys.stderr.write(f"netops.egress_ip: {error}\n")
-        return 1
-    return 0
-
-
-def _restore(record):
-    with node_io.lock():
-        host = node_io.read_host()
-        before = _read(host, record.state.options, record.claimed)
-        node_io.execute(transaction(before, desired_data_plane(record.state.holding(()), record.marks, host)))
-
-
-def _claim_on_record(record):
-    for conflict in apply(record.state)["conflicts"]:
-        sys.stderr.write("netops.egress_ip: {egressIP} is not claimed: {mac} answers for it\n".format(**conflict))
-
-
-def _announce_held(record):
-    _announce(held_on(node_io.read_host(), record.claimed))
-
-
-def _announce(items):
+def announce(items):
     """Tell all neighbours of these held addresses."""
     for interface in sorted({item.interface for item in items}):
         mac = node_io.mac_address(interface)
@@ -459,7 +433,7 @@ def _announce(items):
         )
 
 
-def _read(host, options, claimed):
+def read(host, options, claimed):
     sysctls = node_io.read_sysctls(sysctl_names(host, options.tunnel_device))
     return current_data_plane(host, node_io.read_tables(), sysctls, options, claimed)
 
@@ -471,7 +445,7 @@ def _claimed(record):
 
 def _drift(record, host):
     """Return how the node differs from its record, as lines; files that are gone or changed count too."""
-    current = _read(host, record.state.options, record.claimed)
+    current = read(host, record.state.options, record.claimed)
     missing, surplus = _lines_between(current, desired_data_plane(record.state, record.marks, host))
     files = [f"missing file {path}" for path in _missing_files()]
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus] + files

@@ -33,6 +33,7 @@ STATE_FILE = STATE_DIRECTORY / "state.json"
 PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
+WATCH_FILE = Path("/run/netops-egress-ip.watch")
 
 COMMAND_TIMEOUT = 60
 _IPV6 = Path("/proc/sys/net/ipv6")
@@ -261,12 +262,16 @@ def run_probes(probes):
 
 def _require_carrier(interface):
     """Refuse to ask a dead wire: its silence would say nothing."""
-    try:
-        carrier = Path(f"/sys/class/net/{interface}/carrier").read_text(encoding="ascii").strip()
-    except OSError:  # the kernel gives no answer for an interface that is down
-        carrier = "0"
-    if carrier != "1":
+    if not has_link(interface):
         raise CommandError(f"egress_ip_interface: {interface} has no link, so nobody can be asked for an address")
+
+
+def has_link(interface):
+    """Tell whether the interface is up and has a carrier."""
+    try:
+        return Path(f"/sys/class/net/{interface}/carrier").read_text(encoding="ascii").strip() == "1"
+    except OSError:  # the kernel gives no answer for an interface that is down
+        return False
 
 
 def _listen(pending, timeout):

@@ -18,6 +18,10 @@ from ._node_io import PROGRAM_FILE, UNIT_DIRECTORY
 
 RESTORE_UNIT = "netops-egress-ip-restore.service"
 CLAIM_UNIT = "netops-egress-ip-claim.service"
+WATCH_UNIT = "netops-egress-ip-watch.service"
+WATCH_TIMER = "netops-egress-ip-watch.timer"
+# Seconds between two looks of the watch.
+WATCH_INTERVAL = 4
 
 _MODULES = (
     "_addresses",
@@ -33,10 +37,11 @@ _MODULES = (
     "_node_state",
     "_probe",
     "_program",
+    "_service",
     "_shape",
     "_text",
 )
-_MAIN = "import sys\nfrom netops_egress_ip._node import main\nsys.exit(main(sys.argv[1:]))\n"
+_MAIN = "import sys\nfrom netops_egress_ip._service import main\nsys.exit(main(sys.argv[1:]))\n"
 
 _RESTORE = """\
 # Written by the Ansible collection netops.egress_ip.
@@ -74,26 +79,64 @@ WantedBy=multi-user.target
 """
 
 
+_WATCH = """\
+# Written by the Ansible collection netops.egress_ip.
+[Unit]
+Description=Egress IPs that another node got while this one was away
+After={claim}
+
+[Service]
+Type=oneshot
+ExecStart={python} -I {program} watch
+"""
+
+_TIMER = """\
+# Written by the Ansible collection netops.egress_ip.
+[Unit]
+Description=Watch over the egress IPs of this node
+
+[Timer]
+OnBootSec={interval}
+OnUnitActiveSec={interval}
+AccuracySec=500ms
+
+[Install]
+WantedBy=timers.target
+"""
+
+
 def files(python):
     """Return {path: (bytes, mode)} of what the node keeps; `python` is the interpreter that runs it at boot."""
-    words = {"python": python, "program": PROGRAM_FILE, "restore": RESTORE_UNIT}
+    words = {
+        "python": python,
+        "program": PROGRAM_FILE,
+        "restore": RESTORE_UNIT,
+        "claim": CLAIM_UNIT,
+        "interval": WATCH_INTERVAL,
+    }
+    units = {RESTORE_UNIT: _RESTORE, CLAIM_UNIT: _CLAIM, WATCH_UNIT: _WATCH, WATCH_TIMER: _TIMER}
     return {
         PROGRAM_FILE: (_zip(), 0o644),
-        UNIT_DIRECTORY / RESTORE_UNIT: (_RESTORE.format(**words).encode(), 0o644),
-        UNIT_DIRECTORY / CLAIM_UNIT: (_CLAIM.format(**words).encode(), 0o644),
+        **{UNIT_DIRECTORY / name: (text.format(**words).encode(), 0o644) for name, text in units.items()},
     }
 
 
 def links():
     """Return {path: unit} of the links that make systemd start the units at boot."""
-    return {
-        UNIT_DIRECTORY / "sysinit.target.wants" / RESTORE_UNIT: UNIT_DIRECTORY / RESTORE_UNIT,
-        UNIT_DIRECTORY / "multi-user.target.wants" / CLAIM_UNIT: UNIT_DIRECTORY / CLAIM_UNIT,
-    }
+    targets = {RESTORE_UNIT: "sysinit", CLAIM_UNIT: "multi-user", WATCH_TIMER: "timers"}
+    return {UNIT_DIRECTORY / f"{t}.target.wants" / unit: UNIT_DIRECTORY / unit for unit, t in targets.items()}
+
+
+def enabled_units():
+    """Return the names of the units that systemd starts at boot."""
+    return [path.name for path in links()]
 
 
 def _zip():
     """Return this package's modules as a zip file that Python runs; the same sources give the same bytes."""
+    # The program's start imports this module, by way of `_node`. Ansible sends to a node only what something imports.
+    from . import _service  # noqa: PLC0415, F401
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         _add(archive, "__main__.py", _MAIN.encode())

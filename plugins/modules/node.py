@@ -12,7 +12,7 @@ short_description: Make a host what a plan says it should be
 description:
   - Applies the state of one node, as the filter P(netops.egress_ip.node_state#filter) computes it, to a host. That is
     the tunnel device, marks, policy routing rules and tables, our two nftables tables, the egress IPs that the node
-    holds, and a small program with two systemd units that bring all this back at boot.
+    holds, and a small program with systemd units that bring all this back at boot and release what was lost while away.
   - Reads first. What differs is changed with one C(ip -batch) and one nftables transaction, then read again. When
     that does not show what was applied, the host gets its former data plane back.
   - Gives up addresses before it takes others. An address is taken only after the wire stayed silent (an ARP probe as

@@ -132,6 +132,31 @@ def test_a_cable_pulled_and_plugged_again_leaves_one_holder(spare):
         assert spare.sources(pod) <= {FIRST, SECOND}
 
 
+@pytest.mark.parametrize("hung", [False, True], ids=["cable", "hung"])
+def test_a_node_that_was_away_gives_up_what_another_has_without_a_run(spare, hung):
+    moved = held_by(spare, "node3")
+    spare.lab.exec("server", *PING[:-1], moved)
+    spare.lab.cut("node3")
+    try:
+        if hung:
+            spare.lab.pause("node3")
+        spare.good(hosts=SPARE)
+        assert moved in spare.addresses("node2")
+        # Longer than a watch that was late.
+        time.sleep(12)
+    finally:
+        if hung:
+            spare.lab.unpause("node3")
+        spare.lab.plug("node3")
+    start = time.monotonic()
+    wait_for("node3 to give the address up", lambda: moved not in spare.addresses("node3"))
+    print(f"MEASURED back and given up: {time.monotonic() - start:.1f} s")
+    assert spare.mac_of("node2") in spare.lab.exec("server", "ip", "neighbour", "show", moved)
+    for pod in OF_NODE2:
+        assert spare.sources(pod) <= {FIRST, SECOND}
+    assert spare.holders()[moved] == ["node2"]
+
+
 PING = ("ping", "-c", "1", "-W", "1", SERVER.address)
 
 

@@ -30,7 +30,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PAR
 
 MAC = "02:00:c0:a8:7e:15"
 OURS = str(PROTOCOL)
-_NOT_THE_HOST = ("log", "fail", "wire", "version")
+_NOT_THE_HOST = ("log", "fail", "wire", "version", "clock")
 FOREIGN_TABLE = {"sets": {}, "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}}}
 
 
@@ -49,6 +49,7 @@ class FakeKernel:
     """The host, with the names of the module `_node_io`."""
 
     STATE_FILE, PROGRAM_FILE, UNIT_DIRECTORY = _node_io.STATE_FILE, _node_io.PROGRAM_FILE, _node_io.UNIT_DIRECTORY
+    WATCH_FILE = _node_io.WATCH_FILE
 
     def __init__(self):
         self.interfaces = {
@@ -84,6 +85,7 @@ class FakeKernel:
         self.units = set()
         self.missing = []
         self.wire = {}
+        self.clock = 0.0
         self.fail = ()
         self.log = []
 
@@ -168,6 +170,9 @@ class FakeKernel:
     def mac_address(self, interface):
         return MAC
 
+    def has_link(self, interface):
+        return "LOWER_UP" in self.interfaces[interface]["flags"]
+
     def run_probes(self, probes):
         """Run the real probes against `wire`, {address: (MAC, seconds until it falls silent)}."""
         start = now = time.monotonic()
@@ -198,7 +203,7 @@ class FakeKernel:
     def run(self, argv):
         self._do("run", " ".join(argv), lambda line: None)
         if argv[:2] == ["systemctl", "enable"]:
-            self.units |= {word for word in argv if word.endswith(".service")}
+            self.units |= {word for word in argv if word.endswith((".service", ".timer"))}
         if argv[:2] == ["systemctl", "disable"]:
             self.units -= set(argv)
         if argv[0] == "ip":

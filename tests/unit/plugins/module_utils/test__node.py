@@ -10,7 +10,7 @@ import json
 import re
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils import _node, _program
+from ansible_collections.netops.egress_ip.plugins.module_utils import _node, _program, _service
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     CommandError,
     ConflictError,
@@ -35,6 +35,7 @@ INET, NETDEV = ("inet", "egress_ip"), ("netdev", "egress_ip")
 def kernel(monkeypatch):
     kernel = FakeKernel()
     monkeypatch.setattr(_node, "node_io", kernel)
+    monkeypatch.setattr(_service, "node_io", kernel)
     return kernel
 
 
@@ -66,7 +67,7 @@ def test_the_first_run_makes_the_node_what_the_state_says(kernel):
     assert kernel.addresses()[A] == "eth0"
     assert kernel.sysctls["net.ipv4.ip_forward"] == "1"
     assert kernel.sysctls["net.ipv4.conf.egress0.rp_filter"] == "2"
-    assert kernel.units == {_program.RESTORE_UNIT, _program.CLAIM_UNIT}
+    assert kernel.units == {_program.RESTORE_UNIT, _program.CLAIM_UNIT, _program.WATCH_TIMER}
     assert kernel.files[str(kernel.STATE_FILE)][1] == 0o600
     assert observe()["drift"] == []
 
@@ -821,7 +822,7 @@ def reboot(kernel):
 def test_a_boot_restores_the_data_plane_without_any_address(kernel):
     apply(node_state())
     reboot(kernel)
-    assert _node.main(["restore"]) == 0
+    assert _service.main(["restore"]) == 0
     assert A not in kernel.addresses()
     assert kernel.tables[INET]["sets"]["held4"]["elements"] == {}
     assert {line.split(": ")[0] for line in observe()["drift"]} == {
@@ -835,8 +836,8 @@ def test_a_boot_claims_what_the_wire_says_is_free(kernel):
     apply(node_state(held=held(A, B)))
     reboot(kernel)
     kernel.wire = {B: FOREVER}
-    assert _node.main(["restore"]) == 0
-    assert _node.main(["claim"]) == 0
+    assert _service.main(["restore"]) == 0
+    assert _service.main(["claim"]) == 0
     assert observe()["held"] == held(A)
     assert observe()["drift"] == []
 
@@ -845,9 +846,9 @@ def test_a_boot_before_the_network_is_there(kernel):
     apply(node_state())
     reboot(kernel)
     eth0 = kernel.interfaces.pop("eth0")
-    assert _node.main(["restore"]) == 0
+    assert _service.main(["restore"]) == 0
     kernel.interfaces["eth0"] = eth0
-    assert _node.main(["claim"]) == 0
+    assert _service.main(["claim"]) == 0
     assert observe()["drift"] == []
 
 
@@ -855,7 +856,7 @@ def test_a_boot_after_a_conflict_claims_the_others(kernel):
     kernel.wire = {B: FOREVER}
     apply(node_state(held=held(A, B)))
     reboot(kernel)
-    assert (_node.main(["restore"]), _node.main(["claim"])) == (0, 0)
+    assert (_service.main(["restore"]), _service.main(["claim"])) == (0, 0)
     assert observe()["held"] == held(A)
 
 
@@ -863,7 +864,7 @@ def test_a_boot_after_a_run_without_claims(kernel):
     apply(node_state())
     apply(node_state(generation=2, held=held(A, B)), claim_new=False)
     reboot(kernel)
-    assert (_node.main(["restore"]), _node.main(["claim"])) == (0, 0)
+    assert (_service.main(["restore"]), _service.main(["claim"])) == (0, 0)
     assert observe()["held"] == held(A)
     assert apply(node_state(generation=2, held=held(A, B)))["held"] == held(A, B)
 
@@ -875,13 +876,13 @@ def test_a_boot_after_a_crash_in_the_middle_of_a_run(kernel):
         apply(node_state(generation=2, held=held(A, B)))
     kernel.fail = ()
     reboot(kernel)
-    assert (_node.main(["restore"]), _node.main(["claim"])) == (0, 0)
+    assert (_service.main(["restore"]), _service.main(["claim"])) == (0, 0)
     assert A in kernel.addresses()
 
 
 def test_a_boot_of_a_host_without_a_record(kernel):
     before = kernel.snapshot()
-    assert [_node.main([word]) for word in ("restore", "claim", "announce")] == [0, 0, 0]
+    assert [_service.main([word]) for word in ("restore", "claim", "announce")] == [0, 0, 0]
     assert kernel.snapshot() == before
 
 
@@ -889,13 +890,13 @@ def test_a_boot_that_fails_says_why(kernel, capsys):
     apply(node_state())
     reboot(kernel)
     kernel.fail = ("link add",)
-    assert _node.main(["restore"]) == 1
+    assert _service.main(["restore"]) == 1
     assert capsys.readouterr().err.startswith("netops.egress_ip: ")
 
 
 def test_a_boot_with_a_broken_record_says_why(kernel, capsys):
     kernel.files[str(kernel.STATE_FILE)] = (json.dumps({"state": {}}).encode(), 0o600)
-    assert _node.main(["restore"]) == 1
+    assert _service.main(["restore"]) == 1
     assert "state.json" in capsys.readouterr().err
 
 
@@ -903,7 +904,7 @@ def test_the_announcement_names_what_is_held_now(kernel):
     apply(node_state(held=held(A, B)))
     kernel.interfaces["eth0"]["addr_info"].pop()
     kernel.log.clear()
-    assert _node.main(["announce"]) == 0
+    assert _service.main(["announce"]) == 0
     assert set(kernel.logged("announce")) == {("eth0", A)}
 
 
@@ -915,3 +916,66 @@ def test_errors_of_a_state_on_record_are_all_there(kernel):
     with pytest.raises(InvalidError) as caught:
         observe()
     assert len(caught.value.errors) == 2
+
+
+# The watch.
+
+
+def watch(kernel, now):
+    """Let the watch look, at this moment of a steady clock."""
+    kernel.clock = now
+    kernel.log.clear()
+    assert _service.main(["watch"]) == 0
+
+
+@pytest.fixture
+def watched(kernel, monkeypatch):
+    """A node that holds A and B and has just been looked at."""
+    monkeypatch.setattr(_service.time, "monotonic", lambda: kernel.clock)
+    apply(node_state(held=held(A, B)))
+    watch(kernel, 100.0)
+    return kernel
+
+
+def test_a_node_that_was_there_all_the_time_keeps_its_addresses_whoever_answers(watched):
+    watched.wire = {A: FOREVER}
+    for now in (104.0, 108.0, 112.0):
+        watch(watched, now)
+        assert watched.logged("probe") == []
+    assert observe()["held"] == held(A, B)
+
+
+def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
+    watched.wire = {A: FOREVER}
+    watch(watched, 130.0)
+    assert observe()["held"] == held(B)
+    assert observe()["drift"] == []
+    assert watched.logged("announce") == [("eth0", A), ("eth0", A)]
+    assert ("forget", (1, 0x1FFF)) in watched.log
+    assert f"{A} is given up: {OTHER_MAC} has had it" in capsys.readouterr().err
+    assert apply(node_state(generation=2, held=held(B)))["held"] == held(B)
+
+
+def test_a_node_that_was_away_and_is_not_replaced_goes_on(watched):
+    before = kernel_only(watched)
+    watch(watched, 130.0)
+    assert set(watched.logged("probe")) == {A, B}
+    assert kernel_only(watched) == before
+    watch(watched, 134.0)
+    assert watched.logged("probe") == []
+
+
+def test_a_node_that_had_no_link_was_away(watched):
+    flags = watched.interfaces["eth0"]["flags"]
+    watched.interfaces["eth0"]["flags"] = ["UP"]
+    watch(watched, 104.0)
+    assert watched.logged("probe") == []
+    watched.interfaces["eth0"]["flags"], watched.wire = flags, {B: FOREVER}
+    watch(watched, 108.0)
+    assert observe()["held"] == held(A)
+
+
+def test_a_node_without_a_record_is_not_watched(kernel):
+    before = kernel.snapshot()
+    watch(kernel, 100.0)
+    assert kernel.snapshot() == before

@@ -56,7 +56,13 @@ def _systemctl(argv):
 @pytest.fixture
 def host(monkeypatch, tmp_path):
     """A host in a namespace, with files in a temporary folder, without systemd, and with foreign things."""
-    names = {"STATE_FILE": "state.json", "LOCK_FILE": "lock", "PROGRAM_FILE": "node.pyz", "STATE_DIRECTORY": "."}
+    names = {
+        "STATE_FILE": "state.json",
+        "LOCK_FILE": "lock",
+        "WATCH_FILE": "watch",
+        "PROGRAM_FILE": "node.pyz",
+        "STATE_DIRECTORY": ".",
+    }
     for name, file in names.items():
         monkeypatch.setattr(_node_io, name, tmp_path / file)
     monkeypatch.setattr(_program, "PROGRAM_FILE", tmp_path / "node.pyz")

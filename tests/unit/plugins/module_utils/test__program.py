@@ -34,6 +34,8 @@ def test_the_files_of_a_node():
         PROGRAM_FILE,
         UNIT_DIRECTORY / "netops-egress-ip-restore.service",
         UNIT_DIRECTORY / "netops-egress-ip-claim.service",
+        UNIT_DIRECTORY / "netops-egress-ip-watch.service",
+        UNIT_DIRECTORY / "netops-egress-ip-watch.timer",
     }
     restore = files[UNIT_DIRECTORY / _program.RESTORE_UNIT][0].decode()
     claim = files[UNIT_DIRECTORY / _program.CLAIM_UNIT][0].decode()

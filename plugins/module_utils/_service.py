@@ -1,0 +1,109 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the systemd units of a node run, without any controller: restore, claim, announce, watch. PRIVATE.
+
+The watch answers one question: has another node got our addresses while we were not there? A node was away when it did
+not run (hung, suspended) or had no link for a while. It asks the wire then, and gives up what somebody else answers
+for. A node that was there all the time never gives up anything, so of two holders exactly the old one yields.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+
+from . import _node_io as node_io
+from ._data_plane import desired_data_plane, held_on, transaction
+from ._errors import EgressIPError
+from ._node import Record, announce, apply, forget, read
+from ._probe import Probe, announcements
+
+# Seconds of silence of the watch that mean that the node was away: it comes every `_program.WATCH_INTERVAL`.
+AWAY = 10
+_PROBES, _PROBE_INTERVAL = 2, 0.2
+
+
+def main(argv):
+    """Run one of the commands; returns the exit status."""
+    try:
+        {"restore": _restore, "claim": _claim, "announce": _announce_held, "watch": _watch}[argv[0]]()
+    except EgressIPError as error:
+        sys.stderr.write(f"netops.egress_ip: {error}\n")
+        return 1
+    return 0
+
+
+def _restore():
+    """Bring the data plane back before the network is there, without any address."""
+    with node_io.lock():
+        record = Record.load()
+        if record is not None:
+            host = node_io.read_host()
+            before = read(host, record.state.options, record.claimed)
+            node_io.execute(transaction(before, desired_data_plane(record.state.holding(()), record.marks, host)))
+
+
+def _claim():
+    """Take the addresses on record for which nobody answers."""
+    record = Record.load()
+    for conflict in apply(record.state)["conflicts"] if record else ():
+        _say("{egressIP} is not claimed: {mac} answers for it".format(**conflict))
+
+
+def _announce_held():
+    record = Record.load()
+    if record is not None:
+        announce(held_on(node_io.read_host(), record.claimed))
+
+
+def _watch():
+    """Give up what others answer for, if this node was away."""
+    with node_io.lock():
+        record = Record.load()
+        if record is None:
+            return
+        held = held_on(node_io.read_host(), record.claimed)
+        if not all(node_io.has_link(item.interface) for item in held):
+            node_io.remove_file(node_io.WATCH_FILE)
+            return
+        if held and _was_away():
+            taken = {item: mac for item, mac in _holders_besides(held).items() if mac}
+            if taken:
+                _give_up(record, taken)
+        node_io.write_file(node_io.WATCH_FILE, f"{time.monotonic():.1f}\n".encode(), 0o644)
+
+
+def _was_away():
+    last = node_io.read_file(node_io.WATCH_FILE)
+    return last is None or time.monotonic() - float(last) > AWAY
+
+
+def _holders_besides(held):
+    """Return {Held: MAC of another host that answers for it, empty if none does}."""
+    found = dict.fromkeys(held, "")
+    probes = {}
+    for item in held:
+        mac = node_io.mac_address(item.interface)
+        probes.setdefault(item.interface, []).append(Probe(item.egress_ip, mac, _PROBES, _PROBE_INTERVAL, 0.0))
+    for _free, busy in node_io.run_probes(probes):
+        found.update({item: busy[item.egress_ip] for item in held if item.egress_ip in busy})
+    return found
+
+
+def _give_up(record, taken):
+    """Release addresses, {Held: MAC of the new holder}, and tell the neighbours who has them."""
+    state = record.state.holding(item for item in record.state.held if item not in taken)
+    host = node_io.read_host()
+    before = read(host, record.state.options, record.claimed)
+    node_io.execute(transaction(before, desired_data_plane(state, record.marks, host)))
+    forget(state.options, {record.marks[item.egress_ip] for item in taken})
+    replace(record, state=state).save()
+    for item, mac in taken.items():
+        _say(f"{item.egress_ip} is given up: {mac} has had it since this node was away")
+        node_io.send_frames(item.interface, [announcements(mac, item.egress_ip)])
+
+
+def _say(text):
+    sys.stderr.write(f"netops.egress_ip: {text}\n")
