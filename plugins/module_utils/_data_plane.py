@@ -11,16 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ._addresses import VERSIONS, of_version, version_of
+from ._host import foreign_uses, held_addresses, is_global, is_our_device
 from ._iproute import (
     VXLAN_OVERHEAD,
     IpState,
     batches,
     current_ip,
     desired_ip,
-    foreign_uses,
-    held_addresses,
-    is_global,
-    is_our_device,
 )
 from ._nftables import NETDEV, desired_tables, rebuildable, script
 from ._node_state import Held

@@ -22,16 +22,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-import json
 from dataclasses import dataclass, fields, replace
 
 from ._addresses import VERSIONS, of_version, parse_address, version_of
-from ._errors import CommandError
+from ._host import ALIAS, LABEL, PROTOCOL, is_egress_address, is_global, is_our_device, is_ours
 
-# Marks rules, routes and neighbours as ours (`protocol` of rtnetlink; 225 is given to nobody).
-PROTOCOL = 225
-ALIAS = "netops.egress_ip"
-LABEL = "egress"
 # RFC 7600's dummy address: the tunnel device needs one for the reverse path check, and it never leaves the node.
 DUMMY_ADDRESS = "192.0.0.8/32"
 # What VXLAN over IPv6 puts around a frame without its checksum: one MTU for both IP versions.
@@ -39,23 +34,10 @@ VXLAN_OVERHEAD = 70
 
 MAIN_TABLE = 254
 _UNICAST, _UNREACHABLE = "1", "7"
-_ROUTER_ADVERTISEMENT = "9"
 _ENCAPSULATION = {4: "ip", 6: "ip6"}
 # UDP over IPv6 is dropped without one.
 _CHECKSUM = {4: "", 6: " csum"}
 _NO_ENCAP = dict.fromkeys(("kind", "id", "src", "dst"))
-
-# What `ip -batch` and `ip -6 -batch` read; the first shows addresses, routes and neighbours of both IP versions.
-READ_BATCH = {
-    4: (
-        "address show",
-        f"route show table all protocol {PROTOCOL}",
-        "neighbour show nud permanent",
-        "rule show",
-        "route show default table main",
-    ),
-    6: ("rule show", "route show default table main"),
-}
 
 
 @dataclass(frozen=True)
@@ -76,81 +58,10 @@ class IpState:
         return {field.name: sorted(getattr(self, field.name)) for field in fields(self)}
 
 
-@dataclass(frozen=True)
-class Host:
-    """What one reading of `ip` says about the host: the documents of READ_BATCH, the last two as {IP version: tuple}.
-
-    `listening` are the interfaces on which the kernel itself heeds router advertisements and has heard some.
-    """
-
-    interfaces: tuple
-    routes: tuple
-    neighbours: tuple
-    rules: dict
-    default_routes: dict
-    listening: tuple = ()
-
-    def interface(self, name):
-        """Return the interface's document, or None."""
-        return next((item for item in self.interfaces if item["ifname"] == name), None)
-
-    def mtu(self, name):
-        """Return the MTU of an interface in bytes; Ethernet's when the interface is not there yet."""
-        return (self.interface(name) or {}).get("mtu", 1500)
-
-    def default_interface(self):
-        """Return the name of the interface with the best default route, or None."""
-        for version in VERSIONS:
-            routes = [route for route in self.default_routes[version] if "dev" in route]
-            if routes:
-                return min(routes, key=lambda route: route.get("metric", 0))["dev"]
-        return None
-
-    def advertised(self):
-        """Return the interfaces with something that may come from a router advertisement: a route, an address."""
-        routed = {r["dev"] for r in self.default_routes[6] if r.get("protocol") == _ROUTER_ADVERTISEMENT and "dev" in r}
-        addressed = {name for name, a in self.addresses() if a["family"] == "inet6" and a.get("dynamic")}
-        return sorted(routed | addressed)
-
-    def addresses(self):
-        """Yield (interface, addr_info document) of every address of the host."""
-        for interface in self.interfaces:
-            for address in interface.get("addr_info", ()):
-                if "local" in address:
-                    yield interface["ifname"], address
-
-
-def parse_host(texts):
-    """Read {IP version: what `ip -N -details -json -batch` printed of READ_BATCH}; raises CommandError if it cannot.
-
-    A host without IPv6 has no text for it.
-    """
-    interfaces, routes, neighbours, rules, defaults = _documents(texts[4], READ_BATCH[4])
-    rules6, defaults6 = _documents(texts[6], READ_BATCH[6]) if 6 in texts else ((), ())
-    return Host(interfaces, routes, neighbours, {4: rules, 6: rules6}, {4: defaults, 6: defaults6})
-
-
-def _documents(text, commands):
-    decoder = json.JSONDecoder(object_pairs_hook=_last_key_wins_but_encap)
-    documents, position = [], 0
-    while position < len(text):
-        if text[position].isspace():
-            position += 1
-            continue
-        try:
-            document, position = decoder.raw_decode(text, position)
-        except ValueError:
-            raise CommandError(f"ip -json: printed what is not JSON: {text[position : position + 80]!r}") from None
-        documents.append(tuple(item for item in document if item))
-    if len(documents) != len(commands):
-        raise CommandError(f"ip -json: gave {len(documents)} documents for {len(commands)} commands")
-    return documents
-
-
 def current_ip(host, options, claimed):
     """Return the {IP version: IpState} of ours on `host`; `claimed` are those we are on record to hold."""
     device = options.tunnel_device
-    links = [_link_words(item) for item in host.interfaces if item["ifname"] == device and _is_ours(item)]
+    links = [_link_words(item) for item in host.interfaces if item["ifname"] == device and is_ours(item)]
     routes = {_route_words(route): route["gateway"] for route in host.routes if "gateway" in route}
     neighbours = {
         f"{n['dst']} lladdr {n.get('lladdr')} dev {n['dev']}": n["dst"]
@@ -235,46 +146,6 @@ def _batch(current, desired):
     return lines
 
 
-def foreign_uses(host, options, claimed_device):
-    """Return what on this host already uses the numbers and names that `options` give us, one sentence each.
-
-    `claimed_device` says that the tunnel device is ours already.
-    """
-    mask, low = options.mark_mask, options.rule_priority
-    problems = []
-    for rule in host.rules[4] + host.rules[6]:
-        ours = rule.get("protocol") == str(PROTOCOL)
-        rule_mask = int(rule.get("fwmask", "0xffffffff"), 0) if "fwmark" in rule else 0
-        if not ours and rule_mask & mask:
-            problems.append(
-                f"egress_ip_mark_mask: {mask:#x} overlaps with the mark {rule['fwmark']}/{rule_mask:#x} of the foreign"
-                f" rule with priority {rule['priority']}; choose free bits"
-            )
-        if not ours and low <= rule["priority"] <= low + 5:
-            problems.append(
-                f"egress_ip_rule_priority: a foreign rule has priority {rule['priority']}, in our {low} to {low + 5}"
-            )
-        table = int(rule.get("table", 0))
-        if not ours and options.table_base < table <= options.table_base + options.max_index:
-            problems.append(
-                f"egress_ip_table_base: the foreign rule with priority {rule['priority']} looks up table {table},"
-                f" within our {options.table_base + 1} to {options.table_base + options.max_index}"
-            )
-    # Many programs make the same rule for both IP versions.
-    return list(dict.fromkeys(problems)) + _foreign_devices(host, options, claimed_device)
-
-
-def is_our_device(host, name):
-    """Tell whether the interface `name` exists and bears our alias."""
-    interface = host.interface(name)
-    return interface is not None and _is_ours(interface)
-
-
-def held_addresses(host, claimed):
-    """Return {egress IP: interface} of the addresses on this host that are ours: labelled, or in `claimed`."""
-    return {address["local"]: name for name, address in host.addresses() if _is_egress_address(name, address, claimed)}
-
-
 def macs_of(egress_ips):
     """Return {egress IP: the MAC address that stands for it in the tunnel}, the same on all nodes of a fleet.
 
@@ -335,10 +206,6 @@ def _link_words(interface):
     return _link(interface["ifname"], data.get("port"), interface["mtu"])
 
 
-def _is_ours(interface):
-    return interface.get("ifalias") == ALIAS
-
-
 def _desired_rules(options, marks, held):
     low, mask = options.rule_priority, options.mark_mask
     yield f"priority {low} fwmark 0x0/{mask:#x} goto {low + 5}"
@@ -376,33 +243,13 @@ def _route_words(route):
     return f"{kind}{route['dst']} {target}{via}dev {route.get('dev')} {onlink}table {route.get('table', MAIN_TABLE)}"
 
 
-def _last_key_wins_but_encap(pairs):
-    """Read an object in which `ip -json` repeats keys: what stands between `encap` and `ttl` is the tunnel's."""
-    document, encap = {}, None
-    for key, value in pairs:
-        if key == "encap":
-            encap = {"kind": value}
-        elif encap is not None and key in ("id", "src", "dst", "ttl", "tos", "csum"):
-            encap.setdefault(key, value)
-        else:
-            document[key] = value
-    if encap is not None:
-        document["encap"] = encap
-    return document
-
-
 def _our_addresses(host, device, claimed):
     """Return {words: address}. Of the tunnel device's addresses the link-local one is the kernel's."""
     return {
         _address_words(name, address): address["local"]
         for name, address in host.addresses()
-        if (name == device and is_global(address)) or _is_egress_address(name, address, claimed)
+        if (name == device and is_global(address)) or is_egress_address(name, address, claimed)
     }
-
-
-def is_global(address):
-    """Tell whether an address is valid beyond its link and host."""
-    return address.get("scope") in ("global", "0")
 
 
 def _address_words(name, address):
@@ -411,11 +258,6 @@ def _address_words(name, address):
     words += ["preferred_lft 0"] if address.get("preferred_life_time") == 0 else []
     words += [f"label {address['label']}"] if address.get("label", name) != name else []
     return " ".join(words)
-
-
-def _is_egress_address(name, address, claimed):
-    alone = address.get("prefixlen") == (32 if address["family"] == "inet" else 128)
-    return address.get("label") == f"{name}:{LABEL}" or (address["local"] in claimed and alone)
 
 
 def _address_key(words):
@@ -437,25 +279,3 @@ def _without_device(state, device):
         rules=state.rules,
         addresses=frozenset(words for words in state.addresses if words.split()[2] != device),
     )
-
-
-def _vxlan_port(interface):
-    info = interface.get("linkinfo", {})
-    return info.get("info_data", {}).get("port") if info.get("info_kind") == "vxlan" else None
-
-
-def _foreign_devices(host, options, claimed_device):
-    if claimed_device:
-        return []
-    problems = []
-    for interface in host.interfaces:
-        if interface["ifname"] == options.tunnel_device:
-            problems.append(
-                f"egress_ip_tunnel_device: there is a foreign interface {options.tunnel_device}; choose another name"
-            )
-        elif not _is_ours(interface) and _vxlan_port(interface) == options.tunnel_port:
-            problems.append(
-                f"egress_ip_tunnel_port: the foreign interface {interface['ifname']} uses UDP port"
-                f" {options.tunnel_port}; choose another port"
-            )
-    return problems

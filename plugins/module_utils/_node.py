@@ -32,7 +32,7 @@ from ._data_plane import (
     transaction,
 )
 from ._errors import ConflictError, EgressIPError, NodeStateError, PlanError, VerificationError
-from ._iproute import is_our_device
+from ._host import is_our_device
 from ._nftables import held_by
 from ._node_state import NodeState, allocate_marks
 from ._probe import Probe, announcements

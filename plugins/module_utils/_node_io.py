@@ -24,7 +24,7 @@ from pathlib import Path
 
 from . import _ndp
 from ._errors import CommandError
-from ._iproute import READ_BATCH, parse_host
+from ._host import READ_BATCH, parse_host
 from ._nftables import INET, NETDEV, TABLE, parse_table
 from ._probe import PARSERS
 

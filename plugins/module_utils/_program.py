@@ -29,6 +29,7 @@ _MODULES = (
     "_data_plane",
     "_errors",
     "_frames",
+    "_host",
     "_iproute",
     "_ndp",
     "_nftables",

@@ -19,7 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io
 from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import version_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._frames import Heard
-from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import PROTOCOL, Host
+from ansible_collections.netops.egress_ip.plugins.module_utils._host import PROTOCOL, Host
 from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import (
     TABLE,
     ChainState,

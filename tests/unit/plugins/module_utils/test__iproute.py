@@ -15,19 +15,21 @@ from dataclasses import replace
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils import _iproute
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
-from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import (
+from ansible_collections.netops.egress_ip.plugins.module_utils._host import (
     READ_BATCH,
     Host,
+    foreign_uses,
+    held_addresses,
+    is_our_device,
+    parse_host,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import (
     IpState,
     address_words,
     batches,
     current_ip,
     desired_ip,
-    foreign_uses,
-    held_addresses,
-    is_our_device,
     macs_of,
-    parse_host,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions, allocate_marks
 from hypothesis import given
