@@ -56,6 +56,7 @@ class UdpServer(socketserver.ThreadingUDPServer):
     """UDP side."""
 
     address_family = socket.AF_INET6
+    max_packet_size = 65535
 
 
 def main() -> None:
