@@ -1,0 +1,263 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Of all cheapest packings the first by name. PRIVATE to the collection.
+
+The costs of the last search are a potential: a packing is cheapest too exactly when it comes from this one by steps
+that are *tight*, that is, whose price is just the difference of potential. So the items, one after the other, take the
+first room to which a cycle of tight steps brings them, and then stay there: no item gives way to a later one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+# The point of a way where one room bears one more and another one bears one less.
+_BALANCE = "balance"
+
+
+def first_by_name(packing, cost):
+    """Bring the packing, which is cheapest, to the first by name that is as cheap; ``cost`` is that of its Reach."""
+    ties = _Ties(packing, cost)
+    for item in range(len(packing.items)):
+        ties.seat(item)
+
+
+class _Ties:
+    """The tight steps. ``hand[item]`` is the potential of an item that has left its room; ``free`` the items of each
+    room that have no seat yet; ``open_rooms`` the rooms to which tight steps bring equal items, those left out that
+    none of them can have any more.
+    """
+
+    def __init__(self, packing, cost):
+        self.packing = packing
+        self.cost = cost
+        self.free = [set(members) for members in packing.members]
+        self.hand = self._potentials()
+        self.open_rooms = {}
+
+    def _potentials(self):
+        """Return the least cost at which each item can be had, through its door or from a mate that takes its slot."""
+        packing, hand = self.packing, []
+        for item, room in enumerate(packing.where):
+            hand.append(self.cost[packing.doors[item][room]] - packing.price(item, room))
+        for group in {mates for mates in packing.mates if mates}:
+            self._share_slots(group, hand)
+        return hand
+
+    def _share_slots(self, group, hand):
+        """Let the mates of one group offer their slots to each other until nobody gains."""
+        packing = self.packing
+        swaps = [
+            (taker, giver, packing.price(taker, packing.where[giver]) - packing.price(giver, packing.where[giver]))
+            for giver in group
+            if packing.where[giver] != packing.nowhere
+            for taker in group
+            if taker != giver and packing.where[giver] in packing.allowed[taker]
+            if packing.tenant(taker, packing.where[giver]) == giver
+        ]
+        changed = True
+        while changed:
+            changed = False
+            for taker, giver, price in swaps:
+                if hand[taker] + price < hand[giver]:
+                    hand[giver] = hand[taker] + price
+                    changed = True
+
+    def seat(self, item):
+        """Bring ``item`` to the first room that it can have, and keep it there."""
+        packing, closed = self.packing, []
+        before = packing.where[item]
+        for room in self._wanted_rooms(item):
+            if room >= before:
+                break
+            if self._is_closed(room):
+                closed.append(room)
+                continue
+            way = self._way(item, room)
+            if way is not None:
+                self._make(item, way)
+                break
+            if not packing.mates[item]:
+                # An equal item, later, could have it no more than this one: they could change places.
+                closed.append(room)
+        open_rooms = self.open_to(item)
+        for room in closed:
+            if room in open_rooms:
+                open_rooms.remove(room)
+        self.free[packing.where[item]].discard(item)
+
+    def key(self, item):
+        """Return what items have in common to which the same rooms are open."""
+        packing = self.packing
+        return (
+            packing.kind[item],
+            packing.items[item].family,
+            bool(packing.mates[item]),
+            self.hand[item] + packing.away[item],
+        )
+
+    def open_to(self, item):
+        """Return the rooms, in order, to which a tight step brings items like this one away from their homes."""
+        key = self.key(item)
+        if key not in self.open_rooms:
+            doors = self.packing.doors[item]
+            self.open_rooms[key] = [room for room in self.packing.choices[item] if self.cost[doors[room]] == key[-1]]
+        return self.open_rooms[key]
+
+    def may_enter(self, item, room):
+        """Tell whether a tight step brings ``item`` to ``room``, where no mate of it is."""
+        packing = self.packing
+        if room != packing.nowhere and (room not in packing.allowed[item] or packing.tenant(item, room) is not None):
+            return False
+        return self.cost[packing.doors[item][room]] == self.hand[item] + packing.price(item, room)
+
+    def may_leave(self, item, door):
+        """Tell whether a tight step takes ``item`` out by the ``door`` by which it came in."""
+        return self.hand[item] == self.cost[door] - self.packing.price(item, self.packing.where[item])
+
+    def _wanted_rooms(self, item):
+        """Return the rooms, in order, to which a tight step brings ``item``, be it in place of a mate."""
+        packing, usual = self.packing, self.key(item)[-1]
+        doors = packing.doors[item]
+        taken = {packing.where[mate] for mate in packing.mates[item]}
+        special = {room for room in taken | packing.homes[item] if room in packing.allowed[item]}
+        special = {room for room in special if self.cost[doors[room]] != usual}
+        return sorted(special.union(self.open_to(item))) if special else self.open_to(item)
+
+    def _is_closed(self, room):
+        """Tell whether nobody can come into a room any more: all its items have their seats, and it cannot grow."""
+        return not self.free[room] and not self.can_grow(room)
+
+    def can_grow(self, room):
+        """Tell whether a room may bear one more, if another one bears one less."""
+        packing = self.packing
+        if room == packing.nowhere or packing.is_full(room):
+            return False
+        return self.cost[room] + packing.next_price(room) == 0
+
+    def _way(self, item, room):
+        """Return the shortest cycle of tight steps that brings ``item`` to ``room``, as its points; None without one.
+
+        A point is a door (>= 0), an item that goes to the point that follows (-1 - item), or _BALANCE.
+        """
+        search = _Way(self, item)
+        mate = self.packing.tenant(item, room)
+        if mate is not None:
+            search.swap(item, mate, None)
+        elif self.may_enter(item, room):
+            search.add(self.packing.doors[item][room], None)
+        return search.run()
+
+    def _make(self, item, way):
+        packing = self.packing
+        steps = []
+        for point, after in zip([-1 - item, *way], [*way, -1 - item]):
+            if point != _BALANCE and point < 0:
+                target = packing.room_of[after] if after >= 0 else packing.where[-1 - after]
+                steps.append((-1 - point, packing.where[-1 - point], target))
+        packing.make(steps)
+        for one, origin, target in steps:
+            self.free[origin].discard(one)
+            self.free[target].add(one)
+
+
+class _Way:
+    """A breadth-first search from the room that ``item`` enters to the place that it leaves."""
+
+    def __init__(self, ties, item):
+        self.ties = ties
+        self.packing = ties.packing
+        self.item = item
+        self.goal = self.packing.doors[item][self.packing.where[item]]
+        self.leaves = ties.may_leave(item, self.goal)
+        self.came, self.queue, self.unseen = {}, deque(), {}
+        self.found = None
+
+    def run(self):
+        """Return the points of the way, without ``item`` itself; None when there is none."""
+        while self.queue and self.found is None:
+            point = self.queue.popleft()
+            if point == _BALANCE:
+                self._balance()
+            elif point >= 0:
+                self._pass(point)
+            else:
+                self._spread(-1 - point)
+        way, point = [], self.found
+        while point is not None:
+            way.append(point)
+            point = self.came[point]
+        return way[::-1] or None
+
+    def add(self, point, before):
+        """Note a point that can be reached, and look at once whether the goal is the next one."""
+        if point in self.came or self.found is not None:
+            return
+        self.came[point] = before
+        self.queue.append(point)
+        if self.leaves and point == self.goal:
+            self.found = point
+        elif self.leaves and self._is_next_to_goal(point):
+            self.add(self.goal, point)
+
+    def swap(self, taker, giver, before):
+        """Go on with ``giver``, whose slot ``taker`` takes, if that is tight."""
+        packing, hand = self.packing, self.ties.hand
+        room = packing.where[giver]
+        if hand[giver] != hand[taker] + packing.price(taker, room) - packing.price(giver, room):
+            return
+        if giver == self.item:
+            self.found = before if self.found is None else self.found
+        elif giver in self.ties.free[room]:
+            self.add(-1 - giver, before)
+
+    def _is_next_to_goal(self, point):
+        room = self.packing.room_of[self.goal]
+        if point == _BALANCE:
+            return self.goal == room and self._can_shrink(room)
+        return point < 0 and self.packing.doors[-1 - point][room] == self.goal and self.ties.may_enter(-1 - point, room)
+
+    def _can_shrink(self, room):
+        return self.ties.cost[room] == -self.packing.last_price(room)
+
+    def _balance(self):
+        for room, free in enumerate(self.ties.free):
+            if free and self._can_shrink(room):
+                self.add(room, _BALANCE)
+
+    def _pass(self, door):
+        packing, ties = self.packing, self.ties
+        room = packing.room_of[door]
+        family_doors = packing.family_doors.get(room, ())
+        if door != room:
+            if packing.door_count[door] < packing.door_limit[door] and ties.cost[room] == ties.cost[door]:
+                self.add(room, door)
+        else:
+            for other in family_doors:
+                if packing.door_count[other] and ties.cost[other] == ties.cost[door]:
+                    self.add(other, door)
+            if ties.can_grow(room):
+                self.add(_BALANCE, door)
+        for item in ties.free[room]:
+            if self.found is not None:
+                break
+            if packing.doors[item][room] == door and item != self.item and ties.may_leave(item, door):
+                self.add(-1 - item, door)
+
+    def _spread(self, item):
+        packing, ties = self.packing, self.ties
+        for room in (*packing.homes[item], packing.nowhere):
+            if ties.may_enter(item, room):
+                self.add(packing.doors[item][room], -1 - item)
+        key, blocked = ties.key(item), []
+        for room in self.unseen[key] if key in self.unseen else ties.open_to(item):
+            if room in packing.homes[item] or packing.tenant(item, room) is not None:
+                blocked.append(room)
+            else:
+                self.add(packing.doors[item][room], -1 - item)
+        self.unseen[key] = blocked
+        for mate in packing.mates[item]:
+            room = packing.where[mate]
+            if mate != item and room in packing.allowed[item] and packing.tenant(item, room) == mate:
+                self.swap(item, mate, -1 - item)
