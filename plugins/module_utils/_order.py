@@ -78,8 +78,9 @@ class _Ties:
             if way is not None:
                 self._make(item, way)
                 break
-            if not packing.mates[item]:
-                # An equal item, later, could have it no more than this one: they could change places.
+            # An equal item, later, could have it no more than this one, as they could change places; but mates are in
+            # the way of that, so for those it must be out of reach without them too.
+            if not packing.mates[item] or self._is_cut_off(item, room):
                 closed.append(room)
         open_rooms = self.open_to(item)
         for room in closed:
@@ -135,6 +136,41 @@ class _Ties:
         if room == packing.nowhere or packing.is_full(room):
             return False
         return self.cost[room] + packing.next_price(room) == 0
+
+    def can_shrink(self, room):
+        """Tell whether a room may bear one less, if another one bears one more."""
+        return self.cost[room] == -self.packing.last_price(room)
+
+    def _is_cut_off(self, item, room):
+        """Tell whether ``room`` could not make up for ``item`` even if mates might share rooms, and families doors."""
+        packing, goal = self.packing, self.packing.where[item]
+        if not self.may_leave(item, packing.doors[item][goal]):
+            return False
+        seen, queue, keys, balanced = {room}, [room], set(), False
+        while queue:
+            room = queue.pop()  # noqa: PLW2901
+            found = set()
+            if not balanced and self.can_grow(room):
+                balanced = True
+                found.update(each for each, free in enumerate(self.free) if free and self.can_shrink(each))
+                if self.can_shrink(goal):
+                    return False
+            for one in self.free[room]:
+                if packing.homes[one] or packing.mates[one]:
+                    found.update(self._wanted_rooms(one))
+                    key = None
+                else:
+                    key = self.key(one)
+                if key not in keys:
+                    keys.add(key)
+                    found.update(self.open_to(one))
+                if self.cost[packing.nowhere] == self.hand[one] + packing.away[one]:
+                    found.add(packing.nowhere)
+            if goal in found:
+                return False
+            queue.extend(found - seen)
+            seen |= found
+        return True
 
     def _way(self, item, room):
         """Return the shortest cycle of tight steps that brings ``item`` to ``room``, as its points; None without one.
@@ -215,15 +251,12 @@ class _Way:
     def _is_next_to_goal(self, point):
         room = self.packing.room_of[self.goal]
         if point == _BALANCE:
-            return self.goal == room and self._can_shrink(room)
+            return self.goal == room and self.ties.can_shrink(room)
         return point < 0 and self.packing.doors[-1 - point][room] == self.goal and self.ties.may_enter(-1 - point, room)
-
-    def _can_shrink(self, room):
-        return self.ties.cost[room] == -self.packing.last_price(room)
 
     def _balance(self):
         for room, free in enumerate(self.ties.free):
-            if free and self._can_shrink(room):
+            if free and self.ties.can_shrink(room):
                 self.add(room, _BALANCE)
 
     def _pass(self, door):

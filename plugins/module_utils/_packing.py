@@ -14,8 +14,8 @@ class Packing:
     """The state that the planner improves. Items and rooms are numbered; room ``nowhere`` is for items without one.
 
     ``where``: each item's room; ``members``: the items of each room; ``load``: what each room bears, with what it bore
-    before; ``choices``: the rooms where an item may be, in order (``allowed``: as a set); ``homes``: those of them where
-    it is now. Items of one ``kind`` have equal choices, ``kinds[kind]``.
+    before; ``choices``: the rooms where an item may be, in order (``allowed``: as a set); ``homes``: those of them
+    where it is now. Items of one ``kind`` have equal choices, ``kinds[kind]``.
 
     A *door* is the way into a room. It is the room itself, but where the limit of a family can be felt that family has
     a door of its own, numbered after the rooms. ``doors[item][room]`` is the door; ``room_of[door]`` the room.
