@@ -14,6 +14,8 @@ from collections import deque
 
 # The point of a way where one room bears one more and another one bears one less.
 _BALANCE = "balance"
+# A search that saw more points than this was dear enough to look whether it need ever be made again.
+_FAR = 100
 
 
 def first_by_name(packing, cost):
@@ -66,27 +68,28 @@ class _Ties:
 
     def seat(self, item):
         """Bring ``item`` to the first room that it can have, and keep it there."""
-        packing, closed = self.packing, []
-        before = packing.where[item]
+        packing, key = self.packing, self.key(item)
+        before, closed, out_of_reach = packing.where[item], [], []
         for room in self._wanted_rooms(item):
             if room >= before:
                 break
             if self._is_closed(room):
                 closed.append(room)
                 continue
-            way = self._way(item, room)
-            if way is not None:
-                self._make(item, way)
+            search = self._search(item, room)
+            if search.found is not None:
+                self._make(item, search.way())
                 break
-            # An equal item, later, could have it no more than this one, as they could change places; but mates are in
-            # the way of that, so for those it must be out of reach without them too.
-            if not packing.mates[item] or self._is_cut_off(item, room):
-                closed.append(room)
-        open_rooms = self.open_to(item)
-        for room in closed:
-            if room in open_rooms:
-                open_rooms.remove(room)
-        self.free[packing.where[item]].discard(item)
+            # Mates may be in the way of this item only; without them it is the same for all that are like it.
+            if not packing.mates[item] or (len(search.came) > _FAR and self._is_cut_off(item, room)):
+                out_of_reach.append(room)
+        seat = packing.where[item]
+        self.free[seat].discard(item)
+        if seat not in packing.homes[item] and self.cost[packing.doors[item][seat]] == key[-1]:
+            # An item like this one, later, could have those rooms no more: the two could change places.
+            closed += out_of_reach
+        if closed:
+            self.open_rooms[key] = [room for room in self.open_to(item) if room not in closed]
 
     def key(self, item):
         """Return what items have in common to which the same rooms are open."""
@@ -156,34 +159,30 @@ class _Ties:
                 if self.can_shrink(goal):
                     return False
             for one in self.free[room]:
-                if packing.homes[one] or packing.mates[one]:
-                    found.update(self._wanted_rooms(one))
-                    key = None
-                else:
-                    key = self.key(one)
+                found.update(packing.homes[one])
+                found.update(packing.where[mate] for mate in packing.mates[one])
+                key = self.key(one)
                 if key not in keys:
                     keys.add(key)
                     found.update(self.open_to(one))
-                if self.cost[packing.nowhere] == self.hand[one] + packing.away[one]:
-                    found.add(packing.nowhere)
+                    if key[-1] == self.cost[packing.nowhere]:
+                        found.add(packing.nowhere)
             if goal in found:
                 return False
             queue.extend(found - seen)
             seen |= found
         return True
 
-    def _way(self, item, room):
-        """Return the shortest cycle of tight steps that brings ``item`` to ``room``, as its points; None without one.
-
-        A point is a door (>= 0), an item that goes to the point that follows (-1 - item), or _BALANCE.
-        """
+    def _search(self, item, room):
+        """Return the _Way that looks for a cycle of tight steps that brings ``item`` to ``room``."""
         search = _Way(self, item)
         mate = self.packing.tenant(item, room)
         if mate is not None:
             search.swap(item, mate, None)
         elif self.may_enter(item, room):
             search.add(self.packing.doors[item][room], None)
-        return search.run()
+        search.run()
+        return search
 
     def _make(self, item, way):
         packing = self.packing
@@ -211,7 +210,7 @@ class _Way:
         self.found = None
 
     def run(self):
-        """Return the points of the way, without ``item`` itself; None when there is none."""
+        """Search until the way is found, or there is none."""
         while self.queue and self.found is None:
             point = self.queue.popleft()
             if point == _BALANCE:
@@ -220,11 +219,17 @@ class _Way:
                 self._pass(point)
             else:
                 self._spread(-1 - point)
+
+    def way(self):
+        """Return the points of the way that was found, without ``item`` itself.
+
+        A point is a door (>= 0), an item that goes to the point that follows (-1 - item), or _BALANCE.
+        """
         way, point = [], self.found
         while point is not None:
             way.append(point)
             point = self.came[point]
-        return way[::-1] or None
+        return way[::-1]
 
     def add(self, point, before):
         """Note a point that can be reached, and look at once whether the goal is the next one."""
