@@ -15,7 +15,7 @@ from collections import deque
 # The point of a way where one room bears one more and another one bears one less.
 _BALANCE = "balance"
 # A search that saw more points than this was dear enough to look whether it need ever be made again.
-_FAR = 100
+_FAR = 30
 
 
 def first_by_name(packing, cost):
@@ -28,7 +28,7 @@ def first_by_name(packing, cost):
 class _Ties:
     """The tight steps. ``hand[item]`` is the potential of an item that has left its room; ``free`` the items of each
     room that have no seat yet; ``open_rooms`` the rooms to which tight steps bring equal items, those left out that
-    none of them can have any more.
+    none of them can have any more; ``unbalanced`` the keys of items for which no room can grow any more.
     """
 
     def __init__(self, packing, cost):
@@ -37,6 +37,7 @@ class _Ties:
         self.free = [set(members) for members in packing.members]
         self.hand = self._potentials()
         self.open_rooms = {}
+        self.unbalanced = set()
 
     def _potentials(self):
         """Return the least cost at which each item can be had, through its door or from a mate that takes its slot."""
@@ -69,27 +70,38 @@ class _Ties:
     def seat(self, item):
         """Bring ``item`` to the first room that it can have, and keep it there."""
         packing, key = self.packing, self.key(item)
-        before, closed, out_of_reach = packing.where[item], [], []
+        before, closed, out_of_reach = packing.where[item], set(), set()
         for room in self._wanted_rooms(item):
             if room >= before:
                 break
-            if self._is_closed(room):
-                closed.append(room)
+            if room in out_of_reach:
+                continue
+            if not self.free[room] and (key in self.unbalanced or not self.can_grow(room)):
+                closed.add(room)
                 continue
             search = self._search(item, room)
             if search.found is not None:
                 self._make(item, search.way())
                 break
-            # Mates may be in the way of this item only; without them it is the same for all that are like it.
-            if not packing.mates[item] or (len(search.came) > _FAR and self._is_cut_off(item, room)):
-                out_of_reach.append(room)
+            # What the search saw leads no further than itself. Mates may be in the way of this item only; without them
+            # it is the same for all that are like it.
+            if not packing.mates[item]:
+                out_of_reach.update(search.rooms_seen())
+            elif len(search.came) > _FAR:
+                out_of_reach.update(self._cut_off(item, room))
         seat = packing.where[item]
         self.free[seat].discard(item)
         if seat not in packing.homes[item] and self.cost[packing.doors[item][seat]] == key[-1]:
             # An item like this one, later, could have those rooms no more: the two could change places.
-            closed += out_of_reach
-        if closed:
-            self.open_rooms[key] = [room for room in self.open_to(item) if room not in closed]
+            closed |= out_of_reach
+        self._close(item, closed)
+
+    def _close(self, item, rooms):
+        """Take rooms off the list of those that items like this one can still have; _BALANCE is one of them."""
+        if rooms:
+            self.open_rooms[self.key(item)] = [room for room in self.open_to(item) if room not in rooms]
+        if _BALANCE in rooms:
+            self.unbalanced.add(self.key(item))
 
     def key(self, item):
         """Return what items have in common to which the same rooms are open."""
@@ -129,10 +141,6 @@ class _Ties:
         special = {room for room in special if self.cost[doors[room]] != usual}
         return sorted(special.union(self.open_to(item))) if special else self.open_to(item)
 
-    def _is_closed(self, room):
-        """Tell whether nobody can come into a room any more: all its items have their seats, and it cannot grow."""
-        return not self.free[room] and not self.can_grow(room)
-
     def can_grow(self, room):
         """Tell whether a room may bear one more, if another one bears one less."""
         packing = self.packing
@@ -144,11 +152,14 @@ class _Ties:
         """Tell whether a room may bear one less, if another one bears one more."""
         return self.cost[room] == -self.packing.last_price(room)
 
-    def _is_cut_off(self, item, room):
-        """Tell whether ``room`` could not make up for ``item`` even if mates might share rooms, and families doors."""
+    def _cut_off(self, item, room):
+        """Return the rooms to which ``room`` leads, if none is where ``item`` is; else nothing.
+
+        That is so even if mates might share rooms and families had no limits.
+        """
         packing, goal = self.packing, self.packing.where[item]
         if not self.may_leave(item, packing.doors[item][goal]):
-            return False
+            return set()
         seen, queue, keys, balanced = {room}, [room], set(), False
         while queue:
             room = queue.pop()  # noqa: PLW2901
@@ -157,7 +168,7 @@ class _Ties:
                 balanced = True
                 found.update(each for each, free in enumerate(self.free) if free and self.can_shrink(each))
                 if self.can_shrink(goal):
-                    return False
+                    return set()
             for one in self.free[room]:
                 found.update(packing.homes[one])
                 found.update(packing.where[mate] for mate in packing.mates[one])
@@ -168,10 +179,10 @@ class _Ties:
                     if key[-1] == self.cost[packing.nowhere]:
                         found.add(packing.nowhere)
             if goal in found:
-                return False
+                return set()
             queue.extend(found - seen)
             seen |= found
-        return True
+        return seen | {_BALANCE} if balanced else seen
 
     def _search(self, item, room):
         """Return the _Way that looks for a cycle of tight steps that brings ``item`` to ``room``."""
@@ -219,6 +230,13 @@ class _Way:
                 self._pass(point)
             else:
                 self._spread(-1 - point)
+
+    def rooms_seen(self):
+        """Return the rooms that the item itself could have come to next, and _BALANCE if the search saw it."""
+        points = (point for point in self.came if point != _BALANCE and point >= 0)
+        rooms = ((point, self.packing.room_of[point]) for point in points)
+        seen = {room for point, room in rooms if self.packing.doors[self.item][room] == point}
+        return seen | {_BALANCE} if _BALANCE in self.came else seen
 
     def way(self):
         """Return the points of the way that was found, without ``item`` itself.
