@@ -10,6 +10,7 @@ and Python 3.8 to 3.14 give the same answers.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from ._errors import EgressIPError
 from ._text import expected_string, pasted_hint, quote
@@ -50,6 +51,17 @@ def parse_network(text, path):
     if network.network_address != address:
         raise EgressIPError(f"{path}: {quote(text)} has host bits set; the network is {network}")
     return network
+
+
+@lru_cache(maxsize=1 << 18)
+def parsed(text):
+    """Return the address that a canonical string spells. Remembered, since a plan asks many times for the same."""
+    return ipaddress.ip_address(text)
+
+
+def address_order(text):
+    """Key of the order of canonical addresses."""
+    return sort_key(parsed(text))
 
 
 def canonical(address):

@@ -9,7 +9,8 @@ what came of it. No I/O, no clock, no chance: the same input gives the same plan
 
 from __future__ import annotations
 
-from ._board import Board, address_order, parsed
+from ._addresses import address_order, parsed
+from ._board import Board
 from ._errors import PlanError
 from ._nodes import read_nodes
 from ._placement import BALANCED, POLICIES, Item, Room, place
@@ -87,10 +88,10 @@ def _keep_what_broken_objects_hold(board, claims):
     An address that cannot stay goes to the first sound object that asks for it: ``claims`` is changed accordingly.
     """
     refused = []
-    for address in sorted(claims, key=lambda each: (claims[each][0].name, address_order(each))):
-        owner, possible = claims[address][0], {node.name: node for node in board.possible_nodes(address)}
-        if not owner.errors:
-            continue
+    of_broken = [address for address, found in claims.items() if found[0].errors]
+    for address in sorted(of_broken, key=lambda each: (claims[each][0].name, address_order(each))):
+        owner = claims[address][0]
+        possible = {node.name: node for node in board.possible_nodes(address)}
         keepers = [possible[name] for name in board.holding_nodes(address) if name in possible]
         keeper = next((node for node in keepers if board.has_room(node, owner.name, address)), None)
         if keeper is not None:

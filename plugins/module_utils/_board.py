@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from ._addresses import parse_address, sort_key
+from ._addresses import parsed
 from ._networks import NetworkIndex
 from ._nodes import ASSIGNABLE_LABEL
 from ._plan import (
@@ -31,17 +29,6 @@ _OBSTACLE_TEXTS = {
     ADDRESS_CONFLICT: "with a network that has it as network or broadcast address",
     NODE_INVALID: "with errors of their own (listed as invalid)",
 }
-
-
-@lru_cache(maxsize=1 << 18)
-def parsed(address):
-    """Return the address that a canonical string spells."""
-    return parse_address(address, address)
-
-
-def address_order(address):
-    """Key of the order of canonical addresses."""
-    return sort_key(parsed(address))
 
 
 class Board:

@@ -312,6 +312,8 @@ class _Way:
                 blocked.append(room)
             else:
                 self.add(packing.doors[item][room], -1 - item)
+                if self.found is not None:
+                    return
         self.unseen[key] = blocked
         for mate in packing.mates[item]:
             room = packing.where[mate]

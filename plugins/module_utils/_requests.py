@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from ._addresses import canonical, parse_address, parse_egress_ip, sort_key
+from ._addresses import address_order, canonical, parse_address, parse_egress_ip
 from ._errors import EgressIPError, InvalidError, PlanError
 from ._manifests import plain
 from ._objects import parse_egressip
@@ -90,7 +90,7 @@ def _read_request(document, fallback):
         egressip = parse_egressip(document, fallback)
     except InvalidError as error:
         return _read_broken(document, fallback, error.errors)
-    addresses = sorted(egressip.egress_ips, key=lambda text: sort_key(parse_address(text, text)))
+    addresses = sorted(egressip.egress_ips, key=address_order)
     return Request(egressip.name, document, tuple(addresses), tuple(egressip.assignments))
 
 
