@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from ._components import components
+
 # The point of a way where one room bears one more and another one bears one less.
 _BALANCE = "balance"
 # A search that saw more points than this was dear enough to look whether it need ever be made again.
@@ -38,6 +40,26 @@ class _Ties:
         self.hand = self._potentials()
         self.open_rooms = {}
         self.unbalanced = set()
+        self.component = components(self._room_graph())
+
+    def _room_graph(self):
+        """Return where tight steps lead from each room, with mates in no other's way and no limits on families.
+
+        A cycle never leaves a component of this graph, so no item ever does.
+        """
+        packing = self.packing
+        graph = {_BALANCE: [room for room, free in enumerate(self.free) if free and self.can_shrink(room)]}
+        for room, members in enumerate(packing.members):
+            leads_to = graph[room] = {_BALANCE} if self.can_grow(room) else set()
+            for item in members:
+                key = self.key(item)
+                leads_to.add(key)
+                leads_to.update(self._special_rooms(item))
+                if key not in graph:
+                    graph[key] = self.open_to(item)
+                    if key[-1] == self.cost[packing.nowhere]:
+                        graph[key] = [*graph[key], packing.nowhere]
+        return graph
 
     def _potentials(self):
         """Return the least cost at which each item can be had, through its door or from a mate that takes its slot."""
@@ -74,7 +96,7 @@ class _Ties:
         for room in self._wanted_rooms(item):
             if room >= before:
                 break
-            if room in out_of_reach:
+            if room in out_of_reach or self.component[room] != self.component[before]:
                 continue
             if not self.free[room] and (key in self.unbalanced or not self.can_grow(room)):
                 closed.add(room)
@@ -134,12 +156,23 @@ class _Ties:
 
     def _wanted_rooms(self, item):
         """Return the rooms, in order, to which a tight step brings ``item``, be it in place of a mate."""
-        packing, usual = self.packing, self.key(item)[-1]
-        doors = packing.doors[item]
-        taken = {packing.where[mate] for mate in packing.mates[item]}
-        special = {room for room in taken | packing.homes[item] if room in packing.allowed[item]}
-        special = {room for room in special if self.cost[doors[room]] != usual}
+        special = self._special_rooms(item)
         return sorted(special.union(self.open_to(item))) if special else self.open_to(item)
+
+    def _special_rooms(self, item):
+        """Return the rooms to which a tight step brings ``item`` but not those like it: home, or in place of a mate."""
+        packing, hand = self.packing, self.hand[item]
+        rooms = {home for home in packing.homes[item] if self.cost[packing.doors[item][home]] == hand}
+        rooms.update(packing.where[mate] for mate in packing.mates[item] if self.may_replace(item, mate))
+        return rooms
+
+    def may_replace(self, item, mate):
+        """Tell whether a tight step brings ``item`` to where a mate is, which has to leave."""
+        packing = self.packing
+        room = packing.where[mate]
+        if mate == item or room not in packing.allowed[item] or packing.tenant(item, room) != mate:
+            return False
+        return self.hand[mate] == self.hand[item] + packing.price(item, room) - packing.price(mate, room)
 
     def can_grow(self, room):
         """Tell whether a room may bear one more, if another one bears one less."""
@@ -170,8 +203,7 @@ class _Ties:
                 if self.can_shrink(goal):
                     return set()
             for one in self.free[room]:
-                found.update(packing.homes[one])
-                found.update(packing.where[mate] for mate in packing.mates[one])
+                found.update(self._special_rooms(one))
                 key = self.key(one)
                 if key not in keys:
                     keys.add(key)
@@ -262,13 +294,11 @@ class _Way:
 
     def swap(self, taker, giver, before):
         """Go on with ``giver``, whose slot ``taker`` takes, if that is tight."""
-        packing, hand = self.packing, self.ties.hand
-        room = packing.where[giver]
-        if hand[giver] != hand[taker] + packing.price(taker, room) - packing.price(giver, room):
+        if not self.ties.may_replace(taker, giver):
             return
         if giver == self.item:
             self.found = before if self.found is None else self.found
-        elif giver in self.ties.free[room]:
+        elif giver in self.ties.free[self.packing.where[giver]]:
             self.add(-1 - giver, before)
 
     def _is_next_to_goal(self, point):
@@ -316,6 +346,4 @@ class _Way:
                     return
         self.unseen[key] = blocked
         for mate in packing.mates[item]:
-            room = packing.where[mate]
-            if mate != item and room in packing.allowed[item] and packing.tenant(item, room) == mate:
-                self.swap(item, mate, -1 - item)
+            self.swap(item, mate, -1 - item)
