@@ -55,7 +55,7 @@ def parse_network(text, path):
 
 @lru_cache(maxsize=1 << 18)
 def parsed(text):
-    """Return the address that a canonical string spells. Remembered, since a plan asks many times for the same."""
+    """Return the address that a string spells, or raise ValueError. A plan asks often for the same, so it remembers."""
     return ipaddress.ip_address(text)
 
 
@@ -119,20 +119,20 @@ def _parse_plain_address(address, text, path):
     if "%" in address:
         raise EgressIPError(f"{path}: {quote(text)} has a zone id ('%'); give the address alone")
     octets = address.rpartition(":")[2].split(".")
-    padded = [octet for octet in octets if len(octets) > 1 and len(octet) > 1 and octet.startswith("0")]
+    padded = [octet for octet in octets if octet[:1] == "0" and len(octet) > 1 and len(octets) > 1]
     if padded:
         raise EgressIPError(
             f"{path}: {quote(text)} has a leading zero in {quote(padded[0])}, which some programs read as octal"
         )
     try:
-        parsed = ipaddress.ip_address(str(address))
+        found = parsed(str(address))
     except ValueError:
         raise EgressIPError(f"{path}: {quote(text)} is not an IPv4 or IPv6 address") from None
-    if parsed.version == _IPV6 and parsed.ipv4_mapped is not None:
+    if found.version == _IPV6 and found.ipv4_mapped is not None:
         raise EgressIPError(
-            f"{path}: {quote(text)} is an IPv4-mapped IPv6 address; write the IPv4 address {parsed.ipv4_mapped}"
+            f"{path}: {quote(text)} is an IPv4-mapped IPv6 address; write the IPv4 address {found.ipv4_mapped}"
         )
-    return parsed
+    return found
 
 
 def _parse_with_length(text, path, form):

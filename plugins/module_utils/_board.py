@@ -44,7 +44,8 @@ class Board:
         self._by_name = {node.name: node for node in nodes.sound}
         self._networks = NetworkIndex(node for node in nodes.sound if node.ready and node.assignable)
         # What is the same for all addresses in the same networks: their nodes, and the interface on each.
-        self._possible, self._interfaces = {}, {}
+        self._inside, self._interfaces = {}, {}
+        self._networks_of, self._possible = {}, {}
         self._loads, self._objects = {}, {}
 
     def possible_nodes(self, address):
@@ -52,15 +53,25 @@ class Board:
 
         For most addresses in the same networks it is the same tuple.
         """
+        if address not in self._possible:
+            self._possible[address] = self._find_possible(address)
+        return self._possible[address]
+
+    def _find_possible(self, address):
         if parsed(address) in self.nodes.owners:
             return ()
-        around = self._networks.around(parsed(address))
-        if around not in self._possible:
-            self._possible[around] = self._networks.nodes_in(around)
-        possible = self._possible[around]
+        around = self._around(address)
+        if around not in self._inside:
+            self._inside[around] = self._networks.nodes_in(around)
+        inside = self._inside[around]
         if self._networks.is_at_an_end(parsed(address)):
-            return tuple(node for node in possible if not node.reserves(parsed(address)))
-        return possible
+            return tuple(node for node in inside if not node.reserves(parsed(address)))
+        return inside
+
+    def _around(self, address):
+        if address not in self._networks_of:
+            self._networks_of[address] = self._networks.around(parsed(address))
+        return self._networks_of[address]
 
     def node(self, name):
         """Return the sound node of this name, or None."""
@@ -72,7 +83,7 @@ class Board:
 
     def put(self, name, address, node):
         """Give the address of the object ``name`` to ``node``."""
-        key = (node.name, self._networks.around(parsed(address)))
+        key = (node.name, self._around(address))
         if key not in self._interfaces:
             self._interfaces[key] = node.network_for(parsed(address))[0]
         self.placed[address] = Assignment(name, address, node.name, self._interfaces[key])

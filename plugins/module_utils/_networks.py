@@ -21,14 +21,14 @@ class NetworkIndex:
                 if key not in self._nodes:
                     self._nodes[key] = []
                     self._lengths[version].add(spare)
-                    self._reserved.update(((version, first) for first in _ends(network)))
+                    self._reserved.update((version, first) for first in _ends(network))
                 self._nodes[key].append(node)
 
     def around(self, address):
-        """Return the keys of the networks that contain ``address``, the smallest first."""
+        """Return the keys of the networks that contain ``address``."""
         version, value = address.version, int(address)
-        keys = ((version, spare, value >> spare) for spare in sorted(self._lengths[version]))
-        return tuple(key for key in keys if key in self._nodes)
+        keys = [(version, spare, value >> spare) for spare in self._lengths[version]]
+        return tuple([key for key in keys if key in self._nodes])
 
     def nodes_in(self, keys):
         """Return the nodes with a network of those that ``around`` gave, sorted by name."""

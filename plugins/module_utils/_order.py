@@ -170,9 +170,10 @@ class _Ties:
         """Tell whether a tight step brings ``item`` to where a mate is, which has to leave."""
         packing = self.packing
         room = packing.where[mate]
-        if mate == item or room not in packing.allowed[item] or packing.tenant(item, room) != mate:
+        # What costs least to find out comes first.
+        if mate == item or self.hand[mate] != self.hand[item] + packing.price(item, room) - packing.price(mate, room):
             return False
-        return self.hand[mate] == self.hand[item] + packing.price(item, room) - packing.price(mate, room)
+        return room in packing.allowed[item] and packing.tenant(item, room) == mate
 
     def can_grow(self, room):
         """Tell whether a room may bear one more, if another one bears one less."""

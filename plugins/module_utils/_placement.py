@@ -22,7 +22,7 @@ from ._items import BALANCED, POLICIES, STICKY, Item, Room, count_moves, first_c
 from ._order import first_by_name
 from ._packing import Packing
 
-__all__ = ["BALANCED", "POLICIES", "STICKY", "Item", "Placement", "Room", "place"]
+__all__ = ["BALANCED", "POLICIES", "STICKY", "Item", "Placement", "Room", "place", "weights"]
 
 
 @dataclass(frozen=True)
@@ -66,11 +66,16 @@ def _best(items, rooms, policy):
         open_bans = [banned | more for more in ways_round(items, placement, conflict)]
 
 
+def weights(items, rooms, policy):
+    """Return what one square and one move cost, so that the least of what comes first weighs more than all the rest."""
+    if policy == STICKY:
+        return 1, (sum(room.load for room in rooms) + len(items) + 1) ** 2
+    return len(items) + 1, 1
+
+
 def _relaxed(items, rooms, policy, banned):
     """Return the best placement that avoids ``banned``; where doors are apart a group may be in a room twice."""
-    most_moves, most_squares = len(items) + 1, (sum(room.load for room in rooms) + len(items) + 1) ** 2
-    square, move = (1, most_squares) if policy == STICKY else (most_moves, 1)
-    packing = Packing(items, rooms, square, move, banned)
+    packing = Packing(items, rooms, *weights(items, rooms, policy), banned)
     first_by_name(packing, settle(packing).cost)
     return tuple(None if room == packing.nowhere else room for room in packing.where)
 
