@@ -126,10 +126,6 @@ class Nodes:
     invalid: tuple
     owners: dict
 
-    def get(self, name):
-        """Return the sound node of this name, or None."""
-        return next((node for node in self.sound if node.name == name), None)
-
     def warnings(self):
         """Return a line for each address that more than one node calls its own."""
         lines = []

@@ -10,12 +10,9 @@ first room to which a cycle of tight steps brings them, and then stay there: no 
 
 from __future__ import annotations
 
-from collections import deque
-
 from ._components import components
+from ._way import BALANCE, Way
 
-# The point of a way where one room bears one more and another one bears one less.
-_BALANCE = "balance"
 # A search that saw more points than this was dear enough to look whether it need ever be made again.
 _FAR = 30
 
@@ -48,9 +45,9 @@ class _Ties:
         A cycle never leaves a component of this graph, so no item ever does.
         """
         packing = self.packing
-        graph = {_BALANCE: [room for room, free in enumerate(self.free) if free and self.can_shrink(room)]}
+        graph = {BALANCE: [room for room, free in enumerate(self.free) if free and self.can_shrink(room)]}
         for room, members in enumerate(packing.members):
-            leads_to = graph[room] = {_BALANCE} if self.can_grow(room) else set()
+            leads_to = graph[room] = {BALANCE} if self.can_grow(room) else set()
             for item in members:
                 key = self.key(item)
                 leads_to.add(key)
@@ -119,10 +116,10 @@ class _Ties:
         self._close(item, closed)
 
     def _close(self, item, rooms):
-        """Take rooms off the list of those that items like this one can still have; _BALANCE is one of them."""
+        """Take rooms off the list of those that items like this one can still have; BALANCE is one of them."""
         if rooms:
             self.open_rooms[self.key(item)] = [room for room in self.open_to(item) if room not in rooms]
-        if _BALANCE in rooms:
+        if BALANCE in rooms:
             self.unbalanced.add(self.key(item))
 
     def key(self, item):
@@ -215,11 +212,11 @@ class _Ties:
                 return set()
             queue.extend(found - seen)
             seen |= found
-        return seen | {_BALANCE} if balanced else seen
+        return seen | {BALANCE} if balanced else seen
 
     def _search(self, item, room):
-        """Return the _Way that looks for a cycle of tight steps that brings ``item`` to ``room``."""
-        search = _Way(self, item)
+        """Return the Way that looks for a cycle of tight steps that brings ``item`` to ``room``."""
+        search = Way(self, item)
         mate = self.packing.tenant(item, room)
         if mate is not None:
             search.swap(item, mate, None)
@@ -232,119 +229,10 @@ class _Ties:
         packing = self.packing
         steps = []
         for point, after in zip([-1 - item, *way], [*way, -1 - item]):
-            if point != _BALANCE and point < 0:
+            if point != BALANCE and point < 0:
                 target = packing.room_of[after] if after >= 0 else packing.where[-1 - after]
                 steps.append((-1 - point, packing.where[-1 - point], target))
         packing.make(steps)
         for one, origin, target in steps:
             self.free[origin].discard(one)
             self.free[target].add(one)
-
-
-class _Way:
-    """A breadth-first search from the room that ``item`` enters to the place that it leaves."""
-
-    def __init__(self, ties, item):
-        self.ties = ties
-        self.packing = ties.packing
-        self.item = item
-        self.goal = self.packing.doors[item][self.packing.where[item]]
-        self.leaves = ties.may_leave(item, self.goal)
-        self.came, self.queue, self.unseen = {}, deque(), {}
-        self.found = None
-
-    def run(self):
-        """Search until the way is found, or there is none."""
-        while self.queue and self.found is None:
-            point = self.queue.popleft()
-            if point == _BALANCE:
-                self._balance()
-            elif point >= 0:
-                self._pass(point)
-            else:
-                self._spread(-1 - point)
-
-    def rooms_seen(self):
-        """Return the rooms that the item itself could have come to next, and _BALANCE if the search saw it."""
-        points = (point for point in self.came if point != _BALANCE and point >= 0)
-        rooms = ((point, self.packing.room_of[point]) for point in points)
-        seen = {room for point, room in rooms if self.packing.doors[self.item][room] == point}
-        return seen | {_BALANCE} if _BALANCE in self.came else seen
-
-    def way(self):
-        """Return the points of the way that was found, without ``item`` itself.
-
-        A point is a door (>= 0), an item that goes to the point that follows (-1 - item), or _BALANCE.
-        """
-        way, point = [], self.found
-        while point is not None:
-            way.append(point)
-            point = self.came[point]
-        return way[::-1]
-
-    def add(self, point, before):
-        """Note a point that can be reached, and look at once whether the goal is the next one."""
-        if point in self.came or self.found is not None:
-            return
-        self.came[point] = before
-        self.queue.append(point)
-        if self.leaves and point == self.goal:
-            self.found = point
-        elif self.leaves and self._is_next_to_goal(point):
-            self.add(self.goal, point)
-
-    def swap(self, taker, giver, before):
-        """Go on with ``giver``, whose slot ``taker`` takes, if that is tight."""
-        if not self.ties.may_replace(taker, giver):
-            return
-        if giver == self.item:
-            self.found = before if self.found is None else self.found
-        elif giver in self.ties.free[self.packing.where[giver]]:
-            self.add(-1 - giver, before)
-
-    def _is_next_to_goal(self, point):
-        room = self.packing.room_of[self.goal]
-        if point == _BALANCE:
-            return self.goal == room and self.ties.can_shrink(room)
-        return point < 0 and self.packing.doors[-1 - point][room] == self.goal and self.ties.may_enter(-1 - point, room)
-
-    def _balance(self):
-        for room, free in enumerate(self.ties.free):
-            if free and self.ties.can_shrink(room):
-                self.add(room, _BALANCE)
-
-    def _pass(self, door):
-        packing, ties = self.packing, self.ties
-        room = packing.room_of[door]
-        family_doors = packing.family_doors.get(room, ())
-        if door != room:
-            if packing.door_count[door] < packing.door_limit[door] and ties.cost[room] == ties.cost[door]:
-                self.add(room, door)
-        else:
-            for other in family_doors:
-                if packing.door_count[other] and ties.cost[other] == ties.cost[door]:
-                    self.add(other, door)
-            if ties.can_grow(room):
-                self.add(_BALANCE, door)
-        for item in ties.free[room]:
-            if self.found is not None:
-                break
-            if packing.doors[item][room] == door and item != self.item and ties.may_leave(item, door):
-                self.add(-1 - item, door)
-
-    def _spread(self, item):
-        packing, ties = self.packing, self.ties
-        for room in (*packing.homes[item], packing.nowhere):
-            if ties.may_enter(item, room):
-                self.add(packing.doors[item][room], -1 - item)
-        key, blocked = ties.key(item), []
-        for room in self.unseen[key] if key in self.unseen else ties.open_to(item):
-            if room in packing.homes[item] or packing.tenant(item, room) is not None:
-                blocked.append(room)
-            else:
-                self.add(packing.doors[item][room], -1 - item)
-                if self.found is not None:
-                    return
-        self.unseen[key] = blocked
-        for mate in packing.mates[item]:
-            self.swap(item, mate, -1 - item)
