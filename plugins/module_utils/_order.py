@@ -93,7 +93,9 @@ class _Ties:
         for room in self._wanted_rooms(item):
             if room >= before:
                 break
-            if room in out_of_reach or self.component[room] != self.component[before]:
+            if self.component[room] != self.component[before]:
+                out_of_reach.add(room)
+            if room in out_of_reach:
                 continue
             if not self.free[room] and (key in self.unbalanced or not self.can_grow(room)):
                 closed.add(room)
@@ -153,7 +155,8 @@ class _Ties:
 
     def _wanted_rooms(self, item):
         """Return the rooms, in order, to which a tight step brings ``item``, be it in place of a mate."""
-        special = self._special_rooms(item)
+        doors, usual = self.packing.doors[item], self.key(item)[-1]
+        special = {room for room in self._special_rooms(item) if self.cost[doors[room]] != usual}
         return sorted(special.union(self.open_to(item))) if special else self.open_to(item)
 
     def _special_rooms(self, item):
