@@ -126,10 +126,10 @@ def timed(function, *arguments):
     return best, result
 
 
-def spread(nodes: list[str], names: list[dict]) -> int:
-    """The sum of squares of the load above that of a perfectly even one, rounded."""
-    load = {node["name"]: 0 for node in names}
-    for node in nodes:
+def squares(placed: list[str], nodes: list[dict]) -> int:
+    """The sum of squares of the load."""
+    load = {node["name"]: 0 for node in nodes}
+    for node in placed:
         load[node] += 1
     return sum(count * count for count in load.values())
 
@@ -138,8 +138,7 @@ def main() -> int:
     """Measure all; 1 if a goal is missed."""
     missed = 0
     print("nodes addresses event         ours s  goal s greedy s | assigned       squares            moves", flush=True)
-    worlds = {(nodes, addresses): None for nodes, addresses, _event, _goal in GOALS}
-    for (count, addresses), _none in worlds.items():
+    for count, addresses in dict.fromkeys(goal[:2] for goal in GOALS):
         nodes, documents = fleet(count), manifests(count, addresses)
         cases = events(nodes, documents) if addresses <= GREEDY_LIMIT else {"scratch": (nodes, [])}
         for goal in (goal for goal in GOALS if goal[:2] == (count, addresses)):
@@ -152,7 +151,7 @@ def main() -> int:
             ours = [each["node"] for each in plan["assignments"]]
             print(
                 f"{line} {greedy_seconds:8.3f} | {len(ours)} {len(placed)}  "
-                f"{spread(ours, up)} {spread(list(placed.values()), up)}  {len(plan['moves'])} {moved}",
+                f"{squares(ours, up)} {squares(list(placed.values()), up)}  {len(plan['moves'])} {moved}",
                 flush=True,
             )
             missed += seconds > goal[3]
