@@ -10,6 +10,7 @@ and Python 3.8 to 3.14 give the same answers.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from ._errors import EgressIPError
 from ._text import expected_string, pasted_hint, quote
@@ -68,6 +69,17 @@ def of_version(texts, version):
     return tuple(text for text in texts if version_of(text) == version)
 
 
+@lru_cache(maxsize=1 << 18)
+def parsed(text):
+    """Return the address that a string spells, or raise ValueError. A plan asks often for the same, so it remembers."""
+    return ipaddress.ip_address(text)
+
+
+def address_order(text):
+    """Key of the order of canonical addresses."""
+    return sort_key(parsed(text))
+
+
 def canonical(address):
     """Return the RFC 5952 form of an address, interface or network."""
     return str(address)
@@ -123,20 +135,20 @@ def _parse_plain_address(address, text, path):
     if "%" in address:
         raise EgressIPError(f"{path}: {quote(text)} has a zone id ('%'); give the address alone")
     octets = address.rpartition(":")[2].split(".")
-    padded = [octet for octet in octets if len(octets) > 1 and len(octet) > 1 and octet.startswith("0")]
+    padded = [octet for octet in octets if octet[:1] == "0" and len(octet) > 1 and len(octets) > 1]
     if padded:
         raise EgressIPError(
             f"{path}: {quote(text)} has a leading zero in {quote(padded[0])}, which some programs read as octal"
         )
     try:
-        parsed = ipaddress.ip_address(str(address))
+        found = parsed(str(address))
     except ValueError:
         raise EgressIPError(f"{path}: {quote(text)} is not an IPv4 or IPv6 address") from None
-    if parsed.version == _IPV6 and parsed.ipv4_mapped is not None:
+    if found.version == _IPV6 and found.ipv4_mapped is not None:
         raise EgressIPError(
-            f"{path}: {quote(text)} is an IPv4-mapped IPv6 address; write the IPv4 address {parsed.ipv4_mapped}"
+            f"{path}: {quote(text)} is an IPv4-mapped IPv6 address; write the IPv4 address {found.ipv4_mapped}"
         )
-    return parsed
+    return found
 
 
 def _parse_with_length(text, path, form):

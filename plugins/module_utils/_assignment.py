@@ -9,7 +9,8 @@ what came of it. No I/O, no clock, no chance: the same input gives the same plan
 
 from __future__ import annotations
 
-from ._board import Board, address_order, parsed
+from ._addresses import address_order, parsed
+from ._board import Board
 from ._errors import PlanError
 from ._nodes import read_nodes
 from ._placement import BALANCED, POLICIES, Item, Room, place
@@ -87,10 +88,10 @@ def _keep_what_broken_objects_hold(board, claims):
     An address that cannot stay goes to the first sound object that asks for it: ``claims`` is changed accordingly.
     """
     refused = []
-    for address in sorted(claims, key=lambda each: (claims[each][0].name, address_order(each))):
-        owner, possible = claims[address][0], {node.name: node for node in board.possible_nodes(address)}
-        if not owner.errors:
-            continue
+    of_broken = [address for address, found in claims.items() if found[0].errors]
+    for address in sorted(of_broken, key=lambda each: (claims[each][0].name, address_order(each))):
+        owner = claims[address][0]
+        possible = {node.name: node for node in board.possible_nodes(address)}
         keepers = [possible[name] for name in board.holding_nodes(address) if name in possible]
         keeper = next((node for node in keepers if board.has_room(node, owner.name, address)), None)
         if keeper is not None:
@@ -139,14 +140,18 @@ def _place(board, claims, policy, max_moves):
 
 
 def _items(board, wanted):
-    """Return an Item for each (object name, address)."""
+    """Return an Item for each (object name, address). Addresses with the same possible nodes share their rooms."""
     numbers = {node.name: number for number, node in enumerate(board.nodes.sound)}
     groups = {name: group for group, name in enumerate(dict.fromkeys(name for name, address in wanted))}
-    items = []
+    items, rooms_of = [], {}
     for name, address in wanted:
-        rooms = tuple(numbers[node.name] for node in board.possible_nodes(address))
-        held = board.holding_nodes(address)
-        holders = frozenset(numbers[node] for node in held if numbers.get(node) in rooms)
+        possible, held = board.possible_nodes(address), board.holding_nodes(address)
+        if id(possible) not in rooms_of:
+            rooms = tuple(numbers[node.name] for node in possible)
+            # The nodes are kept as well: the identity of a tuple that is gone may come again.
+            rooms_of[id(possible)] = possible, rooms, frozenset(rooms)
+        _nodes, rooms, allowed = rooms_of[id(possible)]
+        holders = frozenset(numbers[node] for node in held if numbers.get(node) in allowed)
         items.append(Item(groups[name], parsed(address).version, rooms, holders, bool(held)))
     return items
 
@@ -164,10 +169,13 @@ def _rest(limit, load):
 
 def _plan(requests, board, claims, unassigned, for_balance):
     assignments = sorted(board.placed.values(), key=lambda each: (each.name, address_order(each.egress_ip)))
+    of_object = {}
+    for each in assignments:
+        of_object.setdefault(each.name, []).append({"node": each.node, "egressIP": each.egress_ip})
     broken = [{"name": each.name, "errors": list(each.errors)} for each in requests if each.errors]
     names = sorted([*(node.name for node in board.nodes.sound), *board.nodes.broken])
     return Plan(
-        egressips=tuple(_with_status(request, assignments) for request in requests),
+        egressips=tuple(_with_status(request, of_object.get(request.name, ())) for request in requests),
         assignments=tuple(assignments),
         unassigned=tuple(sorted(unassigned, key=lambda each: (each.name, address_order(each.egress_ip)))),
         invalid=(*broken, *board.nodes.invalid),
@@ -177,15 +185,14 @@ def _plan(requests, board, claims, unassigned, for_balance):
     )
 
 
-def _with_status(request, assignments):
+def _with_status(request, entries):
     """Return the document with what its object got. ``status.items`` gives way, or two lists could disagree."""
     document = request.document
     if not isinstance(document, dict):
         return document
-    own = [{"node": each.node, "egressIP": each.egress_ip} for each in assignments if each.name == request.name]
     status = document.get("status") if isinstance(document.get("status"), dict) else {}
     status = {field: value for field, value in status.items() if field != "items"}
-    return {**document, "status": {**status, "assignments": own}}
+    return {**document, "status": {**status, "assignments": [dict(entry) for entry in entries]}}
 
 
 def _moves(board, claims, for_balance):
@@ -214,7 +221,7 @@ def _moves(board, claims, for_balance):
 
 def _why_move(board, claims, move):
     """Return which rule the node that loses an address would have broken, had everybody stayed."""
-    origin = board.nodes.get(move.from_node)
+    origin = board.node(move.from_node)
     staying = [
         address
         for address in claims

@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-from ._addresses import parse_address, sort_key
+from ._addresses import parsed
+from ._networks import NetworkIndex
 from ._nodes import ASSIGNABLE_LABEL
 from ._plan import (
     ADDRESS_CONFLICT,
@@ -32,17 +31,6 @@ _OBSTACLE_TEXTS = {
 }
 
 
-@lru_cache(maxsize=4096)
-def parsed(address):
-    """Return the address that a canonical string spells."""
-    return parse_address(address, address)
-
-
-def address_order(address):
-    """Key of the order of canonical addresses."""
-    return sort_key(parsed(address))
-
-
 class Board:
     """What is and what is planned.
 
@@ -53,12 +41,41 @@ class Board:
         self.nodes = nodes
         self.holders = holders
         self.placed = {}
+        self._by_name = {node.name: node for node in nodes.sound}
+        self._networks = NetworkIndex(node for node in nodes.sound if node.ready and node.assignable)
+        # What is the same for all addresses in the same networks: their nodes, and the interface on each.
+        self._inside, self._interfaces = {}, {}
+        self._networks_of, self._possible = {}, {}
+        self._loads, self._objects = {}, {}
 
     def possible_nodes(self, address):
-        """Return the nodes that may hold the address as far as its own rules go, capacity and neighbours aside."""
+        """Return the nodes that may hold the address as far as its own rules go, capacity and neighbours aside.
+
+        For most addresses in the same networks it is the same tuple.
+        """
+        if address not in self._possible:
+            self._possible[address] = self._find_possible(address)
+        return self._possible[address]
+
+    def _find_possible(self, address):
         if parsed(address) in self.nodes.owners:
             return ()
-        return tuple(node for node in self.nodes.sound if not _obstacles(node, address))
+        around = self._around(address)
+        if around not in self._inside:
+            self._inside[around] = self._networks.nodes_in(around)
+        inside = self._inside[around]
+        if self._networks.is_at_an_end(parsed(address)):
+            return tuple(node for node in inside if not node.reserves(parsed(address)))
+        return inside
+
+    def _around(self, address):
+        if address not in self._networks_of:
+            self._networks_of[address] = self._networks.around(parsed(address))
+        return self._networks_of[address]
+
+    def node(self, name):
+        """Return the sound node of this name, or None."""
+        return self._by_name.get(name)
 
     def holding_nodes(self, address):
         """Return the sorted names of the nodes that hold the address now."""
@@ -66,13 +83,17 @@ class Board:
 
     def put(self, name, address, node):
         """Give the address of the object ``name`` to ``node``."""
-        interface = node.network_for(parsed(address))[0]
-        self.placed[address] = Assignment(name, address, node.name, interface)
+        key = (node.name, self._around(address))
+        if key not in self._interfaces:
+            self._interfaces[key] = node.network_for(parsed(address))[0]
+        self.placed[address] = Assignment(name, address, node.name, self._interfaces[key])
+        self._objects[node.name, name] = address
+        for version in (None, parsed(address).version):
+            self._loads[node.name, version] = self.load(node.name, version) + 1
 
     def load(self, node_name, version=None):
         """Return how many addresses, or how many of one IP version, are planned for a node."""
-        on_node = [address for address, each in self.placed.items() if each.node == node_name]
-        return sum(version in (None, parsed(address).version) for address in on_node)
+        return self._loads.get((node_name, version), 0)
 
     def limits(self, node, version):
         """Return (limit, load) for addresses of any kind and for those of one IP version."""
@@ -87,12 +108,11 @@ class Board:
 
     def neighbour(self, node, name):
         """Return an address of the object ``name`` that is planned for ``node``, or None."""
-        here = (each for each in self.placed.values() if (each.node, each.name) == (node.name, name))
-        return next((each.egress_ip for each in here), None)
+        return self._objects.get((node.name, name))
 
     def why_leave(self, node_name, address):
         """Return why a node can hold the address no longer (a reason for a move); None when it could."""
-        node = self.nodes.get(node_name)
+        node = self.node(node_name)
         if node is None:
             return NODE_INVALID if node_name in self.nodes.broken else NODE_GONE
         if parsed(address) in self.nodes.owners:

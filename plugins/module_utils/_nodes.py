@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from ._addresses import canonical, is_reserved_in, parse_interface
@@ -125,10 +126,6 @@ class Nodes:
     invalid: tuple
     owners: dict
 
-    def get(self, name):
-        """Return the sound node of this name, or None."""
-        return next((node for node in self.sound if node.name == name), None)
-
     def warnings(self):
         """Return a line for each address that more than one node calls its own."""
         lines = []
@@ -142,6 +139,7 @@ class Nodes:
 def read_nodes(documents):
     """Return the Nodes of a list of ``{name, labels, ready, networks, capacity}``; a broken entry stops no other."""
     names = [_name_of(document) for document in documents]
+    counts = Counter(names)
     sound, broken, invalid, owners = [], set(), [], {}
     for index, document in enumerate(documents):
         name, errors = names[index], []
@@ -149,8 +147,8 @@ def read_nodes(documents):
             node = Node.from_dict(document, f"node[{index}]")
         except InvalidError as error:
             errors.extend(error.errors)
-        if name is not None and names.count(name) > 1:
-            errors.append(f"node/{name}: name: {names.count(name)} nodes have this name")
+        if name is not None and counts[name] > 1:
+            errors.append(f"node/{name}: name: {counts[name]} nodes have this name")
         if errors:
             broken.update([name] if name else [])
             invalid.append({"name": f"node/{name}" if name else f"node[{index}]", "errors": errors})

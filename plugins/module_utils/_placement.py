@@ -1,19 +1,14 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The best placement of items in rooms: the core of the assignment, on plain integers. PRIVATE to the collection.
-
-An item is an address that wants a place, a room is a node; ``_assignment`` translates. Items are numbered in the
-order in which they choose among equals, rooms in the order in which they are chosen.
+"""The best placement of items in rooms: the core of the assignment. PRIVATE to the collection.
 
 The aims, strictly one after the other: place most items; then, by policy, the flattest load (least sum of squares)
 and the fewest moves, or these two the other way round; then the order by name: the first item in its first room.
-They become the digits of one integer cost, so the cheapest flow is the best placement, and the only one.
 
-A flow is exact but for two crossings, where it gives a bound and the search branches: an object with addresses of
-both families where a room limits a family, and a cap on the moves that are made for balance.
-The search always ends with the best placement. It takes long only where many objects of both families need all the
-rooms they can have while the limits of a family leave less than that.
+``_improve`` finds a cheapest packing and proves it, ``_order`` makes it the first by name; docs/planner.md tells why
+this is exact. A packing is a flow but for two crossings: an object with addresses of both families where a room limits
+a family, for which this file branches, and a cap on the moves that are made for balance (``_capped``).
 """
 
 from __future__ import annotations
@@ -21,38 +16,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
-from ._flow import Gate, cheapest_flow
+from ._capped import capped_placement
+from ._improve import settle
+from ._items import BALANCED, POLICIES, STICKY, Item, Room, count_moves, first_conflict, ways_round
+from ._order import first_by_name
+from ._packing import Packing
 
-BALANCED = "balanced"
-STICKY = "sticky"
-POLICIES = (BALANCED, STICKY)
-
-
-@dataclass(frozen=True)
-class Item:
-    """An address: ``group`` is its object, ``family`` 4 or 6, ``rooms`` where it may be, ``holders`` where it is.
-
-    ``held`` counts the addresses that have a holder anywhere, also outside ``rooms``.
-    """
-
-    group: int
-    family: int
-    rooms: tuple
-    holders: frozenset = frozenset()
-    held: bool = False
-
-
-@dataclass(frozen=True)
-class Room:
-    """A node: what it already bears, and how many items more it can take (None: no limit)."""
-
-    load: int = 0
-    free: int | None = None
-    free_by_family: tuple = (None, None)
-
-    def free_for(self, family):
-        """Return how many items of this family it can take as far as the family counts."""
-        return self.free_by_family[0 if family == 4 else 1]
+__all__ = ["BALANCED", "POLICIES", "STICKY", "Item", "Placement", "Room", "place", "weights"]
 
 
 @dataclass(frozen=True)
@@ -64,232 +34,59 @@ class Placement:
 
 
 def place(items, rooms, policy=BALANCED, max_moves=None):
-    """Return the best Placement of ``items`` in ``rooms``; ``max_moves`` caps the moves made for balance."""
-    world = _World(items, rooms)
-    if policy == STICKY or max_moves == 0:
-        return Placement(tuple(_search(world, STICKY)), 0)
-    best = _search(world, BALANCED)
-    moves = world.moves(best)
-    if moves == sum(item.held and not item.holders for item in items):
-        return Placement(tuple(best), 0)
-    fewest = world.moves(_search(world, STICKY))
-    if max_moves is not None and moves > fewest + max_moves:
-        best = _search(world, BALANCED, fewest + max_moves)
-    return Placement(tuple(best), world.moves(best) - fewest)
+    """Return the best Placement of ``items`` in ``rooms``; ``max_moves`` caps the moves made for balance.
 
-
-class _World:
-    """The items and rooms, their gates, and what a placement costs."""
-
-    def __init__(self, items, rooms):
-        self.items = items
-        self.rooms = rooms
-        base = max((len(item.rooms) for item in items), default=0) + 1
-        self._powers = [base**power for power in reversed(range(len(items)))]
-        self._names = base ** len(items)
-        self._most_moves = len(items) + 1
-        self._most_squares = (sum(room.load for room in rooms) + len(items)) ** 2 + 1
-        self._limited = self._limited_families()
-        self.gates, self.doors = self._build_gates()
-
-    def weights(self, policy):
-        """Return the weights of one square, one move and one item without a place."""
-        if policy == STICKY:
-            square, move = self._names, self._names * self._most_squares
-        else:
-            square, move = self._names * self._most_moves, self._names
-        # A weight added to moves for a cap stays below all squares together, and an item without place above that.
-        return square, move, self._names * self._most_moves * self._most_squares * (len(self.items) + 1)
-
-    def flow(self, policy, banned=frozenset(), scale=1, per_move=0):
-        """Return the cheapest placement, a list of rooms and None; ``banned`` holds (item, room) pairs.
-
-        All costs are multiplied by ``scale``, then ``per_move`` is added for each move.
-        """
-        square, move, nowhere = (weight * scale for weight in self.weights(policy))
-        move += per_move
-        gates = [Gate(gate.capacity, gate.parent, gate.load, square if gate.weight else 0) for gate in self.gates]
-        routes = []
-        for number, item in enumerate(self.items):
-            routes.append({0: self._digit(number, len(item.rooms)) * scale + nowhere + move * item.held})
-            for rank, room in enumerate(item.rooms):
-                if (number, room) not in banned:
-                    moved = move * (item.held and room not in item.holders)
-                    routes[number][self.doors[number, room]] = self._digit(number, rank) * scale + moved
-        room_of = {(number, door): room for (number, room), door in self.doors.items()}
-        return [room_of.get((number, gate)) for number, gate in enumerate(cheapest_flow(gates, routes))]
-
-    def cost(self, placement, policy):
-        """Return the cost that ``flow`` makes least."""
-        square, move, nowhere = self.weights(policy)
-        cost = square * self._squares(placement) + move * self.moves(placement)
-        for number, (item, room) in enumerate(zip(self.items, placement)):
-            rank = len(item.rooms) if room is None else item.rooms.index(room)
-            cost += self._digit(number, rank) + nowhere * (room is None)
-        return cost
-
-    def moves(self, placement):
-        """Return how many held items are not where they were; one that loses its place counts as well."""
-        return sum(item.held and room not in item.holders for item, room in zip(self.items, placement))
-
-    def conflict(self, placement):
-        """Return two items of one group in one room, or None."""
-        seen = {}
-        for number, room in enumerate(placement):
-            if room is None:
-                continue
-            other = seen.setdefault((self.items[number].group, room), number)
-            if other != number:
-                return other, number
-        return None
-
-    def _digit(self, number, rank):
-        return rank * self._powers[number]
-
-    def _squares(self, placement):
-        loads = [room.load for room in self.rooms]
-        for room in placement:
-            if room is not None:
-                loads[room] += 1
-        return sum(load * load for load in loads) - sum(room.load**2 for room in self.rooms)
-
-    def _limited_families(self):
-        """Return the (room, family) pairs whose limit can be felt."""
-        wanted, total = {}, {}
-        for item in self.items:
-            for room in item.rooms:
-                wanted[room, item.family] = wanted.get((room, item.family), 0) + 1
-                total[room] = total.get(room, 0) + 1
-        limited = set()
-        for (room, family), count in wanted.items():
-            free, most = self.rooms[room].free_for(family), self.rooms[room].free
-            if free is not None and free < min(count, count if most is None else most):
-                limited.add((room, family))
-        return limited
-
-    def _build_gates(self):
-        """Return the gates, and the gate by which each (item, room) goes in. Gate 0 is for items without a place."""
-        gates = [Gate()] + [Gate(room.free, None, room.load, 1) for room in self.rooms]
-        families, groups, doors = {}, {}, {}
-        for room, family in sorted(self._limited):
-            families[room, family] = len(gates)
-            gates.append(Gate(self.rooms[room].free_for(family), room + 1))
-        sharers = self._sharers()
-        for number, item in enumerate(self.items):
-            for room in item.rooms:
-                parent = families.get((room, item.family), room + 1)
-                of_group = sharers[item.group, room]
-                if len(of_group) > 1:
-                    # Where families have gates of their own the group's gate must lie below them: one for each family.
-                    apart = any((room, family) in self._limited for family in of_group)
-                    key = (item.group, room, item.family if apart else None)
-                    if key not in groups:
-                        groups[key] = len(gates)
-                        gates.append(Gate(1, parent))
-                    parent = groups[key]
-                doors[number, room] = parent
-        return gates, doors
-
-    def _sharers(self):
-        """Return the families of each group's items that may go into one room."""
-        sharers = {}
-        for item in self.items:
-            for room in item.rooms:
-                sharers.setdefault((item.group, room), []).append(item.family)
-        return sharers
-
-
-@dataclass(frozen=True)
-class _Relaxed:
-    """A bound on the cost of every placement under some bans; ``placement`` is the best one unless there are branches.
-
-    Each branch is a set of further bans; together they leave no placement out.
+    The ``rooms`` of an item are in ascending order. Items that share the tuple are read faster.
     """
+    if policy == STICKY or max_moves == 0:
+        return Placement(_best(items, rooms, STICKY), 0)
+    best = _best(items, rooms, BALANCED)
+    moves = count_moves(items, best)
+    if moves == sum(item.held and not item.holders for item in items):
+        return Placement(best, 0)
+    fewest = count_moves(items, _best(items, rooms, STICKY))
+    if max_moves is not None and moves > fewest + max_moves:
+        best = capped_placement(items, rooms, fewest + max_moves)
+    return Placement(best, count_moves(items, best) - fewest)
 
-    bound: int
-    placement: list
-    branches: tuple = ()
 
-
-def _search(world, policy, most_moves=None):
-    """Return the best placement with at most ``most_moves`` moves, searching on where the bound is lowest."""
+def _best(items, rooms, policy):
+    """Return the best placement, a tuple of rooms and None, searching on where the bound is lowest."""
     queue, pushed = [], 0
     open_bans = (frozenset(),)
     while True:
         for banned in open_bans:
-            relaxed = _relax(world, policy, banned, most_moves)
-            if relaxed is not None:
-                pushed += 1
-                heapq.heappush(queue, (relaxed.bound, pushed, banned, relaxed))
-        banned, relaxed = heapq.heappop(queue)[2:]
-        if not relaxed.branches:
-            return relaxed.placement
-        open_bans = [banned | more for more in relaxed.branches]
+            placement = _relaxed(items, rooms, policy, banned)
+            pushed += 1
+            heapq.heappush(queue, (_measure(items, rooms, policy, placement), pushed, banned, placement))
+        banned, placement = heapq.heappop(queue)[2:]
+        conflict = first_conflict(items, placement)
+        if conflict is None:
+            return placement
+        open_bans = [banned | more for more in ways_round(items, placement, conflict)]
 
 
-def _relax(world, policy, banned, most_moves):
-    """Return what the flow says about the placements that avoid ``banned``; None when no best one is among them."""
-    placement = world.flow(policy, banned)
-    cost = world.cost(placement, policy)
-    if most_moves is None or world.moves(placement) <= most_moves:
-        return _Relaxed(cost, placement, _ways_round_conflict(world, placement))
-    calm = world.flow(STICKY, banned)
-    if world.moves(calm) > most_moves:
-        branches = _ways_round_conflict(world, calm)
-        return _Relaxed(cost, calm, branches) if branches else None
-    return _relax_cap(world, banned, most_moves, calm, placement)
+def weights(items, rooms, policy):
+    """Return what one square and one move cost, so that the least of what comes first weighs more than all the rest."""
+    if policy == STICKY:
+        return 1, (sum(room.load for room in rooms) + len(items) + 1) ** 2
+    return len(items) + 1, 1
 
 
-def _relax_cap(world, banned, most_moves, calm, lively):
-    """Close in on the cap from both sides: ``calm`` keeps it, ``lively`` costs less and breaks it.
-
-    A price on moves, at which both cost the same, gives the next placement between them. When there is none, the
-    price gives the bound, and mostly ``calm`` meets it.
-    """
-    while True:
-        more_moves = world.moves(lively) - world.moves(calm)
-        saving = world.cost(calm, BALANCED) - world.cost(lively, BALANCED)
-        middle = world.flow(BALANCED, banned, more_moves, saving)
-        priced = [more_moves * world.cost(each, BALANCED) + saving * world.moves(each) for each in (middle, calm)]
-        if priced[0] == priced[1]:
-            break
-        if world.moves(middle) <= most_moves:
-            calm = middle
-        else:
-            lively = middle
-    bound = -((saving * most_moves - priced[1]) // more_moves)
-    # Placements of equally many addresses have squares that are all even or all odd, so a flatter one saves two.
-    square = world.weights(BALANCED)[0]
-    cost = world.cost(calm, BALANCED)
-    if bound == cost or bound >= (cost // square - 1) * square:
-        return _Relaxed(cost, calm, _ways_round_conflict(world, calm))
-    return _Relaxed(bound, calm, _ways_to_keep(world, calm, lively))
+def _relaxed(items, rooms, policy, banned):
+    """Return the best placement that avoids ``banned``; where doors are apart a group may be in a room twice."""
+    packing = Packing(items, rooms, *weights(items, rooms, policy), banned)
+    first_by_name(packing, settle(packing).cost)
+    return tuple(None if room == packing.nowhere else room for room in packing.where)
 
 
-def _ways_round_conflict(world, placement):
-    """Return the bans that rule out a conflict: of that group the room gets nothing of one family, or of the other."""
-    pair = world.conflict(placement)
-    if pair is None:
-        return ()
-    group, room = world.items[pair[0]].group, placement[pair[0]]
-    return tuple(
-        frozenset(
-            (number, room)
-            for number, item in enumerate(world.items)
-            if item.group == group and item.family == world.items[one].family
-        )
-        for one in pair
-    )
-
-
-def _ways_to_keep(world, calm, lively):
-    """Return the bans of both answers to one question: does the first item that only ``calm`` keeps move?"""
-    number, item = next(
-        (number, item)
-        for number, item in enumerate(world.items)
-        if calm[number] in item.holders and lively[number] not in item.holders
-    )
-    return (
-        frozenset((number, room) for room in item.rooms if room not in item.holders),
-        frozenset((number, room) for room in item.holders),
-    )
+def _measure(items, rooms, policy, placement):
+    """Return what is compared, best first: items without place, squares and moves as the policy wants, the ranks."""
+    loads = [room.load for room in rooms]
+    for room in placement:
+        if room is not None:
+            loads[room] += 1
+    squares, moves = sum(load * load for load in loads), count_moves(items, placement)
+    aims = (moves, squares) if policy == STICKY else (squares, moves)
+    last = len(rooms)
+    return (placement.count(None), *aims, tuple(last if room is None else room for room in placement))

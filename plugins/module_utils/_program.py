@@ -50,7 +50,8 @@ _RESTORE = """\
 Description=Egress IP data plane, without any address
 DefaultDependencies=no
 After=local-fs.target systemd-sysctl.service systemd-modules-load.service nftables.service
-Before=network-pre.target network.target network-online.target docker.service containerd.service podman.service kubelet.service shutdown.target
+Before=network-pre.target network.target network-online.target
+Before=docker.service containerd.service podman.service kubelet.service shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
 

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
-from ._addresses import canonical, parse_address, parse_egress_ip, sort_key
+from ._addresses import address_order, canonical, parse_address, parse_egress_ip
 from ._errors import EgressIPError, InvalidError, PlanError
 from ._manifests import plain
 from ._objects import parse_egressip
@@ -32,10 +33,10 @@ class Request:
 def read_requests(documents):
     """Return a Request for each EgressIP document, ordered by name; broken ones are among them."""
     requests = [_read_request(plain(document), f"egressip[{n}]") for n, document in enumerate(documents)]
-    names = [request.name for request in requests]
-    repeated = {name for name in names if names.count(name) > 1}
-    requests = [_refuse_repeated(each, names.count(each.name)) if each.name in repeated else each for each in requests]
-    return tuple(sorted(requests, key=lambda request: (request.name, repr(request.document))))
+    counts = Counter(request.name for request in requests)
+    requests = [_refuse_repeated(each, counts[each.name]) if counts[each.name] > 1 else each for each in requests]
+    requests.sort(key=lambda request: (request.name, repr(request.document) if counts[request.name] > 1 else ""))
+    return tuple(requests)
 
 
 def read_current(current, requests):
@@ -89,7 +90,7 @@ def _read_request(document, fallback):
         egressip = parse_egressip(document, fallback)
     except InvalidError as error:
         return _read_broken(document, fallback, error.errors)
-    addresses = sorted(egressip.egress_ips, key=lambda text: sort_key(parse_address(text, text)))
+    addresses = sorted(egressip.egress_ips, key=address_order)
     return Request(egressip.name, document, tuple(addresses), tuple(egressip.assignments))
 
 

@@ -21,7 +21,7 @@ NO_MAPPING = MappingProxyType({})
 
 def check_mapping(value, path, errors):
     """Return ``value`` when it is a mapping; else note the error and return NO_MAPPING."""
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):
         return value
     errors.add(path, f"must be a mapping, not {type_name(value)}")
     return NO_MAPPING
@@ -83,7 +83,9 @@ def did_you_mean(word, known, cutoff=0.6):
 
 def plain(value):
     """Return a copy of ``value`` that is made of plain dicts, lists and strings."""
-    if isinstance(value, Mapping):
+    if type(value) is str:
+        return value
+    if isinstance(value, (dict, Mapping)):
         return {plain(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]

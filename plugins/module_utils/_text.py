@@ -56,6 +56,8 @@ _MAX_SHOWN = 80
 
 def pasted_hint(text):
     """Name the first character of ``text`` that comes from a web page rather than a keyboard; None without one."""
+    if text.isascii():
+        return None
     for character in text:
         if character in _PASTED:
             return f"contains {_PASTED[character]} (U+{ord(character):04X}), probably pasted from a web page"

@@ -1,0 +1,76 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the core of the planner works on: items and rooms, on plain integers. PRIVATE to the collection.
+
+An item is an address that wants a place, a room is a node; ``_assignment`` translates. Items are numbered in the
+order in which they choose among equals, rooms in the order in which they are chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BALANCED = "balanced"
+STICKY = "sticky"
+POLICIES = (BALANCED, STICKY)
+
+
+@dataclass(frozen=True)
+class Item:
+    """An address: ``group`` is its object, ``family`` 4 or 6, ``rooms`` where it may be, ``holders`` where it is.
+
+    ``held`` counts the addresses that have a holder anywhere, also outside ``rooms``.
+    """
+
+    group: int
+    family: int
+    rooms: tuple
+    holders: frozenset = frozenset()
+    held: bool = False
+
+
+@dataclass(frozen=True)
+class Room:
+    """A node: what it already bears, and how many items more it can take (None: no limit)."""
+
+    load: int = 0
+    free: int | None = None
+    free_by_family: tuple = (None, None)
+
+    def free_for(self, family):
+        """Return how many items of this family it can take as far as the family counts."""
+        return self.free_by_family[0 if family == 4 else 1]
+
+
+def count_moves(items, placement):
+    """Return how many held items are not where they were; one that loses its place counts as well."""
+    return sum(item.held and room not in item.holders for item, room in zip(items, placement))
+
+
+def first_conflict(items, placement):
+    """Return the first two items of one group in one room, or None."""
+    seen = {}
+    for number, room in enumerate(placement):
+        if room is None:
+            continue
+        other = seen.setdefault((items[number].group, room), number)
+        if other != number:
+            return other, number
+    return None
+
+
+def ways_round(items, placement, conflict):
+    """Return the bans that rule out a conflict: of that group the room gets nothing of one family, or of the other.
+
+    Each is a set of (item, room) pairs.
+    """
+    group, room = items[conflict[0]].group, placement[conflict[0]]
+    return tuple(
+        frozenset(
+            (number, room)
+            for number, item in enumerate(items)
+            if item.group == group and item.family == items[one].family
+        )
+        for one in conflict
+    )

@@ -1,0 +1,44 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which networks contain an address, for many nodes at once. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+
+class NetworkIndex:
+    """The networks of all nodes by prefix length. Nodes share few networks, so few lookups answer for all of them."""
+
+    def __init__(self, nodes):
+        """``nodes`` is an iterable of Node."""
+        self._nodes = {}
+        self._lengths = {4: set(), 6: set()}
+        self._reserved = set()
+        for node in nodes:
+            for network in {own.network for each in node.networks for own in each.addresses}:
+                version, spare = network.version, network.max_prefixlen - network.prefixlen
+                key = (version, spare, int(network.network_address) >> spare)
+                if key not in self._nodes:
+                    self._nodes[key] = []
+                    self._lengths[version].add(spare)
+                    self._reserved.update((version, first) for first in _ends(network))
+                self._nodes[key].append(node)
+
+    def around(self, address):
+        """Return the keys of the networks that contain ``address``."""
+        version, value = address.version, int(address)
+        keys = [(version, spare, value >> spare) for spare in self._lengths[version]]
+        return tuple([key for key in keys if key in self._nodes])
+
+    def nodes_in(self, keys):
+        """Return the nodes with a network of those that ``around`` gave, sorted by name."""
+        found = {node.name: node for key in keys for node in self._nodes[key]}
+        return tuple(found[name] for name in sorted(found))
+
+    def is_at_an_end(self, address):
+        """Tell whether ``address`` is the first or the last one of some network."""
+        return (address.version, int(address)) in self._reserved
+
+
+def _ends(network):
+    return int(network.network_address), int(network.broadcast_address)
