@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from ._addresses import (
     VERSIONS,
+    address_order,
     canonical,
     covers_everything,
     of_version,
@@ -211,12 +212,6 @@ class NodeState:
     def egress_ips(self):
         """Return every egress IP of every object, sorted."""
         return tuple(sorted({ip for item in self.egressips for ip in item.egress_ips}, key=address_order))
-
-
-def address_order(text):
-    """Return the key that sorts canonical addresses by value."""
-    address = parse_address(text, "address")
-    return (address.version, int(address))
 
 
 def allocate_marks(egress_ips, current, max_index):

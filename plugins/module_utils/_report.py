@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._addresses import canonical, parse_address
+from ._addresses import address_order, canonical, parse_address
 from ._errors import Errors
-from ._node_state import address_order
 
 
 @dataclass(frozen=True)

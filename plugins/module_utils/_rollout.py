@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._addresses import canonical, collapse, covers_everything, parse_address, parse_network
+from ._addresses import address_order, canonical, collapse, covers_everything, parse_address, parse_network
 from ._errors import Errors, InvalidError
 from ._manifests import select_pods
-from ._node_state import DataPlaneOptions, EgressObject, FleetNode, Held, LocalPod, NodeState, address_order, slots
+from ._node_state import DataPlaneOptions, EgressObject, FleetNode, Held, LocalPod, NodeState, slots
 from ._objects import parse_egressip
 
 
