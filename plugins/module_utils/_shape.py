@@ -83,13 +83,13 @@ def did_you_mean(word, known, cutoff=0.6):
 
 def plain(value):
     """Return a copy of ``value`` that is made of plain dicts, lists and strings."""
-    if type(value) is str:
-        return value
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, (dict, Mapping)):
         return {plain(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
-    return str(value) if isinstance(value, str) else value
+    return value
 
 
 def _unknown(field, known):
