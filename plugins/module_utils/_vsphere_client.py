@@ -6,13 +6,31 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import ssl
+import time
 import traceback
+from dataclasses import replace
 from http.client import HTTPException
 
 from ._errors import VsphereError, VsphereInterruptedError
 from ._text import quote
-from ._vsphere_port import DISTRIBUTED, NSX, SECURITY, STANDARD, Level, Port, choose_nic, choose_vm
+from ._vsphere_filter import is_ours
+from ._vsphere_port import (
+    DISTRIBUTED,
+    GROUP,
+    HOST_GROUP,
+    NSX,
+    PORT,
+    SECURITY,
+    STANDARD,
+    Level,
+    Port,
+    Target,
+    choose_nic,
+    choose_vm,
+)
+from ._vsphere_security import mark, marked, overrides_of
 
 try:
     from pyVim.connect import Disconnect, SmartConnect
@@ -29,6 +47,23 @@ _PAGE = 500
 _POLL_SECONDS = (0.05, 0.1, 0.2, 0.5, 1)
 _VM = ("name", "config.uuid", "config.instanceUuid", "config.template")
 _GROUP = ("key", "name", "config", "vm")
+_SYSTEM = "configManager.networkSystem"
+_NSX_REFUSAL = "is on NSX; vCenter cannot change its ports, allow the address in the segment profiles of NSX"
+_OVERRIDES = {
+    "blocked": "blockOverrideAllowed",
+    "mac_management": "macManagementOverrideAllowed",
+    "rules": "trafficFilterOverrideAllowed",
+    "security": "securityPolicyOverrideAllowed",
+    "shaping": "shapingOverrideAllowed",
+    "teaming": "uplinkTeamingOverrideAllowed",
+    "vlan": "vlanOverrideAllowed",
+}
+_LEARNING = {
+    "enabled": "enabled",
+    "allow_unicast_flooding": "allowUnicastFlooding",
+    "limit": "limit",
+    "limit_policy": "limitPolicy",
+}
 _FLAGS = {"promiscuous": "allowPromiscuous", "mac_changes": "macChanges", "forged_transmits": "forgedTransmits"}
 
 
@@ -65,21 +100,40 @@ class Client:
     def read_ports(self, selectors):
         """Return a `_vsphere_port.Port` for each entry of the option ``vms``."""
         with self._translated():
-            vms = self._vms()
-            chosen = [choose_vm(selector, f"vms[{n}]", vms) for n, selector in enumerate(selectors)]
-            hardware = self._properties([vm["object"] for vm in chosen], ("config.hardware.device", "runtime"))
             groups = self._groups()
-            ports = []
-            for n, (selector, vm) in enumerate(zip(selectors, chosen)):
-                found = hardware[vm["object"]]
-                if "config.hardware.device" not in found:
-                    raise VsphereError(
-                        f"vms[{n}]: {vm['name']} is {found['runtime'].connectionState}; no hardware to see"
-                    )
-                nics = [self._nic(each, groups) for each in found["config.hardware.device"] if _is_nic(each)]
-                nic = choose_nic(selector, f"vms[{n}]", nics)
-                ports.append(self._port(vm, found["runtime"], nic, groups))
-            return ports
+            return [self._port(vm, runtime, nic, groups) for vm, runtime, nic in self._chosen(selectors, groups)]
+
+    def read_targets(self, selectors, scope, neighbours):
+        """Return the `_vsphere_port.Target` values that a change of ``scope`` (PORT or GROUP) has, each one once.
+
+        ``neighbours``: whether ``in_use`` and ``marked`` of ports are wanted too.
+        """
+        with self._translated():
+            groups = self._groups()
+            targets, chosen = {}, self._chosen(selectors, groups)
+            names = {vm["name"] for vm, _runtime, _nic in chosen}
+            for n, (vm, _runtime, nic) in enumerate(chosen):
+                for target in self._targets(f"vms[{n}]: {vm['name']}", nic, scope, groups):
+                    affects = tuple(name for name in target.affects if name not in names)
+                    targets[target.name] = replace(target, affects=affects)
+            ports = {target.handle["port"].key for target in targets.values() if target.kind == PORT}
+            return [_with_neighbours(each, ports) if neighbours else each for each in targets.values()]
+
+    def write(self, changes):
+        """Bring `_vsphere_security.Change` values into the vCenter; all ports of a switch in one task."""
+        with self._translated():
+            self._write_overrides(changes, forbid=False)
+            ports = {}
+            for change in changes:
+                if change.writes and change.target.kind == PORT:
+                    ports.setdefault(change.target.handle["switch"], []).append(_port_spec(change))
+                elif change.writes and change.target.kind == GROUP:
+                    self._write_group(change)
+                elif change.writes:
+                    self._write_standard(change)
+            for dvs, specs in ports.items():
+                self._wait(f"ports {', '.join(spec.key for spec in specs)}", dvs.ReconfigureDVPort_Task(specs))
+            self._write_overrides(changes, forbid=True)
 
     # --- the session
 
@@ -172,7 +226,77 @@ class Client:
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return found
 
+    # --- writing
+
+    def _write_overrides(self, changes, forbid):
+        """Change what port groups let their ports override: before the ports for more, after them for less."""
+        wanted = {}
+        for change in changes:
+            names = change.forbid if forbid else change.allow
+            if names:
+                wanted.setdefault(change.target.handle["group"], set()).update(names)
+        for group, names in wanted.items():
+            # Fresh, for its version; the policy is written whole, since its fields are required.
+            config = self._properties([group], ("config",))[group]["config"]
+            ours = marked(config.description)
+            for name in names:
+                setattr(config.policy, _OVERRIDES[name], not forbid)
+            spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
+                configVersion=config.configVersion,
+                policy=config.policy,
+                description=mark(config.description, ours - names if forbid else ours | names),
+            )
+            self._wait(f"port group {config.name}", group.ReconfigureDVPortgroup_Task(spec))
+
+    def _write_group(self, change):
+        handle = change.target.handle
+        spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
+            configVersion=handle["version"], defaultPortConfig=_setting(change)
+        )
+        self._wait(change.target.name, handle["group"].ReconfigureDVPortgroup_Task(spec))
+
+    def _write_standard(self, change):
+        """Write to a standard port group; its spec has no version, so look again right before."""
+        handle = change.target.handle
+        spec = self._standard_group(handle["system"], change.target.group).spec
+        if str(spec) != str(handle["spec"]):
+            raise VsphereInterruptedError(f"{change.target.name}: somebody else has changed it meanwhile")
+        if spec.policy.security is None:
+            spec.policy.security = vim.host.NetworkPolicy.SecurityPolicy()
+        for flag, value in change.security.items():
+            setattr(spec.policy.security, _FLAGS[flag], value)
+        handle["system"].UpdatePortGroup(change.target.group, spec)
+
+    def _wait(self, what, task):
+        """Wait for the end of a task; raises its fault, and VsphereError when it takes too long."""
+        seconds = self._parameters["timeout"]
+        give_up = time.monotonic() + seconds
+        for pause in itertools.chain(_POLL_SECONDS, itertools.repeat(_POLL_SECONDS[-1])):
+            info = self._properties([task], ("info",))[task]["info"]
+            if info.state == vim.TaskInfo.State.success:
+                return
+            if info.state == vim.TaskInfo.State.error:
+                raise info.error
+            if time.monotonic() > give_up:
+                raise VsphereError(f"{what}: {info.key} has not ended within {seconds} seconds; look at it in vCenter")
+            time.sleep(pause)
+
     # --- reading
+
+    def _chosen(self, selectors, groups):
+        """Return (VM, runtime information, network adapter) for each selector."""
+        vms = self._vms()
+        chosen = [choose_vm(selector, f"vms[{n}]", vms) for n, selector in enumerate(selectors)]
+        hardware = self._properties([vm["object"] for vm in chosen], ("config.hardware.device", "runtime"))
+        result = []
+        for n, (selector, vm) in enumerate(zip(selectors, chosen)):
+            found = hardware[vm["object"]]
+            if "config.hardware.device" not in found:
+                state = found["runtime"].connectionState
+                raise VsphereError(f"vms[{n}]: {vm['name']} is {state}; its hardware cannot be seen now")
+            nics = [self._nic(each, groups) for each in found["config.hardware.device"] if _is_nic(each)]
+            result.append((vm, found["runtime"], choose_nic(selector, f"vms[{n}]", nics)))
+        return result
 
     def _vms(self):
         """Return every VM: dicts with object, moid, name, uuid, instance_uuid, template."""
@@ -232,16 +356,23 @@ class Client:
             **about,
         )
 
-    def _distributed(self, connection, groups):
+    def _group(self, connection, groups):
+        """Return (port group, its properties, its switch, the switch's properties, its port or None)."""
         if connection.portgroupKey not in groups:
             raise VsphereError(f"port group {connection.portgroupKey}: this user cannot see it")
         group = groups[connection.portgroupKey][0]
         found = self._properties([group], _GROUP)[group]
-        config = found["config"]
-        dvs = config.distributedVirtualSwitch
+        dvs = found["config"].distributedVirtualSwitch
         switch = self._properties([dvs], ("name", "config"))[dvs]
-        port = self._fetch_port(dvs, connection.portKey)
-        nsx = config.backingType == "nsx" or bool(config.logicalSwitchUuid)
+        # With ephemeral binding an adapter has no port while it is off.
+        key = connection.portKey
+        ports = dvs.FetchDVPorts(vim.dvs.PortCriteria(portKey=[key])) if key else []
+        return group, found, dvs, switch, ports[0] if ports else None
+
+    def _distributed(self, connection, groups):
+        """Return what a Port says of its port group on a distributed switch."""
+        group, found, _dvs, switch, port = self._group(connection, groups)
+        config, nsx = found["config"], _is_nsx(found["config"])
         setting = port.config.setting if port else config.defaultPortConfig
         return {
             "switch": {"name": switch["name"], "type": NSX if nsx else DISTRIBUTED},
@@ -257,19 +388,12 @@ class Client:
             "vms": found["vm"],
         }
 
-    @staticmethod
-    def _fetch_port(dvs, key):
-        """Return the port, None when the adapter has none now (ephemeral binding while it is off)."""
-        ports = dvs.FetchDVPorts(vim.dvs.PortCriteria(portKey=[key])) if key else []
-        return ports[0] if ports else None
-
     def _standard(self, backing, host):
+        """Return what a Port says of its port group on a standard switch of the host."""
         network = self._properties([backing.network], ("vm",))[backing.network]
-        systems = self._properties([host], ("configManager.networkSystem",))[host]
-        system = systems["configManager.networkSystem"]
-        info = self._properties([system], ("networkInfo",))[system]["networkInfo"]
+        system = self._properties([host], (_SYSTEM,))[host][_SYSTEM]
         name = backing.deviceName
-        group = next((each for each in info.portgroup if each.spec.name == name), None)
+        group = self._standard_group(system, name)
         if group is None:
             raise VsphereError(f"{self._name(host)}: has no standard port group {quote(name)}")
         return {
@@ -281,6 +405,201 @@ class Client:
             "override_allowed": (),
             "vms": network["vm"],
         }
+
+    def _standard_group(self, system, name):
+        """Return a standard port group of a host; None when there is none."""
+        info = self._properties([system], ("networkInfo",))[system]["networkInfo"]
+        return next((each for each in info.portgroup if each.spec.name == name), None)
+
+    # --- what can be written to
+
+    def _targets(self, path, nic, scope, groups):
+        """Return the Target values behind a network adapter."""
+        backing = nic["device"].backing
+        if isinstance(backing, vim.vm.device.VirtualEthernetCard.OpaqueNetworkBackingInfo):
+            raise VsphereError(f"{path}: {_NSX_REFUSAL}")
+        if not _is_distributed(backing):
+            if scope == PORT:
+                words = "is on a standard switch, which has no ports of its own; set scope: portgroup"
+                raise VsphereError(f"{path}: {words}")
+            return list(self._host_targets(backing))
+        group, found, dvs, switch, port = self._group(backing.port, groups)
+        if _is_nsx(found["config"]):
+            raise VsphereError(f"{path}: {_NSX_REFUSAL}")
+        if scope == GROUP:
+            return [self._group_target(group, found, switch)]
+        if port is None:
+            raise VsphereError(f"{path}: has no port now; power it on, or set scope: portgroup")
+        return [_port_target(group, found, dvs, port)]
+
+    def _group_target(self, group, found, switch):
+        config = found["config"]
+        return Target(
+            name=f"port group {found['name']}",
+            kind=GROUP,
+            group=found["name"],
+            own=_level(config.defaultPortConfig),
+            above=_level(switch["config"].defaultPortConfig),
+            override_allowed=_overrides(config.policy),
+            in_use=frozenset(),
+            marked=frozenset(),
+            affects=self._names(found["vm"]),
+            handle={"group": group, "version": config.configVersion, "setting": config.defaultPortConfig},
+        )
+
+    def _host_targets(self, backing):
+        """Yield a Target for each host that has a standard port group."""
+        network, name = backing.network, backing.deviceName
+        found = self._properties([network], ("host", "vm"))[network]
+        hosts = self._properties(list(found["host"]), ("name", "runtime.connectionState", _SYSTEM))
+        for host in sorted(hosts.values(), key=lambda host: host["name"]):
+            state = host["runtime.connectionState"]
+            if state != vim.HostSystem.ConnectionState.connected:
+                raise VsphereError(f"{host['name']}: is {state}; port group {quote(name)} cannot be changed there")
+            system = host[_SYSTEM]
+            info = self._properties([system], ("networkInfo",))[system]["networkInfo"]
+            group = next(each for each in info.portgroup if each.spec.name == name)
+            vswitch = next(each for each in info.vswitch if each.name == group.spec.vswitchName)
+            yield Target(
+                name=f"port group {name} on {host['name']}",
+                kind=HOST_GROUP,
+                group=name,
+                own=_standard_level(group.computedPolicy.security, group.spec.policy.security),
+                above=_standard_level(vswitch.spec.policy.security, None),
+                override_allowed=(),
+                in_use=frozenset(),
+                marked=frozenset(),
+                affects=self._names(found["vm"]),
+                handle={"system": system, "spec": group.spec},
+            )
+
+    def _names(self, objects):
+        return tuple(sorted(each["name"] for each in self._properties(list(objects), ("name",)).values()))
+
+
+def _port_target(group, found, dvs, port):
+    config = found["config"]
+    return Target(
+        name=f"port {port.key} of {found['name']}",
+        kind=PORT,
+        group=found["name"],
+        own=_level(port.config.setting),
+        above=_level(config.defaultPortConfig),
+        override_allowed=_overrides(config.policy),
+        in_use=frozenset(),
+        marked=frozenset(),
+        affects=(),
+        handle={
+            "group": group,
+            "description": config.description,
+            "switch": dvs,
+            "port": port,
+            "setting": port.config.setting,
+        },
+    )
+
+
+def _with_neighbours(target, ours):
+    """Return a Target with ``marked`` and, if that says something, ``in_use``; ``ours``: keys of the run's ports."""
+    names = marked(target.handle.get("description"))
+    if not names:
+        return target
+    criteria = vim.dvs.PortCriteria(portgroupKey=[target.handle["port"].portgroupKey], inside=True)
+    ports = target.handle["switch"].FetchDVPorts(criteria)
+    levels = [_level(port.config.setting) for port in ports if port.key not in ours]
+    in_use = frozenset().union(*(overrides_of(level) for level in levels))
+    return replace(target, marked=names, in_use=in_use)
+
+
+def _port_spec(change):
+    port = change.target.handle["port"]
+    return vim.dvs.DistributedVirtualPort.ConfigSpec(
+        operation="edit", key=port.key, configVersion=port.config.configVersion, setting=_setting(change)
+    )
+
+
+def _setting(change):
+    """Return the partial settings that a Change writes to a port or a distributed port group: nothing else."""
+    switch = vim.dvs.VmwareDistributedVirtualSwitch
+    setting = switch.VmwarePortConfigPolicy()
+    if change.target.own.mac_learning is None:
+        if change.security:
+            policies = {_FLAGS[flag]: _bool_policy(value) for flag, value in change.security.items()}
+            setting.securityPolicy = switch.SecurityPolicy(inherited=False, **policies)
+    elif "security" in change.inherit:
+        setting.macManagementPolicy = switch.MacManagementPolicy(inherited=True)
+    elif change.security or change.mac_learning:
+        flags = {_FLAGS[flag]: value for flag, value in change.security.items()}
+        setting.macManagementPolicy = switch.MacManagementPolicy(inherited=False, **flags)
+        setting.macManagementPolicy.macLearningPolicy = _learning_policy(change)
+    if change.rules:
+        setting.filterPolicy = _filter_policy(change)
+    return setting
+
+
+def _bool_policy(value):
+    return vim.BoolPolicy(inherited=value is None, value=value)
+
+
+def _learning_policy(change):
+    """Return the partial policy, None when nothing of it changes. `enabled` is required, so it is always said."""
+    if not change.mac_learning:
+        return None
+    values = {"enabled": change.after.mac_learning["enabled"], **change.mac_learning}
+    if values.get("limit_policy"):
+        values["limit_policy"] = values["limit_policy"].upper()
+    return vim.dvs.VmwareDistributedVirtualSwitch.MacLearningPolicy(
+        inherited="mac_learning" in change.inherit, **{_LEARNING[key]: value for key, value in values.items()}
+    )
+
+
+def _filter_policy(change):
+    """Return the filters after a change: rules that are not ours are the vCenter's own objects, untouched."""
+    kinds = vim.dvs.DistributedVirtualPort
+    if "rules" in change.inherit:
+        return kinds.FilterPolicy(inherited=True)
+    filters = change.target.handle["setting"].filterPolicy
+    config = next(each for each in filters.filterConfig if _has_rules(each))
+    wanted = [rule for rule in change.after.rules if is_ours(rule)]
+    kept = [rule for rule in config.trafficRuleset.rules if not is_ours(_rule(rule)) or _rule(rule) in wanted]
+    there = [_rule(rule) for rule in kept]
+    rules = [*kept, *(_native_rule(rule) for rule in wanted if rule not in there)]
+    if filters.inherited:
+        # The level gets filters of its own, with all the rules that it had; keys are the vCenter's to give.
+        for each in (config, config.trafficRuleset, *kept):
+            each.key = None
+    config = kinds.TrafficFilterConfigSpec(
+        operation="add" if filters.inherited else "edit",
+        inherited=False,
+        key=config.key,
+        agentName=config.agentName,
+        slotNumber=config.slotNumber,
+        parameters=config.parameters,
+        onFailure=config.onFailure,
+        trafficRuleset=config.trafficRuleset,
+    )
+    config.trafficRuleset.rules = sorted(rules, key=lambda rule: rule.sequence or 0)
+    return kinds.FilterPolicy(inherited=False, filterConfig=[config])
+
+
+def _has_rules(config):
+    return isinstance(config, vim.dvs.DistributedVirtualPort.TrafficFilterConfig) and config.trafficRuleset is not None
+
+
+def _native_rule(rule):
+    kinds = vim.dvs.TrafficRule
+    ends = {f"{side}Address": vim.SingleIp(address=rule[side]) for side in ("source", "destination") if rule[side]}
+    return kinds(
+        description=rule["description"],
+        sequence=rule["sequence"],
+        direction=rule["direction"],
+        action=kinds.AcceptAction(),
+        qualifier=[kinds.IpQualifier(**ends)],
+    )
+
+
+def _is_nsx(config):
+    return config.backingType == "nsx" or bool(config.logicalSwitchUuid)
 
 
 def _tls(validate):
@@ -357,16 +676,7 @@ def _standard_level(effective, own):
 
 def _overrides(policy):
     """Return the names of what the ports of a port group may set for themselves."""
-    allowed = {
-        "blocked": policy.blockOverrideAllowed,
-        "mac_learning": policy.macManagementOverrideAllowed,
-        "rules": policy.trafficFilterOverrideAllowed,
-        "security": policy.securityPolicyOverrideAllowed,
-        "shaping": policy.shapingOverrideAllowed,
-        "teaming": policy.uplinkTeamingOverrideAllowed,
-        "vlan": policy.vlanOverrideAllowed,
-    }
-    return tuple(sorted(name for name, flag in allowed.items() if flag))
+    return tuple(sorted(name for name, field in _OVERRIDES.items() if getattr(policy, field)))
 
 
 def _vlan_id(number):
@@ -390,13 +700,10 @@ def _vlan(spec, private):
 
 
 def _rules(filters):
-    """Return the rules of the traffic filters in the form of `_vsphere_filter`."""
-    return tuple(
-        _rule(rule)
-        for config in (filters.filterConfig if filters else ())
-        if getattr(config, "trafficRuleset", None) and config.trafficRuleset.enabled is not False
-        for rule in config.trafficRuleset.rules
-    )
+    """Return the rules of the traffic filters in the form and the order of `_vsphere_filter`."""
+    rulesets = [config.trafficRuleset for config in (filters.filterConfig if filters else ()) if _has_rules(config)]
+    rules = [_rule(rule) for ruleset in rulesets if ruleset.enabled is not False for rule in ruleset.rules]
+    return tuple(sorted(rules, key=lambda rule: rule["sequence"]))
 
 
 def _rule(rule):
@@ -408,7 +715,6 @@ def _rule(rule):
     qualifier = of_ip[0] if plain and of_ip else None
     further = ("protocol", "sourceIpPort", "destinationIpPort", "tcpFlags")
     return {
-        "key": rule.key,
         "description": rule.description or "",
         "sequence": rule.sequence or 0,
         "direction": rule.direction or "both",

@@ -12,6 +12,7 @@ from ._text import quote
 
 SECURITY = ("promiscuous", "mac_changes", "forged_transmits")
 MAC_LEARNING = ("enabled", "allow_unicast_flooding", "limit", "limit_policy")
+PORT, GROUP, HOST_GROUP = "port", "portgroup", "host portgroup"
 STANDARD, DISTRIBUTED, NSX = "standard", "distributed", "nsx"
 
 
@@ -37,6 +38,32 @@ class Level:
             "rules": [dict(rule) for rule in self.rules],
             "overridden": sorted(self.own),
         }
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one write changes: a port, a distributed port group, or a standard port group on one host.
+
+    ``kind``: PORT, GROUP or HOST_GROUP; ``group``: name of the port group; ``own`` and ``above``: its Level and the one
+    that it follows; ``override_allowed``: what the port group lets its ports override; of a PORT, where that was asked,
+    ``in_use``: what other ports of the group override, and ``marked``: what we have let them; ``affects``: names of the
+    VMs beside the chosen ones that a change meets too; ``handle``: for the client alone.
+    """
+
+    name: str
+    kind: str
+    group: str
+    own: Level
+    above: Level
+    override_allowed: tuple
+    in_use: frozenset
+    marked: frozenset
+    affects: tuple
+    handle: object
+
+    def to_dict(self):
+        """Return the settings that the modules compare, those of this level."""
+        return {**self.own.to_dict(), "override_allowed": list(self.override_allowed)}
 
 
 @dataclass(frozen=True)

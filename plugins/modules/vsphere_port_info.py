@@ -114,8 +114,7 @@ ports:
       type: list
       elements: dict
       sample:
-        - key: rule-1
-          description: guard
+        - description: guard
           sequence: 10
           direction: both
           action: drop
@@ -131,7 +130,7 @@ ports:
       description: What the port group lets its ports say themselves.
       type: list
       elements: str
-      sample: [blocked, mac_learning]
+      sample: [blocked, mac_management]
     shared_with:
       description: The other VMs of the port group.
       type: list

@@ -81,7 +81,7 @@ func (f *front) serveSDK(w http.ResponseWriter, r *http.Request) {
 	}
 	recorder := httptest.NewRecorder()
 	f.mutex.Lock()
-	f.answer(recorder, r, method)
+	f.answer(recorder, r, method, body)
 	f.mutex.Unlock()
 	if order != nil && order.Kind == "lose_answer" {
 		hangUp(w)
@@ -100,7 +100,7 @@ func typeByName(name string) (reflect.Type, bool) {
 }
 
 // answer handles one request with the lock held.
-func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method *simulator.Method) {
+func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method *simulator.Method, body []byte) {
 	cookie := ""
 	if found, err := r.Cookie(soap.SessionCookieName); err == nil {
 		cookie = found.Value
@@ -117,7 +117,7 @@ func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method *si
 		writeFault(w, fault)
 		return
 	}
-	if response, fault, ours := f.lan.call(method, name != ""); ours {
+	if response, fault, ours := f.lan.call(method, body, name != ""); ours {
 		if fault != nil {
 			writeFault(w, fault)
 		} else {
@@ -137,15 +137,17 @@ func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method *si
 }
 
 // call answers the methods that the simulator lacks; ours is false for all others.
-func (l *lan) call(method *simulator.Method, hasSession bool) (response interface{}, fault types.BaseMethodFault, ours bool) {
+func (l *lan) call(method *simulator.Method, body []byte, hasSession bool) (response interface{}, fault types.BaseMethodFault, ours bool) {
 	object := simulator.Map.Get(method.This)
+	// What is empty and what is left out are the same in Go's types.
+	clears := bytes.Contains(body, []byte("<description></description>"))
 	var run func() types.BaseMethodFault
 	switch request := method.Body.(type) {
 	case *types.UpdatePortGroup, *types.FetchDVPorts:
 	case *types.ReconfigureDVPort_Task:
 		run = func() types.BaseMethodFault { return l.reconfigurePorts(request.Port) }
 	case *types.ReconfigureDVPortgroup_Task:
-		run = func() types.BaseMethodFault { return l.reconfigureGroup(request.This, request.Spec) }
+		run = func() types.BaseMethodFault { return l.reconfigureGroup(request.This, request.Spec, clears) }
 	default:
 		return nil, nil, false
 	}
@@ -177,6 +179,9 @@ func runTask(object mo.Reference, name string, run func() types.BaseMethodFault)
 	})
 	if run != nil {
 		task.Run()
+		if failed := task.Info.Error; failed != nil {
+			failed.LocalizedMessage = reflect.TypeOf(failed.Fault).Elem().Name()
+		}
 	} else {
 		task.Info.State = types.TaskInfoStateRunning
 	}

@@ -130,7 +130,12 @@ func (b *builder) distributedSwitch() error {
 	}
 	specs := []types.DVPortgroupConfigSpec{
 		{Name: "nodes", Type: "earlyBinding", Policy: override},
-		{Name: "strict", Type: "earlyBinding"},
+		{Name: "strict", Type: "earlyBinding", Policy: &types.VMwareDVSPortgroupPolicy{
+			DVPortgroupPolicy: types.DVPortgroupPolicy{
+				BlockOverrideAllowed: true, TrafficFilterOverrideAllowed: types.NewBool(false),
+			},
+			MacManagementOverrideAllowed: types.NewBool(false),
+		}},
 		{Name: "overlay", Type: "ephemeral", LogicalSwitchUuid: "6b2c4d1e-0000-4000-8000-000000000001", BackingType: "nsx"},
 	}
 	task, err := object.NewDistributedVirtualSwitch(b.client, dvs.Self).AddPortgroup(b, specs)

@@ -83,8 +83,8 @@ func (l *level) change(spec types.BaseDVPortSetting) types.BaseMethodFault {
 	return nil
 }
 
-// reconfigureGroup is ReconfigureDVPortgroup_Task.
-func (l *lan) reconfigureGroup(ref reference, spec types.DVPortgroupConfigSpec) types.BaseMethodFault {
+// reconfigureGroup is ReconfigureDVPortgroup_Task; clears tells whether the description is there and empty.
+func (l *lan) reconfigureGroup(ref reference, spec types.DVPortgroupConfigSpec, clears bool) types.BaseMethodFault {
 	own, config := l.groups[ref], &groupOf(ref).Config
 	if spec.ConfigVersion != own.configVersion() {
 		return &types.ConcurrentAccess{}
@@ -97,7 +97,7 @@ func (l *lan) reconfigureGroup(ref reference, spec types.DVPortgroupConfigSpec) 
 	if spec.Policy != nil {
 		config.Policy = spec.Policy
 	}
-	if spec.Description != "" {
+	if spec.Description != "" || clears {
 		config.Description = spec.Description
 	}
 	own.version++

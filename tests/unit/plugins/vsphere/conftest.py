@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from pyVim.connect import Disconnect, SmartConnect
 from pyVmomi import vim
@@ -111,14 +112,18 @@ def vcenter(peer_program, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(vcenter, capsys):
+def run(vcenter, capsys, monkeypatch):
     """Return a function that runs a module against the vCenter and returns what it prints."""
 
     def run_module(name, check=False, **options):
         module = import_module(f"{MODULES}.{name}")
+        # One process runs many modules here, and each is to have its own warnings.
+        monkeypatch.setattr(warnings, "_global_warnings", type(warnings._global_warnings)())
         arguments = {**vcenter.options(**options), "_ansible_check_mode": check, "_ansible_diff": True}
         with patch_module_args(arguments), pytest.raises(SystemExit):
             module.main()
-        return json.loads(capsys.readouterr().out)
+        result = json.loads(capsys.readouterr().out)
+        result["warnings"] = [warning["event"]["msg"] for warning in result.get("warnings", ())]
+        return result
 
     return run_module

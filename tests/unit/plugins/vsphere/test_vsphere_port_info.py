@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import pytest
 from pyVmomi import vim
+from spoof_guard import spoof_guard
 
 dvs = vim.dvs.VmwareDistributedVirtualSwitch
-filters = vim.dvs.DistributedVirtualPort
-rules = vim.dvs.TrafficRule
 CLOSED = {"promiscuous": False, "mac_changes": False, "forged_transmits": False}
 EGRESS_IP = "192.168.126.10"
 
@@ -23,29 +22,6 @@ def ask(run, egress_ips=(), guest_mac="own", **vm):
 
 def need(run, guest_mac="own", **vm):
     return ask(run, [EGRESS_IP], guest_mac, **vm)["egress_ips"][0]
-
-
-def drop_all_but(*addresses, further=None):
-    """Return the settings of a spoof guard: what does not come from these addresses is dropped."""
-    accepted = [
-        rules(
-            sequence=10 * n,
-            direction="both",
-            action=rules.AcceptAction(),
-            qualifier=[rules.IpQualifier(sourceAddress=vim.SingleIp(address=address), protocol=further)],
-        )
-        for n, address in enumerate(addresses, 1)
-    ]
-    last = rules(
-        sequence=900, direction="both", action=rules.DropAction(), description="guard", qualifier=[rules.IpQualifier()]
-    )
-    spec = filters.TrafficFilterConfigSpec(
-        operation="add",
-        inherited=False,
-        agentName="dvfilter-generic-vmware",
-        trafficRuleset=vim.dvs.TrafficRuleset(enabled=True, rules=[*accepted, last]),
-    )
-    return dvs.VmwarePortConfigPolicy(filterPolicy=filters.FilterPolicy(inherited=False, filterConfig=[spec]))
 
 
 def test_a_port_of_a_distributed_switch(run, vcenter):
@@ -72,7 +48,7 @@ def test_a_port_of_a_distributed_switch(run, vcenter):
         "limit_policy": "drop",
     }
     assert (port["rules"], port["overridden"]) == ([], [])
-    assert port["override_allowed"] == ["blocked", "mac_learning", "rules", "security"]
+    assert port["override_allowed"] == ["blocked", "mac_management", "rules", "security"]
     assert port["shared_with"] == ["node2", "node4", "twin", "twin"]
 
 
@@ -168,7 +144,7 @@ def test_a_changed_mac_address(run, vcenter):
 
 
 def test_a_filter_that_drops_the_address(run, vcenter):
-    vcenter.change_group("nodes", defaultPortConfig=drop_all_but("192.168.126.21"))
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21"))
     port = ask(run, [EGRESS_IP, "192.168.126.21"], name="node1")
     assert [(rule["sequence"], rule["action"], rule["source"]) for rule in port["rules"]] == [
         (10, "accept", "192.168.126.21"),
@@ -183,7 +159,7 @@ def test_a_filter_that_drops_the_address(run, vcenter):
 
 
 def test_a_rule_with_conditions_does_not_let_the_address_pass(run, vcenter):
-    vcenter.change_group("nodes", defaultPortConfig=drop_all_but(EGRESS_IP, further=vim.IntExpression(value=6)))
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard(EGRESS_IP, further=vim.IntExpression(value=6)))
     assert need(run, name="node1")["needed"] is True
 
 
