@@ -16,6 +16,7 @@ from http.client import HTTPException
 from ._errors import VsphereError, VsphereInterruptedError
 from ._text import quote
 from ._vsphere_filter import is_ours
+from ._vsphere_note import INHERITED, read_note, write_note
 from ._vsphere_port import (
     DISTRIBUTED,
     GROUP,
@@ -30,7 +31,7 @@ from ._vsphere_port import (
     choose_nic,
     choose_vm,
 )
-from ._vsphere_security import mark, marked, overrides_of
+from ._vsphere_security import overrides_of
 
 try:
     from pyVim.connect import Disconnect, SmartConnect
@@ -58,6 +59,7 @@ _OVERRIDES = {
     "teaming": "uplinkTeamingOverrideAllowed",
     "vlan": "vlanOverrideAllowed",
 }
+_OVERRIDE_NOTE = "override."
 _LEARNING = {
     "enabled": "enabled",
     "allow_unicast_flooding": "allowUnicastFlooding",
@@ -238,20 +240,26 @@ class Client:
         for group, names in wanted.items():
             # Fresh, for its version; the policy is written whole, since its fields are required.
             config = self._properties([group], ("config",))[group]["config"]
-            ours = marked(config.description)
+            note = read_note(config.description)
             for name in names:
                 setattr(config.policy, _OVERRIDES[name], not forbid)
+                if forbid:
+                    del note[f"{_OVERRIDE_NOTE}{name}"]
+                else:
+                    note[f"{_OVERRIDE_NOTE}{name}"] = False
             spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
                 configVersion=config.configVersion,
                 policy=config.policy,
-                description=mark(config.description, ours - names if forbid else ours | names),
+                description=write_note(config.description, note),
             )
             self._wait(f"port group {config.name}", group.ReconfigureDVPortgroup_Task(spec))
 
     def _write_group(self, change):
         handle = change.target.handle
         spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
-            configVersion=handle["version"], defaultPortConfig=_setting(change)
+            configVersion=handle["version"],
+            defaultPortConfig=_setting(change),
+            description=write_note(handle["description"], change.note),
         )
         self._wait(change.target.name, handle["group"].ReconfigureDVPortgroup_Task(spec))
 
@@ -264,7 +272,7 @@ class Client:
         if spec.policy.security is None:
             spec.policy.security = vim.host.NetworkPolicy.SecurityPolicy()
         for flag, value in change.security.items():
-            setattr(spec.policy.security, _FLAGS[flag], value)
+            setattr(spec.policy.security, _FLAGS[flag], None if value == INHERITED else value)
         handle["system"].UpdatePortGroup(change.target.group, spec)
 
     def _wait(self, what, task):
@@ -440,11 +448,17 @@ class Client:
             group=found["name"],
             own=_level(config.defaultPortConfig),
             above=_level(switch["config"].defaultPortConfig),
+            note=read_note(config.description),
             override_allowed=_overrides(config.policy),
             in_use=frozenset(),
             marked=frozenset(),
             affects=self._names(found["vm"]),
-            handle={"group": group, "version": config.configVersion, "setting": config.defaultPortConfig},
+            handle={
+                "group": group,
+                "version": config.configVersion,
+                "description": config.description,
+                "setting": config.defaultPortConfig,
+            },
         )
 
     def _host_targets(self, backing):
@@ -466,6 +480,7 @@ class Client:
                 group=name,
                 own=_standard_level(group.computedPolicy.security, group.spec.policy.security),
                 above=_standard_level(vswitch.spec.policy.security, None),
+                note=None,
                 override_allowed=(),
                 in_use=frozenset(),
                 marked=frozenset(),
@@ -485,13 +500,14 @@ def _port_target(group, found, dvs, port):
         group=found["name"],
         own=_level(port.config.setting),
         above=_level(config.defaultPortConfig),
+        note=read_note(port.config.description),
         override_allowed=_overrides(config.policy),
         in_use=frozenset(),
         marked=frozenset(),
         affects=(),
         handle={
             "group": group,
-            "description": config.description,
+            "group_description": config.description,
             "switch": dvs,
             "port": port,
             "setting": port.config.setting,
@@ -501,7 +517,8 @@ def _port_target(group, found, dvs, port):
 
 def _with_neighbours(target, ours):
     """Return a Target with ``marked`` and, if that says something, ``in_use``; ``ours``: keys of the run's ports."""
-    names = marked(target.handle.get("description"))
+    note = read_note(target.handle["group_description"]) if target.kind == PORT else {}
+    names = frozenset(name[len(_OVERRIDE_NOTE) :] for name in note if name.startswith(_OVERRIDE_NOTE))
     if not names:
         return target
     criteria = vim.dvs.PortCriteria(portgroupKey=[target.handle["port"].portgroupKey], inside=True)
@@ -514,18 +531,25 @@ def _with_neighbours(target, ours):
 def _port_spec(change):
     port = change.target.handle["port"]
     return vim.dvs.DistributedVirtualPort.ConfigSpec(
-        operation="edit", key=port.key, configVersion=port.config.configVersion, setting=_setting(change)
+        operation="edit",
+        key=port.key,
+        configVersion=port.config.configVersion,
+        description=write_note(port.config.description, change.note),
+        setting=_setting(change),
     )
 
 
 def _setting(change):
-    """Return the partial settings that a Change writes to a port or a distributed port group: nothing else."""
+    """Return the partial settings that a Change writes to a port or a distributed port group, None for none."""
+    if not change.changes_settings:
+        return None
     switch = vim.dvs.VmwareDistributedVirtualSwitch
     setting = switch.VmwarePortConfigPolicy()
     if change.target.own.mac_learning is None:
         if change.security:
             policies = {_FLAGS[flag]: _bool_policy(value) for flag, value in change.security.items()}
-            setting.securityPolicy = switch.SecurityPolicy(inherited=False, **policies)
+            inherited = not change.after.own & {*SECURITY}
+            setting.securityPolicy = switch.SecurityPolicy(inherited=inherited, **policies)
     elif "security" in change.inherit:
         setting.macManagementPolicy = switch.MacManagementPolicy(inherited=True)
     elif change.security or change.mac_learning:
@@ -538,7 +562,7 @@ def _setting(change):
 
 
 def _bool_policy(value):
-    return vim.BoolPolicy(inherited=value is None, value=value)
+    return vim.BoolPolicy(inherited=True) if value == INHERITED else vim.BoolPolicy(inherited=False, value=value)
 
 
 def _learning_policy(change):

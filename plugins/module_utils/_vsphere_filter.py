@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from ._addresses import canonical, parse_address, parse_network
 from ._errors import VsphereError
+from ._vsphere_note import TAG
 
 # Our rules are told from others by their description: the tag, a blank, the address.
-TAG = "netops.egress_ip"
 _SIDES = (("source", "destination"), ("destination", "source"))
 
 

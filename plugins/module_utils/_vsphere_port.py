@@ -45,9 +45,10 @@ class Target:
     """What one write changes: a port, a distributed port group, or a standard port group on one host.
 
     ``kind``: PORT, GROUP or HOST_GROUP; ``group``: name of the port group; ``own`` and ``above``: its Level and the one
-    that it follows; ``override_allowed``: what the port group lets its ports override; of a PORT, where that was asked,
-    ``in_use``: what other ports of the group override, and ``marked``: what we have let them; ``affects``: names of the
-    VMs beside the chosen ones that a change meets too; ``handle``: for the client alone.
+    that it follows; ``note``: its `_vsphere_note`, None for a HOST_GROUP, which has no description;
+    ``override_allowed``: what the port group lets its ports override; of a PORT, where that was asked, ``in_use``: what
+    other ports of the group override, and ``marked``: what we have let them; ``affects``: names of the VMs beside the
+    chosen ones that a change meets too; ``handle``: for the client alone.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Target:
     group: str
     own: Level
     above: Level
+    note: object
     override_allowed: tuple
     in_use: frozenset
     marked: frozenset

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from ._addresses import parse_egress_ip
 from ._errors import VsphereError, VsphereInterruptedError
-from ._vsphere_filter import TAG, allow, without
+from ._vsphere_filter import allow, without
+from ._vsphere_note import INHERITED
 from ._vsphere_port import PORT, Level, Target
 
-MAC_MANAGEMENT, RULES, LEGACY_SECURITY = "mac_management", "rules", "security"
-_MARK = re.compile(rf" ?\[{re.escape(TAG)} lets ports override ([a-z_, ]+)\]$")
+# Parts of a level that follow the one above as a whole, or do not.
+SECURITY_POLICY, MAC_LEARNING, RULES = "security", "mac_learning", "rules"
+# Under this name a port group's policy speaks of what newer switches have instead of the security policy.
+MAC_MANAGEMENT = "mac_management"
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ class Wanted:
 class Change:
     """What to write to a Target.
 
-    ``after``: its Level then; ``security`` and ``mac_learning``: the values to write, a flag that is None follows the
-    level above again; ``inherit``: what follows as a whole, of ``security`` (which takes MAC learning along),
-    ``mac_learning``, ``rules``; ``rules``: whether the rules are to be written; ``allow`` and ``forbid``: what the
-    port group lets its ports override from now on, or no longer.
+    ``after``: its Level then; ``security`` and ``mac_learning``: the values to write, INHERITED for a flag that follows
+    the level above again; ``inherit``: what follows as a whole, of SECURITY_POLICY (which takes MAC learning along),
+    MAC_LEARNING, RULES; ``rules``: whether the rules are to be written; ``note``: the `_vsphere_note` then, None where
+    there can be none; ``allow`` and ``forbid``: what the port group lets its ports override from now on, or no longer.
     """
 
     target: Target
@@ -64,12 +66,18 @@ class Change:
     mac_learning: dict
     inherit: frozenset
     rules: bool
-    allow: frozenset
-    forbid: frozenset
+    note: object
+    allow: frozenset = frozenset()
+    forbid: frozenset = frozenset()
 
     @property
     def writes(self):
         """Whether the target itself is written to, not only what its port group allows."""
+        return self.changes_settings or self.note != self.target.note
+
+    @property
+    def changes_settings(self):
+        """Whether there is more to write than the note."""
         return bool(self.security or self.mac_learning or self.inherit or self.rules)
 
     def to_dict(self):
@@ -104,70 +112,106 @@ def _decide(target, wanted):
 
 
 def _open(target, wanted):
-    """Return the Change that makes ``target`` let pass what is wanted."""
-    own = target.own
+    """Return the Change that makes ``target`` let pass what is wanted, and notes what was there before us."""
+    own, per_flag = target.own, target.own.mac_learning is None
     security = {flag: value for flag, value in wanted.security.items() if own.security[flag] != value}
     learning = {key: value for key, value in wanted.mac_learning.items() if own.mac_learning[key] != value}
     rules = allow(own.rules, wanted.addresses, f"allowed_addresses: {target.name}")
-    changed = rules != own.rules
-    said = {*own.own}
-    if security:
-        said.update(own.security if own.mac_learning is not None else security)
-    if learning:
-        said.update(own.security, ["mac_learning"])
-    if changed:
-        said.add("rules")
+    said = {*security}
+    if not per_flag and (security or learning):
+        said.update(own.security)
+    said.update([MAC_LEARNING] if learning else [], [RULES] if rules != own.rules else [])
+    former = {flag: INHERITED if per_flag and flag not in own.own else own.security[flag] for flag in security}
+    former.update({_of_learning(key): own.mac_learning[key] for key in learning})
+    former.update(dict.fromkeys((said & {MAC_LEARNING, RULES}) - own.own, INHERITED))
+    if not per_flag and (said & {*own.security}) - own.own:
+        former[SECURITY_POLICY] = INHERITED
     after = Level(
         {**own.security, **security},
         own.mac_learning and {**own.mac_learning, **learning},
         rules,
-        frozenset(said),
+        own.own | said,
     )
-    return Change(target, after, security, learning, frozenset(), changed, frozenset(), frozenset())
+    # What is noted already is older, so it stays.
+    note = None if target.note is None else {**former, **target.note}
+    return Change(target, after, security, learning, frozenset(), rules != own.rules, note)
 
 
 def _take_back(target, wanted):
-    """Return the Change that undoes what `_open` did: what has another value than the one named is not ours."""
-    own, above = target.own, target.above
-    ours = {flag for flag, value in wanted.security.items() if flag in own.own and own.security[flag] == value}
-    # A flag has two values: before us, it had the other one.
-    security = {**own.security, **{flag: not wanted.security[flag] for flag in ours}}
-    named = wanted.mac_learning.items() if "mac_learning" in own.own else ()
-    learnt = {key for key, value in named if own.mac_learning[key] == value}
-    learning = own.mac_learning and {
-        **own.mac_learning,
-        **{key: not own.mac_learning[key] if key == "enabled" else above.mac_learning[key] for key in learnt},
+    """Return the Change that gives back what `_open` noted. What somebody has changed since then is not ours."""
+    own = target.own
+    former = _guess(target) if target.note is None else target.note
+    security = {
+        flag: former[flag] for flag, value in wanted.security.items() if flag in former and own.security[flag] == value
     }
-    rules = without(own.rules, wanted.addresses) if "rules" in own.own else own.rules
-    said, inherit = {*own.own}, set()
-    written = {flag: security[flag] for flag in sorted(ours)}
-    if learnt and learning == above.mac_learning:
-        inherit.add("mac_learning")
-        said.discard("mac_learning")
-    if own.mac_learning is None:
-        same = {flag for flag in ours if security[flag] == above.security[flag]}
-        written.update(dict.fromkeys(same))
-        said -= same
-    elif (ours or learnt) and security == above.security and "mac_learning" not in said:
-        inherit.add("security")
-        said -= {*security}
-    changed = rules != own.rules
-    if changed and rules == above.rules:
-        inherit.add("rules")
-        said.discard("rules")
-    after = Level(security, learning, rules, frozenset(said))
-    learning = {key: learning[key] for key in sorted(learnt)}
-    return Change(target, after, written, learning, frozenset(inherit), changed, frozenset(), frozenset())
+    learning = {
+        key: former[_of_learning(key)]
+        for key, value in wanted.mac_learning.items()
+        if _of_learning(key) in former and own.mac_learning[key] == value
+    }
+    rules = without(own.rules, wanted.addresses)
+    done = {*wanted.security, *(_of_learning(key) for key in wanted.mac_learning)}
+    note = {name: value for name, value in former.items() if name not in done}
+    inherit = frozenset(_inherits(target, note, security, learning, rules))
+    after = _after(target, security, learning, rules, inherit)
+    note = None if target.note is None else {name: value for name, value in note.items() if name not in inherit}
+    return Change(target, after, security, learning, inherit, rules != own.rules, note)
+
+
+def _after(target, security, learning, rules, inherit):
+    """Return the Level that a target has when it has taken these values and ``inherit`` from above."""
+    own, above = target.own, target.above
+    follows = {flag for flag, value in security.items() if value == INHERITED}
+    if SECURITY_POLICY in inherit:
+        follows, inherit = {*own.security}, inherit | {MAC_LEARNING}
+    return Level(
+        {**own.security, **security, **{flag: above.security[flag] for flag in follows}},
+        above.mac_learning if MAC_LEARNING in inherit else own.mac_learning and {**own.mac_learning, **learning},
+        above.rules if RULES in inherit else rules,
+        own.own - follows - inherit,
+    )
+
+
+def _inherits(target, note, security, learning, rules):
+    """Return what follows the level above again: what did so before us, when nothing in it is ours or another's."""
+    own, above, inherit = target.own, target.above, set()
+    others = {flag for flag in own.security if flag not in security}
+    rest = {key for key in own.mac_learning or () if key not in learning}
+    if RULES in note and rules == above.rules:
+        inherit.add(RULES)
+    if any(name.startswith(_of_learning("")) for name in note):
+        return inherit
+    same_learning = all(own.mac_learning[key] == above.mac_learning[key] for key in rest)
+    if MAC_LEARNING in note and same_learning:
+        inherit.add(MAC_LEARNING)
+    learning_follows = MAC_LEARNING in inherit or MAC_LEARNING not in own.own
+    same_flags = all(own.security[flag] == above.security[flag] for flag in others)
+    if SECURITY_POLICY in note and learning_follows and same_flags and not {*note} & {*own.security}:
+        inherit.add(SECURITY_POLICY)
+    return inherit
+
+
+def _guess(target):
+    """Return what a note would say where there is none: a flag that a level says itself was the other way before us."""
+    own, above = target.own, target.above
+    return {
+        flag: INHERITED if above.security[flag] != own.security[flag] else not own.security[flag] for flag in own.own
+    }
+
+
+def _of_learning(key):
+    """Return the name in a note of a key of MAC learning."""
+    return f"{MAC_LEARNING}.{key}"
 
 
 def _mac(level):
     """Return under which name the port group's policy speaks of a level's MAC settings."""
-    return LEGACY_SECURITY if level.mac_learning is None else MAC_MANAGEMENT
+    return SECURITY_POLICY if level.mac_learning is None else MAC_MANAGEMENT
 
 
 def _overrides(change):
     """Return the names, as in ``override_allowed``, of what a change writes."""
-    mac = {_mac(change.after)} if change.security or change.mac_learning or change.inherit - {"rules"} else set()
+    mac = {_mac(change.after)} if change.security or change.mac_learning or change.inherit - {RULES} else set()
     return frozenset(mac | ({RULES} if change.rules else set()))
 
 
@@ -185,20 +229,8 @@ def _forbid(change, changes, wanted):
 
 def overrides_of(level):
     """Return what a port overrides, by the names in ``override_allowed``."""
-    mac = {_mac(level)} if level.own - {"rules"} else set()
-    return mac | ({RULES} if "rules" in level.own else set())
-
-
-def marked(description):
-    """Return what we have let the ports of a port group override, as we noted it in its description."""
-    found = _MARK.search(description or "")
-    return frozenset(found.group(1).split(", ")) if found else frozenset()
-
-
-def mark(description, names):
-    """Return the description of a port group with a note that names what we let its ports override, at its end."""
-    note = f"[{TAG} lets ports override {', '.join(sorted(names))}]" if names else ""
-    return " ".join(text for text in (_MARK.sub("", description or ""), note) if text)
+    mac = {_mac(level)} if level.own - {RULES} else set()
+    return mac | ({RULES} if RULES in level.own else set())
 
 
 class PortSecurity:

@@ -69,15 +69,18 @@ options:
   allow_override:
     description:
       - Whether the port group may be changed so that its ports may override what is needed. Only that flag is set, with
-        a note at the end of the port group's description and a warning, because security reviews ask for such flags.
+        a note in the port group's description and a warning, because security reviews ask for such flags.
       - With O(state=absent), a flag that is noted there is taken away when no port of the group overrides it any more.
     type: bool
     default: false
   state:
     description:
-      - V(present) - lets pass what is named.
-      - V(absent) - takes back what is named, where it is found with the value named. A flag gets its other value again,
-        and what is then as above follows the level above again; rules are taken away by their description.
+      - V(present) - lets pass what is named, and notes at the end of the description of the port (or distributed port
+        group) what was there before.
+      - V(absent) - gives back what is noted for the names given, unless somebody else has changed it since, and takes
+        away rules by their description. What is not noted is not ours and stays.
+      - Standard port groups have no description. There, V(absent) takes a flag with the value given for ours. It
+        follows the switch again if that says otherwise, or else gets its other value.
     type: str
     choices: [present, absent]
     default: present

@@ -145,7 +145,7 @@ func (l *lan) call(method *simulator.Method, body []byte, hasSession bool) (resp
 	switch request := method.Body.(type) {
 	case *types.UpdatePortGroup, *types.FetchDVPorts:
 	case *types.ReconfigureDVPort_Task:
-		run = func() types.BaseMethodFault { return l.reconfigurePorts(request.Port) }
+		run = func() types.BaseMethodFault { return l.reconfigurePorts(request.Port, clears) }
 	case *types.ReconfigureDVPortgroup_Task:
 		run = func() types.BaseMethodFault { return l.reconfigureGroup(request.This, request.Spec, clears) }
 	default:
@@ -247,6 +247,8 @@ func (f *front) serveControl(w http.ResponseWriter, r *http.Request) {
 				host.Runtime.ConnectionState = types.HostSystemConnectionState(wanted.State)
 			}
 		}
+	case "legacy":
+		f.lan.makeLegacy()
 	default:
 		err = fmt.Errorf("there is no %s", r.URL.Path)
 	}

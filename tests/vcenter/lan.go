@@ -41,6 +41,19 @@ type lan struct {
 	order  []string // keys of ports
 }
 
+// legacy tells that the switch is older than 6.6 and has no MAC management.
+var legacy bool
+
+// makeLegacy makes the switch an old one.
+func (l *lan) makeLegacy() {
+	legacy = true
+	for ref := range l.groups {
+		dvs := switchOf(*groupOf(ref).Config.DistributedVirtualSwitch)
+		settingOf(dvs.Config.GetDVSConfigInfo().DefaultPortConfig).MacManagementPolicy = nil
+		l.showGroup(ref)
+	}
+}
+
 func newLAN() *lan {
 	return &lan{groups: map[reference]*level{}, ports: map[string]*port{}}
 }
@@ -69,7 +82,12 @@ func (l *level) change(spec types.BaseDVPortSetting) types.BaseMethodFault {
 	if !ok {
 		return &types.InvalidArgument{InvalidProperty: "setting"}
 	}
-	mirror(wanted)
+	if legacy && wanted.MacManagementPolicy != nil {
+		return &types.NotSupported{}
+	}
+	if !legacy {
+		mirror(wanted)
+	}
 	filter := wanted.FilterPolicy
 	wanted.FilterPolicy = nil
 	if filter != nil {
@@ -105,8 +123,8 @@ func (l *lan) reconfigureGroup(ref reference, spec types.DVPortgroupConfigSpec, 
 	return nil
 }
 
-// reconfigurePorts is ReconfigureDVPort_Task: all of the specs or none.
-func (l *lan) reconfigurePorts(specs []types.DVPortConfigSpec) types.BaseMethodFault {
+// reconfigurePorts is ReconfigureDVPort_Task: all of the specs or none; clears as for reconfigureGroup.
+func (l *lan) reconfigurePorts(specs []types.DVPortConfigSpec, clears bool) types.BaseMethodFault {
 	for _, spec := range specs {
 		port := l.ports[spec.Key]
 		switch {
@@ -130,7 +148,7 @@ func (l *lan) reconfigurePorts(specs []types.DVPortConfigSpec) types.BaseMethodF
 		if spec.Name != "" {
 			port.name = spec.Name
 		}
-		if spec.Description != "" {
+		if spec.Description != "" || clears {
 			port.description = spec.Description
 		}
 		port.version++

@@ -36,7 +36,7 @@ def four_steps(run, vcenter, **options):
 def everything(vcenter):
     """Return all the settings of the inventory's switches, port groups and ports, as text."""
     switch = vcenter.all(vim.DistributedVirtualSwitch)["DVS0"]
-    ports = [(port.key, str(port.config.setting)) for port in switch.FetchDVPorts()]
+    ports = [(port.key, (str(port.config.setting), port.config.description or "")) for port in switch.FetchDVPorts()]
     groups = {
         name: (str(group.config.defaultPortConfig), str(group.config.policy), group.config.description or "")
         for name, group in vcenter.all(vim.dvs.DistributedVirtualPortgroup).items()
@@ -107,6 +107,57 @@ def test_what_somebody_overrides_on_the_port_stays(run, vcenter):
     assert str(after.vlan) == str(before.vlan)
 
 
+def test_what_is_not_noted_is_not_ours(run, vcenter):
+    policy = dvs.MacManagementPolicy(inherited=False, forgedTransmits=True)
+    vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=policy))
+    assert run(NAME, **NODE1, **FORGED)["changed"] is False
+    assert run(NAME, **NODE1, **FORGED, state="absent")["changed"] is False
+    assert vcenter.port_setting("10").macManagementPolicy.forgedTransmits is True
+
+
+def test_the_note_goes_with_the_change(run, vcenter):
+    switch = vcenter.all(vim.DistributedVirtualSwitch)["DVS0"]
+    spec = vim.dvs.DistributedVirtualPort.ConfigSpec(operation="edit", key="10", description="rack 3")
+    switch.ReconfigureDVPort_Task([spec])
+
+    def description():
+        return switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=["10"]))[0].config.description
+
+    run(NAME, **NODE1, **FORGED)
+    assert description() == "rack 3 [netops.egress_ip before: forged_transmits=false security=inherited]"
+    run(NAME, **NODE1, mac_learning={"enabled": True})
+    run(NAME, **NODE1, **FORGED, state="absent")
+    assert description() == (
+        "rack 3 [netops.egress_ip before: mac_learning=inherited mac_learning.enabled=false security=inherited]"
+    )
+    run(NAME, **NODE1, mac_learning={"enabled": True}, state="absent")
+    assert description() == "rack 3"
+    assert vcenter.port_setting("10").macManagementPolicy.inherited is True
+
+
+def test_what_somebody_has_changed_since_stays(run, vcenter):
+    run(NAME, **NODE1, **FORGED)
+    policy = dvs.MacManagementPolicy(inherited=False, macChanges=True)
+    vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=policy))
+    run(NAME, **NODE1, **FORGED, state="absent")
+    policy = vcenter.port_setting("10").macManagementPolicy
+    assert (policy.inherited, policy.macChanges, policy.forgedTransmits) == (False, True, False)
+
+
+@pytest.mark.parametrize("options", [{}, {"scope": "portgroup"}], ids=["port", "group"])
+def test_a_switch_without_mac_management(run, vcenter, options):
+    vcenter.control("legacy")
+    before = everything(vcenter)
+    four_steps(run, vcenter, **NODE1, **FORGED, **options)
+    policy = vcenter.port_setting("10").securityPolicy
+    assert (policy.forgedTransmits.value, policy.macChanges.inherited) == (True, True)
+    four_steps(run, vcenter, **NODE1, **FORGED, **options, state="absent")
+    assert everything(vcenter) == before
+    assert run(NAME, **NODE1, **LEARNING, **options)["msg"].endswith(
+        "it needs a distributed switch of version 6.6 or newer"
+    )
+
+
 def test_foreign_rules_keep_their_bytes(run, vcenter):
     vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21", further=vim.IntExpression(value=6)))
     foreign = [without_keys(str(rule)) for rule in rules_of(vcenter, "11")]
@@ -165,7 +216,7 @@ def test_an_override_flag_stays_while_others_use_it(run, vcenter):
     run(NAME, **NODE1, **FORGED, allow_override=True)
     run(NAME, **node2)
     group = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["nodes"]
-    assert group.config.description == "for nodes [netops.egress_ip lets ports override mac_management]"
+    assert group.config.description == "for nodes [netops.egress_ip before: override.mac_management=false]"
     run(NAME, **NODE1, **FORGED, state="absent")
     assert group.config.policy.macManagementOverrideAllowed is True
     run(NAME, **{**node2, "allow_override": False}, state="absent")
