@@ -157,21 +157,30 @@ func notAuthenticated(method *simulator.Method) types.BaseMethodFault {
 }
 
 // privileges returns what the API documentation demands for a call that our modules make.
-func privileges(method *simulator.Method) []string {
+func privileges(method *simulator.Method) (needed []string) {
 	switch request := method.Body.(type) {
 	case *types.FetchDVPorts:
 		return []string{"System.Read"}
 	case *types.UpdatePortGroup:
 		return []string{"Host.Config.Network"}
 	case *types.ReconfigureDVPort_Task:
-		return []string{"DVSwitch.PortSetting"}
+		for _, spec := range request.Port {
+			if spec.Setting != nil {
+				needed = append(needed, "DVSwitch.PortSetting")
+			}
+			if spec.Name != "" || spec.Description != "" {
+				needed = append(needed, "DVSwitch.PortConfig")
+			}
+		}
 	case *types.ReconfigureDVPortgroup_Task:
 		if request.Spec.Policy != nil {
-			return []string{"DVPortgroup.PolicyOp"}
+			needed = append(needed, "DVPortgroup.PolicyOp")
 		}
-		return []string{"DVPortgroup.Modify"}
+		if request.Spec.DefaultPortConfig != nil || request.Spec.Description != "" {
+			needed = append(needed, "DVPortgroup.Modify")
+		}
 	}
-	return nil
+	return needed
 }
 
 // objectOf returns the inventory object that a call is about: a host for its network system.

@@ -264,6 +264,7 @@ def test_a_host_that_does_not_respond(run, vcenter):
     ("privilege", "options", "named"),
     [
         ("DVSwitch.PortSetting", NODE1, "DVS0"),
+        ("DVSwitch.PortConfig", NODE1, "DVS0"),
         ("DVPortgroup.Modify", {**NODE1, "scope": "portgroup"}, "nodes"),
         ("DVPortgroup.PolicyOp", {"vms": [{"name": "node3", "network": "strict"}], "allow_override": True}, "strict"),
         ("Host.Config.Network", STANDARD, "DC0_C0_H0"),
