@@ -82,6 +82,7 @@ def with_client(parameters, function):
             except VsphereInterruptedError:
                 if attempt == _ATTEMPTS - 1:
                     raise
+                time.sleep(_POLL_SECONDS[attempt])
     finally:
         client.close()
 
@@ -92,6 +93,7 @@ class Client:
     def __init__(self, parameters):
         self._parameters = parameters
         self._instance = None
+        self._memory = {}
 
     def close(self):
         """End the session."""
@@ -117,7 +119,7 @@ class Client:
             for n, (vm, _runtime, nic) in enumerate(chosen):
                 for target in self._targets(f"vms[{n}]: {vm['name']}", nic, scope, groups):
                     affects = tuple(name for name in target.affects if name not in names)
-                    targets[target.name] = replace(target, affects=affects)
+                    targets[target.id] = replace(target, affects=affects)
             ports = {target.handle["port"].key for target in targets.values() if target.kind == PORT}
             return [_with_neighbours(each, ports) if neighbours else each for each in targets.values()]
 
@@ -203,6 +205,12 @@ class Client:
             [collect.ObjectSpec(obj=each) for each in objects],
             collect.PropertySpec(type=type(objects[0]), pathSet=list(paths)),
         )
+
+    def _remembered(self, thing, paths):
+        """Return {path: value} of an object, read once for all the ports of one reading."""
+        if thing not in self._memory:
+            self._memory[thing] = self._properties([thing], paths)[thing]
+        return self._memory[thing]
 
     def _all_properties(self, kind, paths):
         """Return {object: {path: value}} for every object of a type in the inventory."""
@@ -292,7 +300,8 @@ class Client:
     # --- reading
 
     def _chosen(self, selectors, groups):
-        """Return (VM, runtime information, network adapter) for each selector."""
+        """Begin a reading: return (VM, runtime information, network adapter) for each selector."""
+        self._memory = {}
         vms = self._vms()
         chosen = [choose_vm(selector, f"vms[{n}]", vms) for n, selector in enumerate(selectors)]
         hardware = self._properties([vm["object"] for vm in chosen], ("config.hardware.device", "runtime"))
@@ -369,9 +378,9 @@ class Client:
         if connection.portgroupKey not in groups:
             raise VsphereError(f"port group {connection.portgroupKey}: this user cannot see it")
         group = groups[connection.portgroupKey][0]
-        found = self._properties([group], _GROUP)[group]
+        found = self._remembered(group, _GROUP)
         dvs = found["config"].distributedVirtualSwitch
-        switch = self._properties([dvs], ("name", "config"))[dvs]
+        switch = self._remembered(dvs, ("name", "config"))
         # With ephemeral binding an adapter has no port while it is off.
         key = connection.portKey
         ports = dvs.FetchDVPorts(vim.dvs.PortCriteria(portKey=[key])) if key else []
@@ -443,6 +452,7 @@ class Client:
     def _group_target(self, group, found, switch):
         config = found["config"]
         return Target(
+            id=group._GetMoId(),
             name=f"port group {found['name']}",
             kind=GROUP,
             group=found["name"],
@@ -450,8 +460,6 @@ class Client:
             above=_level(switch["config"].defaultPortConfig),
             note=read_note(config.description),
             override_allowed=_overrides(config.policy),
-            in_use=frozenset(),
-            marked=frozenset(),
             affects=self._names(found["vm"]),
             handle={
                 "group": group,
@@ -466,6 +474,7 @@ class Client:
         network, name = backing.network, backing.deviceName
         found = self._properties([network], ("host", "vm"))[network]
         hosts = self._properties(list(found["host"]), ("name", "runtime.connectionState", _SYSTEM))
+        names = self._names(found["vm"])
         for host in sorted(hosts.values(), key=lambda host: host["name"]):
             state = host["runtime.connectionState"]
             if state != vim.HostSystem.ConnectionState.connected:
@@ -475,16 +484,14 @@ class Client:
             group = next(each for each in info.portgroup if each.spec.name == name)
             vswitch = next(each for each in info.vswitch if each.name == group.spec.vswitchName)
             yield Target(
+                id=f"{system._GetMoId()}/{name}",
                 name=f"port group {name} on {host['name']}",
                 kind=HOST_GROUP,
                 group=name,
                 own=_standard_level(group.computedPolicy.security, group.spec.policy.security),
                 above=_standard_level(vswitch.spec.policy.security, None),
                 note=None,
-                override_allowed=(),
-                in_use=frozenset(),
-                marked=frozenset(),
-                affects=self._names(found["vm"]),
+                affects=names,
                 handle={"system": system, "spec": group.spec},
             )
 
@@ -495,6 +502,7 @@ class Client:
 def _port_target(group, found, dvs, port):
     config = found["config"]
     return Target(
+        id=f"{dvs._GetMoId()}/{port.key}",
         name=f"port {port.key} of {found['name']}",
         kind=PORT,
         group=found["name"],
@@ -502,9 +510,6 @@ def _port_target(group, found, dvs, port):
         above=_level(config.defaultPortConfig),
         note=read_note(port.config.description),
         override_allowed=_overrides(config.policy),
-        in_use=frozenset(),
-        marked=frozenset(),
-        affects=(),
         handle={
             "group": group,
             "group_description": config.description,

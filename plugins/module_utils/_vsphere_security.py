@@ -250,39 +250,40 @@ class PortSecurity:
         """Read, decide, write, and read again; returns {changed, ports, warnings, diff}."""
         targets, changes = self._look(client)
         for target in targets:
-            self._before.setdefault(target.name, target.to_dict())
+            self._before.setdefault(target.id, target.to_dict())
         if changes and not self._check_mode:
             client.write(changes)
             targets, left = self._look(client)
             if left:
                 raise VsphereInterruptedError(f"{left[0].target.name}: does not show what was written to it")
             changes = []
-        planned = {change.target.name: change.to_dict() for change in changes}
-        return self._result(targets, {target.name: planned.get(target.name, target.to_dict()) for target in targets})
+        planned = {change.target.id: change.to_dict() for change in changes}
+        return _report([self._compare(target, planned.get(target.id, target.to_dict())) for target in targets])
 
     def _look(self, client):
         targets = client.read_targets(self._vms, self._scope, neighbours=not self._wanted.present)
         return targets, decide(targets, self._wanted)
 
-    def _result(self, targets, after):
-        before = {name: self._before[name] for name in after}
-        ports = [
-            {
-                "name": target.name,
-                "port_group": target.group,
-                "changed": before[target.name] != after[target.name],
-                "before": before[target.name],
-                "after": after[target.name],
-                "affects": list(target.affects),
-            }
-            for target in targets
-        ]
+    def _compare(self, target, after):
+        before = self._before[target.id]
         return {
+            "name": target.name,
+            "port_group": target.group,
             "changed": before != after,
-            "ports": ports,
-            "warnings": sorted({warning for port in ports for warning in _warnings(port)}),
-            "diff": {"before": before, "after": after},
+            "before": before,
+            "after": after,
+            "affects": list(target.affects),
         }
+
+
+def _report(ports):
+    """Return what the module returns, from its ``ports``."""
+    return {
+        "changed": any(port["changed"] for port in ports),
+        "ports": ports,
+        "warnings": sorted({warning for port in ports for warning in _warnings(port)}),
+        "diff": {side: {port["name"]: port[side] for port in ports} for side in ("before", "after")},
+    }
 
 
 def _warnings(port):

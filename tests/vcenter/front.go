@@ -24,7 +24,7 @@ import (
 )
 
 const versions = `<?xml version="1.0" encoding="UTF-8"?><namespaces version="1.0"><namespace><name>urn:vim25</name>` +
-	`<version>` + apiVersion + `</version><priorVersions><version>7.0.3.0</version></priorVersions></namespace></namespaces>`
+	`<version>%s</version></namespace></namespaces>`
 
 // front serves /sdk as a vCenter does, and /control for the tests.
 type front struct {
@@ -46,7 +46,7 @@ type entry struct {
 	Object string `json:"object"`
 }
 
-func newFront(next http.Handler, lan *lan) *front {
+func newFront(next http.Handler, lan *lan, apiVersion string) *front {
 	f := &front{
 		next:     next,
 		mux:      http.NewServeMux(),
@@ -57,7 +57,7 @@ func newFront(next http.Handler, lan *lan) *front {
 	}
 	f.mux.HandleFunc("/sdk", f.serveSDK)
 	f.mux.HandleFunc("/sdk/vimServiceVersions.xml", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, versions)
+		fmt.Fprintf(w, versions, apiVersion)
 	})
 	f.mux.HandleFunc("/control/", f.serveControl)
 	return f

@@ -17,8 +17,6 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-const apiVersion = "8.0.3.0"
-
 // machine is a VM of the inventory: its folder below /DC0/vm ("" for none), host, and the networks of its adapters.
 type machine struct {
 	name, folder, host string
@@ -45,7 +43,7 @@ type builder struct {
 	lan    *lan
 }
 
-func buildInventory() (*simulator.Model, *lan, error) {
+func buildInventory(apiVersion string) (*simulator.Model, *lan, error) {
 	model := simulator.VPX()
 	model.Host, model.ClusterHost, model.Machine, model.Portgroup = 0, 2, 0, 1
 	about := &model.ServiceContent.About

@@ -17,6 +17,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -31,7 +32,9 @@ import (
 )
 
 func main() {
-	model, lan, err := buildInventory()
+	apiVersion := flag.String("api", "8.0.3.0", "the version of the API that the vCenter has")
+	flag.Parse()
+	model, lan, err := buildInventory(*apiVersion)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -46,7 +49,7 @@ func main() {
 		log.Fatal(err)
 	}
 	server := &http.Server{
-		Handler:   newFront(model.Service.ServeMux, lan),
+		Handler:   newFront(model.Service.ServeMux, lan, *apiVersion),
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
 	}
 	go func() { log.Fatal(server.ServeTLS(listener, "", "")) }()

@@ -100,10 +100,10 @@ class VCenter:
 
 
 @pytest.fixture
-def vcenter(peer_program, tmp_path, monkeypatch):
-    """Start a peer, which this machine trusts, and end it after the test."""
+def vcenter(request, peer_program, tmp_path, monkeypatch):
+    """Start a peer, which this machine trusts, and end it after the test; parametrized, with these arguments."""
     words = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([peer_program], **words) as process:
+    with subprocess.Popen([peer_program, *getattr(request, "param", ())], **words) as process:
         running = VCenter(process, tmp_path / "ca.pem")
         monkeypatch.setenv("SSL_CERT_FILE", str(running.certificate))
         yield running

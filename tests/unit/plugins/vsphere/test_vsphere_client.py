@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import socketserver
+import threading
+
 import pytest
 
 
@@ -30,6 +35,51 @@ def test_options_from_the_environment(run, vcenter, monkeypatch):
     monkeypatch.setenv("VMWARE_PASSWORD", "wrong")
     options = {"hostname": None, "password": None}
     assert message(run, **options).startswith(f"username: 127.0.0.1:{vcenter.port} refuses 'admin'")
+
+
+@pytest.mark.parametrize("vcenter", [["-api", "6.7"]], indirect=True)
+def test_an_old_vcenter(run):
+    assert message(run).endswith("; a vCenter with API 7.0 or newer is needed")
+
+
+def test_a_proxy(run, vcenter):
+    with proxy() as (port, reached):
+        result = run("vsphere_port_info", vms=[{"name": "node1"}], proxy_host="127.0.0.1", proxy_port=port)
+    assert "ports" in result, result
+    assert set(reached) == {f"127.0.0.1:{vcenter.port}"}
+
+
+@contextlib.contextmanager
+def proxy():
+    """Run an HTTP proxy; yields (its port, the list of what it was asked to connect to)."""
+    reached = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self):
+            target = self.rfile.readline().split()[1].decode()
+            while self.rfile.readline().strip():
+                pass
+            reached.append(target)
+            host, _colon, port = target.rpartition(":")
+            with socket.create_connection((host, int(port))) as server:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=pipe, args=(server, self.request))
+                back.start()
+                pipe(self.request, server)
+                back.join()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1], reached
+        server.shutdown()
+
+
+def pipe(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
 
 
 def test_nobody_listens(run):
