@@ -481,8 +481,8 @@ class Client:
                 raise VsphereError(f"{host['name']}: is {state}; port group {quote(name)} cannot be changed there")
             system = host[_SYSTEM]
             info = self._properties([system], ("networkInfo",))[system]["networkInfo"]
-            group = next(each for each in info.portgroup if each.spec.name == name)
-            vswitch = next(each for each in info.vswitch if each.name == group.spec.vswitchName)
+            group = {each.spec.name: each for each in info.portgroup}[name]
+            vswitch = {each.name: each for each in info.vswitch}[group.spec.vswitchName]
             yield Target(
                 id=f"{system._GetMoId()}/{name}",
                 name=f"port group {name} on {host['name']}",
