@@ -139,17 +139,13 @@ func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method *si
 // call answers the methods that the simulator lacks; ours is false for all others.
 func (l *lan) call(method *simulator.Method, body []byte, hasSession bool) (response interface{}, fault types.BaseMethodFault, ours bool) {
 	object := simulator.Map.Get(method.This)
-	// What is empty and what is left out are the same in Go's types.
-	clears := bytes.Contains(body, []byte("<description></description>"))
-	var run func() types.BaseMethodFault
-	switch request := method.Body.(type) {
+	run := l.task(method, object, body)
+	switch method.Body.(type) {
 	case *types.UpdatePortGroup, *types.FetchDVPorts:
-	case *types.ReconfigureDVPort_Task:
-		run = func() types.BaseMethodFault { return l.reconfigurePorts(request.Port, clears) }
-	case *types.ReconfigureDVPortgroup_Task:
-		run = func() types.BaseMethodFault { return l.reconfigureGroup(request.This, request.Spec, clears) }
 	default:
-		return nil, nil, false
+		if run == nil {
+			return nil, nil, false
+		}
 	}
 	if !hasSession {
 		return nil, notAuthenticated(method), true
@@ -165,6 +161,28 @@ func (l *lan) call(method *simulator.Method, body []byte, hasSession bool) (resp
 		return &types.FetchDVPortsResponse{Returnval: l.fetch(request.Criteria)}, nil, true
 	}
 	return runTask(object, method.Name, run), nil, true
+}
+
+// task returns what a method of ours does that answers with a task; nil for all other methods.
+func (l *lan) task(method *simulator.Method, object mo.Reference, body []byte) func() types.BaseMethodFault {
+	// What is empty and what is left out are the same in Go's types.
+	empty := func(name string) bool { return bytes.Contains(body, []byte("<"+name+"></"+name+">")) }
+	if vm, ok := object.(*simulator.VirtualMachine); ok && strings.HasSuffix(method.Name, "_Task") && !responds(vm) {
+		return func() types.BaseMethodFault { return &types.HostNotConnected{} }
+	}
+	switch request := method.Body.(type) {
+	case *types.ReconfigureDVPort_Task:
+		return func() types.BaseMethodFault { return l.reconfigurePorts(request.Port, empty("description")) }
+	case *types.ReconfigureDVPortgroup_Task:
+		return func() types.BaseMethodFault {
+			return l.reconfigureGroup(request.This, request.Spec, empty("description"))
+		}
+	case *types.ReconfigVM_Task:
+		if vm, ok := object.(*simulator.VirtualMachine); ok && editsAdapters(request.Spec) {
+			return func() types.BaseMethodFault { return reconfigureVM(vm, request.Spec, empty("annotation")) }
+		}
+	}
+	return nil
 }
 
 // taskResponse has the form of every answer that names a task.
@@ -242,11 +260,7 @@ func (f *front) serveControl(w http.ResponseWriter, r *http.Request) {
 	case "host":
 		var wanted struct{ Name, State string }
 		err = decoder.Decode(&wanted)
-		for _, host := range simulator.Map.All("HostSystem") {
-			if host := host.(*simulator.HostSystem); host.Name == wanted.Name {
-				host.Runtime.ConnectionState = types.HostSystemConnectionState(wanted.State)
-			}
-		}
+		f.lan.setHost(wanted.Name, wanted.State)
 	case "legacy":
 		f.lan.makeLegacy()
 	default:

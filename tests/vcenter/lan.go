@@ -32,6 +32,7 @@ type port struct {
 	name, description string
 	vm                reference
 	nic               int32
+	seen              types.DVPortStatus // what its host told last
 }
 
 // lan is the state that the simulator does not keep. There is one distributed switch.
@@ -225,15 +226,15 @@ func (l *lan) show(port *port) types.DistributedVirtualPort {
 		return result
 	}
 	blocked := shown.Blocked != nil && shown.Blocked.Value != nil && *shown.Blocked.Value
-	status := &types.DVPortStatus{Blocked: blocked}
-	for _, device := range vm.Config.Hardware.Device {
-		if card, ok := device.(types.BaseVirtualEthernetCard); ok && card.GetVirtualEthernetCard().Key == port.nic {
-			nic := card.GetVirtualEthernetCard()
-			status.MacAddress = nic.MacAddress
-			status.LinkUp = !blocked && vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn &&
-				nic.Connectable != nil && nic.Connectable.Connected
+	if nic := nicOf(vm, port.nic); nic != nil && responds(vm) {
+		on := vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
+		port.seen = types.DVPortStatus{
+			Blocked:    blocked,
+			LinkUp:     !blocked && on && nic.Connectable.Connected,
+			MacAddress: nic.MacAddress,
 		}
 	}
+	status := port.seen
 	ref := port.vm
 	result.Connectee = &types.DistributedVirtualSwitchPortConnectee{
 		ConnectedEntity: &ref,
@@ -241,8 +242,75 @@ func (l *lan) show(port *port) types.DistributedVirtualPort {
 		Type:            string(types.DistributedVirtualSwitchPortConnecteeConnecteeTypeVmVnic),
 	}
 	result.ProxyHost = vm.Runtime.Host
-	result.State = &types.DVPortState{RuntimeInfo: status}
+	result.State = &types.DVPortState{RuntimeInfo: &status}
 	return result
+}
+
+// nicOf returns the network adapter of a VM with a key; nil when it has none.
+func nicOf(vm *simulator.VirtualMachine, key int32) *types.VirtualEthernetCard {
+	for _, device := range vm.Config.Hardware.Device {
+		if card, ok := device.(types.BaseVirtualEthernetCard); ok && card.GetVirtualEthernetCard().Key == key {
+			return card.GetVirtualEthernetCard()
+		}
+	}
+	return nil
+}
+
+// responds tells whether the vCenter reaches the host of a VM.
+func responds(vm *simulator.VirtualMachine) bool {
+	host := simulator.Map.Get(*vm.Runtime.Host).(*simulator.HostSystem)
+	return host.Runtime.ConnectionState == types.HostSystemConnectionStateConnected
+}
+
+// setHost gives a host a connection state, and its VMs the one that follows from it.
+func (l *lan) setHost(name, state string) {
+	l.fetch(nil) // what the host tells until now
+	ofVMs := types.VirtualMachineConnectionStateConnected
+	if state != string(types.HostSystemConnectionStateConnected) {
+		ofVMs = types.VirtualMachineConnectionStateDisconnected
+	}
+	for _, each := range simulator.Map.All("HostSystem") {
+		if host := each.(*simulator.HostSystem); host.Name == name {
+			host.Runtime.ConnectionState = types.HostSystemConnectionState(state)
+			for _, ref := range host.Vm {
+				simulator.Map.Get(ref).(*simulator.VirtualMachine).Runtime.ConnectionState = ofVMs
+			}
+		}
+	}
+}
+
+// editsAdapters tells whether a spec does no more than change network adapters and the annotation; the simulator does
+// not do that.
+func editsAdapters(spec types.VirtualMachineConfigSpec) bool {
+	for _, each := range spec.DeviceChange {
+		change := each.GetVirtualDeviceConfigSpec()
+		_, isCard := change.Device.(types.BaseVirtualEthernetCard)
+		if !isCard || change.Operation != types.VirtualDeviceConfigSpecOperationEdit {
+			return false
+		}
+	}
+	return len(spec.DeviceChange) > 0
+}
+
+// reconfigureVM is ReconfigVM_Task for what editsAdapters tells of: of an adapter, how it is connected.
+func reconfigureVM(vm *simulator.VirtualMachine, spec types.VirtualMachineConfigSpec, clears bool) types.BaseMethodFault {
+	for i, each := range spec.DeviceChange {
+		wanted := each.GetVirtualDeviceConfigSpec().Device.(types.BaseVirtualEthernetCard).GetVirtualEthernetCard()
+		nic := nicOf(vm, wanted.Key)
+		if nic == nil {
+			return &types.InvalidDeviceSpec{DeviceIndex: int32(i)}
+		}
+		if wanted.Connectable != nil {
+			connectable := *wanted.Connectable
+			on := vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
+			connectable.Connected = connectable.Connected && on
+			nic.Connectable = &connectable
+		}
+	}
+	if spec.Annotation != "" || clears {
+		vm.Config.Annotation = spec.Annotation
+	}
+	return nil
 }
 
 // updatePortGroup is UpdatePortGroup of a host's standard switches: the whole spec of a port group is replaced.

@@ -163,6 +163,12 @@ func privileges(method *simulator.Method) (needed []string) {
 		return []string{"System.Read"}
 	case *types.UpdatePortGroup:
 		return []string{"Host.Config.Network"}
+	case *types.ReconfigVM_Task:
+		return []string{"VirtualMachine.Config.EditDevice"}
+	case *types.PowerOffVM_Task:
+		return []string{"VirtualMachine.Interact.PowerOff"}
+	case *types.PowerOnVM_Task:
+		return []string{"VirtualMachine.Interact.PowerOn"}
 	case *types.ReconfigureDVPort_Task:
 		for _, spec := range request.Port {
 			if spec.Setting != nil {
