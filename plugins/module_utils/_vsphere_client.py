@@ -15,6 +15,7 @@ from http.client import HTTPException
 
 from ._errors import VsphereError, VsphereInterruptedError
 from ._text import quote
+from ._vsphere_fence import OFF, Adapter
 from ._vsphere_filter import is_ours
 from ._vsphere_note import INHERITED, read_note, write_note
 from ._vsphere_port import (
@@ -130,7 +131,8 @@ class Client:
             ports = {}
             for change in changes:
                 if change.writes and change.target.kind == PORT:
-                    ports.setdefault(change.target.handle["switch"], []).append(_port_spec(change))
+                    spec = _port_spec(change.target.handle["port"], change.note, _setting(change))
+                    ports.setdefault(change.target.handle["switch"], []).append(spec)
                 elif change.writes and change.target.kind == GROUP:
                     self._write_group(change)
                 elif change.writes:
@@ -138,6 +140,30 @@ class Client:
             for dvs, specs in ports.items():
                 self._wait(f"ports {', '.join(spec.key for spec in specs)}", dvs.ReconfigureDVPort_Task(specs))
             self._write_overrides(changes, forbid=True)
+
+    def read_adapters(self, selectors):
+        """Return a `_vsphere_fence.Adapter` for each entry of the option ``vms``."""
+        with self._translated():
+            groups = self._groups()
+            return [self._adapter(vm, runtime, nic, groups) for vm, runtime, nic in self._chosen(selectors, groups)]
+
+    def write_steps(self, steps):
+        """Bring `_vsphere_fence.Step` values into the vCenter."""
+        with self._translated():
+            for step in steps:
+                self._write_step(step)
+
+    def wait_for(self, look, name):
+        """Return what ``look()`` returns as soon as that is something; VsphereError when it takes too long."""
+        seconds = self._parameters["timeout"]
+        give_up = time.monotonic() + seconds
+        found = look()
+        while not found:
+            if time.monotonic() > give_up:
+                raise VsphereError(f"{name}: is not proven within {seconds} seconds; do not rely on it")
+            time.sleep(_POLL_SECONDS[-1])
+            found = look()
+        return found
 
     # --- the session
 
@@ -297,6 +323,24 @@ class Client:
                 raise VsphereError(f"{what}: {info.key} has not ended within {seconds} seconds; look at it in vCenter")
             time.sleep(pause)
 
+    def _write_step(self, step):
+        adapter, handle = step.adapter, step.adapter.handle
+        if step.port_note != adapter.port_note:
+            setting = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(blocked=_bool_policy(step.blocked))
+            spec = _port_spec(handle["port"], step.port_note, setting)
+            self._wait(adapter.name, handle["switch"].ReconfigureDVPort_Task([spec]))
+        if step.vm_note != adapter.vm_note:
+            spec = vim.vm.ConfigSpec(annotation=write_note(handle["annotation"], step.vm_note))
+            if step.connection is not None:
+                device = handle["device"]
+                device.connectable.connected = step.connection["connected"]
+                device.connectable.startConnected = step.connection["start_connected"]
+                spec.deviceChange = [vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)]
+            self._wait(adapter.name, handle["vm"].ReconfigVM_Task(spec))
+        if step.power:
+            turn = handle["vm"].PowerOffVM_Task if step.power == OFF else handle["vm"].PowerOnVM_Task
+            self._wait(adapter.name, turn())
+
     # --- reading
 
     def _chosen(self, selectors, groups):
@@ -371,6 +415,40 @@ class Client:
             host=self._name(runtime.host) if runtime.host else None,
             shared_with=tuple(sorted(each["name"] for each in names.values())),
             **about,
+        )
+
+    def _adapter(self, vm, runtime, nic, groups):
+        """Return the Adapter of a network adapter."""
+        device = nic["device"]
+        host = self._remembered(runtime.host, ("name", "runtime.connectionState"))
+        annotation = self._properties([vm["object"]], ("config.annotation",))[vm["object"]].get("config.annotation")
+        switch = port = shown = None
+        if _is_distributed(device.backing):
+            _group, found, switch, _about, port = self._group(device.backing.port, groups)
+            if port is not None and not _is_nsx(found["config"]):
+                blocked, runtime_info = port.config.setting.blocked, port.state and port.state.runtimeInfo
+                shown = {
+                    "blocked": bool(blocked.value),
+                    "own": not blocked.inherited,
+                    "runtime": bool(runtime_info and runtime_info.blocked),
+                    "allowed": found["config"].policy.blockOverrideAllowed,
+                }
+        return Adapter(
+            vm=vm["name"],
+            label=nic["label"],
+            mac=nic["mac"],
+            host=host["name"],
+            responds=host["runtime.connectionState"] == vim.HostSystem.ConnectionState.connected,
+            power=str(runtime.powerState),
+            connection={
+                "connected": device.connectable.connected,
+                "start_connected": device.connectable.startConnected,
+            },
+            port=shown,
+            port_note=read_note(port.config.description) if shown else {},
+            vm_note=read_note(annotation),
+            key=device.key,
+            handle={"vm": vm["object"], "device": device, "annotation": annotation, "switch": switch, "port": port},
         )
 
     def _group(self, connection, groups):
@@ -533,14 +611,14 @@ def _with_neighbours(target, ours):
     return replace(target, marked=names, in_use=in_use)
 
 
-def _port_spec(change):
-    port = change.target.handle["port"]
+def _port_spec(port, note, setting):
+    """Return the spec that changes a port as it was read, and its note."""
     return vim.dvs.DistributedVirtualPort.ConfigSpec(
         operation="edit",
         key=port.key,
         configVersion=port.config.configVersion,
-        description=write_note(port.config.description, change.note),
-        setting=_setting(change),
+        description=write_note(port.config.description, note),
+        setting=setting,
     )
 
 

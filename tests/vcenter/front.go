@@ -101,10 +101,7 @@ func typeByName(name string) (reflect.Type, bool) {
 
 // answer handles one request with the lock held.
 func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method *simulator.Method, body []byte) {
-	cookie := ""
-	if found, err := r.Cookie(soap.SessionCookieName); err == nil {
-		cookie = found.Value
-	}
+	cookie := cookieOf(r)
 	name := f.sessions[cookie]
 	if cookie != "" && name == "" {
 		r.Header.Del("Cookie") // a session that has ended
@@ -134,6 +131,14 @@ func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method *si
 	if method.Name == "Logout" {
 		delete(f.sessions, cookie)
 	}
+}
+
+// cookieOf returns the session that a request names.
+func cookieOf(r *http.Request) string {
+	if found, err := r.Cookie(soap.SessionCookieName); err == nil {
+		return found.Value
+	}
+	return ""
 }
 
 // call answers the methods that the simulator lacks; ours is false for all others.
@@ -178,7 +183,7 @@ func (l *lan) task(method *simulator.Method, object mo.Reference, body []byte) f
 			return l.reconfigureGroup(request.This, request.Spec, empty("description"))
 		}
 	case *types.ReconfigVM_Task:
-		if vm, ok := object.(*simulator.VirtualMachine); ok && editsAdapters(request.Spec) {
+		if vm, ok := object.(*simulator.VirtualMachine); ok && editsAdapters(request.Spec, bytes.Contains(body, []byte("<annotation>"))) {
 			return func() types.BaseMethodFault { return reconfigureVM(vm, request.Spec, empty("annotation")) }
 		}
 	}
@@ -261,6 +266,10 @@ func (f *front) serveControl(w http.ResponseWriter, r *http.Request) {
 		var wanted struct{ Name, State string }
 		err = decoder.Decode(&wanted)
 		f.lan.setHost(wanted.Name, wanted.State)
+	case "deaf":
+		var wanted struct{ Name string }
+		err = decoder.Decode(&wanted)
+		f.lan.deaf = wanted.Name
 	case "legacy":
 		f.lan.makeLegacy()
 	default:

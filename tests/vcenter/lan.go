@@ -40,6 +40,7 @@ type lan struct {
 	groups map[reference]*level
 	ports  map[string]*port
 	order  []string // keys of ports
+	deaf   string   // name of a host that is connected and does not do what it is told
 }
 
 // legacy tells that the switch is older than 6.6 and has no MAC management.
@@ -226,7 +227,7 @@ func (l *lan) show(port *port) types.DistributedVirtualPort {
 		return result
 	}
 	blocked := shown.Blocked != nil && shown.Blocked.Value != nil && *shown.Blocked.Value
-	if nic := nicOf(vm, port.nic); nic != nil && responds(vm) {
+	if nic := nicOf(vm, port.nic); nic != nil && responds(vm) && nameOf(vm.Runtime.Host) != l.deaf {
 		on := vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
 		port.seen = types.DVPortStatus{
 			Blocked:    blocked,
@@ -256,6 +257,8 @@ func nicOf(vm *simulator.VirtualMachine, key int32) *types.VirtualEthernetCard {
 	return nil
 }
 
+func nameOf(host *reference) string { return simulator.Map.Get(*host).(*simulator.HostSystem).Name }
+
 // responds tells whether the vCenter reaches the host of a VM.
 func responds(vm *simulator.VirtualMachine) bool {
 	host := simulator.Map.Get(*vm.Runtime.Host).(*simulator.HostSystem)
@@ -281,7 +284,7 @@ func (l *lan) setHost(name, state string) {
 
 // editsAdapters tells whether a spec does no more than change network adapters and the annotation; the simulator does
 // not do that.
-func editsAdapters(spec types.VirtualMachineConfigSpec) bool {
+func editsAdapters(spec types.VirtualMachineConfigSpec, annotates bool) bool {
 	for _, each := range spec.DeviceChange {
 		change := each.GetVirtualDeviceConfigSpec()
 		_, isCard := change.Device.(types.BaseVirtualEthernetCard)
@@ -289,7 +292,7 @@ func editsAdapters(spec types.VirtualMachineConfigSpec) bool {
 			return false
 		}
 	}
-	return len(spec.DeviceChange) > 0
+	return annotates || len(spec.DeviceChange) > 0
 }
 
 // reconfigureVM is ReconfigVM_Task for what editsAdapters tells of: of an adapter, how it is connected.

@@ -88,7 +88,7 @@ func (o *order) before(f *front, w http.ResponseWriter, r *http.Request, method 
 		hangUp(w)
 	case "lose_session":
 		f.mutex.Lock()
-		f.sessions = map[string]string{}
+		delete(f.sessions, cookieOf(r))
 		f.mutex.Unlock()
 		return false
 	case "race":
@@ -164,7 +164,12 @@ func privileges(method *simulator.Method) (needed []string) {
 	case *types.UpdatePortGroup:
 		return []string{"Host.Config.Network"}
 	case *types.ReconfigVM_Task:
-		return []string{"VirtualMachine.Config.EditDevice"}
+		if len(request.Spec.DeviceChange) > 0 {
+			needed = append(needed, "VirtualMachine.Config.EditDevice")
+		}
+		if request.Spec.Annotation != "" {
+			needed = append(needed, "VirtualMachine.Config.Annotation")
+		}
 	case *types.PowerOffVM_Task:
 		return []string{"VirtualMachine.Interact.PowerOff"}
 	case *types.PowerOnVM_Task:
