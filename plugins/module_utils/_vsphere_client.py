@@ -116,11 +116,10 @@ class Client:
         with self._translated():
             groups = self._groups()
             targets, chosen = {}, self._chosen(selectors, groups)
-            names = {vm["name"] for vm, _runtime, _nic in chosen}
+            vms = {vm["object"] for vm, _runtime, _nic in chosen}
             for n, (vm, _runtime, nic) in enumerate(chosen):
-                for target in self._targets(f"vms[{n}]: {vm['name']}", nic, scope, groups):
-                    affects = tuple(name for name in target.affects if name not in names)
-                    targets[target.id] = replace(target, affects=affects)
+                for target in self._targets(f"vms[{n}]: {vm['name']}", nic, scope, groups, vms):
+                    targets[target.id] = target
             ports = {target.handle["port"].key for target in targets.values() if target.kind == PORT}
             return [_with_neighbours(each, ports) if neighbours else each for each in targets.values()]
 
@@ -404,8 +403,7 @@ class Client:
             about = _opaque(backing)
         else:
             about = self._standard(backing, runtime.host)
-        others = about.pop("vms")
-        names = self._properties([each for each in others if each != vm["object"]], ("name",))
+        others = self._names(each for each in about.pop("vms") if each != vm["object"])
         return Port(
             vm={
                 **{key: vm[key] for key in ("name", "moid", "uuid", "template")},
@@ -413,7 +411,7 @@ class Client:
             },
             nic={key: nic[key] for key in ("label", "mac", "connected")},
             host=self._name(runtime.host) if runtime.host else None,
-            shared_with=tuple(sorted(each["name"] for each in names.values())),
+            shared_with=others,
             **about,
         )
 
@@ -434,6 +432,7 @@ class Client:
                     "allowed": found["config"].policy.blockOverrideAllowed,
                 }
         return Adapter(
+            id=f"{vm['moid']}/{device.key}",
             vm=vm["name"],
             label=nic["label"],
             mac=nic["mac"],
@@ -508,8 +507,8 @@ class Client:
 
     # --- what can be written to
 
-    def _targets(self, path, nic, scope, groups):
-        """Return the Target values behind a network adapter."""
+    def _targets(self, path, nic, scope, groups, vms):
+        """Return the Target values behind a network adapter; ``vms``: the chosen ones, which are no others."""
         backing = nic["device"].backing
         if isinstance(backing, vim.vm.device.VirtualEthernetCard.OpaqueNetworkBackingInfo):
             raise VsphereError(f"{path}: {_NSX_REFUSAL}")
@@ -517,17 +516,17 @@ class Client:
             if scope == PORT:
                 words = "is on a standard switch, which has no ports of its own; set scope: portgroup"
                 raise VsphereError(f"{path}: {words}")
-            return list(self._host_targets(backing))
+            return list(self._host_targets(backing, vms))
         group, found, dvs, switch, port = self._group(backing.port, groups)
         if _is_nsx(found["config"]):
             raise VsphereError(f"{path}: {_NSX_REFUSAL}")
         if scope == GROUP:
-            return [self._group_target(group, found, switch)]
+            return [self._group_target(group, found, switch, vms)]
         if port is None:
             raise VsphereError(f"{path}: has no port now; power it on, or set scope: portgroup")
         return [_port_target(group, found, dvs, port)]
 
-    def _group_target(self, group, found, switch):
+    def _group_target(self, group, found, switch, vms):
         config = found["config"]
         return Target(
             id=group._GetMoId(),
@@ -538,7 +537,7 @@ class Client:
             above=_level(switch["config"].defaultPortConfig),
             note=read_note(config.description),
             override_allowed=_overrides(config.policy),
-            affects=self._names(found["vm"]),
+            affects=self._names(each for each in found["vm"] if each not in vms),
             handle={
                 "group": group,
                 "version": config.configVersion,
@@ -547,12 +546,12 @@ class Client:
             },
         )
 
-    def _host_targets(self, backing):
+    def _host_targets(self, backing, vms):
         """Yield a Target for each host that has a standard port group."""
         network, name = backing.network, backing.deviceName
         found = self._properties([network], ("host", "vm"))[network]
         hosts = self._properties(list(found["host"]), ("name", "runtime.connectionState", _SYSTEM))
-        names = self._names(found["vm"])
+        names = self._names(each for each in found["vm"] if each not in vms)
         for host in sorted(hosts.values(), key=lambda host: host["name"]):
             state = host["runtime.connectionState"]
             if state != vim.HostSystem.ConnectionState.connected:

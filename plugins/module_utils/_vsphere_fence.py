@@ -19,13 +19,14 @@ ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
 class Adapter:
     """One network adapter as a fence sees it.
 
-    ``vm``, ``label``, ``mac``, ``host``: names; ``responds``: whether the vCenter reaches the host; ``power``: ON, OFF
-    or SUSPENDED; ``connection``: {connected, start_connected}; ``port``: None where it has none that can be blocked, or
-    {blocked (as configured), own (the port says so itself), runtime (what the host says), allowed (by the port
-    group)}; ``port_note`` and ``vm_note``: the notes of `_vsphere_note`; ``key``: of the adapter in its VM; ``handle``:
-    for the client alone.
+    ``id``: its own in the vCenter; ``vm``, ``label``, ``mac``, ``host``: names; ``responds``: whether the vCenter
+    reaches the host; ``power``: ON, OFF or SUSPENDED; ``connection``: {connected, start_connected}; ``port``: None
+    where it has none that can be blocked, or {blocked (as configured), own (the port says so itself), runtime (what the
+    host says), allowed (by the port group)}; ``port_note`` and ``vm_note``: the notes of `_vsphere_note`; ``key``: of
+    the adapter in its VM; ``handle``: for the client alone.
     """
 
+    id: str
     vm: str
     label: str
     mac: str
@@ -151,15 +152,15 @@ class Fencing:
         """Read, decide, write, and wait for the proof; returns {changed, vms, diff}."""
         adapters = client.read_adapters(self._vms)
         for adapter in adapters:
-            self._before.setdefault(adapter.name, adapter.to_dict())
+            self._before.setdefault(adapter.id, adapter.to_dict())
         steps = self._steps(adapters)
         planned = {}
         if self._check_mode:
-            planned = {step.adapter.name: step.to_dict() for step in steps}
+            planned = {step.adapter.id: step.to_dict() for step in steps}
         elif steps:
             client.write_steps(steps)
             adapters = client.wait_for(lambda: self._proven(client), steps[0].adapter.name)
-        vms = [self._compare(adapter, planned.get(adapter.name, adapter.to_dict())) for adapter in adapters]
+        vms = [self._compare(adapter, planned.get(adapter.id, adapter.to_dict())) for adapter in adapters]
         diff = {side: {f"{vm['vm']}, {vm['label']}": vm[side] for vm in vms} for side in ("before", "after")}
         return {"changed": any(vm["changed"] for vm in vms), "vms": vms, "diff": diff}
 
@@ -173,7 +174,7 @@ class Fencing:
         return None if self._steps(adapters) else adapters
 
     def _compare(self, adapter, after):
-        before = self._before[adapter.name]
+        before = self._before[adapter.id]
         return {
             "vm": adapter.vm,
             "label": adapter.label,

@@ -166,3 +166,11 @@ def test_somebody_changes_the_port_meanwhile(run, vcenter):
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="race")
     assert run(NAME, **NODE1)["vms"][0]["fenced"] is True
     assert vcenter.writes() == ["ReconfigureDVPort_Task"] * 2
+
+
+def test_two_vms_of_one_name(run, vcenter):
+    content = vcenter.admin.content
+    view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
+    vms = [{"moid": vm._GetMoId()} for vm in view.view if vm.name == "twin"]
+    assert [vm["changed"] for vm in run(NAME, vms=vms[:1])["vms"]] == [True]
+    assert [vm["changed"] for vm in run(NAME, vms=vms)["vms"]] == [False, True]

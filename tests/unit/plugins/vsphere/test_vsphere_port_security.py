@@ -234,6 +234,14 @@ def test_a_port_group_on_every_host_with_those_it_meets(run, vcenter):
     assert done["warnings"] == ["port group nodes: the change meets other VMs too: node2, node4, twin, twin"]
 
 
+def test_a_vm_of_the_same_name_is_another_vm(run, vcenter):
+    content = vcenter.admin.content
+    view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
+    moid = next(vm._GetMoId() for vm in view.view if vm.name == "twin")
+    done = run(NAME, vms=[{"moid": moid}], **FORGED, scope="portgroup")
+    assert done["ports"][0]["affects"] == ["node1", "node2", "node4", "twin"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
