@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from pyVim.connect import Disconnect, SmartConnect
@@ -117,7 +118,8 @@ def run(vcenter, capsys, monkeypatch):
 
     def run_module(name, check=False, **options):
         module = import_module(f"{MODULES}.{name}")
-        # One process runs many modules here, and each is to have its own warnings.
+        # One process runs many modules here, and filters too: each module is to have its own warnings, in its result.
+        monkeypatch.setattr(_internal, "is_controller", False)
         monkeypatch.setattr(warnings, "_global_warnings", type(warnings._global_warnings)())
         arguments = {**vcenter.options(**options), "_ansible_check_mode": check, "_ansible_diff": True}
         with patch_module_args(arguments), pytest.raises(SystemExit):
