@@ -12,6 +12,7 @@ import time
 import traceback
 from dataclasses import replace
 from http.client import HTTPException
+from xml.parsers.expat import ExpatError
 
 from ._errors import VsphereError, VsphereInterruptedError
 from ._text import quote
@@ -35,8 +36,8 @@ from ._vsphere_port import (
 from ._vsphere_security import overrides_of
 
 try:
-    from pyVim.connect import Disconnect, SmartConnect
-    from pyVmomi import vim, vmodl
+    from pyVim.connect import Disconnect
+    from pyVmomi import SoapStubAdapter, vim, vmodl
 except ImportError:
     # The module says so in Ansible's own words.
     PYVMOMI_ERROR = traceback.format_exc()
@@ -44,6 +45,8 @@ else:
     PYVMOMI_ERROR = None
 
 _FIRST_API = (7, 0)
+# What we use is there since then, and newer ones understand it.
+_VERSION = "vim.version.v7_0"
 _ATTEMPTS = 5
 _PAGE = 500
 _POLL_SECONDS = (0.05, 0.1, 0.2, 0.5, 1)
@@ -186,7 +189,7 @@ class Client:
         except ssl.SSLCertVerificationError as error:
             reason = error.verify_message
             raise VsphereError(f"hostname: the certificate of {where} is not trusted: {reason}") from None
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ExpatError) as error:
             connected, self._instance = self._instance is not None, None
             kind = VsphereInterruptedError if connected else VsphereError
             raise kind(f"hostname: {where} does not answer: {error or type(error).__name__}") from None
@@ -197,21 +200,25 @@ class Client:
     def _content(self):
         if self._instance is None:
             options = self._parameters
-            self._instance = SmartConnect(
-                host=options["hostname"],
-                port=options["port"],
-                user=options["username"],
-                pwd=options["password"],
+            # Not pyVim's SmartConnect: it asks for the versions without a timeout.
+            stub = SoapStubAdapter(
+                options["hostname"],
+                options["port"],
+                version=_VERSION,
+                path="/sdk",
                 # Explicit, or pyvmomi trusts everybody who calls himself localhost.
                 sslContext=_tls(options["validate_certs"]),
                 httpConnectionTimeout=options["timeout"],
                 httpProxyHost=options["proxy_host"],
                 httpProxyPort=options["proxy_port"],
             )
-            about = self._instance.content.about
-            version = tuple(int(part) for part in about.apiVersion.split(".")[:2])
-            if about.apiType != "VirtualCenter" or version < _FIRST_API:
-                raise VsphereError(f"hostname: is {about.fullName}; a vCenter with API 7.0 or newer is needed")
+            instance = vim.ServiceInstance("ServiceInstance", stub)
+            content = instance.RetrieveContent()
+            version = tuple(int(part) for part in content.about.apiVersion.split(".")[:2])
+            if content.about.apiType != "VirtualCenter" or version < _FIRST_API:
+                raise VsphereError(f"hostname: is {content.about.fullName}; a vCenter with API 7.0 or newer is needed")
+            content.sessionManager.Login(options["username"], options["password"], None)
+            self._instance = instance
         return self._instance.content
 
     def _name(self, thing):

@@ -32,6 +32,8 @@ type front struct {
 	mux  *http.ServeMux
 	lan  *lan
 
+	stranger int // a status that is the answer to everything, as from another web server; 0 for none
+
 	mutex    sync.Mutex
 	users    map[string]*user
 	sessions map[string]string // cookie -> name of the user
@@ -63,7 +65,14 @@ func newFront(next http.Handler, lan *lan, apiVersion string) *front {
 	return f
 }
 
-func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.mux.ServeHTTP(w, r) }
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if f.stranger != 0 && r.URL.Path == "/sdk" {
+		w.WriteHeader(f.stranger)
+		_, _ = io.WriteString(w, "<html><p>Hello")
+		return
+	}
+	f.mux.ServeHTTP(w, r)
+}
 
 func (f *front) serveSDK(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
@@ -266,6 +275,10 @@ func (f *front) serveControl(w http.ResponseWriter, r *http.Request) {
 		var wanted struct{ Name, State string }
 		err = decoder.Decode(&wanted)
 		f.lan.setHost(wanted.Name, wanted.State)
+	case "stranger":
+		var wanted struct{ Status int }
+		err = decoder.Decode(&wanted)
+		f.stranger = wanted.Status
 	case "deaf":
 		var wanted struct{ Name string }
 		err = decoder.Decode(&wanted)

@@ -82,6 +82,19 @@ def pipe(source, sink):
         sink.shutdown(socket.SHUT_WR)
 
 
+def test_a_server_that_says_nothing(run):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        assert message(run, port=port, timeout=1).startswith(f"hostname: 127.0.0.1:{port} does not answer: ")
+
+
+@pytest.mark.parametrize("status", [404, 200])
+def test_a_server_that_is_no_vcenter(run, vcenter, status):
+    vcenter.control("stranger", status=status)
+    assert message(run).startswith(f"hostname: 127.0.0.1:{vcenter.port} does not answer: ")
+    vcenter.control("stranger", status=0)
+
+
 def test_nobody_listens(run):
     assert message(run, port=1).startswith("hostname: 127.0.0.1:1 does not answer: ")
 
