@@ -4,7 +4,7 @@ LAB := $(PYTHON) tests/lab/lab.py
 CHECK := $(PYTHON) tests/ci/check.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration molecule bench docs lab lab-clean clean prepare prepare-lab
+.PHONY: help demo test lint unit integration molecule bench docs lab lab-clean clean prepare prepare-packages prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -12,6 +12,9 @@ help: ## Show this list
 
 prepare:
 	@bash tests/ci/bootstrap.sh
+
+prepare-packages:
+	@bash tests/ci/bootstrap.sh packages
 
 prepare-lab:
 	@bash tests/ci/bootstrap.sh lab
@@ -25,7 +28,7 @@ test: prepare-lab ## Run every check
 lint: prepare ## Formats, style, Ansible's rules, documentation, tarball
 	@$(CHECK) lint
 
-unit: prepare ## Unit tests
+unit: prepare-packages ## Unit tests
 	@$(CHECK) unit
 
 integration: prepare-lab ## Tests of modules and filters by ansible-test, on this machine

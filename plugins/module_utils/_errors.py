@@ -42,6 +42,14 @@ class ConflictError(EgressIPError):
     """Somebody else uses what we would use: an address, a mark, a table number."""
 
 
+class VsphereError(EgressIPError):
+    """vCenter cannot or will not do what is asked."""
+
+
+class VsphereInterruptedError(VsphereError):
+    """An answer is lost, or somebody else was faster: read again, then decide again."""
+
+
 class InvalidError(EgressIPError):
     """A document with one or more errors, all of them found in one go.
 

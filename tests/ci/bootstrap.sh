@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Prepares a machine for the tests: bash tests/ci/bootstrap.sh [lab]
+# Prepares a machine for the tests: bash tests/ci/bootstrap.sh [packages|lab]
 # Always: git, the virtual environment .build/venv, and the collection's tree in .build/ansible_collections.
-# With `lab`: the Debian packages of the lab too, and podman is tried. What is there already is left alone.
+# With `packages`: the Debian packages of tests/packages.txt too. With `lab`: podman is tried as well.
+# What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -58,11 +59,15 @@ make_venv() {
     echo "$stamp" >"$venv/stamp"
 }
 
+install_packages() {
+    mapfile -t packages < <(grep -v '^#' tests/packages.txt)
+    install "${packages[@]}"
+}
+
 # The lab's containers must really start here, or the message says what to do.
 try_lab() {
     [ "$(id -u)" -eq 0 ] || die "the lab needs root: run as root"
-    mapfile -t packages < <(grep -v '^#' tests/packages.txt)
-    install "${packages[@]}"
+    install_packages
     .build/venv/bin/python tests/lab/lab.py image >/dev/null || die "the lab's image cannot be built; see above"
 }
 
@@ -70,4 +75,7 @@ command -v git >/dev/null || install git
 mkdir -p .build
 make_venv .build/venv tests/requirements.txt
 .build/venv/bin/python tests/ci/tree.py
-if [ "${1:-}" = lab ]; then try_lab; fi
+case "${1:-}" in
+    packages) install_packages ;;
+    lab) try_lab ;;
+esac

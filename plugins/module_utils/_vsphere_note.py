@@ -1,0 +1,35 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was there before us, noted in the description of a port or port group. PRIVATE to the collection. No I/O.
+
+The note stands at the end of the description and is written together with the change itself, so that neither is there
+without the other: ``[netops.egress_ip before: forged_transmits=false security=inherited]``.
+"""
+
+from __future__ import annotations
+
+import re
+
+TAG = "netops.egress_ip"
+INHERITED = "inherited"
+_NOTE = re.compile(rf" ?\[{re.escape(TAG)} before: ([^]]*)\]$")
+_WORDS = {"true": True, "false": False, "none": None}
+
+
+def read_note(description):
+    """Return {name: former value} as noted in a description (None for no description)."""
+    found = _NOTE.search(description or "")
+    pairs = [pair.partition("=") for pair in found.group(1).split()] if found else []
+    return {name: _value(text) for name, _equals, text in pairs}
+
+
+def write_note(description, note):
+    """Return the description with this note instead of the one it had."""
+    pairs = " ".join(f"{name}={str(value).lower()}" for name, value in sorted(note.items()))
+    plain = _NOTE.sub("", description or "")
+    return " ".join(text for text in (plain, pairs and f"[{TAG} before: {pairs}]") if text)
+
+
+def _value(text):
+    return int(text) if text.isdigit() else _WORDS.get(text, text)

@@ -1,0 +1,148 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vsphere_fence
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Cut VMs off their network, proven, and give them back
+description:
+  - Makes sure that a VM that cannot be reached does not answer for its addresses any more, before others take these.
+  - Succeeds only when the ESXi host itself says that the VM is cut off. When the host does not respond, the module
+    fails, for nobody knows what the VM does then.
+  - What was there before is noted at the end of the description of the port, or of the VM's notes, together with the
+    change. Exactly that is given back.
+options:
+  method:
+    description:
+      - V(port_block) - the port of the adapter is blocked; on distributed switches.
+      - V(vnic_disconnect) - the adapter is disconnected, also for the next start.
+      - V(power_off) - the VM is powered off, without asking the guest. A suspended VM is refused.
+      - V(auto) - V(port_block) where it is possible, else V(vnic_disconnect). With O(state=unfenced), every method that
+        is noted.
+    type: str
+    choices: [port_block, vnic_disconnect, power_off, auto]
+    default: auto
+  state:
+    description:
+      - V(fenced) - the VM is cut off, and that is proven.
+      - V(unfenced) - what is noted is given back. What is not noted is not ours and stays.
+    type: str
+    choices: [fenced, unfenced]
+    default: fenced
+extends_documentation_fragment:
+  - netops.egress_ip.attributes
+  - netops.egress_ip.vsphere
+  - netops.egress_ip.vsphere.vms
+attributes:
+  check_mode:
+    support: full
+    details:
+      - Reads, but does not write at all.
+  diff_mode:
+    support: full
+    details:
+      - Shows the power state and how each adapter is connected.
+  idempotent:
+    support: full
+seealso:
+  - module: netops.egress_ip.vsphere_port_info
+"""
+
+EXAMPLES = r"""
+- name: Cut a node off that cannot be reached
+  netops.egress_ip.vsphere_fence:
+    hostname: vcenter.example.com
+    username: fence@vsphere.local
+    password: "{{ vcenter_password }}"
+    vms:
+      - name: node3
+  delegate_to: localhost
+
+- name: Give it back
+  netops.egress_ip.vsphere_fence:
+    vms:
+      - name: node3
+    state: unfenced
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+vms:
+  description: The adapters, in the order of O(vms).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    vm:
+      description: Name of the VM.
+      type: str
+      sample: node3
+    label:
+      description: Label of the adapter.
+      type: str
+      sample: Network adapter 1
+    mac:
+      description: MAC address of the adapter.
+      type: str
+      sample: "00:50:56:00:03:01"
+    host:
+      description: The ESXi host.
+      type: str
+      sample: esx1.example.com
+    changed:
+      description: Whether it was changed, or would be in check mode.
+      type: bool
+      sample: true
+    fenced:
+      description: Whether the host says that it is cut off. In check mode, as it is now.
+      type: bool
+      sample: true
+    before:
+      description: How it was. C(blocked) is none where there is no port that can be blocked.
+      type: dict
+      sample: {power_state: poweredOn, blocked: false, connected: true, start_connected: true}
+    after:
+      description: How it is, or would be.
+      type: dict
+      sample: {power_state: poweredOn, blocked: true, connected: true, start_connected: true}
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import PYVMOMI_ERROR, with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_fence import (
+    AUTO,
+    PORT_BLOCK,
+    POWER_OFF,
+    VNIC_DISCONNECT,
+    Fencing,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import CONNECTION, VMS
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            **CONNECTION,
+            **VMS,
+            "method": {"type": "str", "choices": [PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF, AUTO], "default": AUTO},
+            "state": {"type": "str", "choices": ["fenced", "unfenced"], "default": "fenced"},
+        },
+        required_together=[("proxy_host", "proxy_port")],
+        supports_check_mode=True,
+    )
+    if PYVMOMI_ERROR:
+        module.fail_json(msg=missing_required_lib("pyvmomi"), exception=PYVMOMI_ERROR)
+    try:
+        result = with_client(module.params, Fencing(module.params, module.check_mode))
+    except EgressIPError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module vsphere_port_info against a vCenter of our own."""
+
+from __future__ import annotations
+
+import pytest
+from pyVmomi import vim
+from spoof_guard import spoof_guard
+
+dvs = vim.dvs.VmwareDistributedVirtualSwitch
+CLOSED = {"promiscuous": False, "mac_changes": False, "forged_transmits": False}
+EGRESS_IP = "192.168.126.10"
+
+
+def ask(run, egress_ips=(), guest_mac="own", **vm):
+    result = run("vsphere_port_info", vms=[vm], egress_ips=list(egress_ips), guest_mac=guest_mac)
+    assert "ports" in result, result
+    return result["ports"][0]
+
+
+def need(run, guest_mac="own", **vm):
+    return ask(run, [EGRESS_IP], guest_mac, **vm)["egress_ips"][0]
+
+
+def test_a_port_of_a_distributed_switch(run, vcenter):
+    port = ask(run, name="node1")
+    vm = vcenter.all(vim.VirtualMachine)["node1"]
+    assert port["vm"] == {
+        "name": "node1",
+        "moid": vm._GetMoId(),
+        "uuid": vm.config.uuid,
+        "power_state": "poweredOn",
+        "template": False,
+    }
+    assert port["nic"] == {"label": "Network adapter 1", "mac": "00:50:56:00:01:01", "connected": True}
+    assert port["host"] == "DC0_C0_H0"
+    assert port["switch"] == {"name": "DVS0", "type": "distributed"}
+    assert (port["port_group"]["name"], port["port_group"]["binding"]) == ("nodes", "earlyBinding")
+    assert port["port_key"] == "10"
+    assert port["vlan"] == {"type": "id", "ids": ["126"], "isolated": False}
+    assert port["security"] == CLOSED
+    assert port["mac_learning"] == {
+        "enabled": False,
+        "allow_unicast_flooding": True,
+        "limit": 4096,
+        "limit_policy": "drop",
+    }
+    assert (port["rules"], port["overridden"]) == ([], [])
+    assert port["override_allowed"] == ["blocked", "mac_management", "rules", "security"]
+    assert port["shared_with"] == ["node2", "node4", "twin", "twin"]
+
+
+def test_a_standard_port_group(run):
+    port = ask(run, name="node3", network="VM Network")
+    assert port["switch"] == {"name": "vSwitch0", "type": "standard"}
+    assert port["nic"]["mac"] == "00:50:56:00:03:01"
+    assert (port["security"], port["mac_learning"], port["port_key"]) == (CLOSED, None, None)
+    assert port["shared_with"] == []
+
+
+@pytest.mark.parametrize("name", ["nsx1", "nsx2"])
+def test_nsx_is_told_and_cannot_be_changed(run, name):
+    port = ask(run, [EGRESS_IP], name=name)
+    assert (port["switch"]["type"], port["security"]) == ("nsx", None)
+    answer = port["egress_ips"][0]
+    assert (answer["needed"], answer["change"]) == (True, {})
+    assert "segment profiles; vCenter cannot" in answer["reason"]
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"mac": "00-50-56-00-03-02"}, {"label": "Network adapter 2"}, {"network": "strict"}],
+    ids=lambda c: next(iter(c)),
+)
+def test_one_adapter_of_several(run, choice):
+    assert ask(run, name="node3", **choice)["port_group"]["name"] == "strict"
+
+
+def test_a_vm_by_uuid_and_by_moid(run, vcenter):
+    vm = vcenter.all(vim.VirtualMachine)["node2"]
+    for choice in ({"uuid": vm.config.uuid.upper()}, {"uuid": vm.config.instanceUuid}, {"moid": vm._GetMoId()}):
+        assert ask(run, **choice)["vm"]["name"] == "node2"
+
+
+@pytest.mark.parametrize(
+    ("vm", "message"),
+    [
+        ({"name": "nowhere"}, "vms[0].name: there is no VM 'nowhere' that this user can see"),
+        ({"name": "twin"}, "vms[0].name: 2 VMs are called 'twin'; use moid, one of vm-"),
+        (
+            {"name": "node3"},
+            "vms[0]: the VM has several network adapters; choose by mac, label or network; there are: ",
+        ),
+        (
+            {"name": "node1", "label": "eth0"},
+            "vms[0].label: the VM has no network adapter with 'eth0'; there are: Network",
+        ),
+    ],
+)
+def test_what_is_not_clear_is_an_error(run, vm, message):
+    assert run("vsphere_port_info", vms=[vm])["msg"].startswith(message)
+
+
+def test_a_vm_that_is_off_and_a_template(run, vcenter):
+    assert ask(run, name="node4")["vm"]["power_state"] == "poweredOff"
+    vcenter.all(vim.VirtualMachine)["node4"].MarkAsTemplate()
+    assert ask(run, name="node4")["vm"]["template"] is True
+
+
+def test_an_isolated_private_vlan(run, vcenter):
+    vlan = dvs.PvlanSpec(inherited=False, pvlanId=201)
+    vcenter.change_group("nodes", defaultPortConfig=dvs.VmwarePortConfigPolicy(vlan=vlan))
+    assert ask(run, name="node1")["vlan"] == {"type": "private", "ids": ["201"], "isolated": True}
+
+
+def test_what_a_port_says_itself(run, vcenter):
+    mac = dvs.MacManagementPolicy(inherited=False, forgedTransmits=True)
+    vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=mac))
+    port = ask(run, name="node1")
+    assert port["security"] == {**CLOSED, "forged_transmits": True}
+    assert port["overridden"] == ["forged_transmits", "mac_changes", "promiscuous"]
+    assert ask(run, name="node2")["overridden"] == []
+
+
+def test_the_own_mac_address_needs_nothing(run):
+    answer = need(run, name="node1")
+    assert (answer["egressIP"], answer["needed"], answer["change"]) == (EGRESS_IP, False, {})
+
+
+def test_a_second_mac_address_needs_little(run):
+    answer = need(run, "second", name="node1")
+    assert answer["change"] == {"mac_learning": {"enabled": True}, "security": {"forged_transmits": True}}
+    answer = need(run, "second", name="node3", network="VM Network")
+    assert answer["change"] == {"security": {"forged_transmits": True, "promiscuous": True}}
+
+
+def test_a_changed_mac_address(run, vcenter):
+    assert need(run, "changed", name="node1")["change"] == {"security": {"forged_transmits": True, "mac_changes": True}}
+    mac = dvs.MacManagementPolicy(inherited=False, forgedTransmits=True, macChanges=True)
+    vcenter.change_group("nodes", defaultPortConfig=dvs.VmwarePortConfigPolicy(macManagementPolicy=mac))
+    assert need(run, "changed", name="node1")["needed"] is False
+
+
+def test_a_filter_that_drops_the_address(run, vcenter):
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21"))
+    port = ask(run, [EGRESS_IP, "192.168.126.21"], name="node1")
+    assert [(rule["sequence"], rule["action"], rule["source"]) for rule in port["rules"]] == [
+        (10, "accept", "192.168.126.21"),
+        (900, "drop", None),
+    ]
+    assert port["egress_ips"][0] == {
+        "egressIP": EGRESS_IP,
+        "needed": True,
+        "reason": "rule 900 (guard) drops the address",
+        "change": {"allowed_addresses": [EGRESS_IP]},
+    }
+
+
+def test_a_rule_with_conditions_does_not_let_the_address_pass(run, vcenter):
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard(EGRESS_IP, further=vim.IntExpression(value=6)))
+    assert need(run, name="node1")["needed"] is True
+
+
+def test_an_address_that_cannot_be_an_egress_ip(run):
+    result = run("vsphere_port_info", vms=[{"name": "node1"}], egress_ips=["192.168.126.10/24"])
+    assert result["msg"] == "egress_ips[0]: '192.168.126.10/24' has a prefix length; give the address alone"
+
+
+def test_one_session_and_no_write(run, vcenter):
+    run("vsphere_port_info", vms=[{"name": "node1"}, {"name": "node2"}])
+    calls = [call["method"] for call in vcenter.journal()]
+    assert (calls.count("Login"), calls.count("Logout")) == (1, 1)
+    assert set(calls) <= {
+        "Login",
+        "Logout",
+        "Fetch",
+        "RetrieveServiceContent",
+        "RetrievePropertiesEx",
+        "CreateContainerView",
+        "DestroyView",
+        "FetchDVPorts",
+    }

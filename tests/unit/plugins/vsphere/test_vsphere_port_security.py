@@ -1,0 +1,320 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module vsphere_port_security against a vCenter of our own."""
+
+from __future__ import annotations
+
+import pytest
+from pyVmomi import vim
+from spoof_guard import spoof_guard
+
+dvs = vim.dvs.VmwareDistributedVirtualSwitch
+NAME = "vsphere_port_security"
+NODE1 = {"vms": [{"name": "node1"}]}
+STANDARD = {"vms": [{"name": "node3", "network": "VM Network"}], "scope": "portgroup"}
+FORGED = {"security": {"forged_transmits": True}}
+LEARNING = {"mac_learning": {"enabled": True, "limit": 8, "limit_policy": "allow"}}
+ADDRESSES = {"allowed_addresses": ["192.168.126.10", "fd00::10"]}
+
+
+def four_steps(run, vcenter, **options):
+    """Check, apply, apply again, check again; returns what the apply told."""
+    told = run(NAME, check=True, **options)
+    assert (told.get("changed"), vcenter.writes()) == (True, []), told
+    done = run(NAME, **options)
+    assert done["changed"] is True, done
+    assert done["diff"] == told["diff"], "check mode tells what is done"
+    assert vcenter.writes() != []
+    for check in (False, True):
+        again = run(NAME, check=check, **options)
+        assert (again["changed"], again["diff"]["before"]) == (False, done["diff"]["after"])
+        assert vcenter.writes() == []
+    return done
+
+
+def everything(vcenter):
+    """Return all the settings of the inventory's switches, port groups and ports, as text."""
+    switch = vcenter.all(vim.DistributedVirtualSwitch)["DVS0"]
+    ports = [(port.key, (str(port.config.setting), port.config.description or "")) for port in switch.FetchDVPorts()]
+    groups = {
+        name: (str(group.config.defaultPortConfig), str(group.config.policy), group.config.description or "")
+        for name, group in vcenter.all(vim.dvs.DistributedVirtualPortgroup).items()
+    }
+    hosts = {
+        name: str(host.configManager.networkSystem.networkInfo.portgroup)
+        for name, host in vcenter.all(vim.HostSystem).items()
+    }
+    return dict(ports), groups, hosts
+
+
+def without_keys(text):
+    """Leave out what a vCenter gives anew."""
+    return "\n".join(line for line in text.splitlines() if " key = " not in line)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**NODE1, **FORGED},
+        {**NODE1, **LEARNING},
+        {**NODE1, **FORGED, **LEARNING},
+        {**NODE1, **ADDRESSES},
+        {**NODE1, **FORGED, **LEARNING, **ADDRESSES},
+        {**NODE1, **FORGED, **ADDRESSES, "scope": "portgroup"},
+        {**STANDARD, **FORGED},
+        {"vms": [{"name": "node3", "network": "strict"}], **FORGED, "allow_override": True},
+        {"vms": [{"name": "node1"}, {"name": "node3", "network": "strict"}], **ADDRESSES, "allow_override": True},
+    ],
+    ids=["flag", "learning", "both", "rules", "all", "group", "standard", "override", "two groups"],
+)
+def test_four_steps_there_and_back(run, vcenter, options):
+    for group in ("nodes", "strict"):
+        vcenter.change_group(group, defaultPortConfig=spoof_guard("192.168.126.21", "fd00::21"))
+    before = everything(vcenter)
+    four_steps(run, vcenter, **options)
+    assert everything(vcenter) != before
+    four_steps(run, vcenter, **options, state="absent")
+    assert everything(vcenter) == before
+
+
+def test_only_the_port_and_only_the_flag(run, vcenter):
+    mine, group, others = vcenter.port_setting("10"), vcenter.port_setting("11"), everything(vcenter)
+    done = run(NAME, **NODE1, **FORGED)
+    assert done["ports"][0]["before"]["security"]["forged_transmits"] is False
+    assert done["ports"][0]["after"]["overridden"] == ["forged_transmits", "mac_changes", "promiscuous"]
+    now = vcenter.port_setting("10")
+    assert (now.macManagementPolicy.forgedTransmits, now.macManagementPolicy.macChanges) == (True, False)
+    for field in ("vlan", "uplinkTeamingPolicy", "inShapingPolicy", "blocked", "filterPolicy"):
+        assert str(getattr(now, field)) == str(getattr(mine, field)), field
+    assert str(vcenter.port_setting("11")) == str(group)
+    assert everything(vcenter)[1:] == others[1:]
+
+
+def test_what_somebody_overrides_on_the_port_stays(run, vcenter):
+    policy = dvs.MacManagementPolicy(inherited=False, macChanges=True)
+    vlan = dvs.VlanIdSpec(inherited=False, vlanId=7)
+    rights = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["nodes"].config.policy
+    rights.vlanOverrideAllowed = True
+    vcenter.change_group("nodes", policy=rights)
+    vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=policy, vlan=vlan))
+    before = vcenter.port_setting("10")
+    four_steps(run, vcenter, **NODE1, **FORGED)
+    four_steps(run, vcenter, **NODE1, **FORGED, state="absent")
+    after = vcenter.port_setting("10")
+    assert (after.macManagementPolicy.macChanges, after.macManagementPolicy.forgedTransmits) == (True, False)
+    assert str(after.macManagementPolicy) == str(before.macManagementPolicy)
+    assert str(after.vlan) == str(before.vlan)
+
+
+def test_what_is_not_noted_is_not_ours(run, vcenter):
+    policy = dvs.MacManagementPolicy(inherited=False, forgedTransmits=True)
+    vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=policy))
+    assert run(NAME, **NODE1, **FORGED)["changed"] is False
+    assert run(NAME, **NODE1, **FORGED, state="absent")["changed"] is False
+    assert vcenter.port_setting("10").macManagementPolicy.forgedTransmits is True
+
+
+def test_the_note_goes_with_the_change(run, vcenter):
+    switch = vcenter.all(vim.DistributedVirtualSwitch)["DVS0"]
+    spec = vim.dvs.DistributedVirtualPort.ConfigSpec(operation="edit", key="10", description="rack 3")
+    switch.ReconfigureDVPort_Task([spec])
+
+    def description():
+        return switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=["10"]))[0].config.description
+
+    run(NAME, **NODE1, **FORGED)
+    assert description() == "rack 3 [netops.egress_ip before: forged_transmits=false security=inherited]"
+    run(NAME, **NODE1, mac_learning={"enabled": True})
+    run(NAME, **NODE1, **FORGED, state="absent")
+    assert description() == (
+        "rack 3 [netops.egress_ip before: mac_learning=inherited mac_learning.enabled=false security=inherited]"
+    )
+    run(NAME, **NODE1, mac_learning={"enabled": True}, state="absent")
+    assert description() == "rack 3"
+    assert vcenter.port_setting("10").macManagementPolicy.inherited is True
+
+
+def test_what_somebody_has_changed_since_stays(run, vcenter):
+    run(NAME, **NODE1, **FORGED)
+    policy = dvs.MacManagementPolicy(inherited=False, macChanges=True)
+    vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=policy))
+    run(NAME, **NODE1, **FORGED, state="absent")
+    policy = vcenter.port_setting("10").macManagementPolicy
+    assert (policy.inherited, policy.macChanges, policy.forgedTransmits) == (False, True, False)
+
+
+@pytest.mark.parametrize("options", [{}, {"scope": "portgroup"}], ids=["port", "group"])
+def test_a_switch_without_mac_management(run, vcenter, options):
+    vcenter.control("legacy")
+    before = everything(vcenter)
+    four_steps(run, vcenter, **NODE1, **FORGED, **options)
+    policy = vcenter.port_setting("10").securityPolicy
+    assert (policy.forgedTransmits.value, policy.macChanges.inherited) == (True, True)
+    four_steps(run, vcenter, **NODE1, **FORGED, **options, state="absent")
+    assert everything(vcenter) == before
+    assert run(NAME, **NODE1, **LEARNING, **options)["msg"].endswith(
+        "it needs a distributed switch of version 6.6 or newer"
+    )
+
+
+def test_foreign_rules_keep_their_bytes(run, vcenter):
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21", further=vim.IntExpression(value=6)))
+    foreign = [without_keys(str(rule)) for rule in rules_of(vcenter, "11")]
+    run(NAME, **NODE1, allowed_addresses=["192.168.126.10"])
+    rules = rules_of(vcenter, "10")
+    ours = [rule for rule in rules if rule.description == "netops.egress_ip 192.168.126.10"]
+    assert [(rule.sequence, rule.direction) for rule in ours] == [(898, "both"), (899, "both")]
+    assert ours[0].qualifier[0].sourceAddress.address == ours[1].qualifier[0].destinationAddress.address
+    assert [without_keys(str(rule)) for rule in rules if rule not in ours] == foreign
+    run(NAME, **NODE1, allowed_addresses=["192.168.126.11"])
+    assert len(rules_of(vcenter, "10")) == len(rules) + 2
+    run(NAME, **NODE1, allowed_addresses=["192.168.126.10"], state="absent")
+    left = [rule.description for rule in rules_of(vcenter, "10") if rule.description]
+    assert left == ["netops.egress_ip 192.168.126.11"] * 2 + ["guard"]
+
+
+def rules_of(vcenter, key):
+    return vcenter.port_setting(key).filterPolicy.filterConfig[0].trafficRuleset.rules
+
+
+def test_an_address_that_nothing_drops_needs_no_rule(run, vcenter):
+    assert run(NAME, **NODE1, **ADDRESSES)["changed"] is False
+    assert vcenter.writes() == []
+
+
+def test_no_room_between_rules(run, vcenter):
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21", last=11))
+    result = run(NAME, **NODE1, allowed_addresses=["192.168.126.10"])
+    assert result["msg"] == (
+        "allowed_addresses: port 10 of nodes: there is no room for 2 rules between rule 10 and rule 11, which drops "
+        "192.168.126.10; give the later rules higher sequence numbers"
+    )
+
+
+def test_override_flags_are_not_set_unasked(run, vcenter):
+    strict = {"vms": [{"name": "node3", "network": "strict"}], **FORGED}
+    result = run(NAME, **strict)
+    assert result["msg"] == (
+        "port 12 of strict: port group strict does not let its ports override mac_management; "
+        "set allow_override: true, or scope: portgroup"
+    )
+    assert vcenter.writes() == []
+    before = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["strict"].config.policy
+    done = run(NAME, **strict, allow_override=True)
+    assert done["warnings"] == ["port group strict lets its ports override mac_management from now on"]
+    after = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["strict"].config.policy
+    before.macManagementOverrideAllowed = True
+    assert str(after) == str(before)
+
+
+def test_an_override_flag_stays_while_others_use_it(run, vcenter):
+    rights = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["nodes"].config.policy
+    rights.macManagementOverrideAllowed = False
+    vcenter.change_group("nodes", policy=rights, description="for nodes")
+    node2 = {"vms": [{"name": "node2"}], **FORGED, "allow_override": True}
+    run(NAME, **NODE1, **FORGED, allow_override=True)
+    run(NAME, **node2)
+    group = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["nodes"]
+    assert group.config.description == "for nodes [netops.egress_ip before: override.mac_management=false]"
+    run(NAME, **NODE1, **FORGED, state="absent")
+    assert group.config.policy.macManagementOverrideAllowed is True
+    run(NAME, **{**node2, "allow_override": False}, state="absent")
+    assert group.config.policy.macManagementOverrideAllowed is False
+    assert group.config.description == "for nodes"
+
+
+def test_a_port_group_on_every_host_with_those_it_meets(run, vcenter):
+    done = run(NAME, **STANDARD, **FORGED)
+    names = ["port group VM Network on DC0_C0_H0", "port group VM Network on DC0_C0_H1"]
+    assert [port["name"] for port in done["ports"]] == names
+    assert vcenter.writes() == ["UpdatePortGroup"] * 2
+    done = run(NAME, **NODE1, **FORGED, scope="portgroup")
+    assert done["ports"][0]["affects"] == ["node2", "node4", "twin", "twin"]
+    assert done["warnings"] == ["port group nodes: the change meets other VMs too: node2, node4, twin, twin"]
+
+
+def test_a_vm_of_the_same_name_is_another_vm(run, vcenter):
+    content = vcenter.admin.content
+    view = content.viewManager.CreateContainerView(content.rootFolder, [vim.VirtualMachine], True)
+    moid = next(vm._GetMoId() for vm in view.view if vm.name == "twin")
+    done = run(NAME, vms=[{"moid": moid}], **FORGED, scope="portgroup")
+    assert done["ports"][0]["affects"] == ["node1", "node2", "node4", "twin"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vms": [{"name": "nsx1"}], **FORGED}, "vms[0]: nsx1: is on NSX; vCenter cannot change its ports"),
+        ({"vms": [{"name": "nsx2"}], **FORGED}, "vms[0]: nsx2: is on NSX; vCenter cannot change its ports"),
+        (
+            {**STANDARD, "scope": "port", **FORGED},
+            "vms[0]: node3: is on a standard switch, which has no ports of its own",
+        ),
+        ({**STANDARD, **LEARNING}, "mac_learning: port group VM Network on DC0_C0_H0 has none; it needs a distributed"),
+        ({**NODE1, "allowed_addresses": ["10.0.0.300"]}, "allowed_addresses[0]: '10.0.0.300' is not an IPv4 or IPv6"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_any_write(run, vcenter, options, message):
+    assert run(NAME, **options)["msg"].startswith(message)
+    assert vcenter.writes() == []
+
+
+def test_a_host_that_does_not_respond(run, vcenter):
+    vcenter.control("host", name="DC0_C0_H1", state="notResponding")
+    assert run(NAME, **STANDARD, **FORGED)["msg"] == (
+        "DC0_C0_H1: is notResponding; port group 'VM Network' cannot be changed there"
+    )
+    assert vcenter.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("privilege", "options", "named"),
+    [
+        ("DVSwitch.PortSetting", NODE1, "DVS0"),
+        ("DVSwitch.PortConfig", NODE1, "DVS0"),
+        ("DVPortgroup.Modify", {**NODE1, "scope": "portgroup"}, "nodes"),
+        ("DVPortgroup.PolicyOp", {"vms": [{"name": "node3", "network": "strict"}], "allow_override": True}, "strict"),
+        ("Host.Config.Network", STANDARD, "DC0_C0_H0"),
+    ],
+)
+def test_a_missing_privilege_is_named_with_its_object(run, vcenter, privilege, options, named):
+    vcenter.control("user", name="guest", password="secret", lacks=[privilege])
+    result = run(NAME, username="guest", **options, **FORGED)
+    assert result["msg"] == f"{named}: guest lacks the privilege {privilege}"
+
+
+@pytest.mark.parametrize("kind", ["race", "drop", "lose_answer", "lose_session"])
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("ReconfigureDVPort_Task", NODE1),
+        ("ReconfigureDVPortgroup_Task", {**NODE1, "scope": "portgroup"}),
+        ("UpdatePortGroup", STANDARD),
+    ],
+)
+def test_trouble_that_passes(run, vcenter, kind, method, options):
+    vcenter.control("order", method=method, kind=kind)
+    done = run(NAME, **options, **FORGED)
+    assert done.get("changed") is True, done
+    assert done["ports"][0]["before"]["security"]["forged_transmits"] is False
+    assert run(NAME, **options, **FORGED)["changed"] is False
+
+
+def test_a_race_without_end(run, vcenter):
+    vcenter.control("order", method="ReconfigureDVPort_Task", kind="race", times=100)
+    assert run(NAME, **NODE1, **FORGED)["msg"] == f"127.0.0.1:{vcenter.port}: ConcurrentAccess"
+    assert vcenter.writes() == ["ReconfigureDVPort_Task"] * 5
+
+
+def test_a_task_that_fails_and_one_that_never_ends(run, vcenter):
+    vcenter.control("order", method="ReconfigureDVPort_Task", kind="task", fault="DvsFault")
+    assert "DvsFault" in run(NAME, **NODE1, **FORGED)["msg"]
+    vcenter.control("order", method="ReconfigureDVPort_Task", kind="stuck")
+    message = run(NAME, **NODE1, **FORGED, timeout=1)["msg"]
+    assert message.startswith("ports 10: task-")
+    assert message.endswith(" has not ended within 1 seconds; look at it in vCenter")
+
+
+def test_a_port_of_a_vm_that_is_off(run, vcenter):
+    assert run(NAME, vms=[{"name": "node4"}], **FORGED)["changed"] is True

@@ -1,0 +1,350 @@
+// Copyright (c) 2026 The netops.egress_ip authors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// Switches, port groups and ports as the API documentation describes them, over the simulator's registry.
+package main
+
+import (
+	"reflect"
+	"strconv"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+type reference = types.ManagedObjectReference
+
+// level is what a port or a port group says of its own, with the version of its configuration.
+type level struct {
+	own     *setting
+	version int
+}
+
+func (l *level) configVersion() string { return strconv.Itoa(l.version) }
+
+// port is one port of the distributed switch, with the VM's network adapter that is connected to it.
+type port struct {
+	level
+	key               string
+	group             reference
+	name, description string
+	vm                reference
+	nic               int32
+	seen              types.DVPortStatus // what its host told last
+}
+
+// lan is the state that the simulator does not keep. There is one distributed switch.
+type lan struct {
+	groups map[reference]*level
+	ports  map[string]*port
+	order  []string // keys of ports
+	deaf   string   // name of a host that is connected and does not do what it is told
+}
+
+// legacy tells that the switch is older than 6.6 and has no MAC management.
+var legacy bool
+
+// makeLegacy makes the switch an old one.
+func (l *lan) makeLegacy() {
+	legacy = true
+	for ref := range l.groups {
+		dvs := switchOf(*groupOf(ref).Config.DistributedVirtualSwitch)
+		settingOf(dvs.Config.GetDVSConfigInfo().DefaultPortConfig).MacManagementPolicy = nil
+		l.showGroup(ref)
+	}
+}
+
+func newLAN() *lan {
+	return &lan{groups: map[reference]*level{}, ports: map[string]*port{}}
+}
+
+func groupOf(ref reference) *simulator.DistributedVirtualPortgroup {
+	return simulator.Map.Get(ref).(*simulator.DistributedVirtualPortgroup)
+}
+
+func switchOf(ref reference) *simulator.DistributedVirtualSwitch {
+	return simulator.Map.Get(ref).(*simulator.DistributedVirtualSwitch)
+}
+
+func settingOf(base types.BaseDVPortSetting) *setting { return base.(*setting) }
+
+// showGroup puts the effective settings of a port group where the simulator reads them.
+func (l *lan) showGroup(ref reference) {
+	group, own := groupOf(ref), l.groups[ref]
+	above := settingOf(switchOf(*group.Config.DistributedVirtualSwitch).Config.GetDVSConfigInfo().DefaultPortConfig)
+	group.Config.DefaultPortConfig = effective(own.own, above)
+	group.Config.ConfigVersion = own.configVersion()
+}
+
+// change applies a partial spec to one level.
+func (l *level) change(spec types.BaseDVPortSetting) types.BaseMethodFault {
+	wanted, ok := spec.(*setting)
+	if !ok {
+		return &types.InvalidArgument{InvalidProperty: "setting"}
+	}
+	if legacy && wanted.MacManagementPolicy != nil {
+		return &types.NotSupported{}
+	}
+	if !legacy {
+		mirror(wanted)
+	}
+	filter := wanted.FilterPolicy
+	wanted.FilterPolicy = nil
+	if filter != nil {
+		policy, fault := patchFilter(l.own.FilterPolicy, filter)
+		if fault != nil {
+			return fault
+		}
+		l.own.FilterPolicy = policy
+	}
+	patch(reflect.ValueOf(l.own).Elem(), reflect.ValueOf(wanted).Elem())
+	return nil
+}
+
+// reconfigureGroup is ReconfigureDVPortgroup_Task; clears tells whether the description is there and empty.
+func (l *lan) reconfigureGroup(ref reference, spec types.DVPortgroupConfigSpec, clears bool) types.BaseMethodFault {
+	own, config := l.groups[ref], &groupOf(ref).Config
+	if spec.ConfigVersion != own.configVersion() {
+		return &types.ConcurrentAccess{}
+	}
+	if spec.DefaultPortConfig != nil {
+		if fault := own.change(spec.DefaultPortConfig); fault != nil {
+			return fault
+		}
+	}
+	if spec.Policy != nil {
+		config.Policy = spec.Policy
+	}
+	if spec.Description != "" || clears {
+		config.Description = spec.Description
+	}
+	own.version++
+	l.showGroup(ref)
+	return nil
+}
+
+// reconfigurePorts is ReconfigureDVPort_Task: all of the specs or none; clears as for reconfigureGroup.
+func (l *lan) reconfigurePorts(specs []types.DVPortConfigSpec, clears bool) types.BaseMethodFault {
+	for _, spec := range specs {
+		port := l.ports[spec.Key]
+		switch {
+		case port == nil:
+			return &types.NotFound{}
+		case spec.Operation != string(types.ConfigSpecOperationEdit):
+			return &types.InvalidArgument{InvalidProperty: "operation"}
+		case spec.ConfigVersion != "" && spec.ConfigVersion != port.configVersion():
+			return &types.ConcurrentAccess{}
+		case spec.Setting != nil && !mayOverride(groupOf(port.group).Config.Policy, settingOf(spec.Setting)):
+			return &types.InvalidArgument{InvalidProperty: "setting"}
+		}
+	}
+	for _, spec := range specs {
+		port := l.ports[spec.Key]
+		if spec.Setting != nil {
+			if fault := port.change(spec.Setting); fault != nil {
+				return fault
+			}
+		}
+		if spec.Name != "" {
+			port.name = spec.Name
+		}
+		if spec.Description != "" || clears {
+			port.description = spec.Description
+		}
+		port.version++
+	}
+	return nil
+}
+
+// mayOverride tells whether a port group lets its ports have settings of their own where a spec has some.
+func mayOverride(base types.BaseDVPortgroupPolicy, spec *setting) bool {
+	policy := base.(*types.VMwareDVSPortgroupPolicy)
+	overrides := func(value interface{}) bool {
+		pointer := reflect.ValueOf(value)
+		return pointer.IsValid() && !pointer.IsNil() && !isInherited(pointer)
+	}
+	isTrue := func(flag *bool) bool { return flag != nil && *flag }
+	return (policy.BlockOverrideAllowed || !overrides(spec.Blocked)) &&
+		(policy.VlanOverrideAllowed || !overrides(spec.Vlan)) &&
+		(policy.UplinkTeamingOverrideAllowed || !overrides(spec.UplinkTeamingPolicy)) &&
+		(policy.ShapingOverrideAllowed || !overrides(spec.InShapingPolicy) && !overrides(spec.OutShapingPolicy)) &&
+		(policy.SecurityPolicyOverrideAllowed || !overrides(spec.SecurityPolicy)) &&
+		(isTrue(policy.MacManagementOverrideAllowed) || !overrides(spec.MacManagementPolicy)) &&
+		(isTrue(policy.TrafficFilterOverrideAllowed) || !overrides(spec.FilterPolicy))
+}
+
+// fetch is FetchDVPorts.
+func (l *lan) fetch(criteria *types.DistributedVirtualSwitchPortCriteria) []types.DistributedVirtualPort {
+	var found []types.DistributedVirtualPort
+	for _, key := range l.order {
+		if port := l.show(l.ports[key]); criteria == nil || fits(port, criteria) {
+			found = append(found, port)
+		}
+	}
+	return found
+}
+
+func fits(port types.DistributedVirtualPort, criteria *types.DistributedVirtualSwitchPortCriteria) bool {
+	contains := func(list []string, word string) bool {
+		for _, each := range list {
+			if each == word {
+				return true
+			}
+		}
+		return false
+	}
+	inside := criteria.Inside == nil || *criteria.Inside
+	onHost := len(criteria.Host) == 0
+	for _, host := range criteria.Host {
+		onHost = onHost || port.ProxyHost != nil && *port.ProxyHost == host
+	}
+	return (len(criteria.PortKey) == 0 || contains(criteria.PortKey, port.Key)) &&
+		(len(criteria.PortgroupKey) == 0 || contains(criteria.PortgroupKey, port.PortgroupKey) == inside) &&
+		(criteria.Connected == nil || *criteria.Connected == (port.Connectee != nil)) &&
+		(criteria.Active == nil || *criteria.Active == (port.State != nil && port.State.RuntimeInfo.LinkUp)) &&
+		onHost
+}
+
+// show returns a port as FetchDVPorts does: with the effective settings, who is connected, and the runtime state.
+func (l *lan) show(port *port) types.DistributedVirtualPort {
+	group := groupOf(port.group)
+	shown := effective(port.own, settingOf(group.Config.DefaultPortConfig))
+	result := types.DistributedVirtualPort{
+		Key:          port.key,
+		PortgroupKey: group.Key,
+		DvsUuid:      switchOf(*group.Config.DistributedVirtualSwitch).Uuid,
+		Config: types.DVPortConfigInfo{
+			Name:          port.name,
+			Description:   port.description,
+			Setting:       shown,
+			ConfigVersion: port.configVersion(),
+		},
+	}
+	vm, ok := simulator.Map.Get(port.vm).(*simulator.VirtualMachine)
+	if !ok {
+		return result
+	}
+	blocked := shown.Blocked != nil && shown.Blocked.Value != nil && *shown.Blocked.Value
+	if nic := nicOf(vm, port.nic); nic != nil && responds(vm) && nameOf(vm.Runtime.Host) != l.deaf {
+		on := vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
+		port.seen = types.DVPortStatus{
+			Blocked:    blocked,
+			LinkUp:     !blocked && on && nic.Connectable.Connected,
+			MacAddress: nic.MacAddress,
+		}
+	}
+	status := port.seen
+	ref := port.vm
+	result.Connectee = &types.DistributedVirtualSwitchPortConnectee{
+		ConnectedEntity: &ref,
+		NicKey:          strconv.Itoa(int(port.nic)),
+		Type:            string(types.DistributedVirtualSwitchPortConnecteeConnecteeTypeVmVnic),
+	}
+	result.ProxyHost = vm.Runtime.Host
+	result.State = &types.DVPortState{RuntimeInfo: &status}
+	return result
+}
+
+// nicOf returns the network adapter of a VM with a key; nil when it has none.
+func nicOf(vm *simulator.VirtualMachine, key int32) *types.VirtualEthernetCard {
+	for _, device := range vm.Config.Hardware.Device {
+		if card, ok := device.(types.BaseVirtualEthernetCard); ok && card.GetVirtualEthernetCard().Key == key {
+			return card.GetVirtualEthernetCard()
+		}
+	}
+	return nil
+}
+
+func nameOf(host *reference) string { return simulator.Map.Get(*host).(*simulator.HostSystem).Name }
+
+// responds tells whether the vCenter reaches the host of a VM.
+func responds(vm *simulator.VirtualMachine) bool {
+	host := simulator.Map.Get(*vm.Runtime.Host).(*simulator.HostSystem)
+	return host.Runtime.ConnectionState == types.HostSystemConnectionStateConnected
+}
+
+// setHost gives a host a connection state, and its VMs the one that follows from it.
+func (l *lan) setHost(name, state string) {
+	l.fetch(nil) // what the host tells until now
+	ofVMs := types.VirtualMachineConnectionStateConnected
+	if state != string(types.HostSystemConnectionStateConnected) {
+		ofVMs = types.VirtualMachineConnectionStateDisconnected
+	}
+	for _, each := range simulator.Map.All("HostSystem") {
+		if host := each.(*simulator.HostSystem); host.Name == name {
+			host.Runtime.ConnectionState = types.HostSystemConnectionState(state)
+			for _, ref := range host.Vm {
+				simulator.Map.Get(ref).(*simulator.VirtualMachine).Runtime.ConnectionState = ofVMs
+			}
+		}
+	}
+}
+
+// editsAdapters tells whether a spec does no more than change network adapters and the annotation; the simulator does
+// not do that.
+func editsAdapters(spec types.VirtualMachineConfigSpec, annotates bool) bool {
+	for _, each := range spec.DeviceChange {
+		change := each.GetVirtualDeviceConfigSpec()
+		_, isCard := change.Device.(types.BaseVirtualEthernetCard)
+		if !isCard || change.Operation != types.VirtualDeviceConfigSpecOperationEdit {
+			return false
+		}
+	}
+	return annotates || len(spec.DeviceChange) > 0
+}
+
+// reconfigureVM is ReconfigVM_Task for what editsAdapters tells of: of an adapter, how it is connected.
+func reconfigureVM(vm *simulator.VirtualMachine, spec types.VirtualMachineConfigSpec, clears bool) types.BaseMethodFault {
+	for i, each := range spec.DeviceChange {
+		wanted := each.GetVirtualDeviceConfigSpec().Device.(types.BaseVirtualEthernetCard).GetVirtualEthernetCard()
+		nic := nicOf(vm, wanted.Key)
+		if nic == nil {
+			return &types.InvalidDeviceSpec{DeviceIndex: int32(i)}
+		}
+		if wanted.Connectable != nil {
+			connectable := *wanted.Connectable
+			on := vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
+			connectable.Connected = connectable.Connected && on
+			nic.Connectable = &connectable
+		}
+	}
+	if spec.Annotation != "" || clears {
+		vm.Config.Annotation = spec.Annotation
+	}
+	return nil
+}
+
+// updatePortGroup is UpdatePortGroup of a host's standard switches: the whole spec of a port group is replaced.
+func updatePortGroup(network *simulator.HostNetworkSystem, name string, spec types.HostPortGroupSpec) types.BaseMethodFault {
+	if network.Host.Runtime.ConnectionState != types.HostSystemConnectionStateConnected {
+		return &types.HostNotConnected{}
+	}
+	for i := range network.NetworkInfo.Portgroup {
+		group := &network.NetworkInfo.Portgroup[i]
+		if group.Spec.Name == name {
+			group.Spec = spec
+			showStandard(network, group)
+			return nil
+		}
+	}
+	return &types.NotFound{}
+}
+
+// showStandard computes what a standard port group does from its own policy and that of its switch.
+func showStandard(network *simulator.HostNetworkSystem, group *types.HostPortGroup) {
+	for _, vswitch := range network.NetworkInfo.Vswitch {
+		if vswitch.Name == group.Spec.VswitchName {
+			computed := clone(reflect.ValueOf(&group.Spec.Policy)).Elem()
+			complete(computed, reflect.ValueOf(vswitch.Spec.Policy).Elem())
+			group.ComputedPolicy = computed.Interface().(types.HostNetworkPolicy)
+		}
+	}
+	network.Host.Config.Network.Portgroup = network.NetworkInfo.Portgroup
+	network.Host.Config.Network.Vswitch = network.NetworkInfo.Vswitch
+}
+
+func networkOf(host mo.Reference) *simulator.HostNetworkSystem {
+	return simulator.Map.Get(*host.(*simulator.HostSystem).ConfigManager.NetworkSystem).(*simulator.HostNetworkSystem)
+}

@@ -1,0 +1,203 @@
+// Copyright (c) 2026 The netops.egress_ip authors
+// GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+// SPDX-License-Identifier: GPL-3.0-or-later
+
+// What goes wrong: faults on demand, and users who may not do everything.
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+// order makes the calls of one method go wrong, `Times` of them (default 1) after the first `Skip`.
+//
+// Kinds: fault (Fault is the answer), task (a task that fails with Fault), stuck (a task that never ends), drop (the
+// connection is closed before anything happens), lose_answer (after it happened), hang (no answer for Seconds, then
+// drop), lose_session (it has ended), race (somebody else has changed the target just before).
+type order struct {
+	Method  string `json:"method"`
+	Kind    string `json:"kind"`
+	Fault   string `json:"fault"`
+	Seconds int    `json:"seconds"`
+	Skip    int    `json:"skip"`
+	Times   int    `json:"times"`
+}
+
+var kinds = map[string]bool{
+	"fault": true, "task": true, "stuck": true, "drop": true, "lose_answer": true, "hang": true, "lose_session": true, "race": true,
+}
+
+func (o *order) check() error {
+	if !kinds[o.Kind] {
+		return fmt.Errorf("there is no kind %q", o.Kind)
+	}
+	if o.Times == 0 {
+		o.Times = 1
+	}
+	if _, ok := o.fault(); !ok && (o.Kind == "fault" || o.Kind == "task") {
+		return fmt.Errorf("there is no fault %q", o.Fault)
+	}
+	return nil
+}
+
+func (o *order) fault() (types.BaseMethodFault, bool) {
+	kind, ok := typeByName(o.Fault)
+	if !ok {
+		return nil, false
+	}
+	fault, ok := reflect.New(kind).Interface().(types.BaseMethodFault)
+	return fault, ok
+}
+
+// take returns the order that this call of a method is to follow; nil for none.
+func (f *front) take(method string) *order {
+	for _, order := range f.orders {
+		if order.Method != method || order.Times == 0 {
+			continue
+		}
+		if order.Skip > 0 {
+			order.Skip--
+			return nil
+		}
+		order.Times--
+		return order
+	}
+	return nil
+}
+
+// before does what an order says before the call is handled; true when that is the answer already.
+func (o *order) before(f *front, w http.ResponseWriter, r *http.Request, method *simulator.Method) bool {
+	fault, _ := o.fault()
+	switch o.Kind {
+	case "fault":
+		writeFault(w, fault)
+	case "task":
+		writeResponse(w, method.Name, runTask(simulator.Map.Get(method.This), method.Name, func() types.BaseMethodFault { return fault }))
+	case "stuck":
+		writeResponse(w, method.Name, runTask(simulator.Map.Get(method.This), method.Name, nil))
+	case "drop":
+		hangUp(w)
+	case "hang":
+		time.Sleep(time.Duration(o.Seconds) * time.Second)
+		hangUp(w)
+	case "lose_session":
+		f.mutex.Lock()
+		delete(f.sessions, cookieOf(r))
+		f.mutex.Unlock()
+		return false
+	case "race":
+		f.mutex.Lock()
+		f.lan.touch(method)
+		f.mutex.Unlock()
+		return false
+	default:
+		return false
+	}
+	return true
+}
+
+// touch makes the configuration newer of what a call is about to change.
+func (l *lan) touch(method *simulator.Method) {
+	switch request := method.Body.(type) {
+	case *types.ReconfigureDVPort_Task:
+		for _, spec := range request.Port {
+			l.ports[spec.Key].version++
+		}
+	case *types.ReconfigureDVPortgroup_Task:
+		l.groups[request.This].version++
+		l.showGroup(request.This)
+	}
+}
+
+func hangUp(w http.ResponseWriter) {
+	connection, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_ = connection.Close()
+}
+
+// user may log in; Lacks names the privileges that the user has not, on no object.
+type user struct {
+	Name     string   `json:"name"`
+	Password string   `json:"password"`
+	Lacks    []string `json:"lacks"`
+}
+
+// refuse returns the fault for a user who may not make a call; nil when nothing is in the way.
+func (f *front) refuse(name string, method *simulator.Method) types.BaseMethodFault {
+	known := f.users[name]
+	if login, ok := method.Body.(*types.Login); ok && (known == nil || known.Password != login.Password) {
+		return &types.InvalidLogin{}
+	}
+	if known == nil {
+		if _, ok := method.Body.(*types.RetrievePropertiesEx); ok {
+			return notAuthenticated(method) // the simulator would answer with no more than holes
+		}
+		return nil // what else can be called without a session the simulator knows
+	}
+	for _, needed := range privileges(method) {
+		for _, lacking := range known.Lacks {
+			if needed == lacking {
+				return &types.NoPermission{Object: objectOf(method), PrivilegeId: needed}
+			}
+		}
+	}
+	return nil
+}
+
+func notAuthenticated(method *simulator.Method) types.BaseMethodFault {
+	return &types.NotAuthenticated{NoPermission: types.NoPermission{Object: method.This, PrivilegeId: "System.View"}}
+}
+
+// privileges returns what the API documentation demands for a call that our modules make.
+func privileges(method *simulator.Method) (needed []string) {
+	switch request := method.Body.(type) {
+	case *types.FetchDVPorts:
+		return []string{"System.Read"}
+	case *types.UpdatePortGroup:
+		return []string{"Host.Config.Network"}
+	case *types.ReconfigVM_Task:
+		if len(request.Spec.DeviceChange) > 0 {
+			needed = append(needed, "VirtualMachine.Config.EditDevice")
+		}
+		if request.Spec.Annotation != "" {
+			needed = append(needed, "VirtualMachine.Config.Annotation")
+		}
+	case *types.PowerOffVM_Task:
+		return []string{"VirtualMachine.Interact.PowerOff"}
+	case *types.PowerOnVM_Task:
+		return []string{"VirtualMachine.Interact.PowerOn"}
+	case *types.ReconfigureDVPort_Task:
+		for _, spec := range request.Port {
+			if spec.Setting != nil {
+				needed = append(needed, "DVSwitch.PortSetting")
+			}
+			if spec.Name != "" || spec.Description != "" {
+				needed = append(needed, "DVSwitch.PortConfig")
+			}
+		}
+	case *types.ReconfigureDVPortgroup_Task:
+		if request.Spec.Policy != nil {
+			needed = append(needed, "DVPortgroup.PolicyOp")
+		}
+		if request.Spec.DefaultPortConfig != nil || request.Spec.Description != "" {
+			needed = append(needed, "DVPortgroup.Modify")
+		}
+	}
+	return needed
+}
+
+// objectOf returns the inventory object that a call is about: a host for its network system.
+func objectOf(method *simulator.Method) reference {
+	if system, ok := simulator.Map.Get(method.This).(*simulator.HostNetworkSystem); ok {
+		return system.Host.Self
+	}
+	return method.This
+}
