@@ -4,7 +4,7 @@ LAB := $(PYTHON) tests/lab/lab.py
 CHECK := $(PYTHON) tests/ci/check.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration molecule bench docs lab lab-clean clean prepare prepare-packages prepare-lab
+.PHONY: help demo test lint unit integration molecule bench docs lab lab-clean clean prepare prepare-unit prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -13,8 +13,8 @@ help: ## Show this list
 prepare:
 	@bash tests/ci/bootstrap.sh
 
-prepare-packages:
-	@bash tests/ci/bootstrap.sh packages
+prepare-unit:
+	@bash tests/ci/bootstrap.sh unit
 
 prepare-lab:
 	@bash tests/ci/bootstrap.sh lab
@@ -22,13 +22,13 @@ prepare-lab:
 demo: prepare-lab ## Show the picture of the OKD page on three real hosts
 	@$(PYTHON) tests/demo/demo.py
 
-test: prepare-lab ## Run every check
+test: prepare-unit prepare-lab ## Run every check
 	@$(CHECK) lint unit integration molecule
 
 lint: prepare ## Formats, style, Ansible's rules, documentation, tarball
 	@$(CHECK) lint
 
-unit: prepare-packages ## Unit tests
+unit: prepare-unit ## Unit tests
 	@$(CHECK) unit
 
 integration: prepare-lab ## Tests of modules and filters by ansible-test, on this machine

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Prepares a machine for the tests: bash tests/ci/bootstrap.sh [packages|lab]
+# Prepares a machine for the tests: bash tests/ci/bootstrap.sh [unit|lab]
 # Always: git, the virtual environment .build/venv, and the collection's tree in .build/ansible_collections.
-# With `packages`: the Debian packages of tests/packages.txt too. With `lab`: podman is tried as well.
+# With `lab`: the Debian packages of the lab too, and podman is tried. With `unit`: those packages and the test vCenter's.
 # What is there already is left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -59,15 +59,16 @@ make_venv() {
     echo "$stamp" >"$venv/stamp"
 }
 
+# install_packages FILE...: what these lists name.
 install_packages() {
-    mapfile -t packages < <(grep -v '^#' tests/packages.txt)
+    mapfile -t packages < <(grep -hv '^#' "$@")
     install "${packages[@]}"
 }
 
 # The lab's containers must really start here, or the message says what to do.
 try_lab() {
     [ "$(id -u)" -eq 0 ] || die "the lab needs root: run as root"
-    install_packages
+    install_packages tests/packages.txt
     .build/venv/bin/python tests/lab/lab.py image >/dev/null || die "the lab's image cannot be built; see above"
 }
 
@@ -76,6 +77,6 @@ mkdir -p .build
 make_venv .build/venv tests/requirements.txt
 .build/venv/bin/python tests/ci/tree.py
 case "${1:-}" in
-    packages) install_packages ;;
+    unit) install_packages tests/packages.txt tests/vcenter/packages.txt ;;
     lab) try_lab ;;
 esac
