@@ -235,6 +235,8 @@ class _Run:
         if self.leaving or claimed or conflicts:
             self._settle(effective)
         self._save(effective)
+        # The watch takes stock anew.
+        node_io.remove_file(node_io.WATCH_FILE)
         if claimed:
             node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
         return self._report(claimed, conflicts)

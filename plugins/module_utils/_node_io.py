@@ -22,10 +22,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from . import _ndp
+from . import _ndp, _presence
 from ._errors import CommandError
 from ._host import READ_BATCH, parse_host
 from ._nftables import INET, NETDEV, TABLE, parse_table
+from ._presence import has_link
 from ._probe import PARSERS
 
 STATE_DIRECTORY = Path("/var/lib/netops-egress-ip")
@@ -33,7 +34,7 @@ STATE_FILE = STATE_DIRECTORY / "state.json"
 PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
-WATCH_FILE = Path("/run/netops-egress-ip.watch")
+WATCH_FILE = Path(_presence.WATCH_FILE)
 
 COMMAND_TIMEOUT = 60
 _IPV6 = Path("/proc/sys/net/ipv6")
@@ -227,6 +228,11 @@ def remove_file(path):
             path.parent.rmdir()
 
 
+def note_presence(interfaces):
+    """Note that this node is here now, with its egress IPs on these interfaces."""
+    _presence.note(interfaces, WATCH_FILE)
+
+
 def mac_address(interface):
     """Return the MAC address of an interface."""
     try:
@@ -264,14 +270,6 @@ def _require_carrier(interface):
     """Refuse to ask a dead wire: its silence would say nothing."""
     if not has_link(interface):
         raise CommandError(f"egress_ip_interface: {interface} has no link, so nobody can be asked for an address")
-
-
-def has_link(interface):
-    """Tell whether the interface is up and has a carrier."""
-    try:
-        return Path(f"/sys/class/net/{interface}/carrier").read_text(encoding="ascii").strip() == "1"
-    except OSError:  # the kernel gives no answer for an interface that is down
-        return False
 
 
 def _listen(pending, timeout):

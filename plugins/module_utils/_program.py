@@ -36,19 +36,30 @@ _MODULES = (
     "_node",
     "_node_io",
     "_node_state",
+    "_presence",
     "_probe",
     "_program",
     "_service",
     "_shape",
     "_text",
 )
-_MAIN = "import sys\nfrom netops_egress_ip._service import main\nsys.exit(main(sys.argv[1:]))\n"
+_MAIN = """\
+import sys
+from netops_egress_ip import _presence
+if sys.argv[1:] == ["watch"] and _presence.renew():
+    sys.exit(0)
+from netops_egress_ip._service import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 _RESTORE = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
-Description=Egress IP data plane, without any address
+Description=Egress IP data plane, without taking any address
 DefaultDependencies=no
+# nftables.service flushes everybody's rules when it starts and when it reloads.
+PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
 After=local-fs.target systemd-sysctl.service systemd-modules-load.service nftables.service
 Before=network-pre.target network.target network-online.target
 Before=docker.service containerd.service podman.service kubelet.service shutdown.target
@@ -59,9 +70,10 @@ Conflicts=shutdown.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStart={python} -I {program} restore
+ExecReload={python} -I {program} restore
 
 [Install]
-WantedBy=sysinit.target
+WantedBy=sysinit.target nftables.service
 """
 
 _CLAIM = """\
@@ -124,14 +136,19 @@ def files(python):
 
 
 def links():
-    """Return {path: unit} of the links that make systemd start the units at boot."""
-    targets = {RESTORE_UNIT: "sysinit", CLAIM_UNIT: "multi-user", WATCH_TIMER: "timers"}
-    return {UNIT_DIRECTORY / f"{t}.target.wants" / unit: UNIT_DIRECTORY / unit for unit, t in targets.items()}
+    """Return {path: unit} of the links that make systemd start the units."""
+    wants = (
+        ("sysinit.target", RESTORE_UNIT),
+        ("nftables.service", RESTORE_UNIT),
+        ("multi-user.target", CLAIM_UNIT),
+        ("timers.target", WATCH_TIMER),
+    )
+    return {UNIT_DIRECTORY / f"{who}.wants" / unit: UNIT_DIRECTORY / unit for who, unit in wants}
 
 
 def enabled_units():
-    """Return the names of the units that systemd starts at boot."""
-    return [path.name for path in links()]
+    """Return the names of the units that systemd starts by itself."""
+    return sorted({path.name for path in links()})
 
 
 def _zip():

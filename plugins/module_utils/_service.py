@@ -3,15 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the systemd units of a node run, without any controller: restore, claim, announce, watch. PRIVATE.
 
-The watch answers one question: has another node got our addresses while we were not there? A node was away when it did
-not run (hung, suspended) or had no link for a while. It asks the wire then, and gives up what somebody else answers
-for. A node that was there all the time never gives up anything, so of two holders exactly the old one yields.
+The watch answers one question: has another node got our addresses while we were not here? A node was away when it did
+not run (hung, suspended) or had no link for a while; `_presence` knows. It asks the wire then, and gives up what
+somebody else answers for. A node that was here all the time never gives up anything, so of two holders exactly the old
+one yields.
 """
 
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import replace
 
 from . import _node_io as node_io
@@ -20,8 +20,6 @@ from ._errors import EgressIPError
 from ._node import Record, announce, apply, forget, read
 from ._probe import Probe, announcements
 
-# Seconds of silence of the watch that mean that the node was away: it comes every `_program.WATCH_INTERVAL`.
-AWAY = 10
 _PROBES, _PROBE_INTERVAL = 2, 0.2
 
 
@@ -36,13 +34,15 @@ def main(argv):
 
 
 def _restore():
-    """Bring the data plane back before the network is there, without any address."""
+    """Bring the data plane back, with the addresses that are there: at boot, before the network, these are none."""
     with node_io.lock():
         record = Record.load()
         if record is not None:
             host = node_io.read_host()
-            before = read(host, record.state.options, record.claimed)
-            node_io.execute(transaction(before, desired_data_plane(record.state.holding(()), record.marks, host)))
+            here = [item for item in held_on(host, record.claimed) if item.egress_ip in record.marks]
+            state = record.state.holding(here)
+            before = read(host, state.options, record.claimed)
+            node_io.execute(transaction(before, desired_data_plane(state, record.marks, host)))
 
 
 def _claim():
@@ -59,25 +59,20 @@ def _announce_held():
 
 
 def _watch():
-    """Give up what others answer for, if this node was away."""
+    """Give up what others answer for. Runs only after this node was away, or when what it holds has changed."""
     with node_io.lock():
         record = Record.load()
         if record is None:
             return
         held = held_on(node_io.read_host(), record.claimed)
-        if not all(node_io.has_link(item.interface) for item in held):
+        interfaces = sorted({item.interface for item in held})
+        if not all(map(node_io.has_link, interfaces)):
             node_io.remove_file(node_io.WATCH_FILE)
             return
-        if held and _was_away():
-            taken = {item: mac for item, mac in _holders_besides(held).items() if mac}
-            if taken:
-                _give_up(record, taken)
-        node_io.write_file(node_io.WATCH_FILE, f"{time.monotonic():.1f}\n".encode(), 0o644)
-
-
-def _was_away():
-    last = node_io.read_file(node_io.WATCH_FILE)
-    return last is None or time.monotonic() - float(last) > AWAY
+        taken = {item: mac for item, mac in _holders_besides(held).items() if mac}
+        if taken:
+            _give_up(record, taken)
+        node_io.note_presence(interfaces)
 
 
 def _holders_besides(held):

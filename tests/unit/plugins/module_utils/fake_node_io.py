@@ -30,7 +30,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PAR
 
 MAC = "02:00:c0:a8:7e:15"
 OURS = str(PROTOCOL)
-_NOT_THE_HOST = ("log", "fail", "wire", "version", "clock")
+_NOT_THE_HOST = ("log", "fail", "wire", "version")
 FOREIGN_TABLE = {"sets": {}, "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}}}
 
 
@@ -85,7 +85,6 @@ class FakeKernel:
         self.units = set()
         self.missing = []
         self.wire = {}
-        self.clock = 0.0
         self.fail = ()
         self.log = []
 
@@ -166,6 +165,9 @@ class FakeKernel:
 
     def remove_file(self, path):
         self._do("remove", str(path), lambda line: self.files.pop(line, None))
+
+    def note_presence(self, interfaces):
+        self.files[str(self.WATCH_FILE)] = (" ".join(interfaces).encode(), 0o644)
 
     def mac_address(self, interface):
         return MAC

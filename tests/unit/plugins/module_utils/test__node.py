@@ -832,6 +832,18 @@ def test_a_boot_restores_the_data_plane_without_any_address(kernel):
     } or all(A in line or "0x1/0x1fff lookup 254" in line for line in observe()["drift"])
 
 
+def test_what_a_firewall_flushes_comes_back_with_the_addresses_that_are_there(kernel):
+    apply(node_state(held=held(A, B)))
+    kernel.log.clear()
+    before = kernel_only(kernel)
+    for table in (INET, NETDEV):
+        del kernel.tables[table]
+    assert _service.main(["restore"]) == 0
+    assert kernel_only(kernel) == before
+    assert observe()["drift"] == []
+    assert kernel.logged("probe") == kernel.logged("file") == []
+
+
 def test_a_boot_claims_what_the_wire_says_is_free(kernel):
     apply(node_state(held=held(A, B)))
     reboot(kernel)
@@ -921,33 +933,22 @@ def test_errors_of_a_state_on_record_are_all_there(kernel):
 # The watch.
 
 
-def watch(kernel, now):
-    """Let the watch look, at this moment of a steady clock."""
-    kernel.clock = now
+def watch(kernel):
+    """Let the watch look after the node was away."""
     kernel.log.clear()
     assert _service.main(["watch"]) == 0
 
 
 @pytest.fixture
-def watched(kernel, monkeypatch):
-    """A node that holds A and B and has just been looked at."""
-    monkeypatch.setattr(_service.time, "monotonic", lambda: kernel.clock)
+def watched(kernel):
+    """A node that holds A and B."""
     apply(node_state(held=held(A, B)))
-    watch(kernel, 100.0)
     return kernel
-
-
-def test_a_node_that_was_there_all_the_time_keeps_its_addresses_whoever_answers(watched):
-    watched.wire = {A: FOREVER}
-    for now in (104.0, 108.0, 112.0):
-        watch(watched, now)
-        assert watched.logged("probe") == []
-    assert observe()["held"] == held(A, B)
 
 
 def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
     watched.wire = {A: FOREVER}
-    watch(watched, 130.0)
+    watch(watched)
     assert observe()["held"] == held(B)
     assert observe()["drift"] == []
     assert watched.logged("announce") == [("eth0", A), ("eth0", A)]
@@ -958,24 +959,31 @@ def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
 
 def test_a_node_that_was_away_and_is_not_replaced_goes_on(watched):
     before = kernel_only(watched)
-    watch(watched, 130.0)
+    watch(watched)
     assert set(watched.logged("probe")) == {A, B}
     assert kernel_only(watched) == before
-    watch(watched, 134.0)
-    assert watched.logged("probe") == []
+    assert watched.files[str(watched.WATCH_FILE)][0] == b"eth0"
 
 
-def test_a_node_that_had_no_link_was_away(watched):
+def test_a_run_makes_the_watch_take_stock_anew(watched):
+    watch(watched)
+    apply(node_state(generation=2, held=held(B)))
+    assert str(watched.WATCH_FILE) not in watched.files
+
+
+def test_a_node_without_a_link_asks_when_it_has_one_again(watched):
+    watch(watched)
     flags = watched.interfaces["eth0"]["flags"]
     watched.interfaces["eth0"]["flags"] = ["UP"]
-    watch(watched, 104.0)
+    watch(watched)
     assert watched.logged("probe") == []
+    assert str(watched.WATCH_FILE) not in watched.files
     watched.interfaces["eth0"]["flags"], watched.wire = flags, {B: FOREVER}
-    watch(watched, 108.0)
+    watch(watched)
     assert observe()["held"] == held(A)
 
 
 def test_a_node_without_a_record_is_not_watched(kernel):
     before = kernel.snapshot()
-    watch(kernel, 100.0)
+    watch(kernel)
     assert kernel.snapshot() == before
