@@ -17,6 +17,7 @@ from pathlib import Path
 from ._node_io import PROGRAM_FILE, UNIT_DIRECTORY
 
 RESTORE_UNIT = "netops-egress-ip-restore.service"
+REFILL_UNIT = "netops-egress-ip-refill.service"
 CLAIM_UNIT = "netops-egress-ip-claim.service"
 WATCH_UNIT = "netops-egress-ip-watch.service"
 WATCH_TIMER = "netops-egress-ip-watch.timer"
@@ -57,8 +58,7 @@ _RESTORE = """\
 [Unit]
 Description=Egress IP data plane, without taking any address
 DefaultDependencies=no
-# nftables.service flushes everybody's rules when it starts and when it reloads.
-PartOf=nftables.service
+# A reload of nftables.service flushes everybody's rules.
 ReloadPropagatedFrom=nftables.service
 After=local-fs.target systemd-sysctl.service systemd-modules-load.service nftables.service
 Before=network-pre.target network.target network-online.target
@@ -73,7 +73,22 @@ ExecStart={python} -I {program} restore
 ExecReload={python} -I {program} restore
 
 [Install]
-WantedBy=sysinit.target nftables.service
+WantedBy=sysinit.target
+"""
+
+_REFILL = """\
+# Written by the Ansible collection netops.egress_ip.
+[Unit]
+Description=Egress IP data plane after nftables.service has flushed it
+DefaultDependencies=no
+After=nftables.service {restore}
+
+[Service]
+Type=oneshot
+ExecStart={python} -I {program} restore
+
+[Install]
+WantedBy=nftables.service
 """
 
 _CLAIM = """\
@@ -128,7 +143,7 @@ def files(python):
         "claim": CLAIM_UNIT,
         "interval": WATCH_INTERVAL,
     }
-    units = {RESTORE_UNIT: _RESTORE, CLAIM_UNIT: _CLAIM, WATCH_UNIT: _WATCH, WATCH_TIMER: _TIMER}
+    units = {RESTORE_UNIT: _RESTORE, REFILL_UNIT: _REFILL, CLAIM_UNIT: _CLAIM, WATCH_UNIT: _WATCH, WATCH_TIMER: _TIMER}
     return {
         PROGRAM_FILE: (_zip(), 0o644),
         **{UNIT_DIRECTORY / name: (text.format(**words).encode(), 0o644) for name, text in units.items()},
@@ -139,7 +154,7 @@ def links():
     """Return {path: unit} of the links that make systemd start the units."""
     wants = (
         ("sysinit.target", RESTORE_UNIT),
-        ("nftables.service", RESTORE_UNIT),
+        ("nftables.service", REFILL_UNIT),
         ("multi-user.target", CLAIM_UNIT),
         ("timers.target", WATCH_TIMER),
     )

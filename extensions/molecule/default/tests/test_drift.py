@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from fleet import FIRST, NODE_MODULE, SECOND, assert_same
+from fleet import FIRST, NODE_MODULE, SECOND, assert_same, wait_for
 
 TABLE = "ip -N route show table all | grep -m1 -o 'table 70[0-9]*' | cut -d' ' -f2"
 DRIFTS = {
@@ -77,10 +77,10 @@ def test_traffic_is_right_after_the_mend(fleet, kind):
 def test_what_nftables_service_flushes_comes_back_at_once(fleet, verb):
     fleet.lab.exec("node2", "systemctl", "start", "nftables.service")
     try:
-        before = fleet.lab.exec("node2", "nft", "--stateless", "list", "table", "inet", "egress_ip")
+        show = ("nft", "--stateless", "list", "table", "inet", "egress_ip")
+        before = fleet.lab.exec("node2", *show)
         fleet.lab.exec("node2", "systemctl", verb, "nftables.service")
-        after = fleet.lab.exec("node2", "nft", "--stateless", "list", "table", "inet", "egress_ip", check=False)
-        assert after == before
+        wait_for("our table", lambda: fleet.lab.exec("node2", *show, check=False) == before, 3)
         # Flushed too, and nobody brings it back: what the pods' own network plugin put there.
         fleet.lab.exec("node2", "systemctl", "restart", "lab-pods.service")
         assert fleet.sources("namespace1/pod2") <= {FIRST, SECOND}

@@ -67,7 +67,7 @@ def test_the_first_run_makes_the_node_what_the_state_says(kernel):
     assert kernel.addresses()[A] == "eth0"
     assert kernel.sysctls["net.ipv4.ip_forward"] == "1"
     assert kernel.sysctls["net.ipv4.conf.egress0.rp_filter"] == "2"
-    assert kernel.units == {_program.RESTORE_UNIT, _program.CLAIM_UNIT, _program.WATCH_TIMER}
+    assert kernel.units == {path.name for path in _program.links()}
     assert kernel.files[str(kernel.STATE_FILE)][1] == 0o600
     assert observe()["drift"] == []
 

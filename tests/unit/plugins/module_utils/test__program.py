@@ -33,6 +33,7 @@ def test_the_files_of_a_node():
     assert set(files) == {
         PROGRAM_FILE,
         UNIT_DIRECTORY / "netops-egress-ip-restore.service",
+        UNIT_DIRECTORY / "netops-egress-ip-refill.service",
         UNIT_DIRECTORY / "netops-egress-ip-claim.service",
         UNIT_DIRECTORY / "netops-egress-ip-watch.service",
         UNIT_DIRECTORY / "netops-egress-ip-watch.timer",
