@@ -235,8 +235,8 @@ class _Run:
         if self.leaving or claimed or conflicts:
             self._settle(effective)
         self._save(effective)
-        # The watch takes stock anew.
-        node_io.remove_file(node_io.WATCH_FILE)
+        # Or the watch would take a node that has just claimed an address for one that was away.
+        node_io.note_presence(sorted({item.interface for item in effective.held}))
         if claimed:
             node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
         return self._report(claimed, conflicts)

@@ -28,6 +28,7 @@ def announcements(mac, address):
 class Probe:
     """The probe of one address. `waiting` says that its holder is about to release it, so an answer is no conflict yet.
 
+    `holding` says that we have it ourselves: somebody who only probes for it, too, will hear that and stop.
     Times are seconds on any steady clock. After `deadline` an address that still answers is a conflict.
     """
 
@@ -37,6 +38,7 @@ class Probe:
     interval: float
     deadline: float
     waiting: bool = False
+    holding: bool = False
     _sent: int = field(default=0, init=False)
     _due: float = field(default=0.0, init=False)
     _answered_by: str = field(default="", init=False)
@@ -56,7 +58,8 @@ class Probe:
 
     def hear(self, heard):
         """Take in a frame from the wire: somebody who uses the address, or who probes for it at the same time."""
-        if self.address in (heard.uses, heard.probes) and heard.mac != self.mac:
+        wants = heard.uses == self.address or (heard.probes == self.address and not self.holding)
+        if wants and heard.mac != self.mac:
             self._answered_by = heard.mac
             self._sent = 0
 

@@ -59,7 +59,7 @@ def _announce_held():
 
 
 def _watch():
-    """Give up what others answer for. Runs only after this node was away, or when what it holds has changed."""
+    """Give up what others answer for. Runs only when this node was away, or nobody knows (`_presence`)."""
     with node_io.lock():
         record = Record.load()
         if record is None:
@@ -81,7 +81,8 @@ def _holders_besides(held):
     probes = {}
     for item in held:
         mac = node_io.mac_address(item.interface)
-        probes.setdefault(item.interface, []).append(Probe(item.egress_ip, mac, _PROBES, _PROBE_INTERVAL, 0.0))
+        probe = Probe(item.egress_ip, mac, _PROBES, _PROBE_INTERVAL, 0.0, holding=True)
+        probes.setdefault(item.interface, []).append(probe)
     for _free, busy in node_io.run_probes(probes):
         found.update({item: busy[item.egress_ip] for item in held if item.egress_ip in busy})
     return found

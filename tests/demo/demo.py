@@ -208,10 +208,12 @@ class Demo:
         print()
         self.show_holders()
         show.heading(7, f"{victim} comes back")
+        before = self.holders()
         self.lab.start(victim)
         show.say("Booted. No address may be on two hosts, and none moves, since the load is balanced:\n")
         self.play("reconcile")
         self.show_holders()
+        self.expect(self.holders() == before, "an address moved although the load was balanced")
         show.heading(8, "node2 gives its label back: one planned move, while the pod goes on")
         self.manifests = [str(MANIFESTS)]
         self.hand_over(key)

@@ -965,14 +965,14 @@ def test_a_node_that_was_away_and_is_not_replaced_goes_on(watched):
     assert watched.files[str(watched.WATCH_FILE)][0] == b"eth0"
 
 
-def test_a_run_makes_the_watch_take_stock_anew(watched):
-    watch(watched)
+def test_a_node_that_has_just_claimed_is_here(kernel):
+    apply(node_state(held=[]))
+    assert kernel.files[str(kernel.WATCH_FILE)][0] == b""
     apply(node_state(generation=2, held=held(B)))
-    assert str(watched.WATCH_FILE) not in watched.files
+    assert kernel.files[str(kernel.WATCH_FILE)][0] == b"eth0"
 
 
 def test_a_node_without_a_link_asks_when_it_has_one_again(watched):
-    watch(watched)
     flags = watched.interfaces["eth0"]["flags"]
     watched.interfaces["eth0"]["flags"] = ["UP"]
     watch(watched)

@@ -125,3 +125,11 @@ def test_a_hand_over_asks_again_while_it_is_answered():
             item.hear(ANSWER)
     assert sent == 100
     assert item.next_time() > now
+
+
+def test_a_holder_does_not_mind_who_only_probes():
+    item = probe(holding=True)
+    item.hear(Heard(OTHER, "", IP))
+    assert item.conflict(100.0) is None
+    item.hear(ANSWER)
+    assert item.conflict(100.0) == OTHER
