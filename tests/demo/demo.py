@@ -166,7 +166,7 @@ class Demo:
 
     def hand_over(self, key: str) -> None:
         """Reconcile while a pod goes on connecting, and show the longest pause that it saw."""
-        with self.lab.poll(key, interval=0.02, timeout=0.5) as poll:
+        with self.lab.poll(key, interval=0.02, timeout=0.1) as poll:
             time.sleep(0.5)
             self.play("reconcile")
             time.sleep(0.5)
