@@ -268,7 +268,8 @@ class _Run:
         if self.missing:
             # This makes systemd read the units again too.
             node_io.check(["systemctl", "enable", "--quiet", *_program.enabled_units()])
-            node_io.check(["systemctl", "start", "--quiet", _program.WATCH_TIMER])
+            # It waits for this run to end. A unit that is not active would not be reloaded with nftables.service.
+            node_io.check(["systemctl", "start", "--quiet", "--no-block", _program.WATCH_TIMER, _program.RESTORE_UNIT])
         self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
         if self.record:
             _replace_device(self.record.state.options, self.state.options, self.host)
