@@ -174,7 +174,7 @@ def _take_down(before, record, options):
 
 
 def _remove_files():
-    node_io.run(["systemctl", "stop", "--quiet", _program.WATCH_TIMER])
+    node_io.run(["systemctl", "stop", "--quiet", _program.WATCH_TIMER, _program.RESTORE_UNIT])
     node_io.run(["systemctl", "disable", "--quiet", *_program.enabled_units()])
     for path in (*_program.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE):
         node_io.remove_file(path)
