@@ -207,11 +207,6 @@ class _Run:
         self.leaving = tuple(item for item in self.released if item.egress_ip in self.marks)
         self.foreign = self._foreign_addresses(item for item in state.held if item not in held)
         self.to_claim = tuple(item for item in state.held if item not in held and item not in self.foreign)
-        self.files = {
-            path: content
-            for path, content in _program.files(sys.executable).items()
-            if node_io.read_file(path) != content[0]
-        }
         self.missing = _missing_files()
 
     def preview(self):
@@ -263,9 +258,10 @@ class _Run:
 
     def _prepare(self):
         """Write what must outlive a crash: the program for the boot, and the addresses that may be ours from now on."""
-        for path, (data, mode) in self.files.items():
-            node_io.write_file(path, data, mode)
         if self.missing:
+            for path, (data, mode) in _program.files(sys.executable).items():
+                if path in self.missing:
+                    node_io.write_file(path, data, mode)
             # This makes systemd read the units again too.
             node_io.check(["systemctl", "enable", "--quiet", *_program.enabled_units()])
             # It waits for this run to end. A unit that is not active would not be reloaded with nftables.service.

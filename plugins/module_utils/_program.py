@@ -1,11 +1,10 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program that stays on a node for its boot: this collection's own code in one zip file, and two systemd units.
+"""The program that stays on a node: this collection's own code in one zip file, and the systemd units that run it.
 
 PRIVATE to the collection. The file and the record it reads are written by the same run of the module `node`, so they
-always fit each other. `restore` brings the data plane back without any address, before the network is up; `claim` takes
-the addresses on record that the wire says are free; `announce` tells the neighbours once more.
+always fit each other. `_service` tells what it does.
 """
 
 from __future__ import annotations
@@ -106,7 +105,6 @@ ExecStart={python} -I {program} claim
 [Install]
 WantedBy=multi-user.target
 """
-
 
 _WATCH = """\
 # Written by the Ansible collection netops.egress_ip.
