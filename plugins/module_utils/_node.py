@@ -103,7 +103,8 @@ def observe(options, interface="", recall=()):
     packages, problems = node_io.missing_packages(), node_io.missing_requirements()
     if problems:
         return {"problems": problems, "packages": packages}
-    record, host = Record.load(), node_io.read_host()
+    record = Record.load()
+    host = look(record)
     claimed = _claimed(record)
     interface = interface or host.default_interface() or ""
     problems = problems_of(host, options, interface)
@@ -146,7 +147,8 @@ def remove(options, check=False):
     if missing:
         raise NodeStateError("; ".join(missing))
     with node_io.lock():
-        record, host = Record.load(), node_io.read_host()
+        record = Record.load()
+        host = look(record)
         options = record.state.options if record else options
         claimed = _claimed(record)
         before = read(host, options, claimed)
@@ -191,7 +193,7 @@ class _Run:
         on_record = self.record is not None and state == self.record.state
         self.asked = self.record.asked if on_record else state.digest()
         self._refuse_an_older_plan()
-        self.host = node_io.read_host()
+        self.host = look(self.record)
         self._refuse_what_is_in_the_way()
         self.marks = allocate_marks(state.egress_ips, self.record.marks if self.record else {}, state.options.max_index)
         claimed = _claimed(self.record)
@@ -224,14 +226,14 @@ class _Run:
             return self._report((), {})
         self._prepare()
         self._change_data_plane()
+        # Or the watch would take a node that has just claimed an address for one that was away.
+        node_io.note_presence(sorted({item.interface for item in self.kept + self.to_claim}))
         self._release()
         claimed, conflicts = self._claim()
         effective = self.state.holding(self.kept + claimed)
         if self.leaving or claimed or conflicts:
             self._settle(effective)
         self._save(effective)
-        # Or the watch would take a node that has just claimed an address for one that was away.
-        node_io.note_presence(sorted({item.interface for item in effective.held}))
         if claimed:
             node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
         return self._report(claimed, conflicts)
@@ -340,8 +342,8 @@ class _Run:
         known = desired_data_plane(then.state, then.marks, self.host)
         claimed = {item.egress_ip for item in self.kept + self.released}
         try:
-            _replace_device(self.state.options, then.state.options, node_io.read_host())
-            now = read(node_io.read_host(), then.state.options, claimed)
+            _replace_device(self.state.options, then.state.options, look(self.record))
+            now = read(look(self.record), then.state.options, claimed)
             before = to_go_back_to(self.before, known, then.state.options, self.host, claimed)
             node_io.execute(transaction(now, before))
             if self.record:
@@ -361,7 +363,7 @@ class _Run:
             raise VerificationError(f"node/{self.state.name}: does not show what was applied: {'; '.join(shown)}")
 
     def _read_again(self, held):
-        return read(node_io.read_host(), self.state.options, {item.egress_ip for item in held})
+        return read(look(self.record), self.state.options, {item.egress_ip for item in held})
 
     def _foreign_addresses(self, items):
         """Return {Held: this host's MAC} of the addresses that somebody else put on this very host."""
@@ -432,7 +434,15 @@ def announce(items):
         )
 
 
+def look(record):
+    """Return what this host shows. What heeded router advertisements before us goes on: after a boot none was heard."""
+    prefix, suffix = "net.ipv6.conf.", ".accept_ra"
+    names = [name for name in (record.former if record else ()) if name.endswith(suffix)]
+    return node_io.read_host([name[len(prefix) : -len(suffix)] for name in names])
+
+
 def read(host, options, claimed):
+    """Return the DataPlane that the host shows now."""
     sysctls = node_io.read_sysctls(sysctl_names(host, options.tunnel_device))
     return current_data_plane(host, node_io.read_tables(), sysctls, options, claimed)
 

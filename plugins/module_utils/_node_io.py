@@ -94,15 +94,18 @@ def _knows_vxlan():
     return "Unknown device type" not in stderr and "not supported" not in stderr
 
 
-def read_host():
-    """Return what `ip` says of this host, a `_iproute.Host`, in one process for each IP version."""
+def read_host(advertised=()):
+    """Return what `ip` says of this host, a `_host.Host`, in one process for each IP version.
+
+    `advertised` are interfaces that are known to heed router advertisements, even if none has been heard yet.
+    """
     words = {
         version: "\n".join(lines) + "\n" for version, lines in READ_BATCH.items() if version == 4 or _IPV6.is_dir()
     }
     host = parse_host(
         {v: check([*_IP[v], "-N", "-details", "-json", "-batch", "-"], lines) for v, lines in words.items()}
     )
-    heeding = [name for name in host.advertised() if _accepts_advertisements(name)]
+    heeding = [name for name in sorted({*host.advertised(), *advertised}) if _accepts_advertisements(name)]
     return replace(host, listening=tuple(heeding))
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from . import _node_io as node_io
 from ._data_plane import desired_data_plane, held_on, transaction
 from ._errors import EgressIPError
-from ._node import Record, announce, apply, forget, read
+from ._node import Record, announce, apply, forget, look, read
 from ._probe import Probe, announcements
 
 _PROBES, _PROBE_INTERVAL = 2, 0.2
@@ -38,9 +38,8 @@ def _restore():
     with node_io.lock():
         record = Record.load()
         if record is not None:
-            host = node_io.read_host()
-            here = [item for item in held_on(host, record.claimed) if item.egress_ip in record.marks]
-            state = record.state.holding(here)
+            host = look(record)
+            state = record.state.holding(_held(record, host))
             before = read(host, state.options, record.claimed)
             node_io.execute(transaction(before, desired_data_plane(state, record.marks, host)))
 
@@ -55,7 +54,7 @@ def _claim():
 def _announce_held():
     record = Record.load()
     if record is not None:
-        announce(held_on(node_io.read_host(), record.claimed))
+        announce(_held(record, look(record)))
 
 
 def _watch():
@@ -64,7 +63,7 @@ def _watch():
         record = Record.load()
         if record is None:
             return
-        held = held_on(node_io.read_host(), record.claimed)
+        held = _held(record, look(record))
         interfaces = sorted({item.interface for item in held})
         if not all(map(node_io.has_link, interfaces)):
             node_io.remove_file(node_io.WATCH_FILE)
@@ -73,6 +72,11 @@ def _watch():
         if taken:
             _give_up(record, taken)
         node_io.note_presence(interfaces)
+
+
+def _held(record, host):
+    """Return what the host holds of the egress IPs on record. An address may bear our label and be in no object."""
+    return tuple(item for item in held_on(host, record.claimed) if item.egress_ip in record.marks)
 
 
 def _holders_besides(held):
@@ -91,7 +95,7 @@ def _holders_besides(held):
 def _give_up(record, taken):
     """Release addresses, {Held: MAC of the new holder}, and tell the neighbours who has them."""
     state = record.state.holding(item for item in record.state.held if item not in taken)
-    host = node_io.read_host()
+    host = look(record)
     before = read(host, record.state.options, record.claimed)
     node_io.execute(transaction(before, desired_data_plane(state, record.marks, host)))
     forget(state.options, {record.marks[item.egress_ip] for item in taken})

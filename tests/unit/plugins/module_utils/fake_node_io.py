@@ -108,13 +108,14 @@ class FakeKernel:
     def missing_requirements(self):
         return list(self.missing)
 
-    def read_host(self):
+    def read_host(self, advertised=()):
         interfaces = tuple({"ifname": name, **copy.deepcopy(item)} for name, item in self.interfaces.items())
         plain = (tuple(copy.deepcopy(items)) for items in (self.routes, self.neighbours))
         split = (
             {v: tuple(copy.deepcopy(items)) for v, items in each.items()} for each in (self.rules, self.default_routes)
         )
-        return Host(interfaces, *plain, *split, self.listening)
+        known = [name for name in advertised if f"net.ipv6.conf.{name}.accept_ra" in self.sysctls]
+        return Host(interfaces, *plain, *split, tuple(sorted({*self.listening, *known})))
 
     def read_tables(self):
         return {family: _table_state(family, table) for (family, name), table in self.tables.items() if name == TABLE}

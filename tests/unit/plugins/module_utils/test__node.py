@@ -930,6 +930,22 @@ def test_errors_of_a_state_on_record_are_all_there(kernel):
     assert len(caught.value.errors) == 2
 
 
+def test_a_boot_lets_the_kernel_heed_router_advertisements_that_it_has_not_heard_yet(kernel):
+    accept = "net.ipv6.conf.eth0.accept_ra"
+    kernel.sysctls[accept], kernel.listening = "1", ("eth0",)
+    egress_ips = [A, "2001:db8:126::101"]
+    apply(node_state(egressips=[egress_object("web", egress_ips)], held=held(*egress_ips)))
+    assert kernel.sysctls[accept] == "2"
+    reboot(kernel)
+    kernel.sysctls.update({accept: "1", "net.ipv6.conf.all.forwarding": "0"})
+    kernel.listening = ()
+    assert (_service.main(["restore"]), _service.main(["claim"])) == (0, 0)
+    assert (kernel.sysctls[accept], kernel.sysctls["net.ipv6.conf.all.forwarding"]) == ("2", "1")
+    assert observe()["drift"] == []
+    _node.remove(DataPlaneOptions())
+    assert (kernel.sysctls[accept], kernel.sysctls["net.ipv6.conf.all.forwarding"]) == ("1", "0")
+
+
 # The watch.
 
 
@@ -987,3 +1003,22 @@ def test_a_node_without_a_record_is_not_watched(kernel):
     before = kernel.snapshot()
     watch(kernel)
     assert kernel.snapshot() == before
+
+
+def _interrupt(*_arguments):
+    raise KeyboardInterrupt
+
+
+def test_a_run_that_stops_after_a_claim_has_noted_where_its_addresses_are(kernel, monkeypatch):
+    monkeypatch.setattr(_node._Run, "_settle", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        apply(node_state())
+    assert A in kernel.addresses()
+    assert kernel.files[str(kernel.WATCH_FILE)][0] == b"eth0"
+
+
+def test_an_address_with_our_label_that_is_in_no_object_does_not_disturb_the_watch(watched):
+    watched.interfaces["eth0"]["addr_info"].append(address("192.168.126.250", 32, "eth0:egress"))
+    watched.wire = {A: FOREVER, "192.168.126.250": FOREVER}
+    watch(watched)
+    assert [item["egressIP"] for item in observe()["held"]] == [B]
