@@ -35,6 +35,7 @@ _MODULES = (
     "_frames",
     "_handover",
     "_host",
+    "_interfaces",
     "_iproute",
     "_meeting",
     "_ndp",
