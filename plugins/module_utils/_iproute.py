@@ -300,5 +300,6 @@ def _without_device(state, device):
     """Return the state as it is when the tunnel device has just been deleted or was not there."""
     return IpState(
         rules=state.rules,
+        routes=frozenset(words for words in state.routes if f" dev {device} " not in words),
         addresses=frozenset(words for words in state.addresses if words.split()[2] != device),
     )

@@ -66,6 +66,8 @@ def new_kernel():
     kernel = FakeKernel()
     for name in ("eth1", "enp0s31f6np0x"):
         kernel.interfaces[name] = ethernet()
+    kernel.interfaces["eth1"]["addr_info"] += [address("10.9.0.21", 24, "eth1"), address("2001:db8:9::21", 64, "eth1")]
+    kernel.default_routes.append({"dst": "default", "gateway": "10.9.0.1", "dev": "eth1", "table": "254", "metric": 9})
     return kernel
 
 
@@ -130,6 +132,9 @@ def test_addresses_are_claimed_one_by_one(state):
 @given(node_states(), node_states())
 def test_any_state_leads_to_any_other_in_the_real_kernel(first, second):
     with network_namespace("eth0", "eth1", "enp0s31f6np0x"):
+        _node_io.check(["ip", "address", "add", "10.9.0.21/24", "dev", "eth1"])
+        _node_io.check(["ip", "address", "add", "2001:db8:9::21/64", "dev", "eth1", "nodad"])
+        _node_io.check(["ip", "route", "add", "default", "via", "10.9.0.1", "dev", "eth1", "metric", "9"])
         marks = marks_of(first)
         desired = bring(_node_io, first, marks)
         assert desired.lines() == read(_node_io, first, ips(first)).beside(desired).lines()
