@@ -95,17 +95,19 @@ class Run:
     def apply(self):
         """Apply the state and return what was done."""
         if not transaction(self.before, self.after) and not self.missing and self._is_on_record():
+            self._note_presence(self.kept)
             return self._report((), {})
         self._prepare()
         self._change_data_plane()
         # Or the watch would take a node that has just claimed an address for one that was away.
-        node_io.note_presence(sorted({item.interface for item in self.kept + self.to_claim}))
+        self._note_presence(self.kept + self.to_claim)
         coming = self._hand_over()
         claimed, conflicts = self._claim(coming)
         effective = self.state.holding(self.kept + claimed)
         if self.leaving or claimed or conflicts:
             self._settle(effective)
         self._save(effective)
+        self._note_presence(effective.held)
         if claimed:
             node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
         return self._report(claimed, conflicts)
@@ -291,6 +293,9 @@ class Run:
         found = lasting_sysctls(self.before.beside(self.after).sysctls, self.state.options.tunnel_device)
         former = {**found, **(self.record.former if self.record else {})}
         Record(state, self.asked, self.marks, former).save()
+
+    def _note_presence(self, held):
+        node_io.note_presence(self.state.options.tunnel_device, held)
 
     def _is_on_record(self):
         record = self.record
