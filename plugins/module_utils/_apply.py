@@ -274,19 +274,7 @@ class Run:
 
     def _probes(self, items):
         deadline = time.monotonic() + self.pace.timeout
-        probes = {}
-        for item in items:
-            waiting = item.egress_ip in self.releasing
-            probe = Probe(
-                item.egress_ip,
-                node_io.mac_address(item.interface),
-                self.pace.count,
-                self.pace.interval / (2 if waiting else 1),
-                deadline,
-                waiting,
-            )
-            probes.setdefault(item.interface, []).append(probe)
-        return probes
+        return probes(items, self.pace.count, self.pace.interval, deadline, self.releasing)
 
     def _save(self, state):
         # What was changed before keeps its first value.
@@ -323,6 +311,16 @@ def _replace_device(old, new, host):
     """Make room for the tunnel device of other options: two devices cannot share a port."""
     if old.tunnel_device != new.tunnel_device and is_our_device(host, old.tunnel_device):
         node_io.check(["ip", "link", "delete", old.tunnel_device])
+
+
+def probes(items, count, interval, deadline=0.0, waiting=(), holding=False):
+    """Return {interface: [Probe]} of addresses, held or wanted; those in `waiting` are asked for twice as fast."""
+    found = {}
+    for item in items:
+        waits, mac = item.egress_ip in waiting, node_io.mac_address(item.interface)
+        probe = Probe(item.egress_ip, mac, count, interval / (2 if waits else 1), deadline, waits, holding)
+        found.setdefault(item.interface, []).append(probe)
+    return found
 
 
 def announce(items):

@@ -15,12 +15,12 @@ import sys
 from dataclasses import replace
 
 from . import _node_io as node_io
-from ._apply import announce
+from ._apply import announce, probes
 from ._connections import forget
 from ._data_plane import desired_data_plane, held_on, transaction
 from ._errors import EgressIPError
 from ._node import apply
-from ._probe import Probe, announcements
+from ._probe import announcements
 from ._record import Record, look, read
 
 _PROBES, _PROBE_INTERVAL = 2, 0.2
@@ -84,12 +84,7 @@ def _held(record, host):
 def _holders_besides(held):
     """Return {Held: MAC of another host that answers for it, empty if none does}."""
     found = dict.fromkeys(held, "")
-    probes = {}
-    for item in held:
-        mac = node_io.mac_address(item.interface)
-        probe = Probe(item.egress_ip, mac, _PROBES, _PROBE_INTERVAL, 0.0, holding=True)
-        probes.setdefault(item.interface, []).append(probe)
-    for _free, busy in node_io.run_probes(probes):
+    for _free, busy in node_io.run_probes(probes(held, _PROBES, _PROBE_INTERVAL, holding=True)):
         found.update({item: busy[item.egress_ip] for item in held if item.egress_ip in busy})
     return found
 
