@@ -386,4 +386,5 @@ def _ctnetlink():
 
 def later(seconds, argv):
     """Run a command in some seconds, after this process has ended."""
-    run(["systemd-run", "--quiet", "--collect", f"--on-active={seconds}", *argv])
+    when = [f"--on-active={seconds}", "--timer-property=AccuracySec=100ms"]
+    run(["systemd-run", "--quiet", "--collect", *when, *argv])
