@@ -25,6 +25,8 @@ UNREADABLE = "unreadable"
 _COMMENT = "egress_ip:"
 # A line of elements stays within what every nft version reads at once.
 _ELEMENTS_PER_LINE = 500
+# The maps that lead to the counters of what goes in each direction of a connection.
+DIRECTIONS = {"original": "transmit", "reply": "receive"}
 # nft's words for an IP version, and the bytes of its header and TCP's.
 _WORD = {4: "ip", 6: "ip6"}
 _HEADERS = {4: 40, 6: 60}
@@ -67,16 +69,18 @@ class ChainState:
 
 @dataclass(frozen=True)
 class TableState:
-    """One table of ours."""
+    """One table of ours. `counters` are the names of its counters; what they count is no part of the state."""
 
     family: str
     sets: dict
     chains: dict
     flags: str = ""
+    counters: frozenset = frozenset()
 
     def lines(self):
         """Return the table as a set of one-line facts; rules stand there by their fingerprints (see `texts`)."""
         facts = [f"nft {self.family} {TABLE}{' ' + self.flags if self.flags else ''}"]
+        facts += [f"nft {self.family} counter {name}" for name in self.counters]
         for name, item in self.sets.items():
             facts.append(f"nft {self.family} {item.kind} {name} {item.definition}")
             facts += [f"nft {self.family} {name} {_element(key, value)}" for key, value in item.elements.items()]
@@ -118,7 +122,14 @@ def parse_table(text, family):
         },
         chains={item["name"]: ChainState(_chain_header(item), tuple(rules.get(item["name"], ()))) for item in chains},
         flags=flags if isinstance(flags, str) else " ".join(flags),
+        counters=frozenset(item["counter"]["name"] for item in objects if "counter" in item),
     )
+
+
+def parse_counters(text):
+    """Read what `nft -j list counters` printed: {name: (packets, bytes)}."""
+    found = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
+    return {item["name"]: (item["packets"], item["bytes"]) for item in found}
 
 
 def rebuildable(current, known):
@@ -185,6 +196,7 @@ def _additions(target, desired, current):
     """Return the lines that make `current` the table `desired`, in an order in which each line finds what it names."""
     lines = [f"add chain {target} {name} {c.definition}".rstrip() for name, c in _new(desired.chains, current.chains)]
     lines += [f"add {item.kind} {target} {name} {item.definition}" for name, item in _new(desired.sets, current.sets)]
+    lines += [f"add counter {target} {name}" for name in sorted(desired.counters - current.counters)]
     for name, chain in sorted(desired.chains.items()):
         have = current.chains.get(name, ChainState("", ())).fingerprints
         if have != chain.fingerprints:
@@ -197,6 +209,7 @@ def _additions(target, desired, current):
     gone = sorted(set(current.chains) - set(desired.chains))
     lines += [f"flush chain {target} {name}" for name in gone]
     lines += [f"delete set {target} {name}" for name in sorted(set(current.sets) - set(desired.sets))]
+    lines += [f"delete counter {target} {name}" for name in sorted(current.counters - desired.counters)]
     return lines + [f"delete chain {target} {name}" for name in gone]
 
 
@@ -251,7 +264,21 @@ def _inet_table(state, marks, mtu):
     sets = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
     for version in VERSIONS:
         sets.update(_sets(state, marks, version))
-    return TableState(INET, sets, {**_base_chains(state, mtu), **_mark_chains(options, marks), **_object_chains(state)})
+    sets.update({name: _counting(state, marks, name) for name in DIRECTIONS.values()})
+    return TableState(
+        family=INET,
+        sets=sets,
+        chains={**_base_chains(state, mtu), **_mark_chains(options, marks), **_object_chains(state)},
+        counters=frozenset(name for direction in DIRECTIONS.values() for name in sets[direction].elements.values()),
+    )
+
+
+def _counting(state, marks, direction):
+    """Return the map that leads from the marks of the held addresses to their counters for one direction."""
+    counters = {
+        _mark_text(state.options, marks[item.egress_ip]): counter_name(direction, item.egress_ip) for item in state.held
+    }
+    return SetState("map", "{ type mark : counter; }", counters)
 
 
 def _sets(state, marks, version):
@@ -292,14 +319,19 @@ def _base_chains(state, mtu):
             _base("filter", "input", -1),
             *(f"udp dport {port} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
         ),
+        # Behind the usual filters, so that what they drop is not counted.
         "forward": _chain(
-            _base("filter", "forward", -150),
+            _base("filter", "forward", 200),
             *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
+            f"ct mark and {mask} != 0 goto marked",
+        ),
+        "marked": _chain(
+            "",
             *(
-                f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags syn / syn,rst tcp option maxseg size set"
-                f" {mtu - size}"
+                f"meta nfproto ipv{v} tcp flags & (syn | rst) == syn tcp option maxseg size set {mtu - size}"
                 for v, size in _HEADERS.items()
             ),
+            *(f"ct direction {way} counter name ct mark and {mask} map @{name}" for way, name in DIRECTIONS.items()),
         ),
         "output": _chain(_base("filter", "output", -1), f"icmp type redirect ct mark and {mask} != 0 drop"),
         "postrouting": _chain(
@@ -348,8 +380,17 @@ def object_chain(name):
 
 
 def _mark_chain(egress_ip):
+    return _name("mark", egress_ip)
+
+
+def counter_name(direction, egress_ip):
+    """Return the name of the counter of an egress IP for one of the DIRECTIONS, by its map's name."""
+    return _name(direction, egress_ip)
+
+
+def _name(kind, egress_ip):
     # nft takes no colon in a name.
-    return f"mark_{egress_ip.replace(':', '-')}"
+    return f"{kind}_{egress_ip.replace(':', '-')}"
 
 
 def _mark_text(options, index):
