@@ -319,19 +319,14 @@ def _base_chains(state, mtu):
             _base("filter", "input", -1),
             *(f"udp dport {port} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
         ),
-        # Behind the usual filters, so that what they drop is not counted.
         "forward": _chain(
-            _base("filter", "forward", 200),
+            _base("filter", "forward", -150),
             *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
-            f"ct mark and {mask} != 0 goto marked",
-        ),
-        "marked": _chain(
-            "",
             *(
-                f"meta nfproto ipv{v} tcp flags & (syn | rst) == syn tcp option maxseg size set {mtu - size}"
+                f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags syn / syn,rst tcp option maxseg size set"
+                f" {mtu - size}"
                 for v, size in _HEADERS.items()
             ),
-            *(f"ct direction {way} counter name ct mark and {mask} map @{name}" for way, name in DIRECTIONS.items()),
         ),
         "output": _chain(_base("filter", "output", -1), f"icmp type redirect ct mark and {mask} != 0 drop"),
         "postrouting": _chain(
@@ -341,14 +336,15 @@ def _base_chains(state, mtu):
             *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in _WORD.items()),
             "drop",
         ),
-        # Whatever went wrong before: a connection that chose an egress IP leaves with one, or through the tunnel.
-        "guard": _chain(
-            _base("filter", "postrouting", 110),
+        "guard": _chain(_base("filter", "postrouting", 110), f"ct mark and {mask} != 0 goto marked"),
+        "marked": _chain(
+            "",
+            # Whatever went wrong before: a connection that chose an egress IP leaves with one, or through the tunnel.
             *(
-                f'ct mark and {mask} != 0 ct direction original ct state != related oifname != "{device}"'
-                f" {ip} saddr != @egress_ips{v} drop"
+                f'ct direction original ct state != related oifname != "{device}" {ip} saddr != @egress_ips{v} drop'
                 for v, ip in _WORD.items()
             ),
+            *(f"ct direction {way} counter name ct mark and {mask} map @{name}" for way, name in DIRECTIONS.items()),
         ),
     }
 
