@@ -10,8 +10,8 @@ a row for each own address of the node by which its pods' connections go to othe
 from __future__ import annotations
 
 from ._addresses import address_order
-from ._port_use import WITH_PORTS, Use
 from ._nftables import DIRECTIONS, counter_name
+from ._port_use import WITH_PORTS, Use
 
 # These are told of every address, so that an alert has something to compare with.
 _ALWAYS = ("tcp", "udp")
@@ -58,7 +58,7 @@ def textfile(values):
             families.append((f"egress_ip_{direction}_{unit}_total", "counter", help_text, samples))
     tunnel = [({"source": row["source"]}, row) for row in values["tunnel"]]
     families += _use_families("egress_ip", "an egress IP", rows)
-    families += _use_families("egress_ip_tunnel", "this node's own address to other holders", tunnel)
+    families += _use_families("egress_ip_tunnel", "the node's own address through the tunnel", tunnel)
     return "".join(line for family in families for line in _family(*family))
 
 
@@ -70,7 +70,7 @@ def _use_families(prefix, source, rows):
     yield (
         f"{prefix}_source_ports_used_ratio",
         "gauge",
-        f"Share of the source ports of {source} that is in use towards the busiest destination.",
+        f"Share of the source ports in use from {source} to the busiest destination.",
         shares,
     )
 

@@ -24,15 +24,14 @@ WITH_PORTS = ("tcp", "udp", "dccp", "sctp", "udplite")
 _NEW = 0x100
 # Length and type of a message, and the length of its first attribute, the tuple in the original direction.
 _START = struct.Struct("=IH14xH")
-# The tuple of the replies, which follows: two addresses, the protocol's number, and what identifies a connection in it.
-_REPLY = {size: struct.Struct(f"=2xHHHHH{size}sHH{size}s2xHHHB3xHH2s") for size in (4, 16)}
-# The fields that are lengths and types, and what they must be: {size of an address: ...}.
-_FIXED = (0, 1, 2, 3, 4, 6, 7, 9, 10, 11)
-_EXPECTED = {
-    4: (0x8002, 20, 0x8001, 8, 1, 8, 2, 0x8002, 5, 1),
-    16: (0x8002, 44, 0x8001, 20, 3, 20, 4, 0x8002, 5, 1),
+# A piece is the tuple of the replies: two addresses, the protocol's number, and what identifies a connection in it.
+# {length: (address family, layout, what the fields must be that are lengths and types)}.
+_LAYOUT = "=2xHHHHH{0}sHH{0}s2xHHHB3xHH2s"
+_PIECES = {
+    42: (socket.AF_INET, struct.Struct(_LAYOUT.format(4)), (0x8002, 20, 0x8001, 8, 1, 8, 2, 0x8002, 5, 1)),
+    66: (socket.AF_INET6, struct.Struct(_LAYOUT.format(16)), (0x8002, 44, 0x8001, 20, 3, 20, 4, 0x8002, 5, 1)),
 }
-_FAMILY = {4: socket.AF_INET, 16: socket.AF_INET6}
+_FIXED = (0, 1, 2, 3, 4, 6, 7, 9, 10, 11)
 _SRC_PORT = (6, 2)
 
 
@@ -75,7 +74,7 @@ def read_dump(data):
         if kind != _NEW:
             return pieces, -struct.unpack_from("=i", data, at + 16)[0]
         reply = at + 20 + original
-        # The addresses' length is below 256, and one of its two bytes is 0. After them come 8 bytes, and 6 for the port.
+        # The addresses' length is below 256, so one of its two bytes is 0. After them come 8 bytes, and 6 for the port.
         addresses = data[reply + 4] | data[reply + 5]
         pieces.append(data[reply : reply + 4 + addresses + 18])
         at += length
@@ -102,13 +101,13 @@ def _use(destinations):
 
 def _read_piece(piece):
     """Return (source, protocol, destination) of a connection as the server sees it."""
-    size = 16 if len(piece) > 42 else 4
-    fields = _REPLY[size].unpack(piece)
-    if tuple(fields[i] for i in _FIXED) != _EXPECTED[size]:
+    family, layout, expected = _PIECES.get(len(piece), (None, None, None))
+    fields = layout.unpack(piece) if layout else ()
+    if not fields or tuple(fields[i] for i in _FIXED) != expected:
         raise CommandError("ctnetlink: tells of connections in a way that this version of the collection cannot read")
-    destination, source = (socket.inet_ntop(_FAMILY[size], fields[i]) for i in (5, 8))
+    destination, source = (socket.inet_ntop(family, fields[i]) for i in (5, 8))
     protocol = _NAMES.get(fields[12], str(fields[12]))
     if fields[13:15] != _SRC_PORT:
         return source, protocol, destination
     port = int.from_bytes(fields[15], "big")
-    return source, protocol, f"[{destination}]:{port}" if size == 16 else f"{destination}:{port}"
+    return source, protocol, f"[{destination}]:{port}" if family == socket.AF_INET6 else f"{destination}:{port}"

@@ -9,9 +9,9 @@ from ._addresses import address_order
 from ._report import table
 
 
-def traffic(observed):
-    """Return the lines of a table for people; `observed` is {node: answer of node_info}."""
-    found = {name: answer.get("metrics") or {} for name, answer in sorted(observed.items())}
+def traffic(fleet):
+    """Return the lines of a table; the fleet's nodes were looked at with `metrics`."""
+    found = {name: answer.get("metrics") or {} for name, answer in sorted(fleet["observed"].items())}
     rows = [
         (row["egressIP"], node, _size(row, "transmit"), _size(row, "receive"), *_use_cells(row["use"]))
         for node, values in found.items()
@@ -19,7 +19,7 @@ def traffic(observed):
     ]
     rows.sort(key=lambda row: (address_order(row[0]), row[1]))
     rows += [
-        (row["source"], node, "to other", "holders", *_use_cells(row["use"]))
+        (row["source"], node, "-", "-", *_use_cells(row["use"]))
         for node, values in found.items()
         for row in values.get("tunnel", ())
         if any(use["connections"] for use in row["use"])

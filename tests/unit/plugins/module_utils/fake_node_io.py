@@ -31,7 +31,11 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PAR
 MAC = "02:00:c0:a8:7e:15"
 OURS = str(PROTOCOL)
 _NOT_THE_HOST = ("log", "fail", "wire", "version")
-FOREIGN_TABLE = {"sets": {}, "counters": set(), "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}}}
+FOREIGN_TABLE = {
+    "sets": {},
+    "counters": set(),
+    "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}},
+}
 
 
 def address(local, prefixlen, label, scope="0", **flags):
@@ -196,6 +200,16 @@ class FakeKernel:
     def send_frames(self, interface, announced):
         heard = [PARSERS[ethertype](frame) for ethertype, frames in announced for frame in frames]
         self.log += [("announce", (interface, item.uses)) for item in heard]
+
+    def read_counters(self):
+        table = self.tables.get(("inet", TABLE), {"counters": ()})
+        return dict.fromkeys(table["counters"], (2, 200))
+
+    def count_connections(self, filters):
+        return {}
+
+    def publish(self, path, data):
+        self._do("publish", str(path), lambda line: self.files.update({line: (data, 0o644)}))
 
     def forget_connections(self, marks, mask):
         self.log += [("forget", (mark, mask)) for mark in sorted(marks)]
