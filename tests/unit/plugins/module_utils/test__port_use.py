@@ -132,7 +132,5 @@ def test_a_refused_dump_says_so(monkeypatch):
             yield ours
 
     monkeypatch.setattr(_node_io, "_ctnetlink", refusing)
-    with pytest.raises(
-        CommandError, match="^conntrack: cannot list the entries with mark 0x1: Operation not permitted$"
-    ):
+    with pytest.raises(CommandError, match=r"cannot list the entries with mark 0x1: Operation not permitted$"):
         _node_io.count_connections([(1, MASK)])
