@@ -323,7 +323,7 @@ def _base_chains(state, mtu):
             _base("filter", "forward", -150),
             *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
             *(
-                f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags syn / syn,rst tcp option maxseg size set"
+                f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags & (syn | rst) == syn tcp option maxseg size set"
                 f" {mtu - size}"
                 for v, size in _HEADERS.items()
             ),
