@@ -11,6 +11,7 @@ back. The way of a packet through the chains is told in docs/packet.md.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 from dataclasses import dataclass, replace
 
@@ -440,8 +441,14 @@ def _read_key(key):
     if isinstance(key, dict) and "prefix" in key:
         return f"{key['prefix']['addr']}/{key['prefix']['len']}"
     if isinstance(key, dict) and "range" in key:
-        return "-".join(map(str, key["range"]))
+        return _read_range(*key["range"])
     return f"{key:#010x}" if isinstance(key, int) else str(key)
+
+
+def _read_range(first, last):
+    """Return a range in nft's words: a network where it is one, which nft 0.9.8 does not say of the last of all."""
+    networks = list(ipaddress.summarize_address_range(ipaddress.ip_address(first), ipaddress.ip_address(last)))
+    return str(networks[0]) if len(networks) == 1 else f"{first}-{last}"
 
 
 def _read_value(value):
