@@ -12,12 +12,20 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from . import _node_io as node_io
 from . import _program, _textfile
 from ._connections import Connections, forget
-from ._data_plane import claim, desired_data_plane, held_on, lasting_sysctls, problems_of, to_go_back_to, transaction
+from ._data_plane import (
+    desired_data_plane,
+    held_on,
+    lasting_sysctls,
+    problems_of,
+    to_go_back_to,
+    transaction,
+    with_addresses_of,
+)
 from ._difference import lines_between, result_of
 from ._errors import ConflictError, EgressIPError, PlanError, VerificationError
 from ._handover import Partners, partners
@@ -177,14 +185,15 @@ class Run:
 
     def _desired(self, held):
         """Return the data plane with these addresses held; a run needs the same few again and again."""
-        held = tuple(sorted(held))
+        held = tuple(sorted(set(held)))
         if held not in self._planes:
             self._planes[held] = desired_data_plane(self.state.holding(held), self.marks, self.host)
         return self._planes[held]
 
     def _on_the_way(self, held):
         """Return the data plane between two steps: `held` is here, what is to be claimed has its translation."""
-        return replace(self._desired(held + self.to_claim), ip=self._desired(held).ip)
+        plane = self._desired(held + self.to_claim)
+        return with_addresses_of(plane, self.state.holding(held), self.marks, self.host)
 
     def _marks_to_forget(self):
         """Return the marks whose connections must find their way anew: released, given up, or without a record."""
@@ -206,20 +215,19 @@ class Run:
                 batch = tuple(item for item in self.to_claim if item.egress_ip in free)
                 conflicts.update({item: busy[item.egress_ip] for item in self.to_claim if item.egress_ip in busy})
                 if batch:
-                    self._take(batch, coming)
+                    self._take(self.kept + claimed, batch, coming)
                     claimed += batch
         except EgressIPError:
             self._save(self.state.holding(self.kept + claimed))
             raise
         return claimed, conflicts
 
-    def _take(self, items, coming):
+    def _take(self, held, items, coming):
         """Claim these addresses. Their connections must be known before the first packet of a server comes."""
         egress_ips = {item.egress_ip for item in items}
-        before = self._on_the_way(())
         for ip in egress_ips & set(coming):
             self.connections.arrive(ip, coming[ip])
-        node_io.execute(transaction(before, claim(self.state, self.marks, before, egress_ips)))
+        node_io.execute(transaction(self._on_the_way(held), self._on_the_way(held + items)))
         announce(items)
         forget(self.state.options, {self.marks[ip] for ip in egress_ips - set(coming)})
         for ip in egress_ips & set(coming):

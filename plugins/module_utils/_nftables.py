@@ -95,9 +95,12 @@ class TableState:
         return {mark: text for chain in self.chains.values() for mark, text in zip(chain.fingerprints, chain.rules)}
 
 
-def desired_tables(state, marks, mtu):
-    """Return the {family: TableState} that `state` asks for; `marks` numbers the egress IPs, `mtu` is the tunnel's."""
-    return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, mtu)}
+def desired_tables(state, marks, mtu, in_vrf=()):
+    """Return the {family: TableState} that `state` asks for; `marks` numbers the egress IPs, `mtu` is the tunnel's.
+
+    `in_vrf` are the interfaces with egress IPs that belong to a VRF.
+    """
+    return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, mtu, in_vrf)}
 
 
 def parse_table(text, family):
@@ -259,7 +262,7 @@ def _netdev_table(state, marks):
     return TableState(NETDEV, {"by_mac": SetState("map", "{ type ether_addr : mark; }", by_mac)}, {"tunnel_in": chain})
 
 
-def _inet_table(state, marks, mtu):
+def _inet_table(state, marks, mtu, in_vrf):
     options = state.options
     by_mark = {_mark_text(options, index): f"goto {_mark_chain(ip)}" for ip, index in marks.items()}
     sets = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
@@ -269,7 +272,7 @@ def _inet_table(state, marks, mtu):
     return TableState(
         family=INET,
         sets=sets,
-        chains={**_base_chains(state, mtu), **_mark_chains(options, marks), **_object_chains(state)},
+        chains={**_base_chains(state, mtu, in_vrf), **_mark_chains(options, marks), **_object_chains(state)},
         counters=frozenset(name for direction in DIRECTIONS.values() for name in sets[direction].elements.values()),
     )
 
@@ -301,7 +304,7 @@ def _sets(state, marks, version):
     }
 
 
-def _base_chains(state, mtu):
+def _base_chains(state, mtu, in_vrf):
     options = state.options
     port, device, mask = options.tunnel_port, options.tunnel_device, f"{options.mark_mask:#x}"
     # The outer packets of the tunnel inherit the mark; untracked, they pass every address translation untouched.
@@ -310,6 +313,8 @@ def _base_chains(state, mtu):
         "raw_output": _chain(_base("filter", "output", -300), f"udp dport {port} meta mark and {mask} != 0 notrack"),
         "prerouting": _chain(
             _base("filter", "prerouting", -150),
+            # The mark leads replies out of the VRF that they came in by.
+            *(f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf),
             "ct direction reply return",
             f'iifname "{device}" meta mark and {mask} vmap @marks',
             f'iifname "{device}" drop',

@@ -40,6 +40,7 @@ _MODULES = (
     "_frames",
     "_handover",
     "_host",
+    "_interfaces",
     "_iproute",
     "_meeting",
     "_metrics",
