@@ -10,7 +10,7 @@ a row for each own address of the node by which its pods' connections go to othe
 from __future__ import annotations
 
 from ._addresses import address_order
-from ._nftables import DIRECTIONS, counter_name
+from ._nftables import DIRECTIONS, name_of
 from ._port_use import WITH_PORTS, Use
 
 # These are told of every address, so that an alert has something to compare with.
@@ -28,7 +28,7 @@ def metrics(state, counters, used):
     owners.update({ip: item.name for item in state.egressips for ip in item.slots})
     rows = []
     for ip in sorted(owners, key=address_order):
-        counted = {way: counters.get(counter_name(way, ip)) for way in DIRECTIONS.values()}
+        counted = {way: counters.get(name_of(way, ip)) for way in DIRECTIONS.values()}
         # What is not counted is not held: the counters come and go with the translation.
         if all(counted.values()):
             numbers = {f"{way}_{unit}": n for way, both in counted.items() for unit, n in zip(_UNITS, both)}

@@ -264,7 +264,7 @@ def _netdev_table(state, marks):
 
 def _inet_table(state, marks, mtu, in_vrf):
     options = state.options
-    by_mark = {_mark_text(options, index): f"goto {_mark_chain(ip)}" for ip, index in marks.items()}
+    by_mark = {_mark_text(options, index): f"goto {name_of('mark', ip)}" for ip, index in marks.items()}
     sets = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
     for version in VERSIONS:
         sets.update(_sets(state, marks, version))
@@ -280,7 +280,7 @@ def _inet_table(state, marks, mtu, in_vrf):
 def _counting(state, marks, direction):
     """Return the map that leads from the marks of the held addresses to their counters for one direction."""
     counters = {
-        _mark_text(state.options, marks[item.egress_ip]): counter_name(direction, item.egress_ip) for item in state.held
+        _mark_text(state.options, marks[item.egress_ip]): name_of(direction, item.egress_ip) for item in state.held
     }
     return SetState("map", "{ type mark : counter; }", counters)
 
@@ -358,7 +358,7 @@ def _base_chains(state, mtu, in_vrf):
 def _mark_chains(options, marks):
     keep = f"{0xFFFFFFFF ^ options.mark_mask:#010x}"
     return {
-        _mark_chain(ip): _chain(
+        name_of("mark", ip): _chain(
             "",
             f"ct mark set ct mark and {keep} or {_mark_text(options, index)}",
             f"meta mark set meta mark and {keep} or {_mark_text(options, index)}",
@@ -381,7 +381,7 @@ def _choices(slots):
 
 
 def _slot_map(slots):
-    return ", ".join(f"{i} : goto {_mark_chain(ip)}" for i, ip in enumerate(slots))
+    return ", ".join(f"{i} : goto {name_of('mark', ip)}" for i, ip in enumerate(slots))
 
 
 def object_chain(name):
@@ -390,16 +390,8 @@ def object_chain(name):
     return chain if len(chain) <= 100 else f"{chain[:80]}_{fingerprint(name)}"
 
 
-def _mark_chain(egress_ip):
-    return _name("mark", egress_ip)
-
-
-def counter_name(direction, egress_ip):
-    """Return the name of the counter of an egress IP for one of the DIRECTIONS, by its map's name."""
-    return _name(direction, egress_ip)
-
-
-def _name(kind, egress_ip):
+def name_of(kind, egress_ip):
+    """Return the name of what is there for one egress IP: the chain `mark`, the counters `transmit` and `receive`."""
     # nft takes no colon in a name.
     return f"{kind}_{egress_ip.replace(':', '-')}"
 
