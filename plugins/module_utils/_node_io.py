@@ -234,12 +234,13 @@ def publish(path, data):
 
 def _replace(path, data, mode, sync):
     temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    # Others may write to the folder; root follows no link of theirs.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "wb") as handle:
+        os.fchmod(descriptor, mode)
         handle.write(data)
         handle.flush()
         sync(descriptor)
-    temporary.chmod(mode)
     temporary.replace(path)
 
 

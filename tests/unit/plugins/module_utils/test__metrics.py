@@ -199,6 +199,19 @@ def test_what_a_pod_sends_and_gets_is_counted(tmp_path):
     assert f'egress_ip_transmit_packets_total{{egress_ip="{A}",object="web"}} 4\n' in path.read_text()
 
 
+def test_a_link_that_somebody_put_there_is_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("theirs")
+    (tmp_path / ".egress_ip.prom.new").symlink_to(victim)
+    with pytest.raises(CommandError, match="egress_ip.prom: cannot be written: Too many levels of symbolic links"):
+        _node_io.publish(tmp_path / "egress_ip.prom", b"x")
+    assert victim.read_text() == "theirs"
+    (tmp_path / ".egress_ip.prom.new").unlink()
+    (tmp_path / "egress_ip.prom").symlink_to(victim)
+    _node_io.publish(tmp_path / "egress_ip.prom", b"x")
+    assert (victim.read_text(), (tmp_path / "egress_ip.prom").read_text()) == ("theirs", "x")
+
+
 def test_a_folder_that_is_not_there_is_not_made(tmp_path):
     state = node_state(options={"metrics_dir": str(tmp_path / "none")})
     with network_namespace(), pytest.raises(CommandError, match="none/egress_ip.prom: cannot be written: No such file"):
