@@ -96,11 +96,12 @@ class Run:
     def apply(self):
         """Apply the state and return what was done."""
         if not (transaction(self.before, self.after) or self.missing or self.surplus) and self._is_on_record():
+            self._note_presence(self.kept)
             return self._report((), {})
         self._prepare()
         self._change_data_plane()
         # Or the watch would take a node that has just claimed an address for one that was away.
-        node_io.note_presence(sorted({item.interface for item in self.kept + self.to_claim}))
+        self._note_presence(self.kept + self.to_claim)
         coming = self._hand_over()
         claimed, conflicts = self._claim(coming)
         effective = self.state.holding(self.kept + claimed)
@@ -109,6 +110,7 @@ class Run:
         self._save(effective)
         if self.surplus:
             _textfile.remove(self.surplus)
+        self._note_presence(effective.held)
         if claimed:
             node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
         return self._report(claimed, conflicts)
@@ -277,25 +279,16 @@ class Run:
 
     def _probes(self, items):
         deadline = time.monotonic() + self.pace.timeout
-        probes = {}
-        for item in items:
-            waiting = item.egress_ip in self.releasing
-            probe = Probe(
-                item.egress_ip,
-                node_io.mac_address(item.interface),
-                self.pace.count,
-                self.pace.interval / (2 if waiting else 1),
-                deadline,
-                waiting,
-            )
-            probes.setdefault(item.interface, []).append(probe)
-        return probes
+        return probes(items, self.pace.count, self.pace.interval, deadline, self.releasing)
 
     def _save(self, state):
         # What was changed before keeps its first value.
         found = lasting_sysctls(self.before.beside(self.after).sysctls, self.state.options.tunnel_device)
         former = {**found, **(self.record.former if self.record else {})}
         Record(state, self.asked, self.marks, former).save()
+
+    def _note_presence(self, held):
+        node_io.note_presence(self.state.options.tunnel_device, held)
 
     def _is_on_record(self):
         record = self.record
@@ -323,6 +316,16 @@ def _replace_device(old, new, host):
     """Make room for the tunnel device of other options: two devices cannot share a port."""
     if old.tunnel_device != new.tunnel_device and is_our_device(host, old.tunnel_device):
         node_io.check(["ip", "link", "delete", old.tunnel_device])
+
+
+def probes(items, count, interval, deadline=0.0, waiting=(), holding=False):
+    """Return {interface: [Probe]} of addresses, held or wanted; those in `waiting` are asked for twice as fast."""
+    found = {}
+    for item in items:
+        waits, mac = item.egress_ip in waiting, node_io.mac_address(item.interface)
+        probe = Probe(item.egress_ip, mac, count, interval / (2 if waits else 1), deadline, waits, holding)
+        found.setdefault(item.interface, []).append(probe)
+    return found
 
 
 def announce(items):

@@ -25,7 +25,7 @@ import hashlib
 import itertools
 from dataclasses import dataclass, fields, replace
 
-from ._addresses import VERSIONS, of_version, parse_address, version_of
+from ._addresses import VERSIONS, WORDS, of_version, parse_address, version_of
 from ._host import ALIAS, LABEL, MAIN_TABLE, PROTOCOL, is_egress_address, is_global, is_our_device, is_ours
 
 # Replies that come in by a VRF must leave it before the kernel's own rule for VRFs, which has priority 1000.
@@ -36,7 +36,6 @@ DUMMY_ADDRESS = "192.0.0.8/32"
 VXLAN_OVERHEAD = 70
 
 _UNICAST, _UNREACHABLE = "1", "7"
-_ENCAPSULATION = {4: "ip", 6: "ip6"}
 # UDP over IPv6 is dropped without one.
 _CHECKSUM = {4: "", 6: " csum"}
 _NO_ENCAP = dict.fromkeys(("kind", "id", "src", "dst"))
@@ -102,7 +101,7 @@ def _desired(state, marks, macs, exits, version):
     options, source, own = state.options, state.endpoint(version), of_version(marks, version)
     if not source or not own:
         return IpState()
-    device, kind = options.tunnel_device, _ENCAPSULATION[version]
+    device, kind = options.tunnel_device, WORDS[version]
     held = [item for item in state.held if version_of(item.egress_ip) == version]
     dummy = [f"{DUMMY_ADDRESS} dev {device}"] if version == 4 else []
     return IpState(

@@ -15,7 +15,7 @@ import ipaddress
 import json
 from dataclasses import dataclass, replace
 
-from ._addresses import VERSIONS, collapse, of_version, parse_network, version_of
+from ._addresses import VERSIONS, WORDS, collapse, of_version, parse_network, version_of
 from ._iproute import macs_of
 from ._node_state import NEVER_EXTERNAL
 
@@ -28,8 +28,7 @@ _COMMENT = "egress_ip:"
 _ELEMENTS_PER_LINE = 500
 # The maps that lead to the counters of what goes in each direction of a connection.
 DIRECTIONS = {"original": "transmit", "reply": "receive"}
-# nft's words for an IP version, and the bytes of its header and TCP's.
-_WORD = {4: "ip", 6: "ip6"}
+# The bytes of the headers of an IP version and TCP.
 _HEADERS = {4: 40, 6: 60}
 
 
@@ -319,15 +318,15 @@ def _base_chains(state, mtu, in_vrf):
             f'iifname "{device}" meta mark and {mask} vmap @marks',
             f'iifname "{device}" drop',
             f"ct mark and {mask} vmap @marks",
-            *(f"ct state new {ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in _WORD.items()),
+            *(f"ct state new {ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items()),
         ),
         "input": _chain(
             _base("filter", "input", -1),
-            *(f"udp dport {port} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
+            *(f"udp dport {port} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
         ),
         "forward": _chain(
             _base("filter", "forward", -150),
-            *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
+            *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
             *(
                 f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags & (syn | rst) == syn tcp option maxseg size set"
                 f" {mtu - size}"
@@ -338,8 +337,8 @@ def _base_chains(state, mtu, in_vrf):
         "postrouting": _chain(
             _base("nat", "postrouting", 90),
             f"ct mark and {mask} == 0 return",
-            *(f'oifname "{device}" snat {_WORD[version_of(endpoint)]} to {endpoint}' for endpoint in state.endpoints),
-            *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in _WORD.items()),
+            *(f'oifname "{device}" snat {WORDS[version_of(endpoint)]} to {endpoint}' for endpoint in state.endpoints),
+            *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in WORDS.items()),
             "drop",
         ),
         "guard": _chain(_base("filter", "postrouting", 110), f"ct mark and {mask} != 0 goto marked"),
@@ -348,7 +347,7 @@ def _base_chains(state, mtu, in_vrf):
             # Whatever went wrong before: a connection that chose an egress IP leaves with one, or through the tunnel.
             *(
                 f'ct direction original ct state != related oifname != "{device}" {ip} saddr != @egress_ips{v} drop'
-                for v, ip in _WORD.items()
+                for v, ip in WORDS.items()
             ),
             *(f"ct direction {way} counter name ct mark and {mask} map @{name}" for way, name in DIRECTIONS.items()),
         ),
@@ -374,7 +373,7 @@ def _object_chains(state):
 
 
 def _choices(slots):
-    for version, ip in _WORD.items():
+    for version, ip in WORDS.items():
         own = of_version(slots, version)
         if own:
             yield f"jhash {ip} saddr . {ip} daddr mod {len(own)} seed 0x1 vmap {{ {_slot_map(own)} }}"

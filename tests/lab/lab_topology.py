@@ -20,6 +20,10 @@ POD_NETWORKS = {"ip": "10.88.0.0/16", "ip6": "fd00:88::/64"}
 SERVER_PORT = 8080
 
 
+def _last_octet(address: str) -> str:
+    return address.rpartition(".")[2]
+
+
 @dataclass(frozen=True)
 class Pod:
     """A pod: its address is private to its node, and other nodes' pods have the same one."""
@@ -37,7 +41,7 @@ class Pod:
     @property
     def address6(self) -> str:
         """Its IPv6 address, which ends as the IPv4 address does."""
-        return f"fd00:88::{self.address.rpartition('.')[2]}"
+        return f"fd00:88::{_last_octet(self.address)}"
 
     @property
     def netns(self) -> str:
@@ -57,12 +61,12 @@ class Host:
     @property
     def address6(self) -> str:
         """Its IPv6 address, which ends as the IPv4 address does."""
-        return f"fd00:126::{self.address.rpartition('.')[2]}"
+        return f"fd00:126::{_last_octet(self.address)}"
 
     @property
     def second_address(self) -> str:
         """Its address in the second network, which ends as the first one does; empty if it is not there."""
-        return f"172.30.0.{self.address.rpartition('.')[2]}" if self.assignable or self.is_server else ""
+        return f"172.30.0.{_last_octet(self.address)}" if self.assignable or self.is_server else ""
 
     @property
     def container(self) -> str:

@@ -30,7 +30,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PAR
 
 MAC = "02:00:c0:a8:7e:15"
 OURS = str(PROTOCOL)
-_NOT_THE_HOST = ("log", "fail", "wire", "version")
+_NOT_THE_HOST = ("log", "fail", "wire", "away", "version")
 FOREIGN_TABLE = {
     "sets": {},
     "counters": set(),
@@ -90,6 +90,7 @@ class FakeKernel:
         self.units = set()
         self.missing = []
         self.wire = {}
+        self.away = True
         self.fail = ()
         self.log = []
 
@@ -178,8 +179,11 @@ class FakeKernel:
     def remove_file(self, path):
         self._do("remove", str(path), lambda line: self.files.pop(line, None))
 
-    def note_presence(self, interfaces):
-        self.files[str(self.WATCH_FILE)] = (" ".join(interfaces).encode(), 0o644)
+    def note_presence(self, device, held):
+        self.files[str(self.WATCH_FILE)] = (" ".join([device, *(item.egress_ip for item in held)]).encode(), 0o644)
+
+    def was_away(self):
+        return self.away
 
     def mac_address(self, interface):
         return MAC
