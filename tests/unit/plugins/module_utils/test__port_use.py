@@ -86,8 +86,8 @@ def test_protocols_without_ports():
     with network_namespace():
         lines = (
             "add table inet theirs",
-            "add chain inet theirs out { type filter hook output priority 0; }",
-            "add rule inet theirs out ct mark set 1",
+            "add chain inet theirs marking { type filter hook output priority 0; }",
+            "add rule inet theirs marking ct mark set 1",
         )
         subprocess.run(["nft", "-f", "-"], input="".join(f"{line}\n" for line in lines), text=True, check=True)
         for identifier in (1, 2):
