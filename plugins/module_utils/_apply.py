@@ -10,8 +10,10 @@ is released before anything is claimed, and claimed only after the wire stayed s
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from . import _node_io as node_io
@@ -80,6 +82,8 @@ class Run:
         self.leaving = tuple(item for item in self.released if item.egress_ip in self.marks)
         self.foreign = self._foreign_addresses(item for item in state.held if item not in held)
         self.to_claim = tuple(item for item in state.held if item not in held and item not in self.foreign)
+        # What nobody has to release first.
+        self.free_now = tuple(item for item in self.to_claim if item.egress_ip not in self.releasing)
         self.partners = self._partners(releases)
         self.missing = missing_files(state.options)
         self.surplus = _textfile.left_over(state.options, self.record.state.options if self.record else None)
@@ -87,9 +91,8 @@ class Run:
     def preview(self):
         """Return what `apply` would do. Asks the wire about the claims that no other node has to give up first."""
         conflicts = dict(self.foreign)
-        askable = [item for item in self.to_claim if item.egress_ip not in self.releasing]
-        for _free, busy in node_io.run_probes(self._probes(askable)):
-            conflicts.update({item: busy[item.egress_ip] for item in askable if item.egress_ip in busy})
+        for _free, busy in node_io.run_probes(self._probes(self.free_now)):
+            conflicts.update({item: busy[item.egress_ip] for item in self.free_now if item.egress_ip in busy})
         claimed = tuple(item for item in self.to_claim if item not in conflicts)
         return self._report(claimed, conflicts)
 
@@ -98,12 +101,15 @@ class Run:
         if not (transaction(self.before, self.after) or self.missing or self.surplus) and self._is_on_record():
             self._note_presence(self.kept)
             return self._report((), {})
-        self._prepare()
-        self._change_data_plane()
-        # Or the watch would take a node that has just claimed an address for one that was away.
-        self._note_presence(self.kept + self.to_claim)
-        coming = self._hand_over()
-        claimed, conflicts = self._claim(coming)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # The wire takes its time to be silent; meanwhile there is enough to do.
+            asked = pool.submit(list, node_io.run_probes(self._probes(self.free_now)))
+            self._prepare()
+            self._change_data_plane()
+            # Or the watch would take a node that has just claimed an address for one that was away.
+            self._note_presence(self.kept + self.to_claim)
+            coming = self._hand_over()
+            claimed, conflicts = self._claim(asked, coming)
         effective = self.state.holding(self.kept + claimed)
         if self.leaving or claimed or conflicts:
             self._settle(effective)
@@ -209,11 +215,15 @@ class Run:
         unassigned = {ip for ip in self.record.state.assigned if ip not in assigned}
         return released | {mark for ip, mark in self.record.marks.items() if ip not in self.marks or ip in unassigned}
 
-    def _claim(self, coming):
-        """Take each address as soon as the wire is silent; returns the taken ones and {Held: MAC} of the others."""
+    def _claim(self, asked, coming):
+        """Take each address as soon as the wire is silent; returns the taken ones and {Held: MAC} of the others.
+
+        `asked` is the Future of what the wire says of the addresses that no other node releases.
+        """
         claimed, conflicts = (), dict(self.foreign)
+        waiting = [item for item in self.to_claim if item not in self.free_now]
         try:
-            for free, busy in node_io.run_probes(self._probes(self.to_claim)):
+            for free, busy in itertools.chain(asked.result(), node_io.run_probes(self._probes(waiting))):
                 batch = tuple(item for item in self.to_claim if item.egress_ip in free)
                 conflicts.update({item: busy[item.egress_ip] for item in self.to_claim if item.egress_ip in busy})
                 if batch:

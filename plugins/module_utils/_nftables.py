@@ -326,6 +326,8 @@ def _base_chains(state, mtu, in_vrf):
         ),
         "forward": _chain(
             _base("filter", "forward", -150),
+            # In the middle of a move: a second node in between would change the port, and the server would refuse it.
+            f'iifname "{device}" oifname "{device}" drop',
             *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
             *(
                 f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags & (syn | rst) == syn tcp option maxseg size set"
