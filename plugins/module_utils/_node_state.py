@@ -244,6 +244,15 @@ class NodeState:
         return tuple(sorted({ip for item in self.egressips for ip in item.egress_ips}, key=address_order))
 
 
+_KEYS = {"farEnds" if key == "far_ends" else key for key in NodeState.__dataclass_fields__}
+
+
+def known_keys(value):
+    """Return the dict form of a state without the keys of a newer version, so that one can go back to this one."""
+    options = {key: item for key, item in value["options"].items() if key in DataPlaneOptions.__dataclass_fields__}
+    return {**{key: item for key, item in value.items() if key in _KEYS}, "options": options}
+
+
 def allocate_marks(egress_ips, current, max_index):
     """Number the egress IPs: {egress IP: index from 1 to max_index}.
 
@@ -308,8 +317,7 @@ class _NodeStateReader:
         return state
 
     def _check_keys(self, value):
-        known = {"farEnds" if key == "far_ends" else key for key in NodeState.__dataclass_fields__}
-        for key in sorted(set(value) - known, key=str):
+        for key in sorted(set(value) - _KEYS, key=str):
             self.errors.add(f"{self.path}.{key}", "is not a field of a node's state")
 
     def _string(self, value, key):

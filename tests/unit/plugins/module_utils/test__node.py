@@ -734,6 +734,15 @@ def test_a_record_with_a_broken_part_is_a_clear_error(kernel, key, value):
 # Remove.
 
 
+def test_a_record_of_a_newer_version_is_good_for_what_this_one_knows(kernel):
+    apply(node_state())
+    record = kernel.load()
+    record["state"]["weather"] = record["state"]["options"]["weather"] = "sunny"
+    kernel.save(record)
+    assert observe()["held"] == held(A)
+    assert not apply(node_state())["conflicts"]
+
+
 def test_remove_leaves_nothing(kernel):
     before = kernel.snapshot()
     apply(node_state())
