@@ -10,7 +10,6 @@ what came of it. No I/O, no clock, no chance: the same input gives the same plan
 from __future__ import annotations
 
 from ._addresses import address_order, parsed
-from ._board import Board
 from ._errors import PlanError
 from ._nodes import read_nodes
 from ._placement import BALANCED, POLICIES, Item, Room, place
@@ -26,27 +25,36 @@ from ._plan import (
     Unassigned,
 )
 from ._requests import claimants, read_current, read_requests
+from ._restricted import RestrictedBoard
 from ._text import type_name
 
 _NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, MAKE_ROOM)
 
 
-def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None):
+def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None, pins=None):
     """Return the best Plan for EgressIP documents on nodes.
 
     ``nodes``: list of ``{name, labels, ready, networks, capacity}``; ``current``: list of ``{egressIP, node, name}``;
     ``policy``: ``balanced`` or ``sticky``; ``max_moves``: how many moves may be made only for balance, None for any.
+    ``pins``: {address: name of the only node where it may be}, for plans that are only asked for, not carried out.
     Broken objects and nodes are listed in the plan. An EgressIPError says that an option itself is malformed.
     """
     current = [] if current is None else current
     _check_options(egressips, nodes, current, policy, max_moves)
-    requests = read_requests(egressips)
-    holders = read_current(current, requests)
-    board, claims = Board(read_nodes(nodes), holders), claimants(requests, holders)
+    requests, board, claims = read_board(egressips, nodes, current)
     refused = _keep_what_broken_objects_hold(board, claims)
+    for address, node in (pins or {}).items():
+        board.restrict(address, frozenset([node]))
     refused += _refuse_second_requests(board, claims)
     unplaced, for_balance = _place(board, claims, policy, max_moves)
     return _plan(requests, board, claims, refused + unplaced, for_balance)
+
+
+def read_board(egressips, nodes, current):
+    """Return (requests, board, claims): who asks, what may be where, and whose each address is, {address: requests}."""
+    requests = read_requests(egressips)
+    holders = read_current(current, requests)
+    return requests, RestrictedBoard(read_nodes(nodes), holders), claimants(requests, holders)
 
 
 def current_assignments(egressips, current=()):
