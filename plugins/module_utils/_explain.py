@@ -22,7 +22,7 @@ from ._plan import (
     NODE_INVALID,
     NODE_NOT_READY,
 )
-from ._spread import Spread, spread_of
+from ._spread import Spread, spread_of, usable_names
 
 HOLDS, YES, NO, UNKNOWN = "holds", "yes", "no", "not tried"
 # Each node is a plan of its own, so of a large fleet the first nodes must do.
@@ -144,7 +144,7 @@ class _Question:
         why = [f"{move.egress_ip} would go from {move.from_node} to {move.to_node}" for move in others]
         placed = {(each.name, each.egress_ip) for each in self.stay.assignments}
         why += [f"{e.egress_ip} would lose its place" for e in plan.unassigned if (e.name, e.egress_ip) in placed]
-        usable = [node.name for node in self.board.nodes.sound if node.ready and node.assignable]
+        usable = usable_names(self.fleet["nodes"])
         return Answer(
             name,
             YES,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ._nodes import ASSIGNABLE_LABEL
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -25,3 +27,8 @@ def spread_of(load, usable):
     """Return the Spread of {node: count}; the ends are among the nodes of ``usable``, which may hold something."""
     counts = [load[name] for name in usable if name in load]
     return Spread(sum(count * count for count in load.values()), max(counts, default=0), min(counts, default=0))
+
+
+def usable_names(nodes):
+    """Return the names of those of ``nodes``, dicts as ``assign`` takes them, that may hold something."""
+    return [n["name"] for n in nodes if n.get("ready", True) is True and ASSIGNABLE_LABEL in (n.get("labels") or {})]
