@@ -57,6 +57,14 @@ def read_board(egressips, nodes, current):
     return requests, RestrictedBoard(read_nodes(nodes), holders), claimants(requests, holders)
 
 
+def read_problem(egressips, nodes, current):
+    """Return (board, items, rooms): what the core of the planner is asked, once broken objects have kept theirs."""
+    _requests, board, claims = read_board(egressips, nodes, current)
+    _keep_what_broken_objects_hold(board, claims)
+    _refused, wanted = _wanted(board, claims)
+    return (board, *_problem(board, wanted))
+
+
 def current_assignments(egressips, current=()):
     """Return what ``assign`` takes for the present: a list of ``{egressIP, node}`` in order."""
     current = [] if current is None else current
@@ -129,6 +137,18 @@ def _refuse_second_requests(board, claims):
 
 def _place(board, claims, policy, max_moves):
     """Put the addresses of sound objects on nodes; return the Unassigned and the number of moves made for balance."""
+    refused, wanted = _wanted(board, claims)
+    placement = place(*_problem(board, wanted), policy, max_moves)
+    places = list(zip(wanted, placement.rooms))
+    for (name, address), room in places:
+        if room is not None:
+            board.put(name, address, board.nodes.sound[room])
+    refused += [Unassigned(*pair, *board.why_no_room(*pair)) for pair, room in places if room is None]
+    return refused, placement.for_balance
+
+
+def _wanted(board, claims):
+    """Return the Unassigned that no node may hold, and (object name, address) of the others in order."""
     refused, wanted = [], []
     for address, owner in ((address, found[0]) for address, found in claims.items() if found):
         if owner.errors:
@@ -138,13 +158,12 @@ def _place(board, claims, policy, max_moves):
         else:
             refused.append(Unassigned(owner.name, address, *board.why_no_node(address)))
     wanted.sort(key=lambda pair: (pair[0], address_order(pair[1])))
-    placement = place(_items(board, wanted), [_room(board, node) for node in board.nodes.sound], policy, max_moves)
-    places = list(zip(wanted, placement.rooms))
-    for (name, address), room in places:
-        if room is not None:
-            board.put(name, address, board.nodes.sound[room])
-    refused += [Unassigned(*pair, *board.why_no_room(*pair)) for pair, room in places if room is None]
-    return refused, placement.for_balance
+    return refused, wanted
+
+
+def _problem(board, wanted):
+    """Return the Items and the Rooms of what is wanted."""
+    return _items(board, wanted), [_room(board, node) for node in board.nodes.sound]
 
 
 def _items(board, wanted):
