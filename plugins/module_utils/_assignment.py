@@ -54,7 +54,17 @@ def read_board(egressips, nodes, current):
     """Return (requests, board, claims): who asks, what may be where, and whose each address is, {address: requests}."""
     requests = read_requests(egressips)
     holders = read_current(current, requests)
-    return requests, RestrictedBoard(read_nodes(nodes), holders), claimants(requests, holders)
+    board, claims = RestrictedBoard(read_nodes(nodes), holders), claimants(requests, holders)
+    for address in claims:
+        _heed_node_selector(board, claims, address)
+    return requests, board, claims
+
+
+def _heed_node_selector(board, claims, address):
+    """Restrict an address to the nodes that its object selects. A broken object keeps what it has where it is."""
+    owner = claims[address][0]
+    if owner.node_selector is not None and not owner.errors:
+        board.restrict(address, board.selected_by(owner.node_selector))
 
 
 def read_problem(egressips, nodes, current):
@@ -114,7 +124,9 @@ def _keep_what_broken_objects_hold(board, claims):
             board.put(owner.name, address, keeper)
             continue
         claims[address] = [request for request in claims[address] if not request.errors]
-        if not claims[address]:
+        if claims[address]:
+            _heed_node_selector(board, claims, address)
+        else:
             refused.append(Unassigned(owner.name, address, INVALID_OBJECT, _why_not_kept(board, address)))
     return refused
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._addresses import canonical, parse_egress_ip, parsed
+from ._annotations import NODE_SELECTOR
 from ._assignment import assign, read_board
 from ._lines import table
 from ._nodes import ASSIGNABLE_LABEL
@@ -21,7 +22,9 @@ from ._plan import (
     NETWORK_MISSING,
     NODE_INVALID,
     NODE_NOT_READY,
+    NODE_NOT_SELECTED,
 )
+from ._selector_text import selector_text
 from ._spread import Spread, spread_of, usable_names
 
 HOLDS, YES, NO, UNKNOWN = "holds", "yes", "no", "not tried"
@@ -184,6 +187,8 @@ class _Question:
             return f"none of its networks contains it: {', '.join(own)}" if own else "has no network"
         if obstacle == ADDRESS_CONFLICT:
             return f"it is the network or broadcast address of {node.network_for(parsed(self.address))[1]}"
+        if obstacle == NODE_NOT_SELECTED:
+            return f"not selected by {NODE_SELECTOR}: {selector_text(self.claimants[0].node_selector)}"
         return self._why_not_ready(name) if obstacle == NODE_NOT_READY else f"without the label {ASSIGNABLE_LABEL}"
 
     def _why_not_ready(self, name):

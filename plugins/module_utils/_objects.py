@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._addresses import canonical, parse_address, parse_egress_ip
+from ._annotations import parse_annotations, to_annotations
 from ._errors import Errors, InvalidError
 from ._selectors import Selector, is_dns_label, is_dns_subdomain, parse_labels
 from ._shape import NO_MAPPING, check_fields, check_list, check_mapping, check_string, required, required_mapping
@@ -30,20 +31,26 @@ _ASSIGNMENT_FIELDS = ("node", "egressIP")
 
 @dataclass(frozen=True)
 class EgressIP:
-    """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status."""
+    """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status.
+
+    ``node_selector`` selects the nodes that may hold its addresses, None all; it stands in an annotation.
+    """
 
     name: str
     egress_ips: tuple
     namespace_selector: Selector
     pod_selector: Selector | None = None
     assignments: tuple = ()
+    node_selector: Selector | None = None
 
     def to_dict(self):
         """Return the object as a document."""
         spec = {"egressIPs": list(self.egress_ips), "namespaceSelector": self.namespace_selector.to_dict()}
         if self.pod_selector is not None:
             spec["podSelector"] = self.pod_selector.to_dict()
-        document = _document("EgressIP", {"name": self.name}, spec=spec)
+        annotations = to_annotations(self)
+        metadata = {"name": self.name, **({"annotations": annotations} if annotations else {})}
+        document = _document("EgressIP", metadata, spec=spec)
         if self.assignments:
             entries = [{"node": node, "egressIP": address} for address, node in self.assignments]
             document["status"] = {"assignments": entries}
@@ -108,12 +115,13 @@ class Node:
 def parse_egressip(document, path=None):
     """Return the EgressIP of ``document``; ``path`` names the document in errors while it has no usable name."""
     errors = Errors()
-    root, _metadata, name = _parse_header(document, "EgressIP", path or "egressip", errors)
+    root, metadata, name = _parse_header(document, "EgressIP", path or "egressip", errors)
     check_fields(document, f"{root}: ", _EGRESSIP_FIELDS, errors, below=("spec", _SPEC_FIELDS))
+    annotations = errors.attempt(parse_annotations, metadata, root)
     fields = _parse_spec(required_mapping(document, "spec", f"{root}: ", errors), f"{root}: spec", errors)
     assignments = _parse_status(document.get("status"), f"{root}: status", errors)
     errors.raise_if_any()
-    return EgressIP(name=name, assignments=assignments, **fields)
+    return EgressIP(name=name, assignments=assignments, **fields, **annotations)
 
 
 def parse_namespace(document, path=None):
