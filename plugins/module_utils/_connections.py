@@ -46,13 +46,15 @@ class Connections:
         """Make known what the old holder told, in place of all that went to it."""
         own = self._read(egress_ip)
         forget(self.options, [self.marks[egress_ip]])
-        errors = self._create(egress_ip, arrive(flows, self.state.endpoint(version_of(egress_ip)), own))
-        self.arrived[egress_ip] = errors.count(0)
+        arrived = arrive(flows, self.state.endpoint(version_of(egress_ip)), own)
+        # A node that held the address a while ago may have passed on what a server still sent it.
+        node_io.change_connections([delete_request(flow.protocol, flow.server, flow.translated) for flow in arrived])
+        self.arrived[egress_ip] = self._create(egress_ip, arrived).count(0)
 
     def forget_others(self, egress_ip):
         """Forget the connections that carry the mark of a held address and still go another way."""
         stale = [flow for flow in self._read(egress_ip) if flow.translated[0] != egress_ip]
-        node_io.change_connections([delete_request(flow) for flow in stale])
+        node_io.change_connections([delete_request(flow.protocol, flow.source, flow.destination) for flow in stale])
 
     def _reroute(self, egress_ip, sent, stays):
         """Track `stays` with a port that is free; returns `sent` from that port, None when none was found."""

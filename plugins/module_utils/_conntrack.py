@@ -30,6 +30,8 @@ _IP_PAIR = {4: (1, 2), 6: (3, 4)}
 _NAT_PAIR = {4: (1, 2), 6: (4, 5)}
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _SEEN_REPLY, _ASSURED, _CONFIRMED = 0x2, 0x4, 0x8
+# TIME_WAIT and CLOSE.
+_OVER = (7, 8)
 # Lets a connection go on whose sequence numbers were never seen here.
 _BE_LIBERAL = 0x8
 
@@ -82,9 +84,9 @@ def delete_marked_request(mark, mask):
     return _message(_DELETE, _ACK, 0, _mark_filter(mark, mask))
 
 
-def delete_request(flow):
-    """Return the message that deletes this connection."""
-    return _message(_DELETE, _ACK, _family(flow), _tuple(_TUPLE_ORIG, flow.protocol, flow.source, flow.destination))
+def delete_request(protocol, source, destination):
+    """Return the message that deletes the connection with these ends, as the one who opened it sees them."""
+    return _message(_DELETE, _ACK, _family(source), _tuple(_TUPLE_ORIG, protocol, source, destination))
 
 
 def create_request(flow, mark):
@@ -100,7 +102,7 @@ def create_request(flow, mark):
     status = _CONFIRMED | _SEEN_REPLY | (_ASSURED if flow.assured else 0)
     body += _attribute(_STATUS, struct.pack("!I", status))
     body += _attribute(_TIMEOUT, struct.pack("!I", flow.timeout)) + _attribute(_MARK, struct.pack("!I", mark))
-    return _message(_NEW, _ACK | _CREATE | _EXCLUSIVE, _family(flow), body + _protocol_info(flow))
+    return _message(_NEW, _ACK | _CREATE | _EXCLUSIVE, _family(flow.source), body + _protocol_info(flow))
 
 
 def parse_messages(data):
@@ -116,7 +118,7 @@ def parse_messages(data):
 
 
 def _flow(body):
-    """Return the Flow of a connection's attributes, None for what is not TCP or UDP or was never answered."""
+    """Return the Flow of a connection's attributes, None for what is not TCP or UDP, not answered yet, or over."""
     found = _attributes(body)
     protocol, source, destination = _read_tuple(found[_TUPLE_ORIG])
     _protocol, server, translated = _read_tuple(found[_TUPLE_REPLY])
@@ -127,6 +129,8 @@ def _flow(body):
     tcp = _attributes(_attributes(found.get(_PROTOINFO, b"")).get(_TCP_INFO, b""))
     details = ()
     if tcp:
+        if tcp[_TCP_STATE][0] in _OVER:
+            return None
         details = (tcp[_TCP_STATE][0], tuple(tcp[k][0] for k in _TCP_SCALES), tuple(tcp[k][0] for k in _TCP_FLAGS))
     return Flow(protocol, source, destination, server, translated, timeout, bool(status & _ASSURED), details)
 
@@ -161,8 +165,8 @@ def _tuple(kind, protocol, source, destination):
     return _nest(kind, _nest(_TUPLE_IP, ip) + _nest(_TUPLE_PROTO, proto))
 
 
-def _family(flow):
-    return _FAMILY[version_of(flow.source[0])]
+def _family(end):
+    return _FAMILY[version_of(end[0])]
 
 
 def _packed(address):
