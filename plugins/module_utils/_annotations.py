@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from ._errors import Errors
 from ._selector_text import parse_selector, selector_text
-from ._shape import NO_MAPPING, check_mapping, did_you_mean
+from ._shape import NO_MAPPING, check_mapping, check_string, did_you_mean
 from ._text import quote
 
 PREFIX = "egress-ip.netops/"
 NODE_SELECTOR = f"{PREFIX}node-selector"
-_KNOWN = (NODE_SELECTOR,)
+POOL = f"{PREFIX}pool"
+POOL_SIZE = f"{PREFIX}pool-size"
+_KNOWN = (NODE_SELECTOR, POOL, POOL_SIZE)
 
 
 def parse_annotations(metadata, root):
@@ -27,19 +29,59 @@ def parse_annotations(metadata, root):
         if isinstance(key, str) and key.startswith(PREFIX) and key not in _KNOWN:
             near = did_you_mean(key[len(PREFIX) :], [known[len(PREFIX) :] for known in _KNOWN])
             hint = f"did you mean {PREFIX}{near}?" if near else f"there are {', '.join(_KNOWN)}"
-            errors.add(_path(root, key), f"unknown annotation; {hint}")
+            errors.add(annotation_path(root, key), f"unknown annotation; {hint}")
     fields = {}
     if NODE_SELECTOR in annotations:
-        path = _path(root, NODE_SELECTOR)
+        path = annotation_path(root, NODE_SELECTOR)
         fields["node_selector"] = errors.attempt(parse_selector, annotations[NODE_SELECTOR], path)
+    if POOL in annotations:
+        fields["pools"] = _parse_names(annotations[POOL], annotation_path(root, POOL), errors)
+    if POOL_SIZE in annotations:
+        fields["pool_size"] = _parse_size(annotations[POOL_SIZE], annotation_path(root, POOL_SIZE), errors)
+        if POOL not in annotations:
+            errors.add(annotation_path(root, POOL_SIZE), f"says nothing without {POOL}")
     errors.raise_if_any()
     return fields
 
 
 def to_annotations(egressip):
     """Return the annotations of an EgressIP."""
-    return {} if egressip.node_selector is None else {NODE_SELECTOR: selector_text(egressip.node_selector)}
+    annotations = {}
+    if egressip.node_selector is not None:
+        annotations[NODE_SELECTOR] = selector_text(egressip.node_selector)
+    if egressip.pools:
+        annotations[POOL] = ",".join(egressip.pools)
+    if egressip.pool_size != 1:
+        annotations[POOL_SIZE] = str(egressip.pool_size)
+    return annotations
 
 
-def _path(root, key):
+def has_pool(metadata):
+    """Tell whether an object, sound or broken, asks for addresses of a pool."""
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return isinstance(annotations, dict) and POOL in annotations
+
+
+def annotation_path(root, key):
+    """Return what errors of an annotation begin with; ``root`` is ``egressip/NAME``."""
     return f"{root}: metadata.annotations[{quote(key)}]"
+
+
+def _parse_names(text, path, errors):
+    """Return the tuple of names with commas between them."""
+    text = check_string(text, path, errors)
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    if not all(names):
+        errors.add(path, f"{quote(text)} names no pool between two commas")
+    if len({*names}) < len(names):
+        errors.add(path, f"{quote(text)} names a pool twice")
+    return tuple(names)
+
+
+def _parse_size(text, path, errors):
+    """Return the integer that a string spells; annotations are strings."""
+    text = check_string(text, path, errors)
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        errors.add(path, f"{quote(text)} is no number of 1 or more")
+        return 1
+    return 1 if text is None else int(text)

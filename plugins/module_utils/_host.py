@@ -61,6 +61,13 @@ class Host:
                 return min(routes, key=lambda route: route.get("metric", 0))["dev"]
         return None
 
+    def gateways(self):
+        """Return the sorted addresses of the routers that default routes go by."""
+        routes = [route for version in VERSIONS for route in self.default_routes[version]]
+        hops = [hop for route in routes for hop in (route, *route.get("nexthops", ()))]
+        # An IPv4 route by way of an IPv6 router has `via` in place of `gateway`.
+        return sorted({hop.get("gateway") or hop["via"]["host"] for hop in hops if "gateway" in hop or "via" in hop})
+
     def advertised(self):
         """Return the interfaces with something that may come from a router advertisement: a route, an address."""
         routed = {r["dev"] for r in self.default_routes[6] if r.get("protocol") == _ROUTER_ADVERTISEMENT and "dev" in r}

@@ -50,6 +50,7 @@ def observe(options, interface="", recall=()):
         "endpoints": endpoints_of(networks),
         "networks": [{"interface": interface, "addresses": networks}],
         "addresses": own_addresses(host, options.tunnel_device, claimed),
+        "gateways": host.gateways(),
         "held": [item.to_dict() for item in held_on(host, claimed)],
         "generation": record.state.generation if record else 0,
         "digest": record.state.digest() if record else "",

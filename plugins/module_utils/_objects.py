@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._addresses import canonical, parse_address, parse_egress_ip
-from ._annotations import parse_annotations, to_annotations
+from ._annotations import POOL, has_pool, parse_annotations, to_annotations
 from ._errors import Errors, InvalidError
 from ._selectors import Selector, is_dns_label, is_dns_subdomain, parse_labels
 from ._shape import NO_MAPPING, check_fields, check_list, check_mapping, check_string, required, required_mapping
@@ -33,7 +33,8 @@ _ASSIGNMENT_FIELDS = ("node", "egressIP")
 class EgressIP:
     """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status.
 
-    ``node_selector`` selects the nodes that may hold its addresses, None all; it stands in an annotation.
+    What stands in annotations: ``node_selector`` selects the nodes that may hold its addresses, None all; of each of
+    ``pools`` it gets ``pool_size`` addresses.
     """
 
     name: str
@@ -42,6 +43,8 @@ class EgressIP:
     pod_selector: Selector | None = None
     assignments: tuple = ()
     node_selector: Selector | None = None
+    pools: tuple = ()
+    pool_size: int = 1
 
     def to_dict(self):
         """Return the object as a document."""
@@ -118,7 +121,10 @@ def parse_egressip(document, path=None):
     root, metadata, name = _parse_header(document, "EgressIP", path or "egressip", errors)
     check_fields(document, f"{root}: ", _EGRESSIP_FIELDS, errors, below=("spec", _SPEC_FIELDS))
     annotations = errors.attempt(parse_annotations, metadata, root)
-    fields = _parse_spec(required_mapping(document, "spec", f"{root}: ", errors), f"{root}: spec", errors)
+    spec = required_mapping(document, "spec", f"{root}: ", errors)
+    fields = _parse_spec(spec, f"{root}: spec", errors)
+    if spec.get("egressIPs") == [] and not has_pool(metadata):
+        errors.add(f"{root}: spec.egressIPs", f"is empty; an EgressIP needs at least one address, or {POOL}")
     assignments = _parse_status(document.get("status"), f"{root}: status", errors)
     errors.raise_if_any()
     return EgressIP(name=name, assignments=assignments, **fields, **annotations)
@@ -238,8 +244,6 @@ def _parse_spec(spec, path, errors):
 
 def _parse_egress_ips(value, path, errors):
     listed = check_list(value, path, errors)
-    if isinstance(value, list) and not listed:
-        errors.add(path, "is empty; an EgressIP needs at least one address")
     seen = {}
     for index, text in enumerate(listed):
         address = errors.attempt(parse_egress_ip, text, f"{path}[{index}]")

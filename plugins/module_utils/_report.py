@@ -47,6 +47,7 @@ def report(plan, manifests, fleet, results=None, check_mode=False):
     failures = _failures(conflicts, fleet, results or {})
     complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
     complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
+    complaints += manifests.get("unfilled", ())
     notes = [f"node {item['name']} {item['reason']}" for item in fleet["unavailable"]]
     notes += plan["warnings"] + manifests["ignored"]
     for title, entries in (("Failed", failures), ("To be put right", complaints), ("To be known", notes)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ._annotations import POOL, POOL_SIZE
 from ._errors import Errors, InvalidError
 from ._nodes import Node
 from ._objects import API_VERSIONS, parse_egressip
@@ -107,6 +108,9 @@ def _egressip(name, change, present, errors):
     document = plain(present) if isinstance(present, dict) else {}
     metadata, spec = _part(document, "metadata"), _part(document, "spec")
     annotations = check_mapping(change.get("annotations", {}), f"{path}.annotations", errors)
+    for key in annotations:
+        if key in (POOL, POOL_SIZE):
+            errors.add(f"{path}.annotations[{quote(key)}]", "cannot be supposed; write the addresses under egressIPs")
     annotations = {**_part(metadata, "annotations"), **annotations}
     made = {
         "apiVersion": API_VERSIONS["EgressIP"],

@@ -101,6 +101,16 @@ REFUSED = [
         {"egressips": {"a": {"annotations": []}}},
         "egress_ip_what_if.egressips.a.annotations: must be a mapping, not a list",
     ),
+    (
+        {"egressips": {"a": {"annotations": {"egress-ip.netops/pool": "prod"}}}},
+        "egress_ip_what_if.egressips.a.annotations['egress-ip.netops/pool']: cannot be supposed; write the addresses under"
+        " egressIPs",
+    ),
+    (
+        {"egressips": {"a": {"annotations": {"egress-ip.netops/node-selector": "a b"}}}},
+        "egress_ip_what_if.egressips.a.annotations['egress-ip.netops/node-selector'][0]: 'a b' is no requirement; write"
+        " key, !key, key=value, key!=value, key in (a,b) or key notin (a,b)",
+    ),
     ({"removed_egressips": ["b"]}, "egress_ip_what_if.removed_egressips[0]: there is no EgressIP 'b'"),
     (
         {"removed_egressips": ["a"], "egressips": {"a": {}}},
