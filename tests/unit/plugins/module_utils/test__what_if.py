@@ -103,8 +103,8 @@ REFUSED = [
     ),
     (
         {"egressips": {"a": {"annotations": {"egress-ip.netops/pool": "prod"}}}},
-        "egress_ip_what_if.egressips.a.annotations['egress-ip.netops/pool']: cannot be supposed; write the addresses under"
-        " egressIPs",
+        "egress_ip_what_if.egressips.a.annotations['egress-ip.netops/pool']: cannot be supposed; write the addresses"
+        " under egressIPs",
     ),
     (
         {"egressips": {"a": {"annotations": {"egress-ip.netops/node-selector": "a b"}}}},
