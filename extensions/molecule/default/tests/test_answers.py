@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from fleet import ALL_ASSIGNABLE, FIRST, LABEL, PROD, SECOND, assert_same, egressip, manifests
+from fleet import ALL_ASSIGNABLE, FIRST, LABEL, SECOND, assert_same, egressip, manifests
 
 THREE = ["192.168.126.31", "192.168.126.32", "192.168.126.33"]
 APPS = manifests(*(egressip(f"app{n}", address) for n, address in enumerate(THREE)))
@@ -76,13 +76,4 @@ def test_an_object_keeps_what_a_pool_gave_it(fleet):
     assert fleet.holders()[address] == holder
     assert sorted(fleet.holders()) == [address, "192.168.126.24"]
     assert fleet.sources("namespace1/pod1") == {"192.168.126.24"}
-    before = fleet.snapshot()
     assert fleet.good(egress_ip_manifests=manifests(first, second), **pools).changed() == []
-    assert_same(before, fleet.snapshot())
-
-
-def test_a_node_selector_holds_an_address_where_it_selects(fleet):
-    restricted = {**PROD, "metadata": {**PROD["metadata"], "annotations": {"egress-ip.netops/node-selector": "rack=b"}}}
-    hosts = {name: {"egress_ip_labels": {LABEL: "", "rack": rack}} for name, rack in (("node1", "a"), ("node2", "b"))}
-    run = fleet.good(egress_ip_manifests=manifests(restricted), hosts={**hosts})
-    assert list(fleet.holders().values()) == [["node2"]], run.report()
