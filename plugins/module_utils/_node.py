@@ -17,13 +17,13 @@ from ._data_plane import (
     desired_data_plane,
     endpoints_of,
     held_on,
-    networks_of,
     own_addresses,
     problems_of,
     transaction,
 )
 from ._difference import lines_between, result_of
 from ._errors import NodeStateError
+from ._interfaces import bearing, own_networks
 from ._record import Record, claimed_by, look, missing_files, read
 
 
@@ -40,7 +40,7 @@ def observe(options, interface="", recall=()):
     claimed = claimed_by(record)
     interface = interface or host.default_interface() or ""
     problems = problems_of(host, options, interface)
-    networks = networks_of(host, interface, claimed)
+    networks = own_networks(host, interface, claimed)
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
     return {
@@ -48,7 +48,7 @@ def observe(options, interface="", recall=()):
         "packages": [],
         "interface": interface,
         "endpoints": endpoints_of(networks),
-        "networks": [{"interface": interface, "addresses": networks}],
+        "networks": bearing(host, interface, claimed),
         "addresses": own_addresses(host, options.tunnel_device, claimed),
         "gateways": host.gateways(),
         "held": [item.to_dict() for item in held_on(host, claimed)],

@@ -13,7 +13,7 @@ from . import _program
 from ._data_plane import current_data_plane, sysctl_names
 from ._errors import NodeStateError
 from ._nftables import held_by
-from ._node_state import NodeState
+from ._node_state import NodeState, known_keys
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Record:
             return None
         path = str(node_io.STATE_FILE)
         try:
-            record = cls(NodeState.from_dict(data["state"], path), data["asked"], data["marks"], data["former"])
+            state = NodeState.from_dict(known_keys(data["state"]), path)
+            record = cls(state, data["asked"], data["marks"], data["former"])
             sound = isinstance(record.asked, str) and isinstance(record.former, dict) and record._numbers_everything()
         except (KeyError, TypeError):
             sound = False

@@ -41,6 +41,8 @@ from lab_topology import (
     POD_GATEWAYS,
     POD_NETWORKS,
     PODS,
+    SECOND_NETWORK,
+    SECOND_SUBNET,
     SERVER,
     SERVER_PORT,
     SUBNET,
@@ -251,13 +253,28 @@ class Lab:
         """Remove every container and the network, and give the machine its sysctls back."""
         with self.hold():
             podman("rm", "--force", "--ignore", "--time", "0", *(host.container for host in HOSTS))
-            if podman("network", "exists", NETWORK, check=False).returncode == 0:
-                podman("network", "rm", "--force", NETWORK)
+            for network in (NETWORK, SECOND_NETWORK):
+                if podman("network", "exists", network, check=False).returncode == 0:
+                    podman("network", "rm", "--force", network)
             saved = state_dir() / "sysctls.json"
             if saved.exists():
                 for path, value in json.loads(saved.read_text(encoding="utf-8")).items():
                     Path(path).write_text(value, encoding="utf-8")
                 saved.unlink()
+
+    @contextlib.contextmanager
+    def second_network(self) -> Iterator[None]:
+        """Give some hosts an interface eth1 in another network, which has no router."""
+        hosts = [host for host in HOSTS if host.second_address]
+        podman("network", "create", "--internal", "--disable-dns", "--subnet", SECOND_SUBNET, SECOND_NETWORK)
+        try:
+            for host in hosts:
+                podman("network", "connect", "--ip", host.second_address, SECOND_NETWORK, host.container)
+            yield
+        finally:
+            for host in hosts:
+                podman("network", "disconnect", "--force", SECOND_NETWORK, host.container, check=False)
+            podman("network", "rm", "--force", SECOND_NETWORK)
 
     def status(self) -> dict[str, str]:
         """State of each host as podman names it: running, paused, exited ... or absent."""
@@ -385,13 +402,13 @@ class Lab:
         """Let a frozen host go on."""
         podman("unpause", find_host(name).container)
 
-    def cut(self, name: str) -> None:
-        """Pull the host's network cable: it loses its carrier."""
-        _run_here("ip", "link", "set", self._port(find_host(name)), "down")
+    def cut(self, name: str, interface: str = "eth0") -> None:
+        """Pull a network cable of the host: the interface loses its carrier."""
+        _run_here("ip", "link", "set", self._port(find_host(name), interface), "down")
 
-    def plug(self, name: str) -> None:
+    def plug(self, name: str, interface: str = "eth0") -> None:
         """Put the network cable back."""
-        _run_here("ip", "link", "set", self._port(find_host(name)), "up")
+        _run_here("ip", "link", "set", self._port(find_host(name), interface), "up")
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -483,11 +500,11 @@ class Lab:
         pods = [{"netns": pod.netns, "addresses": [pod.address, pod.address6]} for pod in PODS if pod.node == host.name]
         return json.dumps({"gateways": POD_GATEWAYS, "networks": POD_NETWORKS, "pods": pods}).encode()
 
-    def _port(self, host: Host) -> str:
-        """This machine's end of the host's cable."""
+    def _port(self, host: Host, interface: str = "eth0") -> str:
+        """This machine's end of a cable of the host."""
         inspected = json.loads(podman("inspect", host.container).stdout)[0]
         pid = str(inspected["State"]["Pid"])
-        inner = json.loads(_run_here("nsenter", "-t", pid, "-n", "ip", "-j", "link", "show", "eth0"))[0]
+        inner = json.loads(_run_here("nsenter", "-t", pid, "-n", "ip", "-j", "link", "show", interface))[0]
         links = json.loads(_run_here("ip", "-j", "link"))
         return next(link["ifname"] for link in links if link["ifindex"] == inner["link_index"])
 
