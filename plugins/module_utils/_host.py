@@ -68,8 +68,7 @@ class Host:
 
     def gateways(self):
         """Return the sorted addresses of the routers that default routes go by."""
-        routes = [route for version in VERSIONS for route in self.default_routes[version]]
-        hops = [hop for route in routes for hop in (route, *route.get("nexthops", ()))]
+        hops = [hop for route in self.default_routes for hop in (route, *route.get("nexthops", ()))]
         # An IPv4 route by way of an IPv6 router has `via` in place of `gateway`.
         return sorted({hop.get("gateway") or hop["via"]["host"] for hop in hops if "gateway" in hop or "via" in hop})
 
