@@ -47,7 +47,8 @@ class DataPlaneOptions:
 
     `mark_mask` is one run of bits, at most 14: the index of an egress IP is shifted there. Tables `table_base + index`
     and priorities `rule_priority` to `rule_priority + 5` are ours. `unassigned` says what a selected pod does
-    while none of its egress IPs is assigned: use the `node`'s address, or `drop`.
+    while none of its egress IPs is assigned: use the `node`'s address, or `drop`. `metrics_dir` is the folder of
+    node_exporter's textfile collector, empty when no metrics are to be written.
     """
 
     tunnel_device: str = "egress0"
@@ -57,6 +58,7 @@ class DataPlaneOptions:
     rule_priority: int = 7000
     table_base: int = 7000
     unassigned: str = "node"
+    metrics_dir: str = ""
 
     @classmethod
     def from_dict(cls, value, path="options"):
@@ -82,6 +84,10 @@ class DataPlaneOptions:
             _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{path}.table_base", errors)
         if options.unassigned not in ("node", "drop"):
             errors.add(f"{path}.unassigned", f"must be node or drop, not {type_name(options.unassigned)}")
+        if not isinstance(options.metrics_dir, str) or options.metrics_dir[:1] not in ("", "/"):
+            errors.add(
+                f"{path}.metrics_dir", f"must be an absolute path, or empty, not {type_name(options.metrics_dir)}"
+            )
         errors.raise_if_any()
         return options
 

@@ -76,9 +76,10 @@ def claimed_by(record):
     return record.claimed if record else held_by(node_io.read_tables())
 
 
-def missing_files():
+def missing_files(options):
     """Return the paths of what the node should keep and does not, or not as it should: files, links, the record."""
-    wanted = {path: data for path, (data, _mode) in _program.files(sys.executable).items()}
-    wanted.update({link: wanted[unit] for link, unit in _program.links().items()})
+    metrics = bool(options.metrics_dir)
+    wanted = {path: data for path, (data, _mode) in _program.files(sys.executable, metrics).items()}
+    wanted.update({link: wanted[unit] for link, unit in _program.links(metrics).items()})
     missing = [path for path, data in wanted.items() if node_io.read_file(path) != data]
     return missing + ([] if node_io.read_file(node_io.STATE_FILE) else [node_io.STATE_FILE])

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, dual_stack, egressip, wait_for
 
 FIRST6 = "fd00:126::10"
-# What the capture shows of each form, with the new holder's MAC: a request and a reply, or an advertisement.
+# What the capture shows of each form: a request and a reply, or an advertisement.
 FORMS = {
-    FIRST: (f"Request who-has {FIRST} (ff:ff:ff:ff:ff:ff) tell {FIRST}", f"Reply {FIRST} is-at {{mac}}"),
-    FIRST6: (f"neighbor advertisement, tgt is {FIRST6}",),
+    FIRST: (rf"Request who-has {FIRST}( \(.*\))? tell {FIRST}", rf"Reply {FIRST} is-at {{mac}}"),
+    FIRST6: (rf"neighbor advertisement, tgt is {FIRST6}",),
 }
 
 
@@ -40,7 +41,7 @@ def test_neighbours_learn_the_new_holder_within_a_second(fleet, egress_ip):
         time.sleep(3)
         heard = [line for line in capture.stop() if f" {fleet.mac_of('node2')} > " in line]
     for form in FORMS[egress_ip]:
-        times = [line.split()[0] for line in heard if form.format(mac=fleet.mac_of("node2")) in line]
+        times = [line.split()[0] for line in heard if re.search(form.format(mac=fleet.mac_of("node2")), line)]
         assert len(times) >= 2, (form, heard)
         assert len({stamp.split(".")[0] for stamp in times}) >= 2, f"{form}: not repeated after a while"
 
