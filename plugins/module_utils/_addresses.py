@@ -61,6 +61,11 @@ def parse_network(text, path):
     return network
 
 
+def address_at(value, version):
+    """Return the address with this integer value."""
+    return ipaddress.IPv4Address(value) if version == _IPV4 else ipaddress.IPv6Address(value)
+
+
 def version_of(text):
     """Return 4 or 6, the IP version of an address or network in canonical form."""
     return _IPV6 if ":" in text else _IPV4

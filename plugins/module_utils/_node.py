@@ -51,6 +51,7 @@ def observe(options, interface="", recall=(), metrics=False):
         "endpoints": endpoints_of(networks),
         "networks": bearing(host, interface, claimed),
         "addresses": own_addresses(host, options.tunnel_device, claimed),
+        "gateways": host.gateways(),
         "held": [item.to_dict() for item in held_on(host, claimed)],
         "generation": record.state.generation if record else 0,
         "digest": record.state.digest() if record else "",

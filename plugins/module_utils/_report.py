@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ._addresses import address_order, canonical, parse_address
 from ._errors import Errors
+from ._lines import section, table
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,11 @@ def report(plan, manifests, fleet, results=None, check_mode=False):
     failures = _failures(conflicts, fleet, results or {})
     complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
     complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
+    complaints += manifests.get("unfilled", ())
     notes = [f"node {item['name']} {item['reason']}" for item in fleet["unavailable"]]
     notes += plan["warnings"] + manifests["ignored"]
     for title, entries in (("Failed", failures), ("To be put right", complaints), ("To be known", notes)):
-        lines += ["", f"{title}:", *(f"  {entry}" for entry in entries)] if entries else []
+        lines += section(title, entries)
     return Report(tuple(lines), tuple(failures), tuple(complaints), _stats(plan, fleet, conflicts, results))
 
 
@@ -149,9 +151,3 @@ def _stats(plan, fleet, conflicts, results):
         "unavailable": list(fleet["unavailable"]),
         "changed": sorted(node for node, result in results.items() if result.get("changed")),
     }
-
-
-def table(header, rows):
-    """Return the lines of a table, the last column as long as it is."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header) - 1)]
-    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]]) for row in (header, *rows)]

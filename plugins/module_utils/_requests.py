@@ -20,7 +20,8 @@ class Request:
     """An EgressIP object as far as the planner goes, sound or broken (then ``errors`` holds something).
 
     ``addresses``: tuple of canonical addresses in order; ``status``: tuple of (address, node) from its status;
-    ``document``: a copy of the document. Of a broken object both tuples hold what can be read.
+    ``node_selector``: the Selector of its nodes, None for all; ``document``: a copy of the document. Of a broken object
+    both tuples hold what can be read.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Request:
     addresses: tuple
     status: tuple
     errors: tuple = ()
+    node_selector: object = None
 
 
 def read_requests(documents):
@@ -91,7 +93,8 @@ def _read_request(document, fallback):
     except InvalidError as error:
         return _read_broken(document, fallback, error.errors)
     addresses = sorted(egressip.egress_ips, key=address_order)
-    return Request(egressip.name, document, tuple(addresses), tuple(egressip.assignments))
+    assignments = tuple(egressip.assignments)
+    return Request(egressip.name, document, tuple(addresses), assignments, node_selector=egressip.node_selector)
 
 
 def _read_broken(document, fallback, errors):

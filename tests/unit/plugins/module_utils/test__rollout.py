@@ -203,3 +203,14 @@ def test_the_order_of_documents_and_hosts_says_nothing():
     documents = [egressip("b", [B]), egressip("a", [A]), pod("x", "node1", "10.88.0.3"), pod("y", "node2", "10.88.0.2")]
     hosts = [host(1), host(2), host(3)]
     assert run(documents, hosts) == run(documents[::-1], hosts[::-1])
+
+
+def test_pods_of_a_sound_object_are_not_recalled():
+    """A node is asked to recall objects with pools too; only of broken ones what it remembers is the truth."""
+    manifests = read_manifests([{"source": "m", "document": egressip()}]).to_dict()
+    entry = {"name": "web", "egressIPs": [A], "pods": ["10.88.0.9"]}
+    fleet = observe_fleet([host(1, recalled=[entry])]).to_dict()
+    plan = assign(manifests["egressips"], fleet["nodes"], fleet["current"]).to_dict()
+    state = roll_out(plan, manifests, fleet).states["node1"]
+    assert state.pods == ()
+    assert state.egressips[0].egress_ips == (A, B)
