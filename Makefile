@@ -4,7 +4,7 @@ LAB := $(PYTHON) tests/lab/lab.py
 CHECK := $(PYTHON) tests/ci/check.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration molecule bench docs lab lab-clean clean prepare prepare-unit prepare-lab
+.PHONY: help demo test lint unit integration molecule bench faults docs lab lab-clean clean prepare prepare-unit prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -39,6 +39,9 @@ molecule: prepare-lab ## Scenarios on the lab's hosts
 
 bench: prepare-lab ## Measure the collection against simple playbooks, in the lab
 	@$(PYTHON) tests/bench/bench.py
+
+faults: prepare-lab ## Measure what a client sees of faults, each five times (the table of docs/faults.md)
+	@$(PYTHON) tests/bench/faults.py
 
 docs: prepare ## Render the reference of plugins and roles to .build/docs
 	@bash tests/ci/docs.sh

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from fleet import ADDRESS, FIRST, NODE_NAMES, SECOND, longest_gap, wait_for
+from fleet import ADDRESS, FIRST, NODE_NAMES, SECOND, wait_for
+from lab import longest_gap
 from lab_topology import GATEWAY, NODES
 
 PODS = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2/pod4")
