@@ -11,169 +11,112 @@ first room to which a cycle of tight steps brings them, and then stay there: no 
 from __future__ import annotations
 
 from ._components import components
-from ._way import BALANCE, Way
 
+# Points of a search: a door (>= 0), an item that goes to the point that follows (_ITEM - item), or the balance, where
+# one room bears one more and another one bears one less.
+_BALANCE = -1
+_ITEM = -2
 # A search that saw more points than this was dear enough to look whether it need ever be made again.
 _FAR = 30
 
 
-def first_by_name(packing, cost):
-    """Bring the packing, which is cheapest, to the first by name that is as cheap; ``cost`` is that of its Reach."""
-    ties = _Ties(packing, cost)
+def first_by_name(packing, reach):
+    """Bring the packing, which ``reach`` proves cheapest, to the first by name that is as cheap."""
+    ties = _Ties(packing, reach)
     for item in range(len(packing.items)):
         ties.seat(item)
 
 
 class _Ties:
-    """The tight steps. ``hand[item]`` is the potential of an item that has left its room; ``free`` the items of each
-    room that have no seat yet; ``open_rooms`` the rooms to which tight steps bring equal items, those left out that
-    none of them can have any more; ``unbalanced`` the keys of items for which no room can grow any more.
+    """The tight steps.
+
+    ``hand[item]`` is the potential of an item whose slot has a lower one than its door; the others have it from their
+    doors. ``component[room]``: no cycle of tight steps leaves a component, so no item ever does.
     """
 
-    def __init__(self, packing, cost):
+    def __init__(self, packing, reach):
         self.packing = packing
-        self.cost = cost
-        self.free = [set(members) for members in packing.members]
-        self.hand = self._potentials()
-        self.open_rooms = {}
-        self.unbalanced = set()
+        self.cost = reach.cost
+        self.hand = {}
+        for item, cost in reach.hand.items():
+            self._note_hand(item, cost)
         self.component = components(self._room_graph())
+        self._open_rooms = {}
+        self._unbalanced = set()
+
+    def potential(self, item):
+        """Return the least cost at which the item can be had."""
+        if item in self.hand:
+            return self.hand[item]
+        packing, room = self.packing, self.packing.where[item]
+        return self.cost[packing.door(item, room)] - packing.price(item, room)
+
+    def _note_hand(self, item, cost):
+        packing, room = self.packing, self.packing.where[item]
+        if cost + packing.price(item, room) < self.cost[packing.door(item, room)]:
+            self.hand[item] = cost
+        else:
+            self.hand.pop(item, None)
 
     def _room_graph(self):
-        """Return where tight steps lead from each room, with mates in no other's way and no limits on families.
-
-        A cycle never leaves a component of this graph, so no item ever does.
-        """
+        """Return where tight steps lead from each room, with mates in no other's way and no limits on families."""
         packing = self.packing
-        graph = {BALANCE: [room for room, free in enumerate(self.free) if free and self.can_shrink(room)]}
-        for room, members in enumerate(packing.members):
-            leads_to = graph[room] = {BALANCE} if self.can_grow(room) else set()
-            for item in members:
-                key = self.key(item)
-                leads_to.add(key)
-                leads_to.update(self._special_rooms(item))
-                if key not in graph:
-                    graph[key] = self.open_to(item)
-                    if key[-1] == self.cost[packing.nowhere]:
-                        graph[key] = [*graph[key], packing.nowhere]
+        graph = {_BALANCE: [room for room, bundles in enumerate(packing.bundles) if bundles and self.can_shrink(room)]}
+        points = {}
+        for room, bundles in enumerate(packing.bundles):
+            graph[room] = {_BALANCE} if self.can_grow(room) else set()
+            for key in bundles:
+                kind, at_home = divmod(key, 2)
+                away = kind, self.cost[packing.door_of[kind][room]] + packing.move * at_home
+                graph[room].add(points.setdefault(away, _ITEM - len(points)))
+            for item in packing.strayed[room]:
+                graph[room].update(self.homes(item))
+        for item in self.hand:
+            room = packing.where[item]
+            away = packing.kind[item], self.hand[item] + packing.away[item]
+            graph[room].update(self.homes(item), [points.setdefault(away, _ITEM - len(points))])
+            for mate_room in {packing.nowhere, *(packing.where[mate] for mate in packing.places[item].values())}:
+                graph[mate_room].add(room)
+        for (kind, cost), point in points.items():
+            doors = packing.door_of[kind]
+            graph[point] = [room for room in (*packing.choices[kind], packing.nowhere) if self.cost[doors[room]] == cost]
         return graph
 
-    def _potentials(self):
-        """Return the least cost at which each item can be had, through its door or from a mate that takes its slot."""
-        packing, hand = self.packing, []
-        for item, room in enumerate(packing.where):
-            hand.append(self.cost[packing.doors[item][room]] - packing.price(item, room))
-        for group in {mates for mates in packing.mates if mates}:
-            self._share_slots(group, hand)
-        return hand
+    def class_of(self, kind, cost, room):
+        """Return what items have in common to which the same rooms are open: those of ``kind`` that are had at a cost,
+        the price of not being at home included, in a component.
+        """
+        return kind, cost, self.component[room]
 
-    def _share_slots(self, group, hand):
-        """Let the mates of one group offer their slots to each other until nobody gains."""
-        packing = self.packing
-        swaps = [
-            (taker, giver, packing.price(taker, packing.where[giver]) - packing.price(giver, packing.where[giver]))
-            for giver in group
-            if packing.where[giver] != packing.nowhere
-            for taker in group
-            if taker != giver and packing.where[giver] in packing.allowed[taker]
-            if packing.tenant(taker, packing.where[giver]) == giver
-        ]
-        changed = True
-        while changed:
-            changed = False
-            for taker, giver, price in swaps:
-                if hand[taker] + price < hand[giver]:
-                    hand[giver] = hand[taker] + price
-                    changed = True
+    def open_to(self, which):
+        """Return the rooms, in order, to which tight steps bring items of a class away from their homes.
 
-    def seat(self, item):
-        """Bring ``item`` to the first room that it can have, and keep it there."""
-        packing, key = self.packing, self.key(item)
-        before, closed, out_of_reach = packing.where[item], set(), set()
-        for room in self._wanted_rooms(item):
-            if room >= before:
-                break
-            if self.component[room] != self.component[before]:
-                out_of_reach.add(room)
-            if room in out_of_reach:
-                continue
-            if not self.free[room] and (key in self.unbalanced or not self.can_grow(room)):
-                closed.add(room)
-                continue
-            search = self._search(item, room)
-            if search.found is not None:
-                self._make(item, search.way())
-                break
-            # What the search saw leads no further than itself. Mates may be in the way of this item only; without them
-            # it is the same for all that are like it.
-            if not packing.mates[item]:
-                out_of_reach.update(search.rooms_seen())
-            elif len(search.came) > _FAR:
-                out_of_reach.update(self._cut_off(item, room))
-        seat = packing.where[item]
-        self.free[seat].discard(item)
-        if seat not in packing.homes[item] and self.cost[packing.doors[item][seat]] == key[-1]:
-            # An item like this one, later, could have those rooms no more: the two could change places.
-            closed |= out_of_reach
-        self._close(item, closed)
+        Those are left out that none of them can have any more.
+        """
+        if which not in self._open_rooms:
+            kind, cost, component = which
+            packing, costs, doors = self.packing, self.cost, self.packing.door_of[kind]
+            tight = [room for room in (*packing.choices[kind], packing.nowhere) if costs[doors[room]] == cost]
+            self._open_rooms[which] = [room for room in tight if self.component[room] == component]
+        return self._open_rooms[which]
 
-    def _close(self, item, rooms):
-        """Take rooms off the list of those that items like this one can still have; BALANCE is one of them."""
-        if rooms:
-            self.open_rooms[self.key(item)] = [room for room in self.open_to(item) if room not in rooms]
-        if BALANCE in rooms:
-            self.unbalanced.add(self.key(item))
-
-    def key(self, item):
-        """Return what items have in common to which the same rooms are open."""
-        packing = self.packing
-        return (
-            packing.kind[item],
-            packing.items[item].family,
-            bool(packing.mates[item]),
-            self.hand[item] + packing.away[item],
-        )
-
-    def open_to(self, item):
-        """Return the rooms, in order, to which a tight step brings items like this one away from their homes."""
-        key = self.key(item)
-        if key not in self.open_rooms:
-            doors = self.packing.doors[item]
-            self.open_rooms[key] = [room for room in self.packing.choices[item] if self.cost[doors[room]] == key[-1]]
-        return self.open_rooms[key]
-
-    def may_enter(self, item, room):
-        """Tell whether a tight step brings ``item`` to ``room``, where no mate of it is."""
-        packing = self.packing
-        if room != packing.nowhere and (room not in packing.allowed[item] or packing.tenant(item, room) is not None):
-            return False
-        return self.cost[packing.doors[item][room]] == self.hand[item] + packing.price(item, room)
-
-    def may_leave(self, item, door):
-        """Tell whether a tight step takes ``item`` out by the ``door`` by which it came in."""
-        return self.hand[item] == self.cost[door] - self.packing.price(item, self.packing.where[item])
-
-    def _wanted_rooms(self, item):
-        """Return the rooms, in order, to which a tight step brings ``item``, be it in place of a mate."""
-        doors, usual = self.packing.doors[item], self.key(item)[-1]
-        special = {room for room in self._special_rooms(item) if self.cost[doors[room]] != usual}
-        return sorted(special.union(self.open_to(item))) if special else self.open_to(item)
-
-    def _special_rooms(self, item):
-        """Return the rooms to which a tight step brings ``item`` but not those like it: home, or in place of a mate."""
-        packing, hand = self.packing, self.hand[item]
-        rooms = {home for home in packing.homes[item] if self.cost[packing.doors[item][home]] == hand}
-        rooms.update(packing.where[mate] for mate in packing.mates[item] if self.may_replace(item, mate))
-        return rooms
+    def homes(self, item):
+        """Return the homes to which a tight step brings the item."""
+        homes = self.packing.homes[item]
+        if not homes:
+            return ()
+        where, cost = self.packing.where[item], self.potential(item)
+        return [home for home in homes if home != where and self.cost[self.packing.door(item, home)] == cost]
 
     def may_replace(self, item, mate):
         """Tell whether a tight step brings ``item`` to where a mate is, which has to leave."""
-        packing = self.packing
-        room = packing.where[mate]
-        # What costs least to find out comes first.
-        if mate == item or self.hand[mate] != self.hand[item] + packing.price(item, room) - packing.price(mate, room):
+        packing, room = self.packing, self.packing.where[mate]
+        if item == mate or room not in packing.allowed[packing.kind[item]]:
             return False
-        return room in packing.allowed[item] and packing.tenant(item, room) == mate
+        if packing.tenant(item, packing.door(item, room)) != mate:
+            return False
+        prices = packing.price(item, room) - packing.price(mate, room)
+        return self.potential(mate) == self.potential(item) + prices
 
     def can_grow(self, room):
         """Tell whether a room may bear one more, if another one bears one less."""
@@ -186,56 +129,218 @@ class _Ties:
         """Tell whether a room may bear one less, if another one bears one more."""
         return self.cost[room] == -self.packing.last_price(room)
 
-    def _cut_off(self, item, room):
-        """Return the rooms to which ``room`` leads, if none is where ``item`` is; else nothing.
+    def seat(self, item):
+        """Bring ``item`` to the first room that it can have, and keep it there."""
+        packing, before = self.packing, self.packing.where[item]
+        which = self.class_of(packing.kind[item], self.potential(item) + packing.away[item], before)
+        closed, out_of_reach = set(), set()
+        for room in self._wanted_rooms(item, which):
+            if room >= before:
+                break
+            if room in out_of_reach:
+                continue
+            if not packing.bundles[room] and (which in self._unbalanced or not self.can_grow(room)):
+                closed.add(room)
+                continue
+            search = _Search(self, item)
+            if search.finds_way_from(room):
+                self._make(search.way())
+                break
+            if item not in self.hand:
+                out_of_reach.update(self._out_of_reach(item, room, search))
+        if packing.where[item] not in packing.homes[item] and item not in self.hand:
+            # An item like this one, later, could have those rooms no more: the two could change places.
+            closed |= out_of_reach
+        self._close(which, closed)
+        packing.retire(item)
 
-        That is so even if mates might share rooms and families had no limits.
+    def _wanted_rooms(self, item, which):
+        """Return the rooms, in order, to which a tight step brings ``item``, be it in place of a mate."""
+        packing, usual = self.packing, self.open_to(which)
+        special = set(self.homes(item))
+        if self.hand and packing.places[item]:
+            mates = packing.places[item].values()
+            special.update(packing.where[mate] for mate in mates if mate in self.hand and self.may_replace(item, mate))
+        return sorted(special.union(usual)) if special else usual
+
+    def _out_of_reach(self, item, room, search):
+        """Return the rooms from which a search has shown that no way leads to where ``item`` is.
+
+        With mates in the way that is so for this item only. So the search is made once more without them.
         """
-        packing, goal = self.packing, self.packing.where[item]
-        if not self.may_leave(item, packing.doors[item][goal]):
-            return set()
-        seen, queue, keys, balanced = {room}, [room], set(), False
-        while queue:
-            room = queue.pop()  # noqa: PLW2901
-            found = set()
-            if not balanced and self.can_grow(room):
-                balanced = True
-                found.update(each for each, free in enumerate(self.free) if free and self.can_shrink(each))
-                if self.can_shrink(goal):
-                    return set()
-            for one in self.free[room]:
-                found.update(self._special_rooms(one))
-                key = self.key(one)
-                if key not in keys:
-                    keys.add(key)
-                    found.update(self.open_to(one))
-                    if key[-1] == self.cost[packing.nowhere]:
-                        found.add(packing.nowhere)
-            if goal in found:
-                return set()
-            queue.extend(found - seen)
-            seen |= found
-        return seen | {BALANCE} if balanced else seen
+        if not search.hindered:
+            return search.rooms_seen()
+        if len(search.came) > _FAR:
+            search = _Search(self, item, mind_mates=False)
+            if not search.finds_way_from(room):
+                return search.rooms_seen()
+        return ()
 
-    def _search(self, item, room):
-        """Return the Way that looks for a cycle of tight steps that brings ``item`` to ``room``."""
-        search = Way(self, item)
-        mate = self.packing.tenant(item, room)
+    def _close(self, which, rooms):
+        """Take rooms off those that items of a class can still have; _BALANCE may be one of them."""
+        if rooms:
+            self._open_rooms[which] = [room for room in self.open_to(which) if room not in rooms]
+        if _BALANCE in rooms:
+            self._unbalanced.add(which)
+
+    def _make(self, steps):
+        potentials = [self.potential(item) for item, _target in steps] if self.hand else ()
+        self.packing.make(steps)
+        for (item, _target), cost in zip(steps, potentials):
+            self._note_hand(item, cost)
+
+
+class _Search:
+    """A breadth-first search along tight steps, from a room that ``item`` enters to the place that it leaves.
+
+    ``hindered``: whether it saw mates in the way, which it may be told not to mind.
+    """
+
+    def __init__(self, ties, item, mind_mates=True):
+        self.ties = ties
+        self.packing = ties.packing
+        self.item = item
+        self.room = self.packing.where[item]
+        self.goal = self.packing.door(item, self.room)
+        self.mind_mates = mind_mates
+        self.hindered = False
+        self.came, self._queue, self._unseen = {}, [], {}
+        self._end = None
+
+    def finds_way_from(self, room):
+        """Search until the way is found, or there is none; tell which."""
+        self._enter(self.item, room, None)
+        for point in self._queue:
+            if self._end is not None:
+                break
+            if point == _BALANCE:
+                self._balance()
+            elif point >= 0:
+                self._pass(point)
+            else:
+                self._go_on(_ITEM - point)
+        return self._end is not None
+
+    def rooms_seen(self):
+        """Return the rooms that the item itself could have come to next, and _BALANCE if the search saw it."""
+        doors, room_of = self.packing.door_of[self.packing.kind[self.item]], self.packing.room_of
+        seen = {room_of[point] for point in self.came if point >= 0 and doors[room_of[point]] == point}
+        return seen | {_BALANCE} if _BALANCE in self.came else seen
+
+    def way(self):
+        """Return the steps of the way that was found, (item, room), that of ``item`` itself among them."""
+        steps, target, point = [], self.room, self._end
+        while point is not None:
+            if point >= 0:
+                target = self.packing.room_of[point]
+            elif point != _BALANCE:
+                one = _ITEM - point
+                steps.append((one, target))
+                target = self.packing.where[one]
+            point = self.came[point]
+        return steps
+
+    def _add(self, point, before):
+        """Note a point that can be reached; the way ends at the door by which ``item`` leaves."""
+        if point not in self.came:
+            self.came[point] = before
+            self._queue.append(point)
+            if point == self.goal and self.item not in self.ties.hand:
+                self._end = point
+
+    def _balance(self):
+        if self.goal == self.room and self.ties.can_shrink(self.room):
+            self._add(self.room, _BALANCE)
+            return
+        for room, bundles in enumerate(self.packing.bundles):
+            if bundles and self.ties.can_shrink(room):
+                self._add(room, _BALANCE)
+
+    def _pass(self, door):
+        packing, ties = self.packing, self.ties
+        room, cost = packing.room_of[door], ties.cost[door]
+        family_doors = packing.family_doors.get(room, ())
+        if door != room:
+            if packing.door_count[door] < packing.door_limit[door] and ties.cost[room] == cost:
+                self._add(room, door)
+        else:
+            for other in family_doors:
+                if packing.door_count[other] and ties.cost[other] == cost:
+                    self._add(other, door)
+            if ties.can_grow(room):
+                self._add(_BALANCE, door)
+        for key, bundle in packing.bundles[room].items():
+            kind, at_home = divmod(key, 2)
+            if self._end is None and (not family_doors or packing.door_of[kind][room] == door):
+                items = [one for one in bundle if one not in ties.hand] if ties.hand else bundle
+                self._spread(ties.class_of(kind, cost + packing.move * at_home, room), items, door)
+        for one in packing.strayed[room]:
+            if one not in ties.hand and (not family_doors or packing.door(one, room) == door):
+                self._go_home(one, door)
+
+    def _go_on(self, item):
+        """Go on from an item whose slot a mate takes."""
+        ties, packing = self.ties, self.packing
+        cost = ties.potential(item) + packing.away[item]
+        self._spread(ties.class_of(packing.kind[item], cost, packing.where[item]), (item,), _ITEM - item)
+        self._go_home(item, _ITEM - item)
+
+    def _go_home(self, item, before):
+        for home in self.ties.homes(item):
+            self._enter(item, home, before)
+
+    def _spread(self, which, items, before):
+        """Bring items of one class, which can all leave, to the rooms that are open to them."""
+        kind, cost, _component = which
+        packing, came, doors = self.packing, self.came, self.packing.door_of[kind]
+        if self.ties.cost[self.goal] == cost and doors[self.room] == self.goal and self.room in packing.allowed[kind]:
+            for one in items:
+                self._enter(one, self.room, before)
+                if self._end is not None:
+                    return
+        rooms = self._unseen.get(which)
+        if rooms is None:
+            rooms = self.ties.open_to(which)
+        # The first of them that has no mate in a room reaches it for all.
+        for one in items:
+            if not rooms:
+                break
+            places, blocked = packing.places[one] if self.mind_mates else None, []
+            came.setdefault(_ITEM - one, before)
+            for room in rooms:
+                if places and doors[room] in places:
+                    blocked.append(room)
+                else:
+                    self._add(doors[room], _ITEM - one)
+            rooms = blocked
+        self._unseen[which] = rooms
+        for one in items if rooms else ():
+            for room in rooms:
+                self._enter(one, room, before)
+        if self.ties.hand and self.mind_mates:
+            for one in items:
+                for mate in tuple(packing.places[one].values()) if packing.places[one] else ():
+                    if mate in self.ties.hand:
+                        self._swap(one, mate, before)
+
+    def _enter(self, one, room, before):
+        """Bring an item into a room to which a tight step leads if no mate is there, be it in place of a mate."""
+        door = self.packing.door(one, room)
+        mate = self.packing.tenant(one, door) if self.mind_mates else None
         if mate is not None:
-            search.swap(item, mate, None)
-        elif self.may_enter(item, room):
-            search.add(self.packing.doors[item][room], None)
-        search.run()
-        return search
+            self._swap(one, mate, before)
+        else:
+            self.came.setdefault(_ITEM - one, before)
+            self._add(door, _ITEM - one)
 
-    def _make(self, item, way):
-        packing = self.packing
-        steps = []
-        for point, after in zip([-1 - item, *way], [*way, -1 - item]):
-            if point != BALANCE and point < 0:
-                target = packing.room_of[after] if after >= 0 else packing.where[-1 - after]
-                steps.append((-1 - point, packing.where[-1 - point], target))
-        packing.make(steps)
-        for one, origin, target in steps:
-            self.free[origin].discard(one)
-            self.free[target].add(one)
+    def _swap(self, taker, giver, before):
+        """Go on with ``giver``, whose slot ``taker`` takes, if that is tight."""
+        self.hindered = True
+        # Those that come first have their seats.
+        if giver < self.item or not self.ties.may_replace(taker, giver):
+            return
+        self.came.setdefault(_ITEM - taker, before)
+        if giver == self.item:
+            self._end = _ITEM - taker
+        else:
+            self._add(_ITEM - giver, _ITEM - taker)

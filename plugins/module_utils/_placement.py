@@ -76,7 +76,7 @@ def weights(items, rooms, policy):
 def _relaxed(items, rooms, policy, banned):
     """Return the best placement that avoids ``banned``; where doors are apart a group may be in a room twice."""
     packing = Packing(items, rooms, *weights(items, rooms, policy), banned)
-    first_by_name(packing, settle(packing).cost)
+    first_by_name(packing, settle(packing))
     return tuple(None if room == packing.nowhere else room for room in packing.where)
 
 
