@@ -79,7 +79,9 @@ class Board:
 
     def holding_nodes(self, address):
         """Return the sorted names of the nodes that hold the address now."""
-        return sorted({node for node, name in self.holders.get(address, ())})
+        if address not in self.holders:
+            return []
+        return sorted({node for node, name in self.holders[address]})
 
     def put(self, name, address, node):
         """Give the address of the object ``name`` to ``node``."""

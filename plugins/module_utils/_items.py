@@ -9,15 +9,14 @@ order in which they choose among equals, rooms in the order in which they are ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BALANCED = "balanced"
 STICKY = "sticky"
 POLICIES = (BALANCED, STICKY)
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """An address: ``group`` is its object, ``family`` 4 or 6, ``rooms`` where it may be, ``holders`` where it is.
 
     ``held`` counts the addresses that have a holder anywhere, also outside ``rooms``.
@@ -30,8 +29,7 @@ class Item:
     held: bool = False
 
 
-@dataclass(frozen=True)
-class Room:
+class Room(NamedTuple):
     """A node: what it already bears, and how many items more it can take (None: no limit)."""
 
     load: int = 0

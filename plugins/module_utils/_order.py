@@ -142,9 +142,16 @@ class _Ties:
             if not packing.bundles[room] and (which in self._unbalanced or not self.can_grow(room)):
                 closed.add(room)
                 continue
-            search = _Search(self, item)
-            if search.finds_way_from(room):
-                self._make(search.way())
+            mate = packing.tenant(item, packing.door(item, room))
+            if mate is not None and mate < item:
+                continue
+            steps = self._change_of_places(item, room)
+            if not steps:
+                search = _Search(self, item)
+                if search.finds_way_from(room):
+                    steps = search.way()
+            if steps:
+                self._make(steps)
                 break
             if item not in self.hand:
                 out_of_reach.update(self._out_of_reach(item, room, search))
@@ -153,6 +160,17 @@ class _Ties:
             closed |= out_of_reach
         self._close(which, closed)
         packing.retire(item)
+
+    def _change_of_places(self, item, room):
+        """Return the steps by which ``item`` and one that is equal but for its mates change places, mostly possible."""
+        packing, before = self.packing, self.packing.where[item]
+        if before in packing.homes[item] or room in packing.homes[item] or self.hand:
+            return None
+        here, there = packing.door(item, before), packing.door(item, room)
+        for one in packing.bundles[room].get(2 * packing.kind[item], ()):
+            if packing.tenant(item, there) in (None, one) and packing.tenant(one, here) in (None, item):
+                return [(item, room), (one, before)]
+        return None
 
     def _wanted_rooms(self, item, which):
         """Return the rooms, in order, to which a tight step brings ``item``, be it in place of a mate."""
@@ -295,9 +313,11 @@ class _Search:
         packing, came, doors = self.packing, self.came, self.packing.door_of[kind]
         if self.ties.cost[self.goal] == cost and doors[self.room] == self.goal and self.room in packing.allowed[kind]:
             for one in items:
-                self._enter(one, self.room, before)
-                if self._end is not None:
-                    return
+                places = packing.places[one] if self.mind_mates else None
+                if not places or places.get(self.goal) in (None, self.item):
+                    self._enter(one, self.room, before)
+                    if self._end is not None:
+                        return
         rooms = self._unseen.get(which)
         if rooms is None:
             rooms = self.ties.open_to(which)
@@ -333,11 +353,18 @@ class _Search:
             self.came.setdefault(_ITEM - one, before)
             self._add(door, _ITEM - one)
 
+    def _are_twins(self, taker, giver):
+        """Tell whether ``giver`` could go on only to where ``taker`` comes without it."""
+        packing = self.packing
+        if packing.kind[taker] != packing.kind[giver] or packing.homes[taker] or packing.homes[giver]:
+            return False
+        return self.item not in (taker, giver)
+
     def _swap(self, taker, giver, before):
         """Go on with ``giver``, whose slot ``taker`` takes, if that is tight."""
         self.hindered = True
         # Those that come first have their seats.
-        if giver < self.item or not self.ties.may_replace(taker, giver):
+        if giver < self.item or self._are_twins(taker, giver) or not self.ties.may_replace(taker, giver):
             return
         self.came.setdefault(_ITEM - taker, before)
         if giver == self.item:
