@@ -10,6 +10,7 @@ and Python 3.8 to 3.14 give the same answers.
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from functools import lru_cache
 
@@ -17,6 +18,8 @@ from ._errors import EgressIPError
 from ._text import expected_string, pasted_hint, quote
 
 _POINT_TO_POINT_HOST_BITS = 1
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_CANONICAL_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _IPV4 = 4
 _IPV6 = 6
 VERSIONS = (_IPV4, _IPV6)
@@ -47,6 +50,9 @@ _NOT_UNICAST_RANGES = {
 
 def parse_address(text, path):
     """Return the IPv4Address or IPv6Address that the string ``text`` spells; EgressIPError names ``path``."""
+    if isinstance(text, str) and _CANONICAL_IPV4.fullmatch(text):
+        # Most are so, and nothing below would find fault with them.
+        return parsed(str(text))
     _refuse_what_no_form_allows(text, path, "an IP address")
     if "/" in text:
         raise EgressIPError(f"{path}: {quote(text)} has a prefix length; give the address alone")

@@ -9,8 +9,6 @@ with a home that is elsewhere, plus more than all of that for each item without 
 
 from __future__ import annotations
 
-_NO_HOMES = frozenset()
-
 
 class Packing:
     """The state that the planner improves. Items and rooms are numbered; room ``nowhere`` is for items without one.
@@ -43,7 +41,8 @@ class Packing:
         self.choices = [choices for choices, _family in kinds]
         self.allowed = [frozenset(choices) for choices in self.choices]
         self.homes = [
-            item.holders & self.allowed[kind] if item.holders else _NO_HOMES for item, kind in zip(items, self.kind)
+            item.holders if item.holders <= self.allowed[kind] else item.holders & self.allowed[kind]
+            for item, kind in zip(items, self.kind)
         ]
         self.away = [move if homes else 0 for homes in self.homes]
         self.where = [self.nowhere] * len(items)

@@ -17,6 +17,7 @@ from ._text import expected_string, pasted_hint, quote, type_name
 
 # Stands for what should have been a mapping: its fields are not missed, since the error is noted already.
 NO_MAPPING = MappingProxyType({})
+_PLAIN_TYPES = (str, int, bool, type(None))
 
 
 def check_mapping(value, path, errors):
@@ -83,6 +84,8 @@ def did_you_mean(word, known, cutoff=0.6):
 
 def plain(value):
     """Return a copy of ``value`` that is made of plain dicts, lists and strings."""
+    if type(value) in _PLAIN_TYPES:
+        return value
     if isinstance(value, str):
         return str(value)
     if isinstance(value, (dict, Mapping)):
