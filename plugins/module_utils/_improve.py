@@ -15,9 +15,9 @@ import heapq
 _INFINITY = float("inf")
 
 
-def settle(packing):
-    """Bring the packing to its least cost; return the Reach that proves it."""
-    _stay_at_home(packing)
+def settle(packing, start=None):
+    """Bring the packing to its least cost; return the Reach that proves it. ``start`` is a placement near it."""
+    _stay(packing, [[room] for room in start] if start else [sorted(homes) for homes in packing.homes])
     _fill_least_loaded(packing)
     _level(packing)
     while True:
@@ -28,11 +28,13 @@ def settle(packing):
             packing.shift(steps)
 
 
-def _stay_at_home(packing):
-    for item, homes in enumerate(packing.homes):
-        home = next((room for room in sorted(homes) if packing.fits(item, room)), None)
-        if home is not None:
-            packing.put(item, home)
+def _stay(packing, places):
+    """Put items where they fit, given for each the rooms to try."""
+    for item, rooms in enumerate(places):
+        allowed = packing.allowed[packing.kind[item]]
+        room = next((room for room in rooms if room in allowed and packing.fits(item, room)), None)
+        if room is not None:
+            packing.put(item, room)
 
 
 def _by_choices(packing, items):
@@ -221,7 +223,7 @@ class Reach:
 
     def _leave_by_door(self, item, cost):
         """Forget that a mate has taken ``item`` out, if by its door it can go to others' rooms for less."""
-        if item in self.hand and self.hand[item] + self.packing.away[item] > cost:
+        if item in self.hand and self.hand[item] + self.packing.away[item] > cost and not self.improvements:
             self._refuse_cycle(-1 - item, self.packing.door(item, self.packing.where[item]))
             del self.hand[item], self._taken_by[item]
 

@@ -20,9 +20,16 @@ _ITEM = -2
 _FAR = 30
 
 
-def first_by_name(packing, reach):
-    """Bring the packing, which ``reach`` proves cheapest, to the first by name that is as cheap."""
-    ties = _Ties(packing, reach)
+def first_by_name(packing, reach, umpire=None):
+    """Bring the packing, which ``reach`` proves cheapest, to the first by name that is as cheap.
+
+    Where a packing does not know all rules, an ``umpire`` has the placement to ``start`` from, as cheap too. It is
+    asked with ``instead(item, before, after)`` about each change that brings ``item`` to another room, and returns the
+    placement to go on with: ``after``, another one where ``item`` has that room, or ``before``.
+    """
+    ties = _Ties(packing, reach, umpire)
+    if umpire is not None:
+        ties.change_to(umpire.start)
     for item in range(len(packing.items)):
         ties.seat(item)
 
@@ -34,8 +41,9 @@ class _Ties:
     doors. ``component[room]``: no cycle of tight steps leaves a component, so no item ever does.
     """
 
-    def __init__(self, packing, reach):
+    def __init__(self, packing, reach, umpire):
         self.packing = packing
+        self.umpire = umpire
         self.cost = reach.cost
         self.hand = {}
         for item, cost in reach.hand.items():
@@ -130,13 +138,11 @@ class _Ties:
         return self.cost[room] == -self.packing.last_price(room)
 
     def seat(self, item):
-        """Bring ``item`` to the first room that it can have, and keep it there."""
+        """Bring ``item`` to the first room that it can have, its homes before the others, and keep it there."""
         packing, before = self.packing, self.packing.where[item]
         which = self.class_of(packing.kind[item], self.potential(item) + packing.away[item], before)
         closed, out_of_reach = set(), set()
         for room in self._wanted_rooms(item, which):
-            if room >= before:
-                break
             if room in out_of_reach:
                 continue
             if not packing.bundles[room] and (which in self._unbalanced or not self.can_grow(room)):
@@ -150,16 +156,33 @@ class _Ties:
                 search = _Search(self, item)
                 if search.finds_way_from(room):
                     steps = search.way()
-            if steps:
-                self._make(steps)
+            if steps and self._try(item, steps):
                 break
-            if item not in self.hand:
+            if not steps and item not in self.hand:
                 out_of_reach.update(self._out_of_reach(item, room, search))
         if packing.where[item] not in packing.homes[item] and item not in self.hand:
             # An item like this one, later, could have those rooms no more: the two could change places.
             closed |= out_of_reach
         self._close(which, closed)
         packing.retire(item)
+
+    def _wanted_rooms(self, item, which):
+        """Yield the rooms that come before the one of ``item``, to which a tight step brings it, be it for a mate."""
+        packing, before = self.packing, self.packing.where[item]
+        homes = sorted(self.homes(item))
+        if before in packing.homes[item]:
+            yield from (home for home in homes if home < before)
+            return
+        yield from homes
+        rooms = self.open_to(which)
+        if self.hand and packing.places[item]:
+            mates = packing.places[item].values()
+            special = {packing.where[mate] for mate in mates if mate in self.hand and self.may_replace(item, mate)}
+            rooms = sorted(special.union(rooms).difference(homes)) if special else rooms
+        for room in rooms:
+            if room >= before:
+                break
+            yield room
 
     def _change_of_places(self, item, room):
         """Return the steps by which ``item`` and one that is equal but for its mates change places, mostly possible."""
@@ -171,15 +194,6 @@ class _Ties:
             if packing.tenant(item, there) in (None, one) and packing.tenant(one, here) in (None, item):
                 return [(item, room), (one, before)]
         return None
-
-    def _wanted_rooms(self, item, which):
-        """Return the rooms, in order, to which a tight step brings ``item``, be it in place of a mate."""
-        packing, usual = self.packing, self.open_to(which)
-        special = set(self.homes(item))
-        if self.hand and packing.places[item]:
-            mates = packing.places[item].values()
-            special.update(packing.where[mate] for mate in mates if mate in self.hand and self.may_replace(item, mate))
-        return sorted(special.union(usual)) if special else usual
 
     def _out_of_reach(self, item, room, search):
         """Return the rooms from which a search has shown that no way leads to where ``item`` is.
@@ -201,11 +215,26 @@ class _Ties:
         if _BALANCE in rooms:
             self._unbalanced.add(which)
 
+    def change_to(self, placement):
+        """Bring every item where a placement has it that is as cheap."""
+        packing = self.packing
+        rooms = [packing.nowhere if room is None else room for room in placement]
+        self._make([(item, room) for item, room in enumerate(rooms) if room != packing.where[item]])
+
     def _make(self, steps):
         potentials = [self.potential(item) for item, _target in steps] if self.hand else ()
         self.packing.make(steps)
         for (item, _target), cost in zip(steps, potentials):
             self._note_hand(item, cost)
+
+    def _try(self, item, steps):
+        """Make ``steps``, which bring ``item`` where it would be; tell whether it is there in the end."""
+        target = steps[0][1]
+        before = self.packing.placement() if self.umpire else None
+        self._make(steps)
+        if self.umpire:
+            self.change_to(self.umpire.instead(item, before, self.packing.placement()))
+        return self.packing.where[item] == target
 
 
 class _Search:
@@ -246,7 +275,7 @@ class _Search:
         return seen | {_BALANCE} if _BALANCE in self.came else seen
 
     def way(self):
-        """Return the steps of the way that was found, (item, room), that of ``item`` itself among them."""
+        """Return the steps of the way that was found, (item, room), that of ``item`` itself first."""
         steps, target, point = [], self.room, self._end
         while point is not None:
             if point >= 0:
@@ -256,7 +285,7 @@ class _Search:
                 steps.append((one, target))
                 target = self.packing.where[one]
             point = self.came[point]
-        return steps
+        return steps[::-1]
 
     def _add(self, point, before):
         """Note a point that can be reached; the way ends at the door by which ``item`` leaves."""

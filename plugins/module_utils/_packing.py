@@ -113,6 +113,10 @@ class Packing:
         places = {group: {} if size > 1 else None for group, size in sizes.items()}
         self.places = [places[item.group] for item in self.items]
 
+    def placement(self):
+        """Return each item's room or None, a tuple."""
+        return tuple([None if room == self.nowhere else room for room in self.where])
+
     def door(self, item, room):
         """Return the door by which an item gets into a room."""
         return self.door_of[self.kind[item]][room]

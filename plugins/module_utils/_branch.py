@@ -1,0 +1,264 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The best placement where a packing alone does not give it. PRIVATE to the collection.
+
+Two rules cross what a packing knows: an object's addresses of both families behind separate doors of one room, and a
+cap on moves. A packing without the rule is a bound. Where it breaks the rule, the search branches on how to keep it,
+and goes on where the bound is lowest; so it ends with the best placement, in a time that may be long.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+
+from ._improve import settle
+from ._items import STICKY, Room, aims, count_moves, count_squares, first_conflict, ways_round, weights
+from ._order import first_by_name
+from ._packing import Packing
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """What no placement under some bans is better than: ``aims``, met by ``placement`` unless there are branches.
+
+    Each branch is a set of further bans, (item, room) pairs; together they leave no placement out. ``reach`` proves the
+    bound for ``packing``.
+    """
+
+    aims: tuple
+    placement: tuple
+    branches: tuple
+    packing: Packing
+    reach: object
+
+
+def best_placement(items, rooms, policy, most_moves=None):
+    """Return the best placement, a tuple of rooms and None, with at most ``most_moves`` moves (None: any number)."""
+    task = _Task(items, rooms, policy, most_moves)
+    root = task.bound()
+    best = task.search(root)
+    wanted = task.aims(best)
+    if wanted > root.aims:
+        return _first_by_asking(task, best, wanted)
+    # All that are as good are ties of the root's packing.
+    first_by_name(root.packing, root.reach, _Umpire(task, best, wanted))
+    return root.packing.placement()
+
+
+def _first_by_asking(task, best, wanted):
+    """Bring the best placement to the first by name that is as good: ask for each item and each room it might have."""
+    for item, one in enumerate(task.items):
+        for room in one.ranked():
+            if room == best[item]:
+                break
+            found = task.ask((*best[:item], room), wanted, best)
+            if found is not None:
+                best = found
+                break
+    return best
+
+
+class _Umpire:
+    """Says of each change that leaves the packing as cheap as it is whether it keeps the rules as well."""
+
+    def __init__(self, task, start, wanted):
+        self.task = task
+        self.start = start
+        self.wanted = wanted
+
+    def instead(self, item, before, after):
+        """Return a placement that is as good, with ``item`` where ``after`` has it, all before it where they are.
+
+        If there is none, it is ``before``.
+        """
+        task = self.task
+        if first_conflict(task.items, after) is None and task.aims(after) == self.wanted:
+            return after
+        return task.ask((*before[:item], after[item]), self.wanted, before) or before
+
+
+class _Task:
+    """Items and rooms with the rules that cross."""
+
+    def __init__(self, items, rooms, policy, most_moves):
+        self.items = items
+        self.rooms = rooms
+        self.policy = policy
+        self.most_moves = most_moves
+
+    def aims(self, placement):
+        """Return what is least in the best placement."""
+        return aims(self.items, self.rooms, self.policy, placement)
+
+    def ask(self, seats, wanted, start):
+        """Return a placement with ``wanted`` aims where the first items have these seats; None when there is none."""
+        count = len(seats)
+        moves = count_moves(self.items[:count], seats)
+        rest = _Task(*_without(self.items, self.rooms, seats), self.policy, None)
+        limits = (limit for room in rest.rooms for limit in (room.free, *room.free_by_family))
+        if first_conflict(self.items, seats) or any(limit is not None and limit < 0 for limit in limits):
+            return None
+        if self.most_moves is not None:
+            rest.most_moves = self.most_moves - moves
+        offset = (seats.count(None), *((moves, 0) if self.policy == STICKY else (0, moves)))
+        found = rest.search(rest.bound(start=start[count:]), tuple(all - part for all, part in zip(wanted, offset)))
+        return None if found is None else (*seats, *found)
+
+    def search(self, root, wanted=None):
+        """Return the best placement by the aims; None when there is none as good as ``wanted``."""
+        queue, pushed = [], 0
+        found = [(root, frozenset())]
+        while True:
+            for bound, banned in found:
+                if bound is not None and (wanted is None or bound.aims <= wanted):
+                    pushed += 1
+                    # Of equal bounds the deepest, the one with most bans, is likely to end first.
+                    heapq.heappush(queue, (bound.aims, -len(banned), pushed, banned, bound))
+            if not queue:
+                return None
+            banned, best = heapq.heappop(queue)[3:]
+            if not best.branches:
+                return best.placement
+            more = [banned | branch for branch in best.branches]
+            found = [(self.bound(bans, best.placement), bans) for bans in more]
+
+    def bound(self, banned=frozenset(), start=None):
+        """Return the _Bound of the placements that avoid ``banned``; None when there is none."""
+        free = self._settled(weights(self.items, self.rooms, self.policy), banned, start)
+        if self.most_moves is None or count_moves(self.items, free[1]) <= self.most_moves:
+            return self._met(*free)
+        calm = self._settled(weights(self.items, self.rooms, STICKY), banned, start)
+        if count_moves(self.items, calm[1]) > self.most_moves:
+            return None
+        return self._capped(banned, calm, free[1])
+
+    def _settled(self, prices, banned, start):
+        packing = Packing(self.items, self.rooms, *prices, banned)
+        reach = settle(packing, start)
+        return packing, packing.placement(), reach
+
+    def _met(self, packing, placement, reach):
+        """Return the _Bound that ``placement`` meets, unless two of one group are in a room."""
+        conflict = first_conflict(self.items, placement)
+        branches = ways_round(self.items, placement, conflict) if conflict else ()
+        return _Bound(self.aims(placement), placement, branches, packing, reach)
+
+    def _capped(self, banned, calm, lively):
+        """Close in on the cap from both sides: ``calm`` keeps it, ``lively`` is flatter and breaks it.
+
+        A price on moves at which both cost the same gives the next placement between them. When there is none that is
+        cheaper, both are cheapest at this price, which gives the bound.
+        """
+        calm = calm[1]
+        while True:
+            more_moves = count_moves(self.items, lively) - count_moves(self.items, calm)
+            saving = count_squares(self.rooms, calm) - count_squares(self.rooms, lively)
+            packing, middle, reach = self._settled((more_moves, saving), banned, calm)
+            price, least = (
+                more_moves * count_squares(self.rooms, each) + saving * count_moves(self.items, each)
+                for each in (calm, middle)
+            )
+            if price == least:
+                break
+            if count_moves(self.items, middle) <= self.most_moves:
+                calm = middle
+            else:
+                lively = middle
+        calm = _between(packing, lively, calm, self.most_moves)
+        # Placements of equally many items have squares that are all even or all odd.
+        squares = -((saving * self.most_moves - least) // more_moves)
+        squares += (squares - count_squares(self.rooms, calm)) % 2
+        if squares == count_squares(self.rooms, calm):
+            return self._met(packing, calm, reach)
+        moves = -((more_moves * squares - least) // saving)
+        return _Bound((calm.count(None), squares, moves), calm, _ways_to_keep(self.items, calm, lively), packing, reach)
+
+
+def _without(items, rooms, seats):
+    """Return the items that have no seat yet, and the rooms as those with seats leave them."""
+    groups, rooms = {}, list(rooms)
+    for item, seat in zip(items, seats):
+        if seat is not None:
+            room, families = rooms[seat], (item.family == 4, item.family == 6)
+            less = (limit if limit is None else limit - own for limit, own in zip(room.free_by_family, families))
+            rooms[seat] = Room(room.load + 1, None if room.free is None else room.free - 1, tuple(less))
+            groups.setdefault(item.group, set()).add(seat)
+    rest = []
+    for item in items[len(seats) :]:
+        taken = groups.get(item.group, set()).intersection(item.rooms)
+        if taken:
+            item = item._replace(rooms=tuple(room for room in item.rooms if room not in taken))
+        rest.append(item)
+    return rest, rooms
+
+
+def _between(packing, lively, calm, most_moves):
+    """Return what keeps the cap with most moves, of all that makes some of the changes from ``lively`` to ``calm``.
+
+    Both are cheapest. Their difference is a sum of cycles of a flow, of which none makes anything cheaper, hence none
+    makes anything dearer. So each set of them gives a cheapest placement.
+    """
+    items, cycles = packing.items, _cycles(packing, lively, calm)
+    cap = most_moves - count_moves(items, lively)
+    sums = {0: None}
+    for cycle in cycles:
+        changes = (count_moves([items[one]], [room]) for one in cycle for room in (calm[one], lively[one]))
+        less = sum(after - before for after, before in zip(changes, changes))
+        for total, chosen in list(sums.items()):
+            sums.setdefault(total + less, (cycle, chosen))
+    placement, chosen = list(lively), sums[max(total for total in sums if total <= cap)]
+    while chosen is not None:
+        cycle, chosen = chosen
+        for one in cycle:
+            placement[one] = calm[one]
+    return tuple(placement)
+
+
+def _cycles(packing, lively, calm):
+    """Return the cycles into which the difference of two placements falls, each a list of the items that move.
+
+    Who enters is followed by who leaves the same slot, else the same door, else the same room; else the cycle goes
+    through the rooms that bear one more and one less.
+    """
+    changed = [item for item, room in enumerate(lively) if room != calm[item]]
+    places = []
+    for placement in (lively, calm):
+        rooms = {item: packing.nowhere if placement[item] is None else placement[item] for item in changed}
+        doors = {item: packing.door(item, room) for item, room in rooms.items()}
+        slots = {item: (packing.items[item].group, door) for item, door in doors.items()}
+        places.append((slots, doors, rooms))
+    follower, leaving = {}, set(changed)
+    for left, entered in zip(*places):
+        by_place = {}
+        for item in leaving:
+            by_place.setdefault(left[item], []).append(item)
+        for item in changed:
+            if item not in follower and by_place.get(entered[item]):
+                follower[item] = by_place[entered[item]].pop()
+                leaving.discard(follower[item])
+    cycles, rest = [], [*leaving, *changed]
+    seen = set()
+    for first in rest:
+        cycle, item = [], first
+        while item is not None and item not in seen:
+            seen.add(item)
+            cycle.append(item)
+            item = follower.get(item)
+        if cycle:
+            cycles.append(cycle)
+    return cycles
+
+
+def _ways_to_keep(items, calm, lively):
+    """Return the bans of both answers to one question: does the first item that only ``calm`` keeps move?"""
+    number, item = next(
+        (number, item)
+        for number, item in enumerate(items)
+        if calm[number] in item.holders and lively[number] not in item.holders
+    )
+    return (
+        frozenset((number, room) for room in item.rooms if room not in item.holders),
+        frozenset((number, room) for room in item.holders),
+    )
