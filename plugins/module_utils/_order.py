@@ -158,7 +158,7 @@ class _Ties:
                     steps = search.way()
             if steps and self._try(item, steps):
                 break
-            if not steps and item not in self.hand:
+            if not steps:
                 out_of_reach.update(self._out_of_reach(item, room, search))
         if packing.where[item] not in packing.homes[item] and item not in self.hand:
             # An item like this one, later, could have those rooms no more: the two could change places.
@@ -169,20 +169,19 @@ class _Ties:
     def _wanted_rooms(self, item, which):
         """Yield the rooms that come before the one of ``item``, to which a tight step brings it, be it for a mate."""
         packing, before = self.packing, self.packing.where[item]
-        homes = sorted(self.homes(item))
-        if before in packing.homes[item]:
-            yield from (home for home in homes if home < before)
-            return
-        yield from homes
-        rooms = self.open_to(which)
+        own, rooms = packing.homes[item], self.open_to(which)
+        special = set(self.homes(item))
         if self.hand and packing.places[item]:
             mates = packing.places[item].values()
-            special = {packing.where[mate] for mate in mates if mate in self.hand and self.may_replace(item, mate)}
-            rooms = sorted(special.union(rooms).difference(homes)) if special else rooms
-        for room in rooms:
-            if room >= before:
-                break
-            yield room
+            special.update(packing.where[mate] for mate in mates if mate in self.hand and self.may_replace(item, mate))
+        if special:
+            yield from (home for home in sorted(special & own) if before not in own or home < before)
+            rooms = sorted(special.difference(own).union(rooms))
+        if before not in own:
+            for room in rooms:
+                if room >= before:
+                    break
+                yield room
 
     def _change_of_places(self, item, room):
         """Return the steps by which ``item`` and one that is equal but for its mates change places, mostly possible."""
@@ -200,9 +199,9 @@ class _Ties:
 
         With mates in the way that is so for this item only. So the search is made once more without them.
         """
-        if not search.hindered:
+        if not search.hindered and not (self.hand and self.packing.places[item]):
             return search.rooms_seen()
-        if len(search.came) > _FAR:
+        if len(search.came) > _FAR and not self.hand:
             search = _Search(self, item, mind_mates=False)
             if not search.finds_way_from(room):
                 return search.rooms_seen()
@@ -298,6 +297,7 @@ class _Search:
     def _balance(self):
         if self.goal == self.room and self.ties.can_shrink(self.room):
             self._add(self.room, _BALANCE)
+        if self._end is not None:
             return
         for room, bundles in enumerate(self.packing.bundles):
             if bundles and self.ties.can_shrink(room):
