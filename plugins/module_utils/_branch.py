@@ -34,12 +34,27 @@ class _Bound:
     reach: object
 
 
+# How many items the bounds may have had in all before the order by name goes without further questions: some seconds.
+_QUESTIONS = 100_000
+
+
+def fewest_moves(items, rooms):
+    """Return how many moves it takes to place most items."""
+    task = _Task(items, rooms, STICKY, None)
+    return count_moves(items, task.search(task.bound()))
+
+
 def best_placement(items, rooms, policy, most_moves=None):
-    """Return the best placement, a tuple of rooms and None, with at most ``most_moves`` moves (None: any number)."""
+    """Return the best placement, a tuple of rooms and None, with at most ``most_moves`` moves (None: any number).
+
+    It is the best by the aims, however long that takes. To find the first by name of those that are as good, it asks
+    no more than is bearable.
+    """
     task = _Task(items, rooms, policy, most_moves)
     root = task.bound()
     best = task.search(root)
     wanted = task.aims(best)
+    task.effort = _Effort(_QUESTIONS)
     if wanted > root.aims:
         return _first_by_asking(task, best, wanted)
     # All that are as good are ties of the root's packing.
@@ -79,14 +94,22 @@ class _Umpire:
         return task.ask((*before[:item], after[item]), self.wanted, before) or before
 
 
-class _Task:
-    """Items and rooms with the rules that cross."""
+class _Effort:
+    """What is ``left`` of an allowance, in items."""
 
-    def __init__(self, items, rooms, policy, most_moves):
+    def __init__(self, left):
+        self.left = left
+
+
+class _Task:
+    """Items and rooms with the rules that cross. A search ends without an answer when no ``effort`` is left."""
+
+    def __init__(self, items, rooms, policy, most_moves, effort=None):
         self.items = items
         self.rooms = rooms
         self.policy = policy
         self.most_moves = most_moves
+        self.effort = effort or _Effort(float("inf"))
 
     def aims(self, placement):
         """Return what is least in the best placement."""
@@ -96,9 +119,9 @@ class _Task:
         """Return a placement with ``wanted`` aims where the first items have these seats; None when there is none."""
         count = len(seats)
         moves = count_moves(self.items[:count], seats)
-        rest = _Task(*_without(self.items, self.rooms, seats), self.policy, None)
+        rest = _Task(*_without(self.items, self.rooms, seats), self.policy, None, self.effort)
         limits = (limit for room in rest.rooms for limit in (room.free, *room.free_by_family))
-        if first_conflict(self.items, seats) or any(limit is not None and limit < 0 for limit in limits):
+        if self.effort.left <= 0 or first_conflict(self.items, seats) or any(limit is not None and limit < 0 for limit in limits):
             return None
         if self.most_moves is not None:
             rest.most_moves = self.most_moves - moves
@@ -107,7 +130,7 @@ class _Task:
         return None if found is None else (*seats, *found)
 
     def search(self, root, wanted=None):
-        """Return the best placement by the aims; None when there is none as good as ``wanted``."""
+        """Return the best placement by the aims; None when none as good as ``wanted`` is found."""
         queue, pushed = [], 0
         found = [(root, frozenset())]
         while True:
@@ -116,7 +139,7 @@ class _Task:
                     pushed += 1
                     # Of equal bounds the deepest, the one with most bans, is likely to end first.
                     heapq.heappush(queue, (bound.aims, -len(banned), pushed, banned, bound))
-            if not queue:
+            if not queue or self.effort.left <= 0:
                 return None
             banned, best = heapq.heappop(queue)[3:]
             if not best.branches:
@@ -126,6 +149,7 @@ class _Task:
 
     def bound(self, banned=frozenset(), start=None):
         """Return the _Bound of the placements that avoid ``banned``; None when there is none."""
+        self.effort.left -= len(self.items)
         free = self._settled(weights(self.items, self.rooms, self.policy), banned, start)
         if self.most_moves is None or count_moves(self.items, free[1]) <= self.most_moves:
             return self._met(*free)

@@ -32,9 +32,10 @@ def _stay(packing, places):
     """Put items where they fit, given for each the rooms to try."""
     for item, rooms in enumerate(places):
         allowed = packing.allowed[packing.kind[item]]
-        room = next((room for room in rooms if room in allowed and packing.fits(item, room)), None)
-        if room is not None:
-            packing.put(item, room)
+        for room in rooms:
+            if room in allowed and packing.fits(item, room) and not packing.has_mate(item, room):
+                packing.put(item, room)
+                break
 
 
 def _by_choices(packing, items):
@@ -54,7 +55,7 @@ def _fill_least_loaded(packing):
         heapq.heapify(heap)
         for item in items:
             refused = []
-            while heap and not packing.fits(item, heap[0][1]):
+            while heap and (packing.has_mate(item, heap[0][1]) or not packing.fits(item, heap[0][1])):
                 refused.append(heapq.heappop(heap))
             if heap:
                 load, room = heap[0]
@@ -91,7 +92,7 @@ def _level(packing):
             if -negative - load < 2:
                 break
             item = inside[origin].pop()
-            if packing.shift([(item, origin, room)]):
+            if not packing.has_mate(item, room) and packing.shift([(item, origin, room)]):
                 heapq.heapreplace(low, (load + 1, room))
                 heapq.heapreplace(high, (negative + 1, origin))
             if not inside[origin]:
@@ -186,13 +187,21 @@ class Reach:
             if not rooms:
                 break
             self._leave_by_door(item, cost)
-            places, blocked = self.packing.places[item], []
+            mates, blocked = self.packing.places[item], []
             for room in rooms:
-                if places and doors[room] in places:
+                if mates and self.packing.has_mate(item, room):
                     blocked.append(room)
                 elif cost < costs[doors[room]]:
                     self._reach(doors[room], cost, -1 - item)
             rooms = blocked
+        blocked = []
+        for room in rooms:
+            free = next((item for item in items if self.packing.tenant(item, doors[room]) is None), None)
+            if free is None:
+                blocked.append(room)
+            elif cost < costs[doors[room]]:
+                self._reach(doors[room], cost, -1 - free)
+        rooms = blocked
         for room in rooms:
             if cost < costs[doors[room]]:
                 for item in items:

@@ -144,11 +144,16 @@ class Packing:
         return self.outside if room == self.nowhere else self.square * (2 * self.load[room] - 1)
 
     def fits(self, item, room):
-        """Tell whether a room has a place for the item."""
+        """Tell whether a room has a place for the item, be it beside a mate that came in by another door."""
         door = self.door(item, room)
         if self.is_full(room) or (door != room and self.door_count[door] >= self.door_limit[door]):
             return False
         return self.tenant(item, door) is None
+
+    def has_mate(self, item, room):
+        """Tell whether a mate of the item is in a room, whatever its door."""
+        places = self.places[item]
+        return bool(places) and (room in places or any(door in places for door in self.family_doors.get(room, ())))
 
     def put(self, item, room):
         """Bring an item into a room, out of the one where it is; return by how much the cost grows."""

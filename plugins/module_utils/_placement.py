@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._branch import best_placement
+from ._branch import best_placement, fewest_moves
 from ._improve import settle
 from ._items import BALANCED, POLICIES, STICKY, Item, Room, count_moves, first_conflict, weights
 from ._order import first_by_name
@@ -43,7 +43,7 @@ def place(items, rooms, policy=BALANCED, max_moves=None):
     moves = count_moves(items, best)
     if moves == sum(item.held and not item.holders for item in items):
         return Placement(best, 0)
-    fewest = count_moves(items, _best(items, rooms, STICKY))
+    fewest = fewest_moves(items, rooms)
     if max_moves is not None and moves > fewest + max_moves:
         best = best_placement(items, rooms, BALANCED, fewest + max_moves)
     return Placement(best, count_moves(items, best) - fewest)
