@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass
 
+from ._between import between
 from ._improve import settle
 from ._items import STICKY, Room, aims, count_moves, count_squares, first_conflict, ways_round, weights
 from ._order import first_by_name
@@ -121,12 +122,14 @@ class _Task:
         moves = count_moves(self.items[:count], seats)
         rest = _Task(*_without(self.items, self.rooms, seats), self.policy, None, self.effort)
         limits = (limit for room in rest.rooms for limit in (room.free, *room.free_by_family))
-        if self.effort.left <= 0 or first_conflict(self.items, seats) or any(limit is not None and limit < 0 for limit in limits):
+        overfull = any(limit is not None and limit < 0 for limit in limits)
+        if overfull or first_conflict(self.items, seats) or self.effort.left <= 0:
             return None
         if self.most_moves is not None:
             rest.most_moves = self.most_moves - moves
         offset = (seats.count(None), *((moves, 0) if self.policy == STICKY else (0, moves)))
-        found = rest.search(rest.bound(start=start[count:]), tuple(all - part for all, part in zip(wanted, offset)))
+        wanted = tuple(total - part for total, part in zip(wanted, offset))
+        found = rest.search(rest.bound(start=start[count:]), wanted)
         return None if found is None else (*seats, *found)
 
     def search(self, root, wanted=None):
@@ -138,14 +141,14 @@ class _Task:
                 if bound is not None and (wanted is None or bound.aims <= wanted):
                     pushed += 1
                     # Of equal bounds the deepest, the one with most bans, is likely to end first.
-                    heapq.heappush(queue, (bound.aims, -len(banned), pushed, banned, bound))
+                    entry = banned, bound.placement, bound.branches
+                    heapq.heappush(queue, (bound.aims, -len(banned), pushed, entry))
             if not queue or self.effort.left <= 0:
                 return None
-            banned, best = heapq.heappop(queue)[3:]
-            if not best.branches:
-                return best.placement
-            more = [banned | branch for branch in best.branches]
-            found = [(self.bound(bans, best.placement), bans) for bans in more]
+            banned, placement, branches = heapq.heappop(queue)[-1]
+            if not branches:
+                return placement
+            found = [(self.bound(banned | more, placement), banned | more) for more in branches]
 
     def bound(self, banned=frozenset(), start=None):
         """Return the _Bound of the placements that avoid ``banned``; None when there is none."""
@@ -190,7 +193,7 @@ class _Task:
                 calm = middle
             else:
                 lively = middle
-        calm = _between(packing, lively, calm, self.most_moves)
+        calm = between(packing, lively, calm, self.most_moves)
         # Placements of equally many items have squares that are all even or all odd.
         squares = -((saving * self.most_moves - least) // more_moves)
         squares += (squares - count_squares(self.rooms, calm)) % 2
@@ -211,68 +214,10 @@ def _without(items, rooms, seats):
             groups.setdefault(item.group, set()).add(seat)
     rest = []
     for item in items[len(seats) :]:
-        taken = groups.get(item.group, set()).intersection(item.rooms)
-        if taken:
-            item = item._replace(rooms=tuple(room for room in item.rooms if room not in taken))
-        rest.append(item)
+        taken = groups.get(item.group, ())
+        open_rooms = tuple(room for room in item.rooms if room not in taken) if taken else item.rooms
+        rest.append(item._replace(rooms=open_rooms))
     return rest, rooms
-
-
-def _between(packing, lively, calm, most_moves):
-    """Return what keeps the cap with most moves, of all that makes some of the changes from ``lively`` to ``calm``.
-
-    Both are cheapest. Their difference is a sum of cycles of a flow, of which none makes anything cheaper, hence none
-    makes anything dearer. So each set of them gives a cheapest placement.
-    """
-    items, cycles = packing.items, _cycles(packing, lively, calm)
-    cap = most_moves - count_moves(items, lively)
-    sums = {0: None}
-    for cycle in cycles:
-        changes = (count_moves([items[one]], [room]) for one in cycle for room in (calm[one], lively[one]))
-        less = sum(after - before for after, before in zip(changes, changes))
-        for total, chosen in list(sums.items()):
-            sums.setdefault(total + less, (cycle, chosen))
-    placement, chosen = list(lively), sums[max(total for total in sums if total <= cap)]
-    while chosen is not None:
-        cycle, chosen = chosen
-        for one in cycle:
-            placement[one] = calm[one]
-    return tuple(placement)
-
-
-def _cycles(packing, lively, calm):
-    """Return the cycles into which the difference of two placements falls, each a list of the items that move.
-
-    Who enters is followed by who leaves the same slot, else the same door, else the same room; else the cycle goes
-    through the rooms that bear one more and one less.
-    """
-    changed = [item for item, room in enumerate(lively) if room != calm[item]]
-    places = []
-    for placement in (lively, calm):
-        rooms = {item: packing.nowhere if placement[item] is None else placement[item] for item in changed}
-        doors = {item: packing.door(item, room) for item, room in rooms.items()}
-        slots = {item: (packing.items[item].group, door) for item, door in doors.items()}
-        places.append((slots, doors, rooms))
-    follower, leaving = {}, set(changed)
-    for left, entered in zip(*places):
-        by_place = {}
-        for item in leaving:
-            by_place.setdefault(left[item], []).append(item)
-        for item in changed:
-            if item not in follower and by_place.get(entered[item]):
-                follower[item] = by_place[entered[item]].pop()
-                leaving.discard(follower[item])
-    cycles, rest = [], [*leaving, *changed]
-    seen = set()
-    for first in rest:
-        cycle, item = [], first
-        while item is not None and item not in seen:
-            seen.add(item)
-            cycle.append(item)
-            item = follower.get(item)
-        if cycle:
-            cycles.append(cycle)
-    return cycles
 
 
 def _ways_to_keep(items, calm, lively):

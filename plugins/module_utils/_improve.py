@@ -175,39 +175,36 @@ class Reach:
 
     def _spread(self, kind, cost, items):
         """Bring items of one kind, which can all be had, to the rooms that are no homes at ``cost``."""
+        packing, doors = self.packing, self.packing.door_of[kind]
         least, rooms = self._covered.get(kind, (_INFINITY, ()))
         if cost < least:
-            rooms = (*self.packing.choices[kind], self.packing.nowhere)
-        if not rooms:
-            return
-        doors, costs = self.packing.door_of[kind], self.cost
-        rooms = [room for room in rooms if cost < costs[doors[room]]] if cost > least else rooms
-        # The first of them that has no mate in a room reaches it for all.
-        for item in items:
-            if not rooms:
-                break
-            self._leave_by_door(item, cost)
-            mates, blocked = self.packing.places[item], []
-            for room in rooms:
-                if mates and self.packing.has_mate(item, room):
-                    blocked.append(room)
-                elif cost < costs[doors[room]]:
-                    self._reach(doors[room], cost, -1 - item)
-            rooms = blocked
-        blocked = []
+            rooms = (*packing.choices[kind], packing.nowhere)
+        elif cost > least:
+            rooms = [room for room in rooms if cost < self.cost[doors[room]]]
+        rooms = self._offer(items, cost, rooms, packing.has_mate)
+        if packing.family_doors:
+            rooms = self._offer(items, cost, rooms, lambda item, room: packing.tenant(item, doors[room]) is not None)
         for room in rooms:
-            free = next((item for item in items if self.packing.tenant(item, doors[room]) is None), None)
-            if free is None:
-                blocked.append(room)
-            elif cost < costs[doors[room]]:
-                self._reach(doors[room], cost, -1 - free)
-        rooms = blocked
-        for room in rooms:
-            if cost < costs[doors[room]]:
+            if cost < self.cost[doors[room]]:
                 for item in items:
                     self._displace(item, room, cost)
         if cost <= least:
             self._covered[kind] = cost, rooms
+
+    def _offer(self, items, cost, rooms, is_hindered):
+        """Bring the items to the rooms, each by the first that is not hindered; return the rooms that are left."""
+        for item in items:
+            if not rooms:
+                break
+            self._leave_by_door(item, cost)
+            doors, blocked = self.packing.door_of[self.packing.kind[item]], ()
+            if self.packing.places[item]:
+                blocked = [room for room in rooms if is_hindered(item, room)]
+            for room in set(rooms).difference(blocked) if blocked else rooms:
+                if cost < self.cost[doors[room]]:
+                    self._reach(doors[room], cost, -1 - item)
+            rooms = blocked
+        return rooms
 
     def _go_home(self, item, cost):
         packing = self.packing

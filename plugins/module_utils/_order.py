@@ -11,11 +11,8 @@ first room to which a cycle of tight steps brings them, and then stay there: no 
 from __future__ import annotations
 
 from ._components import components
+from ._way import BALANCE, ITEM, Way
 
-# Points of a search: a door (>= 0), an item that goes to the point that follows (_ITEM - item), or the balance, where
-# one room bears one more and another one bears one less.
-_BALANCE = -1
-_ITEM = -2
 # A search that saw more points than this was dear enough to look whether it need ever be made again.
 _FAR = 30
 
@@ -69,26 +66,29 @@ class _Ties:
     def _room_graph(self):
         """Return where tight steps lead from each room, with mates in no other's way and no limits on families."""
         packing = self.packing
-        graph = {_BALANCE: [room for room, bundles in enumerate(packing.bundles) if bundles and self.can_shrink(room)]}
+        graph = {BALANCE: [room for room, bundles in enumerate(packing.bundles) if bundles and self.can_shrink(room)]}
         points = {}
         for room, bundles in enumerate(packing.bundles):
-            graph[room] = {_BALANCE} if self.can_grow(room) else set()
+            graph[room] = {BALANCE} if self.can_grow(room) else set()
             for key in bundles:
                 kind, at_home = divmod(key, 2)
                 away = kind, self.cost[packing.door_of[kind][room]] + packing.move * at_home
-                graph[room].add(points.setdefault(away, _ITEM - len(points)))
+                graph[room].add(points.setdefault(away, ITEM - len(points)))
             for item in packing.strayed[room]:
                 graph[room].update(self.homes(item))
         for item in self.hand:
             room = packing.where[item]
             away = packing.kind[item], self.hand[item] + packing.away[item]
-            graph[room].update(self.homes(item), [points.setdefault(away, _ITEM - len(points))])
+            graph[room].update(self.homes(item), [points.setdefault(away, ITEM - len(points))])
             for mate_room in {packing.nowhere, *(packing.where[mate] for mate in packing.places[item].values())}:
                 graph[mate_room].add(room)
         for (kind, cost), point in points.items():
-            doors = packing.door_of[kind]
-            graph[point] = [room for room in (*packing.choices[kind], packing.nowhere) if self.cost[doors[room]] == cost]
+            graph[point] = self._tight_rooms(kind, cost)
         return graph
+
+    def _tight_rooms(self, kind, cost):
+        packing, doors = self.packing, self.packing.door_of[kind]
+        return [room for room in (*packing.choices[kind], packing.nowhere) if self.cost[doors[room]] == cost]
 
     def class_of(self, kind, cost, room):
         """Return what items have in common to which the same rooms are open: those of ``kind`` that are had at a cost,
@@ -103,9 +103,7 @@ class _Ties:
         """
         if which not in self._open_rooms:
             kind, cost, component = which
-            packing, costs, doors = self.packing, self.cost, self.packing.door_of[kind]
-            tight = [room for room in (*packing.choices[kind], packing.nowhere) if costs[doors[room]] == cost]
-            self._open_rooms[which] = [room for room in tight if self.component[room] == component]
+            self._open_rooms[which] = [r for r in self._tight_rooms(kind, cost) if self.component[r] == component]
         return self._open_rooms[which]
 
     def homes(self, item):
@@ -153,7 +151,7 @@ class _Ties:
                 continue
             steps = self._change_of_places(item, room)
             if not steps:
-                search = _Search(self, item)
+                search = Way(self, item)
                 if search.finds_way_from(room):
                     steps = search.way()
             if steps and self._try(item, steps):
@@ -202,16 +200,16 @@ class _Ties:
         if not search.hindered and not (self.hand and self.packing.places[item]):
             return search.rooms_seen()
         if len(search.came) > _FAR and not self.hand:
-            search = _Search(self, item, mind_mates=False)
+            search = Way(self, item, mind_mates=False)
             if not search.finds_way_from(room):
                 return search.rooms_seen()
         return ()
 
     def _close(self, which, rooms):
-        """Take rooms off those that items of a class can still have; _BALANCE may be one of them."""
+        """Take rooms off those that items of a class can still have; BALANCE may be one of them."""
         if rooms:
             self._open_rooms[which] = [room for room in self.open_to(which) if room not in rooms]
-        if _BALANCE in rooms:
+        if BALANCE in rooms:
             self._unbalanced.add(which)
 
     def change_to(self, placement):
@@ -234,169 +232,3 @@ class _Ties:
         if self.umpire:
             self.change_to(self.umpire.instead(item, before, self.packing.placement()))
         return self.packing.where[item] == target
-
-
-class _Search:
-    """A breadth-first search along tight steps, from a room that ``item`` enters to the place that it leaves.
-
-    ``hindered``: whether it saw mates in the way, which it may be told not to mind.
-    """
-
-    def __init__(self, ties, item, mind_mates=True):
-        self.ties = ties
-        self.packing = ties.packing
-        self.item = item
-        self.room = self.packing.where[item]
-        self.goal = self.packing.door(item, self.room)
-        self.mind_mates = mind_mates
-        self.hindered = False
-        self.came, self._queue, self._unseen = {}, [], {}
-        self._end = None
-
-    def finds_way_from(self, room):
-        """Search until the way is found, or there is none; tell which."""
-        self._enter(self.item, room, None)
-        for point in self._queue:
-            if self._end is not None:
-                break
-            if point == _BALANCE:
-                self._balance()
-            elif point >= 0:
-                self._pass(point)
-            else:
-                self._go_on(_ITEM - point)
-        return self._end is not None
-
-    def rooms_seen(self):
-        """Return the rooms that the item itself could have come to next, and _BALANCE if the search saw it."""
-        doors, room_of = self.packing.door_of[self.packing.kind[self.item]], self.packing.room_of
-        seen = {room_of[point] for point in self.came if point >= 0 and doors[room_of[point]] == point}
-        return seen | {_BALANCE} if _BALANCE in self.came else seen
-
-    def way(self):
-        """Return the steps of the way that was found, (item, room), that of ``item`` itself first."""
-        steps, target, point = [], self.room, self._end
-        while point is not None:
-            if point >= 0:
-                target = self.packing.room_of[point]
-            elif point != _BALANCE:
-                one = _ITEM - point
-                steps.append((one, target))
-                target = self.packing.where[one]
-            point = self.came[point]
-        return steps[::-1]
-
-    def _add(self, point, before):
-        """Note a point that can be reached; the way ends at the door by which ``item`` leaves."""
-        if point not in self.came:
-            self.came[point] = before
-            self._queue.append(point)
-            if point == self.goal and self.item not in self.ties.hand:
-                self._end = point
-
-    def _balance(self):
-        if self.goal == self.room and self.ties.can_shrink(self.room):
-            self._add(self.room, _BALANCE)
-        if self._end is not None:
-            return
-        for room, bundles in enumerate(self.packing.bundles):
-            if bundles and self.ties.can_shrink(room):
-                self._add(room, _BALANCE)
-
-    def _pass(self, door):
-        packing, ties = self.packing, self.ties
-        room, cost = packing.room_of[door], ties.cost[door]
-        family_doors = packing.family_doors.get(room, ())
-        if door != room:
-            if packing.door_count[door] < packing.door_limit[door] and ties.cost[room] == cost:
-                self._add(room, door)
-        else:
-            for other in family_doors:
-                if packing.door_count[other] and ties.cost[other] == cost:
-                    self._add(other, door)
-            if ties.can_grow(room):
-                self._add(_BALANCE, door)
-        for key, bundle in packing.bundles[room].items():
-            kind, at_home = divmod(key, 2)
-            if self._end is None and (not family_doors or packing.door_of[kind][room] == door):
-                items = [one for one in bundle if one not in ties.hand] if ties.hand else bundle
-                self._spread(ties.class_of(kind, cost + packing.move * at_home, room), items, door)
-        for one in packing.strayed[room]:
-            if one not in ties.hand and (not family_doors or packing.door(one, room) == door):
-                self._go_home(one, door)
-
-    def _go_on(self, item):
-        """Go on from an item whose slot a mate takes."""
-        ties, packing = self.ties, self.packing
-        cost = ties.potential(item) + packing.away[item]
-        self._spread(ties.class_of(packing.kind[item], cost, packing.where[item]), (item,), _ITEM - item)
-        self._go_home(item, _ITEM - item)
-
-    def _go_home(self, item, before):
-        for home in self.ties.homes(item):
-            self._enter(item, home, before)
-
-    def _spread(self, which, items, before):
-        """Bring items of one class, which can all leave, to the rooms that are open to them."""
-        kind, cost, _component = which
-        packing, came, doors = self.packing, self.came, self.packing.door_of[kind]
-        if self.ties.cost[self.goal] == cost and doors[self.room] == self.goal and self.room in packing.allowed[kind]:
-            for one in items:
-                places = packing.places[one] if self.mind_mates else None
-                if not places or places.get(self.goal) in (None, self.item):
-                    self._enter(one, self.room, before)
-                    if self._end is not None:
-                        return
-        rooms = self._unseen.get(which)
-        if rooms is None:
-            rooms = self.ties.open_to(which)
-        # The first of them that has no mate in a room reaches it for all.
-        for one in items:
-            if not rooms:
-                break
-            places, blocked = packing.places[one] if self.mind_mates else None, []
-            came.setdefault(_ITEM - one, before)
-            for room in rooms:
-                if places and doors[room] in places:
-                    blocked.append(room)
-                else:
-                    self._add(doors[room], _ITEM - one)
-            rooms = blocked
-        self._unseen[which] = rooms
-        for one in items if rooms else ():
-            for room in rooms:
-                self._enter(one, room, before)
-        if self.ties.hand and self.mind_mates:
-            for one in items:
-                for mate in tuple(packing.places[one].values()) if packing.places[one] else ():
-                    if mate in self.ties.hand:
-                        self._swap(one, mate, before)
-
-    def _enter(self, one, room, before):
-        """Bring an item into a room to which a tight step leads if no mate is there, be it in place of a mate."""
-        door = self.packing.door(one, room)
-        mate = self.packing.tenant(one, door) if self.mind_mates else None
-        if mate is not None:
-            self._swap(one, mate, before)
-        else:
-            self.came.setdefault(_ITEM - one, before)
-            self._add(door, _ITEM - one)
-
-    def _are_twins(self, taker, giver):
-        """Tell whether ``giver`` could go on only to where ``taker`` comes without it."""
-        packing = self.packing
-        if packing.kind[taker] != packing.kind[giver] or packing.homes[taker] or packing.homes[giver]:
-            return False
-        return self.item not in (taker, giver)
-
-    def _swap(self, taker, giver, before):
-        """Go on with ``giver``, whose slot ``taker`` takes, if that is tight."""
-        self.hindered = True
-        # Those that come first have their seats.
-        if giver < self.item or self._are_twins(taker, giver) or not self.ties.may_replace(taker, giver):
-            return
-        self.came.setdefault(_ITEM - taker, before)
-        if giver == self.item:
-            self._end = _ITEM - taker
-        else:
-            self._add(_ITEM - giver, _ITEM - taker)

@@ -25,12 +25,19 @@ WATCH_INTERVAL = 4
 
 _MODULES = (
     "_addresses",
+    "_apply",
     "_arp",
+    "_connections",
+    "_conntrack",
     "_data_plane",
+    "_difference",
     "_errors",
     "_frames",
+    "_handover",
     "_host",
+    "_interfaces",
     "_iproute",
+    "_meeting",
     "_ndp",
     "_nftables",
     "_node",
@@ -39,6 +46,7 @@ _MODULES = (
     "_presence",
     "_probe",
     "_program",
+    "_record",
     "_service",
     "_shape",
     "_text",
@@ -109,7 +117,7 @@ WantedBy=multi-user.target
 _WATCH = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
-Description=Egress IPs that another node got while this one was away
+Description=Egress IPs that another node got, or what somebody threw away
 After={claim}
 
 [Service]

@@ -90,6 +90,10 @@ def _assignment_row(item, plan, *run):
     return (item["egressIP"], item["name"], item["node"], _state_of(item, plan, *run))
 
 
+def _along(count):
+    return f", {count} connection{'' if count == 1 else 's'} with it" if count else ""
+
+
 def _state_of(item, plan, fleet, conflicts, claimed, results):
     ip, node = item["egressIP"], item["node"]
     if ip in conflicts:
@@ -105,7 +109,7 @@ def _state_of(item, plan, fleet, conflicts, claimed, results):
     if result.get("failed"):
         return "not claimed, the node failed"
     if (ip, node) in claimed:
-        return f"moved{where}" if move else "claimed"
+        return (f"moved{where}" if move else "claimed") + _along(result.get("connections", {}).get(ip, 0))
     return f"to move{where}" if move else "to claim"
 
 

@@ -7,10 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._addresses import address_order, canonical, collapse, covers_everything, parse_address, parse_network
+from ._addresses import (
+    address_order,
+    canonical,
+    collapse,
+    covers_everything,
+    of_version,
+    parse_address,
+    parse_network,
+    version_of,
+)
 from ._errors import Errors, InvalidError
+from ._handover import Release
 from ._manifests import select_pods
-from ._node_state import DataPlaneOptions, EgressObject, FleetNode, Held, LocalPod, NodeState, slots
+from ._node_state import DataPlaneOptions, EgressObject, FarEnd, FleetNode, Held, LocalPod, NodeState, slots
 from ._objects import parse_egressip
 
 
@@ -18,7 +28,7 @@ from ._objects import parse_egressip
 class Rollout:
     """`states` {node: NodeState} of the nodes that answered; `differing` names those that a run must touch.
 
-    `releasing` are the egress IPs that a node has to give up, so that whoever claims them waits for it.
+    `releasing` are the `_handover.Release` of what nodes have to give up, so that whoever claims it waits for it.
     """
 
     states: dict
@@ -30,7 +40,7 @@ class Rollout:
         return {
             "states": {name: state.to_dict() for name, state in self.states.items()},
             "differing": list(self.differing),
-            "releasing": list(self.releasing),
+            "releasing": [item.to_dict() for item in self.releasing],
         }
 
 
@@ -43,13 +53,14 @@ def roll_out(plan, manifests, fleet, excluded=(), options=None):
     states = {name: builder.state(name) for name in sorted(fleet["observed"])}
     differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))
     held = {name: {item.egress_ip for item in state.held} for name, state in states.items()}
-    releasing = {
-        item["egressIP"]
-        for name, answer in fleet["observed"].items()
+    takers = {item["egressIP"]: item["node"] for item in plan["assignments"]}
+    releasing = [
+        Release(item["egressIP"], name, takers.get(item["egressIP"], ""))
+        for name, answer in sorted(fleet["observed"].items())
         for item in answer["held"]
         if item["egressIP"] not in held[name]
-    }
-    return Rollout(states, differing, tuple(sorted(releasing, key=address_order)))
+    ]
+    return Rollout(states, differing, tuple(sorted(releasing, key=lambda item: address_order(item.egress_ip))))
 
 
 class _Builder:
@@ -67,6 +78,7 @@ class _Builder:
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"])) for m in fleet["members"]
         )
+        self.far_ends = self._far_ends()
         self.own = {address for member in self.members for address in member.addresses}
         self.excluded = tuple(str(network) for network in collapse([*excluded, *_pod_networks(manifests, self.own)]))
 
@@ -85,6 +97,20 @@ class _Builder:
             egressips=self.egressips,
             pods=self._pods(name),
             held=tuple(sorted(held)),
+            far_ends=self.far_ends,
+        )
+
+    def _far_ends(self):
+        """Return the FarEnds of the egress IPs that are not on the primary interface of their holder."""
+        endpoints = {member.name: member.endpoints for member in self.members}
+        primary = {name: answer["interface"] for name, answer in self.fleet["observed"].items()}
+        elsewhere = [i for i in self.plan["assignments"] if i["interface"] != primary.get(i["node"], i["interface"])]
+        return tuple(
+            sorted(
+                FarEnd(item["egressIP"], end)
+                for item in elsewhere
+                for end in of_version(endpoints[item["node"]], version_of(item["egressIP"]))
+            )
         )
 
     def _objects(self, manifests):

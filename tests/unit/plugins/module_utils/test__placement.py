@@ -42,10 +42,7 @@ def measure(items, rooms, placement):
         loads[None],
         sum((room.load + loads[n]) ** 2 for n, room in enumerate(rooms)),
         sum(item.held and room not in item.holders for item, room in zip(items, placement, strict=True)),
-        [
-            (room is None, room not in item.holders, room)
-            for item, room in zip(items, placement, strict=True)
-        ],
+        [(room is None, room not in item.holders, room) for item, room in zip(items, placement, strict=True)],
     )
 
 
