@@ -14,7 +14,7 @@ import heapq
 from dataclasses import dataclass
 
 from ._between import between
-from ._improve import settle
+from ._improve import fill, settle
 from ._items import STICKY, Room, aims, count_moves, count_squares, first_conflict, ways_round, weights
 from ._order import first_by_name
 from ._packing import Packing
@@ -41,6 +41,11 @@ _QUESTIONS = 100_000
 
 def fewest_moves(items, rooms):
     """Return how many moves it takes to place most items."""
+    packing = Packing(items, rooms, *weights(items, rooms, STICKY))
+    fill(packing, packing.homes)
+    if all(room != packing.nowhere and packing.price(item, room) == 0 for item, room in enumerate(packing.where)):
+        # Everybody has a place, and nobody moves who could stay.
+        return count_moves(items, packing.where)
     task = _Task(items, rooms, STICKY, None)
     return count_moves(items, task.search(task.bound()))
 

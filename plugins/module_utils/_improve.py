@@ -17,8 +17,7 @@ _INFINITY = float("inf")
 
 def settle(packing, start=None):
     """Bring the packing to its least cost; return the Reach that proves it. ``start`` is a placement near it."""
-    _stay(packing, [[room] for room in start] if start else [sorted(homes) for homes in packing.homes])
-    _fill_least_loaded(packing)
+    fill(packing, [[room] for room in start] if start else packing.homes)
     _level(packing)
     while True:
         reach = Reach(packing)
@@ -28,14 +27,15 @@ def settle(packing, start=None):
             packing.shift(steps)
 
 
-def _stay(packing, places):
-    """Put items where they fit, given for each the rooms to try."""
+def fill(packing, places):
+    """Put items where they fit, given for each the rooms to try first; those left go to the least loaded ones."""
     for item, rooms in enumerate(places):
         allowed = packing.allowed[packing.kind[item]]
-        for room in rooms:
+        for room in sorted(rooms) if len(rooms) > 1 else rooms:
             if room in allowed and packing.fits(item, room) and not packing.has_mate(item, room):
                 packing.put(item, room)
                 break
+    _fill_least_loaded(packing)
 
 
 def _by_choices(packing, items):

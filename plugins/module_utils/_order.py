@@ -138,6 +138,9 @@ class _Ties:
     def seat(self, item):
         """Bring ``item`` to the first room that it can have, its homes before the others, and keep it there."""
         packing, before = self.packing, self.packing.where[item]
+        if before in packing.homes[item] and len(packing.homes[item]) == 1:
+            packing.retire(item)
+            return
         which = self.class_of(packing.kind[item], self.potential(item) + packing.away[item], before)
         closed, out_of_reach = set(), set()
         for room in self._wanted_rooms(item, which):
