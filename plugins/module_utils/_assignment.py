@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from ._addresses import address_order, parsed, version_of
 from ._board import Board
+from ._collector import paused_collector
 from ._errors import PlanError
 from ._nodes import read_nodes
 from ._placement import BALANCED, POLICIES, Item, Room, place
@@ -31,6 +32,7 @@ from ._text import type_name
 _NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, MAKE_ROOM)
 
 
+@paused_collector()
 def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None):
     """Return the best Plan for EgressIP documents on nodes.
 
