@@ -42,7 +42,7 @@ def report(plan, manifests, fleet, results=None, check_mode=False):
         (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
     ]
     rows.sort(key=lambda row: (address_order(row[0]), row[1]))
-    lines = _table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows)
+    lines = table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows)
     failures = _failures(conflicts, fleet, results or {})
     complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
     complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
@@ -151,7 +151,7 @@ def _stats(plan, fleet, conflicts, results):
     }
 
 
-def _table(header, rows):
+def table(header, rows):
     """Return the lines of a table, the last column as long as it is."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header) - 1)]
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]]) for row in (header, *rows)]
