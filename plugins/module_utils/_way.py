@@ -72,11 +72,13 @@ class Way:
     def _balance(self):
         if self.goal == self.room and self.ties.can_shrink(self.room):
             self._add(self.room, BALANCE)
-        if self._end is not None:
-            return
         for room, bundles in enumerate(self.packing.bundles):
-            if bundles and self.ties.can_shrink(room):
-                self._add(room, BALANCE)
+            if self._end is not None:
+                break
+            if bundles and room not in self.came and self.ties.can_shrink(room):
+                # There are many such rooms, and the first one often does.
+                self.came[room] = BALANCE
+                self._pass(room)
 
     def _pass(self, door):
         packing, ties = self.packing, self.ties
