@@ -9,7 +9,8 @@ what came of it. No I/O, no clock, no chance: the same input gives the same plan
 
 from __future__ import annotations
 
-from ._addresses import address_order, parsed
+from ._addresses import address_order, parsed, version_of
+from ._collector import paused_collector
 from ._errors import PlanError
 from ._nodes import read_nodes
 from ._placement import BALANCED, POLICIES, Item, Room, place
@@ -31,6 +32,7 @@ from ._text import type_name
 _NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, MAKE_ROOM)
 
 
+@paused_collector()
 def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None, pins=None):
     """Return the best Plan for EgressIP documents on nodes.
 
@@ -182,7 +184,7 @@ def _items(board, wanted):
     """Return an Item for each (object name, address). Addresses with the same possible nodes share their rooms."""
     numbers = {node.name: number for number, node in enumerate(board.nodes.sound)}
     groups = {name: group for group, name in enumerate(dict.fromkeys(name for name, address in wanted))}
-    items, rooms_of = [], {}
+    items, rooms_of, sets = [], {}, {}
     for name, address in wanted:
         possible, held = board.possible_nodes(address), board.holding_nodes(address)
         if id(possible) not in rooms_of:
@@ -190,8 +192,10 @@ def _items(board, wanted):
             # The nodes are kept as well: the identity of a tuple that is gone may come again.
             rooms_of[id(possible)] = possible, rooms, frozenset(rooms)
         _nodes, rooms, allowed = rooms_of[id(possible)]
-        holders = frozenset(numbers[node] for node in held if numbers.get(node) in allowed)
-        items.append(Item(groups[name], parsed(address).version, rooms, holders, bool(held)))
+        holders = frozenset([numbers[node] for node in held if numbers.get(node) in allowed])
+        # Few sets, not one for each address: less to keep, less for the garbage collector to look through.
+        holders = sets.setdefault(holders, holders)
+        items.append(Item(groups[name], version_of(address), rooms, holders, bool(held)))
     return items
 
 

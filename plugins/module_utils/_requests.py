@@ -56,7 +56,10 @@ def read_current(current, requests):
         for address, node in request.status:
             if address not in observed:
                 holders.setdefault(address, set()).add((node, request.name))
-    return {address: tuple(sorted(found, key=_holder_order)) for address, found in holders.items()}
+    return {
+        address: tuple(sorted(found, key=_holder_order) if len(found) > 1 else found)
+        for address, found in holders.items()
+    }
 
 
 def _holder_order(holder):

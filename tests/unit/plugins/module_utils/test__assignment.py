@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import random
 from collections import Counter
 from ipaddress import ip_address, ip_interface
@@ -492,3 +493,14 @@ def test_a_whole_fleet_in_time():
     plan = assign(documents, nodes, held)
     assert plan.load == {"n1": 100, "n2": 100, "n3": 100}
     assert len(plan.moves) == 100
+
+
+def test_the_garbage_collector_is_left_as_it_was():
+    for _state in range(2):
+        before = gc.isenabled()
+        assign([egressip("a", "10.0.0.1")], [node(1)])
+        with pytest.raises(EgressIPError):
+            assign([], [], policy="none")
+        assert gc.isenabled() == before
+        gc.disable()
+    gc.enable()
