@@ -140,7 +140,7 @@ def is_global(address):
 
 def is_ours(interface):
     """Tell whether an interface document is of our tunnel device."""
-    return interface.get("ifalias") == ALIAS
+    return interface.get("ifalias", "").partition(":")[0] == ALIAS
 
 
 def is_egress_address(name, address, claimed):

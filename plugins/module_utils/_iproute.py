@@ -124,7 +124,8 @@ def batches(current, desired):
         return {version: _batch(current[version], desired[version]) for version in VERSIONS}
     lines = [f"link delete {words.split()[0]}" for words in old]
     lines += [f"link add {words}" for words in new]
-    lines += [f"link set {words.split()[0]} alias {ALIAS} up" for words in new]
+    # The port stands in the alias too: iproute2 before 5.12 does not show that of an external device.
+    lines += [f"link set {words.split()[0]} alias {ALIAS}:{words.split()[-1]} up" for words in new]
     gone = next((words.split()[0] for words in old), None)
     rest = {version: _batch(_without_device(current[version], gone), desired[version]) for version in VERSIONS}
     return {**rest, 4: lines + rest[4]}
@@ -211,7 +212,8 @@ def _link_words(interface):
         or "UP" not in interface["flags"]
     ):
         return f"{interface['ifname']} is not an external vxlan device that is up"
-    return _link(interface["ifname"], data.get("port"), interface["mtu"])
+    port = data.get("port") or interface.get("ifalias", "").partition(":")[2]
+    return _link(interface["ifname"], port, interface["mtu"])
 
 
 def _exit_routes(interface, way, version):

@@ -28,6 +28,7 @@ _COMMENT = "egress_ip:"
 _ELEMENTS_PER_LINE = 500
 # The maps that lead to the counters of what goes in each direction of a connection.
 DIRECTIONS = {"original": "transmit", "reply": "receive"}
+_INTERVALS = "flags interval;"
 # The bytes of the headers of an IP version and TCP.
 _HEADERS = {4: 40, 6: 60}
 
@@ -208,7 +209,7 @@ def _additions(target, desired, current):
                 f'add rule {target} {name} {rule} comment "{_COMMENT}{fingerprint(rule)}"' for rule in chain.rules
             ]
     for name, item in sorted(desired.sets.items()):
-        lines += _element_lines(target, name, current.sets.get(name, SetState("", "", {})).elements, item.elements)
+        lines += _element_lines(target, name, current.sets.get(name, SetState("", "", {})).elements, item)
     gone = sorted(set(current.chains) - set(desired.chains))
     lines += [f"flush chain {target} {name}" for name in gone]
     lines += [f"delete set {target} {name}" for name in sorted(set(current.sets) - set(desired.sets))]
@@ -220,10 +221,15 @@ def _new(desired, current):
     return [(name, item) for name, item in sorted(desired.items()) if name not in current]
 
 
-def _element_lines(target, name, current, desired):
+def _element_lines(target, name, current, item):
+    desired = item.elements
     gone = {key: value for key, value in current.items() if key not in desired or desired[key] != value}
     new = {key: value for key, value in desired.items() if key not in current or current[key] != value}
-    return [
+    flushed = gone and new and _INTERVALS in item.definition
+    if flushed:
+        # nft 0.9.8 refuses a network that overlaps with one that the same transaction deletes by itself.
+        gone, new = {}, desired
+    return [f"flush set {target} {name}"] * bool(flushed) + [
         f"{verb} element {target} {name} {{ {', '.join(_element(*item) for item in chunk)} }}"
         for verb, elements in (("delete", gone), ("add", new))
         for chunk in _chunks(sorted(elements.items()))
@@ -295,7 +301,7 @@ def _sets(state, marks, version):
     return {
         f"nodes{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(endpoints)),
         f"egress_ips{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(of_version(marks, version))),
-        f"excluded{version}": SetState("set", f"{{ type {kind}; flags interval; }}", _excluded(state, version)),
+        f"excluded{version}": SetState("set", f"{{ type {kind}; {_INTERVALS} }}", _excluded(state, version)),
         f"pods{version}": SetState("map", f"{{ type {kind} : verdict; }}", pods),
         f"held{version}": SetState(
             "map", f"{{ type mark : {kind}; }}", {_mark_text(state.options, marks[ip]): ip for ip in held}

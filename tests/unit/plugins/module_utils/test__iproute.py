@@ -212,7 +212,7 @@ def test_a_new_device_is_made_after_the_old_one_went_and_everything_on_it_is_mad
     assert lines[:3] == [
         "link delete egress0",
         "link add egress0 mtu 8930 type vxlan external dstport 4790",
-        "link set egress0 alias netops.egress_ip up",
+        "link set egress0 alias netops.egress_ip:4790 up",
     ]
     assert len(words(lines, "route replace", "neighbour replace")) == 4
     assert words(lines, "rule", "route flush", "neighbour delete") == []
