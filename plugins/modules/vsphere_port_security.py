@@ -175,7 +175,8 @@ ports:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import PYVMOMI_ERROR, with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import CONNECTION, VMS
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_port import GROUP, PORT, SECURITY
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_security import PortSecurity

@@ -129,3 +129,23 @@ def run(vcenter, capsys, monkeypatch):
         return result
 
     return run_module
+
+
+@pytest.fixture
+def four_steps(run, vcenter):
+    """Return a function that checks, applies, applies again and checks again; it returns what the apply told."""
+
+    def run_four_times(name, **options):
+        told = run(name, check=True, **options)
+        assert (told.get("changed"), vcenter.writes()) == (True, []), told
+        done = run(name, **options)
+        assert done.get("changed") is True, done
+        assert done["diff"] == told["diff"], "check mode tells what is done"
+        assert vcenter.writes() != []
+        for check in (False, True):
+            again = run(name, check=check, **options)
+            assert (again["changed"], again["diff"]["before"]) == (False, done["diff"]["after"])
+            assert vcenter.writes() == []
+        return done
+
+    return run_four_times

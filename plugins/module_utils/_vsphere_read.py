@@ -1,0 +1,137 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read the ports of VMs, and what a fence must know of them. PRIVATE to the collection. Reads only. No policy."""
+
+from __future__ import annotations
+
+from ._errors import VsphereError
+from ._text import quote
+from ._vsphere_api import vim
+from ._vsphere_fence import Adapter
+from ._vsphere_inventory import NETWORK_SYSTEM, is_distributed, is_opaque, standard_group
+from ._vsphere_note import read_note
+from ._vsphere_port import DISTRIBUTED, NSX, STANDARD, Port
+from ._vsphere_settings import read_level, read_overrides, read_standard_level, read_vlan, vlan_of
+
+
+def read_port(inventory, chosen):
+    """Return the `_vsphere_port.Port` of a Chosen adapter."""
+    vm, runtime, nic, session = chosen.vm, chosen.runtime, chosen.nic, inventory.session
+    backing = nic["device"].backing
+    if is_distributed(backing):
+        about = _distributed(inventory.attachment(backing.port), backing.port.portKey)
+    elif is_opaque(backing):
+        about = _opaque(backing)
+    else:
+        about = _standard(session, backing, runtime.host)
+    others = session.names(each for each in about.pop("vms") if each != vm["object"])
+    return Port(
+        vm={
+            **{key: vm[key] for key in ("name", "moid", "uuid", "template")},
+            "power_state": str(runtime.powerState),
+        },
+        nic={key: nic[key] for key in ("label", "mac", "connected")},
+        host=session.name(runtime.host) if runtime.host else None,
+        shared_with=others,
+        **about,
+    )
+
+
+def read_adapter(inventory, chosen):
+    """Return the `_vsphere_fence.Adapter` of a Chosen adapter."""
+    vm, runtime, nic, device = chosen.vm, chosen.runtime, chosen.nic, chosen.nic["device"]
+    host = inventory.remembered(runtime.host, ("name", "runtime.connectionState"))
+    switch = port = shown = None
+    if is_distributed(device.backing):
+        attachment = inventory.attachment(device.backing.port)
+        switch, port = attachment.switch, attachment.port
+        shown = _blocking(attachment) if port is not None and not attachment.is_nsx else None
+    return Adapter(
+        id=f"{vm['moid']}/{device.key}",
+        vm=vm["name"],
+        label=nic["label"],
+        mac=nic["mac"],
+        host=host["name"],
+        responds=host["runtime.connectionState"] == vim.HostSystem.ConnectionState.connected,
+        power=str(runtime.powerState),
+        connection={
+            "connected": device.connectable.connected,
+            "start_connected": device.connectable.startConnected,
+        },
+        port=shown,
+        port_note=read_note(port.config.description) if shown else {},
+        vm_note=read_note(chosen.annotation),
+        key=device.key,
+        handle={
+            "vm": vm["object"],
+            "device": device,
+            "annotation": chosen.annotation,
+            "switch": switch,
+            "port": port,
+        },
+    )
+
+
+def _blocking(attachment):
+    """Return what an Adapter says of its port."""
+    port = attachment.port
+    blocked, runtime = port.config.setting.blocked, port.state and port.state.runtimeInfo
+    return {
+        "blocked": bool(blocked.value),
+        "own": not blocked.inherited,
+        "runtime": bool(runtime and runtime.blocked),
+        "allowed": attachment.config.policy.blockOverrideAllowed,
+    }
+
+
+def _distributed(attachment, key):
+    """Return what a Port says of its port group on a distributed switch; ``key``: of its port."""
+    config, port, switch = attachment.config, attachment.port, attachment.of_switch
+    setting = port.config.setting if port else config.defaultPortConfig
+    return {
+        "switch": {"name": switch["name"], "type": NSX if attachment.is_nsx else DISTRIBUTED},
+        "port_group": {
+            "name": attachment.of_group["name"],
+            "moid": attachment.group._GetMoId(),
+            "binding": config.type,
+        },
+        "port_key": key,
+        "vlan": read_vlan(setting.vlan, switch["config"].pvlanConfig),
+        "level": None if attachment.is_nsx else read_level(setting),
+        "override_allowed": read_overrides(config.policy),
+        "vms": attachment.of_group["vm"],
+    }
+
+
+def _standard(session, backing, host):
+    """Return what a Port says of its port group on a standard switch of the host."""
+    network = session.properties([backing.network], ("vm",))[backing.network]
+    system = session.properties([host], (NETWORK_SYSTEM,))[host][NETWORK_SYSTEM]
+    name = backing.deviceName
+    group = standard_group(session, system, name)
+    if group is None:
+        raise VsphereError(f"{session.name(host)}: has no standard port group {quote(name)}")
+    return {
+        "switch": {"name": group.spec.vswitchName, "type": STANDARD},
+        "port_group": {"name": name, "moid": backing.network._GetMoId(), "binding": None},
+        "port_key": None,
+        "vlan": vlan_of(group.spec.vlanId),
+        "level": read_standard_level(group.computedPolicy.security, group.spec.policy.security),
+        "override_allowed": (),
+        "vms": network["vm"],
+    }
+
+
+def _opaque(backing):
+    """Return what can be said of a port on an NSX segment that vCenter sees only as an opaque network."""
+    name = backing.opaqueNetworkId
+    return {
+        "switch": {"name": backing.opaqueNetworkType, "type": NSX},
+        "port_group": {"name": name, "moid": None, "binding": None},
+        "port_key": None,
+        "vlan": None,
+        "level": None,
+        "override_allowed": (),
+        "vms": [],
+    }
