@@ -13,7 +13,7 @@ import time
 
 from ._errors import VsphereError, VsphereInterruptedError
 from ._vsphere_inventory import Inventory
-from ._vsphere_read import read_adapter, read_port
+from ._vsphere_read import read_adapter, read_guests, read_port
 from ._vsphere_session import POLL_SECONDS, Session
 from ._vsphere_targets import read_targets
 from ._vsphere_write import write_changes, write_step
@@ -63,6 +63,11 @@ class Client:
         with self._session.translated():
             inventory = Inventory(self._session)
             return [read_adapter(inventory, chosen) for chosen in inventory.choose(selectors)]
+
+    def read_guests(self, selectors):
+        """Return a `_vsphere_guest.Guest` for each entry of the option ``vms``."""
+        with self._session.translated():
+            return read_guests(self._session, selectors)
 
     def write(self, changes):
         """Bring `_vsphere_security.Change` values into the vCenter."""

@@ -66,8 +66,7 @@ class Inventory:
 
     def choose(self, selectors):
         """Return a Chosen for each entry of the option ``vms``."""
-        vms = self._vms()
-        chosen = [choose_vm(selector, f"vms[{n}]", vms) for n, selector in enumerate(selectors)]
+        chosen = choose_vms(self.session, selectors)
         hardware = self.session.properties([vm["object"] for vm in chosen], _HARDWARE)
         result = []
         for n, (selector, vm) in enumerate(zip(selectors, chosen)):
@@ -79,20 +78,6 @@ class Inventory:
             nic = choose_nic(selector, f"vms[{n}]", nics)
             result.append(Chosen(vm, found["runtime"], found.get("config.annotation"), nic))
         return result
-
-    def _vms(self):
-        """Return every VM as in `Chosen.vm`."""
-        return [
-            {
-                "object": vm,
-                "moid": vm._GetMoId(),
-                "name": found.get("name", ""),
-                "uuid": found.get("config.uuid") or "",
-                "instance_uuid": found.get("config.instanceUuid") or "",
-                "template": bool(found.get("config.template")),
-            }
-            for vm, found in self.session.all_properties(vim.VirtualMachine, _VM).items()
-        ]
 
     def _nic(self, device):
         """Return a network adapter as in `Chosen.nic`."""
@@ -129,6 +114,22 @@ class Inventory:
         if thing not in self._memory:
             self._memory[thing] = self.session.properties([thing], paths)[thing]
         return self._memory[thing]
+
+
+def choose_vms(session, selectors):
+    """Return a VM, as in `Chosen.vm`, for each entry of the option ``vms``."""
+    vms = [
+        {
+            "object": vm,
+            "moid": vm._GetMoId(),
+            "name": found.get("name", ""),
+            "uuid": found.get("config.uuid") or "",
+            "instance_uuid": found.get("config.instanceUuid") or "",
+            "template": bool(found.get("config.template")),
+        }
+        for vm, found in session.all_properties(vim.VirtualMachine, _VM).items()
+    ]
+    return [choose_vm(selector, f"vms[{n}]", vms) for n, selector in enumerate(selectors)]
 
 
 def _is_nic(device):

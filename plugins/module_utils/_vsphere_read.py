@@ -1,18 +1,23 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read the ports of VMs, and what a fence must know of them. PRIVATE to the collection. Reads only. No policy."""
+"""Read ports of VMs, what a fence must know of them, what VMware Tools tell. PRIVATE to the collection. No policy."""
 
 from __future__ import annotations
 
-from ._errors import VsphereError
+from ._addresses import parse_address
+from ._errors import Errors, VsphereError
 from ._text import quote
 from ._vsphere_api import vim
 from ._vsphere_fence import Adapter
-from ._vsphere_inventory import NETWORK_SYSTEM, is_distributed, is_opaque, standard_group
+from ._vsphere_guest import Guest
+from ._vsphere_inventory import NETWORK_SYSTEM, choose_vms, is_distributed, is_opaque, standard_group
 from ._vsphere_note import read_note
 from ._vsphere_port import DISTRIBUTED, NSX, STANDARD, Port
 from ._vsphere_settings import read_level, read_overrides, read_standard_level, read_vlan, vlan_of
+
+_GUEST = ("runtime", "guest.net", "guest.toolsRunningStatus")
+_HOST = ("name", "runtime.connectionState")
 
 
 def read_port(inventory, chosen):
@@ -41,7 +46,7 @@ def read_port(inventory, chosen):
 def read_adapter(inventory, chosen):
     """Return the `_vsphere_fence.Adapter` of a Chosen adapter."""
     vm, runtime, nic, device = chosen.vm, chosen.runtime, chosen.nic, chosen.nic["device"]
-    host = inventory.remembered(runtime.host, ("name", "runtime.connectionState"))
+    host = inventory.remembered(runtime.host, _HOST)
     switch = port = shown = None
     if is_distributed(device.backing):
         attachment = inventory.attachment(device.backing.port)
@@ -53,7 +58,7 @@ def read_adapter(inventory, chosen):
         label=nic["label"],
         mac=nic["mac"],
         host=host["name"],
-        responds=host["runtime.connectionState"] == vim.HostSystem.ConnectionState.connected,
+        responds=_responds(host),
         power=str(runtime.powerState),
         connection={
             "connected": device.connectable.connected,
@@ -71,6 +76,37 @@ def read_adapter(inventory, chosen):
             "port": port,
         },
     )
+
+
+def read_guests(session, selectors):
+    """Return a `_vsphere_guest.Guest` for each entry of the option ``vms``."""
+    vms = choose_vms(session, selectors)
+    found = session.properties([vm["object"] for vm in vms], _GUEST)
+    hosts = session.properties(list({each["runtime"].host for each in found.values()}), _HOST)
+    return [_guest(vm, found[vm["object"]], hosts) for vm in vms]
+
+
+def _guest(vm, found, hosts):
+    runtime = found["runtime"]
+    return Guest(
+        vm={key: vm[key] for key in ("name", "moid")},
+        host=hosts[runtime.host]["name"],
+        responds=_responds(hosts[runtime.host]),
+        power=str(runtime.powerState),
+        tools=found.get("guest.toolsRunningStatus") or "guestToolsNotRunning",
+        adapters=tuple((nic.macAddress, _addresses_of(nic)) for nic in found.get("guest.net") or ()),
+    )
+
+
+def _addresses_of(nic):
+    """Return the parsed addresses of a guest's adapter; what is no address is none that anybody looks for."""
+    entries = [each.ipAddress for each in nic.ipConfig.ipAddress] if nic.ipConfig else nic.ipAddress
+    parsed = [Errors().attempt(parse_address, text.partition("%")[0], nic.macAddress) for text in entries]
+    return tuple(address for address in parsed if address is not None)
+
+
+def _responds(host):
+    return host["runtime.connectionState"] == vim.HostSystem.ConnectionState.connected
 
 
 def _blocking(attachment):

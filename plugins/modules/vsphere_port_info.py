@@ -34,7 +34,7 @@ extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
   - netops.egress_ip.vsphere
-  - netops.egress_ip.vsphere.vms
+  - netops.egress_ip.vsphere.adapters
 seealso:
   - module: netops.egress_ip.vsphere_port_security
 """
@@ -165,7 +165,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import Eg
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_need import CHANGED, OWN, SECOND, need
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import CONNECTION, VMS
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import ADAPTERS, CONNECTION
 
 
 def audit(params):
@@ -182,7 +182,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             **CONNECTION,
-            **VMS,
+            **ADAPTERS,
             "egress_ips": {"type": "list", "elements": "str", "default": []},
             "guest_mac": {"type": "str", "choices": [OWN, SECOND, CHANGED], "default": OWN},
         },
