@@ -35,6 +35,7 @@ from ._errors import ConflictError, EgressIPError, NodeStateError, PlanError, Ve
 from ._host import is_our_device
 from ._nftables import held_by
 from ._node_state import NodeState, allocate_marks
+from ._platform import AUTO, find_platform, refusal
 from ._probe import Probe, announcements
 
 # Neighbours that missed the announcement hear it again after this many seconds.
@@ -95,11 +96,15 @@ class Record:
         return all(isinstance(self.marks[ip], int) for ip in self.state.egress_ips)
 
 
-def observe(options, interface="", recall=()):
+def observe(options, interface="", recall=(), platform=AUTO):
     """Return what the module `node_info` returns: what this host is, what it holds, what stands in the way.
 
-    `recall` names objects of which the record's addresses and pods are wanted too.
+    `recall` names objects of which the record's addresses and pods are wanted too; `platform` is what the user says.
     """
+    found = find_platform(node_io.platform_facts(), platform)
+    refused = refusal(found) if platform == AUTO else None
+    if refused:
+        return {"problems": [refused], "packages": []}
     packages, problems = node_io.missing_packages(), node_io.missing_requirements()
     if problems:
         return {"problems": problems, "packages": packages}
@@ -114,6 +119,7 @@ def observe(options, interface="", recall=()):
     return {
         "problems": problems,
         "packages": [],
+        "platform": found.to_dict(),
         "interface": interface,
         "endpoints": endpoints_of(networks),
         "networks": [{"interface": interface, "addresses": networks}],

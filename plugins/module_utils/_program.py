@@ -36,6 +36,7 @@ _MODULES = (
     "_node",
     "_node_io",
     "_node_state",
+    "_platform",
     "_presence",
     "_probe",
     "_program",

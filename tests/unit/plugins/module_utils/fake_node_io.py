@@ -84,6 +84,7 @@ class FakeKernel:
         self.files = {"/etc/hosts": (b"127.0.0.1 localhost\n", 0o644)}
         self.units = set()
         self.missing = []
+        self.facts = {"sys_vendor": "Dell Inc.", "product_name": "PowerEdge R640"}
         self.wire = {}
         self.fail = ()
         self.log = []
@@ -104,6 +105,9 @@ class FakeKernel:
 
     def missing_packages(self):
         return []
+
+    def platform_facts(self):
+        return dict(self.facts)
 
     def missing_requirements(self):
         return list(self.missing)
