@@ -42,8 +42,11 @@ class Fleet:
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-def observe_fleet(hosts, node_documents=(), drain=(), min_available="50%"):
-    """Return the Fleet. Each host is {name, labels, capacity, drain, observed}, where `observed` is a task's result."""
+def observe_fleet(hosts, node_documents=(), drain=(), min_available="50%", fenced=()):
+    """Return the Fleet. Each host is {name, labels, capacity, drain, observed}, where `observed` is a task's result.
+
+    `drain` and `fenced` name nodes that are to hold nothing: by the user's will, or because their network is cut off.
+    """
     answers = {host["name"]: _classify(host["observed"]) for host in hosts}
     observed = {name: answer for name, (kind, answer) in answers.items() if kind == "answer"}
     unavailable = tuple({"name": n, "reason": a} for n, (kind, a) in sorted(answers.items()) if kind == "unavailable")
@@ -51,7 +54,9 @@ def observe_fleet(hosts, node_documents=(), drain=(), min_available="50%"):
     stop = [f"{name}: {line}" for name, (kind, lines) in sorted(answers.items()) if kind == "stop" for line in lines]
     stop += [f"egress_ip_drain_nodes: there is no node {name}" for name in drain if name not in answers]
     return Fleet(
-        nodes=tuple(_node(host, observed.get(host["name"]), labels.get(host["name"], {}), drain) for host in hosts),
+        nodes=tuple(
+            _node(host, observed.get(host["name"]), labels.get(host["name"], {}), {*drain, *fenced}) for host in hosts
+        ),
         current=tuple(
             {"egressIP": item["egressIP"], "node": name}
             for name, answer in sorted(observed.items())
@@ -93,12 +98,12 @@ def _classify(observed):
     return "stop", [message]
 
 
-def _node(host, answer, labels, drain):
+def _node(host, answer, labels, empty):
     """Return the node in the form that `assign` takes."""
     return {
         "name": host["name"],
         "labels": {**labels, **_labels(host)},
-        "ready": answer is not None and not host.get("drain") and host["name"] not in drain,
+        "ready": answer is not None and not host.get("drain") and host["name"] not in empty,
         "networks": answer["networks"] if answer else [],
         "capacity": host.get("capacity"),
     }

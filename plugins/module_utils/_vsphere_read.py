@@ -9,7 +9,7 @@ from ._addresses import parse_address
 from ._errors import Errors, VsphereError
 from ._text import quote
 from ._vsphere_api import vim
-from ._vsphere_fence import Adapter
+from ._vsphere_fence import Adapter, noted_methods
 from ._vsphere_guest import Guest
 from ._vsphere_inventory import NETWORK_SYSTEM, choose_vms, is_distributed, is_opaque, standard_group
 from ._vsphere_note import read_note
@@ -23,9 +23,11 @@ _HOST = ("name", "runtime.connectionState")
 def read_port(inventory, chosen):
     """Return the `_vsphere_port.Port` of a Chosen adapter."""
     vm, runtime, nic, session = chosen.vm, chosen.runtime, chosen.nic, inventory.session
-    backing = nic["device"].backing
+    backing, noted = nic["device"].backing, {}
     if is_distributed(backing):
-        about = _distributed(inventory.attachment(backing.port), backing.port.portKey)
+        attachment = inventory.attachment(backing.port)
+        about = _distributed(attachment, backing.port.portKey)
+        noted = read_note(attachment.port.config.description) if attachment.port else {}
     elif is_opaque(backing):
         about = _opaque(backing)
     else:
@@ -39,6 +41,8 @@ def read_port(inventory, chosen):
         nic={key: nic[key] for key in ("label", "mac", "connected")},
         host=session.name(runtime.host) if runtime.host else None,
         shared_with=others,
+        noted=noted,
+        fence=noted_methods(noted, read_note(chosen.annotation), nic["device"].key),
         **about,
     )
 

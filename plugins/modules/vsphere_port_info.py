@@ -136,6 +136,17 @@ ports:
       type: list
       elements: str
       sample: [node2]
+    noted:
+      description:
+        - The former values that M(netops.egress_ip.vsphere_port_security) and M(netops.egress_ip.vsphere_fence) noted
+          at the port. Empty where they changed nothing.
+      type: dict
+      sample: {forged_transmits: false, security: inherited}
+    fence:
+      description: The methods by which M(netops.egress_ip.vsphere_fence) has cut the adapter off, as noted.
+      type: list
+      elements: str
+      sample: []
     egress_ips:
       description: The answer for each of O(egress_ips).
       type: list

@@ -30,12 +30,20 @@ def _read(path):
     return (ROOT / path).read_text(encoding="utf-8")
 
 
+def _of_the_roles(file):
+    """Return {key: value} of a file that every role has."""
+    found = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob(f"roles/*/{file}"))]
+    return {key: value for each in found for key, value in each.items()}
+
+
 def _defaults():
-    return yaml.safe_load(_read("roles/node/defaults/main.yml"))
+    return _of_the_roles("defaults/main.yml")
 
 
 def _entry_points():
-    return yaml.safe_load(_read("roles/node/meta/argument_specs.yml"))["argument_specs"]
+    """Return {(role, entry point): spec}."""
+    specs = {path.parts[-3]: yaml.safe_load(path.read_text()) for path in ROOT.glob("roles/*/meta/argument_specs.yml")}
+    return {(role, name): entry for role, spec in specs.items() for name, entry in spec["argument_specs"].items()}
 
 
 def _documented():
@@ -80,19 +88,19 @@ def test_every_default_is_in_the_argument_specs():
     assert {name: options[name].get("default") for name in optional} == _defaults()
 
 
-@pytest.mark.parametrize("entry_point", sorted(_entry_points()))
-def test_argument_specs_hold_what_the_tasks_use(entry_point):
+@pytest.mark.parametrize(("role", "entry_point"), sorted(_entry_points()))
+def test_argument_specs_hold_what_the_tasks_use(role, entry_point):
     reached, waiting = set(), [f"{entry_point}.yml"]
-    text = _read("roles/node/vars/main.yml").replace("egress_ip_group_vars:", "")
+    text = _read(f"roles/{role}/vars/main.yml").replace("egress_ip_group_vars:", "")
     while waiting:
         name = waiting.pop()
         if name not in reached:
             reached.add(name)
-            tasks = _read(f"roles/node/tasks/{name}")
+            tasks = _read(f"roles/{role}/tasks/{name}")
             text += tasks
             waiting += re.findall(r"_tasks: (\w+\.yml)", tasks)
     used = {name for name in {*_defaults(), *_required()} if re.search(rf"\b{name}\b", text)}
-    assert used <= set(_entry_points()[entry_point]["options"]) | {"egress_ip_group"}
+    assert used <= set(_entry_points()[role, entry_point]["options"]) | {"egress_ip_group"}
 
 
 def test_every_variable_that_a_document_names_exists():

@@ -224,3 +224,9 @@ def test_what_nodes_hold_is_current():
         {"egressIP": "192.168.126.101", "node": "node1"},
         {"egressIP": "192.168.126.101", "node": "node2"},
     )
+
+
+def test_a_fenced_node_answers_and_is_not_ready():
+    fleet = observe_fleet([host(1), host(2)], fenced=["node2"])
+    assert [node["ready"] for node in fleet.nodes] == [True, False]
+    assert observe_fleet([host(1)], fenced=["node2"]).stop == ()
