@@ -64,10 +64,10 @@ _value:
       elements: str
       sample: [node1]
     releasing:
-      description: The egress IPs that a node must give up.
+      description: The egress IPs that nodes must give up, and who takes them, for M(netops.egress_ip.node).
       type: list
-      elements: str
-      sample: []
+      elements: dict
+      sample: [{egressIP: 192.168.126.10, from: node1, to: node2}]
 """
 
 from ansible.errors import AnsibleFilterError

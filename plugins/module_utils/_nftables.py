@@ -309,6 +309,15 @@ def _base_chains(state, mtu):
             *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in _WORD.items()),
             "drop",
         ),
+        # Whatever went wrong before: a connection that chose an egress IP leaves with one, or through the tunnel.
+        "guard": _chain(
+            _base("filter", "postrouting", 110),
+            *(
+                f'ct mark and {mask} != 0 ct direction original ct state != related oifname != "{device}"'
+                f" {ip} saddr != @egress_ips{v} drop"
+                for v, ip in _WORD.items()
+            ),
+        ),
     }
 
 

@@ -22,7 +22,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from . import _ndp, _presence
+from . import _conntrack, _ndp, _presence
 from ._errors import CommandError
 from ._host import READ_BATCH, parse_host
 from ._nftables import INET, NETDEV, TABLE, parse_table
@@ -44,7 +44,7 @@ _DMI = Path("/sys/class/dmi/id")
 _XEN_UUID = Path("/sys/hypervisor/uuid")
 _DMI_FIELDS = ("sys_vendor", "product_name", "product_serial", "bios_version", "chassis_asset_tag")
 # What the socket module does not name: linux/netlink.h, linux/if_packet.h, asm-generic/socket.h.
-_NETLINK_NETFILTER = 12
+_NETLINK_NETFILTER, _NETLINK_BUFFER = 12, 1 << 16
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
 _SO_ATTACH_FILTER = 26
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -356,30 +356,43 @@ def _hear_neighbour_discovery(sock, interface):
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
 
 
-def forget_connections(marks, mask):
-    """Delete the conntrack entries that carry one of these marks, so that no connection goes on by an old way.
+def read_connections(version, mark, mask):
+    """Return the TCP and UDP connections of an IP version whose mark is `mark` under `mask`, as `_conntrack.Flow`."""
+    with _ctnetlink() as sock:
+        sock.send(_conntrack.dump_request(version, mark, mask))
+        flows, error = [], None
+        while error is None:
+            found, error = _conntrack.parse_messages(sock.recv(_NETLINK_BUFFER))
+            flows += found
+        if error:
+            raise CommandError(f"conntrack: cannot list the entries with mark {mark:#x}: {os.strerror(error)}")
+    return flows
 
-    Speaks ctnetlink itself (IPCTNL_MSG_CT_DELETE with a mark filter): the distribution's `conntrack` need not be there.
-    """
-    if not marks:
-        return
+
+def change_connections(requests):
+    """Send these messages of `_conntrack`; returns an error number for each, 0 for success."""
+    errors = []
+    with _ctnetlink() as sock:
+        for request in requests:
+            sock.send(request)
+            errors.append(_conntrack.parse_messages(sock.recv(_NETLINK_BUFFER))[1])
+    return errors
+
+
+def forget_connections(marks, mask):
+    """Delete the conntrack entries that carry one of these marks, so that no connection goes on by an old way."""
+    marks = sorted(marks)
+    requests = [_conntrack.delete_marked_request(mark, mask) for mark in marks]
+    for mark, error in zip(marks, change_connections(requests) if marks else ()):
+        if error:
+            raise CommandError(f"conntrack: cannot delete entries with mark {mark:#x}: {os.strerror(error)}")
+
+
+@contextlib.contextmanager
+def _ctnetlink():
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as sock:
         sock.settimeout(COMMAND_TIMEOUT)
-        for sequence, mark in enumerate(sorted(marks)):
-            sock.send(_delete_by_mark(mark, mask, sequence))
-            error = struct.unpack_from("=i", sock.recv(4096), 16)[0]
-            if error:
-                raise CommandError(f"conntrack: cannot delete entries with mark {mark:#x}: {os.strerror(-error)}")
-
-
-def _delete_by_mark(mark, mask, sequence):
-    message_type, flags = (1 << 8) | 2, 0x1 | 0x4  # NFNL_SUBSYS_CTNETLINK, CT_DELETE; NLM_F_REQUEST | NLM_F_ACK
-    # CTA_MARK and CTA_MARK_MASK: headers in host order, values in network order.
-    attributes = b"".join(
-        struct.pack("=HH", 8, kind) + struct.pack("!I", value) for kind, value in ((8, mark), (21, mask))
-    )
-    body = struct.pack("=BBH", 0, 0, 0) + attributes
-    return struct.pack("=IHHII", 16 + len(body), message_type, flags, sequence, 0) + body
+        yield sock
 
 
 def later(seconds, argv):

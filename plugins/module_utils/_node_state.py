@@ -209,6 +209,11 @@ class NodeState:
         return next(iter(of_version(self.endpoints, version)), "")
 
     @property
+    def assigned(self):
+        """Return the set of the egress IPs that some node holds."""
+        return {ip for item in self.egressips for ip in item.slots}
+
+    @property
     def egress_ips(self):
         """Return every egress IP of every object, sorted."""
         return tuple(sorted({ip for item in self.egressips for ip in item.egress_ips}, key=address_order))

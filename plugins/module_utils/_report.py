@@ -96,6 +96,10 @@ def _assignment_row(item, plan, *run):
     return (item["egressIP"], item["name"], item["node"], _state_of(item, plan, *run))
 
 
+def _along(count):
+    return f", {count} connection{'' if count == 1 else 's'} with it" if count else ""
+
+
 def _state_of(item, plan, fleet, refused, claimed, results):
     ip, node = item["egressIP"], item["node"]
     if ip in refused:
@@ -111,7 +115,7 @@ def _state_of(item, plan, fleet, refused, claimed, results):
     if result.get("failed"):
         return "not claimed, the node failed"
     if (ip, node) in claimed:
-        return f"moved{where}" if move else "claimed"
+        return (f"moved{where}" if move else "claimed") + _along(result.get("connections", {}).get(ip, 0))
     return f"to move{where}" if move else "to claim"
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ._addresses import address_order, canonical, collapse, covers_everything, parse_address, parse_network
 from ._errors import Errors, InvalidError
+from ._handover import Release
 from ._manifests import select_pods
 from ._node_state import DataPlaneOptions, EgressObject, FleetNode, Held, LocalPod, NodeState, slots
 from ._objects import parse_egressip
@@ -18,7 +19,7 @@ from ._objects import parse_egressip
 class Rollout:
     """`states` {node: NodeState} of the nodes that answered; `differing` names those that a run must touch.
 
-    `releasing` are the egress IPs that a node has to give up, so that whoever claims them waits for it.
+    `releasing` are the `_handover.Release` of what nodes have to give up, so that whoever claims it waits for it.
     """
 
     states: dict
@@ -30,7 +31,7 @@ class Rollout:
         return {
             "states": {name: state.to_dict() for name, state in self.states.items()},
             "differing": list(self.differing),
-            "releasing": list(self.releasing),
+            "releasing": [item.to_dict() for item in self.releasing],
         }
 
 
@@ -45,13 +46,14 @@ def roll_out(plan, manifests, fleet, excluded=(), options=None, withheld=()):
     states = {name: builder.state(name) for name in sorted(fleet["observed"])}
     differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))
     held = {name: {item.egress_ip for item in state.held} for name, state in states.items()}
-    releasing = {
-        item["egressIP"]
-        for name, answer in fleet["observed"].items()
+    takers = {item["egressIP"]: item["node"] for item in plan["assignments"]}
+    releasing = [
+        Release(item["egressIP"], name, takers.get(item["egressIP"], ""))
+        for name, answer in sorted(fleet["observed"].items())
         for item in answer["held"]
         if item["egressIP"] not in held[name]
-    }
-    return Rollout(states, differing, tuple(sorted(releasing, key=address_order)))
+    ]
+    return Rollout(states, differing, tuple(sorted(releasing, key=lambda item: address_order(item.egress_ip))))
 
 
 class _Builder:

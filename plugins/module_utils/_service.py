@@ -15,10 +15,13 @@ import sys
 from dataclasses import replace
 
 from . import _node_io as node_io
+from ._apply import announce
+from ._connections import forget
 from ._data_plane import desired_data_plane, held_on, transaction
 from ._errors import EgressIPError
-from ._node import Record, announce, apply, forget, look, read
+from ._node import apply
 from ._probe import Probe, announcements
+from ._record import Record, look, read
 
 _PROBES, _PROBE_INTERVAL = 2, 0.2
 

@@ -34,11 +34,33 @@ options:
     default: present
   releasing:
     description:
-      - Egress IPs that another node gives up in the same run. A claim of one of these waits for silence on the wire,
-        up to O(claim_timeout), instead of taking the first answer for a conflict.
+      - Egress IPs that nodes give up in the same run, as the filter P(netops.egress_ip.node_state#filter) returns them.
+      - A claim of one of these waits for silence on the wire, up to O(claim_timeout), instead of taking the first
+        answer for a conflict.
     type: list
-    elements: str
+    elements: dict
     default: []
+    suboptions:
+      egressIP:
+        description: The address.
+        type: str
+        required: true
+      from:
+        description: The node that gives it up.
+        type: str
+        required: true
+      to:
+        description: The node that takes it, empty if none does.
+        type: str
+        default: ""
+  handover_key:
+    description:
+      - A secret that all nodes of a run share. With it, the node that gives up an egress IP waits some seconds for the
+        one that takes it, and tells it the connections, which then go on. They talk over TCP, on the port of the
+        tunnel, from one tunnel endpoint to the other.
+      - Only for a run that reaches all nodes at once, or the one would wait for the other in vain.
+    type: str
+    default: ""
   claim:
     description:
       - Whether new addresses are taken. With V(false) everything else is done, releases among it; for runs that touch
@@ -79,8 +101,8 @@ seealso:
 EXAMPLES = r"""
 - name: Make every node what the plan says
   netops.egress_ip.node:
-    state: "{{ egress_ip_states[inventory_hostname] }}"
-    releasing: "{{ egress_ip_releasing }}"
+    state: "{{ egress_ip_rollout.states[inventory_hostname] }}"
+    releasing: "{{ egress_ip_rollout.releasing }}"
 
 - name: Take everything of ours off the host
   netops.egress_ip.node:
@@ -100,6 +122,11 @@ claimed:
   type: list
   elements: str
   sample: [192.168.126.10]
+connections:
+  description: How many connections came along with the egress IPs that another node handed over.
+  returned: success
+  type: dict
+  sample: {192.168.126.10: 3}
 released:
   description: The egress IPs that were given up in this run.
   returned: success
@@ -116,8 +143,15 @@ conflicts:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import Pace, apply, remove
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions, NodeState
+
+_RELEASE = {
+    "egressIP": {"type": "str", "required": True},
+    "from": {"type": "str", "required": True},
+    "to": {"type": "str", "default": ""},
+}
 
 
 def main():
@@ -125,7 +159,8 @@ def main():
         argument_spec={
             "state": {"type": "dict"},
             "mode": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "releasing": {"type": "list", "elements": "str", "default": []},
+            "releasing": {"type": "list", "elements": "dict", "default": [], "options": _RELEASE},
+            "handover_key": {"type": "str", "default": "", "no_log": True},
             "claim": {"type": "bool", "default": True},
             "claim_timeout": {"type": "float", "default": 20},
             "probe_count": {"type": "int", "default": 3},
@@ -142,7 +177,8 @@ def main():
         else:
             pace = Pace(params["probe_count"], params["probe_interval"], params["claim_timeout"])
             state = NodeState.from_dict(params["state"])
-            result = apply(state, params["releasing"], pace, module.check_mode, params["claim"])
+            releases = [Release(item["egressIP"], item["from"], item["to"]) for item in params["releasing"]]
+            result = apply(state, releases, params["handover_key"], pace, module.check_mode, params["claim"])
     except EgressIPError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

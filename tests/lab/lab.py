@@ -341,6 +341,10 @@ class Lab:
         """Open one TCP connection from the pod and keep it."""
         return Session(self._client_argv(key, "--session", "--timeout", str(timeout)))
 
+    def download(self, key: str, timeout: float = 10.0, host: str = SERVER.address) -> Background:
+        """Open one TCP connection from the pod on which only the server speaks; lines of `UNIX_TIME TEXT`."""
+        return Background(self._client_argv(key, "--listen", "--timeout", str(timeout), host=host))
+
     @property
     def bridge(self) -> str:
         """This machine's bridge interface of the lab network."""

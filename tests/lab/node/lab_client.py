@@ -64,6 +64,14 @@ def hold_session(options: argparse.Namespace) -> None:
             print(stream.readline(), end="", flush=True)
 
 
+def listen(options: argparse.Namespace) -> None:
+    """One long TCP connection on which only the server speaks: the source, then `UNIX_TIME NUMBER` for each line."""
+    with socket.create_connection((options.host, options.port), timeout=options.timeout) as connection:
+        connection.sendall(b"stream\n")
+        for line in connection.makefile(encoding="utf-8"):
+            print(f"{time.time():.3f} {line}", end="", flush=True)
+
+
 def main() -> None:
     """Read the options and do the work."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -74,8 +82,10 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=2.0)
     parser.add_argument("--udp", action="store_true")
     parser.add_argument("--session", action="store_true")
+    parser.add_argument("--listen", action="store_true")
     options = parser.parse_args()
-    (hold_session if options.session else ask_many)(options)
+    work = hold_session if options.session else listen if options.listen else ask_many
+    work(options)
 
 
 if __name__ == "__main__":

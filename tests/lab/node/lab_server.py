@@ -3,15 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The external server: tells every client, by TCP and by UDP, the source address that it sees.
 
-TCP: one line `ADDRESS PORT` at once, then every line comes back as `ADDRESS PORT LINE`.
+TCP: one line `ADDRESS PORT` at once, then every line comes back as `ADDRESS PORT LINE`. After the line `stream` the
+server alone speaks: a line with a number every 0.05 s.
 UDP: every datagram comes back as `ADDRESS PORT DATA`.
 """
 
 from __future__ import annotations
 
+import itertools
 import socket
 import socketserver
 import threading
+import time
 
 PORT = 8080
 
@@ -30,9 +33,17 @@ class Stream(socketserver.StreamRequestHandler):
         try:
             self.wfile.write(f"{source}\n".encode())
             for line in self.rfile:
+                if line == b"stream\n":
+                    self.stream()
                 self.wfile.write(f"{source} ".encode() + line)
-        except ConnectionError:
+        except OSError:
             return
+
+    def stream(self) -> None:
+        """Send numbered lines until the client is gone."""
+        for number in itertools.count():
+            self.wfile.write(f"{number}\n".encode())
+            time.sleep(0.05)
 
 
 class Datagram(socketserver.DatagramRequestHandler):

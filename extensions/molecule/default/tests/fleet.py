@@ -233,6 +233,17 @@ def manifests(*egressips: dict) -> list[dict]:
     return [*copy.deepcopy([d for d in DOCUMENTS if d["kind"] != "EgressIP"]), *egressips]
 
 
+def dual_stack(*egressips: dict) -> list[dict]:
+    """The lab's manifests with these objects, and an IPv6 address for every pod."""
+    documents = copy.deepcopy([document for document in DOCUMENTS if document["kind"] != "EgressIP"])
+    address6 = {pod.key: pod.address6 for pod in PODS}
+    for document in documents:
+        if document["kind"] == "Pod":
+            metadata = document["metadata"]
+            document["status"]["podIPs"].append({"ip": address6[f"{metadata['namespace']}/{metadata['name']}"]})
+    return [*documents, *egressips]
+
+
 def egressip(name: str, *egress_ips: str, namespaces: dict | None = None, pods: dict | None = None) -> dict:
     """An EgressIP document; selectors are matchLabels."""
     spec: dict = {"egressIPs": list(egress_ips), "namespaceSelector": {"matchLabels": namespaces or {"env": "prod"}}}

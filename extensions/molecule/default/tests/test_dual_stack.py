@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import copy
 import json
 
 import pytest
 from fleet import (
     ADDRESS,
     ALL_ASSIGNABLE,
-    DOCUMENTS,
     FIRST,
     NODE_NAMES,
     SECOND,
     SERVER,
     assert_same,
+    dual_stack,
     egressip,
     wait_for,
 )
@@ -28,17 +27,6 @@ ADDRESS6 = {node.name: node.address6 for node in NODES}
 EXCLUDED = {"egress_ip_excluded_cidrs": ["10.88.0.0/16", "fd00:88::/64"]}
 # As people write them: not in the form of RFC 5952.
 SPELLINGS = ("FD00:126:0::10", "fd00:0126:0000:0000:0000:0000:0000:0102")
-
-
-def dual_stack(*egressips):
-    """The lab's manifests with these objects, and an IPv6 address for every pod."""
-    documents = copy.deepcopy([document for document in DOCUMENTS if document["kind"] != "EgressIP"])
-    address6 = {pod.key: pod.address6 for pod in PODS}
-    for document in documents:
-        if document["kind"] == "Pod":
-            metadata = document["metadata"]
-            document["status"]["podIPs"].append({"ip": address6[f"{metadata['namespace']}/{metadata['name']}"]})
-    return [*documents, *egressips]
 
 
 def sources6(fleet, pod, count=5, **options):

@@ -10,7 +10,14 @@ import json
 import re
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils import _node, _program, _service
+from ansible_collections.netops.egress_ip.plugins.module_utils import (
+    _apply,
+    _connections,
+    _node,
+    _program,
+    _record,
+    _service,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     CommandError,
     ConflictError,
@@ -20,6 +27,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     PlanError,
     VerificationError,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions
 from fake_node_io import FOREIGN_TABLE, MAC, FakeKernel, address, ethernet
 from states import egress_object, held, node_state
@@ -27,15 +35,16 @@ from states import egress_object, held, node_state
 A, B, C = "192.168.126.101", "192.168.126.102", "192.168.126.103"
 OTHER_MAC = "02:00:c0:a8:7e:16"
 FOREVER = (OTHER_MAC, float("inf"))
-FAST = _node.Pace(count=3, interval=0.1, timeout=2.0)
+FAST = _apply.Pace(count=3, interval=0.1, timeout=2.0)
+RELEASED_A = [Release(A, "node2")]
 INET, NETDEV = ("inet", "egress_ip"), ("netdev", "egress_ip")
 
 
 @pytest.fixture
 def kernel(monkeypatch):
     kernel = FakeKernel()
-    monkeypatch.setattr(_node, "node_io", kernel)
-    monkeypatch.setattr(_service, "node_io", kernel)
+    for module in (_apply, _connections, _node, _record, _service):
+        monkeypatch.setattr(module, "node_io", kernel)
     return kernel
 
 
@@ -124,7 +133,7 @@ def test_check_mode_shows_everything_and_writes_nothing(kernel, first):
 def test_check_mode_asks_the_wire_about_what_nobody_releases(kernel):
     kernel.wire = {A: FOREVER, B: FOREVER}
     state = node_state(held=held(A, B))
-    shown = apply(state, releasing=[B], check=True)
+    shown = apply(state, releases=[Release(B, "node2")], check=True)
     assert shown["conflicts"] == [{**held(A)[0], "mac": OTHER_MAC}]
     assert shown["claimed"] == [B]
     assert set(kernel.logged("probe")) == {A}
@@ -232,7 +241,7 @@ def test_an_address_that_somebody_put_on_this_host_is_a_conflict(kernel):
 
 def test_a_hand_over_waits_for_silence(kernel):
     kernel.wire = {A: (OTHER_MAC, 1.0)}
-    result = apply(node_state(), releasing=[A])
+    result = apply(node_state(), releases=RELEASED_A)
     assert (result["claimed"], result["conflicts"]) == ([A], [])
 
 
@@ -244,14 +253,14 @@ def test_without_a_hand_over_an_answer_is_a_conflict_at_once(kernel):
 
 def test_a_hand_over_that_never_comes_is_a_conflict(kernel):
     kernel.wire = {A: FOREVER}
-    result = apply(node_state(), releasing=[A])
+    result = apply(node_state(), releases=RELEASED_A)
     assert result["conflicts"] == [{"egressIP": A, "interface": "eth0", "mac": OTHER_MAC}]
     assert A not in kernel.addresses()
 
 
 def test_an_address_free_at_once_does_not_wait_for_a_hand_over(kernel):
     kernel.wire = {A: (OTHER_MAC, 1.5)}
-    apply(node_state(held=held(A, B)), releasing=[A])
+    apply(node_state(held=held(A, B)), releases=RELEASED_A)
     b_taken = kernel.log.index(("ip", f"address add {B}/32 dev eth0 label eth0:egress"))
     a_taken = kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
     assert b_taken < a_taken
@@ -510,13 +519,13 @@ def test_a_later_run_that_the_node_does_not_show_is_taken_back(kernel, kind, los
 
     kernel.verifying = False
     monkeypatch.setattr(FakeKernel, method, withhold)
-    roll_back = _node._Run._roll_back
+    roll_back = _apply.Run._roll_back
 
     def go_back(run, error):
         kernel.verifying = True
         roll_back(run, error)
 
-    monkeypatch.setattr(_node._Run, "_roll_back", go_back)
+    monkeypatch.setattr(_apply.Run, "_roll_back", go_back)
     try:
         apply(node_state(**{"generation": 2, **change}))
     except VerificationError as error:
@@ -1025,7 +1034,7 @@ def _interrupt(*_arguments):
 
 
 def test_a_run_that_stops_after_a_claim_has_noted_where_its_addresses_are(kernel, monkeypatch):
-    monkeypatch.setattr(_node._Run, "_settle", _interrupt)
+    monkeypatch.setattr(_apply.Run, "_settle", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         apply(node_state())
     assert A in kernel.addresses()

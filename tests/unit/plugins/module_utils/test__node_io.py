@@ -11,8 +11,12 @@ import subprocess
 import threading
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils import _node, _node_io, _program
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError, EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils import _apply, _node, _node_io, _program
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
+    CommandError,
+    EgressIPError,
+    VerificationError,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions
 from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PARSERS, Probe
 from network_namespace import network_namespace
@@ -25,7 +29,7 @@ DUAL = {
     "pods": [{"address": "10.88.0.2", "egressip": "web"}, {"address": "fd00:88::2", "egressip": "web"}],
     "held": held(A, A6),
 }
-FAST = _node.Pace(count=2, interval=0.02, timeout=1.0)
+FAST = _apply.Pace(count=2, interval=0.02, timeout=1.0)
 
 
 def ip(*lines):
@@ -240,13 +244,13 @@ def test_a_run_that_fails_leaves_the_node_as_it_was(host, monkeypatch, first, co
 def test_a_rule_that_is_not_shown_is_taken_back_with_the_texts_of_the_others(host, monkeypatch):
     apply(node_state())
     before = everything()
-    verify = _node._Run._verify
+    verify = _apply.Run._verify
 
     def fail(run, *arguments):
         verify(run, *arguments)
-        raise _node.VerificationError("for the test")
+        raise VerificationError("for the test")
 
-    monkeypatch.setattr(_node._Run, "_verify", fail)
+    monkeypatch.setattr(_apply.Run, "_verify", fail)
     with pytest.raises(EgressIPError, match="the node is as it was before$"):
         apply(node_state(generation=2, egressips=[egress_object("web", [A, B, C])], pods=[]))
     assert everything() == before

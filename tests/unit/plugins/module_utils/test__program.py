@@ -61,8 +61,8 @@ def test_every_sibling_that_a_module_imports_is_in_the_program():
 
 def test_the_program_runs_by_itself(program):
     code = (
-        f"import sys; sys.path.insert(0, {str(program)!r}); from netops_egress_ip import _node;"
-        "print(_node.ANNOUNCE_AGAIN)"
+        f"import sys; sys.path.insert(0, {str(program)!r}); from netops_egress_ip import _apply;"
+        "print(_apply.ANNOUNCE_AGAIN)"
     )
     done = run("-c", code)
     assert (done.returncode, done.stdout.strip()) == (0, "2")

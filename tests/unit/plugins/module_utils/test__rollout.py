@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InvalidError
 from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import observe_fleet
+from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._rollout import roll_out
@@ -112,7 +113,7 @@ def test_addresses_that_change_hands_are_releasing():
     hosts = [host(1, held=held), host(2)]
     hosts[0]["labels"] = {}
     rollout = run([egressip(egress_ips=[A])], hosts)
-    assert rollout.releasing == (A, "192.168.126.200")
+    assert rollout.releasing == (Release(A, "node1", "node2"), Release("192.168.126.200", "node1"))
     assert [item.egress_ip for item in rollout.states["node2"].held] == [A]
 
 

@@ -1,0 +1,57 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A planned move, and the connections that are open meanwhile: they go on, wherever their pod is."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, dual_stack, egressip, wait_for
+from lab_topology import SERVER
+
+# One pod on each node; the address moves from node1 to node2.
+PODS = {
+    "a pod of the old holder": "namespace1/pod1",
+    "a pod of the new holder": "namespace1/pod2",
+    "a pod of a third node": "namespace2/pod4",
+}
+SERVERS = {FIRST: SERVER.address, "fd00:126::10": SERVER.address6}
+
+
+def assignable(node):
+    """Host variables that let only this node hold egress IPs."""
+    return {name: ASSIGNABLE if name == node else NOT_ASSIGNABLE for name in NODE_NAMES}
+
+
+def longest_pause(lines):
+    """Seconds between two lines of a download, the longest; no line may be missing."""
+    words = [line.split() for line in lines[1:]]
+    assert [int(number) for _at, number in words] == list(range(len(words)))
+    times = [float(at) for at, _number in words]
+    return max(later - earlier for earlier, later in zip(times, times[1:], strict=False))
+
+
+@pytest.mark.parametrize("egress_ip", SERVERS)
+def test_downloads_go_on_over_a_planned_move(fleet, egress_ip):
+    options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}
+    fleet.good(hosts=assignable("node1"), **options)
+    downloads = {where: fleet.lab.download(pod, host=SERVERS[egress_ip]) for where, pod in PODS.items()}
+    try:
+        for where, download in downloads.items():
+            wait_for(where, lambda download=download: len(download.lines) > 10)
+            assert download.lines[0].split()[1] == egress_ip
+        run = fleet.good(hosts=assignable("node2"), **options)
+        # A pod of an earlier test may still have one open.
+        (along,) = re.findall(r"moved from node1 \(NodeNotAssignable\), (\d+) connections with it", run.report())
+        assert int(along) >= len(PODS)
+        for where, download in downloads.items():
+            heard = len(download.lines)
+            wait_for(where, lambda download=download, heard=heard: len(download.lines) > heard + 20, 3)
+    finally:
+        lines = {where: download.stop() for where, download in downloads.items()}
+    for where, heard in lines.items():
+        pause = longest_pause(heard)
+        print(f"MEASURED a move under a download of {where}, {egress_ip}: {pause:.2f} s")
+        assert pause < 1.5, where

@@ -1,0 +1,330 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One application of a state: read, compare, apply, verify; and the way back when something fails. PRIVATE.
+
+The order of a run keeps two promises. A packet of a selected pod never leaves with a wrong source: rules and routes
+are there before anything is marked, and a marked packet without a way is refused. An address is never on two hosts: it
+is released before anything is claimed, and claimed only after the wire stayed silent.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, replace
+
+from . import _node_io as node_io
+from . import _program
+from ._connections import Connections, forget
+from ._data_plane import claim, desired_data_plane, held_on, lasting_sysctls, problems_of, to_go_back_to, transaction
+from ._difference import lines_between, result_of
+from ._errors import ConflictError, EgressIPError, PlanError, VerificationError
+from ._handover import Partners, partners
+from ._host import is_our_device
+from ._meeting import meet
+from ._node_state import allocate_marks
+from ._probe import Probe, announcements
+from ._record import Record, claimed_by, look, missing_files, read
+
+# Neighbours that missed the announcement hear it again after this many seconds.
+ANNOUNCE_AGAIN = 2
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a claim asks the wire: `count` probes, `interval` seconds apart; `timeout` seconds for a hand-over.
+
+    In a hand-over the probes come twice as fast: the holder is known to be alive and answers until it lets go.
+    """
+
+    count: int = 3
+    interval: float = 0.1
+    timeout: float = 20.0
+
+
+class Run:
+    """One application of a state: everything is read and decided first, in the constructor, and done after."""
+
+    def __init__(self, state, releases, key, pace, claim_new):
+        self.state, self.key, self.pace = state, key, pace
+        self.releasing = {item.egress_ip for item in releases if item.giver != state.name}
+        self.record = Record.load()
+        # At boot the node asks itself for what it got then, which may be less than what it was asked for.
+        on_record = self.record is not None and state == self.record.state
+        self.asked = self.record.asked if on_record else state.digest()
+        self._refuse_an_older_plan()
+        self.host = look(self.record)
+        self._refuse_what_is_in_the_way()
+        self.marks = allocate_marks(state.egress_ips, self.record.marks if self.record else {}, state.options.max_index)
+        claimed = claimed_by(self.record)
+        self.before = read(self.host, state.options, claimed)
+        held = held_on(self.host, claimed)
+        if not claim_new:
+            self.state = state = state.holding(item for item in state.held if item in held)
+        self._planes = {}
+        self.after = self._desired(state.held)
+        self.connections = Connections(state, self.marks)
+        self.kept = tuple(item for item in state.held if item in held)
+        self.released = tuple(item for item in held if item not in state.held)
+        # An address that is in no object any more goes at once; nobody waits for it.
+        self.leaving = tuple(item for item in self.released if item.egress_ip in self.marks)
+        self.foreign = self._foreign_addresses(item for item in state.held if item not in held)
+        self.to_claim = tuple(item for item in state.held if item not in held and item not in self.foreign)
+        self.partners = self._partners(releases)
+        self.missing = missing_files()
+
+    def preview(self):
+        """Return what `apply` would do. Asks the wire about the claims that no other node has to give up first."""
+        conflicts = dict(self.foreign)
+        askable = [item for item in self.to_claim if item.egress_ip not in self.releasing]
+        for _free, busy in node_io.run_probes(self._probes(askable)):
+            conflicts.update({item: busy[item.egress_ip] for item in askable if item.egress_ip in busy})
+        claimed = tuple(item for item in self.to_claim if item not in conflicts)
+        return self._report(claimed, conflicts)
+
+    def apply(self):
+        """Apply the state and return what was done."""
+        if not transaction(self.before, self.after) and not self.missing and self._is_on_record():
+            return self._report((), {})
+        self._prepare()
+        self._change_data_plane()
+        # Or the watch would take a node that has just claimed an address for one that was away.
+        node_io.note_presence(sorted({item.interface for item in self.kept + self.to_claim}))
+        coming = self._hand_over()
+        claimed, conflicts = self._claim(coming)
+        effective = self.state.holding(self.kept + claimed)
+        if self.leaving or claimed or conflicts:
+            self._settle(effective)
+        self._save(effective)
+        if claimed:
+            node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
+        return self._report(claimed, conflicts)
+
+    def _refuse_an_older_plan(self):
+        if self.record is None:
+            return
+        ours, theirs = self.state.generation, self.record.state.generation
+        if ours < theirs or (ours == theirs and self.asked != self.record.asked):
+            raise PlanError(
+                f"state.generation: {ours} is not newer than {theirs}, which this node has already; somebody else made"
+                " a plan in the meantime, so make a new one"
+            )
+
+    def _refuse_what_is_in_the_way(self):
+        problems = problems_of(self.host, self.state.options, self.state.interface)
+        problems += [
+            f"state.held[{i}].interface: there is no interface {item.interface} on this host"
+            for i, item in enumerate(self.state.held)
+            if self.host.interface(item.interface) is None
+        ]
+        if problems:
+            raise ConflictError("; ".join(problems))
+
+    def _prepare(self):
+        """Write what must outlive a crash: the program for the boot, and the addresses that may be ours from now on."""
+        if self.missing:
+            for path, (data, mode) in _program.files(sys.executable).items():
+                if path in self.missing:
+                    node_io.write_file(path, data, mode)
+            # This makes systemd read the units again too.
+            node_io.check(["systemctl", "enable", "--quiet", *_program.enabled_units()])
+            # It waits for this run to end. A unit that is not active would not be reloaded with nftables.service.
+            node_io.check(["systemctl", "start", "--quiet", "--no-block", _program.WATCH_TIMER, _program.RESTORE_UNIT])
+        self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
+        if self.record:
+            _replace_device(self.record.state.options, self.state.options, self.host)
+
+    def _change_data_plane(self):
+        """Bring everything but the change of hands; when that fails, the node gets back what it had."""
+        interim = self._on_the_way(self.kept + self.leaving)
+        try:
+            node_io.execute(transaction(self.before, interim))
+            self._verify(interim, self.kept + self.leaving)
+        except EgressIPError as error:
+            self._roll_back(error)
+
+    def _partners(self, releases):
+        """Return with whom this node hands addresses over. Without a key, or with other marks, with nobody."""
+        if not self.key or (self.record and self.record.state.options.mark_mask != self.state.options.mark_mask):
+            return Partners()
+        leaving, coming = ({item.egress_ip for item in items} for items in (self.leaving, self.to_claim))
+        return partners(self.state, releases, leaving, coming)
+
+    def _hand_over(self):
+        """Release, and return what other nodes tell of the connections of the addresses to claim."""
+        if not self.partners:
+            self._release()
+            return {}
+        return meet(self.key, self.state.options.tunnel_port, self.state.endpoints, self.partners, self._release)
+
+    def _release(self):
+        """Give up what others are waiting for, in one step and as late as can be: the gap begins here.
+
+        Returns {egress IP: [Flow]}, the connections for the nodes that take them.
+        """
+        node_io.execute(transaction(self._on_the_way(self.kept + self.leaving), self._on_the_way(self.kept)))
+        leaving = {ip: self.connections.leaving(ip) for ips in self.partners.giving.values() for ip in ips}
+        was = self.record.state.options if self.record else self.state.options
+        forget(was, self._marks_to_forget())
+        return {ip: self.connections.send_on(ip, flows) for ip, flows in leaving.items()}
+
+    def _desired(self, held):
+        """Return the data plane with these addresses held; a run needs the same few again and again."""
+        held = tuple(sorted(held))
+        if held not in self._planes:
+            self._planes[held] = desired_data_plane(self.state.holding(held), self.marks, self.host)
+        return self._planes[held]
+
+    def _on_the_way(self, held):
+        """Return the data plane between two steps: `held` is here, what is to be claimed has its translation."""
+        return replace(self._desired(held + self.to_claim), ip=self._desired(held).ip)
+
+    def _marks_to_forget(self):
+        """Return the marks whose connections must find their way anew: released, given up, or without a record."""
+        if self.record is None:
+            return set(self.marks.values()) if self.before.tables else set()
+        if self.record.state.options.mark_mask != self.state.options.mark_mask:
+            return set(self.record.marks.values())
+        released = {self.marks[item.egress_ip] for item in self.released if item.egress_ip in self.marks}
+        # Of an address that nobody has any more, too: its connections would hang.
+        assigned = self.state.assigned
+        unassigned = {ip for ip in self.record.state.assigned if ip not in assigned}
+        return released | {mark for ip, mark in self.record.marks.items() if ip not in self.marks or ip in unassigned}
+
+    def _claim(self, coming):
+        """Take each address as soon as the wire is silent; returns the taken ones and {Held: MAC} of the others."""
+        claimed, conflicts = (), dict(self.foreign)
+        try:
+            for free, busy in node_io.run_probes(self._probes(self.to_claim)):
+                batch = tuple(item for item in self.to_claim if item.egress_ip in free)
+                conflicts.update({item: busy[item.egress_ip] for item in self.to_claim if item.egress_ip in busy})
+                if batch:
+                    self._take(batch, coming)
+                    claimed += batch
+        except EgressIPError:
+            self._save(self.state.holding(self.kept + claimed))
+            raise
+        return claimed, conflicts
+
+    def _take(self, items, coming):
+        """Claim these addresses. Their connections must be known before the first packet of a server comes."""
+        egress_ips = {item.egress_ip for item in items}
+        before = self._on_the_way(())
+        for ip in egress_ips & set(coming):
+            self.connections.arrive(ip, coming[ip])
+        node_io.execute(transaction(before, claim(self.state, self.marks, before, egress_ips)))
+        announce(items)
+        forget(self.state.options, {self.marks[ip] for ip in egress_ips - set(coming)})
+        for ip in egress_ips & set(coming):
+            self.connections.forget_others(ip)
+
+    def _settle(self, effective):
+        """Take back what was prepared for addresses that could not be claimed, and look at the whole once more."""
+        expected = self._desired(effective.held)
+        surplus = transaction(self._read_again(effective.held), expected)
+        if surplus:
+            node_io.execute(surplus)
+            self._verify(expected, effective.held)
+
+    def _roll_back(self, error):
+        then = self.record or Record(self.state, self.asked, self.marks, {})
+        known = desired_data_plane(then.state, then.marks, self.host)
+        claimed = {item.egress_ip for item in self.kept + self.released}
+        try:
+            _replace_device(self.state.options, then.state.options, look(self.record))
+            now = read(look(self.record), then.state.options, claimed)
+            before = to_go_back_to(self.before, known, then.state.options, self.host, claimed)
+            node_io.execute(transaction(now, before))
+            if self.record:
+                self.record.save()
+            else:
+                remove_files()
+        except EgressIPError as second:
+            raise VerificationError(f"{error}; and the way back failed too: {second}") from None
+        raise VerificationError(f"{error}; the node is as it was before") from None
+
+    def _verify(self, expected, held):
+        missing, surplus = lines_between(self._read_again(held), expected)
+        if missing or surplus:
+            shown = [f"missing {line}" for line in missing[:_SHOWN]] + [
+                f"left over {line}" for line in surplus[:_SHOWN]
+            ]
+            raise VerificationError(f"node/{self.state.name}: does not show what was applied: {'; '.join(shown)}")
+
+    def _read_again(self, held):
+        return read(look(self.record), self.state.options, {item.egress_ip for item in held})
+
+    def _foreign_addresses(self, items):
+        """Return {Held: this host's MAC} of the addresses that somebody else put on this very host."""
+        ours = {item.egress_ip for item in self.kept + self.released}
+        here = {address["local"]: name for name, address in self.host.addresses() if address["local"] not in ours}
+        return {item: node_io.mac_address(here[item.egress_ip]) for item in items if item.egress_ip in here}
+
+    def _probes(self, items):
+        deadline = time.monotonic() + self.pace.timeout
+        probes = {}
+        for item in items:
+            waiting = item.egress_ip in self.releasing
+            probe = Probe(
+                item.egress_ip,
+                node_io.mac_address(item.interface),
+                self.pace.count,
+                self.pace.interval / (2 if waiting else 1),
+                deadline,
+                waiting,
+            )
+            probes.setdefault(item.interface, []).append(probe)
+        return probes
+
+    def _save(self, state):
+        # What was changed before keeps its first value.
+        found = lasting_sysctls(self.before.beside(self.after).sysctls, self.state.options.tunnel_device)
+        former = {**found, **(self.record.former if self.record else {})}
+        Record(state, self.asked, self.marks, former).save()
+
+    def _is_on_record(self):
+        record = self.record
+        return record is not None and record.state.digest() == self.state.digest() and record.marks == self.marks
+
+    def _report(self, claimed, conflicts):
+        """Return the result: what is different between before and what is there now, or would be."""
+        effective = self.state.holding(self.kept + claimed)
+        after = self._desired(effective.held)
+        files = frozenset(f"file {path}" for path in self.missing)
+        known = after.texts()
+        if self.record:
+            known.update(desired_data_plane(self.record.state, self.record.marks, self.host).texts())
+        return {
+            **result_of(self.before.beside(after).lines(), after.lines() | files, known),
+            "held": [item.to_dict() for item in effective.held],
+            "claimed": [item.egress_ip for item in claimed],
+            "connections": self.connections.arrived,
+            "released": [item.egress_ip for item in self.released],
+            "conflicts": [{**item.to_dict(), "mac": mac} for item, mac in sorted(conflicts.items())],
+        }
+
+
+def _replace_device(old, new, host):
+    """Make room for the tunnel device of other options: two devices cannot share a port."""
+    if old.tunnel_device != new.tunnel_device and is_our_device(host, old.tunnel_device):
+        node_io.check(["ip", "link", "delete", old.tunnel_device])
+
+
+def announce(items):
+    """Tell all neighbours of these held addresses."""
+    for interface in sorted({item.interface for item in items}):
+        mac = node_io.mac_address(interface)
+        node_io.send_frames(
+            interface, [announcements(mac, item.egress_ip) for item in items if item.interface == interface]
+        )
+
+
+def remove_files():
+    """Take our files and units off the node."""
+    node_io.run(["systemctl", "stop", "--quiet", *_program.enabled_units()])
+    node_io.run(["systemctl", "disable", "--quiet", *_program.enabled_units()])
+    for path in (*_program.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE):
+        node_io.remove_file(path)
+    node_io.check(["systemctl", "daemon-reload"])

@@ -1,0 +1,78 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connections of egress IPs on this node, as they leave for another node or arrive from one. PRIVATE.
+
+`_handover` decides what becomes of each connection; here it is done.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from . import _node_io as node_io
+from ._addresses import version_of
+from ._conntrack import create_request, delete_request
+from ._handover import arrive, leave
+
+# Ports for a connection whose own port is taken, and how many are tried.
+_PORTS, _TRIES = range(32768, 61000), 4
+
+
+class Connections:
+    """The connections that carry the marks of a node's egress IPs; `arrived` {egress IP: number} counts those told."""
+
+    def __init__(self, state, marks):
+        self.state, self.marks, self.options = state, marks, state.options
+        self.endpoints = {end for node in state.nodes for end in node.endpoints}
+        self.arrived = {}
+
+    def leaving(self, egress_ip):
+        """Return the connections of an address that is given up."""
+        return [flow for flow in self._read(egress_ip) if flow.translated[0] == egress_ip]
+
+    def send_on(self, egress_ip, flows):
+        """Let this node's own pods go on by way of the new holder; returns the flows that it must know."""
+        own, told = self.state.endpoint(version_of(egress_ip)), []
+        for flow in flows:
+            sent, stays = leave(flow, own, self.endpoints)
+            if stays:
+                sent = self._reroute(egress_ip, sent, stays)
+            told += [sent] if sent else []
+        return told
+
+    def arrive(self, egress_ip, flows):
+        """Make known what the old holder told, in place of all that went to it."""
+        own = self._read(egress_ip)
+        forget(self.options, [self.marks[egress_ip]])
+        arrived = arrive(flows, self.state.endpoint(version_of(egress_ip)), own)
+        # A node that held the address a while ago may have passed on what a server still sent it.
+        node_io.change_connections([delete_request(flow.protocol, flow.server, flow.translated) for flow in arrived])
+        self.arrived[egress_ip] = self._create(egress_ip, arrived).count(0)
+
+    def forget_others(self, egress_ip):
+        """Forget the connections that carry the mark of a held address and still go another way."""
+        stale = [flow for flow in self._read(egress_ip) if flow.translated[0] != egress_ip]
+        node_io.change_connections([delete_request(flow.protocol, flow.source, flow.destination) for flow in stale])
+
+    def _reroute(self, egress_ip, sent, stays):
+        """Track `stays` with a port that is free; returns `sent` from that port, None when none was found."""
+        for port in (stays.translated[1], *random.sample(_PORTS, _TRIES)):
+            end = (stays.translated[0], port)
+            if not self._create(egress_ip, [replace(stays, translated=end)])[0]:
+                return replace(sent, source=end)
+        return None
+
+    def _create(self, egress_ip, flows):
+        mark = self.options.mark(self.marks[egress_ip])
+        return node_io.change_connections([create_request(flow, mark) for flow in flows])
+
+    def _read(self, egress_ip):
+        mark = self.options.mark(self.marks[egress_ip])
+        return node_io.read_connections(version_of(egress_ip), mark, self.options.mark_mask)
+
+
+def forget(options, indices):
+    """Forget the connections that carry the marks of these numbers."""
+    node_io.forget_connections([options.mark(index) for index in indices], options.mark_mask)
