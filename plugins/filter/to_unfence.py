@@ -10,15 +10,20 @@ author:
 short_description: Say which fenced nodes may have their network back
 description:
   - These are the nodes that answered, and that the run left without any egress IP.
-positional: fleet, results
+  - A node that gave no answer is among them when all egress IPs that it may have held are with others, and when it
+    has noticed the fence, because its link was taken or it was switched off.
+positional: fleet, fencing, results
 options:
   _input:
-    description: Names of fenced nodes.
-    type: list
-    elements: str
+    description: The fenced nodes, as P(netops.egress_ip.vsphere_audit#filter) returns them.
+    type: dict
     required: true
   fleet:
     description: What the filter P(netops.egress_ip.fleet#filter) returned, these nodes being among its C(fenced).
+    type: dict
+    required: true
+  fencing:
+    description: What the filter P(netops.egress_ip.fencing#filter) returned.
     type: dict
     required: true
   results:
@@ -32,7 +37,7 @@ seealso:
 EXAMPLES = r"""
 - name: List the nodes to give back
   ansible.builtin.debug:
-    msg: "{{ egress_ip_vsphere_audit.fenced | netops.egress_ip.to_unfence(egress_ip_fleet, egress_ip_results) }}"
+    msg: "{{ audit.fenced | netops.egress_ip.to_unfence(egress_ip_fleet, egress_ip_fencing, egress_ip_results) }}"
 """
 
 RETURN = r"""

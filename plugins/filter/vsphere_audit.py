@@ -42,10 +42,9 @@ _value:
       description: The port of each node, by the node's name.
       type: dict
     fenced:
-      description: The nodes that M(netops.egress_ip.vsphere_fence) has cut off.
-      type: list
-      elements: str
-      sample: [node3]
+      description: The nodes that M(netops.egress_ip.vsphere_fence) has cut off, each with the methods.
+      type: dict
+      sample: {node3: [vnic_disconnect]}
     failures:
       description: The nodes whose VM is another one, a line each.
       type: list

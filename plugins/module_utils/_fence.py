@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from ._errors import InventoryError
 from ._nodes import ASSIGNABLE_LABEL
 from ._text import type_name
+from ._vsphere_fence import POWER_OFF, VNIC_DISCONNECT
 
 VSPHERE = "vsphere"
+_NOTICED = {POWER_OFF, VNIC_DISCONNECT}
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,18 @@ def plan_fencing(plan, fleet, fences, results=None):
     return Fencing(nodes, dict.fromkeys(orphans, reasons[0]) if reasons else {})
 
 
-def nodes_to_unfence(fenced, fleet, results):
-    """Return which of the ``fenced`` nodes answered and are clean, in order: a run gives these no egress IP.
+def nodes_to_unfence(fenced, fleet, fencing, results):
+    """Return which nodes may have their network back, in order. ``fenced`` is {node: methods of `vsphere_fence`}.
 
-    `results` {node: result of the module `node`} has those that were changed.
+    A node that answered is clean when nothing failed on it, for the run leaves a fenced node without any egress IP;
+    `results` {node: result of the module `node`} has those that were changed. A node that gives no answer, perhaps
+    because of the fence, has noticed it if its link was taken or it was switched off: its own units then ask the wire
+    before it uses an address again. So it gets its network back once no address is left that it may hold.
     """
     failed = {name for name, result in results.items() if result.get("failed") or result.get("unreachable")}
-    return [name for name in fenced if name in fleet["observed"] and name not in failed]
+    answered = {name for name in fenced if name in fleet["observed"]} - failed
+    silent = {item["name"] for item in fleet["unavailable"]} - {*fencing["nodes"]}
+    return [name for name in fenced if name in answered or (name in silent and {*fenced[name]} <= _NOTICED)]
 
 
 def _check(name, fence):

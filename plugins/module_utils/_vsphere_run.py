@@ -39,7 +39,7 @@ def query(hosts, egressips):
 
 
 def audit(asked, ports):
-    """Return {nodes: {name: port}, fenced: [name], failures: [line]} from the module's answer to a query.
+    """Return {nodes: {name: port}, fenced: {name: methods}, failures: [line]} from the module's answer to a query.
 
     A node whose VM is another one than the vCenter's is a failure, and is not among `nodes`: its port is not touched.
     """
@@ -53,7 +53,8 @@ def audit(asked, ports):
             )
         else:
             nodes[name] = port
-    return {"nodes": nodes, "fenced": [name for name, port in nodes.items() if port["fence"]], "failures": failures}
+    fenced = {name: port["fence"] for name, port in nodes.items() if port["fence"]}
+    return {"nodes": nodes, "fenced": fenced, "failures": failures}
 
 
 def changes(audited, fleet):

@@ -12,6 +12,9 @@ import pytest
 import yaml
 from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests, select_pods
+from ansible_collections.netops.egress_ip.plugins.module_utils._nodes import ASSIGNABLE_LABEL
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_run import query
+from jinja2.nativetypes import NativeEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = sorted(
@@ -22,6 +25,7 @@ DOCUMENTS = sorted(
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+ZONE = "topology.kubernetes.io/zone"
 VARIABLE_ROW = re.compile(r"^\| `(egress_ip_\w+)` \| [^|]+ \| `([^`]*)` \| \S", re.MULTILINE)
 PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+) \| default\((.*?)\)")
 
@@ -104,7 +108,7 @@ def test_argument_specs_hold_what_the_tasks_use(role, entry_point):
 
 
 def test_every_variable_that_a_document_names_exists():
-    internal = {"egress_ip_nodes"}
+    internal = {"egress_ip_nodes", "egress_ip_fence_node"}
     known = {*_documented(), *_required(), *internal}
     for path in DOCUMENTS:
         text = re.sub(r"netops\.egress_ip\.\w+|egress_ip:", "", path.read_text(encoding="utf-8"))
@@ -184,3 +188,18 @@ def test_the_quick_start_selects_its_pod():
     assert [(pod["namespace"], pod["pod"], pod["egressips"]) for pod in pods] == [
         ("namespace1", "pod1", ["egressips-prod"])
     ]
+
+
+@pytest.mark.parametrize(("said", "labels"), [("assignable", [ZONE, ASSIGNABLE_LABEL]), ("no", [ZONE])])
+def test_the_inventory_of_vms_makes_a_node_of_a_vm(said, labels):
+    (inventory,) = [yaml.safe_load(text) for text in _examples("docs/vsphere.md", "yaml") if "plugin: vmware" in text]
+    of_vm = {"config": {"name": "node1", "instanceUuid": "5030"}, "cluster": {"name": "c1"}}
+    of_vm["customValue"] = {"egress-ip": said}
+    environment = NativeEnvironment()
+    host = {name: environment.compile_expression(text)(**of_vm) for name, text in inventory["compose"].items()}
+    assert (host["ansible_host"], host["egress_ip_platform"]) == ("node1.nodes.example.com", "vsphere")
+    assert list(host["egress_ip_labels"]) == labels
+    asked = query([{"name": "node1", "platform": host["egress_ip_platform"], "vm": host["egress_ip_vsphere_vm"]}], [])
+    assert asked["nodes"] == [{"name": "node1", "vm": {"uuid": "5030"}, "uuid": None}]
+    (leave_out,) = map(environment.compile_expression, inventory["filter_expressions"])
+    assert (leave_out(**of_vm), leave_out(customValue={})) == (False, True)

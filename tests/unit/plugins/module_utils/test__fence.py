@@ -84,10 +84,28 @@ def test_a_fence_is_vsphere_or_an_absolute_path(fence):
     assert nodes(plan((A, "node1")), fleet("node3"), fences={"node3": "/x/y.yml"}) == {"node3": "/x/y.yml"}
 
 
+NOBODY = {"nodes": {}, "withheld": {}}
+
+
 def test_a_node_gets_its_network_back_when_it_answered_and_is_clean():
-    fenced = ["node3", "node2", "node1"]
-    assert nodes_to_unfence(fenced, fleet("node1"), {}) == ["node3", "node2"]
-    assert nodes_to_unfence(fenced, fleet("node1"), {"node3": {"failed": True}, "node2": {"changed": True}}) == [
-        "node2"
-    ]
-    assert nodes_to_unfence(fenced, fleet("node1"), {"node3": {"unreachable": True}}) == ["node2"]
+    fenced = {name: ["port_block"] for name in ("node3", "node2", "node1")}
+    assert nodes_to_unfence(fenced, fleet("node1"), NOBODY, {}) == ["node3", "node2"]
+    results = {"node3": {"failed": True}, "node2": {"changed": True}}
+    assert nodes_to_unfence(fenced, fleet("node1"), NOBODY, results) == ["node2"]
+    assert nodes_to_unfence(fenced, fleet("node1"), NOBODY, {"node3": {"unreachable": True}}) == ["node2"]
+
+
+@pytest.mark.parametrize(
+    ("methods", "back"),
+    [
+        (["vnic_disconnect"], True),
+        (["power_off"], True),
+        (["vnic_disconnect", "power_off"], True),
+        (["port_block"], False),
+        (["port_block", "power_off"], False),
+    ],
+)
+def test_a_silent_node_gets_it_back_when_it_has_noticed_and_others_hold_everything(methods, back):
+    fenced = {"node3": methods}
+    assert nodes_to_unfence(fenced, fleet("node3"), NOBODY, {}) == (["node3"] if back else [])
+    assert nodes_to_unfence(fenced, fleet("node3"), {"nodes": {"node3": "vsphere"}, "withheld": {}}, {}) == []

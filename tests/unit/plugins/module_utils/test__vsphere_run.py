@@ -70,7 +70,7 @@ def fleet(*labelled, silent=(), recalled=()):
 
 
 def decide(fleet_, **ports):
-    return changes({"nodes": ports, "fenced": [], "failures": []}, fleet_)
+    return changes({"nodes": ports, "fenced": {}, "failures": []}, fleet_)
 
 
 def options(*vms, **values):
@@ -133,8 +133,12 @@ def test_the_egress_ips_of_sound_manifests():
 def test_an_audit():
     asked = {"nodes": [{"name": f"node{n}", "vm": {}, "uuid": None} for n in (1, 2)], "egress_ips": []}
     told = audit(asked, [port(1), port(2, fence=["vnic_disconnect"])])
-    assert (list(told["nodes"]), told["fenced"], told["failures"]) == (["node1", "node2"], ["node2"], [])
-    assert audit(asked, []) == {"nodes": {}, "fenced": [], "failures": []}
+    assert (list(told["nodes"]), told["fenced"], told["failures"]) == (
+        ["node1", "node2"],
+        {"node2": ["vnic_disconnect"]},
+        [],
+    )
+    assert audit(asked, []) == {"nodes": {}, "fenced": {}, "failures": []}
 
 
 def test_a_vm_that_is_another_one_is_not_touched():
@@ -142,7 +146,7 @@ def test_a_vm_that_is_another_one_is_not_touched():
     asked = {"nodes": [{"name": "node1", "vm": {}, "uuid": other}, {"name": "node2", "vm": {}, "uuid": UUID}]}
     upper = {"name": "node2", "moid": "vm-2", "uuid": UUID.upper()}
     told = audit(asked, [port(1, fence=["port_block"]), port(2, vm=upper)])
-    assert (list(told["nodes"]), told["fenced"]) == (["node2"], [])
+    assert (list(told["nodes"]), told["fenced"]) == (["node2"], {})
     assert told["failures"] == [
         f"node1: egress_ip_vsphere_vm: the VM node1 has the UUID {UUID}, but this host has {other};"
         " name the VM of this host"
@@ -211,7 +215,7 @@ def test_what_the_vcenter_cannot_tell_is_noted():
 
 
 def test_inputs_are_unchanged():
-    arguments = {"nodes": {"node1": port(1, (A, DROPPED), (B, DROPPED))}, "fenced": [], "failures": []}, fleet(1)
+    arguments = {"nodes": {"node1": port(1, (A, DROPPED), (B, DROPPED))}, "fenced": {}, "failures": []}, fleet(1)
     before = copy.deepcopy(arguments)
     changes(*arguments)
     assert arguments == before
