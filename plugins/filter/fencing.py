@@ -56,17 +56,24 @@ _value:
       sample: {}
 """
 
+from pathlib import Path
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._fence import plan_fencing
+from ansible_collections.netops.egress_ip.plugins.module_utils._fence import VSPHERE, plan_fencing
 
 
 def _fencing(plan, fleet, nodes, results=None):
     fences = {str(variables["inventory_hostname"]): variables.get("egress_ip_fence") for variables in nodes}
     try:
-        return plan_fencing(plan, fleet, fences, results).to_dict()
+        fencing = plan_fencing(plan, fleet, fences, results)
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
+    for name, fence in fences.items():
+        # Not only when it is needed: then it is too late.
+        if fence and fence != VSPHERE and not Path(fence).is_file():
+            raise AnsibleFilterError(f"{name}: egress_ip_fence: there is no file {fence}")
+    return fencing.to_dict()
 
 
 class FilterModule:

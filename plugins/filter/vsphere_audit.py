@@ -11,7 +11,7 @@ short_description: Put a vCenter's answer together with the nodes
 description:
   - Gives each node its port, and says which nodes are fenced.
   - A node whose VM has another UUID than the host itself sees is a failure, and nothing is done about its port.
-positional: ports
+positional: ports, guest_mac
 options:
   _input:
     description: What the filter P(netops.egress_ip.vsphere_query#filter) returned.
@@ -22,6 +22,11 @@ options:
     type: list
     elements: dict
     required: true
+  guest_mac:
+    description: What M(netops.egress_ip.vsphere_port_info) was asked with.
+    type: str
+    choices: [own, second, changed]
+    default: own
 seealso:
   - plugin: netops.egress_ip.vsphere_changes
     plugin_type: filter
@@ -45,6 +50,9 @@ _value:
       description: The nodes that M(netops.egress_ip.vsphere_fence) has cut off, each with the methods.
       type: dict
       sample: {node3: [vnic_disconnect]}
+    guest_mac:
+      description: As given.
+      type: str
     failures:
       description: The nodes whose VM is another one, a line each.
       type: list

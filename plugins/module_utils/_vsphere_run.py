@@ -16,6 +16,7 @@ from ._nodes import ASSIGNABLE_LABEL
 from ._objects import parse_egressip
 from ._text import type_name
 from ._vsphere_filter import is_ours
+from ._vsphere_need import OWN
 from ._vsphere_port import MAC_LEARNING, NSX, SECURITY
 
 _VM_KEYS = ("name", "uuid", "moid", "mac", "label", "network")
@@ -38,8 +39,8 @@ def query(hosts, egressips):
     return {"nodes": nodes, "egress_ips": sorted(found, key=address_order), "required": required}
 
 
-def audit(asked, ports):
-    """Return {nodes: {name: port}, fenced: {name: methods}, failures: [line]} from the module's answer to a query.
+def audit(asked, ports, guest_mac=OWN):
+    """Return {nodes: {name: port}, fenced: {name: methods}, guest_mac, failures: [line]} from the answer to a query.
 
     A node whose VM is another one than the vCenter's is a failure, and is not among `nodes`: its port is not touched.
     """
@@ -54,7 +55,7 @@ def audit(asked, ports):
         else:
             nodes[name] = port
     fenced = {name: port["fence"] for name, port in nodes.items() if port["fence"]}
-    return {"nodes": nodes, "fenced": fenced, "failures": failures}
+    return {"nodes": nodes, "fenced": fenced, "guest_mac": guest_mac, "failures": failures}
 
 
 def changes(audited, fleet):
@@ -62,7 +63,8 @@ def changes(audited, fleet):
 
     The options are those of `vsphere_port_security`, one entry for all nodes that need the same. The port of a node
     that may hold an egress IP lets it pass before it is claimed; what is ours and not wanted any more is taken back
-    after. The ports of nodes that give no answer stay as they are, and so does what broken manifests have.
+    after. The ports of nodes that give no answer stay as they are, and so does what broken manifests have. With
+    `guest_mac` OWN, a run never needs flags, so those that are noted are somebody's who used the modules by hand.
     """
     kept = {ip for entry in fleet["recalled"].values() for ip in entry["egressIPs"]}
     to_open, to_close, notes = [], [], []
@@ -72,7 +74,9 @@ def changes(audited, fleet):
             continue
         answers = [each for each in port["egress_ips"] if _may_hold(node, each["egressIP"])]
         to_open.append((port, _openings(answers)))
-        to_close.append((port, _closings(port, {each["egressIP"] for each in answers} | kept)))
+        wanted = {each["egressIP"] for each in answers} | kept
+        noted = {} if wanted or audited["guest_mac"] == OWN else port["noted"]
+        to_close.append((port, _closings(port, wanted, noted)))
         notes += [f"node {node['name']}: {words}" for words in _notes(port, answers)]
     return {"open": _calls(to_open), "close": _calls(to_close), "notes": notes}
 
@@ -108,11 +112,10 @@ def _openings(answers):
     return options
 
 
-def _closings(port, wanted):
-    """Return what is ours at a port and for none of the ``wanted`` egress IPs, as options without `vms`."""
+def _closings(port, wanted, noted):
+    """Return what is ours at a port and for none of the ``wanted`` egress IPs, and the flags that are ``noted``."""
     ours = {rule["description"] for rule in port["rules"] or () if is_ours(rule)}
     left = {description.rpartition(" ")[2] for description in ours} - wanted
-    noted = {} if wanted else port["noted"]
     learning = port["mac_learning"] or {}
     return {
         "security": {flag: port["security"][flag] for flag in SECURITY if flag in noted},

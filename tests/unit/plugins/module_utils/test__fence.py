@@ -31,8 +31,8 @@ def fleet(*silent, current=(), unlabelled=()):
     }
 
 
-def nodes(*arguments, fences=ALL):
-    return plan_fencing(*arguments, fences).nodes
+def nodes(*arguments, fences=None):
+    return plan_fencing(*arguments, fences or ALL).nodes
 
 
 def test_a_silent_node_is_fenced_before_another_claims():

@@ -69,8 +69,12 @@ def fleet(*labelled, silent=(), recalled=()):
     }
 
 
-def decide(fleet_, **ports):
-    return changes({"nodes": ports, "fenced": {}, "failures": []}, fleet_)
+def decide(fleet_, guest_mac="own", **ports):
+    return changes(audited(guest_mac, **ports), fleet_)
+
+
+def audited(guest_mac="own", **ports):
+    return {"nodes": ports, "fenced": {}, "guest_mac": guest_mac, "failures": []}
 
 
 def options(*vms, **values):
@@ -138,7 +142,7 @@ def test_an_audit():
         {"node2": ["vnic_disconnect"]},
         [],
     )
-    assert audit(asked, []) == {"nodes": {}, "fenced": {}, "failures": []}
+    assert audit(asked, [], "second") == audited("second")
 
 
 def test_a_vm_that_is_another_one_is_not_touched():
@@ -186,8 +190,9 @@ def test_what_is_ours_and_not_wanted_is_taken_back():
 def test_flags_are_taken_back_from_a_node_that_may_hold_nothing_any_more():
     noted = {"forged_transmits": False, "security": "inherited", "mac_learning.enabled": False, "blocked": "inherited"}
     there = port(1, (A, {}), noted=noted)
-    assert decide(fleet(1), node1=there)["close"] == []
-    assert decide(fleet(), node1=there)["close"] == [
+    assert decide(fleet(1), "second", node1=there)["close"] == []
+    assert decide(fleet(), node1=there)["close"] == [], "a run with the adapter's own address has set none"
+    assert decide(fleet(), "second", node1=there)["close"] == [
         options(vm(1), security={"forged_transmits": True}, mac_learning={"enabled": True})
     ]
 
@@ -215,7 +220,7 @@ def test_what_the_vcenter_cannot_tell_is_noted():
 
 
 def test_inputs_are_unchanged():
-    arguments = {"nodes": {"node1": port(1, (A, DROPPED), (B, DROPPED))}, "fenced": {}, "failures": []}, fleet(1)
+    arguments = audited(node1=port(1, (A, DROPPED), (B, DROPPED))), fleet(1)
     before = copy.deepcopy(arguments)
     changes(*arguments)
     assert arguments == before

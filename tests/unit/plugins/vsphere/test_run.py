@@ -107,7 +107,7 @@ def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
 def test_other_fleets_ask_no_vcenter(play, vcenter):
     hosts = {"node1": node(1, platform="baremetal"), "node2": silent()}
     told = play([manifests(A), AUDIT], ["egress_ip_vsphere_audit"], hosts=hosts)
-    assert told["egress_ip_vsphere_audit"] == {"nodes": {}, "fenced": {}, "failures": []}
+    assert told["egress_ip_vsphere_audit"] == {"nodes": {}, "fenced": {}, "guest_mac": "own", "failures": []}
     assert vcenter.journal() == []
 
 
