@@ -96,10 +96,11 @@ def play(vcenter, tmp_path, monkeypatch):
         local = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
-            "egress_ip_group_vars": "{{ groups.egress_ip_nodes | map('extract', hostvars) }}",
+            "egress_ip_group": "egress_ip_nodes",
         }
         show = {"name": "Show", **show, "run_once": True, "check_mode": False}
         one = {"name": "Run", "hosts": "all", "gather_facts": False, "vars": local, "tasks": [*tasks, show]}
+        one["vars_files"] = [str(ROOT / "roles/node/vars/main.yml")]
         (tmp_path / "inventory.yml").write_text(json.dumps(inventory))
         (tmp_path / "play.yml").write_text(json.dumps([one]))
         argv = [BIN / "ansible-playbook", "-i", tmp_path / "inventory.yml", tmp_path / "play.yml", *words]

@@ -5,13 +5,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from pyVmomi import vim
 from spoof_guard import spoof_guard
 
 LABEL = {"k8s.ovn.org/egress-assignable": ""}
 A, B = "192.168.126.10", "192.168.126.102"
-AUDIT = {"include_role": {"name": "netops.egress_ip.vsphere", "tasks_from": "audit"}, "run_once": True}
+IN_A_RUN = {
+    task["name"]: task
+    for name in ("observe.yml", "apply.yml")
+    for task in yaml.safe_load((Path(__file__).parents[4] / "roles/node/tasks" / name).read_text())
+}
+AUDIT = IN_A_RUN["Look at the ports of VMs on vSphere"]
+OPEN = IN_A_RUN["Let the egress IPs pass the ports"]
+CLOSE = IN_A_RUN["Take back what the ports need no more"]
+UNFENCE = IN_A_RUN["Give fenced nodes their network back"]
 FENCE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "fence"}}
 
 
@@ -35,8 +46,8 @@ def silent(**variables):
     return {"egress_ip_observed": {"unreachable": True, "msg": "timed out"}, "egress_ip_labels": LABEL, **variables}
 
 
-def fleet(hosts):
-    """A task that makes the fleet that these hosts are."""
+def fleet(hosts, *held):
+    """A task that makes the fleet that these hosts are; `held` are (egress IP, node)."""
     observed = {
         name: each["egress_ip_observed"] for name, each in hosts.items() if "networks" in each["egress_ip_observed"]
     }
@@ -45,29 +56,14 @@ def fleet(hosts):
         for name, each in hosts.items()
     ]
     unavailable = [{"name": name, "reason": "timed out"} for name in hosts if name not in observed]
-    made = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "current": [], "recalled": {}}
+    made = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "recalled": {}}
+    made["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
     return {"set_fact": {"egress_ip_fleet": made}, "run_once": True}
 
 
 def plan(*assignments):
     entries = [{"egressIP": ip, "node": name, "name": "web", "interface": "eth0"} for ip, name in assignments]
     return {"set_fact": {"egress_ip_plan": {"assignments": entries}}, "run_once": True}
-
-
-def change(state, which):
-    """Tasks that bring one half of the changes to the ports."""
-    decide = "{{ egress_ip_vsphere_audit | netops.egress_ip.vsphere_changes(egress_ip_fleet) }}"
-    return [
-        {"set_fact": {"egress_ip_vsphere_ports": decide}, "run_once": True},
-        {
-            "include_role": {"name": "netops.egress_ip.vsphere", "tasks_from": "change"},
-            "vars": {
-                "egress_ip_vsphere_state": state,
-                "egress_ip_vsphere_changes": f"{{{{ egress_ip_vsphere_ports.{which} }}}}",
-            },
-            "run_once": True,
-        },
-    ]
 
 
 @pytest.fixture
@@ -86,7 +82,7 @@ def ours(vcenter, key):
 def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
     hosts = {"node1": node(1), "node2": node(2)}
     facts = ["egress_ip_vsphere_failures", "egress_ip_vsphere_ports"]
-    tasks = [manifests(A, B), AUDIT, fleet(hosts), *change("present", "open")]
+    tasks = [manifests(A, B), AUDIT, fleet(hosts), OPEN]
     play(tasks, facts, "--check", hosts=hosts)
     assert guarded.writes() == []
     told = play(tasks, facts, hosts=hosts)
@@ -95,11 +91,11 @@ def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}", f"netops.egress_ip {B}"]
     calls = [call["method"] for call in guarded.journal()]
     assert (calls.count("Login"), calls.count("ReconfigureDVPort_Task")) == (2, 1)
-    told = play([manifests(A), AUDIT, fleet(hosts), *change("absent", "close")], facts, hosts=hosts)
+    told = play([manifests(A), AUDIT, fleet(hosts), CLOSE], facts, hosts=hosts)
     assert told["egress_ip_vsphere_ports"]["open"] == []
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}"]
     guarded.journal()
-    play([manifests(A), AUDIT, fleet(hosts), *change("present", "open")], facts, hosts=hosts)
+    play([manifests(A), AUDIT, fleet(hosts), OPEN], facts, hosts=hosts)
     calls = [call["method"] for call in guarded.journal()]
     assert (calls.count("Login"), [call for call in calls if call.endswith("_Task")]) == (1, [])
 
@@ -149,12 +145,10 @@ def test_a_silent_node_is_fenced_and_given_back(play, vcenter):
     told = play(tasks, facts, hosts=hosts)
     assert (told["egress_ip_fencing"]["withheld"], told["egress_ip_fence_results"]) == ({}, {"node2": ""})
     assert (connected(vcenter, "node1"), connected(vcenter, "node2")) == ([True], [False])
-    give_back = {
-        "include_role": {"name": "netops.egress_ip.vsphere", "tasks_from": "unfence"},
-        "vars": {"egress_ip_vsphere_clean": "{{ egress_ip_vsphere_audit.fenced }}"},
-        "run_once": True,
-    }
-    told = play([manifests(A), AUDIT, give_back], ["egress_ip_vsphere_audit"], hosts=hosts)
+    play([*tasks, UNFENCE], [], hosts=hosts)
+    assert connected(vcenter, "node2") == [False], "what it may hold is with nobody yet"
+    later = [manifests(A), AUDIT, fleet(hosts, (A, "node1")), plan((A, "node1")), FENCE, UNFENCE]
+    told = play(later, ["egress_ip_vsphere_audit"], hosts=hosts)
     assert told["egress_ip_vsphere_audit"]["fenced"] == {"node2": ["vnic_disconnect"]}
     assert connected(vcenter, "node2") == [True]
 
