@@ -20,6 +20,8 @@ _POINT_TO_POINT_HOST_BITS = 1
 _IPV4 = 4
 _IPV6 = 6
 VERSIONS = (_IPV4, _IPV6)
+# What iproute2 and nftables call them.
+WORDS = {_IPV4: "ip", _IPV6: "ip6"}
 
 
 def parse_address(text, path):

@@ -12,12 +12,20 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from . import _node_io as node_io
 from . import _program
 from ._connections import Connections, forget
-from ._data_plane import claim, desired_data_plane, held_on, lasting_sysctls, problems_of, to_go_back_to, transaction
+from ._data_plane import (
+    desired_data_plane,
+    held_on,
+    lasting_sysctls,
+    problems_of,
+    to_go_back_to,
+    transaction,
+    with_addresses_of,
+)
 from ._difference import lines_between, result_of
 from ._errors import ConflictError, EgressIPError, PlanError, VerificationError
 from ._handover import Partners, partners
@@ -87,17 +95,19 @@ class Run:
     def apply(self):
         """Apply the state and return what was done."""
         if not transaction(self.before, self.after) and not self.missing and self._is_on_record():
+            self._note_presence(self.kept)
             return self._report((), {})
         self._prepare()
         self._change_data_plane()
         # Or the watch would take a node that has just claimed an address for one that was away.
-        node_io.note_presence(sorted({item.interface for item in self.kept + self.to_claim}))
+        self._note_presence(self.kept + self.to_claim)
         coming = self._hand_over()
         claimed, conflicts = self._claim(coming)
         effective = self.state.holding(self.kept + claimed)
         if self.leaving or claimed or conflicts:
             self._settle(effective)
         self._save(effective)
+        self._note_presence(effective.held)
         if claimed:
             node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
         return self._report(claimed, conflicts)
@@ -172,14 +182,15 @@ class Run:
 
     def _desired(self, held):
         """Return the data plane with these addresses held; a run needs the same few again and again."""
-        held = tuple(sorted(held))
+        held = tuple(sorted(set(held)))
         if held not in self._planes:
             self._planes[held] = desired_data_plane(self.state.holding(held), self.marks, self.host)
         return self._planes[held]
 
     def _on_the_way(self, held):
         """Return the data plane between two steps: `held` is here, what is to be claimed has its translation."""
-        return replace(self._desired(held + self.to_claim), ip=self._desired(held).ip)
+        plane = self._desired(held + self.to_claim)
+        return with_addresses_of(plane, self.state.holding(held), self.marks, self.host)
 
     def _marks_to_forget(self):
         """Return the marks whose connections must find their way anew: released, given up, or without a record."""
@@ -201,20 +212,19 @@ class Run:
                 batch = tuple(item for item in self.to_claim if item.egress_ip in free)
                 conflicts.update({item: busy[item.egress_ip] for item in self.to_claim if item.egress_ip in busy})
                 if batch:
-                    self._take(batch, coming)
+                    self._take(self.kept + claimed, batch, coming)
                     claimed += batch
         except EgressIPError:
             self._save(self.state.holding(self.kept + claimed))
             raise
         return claimed, conflicts
 
-    def _take(self, items, coming):
+    def _take(self, held, items, coming):
         """Claim these addresses. Their connections must be known before the first packet of a server comes."""
         egress_ips = {item.egress_ip for item in items}
-        before = self._on_the_way(())
         for ip in egress_ips & set(coming):
             self.connections.arrive(ip, coming[ip])
-        node_io.execute(transaction(before, claim(self.state, self.marks, before, egress_ips)))
+        node_io.execute(transaction(self._on_the_way(held), self._on_the_way(held + items)))
         announce(items)
         forget(self.state.options, {self.marks[ip] for ip in egress_ips - set(coming)})
         for ip in egress_ips & set(coming):
@@ -264,25 +274,16 @@ class Run:
 
     def _probes(self, items):
         deadline = time.monotonic() + self.pace.timeout
-        probes = {}
-        for item in items:
-            waiting = item.egress_ip in self.releasing
-            probe = Probe(
-                item.egress_ip,
-                node_io.mac_address(item.interface),
-                self.pace.count,
-                self.pace.interval / (2 if waiting else 1),
-                deadline,
-                waiting,
-            )
-            probes.setdefault(item.interface, []).append(probe)
-        return probes
+        return probes(items, self.pace.count, self.pace.interval, deadline, self.releasing)
 
     def _save(self, state):
         # What was changed before keeps its first value.
         found = lasting_sysctls(self.before.beside(self.after).sysctls, self.state.options.tunnel_device)
         former = {**found, **(self.record.former if self.record else {})}
         Record(state, self.asked, self.marks, former).save()
+
+    def _note_presence(self, held):
+        node_io.note_presence(self.state.options.tunnel_device, held)
 
     def _is_on_record(self):
         record = self.record
@@ -310,6 +311,16 @@ def _replace_device(old, new, host):
     """Make room for the tunnel device of other options: two devices cannot share a port."""
     if old.tunnel_device != new.tunnel_device and is_our_device(host, old.tunnel_device):
         node_io.check(["ip", "link", "delete", old.tunnel_device])
+
+
+def probes(items, count, interval, deadline=0.0, waiting=(), holding=False):
+    """Return {interface: [Probe]} of addresses, held or wanted; those in `waiting` are asked for twice as fast."""
+    found = {}
+    for item in items:
+        waits, mac = item.egress_ip in waiting, node_io.mac_address(item.interface)
+        probe = Probe(item.egress_ip, mac, count, interval / (2 if waits else 1), deadline, waits, holding)
+        found.setdefault(item.interface, []).append(probe)
+    return found
 
 
 def announce(items):

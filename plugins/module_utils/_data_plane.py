@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ._addresses import VERSIONS, of_version, version_of
-from ._host import foreign_uses, held_addresses, is_global, is_our_device
+from ._host import foreign_uses, held_addresses, is_our_device
+from ._interfaces import exits, is_own, resolves
 from ._iproute import (
     VXLAN_OVERHEAD,
     IpState,
@@ -79,7 +80,12 @@ class Transaction:
 def sysctl_names(host, device):
     """Return the sysctls that may concern us on this host."""
     names = [*FORWARDING.values(), *_of_device(device)]
+    names += [_reverse_path(item["ifname"]) for item in host.interfaces if resolves(item)]
     return names + [f"net.ipv6.conf.{interface}.accept_ra" for interface in host.listening]
+
+
+def _reverse_path(interface):
+    return f"net.ipv4.conf.{interface}.rp_filter"
 
 
 def _of_device(device):
@@ -87,7 +93,7 @@ def _of_device(device):
 
     A value of 2 in the device's own rp_filter outvotes whatever `all` says.
     """
-    return {f"net.ipv4.conf.{device}.rp_filter": "2", f"net.ipv6.conf.{device}.disable_ipv6": "0"}
+    return {_reverse_path(device): "2", f"net.ipv6.conf.{device}.disable_ipv6": "0"}
 
 
 def _desired_sysctls(state, marks, host):
@@ -98,6 +104,9 @@ def _desired_sysctls(state, marks, host):
         if state.endpoint(version) and of_version(marks, version):
             wanted[FORWARDING[version]] = "1"
             wanted.update({name: value for name, value in of_device.items() if name.startswith(f"net.ipv{version}.")})
+    # What comes in by another interface than the one with the default route fails a strict check.
+    others = {item.interface for item in state.held if version_of(item.egress_ip) == 4} - {state.interface}
+    wanted.update({_reverse_path(interface): "2" for interface in others})
     if FORWARDING[6] in wanted:
         wanted.update({f"net.ipv6.conf.{interface}.accept_ra": "2" for interface in host.listening})
     return wanted
@@ -110,10 +119,10 @@ def lasting_sysctls(sysctls, device):
 
 def desired_data_plane(state, marks, host):
     """Return the DataPlane that `state` asks for on the `host` (a `_iproute.Host`)."""
-    mtu = host.mtu(state.interface)
+    mtu, ways = host.mtu(state.interface), exits(host, state)
     return DataPlane(
-        ip=desired_ip(state, marks, mtu),
-        tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD),
+        ip=desired_ip(state, marks, mtu, ways),
+        tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, sorted(name for name in ways if ways[name].vrf)),
         sysctls=_desired_sysctls(state, marks, host),
     )
 
@@ -157,36 +166,14 @@ def to_go_back_to(before, known, options, host, claimed):
     return DataPlane(ip, rebuildable(before.tables, known.tables), sysctls)
 
 
-def claim(state, marks, current, egress_ips):
-    """Return `current` with these egress IPs of `state` claimed: the address, and the rule that sends its mark out."""
-    wanted = desired_ip(state, marks, 0)
-    rest = desired_ip(state.holding([item for item in state.held if item.egress_ip not in egress_ips]), marks, 0)
-    return replace(
-        current,
-        ip={
-            version: replace(
-                have,
-                rules=have.rules | (wanted[version].rules - rest[version].rules),
-                addresses=have.addresses | (wanted[version].addresses - rest[version].addresses),
-            )
-            for version, have in current.ip.items()
-        },
-    )
+def with_addresses_of(plane, state, marks, host):
+    """Return the DataPlane with the addresses and the ways out that `state` asks for."""
+    return replace(plane, ip=desired_ip(state, marks, host.mtu(state.interface), exits(host, state)))
 
 
 def held_on(host, claimed):
     """Return the egress IPs that the host holds, as sorted `Held` values."""
     return tuple(sorted(Held(ip, interface) for ip, interface in held_addresses(host, claimed).items()))
-
-
-def networks_of(host, interface, claimed):
-    """Return the node's own addresses on the interface as `address/prefix length`, the egress IPs left out."""
-    ours = held_addresses(host, claimed)
-    return [
-        f"{address['local']}/{address['prefixlen']}"
-        for name, address in host.addresses()
-        if name == interface and _is_own(address) and address["local"] not in ours
-    ]
 
 
 def endpoints_of(networks):
@@ -202,7 +189,7 @@ def own_addresses(host, device, claimed):
         {
             address["local"]
             for name, address in host.addresses()
-            if name != device and _is_own(address) and address["local"] not in ours
+            if name != device and is_own(address) and address["local"] not in ours
         },
         key=lambda text: (version_of(text), text),
     )
@@ -217,8 +204,3 @@ def problems_of(host, options, interface):
     elif not interface and host.default_interface() is None:
         problems.append("egress_ip_interface: the host has no default route; name the interface for the egress IPs")
     return problems
-
-
-def _is_own(address):
-    """Tell whether this is one of the node's lasting addresses; the temporary ones of RFC 8981 change by themselves."""
-    return is_global(address) and not address.get("temporary") and not address.get("tentative")

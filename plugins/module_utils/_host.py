@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from ._addresses import VERSIONS
+from ._addresses import version_of
 from ._errors import CommandError
 
 # Marks rules, routes and neighbours as ours (`protocol` of rtnetlink; 225 is given to nobody).
@@ -16,6 +16,7 @@ PROTOCOL = 225
 # Mark the tunnel device and the addresses as ours.
 ALIAS = "netops.egress_ip"
 LABEL = "egress"
+MAIN_TABLE = 254
 _ROUTER_ADVERTISEMENT = "9"
 
 # What `ip -batch` and `ip -6 -batch` read; the first shows addresses, routes and neighbours of both IP versions.
@@ -25,24 +26,25 @@ READ_BATCH = {
         f"route show table all protocol {PROTOCOL}",
         "neighbour show nud permanent",
         "rule show",
-        "route show default table main",
+        "route show default table all",
     ),
-    6: ("rule show", "route show default table main"),
+    6: ("rule show",),
 }
 
 
 @dataclass(frozen=True)
 class Host:
-    """What one reading of `ip` says about the host: the documents of READ_BATCH, the last two as {IP version: tuple}.
+    """What one reading of `ip` says about the host: the documents of READ_BATCH, rules as {IP version: tuple}.
 
-    `listening` are the interfaces on which the kernel itself heeds router advertisements and has heard some.
+    `default_routes` are those of all tables but ours, of both IP versions. `listening` are the interfaces on which the
+    kernel itself heeds router advertisements and has heard some.
     """
 
     interfaces: tuple
     routes: tuple
     neighbours: tuple
+    default_routes: tuple
     rules: dict
-    default_routes: dict
     listening: tuple = ()
 
     def interface(self, name):
@@ -54,18 +56,21 @@ class Host:
         return (self.interface(name) or {}).get("mtu", 1500)
 
     def default_interface(self):
-        """Return the name of the interface with the best default route, or None."""
-        for version in VERSIONS:
-            routes = [route for route in self.default_routes[version] if "dev" in route]
-            if routes:
-                return min(routes, key=lambda route: route.get("metric", 0))["dev"]
-        return None
+        """Return the name of the interface with the best default route, IPv4 before IPv6, or None."""
+        routes = [route for route in self.default_routes if "dev" in route and _in_main(route)]
+        return min(routes, key=_cost, default={}).get("dev")
+
+    def gateway(self, interface, version):
+        """Return the gateway of an interface's best default route, in any table; empty without one."""
+        routes = [r for r in self.default_routes if r.get("dev") == interface and r.get("gateway")]
+        routes = [route for route in routes if version_of(route["gateway"]) == version]
+        return min(routes, key=lambda route: (not _in_main(route), *_cost(route)), default={}).get("gateway", "")
 
     def advertised(self):
         """Return the interfaces with something that may come from a router advertisement: a route, an address."""
-        routed = {r["dev"] for r in self.default_routes[6] if r.get("protocol") == _ROUTER_ADVERTISEMENT and "dev" in r}
+        routes = [route for route in self.default_routes if route.get("protocol") == _ROUTER_ADVERTISEMENT]
         addressed = {name for name, a in self.addresses() if a["family"] == "inet6" and a.get("dynamic")}
-        return sorted(routed | addressed)
+        return sorted({route["dev"] for route in routes if "dev" in route} | addressed)
 
     def addresses(self):
         """Yield (interface, addr_info document) of every address of the host."""
@@ -81,8 +86,17 @@ def parse_host(texts):
     A host without IPv6 has no text for it.
     """
     interfaces, routes, neighbours, rules, defaults = _documents(texts[4], READ_BATCH[4])
-    rules6, defaults6 = _documents(texts[6], READ_BATCH[6]) if 6 in texts else ((), ())
-    return Host(interfaces, routes, neighbours, {4: rules, 6: rules6}, {4: defaults, 6: defaults6})
+    (rules6,) = _documents(texts[6], READ_BATCH[6]) if 6 in texts else ((),)
+    foreign = tuple(route for route in defaults if route.get("protocol") != str(PROTOCOL))
+    return Host(interfaces, routes, neighbours, foreign, {4: rules, 6: rules6})
+
+
+def _in_main(route):
+    return int(route.get("table", MAIN_TABLE)) == MAIN_TABLE
+
+
+def _cost(route):
+    return ":" in route.get("gateway", ""), route.get("metric", 0)
 
 
 def _documents(text, commands):

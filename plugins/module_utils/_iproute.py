@@ -11,7 +11,8 @@ Per node and IP version, with P = rule_priority and T = table_base:
 
     P    fwmark 0/MASK goto P+5         ordinary traffic passes us by
     P+1  iif lo goto P+5                so do the node's own packets, the tunnel's outer ones among them
-    P+2  fwmark K/MASK lookup main      one for each egress IP that the node holds: this is the claim
+    P+2  fwmark K/MASK lookup main      one for each egress IP that the node holds: this is the claim; another table
+                                        than main where the address is on another interface than the primary one
     P+3  fwmark K/MASK lookup T+index   one for each egress IP: through the tunnel to its holder
     P+4  unreachable                    a marked packet without a way never leaves by another one
     P+5  nop
@@ -24,17 +25,17 @@ import hashlib
 import itertools
 from dataclasses import dataclass, fields, replace
 
-from ._addresses import VERSIONS, of_version, parse_address, version_of
-from ._host import ALIAS, LABEL, PROTOCOL, is_egress_address, is_global, is_our_device, is_ours
+from ._addresses import VERSIONS, WORDS, of_version, parse_address, version_of
+from ._host import ALIAS, LABEL, MAIN_TABLE, PROTOCOL, is_egress_address, is_global, is_our_device, is_ours
 
+# Replies that come in by a VRF must leave it before the kernel's own rule for VRFs, which has priority 1000.
+VRF_PRIORITY = 990
 # RFC 7600's dummy address: the tunnel device needs one for the reverse path check, and it never leaves the node.
 DUMMY_ADDRESS = "192.0.0.8/32"
 # Headers of the inner Ethernet frame, IPv6, UDP and VXLAN (14 + 40 + 8 + 8): one MTU for both IP versions.
 VXLAN_OVERHEAD = 70
 
-MAIN_TABLE = 254
 _UNICAST, _UNREACHABLE = "1", "7"
-_ENCAPSULATION = {4: "ip", 6: "ip6"}
 # UDP over IPv6 is dropped without one.
 _CHECKSUM = {4: "", 6: " csum"}
 _NO_ENCAP = dict.fromkeys(("kind", "id", "src", "dst"))
@@ -62,7 +63,7 @@ def current_ip(host, options, claimed):
     """Return the {IP version: IpState} of ours on `host`; `claimed` are those we are on record to hold."""
     device = options.tunnel_device
     links = [_link_words(item) for item in host.interfaces if item["ifname"] == device and is_ours(item)]
-    routes = {_route_words(route): route["gateway"] for route in host.routes if "gateway" in route}
+    routes = {_route_words(r): r["gateway"] if r.get("gateway") else r["dst"].split("/")[0] for r in host.routes}
     neighbours = {
         f"{n['dst']} lladdr {n.get('lladdr')} dev {n['dev']}": n["dst"]
         for n in host.neighbours
@@ -81,32 +82,36 @@ def current_ip(host, options, claimed):
     }
 
 
-def desired_ip(state, marks, mtu):
-    """Return the {IP version: IpState} that `state` asks for where the egress interface has this MTU (bytes)."""
+def desired_ip(state, marks, mtu, exits):
+    """Return the {IP version: IpState} that `state` asks for where the egress interface has this MTU (bytes).
+
+    `exits` {interface: _interfaces.Exit} are the interfaces with egress IPs besides the primary one.
+    """
     options = state.options
     macs = macs_of(marks)
     link = _link(options.tunnel_device, options.tunnel_port, mtu - VXLAN_OVERHEAD)
     return {
-        version: replace(_desired(state, marks, macs, version), links=frozenset([link] if version == 4 else ()))
+        version: replace(_desired(state, marks, macs, exits, version), links=frozenset([link] if version == 4 else ()))
         for version in VERSIONS
     }
 
 
-def _desired(state, marks, macs, version):
+def _desired(state, marks, macs, exits, version):
     """Return the IpState for one IP version, but for the link; empty where the node has no address of this version."""
     options, source, own = state.options, state.endpoint(version), of_version(marks, version)
     if not source or not own:
         return IpState()
-    device, kind = options.tunnel_device, _ENCAPSULATION[version]
+    device, kind = options.tunnel_device, WORDS[version]
     held = [item for item in state.held if version_of(item.egress_ip) == version]
     dummy = [f"{DUMMY_ADDRESS} dev {device}"] if version == 4 else []
     return IpState(
-        rules=frozenset(_desired_rules(options, {ip: marks[ip] for ip in own}, held)),
+        rules=frozenset(_desired_rules(options, {ip: marks[ip] for ip in own}, held, exits)),
         routes=frozenset(
-            f"default encap {kind} id {options.tunnel_vni} src {source} dst {ip}{_CHECKSUM[version]}"
+            f"default encap {kind} id {options.tunnel_vni} src {source} dst {state.far_end(ip)}{_CHECKSUM[version]}"
             f" via {_gateway(marks[ip], version)} dev {device} onlink table {options.table_base + marks[ip]}"
             for ip in own
-        ),
+        )
+        | {route for name, way in exits.items() for route in _exit_routes(name, way, version)},
         neighbours=frozenset(f"{_gateway(marks[ip], version)} lladdr {macs[ip]} dev {device}" for ip in own),
         addresses=frozenset(dummy + [address_words(item.egress_ip, item.interface) for item in held]),
     )
@@ -135,9 +140,12 @@ def _batch(current, desired):
     lines += [f"address add {words}" for words in add["addresses"]]
     lines += [f"neighbour replace {words} nud permanent protocol {PROTOCOL}" for words in add["neighbours"]]
     lines += [f"route replace {words} protocol {PROTOCOL}" for words in add["routes"]]
-    replaced = {_table(words) for words in add["routes"]}
+    replaced = {_route_key(words) for words in add["routes"]}
+    gone = [words for words in remove["routes"] if _route_key(words) not in replaced]
     lines += [
-        f"route flush table {_table(w)} protocol {PROTOCOL}" for w in remove["routes"] if _table(w) not in replaced
+        # ip cannot delete a route by the words of its encapsulation.
+        f"route flush table {_table(w)} protocol {PROTOCOL}" if " encap " in w else f"route delete {w}"
+        for w in gone
     ]
     replaced = {words.split()[0] for words in add["neighbours"]}
     lines += [f"neighbour delete {w}" for w in remove["neighbours"] if w.split()[0] not in replaced]
@@ -206,12 +214,21 @@ def _link_words(interface):
     return _link(interface["ifname"], data.get("port"), interface["mtu"])
 
 
-def _desired_rules(options, marks, held):
+def _exit_routes(interface, way, version):
+    for network, gateway in way.routes[version].items():
+        via = f"via {gateway} dev {interface} onlink" if gateway else f"dev {interface}"
+        yield f"{network} {via} table {way.table}"
+
+
+def _desired_rules(options, marks, held, exits):
     low, mask = options.rule_priority, options.mark_mask
+    for vrf in sorted({way.vrf for way in exits.values()} - {""}):
+        yield f"priority {VRF_PRIORITY} not fwmark 0x0/{mask:#x} iif {vrf} lookup {MAIN_TABLE}"
     yield f"priority {low} fwmark 0x0/{mask:#x} goto {low + 5}"
     yield f"priority {low + 1} iif lo goto {low + 5}"
     for item in held:
-        yield f"priority {low + 2} fwmark {options.mark(marks[item.egress_ip]):#x}/{mask:#x} lookup {MAIN_TABLE}"
+        table = exits[item.interface].table if item.interface in exits else MAIN_TABLE
+        yield f"priority {low + 2} fwmark {options.mark(marks[item.egress_ip]):#x}/{mask:#x} lookup {table}"
     for index in marks.values():
         yield f"priority {low + 3} fwmark {options.mark(index):#x}/{mask:#x} lookup {options.table_base + index}"
     yield f"priority {low + 4} unreachable"
@@ -219,7 +236,7 @@ def _desired_rules(options, marks, held):
 
 
 def _rule_words(rule):
-    words = f"priority {rule['priority']}"
+    words = f"priority {rule['priority']}" + (" not" if "not" in rule else "")
     if "fwmark" in rule:
         words += f" fwmark {int(rule['fwmark'], 0):#x}/{int(rule.get('fwmask', '0xffffffff'), 0):#x}"
     if "iif" in rule:
@@ -264,6 +281,11 @@ def _address_key(words):
     return " ".join(words.split()[:3])
 
 
+def _route_key(words):
+    """Return what the kernel tells routes apart by: the destination and the table."""
+    return words.split()[0], _table(words)
+
+
 def _table(words):
     return words.split()[-1]
 
@@ -277,5 +299,6 @@ def _without_device(state, device):
     """Return the state as it is when the tunnel device has just been deleted or was not there."""
     return IpState(
         rules=state.rules,
+        routes=frozenset(words for words in state.routes if f" dev {device} " not in words),
         addresses=frozenset(words for words in state.addresses if words.split()[2] != device),
     )

@@ -14,7 +14,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 
-from ._addresses import VERSIONS, collapse, of_version, parse_network, version_of
+from ._addresses import VERSIONS, WORDS, collapse, of_version, parse_network, version_of
 from ._iproute import macs_of
 from ._node_state import NEVER_EXTERNAL
 
@@ -25,8 +25,7 @@ UNREADABLE = "unreadable"
 _COMMENT = "egress_ip:"
 # A line of elements stays within what every nft version reads at once.
 _ELEMENTS_PER_LINE = 500
-# nft's words for an IP version, and the bytes of its header and TCP's.
-_WORD = {4: "ip", 6: "ip6"}
+# The bytes of the headers of an IP version and TCP.
 _HEADERS = {4: 40, 6: 60}
 
 
@@ -90,9 +89,12 @@ class TableState:
         return {mark: text for chain in self.chains.values() for mark, text in zip(chain.fingerprints, chain.rules)}
 
 
-def desired_tables(state, marks, mtu):
-    """Return the {family: TableState} that `state` asks for; `marks` numbers the egress IPs, `mtu` is the tunnel's."""
-    return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, mtu)}
+def desired_tables(state, marks, mtu, in_vrf=()):
+    """Return the {family: TableState} that `state` asks for; `marks` numbers the egress IPs, `mtu` is the tunnel's.
+
+    `in_vrf` are the interfaces with egress IPs that belong to a VRF.
+    """
+    return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, mtu, in_vrf)}
 
 
 def parse_table(text, family):
@@ -245,13 +247,15 @@ def _netdev_table(state, marks):
     return TableState(NETDEV, {"by_mac": SetState("map", "{ type ether_addr : mark; }", by_mac)}, {"tunnel_in": chain})
 
 
-def _inet_table(state, marks, mtu):
+def _inet_table(state, marks, mtu, in_vrf):
     options = state.options
     by_mark = {_mark_text(options, index): f"goto {_mark_chain(ip)}" for ip, index in marks.items()}
     sets = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
     for version in VERSIONS:
         sets.update(_sets(state, marks, version))
-    return TableState(INET, sets, {**_base_chains(state, mtu), **_mark_chains(options, marks), **_object_chains(state)})
+    return TableState(
+        INET, sets, {**_base_chains(state, mtu, in_vrf), **_mark_chains(options, marks), **_object_chains(state)}
+    )
 
 
 def _sets(state, marks, version):
@@ -273,7 +277,7 @@ def _sets(state, marks, version):
     }
 
 
-def _base_chains(state, mtu):
+def _base_chains(state, mtu, in_vrf):
     options = state.options
     port, device, mask = options.tunnel_port, options.tunnel_device, f"{options.mark_mask:#x}"
     # The outer packets of the tunnel inherit the mark; untracked, they pass every address translation untouched.
@@ -282,19 +286,21 @@ def _base_chains(state, mtu):
         "raw_output": _chain(_base("filter", "output", -300), f"udp dport {port} meta mark and {mask} != 0 notrack"),
         "prerouting": _chain(
             _base("filter", "prerouting", -150),
+            # The mark leads replies out of the VRF that they came in by.
+            *(f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf),
             "ct direction reply return",
             f'iifname "{device}" meta mark and {mask} vmap @marks',
             f'iifname "{device}" drop',
             f"ct mark and {mask} vmap @marks",
-            *(f"ct state new {ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in _WORD.items()),
+            *(f"ct state new {ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items()),
         ),
         "input": _chain(
             _base("filter", "input", -1),
-            *(f"udp dport {port} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
+            *(f"udp dport {port} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
         ),
         "forward": _chain(
             _base("filter", "forward", -150),
-            *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in _WORD.items()),
+            *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
             *(
                 f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags syn / syn,rst tcp option maxseg size set"
                 f" {mtu - size}"
@@ -305,8 +311,8 @@ def _base_chains(state, mtu):
         "postrouting": _chain(
             _base("nat", "postrouting", 90),
             f"ct mark and {mask} == 0 return",
-            *(f'oifname "{device}" snat {_WORD[version_of(endpoint)]} to {endpoint}' for endpoint in state.endpoints),
-            *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in _WORD.items()),
+            *(f'oifname "{device}" snat {WORDS[version_of(endpoint)]} to {endpoint}' for endpoint in state.endpoints),
+            *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in WORDS.items()),
             "drop",
         ),
         # Whatever went wrong before: a connection that chose an egress IP leaves with one, or through the tunnel.
@@ -315,7 +321,7 @@ def _base_chains(state, mtu):
             *(
                 f'ct mark and {mask} != 0 ct direction original ct state != related oifname != "{device}"'
                 f" {ip} saddr != @egress_ips{v} drop"
-                for v, ip in _WORD.items()
+                for v, ip in WORDS.items()
             ),
         ),
     }
@@ -340,7 +346,7 @@ def _object_chains(state):
 
 
 def _choices(slots):
-    for version, ip in _WORD.items():
+    for version, ip in WORDS.items():
         own = of_version(slots, version)
         if own:
             yield f"jhash {ip} saddr . {ip} daddr mod {len(own)} seed 0x1 vmap {{ {_slot_map(own)} }}"

@@ -17,13 +17,13 @@ from ._data_plane import (
     desired_data_plane,
     endpoints_of,
     held_on,
-    networks_of,
     own_addresses,
     problems_of,
     transaction,
 )
 from ._difference import lines_between, result_of
 from ._errors import NodeStateError
+from ._interfaces import bearing, own_networks
 from ._platform import AUTO, find_platform, refusal
 from ._record import Record, claimed_by, look, missing_files, read
 
@@ -45,7 +45,7 @@ def observe(options, interface="", recall=(), platform=AUTO):
     claimed = claimed_by(record)
     interface = interface or host.default_interface() or ""
     problems = problems_of(host, options, interface)
-    networks = networks_of(host, interface, claimed)
+    networks = own_networks(host, interface, claimed)
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
     return {
@@ -54,7 +54,7 @@ def observe(options, interface="", recall=(), platform=AUTO):
         "platform": found.to_dict(),
         "interface": interface,
         "endpoints": endpoints_of(networks),
-        "networks": [{"interface": interface, "addresses": networks}],
+        "networks": bearing(host, interface, claimed),
         "addresses": own_addresses(host, options.tunnel_device, claimed),
         "held": [item.to_dict() for item in held_on(host, claimed)],
         "generation": record.state.generation if record else 0,

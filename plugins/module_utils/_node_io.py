@@ -247,9 +247,14 @@ def remove_file(path):
             path.parent.rmdir()
 
 
-def note_presence(interfaces):
-    """Note that this node is here now, with its egress IPs on these interfaces."""
-    _presence.note(interfaces, WATCH_FILE)
+def note_presence(device, held):
+    """Note that this node is here now, with this tunnel device and these `Held` addresses."""
+    _presence.note(device, [(item.egress_ip, item.interface) for item in held], WATCH_FILE)
+
+
+def was_away():
+    """Tell whether this node was away since the last note."""
+    return _presence.was_away(WATCH_FILE)
 
 
 def mac_address(interface):

@@ -159,11 +159,24 @@ class Held:
         return {"egressIP": self.egress_ip, "interface": self.interface}
 
 
+@dataclass(frozen=True, order=True)
+class FarEnd:
+    """Where the tunnel for an egress IP ends that is not on its holder's primary interface: the holder's endpoint."""
+
+    egress_ip: str
+    endpoint: str
+
+    def to_dict(self):
+        """Return the far end as a JSON-safe dict."""
+        return {"egressIP": self.egress_ip, "endpoint": self.endpoint}
+
+
 @dataclass(frozen=True)
 class NodeState:
     """Everything that a node needs to know. Lists are sorted, addresses canonical, so equal states are equal values.
 
-    `endpoints` are the node's own ends of the tunnel, at most one address of each IP version.
+    `endpoints` are the node's own ends of the tunnel, at most one address of each IP version. The tunnel for an egress
+    IP ends at the address itself, wherever that is, unless `far_ends` says otherwise.
     """
 
     name: str
@@ -176,10 +189,12 @@ class NodeState:
     egressips: tuple
     pods: tuple
     held: tuple
+    far_ends: tuple = ()
 
     def to_dict(self):
         """Return the state as a JSON-safe dict, the form that filters and modules exchange."""
         lists = {key: [item.to_dict() for item in getattr(self, key)] for key in ("nodes", "egressips", "pods", "held")}
+        lists["farEnds"] = [item.to_dict() for item in self.far_ends]
         return {
             "name": self.name,
             "generation": self.generation,
@@ -207,6 +222,10 @@ class NodeState:
     def endpoint(self, version):
         """Return the node's own end of the tunnel for this IP version, empty when it has none."""
         return next(iter(of_version(self.endpoints, version)), "")
+
+    def far_end(self, egress_ip):
+        """Return the address at which the tunnel for an egress IP ends."""
+        return next((item.endpoint for item in self.far_ends if item.egress_ip == egress_ip), egress_ip)
 
     @property
     def assigned(self):
@@ -276,13 +295,15 @@ class _NodeStateReader:
             egressips=self._each(value, "egressips", self._egressip),
             pods=self._each(value, "pods", self._pod),
             held=tuple(sorted(self._each(value, "held", self._held))),
+            far_ends=tuple(sorted(self._each(value, "farEnds", self._far_end))),
         )
         self._check_references(state)
         self.errors.raise_if_any()
         return state
 
     def _check_keys(self, value):
-        for key in sorted(set(value) - set(NodeState.__dataclass_fields__), key=str):
+        known = {"farEnds" if key == "far_ends" else key for key in NodeState.__dataclass_fields__}
+        for key in sorted(set(value) - known, key=str):
             self.errors.add(f"{self.path}.{key}", "is not a field of a node's state")
 
     def _string(self, value, key):
@@ -345,6 +366,10 @@ class _NodeStateReader:
 
     def _held(self, item, path):
         return Held(self._address(item.get("egressIP"), f"{path}.egressIP"), str(item.get("interface", "")))
+
+    def _far_end(self, item, path):
+        egress_ip = self._address(item.get("egressIP"), f"{path}.egressIP")
+        return FarEnd(egress_ip, self._address(item.get("endpoint"), f"{path}.endpoint"))
 
     def _check_references(self, state):
         names = {item.name for item in state.egressips}

@@ -35,6 +35,7 @@ _MODULES = (
     "_frames",
     "_handover",
     "_host",
+    "_interfaces",
     "_iproute",
     "_meeting",
     "_ndp",
@@ -117,7 +118,7 @@ WantedBy=multi-user.target
 _WATCH = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
-Description=Egress IPs that another node got while this one was away
+Description=Egress IPs that another node got, or what somebody threw away
 After={claim}
 
 [Service]

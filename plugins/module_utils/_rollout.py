@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._addresses import address_order, canonical, collapse, covers_everything, parse_address, parse_network
+from ._addresses import (
+    address_order,
+    canonical,
+    collapse,
+    covers_everything,
+    of_version,
+    parse_address,
+    parse_network,
+    version_of,
+)
 from ._errors import Errors, InvalidError
 from ._handover import Release
 from ._manifests import select_pods
-from ._node_state import DataPlaneOptions, EgressObject, FleetNode, Held, LocalPod, NodeState, slots
+from ._node_state import DataPlaneOptions, EgressObject, FarEnd, FleetNode, Held, LocalPod, NodeState, slots
 from ._objects import parse_egressip
 
 
@@ -71,6 +80,7 @@ class _Builder:
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"])) for m in fleet["members"]
         )
+        self.far_ends = self._far_ends()
         self.own = {address for member in self.members for address in member.addresses}
         self.excluded = tuple(str(network) for network in collapse([*excluded, *_pod_networks(manifests, self.own)]))
 
@@ -90,6 +100,20 @@ class _Builder:
             egressips=self.egressips,
             pods=self._pods(name),
             held=tuple(sorted(held)),
+            far_ends=self.far_ends,
+        )
+
+    def _far_ends(self):
+        """Return the FarEnds of the egress IPs that are not on the primary interface of their holder."""
+        endpoints = {member.name: member.endpoints for member in self.members}
+        primary = {name: answer["interface"] for name, answer in self.fleet["observed"].items()}
+        elsewhere = [i for i in self.plan["assignments"] if i["interface"] != primary.get(i["node"], i["interface"])]
+        return tuple(
+            sorted(
+                FarEnd(item["egressIP"], end)
+                for item in elsewhere
+                for end in of_version(endpoints[item["node"]], version_of(item["egressIP"]))
+            )
         )
 
     def _objects(self, manifests):

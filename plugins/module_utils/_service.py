@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the systemd units of a node run, without any controller: restore, claim, announce, watch. PRIVATE.
 
-The watch answers one question: has another node got our addresses while we were not here? A node was away when it did
+The watch answers two questions. Has another node got our addresses while we were not here? A node was away when it did
 not run (hung, suspended) or had no link for a while; `_presence` knows. It asks the wire then, and gives up what
 somebody else answers for. A node that was here all the time never gives up anything, so of two holders exactly the old
-one yields.
+one yields. And: has somebody thrown away what is ours? Then everything is put back as it is on record.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import sys
 from dataclasses import replace
 
 from . import _node_io as node_io
-from ._apply import announce
+from ._apply import announce, probes
 from ._connections import forget
 from ._data_plane import desired_data_plane, held_on, transaction
 from ._errors import EgressIPError
 from ._node import apply
-from ._probe import Probe, announcements
+from ._probe import announcements
 from ._record import Record, look, read
 
 _PROBES, _PROBE_INTERVAL = 2, 0.2
@@ -48,7 +48,7 @@ def _restore():
 
 
 def _claim():
-    """Take the addresses on record for which nobody answers."""
+    """Make everything as it is on record, and take the addresses for which nobody answers."""
     record = Record.load()
     for conflict in apply(record.state)["conflicts"] if record else ():
         _say("{egressIP} is not claimed: {mac} answers for it".format(**conflict))
@@ -61,20 +61,19 @@ def _announce_held():
 
 
 def _watch():
-    """Give up what others answer for. Runs only when this node was away, or nobody knows (`_presence`)."""
+    """Yield and mend. Runs only when this node was away, something of ours is gone, or nobody knows (`_presence`)."""
     with node_io.lock():
         record = Record.load()
         if record is None:
             return
         held = _held(record, look(record))
-        interfaces = sorted({item.interface for item in held})
-        if not all(map(node_io.has_link, interfaces)):
+        if not all(node_io.has_link(item.interface) for item in held):
             node_io.remove_file(node_io.WATCH_FILE)
             return
-        taken = {item: mac for item, mac in _holders_besides(held).items() if mac}
+        taken = {item: mac for item, mac in _holders_besides(held).items() if mac} if node_io.was_away() else {}
         if taken:
             _give_up(record, taken)
-        node_io.note_presence(interfaces)
+    _claim()
 
 
 def _held(record, host):
@@ -85,12 +84,7 @@ def _held(record, host):
 def _holders_besides(held):
     """Return {Held: MAC of another host that answers for it, empty if none does}."""
     found = dict.fromkeys(held, "")
-    probes = {}
-    for item in held:
-        mac = node_io.mac_address(item.interface)
-        probe = Probe(item.egress_ip, mac, _PROBES, _PROBE_INTERVAL, 0.0, holding=True)
-        probes.setdefault(item.interface, []).append(probe)
-    for _free, busy in node_io.run_probes(probes):
+    for _free, busy in node_io.run_probes(probes(held, _PROBES, _PROBE_INTERVAL, holding=True)):
         found.update({item: busy[item.egress_ip] for item in held if item.egress_ip in busy})
     return found
 

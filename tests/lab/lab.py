@@ -41,6 +41,8 @@ from lab_topology import (
     POD_GATEWAYS,
     POD_NETWORKS,
     PODS,
+    SECOND_NETWORK,
+    SECOND_SUBNET,
     SERVER,
     SERVER_PORT,
     SUBNET,
@@ -251,13 +253,28 @@ class Lab:
         """Remove every container and the network, and give the machine its sysctls back."""
         with self.hold():
             podman("rm", "--force", "--ignore", "--time", "0", *(host.container for host in HOSTS))
-            if podman("network", "exists", NETWORK, check=False).returncode == 0:
-                podman("network", "rm", "--force", NETWORK)
+            for network in (NETWORK, SECOND_NETWORK):
+                if podman("network", "exists", network, check=False).returncode == 0:
+                    podman("network", "rm", "--force", network)
             saved = state_dir() / "sysctls.json"
             if saved.exists():
                 for path, value in json.loads(saved.read_text(encoding="utf-8")).items():
                     Path(path).write_text(value, encoding="utf-8")
                 saved.unlink()
+
+    @contextlib.contextmanager
+    def second_network(self) -> Iterator[None]:
+        """Give some hosts an interface eth1 in another network, which has no router."""
+        hosts = [host for host in HOSTS if host.second_address]
+        podman("network", "create", "--internal", "--disable-dns", "--subnet", SECOND_SUBNET, SECOND_NETWORK)
+        try:
+            for host in hosts:
+                podman("network", "connect", "--ip", host.second_address, SECOND_NETWORK, host.container)
+            yield
+        finally:
+            for host in hosts:
+                podman("network", "disconnect", "--force", SECOND_NETWORK, host.container, check=False)
+            podman("network", "rm", "--force", SECOND_NETWORK)
 
     def status(self) -> dict[str, str]:
         """State of each host as podman names it: running, paused, exited ... or absent."""

@@ -12,9 +12,16 @@ SUBNET = "192.168.64.0/18"
 GATEWAY = "192.168.64.1"
 SUBNET6 = "fd00:126::/64"
 GATEWAY6 = "fd00:126::1"
+# Node1, node3 and the server have an interface eth1 here when a test wants it.
+SECOND_NETWORK = f"{NETWORK}-2"
+SECOND_SUBNET = "172.30.0.0/24"
 POD_GATEWAYS = ("10.88.0.1/16", "fd00:88::1/64")
 POD_NETWORKS = {"ip": "10.88.0.0/16", "ip6": "fd00:88::/64"}
 SERVER_PORT = 8080
+
+
+def _last_octet(address: str) -> str:
+    return address.rpartition(".")[2]
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Pod:
     @property
     def address6(self) -> str:
         """Its IPv6 address, which ends as the IPv4 address does."""
-        return f"fd00:88::{self.address.rpartition('.')[2]}"
+        return f"fd00:88::{_last_octet(self.address)}"
 
     @property
     def netns(self) -> str:
@@ -54,7 +61,12 @@ class Host:
     @property
     def address6(self) -> str:
         """Its IPv6 address, which ends as the IPv4 address does."""
-        return f"fd00:126::{self.address.rpartition('.')[2]}"
+        return f"fd00:126::{_last_octet(self.address)}"
+
+    @property
+    def second_address(self) -> str:
+        """Its address in the second network, which ends as the first one does; empty if it is not there."""
+        return f"172.30.0.{_last_octet(self.address)}" if self.assignable or self.is_server else ""
 
     @property
     def container(self) -> str:

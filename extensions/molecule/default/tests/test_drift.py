@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from fleet import FIRST, NODE_MODULE, SECOND, assert_same, wait_for
@@ -37,7 +38,19 @@ DRIFTS = {
 }
 
 
-def test_every_kind_of_drift_is_seen_and_mended(fleet, subtests):
+WATCH = "netops-egress-ip-watch.timer"
+
+
+@pytest.fixture
+def unwatched(fleet):
+    """The fleet with a node1 that does not mend itself."""
+    fleet.lab.exec("node1", "systemctl", "stop", WATCH)
+    yield fleet
+    fleet.lab.exec("node1", "systemctl", "start", WATCH)
+
+
+def test_every_kind_of_drift_is_seen_and_mended(unwatched, subtests):
+    fleet = unwatched
     healthy = strip(fleet.snapshot())
     held = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node1"])
     for kind, script in DRIFTS.items():
@@ -63,8 +76,26 @@ def strip(snapshot):
     }
 
 
+THROWN_AWAY = {
+    **{kind: DRIFTS[kind] for kind in ("nft flushed", "netdev table deleted", "device deleted", "address deleted")},
+    "rules flushed": "ip rule flush protocol 225",
+}
+
+
+@pytest.mark.parametrize("kind", THROWN_AWAY)
+def test_what_is_thrown_away_comes_back_without_a_run(fleet, kind):
+    healthy = strip(fleet.snapshot())
+    held = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node1"])
+    start = time.monotonic()
+    fleet.lab.exec("node1", "bash", "-ec", THROWN_AWAY[kind].replace("HELD", held))
+    wait_for("everything of ours", lambda: strip(fleet.snapshot()) == healthy, 12)
+    print(f"MEASURED {kind}, back without a run: {time.monotonic() - start:.1f} s")
+    assert fleet.good().changed() == []
+
+
 @pytest.mark.parametrize("kind", ["nft flushed", "device deleted", "address deleted"])
-def test_traffic_is_right_after_the_mend(fleet, kind):
+def test_traffic_is_right_after_the_mend(unwatched, kind):
+    fleet = unwatched
     held = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node1"])
     fleet.lab.exec("node1", "bash", "-ec", DRIFTS[kind].replace("HELD", held))
     fleet.good()

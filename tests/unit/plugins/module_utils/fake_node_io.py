@@ -30,7 +30,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PAR
 
 MAC = "02:00:c0:a8:7e:15"
 OURS = str(PROTOCOL)
-_NOT_THE_HOST = ("log", "fail", "wire", "version")
+_NOT_THE_HOST = ("log", "fail", "wire", "away", "version")
 FOREIGN_TABLE = {"sets": {}, "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}}}
 
 
@@ -42,7 +42,8 @@ def address(local, prefixlen, label, scope="0", **flags):
 
 def ethernet(*addresses, mtu=1500):
     """Return the document of an Ethernet interface without its name."""
-    return {"flags": ["UP", "LOWER_UP"], "mtu": mtu, "linkinfo": {"info_kind": "veth"}, "addr_info": list(addresses)}
+    flags = ["BROADCAST", "UP", "LOWER_UP"]
+    return {"flags": flags, "mtu": mtu, "linkinfo": {"info_kind": "veth"}, "addr_info": list(addresses)}
 
 
 class FakeKernel:
@@ -59,7 +60,7 @@ class FakeKernel:
                 address("2001:db8:126::21", 64, "eth0"),
                 address("fe80::21", 64, "eth0", scope="253"),
             ),
-            "pods0": ethernet(address("10.88.0.1", 16, "pods0")),
+            "pods0": {**ethernet(address("10.88.0.1", 16, "pods0")), "linkinfo": {"info_kind": "bridge"}},
         }
         self.rules = {
             version: [
@@ -73,7 +74,7 @@ class FakeKernel:
         self.neighbours = [
             {"dst": "192.168.126.1", "dev": "eth0", "lladdr": "02:00:00:00:00:01", "state": ["PERMANENT"]}
         ]
-        self.default_routes = {4: [{"dst": "default", "gateway": "192.168.126.1", "dev": "eth0"}], 6: []}
+        self.default_routes = [{"dst": "default", "gateway": "192.168.126.1", "dev": "eth0", "table": "254"}]
         self.listening = ()
         self.tables = {("ip", "nat"): copy.deepcopy(FOREIGN_TABLE)}
         self.sysctls = {
@@ -86,6 +87,7 @@ class FakeKernel:
         self.missing = []
         self.facts = {"sys_vendor": "Dell Inc.", "product_name": "PowerEdge R640"}
         self.wire = {}
+        self.away = True
         self.fail = ()
         self.log = []
 
@@ -113,19 +115,25 @@ class FakeKernel:
         return list(self.missing)
 
     def read_host(self, advertised=()):
-        interfaces = tuple({"ifname": name, **copy.deepcopy(item)} for name, item in self.interfaces.items())
-        plain = (tuple(copy.deepcopy(items)) for items in (self.routes, self.neighbours))
-        split = (
-            {v: tuple(copy.deepcopy(items)) for v, items in each.items()} for each in (self.rules, self.default_routes)
+        interfaces = tuple(
+            {"ifname": name, "ifindex": index, **copy.deepcopy(item)}
+            for index, (name, item) in enumerate(self.interfaces.items(), start=1)
         )
+        plain = (tuple(copy.deepcopy(items)) for items in (self.routes, self.neighbours, self.default_routes))
+        rules = {version: tuple(copy.deepcopy(items)) for version, items in self.rules.items()}
         known = [name for name in advertised if f"net.ipv6.conf.{name}.accept_ra" in self.sysctls]
-        return Host(interfaces, *plain, *split, tuple(sorted({*self.listening, *known})))
+        return Host(interfaces, *plain, rules, tuple(sorted({*self.listening, *known})))
 
     def read_tables(self):
         return {family: _table_state(family, table) for (family, name), table in self.tables.items() if name == TABLE}
 
     def read_sysctls(self, names):
-        return {name: self.sysctls[name] for name in names if name in self.sysctls}
+        return {name: self.sysctls.get(name, "0") for name in names if self._is_sysctl(name)}
+
+    def _is_sysctl(self, name):
+        """Every interface has its rp_filter, 0 until somebody sets it."""
+        of_interface = re.fullmatch(r"net\.ipv4\.conf\.(.*)\.rp_filter", name)
+        return name in self.sysctls or (of_interface is not None and of_interface[1] in self.interfaces)
 
     def execute(self, transaction):
         for line in transaction.ip:
@@ -143,7 +151,7 @@ class FakeKernel:
             raise
 
     def write_sysctl(self, name, value):
-        if name not in self.sysctls:
+        if not self._is_sysctl(name):
             raise CommandError(f"sysctl {name}: cannot be set to {value}: No such file or directory")
         self.log.append(("sysctl", f"{name} = {value}"))
         self.sysctls[name] = value
@@ -171,8 +179,11 @@ class FakeKernel:
     def remove_file(self, path):
         self._do("remove", str(path), lambda line: self.files.pop(line, None))
 
-    def note_presence(self, interfaces):
-        self.files[str(self.WATCH_FILE)] = (" ".join(interfaces).encode(), 0o644)
+    def note_presence(self, device, held):
+        self.files[str(self.WATCH_FILE)] = (" ".join([device, *(item.egress_ip for item in held)]).encode(), 0o644)
+
+    def was_away(self):
+        return self.away
 
     def mac_address(self, interface):
         return MAC
@@ -306,35 +317,24 @@ class FakeKernel:
         self.neighbours.remove(found[0])
 
     def _route_replace(self, words):
-        kind = {4: "ip", 6: "ip6"}[self.version]
-        _must(words[:4] == ["default", "encap", kind, "id"] and "onlink" in words, "unknown form of a route")
-        options = _pairs([word for word in words[3:] if word not in ("onlink", "csum")])
-        _must(options["dev"] in self.interfaces, f'Cannot find device "{options["dev"]}"')
-        key = (options["table"], kind)
-        self.routes = [route for route in self.routes if (route["table"], route["encap"]["kind"]) != key]
-        self.routes.append(
-            {
-                "type": "1",
-                "dst": "default",
-                "encap": {
-                    "kind": kind,
-                    "id": int(options["id"]),
-                    "src": options["src"],
-                    "dst": options["dst"],
-                    "csum": "csum" in words,
-                },
-                "gateway": options["via"],
-                "dev": options["dev"],
-                "table": options["table"],
-                "protocol": options["protocol"],
-                "flags": ["onlink"],
-            }
-        )
+        route = _route(words)
+        _must(route["dev"] in self.interfaces, f'Cannot find device "{route["dev"]}"')
+        self.routes = [other for other in self.routes if self._route_key(other) != self._route_key(route)]
+        self.routes.append(route)
+
+    def _route_delete(self, words):
+        route = _route([*words, "protocol", OURS])
+        _must(route in self.routes, "RTNETLINK answers: No such process")
+        self.routes.remove(route)
+
+    @staticmethod
+    def _route_key(route):
+        return route["table"], route["dst"], version_of(route.get("gateway") or route["dst"].split("/")[0])
 
     def _route_flush(self, words):
         options = _pairs(words)
-        wanted = (options["table"], options["protocol"], {4: "ip", 6: "ip6"}[self.version])
-        self.routes = [r for r in self.routes if (r["table"], r["protocol"], r["encap"]["kind"]) != wanted]
+        wanted = (options["table"], options["protocol"], self.version)
+        self.routes = [r for r in self.routes if (r["table"], r["protocol"], self._route_key(r)[2]) != wanted]
 
     def _nft(self, line):
         verb, kind, family, table, *rest = line.split(None, 4)
@@ -429,8 +429,10 @@ def _pairs(words):
 def _rule(words):
     """Return the document that `ip -N -json rule show` prints of these words."""
     flag = next((word for word in ("unreachable", "nop") if word in words), None)
-    options = _pairs([word for word in words if word != flag])
+    options = _pairs([word for word in words if word not in (flag, "not")])
     rule = {"priority": int(options["priority"]), "src": "all", "protocol": options["protocol"]}
+    if "not" in words:
+        rule["not"] = None
     if "fwmark" in options:
         rule["fwmark"], rule["fwmask"] = options["fwmark"].split("/")
     if "iif" in options:
@@ -440,6 +442,20 @@ def _rule(words):
     if "lookup" in options:
         rule["table"] = options["lookup"]
     return {**rule, **{"unreachable": {"action": "7"}, "nop": {"nop": None}, None: {}}[flag]}
+
+
+def _route(words):
+    """Return the document that `ip -N -json route show` prints of these words."""
+    flags = [word for word in ("onlink", "csum") if word in words]
+    options = _pairs([word for word in words[1:] if word not in flags])
+    route = {"type": "1", "dst": words[0], **{key: options[key] for key in ("dev", "table", "protocol")}}
+    route["flags"] = ["onlink"] if "onlink" in flags else []
+    if "via" in options:
+        route["gateway"] = options["via"]
+    if "encap" in options:
+        encap = {"kind": options["encap"], "id": int(options["id"]), "csum": "csum" in flags}
+        route["encap"] = {**encap, "src": options["src"], "dst": options["dst"]}
+    return route
 
 
 def _must(condition, message):

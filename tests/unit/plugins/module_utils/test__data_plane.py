@@ -16,17 +16,17 @@ from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io
 from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane import (
     DataPlane,
     Transaction,
-    claim,
     current_data_plane,
     desired_data_plane,
     endpoints_of,
     held_on,
-    networks_of,
     own_addresses,
     problems_of,
     sysctl_names,
     transaction,
+    with_addresses_of,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._interfaces import own_networks
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import (
     DataPlaneOptions,
     Held,
@@ -66,6 +66,8 @@ def new_kernel():
     kernel = FakeKernel()
     for name in ("eth1", "enp0s31f6np0x"):
         kernel.interfaces[name] = ethernet()
+    kernel.interfaces["eth1"]["addr_info"] += [address("10.9.0.21", 24, "eth1"), address("2001:db8:9::21", 64, "eth1")]
+    kernel.default_routes.append({"dst": "default", "gateway": "10.9.0.1", "dev": "eth1", "table": "254", "metric": 9})
     return kernel
 
 
@@ -74,15 +76,13 @@ def test_any_state_leads_to_any_other(first, second):
     kernel = new_kernel()
     foreign = new_kernel().snapshot()
     marks = marks_of(first)
-    nothing = {"net.ipv4.ip_forward": "0", "net.ipv6.conf.all.forwarding": "0"}
-    assert read(kernel, first, ips(first)) == replace(DataPlane(), sysctls=nothing)
+    assert replace(read(kernel, first, ips(first)), sysctls={}) == DataPlane()
     desired = bring(kernel, first, marks)
     assert desired.lines() == read(kernel, first, ips(first)).beside(desired).lines()
     desired = bring(kernel, second, marks_of(second, marks), first)
     assert read(kernel, second, ips(first, second)).beside(desired).lines() == desired.lines()
     kernel.execute(transaction(read(kernel, second, ips(second)), DataPlane()))
-    kernel.sysctls.update(nothing)
-    assert kernel.snapshot() == foreign
+    assert {**kernel.snapshot(), "sysctls": {}} == {**foreign, "sysctls": {}}
 
 
 @given(node_states(devices=("e", "egress0", "eth0x")))
@@ -117,9 +117,14 @@ def test_the_way_back_leads_back(first, second):
 def test_addresses_are_claimed_one_by_one(state):
     kernel, marks = new_kernel(), marks_of(state)
     bring(kernel, state.holding(()), marks)
-    for item in state.held:
-        current = read(kernel, state, ips(state))
-        kernel.execute(transaction(current, claim(state, marks, current, {item.egress_ip})))
+    host = kernel.read_host()
+    plane = desired_data_plane(state, marks, host)
+    kernel.execute(
+        transaction(read(kernel, state, ips(state)), with_addresses_of(plane, state.holding(()), marks, host))
+    )
+    for count in range(len(state.held)):
+        steps = [with_addresses_of(plane, state.holding(state.held[:n]), marks, host) for n in (count, count + 1)]
+        kernel.execute(transaction(*steps))
     assert read(kernel, state, ips(state)).ip == desired_data_plane(state, marks, kernel.read_host()).ip
 
 
@@ -127,6 +132,9 @@ def test_addresses_are_claimed_one_by_one(state):
 @given(node_states(), node_states())
 def test_any_state_leads_to_any_other_in_the_real_kernel(first, second):
     with network_namespace("eth0", "eth1", "enp0s31f6np0x"):
+        _node_io.check(["ip", "address", "add", "10.9.0.21/24", "dev", "eth1"])
+        _node_io.check(["ip", "address", "add", "2001:db8:9::21/64", "dev", "eth1", "nodad"])
+        _node_io.check(["ip", "route", "add", "default", "via", "10.9.0.1", "dev", "eth1", "metric", "9"])
         marks = marks_of(first)
         desired = bring(_node_io, first, marks)
         assert desired.lines() == read(_node_io, first, ips(first)).beside(desired).lines()
@@ -187,7 +195,7 @@ def test_own_addresses_leave_out_what_we_hold():
     host, claimed = kernel.read_host(), {"192.168.126.102", "2001:db8:126::102"}
     ours = ("192.168.126.101", "192.168.126.102", "2001:db8:126::102")
     assert held_on(host, claimed) == tuple(Held(ip, "eth0") for ip in ours)
-    networks = networks_of(host, "eth0", claimed)
+    networks = own_networks(host, "eth0", claimed)
     assert networks == ["192.168.126.21/18", "2001:db8:126::21/64", "192.168.126.103/32"]
     assert endpoints_of(networks) == ["192.168.126.21", "2001:db8:126::21"]
     own = ["10.88.0.1", "192.168.126.103", "192.168.126.21", "2001:db8:126::21"]
@@ -222,7 +230,7 @@ def test_a_host_without_the_interface():
 
 def test_a_host_without_a_default_route():
     kernel = FakeKernel()
-    kernel.default_routes = {4: [], 6: []}
+    kernel.default_routes = []
     problems = problems_of(kernel.read_host(), DataPlaneOptions(), "")
     assert problems == ["egress_ip_interface: the host has no default route; name the interface for the egress IPs"]
 

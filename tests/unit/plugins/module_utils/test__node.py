@@ -979,6 +979,11 @@ def watch(kernel):
     assert _service.main(["watch"]) == 0
 
 
+def noted(kernel):
+    """What the watch will look for."""
+    return kernel.files[str(kernel.WATCH_FILE)][0].decode()
+
+
 @pytest.fixture
 def watched(kernel):
     """A node that holds A and B."""
@@ -1002,14 +1007,42 @@ def test_a_node_that_was_away_and_is_not_replaced_goes_on(watched):
     watch(watched)
     assert set(watched.logged("probe")) == {A, B}
     assert kernel_only(watched) == before
-    assert watched.files[str(watched.WATCH_FILE)][0] == b"eth0"
+    assert noted(watched) == f"egress0 {A} {B}"
+
+
+def test_a_node_that_was_here_gives_up_nothing(watched):
+    watched.away, watched.wire = False, {A: FOREVER}
+    before = kernel_only(watched)
+    watch(watched)
+    assert watched.logged("probe") == []
+    assert kernel_only(watched) == before
+
+
+def test_what_others_threw_away_comes_back(watched):
+    watched.away = False
+    watched.tables = {("ip", "nat"): FOREIGN_TABLE}
+    watched.rules[4] = [rule for rule in watched.rules[4] if rule["priority"] < 7000]
+    watched.interfaces["eth0"]["addr_info"] = [a for a in watched.interfaces["eth0"]["addr_info"] if a["local"] != A]
+    watch(watched)
+    assert set(watched.logged("probe")) == {A}
+    assert watched.addresses().keys() >= {A, B}
+    assert observe()["drift"] == []
+
+
+def test_an_address_that_is_gone_and_that_another_has_by_now_stays_there(watched, capsys):
+    watched.away, watched.wire = False, {A: FOREVER}
+    watched.interfaces["eth0"]["addr_info"] = [a for a in watched.interfaces["eth0"]["addr_info"] if a["local"] != A]
+    watch(watched)
+    assert observe()["held"] == held(B)
+    assert f"{A} is not claimed: {OTHER_MAC} answers for it" in capsys.readouterr().err
+    assert noted(watched) == f"egress0 {B}"
 
 
 def test_a_node_that_has_just_claimed_is_here(kernel):
     apply(node_state(held=[]))
-    assert kernel.files[str(kernel.WATCH_FILE)][0] == b""
+    assert noted(kernel) == "egress0"
     apply(node_state(generation=2, held=held(B)))
-    assert kernel.files[str(kernel.WATCH_FILE)][0] == b"eth0"
+    assert noted(kernel) == f"egress0 {B}"
 
 
 def test_a_node_without_a_link_asks_when_it_has_one_again(watched):
@@ -1038,7 +1071,7 @@ def test_a_run_that_stops_after_a_claim_has_noted_where_its_addresses_are(kernel
     with pytest.raises(KeyboardInterrupt):
         apply(node_state())
     assert A in kernel.addresses()
-    assert kernel.files[str(kernel.WATCH_FILE)][0] == b"eth0"
+    assert noted(kernel) == f"egress0 {A}"
 
 
 def test_an_address_with_our_label_that_is_in_no_object_does_not_disturb_the_watch(watched):

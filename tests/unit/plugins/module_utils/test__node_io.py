@@ -121,7 +121,7 @@ def drift():
 
 def everything():
     return [
-        shown("ip", "address", "show", "dev", "eth0"),
+        shown("ip", "address", "show", "dev", "eth0", "scope", "global"),
         shown("ip", "rule"),
         shown("ip", "-6", "rule"),
         shown("ip", "route", "show", "table", "all", "type", "unicast"),

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils import _presence, _program
+from network_namespace import network_namespace
 
 
 @pytest.fixture
@@ -18,38 +19,78 @@ def clock(monkeypatch):
     times = {"now": 100.0}
     monkeypatch.setattr(_presence.time, "monotonic", lambda: times["now"])
     monkeypatch.setattr(_presence, "has_link", lambda interface: interface != "eth1")
+    for name, value in {"_count_rules": 6, "_has_tables": True, "_is_here": True}.items():
+        monkeypatch.setattr(_presence, name, lambda *_arguments, value=value: value)
     return times
+
+
+HELD = [("192.168.126.101", "eth0"), ("2001:db8:126::101", "eth0")]
 
 
 @pytest.mark.parametrize(("seconds", "here"), [(4, True), (10, True), (10.2, False), (86400, False)])
 def test_a_long_silence_means_away(clock, tmp_path, seconds, here):
-    _presence.note(["eth0"], tmp_path / "watch")
+    _presence.note("egress0", HELD, tmp_path / "watch")
     clock["now"] += seconds
     assert _presence.renew(tmp_path / "watch") == here
 
 
 def test_every_look_counts_anew(clock, tmp_path):
-    _presence.note(["eth0"], tmp_path / "watch")
+    _presence.note("egress0", HELD, tmp_path / "watch")
     for _look in range(5):
         clock["now"] += 8
         assert _presence.renew(tmp_path / "watch")
 
 
 def test_an_interface_without_a_link_means_away(clock, tmp_path):
-    _presence.note(["eth0", "eth1"], tmp_path / "watch")
+    _presence.note("egress0", [*HELD, ("10.9.0.101", "eth1")], tmp_path / "watch")
+    assert _presence.was_away(tmp_path / "watch")
     assert not _presence.renew(tmp_path / "watch")
 
 
 def test_a_node_that_holds_nothing_needs_no_link(clock, tmp_path):
-    _presence.note([], tmp_path / "watch")
+    _presence.note("egress0", [], tmp_path / "watch")
     assert _presence.renew(tmp_path / "watch")
 
 
-@pytest.mark.parametrize("content", [None, "", "x eth0", "\x00"])
+@pytest.mark.parametrize("content", [None, "", "x egress0 6", "100.0 egress0", "\x00"])
 def test_without_a_sound_note_nobody_knows(clock, tmp_path, content):
     if content is not None:
         (tmp_path / "watch").write_text(content)
     assert not _presence.renew(tmp_path / "watch")
+    assert _presence.was_away(tmp_path / "watch")
+
+
+@pytest.mark.parametrize(("name", "value"), [("_count_rules", 5), ("_has_tables", False), ("_is_here", False)])
+def test_what_is_gone_is_seen_and_does_not_mean_away(clock, tmp_path, monkeypatch, name, value):
+    _presence.note("egress0", HELD, tmp_path / "watch")
+    monkeypatch.setattr(_presence, name, lambda *_arguments: value)
+    assert not _presence.renew(tmp_path / "watch")
+    assert not _presence.was_away(tmp_path / "watch")
+
+
+def test_a_tunnel_device_that_is_gone_is_seen(clock, tmp_path):
+    _presence.note("eth1", HELD, tmp_path / "watch")
+    assert not _presence.renew(tmp_path / "watch")
+    assert not _presence.was_away(tmp_path / "watch")
+
+
+def ip(*lines):
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+
+def test_rules_tables_and_addresses_as_the_kernel_tells_them():
+    with network_namespace("br0"):
+        assert (_presence._count_rules(), _presence._has_tables()) == (0, False)
+        ours = [f"rule add priority {number} lookup main protocol 225" for number in range(7000, 7300)]
+        ip(*ours, "rule add priority 225 lookup 225", "address add 10.9.0.101/32 dev br0")
+        subprocess.run(["ip", "-6", "rule", "add", "priority", "7000", "lookup", "main", "protocol", "225"], check=True)
+        ip("address add 2001:db8:9::101/128 dev br0 nodad")
+        subprocess.run(["nft", "add table inet egress_ip"], check=True)
+        assert (_presence._count_rules(), _presence._has_tables()) == (301, False)
+        subprocess.run(["nft", "add table netdev egress_ip"], check=True)
+        assert _presence._has_tables()
+        held = [("10.9.0.101", "br0"), ("2001:db8:9::101", "br0"), ("10.9.0.102", "br0"), ("2001:db8:9::102", "br0")]
+        assert [_presence._is_here(item) for item in held] == [True, True, False, False]
 
 
 def test_links():

@@ -18,7 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import In
 from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import observe_fleet
 from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import NodeState
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import Held, NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._rollout import roll_out
 
 A, B = "192.168.126.101", "192.168.126.102"
@@ -115,6 +115,14 @@ def test_addresses_that_change_hands_are_releasing():
     rollout = run([egressip(egress_ips=[A])], hosts)
     assert rollout.releasing == (Release(A, "node1", "node2"), Release("192.168.126.200", "node1"))
     assert [item.egress_ip for item in rollout.states["node2"].held] == [A]
+
+
+def test_the_tunnel_for_an_address_of_a_second_interface_ends_at_its_holder():
+    networks = [host(1)["observed"]["networks"][0], {"interface": "eth1", "addresses": ["10.9.0.21/24"]}]
+    rollout = run([egressip(egress_ips=["10.9.0.101", A])], [host(1, networks=networks), host(2)])
+    assert rollout.states["node1"].held == (Held("10.9.0.101", "eth1"),)
+    for state in rollout.states.values():
+        assert (state.far_end("10.9.0.101"), state.far_end(A)) == ("192.168.126.21", A)
 
 
 def test_pods_go_to_their_node_with_addresses_of_both_ip_versions():

@@ -1,0 +1,119 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Selected pods send without a pause while everything changes around them; a capture sees each packet that leaves."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+
+import pytest
+from fleet import ADDRESS, ALL_ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, SECOND
+from lab_topology import PODS, SERVER
+
+# Each selected pod sends to a port of its own, by which a packet tells where it comes from.
+SENDERS = {20001 + i: pod for i, pod in enumerate(pod for pod in PODS if pod.namespace != "namespace3")}
+SENT = re.compile(rf" IP ([\d.]+)\.\d+ > {re.escape(SERVER.address)}\.(2000\d): ")
+# One long flow, and a new one with every packet.
+SCRIPT = """
+import socket, sys, time
+def new():
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+kept, server = new(), (sys.argv[1], int(sys.argv[2]))
+while True:
+    for sock in (kept, new()):
+        try:
+            sock.sendto(b"hello", server)
+        except OSError:
+            pass
+    time.sleep(0.02)
+"""
+UNIT = """
+[Unit]
+After=lab-pods.service
+[Service]
+ExecStart=ip netns exec {netns} python3 /opt/lab/sender.py {server} {port}
+Restart=always
+RestartSec=0.1
+[Install]
+WantedBy=multi-user.target
+"""
+ONE_NODE = {"node1": NOT_ASSIGNABLE, "node3": NOT_ASSIGNABLE, "node2": ALL_ASSIGNABLE["node2"]}
+NOTHING_HELD = "time goes by without an address"
+NOBODY = dict.fromkeys(NODE_NAMES, NOT_ASSIGNABLE)
+
+
+def unit_of(port):
+    return f"lab-sender-{port}.service"
+
+
+@pytest.fixture
+def senders(fleet):
+    """All selected pods send, also right after a boot of their node."""
+    for port, pod in SENDERS.items():
+        unit = UNIT.format(netns=pod.netns, server=SERVER.address, port=port)
+        fleet.lab.exec(pod.node, "tee", "/opt/lab/sender.py", stdin=SCRIPT)
+        fleet.lab.exec(pod.node, "tee", f"/etc/systemd/system/{unit_of(port)}", stdin=unit)
+        fleet.lab.exec(pod.node, "systemctl", "enable", "-q", "--now", unit_of(port))
+    yield
+    for port, pod in SENDERS.items():
+        fleet.lab.exec(pod.node, "systemctl", "disable", "-q", "--now", unit_of(port))
+        fleet.lab.exec(pod.node, "rm", "-f", f"/etc/systemd/system/{unit_of(port)}", "/opt/lab/sender.py")
+        fleet.lab.exec(pod.node, "systemctl", "daemon-reload")
+
+
+def seen(lines):
+    """{(port, source): packets} of what the capture saw."""
+    return Counter((int(match[2]), match[1]) for match in map(SENT.search, lines) if match)
+
+
+def the_life_of_a_fleet(fleet, **options):
+    """Yield the name of each thing that happens, after it has happened."""
+    everybody = {"hosts": ALL_ASSIGNABLE, **options}
+    fleet.good(**everybody)
+    yield "a run"
+    fleet.good("drain", egress_ip_drain_nodes=["node1", "node2"], **everybody)
+    yield "a drain of two nodes"
+    fleet.good(hosts=ONE_NODE, **options)
+    yield "everything moves to one node"
+    fleet.good(hosts=NOBODY, **options)
+    yield "no node may hold an address"
+    yield NOTHING_HELD
+    fleet.good(**everybody)
+    yield "the addresses are back"
+    (holder, *_others) = fleet.holders()[FIRST]
+    fleet.lab.kill(holder)
+    fleet.good(**everybody)
+    yield "a holder is killed"
+    fleet.lab.start(holder)
+    fleet.good(**everybody)
+    yield "it is back"
+    fleet.lab.reboot("node2")
+    fleet.good(**everybody)
+    yield "the node of two pods is rebooted"
+
+
+def captured(fleet, life):
+    """Yield (what happened, what was seen from before it began until shortly after it was done)."""
+    while True:
+        with fleet.lab.capture(f"udp and dst host {SERVER.address} and dst portrange 20001-20009") as capture:
+            what = next(life, None)
+            if what is None:
+                return
+            time.sleep(1.0)
+            yield what, seen(capture.stop())
+
+
+@pytest.mark.parametrize("mode", ["node", "drop"])
+def test_no_packet_leaves_with_a_wrong_source(fleet, senders, mode):
+    options = {"egress_ip_unassigned": mode}
+    fleet.good(hosts=ALL_ASSIGNABLE, **options)
+    for what, counted in captured(fleet, the_life_of_a_fleet(fleet, **options)):
+        print(f"{mode}, {what}: {sum(counted.values())} packets")
+        for (port, source), packets in counted.items():
+            own = {ADDRESS[SENDERS[port].node]} if mode == "node" else set()
+            assert source in {FIRST, SECOND} | own, f"{what}: {packets} packets of {SENDERS[port].key} from {source}"
+        heard = set() if (mode, what) == ("drop", NOTHING_HELD) else set(SENDERS)
+        assert {port for port, _source in counted} == heard, f"{what}: somebody was not heard"

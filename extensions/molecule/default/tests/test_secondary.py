@@ -1,0 +1,89 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Egress IPs in the network of a second interface, which node1 and node3 have and node2 has not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fleet import ASSIGNABLE, FIRST, NOT_ASSIGNABLE, assert_same, egressip, manifests, wait_for
+from lab_topology import SERVER
+
+EGRESS_IP = "172.30.0.10"
+# Nobody's network: only the gateway of the second network has it.
+BEYOND = "203.0.113.9"
+PODS = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod4")
+WITH_ETH1 = ("node1", "node3")
+GATEWAY = SERVER.second_address
+ONE = {"egress_ip_manifests": manifests(egressip("one", EGRESS_IP))}
+
+
+@pytest.fixture
+def second(fleet):
+    """The fleet with the second network, whose gateway is the server."""
+    with fleet.lab.second_network():
+        fleet.lab.exec("server", "ip", "address", "add", f"{BEYOND}/32", "dev", "lo")
+        try:
+            for name in WITH_ETH1:
+                fleet.lab.exec(name, "ip", "route", "add", "default", "via", GATEWAY, "dev", "eth1", "metric", "500")
+            yield fleet
+        finally:
+            fleet.good("remove")
+            fleet.lab.exec("server", "ip", "address", "delete", f"{BEYOND}/32", "dev", "lo")
+
+
+def on_eth1(fleet):
+    """Nodes with the egress IP on eth1."""
+    shown = {name: fleet.lab.exec(name, "ip", "-j", "address", "show", "dev", "eth1") for name in WITH_ETH1}
+    return [n for n, text in shown.items() if EGRESS_IP in [a["local"] for a in json.loads(text)[0]["addr_info"]]]
+
+
+def sources(fleet, host):
+    return {answer.source for pod in PODS for answer in fleet.lab.connect(pod, count=2, host=host)}
+
+
+def test_an_address_of_a_second_network_leaves_there(second):
+    run = second.good(**ONE)
+    assert len(on_eth1(second)) == 1, run.report()
+    for host in (GATEWAY, BEYOND, SERVER.address):
+        assert sources(second, host) == {EGRESS_IP}, host
+    before = second.snapshot()
+    assert second.good(**ONE).changed() == []
+    assert_same(before, second.snapshot())
+
+
+def test_it_moves_and_the_connections_go_along(second):
+    second.good(**ONE)
+    (holder,) = on_eth1(second)
+    (other,) = set(WITH_ETH1) - {holder}
+    downloads = {pod: second.lab.download(pod, host=BEYOND) for pod in PODS}
+    try:
+        for pod, download in downloads.items():
+            wait_for(pod, lambda download=download: len(download.lines) > 5)
+        second.good(hosts={holder: NOT_ASSIGNABLE, other: ASSIGNABLE}, **ONE)
+        assert on_eth1(second) == [other]
+        for pod, download in downloads.items():
+            heard = len(download.lines)
+            wait_for(pod, lambda download=download, heard=heard: len(download.lines) > heard + 10, 5)
+    finally:
+        for download in downloads.values():
+            download.stop()
+    assert sources(second, BEYOND) == {EGRESS_IP}
+
+
+def test_addresses_of_one_object_on_different_interfaces(second):
+    both = {"egress_ip_manifests": manifests(egressip("both", FIRST, EGRESS_IP))}
+    run = second.good(**both)
+    assert on_eth1(second)
+    assert FIRST in second.holders(), run.report()
+    assert sources(second, SERVER.address) <= {FIRST, EGRESS_IP}
+
+
+def test_removal_leaves_nothing_of_it(second):
+    second.good("remove")
+    before = second.snapshot()
+    second.good(**ONE)
+    second.good("remove")
+    assert_same(before, second.snapshot())
