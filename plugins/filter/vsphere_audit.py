@@ -9,8 +9,8 @@ author:
   - The netops.egress_ip authors (@netops)
 short_description: Put a vCenter's answer together with the nodes
 description:
-  - Gives each node its port, and says which nodes are fenced.
-  - A node whose VM has another UUID than the host itself sees is a failure, and nothing is done about its port.
+  - Gives each node its ports, and says which nodes are fenced.
+  - A node whose VM has another UUID than the host itself sees is a failure, and nothing is done about its ports.
 positional: ports, guest_mac
 options:
   _input:
@@ -44,7 +44,7 @@ _value:
   type: dict
   contains:
     nodes:
-      description: The port of each node, by the node's name.
+      description: The ports of each node, by the node's name.
       type: dict
     fenced:
       description: The nodes that M(netops.egress_ip.vsphere_fence) has cut off, each with the methods.

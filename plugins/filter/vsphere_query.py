@@ -44,10 +44,11 @@ _value:
   type: dict
   contains:
     nodes:
-      description: The nodes, each with its VM as in O(netops.egress_ip.vsphere_port_info#module:vms) and the VM's UUID.
+      description:
+        - The nodes, each with its adapters as in O(netops.egress_ip.vsphere_port_info#module:vms) and the VM's UUID.
       type: list
       elements: dict
-      sample: [{name: node1, vm: {name: node1}, uuid: 42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11}]
+      sample: [{name: node1, vms: [{name: node1}], uuid: 42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11}]
     egress_ips:
       description: The egress IPs, in order.
       type: list

@@ -48,13 +48,15 @@ def observe(options, interface="", recall=(), platform=AUTO):
     networks = own_networks(host, interface, claimed)
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
+    interfaces = bearing(host, interface, claimed)
     return {
         "problems": problems,
         "packages": [],
         "platform": found.to_dict(),
         "interface": interface,
         "endpoints": endpoints_of(networks),
-        "networks": bearing(host, interface, claimed),
+        "networks": interfaces,
+        "macs": {item["interface"]: host.interface(item["interface"]).get("address", "") for item in interfaces},
         "addresses": own_addresses(host, options.tunnel_device, claimed),
         "held": [item.to_dict() for item in held_on(host, claimed)],
         "generation": record.state.generation if record else 0,

@@ -23,38 +23,39 @@ _VM_KEYS = ("name", "uuid", "moid", "mac", "label", "network")
 
 
 def query(hosts, egressips):
-    """Return what to ask of the vCenter: {nodes: [{name, vm, uuid}], egress_ips: [...], required}; `vm` as in ``vms``.
+    """Return what to ask of the vCenter: {nodes: [{name, vms, uuid}], egress_ips: [...], required}.
 
     Each host is {name, vm (`egress_ip_vsphere_vm`), platform (`egress_ip_platform`), fence, observed (a task's
-    result)}. A host is on vSphere if it says so, or else if the user does. `uuid` is its VM's, as the host itself sees
-    it, or None. It is `required` where a fence needs the vCenter.
+    result)}. A host is on vSphere if it says so, or else if the user does. `vms` are its adapters with egress IPs, as
+    in the modules' option, `uuid` is its VM's, as the host sees it, or None. The vCenter is `required` by a fence.
     """
     nodes = []
     for host in hosts:
         platform = (host.get("observed") or {}).get("platform")
         if VSPHERE in (platform["name"] if platform else host.get("platform"), host.get("fence")):
-            nodes.append({"name": host["name"], "vm": _vm(host), "uuid": platform and platform["uuid"]})
+            nodes.append({"name": host["name"], "vms": _vms(host), "uuid": platform and platform["uuid"]})
     found = {ip for document in egressips for ip in _egress_ips(document)}
     required = any(host.get("fence") == VSPHERE for host in hosts)
     return {"nodes": nodes, "egress_ips": sorted(found, key=address_order), "required": required}
 
 
 def audit(asked, ports, guest_mac=OWN):
-    """Return {nodes: {name: port}, fenced: {name: methods}, guest_mac, failures: [line]} from the answer to a query.
+    """Return {nodes: {name: [port]}, fenced: {name: methods}, guest_mac, failures: [line]} from the answer to a query.
 
-    A node whose VM is another one than the vCenter's is a failure, and is not among `nodes`: its port is not touched.
+    A node whose VM is another one than the vCenter's is a failure, and is not among `nodes`: its ports are not touched.
     """
-    nodes, failures = {}, []
-    for node, port in zip(asked["nodes"], ports):
-        name, vm = node["name"], port["vm"]
-        if node["uuid"] and vm["uuid"] and node["uuid"] != vm["uuid"].lower():
-            failures.append(
-                f"{name}: egress_ip_vsphere_vm: the VM {vm['name']} has the UUID {vm['uuid']}, but this host has"
-                f" {node['uuid']}; name the VM of this host"
-            )
-        else:
-            nodes[name] = port
-    fenced = {name: port["fence"] for name, port in nodes.items() if port["fence"]}
+    nodes, failures, left = {}, [], list(ports)
+    for node in asked["nodes"] if ports else ():
+        name, own = node["name"], [left.pop(0) for _vm in node["vms"]]
+        others = [each["vm"] for each in own if node["uuid"] and each["vm"]["uuid"].lower() not in ("", node["uuid"])]
+        nodes.update({} if others else {name: own})
+        failures += [
+            f"{name}: egress_ip_vsphere_vm: the VM {vm['name']} has the UUID {vm['uuid']}, but this host has"
+            f" {node['uuid']}; name the VM of this host"
+            for vm in others[:1]
+        ]
+    methods = {name: sorted({method for port in own for method in port["fence"]}) for name, own in nodes.items()}
+    fenced = {name: found for name, found in methods.items() if found}
     return {"nodes": nodes, "fenced": fenced, "guest_mac": guest_mac, "failures": failures}
 
 
@@ -69,27 +70,32 @@ def changes(audited, fleet):
     kept = {ip for entry in fleet["recalled"].values() for ip in entry["egressIPs"]}
     to_open, to_close, notes = [], [], []
     for node in fleet["nodes"]:
-        port = audited["nodes"].get(node["name"])
-        if port is None or node["name"] not in fleet["observed"]:
-            continue
-        answers = [each for each in port["egress_ips"] if _may_hold(node, each["egressIP"])]
-        to_open.append((port, _openings(answers)))
-        wanted = {each["egressIP"] for each in answers} | kept
-        noted = {} if wanted or audited["guest_mac"] == OWN else port["noted"]
-        to_close.append((port, _closings(port, wanted, noted)))
-        notes += [f"node {node['name']}: {words}" for words in _notes(port, answers)]
+        answered = fleet["observed"].get(node["name"])
+        for port, networks in _ports(audited["nodes"].get(node["name"], ()), node, answered) if answered else ():
+            answers = [each for each in port["egress_ips"] if _may_hold(node, networks, each["egressIP"])]
+            wanted = {each["egressIP"] for each in answers} | kept
+            noted = {} if wanted or audited["guest_mac"] == OWN else port["noted"]
+            to_open.append((port, _openings(answers)))
+            to_close.append((port, _closings(port, wanted, noted)))
+            notes += [f"node {node['name']}: {words}" for words in _notes(port, answers)]
     return {"open": _calls(to_open), "close": _calls(to_close), "notes": notes}
 
 
-def _vm(host):
-    vm = host.get("vm") or {"name": host["name"]}
+def _vms(host):
+    given = host.get("vm") or {}
     path = f"{host['name']}: egress_ip_vsphere_vm"
+    if not isinstance(given, (list, tuple)):
+        return [_vm(given, host["name"], path)]
+    return [_vm(item, host["name"], f"{path}[{n}]") for n, item in enumerate(given)]
+
+
+def _vm(vm, name, path):
     if not isinstance(vm, dict):
         raise InventoryError(f"{path}: must be a dictionary, not {type_name(vm)}")
     unknown = sorted({*vm} - {*_VM_KEYS}, key=str)
     if unknown:
         raise InventoryError(f"{path}.{unknown[0]}: is none of {', '.join(_VM_KEYS)}")
-    return vm if {*vm} & {*_VM_KEYS[:3]} else {"name": host["name"], **vm}
+    return vm if {*vm} & {*_VM_KEYS[:3]} else {"name": name, **vm}
 
 
 def _egress_ips(document):
@@ -97,8 +103,16 @@ def _egress_ips(document):
     return egressip.egress_ips if egressip else ()
 
 
-def _may_hold(node, egress_ip):
-    networks = [parse_interface(text, node["name"]).network for each in node["networks"] for text in each["addresses"]]
+def _ports(ports, node, answer):
+    """Yield (port, its networks): all but those that, by their interface's MAC address, are at another of the ports."""
+    macs = {port["nic"]["mac"] for port in ports}
+    for port in ports:
+        others = macs - {port["nic"]["mac"]}
+        own = [each for each in node["networks"] if answer["macs"].get(each["interface"], "").lower() not in others]
+        yield port, [parse_interface(text, node["name"]).network for each in own for text in each["addresses"]]
+
+
+def _may_hold(node, networks, egress_ip):
     return ASSIGNABLE_LABEL in node["labels"] and any(parsed(egress_ip) in network for network in networks)
 
 

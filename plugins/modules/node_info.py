@@ -86,6 +86,11 @@ networks:
   type: list
   elements: dict
   sample: [{interface: eth0, addresses: ["192.168.126.21/18"]}]
+macs:
+  description: The MAC addresses of the interfaces in C(networks).
+  returned: when the host can be read
+  type: dict
+  sample: {eth0: "00:50:56:00:01:01"}
 addresses:
   description: Every address of the node on any interface; traffic to these is node traffic and keeps its source.
   returned: when the host can be read

@@ -200,6 +200,6 @@ def test_the_inventory_of_vms_makes_a_node_of_a_vm(said, labels):
     assert (host["ansible_host"], host["egress_ip_platform"]) == ("node1.nodes.example.com", "vsphere")
     assert list(host["egress_ip_labels"]) == labels
     asked = query([{"name": "node1", "platform": host["egress_ip_platform"], "vm": host["egress_ip_vsphere_vm"]}], [])
-    assert asked["nodes"] == [{"name": "node1", "vm": {"uuid": "5030"}, "uuid": None}]
+    assert asked["nodes"] == [{"name": "node1", "vms": [{"uuid": "5030"}], "uuid": None}]
     (leave_out,) = map(environment.compile_expression, inventory["filter_expressions"])
     assert (leave_out(**of_vm), leave_out(customValue={})) == (False, True)

@@ -43,7 +43,8 @@ def address(local, prefixlen, label, scope="0", **flags):
 def ethernet(*addresses, mtu=1500):
     """Return the document of an Ethernet interface without its name."""
     flags = ["BROADCAST", "UP", "LOWER_UP"]
-    return {"flags": flags, "mtu": mtu, "linkinfo": {"info_kind": "veth"}, "addr_info": list(addresses)}
+    described = {"flags": flags, "mtu": mtu, "address": MAC, "linkinfo": {"info_kind": "veth"}}
+    return {**described, "addr_info": list(addresses)}
 
 
 class FakeKernel:

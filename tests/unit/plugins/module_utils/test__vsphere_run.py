@@ -64,7 +64,7 @@ def fleet(*labelled, silent=(), recalled=()):
             {"name": f"node{n}", "labels": {ASSIGNABLE_LABEL: ""} if n in labelled else {}, "networks": networks}
             for n in members
         ],
-        "observed": {f"node{n}": {} for n in members if n not in silent},
+        "observed": {f"node{n}": {"macs": {"eth0": f"00:50:56:00:0{n}:01"}} for n in members if n not in silent},
         "recalled": {"old": {"egressIPs": list(recalled), "pods": {}}},
     }
 
@@ -74,7 +74,8 @@ def decide(fleet_, guest_mac="own", **ports):
 
 
 def audited(guest_mac="own", **ports):
-    return {"nodes": ports, "fenced": {}, "guest_mac": guest_mac, "failures": []}
+    nodes = {name: each if isinstance(each, list) else [each] for name, each in ports.items()}
+    return {"nodes": nodes, "fenced": {}, "guest_mac": guest_mac, "failures": []}
 
 
 def options(*vms, **values):
@@ -101,16 +102,20 @@ def test_who_is_on_vsphere():
 @pytest.mark.parametrize(
     ("said", "asked"),
     [
-        (None, {"name": "node1"}),
-        ({}, {"name": "node1"}),
-        ({"uuid": UUID}, {"uuid": UUID}),
-        ({"name": "web 1", "label": "Network adapter 2"}, {"name": "web 1", "label": "Network adapter 2"}),
-        ({"mac": "00:50:56:00:01:02"}, {"name": "node1", "mac": "00:50:56:00:01:02"}),
+        (None, [{"name": "node1"}]),
+        ({}, [{"name": "node1"}]),
+        ({"uuid": UUID}, [{"uuid": UUID}]),
+        ({"name": "web 1", "label": "Network adapter 2"}, [{"name": "web 1", "label": "Network adapter 2"}]),
+        ({"mac": "00:50:56:00:01:02"}, [{"name": "node1", "mac": "00:50:56:00:01:02"}]),
+        (
+            [{"label": "A"}, {"uuid": UUID, "label": "B"}],
+            [{"name": "node1", "label": "A"}, {"uuid": UUID, "label": "B"}],
+        ),
     ],
 )
 def test_the_vm_of_a_host(said, asked):
     (node,) = query([host("node1", observed=ON_VSPHERE, vm=said)], [])["nodes"]
-    assert node == {"name": "node1", "vm": asked, "uuid": UUID}
+    assert node == {"name": "node1", "vms": asked, "uuid": UUID}
 
 
 @pytest.mark.parametrize(
@@ -118,6 +123,7 @@ def test_the_vm_of_a_host(said, asked):
     [
         ("node1", "node1: egress_ip_vsphere_vm: must be a dictionary, not the string 'node1'"),
         ({"nic": "x"}, "node1: egress_ip_vsphere_vm.nic: is none of name, uuid, moid, mac, label, network"),
+        ([{}, 5], "node1: egress_ip_vsphere_vm[1]: must be a dictionary, not the integer 5"),
     ],
 )
 def test_a_vm_that_is_not_named_well(said, message):
@@ -135,7 +141,7 @@ def test_the_egress_ips_of_sound_manifests():
 
 
 def test_an_audit():
-    asked = {"nodes": [{"name": f"node{n}", "vm": {}, "uuid": None} for n in (1, 2)], "egress_ips": []}
+    asked = {"nodes": [{"name": f"node{n}", "vms": [{}], "uuid": None} for n in (1, 2)], "egress_ips": []}
     told = audit(asked, [port(1), port(2, fence=["vnic_disconnect"])])
     assert (list(told["nodes"]), told["fenced"], told["failures"]) == (
         ["node1", "node2"],
@@ -145,9 +151,15 @@ def test_an_audit():
     assert audit(asked, [], "second") == audited("second")
 
 
+def test_a_node_with_two_adapters_is_fenced_when_one_is():
+    asked = {"nodes": [{"name": "node1", "vms": [{}, {}], "uuid": None}, {"name": "node2", "vms": [{}], "uuid": None}]}
+    told = audit(asked, [port(1), port(1, fence=["port_block"]), port(2)])
+    assert ([len(ports) for ports in told["nodes"].values()], told["fenced"]) == ([2, 1], {"node1": ["port_block"]})
+
+
 def test_a_vm_that_is_another_one_is_not_touched():
     other = "564d0000-0000-0000-0000-000000000000"
-    asked = {"nodes": [{"name": "node1", "vm": {}, "uuid": other}, {"name": "node2", "vm": {}, "uuid": UUID}]}
+    asked = {"nodes": [{"name": "node1", "vms": [{}], "uuid": other}, {"name": "node2", "vms": [{}], "uuid": UUID}]}
     upper = {"name": "node2", "moid": "vm-2", "uuid": UUID.upper()}
     told = audit(asked, [port(1, fence=["port_block"]), port(2, vm=upper)])
     assert (list(told["nodes"]), told["fenced"]) == (["node2"], {})
@@ -178,6 +190,25 @@ def test_different_needs_are_different_calls():
 
 def test_an_address_outside_a_nodes_networks_needs_nothing_there():
     assert decide(fleet(1), node1=port(1, (ELSEWHERE, {"allowed_addresses": [ELSEWHERE]})))["open"] == []
+
+
+def test_each_adapter_lets_pass_what_its_interface_may_hold():
+    seen, inner = fleet(1), "10.9.0.10"
+    seen["nodes"][0]["networks"] = [
+        {"interface": "eth0", "addresses": ["192.168.126.21/18"]},
+        {"interface": "eth1", "addresses": ["10.9.0.21/24"]},
+    ]
+    seen["observed"]["node1"]["macs"]["eth1"] = "00:50:56:00:01:02"
+    both = ((A, DROPPED), (inner, {"allowed_addresses": [inner]}))
+    second = port(1, *both, nic={"mac": "00:50:56:00:01:02"})
+    assert decide(seen, node1=[port(1, *both), second])["open"] == [
+        options(vm(1), **DROPPED),
+        options({"moid": "vm-1", "mac": "00:50:56:00:01:02"}, allowed_addresses=[inner]),
+    ]
+    # A bridge with a MAC address of its own may be behind either adapter.
+    seen["observed"]["node1"]["macs"]["eth1"] = "02:00:00:00:00:09"
+    told = decide(seen, node1=[port(1, *both), second])["open"]
+    assert [each["allowed_addresses"] for each in told] == [[A, inner], [inner]]
 
 
 def test_what_is_ours_and_not_wanted_is_taken_back():

@@ -38,7 +38,7 @@ def manifests(*egress_ips):
 def node(number, uuid=None, platform="vsphere", **variables):
     """Variables of a node that answered."""
     networks = [{"interface": "eth0", "addresses": [f"192.168.126.2{number}/18"]}]
-    observed = {"networks": networks, "platform": {"name": platform, "uuid": uuid}}
+    observed = {"networks": networks, "macs": {}, "platform": {"name": platform, "uuid": uuid}}
     return {"egress_ip_observed": observed, "egress_ip_labels": LABEL, **variables}
 
 
