@@ -23,6 +23,7 @@ AUDIT = IN_A_RUN["Look at the ports of VMs on vSphere"]
 OPEN = IN_A_RUN["Let the egress IPs pass the ports"]
 CLOSE = IN_A_RUN["Take back what the ports need no more"]
 UNFENCE = IN_A_RUN["Give fenced nodes their network back"]
+OUTSIDE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "outside"}, "run_once": True}
 FENCE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "fence"}}
 
 
@@ -82,7 +83,7 @@ def ours(vcenter, key):
 def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
     hosts = {"node1": node(1), "node2": node(2)}
     facts = ["egress_ip_vsphere_failures", "egress_ip_vsphere_ports"]
-    tasks = [manifests(A, B), AUDIT, fleet(hosts), OPEN]
+    tasks = [manifests(A, B), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN]
     play(tasks, facts, "--check", hosts=hosts)
     assert guarded.writes() == []
     told = play(tasks, facts, hosts=hosts)
@@ -91,11 +92,11 @@ def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}", f"netops.egress_ip {B}"]
     calls = [call["method"] for call in guarded.journal()]
     assert (calls.count("Login"), calls.count("ReconfigureDVPort_Task")) == (2, 1)
-    told = play([manifests(A), AUDIT, fleet(hosts), CLOSE], facts, hosts=hosts)
+    told = play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, CLOSE], facts, hosts=hosts)
     assert told["egress_ip_vsphere_ports"]["open"] == []
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}"]
     guarded.journal()
-    play([manifests(A), AUDIT, fleet(hosts), OPEN], facts, hosts=hosts)
+    play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN], facts, hosts=hosts)
     calls = [call["method"] for call in guarded.journal()]
     assert (calls.count("Login"), [call for call in calls if call.endswith("_Task")]) == (1, [])
 
@@ -138,16 +139,16 @@ def connected(vcenter, name):
 
 def test_a_silent_node_is_fenced_and_given_back(play, vcenter):
     hosts = {"node1": node(1, egress_ip_fence="vsphere"), "node2": silent(egress_ip_fence="vsphere")}
-    facts = ["egress_ip_fencing", "egress_ip_fence_results"]
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), FENCE]
+    facts = ["egress_ip_withheld", "egress_ip_fence_results"]
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
     told = play(tasks, facts, "--check", hosts=hosts)
-    assert (told["egress_ip_fencing"]["withheld"], connected(vcenter, "node2")) == ({}, [True])
+    assert (told["egress_ip_withheld"], connected(vcenter, "node2")) == ({}, [True])
     told = play(tasks, facts, hosts=hosts)
-    assert (told["egress_ip_fencing"]["withheld"], told["egress_ip_fence_results"]) == ({}, {"node2": ""})
+    assert (told["egress_ip_withheld"], told["egress_ip_fence_results"]) == ({}, {"node2": ""})
     assert (connected(vcenter, "node1"), connected(vcenter, "node2")) == ([True], [False])
     play([*tasks, UNFENCE], [], hosts=hosts)
     assert connected(vcenter, "node2") == [False], "what it may hold is with nobody yet"
-    later = [manifests(A), AUDIT, fleet(hosts, (A, "node1")), plan((A, "node1")), FENCE, UNFENCE]
+    later = [manifests(A), AUDIT, fleet(hosts, (A, "node1")), plan((A, "node1")), OUTSIDE, FENCE, UNFENCE]
     told = play(later, ["egress_ip_vsphere_audit"], hosts=hosts)
     assert told["egress_ip_vsphere_audit"]["fenced"] == {"node2": ["vnic_disconnect"]}
     assert connected(vcenter, "node2") == [True]
@@ -156,9 +157,9 @@ def test_a_silent_node_is_fenced_and_given_back(play, vcenter):
 def test_what_is_not_proven_is_withheld(play, vcenter):
     vcenter.control("host", name="DC0_C0_H1", state="notResponding")
     hosts = {"node1": node(1), "node2": silent(egress_ip_fence="vsphere")}
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), FENCE]
-    told = play(tasks, ["egress_ip_fencing"], hosts=hosts)
-    assert told["egress_ip_fencing"]["withheld"] == {
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
+    told = play(tasks, ["egress_ip_withheld"], hosts=hosts)
+    assert told["egress_ip_withheld"] == {
         A: "node2 may hold it and is not fenced: node2, Network adapter 1: its host DC0_C0_H1 does not respond, so that"
         " nothing can be proven"
     }
@@ -172,11 +173,11 @@ def test_tasks_of_the_user_fence(play, tmp_path):
         f"dest: {proof}}}\n- ansible.builtin.fail: {{msg: still on}}\n  when: egress_ip_fence_node == 'node3'\n"
     )
     hosts = {"node1": node(1), "node2": silent(bmc="10.0.0.2", egress_ip_fence=str(path))}
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), FENCE]
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
     told = play(tasks, ["egress_ip_fence_results"], hosts=hosts)
     assert (told["egress_ip_fence_results"], proof.read_text()) == ({"node2": ""}, "node2 10.0.0.2")
     hosts["node3"] = silent(bmc="10.0.0.3", egress_ip_fence=str(path))
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), FENCE]
-    told = play(tasks, ["egress_ip_fence_results", "egress_ip_fencing"], hosts=hosts)
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
+    told = play(tasks, ["egress_ip_fence_results", "egress_ip_withheld"], hosts=hosts)
     assert told["egress_ip_fence_results"] == {"node2": "", "node3": "still on"}
-    assert told["egress_ip_fencing"]["withheld"] == {A: "node3 may hold it and is not fenced: still on"}
+    assert told["egress_ip_withheld"] == {A: "node3 may hold it and is not fenced: still on"}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.filter.fencing import FilterModule
+from ansible_collections.netops.egress_ip.plugins.filter.outside import FilterModule
 
 fencing = FilterModule().filters()["fencing"]
 PLAN, FLEET = {"assignments": []}, {"current": [], "nodes": [], "unavailable": []}
