@@ -10,12 +10,14 @@ is released before anything is claimed, and claimed only after the wire stayed s
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from . import _node_io as node_io
-from . import _program
+from . import _program, _textfile
 from ._connections import Connections, forget
 from ._data_plane import (
     desired_data_plane,
@@ -80,33 +82,40 @@ class Run:
         self.leaving = tuple(item for item in self.released if item.egress_ip in self.marks)
         self.foreign = self._foreign_addresses(item for item in state.held if item not in held)
         self.to_claim = tuple(item for item in state.held if item not in held and item not in self.foreign)
+        # What nobody has to release first.
+        self.free_now = tuple(item for item in self.to_claim if item.egress_ip not in self.releasing)
         self.partners = self._partners(releases)
-        self.missing = missing_files()
+        self.missing = missing_files(state.options)
+        self.surplus = _textfile.left_over(state.options, self.record.state.options if self.record else None)
 
     def preview(self):
         """Return what `apply` would do. Asks the wire about the claims that no other node has to give up first."""
         conflicts = dict(self.foreign)
-        askable = [item for item in self.to_claim if item.egress_ip not in self.releasing]
-        for _free, busy in node_io.run_probes(self._probes(askable)):
-            conflicts.update({item: busy[item.egress_ip] for item in askable if item.egress_ip in busy})
+        for _free, busy in node_io.run_probes(self._probes(self.free_now)):
+            conflicts.update({item: busy[item.egress_ip] for item in self.free_now if item.egress_ip in busy})
         claimed = tuple(item for item in self.to_claim if item not in conflicts)
         return self._report(claimed, conflicts)
 
     def apply(self):
         """Apply the state and return what was done."""
-        if not transaction(self.before, self.after) and not self.missing and self._is_on_record():
+        if not (transaction(self.before, self.after) or self.missing or self.surplus) and self._is_on_record():
             self._note_presence(self.kept)
             return self._report((), {})
-        self._prepare()
-        self._change_data_plane()
-        # Or the watch would take a node that has just claimed an address for one that was away.
-        self._note_presence(self.kept + self.to_claim)
-        coming = self._hand_over()
-        claimed, conflicts = self._claim(coming)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            # The wire takes its time to be silent; meanwhile there is enough to do.
+            asked = pool.submit(list, node_io.run_probes(self._probes(self.free_now)))
+            self._prepare()
+            self._change_data_plane()
+            # Or the watch would take a node that has just claimed an address for one that was away.
+            self._note_presence(self.kept + self.to_claim)
+            coming = self._hand_over()
+            claimed, conflicts = self._claim(asked, coming)
         effective = self.state.holding(self.kept + claimed)
         if self.leaving or claimed or conflicts:
             self._settle(effective)
         self._save(effective)
+        if self.surplus:
+            _textfile.remove(self.surplus)
         self._note_presence(effective.held)
         if claimed:
             node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
@@ -135,13 +144,15 @@ class Run:
     def _prepare(self):
         """Write what must outlive a crash: the program for the boot, and the addresses that may be ours from now on."""
         if self.missing:
-            for path, (data, mode) in _program.files(sys.executable).items():
+            metrics = bool(self.state.options.metrics_dir)
+            for path, (data, mode) in _program.files(sys.executable, metrics).items():
                 if path in self.missing:
                     node_io.write_file(path, data, mode)
             # This makes systemd read the units again too.
-            node_io.check(["systemctl", "enable", "--quiet", *_program.enabled_units()])
-            # It waits for this run to end. A unit that is not active would not be reloaded with nftables.service.
-            node_io.check(["systemctl", "start", "--quiet", "--no-block", _program.WATCH_TIMER, _program.RESTORE_UNIT])
+            node_io.check(["systemctl", "enable", "--quiet", *_program.enabled_units(metrics)])
+            # They wait for this run to end. A unit that is not active would not be reloaded with nftables.service.
+            started = [_program.RESTORE_UNIT, *_program.timers(metrics)]
+            node_io.check(["systemctl", "start", "--quiet", "--no-block", *started])
         self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
         if self.record:
             _replace_device(self.record.state.options, self.state.options, self.host)
@@ -204,11 +215,15 @@ class Run:
         unassigned = {ip for ip in self.record.state.assigned if ip not in assigned}
         return released | {mark for ip, mark in self.record.marks.items() if ip not in self.marks or ip in unassigned}
 
-    def _claim(self, coming):
-        """Take each address as soon as the wire is silent; returns the taken ones and {Held: MAC} of the others."""
+    def _claim(self, asked, coming):
+        """Take each address as soon as the wire is silent; returns the taken ones and {Held: MAC} of the others.
+
+        `asked` is the Future of what the wire says of the addresses that no other node releases.
+        """
         claimed, conflicts = (), dict(self.foreign)
+        waiting = [item for item in self.to_claim if item not in self.free_now]
         try:
-            for free, busy in node_io.run_probes(self._probes(self.to_claim)):
+            for free, busy in itertools.chain(asked.result(), node_io.run_probes(self._probes(waiting))):
                 batch = tuple(item for item in self.to_claim if item.egress_ip in free)
                 conflicts.update({item: busy[item.egress_ip] for item in self.to_claim if item.egress_ip in busy})
                 if batch:
@@ -250,7 +265,7 @@ class Run:
             if self.record:
                 self.record.save()
             else:
-                remove_files()
+                remove_files(self.state.options)
         except EgressIPError as second:
             raise VerificationError(f"{error}; and the way back failed too: {second}") from None
         raise VerificationError(f"{error}; the node is as it was before") from None
@@ -293,12 +308,12 @@ class Run:
         """Return the result: what is different between before and what is there now, or would be."""
         effective = self.state.holding(self.kept + claimed)
         after = self._desired(effective.held)
-        files = frozenset(f"file {path}" for path in self.missing)
+        missing, surplus = (frozenset(f"file {path}" for path in paths) for paths in (self.missing, self.surplus))
         known = after.texts()
         if self.record:
             known.update(desired_data_plane(self.record.state, self.record.marks, self.host).texts())
         return {
-            **result_of(self.before.beside(after).lines(), after.lines() | files, known),
+            **result_of(self.before.beside(after).lines() | surplus, after.lines() | missing, known),
             "held": [item.to_dict() for item in effective.held],
             "claimed": [item.egress_ip for item in claimed],
             "connections": self.connections.arrived,
@@ -332,8 +347,9 @@ def announce(items):
         )
 
 
-def remove_files():
-    """Take our files and units off the node."""
+def remove_files(options):
+    """Take our files and units off the node, whose options were these."""
+    _textfile.remove(_textfile.left_over(None, options))
     node_io.run(["systemctl", "stop", "--quiet", *_program.enabled_units()])
     node_io.run(["systemctl", "disable", "--quiet", *_program.enabled_units()])
     for path in (*_program.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE):

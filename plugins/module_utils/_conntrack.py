@@ -28,7 +28,7 @@ _NAT_PROTO, _PORT_MIN, _PORT_MAX = 3, 1, 2
 # The attributes for source and destination, and for the least and greatest address of a translation.
 _IP_PAIR = {4: (1, 2), 6: (3, 4)}
 _NAT_PAIR = {4: (1, 2), 6: (4, 5)}
-_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+_FAMILY = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
 _SEEN_REPLY, _ASSURED, _CONFIRMED = 0x2, 0x4, 0x8
 # TIME_WAIT and CLOSE.
 _OVER = (7, 8)
@@ -75,7 +75,7 @@ def _end(value):
 
 
 def dump_request(version, mark, mask):
-    """Return the message that asks for the connections of an IP version whose mark is `mark` under `mask`."""
+    """Return the message that asks for the connections of an IP version, of both for None, by `mark` under `mask`."""
     return _message(_GET, _DUMP, _FAMILY[version], _mark_filter(mark, mask))
 
 

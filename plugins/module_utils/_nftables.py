@@ -11,6 +11,7 @@ back. The way of a packet through the chains is told in docs/packet.md.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,8 @@ UNREADABLE = "unreadable"
 _COMMENT = "egress_ip:"
 # A line of elements stays within what every nft version reads at once.
 _ELEMENTS_PER_LINE = 500
+# The maps that lead to the counters of what goes in each direction of a connection.
+DIRECTIONS = {"original": "transmit", "reply": "receive"}
 # The bytes of the headers of an IP version and TCP.
 _HEADERS = {4: 40, 6: 60}
 
@@ -66,16 +69,18 @@ class ChainState:
 
 @dataclass(frozen=True)
 class TableState:
-    """One table of ours."""
+    """One table of ours. `counters` are the names of its counters; what they count is no part of the state."""
 
     family: str
     sets: dict
     chains: dict
     flags: str = ""
+    counters: frozenset = frozenset()
 
     def lines(self):
         """Return the table as a set of one-line facts; rules stand there by their fingerprints (see `texts`)."""
         facts = [f"nft {self.family} {TABLE}{' ' + self.flags if self.flags else ''}"]
+        facts += [f"nft {self.family} counter {name}" for name in self.counters]
         for name, item in self.sets.items():
             facts.append(f"nft {self.family} {item.kind} {name} {item.definition}")
             facts += [f"nft {self.family} {name} {_element(key, value)}" for key, value in item.elements.items()]
@@ -120,7 +125,14 @@ def parse_table(text, family):
         },
         chains={item["name"]: ChainState(_chain_header(item), tuple(rules.get(item["name"], ()))) for item in chains},
         flags=flags if isinstance(flags, str) else " ".join(flags),
+        counters=frozenset(item["counter"]["name"] for item in objects if "counter" in item),
     )
+
+
+def parse_counters(text):
+    """Read what `nft -j list counters` printed: {name: (packets, bytes)}."""
+    found = [item["counter"] for item in json.loads(text)["nftables"] if "counter" in item]
+    return {item["name"]: (item["packets"], item["bytes"]) for item in found}
 
 
 def rebuildable(current, known):
@@ -187,6 +199,7 @@ def _additions(target, desired, current):
     """Return the lines that make `current` the table `desired`, in an order in which each line finds what it names."""
     lines = [f"add chain {target} {name} {c.definition}".rstrip() for name, c in _new(desired.chains, current.chains)]
     lines += [f"add {item.kind} {target} {name} {item.definition}" for name, item in _new(desired.sets, current.sets)]
+    lines += [f"add counter {target} {name}" for name in sorted(desired.counters - current.counters)]
     for name, chain in sorted(desired.chains.items()):
         have = current.chains.get(name, ChainState("", ())).fingerprints
         if have != chain.fingerprints:
@@ -199,6 +212,7 @@ def _additions(target, desired, current):
     gone = sorted(set(current.chains) - set(desired.chains))
     lines += [f"flush chain {target} {name}" for name in gone]
     lines += [f"delete set {target} {name}" for name in sorted(set(current.sets) - set(desired.sets))]
+    lines += [f"delete counter {target} {name}" for name in sorted(current.counters - desired.counters)]
     return lines + [f"delete chain {target} {name}" for name in gone]
 
 
@@ -249,13 +263,25 @@ def _netdev_table(state, marks):
 
 def _inet_table(state, marks, mtu, in_vrf):
     options = state.options
-    by_mark = {_mark_text(options, index): f"goto {_mark_chain(ip)}" for ip, index in marks.items()}
+    by_mark = {_mark_text(options, index): f"goto {name_of('mark', ip)}" for ip, index in marks.items()}
     sets = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
     for version in VERSIONS:
         sets.update(_sets(state, marks, version))
+    sets.update({name: _counting(state, marks, name) for name in DIRECTIONS.values()})
     return TableState(
-        INET, sets, {**_base_chains(state, mtu, in_vrf), **_mark_chains(options, marks), **_object_chains(state)}
+        family=INET,
+        sets=sets,
+        chains={**_base_chains(state, mtu, in_vrf), **_mark_chains(options, marks), **_object_chains(state)},
+        counters=frozenset(name for direction in DIRECTIONS.values() for name in sets[direction].elements.values()),
     )
+
+
+def _counting(state, marks, direction):
+    """Return the map that leads from the marks of the held addresses to their counters for one direction."""
+    counters = {
+        _mark_text(state.options, marks[item.egress_ip]): name_of(direction, item.egress_ip) for item in state.held
+    }
+    return SetState("map", "{ type mark : counter; }", counters)
 
 
 def _sets(state, marks, version):
@@ -300,9 +326,11 @@ def _base_chains(state, mtu, in_vrf):
         ),
         "forward": _chain(
             _base("filter", "forward", -150),
+            # In the middle of a move: a second node in between would change the port, and the server would refuse it.
+            f'iifname "{device}" oifname "{device}" drop',
             *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
             *(
-                f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags syn / syn,rst tcp option maxseg size set"
+                f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags & (syn | rst) == syn tcp option maxseg size set"
                 f" {mtu - size}"
                 for v, size in _HEADERS.items()
             ),
@@ -315,14 +343,15 @@ def _base_chains(state, mtu, in_vrf):
             *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in WORDS.items()),
             "drop",
         ),
-        # Whatever went wrong before: a connection that chose an egress IP leaves with one, or through the tunnel.
-        "guard": _chain(
-            _base("filter", "postrouting", 110),
+        "guard": _chain(_base("filter", "postrouting", 110), f"ct mark and {mask} != 0 goto marked"),
+        "marked": _chain(
+            "",
+            # Whatever went wrong before: a connection that chose an egress IP leaves with one, or through the tunnel.
             *(
-                f'ct mark and {mask} != 0 ct direction original ct state != related oifname != "{device}"'
-                f" {ip} saddr != @egress_ips{v} drop"
+                f'ct direction original ct state != related oifname != "{device}" {ip} saddr != @egress_ips{v} drop'
                 for v, ip in WORDS.items()
             ),
+            *(f"ct direction {way} counter name ct mark and {mask} map @{name}" for way, name in DIRECTIONS.items()),
         ),
     }
 
@@ -330,7 +359,7 @@ def _base_chains(state, mtu, in_vrf):
 def _mark_chains(options, marks):
     keep = f"{0xFFFFFFFF ^ options.mark_mask:#010x}"
     return {
-        _mark_chain(ip): _chain(
+        name_of("mark", ip): _chain(
             "",
             f"ct mark set ct mark and {keep} or {_mark_text(options, index)}",
             f"meta mark set meta mark and {keep} or {_mark_text(options, index)}",
@@ -353,7 +382,7 @@ def _choices(slots):
 
 
 def _slot_map(slots):
-    return ", ".join(f"{i} : goto {_mark_chain(ip)}" for i, ip in enumerate(slots))
+    return ", ".join(f"{i} : goto {name_of('mark', ip)}" for i, ip in enumerate(slots))
 
 
 def object_chain(name):
@@ -362,9 +391,10 @@ def object_chain(name):
     return chain if len(chain) <= 100 else f"{chain[:80]}_{fingerprint(name)}"
 
 
-def _mark_chain(egress_ip):
+def name_of(kind, egress_ip):
+    """Return the name of what is there for one egress IP: the chain `mark`, the counters `transmit` and `receive`."""
     # nft takes no colon in a name.
-    return f"mark_{egress_ip.replace(':', '-')}"
+    return f"{kind}_{egress_ip.replace(':', '-')}"
 
 
 def _mark_text(options, index):
@@ -409,8 +439,14 @@ def _read_key(key):
     if isinstance(key, dict) and "prefix" in key:
         return f"{key['prefix']['addr']}/{key['prefix']['len']}"
     if isinstance(key, dict) and "range" in key:
-        return "-".join(map(str, key["range"]))
+        return _read_range(*key["range"])
     return f"{key:#010x}" if isinstance(key, int) else str(key)
+
+
+def _read_range(first, last):
+    """Return a range in nft's words: a network where it is one, which nft 0.9.8 does not say of the last of all."""
+    networks = list(ipaddress.summarize_address_range(ipaddress.ip_address(first), ipaddress.ip_address(last)))
+    return str(networks[0]) if len(networks) == 1 else f"{first}-{last}"
 
 
 def _read_value(value):

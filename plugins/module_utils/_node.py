@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 from . import _node_io as node_io
-from . import _program
+from . import _program, _textfile
 from ._apply import Pace, Run, remove_files
 from ._connections import forget
 from ._data_plane import (
@@ -28,10 +28,11 @@ from ._platform import AUTO, find_platform, refusal
 from ._record import Record, claimed_by, look, missing_files, read
 
 
-def observe(options, interface="", recall=(), platform=AUTO):
+def observe(options, interface="", recall=(), metrics=False, platform=AUTO):
     """Return what the module `node_info` returns: what this host is, what it holds, what stands in the way.
 
-    `recall` names objects of which the record's addresses and pods are wanted too; `platform` is what the user says.
+    `recall` names objects of which the record's addresses and pods are wanted too. With `metrics` what the egress IPs
+    carry is wanted, which costs a look at all connections. `platform` is what the user says.
     """
     found = find_platform(node_io.platform_facts(), platform)
     refused = refusal(found) if platform == AUTO else None
@@ -64,6 +65,7 @@ def observe(options, interface="", recall=(), platform=AUTO):
         "drift": _drift(record, host) if record else [],
         "nodes": [item.to_dict() for item in record.state.nodes] if record else [],
         "recalled": _recall(record.state, recall) if record else [],
+        **({"metrics": _textfile.measure(record)} if record and metrics else {}),
     }
 
 
@@ -98,7 +100,7 @@ def remove(options, check=False):
             path
             for path in (*_program.files(sys.executable), node_io.STATE_FILE)
             if node_io.read_file(path) is not None
-        ]
+        ] + _textfile.left_over(None, options)
         lines = before.lines() | {f"file {path}" for path in left}
         known = desired_data_plane(record.state, record.marks, host).texts() if record else {}
         if lines and not check:
@@ -120,14 +122,16 @@ def _take_down(before, record, options):
     for name in node_io.read_sysctls(former):
         node_io.write_sysctl(name, former[name])
     forget(options, record.marks.values() if record else ())
-    remove_files()
+    remove_files(options)
 
 
 def _drift(record, host):
     """Return how the node differs from its record, as lines; files that are gone or changed count too."""
     current = read(host, record.state.options, record.claimed)
     missing, surplus = lines_between(current, desired_data_plane(record.state, record.marks, host))
-    files = [f"missing file {path}" for path in missing_files()]
+    options = record.state.options
+    files = [f"missing file {path}" for path in missing_files(options)]
+    files += [f"left over file {path}" for path in _textfile.left_over(options, options)]
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus] + files
 
 

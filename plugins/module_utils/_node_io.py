@@ -19,13 +19,15 @@ import socket
 import struct
 import subprocess
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 from . import _conntrack, _ndp, _presence
 from ._errors import CommandError
 from ._host import READ_BATCH, parse_host
-from ._nftables import INET, NETDEV, TABLE, parse_table
+from ._nftables import INET, NETDEV, TABLE, parse_counters, parse_table
+from ._port_use import read_dump
 from ._presence import has_link
 from ._probe import PARSERS
 
@@ -144,6 +146,14 @@ def read_tables():
     return tables
 
 
+def read_counters():
+    """Return {name: (packets, bytes)} of our counters; none when our table is not there."""
+    status, stdout, stderr = run(["nft", "-j", "list", "counters", "table", INET, TABLE])
+    if status and "No such file" not in stderr:
+        raise CommandError(f"nft list counters table {INET} {TABLE}: {' '.join(stderr.split())}")
+    return {} if status else parse_counters(stdout)
+
+
 def read_sysctls(names):
     """Return {name: value} of the sysctls that exist."""
     values = {}
@@ -223,18 +233,31 @@ def read_file(path):
 def write_file(path, data, mode):
     """Write a file of root's, whole or not at all."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(mode=0o700 if path.parent == STATE_DIRECTORY else 0o755, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(descriptor)
-        temporary.chmod(mode)
-        temporary.replace(path)
+        _replace(path, data, mode, os.fsync)
     except OSError as error:
         raise CommandError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def publish(path, data):
+    """Write a file for others to read, whole or not at all; it need not outlive a crash, and its folder is there."""
+    try:
+        _replace(Path(path), data, 0o644, lambda _descriptor: None)
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _replace(path, data, mode, sync):
+    temporary = path.with_name(f".{path.name}.new")
+    # Others may write to the folder; root follows no link of theirs.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, "wb") as handle:
+        os.fchmod(descriptor, mode)
+        handle.write(data)
+        handle.flush()
+        sync(descriptor)
+    temporary.replace(path)
 
 
 def remove_file(path):
@@ -374,6 +397,21 @@ def read_connections(version, mark, mask):
     return flows
 
 
+def count_connections(filters):
+    """Return {piece: number} of the connections with one of these (mark, mask), see `_port_use.uses`."""
+    counted = Counter()
+    with _ctnetlink() as sock:
+        for mark, mask in filters:
+            sock.send(_conntrack.dump_request(None, mark, mask))
+            error = None
+            while error is None:
+                pieces, error = read_dump(sock.recv(_NETLINK_BUFFER))
+                counted.update(pieces)
+            if error:
+                raise CommandError(f"conntrack: cannot list the entries with mark {mark:#x}: {os.strerror(error)}")
+    return counted
+
+
 def change_connections(requests):
     """Send these messages of `_conntrack`; returns an error number for each, 0 for success."""
     errors = []
@@ -402,4 +440,5 @@ def _ctnetlink():
 
 def later(seconds, argv):
     """Run a command in some seconds, after this process has ended."""
-    run(["systemd-run", "--quiet", "--collect", f"--on-active={seconds}", *argv])
+    when = [f"--on-active={seconds}", "--timer-property=AccuracySec=100ms"]
+    run(["systemd-run", "--quiet", "--collect", *when, *argv])

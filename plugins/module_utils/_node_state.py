@@ -47,7 +47,8 @@ class DataPlaneOptions:
 
     `mark_mask` is one run of bits, at most 14: the index of an egress IP is shifted there. Tables `table_base + index`
     and priorities `rule_priority` to `rule_priority + 5` are ours. `unassigned` says what a selected pod does
-    while none of its egress IPs is assigned: use the `node`'s address, or `drop`.
+    while none of its egress IPs is assigned: use the `node`'s address, or `drop`. `metrics_dir` is the folder of
+    node_exporter's textfile collector, empty when no metrics are to be written.
     """
 
     tunnel_device: str = "egress0"
@@ -57,6 +58,7 @@ class DataPlaneOptions:
     rule_priority: int = 7000
     table_base: int = 7000
     unassigned: str = "node"
+    metrics_dir: str = ""
 
     @classmethod
     def from_dict(cls, value, path="options"):
@@ -82,6 +84,10 @@ class DataPlaneOptions:
             _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{path}.table_base", errors)
         if options.unassigned not in ("node", "drop"):
             errors.add(f"{path}.unassigned", f"must be node or drop, not {type_name(options.unassigned)}")
+        if not isinstance(options.metrics_dir, str) or options.metrics_dir[:1] not in ("", "/"):
+            errors.add(
+                f"{path}.metrics_dir", f"must be an absolute path, or empty, not {type_name(options.metrics_dir)}"
+            )
         errors.raise_if_any()
         return options
 
@@ -238,6 +244,15 @@ class NodeState:
         return tuple(sorted({ip for item in self.egressips for ip in item.egress_ips}, key=address_order))
 
 
+_KEYS = {"farEnds" if key == "far_ends" else key for key in NodeState.__dataclass_fields__}
+
+
+def known_keys(value):
+    """Return the dict form of a state without the keys of a newer version, so that one can go back to this one."""
+    options = {key: item for key, item in value["options"].items() if key in DataPlaneOptions.__dataclass_fields__}
+    return {**{key: item for key, item in value.items() if key in _KEYS}, "options": options}
+
+
 def allocate_marks(egress_ips, current, max_index):
     """Number the egress IPs: {egress IP: index from 1 to max_index}.
 
@@ -302,8 +317,7 @@ class _NodeStateReader:
         return state
 
     def _check_keys(self, value):
-        known = {"farEnds" if key == "far_ends" else key for key in NodeState.__dataclass_fields__}
-        for key in sorted(set(value) - known, key=str):
+        for key in sorted(set(value) - _KEYS, key=str):
             self.errors.add(f"{self.path}.{key}", "is not a field of a node's state")
 
     def _string(self, value, key):

@@ -20,8 +20,13 @@ REFILL_UNIT = "netops-egress-ip-refill.service"
 CLAIM_UNIT = "netops-egress-ip-claim.service"
 WATCH_UNIT = "netops-egress-ip-watch.service"
 WATCH_TIMER = "netops-egress-ip-watch.timer"
+METRICS_UNIT = "netops-egress-ip-metrics.service"
+METRICS_TIMER = "netops-egress-ip-metrics.timer"
 # Seconds between two looks of the watch.
 WATCH_INTERVAL = 4
+# Seconds between two writings of the metrics, and the units that are there for them alone.
+METRICS_INTERVAL = 15
+METRICS_UNITS = (METRICS_TIMER, METRICS_UNIT)
 
 _MODULES = (
     "_addresses",
@@ -38,12 +43,14 @@ _MODULES = (
     "_interfaces",
     "_iproute",
     "_meeting",
+    "_metrics",
     "_ndp",
     "_nftables",
     "_node",
     "_node_io",
     "_node_state",
     "_platform",
+    "_port_use",
     "_presence",
     "_probe",
     "_program",
@@ -51,6 +58,7 @@ _MODULES = (
     "_service",
     "_shape",
     "_text",
+    "_textfile",
 )
 _MAIN = """\
 import sys
@@ -126,10 +134,21 @@ Type=oneshot
 ExecStart={python} -I {program} watch
 """
 
+_METRICS = """\
+# Written by the Ansible collection netops.egress_ip.
+[Unit]
+Description=Counters of the egress IPs for Prometheus
+
+[Service]
+Type=oneshot
+ExecStart={python} -I {program} metrics
+Nice=10
+"""
+
 _TIMER = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
-Description=Watch over the egress IPs of this node
+Description={description}
 
 [Timer]
 OnBootSec={interval}
@@ -141,36 +160,49 @@ WantedBy=timers.target
 """
 
 
-def files(python):
-    """Return {path: (bytes, mode)} of what the node keeps; `python` is the interpreter that runs it at boot."""
-    words = {
-        "python": python,
-        "program": PROGRAM_FILE,
-        "restore": RESTORE_UNIT,
-        "claim": CLAIM_UNIT,
-        "interval": WATCH_INTERVAL,
-    }
-    units = {RESTORE_UNIT: _RESTORE, REFILL_UNIT: _REFILL, CLAIM_UNIT: _CLAIM, WATCH_UNIT: _WATCH, WATCH_TIMER: _TIMER}
+def files(python, metrics=False):
+    """Return {path: (bytes, mode)} of what the node keeps, with or without what writes the metrics.
+
+    `python` is the interpreter that runs it at boot.
+    """
+    units = {name: text for name, text in _units(python).items() if metrics or name not in METRICS_UNITS}
     return {
         PROGRAM_FILE: (_zip(), 0o644),
-        **{UNIT_DIRECTORY / name: (text.format(**words).encode(), 0o644) for name, text in units.items()},
+        **{UNIT_DIRECTORY / name: (text.encode(), 0o644) for name, text in units.items()},
     }
 
 
-def links():
+def _units(python):
+    words = {"python": python, "program": PROGRAM_FILE, "restore": RESTORE_UNIT, "claim": CLAIM_UNIT}
+    units = {RESTORE_UNIT: _RESTORE, REFILL_UNIT: _REFILL, CLAIM_UNIT: _CLAIM, WATCH_UNIT: _WATCH}
+    units[METRICS_UNIT] = _METRICS
+    return {
+        **{name: text.format(**words) for name, text in units.items()},
+        WATCH_TIMER: _TIMER.format(description="Watch over the egress IPs of this node", interval=WATCH_INTERVAL),
+        METRICS_TIMER: _TIMER.format(description="Count what egress IPs carry", interval=METRICS_INTERVAL),
+    }
+
+
+def links(metrics=False):
     """Return {path: unit} of the links that make systemd start the units."""
     wants = (
         ("sysinit.target", RESTORE_UNIT),
         ("nftables.service", REFILL_UNIT),
         ("multi-user.target", CLAIM_UNIT),
         ("timers.target", WATCH_TIMER),
+        *((("timers.target", METRICS_TIMER),) if metrics else ()),
     )
     return {UNIT_DIRECTORY / f"{who}.wants" / unit: UNIT_DIRECTORY / unit for who, unit in wants}
 
 
-def enabled_units():
+def enabled_units(metrics=False):
     """Return the names of the units that systemd starts by itself."""
-    return sorted({path.name for path in links()})
+    return sorted({path.name for path in links(metrics)})
+
+
+def timers(metrics=False):
+    """Return the names of the timers among them."""
+    return [name for name in enabled_units(metrics) if name.endswith(".timer")]
 
 
 def _zip():

@@ -13,7 +13,7 @@ from . import _program
 from ._data_plane import current_data_plane, sysctl_names
 from ._errors import NodeStateError
 from ._nftables import held_by
-from ._node_state import NodeState
+from ._node_state import NodeState, known_keys
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Record:
             return None
         path = str(node_io.STATE_FILE)
         try:
-            record = cls(NodeState.from_dict(data["state"], path), data["asked"], data["marks"], data["former"])
+            state = NodeState.from_dict(known_keys(data["state"]), path)
+            record = cls(state, data["asked"], data["marks"], data["former"])
             sound = isinstance(record.asked, str) and isinstance(record.former, dict) and record._numbers_everything()
         except (KeyError, TypeError):
             sound = False
@@ -75,9 +76,10 @@ def claimed_by(record):
     return record.claimed if record else held_by(node_io.read_tables())
 
 
-def missing_files():
+def missing_files(options):
     """Return the paths of what the node should keep and does not, or not as it should: files, links, the record."""
-    wanted = {path: data for path, (data, _mode) in _program.files(sys.executable).items()}
-    wanted.update({link: wanted[unit] for link, unit in _program.links().items()})
+    metrics = bool(options.metrics_dir)
+    wanted = {path: data for path, (data, _mode) in _program.files(sys.executable, metrics).items()}
+    wanted.update({link: wanted[unit] for link, unit in _program.links(metrics).items()})
     missing = [path for path, data in wanted.items() if node_io.read_file(path) != data]
     return missing + ([] if node_io.read_file(node_io.STATE_FILE) else [node_io.STATE_FILE])

@@ -46,7 +46,7 @@ def report(plan, manifests, fleet, results=None, check_mode=False, besides=None)
         (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
     ]
     rows.sort(key=lambda row: (address_order(row[0]), row[1]))
-    lines = _table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows)
+    lines = table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows)
     failures = [f"{ip} is not claimed: {reason}" for ip, reason in besides["withheld"].items()]
     failures += [*_failures(conflicts, fleet, results or {}), *besides["failures"]]
     complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
@@ -159,7 +159,7 @@ def _stats(plan, fleet, conflicts, results, besides):
     }
 
 
-def _table(header, rows):
+def table(header, rows):
     """Return the lines of a table, the last column as long as it is."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header) - 1)]
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]]) for row in (header, *rows)]

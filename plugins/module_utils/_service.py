@@ -15,6 +15,7 @@ import sys
 from dataclasses import replace
 
 from . import _node_io as node_io
+from . import _textfile
 from ._apply import announce, probes
 from ._connections import forget
 from ._data_plane import desired_data_plane, held_on, transaction
@@ -29,7 +30,7 @@ _PROBES, _PROBE_INTERVAL = 2, 0.2
 def main(argv):
     """Run one of the commands; returns the exit status."""
     try:
-        {"restore": _restore, "claim": _claim, "announce": _announce_held, "watch": _watch}[argv[0]]()
+        _COMMANDS[argv[0]]()
     except EgressIPError as error:
         sys.stderr.write(f"netops.egress_ip: {error}\n")
         return 1
@@ -58,6 +59,12 @@ def _announce_held():
     record = Record.load()
     if record is not None:
         announce(_held(record, look(record)))
+
+
+def _write_metrics():
+    record = Record.load()
+    if record is not None:
+        _textfile.write(record)
 
 
 def _watch():
@@ -104,3 +111,12 @@ def _give_up(record, taken):
 
 def _say(text):
     sys.stderr.write(f"netops.egress_ip: {text}\n")
+
+
+_COMMANDS = {
+    "restore": _restore,
+    "claim": _claim,
+    "announce": _announce_held,
+    "watch": _watch,
+    "metrics": _write_metrics,
+}

@@ -38,6 +38,12 @@ options:
     type: list
     elements: str
     default: []
+  metrics:
+    description:
+      - Whether RV(metrics) is wanted.
+      - It costs a look at all tracked connections of the host, so a run that only plans does without.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
@@ -131,6 +137,37 @@ recalled:
   type: list
   elements: dict
   sample: [{name: egressips-prod, egressIPs: [192.168.126.10], pods: [10.88.0.2]}]
+metrics:
+  description:
+    - What the egress IPs carry that the node holds.
+    - The C(use) of a source address has a row for each protocol - its C(connections) (as the kernel tracks them, those
+      that have just ended among them), the destination with most of them (C(busiest)), and the share of the source
+      ports that these take (C(port_share), from 0 to 1). A source address has 64512 ports for each destination, so this
+      is where they run out first.
+  returned: with O(metrics), when something was applied
+  type: dict
+  contains:
+    egress_ips:
+      description:
+        - The egress IPs, each with its object, packets and bytes sent and received since the node took it, and C(use).
+        - Only what leaves this node with the address counts, so the sum over all nodes counts nothing twice.
+      type: list
+      elements: dict
+      sample:
+        - egressIP: 192.168.126.10
+          object: egressips-prod
+          transmit_packets: 5120
+          transmit_bytes: 380211
+          receive_packets: 4801
+          receive_bytes: 7340032
+          use: [{protocol: tcp, connections: 12, busiest: "203.0.113.5:443", port_share: 0.000186}]
+    tunnel:
+      description: The node's own addresses, from which its pods' connections go to the egress IPs of other nodes.
+      type: list
+      elements: dict
+      sample:
+        - source: 192.168.126.21
+          use: [{protocol: tcp, connections: 3, busiest: "203.0.113.5:443", port_share: 0.000047}]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -146,13 +183,14 @@ def main():
             "platform": {"type": "str", "default": "auto"},
             "options": {"type": "dict", "default": {}},
             "recall": {"type": "list", "elements": "str", "default": []},
+            "metrics": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
     params = module.params
     try:
         options = DataPlaneOptions.from_dict(params["options"])
-        result = observe(options, params["interface"], params["recall"], params["platform"])
+        result = observe(options, params["interface"], params["recall"], params["metrics"], params["platform"])
     except EgressIPError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -405,13 +405,13 @@ class Lab:
         """Let a frozen host go on."""
         podman("unpause", find_host(name).container)
 
-    def cut(self, name: str) -> None:
-        """Pull the host's network cable: it loses its carrier."""
-        _run_here("ip", "link", "set", self._port(find_host(name)), "down")
+    def cut(self, name: str, interface: str = "eth0") -> None:
+        """Pull a network cable of the host: the interface loses its carrier."""
+        _run_here("ip", "link", "set", self._port(find_host(name), interface), "down")
 
-    def plug(self, name: str) -> None:
+    def plug(self, name: str, interface: str = "eth0") -> None:
         """Put the network cable back."""
-        _run_here("ip", "link", "set", self._port(find_host(name)), "up")
+        _run_here("ip", "link", "set", self._port(find_host(name), interface), "up")
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -503,11 +503,11 @@ class Lab:
         pods = [{"netns": pod.netns, "addresses": [pod.address, pod.address6]} for pod in PODS if pod.node == host.name]
         return json.dumps({"gateways": POD_GATEWAYS, "networks": POD_NETWORKS, "pods": pods}).encode()
 
-    def _port(self, host: Host) -> str:
-        """This machine's end of the host's cable."""
+    def _port(self, host: Host, interface: str = "eth0") -> str:
+        """This machine's end of a cable of the host."""
         inspected = json.loads(podman("inspect", host.container).stdout)[0]
         pid = str(inspected["State"]["Pid"])
-        inner = json.loads(_run_here("nsenter", "-t", pid, "-n", "ip", "-j", "link", "show", "eth0"))[0]
+        inner = json.loads(_run_here("nsenter", "-t", pid, "-n", "ip", "-j", "link", "show", interface))[0]
         links = json.loads(_run_here("ip", "-j", "link"))
         return next(link["ifname"] for link in links if link["ifindex"] == inner["link_index"])
 

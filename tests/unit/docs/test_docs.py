@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests, select_pods
+from ansible_collections.netops.egress_ip.plugins.module_utils._metrics import textfile
 from ansible_collections.netops.egress_ip.plugins.module_utils._nodes import ASSIGNABLE_LABEL
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_run import query
 from jinja2.nativetypes import NativeEnvironment
@@ -107,9 +108,19 @@ def test_argument_specs_hold_what_the_tasks_use(role, entry_point):
     assert used <= set(_entry_points()[role, entry_point]["options"]) | {"egress_ip_group"}
 
 
+def _metric_names():
+    return set(re.findall(r"^# TYPE (\w+) ", textfile({"egress_ips": [], "tunnel": []}), re.MULTILINE))
+
+
+def test_every_metric_is_documented():
+    rows = re.findall(r"^\| `(egress_ip_\w+)`(?:, `(_\w+)`)? \| `", _read("docs/operations.md"), re.MULTILINE)
+    names = {name for name, _other in rows}
+    assert names | {name.replace("_packets_total", other) for name, other in rows if other} == _metric_names()
+
+
 def test_every_variable_that_a_document_names_exists():
     internal = {"egress_ip_nodes", "egress_ip_fence_node"}
-    known = {*_documented(), *_required(), *internal}
+    known = {*_documented(), *_required(), *internal, *_metric_names()}
     for path in DOCUMENTS:
         text = re.sub(r"netops\.egress_ip\.\w+|egress_ip:", "", path.read_text(encoding="utf-8"))
         assert set(re.findall(r"\begress_ip_[a-z_]+[a-z]\b", text)) <= known, path

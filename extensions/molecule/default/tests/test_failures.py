@@ -14,6 +14,7 @@ from fleet import (
     FIRST,
     INFO_MODULE,
     NODE_MODULE,
+    NODE_NAMES,
     SECOND,
     SERVER,
     assert_same,
@@ -184,6 +185,37 @@ def test_all_nodes_labelled_keep_what_they_hold_when_one_reboots(fleet):
     fleet.lab.reboot("node1")
     wait_for("the claims at boot", lambda: unit_ended(fleet, "node1"))
     assert fleet.holders() == before
+
+
+def test_a_power_cut_of_all_nodes(fleet):
+    """They come back without the controller, all at once; no address is on two, and pods leave with the right one."""
+    before = fleet.holders()
+    for name in NODE_NAMES:
+        fleet.lab.kill(name)
+    start = time.monotonic()
+    fleet.lab.up()
+    for name in NODE_NAMES:
+        wait_for(f"the claims of {name}", lambda name=name: unit_ended(fleet, name))
+    print(f"MEASURED power cut of all nodes, all addresses back: {time.monotonic() - start:.1f} s")
+    assert fleet.holders() == before
+    for pod in (*OF_NODE2, "namespace1/pod1", "namespace2/pod4"):
+        assert fleet.sources(pod) <= {FIRST, SECOND}
+    assert fleet.good().changed() == []
+
+
+def test_a_node_out_of_reach_that_still_works_keeps_its_address(spare):
+    """The way to manage it is gone, the way of the traffic is not."""
+    kept = held_by(spare, "node3")
+    spare.lab.exec("node3", "sh", "-c", "systemctl stop ssh.service; pkill -x sshd || true")
+    try:
+        run = spare.bad(hosts=SPARE)
+        assert [(item["egressIP"], item["mac"]) for item in run.conflicts()] == [(kept, spare.mac_of("node3"))]
+        assert spare.holders()[kept] == ["node3"]
+        for pod in (*OF_NODE2, "namespace2/pod4"):
+            assert spare.sources(pod) <= {FIRST, SECOND}
+    finally:
+        spare.lab.exec("node3", "systemctl", "start", "ssh.service")
+    spare.good(hosts=SPARE)
 
 
 def test_too_few_nodes_in_reach_and_nothing_moves(spare):

@@ -15,7 +15,7 @@ from lab_topology import PODS, SERVER
 
 # Each selected pod sends to a port of its own, by which a packet tells where it comes from.
 SENDERS = {20001 + i: pod for i, pod in enumerate(pod for pod in PODS if pod.namespace != "namespace3")}
-SENT = re.compile(rf" IP ([\d.]+)\.\d+ > {re.escape(SERVER.address)}\.(2000\d): ")
+SENT = re.compile(rf": ([\d.]+)\.\d+ > {re.escape(SERVER.address)}\.(2000\d): ")
 # One long flow, and a new one with every packet.
 SCRIPT = """
 import socket, sys, time

@@ -73,6 +73,22 @@ def test_it_moves_and_the_connections_go_along(second):
     assert sources(second, BEYOND) == {EGRESS_IP}
 
 
+def test_a_node_that_lost_the_link_to_that_network_gives_the_address_up(second):
+    second.good(**ONE)
+    (holder,) = on_eth1(second)
+    (other,) = set(WITH_ETH1) - {holder}
+    second.lab.exec("server", "ping", "-c", "1", EGRESS_IP)
+    second.lab.cut(holder, "eth1")
+    try:
+        run = second.good(**ONE)
+        assert on_eth1(second) == [other], run.report()
+        assert f"moved from {holder} (NetworkMissing)" in run.report()
+        assert sources(second, GATEWAY) == {EGRESS_IP}
+    finally:
+        second.lab.plug(holder, "eth1")
+    assert sources(second, GATEWAY) == {EGRESS_IP}
+
+
 def test_addresses_of_one_object_on_different_interfaces(second):
     both = {"egress_ip_manifests": manifests(egressip("both", FIRST, EGRESS_IP))}
     run = second.good(**both)

@@ -31,7 +31,11 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PAR
 MAC = "02:00:c0:a8:7e:15"
 OURS = str(PROTOCOL)
 _NOT_THE_HOST = ("log", "fail", "wire", "away", "version")
-FOREIGN_TABLE = {"sets": {}, "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}}}
+FOREIGN_TABLE = {
+    "sets": {},
+    "counters": set(),
+    "chains": {"srcnat": {"header": "{ nat }", "device": "", "rules": [("masquerade", "")]}},
+}
 
 
 def address(local, prefixlen, label, scope="0", **flags):
@@ -213,6 +217,16 @@ class FakeKernel:
         heard = [PARSERS[ethertype](frame) for ethertype, frames in announced for frame in frames]
         self.log += [("announce", (interface, item.uses)) for item in heard]
 
+    def read_counters(self):
+        table = self.tables.get(("inet", TABLE), {"counters": ()})
+        return dict.fromkeys(table["counters"], (2, 200))
+
+    def count_connections(self, filters):
+        return {}
+
+    def publish(self, path, data):
+        self._do("publish", str(path), lambda line: self.files.update({line: (data, 0o644)}))
+
     def forget_connections(self, marks, mask):
         self.log += [("forget", (mark, mask)) for mark in sorted(marks)]
 
@@ -347,7 +361,7 @@ class FakeKernel:
 
     def _nft_table(self, verb, key):
         if verb == "add":
-            self.tables.setdefault(key, {"sets": {}, "chains": {}})
+            self.tables.setdefault(key, {"sets": {}, "chains": {}, "counters": set()})
         else:
             _must(key in self.tables, f"no table {key}")
             del self.tables[key]
@@ -384,12 +398,22 @@ class FakeKernel:
         _must(name in table["sets"] and not uses, f"set {name} is busy")
         del table["sets"][name]
 
+    def _nft_add_counter(self, table, name, _words):
+        table["counters"].add(name)
+
+    def _nft_delete_counter(self, table, name, _words):
+        uses = [key for item in table["sets"].values() for key, value in item["elements"].items() if value == name]
+        _must(name in table["counters"] and not uses, f"counter {name} is busy")
+        table["counters"].remove(name)
+
     def _nft_add_element(self, table, name, words):
         for key, value in _elements(words):
             elements = table["sets"][name]["elements"]
             _must(elements.get(key, value) == value, f"{name}: {key} is there with another value")
             if value and value.startswith("goto "):
                 _must(value.split()[1] in table["chains"], f"{name}: no chain for {value}")
+            if table["sets"][name]["definition"].endswith(": counter; }"):
+                _must(value in table["counters"], f"{name}: no counter {value}")
             elements[key] = value
 
     def _nft_delete_element(self, table, name, words):
@@ -403,6 +427,7 @@ def _table_state(family, table):
         family,
         {n: SetState(item["kind"], item["definition"], dict(item["elements"])) for n, item in table["sets"].items()},
         {n: ChainState(item["header"], tuple(map(_fingerprint, item["rules"]))) for n, item in table["chains"].items()},
+        counters=frozenset(table["counters"]),
     )
 
 

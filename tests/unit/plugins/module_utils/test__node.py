@@ -17,6 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils import (
     _program,
     _record,
     _service,
+    _textfile,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     CommandError,
@@ -43,7 +44,7 @@ INET, NETDEV = ("inet", "egress_ip"), ("netdev", "egress_ip")
 @pytest.fixture
 def kernel(monkeypatch):
     kernel = FakeKernel()
-    for module in (_apply, _connections, _node, _record, _service):
+    for module in (_apply, _connections, _node, _record, _service, _textfile):
         monkeypatch.setattr(module, "node_io", kernel)
     return kernel
 
@@ -161,7 +162,8 @@ def test_an_address_is_released_before_another_is_claimed(kernel):
     gone = kernel.log.index(("ip", f"address delete {A}/32 dev eth0"))
     asked = kernel.log.index(("probe", B))
     taken = kernel.log.index(("ip", f"address add {B}/32 dev eth0 label eth0:egress"))
-    assert gone < asked < taken
+    assert gone < taken
+    assert asked < taken
     assert A not in kernel.addresses()
 
 
@@ -748,6 +750,15 @@ def test_a_record_with_a_broken_part_is_a_clear_error(kernel, key, value):
 # Remove.
 
 
+def test_a_record_of_a_newer_version_is_good_for_what_this_one_knows(kernel):
+    apply(node_state())
+    record = kernel.load()
+    record["state"]["weather"] = record["state"]["options"]["weather"] = "sunny"
+    kernel.save(record)
+    assert observe()["held"] == held(A)
+    assert not apply(node_state())["conflicts"]
+
+
 def test_remove_leaves_nothing(kernel):
     before = kernel.snapshot()
     apply(node_state())
@@ -1080,3 +1091,105 @@ def test_an_address_with_our_label_that_is_in_no_object_does_not_disturb_the_wat
     watched.wire = {A: FOREVER, "192.168.126.250": FOREVER}
     watch(watched)
     assert [item["egressIP"] for item in observe()["held"]] == [B]
+
+
+# The metrics.
+
+
+def with_metrics(folder="/var/lib/node_exporter", **changes):
+    return node_state(options={"metrics_dir": folder} if folder else {}, **changes)
+
+
+def metrics_of(kernel):
+    """Return the names of what is there for the metrics alone."""
+    files = {path.rpartition("/")[2] for path in kernel.files if "metrics" in path or path.endswith(".prom")}
+    return files | {f"{unit} enabled" for unit in kernel.units if "metrics" in unit}
+
+
+METRICS = {
+    "netops-egress-ip-metrics.service",
+    "netops-egress-ip-metrics.timer",
+    "netops-egress-ip-metrics.timer enabled",
+}
+
+
+def test_without_a_folder_there_are_no_metrics(kernel):
+    apply(node_state())
+    assert metrics_of(kernel) == set()
+    assert _service.main(["metrics"]) == 0
+    assert metrics_of(kernel) == set()
+    assert "metrics" not in observe()
+
+
+def test_metrics_are_written_while_there_is_a_folder(kernel):
+    apply(with_metrics())
+    assert metrics_of(kernel) == METRICS
+    assert "netops-egress-ip-metrics.timer" in kernel.logged("run")[-1]
+    assert _service.main(["metrics"]) == 0
+    content, _mode = kernel.files["/var/lib/node_exporter/egress_ip.prom"]
+    assert f'egress_ip_transmit_packets_total{{egress_ip="{A}",object="web"}} 2\n' in content.decode()
+    assert observe()["drift"] == []
+    kernel.log.clear()
+    assert not apply(with_metrics())["changed"]
+    assert kernel.log == []
+    # A record that is gone is no reason to fail.
+    kernel.remove_file(kernel.STATE_FILE)
+    assert _service.main(["metrics"]) == 0
+
+
+def test_metrics_move_and_go(kernel):
+    apply(with_metrics())
+    _service.main(["metrics"])
+    result = apply(with_metrics("/srv/metrics", generation=2))
+    assert result["diff"] == {"before": "file /var/lib/node_exporter/egress_ip.prom\n", "after": ""}
+    assert metrics_of(kernel) == METRICS
+    _service.main(["metrics"])
+    assert [path for path in kernel.files if path.endswith(".prom")] == ["/srv/metrics/egress_ip.prom"]
+    before = kernel.snapshot()
+    shown = apply(with_metrics("", generation=3), check=True)
+    assert kernel.snapshot() == before
+    assert lines_of(shown["diff"]["before"]) == [
+        "file /etc/systemd/system/netops-egress-ip-metrics.service",
+        "file /etc/systemd/system/netops-egress-ip-metrics.timer",
+        "file /srv/metrics/egress_ip.prom",
+    ]
+    apply(with_metrics("", generation=3))
+    assert metrics_of(kernel) == set()
+    assert observe()["drift"] == []
+
+
+def test_metrics_that_a_run_left_behind_are_drift(kernel):
+    apply(with_metrics())
+    units = {path: content for path, content in kernel.files.items() if "metrics" in path}
+    apply(node_state(generation=2))
+    kernel.files.update(units)
+    assert set(observe()["drift"]) == {f"left over file {path}" for path in units}
+    assert apply(node_state(generation=2))["changed"]
+    assert observe()["drift"] == []
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_removal_takes_the_metrics_along(kernel, recorded):
+    before = kernel.snapshot()
+    state = with_metrics()
+    apply(state)
+    _service.main(["metrics"])
+    if not recorded:
+        kernel.remove_file(kernel.STATE_FILE)
+    _node.remove(state.options)
+    assert kernel.files == before["files"]
+    assert metrics_of(kernel) == set()
+
+
+def test_metrics_that_cannot_be_written_say_why(kernel, capsys):
+    apply(with_metrics("/missing"))
+    kernel.fail = ["/missing"]
+    assert _service.main(["metrics"]) == 1
+    assert "/missing/egress_ip.prom" in capsys.readouterr().err
+
+
+def test_what_the_egress_ips_carry_is_told_when_asked_for(kernel):
+    assert "metrics" not in observe(metrics=True)
+    apply(node_state())
+    metrics = observe(metrics=True)["metrics"]
+    assert [row["egressIP"] for row in metrics["egress_ips"]] == [A]

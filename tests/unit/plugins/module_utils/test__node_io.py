@@ -313,8 +313,8 @@ def connections():
 
 def test_connections_are_forgotten_by_their_mark():
     with network_namespace():
-        nft("add table inet theirs", "add chain inet theirs out { type filter hook output priority 0; }")
-        nft("add rule inet theirs out ct mark set 5")
+        nft("add table inet theirs", "add chain inet theirs marking { type filter hook output priority 0; }")
+        nft("add rule inet theirs marking ct mark set 5")
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
             _node_io.forget_connections([4], 0x1FFF)
             assert connections() == 1

@@ -46,6 +46,15 @@ def test_the_files_of_a_node():
     assert f"After=network-online.target {_program.RESTORE_UNIT}" in claim
 
 
+def test_what_writes_the_metrics_is_there_when_asked_for():
+    more = set(_program.files("python3", metrics=True)) - set(_program.files("python3"))
+    assert more == {UNIT_DIRECTORY / name for name in _program.METRICS_UNITS}
+    timer = _program.files("python3", metrics=True)[UNIT_DIRECTORY / _program.METRICS_TIMER][0].decode()
+    assert f"OnUnitActiveSec={_program.METRICS_INTERVAL}\n" in timer
+    assert _program.timers() == [_program.WATCH_TIMER]
+    assert _program.timers(metrics=True) == [_program.METRICS_TIMER, _program.WATCH_TIMER]
+
+
 def test_the_same_sources_give_the_same_bytes():
     assert _program.files("python3") == _program.files("python3")
 

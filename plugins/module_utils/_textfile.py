@@ -1,0 +1,52 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The metrics of this node, read and written to Prometheus' textfile; and what is there for that alone. PRIVATE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import _node_io as node_io
+from . import _program
+from ._metrics import metrics, textfile
+from ._port_use import mark_filters, uses
+
+_NAME = "egress_ip.prom"
+
+
+def measure(record):
+    """Return the metrics of this node (see `_metrics`)."""
+    options = record.state.options
+    counted = node_io.count_connections(mark_filters(options.mark_mask, max(record.marks.values(), default=0)))
+    return metrics(record.state, node_io.read_counters(), uses(counted))
+
+
+def write(record):
+    """Write the metrics where `metrics_dir` of the record says, if it does."""
+    for path in _path(record.state.options):
+        node_io.publish(path, textfile(measure(record)).encode())
+
+
+def left_over(options, former):
+    """Return what is there from a time with the options `former` and not wanted with `options`; None wants nothing."""
+    units = () if options and options.metrics_dir else map(_program.UNIT_DIRECTORY.joinpath, _program.METRICS_UNITS)
+    files = () if former is None else (path for path in _path(former) if path not in _path(options))
+    return [path for path in (*units, *files) if node_io.read_file(path) is not None]
+
+
+def remove(paths):
+    """Remove what is left over; the units are stopped first, or they would write after that."""
+    units = [path.name for path in paths if path.parent == _program.UNIT_DIRECTORY]
+    if units:
+        node_io.run(["systemctl", "stop", "--quiet", *units])
+        node_io.run(["systemctl", "disable", "--quiet", *units])
+    for path in paths:
+        node_io.remove_file(path)
+    if units:
+        node_io.check(["systemctl", "daemon-reload"])
+
+
+def _path(options):
+    """Return the path of the textfile in a tuple, which is empty when there is to be none."""
+    return (Path(options.metrics_dir, _NAME),) if options and options.metrics_dir else ()
