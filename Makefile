@@ -4,7 +4,7 @@ LAB := $(PYTHON) tests/lab/lab.py
 CHECK := $(PYTHON) tests/ci/check.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration molecule bench docs lab lab-clean clean prepare prepare-unit prepare-lab
+.PHONY: help demo test lint unit integration molecule bench faults docs lab lab-clean clean prepare prepare-unit prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -37,8 +37,11 @@ integration: prepare-lab ## Tests of modules and filters by ansible-test, on thi
 molecule: prepare-unit prepare-lab ## Scenarios on the lab's hosts
 	@$(CHECK) molecule
 
-bench: prepare-lab ## Measure the collection against simple playbooks, in the lab
-	@$(PYTHON) tests/bench/bench.py
+bench: prepare-lab ## Measure the planner against a greedy placement, and the collection against simple playbooks
+	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/bench.py && exit $$planner
+
+faults: prepare-lab ## Measure what a client sees of faults, each five times (the table of docs/faults.md)
+	@$(PYTHON) tests/bench/faults.py
 
 docs: prepare ## Render the reference of plugins and roles to .build/docs
 	@bash tests/ci/docs.sh

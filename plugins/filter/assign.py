@@ -13,6 +13,8 @@ description:
   - An address is on at most one node. No node gets two addresses of one object. Only nodes count that bear the label
     V(k8s.ovn.org/egress-assignable) (whatever its value), are ready, and have a network that contains the address.
     A node's own address, network addresses and broadcast addresses are never assigned. The capacity is kept.
+    An object's annotation C(egress-ip.netops/node-selector), a label selector as C(kubectl get nodes -l) takes it,
+    restricts it to the nodes that it selects.
   - Of all plans that keep these rules the result is the best one. First, most addresses have a node. Then, with
     O(policy=balanced), the load is as flat as can be (least sum of squares), and then the moves are the fewest.
     With O(policy=sticky) the fewest moves come before the flattest load. Last comes the order by name, the first
@@ -233,6 +235,7 @@ _value:
           description:
             - V(NodeGone), V(NodeInvalid), V(NodeNotReady), V(NodeNotAssignable) - the node is not in the list,
               has errors, is not ready, has not the label.
+            - V(NodeNotSelected) - the object's node selector does not select the node.
             - V(NetworkMissing) - no network of the node contains the address any more.
             - V(AddressConflict) - the address is now a node's own, a network or a broadcast address.
             - V(CapacityExceeded), V(SameObject) - the node holds more than it may, or two of one object.

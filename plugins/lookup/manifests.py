@@ -69,6 +69,10 @@ _raw:
       type: list
       elements: str
       sample: [egressips-prod]
+    pooled:
+      description: Names of the EgressIP documents that ask for addresses of a pool.
+      type: list
+      elements: str
     namespaces:
       description: Namespace documents, reduced to what the collection uses.
       type: list

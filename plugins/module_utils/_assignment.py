@@ -9,8 +9,8 @@ what came of it. No I/O, no clock, no chance: the same input gives the same plan
 
 from __future__ import annotations
 
-from ._addresses import address_order, parsed
-from ._board import Board
+from ._addresses import address_order, parsed, version_of
+from ._collector import paused_collector
 from ._errors import PlanError
 from ._nodes import read_nodes
 from ._placement import BALANCED, POLICIES, Item, Room, place
@@ -26,27 +26,55 @@ from ._plan import (
     Unassigned,
 )
 from ._requests import claimants, read_current, read_requests
+from ._restricted import RestrictedBoard
 from ._text import type_name
 
 _NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, MAKE_ROOM)
 
 
-def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None):
+@paused_collector()
+def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None, pins=None):
     """Return the best Plan for EgressIP documents on nodes.
 
     ``nodes``: list of ``{name, labels, ready, networks, capacity}``; ``current``: list of ``{egressIP, node, name}``;
     ``policy``: ``balanced`` or ``sticky``; ``max_moves``: how many moves may be made only for balance, None for any.
+    ``pins``: {address: name of the only node where it may be}, for plans that are only asked for, not carried out.
     Broken objects and nodes are listed in the plan. An EgressIPError says that an option itself is malformed.
     """
     current = [] if current is None else current
     _check_options(egressips, nodes, current, policy, max_moves)
-    requests = read_requests(egressips)
-    holders = read_current(current, requests)
-    board, claims = Board(read_nodes(nodes), holders), claimants(requests, holders)
+    requests, board, claims = read_board(egressips, nodes, current)
     refused = _keep_what_broken_objects_hold(board, claims)
+    for address, node in (pins or {}).items():
+        board.restrict(address, frozenset([node]))
     refused += _refuse_second_requests(board, claims)
     unplaced, for_balance = _place(board, claims, policy, max_moves)
     return _plan(requests, board, claims, refused + unplaced, for_balance)
+
+
+def read_board(egressips, nodes, current):
+    """Return (requests, board, claims): who asks, what may be where, and whose each address is, {address: requests}."""
+    requests = read_requests(egressips)
+    holders = read_current(current, requests)
+    board, claims = RestrictedBoard(read_nodes(nodes), holders), claimants(requests, holders)
+    for address in claims:
+        _heed_node_selector(board, claims, address)
+    return requests, board, claims
+
+
+def _heed_node_selector(board, claims, address):
+    """Restrict an address to the nodes that its object selects. A broken object keeps what it has where it is."""
+    owner = claims[address][0]
+    if owner.node_selector is not None and not owner.errors:
+        board.restrict(address, board.selected_by(owner.node_selector))
+
+
+def read_problem(egressips, nodes, current):
+    """Return (board, items, rooms): what the core of the planner is asked, once broken objects have kept theirs."""
+    _requests, board, claims = read_board(egressips, nodes, current)
+    _keep_what_broken_objects_hold(board, claims)
+    _refused, wanted = _wanted(board, claims)
+    return (board, *_problem(board, wanted))
 
 
 def current_assignments(egressips, current=()):
@@ -98,7 +126,9 @@ def _keep_what_broken_objects_hold(board, claims):
             board.put(owner.name, address, keeper)
             continue
         claims[address] = [request for request in claims[address] if not request.errors]
-        if not claims[address]:
+        if claims[address]:
+            _heed_node_selector(board, claims, address)
+        else:
             refused.append(Unassigned(owner.name, address, INVALID_OBJECT, _why_not_kept(board, address)))
     return refused
 
@@ -121,6 +151,18 @@ def _refuse_second_requests(board, claims):
 
 def _place(board, claims, policy, max_moves):
     """Put the addresses of sound objects on nodes; return the Unassigned and the number of moves made for balance."""
+    refused, wanted = _wanted(board, claims)
+    placement = place(*_problem(board, wanted), policy, max_moves)
+    places = list(zip(wanted, placement.rooms))
+    for (name, address), room in places:
+        if room is not None:
+            board.put(name, address, board.nodes.sound[room])
+    refused += [Unassigned(*pair, *board.why_no_room(*pair)) for pair, room in places if room is None]
+    return refused, placement.for_balance
+
+
+def _wanted(board, claims):
+    """Return the Unassigned that no node may hold, and (object name, address) of the others in order."""
     refused, wanted = [], []
     for address, owner in ((address, found[0]) for address, found in claims.items() if found):
         if owner.errors:
@@ -130,20 +172,19 @@ def _place(board, claims, policy, max_moves):
         else:
             refused.append(Unassigned(owner.name, address, *board.why_no_node(address)))
     wanted.sort(key=lambda pair: (pair[0], address_order(pair[1])))
-    placement = place(_items(board, wanted), [_room(board, node) for node in board.nodes.sound], policy, max_moves)
-    places = list(zip(wanted, placement.rooms))
-    for (name, address), room in places:
-        if room is not None:
-            board.put(name, address, board.nodes.sound[room])
-    refused += [Unassigned(*pair, *board.why_no_room(*pair)) for pair, room in places if room is None]
-    return refused, placement.for_balance
+    return refused, wanted
+
+
+def _problem(board, wanted):
+    """Return the Items and the Rooms of what is wanted."""
+    return _items(board, wanted), [_room(board, node) for node in board.nodes.sound]
 
 
 def _items(board, wanted):
     """Return an Item for each (object name, address). Addresses with the same possible nodes share their rooms."""
     numbers = {node.name: number for number, node in enumerate(board.nodes.sound)}
     groups = {name: group for group, name in enumerate(dict.fromkeys(name for name, address in wanted))}
-    items, rooms_of = [], {}
+    items, rooms_of, sets = [], {}, {}
     for name, address in wanted:
         possible, held = board.possible_nodes(address), board.holding_nodes(address)
         if id(possible) not in rooms_of:
@@ -151,8 +192,10 @@ def _items(board, wanted):
             # The nodes are kept as well: the identity of a tuple that is gone may come again.
             rooms_of[id(possible)] = possible, rooms, frozenset(rooms)
         _nodes, rooms, allowed = rooms_of[id(possible)]
-        holders = frozenset(numbers[node] for node in held if numbers.get(node) in allowed)
-        items.append(Item(groups[name], parsed(address).version, rooms, holders, bool(held)))
+        holders = frozenset([numbers[node] for node in held if numbers.get(node) in allowed])
+        # Few sets, not one for each address: less to keep, less for the garbage collector to look through.
+        holders = sets.setdefault(holders, holders)
+        items.append(Item(groups[name], version_of(address), rooms, holders, bool(held)))
     return items
 
 

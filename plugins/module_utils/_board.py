@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ._addresses import parsed
+from ._addresses import parsed, version_of
 from ._networks import NetworkIndex
 from ._nodes import ASSIGNABLE_LABEL
 from ._plan import (
@@ -58,14 +58,15 @@ class Board:
         return self._possible[address]
 
     def _find_possible(self, address):
-        if parsed(address) in self.nodes.owners:
+        value = parsed(address)
+        if value in self.nodes.owners:
             return ()
         around = self._around(address)
         if around not in self._inside:
             self._inside[around] = self._networks.nodes_in(around)
         inside = self._inside[around]
-        if self._networks.is_at_an_end(parsed(address)):
-            return tuple(node for node in inside if not node.reserves(parsed(address)))
+        if self._networks.is_at_an_end(value):
+            return tuple(node for node in inside if not node.reserves(value))
         return inside
 
     def _around(self, address):
@@ -79,7 +80,9 @@ class Board:
 
     def holding_nodes(self, address):
         """Return the sorted names of the nodes that hold the address now."""
-        return sorted({node for node, name in self.holders.get(address, ())})
+        holders = self.holders.get(address, ())
+        # Mostly one, and asked for each address several times.
+        return sorted({node for node, name in holders}) if len(holders) > 1 else [node for node, name in holders]
 
     def put(self, name, address, node):
         """Give the address of the object ``name`` to ``node``."""
@@ -88,8 +91,8 @@ class Board:
             self._interfaces[key] = node.network_for(parsed(address))[0]
         self.placed[address] = Assignment(name, address, node.name, self._interfaces[key])
         self._objects[node.name, name] = address
-        for version in (None, parsed(address).version):
-            self._loads[node.name, version] = self.load(node.name, version) + 1
+        for version in (None, version_of(address)):
+            self._loads[node.name, version] = self._loads.get((node.name, version), 0) + 1
 
     def load(self, node_name, version=None):
         """Return how many addresses, or how many of one IP version, are planned for a node."""

@@ -66,6 +66,12 @@ class Host:
         routes = [route for route in routes if version_of(route["gateway"]) == version]
         return min(routes, key=lambda route: (not _in_main(route), *_cost(route)), default={}).get("gateway", "")
 
+    def gateways(self):
+        """Return the sorted addresses of the routers that default routes go by."""
+        hops = [hop for route in self.default_routes for hop in (route, *route.get("nexthops", ()))]
+        # An IPv4 route by way of an IPv6 router has `via` in place of `gateway`.
+        return sorted({hop.get("gateway") or hop["via"]["host"] for hop in hops if "gateway" in hop or "via" in hop})
+
     def advertised(self):
         """Return the interfaces with something that may come from a router advertisement: a route, an address."""
         routes = [route for route in self.default_routes if route.get("protocol") == _ROUTER_ADVERTISEMENT]

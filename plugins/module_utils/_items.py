@@ -4,20 +4,20 @@
 """What the core of the planner works on: items and rooms, on plain integers. PRIVATE to the collection.
 
 An item is an address that wants a place, a room is a node; ``_assignment`` translates. Items are numbered in the
-order in which they choose among equals, rooms in the order in which they are chosen.
+order in which they choose among equals, rooms in the order in which they are chosen. A placement is a tuple with each
+item's room or None.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BALANCED = "balanced"
 STICKY = "sticky"
 POLICIES = (BALANCED, STICKY)
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """An address: ``group`` is its object, ``family`` 4 or 6, ``rooms`` where it may be, ``holders`` where it is.
 
     ``held`` counts the addresses that have a holder anywhere, also outside ``rooms``.
@@ -29,9 +29,12 @@ class Item:
     holders: frozenset = frozenset()
     held: bool = False
 
+    def ranked(self):
+        """Return the rooms in the order in which the item would have them: where it is comes first."""
+        return sorted(self.rooms, key=lambda room: (room not in self.holders, room))
 
-@dataclass(frozen=True)
-class Room:
+
+class Room(NamedTuple):
     """A node: what it already bears, and how many items more it can take (None: no limit)."""
 
     load: int = 0
@@ -43,9 +46,31 @@ class Room:
         return self.free_by_family[0 if family == 4 else 1]
 
 
+def weights(items, rooms, policy):
+    """Return what one square and one move cost, so that the least of what comes first weighs more than all the rest."""
+    if policy == STICKY:
+        return 1, (sum(room.load for room in rooms) + len(items) + 1) ** 2
+    return len(items) + 1, 1
+
+
 def count_moves(items, placement):
     """Return how many held items are not where they were; one that loses its place counts as well."""
     return sum(item.held and room not in item.holders for item, room in zip(items, placement))
+
+
+def count_squares(rooms, placement):
+    """Return the sum of squares of the loads."""
+    loads = [room.load for room in rooms]
+    for room in placement:
+        if room is not None:
+            loads[room] += 1
+    return sum(load * load for load in loads)
+
+
+def aims(items, rooms, policy, placement):
+    """Return what is least in the best placement: items without place, then squares and moves as the policy wants."""
+    squares, moves = count_squares(rooms, placement), count_moves(items, placement)
+    return (placement.count(None), *((moves, squares) if policy == STICKY else (squares, moves)))
 
 
 def first_conflict(items, placement):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ._annotations import has_pool
 from ._errors import EgressIPError, InvalidError
 from ._objects import (
     API_VERSIONS,
@@ -50,6 +51,7 @@ class Manifests:
     """What the manifests hold.
 
     ``egressips``: EgressIP documents as written, broken ones too, for ``assign`` to report; ``broken`` names those.
+    ``pooled`` names those that ask for addresses of a pool.
     ``namespaces``, ``pods``, ``nodes``: sound documents, reduced to what the collection uses.
     ``invalid``: ``{name, errors}`` of everything that cannot be used and is in none of the lists above.
     ``ignored``: notes on what is not ours.
@@ -57,6 +59,7 @@ class Manifests:
 
     egressips: tuple = ()
     broken: tuple = ()
+    pooled: tuple = ()
     namespaces: tuple = ()
     pods: tuple = ()
     nodes: tuple = ()
@@ -68,6 +71,7 @@ class Manifests:
         return {
             "egressips": list(self.egressips),
             "broken": list(self.broken),
+            "pooled": list(self.pooled),
             "namespaces": list(self.namespaces),
             "pods": list(self.pods),
             "nodes": list(self.nodes),
@@ -115,6 +119,7 @@ class _Reader:
         self._found = {kind: [] for kind in API_VERSIONS}
         self._first = {}
         self._broken = []
+        self._pooled = []
         self._invalid = []
         self._ignored = []
 
@@ -123,6 +128,7 @@ class _Reader:
         return Manifests(
             egressips=tuple(self._found["EgressIP"]),
             broken=tuple(self._broken),
+            pooled=tuple(self._pooled),
             namespaces=tuple(self._found["Namespace"]),
             pods=tuple(self._found["Pod"]),
             nodes=tuple(self._found["Node"]),
@@ -163,6 +169,8 @@ class _Reader:
             value = None
         if self._is_first(value, path, source):
             self._broken += [str(document["metadata"]["name"])] if value is None else []
+            if kind == "EgressIP" and has_pool(document["metadata"]):
+                self._pooled.append(str(document["metadata"]["name"]))
             self._found[kind].append(plain(document) if kind == "EgressIP" else value)
 
     def _is_first(self, value, path, source):

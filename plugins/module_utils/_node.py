@@ -59,6 +59,7 @@ def observe(options, interface="", recall=(), metrics=False, platform=AUTO):
         "networks": interfaces,
         "macs": {item["interface"]: host.interface(item["interface"]).get("address", "") for item in interfaces},
         "addresses": own_addresses(host, options.tunnel_device, claimed),
+        "gateways": host.gateways(),
         "held": [item.to_dict() for item in held_on(host, claimed)],
         "generation": record.state.generation if record else 0,
         "digest": record.state.digest() if record else "",

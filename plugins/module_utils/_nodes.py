@@ -154,7 +154,7 @@ def read_nodes(documents):
             invalid.append({"name": f"node/{name}" if name else f"node[{index}]", "errors": errors})
         else:
             sound.append(node)
-        for interface, address in _own_addresses(document):
+        for interface, address in _readable_addresses(document) if errors else _own_addresses(node):
             owners.setdefault(address, set()).add((name or f"node[{index}]", interface))
     return Nodes(
         sound=tuple(sorted(sound, key=lambda node: node.name)),
@@ -169,7 +169,11 @@ def _name_of(document):
     return str(name) if isinstance(name, str) and name.strip() else None
 
 
-def _own_addresses(document):
+def _own_addresses(node):
+    return ((network.interface, own.ip) for network in node.networks for own in network.addresses)
+
+
+def _readable_addresses(document):
     """Yield (interface, address) for what can be read of an entry: an address is taken also when its node is broken."""
     networks = document.get("networks") if isinstance(document, dict) else None
     for network in networks if isinstance(networks, (list, tuple)) else ():

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._addresses import canonical, parse_address, parse_egress_ip
+from ._annotations import POOL, has_pool, parse_annotations, to_annotations
 from ._errors import Errors, InvalidError
 from ._selectors import Selector, is_dns_label, is_dns_subdomain, parse_labels
 from ._shape import NO_MAPPING, check_fields, check_list, check_mapping, check_string, required, required_mapping
@@ -30,20 +31,29 @@ _ASSIGNMENT_FIELDS = ("node", "egressIP")
 
 @dataclass(frozen=True)
 class EgressIP:
-    """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status."""
+    """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status.
+
+    What stands in annotations: ``node_selector`` selects the nodes that may hold its addresses, None all; of each of
+    ``pools`` it gets ``pool_size`` addresses.
+    """
 
     name: str
     egress_ips: tuple
     namespace_selector: Selector
     pod_selector: Selector | None = None
     assignments: tuple = ()
+    node_selector: Selector | None = None
+    pools: tuple = ()
+    pool_size: int = 1
 
     def to_dict(self):
         """Return the object as a document."""
         spec = {"egressIPs": list(self.egress_ips), "namespaceSelector": self.namespace_selector.to_dict()}
         if self.pod_selector is not None:
             spec["podSelector"] = self.pod_selector.to_dict()
-        document = _document("EgressIP", {"name": self.name}, spec=spec)
+        annotations = to_annotations(self)
+        metadata = {"name": self.name, **({"annotations": annotations} if annotations else {})}
+        document = _document("EgressIP", metadata, spec=spec)
         if self.assignments:
             entries = [{"node": node, "egressIP": address} for address, node in self.assignments]
             document["status"] = {"assignments": entries}
@@ -108,12 +118,16 @@ class Node:
 def parse_egressip(document, path=None):
     """Return the EgressIP of ``document``; ``path`` names the document in errors while it has no usable name."""
     errors = Errors()
-    root, _metadata, name = _parse_header(document, "EgressIP", path or "egressip", errors)
+    root, metadata, name = _parse_header(document, "EgressIP", path or "egressip", errors)
     check_fields(document, f"{root}: ", _EGRESSIP_FIELDS, errors, below=("spec", _SPEC_FIELDS))
-    fields = _parse_spec(required_mapping(document, "spec", f"{root}: ", errors), f"{root}: spec", errors)
+    annotations = errors.attempt(parse_annotations, metadata, root)
+    spec = required_mapping(document, "spec", f"{root}: ", errors)
+    fields = _parse_spec(spec, f"{root}: spec", errors)
+    if spec.get("egressIPs") == [] and not has_pool(metadata):
+        errors.add(f"{root}: spec.egressIPs", f"is empty; an EgressIP needs at least one address, or {POOL}")
     assignments = _parse_status(document.get("status"), f"{root}: status", errors)
     errors.raise_if_any()
-    return EgressIP(name=name, assignments=assignments, **fields)
+    return EgressIP(name=name, assignments=assignments, **fields, **annotations)
 
 
 def parse_namespace(document, path=None):
@@ -230,8 +244,6 @@ def _parse_spec(spec, path, errors):
 
 def _parse_egress_ips(value, path, errors):
     listed = check_list(value, path, errors)
-    if isinstance(value, list) and not listed:
-        errors.add(path, "is empty; an EgressIP needs at least one address")
     seen = {}
     for index, text in enumerate(listed):
         address = errors.attempt(parse_egress_ip, text, f"{path}[{index}]")

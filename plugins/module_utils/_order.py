@@ -11,169 +11,118 @@ first room to which a cycle of tight steps brings them, and then stay there: no 
 from __future__ import annotations
 
 from ._components import components
-from ._way import BALANCE, Way
+from ._way import BALANCE, ITEM, Way
 
 # A search that saw more points than this was dear enough to look whether it need ever be made again.
 _FAR = 30
 
 
-def first_by_name(packing, cost):
-    """Bring the packing, which is cheapest, to the first by name that is as cheap; ``cost`` is that of its Reach."""
-    ties = _Ties(packing, cost)
+def first_by_name(packing, reach, umpire=None):
+    """Bring the packing, which ``reach`` proves cheapest, to the first by name that is as cheap.
+
+    Where a packing does not know all rules, an ``umpire`` has the placement to ``start`` from, as cheap too. It is
+    asked with ``instead(item, before, after)`` about each change that brings ``item`` to another room, and returns the
+    placement to go on with: ``after``, another one where ``item`` has that room, or ``before``.
+    """
+    ties = _Ties(packing, reach, umpire)
+    if umpire is not None:
+        ties.change_to(umpire.start)
     for item in range(len(packing.items)):
         ties.seat(item)
 
 
 class _Ties:
-    """The tight steps. ``hand[item]`` is the potential of an item that has left its room; ``free`` the items of each
-    room that have no seat yet; ``open_rooms`` the rooms to which tight steps bring equal items, those left out that
-    none of them can have any more; ``unbalanced`` the keys of items for which no room can grow any more.
+    """The tight steps.
+
+    ``hand[item]`` is the potential of an item whose slot has a lower one than its door; the others have it from their
+    doors. ``component[room]``: no cycle of tight steps leaves a component, so no item ever does.
     """
 
-    def __init__(self, packing, cost):
+    def __init__(self, packing, reach, umpire):
         self.packing = packing
-        self.cost = cost
-        self.free = [set(members) for members in packing.members]
-        self.hand = self._potentials()
-        self.open_rooms = {}
-        self.unbalanced = set()
+        self.umpire = umpire
+        self.cost = reach.cost
+        self.hand = {}
+        for item, cost in reach.hand.items():
+            self._note_hand(item, cost)
         self.component = components(self._room_graph())
+        self._open_rooms = {}
+        self._unbalanced = set()
+
+    def potential(self, item):
+        """Return the least cost at which the item can be had."""
+        if item in self.hand:
+            return self.hand[item]
+        packing, room = self.packing, self.packing.where[item]
+        return self.cost[packing.door(item, room)] - packing.price(item, room)
+
+    def _note_hand(self, item, cost):
+        packing, room = self.packing, self.packing.where[item]
+        if cost + packing.price(item, room) < self.cost[packing.door(item, room)]:
+            self.hand[item] = cost
+        else:
+            self.hand.pop(item, None)
 
     def _room_graph(self):
-        """Return where tight steps lead from each room, with mates in no other's way and no limits on families.
-
-        A cycle never leaves a component of this graph, so no item ever does.
-        """
+        """Return where tight steps lead from each room, with mates in no other's way and no limits on families."""
         packing = self.packing
-        graph = {BALANCE: [room for room, free in enumerate(self.free) if free and self.can_shrink(room)]}
-        for room, members in enumerate(packing.members):
-            leads_to = graph[room] = {BALANCE} if self.can_grow(room) else set()
-            for item in members:
-                key = self.key(item)
-                leads_to.add(key)
-                leads_to.update(self._special_rooms(item))
-                if key not in graph:
-                    graph[key] = self.open_to(item)
-                    if key[-1] == self.cost[packing.nowhere]:
-                        graph[key] = [*graph[key], packing.nowhere]
+        graph = {BALANCE: [room for room, bundles in enumerate(packing.bundles) if bundles and self.can_shrink(room)]}
+        points = {}
+        for room, bundles in enumerate(packing.bundles):
+            graph[room] = {BALANCE} if self.can_grow(room) else set()
+            for key in bundles:
+                kind, at_home = divmod(key, 2)
+                away = kind, self.cost[packing.door_of[kind][room]] + packing.move * at_home
+                graph[room].add(points.setdefault(away, ITEM - len(points)))
+            for item in packing.strayed[room]:
+                graph[room].update(self.homes(item))
+        for item in self.hand:
+            room = packing.where[item]
+            away = packing.kind[item], self.hand[item] + packing.away[item]
+            graph[room].update(self.homes(item), [points.setdefault(away, ITEM - len(points))])
+            for mate_room in {packing.nowhere, *(packing.where[mate] for mate in packing.places[item].values())}:
+                graph[mate_room].add(room)
+        for (kind, cost), point in points.items():
+            graph[point] = self._tight_rooms(kind, cost)
         return graph
 
-    def _potentials(self):
-        """Return the least cost at which each item can be had, through its door or from a mate that takes its slot."""
-        packing, hand = self.packing, []
-        for item, room in enumerate(packing.where):
-            hand.append(self.cost[packing.doors[item][room]] - packing.price(item, room))
-        for group in {mates for mates in packing.mates if mates}:
-            self._share_slots(group, hand)
-        return hand
+    def _tight_rooms(self, kind, cost):
+        packing, doors = self.packing, self.packing.door_of[kind]
+        return [room for room in (*packing.choices[kind], packing.nowhere) if self.cost[doors[room]] == cost]
 
-    def _share_slots(self, group, hand):
-        """Let the mates of one group offer their slots to each other until nobody gains."""
-        packing = self.packing
-        swaps = [
-            (taker, giver, packing.price(taker, packing.where[giver]) - packing.price(giver, packing.where[giver]))
-            for giver in group
-            if packing.where[giver] != packing.nowhere
-            for taker in group
-            if taker != giver and packing.where[giver] in packing.allowed[taker]
-            if packing.tenant(taker, packing.where[giver]) == giver
-        ]
-        changed = True
-        while changed:
-            changed = False
-            for taker, giver, price in swaps:
-                if hand[taker] + price < hand[giver]:
-                    hand[giver] = hand[taker] + price
-                    changed = True
+    def class_of(self, kind, cost, room):
+        """Return what items have in common to which the same rooms are open: those of ``kind`` that are had at a cost,
+        the price of not being at home included, in a component.
+        """
+        return kind, cost, self.component[room]
 
-    def seat(self, item):
-        """Bring ``item`` to the first room that it can have, and keep it there."""
-        packing, key = self.packing, self.key(item)
-        before, closed, out_of_reach = packing.where[item], set(), set()
-        for room in self._wanted_rooms(item):
-            if room >= before:
-                break
-            if self.component[room] != self.component[before]:
-                out_of_reach.add(room)
-            if room in out_of_reach:
-                continue
-            if not self.free[room] and (key in self.unbalanced or not self.can_grow(room)):
-                closed.add(room)
-                continue
-            search = self._search(item, room)
-            if search.found is not None:
-                self._make(item, search.way())
-                break
-            # What the search saw leads no further than itself. Mates may be in the way of this item only; without them
-            # it is the same for all that are like it.
-            if not packing.mates[item]:
-                out_of_reach.update(search.rooms_seen())
-            elif len(search.came) > _FAR:
-                out_of_reach.update(self._cut_off(item, room))
-        seat = packing.where[item]
-        self.free[seat].discard(item)
-        if seat not in packing.homes[item] and self.cost[packing.doors[item][seat]] == key[-1]:
-            # An item like this one, later, could have those rooms no more: the two could change places.
-            closed |= out_of_reach
-        self._close(item, closed)
+    def open_to(self, which):
+        """Return the rooms, in order, to which tight steps bring items of a class away from their homes.
 
-    def _close(self, item, rooms):
-        """Take rooms off the list of those that items like this one can still have; BALANCE is one of them."""
-        if rooms:
-            self.open_rooms[self.key(item)] = [room for room in self.open_to(item) if room not in rooms]
-        if BALANCE in rooms:
-            self.unbalanced.add(self.key(item))
+        Those are left out that none of them can have any more.
+        """
+        if which not in self._open_rooms:
+            kind, cost, component = which
+            self._open_rooms[which] = [r for r in self._tight_rooms(kind, cost) if self.component[r] == component]
+        return self._open_rooms[which]
 
-    def key(self, item):
-        """Return what items have in common to which the same rooms are open."""
-        packing = self.packing
-        return (
-            packing.kind[item],
-            packing.items[item].family,
-            bool(packing.mates[item]),
-            self.hand[item] + packing.away[item],
-        )
-
-    def open_to(self, item):
-        """Return the rooms, in order, to which a tight step brings items like this one away from their homes."""
-        key = self.key(item)
-        if key not in self.open_rooms:
-            doors = self.packing.doors[item]
-            self.open_rooms[key] = [room for room in self.packing.choices[item] if self.cost[doors[room]] == key[-1]]
-        return self.open_rooms[key]
-
-    def may_enter(self, item, room):
-        """Tell whether a tight step brings ``item`` to ``room``, where no mate of it is."""
-        packing = self.packing
-        if room != packing.nowhere and (room not in packing.allowed[item] or packing.tenant(item, room) is not None):
-            return False
-        return self.cost[packing.doors[item][room]] == self.hand[item] + packing.price(item, room)
-
-    def may_leave(self, item, door):
-        """Tell whether a tight step takes ``item`` out by the ``door`` by which it came in."""
-        return self.hand[item] == self.cost[door] - self.packing.price(item, self.packing.where[item])
-
-    def _wanted_rooms(self, item):
-        """Return the rooms, in order, to which a tight step brings ``item``, be it in place of a mate."""
-        doors, usual = self.packing.doors[item], self.key(item)[-1]
-        special = {room for room in self._special_rooms(item) if self.cost[doors[room]] != usual}
-        return sorted(special.union(self.open_to(item))) if special else self.open_to(item)
-
-    def _special_rooms(self, item):
-        """Return the rooms to which a tight step brings ``item`` but not those like it: home, or in place of a mate."""
-        packing, hand = self.packing, self.hand[item]
-        rooms = {home for home in packing.homes[item] if self.cost[packing.doors[item][home]] == hand}
-        rooms.update(packing.where[mate] for mate in packing.mates[item] if self.may_replace(item, mate))
-        return rooms
+    def homes(self, item):
+        """Return the homes to which a tight step brings the item."""
+        homes = self.packing.homes[item]
+        if not homes:
+            return ()
+        where, cost = self.packing.where[item], self.potential(item)
+        return [home for home in homes if home != where and self.cost[self.packing.door(item, home)] == cost]
 
     def may_replace(self, item, mate):
         """Tell whether a tight step brings ``item`` to where a mate is, which has to leave."""
-        packing = self.packing
-        room = packing.where[mate]
-        # What costs least to find out comes first.
-        if mate == item or self.hand[mate] != self.hand[item] + packing.price(item, room) - packing.price(mate, room):
+        packing, room = self.packing, self.packing.where[mate]
+        if item == mate or room not in packing.allowed[packing.kind[item]]:
             return False
-        return room in packing.allowed[item] and packing.tenant(item, room) == mate
+        if packing.tenant(item, packing.door(item, room)) != mate:
+            return False
+        prices = packing.price(item, room) - packing.price(mate, room)
+        return self.potential(mate) == self.potential(item) + prices
 
     def can_grow(self, room):
         """Tell whether a room may bear one more, if another one bears one less."""
@@ -186,56 +135,103 @@ class _Ties:
         """Tell whether a room may bear one less, if another one bears one more."""
         return self.cost[room] == -self.packing.last_price(room)
 
-    def _cut_off(self, item, room):
-        """Return the rooms to which ``room`` leads, if none is where ``item`` is; else nothing.
+    def seat(self, item):
+        """Bring ``item`` to the first room that it can have, its homes before the others, and keep it there."""
+        packing, before = self.packing, self.packing.where[item]
+        if before in packing.homes[item] and len(packing.homes[item]) == 1:
+            packing.retire(item)
+            return
+        which = self.class_of(packing.kind[item], self.potential(item) + packing.away[item], before)
+        closed, out_of_reach = set(), set()
+        for room in self._wanted_rooms(item, which):
+            if room in out_of_reach:
+                continue
+            if not packing.bundles[room] and (which in self._unbalanced or not self.can_grow(room)):
+                closed.add(room)
+                continue
+            mate = packing.tenant(item, packing.door(item, room))
+            if mate is not None and mate < item:
+                continue
+            steps = self._change_of_places(item, room)
+            if not steps:
+                search = Way(self, item)
+                if search.finds_way_from(room):
+                    steps = search.way()
+            if steps and self._try(item, steps):
+                break
+            if not steps:
+                out_of_reach.update(self._out_of_reach(item, room, search))
+        if packing.where[item] not in packing.homes[item] and item not in self.hand:
+            # An item like this one, later, could have those rooms no more: the two could change places.
+            closed |= out_of_reach
+        self._close(which, closed)
+        packing.retire(item)
 
-        That is so even if mates might share rooms and families had no limits.
+    def _wanted_rooms(self, item, which):
+        """Yield the rooms that come before the one of ``item``, to which a tight step brings it, be it for a mate."""
+        packing, before = self.packing, self.packing.where[item]
+        own, rooms = packing.homes[item], self.open_to(which)
+        special = set(self.homes(item))
+        if self.hand and packing.places[item]:
+            mates = packing.places[item].values()
+            special.update(packing.where[mate] for mate in mates if mate in self.hand and self.may_replace(item, mate))
+        if special:
+            yield from (home for home in sorted(special & own) if before not in own or home < before)
+            rooms = sorted(special.difference(own).union(rooms))
+        if before not in own:
+            for room in rooms:
+                if room >= before:
+                    break
+                yield room
+
+    def _change_of_places(self, item, room):
+        """Return the steps by which ``item`` and one that is equal but for its mates change places, mostly possible."""
+        packing, before = self.packing, self.packing.where[item]
+        if before in packing.homes[item] or room in packing.homes[item] or self.hand:
+            return None
+        here, there = packing.door(item, before), packing.door(item, room)
+        for one in packing.bundles[room].get(2 * packing.kind[item], ()):
+            if packing.tenant(item, there) in (None, one) and packing.tenant(one, here) in (None, item):
+                return [(item, room), (one, before)]
+        return None
+
+    def _out_of_reach(self, item, room, search):
+        """Return the rooms from which a search has shown that no way leads to where ``item`` is.
+
+        With mates in the way that is so for this item only. So the search is made once more without them.
         """
-        packing, goal = self.packing, self.packing.where[item]
-        if not self.may_leave(item, packing.doors[item][goal]):
-            return set()
-        seen, queue, keys, balanced = {room}, [room], set(), False
-        while queue:
-            room = queue.pop()  # noqa: PLW2901
-            found = set()
-            if not balanced and self.can_grow(room):
-                balanced = True
-                found.update(each for each, free in enumerate(self.free) if free and self.can_shrink(each))
-                if self.can_shrink(goal):
-                    return set()
-            for one in self.free[room]:
-                found.update(self._special_rooms(one))
-                key = self.key(one)
-                if key not in keys:
-                    keys.add(key)
-                    found.update(self.open_to(one))
-                    if key[-1] == self.cost[packing.nowhere]:
-                        found.add(packing.nowhere)
-            if goal in found:
-                return set()
-            queue.extend(found - seen)
-            seen |= found
-        return seen | {BALANCE} if balanced else seen
+        if not search.hindered and not (self.hand and self.packing.places[item]):
+            return search.rooms_seen()
+        if len(search.came) > _FAR and not self.hand:
+            search = Way(self, item, mind_mates=False)
+            if not search.finds_way_from(room):
+                return search.rooms_seen()
+        return ()
 
-    def _search(self, item, room):
-        """Return the Way that looks for a cycle of tight steps that brings ``item`` to ``room``."""
-        search = Way(self, item)
-        mate = self.packing.tenant(item, room)
-        if mate is not None:
-            search.swap(item, mate, None)
-        elif self.may_enter(item, room):
-            search.add(self.packing.doors[item][room], None)
-        search.run()
-        return search
+    def _close(self, which, rooms):
+        """Take rooms off those that items of a class can still have; BALANCE may be one of them."""
+        if rooms:
+            self._open_rooms[which] = [room for room in self.open_to(which) if room not in rooms]
+        if BALANCE in rooms:
+            self._unbalanced.add(which)
 
-    def _make(self, item, way):
+    def change_to(self, placement):
+        """Bring every item where a placement has it that is as cheap."""
         packing = self.packing
-        steps = []
-        for point, after in zip([-1 - item, *way], [*way, -1 - item]):
-            if point != BALANCE and point < 0:
-                target = packing.room_of[after] if after >= 0 else packing.where[-1 - after]
-                steps.append((-1 - point, packing.where[-1 - point], target))
-        packing.make(steps)
-        for one, origin, target in steps:
-            self.free[origin].discard(one)
-            self.free[target].add(one)
+        rooms = [packing.nowhere if room is None else room for room in placement]
+        self._make([(item, room) for item, room in enumerate(rooms) if room != packing.where[item]])
+
+    def _make(self, steps):
+        potentials = [self.potential(item) for item, _target in steps] if self.hand else ()
+        self.packing.make(steps)
+        for (item, _target), cost in zip(steps, potentials):
+            self._note_hand(item, cost)
+
+    def _try(self, item, steps):
+        """Make ``steps``, which bring ``item`` where it would be; tell whether it is there in the end."""
+        target = steps[0][1]
+        before = self.packing.placement() if self.umpire else None
+        self._make(steps)
+        if self.umpire:
+            self.change_to(self.umpire.instead(item, before, self.packing.placement()))
+        return self.packing.where[item] == target

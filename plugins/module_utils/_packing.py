@@ -13,15 +13,19 @@ from __future__ import annotations
 class Packing:
     """The state that the planner improves. Items and rooms are numbered; room ``nowhere`` is for items without one.
 
-    ``where``: each item's room; ``members``: the items of each room; ``load``: what each room bears, with what it bore
-    before; ``choices``: the rooms where an item may be, in order (``allowed``: as a set); ``homes``: those of them
-    where it is now. Items of one ``kind`` have equal choices, ``kinds[kind]``.
+    ``where``: each item's room; ``load``: what each room bears, with what it bore before; ``homes``: the rooms of an
+    item where it is now. Items of one ``kind`` have the same family and may be in the same rooms: ``choices[kind]`` in
+    order, ``allowed[kind]`` as a set.
+
+    What makes searches short is that a room's items are kept in bundles: ``bundles[room][2 * kind + at_home]`` is the
+    set of those that are equal but for their mates and for homes elsewhere. ``strayed[room]`` are those with a home
+    elsewhere.
 
     A *door* is the way into a room. It is the room itself, but where the limit of a family can be felt that family has
-    a door of its own, numbered after the rooms. ``doors[item][room]`` is the door; ``room_of[door]`` the room.
+    a door of its own, numbered after the rooms: ``door_of[kind][room]``, and back ``room_of[door]``.
 
-    A *slot* of a group in a room takes one item. Behind separate doors a group has a slot for each family: one more
-    than the rules allow, which ``_placement`` deals with.
+    Each door has one slot for each group. ``places[item]`` is its group's {door: item}, None for a group of one. Behind
+    separate doors a group may get into a room twice, which the rules do not allow; ``_placement`` deals with that.
     """
 
     def __init__(self, items, rooms, square, move, banned=frozenset()):
@@ -32,66 +36,69 @@ class Packing:
         self.move = move
         self.nowhere = len(rooms)
         self.outside = square * (sum(room.load for room in rooms) + len(items) + 1) ** 2 + move * (len(items) + 1)
-        self.kinds, self.kind = self._read_kinds(banned)
-        self.choices = [self.kinds[kind] for kind in self.kind]
-        possible = [frozenset(choices) for choices in self.kinds]
-        self.allowed = [possible[kind] for kind in self.kind]
-        self.homes = [item.holders & allowed for item, allowed in zip(items, self.allowed)]
+        self.kind = []
+        kinds = self._read_kinds(banned)
+        self.choices = [choices for choices, _family in kinds]
+        self.allowed = [frozenset(choices) for choices in self.choices]
+        self.homes = [
+            item.holders if item.holders <= self.allowed[kind] else item.holders & self.allowed[kind]
+            for item, kind in zip(items, self.kind)
+        ]
         self.away = [move if homes else 0 for homes in self.homes]
         self.where = [self.nowhere] * len(items)
-        self.members = [set() for room in rooms] + [set(range(len(items)))]
         self.load = [room.load for room in rooms] + [0]
         self.most = [None if room.free is None else room.load + room.free for room in rooms] + [None]
-        self.mates = self._read_mates()
-        self.slots = {}
-        self._build_doors()
+        self.bundles = [{} for _room in self.load]
+        self.strayed = [set() for _room in self.load]
+        self._build_doors(kinds)
+        self._read_groups()
+        for item in range(len(items)):
+            self._join(item, self.nowhere)
 
     def _read_kinds(self, banned):
-        """Return the distinct tuples of rooms where items may be, and the number of each item's tuple."""
+        """Return the distinct (rooms, family) of the items, and note the number of each item's."""
         out = {}
         for item, room in banned:
             out.setdefault(item, set()).add(room)
-        numbers, by_identity, kind = {}, {}, []
+        numbers, by_identity = {}, {}
         for number, item in enumerate(self.items):
-            # Most items share few tuples, and the hash of a long one takes its time.
-            found = by_identity.get(id(item.rooms)) if number not in out else None
-            if found is None:
-                rooms = tuple(room for room in item.rooms if room not in out.get(number, ()))
-                found = numbers.setdefault(rooms, len(numbers))
-                if number not in out:
-                    by_identity[id(item.rooms)] = found
-            kind.append(found)
-        return list(numbers), kind
+            if number in out:
+                rooms = tuple(room for room in item.rooms if room not in out[number])
+                kind = numbers.setdefault((rooms, item.family), len(numbers))
+            else:
+                # Most items share few tuples, and the hash of a long one takes its time.
+                shared = id(item.rooms), item.family
+                kind = by_identity.get(shared)
+                if kind is None:
+                    kind = by_identity[shared] = numbers.setdefault((item.rooms, item.family), len(numbers))
+            self.kind.append(kind)
+        return list(numbers)
 
-    def _read_mates(self):
-        """Return for each item the items of its group, itself among them; nothing for a group of one."""
-        groups = {}
-        for number, item in enumerate(self.items):
-            groups.setdefault(item.group, []).append(number)
-        groups = {group: tuple(members) if len(members) > 1 else () for group, members in groups.items()}
-        return [groups[item.group] for item in self.items]
-
-    def _build_doors(self):
-        self.room_of = list(range(len(self.rooms) + 1))
+    def _build_doors(self, kinds):
+        count = len(self.load)
+        by_family = {4: list(range(count)), 6: list(range(count))}
+        self.room_of = list(range(count))
         self.family_doors = {}
         self.door_limit, self.door_count = {}, {}
-        by_family = {4: list(self.room_of), 6: list(self.room_of)}
-        for room, family in self._limited():
+        for room, family in self._limited(kinds):
             door = by_family[family][room] = len(self.room_of)
             self.room_of.append(room)
             self.family_doors.setdefault(room, []).append(door)
             self.door_limit[door], self.door_count[door] = self.rooms[room].free_for(family), 0
-        self.doors = [by_family[item.family] for item in self.items]
+        self.door_of = [by_family[family] for _choices, family in kinds]
 
-    def _limited(self):
+    def _limited(self, kinds):
         """Return the sorted (room, family) pairs whose limit can be felt."""
-        rooms = [n for n, room in enumerate(self.rooms) if room.free_by_family != (None, None)]
-        wanted = {(room, family): 0 for room in rooms for family in (4, 6)} if rooms else {}
-        if wanted:
-            for number, item in enumerate(self.items):
-                for room in self.choices[number]:
-                    if (room, item.family) in wanted:
-                        wanted[room, item.family] += 1
+        rooms = {n for n, room in enumerate(self.rooms) if room.free_by_family != (None, None)}
+        if not rooms:
+            return []
+        members = [0] * len(kinds)
+        for kind in self.kind:
+            members[kind] += 1
+        wanted = {}
+        for (choices, family), count in zip(kinds, members):
+            for room in rooms.intersection(choices):
+                wanted[room, family] = wanted.get((room, family), 0) + count
         found = []
         for (room, family), count in wanted.items():
             free, most = self.rooms[room].free_for(family), self.rooms[room].free
@@ -99,14 +106,25 @@ class Packing:
                 found.append((room, family))
         return sorted(found)
 
-    def slot(self, item, room):
-        """Return the key of the slot that an item of a group takes in a room."""
-        family = self.items[item].family if room in self.family_doors else 0
-        return self.items[item].group, room, family
+    def _read_groups(self):
+        sizes = {}
+        for item in self.items:
+            sizes[item.group] = sizes.get(item.group, 0) + 1
+        places = {group: {} if size > 1 else None for group, size in sizes.items()}
+        self.places = [places[item.group] for item in self.items]
 
-    def tenant(self, item, room):
-        """Return who is in the slot that ``item`` would take in ``room``; None when it is free."""
-        return self.slots.get(self.slot(item, room)) if self.mates[item] else None
+    def placement(self):
+        """Return each item's room or None, a tuple."""
+        return tuple([None if room == self.nowhere else room for room in self.where])
+
+    def door(self, item, room):
+        """Return the door by which an item gets into a room."""
+        return self.door_of[self.kind[item]][room]
+
+    def tenant(self, item, door):
+        """Return which item of the same group has the slot behind ``door``; None when it is free."""
+        places = self.places[item]
+        return places.get(door) if places else None
 
     def price(self, item, room):
         """Return what it costs that ``item`` is not at home in ``room``."""
@@ -126,36 +144,70 @@ class Packing:
         return self.outside if room == self.nowhere else self.square * (2 * self.load[room] - 1)
 
     def fits(self, item, room):
-        """Tell whether a room has a place for the item."""
-        door = self.doors[item][room]
+        """Tell whether a room has a place for the item, be it beside a mate that came in by another door."""
+        door = self.door(item, room)
         if self.is_full(room) or (door != room and self.door_count[door] >= self.door_limit[door]):
             return False
-        return self.tenant(item, room) is None
+        return self.tenant(item, door) is None
+
+    def has_mate(self, item, room):
+        """Tell whether a mate of the item is in a room, whatever its door."""
+        places = self.places[item]
+        return bool(places) and (room in places or any(door in places for door in self.family_doors.get(room, ())))
 
     def put(self, item, room):
         """Bring an item into a room, out of the one where it is; return by how much the cost grows."""
         before = self.where[item]
-        change = -self.last_price(before) - self.price(item, before)
-        self._enter(item, before, -1)
-        change += self.next_price(room) + self.price(item, room)
-        self._enter(item, room, 1)
+        change = self.price(item, room) - self.last_price(before) - self.price(item, before)
+        self.leave(item)
+        change += self.next_price(room)
+        self.enter(item, room)
         return change
 
-    def _enter(self, item, room, one):
-        door = self.doors[item][room]
-        self.load[room] += one
+    def leave(self, item):
+        """Take an item out of its room. It has to enter another one before anything else is asked."""
+        room = self.where[item]
+        self.load[room] -= 1
+        door = self.door_of[self.kind[item]][room]
         if door != room:
-            self.door_count[door] += one
-        if one > 0:
-            self.where[item] = room
-            self.members[room].add(item)
+            self.door_count[door] -= 1
+        if self.places[item] and room != self.nowhere:
+            self.places[item].pop(door, None)
+        self.retire(item)
+
+    def enter(self, item, room):
+        """Bring an item that has left its room into another one."""
+        self.load[room] += 1
+        self.where[item] = room
+        door = self.door_of[self.kind[item]][room]
+        if door != room:
+            self.door_count[door] += 1
+        if self.places[item] is not None and room != self.nowhere:
+            self.places[item][door] = item
+        self._join(item, room)
+
+    def _join(self, item, room):
+        homes, key = self.homes[item], 2 * self.kind[item]
+        if homes:
+            key += room in homes
+            if len(homes) > 1 or room not in homes:
+                self.strayed[room].add(item)
+        bundles = self.bundles[room]
+        if key in bundles:
+            bundles[key].add(item)
         else:
-            self.members[room].discard(item)
-        if self.mates[item] and room != self.nowhere:
-            if one > 0:
-                self.slots[self.slot(item, room)] = item
-            else:
-                self.slots.pop(self.slot(item, room), None)
+            bundles[key] = {item}
+
+    def retire(self, item):
+        """Take an item out of its bundle: searches do not see it any more, though it is still in its room."""
+        room, homes = self.where[item], self.homes[item]
+        key = 2 * self.kind[item] + (room in homes)
+        bundle = self.bundles[room][key]
+        bundle.discard(item)
+        if not bundle:
+            del self.bundles[room][key]
+        if homes:
+            self.strayed[room].discard(item)
 
     def shift(self, steps):
         """Make all ``steps``, (item, from, to), if that is allowed and makes the packing cheaper; tell whether.
@@ -180,8 +232,8 @@ class Packing:
         return False
 
     def make(self, steps):
-        """Make ``steps``, (item, from, to), that are known to be allowed."""
-        for item, _origin, _target in steps:
-            self.put(item, self.nowhere)
-        for item, _origin, target in steps:
-            self.put(item, target)
+        """Make ``steps``, (item, to), that are known to be allowed."""
+        for item, _target in steps:
+            self.leave(item)
+        for item, target in steps:
+            self.enter(item, target)

@@ -20,6 +20,7 @@ NODE_GONE = "NodeGone"
 NODE_INVALID = "NodeInvalid"
 NODE_NOT_READY = "NodeNotReady"
 NODE_NOT_ASSIGNABLE = "NodeNotAssignable"
+NODE_NOT_SELECTED = "NodeNotSelected"
 NETWORK_MISSING = "NetworkMissing"
 # ... or holds more than it may, or others gain by the move.
 CAPACITY_EXCEEDED = "CapacityExceeded"

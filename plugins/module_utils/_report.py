@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ._addresses import address_order, canonical, parse_address
 from ._errors import Errors
+from ._lines import section, table
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,12 @@ def report(plan, manifests, fleet, results=None, check_mode=False, besides=None)
     failures += [*_failures(conflicts, fleet, results or {}), *besides["failures"]]
     complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
     complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
+    complaints += manifests.get("unfilled", ())
     notes = [f"node {item['name']} {item['reason']}" for item in fleet["unavailable"]]
     notes += [f"node {name} is fenced" for name in besides["fenced"]] + besides["notes"]
     notes += plan["warnings"] + manifests["ignored"]
     for title, entries in (("Failed", failures), ("To be put right", complaints), ("To be known", notes)):
-        lines += ["", f"{title}:", *(f"  {entry}" for entry in entries)] if entries else []
+        lines += section(title, entries)
     return Report(tuple(lines), tuple(failures), tuple(complaints), _stats(plan, fleet, conflicts, results, besides))
 
 
@@ -157,9 +159,3 @@ def _stats(plan, fleet, conflicts, results, besides):
         "fenced": list(besides["fenced"]),
         "changed": sorted(node for node, result in results.items() if result.get("changed")),
     }
-
-
-def table(header, rows):
-    """Return the lines of a table, the last column as long as it is."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header) - 1)]
-    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[-1]]) for row in (header, *rows)]

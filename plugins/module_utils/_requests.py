@@ -20,7 +20,8 @@ class Request:
     """An EgressIP object as far as the planner goes, sound or broken (then ``errors`` holds something).
 
     ``addresses``: tuple of canonical addresses in order; ``status``: tuple of (address, node) from its status;
-    ``document``: a copy of the document. Of a broken object both tuples hold what can be read.
+    ``node_selector``: the Selector of its nodes, None for all; ``document``: a copy of the document. Of a broken object
+    both tuples hold what can be read.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Request:
     addresses: tuple
     status: tuple
     errors: tuple = ()
+    node_selector: object = None
 
 
 def read_requests(documents):
@@ -54,7 +56,10 @@ def read_current(current, requests):
         for address, node in request.status:
             if address not in observed:
                 holders.setdefault(address, set()).add((node, request.name))
-    return {address: tuple(sorted(found, key=_holder_order)) for address, found in holders.items()}
+    return {
+        address: tuple(sorted(found, key=_holder_order) if len(found) > 1 else found)
+        for address, found in holders.items()
+    }
 
 
 def _holder_order(holder):
@@ -91,7 +96,8 @@ def _read_request(document, fallback):
     except InvalidError as error:
         return _read_broken(document, fallback, error.errors)
     addresses = sorted(egressip.egress_ips, key=address_order)
-    return Request(egressip.name, document, tuple(addresses), tuple(egressip.assignments))
+    assignments = tuple(egressip.assignments)
+    return Request(egressip.name, document, tuple(addresses), assignments, node_selector=egressip.node_selector)
 
 
 def _read_broken(document, fallback, errors):

@@ -70,6 +70,7 @@ class _Builder:
 
     def __init__(self, plan, manifests, fleet, excluded, options, withheld):
         self.plan, self.fleet, self.options, self.withheld = plan, fleet, options, withheld
+        self.recalled = {name: fleet["recalled"][name] for name in manifests["broken"] if name in fleet["recalled"]}
         self.assigned = {}
         for item in plan["assignments"]:
             self.assigned.setdefault(item["name"], set()).add(item["egressIP"])
@@ -119,7 +120,7 @@ class _Builder:
     def _objects(self, manifests):
         """Return the sound objects, and the broken ones as the nodes remember them: what works is not taken down."""
         objects = {}
-        for name, entry in self.fleet["recalled"].items():
+        for name, entry in self.recalled.items():
             objects[name] = self._object(name, entry["egressIPs"])
         for document in manifests["egressips"]:
             try:
@@ -134,7 +135,7 @@ class _Builder:
 
     def _pods(self, node):
         pods = {a: name for pod, name in self.selected if pod["node"] == node for a in pod["podIPs"]}
-        for name, entry in self.fleet["recalled"].items():
+        for name, entry in self.recalled.items():
             for address in entry["pods"].get(node, ()):
                 pods.setdefault(address, name)
         # A pod with a node's address is in the node's network, whatever its manifest says.

@@ -85,7 +85,7 @@ class Selector:
         labels = _read_labels(value.get("matchLabels", {}), f"{path}.matchLabels", errors)
         listed = check_list(value.get("matchExpressions", []), f"{path}.matchExpressions", errors)
         expressions = [
-            errors.attempt(_parse_requirement, entry, f"{path}.matchExpressions[{index}]")
+            errors.attempt(parse_requirement, entry, f"{path}.matchExpressions[{index}]")
             for index, entry in enumerate(listed)
         ]
         errors.raise_if_any()
@@ -134,7 +134,8 @@ def _read_labels(value, path, errors, null=None):
     return labels
 
 
-def _parse_requirement(value, path):
+def parse_requirement(value, path):
+    """Return the Requirement that ``value`` describes in the manifests' form; InvalidError has every error."""
     errors = Errors()
     value = check_mapping(value, path, errors)
     check_fields(value, f"{path}.", _EXPRESSION_FIELDS, errors)

@@ -51,7 +51,12 @@ def _restore():
 def _claim():
     """Make everything as it is on record, and take the addresses for which nobody answers."""
     record = Record.load()
-    for conflict in apply(record.state)["conflicts"] if record else ():
+    if record is None:
+        return
+    result = apply(record.state)
+    for line in result["diff"]["after"].splitlines():
+        _say(f"put back {line}")
+    for conflict in result["conflicts"]:
         _say("{egressIP} is not claimed: {mac} answers for it".format(**conflict))
 
 

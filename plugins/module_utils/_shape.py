@@ -17,6 +17,7 @@ from ._text import expected_string, pasted_hint, quote, type_name
 
 # Stands for what should have been a mapping: its fields are not missed, since the error is noted already.
 NO_MAPPING = MappingProxyType({})
+_PLAIN_TYPES = frozenset([str, int, bool, type(None)])
 
 
 def check_mapping(value, path, errors):
@@ -85,10 +86,14 @@ def plain(value):
     """Return a copy of ``value`` that is made of plain dicts, lists and strings."""
     if isinstance(value, str):
         return str(value)
+    # A plan has some hundred thousand values; most need no call.
     if isinstance(value, (dict, Mapping)):
-        return {plain(key): plain(entry) for key, entry in value.items()}
+        return {
+            key if type(key) in _PLAIN_TYPES else plain(key): entry if type(entry) in _PLAIN_TYPES else plain(entry)
+            for key, entry in value.items()
+        }
     if isinstance(value, (list, tuple)):
-        return [plain(entry) for entry in value]
+        return [entry if type(entry) in _PLAIN_TYPES else plain(entry) for entry in value]
     return value
 
 

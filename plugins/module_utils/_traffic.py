@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ._addresses import address_order
-from ._report import table
+from ._lines import table
 
 
 def traffic(fleet):

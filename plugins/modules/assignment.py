@@ -201,6 +201,7 @@ moves:
       description:
         - V(NodeGone), V(NodeInvalid), V(NodeNotReady), V(NodeNotAssignable) - the node is not in the list,
           has errors, is not ready, has not the label.
+        - V(NodeNotSelected) - the object's node selector does not select the node.
         - V(NetworkMissing) - no network of the node contains the address any more.
         - V(AddressConflict) - the address is now a node's own, a network or a broadcast address.
         - V(CapacityExceeded), V(SameObject) - the node holds more than it may, or two of one object.

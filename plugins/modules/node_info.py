@@ -34,7 +34,9 @@ options:
     type: dict
     default: {}
   recall:
-    description: Names of EgressIP objects of which the record is wanted, for what they have is to be kept.
+    description:
+      - Names of EgressIP objects of which the record is wanted, for what they have is to be kept. These are the ones
+        with errors, and the ones with addresses of a pool.
     type: list
     elements: str
     default: []
@@ -103,6 +105,12 @@ addresses:
   type: list
   elements: str
   sample: ["192.168.126.21"]
+gateways:
+  description: The routers of the default routes.
+  returned: when the host can be read
+  type: list
+  elements: str
+  sample: [192.168.64.1]
 held:
   description: The egress IPs that the node holds.
   returned: when the host can be read

@@ -4,15 +4,17 @@
 """Measure the planner through the public filter, against a plain greedy placement of the same run.
 
 The worlds: each node has its primary network in one of ten segments and, one in four, a secondary network that
-crosses them; an object has one to four addresses of one of these networks. The greedy placement takes addresses one
-by one: it keeps what may stay, and gives the rest the least loaded node by a look at all nodes. It is given parsed
-input; the planner reads and checks every document. Prints a table; exits with 1 if a goal is missed.
+crosses them; an object has one to four addresses of one of these networks. The greedy placement does as
+OVN-Kubernetes: object by object, address by address, it keeps what may stay, and gives the rest the node that holds
+fewest by a look at all nodes. It is given parsed input; the planner reads and checks every document, with no
+address remembered from a run before. Prints a table, one process for each size; exits with 1 if a goal is missed.
 """
 
 from __future__ import annotations
 
 import gc
 import ipaddress
+import multiprocessing
 import random
 import resource
 import sys
@@ -22,21 +24,25 @@ from pathlib import Path
 COLLECTIONS = Path(__file__).resolve().parents[5]
 sys.path.insert(0, str(COLLECTIONS))
 from ansible_collections.netops.egress_ip.plugins.filter.assign import FilterModule  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils import _addresses  # noqa: E402
 
 ASSIGN = FilterModule().filters()["assign"]
 LABEL = "k8s.ovn.org/egress-assignable"
 SEGMENTS = 10
-# Nodes, addresses, event, seconds.
+# Nodes, addresses, event, seconds. No goal: it is there to show the growth.
 GOALS = [
     (3, 300, "scratch", 0.02),
     (50, 200, "scratch", 0.02),
     (1000, 10_000, "scratch", 0.5),
     (1000, 10_000, "node fails", 0.3),
     (1000, 10_000, "node returns", 0.3),
+    (1000, 10_000, "3 moves of it", None),
+    (1000, 20_000, "scratch", None),
+    (1000, 50_000, "scratch", None),
     (1000, 100_000, "scratch", 5.0),
 ]
 REPEATS = 3
-GREEDY_LIMIT = 10_000
+EVENTS_LIMIT = 10_000
 
 
 def network(segment: int) -> ipaddress.IPv4Network:
@@ -105,24 +111,29 @@ def greedy(documents: list[dict], nodes: list[dict], current: list[dict]) -> tup
     return placed, moved
 
 
-def events(nodes: list[dict], documents: list[dict]) -> dict[str, tuple[list[dict], list[dict]]]:
-    """{event: (nodes, current)}: from scratch, then one node fails, then it returns."""
-    found = {"scratch": (nodes, [])}
-    down = [{**node, "ready": node is not nodes[0]} for node in nodes]
-    plan = ASSIGN(documents, nodes)["assignments"]
-    found["node fails"] = (down, plan)
-    found["node returns"] = (nodes, ASSIGN(documents, down, plan)["assignments"])
+def events(nodes: list[dict], documents: list[dict]) -> dict[str, tuple]:
+    """{event: (nodes, current, policy, max_moves)}: from scratch, then one node fails, then it returns."""
+    found = {"scratch": (nodes, [], "balanced", None)}
+    if sum(len(document["spec"]["egressIPs"]) for document in documents) <= EVENTS_LIMIT:
+        down = [{**node, "ready": node is not nodes[0]} for node in nodes]
+        plan = ASSIGN(documents, nodes)["assignments"]
+        found["node fails"] = (down, plan, "balanced", None)
+        without = ASSIGN(documents, down, plan)["assignments"]
+        found["node returns"] = (nodes, without, "balanced", None)
+        found["3 moves of it"] = (nodes, without, "balanced", 3)
     return found
 
 
 def timed(function, *arguments):
-    """The least of some times in seconds, and the result."""
+    """The least of some times, and the result. It is the time of the core: other work on the machine does not count."""
     best = float("inf")
     for _repeat in range(REPEATS):
+        _addresses.parsed.cache_clear()
+        _addresses.address_order.cache_clear()
         gc.collect()
-        start = time.perf_counter()
+        start = time.process_time()
         result = function(*arguments)
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     return best, result
 
 
@@ -134,28 +145,37 @@ def squares(placed: list[str], nodes: list[dict]) -> int:
     return sum(count * count for count in load.values())
 
 
+def measure(count: int, addresses: int) -> tuple[list[str], int]:
+    """The lines of the table for one size, and how many goals were missed."""
+    nodes, documents = fleet(count), manifests(count, addresses)
+    cases = events(nodes, documents)
+    lines, missed = [], 0
+    for goal in (goal for goal in GOALS if goal[:2] == (count, addresses)):
+        up, current, policy, max_moves = cases[goal[2]]
+        seconds, plan = timed(ASSIGN, documents, up, current, policy, max_moves)
+        greedy_seconds, (placed, moved) = timed(greedy, documents, up, current)
+        ours = [each["node"] for each in plan["assignments"]]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        lines.append(
+            f"{count:5} {addresses:9} {goal[2]:13} {seconds:7.3f} {goal[3] or '':7} {greedy_seconds:8.3f} {peak:6} | "
+            f"{len(ours)} {len(placed)}  {squares(ours, up)} {squares(list(placed.values()), up)}  "
+            f"{len(plan['moves'])} {moved}"
+        )
+        missed += goal[3] is not None and seconds > goal[3]
+    return lines, missed
+
+
 def main() -> int:
     """Measure all; 1 if a goal is missed."""
     missed = 0
-    print("nodes addresses event         ours s  goal s greedy s | assigned       squares            moves", flush=True)
-    for count, addresses in dict.fromkeys(goal[:2] for goal in GOALS):
-        nodes, documents = fleet(count), manifests(count, addresses)
-        cases = events(nodes, documents) if addresses <= GREEDY_LIMIT else {"scratch": (nodes, [])}
-        for goal in (goal for goal in GOALS if goal[:2] == (count, addresses)):
-            up, current = cases[goal[2]]
-            seconds, plan = timed(ASSIGN, documents, up, current)
-            line = f"{count:5} {addresses:9} {goal[2]:12} {seconds:7.3f} {goal[3]:7.3f}"
-            start = time.perf_counter()
-            placed, moved = greedy(documents, up, current)
-            greedy_seconds = time.perf_counter() - start
-            ours = [each["node"] for each in plan["assignments"]]
-            print(
-                f"{line} {greedy_seconds:8.3f} | {len(ours)} {len(placed)}  "
-                f"{squares(ours, up)} {squares(list(placed.values()), up)}  {len(plan['moves'])} {moved}",
-                flush=True,
-            )
-            missed += seconds > goal[3]
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB, goals missed: {missed}")
+    print("                               seconds of a core          peak | ours and greedy")
+    print("nodes addresses event            ours    goal   greedy    MiB | assigned  squares  moves", flush=True)
+    for size in dict.fromkeys(goal[:2] for goal in GOALS):
+        with multiprocessing.get_context("fork").Pool(1) as process:
+            lines, late = process.apply(measure, size)
+        print(*lines, sep="\n", flush=True)
+        missed += late
+    print(f"goals missed: {missed}")
     return int(missed > 0)
 
 

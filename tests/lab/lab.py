@@ -123,6 +123,19 @@ def _run_here(*argv: str) -> str:
     return result.stdout
 
 
+def longest_gap(answers: list[Answer]) -> float:
+    """Seconds from the last good connection before a failed one to the next good one; 0.0 without a failure."""
+    gap, last_good, failing = 0.0, None, False
+    for answer in answers:
+        if answer.error:
+            failing = True
+            continue
+        if failing and last_good is not None:
+            gap = max(gap, answer.at + answer.seconds - last_good)
+        last_good, failing = answer.at + answer.seconds, False
+    return gap
+
+
 class Background:
     """A process that writes lines: ends with `stop()`, which returns all lines, or with its `with` block."""
 

@@ -258,16 +258,3 @@ def wait_for(what: str, ready, seconds: float = 20.0) -> None:
     while not ready():
         assert time.monotonic() < end, f"{what}: not after {seconds} s"
         time.sleep(0.2)
-
-
-def longest_gap(answers: list) -> float:
-    """Seconds from the last good connection before a failed one to the next good one; 0.0 without a failure."""
-    gap, last_good, failing = 0.0, None, False
-    for answer in answers:
-        if answer.error:
-            failing = True
-            continue
-        if failing and last_good is not None:
-            gap = max(gap, answer.at + answer.seconds - last_good)
-        last_good, failing = answer.at + answer.seconds, False
-    return gap

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from fleet import ASSIGNABLE, FIRST, SECOND, assert_same, longest_gap, wait_for
+from fleet import ASSIGNABLE, FIRST, SECOND, assert_same, wait_for
+from lab import longest_gap
 
 SPARE = {"node2": ASSIGNABLE}
 POD_OF = ("namespace1/pod2", "namespace2/pod3")

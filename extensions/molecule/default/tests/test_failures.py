@@ -18,9 +18,9 @@ from fleet import (
     SECOND,
     SERVER,
     assert_same,
-    longest_gap,
     wait_for,
 )
+from lab import longest_gap
 
 OF_NODE2 = ("namespace1/pod2", "namespace2/pod3")
 # node1 and node3 hold; node2 can.

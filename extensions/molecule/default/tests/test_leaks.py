@@ -74,7 +74,7 @@ def the_life_of_a_fleet(fleet, **options):
     everybody = {"hosts": ALL_ASSIGNABLE, **options}
     fleet.good(**everybody)
     yield "a run"
-    fleet.good("drain", egress_ip_drain_nodes=["node1", "node2"], **everybody)
+    fleet.good("drain", egress_ip_drain_nodes=["node1", "node2"], egress_ip_drain_force=True, **everybody)
     yield "a drain of two nodes"
     fleet.good(hosts=ONE_NODE, **options)
     yield "everything moves to one node"

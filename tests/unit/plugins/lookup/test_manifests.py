@@ -21,6 +21,7 @@ SECRETS = [("default", VaultSecret(b"secret"))]
 EMPTY = {
     "egressips": [],
     "broken": [],
+    "pooled": [],
     "namespaces": [],
     "pods": [],
     "nodes": [],

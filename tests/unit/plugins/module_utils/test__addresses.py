@@ -17,6 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import
     parse_egress_ip,
     parse_interface,
     parse_network,
+    parsed,
     sort_key,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
@@ -237,3 +238,25 @@ def test_covers_everything(networks, everything):
 )
 def test_is_reserved_in(address, network, reserved):
     assert is_reserved_in(parse_address(address, "p"), parse_network(network, "p")) is reserved
+
+
+@given(st.text("0123456789af:.", max_size=20) | st.ip_addresses().map(str))
+def test_parsed_is_what_ipaddress_says(text):
+    def outcome(parse):
+        try:
+            return parse(text)
+        except ValueError:
+            return None
+
+    assert outcome(parsed) == outcome(ipaddress.ip_address)
+
+
+@given(st.ip_addresses() | st.ip_addresses(network="224.0.0.0/3") | st.ip_addresses(network="fe00::/7"))
+def test_egress_ips_are_unicast_as_ipaddress_sees_it(address):
+    other = address.is_unspecified or address.is_loopback or address.is_link_local or address.is_multicast
+    refused = other or str(address) == "255.255.255.255" or getattr(address, "ipv4_mapped", None) is not None
+    if refused:
+        with pytest.raises(EgressIPError):
+            parse_egress_ip(str(address), "path")
+    else:
+        assert parse_egress_ip(str(address), "path") == address

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import random
 from collections import Counter
 from ipaddress import ip_address, ip_interface
@@ -178,6 +179,41 @@ def test_moves_say_why(holder, change, reason):
     ]
 
 
+def restricted(name, selector, *addresses):
+    document = egressip(name, *addresses)
+    document["metadata"]["annotations"] = {"egress-ip.netops/node-selector": selector}
+    return document
+
+
+def test_a_node_selector_restricts_the_nodes_of_an_object():
+    nodes = [node(1, labels={LABEL: "", "rack": 7}), node(2), node(3, labels={LABEL: "", "rack": 8})]
+    documents = [restricted("a", "rack", "10.0.0.1", "10.0.0.2", "10.0.0.3"), egressip("b", "10.0.0.4")]
+    plan = assign(documents, nodes, current({"10.0.0.1": "n2", "10.0.0.4": "n1"}))
+    assert holdings(plan) == {"10.0.0.1": "n1", "10.0.0.2": "n3", "10.0.0.4": "n2"}
+    assert {move.egress_ip: move.reason for move in plan.moves} == {
+        "10.0.0.1": "NodeNotSelected",
+        "10.0.0.4": "Rebalance",
+    }
+    assert [each.reason for each in plan.unassigned] == ["NodesExhausted"]
+    plan = assign([restricted("a", "rack in (7),!x", "10.0.0.1")], nodes)
+    assert holdings(plan) == {"10.0.0.1": "n1"}
+    (short,) = assign([restricted("a", "rack=9", "10.0.0.1")], nodes).unassigned
+    assert (short.reason, short.message) == (
+        "NoMatchingNode",
+        "no node can hold 10.0.0.1; not selected by egress-ip.netops/node-selector: n1, n2, n3",
+    )
+
+
+def test_a_selector_is_of_the_object_that_has_the_address():
+    nodes = [node(1, labels={LABEL: "", "rack": "7"}), node(2)]
+    documents = [egressip("a", "10.0.0.1", "10.0.0.x"), restricted("b", "rack=7", "10.0.0.1")]
+    assert holdings(assign(documents, nodes, current({"10.0.0.1": "n2"}))) == {"10.0.0.1": "n2"}
+    gone = [nodes[0], node(2, ready=False)]
+    assert holdings(assign(documents, gone, current({"10.0.0.1": "n2"}))) == {"10.0.0.1": "n1"}
+    shifted = [node(1), node(2, labels={LABEL: "", "rack": "7"}), node(3, ready=False)]
+    assert holdings(assign(documents, shifted, current({"10.0.0.1": "n3"}))) == {"10.0.0.1": "n2"}
+
+
 def test_move_away_from_a_neighbour_of_the_same_object():
     plan = assign(
         [egressip("a", "10.0.0.1", "10.0.0.2")], [node(1), node(2)], current({"10.0.0.1": "n1", "10.0.0.2": "n1"})
@@ -344,6 +380,9 @@ def fleets(draw):
     documents = [
         egressip(f"e{n}", *draw(st.lists(addresses, min_size=0, max_size=3))) for n in range(draw(st.integers(0, 4)))
     ]
+    for document in documents:
+        selector = draw(st.sampled_from((None, None, "zone=a", "zone!=a")))
+        document["metadata"]["annotations"] = {"egress-ip.netops/node-selector": selector} if selector else {}
     nodes = []
     for n in range(draw(st.integers(0, 4))):
         own = [draw(st.sampled_from((f"10.0.0.{n + 3}/24", f"10.0.0.{n + 3}/29"))), f"2001:db8::{n + 3}/64"]
@@ -351,7 +390,7 @@ def fleets(draw):
             node(
                 n,
                 networks=[{"interface": "eth0", "addresses": draw(st.sampled_from((own, own[:1], [])))}],
-                labels=draw(st.sampled_from(({LABEL: ""}, {LABEL: ""}, {LABEL: "false"}, {}))),
+                labels=draw(st.sampled_from(({LABEL: ""}, {LABEL: "", "zone": "a"}, {LABEL: "false"}, {"zone": "a"}))),
                 ready=draw(st.sampled_from((True, True, True, False, "no"))),
                 capacity=draw(st.none() | st.integers(0, 3) | st.fixed_dictionaries({"ipv6": st.integers(0, 2)})),
             )
@@ -374,10 +413,19 @@ def limits(capacity):
     return capacity, None, None
 
 
+def is_selected(documents, name, holder):
+    annotations = next(each["metadata"]["annotations"] for each in documents if each["metadata"]["name"] == name)
+    in_zone_a = holder["labels"].get("zone") == "a"
+    return {None: True, "zone=a": in_zone_a, "zone!=a": not in_zone_a}[
+        annotations.get("egress-ip.netops/node-selector")
+    ]
+
+
 @given(fleets())
 def test_hard_rules(fleet):
     documents, nodes, present, options = fleet
     plan = assign(documents, nodes, present, **options)
+    broken = {entry["name"] for entry in plan.invalid}
     by_name = {each["name"]: each for each in nodes}
     own = {ip_interface(text).ip for each in nodes for text in each["networks"][0]["addresses"]}
     assert len({each.egress_ip for each in plan.assignments}) == len(plan.assignments)
@@ -390,6 +438,8 @@ def test_hard_rules(fleet):
         assert address not in own | {network.network_address}
         assert address.version == 6 or address != network.broadcast_address
         assert LABEL in holder["labels"]
+        if each.name not in broken:
+            assert is_selected(documents, each.name, holder)
         assert holder["ready"] is True
     for name, holder in by_name.items():
         versions = Counter(ip_address(each.egress_ip).version for each in plan.assignments if each.node == name)
@@ -443,3 +493,14 @@ def test_a_whole_fleet_in_time():
     plan = assign(documents, nodes, held)
     assert plan.load == {"n1": 100, "n2": 100, "n3": 100}
     assert len(plan.moves) == 100
+
+
+def test_the_garbage_collector_is_left_as_it_was():
+    for _state in range(2):
+        before = gc.isenabled()
+        assign([egressip("a", "10.0.0.1")], [node(1)])
+        with pytest.raises(EgressIPError):
+            assign([], [], policy="none")
+        assert gc.isenabled() == before
+        gc.disable()
+    gc.enable()

@@ -110,6 +110,19 @@ def test_a_host_without_an_ipv4_default_route_has_the_interface_of_ipv6s():
     assert host(defaults=routes).default_interface() == "eth1"
 
 
+def test_the_gateways_of_all_default_routes():
+    ways = ({"gateway": "10.0.0.2", "dev": "eth0"}, {"gateway": "10.0.0.3", "dev": "eth1"})
+    routes = (
+        {"gateway": "10.0.0.1", "dev": "eth0"},
+        {"nexthops": ways},
+        {"via": {"family": "inet6", "host": "fe80::2"}},
+        {"gateway": "fe80::1", "dev": "eth0"},
+        {"dev": "tun0"},
+    )
+    found = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "fe80::1", "fe80::2"]
+    assert replace(NOTHING, default_routes=routes).gateways() == found
+
+
 def test_interfaces_that_may_have_learned_from_router_advertisements():
     interfaces = tuple(
         {"ifname": name, "addr_info": [{"family": "inet6", "local": "2001:db8::1", "dynamic": dynamic}]}

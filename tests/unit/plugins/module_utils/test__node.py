@@ -672,6 +672,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "networks": [{"interface": "eth0", "addresses": ["192.168.126.21/18", "2001:db8:126::21/64"]}],
         "macs": {"eth0": MAC},
         "addresses": ["10.88.0.1", "192.168.126.21", "2001:db8:126::21"],
+        "gateways": ["192.168.126.1"],
         "held": [],
         "generation": 0,
         "digest": "",

@@ -212,3 +212,14 @@ def test_what_is_withheld_is_claimed_by_nobody_and_stays_assigned_for_the_others
     assert [item.egress_ip for state in held_back.states.values() for item in state.held] == [B]
     slots = {state.egressips[0].slots for rollout in (told, held_back) for state in rollout.states.values()}
     assert slots == {(A, B)}
+
+
+def test_pods_of_a_sound_object_are_not_recalled():
+    """A node is asked to recall objects with pools too; only of broken ones what it remembers is the truth."""
+    manifests = read_manifests([{"source": "m", "document": egressip()}]).to_dict()
+    entry = {"name": "web", "egressIPs": [A], "pods": ["10.88.0.9"]}
+    fleet = observe_fleet([host(1, recalled=[entry])]).to_dict()
+    plan = assign(manifests["egressips"], fleet["nodes"], fleet["current"]).to_dict()
+    state = roll_out(plan, manifests, fleet).states["node1"]
+    assert state.pods == ()
+    assert state.egressips[0].egress_ips == (A, B)

@@ -1,0 +1,95 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: headroom
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Say whether every egress IP still finds a place when a node is lost
+description:
+  - Takes away each node that holds something, one at a time, and then each failure domain, and says which egress IPs
+    would find no place.
+  - How many these are is certain. Which ones, where there is a choice, is that of the plan with the fewest moves.
+positional: label
+options:
+  _input:
+    description: The C(world) that P(netops.egress_ip.what_if#filter) returned.
+    type: dict
+    required: true
+  label:
+    description: The label of nodes whose values are failure domains.
+    type: str
+    required: true
+seealso:
+  - plugin: netops.egress_ip.what_if
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Show the headroom
+  ansible.builtin.debug:
+    msg: "{{ (answer.world | netops.egress_ip.headroom('topology.kubernetes.io/zone')).lines }}"
+  vars:
+    answer: "{{ egress_ip_plan | netops.egress_ip.what_if(egress_ip_read.egressips, egress_ip_fleet, {}) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The headroom.
+  type: dict
+  contains:
+    losses:
+      description: What each loss does.
+      type: list
+      elements: dict
+      contains:
+        domain:
+          description: Value of the label, none for a single node.
+          type: str
+          sample: zone-a
+        nodes:
+          description: The nodes that are lost.
+          type: list
+          elements: str
+          sample: [node1, node2]
+        holding:
+          description: How many egress IPs they hold.
+          type: int
+          sample: 2
+        unassigned:
+          description: The egress IPs that find no place, as P(netops.egress_ip.assign#filter) returns them.
+          type: list
+          elements: dict
+        stops:
+          description: Whether too few nodes are left for a run.
+          type: bool
+    outside:
+      description: Nodes that hold something and have no such label, where others have it.
+      type: list
+      elements: str
+    lines:
+      description: The same for a person.
+      type: list
+      elements: str
+"""
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._headroom import headroom
+
+
+def _headroom(world, label):
+    try:
+        return headroom(world, label).to_dict()
+    except EgressIPError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """Filter plugin."""
+
+    def filters(self):
+        """Return the filter by its name."""
+        return {"headroom": _headroom}

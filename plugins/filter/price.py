@@ -1,0 +1,88 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: price
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Say how many moves how much balance costs
+description:
+  - Returns how flat the load can be for how many moves that are made only for balance, from none to as many as needed.
+  - Each offer is the flattest load that its number of moves can give. A number of moves is left out where the numbers
+    below and above it save at least as much for each move.
+positional: egressips, fleet
+options:
+  _input:
+    description: A plan, as P(netops.egress_ip.assign#filter) returns it. What it does is among the offers.
+    type: dict
+    required: true
+  egressips:
+    description: The EgressIP documents of the plan.
+    type: list
+    elements: dict
+    required: true
+  fleet:
+    description: What the filter P(netops.egress_ip.fleet#filter) returned.
+    type: dict
+    required: true
+seealso:
+  - plugin: netops.egress_ip.assign
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Show the price of balance
+  ansible.builtin.debug:
+    msg: "{{ (egress_ip_plan | netops.egress_ip.price(egress_ip_read.egressips, egress_ip_fleet)).lines }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The price.
+  type: dict
+  contains:
+    offers:
+      description: What can be had.
+      type: list
+      elements: dict
+      contains:
+        moves:
+          description: How many moves are made only for balance.
+          type: int
+          sample: 2
+        squares:
+          description: The sum of squares of the nodes' loads.
+          type: int
+          sample: 17
+        highest:
+          description: The highest load of the nodes that may hold something.
+          type: int
+          sample: 3
+        lowest:
+          description: The lowest of these loads.
+          type: int
+          sample: 2
+    run:
+      description: What the plan does, in the same form.
+      type: dict
+    lines:
+      description: The same for a person.
+      type: list
+      elements: str
+"""
+
+from ansible_collections.netops.egress_ip.plugins.module_utils._price import price_of
+
+
+def _price(plan, egressips, fleet):
+    return price_of(plan, egressips, fleet).to_dict()
+
+
+class FilterModule:
+    """Filter plugin."""
+
+    def filters(self):
+        """Return the filter by its name."""
+        return {"price": _price}

@@ -1,0 +1,148 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: what_if
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Say what a run would do if nodes or objects were different
+description:
+  - Takes the plan of a run and what somebody supposes to happen after it, and returns what would change then. Nothing
+    is changed anywhere.
+positional: egressips, fleet, changes, policy, max_moves, min_available
+options:
+  _input:
+    description: A plan, as P(netops.egress_ip.assign#filter) returns it.
+    type: dict
+    required: true
+  egressips:
+    description: The EgressIP documents of the plan.
+    type: list
+    elements: dict
+    required: true
+  fleet:
+    description: What the filter P(netops.egress_ip.fleet#filter) returned.
+    type: dict
+    required: true
+  changes:
+    description: What is supposed. An empty dictionary supposes nothing.
+    type: dict
+    required: true
+    suboptions:
+      down:
+        description: Names of nodes that give no answer.
+        type: list
+        elements: str
+      drain:
+        description: Names of nodes that are drained.
+        type: list
+        elements: str
+      nodes:
+        description:
+          - Changes of nodes by name. A node of a new name is added.
+          - Each has any of C(labels) (a dictionary, added to those that the node has), C(remove_labels) (a list of
+            keys), C(capacity), and C(networks). The last two are as P(netops.egress_ip.assign#filter) takes them, and
+            replace what the node has. A new node needs C(networks).
+        type: dict
+      egressips:
+        description:
+          - Changes of EgressIP objects by name. An object of a new name is added.
+          - Each has any of C(egressIPs) (a list, in place of the object's) and C(annotations) (a dictionary, added to
+            those that the object has; one that is null is taken away).
+        type: dict
+      removed_egressips:
+        description: Names of EgressIP objects that are deleted.
+        type: list
+        elements: str
+  policy:
+    description: As of P(netops.egress_ip.assign#filter).
+    type: str
+    choices: [balanced, sticky]
+    default: balanced
+  max_moves:
+    description: As of P(netops.egress_ip.assign#filter).
+    type: int
+  min_available:
+    description: As of P(netops.egress_ip.fleet#filter). With fewer nodes that answer a run would stop, moving nothing.
+    type: raw
+    default: 50%
+seealso:
+  - plugin: netops.egress_ip.assign
+    plugin_type: filter
+  - plugin: netops.egress_ip.headroom
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: What if node2 failed and node1 could hold no more than two
+  ansible.builtin.debug:
+    msg: "{{ (egress_ip_plan | netops.egress_ip.what_if(egress_ip_read.egressips, egress_ip_fleet, changes)).lines }}"
+  vars:
+    changes:
+      down: [node2]
+      nodes:
+        node1:
+          capacity: 2
+"""
+
+RETURN = r"""
+_value:
+  description: What would be.
+  type: dict
+  contains:
+    supposed:
+      description: What is supposed, a sentence each.
+      type: list
+      elements: str
+      sample: [node2 is down]
+    changes:
+      description:
+        - The egress IPs that would be on another node, C(from) the one C(to) the other. One that has no node before or
+          after has null there.
+        - Reasons are those of moves, those of addresses without node, V(New), and V(NoLongerWanted).
+      type: list
+      elements: dict
+      sample:
+        - {name: web, egressIP: 192.168.126.10, from: node2, to: node1, reason: NodeNotReady, message: ""}
+    unassigned:
+      description: The egress IPs that would have no node, as P(netops.egress_ip.assign#filter) returns them.
+      type: list
+      elements: dict
+    load:
+      description: Number of egress IPs of each node, before and after; null where there is no such node.
+      type: dict
+      sample: {node1: {before: 1, after: 2}, node2: {before: 1, after: 0}}
+    spread:
+      description:
+        - How even the load is, before and after. C(highest) and C(lowest) are of the nodes that may hold something.
+      type: dict
+      sample: {before: {squares: 2, highest: 1, lowest: 1}, after: {squares: 4, highest: 2, lowest: 2}}
+    world:
+      description: The supposed fleet after its run, for P(netops.egress_ip.headroom#filter).
+      type: dict
+    lines:
+      description: The same for a person.
+      type: list
+      elements: str
+"""
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._what_if import what_if
+
+
+def _what_if(plan, egressips, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
+    try:
+        return what_if(plan, egressips, fleet, changes, policy, max_moves, min_available).to_dict()
+    except EgressIPError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+class FilterModule:
+    """Filter plugin."""
+
+    def filters(self):
+        """Return the filter by its name."""
+        return {"what_if": _what_if}

@@ -1,0 +1,87 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The annotations on an EgressIP that are ours. PRIVATE to the collection.
+
+They keep the manifest valid for OKD, which does not look at them.
+"""
+
+from __future__ import annotations
+
+from ._errors import Errors
+from ._selector_text import parse_selector, selector_text
+from ._shape import NO_MAPPING, check_mapping, check_string, did_you_mean
+from ._text import quote
+
+PREFIX = "egress-ip.netops/"
+NODE_SELECTOR = f"{PREFIX}node-selector"
+POOL = f"{PREFIX}pool"
+POOL_SIZE = f"{PREFIX}pool-size"
+_KNOWN = (NODE_SELECTOR, POOL, POOL_SIZE)
+
+
+def parse_annotations(metadata, root):
+    """Return what our annotations say as fields of EgressIP; InvalidError has every error."""
+    errors = Errors()
+    written = metadata.get("annotations")
+    annotations = NO_MAPPING if written is None else check_mapping(written, f"{root}: metadata.annotations", errors)
+    for key in annotations:
+        if isinstance(key, str) and key.startswith(PREFIX) and key not in _KNOWN:
+            near = did_you_mean(key[len(PREFIX) :], [known[len(PREFIX) :] for known in _KNOWN])
+            hint = f"did you mean {PREFIX}{near}?" if near else f"there are {', '.join(_KNOWN)}"
+            errors.add(annotation_path(root, key), f"unknown annotation; {hint}")
+    fields = {}
+    if NODE_SELECTOR in annotations:
+        path = annotation_path(root, NODE_SELECTOR)
+        fields["node_selector"] = errors.attempt(parse_selector, annotations[NODE_SELECTOR], path)
+    if POOL in annotations:
+        fields["pools"] = _parse_names(annotations[POOL], annotation_path(root, POOL), errors)
+    if POOL_SIZE in annotations:
+        fields["pool_size"] = _parse_size(annotations[POOL_SIZE], annotation_path(root, POOL_SIZE), errors)
+        if POOL not in annotations:
+            errors.add(annotation_path(root, POOL_SIZE), f"says nothing without {POOL}")
+    errors.raise_if_any()
+    return fields
+
+
+def to_annotations(egressip):
+    """Return the annotations of an EgressIP."""
+    annotations = {}
+    if egressip.node_selector is not None:
+        annotations[NODE_SELECTOR] = selector_text(egressip.node_selector)
+    if egressip.pools:
+        annotations[POOL] = ",".join(egressip.pools)
+    if egressip.pool_size != 1:
+        annotations[POOL_SIZE] = str(egressip.pool_size)
+    return annotations
+
+
+def has_pool(metadata):
+    """Tell whether an object, sound or broken, asks for addresses of a pool."""
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return isinstance(annotations, dict) and POOL in annotations
+
+
+def annotation_path(root, key):
+    """Return what errors of an annotation begin with; ``root`` is ``egressip/NAME``."""
+    return f"{root}: metadata.annotations[{quote(key)}]"
+
+
+def _parse_names(text, path, errors):
+    """Return the tuple of names with commas between them."""
+    text = check_string(text, path, errors)
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    if not all(names):
+        errors.add(path, f"{quote(text)} names no pool between two commas")
+    if len({*names}) < len(names):
+        errors.add(path, f"{quote(text)} names a pool twice")
+    return tuple(names)
+
+
+def _parse_size(text, path, errors):
+    """Return the integer that a string spells; annotations are strings."""
+    text = check_string(text, path, errors)
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        errors.add(path, f"{quote(text)} is no number of 1 or more")
+        return 1
+    return 1 if text is None else int(text)

@@ -1,0 +1,220 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which nodes could hold an egress IP, why the others cannot, and what a move costs. PRIVATE to the collection. Pure.
+
+What a move costs is asked of the planner itself: the plan with the fewest moves in which the address is on that node,
+against the plan with the fewest moves in which it may be anywhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._addresses import canonical, parse_egress_ip, parsed
+from ._annotations import NODE_SELECTOR
+from ._assignment import assign, read_board
+from ._lines import table
+from ._nodes import ASSIGNABLE_LABEL
+from ._placement import STICKY
+from ._plan import (
+    ADDRESS_CONFLICT,
+    NETWORK_MISSING,
+    NODE_INVALID,
+    NODE_NOT_READY,
+    NODE_NOT_SELECTED,
+)
+from ._selector_text import selector_text
+from ._spread import Spread, spread_of, usable_names
+
+HOLDS, YES, NO, UNKNOWN = "holds", "yes", "no", "not tried"
+# Each node is a plan of its own, so of a large fleet the first nodes must do.
+_ADDRESSES_PLANNED = 50_000
+_FEWEST_PLANS = 5
+_NOBODY = "not-in-any-manifest"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one node. ``can``: holds, yes, no, or not tried; ``why``: sentences.
+
+    Of a node that can take the address: ``moves``, how many egress IPs go to another node for it, itself among them,
+    and ``before`` and ``after``, a Spread each.
+    """
+
+    node: str
+    can: str
+    why: tuple = ()
+    moves: int | None = None
+    before: Spread | None = None
+    after: Spread | None = None
+
+    def to_dict(self):
+        """Return ``{node, can, why, moves, before, after}``."""
+        spreads = {key: spread and spread.to_dict() for key, spread in (("before", self.before), ("after", self.after))}
+        return {"node": self.node, "can": self.can, "why": list(self.why), "moves": self.moves, **spreads}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """``names``: the objects that ask for the address, of which the first has it; ``next_run``: a sentence."""
+
+    egress_ip: str
+    names: tuple
+    held_by: tuple
+    next_run: str
+    answers: tuple
+
+    def to_dict(self):
+        """Return ``{egressIP, names, heldBy, nextRun, nodes, lines}``, the lines for a person."""
+        return {
+            "egressIP": self.egress_ip,
+            "names": list(self.names),
+            "heldBy": list(self.held_by),
+            "nextRun": self.next_run,
+            "nodes": [answer.to_dict() for answer in self.answers],
+            "lines": self._lines(),
+        }
+
+    def _lines(self):
+        whose = f"{self.egress_ip} of egressip/{self.names[0]}" if self.names else f"{self.egress_ip}, in no manifest,"
+        lines = [f"{whose} is held by {' and by '.join(self.held_by) or 'no node'}; {self.next_run}."]
+        lines += [f"egressip/{name} asks for it too." for name in self.names[1:]]
+        rows = [_row(answer) for answer in self.answers]
+        return [*lines, "", *table(("NODE", "CAN", "MOVES", "SQUARES", "WHY"), rows)]
+
+
+def explain(text, egressips, fleet, policy="balanced", max_moves=None):
+    """Return the Explanation of the egress IP that ``text`` spells.
+
+    ``egressips`` are documents, ``fleet`` is the dict of a Fleet, ``policy`` and ``max_moves`` are the next run's.
+    An EgressIPError names ``egress_ip_explain`` when the text is no egress IP.
+    """
+    address = canonical(parse_egress_ip(text, "egress_ip_explain"))
+    return _Question(address, egressips, fleet, policy, max_moves).answer()
+
+
+class _Question:
+    """One address in one fleet. An address that nobody asks for is looked at as if an object did."""
+
+    def __init__(self, address, egressips, fleet, policy, max_moves):
+        self.address, self.fleet = address, fleet
+        self.plan = assign(egressips, fleet["nodes"], fleet["current"], policy, max_moves)
+        claims = read_board(egressips, fleet["nodes"], fleet["current"])[2]
+        self.claimants = claims.get(address, ())
+        self.egressips = egressips if self.claimants else [*egressips, _document(address)]
+        self.board = read_board(self.egressips, fleet["nodes"], fleet["current"])[1]
+        self.name = self.claimants[0].name if self.claimants else _NOBODY
+        self.held_by = tuple(self.board.holding_nodes(address))
+        self.stay = self._fewest_moves({})
+        for each in self.stay.assignments:
+            if each.egress_ip != address:
+                self.board.put(each.name, each.egress_ip, self.board.node(each.node))
+
+    def answer(self):
+        """Return the Explanation."""
+        names = tuple(request.name for request in self.claimants)
+        nodes = sorted([*(node.name for node in self.board.nodes.sound), *self.board.nodes.broken])
+        possible = {node.name for node in self.board.possible_nodes(self.address)}
+        costs = self._costs(sorted(possible - set(self.held_by), key=self._eagerness))
+        answers = tuple(costs.get(name) or self._holder_or_none(name, name in possible) for name in nodes)
+        return Explanation(self.address, names, self.held_by, self._next_run(), answers)
+
+    def _fewest_moves(self, pins):
+        return assign(self.egressips, self.fleet["nodes"], self.fleet["current"], STICKY, pins=pins)
+
+    def _eagerness(self, name):
+        """Key of the order in which nodes are tried: free ones before taken ones, then the least loaded."""
+        return bool(self._taken(name)), self.board.load(name), name
+
+    def _costs(self, names):
+        """Return {name: Answer} of the nodes whose own rules allow the address."""
+        count = len(self.stay.assignments) + len(self.stay.unassigned)
+        tried = max(_FEWEST_PLANS, _ADDRESSES_PLANNED // max(1, count))
+        if self.claimants and self.claimants[0].errors:
+            broken = f"egressip/{self.name} has errors and gets nothing new"
+            return {name: Answer(name, NO, (broken,)) for name in names}
+        answers = {name: self._cost(name) for name in names[:tried]}
+        answers.update({name: Answer(name, UNKNOWN, self._taken(name)) for name in names[tried:]})
+        return answers
+
+    def _cost(self, name):
+        plan = self._fewest_moves({self.address: name})
+        if not any(each.egress_ip == self.address for each in plan.assignments):
+            return Answer(name, NO, self._taken(name))
+        usual = {move.egress_ip: move.to_node for move in self.stay.moves}
+        others = [m for m in plan.moves if m.egress_ip != self.address and usual.get(m.egress_ip) != m.to_node]
+        why = [f"{move.egress_ip} would go from {move.from_node} to {move.to_node}" for move in others]
+        placed = {(each.name, each.egress_ip) for each in self.stay.assignments}
+        why += [f"{e.egress_ip} would lose its place" for e in plan.unassigned if (e.name, e.egress_ip) in placed]
+        usable = usable_names(self.fleet["nodes"])
+        return Answer(
+            name,
+            YES,
+            (*self._taken(name), *why),
+            max(0, len(plan.moves) - len(self.stay.moves)),
+            spread_of(self.stay.load, usable),
+            spread_of(plan.load, usable),
+        )
+
+    def _taken(self, name):
+        """Return what is in the way on a node: another address of the object, a limit that is reached."""
+        node, version = self.board.node(name), parsed(self.address).version
+        neighbour = self.board.neighbour(node, self.name)
+        why = [f"{neighbour} of the same object is there"] if neighbour else []
+        limits = zip(self.board.limits(node, version), ("", f" IPv{version}"))
+        full = [f"{load} of {limit}{kind}" for (limit, load), kind in limits if limit is not None and load >= limit]
+        return (*why, *(f"at capacity: {each}" for each in full))
+
+    def _holder_or_none(self, name, possible):
+        if possible:
+            return Answer(name, HOLDS)
+        obstacles = self.board.obstacles(name, self.address)
+        # Of a node that gave no answer no network is known.
+        silent = NODE_NOT_READY in obstacles and not self.board.node(name).networks
+        why = tuple(self._text(each, name) for each in obstacles if not (silent and each == NETWORK_MISSING))
+        owners = self.board.nodes.owners.get(parsed(self.address), ())
+        why += tuple(f"it is the own address of {owner} ({interface})" for owner, interface in owners)
+        return Answer(name, NO, (*(["holds it, but may not"] if name in self.held_by else []), *why))
+
+    def _text(self, obstacle, name):
+        node = self.board.node(name)
+        if obstacle == NODE_INVALID:
+            errors = (e["errors"] for e in self.board.nodes.invalid if e["name"] == f"node/{name}")
+            return "; ".join(line for lines in errors for line in lines)
+        if obstacle == NETWORK_MISSING:
+            own = [f"{canonical(each)} on {net.interface}" for net in node.networks for each in net.addresses]
+            return f"none of its networks contains it: {', '.join(own)}" if own else "has no network"
+        if obstacle == ADDRESS_CONFLICT:
+            return f"it is the network or broadcast address of {node.network_for(parsed(self.address))[1]}"
+        if obstacle == NODE_NOT_SELECTED:
+            return f"not selected by {NODE_SELECTOR}: {selector_text(self.claimants[0].node_selector)}"
+        return self._why_not_ready(name) if obstacle == NODE_NOT_READY else f"without the label {ASSIGNABLE_LABEL}"
+
+    def _why_not_ready(self, name):
+        reasons = {entry["name"]: entry["reason"] for entry in self.fleet["unavailable"]}
+        return reasons.get(name, "is drained" if name in self.fleet["observed"] else "has a problem that stops a run")
+
+    def _next_run(self):
+        """Say what the next run does with the address."""
+        for each in self.plan.moves:
+            if each.egress_ip == self.address:
+                return f"the next run moves it from {each.from_node} to {each.to_node} ({each.reason})"
+        for each in self.plan.assignments:
+            if each.egress_ip == self.address:
+                return f"the next run {'leaves it there' if self.held_by else f'gives it to {each.node}'}"
+        for each in self.plan.unassigned:
+            if each.egress_ip == self.address:
+                return f"the next run gives it no node ({each.reason}: {each.message})"
+        return "the next run takes it off" if self.held_by else "the next run leaves it alone"
+
+
+def _document(address):
+    spec = {"egressIPs": [address], "namespaceSelector": {}}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": _NOBODY}, "spec": spec}
+
+
+def _row(answer):
+    known = answer.moves is not None
+    squares = f"{answer.before.squares} to {answer.after.squares}" if known else "-"
+    return (answer.node, answer.can, str(answer.moves) if known else "-", squares, "; ".join(answer.why))

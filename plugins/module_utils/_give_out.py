@@ -1,0 +1,138 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gives addresses of pools to EgressIP objects. PRIVATE to the collection. Pure.
+
+Nothing is stored for it but what the nodes have anyway: each node's record names every object with its addresses, so
+any node that answers tells what an object was given. An object keeps that for as long as its pool has it.
+"""
+
+from __future__ import annotations
+
+from ._addresses import address_order, canonical, is_reserved_in, parse_address, parse_interface
+from ._annotations import POOL, annotation_path
+from ._errors import InvalidError
+from ._objects import parse_egressip
+from ._pools import read_pools
+from ._requests import read_requests
+from ._shape import did_you_mean
+from ._text import quote
+
+
+def give_out(manifests, fleet, pools):
+    """Return ``manifests`` with the addresses of pools in ``spec.egressIPs``, and ``unfilled``, a list of sentences.
+
+    All are dicts: what the lookup `manifests` and the filter `fleet` returned, and `egress_ip_pools`. Who asks for an
+    address by itself keeps it from being given out, but an object that was given it before keeps it. InvalidError has
+    every error of the pools.
+    """
+    pools = read_pools(pools)
+    if not manifests["pooled"]:
+        return {**manifests, "unfilled": []}
+    giver = _Giver(manifests, fleet, pools)
+    documents = [giver.filled(document) for document in manifests["egressips"]]
+    return {**manifests, "egressips": documents, "unfilled": giver.unfilled}
+
+
+class _Giver:
+    """``given`` {name: [address]} is what each object gets; what all of them may not have is in ``taken``."""
+
+    def __init__(self, manifests, fleet, pools):
+        self.pools = pools
+        self.holders = {}
+        for entry in fleet["current"]:
+            self.holders.setdefault(entry["egressIP"], []).append(entry["node"])
+        self.given, self.unfilled = {}, []
+        self.taken = _unfit(fleet)
+        asked = {request.name: request.addresses for request in read_requests(manifests["egressips"])}
+        self.remembered = {
+            name: [address for address in entry["egressIPs"] if address not in asked.get(name, ())]
+            for name, entry in fleet["recalled"].items()
+        }
+        objects = list(self._read(manifests))
+        for egressip in objects:
+            self._keep(egressip)
+        self.taken.update(address for addresses in asked.values() for address in addresses)
+        for egressip in objects:
+            self._fill(egressip)
+
+    def _read(self, manifests):
+        """Yield the sound objects with a pool, by name. A broken one is given what it had."""
+        for document in sorted(manifests["egressips"], key=_name_of):
+            try:
+                egressip = parse_egressip(document)
+            except InvalidError:
+                name = _name_of(document)
+                if name in manifests["pooled"]:
+                    self._take(name, self.remembered.get(name, ()))
+                continue
+            if egressip.pools:
+                yield egressip
+
+    def _take(self, name, addresses):
+        addresses = [address for address in addresses if address not in self.taken]
+        self.given.setdefault(name, []).extend(addresses)
+        self.taken.update(addresses)
+
+    def _keep(self, egressip):
+        """Let the object keep what it was given before: of too many those that a node holds."""
+        remembered = self.remembered.get(egressip.name, ())
+        remembered = sorted(remembered, key=lambda address: (address not in self.holders, address_order(address)))
+        if not set(egressip.pools) <= set(self.pools):
+            self._take(egressip.name, remembered)
+            return
+        for pool in egressip.pools:
+            mine = [a for a in remembered if self.pools[pool].holds(a) and a not in self.taken]
+            self._take(egressip.name, mine[: egressip.pool_size])
+
+    def _fill(self, egressip):
+        """Give the object what it lacks, and note what cannot be had."""
+        path = annotation_path(f"egressip/{egressip.name}", POOL)
+        unknown = [name for name in egressip.pools if name not in self.pools]
+        for name in unknown:
+            near = did_you_mean(name, self.pools)
+            hint = f"; did you mean {near}?" if near else ""
+            self.unfilled.append(f"{path}: there is no pool {quote(name)} in egress_ip_pools{hint}")
+        for name in egressip.pools if not unknown else ():
+            pool, had = self.pools[name], self.given.get(egressip.name, ())
+            lacking = egressip.pool_size - sum(pool.holds(address) for address in had)
+            free = (address for address in pool.addresses() if address not in self.taken)
+            found = [address for _number, address in zip(range(lacking), free)]
+            self._take(egressip.name, found)
+            if len(found) < lacking:
+                has = egressip.pool_size - lacking + len(found)
+                text = f"the pool {name} has {has} of the {egressip.pool_size} addresses that are wanted"
+                self.unfilled.append(f"{path}: {text}")
+
+    def filled(self, document):
+        """Return the document with what its object was given, and with who holds that, so that nobody else gets it."""
+        given = sorted(self.given.get(_name_of(document), ()), key=address_order)
+        spec = document.get("spec")
+        if not given or not isinstance(spec, dict) or not isinstance(spec.get("egressIPs"), list):
+            return document
+        status = document.get("status") if isinstance(document.get("status"), dict) else {}
+        held = [{"node": node, "egressIP": address} for address in given for node in self.holders.get(address, ())]
+        entries = [*(status.get("assignments") or ()), *held]
+        return {
+            **document,
+            "spec": {**spec, "egressIPs": [*spec["egressIPs"], *given]},
+            "status": {**status, "assignments": entries},
+        }
+
+
+def _name_of(document):
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    return metadata.get("name") if isinstance(metadata, dict) else None
+
+
+def _unfit(fleet):
+    """Return the addresses that no object can be given: nodes' own, gateways, the ends of the nodes' networks."""
+    answers = fleet["observed"].values()
+    unfit = {address for member in fleet["members"] for address in member["addresses"]}
+    unfit |= {address for answer in answers for address in answer.get("gateways", ())}
+    unfit = {canonical(parse_address(address, "addresses")) for address in unfit}
+    own = {text for answer in answers for each in answer["networks"] for text in each["addresses"]}
+    for network in {parse_interface(text, "networks").network for text in own}:
+        ends = (network.network_address, network.broadcast_address)
+        unfit |= {canonical(end) for end in ends if is_reserved_in(end, network)}
+    return unfit

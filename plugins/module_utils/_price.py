@@ -1,0 +1,117 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The price of balance: how flat the load can be for how many moves. PRIVATE to the collection. Pure.
+
+Asked for the least of (a times the squares plus b times the moves), the core of the planner gives a placement that is
+the flattest for its number of moves. The table holds all placements that some a and b lead to: the lower hull of moves
+against squares, found by asking for each two neighbours whether anything lies below the line between them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._assignment import read_problem
+from ._improve import settle
+from ._items import count_moves, first_conflict
+from ._lines import table
+from ._packing import Packing
+from ._placement import BALANCED, STICKY, place
+from ._plan import REBALANCE
+from ._spread import Spread, spread_of, usable_names
+
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Offer:
+    """``spread`` can be had for ``moves`` moves that are made only for balance."""
+
+    moves: int
+    spread: Spread
+
+    def to_dict(self):
+        """Return ``{moves, squares, highest, lowest}``."""
+        return {"moves": self.moves, **self.spread.to_dict()}
+
+
+@dataclass(frozen=True)
+class Price:
+    """``offers``: from no move to the flattest load; ``run``: the Offer that the plan takes, which is among them."""
+
+    offers: tuple
+    run: Offer
+
+    def to_dict(self):
+        """Return ``{offers, run, lines}``, the lines for a person."""
+        return {"offers": [each.to_dict() for each in self.offers], "run": self.run.to_dict(), "lines": self._lines()}
+
+    def _lines(self):
+        if len(self.offers) == 1:
+            return ["The load is as even as it can be: no egress IP has to move for balance."]
+        header = ("MOVES FOR BALANCE", "SUM OF SQUARES", "HIGHEST LOAD", "LOWEST LOAD", "")
+        rows = []
+        for offer in self._shown():
+            numbers = (offer.moves, offer.spread.squares, offer.spread.highest, offer.spread.lowest)
+            rows.append((*map(str, numbers), "this run" if offer == self.run else ""))
+        return table(header, rows)
+
+    def _shown(self):
+        """Return the offers; of many, some that are as far from one another, the ends and the run's."""
+        step = -(-len(self.offers) // _SHOWN)
+        ends = (self.offers[-1], self.run)
+        return [offer for number, offer in enumerate(self.offers) if number % step == 0 or offer in ends]
+
+
+def price_of(plan, egressips, fleet):
+    """Return the Price of balance in a fleet; a run does what ``plan`` says. All are dicts as the filters have them."""
+    board, items, rooms = read_problem(egressips, fleet["nodes"], fleet["current"])
+    market = _Market(items, rooms)
+    calm, flat = (market.point(place(items, rooms, policy).rooms) for policy in (STICKY, BALANCED))
+    names, usable = [node.name for node in board.nodes.sound], usable_names(fleet["nodes"])
+    offers = {
+        Offer(point.moves - calm.moves, spread_of(dict(zip(names, point.loads)), usable))
+        for point in (calm, *market.between(calm, flat), flat)
+        if point.fair
+    }
+    run = Offer(sum(move["reason"] == REBALANCE for move in plan["moves"]), spread_of(plan["load"], usable))
+    return Price(tuple(sorted({*offers, run}, key=lambda offer: (offer.moves, offer.spread.squares))), run)
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A placement: its moves and squares. It is not ``fair`` when an object is twice on a node (see ``Packing``)."""
+
+    moves: int
+    squares: int
+    loads: tuple
+    fair: bool
+
+
+class _Market:
+    """What the core of the planner offers for one problem."""
+
+    def __init__(self, items, rooms):
+        self.items, self.rooms = items, rooms
+
+    def between(self, calm, flat):
+        """Return the corners of the hull between two of its points, in order."""
+        moves, squares = flat.moves - calm.moves, calm.squares - flat.squares
+        if moves <= 1 or squares <= 0:
+            return []
+        packing = Packing(self.items, self.rooms, moves, squares)
+        settle(packing)
+        point = self.point([None if room == packing.nowhere else room for room in packing.where])
+        if moves * point.squares + squares * point.moves >= moves * calm.squares + squares * calm.moves:
+            return []
+        return [*self.between(calm, point), point, *self.between(point, flat)]
+
+    def point(self, placement):
+        """Return the _Point of a placement, a list of rooms and None."""
+        loads = [room.load for room in self.rooms]
+        for room in placement:
+            if room is not None:
+                loads[room] += 1
+        fair = first_conflict(self.items, placement) is None
+        return _Point(count_moves(self.items, placement), sum(load * load for load in loads), tuple(loads), fair)

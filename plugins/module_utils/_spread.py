@@ -1,0 +1,34 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How evenly egress IPs are spread over nodes. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._nodes import ASSIGNABLE_LABEL
+
+
+@dataclass(frozen=True)
+class Spread:
+    """``squares``: the sum of squares of all loads, least when they are equal; ``highest``, ``lowest``: their ends."""
+
+    squares: int
+    highest: int
+    lowest: int
+
+    def to_dict(self):
+        """Return ``{squares, highest, lowest}``."""
+        return {"squares": self.squares, "highest": self.highest, "lowest": self.lowest}
+
+
+def spread_of(load, usable):
+    """Return the Spread of {node: count}; the ends are among the nodes of ``usable``, which may hold something."""
+    counts = [load[name] for name in usable if name in load]
+    return Spread(sum(count * count for count in load.values()), max(counts, default=0), min(counts, default=0))
+
+
+def usable_names(nodes):
+    """Return the names of those of ``nodes``, dicts as ``assign`` takes them, that may hold something."""
+    return [n["name"] for n in nodes if n.get("ready", True) is True and ASSIGNABLE_LABEL in (n.get("labels") or {})]

@@ -1,0 +1,151 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure what a client sees of faults and of planned moves: the table of docs/faults.md.
+
+A pod connects to the server again and again, 0.1 s after the last try, 0.2 s per try. The gap is the time from the
+last good connection before the first failed one to the next good one. Each fault happens five times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/lab"))
+from lab import NODES, Lab, LabError, longest_gap  # noqa: E402
+from lab_playbook import run_playbook  # noqa: E402
+
+TIMES = 5
+EGRESS_IP = "192.168.126.10"
+LABEL = "k8s.ovn.org/egress-assignable"
+# Its node, node2, holds nothing.
+POD = "namespace1/pod2"
+EVERYTHING_BACK = 15
+
+
+class Faults:
+    """A lab in which one object has one egress IP, which node1 or node3 holds."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.inventory = lab.write_inventory()
+        manifests = ROOT / "tests/lab/manifests"
+        egressip = {
+            "apiVersion": "k8s.ovn.org/v1",
+            "kind": "EgressIP",
+            "metadata": {"name": "one"},
+            "spec": {"egressIPs": [EGRESS_IP], "namespaceSelector": {"matchLabels": {"env": "prod"}}},
+        }
+        self.manifests = [str(manifests / "namespaces.yml"), str(manifests / "pods.yml"), egressip]
+
+    def run(self, playbook: str = "reconcile", **variables: object) -> None:
+        """Run one of our playbooks; LabError with its output when it fails."""
+        common = {"egress_ip_manifests": self.manifests, "egress_ip_excluded_cidrs": ["10.88.0.0/16"]}
+        run = run_playbook(f"netops.egress_ip.{playbook}", self.inventory, {**common, **variables})
+        if run.code != 0:
+            raise LabError(f"{playbook} ended with code {run.code}:\n{run.output}")
+
+    def holder(self) -> str:
+        """The node with the address."""
+        for node in NODES:
+            if self.lab.status()[node.name] == "running":
+                (link,) = json.loads(self.lab.exec(node.name, "ip", "-j", "address", "show", "dev", "eth0"))
+                if EGRESS_IP in [item["local"] for item in link["addr_info"]]:
+                    return node.name
+        raise LabError("no node has the address")
+
+    def gap(self, fault: Callable[[], None]) -> float:
+        """Seconds without a good connection around a fault, up to the first good ones after it."""
+        with self.lab.poll(POD, interval=0.1, timeout=0.2) as poll:
+            time.sleep(1.5)
+            fault()
+            after = len(poll.answers)
+            end = time.monotonic() + EVERYTHING_BACK
+            while time.monotonic() < end:
+                time.sleep(0.5)
+                if [answer.source for answer in poll.answers[after:]][-5:] == [EGRESS_IP] * 5:
+                    break
+            else:
+                raise LabError(f"no good connections within {EVERYTHING_BACK} s")
+            return longest_gap(poll.answers)
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """A planned move."""
+        self.run("drain", egress_ip_drain_nodes=[self.holder()])
+
+    def kill(self) -> None:
+        """The holder loses its power; a run begins at once."""
+        self.lab.kill(self.holder())
+        self.run()
+
+    def cycle(self) -> None:
+        """The holder loses its power and boots, and no run comes."""
+        name = self.holder()
+        self.lab.kill(name)
+        self.lab.start(name)
+
+    def reboot(self) -> None:
+        """The holder reboots in order, and no run comes."""
+        self.lab.reboot(self.holder())
+
+    def on_holder(self, script: str) -> Callable[[], None]:
+        """What somebody does on the holder, seen until the node has mended itself."""
+
+        def do() -> None:
+            self.lab.exec(self.holder(), "sh", "-ec", script)
+            time.sleep(EVERYTHING_BACK - 5)
+
+        return do
+
+    def measure(self) -> dict[str, list[float]]:
+        """{fault: gaps}."""
+        pods_again = "/usr/bin/python3 /opt/lab/lab_pods.py"
+        faults = {
+            "planned move (`drain`, or a label taken away)": self.drain,
+            "holder loses power, a run begins at once": self.kill,
+            "holder loses power and boots, no run": self.cycle,
+            "holder reboots in order, no run": self.reboot,
+            "`nft flush ruleset` on the holder": self.on_holder(f"nft flush ruleset; {pods_again}"),
+            "address deleted on the holder": self.on_holder(f"ip address delete {EGRESS_IP}/32 dev eth0"),
+            "rules deleted on the holder": self.on_holder("ip rule flush protocol 225"),
+            "tunnel device deleted on the holder": self.on_holder("ip link delete egress0"),
+        }
+        gaps: dict[str, list[float]] = {}
+        for name, fault in faults.items():
+            for _time in range(TIMES):
+                self.lab.up()
+                self.run()
+                gaps.setdefault(name, []).append(self.gap(fault))
+            print(f"{name}: {' '.join(f'{gap:.2f}' for gap in gaps[name])}", flush=True)
+        return gaps
+
+
+def main() -> int:
+    """Measure on a fresh lab and remove it; 1 if something cannot be measured."""
+    lab = Lab()
+    try:
+        with lab.hold():
+            lab.up(fresh=True)
+            with contextlib.ExitStack() as stack:
+                stack.callback(lab.down)
+                gaps = Faults(lab).measure()
+    except LabError as error:
+        print(f"faults: {error}", file=sys.stderr)
+        return 1
+    print("\n| What happens | Median | Worst |\n|---|---|---|")
+    for name, found in gaps.items():
+        print(f"| {name} | {statistics.median(found):.1f} s | {max(found):.1f} s |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
