@@ -179,12 +179,14 @@ def foreign_uses(host, options, claimed_device):
 
 
 def _last_key_wins_but_encap(pairs):
-    """Read an object in which `ip -json` repeats keys: what stands between `encap` and `ttl` is the tunnel's."""
-    document, encap = {}, None
+    """Read an object in which `ip -json` before 6.14 repeats keys: what stands behind `encap` is the tunnel's."""
+    document, encap, flat = {}, None, False
     for key, value in pairs:
-        if key == "encap":
-            encap = {"kind": value}
-        elif encap is not None and key in ("id", "src", "dst", "ttl", "tos", "csum"):
+        if key == "encap" and isinstance(value, dict):
+            encap = {**value, "kind": value.get("encap_type")}
+        elif key == "encap":
+            encap, flat = {"kind": value}, True
+        elif flat and key in ("id", "src", "dst", "ttl", "tos", "csum"):
             encap.setdefault(key, value)
         else:
             document[key] = value

@@ -93,9 +93,19 @@ def test_the_keys_that_ip_repeats_after_encap():
         '[{"type":"1","dst":"default","encap":"ip","id":225,"src":"0.0.0.0","dst":"192.168.126.101","ttl":0,"tos":0,'
         '"gateway":"169.254.0.1","dev":"egress0","table":"7001","protocol":"225","flags":["onlink"]}]'
     )
-    [document] = parse_host({4: f"[]{route}[][][]"}).routes
-    assert document["encap"]["dst"] == "192.168.126.101"
-    assert (document["dst"], document["gateway"]) == ("default", "169.254.0.1")
+    nested = (
+        '[{"type":"1","dst":"default","encap":{"encap_type":"ip","id":225,"src":"0.0.0.0","dst":"192.168.126.101",'
+        '"ttl":0,"tos":0},"gateway":"169.254.0.1","dev":"egress0","table":"7001","flags":["onlink"]}]'
+    )
+    for text in (route, nested):
+        [document] = parse_host({4: f"[]{text}[][][]"}).routes
+        assert [document["encap"][key] for key in ("kind", "id", "src", "dst")] == [
+            "ip",
+            225,
+            "0.0.0.0",
+            "192.168.126.101",
+        ]
+        assert (document["dst"], document["gateway"]) == ("default", "169.254.0.1")
 
 
 def test_the_default_route_with_the_lowest_metric_counts():
