@@ -34,7 +34,7 @@ unit: prepare-unit ## Unit tests
 integration: prepare-lab ## Tests of modules and filters by ansible-test, on this machine
 	@$(CHECK) integration
 
-molecule: prepare-lab ## Scenarios on the lab's hosts
+molecule: prepare-unit prepare-lab ## Scenarios on the lab's hosts
 	@$(CHECK) molecule
 
 bench: prepare-lab ## Measure the planner against a greedy placement, and the collection against simple playbooks

@@ -63,6 +63,27 @@ options:
 options:
   vms:
     description:
+      - The VMs that this is about.
+      - What fits several VMs is an error.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the VM in the inventory of the vCenter.
+        type: str
+      uuid:
+        description: BIOS UUID or instance UUID of the VM.
+        type: str
+      moid:
+        description: Managed object ID of the VM.
+        type: str
+"""
+
+    ADAPTERS = r"""
+options:
+  vms:
+    description:
       - The network adapters that this is about, each by its VM and, if the VM has several, by one thing more.
       - What fits several VMs or several adapters is an error.
     type: list

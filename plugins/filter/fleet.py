@@ -37,6 +37,11 @@ options:
     description: How many nodes must answer, as a number or as a percentage, which is rounded up.
     type: raw
     default: 50%
+  fenced:
+    description: Names of nodes that are cut off their network and hold nothing until they are given back.
+    type: list
+    elements: str
+    default: []
 seealso:
   - plugin: netops.egress_ip.assign
     plugin_type: filter
@@ -97,7 +102,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._text import type
 _NOT_LOOKED_AT = {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"}
 
 
-def _fleet(hostvars, nodes=(), drain=(), min_available="50%"):
+def _fleet(hostvars, nodes=(), drain=(), min_available="50%", fenced=()):
     hosts = [
         {
             "name": str(variables["inventory_hostname"]),
@@ -109,7 +114,7 @@ def _fleet(hostvars, nodes=(), drain=(), min_available="50%"):
         for variables in hostvars
     ]
     try:
-        return observe_fleet(hosts, nodes, _names(drain), min_available).to_dict()
+        return observe_fleet(hosts, nodes, _names(drain), min_available, fenced).to_dict()
     except (EgressIPError, TypeError) as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -35,6 +35,11 @@ options:
         C(rule_priority), C(table_base), C(unassigned).
     type: dict
     default: {}
+  withheld:
+    description: Egress IPs that nobody may claim in this run.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: netops.egress_ip.node
 """
@@ -70,9 +75,9 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import Eg
 from ansible_collections.netops.egress_ip.plugins.module_utils._rollout import roll_out
 
 
-def _node_state(plan, manifests, fleet, excluded=(), options=None):
+def _node_state(plan, manifests, fleet, excluded=(), options=None, withheld=()):
     try:
-        return roll_out(plan, manifests, fleet, excluded, options).to_dict()
+        return roll_out(plan, manifests, fleet, excluded, options, withheld).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

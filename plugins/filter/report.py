@@ -10,7 +10,7 @@ author:
 short_description: Tell a person what a plan means or what a run did
 description:
   - Returns one table of every egress IP with its object, node and state, and what was not placed, is broken or failed.
-positional: manifests, fleet, results, check_mode
+positional: manifests, fleet, results, check_mode, besides
 options:
   _input:
     description: A plan, as P(netops.egress_ip.assign#filter) returns it.
@@ -31,6 +31,12 @@ options:
     description: Whether the results are of a run in check mode, in which nothing was applied.
     type: bool
     default: false
+  besides:
+    description:
+      - What happened elsewhere, every key optional.
+      - C(withheld) {egress IP - why nobody may claim it}, C(fenced) (names of nodes), C(failures) and C(notes) (lines).
+    type: dict
+    default: {}
 seealso:
   - plugin: netops.egress_ip.status
     plugin_type: filter
@@ -67,8 +73,8 @@ _value:
 from ansible_collections.netops.egress_ip.plugins.module_utils._report import report
 
 
-def _report(plan, manifests, fleet, results=None, check_mode=False):
-    return report(plan, manifests, fleet, results, check_mode).to_dict()
+def _report(plan, manifests, fleet, results=None, check_mode=False, besides=None):
+    return report(plan, manifests, fleet, results, check_mode, besides).to_dict()
 
 
 class FilterModule:

@@ -42,16 +42,21 @@ class Fleet:
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-def observe_fleet(hosts, node_documents=(), drain=(), min_available="50%"):
-    """Return the Fleet. Each host is {name, labels, capacity, drain, observed}, where `observed` is a task's result."""
-    answers = {host["name"]: _classify(host["observed"]) for host in hosts}
+def observe_fleet(hosts, node_documents=(), drain=(), min_available="50%", fenced=()):
+    """Return the Fleet. Each host is {name, labels, capacity, drain, observed}, where `observed` is a task's result.
+
+    `drain` and `fenced` name nodes that are to hold nothing: by the user's will, or because their network is cut off.
+    """
+    answers = {host["name"]: _classify(host["observed"], host["name"] in fenced) for host in hosts}
     observed = {name: answer for name, (kind, answer) in answers.items() if kind == "answer"}
     unavailable = tuple({"name": n, "reason": a} for n, (kind, a) in sorted(answers.items()) if kind == "unavailable")
     labels = {document["metadata"]["name"]: document["metadata"].get("labels") or {} for document in node_documents}
     stop = [f"{name}: {line}" for name, (kind, lines) in sorted(answers.items()) if kind == "stop" for line in lines]
     stop += [f"egress_ip_drain_nodes: there is no node {name}" for name in drain if name not in answers]
     return Fleet(
-        nodes=tuple(_node(host, observed.get(host["name"]), labels.get(host["name"], {}), drain) for host in hosts),
+        nodes=tuple(
+            _node(host, observed.get(host["name"]), labels.get(host["name"], {}), {*drain, *fenced}) for host in hosts
+        ),
         current=tuple(
             {"egressIP": item["egressIP"], "node": name}
             for name, answer in sorted(observed.items())
@@ -77,13 +82,15 @@ def required_nodes(min_available, total):
     return -(-total * int(number) // 100) if text.endswith("%") else min(int(number), total)
 
 
-def _classify(observed):
+def _classify(observed, fenced):
     """Return ("answer", dict), ("stop", lines) for what a person must put right first, or ("unavailable", reason)."""
     message = str(observed.get("msg", "")).strip()
     if observed.get("unreachable"):
         return "unavailable", f"cannot be reached: {message}"
-    if observed.get("problems"):
-        return "stop", list(observed["problems"])
+    problems = observed.get("problems")
+    if problems:
+        # Without a link, an interface may have lost its address and its route.
+        return ("unavailable", f"is fenced: {problems[0]}") if fenced else ("stop", list(problems))
     if not observed.get("failed"):
         return "answer", observed
     if observed.get("rc") == _PYTHON_IS_MISSING or "interpreter" in message:
@@ -93,12 +100,12 @@ def _classify(observed):
     return "stop", [message]
 
 
-def _node(host, answer, labels, drain):
+def _node(host, answer, labels, empty):
     """Return the node in the form that `assign` takes."""
     return {
         "name": host["name"],
         "labels": {**labels, **_labels(host)},
-        "ready": answer is not None and not host.get("drain") and host["name"] not in drain,
+        "ready": answer is not None and not host.get("drain") and host["name"] not in empty,
         "networks": answer["networks"] if answer else [],
         "capacity": host.get("capacity"),
     }

@@ -24,15 +24,20 @@ from ._data_plane import (
 from ._difference import lines_between, result_of
 from ._errors import NodeStateError
 from ._interfaces import bearing, own_networks
+from ._platform import AUTO, find_platform, refusal
 from ._record import Record, claimed_by, look, missing_files, read
 
 
-def observe(options, interface="", recall=(), metrics=False):
+def observe(options, interface="", recall=(), metrics=False, platform=AUTO):
     """Return what the module `node_info` returns: what this host is, what it holds, what stands in the way.
 
     `recall` names objects of which the record's addresses and pods are wanted too. With `metrics` what the egress IPs
-    carry is wanted, which costs a look at all connections.
+    carry is wanted, which costs a look at all connections. `platform` is what the user says.
     """
+    found = find_platform(node_io.platform_facts(), platform)
+    refused = refusal(found) if platform == AUTO else None
+    if refused:
+        return {"problems": [refused], "packages": []}
     packages, problems = node_io.missing_packages(), node_io.missing_requirements()
     if problems:
         return {"problems": problems, "packages": packages}
@@ -44,12 +49,15 @@ def observe(options, interface="", recall=(), metrics=False):
     networks = own_networks(host, interface, claimed)
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
+    interfaces = bearing(host, interface, claimed)
     return {
         "problems": problems,
         "packages": [],
+        "platform": found.to_dict(),
         "interface": interface,
         "endpoints": endpoints_of(networks),
-        "networks": bearing(host, interface, claimed),
+        "networks": interfaces,
+        "macs": {item["interface"]: host.interface(item["interface"]).get("address", "") for item in interfaces},
         "addresses": own_addresses(host, options.tunnel_device, claimed),
         "gateways": host.gateways(),
         "held": [item.to_dict() for item in held_on(host, claimed)],

@@ -42,6 +42,9 @@ COMMAND_TIMEOUT = 60
 _IPV6 = Path("/proc/sys/net/ipv6")
 _IP = {4: ("ip",), 6: ("ip", "-6")}
 _PACKAGES = {"ip": "iproute2", "nft": "nftables"}
+_DMI = Path("/sys/class/dmi/id")
+_XEN_UUID = Path("/sys/hypervisor/uuid")
+_DMI_FIELDS = ("sys_vendor", "product_name", "product_serial", "bios_version", "chassis_asset_tag")
 # What the socket module does not name: linux/netlink.h, linux/if_packet.h, asm-generic/socket.h.
 _NETLINK_NETFILTER, _NETLINK_BUFFER = 12, 1 << 16
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
@@ -86,6 +89,19 @@ def missing_requirements():
     if not problems and not _knows_vxlan():
         problems.append("kernel: has no vxlan; load the module, or install the package that carries it")
     return problems
+
+
+def platform_facts():
+    """Return what `_platform.find_platform` looks at, {fact: text}, as far as this host has it."""
+    paths = {**{name: _DMI / name for name in _DMI_FIELDS}, "hypervisor_uuid": _XEN_UUID}
+    facts = {}
+    for name, path in paths.items():
+        with contextlib.suppress(OSError):
+            facts[name] = path.read_text(encoding="utf-8", errors="replace").strip()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        facts["cpu_flags"] = next((line for line in lines if line.startswith("flags")), "")
+    return facts
 
 
 def _knows_vxlan():

@@ -49,6 +49,7 @@ _MODULES = (
     "_node",
     "_node_io",
     "_node_state",
+    "_platform",
     "_port_use",
     "_presence",
     "_probe",

@@ -31,28 +31,34 @@ class Report:
         }
 
 
-def report(plan, manifests, fleet, results=None, check_mode=False):
+def report(plan, manifests, fleet, results=None, check_mode=False, besides=None):
     """Return the Report of a run, of which nothing was applied in `check_mode`.
 
-    `results` {node: result of the module `node`} is None when no node was asked.
+    `results` {node: result of the module `node`} is None when no node was asked. `besides` is what happened elsewhere:
+    {withheld: {egress IP: why nobody may claim it}, fenced: [node], failures: [line], notes: [line]}, all optional.
     """
+    besides = {"withheld": {}, "fenced": [], "failures": [], "notes": [], **(besides or {})}
     conflicts = _conflicts(results or {})
     claimed = set() if check_mode else {(ip, n) for n, r in (results or {}).items() for ip in r.get("claimed") or ()}
-    rows = [_assignment_row(item, plan, fleet, conflicts, claimed, results or {}) for item in plan["assignments"]]
+    refused = {ip: f"{item['mac']} answers for it" for ip, item in conflicts.items()}
+    refused.update(besides["withheld"])
+    rows = [_assignment_row(item, plan, fleet, refused, claimed, results or {}) for item in plan["assignments"]]
     rows += [
         (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
     ]
     rows.sort(key=lambda row: (address_order(row[0]), row[1]))
     lines = table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows)
-    failures = _failures(conflicts, fleet, results or {})
+    failures = [f"{ip} is not claimed: {reason}" for ip, reason in besides["withheld"].items()]
+    failures += [*_failures(conflicts, fleet, results or {}), *besides["failures"]]
     complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
     complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
     complaints += manifests.get("unfilled", ())
     notes = [f"node {item['name']} {item['reason']}" for item in fleet["unavailable"]]
+    notes += [f"node {name} is fenced" for name in besides["fenced"]] + besides["notes"]
     notes += plan["warnings"] + manifests["ignored"]
     for title, entries in (("Failed", failures), ("To be put right", complaints), ("To be known", notes)):
         lines += section(title, entries)
-    return Report(tuple(lines), tuple(failures), tuple(complaints), _stats(plan, fleet, conflicts, results))
+    return Report(tuple(lines), tuple(failures), tuple(complaints), _stats(plan, fleet, conflicts, results, besides))
 
 
 def status(egressips, fleet):
@@ -96,10 +102,10 @@ def _along(count):
     return f", {count} connection{'' if count == 1 else 's'} with it" if count else ""
 
 
-def _state_of(item, plan, fleet, conflicts, claimed, results):
+def _state_of(item, plan, fleet, refused, claimed, results):
     ip, node = item["egressIP"], item["node"]
-    if ip in conflicts:
-        return f"not claimed, {conflicts[ip]['mac']} answers for it"
+    if ip in refused:
+        return f"not claimed, {refused[ip]}"
     here = any(entry["egressIP"] == ip and entry["node"] == node for entry in fleet["current"])
     if here:
         return "held"
@@ -138,7 +144,7 @@ def _failures(conflicts, fleet, results):
     return failures
 
 
-def _stats(plan, fleet, conflicts, results):
+def _stats(plan, fleet, conflicts, results, besides):
     """Return what `set_stats` hands to AWX."""
     results = results or {}
     return {
@@ -148,6 +154,8 @@ def _stats(plan, fleet, conflicts, results):
         "moves": plan["moves"],
         "load": plan["load"],
         "conflicts": [conflicts[ip] for ip in conflicts],
+        "withheld": [{"egressIP": ip, "reason": reason} for ip, reason in besides["withheld"].items()],
         "unavailable": list(fleet["unavailable"]),
+        "fenced": list(besides["fenced"]),
         "changed": sorted(node for node, result in results.items() if result.get("changed")),
     }

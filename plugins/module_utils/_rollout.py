@@ -44,12 +44,14 @@ class Rollout:
         }
 
 
-def roll_out(plan, manifests, fleet, excluded=(), options=None):
+def roll_out(plan, manifests, fleet, excluded=(), options=None, withheld=()):
     """Return the Rollout of a plan. All arguments are dicts as the filters exchange them.
 
-    `excluded` are the CIDRs of `egress_ip_excluded_cidrs`, `options` the data plane's. Raises InvalidError.
+    `excluded` are the CIDRs of `egress_ip_excluded_cidrs`, `options` the data plane's; `withheld` are egress IPs that
+    nobody may claim in this run. Raises InvalidError.
     """
-    builder = _Builder(plan, manifests, fleet, _parse_excluded(excluded), DataPlaneOptions.from_dict(options or {}))
+    options = DataPlaneOptions.from_dict(options or {})
+    builder = _Builder(plan, manifests, fleet, _parse_excluded(excluded), options, withheld)
     states = {name: builder.state(name) for name in sorted(fleet["observed"])}
     differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))
     held = {name: {item.egress_ip for item in state.held} for name, state in states.items()}
@@ -66,8 +68,8 @@ def roll_out(plan, manifests, fleet, excluded=(), options=None):
 class _Builder:
     """Everything that is the same for all nodes is computed once."""
 
-    def __init__(self, plan, manifests, fleet, excluded, options):
-        self.plan, self.fleet, self.options = plan, fleet, options
+    def __init__(self, plan, manifests, fleet, excluded, options, withheld):
+        self.plan, self.fleet, self.options, self.withheld = plan, fleet, options, withheld
         self.recalled = {name: fleet["recalled"][name] for name in manifests["broken"] if name in fleet["recalled"]}
         self.assigned = {}
         for item in plan["assignments"]:
@@ -86,7 +88,8 @@ class _Builder:
     def state(self, name):
         """Return the NodeState of one node."""
         answer = self.fleet["observed"][name]
-        held = [Held(i["egressIP"], i["interface"]) for i in self.plan["assignments"] if i["node"] == name]
+        assigned = [item for item in self.plan["assignments"] if item["node"] == name]
+        held = [Held(i["egressIP"], i["interface"]) for i in assigned if i["egressIP"] not in self.withheld]
         return NodeState(
             name=name,
             generation=self.fleet["generation"] + 1,

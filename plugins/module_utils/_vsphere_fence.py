@@ -129,6 +129,16 @@ def unfence(adapter, method):
     return Step(adapter, blocked, connection or None, power if adapter.power == OFF else None, port_note, vm_note)
 
 
+def noted_methods(port_note, vm_note, key):
+    """Return the methods by which an adapter (with this key in its VM) is cut off, as the two notes tell."""
+    noted = {
+        PORT_BLOCK: _BLOCKED in port_note,
+        VNIC_DISCONNECT: any(name.startswith(f"nic.{key}.") for name in vm_note),
+        POWER_OFF: _POWER in vm_note,
+    }
+    return tuple(method for method, found in noted.items() if found)
+
+
 def _check_host(adapter):
     if not adapter.responds:
         raise VsphereError(f"{adapter.name}: its host {adapter.host} does not respond, so that nothing can be proven")

@@ -13,6 +13,8 @@ import re
 
 TAG = "netops.egress_ip"
 INHERITED = "inherited"
+# Before the name of what a port group has let its ports override since.
+OVERRIDE = "override."
 _NOTE = re.compile(rf" ?\[{re.escape(TAG)} before: ([^]]*)\]$")
 _WORDS = {"true": True, "false": False, "none": None}
 

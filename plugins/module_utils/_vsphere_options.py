@@ -23,13 +23,21 @@ CONNECTION = {
     "timeout": {"type": "int", "default": 120},
 }
 
-VMS = {
-    "vms": {
-        "type": "list",
-        "elements": "dict",
-        "required": True,
-        "options": {name: {"type": "str"} for name in ("name", "uuid", "moid", "mac", "label", "network")},
-        "required_one_of": [("name", "uuid", "moid")],
-        "mutually_exclusive": [("name", "uuid", "moid"), ("mac", "label", "network")],
-    },
-}
+
+def _vms(*keys):
+    return {
+        "vms": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": {name: {"type": "str"} for name in (*_OF_VM, *keys)},
+            "required_one_of": [_OF_VM],
+            "mutually_exclusive": [_OF_VM, *([keys] if keys else [])],
+        },
+    }
+
+
+_OF_VM = ("name", "uuid", "moid")
+# VMs alone, and network adapters of VMs.
+VMS = _vms()
+ADAPTERS = _vms("mac", "label", "network")

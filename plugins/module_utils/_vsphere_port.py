@@ -75,7 +75,8 @@ class Port:
 
     ``vm``, ``nic``, ``switch``, ``port_group``, ``vlan`` are dicts with the keys that `vsphere_port_info` returns;
     ``level`` is None on NSX, whose settings vCenter does not know. ``shared_with``: names of the other VMs of the
-    port group, in order.
+    port group, in order. ``noted``: the port's `_vsphere_note`; ``fence``: by which methods of `vsphere_fence` the
+    adapter is cut off, as noted.
     """
 
     vm: dict
@@ -88,6 +89,8 @@ class Port:
     level: object
     override_allowed: tuple
     shared_with: tuple
+    noted: dict
+    fence: tuple
 
     def to_dict(self):
         """Return the form that `vsphere_port_info` gives."""
@@ -103,6 +106,8 @@ class Port:
             **settings,
             "override_allowed": list(self.override_allowed),
             "shared_with": list(self.shared_with),
+            "noted": dict(self.noted),
+            "fence": list(self.fence),
         }
 
 

@@ -22,6 +22,13 @@ options:
       - When it is empty, the one with the default route.
     type: str
     default: ""
+  platform:
+    description:
+      - What the host runs on, V(baremetal), V(vsphere), V(virtual), V(openstack), V(aws), V(azure), V(gce) or V(cloud).
+      - With V(auto), it is found out from the firmware's DMI fields. Where additional addresses are dropped (OpenStack
+        and public clouds), that is a problem of the host then.
+    type: str
+    default: auto
   options:
     description: Names and numbers of the data plane. The keys are those of C(options) in a node's state.
     type: dict
@@ -65,6 +72,11 @@ packages:
   type: list
   elements: str
   sample: [nftables]
+platform:
+  description: What the host runs on, and the BIOS UUID of a VM on vSphere.
+  returned: when the host can be read
+  type: dict
+  sample: {name: vsphere, uuid: 42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11}
 interface:
   description: The interface for the egress IPs.
   returned: when the host can be read
@@ -82,6 +94,11 @@ networks:
   type: list
   elements: dict
   sample: [{interface: eth0, addresses: ["192.168.126.21/18"]}]
+macs:
+  description: The MAC addresses of the interfaces in C(networks).
+  returned: when the host can be read
+  type: dict
+  sample: {eth0: "00:50:56:00:01:01"}
 addresses:
   description: Every address of the node on any interface; traffic to these is node traffic and keeps its source.
   returned: when the host can be read
@@ -171,6 +188,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "interface": {"type": "str", "default": ""},
+            "platform": {"type": "str", "default": "auto"},
             "options": {"type": "dict", "default": {}},
             "recall": {"type": "list", "elements": "str", "default": []},
             "metrics": {"type": "bool", "default": False},
@@ -180,7 +198,7 @@ def main():
     params = module.params
     try:
         options = DataPlaneOptions.from_dict(params["options"])
-        result = observe(options, params["interface"], params["recall"], params["metrics"])
+        result = observe(options, params["interface"], params["recall"], params["metrics"], params["platform"])
     except EgressIPError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

@@ -36,7 +36,7 @@ options:
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.vsphere
-  - netops.egress_ip.vsphere.vms
+  - netops.egress_ip.vsphere.adapters
 attributes:
   check_mode:
     support: full
@@ -113,7 +113,8 @@ vms:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import PYVMOMI_ERROR, with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_fence import (
     AUTO,
     PORT_BLOCK,
@@ -121,14 +122,14 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_fence im
     VNIC_DISCONNECT,
     Fencing,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import CONNECTION, VMS
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import ADAPTERS, CONNECTION
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
             **CONNECTION,
-            **VMS,
+            **ADAPTERS,
             "method": {"type": "str", "choices": [PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF, AUTO], "default": AUTO},
             "state": {"type": "str", "choices": ["fenced", "unfenced"], "default": "fenced"},
         },

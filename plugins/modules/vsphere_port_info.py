@@ -34,7 +34,7 @@ extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
   - netops.egress_ip.vsphere
-  - netops.egress_ip.vsphere.vms
+  - netops.egress_ip.vsphere.adapters
 seealso:
   - module: netops.egress_ip.vsphere_port_security
 """
@@ -136,6 +136,17 @@ ports:
       type: list
       elements: str
       sample: [node2]
+    noted:
+      description:
+        - The former values that M(netops.egress_ip.vsphere_port_security) and M(netops.egress_ip.vsphere_fence) noted
+          at the port. Empty where they changed nothing.
+      type: dict
+      sample: {forged_transmits: false, security: inherited}
+    fence:
+      description: The methods by which M(netops.egress_ip.vsphere_fence) has cut the adapter off, as noted.
+      type: list
+      elements: str
+      sample: []
     egress_ips:
       description: The answer for each of O(egress_ips).
       type: list
@@ -162,9 +173,10 @@ ports:
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import parse_egress_ip
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import PYVMOMI_ERROR, with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_need import CHANGED, OWN, SECOND, need
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import CONNECTION, VMS
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import ADAPTERS, CONNECTION
 
 
 def audit(params):
@@ -181,7 +193,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             **CONNECTION,
-            **VMS,
+            **ADAPTERS,
             "egress_ips": {"type": "list", "elements": "str", "default": []},
             "guest_mac": {"type": "str", "choices": [OWN, SECOND, CHANGED], "default": OWN},
         },

@@ -87,7 +87,7 @@ options:
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.vsphere
-  - netops.egress_ip.vsphere.vms
+  - netops.egress_ip.vsphere.adapters
 attributes:
   check_mode:
     support: full
@@ -175,8 +175,9 @@ ports:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import PYVMOMI_ERROR, with_client
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import CONNECTION, VMS
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import ADAPTERS, CONNECTION
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_port import GROUP, PORT, SECURITY
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_security import PortSecurity
 
@@ -192,7 +193,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             **CONNECTION,
-            **VMS,
+            **ADAPTERS,
             "scope": {"type": "str", "choices": [PORT, GROUP], "default": PORT},
             "security": {"type": "dict", "options": {flag: {"type": "bool"} for flag in SECURITY}},
             "mac_learning": {"type": "dict", "options": MAC_LEARNING},

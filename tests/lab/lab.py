@@ -302,6 +302,9 @@ class Lab:
             "ansible_ssh_private_key_file": str(self._key()),
             "ansible_ssh_args": SSH_ARGS,
             "ansible_ssh_pipelining": True,
+            # The hosts are containers and show the DMI fields of this machine, which may be a cloud's VM; but their LAN
+            # is the lab's own bridge.
+            "egress_ip_platform": "baremetal",
         }
         label = {"egress_ip_labels": {"k8s.ovn.org/egress-assignable": ""}}
         nodes = {node.name: {"ansible_host": node.address, **(label if node.assignable else {})} for node in NODES}

@@ -283,6 +283,10 @@ func (f *front) serveControl(w http.ResponseWriter, r *http.Request) {
 		var wanted struct{ Name string }
 		err = decoder.Decode(&wanted)
 		f.lan.deaf = wanted.Name
+	case "guest":
+		var wanted guest
+		err = decoder.Decode(&wanted)
+		f.lan.setGuest(wanted)
 	case "legacy":
 		f.lan.makeLegacy()
 	default:

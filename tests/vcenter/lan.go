@@ -282,6 +282,41 @@ func (l *lan) setHost(name, state string) {
 	}
 }
 
+// guest is what VMware Tools in a VM tell: the state of the tools, and the addresses of each adapter, told as vCenters do
+// since version 5 or, old, as before.
+type guest struct {
+	Name, Tools string
+	Adapters    []struct {
+		MAC       string
+		Addresses []string
+	}
+	Old bool
+}
+
+// setGuest puts into the inventory what VMware Tools tell.
+func (l *lan) setGuest(told guest) {
+	for _, each := range simulator.Map.All("VirtualMachine") {
+		vm := each.(*simulator.VirtualMachine)
+		if vm.Name != told.Name {
+			continue
+		}
+		vm.Guest.ToolsRunningStatus, vm.Guest.Net = told.Tools, nil
+		for _, adapter := range told.Adapters {
+			nic := types.GuestNicInfo{MacAddress: adapter.MAC, Connected: true, DeviceConfigId: -1}
+			if told.Old {
+				nic.IpAddress = adapter.Addresses
+			} else {
+				nic.IpConfig = &types.NetIpConfigInfo{}
+				for _, address := range adapter.Addresses {
+					entry := types.NetIpConfigInfoIpAddress{IpAddress: address, PrefixLength: 32, State: "preferred"}
+					nic.IpConfig.IpAddress = append(nic.IpConfig.IpAddress, entry)
+				}
+			}
+			vm.Guest.Net = append(vm.Guest.Net, nic)
+		}
+	}
+}
+
 // editsAdapters tells whether a spec does no more than change network adapters and the annotation; the simulator does
 // not do that.
 func editsAdapters(spec types.VirtualMachineConfigSpec, annotates bool) bool {

@@ -13,6 +13,9 @@ import yaml
 from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests, select_pods
 from ansible_collections.netops.egress_ip.plugins.module_utils._metrics import textfile
+from ansible_collections.netops.egress_ip.plugins.module_utils._nodes import ASSIGNABLE_LABEL
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_run import query
+from jinja2.nativetypes import NativeEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = sorted(
@@ -23,6 +26,7 @@ DOCUMENTS = sorted(
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+ZONE = "topology.kubernetes.io/zone"
 VARIABLE_ROW = re.compile(r"^\| `(egress_ip_\w+)` \| [^|]+ \| `([^`]*)` \| \S", re.MULTILINE)
 PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+) \| default\((.*?)\)")
 
@@ -31,12 +35,20 @@ def _read(path):
     return (ROOT / path).read_text(encoding="utf-8")
 
 
+def _of_the_roles(file):
+    """Return {key: value} of a file that every role has."""
+    found = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob(f"roles/*/{file}"))]
+    return {key: value for each in found for key, value in each.items()}
+
+
 def _defaults():
-    return yaml.safe_load(_read("roles/node/defaults/main.yml"))
+    return _of_the_roles("defaults/main.yml")
 
 
 def _entry_points():
-    return yaml.safe_load(_read("roles/node/meta/argument_specs.yml"))["argument_specs"]
+    """Return {(role, entry point): spec}."""
+    specs = {path.parts[-3]: yaml.safe_load(path.read_text()) for path in ROOT.glob("roles/*/meta/argument_specs.yml")}
+    return {(role, name): entry for role, spec in specs.items() for name, entry in spec["argument_specs"].items()}
 
 
 def _documented():
@@ -81,19 +93,19 @@ def test_every_default_is_in_the_argument_specs():
     assert {name: options[name].get("default") for name in optional} == _defaults()
 
 
-@pytest.mark.parametrize("entry_point", sorted(_entry_points()))
-def test_argument_specs_hold_what_the_tasks_use(entry_point):
+@pytest.mark.parametrize(("role", "entry_point"), sorted(_entry_points()))
+def test_argument_specs_hold_what_the_tasks_use(role, entry_point):
     reached, waiting = set(), [f"{entry_point}.yml"]
-    text = _read("roles/node/vars/main.yml").replace("egress_ip_group_vars:", "")
+    text = _read(f"roles/{role}/vars/main.yml").replace("egress_ip_group_vars:", "")
     while waiting:
         name = waiting.pop()
         if name not in reached:
             reached.add(name)
-            tasks = _read(f"roles/node/tasks/{name}")
+            tasks = _read(f"roles/{role}/tasks/{name}")
             text += tasks
             waiting += re.findall(r"_tasks: (\w+\.yml)", tasks)
     used = {name for name in {*_defaults(), *_required()} if re.search(rf"\b{name}\b", text)}
-    assert used <= set(_entry_points()[entry_point]["options"]) | {"egress_ip_group"}
+    assert used <= set(_entry_points()[role, entry_point]["options"]) | {"egress_ip_group"}
 
 
 def _metric_names():
@@ -107,7 +119,7 @@ def test_every_metric_is_documented():
 
 
 def test_every_variable_that_a_document_names_exists():
-    internal = {"egress_ip_nodes"}
+    internal = {"egress_ip_nodes", "egress_ip_fence_node"}
     known = {*_documented(), *_required(), *internal, *_metric_names()}
     for path in DOCUMENTS:
         text = re.sub(r"netops\.egress_ip\.\w+|egress_ip:", "", path.read_text(encoding="utf-8"))
@@ -187,3 +199,18 @@ def test_the_quick_start_selects_its_pod():
     assert [(pod["namespace"], pod["pod"], pod["egressips"]) for pod in pods] == [
         ("namespace1", "pod1", ["egressips-prod"])
     ]
+
+
+@pytest.mark.parametrize(("said", "labels"), [("assignable", [ZONE, ASSIGNABLE_LABEL]), ("no", [ZONE])])
+def test_the_inventory_of_vms_makes_a_node_of_a_vm(said, labels):
+    (inventory,) = [yaml.safe_load(text) for text in _examples("docs/vsphere.md", "yaml") if "plugin: vmware" in text]
+    of_vm = {"config": {"name": "node1", "instanceUuid": "5030"}, "cluster": {"name": "c1"}}
+    of_vm["customValue"] = {"egress-ip": said}
+    environment = NativeEnvironment()
+    host = {name: environment.compile_expression(text)(**of_vm) for name, text in inventory["compose"].items()}
+    assert (host["ansible_host"], host["egress_ip_platform"]) == ("node1.nodes.example.com", "vsphere")
+    assert list(host["egress_ip_labels"]) == labels
+    asked = query([{"name": "node1", "platform": host["egress_ip_platform"], "vm": host["egress_ip_vsphere_vm"]}], [])
+    assert asked["nodes"] == [{"name": "node1", "vms": [{"uuid": "5030"}], "uuid": None}]
+    (leave_out,) = map(environment.compile_expression, inventory["filter_expressions"])
+    assert (leave_out(**of_vm), leave_out(customValue={})) == (False, True)

@@ -47,7 +47,8 @@ def address(local, prefixlen, label, scope="0", **flags):
 def ethernet(*addresses, mtu=1500):
     """Return the document of an Ethernet interface without its name."""
     flags = ["BROADCAST", "UP", "LOWER_UP"]
-    return {"flags": flags, "mtu": mtu, "linkinfo": {"info_kind": "veth"}, "addr_info": list(addresses)}
+    described = {"flags": flags, "mtu": mtu, "address": MAC, "linkinfo": {"info_kind": "veth"}}
+    return {**described, "addr_info": list(addresses)}
 
 
 class FakeKernel:
@@ -89,6 +90,7 @@ class FakeKernel:
         self.files = {"/etc/hosts": (b"127.0.0.1 localhost\n", 0o644)}
         self.units = set()
         self.missing = []
+        self.facts = {"sys_vendor": "Dell Inc.", "product_name": "PowerEdge R640"}
         self.wire = {}
         self.away = True
         self.fail = ()
@@ -110,6 +112,9 @@ class FakeKernel:
 
     def missing_packages(self):
         return []
+
+    def platform_facts(self):
+        return dict(self.facts)
 
     def missing_requirements(self):
         return list(self.missing)

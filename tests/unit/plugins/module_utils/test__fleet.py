@@ -224,3 +224,15 @@ def test_what_nodes_hold_is_current():
         {"egressIP": "192.168.126.101", "node": "node1"},
         {"egressIP": "192.168.126.101", "node": "node2"},
     )
+
+
+def test_a_fenced_node_answers_and_is_not_ready():
+    fleet = observe_fleet([host(1), host(2)], fenced=["node2"])
+    assert [node["ready"] for node in fleet.nodes] == [True, False]
+    assert observe_fleet([host(1)], fenced=["node2"]).stop == ()
+
+
+def test_what_is_wrong_on_a_fenced_node_does_not_stop_the_others():
+    problems = {"problems": ["egress_ip_interface: eth0 has no address of its own"], "packages": []}
+    fleet = observe_fleet([host(1), host(2, problems)], fenced=["node2"])
+    assert (fleet.stop, fleet.unavailable[0]["reason"]) == ((), f"is fenced: {problems['problems'][0]}")

@@ -358,6 +358,20 @@ def test_a_host_that_cannot_be_a_node_is_refused(kernel):
     assert kernel.snapshot() == before
 
 
+def test_a_host_in_a_cloud_is_refused_before_packages_are_asked_for(kernel, monkeypatch):
+    kernel.facts = {"sys_vendor": "Amazon EC2", "product_name": "m6i.large"}
+    monkeypatch.setattr(kernel, "missing_packages", lambda: ["nftables"])
+    (problem,) = observe()["problems"]
+    assert problem.startswith("egress_ip_platform: this host is on AWS, which carries only addresses that")
+    assert observe()["packages"] == []
+
+
+def test_a_platform_set_by_hand_counts(kernel):
+    kernel.facts = {"sys_vendor": "OpenStack Foundation", "product_name": "OpenStack Nova"}
+    seen = observe(platform="openstack")
+    assert (seen["problems"], seen["platform"]) == ([], {"name": "openstack", "uuid": None})
+
+
 FOREIGN = {
     "mark": (
         lambda k: k.rules[4].append({"priority": 50, "src": "all", "fwmark": "0x1", "table": "100"}),
@@ -652,9 +666,11 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
     assert observe() == {
         "problems": [],
         "packages": [],
+        "platform": {"name": "baremetal", "uuid": None},
         "interface": "eth0",
         "endpoints": ["192.168.126.21", "2001:db8:126::21"],
         "networks": [{"interface": "eth0", "addresses": ["192.168.126.21/18", "2001:db8:126::21/64"]}],
+        "macs": {"eth0": MAC},
         "addresses": ["10.88.0.1", "192.168.126.21", "2001:db8:126::21"],
         "gateways": ["192.168.126.1"],
         "held": [],

@@ -77,6 +77,9 @@ def host(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(_node_io, "later", lambda *_arguments: None)
     monkeypatch.setattr(_node_io, "missing_requirements", lambda: [])
+    # The tests may run in a cloud.
+    monkeypatch.setattr(_node_io, "_DMI", tmp_path)
+    monkeypatch.setattr(_node_io, "_XEN_UUID", tmp_path / "uuid")
     # /sys/class/net is of the namespace that mounted it.
     monkeypatch.setattr(_node_io, "mac_address", lambda _interface: "02:00:c0:a8:7e:15")
     with network_namespace("eth0"):
@@ -93,6 +96,19 @@ def host(monkeypatch, tmp_path):
         nft("add table inet theirs", "add chain inet theirs x { type nat hook postrouting priority 100; }")
         nft("add rule inet theirs x masquerade")
         yield tmp_path
+
+
+def test_the_platform_is_read_as_far_as_it_is_shown(host, monkeypatch):
+    assert set(_node_io.platform_facts()) <= {"cpu_flags"}
+    (host / "sys_vendor").write_bytes(b"VMware, Inc.\n")
+    (host / "product_serial").write_bytes(b"VMware-\xff\n")
+    (host / "uuid").write_text("ec2e1916\n")
+    facts = _node_io.platform_facts()
+    facts.pop("cpu_flags", None)
+    assert facts == {"sys_vendor": "VMware, Inc.", "product_serial": "VMware-\ufffd", "hypervisor_uuid": "ec2e1916"}
+    assert "AWS" in _node.observe(DataPlaneOptions())["problems"][0]
+    (host / "uuid").unlink()
+    assert _node.observe(DataPlaneOptions())["problems"] == []
 
 
 def apply(state, **options):

@@ -4,7 +4,8 @@
 """What a person reads.
 
 golden/report/CASE holds plan.yml, manifests.yml and fleet.yml (what differs from an empty one), results.yml (what the
-module `node` returned on each node; absent before a run), report.txt, and verdict.yml.
+module `node` returned on each node; absent before a run), besides.yml (what happened elsewhere), report.txt, and
+verdict.yml.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ def test_report(golden):
     manifests = {**MANIFESTS, **golden.get("manifests", [{}])[0]}
     fleet = {**FLEET, **golden.get("fleet", [{}])[0]}
     results = golden["results"][0] if "results" in golden else None
-    before = copy.deepcopy((plan, manifests, fleet, results))
-    made = report(plan, manifests, fleet, results).to_dict()
-    assert (plan, manifests, fleet, results) == before
+    besides = golden.get("besides", [None])[0]
+    before = copy.deepcopy((plan, manifests, fleet, results, besides))
+    made = report(plan, manifests, fleet, results, besides=besides).to_dict()
+    assert (plan, manifests, fleet, results, besides) == before
     golden.check("report.txt", "\n".join([*made["lines"], ""]))
     golden.check("verdict.yml", {key: made[key] for key in ("failures", "complaints", "stats")})
     assert json.loads(json.dumps(made)) == made

@@ -205,6 +205,15 @@ def test_the_order_of_documents_and_hosts_says_nothing():
     assert run(documents, hosts) == run(documents[::-1], hosts[::-1])
 
 
+def test_what_is_withheld_is_claimed_by_nobody_and_stays_assigned_for_the_others():
+    hosts = [host(1), host(2)]
+    told, held_back = (run([egressip()], hosts, withheld=withheld) for withheld in ((), (A,)))
+    assert sorted(item.egress_ip for state in told.states.values() for item in state.held) == [A, B]
+    assert [item.egress_ip for state in held_back.states.values() for item in state.held] == [B]
+    slots = {state.egressips[0].slots for rollout in (told, held_back) for state in rollout.states.values()}
+    assert slots == {(A, B)}
+
+
 def test_pods_of_a_sound_object_are_not_recalled():
     """A node is asked to recall objects with pools too; only of broken ones what it remembers is the truth."""
     manifests = read_manifests([{"source": "m", "document": egressip()}]).to_dict()

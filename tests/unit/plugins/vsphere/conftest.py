@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import ssl
 import subprocess
-import urllib.request
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -18,98 +16,28 @@ import pytest
 from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
-from pyVim.connect import Disconnect, SmartConnect
-from pyVmomi import vim
 
-SOURCE = Path(__file__).resolve().parents[3] / "vcenter"
-PACKAGES = "golang-go golang-github-vmware-govmomi-dev"
-GOPATH = Path("/usr/share/gocode")
+ROOT = Path(__file__).resolve().parents[4]
+sys.path.insert(0, str(ROOT / "tests/vcenter"))
+
+from vcenter import build, running  # noqa: E402
+
+BIN = Path(sys.executable).parent
 MODULES = "ansible_collections.netops.egress_ip.plugins.modules"
 
 
 @pytest.fixture(scope="session")
 def peer_program(tmp_path_factory):
-    """Build the peer, or fail with what is missing."""
-    if not shutil.which("go") or not (GOPATH / "src/github.com/vmware/govmomi").is_dir():
-        pytest.fail(f"the test vCenter cannot be built; run as root: apt-get install {PACKAGES}")
-    program = tmp_path_factory.mktemp("vcenter") / "vcenter"
-    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": str(GOPATH), "CGO_ENABLED": "0"}
-    words = ["go", "build", "-o", str(program), "."]
-    built = subprocess.run(words, cwd=SOURCE, env=environment, capture_output=True, text=True, check=False)
-    if built.returncode:
-        pytest.fail(f"the test vCenter does not build:\n{built.stderr}")
-    return program
-
-
-class VCenter:
-    """A running peer, steered by `order`, `user` and `host`, and asked, as the administrator, by pyvmomi."""
-
-    def __init__(self, process, certificate):
-        ready = json.loads(process.stdout.readline())
-        self.port = ready["port"]
-        self.certificate = certificate
-        certificate.write_text(ready["certificate"])
-        self._context = ssl.create_default_context(cafile=str(certificate))
-        self.admin = SmartConnect(
-            host="127.0.0.1", port=self.port, user="admin", pwd="secret", sslContext=self._context
-        )
-        self.journal()
-
-    def options(self, **options):
-        """Return module options with those of the connection; one that is None is left out."""
-        connection = {"hostname": "127.0.0.1", "port": self.port, "username": "admin", "password": "secret"}
-        return {name: value for name, value in {**connection, **options}.items() if value is not None}
-
-    def control(self, verb, **words):
-        """Send the peer one of the orders that tests/vcenter/README.md lists; returns its answer."""
-        url = f"https://127.0.0.1:{self.port}/control/{verb}"
-        with urllib.request.urlopen(url, data=json.dumps(words).encode(), context=self._context) as answer:
-            return json.loads(answer.read() or "null")
-
-    def journal(self):
-        """Return the calls since the last time, dicts with user, method and object."""
-        return self.control("journal")
-
-    def writes(self):
-        """Return the methods that were called since the last time and change something."""
-        return [call["method"] for call in self.journal() if call["method"].startswith(("Reconfig", "Update", "Power"))]
-
-    def all(self, kind):
-        """Return {name: managed object}."""
-        content = self.admin.content
-        view = content.viewManager.CreateContainerView(content.rootFolder, [kind], True)
-        return {each.name: each for each in view.view}
-
-    def port_setting(self, key):
-        """Return the effective settings of a port as pyvmomi gives them."""
-        criteria = vim.dvs.PortCriteria(portKey=[key])
-        return self.all(vim.DistributedVirtualSwitch)["DVS0"].FetchDVPorts(criteria)[0].config.setting
-
-    def change_port(self, key, setting):
-        """Reconfigure a port as somebody else."""
-        spec = vim.dvs.DistributedVirtualPort.ConfigSpec(operation="edit", key=key, setting=setting)
-        self.all(vim.DistributedVirtualSwitch)["DVS0"].ReconfigureDVPort_Task([spec])
-        self.journal()
-
-    def change_group(self, name, **values):
-        """Reconfigure a distributed port group as somebody else."""
-        group = self.all(vim.dvs.DistributedVirtualPortgroup)[name]
-        group.ReconfigureDVPortgroup_Task(
-            vim.dvs.DistributedVirtualPortgroup.ConfigSpec(configVersion=group.config.configVersion, **values)
-        )
-        self.journal()
+    """Build the peer."""
+    return build(tmp_path_factory.mktemp("vcenter"))
 
 
 @pytest.fixture
 def vcenter(request, peer_program, tmp_path, monkeypatch):
     """Start a peer, which this machine trusts, and end it after the test; parametrized, with these arguments."""
-    words = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([peer_program, *getattr(request, "param", ())], **words) as process:
-        running = VCenter(process, tmp_path / "ca.pem")
-        monkeypatch.setenv("SSL_CERT_FILE", str(running.certificate))
-        yield running
-        Disconnect(running.admin)
-        process.stdin.close()
+    with running(peer_program, tmp_path / "ca.pem", *getattr(request, "param", ())) as peer:
+        monkeypatch.setenv("SSL_CERT_FILE", str(peer.certificate))
+        yield peer
 
 
 @pytest.fixture
@@ -129,3 +57,56 @@ def run(vcenter, capsys, monkeypatch):
         return result
 
     return run_module
+
+
+@pytest.fixture
+def four_steps(run, vcenter):
+    """Return a function that checks, applies, applies again and checks again; it returns what the apply told."""
+
+    def run_four_times(name, **options):
+        told = run(name, check=True, **options)
+        assert (told.get("changed"), vcenter.writes()) == (True, []), told
+        done = run(name, **options)
+        assert done.get("changed") is True, done
+        assert done["diff"] == told["diff"], "check mode tells what is done"
+        assert vcenter.writes() != []
+        for check in (False, True):
+            again = run(name, check=check, **options)
+            assert (again["changed"], again["diff"]["before"]) == (False, done["diff"]["after"])
+            assert vcenter.writes() == []
+        return done
+
+    return run_four_times
+
+
+@pytest.fixture
+def play(vcenter, tmp_path, monkeypatch):
+    """Return a function that runs tasks of a run, for nodes without hosts behind them; it returns chosen facts."""
+    connection = {"HOST": "127.0.0.1", "PORT": vcenter.port, "USER": "admin", "PASSWORD": "secret"}
+    for name, value in connection.items():
+        monkeypatch.setenv(f"VMWARE_{name}", str(value))
+
+    def run_tasks(tasks, facts, *words, hosts):
+        """`hosts` is {name: variables}; `facts` are the names of those that the last task shows."""
+        inventory = {"egress_ip_nodes": {"hosts": hosts}}
+        told = tmp_path / "told.json"
+        show = {
+            "copy": {"content": "{{ {" + ", ".join(f"'{name}': {name}" for name in facts) + "} }}", "dest": str(told)}
+        }
+        local = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "egress_ip_group": "egress_ip_nodes",
+        }
+        show = {"name": "Show", **show, "run_once": True, "check_mode": False}
+        one = {"name": "Run", "hosts": "all", "gather_facts": False, "vars": local, "tasks": [*tasks, show]}
+        one["vars_files"] = [str(ROOT / "roles/node/vars/main.yml")]
+        (tmp_path / "inventory.yml").write_text(json.dumps(inventory))
+        (tmp_path / "play.yml").write_text(json.dumps([one]))
+        argv = [BIN / "ansible-playbook", "-i", tmp_path / "inventory.yml", tmp_path / "play.yml", *words]
+        environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT.parents[2]), "ANSIBLE_NOCOLOR": "1"}
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(told.read_text())
+
+    return run_tasks

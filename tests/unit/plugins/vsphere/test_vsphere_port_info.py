@@ -182,3 +182,22 @@ def test_one_session_and_no_write(run, vcenter):
         "DestroyView",
         "FetchDVPorts",
     }
+
+
+def test_what_our_modules_did_is_told(run):
+    assert (ask(run, name="node1")["noted"], ask(run, name="node1")["fence"]) == ({}, [])
+    run("vsphere_port_security", vms=[{"name": "node1"}], security={"forged_transmits": True})
+    assert ask(run, name="node1")["noted"] == {"forged_transmits": False, "security": "inherited"}
+    for method in ("port_block", "vnic_disconnect", "power_off"):
+        run("vsphere_fence", vms=[{"name": "node1"}], method=method)
+    assert ask(run, name="node1")["fence"] == ["port_block", "vnic_disconnect", "power_off"]
+    assert ask(run, name="node2")["fence"] == []
+    run("vsphere_fence", vms=[{"name": "node1"}], state="unfenced")
+    port = ask(run, name="node1")
+    assert (port["noted"], port["fence"]) == ({"forged_transmits": False, "security": "inherited"}, [])
+
+
+def test_a_fence_of_one_adapter_is_none_of_the_other(run):
+    run("vsphere_fence", vms=[{"name": "node3", "network": "VM Network"}], method="vnic_disconnect")
+    assert ask(run, name="node3", network="VM Network")["fence"] == ["vnic_disconnect"]
+    assert ask(run, name="node3", network="strict")["fence"] == []

@@ -18,21 +18,6 @@ LEARNING = {"mac_learning": {"enabled": True, "limit": 8, "limit_policy": "allow
 ADDRESSES = {"allowed_addresses": ["192.168.126.10", "fd00::10"]}
 
 
-def four_steps(run, vcenter, **options):
-    """Check, apply, apply again, check again; returns what the apply told."""
-    told = run(NAME, check=True, **options)
-    assert (told.get("changed"), vcenter.writes()) == (True, []), told
-    done = run(NAME, **options)
-    assert done["changed"] is True, done
-    assert done["diff"] == told["diff"], "check mode tells what is done"
-    assert vcenter.writes() != []
-    for check in (False, True):
-        again = run(NAME, check=check, **options)
-        assert (again["changed"], again["diff"]["before"]) == (False, done["diff"]["after"])
-        assert vcenter.writes() == []
-    return done
-
-
 def everything(vcenter):
     """Return all the settings of the inventory's switches, port groups and ports, as text."""
     switch = vcenter.all(vim.DistributedVirtualSwitch)["DVS0"]
@@ -68,13 +53,13 @@ def without_keys(text):
     ],
     ids=["flag", "learning", "both", "rules", "all", "group", "standard", "override", "two groups"],
 )
-def test_four_steps_there_and_back(run, vcenter, options):
+def test_four_steps_there_and_back(four_steps, vcenter, options):
     for group in ("nodes", "strict"):
         vcenter.change_group(group, defaultPortConfig=spoof_guard("192.168.126.21", "fd00::21"))
     before = everything(vcenter)
-    four_steps(run, vcenter, **options)
+    four_steps(NAME, **options)
     assert everything(vcenter) != before
-    four_steps(run, vcenter, **options, state="absent")
+    four_steps(NAME, **options, state="absent")
     assert everything(vcenter) == before
 
 
@@ -91,7 +76,7 @@ def test_only_the_port_and_only_the_flag(run, vcenter):
     assert everything(vcenter)[1:] == others[1:]
 
 
-def test_what_somebody_overrides_on_the_port_stays(run, vcenter):
+def test_what_somebody_overrides_on_the_port_stays(four_steps, vcenter):
     policy = dvs.MacManagementPolicy(inherited=False, macChanges=True)
     vlan = dvs.VlanIdSpec(inherited=False, vlanId=7)
     rights = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["nodes"].config.policy
@@ -99,8 +84,8 @@ def test_what_somebody_overrides_on_the_port_stays(run, vcenter):
     vcenter.change_group("nodes", policy=rights)
     vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=policy, vlan=vlan))
     before = vcenter.port_setting("10")
-    four_steps(run, vcenter, **NODE1, **FORGED)
-    four_steps(run, vcenter, **NODE1, **FORGED, state="absent")
+    four_steps(NAME, **NODE1, **FORGED)
+    four_steps(NAME, **NODE1, **FORGED, state="absent")
     after = vcenter.port_setting("10")
     assert (after.macManagementPolicy.macChanges, after.macManagementPolicy.forgedTransmits) == (True, False)
     assert str(after.macManagementPolicy) == str(before.macManagementPolicy)
@@ -145,13 +130,13 @@ def test_what_somebody_has_changed_since_stays(run, vcenter):
 
 
 @pytest.mark.parametrize("options", [{}, {"scope": "portgroup"}], ids=["port", "group"])
-def test_a_switch_without_mac_management(run, vcenter, options):
+def test_a_switch_without_mac_management(run, four_steps, vcenter, options):
     vcenter.control("legacy")
     before = everything(vcenter)
-    four_steps(run, vcenter, **NODE1, **FORGED, **options)
+    four_steps(NAME, **NODE1, **FORGED, **options)
     policy = vcenter.port_setting("10").securityPolicy
     assert (policy.forgedTransmits.value, policy.macChanges.inherited) == (True, True)
-    four_steps(run, vcenter, **NODE1, **FORGED, **options, state="absent")
+    four_steps(NAME, **NODE1, **FORGED, **options, state="absent")
     assert everything(vcenter) == before
     assert run(NAME, **NODE1, **LEARNING, **options)["msg"].endswith(
         "it needs a distributed switch of version 6.6 or newer"

@@ -1,0 +1,177 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Read ports of VMs, what a fence must know of them, what VMware Tools tell. PRIVATE to the collection. No policy."""
+
+from __future__ import annotations
+
+from ._addresses import parse_address
+from ._errors import Errors, VsphereError
+from ._text import quote
+from ._vsphere_api import vim
+from ._vsphere_fence import Adapter, noted_methods
+from ._vsphere_guest import Guest
+from ._vsphere_inventory import NETWORK_SYSTEM, choose_vms, is_distributed, is_opaque, standard_group
+from ._vsphere_note import read_note
+from ._vsphere_port import DISTRIBUTED, NSX, STANDARD, Port
+from ._vsphere_settings import read_level, read_overrides, read_standard_level, read_vlan, vlan_of
+
+_GUEST = ("runtime", "guest.net", "guest.toolsRunningStatus")
+_HOST = ("name", "runtime.connectionState")
+
+
+def read_port(inventory, chosen):
+    """Return the `_vsphere_port.Port` of a Chosen adapter."""
+    vm, runtime, nic, session = chosen.vm, chosen.runtime, chosen.nic, inventory.session
+    backing, noted = nic["device"].backing, {}
+    if is_distributed(backing):
+        attachment = inventory.attachment(backing.port)
+        about = _distributed(attachment, backing.port.portKey)
+        noted = read_note(attachment.port.config.description) if attachment.port else {}
+    elif is_opaque(backing):
+        about = _opaque(backing)
+    else:
+        about = _standard(session, backing, runtime.host)
+    others = session.names(each for each in about.pop("vms") if each != vm["object"])
+    return Port(
+        vm={
+            **{key: vm[key] for key in ("name", "moid", "uuid", "template")},
+            "power_state": str(runtime.powerState),
+        },
+        nic={key: nic[key] for key in ("label", "mac", "connected")},
+        host=session.name(runtime.host) if runtime.host else None,
+        shared_with=others,
+        noted=noted,
+        fence=noted_methods(noted, read_note(chosen.annotation), nic["device"].key),
+        **about,
+    )
+
+
+def read_adapter(inventory, chosen):
+    """Return the `_vsphere_fence.Adapter` of a Chosen adapter."""
+    vm, runtime, nic, device = chosen.vm, chosen.runtime, chosen.nic, chosen.nic["device"]
+    host = inventory.remembered(runtime.host, _HOST)
+    switch = port = shown = None
+    if is_distributed(device.backing):
+        attachment = inventory.attachment(device.backing.port)
+        switch, port = attachment.switch, attachment.port
+        shown = _blocking(attachment) if port is not None and not attachment.is_nsx else None
+    return Adapter(
+        id=f"{vm['moid']}/{device.key}",
+        vm=vm["name"],
+        label=nic["label"],
+        mac=nic["mac"],
+        host=host["name"],
+        responds=_responds(host),
+        power=str(runtime.powerState),
+        connection={
+            "connected": device.connectable.connected,
+            "start_connected": device.connectable.startConnected,
+        },
+        port=shown,
+        port_note=read_note(port.config.description) if shown else {},
+        vm_note=read_note(chosen.annotation),
+        key=device.key,
+        handle={
+            "vm": vm["object"],
+            "device": device,
+            "annotation": chosen.annotation,
+            "switch": switch,
+            "port": port,
+        },
+    )
+
+
+def read_guests(session, selectors):
+    """Return a `_vsphere_guest.Guest` for each entry of the option ``vms``."""
+    vms = choose_vms(session, selectors)
+    found = session.properties([vm["object"] for vm in vms], _GUEST)
+    hosts = session.properties(list({each["runtime"].host for each in found.values()}), _HOST)
+    return [_guest(vm, found[vm["object"]], hosts) for vm in vms]
+
+
+def _guest(vm, found, hosts):
+    runtime = found["runtime"]
+    return Guest(
+        vm={key: vm[key] for key in ("name", "moid")},
+        host=hosts[runtime.host]["name"],
+        responds=_responds(hosts[runtime.host]),
+        power=str(runtime.powerState),
+        tools=found.get("guest.toolsRunningStatus") or "guestToolsNotRunning",
+        adapters=tuple((nic.macAddress, _addresses_of(nic)) for nic in found.get("guest.net") or ()),
+    )
+
+
+def _addresses_of(nic):
+    """Return the parsed addresses of a guest's adapter; what is no address is none that anybody looks for."""
+    entries = [each.ipAddress for each in nic.ipConfig.ipAddress] if nic.ipConfig else nic.ipAddress
+    parsed = [Errors().attempt(parse_address, text.partition("%")[0], nic.macAddress) for text in entries]
+    return tuple(address for address in parsed if address is not None)
+
+
+def _responds(host):
+    return host["runtime.connectionState"] == vim.HostSystem.ConnectionState.connected
+
+
+def _blocking(attachment):
+    """Return what an Adapter says of its port."""
+    port = attachment.port
+    blocked, runtime = port.config.setting.blocked, port.state and port.state.runtimeInfo
+    return {
+        "blocked": bool(blocked.value),
+        "own": not blocked.inherited,
+        "runtime": bool(runtime and runtime.blocked),
+        "allowed": attachment.config.policy.blockOverrideAllowed,
+    }
+
+
+def _distributed(attachment, key):
+    """Return what a Port says of its port group on a distributed switch; ``key``: of its port."""
+    config, port, switch = attachment.config, attachment.port, attachment.of_switch
+    setting = port.config.setting if port else config.defaultPortConfig
+    return {
+        "switch": {"name": switch["name"], "type": NSX if attachment.is_nsx else DISTRIBUTED},
+        "port_group": {
+            "name": attachment.of_group["name"],
+            "moid": attachment.group._GetMoId(),
+            "binding": config.type,
+        },
+        "port_key": key,
+        "vlan": read_vlan(setting.vlan, switch["config"].pvlanConfig),
+        "level": None if attachment.is_nsx else read_level(setting),
+        "override_allowed": read_overrides(config.policy),
+        "vms": attachment.of_group["vm"],
+    }
+
+
+def _standard(session, backing, host):
+    """Return what a Port says of its port group on a standard switch of the host."""
+    network = session.properties([backing.network], ("vm",))[backing.network]
+    system = session.properties([host], (NETWORK_SYSTEM,))[host][NETWORK_SYSTEM]
+    name = backing.deviceName
+    group = standard_group(session, system, name)
+    if group is None:
+        raise VsphereError(f"{session.name(host)}: has no standard port group {quote(name)}")
+    return {
+        "switch": {"name": group.spec.vswitchName, "type": STANDARD},
+        "port_group": {"name": name, "moid": backing.network._GetMoId(), "binding": None},
+        "port_key": None,
+        "vlan": vlan_of(group.spec.vlanId),
+        "level": read_standard_level(group.computedPolicy.security, group.spec.policy.security),
+        "override_allowed": (),
+        "vms": network["vm"],
+    }
+
+
+def _opaque(backing):
+    """Return what can be said of a port on an NSX segment that vCenter sees only as an opaque network."""
+    name = backing.opaqueNetworkId
+    return {
+        "switch": {"name": backing.opaqueNetworkType, "type": NSX},
+        "port_group": {"name": name, "moid": None, "binding": None},
+        "port_key": None,
+        "vlan": None,
+        "level": None,
+        "override_allowed": (),
+        "vms": [],
+    }

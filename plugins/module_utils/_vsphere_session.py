@@ -1,0 +1,172 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A session with a vCenter: TLS, what goes wrong, properties and tasks. PRIVATE to the collection. No policy."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import ssl
+import time
+from http.client import HTTPException
+from xml.parsers.expat import ExpatError
+
+from ._errors import VsphereError, VsphereInterruptedError
+from ._text import quote
+from ._vsphere_api import Disconnect, SoapStubAdapter, vim, vmodl
+
+_FIRST_API = (7, 0)
+# What we use is there since then, and newer ones understand it.
+_VERSION = "vim.version.v7_0"
+_PAGE = 500
+# Pauses between two looks at what is not done yet, and between two attempts; the last one again and again.
+POLL_SECONDS = (0.05, 0.1, 0.2, 0.5, 1)
+
+
+class Session:
+    """A session with a vCenter, opened when it is first used, and opened anew when it was lost.
+
+    ``parameters``: {option: value} of doc_fragments/vsphere.py.
+    """
+
+    def __init__(self, parameters):
+        self._parameters = parameters
+        self._instance = None
+
+    @property
+    def timeout(self):
+        """Seconds that one request, or one task, may take."""
+        return self._parameters["timeout"]
+
+    def close(self):
+        """End the session."""
+        if self._instance is not None:
+            Disconnect(self._instance)
+            self._instance = None
+
+    @contextlib.contextmanager
+    def translated(self):
+        """Turn what pyvmomi raises into VsphereError, once and for all calls."""
+        where = f"{self._parameters['hostname']}:{self._parameters['port']}"
+        try:
+            yield
+        except vim.fault.NotAuthenticated as fault:  # a NoPermission too, by its type
+            self._instance = None
+            raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
+        except vim.fault.ConcurrentAccess as fault:
+            raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
+        except vim.fault.NoPermission as fault:
+            user = self._parameters["username"]
+            raise VsphereError(f"{self.name(fault.object)}: {user} lacks the privilege {fault.privilegeId}") from None
+        except vim.fault.InvalidLogin:
+            user = quote(self._parameters["username"])
+            raise VsphereError(f"username: {where} refuses {user}; name or password is wrong") from None
+        except ssl.SSLCertVerificationError as error:
+            reason = error.verify_message
+            raise VsphereError(f"hostname: the certificate of {where} is not trusted: {reason}") from None
+        except (OSError, HTTPException, ExpatError) as error:
+            connected, self._instance = self._instance is not None, None
+            kind = VsphereInterruptedError if connected else VsphereError
+            raise kind(f"hostname: {where} does not answer: {error or type(error).__name__}") from None
+        except vmodl.MethodFault as fault:
+            raise VsphereError(f"{where}: {_words(fault)}") from None
+
+    @property
+    def content(self):
+        """The vCenter's ServiceContent; the first use logs in."""
+        if self._instance is None:
+            options = self._parameters
+            # Not pyVim's SmartConnect: it asks for the versions without a timeout.
+            stub = SoapStubAdapter(
+                options["hostname"],
+                options["port"],
+                version=_VERSION,
+                path="/sdk",
+                # Explicit, or pyvmomi trusts everybody who calls himself localhost.
+                sslContext=_tls(options["validate_certs"]),
+                httpConnectionTimeout=options["timeout"],
+                httpProxyHost=options["proxy_host"],
+                httpProxyPort=options["proxy_port"],
+            )
+            instance = vim.ServiceInstance("ServiceInstance", stub)
+            content = instance.RetrieveContent()
+            version = tuple(int(part) for part in content.about.apiVersion.split(".")[:2])
+            if content.about.apiType != "VirtualCenter" or version < _FIRST_API:
+                raise VsphereError(f"hostname: is {content.about.fullName}; a vCenter with API 7.0 or newer is needed")
+            content.sessionManager.Login(options["username"], options["password"], None)
+            self._instance = instance
+        return self._instance.content
+
+    def name(self, thing):
+        """Return the name of an inventory object; its ID when the user may not even see that."""
+        try:
+            return self.properties([thing], ("name",))[thing]["name"]
+        except (vmodl.MethodFault, OSError, HTTPException, KeyError):
+            return str(thing).strip("'")
+
+    def names(self, objects):
+        """Return the names of inventory objects, in order."""
+        return tuple(sorted(each["name"] for each in self.properties(list(objects), ("name",)).values()))
+
+    def properties(self, objects, paths):
+        """Return {object: {path: value}} of what is set, for any number of objects of one type, in few requests."""
+        if not objects:
+            return {}
+        collect = vmodl.query.PropertyCollector
+        return self._retrieve(
+            [collect.ObjectSpec(obj=each) for each in objects],
+            collect.PropertySpec(type=type(objects[0]), pathSet=list(paths)),
+        )
+
+    def all_properties(self, kind, paths):
+        """Return {object: {path: value}} for every object of a type in the inventory."""
+        collect = vmodl.query.PropertyCollector
+        view = self.content.viewManager.CreateContainerView(self.content.rootFolder, [kind], True)
+        try:
+            walk = collect.TraversalSpec(name="view", path="view", skip=False, type=vim.view.ContainerView)
+            spec = collect.PropertySpec(type=kind, pathSet=list(paths))
+            return self._retrieve([collect.ObjectSpec(obj=view, skip=True, selectSet=[walk])], spec)
+        finally:
+            view.Destroy()
+
+    def _retrieve(self, object_specs, property_spec):
+        collector, collect = self.content.propertyCollector, vmodl.query.PropertyCollector
+        spec = collect.FilterSpec(objectSet=object_specs, propSet=[property_spec])
+        page = collector.RetrievePropertiesEx([spec], collect.RetrieveOptions(maxObjects=_PAGE))
+        found = {}
+        while page:
+            for each in page.objects:
+                if each.missingSet:
+                    raise each.missingSet[0].fault
+                found[each.obj] = {prop.name: prop.val for prop in each.propSet}
+            page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
+        return found
+
+    def wait(self, what, task):
+        """Wait for the end of a task; raises its fault, and VsphereError when it takes too long."""
+        give_up = time.monotonic() + self.timeout
+        for pause in itertools.chain(POLL_SECONDS, itertools.repeat(POLL_SECONDS[-1])):
+            info = self.properties([task], ("info",))[task]["info"]
+            if info.state == vim.TaskInfo.State.success:
+                return
+            if info.state == vim.TaskInfo.State.error:
+                raise info.error
+            if time.monotonic() > give_up:
+                words = f"{info.key} has not ended within {self.timeout} seconds; look at it in vCenter"
+                raise VsphereError(f"{what}: {words}")
+            time.sleep(pause)
+
+
+def _tls(validate):
+    context = ssl.create_default_context()
+    if not validate:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _words(fault):
+    """Return what a fault of the API says, on one line."""
+    name = type(fault).__name__.rpartition(".")[2]
+    return f"{name}: {' '.join(fault.msg.split())}" if fault.msg and fault.msg != name else name

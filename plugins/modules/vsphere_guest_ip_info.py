@@ -1,0 +1,133 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vsphere_guest_ip_info
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Tell whether VMs hold egress IPs, as VMware Tools see it
+description:
+  - Asks the vCenter what VMware Tools in the guests told last of their addresses, in one session, without a way to the
+    guest itself.
+  - An address that is shown is still held. An address that is not shown is not released for sure, because VMware Tools
+    look every 30 seconds, and only at the interfaces that their configuration names. M(netops.egress_ip.vsphere_fence)
+    gives a proof.
+  - Changes nothing. The user needs no more than the role V(Read-only) on VMs and hosts.
+options:
+  egress_ips:
+    description: The egress IPs that may be held. When it is empty, only the addresses of the VMs are listed.
+    type: list
+    elements: str
+    default: []
+extends_documentation_fragment:
+  - netops.egress_ip.attributes
+  - netops.egress_ip.attributes.info_module
+  - netops.egress_ip.vsphere
+  - netops.egress_ip.vsphere.vms
+seealso:
+  - module: netops.egress_ip.vsphere_fence
+"""
+
+EXAMPLES = r"""
+- name: See whether a node that cannot be reached still holds its egress IPs
+  netops.egress_ip.vsphere_guest_ip_info:
+    hostname: vcenter.example.com
+    username: auditor@vsphere.local
+    password: "{{ vcenter_password }}"
+    vms:
+      - name: node3
+    egress_ips: [192.168.126.10, 192.168.126.102]
+  delegate_to: localhost
+  register: guests
+"""
+
+RETURN = r"""
+guests:
+  description: The VMs, in the order of O(vms).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    vm:
+      description: The VM.
+      type: dict
+      sample: {name: node3, moid: vm-47}
+    host:
+      description: The ESXi host where the VM is.
+      type: str
+      sample: esx1.example.com
+    power_state:
+      description: Whether the VM is V(poweredOn), V(poweredOff) or V(suspended).
+      type: str
+      sample: poweredOn
+    tools:
+      description: The state of VMware Tools, C(toolsRunningStatus) of the API.
+      type: str
+      sample: guestToolsRunning
+    addresses:
+      description: All addresses that VMware Tools told last, in order.
+      type: list
+      elements: str
+      sample: [192.168.126.10, 192.168.126.23]
+    egress_ips:
+      description: The answer for each of O(egress_ips).
+      type: list
+      elements: dict
+      contains:
+        egressIP:
+          description: The address in RFC 5952 form.
+          type: str
+          sample: 192.168.126.10
+        state:
+          description:
+            - V(held) - VMware Tools show the address.
+            - V(absent) - they show others, and not this one; or the VM is powered off.
+            - V(unknown) - they say nothing that counts.
+          type: str
+          sample: held
+        mac:
+          description: MAC address of the adapter that has the address, none unless it is held.
+          type: str
+          sample: "00:50:56:00:03:01"
+        reason:
+          description: Why.
+          type: str
+          sample: VMware Tools show the address
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import parse_egress_ip
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_guest import tell
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import CONNECTION, VMS
+
+
+def look(params):
+    """Return the guests with the answer for each egress IP; raises EgressIPError."""
+    addresses = [parse_egress_ip(text, f"egress_ips[{n}]") for n, text in enumerate(params["egress_ips"])]
+    guests = with_client(params, lambda client: client.read_guests(params["vms"]))
+    return [{**guest.to_dict(), "egress_ips": [tell(guest, address) for address in addresses]} for guest in guests]
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={**CONNECTION, **VMS, "egress_ips": {"type": "list", "elements": "str", "default": []}},
+        required_together=[("proxy_host", "proxy_port")],
+        supports_check_mode=True,
+    )
+    if PYVMOMI_ERROR:
+        module.fail_json(msg=missing_required_lib("pyvmomi"), exception=PYVMOMI_ERROR)
+    try:
+        guests = look(module.params)
+    except EgressIPError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, guests=guests)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run does with a vCenter: the roles' tasks against a vCenter of our own, without hosts behind the nodes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pyVmomi import vim
+from spoof_guard import spoof_guard
+
+LABEL = {"k8s.ovn.org/egress-assignable": ""}
+A, B = "192.168.126.10", "192.168.126.102"
+IN_A_RUN = {
+    task["name"]: task
+    for name in ("observe.yml", "apply.yml")
+    for task in yaml.safe_load((Path(__file__).parents[4] / "roles/node/tasks" / name).read_text())
+}
+AUDIT = IN_A_RUN["Look at the ports of VMs on vSphere"]
+OPEN = IN_A_RUN["Let the egress IPs pass the ports"]
+CLOSE = IN_A_RUN["Take back what the ports need no more"]
+UNFENCE = IN_A_RUN["Give fenced nodes their network back"]
+OUTSIDE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "outside"}, "run_once": True}
+FENCE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "fence"}}
+
+
+def egressip(*egress_ips):
+    spec = {"egressIPs": list(egress_ips), "namespaceSelector": {}}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": "web"}, "spec": spec}
+
+
+def manifests(*egress_ips):
+    return {"set_fact": {"egress_ip_read": {"egressips": [egressip(*egress_ips)]}}, "run_once": True}
+
+
+def node(number, uuid=None, platform="vsphere", **variables):
+    """Variables of a node that answered."""
+    networks = [{"interface": "eth0", "addresses": [f"192.168.126.2{number}/18"]}]
+    observed = {"networks": networks, "macs": {}, "platform": {"name": platform, "uuid": uuid}}
+    return {"egress_ip_observed": observed, "egress_ip_labels": LABEL, **variables}
+
+
+def silent(**variables):
+    return {"egress_ip_observed": {"unreachable": True, "msg": "timed out"}, "egress_ip_labels": LABEL, **variables}
+
+
+def fleet(hosts, *held):
+    """A task that makes the fleet that these hosts are; `held` are (egress IP, node)."""
+    observed = {
+        name: each["egress_ip_observed"] for name, each in hosts.items() if "networks" in each["egress_ip_observed"]
+    }
+    nodes = [
+        {"name": name, "labels": each["egress_ip_labels"], "networks": each["egress_ip_observed"].get("networks", [])}
+        for name, each in hosts.items()
+    ]
+    unavailable = [{"name": name, "reason": "timed out"} for name in hosts if name not in observed]
+    made = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "recalled": {}}
+    made["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
+    return {"set_fact": {"egress_ip_fleet": made}, "run_once": True}
+
+
+def plan(*assignments):
+    entries = [{"egressIP": ip, "node": name, "name": "web", "interface": "eth0"} for ip, name in assignments]
+    return {"set_fact": {"egress_ip_plan": {"assignments": entries}}, "run_once": True}
+
+
+@pytest.fixture
+def guarded(vcenter):
+    """The port group of the nodes drops everything but their own addresses."""
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21", "192.168.126.22"))
+    return vcenter
+
+
+def ours(vcenter, key):
+    """Descriptions of our rules at a port."""
+    rules = vcenter.port_setting(key).filterPolicy.filterConfig[0].trafficRuleset.rules
+    return sorted({rule.description for rule in rules if (rule.description or "").startswith("netops")})
+
+
+def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
+    hosts = {"node1": node(1), "node2": node(2)}
+    facts = ["egress_ip_vsphere_failures", "egress_ip_vsphere_ports"]
+    tasks = [manifests(A, B), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN]
+    play(tasks, facts, "--check", hosts=hosts)
+    assert guarded.writes() == []
+    told = play(tasks, facts, hosts=hosts)
+    assert told["egress_ip_vsphere_failures"] == []
+    assert [len(each["vms"]) for each in told["egress_ip_vsphere_ports"]["open"]] == [2]
+    assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}", f"netops.egress_ip {B}"]
+    calls = [call["method"] for call in guarded.journal()]
+    assert (calls.count("Login"), calls.count("ReconfigureDVPort_Task")) == (2, 1)
+    told = play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, CLOSE], facts, hosts=hosts)
+    assert told["egress_ip_vsphere_ports"]["open"] == []
+    assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}"]
+    guarded.journal()
+    play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN], facts, hosts=hosts)
+    calls = [call["method"] for call in guarded.journal()]
+    assert (calls.count("Login"), [call for call in calls if call.endswith("_Task")]) == (1, [])
+
+
+def test_other_fleets_ask_no_vcenter(play, vcenter):
+    hosts = {"node1": node(1, platform="baremetal"), "node2": silent()}
+    told = play([manifests(A), AUDIT], ["egress_ip_vsphere_audit"], hosts=hosts)
+    assert told["egress_ip_vsphere_audit"] == {"nodes": {}, "fenced": {}, "guest_mac": "own", "failures": []}
+    assert vcenter.journal() == []
+
+
+def test_a_vcenter_that_nobody_named_is_not_asked(play, vcenter, monkeypatch):
+    monkeypatch.delenv("VMWARE_HOST")
+    facts = ["egress_ip_vsphere_failures"]
+    assert play([manifests(A), AUDIT], facts, hosts={"node1": node(1)}) == {"egress_ip_vsphere_failures": []}
+    told = play([manifests(A), AUDIT], facts, hosts={"node1": node(1, egress_ip_fence="vsphere")})
+    (failure,) = told["egress_ip_vsphere_failures"]
+    assert failure.startswith("vCenter: missing required arguments: hostname")
+    assert vcenter.journal() == []
+
+
+def test_variables_win_over_the_environment_and_a_failure_is_told_at_the_end(play, vcenter):
+    hosts = {"node1": node(1, egress_ip_vsphere_password="nonsense")}
+    told = play([manifests(A), AUDIT, fleet(hosts)], ["egress_ip_vsphere_failures"], hosts=hosts)
+    assert told["egress_ip_vsphere_failures"] == [
+        f"vCenter: username: 127.0.0.1:{vcenter.port} refuses 'admin'; name or password is wrong"
+    ]
+
+
+def test_a_node_whose_vm_is_another_one(play, vcenter):
+    hosts = {"node1": node(1, uuid="564d0000-0000-0000-0000-000000000000")}
+    told = play([manifests(A), AUDIT], ["egress_ip_vsphere_failures"], hosts=hosts)
+    assert told["egress_ip_vsphere_failures"][0].startswith("node1: egress_ip_vsphere_vm: the VM node1 has the UUID ")
+
+
+def connected(vcenter, name):
+    devices = vcenter.all(vim.VirtualMachine)[name].config.hardware.device
+    return [each.connectable.connected for each in devices if isinstance(each, vim.vm.device.VirtualEthernetCard)]
+
+
+def test_a_silent_node_is_fenced_and_given_back(play, vcenter):
+    hosts = {"node1": node(1, egress_ip_fence="vsphere"), "node2": silent(egress_ip_fence="vsphere")}
+    facts = ["egress_ip_withheld", "egress_ip_fence_results"]
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
+    told = play(tasks, facts, "--check", hosts=hosts)
+    assert (told["egress_ip_withheld"], connected(vcenter, "node2")) == ({}, [True])
+    told = play(tasks, facts, hosts=hosts)
+    assert (told["egress_ip_withheld"], told["egress_ip_fence_results"]) == ({}, {"node2": ""})
+    assert (connected(vcenter, "node1"), connected(vcenter, "node2")) == ([True], [False])
+    play([*tasks, UNFENCE], [], hosts=hosts)
+    assert connected(vcenter, "node2") == [False], "what it may hold is with nobody yet"
+    later = [manifests(A), AUDIT, fleet(hosts, (A, "node1")), plan((A, "node1")), OUTSIDE, FENCE, UNFENCE]
+    told = play(later, ["egress_ip_vsphere_audit"], hosts=hosts)
+    assert told["egress_ip_vsphere_audit"]["fenced"] == {"node2": ["vnic_disconnect"]}
+    assert connected(vcenter, "node2") == [True]
+
+
+def test_what_is_not_proven_is_withheld(play, vcenter):
+    vcenter.control("host", name="DC0_C0_H1", state="notResponding")
+    hosts = {"node1": node(1), "node2": silent(egress_ip_fence="vsphere")}
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
+    told = play(tasks, ["egress_ip_withheld"], hosts=hosts)
+    assert told["egress_ip_withheld"] == {
+        A: "node2 may hold it and is not fenced: node2, Network adapter 1: its host DC0_C0_H1 does not respond, so that"
+        " nothing can be proven"
+    }
+    assert connected(vcenter, "node2") == [True]
+
+
+def test_tasks_of_the_user_fence(play, tmp_path):
+    path, proof = tmp_path / "power_off.yml", tmp_path / "proof"
+    path.write_text(
+        "- ansible.builtin.copy: {content: '{{ egress_ip_fence_node }} {{ hostvars[egress_ip_fence_node].bmc }}', "
+        f"dest: {proof}}}\n- ansible.builtin.fail: {{msg: still on}}\n  when: egress_ip_fence_node == 'node3'\n"
+    )
+    hosts = {"node1": node(1), "node2": silent(bmc="10.0.0.2", egress_ip_fence=str(path))}
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
+    told = play(tasks, ["egress_ip_fence_results"], hosts=hosts)
+    assert (told["egress_ip_fence_results"], proof.read_text()) == ({"node2": ""}, "node2 10.0.0.2")
+    hosts["node3"] = silent(bmc="10.0.0.3", egress_ip_fence=str(path))
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
+    told = play(tasks, ["egress_ip_fence_results", "egress_ip_withheld"], hosts=hosts)
+    assert told["egress_ip_fence_results"] == {"node2": "", "node3": "still on"}
+    assert told["egress_ip_withheld"] == {A: "node3 may hold it and is not fenced: still on"}
