@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from fleet import Fleet, Lab
+from fleet import NODE_NAMES, Fleet, Lab
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,14 @@ def fleet(_fleet):
     yield _fleet
     if set(_fleet.lab.status().values()) != {"running"}:
         _fleet.lab.up()
+
+
+@pytest.fixture
+def unwatched(fleet):
+    """The fleet with nodes that do not mend themselves."""
+    watch = "netops-egress-ip-watch.timer"
+    for name in NODE_NAMES:
+        fleet.lab.exec(name, "systemctl", "stop", watch)
+    yield fleet
+    for name in fleet.running():
+        fleet.lab.exec(name, "systemctl", "start", watch)

@@ -63,7 +63,8 @@ def test_status_says_what_the_nodes_show(fleet):
     assert told == fleet.holders()
 
 
-def test_status_sees_an_address_that_is_gone(fleet):
+def test_status_sees_an_address_that_is_gone(unwatched):
+    fleet = unwatched
     (holder,) = fleet.holders()[FIRST]
     fleet.lab.exec(holder, "ip", "address", "delete", f"{FIRST}/32", "dev", "eth0")
     run = fleet.good("status")

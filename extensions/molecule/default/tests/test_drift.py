@@ -38,17 +38,6 @@ DRIFTS = {
 }
 
 
-WATCH = "netops-egress-ip-watch.timer"
-
-
-@pytest.fixture
-def unwatched(fleet):
-    """The fleet with a node1 that does not mend itself."""
-    fleet.lab.exec("node1", "systemctl", "stop", WATCH)
-    yield fleet
-    fleet.lab.exec("node1", "systemctl", "start", WATCH)
-
-
 def test_every_kind_of_drift_is_seen_and_mended(unwatched, subtests):
     fleet = unwatched
     healthy = strip(fleet.snapshot())
