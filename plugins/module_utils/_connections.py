@@ -3,19 +3,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The connections of egress IPs on this node, as they leave for another node or arrive from one. PRIVATE.
 
-`_handover` decides what becomes of each connection; here it is done.
+`_handover` decides what becomes of each connection; here it is done. A kernel that does not let us is no reason to keep
+an address from moving: then connections are lost, and `guard` sees to it that none goes on with another source.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 from dataclasses import replace
 
 from . import _node_io as node_io
 from ._addresses import version_of
 from ._conntrack import create_request, delete_request
+from ._errors import CommandError
 from ._handover import arrive, leave
 
+_REFUSED = (CommandError, OSError)
 # Ports for a connection whose own port is taken, and how many are tried.
 _PORTS, _TRIES = range(32768, 61000), 4
 
@@ -30,7 +34,9 @@ class Connections:
 
     def leaving(self, egress_ip):
         """Return the connections of an address that is given up."""
-        return [flow for flow in self._read(egress_ip) if flow.translated[0] == egress_ip]
+        with contextlib.suppress(*_REFUSED):
+            return [flow for flow in self._read(egress_ip) if flow.translated[0] == egress_ip]
+        return []
 
     def send_on(self, egress_ip, flows):
         """Let this node's own pods go on by way of the new holder; returns the flows that it must know."""
@@ -44,17 +50,20 @@ class Connections:
 
     def arrive(self, egress_ip, flows):
         """Make known what the old holder told, in place of all that went to it."""
-        own = self._read(egress_ip)
-        forget(self.options, [self.marks[egress_ip]])
-        arrived = arrive(flows, self.state.endpoint(version_of(egress_ip)), own)
-        # A node that held the address a while ago may have passed on what a server still sent it.
-        node_io.change_connections([delete_request(flow.protocol, flow.server, flow.translated) for flow in arrived])
-        self.arrived[egress_ip] = self._create(egress_ip, arrived).count(0)
+        with contextlib.suppress(*_REFUSED):
+            arrived = arrive(flows, self.state.endpoint(version_of(egress_ip)), self._read(egress_ip))
+            forget(self.options, [self.marks[egress_ip]])
+            # A node that held the address a while ago may have passed on what a server still sent it.
+            passed_on = [delete_request(flow.protocol, flow.server, flow.translated) for flow in arrived]
+            node_io.change_connections(passed_on)
+            self.arrived[egress_ip] = self._create(egress_ip, arrived).count(0)
 
     def forget_others(self, egress_ip):
         """Forget the connections that carry the mark of a held address and still go another way."""
-        stale = [flow for flow in self._read(egress_ip) if flow.translated[0] != egress_ip]
-        node_io.change_connections([delete_request(flow.protocol, flow.source, flow.destination) for flow in stale])
+        with contextlib.suppress(*_REFUSED):
+            stale = [flow for flow in self._read(egress_ip) if flow.translated[0] != egress_ip]
+            requests = [delete_request(flow.protocol, flow.source, flow.destination) for flow in stale]
+            node_io.change_connections(requests)
 
     def _reroute(self, egress_ip, sent, stays):
         """Track `stays` with a port that is free; returns `sent` from that port, None when none was found."""

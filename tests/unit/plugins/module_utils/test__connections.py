@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io
 from ansible_collections.netops.egress_ip.plugins.module_utils._connections import Connections
 from ansible_collections.netops.egress_ip.plugins.module_utils._conntrack import Flow, create_request
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
 from network_namespace import network_namespace
 from states import egress_object, node_state
 
@@ -112,3 +113,14 @@ def test_what_still_goes_another_way_is_forgotten(egress_ip, connections):
     track(egress_ip, right, flow(egress_ip, POD[egress_ip], 1, translated=(OWN[egress_ip], 1)))
     connections.forget_others(egress_ip)
     assert tracked(egress_ip) == {right}
+
+
+def test_a_kernel_that_refuses_keeps_no_address_from_moving(egress_ip, connections, monkeypatch):
+    def refuse(*_arguments):
+        raise CommandError("conntrack: for the test")
+
+    monkeypatch.setattr(_node_io, "read_connections", refuse)
+    assert connections.leaving(egress_ip) == []
+    connections.arrive(egress_ip, [flow(egress_ip, OTHER[egress_ip])])
+    connections.forget_others(egress_ip)
+    assert connections.arrived == {}
