@@ -20,7 +20,9 @@ from ._iproute import (
     current_ip,
     desired_ip,
 )
-from ._nftables import NETDEV, desired_tables, rebuildable, script
+from ._nft_script import rebuildable, script
+from ._nft_table import NETDEV
+from ._nftables import desired_tables
 from ._node_state import Held
 
 FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}

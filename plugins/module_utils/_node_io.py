@@ -26,7 +26,7 @@ from pathlib import Path
 from . import _conntrack, _ndp, _presence
 from ._errors import CommandError
 from ._host import READ_BATCH, parse_host
-from ._nftables import INET, NETDEV, TABLE, parse_counters, parse_table
+from ._nft_table import INET, NETDEV, TABLE, parse_counters, parse_table
 from ._port_use import read_dump
 from ._presence import has_link
 from ._probe import PARSERS

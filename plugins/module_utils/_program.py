@@ -45,6 +45,8 @@ _MODULES = (
     "_meeting",
     "_metrics",
     "_ndp",
+    "_nft_script",
+    "_nft_table",
     "_nftables",
     "_node",
     "_node_io",

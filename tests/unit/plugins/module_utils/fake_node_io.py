@@ -20,7 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._frames import Heard
 from ansible_collections.netops.egress_ip.plugins.module_utils._host import PROTOCOL, Host
-from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import (
+from ansible_collections.netops.egress_ip.plugins.module_utils._nft_table import (
     TABLE,
     ChainState,
     SetState,

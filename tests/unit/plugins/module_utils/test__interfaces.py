@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._interfaces import Exit, bearing, exits
 from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import desired_ip
-from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import INET, desired_tables
+from ansible_collections.netops.egress_ip.plugins.module_utils._nft_table import INET
+from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import desired_tables
 from fake_node_io import FakeKernel, address, ethernet
 from states import egress_object, held, node_state
 

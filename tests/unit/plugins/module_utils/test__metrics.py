@@ -19,7 +19,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io, 
 from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane import Transaction
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._metrics import metrics, textfile
-from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import desired_tables, script
+from ansible_collections.netops.egress_ip.plugins.module_utils._nft_script import script
+from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import desired_tables
 from ansible_collections.netops.egress_ip.plugins.module_utils._port_use import Use
 from ansible_collections.netops.egress_ip.plugins.module_utils._record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._traffic import traffic

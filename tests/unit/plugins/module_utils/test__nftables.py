@@ -13,16 +13,9 @@ from dataclasses import replace
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io
 from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane import Transaction
-from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import (
-    INET,
-    NETDEV,
-    desired_tables,
-    fingerprint,
-    object_chain,
-    parse_table,
-    rebuildable,
-    script,
-)
+from ansible_collections.netops.egress_ip.plugins.module_utils._nft_script import rebuildable, script
+from ansible_collections.netops.egress_ip.plugins.module_utils._nft_table import INET, NETDEV, fingerprint, parse_table
+from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import desired_tables, object_chain
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import allocate_marks
 from fake_node_io import FakeKernel, ethernet
 from hypothesis import HealthCheck, given, settings
