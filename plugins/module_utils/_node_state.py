@@ -10,7 +10,6 @@ mean something on one node only, so each node numbers its egress IPs itself and 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from ._addresses import (
     parse_network,
 )
 from ._errors import Errors, NodeStateError
+from ._options import DataPlaneOptions, integer
 from ._shape import NO_MAPPING, check_list, check_mapping
 from ._text import type_name
 
@@ -39,70 +39,6 @@ NEVER_EXTERNAL = (
     "fe80::/10",
     "ff00::/8",
 )
-
-
-@dataclass(frozen=True)
-class DataPlaneOptions:
-    """The numbers and names that the data plane uses on every node; two fleets on one network need different ones.
-
-    `mark_mask` is one run of bits, at most 14: the index of an egress IP is shifted there. Tables `table_base + index`
-    and priorities `rule_priority` to `rule_priority + 5` are ours. `unassigned` says what a selected pod does
-    while none of its egress IPs is assigned: use the `node`'s address, or `drop`. `metrics_dir` is the folder of
-    node_exporter's textfile collector, empty when no metrics are to be written.
-    """
-
-    tunnel_device: str = "egress0"
-    tunnel_port: int = 4790
-    tunnel_vni: int = 225
-    mark_mask: int = 0x1FFF
-    rule_priority: int = 7000
-    table_base: int = 7000
-    unassigned: str = "node"
-    metrics_dir: str = ""
-
-    @classmethod
-    def from_dict(cls, value, path="options"):
-        """Check `value`; absent keys take the defaults. Raises InvalidError with every error."""
-        if not isinstance(value, dict):
-            raise NodeStateError(f"{path}: must be a mapping, not {type_name(value)}")
-        errors = Errors()
-        unknown = sorted(set(value) - set(cls.__dataclass_fields__), key=str)
-        for key in unknown:
-            errors.add(f"{path}.{key}", "is not an option of the data plane")
-        options = cls(**{key: item for key, item in value.items() if key not in unknown})
-        options = replace(options, mark_mask=_integer(options.mark_mask, f"{path}.mark_mask", errors))
-        for name, low, high in (("tunnel_port", 1, 65535), ("tunnel_vni", 0, 0xFFFFFF), ("rule_priority", 1, 32000)):
-            _check_range(getattr(options, name), low, high, f"{path}.{name}", errors)
-        if not _is_device_name(options.tunnel_device):
-            errors.add(
-                f"{path}.tunnel_device",
-                f"must be a device name of 1 to 15 characters, not {type_name(options.tunnel_device)}",
-            )
-        if not _is_run_of_bits(options.mark_mask):
-            errors.add(f"{path}.mark_mask", "must be one run of 1 to 14 bits within 32, such as 0x1fff")
-        else:
-            _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{path}.table_base", errors)
-        if options.unassigned not in ("node", "drop"):
-            errors.add(f"{path}.unassigned", f"must be node or drop, not {type_name(options.unassigned)}")
-        if not isinstance(options.metrics_dir, str) or options.metrics_dir[:1] not in ("", "/"):
-            errors.add(
-                f"{path}.metrics_dir", f"must be an absolute path, or empty, not {type_name(options.metrics_dir)}"
-            )
-        errors.raise_if_any()
-        return options
-
-    def to_dict(self):
-        """Return the options as a JSON-safe dict."""
-        return dict(self.__dict__)
-
-    @property
-    def max_index(self):
-        """Return how many egress IPs the mask has room for; index 0 means unmarked."""
-        return self.mark_mask // (self.mark_mask & -self.mark_mask)
-
-    def mark(self, index):
-        """Return the mark of the egress IP with this index."""
-        return index * (self.mark_mask & -self.mark_mask)
 
 
 @dataclass(frozen=True)
@@ -328,7 +264,7 @@ class _NodeStateReader:
         return str(text)
 
     def _generation(self, value):
-        return _integer(value.get("generation", 0), f"{self.path}.generation", self.errors)
+        return integer(value.get("generation", 0), f"{self.path}.generation", self.errors)
 
     def _address(self, text, path, parse=parse_address):
         address = self.errors.attempt(parse, text, path)
@@ -396,29 +332,3 @@ class _NodeStateReader:
                 self.errors.add(
                     f"{self.path}.held[{i}].egressIP", f"{item.egress_ip} belongs to no object in egressips"
                 )
-
-
-def _integer(value, path, errors):
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
-            value = int(value, 0)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        errors.add(path, f"must be an integer of at least 0, not {type_name(value)}")
-        return 0
-    return int(value)
-
-
-def _check_range(value, low, high, path, errors):
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        errors.add(path, f"must be an integer from {low} to {high}, not {type_name(value)}")
-
-
-def _is_run_of_bits(mask):
-    run = mask // (mask & -mask) if 0 < mask < 2**32 else 0
-    return 0 < run < 2**14 and run & (run + 1) == 0
-
-
-def _is_device_name(name):
-    return (
-        isinstance(name, str) and 0 < len(name) < 16 and not set(name) & set("/ \t\n:\"'%") and name not in (".", "..")
-    )

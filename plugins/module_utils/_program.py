@@ -52,6 +52,7 @@ _MODULES = (
     "_node_io",
     "_node_state",
     "_platform",
+    "_options",
     "_port_use",
     "_presence",
     "_probe",

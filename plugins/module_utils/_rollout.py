@@ -20,8 +20,9 @@ from ._addresses import (
 from ._errors import Errors, InvalidError
 from ._handover import Release
 from ._manifests import select_pods
-from ._node_state import DataPlaneOptions, EgressObject, FarEnd, FleetNode, Held, LocalPod, NodeState, slots
+from ._node_state import EgressObject, FarEnd, FleetNode, Held, LocalPod, NodeState, slots
 from ._objects import parse_egressip
+from ._options import DataPlaneOptions
 
 
 @dataclass(frozen=True)

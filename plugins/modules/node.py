@@ -145,7 +145,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import Pace, apply, remove
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions, NodeState
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import NodeState
+from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 
 _RELEASE = {
     "egressIP": {"type": "str", "required": True},

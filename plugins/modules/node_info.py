@@ -181,7 +181,7 @@ metrics:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import observe
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions
+from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 
 
 def main():

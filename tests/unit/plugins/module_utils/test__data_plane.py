@@ -27,12 +27,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane impor
     with_addresses_of,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._interfaces import own_networks
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import (
-    DataPlaneOptions,
-    Held,
-    NodeState,
-    allocate_marks,
-)
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import Held, NodeState, allocate_marks
+from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 from fake_node_io import FakeKernel, address, ethernet
 from hypothesis import HealthCheck, assume, given, settings
 from network_namespace import network_namespace

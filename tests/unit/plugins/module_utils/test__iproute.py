@@ -31,7 +31,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import (
     desired_ip,
     macs_of,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions, allocate_marks
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import allocate_marks
+from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 from hypothesis import given
 from hypothesis import strategies as st
 from states import egress_object, held, node_state, node_states

@@ -29,7 +29,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     VerificationError,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions
+from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 from fake_node_io import FOREIGN_TABLE, MAC, FakeKernel, address, ethernet
 from states import egress_object, held, node_state
 

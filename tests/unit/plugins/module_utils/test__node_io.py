@@ -17,7 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     EgressIPError,
     VerificationError,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import DataPlaneOptions
+from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PARSERS, Probe
 from network_namespace import network_namespace
 from states import egress_object, held, node_state

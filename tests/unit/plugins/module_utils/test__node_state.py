@@ -19,13 +19,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     InvalidError,
     NodeStateError,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import (
-    DataPlaneOptions,
-    Held,
-    NodeState,
-    allocate_marks,
-    slots,
-)
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import Held, NodeState, allocate_marks, slots
+from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 from hypothesis import given
 from hypothesis import strategies as st
 from states import EGRESS_IPS, egress_object, held, node_state, node_states
