@@ -37,7 +37,8 @@ integration: prepare-lab ## Tests of modules and filters by ansible-test, on thi
 molecule: prepare-unit prepare-lab ## Scenarios on the lab's hosts
 	@$(CHECK) molecule
 
-bench: prepare-lab ## Measure the planner against a greedy placement, and the collection against simple playbooks
+bench: prepare-lab ## Measure the price of a packet, the planner, and runs against simple playbooks
+	@$(PYTHON) tests/bench/packets.py
 	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/bench.py && exit $$planner
 
 faults: prepare-lab ## Measure what a client sees of faults, each five times (the table of docs/faults.md)

@@ -21,8 +21,8 @@ import sys
 import time
 from pathlib import Path
 
-COLLECTIONS = Path(__file__).resolve().parents[5]
-sys.path.insert(0, str(COLLECTIONS))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / ".build"))
 from ansible_collections.netops.egress_ip.plugins.filter.assign import FilterModule  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils import _addresses  # noqa: E402
 

@@ -1,0 +1,170 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure what a packet pays on a node, in network namespaces of this machine's kernel: a pod, a node, a server.
+
+Everything that forwarding does happens while the pod sends, so the time of `send` is the price. Each number is the best
+of some rounds. The node is: plain (one masquerade rule), with our data plane, or with one iptables rule per pod.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / ".build"), str(ROOT / "tests/unit/plugins/module_utils")]
+from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane import (  # noqa: E402
+    DataPlane,
+    desired_data_plane,
+    transaction,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import NodeState  # noqa: E402
+from network_namespace import network_namespace  # noqa: E402
+
+POD, SERVER = "egress-ip-bench-pod", "egress-ip-bench-server"
+SELECTED, OTHER, TARGET = "10.88.0.2", "10.88.0.3", "192.168.126.200"
+OWN, FIRST_ADDRESS = "192.168.126.21", ipaddress.IPv4Address("192.168.64.10")
+PODS = 10_000
+ROUNDS = 7
+# Nanoseconds per packet of one flow, and per packet that begins a flow.
+SENDER = """
+import socket, sys, time
+source, target, count, new = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "new"
+def sock():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((source, 0))
+    s.connect((target, 9))
+    return s
+socks = [sock() for _ in range(count)] if new else [sock()] * count
+for s in socks[:1] if not new else ():
+    s.send(b"x")
+start = time.perf_counter_ns()
+for s in socks:
+    try:
+        s.send(b"x")
+    except OSError:
+        pass
+print((time.perf_counter_ns() - start) / count)
+"""
+
+
+def run(*argv: str, text: str = "") -> str:
+    """Standard output of a command that must succeed."""
+    return subprocess.run(argv, input=text, capture_output=True, text=True, check=True).stdout
+
+
+@contextlib.contextmanager
+def node() -> Iterator[None]:
+    """Be a node between a pod and a server."""
+    with contextlib.ExitStack() as stack:
+        for name in (POD, SERVER):
+            run("ip", "netns", "add", name)
+            stack.callback(run, "ip", "netns", "delete", name)
+        with network_namespace():
+            for ours, there in (("pods0", POD), ("eth0", SERVER)):
+                run("ip", "link", "add", ours, "type", "veth", "peer", "name", "eth0", "netns", there)
+                run("ip", "link", "set", ours, "up")
+            run("ip", "address", "add", "10.88.0.1/16", "dev", "pods0")
+            run("ip", "address", "add", f"{OWN}/18", "dev", "eth0")
+            run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+            inside = {
+                POD: ((f"{SELECTED}/16", f"{OTHER}/16"), "route add default via 10.88.0.1"),
+                SERVER: ((f"{TARGET}/18",), "route add blackhole 203.0.113.0/24"),
+            }
+            for name, (addresses, route) in inside.items():
+                lines = ["link set lo up", "link set eth0 up", *(f"address add {a} dev eth0" for a in addresses), route]
+                run("ip", "-n", name, "-batch", "-", text="\n".join(lines))
+            # What nobody listens to must not be answered.
+            refuse = "add table ip t; add chain ip t i { type filter hook input priority 0; }; add rule ip t i drop"
+            run("ip", "netns", "exec", SERVER, "nft", refuse)
+            masquerade = "add table ip pods; add chain ip pods p { type nat hook postrouting priority srcnat; }"
+            run("nft", f"{masquerade}; add rule ip pods p ip saddr 10.88.0.0/16 oifname eth0 masquerade")
+            yield
+
+
+def price(source: str, new: bool = False) -> float:
+    """Nanoseconds that a packet from this pod costs."""
+    count = 4000 if new else 20000
+    argv = ("ip", "netns", "exec", POD, sys.executable, "-c", SENDER, source, TARGET, str(count), "new" if new else "")
+    return min(float(run(*argv)) for _round in range(ROUNDS))
+
+
+def state(egress_ips: int, pods: int) -> NodeState:
+    """The state of a node that holds the egress IPs of that many objects of one address, with that many pods."""
+    ips = [str(FIRST_ADDRESS + index) for index in range(egress_ips)]
+    first = ipaddress.IPv4Address("10.88.1.0")
+    addresses = [SELECTED, *(str(first + index) for index in range(pods - 1))]
+    return NodeState.from_dict(
+        {
+            "name": "node1",
+            "generation": 1,
+            "interface": "eth0",
+            "endpoints": [OWN],
+            "nodes": [{"name": "node1", "endpoints": [OWN], "addresses": [OWN]}],
+            "excluded": ["10.88.0.0/16"],
+            "egressips": [{"name": f"o{i}", "egressIPs": [ip], "slots": [ip]} for i, ip in enumerate(ips)],
+            # The measured pod follows the last object.
+            "pods": [
+                {"address": a, "egressip": f"o{egress_ips - 1 - i % egress_ips}"} for i, a in enumerate(addresses)
+            ],
+            "held": [{"egressIP": ip, "interface": "eth0"} for ip in ips],
+        }
+    )
+
+
+def ours(egress_ips: int, pods: int, before: DataPlane | None = None) -> tuple[DataPlane, float]:
+    """Bring our data plane into the node's kernel; (what is there now, seconds)."""
+    wanted = state(egress_ips, pods)
+    marks = {ip: index for index, ip in enumerate(wanted.egress_ips, start=1)}
+    plane = desired_data_plane(wanted, marks, _node_io.read_host())
+    start = time.perf_counter()
+    _node_io.execute(transaction(before or DataPlane(), plane))
+    return plane, time.perf_counter() - start
+
+
+def by_iptables(pods: int) -> None:
+    """One rule per pod, the measured one last."""
+    first = ipaddress.IPv4Address("10.88.1.0")
+    lines = [f"-A POSTROUTING -s {first + i} -o eth0 -j SNAT --to-source {FIRST_ADDRESS}" for i in range(pods - 1)]
+    lines.append(f"-A POSTROUTING -s {SELECTED} -o eth0 -j SNAT --to-source {FIRST_ADDRESS}")
+    run("iptables-restore", "--noflush", text="\n".join(["*nat", *lines, "COMMIT", ""]))
+
+
+def main() -> int:
+    """Print the table."""
+    rows: list[tuple[str, float, float, float]] = []
+
+    def measure(what: str) -> None:
+        rows.append((what, price(OTHER), price(SELECTED), price(SELECTED, new=True)))
+        print(f"  {what}: {rows[-1][1] / 1000:.2f} {rows[-1][2] / 1000:.2f} {rows[-1][3] / 1000:.2f} us", flush=True)
+
+    with node():
+        measure("without us")
+    for egress_ips, pods in ((1, 10), (100, 1000), (1000, PODS)):
+        with node():
+            plane, seconds = ours(egress_ips, pods)
+            measure(f"{egress_ips} egress IPs, {pods} pods")
+            print(f"  made in {seconds:.2f} s", flush=True)
+            if pods == PODS:
+                added = ours(egress_ips, pods + 1, plane)[1]
+                print(f"  one pod more: {added * 1000:.0f} ms", flush=True)
+    with node():
+        by_iptables(PODS)
+        measure(f"{PODS} iptables rules")
+    base = rows[0]
+    print("\n| On the node | packet of another pod | packet of a selected pod | first packet of a flow |")
+    print("|---|---|---|---|")
+    for what, *prices in rows:
+        print(f"| {what} | " + " | ".join(f"{p / b:.2f}" for p, b in zip(prices, base[1:], strict=True)) + " |")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
