@@ -154,7 +154,7 @@ def foreign_uses(host, options, claimed_device):
 
     `claimed_device` says that the tunnel device is ours already.
     """
-    mask, low = options.mark_mask, options.rule_priority
+    mask, low, last = options.mark_mask, options.rule_priority, options.last_priority
     problems = []
     for rule in host.rules[4] + host.rules[6]:
         ours = rule.get("protocol") == str(PROTOCOL)
@@ -164,9 +164,9 @@ def foreign_uses(host, options, claimed_device):
                 f"egress_ip_mark_mask: {mask:#x} overlaps with the mark {rule['fwmark']}/{rule_mask:#x} of the foreign"
                 f" rule with priority {rule['priority']}; choose free bits"
             )
-        if not ours and low <= rule["priority"] <= low + 5:
+        if not ours and low <= rule["priority"] <= last:
             problems.append(
-                f"egress_ip_rule_priority: a foreign rule has priority {rule['priority']}, in our {low} to {low + 5}"
+                f"egress_ip_rule_priority: a foreign rule has priority {rule['priority']}, in our {low} to {last}"
             )
         table = int(rule.get("table", 0))
         if not ours and options.table_base < table <= options.table_base + options.max_index:

@@ -9,13 +9,16 @@ difference is a difference of sets, and the way back is the same difference the 
 
 Per node and IP version, with P = rule_priority and T = table_base:
 
-    P    fwmark 0/MASK goto P+5         ordinary traffic passes us by
-    P+1  iif lo goto P+5                so do the node's own packets, the tunnel's outer ones among them
-    P+2  fwmark K/MASK lookup main      one for each egress IP that the node holds: this is the claim; another table
-                                        than main where the address is on another interface than the primary one
-    P+3  fwmark K/MASK lookup T+index   one for each egress IP: through the tunnel to its holder
-    P+4  unreachable                    a marked packet without a way never leaves by another one
-    P+5  nop
+    P      fwmark 0/MASK goto END         ordinary traffic passes us by
+    P+1    iif lo goto END                so do the node's own packets, the tunnel's outer ones among them
+    P+2    fwmark K/GROUP goto G          one for each group of marks: the kernel goes through rules one by one, and a
+                                          packet need not meet those of other groups
+    G      nop                            P+3, P+6 ...
+    G+1    fwmark K/MASK lookup main      one for each egress IP that the node holds: this is the claim; another table
+                                          than main where the address is on another interface than the primary one
+    G+2    fwmark K/MASK lookup T+index   one for each egress IP: through the tunnel to its holder
+    END-1  unreachable                    a marked packet without a way never leaves by another one
+    END    nop
 """
 
 from __future__ import annotations
@@ -137,7 +140,7 @@ def _batch(current, desired):
     add, remove = _differences(current, desired), _differences(desired, current)
     relabelled = {_address_key(words) for words in add["addresses"]} & {_address_key(w) for w in remove["addresses"]}
     lines += [f"address delete {key}" for key in sorted(relabelled)]
-    lines += [f"rule add {words} protocol {PROTOCOL}" for words in add["rules"]]
+    lines += [f"rule add {words} protocol {PROTOCOL}" for words in sorted(add["rules"], key=_rank)]
     lines += [f"address add {words}" for words in add["addresses"]]
     lines += [f"neighbour replace {words} nud permanent protocol {PROTOCOL}" for words in add["neighbours"]]
     lines += [f"route replace {words} protocol {PROTOCOL}" for words in add["routes"]]
@@ -151,7 +154,7 @@ def _batch(current, desired):
     replaced = {words.split()[0] for words in add["neighbours"]}
     lines += [f"neighbour delete {w}" for w in remove["neighbours"] if w.split()[0] not in replaced]
     lines += [f"address delete {_address_key(w)}" for w in remove["addresses"] if _address_key(w) not in relabelled]
-    lines += [f"rule delete {words} protocol {PROTOCOL}" for words in remove["rules"]]
+    lines += [f"rule delete {words} protocol {PROTOCOL}" for words in sorted(remove["rules"], key=_rank, reverse=True)]
     return lines
 
 
@@ -223,18 +226,34 @@ def _exit_routes(interface, way, version):
 
 
 def _desired_rules(options, marks, held, exits):
-    low, mask = options.rule_priority, options.mark_mask
+    low, end, mask = options.rule_priority, options.last_priority, options.mark_mask
     for vrf in sorted({way.vrf for way in exits.values()} - {""}):
         yield f"priority {VRF_PRIORITY} not fwmark 0x0/{mask:#x} iif {vrf} lookup {MAIN_TABLE}"
-    yield f"priority {low} fwmark 0x0/{mask:#x} goto {low + 5}"
-    yield f"priority {low + 1} iif lo goto {low + 5}"
+    yield f"priority {low} fwmark 0x0/{mask:#x} goto {end}"
+    yield f"priority {low + 1} iif lo goto {end}"
+    for index in {options.group(index): index for index in marks.values()}.values():
+        start, mark = _start(options, index), options.mark(index) & options.group_mask
+        yield f"priority {low + 2} fwmark {mark:#x}/{options.group_mask:#x} goto {start}"
+        yield f"priority {start} nop"
     for item in held:
+        index = marks[item.egress_ip]
         table = exits[item.interface].table if item.interface in exits else MAIN_TABLE
-        yield f"priority {low + 2} fwmark {options.mark(marks[item.egress_ip]):#x}/{mask:#x} lookup {table}"
+        yield f"priority {_start(options, index) + 1} fwmark {options.mark(index):#x}/{mask:#x} lookup {table}"
     for index in marks.values():
-        yield f"priority {low + 3} fwmark {options.mark(index):#x}/{mask:#x} lookup {options.table_base + index}"
-    yield f"priority {low + 4} unreachable"
-    yield f"priority {low + 5} nop"
+        words = f"fwmark {options.mark(index):#x}/{mask:#x} lookup {options.table_base + index}"
+        yield f"priority {_start(options, index) + 2} {words}"
+    yield f"priority {end - 1} unreachable"
+    yield f"priority {end} nop"
+
+
+def _start(options, index):
+    """Return the priority of the first rule of an index's group."""
+    return options.rule_priority + 3 + 3 * options.group(index)
+
+
+def _rank(words):
+    """Order rules for adding: what others lead to first, and what refuses last."""
+    return ("nop" not in words, "unreachable" in words, words)
 
 
 def _rule_words(rule):

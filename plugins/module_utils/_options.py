@@ -17,7 +17,7 @@ class DataPlaneOptions:
     """The numbers and names that the data plane uses on every node; two fleets on one network need different ones.
 
     `mark_mask` is one run of bits, at most 14: the index of an egress IP is shifted there. Tables `table_base + index`
-    and priorities `rule_priority` to `rule_priority + 5` are ours. `unassigned` says what a selected pod does
+    and priorities `rule_priority` to `last_priority` are ours. `unassigned` says what a selected pod does
     while none of its egress IPs is assigned: use the `node`'s address, or `drop`. `metrics_dir` is the folder of
     node_exporter's textfile collector, empty when no metrics are to be written.
     """
@@ -70,6 +70,27 @@ class DataPlaneOptions:
     def max_index(self):
         """Return how many egress IPs the mask has room for; index 0 means unmarked."""
         return self.mark_mask // (self.mark_mask & -self.mark_mask)
+
+    def group(self, index):
+        """Return the group of an index: its upper half of bits, so that there are about as many groups as members."""
+        return index >> self._member_bits
+
+    @property
+    def group_mask(self):
+        """Return the bits of a mark that tell its group."""
+        return self.mark(self.max_index >> self._member_bits << self._member_bits)
+
+    @property
+    def last_priority(self):
+        """Return the last priority of our policy routing rules; `_iproute` says what each is for.
+
+        It is the same for every mask, wide enough for 14 bits: the kernel does not tell rules apart by their `goto`.
+        """
+        return self.rule_priority + 3 * 128 + 4
+
+    @property
+    def _member_bits(self):
+        return self.max_index.bit_length() // 2
 
     def mark(self, index):
         """Return the mark of the egress IP with this index."""

@@ -132,7 +132,7 @@ drift:
   returned: when the host can be read
   type: list
   elements: str
-  sample: ["missing ip rules: priority 7004 unreachable"]
+  sample: ["missing ip rules: priority 7387 unreachable"]
 nodes:
   description: The nodes of the fleet as this node knows them.
   returned: when the host can be read

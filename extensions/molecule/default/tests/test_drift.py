@@ -13,10 +13,10 @@ from fleet import FIRST, NODE_MODULE, SECOND, assert_same, wait_for
 
 TABLE = "ip -N route show table all | grep -m1 -o 'table 70[0-9]*' | cut -d' ' -f2"
 DRIFTS = {
-    "rule deleted": "ip rule delete priority 7003",
-    "unreachable rule deleted": "ip rule delete priority 7004",
-    "claim rule deleted": "ip rule delete priority 7002",
-    "rule added": "ip rule add priority 7002 fwmark 0x1ff/0x1fff lookup main protocol 225",
+    "rule deleted": "ip rule delete priority 7005",
+    "unreachable rule deleted": "ip rule delete priority 7387",
+    "claim rule deleted": "ip rule delete priority 7004",
+    "rule added": "ip rule add priority 7004 fwmark 0x1ff/0x1fff lookup main protocol 225",
     "nft flushed": "nft flush ruleset && /usr/bin/python3 /opt/lab/lab_pods.py",
     "nft rule deleted": "nft flush chain inet egress_ip postrouting",
     "nft rule added": "nft add rule inet egress_ip prerouting accept",

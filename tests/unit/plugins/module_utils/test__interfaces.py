@@ -107,7 +107,7 @@ def test_the_rules_of_an_interface_in_a_vrf(kernel):
     assert ways == {"eth1": Exit(100, {4: {}, 6: {}}, "blue")}
     marks = {"10.9.0.101": 1, "2001:db8:9::101": 2}
     rules = desired_ip(STATE, marks, 1500, ways)[4].rules
-    assert "priority 7002 fwmark 0x1/0x1fff lookup 100" in rules
+    assert "priority 7004 fwmark 0x1/0x1fff lookup 100" in rules
     assert "priority 990 not fwmark 0x0/0x1fff iif blue lookup 254" in rules
     first, second = desired_tables(STATE, marks, 1430, ["eth1"])[INET].chains["prerouting"].rules[:2]
     assert first == 'iifname "eth1" ct direction reply meta mark set ct mark and 0x1fff'

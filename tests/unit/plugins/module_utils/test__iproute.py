@@ -226,7 +226,7 @@ def test_the_claim_is_an_address_and_a_rule():
     want = desired_ip(node_state(held=held("192.168.126.102")), marks_of(state), 1500, {})
     assert batches(have, want) == {
         4: [
-            "rule add priority 7002 fwmark 0x2/0x1fff lookup 254 protocol 225",
+            "rule add priority 7004 fwmark 0x2/0x1fff lookup 254 protocol 225",
             "address add 192.168.126.102/32 dev eth0 label eth0:egress",
         ],
         6: [],
@@ -240,12 +240,14 @@ def test_each_ip_version_has_its_own_way():
     assert ipv6.to_dict() == {
         "links": [],
         "rules": [
-            "priority 7000 fwmark 0x0/0x1fff goto 7005",
-            "priority 7001 iif lo goto 7005",
-            "priority 7002 fwmark 0x2/0x1fff lookup 254",
-            "priority 7003 fwmark 0x2/0x1fff lookup 7002",
-            "priority 7004 unreachable",
-            "priority 7005 nop",
+            "priority 7000 fwmark 0x0/0x1fff goto 7388",
+            "priority 7001 iif lo goto 7388",
+            "priority 7002 fwmark 0x0/0x1fc0 goto 7003",
+            "priority 7003 nop",
+            "priority 7004 fwmark 0x2/0x1fff lookup 254",
+            "priority 7005 fwmark 0x2/0x1fff lookup 7002",
+            "priority 7387 unreachable",
+            "priority 7388 nop",
         ],
         "routes": [
             "default encap ip6 id 225 src 2001:db8:126::21 dst 2001:db8:126::101 csum via fe80::2 dev egress0"
@@ -267,7 +269,7 @@ def test_the_marks_of_others_do_not_overlap_with_ours(mark):
     assert foreign_uses(host(rules=[rule]), OPTIONS, True) == []
 
 
-@pytest.mark.parametrize(("priority", "count"), [(6999, 0), (7000, 1), (7005, 1), (7006, 0)])
+@pytest.mark.parametrize(("priority", "count"), [(6999, 0), (7000, 1), (7388, 1), (7389, 0)])
 def test_the_priorities_of_others(priority, count):
     found = host(rules=[{"priority": priority, "table": "100"}])
     assert len(foreign_uses(found, OPTIONS, True)) == count

@@ -207,7 +207,7 @@ def test_a_conflict_leaves_the_address_and_does_the_rest(kernel):
     assert (result["claimed"], result["held"]) == ([B], held(B))
     assert A not in kernel.addresses()
     assert kernel.tables[INET]["sets"]["held4"]["elements"] == {"0x00000002": B}
-    assert not [r for r in kernel.rules[4] if r.get("fwmark") == "0x1" and r["priority"] == 7002]
+    assert not [r for r in kernel.rules[4] if r.get("fwmark") == "0x1" and r["priority"] == 7004]
     seen = observe()
     assert (seen["held"], seen["drift"]) == (held(B), [])
 
@@ -379,7 +379,7 @@ FOREIGN = {
     ),
     "priority": (
         lambda k: k.rules[4].append({"priority": 7003, "src": "all", "table": "254"}),
-        r"egress_ip_rule_priority: a foreign rule has priority 7003, .* 7000 to 7005",
+        r"egress_ip_rule_priority: a foreign rule has priority 7003, .* 7000 to 7388",
     ),
     "table": (
         lambda k: k.rules[4].append({"priority": 50, "src": "all", "table": "7001"}),
@@ -588,9 +588,9 @@ def without_key(mapping, key):
 
 
 DRIFT = {
-    "a deleted rule": lambda k: k.rules[4].remove(next(r for r in k.rules[4] if r["priority"] == 7002)),
+    "a deleted rule": lambda k: k.rules[4].remove(next(r for r in k.rules[4] if r["priority"] == 7004)),
     "a rule of ours too many": lambda k: k.rules[4].append(
-        {"priority": 7002, "src": "all", "iif": "x", "table": "254", "protocol": "225"}
+        {"priority": 7004, "src": "all", "iif": "x", "table": "254", "protocol": "225"}
     ),
     "a deleted route": lambda k: k.routes.pop(),
     "a changed route": lambda k: k.routes[0]["encap"].update(dst="192.168.126.9"),

@@ -184,7 +184,7 @@ def test_a_node_that_lost_its_record_knows_its_addresses_of_both_ip_versions(hos
 
 
 DRIFT = {
-    "rule": lambda: ip("rule delete priority 7002"),
+    "rule": lambda: ip("rule delete priority 7004"),
     "route": lambda: ip("route flush table 7001"),
     "neighbour": lambda: ip("neighbour delete 169.254.0.1 dev egress0"),
     "device": lambda: ip("link delete egress0"),
