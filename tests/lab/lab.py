@@ -423,8 +423,9 @@ class Lab:
         _run_here("ip", "link", "set", self._port(find_host(name), interface), "down")
 
     def plug(self, name: str, interface: str = "eth0") -> None:
-        """Put the network cable back."""
+        """Put the network cable back, and wait until the host is in reach again."""
         _run_here("ip", "link", "set", self._port(find_host(name), interface), "up")
+        self._wait_ready(find_host(name))
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
@@ -526,7 +527,7 @@ class Lab:
 
     def _plug_if_cut(self, host: Host) -> None:
         """Put the cable back where a test pulled it."""
-        self.plug(host.name)
+        _run_here("ip", "link", "set", self._port(host), "up")
 
     def _wait_ready(self, host: Host) -> None:
         """Wait for ssh, the host's pods or server, and the way to the other hosts."""
