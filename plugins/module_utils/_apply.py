@@ -73,7 +73,7 @@ class Run:
         held = held_on(self.host, claimed)
         if not claim_new:
             self.state = state = state.holding(item for item in state.held if item in held)
-        self._planes = {}
+        self._planes, self._ways = {}, {}
         self.after = self._desired(state.held)
         self.connections = Connections(state, self.marks)
         self.kept = tuple(item for item in state.held if item in held)
@@ -200,8 +200,11 @@ class Run:
 
     def _on_the_way(self, held):
         """Return the data plane between two steps: `held` is here, what is to be claimed has its translation."""
-        plane = self._desired(held + self.to_claim)
-        return with_addresses_of(plane, self.state.holding(held), self.marks, self.host)
+        held = tuple(sorted(set(held)))
+        if held not in self._ways:
+            plane = self._desired(held + self.to_claim)
+            self._ways[held] = with_addresses_of(plane, self.state.holding(held), self.marks, self.host)
+        return self._ways[held]
 
     def _marks_to_forget(self):
         """Return the marks whose connections must find their way anew: released, given up, or without a record."""

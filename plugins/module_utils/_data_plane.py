@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from ._addresses import VERSIONS, of_version, version_of
 from ._host import foreign_uses, held_addresses, is_our_device
-from ._interfaces import exits, is_own, resolves
+from ._interfaces import exits, foreign_tables, is_own, resolves
 from ._iproute import (
     VXLAN_OVERHEAD,
     IpState,
@@ -200,6 +200,7 @@ def own_addresses(host, device, claimed):
 def problems_of(host, options, interface):
     """Return what stands in the way of our data plane on this host: sentences that begin with the variable at fault."""
     problems = foreign_uses(host, options, is_our_device(host, options.tunnel_device))
+    problems += foreign_tables(host, interface, options) if interface and host.interface(interface) else []
     if interface and host.interface(interface) is None:
         names = ", ".join(sorted(item["ifname"] for item in host.interfaces))
         problems.append(f"egress_ip_interface: there is no interface {interface} on this host, only {names}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._addresses import VERSIONS, of_version, parse_interface
-from ._host import held_addresses, is_global, is_ours
+from ._host import PROTOCOL, held_addresses, is_global, is_ours
 
 # Kinds of interfaces that lead to containers and virtual machines of the host itself.
 _INWARD = ("veth", "tun")
@@ -57,16 +57,37 @@ def is_own(address):
 
 def exits(host, state):
     """Return {interface: Exit} of the interfaces that hold egress IPs of a NodeState, but for the primary one."""
-    # Above the tables of the egress IPs, numbered as the interfaces are.
-    first_table = state.options.table_base + state.options.max_index
     others = {item.interface for item in state.held} - {state.interface}
-    return {name: _exit(host, name, first_table) for name in others}
+    return {name: _exit(host, name, state.options) for name in others}
 
 
-def _exit(host, name, first_table):
-    interface = host.interface(name) or {}
-    vrf = host.interface(interface.get("master", "")) or {}
-    if _kind(vrf) == "vrf":
+def foreign_tables(host, primary, options):
+    """Return a sentence for each foreign rule that looks up the table that an interface would have."""
+    names = [item["interface"] for item in bearing(host, primary, ()) if item["interface"] != primary]
+    tables = {_table(host, name, options): name for name in names if not _vrf_of(host, name)}
+    problems = [
+        f"egress_ip_table_base: the foreign rule with priority {rule['priority']} looks up table {rule['table']}, ours"
+        f" for egress IPs on {tables[int(rule['table'])]}"
+        for rule in host.rules[4] + host.rules[6]
+        if rule.get("protocol") != str(PROTOCOL) and int(rule.get("table", 0)) in tables
+    ]
+    return list(dict.fromkeys(problems))
+
+
+def _table(host, name, options):
+    """Return the number of an interface's table: above those of the egress IPs, as the interfaces are numbered."""
+    return options.table_base + options.max_index + (host.interface(name) or {}).get("ifindex", 0)
+
+
+def _vrf_of(host, name):
+    """Return the document of the VRF that an interface belongs to, None without one."""
+    master = host.interface((host.interface(name) or {}).get("master", ""))
+    return master if master and _kind(master) == "vrf" else None
+
+
+def _exit(host, name, options):
+    vrf = _vrf_of(host, name)
+    if vrf:
         return Exit(vrf["linkinfo"]["info_data"]["table"], {version: {} for version in VERSIONS}, vrf["ifname"])
     own = [parse_interface(text, name).network for text in own_networks(host, name, ())]
     networks = [str(network) for network in own if network.num_addresses > 1]
@@ -74,7 +95,7 @@ def _exit(host, name, first_table):
     for version in VERSIONS:
         gateway = host.gateway(name, version)
         routes[version].update({"default": gateway} if gateway else {})
-    return Exit(first_table + interface.get("ifindex", 0), routes)
+    return Exit(_table(host, name, options), routes)
 
 
 def _leads_out(host, interface):

@@ -386,30 +386,28 @@ def _hear_neighbour_discovery(sock, interface):
 
 def read_connections(version, mark, mask):
     """Return the TCP and UDP connections of an IP version whose mark is `mark` under `mask`, as `_conntrack.Flow`."""
-    with _ctnetlink() as sock:
-        sock.send(_conntrack.dump_request(version, mark, mask))
-        flows, error = [], None
-        while error is None:
-            found, error = _conntrack.parse_messages(sock.recv(_NETLINK_BUFFER))
-            flows += found
-        if error:
-            raise CommandError(f"conntrack: cannot list the entries with mark {mark:#x}: {os.strerror(error)}")
-    return flows
+    return [flow for flows in _dump(version, [(mark, mask)], _conntrack.parse_messages) for flow in flows]
 
 
 def count_connections(filters):
     """Return {piece: number} of the connections with one of these (mark, mask), see `_port_use.uses`."""
     counted = Counter()
+    for pieces in _dump(None, filters, read_dump):
+        counted.update(pieces)
+    return counted
+
+
+def _dump(version, filters, read):
+    """Yield what `read` makes of each piece of the lists of connections, one list for each (mark, mask)."""
     with _ctnetlink() as sock:
         for mark, mask in filters:
-            sock.send(_conntrack.dump_request(None, mark, mask))
+            sock.send(_conntrack.dump_request(version, mark, mask))
             error = None
             while error is None:
-                pieces, error = read_dump(sock.recv(_NETLINK_BUFFER))
-                counted.update(pieces)
+                found, error = read(sock.recv(_NETLINK_BUFFER))
+                yield found
             if error:
                 raise CommandError(f"conntrack: cannot list the entries with mark {mark:#x}: {os.strerror(error)}")
-    return counted
 
 
 def change_connections(requests):

@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane import problems_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._interfaces import Exit, bearing, exits
 from ansible_collections.netops.egress_ip.plugins.module_utils._iproute import desired_ip
 from ansible_collections.netops.egress_ip.plugins.module_utils._nft_table import INET
 from ansible_collections.netops.egress_ip.plugins.module_utils._nftables import desired_tables
+from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 from fake_node_io import FakeKernel, address, ethernet
 from states import egress_object, held, node_state
 
+OPTIONS = DataPlaneOptions()
 FIRST_TABLE = 7000 + 0x1FFF
 PRIMARY = {"interface": "eth0", "addresses": ["192.168.126.21/18", "2001:db8:126::21/64"]}
 SECOND = {"interface": "eth1", "addresses": ["10.9.0.21/24"]}
@@ -98,6 +103,29 @@ def test_the_way_out_of_a_second_interface(kernel, routes, gateway):
 
 def test_the_primary_interface_needs_no_table(kernel):
     assert exits(kernel.read_host(), node_state()) == {}
+
+
+@pytest.mark.parametrize(
+    ("table", "protocol", "problems"),
+    [
+        pytest.param(FIRST_TABLE + 4, "3", 1, id="a table that somebody uses"),
+        pytest.param(FIRST_TABLE + 4, "225", 0, id="our own rule"),
+        pytest.param(FIRST_TABLE + 2, "3", 0, id="the primary interface has none"),
+        pytest.param(FIRST_TABLE + 3, "3", 0, id="a bridge of the host itself has none"),
+    ],
+)
+def test_a_table_that_others_use(kernel, table, protocol, problems):
+    kernel.rules[4].append({"priority": 50, "src": "10.9.0.21", "table": str(table), "protocol": protocol})
+    found = problems_of(kernel.read_host(), OPTIONS, "eth0")
+    assert len(found) == problems
+    assert all(re.fullmatch("egress_ip_table_base: .* ours for egress IPs on eth1", line) for line in found)
+
+
+def test_an_interface_in_a_vrf_uses_the_vrfs_table(kernel):
+    kernel.interfaces["blue"] = {**ethernet(), "linkinfo": {"info_kind": "vrf", "info_data": {"table": 100}}}
+    change(kernel, "eth1", master="blue")
+    kernel.rules[4].append({"priority": 50, "src": "all", "table": str(FIRST_TABLE + 4), "protocol": "3"})
+    assert problems_of(kernel.read_host(), OPTIONS, "eth0") == []
 
 
 def test_the_rules_of_an_interface_in_a_vrf(kernel):

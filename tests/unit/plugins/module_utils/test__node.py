@@ -1079,6 +1079,19 @@ def _interrupt(*_arguments):
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("taken", [False, True], ids=["nobody has it", "another node has it"])
+def test_a_run_that_stops_after_a_release_leaves_one_holder(watched, monkeypatch, taken):
+    """The record still names the address; the watch asks the wire before it puts that back."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(_apply.Run, "_claim", _interrupt)
+        apply(node_state(generation=2, held=held(B)))
+    assert A not in watched.addresses()
+    watched.away, watched.wire = False, {A: FOREVER} if taken else {}
+    watch(watched)
+    assert A in watched.logged("probe")
+    assert observe()["held"] == (held(B) if taken else held(A, B))
+
+
 def test_a_run_that_stops_after_a_claim_has_noted_where_its_addresses_are(kernel, monkeypatch):
     monkeypatch.setattr(_apply.Run, "_settle", _interrupt)
     with pytest.raises(KeyboardInterrupt):
