@@ -10,6 +10,7 @@ what came of it. No I/O, no clock, no chance: the same input gives the same plan
 from __future__ import annotations
 
 from ._addresses import address_order, parsed, version_of
+from ._board import Board
 from ._collector import paused_collector
 from ._errors import PlanError
 from ._nodes import read_nodes
@@ -26,7 +27,6 @@ from ._plan import (
     Unassigned,
 )
 from ._requests import claimants, read_current, read_requests
-from ._restricted import RestrictedBoard
 from ._text import type_name
 
 _NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, MAKE_ROOM)
@@ -56,7 +56,7 @@ def read_board(egressips, nodes, current):
     """Return (requests, board, claims): who asks, what may be where, and whose each address is, {address: requests}."""
     requests = read_requests(egressips)
     holders = read_current(current, requests)
-    board, claims = RestrictedBoard(read_nodes(nodes), holders), claimants(requests, holders)
+    board, claims = Board(read_nodes(nodes), holders), claimants(requests, holders)
     for address in claims:
         _heed_node_selector(board, claims, address)
     return requests, board, claims

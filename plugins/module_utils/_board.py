@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ._addresses import parsed, version_of
+from ._annotations import NODE_SELECTOR
 from ._networks import NetworkIndex
 from ._nodes import ASSIGNABLE_LABEL
 from ._plan import (
@@ -17,6 +18,7 @@ from ._plan import (
     NODE_INVALID,
     NODE_NOT_ASSIGNABLE,
     NODE_NOT_READY,
+    NODE_NOT_SELECTED,
     NODES_EXHAUSTED,
     Assignment,
 )
@@ -47,6 +49,8 @@ class Board:
         self._inside, self._interfaces = {}, {}
         self._networks_of, self._possible = {}, {}
         self._loads, self._objects = {}, {}
+        # Which nodes an address may be on if not on all, and what is the same for addresses with the same nodes.
+        self._only, self._selected, self._chosen = {}, {}, {}
 
     def possible_nodes(self, address):
         """Return the nodes that may hold the address as far as its own rules go, capacity and neighbours aside.
@@ -58,6 +62,16 @@ class Board:
         return self._possible[address]
 
     def _find_possible(self, address):
+        inside, names = self._find_inside(address), self._only.get(address)
+        if names is None:
+            return inside
+        key = (id(inside), id(names))
+        if key not in self._chosen:
+            # What is kept keeps its identity, which nothing else gets in the meantime.
+            self._chosen[key] = tuple(node for node in inside if node.name in names), inside, names
+        return self._chosen[key][0]
+
+    def _find_inside(self, address):
         value = parsed(address)
         if value in self.nodes.owners:
             return ()
@@ -73,6 +87,25 @@ class Board:
         if address not in self._networks_of:
             self._networks_of[address] = self._networks.around(parsed(address))
         return self._networks_of[address]
+
+    def restrict(self, address, names):
+        """From now on the address may only be on nodes of ``names``, a frozenset that addresses had best share."""
+        self._only[address] = names & self._only[address] if address in self._only else names
+        self._possible.pop(address, None)
+
+    def selected_by(self, selector):
+        """Return the names of the nodes that a Selector selects, the same frozenset each time."""
+        if selector not in self._selected:
+            nodes = (node for node in self.nodes.sound if selector.matches(_texts(node.labels)))
+            self._selected[selector] = frozenset(node.name for node in nodes)
+        return self._selected[selector]
+
+    def obstacles(self, name, address):
+        """Return every reason why the node of this name may not hold the address, capacity and neighbours aside."""
+        node = self.node(name)
+        if node is None:
+            return [NODE_INVALID]
+        return [*_obstacles(node, address), *([] if self._is_allowed(name, address) else [NODE_NOT_SELECTED])]
 
     def node(self, name):
         """Return the sound node of this name, or None."""
@@ -120,7 +153,7 @@ class Board:
             return NODE_INVALID if node_name in self.nodes.broken else NODE_GONE
         if parsed(address) in self.nodes.owners:
             return ADDRESS_CONFLICT
-        return next(iter(_obstacles(node, address)), None)
+        return next(iter(self.obstacles(node_name, address)), None)
 
     def why_no_node(self, address):
         """Return (reason, message) for an address that no node may hold."""
@@ -150,14 +183,19 @@ class Board:
         reason = CAPACITY_EXHAUSTED if full else NODES_EXHAUSTED
         return reason, f"every node that could hold {address} is taken; {'; '.join(parts)}"
 
+    def _is_allowed(self, name, address):
+        return address not in self._only or name in self._only[address]
+
     def _obstacle_summary(self, address):
-        found = {}
+        found, barred = {}, []
         for node in self.nodes.sound:
             for obstacle in _obstacles(node, address):
                 found.setdefault(obstacle, []).append(node.name)
+            barred += [] if self._is_allowed(node.name, address) else [node.name]
         if self.nodes.broken:
             found[NODE_INVALID] = list(self.nodes.broken)
         parts = [f"{text}: {_listed(found[what])}" for what, text in _OBSTACLE_TEXTS.items() if what in found]
+        parts += [f"not selected by {NODE_SELECTOR}: {_listed(barred)}"] if barred else []
         return "; ".join(parts) or "there are no nodes"
 
     def _full_limit(self, node, address):
@@ -185,3 +223,14 @@ def _listed(names):
     """Return names as text; of many, the first ones and how many more there are."""
     more = len(names) - _NAMES_SHOWN
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _texts(labels):
+    """Return labels as Kubernetes has them, all strings; YAML may have made something else of one in an inventory."""
+    return {key: _text(value) for key, value in labels.items()}
+
+
+def _text(value):
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
