@@ -74,6 +74,11 @@ def parse_interface(text, path):
     return ipaddress.ip_interface(f"{address}/{length}")
 
 
+def parse_egress_ips(texts, path):
+    """Return the addresses that a list of strings spells; EgressIPError names ``path`` and the place in it."""
+    return [parse_egress_ip(text, f"{path}[{n}]") for n, text in enumerate(texts)]
+
+
 def parse_network(text, path):
     """Return the network that ``text`` (CIDR) spells; set host bits are an error that names the right network."""
     address, length = _parse_with_length(text, path, "a network in CIDR form")

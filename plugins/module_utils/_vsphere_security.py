@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ._addresses import parse_egress_ip
+from ._addresses import parse_egress_ips
 from ._errors import VsphereError, VsphereInterruptedError
 from ._vsphere_filter import allow, without
 from ._vsphere_note import INHERITED
@@ -41,9 +41,8 @@ class Wanted:
             key: {name: value for name, value in (options[key] or {}).items() if value is not None}
             for key in ("security", "mac_learning")
         }
-        addresses = enumerate(options["allowed_addresses"])
         return cls(
-            addresses=tuple(parse_egress_ip(text, f"allowed_addresses[{n}]") for n, text in addresses),
+            addresses=tuple(parse_egress_ips(options["allowed_addresses"], "allowed_addresses")),
             present=options["state"] == "present",
             allow_override=options["allow_override"],
             **named,

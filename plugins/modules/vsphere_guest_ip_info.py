@@ -99,7 +99,7 @@ guests:
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import parse_egress_ip
+from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import parse_egress_ips
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
@@ -109,7 +109,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options 
 
 def look(params):
     """Return the guests with the answer for each egress IP; raises EgressIPError."""
-    addresses = [parse_egress_ip(text, f"egress_ips[{n}]") for n, text in enumerate(params["egress_ips"])]
+    addresses = parse_egress_ips(params["egress_ips"], "egress_ips")
     guests = with_client(params, lambda client: client.read_guests(params["vms"]))
     return [{**guest.to_dict(), "egress_ips": [tell(guest, address) for address in addresses]} for guest in guests]
 
