@@ -12,8 +12,8 @@ description:
   - Takes the variables of the hosts, with the result of M(netops.egress_ip.node_info) of each, and returns what a plan
     is made from.
   - A node that cannot be reached or gives no answer is not available; the others' records still tell its addresses.
-  - What must stop the run before anything is changed is listed under C(stop). That is a host with a problem, too few
-    nodes that answer, or a node to drain that does not exist.
+  - What must stop a run before anything is changed is listed under C(stop). That is a host with a problem, or too few
+    nodes that answer.
 positional: nodes
 options:
   _input:
@@ -27,20 +27,6 @@ options:
     description: Node documents; their labels go to the hosts of the same name.
     type: list
     elements: dict
-    default: []
-  drain:
-    description: Names of nodes to treat as if they had C(egress_ip_drain) set.
-    type: list
-    elements: str
-    default: []
-  min_available:
-    description: How many nodes must answer, as a number or as a percentage, which is rounded up.
-    type: raw
-    default: 50%
-  fenced:
-    description: Names of nodes that are cut off their network and hold nothing until they are given back.
-    type: list
-    elements: str
     default: []
 seealso:
   - plugin: netops.egress_ip.assign
@@ -93,45 +79,16 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import observe_fleet
-from ansible_collections.netops.egress_ip.plugins.module_utils._text import type_name
-
-# It may be alive and hold addresses, so nothing can be said of it.
-_NOT_LOOKED_AT = {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"}
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 
 
-def _fleet(hostvars, nodes=(), drain=(), min_available="50%", fenced=()):
-    hosts = [
-        {
-            "name": str(variables["inventory_hostname"]),
-            "labels": variables.get("egress_ip_labels"),
-            "capacity": variables.get("egress_ip_capacity"),
-            "drain": _drain(variables),
-            "observed": variables.get("egress_ip_observed", _NOT_LOOKED_AT),
-        }
-        for variables in hostvars
-    ]
+def _fleet(hostvars, nodes=()):
     try:
-        return observe_fleet(hosts, nodes, _names(drain), min_available, fenced).to_dict()
+        return observe_fleet([host_of(variables) for variables in hostvars], nodes).to_dict()
     except (EgressIPError, TypeError) as error:
         raise AnsibleFilterError(str(error)) from error
-
-
-def _drain(variables):
-    value = variables.get("egress_ip_drain", False)
-    try:
-        return boolean(value)
-    except TypeError:
-        raise AnsibleFilterError(
-            f"{variables['inventory_hostname']}: egress_ip_drain: must be a boolean, not {type_name(value)}"
-        ) from None
-
-
-def _names(value):
-    """Return the list that a person means who writes `-e egress_ip_drain_nodes=node1,node2`."""
-    return [name.strip() for name in value.split(",")] if isinstance(value, str) else list(value)
 
 
 class FilterModule:

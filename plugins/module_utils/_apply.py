@@ -150,9 +150,7 @@ class Run:
                     node_io.write_file(path, data, mode)
             # This makes systemd read the units again too.
             node_io.check(["systemctl", "enable", "--quiet", *_program.enabled_units(metrics)])
-            # They wait for this run to end. A unit that is not active would not be reloaded with nftables.service.
-            started = [_program.RESTORE_UNIT, *_program.timers(metrics)]
-            node_io.check(["systemctl", "start", "--quiet", "--no-block", *started])
+            node_io.check(["systemctl", "start", "--quiet", "--no-block", *_program.timers(metrics)])
         self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
         if self.record:
             _replace_device(self.record.state.options, self.state.options, self.host)

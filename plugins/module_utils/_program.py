@@ -66,7 +66,7 @@ _MODULES = (
 _MAIN = """\
 import sys
 from netops_egress_ip import _presence
-if sys.argv[1:] == ["watch"] and _presence.renew():
+if sys.argv[1:] in (["restore"], ["watch"]) and _presence.renew():
     sys.exit(0)
 from netops_egress_ip._service import main
 sys.exit(main(sys.argv[1:]))
@@ -130,7 +130,9 @@ _WATCH = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
 Description=Egress IPs that another node got, or what somebody threw away
-After={claim}
+# A unit that is not active would not be reloaded with nftables.service.
+Wants={restore}
+After={restore} {claim}
 
 [Service]
 Type=oneshot
@@ -154,7 +156,7 @@ _TIMER = """\
 Description={description}
 
 [Timer]
-OnBootSec={interval}
+OnActiveSec={interval}
 OnUnitActiveSec={interval}
 AccuracySec=500ms
 

@@ -301,7 +301,6 @@ class Lab:
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_ssh_private_key_file": str(self._key()),
             "ansible_ssh_args": SSH_ARGS,
-            "ansible_ssh_pipelining": True,
             # The hosts are containers and show the DMI fields of this machine, which may be a cloud's VM; but their LAN
             # is the lab's own bridge.
             "egress_ip_platform": "baremetal",

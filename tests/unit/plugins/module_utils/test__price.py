@@ -14,15 +14,14 @@ import json
 from collections import Counter
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.filter.drain_losses import FilterModule as DrainLosses
 from ansible_collections.netops.egress_ip.plugins.filter.price import FilterModule as Price
 from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._losses import drain_losses
 from hypothesis import given
 from hypothesis import strategies as st
 
 LABEL = "k8s.ovn.org/egress-assignable"
 PRICE = Price().filters()["price"]
-DRAIN_LOSSES = DrainLosses().filters()["drain_losses"]
 
 
 def egressip(name, *addresses):
@@ -142,7 +141,7 @@ def test_drain_losses(change, lost):
     held = change.pop("held", {"10.0.0.1": "n1", "10.0.0.2": "n2"})
     nodes = [node(1), node(2, ready=False), node(3, **change)]
     plan = plan_of([egressip("a", "10.0.0.1", "10.0.0.2")], nodes, held)
-    lines = DRAIN_LOSSES(plan, {"current": current(held)})
+    lines = drain_losses(plan, {"current": current(held)})
     starts = [f"egress_ip_drain_nodes: {address} of a would lose its place: every node that" for address in lost]
     assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
 
@@ -150,7 +149,7 @@ def test_drain_losses(change, lost):
 def test_an_address_that_another_object_has_is_not_lost():
     documents = [egressip("a", "10.0.0.1"), egressip("b", "10.0.0.1")]
     plan = plan_of(documents, [node(1)], {"10.0.0.1": "n1"})
-    assert (len(plan["unassigned"]), DRAIN_LOSSES(plan, {"current": current({"10.0.0.1": "n1"})})) == (1, [])
+    assert (len(plan["unassigned"]), drain_losses(plan, {"current": current({"10.0.0.1": "n1"})})) == (1, [])
 
 
 def test_a_drain_moves_only_what_has_to_and_the_return_restores_balance():

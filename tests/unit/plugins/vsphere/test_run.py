@@ -16,14 +16,14 @@ LABEL = {"k8s.ovn.org/egress-assignable": ""}
 A, B = "192.168.126.10", "192.168.126.102"
 IN_A_RUN = {
     task["name"]: task
-    for name in ("observe.yml", "apply.yml")
+    for name in ("outside.yml", "before.yml", "after.yml")
     for task in yaml.safe_load((Path(__file__).parents[4] / "roles/node/tasks" / name).read_text())
 }
-AUDIT = IN_A_RUN["Look at the ports of VMs on vSphere"]
+AUDIT = {**IN_A_RUN["Look at the ports of VMs on vSphere"], "run_once": True}
 OPEN = IN_A_RUN["Let the egress IPs pass the ports"]
 CLOSE = IN_A_RUN["Take back what the ports need no more"]
 UNFENCE = IN_A_RUN["Give fenced nodes their network back"]
-OUTSIDE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "outside"}, "run_once": True}
+OUTSIDE = {**IN_A_RUN["Find the nodes to fence, and what ports need"], "run_once": True}
 FENCE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "fence"}}
 
 
@@ -33,7 +33,7 @@ def egressip(*egress_ips):
 
 
 def manifests(*egress_ips):
-    return {"set_fact": {"egress_ip_read": {"egressips": [egressip(*egress_ips)]}}, "run_once": True}
+    return {"set_fact": {"egress_ip_wanted": {"egressips": [egressip(*egress_ips)]}}, "run_once": True}
 
 
 def node(number, uuid=None, platform="vsphere", **variables):

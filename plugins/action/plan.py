@@ -1,0 +1,61 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Make the plan of a run, on the controller.
+
+An action and no chain of filters: Ansible loads an action once for all tasks of a run, but all filters of a collection
+again for each task that uses one, and it templates item by item what goes into a task and what a filter returns.
+"""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, registered
+
+_SETTINGS = {
+    "policy": {"type": "str", "choices": ["balanced", "sticky"], "default": "balanced"},
+    "max_moves": {"type": "int"},
+    "min_available": {"type": "raw", "default": "50%"},
+    "pools": {"type": "raw", "default": {}},
+    "excluded_cidrs": {"type": "raw", "default": []},
+    "drain_nodes": {"type": "raw", "default": []},
+    "drain_force": {"type": "bool", "default": False},
+}
+
+
+class ActionModule(ActionBase):
+    """The action plugin of the module `plan`."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        """Return the plan as the task's result."""
+        result = super().run(tmp, task_vars)
+        _validation, options = self.validate_argument_spec(
+            argument_spec={
+                "hosts": {"type": "list", "elements": "str", "required": True},
+                "manifests": {"type": "str", "required": True},
+                "settings": {"type": "dict", "options": _SETTINGS, "apply_defaults": True},
+                "options": {"type": "raw", "default": {}},
+                "fenced": {"type": "list", "elements": "str", "default": []},
+                "withheld": {"type": "raw", "default": {}},
+            }
+        )
+        settings = options["settings"]
+        try:
+            settings["drain_nodes"] = names_of(settings["drain_nodes"])
+            made = plan_run(
+                [host_of(task_vars["hostvars"][name]) for name in options["hosts"]],
+                registered(task_vars, "manifests", options["manifests"]),
+                Settings(**settings),
+                options["options"],
+                options["fenced"],
+                options["withheld"],
+            )
+        except EgressIPError as error:
+            raise AnsibleActionFail(str(error)) from error
+        return {**result, "changed": False, **made.to_dict()}

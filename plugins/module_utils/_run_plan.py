@@ -1,0 +1,65 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All that a run decides, from what is wanted and what the nodes answered. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._assignment import assign
+from ._fleet import observe_fleet
+from ._give_out import give_out
+from ._losses import drain_losses
+from ._rollout import roll_out
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The dicts of a Fleet, of `manifests` with addresses of pools, of a Plan and of a Rollout.
+
+    `stop` are reasons to change nothing, with which there is no `rollout`.
+    """
+
+    fleet: dict
+    manifests: dict
+    plan: dict
+    rollout: dict
+    stop: tuple
+
+    def to_dict(self):
+        """Return the plan of the run as a dict of plain values."""
+        return {**vars(self), "stop": list(self.stop)}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user says of a whole run: the variables of the same names with ``egress_ip_`` in front."""
+
+    policy: str = "balanced"
+    max_moves: int | None = None
+    min_available: str = "50%"
+    pools: dict | None = None
+    excluded_cidrs: tuple = ()
+    drain_nodes: tuple = ()
+    drain_force: bool = False
+
+
+def plan_run(hosts, manifests, settings, options=None, fenced=(), withheld=()):
+    """Return the RunPlan. `hosts` are as `observe_fleet` takes them, `manifests` is what the lookup returned.
+
+    `options` are the data plane's. `fenced` nodes are cut off their network, `withheld` egress IPs nobody may claim.
+    Raises EgressIPError for what is wrong in the inventory.
+    """
+    fleet = observe_fleet(hosts, manifests["nodes"], settings.drain_nodes, settings.min_available, fenced).to_dict()
+    manifests = give_out(manifests, fleet, settings.pools or {})
+    plan = assign(
+        manifests["egressips"], fleet["nodes"], fleet["current"], settings.policy, settings.max_moves
+    ).to_dict()
+    # What cannot be read for sure may be what holds an address now. A named EgressIP with errors is no reason: it keeps
+    # what it has, and the others go on.
+    stop = fleet["stop"] + [error for item in manifests["invalid"] for error in item["errors"]]
+    if settings.drain_nodes and not settings.drain_force:
+        stop += drain_losses(plan, fleet)
+    rollout = {} if stop else roll_out(plan, manifests, fleet, settings.excluded_cidrs, options, withheld).to_dict()
+    return RunPlan(fleet, manifests, plan, rollout, tuple(stop))

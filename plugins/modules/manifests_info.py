@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: manifests_info
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Read EgressIP, Namespace, Pod and Node manifests
+description:
+  - Does what the lookup P(netops.egress_ip.manifests#lookup) does, as a task of its own on the controller.
+  - For a large fleet this is faster. Ansible templates what a lookup returns item by item, but not what a task returns.
+  - Changes nothing.
+options:
+  sources:
+    description: Files, folders, inline documents, or lists of these, as the lookup takes them.
+    type: raw
+    required: true
+extends_documentation_fragment:
+  - netops.egress_ip.attributes
+  - netops.egress_ip.attributes.info_module
+seealso:
+  - plugin: netops.egress_ip.manifests
+    plugin_type: lookup
+  - module: netops.egress_ip.plan
+"""
+
+EXAMPLES = r"""
+- name: Read the manifests
+  netops.egress_ip.manifests_info:
+    sources:
+      - manifests/
+      - /srv/cluster/pods.json
+  register: manifests
+  run_once: true
+"""
+
+RETURN = r"""
+egressips:
+  description: EgressIP documents as written, those with errors too.
+  returned: success
+  type: list
+  elements: dict
+broken:
+  description: Names of the EgressIP documents with errors. What they have is to stay as it is.
+  returned: success
+  type: list
+  elements: str
+  sample: [egressips-prod]
+pooled:
+  description: Names of the EgressIP documents that ask for addresses of a pool.
+  returned: success
+  type: list
+  elements: str
+namespaces:
+  description: Namespace documents, reduced to what the collection uses.
+  returned: success
+  type: list
+  elements: dict
+pods:
+  description: Pod documents, reduced to what the collection uses.
+  returned: success
+  type: list
+  elements: dict
+nodes:
+  description: Node documents, reduced to what the collection uses.
+  returned: success
+  type: list
+  elements: dict
+invalid:
+  description: What cannot be used, with all its errors. Each error begins with the path of the value.
+  returned: success
+  type: list
+  elements: dict
+unreadable:
+  description: Names of those entries of RV(invalid) that could not be parsed.
+  returned: success
+  type: list
+  elements: str
+  sample: ["manifests/web.yml"]
+ignored:
+  description: Notes on what is left out because it is not ours.
+  returned: success
+  type: list
+  elements: str
+"""

@@ -1,0 +1,124 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run decides as a whole: its parts have their own tests."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InvalidError, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
+from ansible_collections.netops.egress_ip.plugins.module_utils._run_plan import Settings, plan_run
+
+A, B = "192.168.126.101", "192.168.126.102"
+LABELS = {"k8s.ovn.org/egress-assignable": ""}
+
+
+def egressip(*egress_ips, **metadata):
+    spec = {"egressIPs": list(egress_ips), "namespaceSelector": {}}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": "web", **metadata}, "spec": spec}
+
+
+def host(number, *held, **changes):
+    own = f"192.168.126.2{number}"
+    answer = {
+        "interface": "eth0",
+        "endpoints": [own],
+        "networks": [{"interface": "eth0", "addresses": [f"{own}/18"]}],
+        "addresses": [own],
+        "held": [{"egressIP": ip, "interface": "eth0"} for ip in held],
+        "generation": 0,
+        "digest": "",
+        "drift": [],
+        "nodes": [],
+        "recalled": [],
+    }
+    return {"name": f"node{number}", "labels": LABELS, "observed": {**answer, **changes}}
+
+
+SILENT = {"name": "node2", "labels": LABELS, "observed": {"unreachable": True, "msg": "timed out"}}
+CUT_OFF = {"problems": ["egress_ip_interface: no interface has a default route"]}
+
+
+def run(hosts, *documents, fenced=(), withheld=(), **settings):
+    manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
+    inputs = copy.deepcopy((hosts, manifests))
+    made = plan_run(hosts, manifests, Settings(**settings), None, fenced, withheld)
+    assert (hosts, manifests) == inputs
+    return made.to_dict()
+
+
+def places(made):
+    return {item["egressIP"]: item["node"] for item in made["plan"]["assignments"]}
+
+
+def held(made):
+    return {name: [item["egressIP"] for item in state["held"]] for name, state in made["rollout"]["states"].items()}
+
+
+def test_the_whole_way():
+    made = run([host(1), host(2)], egressip(A, B))
+    assert made["stop"] == []
+    assert held(made) == {node: [ip] for ip, node in places(made).items()}
+    assert sorted(places(made).values()) == ["node1", "node2"]
+
+
+def test_addresses_of_pools_are_part_of_the_plan():
+    made = run(
+        [host(1)],
+        egressip(annotations={"egress-ip.netops/pool": "prod"}),
+        pools={"prod": [f"{A}-{B}"]},
+    )
+    assert (places(made), made["manifests"]["egressips"][0]["spec"]["egressIPs"]) == ({A: "node1"}, [A])
+
+
+def test_nobody_claims_what_is_withheld():
+    made = run([host(1), SILENT], egressip(A), withheld={A: "node2 may hold it"})
+    assert (places(made), held(made)) == ({A: "node1"}, {"node1": []})
+
+
+def test_a_fenced_node_holds_nothing_and_stops_nobody():
+    hosts = [host(1), host(2, **CUT_OFF)]
+    assert run(hosts, egressip(A))["stop"] == ["node2: egress_ip_interface: no interface has a default route"]
+    made = run(hosts, egressip(A), fenced=["node2"])
+    assert (made["stop"], places(made)) == ([], {A: "node1"})
+
+
+@pytest.mark.parametrize(
+    ("hosts", "documents", "settings", "reason"),
+    [
+        ([host(1, **CUT_OFF)], [], {}, "node1: egress_ip_interface: "),
+        ([host(1), SILENT], [], {"min_available": "100%"}, "egress_ip_min_available: only 1 of 2 "),
+        ([host(1)], [], {"drain_nodes": ["node9"]}, "egress_ip_drain_nodes: there is no node node9"),
+        ([host(1, A)], [egressip(A)], {"drain_nodes": ["node1"]}, f"egress_ip_drain_nodes: {A} of web would lose"),
+        ([host(1)], [{"apiVersion": "v1", "kind": "Pod", "metadata": {}}], {}, "m.yml: metadata.name: "),
+    ],
+)
+def test_with_a_reason_to_stop_no_node_has_a_state(hosts, documents, settings, reason):
+    made = run(hosts, *documents, **settings)
+    assert (len(made["stop"]), made["rollout"]) == (1, {})
+    assert made["stop"][0].startswith(reason)
+
+
+@pytest.mark.parametrize("settings", [{"drain_force": True}, {"drain_nodes": []}])
+def test_a_loss_is_no_reason_to_stop_when_it_is_meant_or_nobody_drains(settings):
+    settings = {"drain_nodes": ["node1"], **settings}
+    draining = "node1" in settings["drain_nodes"]
+    made = run([host(1, A)], egressip(A), **settings)
+    assert (made["stop"], places(made)) == ([], {} if draining else {A: "node1"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"min_available": "most"}, InventoryError, "egress_ip_min_available: "),
+        ({"excluded_cidrs": ["10.0.0.0/33"]}, InvalidError, "egress_ip_excluded_cidrs[0]: "),
+        ({"pools": {"prod": ["10.0.0.9-10.0.0.1"]}}, InvalidError, "egress_ip_pools.prod[0]: "),
+    ],
+)
+def test_bad_settings_are_errors_that_name_the_variable(settings, error, message):
+    with pytest.raises(error) as caught:
+        run([host(1)], egressip(A), **settings)
+    assert str(caught.value).startswith(message)
