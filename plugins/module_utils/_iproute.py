@@ -92,7 +92,7 @@ def desired_ip(state, marks, mtu, exits):
     """
     options = state.options
     macs = macs_of(marks)
-    link = _link(options.tunnel_device, options.tunnel_port, mtu - VXLAN_OVERHEAD)
+    link = _link(options.tunnel_device, _mac_of(state.endpoints[0]), options.tunnel_port, mtu - VXLAN_OVERHEAD)
     return {
         version: replace(_desired(state, marks, macs, exits, version), links=frozenset([link] if version == 4 else ()))
         for version in VERSIONS
@@ -162,7 +162,7 @@ def macs_of(egress_ips):
     """Return {egress IP: the MAC address that stands for it in the tunnel}, the same on all nodes of a fleet.
 
     02:e1 and the four bytes of an IPv4 address; 06 and a hash of 40 bits for IPv6, in which a second address with the
-    same hash gets the next one.
+    same hash gets the next one. A node's own address gives the MAC address of its tunnel device in the same way.
     """
     macs = {ip: _mac_of(ip, 0) for ip in of_version(egress_ips, 4)}
     taken = set()
@@ -173,10 +173,10 @@ def macs_of(egress_ips):
 
 
 @functools.lru_cache(maxsize=None)
-def _mac_of(egress_ip, attempt):
-    packed = parse_address(egress_ip, "egressIP").packed
+def _mac_of(address, attempt=0):
+    packed = parse_address(address, "address").packed
     data = b"\x02\xe1" + packed
-    if version_of(egress_ip) == 6:
+    if version_of(address) == 6:
         data = b"\x06" + hashlib.sha256(packed + bytes([attempt])).digest()[:5]
     return ":".join(f"{byte:02x}" for byte in data)
 
@@ -203,8 +203,13 @@ def _those_of(version, items):
     return frozenset(words for words, address in items.items() if version_of(address) == version)
 
 
-def _link(device, port, mtu):
-    return f"{device} mtu {mtu} type vxlan external dstport {port}"
+def _link(device, mac, port, mtu):
+    """Return the words that make the tunnel device.
+
+    With its address: udev gives another one to a device that came without, at any time after, and with that the kernel
+    forgets the neighbours. It must differ from node to node, or VXLAN drops what others send.
+    """
+    return f"{device} address {mac} mtu {mtu} type vxlan external dstport {port}"
 
 
 def _link_words(interface):
@@ -216,7 +221,7 @@ def _link_words(interface):
     ):
         return f"{interface['ifname']} is not an external vxlan device that is up"
     port = data.get("port") or interface.get("ifalias", "").partition(":")[2]
-    return _link(interface["ifname"], port, interface["mtu"])
+    return _link(interface["ifname"], interface.get("address"), port, interface["mtu"])
 
 
 def _exit_routes(interface, way, version):

@@ -43,6 +43,10 @@ def observe(options, interface="", recall=(), metrics=False, platform=AUTO):
         return {"problems": problems, "packages": packages}
     record = Record.load()
     host = look(record)
+    if record and _is_in_doubt(held_on(host, record.claimed)):
+        node_io.wait_until(lambda: not node_io.was_away(), 2 * _program.WATCH_INTERVAL)
+        record = Record.load()
+        host = look(record)
     claimed = claimed_by(record)
     interface = interface or host.default_interface() or ""
     problems = problems_of(host, options, interface)
@@ -124,6 +128,20 @@ def _take_down(before, record, options):
         node_io.write_sysctl(name, former[name])
     forget(options, record.marks.values() if record else ())
     remove_files(options)
+
+
+def _is_in_doubt(held):
+    """Tell whether this node was away and another may have what it holds, which its watch is about to find out.
+
+    To plan with it now might end with nobody: the other gives it up, because the plan names this node, and so does the
+    watch, because the other had it.
+    """
+    return (
+        bool(held)
+        and all(node_io.has_link(item.interface) for item in held)
+        and node_io.was_away()
+        and node_io.run(["systemctl", "is-active", "--quiet", _program.WATCH_TIMER])[0] == 0
+    )
 
 
 def _drift(record, host):

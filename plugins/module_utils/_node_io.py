@@ -49,6 +49,7 @@ _DMI_FIELDS = ("sys_vendor", "product_name", "product_serial", "bios_version", "
 _NETLINK_NETFILTER, _NETLINK_BUFFER = 12, 1 << 16
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
 _SO_ATTACH_FILTER = 26
+_LOOK_INTERVAL = 0.1
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -278,6 +279,13 @@ def note_presence(device, held):
 def was_away():
     """Tell whether this node was away since the last note."""
     return _presence.was_away(WATCH_FILE)
+
+
+def wait_until(condition, seconds):
+    """Wait for a function to return true, at most so long."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(_LOOK_INTERVAL)
 
 
 def mac_address(interface):

@@ -240,7 +240,9 @@ class _NodeStateReader:
             generation=self._generation(value),
             interface=self._string(value, "interface"),
             endpoints=self._endpoints(value, self.path),
-            options=self.errors.attempt(DataPlaneOptions.from_dict, value.get("options") or {}, f"{self.path}.options"),
+            options=self.errors.attempt(
+                DataPlaneOptions.from_dict, value.get("options") or {}, f"{self.path}.options."
+            ),
             nodes=self._each(value, "nodes", self._fleet_node),
             excluded=tuple(self._networks(self._list(value, "excluded", self.path))),
             egressips=self._each(value, "egressips", self._egressip),

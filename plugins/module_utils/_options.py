@@ -32,32 +32,32 @@ class DataPlaneOptions:
     metrics_dir: str = ""
 
     @classmethod
-    def from_dict(cls, value, path="options"):
-        """Check `value`; absent keys take the defaults. Raises InvalidError with every error."""
+    def from_dict(cls, value, prefix="options."):
+        """Check `value`; absent keys take the defaults. Raises InvalidError with every error, at `prefix` + key."""
         if not isinstance(value, dict):
-            raise NodeStateError(f"{path}: must be a mapping, not {type_name(value)}")
+            raise NodeStateError(f"{prefix[:-1]}: must be a mapping, not {type_name(value)}")
         errors = Errors()
         unknown = sorted(set(value) - set(cls.__dataclass_fields__), key=str)
         for key in unknown:
-            errors.add(f"{path}.{key}", "is not an option of the data plane")
+            errors.add(f"{prefix}{key}", "is not an option of the data plane")
         options = cls(**{key: item for key, item in value.items() if key not in unknown})
-        options = replace(options, mark_mask=integer(options.mark_mask, f"{path}.mark_mask", errors))
+        options = replace(options, mark_mask=integer(options.mark_mask, f"{prefix}mark_mask", errors))
         for name, low, high in (("tunnel_port", 1, 65535), ("tunnel_vni", 0, 0xFFFFFF), ("rule_priority", 1, 32000)):
-            _check_range(getattr(options, name), low, high, f"{path}.{name}", errors)
+            _check_range(getattr(options, name), low, high, f"{prefix}{name}", errors)
         if not _is_device_name(options.tunnel_device):
             errors.add(
-                f"{path}.tunnel_device",
+                f"{prefix}tunnel_device",
                 f"must be a device name of 1 to 15 characters, not {type_name(options.tunnel_device)}",
             )
         if not _is_run_of_bits(options.mark_mask):
-            errors.add(f"{path}.mark_mask", "must be one run of 1 to 14 bits within 32, such as 0x1fff")
+            errors.add(f"{prefix}mark_mask", "must be one run of 1 to 14 bits within 32, such as 0x1fff")
         else:
-            _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{path}.table_base", errors)
+            _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{prefix}table_base", errors)
         if options.unassigned not in ("node", "drop"):
-            errors.add(f"{path}.unassigned", f"must be node or drop, not {type_name(options.unassigned)}")
+            errors.add(f"{prefix}unassigned", f"must be node or drop, not {type_name(options.unassigned)}")
         if not isinstance(options.metrics_dir, str) or options.metrics_dir[:1] not in ("", "/"):
             errors.add(
-                f"{path}.metrics_dir", f"must be an absolute path, or empty, not {type_name(options.metrics_dir)}"
+                f"{prefix}metrics_dir", f"must be an absolute path, or empty, not {type_name(options.metrics_dir)}"
             )
         errors.raise_if_any()
         return options

@@ -51,7 +51,7 @@ def roll_out(plan, manifests, fleet, excluded=(), options=None, withheld=()):
     `excluded` are the CIDRs of `egress_ip_excluded_cidrs`, `options` the data plane's; `withheld` are egress IPs that
     nobody may claim in this run. Raises InvalidError.
     """
-    options = DataPlaneOptions.from_dict(options or {})
+    options = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
     builder = _Builder(plan, manifests, fleet, _parse_excluded(excluded), options, withheld)
     states = {name: builder.state(name) for name in sorted(fleet["observed"])}
     differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))

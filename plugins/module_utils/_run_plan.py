@@ -11,6 +11,7 @@ from ._assignment import assign
 from ._fleet import observe_fleet
 from ._give_out import give_out
 from ._losses import drain_losses
+from ._options import DataPlaneOptions
 from ._rollout import roll_out
 
 
@@ -51,6 +52,8 @@ def plan_run(hosts, manifests, settings, options=None, fenced=(), withheld=()):
     `options` are the data plane's. `fenced` nodes are cut off their network, `withheld` egress IPs nobody may claim.
     Raises EgressIPError for what is wrong in the inventory.
     """
+    # First, for each node that was given something wrong says so too, but does not know the variable's name.
+    DataPlaneOptions.from_dict(options or {}, "egress_ip_")
     fleet = observe_fleet(hosts, manifests["nodes"], settings.drain_nodes, settings.min_available, fenced).to_dict()
     manifests = give_out(manifests, fleet, settings.pools or {})
     plan = assign(

@@ -182,7 +182,9 @@ def main():
             result = apply(state, releases, params["handover_key"], pace, module.check_mode, params["claim"])
     except EgressIPError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    # A state may be large, and AWX would keep it with each result.
+    state = {key: (params["state"] or {}).get(key) for key in ("name", "generation")}
+    module.exit_json(invocation={"module_args": {**params, "state": state}}, **result)
 
 
 if __name__ == "__main__":

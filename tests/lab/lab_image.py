@@ -21,16 +21,20 @@ IMAGE = "localhost/egress-ip-lab"
 INIT = 'CMD ["/sbin/init"]'
 PACKAGES = (
     "dbus",
+    "firewalld",
+    "ifupdown",
     "iproute2",
     "iptables",
     "iputils-ping",
     "kmod",
+    "network-manager",
     "nftables",
     "openssh-server",
     "procps",
     "python3",
     "systemd",
     "systemd-sysv",
+    "udev",
 )
 # A privileged container must not touch the machine's consoles, keys or global sysctls, nor fetch packages by itself.
 MASKED = (
@@ -44,7 +48,10 @@ MASKED = (
     "getty.target",
     "systemd-logind.service",
     "systemd-modules-load.service",
+    "systemd-udev-trigger.service",
 )
+# Installed for the tests that start them.
+DISABLED = ("NetworkManager.service", "NetworkManager-wait-online.service", "firewalld.service", "networking.service")
 GLOBAL_SYSCTLS = ("50-pid-max.conf", "99-protect-links.conf")
 CONTAINERS_CONF = """\
 [containers]
@@ -96,6 +103,7 @@ def _recipe(target: str) -> list[str]:
     """The mmdebstrap command that writes the root file system to `target`."""
     links = [f"etc/systemd/system/{unit}" for unit in MASKED] + [f"etc/sysctl.d/{name}" for name in GLOBAL_SYSCTLS]
     hooks = [f'--customize-hook=ln -sf /dev/null "$1/{link}"' for link in links]
+    hooks.append(f'--customize-hook=systemctl --quiet --root="$1" disable {" ".join(DISABLED)}')
     hooks.append('--customize-hook=: > "$1/etc/machine-id"')
     return ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *hooks, SUITE, target]
 

@@ -155,9 +155,10 @@ class Fleet:
         return run
 
     def states(self, **variables: object) -> list[dict]:
-        """The states that a run would give to the nodes, as check mode hands them to the module."""
+        """The states that a run would give to the nodes."""
         run = self.good("reconcile", "--check", **variables)
-        return [result["invocation"]["module_args"]["state"] for _host, result in run.results(NODE_MODULE)]
+        ((_host, made),) = run.results("netops.egress_ip.plan")
+        return list(made["rollout"]["states"].values())
 
     def module(self, name: str, module: str, **arguments: object) -> dict:
         """Run one module on one node, past the playbooks; its result."""

@@ -8,11 +8,25 @@ from __future__ import annotations
 import json
 
 from fleet import ADDRESS, FIRST, INFO_MODULE, NODE_MODULE, NODE_NAMES, SECOND, assert_same, egressip, manifests
+from lab_topology import NODES
 
 
 def test_every_egress_ip_is_on_one_assignable_node(fleet):
     assert sorted(fleet.holders()) == [FIRST, SECOND]
     assert sorted(sum(fleet.holders().values(), [])) == ["node1", "node3"]
+
+
+def test_udev_leaves_the_address_of_the_tunnel_device_alone(fleet):
+    """To a device that is made without one it gives another, and with that the kernel forgets the neighbours."""
+    for node in NODES:
+        fleet.lab.exec(node.name, "ip", "link", "delete", "egress0")
+    fleet.good()
+    for node in NODES:
+        assert fleet.lab.exec(node.name, "systemctl", "is-active", "systemd-udevd.service") == "active\n"
+        fleet.lab.exec(node.name, "udevadm", "settle")
+        address = fleet.lab.exec(node.name, "cat", "/sys/class/net/egress0/address").strip()
+        assert address == "02:e1:" + ":".join(f"{int(number):02x}" for number in node.address.split("."))
+    assert fleet.good().changed() == []
 
 
 def test_a_run_that_has_nothing_to_do_is_one_module_call_per_node(fleet):

@@ -93,6 +93,8 @@ class FakeKernel:
         self.facts = {"sys_vendor": "Dell Inc.", "product_name": "PowerEdge R640"}
         self.wire = {}
         self.away = True
+        # Whether the timer of the watch runs.
+        self.active = False
         self.fail = ()
         self.log = []
 
@@ -241,8 +243,17 @@ class FakeKernel:
             self.units -= set(argv)
         if argv[0] == "ip":
             self._ip(" ".join(argv[1:]))
+        return (0 if argv[1:2] != ["is-active"] or self.active else 3), "", ""
 
     check = run
+
+    def wait_until(self, condition, seconds):
+        self.log.append(("wait", seconds))
+        self.meanwhile()
+        assert condition()
+
+    def meanwhile(self):
+        """Do what others do while somebody waits."""
 
     # What `ip` and `nft` do.
 
@@ -263,6 +274,7 @@ class FakeKernel:
         _must(name not in self.interfaces, "RTNETLINK answers: File exists")
         self.interfaces[name] = {
             "flags": [],
+            "address": options["address"],
             "mtu": int(options["mtu"]),
             "linkinfo": {
                 "info_kind": "vxlan",

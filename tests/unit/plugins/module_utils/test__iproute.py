@@ -212,7 +212,7 @@ def test_a_new_device_is_made_after_the_old_one_went_and_everything_on_it_is_mad
     lines = batches(old, desired_ip(state, marks_of(state), 9000, {}))[4]
     assert lines[:3] == [
         "link delete egress0",
-        "link add egress0 mtu 8930 type vxlan external dstport 4790",
+        "link add egress0 address 02:e1:c0:a8:7e:15 mtu 8930 type vxlan external dstport 4790",
         "link set egress0 alias netops.egress_ip:4790 up",
     ]
     assert len(words(lines, "route replace", "neighbour replace")) == 4
@@ -289,5 +289,5 @@ def test_our_own_rules_are_no_foreign_use():
 def test_states_are_plain_values():
     state = node_state()
     assert json.loads(json.dumps(desired_ip(state, marks_of(state), 1500, {})[4].to_dict()))["links"] == [
-        "egress0 mtu 1430 type vxlan external dstport 4790"
+        "egress0 address 02:e1:c0:a8:7e:15 mtu 1430 type vxlan external dstport 4790"
     ]

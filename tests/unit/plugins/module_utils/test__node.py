@@ -454,7 +454,10 @@ def test_a_first_run_that_fails_leaves_nothing(kernel, kind, monkeypatch):
 CHANGES = {
     "a rule": ({"egressips": [egress_object("web", [A, B, C])]}, "rule add"),
     "a route": ({"options": {"tunnel_vni": 7}}, "route replace"),
-    "a device": ({"options": {"tunnel_port": 4791}}, "link add egress0 mtu 1430 type vxlan external dstport 4791"),
+    "a device": (
+        {"options": {"tunnel_port": 4791}},
+        "link add egress0 address 02:e1:c0:a8:7e:15 mtu 1430 type vxlan external dstport 4791",
+    ),
     "nft": ({"pods": []}, "delete element inet egress_ip pods4"),
     "nft, while an address of an object goes": (
         {"egressips": [egress_object("web", [B])], "held": []},
@@ -686,6 +689,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
 def test_a_node_tells_its_record(kernel):
     state = node_state(generation=7)
     apply(state)
+    kernel.away = False
     kernel.log.clear()
     seen = observe(recall=["web", "unknown"])
     assert seen["held"] == held(A)
@@ -1013,6 +1017,29 @@ def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
     assert ("forget", (1, 0x1FFF)) in watched.log
     assert f"{A} is given up: {OTHER_MAC} has had it" in capsys.readouterr().err
     assert apply(node_state(generation=2, held=held(B)))["held"] == held(B)
+
+
+def test_nobody_plans_with_a_node_that_was_away_until_its_watch_has_looked(watched):
+    def looks():
+        watch(watched)
+        watched.away = False
+
+    watched.wire, watched.active, watched.meanwhile = {A: FOREVER}, True, looks
+    assert observe()["held"] == held(B)
+    # The log begins anew when the watch looks: nobody waits a second time.
+    assert observe()["held"] == held(B)
+    assert watched.logged("wait") == []
+
+
+@pytest.mark.parametrize("change", [{"away": False}, {"active": False}, {"link": False}])
+def test_nobody_waits_for_a_watch_that_has_nothing_to_find_out(watched, change):
+    watched.active = True
+    if "link" in change:
+        watched.interfaces["eth0"]["flags"].remove("LOWER_UP")
+    vars(watched).update({key: value for key, value in change.items() if key != "link"})
+    watched.log.clear()
+    observe()
+    assert "wait" not in dict(watched.log)
 
 
 def test_a_node_that_was_away_and_is_not_replaced_goes_on(watched):

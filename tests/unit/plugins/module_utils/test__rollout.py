@@ -179,7 +179,7 @@ def test_wrong_excluded_networks(excluded, error):
 
 
 def test_wrong_options():
-    with pytest.raises(InvalidError, match=r"^options.tunnel_port: must be an integer from 1 to 65535"):
+    with pytest.raises(InvalidError, match=r"^egress_ip_tunnel_port: must be an integer from 1 to 65535"):
         run([egressip()], [host(1)], options={"tunnel_port": 0})
 
 

@@ -42,10 +42,10 @@ SILENT = {"name": "node2", "labels": LABELS, "observed": {"unreachable": True, "
 CUT_OFF = {"problems": ["egress_ip_interface: no interface has a default route"]}
 
 
-def run(hosts, *documents, fenced=(), withheld=(), **settings):
+def run(hosts, *documents, fenced=(), withheld=(), options=None, **settings):
     manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
     inputs = copy.deepcopy((hosts, manifests))
-    made = plan_run(hosts, manifests, Settings(**settings), None, fenced, withheld)
+    made = plan_run(hosts, manifests, Settings(**settings), options, fenced, withheld)
     assert (hosts, manifests) == inputs
     return made.to_dict()
 
@@ -122,3 +122,11 @@ def test_bad_settings_are_errors_that_name_the_variable(settings, error, message
     with pytest.raises(error) as caught:
         run([host(1)], egressip(A), **settings)
     assert str(caught.value).startswith(message)
+
+
+def test_a_bad_option_of_the_data_plane_is_said_once_and_by_its_variable():
+    hosts = [host(n) for n in (1, 2)]
+    for each in hosts:
+        each["observed"] = {"failed": True, "msg": "options.mark_mask: must be one run of 1 to 14 bits"}
+    with pytest.raises(InvalidError, match="^egress_ip_mark_mask: must be one run of 1 to 14 bits within 32"):
+        run(hosts, egressip(A), options={"mark_mask": "0x101"})
