@@ -115,7 +115,7 @@ class Run:
             self._settle(effective)
         self._save(effective)
         if self.surplus:
-            _textfile.remove(self.surplus)
+            node_io.remove_files(self.surplus)
         self._note_presence(effective.held)
         if claimed:
             node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
@@ -350,9 +350,5 @@ def announce(items):
 
 def remove_files(options):
     """Take our files and units off the node, whose options were these."""
-    _textfile.remove(_textfile.left_over(None, options))
-    node_io.run(["systemctl", "stop", "--quiet", *_program.enabled_units()])
-    node_io.run(["systemctl", "disable", "--quiet", *_program.enabled_units()])
-    for path in (*_program.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE):
-        node_io.remove_file(path)
-    node_io.check(["systemctl", "daemon-reload"])
+    files = (*_program.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE)
+    node_io.remove_files([*_textfile.left_over(None, options), *files])

@@ -271,6 +271,22 @@ def remove_file(path):
             path.parent.rmdir()
 
 
+def remove_files(paths):
+    """Remove files of ours, and what systemd knows of the units among them."""
+    units = [path.name for path in paths if path.parent == UNIT_DIRECTORY and path.exists()]
+    # Timers go first, or they would start again what is stopped; and what runs goes before its file does.
+    units.sort(key=lambda unit: not unit.endswith(".timer"))
+    if units:
+        run(["systemctl", "stop", "--quiet", *units])
+        run(["systemctl", "disable", "--quiet", *units])
+    for path in paths:
+        remove_file(path)
+    if units:
+        check(["systemctl", "daemon-reload"])
+        # What is stopped in the middle of its work counts as failed, and systemd keeps a unit in its list for that.
+        run(["systemctl", "reset-failed", *units])
+
+
 def note_presence(device, held):
     """Note that this node is here now, with this tunnel device and these `Held` addresses."""
     _presence.note(device, [(item.egress_ip, item.interface) for item in held], WATCH_FILE)

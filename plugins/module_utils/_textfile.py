@@ -35,18 +35,6 @@ def left_over(options, former):
     return [path for path in (*units, *files) if node_io.read_file(path) is not None]
 
 
-def remove(paths):
-    """Remove what is left over; the units are stopped first, or they would write after that."""
-    units = [path.name for path in paths if path.parent == _program.UNIT_DIRECTORY]
-    if units:
-        node_io.run(["systemctl", "stop", "--quiet", *units])
-        node_io.run(["systemctl", "disable", "--quiet", *units])
-    for path in paths:
-        node_io.remove_file(path)
-    if units:
-        node_io.check(["systemctl", "daemon-reload"])
-
-
 def _path(options):
     """Return the path of the textfile in a tuple, which is empty when there is to be none."""
     return (Path(options.metrics_dir, _NAME),) if options and options.metrics_dir else ()

@@ -141,7 +141,7 @@ class Background:
 
     def __init__(self, argv: list[str]) -> None:
         self._process = subprocess.Popen(
-            argv, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            argv, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self._lines: list[str] = []
         self._pool = ThreadPoolExecutor(max_workers=2)
@@ -157,9 +157,12 @@ class Background:
         """The lines up to now."""
         return list(self._lines)
 
+    def _end(self) -> None:
+        self._process.terminate()
+
     def stop(self) -> list[str]:
         """End the process and return every line that it wrote."""
-        self._process.terminate()
+        self._end()
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
@@ -174,7 +177,14 @@ class Background:
         self.stop()
 
 
-class Poll(Background):
+class Client(Background):
+    """A client in a pod. It ends with its standard input; a signal to podman would end podman alone."""
+
+    def _end(self) -> None:
+        self._process.stdin.close()
+
+
+class Poll(Client):
     """Connections from a pod, one after the other, until stopped; `answers` are those up to now."""
 
     @property
@@ -370,9 +380,9 @@ class Lab:
         """Open one TCP connection from the pod and keep it."""
         return Session(self._client_argv(key, "--session", "--timeout", str(timeout)))
 
-    def download(self, key: str, timeout: float = 10.0, host: str = SERVER.address) -> Background:
+    def download(self, key: str, timeout: float = 10.0, host: str = SERVER.address) -> Client:
         """Open one TCP connection from the pod on which only the server speaks; lines of `UNIX_TIME TEXT`."""
-        return Background(self._client_argv(key, "--listen", "--timeout", str(timeout), host=host))
+        return Client(self._client_argv(key, "--listen", "--timeout", str(timeout), host=host))
 
     @property
     def bridge(self) -> str:

@@ -6,16 +6,41 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 import pytest
-from fleet import ADDRESS, FIRST, NODE_NAMES, SECOND, wait_for
+from fleet import ADDRESS, ASSIGNABLE, FIRST, NODE_NAMES, SECOND, wait_for
 from lab import longest_gap
 from lab_topology import GATEWAY, NODES
 
 PODS = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2/pod4")
 NODE1 = next(node for node in NODES if node.name == "node1")
-NETWORK_FILE = "/etc/systemd/network/10-eth0.network"
-NETWORK = f"""
+
+
+@dataclass(frozen=True)
+class Manager:
+    """Somebody who configures node1's eth0: with which file, what takes eth0 over, and what does so again later.
+
+    `ready` is a command that fails until eth0 is up.
+    """
+
+    path: str
+    text: str
+    start: str
+    again: tuple[str, ...]
+    ready: str
+    end: str
+
+    def runs(self, lab, command):
+        """Run a command of this manager and wait until eth0 is up."""
+        lab.exec("node1", "sh", "-ec", command)
+        wait_for(command, lambda: lab.exec("node1", "sh", "-c", f"{self.ready} && echo yes", check=False) == "yes\n")
+
+
+MANAGERS = {
+    "networkd": Manager(
+        "/etc/systemd/network/10-eth0.network",
+        f"""
 [Match]
 Name=eth0
 [Network]
@@ -24,7 +49,71 @@ Address={NODE1.address6}/64
 Gateway={GATEWAY}
 LinkLocalAddressing=ipv6
 IPv6AcceptRA=no
+""",
+        "udevadm trigger --settle --subsystem-match=net; systemctl start systemd-networkd.service",
+        ("systemctl restart systemd-networkd.service", "networkctl reload", "networkctl reconfigure eth0"),
+        "networkctl status eth0 | grep -q '(configured)'",
+        "systemctl stop systemd-networkd.socket systemd-networkd.service",
+    ),
+    "NetworkManager": Manager(
+        "/etc/NetworkManager/system-connections/lab.nmconnection",
+        f"""
+[connection]
+id=lab
+type=ethernet
+interface-name=eth0
+[ipv4]
+method=manual
+address1={NODE1.address}/18,{GATEWAY}
+[ipv6]
+method=manual
+address1={NODE1.address6}/64
+addr-gen-mode=eui64
+""",
+        "chmod 600 /etc/NetworkManager/system-connections/*; udevadm trigger --settle --subsystem-match=net;"
+        " systemctl start NetworkManager.service; nmcli connection up lab",
+        ("systemctl restart NetworkManager.service", "nmcli device reapply eth0", "nmcli connection up lab"),
+        "nmcli --get-values GENERAL.STATE device show eth0 | grep -q '^100 '",
+        "systemctl stop NetworkManager.service",
+    ),
+    "ifupdown": Manager(
+        "/etc/network/interfaces.d/eth0",
+        f"""
+auto eth0
+iface eth0 inet static
+  address {NODE1.address}/18
+  gateway {GATEWAY}
+iface eth0 inet6 static
+  address {NODE1.address6}/64
+  dad-attempts 0
+""",
+        "ip address flush dev eth0; ifup eth0",
+        ("systemctl restart networking.service", "ifdown eth0; ifup eth0"),
+        "ifquery --state eth0 > /dev/null",
+        "rm -f /run/network/ifstate",
+    ),
+}
+FIREWALLD = """
+firewall-offline-cmd --quiet --zone=trusted --add-interface=pods0
+firewall-offline-cmd --quiet --zone=trusted --add-interface=egress0
+firewall-offline-cmd --quiet --zone=public --add-port=4790/udp
+firewall-offline-cmd --quiet --zone=public --add-port=4790/tcp
+systemctl start firewalld.service
 """
+FIREWALLD_GONE = "systemctl stop firewalld.service; rm -f /etc/firewalld/zones/*"
+# Docker drops what is forwarded and not its own; the pods' network has its exception from who made it.
+DOCKER = """
+iptables -N DOCKER-USER
+iptables -A FORWARD -j DOCKER-USER
+iptables -A FORWARD -i pods0 -j ACCEPT
+iptables -A FORWARD -o pods0 -j ACCEPT
+iptables -P FORWARD DROP
+"""
+DOCKER_USER = """
+iptables -I DOCKER-USER -i egress0 -j ACCEPT
+iptables -I DOCKER-USER -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
+"""
+DOCKER_GONE = "iptables -P FORWARD ACCEPT; iptables -F FORWARD; iptables -F DOCKER-USER; iptables -X DOCKER-USER"
 # What kube-proxy and Docker leave in the tables of iptables-nft.
 IPTABLES = """
 iptables -t nat -N KUBE-POSTROUTING
@@ -80,26 +169,66 @@ def test_chains_of_iptables(fleet):
             fleet.lab.exec(node, "sh", "-c", IPTABLES_GONE)
 
 
-def test_networkd_takes_the_interface_over(fleet):
-    """What it may throw away (rules and addresses that it does not know) is back within seconds."""
-    held = [ip for ip, nodes in fleet.holders().items() if nodes == ["node1"]]
-    fleet.lab.exec("node1", "tee", NETWORK_FILE, stdin=NETWORK)
-    # In a container with a writable /sys, networkd waits for an udevd that is not there.
-    fleet.lab.exec("node1", "mount", "-o", "remount,ro", "/sys")
+def test_docker_drops_what_is_forwarded(fleet):
+    """It has a chain for exceptions, as docs/operations.md has them."""
+    for node in NODE_NAMES:
+        fleet.lab.exec(node, "sh", "-ec", DOCKER)
     try:
-        for verb in ("start", "restart"):
+        assert fleet.sources("namespace1/pod2") == {None}
+        for node in NODE_NAMES:
+            fleet.lab.exec(node, "sh", "-ec", DOCKER_USER)
+        sources_are_right(fleet)
+        assert fleet.good().changed() == []
+    finally:
+        for node in NODE_NAMES:
+            fleet.lab.exec(node, "sh", "-c", DOCKER_GONE)
+
+
+def test_firewalld(fleet):
+    """With the zones and ports of docs/operations.md everything works, and its reloads leave alone what is ours."""
+    for node in NODE_NAMES:
+        fleet.lab.exec(node, "sh", "-ec", FIREWALLD)
+    try:
+        sources_are_right(fleet)
+        assert fleet.good().changed() == []
+        for words in ("firewall-cmd --reload", "firewall-cmd --complete-reload", "systemctl restart firewalld.service"):
             with fleet.lab.poll("namespace2/pod4", interval=0.05, timeout=0.5) as one:
-                fleet.lab.exec("node1", "systemctl", verb, "systemd-networkd.service")
-                wait_for("networkd", lambda: "(configured)" in fleet.lab.exec("node1", "networkctl", "status", "eth0"))
+                wait_for("an answer", lambda one=one: one.answers)
+                for node in NODE_NAMES:
+                    fleet.lab.exec(node, *words.split())
+                answers = one.answers
+            print(f"MEASURED {words}: gap {longest_gap(answers):.1f} s")
+            assert {answer.source for answer in answers} - {None} <= {FIRST, SECOND}
+            sources_are_right(fleet)
+            assert fleet.good().changed() == []
+        run = fleet.good("drain", egress_ip_drain_nodes=["node1"], hosts={"node2": ASSIGNABLE})
+        assert "node2" in sum(fleet.holders().values(), []), run.report()
+        sources_are_right(fleet)
+    finally:
+        for node in NODE_NAMES:
+            fleet.lab.exec(node, "sh", "-c", FIREWALLD_GONE)
+
+
+@pytest.mark.parametrize("name", MANAGERS)
+def test_somebody_takes_the_interface_over(fleet, name):
+    """What it throws away (rules and addresses that it does not know) is back within seconds."""
+    manager = MANAGERS[name]
+    held = {ip for ip, nodes in fleet.holders().items() if nodes == ["node1"]}
+    fleet.lab.exec("node1", "tee", manager.path, stdin=manager.text)
+    try:
+        for command in (manager.start, *manager.again):
+            with fleet.lab.poll("namespace2/pod4", interval=0.05, timeout=0.5) as one:
+                wait_for("an answer", lambda one=one: one.answers)
+                manager.runs(fleet.lab, command)
                 # Two looks of the watch.
                 time.sleep(9)
                 answers = one.answers
-            print(f"MEASURED {verb} of networkd: gap {longest_gap(answers):.1f} s")
+            print(f"MEASURED {command}: gap {longest_gap(answers):.1f} s")
             assert {answer.source for answer in answers} - {None} <= {FIRST, SECOND}
-            assert set(held) <= fleet.addresses("node1")
+            assert held <= fleet.addresses("node1")
             assert fleet.good().changed() == []
             sources_are_right(fleet)
     finally:
-        fleet.lab.exec("node1", "systemctl", "stop", "systemd-networkd.socket", "systemd-networkd.service")
-        fleet.lab.exec("node1", "rm", NETWORK_FILE)
+        fleet.lab.exec("node1", "sh", "-c", manager.end)
+        fleet.lab.exec("node1", "rm", manager.path)
         fleet.lab.reboot("node1")

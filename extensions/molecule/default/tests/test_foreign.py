@@ -44,6 +44,8 @@ ip neighbour delete 192.168.126.99 dev eth0
 sysctl -qw net.ipv4.conf.eth0.log_martians=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0
 true
 """
+PROGRAM = "/usr/local/lib/netops-egress-ip/node.pyz"
+WATCH = "netops-egress-ip-watch.service"
 # What of the snapshot is foreign: everything without our marks. nft lists tables in blocks.
 LOOKS = (
     "nft list table inet foreign",
@@ -88,6 +90,9 @@ def test_foreign_things_survive_and_remove_leaves_nothing(crowded):
     assert crowded.sources("namespace2/pod3") <= {FIRST, SECOND}
     assert crowded.sources("namespace3/other") == {ADDRESS["node2"]}
     assert crowded.good().changed() == []
+    # systemd keeps a unit that has failed in its list, also without its file.
+    crowded.lab.exec("node1", "sh", "-c", f"echo 1/0 > {PROGRAM}; systemctl start {WATCH}", check=False)
+    assert crowded.lab.exec("node1", "systemctl", "is-failed", WATCH) == "failed\n"
     assert crowded.good("remove").changed() == list(NODE_NAMES)
     assert_same(all_before, crowded.snapshot())
     left = "systemctl list-units --all --no-legend 'netops-*'; ip link show egress0"

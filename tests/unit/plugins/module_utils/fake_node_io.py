@@ -186,6 +186,11 @@ class FakeKernel:
     def remove_file(self, path):
         self._do("remove", str(path), lambda line: self.files.pop(line, None))
 
+    def remove_files(self, paths):
+        self.units -= {path.name for path in paths}
+        for path in paths:
+            self.remove_file(path)
+
     def note_presence(self, device, held):
         self.files[str(self.WATCH_FILE)] = (" ".join([device, *(item.egress_ip for item in held)]).encode(), 0o644)
 
@@ -239,8 +244,6 @@ class FakeKernel:
         self._do("run", " ".join(argv), lambda line: None)
         if argv[:2] == ["systemctl", "enable"]:
             self.units |= {word for word in argv if word.endswith((".service", ".timer"))}
-        if argv[:2] == ["systemctl", "disable"]:
-            self.units -= set(argv)
         if argv[0] == "ip":
             self._ip(" ".join(argv[1:]))
         return (0 if argv[1:2] != ["is-active"] or self.active else 3), "", ""

@@ -66,6 +66,7 @@ def host(monkeypatch, tmp_path):
         "WATCH_FILE": "watch",
         "PROGRAM_FILE": "node.pyz",
         "STATE_DIRECTORY": ".",
+        "UNIT_DIRECTORY": ".",
     }
     for name, file in names.items():
         monkeypatch.setattr(_node_io, name, tmp_path / file)
@@ -374,6 +375,30 @@ def test_files_are_whole_or_not_there(monkeypatch, tmp_path):
     _node_io.remove_file(path)
     _node_io.remove_file(path)
     assert _node_io.read_file(path) is None
+
+
+def test_units_are_stopped_before_their_files_go_and_timers_before_what_they_start(monkeypatch, tmp_path):
+    service, timer, missing = (tmp_path / "units" / name for name in ("a.service", "a.timer", "b.service"))
+    service.parent.mkdir()
+    other = tmp_path / "file"
+    for path in (service, timer, other):
+        path.touch()
+    said = []
+    monkeypatch.setattr(_node_io, "UNIT_DIRECTORY", service.parent)
+    monkeypatch.setattr(
+        _node_io, "run", lambda argv, text="": (said.append((*argv[1:], service.exists())), (0, "", ""))[1]
+    )
+    _node_io.remove_files([service, timer, missing, other])
+    assert said == [
+        ("stop", "--quiet", "a.timer", "a.service", True),
+        ("disable", "--quiet", "a.timer", "a.service", True),
+        ("daemon-reload", False),
+        ("reset-failed", "a.timer", "a.service", False),
+    ]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    said.clear()
+    _node_io.remove_files([other])
+    assert said == []
 
 
 def test_a_device_with_dots_in_its_name():
