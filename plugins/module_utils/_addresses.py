@@ -141,6 +141,11 @@ def collapse(networks):
     ]
 
 
+def networks_between(first, last, version):
+    """Return the fewest networks that cover the addresses between two integers, both included."""
+    return list(ipaddress.summarize_address_range(address_at(first, version), address_at(last, version)))
+
+
 def covers_everything(networks):
     """Tell whether ``networks`` together leave nothing of IPv4 or nothing of IPv6."""
     return any(network.prefixlen == 0 for network in collapse(networks))

@@ -8,6 +8,8 @@ They keep the manifest valid for OKD, which does not look at them.
 
 from __future__ import annotations
 
+from ._addresses import canonical, parse_network
+from ._destinations import Destinations
 from ._errors import Errors
 from ._selector_text import parse_selector, selector_text
 from ._shape import NO_MAPPING, check_mapping, check_string, did_you_mean
@@ -17,7 +19,9 @@ PREFIX = "egress-ip.netops/"
 NODE_SELECTOR = f"{PREFIX}node-selector"
 POOL = f"{PREFIX}pool"
 POOL_SIZE = f"{PREFIX}pool-size"
-_KNOWN = (NODE_SELECTOR, POOL, POOL_SIZE)
+DESTINATIONS = f"{PREFIX}destinations"
+EXCLUDED_DESTINATIONS = f"{PREFIX}excluded-destinations"
+_KNOWN = (NODE_SELECTOR, POOL, POOL_SIZE, DESTINATIONS, EXCLUDED_DESTINATIONS)
 
 
 def parse_annotations(metadata, root):
@@ -35,11 +39,12 @@ def parse_annotations(metadata, root):
         path = annotation_path(root, NODE_SELECTOR)
         fields["node_selector"] = errors.attempt(parse_selector, annotations[NODE_SELECTOR], path)
     if POOL in annotations:
-        fields["pools"] = _parse_names(annotations[POOL], annotation_path(root, POOL), errors)
+        fields["pools"] = _parse_list(annotations[POOL], annotation_path(root, POOL), errors)
     if POOL_SIZE in annotations:
         fields["pool_size"] = _parse_size(annotations[POOL_SIZE], annotation_path(root, POOL_SIZE), errors)
         if POOL not in annotations:
             errors.add(annotation_path(root, POOL_SIZE), f"says nothing without {POOL}")
+    fields["destinations"] = _parse_destinations(annotations, root, errors)
     errors.raise_if_any()
     return fields
 
@@ -53,6 +58,8 @@ def to_annotations(egressip):
         annotations[POOL] = ",".join(egressip.pools)
     if egressip.pool_size != 1:
         annotations[POOL_SIZE] = str(egressip.pool_size)
+    lists = {DESTINATIONS: egressip.destinations.networks, EXCLUDED_DESTINATIONS: egressip.destinations.excluded}
+    annotations.update({key: ",".join(networks) for key, networks in lists.items() if networks})
     return annotations
 
 
@@ -67,15 +74,32 @@ def annotation_path(root, key):
     return f"{root}: metadata.annotations[{quote(key)}]"
 
 
-def _parse_names(text, path, errors):
-    """Return the tuple of names with commas between them."""
+def _parse_destinations(annotations, root, errors):
+    """Return the Destinations."""
+    lists = dict.fromkeys((DESTINATIONS, EXCLUDED_DESTINATIONS), ())
+    for key in lists:
+        if key in annotations:
+            path = annotation_path(root, key)
+            texts = _parse_list(annotations[key], path, errors)
+            lists[key] = [errors.attempt(parse_network, text, f"{path}[{n}]") for n, text in enumerate(texts) if text]
+    if None in {*lists[DESTINATIONS], *lists[EXCLUDED_DESTINATIONS]}:
+        return Destinations()
+    found = Destinations(*(tuple(map(canonical, lists[key])) for key in lists))
+    if found.nowhere:
+        path = annotation_path(root, EXCLUDED_DESTINATIONS)
+        errors.add(path, "covers every destination, so that no traffic would leave with an egress IP")
+    return found
+
+
+def _parse_list(text, path, errors):
+    """Return the tuple of words with commas between them."""
     text = check_string(text, path, errors)
-    names = [] if text is None else [name.strip() for name in text.split(",")]
-    if not all(names):
-        errors.add(path, f"{quote(text)} names no pool between two commas")
-    if len({*names}) < len(names):
-        errors.add(path, f"{quote(text)} names a pool twice")
-    return tuple(names)
+    words = [] if text is None else [word.strip() for word in text.split(",")]
+    if not all(words):
+        errors.add(path, f"{quote(text)} has nothing between two commas")
+    if len({*words}) < len(words):
+        errors.add(path, f"{quote(text)} names something twice")
+    return tuple(words)
 
 
 def _parse_size(text, path, errors):

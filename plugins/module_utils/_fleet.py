@@ -24,8 +24,9 @@ class Fleet:
 
     `nodes` and `current` are what `assign` takes. `members` [{name, endpoints, addresses}] are all nodes that others
     must know, the ones out of reach as somebody remembers them. `observed` is {name: answer of node_info} of the nodes
-    that answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, pods: {node:
-    [address]}}} is what nodes have of objects whose manifests are broken now. `stop` are reasons not to go on.
+    that answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, destinations,
+    excludedDestinations, pods: {node: [address]}}} is what nodes have of objects whose manifests are broken now.
+    `stop` are reasons not to go on.
     """
 
     nodes: tuple
@@ -137,8 +138,8 @@ def _recalled(observed):
     recalled = {}
     for name, answer in sorted(observed.items(), key=lambda item: (item[1]["generation"], item[0])):
         for item in answer.get("recalled", ()):
-            entry = recalled.setdefault(item["name"], {"egressIPs": [], "pods": {}})
-            entry["egressIPs"] = item["egressIPs"]
+            entry = recalled.setdefault(item["name"], {"pods": {}})
+            entry.update({key: value for key, value in item.items() if key not in ("name", "pods")})
             entry["pods"][name] = item["pods"]
     return recalled
 

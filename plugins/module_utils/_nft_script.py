@@ -75,7 +75,7 @@ def _element_lines(target, name, current, item):
     if flushed:
         # nft 0.9.8 refuses a network that overlaps with one that the same transaction deletes by itself.
         gone, new = {}, desired
-    return [f"flush set {target} {name}"] * bool(flushed) + [
+    return [f"flush {item.kind} {target} {name}"] * bool(flushed) + [
         f"{verb} element {target} {name} {{ {', '.join(element(*item) for item in chunk)} }}"
         for verb, elements in (("delete", gone), ("add", new))
         for chunk in _chunks(sorted(elements.items()))

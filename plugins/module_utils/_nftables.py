@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ._addresses import VERSIONS, WORDS, collapse, of_version, parse_network, version_of
+from ._destinations import choices
 from ._iproute import macs_of
 from ._nft_table import INET, INTERVALS, NETDEV, SetState, TableState, base_chain, chain_of, fingerprint
 from ._node_state import NEVER_EXTERNAL
@@ -19,6 +20,7 @@ from ._node_state import NEVER_EXTERNAL
 DIRECTIONS = {"original": "transmit", "reply": "receive"}
 # The bytes of the headers of an IP version and TCP.
 _HEADERS = {4: 40, 6: 60}
+_ALONE = {4: "/32", 6: "/128"}
 
 
 def desired_tables(state, marks, mtu, in_vrf=()):
@@ -49,13 +51,20 @@ def _inet_table(state, marks, mtu, in_vrf):
     options = state.options
     by_mark = {_mark_text(options, index): f"goto {name_of('mark', ip)}" for ip, index in marks.items()}
     sets = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
+    choosing = _choosing(state)
     for version in VERSIONS:
-        sets.update(_sets(state, marks, version))
+        sets.update(_sets(state, marks, version, choosing))
+        sets.update(_choice_maps(choosing, version))
     sets.update({name: _counting(state, marks, name) for name in DIRECTIONS.values()})
     return TableState(
         family=INET,
         sets=sets,
-        chains={**_base_chains(state, mtu, in_vrf), **_mark_chains(options, marks), **_object_chains(state)},
+        chains={
+            **_base_chains(state, mtu, in_vrf),
+            **_mark_chains(options, marks),
+            **_object_chains(state),
+            **_choice_chains(choosing),
+        },
         counters=frozenset(name for direction in DIRECTIONS.values() for name in sets[direction].elements.values()),
     )
 
@@ -68,13 +77,15 @@ def _counting(state, marks, direction):
     return SetState("map", "{ type mark : counter; }", counters)
 
 
-def _sets(state, marks, version):
+def _sets(state, marks, version, choosing):
     """Return the sets and maps that hold addresses of one IP version."""
     kind = f"ipv{version}_addr"
     held = [item.egress_ip for item in state.held if version_of(item.egress_ip) == version]
     endpoints = [ip for node in state.nodes for ip in of_version(node.endpoints, version)]
     pods = {
-        pod.address: f"goto {object_chain(pod.egressip)}" for pod in state.pods if version_of(pod.address) == version
+        pod.address: f"goto {_pod_chain(pod.egressips, choosing)}"
+        for pod in state.pods
+        if version_of(pod.address) == version
     }
     return {
         f"nodes{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(endpoints)),
@@ -164,6 +175,50 @@ def _mark_chains(options, marks):
     }
 
 
+def _choosing(state):
+    """Return {names: [(name, Destinations)]} of the objects of pods that do not go one way to every destination."""
+    objects = {item.name: item.destinations for item in state.egressips}
+    followed = {pod.egressips for pod in state.pods}
+    return {
+        names: [(name, objects[name]) for name in names]
+        for names in followed
+        if len(names) > 1 or not objects[names[0]].everywhere
+    }
+
+
+def _pod_chain(names, choosing):
+    return _choice_name("choice", names) if names in choosing else object_chain(names[0])
+
+
+def _choice_name(kind, names):
+    return f"{kind}_{fingerprint(' '.join(names))}"
+
+
+def _choice_chains(choosing):
+    """Return the chains in which the destination decides which object a pod follows."""
+    return {
+        _choice_name("choice", names): chain_of(
+            "", *(f"{ip} daddr vmap @{_choice_name(f'choice{v}', names)}" for v, ip in WORDS.items())
+        )
+        for names in choosing
+    }
+
+
+def _choice_maps(choosing, version):
+    definition = f"{{ type ipv{version}_addr : verdict; {INTERVALS} }}"
+    return {
+        _choice_name(f"choice{version}", names): SetState(
+            "map",
+            definition,
+            {
+                _network_text(network, version): f"goto {object_chain(name)}"
+                for network, name in choices(objects, version).items()
+            },
+        )
+        for names, objects in choosing.items()
+    }
+
+
 def _object_chains(state):
     """Each object's choice; what goes past it has no assigned address of its IP version to choose."""
     otherwise = "drop" if state.options.unassigned == "drop" else "return"
@@ -199,8 +254,13 @@ def _mark_text(options, index):
 
 def _excluded(state, version):
     texts = [*NEVER_EXTERNAL, *state.excluded, *state.egress_ips, *(a for node in state.nodes for a in node.addresses)]
-    alone = "/32" if version == 4 else "/128"
     networks = [
-        parse_network(text if "/" in text else f"{text}{alone}", "excluded") for text in of_version(texts, version)
+        parse_network(text if "/" in text else f"{text}{_ALONE[version]}", "excluded")
+        for text in of_version(texts, version)
     ]
-    return {str(network).replace(alone, ""): None for network in collapse(networks)}
+    return {_network_text(str(network), version): None for network in collapse(networks)}
+
+
+def _network_text(network, version):
+    """Return a network in the words of nft, which leaves the length of a single address away."""
+    return network.replace(_ALONE[version], "")

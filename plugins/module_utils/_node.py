@@ -159,7 +159,8 @@ def _recall(state, names):
         {
             "name": item.name,
             "egressIPs": list(item.egress_ips),
-            "pods": [pod.address for pod in state.pods if pod.egressip == item.name],
+            **item.destinations.to_dict(),
+            "pods": [pod.address for pod in state.pods if item.name in pod.egressips],
         }
         for item in state.egressips
         if item.name in names

@@ -24,6 +24,7 @@ from ._addresses import (
     parse_egress_ip,
     parse_network,
 )
+from ._destinations import Destinations
 from ._errors import Errors, NodeStateError
 from ._options import DataPlaneOptions, integer
 from ._shape import NO_MAPPING, check_list, check_mapping
@@ -71,22 +72,27 @@ class EgressObject:
     name: str
     egress_ips: tuple
     slots: tuple
+    destinations: Destinations = Destinations()
 
     def to_dict(self):
         """Return the object as a JSON-safe dict."""
-        return {"name": self.name, "egressIPs": list(self.egress_ips), "slots": list(self.slots)}
+        addresses = {"egressIPs": list(self.egress_ips), "slots": list(self.slots)}
+        return {"name": self.name, **addresses, **self.destinations.to_dict()}
 
 
 @dataclass(frozen=True)
 class LocalPod:
-    """The address of a selected pod of this node, and the object that it follows."""
+    """The address of a selected pod of this node, and the objects that it follows.
+
+    Of several that apply to a destination, the one that names the longest prefix wins, then the first.
+    """
 
     address: str
-    egressip: str
+    egressips: tuple
 
     def to_dict(self):
         """Return the pod as a JSON-safe dict."""
-        return {"address": self.address, "egressip": self.egressip}
+        return {"address": self.address, "egressips": list(self.egressips)}
 
 
 @dataclass(frozen=True, order=True)
@@ -244,7 +250,7 @@ class _NodeStateReader:
                 DataPlaneOptions.from_dict, value.get("options") or {}, f"{self.path}.options."
             ),
             nodes=self._each(value, "nodes", self._fleet_node),
-            excluded=tuple(self._networks(self._list(value, "excluded", self.path))),
+            excluded=self._excluded(value),
             egressips=self._each(value, "egressips", self._egressip),
             pods=self._each(value, "pods", self._pod),
             held=tuple(sorted(self._each(value, "held", self._held))),
@@ -272,16 +278,18 @@ class _NodeStateReader:
         address = self.errors.attempt(parse, text, path)
         return "" if address is None else canonical(address)
 
-    def _networks(self, values):
-        networks = [
-            self.errors.attempt(parse_network, text, f"{self.path}.excluded[{i}]") for i, text in enumerate(values)
-        ]
-        found = [network for network in networks if network is not None]
+    def _networks(self, item, key, path):
+        texts = self._list(item, key, path)
+        networks = [self.errors.attempt(parse_network, text, f"{path}.{key}[{i}]") for i, text in enumerate(texts)]
+        return [network for network in networks if network is not None]
+
+    def _excluded(self, value):
+        found = self._networks(value, "excluded", self.path)
         if covers_everything(found):
             self.errors.add(
                 f"{self.path}.excluded", "covers every address, so that no traffic would leave with an egress IP"
             )
-        return [str(network) for network in found]
+        return tuple(map(canonical, found))
 
     def _each(self, value, key, read):
         paths = [(item, f"{self.path}.{key}[{i}]") for i, item in enumerate(self._list(value, key, self.path))]
@@ -311,10 +319,15 @@ class _NodeStateReader:
         for i, ip in enumerate(chosen):
             if ip and ip not in egress_ips:
                 self.errors.add(f"{path}.slots[{i}]", f"{ip} is not among the object's egressIPs")
-        return EgressObject(str(item.get("name", "")), egress_ips, chosen)
+        networks, excluded = (self._networks(item, key, path) for key in ("destinations", "excludedDestinations"))
+        destinations = Destinations(tuple(map(canonical, networks)), tuple(map(canonical, excluded)))
+        return EgressObject(str(item.get("name", "")), egress_ips, chosen, destinations)
 
     def _pod(self, item, path):
-        return LocalPod(self._address(item.get("address"), f"{path}.address"), str(item.get("egressip", "")))
+        names = tuple(map(str, self._list(item, "egressips", path)))
+        if not names:
+            self.errors.add(f"{path}.egressips", "must name at least one object")
+        return LocalPod(self._address(item.get("address"), f"{path}.address"), names)
 
     def _held(self, item, path):
         return Held(self._address(item.get("egressIP"), f"{path}.egressIP"), str(item.get("interface", "")))
@@ -327,8 +340,11 @@ class _NodeStateReader:
         names = {item.name for item in state.egressips}
         known = {ip for item in state.egressips for ip in item.egress_ips}
         for i, pod in enumerate(state.pods):
-            if pod.egressip not in names:
-                self.errors.add(f"{self.path}.pods[{i}].egressip", f"there is no object {pod.egressip!r} in egressips")
+            for j, name in enumerate(pod.egressips):
+                if name not in names:
+                    self.errors.add(
+                        f"{self.path}.pods[{i}].egressips[{j}]", f"there is no object {name!r} in egressips"
+                    )
         for i, item in enumerate(state.held):
             if item.egress_ip not in known:
                 self.errors.add(

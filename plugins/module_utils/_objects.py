@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ._addresses import canonical, parse_address, parse_egress_ip
 from ._annotations import POOL, has_pool, parse_annotations, to_annotations
+from ._destinations import Destinations
 from ._errors import Errors, InvalidError
 from ._selectors import Selector, is_dns_label, is_dns_subdomain, parse_labels
 from ._shape import NO_MAPPING, check_fields, check_list, check_mapping, check_string, required, required_mapping
@@ -34,7 +35,7 @@ class EgressIP:
     """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status.
 
     What stands in annotations: ``node_selector`` selects the nodes that may hold its addresses, None all; of each of
-    ``pools`` it gets ``pool_size`` addresses.
+    ``pools`` it gets ``pool_size`` addresses; ``destinations`` are where it applies.
     """
 
     name: str
@@ -45,6 +46,7 @@ class EgressIP:
     node_selector: Selector | None = None
     pools: tuple = ()
     pool_size: int = 1
+    destinations: Destinations = Destinations()
 
     def to_dict(self):
         """Return the object as a document."""

@@ -35,6 +35,7 @@ _MODULES = (
     "_connections",
     "_conntrack",
     "_data_plane",
+    "_destinations",
     "_difference",
     "_errors",
     "_frames",

@@ -17,6 +17,7 @@ from ._addresses import (
     parse_network,
     version_of,
 )
+from ._destinations import Destinations, in_force
 from ._errors import Errors, InvalidError
 from ._handover import Release
 from ._manifests import select_pods
@@ -76,9 +77,8 @@ class _Builder:
         for item in plan["assignments"]:
             self.assigned.setdefault(item["name"], set()).add(item["egressIP"])
         self.egressips = self._objects(manifests)
-        names = {item.name for item in self.egressips}
-        selected = select_pods(manifests["egressips"], manifests["pods"], manifests["namespaces"])
-        self.selected = [(pod, pod["egressips"][0]) for pod in selected if pod["egressips"][0] in names]
+        self.destinations = {item.name: item.destinations for item in self.egressips}
+        self.selected = self._selected(manifests)
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"])) for m in fleet["members"]
         )
@@ -122,25 +122,39 @@ class _Builder:
         """Return the sound objects, and the broken ones as the nodes remember them: what works is not taken down."""
         objects = {}
         for name, entry in self.recalled.items():
-            objects[name] = self._object(name, entry["egressIPs"])
+            networks, excluded = (tuple(entry.get(key, ())) for key in ("destinations", "excludedDestinations"))
+            objects[name] = self._object(name, entry["egressIPs"], Destinations(networks, excluded))
         for document in manifests["egressips"]:
             try:
                 egressip = parse_egressip(document)
             except InvalidError:
                 continue
-            objects[egressip.name] = self._object(egressip.name, egressip.egress_ips)
+            objects[egressip.name] = self._object(egressip.name, egressip.egress_ips, egressip.destinations)
         return tuple(objects[name] for name in sorted(objects))
 
-    def _object(self, name, egress_ips):
-        return EgressObject(name, tuple(egress_ips), slots(egress_ips, self.assigned.get(name, set())))
+    def _object(self, name, egress_ips, destinations):
+        return EgressObject(name, tuple(egress_ips), slots(egress_ips, self.assigned.get(name, set())), destinations)
+
+    def _selected(self, manifests):
+        """Return {node: {pod's address: [object's name]}} of what the sound objects select."""
+        found = {}
+        for pod in select_pods(manifests["egressips"], manifests["pods"], manifests["namespaces"]):
+            names = [name for name in pod["egressips"] if name in self.destinations]
+            for address in pod["podIPs"] if names else ():
+                found.setdefault(pod["node"], {})[address] = names
+        return found
 
     def _pods(self, node):
-        pods = {a: name for pod, name in self.selected if pod["node"] == node for a in pod["podIPs"]}
-        for name, entry in self.recalled.items():
+        pods = {address: list(names) for address, names in self.selected.get(node, {}).items()}
+        # Sound objects go first: what a broken one selects now, nobody knows.
+        for name, entry in sorted(self.recalled.items()):
             for address in entry["pods"].get(node, ()):
-                pods.setdefault(address, name)
+                pods.setdefault(address, []).append(name)
         # A pod with a node's address is in the node's network, whatever its manifest says.
-        return tuple(LocalPod(a, pods[a]) for a in sorted(pods, key=address_order) if a not in self.own)
+        return tuple(LocalPod(a, self._in_force(pods[a])) for a in sorted(pods, key=address_order) if a not in self.own)
+
+    def _in_force(self, names):
+        return tuple(name for name, _ in in_force([(name, self.destinations[name]) for name in names]))
 
 
 def _differs(state, answer):

@@ -112,7 +112,7 @@ def state(egress_ips: int, pods: int) -> NodeState:
             "egressips": [{"name": f"o{i}", "egressIPs": [ip], "slots": [ip]} for i, ip in enumerate(ips)],
             # The measured pod follows the last object.
             "pods": [
-                {"address": a, "egressip": f"o{egress_ips - 1 - i % egress_ips}"} for i, a in enumerate(addresses)
+                {"address": a, "egressips": [f"o{egress_ips - 1 - i % egress_ips}"]} for i, a in enumerate(addresses)
             ],
             "held": [{"egressIP": ip, "interface": "eth0"} for ip in ips],
         }

@@ -408,9 +408,12 @@ class FakeKernel:
     def _nft_add_map(self, table, name, words):
         self._nft_add_set(table, name, words, "map")
 
-    def _nft_flush_set(self, table, name, _words):
-        _must(name in table["sets"], f"no set {name}")
+    def _nft_flush_set(self, table, name, _words, kind="set"):
+        _must(name in table["sets"] and table["sets"][name]["kind"] == kind, f"no {kind} {name}")
         table["sets"][name]["elements"] = {}
+
+    def _nft_flush_map(self, table, name, words):
+        self._nft_flush_set(table, name, words, "map")
 
     def _nft_delete_set(self, table, name, _words):
         uses = [text for chain in table["chains"].values() for text, _c in chain["rules"] if f"@{name}" in text]

@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 
 EGRESS_IPS = [f"192.168.126.{number}" for number in range(101, 107)]
 EGRESS_IPS += [f"2001:db8:126::{number}" for number in range(101, 105)]
+NETWORKS = st.lists(
+    st.sampled_from(["0.0.0.0/0", "0.0.0.0/1", "203.0.113.0/24", "203.0.113.7/32", "::/0", "2001:db8::/32"]),
+    unique=True,
+)
 PODS = [*(f"10.88.0.{number}" for number in range(2, 9)), "fd00:88::2", "fd00:88::3"]
 
 
@@ -44,7 +48,7 @@ def node_state(**changes):
         "nodes": fleet_nodes(3),
         "excluded": ["10.88.0.0/16"],
         "egressips": [egress_object("web", ["192.168.126.101", "192.168.126.102"])],
-        "pods": [{"address": "10.88.0.2", "egressip": "web"}],
+        "pods": [{"address": "10.88.0.2", "egressips": ["web"]}],
         "held": held("192.168.126.101"),
     }
     return NodeState.from_dict({**value, **changes})
@@ -58,7 +62,8 @@ def node_states(draw, devices=("egress0",), interfaces=("eth0", "eth1", "enp0s31
     for name in sorted(names):
         egress_ips = draw(st.lists(st.sampled_from(EGRESS_IPS), unique=True, min_size=1, max_size=4))
         assigned = draw(st.sets(st.sampled_from(egress_ips)))
-        objects.append(egress_object(name, egress_ips, assigned))
+        lists = {key: draw(NETWORKS) for key in ("destinations", "excludedDestinations")}
+        objects.append({**egress_object(name, egress_ips, assigned), **lists})
     known = sorted({ip for item in objects for ip in item["egressIPs"]})
     pods = draw(st.lists(st.sampled_from(PODS), unique=True)) if names else []
     holding = draw(st.sets(st.sampled_from(known))) if known else set()
@@ -81,6 +86,9 @@ def node_states(draw, devices=("egress0",), interfaces=("eth0", "eth1", "enp0s31
             )
         ),
         egressips=objects,
-        pods=[{"address": pod, "egressip": draw(st.sampled_from(sorted(names)))} for pod in pods],
+        pods=[
+            {"address": pod, "egressips": draw(st.lists(st.sampled_from(sorted(names)), unique=True, min_size=1))}
+            for pod in pods
+        ],
         held=[{"egressIP": ip, "interface": draw(st.sampled_from(interfaces))} for ip in sorted(holding)],
     )

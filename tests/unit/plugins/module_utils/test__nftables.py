@@ -110,6 +110,26 @@ def test_the_real_nft_shows_what_was_asked_for(first, second):
         assert bring(_node_io, now, {}) == {}
 
 
+def test_what_a_pod_follows_by_destination_is_one_lookup():
+    """Pods with the same objects share it; a pod with one object for everywhere goes straight to the object."""
+    objects = [
+        egress_object("a", ["192.168.126.101"]),
+        {**egress_object("b", ["192.168.126.102"]), "destinations": ["203.0.113.0/24"]},
+    ]
+    follow = {"10.88.0.2": ["a", "b"], "10.88.0.3": ["a"], "10.88.0.4": ["b"], "10.88.0.5": ["a", "b"]}
+    state = node_state(egressips=objects, pods=[{"address": ip, "egressips": names} for ip, names in follow.items()])
+    table = tables_of(state)[INET]
+    pods = table.sets["pods4"].elements
+    assert pods["10.88.0.2"] == pods["10.88.0.5"]
+    assert pods["10.88.0.3"] == "goto object_a"
+    both, alone = (pods[ip].replace("goto choice_", "") for ip in ("10.88.0.2", "10.88.0.4"))
+    assert table.sets[f"choice4_{alone}"].elements == {"203.0.113.0/24": "goto object_b"}
+    assert table.sets[f"choice6_{alone}"].elements == {}
+    assert table.sets[f"choice6_{both}"].elements == {"::/0": "goto object_a"}
+    assert table.chains[f"choice_{both}"].rules[0] == f"ip daddr vmap @choice4_{both}"
+    assert set(table.sets[f"choice4_{both}"].elements.values()) == {"goto object_a", "goto object_b"}
+
+
 @settings(max_examples=10, suppress_health_check=list(HealthCheck))
 @given(
     *[st.lists(st.sampled_from(["10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "10.1.0.0/16", "11.0.0.0/8"]), unique=True)]
@@ -123,7 +143,7 @@ def test_the_real_nft_changes_overlapping_networks_in_one_step(first, second):
 
 
 def test_the_real_nft_takes_thousands_of_elements():
-    pods = [{"address": f"10.{i >> 8}.{i & 255}.2", "egressip": "web"} for i in range(5000)]
+    pods = [{"address": f"10.{i >> 8}.{i & 255}.2", "egressips": ["web"]} for i in range(5000)]
     state = node_state(pods=pods)
     with network_namespace("egress0"):
         assert facts(bring(_node_io, {}, tables_of(state))) == facts(tables_of(state))

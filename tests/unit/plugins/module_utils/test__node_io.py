@@ -26,7 +26,7 @@ A, B, C = "192.168.126.101", "192.168.126.102", "192.168.126.103"
 A6, B6 = "2001:db8:126::101", "2001:db8:126::102"
 DUAL = {
     "egressips": [egress_object("web", [A, B, A6, B6])],
-    "pods": [{"address": "10.88.0.2", "egressip": "web"}, {"address": "fd00:88::2", "egressip": "web"}],
+    "pods": [{"address": "10.88.0.2", "egressips": ["web"]}, {"address": "fd00:88::2", "egressips": ["web"]}],
     "held": held(A, A6),
 }
 FAST = _apply.Pace(count=2, interval=0.02, timeout=1.0)

@@ -199,6 +199,36 @@ def test_a_broken_object_keeps_what_works():
     assert after.releasing == ()
 
 
+DATABASE = "203.0.113.0/24"
+
+
+def for_destinations(name, address, networks):
+    document = egressip(name, [address])
+    document["metadata"]["annotations"] = {"egress-ip.netops/destinations": networks}
+    return document
+
+
+def test_a_pod_follows_every_object_that_may_apply():
+    """Not those that come after one for everywhere and are for everywhere themselves: they never have a say."""
+    objects = [egressip("a", [A]), egressip("b", [B]), for_destinations("c", B, DATABASE)]
+    rollout = run([*objects, pod("x", "node1", "10.88.0.2")], [host(1), host(2)])
+    state = rollout.states["node1"]
+    assert [item.destinations.networks for item in state.egressips] == [(), (), (DATABASE,)]
+    assert [pod.egressips for pod in state.pods] == [("a", "c")]
+    assert NodeState.from_dict(state.to_dict()) == state
+
+
+def test_a_broken_object_keeps_its_destinations_and_gives_way_to_sound_ones():
+    entry = {"name": "a", "egressIPs": [A], "destinations": [DATABASE], "excludedDestinations": []}
+    hosts = [host(1, recalled=[{**entry, "pods": ["10.88.0.2", "10.88.0.3"]}])]
+    general = {"name": "b", "egressIPs": [B], "pods": ["10.88.0.2"]}
+    hosts[0]["observed"]["recalled"].append(general)
+    broken = [for_destinations("a", A, "203.0.113.1/24"), egressip("b", [B], namespaceSelector={"x": 1})]
+    state = run([*broken, egressip("c", [B]), pod("x", "node1", "10.88.0.2")], hosts).states["node1"]
+    assert [item.destinations.networks for item in state.egressips] == [(DATABASE,), (), ()]
+    assert [(pod.address, pod.egressips) for pod in state.pods] == [("10.88.0.2", ("c", "a")), ("10.88.0.3", ("a",))]
+
+
 def test_the_order_of_documents_and_hosts_says_nothing():
     documents = [egressip("b", [B]), egressip("a", [A]), pod("x", "node1", "10.88.0.3"), pod("y", "node2", "10.88.0.2")]
     hosts = [host(1), host(2), host(3)]
