@@ -44,7 +44,8 @@ def parse_annotations(metadata, root):
         fields["pool_size"] = _parse_size(annotations[POOL_SIZE], annotation_path(root, POOL_SIZE), errors)
         if POOL not in annotations:
             errors.add(annotation_path(root, POOL_SIZE), f"says nothing without {POOL}")
-    fields["destinations"] = _parse_destinations(annotations, root, errors)
+    if DESTINATIONS in annotations or EXCLUDED_DESTINATIONS in annotations:
+        fields["destinations"] = _parse_destinations(annotations, root, errors)
     errors.raise_if_any()
     return fields
 

@@ -138,9 +138,9 @@ def _recalled(observed):
     recalled = {}
     for name, answer in sorted(observed.items(), key=lambda item: (item[1]["generation"], item[0])):
         for item in answer.get("recalled", ()):
-            entry = recalled.setdefault(item["name"], {"pods": {}})
-            entry.update({key: value for key, value in item.items() if key not in ("name", "pods")})
-            entry["pods"][name] = item["pods"]
+            newest = {key: value for key, value in item.items() if key != "name"}
+            pods = recalled.get(item["name"], {"pods": {}})["pods"]
+            recalled[item["name"]] = {**newest, "pods": {**pods, name: item["pods"]}}
     return recalled
 
 

@@ -111,9 +111,7 @@ vms:
       sample: {power_state: poweredOn, blocked: true, connected: true, start_connected: true}
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_fence import (
     AUTO,
@@ -122,6 +120,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_fence im
     VNIC_DISCONNECT,
     Fencing,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_module import finish
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import ADAPTERS, CONNECTION
 
 
@@ -136,13 +135,7 @@ def main():
         required_together=[("proxy_host", "proxy_port")],
         supports_check_mode=True,
     )
-    if PYVMOMI_ERROR:
-        module.fail_json(msg=missing_required_lib("pyvmomi"), exception=PYVMOMI_ERROR)
-    try:
-        result = with_client(module.params, Fencing(module.params, module.check_mode))
-    except EgressIPError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**result)
+    finish(module, lambda: with_client(module.params, Fencing(module.params, module.check_mode)))
 
 
 if __name__ == "__main__":

@@ -98,12 +98,11 @@ guests:
           sample: VMware Tools show the address
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import parse_egress_ips
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_guest import tell
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_module import finish
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import CONNECTION, VMS
 
 
@@ -120,13 +119,7 @@ def main():
         required_together=[("proxy_host", "proxy_port")],
         supports_check_mode=True,
     )
-    if PYVMOMI_ERROR:
-        module.fail_json(msg=missing_required_lib("pyvmomi"), exception=PYVMOMI_ERROR)
-    try:
-        guests = look(module.params)
-    except EgressIPError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, guests=guests)
+    finish(module, lambda: {"changed": False, "guests": look(module.params)})
 
 
 if __name__ == "__main__":

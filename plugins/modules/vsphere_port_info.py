@@ -170,11 +170,10 @@ ports:
           sample: {allowed_addresses: [192.168.126.10]}
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import parse_egress_ips
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_api import PYVMOMI_ERROR
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_module import finish
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_need import CHANGED, OWN, SECOND, need
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import ADAPTERS, CONNECTION
 
@@ -200,13 +199,7 @@ def main():
         required_together=[("proxy_host", "proxy_port")],
         supports_check_mode=True,
     )
-    if PYVMOMI_ERROR:
-        module.fail_json(msg=missing_required_lib("pyvmomi"), exception=PYVMOMI_ERROR)
-    try:
-        ports = audit(module.params)
-    except EgressIPError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, ports=ports)
+    finish(module, lambda: {"changed": False, "ports": audit(module.params)})
 
 
 if __name__ == "__main__":

@@ -5,56 +5,26 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from fleet import (
     ADDRESS,
     FIRST,
     LABEL,
     NOT_ASSIGNABLE,
-    POD_ADDRESS,
-    PROD,
     SECOND,
     SERVER,
     egressip,
     manifests,
-    wait_for,
 )
-from lab import Background
 from lab_topology import SERVER_PORT
 
 SELECTED = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2/pod4")
 OTHER = "namespace3/other"
-CLIENT = ("python3", "/opt/lab/lab_client.py")
-
-
-@pytest.fixture
-def echo(fleet):
-    """Start a service: echo(host_or_pod); all end with the test."""
-    started = []
-
-    def start(name):
-        words = ("timeout", "120", "python3", "/opt/lab/lab_server.py")
-        argv = fleet.lab.pod_argv(name, *words) if "/" in name else fleet.lab.host_argv(name, *words)
-        started.append(Background(argv))
-        look = fleet.lab.pod if "/" in name else fleet.lab.exec
-        wait_for("the service", lambda: f":{SERVER_PORT}" in look(name, "ss", "-Hltn"))
-
-    yield start
-    for process in started:
-        process.stop()
 
 
 def frames(capture):
     """Lines of the capture that tell of a packet."""
     return [line for line in capture.stop() if " > " in line]
-
-
-def ask(fleet, pod, address, count=1):
-    """Sources that a service at this address saw of the pod's connections."""
-    lines = fleet.lab.pod(pod, *CLIENT, address, str(SERVER_PORT), "--count", str(count)).splitlines()
-    return {json.loads(line)["source"] for line in lines}
 
 
 @pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
@@ -72,7 +42,7 @@ def test_both_egress_ips_are_used(fleet):
     try:
         for name in fleet.running():
             fleet.lab.exec(name, "ip", "route", "add", "192.0.2.0/24", "via", SERVER.address)
-        seen = set().union(*(ask(fleet, "namespace1/pod1", address) for address in extra))
+        seen = {fleet.lab.connect("namespace1/pod1", host=address)[0].source for address in extra}
         assert seen == {FIRST, SECOND}
     finally:
         for name in fleet.running():
@@ -100,47 +70,6 @@ def test_a_long_connection_keeps_its_source_while_a_run_has_nothing_to_do(fleet)
         fleet.good()
         assert session.send("still there") == session.source
         assert session.source in (FIRST, SECOND)
-
-
-def test_pods_of_one_node_see_each_other_as_they_are(fleet, echo):
-    echo("namespace3/other")
-    assert ask(fleet, "namespace2/pod3", POD_ADDRESS[OTHER]) == {POD_ADDRESS["namespace2/pod3"]}
-
-
-def test_a_pod_talks_to_any_node_with_its_own_nodes_address(fleet, echo):
-    for name in ("node1", "node2"):
-        echo(name)
-    assert ask(fleet, "namespace2/pod3", ADDRESS["node1"]) == {ADDRESS["node2"]}
-    # To its own node a pod comes as itself: nothing leaves.
-    assert ask(fleet, "namespace2/pod3", ADDRESS["node2"]) <= {POD_ADDRESS["namespace2/pod3"], ADDRESS["node2"]}
-
-
-def test_a_routed_pod_network_of_another_node_is_east_west(fleet, echo):
-    """Pods that have their own network on each node and routes between, as flannel's host-gw makes them."""
-    pods = {"node2": ("namespace2.pod3", "10.77.2.3"), "node3": ("namespace2.pod4", "10.77.3.4")}
-    for name, (netns, address) in pods.items():
-        other = "node3" if name == "node2" else "node2"
-        gateway, network = address.rsplit(".", 1)[0] + ".1", pods[other][1].rsplit(".", 1)[0] + ".0/24"
-        fleet.lab.exec(name, "ip", "-n", netns, "address", "add", f"{address}/24", "dev", "eth0")
-        fleet.lab.exec(name, "ip", "address", "add", f"{gateway}/24", "dev", "pods0")
-        fleet.lab.exec(name, "ip", "-n", netns, "route", "add", network, "via", gateway, "src", address)
-        fleet.lab.exec(name, "ip", "route", "add", network, "via", ADDRESS[other])
-    try:
-        documents = manifests(PROD)
-        for document in documents:
-            if document["kind"] == "Pod" and document["metadata"]["name"] in ("pod3", "pod4"):
-                name = {"pod3": "node2", "pod4": "node3"}[document["metadata"]["name"]]
-                document["status"]["podIPs"].append({"ip": pods[name][1]})
-        fleet.good(egress_ip_manifests=documents, egress_ip_excluded_cidrs=["10.88.0.0/16", "10.77.0.0/16"])
-        echo("namespace2/pod4")
-        assert ask(fleet, "namespace2/pod3", "10.77.3.4") == {"10.77.2.3"}
-        assert fleet.sources("namespace2/pod3") <= {FIRST, SECOND}
-    finally:
-        for name, (netns, address) in pods.items():
-            gateway = address.rsplit(".", 1)[0] + ".1"
-            fleet.lab.exec(name, "ip", "-n", netns, "address", "delete", f"{address}/24", "dev", "eth0")
-            fleet.lab.exec(name, "ip", "address", "delete", f"{gateway}/24", "dev", "pods0")
-            fleet.lab.exec(name, "ip", "route", "flush", "root", "10.77.0.0/16")
 
 
 def test_a_pod_of_two_objects_follows_the_first_by_name(fleet):

@@ -1,0 +1,128 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stays within the fleet and what is an answer keep their source, as services on pods and nodes see it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fleet import ADDRESS, EXCLUDED, FIRST, POD_ADDRESS, PROD, SECOND, manifests, wait_for
+from lab import Background
+from lab_topology import SERVER, SERVER_PORT
+
+SELECTED, OTHER = "namespace2/pod3", "namespace3/other"
+CLIENT = ("python3", "/opt/lab/lab_client.py")
+SERVICE, SERVICES = "10.96.0.10", "10.96.0.0/12"
+BY_HAND = "10.99.0.1"
+PUBLISHED = 9090
+
+
+@pytest.fixture
+def echo(fleet):
+    """Start a service: echo(host_or_pod); all end with the test."""
+    started = []
+
+    def start(name):
+        words = ("timeout", "120", "python3", "/opt/lab/lab_server.py")
+        argv = fleet.lab.pod_argv(name, *words) if "/" in name else fleet.lab.host_argv(name, *words)
+        started.append(Background(argv))
+        look = fleet.lab.pod if "/" in name else fleet.lab.exec
+        wait_for("the service", lambda: f":{SERVER_PORT}" in look(name, "ss", "-Hltn"))
+
+    yield start
+    for process in started:
+        process.stop()
+
+
+def ask(fleet, name, address, port=SERVER_PORT):
+    """The source that a service at this address saw of a connection of a pod or a host."""
+    look = fleet.lab.pod if "/" in name else fleet.lab.exec
+    return {json.loads(look(name, *CLIENT, address, str(port)))["source"]}
+
+
+def test_pods_of_one_node_see_each_other_as_they_are(fleet, echo):
+    echo("namespace3/other")
+    assert ask(fleet, SELECTED, POD_ADDRESS[OTHER]) == {POD_ADDRESS["namespace2/pod3"]}
+
+
+def test_a_pod_talks_to_any_node_with_its_own_nodes_address(fleet, echo):
+    for name in ("node1", "node2"):
+        echo(name)
+    assert ask(fleet, SELECTED, ADDRESS["node1"]) == {ADDRESS["node2"]}
+    # To its own node a pod comes as itself: nothing leaves.
+    assert ask(fleet, SELECTED, ADDRESS["node2"]) <= {POD_ADDRESS["namespace2/pod3"], ADDRESS["node2"]}
+
+
+def test_a_routed_pod_network_of_another_node_is_east_west(fleet, echo):
+    """Pods that have their own network on each node and routes between, as flannel's host-gw makes them."""
+    pods = {"node2": ("namespace2.pod3", "10.77.2.3"), "node3": ("namespace2.pod4", "10.77.3.4")}
+    for name, (netns, address) in pods.items():
+        other = "node3" if name == "node2" else "node2"
+        gateway, network = address.rsplit(".", 1)[0] + ".1", pods[other][1].rsplit(".", 1)[0] + ".0/24"
+        fleet.lab.exec(name, "ip", "-n", netns, "address", "add", f"{address}/24", "dev", "eth0")
+        fleet.lab.exec(name, "ip", "address", "add", f"{gateway}/24", "dev", "pods0")
+        fleet.lab.exec(name, "ip", "-n", netns, "route", "add", network, "via", gateway, "src", address)
+        fleet.lab.exec(name, "ip", "route", "add", network, "via", ADDRESS[other])
+    try:
+        documents = manifests(PROD)
+        for document in documents:
+            if document["kind"] == "Pod" and document["metadata"]["name"] in ("pod3", "pod4"):
+                name = {"pod3": "node2", "pod4": "node3"}[document["metadata"]["name"]]
+                document["status"]["podIPs"].append({"ip": pods[name][1]})
+        fleet.good(egress_ip_manifests=documents, egress_ip_excluded_cidrs=["10.88.0.0/16", "10.77.0.0/16"])
+        echo("namespace2/pod4")
+        assert ask(fleet, SELECTED, "10.77.3.4") == {"10.77.2.3"}
+        assert fleet.sources(SELECTED) <= {FIRST, SECOND}
+    finally:
+        for name, (netns, address) in pods.items():
+            gateway = address.rsplit(".", 1)[0] + ".1"
+            fleet.lab.exec(name, "ip", "-n", netns, "address", "delete", f"{address}/24", "dev", "eth0")
+            fleet.lab.exec(name, "ip", "address", "delete", f"{gateway}/24", "dev", "pods0")
+            fleet.lab.exec(name, "ip", "route", "flush", "root", "10.77.0.0/16")
+
+
+def test_an_address_that_somebody_gave_a_node_by_hand_is_its_own(fleet, echo):
+    fleet.lab.exec("node1", "ip", "address", "add", f"{BY_HAND}/32", "dev", "eth0")
+    fleet.lab.exec("node2", "ip", "route", "add", BY_HAND, "via", ADDRESS["node1"])
+    try:
+        fleet.good()
+        echo("node1")
+        assert ask(fleet, SELECTED, BY_HAND) == {ADDRESS["node2"]}
+    finally:
+        fleet.lab.exec("node2", "ip", "route", "delete", BY_HAND)
+        fleet.lab.exec("node1", "ip", "address", "delete", f"{BY_HAND}/32", "dev", "eth0")
+
+
+def test_a_service_address_is_east_west_when_it_is_excluded(fleet, echo):
+    """As kube-proxy does it: the pod's node turns the service's address into that of a node."""
+    rule = f"PREROUTING -d {SERVICE} -p tcp --dport {SERVER_PORT} -j DNAT --to-destination {ADDRESS['node1']}"
+    fleet.lab.exec("node2", "iptables", "-t", "nat", "-A", *rule.split())
+    try:
+        fleet.good(egress_ip_excluded_cidrs=[*EXCLUDED, SERVICES])
+        echo("node1")
+        assert ask(fleet, SELECTED, SERVICE) == {ADDRESS["node2"]}
+        assert fleet.sources(SELECTED) <= {FIRST, SECOND}
+    finally:
+        fleet.lab.exec("node2", "iptables", "-t", "nat", "-D", *rule.split())
+
+
+def test_a_published_port_answers_from_where_it_was_asked(fleet, echo):
+    """From outside to a selected pod, by its node's address: the answers are no connections of the pod."""
+    target = f"{POD_ADDRESS[SELECTED]}:{SERVER_PORT}"
+    rule = f"PREROUTING -d {ADDRESS['node2']} -p tcp --dport {PUBLISHED} -j DNAT --to-destination {target}"
+    fleet.lab.exec("node2", "iptables", "-t", "nat", "-A", *rule.split())
+    try:
+        echo(SELECTED)
+        for asking in ("server", "node1"):
+            address = SERVER.address if asking == "server" else ADDRESS[asking]
+            assert ask(fleet, asking, ADDRESS["node2"], PUBLISHED) == {address}
+    finally:
+        fleet.lab.exec("node2", "iptables", "-t", "nat", "-D", *rule.split())
+
+
+def test_nodes_themselves_leave_as_they_are(fleet):
+    """The holders too."""
+    for name in ("node1", "node2", "node3"):
+        assert ask(fleet, name, SERVER.address) == {ADDRESS[name]}
