@@ -17,7 +17,7 @@ table inet foreign {
   chain post { type nat hook postrouting priority srcnat; ip daddr 203.0.113.0/24 masquerade; }
 }
 table netdev foreign {
-  chain in { type filter hook ingress device "eth0" priority 5; ether type 0x88cc accept; }
+  chain incoming { type filter hook ingress device "eth0" priority 5; ether type 0x88cc accept; }
 }
 END
 iptables -t nat -A POSTROUTING -d 203.0.113.0/24 -j MASQUERADE
