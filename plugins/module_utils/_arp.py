@@ -21,11 +21,14 @@ def probe_frame(mac, address):
     return _frame(_REQUEST, mac, _NOBODY, "00:00:00:00:00:00", address)
 
 
-def announcements(mac, address):
-    """Return the two forms of gratuitous ARP for `address`: peers differ in which one they heed."""
+def announcements(mac, address, holder):
+    """Return the two forms of gratuitous ARP for `address`, which `holder` has, sent by `mac`.
+
+    Peers differ in which one they heed.
+    """
     return (
-        _frame(_REQUEST, mac, address, "00:00:00:00:00:00", address),
-        _frame(_REPLY, mac, address, BROADCAST, address),
+        _frame(_REQUEST, mac, address, "00:00:00:00:00:00", address, holder),
+        _frame(_REPLY, mac, address, BROADCAST, address, holder),
     )
 
 
@@ -40,7 +43,8 @@ def parse_frame(data):
     return Heard(mac_text(fields[8]), "" if sender == _NOBODY else sender, target if sender == _NOBODY else "")
 
 
-def _frame(operation, mac, sender_ip, target_mac, target_ip):
+def _frame(operation, mac, sender_ip, target_mac, target_ip, sender_mac=""):
+    """Return the frame that `mac` sends: from it a switch learns where `mac` is, whatever ARP says inside."""
     return _FRAME.pack(
         mac_bytes(BROADCAST),
         mac_bytes(mac),
@@ -50,7 +54,7 @@ def _frame(operation, mac, sender_ip, target_mac, target_ip):
         6,
         4,
         operation,
-        mac_bytes(mac),
+        mac_bytes(sender_mac or mac),
         parse_address(sender_ip, "sender").packed,
         mac_bytes(target_mac),
         parse_address(target_ip, "target").packed,

@@ -17,7 +17,8 @@ _HEADER = struct.Struct("!IHBB16s16s")
 _MESSAGE = struct.Struct("!BBHI16s")
 _ICMPV6, _HOP_LIMIT = 58, 255
 _OVERRIDE = 0x20000000
-_TARGET_LINK_LAYER_ADDRESS = 2
+# Type and length of the option "target link-layer address".
+_OF_HOLDER = bytes((2, 1))
 _NOBODY = bytes(16)
 _ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
 _SOLICITED_NODE = bytes.fromhex("ff0200000000000000000001ff000000")
@@ -29,10 +30,13 @@ def probe_frame(mac, address):
     return _frame(mac, _NOBODY, _SOLICITED_NODE[:13] + target[13:], SOLICITATION, 0, target)
 
 
-def announcements(mac, address):
-    """Return the unsolicited advertisement of `address`, which replaces what neighbours know."""
+def announcements(mac, address, holder):
+    """Return the unsolicited advertisement of `address`, which `holder` has, sent by `mac`.
+
+    It replaces what neighbours know.
+    """
     own = parse_address(address, "address").packed
-    option = bytes((_TARGET_LINK_LAYER_ADDRESS, 1)) + mac_bytes(mac)
+    option = _OF_HOLDER + mac_bytes(holder)
     return (_frame(mac, own, _ALL_NODES, ADVERTISEMENT, _OVERRIDE, own, option),)
 
 
@@ -46,7 +50,9 @@ def parse_frame(data):
     if (kind, next_header, hop_limit) != (ETHERTYPE, _ICMPV6, _HOP_LIMIT):
         return None
     if message == ADVERTISEMENT:
-        return Heard(mac_text(sender), _text(target), "")
+        option = data[_ETHERNET.size + _HEADER.size + _MESSAGE.size :]
+        told = option[2:8] if option.startswith(_OF_HOLDER) and len(option) >= 8 else sender
+        return Heard(mac_text(told), _text(target), "")
     if message == SOLICITATION and source == _NOBODY:
         return Heard(mac_text(sender), "", _text(target))
     if message == SOLICITATION:

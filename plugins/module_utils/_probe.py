@@ -18,10 +18,13 @@ _PROTOCOLS = {4: _arp, 6: _ndp}
 PARSERS = {protocol.ETHERTYPE: protocol.parse_frame for protocol in _PROTOCOLS.values()}
 
 
-def announcements(mac, address):
-    """Return (EtherType, the frames that tell all neighbours that `mac` has this address now)."""
+def announcements(mac, address, holder=""):
+    """Return (EtherType, the frames by which `mac` tells all neighbours who has this address now: `holder`, or itself).
+
+    They come from `mac` in any case, or switches would look for the holder there.
+    """
     protocol = _PROTOCOLS[version_of(address)]
-    return protocol.ETHERTYPE, protocol.announcements(mac, address)
+    return protocol.ETHERTYPE, protocol.announcements(mac, address, holder or mac)
 
 
 @dataclass

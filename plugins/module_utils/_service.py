@@ -111,7 +111,8 @@ def _give_up(record, taken):
     replace(record, state=state).save()
     for item, mac in taken.items():
         _say(f"{item.egress_ip} is given up: {mac} has had it since this node was away")
-        node_io.send_frames(item.interface, [announcements(mac, item.egress_ip)])
+        own = node_io.mac_address(item.interface)
+        node_io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
 
 
 def _say(text):

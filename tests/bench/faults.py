@@ -4,7 +4,8 @@
 """Measure what a client sees of faults and of planned moves: the table of docs/faults.md.
 
 A pod connects to the server again and again, at least every 0.15 s. The gap is the time from the
-last good connection before the first failed one to the next good one. Each fault happens five times.
+last good connection before the first failed one to the next good one; one with a wrong source is none.
+Each fault happens five times.
 """
 
 from __future__ import annotations
@@ -15,19 +16,22 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/lab"))
-from lab import NODES, Lab, LabError, Poll, longest_gap  # noqa: E402
+from lab import NODES, Answer, Lab, LabError, Poll, longest_gap  # noqa: E402
 from lab_playbook import run_playbook  # noqa: E402
 
 TIMES = 5
 EGRESS_IP = "192.168.126.10"
 LABEL = "k8s.ovn.org/egress-assignable"
-# Its node, node2, holds nothing.
-POD = "namespace1/pod2"
+# Its node holds nothing.
+POD, PODS_NODE = "namespace1/pod2", "node2"
 EVERYTHING_BACK = 13
+# Two looks of the watch.
+MENDED = 8
 
 
 class Faults:
@@ -44,6 +48,7 @@ class Faults:
             "spec": {"egressIPs": [EGRESS_IP], "namespaceSelector": {"matchLabels": {"env": "prod"}}},
         }
         self.manifests = [str(manifests / "namespaces.yml"), str(manifests / "pods.yml"), egressip]
+        self.without_link = ""
 
     def run(self, playbook: str = "reconcile", **variables: object) -> None:
         """Run one of our playbooks; LabError with its output when it fails."""
@@ -67,7 +72,11 @@ class Faults:
             self._wait_for_good(poll, 0)
             fault()
             self._wait_for_good(poll, len(poll.answers))
-            return longest_gap(poll.answers)
+            return longest_gap([replace(each, error=each.error or self._fault_of(each)) for each in poll.answers])
+
+    @staticmethod
+    def _fault_of(answer: Answer) -> str | None:
+        return None if answer.source == EGRESS_IP else f"came from {answer.source}"
 
     @staticmethod
     def _wait_for_good(poll: Poll, after: int) -> None:
@@ -99,33 +108,57 @@ class Faults:
         """The holder reboots in order, and no run comes."""
         self.lab.reboot(self.holder())
 
-    def on_holder(self, script: str) -> Callable[[], None]:
-        """What somebody does on the holder, seen until the node has mended itself."""
+    def cut(self) -> None:
+        """The holder loses its link; a run begins at once."""
+        self.without_link = self.holder()
+        self.lab.cut(self.without_link)
+        self.run()
+
+    def plug(self) -> None:
+        """A node gets its link back, and still has the address, which has moved."""
+        self.lab.plug(self.without_link)
+        self.without_link = ""
+        time.sleep(MENDED)
+
+    def on(self, node: Callable[[], str], script: str) -> Callable[[], None]:
+        """What somebody does on a node, seen until the node has mended itself."""
 
         def do() -> None:
-            self.lab.exec(self.holder(), "sh", "-ec", script)
-            time.sleep(EVERYTHING_BACK - 5)
+            self.lab.exec(node(), "sh", "-ec", script)
+            time.sleep(MENDED)
 
         return do
+
+    def begin(self, *, after: Callable[[], None] | None = None) -> None:
+        """Bring everything into order, and then into the state in which the fault happens."""
+        if self.without_link:
+            self.plug()
+        self.lab.up()
+        self.run()
+        if after:
+            after()
 
     def measure(self) -> dict[str, list[float]]:
         """{fault: gaps}."""
         pods_again = "/usr/bin/python3 /opt/lab/lab_pods.py"
+        flush = f"nft flush ruleset; {pods_again}"
         faults = {
             "planned move (`drain`, or a label taken away)": self.drain,
             "holder loses power, a run begins at once": self.kill,
             "holder loses power and boots, no run": self.cycle,
             "holder reboots in order, no run": self.reboot,
-            "`nft flush ruleset` on the holder": self.on_holder(f"nft flush ruleset; {pods_again}"),
-            "address deleted on the holder": self.on_holder(f"ip address delete {EGRESS_IP}/32 dev eth0"),
-            "rules deleted on the holder": self.on_holder("ip rule flush protocol 225"),
-            "tunnel device deleted on the holder": self.on_holder("ip link delete egress0"),
+            "holder loses its link, a run begins at once": self.cut,
+            "it gets its link back, its address has moved": self.plug,
+            "`nft flush ruleset` on the holder": self.on(self.holder, flush),
+            "`nft flush ruleset` on the pod's node": self.on(lambda: PODS_NODE, flush),
+            "address deleted on the holder": self.on(self.holder, f"ip address delete {EGRESS_IP}/32 dev eth0"),
+            "rules deleted on the holder": self.on(self.holder, "ip rule flush protocol 225"),
+            "tunnel device deleted on the holder": self.on(self.holder, "ip link delete egress0"),
         }
         gaps: dict[str, list[float]] = {}
         for name, fault in faults.items():
             for _time in range(TIMES):
-                self.lab.up()
-                self.run()
+                self.begin(after=self.cut if fault == self.plug else None)
                 gaps.setdefault(name, []).append(self.gap(fault))
             print(f"{name}: {' '.join(f'{gap:.2f}' for gap in gaps[name])}", flush=True)
         return gaps

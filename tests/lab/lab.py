@@ -389,9 +389,10 @@ class Lab:
         """This machine's bridge interface of the lab network."""
         return json.loads(podman("network", "inspect", NETWORK).stdout)[0]["network_interface"]
 
-    def capture(self, *expression: str) -> Background:
-        """Tcpdump every frame between the hosts that matches; stop() returns one line a packet."""
-        argv = ["tcpdump", "-i", self.bridge, "-n", "-e", "-l", "--immediate-mode", *expression]
+    def capture(self, *expression: str, sent_by: str = "") -> Background:
+        """Tcpdump what matches between the hosts, or of what one host sends; stop() returns one line a packet."""
+        where = ("-i", self._port(find_host(sent_by)), "-Q", "in") if sent_by else ("-i", self.bridge)
+        argv = ["tcpdump", *where, "-n", "-e", "-l", "--immediate-mode", *expression]
         capture = Background(argv)
         promiscuous = Path("/sys/class/net", self.bridge, "flags")
         with contextlib.suppress(LabError):

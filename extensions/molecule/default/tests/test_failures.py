@@ -143,23 +143,26 @@ def test_a_node_that_was_away_gives_up_what_another_has_without_a_run(spare, hun
     moved = held_by(spare, "node3")
     spare.lab.exec("server", *PING[:-1], moved)
     spare.lab.cut("node3")
-    try:
-        if hung:
-            spare.lab.pause("node3")
-        spare.good(hosts=SPARE)
-        assert moved in spare.addresses("node2")
-        # Longer than a watch that was late.
-        time.sleep(12)
-    finally:
-        start = time.monotonic()
-        if hung:
-            spare.lab.unpause("node3")
-        spare.lab.plug("node3")
-    wait_for("node3 to give the address up", lambda: moved not in spare.addresses("node3"))
-    print(f"MEASURED back and given up: {time.monotonic() - start:.1f} s")
-    assert spare.mac_of("node2") in spare.lab.exec("server", "ip", "neighbour", "show", moved)
-    for pod in OF_NODE2:
-        assert spare.sources(pod) <= {FIRST, SECOND}
+    # A switch that sees the new holder's MAC come from the old one looks for it there.
+    with spare.lab.capture("not", "ether", "src", spare.mac_of("node3"), sent_by="node3") as wire:
+        try:
+            if hung:
+                spare.lab.pause("node3")
+            spare.good(hosts=SPARE)
+            assert moved in spare.addresses("node2")
+            # Longer than a watch that was late.
+            time.sleep(12)
+        finally:
+            start = time.monotonic()
+            if hung:
+                spare.lab.unpause("node3")
+            spare.lab.plug("node3")
+        wait_for("node3 to give the address up", lambda: moved not in spare.addresses("node3"))
+        print(f"MEASURED back and given up: {time.monotonic() - start:.1f} s")
+        assert spare.mac_of("node2") in spare.lab.exec("server", "ip", "neighbour", "show", moved)
+        for pod in ("namespace1/pod1", *OF_NODE2):
+            assert spare.sources(pod) <= {FIRST, SECOND}
+        assert [line for line in wire.stop() if " > " in line] == []
     assert spare.holders()[moved] == ["node2"]
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 MAC = "02:00:c0:a8:7e:15"
 IP = "192.168.126.101"
+OTHER = "02:00:c0:a8:7e:16"
 ETHERNET = "ffffffffffff 0200c0a87e15 0806"
 ARP = "0001 0800 06 04"
 
@@ -29,15 +30,22 @@ def test_a_probe_to_the_byte():
 
 
 def test_announcements_to_the_byte():
-    assert announcements(MAC, IP) == (
+    assert announcements(MAC, IP, MAC) == (
         made(ETHERNET, ARP, "0001", "0200c0a87e15 c0a87e65", "000000000000 c0a87e65"),
         made(ETHERNET, ARP, "0002", "0200c0a87e15 c0a87e65", "ffffffffffff c0a87e65"),
     )
 
 
+def test_who_speaks_for_another_sends_from_its_own_mac():
+    assert announcements(MAC, IP, OTHER) == (
+        made(ETHERNET, ARP, "0001", "0200c0a87e16 c0a87e65", "000000000000 c0a87e65"),
+        made(ETHERNET, ARP, "0002", "0200c0a87e16 c0a87e65", "ffffffffffff c0a87e65"),
+    )
+
+
 def test_frames_are_read_as_they_were_made():
     assert parse_frame(PROBE) == Heard(MAC, "", IP)
-    assert [parse_frame(frame) for frame in announcements(MAC, IP)] == [Heard(MAC, IP, "")] * 2
+    assert [parse_frame(frame) for frame in announcements(MAC, IP, OTHER)] == [Heard(OTHER, IP, "")] * 2
 
 
 def test_padding_after_a_frame_is_no_matter():

@@ -55,14 +55,22 @@ def test_a_probe_to_the_byte():
 
 
 def test_an_announcement_to_the_byte():
-    (frame,) = announcements(MAC, IP)
+    (frame,) = announcements(MAC, IP, MAC)
     assert without_checksum(frame) == without_checksum(ANNOUNCEMENT)
     assert total(frame) == 0xFFFF
+
+
+def test_who_speaks_for_another_sends_from_its_own_mac():
+    (frame,) = announcements(MAC, IP, "02:00:c0:a8:7e:16")
+    assert without_checksum(frame) == without_checksum(ANNOUNCEMENT)[:-6] + made("0200c0a87e16")
+    assert total(frame) == 0xFFFF
+    assert parse_frame(frame) == Heard("02:00:c0:a8:7e:16", IP, "")
 
 
 def test_frames_are_read_as_they_were_made():
     assert parse_frame(PROBE) == Heard(MAC, "", IP)
     assert parse_frame(ANNOUNCEMENT) == Heard(MAC, IP, "")
+    assert parse_frame(ANNOUNCEMENT[:-8]) == Heard(MAC, IP, "")
 
 
 def test_who_asks_for_somebody_else_uses_the_address_it_asks_from():

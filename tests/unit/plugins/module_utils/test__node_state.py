@@ -70,7 +70,7 @@ def test_a_wrong_value_is_an_error_and_never_a_traceback(key, wrong):
 
 @given(
     st.sampled_from(["nodes", "egressips", "pods", "held"]),
-    st.sampled_from(["name", "address", "addresses", "egressIPs", "slots", "egressip", "egressIP", "interface"]),
+    st.sampled_from(["name", "address", "addresses", "egressIPs", "slots", "egressips", "egressIP", "interface"]),
     JSON,
 )
 def test_a_wrong_value_in_a_list_is_an_error_and_never_a_traceback(key, field, wrong):
