@@ -154,7 +154,7 @@ class _Builder:
         return tuple(LocalPod(a, self._in_force(pods[a])) for a in sorted(pods, key=address_order) if a not in self.own)
 
     def _in_force(self, names):
-        return tuple(name for name, _ in in_force([(name, self.destinations[name]) for name in names]))
+        return tuple(name for name, _destinations in in_force([(name, self.destinations[name]) for name in names]))
 
 
 def _differs(state, answer):

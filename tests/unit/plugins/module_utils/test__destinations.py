@@ -102,7 +102,7 @@ def test_every_address_follows_the_object_that_the_rules_name(objects):
     found = {ipaddress.ip_network(text): name for text, name in choices(objects, 4).items()}
     for value in range(0, 256, 8):
         address = ipaddress.IPv4Address(value << 24)
-        lengths = [(-length, n) for n, (_, d) in enumerate(objects) if (length := _applies(d, address)) is not None]
+        lengths = [(-length, n) for n, (_name, d) in enumerate(objects) if (length := _applies(d, address)) is not None]
         expected = [objects[min(lengths)[1]][0]] if lengths else []
         assert [name for network, name in found.items() if address in network] == expected
     assert choices(in_force(objects), 4) == choices(objects, 4)
