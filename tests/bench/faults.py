@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure what a client sees of faults and of planned moves: the table of docs/faults.md.
 
-A pod connects to the server again and again, at least every 0.15 s. The gap is the time from the
+A pod connects to the server again and again, at least every 0.08 s. The gap is the time from the
 last good connection before the first failed one to the next good one; one with a wrong source is none.
 Each fault happens five times.
 """
@@ -68,7 +68,7 @@ class Faults:
 
     def gap(self, fault: Callable[[], None]) -> float:
         """Seconds without a good connection around a fault, up to the first good ones after it."""
-        with self.lab.poll(POD, interval=0.05, timeout=0.15) as poll:
+        with self.lab.poll(POD, interval=0.02, timeout=0.06) as poll:
             self._wait_for_good(poll, 0)
             fault()
             self._wait_for_good(poll, len(poll.answers))

@@ -407,8 +407,12 @@ class Lab:
 
     def kill(self, name: str) -> None:
         """Pull the host's power plug."""
-        podman("kill", find_host(name).container)
+        container = find_host(name).container
+        podman("kill", container)
         _wait(f"{name}: still running", lambda: self.status()[name] not in ("running", "stopping"))
+        # Until podman has cleaned up, the network goes on without any process.
+        network = ("inspect", "--format", "{{.NetworkSettings.SandboxKey}}", container)
+        _wait(f"{name}: its network is still there", lambda: not podman(*network).stdout.strip())
 
     def start(self, name: str) -> None:
         """Boot the host and wait until it is ready."""
