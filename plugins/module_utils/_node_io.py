@@ -272,8 +272,8 @@ def remove_file(path):
 
 
 def remove_files(paths):
-    """Remove files of ours, and what systemd knows of the units among them."""
-    units = [path.name for path in paths if path.parent == UNIT_DIRECTORY and path.exists()]
+    """Remove files of ours, and what systemd knows of the units among them, also of one whose file is gone already."""
+    units = [path.name for path in paths if path.parent == UNIT_DIRECTORY]
     # Timers go first, or they would start again what is stopped; and what runs goes before its file does.
     units.sort(key=lambda unit: not unit.endswith(".timer"))
     if units:

@@ -390,10 +390,10 @@ def test_units_are_stopped_before_their_files_go_and_timers_before_what_they_sta
     )
     _node_io.remove_files([service, timer, missing, other])
     assert said == [
-        ("stop", "--quiet", "a.timer", "a.service", True),
-        ("disable", "--quiet", "a.timer", "a.service", True),
+        ("stop", "--quiet", "a.timer", "a.service", "b.service", True),
+        ("disable", "--quiet", "a.timer", "a.service", "b.service", True),
         ("daemon-reload", False),
-        ("reset-failed", "a.timer", "a.service", False),
+        ("reset-failed", "a.timer", "a.service", "b.service", False),
     ]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     said.clear()
