@@ -58,6 +58,8 @@ NODE_FILES = Path(__file__).resolve().parent / "node"
 UNITS = ("lab-pods.service", "lab-server.service")
 BRIDGE_SYSCTLS = tuple(Path("/proc/sys/net/bridge", f"bridge-nf-call-{tool}") for tool in ("iptables", "ip6tables"))
 READY_SECONDS = 30
+# Ends the words that follow; a signal to podman would end podman alone.
+UNTIL_INPUT_ENDS = ("sh", "-c", '"$@" & process=$!; cat > /dev/null; kill $process', "sh")
 # Short enough that a dead node does not hold up a run, on new connections and on kept ones.
 SSH_ARGS = (
     "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
@@ -177,14 +179,14 @@ class Background:
         self.stop()
 
 
-class Client(Background):
-    """A client in a pod. It ends with its standard input; a signal to podman would end podman alone."""
+class Remote(Background):
+    """What runs `UNTIL_INPUT_ENDS` on a host or in a pod."""
 
     def _end(self) -> None:
         self._process.stdin.close()
 
 
-class Poll(Client):
+class Poll(Remote):
     """Connections from a pod, one after the other, until stopped; `answers` are those up to now."""
 
     @property
@@ -360,29 +362,35 @@ class Lab:
 
     # -- traffic ------------------------------------------------------------------------------------------------------
 
-    def _client_argv(self, key: str, *options: str, host: str = SERVER.address) -> list[str]:
-        return self.pod_argv(key, "python3", "/opt/lab/lab_client.py", host, str(SERVER_PORT), *options)
+    @staticmethod
+    def _client(*options: str, host: str = SERVER.address) -> tuple[str, ...]:
+        return ("python3", "/opt/lab/lab_client.py", host, str(SERVER_PORT), *options)
 
     def connect(
         self, key: str, count: int = 1, timeout: float = 2.0, udp: bool = False, host: str = SERVER.address
     ) -> list[Answer]:
         """Make `count` new connections from the pod to the server at `host`, one after the other."""
         options = ["--count", str(count), "--timeout", str(timeout), *(["--udp"] if udp else [])]
-        output = self._output(self._client_argv(key, *options, host=host), key, True, "", count * timeout + 30)
+        output = self.pod(key, *self._client(*options, host=host), timeout=count * timeout + 30)
         return [Answer(**json.loads(line)) for line in output.splitlines()]
 
     def poll(self, key: str, interval: float = 0.1, timeout: float = 1.0, host: str = SERVER.address) -> Poll:
         """Connect from the pod again and again, in the background."""
         options = ("--count", "0", "--interval", str(interval), "--timeout", str(timeout))
-        return Poll(self._client_argv(key, *options, host=host))
+        return Poll(self.pod_argv(key, *UNTIL_INPUT_ENDS, *self._client(*options, host=host)))
 
     def session(self, key: str, timeout: float = 60.0) -> Session:
         """Open one TCP connection from the pod and keep it."""
-        return Session(self._client_argv(key, "--session", "--timeout", str(timeout)))
+        return Session(self.pod_argv(key, *self._client("--session", "--timeout", str(timeout))))
 
-    def download(self, key: str, timeout: float = 10.0, host: str = SERVER.address) -> Client:
+    def download(self, key: str, timeout: float = 10.0, host: str = SERVER.address) -> Remote:
         """Open one TCP connection from the pod on which only the server speaks; lines of `UNIX_TIME TEXT`."""
-        return Client(self._client_argv(key, "--listen", "--timeout", str(timeout), host=host))
+        return self.background(key, *self._client("--listen", "--timeout", str(timeout), host=host))
+
+    def background(self, name: str, *words: str) -> Remote:
+        """Run these words on a host, or in a pod, until stopped."""
+        argv = self.pod_argv if "/" in name else self.host_argv
+        return Remote(argv(name, *UNTIL_INPUT_ENDS, *words))
 
     @property
     def bridge(self) -> str:

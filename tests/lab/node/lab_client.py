@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 import sys
-import threading
 import time
 
 
@@ -45,7 +43,7 @@ def sample(ask, address: tuple[str, int], timeout: float) -> dict:
 
 
 def ask_many(options: argparse.Namespace) -> None:
-    """Ask `count` times (0: until the standard input ends), `interval` seconds between two starts."""
+    """Ask `count` times (0: until killed), `interval` seconds between two starts."""
     ask = ask_udp if options.udp else ask_tcp
     done = 0
     while options.count == 0 or done < options.count:
@@ -67,20 +65,11 @@ def hold_session(options: argparse.Namespace) -> None:
 
 
 def listen(options: argparse.Namespace) -> None:
-    """One long TCP connection on which only the server speaks: the source, then `UNIX_TIME NUMBER` for each line.
-
-    Ends with the standard input.
-    """
+    """One long TCP connection on which only the server speaks: the source, then `UNIX_TIME NUMBER` for each line."""
     with socket.create_connection((options.host, options.port), timeout=options.timeout) as connection:
         connection.sendall(b"stream\n")
         for line in connection.makefile(encoding="utf-8"):
             print(f"{time.time():.3f} {line}", end="", flush=True)
-
-
-def end_with_input() -> None:
-    """Wait for the end of the standard input, and end the whole process."""
-    sys.stdin.read()
-    os._exit(0)
 
 
 def main() -> None:
@@ -95,8 +84,6 @@ def main() -> None:
     parser.add_argument("--session", action="store_true")
     parser.add_argument("--listen", action="store_true")
     options = parser.parse_args()
-    if options.listen or options.count == 0:
-        threading.Thread(target=end_with_input, daemon=True).start()
     work = hold_session if options.session else listen if options.listen else ask_many
     work(options)
 

@@ -27,7 +27,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "tests/lab"))
 
-from lab import Lab  # noqa: E402
+from lab import Background, Lab  # noqa: E402
 from lab_topology import NODES, PODS, SERVER  # noqa: E402
 
 LABEL = "k8s.ovn.org/egress-assignable"
@@ -251,6 +251,11 @@ def egressip(name: str, *egress_ips: str, namespaces: dict | None = None, pods: 
     if pods is not None:
         spec["podSelector"] = {"matchLabels": pods}
     return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name}, "spec": spec}
+
+
+def frames(capture: Background) -> list[str]:
+    """Lines of the capture, which ends with this, that tell of a packet."""
+    return [line for line in capture.stop() if " > " in line]
 
 
 def wait_for(what: str, ready, seconds: float = 20.0) -> None:

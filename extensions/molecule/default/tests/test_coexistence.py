@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -134,6 +135,29 @@ iptables -t nat -F POSTROUTING; iptables -t nat -F KUBE-POSTROUTING; iptables -t
 """
 
 
+@contextmanager
+def on_all_nodes(fleet, script, end):
+    """Run a script on every node, and at the end, whatever happens, another one."""
+    try:
+        for node in NODE_NAMES:
+            fleet.lab.exec(node, "sh", "-ec", script)
+        yield
+    finally:
+        for node in NODE_NAMES:
+            fleet.lab.exec(node, "sh", "-c", end)
+
+
+@contextmanager
+def sending(fleet, meanwhile):
+    """Send from a pod throughout; what gets through comes from an egress IP."""
+    with fleet.lab.poll("namespace2/pod4", interval=0.05, timeout=0.5) as poll:
+        wait_for("an answer", lambda: poll.answers)
+        yield
+        answers = poll.answers
+    print(f"MEASURED {meanwhile}: gap {longest_gap(answers):.1f} s")
+    assert {answer.source for answer in answers} - {None} <= {FIRST, SECOND}
+
+
 def sources_are_right(fleet):
     for pod in PODS:
         assert fleet.sources(pod) <= {FIRST, SECOND}, pod
@@ -157,56 +181,37 @@ def test_the_reverse_path_check_of_others(fleet, value):
 
 
 def test_chains_of_iptables(fleet):
-    for node in NODE_NAMES:
-        fleet.lab.exec(node, "sh", "-ec", IPTABLES)
-    try:
+    with on_all_nodes(fleet, IPTABLES, IPTABLES_GONE):
         sources_are_right(fleet)
         assert fleet.good().changed() == []
         fleet.lab.exec("node1", "sh", "-ec", IPTABLES_GONE + IPTABLES)
         sources_are_right(fleet)
-    finally:
-        for node in NODE_NAMES:
-            fleet.lab.exec(node, "sh", "-c", IPTABLES_GONE)
 
 
 def test_docker_drops_what_is_forwarded(fleet):
     """It has a chain for exceptions, as docs/operations.md has them."""
-    for node in NODE_NAMES:
-        fleet.lab.exec(node, "sh", "-ec", DOCKER)
-    try:
+    with on_all_nodes(fleet, DOCKER, DOCKER_GONE):
         assert fleet.sources("namespace1/pod2") == {None}
         for node in NODE_NAMES:
             fleet.lab.exec(node, "sh", "-ec", DOCKER_USER)
         sources_are_right(fleet)
         assert fleet.good().changed() == []
-    finally:
-        for node in NODE_NAMES:
-            fleet.lab.exec(node, "sh", "-c", DOCKER_GONE)
 
 
 def test_firewalld(fleet):
     """With the zones and ports of docs/operations.md everything works, and its reloads leave alone what is ours."""
-    for node in NODE_NAMES:
-        fleet.lab.exec(node, "sh", "-ec", FIREWALLD)
-    try:
+    with on_all_nodes(fleet, FIREWALLD, FIREWALLD_GONE):
         sources_are_right(fleet)
         assert fleet.good().changed() == []
         for words in ("firewall-cmd --reload", "firewall-cmd --complete-reload", "systemctl restart firewalld.service"):
-            with fleet.lab.poll("namespace2/pod4", interval=0.05, timeout=0.5) as one:
-                wait_for("an answer", lambda one=one: one.answers)
+            with sending(fleet, words):
                 for node in NODE_NAMES:
                     fleet.lab.exec(node, *words.split())
-                answers = one.answers
-            print(f"MEASURED {words}: gap {longest_gap(answers):.1f} s")
-            assert {answer.source for answer in answers} - {None} <= {FIRST, SECOND}
             sources_are_right(fleet)
             assert fleet.good().changed() == []
         run = fleet.good("drain", egress_ip_drain_nodes=["node1"], hosts={"node2": ASSIGNABLE})
         assert "node2" in sum(fleet.holders().values(), []), run.report()
         sources_are_right(fleet)
-    finally:
-        for node in NODE_NAMES:
-            fleet.lab.exec(node, "sh", "-c", FIREWALLD_GONE)
 
 
 @pytest.mark.parametrize("name", MANAGERS)
@@ -217,14 +222,10 @@ def test_somebody_takes_the_interface_over(fleet, name):
     fleet.lab.exec("node1", "tee", manager.path, stdin=manager.text)
     try:
         for command in (manager.start, *manager.again):
-            with fleet.lab.poll("namespace2/pod4", interval=0.05, timeout=0.5) as one:
-                wait_for("an answer", lambda one=one: one.answers)
+            with sending(fleet, command):
                 manager.runs(fleet.lab, command)
                 # Two looks of the watch.
                 time.sleep(9)
-                answers = one.answers
-            print(f"MEASURED {command}: gap {longest_gap(answers):.1f} s")
-            assert {answer.source for answer in answers} - {None} <= {FIRST, SECOND}
             assert held <= fleet.addresses("node1")
             assert fleet.good().changed() == []
             sources_are_right(fleet)

@@ -9,7 +9,6 @@ import json
 
 import pytest
 from fleet import ADDRESS, EXCLUDED, FIRST, POD_ADDRESS, PROD, SECOND, manifests, wait_for
-from lab import Background
 from lab_topology import SERVER, SERVER_PORT
 
 SELECTED, OTHER = "namespace2/pod3", "namespace3/other"
@@ -25,9 +24,7 @@ def echo(fleet):
     started = []
 
     def start(name):
-        words = ("timeout", "120", "python3", "/opt/lab/lab_server.py")
-        argv = fleet.lab.pod_argv(name, *words) if "/" in name else fleet.lab.host_argv(name, *words)
-        started.append(Background(argv))
+        started.append(fleet.lab.background(name, "python3", "/opt/lab/lab_server.py"))
         look = fleet.lab.pod if "/" in name else fleet.lab.exec
         wait_for("the service", lambda: f":{SERVER_PORT}" in look(name, "ss", "-Hltn"))
 

@@ -18,6 +18,7 @@ from fleet import (
     SECOND,
     SERVER,
     assert_same,
+    frames,
     wait_for,
 )
 from lab import longest_gap
@@ -162,7 +163,7 @@ def test_a_node_that_was_away_gives_up_what_another_has_without_a_run(spare, hun
         assert spare.mac_of("node2") in spare.lab.exec("server", "ip", "neighbour", "show", moved)
         for pod in ("namespace1/pod1", *OF_NODE2):
             assert spare.sources(pod) <= {FIRST, SECOND}
-        assert [line for line in wire.stop() if " > " in line] == []
+        assert frames(wire) == []
     assert spare.holders()[moved] == ["node2"]
 
 

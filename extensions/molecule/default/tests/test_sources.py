@@ -14,17 +14,13 @@ from fleet import (
     SECOND,
     SERVER,
     egressip,
+    frames,
     manifests,
 )
 from lab_topology import SERVER_PORT
 
 SELECTED = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2/pod4")
 OTHER = "namespace3/other"
-
-
-def frames(capture):
-    """Lines of the capture that tell of a packet."""
-    return [line for line in capture.stop() if " > " in line]
 
 
 @pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
