@@ -4,7 +4,7 @@ LAB := $(PYTHON) tests/lab/lab.py
 CHECK := $(PYTHON) tests/ci/check.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit integration molecule bench faults docs lab lab-clean clean prepare prepare-unit prepare-lab
+.PHONY: help demo test lint unit kernel integration molecule bench faults docs lab lab-clean clean prepare prepare-unit prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -23,13 +23,16 @@ demo: prepare-lab ## Show the picture of the OKD page on three real hosts
 	@$(PYTHON) tests/demo/demo.py
 
 test: prepare-unit prepare-lab ## Run every check
-	@$(CHECK) lint unit integration molecule
+	@$(CHECK) lint unit kernel integration molecule
 
 lint: prepare ## Formats, style, Ansible's rules, documentation, tarball
 	@$(CHECK) lint
 
 unit: prepare-unit ## Unit tests
 	@$(CHECK) unit
+
+kernel: prepare-unit ## VRFs on Debian's kernel, in a virtual machine
+	@$(CHECK) kernel
 
 integration: prepare-lab ## Tests of modules and filters by ansible-test, on this machine
 	@$(CHECK) integration

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the checks of the collection, group by group: python tests/ci/check.py lint unit integration molecule.
+"""Run the checks of the collection, group by group: python tests/ci/check.py lint unit kernel integration molecule.
 
 Each check is a command with a heading and its time. A failed one does not stop the others; what failed is told again
 at the end.
@@ -116,6 +116,11 @@ def unit() -> Iterator[Check]:
     yield Check("unit tests", words, TREE, VENV, path)
 
 
+def kernel() -> Iterator[Check]:
+    """What needs a kernel with everything that Debian's has."""
+    yield Check("VRFs on Debian's kernel", ("python", str(ROOT / "tests/kernel/vm.py")))
+
+
 def integration() -> Iterator[Check]:
     """Integration tests on this machine."""
     words = ("integration", "--local", "--allow-root", "--allow-destructive", "--color", "no")
@@ -128,7 +133,7 @@ def molecule() -> Iterator[Check]:
     yield Check("molecule", (*hold, "molecule", "test", "--all"), TREE / "extensions")
 
 
-GROUPS = {"lint": lint, "unit": unit, "integration": integration, "molecule": molecule}
+GROUPS = {"lint": lint, "unit": unit, "kernel": kernel, "integration": integration, "molecule": molecule}
 
 
 def run_check(check: Check) -> list[str] | None:

@@ -1,0 +1,39 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Do to this network namespace what the module `node` does to a host with systemd: compare, apply, compare.
+
+The state comes by standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from netops_egress_ip import _node_io
+from netops_egress_ip._data_plane import current_data_plane, desired_data_plane, sysctl_names, transaction
+from netops_egress_ip._node_state import NodeState, allocate_marks
+
+
+def way(state: NodeState):
+    """What there is to change."""
+    host = _node_io.read_host()
+    sysctls = _node_io.read_sysctls(sysctl_names(host, state.options.tunnel_device))
+    claimed = {item.egress_ip for item in state.held}
+    now = current_data_plane(host, _node_io.read_tables(), sysctls, state.options, claimed)
+    marks = allocate_marks(state.egress_ips, {}, state.options.max_index)
+    return transaction(now, desired_data_plane(state, marks, host))
+
+
+def main() -> int:
+    """Apply; 1 if a second run would change something."""
+    state = NodeState.from_dict(json.load(sys.stdin))
+    _node_io.execute(way(state))
+    left = way(state)
+    print(left, file=sys.stderr)
+    return int(bool(left))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
