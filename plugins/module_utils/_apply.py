@@ -101,11 +101,12 @@ class Run:
         if not (transaction(self.before, self.after) or self.missing or self.surplus) and self._is_on_record():
             self._note_presence(self.kept)
             return self._report((), {})
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            # The wire takes its time to be silent; meanwhile there is enough to do.
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            # The wire takes its time to be silent, and systemd to read its units; meanwhile there is enough to do.
             asked = pool.submit(list, node_io.run_probes(self._probes(self.free_now)))
+            installed = pool.submit(self._install)
             self._prepare()
-            self._change_data_plane()
+            self._change_data_plane(installed)
             # Or the watch would take a node that has just claimed an address for one that was away.
             self._note_presence(self.kept + self.to_claim)
             coming = self._hand_over()
@@ -141,8 +142,8 @@ class Run:
         if problems:
             raise ConflictError("; ".join(problems))
 
-    def _prepare(self):
-        """Write what must outlive a crash: the program for the boot, and the addresses that may be ours from now on."""
+    def _install(self):
+        """Write the program for the boot, and make systemd run it."""
         if self.missing:
             metrics = bool(self.state.options.metrics_dir)
             for path, (data, mode) in _program.files(sys.executable, metrics).items():
@@ -151,16 +152,25 @@ class Run:
             # This makes systemd read the units again too.
             node_io.check(["systemctl", "enable", "--quiet", *_program.enabled_units(metrics)])
             node_io.check(["systemctl", "start", "--quiet", "--no-block", *_program.timers(metrics)])
+
+    def _prepare(self):
+        """Write what must outlive a crash: the addresses that may be ours from now on."""
         self._save(self.state.holding(set(self.kept + self.released + self.to_claim)))
         if self.record:
             _replace_device(self.record.state.options, self.state.options, self.host)
 
-    def _change_data_plane(self):
-        """Bring everything but the change of hands; when that fails, the node gets back what it had."""
+    def _change_data_plane(self, installed):
+        """Bring everything but the change of hands; when that fails, the node gets back what it had.
+
+        Nothing changes hands before `installed`, a Future: a node that holds addresses must know them after a crash.
+        """
         interim = self._on_the_way(self.kept + self.leaving)
         try:
-            node_io.execute(transaction(self.before, interim))
-            self._verify(interim, self.kept + self.leaving)
+            try:
+                node_io.execute(transaction(self.before, interim))
+                self._verify(interim, self.kept + self.leaving)
+            finally:
+                installed.result()
         except EgressIPError as error:
             self._roll_back(error)
 
