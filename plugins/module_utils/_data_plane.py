@@ -24,6 +24,7 @@ from ._nft_script import rebuildable, script
 from ._nft_table import NETDEV
 from ._nftables import desired_tables
 from ._node_state import Held
+from ._policies import desired_policies, policy_lines
 
 FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 
@@ -36,12 +37,13 @@ def _nothing():
 class DataPlane:
     """What `ip`, `nft` and `sysctl` show of ours.
 
-    `ip` {IP version: IpState}, `tables` {family: TableState}, `sysctls` {name: value}.
+    `ip` {IP version: IpState}, `tables` {family: TableState}, `sysctls` {name: value}, `policies` as in `_policies`.
     """
 
     ip: dict = field(default_factory=_nothing)
     tables: dict = field(default_factory=dict)
     sysctls: dict = field(default_factory=dict)
+    policies: frozenset = frozenset()
 
     def lines(self):
         """Return the data plane as a set of one-line facts."""
@@ -52,6 +54,7 @@ class DataPlane:
             for words in items
         }
         facts.update(*(table.lines() for table in self.tables.values()))
+        facts.update(f"ip xfrm policy: {words}" for words in self.policies)
         return frozenset(facts | {f"sysctl {name} = {value}" for name, value in self.sysctls.items()})
 
     def beside(self, other):
@@ -67,16 +70,17 @@ class DataPlane:
 class Transaction:
     """The way from one data plane to another: lines for `ip -batch`, for one `nft -f`, and sysctls to write.
 
-    `ip` are the lines for IPv4 and all that is for no version, `ip6` those for IPv6.
+    `ip` are the lines for IPv4 and all that is for no version, `ip6` those for IPv6, `ip_after` those that come last.
     """
 
     ip: tuple = ()
     ip6: tuple = ()
     nft: tuple = ()
     sysctls: tuple = ()
+    ip_after: tuple = ()
 
     def __bool__(self):
-        return bool(self.ip or self.ip6 or self.nft or self.sysctls)
+        return bool(self.ip or self.ip6 or self.nft or self.sysctls or self.ip_after)
 
 
 def sysctl_names(host, device):
@@ -126,12 +130,13 @@ def desired_data_plane(state, marks, host):
         ip=desired_ip(state, marks, mtu, ways),
         tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, sorted(name for name in ways if ways[name].vrf)),
         sysctls=_desired_sysctls(state, marks, host),
+        policies=desired_policies(state),
     )
 
 
 def current_data_plane(host, tables, sysctls, options, claimed):
     """Return the DataPlane that was read; `claimed` are the egress IPs that we are on record to hold."""
-    return DataPlane(current_ip(host, options, claimed), tables, sysctls)
+    return DataPlane(current_ip(host, options, claimed), tables, sysctls, host.policies)
 
 
 def transaction(current, desired):
@@ -141,12 +146,14 @@ def transaction(current, desired):
     """
     anew = (NETDEV,) if current.ip[4].links != desired.ip[4].links else ()
     lines = batches(current.ip, desired.ip)
+    before, after = policy_lines(current.policies, desired.policies)
     # A new device has values of its own. Forwarding comes last: it makes the kernel drop the routes that it learned
     # where accept_ra is not 2 yet.
     device = next((words.split()[0] for words in desired.ip[4].links), "")
     wanted = sorted(desired.sysctls.items(), key=lambda item: (item[0] in FORWARDING.values(), item[0]))
     return Transaction(
-        ip=tuple(lines[4]),
+        # `deleteall` is the end of a batch: iproute2 leaves it there, with success.
+        ip=(*lines[4], *before),
         ip6=tuple(lines[6]),
         nft=tuple(script(current.tables, desired.tables, anew)),
         sysctls=tuple(
@@ -154,6 +161,7 @@ def transaction(current, desired):
             for name, value in wanted
             if current.sysctls.get(name) != value or (anew and name in _of_device(device))
         ),
+        ip_after=tuple(after),
     )
 
 
@@ -165,7 +173,7 @@ def to_go_back_to(before, known, options, host, claimed):
     """
     ip = current_ip(host, options, claimed)
     sysctls = {**known.sysctls, **before.sysctls} if ip[4].links else before.sysctls
-    return DataPlane(ip, rebuildable(before.tables, known.tables), sysctls)
+    return DataPlane(ip, rebuildable(before.tables, known.tables), sysctls, before.policies)
 
 
 def with_addresses_of(plane, state, marks, host):

@@ -37,7 +37,7 @@ class Host:
     """What one reading of `ip` says about the host: the documents of READ_BATCH, rules as {IP version: tuple}.
 
     `default_routes` are those of all tables but ours, of both IP versions. `listening` are the interfaces on which the
-    kernel itself heeds router advertisements and has heard some.
+    kernel itself heeds router advertisements and has heard some. `policies` are ours, see `_policies`.
     """
 
     interfaces: tuple
@@ -46,6 +46,7 @@ class Host:
     default_routes: tuple
     rules: dict
     listening: tuple = ()
+    policies: frozenset = frozenset()
 
     def interface(self, name):
         """Return the interface's document, or None."""

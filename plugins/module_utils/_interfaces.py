@@ -76,7 +76,7 @@ def foreign_tables(host, primary, options):
 
 def _table(host, name, options):
     """Return the number of an interface's table: above those of the egress IPs, as the interfaces are numbered."""
-    return options.table_base + options.max_index + (host.interface(name) or {}).get("ifindex", 0)
+    return options.table_base + options.max_index + 1 + (host.interface(name) or {}).get("ifindex", 0)
 
 
 def _vrf_of(host, name):

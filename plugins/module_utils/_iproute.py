@@ -10,6 +10,7 @@ difference is a difference of sets, and the way back is the same difference the 
 Per node and IP version, with P = rule_priority and T = table_base:
 
     P      fwmark 0/MASK goto END         ordinary traffic passes us by
+    P      fwmark MASK/MASK goto END      and what a selected pod sends to where it needs no egress IP
     P+1    iif lo goto END                so do the node's own packets, the tunnel's outer ones among them
     P+2    fwmark K/GROUP goto G          one for each group of marks: the kernel goes through rules one by one, and a
                                           packet need not meet those of other groups
@@ -235,6 +236,7 @@ def _desired_rules(options, marks, held, exits):
     for vrf in sorted({way.vrf for way in exits.values()} - {""}):
         yield f"priority {VRF_PRIORITY} not fwmark 0x0/{mask:#x} iif {vrf} lookup {MAIN_TABLE}"
     yield f"priority {low} fwmark 0x0/{mask:#x} goto {end}"
+    yield f"priority {low} fwmark {mask:#x}/{mask:#x} goto {end}"
     yield f"priority {low + 1} iif lo goto {end}"
     for index in {options.group(index): index for index in marks.values()}.values():
         start, mark = _start(options, index), options.mark(index) & options.group_mask

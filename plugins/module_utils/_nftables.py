@@ -91,6 +91,7 @@ def _sets(state, marks, version, choosing):
         f"nodes{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(endpoints)),
         f"egress_ips{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(of_version(marks, version))),
         f"excluded{version}": SetState("set", f"{{ type {kind}; {INTERVALS} }}", _excluded(state, version)),
+        f"selected{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(pods)),
         f"pods{version}": SetState("map", f"{{ type {kind} : verdict; }}", pods),
         f"held{version}": SetState(
             "map", f"{{ type mark : {kind}; }}", {_mark_text(state.options, marks[ip]): ip for ip in held}
@@ -115,11 +116,19 @@ def _base_chains(state, mtu, in_vrf):
             -150,
             # The mark leads replies out of the VRF that they came in by.
             *(f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf),
+            *(f"{ip} saddr @selected{v} jump selected" for v, ip in WORDS.items()),
             "ct direction reply return",
             f'iifname "{device}" meta mark and {mask} vmap @marks',
             f'iifname "{device}" drop',
             f"ct mark and {mask} vmap @marks",
             *(f"ct state new {ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items()),
+        ),
+        # What a selected pod sends shows that we have seen it, or `_policies` would stop it. What belongs to no
+        # connection cannot be translated.
+        "selected": chain_of(
+            "",
+            f"meta mark set meta mark or {mask}",
+            *(f"ct state invalid {ip} daddr != @excluded{v} drop" for v, ip in WORDS.items()),
         ),
         "input": _hooked(
             "filter",

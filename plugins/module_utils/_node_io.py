@@ -27,6 +27,7 @@ from . import _conntrack, _ndp, _presence
 from ._errors import CommandError
 from ._host import READ_BATCH, parse_host
 from ._nft_table import INET, NETDEV, TABLE, parse_counters, parse_table
+from ._policies import READ_ARGUMENTS, parse_policies
 from ._port_use import read_dump
 from ._presence import has_link
 from ._probe import PARSERS
@@ -46,7 +47,7 @@ _DMI = Path("/sys/class/dmi/id")
 _XEN_UUID = Path("/sys/hypervisor/uuid")
 _DMI_FIELDS = ("sys_vendor", "product_name", "product_serial", "bios_version", "chassis_asset_tag")
 # What the socket module does not name: linux/netlink.h, linux/if_packet.h, asm-generic/socket.h.
-_NETLINK_NETFILTER, _NETLINK_BUFFER = 12, 1 << 16
+_NETLINK_XFRM, _NETLINK_NETFILTER, _NETLINK_BUFFER = 6, 12, 1 << 16
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
 _SO_ATTACH_FILTER = 26
 _LOOK_INTERVAL = 0.1
@@ -89,6 +90,8 @@ def missing_requirements():
     problems += [f"{package}: is not installed on this host; install the package" for package in missing_packages()]
     if not problems and not _knows_vxlan():
         problems.append("kernel: has no vxlan; load the module, or install the package that carries it")
+    if not problems and not _knows_policies():
+        problems.append("kernel: has no xfrm_user; load the module, or install the package that carries it")
     return problems
 
 
@@ -113,8 +116,16 @@ def _knows_vxlan():
     return "Unknown device type" not in stderr and "not supported" not in stderr
 
 
+def _knows_policies():
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_XFRM).close()
+    except OSError:
+        return False
+    return True
+
+
 def read_host(advertised=()):
-    """Return what `ip` says of this host, a `_host.Host`, in one process for each IP version.
+    """Return what `ip` says of this host, a `_host.Host`, in one process for each IP version and one for policies.
 
     `advertised` are interfaces that are known to heed router advertisements, even if none has been heard yet.
     """
@@ -125,7 +136,8 @@ def read_host(advertised=()):
         {v: check([*_IP[v], "-N", "-details", "-json", "-batch", "-"], lines) for v, lines in words.items()}
     )
     heeding = [name for name in sorted({*host.advertised(), *advertised}) if _accepts_advertisements(name)]
-    return replace(host, listening=tuple(heeding))
+    policies = parse_policies(check(["ip", *READ_ARGUMENTS]))
+    return replace(host, listening=tuple(heeding), policies=policies)
 
 
 def _accepts_advertisements(interface):
@@ -165,7 +177,7 @@ def read_sysctls(names):
 
 
 def execute(transaction):
-    """Bring a `_data_plane.Transaction` into the kernel: `ip -batch` for each IP version, one `nft -f`, the sysctls."""
+    """Bring a `_data_plane.Transaction` into the kernel: `ip -batch` for each IP version, sysctls, one `nft -f`."""
     for version, lines in ((4, transaction.ip), (6, transaction.ip6)):
         if lines:
             check([*_IP[version], "-batch", "-"], "\n".join(lines) + "\n")
@@ -173,6 +185,8 @@ def execute(transaction):
         write_sysctl(name, value)
     if transaction.nft:
         check(["nft", "-f", "-"], "\n".join(transaction.nft) + "\n")
+    if transaction.ip_after:
+        check(["ip", "-batch", "-"], "\n".join(transaction.ip_after) + "\n")
 
 
 def write_sysctl(name, value):

@@ -16,7 +16,7 @@ from ._text import type_name
 class DataPlaneOptions:
     """The numbers and names that the data plane uses on every node; two fleets on one network need different ones.
 
-    `mark_mask` is one run of bits, at most 14: the index of an egress IP is shifted there. Tables `table_base + index`
+    `mark_mask` is one run of bits, 2 to 14: the index of an egress IP is shifted there. Tables `table_base + index`
     and priorities `rule_priority` to `last_priority` are ours. `unassigned` says what a selected pod does
     while none of its egress IPs is assigned: use the `node`'s address, or `drop`. `metrics_dir` is the folder of
     node_exporter's textfile collector, empty when no metrics are to be written.
@@ -50,7 +50,7 @@ class DataPlaneOptions:
                 f"must be a device name of 1 to 15 characters, not {type_name(options.tunnel_device)}",
             )
         if not _is_run_of_bits(options.mark_mask):
-            errors.add(f"{prefix}mark_mask", "must be one run of 1 to 14 bits within 32, such as 0x1fff")
+            errors.add(f"{prefix}mark_mask", "must be one run of 2 to 14 bits within 32, such as 0x1fff")
         else:
             _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{prefix}table_base", errors)
         if options.unassigned not in ("node", "drop"):
@@ -68,8 +68,11 @@ class DataPlaneOptions:
 
     @property
     def max_index(self):
-        """Return how many egress IPs the mask has room for; index 0 means unmarked."""
-        return self.mark_mask // (self.mark_mask & -self.mark_mask)
+        """Return how many egress IPs the mask has room for; index 0 means unmarked.
+
+        The index above, all bits of the mask, is that of packets which we have seen and leave as they are.
+        """
+        return self._run - 1
 
     def group(self, index):
         """Return the group of an index: its upper half of bits, so that there are about as many groups as members."""
@@ -78,7 +81,7 @@ class DataPlaneOptions:
     @property
     def group_mask(self):
         """Return the bits of a mark that tell its group."""
-        return self.mark(self.max_index >> self._member_bits << self._member_bits)
+        return self.mark(self._run >> self._member_bits << self._member_bits)
 
     @property
     def last_priority(self):
@@ -90,7 +93,11 @@ class DataPlaneOptions:
 
     @property
     def _member_bits(self):
-        return self.max_index.bit_length() // 2
+        return self._run.bit_length() // 2
+
+    @property
+    def _run(self):
+        return self.mark_mask // (self.mark_mask & -self.mark_mask)
 
     def mark(self, index):
         """Return the mark of the egress IP with this index."""
@@ -114,7 +121,7 @@ def _check_range(value, low, high, path, errors):
 
 def _is_run_of_bits(mask):
     run = mask // (mask & -mask) if 0 < mask < 2**32 else 0
-    return 0 < run < 2**14 and run & (run + 1) == 0
+    return 1 < run < 2**14 and run & (run + 1) == 0
 
 
 def _is_device_name(name):

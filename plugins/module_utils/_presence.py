@@ -4,8 +4,8 @@
 """Was this node here all the time, and is what it holds still there? PRIVATE to the collection.
 
 The watch asks every few seconds, and mostly the answer is yes: so this file does its own I/O, with netlink in place of
-commands, and imports next to nothing. It looks at what others throw away as a whole: tables, rules, addresses, the
-device. A single rule or element that is wrong is found by the next run.
+commands, and imports next to nothing. It looks at what others throw away as a whole: tables, rules, policies, the
+device, addresses. A single rule or element that is wrong is found by the next run.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ AWAY = 10
 
 # What `_nftables` and `_host` say in words; to import them would cost more than the look.
 _TABLE, _PROTOCOL = b"egress_ip\0", 225
-_NETLINK_ROUTE, _NETLINK_NETFILTER = 0, 12
+_NETLINK_ROUTE, _NETLINK_XFRM, _NETLINK_NETFILTER = 0, 6, 12
 _REQUEST, _DUMP = 0x1, 0x300
 _ERROR, _DONE = 2, 3
 # NFT_MSG_GETTABLE of the subsystem nftables, the families inet and netdev; RTM_GETRULE and the attribute FRA_PROTOCOL.
 _GET_TABLE, _FAMILIES, _TABLE_NAME = 0xA01, (1, 5), 1
 _GET_RULE, _RULE_PROTOCOL = 34, 21
+# XFRM_MSG_GETSPDINFO; where its answer has how many policies there are for what is forwarded, ours and others'.
+_GET_POLICY_INFO, _FORWARD_COUNT = 0x25, 16
 
 
 def has_link(interface):
@@ -39,38 +41,34 @@ def has_link(interface):
 
 def note(device, held, path=WATCH_FILE):
     """Note that the node is here now, with the tunnel `device` and the egress IPs `held`, (address, interface)."""
-    words = [f"{time.monotonic():.1f}", device, str(_count_rules()), *(f"{ip}%{interface}" for ip, interface in held)]
+    words = [f"{time.monotonic():.1f}", device, _counts(), *(f"{ip}%{interface}" for ip, interface in held)]
     with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
         file.write(" ".join(words))
 
 
 def was_away(path=WATCH_FILE):
     """Tell whether the node was away since the last note: it did not look for a while, or an interface has no link."""
-    last, _device, _rules, held = _read(path)
+    last, _device, _noted, held = _read(path)
     return time.monotonic() - last > AWAY or not all(has_link(interface) for _ip, interface in held)
 
 
 def renew(path=WATCH_FILE):
     """Return whether the node was here since the last note and all is there; if so, note it again."""
-    _last, device, rules, held = _read(path)
-    if (
-        was_away(path)
-        or rules != _count_rules()
-        or not (_has_tables() and has_link(device) and all(map(_is_here, held)))
-    ):
+    _last, device, noted, held = _read(path)
+    if was_away(path) or noted != _counts() or not (_has_tables() and has_link(device) and all(map(_is_here, held))):
         return False
     note(device, held, path)
     return True
 
 
 def _read(path):
-    """Return what was noted: (time, device, number of rules, held); without a sound note, at the beginning of time."""
+    """Return what was noted: (time, device, counts, held); without a sound note, at the beginning of time."""
     try:
         with open(path, encoding="ascii") as file:  # noqa: PTH123
-            last, device, rules, *held = file.read().split()
-        return float(last), device, int(rules), [tuple(word.split("%", 1)) for word in held]
+            last, device, counts, *held = file.read().split()
+        return float(last), device, counts, [tuple(word.split("%", 1)) for word in held]
     except (OSError, ValueError):
-        return float("-inf"), "", 0, []
+        return float("-inf"), "", "", []
 
 
 def _is_here(item):
@@ -93,6 +91,17 @@ def _has_tables():
             if kind == _ERROR:
                 return False
     return True
+
+
+def _counts():
+    """Return the numbers of rules and policies as one word."""
+    return f"{_count_rules()}+{_count_policies()}"
+
+
+def _count_policies():
+    """Return how many IPsec policies there are for what is forwarded."""
+    ((_kind, payload),) = _ask(_NETLINK_XFRM, _GET_POLICY_INFO, _REQUEST, bytes(4))
+    return struct.unpack_from("=I", payload, _FORWARD_COUNT)[0]
 
 
 def _count_rules():

@@ -53,6 +53,7 @@ _MODULES = (
     "_node_io",
     "_node_state",
     "_platform",
+    "_policies",
     "_options",
     "_port_use",
     "_presence",

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 
 import pytest
-from fleet import ADDRESS, ALL_ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, SECOND
+from fleet import ADDRESS, ALL_ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, SECOND, frames, wait_for
 from lab_topology import PODS, SERVER
 
 # Each selected pod sends to a port of its own, by which a packet tells where it comes from.
@@ -42,6 +42,18 @@ WantedBy=multi-user.target
 """
 ONE_NODE = {"node1": NOT_ASSIGNABLE, "node3": NOT_ASSIGNABLE, "node2": ALL_ASSIGNABLE["node2"]}
 NOTHING_HELD = "time goes by without an address"
+NO_TABLES = "time goes by without any table of nftables, and nobody brings them back"
+# Conntrack knows no connection that begins with a reset.
+RESETS = """
+import socket, struct, sys
+header = struct.pack("!HHIIBBHHH", 40000, 7000, 1, 0, 5 << 4, 4, 0, 0, 0)
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+for _attempt in range(5):
+    raw.sendto(header, (sys.argv[1], 0))
+"""
+WATCH = "netops-egress-ip-watch"
+# Who made the other rules of the lab puts them back.
+FLUSH = "nft flush ruleset; python3 /opt/lab/lab_pods.py"
 NOBODY = dict.fromkeys(NODE_NAMES, NOT_ASSIGNABLE)
 
 
@@ -93,6 +105,22 @@ def the_life_of_a_fleet(fleet, **options):
     fleet.lab.reboot("node2")
     fleet.good(**everybody)
     yield "the node of two pods is rebooted"
+    on_each_node(fleet, f"systemctl stop {WATCH}.timer {WATCH}.service; {FLUSH}")
+    yield "somebody flushes nftables"
+    yield NO_TABLES
+    fleet.good(**everybody)
+    yield "a run after the flush"
+    on_each_node(fleet, f"systemctl start {WATCH}.timer; {FLUSH}")
+    wait_for("the tables", lambda: all("egress_ip" in tables for tables in on_each_node(fleet, "nft list tables")))
+    yield "nftables is flushed, and the watch sees it"
+    on_each_node(fleet, "ip xfrm policy flush")
+    wait_for("the policies", lambda: "block" in fleet.lab.exec("node2", "ip", "xfrm", "policy"))
+    yield "the policies are flushed, and the watch sees it"
+
+
+def on_each_node(fleet, script):
+    """Run a script on every node; returns what each printed."""
+    return [fleet.lab.exec(name, "sh", "-c", script) for name in NODE_NAMES]
 
 
 def captured(fleet, life):
@@ -115,5 +143,17 @@ def test_no_packet_leaves_with_a_wrong_source(fleet, senders, mode):
         for (port, source), packets in counted.items():
             own = {ADDRESS[SENDERS[port].node]} if mode == "node" else set()
             assert source in {FIRST, SECOND} | own, f"{what}: {packets} packets of {SENDERS[port].key} from {source}"
-        heard = set() if (mode, what) == ("drop", NOTHING_HELD) else set(SENDERS)
+        heard = set() if what == NO_TABLES or (mode, what) == ("drop", NOTHING_HELD) else set(SENDERS)
         assert {port for port, _source in counted} == heard, f"{what}: somebody was not heard"
+
+
+def test_what_belongs_to_no_connection_does_not_leave(fleet):
+    fleet.good(hosts=ALL_ASSIGNABLE)
+    with fleet.lab.capture(f"tcp and dst host {SERVER.address} and src port 40000") as capture:
+        for pod in ("namespace1/pod1", "namespace3/other"):
+            fleet.lab.pod(pod, "python3", "-c", RESETS, SERVER.address)
+        time.sleep(0.5)
+        seen_by_the_wire = frames(capture)
+    # That of the other pod shows that such packets do leave a node that leaves them alone.
+    assert len(seen_by_the_wire) == 5
+    assert all(" 10.88.0.3.40000 > " in line for line in seen_by_the_wire)

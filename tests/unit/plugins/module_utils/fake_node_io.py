@@ -81,6 +81,7 @@ class FakeKernel:
         ]
         self.default_routes = [{"dst": "default", "gateway": "192.168.126.1", "dev": "eth0", "table": "254"}]
         self.listening = ()
+        self.policies = frozenset()
         self.tables = {("ip", "nat"): copy.deepcopy(FOREIGN_TABLE)}
         self.sysctls = {
             "net.ipv4.ip_forward": "0",
@@ -129,7 +130,7 @@ class FakeKernel:
         plain = (tuple(copy.deepcopy(items)) for items in (self.routes, self.neighbours, self.default_routes))
         rules = {version: tuple(copy.deepcopy(items)) for version, items in self.rules.items()}
         known = [name for name in advertised if f"net.ipv6.conf.{name}.accept_ra" in self.sysctls]
-        return Host(interfaces, *plain, rules, tuple(sorted({*self.listening, *known})))
+        return Host(interfaces, *plain, rules, tuple(sorted({*self.listening, *known})), self.policies)
 
     def read_tables(self):
         return {family: _table_state(family, table) for (family, name), table in self.tables.items() if name == TABLE}
@@ -156,6 +157,8 @@ class FakeKernel:
         except CommandError:
             self.tables = before
             raise
+        for line in transaction.ip_after:
+            self._do("ip", line, self._ip)
 
     def write_sysctl(self, name, value):
         if not self._is_sysctl(name):
@@ -366,6 +369,12 @@ class FakeKernel:
         wanted = (options["table"], options["protocol"], self.version)
         self.routes = [r for r in self.routes if (r["table"], r["protocol"], self._route_key(r)[2]) != wanted]
 
+    def _xfrm_policy(self, words):
+        if words[0] == "deleteall":
+            self.policies = frozenset()
+        else:
+            self.policies |= {" ".join(words[1 : words.index("dir")])}
+
     def _nft(self, line):
         verb, kind, family, table, *rest = line.split(None, 4)
         if kind == "table":
@@ -398,7 +407,7 @@ class FakeKernel:
 
     def _nft_add_rule(self, table, name, words):
         text, comment = re.fullmatch(r'(.*) comment "([^"]*)"', words).groups()
-        _must(set(re.findall(r"goto (\S+?)(?=[ ,]|$)", text)) <= set(table["chains"]), f"no chain for {text}")
+        _must(set(re.findall(r"(?:goto|jump) (\S+?)(?=[ ,]|$)", text)) <= set(table["chains"]), f"no chain for {text}")
         _must(set(re.findall(r"@(\w+)", text)) <= set(table["sets"]), f"no set for {text}")
         table["chains"][name]["rules"].append((text, comment))
 
@@ -461,7 +470,7 @@ def _fingerprint(rule):
 def _referenced(table):
     words = [text for chain in table["chains"].values() for text, _comment in chain["rules"]]
     words += [value for item in table["sets"].values() for value in item["elements"].values() if value]
-    return {name for text in words for name in re.findall(r"goto (\S+?)(?=[ ,]|$)", text)}
+    return {name for text in words for name in re.findall(r"(?:goto|jump) (\S+?)(?=[ ,]|$)", text)}
 
 
 def _elements(words):

@@ -143,6 +143,27 @@ def test_any_state_leads_to_any_other_in_the_real_kernel(first, second):
         assert replace(left, sysctls={}) == DataPlane()
 
 
+def test_policies_of_others_stay_in_the_real_kernel():
+    theirs = [
+        "src 10.88.0.2/32 dst 0.0.0.0/0 dir fwd priority 5 action block",
+        "src 10.88.0.2/32 dst 0.0.0.0/0 dir out priority 4294967225 action block",
+        "src 10.88.0.3/32 dst 0.0.0.0/0 dir fwd priority 4294967225 action allow",
+    ]
+    state = node_state()
+    show = ["ip", "xfrm", "policy", "list"]
+    with network_namespace("eth0"):
+        for words in theirs:
+            _node_io.check(["ip", "xfrm", "policy", "add", *words.split()])
+        before = _node_io.check(show)
+        desired = bring(_node_io, state, marks_of(state))
+        assert desired.policies == _node_io.read_host().policies != frozenset()
+        fewer = replace(state, pods=state.pods[:-1])
+        desired = bring(_node_io, fewer, marks_of(state), state)
+        assert desired.policies == _node_io.read_host().policies
+        _node_io.execute(transaction(read(_node_io, fewer, ips(fewer)), DataPlane()))
+        assert _node_io.check(show) == before
+
+
 @pytest.mark.golden("data_plane")
 def test_transaction(golden):
     before = [NodeState.from_dict(document) for document in golden.get("before", ())]
@@ -157,8 +178,10 @@ def test_transaction(golden):
         *(f"ip {line}" for line in way.ip),
         *(f"ip -6 {line}" for line in way.ip6),
         *(f"sysctl {n} = {v}" for n, v in way.sysctls),
+        *(f"nft {line}" for line in way.nft),
+        *(f"ip {line}" for line in way.ip_after),
     ]
-    golden.check("transaction.txt", "\n".join([*lines, *(f"nft {line}" for line in way.nft), ""]))
+    golden.check("transaction.txt", "\n".join([*lines, ""]))
 
 
 def test_a_transaction_without_anything_is_false():

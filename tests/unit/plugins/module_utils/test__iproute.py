@@ -241,6 +241,7 @@ def test_each_ip_version_has_its_own_way():
         "links": [],
         "rules": [
             "priority 7000 fwmark 0x0/0x1fff goto 7388",
+            "priority 7000 fwmark 0x1fff/0x1fff goto 7388",
             "priority 7001 iif lo goto 7388",
             "priority 7002 fwmark 0x0/0x1fc0 goto 7003",
             "priority 7003 nop",
@@ -275,7 +276,7 @@ def test_the_priorities_of_others(priority, count):
     assert len(foreign_uses(found, OPTIONS, True)) == count
 
 
-@pytest.mark.parametrize(("table", "count"), [("7000", 0), ("7001", 1), ("15191", 1), ("15192", 0), ("254", 0)])
+@pytest.mark.parametrize(("table", "count"), [("7000", 0), ("7001", 1), ("15190", 1), ("15191", 0), ("254", 0)])
 def test_the_tables_of_others(table, count):
     found = host(rules=[{"priority": 50, "table": table}])
     assert len(foreign_uses(found, OPTIONS, True)) == count

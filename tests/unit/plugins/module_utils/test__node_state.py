@@ -112,12 +112,12 @@ def test_egress_ips_are_sorted_by_value_and_named_once():
 
 @pytest.mark.parametrize(
     ("mask", "max_index", "mark"),
-    [(0x1FFF, 8191, 5), (0x1, 1, None), (0xF0, 15, 0x50), (0xFC000000, 63, 0x14000000), (0x3FFF, 16383, 5)],
+    [(0x1FFF, 8190, 5), (0x3, 2, None), (0xF0, 14, 0x50), (0xFC000000, 62, 0x14000000), (0x3FFF, 16382, 5)],
 )
 def test_marks_lie_within_the_mask(mask, max_index, mark):
     options = DataPlaneOptions.from_dict({"mark_mask": mask})
     assert options.max_index == max_index
-    assert options.mark(max_index) == mask
+    assert options.mark(max_index + 1) == mask
     assert mark is None or options.mark(5) == mark
 
 
@@ -125,7 +125,7 @@ def test_a_mask_may_be_hexadecimal_text():
     assert DataPlaneOptions.from_dict({"mark_mask": "0xf0"}).mark_mask == 0xF0
 
 
-@pytest.mark.parametrize("mask", [0, -1, 0x5, 0x7FFF, 2**32, 0x100000001, "x", None, True, 1.5])
+@pytest.mark.parametrize("mask", [0, -1, 0x1, 0x80, 0x5, 0x7FFF, 2**32, 0x100000001, "x", None, True, 1.5])
 def test_other_masks_are_refused(mask):
     with pytest.raises(InvalidError, match=r"options.mark_mask: must be"):
         DataPlaneOptions.from_dict({"mark_mask": mask})

@@ -19,7 +19,7 @@ def clock(monkeypatch):
     times = {"now": 100.0}
     monkeypatch.setattr(_presence.time, "monotonic", lambda: times["now"])
     monkeypatch.setattr(_presence, "has_link", lambda interface: interface != "eth1")
-    for name, value in {"_count_rules": 6, "_has_tables": True, "_is_here": True}.items():
+    for name, value in {"_count_rules": 6, "_count_policies": 2, "_has_tables": True, "_is_here": True}.items():
         monkeypatch.setattr(_presence, name, lambda *_arguments, value=value: value)
     return times
 
@@ -60,7 +60,9 @@ def test_without_a_sound_note_nobody_knows(clock, tmp_path, content):
     assert _presence.was_away(tmp_path / "watch")
 
 
-@pytest.mark.parametrize(("name", "value"), [("_count_rules", 5), ("_has_tables", False), ("_is_here", False)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("_count_rules", 5), ("_count_policies", 0), ("_has_tables", False), ("_is_here", False)]
+)
 def test_what_is_gone_is_seen_and_does_not_mean_away(clock, tmp_path, monkeypatch, name, value):
     _presence.note("egress0", HELD, tmp_path / "watch")
     monkeypatch.setattr(_presence, name, lambda *_arguments: value)
@@ -89,6 +91,9 @@ def test_rules_tables_and_addresses_as_the_kernel_tells_them():
         assert (_presence._count_rules(), _presence._has_tables()) == (301, False)
         subprocess.run(["nft", "add table netdev egress_ip"], check=True)
         assert _presence._has_tables()
+        ip(*(f"xfrm policy add src 10.9.0.{n}/32 dir fwd action block" for n in range(1, 5)))
+        ip("xfrm policy add src 10.9.0.1/32 dir out action block")
+        assert _presence._count_policies() == 4
         held = [("10.9.0.101", "br0"), ("2001:db8:9::101", "br0"), ("10.9.0.102", "br0"), ("2001:db8:9::102", "br0")]
         assert [_presence._is_here(item) for item in held] == [True, True, False, False]
 

@@ -127,6 +127,6 @@ def test_bad_settings_are_errors_that_name_the_variable(settings, error, message
 def test_a_bad_option_of_the_data_plane_is_said_once_and_by_its_variable():
     hosts = [host(n) for n in (1, 2)]
     for each in hosts:
-        each["observed"] = {"failed": True, "msg": "options.mark_mask: must be one run of 1 to 14 bits"}
-    with pytest.raises(InvalidError, match="^egress_ip_mark_mask: must be one run of 1 to 14 bits within 32"):
+        each["observed"] = {"failed": True, "msg": "options.mark_mask: must be one run of 2 to 14 bits"}
+    with pytest.raises(InvalidError, match="^egress_ip_mark_mask: must be one run of 2 to 14 bits within 32"):
         run(hosts, egressip(A), options={"mark_mask": "0x101"})
