@@ -68,11 +68,18 @@ _value:
       type: list
       elements: dict
       sample: [{egressIP: 192.168.126.10, from: node1, to: node2}]
+    following:
+      description:
+        - The egress IPs whose tunnel may end at another node once that has claimed them, for
+          P(netops.egress_ip.follow#filter).
+      type: list
+      elements: dict
+      sample: [{egressIP: 172.30.0.10, node: node1, endpoint: 192.168.126.21}]
 """
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._rollout import roll_out
+from ansible_collections.netops.egress_ip.plugins.module_utils._rollout import follow, roll_out
 
 
 def _node_state(plan, manifests, fleet, excluded=(), options=None, withheld=()):
@@ -83,8 +90,8 @@ def _node_state(plan, manifests, fleet, excluded=(), options=None, withheld=()):
 
 
 class FilterModule:
-    """Filter plugin."""
+    """Filter plugins."""
 
     def filters(self):
-        """Return the filter by its name."""
-        return {"node_state": _node_state}
+        """Return the filters by their names."""
+        return {"node_state": _node_state, "follow": follow}

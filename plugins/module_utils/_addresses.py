@@ -141,6 +141,18 @@ def collapse(networks):
     ]
 
 
+def outermost(networks):
+    """Return the networks that lie in no other one, IPv4 before IPv6, in order.
+
+    Unlike ``collapse`` it leaves neighbours apart, so that one network more is one more here.
+    """
+    found = []
+    for network in sorted(set(networks), key=lambda n: (n.version, int(n.network_address), n.prefixlen)):
+        if not found or found[-1].version != network.version or network[0] > found[-1][-1]:
+            found.append(network)
+    return found
+
+
 def networks_between(first, last, version):
     """Return the fewest networks that cover the addresses between two integers, both included."""
     return list(ipaddress.summarize_address_range(address_at(first, version), address_at(last, version)))

@@ -106,14 +106,14 @@ class Run:
             asked = pool.submit(list, node_io.run_probes(self._probes(self.free_now)))
             installed = pool.submit(self._install)
             self._prepare()
-            self._change_data_plane(installed)
+            verified = self._change_data_plane(installed)
             # Or the watch would take a node that has just claimed an address for one that was away.
             self._note_presence(self.kept + self.to_claim)
             coming = self._hand_over()
             claimed, conflicts = self._claim(asked, coming)
         effective = self.state.holding(self.kept + claimed)
         if self.leaving or claimed or conflicts:
-            self._settle(effective)
+            self._settle(effective, verified)
         self._save(effective)
         if self.surplus:
             node_io.remove_files(self.surplus)
@@ -160,7 +160,7 @@ class Run:
             _replace_device(self.record.state.options, self.state.options, self.host)
 
     def _change_data_plane(self, installed):
-        """Bring everything but the change of hands; when that fails, the node gets back what it had.
+        """Bring everything but the change of hands, and return what was read then; if it fails, all is as it was.
 
         Nothing changes hands before `installed`, a Future: a node that holds addresses must know them after a crash.
         """
@@ -168,7 +168,7 @@ class Run:
         try:
             try:
                 node_io.execute(transaction(self.before, interim))
-                self._verify(interim, self.kept + self.leaving)
+                return self._verify(interim, self.kept + self.leaving)
             finally:
                 installed.result()
         except EgressIPError as error:
@@ -256,10 +256,12 @@ class Run:
         for ip in egress_ips & set(coming):
             self.connections.forget_others(ip)
 
-    def _settle(self, effective):
+    def _settle(self, effective, verified):
         """Take back what was prepared for addresses that could not be claimed, and look at the whole once more."""
         expected = self._desired(effective.held)
-        surplus = transaction(self._read_again(effective.held), expected)
+        # What is claimed finds its part of the tables prepared and verified; what leaves takes its own along.
+        tables = None if self.leaving else verified.tables
+        surplus = transaction(self._read_again(effective.held, tables), expected)
         if surplus:
             node_io.execute(surplus)
             self._verify(expected, effective.held)
@@ -282,15 +284,17 @@ class Run:
         raise VerificationError(f"{error}; the node is as it was before") from None
 
     def _verify(self, expected, held):
-        missing, surplus = lines_between(self._read_again(held), expected)
+        current = self._read_again(held)
+        missing, surplus = lines_between(current, expected)
         if missing or surplus:
             shown = [f"missing {line}" for line in missing[:_SHOWN]] + [
                 f"left over {line}" for line in surplus[:_SHOWN]
             ]
             raise VerificationError(f"node/{self.state.name}: does not show what was applied: {'; '.join(shown)}")
+        return current
 
-    def _read_again(self, held):
-        return read(look(self.record), self.state.options, {item.egress_ip for item in held})
+    def _read_again(self, held, tables=None):
+        return read(look(self.record), self.state.options, {item.egress_ip for item in held}, tables)
 
     def _foreign_addresses(self, items):
         """Return {Held: this host's MAC} of the addresses that somebody else put on this very host."""

@@ -48,7 +48,7 @@ def observe_fleet(hosts, node_documents=(), drain=(), min_available="50%", fence
 
     `drain` and `fenced` name nodes that are to hold nothing: by the user's will, or because their network is cut off.
     """
-    answers = {host["name"]: _classify(host["observed"], host["name"] in fenced) for host in hosts}
+    answers = {host["name"]: _classify(host["observed"]) for host in hosts}
     observed = {name: answer for name, (kind, answer) in answers.items() if kind == "answer"}
     unavailable = tuple({"name": n, "reason": a} for n, (kind, a) in sorted(answers.items()) if kind == "unavailable")
     labels = {document["metadata"]["name"]: document["metadata"].get("labels") or {} for document in node_documents}
@@ -83,15 +83,14 @@ def required_nodes(min_available, total):
     return -(-total * int(number) // 100) if text.endswith("%") else min(int(number), total)
 
 
-def _classify(observed, fenced):
+def _classify(observed):
     """Return ("answer", dict), ("stop", lines) for what a person must put right first, or ("unavailable", reason)."""
     message = str(observed.get("msg", "")).strip()
-    if observed.get("unreachable"):
-        return "unavailable", f"cannot be reached: {message}"
-    problems = observed.get("problems")
-    if problems:
-        # Without a link, an interface may have lost its address and its route.
-        return ("unavailable", f"is fenced: {problems[0]}") if fenced else ("stop", list(problems))
+    if observed.get("unreachable") or observed.get("lost"):
+        lost = observed.get("lost")
+        return "unavailable", f"has lost its network: {lost}" if lost else f"cannot be reached: {message}"
+    if observed.get("problems"):
+        return "stop", list(observed["problems"])
     if not observed.get("failed"):
         return "answer", observed
     if observed.get("rc") == _PYTHON_IS_MISSING or "interpreter" in message:

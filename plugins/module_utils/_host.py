@@ -175,8 +175,24 @@ def foreign_uses(host, options, claimed_device):
                 f"egress_ip_table_base: the foreign rule with priority {rule['priority']} looks up table {table},"
                 f" within our {options.table_base + 1} to {options.table_base + options.max_index}"
             )
+    for table, what in _foreign_tables(host):
+        if options.table_base < table <= options.table_base + options.max_index:
+            problems.append(
+                f"egress_ip_table_base: {what} in table {table}, within our {options.table_base + 1} to"
+                f" {options.table_base + options.max_index}"
+            )
     # Many programs make the same rule for both IP versions.
     return list(dict.fromkeys(problems)) + _foreign_devices(host, options, claimed_device)
+
+
+def _foreign_tables(host):
+    """Yield (number, text) of the routing tables that others fill."""
+    for route in host.default_routes:
+        yield int(route.get("table", MAIN_TABLE)), "there is a foreign default route"
+    for interface in host.interfaces:
+        link = interface.get("linkinfo", {})
+        if link.get("info_kind") == "vrf":
+            yield link["info_data"]["table"], f"the VRF {interface['ifname']} has its routes"
 
 
 def _last_key_wins_but_encap(pairs):

@@ -33,11 +33,13 @@ class Exit:
 def bearing(host, primary, claimed):
     """Return [{interface, addresses: [address/prefix length]}] of what has a link and may bear egress IPs.
 
-    The primary interface comes first. The egress IPs are left out.
+    The primary interface comes first. Without a link there, nobody reaches this node's tunnel, and nothing bears any.
+    The egress IPs are left out.
     """
     others = sorted(item["ifname"] for item in host.interfaces if item["ifname"] != primary and _leads_out(host, item))
     found = [{"interface": name, "addresses": own_networks(host, name, claimed)} for name in (primary, *others)]
-    return [item for item in found if item["addresses"] and _has_link(host.interface(item["interface"]))]
+    found = [item for item in found if item["addresses"] and _has_link(host.interface(item["interface"]))]
+    return found if found and found[0]["interface"] == primary else []
 
 
 def own_networks(host, interface, claimed):

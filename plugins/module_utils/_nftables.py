@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ._addresses import VERSIONS, WORDS, collapse, of_version, parse_network, version_of
+from ._addresses import VERSIONS, WORDS, of_version, outermost, parse_network, version_of
 from ._destinations import choices
 from ._iproute import macs_of
 from ._nft_table import INET, INTERVALS, NETDEV, SetState, TableState, base_chain, chain_of, fingerprint
@@ -106,6 +106,8 @@ def _hooked(kind, hook, priority, *rules):
 def _base_chains(state, mtu, in_vrf):
     options = state.options
     port, device, mask = options.tunnel_port, options.tunnel_device, f"{options.mark_mask:#x}"
+    # A connection that is older than the pod's selection goes on with the node's address, where that is allowed.
+    choosing = "" if options.unassigned == "drop" else "ct state new "
     # The outer packets of the tunnel inherit the mark; untracked, they pass every address translation untouched.
     return {
         "raw_prerouting": _hooked("filter", "prerouting", -300, f"udp dport {port} fib daddr type local notrack"),
@@ -121,7 +123,7 @@ def _base_chains(state, mtu, in_vrf):
             f'iifname "{device}" meta mark and {mask} vmap @marks',
             f'iifname "{device}" drop',
             f"ct mark and {mask} vmap @marks",
-            *(f"ct state new {ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items()),
+            *(f"{choosing}{ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items()),
         ),
         # What a selected pod sends shows that we have seen it, or `_policies` would stop it. What belongs to no
         # connection cannot be translated.
@@ -267,7 +269,7 @@ def _excluded(state, version):
         parse_network(text if "/" in text else f"{text}{_ALONE[version]}", "excluded")
         for text in of_version(texts, version)
     ]
-    return {_network_text(str(network), version): None for network in collapse(networks)}
+    return {_network_text(str(network), version): None for network in outermost(networks)}
 
 
 def _network_text(network, version):

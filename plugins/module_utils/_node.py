@@ -48,9 +48,13 @@ def observe(options, interface="", recall=(), metrics=False, platform=AUTO):
         record = Record.load()
         host = look(record)
     claimed = claimed_by(record)
-    interface = interface or host.default_interface() or ""
+    known = record.state.interface if record else ""
+    interface = interface or host.default_interface() or known
     problems = problems_of(host, options, interface)
     networks = own_networks(host, interface, claimed)
+    if not networks and interface == known:
+        # It was there: a fault of this host, and no reason to stop the others.
+        return {"problems": [], "packages": [], "lost": f"{interface} is not there, or has no address of its own"}
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
     interfaces = bearing(host, interface, claimed)
@@ -69,6 +73,7 @@ def observe(options, interface="", recall=(), metrics=False, platform=AUTO):
         "digest": record.state.digest() if record else "",
         "drift": _drift(record, host) if record else [],
         "nodes": [item.to_dict() for item in record.state.nodes] if record else [],
+        "farEnds": [item.to_dict() for item in record.state.far_ends] if record else [],
         "recalled": _recall(record.state, recall) if record else [],
         **({"metrics": _textfile.measure(record)} if record and metrics else {}),
     }

@@ -65,10 +65,10 @@ def look(record):
     return node_io.read_host([name[len(prefix) : -len(suffix)] for name in names])
 
 
-def read(host, options, claimed):
-    """Return the DataPlane that the host shows now."""
+def read(host, options, claimed, tables=None):
+    """Return the DataPlane that the host shows now; `tables` if they are known."""
     sysctls = node_io.read_sysctls(sysctl_names(host, options.tunnel_device))
-    return current_data_plane(host, node_io.read_tables(), sysctls, options, claimed)
+    return current_data_plane(host, node_io.read_tables() if tables is None else tables, sysctls, options, claimed)
 
 
 def claimed_by(record):

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from ._addresses import (
     address_order,
     canonical,
-    collapse,
     covers_everything,
     of_version,
+    outermost,
     parse_address,
     parse_network,
     version_of,
@@ -31,11 +31,14 @@ class Rollout:
     """`states` {node: NodeState} of the nodes that answered; `differing` names those that a run must touch.
 
     `releasing` are the `_handover.Release` of what nodes have to give up, so that whoever claims it waits for it.
+    `following` [{egressIP, node, endpoint}] are egress IPs whose tunnel may end at another node once that has claimed
+    them, and not before: a node that gave no answer may still hold them. `follow` does it.
     """
 
     states: dict
     differing: tuple
     releasing: tuple
+    following: tuple = ()
 
     def to_dict(self):
         """Return the rollout as a dict of plain values."""
@@ -43,6 +46,7 @@ class Rollout:
             "states": {name: state.to_dict() for name, state in self.states.items()},
             "differing": list(self.differing),
             "releasing": [item.to_dict() for item in self.releasing],
+            "following": list(self.following),
         }
 
 
@@ -64,7 +68,28 @@ def roll_out(plan, manifests, fleet, excluded=(), options=None, withheld=()):
         for item in answer["held"]
         if item["egressIP"] not in held[name]
     ]
-    return Rollout(states, differing, tuple(sorted(releasing, key=lambda item: address_order(item.egress_ip))))
+    releasing.sort(key=lambda item: address_order(item.egress_ip))
+    return Rollout(states, differing, tuple(releasing), builder.following)
+
+
+def follow(rollout, results):
+    """Return {node: state} that lead the tunnels to what was claimed of `following`, all plain values; mostly none.
+
+    `results` are {node: result of the module `node`}.
+    """
+    ends = {
+        item["egressIP"]: item["endpoint"]
+        for item in rollout["following"]
+        if item["egressIP"] in (results.get(item["node"], {}).get("claimed") or ())
+    }
+    return {name: _leading_to(ends, state) for name, state in rollout["states"].items()} if ends else {}
+
+
+def _leading_to(ends, state):
+    """Return the next state of a node, with these {egress IP: endpoint, empty where the tunnel ends at the address}."""
+    known = {**{item["egressIP"]: item["endpoint"] for item in state["farEnds"]}, **ends}
+    far_ends = [{"egressIP": ip, "endpoint": end} for ip, end in sorted(known.items()) if end]
+    return {**state, "generation": state["generation"] + 1, "farEnds": far_ends}
 
 
 class _Builder:
@@ -82,9 +107,9 @@ class _Builder:
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"])) for m in fleet["members"]
         )
-        self.far_ends = self._far_ends()
+        self.far_ends, self.following = self._far_ends()
         self.own = {address for member in self.members for address in member.addresses}
-        self.excluded = tuple(str(network) for network in collapse([*excluded, *_pod_networks(manifests, self.own)]))
+        self.excluded = tuple(str(network) for network in outermost([*excluded, *_pod_networks(manifests, self.own)]))
 
     def state(self, name):
         """Return the NodeState of one node."""
@@ -106,17 +131,25 @@ class _Builder:
         )
 
     def _far_ends(self):
-        """Return the FarEnds of the egress IPs that are not on the primary interface of their holder."""
+        """Return the FarEnds of the egress IPs that are not on the primary interface of their holder, and `following`.
+
+        As long as a node that gave no answer may hold an egress IP, its tunnel ends where it did.
+        """
         endpoints = {member.name: member.endpoints for member in self.members}
         primary = {name: answer["interface"] for name, answer in self.fleet["observed"].items()}
-        elsewhere = [i for i in self.plan["assignments"] if i["interface"] != primary.get(i["node"], i["interface"])]
-        return tuple(
-            sorted(
-                FarEnd(item["egressIP"], end)
-                for item in elsewhere
-                for end in of_version(endpoints[item["node"]], version_of(item["egressIP"]))
-            )
-        )
+        newest = max(self.fleet["observed"].values(), key=lambda answer: answer["generation"], default={})
+        former = {item["egressIP"]: item["endpoint"] for item in newest.get("farEnds", ())}
+        held = {item["egressIP"] for item in self.fleet["current"]}
+        ends, following = {}, []
+        for item in self.plan["assignments"]:
+            ip, node = item["egressIP"], item["node"]
+            elsewhere = item["interface"] != primary.get(node, item["interface"])
+            end = next(iter(of_version(endpoints[node], version_of(ip))), "") if elsewhere else ""
+            ends[ip] = end
+            if ip not in held and self.fleet["unavailable"] and end != former.get(ip, ""):
+                ends[ip] = former.get(ip, "")
+                following.append({"egressIP": ip, "node": node, "endpoint": end})
+        return tuple(sorted(FarEnd(ip, end) for ip, end in ends.items() if end)), tuple(following)
 
     def _objects(self, manifests):
         """Return the sound objects, and the broken ones as the nodes remember them: what works is not taken down."""

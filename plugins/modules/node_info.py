@@ -66,6 +66,11 @@ problems:
   type: list
   elements: str
   sample: ["nftables: is not installed on this host; install the package"]
+lost:
+  description: What has become of the interface for the egress IPs on a host that has held some. No more is read then.
+  returned: when that interface or its addresses are gone
+  type: str
+  sample: eth0 is not there, or has no address of its own
 packages:
   description: The distribution's packages that are missing.
   returned: always
@@ -133,6 +138,12 @@ drift:
   type: list
   elements: str
   sample: ["missing ip rules: priority 7387 unreachable"]
+farEnds:
+  description: Where the tunnel ends for the egress IPs that are not on the primary interface of their holder.
+  returned: when the host can be read
+  type: list
+  elements: dict
+  sample: [{egressIP: 172.30.0.10, endpoint: 192.168.126.21}]
 nodes:
   description: The nodes of the fleet as this node knows them.
   returned: when the host can be read

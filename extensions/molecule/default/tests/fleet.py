@@ -56,6 +56,7 @@ exec 2>&1
 echo "## addresses"; ip -d address show
 echo "## rules"; ip -d rule show | sort -V; ip -6 -d rule show | sort -V
 echo "## routes"; ip -d route show table all
+echo "## policies"; ip -o xfrm policy | sort
 echo "## neighbours"; ip -d neighbour show nud permanent
 echo "## nftables"; nft --stateless list ruleset
 echo "## sysctls"; sysctl net.ipv4 net.ipv6.conf net.bridge

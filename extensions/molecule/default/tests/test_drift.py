@@ -30,6 +30,8 @@ DRIFTS = {
     "address deleted": "ip address delete HELD/32 dev eth0",
     "route deleted": f"ip route flush table $({TABLE})",
     "neighbour deleted": "ip neighbour flush dev egress0 nud permanent",
+    "policies flushed": "ip xfrm policy flush",
+    "policy added": "ip xfrm policy add src 10.88.9.9/32 dir fwd action block priority 4294967225",
     "forwarding off": "sysctl -qw net.ipv4.ip_forward=0",
     "unit deleted": "rm /etc/systemd/system/netops-egress-ip-restore.service",
     "unit disabled": "systemctl disable -q netops-egress-ip-claim.service",

@@ -26,6 +26,8 @@ ip rule add priority 32000 from 10.50.0.0/16 lookup 998
 ip route add 203.0.113.0/24 via 192.168.126.200 table 999 proto 17
 ip route add 198.51.100.0/24 via 192.168.126.200
 ip address add 10.99.0.1/32 dev eth0 label eth0:foreign
+ip xfrm policy add src 10.50.0.0/16 dst 203.0.113.0/24 dir fwd priority 4294967225 action allow
+ip xfrm policy add src 10.50.0.0/16 dst 198.51.100.0/24 dir fwd action block
 ip neighbour add 192.168.126.99 lladdr 02:00:00:00:00:99 dev eth0 nud permanent
 sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.eth0.log_martians=1
 sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.eth0.rp_filter=1
@@ -40,6 +42,8 @@ ip rule delete priority 32000
 ip route flush table 999
 ip route delete 198.51.100.0/24
 ip address delete 10.99.0.1/32 dev eth0
+ip xfrm policy delete src 10.50.0.0/16 dst 203.0.113.0/24 dir fwd
+ip xfrm policy delete src 10.50.0.0/16 dst 198.51.100.0/24 dir fwd
 ip neighbour delete 192.168.126.99 dev eth0
 sysctl -qw net.ipv4.conf.eth0.log_martians=0 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0
 true
@@ -57,6 +61,7 @@ LOOKS = (
     "ip -d rule show priority 32766",
     "ip -d route show table 999",
     "ip -d route show table main",
+    "ip xfrm policy list src 10.50.0.0/16",
     "ip -d address show label eth0:foreign",
     "ip -d address show dev pods0",
     "ip neighbour show 192.168.126.99 dev eth0 nud permanent",

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from fleet import ASSIGNABLE, FIRST, NOT_ASSIGNABLE, assert_same, egressip, manifests, wait_for
+from fleet import ADDRESS, ASSIGNABLE, FIRST, NOT_ASSIGNABLE, assert_same, egressip, manifests, wait_for
+from lab import find_host, find_pod
 from lab_topology import SERVER
 
 EGRESS_IP = "172.30.0.10"
@@ -87,6 +88,51 @@ def test_a_node_that_lost_the_link_to_that_network_gives_the_address_up(second):
     finally:
         second.lab.plug(holder, "eth1")
     assert sources(second, GATEWAY) == {EGRESS_IP}
+
+
+def test_a_holder_that_only_the_controller_cannot_reach_keeps_the_address_and_the_tunnels(second):
+    second.good(**ONE)
+    (holder,) = on_eth1(second)
+    second.lab.exec(holder, "sh", "-c", "systemctl stop ssh.service; pkill -x sshd || true")
+    try:
+        run = second.bad(**ONE)
+        assert f"{EGRESS_IP} is not claimed" in run.output
+        assert on_eth1(second) == [holder]
+        assert sources(second, BEYOND) == {EGRESS_IP}
+    finally:
+        second.lab.exec(holder, "systemctl", "start", "ssh.service")
+
+
+def test_the_tunnels_follow_in_the_run_that_replaces_a_dead_holder(second):
+    second.good(**ONE)
+    (holder,) = on_eth1(second)
+    (other,) = set(WITH_ETH1) - {holder}
+    second.lab.kill(holder)
+    try:
+        second.good(**ONE)
+        alive = [pod for pod in PODS if find_pod(pod).node != holder]
+        assert {a.source for pod in alive for a in second.lab.connect(pod, count=2, host=BEYOND)} == {EGRESS_IP}
+        assert second.good(**ONE).changed() == []
+    finally:
+        second.lab.start(holder)
+        second.lab.exec(holder, "ip", "route", "replace", "default", "via", GATEWAY, "dev", "eth1", "metric", "500")
+    assert on_eth1(second) == [other]
+
+
+def test_a_node_that_lost_its_first_network_stops_nobody(second):
+    second.good(**ONE)
+    (holder,) = on_eth1(second)
+    own = f"{ADDRESS[holder]}/18"
+    by_the_other = {holder: {"ansible_host": find_host(holder).second_address}}
+    second.lab.exec(holder, "ip", "address", "delete", own, "dev", "eth0")
+    try:
+        run = second.bad(hosts=by_the_other, **ONE)
+        assert f"node {holder} has lost its network: eth0" in run.report()
+        assert f"{EGRESS_IP} is not claimed" in run.output
+    finally:
+        second.lab.exec(holder, "ip", "address", "add", own, "dev", "eth0")
+    second.good(hosts=by_the_other, **ONE)
+    assert sources(second, BEYOND) == {EGRESS_IP}
 
 
 def test_addresses_of_one_object_on_different_interfaces(second):

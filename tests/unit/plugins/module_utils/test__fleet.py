@@ -232,7 +232,7 @@ def test_a_fenced_node_answers_and_is_not_ready():
     assert observe_fleet([host(1)], fenced=["node2"]).stop == ()
 
 
-def test_what_is_wrong_on_a_fenced_node_does_not_stop_the_others():
-    problems = {"problems": ["egress_ip_interface: eth0 has no address of its own"], "packages": []}
-    fleet = observe_fleet([host(1), host(2, problems)], fenced=["node2"])
-    assert (fleet.stop, fleet.unavailable[0]["reason"]) == ((), f"is fenced: {problems['problems'][0]}")
+def test_a_node_that_has_lost_its_network_does_not_stop_the_others():
+    lost = {"problems": [], "packages": [], "lost": "eth0 is not there, or has no address of its own"}
+    fleet = observe_fleet([host(1), host(2, lost)])
+    assert (fleet.stop, fleet.unavailable[0]["reason"]) == ((), f"has lost its network: {lost['lost']}")

@@ -282,6 +282,18 @@ def test_the_tables_of_others(table, count):
     assert len(foreign_uses(found, OPTIONS, True)) == count
 
 
+@pytest.mark.parametrize(("table", "count"), [("7000", 0), ("7001", 1), ("15190", 1), ("15191", 0), ("254", 0)])
+def test_the_default_routes_of_others(table, count):
+    route = {"dst": "default", "gateway": "192.168.126.1", "dev": "eth0", "table": table, "protocol": "17"}
+    assert len(foreign_uses(replace(host(), default_routes=(route,)), OPTIONS, True)) == count
+
+
+@pytest.mark.parametrize(("table", "count"), [(7000, 0), (7001, 1), (100, 0)])
+def test_the_tables_of_vrfs(table, count):
+    vrf = {"ifname": "blue", "linkinfo": {"info_kind": "vrf", "info_data": {"table": table}}}
+    assert len(foreign_uses(replace(host(), interfaces=(vrf,)), OPTIONS, True)) == count
+
+
 def test_our_own_rules_are_no_foreign_use():
     rule = {"priority": 7003, "fwmark": "0x1", "fwmask": "0x1fff", "table": "7001", "protocol": "225"}
     assert foreign_uses(host(rules=[rule]), OPTIONS, True) == []

@@ -224,7 +224,7 @@ def test_east_west_traffic_is_never_translated():
     never = {"127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "255.255.255.255"}
     networks = set(excluded)
     assert {"172.16.0.0/12"} | never <= networks
-    assert {ip for ip in own if ip not in networks} == {"192.168.126.23"}, "only what is part of 192.168.126.22/31"
+    assert own <= networks
 
 
 def test_the_tunnel_takes_packets_of_the_nodes_alone():

@@ -95,6 +95,34 @@ def test_the_second_run_changes_nothing(kernel):
     assert kernel.snapshot() == before
 
 
+def lose_address(kernel):
+    kernel.interfaces["eth0"]["addr_info"] = []
+
+
+def lose_interface(kernel):
+    del kernel.interfaces["eth0"]
+    kernel.default_routes = []
+
+
+@pytest.mark.parametrize("lose", [lose_address, lose_interface])
+@pytest.mark.parametrize("interface", ["", "eth0"])
+def test_a_node_that_has_lost_its_network_says_so(kernel, lose, interface):
+    apply(node_state())
+    lose(kernel)
+    assert observe(interface=interface)["lost"].startswith("eth0 is not there")
+
+
+def test_a_node_that_has_lost_its_default_route_goes_on(kernel):
+    apply(node_state())
+    kernel.default_routes = []
+    assert observe()["interface"] == "eth0"
+
+
+def test_a_wrong_interface_is_a_problem_after_the_first_run_too(kernel):
+    apply(node_state())
+    assert observe(interface="eth9")["problems"][0].startswith("egress_ip_interface: there is no interface eth9")
+
+
 def test_a_newer_plan_that_says_the_same_changes_nothing(kernel):
     apply(node_state())
     kernel.log.clear()
@@ -681,6 +709,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "digest": "",
         "drift": [],
         "nodes": [],
+        "farEnds": [],
         "recalled": [],
     }
     assert kernel.log == []

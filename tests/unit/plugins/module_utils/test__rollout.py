@@ -19,7 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import obs
 from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import Held, NodeState
-from ansible_collections.netops.egress_ip.plugins.module_utils._rollout import roll_out
+from ansible_collections.netops.egress_ip.plugins.module_utils._rollout import follow, roll_out
 
 A, B = "192.168.126.101", "192.168.126.102"
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
@@ -123,6 +123,45 @@ def test_the_tunnel_for_an_address_of_a_second_interface_ends_at_its_holder():
     assert rollout.states["node1"].held == (Held("10.9.0.101", "eth1"),)
     for state in rollout.states.values():
         assert (state.far_end("10.9.0.101"), state.far_end(A)) == ("192.168.126.21", A)
+
+
+SECOND = {"egressIP": "10.9.0.101", "endpoint": "192.168.126.23"}
+SILENT = {"name": "node3", "observed": {"unreachable": True, "msg": "timed out"}}
+
+
+def taken_over(*hosts, held=()):
+    """Roll out an address of node1's second network, whose tunnel ended at node3 so far."""
+    networks = [host(1)["observed"]["networks"][0], {"interface": "eth1", "addresses": ["10.9.0.21/24"]}]
+    first = host(1, networks=networks, farEnds=[SECOND], held=list(held), generation=7)
+    return run([egressip(egress_ips=["10.9.0.101"])], [first, host(2), *hosts])
+
+
+def ends(rollout):
+    return {state.far_end("10.9.0.101") for state in rollout.states.values()}
+
+
+def test_a_tunnel_stays_while_a_silent_node_may_still_have_the_address():
+    rollout = taken_over(SILENT)
+    assert ends(rollout) == {"192.168.126.23"}
+    assert rollout.following == ({"egressIP": "10.9.0.101", "node": "node1", "endpoint": "192.168.126.21"},)
+
+
+def test_a_tunnel_goes_along_when_nobody_is_silent_or_the_address_is_there_already():
+    held = [{"egressIP": "10.9.0.101", "interface": "eth1"}]
+    for rollout in (taken_over(), taken_over(SILENT, held=held)):
+        assert (ends(rollout), rollout.following) == ({"192.168.126.21"}, ())
+
+
+def test_a_tunnel_follows_what_was_claimed_and_nothing_else():
+    rollout = taken_over(SILENT).to_dict()
+    assert follow(rollout, {"node1": {"claimed": [], "conflicts": []}, "node2": {}}) == {}
+    states = {
+        name: NodeState.from_dict(s) for name, s in follow(rollout, {"node1": {"claimed": ["10.9.0.101"]}}).items()
+    }
+    assert {name: state.far_end("10.9.0.101") for name, state in states.items()} == dict.fromkeys(
+        ("node1", "node2"), "192.168.126.21"
+    )
+    assert {state.generation for state in states.values()} == {9}
 
 
 def test_pods_go_to_their_node_with_addresses_of_both_ip_versions():

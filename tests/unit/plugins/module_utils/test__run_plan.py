@@ -79,11 +79,14 @@ def test_nobody_claims_what_is_withheld():
     assert (places(made), held(made)) == ({A: "node1"}, {"node1": []})
 
 
-def test_a_fenced_node_holds_nothing_and_stops_nobody():
-    hosts = [host(1), host(2, **CUT_OFF)]
-    assert run(hosts, egressip(A))["stop"] == ["node2: egress_ip_interface: no interface has a default route"]
-    made = run(hosts, egressip(A), fenced=["node2"])
-    assert (made["stop"], places(made)) == ([], {A: "node1"})
+def test_a_fenced_node_holds_nothing():
+    made = run([host(1), host(2)], egressip(A), fenced=["node1"])
+    assert (made["stop"], places(made)) == ([], {A: "node2"})
+
+
+def test_a_node_that_has_lost_its_network_holds_nothing_and_stops_nobody():
+    made = run([host(1, lost="eth0 is not there"), host(2)], egressip(A))
+    assert (made["stop"], places(made)) == ([], {A: "node2"})
 
 
 @pytest.mark.parametrize(
