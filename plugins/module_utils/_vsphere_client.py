@@ -16,7 +16,7 @@ from ._vsphere_inventory import Inventory
 from ._vsphere_read import read_adapter, read_guests, read_port
 from ._vsphere_session import POLL_SECONDS, Session
 from ._vsphere_targets import read_targets
-from ._vsphere_write import write_changes, write_step
+from ._vsphere_write import write_changes, write_steps
 
 _ATTEMPTS = 5
 
@@ -77,8 +77,7 @@ class Client:
     def write_steps(self, steps):
         """Bring `_vsphere_fence.Step` values into the vCenter."""
         with self._session.translated():
-            for step in steps:
-                write_step(self._session, step)
+            write_steps(self._session, steps)
 
     def wait_for(self, look, name):
         """Return what ``look()`` returns as soon as that is something; VsphereError when it takes too long."""

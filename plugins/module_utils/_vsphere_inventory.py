@@ -13,7 +13,7 @@ from ._vsphere_port import choose_nic, choose_vm
 
 NETWORK_SYSTEM = "configManager.networkSystem"
 _VM = ("name", "config.uuid", "config.instanceUuid", "config.template")
-_HARDWARE = ("config.hardware.device", "config.annotation", "runtime")
+_HARDWARE = ("config.hardware.device", "config.annotation", "config.changeVersion", "runtime")
 _GROUP = ("key", "name", "config", "vm")
 
 
@@ -22,12 +22,14 @@ class Chosen:
     """A network adapter that a selector names.
 
     ``vm`` is a dict with object, moid, name, uuid, instance_uuid, template; ``runtime`` the VM's runtime information,
-    ``annotation`` its notes; ``nic`` a dict with device, label, mac, connected, network.
+    ``annotation`` its notes, ``version`` that of its configuration; ``nic`` a dict with device, label, mac, connected,
+    network.
     """
 
     vm: dict
     runtime: object
     annotation: object
+    version: object
     nic: dict
 
 
@@ -76,7 +78,8 @@ class Inventory:
                 raise VsphereError(f"vms[{n}]: {vm['name']} is {state}; its hardware cannot be seen now")
             nics = [self._nic(each) for each in found["config.hardware.device"] if _is_nic(each)]
             nic = choose_nic(selector, f"vms[{n}]", nics)
-            result.append(Chosen(vm, found["runtime"], found.get("config.annotation"), nic))
+            notes = found.get("config.annotation"), found.get("config.changeVersion")
+            result.append(Chosen(vm, found["runtime"], *notes, nic))
         return result
 
     def _nic(self, device):

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was there before us, noted in the description of a port or port group. PRIVATE to the collection. No I/O.
 
-The note stands at the end of the description and is written together with the change itself, so that neither is there
-without the other: ``[netops.egress_ip before: forged_transmits=false security=inherited]``.
+The note is put at the end of the description, together with the change itself, so that neither is there without the
+other: ``[netops.egress_ip before: forged_transmits=false security=inherited]``. It counts wherever it stands, for
+others add lines of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ TAG = "netops.egress_ip"
 INHERITED = "inherited"
 # Before the name of what a port group has let its ports override since.
 OVERRIDE = "override."
-_NOTE = re.compile(rf" ?\[{re.escape(TAG)} before: ([^]]*)\]$")
+_NOTE = re.compile(rf" ?\[{re.escape(TAG)} before: ([^]]*)\]")
 _WORDS = {"true": True, "false": False, "none": None}
 
 

@@ -9,7 +9,7 @@ from ._addresses import parse_address
 from ._errors import Errors, VsphereError
 from ._text import quote
 from ._vsphere_api import vim
-from ._vsphere_fence import Adapter, noted_methods
+from ._vsphere_fence import OFF, Adapter, noted_methods
 from ._vsphere_guest import Guest
 from ._vsphere_inventory import NETWORK_SYSTEM, choose_vms, is_distributed, is_opaque, standard_group
 from ._vsphere_note import read_note
@@ -17,6 +17,7 @@ from ._vsphere_port import DISTRIBUTED, NSX, STANDARD, Port
 from ._vsphere_settings import read_level, read_overrides, read_standard_level, read_vlan, vlan_of
 
 _GUEST = ("runtime", "guest.net", "guest.toolsRunningStatus")
+_STATIC = "earlyBinding"
 _HOST = ("name", "runtime.connectionState")
 
 
@@ -50,7 +51,8 @@ def read_port(inventory, chosen):
 def read_adapter(inventory, chosen):
     """Return the `_vsphere_fence.Adapter` of a Chosen adapter."""
     vm, runtime, nic, device = chosen.vm, chosen.runtime, chosen.nic, chosen.nic["device"]
-    host = inventory.remembered(runtime.host, _HOST)
+    host = inventory.remembered(runtime.host, _HOST) if runtime.host else None
+    starts, protection = device.connectable.startConnected, runtime.dasVmProtection
     switch = port = shown = None
     if is_distributed(device.backing):
         attachment = inventory.attachment(device.backing.port)
@@ -61,12 +63,14 @@ def read_adapter(inventory, chosen):
         vm=vm["name"],
         label=nic["label"],
         mac=nic["mac"],
-        host=host["name"],
+        host=host and host["name"],
         responds=_responds(host),
         power=str(runtime.powerState),
+        restarts=bool(protection and protection.dasProtected),
         connection={
-            "connected": device.connectable.connected,
-            "start_connected": device.connectable.startConnected,
+            # Of a VM that is off this says nothing.
+            "connected": starts if runtime.powerState == OFF else device.connectable.connected,
+            "start_connected": starts,
         },
         port=shown,
         port_note=read_note(port.config.description) if shown else {},
@@ -76,6 +80,7 @@ def read_adapter(inventory, chosen):
             "vm": vm["object"],
             "device": device,
             "annotation": chosen.annotation,
+            "version": chosen.version,
             "switch": switch,
             "port": port,
         },
@@ -110,7 +115,8 @@ def _addresses_of(nic):
 
 
 def _responds(host):
-    return host["runtime.connectionState"] == vim.HostSystem.ConnectionState.connected
+    """Tell whether the vCenter reaches a host, {property: value}; None for no host."""
+    return host is not None and host["runtime.connectionState"] == vim.HostSystem.ConnectionState.connected
 
 
 def _blocking(attachment):
@@ -122,6 +128,7 @@ def _blocking(attachment):
         "own": not blocked.inherited,
         "runtime": bool(runtime and runtime.blocked),
         "allowed": attachment.config.policy.blockOverrideAllowed,
+        "lasting": attachment.config.type == _STATIC,
     }
 
 

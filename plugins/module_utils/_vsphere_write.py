@@ -27,8 +27,7 @@ def write_changes(session, changes):
             _write_group(session, change)
         elif change.writes:
             _write_standard(session, change)
-    for switch, specs in ports.items():
-        session.wait(f"ports {', '.join(spec.key for spec in specs)}", switch.ReconfigureDVPort_Task(specs))
+    _write_ports(session, ports)
     _write_overrides(session, changes, forbid=True)
 
 
@@ -80,21 +79,43 @@ def _write_standard(session, change):
     handle["system"].UpdatePortGroup(change.target.group, spec)
 
 
-def write_step(session, step):
-    """Bring a `_vsphere_fence.Step` into the vCenter."""
-    adapter, handle = step.adapter, step.adapter.handle
-    if step.port_note != adapter.port_note:
-        blocked = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(blocked=bool_policy(step.blocked))
-        spec = port_spec(handle["port"], step.port_note, blocked)
-        session.wait(adapter.name, handle["switch"].ReconfigureDVPort_Task([spec]))
-    if step.vm_note != adapter.vm_note:
-        spec = vim.vm.ConfigSpec(annotation=write_note(handle["annotation"], step.vm_note))
-        if step.connection is not None:
-            device = handle["device"]
-            device.connectable.connected = step.connection["connected"]
-            device.connectable.startConnected = step.connection["start_connected"]
-            spec.deviceChange = [vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)]
-        session.wait(adapter.name, handle["vm"].ReconfigVM_Task(spec))
-    if step.power:
-        turn = handle["vm"].PowerOffVM_Task if step.power == OFF else handle["vm"].PowerOnVM_Task
-        session.wait(adapter.name, turn())
+def write_steps(session, steps):
+    """Bring `_vsphere_fence.Step` values into the vCenter: ports first, then what is left of each VM in one task."""
+    ports, vms = {}, {}
+    for step in steps:
+        before, after, handle = step.before, step.after, step.before.handle
+        if (before.port, before.port_note) != (after.port, after.port_note):
+            policy = bool_policy(after.port["blocked"])
+            blocked = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(blocked=policy)
+            spec = port_spec(handle["port"], after.port_note, blocked)
+            ports.setdefault(handle["switch"], []).append(spec)
+        vms.setdefault(handle["vm"], []).append(step)
+    _write_ports(session, ports)
+    for vm, own in vms.items():
+        _write_vm(session, vm, own)
+
+
+def _write_ports(session, ports):
+    """Write {switch: specs of ports}, those of a switch in one task."""
+    for switch, specs in ports.items():
+        session.wait(f"ports {', '.join(spec.key for spec in specs)}", switch.ReconfigureDVPort_Task(specs))
+
+
+def _write_vm(session, vm, steps):
+    before, after, devices = steps[0].before, steps[-1].after, []
+    for step in steps:
+        if step.before.connection != step.after.connection:
+            device = step.before.handle["device"]
+            device.connectable.connected = step.after.connection["connected"]
+            device.connectable.startConnected = step.after.connection["start_connected"]
+            devices.append(vim.vm.device.VirtualDeviceSpec(operation="edit", device=device))
+    if devices or before.vm_note != after.vm_note:
+        spec = vim.vm.ConfigSpec(
+            changeVersion=before.handle["version"],
+            annotation=write_note(before.handle["annotation"], after.vm_note),
+            deviceChange=devices,
+        )
+        session.wait(before.vm, vm.ReconfigVM_Task(spec))
+    if before.power != after.power:
+        turn = vm.PowerOffVM_Task if after.power == OFF else vm.PowerOnVM_Task
+        session.wait(before.vm, turn())

@@ -269,7 +269,7 @@ def test_a_missing_privilege_is_named_with_its_object(run, vcenter, privilege, o
     assert result["msg"] == f"{named}: guest lacks the privilege {privilege}"
 
 
-@pytest.mark.parametrize("kind", ["race", "drop", "lose_answer", "lose_session"])
+@pytest.mark.parametrize("kind", ["drop", "lose_answer", "lose_session"])
 @pytest.mark.parametrize(
     ("method", "options"),
     [
@@ -279,11 +279,37 @@ def test_a_missing_privilege_is_named_with_its_object(run, vcenter, privilege, o
     ],
 )
 def test_trouble_that_passes(run, vcenter, kind, method, options):
-    vcenter.control("order", method=method, kind=kind)
-    done = run(NAME, **options, **FORGED)
-    assert done.get("changed") is True, done
-    assert done["ports"][0]["before"]["security"]["forged_transmits"] is False
-    assert run(NAME, **options, **FORGED)["changed"] is False
+    before = everything(vcenter)
+    for state in ("present", "absent"):
+        vcenter.control("order", method=method, kind=kind)
+        done = run(NAME, **options, **FORGED, state=state)
+        assert done.get("changed") is True, done
+        assert done["ports"][0]["before"]["security"]["forged_transmits"] is (state == "absent")
+        assert run(NAME, **options, **FORGED, state=state)["changed"] is False
+    assert everything(vcenter) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("ReconfigureDVPort_Task", NODE1), ("ReconfigureDVPortgroup_Task", {**NODE1, "scope": "portgroup"})],
+)
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_somebody_changes_the_same_meanwhile(run, vcenter, method, options, state):
+    if state == "absent":
+        run(NAME, **options, **FORGED)
+    vcenter.control("order", method=method, kind="race")
+    vcenter.journal()
+    assert run(NAME, **options, **FORGED, state=state)["changed"] is True
+    assert vcenter.writes() == [method] * 2
+
+
+def test_somebody_changes_a_standard_port_group_meanwhile(run, vcenter):
+    # Each of the two is read once before, and once right before it is written.
+    vcenter.control("order", method="RetrievePropertiesEx", of="HostNetworkSystem", kind="race", skip=2)
+    assert run(NAME, **STANDARD, **FORGED)["changed"] is True
+    networks = [host.configManager.networkSystem.networkInfo for host in vcenter.all(vim.HostSystem).values()]
+    assert [each.portgroup[0].spec.vlanId for each in networks] == [1, 0], "what somebody else has set stays"
+    assert [each.portgroup[0].computedPolicy.security.forgedTransmits for each in networks] == [True, True]
 
 
 def test_a_race_without_end(run, vcenter):
