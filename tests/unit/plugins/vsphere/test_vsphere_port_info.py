@@ -158,6 +158,13 @@ def test_a_filter_that_drops_the_address(run, vcenter):
     }
 
 
+def test_a_filter_that_looks_one_way(run, vcenter):
+    guard = spoof_guard(EGRESS_IP, direction="outgoingPackets")
+    vcenter.change_group("nodes", defaultPortConfig=guard)
+    port = ask(run, [EGRESS_IP, "192.168.126.11"], name="node1")
+    assert [answer["needed"] for answer in port["egress_ips"]] == [False, True]
+
+
 def test_a_rule_with_conditions_does_not_let_the_address_pass(run, vcenter):
     vcenter.change_group("nodes", defaultPortConfig=spoof_guard(EGRESS_IP, further=vim.IntExpression(value=6)))
     assert need(run, name="node1")["needed"] is True
