@@ -45,10 +45,10 @@ class Target:
     """What one write changes: a port, a distributed port group, or a standard port group on one host.
 
     ``id`` is its own in the vCenter, ``name`` for people; ``kind``: PORT, GROUP or HOST_GROUP; ``group``: name of the
-    port group; ``own`` and ``above``: its Level and the one that it follows; ``note``: its `_vsphere_note`, None for a
-    HOST_GROUP, which has no description; ``handle``: for the client alone; ``override_allowed``: what the port group
-    lets its ports override; of a PORT, where that was asked, ``in_use``: what other ports of the group override, and
-    ``marked``: what we have let them; ``affects``: names of the VMs beside the chosen ones that a change meets too.
+    port group; ``own`` and ``above``: its Level and the one that it follows; ``note``: its `_vsphere_note`, which VMs
+    keep for a HOST_GROUP; ``handle``: for the client alone; ``override_allowed``: what the port group lets its ports
+    override; of a PORT, where that was asked, ``in_use``: what other ports of the group override, and ``marked``: what
+    we have let them; ``affects``: names of the VMs beside the chosen ones that a change meets too.
     """
 
     id: str
@@ -57,7 +57,7 @@ class Target:
     group: str
     own: Level
     above: Level
-    note: object
+    note: dict
     handle: object
     override_allowed: tuple = ()
     in_use: frozenset = frozenset()

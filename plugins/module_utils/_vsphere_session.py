@@ -46,8 +46,8 @@ class Session:
             self._instance = None
 
     @contextlib.contextmanager
-    def translated(self):
-        """Turn what pyvmomi raises into VsphereError, once and for all calls."""
+    def translated(self, what=None):
+        """Turn what pyvmomi raises into VsphereError; ``what`` is the name of what another fault is about."""
         where = f"{self._parameters['hostname']}:{self._parameters['port']}"
         try:
             yield
@@ -70,7 +70,7 @@ class Session:
             kind = VsphereInterruptedError if connected else VsphereError
             raise kind(f"hostname: {where} does not answer: {error or type(error).__name__}") from None
         except vmodl.MethodFault as fault:
-            raise VsphereError(f"{where}: {_words(fault)}") from None
+            raise VsphereError(f"{what or where}: {_words(fault)}") from None
 
     @property
     def content(self):
@@ -144,14 +144,15 @@ class Session:
         return found
 
     def wait(self, what, task):
-        """Wait for the end of a task; raises its fault, and VsphereError when it takes too long."""
+        """Wait for the end of a task; raises VsphereError when it fails or takes too long."""
         give_up = time.monotonic() + self.timeout
         for pause in itertools.chain(POLL_SECONDS, itertools.repeat(POLL_SECONDS[-1])):
             info = self.properties([task], ("info",))[task]["info"]
             if info.state == vim.TaskInfo.State.success:
                 return
             if info.state == vim.TaskInfo.State.error:
-                raise info.error
+                with self.translated(what):
+                    raise info.error
             if time.monotonic() > give_up:
                 words = f"{info.key} has not ended within {self.timeout} seconds; look at it in vCenter"
                 raise VsphereError(f"{what}: {words}")

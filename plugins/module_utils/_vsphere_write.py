@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from ._errors import VsphereInterruptedError
+from ._errors import VsphereError, VsphereInterruptedError
 from ._vsphere_api import vim
 from ._vsphere_fence import OFF
 from ._vsphere_inventory import standard_group
-from ._vsphere_note import INHERITED, OVERRIDE, read_note, write_note
-from ._vsphere_port import GROUP, PORT
+from ._vsphere_note import INHERITED, OVERRIDE, read_note, with_part, write_note
+from ._vsphere_port import GROUP, HOST_GROUP, PORT
 from ._vsphere_settings import FLAGS, OVERRIDES
 from ._vsphere_specs import bool_policy, port_spec, setting
 
@@ -18,16 +18,15 @@ from ._vsphere_specs import bool_policy, port_spec, setting
 def write_changes(session, changes):
     """Bring `_vsphere_security.Change` values into the vCenter; all ports of a switch in one task."""
     _write_overrides(session, changes, forbid=False)
+    _write_kept(session, changes, done=False)
     ports = {}
     for change in changes:
         if change.writes and change.target.kind == PORT:
             spec = port_spec(change.target.handle["port"], change.note, setting(change))
             ports.setdefault(change.target.handle["switch"], []).append(spec)
-        elif change.writes and change.target.kind == GROUP:
-            _write_group(session, change)
-        elif change.writes:
-            _write_standard(session, change)
     _write_ports(session, ports)
+    _write_groups(session, [change for change in changes if change.writes and change.target.kind != PORT])
+    _write_kept(session, changes, done=True)
     _write_overrides(session, changes, forbid=True)
 
 
@@ -56,6 +55,42 @@ def _write_overrides(session, changes, forbid):
         session.wait(f"port group {config.name}", group.ReconfigureDVPortgroup_Task(spec))
 
 
+def _write_kept(session, changes, done):
+    """Write what VMs keep of standard port groups: what is new before the change, what is needed no more after it."""
+    parts = {}
+    for change in changes:
+        if change.target.kind == HOST_GROUP:
+            handle, note = change.target.handle, change.note if done else {**change.note, **change.target.note}
+            for vm in handle["keepers"]:
+                parts.setdefault(vm, {})[handle["part"]] = note
+    for vm, wanted in parts.items():
+        found = session.properties([vm], ("name", "config.annotation", "config.changeVersion"))[vm]
+        annotation, version = (found.get(f"config.{name}") for name in ("annotation", "changeVersion"))
+        note = before = read_note(annotation)
+        for part, values in wanted.items():
+            note = with_part(note, part, values)
+        if note != before:
+            spec = vim.vm.ConfigSpec(changeVersion=version, annotation=write_note(annotation, note))
+            session.wait(found["name"], vm.ReconfigVM_Task(spec))
+
+
+def _write_groups(session, changes):
+    """Write to port groups, one after the other; a failure tells which of them are changed."""
+    done = []
+    for change in changes:
+        try:
+            if change.target.kind == GROUP:
+                _write_group(session, change)
+            elif change.changes_settings:
+                _write_standard(session, change)
+        except VsphereInterruptedError:
+            raise
+        except VsphereError as error:
+            before = f"; changed before that: {', '.join(done)}" if done else ""
+            raise VsphereError(f"{error}{before}") from None
+        done.append(change.target.name)
+
+
 def _write_group(session, change):
     handle = change.target.handle
     spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
@@ -76,7 +111,8 @@ def _write_standard(session, change):
         spec.policy.security = vim.host.NetworkPolicy.SecurityPolicy()
     for flag, value in change.security.items():
         setattr(spec.policy.security, FLAGS[flag], None if value == INHERITED else value)
-    handle["system"].UpdatePortGroup(change.target.group, spec)
+    with session.translated(change.target.name):
+        handle["system"].UpdatePortGroup(change.target.group, spec)
 
 
 def write_steps(session, steps):
