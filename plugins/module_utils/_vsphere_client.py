@@ -47,10 +47,10 @@ class Client:
         self._session = session
 
     def read_ports(self, selectors):
-        """Return a `_vsphere_port.Port` for each entry of the option ``vms``."""
+        """Return a `_vsphere_port.Port` for each entry of the option ``vms``, or the VsphereError that it comes to."""
         with self._session.translated():
             inventory = Inventory(self._session)
-            return [read_port(inventory, chosen) for chosen in inventory.choose(selectors)]
+            return inventory.attempt(selectors, lambda chosen: read_port(inventory, chosen))
 
     def read_targets(self, selectors, scope, neighbours):
         """Return the `_vsphere_port.Target` values of the option ``vms``; see `_vsphere_targets.read_targets`."""

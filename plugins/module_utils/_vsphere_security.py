@@ -11,10 +11,10 @@ from ._addresses import parse_egress_ips
 from ._errors import VsphereError, VsphereInterruptedError
 from ._vsphere_filter import allow, without
 from ._vsphere_note import INHERITED
-from ._vsphere_port import PORT, Level, Target
+from ._vsphere_port import PORT, RULES, Level, Target
 
 # Parts of a level that follow the one above as a whole, or do not.
-SECURITY_POLICY, MAC_LEARNING, RULES = "security", "mac_learning", "rules"
+SECURITY_POLICY, MAC_LEARNING = "security", "mac_learning"
 # Under this name a port group's policy speaks of what newer switches have instead of the security policy.
 MAC_MANAGEMENT = "mac_management"
 
