@@ -65,7 +65,7 @@ func (o *order) fault(about reference) types.BaseMethodFault {
 	return fault.Interface().(types.BaseMethodFault)
 }
 
-// refer lets the references of a fault that are required refer to an object, and its task to one that has ended.
+// refer fills in what is required of a fault: its references refer to an object, its task is one that has ended.
 func refer(value reflect.Value, about reference) {
 	for i := 0; i < value.NumField(); i++ {
 		field := value.Field(i)
@@ -74,6 +74,8 @@ func refer(value reflect.Value, about reference) {
 			field.Set(reflect.ValueOf(ended(about)))
 		case field.Type() == reflect.TypeOf(about):
 			field.Set(reflect.ValueOf(about))
+		case field.Type() == reflect.TypeOf(types.VirtualMachinePowerStatePoweredOn):
+			field.Set(reflect.ValueOf(types.VirtualMachinePowerStatePoweredOn))
 		case field.Kind() == reflect.Struct:
 			refer(field, about)
 		}

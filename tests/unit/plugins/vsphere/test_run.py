@@ -127,6 +127,17 @@ def test_variables_win_over_the_environment_and_a_failure_is_told_at_the_end(pla
     ]
 
 
+def test_the_password_is_shown_nowhere(play, vcenter, tmp_path, monkeypatch):
+    vcenter.control("user", name="boss", password="hunter2hunter2")
+    hosts = {"node1": node(1, egress_ip_vsphere_username="boss", egress_ip_vsphere_password="hunter2hunter2")}
+    monkeypatch.setenv("ANSIBLE_LOG_PATH", str(tmp_path / "log"))
+    told = play([manifests(A), AUDIT, fleet(hosts)], ["egress_ip_vsphere_failures"], "-vvvv", hosts=hosts)
+    assert told["egress_ip_vsphere_failures"] == []
+    log = (tmp_path / "log").read_text()
+    assert "vsphere_port_info" in log
+    assert "hunter2" not in log
+
+
 def test_a_node_whose_vm_is_another_one(play, vcenter):
     hosts = {"node1": node(1, uuid="564d0000-0000-0000-0000-000000000000")}
     told = play([manifests(A), AUDIT], ["egress_ip_vsphere_failures"], hosts=hosts)

@@ -143,6 +143,17 @@ def test_a_suspended_vm(run, vcenter):
     assert run(NAME, **NODE1, timeout=1)["vms"][0]["fenced"] is True
 
 
+@pytest.mark.parametrize("method", ["port_block", "vnic_disconnect"])
+def test_a_template(run, four_steps, vcenter, method):
+    vcenter.all(vim.VirtualMachine)["node4"].MarkAsTemplate()
+    before = everything(vcenter)
+    vcenter.journal()
+    four_steps(NAME, **NODE4, method=method, timeout=1)
+    four_steps(NAME, **NODE4, state="unfenced")
+    assert everything(vcenter) == before
+    assert run(NAME, **NODE4, method="power_off")["changed"] is False
+
+
 def test_a_port_that_ends_with_its_vm_is_not_blocked(run, four_steps, vcenter):
     message = run(NAME, **NODE5, method="port_block")["msg"]
     assert message == (
@@ -241,6 +252,30 @@ def test_trouble_that_passes(run, vcenter, kind, task, method):
     done = run(NAME, **NODE1, state="unfenced")
     assert (done.get("changed"), done["vms"][0]["fenced"]) == (True, False), done
     assert everything(vcenter) == before
+
+
+@pytest.mark.parametrize("kind", ["slow", "lose_answer"])
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [
+        ("ReconfigureDVPort_Task", "port_block"),
+        ("ReconfigVM_Task", "vnic_disconnect"),
+        ("PowerOffVM_Task", "power_off"),
+    ],
+)
+def test_a_task_that_takes_a_while(run, vcenter, kind, task, method):
+    vcenter.control("order", method=task, kind=kind, seconds=1)
+    done = run(NAME, **NODE1, method=method)
+    assert (done.get("changed"), done["vms"][0]["fenced"]) == (True, True), done
+
+
+@pytest.mark.parametrize("kind", ["fault", "task"])
+@pytest.mark.parametrize("fault", ["TaskInProgress", "InvalidPowerState"])
+def test_somebody_is_at_the_vm_too(run, vcenter, kind, fault):
+    vcenter.control("order", method="PowerOffVM_Task", kind=kind, fault=fault)
+    assert run(NAME, **NODE1, method="power_off")["vms"][0]["fenced"] is True
+    vcenter.control("order", method="PowerOnVM_Task", kind=kind, fault=fault, times=100)
+    assert run(NAME, **NODE1, state="unfenced")["msg"].endswith(f": {fault}")
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,35 @@ def test_an_isolated_private_vlan(run, vcenter):
     assert ask(run, name="node1")["vlan"] == {"type": "private", "ids": ["201"], "isolated": True}
 
 
+@pytest.mark.parametrize(
+    ("vlan", "told"),
+    [
+        (dvs.VlanIdSpec(inherited=False, vlanId=0), {"type": "none", "ids": []}),
+        (
+            dvs.TrunkVlanSpec(
+                inherited=False, vlanId=[vim.NumericRange(start=10, end=20), vim.NumericRange(start=126, end=126)]
+            ),
+            {"type": "trunk", "ids": ["10-20", "126"]},
+        ),
+    ],
+    ids=["none", "trunk"],
+)
+def test_other_vlans(run, vcenter, vlan, told):
+    vcenter.change_group("nodes", defaultPortConfig=dvs.VmwarePortConfigPolicy(vlan=vlan))
+    assert ask(run, name="node1")["vlan"] == {**told, "isolated": False}
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, "none"), (7, "id"), (4095, "trunk")])
+def test_the_vlan_of_a_standard_port_group(run, vcenter, number, told):
+    for host in vcenter.all(vim.HostSystem).values():
+        system = host.configManager.networkSystem
+        spec = system.networkInfo.portgroup[0].spec
+        spec.vlanId = number
+        system.UpdatePortGroup("VM Network", spec)
+    vlan = ask(run, name="node3", network="VM Network")["vlan"]
+    assert vlan == {"type": told, "ids": ["7"] if told == "id" else [], "isolated": False}
+
+
 def test_what_a_port_says_itself(run, vcenter):
     mac = dvs.MacManagementPolicy(inherited=False, forgedTransmits=True)
     vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=mac))

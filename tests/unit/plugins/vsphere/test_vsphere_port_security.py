@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from pyVim.task import WaitForTask
 from pyVmomi import vim
 from spoof_guard import spoof_guard
 
@@ -404,5 +405,28 @@ def test_what_is_done_and_what_is_not_is_told(run, vcenter):
     assert everything(vcenter) == before
 
 
-def test_a_port_of_a_vm_that_is_off(run, vcenter):
-    assert run(NAME, vms=[{"name": "node4"}], **FORGED)["changed"] is True
+@pytest.mark.parametrize("what", ["off", "a template", "suspended"])
+def test_a_port_of_a_vm_that_does_not_run(run, four_steps, vcenter, what):
+    vms = vcenter.all(vim.VirtualMachine)
+    if what == "a template":
+        vms["node4"].MarkAsTemplate()
+    elif what == "suspended":
+        WaitForTask(vms["node1"].Suspend())
+    before = everything(vcenter)
+    options = {"vms": [{"name": "node1" if what == "suspended" else "node4"}], **FORGED}
+    vcenter.journal()
+    four_steps(NAME, **options)
+    four_steps(NAME, **options, state="absent")
+    assert everything(vcenter) == before
+
+
+def test_a_port_that_is_there_only_while_its_vm_runs(run, four_steps, vcenter):
+    node5 = {"vms": [{"name": "node5"}], **FORGED}
+    four_steps(NAME, **node5)
+    WaitForTask(vcenter.all(vim.VirtualMachine)["node5"].PowerOff())
+    assert run(NAME, **node5)["msg"] == "vms[0]: node5: has no port now; power it on, or set scope: portgroup"
+
+
+def test_a_vm_whose_hardware_cannot_be_seen(run, vcenter):
+    vcenter.control("lose", name="node1", what="config")
+    assert run(NAME, **NODE1, **FORGED)["msg"] == "vms[0]: node1 is inaccessible; its hardware cannot be seen now"
