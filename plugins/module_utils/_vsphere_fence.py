@@ -19,13 +19,13 @@ ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
 class Adapter:
     """One network adapter as a fence sees it.
 
-    ``id``: its own in the vCenter; ``vm``, ``label``, ``mac``, ``host`` (None for none): names; ``responds``: whether
-    the vCenter reaches the host; ``power``: ON, OFF or SUSPENDED; ``restarts``: whether vSphere HA would start the VM
-    again; ``connection``: {connected, start_connected}, where a VM that is off is connected as it will be when it
-    starts; ``port``: None where it has none that can be blocked, or {blocked (as configured, True, False or INHERITED),
-    own (the port says so itself), runtime (what the host says of a port that runs), allowed (by the port group),
-    lasting (it stays when the VM stops)}; ``port_note`` and ``vm_note``: the notes of `_vsphere_note`; ``key``: of the
-    adapter in its VM; ``handle``: for the client alone.
+    ``id``: its own in the vCenter, VM/KEY; ``vm``, ``label``, ``mac``, ``host`` (None for none): names; ``responds``:
+    whether the vCenter reaches the host; ``power``: ON, OFF or SUSPENDED; ``restarts``: whether vSphere HA would start
+    the VM again; ``connection``: {connected, start_connected}, where a VM that is off is connected as it will be when
+    it starts; ``port``: None where it has none that can be blocked, or {blocked (as configured, True, False or
+    INHERITED), own (the port says so itself), runtime (what the host says of a port that runs), allowed (by the port
+    group), lasting (it stays when the VM stops)}; ``port_note`` and ``vm_note``: the notes of `_vsphere_note`; ``key``:
+    of the adapter in its VM; ``handle``: for the client alone.
     """
 
     id: str
@@ -47,6 +47,11 @@ class Adapter:
     def name(self):
         """What messages call it."""
         return f"{self.vm}, {self.label}"
+
+    @property
+    def vm_id(self):
+        """What its VM is told by from others of the same name."""
+        return self.id.partition("/")[0]
 
     @property
     def connected(self):
@@ -166,11 +171,10 @@ def plan(adapters, method, fenced):
     decide = fence if fenced else unfence
     notes, after = {}, []
     for adapter in adapters:
-        vm = adapter.handle["vm"]
         # The adapters of a VM share its note.
-        after.append(decide(replace(adapter, vm_note=notes.get(vm, adapter.vm_note)), method))
-        notes[vm] = after[-1].vm_note
-    after = [replace(adapter, vm_note=notes[adapter.handle["vm"]]) for adapter in after]
+        after.append(decide(replace(adapter, vm_note=notes.get(adapter.vm_id, adapter.vm_note)), method))
+        notes[adapter.vm_id] = after[-1].vm_note
+    after = [replace(adapter, vm_note=notes[adapter.vm_id]) for adapter in after]
     steps = {
         then.id: Step(now, then)
         for now, then in zip(adapters, after)
