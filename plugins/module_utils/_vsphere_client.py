@@ -79,13 +79,17 @@ class Client:
         with self._session.translated():
             write_steps(self._session, steps)
 
-    def wait_for(self, look, name):
-        """Return what ``look()`` returns as soon as that is something; VsphereError when it takes too long."""
+    def wait_for(self, look):
+        """Return what ``look()`` has found: it returns (the name of what is not proven yet or None, what it has found).
+
+        VsphereError when it takes too long.
+        """
         give_up = time.monotonic() + self._session.timeout
-        found = look()
-        while not found:
+        missing, found = look()
+        while missing:
             if time.monotonic() > give_up:
-                raise VsphereError(f"{name}: is not proven within {self._session.timeout} seconds; do not rely on it")
+                seconds = self._session.timeout
+                raise VsphereError(f"{missing}: is not proven within {seconds} seconds; do not rely on it")
             time.sleep(POLL_SECONDS[-1])
-            found = look()
+            missing, found = look()
         return found

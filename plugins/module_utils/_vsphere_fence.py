@@ -234,13 +234,14 @@ class Fencing:
         while steps:
             client.write_steps([step for step in steps if step.key not in written])
             written.update(step.key for step in steps)
-            adapters, steps = client.wait_for(lambda: self._look_on(client, written), steps[0].before.name)
+            adapters, steps = client.wait_for(lambda: self._look_on(client, written))
         return adapters
 
     def _look_on(self, client, written):
-        """Return (adapters, steps) when there is none, or one to write; None while there is only to wait."""
+        """Return (what there is only to wait for, None for nothing; (adapters, steps)), as `wait_for` wants it."""
         adapters, steps, _after = self._look(client)
-        return None if steps and all(step.key in written for step in steps) else (adapters, steps)
+        waits = steps and all(step.key in written for step in steps)
+        return steps[0].before.name if waits else None, (adapters, steps)
 
     def _compare(self, adapter, after):
         before = self._before[adapter.id]

@@ -80,6 +80,13 @@ def test_a_proof_that_never_comes(run, vcenter):
     assert message == "node1, Network adapter 1: is not proven within 1 seconds; do not rely on it"
 
 
+def test_one_of_two_that_is_not_proven(run, vcenter):
+    vcenter.control("deaf", name="DC0_C0_H1")
+    message = run(NAME, vms=[{"name": "node1"}, {"name": "node2"}], timeout=1)["msg"]
+    assert message.startswith("node2, Network adapter 1: is not proven")
+    assert vcenter.writes() == ["ReconfigureDVPort_Task"]
+
+
 def test_what_was_not_ours_stays(run, vcenter):
     setting = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(
         blocked=vim.BoolPolicy(inherited=False, value=True)
