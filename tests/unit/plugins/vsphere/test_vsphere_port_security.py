@@ -160,6 +160,15 @@ def test_what_somebody_says_on_a_standard_port_group_is_not_ours(run, vcenter):
     assert everything(vcenter) == before
 
 
+def test_what_nobody_notes_any_more_stays(run, vcenter):
+    run(NAME, **STANDARD, **FORGED)
+    vm = vcenter.all(vim.VirtualMachine)["node3"]
+    WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="rebuilt")))
+    before = everything(vcenter)
+    assert run(NAME, **STANDARD, **FORGED, state="absent")["changed"] is False
+    assert everything(vcenter) == before
+
+
 def test_a_standard_port_group_gets_exactly_its_own_back(four_steps, vcenter):
     say(vcenter, allowPromiscuous=False, macChanges=False, forgedTransmits=False)
     before = everything(vcenter)
