@@ -91,7 +91,7 @@ def changes(audited, fleet):
             answers = [each for each in port["egress_ips"] if _may_hold(node, networks, each["egressIP"])]
             needs.append((port, {each["egressIP"] for each in answers} | kept))
             to_open.append((port, _openings(answers)))
-            notes += [f"node {node['name']}: {words}" for words in _notes(port, answers)]
+            notes += [f"node {node['name']}: {words}" for words in _notes(port, answers, audited["guest_mac"])]
     return {"open": _calls(to_open), "close": _calls(_to_close(audited, needs)), "notes": notes}
 
 
@@ -174,11 +174,15 @@ def _closings(port, wanted, flags, shared):
     }
 
 
-def _notes(port, answers):
+def _notes(port, answers, guest_mac):
     if port["switch"]["type"] == NSX and answers:
         yield "its port belongs to NSX, whose segment profiles must let its egress IPs pass; vCenter cannot tell"
     if (port["vlan"] or {}).get("isolated") and answers:
         yield "its port is in an isolated private VLAN, where nobody notices that two nodes have the same address"
+    flags = {*SECURITY, *(f"mac_learning.{key}" for key in MAC_LEARNING)}
+    left = sorted(flags & {*port["noted"], *port["port_group"]["noted"]})
+    if left and guest_mac == OWN:
+        yield f"vsphere_port_security set {', '.join(left)} there; egress IPs on the own MAC address do not need that"
 
 
 def _calls(pairs):

@@ -295,6 +295,18 @@ def test_flags_of_a_port_group_are_taken_back_when_none_of_its_nodes_may_hold_an
     assert decide(fleet(), "second", **ports)["close"] == [], "nothing is noted at the ports"
 
 
+@pytest.mark.parametrize("where", ["port", "group"])
+def test_flags_that_a_run_does_not_need_are_told(where):
+    noted = {"forged_transmits": False, "security": "inherited", "mac_learning.enabled": False, "blocked": "inherited"}
+    group = {"name": "nodes", "moid": "dvportgroup-1", "noted": noted if where == "group" else {}}
+    there = port(1, (A, {}), port_group=group, noted=noted if where == "port" else {})
+    assert decide(fleet(1), node1=there)["notes"] == [
+        "node node1: vsphere_port_security set forged_transmits, mac_learning.enabled there; egress IPs on the own MAC"
+        " address do not need that"
+    ]
+    assert decide(fleet(1), "second", node1=there)["notes"] == []
+
+
 def test_what_a_broken_object_has_stays():
     there = port(1, (A, {}), rules=[rule(A), rule(B)])
     assert decide(fleet(1, recalled=[B]), node1=there)["close"] == []
