@@ -35,9 +35,10 @@ def report(plan, manifests, fleet, results=None, check_mode=False, besides=None)
     """Return the Report of a run, of which nothing was applied in `check_mode`.
 
     `results` {node: result of the module `node`} is None when no node was asked. `besides` is what happened elsewhere:
-    {withheld: {egress IP: why nobody may claim it}, fenced: [node], failures: [line], notes: [line]}, all optional.
+    {withheld: {egress IP: why nobody may claim it}, fenced: [node], unproven: [node that was fenced, without a proof],
+    failures: [line], notes: [line]}, all optional.
     """
-    besides = {"withheld": {}, "fenced": [], "failures": [], "notes": [], **(besides or {})}
+    besides = {"withheld": {}, "fenced": [], "unproven": [], "failures": [], "notes": [], **(besides or {})}
     conflicts = _conflicts(results or {})
     claimed = set() if check_mode else {(ip, n) for n, r in (results or {}).items() for ip in r.get("claimed") or ()}
     refused = {ip: f"{item['mac']} answers for it" for ip, item in conflicts.items()}
@@ -54,7 +55,9 @@ def report(plan, manifests, fleet, results=None, check_mode=False, besides=None)
     complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
     complaints += manifests.get("unfilled", ())
     notes = [f"node {item['name']} {item['reason']}" for item in fleet["unavailable"]]
-    notes += [f"node {name} is fenced" for name in besides["fenced"]] + besides["notes"]
+    notes += [f"node {name} is fenced" for name in besides["fenced"]]
+    notes += [f"node {name} is noted as fenced, and nothing proves it" for name in besides["unproven"]]
+    notes += besides["notes"]
     notes += plan["warnings"] + manifests["ignored"]
     for title, entries in (("Failed", failures), ("To be put right", complaints), ("To be known", notes)):
         lines += section(title, entries)

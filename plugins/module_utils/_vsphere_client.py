@@ -16,7 +16,7 @@ from ._vsphere_inventory import Inventory
 from ._vsphere_read import read_adapter, read_guests, read_port
 from ._vsphere_session import POLL_SECONDS, Session
 from ._vsphere_targets import read_targets
-from ._vsphere_write import write_changes, write_step
+from ._vsphere_write import write_changes, write_steps
 
 _ATTEMPTS = 5
 
@@ -47,10 +47,10 @@ class Client:
         self._session = session
 
     def read_ports(self, selectors):
-        """Return a `_vsphere_port.Port` for each entry of the option ``vms``."""
+        """Return a `_vsphere_port.Port` for each entry of the option ``vms``, or the VsphereError that it comes to."""
         with self._session.translated():
             inventory = Inventory(self._session)
-            return [read_port(inventory, chosen) for chosen in inventory.choose(selectors)]
+            return inventory.attempt(selectors, lambda chosen: read_port(inventory, chosen))
 
     def read_targets(self, selectors, scope, neighbours):
         """Return the `_vsphere_port.Target` values of the option ``vms``; see `_vsphere_targets.read_targets`."""
@@ -77,16 +77,19 @@ class Client:
     def write_steps(self, steps):
         """Bring `_vsphere_fence.Step` values into the vCenter."""
         with self._session.translated():
-            for step in steps:
-                write_step(self._session, step)
+            write_steps(self._session, steps)
 
-    def wait_for(self, look, name):
-        """Return what ``look()`` returns as soon as that is something; VsphereError when it takes too long."""
+    def wait_for(self, look):
+        """Return what ``look()`` has found: it returns (the name of what is not proven yet or None, what it has found).
+
+        VsphereError when it takes too long.
+        """
         give_up = time.monotonic() + self._session.timeout
-        found = look()
-        while not found:
+        missing, found = look()
+        while missing:
             if time.monotonic() > give_up:
-                raise VsphereError(f"{name}: is not proven within {self._session.timeout} seconds; do not rely on it")
+                seconds = self._session.timeout
+                raise VsphereError(f"{missing}: is not proven within {seconds} seconds; do not rely on it")
             time.sleep(POLL_SECONDS[-1])
-            found = look()
+            missing, found = look()
         return found

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._errors import VsphereError
 from ._vsphere_note import INHERITED
@@ -19,20 +19,23 @@ ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
 class Adapter:
     """One network adapter as a fence sees it.
 
-    ``id``: its own in the vCenter; ``vm``, ``label``, ``mac``, ``host``: names; ``responds``: whether the vCenter
-    reaches the host; ``power``: ON, OFF or SUSPENDED; ``connection``: {connected, start_connected}; ``port``: None
-    where it has none that can be blocked, or {blocked (as configured), own (the port says so itself), runtime (what the
-    host says), allowed (by the port group)}; ``port_note`` and ``vm_note``: the notes of `_vsphere_note`; ``key``: of
-    the adapter in its VM; ``handle``: for the client alone.
+    ``id``: its own in the vCenter, VM/KEY; ``vm``, ``label``, ``mac``, ``host`` (None for none): names; ``responds``:
+    whether the vCenter reaches the host; ``power``: ON, OFF or SUSPENDED; ``restarts``: whether vSphere HA would start
+    the VM again; ``connection``: {connected, start_connected}, where a VM that is off is connected as it will be when
+    it starts; ``port``: None where it has none that can be blocked, or {blocked (as configured, True, False or
+    INHERITED), own (the port says so itself), runtime (what the host says of a port that runs), allowed (by the port
+    group), lasting (it stays when the VM stops)}; ``port_note`` and ``vm_note``: the notes of `_vsphere_note`; ``key``:
+    of the adapter in its VM; ``handle``: for the client alone.
     """
 
     id: str
     vm: str
     label: str
     mac: str
-    host: str
+    host: object
     responds: bool
     power: str
+    restarts: bool
     connection: dict
     port: object
     port_note: dict
@@ -45,92 +48,143 @@ class Adapter:
         """What messages call it."""
         return f"{self.vm}, {self.label}"
 
+    @property
+    def vm_id(self):
+        """What its VM is told by from others of the same name."""
+        return self.id.partition("/")[0]
+
+    @property
+    def connected(self):
+        """Whether it is connected now, which an adapter of a VM that does not run is not."""
+        return self.power == ON and self.connection["connected"]
+
+    @property
+    def fenced(self):
+        """Whether it is cut off for sure, by whichever method."""
+        return any(is_proven(self, method) for method in (PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF))
+
     def to_dict(self):
         """Return what a fence changes."""
-        return {"power_state": self.power, "blocked": self.port and self.port["blocked"], **self.connection}
+        return {
+            "power_state": self.power,
+            "blocked": self.port and self.port["blocked"] is True,
+            "connected": self.connected,
+            "start_connected": self.connection["start_connected"],
+        }
 
 
 @dataclass(frozen=True)
 class Step:
-    """What to write for one adapter; None leaves a thing alone.
+    """What to write for an adapter: all in which ``after`` is not as ``before``, the notes together with it.
 
-    ``blocked``: True, False or INHERITED; ``connection``: {connected, start_connected}; ``power``: ON or OFF; the notes
-    are written with it.
+    ``power`` and ``vm_note`` of ``after`` are the same for all adapters of a VM.
     """
 
-    adapter: Adapter
-    blocked: object
-    connection: object
-    power: object
-    port_note: dict
-    vm_note: dict
+    before: Adapter
+    after: Adapter
 
-    def to_dict(self):
-        """Return what `Adapter.to_dict` will say after the step."""
-        blocked = {} if self.blocked is None else {"blocked": self.blocked is True}
-        power = {"power_state": self.power} if self.power else {}
-        return {**self.adapter.to_dict(), **blocked, **(self.connection or {}), **power}
+    @property
+    def key(self):
+        """What tells a step from one that is written already."""
+        return repr((self.after.id, self.after.to_dict(), self.after.port_note, self.after.vm_note))
 
 
 def choose(adapter, method):
     """Return the method that ``method`` stands for; VsphereError says why it is not possible here."""
-    possible = adapter.port is not None and adapter.port["allowed"]
+    hindrance = _hindrance(adapter.port)
     if method == AUTO:
-        return PORT_BLOCK if possible else VNIC_DISCONNECT
-    if method == PORT_BLOCK and adapter.port is None:
-        raise VsphereError(f"{adapter.name}: has no port that vCenter can block; use method: {VNIC_DISCONNECT}")
-    if method == PORT_BLOCK and not possible:
-        raise VsphereError(f"{adapter.name}: the port group lets no port be blocked; use method: {VNIC_DISCONNECT}")
+        return VNIC_DISCONNECT if hindrance else PORT_BLOCK
+    if method == PORT_BLOCK and hindrance:
+        raise VsphereError(f"{adapter.name}: {hindrance}; use method: {VNIC_DISCONNECT}")
     return method
 
 
+def _hindrance(port):
+    """Return why a port cannot be blocked for good, None when it can."""
+    if port is None:
+        return "has no port that vCenter can block"
+    if not port["allowed"]:
+        return "the port group lets no port be blocked"
+    return None if port["lasting"] else "its port ends when the VM stops, and the block with it"
+
+
 def is_proven(adapter, method):
-    """Tell whether the host says that an adapter is cut off by a method. A host that is silent proves nothing."""
+    """Tell whether an adapter is cut off by a method, now and when the VM starts. A host that is silent proves nothing.
+
+    Of a port where nothing runs the host has nothing to say: then the block holds as soon as something does.
+    """
+    port = adapter.port
     done = {
-        PORT_BLOCK: adapter.port is not None and adapter.port["blocked"] and adapter.port["runtime"],
-        VNIC_DISCONNECT: not any(adapter.connection.values()),
-        POWER_OFF: adapter.power == OFF,
+        PORT_BLOCK: port is not None
+        and port["blocked"] is True
+        and port["lasting"]
+        and (port["runtime"] or not adapter.connected),
+        # What a suspended VM is connected to comes back with its memory.
+        VNIC_DISCONNECT: adapter.power != SUSPENDED and not any(adapter.connection.values()),
+        POWER_OFF: adapter.power == OFF and not adapter.restarts,
     }
     return adapter.responds and done[method]
 
 
 def fence(adapter, method):
-    """Return the Step that cuts an adapter off, None when that is done and proven."""
+    """Return an adapter as a method cuts it off, itself when that is proven; VsphereError says why it cannot be."""
     method = choose(adapter, method)
     _check_host(adapter)
     if is_proven(adapter, method):
-        return None
-    port_note, vm_note = dict(adapter.port_note), dict(adapter.vm_note)
+        return adapter
     if method == PORT_BLOCK:
-        port_note.setdefault(_BLOCKED, False if adapter.port["own"] else INHERITED)
-        return Step(adapter, True, None, None, port_note, vm_note)
-    if method == VNIC_DISCONNECT:
-        for name, value in adapter.connection.items():
-            vm_note.setdefault(_of_nic(adapter, name), value)
-        return Step(adapter, None, dict.fromkeys(adapter.connection, False), None, port_note, vm_note)
+        former = False if adapter.port["own"] else INHERITED
+        return replace(
+            adapter, port={**adapter.port, "blocked": True}, port_note={_BLOCKED: former, **adapter.port_note}
+        )
     if adapter.power == SUSPENDED:
-        raise VsphereError(f"{adapter.name}: the VM is suspended, and its memory would be lost; use another method")
-    vm_note.setdefault(_POWER, "on")
-    return Step(adapter, None, None, OFF, port_note, vm_note)
+        lost = "its memory would be lost" if method == POWER_OFF else "it would resume as it was"
+        raise VsphereError(f"{adapter.name}: the VM is suspended, and {lost}; use another method")
+    if method == VNIC_DISCONNECT:
+        former = {_of_nic(adapter, name): value for name, value in adapter.connection.items()}
+        return replace(
+            adapter, connection=dict.fromkeys(adapter.connection, False), vm_note={**former, **adapter.vm_note}
+        )
+    return replace(adapter, power=OFF, vm_note={_POWER: "on", **adapter.vm_note})
 
 
 def unfence(adapter, method):
-    """Return the Step that gives back what `fence` noted, by one method or, with AUTO, by all; None for nothing."""
+    """Return an adapter with what `fence` noted given back, by one method or, with AUTO, by all of them."""
     _check_host(adapter)
     port_note, vm_note = dict(adapter.port_note), dict(adapter.vm_note)
-    blocked = port_note.pop(_BLOCKED, None) if method in (AUTO, PORT_BLOCK) else None
-    connection = {}
+    port, connection, power = adapter.port, dict(adapter.connection), adapter.power
+    if method in (AUTO, PORT_BLOCK) and _BLOCKED in port_note:
+        port = {**port, "blocked": port_note.pop(_BLOCKED)}
     if method in (AUTO, VNIC_DISCONNECT):
-        names = [name for name in adapter.connection if _of_nic(adapter, name) in vm_note]
-        connection = {name: vm_note.pop(_of_nic(adapter, name)) for name in names}
-    power = ON if method in (AUTO, POWER_OFF) and vm_note.pop(_POWER, None) else None
-    if (port_note, vm_note) == (adapter.port_note, adapter.vm_note):
-        return None
-    return Step(adapter, blocked, connection or None, power if adapter.power == OFF else None, port_note, vm_note)
+        connection = {name: vm_note.pop(_of_nic(adapter, name), value) for name, value in connection.items()}
+    if method in (AUTO, POWER_OFF) and _POWER in vm_note:
+        if power == OFF:
+            # It stays noted until the VM is on: what is not given back is not forgotten.
+            power = ON
+        else:
+            del vm_note[_POWER]
+    return replace(adapter, port=port, connection=connection, power=power, port_note=port_note, vm_note=vm_note)
+
+
+def plan(adapters, method, fenced):
+    """Return (the Steps that are left, the adapters as they are after them); no Step means that all is proven."""
+    decide = fence if fenced else unfence
+    notes, after = {}, []
+    for adapter in adapters:
+        # The adapters of a VM share its note.
+        after.append(decide(replace(adapter, vm_note=notes.get(adapter.vm_id, adapter.vm_note)), method))
+        notes[adapter.vm_id] = after[-1].vm_note
+    after = [replace(adapter, vm_note=notes[adapter.vm_id]) for adapter in after]
+    steps = {
+        then.id: Step(now, then)
+        for now, then in zip(adapters, after)
+        if now != then or (fenced and not is_proven(now, choose(now, method)))
+    }
+    return list(steps.values()), after
 
 
 def noted_methods(port_note, vm_note, key):
-    """Return the methods by which an adapter (with this key in its VM) is cut off, as the two notes tell."""
+    """Return the methods that were used on an adapter (with this key in its VM), as the two notes tell."""
     noted = {
         PORT_BLOCK: _BLOCKED in port_note,
         VNIC_DISCONNECT: any(name.startswith(f"nic.{key}.") for name in vm_note),
@@ -141,7 +195,8 @@ def noted_methods(port_note, vm_note, key):
 
 def _check_host(adapter):
     if not adapter.responds:
-        raise VsphereError(f"{adapter.name}: its host {adapter.host} does not respond, so that nothing can be proven")
+        problem = f"its host {adapter.host} does not respond" if adapter.host else "the VM is on no host"
+        raise VsphereError(f"{adapter.name}: {problem}, so that nothing can be proven")
 
 
 def _of_nic(adapter, name):
@@ -160,28 +215,33 @@ class Fencing:
 
     def __call__(self, client):
         """Read, decide, write, and wait for the proof; returns {changed, vms, diff}."""
-        adapters = client.read_adapters(self._vms)
+        adapters, steps, after = self._look(client)
         for adapter in adapters:
             self._before.setdefault(adapter.id, adapter.to_dict())
-        steps = self._steps(adapters)
-        planned = {}
-        if self._check_mode:
-            planned = {step.adapter.id: step.to_dict() for step in steps}
-        elif steps:
-            client.write_steps(steps)
-            adapters = client.wait_for(lambda: self._proven(client), steps[0].adapter.name)
-        vms = [self._compare(adapter, planned.get(adapter.id, adapter.to_dict())) for adapter in adapters]
+        if not self._check_mode:
+            adapters = after = self._settle(client, adapters, steps)
+        vms = [self._compare(adapter, then.to_dict()) for adapter, then in zip(adapters, after)]
         diff = {side: {f"{vm['vm']}, {vm['label']}": vm[side] for vm in vms} for side in ("before", "after")}
         return {"changed": any(vm["changed"] for vm in vms), "vms": vms, "diff": diff}
 
-    def _steps(self, adapters):
-        decide = fence if self._fenced else unfence
-        return [step for step in (decide(adapter, self._method) for adapter in adapters) if step]
-
-    def _proven(self, client):
-        """Return the adapters when nothing is left to do, else None."""
+    def _look(self, client):
         adapters = client.read_adapters(self._vms)
-        return None if self._steps(adapters) else adapters
+        return (adapters, *plan(adapters, self._method, self._fenced))
+
+    def _settle(self, client, adapters, steps):
+        """Write steps, each one once, until none is left; returns the adapters then."""
+        written = set()
+        while steps:
+            client.write_steps([step for step in steps if step.key not in written])
+            written.update(step.key for step in steps)
+            adapters, steps = client.wait_for(lambda: self._look_on(client, written))
+        return adapters
+
+    def _look_on(self, client, written):
+        """Return (what there is only to wait for, None for nothing; (adapters, steps)), as `wait_for` wants it."""
+        adapters, steps, _after = self._look(client)
+        waits = steps and all(step.key in written for step in steps)
+        return steps[0].before.name if waits else None, (adapters, steps)
 
     def _compare(self, adapter, after):
         before = self._before[adapter.id]
@@ -191,7 +251,7 @@ class Fencing:
             "mac": adapter.mac,
             "host": adapter.host,
             "changed": before != after,
-            "fenced": any(is_proven(adapter, method) for method in (PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF)),
+            "fenced": adapter.fenced,
             "before": before,
             "after": after,
         }

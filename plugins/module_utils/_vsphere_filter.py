@@ -4,10 +4,10 @@
 """What the traffic filter of a port does to an egress IP. PRIVATE to the collection. No I/O.
 
 Rules are in the order of their sequence numbers, and the first that fits decides. A rule is a dict: ``description``,
-``sequence``,
-``direction`` (``both``, ``incomingPackets``, ``outgoingPackets``), ``action`` (``accept``, ``drop``, ``other``),
-``source`` and ``destination`` (an address or a network, with ``not `` before it when negated, None for any), and
-``conditions``: True when it asks for something else as well, a protocol or a MAC address, say.
+``sequence``, ``direction`` (``both``, ``incomingPackets`` for what the guest gets, ``outgoingPackets`` for what it
+sends), ``action`` (``accept``, ``drop``, ``other``), ``source`` and ``destination`` (an address or a network, with
+``not `` before it when negated, None for any), and ``conditions``: True when it asks for something else as well, a
+protocol or a MAC address, say.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from ._vsphere_note import TAG
 
 # Our rules are told from others by their description: the tag, a blank, the address.
 _SIDES = (("source", "destination"), ("destination", "source"))
+# What an address sends has it as source and goes out; what it gets has it as destination and comes in.
+_SENT, _GOT = (*_SIDES[0], "outgoingPackets"), (*_SIDES[1], "incomingPackets")
 
 
 def dropped_by(rules, address):
@@ -25,7 +27,7 @@ def dropped_by(rules, address):
 
     A rule with further conditions is somebody's decision about some traffic, not about the address: it does not count.
     """
-    drops = [_dropping(rules, address, side, other) for side, other in _SIDES]
+    drops = [_dropping(rules, address, *way) for way in (_SENT, _GOT)]
     return min((rule for rule in drops if rule), key=_sequence, default=None)
 
 
@@ -79,14 +81,12 @@ def _ours(rules, drop, address, path):
     )
 
 
-def _dropping(rules, address, side, other):
-    for rule in sorted((rule for rule in rules if not rule["conditions"]), key=_sequence):
-        if rule[other] is None and _covers(rule[side], address):
-            if rule["action"] == "drop":
-                return rule
-            # What passes one way only may still be dropped the other way.
-            if rule["action"] == "accept" and rule["direction"] == "both":
-                return None
+def _dropping(rules, address, side, other, direction):
+    """Return the rule that drops what has the address on a side and goes in a direction, None when it passes."""
+    meant = [rule for rule in rules if not rule["conditions"] and rule["direction"] in ("both", direction)]
+    for rule in sorted(meant, key=_sequence):
+        if rule["action"] in ("accept", "drop") and rule[other] is None and _covers(rule[side], address):
+            return rule if rule["action"] == "drop" else None
     return None
 
 

@@ -20,13 +20,13 @@ _FULL_ADAPTERS, _FULL_ADDRESSES = 16, (64, 2048)
 class Guest:
     """A VM as its VMware Tools told last.
 
-    ``vm``: {name, moid}; ``host``: name of the ESXi host; ``responds``: whether the vCenter reaches it; ``power``: as
-    in `_vsphere_fence`; ``tools``: the state of VMware Tools in the API's words; ``adapters``: a tuple of
+    ``vm``: {name, moid}; ``host``: name of the ESXi host, None for none; ``responds``: whether the vCenter reaches it;
+    ``power``: as in `_vsphere_fence`; ``tools``: the state of VMware Tools in the API's words; ``adapters``: a tuple of
     (MAC address, tuple of parsed addresses).
     """
 
     vm: dict
-    host: str
+    host: object
     responds: bool
     power: str
     tools: str
@@ -71,7 +71,7 @@ def _state(guest, address):
 def _doubt(guest):
     """Return why nothing can be said of a Guest at all, None when something can."""
     if not guest.responds:
-        return f"the host {guest.host} does not respond"
+        return f"the host {guest.host} does not respond" if guest.host else "the VM is on no host"
     if guest.power == OFF:
         return None
     if guest.power != ON:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._errors import VsphereError
+from ._errors import VsphereError, VsphereInterruptedError
 from ._vsphere_api import vim
 from ._vsphere_port import choose_nic, choose_vm
 
 NETWORK_SYSTEM = "configManager.networkSystem"
 _VM = ("name", "config.uuid", "config.instanceUuid", "config.template")
-_HARDWARE = ("config.hardware.device", "config.annotation", "runtime")
+_HARDWARE = ("config.hardware.device", "config.annotation", "config.changeVersion", "runtime")
 _GROUP = ("key", "name", "config", "vm")
 
 
@@ -22,12 +22,14 @@ class Chosen:
     """A network adapter that a selector names.
 
     ``vm`` is a dict with object, moid, name, uuid, instance_uuid, template; ``runtime`` the VM's runtime information,
-    ``annotation`` its notes; ``nic`` a dict with device, label, mac, connected, network.
+    ``annotation`` its notes, ``version`` that of its configuration; ``nic`` a dict with device, label, mac, connected,
+    network.
     """
 
     vm: dict
     runtime: object
     annotation: object
+    version: object
     nic: dict
 
 
@@ -66,18 +68,40 @@ class Inventory:
 
     def choose(self, selectors):
         """Return a Chosen for each entry of the option ``vms``."""
-        chosen = choose_vms(self.session, selectors)
-        hardware = self.session.properties([vm["object"] for vm in chosen], _HARDWARE)
-        result = []
-        for n, (selector, vm) in enumerate(zip(selectors, chosen)):
-            found = hardware[vm["object"]]
-            if "config.hardware.device" not in found:
-                state = found["runtime"].connectionState
-                raise VsphereError(f"vms[{n}]: {vm['name']} is {state}; its hardware cannot be seen now")
-            nics = [self._nic(each) for each in found["config.hardware.device"] if _is_nic(each)]
-            nic = choose_nic(selector, f"vms[{n}]", nics)
-            result.append(Chosen(vm, found["runtime"], found.get("config.annotation"), nic))
-        return result
+        return [self._chosen(*each) for each in self._found(choose_vms(self.session, selectors), selectors)]
+
+    def attempt(self, selectors, function):
+        """Return ``function(Chosen)`` for each entry of the option ``vms``, or the VsphereError that it comes to."""
+        vms = list_vms(self.session)
+        chosen = [self._outcome(choose_vm, each, f"vms[{n}]", vms) for n, each in enumerate(selectors)]
+        outcomes = {n: vm for n, vm in enumerate(chosen) if isinstance(vm, VsphereError)}
+        for each in self._found(chosen, selectors):
+            outcomes[each[0]] = self._outcome(lambda *found: function(self._chosen(*found)), *each)
+        return [outcomes[n] for n in range(len(selectors))]
+
+    def _outcome(self, function, *arguments):
+        """Return what a function returns, or the VsphereError that it comes to, unless that asks for a new attempt."""
+        try:
+            with self.session.translated():
+                return function(*arguments)
+        except VsphereInterruptedError:
+            raise
+        except VsphereError as error:
+            return error
+
+    def _found(self, vms, selectors):
+        """Return [(place, selector, VM, its properties)] of those VMs that are none of errors."""
+        known = [(n, *pair) for n, pair in enumerate(zip(selectors, vms)) if not isinstance(pair[1], VsphereError)]
+        hardware = self.session.properties([vm["object"] for _n, _selector, vm in known], _HARDWARE)
+        return [(n, selector, vm, hardware[vm["object"]]) for n, selector, vm in known]
+
+    def _chosen(self, place, selector, vm, found):
+        if "config.hardware.device" not in found:
+            state = found["runtime"].connectionState
+            raise VsphereError(f"vms[{place}]: {vm['name']} is {state}; its hardware cannot be seen now")
+        nics = [self._nic(each) for each in found["config.hardware.device"] if _is_nic(each)]
+        nic = choose_nic(selector, f"vms[{place}]", nics)
+        return Chosen(vm, found["runtime"], found.get("config.annotation"), found.get("config.changeVersion"), nic)
 
     def _nic(self, device):
         """Return a network adapter as in `Chosen.nic`."""
@@ -100,14 +124,14 @@ class Inventory:
         """Return the Attachment of an adapter with this connection."""
         if connection.portgroupKey not in self._groups:
             raise VsphereError(f"port group {connection.portgroupKey}: this user cannot see it")
-        group = self._groups[connection.portgroupKey][0]
-        found = self.remembered(group, _GROUP)
-        switch = found["config"].distributedVirtualSwitch
-        key = connection.portKey
-        ports = switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=[key])) if key else []
-        return Attachment(
-            group, found, switch, self.remembered(switch, ("name", "config")), ports[0] if ports else None
-        )
+        group, key = self._groups[connection.portgroupKey][0], connection.portKey
+        if (group, key) not in self._memory:
+            found = self.remembered(group, _GROUP)
+            switch = found["config"].distributedVirtualSwitch
+            ports = switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=[key])) if key else []
+            about = self.remembered(switch, ("name", "config"))
+            self._memory[group, key] = Attachment(group, found, switch, about, ports[0] if ports else None)
+        return self._memory[group, key]
 
     def remembered(self, thing, paths):
         """Return {path: value} of an object, read once for all the ports of one reading."""
@@ -118,7 +142,13 @@ class Inventory:
 
 def choose_vms(session, selectors):
     """Return a VM, as in `Chosen.vm`, for each entry of the option ``vms``."""
-    vms = [
+    vms = list_vms(session)
+    return [choose_vm(selector, f"vms[{n}]", vms) for n, selector in enumerate(selectors)]
+
+
+def list_vms(session):
+    """Return all VMs as in `Chosen.vm`."""
+    return [
         {
             "object": vm,
             "moid": vm._GetMoId(),
@@ -129,7 +159,6 @@ def choose_vms(session, selectors):
         }
         for vm, found in session.all_properties(vim.VirtualMachine, _VM).items()
     ]
-    return [choose_vm(selector, f"vms[{n}]", vms) for n, selector in enumerate(selectors)]
 
 
 def _is_nic(device):

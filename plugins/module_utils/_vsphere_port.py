@@ -12,6 +12,8 @@ from ._text import quote
 
 SECURITY = ("promiscuous", "mac_changes", "forged_transmits")
 MAC_LEARNING = ("enabled", "allow_unicast_flooding", "limit", "limit_policy")
+# The name in `Level.own` of rules of a traffic filter.
+RULES = "rules"
 PORT, GROUP, HOST_GROUP = "port", "portgroup", "host portgroup"
 STANDARD, DISTRIBUTED, NSX = "standard", "distributed", "nsx"
 
@@ -45,10 +47,10 @@ class Target:
     """What one write changes: a port, a distributed port group, or a standard port group on one host.
 
     ``id`` is its own in the vCenter, ``name`` for people; ``kind``: PORT, GROUP or HOST_GROUP; ``group``: name of the
-    port group; ``own`` and ``above``: its Level and the one that it follows; ``note``: its `_vsphere_note`, None for a
-    HOST_GROUP, which has no description; ``handle``: for the client alone; ``override_allowed``: what the port group
-    lets its ports override; of a PORT, where that was asked, ``in_use``: what other ports of the group override, and
-    ``marked``: what we have let them; ``affects``: names of the VMs beside the chosen ones that a change meets too.
+    port group; ``own`` and ``above``: its Level and the one that it follows; ``note``: its `_vsphere_note`, which VMs
+    keep for a HOST_GROUP; ``handle``: for the client alone; ``override_allowed``: what the port group lets its ports
+    override; of a PORT, where that was asked, ``in_use``: what other ports of the group override, and ``marked``: what
+    we have let them; ``affects``: names of the VMs beside the chosen ones that a change meets too.
     """
 
     id: str
@@ -57,7 +59,7 @@ class Target:
     group: str
     own: Level
     above: Level
-    note: object
+    note: dict
     handle: object
     override_allowed: tuple = ()
     in_use: frozenset = frozenset()
@@ -75,8 +77,8 @@ class Port:
 
     ``vm``, ``nic``, ``switch``, ``port_group``, ``vlan`` are dicts with the keys that `vsphere_port_info` returns;
     ``level`` is None on NSX, whose settings vCenter does not know. ``shared_with``: names of the other VMs of the
-    port group, in order. ``noted``: the port's `_vsphere_note`; ``fence``: by which methods of `vsphere_fence` the
-    adapter is cut off, as noted.
+    port group, in order. ``noted``: the port's `_vsphere_note`; ``fence``: which methods of `vsphere_fence` were used,
+    as noted; ``fenced``: whether the adapter is cut off for sure.
     """
 
     vm: dict
@@ -91,6 +93,7 @@ class Port:
     shared_with: tuple
     noted: dict
     fence: tuple
+    fenced: bool
 
     def to_dict(self):
         """Return the form that `vsphere_port_info` gives."""
@@ -108,6 +111,7 @@ class Port:
             "shared_with": list(self.shared_with),
             "noted": dict(self.noted),
             "fence": list(self.fence),
+            "fenced": self.fenced,
         }
 
 

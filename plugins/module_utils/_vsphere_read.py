@@ -9,29 +9,32 @@ from ._addresses import parse_address
 from ._errors import Errors, VsphereError
 from ._text import quote
 from ._vsphere_api import vim
-from ._vsphere_fence import Adapter, noted_methods
+from ._vsphere_fence import OFF, Adapter, noted_methods
 from ._vsphere_guest import Guest
 from ._vsphere_inventory import NETWORK_SYSTEM, choose_vms, is_distributed, is_opaque, standard_group
-from ._vsphere_note import read_note
+from ._vsphere_note import OVERRIDE, noted_of_group, read_note
 from ._vsphere_port import DISTRIBUTED, NSX, STANDARD, Port
 from ._vsphere_settings import read_level, read_overrides, read_standard_level, read_vlan, vlan_of
 
 _GUEST = ("runtime", "guest.net", "guest.toolsRunningStatus")
+_STATIC = "earlyBinding"
 _HOST = ("name", "runtime.connectionState")
 
 
 def read_port(inventory, chosen):
     """Return the `_vsphere_port.Port` of a Chosen adapter."""
     vm, runtime, nic, session = chosen.vm, chosen.runtime, chosen.nic, inventory.session
-    backing, noted = nic["device"].backing, {}
+    backing, adapter, noted = nic["device"].backing, read_adapter(inventory, chosen), {}
     if is_distributed(backing):
         attachment = inventory.attachment(backing.port)
         about = _distributed(attachment, backing.port.portKey)
         noted = read_note(attachment.port.config.description) if attachment.port else {}
     elif is_opaque(backing):
         about = _opaque(backing)
+    elif runtime.host is None:
+        raise VsphereError(f"{vm['name']}: the VM is on no host, so that its standard port group cannot be seen")
     else:
-        about = _standard(session, backing, runtime.host)
+        about = _standard(session, backing, runtime.host, adapter.vm_note)
     others = session.names(each for each in about.pop("vms") if each != vm["object"])
     return Port(
         vm={
@@ -39,10 +42,11 @@ def read_port(inventory, chosen):
             "power_state": str(runtime.powerState),
         },
         nic={key: nic[key] for key in ("label", "mac", "connected")},
-        host=session.name(runtime.host) if runtime.host else None,
+        host=adapter.host,
         shared_with=others,
         noted=noted,
-        fence=noted_methods(noted, read_note(chosen.annotation), nic["device"].key),
+        fence=noted_methods(noted, adapter.vm_note, adapter.key),
+        fenced=adapter.fenced,
         **about,
     )
 
@@ -50,7 +54,8 @@ def read_port(inventory, chosen):
 def read_adapter(inventory, chosen):
     """Return the `_vsphere_fence.Adapter` of a Chosen adapter."""
     vm, runtime, nic, device = chosen.vm, chosen.runtime, chosen.nic, chosen.nic["device"]
-    host = inventory.remembered(runtime.host, _HOST)
+    host = inventory.remembered(runtime.host, _HOST) if runtime.host else None
+    starts, protection = device.connectable.startConnected, runtime.dasVmProtection
     switch = port = shown = None
     if is_distributed(device.backing):
         attachment = inventory.attachment(device.backing.port)
@@ -61,12 +66,14 @@ def read_adapter(inventory, chosen):
         vm=vm["name"],
         label=nic["label"],
         mac=nic["mac"],
-        host=host["name"],
+        host=host and host["name"],
         responds=_responds(host),
         power=str(runtime.powerState),
+        restarts=bool(protection and protection.dasProtected),
         connection={
-            "connected": device.connectable.connected,
-            "start_connected": device.connectable.startConnected,
+            # Of a VM that is off this says nothing.
+            "connected": starts if runtime.powerState == OFF else device.connectable.connected,
+            "start_connected": starts,
         },
         port=shown,
         port_note=read_note(port.config.description) if shown else {},
@@ -76,6 +83,7 @@ def read_adapter(inventory, chosen):
             "vm": vm["object"],
             "device": device,
             "annotation": chosen.annotation,
+            "version": chosen.version,
             "switch": switch,
             "port": port,
         },
@@ -86,16 +94,17 @@ def read_guests(session, selectors):
     """Return a `_vsphere_guest.Guest` for each entry of the option ``vms``."""
     vms = choose_vms(session, selectors)
     found = session.properties([vm["object"] for vm in vms], _GUEST)
-    hosts = session.properties(list({each["runtime"].host for each in found.values()}), _HOST)
+    hosts = session.properties(list({each["runtime"].host for each in found.values()} - {None}), _HOST)
     return [_guest(vm, found[vm["object"]], hosts) for vm in vms]
 
 
 def _guest(vm, found, hosts):
     runtime = found["runtime"]
+    host = hosts.get(runtime.host)
     return Guest(
         vm={key: vm[key] for key in ("name", "moid")},
-        host=hosts[runtime.host]["name"],
-        responds=_responds(hosts[runtime.host]),
+        host=host and host["name"],
+        responds=_responds(host),
         power=str(runtime.powerState),
         tools=found.get("guest.toolsRunningStatus") or "guestToolsNotRunning",
         adapters=tuple((nic.macAddress, _addresses_of(nic)) for nic in found.get("guest.net") or ()),
@@ -110,7 +119,8 @@ def _addresses_of(nic):
 
 
 def _responds(host):
-    return host["runtime.connectionState"] == vim.HostSystem.ConnectionState.connected
+    """Tell whether the vCenter reaches a host, {property: value}; None for no host."""
+    return host is not None and host["runtime.connectionState"] == vim.HostSystem.ConnectionState.connected
 
 
 def _blocking(attachment):
@@ -122,19 +132,21 @@ def _blocking(attachment):
         "own": not blocked.inherited,
         "runtime": bool(runtime and runtime.blocked),
         "allowed": attachment.config.policy.blockOverrideAllowed,
+        "lasting": attachment.config.type == _STATIC,
     }
 
 
 def _distributed(attachment, key):
     """Return what a Port says of its port group on a distributed switch; ``key``: of its port."""
     config, port, switch = attachment.config, attachment.port, attachment.of_switch
-    setting = port.config.setting if port else config.defaultPortConfig
+    setting, note = port.config.setting if port else config.defaultPortConfig, read_note(config.description)
     return {
         "switch": {"name": switch["name"], "type": NSX if attachment.is_nsx else DISTRIBUTED},
         "port_group": {
             "name": attachment.of_group["name"],
             "moid": attachment.group._GetMoId(),
             "binding": config.type,
+            "noted": {name: value for name, value in note.items() if not name.startswith(OVERRIDE)},
         },
         "port_key": key,
         "vlan": read_vlan(setting.vlan, switch["config"].pvlanConfig),
@@ -144,8 +156,8 @@ def _distributed(attachment, key):
     }
 
 
-def _standard(session, backing, host):
-    """Return what a Port says of its port group on a standard switch of the host."""
+def _standard(session, backing, host, note):
+    """Return what a Port says of its port group on a standard switch of the host; ``note``: that of the VM."""
     network = session.properties([backing.network], ("vm",))[backing.network]
     system = session.properties([host], (NETWORK_SYSTEM,))[host][NETWORK_SYSTEM]
     name = backing.deviceName
@@ -154,7 +166,12 @@ def _standard(session, backing, host):
         raise VsphereError(f"{session.name(host)}: has no standard port group {quote(name)}")
     return {
         "switch": {"name": group.spec.vswitchName, "type": STANDARD},
-        "port_group": {"name": name, "moid": backing.network._GetMoId(), "binding": None},
+        "port_group": {
+            "name": name,
+            "moid": backing.network._GetMoId(),
+            "binding": None,
+            "noted": noted_of_group(note, name),
+        },
         "port_key": None,
         "vlan": vlan_of(group.spec.vlanId),
         "level": read_standard_level(group.computedPolicy.security, group.spec.policy.security),
@@ -168,7 +185,7 @@ def _opaque(backing):
     name = backing.opaqueNetworkId
     return {
         "switch": {"name": backing.opaqueNetworkType, "type": NSX},
-        "port_group": {"name": name, "moid": None, "binding": None},
+        "port_group": {"name": name, "moid": None, "binding": None, "noted": {}},
         "port_key": None,
         "vlan": None,
         "level": None,

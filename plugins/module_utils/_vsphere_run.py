@@ -9,6 +9,8 @@ Everything here is a dict of plain values: it goes from filters to the modules `
 
 from __future__ import annotations
 
+import re
+
 from ._addresses import address_order, parse_interface, parsed
 from ._errors import Errors, InventoryError
 from ._fence import VSPHERE
@@ -17,8 +19,10 @@ from ._objects import parse_egressip
 from ._text import type_name
 from ._vsphere_filter import is_ours
 from ._vsphere_need import OWN
-from ._vsphere_port import MAC_LEARNING, NSX, SECURITY
+from ._vsphere_port import GROUP, MAC_LEARNING, NSX, PORT, RULES, SECURITY
 
+# Where an error begins that is about one of the adapters asked for.
+_PLACE = re.compile(r"^vms\[\d+\](\.|: )")
 _VM_KEYS = ("name", "uuid", "moid", "mac", "label", "network")
 
 
@@ -39,24 +43,31 @@ def query(hosts, egressips):
     return {"nodes": nodes, "egress_ips": sorted(found, key=address_order), "required": required}
 
 
-def audit(asked, ports, guest_mac=OWN):
-    """Return {nodes: {name: [port]}, fenced: {name: methods}, guest_mac, failures: [line]} from the answer to a query.
+def audit(asked, ports, guest_mac=OWN, scope=PORT):
+    """Return {nodes: {name: [port]}, fenced: {name: methods}, proven: [name], guest_mac, scope, failures: [line]}.
 
-    A node whose VM is another one than the vCenter's is a failure, and is not among `nodes`: its ports are not touched.
+    `ports` are the answer to a query. `fenced` are the nodes that were fenced, as noted, of which `proven` are cut off
+    for sure, with all their adapters. A node whose VM cannot be found, or is another one than the host itself sees, is
+    a failure, and is not among `nodes`: its ports are not touched.
     """
-    nodes, failures, left = {}, [], list(ports)
+    nodes, fenced, proven, failures, left = {}, {}, [], [], list(ports)
     for node in asked["nodes"] if ports else ():
-        name, own = node["name"], [left.pop(0) for _vm in node["vms"]]
+        name, answers = node["name"], [left.pop(0) for _vm in node["vms"]]
+        own = [each for each in answers if "error" not in each]
         others = [each["vm"] for each in own if node["uuid"] and each["vm"]["uuid"].lower() not in ("", node["uuid"])]
-        nodes.update({} if others else {name: own})
-        failures += [
-            f"{name}: egress_ip_vsphere_vm: the VM {vm['name']} has the UUID {vm['uuid']}, but this host has"
-            f" {node['uuid']}; name the VM of this host"
-            for vm in others[:1]
+        problems = [_PLACE.sub("", each["error"]) for each in answers if "error" in each] + [
+            f"the VM {vm['name']} has the UUID {vm['uuid']}, but this host has {node['uuid']}; name the VM of this host"
+            for vm in others
         ]
-    methods = {name: sorted({method for port in own for method in port["fence"]}) for name, own in nodes.items()}
-    fenced = {name: found for name, found in methods.items() if found}
-    return {"nodes": nodes, "fenced": fenced, "guest_mac": guest_mac, "failures": failures}
+        failures += [f"{name}: egress_ip_vsphere_vm: {problem}" for problem in problems[:1]]
+        methods = sorted({method for port in own for method in port["fence"]})
+        if methods and not others:
+            fenced[name] = methods
+            proven += [name] if all(each.get("fenced") for each in answers) else []
+        if not problems:
+            nodes[name] = own
+    about = {"guest_mac": guest_mac, "scope": scope, "failures": failures}
+    return {"nodes": nodes, "fenced": fenced, "proven": proven, **about}
 
 
 def changes(audited, fleet):
@@ -66,19 +77,38 @@ def changes(audited, fleet):
     that may hold an egress IP lets it pass before it is claimed; what is ours and not wanted any more is taken back
     after. The ports of nodes that give no answer stay as they are, and so does what broken manifests have. With
     `guest_mac` OWN, a run never needs flags, so those that are noted are somebody's who used the modules by hand.
+    With `scope` GROUP all that is about a port group: what one of its nodes may need stays.
     """
     kept = {ip for entry in fleet["recalled"].values() for ip in entry["egressIPs"]}
-    to_open, to_close, notes = [], [], []
+    to_open, needs, notes = [], [], []
     for node in fleet["nodes"]:
+        ports = audited["nodes"].get(node["name"], ())
         answered = fleet["observed"].get(node["name"])
-        for port, networks in _ports(audited["nodes"].get(node["name"], ()), node, answered) if answered else ():
+        if not answered:
+            needs += [(port, None) for port in ports]
+            continue
+        for port, networks in _ports(ports, node, answered):
             answers = [each for each in port["egress_ips"] if _may_hold(node, networks, each["egressIP"])]
-            wanted = {each["egressIP"] for each in answers} | kept
-            noted = {} if wanted or audited["guest_mac"] == OWN else port["noted"]
+            needs.append((port, {each["egressIP"] for each in answers} | kept))
             to_open.append((port, _openings(answers)))
-            to_close.append((port, _closings(port, wanted, noted)))
-            notes += [f"node {node['name']}: {words}" for words in _notes(port, answers)]
-    return {"open": _calls(to_open), "close": _calls(to_close), "notes": notes}
+            notes += [f"node {node['name']}: {words}" for words in _notes(port, answers, audited["guest_mac"])]
+    return {"open": _calls(to_open), "close": _calls(_to_close(audited, needs)), "notes": notes}
+
+
+def _to_close(audited, needs):
+    """Yield (port, what to take back there). `needs` are (port, egress IPs that are to pass it, None for not known)."""
+    shared = audited["scope"] == GROUP
+    if shared and audited["failures"]:
+        # A node whose VM is not known may be in any of the port groups.
+        return
+    levels = {}
+    for n, need in enumerate(needs):
+        levels.setdefault(need[0]["port_group"]["moid"] if shared else n, []).append(need)
+    for level in levels.values():
+        if all(wanted is not None for _port, wanted in level):
+            wanted = {ip for _port, needed in level for ip in needed}
+            flags = not wanted and audited["guest_mac"] != OWN
+            yield from ((port, _closings(port, wanted, flags, shared)) for port, _needed in level)
 
 
 def _vms(host):
@@ -126,9 +156,15 @@ def _openings(answers):
     return options
 
 
-def _closings(port, wanted, noted):
-    """Return what is ours at a port and for none of the ``wanted`` egress IPs, and the flags that are ``noted``."""
-    ours = {rule["description"] for rule in port["rules"] or () if is_ours(rule)}
+def _closings(port, wanted, flags, shared):
+    """Return what is ours, at a port or ``shared`` at its port group, for none of the ``wanted`` egress IPs.
+
+    ``flags``: whether the flags that are noted there are needed no more either.
+    """
+    noted = (port["port_group"] if shared else port)["noted"] if flags else {}
+    # What takes effect at a port that has no rules of its own are those of its port group.
+    rules = port["rules"] or () if (RULES in port["overridden"]) != shared else ()
+    ours = {rule["description"] for rule in rules if is_ours(rule)}
     left = {description.rpartition(" ")[2] for description in ours} - wanted
     learning = port["mac_learning"] or {}
     return {
@@ -138,11 +174,15 @@ def _closings(port, wanted, noted):
     }
 
 
-def _notes(port, answers):
+def _notes(port, answers, guest_mac):
     if port["switch"]["type"] == NSX and answers:
         yield "its port belongs to NSX, whose segment profiles must let its egress IPs pass; vCenter cannot tell"
     if (port["vlan"] or {}).get("isolated") and answers:
         yield "its port is in an isolated private VLAN, where nobody notices that two nodes have the same address"
+    flags = {*SECURITY, *(f"mac_learning.{key}" for key in MAC_LEARNING)}
+    left = sorted(flags & {*port["noted"], *port["port_group"]["noted"]})
+    if left and guest_mac == OWN:
+        yield f"vsphere_port_security set {', '.join(left)} there; egress IPs on the own MAC address do not need that"
 
 
 def _calls(pairs):

@@ -11,10 +11,10 @@ from ._addresses import parse_egress_ips
 from ._errors import VsphereError, VsphereInterruptedError
 from ._vsphere_filter import allow, without
 from ._vsphere_note import INHERITED
-from ._vsphere_port import PORT, Level, Target
+from ._vsphere_port import PORT, RULES, Level, Target
 
 # Parts of a level that follow the one above as a whole, or do not.
-SECURITY_POLICY, MAC_LEARNING, RULES = "security", "mac_learning", "rules"
+SECURITY_POLICY, MAC_LEARNING = "security", "mac_learning"
 # Under this name a port group's policy speaks of what newer switches have instead of the security policy.
 MAC_MANAGEMENT = "mac_management"
 
@@ -55,8 +55,8 @@ class Change:
 
     ``after``: its Level then; ``security`` and ``mac_learning``: the values to write, INHERITED for a flag that follows
     the level above again; ``inherit``: what follows as a whole, of SECURITY_POLICY (which takes MAC learning along),
-    MAC_LEARNING, RULES; ``rules``: whether the rules are to be written; ``note``: the `_vsphere_note` then, None where
-    there can be none; ``allow`` and ``forbid``: what the port group lets its ports override from now on, or no longer.
+    MAC_LEARNING, RULES; ``rules``: whether the rules are to be written; ``note``: the `_vsphere_note` then; ``allow``
+    and ``forbid``: what the port group lets its ports override from now on, or no longer.
     """
 
     target: Target
@@ -65,7 +65,7 @@ class Change:
     mac_learning: dict
     inherit: frozenset
     rules: bool
-    note: object
+    note: dict
     allow: frozenset = frozenset()
     forbid: frozenset = frozenset()
 
@@ -132,14 +132,12 @@ def _open(target, wanted):
         own.own | said,
     )
     # What is noted already is older, so it stays.
-    note = None if target.note is None else {**former, **target.note}
-    return Change(target, after, security, learning, frozenset(), rules != own.rules, note)
+    return Change(target, after, security, learning, frozenset(), rules != own.rules, {**former, **target.note})
 
 
 def _take_back(target, wanted):
     """Return the Change that gives back what `_open` noted. What somebody has changed since then is not ours."""
-    own = target.own
-    former = _guess(target) if target.note is None else target.note
+    own, former = target.own, target.note
     security = {
         flag: former[flag] for flag, value in wanted.security.items() if flag in former and own.security[flag] == value
     }
@@ -153,7 +151,7 @@ def _take_back(target, wanted):
     note = {name: value for name, value in former.items() if name not in done}
     inherit = frozenset(_inherits(target, note, security, learning, rules))
     after = _after(target, security, learning, rules, inherit)
-    note = None if target.note is None else {name: value for name, value in note.items() if name not in inherit}
+    note = {name: value for name, value in note.items() if name not in inherit}
     return Change(target, after, security, learning, inherit, rules != own.rules, note)
 
 
@@ -188,14 +186,6 @@ def _inherits(target, note, security, learning, rules):
     if SECURITY_POLICY in note and learning_follows and same_flags and not {*note} & {*own.security}:
         inherit.add(SECURITY_POLICY)
     return inherit
-
-
-def _guess(target):
-    """Return what a note would say where there is none: a flag that a level says itself was the other way before us."""
-    own, above = target.own, target.above
-    return {
-        flag: INHERITED if above.security[flag] != own.security[flag] else not own.security[flag] for flag in own.own
-    }
 
 
 def _of_learning(key):

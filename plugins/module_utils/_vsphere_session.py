@@ -46,15 +46,20 @@ class Session:
             self._instance = None
 
     @contextlib.contextmanager
-    def translated(self):
-        """Turn what pyvmomi raises into VsphereError, once and for all calls."""
+    def translated(self, what=None):
+        """Turn what pyvmomi raises into VsphereError; ``what`` is the name of what another fault is about."""
         where = f"{self._parameters['hostname']}:{self._parameters['port']}"
         try:
             yield
         except vim.fault.NotAuthenticated as fault:  # a NoPermission too, by its type
             self._instance = None
             raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
-        except vim.fault.ConcurrentAccess as fault:
+        except vim.fault.TaskInProgress as fault:
+            # Perhaps our own, whose answer was lost.
+            with self.translated():
+                self._end_of(what or where, fault.task)
+            raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
+        except (vim.fault.ConcurrentAccess, vim.fault.InvalidPowerState) as fault:
             raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
         except vim.fault.NoPermission as fault:
             user = self._parameters["username"]
@@ -66,11 +71,12 @@ class Session:
             reason = error.verify_message
             raise VsphereError(f"hostname: the certificate of {where} is not trusted: {reason}") from None
         except (OSError, HTTPException, ExpatError) as error:
-            connected, self._instance = self._instance is not None, None
-            kind = VsphereInterruptedError if connected else VsphereError
+            passes = self._instance is not None or isinstance(error, ConnectionResetError)
+            self._instance = None
+            kind = VsphereInterruptedError if passes else VsphereError
             raise kind(f"hostname: {where} does not answer: {error or type(error).__name__}") from None
         except vmodl.MethodFault as fault:
-            raise VsphereError(f"{where}: {_words(fault)}") from None
+            raise VsphereError(f"{what or where}: {_words(fault)}") from None
 
     @property
     def content(self):
@@ -144,18 +150,24 @@ class Session:
         return found
 
     def wait(self, what, task):
-        """Wait for the end of a task; raises its fault, and VsphereError when it takes too long."""
-        give_up = time.monotonic() + self.timeout
-        for pause in itertools.chain(POLL_SECONDS, itertools.repeat(POLL_SECONDS[-1])):
-            info = self.properties([task], ("info",))[task]["info"]
-            if info.state == vim.TaskInfo.State.success:
-                return
-            if info.state == vim.TaskInfo.State.error:
+        """Wait for the end of a task; raises VsphereError when it fails or takes too long."""
+        info = self._end_of(what, task)
+        if info.state == vim.TaskInfo.State.error:
+            with self.translated(what):
                 raise info.error
+
+    def _end_of(self, what, task):
+        """Return the information about a task that has ended; raises VsphereError when that takes too long."""
+        give_up = time.monotonic() + self.timeout
+        pauses = itertools.chain(POLL_SECONDS, itertools.repeat(POLL_SECONDS[-1]))
+        info = self.properties([task], ("info",))[task]["info"]
+        while info.state not in (vim.TaskInfo.State.success, vim.TaskInfo.State.error):
             if time.monotonic() > give_up:
                 words = f"{info.key} has not ended within {self.timeout} seconds; look at it in vCenter"
                 raise VsphereError(f"{what}: {words}")
-            time.sleep(pause)
+            time.sleep(next(pauses))
+            info = self.properties([task], ("info",))[task]["info"]
+        return info
 
 
 def _tls(validate):

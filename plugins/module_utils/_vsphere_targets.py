@@ -11,7 +11,7 @@ from ._errors import VsphereError
 from ._text import quote
 from ._vsphere_api import vim
 from ._vsphere_inventory import NETWORK_SYSTEM, is_distributed, is_opaque
-from ._vsphere_note import OVERRIDE, read_note
+from ._vsphere_note import OVERRIDE, part_of, part_of_group, read_note
 from ._vsphere_port import GROUP, HOST_GROUP, PORT, Target
 from ._vsphere_security import overrides_of
 from ._vsphere_settings import read_level, read_overrides, read_standard_level
@@ -78,7 +78,11 @@ def _host_targets(session, backing, vms):
     found = session.properties([network], ("host", "vm"))[network]
     hosts = session.properties(list(found["host"]), ("name", "runtime.connectionState", NETWORK_SYSTEM))
     names = session.names(each for each in found["vm"] if each not in vms)
-    for host in sorted(hosts.values(), key=lambda host: host["name"]):
+    annotations = session.properties(list(found["vm"]), ("config.annotation",))
+    notes = {vm: read_note(each.get("config.annotation")) for vm, each in annotations.items()}
+    for moid, host in sorted(
+        ((each._GetMoId(), host) for each, host in hosts.items()), key=lambda pair: pair[1]["name"]
+    ):
         state = host["runtime.connectionState"]
         if state != vim.HostSystem.ConnectionState.connected:
             raise VsphereError(f"{host['name']}: is {state}; port group {quote(name)} cannot be changed there")
@@ -86,6 +90,8 @@ def _host_targets(session, backing, vms):
         info = session.properties([system], ("networkInfo",))[system]["networkInfo"]
         group = {each.spec.name: each for each in info.portgroup}[name]
         vswitch = {each.name: each for each in info.vswitch}[group.spec.vswitchName]
+        part = part_of_group(moid, name)
+        parts = {vm: part_of(note, part) for vm, note in notes.items()}
         yield Target(
             id=f"{system._GetMoId()}/{name}",
             name=f"port group {name} on {host['name']}",
@@ -93,9 +99,14 @@ def _host_targets(session, backing, vms):
             group=name,
             own=read_standard_level(group.computedPolicy.security, group.spec.policy.security),
             above=read_standard_level(vswitch.spec.policy.security, None),
-            note=None,
+            note={key: value for each in parts.values() for key, value in each.items()},
             affects=names,
-            handle={"system": system, "spec": group.spec},
+            handle={
+                "system": system,
+                "spec": group.spec,
+                "part": part,
+                "keepers": [vm for vm, each in parts.items() if each or vm in vms],
+            },
         )
 
 
@@ -123,7 +134,7 @@ def _port_target(attachment):
 def _with_neighbours(target, ours):
     """Return a Target with ``marked`` and, if that says something, ``in_use``; ``ours``: keys of the run's ports."""
     note = read_note(target.handle["group_description"]) if target.kind == PORT else {}
-    names = frozenset(name[len(OVERRIDE) :] for name in note if name.startswith(OVERRIDE))
+    names = frozenset(part_of(note, OVERRIDE))
     if not names:
         return target
     criteria = vim.dvs.PortCriteria(portgroupKey=[target.handle["port"].portgroupKey], inside=True)

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from ._errors import VsphereInterruptedError
+from ._errors import VsphereError, VsphereInterruptedError
 from ._vsphere_api import vim
 from ._vsphere_fence import OFF
 from ._vsphere_inventory import standard_group
-from ._vsphere_note import INHERITED, OVERRIDE, read_note, write_note
-from ._vsphere_port import GROUP, PORT
+from ._vsphere_note import INHERITED, OVERRIDE, read_note, with_part, write_note
+from ._vsphere_port import GROUP, HOST_GROUP, PORT
 from ._vsphere_settings import FLAGS, OVERRIDES
 from ._vsphere_specs import bool_policy, port_spec, setting
 
@@ -18,17 +18,15 @@ from ._vsphere_specs import bool_policy, port_spec, setting
 def write_changes(session, changes):
     """Bring `_vsphere_security.Change` values into the vCenter; all ports of a switch in one task."""
     _write_overrides(session, changes, forbid=False)
+    _write_kept(session, changes, done=False)
     ports = {}
     for change in changes:
         if change.writes and change.target.kind == PORT:
             spec = port_spec(change.target.handle["port"], change.note, setting(change))
             ports.setdefault(change.target.handle["switch"], []).append(spec)
-        elif change.writes and change.target.kind == GROUP:
-            _write_group(session, change)
-        elif change.writes:
-            _write_standard(session, change)
-    for switch, specs in ports.items():
-        session.wait(f"ports {', '.join(spec.key for spec in specs)}", switch.ReconfigureDVPort_Task(specs))
+    _write_ports(session, ports)
+    _write_groups(session, [change for change in changes if change.writes and change.target.kind != PORT])
+    _write_kept(session, changes, done=True)
     _write_overrides(session, changes, forbid=True)
 
 
@@ -57,6 +55,42 @@ def _write_overrides(session, changes, forbid):
         session.wait(f"port group {config.name}", group.ReconfigureDVPortgroup_Task(spec))
 
 
+def _write_kept(session, changes, done):
+    """Write what VMs keep of standard port groups: what is new before the change, what is needed no more after it."""
+    parts = {}
+    for change in changes:
+        if change.target.kind == HOST_GROUP:
+            handle, note = change.target.handle, change.note if done else {**change.note, **change.target.note}
+            for vm in handle["keepers"]:
+                parts.setdefault(vm, {})[handle["part"]] = note
+    for vm, wanted in parts.items():
+        found = session.properties([vm], ("name", "config.annotation", "config.changeVersion"))[vm]
+        annotation, version = (found.get(f"config.{name}") for name in ("annotation", "changeVersion"))
+        note = before = read_note(annotation)
+        for part, values in wanted.items():
+            note = with_part(note, part, values)
+        if note != before:
+            spec = vim.vm.ConfigSpec(changeVersion=version, annotation=write_note(annotation, note))
+            session.wait(found["name"], vm.ReconfigVM_Task(spec))
+
+
+def _write_groups(session, changes):
+    """Write to port groups, one after the other; a failure tells which of them are changed."""
+    done = []
+    for change in changes:
+        try:
+            if change.target.kind == GROUP:
+                _write_group(session, change)
+            elif change.changes_settings:
+                _write_standard(session, change)
+        except VsphereInterruptedError:
+            raise
+        except VsphereError as error:
+            before = f"; changed before that: {', '.join(done)}" if done else ""
+            raise VsphereError(f"{error}{before}") from None
+        done.append(change.target.name)
+
+
 def _write_group(session, change):
     handle = change.target.handle
     spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
@@ -77,24 +111,47 @@ def _write_standard(session, change):
         spec.policy.security = vim.host.NetworkPolicy.SecurityPolicy()
     for flag, value in change.security.items():
         setattr(spec.policy.security, FLAGS[flag], None if value == INHERITED else value)
-    handle["system"].UpdatePortGroup(change.target.group, spec)
+    with session.translated(change.target.name):
+        handle["system"].UpdatePortGroup(change.target.group, spec)
 
 
-def write_step(session, step):
-    """Bring a `_vsphere_fence.Step` into the vCenter."""
-    adapter, handle = step.adapter, step.adapter.handle
-    if step.port_note != adapter.port_note:
-        blocked = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(blocked=bool_policy(step.blocked))
-        spec = port_spec(handle["port"], step.port_note, blocked)
-        session.wait(adapter.name, handle["switch"].ReconfigureDVPort_Task([spec]))
-    if step.vm_note != adapter.vm_note:
-        spec = vim.vm.ConfigSpec(annotation=write_note(handle["annotation"], step.vm_note))
-        if step.connection is not None:
-            device = handle["device"]
-            device.connectable.connected = step.connection["connected"]
-            device.connectable.startConnected = step.connection["start_connected"]
-            spec.deviceChange = [vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)]
-        session.wait(adapter.name, handle["vm"].ReconfigVM_Task(spec))
-    if step.power:
-        turn = handle["vm"].PowerOffVM_Task if step.power == OFF else handle["vm"].PowerOnVM_Task
-        session.wait(adapter.name, turn())
+def write_steps(session, steps):
+    """Bring `_vsphere_fence.Step` values into the vCenter: ports first, then what is left of each VM in one task."""
+    ports, vms = {}, {}
+    for step in steps:
+        before, after, handle = step.before, step.after, step.before.handle
+        if (before.port, before.port_note) != (after.port, after.port_note):
+            policy = bool_policy(after.port["blocked"])
+            blocked = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(blocked=policy)
+            spec = port_spec(handle["port"], after.port_note, blocked)
+            ports.setdefault(handle["switch"], []).append(spec)
+        vms.setdefault(handle["vm"], []).append(step)
+    _write_ports(session, ports)
+    for vm, own in vms.items():
+        _write_vm(session, vm, own)
+
+
+def _write_ports(session, ports):
+    """Write {switch: specs of ports}, those of a switch in one task."""
+    for switch, specs in ports.items():
+        session.wait(f"ports {', '.join(spec.key for spec in specs)}", switch.ReconfigureDVPort_Task(specs))
+
+
+def _write_vm(session, vm, steps):
+    before, after, devices = steps[0].before, steps[-1].after, []
+    for step in steps:
+        if step.before.connection != step.after.connection:
+            device = step.before.handle["device"]
+            device.connectable.connected = step.after.connection["connected"]
+            device.connectable.startConnected = step.after.connection["start_connected"]
+            devices.append(vim.vm.device.VirtualDeviceSpec(operation="edit", device=device))
+    if devices or before.vm_note != after.vm_note:
+        spec = vim.vm.ConfigSpec(
+            changeVersion=before.handle["version"],
+            annotation=write_note(before.handle["annotation"], after.vm_note),
+            deviceChange=devices,
+        )
+        session.wait(before.vm, vm.ReconfigVM_Task(spec))
+    if before.power != after.power:
+        turn = vm.PowerOffVM_Task if after.power == OFF else vm.PowerOnVM_Task
+        session.wait(before.vm, turn())

@@ -23,7 +23,8 @@ options:
   besides:
     description:
       - What happened elsewhere, a dictionary with any of the keys V(withheld) (egress IPs that nobody may claim, and
-        why), V(fenced) (names of nodes), V(failures) and V(notes) (lines).
+        why), V(fenced) and V(unproven) (names of nodes, the latter fenced without a proof), V(failures) and V(notes)
+        (lines).
     type: dict
     default: {}
 extends_documentation_fragment:

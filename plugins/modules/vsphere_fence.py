@@ -13,14 +13,16 @@ description:
   - Makes sure that a VM that cannot be reached does not answer for its addresses any more, before others take these.
   - Succeeds only when the ESXi host itself says that the VM is cut off. When the host does not respond, the module
     fails, for nobody knows what the VM does then.
-  - What was there before is noted at the end of the description of the port, or of the VM's notes, together with the
-    change. Exactly that is given back.
+  - What was there before is noted in the description of the port, or in the VM's notes, together with the change.
+    Exactly that is given back.
+  - The adapters of one VM that are named are changed together.
 options:
   method:
     description:
-      - V(port_block) - the port of the adapter is blocked; on distributed switches.
-      - V(vnic_disconnect) - the adapter is disconnected, also for the next start.
-      - V(power_off) - the VM is powered off, without asking the guest. A suspended VM is refused.
+      - V(port_block) - the port of the adapter is blocked; on distributed switches, with static binding.
+      - V(vnic_disconnect) - the adapter is disconnected, also for the next start. A suspended VM is refused.
+      - V(power_off) - the VM is powered off, without asking the guest. A suspended VM is refused. Off counts only when
+        vSphere HA would not start the VM again.
       - V(auto) - V(port_block) where it is possible, else V(vnic_disconnect). With O(state=unfenced), every method that
         is noted.
     type: str
@@ -29,7 +31,8 @@ options:
   state:
     description:
       - V(fenced) - the VM is cut off, and that is proven.
-      - V(unfenced) - what is noted is given back. What is not noted is not ours and stays.
+      - V(unfenced) - what is noted is given back. What is not noted is not ours and stays. A VM that we switched off
+        stays noted until it runs.
     type: str
     choices: [fenced, unfenced]
     default: fenced
@@ -90,7 +93,7 @@ vms:
       type: str
       sample: "00:50:56:00:03:01"
     host:
-      description: The ESXi host.
+      description: The ESXi host, none for a VM that is on no host.
       type: str
       sample: esx1.example.com
     changed:
@@ -102,7 +105,9 @@ vms:
       type: bool
       sample: true
     before:
-      description: How it was. C(blocked) is none where there is no port that can be blocked.
+      description:
+        - How it was. C(blocked) is none where there is no port that can be blocked.
+        - An adapter is C(connected) only while the VM is on.
       type: dict
       sample: {power_state: poweredOn, blocked: false, connected: true, start_connected: true}
     after:

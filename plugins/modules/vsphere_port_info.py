@@ -30,6 +30,12 @@ options:
     type: str
     choices: [own, second, changed]
     default: own
+  partial:
+    description:
+      - Whether an entry of O(vms) that cannot be found, is not clear, or cannot be read, has an C(error) and nothing
+        else in its place in RV(ports). Without it the module fails.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
@@ -87,9 +93,11 @@ ports:
       type: dict
       sample: {name: DVS0, type: distributed}
     port_group:
-      description: The port group, with its port binding (none on standard switches).
+      description:
+        - The port group, with its port binding (none on standard switches), and the former values that
+          M(netops.egress_ip.vsphere_port_security) noted of it (of standard port groups, in the notes of this VM).
       type: dict
-      sample: {name: nodes, moid: dvportgroup-36, binding: earlyBinding}
+      sample: {name: nodes, moid: dvportgroup-36, binding: earlyBinding, noted: {}}
     port_key:
       description: Key of the port; none on standard switches, and with ephemeral binding while the VM is off.
       type: str
@@ -143,10 +151,21 @@ ports:
       type: dict
       sample: {forged_transmits: false, security: inherited}
     fence:
-      description: The methods by which M(netops.egress_ip.vsphere_fence) has cut the adapter off, as noted.
+      description:
+        - The methods of M(netops.egress_ip.vsphere_fence) that were used on the adapter and are not given back, as
+          noted. That they were used is no proof.
       type: list
       elements: str
       sample: []
+    fenced:
+      description: Whether it is proven that the adapter is cut off, as by M(netops.egress_ip.vsphere_fence).
+      type: bool
+      sample: false
+    error:
+      description: Why nothing is known, only with O(partial=true).
+      type: str
+      returned: when that is so
+      sample: "vms[0].name: there is no VM 'node9' that this user can see"
     egress_ips:
       description: The answer for each of O(egress_ips).
       type: list
@@ -172,6 +191,7 @@ ports:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import parse_egress_ips
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_module import finish
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_need import CHANGED, OWN, SECOND, need
@@ -182,8 +202,13 @@ def audit(params):
     """Return the ports with the answer for each egress IP; raises EgressIPError."""
     addresses = parse_egress_ips(params["egress_ips"], "egress_ips")
     ports = with_client(params, lambda client: client.read_ports(params["vms"]))
+    errors = [port for port in ports if isinstance(port, VsphereError)]
+    if errors and not params["partial"]:
+        raise errors[0]
     return [
-        {**port.to_dict(), "egress_ips": [need(port, address, params["guest_mac"]) for address in addresses]}
+        {"error": str(port)}
+        if port in errors
+        else {**port.to_dict(), "egress_ips": [need(port, address, params["guest_mac"]) for address in addresses]}
         for port in ports
     ]
 
@@ -195,6 +220,7 @@ def main():
             **ADAPTERS,
             "egress_ips": {"type": "list", "elements": "str", "default": []},
             "guest_mac": {"type": "str", "choices": [OWN, SECOND, CHANGED], "default": OWN},
+            "partial": {"type": "bool", "default": False},
         },
         required_together=[("proxy_host", "proxy_port")],
         supports_check_mode=True,

@@ -75,12 +75,12 @@ options:
     default: false
   state:
     description:
-      - V(present) - lets pass what is named, and notes at the end of the description of the port (or distributed port
-        group) what was there before.
+      - V(present) - lets pass what is named, and notes in the description of the port (or distributed port group) what
+        was there before.
       - V(absent) - gives back what is noted for the names given, unless somebody else has changed it since, and takes
         away rules by their description. What is not noted is not ours and stays.
-      - Standard port groups have no description. There, V(absent) takes a flag with the value given for ours. It
-        follows the switch again if that says otherwise, or else gets its other value.
+      - Standard port groups have no description. What was there before is noted in the notes of the VMs in O(vms). When
+        no VM of the port group has that note any more, V(absent) leaves it as it is.
     type: str
     choices: [present, absent]
     default: present

@@ -38,6 +38,7 @@ type front struct {
 	users    map[string]*user
 	sessions map[string]string // cookie -> name of the user
 	orders   []*order
+	busy     map[reference]reference // object -> the task that it is busy with
 	journal  []entry
 }
 
@@ -55,6 +56,7 @@ func newFront(next http.Handler, lan *lan, apiVersion string) *front {
 		lan:      lan,
 		users:    map[string]*user{"admin": {Name: "admin", Password: "secret"}},
 		sessions: map[string]string{},
+		busy:     map[reference]reference{},
 		journal:  []entry{},
 	}
 	f.mux.HandleFunc("/sdk", f.serveSDK)
@@ -83,9 +85,13 @@ func (f *front) serveSDK(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.mutex.Lock()
-	order := f.take(method.Name)
+	order := f.take(method)
 	f.mutex.Unlock()
 	if order != nil && order.before(f, w, r, method) {
+		return
+	}
+	if order != nil && (order.Kind == "slow" || order.Kind == "lose_answer" && order.Seconds > 0) {
+		f.slow(w, r, method, body, order)
 		return
 	}
 	recorder := httptest.NewRecorder()
@@ -119,6 +125,12 @@ func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method *si
 		name = login.UserName
 	}
 	f.journal = append(f.journal, entry{name, method.Name, method.This.Value})
+	f.lan.follow()
+	defer f.lan.follow()
+	if task, busy := f.busy[method.This]; busy && strings.HasSuffix(method.Name, "_Task") {
+		writeFault(w, &types.TaskInProgress{Task: task})
+		return
+	}
 	if fault := f.refuse(name, method); fault != nil {
 		writeFault(w, fault)
 		return
@@ -283,6 +295,17 @@ func (f *front) serveControl(w http.ResponseWriter, r *http.Request) {
 		var wanted struct{ Name string }
 		err = decoder.Decode(&wanted)
 		f.lan.deaf = wanted.Name
+	case "protected":
+		var wanted struct {
+			Name      string
+			Protected bool
+		}
+		err = decoder.Decode(&wanted)
+		f.lan.setProtected(wanted.Name, wanted.Protected)
+	case "lose":
+		var wanted struct{ Name, What string }
+		err = decoder.Decode(&wanted)
+		f.lan.lose(wanted.Name, wanted.What)
 	case "guest":
 		var wanted guest
 		err = decoder.Decode(&wanted)

@@ -33,6 +33,7 @@ var machines = []machine{
 	{name: "nsx2", host: "DC0_C0_H0", networks: []string{"overlay"}},
 	{name: "twin", folder: "blue", host: "DC0_C0_H0", networks: []string{"nodes"}},
 	{name: "twin", folder: "green", host: "DC0_C0_H1", networks: []string{"nodes"}},
+	{name: "node5", host: "DC0_C0_H0", networks: []string{"passing"}},
 }
 
 // builder puts the inventory together through the simulator's own API, in this process.
@@ -134,6 +135,7 @@ func (b *builder) distributedSwitch() error {
 			},
 			MacManagementOverrideAllowed: types.NewBool(false),
 		}},
+		{Name: "passing", Type: "ephemeral", Policy: override},
 		{Name: "overlay", Type: "ephemeral", LogicalSwitchUuid: "6b2c4d1e-0000-4000-8000-000000000001", BackingType: "nsx"},
 	}
 	task, err := object.NewDistributedVirtualSwitch(b.client, dvs.Self).AddPortgroup(b, specs)
@@ -281,6 +283,7 @@ func (b *builder) card(network object.NetworkReference, key int32, mac string) (
 // connect names the adapters of a VM as vCenter does, and gives each one on the distributed switch a port of its own.
 func (b *builder) connect(ref reference) {
 	vm := simulator.Map.Get(ref).(*simulator.VirtualMachine)
+	vm.Config.ChangeVersion = nextKey("change")
 	for _, device := range vm.Config.Hardware.Device {
 		card, ok := device.(types.BaseVirtualEthernetCard)
 		if !ok {

@@ -39,8 +39,9 @@ type port struct {
 type lan struct {
 	groups map[reference]*level
 	ports  map[string]*port
-	order  []string // keys of ports
-	deaf   string   // name of a host that is connected and does not do what it is told
+	order  []string                                     // keys of ports
+	deaf   string                                       // name of a host that is connected and does not do what it is told
+	power  map[reference]types.VirtualMachinePowerState // of VMs, as last seen
 }
 
 // legacy tells that the switch is older than 6.6 and has no MAC management.
@@ -57,7 +58,7 @@ func (l *lan) makeLegacy() {
 }
 
 func newLAN() *lan {
-	return &lan{groups: map[reference]*level{}, ports: map[string]*port{}}
+	return &lan{groups: map[reference]*level{}, ports: map[string]*port{}, power: map[reference]types.VirtualMachinePowerState{}}
 }
 
 func groupOf(ref reference) *simulator.DistributedVirtualPortgroup {
@@ -130,7 +131,7 @@ func (l *lan) reconfigurePorts(specs []types.DVPortConfigSpec, clears bool) type
 	for _, spec := range specs {
 		port := l.ports[spec.Key]
 		switch {
-		case port == nil:
+		case port == nil || !port.exists():
 			return &types.NotFound{}
 		case spec.Operation != string(types.ConfigSpecOperationEdit):
 			return &types.InvalidArgument{InvalidProperty: "operation"}
@@ -179,11 +180,49 @@ func mayOverride(base types.BaseDVPortgroupPolicy, spec *setting) bool {
 func (l *lan) fetch(criteria *types.DistributedVirtualSwitchPortCriteria) []types.DistributedVirtualPort {
 	var found []types.DistributedVirtualPort
 	for _, key := range l.order {
+		if !l.ports[key].exists() {
+			continue
+		}
 		if port := l.show(l.ports[key]); criteria == nil || fits(port, criteria) {
 			found = append(found, port)
 		}
 	}
 	return found
+}
+
+// exists tells whether there is a port now: with ephemeral binding, while its VM is on.
+func (p *port) exists() bool {
+	vm, ok := simulator.Map.Get(p.vm).(*simulator.VirtualMachine)
+	return !ok || vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff ||
+		groupOf(p.group).Config.Type != string(types.DistributedVirtualPortgroupPortgroupTypeEphemeral)
+}
+
+// follow does what comes with a VM that is powered on or off: its adapters are connected as they are to start, or are not
+// connected, and an ephemeral port ends with all that it had.
+func (l *lan) follow() {
+	for _, each := range simulator.Map.All("VirtualMachine") {
+		vm := each.(*simulator.VirtualMachine)
+		now := vm.Runtime.PowerState
+		if vm.Config == nil || l.power[vm.Self] == now {
+			continue
+		}
+		resumes := l.power[vm.Self] == types.VirtualMachinePowerStateSuspended && now == types.VirtualMachinePowerStatePoweredOn
+		l.power[vm.Self] = now
+		for _, device := range vm.Config.Hardware.Device {
+			card, ok := device.(types.BaseVirtualEthernetCard)
+			if !ok || resumes || now == types.VirtualMachinePowerStateSuspended {
+				continue
+			}
+			connectable := *card.GetVirtualEthernetCard().Connectable
+			connectable.Connected = connectable.StartConnected && now == types.VirtualMachinePowerStatePoweredOn
+			card.GetVirtualEthernetCard().Connectable = &connectable
+		}
+		for _, port := range l.ports {
+			if port.vm == vm.Self && !port.exists() {
+				port.level, port.description = level{own: &setting{}, version: 1}, ""
+			}
+		}
+	}
 }
 
 func fits(port types.DistributedVirtualPort, criteria *types.DistributedVirtualSwitchPortCriteria) bool {
@@ -203,11 +242,12 @@ func fits(port types.DistributedVirtualPort, criteria *types.DistributedVirtualS
 	return (len(criteria.PortKey) == 0 || contains(criteria.PortKey, port.Key)) &&
 		(len(criteria.PortgroupKey) == 0 || contains(criteria.PortgroupKey, port.PortgroupKey) == inside) &&
 		(criteria.Connected == nil || *criteria.Connected == (port.Connectee != nil)) &&
-		(criteria.Active == nil || *criteria.Active == (port.State != nil && port.State.RuntimeInfo.LinkUp)) &&
+		(criteria.Active == nil || *criteria.Active == (port.State != nil && port.State.RuntimeInfo != nil && port.State.RuntimeInfo.LinkUp)) &&
 		onHost
 }
 
-// show returns a port as FetchDVPorts does: with the effective settings, who is connected, and the runtime state.
+// show returns a port as FetchDVPorts does: with the effective settings, who is connected, and, of a port that runs, the
+// runtime state.
 func (l *lan) show(port *port) types.DistributedVirtualPort {
 	group := groupOf(port.group)
 	shown := effective(port.own, settingOf(group.Config.DefaultPortConfig))
@@ -227,15 +267,10 @@ func (l *lan) show(port *port) types.DistributedVirtualPort {
 		return result
 	}
 	blocked := shown.Blocked != nil && shown.Blocked.Value != nil && *shown.Blocked.Value
-	if nic := nicOf(vm, port.nic); nic != nil && responds(vm) && nameOf(vm.Runtime.Host) != l.deaf {
-		on := vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn
-		port.seen = types.DVPortStatus{
-			Blocked:    blocked,
-			LinkUp:     !blocked && on && nic.Connectable.Connected,
-			MacAddress: nic.MacAddress,
-		}
+	nic := nicOf(vm, port.nic)
+	if nic != nil && responds(vm) && nameOf(vm.Runtime.Host) != l.deaf {
+		port.seen = types.DVPortStatus{Blocked: blocked, LinkUp: !blocked, MacAddress: nic.MacAddress}
 	}
-	status := port.seen
 	ref := port.vm
 	result.Connectee = &types.DistributedVirtualSwitchPortConnectee{
 		ConnectedEntity: &ref,
@@ -243,12 +278,19 @@ func (l *lan) show(port *port) types.DistributedVirtualPort {
 		Type:            string(types.DistributedVirtualSwitchPortConnecteeConnecteeTypeVmVnic),
 	}
 	result.ProxyHost = vm.Runtime.Host
-	result.State = &types.DVPortState{RuntimeInfo: &status}
+	result.State = &types.DVPortState{}
+	if nic != nil && nic.Connectable.Connected && vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn {
+		status := port.seen
+		result.State.RuntimeInfo = &status
+	}
 	return result
 }
 
 // nicOf returns the network adapter of a VM with a key; nil when it has none.
 func nicOf(vm *simulator.VirtualMachine, key int32) *types.VirtualEthernetCard {
+	if vm.Config == nil {
+		return nil
+	}
 	for _, device := range vm.Config.Hardware.Device {
 		if card, ok := device.(types.BaseVirtualEthernetCard); ok && card.GetVirtualEthernetCard().Key == key {
 			return card.GetVirtualEthernetCard()
@@ -261,6 +303,9 @@ func nameOf(host *reference) string { return simulator.Map.Get(*host).(*simulato
 
 // responds tells whether the vCenter reaches the host of a VM.
 func responds(vm *simulator.VirtualMachine) bool {
+	if vm.Runtime.Host == nil {
+		return false
+	}
 	host := simulator.Map.Get(*vm.Runtime.Host).(*simulator.HostSystem)
 	return host.Runtime.ConnectionState == types.HostSystemConnectionStateConnected
 }
@@ -282,6 +327,35 @@ func (l *lan) setHost(name, state string) {
 	}
 }
 
+// setProtected lets vSphere HA protect a VM, or no longer.
+func (l *lan) setProtected(name string, protected bool) {
+	for _, vm := range vmsOf(name) {
+		vm.Runtime.DasVmProtection = &types.VirtualMachineRuntimeInfoDasProtectionState{DasProtected: protected}
+	}
+}
+
+// lose takes away what a vCenter does not know of some VMs: the configuration of one that is inaccessible, the host of one
+// that is on none.
+func (l *lan) lose(name, what string) {
+	for _, vm := range vmsOf(name) {
+		switch what {
+		case "config":
+			vm.Config, vm.Runtime.ConnectionState = nil, types.VirtualMachineConnectionStateInaccessible
+		case "host":
+			vm.Runtime.Host = nil
+		}
+	}
+}
+
+func vmsOf(name string) (found []*simulator.VirtualMachine) {
+	for _, each := range simulator.Map.All("VirtualMachine") {
+		if vm := each.(*simulator.VirtualMachine); vm.Name == name {
+			found = append(found, vm)
+		}
+	}
+	return found
+}
+
 // guest is what VMware Tools in a VM tell: the state of the tools, and the addresses of each adapter, told as vCenters do
 // since version 5 or, old, as before.
 type guest struct {
@@ -295,11 +369,7 @@ type guest struct {
 
 // setGuest puts into the inventory what VMware Tools tell.
 func (l *lan) setGuest(told guest) {
-	for _, each := range simulator.Map.All("VirtualMachine") {
-		vm := each.(*simulator.VirtualMachine)
-		if vm.Name != told.Name {
-			continue
-		}
+	for _, vm := range vmsOf(told.Name) {
 		vm.Guest.ToolsRunningStatus, vm.Guest.Net = told.Tools, nil
 		for _, adapter := range told.Adapters {
 			nic := types.GuestNicInfo{MacAddress: adapter.MAC, Connected: true, DeviceConfigId: -1}
@@ -332,6 +402,9 @@ func editsAdapters(spec types.VirtualMachineConfigSpec, annotates bool) bool {
 
 // reconfigureVM is ReconfigVM_Task for what editsAdapters tells of: of an adapter, how it is connected.
 func reconfigureVM(vm *simulator.VirtualMachine, spec types.VirtualMachineConfigSpec, clears bool) types.BaseMethodFault {
+	if spec.ChangeVersion != "" && spec.ChangeVersion != vm.Config.ChangeVersion {
+		return &types.ConcurrentAccess{}
+	}
 	for i, each := range spec.DeviceChange {
 		wanted := each.GetVirtualDeviceConfigSpec().Device.(types.BaseVirtualEthernetCard).GetVirtualEthernetCard()
 		nic := nicOf(vm, wanted.Key)
@@ -348,6 +421,7 @@ func reconfigureVM(vm *simulator.VirtualMachine, spec types.VirtualMachineConfig
 	if spec.Annotation != "" || clears {
 		vm.Config.Annotation = spec.Annotation
 	}
+	vm.Config.ChangeVersion = nextKey("change")
 	return nil
 }
 

@@ -6,8 +6,12 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"time"
 
@@ -19,9 +23,13 @@ import (
 //
 // Kinds: fault (Fault is the answer), task (a task that fails with Fault), stuck (a task that never ends), drop (the
 // connection is closed before anything happens), lose_answer (after it happened), hang (no answer for Seconds, then
-// drop), lose_session (it has ended), race (somebody else has changed the target just before).
+// drop), lose_session (it has ended), race (somebody else has changed the target just before), slow (a task that takes
+// Seconds, during which its object takes no other one; with lose_answer too, if Seconds are given).
+//
+// Of, the type of an object, leaves out calls of RetrievePropertiesEx that ask for others.
 type order struct {
 	Method  string `json:"method"`
+	Of      string `json:"of"`
 	Kind    string `json:"kind"`
 	Fault   string `json:"fault"`
 	Seconds int    `json:"seconds"`
@@ -31,34 +39,71 @@ type order struct {
 
 var kinds = map[string]bool{
 	"fault": true, "task": true, "stuck": true, "drop": true, "lose_answer": true, "hang": true, "lose_session": true, "race": true,
+	"slow": true,
 }
 
 func (o *order) check() error {
 	if !kinds[o.Kind] {
 		return fmt.Errorf("there is no kind %q", o.Kind)
 	}
+	if o.Kind == "race" && !raced[o.Method] {
+		return fmt.Errorf("nobody races for %q", o.Method)
+	}
 	if o.Times == 0 {
 		o.Times = 1
 	}
-	if _, ok := o.fault(); !ok && (o.Kind == "fault" || o.Kind == "task") {
+	if kind, ok := typeByName(o.Fault); (!ok || !isFault(kind)) && (o.Kind == "fault" || o.Kind == "task") {
 		return fmt.Errorf("there is no fault %q", o.Fault)
 	}
 	return nil
 }
 
-func (o *order) fault() (types.BaseMethodFault, bool) {
-	kind, ok := typeByName(o.Fault)
-	if !ok {
-		return nil, false
+func (o *order) fault(about reference) types.BaseMethodFault {
+	kind, _ := typeByName(o.Fault)
+	fault := reflect.New(kind)
+	refer(fault.Elem(), about)
+	return fault.Interface().(types.BaseMethodFault)
+}
+
+// refer fills in what is required of a fault: its references refer to an object, its task is one that has ended.
+func refer(value reflect.Value, about reference) {
+	for i := 0; i < value.NumField(); i++ {
+		field := value.Field(i)
+		switch {
+		case field.Type() == reflect.TypeOf(about) && value.Type().Field(i).Name == "Task":
+			field.Set(reflect.ValueOf(ended(about)))
+		case field.Type() == reflect.TypeOf(about):
+			field.Set(reflect.ValueOf(about))
+		case field.Type() == reflect.TypeOf(types.VirtualMachinePowerStatePoweredOn):
+			field.Set(reflect.ValueOf(types.VirtualMachinePowerStatePoweredOn))
+		case field.Kind() == reflect.Struct:
+			refer(field, about)
+		}
 	}
-	fault, ok := reflect.New(kind).Interface().(types.BaseMethodFault)
-	return fault, ok
+}
+
+// ended returns a task that has ended.
+func ended(about reference) reference {
+	return runTask(simulator.Map.Get(about), "other", func() types.BaseMethodFault { return nil }).Returnval
 }
 
 // take returns the order that this call of a method is to follow; nil for none.
-func (f *front) take(method string) *order {
+// typeAsked returns the type of the object that a call of RetrievePropertiesEx asks for first.
+func typeAsked(method *simulator.Method) string {
+	if request, ok := method.Body.(*types.RetrievePropertiesEx); ok && len(request.SpecSet) > 0 && len(request.SpecSet[0].ObjectSet) > 0 {
+		return request.SpecSet[0].ObjectSet[0].Obj.Type
+	}
+	return ""
+}
+
+func isFault(kind reflect.Type) bool {
+	_, ok := reflect.New(kind).Interface().(types.BaseMethodFault)
+	return ok
+}
+
+func (f *front) take(method *simulator.Method) *order {
 	for _, order := range f.orders {
-		if order.Method != method || order.Times == 0 {
+		if order.Method != method.Name || order.Times == 0 || order.Of != "" && order.Of != typeAsked(method) {
 			continue
 		}
 		if order.Skip > 0 {
@@ -73,12 +118,12 @@ func (f *front) take(method string) *order {
 
 // before does what an order says before the call is handled; true when that is the answer already.
 func (o *order) before(f *front, w http.ResponseWriter, r *http.Request, method *simulator.Method) bool {
-	fault, _ := o.fault()
 	switch o.Kind {
 	case "fault":
-		writeFault(w, fault)
+		writeFault(w, o.fault(method.This))
 	case "task":
-		writeResponse(w, method.Name, runTask(simulator.Map.Get(method.This), method.Name, func() types.BaseMethodFault { return fault }))
+		fail := func() types.BaseMethodFault { return o.fault(method.This) }
+		writeResponse(w, method.Name, runTask(simulator.Map.Get(method.This), method.Name, fail))
 	case "stuck":
 		writeResponse(w, method.Name, runTask(simulator.Map.Get(method.This), method.Name, nil))
 	case "drop":
@@ -112,7 +157,43 @@ func (l *lan) touch(method *simulator.Method) {
 	case *types.ReconfigureDVPortgroup_Task:
 		l.groups[request.This].version++
 		l.showGroup(request.This)
+	case *types.ReconfigVM_Task:
+		simulator.Map.Get(request.This).(*simulator.VirtualMachine).Config.ChangeVersion = nextKey("change")
+	case *types.RetrievePropertiesEx:
+		// A standard port group has no version, so somebody must change it before it is read.
+		if system, ok := simulator.Map.Get(request.SpecSet[0].ObjectSet[0].Obj).(*simulator.HostNetworkSystem); ok {
+			group := &system.NetworkInfo.Portgroup[0]
+			group.Spec.VlanId++
+			showStandard(system, group)
+		}
 	}
+}
+
+// raced are the methods that touch knows.
+var raced = map[string]bool{
+	"ReconfigureDVPort_Task": true, "ReconfigureDVPortgroup_Task": true, "ReconfigVM_Task": true, "RetrievePropertiesEx": true,
+}
+
+// slow answers with a task that does its work only after some seconds.
+func (f *front) slow(w http.ResponseWriter, r *http.Request, method *simulator.Method, body []byte, order *order) {
+	f.mutex.Lock()
+	response := runTask(simulator.Map.Get(method.This), method.Name, nil)
+	f.busy[method.This] = response.Returnval
+	f.mutex.Unlock()
+	later := r.Clone(context.Background())
+	later.Body = io.NopCloser(bytes.NewReader(body))
+	time.AfterFunc(time.Duration(order.Seconds)*time.Second, func() {
+		f.mutex.Lock()
+		defer f.mutex.Unlock()
+		delete(f.busy, method.This)
+		f.answer(httptest.NewRecorder(), later, method, body)
+		simulator.Map.Get(response.Returnval).(*simulator.Task).Info.State = types.TaskInfoStateSuccess
+	})
+	if order.Kind == "lose_answer" {
+		hangUp(w)
+		return
+	}
+	writeResponse(w, method.Name, response)
 }
 
 func hangUp(w http.ResponseWriter) {
@@ -167,6 +248,9 @@ func privileges(method *simulator.Method) (needed []string) {
 		if len(request.Spec.DeviceChange) > 0 {
 			needed = append(needed, "VirtualMachine.Config.EditDevice")
 		}
+		if connects(request) {
+			needed = append(needed, "VirtualMachine.Interact.DeviceConnection")
+		}
 		if request.Spec.Annotation != "" {
 			needed = append(needed, "VirtualMachine.Config.Annotation")
 		}
@@ -192,6 +276,22 @@ func privileges(method *simulator.Method) (needed []string) {
 		}
 	}
 	return needed
+}
+
+// connects tells whether a spec changes how an adapter is connected.
+func connects(request *types.ReconfigVM_Task) bool {
+	vm := simulator.Map.Get(request.This).(*simulator.VirtualMachine)
+	for _, each := range request.Spec.DeviceChange {
+		card, ok := each.GetVirtualDeviceConfigSpec().Device.(types.BaseVirtualEthernetCard)
+		if !ok {
+			continue
+		}
+		wanted := card.GetVirtualEthernetCard()
+		if nic := nicOf(vm, wanted.Key); nic != nil && wanted.Connectable != nil && *nic.Connectable != *wanted.Connectable {
+			return true
+		}
+	}
+	return false
 }
 
 // objectOf returns the inventory object that a call is about: a host for its network system.

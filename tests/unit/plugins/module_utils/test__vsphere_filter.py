@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_filter import allow, dropped_by, without
 
+IN, OUT = "incomingPackets", "outgoingPackets"
 EGRESS_IP = ip_address("192.168.126.10")
 
 
@@ -42,7 +43,15 @@ def rule(sequence, action, source=None, destination=None, direction="both", cond
         ([rule(1, "other")], None),
         ([rule(1, "accept", source="192.168.126.10"), rule(2, "drop", source="192.168.126.0/24")], None),
         ([rule(1, "accept", source="192.168.126.10"), rule(2, "drop")], 2),
-        ([rule(1, "accept", source="192.168.126.10", direction="incomingPackets"), rule(2, "drop")], 2),
+        ([rule(1, "accept", source="192.168.126.10", direction=IN), rule(2, "drop")], 2),
+        ([rule(1, "accept", source="192.168.126.10", direction=OUT), rule(2, "drop", direction=OUT)], None),
+        ([rule(1, "accept", source="192.168.126.11", direction=OUT), rule(2, "drop", direction=OUT)], 2),
+        ([rule(1, "accept", direction=OUT), rule(2, "drop", source="192.168.126.10")], None),
+        ([rule(1, "accept", direction=OUT), rule(2, "drop")], 2),
+        ([rule(1, "accept", direction=OUT), rule(2, "accept", direction=IN), rule(3, "drop")], None),
+        ([rule(1, "drop", destination="192.168.126.10", direction=OUT)], None),
+        ([rule(1, "drop", source="192.168.126.10", direction=IN)], None),
+        ([rule(1, "drop", destination="192.168.126.10", direction=IN)], 1),
         ([rule(1, "accept"), rule(2, "drop")], None),
         ([rule(1, "drop", destination="192.168.126.10"), rule(2, "drop", source="192.168.126.10")], 1),
     ],

@@ -27,4 +27,11 @@ def test_a_note_comes_and_goes(description):
 def test_what_it_looks_like():
     text = "rack 3 [netops.egress_ip before: mac_changes=true rules=inherited]"
     assert write_note("rack 3", {"rules": INHERITED, "mac_changes": True}) == text
-    assert read_note(text + " and more") == {}
+
+
+@pytest.mark.parametrize("more", ["\nLast backup: today", " and more", "]"])
+def test_others_may_write_after_it(more):
+    text = write_note("rack 3", {"blocked": INHERITED}) + more
+    assert read_note(text) == {"blocked": INHERITED}
+    assert write_note(text, {}) == f"rack 3{more}"
+    assert read_note(write_note(text, {"blocked": False})) == {"blocked": False}

@@ -41,12 +41,15 @@ def port(number, *answers, **values):
         "vm": {"name": f"node{number}", "moid": f"vm-{number}", "uuid": UUID},
         "nic": {"mac": f"00:50:56:00:0{number}:01"},
         "switch": {"name": "DVS0", "type": "distributed"},
+        "port_group": {"name": "nodes", "moid": "dvportgroup-1", "noted": {}},
         "vlan": {"type": "id", "ids": ["126"], "isolated": False},
         "rules": [],
+        "overridden": ["rules"],
         "security": {"promiscuous": False, "mac_changes": False, "forged_transmits": True},
         "mac_learning": {"enabled": True, "allow_unicast_flooding": True, "limit": 4096, "limit_policy": "drop"},
         "noted": {},
         "fence": [],
+        "fenced": False,
         "egress_ips": [{"egressIP": ip, "needed": bool(change), "change": change} for ip, change in answers],
         **values,
     }
@@ -69,13 +72,14 @@ def fleet(*labelled, silent=(), recalled=()):
     }
 
 
-def decide(fleet_, guest_mac="own", **ports):
-    return changes(audited(guest_mac, **ports), fleet_)
+def decide(fleet_, guest_mac="own", scope="port", **ports):
+    return changes(audited(guest_mac, scope, **ports), fleet_)
 
 
-def audited(guest_mac="own", **ports):
+def audited(guest_mac="own", scope="port", **ports):
     nodes = {name: each if isinstance(each, list) else [each] for name, each in ports.items()}
-    return {"nodes": nodes, "fenced": {}, "guest_mac": guest_mac, "failures": []}
+    about = {"guest_mac": guest_mac, "scope": scope, "failures": []}
+    return {"nodes": nodes, "fenced": {}, "proven": [], **about}
 
 
 def options(*vms, **values):
@@ -148,13 +152,39 @@ def test_an_audit():
         {"node2": ["vnic_disconnect"]},
         [],
     )
-    assert audit(asked, [], "second") == audited("second")
+    assert audit(asked, [], "second", "portgroup") == audited("second", "portgroup")
 
 
 def test_a_node_with_two_adapters_is_fenced_when_one_is():
     asked = {"nodes": [{"name": "node1", "vms": [{}, {}], "uuid": None}, {"name": "node2", "vms": [{}], "uuid": None}]}
     told = audit(asked, [port(1), port(1, fence=["port_block"]), port(2)])
     assert ([len(ports) for ports in told["nodes"].values()], told["fenced"]) == ([2, 1], {"node1": ["port_block"]})
+
+
+@pytest.mark.parametrize(("cut_off", "proven"), [((True, True), ["node1"]), ((True, False), []), ((False, True), [])])
+def test_a_fence_is_proven_for_all_adapters_or_not(cut_off, proven):
+    asked = {"nodes": [{"name": "node1", "vms": [{}, {}], "uuid": None}, {"name": "node2", "vms": [{}], "uuid": None}]}
+    first, second = (port(1, fence=["port_block"], fenced=each) for each in cut_off)
+    told = audit(asked, [first, second, port(2, fenced=True)])
+    assert (told["fenced"], told["proven"]) == ({"node1": ["port_block"]}, proven), "node2 is off, by whomever"
+
+
+def test_a_vm_that_is_not_known_is_none_of_the_others():
+    asked = {"nodes": [{"name": f"node{n}", "vms": [{}], "uuid": None} for n in (1, 2, 3)]}
+    gone = {"error": "vms[0].name: there is no VM 'node1' that this user can see"}
+    unclear = {"error": "vms[2]: the VM has several network adapters; choose by mac, label or network"}
+    told = audit(asked, [gone, port(2), unclear])
+    assert list(told["nodes"]) == ["node2"]
+    assert told["failures"] == [
+        "node1: egress_ip_vsphere_vm: name: there is no VM 'node1' that this user can see",
+        "node3: egress_ip_vsphere_vm: the VM has several network adapters; choose by mac, label or network",
+    ]
+
+
+def test_a_node_with_an_adapter_that_is_not_known_stays_fenced():
+    asked = {"nodes": [{"name": "node1", "vms": [{}, {}], "uuid": None}]}
+    told = audit(asked, [port(1, fence=["port_block"], fenced=True), {"error": "vms[1].label: there is none"}])
+    assert (told["nodes"], told["fenced"], told["proven"]) == ({}, {"node1": ["port_block"]}, [])
 
 
 def test_a_vm_that_is_another_one_is_not_touched():
@@ -226,6 +256,55 @@ def test_flags_are_taken_back_from_a_node_that_may_hold_nothing_any_more():
     assert decide(fleet(), "second", node1=there)["close"] == [
         options(vm(1), security={"forged_transmits": True}, mac_learning={"enabled": True})
     ]
+
+
+def test_rules_of_the_port_group_are_none_of_the_port():
+    there = port(1, (A, {}), rules=[rule(B)], overridden=[])
+    assert decide(fleet(1), node1=there)["close"] == []
+
+
+def in_group(number, *answers, **values):
+    """A port that follows its port group, with its rules for A and B."""
+    return port(number, *answers, rules=[rule(A), rule(B)], overridden=[], **values)
+
+
+def test_what_another_node_of_the_port_group_needs_stays():
+    ports = {"node1": in_group(1, (A, {})), "node2": in_group(2, (A, {}))}
+    assert decide(fleet(1), scope="portgroup", **ports)["close"] == [options(vm(1), vm(2), allowed_addresses=[B])]
+    assert decide(fleet(1, silent=[2]), scope="portgroup", **ports)["close"] == [], "nobody knows what node2 needs"
+    elsewhere = {"name": "others", "moid": "dvportgroup-2", "noted": {}}
+    ports["node2"] = in_group(2, (A, {}), port_group=elsewhere)
+    assert decide(fleet(1), scope="portgroup", **ports)["close"] == [
+        options(vm(1), allowed_addresses=[B]),
+        options(vm(2), allowed_addresses=[A, B]),
+    ]
+
+
+def test_a_node_that_is_not_known_may_be_in_any_port_group():
+    told = {**audited(scope="portgroup", node1=in_group(1, (A, {}))), "failures": ["node2: ..."]}
+    assert changes(told, fleet(1))["close"] == []
+
+
+def test_flags_of_a_port_group_are_taken_back_when_none_of_its_nodes_may_hold_anything():
+    group = {"name": "nodes", "moid": "dvportgroup-1", "noted": {"forged_transmits": False, "security": "inherited"}}
+    ports = {f"node{n}": port(n, (A, {}), port_group=group) for n in (1, 2)}
+    assert decide(fleet(1), "second", "portgroup", **ports)["close"] == []
+    assert decide(fleet(), "second", "portgroup", **ports)["close"] == [
+        options(vm(1), vm(2), security={"forged_transmits": True})
+    ]
+    assert decide(fleet(), "second", **ports)["close"] == [], "nothing is noted at the ports"
+
+
+@pytest.mark.parametrize("where", ["port", "group"])
+def test_flags_that_a_run_does_not_need_are_told(where):
+    noted = {"forged_transmits": False, "security": "inherited", "mac_learning.enabled": False, "blocked": "inherited"}
+    group = {"name": "nodes", "moid": "dvportgroup-1", "noted": noted if where == "group" else {}}
+    there = port(1, (A, {}), port_group=group, noted=noted if where == "port" else {})
+    assert decide(fleet(1), node1=there)["notes"] == [
+        "node node1: vsphere_port_security set forged_transmits, mac_learning.enabled there; egress IPs on the own MAC"
+        " address do not need that"
+    ]
+    assert decide(fleet(1), "second", node1=there)["notes"] == []
 
 
 def test_what_a_broken_object_has_stays():

@@ -11,22 +11,26 @@ filters = vim.dvs.DistributedVirtualPort
 rules = vim.dvs.TrafficRule
 
 
-def spoof_guard(*addresses, further=None, last=900):
-    """Return settings that accept what is from or to `addresses`, with a `further` condition, and drop the rest.
+def spoof_guard(*addresses, further=None, last=900, direction="both"):
+    """Return settings that accept what is from `addresses`, with a `further` condition, and drop the rest.
 
-    The rules for addresses are number 10, 20 and so on, the rule that drops is number `last`.
+    The rules, for packets in a `direction`, are number 10, 20 and so on, the rule that drops is number `last`.
     """
     accepted = [
         rules(
             sequence=10 * n,
-            direction="both",
+            direction=direction,
             action=rules.AcceptAction(),
             qualifier=[rules.IpQualifier(sourceAddress=vim.SingleIp(address=address), protocol=further)],
         )
         for n, address in enumerate(addresses, 1)
     ]
     drop = rules(
-        sequence=last, direction="both", action=rules.DropAction(), description="guard", qualifier=[rules.IpQualifier()]
+        sequence=last,
+        direction=direction,
+        action=rules.DropAction(),
+        description="guard",
+        qualifier=[rules.IpQualifier()],
     )
     spec = filters.TrafficFilterConfigSpec(
         operation="add",

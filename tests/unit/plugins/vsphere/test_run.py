@@ -104,7 +104,8 @@ def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
 def test_other_fleets_ask_no_vcenter(play, vcenter):
     hosts = {"node1": node(1, platform="baremetal"), "node2": silent()}
     told = play([manifests(A), AUDIT], ["egress_ip_vsphere_audit"], hosts=hosts)
-    assert told["egress_ip_vsphere_audit"] == {"nodes": {}, "fenced": {}, "guest_mac": "own", "failures": []}
+    nothing = {"nodes": {}, "fenced": {}, "proven": [], "guest_mac": "own", "scope": "port", "failures": []}
+    assert told["egress_ip_vsphere_audit"] == nothing
     assert vcenter.journal() == []
 
 
@@ -124,6 +125,17 @@ def test_variables_win_over_the_environment_and_a_failure_is_told_at_the_end(pla
     assert told["egress_ip_vsphere_failures"] == [
         f"vCenter: username: 127.0.0.1:{vcenter.port} refuses 'admin'; name or password is wrong"
     ]
+
+
+def test_the_password_is_shown_nowhere(play, vcenter, tmp_path, monkeypatch):
+    vcenter.control("user", name="boss", password="hunter2hunter2")
+    hosts = {"node1": node(1, egress_ip_vsphere_username="boss", egress_ip_vsphere_password="hunter2hunter2")}
+    monkeypatch.setenv("ANSIBLE_LOG_PATH", str(tmp_path / "log"))
+    told = play([manifests(A), AUDIT, fleet(hosts)], ["egress_ip_vsphere_failures"], "-vvvv", hosts=hosts)
+    assert told["egress_ip_vsphere_failures"] == []
+    log = (tmp_path / "log").read_text()
+    assert "vsphere_port_info" in log
+    assert "hunter2" not in log
 
 
 def test_a_node_whose_vm_is_another_one(play, vcenter):
@@ -152,6 +164,75 @@ def test_a_silent_node_is_fenced_and_given_back(play, vcenter):
     told = play(later, ["egress_ip_vsphere_audit"], hosts=hosts)
     assert told["egress_ip_vsphere_audit"]["fenced"] == {"node2": ["vnic_disconnect"]}
     assert connected(vcenter, "node2") == [True]
+
+
+@pytest.mark.parametrize("method", ["vnic_disconnect", "power_off"])
+def test_a_silent_node_with_two_adapters(play, vcenter, method):
+    two = [{"label": "Network adapter 1"}, {"label": "Network adapter 2"}]
+    variables = {"egress_ip_vsphere_vm": two, "egress_ip_vsphere_fence_method": method}
+    hosts = {
+        "node1": node(1, egress_ip_vsphere_fence_method=method),
+        "node3": silent(egress_ip_fence="vsphere", **variables),
+    }
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
+    told = play(tasks, ["egress_ip_withheld", "egress_ip_fence_results"], hosts=hosts)
+    assert (told["egress_ip_withheld"], told["egress_ip_fence_results"]) == ({}, {"node3": ""})
+    assert connected(vcenter, "node3") == [False, False]
+    later = [manifests(A), AUDIT, fleet(hosts, (A, "node1")), plan((A, "node1")), OUTSIDE, FENCE, UNFENCE]
+    told = play(later, ["egress_ip_vsphere_audit", "egress_ip_vsphere_failures"], hosts=hosts)
+    assert (told["egress_ip_vsphere_audit"]["proven"], told["egress_ip_vsphere_failures"]) == (["node3"], [])
+    assert connected(vcenter, "node3") == [True, True]
+
+
+def test_what_is_noted_is_no_proof(play, vcenter):
+    vcenter.control("deaf", name="DC0_C0_H1")
+    variables = {"egress_ip_vsphere_fence_method": "port_block", "egress_ip_vsphere_timeout": 1}
+    hosts = {"node1": node(1, **variables), "node2": silent(egress_ip_fence="vsphere", **variables)}
+    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
+    told = play(tasks, ["egress_ip_withheld"], hosts=hosts)
+    assert "is not proven within 1 seconds" in told["egress_ip_withheld"][A]
+    told = play([manifests(A), AUDIT], ["egress_ip_vsphere_audit"], hosts=hosts)["egress_ip_vsphere_audit"]
+    assert (told["fenced"], told["proven"]) == ({"node2": ["port_block"]}, [])
+
+
+def test_a_node_whose_vm_is_gone_keeps_no_other_node_from_its_work(play, guarded):
+    hosts = {"node1": node(1), "gone": silent(egress_ip_platform="vsphere")}
+    facts = ["egress_ip_vsphere_failures"]
+    told = play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN], facts, hosts=hosts)
+    assert told["egress_ip_vsphere_failures"] == [
+        "gone: egress_ip_vsphere_vm: name: there is no VM 'gone' that this user can see"
+    ]
+    assert ours(guarded, "10") == [f"netops.egress_ip {A}"]
+
+
+def test_a_port_group_keeps_what_one_of_its_nodes_needs(play, guarded):
+    scope = {"egress_ip_vsphere_scope": "portgroup"}
+    hosts = {"node1": node(1, **scope), "node2": {**node(2, **scope), "egress_ip_labels": {}}}
+    both = [manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE]
+    play([*both, OPEN], [], hosts=hosts)
+    assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}"]
+    guarded.journal()
+    told = play([*both, OPEN, CLOSE], ["egress_ip_vsphere_ports", "egress_ip_vsphere_failures"], hosts=hosts)
+    assert told == {"egress_ip_vsphere_ports": {"open": [], "close": [], "notes": []}, "egress_ip_vsphere_failures": []}
+    assert guarded.writes() == []
+    hosts["node1"]["egress_ip_labels"] = {}
+    play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, CLOSE], [], hosts=hosts)
+    assert ours(guarded, "10") == []
+
+
+def test_a_standard_port_group_is_given_back_too(play, vcenter):
+    def forged():
+        networks = [host.configManager.networkSystem.networkInfo for host in vcenter.all(vim.HostSystem).values()]
+        return [each.portgroup[0].computedPolicy.security.forgedTransmits for each in networks]
+
+    vm = {"name": "node3", "network": "VM Network"}
+    words = {"egress_ip_vsphere_scope": "portgroup", "egress_ip_vsphere_guest_mac": "changed"}
+    hosts = {"node3": node(3, egress_ip_vsphere_vm=vm, **words)}
+    play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN], [], hosts=hosts)
+    assert forged() == [True, True]
+    hosts["node3"]["egress_ip_labels"] = {}
+    play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, CLOSE], [], hosts=hosts)
+    assert forged() == [False, False]
 
 
 def test_what_is_not_proven_is_withheld(play, vcenter):

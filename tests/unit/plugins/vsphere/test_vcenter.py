@@ -126,10 +126,32 @@ def test_an_adapter_of_one_vm_is_disconnected(vcenter):
     WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[edit], annotation="cut off")))
     now = adapter(vcenter, "node1").connectable
     assert (now.connected, now.startConnected, vm.config.annotation) == (False, False, "cut off")
-    assert fetch(vcenter, portKey=["10"])[0].state.runtimeInfo.linkUp is False
+    assert fetch(vcenter, portKey=["10"])[0].state.runtimeInfo is None
     assert adapter(vcenter, "node2").connectable.connected is True
     WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[edit], annotation="")))
     assert vm.config.annotation in ("", None)
+
+
+def test_the_version_of_a_vm(vcenter):
+    vm = vcenter.all(vim.VirtualMachine)["node1"]
+    spec = vim.vm.ConfigSpec(changeVersion=vm.config.changeVersion, annotation="first")
+    WaitForTask(vm.ReconfigVM_Task(spec))
+    with pytest.raises(vim.fault.ConcurrentAccess):
+        WaitForTask(vm.ReconfigVM_Task(spec))
+
+
+def test_what_comes_with_the_power_state(vcenter):
+    vm = vcenter.all(vim.VirtualMachine)["node1"]
+    WaitForTask(vm.PowerOff())
+    assert (adapter(vcenter, "node1").connectable.connected, fetch(vcenter, portKey=["10"])[0].state.runtimeInfo) == (
+        False,
+        None,
+    )
+    WaitForTask(vm.PowerOn())
+    assert adapter(vcenter, "node1").connectable.connected is True
+    assert [port.key for port in fetch(vcenter, portKey=["17"])] == ["17"]
+    WaitForTask(vcenter.all(vim.VirtualMachine)["node5"].PowerOff())
+    assert fetch(vcenter, portKey=["17"]) == [], "an ephemeral port"
 
 
 def test_a_standard_port_group_is_replaced_on_one_host(vcenter):

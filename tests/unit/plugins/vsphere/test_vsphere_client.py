@@ -42,9 +42,21 @@ def test_an_old_vcenter(run):
     assert message(run).endswith("; a vCenter with API 7.0 or newer is needed")
 
 
-def test_a_proxy(run, vcenter):
+def test_trust_from_the_environment(run, vcenter, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    monkeypatch.setenv("VMWARE_VALIDATE_CERTS", "false")
+    assert "ports" in run("vsphere_port_info", vms=[{"name": "node1"}])
+    assert "is not trusted" in message(run, validate_certs=True)
+
+
+@pytest.mark.parametrize("by_environment", [False, True])
+def test_a_proxy(run, vcenter, monkeypatch, by_environment):
     with proxy() as (port, reached):
-        result = run("vsphere_port_info", vms=[{"name": "node1"}], proxy_host="127.0.0.1", proxy_port=port)
+        options = {"proxy_host": "127.0.0.1", "proxy_port": port}
+        if by_environment:
+            for name, value in options.items():
+                monkeypatch.setenv(f"VMWARE_{name.upper()}", str(value))
+        result = run("vsphere_port_info", vms=[{"name": "node1"}], **({} if by_environment else options))
     assert "ports" in result, result
     assert set(reached) == {f"127.0.0.1:{vcenter.port}"}
 
@@ -109,6 +121,12 @@ def test_a_loss_is_made_good(run, vcenter, kind):
     order(vcenter, "FetchDVPorts", kind)
     assert "ports" in run("vsphere_port_info", vms=[{"name": "node1"}])
     assert [call["method"] for call in vcenter.journal()].count("Login") == 2
+
+
+@pytest.mark.parametrize("method", ["RetrieveServiceContent", "Login"])
+def test_a_connection_that_drops_at_once_is_made_again(run, vcenter, method):
+    order(vcenter, method, "drop")
+    assert "ports" in run("vsphere_port_info", vms=[{"name": "node1"}])
 
 
 def test_losses_without_end_are_an_error(run, vcenter):

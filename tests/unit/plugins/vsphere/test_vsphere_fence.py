@@ -12,6 +12,8 @@ from pyVmomi import vim
 NAME = "vsphere_fence"
 NODE1 = {"vms": [{"name": "node1"}]}
 STANDARD = {"vms": [{"name": "node3", "network": "VM Network"}]}
+BOTH = {"vms": [{"name": "node3", "network": "VM Network"}, {"name": "node3", "network": "strict"}]}
+NODE4, NODE5 = {"vms": [{"name": "node4"}]}, {"vms": [{"name": "node5"}]}
 
 
 def everything(vcenter):
@@ -31,13 +33,16 @@ def everything(vcenter):
         ({**NODE1}, {"blocked": True}),
         ({**NODE1, "method": "port_block"}, {"blocked": True}),
         ({**NODE1, "method": "vnic_disconnect"}, {"connected": False, "start_connected": False}),
-        ({**NODE1, "method": "power_off"}, {"power_state": "poweredOff"}),
+        ({**NODE1, "method": "power_off"}, {"power_state": "poweredOff", "connected": False}),
         ({**STANDARD}, {"connected": False, "start_connected": False}),
         ({"vms": [{"name": "nsx1"}]}, {"connected": False, "start_connected": False}),
         ({"vms": [{"name": "nsx2"}]}, {"connected": False, "start_connected": False}),
         ({"vms": [{"name": "node1"}, {"name": "node2"}]}, {"blocked": True}),
+        ({**BOTH, "method": "vnic_disconnect"}, {"connected": False, "start_connected": False}),
+        ({**BOTH, "method": "power_off"}, {"power_state": "poweredOff", "connected": False}),
+        ({**BOTH}, {"connected": False, "start_connected": False}),
     ],
-    ids=["auto", "block", "disconnect", "off", "standard", "opaque", "nsx", "two"],
+    ids=["auto", "block", "disconnect", "off", "standard", "opaque", "nsx", "two", "both", "both off", "both ways"],
 )
 def test_four_steps_there_and_back(four_steps, vcenter, options, after):
     for vm in vcenter.all(vim.VirtualMachine).values():
@@ -75,6 +80,13 @@ def test_a_proof_that_never_comes(run, vcenter):
     assert message == "node1, Network adapter 1: is not proven within 1 seconds; do not rely on it"
 
 
+def test_one_of_two_that_is_not_proven(run, vcenter):
+    vcenter.control("deaf", name="DC0_C0_H1")
+    message = run(NAME, vms=[{"name": "node1"}, {"name": "node2"}], timeout=1)["msg"]
+    assert message.startswith("node2, Network adapter 1: is not proven")
+    assert vcenter.writes() == ["ReconfigureDVPort_Task"]
+
+
 def test_what_was_not_ours_stays(run, vcenter):
     setting = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(
         blocked=vim.BoolPolicy(inherited=False, value=True)
@@ -85,18 +97,115 @@ def test_what_was_not_ours_stays(run, vcenter):
     assert vcenter.port_setting("10").blocked.value is True
 
 
-def test_a_vm_that_is_off_stays_off(run, vcenter):
-    node4 = {"vms": [{"name": "node4"}]}
-    assert run(NAME, **node4, method="power_off")["changed"] is False
-    assert run(NAME, **node4)["vms"][0]["after"]["blocked"] is True
-    assert run(NAME, **node4, state="unfenced")["vms"][0]["after"]["power_state"] == "poweredOff"
+def connectable(vcenter, name):
+    """Return [(connected, start_connected)] of the adapters of a VM."""
+    devices = vcenter.all(vim.VirtualMachine)[name].config.hardware.device
+    cards = [each.connectable for each in devices if isinstance(each, vim.vm.device.VirtualEthernetCard)]
+    return [(each.connected, each.startConnected) for each in cards]
+
+
+def test_a_vm_that_is_off_stays_off(run, four_steps, vcenter):
+    assert run(NAME, **NODE4, method="power_off")["changed"] is False
+    before = everything(vcenter)
+    assert four_steps(NAME, **NODE4, timeout=1)["vms"][0]["after"]["blocked"] is True
+    done = four_steps(NAME, **NODE4, state="unfenced")
+    assert done["vms"][0]["after"]["power_state"] == "poweredOff"
+    assert everything(vcenter) == before
+
+
+def test_a_vm_that_is_off_is_cut_off_when_it_starts_and_gets_its_link_back(run, four_steps, vcenter):
+    vm = vcenter.all(vim.VirtualMachine)["node4"]
+    assert connectable(vcenter, "node4") == [(False, True)]
+    four_steps(NAME, **NODE4, method="vnic_disconnect")
+    WaitForTask(vm.PowerOn())
+    assert connectable(vcenter, "node4") == [(False, False)]
+    assert run(NAME, **NODE4, method="vnic_disconnect")["changed"] is False
+    done = run(NAME, **NODE4, state="unfenced")
+    assert (done["vms"][0]["fenced"], done["vms"][0]["after"]["connected"]) == (False, True)
+    assert connectable(vcenter, "node4") == [(True, True)]
+
+
+def test_a_vm_that_is_off_is_blocked_when_it_starts(run, vcenter):
+    run(NAME, **NODE4, method="port_block")
+    WaitForTask(vcenter.all(vim.VirtualMachine)["node4"].PowerOn())
+    done = run(NAME, **NODE4, method="port_block")
+    assert (done["changed"], done["vms"][0]["fenced"]) == (False, True)
+    run(NAME, **NODE4, state="unfenced")
+    assert vcenter.port_setting("13").blocked.value is False
+
+
+def test_off_is_no_fence_while_vsphere_ha_starts_the_vm_again(run, vcenter):
+    vcenter.control("protected", name="node4", protected=True)
+    assert "is not proven within 1 seconds" in run(NAME, **NODE4, method="power_off", timeout=1)["msg"]
+    vcenter.control("protected", name="node4", protected=False)
+    assert run(NAME, **NODE4, method="power_off")["vms"][0]["fenced"] is True
 
 
 def test_a_suspended_vm(run, vcenter):
     WaitForTask(vcenter.all(vim.VirtualMachine)["node1"].Suspend())
     message = run(NAME, **NODE1, method="power_off")["msg"]
     assert message.startswith("node1, Network adapter 1: the VM is suspended, and its memory would be lost")
-    assert run(NAME, **NODE1)["vms"][0]["fenced"] is True
+    message = run(NAME, **NODE1, method="vnic_disconnect")["msg"]
+    assert message.startswith("node1, Network adapter 1: the VM is suspended, and it would resume as it was")
+    assert run(NAME, **NODE1, timeout=1)["vms"][0]["fenced"] is True
+
+
+@pytest.mark.parametrize("method", ["port_block", "vnic_disconnect"])
+def test_a_template(run, four_steps, vcenter, method):
+    vcenter.all(vim.VirtualMachine)["node4"].MarkAsTemplate()
+    before = everything(vcenter)
+    vcenter.journal()
+    four_steps(NAME, **NODE4, method=method, timeout=1)
+    four_steps(NAME, **NODE4, state="unfenced")
+    assert everything(vcenter) == before
+    assert run(NAME, **NODE4, method="power_off")["changed"] is False
+
+
+def test_a_port_that_ends_with_its_vm_is_not_blocked(run, four_steps, vcenter):
+    message = run(NAME, **NODE5, method="port_block")["msg"]
+    assert message == (
+        "node5, Network adapter 1: its port ends when the VM stops, and the block with it; use method: vnic_disconnect"
+    )
+    four_steps(NAME, **NODE5)
+    WaitForTask(vcenter.all(vim.VirtualMachine)["node5"].PowerOff())
+    assert run(NAME, **NODE5)["changed"] is False
+    vcenter.journal()
+    four_steps(NAME, **NODE5, state="unfenced")
+
+
+def test_what_somebody_gave_back_is_taken_again(run, vcenter):
+    before = everything(vcenter)
+    for method in ("port_block", "vnic_disconnect"):
+        run(NAME, **NODE1, method=method)
+    vm = vcenter.all(vim.VirtualMachine)["node1"]
+    device = next(each for each in vm.config.hardware.device if isinstance(each, vim.vm.device.VirtualEthernetCard))
+    device.connectable.connected = True
+    edit = vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)
+    WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[edit])))
+    vcenter.change_port(
+        "10",
+        vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(
+            blocked=vim.BoolPolicy(inherited=False, value=False)
+        ),
+    )
+    for method in ("port_block", "vnic_disconnect"):
+        assert run(NAME, **NODE1, method=method)["changed"] is True
+    assert (connectable(vcenter, "node1"), vcenter.port_setting("10").blocked.value) == ([(False, False)], True)
+    run(NAME, **NODE1, state="unfenced")
+    assert everything(vcenter) == before
+
+
+def test_what_is_not_given_back_is_not_forgotten(run, vcenter):
+    before = everything(vcenter)
+    for method in ("vnic_disconnect", "power_off"):
+        run(NAME, **NODE1, method=method)
+    vcenter.control("order", method="PowerOnVM_Task", kind="task", fault="InsufficientResourcesFault")
+    assert "InsufficientResourcesFault" in run(NAME, **NODE1, state="unfenced")["msg"]
+    vcenter.control("user", name="guest", password="secret", lacks=["VirtualMachine.Interact.PowerOn"])
+    message = run(NAME, **NODE1, state="unfenced", username="guest")["msg"]
+    assert message == "node1: guest lacks the privilege VirtualMachine.Interact.PowerOn"
+    assert run(NAME, **NODE1, state="unfenced")["vms"][0]["after"]["power_state"] == "poweredOn"
+    assert everything(vcenter) == before
 
 
 @pytest.mark.parametrize("vms", [STANDARD["vms"], [{"name": "nsx2"}]])
@@ -118,6 +227,7 @@ def test_a_port_group_that_forbids_to_block(run, vcenter):
     [
         ("DVSwitch.PortSetting", "port_block"),
         ("VirtualMachine.Config.EditDevice", "vnic_disconnect"),
+        ("VirtualMachine.Interact.DeviceConnection", "vnic_disconnect"),
         ("VirtualMachine.Config.Annotation", "vnic_disconnect"),
         ("VirtualMachine.Config.Annotation", "power_off"),
         ("VirtualMachine.Interact.PowerOff", "power_off"),
@@ -144,14 +254,45 @@ def test_trouble_that_passes(run, vcenter, kind, task, method):
     vcenter.control("order", method=task, kind=kind)
     done = run(NAME, **NODE1, method=method)
     assert (done.get("changed"), done["vms"][0]["fenced"]) == (True, True), done
-    run(NAME, **NODE1, state="unfenced")
+    back = {"PowerOffVM_Task": "PowerOnVM_Task"}.get(task, task)
+    vcenter.control("order", method=back, kind=kind)
+    done = run(NAME, **NODE1, state="unfenced")
+    assert (done.get("changed"), done["vms"][0]["fenced"]) == (True, False), done
     assert everything(vcenter) == before
 
 
-def test_somebody_changes_the_port_meanwhile(run, vcenter):
-    vcenter.control("order", method="ReconfigureDVPort_Task", kind="race")
-    assert run(NAME, **NODE1)["vms"][0]["fenced"] is True
-    assert vcenter.writes() == ["ReconfigureDVPort_Task"] * 2
+@pytest.mark.parametrize("kind", ["slow", "lose_answer"])
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [
+        ("ReconfigureDVPort_Task", "port_block"),
+        ("ReconfigVM_Task", "vnic_disconnect"),
+        ("PowerOffVM_Task", "power_off"),
+    ],
+)
+def test_a_task_that_takes_a_while(run, vcenter, kind, task, method):
+    vcenter.control("order", method=task, kind=kind, seconds=1)
+    done = run(NAME, **NODE1, method=method)
+    assert (done.get("changed"), done["vms"][0]["fenced"]) == (True, True), done
+
+
+@pytest.mark.parametrize("kind", ["fault", "task"])
+@pytest.mark.parametrize("fault", ["TaskInProgress", "InvalidPowerState"])
+def test_somebody_is_at_the_vm_too(run, vcenter, kind, fault):
+    vcenter.control("order", method="PowerOffVM_Task", kind=kind, fault=fault)
+    assert run(NAME, **NODE1, method="power_off")["vms"][0]["fenced"] is True
+    vcenter.control("order", method="PowerOnVM_Task", kind=kind, fault=fault, times=100)
+    assert run(NAME, **NODE1, state="unfenced")["msg"].endswith(f": {fault}")
+
+
+@pytest.mark.parametrize(
+    ("task", "method"), [("ReconfigureDVPort_Task", "port_block"), ("ReconfigVM_Task", "vnic_disconnect")]
+)
+def test_somebody_changes_the_same_meanwhile(run, vcenter, task, method):
+    for state in ("fenced", "unfenced"):
+        vcenter.control("order", method=task, kind="race")
+        assert run(NAME, **NODE1, method=method, state=state)["vms"][0]["fenced"] is (state == "fenced")
+        assert vcenter.writes() == [task] * 2
 
 
 def test_two_vms_of_one_name(run, vcenter):

@@ -88,6 +88,12 @@ def test_a_vm_that_is_off_or_suspended(run, vcenter):
     assert (answer(run)["state"], answer(run)["reason"]) == ("absent", "the VM is powered off")
 
 
+def test_a_template(run, vcenter):
+    vcenter.all(vim.VirtualMachine)["node4"].MarkAsTemplate()
+    (guest,) = run(NAME, vms=[{"name": "node4"}], egress_ips=[EGRESS_IP])["guests"]
+    assert guest["egress_ips"][0]["state"] == "absent"
+
+
 def test_several_vms_in_one_session(run, vcenter):
     tell(vcenter, EGRESS_IP)
     result = run(NAME, vms=[{"name": "node2"}, {"name": "node1"}], egress_ips=[EGRESS_IP])

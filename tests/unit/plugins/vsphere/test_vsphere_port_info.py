@@ -115,6 +115,35 @@ def test_an_isolated_private_vlan(run, vcenter):
     assert ask(run, name="node1")["vlan"] == {"type": "private", "ids": ["201"], "isolated": True}
 
 
+@pytest.mark.parametrize(
+    ("vlan", "told"),
+    [
+        (dvs.VlanIdSpec(inherited=False, vlanId=0), {"type": "none", "ids": []}),
+        (
+            dvs.TrunkVlanSpec(
+                inherited=False, vlanId=[vim.NumericRange(start=10, end=20), vim.NumericRange(start=126, end=126)]
+            ),
+            {"type": "trunk", "ids": ["10-20", "126"]},
+        ),
+    ],
+    ids=["none", "trunk"],
+)
+def test_other_vlans(run, vcenter, vlan, told):
+    vcenter.change_group("nodes", defaultPortConfig=dvs.VmwarePortConfigPolicy(vlan=vlan))
+    assert ask(run, name="node1")["vlan"] == {**told, "isolated": False}
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, "none"), (7, "id"), (4095, "trunk")])
+def test_the_vlan_of_a_standard_port_group(run, vcenter, number, told):
+    for host in vcenter.all(vim.HostSystem).values():
+        system = host.configManager.networkSystem
+        spec = system.networkInfo.portgroup[0].spec
+        spec.vlanId = number
+        system.UpdatePortGroup("VM Network", spec)
+    vlan = ask(run, name="node3", network="VM Network")["vlan"]
+    assert vlan == {"type": told, "ids": ["7"] if told == "id" else [], "isolated": False}
+
+
 def test_what_a_port_says_itself(run, vcenter):
     mac = dvs.MacManagementPolicy(inherited=False, forgedTransmits=True)
     vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=mac))
@@ -158,6 +187,13 @@ def test_a_filter_that_drops_the_address(run, vcenter):
     }
 
 
+def test_a_filter_that_looks_one_way(run, vcenter):
+    guard = spoof_guard(EGRESS_IP, direction="outgoingPackets")
+    vcenter.change_group("nodes", defaultPortConfig=guard)
+    port = ask(run, [EGRESS_IP, "192.168.126.11"], name="node1")
+    assert [answer["needed"] for answer in port["egress_ips"]] == [False, True]
+
+
 def test_a_rule_with_conditions_does_not_let_the_address_pass(run, vcenter):
     vcenter.change_group("nodes", defaultPortConfig=spoof_guard(EGRESS_IP, further=vim.IntExpression(value=6)))
     assert need(run, name="node1")["needed"] is True
@@ -199,5 +235,42 @@ def test_what_our_modules_did_is_told(run):
 
 def test_a_fence_of_one_adapter_is_none_of_the_other(run):
     run("vsphere_fence", vms=[{"name": "node3", "network": "VM Network"}], method="vnic_disconnect")
-    assert ask(run, name="node3", network="VM Network")["fence"] == ["vnic_disconnect"]
-    assert ask(run, name="node3", network="strict")["fence"] == []
+    port = ask(run, name="node3", network="VM Network")
+    assert (port["fence"], port["fenced"]) == (["vnic_disconnect"], True)
+    port = ask(run, name="node3", network="strict")
+    assert (port["fence"], port["fenced"]) == ([], False)
+
+
+def test_what_is_noted_of_a_port_group(run):
+    flag = {"security": {"forged_transmits": True}, "scope": "portgroup"}
+    run("vsphere_port_security", vms=[{"name": "node1"}], **flag)
+    assert ask(run, name="node2")["port_group"]["noted"] == {"forged_transmits": False, "security": "inherited"}
+    run("vsphere_port_security", vms=[{"name": "node3", "network": "VM Network"}], **flag)
+    assert ask(run, name="node3", network="VM Network")["port_group"]["noted"] == {"forged_transmits": "inherited"}
+
+
+def test_what_cannot_be_told_is_none_of_the_rest(run, vcenter):
+    vcenter.control("lose", name="node2", what="config")
+    vcenter.control("lose", name="node3", what="host")
+    standard = {"name": "node3", "network": "VM Network"}
+    vms = [{"name": "nowhere"}, {"name": "node1"}, {"name": "twin"}, {"name": "node2"}, standard]
+    ports = run("vsphere_port_info", vms=vms, partial=True)["ports"]
+    assert [port.get("error", "").partition(";")[0] for port in ports] == [
+        "vms[0].name: there is no VM 'nowhere' that this user can see",
+        "",
+        "vms[2].name: 2 VMs are called 'twin'",
+        "vms[3]: node2 is inaccessible",
+        "node3: the VM is on no host, so that its standard port group cannot be seen",
+    ]
+    assert ports[1]["vm"]["name"] == "node1"
+    for vm in ({"name": "node2"}, standard):
+        assert "msg" in run("vsphere_port_info", vms=[vm])
+
+
+def test_a_vm_on_no_host(run, vcenter):
+    vcenter.control("lose", name="node1", what="host")
+    assert (ask(run, name="node1")["host"], ask(run, name="node1")["fenced"]) == (None, False)
+    message = run("vsphere_fence", vms=[{"name": "node1"}])["msg"]
+    assert message == "node1, Network adapter 1: the VM is on no host, so that nothing can be proven"
+    (guest,) = run("vsphere_guest_ip_info", vms=[{"name": "node1"}], egress_ips=[EGRESS_IP])["guests"]
+    assert (guest["host"], guest["egress_ips"][0]["reason"]) == (None, "the VM is on no host")

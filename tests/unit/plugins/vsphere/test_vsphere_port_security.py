@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from pyVim.task import WaitForTask
 from pyVmomi import vim
 from spoof_guard import spoof_guard
 
@@ -19,7 +20,7 @@ ADDRESSES = {"allowed_addresses": ["192.168.126.10", "fd00::10"]}
 
 
 def everything(vcenter):
-    """Return all the settings of the inventory's switches, port groups and ports, as text."""
+    """Return all the settings of the inventory's switches, port groups and ports, and the VMs' notes, as text."""
     switch = vcenter.all(vim.DistributedVirtualSwitch)["DVS0"]
     ports = [(port.key, (str(port.config.setting), port.config.description or "")) for port in switch.FetchDVPorts()]
     groups = {
@@ -30,7 +31,8 @@ def everything(vcenter):
         name: str(host.configManager.networkSystem.networkInfo.portgroup)
         for name, host in vcenter.all(vim.HostSystem).items()
     }
-    return dict(ports), groups, hosts
+    notes = {vm._moId: vm.config.annotation or "" for vm in vcenter.all(vim.VirtualMachine).values()}
+    return dict(ports), groups, hosts, notes
 
 
 def without_keys(text):
@@ -48,10 +50,26 @@ def without_keys(text):
         {**NODE1, **FORGED, **LEARNING, **ADDRESSES},
         {**NODE1, **FORGED, **ADDRESSES, "scope": "portgroup"},
         {**STANDARD, **FORGED},
+        {**STANDARD, "security": {"promiscuous": True, "mac_changes": True, "forged_transmits": True}},
+        {**NODE1, "security": {"promiscuous": True, "mac_changes": True}},
+        {**NODE1, "mac_learning": {"allow_unicast_flooding": False}},
         {"vms": [{"name": "node3", "network": "strict"}], **FORGED, "allow_override": True},
         {"vms": [{"name": "node1"}, {"name": "node3", "network": "strict"}], **ADDRESSES, "allow_override": True},
     ],
-    ids=["flag", "learning", "both", "rules", "all", "group", "standard", "override", "two groups"],
+    ids=[
+        "flag",
+        "learning",
+        "both",
+        "rules",
+        "all",
+        "group",
+        "standard",
+        "three",
+        "two",
+        "flooding",
+        "override",
+        "two groups",
+    ],
 )
 def test_four_steps_there_and_back(four_steps, vcenter, options):
     for group in ("nodes", "strict"):
@@ -120,6 +138,48 @@ def test_the_note_goes_with_the_change(run, vcenter):
     assert vcenter.port_setting("10").macManagementPolicy.inherited is True
 
 
+def standard_groups(vcenter):
+    """Return [(network system, its port group)] of all hosts."""
+    systems = [host.configManager.networkSystem for host in vcenter.all(vim.HostSystem).values()]
+    return [(system, system.networkInfo.portgroup[0]) for system in systems]
+
+
+def say(vcenter, **flags):
+    """Let the standard port groups say flags themselves, as somebody else."""
+    for system, group in standard_groups(vcenter):
+        group.spec.policy.security = vim.host.NetworkPolicy.SecurityPolicy(**flags)
+        system.UpdatePortGroup("VM Network", group.spec)
+    vcenter.journal()
+
+
+def test_what_somebody_says_on_a_standard_port_group_is_not_ours(run, vcenter):
+    say(vcenter, forgedTransmits=True)
+    before = everything(vcenter)
+    assert run(NAME, **STANDARD, **FORGED)["changed"] is False
+    assert run(NAME, **STANDARD, **FORGED, state="absent")["changed"] is False
+    assert everything(vcenter) == before
+
+
+def test_what_nobody_notes_any_more_stays(run, vcenter):
+    run(NAME, **STANDARD, **FORGED)
+    vm = vcenter.all(vim.VirtualMachine)["node3"]
+    WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="rebuilt")))
+    before = everything(vcenter)
+    assert run(NAME, **STANDARD, **FORGED, state="absent")["changed"] is False
+    assert everything(vcenter) == before
+
+
+def test_a_standard_port_group_gets_exactly_its_own_back(four_steps, vcenter):
+    say(vcenter, allowPromiscuous=False, macChanges=False, forgedTransmits=False)
+    before = everything(vcenter)
+    four_steps(NAME, **STANDARD, **FORGED)
+    hosts = sorted(host._moId for host in vcenter.all(vim.HostSystem).values())
+    noted = " ".join(f"{host}/VM%20Network/forged_transmits=false" for host in hosts)
+    assert vcenter.all(vim.VirtualMachine)["node3"].config.annotation == f"[netops.egress_ip before: {noted}]"
+    four_steps(NAME, **STANDARD, **FORGED, state="absent")
+    assert everything(vcenter) == before
+
+
 def test_what_somebody_has_changed_since_stays(run, vcenter):
     run(NAME, **NODE1, **FORGED)
     policy = dvs.MacManagementPolicy(inherited=False, macChanges=True)
@@ -127,6 +187,22 @@ def test_what_somebody_has_changed_since_stays(run, vcenter):
     run(NAME, **NODE1, **FORGED, state="absent")
     policy = vcenter.port_setting("10").macManagementPolicy
     assert (policy.inherited, policy.macChanges, policy.forgedTransmits) == (False, True, False)
+
+
+@pytest.mark.parametrize("options", [{}, {"scope": "portgroup"}], ids=["port", "group"])
+def test_a_flag_can_be_closed(run, four_steps, vcenter, options):
+    policy = dvs.MacManagementPolicy(inherited=False, forgedTransmits=True, macChanges=True)
+    vcenter.change_group("nodes", defaultPortConfig=dvs.VmwarePortConfigPolicy(macManagementPolicy=policy))
+    before = everything(vcenter)
+    closed = {"security": {"forged_transmits": False}}
+    done = four_steps(NAME, **NODE1, **closed, **options)
+    assert done["ports"][0]["after"]["security"] == {
+        "promiscuous": False,
+        "mac_changes": True,
+        "forged_transmits": False,
+    }
+    four_steps(NAME, **NODE1, **closed, **options, state="absent")
+    assert everything(vcenter) == before
 
 
 @pytest.mark.parametrize("options", [{}, {"scope": "portgroup"}], ids=["port", "group"])
@@ -213,7 +289,7 @@ def test_a_port_group_on_every_host_with_those_it_meets(run, vcenter):
     done = run(NAME, **STANDARD, **FORGED)
     names = ["port group VM Network on DC0_C0_H0", "port group VM Network on DC0_C0_H1"]
     assert [port["name"] for port in done["ports"]] == names
-    assert vcenter.writes() == ["UpdatePortGroup"] * 2
+    assert vcenter.writes() == ["ReconfigVM_Task", "UpdatePortGroup", "UpdatePortGroup"]
     done = run(NAME, **NODE1, **FORGED, scope="portgroup")
     assert done["ports"][0]["affects"] == ["node2", "node4", "twin", "twin"]
     assert done["warnings"] == ["port group nodes: the change meets other VMs too: node2, node4, twin, twin"]
@@ -261,6 +337,7 @@ def test_a_host_that_does_not_respond(run, vcenter):
         ("DVPortgroup.Modify", {**NODE1, "scope": "portgroup"}, "nodes"),
         ("DVPortgroup.PolicyOp", {"vms": [{"name": "node3", "network": "strict"}], "allow_override": True}, "strict"),
         ("Host.Config.Network", STANDARD, "DC0_C0_H0"),
+        ("VirtualMachine.Config.Annotation", STANDARD, "node3"),
     ],
 )
 def test_a_missing_privilege_is_named_with_its_object(run, vcenter, privilege, options, named):
@@ -269,7 +346,7 @@ def test_a_missing_privilege_is_named_with_its_object(run, vcenter, privilege, o
     assert result["msg"] == f"{named}: guest lacks the privilege {privilege}"
 
 
-@pytest.mark.parametrize("kind", ["race", "drop", "lose_answer", "lose_session"])
+@pytest.mark.parametrize("kind", ["drop", "lose_answer", "lose_session"])
 @pytest.mark.parametrize(
     ("method", "options"),
     [
@@ -279,11 +356,37 @@ def test_a_missing_privilege_is_named_with_its_object(run, vcenter, privilege, o
     ],
 )
 def test_trouble_that_passes(run, vcenter, kind, method, options):
-    vcenter.control("order", method=method, kind=kind)
-    done = run(NAME, **options, **FORGED)
-    assert done.get("changed") is True, done
-    assert done["ports"][0]["before"]["security"]["forged_transmits"] is False
-    assert run(NAME, **options, **FORGED)["changed"] is False
+    before = everything(vcenter)
+    for state in ("present", "absent"):
+        vcenter.control("order", method=method, kind=kind)
+        done = run(NAME, **options, **FORGED, state=state)
+        assert done.get("changed") is True, done
+        assert done["ports"][0]["before"]["security"]["forged_transmits"] is (state == "absent")
+        assert run(NAME, **options, **FORGED, state=state)["changed"] is False
+    assert everything(vcenter) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("ReconfigureDVPort_Task", NODE1), ("ReconfigureDVPortgroup_Task", {**NODE1, "scope": "portgroup"})],
+)
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_somebody_changes_the_same_meanwhile(run, vcenter, method, options, state):
+    if state == "absent":
+        run(NAME, **options, **FORGED)
+    vcenter.control("order", method=method, kind="race")
+    vcenter.journal()
+    assert run(NAME, **options, **FORGED, state=state)["changed"] is True
+    assert vcenter.writes() == [method] * 2
+
+
+def test_somebody_changes_a_standard_port_group_meanwhile(run, vcenter):
+    # Each of the two is read once before, and once right before it is written.
+    vcenter.control("order", method="RetrievePropertiesEx", of="HostNetworkSystem", kind="race", skip=2)
+    assert run(NAME, **STANDARD, **FORGED)["changed"] is True
+    networks = [host.configManager.networkSystem.networkInfo for host in vcenter.all(vim.HostSystem).values()]
+    assert [each.portgroup[0].spec.vlanId for each in networks] == [1, 0], "what somebody else has set stays"
+    assert [each.portgroup[0].computedPolicy.security.forgedTransmits for each in networks] == [True, True]
 
 
 def test_a_race_without_end(run, vcenter):
@@ -294,12 +397,45 @@ def test_a_race_without_end(run, vcenter):
 
 def test_a_task_that_fails_and_one_that_never_ends(run, vcenter):
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="task", fault="DvsFault")
-    assert "DvsFault" in run(NAME, **NODE1, **FORGED)["msg"]
+    assert run(NAME, **NODE1, **FORGED)["msg"] == "ports 10: DvsFault"
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="stuck")
     message = run(NAME, **NODE1, **FORGED, timeout=1)["msg"]
     assert message.startswith("ports 10: task-")
     assert message.endswith(" has not ended within 1 seconds; look at it in vCenter")
 
 
-def test_a_port_of_a_vm_that_is_off(run, vcenter):
-    assert run(NAME, vms=[{"name": "node4"}], **FORGED)["changed"] is True
+def test_what_is_done_and_what_is_not_is_told(run, vcenter):
+    before = everything(vcenter)
+    vcenter.control("order", method="UpdatePortGroup", kind="fault", fault="HostConfigFault", skip=1)
+    assert run(NAME, **STANDARD, **FORGED)["msg"] == (
+        "port group VM Network on DC0_C0_H1: HostConfigFault; changed before that: port group VM Network on DC0_C0_H0"
+    )
+    run(NAME, **STANDARD, **FORGED, state="absent")
+    assert everything(vcenter) == before
+
+
+@pytest.mark.parametrize("what", ["off", "a template", "suspended"])
+def test_a_port_of_a_vm_that_does_not_run(run, four_steps, vcenter, what):
+    vms = vcenter.all(vim.VirtualMachine)
+    if what == "a template":
+        vms["node4"].MarkAsTemplate()
+    elif what == "suspended":
+        WaitForTask(vms["node1"].Suspend())
+    before = everything(vcenter)
+    options = {"vms": [{"name": "node1" if what == "suspended" else "node4"}], **FORGED}
+    vcenter.journal()
+    four_steps(NAME, **options)
+    four_steps(NAME, **options, state="absent")
+    assert everything(vcenter) == before
+
+
+def test_a_port_that_is_there_only_while_its_vm_runs(run, four_steps, vcenter):
+    node5 = {"vms": [{"name": "node5"}], **FORGED}
+    four_steps(NAME, **node5)
+    WaitForTask(vcenter.all(vim.VirtualMachine)["node5"].PowerOff())
+    assert run(NAME, **node5)["msg"] == "vms[0]: node5: has no port now; power it on, or set scope: portgroup"
+
+
+def test_a_vm_whose_hardware_cannot_be_seen(run, vcenter):
+    vcenter.control("lose", name="node1", what="config")
+    assert run(NAME, **NODE1, **FORGED)["msg"] == "vms[0]: node1 is inaccessible; its hardware cannot be seen now"
