@@ -157,3 +157,18 @@ def test_what_belongs_to_no_connection_does_not_leave(fleet):
     # That of the other pod shows that such packets do leave a node that leaves them alone.
     assert len(seen_by_the_wire) == 5
     assert all(" 10.88.0.3.40000 > " in line for line in seen_by_the_wire)
+
+
+@pytest.mark.parametrize("mode", ["node", "drop"])
+def test_a_connection_that_is_older_than_the_selection(fleet, mode):
+    """It goes on with the node's address, where that is a way out at all."""
+    pod = SENDERS[20001]
+    fleet.good("remove")
+    with fleet.lab.download(pod.key) as download:
+        wait_for("the download", lambda: len(download.lines) > 5)
+        fleet.good(hosts=ALL_ASSIGNABLE, egress_ip_unassigned=mode)
+        source = f"src host {ADDRESS[pod.node]} and dst host {SERVER.address}"
+        with fleet.lab.capture(f"tcp and {source}") as capture:
+            time.sleep(1.0)
+            assert bool(frames(capture)) == (mode == "node")
+    assert fleet.sources(pod.key) <= {FIRST, SECOND}
