@@ -9,7 +9,6 @@ import json
 
 import pytest
 from fleet import (
-    ADDRESS,
     ALL_ASSIGNABLE,
     FIRST,
     NODE_NAMES,
@@ -29,9 +28,9 @@ EXCLUDED = {"egress_ip_excluded_cidrs": ["10.88.0.0/16", "fd00:88::/64"]}
 SPELLINGS = ("FD00:126:0::10", "fd00:0126:0000:0000:0000:0000:0000:0102")
 
 
-def sources6(fleet, pod, count=5, **options):
-    """Sources that the server saw of connections over IPv6."""
-    return {answer.source for answer in fleet.lab.connect(pod, count=count, host=SERVER.address6, **options)}
+def sources6(fleet, pod, count=5, host=SERVER.address6, **options):
+    """Sources that the server, or another one, saw of connections over IPv6."""
+    return {answer.source for answer in fleet.lab.connect(pod, count=count, host=host, **options)}
 
 
 def holders6(fleet):
@@ -139,7 +138,11 @@ def test_an_object_of_one_ip_version_leaves_the_other_alone_or_drops_it(fleet):
 
 def test_pods_and_nodes_are_east_west_in_ipv6_too(dual):
     fleet, _documents = dual
-    for address in ADDRESS6.values():
-        fleet.lab.pod("namespace1/pod2", "ping", "-6", "-c", "1", "-W", "2", address)
-    assert fleet.lab.pod("namespace1/pod2", "ping", "-6", "-c", "1", "-W", "2", "fd00:88::4")
-    assert ADDRESS["node2"]
+    seen = {}
+    for name, address in (("node1", ADDRESS6["node1"]), ("namespace2/pod3", "fd00:88::4")):
+        with fleet.lab.background(name, "python3", "/opt/lab/lab_server.py"):
+            wait_for(
+                "the service", lambda address=address: sources6(fleet, "namespace1/pod2", 1, host=address) != {None}
+            )
+            seen[name] = sources6(fleet, "namespace1/pod2", host=address)
+    assert seen == {"node1": {ADDRESS6["node2"]}, "namespace2/pod3": {"fd00:88::2"}}

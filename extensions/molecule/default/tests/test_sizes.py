@@ -88,6 +88,17 @@ def test_a_stream_has_no_black_hole(remote, host):
     assert result["seconds"] < 10
 
 
+def test_a_server_that_does_not_discover_the_path_is_served_too(remote):
+    """It sends without the bit that forbids fragments, so nobody tells it anything, and relies on being served."""
+    setting = "net.ipv4.ip_no_pmtu_disc"
+    remote.lab.exec("server", "sysctl", "-qw", f"{setting}=1")
+    try:
+        assert run(remote, DATAGRAM, SERVER.address, SERVER_PORT, 8000).get("echo") == 8000
+        assert run(remote, STREAM, SERVER.address, SERVER_PORT, 5_000_000)["echo"] == 5_000_000
+    finally:
+        remote.lab.exec("server", "sysctl", "-qw", f"{setting}=0")
+
+
 def test_a_pod_learns_the_mtu_of_a_narrow_path_behind_the_holder(remote):
     (holder,) = remote.holders()[FIRST]
     narrow = (SERVER.address, "dev", "eth0")
