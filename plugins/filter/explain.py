@@ -115,7 +115,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._explain import e
 
 def _explain(egressips, fleet, egress_ip, policy="balanced", max_moves=None):
     try:
-        return explain(egress_ip, egressips, fleet, policy, max_moves).to_dict()
+        manifests = {"egressips": egressips, "owners": {}}
+        return explain(egress_ip, manifests, fleet, policy, max_moves).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

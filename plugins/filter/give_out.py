@@ -55,11 +55,15 @@ _value:
   type: dict
   contains:
     egressips:
-      description:
-        - The EgressIP documents, with C(spec.egressIPs) filled. Where a node holds what was given,
-          C(status.assignments) says so.
+      description: The EgressIP documents, with C(spec.egressIPs) filled.
       type: list
       elements: dict
+    owners:
+      description:
+        - Whose own an egress IP is, whoever else asks for it. That is the object that was given it, or had it
+          before its manifest broke.
+      type: dict
+      sample: {192.168.126.100: web}
     unfilled:
       description: What could not be given, a sentence each.
       type: list

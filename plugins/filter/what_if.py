@@ -135,7 +135,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._what_if import w
 
 def _what_if(plan, egressips, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
     try:
-        return what_if(plan, egressips, fleet, changes, policy, max_moves, min_available).to_dict()
+        manifests = {"egressips": egressips, "owners": {}}
+        return what_if(plan, manifests, fleet, changes, policy, max_moves, min_available).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

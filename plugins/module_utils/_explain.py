@@ -84,26 +84,28 @@ class Explanation:
         return [*lines, "", *table(("NODE", "CAN", "MOVES", "SQUARES", "WHY"), rows)]
 
 
-def explain(text, egressips, fleet, policy="balanced", max_moves=None):
+def explain(text, manifests, fleet, policy="balanced", max_moves=None):
     """Return the Explanation of the egress IP that ``text`` spells.
 
-    ``egressips`` are documents, ``fleet`` is the dict of a Fleet, ``policy`` and ``max_moves`` are the next run's.
+    ``manifests`` is what ``give_out`` returned, ``fleet`` the dict of a Fleet; ``policy`` and ``max_moves`` are the
+    next run's.
     An EgressIPError names ``egress_ip_explain`` when the text is no egress IP.
     """
     address = canonical(parse_egress_ip(text, "egress_ip_explain"))
-    return _Question(address, egressips, fleet, policy, max_moves).answer()
+    return _Question(address, manifests, fleet, policy, max_moves).answer()
 
 
 class _Question:
     """One address in one fleet. An address that nobody asks for is looked at as if an object did."""
 
-    def __init__(self, address, egressips, fleet, policy, max_moves):
-        self.address, self.fleet = address, fleet
-        self.plan = assign(egressips, fleet["nodes"], fleet["current"], policy, max_moves)
-        claims = read_board(egressips, fleet["nodes"], fleet["current"])[2]
-        self.claimants = claims.get(address, ())
-        self.egressips = egressips if self.claimants else [*egressips, _document(address)]
-        self.board = read_board(self.egressips, fleet["nodes"], fleet["current"])[1]
+    def __init__(self, address, manifests, fleet, policy, max_moves):
+        self.address, self.fleet, self.owners = address, fleet, manifests["owners"]
+        self.egressips = manifests["egressips"]
+        self.plan = self._plan(policy, max_moves)
+        self.claimants = self._read()[2].get(address, ())
+        if not self.claimants:
+            self.egressips = [*self.egressips, _document(address)]
+        self.board = self._read()[1]
         self.name = self.claimants[0].name if self.claimants else _NOBODY
         self.held_by = tuple(self.board.holding_nodes(address))
         self.stay = self._fewest_moves({})
@@ -120,8 +122,15 @@ class _Question:
         answers = tuple(costs.get(name) or self._holder_or_none(name, name in possible) for name in nodes)
         return Explanation(self.address, names, self.held_by, self._next_run(), answers)
 
+    def _read(self):
+        return read_board(self.egressips, self.fleet["nodes"], self.fleet["current"], self.owners)
+
+    def _plan(self, policy, max_moves=None, pins=None):
+        now = self.fleet["nodes"], self.fleet["current"]
+        return assign(self.egressips, *now, policy, max_moves, pins, self.owners)
+
     def _fewest_moves(self, pins):
-        return assign(self.egressips, self.fleet["nodes"], self.fleet["current"], STICKY, pins=pins)
+        return self._plan(STICKY, pins=pins)
 
     def _eagerness(self, name):
         """Key of the order in which nodes are tried: free ones before taken ones, then the least loaded."""

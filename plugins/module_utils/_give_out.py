@@ -20,28 +20,27 @@ from ._text import quote
 
 
 def give_out(manifests, fleet, pools):
-    """Return ``manifests`` with the addresses of pools in ``spec.egressIPs``, and ``unfilled``, a list of sentences.
+    """Return ``manifests`` with the addresses of pools in ``spec.egressIPs``, with ``owners`` and ``unfilled``.
 
     All are dicts: what the lookup `manifests` and the filter `fleet` returned, and `egress_ip_pools`. Who asks for an
-    address by itself keeps it from being given out, but an object that was given it before keeps it. InvalidError has
-    every error of the pools.
+    address by itself keeps it from being given out, but an object that was given it before keeps it. A broken object
+    keeps what it had, by a pool or not, for its manifest tells that no more. ``owners`` {address: name of the object}
+    is both, as ``assign`` takes it; ``unfilled`` is a list of sentences. InvalidError has every error of the pools.
     """
     pools = read_pools(pools)
-    if not manifests["pooled"]:
-        return {**manifests, "unfilled": []}
+    if not manifests["pooled"] and not manifests["broken"]:
+        return {**manifests, "owners": {}, "unfilled": []}
     giver = _Giver(manifests, fleet, pools)
     documents = [giver.filled(document) for document in manifests["egressips"]]
-    return {**manifests, "egressips": documents, "unfilled": giver.unfilled}
+    return {**manifests, "egressips": documents, "owners": giver.owners(), "unfilled": giver.unfilled}
 
 
 class _Giver:
     """``given`` {name: [address]} is what each object gets; what all of them may not have is in ``taken``."""
 
     def __init__(self, manifests, fleet, pools):
-        self.pools = pools
-        self.holders = {}
-        for entry in fleet["current"]:
-            self.holders.setdefault(entry["egressIP"], []).append(entry["node"])
+        self.pools, self.pooled = pools, {*manifests["pooled"]}
+        self.held = {entry["egressIP"] for entry in fleet["current"]}
         self.given, self.unfilled = {}, []
         self.taken = _unfit(fleet)
         asked = {request.name: request.addresses for request in read_requests(manifests["egressips"])}
@@ -57,14 +56,13 @@ class _Giver:
             self._fill(egressip)
 
     def _read(self, manifests):
-        """Yield the sound objects with a pool, by name. A broken one is given what it had."""
+        """Yield the sound objects with a pool, by name. A broken one is given what it had: it may have had a pool."""
         for document in sorted(manifests["egressips"], key=_name_of):
             try:
                 egressip = parse_egressip(document)
             except InvalidError:
                 name = _name_of(document)
-                if name in manifests["pooled"]:
-                    self._take(name, self.remembered.get(name, ()))
+                self._take(name, self.remembered.get(name, ()))
                 continue
             if egressip.pools:
                 yield egressip
@@ -77,7 +75,7 @@ class _Giver:
     def _keep(self, egressip):
         """Let the object keep what it was given before: of too many those that a node holds."""
         remembered = self.remembered.get(egressip.name, ())
-        remembered = sorted(remembered, key=lambda address: (address not in self.holders, address_order(address)))
+        remembered = sorted(remembered, key=lambda address: (address not in self.held, address_order(address)))
         if not set(egressip.pools) <= set(self.pools):
             self._take(egressip.name, remembered)
             return
@@ -105,19 +103,16 @@ class _Giver:
                 self.unfilled.append(f"{path}: {text}")
 
     def filled(self, document):
-        """Return the document with what its object was given, and with who holds that, so that nobody else gets it."""
-        given = sorted(self.given.get(_name_of(document), ()), key=address_order)
-        spec = document.get("spec")
+        """Return the document with what its object was given. Without a pool in it, that would hide an error."""
+        name, spec = _name_of(document), document.get("spec")
+        given = sorted(self.given.get(name, ()), key=address_order) if name in self.pooled else ()
         if not given or not isinstance(spec, dict) or not isinstance(spec.get("egressIPs"), list):
             return document
-        status = document.get("status") if isinstance(document.get("status"), dict) else {}
-        held = [{"node": node, "egressIP": address} for address in given for node in self.holders.get(address, ())]
-        entries = [*(status.get("assignments") or ()), *held]
-        return {
-            **document,
-            "spec": {**spec, "egressIPs": [*spec["egressIPs"], *given]},
-            "status": {**status, "assignments": entries},
-        }
+        return {**document, "spec": {**spec, "egressIPs": [*spec["egressIPs"], *given]}}
+
+    def owners(self):
+        """Return {address: name of the object that was given it}."""
+        return {address: name for name, addresses in self.given.items() for address in addresses}
 
 
 def _name_of(document):

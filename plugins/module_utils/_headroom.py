@@ -68,7 +68,7 @@ class Headroom:
 
 
 def headroom(world, label):
-    """Return the Headroom of a world, ``{egressips, nodes, current, answering, needed}`` as `what_if` returns it.
+    """Return the Headroom of a world, ``{egressips, owners, nodes, current, answering, needed}`` as `what_if` gives it.
 
     ``label`` is the label whose values are failure domains. How many find no place is certain; which ones, where there
     is a choice, is that of the plan with the fewest moves.
@@ -92,7 +92,7 @@ class _Question:
     def __init__(self, world):
         self.world = world
         self.plan = self._plan(world["nodes"])
-        self.board = read_board(world["egressips"], world["nodes"], world["current"])[1]
+        self.board = read_board(world["egressips"], world["nodes"], world["current"], world["owners"])[1]
         self.invalid = {each["name"] for each in self.plan.invalid}
         self.on = {}
         for each in self.plan.assignments:
@@ -100,7 +100,7 @@ class _Question:
             self.board.put(each.name, each.egress_ip, self.board.node(each.node))
 
     def _plan(self, nodes):
-        return assign(self.world["egressips"], nodes, self.world["current"], STICKY)
+        return assign(self.world["egressips"], nodes, self.world["current"], STICKY, owners=self.world["owners"])
 
     def held(self, name):
         """Return the Assignments of a node."""

@@ -57,7 +57,12 @@ def plan_run(hosts, manifests, settings, options=None, fenced=(), withheld=()):
     fleet = observe_fleet(hosts, manifests["nodes"], settings.drain_nodes, settings.min_available, fenced).to_dict()
     manifests = give_out(manifests, fleet, settings.pools or {})
     plan = assign(
-        manifests["egressips"], fleet["nodes"], fleet["current"], settings.policy, settings.max_moves
+        manifests["egressips"],
+        fleet["nodes"],
+        fleet["current"],
+        settings.policy,
+        settings.max_moves,
+        owners=manifests["owners"],
     ).to_dict()
     # What cannot be read for sure may be what holds an address now. A named EgressIP with errors is no reason: it keeps
     # what it has, and the others go on.

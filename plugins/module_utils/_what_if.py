@@ -82,17 +82,20 @@ class WhatIf:
         return [*lines, "", "Nothing was changed."]
 
 
-def what_if(plan, egressips, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
+def what_if(plan, manifests, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
     """Return the WhatIf of ``changes`` (see ``suppose``), once the run that ``plan`` is of has been made.
 
-    ``plan`` and ``fleet`` are dicts, as the filters exchange them. InvalidError has every error of the changes.
+    The first three are dicts: of a Plan, what ``give_out`` returned, of a Fleet. InvalidError has every error of the
+    changes.
     """
     before = Plan.from_dict(plan)
-    supposed = suppose(changes, egressips, fleet["nodes"])
+    supposed = suppose(changes, manifests["egressips"], fleet["nodes"])
     current = [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in before.assignments]
-    after = assign(list(supposed.egressips), list(supposed.nodes), current, policy, max_moves)
+    owners = manifests["owners"]
+    after = assign(list(supposed.egressips), list(supposed.nodes), current, policy, max_moves, owners=owners)
     world = {
         "egressips": list(supposed.egressips),
+        "owners": owners,
         "nodes": list(supposed.nodes),
         "current": [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in after.assignments],
         "answering": sorted({*fleet["observed"], *supposed.added} - {*supposed.down}),

@@ -122,7 +122,7 @@ def test_who_was_given_an_address_keeps_it_though_another_one_asks_for_it():
     nodes = [
         {"name": "n1", "labels": {"k8s.ovn.org/egress-assignable": ""}, "networks": seen["observed"]["n1"]["networks"]}
     ]
-    plan = assign(made["egressips"], nodes, seen["current"])
+    plan = assign(made["egressips"], nodes, seen["current"], owners=made["owners"])
     assert [(each.name, each.egress_ip) for each in plan.assignments] == [("z", "10.0.0.5")]
     assert [(each.name, each.reason) for each in plan.unassigned] == [("a", "DuplicateRequest")]
 
@@ -141,6 +141,13 @@ def test_a_document_that_cannot_be_filled_is_left_as_it_is(spec):
     document = {**egressip("a", pool="p"), "spec": spec}
     made = GIVE_OUT(manifests(document), fleet({"a": ["10.0.0.5"]}), {"p": ["10.0.0.5-10.0.0.6"]})
     assert made["egressips"] == [document]
+    assert made["owners"] == {"10.0.0.5": "a"}
+
+
+def test_a_document_is_not_filled_to_hide_its_error():
+    """The annotation is gone: what the object had is kept for it, but the manifest is as broken as it was."""
+    made = GIVE_OUT(manifests(egressip("a")), fleet({"a": ["10.0.0.5"]}), {})
+    assert (made["egressips"], made["owners"]) == ([egressip("a")], {"10.0.0.5": "a"})
 
 
 def test_each_family_from_a_pool_of_its_own():
@@ -154,7 +161,7 @@ def test_each_family_from_a_pool_of_its_own():
 
 def test_nothing_is_asked_of_manifests_without_pools():
     given_manifests = manifests(egressip("a", "10.0.0.5"))
-    assert GIVE_OUT(given_manifests, fleet(), {}) == {**given_manifests, "unfilled": []}
+    assert GIVE_OUT(given_manifests, fleet(), {}) == {**given_manifests, "owners": {}, "unfilled": []}
 
 
 REFUSED = [
@@ -207,12 +214,14 @@ def test_what_is_given_out_is_fit_unique_and_kept(world):
     before = copy.deepcopy(world)
     got, _unfilled = ask(documents, seen, pools)
     assert world == before
+    broken = manifests(*documents)["broken"]
     own = {each["metadata"]["name"]: each["spec"]["egressIPs"] for each in documents}
     given_out = {name: set(got[name]) - set(own[name]) for name in got}
     everything = [address for addresses in given_out.values() for address in addresses]
     assert len(everything) == len({*everything})
     assert not {*everything} & {"10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.14", "10.0.0.15"}
-    again = fleet(got, own="10.0.0.1/28", gateways=["10.0.0.14"])
+    had = {name: entry["egressIPs"] for name, entry in seen["recalled"].items() if name in broken}
+    again = fleet({**got, **had}, own="10.0.0.1/28", gateways=["10.0.0.14"])
     assert ask(documents, again, pools)[0] == got
 
 

@@ -16,9 +16,9 @@ A, B = "192.168.126.101", "192.168.126.102"
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
 
 
-def egressip(*egress_ips, **metadata):
+def egressip(*egress_ips, name="web", **metadata):
     spec = {"egressIPs": list(egress_ips), "namespaceSelector": {}}
-    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": "web", **metadata}, "spec": spec}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name, **metadata}, "spec": spec}
 
 
 def host(number, *held, **changes):
@@ -38,6 +38,7 @@ def host(number, *held, **changes):
     return {"name": f"node{number}", "labels": LABELS, "observed": {**answer, **changes}}
 
 
+ONE = {"prod": [A]}
 SILENT = {"name": "node2", "labels": LABELS, "observed": {"unreachable": True, "msg": "timed out"}}
 CUT_OFF = {"problems": ["egress_ip_interface: no interface has a default route"]}
 
@@ -72,6 +73,66 @@ def test_addresses_of_pools_are_part_of_the_plan():
         pools={"prod": [f"{A}-{B}"]},
     )
     assert (places(made), made["manifests"]["egressips"][0]["spec"]["egressIPs"]) == ({A: "node1"}, [A])
+
+
+POOLED = {"egress-ip.netops/pool": "prod"}
+BROKEN = {
+    "pool misspelt": ({"egress-ip.netops/pol": "prod"}, {}),
+    "pool gone": ({}, {}),
+    "annotations are a list": (["egress-ip.netops/pool"], {}),
+    "another annotation unknown": ({**POOLED, "egress-ip.netops/zone": "x"}, {}),
+    "no egressIPs": (POOLED, {"spec": {"namespaceSelector": {}}}),
+    "egressIPs null": (POOLED, {"spec": {"egressIPs": None, "namespaceSelector": {}}}),
+    "no egressIPs and no pool": ({}, {"spec": {"namespaceSelector": {}}}),
+    "spec null": (POOLED, {"spec": None}),
+    "status malformed": (POOLED, {"status": {"assignments": 5}}),
+    "status a string": (POOLED, {"status": {"assignments": "node1"}}),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_object_keeps_what_it_was_given_and_nobody_else_gets_it(case):
+    annotations, changes = BROKEN[case]
+    broken = {**egressip(annotations=annotations), **changes}
+    other = egressip(name="other", annotations=POOLED)
+    recalled = [{"name": "web", "egressIPs": [A], "pods": ["10.88.0.2"]}]
+    made = run([host(1, A, recalled=recalled), host(2)], broken, other, pools=ONE)
+    assert [each["name"] for each in made["plan"]["invalid"]] == ["web"]
+    assert [(each["name"], each["egressIP"], each["node"]) for each in made["plan"]["assignments"]] == [
+        ("web", A, "node1")
+    ]
+    assert made["rollout"]["releasing"] == []
+    assert [(each["name"], each["egressIPs"]) for each in made["rollout"]["states"]["node2"]["egressips"]] == [
+        ("other", []),
+        ("web", [A]),
+    ]
+
+
+def test_what_a_broken_object_had_goes_to_nobody_while_its_node_is_silent():
+    broken = egressip(annotations={"egress-ip.netops/pol": "prod"})
+    recalled = [{"name": "web", "egressIPs": [A], "pods": []}]
+    for held_by in ([host(1, recalled=recalled), SILENT], [host(1, A, recalled=recalled), SILENT]):
+        made = run(held_by, broken, egressip(A, name="asks"), egressip(name="pooled", annotations=POOLED), pools=ONE)
+        assert not [each for each in made["plan"]["assignments"] if each["name"] != "web"]
+    assert places(made) == {A: "node1"}
+
+
+def test_an_address_that_was_given_stays_with_its_object_from_run_to_run():
+    """Its holder is silent, and another object asks for the address itself."""
+    documents = [egressip(A, name="asks"), egressip(annotations=POOLED)]
+    recalled = [{"name": "web", "egressIPs": [A], "pods": []}]
+    node1, node2 = host(1, recalled=recalled), host(3, recalled=recalled)
+    for _run in range(3):
+        plan = run([node1, node2, SILENT], *documents, pools=ONE)["plan"]
+        (assignment,) = plan["assignments"]
+        assert (assignment["name"], assignment["egressIP"]) == ("web", A)
+        assert [(each["name"], each["reason"], each["message"]) for each in plan["unassigned"]] == [
+            ("asks", "DuplicateRequest", f"egressip/web asks for {A} too and was given it")
+        ]
+        node1, node2 = (
+            host(number, *([A] if assignment["node"] == f"node{number}" else []), recalled=recalled)
+            for number in (1, 3)
+        )
 
 
 def test_nobody_claims_what_is_withheld():
