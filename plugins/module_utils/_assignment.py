@@ -33,12 +33,11 @@ _NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, MAKE_ROOM)
 
 
 @paused_collector()
-def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None, pins=None, owners=None):
+def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None, owners=None):
     """Return the best Plan for EgressIP documents on nodes.
 
     ``nodes``: list of ``{name, labels, ready, networks, capacity}``; ``current``: list of ``{egressIP, node, name}``;
     ``policy``: ``balanced`` or ``sticky``; ``max_moves``: how many moves may be made only for balance, None for any.
-    ``pins``: {address: name of the only node where it may be}, for plans that are only asked for, not carried out.
     ``owners``: {address: name of the object whose own it is, whoever else asks for it}, as ``give_out`` returns it.
     Broken objects and nodes are listed in the plan. An EgressIPError says that an option itself is malformed.
     """
@@ -46,8 +45,6 @@ def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None, pins=N
     _check_options(egressips, nodes, current, policy, max_moves)
     requests, board, claims = read_board(egressips, nodes, current, owners)
     refused = _keep_what_broken_objects_hold(board, claims)
-    for address, node in (pins or {}).items():
-        board.restrict(address, frozenset([node]))
     refused += _refuse_second_requests(board, claims)
     unplaced, for_balance = _place(board, claims, policy, max_moves)
     return _plan(requests, board, claims, refused + unplaced, for_balance)
@@ -71,11 +68,14 @@ def _heed_node_selector(board, claims, address):
 
 
 def read_problem(egressips, nodes, current, owners=None):
-    """Return (board, items, rooms): what the core of the planner is asked, once broken objects have kept theirs."""
+    """Return (board, wanted, items, rooms): what the core of the planner is asked when broken objects have kept theirs.
+
+    ``wanted`` is (object name, address) of each item; the rooms are the board's sound nodes.
+    """
     _requests, board, claims = read_board(egressips, nodes, current, owners)
     _keep_what_broken_objects_hold(board, claims)
     _refused, wanted = _wanted(board, claims)
-    return (board, *_problem(board, wanted))
+    return (board, wanted, *_problem(board, wanted))
 
 
 def current_assignments(egressips, current=()):

@@ -11,6 +11,7 @@ from ._addresses import address_order
 from ._assignment import assign
 from ._fleet import required_nodes
 from ._lines import section, table
+from ._nodes import read_nodes
 from ._plan import Plan
 from ._spread import spread_of, usable_names
 from ._supposed import suppose
@@ -102,8 +103,8 @@ def what_if(plan, manifests, fleet, changes, policy="balanced", max_moves=None, 
         "needed": required_nodes(min_available, len(supposed.nodes)),
     }
     spreads = (
-        spread_of(before.load, usable_names(fleet["nodes"])),
-        spread_of(after.load, usable_names(supposed.nodes)),
+        spread_of(before.load, usable_names(read_nodes(fleet["nodes"]).sound)),
+        spread_of(after.load, usable_names(read_nodes(supposed.nodes).sound)),
     )
     return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), world)
 

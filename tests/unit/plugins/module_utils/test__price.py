@@ -57,6 +57,18 @@ def test_price(golden):
     golden.check("price.txt", "\n".join([*made["lines"], ""]))
 
 
+@pytest.mark.parametrize("capacity", ["x", 0, {"ip": 0}, {"ipv4": 0, "ipv6": 0}])
+def test_a_node_that_cannot_hold_anything_does_not_count(capacity):
+    documents = [egressip(f"e{n}", f"10.0.0.{n}") for n in (1, 2)]
+    fleet = {"nodes": [node(1), node(2), node(3, capacity=capacity)]}
+    fleet["current"] = current({"10.0.0.1": "n1", "10.0.0.2": "n2"})
+    made = PRICE(assign(documents, **fleet).to_dict(), documents, fleet)
+    assert (made["offers"], made["lines"]) == (
+        [{"moves": 0, "squares": 2, "highest": 1, "lowest": 1}],
+        ["The load is as even as it can be: no egress IP has to move for balance."],
+    )
+
+
 @st.composite
 def worlds(draw):
     """Small fleets in which every address has a node: (documents, nodes, {address: node})."""
