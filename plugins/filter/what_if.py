@@ -36,7 +36,7 @@ options:
         type: list
         elements: str
       drain:
-        description: Names of nodes that are drained.
+        description: Names of nodes that are drained. With any of them, nothing moves for balance, as in a drain.
         type: list
         elements: str
       nodes:

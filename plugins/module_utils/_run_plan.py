@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ._assignment import assign
 from ._fleet import observe_fleet
@@ -35,12 +35,15 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user says of a whole run: the variables of the same names with ``egress_ip_`` in front."""
+    """What the user says of a whole run: the variables of the same names with ``egress_ip_`` in front.
+
+    With nodes to drain, nothing moves for balance, whatever ``max_moves`` says.
+    """
 
     policy: str = "balanced"
     max_moves: int | None = None
     min_available: str = "50%"
-    pools: dict | None = None
+    pools: dict = field(default_factory=dict)
     excluded_cidrs: tuple = ()
     drain_nodes: tuple = ()
     drain_force: bool = False
@@ -55,19 +58,29 @@ def plan_run(hosts, manifests, settings, options=None, fenced=(), withheld=()):
     # First, for each node that was given something wrong says so too, but does not know the variable's name.
     DataPlaneOptions.from_dict(options or {}, "egress_ip_")
     fleet = observe_fleet(hosts, manifests["nodes"], settings.drain_nodes, settings.min_available, fenced).to_dict()
-    manifests = give_out(manifests, fleet, settings.pools or {})
-    plan = assign(
-        manifests["egressips"],
-        fleet["nodes"],
-        fleet["current"],
-        settings.policy,
-        settings.max_moves,
-        owners=manifests["owners"],
-    ).to_dict()
+    manifests = give_out(manifests, fleet, settings.pools)
+    plan = _plan(manifests, fleet, settings)
     # What cannot be read for sure may be what holds an address now. A named EgressIP with errors is no reason: it keeps
     # what it has, and the others go on.
     stop = fleet["stop"] + [error for item in manifests["invalid"] for error in item["errors"]]
     if settings.drain_nodes and not settings.drain_force:
-        stop += drain_losses(plan, fleet)
+
+        def plan_without():
+            undrained = observe_fleet(hosts, manifests["nodes"], fenced=fenced).to_dict()
+            return _plan(manifests, undrained, replace(settings, drain_nodes=(), max_moves=0))
+
+        stop += drain_losses(plan, fleet, plan_without)
     rollout = {} if stop else roll_out(plan, manifests, fleet, settings.excluded_cidrs, options, withheld).to_dict()
     return RunPlan(fleet, manifests, plan, rollout, tuple(stop))
+
+
+def _plan(manifests, fleet, settings):
+    return assign(
+        manifests["egressips"],
+        fleet["nodes"],
+        fleet["current"],
+        settings.policy,
+        # Balance can wait for a run of its own: in a drain nothing moves that need not.
+        0 if settings.drain_nodes else settings.max_moves,
+        manifests["owners"],
+    ).to_dict()

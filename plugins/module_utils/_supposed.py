@@ -24,7 +24,7 @@ _EGRESSIP_FIELDS = ("egressIPs", "annotations")
 
 @dataclass(frozen=True)
 class Supposed:
-    """A changed world: what ``assign`` takes as ``egressips`` and ``nodes``; ``down`` and ``added`` name nodes.
+    """A changed world: ``egressips`` and ``nodes`` as ``assign`` takes them; the next three name nodes.
 
     ``sentences`` say for a person what is supposed.
     """
@@ -32,6 +32,7 @@ class Supposed:
     egressips: tuple
     nodes: tuple
     down: tuple = ()
+    drained: tuple = ()
     added: tuple = ()
     sentences: tuple = ()
 
@@ -58,6 +59,7 @@ def suppose(changes, egressips, nodes):
         egressips=tuple(documents),
         nodes=tuple({**n, "ready": False} if n["name"] in (*down, *drain) else n for n in after.values()),
         down=tuple(down),
+        drained=tuple(drain),
         added=tuple(name for name in changed if name not in by_name),
         sentences=(
             *(f"{name} is down" for name in down),

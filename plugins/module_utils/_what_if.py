@@ -93,7 +93,9 @@ def what_if(plan, manifests, fleet, changes, policy="balanced", max_moves=None, 
     supposed = suppose(changes, manifests["egressips"], fleet["nodes"])
     current = [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in before.assignments]
     owners = manifests["owners"]
-    after = assign(list(supposed.egressips), list(supposed.nodes), current, policy, max_moves, owners=owners)
+    # As in a drain that is carried out, nothing moves for balance.
+    max_moves = 0 if supposed.drained else max_moves
+    after = assign(list(supposed.egressips), list(supposed.nodes), current, policy, max_moves, owners)
     world = {
         "egressips": list(supposed.egressips),
         "owners": owners,

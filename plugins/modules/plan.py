@@ -53,7 +53,9 @@ options:
         type: raw
         default: []
       drain_nodes:
-        description: Names of nodes to treat as if they had C(egress_ip_drain) set, a list or with commas between them.
+        description:
+          - Names of nodes to treat as if they had C(egress_ip_drain) set, a list or with commas between them.
+          - With any of them, nothing moves for balance.
         type: raw
         default: []
       drain_force:

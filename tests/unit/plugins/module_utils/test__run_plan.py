@@ -171,6 +171,26 @@ def test_a_loss_is_no_reason_to_stop_when_it_is_meant_or_nobody_drains(settings)
     assert (made["stop"], places(made)) == ([], {} if draining else {A: "node1"})
 
 
+def test_a_drain_is_not_blamed_for_what_is_lost_without_it():
+    """The label of node2 is gone as well; what it holds has no other node, drain or not."""
+    unlabelled = {**host(2, B), "labels": {}}
+    elsewhere = "10.0.0.1"
+    networks = [{"interface": "eth0", "addresses": ["10.0.0.9/24"]}]
+    hosts = [host(1, A), unlabelled, host(3, elsewhere, networks=networks), host(4, networks=networks)]
+    made = run(hosts, egressip(A, B), egressip(elsewhere, name="db"), drain_nodes=["node3"])
+    assert (made["stop"], places(made)) == ([], {A: "node1", elsewhere: "node4"})
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_moves": 5}, {"policy": "sticky"}])
+def test_a_drain_moves_nothing_for_balance(settings):
+    """Node1 has far more than node2, and is left with it, whatever the fleet's policy is."""
+    addresses = [f"192.168.126.{n}" for n in range(101, 108)]
+    hosts = [host(1, *addresses[:6]), host(2), host(3, addresses[6])]
+    documents = [egressip(address, name=f"web{n}") for n, address in enumerate(addresses)]
+    made = run(hosts, *documents, drain_nodes=["node3"], **settings)
+    assert [(move["egressIP"], move["to"]) for move in made["plan"]["moves"]] == [(addresses[6], "node2")]
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [

@@ -158,6 +158,16 @@ def test_a_question_may_be_about_an_object_with_errors():
     assert [(change["egressIP"], change["to"]) for change in answer["changes"]] == [("10.0.0.1", "n1")]
 
 
+def test_a_drain_that_is_supposed_moves_nothing_for_balance():
+    """Only what is on n3 moves, though n1 has far more than n2."""
+    documents = [egressip(f"e{n}", f"10.0.0.{n}") for n in range(1, 8)]
+    held = [{"egressIP": f"10.0.0.{n}", "node": "n1" if n < 7 else "n3"} for n in range(1, 8)]
+    seen = fleet([node(1), node(2), node(3)], held)
+    plan = assign(documents, seen["nodes"], seen["current"], max_moves=0).to_dict()
+    changes = WHAT_IF(plan, documents, seen, {"drain": ["n3"]})["changes"]
+    assert [(change["egressIP"], change["to"]) for change in changes] == [("10.0.0.7", "n2")]
+
+
 @st.composite
 def fleets(draw):
     """Nodes in zones, some of them full or unfit, and objects of several addresses."""
