@@ -169,6 +169,13 @@ def read_nodes(documents):
     )
 
 
+def label_text(value):
+    """Return the value of a label as Kubernetes has it; YAML may have made something else of it in an inventory."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
 def _name_of(document):
     name = document.get("name") if isinstance(document, dict) else None
     return str(name) if isinstance(name, str) and name.strip() else None

@@ -220,3 +220,36 @@ def test_a_loss_that_leaves_too_few_nodes_stops_a_run():
         ("a", True),
     ]
     assert HEADROOM(world, "rack")["outside"] == []
+
+
+def test_headroom_does_not_hide_what_has_no_place_already():
+    nodes = [node(1, capacity=1), node(2, capacity=1), node(3)]
+    documents = [egressip("a", "10.0.0.1"), egressip("b", "192.168.0.1")]
+    made = HEADROOM(ask({}, documents, fleet(nodes))["world"], "zone")
+    assert made["lines"][0] == "Every egress IP that has a node now still finds a place, whichever of these is lost."
+    assert made["lines"][-2:] == ["Without a node already:", "  192.168.0.1 of b (NoMatchingNode)"]
+    assert [each["egressIP"] for each in made["unassigned"]] == ["192.168.0.1"]
+
+
+def test_headroom_of_a_fleet_that_holds_nothing():
+    made = HEADROOM(ask({}, [egressip("b", "192.168.0.1")], fleet([node(1)]))["world"], "zone")
+    assert made["lines"] == [
+        "No node holds an egress IP, so none can be lost.",
+        "",
+        "Without a node already:",
+        "  192.168.0.1 of b (NoMatchingNode)",
+    ]
+
+
+def test_failure_domains_are_the_values_as_kubernetes_has_them():
+    values = [True, "true", None, ""]
+    nodes = [node(n, labels={LABEL: "", "zone": value}) for n, value in enumerate(values, 1)]
+    losses = HEADROOM(ask({}, [egressip("a", "10.0.0.1")], fleet(nodes))["world"], "zone")["losses"]
+    domains = {loss["domain"]: loss["nodes"] for loss in losses if loss["domain"] is not None}
+    assert domains == {"": ["n3", "n4"], "true": ["n1", "n2"]}
+
+
+@pytest.mark.parametrize("label", [["zone"], None, 5, " "])
+def test_a_label_that_is_none_is_refused(label):
+    with pytest.raises(AnsibleFilterError, match="^egress_ip_headroom_label: "):
+        HEADROOM(ask({}, [], fleet([node(1)]))["world"], label)
