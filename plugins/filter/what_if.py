@@ -99,9 +99,10 @@ _value:
       sample: [node2 is down]
     changes:
       description:
-        - The egress IPs that would be on another node, C(from) the one C(to) the other. One that has no node before or
-          after has null there.
-        - Reasons are those of moves, those of addresses without node, V(New), and V(NoLongerWanted).
+        - The egress IPs that would be on another node, C(from) the one C(to) the other, or with another object. One
+          that has no node before or after has null there.
+        - Reasons are those of moves, those of addresses without node, V(New), V(NoLongerWanted), and V(OtherObject) for
+          one that goes to another object on its node.
       type: list
       elements: dict
       sample:

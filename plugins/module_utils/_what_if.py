@@ -18,11 +18,15 @@ from ._supposed import suppose
 
 NEW = "New"
 NO_LONGER_WANTED = "NoLongerWanted"
+OTHER_OBJECT = "OtherObject"
 
 
 @dataclass(frozen=True)
 class Change:
-    """An egress IP that is elsewhere. ``from_node`` or ``to_node`` is None for one that had, or has, no node."""
+    """An egress IP that is elsewhere, or has gone to another object and is then ``name``'s.
+
+    ``from_node`` or ``to_node`` is None for one that had, or has, no node.
+    """
 
     name: str
     egress_ip: str
@@ -67,7 +71,9 @@ class WhatIf:
         if len(self.world["answering"]) < self.world["needed"]:
             lines += ["A run would stop and move nothing: egress_ip_min_available asks for more nodes that answer.", ""]
         lines += (
-            table(("EGRESS IP", "OBJECT", "FROM", "TO", "WHY"), rows) if rows else ["No egress IP changes its node."]
+            table(("EGRESS IP", "OBJECT", "FROM", "TO", "WHY"), rows)
+            if rows
+            else ["No egress IP changes its node or object."]
         )
         loads = [(n, *(str(plan.load.get(n, "-")) for plan in (self.before, self.after))) for n in names]
         squares = tuple(str(spread.squares) for spread in self.spreads)
@@ -112,15 +118,18 @@ def what_if(plan, manifests, fleet, changes, policy="balanced", max_moves=None, 
 
 
 def _changes(before, after):
-    """Return a Change for each egress IP whose node or lack of one is another."""
+    """Return a Change for each egress IP whose node, lack of one, or object is another."""
     was = {each.egress_ip: each for each in before.assignments}
     moves = {move.egress_ip: move for move in after.moves}
     found = []
     for each in after.assignments:
         old = was.pop(each.egress_ip, None)
-        if old is None or old.node != each.node:
-            reason = moves[each.egress_ip].reason if each.egress_ip in moves else NEW
-            found.append(Change(each.name, each.egress_ip, old and old.node, each.node, reason))
+        if old is None:
+            found.append(Change(each.name, each.egress_ip, None, each.node, NEW))
+        elif (old.name, old.node) != (each.name, each.node):
+            reason = moves[each.egress_ip].reason if each.egress_ip in moves else OTHER_OBJECT
+            whose = f"egressip/{old.name} has it now" if old.name != each.name else ""
+            found.append(Change(each.name, each.egress_ip, old.node, each.node, reason, whose))
     without = {(each.name, each.egress_ip) for each in before.unassigned}
     for each in after.unassigned:
         if (each.name, each.egress_ip) not in without:

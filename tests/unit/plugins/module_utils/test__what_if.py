@@ -75,6 +75,11 @@ REFUSED = [
         "egress_ip_what_if.nodes.n1.remove_labels: must be a list, not the string 'zone'",
     ),
     (
+        {"nodes": {"n1": {"remove_labels": [LABEL, "k8s.ovn.org/egress-asignable"]}}},
+        "egress_ip_what_if.nodes.n1.remove_labels[1]: there is no label of n1 'k8s.ovn.org/egress-asignable'; did you"
+        " mean k8s.ovn.org/egress-assignable?",
+    ),
+    (
         {"nodes": {"n1": {"capacity": -1}}},
         "egress_ip_what_if.nodes.n1.capacity: must be an integer of 0 or more, or left out for no limit, not the"
         " integer -1",
@@ -156,6 +161,21 @@ def test_a_question_may_be_about_an_object_with_errors():
     documents = [egressip("a", "10.0.0.x")]
     answer = ask({"egressips": {"a": {"egressIPs": ["10.0.0.1"]}}}, documents, fleet([node(1)]))
     assert [(change["egressIP"], change["to"]) for change in answer["changes"]] == [("10.0.0.1", "n1")]
+
+
+def test_an_egress_ip_that_goes_to_another_object_is_a_change():
+    documents = [egressip("a", "10.0.0.1"), egressip("b", "10.0.0.1")]
+    answer = ask({"removed_egressips": ["a"]}, documents, fleet([node(1)], [{"egressIP": "10.0.0.1", "node": "n1"}]))
+    assert answer["changes"] == [
+        {
+            "name": "b",
+            "egressIP": "10.0.0.1",
+            "from": "n1",
+            "to": "n1",
+            "reason": "OtherObject",
+            "message": "egressip/a has it now",
+        }
+    ]
 
 
 def test_a_drain_that_is_supposed_moves_nothing_for_balance():
