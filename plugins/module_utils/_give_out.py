@@ -9,7 +9,9 @@ any node that answers tells what an object was given. An object keeps that for a
 
 from __future__ import annotations
 
-from ._addresses import address_order, canonical, is_reserved_in, parse_address, parse_interface
+from itertools import islice
+
+from ._addresses import address_order, canonical, collapse, is_reserved_in, parse_address, parse_interface
 from ._annotations import POOL, annotation_path
 from ._errors import InvalidError
 from ._objects import parse_egressip
@@ -42,7 +44,10 @@ class _Giver:
         self.pools, self.pooled = pools, {*manifests["pooled"]}
         self.held = {entry["egressIP"] for entry in fleet["current"]}
         self.given, self.unfilled = {}, []
-        self.taken = _unfit(fleet)
+        networks = _networks(fleet)
+        # Where no node answers, neither the ends of a network nor its gateway are known.
+        self.known = collapse(networks)
+        self.taken = _unfit(fleet, networks)
         asked = {request.name: request.addresses for request in read_requests(manifests["egressips"])}
         self.remembered = {
             name: [address for address in entry["egressIPs"] if address not in asked.get(name, ())]
@@ -52,6 +57,11 @@ class _Giver:
         for egressip in objects:
             self._keep(egressip)
         self.taken.update(address for addresses in asked.values() for address in addresses)
+        # What is taken stays taken, so each pool is walked through once for all objects.
+        self.free = {
+            name: (address for address in pool.addresses(self.known) if address not in self.taken)
+            for name, pool in pools.items()
+        }
         for egressip in objects:
             self._fill(egressip)
 
@@ -94,13 +104,13 @@ class _Giver:
         for name in egressip.pools if not unknown else ():
             pool, had = self.pools[name], self.given.get(egressip.name, ())
             lacking = egressip.pool_size - sum(pool.holds(address) for address in had)
-            free = (address for address in pool.addresses() if address not in self.taken)
-            found = [address for _number, address in zip(range(lacking), free)]
+            found = list(islice(self.free[name], max(0, lacking)))
             self._take(egressip.name, found)
             if len(found) < lacking:
                 has = egressip.pool_size - lacking + len(found)
                 text = f"the pool {name} has {has} of the {egressip.pool_size} addresses that are wanted"
-                self.unfilled.append(f"{path}: {text}")
+                hint = "; of others no node that answers has the network" if pool.exceeds(self.known) else ""
+                self.unfilled.append(f"{path}: {text}{hint}")
 
     def filled(self, document):
         """Return the document with what its object was given. Without a pool in it, that would hide an error."""
@@ -120,14 +130,19 @@ def _name_of(document):
     return metadata.get("name") if isinstance(metadata, dict) else None
 
 
-def _unfit(fleet):
-    """Return the addresses that no object can be given: nodes' own, gateways, the ends of the nodes' networks."""
+def _networks(fleet):
+    """Return the set of the networks of all nodes that answered."""
     answers = fleet["observed"].values()
-    unfit = {address for member in fleet["members"] for address in member["addresses"]}
-    unfit |= {address for answer in answers for address in answer.get("gateways", ())}
-    unfit = {canonical(parse_address(address, "addresses")) for address in unfit}
     own = {text for answer in answers for each in answer["networks"] for text in each["addresses"]}
-    for network in {parse_interface(text, "networks").network for text in own}:
+    return {parse_interface(text, "networks").network for text in own}
+
+
+def _unfit(fleet, networks):
+    """Return the addresses that no object can be given: nodes' own, gateways, the ends of the nodes' networks."""
+    unfit = {address for member in fleet["members"] for address in member["addresses"]}
+    unfit |= {address for answer in fleet["observed"].values() for address in answer.get("gateways", ())}
+    unfit = {canonical(parse_address(address, "addresses")) for address in unfit}
+    for network in networks:
         ends = (network.network_address, network.broadcast_address)
         unfit |= {canonical(end) for end in ends if is_reserved_in(end, network)}
     return unfit
