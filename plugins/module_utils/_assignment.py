@@ -100,9 +100,14 @@ def _check_options(egressips, nodes, current, policy, max_moves):
     _check_lists(egressips=egressips, nodes=nodes, current=current)
     if policy not in POLICIES:
         raise PlanError(f"policy: must be {' or '.join(POLICIES)}, not {type_name(policy)}")
-    is_count = isinstance(max_moves, int) and not isinstance(max_moves, bool) and max_moves >= 0
-    if max_moves is not None and not is_count:
-        raise PlanError(f"max_moves: must be an integer of 0 or more, or none for no limit, not {type_name(max_moves)}")
+    check_max_moves(max_moves, "max_moves")
+
+
+def check_max_moves(value, path):
+    """Raise a PlanError that begins with ``path`` unless the value is a number of moves or None."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if value is not None and not is_count:
+        raise PlanError(f"{path}: must be an integer of 0 or more, or none for no limit, not {type_name(value)}")
 
 
 def _check_lists(**options):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InvalidError, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InvalidError, InventoryError, PlanError
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._run_plan import Settings, plan_run
 
@@ -195,6 +195,9 @@ def test_a_drain_moves_nothing_for_balance(settings):
     ("settings", "error", "message"),
     [
         ({"min_available": "most"}, InventoryError, "egress_ip_min_available: "),
+        ({"max_moves": -1}, PlanError, "egress_ip_max_moves: must be an integer of 0 or more"),
+        ({"pools": None}, InvalidError, "egress_ip_pools: must be a mapping, not null"),
+        ({"pools": []}, InvalidError, "egress_ip_pools: must be a mapping, not a list"),
         ({"excluded_cidrs": ["10.0.0.0/33"]}, InvalidError, "egress_ip_excluded_cidrs[0]: "),
         ({"pools": {"prod": ["10.0.0.9-10.0.0.1"]}}, InvalidError, "egress_ip_pools.prod[0]: "),
     ],
