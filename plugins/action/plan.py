@@ -12,7 +12,6 @@ from __future__ import annotations
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._questions import Questions, answer
 from ansible_collections.netops.egress_ip.plugins.module_utils._run_plan import Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, registered
 
@@ -67,7 +66,17 @@ class ActionModule(ActionBase):
                 options["withheld"],
                 options["states"],
             )
-            answers = answer(Questions(**options["questions"]), made, settings)
+            answers = _answers(options["questions"], made, settings)
         except EgressIPError as error:
             raise AnsibleActionFail(str(error)) from error
         return {**result, "changed": False, **made.to_dict(), "answers": answers}
+
+
+def _answers(questions, made, settings):
+    """Return the answers. Their code is loaded only for a run that is asked something, and most are not."""
+    asked = {name: value for name, value in questions.items() if value != _QUESTIONS[name]["default"]}
+    if not asked:
+        return {}
+    from ansible_collections.netops.egress_ip.plugins.module_utils._questions import Questions, answer  # noqa: PLC0415
+
+    return answer(Questions(**asked), made, settings)
