@@ -29,8 +29,8 @@ from ._selector_text import selector_text
 from ._spread import Spread, spread_of, usable_names
 
 HOLDS, YES, NO, UNKNOWN = "holds", "yes", "no", "not tried"
-# Each node is a plan of its own, so of a large fleet the first nodes must do.
-_ADDRESSES_PLANNED = 50_000
+# Each node is a placement of its own, so of a large fleet the first nodes must do.
+_ADDRESSES_PLANNED = 500_000
 _FEWEST_PLANS = 5
 _NOBODY = "not-in-any-manifest"
 
