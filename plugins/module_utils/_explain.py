@@ -94,8 +94,7 @@ def explain(text, manifests, fleet, policy="balanced", max_moves=None):
     """Return the Explanation of the egress IP that ``text`` spells.
 
     ``manifests`` is what ``give_out`` returned, ``fleet`` the dict of a Fleet; ``policy`` and ``max_moves`` are the
-    next run's.
-    An EgressIPError names ``egress_ip_explain`` when the text is no egress IP.
+    next run's. An EgressIPError names ``egress_ip_explain`` when the text is no egress IP.
     """
     address = canonical(parse_egress_ip(text, "egress_ip_explain"))
     return _Question(address, manifests, fleet, policy, max_moves).answer()
@@ -109,8 +108,9 @@ class _Question:
         documents, now, owners = manifests["egressips"], (fleet["nodes"], fleet["current"]), manifests["owners"]
         self.plan = assign(documents, *now, policy, max_moves, owners)
         requests, _board, claims = read_board(documents, *now, owners)
+        self.claimants = claims.get(address, [])
         # A broken object may name an address without having it.
-        self.claimants = claims.get(address) or [each for each in requests if address in each.addresses]
+        self.claimants += [each for each in requests if address in each.addresses and each not in self.claimants]
         if not self.claimants:
             documents = [*documents, _document(address, {each.name for each in requests})]
         self.board, self.wanted, self.items, self.rooms = read_problem(documents, *now, owners)

@@ -73,6 +73,22 @@ def test_what_is_malformed_is_one_line_that_names_the_variable(fleet, playbook, 
     assert_same(before, fleet.snapshot())
 
 
+def test_what_if_nodes_and_objects_change(fleet):
+    before, at = fleet.snapshot(), fleet.holders()
+    (moved,) = (ip for ip, nodes in at.items() if nodes == ["node1"])
+    supposed = {
+        "drain": ["node1"],
+        "nodes": {"node2": {"labels": {LABEL: ""}}},
+        "egressips": {"web": {"egressIPs": [THREE[0]]}},
+    }
+    lines = said(fleet.good("plan", egress_ip_what_if=supposed), "Show what would be")
+    assert lines[0] == "If node1 is drained and node2 is changed and egressip/web is added:"
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.startswith((moved, THREE[0]))}
+    assert rows[moved] == ["egressips-prod", "node1", "node2", "NodeNotReady"]
+    assert rows[THREE[0]][:2] == ["web", "-"]
+    assert_same(before, fleet.snapshot())
+
+
 def test_what_a_fleet_can_bear_by_zones(fleet):
     zones = {"node1": "a", "node2": "b", "node3": "b"}
     hosts = {name: {"egress_ip_labels": {LABEL: "", "zone": zone}} for name, zone in zones.items()}
@@ -153,6 +169,14 @@ def test_an_object_with_errors_keeps_what_a_pool_gave_it(fleet):
     assert fleet.sources("namespace1/pod1") == {"192.168.126.24"}
     fleet.good(egress_ip_manifests=manifests(other, sound), **options)
     assert fleet.holders() == at
+
+
+def test_a_pool_that_no_longer_has_an_address_takes_it_back(fleet):
+    document = egressip("web")
+    document["metadata"]["annotations"] = {"egress-ip.netops/pool": "prod"}
+    for address in ("192.168.126.24", "192.168.126.25"):
+        fleet.good(egress_ip_manifests=manifests(document), egress_ip_pools={"prod": [address]})
+        assert list(fleet.holders()) == [address]
 
 
 def test_an_object_keeps_what_a_pool_gave_it(fleet):

@@ -127,6 +127,14 @@ def test_an_address_that_only_a_broken_object_names():
     ]
 
 
+def test_a_broken_object_that_names_an_address_of_another_one():
+    documents = [egressip("a", "10.0.0.7", "x"), egressip("b", "10.0.0.7")]
+    made = explain("10.0.0.7", wanted(documents), fleet([node(1), node(2)], {}))
+    assert made.names == ("b", "a")
+    assert made.errors == ("egressip/a: spec.egressIPs[1]: 'x' is not an IPv4 or IPv6 address",)
+    assert can(answers(made)) == {"n1": "yes", "n2": "yes"}
+
+
 def test_no_object_is_taken_for_the_one_that_is_only_supposed():
     documents = [egressip("not-in-any-manifest", "10.0.0.7")]
     assert can(answers(explain("10.0.0.8", wanted(documents), fleet([node(1)], {"10.0.0.7": "n1"})))) == {"n1": "yes"}
