@@ -153,7 +153,7 @@ def _refuse_second_requests(board, claims):
     for address, (owner, *others) in ((address, found) for address, found in claims.items() if found):
         holders = {name for node, name in board.holders.get(address, ())}
         holds = address in board.holders and (owner.name in holders or address in dict(owner.status) or owner.errors)
-        why = "was given it" if address in owner.owned else "holds it" if holds else "comes first by name"
+        why = "had it before" if address in owner.owned else "holds it" if holds else "comes first by name"
         message = f"egressip/{owner.name} asks for {address} too and {why}"
         refused += [Unassigned(other.name, address, DUPLICATE_REQUEST, message) for other in others if not other.errors]
     return refused
