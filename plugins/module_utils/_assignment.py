@@ -54,7 +54,7 @@ def read_board(egressips, nodes, current, owners=None):
     """Return (requests, board, claims): who asks, what may be where, and whose each address is, {address: requests}."""
     requests = read_requests(egressips, owners)
     holders = read_current(current, requests)
-    board, claims = Board(read_nodes(nodes), holders), claimants(requests, holders)
+    board, claims = Board(read_nodes(nodes), holders), claimants(requests, holders, owners)
     for address in claims:
         _heed_node_selector(board, claims, address)
     return requests, board, claims

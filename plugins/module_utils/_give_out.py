@@ -13,7 +13,6 @@ from itertools import islice
 
 from ._addresses import address_order, canonical, collapse, is_reserved_in, parse_address, parse_interface
 from ._annotations import POOL, annotation_path
-from ._errors import InvalidError
 from ._objects import parse_egressip
 from ._pools import read_pools
 from ._requests import read_requests
@@ -38,7 +37,7 @@ def give_out(manifests, fleet, pools):
 
 
 class _Giver:
-    """``given`` {name: [address]} is what each object gets; what all of them may not have is in ``taken``."""
+    """``given`` {name: [address]} is what each object has for its own; what nobody else may have is in ``taken``."""
 
     def __init__(self, manifests, fleet, pools):
         self.pools, self.pooled = pools, {*manifests["pooled"]}
@@ -48,15 +47,18 @@ class _Giver:
         # Where no node answers, neither the ends of a network nor its gateway are known.
         self.known = collapse(networks)
         self.taken = _unfit(fleet, networks)
-        asked = {request.name: request.addresses for request in read_requests(manifests["egressips"])}
-        self.remembered = {
-            name: [address for address in entry["egressIPs"] if address not in asked.get(name, ())]
-            for name, entry in fleet["recalled"].items()
-        }
-        objects = list(self._read(manifests))
+        self.recalled = {name: entry["egressIPs"] for name, entry in fleet["recalled"].items()}
+        requests = read_requests(manifests["egressips"])
+        self.asked = {request.name: request.addresses for request in requests}
+        broken = [request.name for request in requests if request.errors]
+        objects = [parse_egressip(each.document) for each in requests if each.name in self.pooled and not each.errors]
+        for name in broken:
+            self._take(name, self._given_before(name))
         for egressip in objects:
             self._keep(egressip)
-        self.taken.update(address for addresses in asked.values() for address in addresses)
+        for name in broken:
+            self._take(name, self._asked_before(name, broken))
+        self.taken.update(address for addresses in self.asked.values() for address in addresses)
         # What is taken stays taken, so each pool is walked through once for all objects.
         self.free = {
             name: (address for address in pool.addresses(self.known) if address not in self.taken)
@@ -65,17 +67,15 @@ class _Giver:
         for egressip in objects:
             self._fill(egressip)
 
-    def _read(self, manifests):
-        """Yield the sound objects with a pool, by name. A broken one is given what it had: it may have had a pool."""
-        for document in sorted(manifests["egressips"], key=_name_of):
-            try:
-                egressip = parse_egressip(document)
-            except InvalidError:
-                name = _name_of(document)
-                self._take(name, self.remembered.get(name, ()))
-                continue
-            if egressip.pools:
-                yield egressip
+    def _given_before(self, name):
+        """Return what the nodes remember of an object and its document does not ask for. A pool gave it."""
+        return [address for address in self.recalled.get(name, ()) if address not in self.asked[name]]
+
+    def _asked_before(self, name, broken):
+        """Return what a broken object asks for as before, and had: no sound one that is first by name asks for it."""
+        mine = [address for address in self.recalled.get(name, ()) if address in self.asked[name]]
+        before = [self.asked[other] for other in self.asked if other < name and other not in broken]
+        return [address for address in mine if not any(address in addresses for addresses in before)]
 
     def _take(self, name, addresses):
         addresses = [address for address in addresses if address not in self.taken]
@@ -84,8 +84,8 @@ class _Giver:
 
     def _keep(self, egressip):
         """Let the object keep what it was given before: of too many those that a node holds."""
-        remembered = self.remembered.get(egressip.name, ())
-        remembered = sorted(remembered, key=lambda address: (address not in self.held, address_order(address)))
+        remembered = self._given_before(egressip.name)
+        remembered.sort(key=lambda address: (address not in self.held, address_order(address)))
         if not set(egressip.pools) <= set(self.pools):
             self._take(egressip.name, remembered)
             return
@@ -115,9 +115,15 @@ class _Giver:
     def filled(self, document):
         """Return the document with what its object was given. Without a pool in it, that would hide an error."""
         name, spec = _name_of(document), document.get("spec")
-        given = sorted(self.given.get(name, ()), key=address_order) if name in self.pooled else ()
-        if not given or not isinstance(spec, dict) or not isinstance(spec.get("egressIPs"), list):
+        given = [address for address in self.given.get(name, ()) if address not in self.asked[name]]
+        if (
+            not given
+            or name not in self.pooled
+            or not isinstance(spec, dict)
+            or not isinstance(spec.get("egressIPs"), list)
+        ):
             return document
+        given.sort(key=address_order)
         return {**document, "spec": {**spec, "egressIPs": [*spec["egressIPs"], *given]}}
 
     def owners(self):

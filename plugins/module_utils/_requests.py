@@ -75,11 +75,11 @@ def _holder_order(holder):
     return node, name or ""
 
 
-def claimants(requests, holders):
+def claimants(requests, holders, owners=None):
     """Return {address: [requests that ask for it or, broken, hold or own it]}, the one that keeps it first.
 
     That is its owner, else the one that the holder's entry names, else one whose status lists the address, else the
-    first by name.
+    first by name. Where ``owners`` tell what objects had, a broken one that does not own it comes after the sound ones.
     """
     claims = {}
     for request in requests:
@@ -88,12 +88,14 @@ def claimants(requests, holders):
     for address, found in claims.items():
         named = {name for node, name in holders.get(address, ())}
         if len(found) > 1:
-            found.sort(key=lambda each: _rank(each, address, named))
+            found.sort(key=lambda each: _rank(each, address, named, owners is not None))
     return claims
 
 
-def _rank(request, address, named):
-    return address not in request.owned, request.name not in named, address not in dict(request.status), request.name
+def _rank(request, address, named, is_known):
+    """Key of the order of those who ask for an address; ``is_known`` says that who owns it would be known."""
+    by_sign = address not in request.owned, request.name not in named, address not in dict(request.status)
+    return (*by_sign, is_known and bool(request.errors), request.name)
 
 
 def _claimed(request, holders):

@@ -11,6 +11,8 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InvalidError, InventoryError, PlanError
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._run_plan import Settings, plan_run
+from hypothesis import given
+from hypothesis import strategies as st
 
 A, B = "192.168.126.101", "192.168.126.102"
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
@@ -117,6 +119,24 @@ def test_what_a_broken_object_had_goes_to_nobody_while_its_node_is_silent():
     assert places(made) == {A: "node1"}
 
 
+@pytest.mark.parametrize("holder", ["node1", None])
+def test_a_broken_object_gets_nothing_that_it_only_asks_for(holder):
+    """It is first by name, but no node remembers that it had the address."""
+    nodes = [host(1, *([A] if holder else [])), host(2)]
+    made = run(nodes, egressip(A, name="asks", annotations={"egress-ip.netops/pol": "x"}), egressip(A))
+    assert [(each["name"], each["egressIP"]) for each in made["plan"]["assignments"]] == [("web", A)]
+
+
+@pytest.mark.parametrize("name", ["zoo", "web2"])
+def test_a_broken_object_keeps_what_one_that_comes_later_asks_for(name):
+    recalled = [{"name": "web", "egressIPs": [A, B], "pods": []}]
+    broken = egressip(A, annotations={"egress-ip.netops/pol": "x"})
+    plan = run([host(1, A, recalled=recalled), host(2, B, recalled=recalled)], broken, egressip(A, B, name=name))[
+        "plan"
+    ]
+    assert [(each["name"], each["egressIP"]) for each in plan["assignments"]] == [("web", A), ("web", B)]
+
+
 def test_an_address_that_was_given_stays_with_its_object_from_run_to_run():
     """Its holder is silent, and another object asks for the address itself."""
     documents = [egressip(A, name="asks"), egressip(annotations=POOLED)]
@@ -133,6 +153,67 @@ def test_an_address_that_was_given_stays_with_its_object_from_run_to_run():
             host(number, *([A] if assignment["node"] == f"node{number}" else []), recalled=recalled)
             for number in (1, 3)
         )
+
+
+IPS = [f"192.168.126.{n}" for n in range(101, 105)]
+POOLS = {"prod": IPS[:2], "test": IPS[2:]}
+
+
+@st.composite
+def documents(draw, name):
+    """An object that asks for addresses and pools, sound or broken in some way."""
+    pools = draw(st.sampled_from([None, "prod", "prod,test", "pord"]))
+    annotations = {draw(st.sampled_from([*POOLED] * 3 + ["egress-ip.netops/pol"])): pools} if pools else {}
+    listed = draw(st.lists(st.sampled_from(IPS), max_size=2, unique=True))
+    changes = [{}, {}, {}, {"spec": None}, {"spec": {"namespaceSelector": {}}}, {"status": {"assignments": 5}}]
+    return {**egressip(*listed, name=name, annotations=annotations), **draw(st.sampled_from(changes))}
+
+
+@st.composite
+def stories(draw):
+    """What is asked in some runs one after the other, and which node is silent in each."""
+    names = st.lists(st.sampled_from("abc"), unique=True, min_size=1)
+    return [
+        ([draw(documents(name)) for name in draw(names)], draw(st.none() | st.integers(1, 3)))
+        for _run in range(draw(st.integers(1, 4)))
+    ]
+
+
+class Nodes:
+    """Three nodes that do what runs tell them. What a silent one holds, nobody else claims."""
+
+    def __init__(self):
+        self.held = {number: [] for number in (1, 2, 3)}
+        self.records = {number: [] for number in (1, 2, 3)}
+
+    def run(self, asked, silent):
+        """Return (name, egress IP, node) of the plan."""
+        manifests = read_manifests([{"source": f"m[{n}]", "document": each} for n, each in enumerate(asked)]).to_dict()
+        recalled = {*manifests["broken"], *manifests["pooled"]}
+        hosts = [{**SILENT, "name": f"node{n}"} if n == silent else self.host(n, recalled) for n in self.held]
+        made = plan_run(hosts, manifests, Settings(pools=POOLS)).to_dict()
+        for number in self.held.keys() - {silent}:
+            state = made["rollout"]["states"][f"node{number}"]
+            free = [item["egressIP"] for item in state["held"] if item["egressIP"] not in self.held.get(silent, ())]
+            self.held[number], self.records[number] = free, state["egressips"]
+        return [(each["name"], each["egressIP"], each["node"]) for each in made["plan"]["assignments"]]
+
+    def host(self, number, recalled):
+        """Return the host with its answer."""
+        entries = [each for each in self.records[number] if each["name"] in recalled]
+        entries = [{"name": each["name"], "egressIPs": each["egressIPs"], "pods": []} for each in entries]
+        return host(number, *self.held[number], recalled=entries)
+
+
+@given(stories())
+def test_a_run_after_a_run_changes_nothing(story):
+    nodes = Nodes()
+    for asked, silent in story:
+        first, before = nodes.run(asked, silent), copy.deepcopy(vars(nodes))
+        again = nodes.run(asked, silent)
+        assert [each[:2] for each in again] == [each[:2] for each in first]
+        if silent is None:
+            assert (again, vars(nodes)) == (first, before)
 
 
 def test_nobody_claims_what_is_withheld():
