@@ -32,6 +32,7 @@ def give_out(manifests, fleet, pools):
     if not manifests["pooled"] and not manifests["broken"]:
         return {**manifests, "owners": {}, "unfilled": []}
     giver = _Giver(manifests, fleet, pools)
+    giver.give()
     documents = [giver.filled(document) for document in manifests["egressips"]]
     return {**manifests, "egressips": documents, "owners": giver.owners(), "unfilled": giver.unfilled}
 
@@ -48,22 +49,27 @@ class _Giver:
         self.known = collapse(networks)
         self.taken = _unfit(fleet, networks)
         self.recalled = {name: entry["egressIPs"] for name, entry in fleet["recalled"].items()}
-        requests = read_requests(manifests["egressips"])
-        self.asked = {request.name: request.addresses for request in requests}
-        broken = [request.name for request in requests if request.errors]
-        objects = [parse_egressip(each.document) for each in requests if each.name in self.pooled and not each.errors]
-        for name in broken:
-            self._take(name, self._given_before(name))
-        for egressip in objects:
-            self._keep(egressip)
-        for name in broken:
-            self._take(name, self._asked_before(name, broken))
-        self.taken.update(address for addresses in self.asked.values() for address in addresses)
+        # By name, as all that follows.
+        self.requests = read_requests(manifests["egressips"])
+        self.asked = {request.name: request.addresses for request in self.requests}
         # What is taken stays taken, so each pool is walked through once for all objects.
         self.free = {
             name: (address for address in pool.addresses(self.known) if address not in self.taken)
             for name, pool in pools.items()
         }
+
+    def give(self):
+        """Let all keep what they have, then give to those with a pool what they lack."""
+        broken, sound = ([each for each in self.requests if bool(each.errors) == wanted] for wanted in (True, False))
+        objects = [parse_egressip(request.document) for request in sound if request.name in self.pooled]
+        for request in broken:
+            self._take(request.name, self._given_before(request.name))
+        for egressip in objects:
+            self._keep(egressip)
+        first = {address: request.name for request in reversed(sound) for address in request.addresses}
+        for request in broken:
+            self._take(request.name, self._asked_before(request.name, first))
+        self.taken.update(address for addresses in self.asked.values() for address in addresses)
         for egressip in objects:
             self._fill(egressip)
 
@@ -71,11 +77,10 @@ class _Giver:
         """Return what the nodes remember of an object and its document does not ask for. A pool gave it."""
         return [address for address in self.recalled.get(name, ()) if address not in self.asked[name]]
 
-    def _asked_before(self, name, broken):
-        """Return what a broken object asks for as before, and had: no sound one that is first by name asks for it."""
+    def _asked_before(self, name, first):
+        """Return what a broken object asks for as before and had, being ``first`` by name of those that ask for it."""
         mine = [address for address in self.recalled.get(name, ()) if address in self.asked[name]]
-        before = [self.asked[other] for other in self.asked if other < name and other not in broken]
-        return [address for address in mine if not any(address in addresses for addresses in before)]
+        return [address for address in mine if name <= first.get(address, name)]
 
     def _take(self, name, addresses):
         addresses = [address for address in addresses if address not in self.taken]
