@@ -15,6 +15,13 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import Eg
 from ansible_collections.netops.egress_ip.plugins.module_utils._run_plan import Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, registered
 
+_QUESTIONS = {
+    "what_if": {"type": "raw", "default": {}},
+    "headroom": {"type": "bool", "default": False},
+    "headroom_label": {"type": "raw", "default": "topology.kubernetes.io/zone"},
+    "price": {"type": "bool", "default": False},
+    "explain": {"type": "raw", "default": ""},
+}
 _SETTINGS = {
     "policy": {"type": "str", "choices": ["balanced", "sticky"], "default": "balanced"},
     "max_moves": {"type": "int"},
@@ -43,19 +50,33 @@ class ActionModule(ActionBase):
                 "options": {"type": "raw", "default": {}},
                 "fenced": {"type": "list", "elements": "str", "default": []},
                 "withheld": {"type": "raw", "default": {}},
+                "questions": {"type": "dict", "options": _QUESTIONS, "apply_defaults": True},
+                "states": {"type": "bool", "default": True},
             }
         )
-        settings = options["settings"]
         try:
-            settings["drain_nodes"] = names_of(settings["drain_nodes"])
+            drain_nodes = names_of(options["settings"]["drain_nodes"])
+            settings = Settings(**{**options["settings"], "drain_nodes": drain_nodes})
             made = plan_run(
                 [host_of(task_vars["hostvars"][name]) for name in options["hosts"]],
                 registered(task_vars, "manifests", options["manifests"]),
-                Settings(**settings),
+                settings,
                 options["options"],
                 options["fenced"],
                 options["withheld"],
+                options["states"],
             )
+            answers = _answers(options["questions"], made, settings)
         except EgressIPError as error:
             raise AnsibleActionFail(str(error)) from error
-        return {**result, "changed": False, **made.to_dict()}
+        return {**result, "changed": False, **made.to_dict(), "answers": answers}
+
+
+def _answers(questions, made, settings):
+    """Return the answers. Their code is loaded only for a run that is asked something, and most are not."""
+    asked = {name: value for name, value in questions.items() if value != _QUESTIONS[name]["default"]}
+    if not asked:
+        return {}
+    from ansible_collections.netops.egress_ip.plugins.module_utils._questions import Questions, answer  # noqa: PLC0415
+
+    return answer(Questions(**asked), made, settings)

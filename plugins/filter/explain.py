@@ -12,8 +12,8 @@ description:
   - Takes one egress IP and says of each node whether it holds it, could hold it, or why it cannot.
   - Of a node that could hold it, it says what it costs to have it there. That is the number of egress IPs that go to
     another node, itself among them, and how the sum of squares of the nodes' loads changes. Both compare with the
-    plan of the fewest moves, in which the address may be anywhere.
-  - Each node that could hold it is a plan of its own. With more than 50 000 egress IPs in these plans together, only
+    plan of the fewest moves, in which the address may be anywhere. No other egress IP loses its place for it.
+  - Each node that could hold it is a plan of its own. With more than 500 000 egress IPs in these plans together, only
     the nodes with most room are tried.
 positional: fleet, egress_ip, policy, max_moves
 options:
@@ -63,6 +63,11 @@ _value:
       type: list
       elements: str
       sample: [egressips-prod]
+    errors:
+      description: What is wrong with these objects.
+      type: list
+      elements: str
+      sample: []
     heldBy:
       description: The nodes that hold it now.
       type: list
@@ -115,7 +120,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._explain import e
 
 def _explain(egressips, fleet, egress_ip, policy="balanced", max_moves=None):
     try:
-        return explain(egress_ip, egressips, fleet, policy, max_moves).to_dict()
+        manifests = {"egressips": egressips, "owners": {}}
+        return explain(egress_ip, manifests, fleet, policy, max_moves).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

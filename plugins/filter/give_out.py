@@ -14,7 +14,8 @@ description:
   - An object keeps what it was given for as long as its pool has it, for the nodes remember it. Of what is free it gets
     the first by the order of the pool.
   - Never given out are the nodes' own addresses, the network and broadcast addresses of the nodes' networks, the
-    gateways of the nodes' default routes, and addresses that an object asks for by itself.
+    gateways of the nodes' default routes, and addresses that an object asks for by itself. Nothing is given out of a
+    network where no node answers.
 positional: fleet, pools
 options:
   _input:
@@ -30,7 +31,7 @@ options:
   pools:
     description:
       - The pools by name. Each is a list of ranges (V(192.168.126.100-192.168.126.120)), networks
-        (V(192.168.126.128/28)) and addresses, all of one IP version. They must not overlap.
+        (V(192.168.126.128/28)) and addresses, all of one IP version, that can be egress IPs. They must not overlap.
     type: dict
     required: true
 seealso:
@@ -55,11 +56,15 @@ _value:
   type: dict
   contains:
     egressips:
-      description:
-        - The EgressIP documents, with C(spec.egressIPs) filled. Where a node holds what was given,
-          C(status.assignments) says so.
+      description: The EgressIP documents, with C(spec.egressIPs) filled.
       type: list
       elements: dict
+    owners:
+      description:
+        - Whose own an egress IP is, whoever else asks for it. That is the object that was given it, or had it
+          before its manifest broke.
+      type: dict
+      sample: {192.168.126.100: web}
     unfilled:
       description: What could not be given, a sentence each.
       type: list

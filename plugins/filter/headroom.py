@@ -69,6 +69,10 @@ _value:
       description: Nodes that hold something and have no such label, where others have it.
       type: list
       elements: str
+    unassigned:
+      description: The egress IPs that have no node before anything is lost.
+      type: list
+      elements: dict
     lines:
       description: The same for a person.
       type: list

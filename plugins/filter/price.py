@@ -77,7 +77,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._price import pri
 
 
 def _price(plan, egressips, fleet):
-    return price_of(plan, egressips, fleet).to_dict()
+    return price_of(plan, {"egressips": egressips, "owners": {}}, fleet).to_dict()
 
 
 class FilterModule:

@@ -36,7 +36,7 @@ options:
         type: list
         elements: str
       drain:
-        description: Names of nodes that are drained.
+        description: Names of nodes that are drained. With any of them, nothing moves for balance, as in a drain.
         type: list
         elements: str
       nodes:
@@ -99,9 +99,10 @@ _value:
       sample: [node2 is down]
     changes:
       description:
-        - The egress IPs that would be on another node, C(from) the one C(to) the other. One that has no node before or
-          after has null there.
-        - Reasons are those of moves, those of addresses without node, V(New), and V(NoLongerWanted).
+        - The egress IPs that would be on another node, C(from) the one C(to) the other, or with another object. One
+          that has no node before or after has null there.
+        - Reasons are those of moves, those of addresses without node, V(New), V(NoLongerWanted), and V(OtherObject) for
+          one that goes to another object on its node.
       type: list
       elements: dict
       sample:
@@ -135,7 +136,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._what_if import w
 
 def _what_if(plan, egressips, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
     try:
-        return what_if(plan, egressips, fleet, changes, policy, max_moves, min_available).to_dict()
+        manifests = {"egressips": egressips, "owners": {}}
+        return what_if(plan, manifests, fleet, changes, policy, max_moves, min_available).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

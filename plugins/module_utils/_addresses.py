@@ -68,6 +68,14 @@ def parse_egress_ip(text, path):
     return address
 
 
+def refuse_not_unicast_between(first, last, text, path):
+    """Raise the EgressIPError that ``text`` at ``path`` deserves if an address between two cannot be an egress IP."""
+    for low, high, name in sorted(_NOT_UNICAST_RANGES[first.version]):
+        if int(first) <= high and low <= int(last):
+            bad = address_at(max(int(first), low), first.version)
+            raise EgressIPError(f"{path}: {quote(text)} contains {bad}, {name}, which cannot be an egress IP")
+
+
 def parse_interface(text, path):
     """Return the IPv4Interface or IPv6Interface that ``text`` ("address/prefix length") spells."""
     address, length = _parse_with_length(text, path, "an address with a prefix length")

@@ -21,6 +21,8 @@ POOL = f"{PREFIX}pool"
 POOL_SIZE = f"{PREFIX}pool-size"
 DESTINATIONS = f"{PREFIX}destinations"
 EXCLUDED_DESTINATIONS = f"{PREFIX}excluded-destinations"
+# So many egress IPs the widest mark mask tells apart.
+_MOST = (1 << 14) - 1
 _KNOWN = (NODE_SELECTOR, POOL, POOL_SIZE, DESTINATIONS, EXCLUDED_DESTINATIONS)
 
 
@@ -106,7 +108,7 @@ def _parse_list(text, path, errors):
 def _parse_size(text, path, errors):
     """Return the integer that a string spells; annotations are strings."""
     text = check_string(text, path, errors)
-    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
-        errors.add(path, f"{quote(text)} is no number of 1 or more")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= _MOST):
+        errors.add(path, f"{quote(text)} is no number from 1 to {_MOST}")
         return 1
     return 1 if text is None else int(text)

@@ -33,30 +33,28 @@ _NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, MAKE_ROOM)
 
 
 @paused_collector()
-def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None, pins=None):
+def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None, owners=None):
     """Return the best Plan for EgressIP documents on nodes.
 
     ``nodes``: list of ``{name, labels, ready, networks, capacity}``; ``current``: list of ``{egressIP, node, name}``;
     ``policy``: ``balanced`` or ``sticky``; ``max_moves``: how many moves may be made only for balance, None for any.
-    ``pins``: {address: name of the only node where it may be}, for plans that are only asked for, not carried out.
+    ``owners``: {address: name of the object whose own it is, whoever else asks for it}, as ``give_out`` returns it.
     Broken objects and nodes are listed in the plan. An EgressIPError says that an option itself is malformed.
     """
     current = [] if current is None else current
     _check_options(egressips, nodes, current, policy, max_moves)
-    requests, board, claims = read_board(egressips, nodes, current)
+    requests, board, claims = read_board(egressips, nodes, current, owners)
     refused = _keep_what_broken_objects_hold(board, claims)
-    for address, node in (pins or {}).items():
-        board.restrict(address, frozenset([node]))
     refused += _refuse_second_requests(board, claims)
     unplaced, for_balance = _place(board, claims, policy, max_moves)
     return _plan(requests, board, claims, refused + unplaced, for_balance)
 
 
-def read_board(egressips, nodes, current):
+def read_board(egressips, nodes, current, owners=None):
     """Return (requests, board, claims): who asks, what may be where, and whose each address is, {address: requests}."""
-    requests = read_requests(egressips)
+    requests = read_requests(egressips, owners)
     holders = read_current(current, requests)
-    board, claims = Board(read_nodes(nodes), holders), claimants(requests, holders)
+    board, claims = Board(read_nodes(nodes), holders), claimants(requests, holders, owners)
     for address in claims:
         _heed_node_selector(board, claims, address)
     return requests, board, claims
@@ -69,12 +67,15 @@ def _heed_node_selector(board, claims, address):
         board.restrict(address, board.selected_by(owner.node_selector))
 
 
-def read_problem(egressips, nodes, current):
-    """Return (board, items, rooms): what the core of the planner is asked, once broken objects have kept theirs."""
-    _requests, board, claims = read_board(egressips, nodes, current)
+def read_problem(egressips, nodes, current, owners=None):
+    """Return (board, wanted, items, rooms): what the core of the planner is asked when broken objects have kept theirs.
+
+    ``wanted`` is (object name, address) of each item; the rooms are the board's sound nodes.
+    """
+    _requests, board, claims = read_board(egressips, nodes, current, owners)
     _keep_what_broken_objects_hold(board, claims)
     _refused, wanted = _wanted(board, claims)
-    return (board, *_problem(board, wanted))
+    return (board, wanted, *_problem(board, wanted))
 
 
 def current_assignments(egressips, current=()):
@@ -99,9 +100,14 @@ def _check_options(egressips, nodes, current, policy, max_moves):
     _check_lists(egressips=egressips, nodes=nodes, current=current)
     if policy not in POLICIES:
         raise PlanError(f"policy: must be {' or '.join(POLICIES)}, not {type_name(policy)}")
-    is_count = isinstance(max_moves, int) and not isinstance(max_moves, bool) and max_moves >= 0
-    if max_moves is not None and not is_count:
-        raise PlanError(f"max_moves: must be an integer of 0 or more, or none for no limit, not {type_name(max_moves)}")
+    check_max_moves(max_moves, "max_moves")
+
+
+def check_max_moves(value, path):
+    """Raise a PlanError that begins with ``path`` unless the value is a number of moves or None."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if value is not None and not is_count:
+        raise PlanError(f"{path}: must be an integer of 0 or more, or none for no limit, not {type_name(value)}")
 
 
 def _check_lists(**options):
@@ -114,6 +120,7 @@ def _keep_what_broken_objects_hold(board, claims):
     """Put the addresses of broken objects where they are, as far as the hard rules allow; return the Unassigned.
 
     An address that cannot stay goes to the first sound object that asks for it: ``claims`` is changed accordingly.
+    One that an object owns stays its own, for it is to have it back when it is mended.
     """
     refused = []
     of_broken = [address for address, found in claims.items() if found[0].errors]
@@ -125,8 +132,9 @@ def _keep_what_broken_objects_hold(board, claims):
         if keeper is not None:
             board.put(owner.name, address, keeper)
             continue
-        claims[address] = [request for request in claims[address] if not request.errors]
-        if claims[address]:
+        sound = [request for request in claims[address] if not request.errors]
+        claims[address] = [owner, *sound] if address in owner.owned else sound
+        if sound and address not in owner.owned:
             _heed_node_selector(board, claims, address)
         else:
             refused.append(Unassigned(owner.name, address, INVALID_OBJECT, _why_not_kept(board, address)))
@@ -135,6 +143,8 @@ def _keep_what_broken_objects_hold(board, claims):
 
 def _why_not_kept(board, address):
     causes = [f"{name}: {board.why_leave(name, address) or CAPACITY_EXCEEDED}" for name in board.holding_nodes(address)]
+    if not causes:
+        return f"the object is invalid and gets nothing new; no node that answers holds {address}"
     return f"the object is invalid and gets nothing new; {address} cannot stay where it was ({', '.join(causes)})"
 
 
@@ -143,7 +153,7 @@ def _refuse_second_requests(board, claims):
     for address, (owner, *others) in ((address, found) for address, found in claims.items() if found):
         holders = {name for node, name in board.holders.get(address, ())}
         holds = address in board.holders and (owner.name in holders or address in dict(owner.status) or owner.errors)
-        why = "holds it" if holds else "comes first by name"
+        why = "had it before" if address in owner.owned else "holds it" if holds else "comes first by name"
         message = f"egressip/{owner.name} asks for {address} too and {why}"
         refused += [Unassigned(other.name, address, DUPLICATE_REQUEST, message) for other in others if not other.errors]
     return refused

@@ -8,7 +8,7 @@ from __future__ import annotations
 from ._addresses import parsed, version_of
 from ._annotations import NODE_SELECTOR
 from ._networks import NetworkIndex
-from ._nodes import ASSIGNABLE_LABEL
+from ._nodes import ASSIGNABLE_LABEL, label_text
 from ._plan import (
     ADDRESS_CONFLICT,
     CAPACITY_EXHAUSTED,
@@ -226,11 +226,5 @@ def _listed(names):
 
 
 def _texts(labels):
-    """Return labels as Kubernetes has them, all strings; YAML may have made something else of one in an inventory."""
-    return {key: _text(value) for key, value in labels.items()}
-
-
-def _text(value):
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if value is None else str(value)
+    """Return labels as Kubernetes has them, all strings."""
+    return {key: label_text(value) for key, value in labels.items()}

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which nodes could hold an egress IP, why the others cannot, and what a move costs. PRIVATE to the collection. Pure.
 
-What a move costs is asked of the planner itself: the plan with the fewest moves in which the address is on that node,
-against the plan with the fewest moves in which it may be anywhere.
+What a move costs is asked of the core of the planner: the placement with the fewest moves in which the address is on
+that node, and all that have a place keep one, against the one in which it may be anywhere.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from ._addresses import canonical, parse_egress_ip, parsed
 from ._annotations import NODE_SELECTOR
-from ._assignment import assign, read_board
+from ._assignment import assign, read_board, read_problem
+from ._items import count_moves
 from ._lines import table
 from ._nodes import ASSIGNABLE_LABEL
-from ._placement import STICKY
+from ._placement import STICKY, Room, place
 from ._plan import (
     ADDRESS_CONFLICT,
     NETWORK_MISSING,
@@ -28,8 +29,8 @@ from ._selector_text import selector_text
 from ._spread import Spread, spread_of, usable_names
 
 HOLDS, YES, NO, UNKNOWN = "holds", "yes", "no", "not tried"
-# Each node is a plan of its own, so of a large fleet the first nodes must do.
-_ADDRESSES_PLANNED = 50_000
+# Each node is a placement of its own, so of a large fleet the first nodes must do.
+_ADDRESSES_PLANNED = 500_000
 _FEWEST_PLANS = 5
 _NOBODY = "not-in-any-manifest"
 
@@ -57,19 +58,24 @@ class Answer:
 
 @dataclass(frozen=True)
 class Explanation:
-    """``names``: the objects that ask for the address, of which the first has it; ``next_run``: a sentence."""
+    """``names``: the objects that ask for the address, of which the first has it; ``next_run``: a sentence.
+
+    ``errors`` are those of these objects.
+    """
 
     egress_ip: str
     names: tuple
+    errors: tuple
     held_by: tuple
     next_run: str
     answers: tuple
 
     def to_dict(self):
-        """Return ``{egressIP, names, heldBy, nextRun, nodes, lines}``, the lines for a person."""
+        """Return ``{egressIP, names, errors, heldBy, nextRun, nodes, lines}``, the lines for a person."""
         return {
             "egressIP": self.egress_ip,
             "names": list(self.names),
+            "errors": list(self.errors),
             "heldBy": list(self.held_by),
             "nextRun": self.next_run,
             "nodes": [answer.to_dict() for answer in self.answers],
@@ -79,49 +85,52 @@ class Explanation:
     def _lines(self):
         whose = f"{self.egress_ip} of egressip/{self.names[0]}" if self.names else f"{self.egress_ip}, in no manifest,"
         lines = [f"{whose} is held by {' and by '.join(self.held_by) or 'no node'}; {self.next_run}."]
-        lines += [f"egressip/{name} asks for it too." for name in self.names[1:]]
+        lines += [*(f"egressip/{name} asks for it too." for name in self.names[1:]), *self.errors]
         rows = [_row(answer) for answer in self.answers]
         return [*lines, "", *table(("NODE", "CAN", "MOVES", "SQUARES", "WHY"), rows)]
 
 
-def explain(text, egressips, fleet, policy="balanced", max_moves=None):
+def explain(text, manifests, fleet, policy="balanced", max_moves=None):
     """Return the Explanation of the egress IP that ``text`` spells.
 
-    ``egressips`` are documents, ``fleet`` is the dict of a Fleet, ``policy`` and ``max_moves`` are the next run's.
-    An EgressIPError names ``egress_ip_explain`` when the text is no egress IP.
+    ``manifests`` is what ``give_out`` returned, ``fleet`` the dict of a Fleet; ``policy`` and ``max_moves`` are the
+    next run's. An EgressIPError names ``egress_ip_explain`` when the text is no egress IP.
     """
     address = canonical(parse_egress_ip(text, "egress_ip_explain"))
-    return _Question(address, egressips, fleet, policy, max_moves).answer()
+    return _Question(address, manifests, fleet, policy, max_moves).answer()
 
 
 class _Question:
     """One address in one fleet. An address that nobody asks for is looked at as if an object did."""
 
-    def __init__(self, address, egressips, fleet, policy, max_moves):
+    def __init__(self, address, manifests, fleet, policy, max_moves):
         self.address, self.fleet = address, fleet
-        self.plan = assign(egressips, fleet["nodes"], fleet["current"], policy, max_moves)
-        claims = read_board(egressips, fleet["nodes"], fleet["current"])[2]
-        self.claimants = claims.get(address, ())
-        self.egressips = egressips if self.claimants else [*egressips, _document(address)]
-        self.board = read_board(self.egressips, fleet["nodes"], fleet["current"])[1]
-        self.name = self.claimants[0].name if self.claimants else _NOBODY
+        documents, now, owners = manifests["egressips"], (fleet["nodes"], fleet["current"]), manifests["owners"]
+        self.plan = assign(documents, *now, policy, max_moves, owners)
+        requests, _board, claims = read_board(documents, *now, owners)
+        self.claimants = claims.get(address, [])
+        # A broken object may name an address without having it.
+        self.claimants += [each for each in requests if address in each.addresses and each not in self.claimants]
+        if not self.claimants:
+            documents = [*documents, _document(address, {each.name for each in requests})]
+        self.board, self.wanted, self.items, self.rooms = read_problem(documents, *now, owners)
+        # Who has it, or would have it; None if nobody gets it anew.
+        self.name = next((name for name, wanted in self.wanted if wanted == address), None)
         self.held_by = tuple(self.board.holding_nodes(address))
-        self.stay = self._fewest_moves({})
-        for each in self.stay.assignments:
-            if each.egress_ip != address:
-                self.board.put(each.name, each.egress_ip, self.board.node(each.node))
+        self.usual = place(self.items, self.rooms, STICKY).rooms
+        for (name, other), room in zip(self.wanted, self.usual):
+            if room is not None and other != address:
+                self.board.put(name, other, self.board.nodes.sound[room])
 
     def answer(self):
         """Return the Explanation."""
         names = tuple(request.name for request in self.claimants)
+        errors = tuple(error for request in self.claimants for error in request.errors)
         nodes = sorted([*(node.name for node in self.board.nodes.sound), *self.board.nodes.broken])
         possible = {node.name for node in self.board.possible_nodes(self.address)}
         costs = self._costs(sorted(possible - set(self.held_by), key=self._eagerness))
         answers = tuple(costs.get(name) or self._holder_or_none(name, name in possible) for name in nodes)
-        return Explanation(self.address, names, self.held_by, self._next_run(), answers)
-
-    def _fewest_moves(self, pins):
-        return assign(self.egressips, self.fleet["nodes"], self.fleet["current"], STICKY, pins=pins)
+        return Explanation(self.address, names, errors, self.held_by, self._next_run(), answers)
 
     def _eagerness(self, name):
         """Key of the order in which nodes are tried: free ones before taken ones, then the least loaded."""
@@ -129,33 +138,50 @@ class _Question:
 
     def _costs(self, names):
         """Return {name: Answer} of the nodes whose own rules allow the address."""
-        count = len(self.stay.assignments) + len(self.stay.unassigned)
-        tried = max(_FEWEST_PLANS, _ADDRESSES_PLANNED // max(1, count))
-        if self.claimants and self.claimants[0].errors:
-            broken = f"egressip/{self.name} has errors and gets nothing new"
+        tried = max(_FEWEST_PLANS, _ADDRESSES_PLANNED // max(1, len(self.items)))
+        if names and self.name is None:
+            broken = f"egressip/{self.claimants[0].name} has errors and gets nothing new"
             return {name: Answer(name, NO, (broken,)) for name in names}
         answers = {name: self._cost(name) for name in names[:tried]}
         answers.update({name: Answer(name, UNKNOWN, self._taken(name)) for name in names[tried:]})
         return answers
 
     def _cost(self, name):
-        plan = self._fewest_moves({self.address: name})
-        if not any(each.egress_ip == self.address for each in plan.assignments):
+        sound = self.board.nodes.sound
+        asked = self.wanted.index((self.name, self.address))
+        placement = self._placement_with(asked, next(n for n, node in enumerate(sound) if node.name == name))
+        if placement is None:
             return Answer(name, NO, self._taken(name))
-        usual = {move.egress_ip: move.to_node for move in self.stay.moves}
-        others = [m for m in plan.moves if m.egress_ip != self.address and usual.get(m.egress_ip) != m.to_node]
-        why = [f"{move.egress_ip} would go from {move.from_node} to {move.to_node}" for move in others]
-        placed = {(each.name, each.egress_ip) for each in self.stay.assignments}
-        why += [f"{e.egress_ip} would lose its place" for e in plan.unassigned if (e.name, e.egress_ip) in placed]
-        usable = usable_names(self.fleet["nodes"])
-        return Answer(
-            name,
-            YES,
-            (*self._taken(name), *why),
-            max(0, len(plan.moves) - len(self.stay.moves)),
-            spread_of(self.stay.load, usable),
-            spread_of(plan.load, usable),
-        )
+        others = [
+            (self.wanted[number][1], sound[room].name)
+            for number, (item, room) in enumerate(zip(self.items, placement))
+            if number != asked and item.held and room not in item.holders and room != self.usual[number]
+        ]
+        why = (f"{other} would go from {self.board.holding_nodes(other)[0]} to {node}" for other, node in others)
+        moves = count_moves(self.items, placement) - count_moves(self.items, self.usual)
+        return Answer(name, YES, (*self._taken(name), *why), moves, self._spread(self.usual), self._spread(placement))
+
+    def _placement_with(self, asked, room):
+        """Return the best placement with the item ``asked`` in a room; None if one that has a place would lose it."""
+        group, family = self.items[asked].group, self.items[asked].family
+        rooms = list(self.rooms)
+        rooms[room] = _with_one_more(rooms[room], family)
+        numbers = [n for n, usual in enumerate(self.usual) if usual is not None and n != asked]
+        others = [_kept_off(self.items[n], room) if self.items[n].group == group else self.items[n] for n in numbers]
+        if rooms[room] is None or not all(item.rooms for item in others):
+            return None
+        placement = list(self.usual)
+        placement[asked] = room
+        for number, found in zip(numbers, place(others, rooms, STICKY).rooms):
+            placement[number] = found
+        return None if any(placement[n] is None for n in numbers) else placement
+
+    def _spread(self, placement):
+        nodes, loads = self.board.nodes.sound, [room.load for room in self.rooms]
+        for room in placement:
+            if room is not None:
+                loads[room] += 1
+        return spread_of({node.name: load for node, load in zip(nodes, loads)}, usable_names(nodes))
 
     def _taken(self, name):
         """Return what is in the way on a node: another address of the object, a limit that is reached."""
@@ -202,16 +228,42 @@ class _Question:
                 return f"the next run moves it from {each.from_node} to {each.to_node} ({each.reason})"
         for each in self.plan.assignments:
             if each.egress_ip == self.address:
-                return f"the next run {'leaves it there' if self.held_by else f'gives it to {each.node}'}"
+                return f"the next run {self._keeps_or_gives(each.node)}"
         for each in self.plan.unassigned:
             if each.egress_ip == self.address:
                 return f"the next run gives it no node ({each.reason}: {each.message})"
         return "the next run takes it off" if self.held_by else "the next run leaves it alone"
 
+    def _keeps_or_gives(self, node):
+        others = [name for name in self.held_by if name != node]
+        if others:
+            return f"leaves it on {node} and takes it off {' and '.join(others)}"
+        return "leaves it there" if self.held_by else f"gives it to {node}"
 
-def _document(address):
+
+def _with_one_more(room, family):
+    """Return a Room with one item of a family more; None if it is full."""
+    limits = [room.free, *room.free_by_family]
+    for index in (0, 1 if family == 4 else 2):
+        if limits[index] is not None:
+            limits[index] -= 1
+    if any(limit is not None and limit < 0 for limit in limits):
+        return None
+    return Room(room.load + 1, limits[0], tuple(limits[1:]))
+
+
+def _kept_off(item, room):
+    """Return the Item without the room among its own."""
+    return item._replace(rooms=tuple(each for each in item.rooms if each != room))
+
+
+def _document(address, names):
+    """Return an object that asks for the address alone, with a name that no other has."""
+    name = _NOBODY
+    while name in names:
+        name += "-either"
     spec = {"egressIPs": [address], "namespaceSelector": {}}
-    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": _NOBODY}, "spec": spec}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name}, "spec": spec}
 
 
 def _row(answer):

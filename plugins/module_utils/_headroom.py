@@ -9,8 +9,11 @@ from dataclasses import dataclass
 
 from ._addresses import parsed
 from ._assignment import assign, read_board
+from ._errors import Errors
 from ._lines import section, table
+from ._nodes import label_text
 from ._placement import STICKY
+from ._shape import check_string
 
 
 @dataclass(frozen=True)
@@ -39,51 +42,72 @@ class Loss:
 
 @dataclass(frozen=True)
 class Headroom:
-    """``losses``: a Loss for each node that holds something, and for each domain; ``outside``: nodes in no domain."""
+    """``losses``: a Loss for each node that holds something, and for each domain; ``outside``: nodes in no domain.
+
+    ``unassigned`` are the egress IPs without a node before anything is lost.
+    """
 
     label: str
     losses: tuple
     outside: tuple
+    unassigned: tuple
 
     def to_dict(self):
-        """Return ``{losses, outside, lines}``."""
-        losses = [loss.to_dict() for loss in self.losses]
-        return {"losses": losses, "outside": list(self.outside), "lines": self._lines()}
+        """Return ``{losses, outside, unassigned, lines}``."""
+        return {
+            "losses": [loss.to_dict() for loss in self.losses],
+            "outside": list(self.outside),
+            "unassigned": [each.to_dict() for each in self.unassigned],
+            "lines": self._lines(),
+        }
 
     def _lines(self):
-        short = sum(bool(loss.unassigned or loss.stops) for loss in self.losses)
-        verdict = (
-            f"{short} of {len(self.losses)} losses leave egress IPs without a node"
-            if short
-            else ("Every egress IP still finds a place, whichever of these is lost")
-        )
-        lines = [f"{verdict}.", "", *table(("LOST", "EGRESS IPS", "WITHOUT A PLACE"), [*map(self._row, self.losses)])]
+        lines = [self._verdict()]
+        if self.losses:
+            lines += ["", *table(("LOST", "EGRESS IPS", "WITHOUT A PLACE"), [*map(self._row, self.losses)])]
+        lines += section("Without a node already", [*map(_named, self.unassigned)])
         return lines + section(f"Without the label {self.label}", self.outside)
+
+    def _verdict(self):
+        if not any(loss.holding for loss in self.losses):
+            return "No node holds an egress IP, so none can be lost."
+        short = sum(bool(loss.unassigned or loss.stops) for loss in self.losses)
+        if short:
+            return f"{short} of {len(self.losses)} losses leave egress IPs without a node."
+        which = "Every egress IP that has a node now" if self.unassigned else "Every egress IP"
+        return f"{which} still finds a place, whichever of these is lost."
 
     def _row(self, loss):
         what = loss.nodes[0] if loss.domain is None else f"{self.label}={loss.domain} ({', '.join(loss.nodes)})"
-        short = ", ".join(f"{each.egress_ip} of {each.name} ({each.reason})" for each in loss.unassigned)
+        short = ", ".join(map(_named, loss.unassigned))
         stopped = "all: too few nodes are left, so a run stops (egress_ip_min_available)" if loss.stops else ""
         return what, str(loss.holding), stopped or short or "none"
 
 
+def _named(unassigned):
+    return f"{unassigned.egress_ip} of {unassigned.name} ({unassigned.reason})"
+
+
 def headroom(world, label):
-    """Return the Headroom of a world, ``{egressips, nodes, current, answering, needed}`` as `what_if` returns it.
+    """Return the Headroom of a world, ``{egressips, owners, nodes, current, answering, needed}`` as `what_if` gives it.
 
     ``label`` is the label whose values are failure domains. How many find no place is certain; which ones, where there
-    is a choice, is that of the plan with the fewest moves.
+    is a choice, is that of the plan with the fewest moves. An EgressIPError names ``egress_ip_headroom_label``.
     """
+    errors = Errors()
+    check_string(label, "egress_ip_headroom_label", errors)
+    errors.raise_if_any()
     question = _Question(world)
-    labels = {each["name"]: (each.get("labels") or {}).get(label) for each in world["nodes"]}
+    labels = {each["name"]: each.get("labels") or {} for each in world["nodes"]}
     domains = {}
-    for name, value in labels.items():
-        if value is not None:
-            domains.setdefault(str(value), []).append(name)
+    for name, of_node in labels.items():
+        if label in of_node:
+            domains.setdefault(label_text(of_node[label]), []).append(name)
     holding = [name for name in sorted(labels) if question.held(name)]
     losses = [question.loss(None, [name]) for name in holding]
     losses += [question.loss(value, sorted(domains[value])) for value in sorted(domains)]
-    outside = [name for name in holding if labels[name] is None] if domains else []
-    return Headroom(label, tuple(losses), tuple(outside))
+    outside = [name for name in holding if label not in labels[name]] if domains else []
+    return Headroom(label, tuple(losses), tuple(outside), question.without_a_node())
 
 
 class _Question:
@@ -92,7 +116,7 @@ class _Question:
     def __init__(self, world):
         self.world = world
         self.plan = self._plan(world["nodes"])
-        self.board = read_board(world["egressips"], world["nodes"], world["current"])[1]
+        self.board = read_board(world["egressips"], world["nodes"], world["current"], world["owners"])[1]
         self.invalid = {each["name"] for each in self.plan.invalid}
         self.on = {}
         for each in self.plan.assignments:
@@ -100,11 +124,16 @@ class _Question:
             self.board.put(each.name, each.egress_ip, self.board.node(each.node))
 
     def _plan(self, nodes):
-        return assign(self.world["egressips"], nodes, self.world["current"], STICKY)
+        return assign(self.world["egressips"], nodes, self.world["current"], STICKY, owners=self.world["owners"])
 
     def held(self, name):
         """Return the Assignments of a node."""
         return self.on.get(name, [])
+
+    def without_a_node(self):
+        """Return the Unassigned of the egress IPs that no object has anywhere."""
+        placed = {each.egress_ip for each in self.plan.assignments}
+        return tuple(each for each in self.plan.unassigned if each.egress_ip not in placed)
 
     def loss(self, domain, names):
         """Return the Loss of some nodes."""

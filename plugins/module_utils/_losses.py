@@ -6,16 +6,22 @@
 from __future__ import annotations
 
 
-def drain_losses(plan, fleet):
-    """Return a line for each egress IP that a node holds and that has no node in the plan, a dict as `assign` gives it.
+def drain_losses(plan, fleet, plan_without):
+    """Return a line for each egress IP that a node holds and that has no node in the plan, but would without the drain.
 
-    `fleet` is the dict of a Fleet, whose nodes to drain are not ready.
+    `plan` is a dict as `assign` gives it, `fleet` that of a Fleet, whose nodes to drain are not ready. `plan_without`
+    is called for the plan without the drain, if it matters.
     """
     held = {entry["egressIP"] for entry in fleet["current"]}
-    placed = {entry["egressIP"] for entry in plan["assignments"]}
-    lost = [each for each in plan["unassigned"] if each["egressIP"] in held - placed]
+    lost = [each for each in plan["unassigned"] if each["egressIP"] in held - _placed(plan)]
+    spared = _placed(plan_without()) if lost else set()
     return [
         f"egress_ip_drain_nodes: {each['egressIP']} of {each['name']} would lose its place: {each['message']};"
         " egress_ip_drain_force drains all the same"
         for each in lost
+        if each["egressIP"] in spared
     ]
+
+
+def _placed(plan):
+    return {entry["egressIP"] for entry in plan["assignments"]}

@@ -44,6 +44,11 @@ class Capacity:
         """Return the limit for addresses of IP ``version`` (4 or 6)."""
         return self.ipv4 if version == 4 else self.ipv6
 
+    @property
+    def is_none(self):
+        """Tell whether the node takes no egress IP at all."""
+        return self.ip == 0 or (self.ipv4 == 0 and self.ipv6 == 0)
+
     def to_dict(self):
         """Return ``{ip, ipv4, ipv6}``."""
         return {"ip": self.ip, "ipv4": self.ipv4, "ipv6": self.ipv6}
@@ -162,6 +167,13 @@ def read_nodes(documents):
         invalid=tuple(sorted(invalid, key=lambda entry: (entry["name"], entry["errors"]))),
         owners={address: tuple(sorted(holders)) for address, holders in owners.items()},
     )
+
+
+def label_text(value):
+    """Return the value of a label as Kubernetes has it; YAML may have made something else of it in an inventory."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
 
 
 def _name_of(document):

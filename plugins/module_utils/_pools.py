@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._addresses import address_at, canonical, parse_egress_ip, parse_network, parsed
+from ._addresses import (
+    address_at,
+    canonical,
+    parse_egress_ip,
+    parse_network,
+    parsed,
+    refuse_not_unicast_between,
+)
 from ._errors import EgressIPError, Errors
 from ._shape import check_list, check_mapping, check_string
-from ._text import expected_string
+from ._text import expected_string, quote
 
 PATH = "egress_ip_pools"
 
@@ -28,11 +35,31 @@ class Pool:
         found = parsed(address)
         return found.version == self.version and any(first <= int(found) <= last for first, last in self.ranges)
 
-    def addresses(self):
-        """Yield the canonical addresses one by one; there may be very many."""
-        for first, last in self.ranges:
+    def addresses(self, networks):
+        """Yield one by one the canonical addresses that one of some disjoint networks contains; there may be many."""
+        for first, last in self._within(networks):
             for value in range(first, last + 1):
                 yield canonical(address_at(value, self.version))
+
+    def exceeds(self, networks):
+        """Tell whether the pool has addresses that none of some disjoint networks contains."""
+        inside, in_all = (
+            sum(last - first + 1 for first, last in each) for each in (self._within(networks), self.ranges)
+        )
+        return inside < in_all
+
+    def _within(self, networks):
+        spans = [
+            (int(each.network_address), int(each.broadcast_address))
+            for each in networks
+            if each.version == self.version
+        ]
+        return [
+            (max(first, low), min(last, high))
+            for first, last in self.ranges
+            for low, high in spans
+            if first <= high and low <= last
+        ]
 
 
 def read_pools(value):
@@ -42,7 +69,7 @@ def read_pools(value):
     """
     errors, pools, seen = Errors(), {}, []
     for name, listed in check_mapping(value, PATH, errors).items():
-        if check_string(name, f"{PATH}: a name", errors) is None:
+        if errors.attempt(_check_name, name, f"{PATH}: a name") is None:
             continue
         path = f"{PATH}.{name}"
         found = [
@@ -66,15 +93,27 @@ def read_pools(value):
     return pools
 
 
+def _check_name(name, path):
+    """Return the name if an annotation can refer to it."""
+    errors = Errors()
+    text = check_string(name, path, errors)
+    if text is not None and (text != text.strip() or "," in text):
+        errors.add(path, f"{quote(text)} has a comma or blanks around it, so that no annotation can refer to it")
+    errors.raise_if_any()
+    return text
+
+
 def _parse_range(text, path):
     """Return (version, first, last) of a range, a network or an address."""
     if not isinstance(text, str):
         raise EgressIPError(f"{path}: {expected_string(text)}")
     if "/" in text:
         network = parse_network(text, path)
-        return network.version, int(network.network_address), int(network.broadcast_address)
-    first, hyphen, last = text.partition("-")
-    ends = [parse_egress_ip(each.strip(), path) for each in (first, last if hyphen else first)]
+        ends = [network.network_address, network.broadcast_address]
+    else:
+        first, hyphen, last = text.partition("-")
+        ends = [parse_egress_ip(each.strip(), path) for each in (first, last if hyphen else first)]
     if ends[0].version != ends[1].version or ends[0] > ends[1]:
         raise EgressIPError(f"{path}: {canonical(ends[0])} does not come before {canonical(ends[1])}")
+    refuse_not_unicast_between(*ends, text, path)
     return ends[0].version, int(ends[0]), int(ends[1])

@@ -64,12 +64,17 @@ class Price:
         return [offer for number, offer in enumerate(self.offers) if number % step == 0 or offer in ends]
 
 
-def price_of(plan, egressips, fleet):
-    """Return the Price of balance in a fleet; a run does what ``plan`` says. All are dicts as the filters have them."""
-    board, items, rooms = read_problem(egressips, fleet["nodes"], fleet["current"])
+def price_of(plan, manifests, fleet):
+    """Return the Price of balance in a fleet; a run does what ``plan`` says.
+
+    All are dicts: of a Plan, what ``give_out`` returned, of a Fleet.
+    """
+    board, _wanted, items, rooms = read_problem(
+        manifests["egressips"], fleet["nodes"], fleet["current"], manifests["owners"]
+    )
     market = _Market(items, rooms)
     calm, flat = (market.point(place(items, rooms, policy).rooms) for policy in (STICKY, BALANCED))
-    names, usable = [node.name for node in board.nodes.sound], usable_names(fleet["nodes"])
+    names, usable = [node.name for node in board.nodes.sound], usable_names(board.nodes.sound)
     offers = {
         Offer(point.moves - calm.moves, spread_of(dict(zip(names, point.loads)), usable))
         for point in (calm, *market.between(calm, flat), flat)

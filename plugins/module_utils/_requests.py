@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._addresses import address_order, canonical, parse_address, parse_egress_ip
 from ._errors import EgressIPError, InvalidError, PlanError
@@ -21,7 +21,7 @@ class Request:
 
     ``addresses``: tuple of canonical addresses in order; ``status``: tuple of (address, node) from its status;
     ``node_selector``: the Selector of its nodes, None for all; ``document``: a copy of the document. Of a broken object
-    both tuples hold what can be read.
+    both tuples hold what can be read. ``owned`` is a frozenset of the addresses that are its own, whoever else asks.
     """
 
     name: str
@@ -30,11 +30,19 @@ class Request:
     status: tuple
     errors: tuple = ()
     node_selector: object = None
+    owned: frozenset = frozenset()
 
 
-def read_requests(documents):
-    """Return a Request for each EgressIP document, ordered by name; broken ones are among them."""
+def read_requests(documents, owners=None):
+    """Return a Request for each EgressIP document, ordered by name; broken ones are among them.
+
+    ``owners`` is {canonical address: name of the object whose own it is}, as ``give_out`` returns it.
+    """
     requests = [_read_request(plain(document), f"egressip[{n}]") for n, document in enumerate(documents)]
+    owned = {}
+    for address, name in (owners or {}).items():
+        owned.setdefault(name, set()).add(address)
+    requests = [replace(each, owned=frozenset(owned[each.name])) if each.name in owned else each for each in requests]
     counts = Counter(request.name for request in requests)
     requests = [_refuse_repeated(each, counts[each.name]) if counts[each.name] > 1 else each for each in requests]
     requests.sort(key=lambda request: (request.name, repr(request.document) if counts[request.name] > 1 else ""))
@@ -67,10 +75,11 @@ def _holder_order(holder):
     return node, name or ""
 
 
-def claimants(requests, holders):
-    """Return {address: [requests that ask for it or, broken, hold it]}, the one that keeps it first.
+def claimants(requests, holders, owners=None):
+    """Return {address: [requests that ask for it or, broken, hold or own it]}, the one that keeps it first.
 
-    That is the one that the holder's entry names, else one whose status lists the address, else the first by name.
+    That is its owner, else the one that the holder's entry names, else one whose status lists the address, else the
+    first by name. Where ``owners`` tell what objects had, a broken one that does not own it comes after the sound ones.
     """
     claims = {}
     for request in requests:
@@ -78,8 +87,15 @@ def claimants(requests, holders):
             claims.setdefault(address, []).append(request)
     for address, found in claims.items():
         named = {name for node, name in holders.get(address, ())}
-        found.sort(key=lambda each: (each.name not in named, address not in dict(each.status), each.name))
+        if len(found) > 1:
+            found.sort(key=lambda each: _rank(each, address, named, owners is not None))
     return claims
+
+
+def _rank(request, address, named, is_known):
+    """Key of the order of those who ask for an address; ``is_known`` says that who owns it would be known."""
+    by_sign = address not in request.owned, request.name not in named, address not in dict(request.status)
+    return (*by_sign, is_known and bool(request.errors), request.name)
 
 
 def _claimed(request, holders):
@@ -87,7 +103,8 @@ def _claimed(request, holders):
         return request.addresses
     readable = {*request.addresses, *(address for address, node in request.status)}
     holds = {address: {name for node, name in found} for address, found in holders.items()}
-    return sorted(a for a, names in holds.items() if request.name in names or (a in readable and None in names))
+    held = {a for a, names in holds.items() if request.name in names or (a in readable and None in names)}
+    return sorted(held | request.owned)
 
 
 def _read_request(document, fallback):
@@ -117,7 +134,7 @@ def _read_broken(document, fallback, errors):
 
 def _refuse_repeated(request, count):
     error = f"egressip/{request.name}: metadata.name: {count} objects have this name"
-    return Request(request.name, request.document, request.addresses, request.status, (*request.errors, error))
+    return replace(request, errors=(*request.errors, error))
 
 
 def _part(document, field):

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._nodes import ASSIGNABLE_LABEL
-
 
 @dataclass(frozen=True)
 class Spread:
@@ -30,5 +28,5 @@ def spread_of(load, usable):
 
 
 def usable_names(nodes):
-    """Return the names of those of ``nodes``, dicts as ``assign`` takes them, that may hold something."""
-    return [n["name"] for n in nodes if n.get("ready", True) is True and ASSIGNABLE_LABEL in (n.get("labels") or {})]
+    """Return the names of those of ``nodes``, sound ones, that may hold something."""
+    return [node.name for node in nodes if node.ready and node.assignable and not node.capacity.is_none]

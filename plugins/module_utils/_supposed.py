@@ -24,7 +24,7 @@ _EGRESSIP_FIELDS = ("egressIPs", "annotations")
 
 @dataclass(frozen=True)
 class Supposed:
-    """A changed world: what ``assign`` takes as ``egressips`` and ``nodes``; ``down`` and ``added`` name nodes.
+    """A changed world: ``egressips`` and ``nodes`` as ``assign`` takes them; the next three name nodes.
 
     ``sentences`` say for a person what is supposed.
     """
@@ -32,6 +32,7 @@ class Supposed:
     egressips: tuple
     nodes: tuple
     down: tuple = ()
+    drained: tuple = ()
     added: tuple = ()
     sentences: tuple = ()
 
@@ -58,6 +59,7 @@ def suppose(changes, egressips, nodes):
         egressips=tuple(documents),
         nodes=tuple({**n, "ready": False} if n["name"] in (*down, *drain) else n for n in after.values()),
         down=tuple(down),
+        drained=tuple(drain),
         added=tuple(name for name in changed if name not in by_name),
         sentences=(
             *(f"{name} is down" for name in down),
@@ -83,7 +85,10 @@ def _node(name, change, present, errors):
         if "networks" not in fields:
             errors.add(f"{path}.networks", "is missing; there is no node of this name, and a new one needs them")
         return read
-    labels = {**(present.get("labels") or {}), **{key: "" if v is None else v for key, v in read["labels"].items()}}
+    has = present.get("labels") or {}
+    for index, key in enumerate(removed):
+        _check_known(key, has, f"label of {name}", f"{path}.remove_labels[{index}]", errors)
+    labels = {**has, **{key: "" if v is None else v for key, v in read["labels"].items()}}
     labels = {key: value for key, value in labels.items() if key not in removed}
     return {**present, **{field: read[field] for field in fields}, "labels": labels}
 
@@ -155,11 +160,15 @@ def _known_names(changes, field, known, kind, errors):
     """Return a list of names of which each must be known."""
     names = _strings(changes, field, PATH, errors)
     for index, name in enumerate(names):
-        if name not in known:
-            near = did_you_mean(name, [each for each in known if each is not None])
-            hint = f"; did you mean {near}?" if near else ""
-            errors.add(f"{PATH}.{field}[{index}]", f"there is no {kind} {quote(name)}{hint}")
+        _check_known(name, known, kind, f"{PATH}.{field}[{index}]", errors)
     return names
+
+
+def _check_known(name, known, kind, path, errors):
+    if name not in known:
+        near = did_you_mean(name, [each for each in known if each is not None])
+        hint = f"; did you mean {near}?" if near else ""
+        errors.add(path, f"there is no {kind} {quote(name)}{hint}")
 
 
 def _strings(mapping, field, path, errors):

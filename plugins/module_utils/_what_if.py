@@ -11,17 +11,22 @@ from ._addresses import address_order
 from ._assignment import assign
 from ._fleet import required_nodes
 from ._lines import section, table
+from ._nodes import read_nodes
 from ._plan import Plan
 from ._spread import spread_of, usable_names
 from ._supposed import suppose
 
 NEW = "New"
 NO_LONGER_WANTED = "NoLongerWanted"
+OTHER_OBJECT = "OtherObject"
 
 
 @dataclass(frozen=True)
 class Change:
-    """An egress IP that is elsewhere. ``from_node`` or ``to_node`` is None for one that had, or has, no node."""
+    """An egress IP that is elsewhere, or has gone to another object and is then ``name``'s.
+
+    ``from_node`` or ``to_node`` is None for one that had, or has, no node.
+    """
 
     name: str
     egress_ip: str
@@ -66,7 +71,9 @@ class WhatIf:
         if len(self.world["answering"]) < self.world["needed"]:
             lines += ["A run would stop and move nothing: egress_ip_min_available asks for more nodes that answer.", ""]
         lines += (
-            table(("EGRESS IP", "OBJECT", "FROM", "TO", "WHY"), rows) if rows else ["No egress IP changes its node."]
+            table(("EGRESS IP", "OBJECT", "FROM", "TO", "WHY"), rows)
+            if rows
+            else ["No egress IP changes its node or object."]
         )
         loads = [(n, *(str(plan.load.get(n, "-")) for plan in (self.before, self.after))) for n in names]
         squares = tuple(str(spread.squares) for spread in self.spreads)
@@ -82,39 +89,47 @@ class WhatIf:
         return [*lines, "", "Nothing was changed."]
 
 
-def what_if(plan, egressips, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
+def what_if(plan, manifests, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
     """Return the WhatIf of ``changes`` (see ``suppose``), once the run that ``plan`` is of has been made.
 
-    ``plan`` and ``fleet`` are dicts, as the filters exchange them. InvalidError has every error of the changes.
+    The first three are dicts: of a Plan, what ``give_out`` returned, of a Fleet. InvalidError has every error of the
+    changes.
     """
     before = Plan.from_dict(plan)
-    supposed = suppose(changes, egressips, fleet["nodes"])
+    supposed = suppose(changes, manifests["egressips"], fleet["nodes"])
     current = [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in before.assignments]
-    after = assign(list(supposed.egressips), list(supposed.nodes), current, policy, max_moves)
+    owners = manifests["owners"]
+    # As in a drain that is carried out, nothing moves for balance.
+    max_moves = 0 if supposed.drained else max_moves
+    after = assign(list(supposed.egressips), list(supposed.nodes), current, policy, max_moves, owners)
     world = {
         "egressips": list(supposed.egressips),
+        "owners": owners,
         "nodes": list(supposed.nodes),
         "current": [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in after.assignments],
         "answering": sorted({*fleet["observed"], *supposed.added} - {*supposed.down}),
         "needed": required_nodes(min_available, len(supposed.nodes)),
     }
     spreads = (
-        spread_of(before.load, usable_names(fleet["nodes"])),
-        spread_of(after.load, usable_names(supposed.nodes)),
+        spread_of(before.load, usable_names(read_nodes(fleet["nodes"]).sound)),
+        spread_of(after.load, usable_names(read_nodes(supposed.nodes).sound)),
     )
     return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), world)
 
 
 def _changes(before, after):
-    """Return a Change for each egress IP whose node or lack of one is another."""
+    """Return a Change for each egress IP whose node, lack of one, or object is another."""
     was = {each.egress_ip: each for each in before.assignments}
     moves = {move.egress_ip: move for move in after.moves}
     found = []
     for each in after.assignments:
         old = was.pop(each.egress_ip, None)
-        if old is None or old.node != each.node:
-            reason = moves[each.egress_ip].reason if each.egress_ip in moves else NEW
-            found.append(Change(each.name, each.egress_ip, old and old.node, each.node, reason))
+        if old is None:
+            found.append(Change(each.name, each.egress_ip, None, each.node, NEW))
+        elif (old.name, old.node) != (each.name, each.node):
+            reason = moves[each.egress_ip].reason if each.egress_ip in moves else OTHER_OBJECT
+            whose = f"egressip/{old.name} has it now" if old.name != each.name else ""
+            found.append(Change(each.name, each.egress_ip, old.node, each.node, reason, whose))
     without = {(each.name, each.egress_ip) for each in before.unassigned}
     for each in after.unassigned:
         if (each.name, each.egress_ip) not in without:

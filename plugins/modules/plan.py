@@ -53,7 +53,9 @@ options:
         type: raw
         default: []
       drain_nodes:
-        description: Names of nodes to treat as if they had C(egress_ip_drain) set, a list or with commas between them.
+        description:
+          - Names of nodes to treat as if they had C(egress_ip_drain) set, a list or with commas between them.
+          - With any of them, nothing moves for balance.
         type: raw
         default: []
       drain_force:
@@ -73,6 +75,34 @@ options:
     description: Egress IPs that nobody may claim, a dictionary of them and why.
     type: raw
     default: {}
+  questions:
+    description: What is asked besides. Nothing of it changes the plan.
+    type: dict
+    suboptions:
+      what_if:
+        description: What to suppose, as the filter P(netops.egress_ip.what_if#filter) takes it; empty for nothing.
+        type: raw
+        default: {}
+      headroom:
+        description: Whether all egress IPs find a place without each node and each failure domain.
+        type: bool
+        default: false
+      headroom_label:
+        description: The label of nodes whose values are failure domains.
+        type: raw
+        default: topology.kubernetes.io/zone
+      price:
+        description: How many moves how much balance costs.
+        type: bool
+        default: false
+      explain:
+        description: An egress IP of which to say which nodes could hold it; empty for none.
+        type: raw
+        default: ""
+  states:
+    description: Whether what each node must look like is wanted, too.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
@@ -118,9 +148,16 @@ plan:
 rollout:
   description:
     - The state of each node, as the filter P(netops.egress_ip.node_state#filter) returns it.
-    - Empty when there is a reason to stop.
+    - Empty when there is a reason to stop, and without O(states).
   returned: success
   type: dict
+answers:
+  description:
+    - The answers to those of O(questions) that are asked, each a list of lines for a person.
+    - When there is a reason to stop, that is V(explain) at most.
+  returned: success
+  type: dict
+  sample: {price: ["The load is as even as it can be: no egress IP has to move for balance."]}
 stop:
   description: Reasons to change nothing.
   returned: success

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import Errors, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._shape import check_string
 from ansible_collections.netops.egress_ip.plugins.module_utils._text import quote, type_name
 
 # It may be alive and hold addresses, so nothing can be said of it.
@@ -25,12 +26,14 @@ def host_of(variables):
 
 
 def names_of(value):
-    """Return the list that a person means who writes `-e egress_ip_drain_nodes=node1,node2`. Raises InventoryError."""
-    if isinstance(value, str):
-        return [name.strip() for name in value.split(",")]
-    if not isinstance(value, (list, tuple)):
-        raise InventoryError(f"egress_ip_drain_nodes: must be a list of names, not {type_name(value)}")
-    return list(value)
+    """Return the list that a person means who writes `-e egress_ip_drain_nodes=node1,node2`. Raises EgressIPError."""
+    path, errors = "egress_ip_drain_nodes", Errors()
+    listed = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    if not isinstance(listed, (list, tuple)):
+        raise InventoryError(f"{path}: must be a list of names, not {type_name(value)}")
+    names = [check_string(name, f"{path}[{number}]", errors) for number, name in enumerate(listed)]
+    errors.raise_if_any()
+    return names
 
 
 def registered(variables, option, name):

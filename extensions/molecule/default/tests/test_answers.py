@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fleet import ALL_ASSIGNABLE, FIRST, LABEL, SECOND, assert_same, egressip, manifests
 
 THREE = ["192.168.126.31", "192.168.126.32", "192.168.126.33"]
@@ -37,6 +38,70 @@ def test_questions_change_nothing(fleet):
     assert_same(before, fleet.snapshot())
 
 
+@pytest.mark.parametrize(
+    ("playbook", "variables", "message"),
+    [
+        ("plan", {"egress_ip_what_if": ["node1"]}, "egress_ip_what_if: must be a mapping, not a list"),
+        (
+            "plan",
+            {"egress_ip_headroom": True, "egress_ip_headroom_label": ["zone"]},
+            "egress_ip_headroom_label: must be",
+        ),
+        ("plan", {"egress_ip_max_moves": -1}, "egress_ip_max_moves: must be an integer of 0 or more"),
+        ("plan", {"egress_ip_pools": None}, "egress_ip_pools: must be a mapping, not null"),
+        ("status", {"egress_ip_pools": []}, "egress_ip_pools: must be a mapping, not a list"),
+        ("status", {"egress_ip_explain": "node1"}, "egress_ip_explain: 'node1' is not an IPv4 or IPv6 address"),
+        (
+            "status",
+            {"egress_ip_what_if": {"down": ["node1"]}},
+            "egress_ip_what_if: is a question for the playbook plan",
+        ),
+        (
+            "remove",
+            {"egress_ip_what_if": {"down": ["node1"]}},
+            "egress_ip_what_if: is a question for the playbook plan",
+        ),
+        ("drain", {"egress_ip_drain_nodes": 5}, "egress_ip_drain_nodes: must be a list of names, not the integer 5"),
+        ("drain", {"egress_ip_drain_nodes": [{"a": "b"}]}, "egress_ip_drain_nodes[0]: must be a string, not a mapping"),
+    ],
+)
+def test_what_is_malformed_is_one_line_that_names_the_variable(fleet, playbook, variables, message):
+    before = fleet.snapshot()
+    text = fleet.bad(playbook, **variables).failed()[0]
+    assert text.startswith(message)
+    assert "\n" not in text
+    assert_same(before, fleet.snapshot())
+
+
+def test_what_if_nodes_and_objects_change(fleet):
+    before, at = fleet.snapshot(), fleet.holders()
+    (moved,) = (ip for ip, nodes in at.items() if nodes == ["node1"])
+    supposed = {
+        "drain": ["node1"],
+        "nodes": {"node2": {"labels": {LABEL: ""}}},
+        "egressips": {"web": {"egressIPs": [THREE[0]]}},
+    }
+    lines = said(fleet.good("plan", egress_ip_what_if=supposed), "Show what would be")
+    assert lines[0] == "If node1 is drained and node2 is changed and egressip/web is added:"
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.startswith((moved, THREE[0]))}
+    assert rows[moved] == ["egressips-prod", "node1", "node2", "NodeNotReady"]
+    assert rows[THREE[0]][:2] == ["web", "-"]
+    assert_same(before, fleet.snapshot())
+
+
+def test_what_a_fleet_can_bear_by_zones(fleet):
+    zones = {"node1": "a", "node2": "b", "node3": "b"}
+    hosts = {name: {"egress_ip_labels": {LABEL: "", "zone": zone}} for name, zone in zones.items()}
+    questions = {"egress_ip_headroom": True, "egress_ip_headroom_label": "zone", "egress_ip_price": True}
+    run = fleet.good("plan", hosts=hosts, egress_ip_min_available=1, **questions)
+    lost = {line.split()[0]: line for line in said(run, "Show the headroom") if line.startswith("zone=")}
+    assert "zone=b" in lost
+    assert "NodesExhausted" in lost["zone=b"]
+    assert said(run, "Show how many moves how much balance costs") == [
+        "The load is as even as it can be: no egress IP has to move for balance."
+    ]
+
+
 def test_a_drain_refuses_to_take_the_place_of_an_egress_ip(fleet):
     before, holder = fleet.snapshot(), fleet.holders()[SECOND][0]
     run = fleet.bad("drain", egress_ip_drain_nodes=[holder])
@@ -60,6 +125,58 @@ def test_rebalance_after_a_drain(fleet):
     table = [line.split() for line in said(run, "Show how many moves how much balance costs")[1:]]
     assert table == [["0", "5", "2", "0"], ["1", "3", "1", "1", "this", "run"]]
     assert counts(fleet) == [1, 1, 1]
+
+
+def test_plan_shows_what_a_drain_does(fleet):
+    """Node3 is back and holds nothing, but in a drain of node2 nothing goes there for balance alone."""
+    calm = {"egress_ip_manifests": APPS, "hosts": ALL_ASSIGNABLE}
+    fleet.good(**calm)
+    fleet.good("drain", **calm, egress_ip_drain_nodes=["node3"])
+    at = fleet.holders()
+    drain = {**calm, "egress_ip_drain_nodes": ["node2"], "egress_ip_max_moves": 5}
+    plan = said(fleet.good("plan", **drain), "Show the plan")
+    assert not any("Rebalance" in line for line in plan)
+    run = fleet.good("drain", **drain)
+    moved = {ip for ip, nodes in fleet.holders().items() if nodes != at[ip]}
+    assert moved == {ip for ip, nodes in at.items() if nodes == ["node2"]}, run.report()
+    assert all(any(line.startswith(ip) and "node2" in line for line in plan) for ip in moved)
+
+
+def test_rebalance_heeds_the_cap(fleet):
+    calm = {"egress_ip_manifests": APPS, "hosts": ALL_ASSIGNABLE}
+    fleet.good(**calm)
+    fleet.good("drain", **calm, egress_ip_drain_nodes=["node3"])
+    drained = fleet.holders()
+    run = fleet.good("rebalance", **calm, egress_ip_max_moves=0)
+    table = [line.split() for line in said(run, "Show how many moves how much balance costs")[1:]]
+    assert table == [["0", "5", "2", "0", "this", "run"], ["1", "3", "1", "1"]]
+    assert fleet.holders() == drained
+
+
+def test_an_object_with_errors_keeps_what_a_pool_gave_it(fleet):
+    """The pool has one address only, which nobody else gets while the annotation is misspelt."""
+    options = {"egress_ip_pools": {"prod": ["192.168.126.24"]}, "hosts": ALL_ASSIGNABLE}
+    sound, broken, other = egressip("web"), egressip("web"), egressip("app", namespaces={"env": "nowhere"})
+    for document in (sound, other):
+        document["metadata"]["annotations"] = {"egress-ip.netops/pool": "prod"}
+    broken["metadata"]["annotations"] = {"egress-ip.netops/pol": "prod"}
+    fleet.good(egress_ip_manifests=manifests(sound), **options)
+    at = fleet.holders()
+    assert list(at) == ["192.168.126.24"]
+    run = fleet.good(egress_ip_manifests=manifests(other, broken), **options)
+    assert "the pool prod has 0 of the 1 addresses that are wanted" in run.report()
+    assert fleet.holders() == at
+    assert fleet.sources("namespace1/pod1") == {"192.168.126.24"}
+    fleet.good(egress_ip_manifests=manifests(other, sound), **options)
+    assert fleet.holders() == at
+
+
+def test_a_pool_that_no_longer_has_an_address_takes_it_back(fleet):
+    document = egressip("web")
+    document["metadata"]["annotations"] = {"egress-ip.netops/pool": "prod"}
+    for address in ("192.168.126.24", "192.168.126.25"):
+        fleet.good(egress_ip_manifests=manifests(document), egress_ip_pools={"prod": [address]})
+        assert list(fleet.holders()) == [address]
 
 
 def test_an_object_keeps_what_a_pool_gave_it(fleet):

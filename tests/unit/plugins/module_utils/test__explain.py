@@ -41,6 +41,11 @@ def fleet(nodes, held):
     return {"nodes": nodes, "current": current, "unavailable": [], "observed": {each["name"]: {} for each in nodes}}
 
 
+def wanted(documents):
+    """What `give_out` returns of it without pools."""
+    return {"egressips": documents, "owners": {}}
+
+
 def answers(explanation):
     return {answer.node: answer for answer in explanation.answers}
 
@@ -49,7 +54,7 @@ def answers(explanation):
 def test_explain(golden):
     question, seen = golden["question"][0], {"unavailable": [], "observed": {}, **golden["fleet"][0]}
     before = copy.deepcopy((golden["egressips"], seen))
-    made = explain(question.pop("egress_ip"), golden["egressips"], seen, **question).to_dict()
+    made = explain(question.pop("egress_ip"), wanted(golden["egressips"]), seen, **question).to_dict()
     assert (golden["egressips"], seen) == before
     assert json.loads(json.dumps(made)) == made
     golden.check("explanation.txt", "\n".join([*made.pop("lines"), ""]))
@@ -81,7 +86,7 @@ def test_in_a_large_fleet_the_nodes_with_most_room_are_tried(monkeypatch):
     monkeypatch.setattr(_explain, "_FEWEST_PLANS", 1)
     held = {"10.0.0.1": "n1", "10.0.0.2": "n2"}
     documents = [egressip("a", "10.0.0.1"), egressip("b", "10.0.0.2")]
-    found = answers(explain("10.0.0.1", documents, fleet([node(n) for n in range(1, 6)], held)))
+    found = answers(explain("10.0.0.1", wanted(documents), fleet([node(n) for n in range(1, 6)], held)))
     assert {name: answer.can for name, answer in found.items()} == {
         "n1": "holds",
         "n2": "not tried",
@@ -89,6 +94,57 @@ def test_in_a_large_fleet_the_nodes_with_most_room_are_tried(monkeypatch):
         "n4": "yes",
         "n5": "yes",
     }
+
+
+def can(found):
+    return {name: answer.can for name, answer in found.items()}
+
+
+@pytest.mark.parametrize("third", ["n0", "n1"])
+def test_a_node_can_have_it_only_if_all_others_keep_a_place(third):
+    """The second object needs the only place on n1."""
+    documents = [egressip("e0", "10.0.0.1"), egressip("e1", "10.0.0.2", "10.0.0.3")]
+    held = {"10.0.0.1": "n0", "10.0.0.2": "n0", "10.0.0.3": third}
+    found = answers(explain("10.0.0.1", wanted(documents), fleet([node(0), node(1, capacity=1)], held)))
+    assert can(found) == {"n0": "holds", "n1": "no"}
+    assert found["n1"].why == ("at capacity: 1 of 1",)
+
+
+def test_an_address_without_a_place_takes_nobody_elses():
+    documents = [egressip(name, f"10.0.0.{n}") for n, name in enumerate("abc", 1)]
+    nodes = [node(1, capacity=1), node(2, capacity=1)]
+    found = answers(explain("10.0.0.3", wanted(documents), fleet(nodes, {"10.0.0.1": "n1", "10.0.0.2": "n2"})))
+    assert can(found) == {"n1": "no", "n2": "no"}
+
+
+def test_an_address_that_only_a_broken_object_names():
+    documents = [egressip("a", "10.0.0.7", "x"), egressip("b", "10.0.0.8")]
+    made = explain("10.0.0.7", wanted(documents), fleet([node(1)], {})).to_dict()
+    assert (made["names"], made["nodes"][0]["can"]) == (["a"], "no")
+    assert made["lines"][:2] == [
+        "10.0.0.7 of egressip/a is held by no node; the next run leaves it alone.",
+        "egressip/a: spec.egressIPs[1]: 'x' is not an IPv4 or IPv6 address",
+    ]
+
+
+def test_a_broken_object_that_names_an_address_of_another_one():
+    documents = [egressip("a", "10.0.0.7", "x"), egressip("b", "10.0.0.7")]
+    made = explain("10.0.0.7", wanted(documents), fleet([node(1), node(2)], {}))
+    assert made.names == ("b", "a")
+    assert made.errors == ("egressip/a: spec.egressIPs[1]: 'x' is not an IPv4 or IPv6 address",)
+    assert can(answers(made)) == {"n1": "yes", "n2": "yes"}
+
+
+def test_no_object_is_taken_for_the_one_that_is_only_supposed():
+    documents = [egressip("not-in-any-manifest", "10.0.0.7")]
+    assert can(answers(explain("10.0.0.8", wanted(documents), fleet([node(1)], {"10.0.0.7": "n1"})))) == {"n1": "yes"}
+
+
+def test_of_two_holders_one_gives_it_up():
+    seen = fleet([node(1), node(2)], {})
+    seen["current"] = [{"egressIP": "10.0.0.1", "node": name} for name in ("n1", "n2")]
+    made = explain("10.0.0.1", wanted([egressip("a", "10.0.0.1")]), seen)
+    assert made.next_run == "the next run leaves it on n1 and takes it off n2"
 
 
 @st.composite
@@ -128,8 +184,8 @@ def test_costs_are_those_of_the_best_of_all_placements(world, data):
     documents = [egressip(name, *group) for name, group in objects.items()]
     if not price:
         return
-    for name, answer in answers(explain(address, documents, fleet(nodes, held))).items():
-        if answer.can == "yes" and name in price:
+    for name, answer in answers(explain(address, wanted(documents), fleet(nodes, held))).items():
+        if answer.can == "yes":
             least, best = price[None], price[name]
             assert (answer.moves, answer.before.squares, answer.after.squares) == (
                 best[0] - least[0],

@@ -10,6 +10,7 @@ import copy
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.filter.give_out import FilterModule
+from ansible_collections.netops.egress_ip.plugins.module_utils import _pools
 from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
 from hypothesis import given
@@ -30,11 +31,11 @@ def egressip(name, *addresses, pool=None, size=None, **spec):
     }
 
 
-def fleet(remembered=(), held=(), own="10.0.0.1/24", gateways=("10.0.0.254",)):
+def fleet(remembered=(), held=(), own=("10.0.0.1/24",), gateways=("10.0.0.254",)):
     """A fleet of one node; ``remembered`` is {name: addresses}, ``held`` a list of addresses."""
     return {
-        "observed": {"n1": {"networks": [{"interface": "eth0", "addresses": [own]}], "gateways": list(gateways)}},
-        "members": [{"name": "n1", "addresses": [own.partition("/")[0], "10.0.0.2"]}],
+        "observed": {"n1": {"networks": [{"interface": "eth0", "addresses": [*own]}], "gateways": [*gateways]}},
+        "members": [{"name": "n1", "addresses": [*(each.partition("/")[0] for each in own), "10.0.0.2"]}],
         "current": [{"egressIP": address, "node": "n1"} for address in held],
         "recalled": {name: {"egressIPs": list(addresses), "pods": {}} for name, addresses in dict(remembered).items()},
     }
@@ -122,7 +123,7 @@ def test_who_was_given_an_address_keeps_it_though_another_one_asks_for_it():
     nodes = [
         {"name": "n1", "labels": {"k8s.ovn.org/egress-assignable": ""}, "networks": seen["observed"]["n1"]["networks"]}
     ]
-    plan = assign(made["egressips"], nodes, seen["current"])
+    plan = assign(made["egressips"], nodes, seen["current"], owners=made["owners"])
     assert [(each.name, each.egress_ip) for each in plan.assignments] == [("z", "10.0.0.5")]
     assert [(each.name, each.reason) for each in plan.unassigned] == [("a", "DuplicateRequest")]
 
@@ -141,11 +142,18 @@ def test_a_document_that_cannot_be_filled_is_left_as_it_is(spec):
     document = {**egressip("a", pool="p"), "spec": spec}
     made = GIVE_OUT(manifests(document), fleet({"a": ["10.0.0.5"]}), {"p": ["10.0.0.5-10.0.0.6"]})
     assert made["egressips"] == [document]
+    assert made["owners"] == {"10.0.0.5": "a"}
+
+
+def test_a_document_is_not_filled_to_hide_its_error():
+    """The annotation is gone: what the object had is kept for it, but the manifest is as broken as it was."""
+    made = GIVE_OUT(manifests(egressip("a")), fleet({"a": ["10.0.0.5"]}), {})
+    assert (made["egressips"], made["owners"]) == ([egressip("a")], {"10.0.0.5": "a"})
 
 
 def test_each_family_from_a_pool_of_its_own():
     pools = {"p": ["10.0.0.8/30"], "p6": ["2001:db8::/126"]}
-    seen = fleet(own="2001:db8::2/64")
+    seen = fleet(own=["10.0.0.1/24", "2001:db8::2/64"])
     assert ask([egressip("a", pool="p, p6", size="2")], seen, pools) == (
         {"a": ["10.0.0.8", "10.0.0.9", "2001:db8::1", "2001:db8::3"]},
         [],
@@ -154,7 +162,29 @@ def test_each_family_from_a_pool_of_its_own():
 
 def test_nothing_is_asked_of_manifests_without_pools():
     given_manifests = manifests(egressip("a", "10.0.0.5"))
-    assert GIVE_OUT(given_manifests, fleet(), {}) == {**given_manifests, "unfilled": []}
+    assert GIVE_OUT(given_manifests, fleet(), {}) == {**given_manifests, "owners": {}, "unfilled": []}
+
+
+def test_nothing_is_given_out_of_a_network_where_no_node_answers():
+    """Its ends and its gateway are not known then. What an object has it keeps."""
+    pools = {"p": ["172.16.0.0/24", "10.0.0.8-10.0.0.9"]}
+    documents = [egressip("a", pool="p", size="4")]
+    hint = "the pool p has 3 of the 4 addresses that are wanted; of others no node that answers has the network"
+    assert ask(documents, fleet({"a": ["172.16.0.0"]}), pools) == (
+        {"a": ["10.0.0.8", "10.0.0.9", "172.16.0.0"]},
+        [PATH.format("a", hint)],
+    )
+    both = fleet({"a": ["10.0.0.8", "10.0.0.9"]}, own=["10.0.0.1/24", "172.16.0.9/24"], gateways=["172.16.0.1"])
+    assert ask(documents, both, pools) == ({"a": ["10.0.0.8", "10.0.0.9", "172.16.0.2", "172.16.0.3"]}, [])
+
+
+def test_a_pool_is_walked_through_once_for_all_objects(monkeypatch):
+    asked = []
+    monkeypatch.setattr(_pools, "canonical", lambda address: asked.append(address) or str(address))
+    documents = [egressip(f"e{n:03}", pool="p") for n in range(200)]
+    got, unfilled = ask(documents, fleet(own=["10.0.0.1/16"]), {"p": ["10.0.0.0/16"]})
+    assert (len({addresses[0] for addresses in got.values()}), unfilled) == (200, [])
+    assert len(asked) == len({*asked})
 
 
 REFUSED = [
@@ -173,6 +203,28 @@ REFUSED = [
     ),
     ({"p": ["10.0.0.8/29"], "q": ["10.0.0.1-10.0.0.8"]}, "egress_ip_pools.p[0]: overlaps with egress_ip_pools.q[0]"),
     ({"p": ["10.0.0.8", "10.0.0.8"]}, "egress_ip_pools.p[1]: overlaps with egress_ip_pools.p[0]"),
+    *(
+        (
+            {"p": [text]},
+            f"egress_ip_pools.p[0]: '{text}' contains {bad}, which cannot be an egress IP",
+        )
+        for text, bad in (
+            ("0.0.0.0/0", "0.0.0.0, the unspecified address"),
+            ("127.0.0.0/8", "127.0.0.0, a loopback address"),
+            ("169.254.7.0/24", "169.254.7.0, a link-local address"),
+            ("224.0.0.0/8", "224.0.0.0, a multicast address"),
+            ("126.0.0.1-128.0.0.1", "127.0.0.0, a loopback address"),
+            ("fe80::/64", "fe80::, a link-local address"),
+            ("::/0", "::, the unspecified address"),
+        )
+    ),
+    *(
+        (
+            {name: ["10.0.0.8"]},
+            f"egress_ip_pools: a name: '{name}' has a comma or blanks around it, so that no annotation can refer to it",
+        )
+        for name in ("a,b", " a", "a ")
+    ),
 ]
 
 
@@ -197,7 +249,7 @@ def worlds(draw):
         for name in draw(st.lists(st.sampled_from("abcd"), unique=True))
     ]
     remembered = {name: draw(tails) for name in draw(st.lists(st.sampled_from("abcd"), unique=True))}
-    return documents, fleet(remembered, draw(tails), own="10.0.0.1/28", gateways=["10.0.0.14"])
+    return documents, fleet(remembered, draw(tails), own=["10.0.0.1/28"], gateways=["10.0.0.14"])
 
 
 @given(worlds())
@@ -207,12 +259,14 @@ def test_what_is_given_out_is_fit_unique_and_kept(world):
     before = copy.deepcopy(world)
     got, _unfilled = ask(documents, seen, pools)
     assert world == before
+    broken = manifests(*documents)["broken"]
     own = {each["metadata"]["name"]: each["spec"]["egressIPs"] for each in documents}
     given_out = {name: set(got[name]) - set(own[name]) for name in got}
     everything = [address for addresses in given_out.values() for address in addresses]
     assert len(everything) == len({*everything})
     assert not {*everything} & {"10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.14", "10.0.0.15"}
-    again = fleet(got, own="10.0.0.1/28", gateways=["10.0.0.14"])
+    had = {name: entry["egressIPs"] for name, entry in seen["recalled"].items() if name in broken}
+    again = fleet({**got, **had}, own=["10.0.0.1/28"], gateways=["10.0.0.14"])
     assert ask(documents, again, pools)[0] == got
 
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InvalidError, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InvalidError, InventoryError, PlanError
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._run_plan import Settings, plan_run
+from hypothesis import given
+from hypothesis import strategies as st
 
 A, B = "192.168.126.101", "192.168.126.102"
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
 
 
-def egressip(*egress_ips, **metadata):
+def egressip(*egress_ips, name="web", **metadata):
     spec = {"egressIPs": list(egress_ips), "namespaceSelector": {}}
-    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": "web", **metadata}, "spec": spec}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name, **metadata}, "spec": spec}
 
 
 def host(number, *held, **changes):
@@ -38,6 +40,7 @@ def host(number, *held, **changes):
     return {"name": f"node{number}", "labels": LABELS, "observed": {**answer, **changes}}
 
 
+ONE = {"prod": [A]}
 SILENT = {"name": "node2", "labels": LABELS, "observed": {"unreachable": True, "msg": "timed out"}}
 CUT_OFF = {"problems": ["egress_ip_interface: no interface has a default route"]}
 
@@ -72,6 +75,145 @@ def test_addresses_of_pools_are_part_of_the_plan():
         pools={"prod": [f"{A}-{B}"]},
     )
     assert (places(made), made["manifests"]["egressips"][0]["spec"]["egressIPs"]) == ({A: "node1"}, [A])
+
+
+POOLED = {"egress-ip.netops/pool": "prod"}
+BROKEN = {
+    "pool misspelt": ({"egress-ip.netops/pol": "prod"}, {}),
+    "pool gone": ({}, {}),
+    "annotations are a list": (["egress-ip.netops/pool"], {}),
+    "another annotation unknown": ({**POOLED, "egress-ip.netops/zone": "x"}, {}),
+    "no egressIPs": (POOLED, {"spec": {"namespaceSelector": {}}}),
+    "egressIPs null": (POOLED, {"spec": {"egressIPs": None, "namespaceSelector": {}}}),
+    "no egressIPs and no pool": ({}, {"spec": {"namespaceSelector": {}}}),
+    "spec null": (POOLED, {"spec": None}),
+    "status malformed": (POOLED, {"status": {"assignments": 5}}),
+    "status a string": (POOLED, {"status": {"assignments": "node1"}}),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_object_keeps_what_it_was_given_and_nobody_else_gets_it(case):
+    annotations, changes = BROKEN[case]
+    broken = {**egressip(annotations=annotations), **changes}
+    other = egressip(name="other", annotations=POOLED)
+    recalled = [{"name": "web", "egressIPs": [A], "pods": ["10.88.0.2"]}]
+    made = run([host(1, A, recalled=recalled), host(2)], broken, other, pools=ONE)
+    assert [each["name"] for each in made["plan"]["invalid"]] == ["web"]
+    assert [(each["name"], each["egressIP"], each["node"]) for each in made["plan"]["assignments"]] == [
+        ("web", A, "node1")
+    ]
+    assert made["rollout"]["releasing"] == []
+    assert [(each["name"], each["egressIPs"]) for each in made["rollout"]["states"]["node2"]["egressips"]] == [
+        ("other", []),
+        ("web", [A]),
+    ]
+
+
+def test_what_a_broken_object_had_goes_to_nobody_while_its_node_is_silent():
+    broken = egressip(annotations={"egress-ip.netops/pol": "prod"})
+    recalled = [{"name": "web", "egressIPs": [A], "pods": []}]
+    for held_by in ([host(1, recalled=recalled), SILENT], [host(1, A, recalled=recalled), SILENT]):
+        made = run(held_by, broken, egressip(A, name="asks"), egressip(name="pooled", annotations=POOLED), pools=ONE)
+        assert not [each for each in made["plan"]["assignments"] if each["name"] != "web"]
+    assert places(made) == {A: "node1"}
+
+
+@pytest.mark.parametrize("holder", ["node1", None])
+def test_a_broken_object_gets_nothing_that_it_only_asks_for(holder):
+    """It is first by name, but no node remembers that it had the address."""
+    nodes = [host(1, *([A] if holder else [])), host(2)]
+    made = run(nodes, egressip(A, name="asks", annotations={"egress-ip.netops/pol": "x"}), egressip(A))
+    assert [(each["name"], each["egressIP"]) for each in made["plan"]["assignments"]] == [("web", A)]
+
+
+@pytest.mark.parametrize("name", ["zoo", "web2"])
+def test_a_broken_object_keeps_what_one_that_comes_later_asks_for(name):
+    recalled = [{"name": "web", "egressIPs": [A, B], "pods": []}]
+    broken = egressip(A, annotations={"egress-ip.netops/pol": "x"})
+    plan = run([host(1, A, recalled=recalled), host(2, B, recalled=recalled)], broken, egressip(A, B, name=name))[
+        "plan"
+    ]
+    assert [(each["name"], each["egressIP"]) for each in plan["assignments"]] == [("web", A), ("web", B)]
+
+
+def test_an_address_that_was_given_stays_with_its_object_from_run_to_run():
+    """Its holder is silent, and another object asks for the address itself."""
+    documents = [egressip(A, name="asks"), egressip(annotations=POOLED)]
+    recalled = [{"name": "web", "egressIPs": [A], "pods": []}]
+    node1, node2 = host(1, recalled=recalled), host(3, recalled=recalled)
+    for _run in range(3):
+        plan = run([node1, node2, SILENT], *documents, pools=ONE)["plan"]
+        (assignment,) = plan["assignments"]
+        assert (assignment["name"], assignment["egressIP"]) == ("web", A)
+        assert [(each["name"], each["reason"], each["message"]) for each in plan["unassigned"]] == [
+            ("asks", "DuplicateRequest", f"egressip/web asks for {A} too and had it before")
+        ]
+        node1, node2 = (
+            host(number, *([A] if assignment["node"] == f"node{number}" else []), recalled=recalled)
+            for number in (1, 3)
+        )
+
+
+IPS = [f"192.168.126.{n}" for n in range(101, 105)]
+POOLS = {"prod": IPS[:2], "test": IPS[2:]}
+
+
+@st.composite
+def documents(draw, name):
+    """An object that asks for addresses and pools, sound or broken in some way."""
+    pools = draw(st.sampled_from([None, "prod", "prod,test", "pord"]))
+    annotations = {draw(st.sampled_from([*POOLED] * 3 + ["egress-ip.netops/pol"])): pools} if pools else {}
+    listed = draw(st.lists(st.sampled_from(IPS), max_size=2, unique=True))
+    changes = [{}, {}, {}, {"spec": None}, {"spec": {"namespaceSelector": {}}}, {"status": {"assignments": 5}}]
+    return {**egressip(*listed, name=name, annotations=annotations), **draw(st.sampled_from(changes))}
+
+
+@st.composite
+def stories(draw):
+    """What is asked in some runs one after the other, and which node is silent in each."""
+    names = st.lists(st.sampled_from("abc"), unique=True, min_size=1)
+    return [
+        ([draw(documents(name)) for name in draw(names)], draw(st.none() | st.integers(1, 3)))
+        for _run in range(draw(st.integers(1, 4)))
+    ]
+
+
+class Nodes:
+    """Three nodes that do what runs tell them. What a silent one holds, nobody else claims."""
+
+    def __init__(self):
+        self.held = {number: [] for number in (1, 2, 3)}
+        self.records = {number: [] for number in (1, 2, 3)}
+
+    def run(self, asked, silent):
+        """Return (name, egress IP, node) of the plan."""
+        manifests = read_manifests([{"source": f"m[{n}]", "document": each} for n, each in enumerate(asked)]).to_dict()
+        recalled = {*manifests["broken"], *manifests["pooled"]}
+        hosts = [{**SILENT, "name": f"node{n}"} if n == silent else self.host(n, recalled) for n in self.held]
+        made = plan_run(hosts, manifests, Settings(pools=POOLS)).to_dict()
+        for number in self.held.keys() - {silent}:
+            state = made["rollout"]["states"][f"node{number}"]
+            free = [item["egressIP"] for item in state["held"] if item["egressIP"] not in self.held.get(silent, ())]
+            self.held[number], self.records[number] = free, state["egressips"]
+        return [(each["name"], each["egressIP"], each["node"]) for each in made["plan"]["assignments"]]
+
+    def host(self, number, recalled):
+        """Return the host with its answer."""
+        entries = [each for each in self.records[number] if each["name"] in recalled]
+        entries = [{"name": each["name"], "egressIPs": each["egressIPs"], "pods": []} for each in entries]
+        return host(number, *self.held[number], recalled=entries)
+
+
+@given(stories())
+def test_a_run_after_a_run_changes_nothing(story):
+    nodes = Nodes()
+    for asked, silent in story:
+        first, before = nodes.run(asked, silent), copy.deepcopy(vars(nodes))
+        again = nodes.run(asked, silent)
+        assert [each[:2] for each in again] == [each[:2] for each in first]
+        if silent is None:
+            assert (again, vars(nodes)) == (first, before)
 
 
 def test_nobody_claims_what_is_withheld():
@@ -113,10 +255,33 @@ def test_a_loss_is_no_reason_to_stop_when_it_is_meant_or_nobody_drains(settings)
     assert (made["stop"], places(made)) == ([], {} if draining else {A: "node1"})
 
 
+def test_a_drain_is_not_blamed_for_what_is_lost_without_it():
+    """The label of node2 is gone as well; what it holds has no other node, drain or not."""
+    unlabelled = {**host(2, B), "labels": {}}
+    elsewhere = "10.0.0.1"
+    networks = [{"interface": "eth0", "addresses": ["10.0.0.9/24"]}]
+    hosts = [host(1, A), unlabelled, host(3, elsewhere, networks=networks), host(4, networks=networks)]
+    made = run(hosts, egressip(A, B), egressip(elsewhere, name="db"), drain_nodes=["node3"])
+    assert (made["stop"], places(made)) == ([], {A: "node1", elsewhere: "node4"})
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_moves": 5}, {"policy": "sticky"}])
+def test_a_drain_moves_nothing_for_balance(settings):
+    """Node1 has far more than node2, and is left with it, whatever the fleet's policy is."""
+    addresses = [f"192.168.126.{n}" for n in range(101, 108)]
+    hosts = [host(1, *addresses[:6]), host(2), host(3, addresses[6])]
+    documents = [egressip(address, name=f"web{n}") for n, address in enumerate(addresses)]
+    made = run(hosts, *documents, drain_nodes=["node3"], **settings)
+    assert [(move["egressIP"], move["to"]) for move in made["plan"]["moves"]] == [(addresses[6], "node2")]
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
         ({"min_available": "most"}, InventoryError, "egress_ip_min_available: "),
+        ({"max_moves": -1}, PlanError, "egress_ip_max_moves: must be an integer of 0 or more"),
+        ({"pools": None}, InvalidError, "egress_ip_pools: must be a mapping, not null"),
+        ({"pools": []}, InvalidError, "egress_ip_pools: must be a mapping, not a list"),
         ({"excluded_cidrs": ["10.0.0.0/33"]}, InvalidError, "egress_ip_excluded_cidrs[0]: "),
         ({"pools": {"prod": ["10.0.0.9-10.0.0.1"]}}, InvalidError, "egress_ip_pools.prod[0]: "),
     ],

@@ -75,6 +75,11 @@ REFUSED = [
         "egress_ip_what_if.nodes.n1.remove_labels: must be a list, not the string 'zone'",
     ),
     (
+        {"nodes": {"n1": {"remove_labels": [LABEL, "k8s.ovn.org/egress-asignable"]}}},
+        "egress_ip_what_if.nodes.n1.remove_labels[1]: there is no label of n1 'k8s.ovn.org/egress-asignable'; did you"
+        " mean k8s.ovn.org/egress-assignable?",
+    ),
+    (
         {"nodes": {"n1": {"capacity": -1}}},
         "egress_ip_what_if.nodes.n1.capacity: must be an integer of 0 or more, or left out for no limit, not the"
         " integer -1",
@@ -158,6 +163,31 @@ def test_a_question_may_be_about_an_object_with_errors():
     assert [(change["egressIP"], change["to"]) for change in answer["changes"]] == [("10.0.0.1", "n1")]
 
 
+def test_an_egress_ip_that_goes_to_another_object_is_a_change():
+    documents = [egressip("a", "10.0.0.1"), egressip("b", "10.0.0.1")]
+    answer = ask({"removed_egressips": ["a"]}, documents, fleet([node(1)], [{"egressIP": "10.0.0.1", "node": "n1"}]))
+    assert answer["changes"] == [
+        {
+            "name": "b",
+            "egressIP": "10.0.0.1",
+            "from": "n1",
+            "to": "n1",
+            "reason": "OtherObject",
+            "message": "egressip/a has it now",
+        }
+    ]
+
+
+def test_a_drain_that_is_supposed_moves_nothing_for_balance():
+    """Only what is on n3 moves, though n1 has far more than n2."""
+    documents = [egressip(f"e{n}", f"10.0.0.{n}") for n in range(1, 8)]
+    held = [{"egressIP": f"10.0.0.{n}", "node": "n1" if n < 7 else "n3"} for n in range(1, 8)]
+    seen = fleet([node(1), node(2), node(3)], held)
+    plan = assign(documents, seen["nodes"], seen["current"], max_moves=0).to_dict()
+    changes = WHAT_IF(plan, documents, seen, {"drain": ["n3"]})["changes"]
+    assert [(change["egressIP"], change["to"]) for change in changes] == [("10.0.0.7", "n2")]
+
+
 @st.composite
 def fleets(draw):
     """Nodes in zones, some of them full or unfit, and objects of several addresses."""
@@ -210,3 +240,36 @@ def test_a_loss_that_leaves_too_few_nodes_stops_a_run():
         ("a", True),
     ]
     assert HEADROOM(world, "rack")["outside"] == []
+
+
+def test_headroom_does_not_hide_what_has_no_place_already():
+    nodes = [node(1, capacity=1), node(2, capacity=1), node(3)]
+    documents = [egressip("a", "10.0.0.1"), egressip("b", "192.168.0.1")]
+    made = HEADROOM(ask({}, documents, fleet(nodes))["world"], "zone")
+    assert made["lines"][0] == "Every egress IP that has a node now still finds a place, whichever of these is lost."
+    assert made["lines"][-2:] == ["Without a node already:", "  192.168.0.1 of b (NoMatchingNode)"]
+    assert [each["egressIP"] for each in made["unassigned"]] == ["192.168.0.1"]
+
+
+def test_headroom_of_a_fleet_that_holds_nothing():
+    made = HEADROOM(ask({}, [egressip("b", "192.168.0.1")], fleet([node(1)]))["world"], "zone")
+    assert made["lines"] == [
+        "No node holds an egress IP, so none can be lost.",
+        "",
+        "Without a node already:",
+        "  192.168.0.1 of b (NoMatchingNode)",
+    ]
+
+
+def test_failure_domains_are_the_values_as_kubernetes_has_them():
+    values = [True, "true", None, ""]
+    nodes = [node(n, labels={LABEL: "", "zone": value}) for n, value in enumerate(values, 1)]
+    losses = HEADROOM(ask({}, [egressip("a", "10.0.0.1")], fleet(nodes))["world"], "zone")["losses"]
+    domains = {loss["domain"]: loss["nodes"] for loss in losses if loss["domain"] is not None}
+    assert domains == {"": ["n3", "n4"], "true": ["n1", "n2"]}
+
+
+@pytest.mark.parametrize("label", [["zone"], None, 5, " "])
+def test_a_label_that_is_none_is_refused(label):
+    with pytest.raises(AnsibleFilterError, match="^egress_ip_headroom_label: "):
+        HEADROOM(ask({}, [], fleet([node(1)]))["world"], label)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError, InventoryError
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, registered
 
 
@@ -28,9 +28,20 @@ def test_names(value, names):
     assert names_of(value) == names
 
 
-def test_a_number_is_no_list_of_names():
-    with pytest.raises(InventoryError, match="^egress_ip_drain_nodes: must be a list of names, not the integer 3"):
-        names_of(3)
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (3, "egress_ip_drain_nodes: must be a list of names, not the integer 3"),
+        (None, "egress_ip_drain_nodes: must be a list of names, not null"),
+        ("node1,", "egress_ip_drain_nodes[1]: is empty"),
+        ([{"a": "b"}], "egress_ip_drain_nodes[0]: must be a string, not a mapping"),
+        (["a", 5], "egress_ip_drain_nodes[1]: must be a string, not the integer 5; put it in quotes"),
+    ],
+)
+def test_what_is_no_list_of_names(value, message):
+    with pytest.raises(EgressIPError) as caught:
+        names_of(value)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("variables", [{}, {"run": "{{ other }}"}])
