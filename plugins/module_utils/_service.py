@@ -16,6 +16,7 @@ from dataclasses import replace
 
 from . import _node_io as node_io
 from . import _textfile
+from ._addresses import VERSIONS, version_of
 from ._apply import announce, probes
 from ._connections import forget
 from ._data_plane import desired_data_plane, held_on, transaction
@@ -43,16 +44,33 @@ def _restore():
         record = Record.load()
         if record is not None:
             host = look(record)
-            state = record.state.holding(_held(record, host))
-            before = read(host, state.options, record.claimed)
-            node_io.execute(transaction(before, desired_data_plane(state, record.marks, host)))
+            _put_back(record, host, _held(record, host))
+
+
+def _put_back(record, host, held):
+    """Make everything as it is on record, with these addresses."""
+    before = read(host, record.state.options, record.claimed)
+    node_io.execute(transaction(before, desired_data_plane(record.state.holding(held), record.marks, host)))
 
 
 def _claim():
-    """Make everything as it is on record, and take the addresses for which nobody answers."""
+    """Make everything as it is on record, and take the addresses for which nobody answers.
+
+    Where this node has lost the address at which its tunnel ends, nobody could use them: then it takes none, and gives
+    up what it has, until the address is there again.
+    """
     record = Record.load()
     if record is None:
         return
+    with node_io.lock():
+        host = look(record)
+        own = {"", *(address["local"] for _name, address in host.addresses())}
+        dead = {version for version in VERSIONS if record.state.endpoint(version) not in own}
+        held = _held(record, host)
+        if any(version_of(item.egress_ip) in dead for item in record.state.held):
+            _put_back(record, host, [item for item in held if version_of(item.egress_ip) not in dead])
+            _say("nothing is claimed: this node has lost the address at which its tunnel ends")
+            return
     result = apply(record.state)
     for line in result["diff"]["after"].splitlines():
         _say(f"put back {line}")
