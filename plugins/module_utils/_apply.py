@@ -39,6 +39,8 @@ from ._record import Record, claimed_by, look, missing_files, read
 
 # Neighbours that missed the announcement hear it again after this many seconds.
 ANNOUNCE_AGAIN = 2
+# Systemd reads new units this many seconds after they are there.
+RELOAD_AFTER = 1
 _SHOWN = 5
 
 
@@ -149,9 +151,11 @@ class Run:
             for path, (data, mode) in _program.files(sys.executable, metrics).items():
                 if path in self.missing:
                     node_io.write_file(path, data, mode)
-            # This makes systemd read the units again too.
-            node_io.check(["systemctl", "enable", "--quiet", *_program.enabled_units(metrics)])
+            node_io.check(["systemctl", "enable", "--quiet", "--no-reload", *_program.enabled_units(metrics)])
             node_io.check(["systemctl", "start", "--quiet", "--no-block", *_program.timers(metrics)])
+            # By this nftables.service learns that it wants ours, and systemd that a unit has changed. It is much work
+            # for systemd, and nothing of a run waits for it.
+            node_io.later(RELOAD_AFTER, ["systemctl", "daemon-reload"])
 
     def _prepare(self):
         """Write what must outlive a crash: the addresses that may be ours from now on."""

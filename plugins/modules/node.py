@@ -182,7 +182,9 @@ def main():
             result = apply(state, releases, params["handover_key"], pace, module.check_mode, params["claim"])
     except EgressIPError as error:
         module.fail_json(msg=str(error))
-    # A state may be large, and AWX would keep it with each result.
+    # A state and a difference may be large, and AWX would keep them with each result.
+    if not module._diff:
+        del result["diff"]
     state = {key: (params["state"] or {}).get(key) for key in ("name", "generation")}
     module.exit_json(invocation={"module_args": {**params, "state": state}}, **result)
 

@@ -59,6 +59,12 @@ def test_check_mode_on_a_bare_fleet_writes_nothing(fleet):
     assert claimed == [FIRST, SECOND]
 
 
+def test_a_difference_is_told_only_to_those_who_ask_for_it(fleet):
+    shown = fleet.good("reconcile", "--check", egress_ip_manifests=manifests(egressip("one", FIRST)))
+    assert shown.changed() == sorted(NODE_NAMES)
+    assert all("diff" not in result for _host, result in shown.results(NODE_MODULE))
+
+
 def test_plan_shows_what_would_move_and_writes_nothing(fleet):
     before = fleet.snapshot()
     run = fleet.good("plan", egress_ip_manifests=manifests(egressip("one", SECOND)))
