@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure what a packet pays on a node, in network namespaces of this machine's kernel: a pod, a node, a server.
 
-Everything that forwarding does happens while the pod sends, so the time of `send` is the price. Each number is the best
-of some rounds. The node is: plain (one masquerade rule), with our data plane, or with one iptables rule per pod.
+Everything that forwarding does happens while the pod sends, so the time of `send` is the price of a packet. Besides, a
+pod makes TCP connections and sends a stream. Each number is the best of some rounds. The node is: plain (one masquerade
+rule), with our data plane, or with one iptables rule per pod.
 """
 
 from __future__ import annotations
@@ -54,6 +55,38 @@ for s in socks:
 print((time.perf_counter_ns() - start) / count)
 """
 
+PORT = 7000
+# Reads what each connection sends until it ends, one after the other.
+LISTENER = """
+import contextlib, socket, sys
+with socket.create_server((sys.argv[1], int(sys.argv[2])), backlog=1024) as server:
+    print("ready", flush=True)
+    while True:
+        connection, _address = server.accept()
+        with connection, contextlib.suppress(ConnectionResetError):
+            while connection.recv(1 << 20):
+                pass
+"""
+# Connections per second, and bytes per second of one connection.
+TALKER = """
+import socket, struct, sys, time
+source, target, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def connect():
+    s = socket.create_connection((target, port), source_address=(source, 0), timeout=10)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return s
+start = time.perf_counter()
+for _ in range(1000):
+    connect().close()
+rate = 1000 / (time.perf_counter() - start)
+data, sent = bytes(1 << 20), 0
+with connect() as s:
+    start = time.perf_counter()
+    while time.perf_counter() - start < 0.5:
+        sent += s.send(data)
+    print(rate, sent / (time.perf_counter() - start))
+"""
+
 
 def run(*argv: str, text: str = "") -> str:
     """Standard output of a command that must succeed."""
@@ -82,8 +115,8 @@ def node() -> Iterator[None]:
                 lines = ["link set lo up", "link set eth0 up", *(f"address add {a} dev eth0" for a in addresses), route]
                 run("ip", "-n", name, "-batch", "-", text="\n".join(lines))
             # What nobody listens to must not be answered.
-            refuse = "add table ip t; add chain ip t i { type filter hook input priority 0; }; add rule ip t i drop"
-            run("ip", "netns", "exec", SERVER, "nft", refuse)
+            refuse = "add table ip t; add chain ip t i { type filter hook input priority 0; }"
+            run("ip", "netns", "exec", SERVER, "nft", f"{refuse}; add rule ip t i meta l4proto udp drop")
             masquerade = "add table ip pods; add chain ip pods p { type nat hook postrouting priority srcnat; }"
             run("nft", f"{masquerade}; add rule ip pods p ip saddr 10.88.0.0/16 oifname eth0 masquerade")
             yield
@@ -94,6 +127,20 @@ def price(source: str, new: bool = False) -> float:
     count = 4000 if new else 20000
     argv = ("ip", "netns", "exec", POD, sys.executable, "-c", SENDER, source, TARGET, str(count), "new" if new else "")
     return min(float(run(*argv)) for _round in range(ROUNDS))
+
+
+def rates() -> tuple[float, float]:
+    """TCP connections per second of the selected pod, and bytes per second of one of them."""
+    listener = ("ip", "netns", "exec", SERVER, sys.executable, "-c", LISTENER, TARGET, str(PORT))
+    talker = ("ip", "netns", "exec", POD, sys.executable, "-c", TALKER, SELECTED, TARGET, str(PORT))
+    with subprocess.Popen(listener, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            server.stdout.readline()
+            found = [[float(word) for word in run(*talker).split()] for _round in range(ROUNDS)]
+        finally:
+            server.kill()
+    connections, bandwidth = (max(values) for values in zip(*found, strict=True))
+    return connections, bandwidth
 
 
 def state(egress_ips: int, pods: int) -> NodeState:
@@ -131,6 +178,7 @@ def ours(egress_ips: int, pods: int, before: DataPlane | None = None) -> tuple[D
 
 def by_iptables(pods: int) -> None:
     """One rule per pod, the measured one last."""
+    run("ip", "address", "add", f"{FIRST_ADDRESS}/32", "dev", "eth0")
     first = ipaddress.IPv4Address("10.88.1.0")
     lines = [f"-A POSTROUTING -s {first + i} -o eth0 -j SNAT --to-source {FIRST_ADDRESS}" for i in range(pods - 1)]
     lines.append(f"-A POSTROUTING -s {SELECTED} -o eth0 -j SNAT --to-source {FIRST_ADDRESS}")
@@ -139,11 +187,14 @@ def by_iptables(pods: int) -> None:
 
 def main() -> int:
     """Print the table."""
-    rows: list[tuple[str, float, float, float]] = []
+    rows: list[tuple[str, tuple[float, ...], tuple[float, ...]]] = []
 
     def measure(what: str) -> None:
-        rows.append((what, price(OTHER), price(SELECTED), price(SELECTED, new=True)))
-        print(f"  {what}: {rows[-1][1] / 1000:.2f} {rows[-1][2] / 1000:.2f} {rows[-1][3] / 1000:.2f} us", flush=True)
+        prices = price(OTHER), price(SELECTED), price(SELECTED, new=True)
+        rows.append((what, prices, rates()))
+        words = " ".join(f"{nanoseconds / 1000:.2f}" for nanoseconds in prices)
+        connections, bandwidth = rows[-1][2]
+        print(f"  {what}: {words} us, {connections:.0f} connections/s, {bandwidth / 1e9:.2f} GB/s", flush=True)
 
     with node():
         measure("without us")
@@ -158,11 +209,12 @@ def main() -> int:
     with node():
         by_iptables(PODS)
         measure(f"{PODS} iptables rules")
-    base = rows[0]
-    print("\n| On the node | packet of another pod | packet of a selected pod | first packet of a flow |")
-    print("|---|---|---|---|")
-    for what, *prices in rows:
-        print(f"| {what} | " + " | ".join(f"{p / b:.2f}" for p, b in zip(prices, base[1:], strict=True)) + " |")
+    base = (*rows[0][1], *rows[0][2])
+    titles = ("packet of another pod", "packet of a selected pod", "first packet of a flow", "connections/s", "bytes/s")
+    print("\nTime of packets, and rates of TCP, each as a multiple of those without us\n")
+    print(f"| On the node | {' | '.join(titles)} |\n|{'---|' * (len(titles) + 1)}")
+    for what, prices, found in rows:
+        print(f"| {what} | " + " | ".join(f"{v / b:.2f}" for v, b in zip((*prices, *found), base, strict=True)) + " |")
     return 0
 
 

@@ -110,8 +110,9 @@ def lint() -> Iterator[Check]:
 
 
 def unit() -> Iterator[Check]:
-    """Unit tests."""
-    words = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit")
+    """Unit tests, as many at once as there are processors."""
+    at_once = ("-n", "auto", "--dist", "worksteal")
+    words = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *at_once, "tests/unit")
     path = {"PYTHONPATH": str(BUILD)}
     yield Check("unit tests", words, TREE, VENV, path)
 

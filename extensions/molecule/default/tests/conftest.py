@@ -9,6 +9,13 @@ import pytest
 from fleet import NODE_NAMES, Fleet, Lab
 
 
+def pytest_configure(config):
+    """Name the marks."""
+    config.addinivalue_line(
+        "markers", "user_land: what differs between releases of Debian; the scenarios of others run it"
+    )
+
+
 @pytest.fixture(scope="session")
 def lab():
     """The lab, for these tests alone."""

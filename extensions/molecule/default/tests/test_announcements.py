@@ -28,6 +28,7 @@ def believed(fleet, egress_ip):
     return fleet.lab.exec("server", "ip", "neighbour", "show", egress_ip)
 
 
+@pytest.mark.user_land
 @pytest.mark.parametrize("egress_ip", FORMS)
 def test_neighbours_learn_the_new_holder_within_a_second(fleet, egress_ip):
     options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}

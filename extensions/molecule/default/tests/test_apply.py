@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from fleet import ADDRESS, FIRST, INFO_MODULE, NODE_MODULE, NODE_NAMES, SECOND, assert_same, egressip, manifests
 from lab_topology import NODES
 
@@ -50,6 +51,7 @@ def test_check_mode_shows_the_diff_and_writes_nothing(fleet):
     assert "object_one" in run.output
 
 
+@pytest.mark.user_land
 def test_check_mode_on_a_bare_fleet_writes_nothing(fleet):
     fleet.good("remove")
     before = fleet.snapshot()

@@ -46,6 +46,7 @@ def seen(fleet, *addresses):
     return {address: fleet.lab.connect(POD, host=address)[0].source for address in addresses}
 
 
+@pytest.mark.user_land
 def test_the_longest_prefix_decides_which_object_a_pod_follows(servers):
     documents = dual_stack(*objects(database={"destinations": "192.0.2.0/24,2001:db8:2::/64"}))
     servers.good(egress_ip_manifests=documents)

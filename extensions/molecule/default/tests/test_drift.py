@@ -40,6 +40,7 @@ DRIFTS = {
 }
 
 
+@pytest.mark.user_land
 def test_every_kind_of_drift_is_seen_and_mended(unwatched, subtests):
     fleet = unwatched
     healthy = strip(fleet.snapshot())
@@ -95,6 +96,7 @@ def test_traffic_is_right_after_the_mend(unwatched, kind):
         assert fleet.sources(pod) <= {FIRST, SECOND}
 
 
+@pytest.mark.user_land
 @pytest.mark.parametrize("verb", ["reload", "restart"])
 def test_what_nftables_service_flushes_comes_back_at_once(fleet, verb):
     def shown():

@@ -56,6 +56,7 @@ def dual(fleet):
     assert holders6(fleet) == {}
 
 
+@pytest.mark.user_land
 @pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
 def test_each_ip_version_leaves_with_its_own_egress_ips(dual, udp):
     fleet, _documents = dual
@@ -77,6 +78,7 @@ def test_no_object_has_two_addresses_on_one_node_and_the_host_does_not_use_them_
         assert words[words.index("src") + 1] == ADDRESS6[name]
 
 
+@pytest.mark.user_land
 def test_a_second_run_changes_nothing_and_check_mode_writes_nothing(dual):
     fleet, documents = dual
     before = fleet.snapshot()

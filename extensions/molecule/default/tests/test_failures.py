@@ -62,6 +62,7 @@ def test_a_node_that_is_gone_loses_its_address_to_another(spare, fault):
     assert gone
 
 
+@pytest.mark.user_land
 def test_a_killed_node_comes_back_without_its_address_and_the_balance_is_restored_with_the_fewest_moves(spare):
     lost = held_by(spare, "node3")
     spare.lab.kill("node3")
@@ -170,6 +171,7 @@ def test_a_node_that_was_away_gives_up_what_another_has_without_a_run(spare, hun
 PING = ("ping", "-c", "1", "-W", "1", SERVER.address)
 
 
+@pytest.mark.user_land
 def test_a_reboot_brings_the_data_plane_back_before_the_network_and_a_free_address_after(fleet):
     before = fleet.holders()
     fleet.lab.reboot("node3")

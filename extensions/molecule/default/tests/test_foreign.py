@@ -86,6 +86,7 @@ def foreign(fleet):
     return {name: fleet.look(name, script) for name in NODE_NAMES}
 
 
+@pytest.mark.user_land
 def test_foreign_things_survive_and_remove_leaves_nothing(crowded):
     before, all_before = foreign(crowded), crowded.snapshot()
     crowded.good()

@@ -33,6 +33,7 @@ def longest_pause(lines):
     return max(later - earlier for earlier, later in zip(times, times[1:], strict=False))
 
 
+@pytest.mark.user_land
 @pytest.mark.parametrize("egress_ip", SERVERS)
 def test_downloads_go_on_over_a_planned_move(fleet, egress_ip):
     options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import pytest
 from fleet import ADDRESS, FIRST, NODE_NAMES, SECOND, wait_for
 
 FOLDER = "/var/lib/prometheus/node-exporter"
@@ -31,6 +32,7 @@ def write_now(fleet):
         fleet.lab.exec(name, "systemctl", "start", "netops-egress-ip-metrics.service")
 
 
+@pytest.mark.user_land
 def test_what_the_server_saw_is_in_the_file_and_in_status(fleet):
     for name in NODE_NAMES:
         fleet.lab.exec(name, "mkdir", "-p", FOLDER)

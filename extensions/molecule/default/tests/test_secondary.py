@@ -45,6 +45,7 @@ def sources(fleet, host):
     return {answer.source for pod in PODS for answer in fleet.lab.connect(pod, count=2, host=host)}
 
 
+@pytest.mark.user_land
 def test_an_address_of_a_second_network_leaves_there(second):
     run = second.good(**ONE)
     assert len(on_eth1(second)) == 1, run.report()
@@ -55,6 +56,7 @@ def test_an_address_of_a_second_network_leaves_there(second):
     assert_same(before, second.snapshot())
 
 
+@pytest.mark.user_land
 def test_it_moves_and_the_connections_go_along(second):
     second.good(**ONE)
     (holder,) = on_eth1(second)

@@ -37,6 +37,7 @@ SELECTED = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2
 OTHER = "namespace3/other"
 
 
+@pytest.mark.user_land
 @pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
 def test_selected_pods_leave_with_the_egress_ips_and_others_with_their_node(fleet, udp):
     seen = {pod: {answer.source for answer in fleet.lab.connect(pod, count=5, udp=udp)} for pod in SELECTED}
