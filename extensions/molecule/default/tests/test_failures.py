@@ -62,7 +62,6 @@ def test_a_node_that_is_gone_loses_its_address_to_another(spare, fault):
     assert gone
 
 
-@pytest.mark.user_land
 def test_a_killed_node_comes_back_without_its_address_and_the_balance_is_restored_with_the_fewest_moves(spare):
     lost = held_by(spare, "node3")
     spare.lab.kill("node3")

@@ -134,7 +134,6 @@ def captured(fleet, life):
             yield what, seen(capture.stop())
 
 
-@pytest.mark.user_land
 @pytest.mark.parametrize("mode", ["node", "drop"])
 def test_no_packet_leaves_with_a_wrong_source(fleet, senders, mode):
     options = {"egress_ip_unassigned": mode}
