@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from . import _node_io as node_io
 from . import _program, _textfile
-from ._connections import Connections, forget
+from ._connections import Connections, forget, note_given_up
 from ._data_plane import (
     desired_data_plane,
     held_on,
@@ -39,6 +39,9 @@ from ._record import Record, claimed_by, look, missing_files, read
 
 # Neighbours that missed the announcement hear it again after this many seconds.
 ANNOUNCE_AGAIN = 2
+# Clients whose egress IP this node gave up are made to speak after these many seconds. The second time is for runs in
+# which claims come after all releases.
+CHALLENGE_AFTER = (2, 10)
 # Systemd reads new units this many seconds after they are there.
 RELOAD_AFTER = 1
 _SHOWN = 5
@@ -87,6 +90,7 @@ class Run:
         # What nobody has to release first.
         self.free_now = tuple(item for item in self.to_claim if item.egress_ip not in self.releasing)
         self.partners = self._partners(releases)
+        self.given_up = []
         self.missing = missing_files(state.options)
         self.surplus = _textfile.left_over(state.options, self.record.state.options if self.record else None)
 
@@ -121,7 +125,11 @@ class Run:
             node_io.remove_files(self.surplus)
         self._note_presence(effective.held)
         if claimed:
-            node_io.later(ANNOUNCE_AGAIN, [sys.executable, "-I", str(node_io.PROGRAM_FILE), "announce"])
+            _later(ANNOUNCE_AGAIN, "announce")
+        if self.given_up:
+            note_given_up(self.given_up)
+            for seconds in CHALLENGE_AFTER:
+                _later(seconds, "challenge")
         return self._report(claimed, conflicts)
 
     def _refuse_an_older_plan(self):
@@ -198,10 +206,12 @@ class Run:
         Returns {egress IP: [Flow]}, the connections for the nodes that take them.
         """
         node_io.execute(transaction(self._on_the_way(self.kept + self.leaving), self._on_the_way(self.kept)))
-        leaving = {ip: self.connections.leaving(ip) for ips in self.partners.giving.values() for ip in ips}
+        leaving = {item.egress_ip: self.connections.leaving(item.egress_ip) for item in self.leaving}
+        self.given_up = [flow for flows in leaving.values() for flow in flows]
         was = self.record.state.options if self.record else self.state.options
         forget(was, self._marks_to_forget())
-        return {ip: self.connections.send_on(ip, flows) for ip, flows in leaving.items()}
+        told = [ip for ips in self.partners.giving.values() for ip in ips]
+        return {ip: self.connections.send_on(ip, leaving[ip]) for ip in told}
 
     def _desired(self, held):
         """Return the data plane with these addresses held; a run needs the same few again and again."""
@@ -341,6 +351,11 @@ class Run:
         }
 
 
+def _later(seconds, command):
+    """Let the program on the node run one of its commands in some seconds."""
+    node_io.later(seconds, [sys.executable, "-I", str(node_io.PROGRAM_FILE), command])
+
+
 def _replace_device(old, new, host):
     """Make room for the tunnel device of other options: two devices cannot share a port."""
     if old.tunnel_device != new.tunnel_device and is_our_device(host, old.tunnel_device):
@@ -368,5 +383,5 @@ def announce(items):
 
 def remove_files(options):
     """Take our files and units off the node, whose options were these."""
-    files = (*_program.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE)
+    files = (*_program.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE, node_io.GIVEN_UP_FILE)
     node_io.remove_files([*_textfile.left_over(None, options), *files])

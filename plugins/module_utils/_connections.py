@@ -10,12 +10,14 @@ an address from moving: then connections are lost, and `guard` sees to it that n
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 from dataclasses import replace
 
 from . import _node_io as node_io
 from ._addresses import version_of
-from ._conntrack import create_request, delete_request
+from ._challenge import challenges
+from ._conntrack import Flow, create_request, delete_request
 from ._errors import CommandError
 from ._handover import arrive, leave
 
@@ -85,3 +87,14 @@ class Connections:
 def forget(options, indices):
     """Forget the connections that carry the marks of these numbers."""
     node_io.forget_connections([options.mark(index) for index in indices], options.mark_mask)
+
+
+def note_given_up(flows):
+    """Note the connections of addresses that are given up, for `challenge_given_up` at a time when others have them."""
+    node_io.write_file(node_io.GIVEN_UP_FILE, json.dumps([flow.to_list() for flow in flows]).encode(), 0o600)
+
+
+def challenge_given_up():
+    """Make the clients of these connections speak, so that none is left hanging."""
+    noted = node_io.read_file(node_io.GIVEN_UP_FILE)
+    node_io.send_packets(challenges([Flow.from_list(values) for values in json.loads(noted or "[]")]))

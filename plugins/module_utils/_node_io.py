@@ -38,6 +38,8 @@ PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
 WATCH_FILE = Path(_presence.WATCH_FILE)
+# The connections of the egress IPs that this node has given up last.
+GIVEN_UP_FILE = Path("/run/netops-egress-ip.given-up")
 
 COMMAND_TIMEOUT = 60
 _IPV6 = Path("/proc/sys/net/ipv6")
@@ -385,6 +387,19 @@ def send_frames(interface, announced):
         with _packet_socket(interface, ethertype) as sock:
             for frame in (frame for kind, frames in announced if kind == ethertype for frame in frames):
                 sock.send(frame)
+
+
+def send_packets(packets):
+    """Send whole IP packets, [(IP version, destination, bytes)]. One that has no way is left out."""
+    with contextlib.ExitStack() as stack:
+        sockets = {
+            version: stack.enter_context(socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW))
+            for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6))
+            if any(kind == version for kind, _destination, _packet in packets)
+        }
+        for version, destination, packet in packets:
+            with contextlib.suppress(OSError):
+                sockets[version].sendto(packet, (destination, 0))
 
 
 @contextlib.contextmanager

@@ -32,6 +32,7 @@ _MODULES = (
     "_addresses",
     "_apply",
     "_arp",
+    "_challenge",
     "_connections",
     "_conntrack",
     "_data_plane",

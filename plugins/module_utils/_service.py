@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the systemd units of a node run, without any controller: restore, claim, announce, watch. PRIVATE.
+"""What the systemd units of a node run, without any controller: restore, claim, announce, watch ... PRIVATE.
 
 The watch answers two questions. Has another node got our addresses while we were not here? A node was away when it did
 not run (hung, suspended) or had no link for a while; `_presence` knows. It asks the wire then, and gives up what
@@ -18,7 +18,8 @@ from . import _node_io as node_io
 from . import _textfile
 from ._addresses import VERSIONS, version_of
 from ._apply import announce, probes
-from ._connections import forget
+from ._challenge import challenges
+from ._connections import Connections, challenge_given_up, forget
 from ._data_plane import desired_data_plane, held_on, transaction
 from ._errors import EgressIPError
 from ._node import apply
@@ -124,6 +125,8 @@ def _give_up(record, taken):
     state = record.state.holding(item for item in record.state.held if item not in taken)
     host = look(record)
     before = read(host, record.state.options, record.claimed)
+    connections = Connections(record.state, record.marks)
+    lost = [flow for item in taken for flow in connections.leaving(item.egress_ip)]
     node_io.execute(transaction(before, desired_data_plane(state, record.marks, host)))
     forget(state.options, {record.marks[item.egress_ip] for item in taken})
     replace(record, state=state).save()
@@ -131,6 +134,7 @@ def _give_up(record, taken):
         _say(f"{item.egress_ip} is given up: {mac} has had it since this node was away")
         own = node_io.mac_address(item.interface)
         node_io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
+    node_io.send_packets(challenges(lost))
 
 
 def _say(text):
@@ -141,6 +145,7 @@ _COMMANDS = {
     "restore": _restore,
     "claim": _claim,
     "announce": _announce_held,
+    "challenge": challenge_given_up,
     "watch": _watch,
     "metrics": _write_metrics,
 }

@@ -56,3 +56,37 @@ def test_downloads_go_on_over_a_planned_move(fleet, egress_ip):
         pause = longest_pause(heard)
         print(f"MEASURED a move under a download of {where}, {egress_ip}: {pause:.2f} s")
         assert pause < 1.5, where
+
+
+def open_ports(fleet, pod):
+    """The pod's ports of its open connections to the server, by either IP version."""
+    lines = fleet.lab.pod(pod, "ss", "-H", "-t", "-n", "state", "established").splitlines()
+    return {line.split()[2].rpartition(":")[2] for line in lines if any(a in line for a in SERVERS.values())}
+
+
+@pytest.mark.parametrize("egress_ip", SERVERS)
+def test_no_client_is_left_hanging_where_connections_cannot_go_along(fleet, egress_ip):
+    """With fewer forks than nodes, no two nodes meet. A client that only listens goes on, or its connection ends."""
+    options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}
+    fleet.good(hosts=assignable("node1"), **options)
+    before = {pod: open_ports(fleet, pod) for pod in PODS.values()}
+    downloads = {pod: fleet.lab.download(pod, timeout=300, host=SERVERS[egress_ip]) for pod in PODS.values()}
+    try:
+        for pod, download in downloads.items():
+            wait_for(pod, lambda download=download: len(download.lines) > 10)
+        ports = {pod: open_ports(fleet, pod) - before[pod] for pod in PODS.values()}
+        assert all(ports.values())
+        run = fleet.good("reconcile", "--forks", "1", hosts=assignable("node2"), **options)
+        assert "connections with it" not in run.report()
+        for pod, download in downloads.items():
+            heard = len(download.lines)
+            wait_for(
+                f"{pod} goes on or ends",
+                lambda pod=pod, download=download, heard=heard: (
+                    len(download.lines) > heard + 10 or not ports[pod] & open_ports(fleet, pod)
+                ),
+                20,
+            )
+    finally:
+        for download in downloads.values():
+            download.stop()

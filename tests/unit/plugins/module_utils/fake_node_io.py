@@ -55,7 +55,7 @@ class FakeKernel:
     """The host, with the names of the module `_node_io`."""
 
     STATE_FILE, PROGRAM_FILE, UNIT_DIRECTORY = _node_io.STATE_FILE, _node_io.PROGRAM_FILE, _node_io.UNIT_DIRECTORY
-    WATCH_FILE = _node_io.WATCH_FILE
+    WATCH_FILE, GIVEN_UP_FILE = _node_io.WATCH_FILE, _node_io.GIVEN_UP_FILE
 
     def __init__(self):
         self.interfaces = {
@@ -93,6 +93,8 @@ class FakeKernel:
         self.missing = []
         self.facts = {"sys_vendor": "Dell Inc.", "product_name": "PowerEdge R640"}
         self.wire = {}
+        # The connections that are tracked, {mark: [Flow]}.
+        self.flows = {}
         self.away = True
         # Whether the timer of the watch runs.
         self.active = False
@@ -236,6 +238,12 @@ class FakeKernel:
 
     def publish(self, path, data):
         self._do("publish", str(path), lambda line: self.files.update({line: (data, 0o644)}))
+
+    def read_connections(self, version, mark, mask):
+        return list(self.flows.get(mark, ()))
+
+    def send_packets(self, packets):
+        self.log += [("packet", destination) for _version, destination, _packet in packets]
 
     def forget_connections(self, marks, mask):
         self.log += [("forget", (mark, mask)) for mark in sorted(marks)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils import (
@@ -19,6 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils import (
     _service,
     _textfile,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._conntrack import Flow
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     CommandError,
     ConflictError,
@@ -34,6 +36,7 @@ from fake_node_io import FOREIGN_TABLE, MAC, FakeKernel, address, ethernet
 from states import egress_object, held, node_state
 
 A, B, C = "192.168.126.101", "192.168.126.102", "192.168.126.103"
+SERVER = "203.0.113.9", 443
 OTHER_MAC = "02:00:c0:a8:7e:16"
 FOREVER = (OTHER_MAC, float("inf"))
 FAST = _apply.Pace(count=3, interval=0.1, timeout=2.0)
@@ -332,6 +335,24 @@ def test_released_addresses_forget_their_connections(kernel):
     kernel.log.clear()
     apply(node_state(generation=2, held=[]))
     assert kernel.logged("forget") == [(1, 0x1FFF)]
+
+
+FLOW = Flow(6, ("192.168.126.23", 40000), SERVER, SERVER, (A, 40000), 300, True, (3, (7, 7), (11, 11)))
+
+
+def test_clients_of_an_address_that_is_given_up_are_made_to_speak_later(kernel):
+    apply(node_state())
+    kernel.flows = {1: [FLOW]}
+    kernel.log.clear()
+    apply(node_state(generation=2, held=[]))
+    assert [words.split()[-1] for words in kernel.logged("later")] == ["challenge", "challenge"]
+    assert kernel.logged("packet") == []
+    assert _service.main(["challenge"]) == 0
+    assert kernel.logged("packet") == ["192.168.126.23"]
+    _node.remove(DataPlaneOptions())
+    assert str(kernel.GIVEN_UP_FILE) not in kernel.files
+    assert _service.main(["challenge"]) == 0
+    assert kernel.logged("packet") == ["192.168.126.23"]
 
 
 def test_claimed_addresses_forget_the_connections_that_went_elsewhere(kernel):
@@ -1054,9 +1075,12 @@ def watched(kernel):
 
 def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
     watched.wire = {A: FOREVER}
+    watched.flows = {1: [FLOW], 2: [replace(FLOW, translated=(B, 40000))]}
     watch(watched)
     assert observe()["held"] == held(B)
     assert observe()["drift"] == []
+    # The other one has it already, so its clients can be made to speak at once.
+    assert watched.logged("packet") == ["192.168.126.23"]
     assert watched.logged("announce") == [("eth0", A), ("eth0", A)]
     assert ("forget", (1, 0x1FFF)) in watched.log
     assert f"{A} is given up: {OTHER_MAC} has had it" in capsys.readouterr().err

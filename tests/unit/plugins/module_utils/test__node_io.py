@@ -64,6 +64,7 @@ def host(monkeypatch, tmp_path):
         "STATE_FILE": "state.json",
         "LOCK_FILE": "lock",
         "WATCH_FILE": "watch",
+        "GIVEN_UP_FILE": "given-up",
         "PROGRAM_FILE": "node.pyz",
         "STATE_DIRECTORY": ".",
         "UNIT_DIRECTORY": ".",
