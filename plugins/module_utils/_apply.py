@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from . import _node_io as node_io
 from . import _program, _textfile
-from ._connections import Connections, forget, note_given_up
+from ._connections import Connections, challenge, forget, note_given_up
 from ._data_plane import (
     desired_data_plane,
     held_on,
@@ -266,7 +266,10 @@ class Run:
             self.connections.arrive(ip, coming[ip])
         node_io.execute(transaction(self._on_the_way(held), self._on_the_way(held + items)))
         announce(items)
+        # What this node's own pods have sent to the holder of before.
+        stale = [flow for ip in egress_ips - set(coming) for flow in self.connections.elsewhere(ip)]
         forget(self.state.options, {self.marks[ip] for ip in egress_ips - set(coming)})
+        challenge(stale)
         for ip in egress_ips & set(coming):
             self.connections.forget_others(ip)
 

@@ -60,12 +60,18 @@ class Connections:
             node_io.change_connections(passed_on)
             self.arrived[egress_ip] = self._create(egress_ip, arrived).count(0)
 
+    def elsewhere(self, egress_ip):
+        """Return the connections that carry the mark of an address that is here now, and still go another way."""
+        with contextlib.suppress(*_REFUSED):
+            return [flow for flow in self._read(egress_ip) if flow.translated[0] != egress_ip]
+        return []
+
     def forget_others(self, egress_ip):
         """Forget the connections that carry the mark of a held address and still go another way."""
+        stale = self.elsewhere(egress_ip)
         with contextlib.suppress(*_REFUSED):
-            stale = [flow for flow in self._read(egress_ip) if flow.translated[0] != egress_ip]
-            requests = [delete_request(flow.protocol, flow.source, flow.destination) for flow in stale]
-            node_io.change_connections(requests)
+            node_io.change_connections([delete_request(f.protocol, f.source, f.destination) for f in stale])
+            challenge(stale)
 
     def _reroute(self, egress_ip, sent, stays):
         """Track `stays` with a port that is free; returns `sent` from that port, None when none was found."""
@@ -89,12 +95,17 @@ def forget(options, indices):
     node_io.forget_connections([options.mark(index) for index in indices], options.mark_mask)
 
 
+def challenge(flows):
+    """Make the clients of these connections speak, so that none is left hanging."""
+    node_io.send_packets(challenges(flows))
+
+
 def note_given_up(flows):
     """Note the connections of addresses that are given up, for `challenge_given_up` at a time when others have them."""
     node_io.write_file(node_io.GIVEN_UP_FILE, json.dumps([flow.to_list() for flow in flows]).encode(), 0o600)
 
 
 def challenge_given_up():
-    """Make the clients of these connections speak, so that none is left hanging."""
+    """Challenge what was noted last."""
     noted = node_io.read_file(node_io.GIVEN_UP_FILE)
-    node_io.send_packets(challenges([Flow.from_list(values) for values in json.loads(noted or "[]")]))
+    challenge([Flow.from_list(values) for values in json.loads(noted or "[]")])

@@ -18,8 +18,7 @@ from . import _node_io as node_io
 from . import _textfile
 from ._addresses import VERSIONS, version_of
 from ._apply import announce, probes
-from ._challenge import challenges
-from ._connections import Connections, challenge_given_up, forget
+from ._connections import Connections, challenge, challenge_given_up, forget
 from ._data_plane import desired_data_plane, held_on, transaction
 from ._errors import EgressIPError
 from ._node import apply
@@ -134,7 +133,7 @@ def _give_up(record, taken):
         _say(f"{item.egress_ip} is given up: {mac} has had it since this node was away")
         own = node_io.mac_address(item.interface)
         node_io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
-    node_io.send_packets(challenges(lost))
+    challenge(lost)
 
 
 def _say(text):

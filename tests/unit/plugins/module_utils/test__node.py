@@ -356,10 +356,15 @@ def test_clients_of_an_address_that_is_given_up_are_made_to_speak_later(kernel):
 
 
 def test_claimed_addresses_forget_the_connections_that_went_elsewhere(kernel):
+    """Their clients are this node's own pods, and are made to speak at once."""
     apply(node_state(held=[]))
+    kernel.flows = {1: [replace(FLOW, source=("10.88.0.2", 40000), translated=("192.168.126.21", 40000)), FLOW]}
     kernel.log.clear()
     apply(node_state(generation=2))
     assert kernel.logged("forget") == [(1, 0x1FFF)]
+    assert kernel.logged("packet") == ["10.88.0.2"]
+    taken = kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
+    assert taken < kernel.log.index(("forget", (1, 0x1FFF))) < kernel.log.index(("packet", "10.88.0.2"))
 
 
 def test_a_mark_that_is_given_up_forgets_its_connections_before_it_is_used_again(kernel):
