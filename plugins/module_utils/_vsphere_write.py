@@ -65,7 +65,7 @@ def _write_kept(session, changes, done):
                 parts.setdefault(vm, {})[handle["part"]] = note
     for vm, wanted in parts.items():
         found = session.properties([vm], ("name", "config.annotation", "config.changeVersion"))[vm]
-        annotation, version = (found.get(f"config.{name}") for name in ("annotation", "changeVersion"))
+        annotation, version = found["config.annotation"], found["config.changeVersion"]
         note = before = read_note(annotation)
         for part, values in wanted.items():
             note = with_part(note, part, values)
@@ -104,7 +104,7 @@ def _write_group(session, change):
 def _write_standard(session, change):
     """Write to a standard port group; its spec has no version, so look again right before."""
     handle = change.target.handle
-    spec = standard_group(session, handle["system"], change.target.group).spec
+    spec = standard_group(session, handle["host"], handle["system"], change.target.group)[0].spec
     if str(spec) != str(handle["spec"]):
         raise VsphereInterruptedError(f"{change.target.name}: somebody else has changed it meanwhile")
     if spec.policy.security is None:
@@ -112,7 +112,7 @@ def _write_standard(session, change):
     for flag, value in change.security.items():
         setattr(spec.policy.security, FLAGS[flag], None if value == INHERITED else value)
     with session.translated(change.target.name):
-        handle["system"].UpdatePortGroup(change.target.group, spec)
+        handle["system"].UpdatePortGroup(spec.name, spec)
 
 
 def write_steps(session, steps):
