@@ -11,6 +11,7 @@ from ._vsphere_fence import OFF
 from ._vsphere_inventory import standard_group
 from ._vsphere_note import INHERITED, OVERRIDE, read_note, with_part, write_note
 from ._vsphere_port import GROUP, HOST_GROUP, PORT
+from ._vsphere_session import plain_name
 from ._vsphere_settings import FLAGS, OVERRIDES
 from ._vsphere_specs import bool_policy, port_spec, setting
 
@@ -44,7 +45,7 @@ def _write_overrides(session, changes, forbid):
         for name in names:
             setattr(config.policy, OVERRIDES[name], not forbid)
             if forbid:
-                del note[f"{OVERRIDE}{name}"]
+                note.pop(f"{OVERRIDE}{name}", None)
             else:
                 note[f"{OVERRIDE}{name}"] = False
         spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
@@ -52,7 +53,7 @@ def _write_overrides(session, changes, forbid):
             policy=config.policy,
             description=write_note(config.description, note),
         )
-        session.wait(f"port group {config.name}", group.ReconfigureDVPortgroup_Task(spec))
+        session.wait(f"port group {plain_name(config.name)}", group.ReconfigureDVPortgroup_Task(spec))
 
 
 def _write_kept(session, changes, done):

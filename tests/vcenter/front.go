@@ -24,7 +24,7 @@ import (
 )
 
 const versions = `<?xml version="1.0" encoding="UTF-8"?><namespaces version="1.0"><namespace><name>urn:vim25</name>` +
-	`<version>%s</version></namespace></namespaces>`
+	`<version>%s</version><priorVersions><version>%s</version></priorVersions></namespace></namespaces>`
 
 // front serves /sdk as a vCenter does, and /control for the tests.
 type front struct {
@@ -61,7 +61,11 @@ func newFront(next http.Handler, lan *lan, apiVersion string) *front {
 	}
 	f.mux.HandleFunc("/sdk", f.serveSDK)
 	f.mux.HandleFunc("/sdk/vimServiceVersions.xml", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, versions, apiVersion)
+		prior := "7.0.0.0" // for a pyvmomi that is older than the vCenter
+		if apiVersion < prior {
+			prior = "6.5"
+		}
+		fmt.Fprintf(w, versions, apiVersion, prior)
 	})
 	f.mux.HandleFunc("/control/", f.serveControl)
 	return f
