@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._errors import VsphereError, VsphereInterruptedError
 from ._text import quote
 from ._vsphere_api import vim
 from ._vsphere_port import choose_nic, choose_vm
 from ._vsphere_session import plain_name
+from ._vsphere_settings import effective
 
 NETWORK_SYSTEM = "configManager.networkSystem"
 _VM = ("name", "config.uuid", "config.instanceUuid", "config.template")
@@ -149,7 +150,8 @@ class Inventory:
             found = self.remembered(group, _GROUP)
             switch = found["config"].distributedVirtualSwitch
             about = self.remembered(switch, ("name", "config"))
-            self._memory[group, key] = Attachment(group, found, switch, about, _port(switch, key))
+            attachment = Attachment(group, found, switch, about, _port(switch, key) if key else None)
+            self._memory[group, key] = _as_its_host_tells(attachment)
         return self._memory[group, key]
 
     def remembered(self, thing, paths):
@@ -181,19 +183,24 @@ def list_vms(session):
 
 
 def _port(switch, key):
-    """Return a port of a distributed switch, None for none. Of a blocked one, what its host says of it now."""
-    criteria = vim.dvs.PortCriteria(portKey=[key])
-    port = next(iter(switch.FetchDVPorts(criteria)), None) if key else None
-    blocked = port and port.config.setting and port.config.setting.blocked
-    if blocked and blocked.value:
-        # The vCenter keeps what a host told last, perhaps of an earlier block.
-        try:
-            switch.RefreshDVPortState([key])
-        except vim.fault.DvsFault:
-            port.state = None
-        else:
-            port = next(iter(switch.FetchDVPorts(criteria)), None)
-    return port
+    """Return a port of a distributed switch, None for none."""
+    return next(iter(switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=[key]))), None)
+
+
+def _as_its_host_tells(attachment):
+    """Return an Attachment whose port, if it is blocked, has the state that its host tells now, None for no answer.
+
+    The vCenter keeps what a host told last, perhaps of an earlier block.
+    """
+    port, blocked = attachment.port, effective(attachment.settings, "blocked")
+    if port is None or not (blocked and blocked.value):
+        return attachment
+    try:
+        attachment.switch.RefreshDVPortState([port.key])
+    except vim.fault.DvsFault:
+        port.state = None
+        return attachment
+    return replace(attachment, port=_port(attachment.switch, port.key))
 
 
 def _is_nic(device):

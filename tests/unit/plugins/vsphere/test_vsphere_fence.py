@@ -87,6 +87,17 @@ def test_what_the_host_told_of_an_earlier_block_proves_nothing(run, vcenter):
     assert "is not proven within 1 seconds" in run(NAME, **NODE1, timeout=1)["msg"]
 
 
+def test_a_block_of_the_whole_port_group_is_proven_as_any_other(run, vcenter):
+    blocked = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(
+        blocked=vim.BoolPolicy(inherited=False, value=True)
+    )
+    vcenter.control("sparse")
+    vcenter.change_group("nodes", defaultPortConfig=blocked)
+    done = run(NAME, **NODE1)
+    assert (done["changed"], done["vms"][0]["fenced"]) == (False, True)
+    assert vcenter.writes() == []
+
+
 def test_a_host_that_does_not_tell_of_its_ports(run, vcenter):
     run(NAME, **NODE1)
     vcenter.control("order", method="RefreshDVPortState", kind="fault", fault="DvsFault")
