@@ -32,7 +32,7 @@ def test_filters_of_others_go_along_to_a_port_that_gets_its_own():
     wanted = Wanted({}, {}, (parse_address("192.168.126.10", ""),), True, False)
     (change,) = decide([target], wanted)
     vendor, idle, ours = setting(change).filterPolicy.filterConfig
-    assert type(vendor) is kinds.FilterConfigSpec
+    assert isinstance(vendor, kinds.FilterConfigSpec)
     assert (vendor.operation, vendor.agentName, vendor.slotNumber, vendor.key) == ("add", "vendor", "4", None)
     assert str(vendor.parameters) == str(parameters)
     assert (idle.trafficRuleset.enabled, len(idle.trafficRuleset.rules)) == (False, 2)
