@@ -13,6 +13,7 @@ from ._vsphere_note import INHERITED
 PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF, AUTO = "port_block", "vnic_disconnect", "power_off", "auto"
 _BLOCKED, _POWER = "blocked", "power"
 ON, OFF, SUSPENDED = "poweredOn", "poweredOff", "suspended"
+CONNECTED = "connected"
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,13 @@ class Adapter:
     """One network adapter as a fence sees it.
 
     ``id``: its own in the vCenter, VM/KEY; ``vm``, ``label``, ``mac``, ``host`` (None for none): names; ``responds``:
-    whether the vCenter reaches the host; ``power``: ON, OFF or SUSPENDED; ``restarts``: whether vSphere HA would start
-    the VM again; ``connection``: {connected, start_connected}, where a VM that is off is connected as it will be when
-    it starts; ``port``: None where it has none that can be blocked, or {blocked (as configured, True, False or
-    INHERITED), own (the port says so itself), runtime (what the host says of a port that runs), allowed (by the port
-    group), lasting (it stays when the VM stops)}; ``port_note`` and ``vm_note``: the notes of `_vsphere_note`; ``key``:
-    of the adapter in its VM; ``handle``: for the client alone.
+    whether the vCenter reaches the host; ``state``: CONNECTED, or why the vCenter does not know the VM there;
+    ``power``: ON, OFF or SUSPENDED; ``restarts``: whether vSphere HA would start the VM again; ``connection``:
+    {connected, start_connected}, where a VM that is off is connected as it will be when it starts; ``direct``: whether
+    the VM has it to itself, past all that the hypervisor could cut (SR-IOV); ``port``: None where it has none that can
+    be blocked, or {blocked (as configured, True, False or INHERITED), own (the port says so itself), runtime (what the
+    host says of a port that runs), allowed (by the port group), lasting (it stays when the VM stops)}; ``port_note``
+    and ``vm_note``: the notes of `_vsphere_note`; ``key``: of the adapter in its VM; ``handle``: for the client alone.
     """
 
     id: str
@@ -34,9 +36,11 @@ class Adapter:
     mac: str
     host: object
     responds: bool
+    state: str
     power: str
     restarts: bool
     connection: dict
+    direct: bool
     port: object
     port_note: dict
     vm_note: dict
@@ -91,6 +95,8 @@ class Step:
 
 def choose(adapter, method):
     """Return the method that ``method`` stands for; VsphereError says why it is not possible here."""
+    if adapter.direct and method != POWER_OFF:
+        raise VsphereError(f"{adapter.name}: its frames pass the hypervisor by (SR-IOV); use method: {POWER_OFF}")
     hindrance = _hindrance(adapter.port)
     if method == AUTO:
         return VNIC_DISCONNECT if hindrance else PORT_BLOCK
@@ -116,14 +122,15 @@ def is_proven(adapter, method):
     port = adapter.port
     done = {
         PORT_BLOCK: port is not None
+        and not adapter.direct
         and port["blocked"] is True
         and port["lasting"]
         and (port["runtime"] or not adapter.connected),
         # What a suspended VM is connected to comes back with its memory.
-        VNIC_DISCONNECT: adapter.power != SUSPENDED and not any(adapter.connection.values()),
+        VNIC_DISCONNECT: adapter.power != SUSPENDED and not adapter.direct and not any(adapter.connection.values()),
         POWER_OFF: adapter.power == OFF and not adapter.restarts,
     }
-    return adapter.responds and done[method]
+    return adapter.responds and adapter.state == CONNECTED and done[method]
 
 
 def fence(adapter, method):
@@ -194,9 +201,18 @@ def noted_methods(port_note, vm_note, key):
 
 
 def _check_host(adapter):
-    if not adapter.responds:
-        problem = f"its host {adapter.host} does not respond" if adapter.host else "the VM is on no host"
+    problem = doubt(adapter)
+    if problem:
         raise VsphereError(f"{adapter.name}: {problem}, so that nothing can be proven")
+
+
+def doubt(machine):
+    """Return why the vCenter does not know what a VM does now, None when it does; of an Adapter or a Guest."""
+    if machine.host is None:
+        return "the VM is on no host"
+    if not machine.responds:
+        return f"its host {machine.host} does not respond"
+    return None if machine.state == CONNECTED else f"the VM is {machine.state}"
 
 
 def _of_nic(adapter, name):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ._addresses import address_order, canonical
-from ._vsphere_fence import OFF, ON
+from ._vsphere_fence import OFF, ON, doubt
 
 HELD, ABSENT, UNKNOWN = "held", "absent", "unknown"
 RUNNING = "guestToolsRunning"
@@ -20,14 +20,15 @@ _FULL_ADAPTERS, _FULL_ADDRESSES = 16, (64, 2048)
 class Guest:
     """A VM as its VMware Tools told last.
 
-    ``vm``: {name, moid}; ``host``: name of the ESXi host, None for none; ``responds``: whether the vCenter reaches it;
-    ``power``: as in `_vsphere_fence`; ``tools``: the state of VMware Tools in the API's words; ``adapters``: a tuple of
-    (MAC address, tuple of parsed addresses).
+    ``vm``: {name, moid}; ``host``: name of the ESXi host, None for none; ``responds``, ``state``, ``power``: as in
+    `_vsphere_fence`; ``tools``: the state of VMware Tools in the API's words; ``adapters``: a tuple of (MAC address,
+    None for none, and tuple of parsed addresses).
     """
 
     vm: dict
     host: object
     responds: bool
+    state: str
     power: str
     tools: str
     adapters: tuple
@@ -54,24 +55,22 @@ def tell(guest, address):
 
 
 def _state(guest, address):
-    doubt = _doubt(guest)
-    if doubt:
-        return UNKNOWN, None, doubt
+    problem = doubt(guest) or _silence(guest)
+    if problem:
+        return UNKNOWN, None, problem
     if guest.power == OFF:
         return ABSENT, None, "the VM is powered off"
-    mac = next((mac for mac, addresses in guest.adapters if address in addresses), None)
-    if mac is not None:
-        return HELD, mac, "VMware Tools show the address"
+    macs = [mac for mac, addresses in guest.adapters if address in addresses]
+    if macs:
+        return HELD, macs[0], "VMware Tools show the address"
     counts = [len(addresses) for _mac, addresses in guest.adapters]
     if len(counts) >= _FULL_ADAPTERS or {*counts} & {*_FULL_ADDRESSES}:
         return UNKNOWN, None, "VMware Tools show as many addresses as they can, and there may be more"
     return ABSENT, None, "VMware Tools do not show the address; they look every 30 seconds"
 
 
-def _doubt(guest):
-    """Return why nothing can be said of a Guest at all, None when something can."""
-    if not guest.responds:
-        return f"the host {guest.host} does not respond" if guest.host else "the VM is on no host"
+def _silence(guest):
+    """Return why VMware Tools say nothing that counts, None when they do."""
     if guest.power == OFF:
         return None
     if guest.power != ON:

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ._errors import VsphereError, VsphereInterruptedError
+from ._text import quote
 from ._vsphere_api import vim
 from ._vsphere_port import choose_nic, choose_vm
+from ._vsphere_session import plain_name
+from ._vsphere_settings import effective
 
 NETWORK_SYSTEM = "configManager.networkSystem"
 _VM = ("name", "config.uuid", "config.instanceUuid", "config.template")
@@ -52,6 +55,12 @@ class Attachment:
         return self.of_group["config"]
 
     @property
+    def settings(self):
+        """Those of the port (None without one), its port group and its switch: each follows the next one."""
+        own = self.port and self.port.config.setting
+        return own, self.config.defaultPortConfig, self.of_switch["config"].defaultPortConfig
+
+    @property
     def is_nsx(self):
         """Whether NSX, not the vCenter, says what the port lets pass."""
         return self.config.backingType == "nsx" or bool(self.config.logicalSwitchUuid)
@@ -64,7 +73,7 @@ class Inventory:
         self.session = session
         self._memory = {}
         found = session.all_properties(vim.dvs.DistributedVirtualPortgroup, ("key", "name"))
-        self._groups = {each["key"]: (group, each["name"]) for group, each in found.items()}
+        self._groups = {each.get("key"): (group, plain_name(each.get("name"))) for group, each in found.items()}
 
     def choose(self, selectors):
         """Return a Chosen for each entry of the option ``vms``."""
@@ -96,41 +105,53 @@ class Inventory:
         return [(n, selector, vm, hardware[vm["object"]]) for n, selector, vm in known]
 
     def _chosen(self, place, selector, vm, found):
-        if "config.hardware.device" not in found:
+        if found["config.hardware.device"] is None:
             state = found["runtime"].connectionState
             raise VsphereError(f"vms[{place}]: {vm['name']} is {state}; its hardware cannot be seen now")
         nics = [self._nic(each) for each in found["config.hardware.device"] if _is_nic(each)]
         nic = choose_nic(selector, f"vms[{place}]", nics)
-        return Chosen(vm, found["runtime"], found.get("config.annotation"), found.get("config.changeVersion"), nic)
+        return Chosen(vm, found["runtime"], found["config.annotation"], found["config.changeVersion"], nic)
 
     def _nic(self, device):
         """Return a network adapter as in `Chosen.nic`."""
-        backing = device.backing
-        if is_distributed(backing):
-            network = self._groups.get(backing.port.portgroupKey, (None, backing.port.portgroupKey))[1]
-        elif is_opaque(backing):
-            network = backing.opaqueNetworkId
-        else:
-            network = backing.deviceName
         return {
             "device": device,
-            "label": device.deviceInfo.label,
-            "mac": device.macAddress.lower(),
+            "label": device.deviceInfo.label if device.deviceInfo else f"device {device.key}",
+            "mac": (device.macAddress or "").lower(),
             "connected": bool(device.connectable and device.connectable.connected),
-            "network": network,
+            "network": self._network(device.backing),
         }
+
+    def _network(self, backing):
+        """Return the name of the network that an adapter is connected to, None for none."""
+        if is_distributed(backing):
+            key = backing.port.portgroupKey
+            return self._groups.get(key, (None, key))[1]
+        if is_opaque(backing):
+            return self.opaque_name(backing)
+        return plain_name(getattr(backing, "deviceName", None)) or None
+
+    def opaque_name(self, backing):
+        """Return the name of a segment that adapters know by its ID alone; the ID when the user cannot see it."""
+        if vim.OpaqueNetwork not in self._memory:
+            found = self.session.all_properties(vim.OpaqueNetwork, ("name", "summary")).values()
+            named = [(each.get("summary"), plain_name(each.get("name"))) for each in found]
+            self._memory[vim.OpaqueNetwork] = {about.opaqueNetworkId: name for about, name in named if about}
+        return self._memory[vim.OpaqueNetwork].get(backing.opaqueNetworkId, backing.opaqueNetworkId)
 
     def attachment(self, connection):
         """Return the Attachment of an adapter with this connection."""
+        if connection.portgroupKey is None:
+            raise VsphereError(f"port {connection.portKey}: belongs to no port group")
         if connection.portgroupKey not in self._groups:
             raise VsphereError(f"port group {connection.portgroupKey}: this user cannot see it")
         group, key = self._groups[connection.portgroupKey][0], connection.portKey
         if (group, key) not in self._memory:
             found = self.remembered(group, _GROUP)
             switch = found["config"].distributedVirtualSwitch
-            ports = switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=[key])) if key else []
             about = self.remembered(switch, ("name", "config"))
-            self._memory[group, key] = Attachment(group, found, switch, about, ports[0] if ports else None)
+            attachment = Attachment(group, found, switch, about, _port(switch, key) if key else None)
+            self._memory[group, key] = _as_its_host_tells(attachment)
         return self._memory[group, key]
 
     def remembered(self, thing, paths):
@@ -152,13 +173,34 @@ def list_vms(session):
         {
             "object": vm,
             "moid": vm._GetMoId(),
-            "name": found.get("name", ""),
+            "name": plain_name(found.get("name")),
             "uuid": found.get("config.uuid") or "",
             "instance_uuid": found.get("config.instanceUuid") or "",
             "template": bool(found.get("config.template")),
         }
         for vm, found in session.all_properties(vim.VirtualMachine, _VM).items()
     ]
+
+
+def _port(switch, key):
+    """Return a port of a distributed switch, None for none."""
+    return next(iter(switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=[key]))), None)
+
+
+def _as_its_host_tells(attachment):
+    """Return an Attachment whose port, if it is blocked, has the state that its host tells now, None for no answer.
+
+    The vCenter keeps what a host told last, perhaps of an earlier block.
+    """
+    port, blocked = attachment.port, effective(attachment.settings, "blocked")
+    if port is None or not (blocked and blocked.value):
+        return attachment
+    try:
+        attachment.switch.RefreshDVPortState([port.key])
+    except vim.fault.DvsFault:
+        port.state = None
+        return attachment
+    return replace(attachment, port=_port(attachment.switch, port.key))
 
 
 def _is_nic(device):
@@ -175,7 +217,24 @@ def is_opaque(backing):
     return isinstance(backing, vim.vm.device.VirtualEthernetCard.OpaqueNetworkBackingInfo)
 
 
-def standard_group(session, system, name):
-    """Return a standard port group as it is now on the host of a network system; None when there is none."""
-    info = session.properties([system], ("networkInfo",))[system]["networkInfo"]
-    return next((each for each in info.portgroup if each.spec.name == name), None)
+def network_of(backing, path):
+    """Return the network behind an adapter on a standard switch; VsphereError, with ``path``, when there is none."""
+    network = getattr(backing, "network", None)
+    if network is None:
+        raise VsphereError(f"{path}: is connected to no network that can be seen")
+    return network
+
+
+def standard_group(session, host, system, name):
+    """Return (a standard port group as it is now on the host of a network system, the security policy of its switch).
+
+    ``host`` is the host's name. The policy is None where there is none.
+    """
+    info = system and session.properties([system], ("networkInfo",))[system]["networkInfo"]
+    if info is None:
+        raise VsphereError(f"{host}: does not show its network configuration now")
+    group = next((each for each in info.portgroup if plain_name(each.spec.name) == name), None)
+    if group is None:
+        raise VsphereError(f"{host}: has no standard port group {quote(name)}")
+    policies = [each.spec.policy for each in info.vswitch if each.name == group.spec.vswitchName]
+    return group, policies[0].security if policies and policies[0] else None

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from ._addresses import parse_address
 from ._errors import Errors, VsphereError
-from ._text import quote
 from ._vsphere_api import vim
 from ._vsphere_fence import OFF, Adapter, noted_methods
 from ._vsphere_guest import Guest
-from ._vsphere_inventory import NETWORK_SYSTEM, choose_vms, is_distributed, is_opaque, standard_group
+from ._vsphere_inventory import NETWORK_SYSTEM, choose_vms, is_distributed, is_opaque, network_of, standard_group
 from ._vsphere_note import OVERRIDE, noted_of_group, read_note
 from ._vsphere_port import DISTRIBUTED, NSX, STANDARD, Port
-from ._vsphere_settings import read_level, read_overrides, read_standard_level, read_vlan, vlan_of
+from ._vsphere_session import plain_name
+from ._vsphere_settings import effective, read_level, read_overrides, read_standard_level, read_vlan, vlan_of
 
 _GUEST = ("runtime", "guest.net", "guest.toolsRunningStatus")
 _STATIC = "earlyBinding"
@@ -30,11 +30,12 @@ def read_port(inventory, chosen):
         about = _distributed(attachment, backing.port.portKey)
         noted = read_note(attachment.port.config.description) if attachment.port else {}
     elif is_opaque(backing):
-        about = _opaque(backing)
+        about = _opaque(backing, nic["network"])
     elif runtime.host is None:
         raise VsphereError(f"{vm['name']}: the VM is on no host, so that its standard port group cannot be seen")
     else:
-        about = _standard(session, backing, runtime.host, adapter.vm_note)
+        network = network_of(backing, vm["name"])
+        about = _standard(session, network, nic["network"], runtime.host, adapter.vm_note)
     others = session.names(each for each in about.pop("vms") if each != vm["object"])
     return Port(
         vm={
@@ -55,7 +56,7 @@ def read_adapter(inventory, chosen):
     """Return the `_vsphere_fence.Adapter` of a Chosen adapter."""
     vm, runtime, nic, device = chosen.vm, chosen.runtime, chosen.nic, chosen.nic["device"]
     host = inventory.remembered(runtime.host, _HOST) if runtime.host else None
-    starts, protection = device.connectable.startConnected, runtime.dasVmProtection
+    protection = runtime.dasVmProtection
     switch = port = shown = None
     if is_distributed(device.backing):
         attachment = inventory.attachment(device.backing.port)
@@ -68,13 +69,11 @@ def read_adapter(inventory, chosen):
         mac=nic["mac"],
         host=host and host["name"],
         responds=_responds(host),
+        state=str(runtime.connectionState),
         power=str(runtime.powerState),
         restarts=bool(protection and protection.dasProtected),
-        connection={
-            # Of a VM that is off this says nothing.
-            "connected": starts if runtime.powerState == OFF else device.connectable.connected,
-            "start_connected": starts,
-        },
+        connection=_connection(device.connectable, runtime.powerState),
+        direct=device.connectable is None or isinstance(device, vim.vm.device.VirtualSriovEthernetCard),
         port=shown,
         port_note=read_note(port.config.description) if shown else {},
         vm_note=read_note(chosen.annotation),
@@ -88,6 +87,15 @@ def read_adapter(inventory, chosen):
             "port": port,
         },
     )
+
+
+def _connection(connectable, power):
+    """Return what an Adapter says of its connection; one that cannot be disconnected has no such thing."""
+    if connectable is None:
+        return {"connected": True, "start_connected": True}
+    starts = connectable.startConnected
+    # Of a VM that is off, whether it is connected says nothing.
+    return {"connected": starts if power == OFF else connectable.connected, "start_connected": starts}
 
 
 def read_guests(session, selectors):
@@ -105,16 +113,18 @@ def _guest(vm, found, hosts):
         vm={key: vm[key] for key in ("name", "moid")},
         host=host and host["name"],
         responds=_responds(host),
+        state=str(runtime.connectionState),
         power=str(runtime.powerState),
-        tools=found.get("guest.toolsRunningStatus") or "guestToolsNotRunning",
-        adapters=tuple((nic.macAddress, _addresses_of(nic)) for nic in found.get("guest.net") or ()),
+        tools=found["guest.toolsRunningStatus"] or "guestToolsNotRunning",
+        adapters=tuple((nic.macAddress or None, _addresses_of(nic)) for nic in found["guest.net"] or ()),
     )
 
 
 def _addresses_of(nic):
     """Return the parsed addresses of a guest's adapter; what is no address is none that anybody looks for."""
-    entries = [each.ipAddress for each in nic.ipConfig.ipAddress] if nic.ipConfig else nic.ipAddress
-    parsed = [Errors().attempt(parse_address, text.partition("%")[0], nic.macAddress) for text in entries]
+    configured = [each.ipAddress for each in nic.ipConfig.ipAddress] if nic.ipConfig else []
+    entries = [text.partition("%")[0] for text in (*configured, *nic.ipAddress)]
+    parsed = [Errors().attempt(parse_address, text, "guest.net") for text in dict.fromkeys(entries)]
     return tuple(address for address in parsed if address is not None)
 
 
@@ -125,12 +135,14 @@ def _responds(host):
 
 def _blocking(attachment):
     """Return what an Adapter says of its port."""
-    port = attachment.port
-    blocked, runtime = port.config.setting.blocked, port.state and port.state.runtimeInfo
+    setting, state = attachment.port.config.setting, attachment.port.state
+    applied, own = effective(attachment.settings, "blocked"), setting and setting.blocked
+    runtime = state and state.runtimeInfo
     return {
-        "blocked": bool(blocked.value),
-        "own": not blocked.inherited,
-        "runtime": bool(runtime and runtime.blocked),
+        "blocked": bool(applied and applied.value),
+        "own": own is not None and not own.inherited,
+        # What bypasses the hypervisor bypasses the block.
+        "runtime": bool(runtime and runtime.blocked and not runtime.vmDirectPathGen2Active),
         "allowed": attachment.config.policy.blockOverrideAllowed,
         "lasting": attachment.config.type == _STATIC,
     }
@@ -138,37 +150,32 @@ def _blocking(attachment):
 
 def _distributed(attachment, key):
     """Return what a Port says of its port group on a distributed switch; ``key``: of its port."""
-    config, port, switch = attachment.config, attachment.port, attachment.of_switch
-    setting, note = port.config.setting if port else config.defaultPortConfig, read_note(config.description)
+    config, switch, note = attachment.config, attachment.of_switch, read_note(attachment.config.description)
     return {
-        "switch": {"name": switch["name"], "type": NSX if attachment.is_nsx else DISTRIBUTED},
+        "switch": {"name": plain_name(switch["name"]), "type": NSX if attachment.is_nsx else DISTRIBUTED},
         "port_group": {
-            "name": attachment.of_group["name"],
+            "name": plain_name(attachment.of_group["name"]),
             "moid": attachment.group._GetMoId(),
             "binding": config.type,
             "noted": {name: value for name, value in note.items() if not name.startswith(OVERRIDE)},
         },
         "port_key": key,
-        "vlan": read_vlan(setting.vlan, switch["config"].pvlanConfig),
-        "level": None if attachment.is_nsx else read_level(setting),
+        "vlan": read_vlan(effective(attachment.settings, "vlan"), switch["config"].pvlanConfig),
+        "level": None if attachment.is_nsx else read_level(attachment.settings),
         "override_allowed": read_overrides(config.policy),
-        "vms": attachment.of_group["vm"],
+        "vms": attachment.of_group["vm"] or (),
     }
 
 
-def _standard(session, backing, host, note):
+def _standard(session, network, name, host, note):
     """Return what a Port says of its port group on a standard switch of the host; ``note``: that of the VM."""
-    network = session.properties([backing.network], ("vm",))[backing.network]
     system = session.properties([host], (NETWORK_SYSTEM,))[host][NETWORK_SYSTEM]
-    name = backing.deviceName
-    group = standard_group(session, system, name)
-    if group is None:
-        raise VsphereError(f"{session.name(host)}: has no standard port group {quote(name)}")
+    group, _above = standard_group(session, session.name(host), system, name)
     return {
         "switch": {"name": group.spec.vswitchName, "type": STANDARD},
         "port_group": {
             "name": name,
-            "moid": backing.network._GetMoId(),
+            "moid": network._GetMoId(),
             "binding": None,
             "noted": noted_of_group(note, name),
         },
@@ -176,13 +183,12 @@ def _standard(session, backing, host, note):
         "vlan": vlan_of(group.spec.vlanId),
         "level": read_standard_level(group.computedPolicy.security, group.spec.policy.security),
         "override_allowed": (),
-        "vms": network["vm"],
+        "vms": session.properties([network], ("vm",))[network]["vm"] or (),
     }
 
 
-def _opaque(backing):
+def _opaque(backing, name):
     """Return what can be said of a port on an NSX segment that vCenter sees only as an opaque network."""
-    name = backing.opaqueNetworkId
     return {
         "switch": {"name": backing.opaqueNetworkType, "type": NSX},
         "port_group": {"name": name, "moid": None, "binding": None, "noted": {}},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import ssl
 import time
 from http.client import HTTPException
@@ -22,6 +23,7 @@ _VERSION = "vim.version.v7_0"
 _PAGE = 500
 # Pauses between two looks at what is not done yet, and between two attempts; the last one again and again.
 POLL_SECONDS = (0.05, 0.1, 0.2, 0.5, 1)
+_ESCAPED = re.compile("%(25|2f|5c)", re.IGNORECASE)
 
 
 class Session:
@@ -61,9 +63,13 @@ class Session:
             raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
         except (vim.fault.ConcurrentAccess, vim.fault.InvalidPowerState) as fault:
             raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
+        except vmodl.fault.ManagedObjectNotFound as fault:
+            # Somebody has removed it since it was listed.
+            raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
         except vim.fault.NoPermission as fault:
-            user = self._parameters["username"]
-            raise VsphereError(f"{self.name(fault.object)}: {user} lacks the privilege {fault.privilegeId}") from None
+            thing = self.name(fault.object) if fault.object else what or where
+            lacking = f"the privilege {fault.privilegeId}" if fault.privilegeId else "a privilege"
+            raise VsphereError(f"{thing}: {self._parameters['username']} lacks {lacking}") from None
         except vim.fault.InvalidLogin:
             user = quote(self._parameters["username"])
             raise VsphereError(f"username: {where} refuses {user}; name or password is wrong") from None
@@ -107,16 +113,18 @@ class Session:
     def name(self, thing):
         """Return the name of an inventory object; its ID when the user may not even see that."""
         try:
-            return self.properties([thing], ("name",))[thing]["name"]
-        except (vmodl.MethodFault, OSError, HTTPException, KeyError):
-            return str(thing).strip("'")
+            (name,) = self.names([thing])
+        except (vmodl.MethodFault, OSError, HTTPException, ValueError):
+            return thing._GetMoId()
+        return name
 
     def names(self, objects):
-        """Return the names of inventory objects, in order."""
-        return tuple(sorted(each["name"] for each in self.properties(list(objects), ("name",)).values()))
+        """Return the names of inventory objects, in order; the IDs of those whose names the user may not see."""
+        found = self.properties(list(objects), ("name",))
+        return tuple(sorted(plain_name(about.get("name")) or each._GetMoId() for each, about in found.items()))
 
     def properties(self, objects, paths):
-        """Return {object: {path: value}} of what is set, for any number of objects of one type, in few requests."""
+        """Return {object: Properties}, for any number of objects of one type, in few requests."""
         if not objects:
             return {}
         collect = vmodl.query.PropertyCollector
@@ -126,7 +134,7 @@ class Session:
         )
 
     def all_properties(self, kind, paths):
-        """Return {object: {path: value}} for every object of a type in the inventory."""
+        """Return {object: Properties} for every object of a type in the inventory."""
         collect = vmodl.query.PropertyCollector
         view = self.content.viewManager.CreateContainerView(self.content.rootFolder, [kind], True)
         try:
@@ -143,9 +151,7 @@ class Session:
         found = {}
         while page:
             for each in page.objects:
-                if each.missingSet:
-                    raise each.missingSet[0].fault
-                found[each.obj] = {prop.name: prop.val for prop in each.propSet}
+                found[each.obj] = Properties(each)
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return found
 
@@ -154,7 +160,7 @@ class Session:
         info = self._end_of(what, task)
         if info.state == vim.TaskInfo.State.error:
             with self.translated(what):
-                raise info.error
+                raise info.error or vmodl.MethodFault(msg="the task has failed, and does not say why")
 
     def _end_of(self, what, task):
         """Return the information about a task that has ended; raises VsphereError when that takes too long."""
@@ -168,6 +174,26 @@ class Session:
             time.sleep(next(pauses))
             info = self.properties([task], ("info",))[task]["info"]
         return info
+
+
+class Properties(dict):
+    """{path: value} of an object; None for what is not set, a fault for what the user may not see; `get` hides both."""
+
+    def __init__(self, content):
+        super().__init__((prop.name, prop.val) for prop in content.propSet)
+        self._faults = [missing.fault for missing in content.missingSet]
+        for fault in self._faults:
+            if isinstance(fault, vim.fault.NotAuthenticated):
+                raise fault
+
+    def __missing__(self, path):
+        if self._faults:
+            raise self._faults[0]
+
+
+def plain_name(name):
+    """Return a name as people know it: the API escapes three of its characters."""
+    return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), name or "")
 
 
 def _tls(validate):

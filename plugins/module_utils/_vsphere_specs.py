@@ -8,15 +8,10 @@ from __future__ import annotations
 from ._vsphere_api import vim
 from ._vsphere_filter import is_ours
 from ._vsphere_note import INHERITED, write_note
-from ._vsphere_port import SECURITY
-from ._vsphere_settings import FLAGS, has_rules, read_rule
+from ._vsphere_port import MAC_LEARNING, RULES, SECURITY
+from ._vsphere_settings import FLAGS, effective, has_rules, read_rule
 
-_LEARNING = {
-    "enabled": "enabled",
-    "allow_unicast_flooding": "allowUnicastFlooding",
-    "limit": "limit",
-    "limit_policy": "limitPolicy",
-}
+_LEARNING = dict(zip(MAC_LEARNING, ("enabled", "allowUnicastFlooding", "limit", "limitPolicy")))
 
 
 def port_spec(port, note, setting):
@@ -44,7 +39,9 @@ def setting(change):
     elif "security" in change.inherit:
         setting.macManagementPolicy = switch.MacManagementPolicy(inherited=True)
     elif change.security or change.mac_learning:
-        flags = {FLAGS[flag]: value for flag, value in change.security.items()}
+        # A level that has followed says all flags itself now: what is not said then is nobody's.
+        said = change.security if change.target.own.own & {*SECURITY} else change.after.security
+        flags = {FLAGS[flag]: value for flag, value in said.items()}
         setting.macManagementPolicy = switch.MacManagementPolicy(inherited=False, **flags)
         setting.macManagementPolicy.macLearningPolicy = _learning_policy(change)
     if change.rules:
@@ -58,10 +55,14 @@ def bool_policy(value):
 
 
 def _learning_policy(change):
-    """Return the partial policy, None when nothing of it changes. `enabled` is required, so it is always said."""
+    """Return the policy, None when nothing of it changes; all of it when the level has followed, else what changes.
+
+    `enabled` is required, so it is always said.
+    """
     if not change.mac_learning:
         return None
-    values = {"enabled": change.after.mac_learning["enabled"], **change.mac_learning}
+    after, partial = change.after.mac_learning, "mac_learning" in change.target.own.own
+    values = {"enabled": after["enabled"], **change.mac_learning} if partial else dict(after)
     if values.get("limit_policy"):
         values["limit_policy"] = values["limit_policy"].upper()
     return vim.dvs.VmwareDistributedVirtualSwitch.MacLearningPolicy(
@@ -71,31 +72,46 @@ def _learning_policy(change):
 
 def _filter_policy(change):
     """Return the filters after a change: rules that are not ours are the vCenter's own objects, untouched."""
-    kinds = vim.dvs.DistributedVirtualPort
-    if "rules" in change.inherit:
-        return kinds.FilterPolicy(inherited=True)
-    filters = change.target.handle["setting"].filterPolicy
-    config = next(each for each in filters.filterConfig if has_rules(each))
+    policy = vim.dvs.DistributedVirtualPort.FilterPolicy
+    if RULES in change.inherit:
+        return policy(inherited=True)
+    filters = effective(change.target.handle["settings"], "filterPolicy").filterConfig
+    ruled = next(each for each in filters if has_rules(each))
     wanted = [rule for rule in change.after.rules if is_ours(rule)]
-    kept = [rule for rule in config.trafficRuleset.rules if not is_ours(read_rule(rule)) or read_rule(rule) in wanted]
+    kept = [rule for rule in ruled.trafficRuleset.rules if not is_ours(read_rule(rule)) or read_rule(rule) in wanted]
     there = [read_rule(rule) for rule in kept]
     rules = [*kept, *(_native_rule(rule) for rule in wanted if rule not in there)]
-    if filters.inherited:
-        # The level gets filters of its own, with all the rules that it had; keys are the vCenter's to give.
-        for each in (config, config.trafficRuleset, *kept):
-            each.key = None
-    config = kinds.TrafficFilterConfigSpec(
-        operation="add" if filters.inherited else "edit",
+    if RULES in change.target.own.own:
+        return policy(inherited=False, filterConfig=[_filter_spec(ruled, "edit", rules)])
+    # The level gets filters of its own, all that it had; keys are the vCenter's to give.
+    for rule in kept:
+        rule.key = None
+    return policy(
+        inherited=False, filterConfig=[_filter_spec(each, "add", rules if each is ruled else None) for each in filters]
+    )
+
+
+def _filter_spec(config, operation, rules):
+    """Return the spec for a filter, with these rules instead of its own, None for the same."""
+    kinds = vim.dvs.DistributedVirtualPort
+    spec = (kinds.TrafficFilterConfigSpec if isinstance(config, kinds.TrafficFilterConfig) else kinds.FilterConfigSpec)(
+        operation=operation,
         inherited=False,
-        key=config.key,
         agentName=config.agentName,
         slotNumber=config.slotNumber,
         parameters=config.parameters,
         onFailure=config.onFailure,
-        trafficRuleset=config.trafficRuleset,
     )
-    config.trafficRuleset.rules = sorted(rules, key=lambda rule: rule.sequence or 0)
-    return kinds.FilterPolicy(inherited=False, filterConfig=[config])
+    ruleset = getattr(config, "trafficRuleset", None)
+    if ruleset is not None:
+        spec.trafficRuleset = vim.dvs.TrafficRuleset(
+            enabled=ruleset.enabled,
+            precedence=ruleset.precedence,
+            rules=ruleset.rules if rules is None else sorted(rules, key=lambda rule: rule.sequence or 0),
+        )
+    if operation == "edit":
+        spec.key, spec.trafficRuleset.key = config.key, ruleset.key
+    return spec
 
 
 def _native_rule(rule):

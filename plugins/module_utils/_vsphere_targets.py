@@ -10,10 +10,11 @@ from dataclasses import replace
 from ._errors import VsphereError
 from ._text import quote
 from ._vsphere_api import vim
-from ._vsphere_inventory import NETWORK_SYSTEM, is_distributed, is_opaque
+from ._vsphere_inventory import NETWORK_SYSTEM, is_distributed, is_opaque, network_of, standard_group
 from ._vsphere_note import OVERRIDE, part_of, part_of_group, read_note
 from ._vsphere_port import GROUP, HOST_GROUP, PORT, Target
 from ._vsphere_security import overrides_of
+from ._vsphere_session import plain_name
 from ._vsphere_settings import read_level, read_overrides, read_standard_level
 
 _NSX_REFUSAL = "is on NSX; vCenter cannot change its ports, allow the address in the segment profiles of NSX"
@@ -40,7 +41,7 @@ def _targets(inventory, path, backing, scope, vms):
         if scope == PORT:
             words = "is on a standard switch, which has no ports of its own; set scope: portgroup"
             raise VsphereError(f"{path}: {words}")
-        return list(_host_targets(inventory.session, backing, vms))
+        return list(_host_targets(inventory.session, path, backing, vms))
     attachment = inventory.attachment(backing.port)
     if attachment.is_nsx:
         raise VsphereError(f"{path}: {_NSX_REFUSAL}")
@@ -53,32 +54,34 @@ def _targets(inventory, path, backing, scope, vms):
 
 def _group_target(session, attachment, vms):
     group, found, config = attachment.group, attachment.of_group, attachment.config
+    settings, name = attachment.settings[1:], plain_name(found["name"])
     return Target(
         id=group._GetMoId(),
-        name=f"port group {found['name']}",
+        name=f"port group {name}",
         kind=GROUP,
-        group=found["name"],
-        own=read_level(config.defaultPortConfig),
-        above=read_level(attachment.of_switch["config"].defaultPortConfig),
+        group=name,
+        own=read_level(settings),
+        above=read_level(settings[1:]),
         note=read_note(config.description),
         override_allowed=read_overrides(config.policy),
-        affects=session.names(each for each in found["vm"] if each not in vms),
+        affects=session.names(each for each in found["vm"] or () if each not in vms),
         handle={
             "group": group,
             "version": config.configVersion,
             "description": config.description,
-            "setting": config.defaultPortConfig,
+            "settings": settings,
         },
     )
 
 
-def _host_targets(session, backing, vms):
+def _host_targets(session, path, backing, vms):
     """Yield a Target for each host that has a standard port group."""
-    network, name = backing.network, backing.deviceName
+    network, name = network_of(backing, path), plain_name(backing.deviceName)
     found = session.properties([network], ("host", "vm"))[network]
-    hosts = session.properties(list(found["host"]), ("name", "runtime.connectionState", NETWORK_SYSTEM))
-    names = session.names(each for each in found["vm"] if each not in vms)
-    annotations = session.properties(list(found["vm"]), ("config.annotation",))
+    hosts = session.properties(list(found["host"] or ()), ("name", "runtime.connectionState", NETWORK_SYSTEM))
+    users = list(found["vm"] or ())
+    names = session.names(each for each in users if each not in vms)
+    annotations = session.properties(users, ("config.annotation",))
     notes = {vm: read_note(each.get("config.annotation")) for vm, each in annotations.items()}
     for moid, host in sorted(
         ((each._GetMoId(), host) for each, host in hosts.items()), key=lambda pair: pair[1]["name"]
@@ -87,9 +90,7 @@ def _host_targets(session, backing, vms):
         if state != vim.HostSystem.ConnectionState.connected:
             raise VsphereError(f"{host['name']}: is {state}; port group {quote(name)} cannot be changed there")
         system = host[NETWORK_SYSTEM]
-        info = session.properties([system], ("networkInfo",))[system]["networkInfo"]
-        group = {each.spec.name: each for each in info.portgroup}[name]
-        vswitch = {each.name: each for each in info.vswitch}[group.spec.vswitchName]
+        group, above = standard_group(session, host["name"], system, name)
         part = part_of_group(moid, name)
         parts = {vm: part_of(note, part) for vm, note in notes.items()}
         yield Target(
@@ -98,10 +99,11 @@ def _host_targets(session, backing, vms):
             kind=HOST_GROUP,
             group=name,
             own=read_standard_level(group.computedPolicy.security, group.spec.policy.security),
-            above=read_standard_level(vswitch.spec.policy.security, None),
+            above=read_standard_level(above, None),
             note={key: value for each in parts.values() for key, value in each.items()},
             affects=names,
             handle={
+                "host": host["name"],
                 "system": system,
                 "spec": group.spec,
                 "part": part,
@@ -111,14 +113,15 @@ def _host_targets(session, backing, vms):
 
 
 def _port_target(attachment):
-    config, port, name = attachment.config, attachment.port, attachment.of_group["name"]
+    config, port, name = attachment.config, attachment.port, plain_name(attachment.of_group["name"])
+    settings = attachment.settings
     return Target(
         id=f"{attachment.switch._GetMoId()}/{port.key}",
         name=f"port {port.key} of {name}",
         kind=PORT,
         group=name,
-        own=read_level(port.config.setting),
-        above=read_level(config.defaultPortConfig),
+        own=read_level(settings),
+        above=read_level(settings[1:]),
         note=read_note(port.config.description),
         override_allowed=read_overrides(config.policy),
         handle={
@@ -126,7 +129,7 @@ def _port_target(attachment):
             "group_description": config.description,
             "switch": attachment.switch,
             "port": port,
-            "setting": port.config.setting,
+            "settings": settings,
         },
     )
 
@@ -139,6 +142,7 @@ def _with_neighbours(target, ours):
         return target
     criteria = vim.dvs.PortCriteria(portgroupKey=[target.handle["port"].portgroupKey], inside=True)
     ports = target.handle["switch"].FetchDVPorts(criteria)
-    levels = [read_level(port.config.setting) for port in ports if port.key not in ours]
+    above = target.handle["settings"][1:]
+    levels = [read_level((port.config.setting, *above)) for port in ports if port.key not in ours]
     in_use = frozenset().union(*(overrides_of(each) for each in levels))
     return replace(target, marked=names, in_use=in_use)

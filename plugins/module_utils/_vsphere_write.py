@@ -11,6 +11,7 @@ from ._vsphere_fence import OFF
 from ._vsphere_inventory import standard_group
 from ._vsphere_note import INHERITED, OVERRIDE, read_note, with_part, write_note
 from ._vsphere_port import GROUP, HOST_GROUP, PORT
+from ._vsphere_session import plain_name
 from ._vsphere_settings import FLAGS, OVERRIDES
 from ._vsphere_specs import bool_policy, port_spec, setting
 
@@ -44,7 +45,7 @@ def _write_overrides(session, changes, forbid):
         for name in names:
             setattr(config.policy, OVERRIDES[name], not forbid)
             if forbid:
-                del note[f"{OVERRIDE}{name}"]
+                note.pop(f"{OVERRIDE}{name}", None)
             else:
                 note[f"{OVERRIDE}{name}"] = False
         spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
@@ -52,7 +53,7 @@ def _write_overrides(session, changes, forbid):
             policy=config.policy,
             description=write_note(config.description, note),
         )
-        session.wait(f"port group {config.name}", group.ReconfigureDVPortgroup_Task(spec))
+        session.wait(f"port group {plain_name(config.name)}", group.ReconfigureDVPortgroup_Task(spec))
 
 
 def _write_kept(session, changes, done):
@@ -65,7 +66,7 @@ def _write_kept(session, changes, done):
                 parts.setdefault(vm, {})[handle["part"]] = note
     for vm, wanted in parts.items():
         found = session.properties([vm], ("name", "config.annotation", "config.changeVersion"))[vm]
-        annotation, version = (found.get(f"config.{name}") for name in ("annotation", "changeVersion"))
+        annotation, version = found["config.annotation"], found["config.changeVersion"]
         note = before = read_note(annotation)
         for part, values in wanted.items():
             note = with_part(note, part, values)
@@ -104,7 +105,7 @@ def _write_group(session, change):
 def _write_standard(session, change):
     """Write to a standard port group; its spec has no version, so look again right before."""
     handle = change.target.handle
-    spec = standard_group(session, handle["system"], change.target.group).spec
+    spec = standard_group(session, handle["host"], handle["system"], change.target.group)[0].spec
     if str(spec) != str(handle["spec"]):
         raise VsphereInterruptedError(f"{change.target.name}: somebody else has changed it meanwhile")
     if spec.policy.security is None:
@@ -112,7 +113,7 @@ def _write_standard(session, change):
     for flag, value in change.security.items():
         setattr(spec.policy.security, FLAGS[flag], None if value == INHERITED else value)
     with session.translated(change.target.name):
-        handle["system"].UpdatePortGroup(change.target.group, spec)
+        handle["system"].UpdatePortGroup(spec.name, spec)
 
 
 def write_steps(session, steps):

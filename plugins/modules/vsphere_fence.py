@@ -12,7 +12,7 @@ short_description: Cut VMs off their network, proven, and give them back
 description:
   - Makes sure that a VM that cannot be reached does not answer for its addresses any more, before others take these.
   - Succeeds only when the ESXi host itself says that the VM is cut off. When the host does not respond, the module
-    fails, for nobody knows what the VM does then.
+    fails, for nobody knows what the VM does then. The same goes for a VM that the vCenter has lost sight of.
   - What was there before is noted in the description of the port, or in the VM's notes, together with the change.
     Exactly that is given back.
   - The adapters of one VM that are named are changed together.
@@ -25,6 +25,7 @@ options:
         vSphere HA would not start the VM again.
       - V(auto) - V(port_block) where it is possible, else V(vnic_disconnect). With O(state=unfenced), every method that
         is noted.
+      - An SR-IOV adapter is refused but for V(power_off), because its frames pass the hypervisor by.
     type: str
     choices: [port_block, vnic_disconnect, power_off, auto]
     default: auto

@@ -89,7 +89,7 @@ guests:
           type: str
           sample: held
         mac:
-          description: MAC address of the adapter that has the address, none unless it is held.
+          description: MAC address of the interface that has the address, none unless it is held, or when it has none.
           type: str
           sample: "00:50:56:00:03:01"
         reason:

@@ -24,7 +24,7 @@ import (
 )
 
 const versions = `<?xml version="1.0" encoding="UTF-8"?><namespaces version="1.0"><namespace><name>urn:vim25</name>` +
-	`<version>%s</version></namespace></namespaces>`
+	`<version>%s</version><priorVersions><version>%s</version></priorVersions></namespace></namespaces>`
 
 // front serves /sdk as a vCenter does, and /control for the tests.
 type front struct {
@@ -61,7 +61,11 @@ func newFront(next http.Handler, lan *lan, apiVersion string) *front {
 	}
 	f.mux.HandleFunc("/sdk", f.serveSDK)
 	f.mux.HandleFunc("/sdk/vimServiceVersions.xml", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, versions, apiVersion)
+		prior := "7.0.0.0" // for a pyvmomi that is older than the vCenter
+		if apiVersion < prior {
+			prior = "6.5"
+		}
+		fmt.Fprintf(w, versions, apiVersion, prior)
 	})
 	f.mux.HandleFunc("/control/", f.serveControl)
 	return f
@@ -95,9 +99,7 @@ func (f *front) serveSDK(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	recorder := httptest.NewRecorder()
-	f.mutex.Lock()
-	f.answer(recorder, r, method, body)
-	f.mutex.Unlock()
+	f.locked(func() { f.answer(recorder, r, method, body) })
 	if order != nil && order.Kind == "lose_answer" {
 		hangUp(w)
 		return
@@ -107,6 +109,13 @@ func (f *front) serveSDK(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(recorder.Code)
 	_, _ = w.Write(recorder.Body.Bytes())
+}
+
+// locked calls a function with the lock held; one that panics does not keep it.
+func (f *front) locked(function func()) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	function()
 }
 
 // typeByName finds a type of the API; clients may put a namespace before the name.
@@ -144,6 +153,9 @@ func (f *front) answer(w *httptest.ResponseRecorder, r *http.Request, method *si
 		return
 	}
 	f.next.ServeHTTP(w, r)
+	if known := f.users[name]; known != nil && len(known.Unread) > 0 && method.Name == "RetrievePropertiesEx" {
+		known.hide(w)
+	}
 	for _, set := range w.Result().Cookies() {
 		if method.Name == "Login" && set.Name == soap.SessionCookieName {
 			f.sessions[set.Value] = name
@@ -167,7 +179,7 @@ func (l *lan) call(method *simulator.Method, body []byte, hasSession bool) (resp
 	object := simulator.Map.Get(method.This)
 	run := l.task(method, object, body)
 	switch method.Body.(type) {
-	case *types.UpdatePortGroup, *types.FetchDVPorts:
+	case *types.UpdatePortGroup, *types.FetchDVPorts, *types.RefreshDVPortState:
 	default:
 		if run == nil {
 			return nil, nil, false
@@ -185,6 +197,8 @@ func (l *lan) call(method *simulator.Method, body []byte, hasSession bool) (resp
 		return &types.UpdatePortGroupResponse{}, fault, true
 	case *types.FetchDVPorts:
 		return &types.FetchDVPortsResponse{Returnval: l.fetch(request.Criteria)}, nil, true
+	case *types.RefreshDVPortState:
+		return &types.RefreshDVPortStateResponse{}, l.refresh(request.PortKeys), true
 	}
 	return runTask(object, method.Name, run), nil, true
 }
@@ -312,6 +326,13 @@ func (f *front) serveControl(w http.ResponseWriter, r *http.Request) {
 		f.lan.setGuest(wanted)
 	case "legacy":
 		f.lan.makeLegacy()
+	case "sparse":
+		f.lan.makeSparse()
+	case "odd":
+		var wanted struct{ Name, What string }
+		if err = decoder.Decode(&wanted); err == nil {
+			err = f.lan.makeOdd(wanted.Name, wanted.What)
+		}
 	default:
 		err = fmt.Errorf("there is no %s", r.URL.Path)
 	}

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"fmt"
 	"reflect"
 	"strconv"
 
@@ -32,7 +33,9 @@ type port struct {
 	name, description string
 	vm                reference
 	nic               int32
-	seen              types.DVPortStatus // what its host told last
+	actual            types.DVPortStatus // what its host does
+	told              types.DVPortStatus // what its host told the vCenter last
+	bypassed          bool               // frames pass the hypervisor by
 }
 
 // lan is the state that the simulator does not keep. There is one distributed switch.
@@ -42,6 +45,7 @@ type lan struct {
 	order  []string                                     // keys of ports
 	deaf   string                                       // name of a host that is connected and does not do what it is told
 	power  map[reference]types.VirtualMachinePowerState // of VMs, as last seen
+	sparse bool                                         // ports and port groups show only what they say of their own
 }
 
 // legacy tells that the switch is older than 6.6 and has no MAC management.
@@ -74,9 +78,33 @@ func settingOf(base types.BaseDVPortSetting) *setting { return base.(*setting) }
 // showGroup puts the effective settings of a port group where the simulator reads them.
 func (l *lan) showGroup(ref reference) {
 	group, own := groupOf(ref), l.groups[ref]
-	above := settingOf(switchOf(*group.Config.DistributedVirtualSwitch).Config.GetDVSConfigInfo().DefaultPortConfig)
-	group.Config.DefaultPortConfig = effective(own.own, above)
+	group.Config.DefaultPortConfig = l.shown(own, l.ofGroup(ref))
 	group.Config.ConfigVersion = own.configVersion()
+}
+
+// ofGroup returns the effective settings of a port group.
+func (l *lan) ofGroup(ref reference) *setting {
+	dvs := switchOf(*groupOf(ref).Config.DistributedVirtualSwitch)
+	return effective(l.groups[ref].own, settingOf(dvs.Config.GetDVSConfigInfo().DefaultPortConfig))
+}
+
+// shown returns what a level with these effective settings shows of them; nothing when that is empty.
+func (l *lan) shown(level *level, effective *setting) types.BaseDVPortSetting {
+	if !l.sparse {
+		return effective
+	}
+	if reflect.DeepEqual(level.own, &setting{}) {
+		return nil
+	}
+	return clone(reflect.ValueOf(level.own)).Interface().(*setting)
+}
+
+// makeSparse lets ports and port groups show only what they say of their own.
+func (l *lan) makeSparse() {
+	l.sparse = true
+	for ref := range l.groups {
+		l.showGroup(ref)
+	}
 }
 
 // change applies a partial spec to one level.
@@ -120,6 +148,9 @@ func (l *lan) reconfigureGroup(ref reference, spec types.DVPortgroupConfigSpec, 
 	}
 	if spec.Description != "" || clears {
 		config.Description = spec.Description
+	}
+	if spec.Name != "" {
+		groupOf(ref).Name, config.Name = spec.Name, spec.Name
 	}
 	own.version++
 	l.showGroup(ref)
@@ -208,9 +239,14 @@ func (l *lan) follow() {
 		}
 		resumes := l.power[vm.Self] == types.VirtualMachinePowerStateSuspended && now == types.VirtualMachinePowerStatePoweredOn
 		l.power[vm.Self] = now
+		for _, port := range l.ports {
+			if port.vm == vm.Self {
+				port.told = types.DVPortStatus{}
+			}
+		}
 		for _, device := range vm.Config.Hardware.Device {
 			card, ok := device.(types.BaseVirtualEthernetCard)
-			if !ok || resumes || now == types.VirtualMachinePowerStateSuspended {
+			if !ok || card.GetVirtualEthernetCard().Connectable == nil || resumes || now == types.VirtualMachinePowerStateSuspended {
 				continue
 			}
 			connectable := *card.GetVirtualEthernetCard().Connectable
@@ -223,6 +259,22 @@ func (l *lan) follow() {
 			}
 		}
 	}
+}
+
+// refresh is RefreshDVPortState: the hosts tell what their ports do.
+func (l *lan) refresh(keys []string) types.BaseMethodFault {
+	l.fetch(nil)
+	for _, key := range keys {
+		port := l.ports[key]
+		if port == nil {
+			return &types.NotFound{}
+		}
+		if vm, ok := simulator.Map.Get(port.vm).(*simulator.VirtualMachine); ok && !responds(vm) {
+			return &types.DvsOperationBulkFault{}
+		}
+		port.told = port.actual
+	}
+	return nil
 }
 
 func fits(port types.DistributedVirtualPort, criteria *types.DistributedVirtualSwitchPortCriteria) bool {
@@ -241,6 +293,7 @@ func fits(port types.DistributedVirtualPort, criteria *types.DistributedVirtualS
 	}
 	return (len(criteria.PortKey) == 0 || contains(criteria.PortKey, port.Key)) &&
 		(len(criteria.PortgroupKey) == 0 || contains(criteria.PortgroupKey, port.PortgroupKey) == inside) &&
+		(criteria.UplinkPort == nil || !*criteria.UplinkPort) && // all are for VMs
 		(criteria.Connected == nil || *criteria.Connected == (port.Connectee != nil)) &&
 		(criteria.Active == nil || *criteria.Active == (port.State != nil && port.State.RuntimeInfo != nil && port.State.RuntimeInfo.LinkUp)) &&
 		onHost
@@ -250,7 +303,7 @@ func fits(port types.DistributedVirtualPort, criteria *types.DistributedVirtualS
 // runtime state.
 func (l *lan) show(port *port) types.DistributedVirtualPort {
 	group := groupOf(port.group)
-	shown := effective(port.own, settingOf(group.Config.DefaultPortConfig))
+	applied := effective(port.own, l.ofGroup(port.group))
 	result := types.DistributedVirtualPort{
 		Key:          port.key,
 		PortgroupKey: group.Key,
@@ -258,7 +311,7 @@ func (l *lan) show(port *port) types.DistributedVirtualPort {
 		Config: types.DVPortConfigInfo{
 			Name:          port.name,
 			Description:   port.description,
-			Setting:       shown,
+			Setting:       l.shown(&port.level, applied),
 			ConfigVersion: port.configVersion(),
 		},
 	}
@@ -266,10 +319,15 @@ func (l *lan) show(port *port) types.DistributedVirtualPort {
 	if !ok {
 		return result
 	}
-	blocked := shown.Blocked != nil && shown.Blocked.Value != nil && *shown.Blocked.Value
+	blocked := applied.Blocked != nil && applied.Blocked.Value != nil && *applied.Blocked.Value
 	nic := nicOf(vm, port.nic)
 	if nic != nil && responds(vm) && nameOf(vm.Runtime.Host) != l.deaf {
-		port.seen = types.DVPortStatus{Blocked: blocked, LinkUp: !blocked, MacAddress: nic.MacAddress}
+		port.actual = types.DVPortStatus{
+			Blocked: blocked, LinkUp: !blocked, MacAddress: nic.MacAddress, VmDirectPathGen2Active: types.NewBool(port.bypassed),
+		}
+	}
+	if port.told.MacAddress == "" {
+		port.told = port.actual
 	}
 	ref := port.vm
 	result.Connectee = &types.DistributedVirtualSwitchPortConnectee{
@@ -279,8 +337,8 @@ func (l *lan) show(port *port) types.DistributedVirtualPort {
 	}
 	result.ProxyHost = vm.Runtime.Host
 	result.State = &types.DVPortState{}
-	if nic != nil && nic.Connectable.Connected && vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn {
-		status := port.seen
+	if nic != nil && (nic.Connectable == nil || nic.Connectable.Connected) && vm.Runtime.PowerState == types.VirtualMachinePowerStatePoweredOn {
+		status := port.told
 		result.State.RuntimeInfo = &status
 	}
 	return result
@@ -335,7 +393,7 @@ func (l *lan) setProtected(name string, protected bool) {
 }
 
 // lose takes away what a vCenter does not know of some VMs: the configuration of one that is inaccessible, the host of one
-// that is on none.
+// that is on none, the sight of one that is orphaned, the network configuration of its host.
 func (l *lan) lose(name, what string) {
 	for _, vm := range vmsOf(name) {
 		switch what {
@@ -343,8 +401,49 @@ func (l *lan) lose(name, what string) {
 			vm.Config, vm.Runtime.ConnectionState = nil, types.VirtualMachineConnectionStateInaccessible
 		case "host":
 			vm.Runtime.Host = nil
+		case "sight":
+			vm.Runtime.ConnectionState = types.VirtualMachineConnectionStateOrphaned
+		case "network":
+			simulator.Map.Get(*vm.Runtime.Host).(*simulator.HostSystem).ConfigManager.NetworkSystem = nil
 		}
 	}
+}
+
+// makeOdd makes the first adapter of a VM one that is not as most are.
+func (l *lan) makeOdd(name, what string) error {
+	for _, vm := range vmsOf(name) {
+		for _, port := range l.ports {
+			port.bypassed = port.bypassed || what == "bypassed" && port.vm == vm.Self
+		}
+		for i, device := range vm.Config.Hardware.Device {
+			card, ok := device.(types.BaseVirtualEthernetCard)
+			if !ok {
+				continue
+			}
+			nic := card.GetVirtualEthernetCard()
+			switch what {
+			case "direct":
+				vm.Config.Hardware.Device[i] = &types.VirtualSriovEthernetCard{VirtualEthernetCard: *nic}
+			case "bare":
+				nic.DeviceInfo, nic.MacAddress, nic.Connectable = nil, "", nil
+			case "loose":
+				nic.Backing = nil
+			case "legacy":
+				nic.Backing = &types.VirtualEthernetCardLegacyNetworkBackingInfo{
+					VirtualDeviceDeviceBackingInfo: types.VirtualDeviceDeviceBackingInfo{DeviceName: "VM Network"},
+				}
+			case "alone":
+				nic.Backing.(*types.VirtualEthernetCardDistributedVirtualPortBackingInfo).Port.PortgroupKey = ""
+			case "slash":
+				nic.Backing.(*types.VirtualEthernetCardNetworkBackingInfo).DeviceName = "VM%2fNetwork"
+			case "bypassed":
+			default:
+				return fmt.Errorf("no adapter is %q", what)
+			}
+			break
+		}
+	}
+	return nil
 }
 
 func vmsOf(name string) (found []*simulator.VirtualMachine) {

@@ -17,11 +17,12 @@ import (
 
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
+	"github.com/vmware/govmomi/vim25/xml"
 )
 
 // order makes the calls of one method go wrong, `Times` of them (default 1) after the first `Skip`.
 //
-// Kinds: fault (Fault is the answer), task (a task that fails with Fault), stuck (a task that never ends), drop (the
+// Kinds: fault (Fault is the answer), task (a task that fails with Fault, or without saying why), stuck (a task that never ends), drop (the
 // connection is closed before anything happens), lose_answer (after it happened), hang (no answer for Seconds, then
 // drop), lose_session (it has ended), race (somebody else has changed the target just before), slow (a task that takes
 // Seconds, during which its object takes no other one; with lose_answer too, if Seconds are given).
@@ -51,6 +52,9 @@ func (o *order) check() error {
 	}
 	if o.Times == 0 {
 		o.Times = 1
+	}
+	if o.Kind == "task" && o.Fault == "" {
+		return nil
 	}
 	if kind, ok := typeByName(o.Fault); (!ok || !isFault(kind)) && (o.Kind == "fault" || o.Kind == "task") {
 		return fmt.Errorf("there is no fault %q", o.Fault)
@@ -123,7 +127,12 @@ func (o *order) before(f *front, w http.ResponseWriter, r *http.Request, method 
 		writeFault(w, o.fault(method.This))
 	case "task":
 		fail := func() types.BaseMethodFault { return o.fault(method.This) }
-		writeResponse(w, method.Name, runTask(simulator.Map.Get(method.This), method.Name, fail))
+		if o.Fault == "" {
+			fail = func() types.BaseMethodFault { return nil }
+		}
+		response := runTask(simulator.Map.Get(method.This), method.Name, fail)
+		simulator.Map.Get(response.Returnval).(*simulator.Task).Info.State = types.TaskInfoStateError
+		writeResponse(w, method.Name, response)
 	case "stuck":
 		writeResponse(w, method.Name, runTask(simulator.Map.Get(method.This), method.Name, nil))
 	case "drop":
@@ -204,11 +213,49 @@ func hangUp(w http.ResponseWriter) {
 	_ = connection.Close()
 }
 
-// user may log in; Lacks names the privileges that the user has not, on no object.
+// user may log in; Lacks names the privileges that the user has not, on no object; Unread the VMs of which the user may
+// read nothing.
 type user struct {
 	Name     string   `json:"name"`
 	Password string   `json:"password"`
 	Lacks    []string `json:"lacks"`
+	Unread   []string `json:"unread"`
+}
+
+// hide takes from an answer with properties those that the user may not read.
+func (u *user) hide(w *httptest.ResponseRecorder) {
+	var answer struct {
+		Body struct {
+			Response types.RetrievePropertiesExResponse `xml:"RetrievePropertiesExResponse"`
+		}
+	}
+	decoder := xml.NewDecoder(bytes.NewReader(w.Body.Bytes()))
+	decoder.TypeFunc = types.TypeFunc()
+	if err := decoder.Decode(&answer); err != nil {
+		panic(err)
+	}
+	if found := answer.Body.Response.Returnval; found != nil {
+		for i := range found.Objects {
+			u.hideOf(&found.Objects[i])
+		}
+	}
+	w.Body.Reset()
+	writeResponse(w, "RetrievePropertiesEx", &answer.Body.Response)
+}
+
+func (u *user) hideOf(content *types.ObjectContent) {
+	vm, ok := simulator.Map.Get(content.Obj).(*simulator.VirtualMachine)
+	for _, name := range u.Unread {
+		if !ok || vm.Name != name {
+			continue
+		}
+		fault := &types.NoPermission{Object: vm.Self, PrivilegeId: "System.Read"}
+		for _, property := range content.PropSet {
+			missing := types.MissingProperty{Path: property.Name, Fault: types.LocalizedMethodFault{Fault: fault}}
+			content.MissingSet = append(content.MissingSet, missing)
+		}
+		content.PropSet = nil
+	}
 }
 
 // refuse returns the fault for a user who may not make a call; nil when nothing is in the way.
@@ -240,7 +287,7 @@ func notAuthenticated(method *simulator.Method) types.BaseMethodFault {
 // privileges returns what the API documentation demands for a call that our modules make.
 func privileges(method *simulator.Method) (needed []string) {
 	switch request := method.Body.(type) {
-	case *types.FetchDVPorts:
+	case *types.FetchDVPorts, *types.RefreshDVPortState:
 		return []string{"System.Read"}
 	case *types.UpdatePortGroup:
 		return []string{"Host.Config.Network"}
@@ -259,12 +306,10 @@ func privileges(method *simulator.Method) (needed []string) {
 	case *types.PowerOnVM_Task:
 		return []string{"VirtualMachine.Interact.PowerOn"}
 	case *types.ReconfigureDVPort_Task:
+		needed = append(needed, "DVSwitch.PortConfig")
 		for _, spec := range request.Port {
 			if spec.Setting != nil {
 				needed = append(needed, "DVSwitch.PortSetting")
-			}
-			if spec.Name != "" || spec.Description != "" {
-				needed = append(needed, "DVSwitch.PortConfig")
 			}
 		}
 	case *types.ReconfigureDVPortgroup_Task:

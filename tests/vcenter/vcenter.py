@@ -21,6 +21,8 @@ from pyVmomi import vim
 SOURCE = Path(__file__).resolve().parent
 PACKAGES = "golang-go golang-github-vmware-govmomi-dev"
 GOPATH = Path("/usr/share/gocode")
+# How the methods begin that change nothing in the inventory; all others do, whatever they are.
+READS = ("Retrieve", "ContinueRetrieve", "CreateContainerView", "DestroyView", "Fetch", "RefreshDVPortState", "Log")
 
 
 def build(folder: Path) -> Path:
@@ -78,9 +80,10 @@ class VCenter:
         """Return the calls since the last time, dicts with user, method and object."""
         return self.control("journal")
 
-    def writes(self):
-        """Return the methods that were called since the last time and change something."""
-        return [call["method"] for call in self.journal() if call["method"].startswith(("Reconfig", "Update", "Power"))]
+    def writes(self, calls=None):
+        """Return the methods that change something, of some calls, or of those since the last time."""
+        methods = [call["method"] for call in (self.journal() if calls is None else calls)]
+        return [method for method in methods if not method.startswith(READS)]
 
     def all(self, kind):
         """Return {name: managed object}."""
@@ -99,7 +102,7 @@ class VCenter:
         self.all(vim.DistributedVirtualSwitch)["DVS0"].ReconfigureDVPort_Task([spec])
         self.journal()
 
-    def change_group(self, name, **values):
+    def change_group(self, name, /, **values):
         """Reconfigure a distributed port group as somebody else."""
         group = self.all(vim.dvs.DistributedVirtualPortgroup)[name]
         group.ReconfigureDVPortgroup_Task(

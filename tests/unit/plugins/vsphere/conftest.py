@@ -63,17 +63,25 @@ def run(vcenter, capsys, monkeypatch):
 def four_steps(run, vcenter):
     """Return a function that checks, applies, applies again and checks again; it returns what the apply told."""
 
+    def run_once(name, **options):
+        """Return what a module told, and what it wrote in its one session."""
+        vcenter.journal()
+        told, calls = run(name, **options), vcenter.journal()
+        methods = [call["method"] for call in calls]
+        assert (methods.count("Login"), methods.count("Logout")) == (1, 1)
+        return told, vcenter.writes(calls)
+
     def run_four_times(name, **options):
-        told = run(name, check=True, **options)
-        assert (told.get("changed"), vcenter.writes()) == (True, []), told
-        done = run(name, **options)
+        told, writes = run_once(name, check=True, **options)
+        assert (told.get("changed"), writes) == (True, []), told
+        done, writes = run_once(name, **options)
         assert done.get("changed") is True, done
         assert done["diff"] == told["diff"], "check mode tells what is done"
-        assert vcenter.writes() != []
+        assert writes != []
         for check in (False, True):
-            again = run(name, check=check, **options)
+            again, writes = run_once(name, check=check, **options)
             assert (again["changed"], again["diff"]["before"]) == (False, done["diff"]["after"])
-            assert vcenter.writes() == []
+            assert writes == []
         return done
 
     return run_four_times

@@ -89,21 +89,30 @@ def test_criteria(vcenter):
     assert [port.key for port in fetch(vcenter, portgroupKey=[groups["strict"].key], inside=True)] == ["12"]
     assert "12" not in [port.key for port in fetch(vcenter, portgroupKey=[groups["strict"].key], inside=False)]
     assert [port.key for port in fetch(vcenter, active=False)] == ["13"]
+    assert fetch(vcenter, connected=False) == fetch(vcenter, uplinkPort=True) == []
     hosts = [vcenter.all(vim.HostSystem)["DC0_C0_H1"]]
     assert [port.key for port in fetch(vcenter, host=hosts)] == ["11", "13", "16"]
 
 
 def test_the_runtime_state(vcenter):
     def runtime():
+        switch(vcenter).RefreshDVPortState(["10"])
+        return told()
+
+    def told():
         return fetch(vcenter, portKey=["10"])[0].state.runtimeInfo
 
     assert (runtime().linkUp, runtime().blocked, runtime().macAddress) == (True, False, "00:50:56:00:01:01")
     change(vcenter, "10", blocked=blocked())
+    assert told().blocked is False, "nobody has asked the host"
     assert (runtime().linkUp, runtime().blocked) == (False, True)
     change(vcenter, "10", blocked=blocked(None))
+    assert runtime().blocked is False
     vcenter.control("host", name="DC0_C0_H0", state="notResponding")
     change(vcenter, "10", blocked=blocked())
-    assert (runtime().linkUp, runtime().blocked) == (True, False), "nobody has told the host"
+    with pytest.raises(vim.fault.DvsFault):
+        runtime()
+    assert (told().linkUp, told().blocked) == (True, False), "nobody has told the host"
     vcenter.control("host", name="DC0_C0_H0", state="connected")
     assert (runtime().linkUp, runtime().blocked) == (False, True)
 

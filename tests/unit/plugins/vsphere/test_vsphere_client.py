@@ -116,6 +116,18 @@ def test_a_missing_privilege_is_named_with_its_object(run, vcenter):
     assert message(run, username="guest") == "DVS0: guest lacks the privilege System.Read"
 
 
+def test_a_privilege_that_the_vcenter_does_not_name(run, vcenter):
+    order(vcenter, "FetchDVPorts", "fault", fault="NoPermission")
+    assert message(run) == "DVS0: admin lacks a privilege"
+
+
+def test_what_is_removed_meanwhile(run, vcenter):
+    order(vcenter, "RetrievePropertiesEx", "fault", of="VirtualMachine", fault="ManagedObjectNotFound")
+    assert "ports" in run("vsphere_port_info", vms=[{"name": "node1"}])
+    order(vcenter, "RetrievePropertiesEx", "fault", of="VirtualMachine", fault="ManagedObjectNotFound", times=100)
+    assert message(run) == f"127.0.0.1:{vcenter.port}: ManagedObjectNotFound"
+
+
 @pytest.mark.parametrize("kind", ["lose_session", "drop", "lose_answer"])
 def test_a_loss_is_made_good(run, vcenter, kind):
     order(vcenter, "FetchDVPorts", kind)

@@ -80,6 +80,74 @@ def test_a_proof_that_never_comes(run, vcenter):
     assert message == "node1, Network adapter 1: is not proven within 1 seconds; do not rely on it"
 
 
+def test_what_the_host_told_of_an_earlier_block_proves_nothing(run, vcenter):
+    run(NAME, **NODE1)
+    run(NAME, **NODE1, state="unfenced")
+    vcenter.control("deaf", name="DC0_C0_H0")
+    assert "is not proven within 1 seconds" in run(NAME, **NODE1, timeout=1)["msg"]
+
+
+def test_a_block_of_the_whole_port_group_is_proven_as_any_other(run, vcenter):
+    blocked = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(
+        blocked=vim.BoolPolicy(inherited=False, value=True)
+    )
+    vcenter.control("sparse")
+    vcenter.change_group("nodes", defaultPortConfig=blocked)
+    done = run(NAME, **NODE1)
+    assert (done["changed"], done["vms"][0]["fenced"]) == (False, True)
+    assert vcenter.writes() == []
+
+
+def test_a_host_that_does_not_tell_of_its_ports(run, vcenter):
+    run(NAME, **NODE1)
+    vcenter.control("order", method="RefreshDVPortState", kind="fault", fault="DvsFault")
+    (port,) = run("vsphere_port_info", **NODE1)["ports"]
+    assert (port["fence"], port["fenced"]) == (["port_block"], False)
+    (port,) = run("vsphere_port_info", **NODE1)["ports"]
+    assert port["fenced"] is True
+    vcenter.control("host", name="DC0_C0_H0", state="notResponding")
+    (port,) = run("vsphere_port_info", **NODE1)["ports"]
+    assert (port["fence"], port["fenced"]) == (["port_block"], False)
+
+
+@pytest.mark.parametrize("method", ["auto", "port_block", "vnic_disconnect", "power_off"])
+def test_a_vm_that_the_vcenter_has_lost_proves_nothing(run, vcenter, method):
+    vm = vcenter.all(vim.VirtualMachine)["node1"]
+    WaitForTask(vm.PowerOff())
+    assert run("vsphere_port_info", **NODE1)["ports"][0]["fenced"] is True
+    vcenter.control("lose", name="node1", what="sight")
+    assert run("vsphere_port_info", **NODE1)["ports"][0]["fenced"] is False
+    vcenter.journal()
+    message = run(NAME, **NODE1, method=method)["msg"]
+    assert message == "node1, Network adapter 1: the VM is orphaned, so that nothing can be proven"
+    assert vcenter.writes() == []
+
+
+@pytest.mark.parametrize("what", ["direct", "bare"])
+@pytest.mark.parametrize("method", ["auto", "port_block", "vnic_disconnect"])
+def test_an_adapter_past_the_hypervisor_is_only_switched_off(run, four_steps, vcenter, what, method):
+    vcenter.control("odd", name="node1", what=what)
+    message = run(NAME, **NODE1, method=method)["msg"]
+    assert message.endswith(": its frames pass the hypervisor by (SR-IOV); use method: power_off")
+    vcenter.journal()
+    four_steps(NAME, **NODE1, method="power_off")
+    four_steps(NAME, **NODE1, state="unfenced")
+
+
+def test_a_block_that_frames_pass_by_is_no_fence(run, vcenter):
+    vcenter.control("odd", name="node1", what="bypassed")
+    assert "is not proven within 1 seconds" in run(NAME, **NODE1, method="port_block", timeout=1)["msg"]
+    assert run(NAME, **NODE1, method="vnic_disconnect")["vms"][0]["fenced"] is True
+
+
+def test_ports_that_show_only_what_they_say_themselves(four_steps, vcenter):
+    vcenter.control("sparse")
+    before = everything(vcenter)
+    four_steps(NAME, **NODE1)
+    four_steps(NAME, **NODE1, state="unfenced")
+    assert everything(vcenter) == before
+
+
 def test_one_of_two_that_is_not_proven(run, vcenter):
     vcenter.control("deaf", name="DC0_C0_H1")
     message = run(NAME, vms=[{"name": "node1"}, {"name": "node2"}], timeout=1)["msg"]
@@ -274,6 +342,20 @@ def test_a_task_that_takes_a_while(run, vcenter, kind, task, method):
     vcenter.control("order", method=task, kind=kind, seconds=1)
     done = run(NAME, **NODE1, method=method)
     assert (done.get("changed"), done["vms"][0]["fenced"]) == (True, True), done
+
+
+@pytest.mark.parametrize(
+    ("task", "method"),
+    [
+        ("ReconfigureDVPort_Task", "port_block"),
+        ("ReconfigVM_Task", "vnic_disconnect"),
+        ("PowerOffVM_Task", "power_off"),
+    ],
+)
+def test_a_task_that_never_ends_is_no_fence(run, vcenter, task, method):
+    vcenter.control("order", method=task, kind="stuck")
+    message = run(NAME, **NODE1, method=method, timeout=1)["msg"]
+    assert message.endswith(" has not ended within 1 seconds; look at it in vCenter")
 
 
 @pytest.mark.parametrize("kind", ["fault", "task"])

@@ -49,10 +49,22 @@ def test_an_address_on_a_bridge_in_the_guest_is_held(run, vcenter):
     assert (answer(run)["state"], answer(run)["mac"]) == ("held", "02:00:00:00:00:01")
 
 
+def test_an_address_on_an_interface_without_a_mac_address_is_held(run, vcenter):
+    tell(vcenter, OWN, adapters=[{"mac": "", "addresses": [EGRESS_IP]}])
+    assert (answer(run)["state"], answer(run)["mac"]) == ("held", None)
+
+
+@pytest.mark.parametrize(("what", "state"), [("sight", "orphaned"), ("config", "inaccessible")])
+def test_nothing_is_known_of_a_vm_that_the_vcenter_has_lost(run, vcenter, what, state):
+    tell(vcenter, EGRESS_IP)
+    vcenter.control("lose", name="node1", what=what)
+    assert (answer(run)["state"], answer(run)["reason"]) == ("unknown", f"the VM is {state}")
+
+
 def test_nothing_is_known_of_a_host_that_does_not_respond(run, vcenter):
     tell(vcenter, EGRESS_IP)
     vcenter.control("host", name="DC0_C0_H0", state="notResponding")
-    assert (answer(run)["state"], answer(run)["reason"]) == ("unknown", "the host DC0_C0_H0 does not respond")
+    assert (answer(run)["state"], answer(run)["reason"]) == ("unknown", "its host DC0_C0_H0 does not respond")
 
 
 @pytest.mark.parametrize("tools", ["", "guestToolsNotRunning"])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from pyVim.task import WaitForTask
 from pyVmomi import vim
 from spoof_guard import spoof_guard
 
@@ -274,3 +275,65 @@ def test_a_vm_on_no_host(run, vcenter):
     assert message == "node1, Network adapter 1: the VM is on no host, so that nothing can be proven"
     (guest,) = run("vsphere_guest_ip_info", vms=[{"name": "node1"}], egress_ips=[EGRESS_IP])["guests"]
     assert (guest["host"], guest["egress_ips"][0]["reason"]) == (None, "the VM is on no host")
+
+
+def test_a_vm_with_a_slash_in_its_name(run, vcenter):
+    vm = vcenter.all(vim.VirtualMachine)["node1"]
+    WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(name="web%2f1 %25")))
+    assert ask(run, name="web/1 %")["vm"]["name"] == "web/1 %"
+    assert "web/1 %" in ask(run, name="node2")["shared_with"]
+
+
+def test_a_segment_by_its_name(run):
+    assert ask(run, name="nsx1", network="segment")["port_group"]["name"] == "segment"
+
+
+@pytest.mark.parametrize(
+    ("what", "vm", "message"),
+    [
+        ("loose", {"name": "node1"}, "node1: is connected to no network that can be seen"),
+        ("legacy", {"name": "node1"}, "node1: is connected to no network that can be seen"),
+        ("alone", {"name": "node1"}, "port 10: belongs to no port group"),
+    ],
+)
+def test_an_adapter_that_is_connected_to_little(run, vcenter, what, vm, message):
+    vcenter.control("odd", name="node1", what=what)
+    assert run("vsphere_port_info", vms=[vm])["msg"] == message
+    vcenter.journal()
+    options = {"vms": [vm], "security": {"forged_transmits": True}, "scope": "portgroup"}
+    assert message.partition(": ")[2] in run("vsphere_port_security", **options)["msg"]
+    assert vcenter.writes() == []
+
+
+def test_an_adapter_that_shows_little_of_itself(run, vcenter):
+    vcenter.control("odd", name="node1", what="bare")
+    nic = ask(run, name="node1")["nic"]
+    assert (nic["label"], nic["mac"], nic["connected"]) == ("device 4000", "", False)
+
+
+def test_what_the_user_may_not_read_is_in_nobodys_way(run, vcenter):
+    moid = vcenter.all(vim.VirtualMachine)["node2"]._moId
+    vcenter.control("user", name="guest", password="secret", unread=["node2"])
+    vms = [{"name": "node1"}, {"name": "node2"}, {"moid": moid}]
+    first, second, third = run("vsphere_port_info", username="guest", vms=vms, partial=True)["ports"]
+    assert moid in first["shared_with"]
+    assert second["error"] == "vms[1].name: there is no VM 'node2' that this user can see"
+    assert third["error"] == f"{moid}: guest lacks the privilege System.Read"
+
+
+def test_rules_about_networks_that_are_not_spelled_well(run, vcenter):
+    rules = vim.dvs.TrafficRule
+
+    def drop(sequence, prefix, length):
+        address = vim.IpRange(addressPrefix=prefix, prefixLength=length)
+        qualifier = [rules.IpQualifier(sourceAddress=address)]
+        return rules(sequence=sequence, direction="both", action=rules.DropAction(), qualifier=qualifier)
+
+    guard = spoof_guard()
+    ruleset = guard.filterPolicy.filterConfig[0].trafficRuleset
+    ruleset.rules = [drop(1, "10.0.0.1", 99), drop(2, "10.0.0.1", None), drop(3, "192.168.126.5", 24)]
+    vcenter.change_group("nodes", defaultPortConfig=guard)
+    port = ask(run, [EGRESS_IP], name="node1")
+    told = [(rule["source"], rule["conditions"]) for rule in port["rules"]]
+    assert told == [(None, True), ("10.0.0.1", False), ("192.168.126.0/24", False)]
+    assert port["egress_ips"][0]["reason"] == "rule 3 (without description) drops the address"

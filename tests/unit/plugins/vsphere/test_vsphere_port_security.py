@@ -81,6 +81,70 @@ def test_four_steps_there_and_back(four_steps, vcenter, options):
     assert everything(vcenter) == before
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**NODE1, **FORGED},
+        {**NODE1, **FORGED, **LEARNING, **ADDRESSES},
+        {"vms": [{"name": "node1"}, {"name": "node2"}], **ADDRESSES},
+        {**NODE1, **FORGED, **LEARNING, **ADDRESSES, "scope": "portgroup"},
+    ],
+    ids=["flag", "all", "two", "group"],
+)
+def test_levels_that_show_only_what_they_say_themselves(four_steps, vcenter, options):
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21", "fd00::21"))
+    vcenter.control("sparse")
+    before = everything(vcenter)
+    done = four_steps(NAME, **options)
+    assert done["ports"][0]["before"]["security"] == dict.fromkeys(
+        ("promiscuous", "mac_changes", "forged_transmits"), False
+    )
+    four_steps(NAME, **options, state="absent")
+    assert everything(vcenter) == before
+
+
+def test_an_old_switch_that_shows_only_what_is_said(four_steps, vcenter):
+    vcenter.control("legacy")
+    vcenter.control("sparse")
+    before = everything(vcenter)
+    four_steps(NAME, **NODE1, **FORGED)
+    four_steps(NAME, **NODE1, **FORGED, state="absent")
+    assert everything(vcenter) == before
+
+
+def test_a_port_says_all_that_its_port_group_has_opened(run, vcenter):
+    learning = dvs.MacLearningPolicy(inherited=False, enabled=True, limit=8, limitPolicy="ALLOW")
+    policy = dvs.MacManagementPolicy(
+        inherited=False, allowPromiscuous=True, macChanges=True, macLearningPolicy=learning
+    )
+    vcenter.change_group("nodes", defaultPortConfig=dvs.VmwarePortConfigPolicy(macManagementPolicy=policy))
+    vcenter.control("sparse")
+    run(NAME, **NODE1, **FORGED, mac_learning={"allow_unicast_flooding": False})
+    said = vcenter.port_setting("10").macManagementPolicy
+    assert (said.allowPromiscuous, said.macChanges, said.forgedTransmits) == (True, True, True)
+    learning = said.macLearningPolicy
+    assert (learning.enabled, learning.limit, learning.limitPolicy) == (True, 8, "ALLOW")
+    assert learning.allowUnicastFlooding is False
+
+
+def test_another_filter_of_the_port_group_stays_in_force(four_steps, vcenter):
+    guard = spoof_guard("192.168.126.21")
+    kinds = vim.dvs.DistributedVirtualPort
+    other = kinds.TrafficFilterConfigSpec(operation="add", inherited=False, agentName="dvfilter-other", slotNumber="4")
+    guard.filterPolicy.filterConfig.insert(0, other)
+    vcenter.change_group("nodes", defaultPortConfig=guard)
+    before = everything(vcenter)
+    options = {"vms": [{"name": "node1"}, {"name": "node2"}], "allowed_addresses": ["192.168.126.10"]}
+    four_steps(NAME, **options)
+    for key in ("10", "11"):
+        filters = vcenter.port_setting(key).filterPolicy.filterConfig
+        assert [each.agentName for each in filters] == ["dvfilter-other", "dvfilter-generic-vmware"]
+        assert filters[0].slotNumber == "4"
+        assert len(filters[1].trafficRuleset.rules) == 4
+    four_steps(NAME, **options, state="absent")
+    assert everything(vcenter) == before
+
+
 def test_only_the_port_and_only_the_flag(run, vcenter):
     mine, group, others = vcenter.port_setting("10"), vcenter.port_setting("11"), everything(vcenter)
     done = run(NAME, **NODE1, **FORGED)
@@ -321,6 +385,39 @@ def test_what_cannot_be_done_is_refused_before_any_write(run, vcenter, options, 
     assert vcenter.writes() == []
 
 
+def test_a_host_that_shows_no_network_configuration(run, vcenter):
+    vcenter.control("lose", name="node3", what="network")
+    message = "DC0_C0_H0: does not show its network configuration now"
+    assert run(NAME, **STANDARD, **FORGED)["msg"] == message
+    assert run("vsphere_port_info", vms=STANDARD["vms"])["msg"] == message
+    assert vcenter.writes() == []
+
+
+def test_a_port_group_with_a_slash_in_its_name(four_steps, vcenter):
+    systems = [host.configManager.networkSystem for host in vcenter.all(vim.HostSystem).values()]
+    for system in systems:
+        spec = system.networkInfo.portgroup[0].spec
+        spec.name = "VM/Network"
+        system.UpdatePortGroup("VM Network", spec)
+    vcenter.change_group("nodes", name="nodes%2f126")
+    vcenter.control("odd", name="node3", what="slash")
+    before = everything(vcenter)
+    node3 = {"vms": [{"name": "node3", "network": "VM/Network"}], "scope": "portgroup", **FORGED}
+    done = four_steps(NAME, **node3)
+    assert done["ports"][0]["name"] == "port group VM/Network on DC0_C0_H0"
+    four_steps(NAME, **node3, state="absent")
+    assert everything(vcenter) == before
+    done = four_steps(NAME, vms=[{"name": "node1", "network": "nodes/126"}], **FORGED)
+    assert done["ports"][0]["name"] == "port 10 of nodes/126"
+
+
+def test_neighbours_that_the_user_may_not_see(run, vcenter):
+    moid = vcenter.all(vim.VirtualMachine)["node2"]._moId
+    vcenter.control("user", name="guest", password="secret", unread=["node2"])
+    done = run(NAME, username="guest", **NODE1, **FORGED, scope="portgroup")
+    assert done["ports"][0]["affects"] == ["node4", "twin", "twin", moid]
+
+
 def test_a_host_that_does_not_respond(run, vcenter):
     vcenter.control("host", name="DC0_C0_H1", state="notResponding")
     assert run(NAME, **STANDARD, **FORGED)["msg"] == (
@@ -398,6 +495,8 @@ def test_a_race_without_end(run, vcenter):
 def test_a_task_that_fails_and_one_that_never_ends(run, vcenter):
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="task", fault="DvsFault")
     assert run(NAME, **NODE1, **FORGED)["msg"] == "ports 10: DvsFault"
+    vcenter.control("order", method="ReconfigureDVPort_Task", kind="task")
+    assert run(NAME, **NODE1, **FORGED)["msg"].endswith(": the task has failed, and does not say why")
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="stuck")
     message = run(NAME, **NODE1, **FORGED, timeout=1)["msg"]
     assert message.startswith("ports 10: task-")
