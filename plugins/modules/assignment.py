@@ -50,7 +50,8 @@ options:
     default: balanced
   max_moves:
     description:
-      - How many moves may be made only for balance. Moves that are needed to place most addresses do not count.
+      - How many moves may be made only for balance. Moves that are needed to place most addresses, or to spread them as
+        an annotation asks for, do not count.
       - Without it, any number.
     type: int
 extends_documentation_fragment:
@@ -205,6 +206,7 @@ moves:
         - V(NetworkMissing) - no network of the node contains the address any more.
         - V(AddressConflict) - the address is now a node's own, a network or a broadcast address.
         - V(CapacityExceeded), V(SameObject) - the node holds more than it may, or two of one object.
+        - V(SameDomain) - the failure domain of the node holds two of an object that is spread.
         - V(MakeRoom) - so that one more address finds a node.
         - V(Rebalance) - only for a flatter load.
       type: str
