@@ -18,9 +18,9 @@ description:
   - An object's annotation C(egress-ip.netops/spread) names a label of the nodes. No two of its addresses are on nodes
     with the same value of the label while another value is free for one of them. A node without the label counts as
     a value of its own.
-  - Of all plans that keep these rules the result is the best one. First, most addresses have a node. Then objects are spread as
-    their annotations ask for. Then, with
-    O(policy=balanced), the load is as flat as can be (least sum of squares), and then the moves are the fewest.
+  - Of all plans that keep these rules the result is the best one. First, most addresses have a node. Then objects are
+    spread as their annotations ask for. Then, with O(policy=balanced), the load is as flat as can be (least sum of
+    squares), and then the moves are the fewest.
     With O(policy=sticky) the fewest moves come before the flattest load. Last comes the order by name, the first
     address on its first node. The same input gives the same plan, whatever the order of its lists.
   - A broken object is listed in RV(_value.invalid). It gets nothing new and keeps what it holds where the rules above
