@@ -15,8 +15,8 @@ description:
     V(k8s.ovn.org/egress-assignable) (whatever its value), are ready, and have a network that contains the address.
     A node's own address, network addresses and broadcast addresses are never assigned. The capacity is kept.
   - Of all plans that keep these rules the result is the best one. First, most addresses have a node. Then objects are
-    spread as their annotations C(egress-ip.netops/spread) ask for. Then, with O(policy=balanced), the load is as flat as
-    can be (least sum of squares), and then the moves are the fewest.
+    spread as their annotations C(egress-ip.netops/spread) ask for. Then, with O(policy=balanced), the load is as
+    flat as can be (least sum of squares), and then the moves are the fewest.
     With O(policy=sticky) the fewest moves come before the flattest load. Last comes the order by name, the first
     address on its first node. The same input gives the same plan, whatever the order of its lists.
   - A broken object is listed in RV(invalid). It gets nothing new and keeps what it holds where the rules above
