@@ -12,18 +12,20 @@ from ._addresses import canonical, parse_network
 from ._destinations import Destinations
 from ._errors import Errors
 from ._selector_text import parse_selector, selector_text
+from ._selectors import check_label_key
 from ._shape import NO_MAPPING, check_mapping, check_string, did_you_mean
 from ._text import quote
 
 PREFIX = "egress-ip.netops/"
 NODE_SELECTOR = f"{PREFIX}node-selector"
+SPREAD = f"{PREFIX}spread"
 POOL = f"{PREFIX}pool"
 POOL_SIZE = f"{PREFIX}pool-size"
 DESTINATIONS = f"{PREFIX}destinations"
 EXCLUDED_DESTINATIONS = f"{PREFIX}excluded-destinations"
 # So many egress IPs the widest mark mask tells apart.
 _MOST = (1 << 14) - 1
-_KNOWN = (NODE_SELECTOR, POOL, POOL_SIZE, DESTINATIONS, EXCLUDED_DESTINATIONS)
+_KNOWN = (NODE_SELECTOR, SPREAD, POOL, POOL_SIZE, DESTINATIONS, EXCLUDED_DESTINATIONS)
 
 
 def parse_annotations(metadata, root):
@@ -40,6 +42,11 @@ def parse_annotations(metadata, root):
     if NODE_SELECTOR in annotations:
         path = annotation_path(root, NODE_SELECTOR)
         fields["node_selector"] = errors.attempt(parse_selector, annotations[NODE_SELECTOR], path)
+    if SPREAD in annotations:
+        path = annotation_path(root, SPREAD)
+        fields["spread"] = check_string(annotations[SPREAD], path, errors)
+        if fields["spread"] is not None:
+            check_label_key(fields["spread"], path, errors)
     if POOL in annotations:
         fields["pools"] = _parse_list(annotations[POOL], annotation_path(root, POOL), errors)
     if POOL_SIZE in annotations:
@@ -57,6 +64,8 @@ def to_annotations(egressip):
     annotations = {}
     if egressip.node_selector is not None:
         annotations[NODE_SELECTOR] = selector_text(egressip.node_selector)
+    if egressip.spread is not None:
+        annotations[SPREAD] = egressip.spread
     if egressip.pools:
         annotations[POOL] = ",".join(egressip.pools)
     if egressip.pool_size != 1:

@@ -9,6 +9,8 @@ what came of it. No I/O, no clock, no chance: the same input gives the same plan
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ._addresses import address_order, parsed, version_of
 from ._board import Board
 from ._collector import paused_collector
@@ -21,6 +23,7 @@ from ._plan import (
     INVALID_OBJECT,
     MAKE_ROOM,
     REBALANCE,
+    SAME_DOMAIN,
     SAME_OBJECT,
     Move,
     Plan,
@@ -29,7 +32,7 @@ from ._plan import (
 from ._requests import claimants, read_current, read_requests
 from ._text import type_name
 
-_NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, MAKE_ROOM)
+_NEEDS = (CAPACITY_EXCEEDED, SAME_OBJECT, SAME_DOMAIN, MAKE_ROOM)
 
 
 @paused_collector()
@@ -57,6 +60,9 @@ def read_board(egressips, nodes, current, owners=None):
     board, claims = Board(read_nodes(nodes), holders), claimants(requests, holders, owners)
     for address in claims:
         _heed_node_selector(board, claims, address)
+    for request in requests:
+        if request.spread is not None and not request.errors:
+            board.spread(request.name, request.spread)
     return requests, board, claims
 
 
@@ -194,7 +200,7 @@ def _items(board, wanted):
     """Return an Item for each (object name, address). Addresses with the same possible nodes share their rooms."""
     numbers = {node.name: number for number, node in enumerate(board.nodes.sound)}
     groups = {name: group for group, name in enumerate(dict.fromkeys(name for name, address in wanted))}
-    items, rooms_of, sets = [], {}, {}
+    items, rooms_of, sets, domains = [], {}, {}, _domains(board, wanted)
     for name, address in wanted:
         possible, held = board.possible_nodes(address), board.holding_nodes(address)
         if id(possible) not in rooms_of:
@@ -205,8 +211,18 @@ def _items(board, wanted):
         holders = frozenset([numbers[node] for node in held if numbers.get(node) in allowed])
         # Few sets, not one for each address: less to keep, less for the garbage collector to look through.
         holders = sets.setdefault(holders, holders)
-        items.append(Item(groups[name], version_of(address), rooms, holders, bool(held)))
+        items.append(Item(groups[name], version_of(address), rooms, holders, bool(held), domains.get(name, ())))
     return items
+
+
+def _domains(board, wanted):
+    """Return {object name: the failure domain of each room} of the objects that are spread; equal tuples are one."""
+    found, shared = {}, {}
+    for name, count in Counter(name for name, address in wanted).items():
+        domains = board.domains(name) if count > 1 else {}
+        if domains:
+            found[name] = shared.setdefault(id(domains), tuple(domains.values()))
+    return found
 
 
 def _room(board, node):
@@ -251,7 +267,7 @@ def _with_status(request, entries):
 def _moves(board, claims, for_balance):
     """Return a Move for each address that goes to another node, in order of addresses.
 
-    Of the moves that no node's state explains, all but ``for_balance`` were needed to place most addresses.
+    Of the moves that no node's state explains, all but ``for_balance`` were needed to place and spread most addresses.
     """
     moves, optional = [], []
     for address in sorted(board.placed, key=address_order):
@@ -286,7 +302,17 @@ def _why_move(board, claims, move):
     if _exceeds(staying, origin.capacity.ip) or _exceeds(of_family, origin.capacity.of_family(version)):
         return CAPACITY_EXCEEDED
     owner = claims[move.egress_ip][0].name
-    return SAME_OBJECT if sum(claims[address][0].name == owner for address in staying) > 1 else MAKE_ROOM
+    if sum(claims[address][0].name == owner for address in staying) > 1:
+        return SAME_OBJECT
+    return SAME_DOMAIN if _has_domain_mate(board, claims, owner, move.from_node) else MAKE_ROOM
+
+
+def _has_domain_mate(board, claims, name, node_name):
+    """Tell whether another address of a spread object is held in the failure domain of a node."""
+    domains = board.domains(name)
+    own = [address for address, found in claims.items() if found and found[0].name == name] if domains else []
+    nodes = [node for address in own for node in board.holding_nodes(address)]
+    return sum(domains.get(node) == domains[node_name] for node in nodes) > 1
 
 
 def _exceeds(addresses, limit):

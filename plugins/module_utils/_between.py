@@ -14,7 +14,7 @@ def between(packing, lively, calm, most_moves):
     Both are cheapest. Their difference is a sum of cycles of a flow, of which none makes anything cheaper, hence none
     makes anything dearer. So each set of them gives a cheapest placement.
     """
-    items, cycles = packing.items, _cycles(packing, lively, calm)
+    items, cycles = packing.items, _joined(packing, _cycles(packing, lively, calm))
     cap = most_moves - count_moves(items, lively)
     sums = {0: None}
     for cycle in cycles:
@@ -63,3 +63,17 @@ def _cycles(packing, lively, calm):
         if cycle:
             cycles.append(cycle)
     return cycles
+
+
+def _joined(packing, cycles):
+    """Join cycles in which a group that is spread takes part: the price of a domain is that of their sum."""
+    joined = []
+    for cycle in cycles:
+        groups, apart = {packing.items[one].group for one in cycle if one in packing.team_of}, []
+        for other, known in joined:
+            if groups.isdisjoint(known):
+                apart.append((other, known))
+            else:
+                cycle, groups = other + cycle, groups | known  # noqa: PLW2901
+        joined = [*apart, (cycle, groups)]
+    return [cycle for cycle, _groups in joined]

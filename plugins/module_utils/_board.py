@@ -51,6 +51,8 @@ class Board:
         self._loads, self._objects = {}, {}
         # Which nodes an address may be on if not on all, and what is the same for addresses with the same nodes.
         self._only, self._selected, self._chosen = {}, {}, {}
+        # Over which label an object is spread, and the failure domain of each node for a label.
+        self._labels, self._domains = {}, {}
 
     def possible_nodes(self, address):
         """Return the nodes that may hold the address as far as its own rules go, capacity and neighbours aside.
@@ -99,6 +101,35 @@ class Board:
             nodes = (node for node in self.nodes.sound if selector.matches(_texts(node.labels)))
             self._selected[selector] = frozenset(node.name for node in nodes)
         return self._selected[selector]
+
+    def spread(self, name, label):
+        """From now on the object ``name`` is spread over the values of a label."""
+        self._labels[name] = label
+
+    def domains(self, name):
+        """Return {node name: number of its failure domain} for an object, the same each time; {} if it is not spread.
+
+        A node without the label is a domain of its own.
+        """
+        label = self._labels.get(name)
+        if label is not None and label not in self._domains:
+            numbers, nodes = {}, self.nodes.sound
+            keys = ((label in node.labels, label_text(node.labels.get(label, node.name))) for node in nodes)
+            self._domains[label] = {node.name: numbers.setdefault(key, len(numbers)) for node, key in zip(nodes, keys)}
+        return self._domains.get(label, {})
+
+    def domain_mate(self, node, name):
+        """Return (address, node name) of an address of the object ``name`` in the failure domain of a node, or None.
+
+        What is on the node itself is its neighbour.
+        """
+        domains = self.domains(name)
+        others = (other for other, domain in domains.items() if domain == domains[node.name] and other != node.name)
+        return next(((self._objects[o, name], o) for o in others if (o, name) in self._objects), None)
+
+    def label_of(self, node, name):
+        """Return the label over which an object is spread with its value on a node, as text."""
+        return f"{self._labels[name]}={label_text(node.labels.get(self._labels[name]))}"
 
     def obstacles(self, name, address):
         """Return every reason why the node of this name may not hold the address, capacity and neighbours aside."""

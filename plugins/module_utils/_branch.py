@@ -3,29 +3,67 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The best placement where a packing alone does not give it. PRIVATE to the collection.
 
-Two rules cross what a packing knows: an object's addresses of both families behind separate doors of one room, and a
-cap on moves. A packing without the rule is a bound. Where it breaks the rule, the search branches on how to keep it,
-and goes on where the bound is lowest; so it ends with the best placement, in a time that may be long.
+Three rules cross what a packing knows: an object's addresses of both families behind separate doors of one room, its
+teams in one failure domain, and a cap on moves. A packing without the rule is a bound. Where it breaks the rule, the
+search branches on how to keep it, and goes on where the bound is lowest; so it ends with the best placement, in a time
+that may be long.
 """
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ._between import between
 from ._improve import fill, settle
-from ._items import STICKY, Room, aims, count_moves, count_squares, first_conflict, ways_round, weights
+from ._items import (
+    STICKY,
+    Room,
+    aims,
+    count_crowding,
+    count_moves,
+    count_squares,
+    first_conflict,
+    ways_round,
+    weights,
+)
 from ._order import first_by_name
 from ._packing import Packing
+from ._teams import meetings
+
+
+class _Terms(NamedTuple):
+    """What a branch of the search takes for given.
+
+    ``banned``: (item, room) pairs that are not to be; ``present``: (items, domain) pairs of which some item is there.
+    """
+
+    banned: frozenset = frozenset()
+    present: frozenset = frozenset()
+
+    def also(self, more):
+        """Return these terms and more of them."""
+        return _Terms(self.banned | more.banned, self.present | more.present)
+
+    def unseen(self, items):
+        """Return {(group, domain): how many teams are sure to be there beyond the first}."""
+        found = {}
+        for members, domain in sorted(self.present, key=lambda pair: (len(pair[0]), sorted(pair[0]))):
+            disjoint = found.setdefault((items[min(members)].group, domain), [])
+            if all(members.isdisjoint(other) for other in disjoint):
+                disjoint.append(members)
+        return {key: len(disjoint) - 1 for key, disjoint in found.items()}
+
+
+_NO_TERMS = _Terms()
 
 
 @dataclass(frozen=True)
 class _Bound:
-    """What no placement under some bans is better than: ``aims``, met by ``placement`` unless there are branches.
+    """What no placement under some terms is better than: ``aims``, met by ``placement`` unless there are branches.
 
-    Each branch is a set of further bans, (item, room) pairs; together they leave no placement out. ``reach`` proves the
-    bound for ``packing``.
+    Each branch is further _Terms; together they leave no placement out. ``reach`` proves the bound for ``packing``.
     """
 
     aims: tuple
@@ -43,11 +81,17 @@ def fewest_moves(items, rooms):
     """Return how many moves it takes to place most items."""
     packing = Packing(items, rooms, *weights(items, rooms, STICKY))
     fill(packing, packing.homes)
-    if all(room != packing.nowhere and packing.price(item, room) == 0 for item, room in enumerate(packing.where)):
+    at_rest = all(room != packing.nowhere and packing.price(item, room) == 0 for item, room in enumerate(packing.where))
+    if at_rest and count_crowding(items, packing.where) == 0:
         # Everybody has a place, and nobody moves who could stay.
         return count_moves(items, packing.where)
     task = _Task(items, rooms, STICKY, None)
     return count_moves(items, task.search(task.bound()))
+
+
+def is_met(packing, placement):
+    """Tell whether a placement of a packing keeps the rules that the packing does not know, those on moves aside."""
+    return first_conflict(packing.items, placement) is None and not meetings(packing, placement)
 
 
 def best_placement(items, rooms, policy, most_moves=None):
@@ -132,7 +176,8 @@ class _Task:
             return None
         if self.most_moves is not None:
             rest.most_moves = self.most_moves - moves
-        offset = (seats.count(None), *((moves, 0) if self.policy == STICKY else (0, moves)))
+        crowding = count_crowding(self.items, seats)
+        offset = (seats.count(None), crowding, *((moves, 0) if self.policy == STICKY else (0, moves)))
         wanted = tuple(total - part for total, part in zip(wanted, offset))
         found = rest.search(rest.bound(start=start[count:]), wanted)
         return None if found is None else (*seats, *found)
@@ -140,44 +185,52 @@ class _Task:
     def search(self, root, wanted=None):
         """Return the best placement by the aims; None when none as good as ``wanted`` is found."""
         queue, pushed = [], 0
-        found = [(root, frozenset())]
+        found = [(root, _NO_TERMS)]
         while True:
-            for bound, banned in found:
+            for bound, terms in found:
                 if bound is not None and (wanted is None or bound.aims <= wanted):
                     pushed += 1
-                    # Of equal bounds the deepest, the one with most bans, is likely to end first.
-                    entry = banned, bound.placement, bound.branches
-                    heapq.heappush(queue, (bound.aims, -len(banned), pushed, entry))
+                    # Of equal bounds the deepest, the one with most terms, is likely to end first.
+                    entry = terms, bound.placement, bound.branches
+                    heapq.heappush(queue, (bound.aims, -sum(map(len, terms)), pushed, entry))
             if not queue or self.effort.left <= 0:
                 return None
-            banned, placement, branches = heapq.heappop(queue)[-1]
+            terms, placement, branches = heapq.heappop(queue)[-1]
             if not branches:
                 return placement
-            found = [(self.bound(banned | more, placement), banned | more) for more in branches]
+            found = [(self.bound(terms.also(more), placement), terms.also(more)) for more in branches]
 
-    def bound(self, banned=frozenset(), start=None):
-        """Return the _Bound of the placements that avoid ``banned``; None when there is none."""
+    def bound(self, terms=_NO_TERMS, start=None):
+        """Return the _Bound of the placements under ``terms``; None when there is none."""
         self.effort.left -= len(self.items)
-        free = self._settled(weights(self.items, self.rooms, self.policy), banned, start)
+        free = self._settled(weights(self.items, self.rooms, self.policy), terms, start)
         if self.most_moves is None or count_moves(self.items, free[1]) <= self.most_moves:
-            return self._met(*free)
-        calm = self._settled(weights(self.items, self.rooms, STICKY), banned, start)
+            return self._met(*free, terms)
+        calm = self._settled(weights(self.items, self.rooms, STICKY), terms, start)
         if count_moves(self.items, calm[1]) > self.most_moves:
-            return None
-        return self._capped(banned, calm, free[1])
+            # What breaks a rule may be had for more moves only: one less with a place, say, may need fewer.
+            branches = self._met(*calm, terms).branches
+            return replace(self._met(*free, terms), branches=branches) if branches else None
+        return self._capped(terms, calm, free[1])
 
-    def _settled(self, prices, banned, start):
-        packing = Packing(self.items, self.rooms, *prices, banned)
+    def _settled(self, prices, terms, start):
+        packing = Packing(self.items, self.rooms, *prices, terms.banned)
         reach = settle(packing, start)
         return packing, packing.placement(), reach
 
-    def _met(self, packing, placement, reach):
-        """Return the _Bound that ``placement`` meets, unless two of one group are in a room."""
-        conflict = first_conflict(self.items, placement)
-        branches = ways_round(self.items, placement, conflict) if conflict else ()
-        return _Bound(self.aims(placement), placement, branches, packing, reach)
+    def _met(self, packing, placement, reach, terms):
+        """Return the _Bound that ``placement`` meets, unless it breaks a rule that the packing does not know."""
+        conflict, unseen = first_conflict(self.items, placement), terms.unseen(self.items)
+        placed, crowding, *rest = self.aims(placement)
+        met = meetings(packing, placement)
+        crowding += sum(unseen.values()) - sum(len(teams) - 1 for teams in met.values())
+        branches = [_Terms(bans) for bans in ways_round(self.items, placement, conflict)] if conflict else ()
+        for (group, domain), teams in met.items():
+            if not branches and len(teams) - 1 > unseen.get((group, domain), 0):
+                branches = _ways_to_meet(domain, teams, terms)
+        return _Bound((placed, crowding, *rest), placement, branches, packing, reach)
 
-    def _capped(self, banned, calm, lively):
+    def _capped(self, terms, calm, lively):
         """Close in on the cap from both sides: ``calm`` keeps it, ``lively`` is flatter and breaks it.
 
         A price on moves at which both cost the same gives the next placement between them. When there is none that is
@@ -187,7 +240,7 @@ class _Task:
         while True:
             more_moves = count_moves(self.items, lively) - count_moves(self.items, calm)
             saving = count_squares(self.rooms, calm) - count_squares(self.rooms, lively)
-            packing, middle, reach = self._settled((more_moves, saving), banned, calm)
+            packing, middle, reach = self._settled((more_moves, saving), terms, calm)
             price, least = (
                 more_moves * count_squares(self.rooms, each) + saving * count_moves(self.items, each)
                 for each in (calm, middle)
@@ -202,26 +255,29 @@ class _Task:
         # Placements of equally many items have squares that are all even or all odd.
         squares = -((saving * self.most_moves - least) // more_moves)
         squares += (squares - count_squares(self.rooms, calm)) % 2
+        met = self._met(packing, calm, reach, terms)
         if squares == count_squares(self.rooms, calm):
-            return self._met(packing, calm, reach)
+            return met
         moves = -((more_moves * squares - least) // saving)
-        return _Bound((calm.count(None), squares, moves), calm, _ways_to_keep(self.items, calm, lively), packing, reach)
+        return _Bound((*met.aims[:2], squares, moves), calm, _ways_to_keep(self.items, calm, lively), packing, reach)
 
 
 def _without(items, rooms, seats):
     """Return the items that have no seat yet, and the rooms as those with seats leave them."""
-    groups, rooms = {}, list(rooms)
+    groups, domains, rooms = {}, {}, list(rooms)
     for item, seat in zip(items, seats):
         if seat is not None:
             room, families = rooms[seat], (item.family == 4, item.family == 6)
             less = (limit if limit is None else limit - own for limit, own in zip(room.free_by_family, families))
             rooms[seat] = Room(room.load + 1, None if room.free is None else room.free - 1, tuple(less))
             groups.setdefault(item.group, set()).add(seat)
+            if item.domains:
+                domains.setdefault(item.group, set()).add(item.domains[seat])
     rest = []
     for item in items[len(seats) :]:
         taken = groups.get(item.group, ())
         open_rooms = tuple(room for room in item.rooms if room not in taken) if taken else item.rooms
-        rest.append(item._replace(rooms=open_rooms))
+        rest.append(item._replace(rooms=open_rooms, taken=item.taken.union(domains.get(item.group, ()))))
     return rest, rooms
 
 
@@ -233,6 +289,14 @@ def _ways_to_keep(items, calm, lively):
         if calm[number] in item.holders and lively[number] not in item.holders
     )
     return (
-        frozenset((number, room) for room in item.rooms if room not in item.holders),
-        frozenset((number, room) for room in item.holders),
+        _Terms(frozenset((number, room) for room in item.rooms if room not in item.holders)),
+        _Terms(frozenset((number, room) for room in item.holders)),
     )
+
+
+def _ways_to_meet(domain, teams, terms):
+    """Return the terms of both answers to one question: is one of these teams in the domain?"""
+    members = ((team, frozenset(team.members)) for team in teams)
+    team, asked = next(pair for pair in members if (pair[1], domain) not in terms.present)
+    banned = frozenset((one, room) for one in asked for room in team.parts[domain])
+    return _Terms(banned), _Terms(present=frozenset([(asked, domain)]))

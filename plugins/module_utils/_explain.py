@@ -188,6 +188,9 @@ class _Question:
         node, version = self.board.node(name), parsed(self.address).version
         neighbour = self.board.neighbour(node, self.name)
         why = [f"{neighbour} of the same object is there"] if neighbour else []
+        mate = self.board.domain_mate(node, self.name)
+        if mate:
+            why.append(f"{mate[0]} of the same object is in {self.board.label_of(node, self.name)} too, on {mate[1]}")
         limits = zip(self.board.limits(node, version), ("", f" IPv{version}"))
         full = [f"{load} of {limit}{kind}" for (limit, load), kind in limits if limit is not None and load >= limit]
         return (*why, *(f"at capacity: {each}" for each in full))
@@ -253,8 +256,9 @@ def _with_one_more(room, family):
 
 
 def _kept_off(item, room):
-    """Return the Item without the room among its own."""
-    return item._replace(rooms=tuple(each for each in item.rooms if each != room))
+    """Return the Item without the room among its own, and with its failure domain taken."""
+    taken = item.taken.union(item.domains[room : room + 1])
+    return item._replace(rooms=tuple(each for each in item.rooms if each != room), taken=taken)
 
 
 def _document(address, names):

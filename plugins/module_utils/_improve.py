@@ -20,6 +20,7 @@ def settle(packing, start=None):
     fill(packing, [[room] for room in start] if start else packing.homes)
     _level(packing)
     while True:
+        packing.name_members()
         reach = Reach(packing)
         if not reach.improvements:
             return reach
@@ -28,14 +29,31 @@ def settle(packing, start=None):
 
 
 def fill(packing, places):
-    """Put items where they fit, given for each the rooms to try first; those left go to the least loaded ones."""
+    """Put items where they fit, given for each the rooms to try first; those left go to the least loaded ones.
+
+    Who finds a failure domain of its own nowhere is put beside others in the end.
+    """
+    for is_refused in (_is_refused, _is_hindered) if packing.teams else (_is_hindered,):
+        _fill_places(packing, places, is_refused)
+        _fill_least_loaded(packing, is_refused)
+    packing.name_members()
+
+
+def _fill_places(packing, places, is_refused):
     for item, rooms in enumerate(places):
         allowed = packing.allowed[packing.kind[item]]
-        for room in sorted(rooms) if len(rooms) > 1 else rooms:
-            if room in allowed and packing.fits(item, room) and not packing.has_mate(item, room):
+        for room in (sorted(rooms) if len(rooms) > 1 else rooms) if packing.where[item] == packing.nowhere else ():
+            if room in allowed and not is_refused(packing, item, room):
                 packing.put(item, room)
                 break
-    _fill_least_loaded(packing)
+
+
+def _is_hindered(packing, item, room):
+    return packing.has_mate(item, room) or not packing.fits(item, room)
+
+
+def _is_refused(packing, item, room):
+    return _is_hindered(packing, item, room) or packing.meets_group(item, room)
 
 
 def _by_choices(packing, items):
@@ -47,15 +65,15 @@ def _by_choices(packing, items):
     return sorted(found, key=lambda pair: (len(pair[0]), pair[1][0]))
 
 
-def _fill_least_loaded(packing):
-    """Give every item without a room the least loaded one of its choices."""
+def _fill_least_loaded(packing, is_refused):
+    """Give every item without a room the least loaded one of its choices that is not refused."""
     homeless = [item for item, room in enumerate(packing.where) if room == packing.nowhere]
     for choices, items in _by_choices(packing, homeless):
         heap = [(packing.load[room], room) for room in choices if not packing.is_full(room)]
         heapq.heapify(heap)
         for item in items:
             refused = []
-            while heap and (packing.has_mate(item, heap[0][1]) or not packing.fits(item, heap[0][1])):
+            while heap and is_refused(packing, item, heap[0][1]):
                 refused.append(heapq.heappop(heap))
             if heap:
                 load, room = heap[0]
@@ -107,19 +125,24 @@ class Reach:
     the item has been taken out of its slot by a mate, where that is cheaper than through its door. ``improvements``:
     lists of steps, (item, from, to), that make the packing cheaper; when it is empty, the costs are a potential that
     proves that no cycle does. Costs may be negative (an item that comes home), so a door may be left more than once.
+
+    ``pools[team, domain]``: the same for one member of a team more in a domain, ``pools[team, None]`` for one more that
+    has no domain yet. Of domains without a member it is that of None.
     """
 
     def __init__(self, packing):
         self.packing = packing
         self.cost = [_INFINITY] * len(packing.room_of)
         self.hand = {}
+        self.pools = {}
         self.improvements = []
-        # Who came in by a door: None (its room bears one less), a door (>= 0) or an item (-1 - item).
+        # Who came in by a door: None (its room bears one less), a door (>= 0), an item (-1 - item), or a pool's key.
         self._entered = [None] * len(packing.room_of)
+        self._entered_pool = {}
         # By whom an item was taken out, for those in ``hand``. The others left by their doors.
         self._taken_by = {}
-        # For each kind: the least cost at which an item could go to any of its rooms, and the rooms that are not
-        # reached so because mates are there.
+        # For each kind, and each (layout, domain): the least cost at which an item could go to any of its rooms, and
+        # the rooms that are not reached so because mates are there.
         self._covered = {}
         self._heap, self._waiting = [], []
         self._search()
@@ -162,7 +185,9 @@ class Reach:
                     self._reach(other, cost, door)
         for key, bundle in packing.bundles[room].items():
             kind, at_home = divmod(key, 2)
-            if not family_doors or packing.door_of[kind][room] == door:
+            if key < 0:
+                self._free(bundle, door, cost)
+            elif not family_doors or packing.door_of[kind][room] == door:
                 self._spread(kind, cost + packing.move * at_home, bundle)
         for item in packing.strayed[room]:
             if not family_doors or packing.door(item, room) == door:
@@ -170,6 +195,10 @@ class Reach:
 
     def _go_on(self, item):
         """Go on from an item that a mate has taken out of its slot."""
+        if item in self.packing.team_of:
+            team = self.packing.team_of[item]
+            self._reach_pool(team, team.domain(self.packing.where[item]), self.hand[item], -1 - item)
+            return
         self._spread(self.packing.kind[item], self.hand[item] + self.packing.away[item], (item,))
         self._go_home(item, self.hand[item])
 
@@ -219,13 +248,73 @@ class Reach:
 
     def _displace(self, item, room, cost):
         """Let an item take the slot of a mate, which costs as much as to get to the door of the room."""
+        mate = self.packing.tenant(item, self.packing.door(item, room))
+        if mate != item:
+            self._take_out(mate, cost, -1 - item)
+
+    def _take_out(self, item, cost, source):
+        """Let an item be taken out of its slot, to the door of which it costs as much to get."""
+        cost -= self.packing.price(item, self.packing.where[item])
+        if cost < self.hand.get(item, _INFINITY) and not self.improvements:
+            self._refuse_cycle(-1 - item, source)
+            self.hand[item], self._taken_by[item] = cost, source
+            self._waiting.append(item)
+
+    def _free(self, items, door, cost):
+        """Go on with those items of a team that can leave by a door."""
         packing = self.packing
-        mate = packing.tenant(item, packing.door(item, room))
-        cost -= packing.price(mate, room)
-        if mate != item and cost < self.hand.get(mate, _INFINITY) and not self.improvements:
-            self._refuse_cycle(-1 - mate, -1 - item)
-            self.hand[mate], self._taken_by[mate] = cost, -1 - item
-            self._waiting.append(mate)
+        for item in items:
+            room, team = packing.where[item], packing.team_of[item]
+            domain, free = team.domain(room), cost - packing.price(item, room)
+            if packing.door(item, room) == door and free < self.pools.get((team.number, domain), _INFINITY):
+                self._leave_by_door(item, free + packing.away[item])
+                self._reach_pool(team, domain, free, -1 - item)
+
+    def _reach_pool(self, team, domain, cost, source):
+        """Have one member more in a domain, or without one yet."""
+        pool, crowd = (team.number, domain), self.packing.crowd
+        if cost >= self.pools.get(pool, _INFINITY) or self.improvements:
+            return
+        if pool in self.pools:
+            self._refuse_cycle(pool, source)
+        self.pools[pool], self._entered_pool[pool] = cost, source
+        if domain is None:
+            for other in team.occupied():
+                self._reach_pool(team, other, cost + crowd, pool)
+        else:
+            self._reach_pool(team, None, cost - crowd * team.is_crowded(domain), pool)
+        self._enter(team, domain, cost, pool)
+
+    def _enter(self, team, domain, cost, pool):
+        """Bring one member more into the rooms of a domain, or of all domains where none is."""
+        packing, first = self.packing, team.members[0]
+        away, doors = cost + packing.away[first], packing.door_of[packing.kind[first]]
+        least, rooms = self._covered.get((team.layout, domain), (_INFINITY, ()))
+        if away < least:
+            rooms = team.parts.get(domain, ())
+        elif away > least:
+            rooms = [room for room in rooms if away < self.cost[doors[room]]]
+        left = [room for room in rooms if not self._step_in(team, domain, room, away, pool)]
+        if away <= least:
+            self._covered[team.layout, domain] = away, left
+        for home in team.homes:
+            if domain in (None, team.domain(home)):
+                self._step_in(team, domain, home, cost, pool)
+        if domain is None:
+            self._reach(packing.nowhere, away, pool)
+
+    def _step_in(self, team, domain, room, cost, pool):
+        """Reach a room from a pool, be it that a member of another team gives way; tell whether none has to."""
+        packing, first = self.packing, team.members[0]
+        if domain is None and team.is_in(team.domain(room)):
+            return False
+        door = packing.door(first, room)
+        mate = packing.tenant(first, door)
+        if mate is None:
+            self._reach(door, cost, pool)
+        elif packing.team_of[mate] is not team and cost < self.cost[door]:
+            self._take_out(mate, cost, pool)
+        return mate is None
 
     def _leave_by_door(self, item, cost):
         """Forget that a mate has taken ``item`` out, if by its door it can go to others' rooms for less."""
@@ -242,6 +331,8 @@ class Reach:
             heapq.heappush(self._heap, (cost, door))
 
     def _before(self, point):
+        if isinstance(point, tuple):
+            return self._entered_pool[point]
         if point >= 0:
             return self._entered[point]
         item = -1 - point
@@ -253,7 +344,7 @@ class Reach:
         while before is not None and before != point:
             before = self._before(before)
         if before is not None:
-            self.improvements.append(self._steps([point, *self._walk(source, point)]))
+            self.improvements.append(self._steps(_turned([*self._walk(source, point)])))
 
     def _walk(self, point, end):
         """Yield the points of the way backwards from ``point`` up to ``end``."""
@@ -264,11 +355,21 @@ class Reach:
             point = self._before(point)
 
     def _steps(self, points):
-        """Return the steps of a way, which is given backwards: each item goes to the point that follows it."""
-        packing = self.packing
-        steps = []
-        for after, point in zip(points, points[1:]):
-            if point < 0:
-                target = packing.room_of[after] if after >= 0 else packing.where[-1 - after]
-                steps.append((-1 - point, packing.where[-1 - point], target))
+        """Return the steps of a way, which is given backwards: each item goes to the door or slot that follows it."""
+        packing, steps, target = self.packing, [], None
+        for number, point in enumerate(points):
+            if isinstance(point, tuple):
+                continue
+            if point >= 0:
+                target = packing.room_of[point]
+            else:
+                if number:
+                    steps.append((-1 - point, packing.where[-1 - point], target))
+                target = packing.where[-1 - point]
         return steps
+
+
+def _turned(cycle):
+    """Return the points of a cycle from one that is no pool to itself."""
+    first = next(number for number, point in enumerate(cycle) if not isinstance(point, tuple))
+    return [*cycle[first:], *cycle[: first + 1]]

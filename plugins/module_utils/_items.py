@@ -21,6 +21,9 @@ class Item(NamedTuple):
     """An address: ``group`` is its object, ``family`` 4 or 6, ``rooms`` where it may be, ``holders`` where it is.
 
     ``held`` counts the addresses that have a holder anywhere, also outside ``rooms``.
+
+    Items of a group that is spread have ``domains``, the failure domain of each room by its number; ``taken`` are those
+    where something of the group is already.
     """
 
     group: int
@@ -28,6 +31,8 @@ class Item(NamedTuple):
     rooms: tuple
     holders: frozenset = frozenset()
     held: bool = False
+    domains: tuple = ()
+    taken: frozenset = frozenset()
 
     def ranked(self):
         """Return the rooms in the order in which the item would have them: where it is comes first."""
@@ -67,10 +72,22 @@ def count_squares(rooms, placement):
     return sum(load * load for load in loads)
 
 
+def count_crowding(items, placement):
+    """Return how many items are beyond the first of their group in a failure domain."""
+    seen, crowding = set(), 0
+    for item, room in zip(items, placement):
+        if item.domains and room is not None:
+            domain = item.domains[room]
+            crowding += domain in item.taken or (item.group, domain) in seen
+            seen.add((item.group, domain))
+    return crowding
+
+
 def aims(items, rooms, policy, placement):
-    """Return what is least in the best placement: items without place, then squares and moves as the policy wants."""
+    """Return what is least in the best placement: items without place, crowding, then squares and moves by policy."""
     squares, moves = count_squares(rooms, placement), count_moves(items, placement)
-    return (placement.count(None), *((moves, squares) if policy == STICKY else (squares, moves)))
+    first = placement.count(None), count_crowding(items, placement)
+    return (*first, *((moves, squares) if policy == STICKY else (squares, moves)))
 
 
 def first_conflict(items, placement):

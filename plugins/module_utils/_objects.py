@@ -34,8 +34,9 @@ _ASSIGNMENT_FIELDS = ("node", "egressIP")
 class EgressIP:
     """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status.
 
-    What stands in annotations: ``node_selector`` selects the nodes that may hold its addresses, None all; of each of
-    ``pools`` it gets ``pool_size`` addresses; ``destinations`` are where it applies.
+    What stands in annotations: ``node_selector`` selects the nodes that may hold its addresses, None all; ``spread`` is
+    the label over whose values they are spread, or None; of each of ``pools`` it gets ``pool_size`` addresses;
+    ``destinations`` are where it applies.
     """
 
     name: str
@@ -44,6 +45,7 @@ class EgressIP:
     pod_selector: Selector | None = None
     assignments: tuple = ()
     node_selector: Selector | None = None
+    spread: str | None = None
     pools: tuple = ()
     pool_size: int = 1
     destinations: Destinations = Destinations()

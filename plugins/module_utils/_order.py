@@ -15,6 +15,8 @@ from ._way import BALANCE, ITEM, Way
 
 # A search that saw more points than this was dear enough to look whether it need ever be made again.
 _FAR = 30
+# How many points the searches for members of teams may see in all: some seconds.
+_POINTS = 1_000_000
 
 
 def first_by_name(packing, reach, umpire=None):
@@ -42,9 +44,15 @@ class _Ties:
         self.packing = packing
         self.umpire = umpire
         self.cost = reach.cost
+        self.pools = reach.pools
         self.hand = {}
         for item, cost in reach.hand.items():
-            self._note_hand(item, cost)
+            if item not in packing.team_of:
+                self._note_hand(item, cost)
+        self.points_left = _POINTS
+        self._tight = {}
+        # The rooms that no member of a team can have any more who has no seat yet.
+        self._closed = {team.number: set() for team in packing.teams}
         self.component = components(self._room_graph())
         self._open_rooms = {}
         self._unbalanced = set()
@@ -70,7 +78,10 @@ class _Ties:
         points = {}
         for room, bundles in enumerate(packing.bundles):
             graph[room] = {BALANCE} if self.can_grow(room) else set()
-            for key in bundles:
+            for key, bundle in bundles.items():
+                if key < 0:
+                    graph[room].update(self.pool_of(item) for item in bundle if self.can_be_had(item))
+                    continue
                 kind, at_home = divmod(key, 2)
                 away = kind, self.cost[packing.door_of[kind][room]] + packing.move * at_home
                 graph[room].add(points.setdefault(away, ITEM - len(points)))
@@ -84,7 +95,63 @@ class _Ties:
                 graph[mate_room].add(room)
         for (kind, cost), point in points.items():
             graph[point] = self._tight_rooms(kind, cost)
+        for team in packing.teams:
+            self._add_pools(graph, team)
         return graph
+
+    def _add_pools(self, graph, team):
+        """Add where tight steps lead from the pools of a team, be it instead of its mates in other teams."""
+        group = self.packing.items[team.members[0]].group
+        others = [each.number for each in self.packing.teams if self.packing.items[each.members[0]].group == group]
+        for domain in [*team.count, None]:
+            pools = [(number, domain) for number in others if (number, domain) in self.pools]
+            rooms = (*self.rooms_from(team, domain)[1], *self.homes_from(team, domain))
+            graph[team.number, domain] = {*rooms, *self.pools_from(team, domain), *pools}
+
+    def pool_of(self, item):
+        """Return the pool from which a member of a team has its room."""
+        team = self.packing.team_of[item]
+        return team.number, team.domain(self.packing.where[item])
+
+    def pool(self, team, domain):
+        """Return the potential of a pool; where nobody was, it is that of the members without a domain."""
+        number = team.number
+        return self.pools[number, domain] if (number, domain) in self.pools else self.pools[number, None]
+
+    def can_be_had(self, item):
+        """Tell whether a tight step brings a member of a team from its door to its pool."""
+        packing, room = self.packing, self.packing.where[item]
+        cost = self.cost[packing.door(item, room)] - packing.price(item, room)
+        return cost == self.pool(packing.team_of[item], self.pool_of(item)[1])
+
+    def rooms_from(self, team, domain):
+        """Return (key, rooms): the rooms to which tight steps lead from a pool, the same for all pools of a key."""
+        packing, first = self.packing, team.members[0]
+        doors, cost = packing.door_of[packing.kind[first]], self.pool(team, domain) + packing.away[first]
+        key = team.layout, domain, cost
+        if key not in self._tight:
+            rooms = [*team.parts.get(domain, ()), *([packing.nowhere] if domain is None else [])]
+            self._tight[key] = [room for room in rooms if self.cost[doors[room]] == cost]
+        return key, self._tight[key]
+
+    def homes_from(self, team, domain):
+        """Return the homes to which tight steps lead from a pool."""
+        cost, doors = self.pool(team, domain), self.packing.door_of[self.packing.kind[team.members[0]]]
+        homes = (room for room in team.homes if domain in (None, team.domain(room)))
+        return [room for room in homes if self.cost[doors[room]] == cost]
+
+    def has_pool(self, team, domain):
+        """Tell whether members come into a domain at another price than into those that nobody was in."""
+        return domain is not None and (team.is_in(domain) or (team.number, domain) in self.pools)
+
+    def pools_from(self, team, domain):
+        """Return the pools to which tight steps lead from a pool of the same team."""
+        cost, crowd = self.pool(team, domain), self.packing.crowd
+        if domain is not None:
+            return [(team.number, None)] if cost - crowd * team.is_crowded(domain) == self.pool(team, None) else []
+        return [
+            (team.number, other) for other in team.count if cost + crowd * team.is_in(other) == self.pool(team, other)
+        ]
 
     def _tight_rooms(self, kind, cost):
         packing, doors = self.packing, self.packing.door_of[kind]
@@ -141,6 +208,9 @@ class _Ties:
         if before in packing.homes[item] and len(packing.homes[item]) == 1:
             packing.retire(item)
             return
+        if item in packing.team_of:
+            self._seat_member(item)
+            return
         which = self.class_of(packing.kind[item], self.potential(item) + packing.away[item], before)
         closed, out_of_reach = set(), set()
         for room in self._wanted_rooms(item, which):
@@ -157,7 +227,7 @@ class _Ties:
                 search = Way(self, item)
                 if search.finds_way_from(room):
                     steps = search.way()
-            if steps and self._try(item, steps):
+            if steps and self._try(item, room, steps):
                 break
             if not steps:
                 out_of_reach.update(self._out_of_reach(item, room, search))
@@ -166,6 +236,65 @@ class _Ties:
             closed |= out_of_reach
         self._close(which, closed)
         packing.retire(item)
+
+    def _seat_member(self, item):
+        """The same for a member of a team: which of them has which room is free but for their homes."""
+        packing, team, before = self.packing, self.packing.team_of[item], self.packing.where[item]
+        own = sorted(packing.items[item].holders & team.homes)
+        for room in [*own, *(room for room in team.rooms if room not in team.homes)]:
+            if room == before:
+                break
+            if room in self._closed[team.number]:
+                continue
+            steps = self._ways_in(item, room)
+            if steps and self._try(item, room, steps):
+                break
+        packing.retire(item)
+
+    def _ways_in(self, item, room):
+        """Return steps that bring a member of the team of ``item`` into a room, which leave all as cheap; or None."""
+        packing, team, before = self.packing, self.packing.team_of[item], self.packing.where[item]
+        mate = packing.tenant(item, packing.door(item, room))
+        if mate is not None and (mate < item or packing.team_of[mate] is team):
+            return None if mate < item else [(item, room), (mate, before)]
+        if mate is None and not packing.bundles[room] and not self.can_grow(room):
+            return None
+        steps = self._exchange(item, room)
+        if steps or self.points_left <= 0 or (mate is None and not self._is_near(team, room)):
+            return steps
+        search = Way(self, item)
+        found = search.finds_way_from(room)
+        self.points_left -= len(search.came)
+        if not found and self.umpire is None:
+            self._close_for(team, room, search.rooms_seen())
+        return search.way() if found else None
+
+    def _close_for(self, team, room, seen):
+        """Note that no way leads from the rooms of a domain that a search has seen, as they would be on it."""
+        packing, first, domain = self.packing, team.members[0], team.domain(room)
+        self._closed[team.number].update(
+            one
+            for one in seen
+            if one >= 0 and team.domain(one) == domain and packing.tenant(first, packing.door(first, one)) is None
+        )
+
+    def _is_near(self, team, room):
+        """Tell whether a cycle of tight steps may lead a member of a team into a room."""
+        domain = team.domain(room)
+        pool = (team.number, domain if (team.number, domain) in self.component else None)
+        return self.component[room] == self.component[pool]
+
+    def _exchange(self, item, room):
+        """Return the steps by which ``item`` and another one change places, if that is possible for nothing."""
+        packing, before = self.packing, self.packing.where[item]
+        for one in sorted(one for bundle in packing.bundles[room].values() for one in bundle):
+            if before != packing.nowhere and before not in packing.allowed[packing.kind[one]]:
+                continue
+            steps = [(item, room), (one, before)]
+            if packing.shift([(item, before, room), (one, room, before)], 1):
+                packing.make([(item, before), (one, room)])
+                return steps
+        return None
 
     def _wanted_rooms(self, item, which):
         """Yield the rooms that come before the one of ``item``, to which a tight step brings it, be it for a mate."""
@@ -222,16 +351,28 @@ class _Ties:
         self._make([(item, room) for item, room in enumerate(rooms) if room != packing.where[item]])
 
     def _make(self, steps):
+        packing = self.packing
         potentials = [self.potential(item) for item, _target in steps] if self.hand else ()
-        self.packing.make(steps)
+        packing.make(steps)
         for (item, _target), cost in zip(steps, potentials):
-            self._note_hand(item, cost)
+            if item not in packing.team_of:
+                self._note_hand(item, cost)
 
-    def _try(self, item, steps):
-        """Make ``steps``, which bring ``item`` where it would be; tell whether it is there in the end."""
-        target = steps[0][1]
+    def _try(self, item, room, steps):
+        """Make ``steps``, which bring ``item``, or one of its team, to a room; tell whether it is there in the end."""
         before = self.packing.placement() if self.umpire else None
         self._make(steps)
+        self._name_members(item, room, steps)
         if self.umpire:
             self.change_to(self.umpire.instead(item, before, self.packing.placement()))
-        return self.packing.where[item] == target
+        return self.packing.where[item] == room
+
+    def _name_members(self, item, room, steps):
+        """Name those anew who have no seat yet, in the teams that ``steps`` touch: ``item`` has the room."""
+        packing = self.packing
+        teams = {packing.team_of[one].number for one, _target in steps if one in packing.team_of}
+        for team in (packing.teams[number] for number in sorted(teams)):
+            if packing.team_of.get(item) is team and packing.where[item] != room:
+                other = packing.tenant(item, packing.door(item, room))
+                packing.make([(item, room), (other, packing.where[item])])
+            packing.make(packing.renamed([one for one in team.members if one > item]))

@@ -4,10 +4,13 @@
 """Items in rooms: who is where, what it costs, what still fits. PRIVATE to the collection.
 
 The cost of a packing, an integer, is ``square`` times the sum of squares of the loads, plus ``move`` for each item
-with a home that is elsewhere, plus more than all of that for each item without a room.
+with a home that is elsewhere, plus more than all of that for each item beyond the first of its group in a failure
+domain, plus more than all of that for each item without a room.
 """
 
 from __future__ import annotations
+
+from ._teams import named, read_teams
 
 
 class Packing:
@@ -26,6 +29,9 @@ class Packing:
 
     Each door has one slot for each group. ``places[item]`` is its group's {door: item}, None for a group of one. Behind
     separate doors a group may get into a room twice, which the rules do not allow; ``_placement`` deals with that.
+
+    ``team_of[item]`` is the Team of an item whose group is spread over domains; its bundle in a room is ``~number`` of
+    the team. Several teams of a group do not see that they are in one domain; ``_branch`` deals with that.
     """
 
     def __init__(self, items, rooms, square, move, banned=frozenset()):
@@ -35,16 +41,18 @@ class Packing:
         self.square = square
         self.move = move
         self.nowhere = len(rooms)
-        self.outside = square * (sum(room.load for room in rooms) + len(items) + 1) ** 2 + move * (len(items) + 1)
+        self.crowd = square * (sum(room.load for room in rooms) + len(items) + 1) ** 2 + move * (len(items) + 1)
+        spread = sum(bool(item.domains) for item in items)
+        self.outside = self.crowd * (spread + 1)
         self.kind = []
         kinds = self._read_kinds(banned)
         self.choices = [choices for choices, _family in kinds]
+        self.families = [family for _choices, family in kinds]
         self.allowed = [frozenset(choices) for choices in self.choices]
         self.homes = [
             item.holders if item.holders <= self.allowed[kind] else item.holders & self.allowed[kind]
             for item, kind in zip(items, self.kind)
         ]
-        self.away = [move if homes else 0 for homes in self.homes]
         self.where = [self.nowhere] * len(items)
         self.load = [room.load for room in rooms] + [0]
         self.most = [None if room.free is None else room.load + room.free for room in rooms] + [None]
@@ -52,6 +60,8 @@ class Packing:
         self.strayed = [set() for _room in self.load]
         self._build_doors(kinds)
         self._read_groups()
+        self._read_teams()
+        self.away = [move if homes else 0 for homes in self.homes]
         for item in range(len(items)):
             self._join(item, self.nowhere)
 
@@ -113,6 +123,24 @@ class Packing:
         places = {group: {} if size > 1 else None for group, size in sizes.items()}
         self.places = [places[item.group] for item in self.items]
 
+    def _read_teams(self):
+        self.team_of, self.teams = {}, []
+        if any(item.domains for item in self.items):
+            self.teams = read_teams(self)
+        for team in self.teams:
+            for item in team.members:
+                self.team_of[item], self.homes[item] = team, team.homes
+
+    def name_members(self):
+        """Say of each team who is where, so that most are at home and the first by name come first."""
+        for team in self.teams:
+            self.make(self.renamed(team.members))
+
+    def renamed(self, members):
+        """Return the steps, (item, to), that do so for some members of a team."""
+        found = named(self.items, members, [self.where[one] for one in members])
+        return [(one, room) for one, room in found if room != self.where[one]]
+
     def placement(self):
         """Return each item's room or None, a tuple."""
         return tuple([None if room == self.nowhere else room for room in self.where])
@@ -155,12 +183,19 @@ class Packing:
         places = self.places[item]
         return bool(places) and (room in places or any(door in places for door in self.family_doors.get(room, ())))
 
+    def meets_group(self, item, room):
+        """Tell whether one of a spread item's group, as far as its team sees, is in the room's domain."""
+        team = self.team_of.get(item)
+        return team is not None and team.is_in(team.domain(room))
+
     def put(self, item, room):
         """Bring an item into a room, out of the one where it is; return by how much the cost grows."""
         before = self.where[item]
         change = self.price(item, room) - self.last_price(before) - self.price(item, before)
         self.leave(item)
         change += self.next_price(room)
+        if item in self.team_of:
+            change += self.crowd * (self.meets_group(item, room) - self.meets_group(item, before))
         self.enter(item, room)
         return change
 
@@ -173,6 +208,8 @@ class Packing:
             self.door_count[door] -= 1
         if self.places[item] and room != self.nowhere:
             self.places[item].pop(door, None)
+        if item in self.team_of:
+            self.team_of[item].add(room, -1)
         self.retire(item)
 
     def enter(self, item, room):
@@ -184,11 +221,15 @@ class Packing:
             self.door_count[door] += 1
         if self.places[item] is not None and room != self.nowhere:
             self.places[item][door] = item
+        if item in self.team_of:
+            self.team_of[item].add(room, 1)
         self._join(item, room)
 
     def _join(self, item, room):
         homes, key = self.homes[item], 2 * self.kind[item]
-        if homes:
+        if item in self.team_of:
+            key = ~self.team_of[item].number
+        elif homes:
             key += room in homes
             if len(homes) > 1 or room not in homes:
                 self.strayed[room].add(item)
@@ -201,7 +242,7 @@ class Packing:
     def retire(self, item):
         """Take an item out of its bundle: searches do not see it any more, though it is still in its room."""
         room, homes = self.where[item], self.homes[item]
-        key = 2 * self.kind[item] + (room in homes)
+        key = 2 * self.kind[item] + (room in homes) if item not in self.team_of else ~self.team_of[item].number
         bundle = self.bundles[room][key]
         bundle.discard(item)
         if not bundle:
@@ -209,8 +250,10 @@ class Packing:
         if homes:
             self.strayed[room].discard(item)
 
-    def shift(self, steps):
-        """Make all ``steps``, (item, from, to), if that is allowed and makes the packing cheaper; tell whether.
+    def shift(self, steps, limit=0):
+        """Make all ``steps``, (item, from, to), if that is allowed and the cost changes by less than ``limit``.
+
+        Return whether they were made: by default, if they make the packing cheaper.
 
         Steps become stale when others are made first, which is why they are looked at once more.
         """
@@ -223,7 +266,7 @@ class Packing:
                 break
             change += self.put(item, target)
             done += 1
-        if done == len(steps) and change < 0:
+        if done == len(steps) and change < limit:
             return True
         for item, _origin, _target in steps:
             self.put(item, self.nowhere)

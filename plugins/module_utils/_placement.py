@@ -3,21 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The best placement of items in rooms: the core of the assignment. PRIVATE to the collection.
 
-The aims, strictly one after the other: place most items; then, by policy, the flattest load (least sum of squares)
-and the fewest moves, or these two the other way round; then the order by name: the first item stays if it can, or has
-the first room that it can have; then the second, and so on.
+The aims, strictly one after the other: place most items; then have fewest beyond the first of their group in a failure
+domain; then, by policy, the flattest load (least sum of squares) and the fewest moves, or these two the other way
+round; then the order by name: the first item stays if it can, or has the first room that it can have; then the second,
+and so on.
 
 ``_improve`` finds a cheapest packing and proves it, ``_order`` makes it the first by name; docs/planner.md tells why
-this is exact. ``_branch`` sees to the two rules that a packing does not know.
+this is exact. ``_branch`` sees to the rules that a packing does not know.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._branch import best_placement, fewest_moves
+from ._branch import best_placement, fewest_moves, is_met
 from ._improve import settle
-from ._items import BALANCED, POLICIES, STICKY, Item, Room, count_moves, first_conflict, weights
+from ._items import BALANCED, POLICIES, STICKY, Item, Room, count_moves, weights
 from ._order import first_by_name
 from ._packing import Packing
 
@@ -26,7 +27,7 @@ __all__ = ["BALANCED", "POLICIES", "STICKY", "Item", "Placement", "Room", "place
 
 @dataclass(frozen=True)
 class Placement:
-    """``rooms``: each item's room or None. ``for_balance``: how many moves were not needed to place most items."""
+    """``rooms``: each item's room or None. ``for_balance``: how many moves were not needed to place and spread most."""
 
     rooms: tuple
     for_balance: int
@@ -53,5 +54,4 @@ def _best(items, rooms, policy):
     packing = Packing(items, rooms, *weights(items, rooms, policy))
     first_by_name(packing, settle(packing))
     placement = packing.placement()
-    # A bound without conflict is met.
-    return placement if first_conflict(items, placement) is None else best_placement(items, rooms, policy)
+    return placement if is_met(packing, placement) else best_placement(items, rooms, policy)

@@ -25,6 +25,7 @@ NETWORK_MISSING = "NetworkMissing"
 # ... or holds more than it may, or others gain by the move.
 CAPACITY_EXCEEDED = "CapacityExceeded"
 SAME_OBJECT = "SameObject"
+SAME_DOMAIN = "SameDomain"
 MAKE_ROOM = "MakeRoom"
 REBALANCE = "Rebalance"
 

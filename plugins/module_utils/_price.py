@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ._assignment import read_problem
 from ._improve import settle
-from ._items import count_moves, first_conflict
+from ._items import count_crowding, count_moves, first_conflict
 from ._lines import table
 from ._packing import Packing
 from ._placement import BALANCED, STICKY, place
@@ -78,7 +78,7 @@ def price_of(plan, manifests, fleet):
     offers = {
         Offer(point.moves - calm.moves, spread_of(dict(zip(names, point.loads)), usable))
         for point in (calm, *market.between(calm, flat), flat)
-        if point.fair
+        if point.fair and point.crowding == calm.crowding
     }
     run = Offer(sum(move["reason"] == REBALANCE for move in plan["moves"]), spread_of(plan["load"], usable))
     return Price(tuple(sorted({*offers, run}, key=lambda offer: (offer.moves, offer.spread.squares))), run)
@@ -86,10 +86,14 @@ def price_of(plan, manifests, fleet):
 
 @dataclass(frozen=True)
 class _Point:
-    """A placement: its moves and squares. It is not ``fair`` when an object is twice on a node (see ``Packing``)."""
+    """A placement: its moves, squares, and addresses beyond the first of their object in a failure domain.
+
+    It is not ``fair`` when an object is twice on a node (see ``Packing``).
+    """
 
     moves: int
     squares: int
+    crowding: int
     loads: tuple
     fair: bool
 
@@ -107,7 +111,7 @@ class _Market:
             return []
         packing = Packing(self.items, self.rooms, moves, squares)
         settle(packing)
-        point = self.point([None if room == packing.nowhere else room for room in packing.where])
+        point = self.point(packing.placement())
         if moves * point.squares + squares * point.moves >= moves * calm.squares + squares * calm.moves:
             return []
         return [*self.between(calm, point), point, *self.between(point, flat)]
@@ -119,4 +123,5 @@ class _Market:
             if room is not None:
                 loads[room] += 1
         fair = first_conflict(self.items, placement) is None
-        return _Point(count_moves(self.items, placement), sum(load * load for load in loads), tuple(loads), fair)
+        squares, crowding = sum(load * load for load in loads), count_crowding(self.items, placement)
+        return _Point(count_moves(self.items, placement), squares, crowding, tuple(loads), fair)

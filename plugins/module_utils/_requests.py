@@ -20,8 +20,9 @@ class Request:
     """An EgressIP object as far as the planner goes, sound or broken (then ``errors`` holds something).
 
     ``addresses``: tuple of canonical addresses in order; ``status``: tuple of (address, node) from its status;
-    ``node_selector``: the Selector of its nodes, None for all; ``document``: a copy of the document. Of a broken object
-    both tuples hold what can be read. ``owned`` is a frozenset of the addresses that are its own, whoever else asks.
+    ``node_selector``: the Selector of its nodes, None for all; ``spread``: the label over whose values its addresses
+    are spread, or None; ``document``: a copy of the document. Of a broken object both tuples hold what can be read.
+    ``owned`` is a frozenset of the addresses that are its own, whoever else asks.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Request:
     status: tuple
     errors: tuple = ()
     node_selector: object = None
+    spread: str | None = None
     owned: frozenset = frozenset()
 
 
@@ -114,7 +116,8 @@ def _read_request(document, fallback):
         return _read_broken(document, fallback, error.errors)
     addresses = sorted(egressip.egress_ips, key=address_order)
     assignments = tuple(egressip.assignments)
-    return Request(egressip.name, document, tuple(addresses), assignments, node_selector=egressip.node_selector)
+    rules = {"node_selector": egressip.node_selector, "spread": egressip.spread}
+    return Request(egressip.name, document, tuple(addresses), assignments, **rules)
 
 
 def _read_broken(document, fallback, errors):

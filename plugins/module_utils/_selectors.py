@@ -129,7 +129,7 @@ def _read_labels(value, path, errors, null=None):
     labels = {}
     for key, label in check_mapping(value, path, errors).items():
         where = f"{path}[{quote(key) if isinstance(key, str) else type_name(key)}]"
-        _check_label_key(key, where, errors)
+        check_label_key(key, where, errors)
         labels[str(key)] = _check_label_value(null if label is None else label, where, errors)
     return labels
 
@@ -141,7 +141,7 @@ def parse_requirement(value, path):
     check_fields(value, f"{path}.", _EXPRESSION_FIELDS, errors)
     key = required(value, "key", f"{path}.", errors)
     if "key" in value:
-        _check_label_key(key, f"{path}.key", errors)
+        check_label_key(key, f"{path}.key", errors)
     operator = required(value, "operator", f"{path}.", errors)
     if "operator" in value:
         operator = _check_operator(operator, f"{path}.operator", errors)
@@ -175,7 +175,7 @@ def _parse_values(expression, operator, path, errors):
     return tuple(sorted({value for value in values if value is not None}))
 
 
-def _check_label_key(key, path, errors):
+def check_label_key(key, path, errors):
     if not isinstance(key, str):
         errors.add(path, f"the key {expected_string(key)}")
         return

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 # Points of a search: a door (>= 0), an item that goes to the point that follows (ITEM - item), or the balance, where
-# one room bears one more and another one bears one less.
+# one room bears one more and another one bears one less. A tuple is a pool: a team and a domain of it, or None.
 BALANCE = -1
 ITEM = -2
 
 
 class Way:
     """A breadth-first search along tight steps, from a room that ``item`` enters to the place that it leaves.
+
+    If it is of a team, any member may enter the room, and the way ends where one is free to: at the pool of the room.
 
     ``hindered``: whether it saw mates in the way, which it may be told not to mind.
     """
@@ -25,17 +27,24 @@ class Way:
         self.goal = self.packing.door(item, self.room)
         self.mind_mates = mind_mates
         self.hindered = False
-        self.came, self._queue, self._unseen = {}, [], {}
+        self.came, self._queue, self._unseen, self._unseen_rooms = {}, [], {}, {}
         self._end = None
 
     def finds_way_from(self, room):
         """Search until the way is found, or there is none; tell which."""
-        self._enter(self.item, room, None)
+        team = self.packing.team_of.get(self.item)
+        if team is None:
+            self._enter(self.item, room, None)
+        else:
+            self.room, self.goal = room, (team.number, team.domain(room))
+            self._enter_slot(team, room, None)
         for point in self._queue:
             if self._end is not None:
                 break
             if point == BALANCE:
                 self._balance()
+            elif isinstance(point, tuple):
+                self._leave_pool(point)
             elif point >= 0:
                 self._pass(point)
             else:
@@ -45,14 +54,17 @@ class Way:
     def rooms_seen(self):
         """Return the rooms that the item itself could have come to next, and BALANCE if the search saw it."""
         doors, room_of = self.packing.door_of[self.packing.kind[self.item]], self.packing.room_of
-        seen = {room_of[point] for point in self.came if point >= 0 and doors[room_of[point]] == point}
+        points = (point for point in self.came if not isinstance(point, tuple) and point >= 0)
+        seen = {room_of[point] for point in points if doors[room_of[point]] == point}
         return seen | {BALANCE} if BALANCE in self.came else seen
 
     def way(self):
         """Return the steps of the way that was found, (item, room), that of ``item`` itself first."""
         steps, target, point = [], self.room, self._end
         while point is not None:
-            if point >= 0:
+            if isinstance(point, tuple):
+                pass
+            elif point >= 0:
                 target = self.packing.room_of[point]
             elif point != BALANCE:
                 one = ITEM - point
@@ -95,12 +107,93 @@ class Way:
                 self._add(BALANCE, door)
         for key, bundle in packing.bundles[room].items():
             kind, at_home = divmod(key, 2)
-            if self._end is None and (not family_doors or packing.door_of[kind][room] == door):
+            if key < 0:
+                self._free(bundle, door)
+            elif self._end is None and (not family_doors or packing.door_of[kind][room] == door):
                 items = [one for one in bundle if one not in ties.hand] if ties.hand else bundle
                 self._spread(ties.class_of(kind, cost + packing.move * at_home, room), items, door)
         for one in packing.strayed[room]:
             if one not in ties.hand and (not family_doors or packing.door(one, room) == door):
                 self._go_home(one, door)
+
+    def _free(self, members, door):
+        """Let members of a team leave by a door, to their pool."""
+        for one in members:
+            if self.packing.door(one, self.packing.where[one]) == door and self.ties.can_be_had(one):
+                self.came.setdefault(ITEM - one, door)
+                self._add(self.ties.pool_of(one), ITEM - one)
+
+    def _leave_pool(self, pool):
+        """Bring one member more of a team to the rooms of a domain, or of all domains that nobody was in."""
+        ties, team, domain = self.ties, self.packing.teams[pool[0]], pool[1]
+        for other in ties.pools_from(team, domain):
+            self._add(other, pool)
+        if domain is None and self._is_empty_goal(team):
+            self._add(self.goal, pool)
+        key, rooms = ties.rooms_from(team, domain)
+        rooms = self._unseen_rooms.get(key, rooms)
+        self._unseen_rooms[key] = [room for room in rooms if not self._leave_for(team, domain, room, pool)]
+        for room in ties.homes_from(team, domain):
+            self._leave_for(team, domain, room, pool)
+        if self.mind_mates:
+            self._displace(team, domain, pool)
+
+    def _leave_for(self, team, domain, room, pool):
+        """Bring a member to a room to which a tight step leads if no mate is there; tell whether it came there."""
+        if domain is None and self.ties.has_pool(team, team.domain(room)):
+            return False
+        door = self.packing.door(team.members[0], room)
+        if self.mind_mates and self.packing.tenant(team.members[0], door) is not None:
+            return False
+        self._add(door, pool)
+        return True
+
+    def _displace(self, team, domain, pool):
+        """Let a member take the slots of mates in other teams where that is tight."""
+        packing, first = self.packing, team.members[0]
+        cost = self.ties.pool(team, domain)
+        for mate in tuple((packing.places[first] or {}).values()):
+            room = packing.where[mate]
+            if packing.team_of[mate] is team or mate < self.item or not self._is_beyond(team, domain, room):
+                continue
+            tenant = packing.tenant(first, packing.door(first, room))
+            if tenant == mate and cost + packing.price(first, room) == self._slot_cost(mate):
+                self._take_out(mate, pool)
+
+    def _is_beyond(self, team, domain, room):
+        """Tell whether a room is among those of a pool."""
+        if room not in self.packing.allowed[self.packing.kind[team.members[0]]]:
+            return False
+        own = team.domain(room)
+        return own == domain if domain is not None else not self.ties.has_pool(team, own)
+
+    def _slot_cost(self, mate):
+        """Return the potential of the slot where a member of a team is."""
+        pool = self.ties.pool(self.packing.team_of[mate], self.ties.pool_of(mate)[1])
+        return pool + self.packing.price(mate, self.packing.where[mate])
+
+    def _take_out(self, mate, before):
+        self.hindered = True
+        self.came.setdefault(ITEM - mate, before)
+        self._add(self.ties.pool_of(mate), ITEM - mate)
+
+    def _enter_slot(self, team, room, before):
+        """Begin the way: some member enters a room, if that is tight, be it in place of a member of another team."""
+        packing, first = self.packing, team.members[0]
+        door = packing.door(first, room)
+        mate = packing.tenant(first, door)
+        cost = self.ties.pool(team, team.domain(room)) + packing.price(first, room)
+        if mate is not None and cost == self._slot_cost(mate):
+            self._take_out(mate, before)
+        elif mate is None and cost == self.ties.cost[door]:
+            self._add(door, before)
+
+    def _is_empty_goal(self, team):
+        """Tell whether a tight step brings a member without a domain to the goal, where none of the team is."""
+        number, domain = self.goal if isinstance(self.goal, tuple) else (None, None)
+        if number != team.number or team.is_in(domain):
+            return False
+        return self.ties.pool(team, domain) == self.ties.pool(team, None)
 
     def _go_on(self, item):
         """Go on from an item whose slot a mate takes."""
@@ -137,6 +230,8 @@ class Way:
     def _look_at_goal(self, which, items, before):
         kind, cost, _component = which
         packing, room = self.packing, self.room
+        if isinstance(self.goal, tuple):
+            return
         if self.ties.cost[self.goal] != cost or packing.door_of[kind][room] != self.goal:
             return
         if room == packing.nowhere or room in packing.allowed[kind]:

@@ -14,8 +14,9 @@ description:
   - An address is on at most one node. No node gets two addresses of one object. Only nodes count that bear the label
     V(k8s.ovn.org/egress-assignable) (whatever its value), are ready, and have a network that contains the address.
     A node's own address, network addresses and broadcast addresses are never assigned. The capacity is kept.
-  - Of all plans that keep these rules the result is the best one. First, most addresses have a node. Then, with
-    O(policy=balanced), the load is as flat as can be (least sum of squares), and then the moves are the fewest.
+  - Of all plans that keep these rules the result is the best one. First, most addresses have a node. Then objects are
+    spread as their annotations C(egress-ip.netops/spread) ask for. Then, with O(policy=balanced), the load is as
+    flat as can be (least sum of squares), and then the moves are the fewest.
     With O(policy=sticky) the fewest moves come before the flattest load. Last comes the order by name, the first
     address on its first node. The same input gives the same plan, whatever the order of its lists.
   - A broken object is listed in RV(invalid). It gets nothing new and keeps what it holds where the rules above
@@ -50,7 +51,8 @@ options:
     default: balanced
   max_moves:
     description:
-      - How many moves may be made only for balance. Moves that are needed to place most addresses do not count.
+      - How many moves may be made only for balance. Moves that are needed to place most addresses, or to spread them as
+        an annotation asks for, do not count.
       - Without it, any number.
     type: int
 extends_documentation_fragment:
@@ -205,6 +207,7 @@ moves:
         - V(NetworkMissing) - no network of the node contains the address any more.
         - V(AddressConflict) - the address is now a node's own, a network or a broadcast address.
         - V(CapacityExceeded), V(SameObject) - the node holds more than it may, or two of one object.
+        - V(SameDomain) - the failure domain of the node holds two of an object that is spread.
         - V(MakeRoom) - so that one more address finds a node.
         - V(Rebalance) - only for a flatter load.
       type: str

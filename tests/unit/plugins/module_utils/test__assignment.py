@@ -214,6 +214,61 @@ def test_a_selector_is_of_the_object_that_has_the_address():
     assert holdings(assign(documents, shifted, current({"10.0.0.1": "n3"}))) == {"10.0.0.1": "n2"}
 
 
+ZONE = "topology.kubernetes.io/zone"
+
+
+def spread(name, *addresses, over=ZONE):
+    document = egressip(name, *addresses)
+    document["metadata"]["annotations"] = {"egress-ip.netops/spread": over}
+    return document
+
+
+def in_zone(number, zone, **more):
+    return node(number, labels={LABEL: "", ZONE: zone}, **more)
+
+
+# Each step changes what is up; node 1 and 2 are in zone 7, an integer in the inventory, node 3 in b, node 4 in none.
+SPREAD_STORY = [
+    ("one address in each zone, not on n2, which is in the zone of n1", [1, 2, 3], [1, 3], []),
+    ("a zone is lost: both are in the other one", [1, 2], [1, 2], []),
+    ("it is back: one goes there", [1, 2, 3], [1, 3], [("10.0.0.2", "SameDomain")]),
+    ("a node without the label is a domain of its own", [1, 2, 4], [1, 4], []),
+    ("and stays one", [1, 2, 3, 4], [1, 4], []),
+]
+
+
+@pytest.mark.parametrize("options", [{}, {"max_moves": 0}, {"policy": "sticky"}], ids=["balanced", "capped", "sticky"])
+def test_spread_story(options):
+    """No cap and no policy withholds a move that ends two addresses in one zone."""
+    held = []
+    for title, up, wanted, moved in SPREAD_STORY:
+        nodes = [in_zone(1, 7), in_zone(2, "7"), in_zone(3, "b"), node(4)]
+        nodes = [{**each, "ready": number in up} for number, each in enumerate(nodes, 1)]
+        plan = assign([spread("a", "10.0.0.1", "10.0.0.2")], nodes, held, **options)
+        assert [holdings(plan)[f"10.0.0.{n}"] for n in (1, 2)] == [f"n{n}" for n in wanted], title
+        needed = [(move.egress_ip, move.reason) for move in plan.moves if not move.reason.startswith("NodeNot")]
+        assert needed == moved, title
+        held = [entry.to_dict() for entry in plan.assignments]
+
+
+def test_spread_comes_before_an_even_load_and_never_costs_a_place():
+    documents = [*(egressip(name, f"10.0.0.{n}") for n, name in enumerate("bcd", 10))]
+    documents.append(spread("a", "10.0.0.1", "10.0.0.2"))
+    nodes = [in_zone(1, "a"), in_zone(2, "a"), in_zone(3, "b", capacity=1)]
+    assert "n3" in {holdings(assign(documents, nodes))[a] for a in ("10.0.0.1", "10.0.0.2")}
+    plan = assign(documents, [nodes[0], nodes[1], in_zone(3, "b", capacity=0)])
+    assert plan.unassigned == ()
+    assert {holdings(plan)[a] for a in ("10.0.0.1", "10.0.0.2")} == {"n1", "n2"}
+
+
+def test_moves_for_spread_and_for_balance_are_told_apart():
+    documents = [spread("a", "10.0.0.1", "10.0.0.2"), *(egressip(f"b{n}", f"10.0.0.{n}") for n in range(3, 9))]
+    nodes = [in_zone(1, "a"), in_zone(2, "a"), in_zone(3, "b"), in_zone(4, "c")]
+    held = current({"10.0.0.1": "n1", "10.0.0.2": "n2", **{f"10.0.0.{n}": "n1" for n in range(3, 9)}})
+    plan = assign(documents, nodes, held, max_moves=2)
+    assert Counter(move.reason for move in plan.moves) == {"SameDomain": 1, "Rebalance": 2}
+
+
 def test_move_away_from_a_neighbour_of_the_same_object():
     plan = assign(
         [egressip("a", "10.0.0.1", "10.0.0.2")], [node(1), node(2)], current({"10.0.0.1": "n1", "10.0.0.2": "n1"})
@@ -383,6 +438,8 @@ def fleets(draw):
     for document in documents:
         selector = draw(st.sampled_from((None, None, "zone=a", "zone!=a")))
         document["metadata"]["annotations"] = {"egress-ip.netops/node-selector": selector} if selector else {}
+        if draw(st.booleans()):
+            document["metadata"]["annotations"]["egress-ip.netops/spread"] = draw(st.sampled_from(("zone", "rack")))
     nodes = []
     for n in range(draw(st.integers(0, 4))):
         own = [draw(st.sampled_from((f"10.0.0.{n + 3}/24", f"10.0.0.{n + 3}/29"))), f"2001:db8::{n + 3}/64"]
