@@ -206,7 +206,7 @@ class Run:
         Returns {egress IP: [Flow]}, the connections for the nodes that take them.
         """
         node_io.execute(transaction(self._on_the_way(self.kept + self.leaving), self._on_the_way(self.kept)))
-        leaving = {item.egress_ip: self.connections.leaving(item.egress_ip) for item in self.leaving}
+        leaving = self.connections.leaving([item.egress_ip for item in self.leaving])
         self.given_up = [flow for flows in leaving.values() for flow in flows]
         was = self.record.state.options if self.record else self.state.options
         forget(was, self._marks_to_forget())
@@ -261,17 +261,18 @@ class Run:
 
     def _take(self, held, items, coming):
         """Claim these addresses. Their connections must be known before the first packet of a server comes."""
-        egress_ips = {item.egress_ip for item in items}
-        for ip in egress_ips & set(coming):
-            self.connections.arrive(ip, coming[ip])
+        told = {item.egress_ip: coming[item.egress_ip] for item in items if item.egress_ip in coming}
+        untold = [item.egress_ip for item in items if item.egress_ip not in coming]
+        if told:
+            self.connections.arrive(told)
         node_io.execute(transaction(self._on_the_way(held), self._on_the_way(held + items)))
         announce(items)
         # What this node's own pods have sent to the holder of before.
-        stale = [flow for ip in egress_ips - set(coming) for flow in self.connections.elsewhere(ip)]
-        forget(self.state.options, {self.marks[ip] for ip in egress_ips - set(coming)})
+        stale = self.connections.elsewhere(untold if self.record else ())
+        forget(self.state.options, {self.marks[ip] for ip in untold})
         challenge(stale)
-        for ip in egress_ips & set(coming):
-            self.connections.forget_others(ip)
+        if told:
+            self.connections.forget_others(told)
 
     def _settle(self, effective, verified):
         """Take back what was prepared for addresses that could not be claimed, and look at the whole once more."""

@@ -20,6 +20,7 @@ from ._challenge import challenges
 from ._conntrack import Flow, create_request, delete_request
 from ._errors import CommandError
 from ._handover import arrive, leave
+from ._port_use import mark_filters
 
 _REFUSED = (CommandError, OSError)
 # Ports for a connection whose own port is taken, and how many are tried.
@@ -34,11 +35,11 @@ class Connections:
         self.endpoints = {end for node in state.nodes for end in node.endpoints}
         self.arrived = {}
 
-    def leaving(self, egress_ip):
-        """Return the connections of an address that is given up."""
+    def leaving(self, egress_ips):
+        """Return {egress IP: its connections} of addresses that are given up."""
         with contextlib.suppress(*_REFUSED):
-            return [flow for flow in self._read(egress_ip) if flow.translated[0] == egress_ip]
-        return []
+            return {ip: [f for f in flows if f.translated[0] == ip] for ip, flows in self._read(egress_ips).items()}
+        return {ip: [] for ip in egress_ips}
 
     def send_on(self, egress_ip, flows):
         """Let this node's own pods go on by way of the new holder; returns the flows that it must know."""
@@ -50,25 +51,27 @@ class Connections:
             told += [sent] if sent else []
         return told
 
-    def arrive(self, egress_ip, flows):
-        """Make known what the old holder told, in place of all that went to it."""
+    def arrive(self, coming):
+        """Make known what the old holders told, {egress IP: flows}, in place of all that went to them."""
         with contextlib.suppress(*_REFUSED):
-            arrived = arrive(flows, self.state.endpoint(version_of(egress_ip)), self._read(egress_ip))
-            forget(self.options, [self.marks[egress_ip]])
-            # A node that held the address a while ago may have passed on what a server still sent it.
-            passed_on = [delete_request(flow.protocol, flow.server, flow.translated) for flow in arrived]
-            node_io.change_connections(passed_on)
-            self.arrived[egress_ip] = self._create(egress_ip, arrived).count(0)
+            own = self._read(coming)
+            for ip, flows in coming.items():
+                arrived = arrive(flows, self.state.endpoint(version_of(ip)), own[ip])
+                forget(self.options, [self.marks[ip]])
+                # A node that held the address a while ago may have passed on what a server still sent it.
+                passed_on = [delete_request(flow.protocol, flow.server, flow.translated) for flow in arrived]
+                node_io.change_connections(passed_on)
+                self.arrived[ip] = self._create(ip, arrived).count(0)
 
-    def elsewhere(self, egress_ip):
-        """Return the connections that carry the mark of an address that is here now, and still go another way."""
+    def elsewhere(self, egress_ips):
+        """Return the connections that carry the marks of addresses that are here now, and still go another way."""
         with contextlib.suppress(*_REFUSED):
-            return [flow for flow in self._read(egress_ip) if flow.translated[0] != egress_ip]
+            return [f for ip, flows in self._read(egress_ips).items() for f in flows if f.translated[0] != ip]
         return []
 
-    def forget_others(self, egress_ip):
-        """Forget the connections that carry the mark of a held address and still go another way."""
-        stale = self.elsewhere(egress_ip)
+    def forget_others(self, egress_ips):
+        """Forget the connections that carry the marks of held addresses and still go another way."""
+        stale = self.elsewhere(egress_ips)
         with contextlib.suppress(*_REFUSED):
             node_io.change_connections([delete_request(f.protocol, f.source, f.destination) for f in stale])
             challenge(stale)
@@ -85,9 +88,19 @@ class Connections:
         mark = self.options.mark(self.marks[egress_ip])
         return node_io.change_connections([create_request(flow, mark) for flow in flows])
 
-    def _read(self, egress_ip):
-        mark = self.options.mark(self.marks[egress_ip])
-        return node_io.read_connections(version_of(egress_ip), mark, self.options.mark_mask)
+    def _read(self, egress_ips):
+        """Return {egress IP: connections with its mark}, in few looks, as each goes through all that is tracked."""
+        found = {ip: [] for ip in egress_ips}
+        by_mark = {self.options.mark(self.marks[ip]): ip for ip in found}
+        mask = self.options.mark_mask
+        filters = mark_filters(mask, max((self.marks[ip] for ip in found), default=0))
+        if len(by_mark) < len(filters):
+            filters = [(mark, mask) for mark in by_mark]
+        for mark, flow in node_io.read_connections(filters) if filters else ():
+            ip = by_mark.get(mark & mask)
+            if ip and version_of(ip) == version_of(flow.source[0]):
+                found[ip].append(flow)
+        return found
 
 
 def forget(options, indices):

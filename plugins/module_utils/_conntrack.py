@@ -28,7 +28,7 @@ _NAT_PROTO, _PORT_MIN, _PORT_MAX = 3, 1, 2
 # The attributes for source and destination, and for the least and greatest address of a translation.
 _IP_PAIR = {4: (1, 2), 6: (3, 4)}
 _NAT_PAIR = {4: (1, 2), 6: (4, 5)}
-_FAMILY = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}
+_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _SEEN_REPLY, _ASSURED, _CONFIRMED = 0x2, 0x4, 0x8
 # TIME_WAIT and CLOSE.
 _OVER = (7, 8)
@@ -74,9 +74,9 @@ def _end(value):
     return str(address), int(port)
 
 
-def dump_request(version, mark, mask):
-    """Return the message that asks for the connections of an IP version, of both for None, by `mark` under `mask`."""
-    return _message(_GET, _DUMP, _FAMILY[version], _mark_filter(mark, mask))
+def dump_request(mark, mask):
+    """Return the message that asks for the connections of both IP versions whose mark is `mark` under `mask`."""
+    return _message(_GET, _DUMP, socket.AF_UNSPEC, _mark_filter(mark, mask))
 
 
 def delete_marked_request(mark, mask):
@@ -106,20 +106,22 @@ def create_request(flow, mark):
 
 
 def parse_messages(data):
-    """Return (flows, end) of what a socket received: `end` is None while more is to come, else the error number."""
+    """Return (found, end) of what a socket received: `found` is a list of (mark, Flow), `end` is None while more is to
+    come, else the error number.
+    """
     flows, end = [], None
     for kind, payload in _messages(data):
         if kind in (_ERROR, _DONE):
             end = -struct.unpack_from("=i", payload)[0]
         else:
-            flow = _flow(payload[4:])
-            flows += [flow] if flow else []
+            found = _attributes(payload[4:])
+            flow = _flow(found)
+            flows += [(struct.unpack("!I", found.get(_MARK, bytes(4)))[0], flow)] if flow else []
     return flows, end
 
 
-def _flow(body):
+def _flow(found):
     """Return the Flow of a connection's attributes, None for what is not TCP or UDP, not answered yet, or over."""
-    found = _attributes(body)
     protocol, source, destination = _read_tuple(found[_TUPLE_ORIG])
     _protocol, server, translated = _read_tuple(found[_TUPLE_REPLY])
     (status,) = struct.unpack("!I", found[_STATUS])

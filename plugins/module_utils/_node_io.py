@@ -437,24 +437,24 @@ def _hear_neighbour_discovery(sock, interface):
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))
 
 
-def read_connections(version, mark, mask):
-    """Return the TCP and UDP connections of an IP version whose mark is `mark` under `mask`, as `_conntrack.Flow`."""
-    return [flow for flows in _dump(version, [(mark, mask)], _conntrack.parse_messages) for flow in flows]
+def read_connections(filters):
+    """Return the TCP and UDP connections with one of these (mark, mask), a list of (mark, `_conntrack.Flow`)."""
+    return [found for pieces in _dump(filters, _conntrack.parse_messages) for found in pieces]
 
 
 def count_connections(filters):
     """Return {piece: number} of the connections with one of these (mark, mask), see `_port_use.uses`."""
     counted = Counter()
-    for pieces in _dump(None, filters, read_dump):
+    for pieces in _dump(filters, read_dump):
         counted.update(pieces)
     return counted
 
 
-def _dump(version, filters, read):
+def _dump(filters, read):
     """Yield what `read` makes of each piece of the lists of connections, one list for each (mark, mask)."""
     with _ctnetlink() as sock:
         for mark, mask in filters:
-            sock.send(_conntrack.dump_request(version, mark, mask))
+            sock.send(_conntrack.dump_request(mark, mask))
             error = None
             while error is None:
                 found, error = read(sock.recv(_NETLINK_BUFFER))

@@ -125,7 +125,7 @@ def _give_up(record, taken):
     host = look(record)
     before = read(host, record.state.options, record.claimed)
     connections = Connections(record.state, record.marks)
-    lost = [flow for item in taken for flow in connections.leaving(item.egress_ip)]
+    lost = connections.leaving([item.egress_ip for item in taken])
     node_io.execute(transaction(before, desired_data_plane(state, record.marks, host)))
     forget(state.options, {record.marks[item.egress_ip] for item in taken})
     replace(record, state=state).save()
@@ -133,7 +133,7 @@ def _give_up(record, taken):
         _say(f"{item.egress_ip} is given up: {mac} has had it since this node was away")
         own = node_io.mac_address(item.interface)
         node_io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
-    challenge(lost)
+    challenge([flow for flows in lost.values() for flow in flows])
 
 
 def _say(text):

@@ -239,8 +239,9 @@ class FakeKernel:
     def publish(self, path, data):
         self._do("publish", str(path), lambda line: self.files.update({line: (data, 0o644)}))
 
-    def read_connections(self, version, mark, mask):
-        return list(self.flows.get(mark, ()))
+    def read_connections(self, filters):
+        looked = [(m, flows) for mark, mask in filters for m, flows in self.flows.items() if m & mask == mark]
+        return [(m, flow) for m, flows in looked for flow in flows]
 
     def send_packets(self, packets):
         self.log += [("packet", destination) for _version, destination, _packet in packets]

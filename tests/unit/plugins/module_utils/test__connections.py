@@ -50,9 +50,9 @@ def track(egress_ip, *flows):
 
 def tracked(egress_ip):
     """What the kernel tracks with the mark of the address, but for the seconds left."""
-    version = 6 if ":" in egress_ip else 4
-    flows = _node_io.read_connections(version, MARKS[egress_ip], 0x1FFF)
-    return {replace(item, timeout=300) for item in flows}
+    found = _node_io.read_connections([(MARKS[egress_ip], 0x1FFF)])
+    assert {mark for mark, _item in found} <= {MARKS[egress_ip]}
+    return {replace(item, timeout=300) for _mark, item in found}
 
 
 def test_what_is_made_known_is_read_again(egress_ip):
@@ -74,7 +74,7 @@ def test_the_connections_of_an_address_leave(egress_ip, connections):
     third, own = flow(egress_ip, OTHER[egress_ip]), flow(egress_ip, POD[egress_ip], 50000)
     elsewhere = flow(egress_ip, POD[egress_ip], 50001, translated=(OWN[egress_ip], 50001))
     track(egress_ip, third, own, elsewhere)
-    leaving = connections.leaving(egress_ip)
+    leaving = connections.leaving([egress_ip])[egress_ip]
     assert {replace(item, timeout=300) for item in leaving} == {third, own}
     _node_io.forget_connections([MARKS[egress_ip]], 0x1FFF)
     told = {replace(item, timeout=300) for item in connections.send_on(egress_ip, leaving)}
@@ -103,7 +103,7 @@ def test_connections_arrive_in_place_of_what_was_there(egress_ip, connections):
     track(egress_ip, replace(passed_on, destination=(egress_ip, 40000), server=(egress_ip, 40000)))
     third = flow(egress_ip, OTHER[egress_ip])
     coming = flow(egress_ip, OWN[egress_ip], 50000, translated=(egress_ip, 40001))
-    connections.arrive(egress_ip, [third, coming])
+    connections.arrive({egress_ip: [third, coming]})
     assert connections.arrived == {egress_ip: 2}
     assert tracked(egress_ip) == {third, flow(egress_ip, POD[egress_ip], translated=(egress_ip, 40001))}
 
@@ -111,7 +111,7 @@ def test_connections_arrive_in_place_of_what_was_there(egress_ip, connections):
 def test_what_still_goes_another_way_is_forgotten(egress_ip, connections):
     right = flow(egress_ip, POD[egress_ip])
     track(egress_ip, right, flow(egress_ip, POD[egress_ip], 1, translated=(OWN[egress_ip], 1)))
-    connections.forget_others(egress_ip)
+    connections.forget_others([egress_ip])
     assert tracked(egress_ip) == {right}
 
 
@@ -120,7 +120,7 @@ def test_a_kernel_that_refuses_keeps_no_address_from_moving(egress_ip, connectio
         raise CommandError("conntrack: for the test")
 
     monkeypatch.setattr(_node_io, "read_connections", refuse)
-    assert connections.leaving(egress_ip) == []
-    connections.arrive(egress_ip, [flow(egress_ip, OTHER[egress_ip])])
-    connections.forget_others(egress_ip)
+    assert connections.leaving([egress_ip]) == {egress_ip: []}
+    connections.arrive({egress_ip: [flow(egress_ip, OTHER[egress_ip])]})
+    connections.forget_others([egress_ip])
     assert connections.arrived == {}
