@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ._addresses import parsed, version_of
+from ._addresses import address_order, parsed, version_of
 from ._annotations import NODE_SELECTOR
 from ._networks import NetworkIndex
 from ._nodes import ASSIGNABLE_LABEL, label_text
@@ -72,20 +72,19 @@ class Board:
         return self._chosen[key][0]
 
     def _find_inside(self, address):
-        value = parsed(address)
-        if value in self.nodes.owners:
+        if address in self.nodes.owners:
             return ()
         around = self._around(address)
         if around not in self._inside:
             self._inside[around] = self._networks.nodes_in(around)
         inside = self._inside[around]
-        if self._networks.is_at_an_end(value):
-            return tuple(node for node in inside if not node.reserves(value))
+        if self._networks.is_at_an_end(*address_order(address)):
+            return tuple(node for node in inside if not node.reserves(parsed(address)))
         return inside
 
     def _around(self, address):
         if address not in self._networks_of:
-            self._networks_of[address] = self._networks.around(parsed(address))
+            self._networks_of[address] = self._networks.around(*address_order(address))
         return self._networks_of[address]
 
     def restrict(self, address, names):
@@ -151,13 +150,13 @@ class Board:
         node = self.node(node_name)
         if node is None:
             return NODE_INVALID if node_name in self.nodes.broken else NODE_GONE
-        if parsed(address) in self.nodes.owners:
+        if address in self.nodes.owners:
             return ADDRESS_CONFLICT
         return next(iter(self.obstacles(node_name, address)), None)
 
     def why_no_node(self, address):
         """Return (reason, message) for an address that no node may hold."""
-        owners = self.nodes.owners.get(parsed(address))
+        owners = self.nodes.owners.get(address)
         if owners:
             whose = " and of ".join(f"{node} ({interface})" for node, interface in owners)
             return ADDRESS_CONFLICT, f"{address} is the own address of {whose}"

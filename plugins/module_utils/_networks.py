@@ -24,9 +24,8 @@ class NetworkIndex:
                     self._reserved.update((version, first) for first in _ends(network))
                 self._nodes[key].append(node)
 
-    def around(self, address):
-        """Return the keys of the networks that contain ``address``."""
-        version, value = address.version, int(address)
+    def around(self, version, value):
+        """Return the keys of the networks that contain the address of this IP version and value."""
         keys = [(version, spare, value >> spare) for spare in self._lengths[version]]
         return tuple([key for key in keys if key in self._nodes])
 
@@ -35,9 +34,9 @@ class NetworkIndex:
         found = {node.name: node for key in keys for node in self._nodes[key]}
         return tuple(found[name] for name in sorted(found))
 
-    def is_at_an_end(self, address):
-        """Tell whether ``address`` is the first or the last one of some network."""
-        return (address.version, int(address)) in self._reserved
+    def is_at_an_end(self, version, value):
+        """Tell whether the address is the first or the last one of some network."""
+        return (version, value) in self._reserved
 
 
 def _ends(network):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from ._addresses import address_order, canonical, parse_address, parse_egress_ip
+from ._addresses import address_order, canonical_address, canonical_egress_ip
 from ._errors import EgressIPError, InvalidError, PlanError
 from ._manifests import plain
 from ._objects import parse_egressip
@@ -150,7 +150,7 @@ def _listed(mapping, field):
 def _readable(text):
     """Return the canonical egress IP that ``text`` spells, or None."""
     try:
-        return canonical(parse_egress_ip(text, ""))
+        return canonical_egress_ip(text, "")
     except EgressIPError:
         return None
 
@@ -167,4 +167,4 @@ def _read_entry(entry, path):
     name = entry.get("name")
     if name is not None and not isinstance(name, str):
         raise PlanError(f"{path}.name: must be a string, not {type_name(name)}")
-    return canonical(parse_address(entry["egressIP"], f"{path}.egressIP")), str(entry["node"]), name
+    return canonical_address(entry["egressIP"], f"{path}.egressIP"), str(entry["node"]), name
