@@ -150,7 +150,7 @@ def _why_not_kept(board, address):
 
 def _refuse_second_requests(board, claims):
     refused = []
-    for address, (owner, *others) in ((address, found) for address, found in claims.items() if found):
+    for address, (owner, *others) in ((address, found) for address, found in claims.items() if len(found) > 1):
         holders = {name for node, name in board.holders.get(address, ())}
         holds = address in board.holders and (owner.name in holders or address in dict(owner.status) or owner.errors)
         why = "had it before" if address in owner.owned else "holds it" if holds else "comes first by name"
@@ -194,18 +194,18 @@ def _items(board, wanted):
     """Return an Item for each (object name, address). Addresses with the same possible nodes share their rooms."""
     numbers = {node.name: number for number, node in enumerate(board.nodes.sound)}
     groups = {name: group for group, name in enumerate(dict.fromkeys(name for name, address in wanted))}
-    items, rooms_of, sets = [], {}, {}
+    items, rooms_of = [], {}
     for name, address in wanted:
         possible, held = board.possible_nodes(address), board.holding_nodes(address)
         if id(possible) not in rooms_of:
             rooms = tuple(numbers[node.name] for node in possible)
             # The nodes are kept as well: the identity of a tuple that is gone may come again.
-            rooms_of[id(possible)] = possible, rooms, frozenset(rooms)
-        _nodes, rooms, allowed = rooms_of[id(possible)]
-        holders = frozenset([numbers[node] for node in held if numbers.get(node) in allowed])
-        # Few sets, not one for each address: less to keep, less for the garbage collector to look through.
-        holders = sets.setdefault(holders, holders)
-        items.append(Item(groups[name], version_of(address), rooms, holders, bool(held)))
+            rooms_of[id(possible)] = possible, rooms, frozenset(rooms), {}
+        _nodes, rooms, allowed, holders_of = rooms_of[id(possible)]
+        if held not in holders_of:
+            # Few sets, not one for each address: less to make, less to keep.
+            holders_of[held] = frozenset(numbers[node] for node in held if numbers.get(node) in allowed)
+        items.append(Item(groups[name], version_of(address), rooms, holders_of[held], bool(held)))
     return items
 
 
@@ -224,7 +224,7 @@ def _plan(requests, board, claims, unassigned, for_balance):
     assignments = sorted(board.placed.values(), key=lambda each: (each.name, address_order(each.egress_ip)))
     of_object = {}
     for each in assignments:
-        of_object.setdefault(each.name, []).append({"node": each.node, "egressIP": each.egress_ip})
+        of_object.setdefault(each.name, []).append(each)
     broken = [{"name": each.name, "errors": list(each.errors)} for each in requests if each.errors]
     names = sorted([*(node.name for node in board.nodes.sound), *board.nodes.broken])
     return Plan(
@@ -238,14 +238,15 @@ def _plan(requests, board, claims, unassigned, for_balance):
     )
 
 
-def _with_status(request, entries):
+def _with_status(request, assignments):
     """Return the document with what its object got. ``status.items`` gives way, or two lists could disagree."""
     document = request.document
     if not isinstance(document, dict):
         return document
     status = document.get("status") if isinstance(document.get("status"), dict) else {}
     status = {field: value for field, value in status.items() if field != "items"}
-    return {**document, "status": {**status, "assignments": [dict(entry) for entry in entries]}}
+    entries = [{"node": each.node, "egressIP": each.egress_ip} for each in assignments]
+    return {**document, "status": {**status, "assignments": entries}}
 
 
 def _moves(board, claims, for_balance):
@@ -254,13 +255,12 @@ def _moves(board, claims, for_balance):
     Of the moves that no node's state explains, all but ``for_balance`` were needed to place most addresses.
     """
     moves, optional = [], []
-    for address in sorted(board.placed, key=address_order):
-        nodes, placed = board.holding_nodes(address), board.placed[address]
-        if not nodes or placed.node in nodes:
-            continue
+    held = [(address, board.holding_nodes(address)) for address in board.placed]
+    moved = [(address, nodes) for address, nodes in held if nodes and board.placed[address].node not in nodes]
+    for address, nodes in sorted(moved, key=lambda pair: address_order(pair[0])):
         reasons = {name: board.why_leave(name, address) for name in nodes}
         origin = next((name for name in nodes if reasons[name] is None), nodes[0])
-        move = Move(address, origin, placed.node, reasons[origin] or REBALANCE)
+        move = Move(address, origin, board.placed[address].node, reasons[origin] or REBALANCE)
         (moves if reasons[origin] else optional).append(move)
     needed = max(0, len(optional) - for_balance)
     if needed:
@@ -296,9 +296,7 @@ def _exceeds(addresses, limit):
 def _several_holders(board, claims):
     """Return a line for each address that more than one node holds: a fault that the plan ends."""
     lines = []
-    for address in sorted(claims, key=address_order):
-        nodes = board.holding_nodes(address)
-        if len(nodes) > 1:
-            keeper = board.placed[address].node if address in board.placed else "none of them"
-            lines.append(f"{address} is held by {' and by '.join(nodes)}; {keeper} is to hold it")
+    for address in sorted((each for each in claims if len(board.holding_nodes(each)) > 1), key=address_order):
+        keeper = board.placed[address].node if address in board.placed else "none of them"
+        lines.append(f"{address} is held by {' and by '.join(board.holding_nodes(address))}; {keeper} is to hold it")
     return lines

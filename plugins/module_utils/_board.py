@@ -42,12 +42,13 @@ class Board:
     def __init__(self, nodes, holders):
         self.nodes = nodes
         self.holders = holders
+        self._holding = {address: _nodes_of(found) for address, found in holders.items()}
         self.placed = {}
         self._by_name = {node.name: node for node in nodes.sound}
         self._networks = NetworkIndex(node for node in nodes.sound if node.ready and node.assignable)
         # What is the same for all addresses in the same networks: their nodes, and the interface on each.
         self._inside, self._interfaces = {}, {}
-        self._networks_of, self._possible = {}, {}
+        self._possible = {}
         self._loads, self._objects = {}, {}
         # Which nodes an address may be on if not on all, and what is the same for addresses with the same nodes.
         self._only, self._selected, self._chosen = {}, {}, {}
@@ -74,18 +75,13 @@ class Board:
     def _find_inside(self, address):
         if address in self.nodes.owners:
             return ()
-        around = self._around(address)
+        around = self._networks.around(*address_order(address))
         if around not in self._inside:
             self._inside[around] = self._networks.nodes_in(around)
         inside = self._inside[around]
         if self._networks.is_at_an_end(*address_order(address)):
             return tuple(node for node in inside if not node.reserves(parsed(address)))
         return inside
-
-    def _around(self, address):
-        if address not in self._networks_of:
-            self._networks_of[address] = self._networks.around(*address_order(address))
-        return self._networks_of[address]
 
     def restrict(self, address, names):
         """From now on the address may only be on nodes of ``names``, a frozenset that addresses had best share."""
@@ -112,13 +108,11 @@ class Board:
 
     def holding_nodes(self, address):
         """Return the sorted names of the nodes that hold the address now."""
-        holders = self.holders.get(address, ())
-        # Mostly one, and asked for each address several times.
-        return sorted({node for node, name in holders}) if len(holders) > 1 else [node for node, name in holders]
+        return self._holding.get(address, ())
 
     def put(self, name, address, node):
         """Give the address of the object ``name`` to ``node``."""
-        key = (node.name, self._around(address))
+        key = node.name, self._networks.around(*address_order(address))
         if key not in self._interfaces:
             self._interfaces[key] = node.network_for(parsed(address))[0]
         self.placed[address] = Assignment(name, address, node.name, self._interfaces[key])
@@ -204,6 +198,11 @@ class Board:
             for (limit, load), family in zip(self.limits(node, version), ("", f" IPv{version}"))
             if limit is not None and load >= limit
         )
+
+
+def _nodes_of(holders):
+    """Return the sorted names of the nodes among (node, name) pairs, mostly one."""
+    return (holders[0][0],) if len(holders) == 1 else tuple(sorted({node for node, name in holders}))
 
 
 def _obstacles(node, address):

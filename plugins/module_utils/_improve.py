@@ -33,7 +33,7 @@ def fill(packing, places):
         allowed = packing.allowed[packing.kind[item]]
         for room in sorted(rooms) if len(rooms) > 1 else rooms:
             if room in allowed and packing.fits(item, room) and not packing.has_mate(item, room):
-                packing.put(item, room)
+                packing.make([(item, room)])
                 break
     _fill_least_loaded(packing)
 
@@ -59,7 +59,7 @@ def _fill_least_loaded(packing):
                 refused.append(heapq.heappop(heap))
             if heap:
                 load, room = heap[0]
-                packing.put(item, room)
+                packing.make([(item, room)])
                 heapq.heapreplace(heap, (load + 1, room))
             for entry in refused:
                 heapq.heappush(heap, entry)

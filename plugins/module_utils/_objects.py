@@ -10,6 +10,7 @@ every error of the document. ``to_dict`` gives a document again, reduced to the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ._addresses import canonical_address, canonical_egress_ip
 from ._annotations import POOL, has_pool, parse_annotations, to_annotations
@@ -30,8 +31,7 @@ _STATUS_FIELDS = ("items", "assignments")
 _ASSIGNMENT_FIELDS = ("node", "egressIP")
 
 
-@dataclass(frozen=True)
-class EgressIP:
+class EgressIP(NamedTuple):
     """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status.
 
     What stands in annotations: ``node_selector`` selects the nodes that may hold its addresses, None all; of each of

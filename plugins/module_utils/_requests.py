@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ._addresses import address_order, canonical_address, canonical_egress_ip
 from ._errors import EgressIPError, InvalidError, PlanError
@@ -15,8 +15,7 @@ from ._objects import parse_egressip
 from ._text import type_name
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """An EgressIP object as far as the planner goes, sound or broken (then ``errors`` holds something).
 
     ``addresses``: tuple of canonical addresses in order; ``status``: tuple of (address, node) from its status;
@@ -42,7 +41,7 @@ def read_requests(documents, owners=None):
     owned = {}
     for address, name in (owners or {}).items():
         owned.setdefault(name, set()).add(address)
-    requests = [replace(each, owned=frozenset(owned[each.name])) if each.name in owned else each for each in requests]
+    requests = [each._replace(owned=frozenset(owned[each.name])) if each.name in owned else each for each in requests]
     counts = Counter(request.name for request in requests)
     requests = [_refuse_repeated(each, counts[each.name]) if counts[each.name] > 1 else each for each in requests]
     requests.sort(key=lambda request: (request.name, repr(request.document) if counts[request.name] > 1 else ""))
@@ -134,7 +133,7 @@ def _read_broken(document, fallback, errors):
 
 def _refuse_repeated(request, count):
     error = f"egressip/{request.name}: metadata.name: {count} objects have this name"
-    return replace(request, errors=(*request.errors, error))
+    return request._replace(errors=(*request.errors, error))
 
 
 def _part(document, field):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ._errors import Errors
 from ._shape import check_fields, check_list, check_mapping, check_string, did_you_mean, required
@@ -45,8 +45,7 @@ def parse_labels(value, path):
     return labels
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(NamedTuple):
     """One entry of matchExpressions; ``values`` is a sorted tuple, empty for Exists and DoesNotExist."""
 
     key: str
@@ -70,8 +69,7 @@ class Requirement:
         return result
 
 
-@dataclass(frozen=True)
-class Selector:
+class Selector(NamedTuple):
     """A Kubernetes LabelSelector. ``match_labels`` is a sorted tuple of (key, value)."""
 
     match_labels: tuple = ()
