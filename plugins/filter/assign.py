@@ -264,7 +264,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import
 @paused_collector()
 def _assign(egressips, nodes, current=(), policy="balanced", max_moves=None):
     try:
-        return assign(egressips, plain(nodes), plain(current), policy, max_moves).to_dict()
+        return assign(egressips, plain(nodes), current, policy, max_moves).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(f"netops.egress_ip.assign: {error}") from error
 

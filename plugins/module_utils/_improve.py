@@ -28,14 +28,19 @@ def settle(packing, start=None):
 
 
 def fill(packing, places):
-    """Put items where they fit, given for each the rooms to try first; those left go to the least loaded ones."""
+    """Fill an empty packing, given for each item the rooms to try first; those left go to the least loaded ones."""
     for item, rooms in enumerate(places):
-        allowed = packing.allowed[packing.kind[item]]
-        for room in sorted(rooms) if len(rooms) > 1 else rooms:
-            if room in allowed and packing.fits(item, room) and not packing.has_mate(item, room):
-                packing.make([(item, room)])
-                break
+        packing.enter(item, _first_that_fits(packing, item, rooms))
     _fill_least_loaded(packing)
+
+
+def _first_that_fits(packing, item, rooms):
+    """Return the first of the rooms where the item has a place and no mate, or nowhere."""
+    allowed = packing.allowed[packing.kind[item]]
+    for room in sorted(rooms) if len(rooms) > 1 else rooms:
+        if room in allowed and packing.fits(item, room) and not packing.has_mate(item, room):
+            return room
+    return packing.nowhere
 
 
 def _by_choices(packing, items):

@@ -13,7 +13,7 @@ from __future__ import annotations
 class Packing:
     """The state that the planner improves. Items and rooms are numbered; room ``nowhere`` is for items without one.
 
-    ``where``: each item's room; ``load``: what each room bears, with what it bore before; ``homes``: the rooms of an
+    ``where``: each item's room, None until it has entered one; ``load``: what each room bears, with what it bore before; ``homes``: the rooms of an
     item where it is now. Items of one ``kind`` have the same family and may be in the same rooms: ``choices[kind]`` in
     order, ``allowed[kind]`` as a set.
 
@@ -45,15 +45,13 @@ class Packing:
             for item, kind in zip(items, self.kind)
         ]
         self.away = [move if homes else 0 for homes in self.homes]
-        self.where = [self.nowhere] * len(items)
+        self.where = [None] * len(items)
         self.load = [room.load for room in rooms] + [0]
         self.most = [None if room.free is None else room.load + room.free for room in rooms] + [None]
         self.bundles = [{} for _room in self.load]
         self.strayed = [set() for _room in self.load]
         self._build_doors(kinds)
         self._read_groups()
-        for item in range(len(items)):
-            self._join(item, self.nowhere)
 
     def _read_kinds(self, banned):
         """Return the distinct (rooms, family) of the items, and note the number of each item's."""
@@ -176,7 +174,7 @@ class Packing:
         self.retire(item)
 
     def enter(self, item, room):
-        """Bring an item that has left its room into another one."""
+        """Bring an item that is in no room, or has left its own, into one."""
         self.load[room] += 1
         self.where[item] = room
         door = self.door_of[self.kind[item]][room]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ._addresses import address_order, canonical_address, canonical_egress_ip
@@ -156,7 +157,7 @@ def _readable(text):
 
 def _read_entry(entry, path):
     """Return (address, node, name or None) of an entry of ``current``."""
-    if not isinstance(entry, dict):
+    if not isinstance(entry, (dict, Mapping)):
         raise PlanError(f"{path}: must be a mapping with egressIP and node, not {type_name(entry)}")
     for field in ("egressIP", "node"):
         if field not in entry:
@@ -166,4 +167,4 @@ def _read_entry(entry, path):
     name = entry.get("name")
     if name is not None and not isinstance(name, str):
         raise PlanError(f"{path}.name: must be a string, not {type_name(name)}")
-    return canonical_address(entry["egressIP"], f"{path}.egressIP"), str(entry["node"]), name
+    return canonical_address(entry["egressIP"], f"{path}.egressIP"), str(entry["node"]), name and str(name)
