@@ -13,9 +13,9 @@ from __future__ import annotations
 class Packing:
     """The state that the planner improves. Items and rooms are numbered; room ``nowhere`` is for items without one.
 
-    ``where``: each item's room, None until it has entered one; ``load``: what each room bears, with what it bore before; ``homes``: the rooms of an
-    item where it is now. Items of one ``kind`` have the same family and may be in the same rooms: ``choices[kind]`` in
-    order, ``allowed[kind]`` as a set.
+    ``where``: each item's room, None before it has one; ``load``: what each room bears, with what it bore before;
+    ``homes``: the rooms of an item where it is now. Items of one ``kind`` have the same family and may be in the same
+    rooms: ``choices[kind]`` in order, ``allowed[kind]`` as a set.
 
     What makes searches short is that a room's items are kept in bundles: ``bundles[room][2 * kind + at_home]`` is the
     set of those that are equal but for their mates and for homes elsewhere. ``strayed[room]`` are those with a home
