@@ -9,7 +9,9 @@ what came of it. No I/O, no clock, no chance: the same input gives the same plan
 
 from __future__ import annotations
 
-from ._addresses import address_order, parsed, version_of
+from collections import Counter
+
+from ._addresses import address_order, version_of
 from ._board import Board
 from ._collector import paused_collector
 from ._errors import PlanError
@@ -126,8 +128,8 @@ def _keep_what_broken_objects_hold(board, claims):
     of_broken = [address for address, found in claims.items() if found[0].errors]
     for address in sorted(of_broken, key=lambda each: (claims[each][0].name, address_order(each))):
         owner = claims[address][0]
-        possible = {node.name: node for node in board.possible_nodes(address)}
-        keepers = [possible[name] for name in board.holding_nodes(address) if name in possible]
+        names = [name for name in board.holding_nodes(address) if board.why_leave(name, address) is None]
+        keepers = [board.node(name) for name in names]
         keeper = next((node for node in keepers if board.has_room(node, owner.name, address)), None)
         if keeper is not None:
             board.put(owner.name, address, keeper)
@@ -264,7 +266,8 @@ def _moves(board, claims, for_balance):
         (moves if reasons[origin] else optional).append(move)
     needed = max(0, len(optional) - for_balance)
     if needed:
-        causes = {move: _why_move(board, claims, move) for move in optional}
+        staying = _count_staying(board, claims)
+        causes = {move: _why_move(board, staying, move, claims[move.egress_ip][0].name) for move in optional}
         optional.sort(key=lambda move: _NEEDS.index(causes[move]))
         optional[:needed] = [
             Move(move.egress_ip, move.from_node, move.to_node, causes[move]) for move in optional[:needed]
@@ -272,25 +275,27 @@ def _moves(board, claims, for_balance):
     return sorted(moves + optional, key=lambda move: address_order(move.egress_ip))
 
 
-def _why_move(board, claims, move):
-    """Return which rule the node that loses an address would have broken, had everybody stayed."""
-    origin = board.node(move.from_node)
-    staying = [
-        address
-        for address in claims
-        if claims[address] and move.from_node in board.holding_nodes(address)
-        if board.why_leave(move.from_node, address) is None
-    ]
-    version = parsed(move.egress_ip).version
-    of_family = [address for address in staying if parsed(address).version == version]
-    if _exceeds(staying, origin.capacity.ip) or _exceeds(of_family, origin.capacity.of_family(version)):
+def _count_staying(board, claims):
+    """Count what each node holds and could keep: {(node, None): in all, (node, IP version): .., (node, object): ..}."""
+    counts = Counter()
+    for address, found in claims.items():
+        for node in board.holding_nodes(address) if found else ():
+            if board.why_leave(node, address) is None:
+                counts.update([(node, None), (node, version_of(address)), (node, found[0].name)])
+    return counts
+
+
+def _why_move(board, staying, move, owner):
+    """Return which rule the node that loses an address of ``owner`` would have broken, had everybody stayed."""
+    node, version = move.from_node, version_of(move.egress_ip)
+    capacity = board.node(node).capacity
+    if _exceeds(staying[node, None], capacity.ip) or _exceeds(staying[node, version], capacity.of_family(version)):
         return CAPACITY_EXCEEDED
-    owner = claims[move.egress_ip][0].name
-    return SAME_OBJECT if sum(claims[address][0].name == owner for address in staying) > 1 else MAKE_ROOM
+    return SAME_OBJECT if staying[node, owner] > 1 else MAKE_ROOM
 
 
-def _exceeds(addresses, limit):
-    return limit is not None and len(addresses) > limit
+def _exceeds(count, limit):
+    return limit is not None and count > limit
 
 
 def _several_holders(board, claims):

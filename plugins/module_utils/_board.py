@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from ._addresses import address_order, parsed, version_of
 from ._annotations import NODE_SELECTOR
 from ._networks import NetworkIndex
@@ -52,6 +54,13 @@ class Board:
         self._loads, self._objects = {}, {}
         # Which nodes an address may be on if not on all, and what is the same for addresses with the same nodes.
         self._only, self._selected, self._chosen = {}, {}, {}
+        # What is in the way of addresses in the same networks.
+        self._summaries = {}
+
+    @cached_property
+    def _all_networks(self):
+        """The networks of all sound nodes, also of those that cannot hold anything."""
+        return NetworkIndex(self.nodes.sound)
 
     def possible_nodes(self, address):
         """Return the nodes that may hold the address as far as its own rules go, capacity and neighbours aside.
@@ -154,7 +163,7 @@ class Board:
         if owners:
             whose = " and of ".join(f"{node} ({interface})" for node, interface in owners)
             return ADDRESS_CONFLICT, f"{address} is the own address of {whose}"
-        inside = [node for node in self.nodes.sound if node.network_for(parsed(address))]
+        inside = self._all_inside(address) if self._is_at_an_end(address) else ()
         if inside and all(node.reserves(parsed(address)) for node in inside):
             networks = sorted({str(node.network_for(parsed(address))[1]) for node in inside})
             where = f"{' and '.join(networks)} on {_listed([node.name for node in inside])}"
@@ -179,7 +188,21 @@ class Board:
     def _is_allowed(self, name, address):
         return address not in self._only or name in self._only[address]
 
+    def _all_inside(self, address):
+        return self._all_networks.nodes_in(self._all_networks.around(*address_order(address)))
+
+    def _is_at_an_end(self, address):
+        return self._all_networks.is_at_an_end(*address_order(address))
+
     def _obstacle_summary(self, address):
+        """Return what is in the way, node by node: mostly the same for all addresses in the same networks."""
+        alone = address if self._is_at_an_end(address) else None
+        key = self._all_networks.around(*address_order(address)), self._only.get(address), alone
+        if key not in self._summaries:
+            self._summaries[key] = self._summarize_obstacles(address)
+        return self._summaries[key]
+
+    def _summarize_obstacles(self, address):
         found, barred = {}, []
         for node in self.nodes.sound:
             for obstacle in _obstacles(node, address):

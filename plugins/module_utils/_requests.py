@@ -81,9 +81,12 @@ def claimants(requests, holders, owners=None):
     That is its owner, else the one that the holder's entry names, else one whose status lists the address, else the
     first by name. Where ``owners`` tell what objects had, a broken one that does not own it comes after the sound ones.
     """
-    claims = {}
+    claims, held_for = {}, {}
+    for address, found in holders.items():
+        for _node, name in found:
+            held_for.setdefault(name, set()).add(address)
     for request in requests:
-        for address in _claimed(request, holders):
+        for address in _claimed(request, held_for):
             claims.setdefault(address, []).append(request)
     for address, found in claims.items():
         named = {name for node, name in holders.get(address, ())}
@@ -98,12 +101,12 @@ def _rank(request, address, named, is_known):
     return (*by_sign, is_known and bool(request.errors), request.name)
 
 
-def _claimed(request, holders):
+def _claimed(request, held_for):
+    """Return the addresses that a request has a claim to; ``held_for`` is {name or None: addresses held for it}."""
     if not request.errors:
         return request.addresses
     readable = {*request.addresses, *(address for address, node in request.status)}
-    holds = {address: {name for node, name in found} for address, found in holders.items()}
-    held = {a for a, names in holds.items() if request.name in names or (a in readable and None in names)}
+    held = held_for.get(request.name, set()) | readable & held_for.get(None, set())
     return sorted(held | request.owned)
 
 
