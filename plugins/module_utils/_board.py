@@ -58,6 +58,10 @@ class Board:
         self._summaries = {}
 
     @cached_property
+    def _labels(self):
+        return [(node.name, _texts(node.labels)) for node in self.nodes.sound]
+
+    @cached_property
     def _all_networks(self):
         """The networks of all sound nodes, also of those that cannot hold anything."""
         return NetworkIndex(self.nodes.sound)
@@ -100,8 +104,7 @@ class Board:
     def selected_by(self, selector):
         """Return the names of the nodes that a Selector selects, the same frozenset each time."""
         if selector not in self._selected:
-            nodes = (node for node in self.nodes.sound if selector.matches(_texts(node.labels)))
-            self._selected[selector] = frozenset(node.name for node in nodes)
+            self._selected[selector] = frozenset(name for name, labels in self._labels if selector.matches(labels))
         return self._selected[selector]
 
     def obstacles(self, name, address):
