@@ -262,13 +262,15 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._collector import paused_collector
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import plain
 
 
+@paused_collector()
 def _assign(egressips, nodes, current=(), policy="balanced", max_moves=None):
     try:
-        return assign(egressips, plain(nodes), plain(current), policy, max_moves).to_dict()
+        return assign(egressips, plain(nodes), current, policy, max_moves).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(f"netops.egress_ip.assign: {error}") from error
 

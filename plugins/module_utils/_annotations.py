@@ -13,7 +13,7 @@ from ._destinations import Destinations
 from ._errors import Errors
 from ._selector_text import parse_selector, selector_text
 from ._selectors import check_label_key
-from ._shape import NO_MAPPING, check_mapping, check_string, did_you_mean
+from ._shape import check_mapping, check_string, did_you_mean
 from ._text import quote
 
 PREFIX = "egress-ip.netops/"
@@ -30,9 +30,11 @@ _KNOWN = (NODE_SELECTOR, SPREAD, POOL, POOL_SIZE, DESTINATIONS, EXCLUDED_DESTINA
 
 def parse_annotations(metadata, root):
     """Return what our annotations say as fields of EgressIP; InvalidError has every error."""
-    errors = Errors()
     written = metadata.get("annotations")
-    annotations = NO_MAPPING if written is None else check_mapping(written, f"{root}: metadata.annotations", errors)
+    if written is None:
+        return {}
+    errors = Errors()
+    annotations = check_mapping(written, f"{root}: metadata.annotations", errors)
     for key in annotations:
         if isinstance(key, str) and key.startswith(PREFIX) and key not in _KNOWN:
             near = did_you_mean(key[len(PREFIX) :], [known[len(PREFIX) :] for known in _KNOWN])

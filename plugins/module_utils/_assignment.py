@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ._addresses import address_order, parsed, version_of
+from ._addresses import address_order, version_of
 from ._board import Board
 from ._collector import paused_collector
 from ._errors import PlanError
@@ -132,8 +132,8 @@ def _keep_what_broken_objects_hold(board, claims):
     of_broken = [address for address, found in claims.items() if found[0].errors]
     for address in sorted(of_broken, key=lambda each: (claims[each][0].name, address_order(each))):
         owner = claims[address][0]
-        possible = {node.name: node for node in board.possible_nodes(address)}
-        keepers = [possible[name] for name in board.holding_nodes(address) if name in possible]
+        names = [name for name in board.holding_nodes(address) if board.why_leave(name, address) is None]
+        keepers = [board.node(name) for name in names]
         keeper = next((node for node in keepers if board.has_room(node, owner.name, address)), None)
         if keeper is not None:
             board.put(owner.name, address, keeper)
@@ -156,7 +156,7 @@ def _why_not_kept(board, address):
 
 def _refuse_second_requests(board, claims):
     refused = []
-    for address, (owner, *others) in ((address, found) for address, found in claims.items() if found):
+    for address, (owner, *others) in ((address, found) for address, found in claims.items() if len(found) > 1):
         holders = {name for node, name in board.holders.get(address, ())}
         holds = address in board.holders and (owner.name in holders or address in dict(owner.status) or owner.errors)
         why = "had it before" if address in owner.owned else "holds it" if holds else "comes first by name"
@@ -200,17 +200,18 @@ def _items(board, wanted):
     """Return an Item for each (object name, address). Addresses with the same possible nodes share their rooms."""
     numbers = {node.name: number for number, node in enumerate(board.nodes.sound)}
     groups = {name: group for group, name in enumerate(dict.fromkeys(name for name, address in wanted))}
-    items, rooms_of, sets, domains = [], {}, {}, _domains(board, wanted)
+    items, rooms_of, domains = [], {}, _domains(board, wanted)
     for name, address in wanted:
         possible, held = board.possible_nodes(address), board.holding_nodes(address)
         if id(possible) not in rooms_of:
             rooms = tuple(numbers[node.name] for node in possible)
             # The nodes are kept as well: the identity of a tuple that is gone may come again.
-            rooms_of[id(possible)] = possible, rooms, frozenset(rooms)
-        _nodes, rooms, allowed = rooms_of[id(possible)]
-        holders = frozenset([numbers[node] for node in held if numbers.get(node) in allowed])
-        # Few sets, not one for each address: less to keep, less for the garbage collector to look through.
-        holders = sets.setdefault(holders, holders)
+            rooms_of[id(possible)] = possible, rooms, frozenset(rooms), {}
+        _nodes, rooms, allowed, holders_of = rooms_of[id(possible)]
+        if held not in holders_of:
+            # Few sets, not one for each address: less to make, less to keep.
+            holders_of[held] = frozenset(numbers[node] for node in held if numbers.get(node) in allowed)
+        holders = holders_of[held]
         items.append(Item(groups[name], version_of(address), rooms, holders, bool(held), domains.get(name, ())))
     return items
 
@@ -240,7 +241,7 @@ def _plan(requests, board, claims, unassigned, for_balance):
     assignments = sorted(board.placed.values(), key=lambda each: (each.name, address_order(each.egress_ip)))
     of_object = {}
     for each in assignments:
-        of_object.setdefault(each.name, []).append({"node": each.node, "egressIP": each.egress_ip})
+        of_object.setdefault(each.name, []).append(each)
     broken = [{"name": each.name, "errors": list(each.errors)} for each in requests if each.errors]
     names = sorted([*(node.name for node in board.nodes.sound), *board.nodes.broken])
     return Plan(
@@ -254,14 +255,15 @@ def _plan(requests, board, claims, unassigned, for_balance):
     )
 
 
-def _with_status(request, entries):
+def _with_status(request, assignments):
     """Return the document with what its object got. ``status.items`` gives way, or two lists could disagree."""
     document = request.document
     if not isinstance(document, dict):
         return document
     status = document.get("status") if isinstance(document.get("status"), dict) else {}
     status = {field: value for field, value in status.items() if field != "items"}
-    return {**document, "status": {**status, "assignments": [dict(entry) for entry in entries]}}
+    entries = [{"node": each.node, "egressIP": each.egress_ip} for each in assignments]
+    return {**document, "status": {**status, "assignments": entries}}
 
 
 def _moves(board, claims, for_balance):
@@ -270,17 +272,17 @@ def _moves(board, claims, for_balance):
     Of the moves that no node's state explains, all but ``for_balance`` were needed to place and spread most addresses.
     """
     moves, optional = [], []
-    for address in sorted(board.placed, key=address_order):
-        nodes, placed = board.holding_nodes(address), board.placed[address]
-        if not nodes or placed.node in nodes:
-            continue
+    held = [(address, board.holding_nodes(address)) for address in board.placed]
+    moved = [(address, nodes) for address, nodes in held if nodes and board.placed[address].node not in nodes]
+    for address, nodes in sorted(moved, key=lambda pair: address_order(pair[0])):
         reasons = {name: board.why_leave(name, address) for name in nodes}
         origin = next((name for name in nodes if reasons[name] is None), nodes[0])
-        move = Move(address, origin, placed.node, reasons[origin] or REBALANCE)
+        move = Move(address, origin, board.placed[address].node, reasons[origin] or REBALANCE)
         (moves if reasons[origin] else optional).append(move)
     needed = max(0, len(optional) - for_balance)
     if needed:
-        causes = {move: _why_move(board, claims, move) for move in optional}
+        staying = _count_staying(board, claims)
+        causes = {move: _why_move(board, staying, move, claims[move.egress_ip][0].name) for move in optional}
         optional.sort(key=lambda move: _NEEDS.index(causes[move]))
         optional[:needed] = [
             Move(move.egress_ip, move.from_node, move.to_node, causes[move]) for move in optional[:needed]
@@ -288,43 +290,41 @@ def _moves(board, claims, for_balance):
     return sorted(moves + optional, key=lambda move: address_order(move.egress_ip))
 
 
-def _why_move(board, claims, move):
-    """Return which rule the node that loses an address would have broken, had everybody stayed."""
-    origin = board.node(move.from_node)
-    staying = [
-        address
-        for address in claims
-        if claims[address] and move.from_node in board.holding_nodes(address)
-        if board.why_leave(move.from_node, address) is None
-    ]
-    version = parsed(move.egress_ip).version
-    of_family = [address for address in staying if parsed(address).version == version]
-    if _exceeds(staying, origin.capacity.ip) or _exceeds(of_family, origin.capacity.of_family(version)):
+def _count_staying(board, claims):
+    """Count what each node holds and could keep, in all, of an IP version, of an object, and of one in its domain.
+
+    The keys are (node, None), (node, IP version), (node, object) and (failure domain, object).
+    """
+    counts = Counter()
+    for address, found in claims.items():
+        for node in board.holding_nodes(address) if found else ():
+            if board.why_leave(node, address) is None:
+                name = found[0].name
+                domain = board.domains(name).get(node)
+                counts.update([(node, None), (node, version_of(address)), (node, name), (domain, name)])
+    return counts
+
+
+def _why_move(board, staying, move, owner):
+    """Return which rule the node that loses an address of ``owner`` would have broken, had everybody stayed."""
+    node, version = move.from_node, version_of(move.egress_ip)
+    capacity = board.node(node).capacity
+    if _exceeds(staying[node, None], capacity.ip) or _exceeds(staying[node, version], capacity.of_family(version)):
         return CAPACITY_EXCEEDED
-    owner = claims[move.egress_ip][0].name
-    if sum(claims[address][0].name == owner for address in staying) > 1:
+    if staying[node, owner] > 1:
         return SAME_OBJECT
-    return SAME_DOMAIN if _has_domain_mate(board, claims, owner, move.from_node) else MAKE_ROOM
+    domain = board.domains(owner).get(node)
+    return SAME_DOMAIN if domain is not None and staying[domain, owner] > 1 else MAKE_ROOM
 
 
-def _has_domain_mate(board, claims, name, node_name):
-    """Tell whether another address of a spread object is held in the failure domain of a node."""
-    domains = board.domains(name)
-    own = [address for address, found in claims.items() if found and found[0].name == name] if domains else []
-    nodes = [node for address in own for node in board.holding_nodes(address)]
-    return sum(domains.get(node) == domains[node_name] for node in nodes) > 1
-
-
-def _exceeds(addresses, limit):
-    return limit is not None and len(addresses) > limit
+def _exceeds(count, limit):
+    return limit is not None and count > limit
 
 
 def _several_holders(board, claims):
     """Return a line for each address that more than one node holds: a fault that the plan ends."""
     lines = []
-    for address in sorted(claims, key=address_order):
-        nodes = board.holding_nodes(address)
-        if len(nodes) > 1:
-            keeper = board.placed[address].node if address in board.placed else "none of them"
-            lines.append(f"{address} is held by {' and by '.join(nodes)}; {keeper} is to hold it")
+    for address in sorted((each for each in claims if len(board.holding_nodes(each)) > 1), key=address_order):
+        keeper = board.placed[address].node if address in board.placed else "none of them"
+        lines.append(f"{address} is held by {' and by '.join(board.holding_nodes(address))}; {keeper} is to hold it")
     return lines

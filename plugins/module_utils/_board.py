@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from ._addresses import parsed, version_of
+from functools import cached_property
+
+from ._addresses import address_order, parsed, version_of
 from ._annotations import NODE_SELECTOR
 from ._networks import NetworkIndex
 from ._nodes import ASSIGNABLE_LABEL, label_text
@@ -42,17 +44,29 @@ class Board:
     def __init__(self, nodes, holders):
         self.nodes = nodes
         self.holders = holders
+        self._holding = {address: _nodes_of(found) for address, found in holders.items()}
         self.placed = {}
         self._by_name = {node.name: node for node in nodes.sound}
         self._networks = NetworkIndex(node for node in nodes.sound if node.ready and node.assignable)
         # What is the same for all addresses in the same networks: their nodes, and the interface on each.
         self._inside, self._interfaces = {}, {}
-        self._networks_of, self._possible = {}, {}
+        self._possible = {}
         self._loads, self._objects = {}, {}
         # Which nodes an address may be on if not on all, and what is the same for addresses with the same nodes.
         self._only, self._selected, self._chosen = {}, {}, {}
         # Over which label an object is spread, and the failure domain of each node for a label.
-        self._labels, self._domains = {}, {}
+        self._spread_over, self._domains = {}, {}
+        # What is in the way of addresses in the same networks.
+        self._summaries = {}
+
+    @cached_property
+    def _labels(self):
+        return [(node.name, _texts(node.labels)) for node in self.nodes.sound]
+
+    @cached_property
+    def _all_networks(self):
+        """The networks of all sound nodes, also of those that cannot hold anything."""
+        return NetworkIndex(self.nodes.sound)
 
     def possible_nodes(self, address):
         """Return the nodes that may hold the address as far as its own rules go, capacity and neighbours aside.
@@ -74,21 +88,15 @@ class Board:
         return self._chosen[key][0]
 
     def _find_inside(self, address):
-        value = parsed(address)
-        if value in self.nodes.owners:
+        if address in self.nodes.owners:
             return ()
-        around = self._around(address)
+        around = self._networks.around(*address_order(address))
         if around not in self._inside:
             self._inside[around] = self._networks.nodes_in(around)
         inside = self._inside[around]
-        if self._networks.is_at_an_end(value):
-            return tuple(node for node in inside if not node.reserves(value))
+        if self._networks.is_at_an_end(*address_order(address)):
+            return tuple(node for node in inside if not node.reserves(parsed(address)))
         return inside
-
-    def _around(self, address):
-        if address not in self._networks_of:
-            self._networks_of[address] = self._networks.around(parsed(address))
-        return self._networks_of[address]
 
     def restrict(self, address, names):
         """From now on the address may only be on nodes of ``names``, a frozenset that addresses had best share."""
@@ -98,20 +106,19 @@ class Board:
     def selected_by(self, selector):
         """Return the names of the nodes that a Selector selects, the same frozenset each time."""
         if selector not in self._selected:
-            nodes = (node for node in self.nodes.sound if selector.matches(_texts(node.labels)))
-            self._selected[selector] = frozenset(node.name for node in nodes)
+            self._selected[selector] = frozenset(name for name, labels in self._labels if selector.matches(labels))
         return self._selected[selector]
 
     def spread(self, name, label):
         """From now on the object ``name`` is spread over the values of a label."""
-        self._labels[name] = label
+        self._spread_over[name] = label
 
     def domains(self, name):
         """Return {node name: number of its failure domain} for an object, the same each time; {} if it is not spread.
 
         A node without the label is a domain of its own.
         """
-        label = self._labels.get(name)
+        label = self._spread_over.get(name)
         if label is not None and label not in self._domains:
             numbers, nodes = {}, self.nodes.sound
             keys = ((label in node.labels, label_text(node.labels.get(label, node.name))) for node in nodes)
@@ -129,7 +136,7 @@ class Board:
 
     def label_of(self, node, name):
         """Return the label over which an object is spread with its value on a node, as text."""
-        return f"{self._labels[name]}={label_text(node.labels.get(self._labels[name]))}"
+        return f"{self._spread_over[name]}={label_text(node.labels.get(self._spread_over[name]))}"
 
     def obstacles(self, name, address):
         """Return every reason why the node of this name may not hold the address, capacity and neighbours aside."""
@@ -144,13 +151,11 @@ class Board:
 
     def holding_nodes(self, address):
         """Return the sorted names of the nodes that hold the address now."""
-        holders = self.holders.get(address, ())
-        # Mostly one, and asked for each address several times.
-        return sorted({node for node, name in holders}) if len(holders) > 1 else [node for node, name in holders]
+        return self._holding.get(address, ())
 
     def put(self, name, address, node):
         """Give the address of the object ``name`` to ``node``."""
-        key = (node.name, self._around(address))
+        key = node.name, self._networks.around(*address_order(address))
         if key not in self._interfaces:
             self._interfaces[key] = node.network_for(parsed(address))[0]
         self.placed[address] = Assignment(name, address, node.name, self._interfaces[key])
@@ -182,17 +187,17 @@ class Board:
         node = self.node(node_name)
         if node is None:
             return NODE_INVALID if node_name in self.nodes.broken else NODE_GONE
-        if parsed(address) in self.nodes.owners:
+        if address in self.nodes.owners:
             return ADDRESS_CONFLICT
         return next(iter(self.obstacles(node_name, address)), None)
 
     def why_no_node(self, address):
         """Return (reason, message) for an address that no node may hold."""
-        owners = self.nodes.owners.get(parsed(address))
+        owners = self.nodes.owners.get(address)
         if owners:
             whose = " and of ".join(f"{node} ({interface})" for node, interface in owners)
             return ADDRESS_CONFLICT, f"{address} is the own address of {whose}"
-        inside = [node for node in self.nodes.sound if node.network_for(parsed(address))]
+        inside = self._all_inside(address) if self._is_at_an_end(address) else ()
         if inside and all(node.reserves(parsed(address)) for node in inside):
             networks = sorted({str(node.network_for(parsed(address))[1]) for node in inside})
             where = f"{' and '.join(networks)} on {_listed([node.name for node in inside])}"
@@ -217,7 +222,21 @@ class Board:
     def _is_allowed(self, name, address):
         return address not in self._only or name in self._only[address]
 
+    def _all_inside(self, address):
+        return self._all_networks.nodes_in(self._all_networks.around(*address_order(address)))
+
+    def _is_at_an_end(self, address):
+        return self._all_networks.is_at_an_end(*address_order(address))
+
     def _obstacle_summary(self, address):
+        """Return what is in the way, node by node: mostly the same for all addresses in the same networks."""
+        alone = address if self._is_at_an_end(address) else None
+        key = self._all_networks.around(*address_order(address)), self._only.get(address), alone
+        if key not in self._summaries:
+            self._summaries[key] = self._summarize_obstacles(address)
+        return self._summaries[key]
+
+    def _summarize_obstacles(self, address):
         found, barred = {}, []
         for node in self.nodes.sound:
             for obstacle in _obstacles(node, address):
@@ -236,6 +255,11 @@ class Board:
             for (limit, load), family in zip(self.limits(node, version), ("", f" IPv{version}"))
             if limit is not None and load >= limit
         )
+
+
+def _nodes_of(holders):
+    """Return the sorted names of the nodes among (node, name) pairs, mostly one."""
+    return (holders[0][0],) if len(holders) == 1 else tuple(sorted({node for node, name in holders}))
 
 
 def _obstacles(node, address):

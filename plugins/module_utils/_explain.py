@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ._addresses import canonical, parse_egress_ip, parsed
+from ._addresses import canonical, canonical_egress_ip, parsed
 from ._annotations import NODE_SELECTOR
 from ._assignment import assign, read_board, read_problem
 from ._items import count_moves
@@ -96,7 +96,7 @@ def explain(text, manifests, fleet, policy="balanced", max_moves=None):
     ``manifests`` is what ``give_out`` returned, ``fleet`` the dict of a Fleet; ``policy`` and ``max_moves`` are the
     next run's. An EgressIPError names ``egress_ip_explain`` when the text is no egress IP.
     """
-    address = canonical(parse_egress_ip(text, "egress_ip_explain"))
+    address = canonical_egress_ip(text, "egress_ip_explain")
     return _Question(address, manifests, fleet, policy, max_moves).answer()
 
 
@@ -202,7 +202,7 @@ class _Question:
         # Of a node that gave no answer no network is known.
         silent = NODE_NOT_READY in obstacles and not self.board.node(name).networks
         why = tuple(self._text(each, name) for each in obstacles if not (silent and each == NETWORK_MISSING))
-        owners = self.board.nodes.owners.get(parsed(self.address), ())
+        owners = self.board.nodes.owners.get(self.address, ())
         why += tuple(f"it is the own address of {owner} ({interface})" for owner, interface in owners)
         return Answer(name, NO, (*(["holds it, but may not"] if name in self.held_by else []), *why))
 

@@ -29,7 +29,7 @@ def settle(packing, start=None):
 
 
 def fill(packing, places):
-    """Put items where they fit, given for each the rooms to try first; those left go to the least loaded ones.
+    """Fill an empty packing, given for each item the rooms to try first; those left go to the least loaded ones.
 
     Who finds a failure domain of its own nowhere is put beside others in the end.
     """
@@ -41,11 +41,19 @@ def fill(packing, places):
 
 def _fill_places(packing, places, is_refused):
     for item, rooms in enumerate(places):
-        allowed = packing.allowed[packing.kind[item]]
-        for room in (sorted(rooms) if len(rooms) > 1 else rooms) if packing.where[item] == packing.nowhere else ():
-            if room in allowed and not is_refused(packing, item, room):
-                packing.put(item, room)
-                break
+        if packing.where[item] is None:
+            packing.enter(item, _first_that_fits(packing, item, rooms, is_refused))
+        elif packing.where[item] == packing.nowhere:
+            packing.make([(item, _first_that_fits(packing, item, rooms, is_refused))])
+
+
+def _first_that_fits(packing, item, rooms, is_refused):
+    """Return the first of the rooms that is not refused, or nowhere."""
+    allowed = packing.allowed[packing.kind[item]]
+    for room in sorted(rooms) if len(rooms) > 1 else rooms:
+        if room in allowed and not is_refused(packing, item, room):
+            return room
+    return packing.nowhere
 
 
 def _is_hindered(packing, item, room):
@@ -77,7 +85,7 @@ def _fill_least_loaded(packing, is_refused):
                 refused.append(heapq.heappop(heap))
             if heap:
                 load, room = heap[0]
-                packing.put(item, room)
+                packing.make([(item, room)])
                 heapq.heapreplace(heap, (load + 1, room))
             for entry in refused:
                 heapq.heappush(heap, entry)

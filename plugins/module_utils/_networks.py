@@ -14,6 +14,7 @@ class NetworkIndex:
         self._nodes = {}
         self._lengths = {4: set(), 6: set()}
         self._reserved = set()
+        self._around = {}
         for node in nodes:
             for network in {own.network for each in node.networks for own in each.addresses}:
                 version, spare = network.version, network.max_prefixlen - network.prefixlen
@@ -23,21 +24,25 @@ class NetworkIndex:
                     self._lengths[version].add(spare)
                     self._reserved.update((version, first) for first in _ends(network))
                 self._nodes[key].append(node)
+        # Addresses that differ in these last bits alone are in the same networks.
+        self._alike = {version: min(spares, default=0) for version, spares in self._lengths.items()}
 
-    def around(self, address):
-        """Return the keys of the networks that contain ``address``."""
-        version, value = address.version, int(address)
-        keys = [(version, spare, value >> spare) for spare in self._lengths[version]]
-        return tuple([key for key in keys if key in self._nodes])
+    def around(self, version, value):
+        """Return the keys of the networks that contain the address of this IP version and value."""
+        block = version, value >> self._alike[version]
+        if block not in self._around:
+            keys = [(version, spare, value >> spare) for spare in sorted(self._lengths[version])]
+            self._around[block] = tuple(key for key in keys if key in self._nodes)
+        return self._around[block]
 
     def nodes_in(self, keys):
         """Return the nodes with a network of those that ``around`` gave, sorted by name."""
         found = {node.name: node for key in keys for node in self._nodes[key]}
         return tuple(found[name] for name in sorted(found))
 
-    def is_at_an_end(self, address):
-        """Tell whether ``address`` is the first or the last one of some network."""
-        return (address.version, int(address)) in self._reserved
+    def is_at_an_end(self, version, value):
+        """Tell whether the address is the first or the last one of some network."""
+        return (version, value) in self._reserved
 
 
 def _ends(network):

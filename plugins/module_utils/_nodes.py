@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from ._addresses import canonical, is_reserved_in, parse_interface
+from ._addresses import address_order, canonical, is_reserved_in, parse_interface, parsed
 from ._errors import EgressIPError, Errors, InvalidError
 from ._shape import check_fields, check_list, check_mapping, check_string, required
 from ._text import type_name
@@ -123,7 +123,8 @@ class Node:
 class Nodes:
     """All nodes. ``sound``: a tuple of Node by name. ``broken``: names of the nodes that cannot be used.
 
-    ``invalid``: a tuple of ``{name, errors}``. ``owners``: whose own an address is, {address: ((node, interface),)}.
+    ``invalid``: a tuple of ``{name, errors}``. ``owners``: whose own a canonical address is, {address: ((node,
+    interface),)}.
     """
 
     sound: tuple
@@ -134,10 +135,10 @@ class Nodes:
     def warnings(self):
         """Return a line for each address that more than one node calls its own."""
         lines = []
-        for address in sorted(self.owners, key=lambda each: (each.version, each)):
+        for address in sorted(self.owners, key=address_order):
             names = sorted({node for node, interface in self.owners[address]})
-            if len(names) > 1 and not address.is_link_local:
-                lines.append(f"{canonical(address)} is the own address of {' and of '.join(names)}")
+            if len(names) > 1 and not parsed(address).is_link_local:
+                lines.append(f"{address} is the own address of {' and of '.join(names)}")
         return lines
 
 
@@ -182,7 +183,7 @@ def _name_of(document):
 
 
 def _own_addresses(node):
-    return ((network.interface, own.ip) for network in node.networks for own in network.addresses)
+    return ((network.interface, canonical(own.ip)) for network in node.networks for own in network.addresses)
 
 
 def _readable_addresses(document):
@@ -192,7 +193,7 @@ def _readable_addresses(document):
         listed = network.get("addresses") if isinstance(network, dict) else None
         for text in listed if isinstance(listed, (list, tuple)) else ():
             try:
-                yield str(network.get("interface")), parse_interface(text, "").ip
+                yield str(network.get("interface")), canonical(parse_interface(text, "").ip)
             except EgressIPError:
                 continue
 

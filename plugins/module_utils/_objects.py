@@ -10,8 +10,9 @@ every error of the document. ``to_dict`` gives a document again, reduced to the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from ._addresses import canonical, parse_address, parse_egress_ip
+from ._addresses import canonical_address, canonical_egress_ip
 from ._annotations import POOL, has_pool, parse_annotations, to_annotations
 from ._destinations import Destinations
 from ._errors import Errors, InvalidError
@@ -30,8 +31,7 @@ _STATUS_FIELDS = ("items", "assignments")
 _ASSIGNMENT_FIELDS = ("node", "egressIP")
 
 
-@dataclass(frozen=True)
-class EgressIP:
+class EgressIP(NamedTuple):
     """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status.
 
     What stands in annotations: ``node_selector`` selects the nodes that may hold its addresses, None all; ``spread`` is
@@ -201,8 +201,10 @@ def _parse_header(document, kind, fallback, errors):
         raise InvalidError([f"{fallback}: {NO_DOCUMENT}, not {type_name(document)}"])
     root = object_path(document, kind, fallback)
     for field, wanted in (("apiVersion", API_VERSIONS[kind]), ("kind", kind)):
+        if document.get(field) == wanted:
+            continue
         value = required(document, field, f"{root}: ", errors)
-        if field in document and value != wanted:
+        if field in document:
             found = quote(value) if isinstance(value, str) else type_name(value)
             hint = isinstance(value, str) and pasted_hint(value)
             errors.add(f"{root}: {field}", f"must be {wanted}, not {found}" + (f", which {hint}" if hint else ""))
@@ -250,10 +252,10 @@ def _parse_egress_ips(value, path, errors):
     listed = check_list(value, path, errors)
     seen = {}
     for index, text in enumerate(listed):
-        address = errors.attempt(parse_egress_ip, text, f"{path}[{index}]")
+        address = errors.attempt(canonical_egress_ip, text, f"{path}[{index}]")
         if address is None:
             continue
-        first = seen.setdefault(canonical(address), index)
+        first = seen.setdefault(address, index)
         if first != index:
             errors.add(f"{path}[{index}]", f"{quote(text)} is the same address as egressIPs[{first}]")
     return tuple(seen)
@@ -261,7 +263,9 @@ def _parse_egress_ips(value, path, errors):
 
 def _parse_status(status, path, errors):
     """Return the (egress IP, node) pairs of both lists of the status. Null is as good as absent: programs write it."""
-    status = {} if status is None else check_mapping(status, path, errors)
+    if status is None:
+        return ()
+    status = check_mapping(status, path, errors)
     check_fields(status, f"{path}.", _STATUS_FIELDS, errors)
     pairs = []
     for field in _STATUS_FIELDS:
@@ -282,9 +286,9 @@ def _parse_assignment(entry, path):
     if "node" in entry:
         node = check_string(node, f"{path}.node", errors)
     if "egressIP" in entry:
-        address = errors.attempt(parse_address, address, f"{path}.egressIP")
+        address = errors.attempt(canonical_address, address, f"{path}.egressIP")
     errors.raise_if_any()
-    return canonical(address), node
+    return address, node
 
 
 def _parse_metadata_labels(metadata, root, errors):
@@ -308,10 +312,10 @@ def _parse_pod_ips(status, prefix, errors):
         entry = check_mapping(entry, path, errors)  # noqa: PLW2901
         required(entry, "ip", f"{path}.", errors)
         if "ip" in entry:
-            addresses.append(errors.attempt(parse_address, entry["ip"], f"{path}.ip"))
+            addresses.append(errors.attempt(canonical_address, entry["ip"], f"{path}.ip"))
     if not listed and status.get("podIP"):
-        addresses = [errors.attempt(parse_address, status["podIP"], f"{prefix}podIP")]
-    return tuple(dict.fromkeys(canonical(address) for address in addresses))
+        addresses = [errors.attempt(canonical_address, status["podIP"], f"{prefix}podIP")]
+    return tuple(dict.fromkeys(addresses))
 
 
 def _open_mapping(document, field, prefix, errors):

@@ -16,9 +16,9 @@ from ._teams import named, read_teams
 class Packing:
     """The state that the planner improves. Items and rooms are numbered; room ``nowhere`` is for items without one.
 
-    ``where``: each item's room; ``load``: what each room bears, with what it bore before; ``homes``: the rooms of an
-    item where it is now. Items of one ``kind`` have the same family and may be in the same rooms: ``choices[kind]`` in
-    order, ``allowed[kind]`` as a set.
+    ``where``: each item's room, None before it has one; ``load``: what each room bears, with what it bore before;
+    ``homes``: the rooms of an item where it is now. Items of one ``kind`` have the same family and may be in the same
+    rooms: ``choices[kind]`` in order, ``allowed[kind]`` as a set.
 
     What makes searches short is that a room's items are kept in bundles: ``bundles[room][2 * kind + at_home]`` is the
     set of those that are equal but for their mates and for homes elsewhere. ``strayed[room]`` are those with a home
@@ -53,7 +53,7 @@ class Packing:
             item.holders if item.holders <= self.allowed[kind] else item.holders & self.allowed[kind]
             for item, kind in zip(items, self.kind)
         ]
-        self.where = [self.nowhere] * len(items)
+        self.where = [None] * len(items)
         self.load = [room.load for room in rooms] + [0]
         self.most = [None if room.free is None else room.load + room.free for room in rooms] + [None]
         self.bundles = [{} for _room in self.load]
@@ -62,8 +62,6 @@ class Packing:
         self._read_groups()
         self._read_teams()
         self.away = [move if homes else 0 for homes in self.homes]
-        for item in range(len(items)):
-            self._join(item, self.nowhere)
 
     def _read_kinds(self, banned):
         """Return the distinct (rooms, family) of the items, and note the number of each item's."""
@@ -213,7 +211,7 @@ class Packing:
         self.retire(item)
 
     def enter(self, item, room):
-        """Bring an item that has left its room into another one."""
+        """Bring an item that is in no room, or has left its own, into one."""
         self.load[room] += 1
         self.where[item] = room
         door = self.door_of[self.kind[item]][room]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # Why an address has no node.
 NO_MATCHING_NODE = "NoMatchingNode"
@@ -30,8 +31,7 @@ MAKE_ROOM = "MakeRoom"
 REBALANCE = "Rebalance"
 
 
-@dataclass(frozen=True)
-class Assignment:
+class Assignment(NamedTuple):
     """An egress IP of the object ``name``, its node, and the interface whose network contains it."""
 
     name: str

@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from ._addresses import address_order, canonical, parse_address, parse_egress_ip
+from ._addresses import address_order, canonical_address, canonical_egress_ip
 from ._errors import EgressIPError, InvalidError, PlanError
 from ._manifests import plain
 from ._objects import parse_egressip
 from ._text import type_name
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """An EgressIP object as far as the planner goes, sound or broken (then ``errors`` holds something).
 
     ``addresses``: tuple of canonical addresses in order; ``status``: tuple of (address, node) from its status;
@@ -44,7 +44,7 @@ def read_requests(documents, owners=None):
     owned = {}
     for address, name in (owners or {}).items():
         owned.setdefault(name, set()).add(address)
-    requests = [replace(each, owned=frozenset(owned[each.name])) if each.name in owned else each for each in requests]
+    requests = [each._replace(owned=frozenset(owned[each.name])) if each.name in owned else each for each in requests]
     counts = Counter(request.name for request in requests)
     requests = [_refuse_repeated(each, counts[each.name]) if counts[each.name] > 1 else each for each in requests]
     requests.sort(key=lambda request: (request.name, repr(request.document) if counts[request.name] > 1 else ""))
@@ -83,9 +83,12 @@ def claimants(requests, holders, owners=None):
     That is its owner, else the one that the holder's entry names, else one whose status lists the address, else the
     first by name. Where ``owners`` tell what objects had, a broken one that does not own it comes after the sound ones.
     """
-    claims = {}
+    claims, held_for = {}, {}
+    for address, found in holders.items():
+        for _node, name in found:
+            held_for.setdefault(name, set()).add(address)
     for request in requests:
-        for address in _claimed(request, holders):
+        for address in _claimed(request, held_for):
             claims.setdefault(address, []).append(request)
     for address, found in claims.items():
         named = {name for node, name in holders.get(address, ())}
@@ -100,12 +103,12 @@ def _rank(request, address, named, is_known):
     return (*by_sign, is_known and bool(request.errors), request.name)
 
 
-def _claimed(request, holders):
+def _claimed(request, held_for):
+    """Return the addresses that a request has a claim to; ``held_for`` is {name or None: addresses held for it}."""
     if not request.errors:
         return request.addresses
     readable = {*request.addresses, *(address for address, node in request.status)}
-    holds = {address: {name for node, name in found} for address, found in holders.items()}
-    held = {a for a, names in holds.items() if request.name in names or (a in readable and None in names)}
+    held = held_for.get(request.name, set()) | readable & held_for.get(None, set())
     return sorted(held | request.owned)
 
 
@@ -137,7 +140,7 @@ def _read_broken(document, fallback, errors):
 
 def _refuse_repeated(request, count):
     error = f"egressip/{request.name}: metadata.name: {count} objects have this name"
-    return replace(request, errors=(*request.errors, error))
+    return request._replace(errors=(*request.errors, error))
 
 
 def _part(document, field):
@@ -153,14 +156,14 @@ def _listed(mapping, field):
 def _readable(text):
     """Return the canonical egress IP that ``text`` spells, or None."""
     try:
-        return canonical(parse_egress_ip(text, ""))
+        return canonical_egress_ip(text, "")
     except EgressIPError:
         return None
 
 
 def _read_entry(entry, path):
     """Return (address, node, name or None) of an entry of ``current``."""
-    if not isinstance(entry, dict):
+    if not isinstance(entry, (dict, Mapping)):
         raise PlanError(f"{path}: must be a mapping with egressIP and node, not {type_name(entry)}")
     for field in ("egressIP", "node"):
         if field not in entry:
@@ -170,4 +173,4 @@ def _read_entry(entry, path):
     name = entry.get("name")
     if name is not None and not isinstance(name, str):
         raise PlanError(f"{path}.name: must be a string, not {type_name(name)}")
-    return canonical(parse_address(entry["egressIP"], f"{path}.egressIP")), str(entry["node"]), name
+    return canonical_address(entry["egressIP"], f"{path}.egressIP"), str(entry["node"]), name and str(name)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ._errors import Errors
 from ._shape import check_fields, check_list, check_mapping, check_string, did_you_mean, required
@@ -14,6 +14,7 @@ from ._text import expected_string, pasted_hint, quote, type_name
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_DNS_SUBDOMAIN = re.compile(rf"{_DNS_LABEL.pattern}(\.{_DNS_LABEL.pattern})*")
 _MAX_NAME = 63
 _MAX_SUBDOMAIN = 253
 _SELECTOR_FIELDS = ("matchLabels", "matchExpressions")
@@ -30,7 +31,7 @@ def is_dns_label(text):
 
 def is_dns_subdomain(text):
     """Tell whether ``text`` is an RFC 1123 subdomain, as most names in Kubernetes must be."""
-    return len(text) <= _MAX_SUBDOMAIN and all(_DNS_LABEL.fullmatch(part) for part in text.split("."))
+    return len(text) <= _MAX_SUBDOMAIN and _DNS_SUBDOMAIN.fullmatch(text) is not None
 
 
 def parse_labels(value, path):
@@ -44,8 +45,7 @@ def parse_labels(value, path):
     return labels
 
 
-@dataclass(frozen=True)
-class Requirement:
+class Requirement(NamedTuple):
     """One entry of matchExpressions; ``values`` is a sorted tuple, empty for Exists and DoesNotExist."""
 
     key: str
@@ -69,8 +69,7 @@ class Requirement:
         return result
 
 
-@dataclass(frozen=True)
-class Selector:
+class Selector(NamedTuple):
     """A Kubernetes LabelSelector. ``match_labels`` is a sorted tuple of (key, value)."""
 
     match_labels: tuple = ()

@@ -68,9 +68,11 @@ def check_fields(mapping, prefix, known, errors, below=()):
     ``below`` is (parent, fields): fields that belong one level deeper, where a lost indentation has put them.
     """
     for field in mapping:
+        if field in known:
+            continue
         if below and field in below[1]:
             errors.add(f"{prefix}{field}", f"unknown field; it belongs under {below[0]}")
-        elif field not in known:
+        else:
             shown = field if isinstance(field, str) and field.isprintable() else type_name(field)
             errors.add(f"{prefix}{shown}", _unknown(field, known))
 
@@ -84,16 +86,16 @@ def did_you_mean(word, known, cutoff=0.6):
 
 def plain(value):
     """Return a copy of ``value`` that is made of plain dicts, lists and strings."""
+    # A plan has some hundred thousand values: most need no call, and to ask for a Mapping is dear.
+    if isinstance(value, (list, tuple)):
+        return [entry if type(entry) in _PLAIN_TYPES else plain(entry) for entry in value]
     if isinstance(value, str):
         return str(value)
-    # A plan has some hundred thousand values; most need no call.
     if isinstance(value, (dict, Mapping)):
         return {
             key if type(key) in _PLAIN_TYPES else plain(key): entry if type(entry) in _PLAIN_TYPES else plain(entry)
             for key, entry in value.items()
         }
-    if isinstance(value, (list, tuple)):
-        return [entry if type(entry) in _PLAIN_TYPES else plain(entry) for entry in value]
     return value
 
 

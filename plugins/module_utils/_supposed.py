@@ -52,7 +52,7 @@ def suppose(changes, egressips, nodes):
     wanted = _named_changes(changes, "nodes", _NODE_FIELDS, errors)
     changed = {name: _node(name, change, by_name.get(name), errors) for name, change in wanted.items()}
     after = {**by_name, **changed}
-    down, drain = (_known_names(changes, field, after, "node", errors) for field in ("down", "drain"))
+    down, drain = (dict.fromkeys(_known_names(changes, field, after, "node", errors)) for field in ("down", "drain"))
     documents, said = _egressips(changes, egressips, errors)
     errors.raise_if_any()
     return Supposed(

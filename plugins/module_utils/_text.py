@@ -75,7 +75,9 @@ def type_name(value):
 def quote(text):
     """Return ``text`` in single quotes, on one line, with control characters and invisible ones spelled out."""
     shown = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
-    return "'" + "".join(c if c == " " or c.isprintable() else c.encode("unicode_escape").decode() for c in shown) + "'"
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return f"'{shown}'"
 
 
 def expected_string(value):

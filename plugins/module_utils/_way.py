@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 # Points of a search: a door (>= 0), an item that goes to the point that follows (ITEM - item), or the balance, where
 # one room bears one more and another one bears one less. A tuple is a pool: a team and a domain of it, or None.
 BALANCE = -1
@@ -84,11 +86,12 @@ class Way:
     def _balance(self):
         if self.goal == self.room and self.ties.can_shrink(self.room):
             self._add(self.room, BALANCE)
-        for room, bundles in enumerate(self.packing.bundles):
+        bundles = self.packing.bundles
+        # There are many such rooms, and of those where items like this one are the first often does.
+        for room in chain(self.packing.choices[self.packing.kind[self.item]], range(len(bundles))):
             if self._end is not None:
                 break
-            if bundles and room not in self.came and self.ties.can_shrink(room):
-                # There are many such rooms, and the first one often does.
+            if bundles[room] and room not in self.came and self.ties.can_shrink(room):
                 self.came[room] = BALANCE
                 self._pass(room)
 

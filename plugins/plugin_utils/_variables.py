@@ -28,7 +28,8 @@ def host_of(variables):
 def names_of(value):
     """Return the list that a person means who writes `-e egress_ip_drain_nodes=node1,node2`. Raises EgressIPError."""
     path, errors = "egress_ip_drain_nodes", Errors()
-    listed = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    # A survey of AWX that is left empty gives an empty string.
+    listed = [name.strip() for name in value.split(",") if value.strip()] if isinstance(value, str) else value
     if not isinstance(listed, (list, tuple)):
         raise InventoryError(f"{path}: must be a list of names, not {type_name(value)}")
     names = [check_string(name, f"{path}[{number}]", errors) for number, name in enumerate(listed)]

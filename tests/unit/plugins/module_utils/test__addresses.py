@@ -9,7 +9,9 @@ import ipaddress
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import (
+    address_order,
     canonical,
+    canonical_address,
     collapse,
     covers_everything,
     is_reserved_in,
@@ -18,7 +20,6 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import
     parse_interface,
     parse_network,
     parsed,
-    sort_key,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from hypothesis import given
@@ -188,11 +189,15 @@ def test_no_text_makes_a_traceback(text):
 
 
 @given(st.lists(ADDRESSES))
-def test_sort_key_orders_by_version_and_value(addresses):
-    ordered = sorted(addresses, key=sort_key)
-    addresses.reverse()
-    assert ordered == sorted(addresses, key=sort_key)
-    assert [address.version for address in ordered] == sorted(address.version for address in addresses)
+def test_addresses_are_ordered_by_version_and_value(addresses):
+    texts = sorted(map(canonical, addresses), key=address_order)
+    assert texts == [str(each) for each in sorted(addresses, key=lambda each: (each.version, int(each)))]
+
+
+@given(ADDRESSES)
+def test_the_canonical_form_of_every_spelling_is_that_of_the_address(address):
+    for text in {str(address), address.exploded, str(address).upper()}:
+        assert canonical_address(text, "p") == canonical(parse_address(text, "p")) == str(address)
 
 
 @given(st.lists(NETWORKS), ADDRESSES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import gc
 import random
+import time
 from collections import Counter
 from ipaddress import ip_address, ip_interface
 
@@ -550,6 +551,42 @@ def test_a_whole_fleet_in_time():
     plan = assign(documents, nodes, held)
     assert plan.load == {"n1": 100, "n2": 100, "n3": 100}
     assert len(plan.moves) == 100
+
+
+def large_fleet(count):
+    """Ten objects of one address for each of ``count`` nodes in one network; the first node holds all of them."""
+    documents = [egressip(f"e{n:05}", f"10.{n // 250}.{n % 250}.1") for n in range(10 * count)]
+    nodes = [
+        node(n, networks=[{"interface": "eth0", "addresses": [f"10.{n // 250}.{n % 250}.2/8"]}]) for n in range(count)
+    ]
+    return documents, nodes, current({document["spec"]["egressIPs"][0]: "n0" for document in documents})
+
+
+FULL = {"capacity": 10}
+LARGE = {
+    "no node bears the label": lambda documents, nodes, held: (documents, [{**n, "labels": {}} for n in nodes], []),
+    "all objects are broken": lambda documents, nodes, held: (
+        [{**d, "kind": "Egress"} for d in documents],
+        nodes,
+        held,
+    ),
+    "all are on one node": lambda documents, nodes, held: (documents, [{**n, **FULL} for n in nodes], held),
+}
+
+
+@pytest.mark.parametrize("change", LARGE.values(), ids=LARGE)
+def test_what_is_wrong_everywhere_takes_no_longer_than_its_size(change):
+    """Four times as much may not take more than, say, ten times as long. The square would be sixteen."""
+
+    def seconds(count):
+        fleet, times = change(*large_fleet(count)), []
+        for _repeat in range(3):
+            start = time.process_time()
+            assign(*fleet)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    assert seconds(240) < 10 * seconds(60)
 
 
 def test_the_garbage_collector_is_left_as_it_was():

@@ -115,7 +115,7 @@ def test_broken_entries_stop_no_other_and_keep_their_addresses():
     assert [node.name for node in nodes.sound] == ["n1"]
     assert nodes.broken == ("n2",)
     assert [entry["name"] for entry in nodes.invalid] == ["node/n2", "node[2]"]
-    assert nodes.owners[parse_address("10.0.0.2", "")] == (("n2", "eth0"),)
+    assert nodes.owners["10.0.0.2"] == (("n2", "eth0"),)
 
 
 def test_two_entries_of_one_name_are_both_broken():

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._requests import claimants, read_current, read_requests
 
@@ -68,3 +70,12 @@ def test_who_keeps_an_address(documents, held, names):
     current = [{"egressIP": "10.0.0.1", "node": node, "name": name} for node, name in held]
     claims = claimants(requests, read_current(current, requests))
     assert [request.name for request in claims["10.0.0.1"]] == names
+
+
+def test_current_may_hold_what_a_template_engine_makes_of_texts():
+    class Text(str):
+        __slots__ = ()
+
+    entry = MappingProxyType({"egressIP": Text("10.0.0.1"), "node": Text("n1"), "name": Text("a")})
+    (((address, ((node, name),)),),) = [read_current([entry], ()).items()]
+    assert [type(text) for text in (address, node, name)] == [str, str, str]

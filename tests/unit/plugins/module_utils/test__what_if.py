@@ -140,6 +140,11 @@ def test_every_error_is_named():
     ]
 
 
+def test_what_is_supposed_twice_is_said_once():
+    answer = ask({"down": ["n1", "n1"], "drain": ["n2", "n2"]}, [], fleet([node(1), node(2)]))
+    assert answer["supposed"] == ["n1 is down", "n2 is drained"]
+
+
 def test_what_the_next_run_changes_anyway_is_not_blamed_on_the_question():
     documents = [egressip(name, f"10.0.0.{n}") for n, name in enumerate("abcd", 1)]
     held = [{"egressIP": f"10.0.0.{n}", "node": "n1"} for n in range(1, 5)]

@@ -23,7 +23,7 @@ def test_a_host_that_was_not_looked_at_is_no_host_that_is_gone():
     assert (observed["failed"], "run without --limit" in observed["msg"]) == (True, True)
 
 
-@pytest.mark.parametrize(("value", "names"), [("a, b", ["a", "b"]), (["a"], ["a"]), ([], [])])
+@pytest.mark.parametrize(("value", "names"), [("a, b", ["a", "b"]), (["a"], ["a"]), ([], []), ("", []), (" ", [])])
 def test_names(value, names):
     assert names_of(value) == names
 
