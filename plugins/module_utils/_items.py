@@ -10,11 +10,13 @@ item's room or None.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 BALANCED = "balanced"
 STICKY = "sticky"
 POLICIES = (BALANCED, STICKY)
+_UNLIMITED = (None, None, None)
 
 
 class Item(NamedTuple):
@@ -88,6 +90,20 @@ def aims(items, rooms, policy, placement):
     squares, moves = count_squares(rooms, placement), count_moves(items, placement)
     first = placement.count(None), count_crowding(items, placement)
     return (*first, *((moves, squares) if policy == STICKY else (squares, moves)))
+
+
+def keeps_rules(items, rooms, placement):
+    """Tell whether no room bears more than it can, in all and of a family, and no two items of a group are in one."""
+    if first_conflict(items, placement) is not None:
+        return False
+    limited = [number for number, room in enumerate(rooms) if (room.free, *room.free_by_family) != _UNLIMITED]
+    borne = Counter((room, item.family) for item, room in zip(items, placement)) if limited else {}
+    return all(
+        limit is None or count <= limit
+        for number in limited
+        for four, six in [(borne[number, 4], borne[number, 6])]
+        for count, limit in zip((four + six, four, six), (rooms[number].free, *rooms[number].free_by_family))
+    )
 
 
 def first_conflict(items, placement):

@@ -18,7 +18,17 @@ from dataclasses import dataclass
 
 from ._branch import best_placement, fewest_moves, is_met
 from ._improve import settle
-from ._items import BALANCED, POLICIES, STICKY, Item, Room, count_moves, weights
+from ._items import (
+    BALANCED,
+    POLICIES,
+    STICKY,
+    Item,
+    Room,
+    count_crowding,
+    count_moves,
+    keeps_rules,
+    weights,
+)
 from ._order import first_by_name
 from ._packing import Packing
 
@@ -41,13 +51,23 @@ def place(items, rooms, policy=BALANCED, max_moves=None):
     if policy == STICKY or max_moves == 0:
         return Placement(_best(items, rooms, STICKY), 0)
     best = _best(items, rooms, BALANCED)
-    moves = count_moves(items, best)
-    if moves == sum(item.held and not item.holders for item in items):
+    moves, lost = count_moves(items, best), sum(item.held and not item.holders for item in items)
+    if moves == lost:
         return Placement(best, 0)
-    fewest = fewest_moves(items, rooms)
+    fewest = lost if _all_can_stay(items, rooms, best) else fewest_moves(items, rooms)
     if max_moves is not None and moves > fewest + max_moves:
         best = best_placement(items, rooms, BALANCED, fewest + max_moves)
     return Placement(best, count_moves(items, best) - fewest)
+
+
+def _all_can_stay(items, rooms, best):
+    """Tell whether all who have a room may keep it, with the others as in ``best`` and no worse in the aims 1 and 2.
+
+    That is a short look, and mostly the answer when nodes come back.
+    """
+    rest = [min(item.holders) if item.holders else room for item, room in zip(items, best)]
+    crowds = count_crowding(items, rest) > count_crowding(items, best)
+    return not crowds and None not in best and keeps_rules(items, rooms, rest)
 
 
 def _best(items, rooms, policy):
