@@ -25,13 +25,38 @@ options:
   state:
     description:
       - What the node should be, as the filter P(netops.egress_ip.node_state#filter) returns it.
-      - Required unless O(mode=absent).
+      - Required with O(mode=present).
     type: dict
   mode:
-    description: Whether the node takes part, or everything of ours is removed from it.
+    description:
+      - Whether the node takes part, or everything of ours is removed from it.
+      - With V(observed) nothing is changed, and the result is that of M(netops.egress_ip.node_info). That module runs
+        this one, so that Ansible puts together one program for a whole run.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, observed]
     default: present
+  look:
+    description: The options of M(netops.egress_ip.node_info), all but C(options). Only for O(mode=observed).
+    type: dict
+    default: {}
+    suboptions:
+      interface:
+        description: The interface for the egress IPs.
+        type: str
+        default: ""
+      platform:
+        description: What the host runs on.
+        type: str
+        default: auto
+      recall:
+        description: Names of EgressIP objects of which the record is wanted.
+        type: list
+        elements: str
+        default: []
+      metrics:
+        description: Whether metrics are wanted.
+        type: bool
+        default: false
   releasing:
     description:
       - Egress IPs that nodes give up in the same run, as the filter P(netops.egress_ip.node_state#filter) returns them.
@@ -81,7 +106,8 @@ options:
     default: 0.1
   options:
     description:
-      - Names and numbers of the data plane, used with O(mode=absent) on a host that has no record of its own.
+      - Names and numbers of the data plane, used with O(mode=observed), and with O(mode=absent) on a host that has no
+        record of its own.
       - The same keys as C(options) in O(state).
     type: dict
     default: {}
@@ -144,10 +170,16 @@ conflicts:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import Pace, apply, remove
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import Pace, apply, observe, remove
 from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 
+_LOOK = {
+    "interface": {"type": "str", "default": ""},
+    "platform": {"type": "str", "default": "auto"},
+    "recall": {"type": "list", "elements": "str", "default": []},
+    "metrics": {"type": "bool", "default": False},
+}
 _RELEASE = {
     "egressIP": {"type": "str", "required": True},
     "from": {"type": "str", "required": True},
@@ -159,7 +191,8 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "dict"},
-            "mode": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "mode": {"type": "str", "choices": ["present", "absent", "observed"], "default": "present"},
+            "look": {"type": "dict", "default": {}, "options": _LOOK, "apply_defaults": True},
             "releasing": {"type": "list", "elements": "dict", "default": [], "options": _RELEASE},
             "handover_key": {"type": "str", "default": "", "no_log": True},
             "claim": {"type": "bool", "default": True},
@@ -173,20 +206,34 @@ def main():
     )
     params = module.params
     try:
-        if params["mode"] == "absent":
-            result = remove(DataPlaneOptions.from_dict(params["options"]), module.check_mode)
-        else:
-            pace = Pace(params["probe_count"], params["probe_interval"], params["claim_timeout"])
-            state = NodeState.from_dict(params["state"])
-            releases = [Release(item["egressIP"], item["from"], item["to"]) for item in params["releasing"]]
-            result = apply(state, releases, params["handover_key"], pace, module.check_mode, params["claim"])
+        result = _DO[params["mode"]](params, module.check_mode)
     except EgressIPError as error:
         module.fail_json(msg=str(error))
     # A state and a difference may be large, and AWX would keep them with each result.
     if not module._diff:
-        del result["diff"]
+        result.pop("diff", None)
     state = {key: (params["state"] or {}).get(key) for key in ("name", "generation")}
     module.exit_json(invocation={"module_args": {**params, "state": state}}, **result)
+
+
+def _apply(params, check_mode):
+    pace = Pace(params["probe_count"], params["probe_interval"], params["claim_timeout"])
+    state = NodeState.from_dict(params["state"])
+    releases = [Release(item["egressIP"], item["from"], item["to"]) for item in params["releasing"]]
+    return apply(state, releases, params["handover_key"], pace, check_mode, params["claim"])
+
+
+def _remove(params, check_mode):
+    return remove(DataPlaneOptions.from_dict(params["options"]), check_mode)
+
+
+def _observe(params, _check_mode):
+    look = params["look"]
+    options = DataPlaneOptions.from_dict(params["options"])
+    return observe(options, look["interface"], look["recall"], look["metrics"], look["platform"])
+
+
+_DO = {"present": _apply, "absent": _remove, "observed": _observe}
 
 
 if __name__ == "__main__":
