@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/lab"))
-from lab import NODES, Answer, Lab, LabError, Poll, find_host, longest_gap  # noqa: E402
+from lab import NODES, Answer, Lab, LabError, Poll, longest_gap  # noqa: E402
 from lab_playbook import run_playbook  # noqa: E402
 
 TIMES = 5
@@ -49,7 +49,6 @@ class Faults:
         }
         self.manifests = [str(manifests / "namespaces.yml"), str(manifests / "pods.yml"), egressip]
         self.without_link = ""
-        self.without_address = ""
 
     def run(self, playbook: str = "reconcile", **variables: object) -> None:
         """Run one of our playbooks; LabError with its output when it fails."""
@@ -73,22 +72,11 @@ class Faults:
             self._wait_for_good(poll, 0)
             fault()
             self._wait_for_good(poll, len(poll.answers))
-            return longest_gap([replace(each, error=self._fault_of(each)) for each in poll.answers])
-
-    def darkness(self) -> float:
-        """Seconds from the power cut of all nodes to the first good connection after their boot."""
-        for node in NODES:
-            self.lab.kill(node.name)
-        start = time.time()
-        self.lab.up()
-        # The pod of before is gone, and its client with it.
-        with self.lab.poll(POD, interval=0.02, timeout=0.06) as poll:
-            self._wait_for_good(poll, 0)
-            return next(answer.at + answer.seconds for answer in poll.answers if not self._fault_of(answer)) - start
+            return longest_gap([replace(each, error=each.error or self._fault_of(each)) for each in poll.answers])
 
     @staticmethod
     def _fault_of(answer: Answer) -> str | None:
-        return answer.error or (None if answer.source == EGRESS_IP else f"came from {answer.source}")
+        return None if answer.source == EGRESS_IP else f"came from {answer.source}"
 
     @staticmethod
     def _wait_for_good(poll: Poll, after: int) -> None:
@@ -132,12 +120,6 @@ class Faults:
         self.without_link = ""
         time.sleep(MENDED)
 
-    def lose_address(self) -> None:
-        """The holder loses the address at which its tunnel ends; a run begins at once."""
-        name = self.without_address = self.holder()
-        self.lab.exec(name, "ip", "address", "delete", f"{find_host(name).address}/18", "dev", "eth0")
-        self.run()
-
     def on(self, node: Callable[[], str], script: str) -> Callable[[], None]:
         """What somebody does on a node, seen until the node has mended itself."""
 
@@ -151,9 +133,6 @@ class Faults:
         """Bring everything into order, and then into the state in which the fault happens."""
         if self.without_link:
             self.plug()
-        if self.without_address:
-            self.lab.reboot(self.without_address)
-            self.without_address = ""
         self.lab.up()
         self.run()
         if after:
@@ -170,7 +149,6 @@ class Faults:
             "holder reboots in order, no run": self.reboot,
             "holder loses its link, a run begins at once": self.cut,
             "it gets its link back, its address has moved": self.plug,
-            "holder loses its own address, a run begins at once": self.lose_address,
             "`nft flush ruleset` on the holder": self.on(self.holder, flush),
             "`nft flush ruleset` on the pod's node": self.on(lambda: PODS_NODE, flush),
             "address deleted on the holder": self.on(self.holder, f"ip address delete {EGRESS_IP}/32 dev eth0"),
@@ -182,17 +160,8 @@ class Faults:
             for _time in range(TIMES):
                 self.begin(after=self.cut if fault == self.plug else None)
                 gaps.setdefault(name, []).append(self.gap(fault))
-            self._tell(name, gaps[name])
-        together = "all nodes lose power and boot, no run"
-        for _time in range(TIMES):
-            self.begin()
-            gaps.setdefault(together, []).append(self.darkness())
-        self._tell(together, gaps[together])
+            print(f"{name}: {' '.join(f'{gap:.2f}' for gap in gaps[name])}", flush=True)
         return gaps
-
-    @staticmethod
-    def _tell(name: str, gaps: list[float]) -> None:
-        print(f"{name}: {' '.join(f'{gap:.2f}' for gap in gaps)}", flush=True)
 
 
 def main() -> int:
