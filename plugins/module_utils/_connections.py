@@ -74,7 +74,7 @@ class Connections:
         stale = self.elsewhere(egress_ips)
         with contextlib.suppress(*_REFUSED):
             node_io.change_connections([delete_request(f.protocol, f.source, f.destination) for f in stale])
-            challenge(stale)
+        challenge(stale)
 
     def _reroute(self, egress_ip, sent, stays):
         """Track `stays` with a port that is free; returns `sent` from that port, None when none was found."""
@@ -110,7 +110,8 @@ def forget(options, indices):
 
 def challenge(flows):
     """Make the clients of these connections speak, so that none is left hanging."""
-    node_io.send_packets(challenges(flows))
+    with contextlib.suppress(*_REFUSED):
+        node_io.send_packets(challenges(flows))
 
 
 def note_given_up(flows):

@@ -355,6 +355,18 @@ def test_clients_of_an_address_that_is_given_up_are_made_to_speak_later(kernel):
     assert kernel.logged("packet") == ["192.168.126.23"]
 
 
+def test_packets_that_cannot_be_sent_keep_no_address_from_moving(kernel, monkeypatch):
+    def refuse(_packets):
+        raise OSError("no such address family, for the test")
+
+    monkeypatch.setattr(kernel, "send_packets", refuse)
+    apply(node_state(held=[]))
+    kernel.flows = {1: [replace(FLOW, source=("10.88.0.2", 40000), translated=("192.168.126.21", 40000))]}
+    result = apply(node_state(generation=2))
+    assert result["claimed"] == [A]
+    assert kernel.load()["state"]["held"] == held(A)
+
+
 def test_claimed_addresses_forget_the_connections_that_went_elsewhere(kernel):
     """Their clients are this node's own pods, and are made to speak at once."""
     apply(node_state(held=[]))
