@@ -114,7 +114,7 @@ DOCKER_USER = """
 iptables -I DOCKER-USER -i egress0 -j ACCEPT
 iptables -I DOCKER-USER -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 """
-DOCKER_GONE = "iptables -P FORWARD ACCEPT; iptables -F FORWARD; iptables -F DOCKER-USER; iptables -X DOCKER-USER"
+DOCKER_GONE = "nft delete table ip filter"
 # What kube-proxy and Docker leave in the tables of iptables-nft.
 IPTABLES = """
 iptables -t nat -N KUBE-POSTROUTING
@@ -129,10 +129,7 @@ iptables -A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT
 iptables -A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
 iptables -A FORWARD -j KUBE-FORWARD
 """
-IPTABLES_GONE = """
-iptables -D FORWARD -j KUBE-FORWARD; iptables -F KUBE-FORWARD; iptables -X KUBE-FORWARD
-iptables -t nat -F POSTROUTING; iptables -t nat -F KUBE-POSTROUTING; iptables -t nat -X KUBE-POSTROUTING
-"""
+IPTABLES_GONE = "nft delete table ip filter; nft delete table ip nat;"
 
 
 @contextmanager

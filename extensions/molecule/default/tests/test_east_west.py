@@ -102,7 +102,7 @@ def test_a_service_address_is_east_west_when_it_is_excluded(fleet, echo):
         assert ask(fleet, SELECTED, SERVICE) == {ADDRESS["node2"]}
         assert fleet.sources(SELECTED) <= {FIRST, SECOND}
     finally:
-        fleet.lab.exec("node2", "iptables", "-t", "nat", "-D", *rule.split())
+        fleet.lab.exec("node2", "nft", "delete", "table", "ip", "nat")
 
 
 def test_a_published_port_answers_from_where_it_was_asked(fleet, echo):
@@ -116,7 +116,7 @@ def test_a_published_port_answers_from_where_it_was_asked(fleet, echo):
             address = SERVER.address if asking == "server" else ADDRESS[asking]
             assert ask(fleet, asking, ADDRESS["node2"], PUBLISHED) == {address}
     finally:
-        fleet.lab.exec("node2", "iptables", "-t", "nat", "-D", *rule.split())
+        fleet.lab.exec("node2", "nft", "delete", "table", "ip", "nat")
 
 
 def test_nodes_themselves_leave_as_they_are(fleet):
