@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from . import _node_io as node_io
 from . import _program, _textfile
+from ._addresses import version_of
 from ._connections import Connections, challenge, forget, note_given_up
 from ._data_plane import (
     desired_data_plane,
@@ -331,7 +332,9 @@ class Run:
         Record(state, self.asked, self.marks, former).save()
 
     def _note_presence(self, held):
-        node_io.note_presence(self.state.options.tunnel_device, held)
+        """Note what the watch is to look for; without the end of its tunnel this node is of no use as a holder."""
+        versions = sorted({version_of(item.egress_ip) for item in held})
+        node_io.note_presence(self.state.options.tunnel_device, held, map(self.state.endpoint, versions))
 
     def _is_on_record(self):
         record = self.record

@@ -303,9 +303,10 @@ def remove_files(paths):
         run(["systemctl", "reset-failed", *units])
 
 
-def note_presence(device, held):
-    """Note that this node is here now, with this tunnel device and these `Held` addresses."""
-    _presence.note(device, [(item.egress_ip, item.interface) for item in held], WATCH_FILE)
+def note_presence(device, held, own):
+    """Note that this node is here now, with this tunnel device, these `Held` addresses and these `own` ones."""
+    addresses = [(item.egress_ip, item.interface) for item in held] + [(ip, "") for ip in own]
+    _presence.note(device, addresses, WATCH_FILE)
 
 
 def was_away():

@@ -5,7 +5,8 @@
 
 The watch asks every few seconds, and mostly the answer is yes: so this file does its own I/O, with netlink in place of
 commands, and imports next to nothing. It looks at what others throw away as a whole: tables, rules, policies, the
-device, addresses. A single rule or element that is wrong is found by the next run.
+device, addresses, ours and those of the node without which ours are of no use. A single rule or element that is wrong
+is found by the next run.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def has_link(interface):
 
 
 def note(device, held, path=WATCH_FILE):
-    """Note that the node is here now, with the tunnel `device` and the egress IPs `held`, (address, interface)."""
+    """Note that the node is here now, with the tunnel `device` and the addresses `held`, (address, interface).
+
+    These are egress IPs, and with "" for the interface the node's own ones, which may be on any.
+    """
     words = [f"{time.monotonic():.1f}", device, _counts(), *(f"{ip}%{interface}" for ip, interface in held)]
     with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
         file.write(" ".join(words))
@@ -49,7 +53,7 @@ def note(device, held, path=WATCH_FILE):
 def was_away(path=WATCH_FILE):
     """Tell whether the node was away since the last note: it did not look for a while, or an interface has no link."""
     last, _device, _noted, held = _read(path)
-    return time.monotonic() - last > AWAY or not all(has_link(interface) for _ip, interface in held)
+    return time.monotonic() - last > AWAY or not all(has_link(interface) for _ip, interface in held if interface)
 
 
 def renew(path=WATCH_FILE):
@@ -72,7 +76,7 @@ def _read(path):
 
 
 def _is_here(item):
-    """Tell whether an address is on its interface: one can bind to it."""
+    """Tell whether an address is on the node, and where its interface is in a VRF, in this: one can bind to it."""
     ip, interface = item
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:

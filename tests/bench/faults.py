@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/lab"))
-from lab import NODES, Answer, Lab, LabError, Poll, longest_gap  # noqa: E402
+from lab import NODES, Answer, Lab, LabError, Poll, find_host, longest_gap  # noqa: E402
 from lab_playbook import run_playbook  # noqa: E402
 
 TIMES = 5
@@ -48,7 +48,7 @@ class Faults:
             "spec": {"egressIPs": [EGRESS_IP], "namespaceSelector": {"matchLabels": {"env": "prod"}}},
         }
         self.manifests = [str(manifests / "namespaces.yml"), str(manifests / "pods.yml"), egressip]
-        self.without_link = ""
+        self.without_link = self.without_address = ""
 
     def run(self, playbook: str = "reconcile", **variables: object) -> None:
         """Run one of our playbooks; LabError with its output when it fails."""
@@ -68,11 +68,14 @@ class Faults:
 
     def gap(self, fault: Callable[[], None]) -> float:
         """Seconds without a good connection around a fault, up to the first good ones after it."""
-        with self.lab.poll(POD, interval=0.02, timeout=0.06) as poll:
+        with self._poll() as poll:
             self._wait_for_good(poll, 0)
             fault()
             self._wait_for_good(poll, len(poll.answers))
             return longest_gap([replace(each, error=each.error or self._fault_of(each)) for each in poll.answers])
+
+    def _poll(self) -> Poll:
+        return self.lab.poll(POD, interval=0.02, timeout=0.06)
 
     @staticmethod
     def _fault_of(answer: Answer) -> str | None:
@@ -120,6 +123,29 @@ class Faults:
         self.without_link = ""
         time.sleep(MENDED)
 
+    def lose_address(self) -> None:
+        """The holder loses the address at which its tunnel ends; a run begins when it has given up the egress IP."""
+        name = self.without_address = self.holder()
+        self.lab.exec(name, "ip", "address", "delete", f"{find_host(name).address}/18", "dev", "eth0")
+        end = time.monotonic() + EVERYTHING_BACK
+        while EGRESS_IP in self.lab.exec(name, "ip", "address", "show", "dev", "eth0"):
+            if time.monotonic() > end:
+                raise LabError(f"{name} keeps {EGRESS_IP}")
+            time.sleep(0.2)
+        self.run()
+
+    def darkness(self) -> float:
+        """All nodes lose their power and boot, and no run comes; seconds until a pod that is back has an answer."""
+        start = time.time()
+        for node in NODES:
+            self.lab.kill(node.name)
+        self.lab.up()
+        # Which waits until the pods are there.
+        self.lab.exec(PODS_NODE, "systemctl", "start", "lab-pods.service")
+        with self._poll() as poll:
+            self._wait_for_good(poll, 0)
+            return next(answer.at for answer in poll.answers if answer.source == EGRESS_IP) - start
+
     def on(self, node: Callable[[], str], script: str) -> Callable[[], None]:
         """What somebody does on a node, seen until the node has mended itself."""
 
@@ -133,6 +159,9 @@ class Faults:
         """Bring everything into order, and then into the state in which the fault happens."""
         if self.without_link:
             self.plug()
+        if self.without_address:
+            self.lab.reboot(self.without_address)
+            self.without_address = ""
         self.lab.up()
         self.run()
         if after:
@@ -147,6 +176,8 @@ class Faults:
             "holder loses power, a run begins at once": self.kill,
             "holder loses power and boots, no run": self.cycle,
             "holder reboots in order, no run": self.reboot,
+            "all nodes lose power and boot, no run": self.darkness,
+            "holder loses its own address, a run begins when it has given up": self.lose_address,
             "holder loses its link, a run begins at once": self.cut,
             "it gets its link back, its address has moved": self.plug,
             "`nft flush ruleset` on the holder": self.on(self.holder, flush),
@@ -159,7 +190,8 @@ class Faults:
         for name, fault in faults.items():
             for _time in range(TIMES):
                 self.begin(after=self.cut if fault == self.plug else None)
-                gaps.setdefault(name, []).append(self.gap(fault))
+                # With all nodes the pod goes too, and its connections tell of no gap.
+                gaps.setdefault(name, []).append(fault() if fault == self.darkness else self.gap(fault))
             print(f"{name}: {' '.join(f'{gap:.2f}' for gap in gaps[name])}", flush=True)
         return gaps
 

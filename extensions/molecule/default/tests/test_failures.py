@@ -9,6 +9,7 @@ import time
 
 import pytest
 from fleet import (
+    ADDRESS,
     ALL_ASSIGNABLE,
     ASSIGNABLE,
     FIRST,
@@ -165,6 +166,24 @@ def test_a_node_that_was_away_gives_up_what_another_has_without_a_run(spare, hun
             assert spare.sources(pod) <= {FIRST, SECOND}
         assert frames(wire) == []
     assert spare.holders()[moved] == ["node2"]
+
+
+def test_a_holder_that_lost_its_own_address_gives_up_what_nobody_could_use(spare):
+    """Nodes reach it at that address only; it would answer for the egress IP, and a run would leave that alone."""
+    lost = held_by(spare, "node3")
+    spare.lab.exec("node3", "ip", "address", "delete", f"{ADDRESS['node3']}/18", "dev", "eth0")
+    try:
+        wait_for("node3 to give the address up", lambda: lost not in spare.addresses("node3"))
+        spare.good(hosts=SPARE)
+        assert spare.holders()[lost] == ["node2"]
+        for pod in OF_NODE2:
+            assert spare.sources(pod) <= {FIRST, SECOND}
+    finally:
+        spare.lab.exec("node3", "ip", "address", "add", f"{ADDRESS['node3']}/18", "dev", "eth0")
+    spare.good(hosts=SPARE)
+    # Two looks of the watch.
+    time.sleep(9)
+    assert spare.holders()[lost] == ["node2"]
 
 
 PING = ("ping", "-c", "1", "-W", "1", SERVER.address)

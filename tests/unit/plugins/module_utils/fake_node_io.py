@@ -196,8 +196,9 @@ class FakeKernel:
         for path in paths:
             self.remove_file(path)
 
-    def note_presence(self, device, held):
-        self.files[str(self.WATCH_FILE)] = (" ".join([device, *(item.egress_ip for item in held)]).encode(), 0o644)
+    def note_presence(self, device, held, own):
+        words = [device, *(item.egress_ip for item in held), *own]
+        self.files[str(self.WATCH_FILE)] = (" ".join(words).encode(), 0o644)
 
     def was_away(self):
         return self.away

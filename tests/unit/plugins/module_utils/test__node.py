@@ -36,6 +36,7 @@ from fake_node_io import FOREIGN_TABLE, MAC, FakeKernel, address, ethernet
 from states import egress_object, held, node_state
 
 A, B, C = "192.168.126.101", "192.168.126.102", "192.168.126.103"
+OWN = "192.168.126.21"
 SERVER = "203.0.113.9", 443
 OTHER_MAC = "02:00:c0:a8:7e:16"
 FOREVER = (OTHER_MAC, float("inf"))
@@ -1132,7 +1133,7 @@ def test_a_node_that_was_away_and_is_not_replaced_goes_on(watched):
     watch(watched)
     assert set(watched.logged("probe")) == {A, B}
     assert kernel_only(watched) == before
-    assert noted(watched) == f"egress0 {A} {B}"
+    assert noted(watched) == f"egress0 {A} {B} {OWN}"
 
 
 def test_a_node_that_was_here_gives_up_nothing(watched):
@@ -1160,14 +1161,14 @@ def test_an_address_that_is_gone_and_that_another_has_by_now_stays_there(watched
     watch(watched)
     assert observe()["held"] == held(B)
     assert f"{A} is not claimed: {OTHER_MAC} answers for it" in capsys.readouterr().err
-    assert noted(watched) == f"egress0 {B}"
+    assert noted(watched) == f"egress0 {B} {OWN}"
 
 
 def test_a_node_that_has_just_claimed_is_here(kernel):
     apply(node_state(held=[]))
     assert noted(kernel) == "egress0"
     apply(node_state(generation=2, held=held(B)))
-    assert noted(kernel) == f"egress0 {B}"
+    assert noted(kernel) == f"egress0 {B} {OWN}"
 
 
 def test_a_node_without_a_link_asks_when_it_has_one_again(watched):
@@ -1209,7 +1210,7 @@ def test_a_run_that_stops_after_a_claim_has_noted_where_its_addresses_are(kernel
     with pytest.raises(KeyboardInterrupt):
         apply(node_state())
     assert A in kernel.addresses()
-    assert noted(kernel) == f"egress0 {A}"
+    assert noted(kernel) == f"egress0 {A} {OWN}"
 
 
 def test_an_address_with_our_label_that_is_in_no_object_does_not_disturb_the_watch(watched):

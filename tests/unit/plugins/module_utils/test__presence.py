@@ -24,7 +24,7 @@ def clock(monkeypatch):
     return times
 
 
-HELD = [("192.168.126.101", "eth0"), ("2001:db8:126::101", "eth0")]
+HELD = [("192.168.126.101", "eth0"), ("2001:db8:126::101", "eth0"), ("192.168.126.21", "")]
 
 
 @pytest.mark.parametrize(("seconds", "here"), [(4, True), (10, True), (10.2, False), (86400, False)])
@@ -94,8 +94,11 @@ def test_rules_tables_and_addresses_as_the_kernel_tells_them():
         ip(*(f"xfrm policy add src 10.9.0.{n}/32 dir fwd action block" for n in range(1, 5)))
         ip("xfrm policy add src 10.9.0.1/32 dir out action block")
         assert _presence._count_policies() == 4
-        held = [("10.9.0.101", "br0"), ("2001:db8:9::101", "br0"), ("10.9.0.102", "br0"), ("2001:db8:9::102", "br0")]
-        assert [_presence._is_here(item) for item in held] == [True, True, False, False]
+        for interface in ("br0", ""):
+            assert _presence._is_here(("10.9.0.101", interface))
+            assert _presence._is_here(("2001:db8:9::101", interface))
+            assert not _presence._is_here(("10.9.0.102", interface))
+            assert not _presence._is_here(("2001:db8:9::102", interface))
 
 
 def test_links():
