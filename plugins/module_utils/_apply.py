@@ -74,16 +74,18 @@ class Run:
         self.host = look(self.record)
         self._refuse_what_is_in_the_way()
         self.marks = allocate_marks(state.egress_ips, self.record.marks if self.record else {}, state.options.max_index)
-        claimed = claimed_by(self.record)
-        self.before = read(self.host, state.options, claimed)
-        held = held_on(self.host, claimed)
+        tables = node_io.read_tables()
+        claimed = claimed_by(self.record, tables)
+        self.before = read(self.host, state.options, claimed, tables)
+        held = dict.fromkeys(held_on(self.host, claimed))
         if not claim_new:
             self.state = state = state.holding(item for item in state.held if item in held)
+        wanted = set(state.held)
         self._planes, self._ways = {}, {}
         self.after = self._desired(state.held)
         self.connections = Connections(state, self.marks)
         self.kept = tuple(item for item in state.held if item in held)
-        self.released = tuple(item for item in held if item not in state.held)
+        self.released = tuple(item for item in held if item not in wanted)
         # An address that is in no object any more goes at once; nobody waits for it.
         self.leaving = tuple(item for item in self.released if item.egress_ip in self.marks)
         self.foreign = self._foreign_addresses(item for item in state.held if item not in held)
@@ -247,7 +249,7 @@ class Run:
         `asked` is the Future of what the wire says of the addresses that no other node releases.
         """
         claimed, conflicts = (), dict(self.foreign)
-        waiting = [item for item in self.to_claim if item not in self.free_now]
+        waiting = [item for item in self.to_claim if item.egress_ip in self.releasing]
         try:
             for free, busy in itertools.chain(asked.result(), node_io.run_probes(self._probes(waiting))):
                 batch = tuple(item for item in self.to_claim if item.egress_ip in free)
@@ -371,11 +373,12 @@ def _replace_device(old, new, host):
 
 def probes(items, count, interval, deadline=0.0, waiting=(), holding=False):
     """Return {interface: [Probe]} of addresses, held or wanted; those in `waiting` are asked for twice as fast."""
-    found = {}
+    found = {item.interface: [] for item in items}
+    macs = {interface: node_io.mac_address(interface) for interface in found}
     for item in items:
-        waits, mac = item.egress_ip in waiting, node_io.mac_address(item.interface)
-        probe = Probe(item.egress_ip, mac, count, interval / (2 if waits else 1), deadline, waits, holding)
-        found.setdefault(item.interface, []).append(probe)
+        waits = item.egress_ip in waiting
+        pace = count, interval / (2 if waits else 1), deadline
+        found[item.interface].append(Probe(item.egress_ip, macs[item.interface], *pace, waits, holding))
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from ._addresses import canonical, parse_address
+from ._addresses import parse_address
 from ._frames import BROADCAST, Heard, mac_bytes, mac_text
 
 ETHERTYPE = 0x0806
@@ -62,4 +62,4 @@ def _frame(operation, mac, sender_ip, target_mac, target_ip, sender_mac=""):
 
 
 def _ip_text(data):
-    return canonical(parse_address(".".join(map(str, data)), "ARP"))
+    return ".".join(map(str, data))

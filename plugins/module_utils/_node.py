@@ -47,7 +47,8 @@ def observe(options, interface="", recall=(), metrics=False, platform=AUTO):
         node_io.wait_until(lambda: not node_io.was_away(), 2 * _program.WATCH_INTERVAL)
         record = Record.load()
         host = look(record)
-    claimed = claimed_by(record)
+    tables = node_io.read_tables()
+    claimed = claimed_by(record, tables)
     known = record.state.interface if record else ""
     interface = interface or host.default_interface() or known
     problems = problems_of(host, options, interface)
@@ -71,7 +72,7 @@ def observe(options, interface="", recall=(), metrics=False, platform=AUTO):
         "held": [item.to_dict() for item in held_on(host, claimed)],
         "generation": record.state.generation if record else 0,
         "digest": record.state.digest() if record else "",
-        "drift": _drift(record, host) if record else [],
+        "drift": _drift(record, host, tables) if record else [],
         "nodes": [item.to_dict() for item in record.state.nodes] if record else [],
         "farEnds": [item.to_dict() for item in record.state.far_ends] if record else [],
         "recalled": _recall(record.state, recall) if record else [],
@@ -103,9 +104,9 @@ def remove(options, check=False):
         record = Record.load()
         host = look(record)
         options = record.state.options if record else options
-        claimed = claimed_by(record)
-        before = read(host, options, claimed)
-        before = replace(before, sysctls={})
+        tables = node_io.read_tables()
+        claimed = claimed_by(record, tables)
+        before = replace(read(host, options, claimed, tables), sysctls={})
         left = [
             path
             for path in (*_program.files(sys.executable), node_io.STATE_FILE)
@@ -149,9 +150,9 @@ def _is_in_doubt(held):
     )
 
 
-def _drift(record, host):
+def _drift(record, host, tables):
     """Return how the node differs from its record, as lines; files that are gone or changed count too."""
-    current = read(host, record.state.options, record.claimed)
+    current = read(host, record.state.options, record.claimed, tables)
     missing, surplus = lines_between(current, desired_data_plane(record.state, record.marks, host))
     options = record.state.options
     files = [f"missing file {path}" for path in missing_files(options)]

@@ -51,8 +51,10 @@ _DMI_FIELDS = ("sys_vendor", "product_name", "product_serial", "bios_version", "
 # What the socket module does not name: linux/netlink.h, linux/if_packet.h, asm-generic/socket.h.
 _NETLINK_XFRM, _NETLINK_NETFILTER, _NETLINK_BUFFER = 6, 12, 1 << 16
 _SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
-_SO_ATTACH_FILTER = 26
+_SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 _LOOK_INTERVAL = 0.1
+# Frames that are read at once, and bytes that the kernel keeps of those that are not read yet.
+_BURST, _WIRE_BUFFER = 256, 1 << 22
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 
@@ -332,22 +334,24 @@ def mac_address(interface):
 def run_probes(probes):
     """Run probes to their end, {interface: [Probe]}; yields (free, conflicts) as they come.
 
-    `free` is a list of addresses, `conflicts` a dict {address: MAC of who has it}.
+    `free` is a set of addresses, `conflicts` a dict {address: MAC of who has it}.
     """
     for interface in probes:
         _require_carrier(interface)
     with contextlib.ExitStack() as stack:
         pending = {
-            stack.enter_context(_packet_socket(interface, ethertype)): [p for p in items if p.ethertype == ethertype]
+            stack.enter_context(_packet_socket(interface, ethertype)): {
+                probe.address: probe for probe in items if probe.ethertype == ethertype
+            }
             for interface, items in probes.items()
             for ethertype in sorted({probe.ethertype for probe in items})
         }
         while any(pending.values()):
             now = time.monotonic()
             for sock, items in pending.items():
-                for frame in filter(None, (probe.frame_due(now) for probe in items)):
+                for frame in filter(None, (probe.frame_due(now) for probe in items.values())):
                     sock.send(frame)
-            wake = min(probe.next_time() for items in pending.values() for probe in items)
+            wake = min(probe.next_time() for items in pending.values() for probe in items.values())
             _listen(pending, max(0.0, wake - now))
             free, conflicts = _sort_out(pending, time.monotonic())
             if free or conflicts:
@@ -363,22 +367,31 @@ def _require_carrier(interface):
 def _listen(pending, timeout):
     readable, _writable, _failed = select.select(list(pending), [], [], timeout)
     for sock in readable:
-        frame, (_interface, ethertype, *_rest) = sock.recvfrom(2048)
-        heard = PARSERS[ethertype](frame)
-        for probe in pending[sock] if heard else ():
-            probe.hear(heard)
+        for frame, (_interface, ethertype, *_rest) in _frames(sock):
+            heard = PARSERS[ethertype](frame)
+            for address in (heard.uses, heard.probes) if heard else ():
+                if address in pending[sock]:
+                    pending[sock][address].hear(heard)
+
+
+def _frames(sock):
+    """Yield what there is to read; where a wire is never quiet, an end is made to look at the clock."""
+    with contextlib.suppress(BlockingIOError):
+        for _frame in range(_BURST):
+            yield sock.recvfrom(2048, socket.MSG_DONTWAIT)
 
 
 def _sort_out(pending, now):
-    free, conflicts = [], {}
-    for sock, items in pending.items():
-        for probe in items:
+    free, conflicts = set(), {}
+    for items in pending.values():
+        for address, probe in items.items():
             holder = probe.conflict(now)
             if holder:
-                conflicts[probe.address] = holder
+                conflicts[address] = holder
             elif probe.is_free(now):
-                free.append(probe.address)
-        pending[sock] = [p for p in items if p.address not in conflicts and p.address not in free]
+                free.add(address)
+        for address in free.union(conflicts).intersection(items):
+            del items[address]
     return free, conflicts
 
 
@@ -407,6 +420,9 @@ def send_packets(packets):
 def _packet_socket(interface, ethertype):
     try:
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        # A fleet that claims at once fills the usual buffer with its probes, and an answer would be lost.
+        with contextlib.suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _WIRE_BUFFER)
         if ethertype == _ndp.ETHERTYPE:
             _hear_neighbour_discovery(sock, interface)
         sock.bind((interface, ethertype))

@@ -71,9 +71,9 @@ def read(host, options, claimed, tables=None):
     return current_data_plane(host, node_io.read_tables() if tables is None else tables, sysctls, options, claimed)
 
 
-def claimed_by(record):
+def claimed_by(record, tables):
     """Return the egress IPs that this node holds for sure or maybe. Without a record our own tables tell."""
-    return record.claimed if record else held_by(node_io.read_tables())
+    return record.claimed if record else held_by(tables)
 
 
 def missing_files(options):

@@ -212,9 +212,9 @@ class FakeKernel:
     def run_probes(self, probes):
         """Run the real probes against `wire`, {address: (MAC, seconds until it falls silent)}."""
         start = now = time.monotonic()
-        pending = {interface: list(items) for interface, items in probes.items()}
+        pending = {interface: {probe.address: probe for probe in items} for interface, items in probes.items()}
         while any(pending.values()):
-            for probe in [probe for items in pending.values() for probe in items]:
+            for probe in [probe for items in pending.values() for probe in items.values()]:
                 heard = PARSERS[probe.ethertype](probe.frame_due(now) or b"")
                 if heard:
                     self.log.append(("probe", heard.probes))

@@ -11,7 +11,7 @@ import subprocess
 import threading
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils import _apply, _node, _node_io, _program
+from ansible_collections.netops.egress_ip.plugins.module_utils import _apply, _arp, _node, _node_io, _program
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     CommandError,
     EgressIPError,
@@ -297,11 +297,28 @@ def test_frames_go_over_the_wire(host, address):
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(probe.ethertype)) as sock:
         sock.bind(("wire", probe.ethertype))
         sock.settimeout(5)
-        assert list(_node_io.run_probes({"eth0": [probe]})) == [([address], {})]
+        assert list(_node_io.run_probes({"eth0": [probe]})) == [({address}, {})]
         heard = None
         while heard is None or heard.mac != probe.mac:
             heard = PARSERS[probe.ethertype](sock.recv(2048))
         assert heard.probes == address
+
+
+def test_no_answer_is_lost_among_the_frames_of_others(host):
+    """Two thousand probes for other addresses, and one host that says that it has ours."""
+    other = "02:00:c0:a8:7e:16"
+    ip("link add port0 type veth peer name wire", "link set port0 master eth0 up", "link set wire up")
+    frames = [_arp.probe_frame(other, f"192.168.{64 + n // 250}.{n % 250}") for n in range(2000)]
+    frames.append(_arp.announcements(other, B, other)[1])
+    probes = [Probe(address, "02:00:c0:a8:7e:15", 3, 0.1, 10**12) for address in (A, B, C)]
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.bind(("wire", _arp.ETHERTYPE))
+        sending = threading.Timer(0.05, lambda: [sock.send(frame) for frame in frames])
+        sending.start()
+        found = list(_node_io.run_probes({"eth0": probes}))
+        sending.join()
+    assert {address: mac for _free, conflicts in found for address, mac in conflicts.items()} == {B: other}
+    assert set().union(*(free for free, _conflicts in found)) == {A, C}
 
 
 def test_no_interface_is_a_clear_error(host):
