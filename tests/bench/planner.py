@@ -43,7 +43,7 @@ GOALS = [
     (1000, 50_000, "scratch", None),
     (1000, 100_000, "scratch", 5.0),
 ]
-REPEATS = 3
+REPEATS = 5
 EVENTS_LIMIT = 10_000
 
 
