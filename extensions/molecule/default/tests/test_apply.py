@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from fleet import ADDRESS, FIRST, INFO_MODULE, NODE_MODULE, NODE_NAMES, SECOND, assert_same, egressip, manifests
@@ -93,3 +94,21 @@ def test_status_sees_an_address_that_is_gone(unwatched):
     text = json.dumps([each["result"].get("msg") for each in run.records if "Show" in each["task"]])
     assert f"missing ip addresses: {FIRST}/32" in text
     assert ADDRESS[holder] not in text
+
+
+def test_a_package_that_is_missing_is_installed_first(fleet, monkeypatch):
+    """Only a run that changes things does so, and no other node is looked at again."""
+    monkeypatch.setenv("ANSIBLE_LIBRARY", str(Path(__file__).parent / "library"))
+    by_lab = {"ansible_package_use": "lab_package"}
+    fleet.lab.exec("node2", "mv", "/usr/sbin/nft", "/usr/sbin/nft.hidden")
+    try:
+        for playbook in ("plan", "status"):
+            assert "nftables: is not installed on this host" in fleet.run(playbook, **by_lab).output
+            fleet.lab.exec("node2", "test", "-e", "/usr/sbin/nft.hidden")
+        run = fleet.good(**by_lab)
+    finally:
+        fleet.lab.exec("node2", "sh", "-c", "test -e /usr/sbin/nft || mv /usr/sbin/nft.hidden /usr/sbin/nft")
+    looks = [host for host, _result in run.results(INFO_MODULE)]
+    assert sorted(looks) == ["node1", "node2", "node2", "node3"]
+    assert sorted(fleet.holders()) == [FIRST, SECOND]
+    assert fleet.good().changed() == []

@@ -72,11 +72,12 @@ def run(fleet, code, *words):
     return json.loads(fleet.lab.pod(POD, "python3", "-c", code, *map(str, words)))
 
 
-@pytest.mark.parametrize("size", [100, 1372, 1420, 1472, 8000, 30000])
 @pytest.mark.parametrize("host", [SERVER.address, SERVER.address6], ids=["ipv4", "ipv6"])
-def test_datagrams_of_any_size_arrive_both_ways(remote, host, size):
-    result = run(remote, DATAGRAM, host, SERVER_PORT, size)
-    assert result.get("echo") == size, result
+def test_datagrams_of_any_size_arrive_both_ways(remote, subtests, host):
+    for size in (100, 1372, 1420, 1472, 8000, 30000):
+        with subtests.test(size=size):
+            result = run(remote, DATAGRAM, host, SERVER_PORT, size)
+            assert result.get("echo") == size, result
 
 
 @pytest.mark.user_land
