@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In place of the distribution's package manager, for hosts that reach no mirror: brings back what a test has hidden."""
+"""In place of the distribution's package manager, for hosts that reach no mirror: what a test has hidden is back."""
 
 from __future__ import annotations
 
