@@ -55,7 +55,7 @@ def place(items, rooms, policy=BALANCED, max_moves=None):
     The ``rooms`` of an item are in ascending order. Items that share the tuple are read faster.
     """
     if any(item.weight != 1 for item in items):
-        return _place_weighted(items, rooms, 0 if policy == STICKY else max_moves)
+        return _place_weighted(items, rooms, policy, max_moves)
     if policy == STICKY or max_moves == 0:
         return Placement(_best(items, rooms, STICKY), 0)
     best = _best(items, rooms, BALANCED)
@@ -68,14 +68,18 @@ def place(items, rooms, policy=BALANCED, max_moves=None):
     return Placement(best, count_moves(items, best) - fewest)
 
 
-def _place_weighted(items, rooms, max_moves):
-    """Place as many as can be, as the flow does that takes each item for 1, and level the loads from there."""
+def _place_weighted(items, rooms, policy, max_moves):
+    """Place most items by taking each for 1, and level the loads from there. If all weigh the same, 1 is as good."""
+    plain, unit = [item._replace(weight=1) for item in items], items[0].weight
+    if all(item.weight == unit for item in items) and all(room.load % unit == 0 for room in rooms):
+        return place(plain, [room._replace(load=room.load // unit) for room in rooms], policy, max_moves)
     # Most worlds have no weights and need not load this.
     from ._weighted import level  # noqa: PLC0415
 
-    start = _best([item._replace(weight=1) for item in items], rooms, STICKY)
+    start = _best(plain, rooms, STICKY)
     fewest = count_moves(items, start)
-    leveled = level(items, rooms, start, None if max_moves is None else fewest + max_moves)
+    most_moves = fewest if policy == STICKY else None if max_moves is None else fewest + max_moves
+    leveled = level(items, rooms, start, most_moves)
     moves = count_moves(items, leveled.rooms)
     proven = leveled.exact or (leveled.at_least is None and moves == fewest)
     return Placement(leveled.rooms, moves - fewest, proven, leveled.at_least)
