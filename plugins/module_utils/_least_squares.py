@@ -21,7 +21,11 @@ def at_least(items, rooms, placement, most_moves):
     """Return a bound on the squares of all placements that place as many items, with at most ``most_moves`` moves."""
     loads = loads_of(items, rooms, placement)
     bound = _Bound(items, rooms, placement.count(None), most_moves)
-    return max(_climb(bound.of, bound.levels(loads, quarter)) for quarter in _QUARTERS)
+    guesses = [bound.levels(loads, quarter) for quarter in _QUARTERS]
+    if bound.optional is not None:
+        # With few moves the rooms are not on one level.
+        guesses.append([2 * load for load in loads])
+    return max(_climb(bound.of, guess) for guess in guesses)
 
 
 def _climb(value_of, slopes):

@@ -56,6 +56,8 @@ class _Descent:
     def __init__(self, seats, most_moves):
         self.seats, self.items = seats, seats.items
         self.most_moves, self.crowding = most_moves, seats.crowding
+        # How much flatter a move has to make the load now.
+        self.gain = 0
         self.lightest = min(item.weight for item in self.items)
         # The rooms of each kind of items by load, and of which kinds a room is.
         self.ladders = {id(item.rooms): [(seats.load[room], room) for room in item.rooms] for item in self.items}
@@ -72,10 +74,16 @@ class _Descent:
             insort(self.inside[room], (self.items[number].weight, number))
 
     def run(self):
-        """Make changes until there is none that helps."""
+        """Make changes until there is none that helps. Where moves are few, those come first that help most."""
         order = sorted(range(len(self.items)), key=lambda number: (-self.items[number].weight, number))
-        while sum(map(self._improve, order)):
-            pass
+        if self.seats.moves < self.most_moves < len(self.items):
+            self.gain = self.seats.squares
+        while True:
+            while sum(map(self._improve, order)):
+                pass
+            if not self.gain:
+                return
+            self.gain //= 2
 
     def _improve(self, item):
         """Make the first change that helps by which an item leaves its room; tell whether there was one."""
@@ -115,7 +123,7 @@ class _Descent:
         return [other for _weight, other in sorted(fit, key=lambda pair: (abs(2 * (weight - pair[0]) - gap), pair[1]))]
 
     def _make(self, steps):
-        """Make the steps if that is allowed and helps; tell whether they were made."""
+        """Make the steps if that is allowed and helps enough; tell whether they were made."""
         seats = self.seats
         before, origins = (seats.squares, seats.moves), [(item, seats.where[item]) for item, _room in steps]
         for item, _room in steps:
@@ -125,7 +133,8 @@ class _Descent:
             for item, room in steps:
                 seats.move(item, room)
         allowed = fit and seats.crowding <= self.crowding and seats.moves <= self.most_moves
-        if allowed and (seats.squares, seats.moves) < before:
+        enough = before[0] - seats.squares >= self.gain * (seats.moves - before[1])
+        if allowed and enough and (seats.squares, seats.moves) < before:
             self._note(origins)
             return True
         for item, room in origins:
