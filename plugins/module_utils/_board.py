@@ -53,7 +53,7 @@ class Board:
         self._inside, self._interfaces = {}, {}
         self._possible = {}
         self._loads, self._objects = {}, {}
-        # What each address of an object adds to the load of its node, where that is not 1, and what nodes bear so.
+        # What each address of an object weighs, where that is not 1, and then what nodes bear by weight.
         self._weights, self._burdens = {}, Counter()
         # Which nodes an address may be on if not on all, and what is the same for addresses with the same nodes.
         self._only, self._selected, self._chosen = {}, {}, {}
@@ -177,7 +177,8 @@ class Board:
             self._interfaces[key] = node.network_for(parsed(address))[0]
         self.placed[address] = Assignment(name, address, node.name, self._interfaces[key])
         self._objects[node.name, name] = address
-        self._burdens[node.name] += self.weight(name)
+        if self._weights:
+            self._burdens[node.name] += self.weight(name)
         for version in (None, version_of(address)):
             self._loads[node.name, version] = self._loads.get((node.name, version), 0) + 1
 
@@ -187,7 +188,7 @@ class Board:
 
     def weighted_load(self, node_name):
         """Return the sum of the weights of the addresses that are planned for a node."""
-        return self._burdens[node_name]
+        return self._burdens[node_name] if self._weights else self.load(node_name)
 
     def limits(self, node, version):
         """Return (limit, load) for addresses of any kind and for those of one IP version."""

@@ -11,6 +11,8 @@ light items would fill a room.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from ._items import loads_of
 
 # Where in the order of their loads the level of some rooms is guessed to be, in quarters.
@@ -45,11 +47,15 @@ class _Bound:
     """The bound as a function of the slopes."""
 
     def __init__(self, items, rooms, outside, most_moves):
-        self.items, self.rooms, self.outside = items, rooms, outside
+        self.rooms, self.outside = rooms, outside
         # Where moves count: those that may be made by items that could stay.
         lost = sum(item.held and not item.holders for item in items)
         self.optional = None if most_moves >= len(items) else most_moves - lost
         self.choices = {id(item.rooms): item.rooms for item in items}
+        nobody = frozenset()
+        self.kinds = Counter(
+            (id(item.rooms), item.weight, nobody if self.optional is None else item.holders) for item in items
+        )
 
     def levels(self, loads, quarter):
         """Return as slopes twice the level of each room, the highest of those of all rooms that an item may be in."""
@@ -65,16 +71,15 @@ class _Bound:
         low = {key: min(slopes[room] for room in rooms) for key, rooms in self.choices.items()}
         paid = sum(_price(room.load, slope) - slope * slope // 4 for room, slope in zip(self.rooms, slopes))
         saved, staying = [], []
-        for item in self.items:
-            price = home = _price(item.weight, low[id(item.rooms)])
-            if item.holders and self.optional is not None:
-                home = _price(item.weight, min(slopes[room] for room in item.holders))
-                saved.append(home - price)
-            paid += home
-            staying.append(home)
+        for (key, weight, holders), count in self.kinds.items():
+            price = home = _price(weight, low[key])
+            if holders:
+                home = _price(weight, min(slopes[room] for room in holders))
+                saved += [home - price] * count
+            staying += [home] * count
         if self.optional is not None:
             paid -= sum(sorted(saved)[len(saved) - min(self.optional, len(saved)) :])
-        return paid - sum(sorted(staying)[len(staying) - self.outside :])
+        return paid + sum(sorted(staying)[: len(staying) - self.outside])
 
 
 def _price(weight, slope):

@@ -60,13 +60,12 @@ class _Descent:
         self.gain = 0
         self.lightest = min(item.weight for item in self.items)
         # The rooms of each kind of items by load, and of which kinds a room is.
-        self.ladders = {id(item.rooms): [(seats.load[room], room) for room in item.rooms] for item in self.items}
+        choices = {id(item.rooms): item.rooms for item in self.items}
+        self.ladders = {key: sorted((seats.load[room], room) for room in each) for key, each in choices.items()}
         self.of_room = [[] for _room in seats.load]
-        for item in {id(item.rooms): item for item in self.items}.values():
-            for room in item.rooms:
-                self.of_room[room].append(self.ladders[id(item.rooms)])
-        for ladder in self.ladders.values():
-            ladder.sort()
+        for key, each in choices.items():
+            for room in each:
+                self.of_room[room].append(self.ladders[key])
         self.noted = list(seats.load)
         # Who is in a room, by weight.
         self.inside = [[] for _room in seats.load]
@@ -92,7 +91,8 @@ class _Descent:
     def _changes(self, item):
         """Yield the steps, (item, to), of the changes that are worth a try."""
         seats, one, origin = self.seats, self.items[item], self.seats.where[item]
-        if origin == seats.nowhere:
+        stays = origin in one.holders and seats.moves >= self.most_moves
+        if origin == seats.nowhere or stays:
             return
         ladder, load = self.ladders[id(one.rooms)], seats.load[origin]
         for _load, room in self._open(item, ladder[: bisect_left(ladder, (load - one.weight,))]):
