@@ -18,18 +18,18 @@ _STEPS = 40_000
 
 
 def search_through(items, rooms, best, most_moves):
-    """Return (placement, whether it is the best of all by squares, then moves), the best that a search found.
+    """Return the best placement that a search found, whether it is the flattest, and whether with the fewest moves.
 
     ``best`` are the Seats of one that is the best in what comes before squares.
     """
     if len(items) > _ITEMS:
-        return best.placement(), False
+        return best.placement(), False, False
     flatter = _Search(items, rooms, best, (best.squares - 1, most_moves), 0)
     if not flatter.complete:
-        return best.placement(), False
+        return best.placement(), False, False
     best = Seats(items, rooms, flatter.found or best.placement())
     calmer = _Search(items, rooms, best, (best.squares, best.moves - 1), 1)
-    return calmer.found or best.placement(), calmer.complete
+    return calmer.found or best.placement(), True, calmer.complete
 
 
 class _Search:

@@ -44,9 +44,9 @@ def level(items, rooms, start, most_moves):
     cap = len(items) if most_moves is None else most_moves
     seats = Seats(items, rooms, start)
     _Descent(seats, cap).run()
-    placement, exact = search_through(items, rooms, seats, cap)
+    placement, flattest, exact = search_through(items, rooms, seats, cap)
     squares = Seats(items, rooms, placement).squares
-    least = squares if exact else at_least(items, rooms, placement, cap)
+    least = squares if flattest else at_least(items, rooms, placement, cap)
     return Leveled(placement, exact, None if least == squares else least)
 
 
