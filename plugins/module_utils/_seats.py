@@ -56,6 +56,17 @@ class Seats:
             self._count(one, room, 1)
         self.where[item] = room
 
+    def clear(self, steps):
+        """Bring the items of ``steps``, (item, to), nowhere."""
+        for item, _room in steps:
+            self.move(item, self.nowhere)
+
+    def make(self, steps):
+        """Make ``steps``, (item, to), all at once: one of a group may take the place of another."""
+        self.clear(steps)
+        for item, room in steps:
+            self.move(item, room)
+
     def _count(self, one, room, change):
         load = self.load[room]
         self.load[room] = after = load + change * one.weight

@@ -126,19 +126,16 @@ class _Descent:
         """Make the steps if that is allowed and helps enough; tell whether they were made."""
         seats = self.seats
         before, origins = (seats.squares, seats.moves), [(item, seats.where[item]) for item, _room in steps]
-        for item, _room in steps:
-            seats.move(item, seats.nowhere)
+        seats.clear(steps)
         fit = all(seats.fits(item, room) for item, room in steps)
         if fit:
-            for item, room in steps:
-                seats.move(item, room)
+            seats.make(steps)
         allowed = fit and seats.crowding <= self.crowding and seats.moves <= self.most_moves
         enough = before[0] - seats.squares >= self.gain * (seats.moves - before[1])
         if allowed and enough and (seats.squares, seats.moves) < before:
             self._note(origins)
             return True
-        for item, room in origins:
-            seats.move(item, room)
+        seats.make(origins)
         return False
 
     def _note(self, origins):

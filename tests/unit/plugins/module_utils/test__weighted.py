@@ -169,6 +169,18 @@ def test_large_worlds_keep_the_rules_and_stay(seed, policy):
     assert place(as_it_is(items, placement.rooms), rooms, policy).rooms == placement.rooms
 
 
+def test_two_of_one_group_that_hold_one_room_do_not_meet_again():
+    """A change of places of these two is tried, and taken back."""
+    chance = random.Random(3)
+    for _world in range(30):
+        rooms = [Room(13, 5), Room(0, 5), Room()]
+        weights = [chance.randint(1, 50) for _group in range(12)]
+        items = [Item(n // 2, 4, (0, 1, 2), frozenset([0]), True, weight=weights[n // 2]) for n in range(24)]
+        placement = place(items, rooms, BALANCED).rooms
+        assert keeps_the_rules(items, rooms, placement)
+        assert place(as_it_is(items, placement), rooms, BALANCED).rooms == placement
+
+
 @pytest.mark.parametrize("max_moves", [0, 1, 5])
 @pytest.mark.parametrize("seed", range(5))
 def test_moves_for_balance_keep_their_cap(seed, max_moves):
