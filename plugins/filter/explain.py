@@ -13,6 +13,7 @@ description:
   - Of a node that could hold it, it says what it costs to have it there. That is the number of egress IPs that go to
     another node, itself among them, and how the sum of squares of the nodes' loads changes. Both compare with the
     plan of the fewest moves, in which the address may be anywhere. No other egress IP loses its place for it.
+    Where objects have weights, a load is the sum of its egress IPs' weights.
   - Each node that could hold it is a plan of its own. With more than 500 000 egress IPs in these plans together, only
     the nodes with most room are tried.
 positional: fleet, egress_ip, policy, max_moves

@@ -12,6 +12,8 @@ description:
   - Returns how flat the load can be for how many moves that are made only for balance, from none to as many as needed.
   - Each offer is the flattest load that its number of moves can give. A number of moves is left out where the numbers
     below and above it save at least as much for each move.
+  - Where objects have weights, loads are sums of weights. The offers are then for some numbers of moves, each as
+    flat as the planner finds it.
 positional: egressips, fleet
 options:
   _input:

@@ -118,6 +118,7 @@ _value:
     spread:
       description:
         - How even the load is, before and after. C(highest) and C(lowest) are of the nodes that may hold something.
+        - Where objects have weights, a load is the sum of its egress IPs' weights here and in RV(_value.lines).
       type: dict
       sample: {before: {squares: 2, highest: 1, lowest: 1}, after: {squares: 4, highest: 2, lowest: 2}}
     world:

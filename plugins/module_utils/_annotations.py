@@ -19,13 +19,15 @@ from ._text import quote
 PREFIX = "egress-ip.netops/"
 NODE_SELECTOR = f"{PREFIX}node-selector"
 SPREAD = f"{PREFIX}spread"
+WEIGHT = f"{PREFIX}weight"
 POOL = f"{PREFIX}pool"
 POOL_SIZE = f"{PREFIX}pool-size"
 DESTINATIONS = f"{PREFIX}destinations"
 EXCLUDED_DESTINATIONS = f"{PREFIX}excluded-destinations"
 # So many egress IPs the widest mark mask tells apart.
 _MOST = (1 << 14) - 1
-_KNOWN = (NODE_SELECTOR, SPREAD, POOL, POOL_SIZE, DESTINATIONS, EXCLUDED_DESTINATIONS)
+_HEAVIEST = 100
+_KNOWN = (NODE_SELECTOR, SPREAD, WEIGHT, POOL, POOL_SIZE, DESTINATIONS, EXCLUDED_DESTINATIONS)
 
 
 def parse_annotations(metadata, root):
@@ -49,10 +51,12 @@ def parse_annotations(metadata, root):
         fields["spread"] = check_string(annotations[SPREAD], path, errors)
         if fields["spread"] is not None:
             check_label_key(fields["spread"], path, errors)
+    if WEIGHT in annotations:
+        fields["weight"] = _parse_number(annotations[WEIGHT], annotation_path(root, WEIGHT), _HEAVIEST, errors)
     if POOL in annotations:
         fields["pools"] = _parse_list(annotations[POOL], annotation_path(root, POOL), errors)
     if POOL_SIZE in annotations:
-        fields["pool_size"] = _parse_size(annotations[POOL_SIZE], annotation_path(root, POOL_SIZE), errors)
+        fields["pool_size"] = _parse_number(annotations[POOL_SIZE], annotation_path(root, POOL_SIZE), _MOST, errors)
         if POOL not in annotations:
             errors.add(annotation_path(root, POOL_SIZE), f"says nothing without {POOL}")
     if DESTINATIONS in annotations or EXCLUDED_DESTINATIONS in annotations:
@@ -68,6 +72,8 @@ def to_annotations(egressip):
         annotations[NODE_SELECTOR] = selector_text(egressip.node_selector)
     if egressip.spread is not None:
         annotations[SPREAD] = egressip.spread
+    if egressip.weight != 1:
+        annotations[WEIGHT] = str(egressip.weight)
     if egressip.pools:
         annotations[POOL] = ",".join(egressip.pools)
     if egressip.pool_size != 1:
@@ -79,8 +85,17 @@ def to_annotations(egressip):
 
 def has_pool(metadata):
     """Tell whether an object, sound or broken, asks for addresses of a pool."""
+    return POOL in _written(metadata)
+
+
+def readable_weight(metadata):
+    """Return the weight of an object, sound or broken; 1 if none can be read."""
+    return _parse_number(_written(metadata).get(WEIGHT, "1"), "", _HEAVIEST, Errors())
+
+
+def _written(metadata):
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    return isinstance(annotations, dict) and POOL in annotations
+    return annotations if isinstance(annotations, dict) else {}
 
 
 def annotation_path(root, key):
@@ -116,10 +131,10 @@ def _parse_list(text, path, errors):
     return tuple(words)
 
 
-def _parse_size(text, path, errors):
-    """Return the integer that a string spells; annotations are strings."""
+def _parse_number(text, path, most, errors):
+    """Return the integer that a string spells, 1 if it is none from 1 to ``most``; annotations are strings."""
     text = check_string(text, path, errors)
-    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= _MOST):
-        errors.add(path, f"{quote(text)} is no number from 1 to {_MOST}")
+    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= most):
+        errors.add(path, f"{quote(text)} is no number from 1 to {most}")
         return 1
     return 1 if text is None else int(text)

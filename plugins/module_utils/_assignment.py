@@ -28,6 +28,7 @@ from ._plan import (
     Move,
     Plan,
     Unassigned,
+    Weighted,
 )
 from ._requests import claimants, read_current, read_requests
 from ._text import type_name
@@ -49,8 +50,8 @@ def assign(egressips, nodes, current=(), policy=BALANCED, max_moves=None, owners
     requests, board, claims = read_board(egressips, nodes, current, owners)
     refused = _keep_what_broken_objects_hold(board, claims)
     refused += _refuse_second_requests(board, claims)
-    unplaced, for_balance = _place(board, claims, policy, max_moves)
-    return _plan(requests, board, claims, refused + unplaced, for_balance)
+    unplaced, placement = _place(board, claims, policy, max_moves)
+    return _plan(requests, board, claims, refused + unplaced, placement)
 
 
 def read_board(egressips, nodes, current, owners=None):
@@ -63,6 +64,7 @@ def read_board(egressips, nodes, current, owners=None):
     for request in requests:
         if request.spread is not None and not request.errors:
             board.spread(request.name, request.spread)
+        board.weigh(request.name, request.weight)
     return requests, board, claims
 
 
@@ -166,7 +168,7 @@ def _refuse_second_requests(board, claims):
 
 
 def _place(board, claims, policy, max_moves):
-    """Put the addresses of sound objects on nodes; return the Unassigned and the number of moves made for balance."""
+    """Put the addresses of sound objects on nodes; return the Unassigned and the Placement."""
     refused, wanted = _wanted(board, claims)
     placement = place(*_problem(board, wanted), policy, max_moves)
     places = list(zip(wanted, placement.rooms))
@@ -174,7 +176,7 @@ def _place(board, claims, policy, max_moves):
         if room is not None:
             board.put(name, address, board.nodes.sound[room])
     refused += [Unassigned(*pair, *board.why_no_room(*pair)) for pair, room in places if room is None]
-    return refused, placement.for_balance
+    return refused, placement
 
 
 def _wanted(board, claims):
@@ -212,7 +214,17 @@ def _items(board, wanted):
             # Few sets, not one for each address: less to make, less to keep.
             holders_of[held] = frozenset(numbers[node] for node in held if numbers.get(node) in allowed)
         holders = holders_of[held]
-        items.append(Item(groups[name], version_of(address), rooms, holders, bool(held), domains.get(name, ())))
+        items.append(
+            Item(
+                groups[name],
+                version_of(address),
+                rooms,
+                holders,
+                bool(held),
+                domains.get(name, ()),
+                weight=board.weight(name),
+            )
+        )
     return items
 
 
@@ -230,14 +242,14 @@ def _room(board, node):
     """Return what is left of a node once broken objects have kept theirs."""
     in_all, ipv4 = (_rest(*each) for each in board.limits(node, 4))
     ipv6 = _rest(*board.limits(node, 6)[1])
-    return Room(board.load(node.name), in_all, (ipv4, ipv6))
+    return Room(board.weighted_load(node.name), in_all, (ipv4, ipv6))
 
 
 def _rest(limit, load):
     return None if limit is None else max(0, limit - load)
 
 
-def _plan(requests, board, claims, unassigned, for_balance):
+def _plan(requests, board, claims, unassigned, placement):
     assignments = sorted(board.placed.values(), key=lambda each: (each.name, address_order(each.egress_ip)))
     of_object = {}
     for each in assignments:
@@ -249,10 +261,17 @@ def _plan(requests, board, claims, unassigned, for_balance):
         assignments=tuple(assignments),
         unassigned=tuple(sorted(unassigned, key=lambda each: (each.name, address_order(each.egress_ip)))),
         invalid=(*broken, *board.nodes.invalid),
-        moves=tuple(_moves(board, claims, for_balance)),
+        moves=tuple(_moves(board, claims, placement.for_balance)),
         load={name: board.load(name) for name in names},
         warnings=(*board.nodes.warnings(), *_several_holders(board, claims)),
+        weighted=_weighted(board, names, placement) if board.is_weighted else None,
     )
+
+
+def _weighted(board, names, placement):
+    load = {name: board.weighted_load(name) for name in names}
+    squares = sum(each * each for each in load.values())
+    return Weighted(load, squares, squares if placement.at_least is None else placement.at_least, placement.proven)
 
 
 def _with_status(request, assignments):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cached_property
 
 from ._addresses import address_order, parsed, version_of
@@ -52,6 +53,8 @@ class Board:
         self._inside, self._interfaces = {}, {}
         self._possible = {}
         self._loads, self._objects = {}, {}
+        # What each address of an object weighs, where that is not 1, and then what nodes bear by weight.
+        self._weights, self._burdens = {}, Counter()
         # Which nodes an address may be on if not on all, and what is the same for addresses with the same nodes.
         self._only, self._selected, self._chosen = {}, {}, {}
         # Over which label an object is spread, and the failure domain of each node for a label.
@@ -113,6 +116,20 @@ class Board:
         """From now on the object ``name`` is spread over the values of a label."""
         self._spread_over[name] = label
 
+    def weigh(self, name, weight):
+        """From now on each address of the object ``name`` adds so much to the load of its node."""
+        if weight != 1:
+            self._weights[name] = weight
+
+    @property
+    def is_weighted(self):
+        """Tell whether an object has another weight than 1."""
+        return bool(self._weights)
+
+    def weight(self, name):
+        """Return what each address of an object adds to the load of its node."""
+        return self._weights.get(name, 1)
+
     def domains(self, name):
         """Return {node name: number of its failure domain} for an object, the same each time; {} if it is not spread.
 
@@ -160,12 +177,18 @@ class Board:
             self._interfaces[key] = node.network_for(parsed(address))[0]
         self.placed[address] = Assignment(name, address, node.name, self._interfaces[key])
         self._objects[node.name, name] = address
+        if self._weights:
+            self._burdens[node.name] += self.weight(name)
         for version in (None, version_of(address)):
             self._loads[node.name, version] = self._loads.get((node.name, version), 0) + 1
 
     def load(self, node_name, version=None):
         """Return how many addresses, or how many of one IP version, are planned for a node."""
         return self._loads.get((node_name, version), 0)
+
+    def weighted_load(self, node_name):
+        """Return the sum of the weights of the addresses that are planned for a node."""
+        return self._burdens[node_name] if self._weights else self.load(node_name)
 
     def limits(self, node, version):
         """Return (limit, load) for addresses of any kind and for those of one IP version."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ._addresses import canonical, canonical_egress_ip, parsed
 from ._annotations import NODE_SELECTOR
 from ._assignment import assign, read_board, read_problem
-from ._items import count_moves
+from ._items import count_moves, loads_of
 from ._lines import table
 from ._nodes import ASSIGNABLE_LABEL
 from ._placement import STICKY, Room, place
@@ -134,7 +134,7 @@ class _Question:
 
     def _eagerness(self, name):
         """Key of the order in which nodes are tried: free ones before taken ones, then the least loaded."""
-        return bool(self._taken(name)), self.board.load(name), name
+        return bool(self._taken(name)), self.board.weighted_load(name), name
 
     def _costs(self, names):
         """Return {name: Answer} of the nodes whose own rules allow the address."""
@@ -163,9 +163,8 @@ class _Question:
 
     def _placement_with(self, asked, room):
         """Return the best placement with the item ``asked`` in a room; None if one that has a place would lose it."""
-        group, family = self.items[asked].group, self.items[asked].family
-        rooms = list(self.rooms)
-        rooms[room] = _with_one_more(rooms[room], family)
+        group, rooms = self.items[asked].group, list(self.rooms)
+        rooms[room] = _with_one_more(rooms[room], self.items[asked])
         numbers = [n for n, usual in enumerate(self.usual) if usual is not None and n != asked]
         others = [_kept_off(self.items[n], room) if self.items[n].group == group else self.items[n] for n in numbers]
         if rooms[room] is None or not all(item.rooms for item in others):
@@ -177,10 +176,7 @@ class _Question:
         return None if any(placement[n] is None for n in numbers) else placement
 
     def _spread(self, placement):
-        nodes, loads = self.board.nodes.sound, [room.load for room in self.rooms]
-        for room in placement:
-            if room is not None:
-                loads[room] += 1
+        nodes, loads = self.board.nodes.sound, loads_of(self.items, self.rooms, placement)
         return spread_of({node.name: load for node, load in zip(nodes, loads)}, usable_names(nodes))
 
     def _taken(self, name):
@@ -244,15 +240,15 @@ class _Question:
         return "leaves it there" if self.held_by else f"gives it to {node}"
 
 
-def _with_one_more(room, family):
-    """Return a Room with one item of a family more; None if it is full."""
+def _with_one_more(room, item):
+    """Return a Room with one item more; None if it is full."""
     limits = [room.free, *room.free_by_family]
-    for index in (0, 1 if family == 4 else 2):
+    for index in (0, 1 if item.family == 4 else 2):
         if limits[index] is not None:
             limits[index] -= 1
     if any(limit is not None and limit < 0 for limit in limits):
         return None
-    return Room(room.load + 1, limits[0], tuple(limits[1:]))
+    return Room(room.load + item.weight, limits[0], tuple(limits[1:]))
 
 
 def _kept_off(item, room):

@@ -26,6 +26,9 @@ class Item(NamedTuple):
 
     Items of a group that is spread have ``domains``, the failure domain of each room by its number; ``taken`` are those
     where something of the group is already.
+
+    ``weight`` is what it adds to the load of its room, the same for all of a group. Where it is not 1, ``_weighted``
+    levels the loads; all others take each item for 1.
     """
 
     group: int
@@ -35,6 +38,7 @@ class Item(NamedTuple):
     held: bool = False
     domains: tuple = ()
     taken: frozenset = frozenset()
+    weight: int = 1
 
     def ranked(self):
         """Return the rooms in the order in which the item would have them: where it is comes first."""
@@ -72,6 +76,15 @@ def count_squares(rooms, placement):
         if room is not None:
             loads[room] += 1
     return sum(load * load for load in loads)
+
+
+def loads_of(items, rooms, placement):
+    """Return what each room bears with the items in it, by their weights."""
+    loads = [room.load for room in rooms]
+    for item, room in zip(items, placement):
+        if room is not None:
+            loads[room] += item.weight
+    return loads
 
 
 def count_crowding(items, placement):

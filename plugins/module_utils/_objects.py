@@ -35,8 +35,8 @@ class EgressIP(NamedTuple):
     """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status.
 
     What stands in annotations: ``node_selector`` selects the nodes that may hold its addresses, None all; ``spread`` is
-    the label over whose values they are spread, or None; of each of ``pools`` it gets ``pool_size`` addresses;
-    ``destinations`` are where it applies.
+    the label over whose values they are spread, or None; ``weight`` is what each adds to the load of its node; of each
+    of ``pools`` it gets ``pool_size`` addresses; ``destinations`` are where it applies.
     """
 
     name: str
@@ -46,6 +46,7 @@ class EgressIP(NamedTuple):
     assignments: tuple = ()
     node_selector: Selector | None = None
     spread: str | None = None
+    weight: int = 1
     pools: tuple = ()
     pool_size: int = 1
     destinations: Destinations = Destinations()

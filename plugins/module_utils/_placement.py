@@ -37,10 +37,16 @@ __all__ = ["BALANCED", "POLICIES", "STICKY", "Item", "Placement", "Room", "place
 
 @dataclass(frozen=True)
 class Placement:
-    """``rooms``: each item's room or None. ``for_balance``: how many moves were not needed to place and spread most."""
+    """``rooms``: each item's room or None. ``for_balance``: how many moves were not needed to place and spread most.
+
+    It is ``proven`` to be the best by the aims. If not, weights differ; ``at_least`` is what the sum of squares of the
+    best one is not below, None where that is the placement's own.
+    """
 
     rooms: tuple
     for_balance: int
+    proven: bool = True
+    at_least: int | None = None
 
 
 def place(items, rooms, policy=BALANCED, max_moves=None):
@@ -48,6 +54,8 @@ def place(items, rooms, policy=BALANCED, max_moves=None):
 
     The ``rooms`` of an item are in ascending order. Items that share the tuple are read faster.
     """
+    if any(item.weight != 1 for item in items):
+        return _place_weighted(items, rooms, policy, max_moves)
     if policy == STICKY or max_moves == 0:
         return Placement(_best(items, rooms, STICKY), 0)
     best = _best(items, rooms, BALANCED)
@@ -58,6 +66,23 @@ def place(items, rooms, policy=BALANCED, max_moves=None):
     if max_moves is not None and moves > fewest + max_moves:
         best = best_placement(items, rooms, BALANCED, fewest + max_moves)
     return Placement(best, count_moves(items, best) - fewest)
+
+
+def _place_weighted(items, rooms, policy, max_moves):
+    """Place most items by taking each for 1, and level the loads from there. If all weigh the same, 1 is as good."""
+    plain, unit = [item._replace(weight=1) for item in items], items[0].weight
+    if all(item.weight == unit for item in items) and all(room.load % unit == 0 for room in rooms):
+        return place(plain, [room._replace(load=room.load // unit) for room in rooms], policy, max_moves)
+    # Most worlds have no weights and need not load this.
+    from ._weighted import level  # noqa: PLC0415
+
+    start = _best(plain, rooms, STICKY)
+    fewest = count_moves(items, start)
+    most_moves = fewest if policy == STICKY else None if max_moves is None else fewest + max_moves
+    leveled = level(items, rooms, start, most_moves)
+    moves = count_moves(items, leveled.rooms)
+    proven = leveled.exact or (leveled.at_least is None and moves == fewest)
+    return Placement(leveled.rooms, moves - fewest, proven, leveled.at_least)
 
 
 def _all_can_stay(items, rooms, best):

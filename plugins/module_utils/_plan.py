@@ -88,10 +88,34 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Weighted:
+    """How even the load is where egress IPs have weights.
+
+    ``load``: {node: sum of weights}; ``squares``: the sum of their squares, of which the best plan has ``at_least`` so
+    many; ``proven``: whether this is known to be the best plan, moves and all.
+    """
+
+    load: dict
+    squares: int
+    at_least: int
+    proven: bool
+
+    @classmethod
+    def from_dict(cls, value):
+        """Return the Weighted of ``{load, squares, at_least, proven}``."""
+        return cls(dict(value["load"]), value["squares"], value["at_least"], value["proven"])
+
+    def to_dict(self):
+        """Return ``{load, squares, at_least, proven}``."""
+        return {**vars(self), "load": dict(self.load)}
+
+
+@dataclass(frozen=True)
 class Plan:
     """A whole plan.
 
-    ``egressips``: documents with their status; ``invalid``: ``{name, errors}``; ``load``: {node: count}.
+    ``egressips``: documents with their status; ``invalid``: ``{name, errors}``; ``load``: {node: count}. ``weighted``
+    is None where all egress IPs weigh 1.
     """
 
     egressips: tuple = ()
@@ -101,6 +125,12 @@ class Plan:
     moves: tuple = ()
     load: dict = field(default_factory=dict)
     warnings: tuple = ()
+    weighted: Weighted | None = None
+
+    @property
+    def burden(self):
+        """Return {node: load} as it is leveled: by weights, which are mostly 1."""
+        return self.weighted.load if self.weighted else self.load
 
     @classmethod
     def from_dict(cls, value):
@@ -113,10 +143,14 @@ class Plan:
             moves=tuple(Move.from_dict(entry) for entry in value["moves"]),
             load=dict(value["load"]),
             warnings=tuple(value["warnings"]),
+            weighted=Weighted.from_dict(value["weighted"]) if "weighted" in value else None,
         )
 
     def to_dict(self):
-        """Return ``{egressips, assignments, unassigned, invalid, moves, load, warnings}`` in plain dicts and lists."""
+        """Return ``{egressips, assignments, unassigned, invalid, moves, load, warnings}`` in plain dicts and lists.
+
+        There is ``weighted`` too where an egress IP does not weigh 1.
+        """
         return {
             "egressips": list(self.egressips),
             "assignments": [entry.to_dict() for entry in self.assignments],
@@ -125,4 +159,5 @@ class Plan:
             "moves": [entry.to_dict() for entry in self.moves],
             "load": dict(self.load),
             "warnings": list(self.warnings),
+            **({"weighted": self.weighted.to_dict()} if self.weighted else {}),
         }

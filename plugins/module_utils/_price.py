@@ -6,6 +6,8 @@
 Asked for the least of (a times the squares plus b times the moves), the core of the planner gives a placement that is
 the flattest for its number of moves. The table holds all placements that some a and b lead to: the lower hull of moves
 against squares, found by asking for each two neighbours whether anything lies below the line between them.
+
+Where egress IPs have weights there is no such core. Then it is asked for the flattest load for some numbers of moves.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 
 from ._assignment import read_problem
 from ._improve import settle
-from ._items import count_crowding, count_moves, first_conflict
+from ._items import count_crowding, count_moves, first_conflict, loads_of
 from ._lines import table
 from ._packing import Packing
 from ._placement import BALANCED, STICKY, place
@@ -22,6 +24,8 @@ from ._plan import REBALANCE
 from ._spread import Spread, spread_of, usable_names
 
 _SHOWN = 12
+# At so many numbers of moves it is asked what they buy, as far apart as can be.
+_CAPS = 8
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ def price_of(plan, manifests, fleet):
         for point in (calm, *market.between(calm, flat), flat)
         if point.fair and point.crowding == calm.crowding
     }
-    run = Offer(sum(move["reason"] == REBALANCE for move in plan["moves"]), spread_of(plan["load"], usable))
+    load = plan.get("weighted", plan)["load"]
+    run = Offer(sum(move["reason"] == REBALANCE for move in plan["moves"]), spread_of(load, usable))
     return Price(tuple(sorted({*offers, run}, key=lambda offer: (offer.moves, offer.spread.squares))), run)
 
 
@@ -105,7 +110,9 @@ class _Market:
         self.items, self.rooms = items, rooms
 
     def between(self, calm, flat):
-        """Return the corners of the hull between two of its points, in order."""
+        """Return the corners of the hull between two of its points, in order, or what is known of it."""
+        if any(item.weight != 1 for item in self.items):
+            return self._capped(calm, flat)
         moves, squares = flat.moves - calm.moves, calm.squares - flat.squares
         if moves <= 1 or squares <= 0:
             return []
@@ -116,12 +123,18 @@ class _Market:
             return []
         return [*self.between(calm, point), point, *self.between(point, flat)]
 
+    def _capped(self, calm, flat):
+        """Return points of fewer moves than ``flat`` has, each flatter than those before it, in order."""
+        moves, found = flat.moves - calm.moves, [calm]
+        for cap in sorted({moves * part // _CAPS for part in range(1, _CAPS)} - {0}):
+            point = self.point(place(self.items, self.rooms, BALANCED, cap).rooms)
+            if flat.squares < point.squares < found[-1].squares:
+                found.append(point)
+        return found[1:]
+
     def point(self, placement):
         """Return the _Point of a placement, a list of rooms and None."""
-        loads = [room.load for room in self.rooms]
-        for room in placement:
-            if room is not None:
-                loads[room] += 1
+        loads = loads_of(self.items, self.rooms, placement)
         fair = first_conflict(self.items, placement) is None
         squares, crowding = sum(load * load for load in loads), count_crowding(self.items, placement)
         return _Point(count_moves(self.items, placement), squares, crowding, tuple(loads), fair)

@@ -48,7 +48,7 @@ def report(plan, manifests, fleet, results=None, check_mode=False, besides=None)
         (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
     ]
     rows.sort(key=lambda row: (address_order(row[0]), row[1]))
-    lines = table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows)
+    lines = [*table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows), *_weighted(plan)]
     failures = [f"{ip} is not claimed: {reason}" for ip, reason in besides["withheld"].items()]
     failures += [*_failures(conflicts, fleet, results or {}), *besides["failures"]]
     complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
@@ -81,6 +81,17 @@ def status(egressips, fleet):
             {"kind": "EgressIP", "metadata": {"name": "in no manifest"}, "status": {"assignments": entries}}
         )
     return documents
+
+
+def _weighted(plan):
+    """Return how even the load is where egress IPs have weights, as lines."""
+    if "weighted" not in plan:
+        return []
+    squares, least = plan["weighted"]["squares"], plan["weighted"]["at_least"]
+    # Rounded up, for what is said is a bound.
+    above = -(-1000 * (squares - least) // max(1, least)) / 10
+    how = f"at most {above} % above the least" if above else "proven to be the least"
+    return ["", f"Weighted loads: sum of squares {squares}, {how}"]
 
 
 def _observed(document, holders):

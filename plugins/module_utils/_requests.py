@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ._addresses import address_order, canonical_address, canonical_egress_ip
+from ._annotations import readable_weight
 from ._errors import EgressIPError, InvalidError, PlanError
 from ._manifests import plain
 from ._objects import parse_egressip
@@ -21,8 +22,9 @@ class Request(NamedTuple):
 
     ``addresses``: tuple of canonical addresses in order; ``status``: tuple of (address, node) from its status;
     ``node_selector``: the Selector of its nodes, None for all; ``spread``: the label over whose values its addresses
-    are spread, or None; ``document``: a copy of the document. Of a broken object both tuples hold what can be read.
-    ``owned`` is a frozenset of the addresses that are its own, whoever else asks.
+    are spread, or None; ``weight``: what each adds to the load of its node; ``document``: a copy of the document. Of a
+    broken object both tuples hold what can be read. ``owned`` is a frozenset of the addresses that are its own, whoever
+    else asks.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Request(NamedTuple):
     errors: tuple = ()
     node_selector: object = None
     spread: str | None = None
+    weight: int = 1
     owned: frozenset = frozenset()
 
 
@@ -119,7 +122,7 @@ def _read_request(document, fallback):
         return _read_broken(document, fallback, error.errors)
     addresses = sorted(egressip.egress_ips, key=address_order)
     assignments = tuple(egressip.assignments)
-    rules = {"node_selector": egressip.node_selector, "spread": egressip.spread}
+    rules = {"node_selector": egressip.node_selector, "spread": egressip.spread, "weight": egressip.weight}
     return Request(egressip.name, document, tuple(addresses), assignments, **rules)
 
 
@@ -135,6 +138,7 @@ def _read_broken(document, fallback, errors):
         addresses=tuple(dict.fromkeys(addresses)),
         status=tuple((address, node) for address, node in pairs if address and isinstance(node, str)),
         errors=tuple(errors),
+        weight=readable_weight(metadata),
     )
 
 

@@ -22,9 +22,9 @@ class Spread:
 
 
 def spread_of(load, usable):
-    """Return the Spread of {node: count}; the ends are among the nodes of ``usable``, which may hold something."""
-    counts = [load[name] for name in usable if name in load]
-    return Spread(sum(count * count for count in load.values()), max(counts, default=0), min(counts, default=0))
+    """Return the Spread of {node: load}; the ends are among the nodes of ``usable``, which may hold something."""
+    loads = [load[name] for name in usable if name in load]
+    return Spread(sum(each * each for each in load.values()), max(loads, default=0), min(loads, default=0))
 
 
 def usable_names(nodes):

@@ -75,7 +75,7 @@ class WhatIf:
             if rows
             else ["No egress IP changes its node or object."]
         )
-        loads = [(n, *(str(plan.load.get(n, "-")) for plan in (self.before, self.after))) for n in names]
+        loads = [(n, *(str(plan.burden.get(n, "-")) for plan in (self.before, self.after))) for n in names]
         squares = tuple(str(spread.squares) for spread in self.spreads)
         lines += ["", *table(("NODE", "BEFORE", "AFTER"), [*loads, ("sum of squares", *squares)])]
         told = {(change.name, change.egress_ip) for change in self.changes}
@@ -111,8 +111,8 @@ def what_if(plan, manifests, fleet, changes, policy="balanced", max_moves=None, 
         "needed": required_nodes(min_available, len(supposed.nodes)),
     }
     spreads = (
-        spread_of(before.load, usable_names(read_nodes(fleet["nodes"]).sound)),
-        spread_of(after.load, usable_names(read_nodes(supposed.nodes).sound)),
+        spread_of(before.burden, usable_names(read_nodes(fleet["nodes"]).sound)),
+        spread_of(after.burden, usable_names(read_nodes(supposed.nodes).sound)),
     )
     return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), world)
 

@@ -19,6 +19,9 @@ description:
     flat as can be (least sum of squares), and then the moves are the fewest.
     With O(policy=sticky) the fewest moves come before the flattest load. Last comes the order by name, the first
     address on its first node. The same input gives the same plan, whatever the order of its lists.
+  - An object's annotation C(egress-ip.netops/weight), a number from 1 to 100 in quotes, says how much each of its
+    addresses counts in the load of its node. The capacity counts addresses all the same. Where weights differ, the load
+    is near the flattest one, and RV(weighted) says how near; there is no order by name then.
   - A broken object is listed in RV(invalid). It gets nothing new and keeps what it holds where the rules above
     allow. It stops no other object.
   - Of two objects that ask for one address, the one that holds it keeps it, else the first by name gets it.
@@ -213,10 +216,34 @@ moves:
       type: str
       sample: NodeNotReady
 load:
-  description: Number of egress IPs for each node.
+  description: Number of egress IPs for each node, whatever their weights.
   returned: success
   type: dict
   sample: {node1: 2, node2: 0, node3: 1}
+weighted:
+  description: How even the load is by weights. It is there if an object has another weight than 1.
+  returned: if an object has another weight than 1
+  type: dict
+  contains:
+    load:
+      description: Sum of the weights of each node's egress IPs.
+      type: dict
+      sample: {node1: 11, node2: 10, node3: 10}
+    squares:
+      description: The sum of the squares of these loads.
+      type: int
+      sample: 321
+    at_least:
+      description:
+        - What the sum of squares is at least, whatever the plan. With O(policy=sticky) or O(max_moves), whatever
+          the plan with no more moves.
+        - Equal to RV(weighted.squares) if this is proven to be the least.
+      type: int
+      sample: 321
+    proven:
+      description: Whether the plan is proven to be the best, in squares and in moves.
+      type: bool
+      sample: true
 warnings:
   description: What is odd, but stops nothing - an address that two nodes call their own, or that two nodes hold.
   returned: success

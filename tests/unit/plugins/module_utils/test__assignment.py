@@ -270,6 +270,54 @@ def test_moves_for_spread_and_for_balance_are_told_apart():
     assert Counter(move.reason for move in plan.moves) == {"SameDomain": 1, "Rebalance": 2}
 
 
+def weighing(weight, name, *addresses, **more):
+    document = egressip(name, *addresses, **more)
+    document["metadata"]["annotations"] = {"egress-ip.netops/weight": weight}
+    return document
+
+
+def test_the_load_is_leveled_by_weight_and_counted_by_addresses():
+    documents = [weighing("6", "a", "10.0.0.1"), *(egressip(f"b{n}", f"10.0.0.{n}") for n in range(2, 8))]
+    plan = assign(documents, [node(1), node(2)])
+    assert sorted(plan.load.values()) == [1, 6]
+    assert plan.to_dict()["weighted"] == {"load": {"n1": 6, "n2": 6}, "squares": 72, "at_least": 72, "proven": True}
+    assert Plan.from_dict(plan.to_dict()) == plan
+
+
+def test_equal_weights_make_no_difference_but_to_the_figures():
+    names = [(f"e{n}", f"10.0.0.{n}", f"10.0.0.{20 + n}") for n in range(1, 6)]
+    nodes = [node(1), node(2), node(3, capacity=2)]
+    alike = assign([weighing("7", *each) for each in names], nodes)
+    plain = assign([egressip(*each) for each in names], nodes)
+    assert (alike.assignments, alike.load) == (plain.assignments, plain.load)
+    assert alike.weighted.load == {name: 7 * count for name, count in plain.load.items()}
+    assert (plain.weighted, "weighted" in plain.to_dict()) == (None, False)
+
+
+def test_capacity_counts_addresses_whatever_they_weigh():
+    documents = [weighing("50", "a", "10.0.0.1"), *(egressip(f"b{n}", f"10.0.0.{n}") for n in range(2, 6))]
+    plan = assign(documents, [node(1, capacity=2), node(2, capacity=3)])
+    assert (plan.load, plan.unassigned) == ({"n1": 2, "n2": 3}, ())
+
+
+def test_a_broken_object_keeps_its_weight_if_that_can_be_read():
+    """A slip elsewhere in an object moves nothing."""
+    documents = [weighing("6", "a", "10.0.0.1"), *(egressip(f"b{n}", f"10.0.0.{n}") for n in range(2, 8))]
+    held = [each.to_dict() for each in assign(documents, [node(1), node(2)]).assignments]
+    broken = {**documents[0], "spec": {"egressIPs": ["10.0.0.1"]}}
+    plan = assign([broken, *documents[1:]], [node(1), node(2)], held)
+    assert (plan.moves, plan.weighted.squares, plan.weighted.proven) == ((), 72, True)
+
+
+def test_a_node_that_comes_back_takes_as_much_as_the_cap_allows():
+    documents = [weighing(str(n), f"e{n}", f"10.0.0.{n}") for n in range(1, 9)]
+    held = current({f"10.0.0.{n}": "n1" for n in range(1, 9)})
+    squares = [
+        assign(documents, [node(1), node(2)], held, max_moves=cap).weighted.squares for cap in (0, 1, 2, 3, None)
+    ]
+    assert squares == [36**2, 28**2 + 8**2, 21**2 + 15**2, 18**2 * 2, 18**2 * 2]
+
+
 def test_move_away_from_a_neighbour_of_the_same_object():
     plan = assign(
         [egressip("a", "10.0.0.1", "10.0.0.2")], [node(1), node(2)], current({"10.0.0.1": "n1", "10.0.0.2": "n1"})
@@ -441,6 +489,8 @@ def fleets(draw):
         document["metadata"]["annotations"] = {"egress-ip.netops/node-selector": selector} if selector else {}
         if draw(st.booleans()):
             document["metadata"]["annotations"]["egress-ip.netops/spread"] = draw(st.sampled_from(("zone", "rack")))
+        weight = draw(st.sampled_from((None, None, "3", "100", "heavy")))
+        document["metadata"]["annotations"].update({"egress-ip.netops/weight": weight} if weight else {})
     nodes = []
     for n in range(draw(st.integers(0, 4))):
         own = [draw(st.sampled_from((f"10.0.0.{n + 3}/24", f"10.0.0.{n + 3}/29"))), f"2001:db8::{n + 3}/64"]

@@ -46,6 +46,16 @@ DOCUMENTS = st.dictionaries(
 )
 
 
+@pytest.mark.parametrize("weight", ["0", "101", "-1", "1.5", "", "ten", 5, None, "\u0663", "1" * 5000])
+def test_a_weight_is_a_number_in_quotes(weight):
+    metadata = {"name": "web", "annotations": {"egress-ip.netops/weight": weight}}
+    document = {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": metadata}
+    with pytest.raises(InvalidError) as caught:
+        parse_egressip({**document, "spec": {"egressIPs": ["10.0.0.1"], "namespaceSelector": {}}})
+    (error,) = caught.value.errors
+    assert error.startswith("egressip/web: metadata.annotations['egress-ip.netops/weight']: ")
+
+
 @pytest.mark.golden("egressip")
 def test_parse_egressip(golden):
     (document,) = golden["document"]

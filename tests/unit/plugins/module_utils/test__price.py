@@ -80,8 +80,10 @@ def worlds(draw):
     return objects, nodes, {address: draw(st.sampled_from([each["name"] for each in nodes])) for address in addresses}
 
 
-def best_by_moves(objects, nodes, held):
-    """Return {moves: least squares} over all placements with every address."""
+def best_by_moves(objects, nodes, held, weights=None):
+    """Return {moves: least squares} over all placements with every address; ``weights`` are those of the objects."""
+    weigh = dict(zip(map(id, objects), weights or [1] * len(objects), strict=False))
+    weight = {address: weigh[id(each)] for each in objects for address in each["spec"]["egressIPs"]}
     names, limits = [each["name"] for each in nodes], {each["name"]: each["capacity"] for each in nodes}
     groups = [list(itertools.permutations(names, len(each["spec"]["egressIPs"]))) for each in objects]
     addresses = [address for each in objects for address in each["spec"]["egressIPs"]]
@@ -91,7 +93,9 @@ def best_by_moves(objects, nodes, held):
         loads = Counter(placement.values())
         if all(limits[name] is None or count <= limits[name] for name, count in loads.items()):
             moves = sum(placement[address] != held[address] for address in addresses)
-            squares = sum(count * count for count in loads.values())
+            for address, name in placement.items():
+                loads[name] += weight[address] - 1
+            squares = sum(load * load for load in loads.values())
             best[moves] = min(squares, best.get(moves, squares))
     return best
 
@@ -112,6 +116,22 @@ def test_each_offer_is_the_flattest_for_its_moves_and_none_below_the_line_is_mis
             if low <= moves <= high:
                 assert (squares - much) * (high - low) >= (little - much) * (moves - low)
     assert min(best.values()) == made["offers"][-1]["squares"]
+
+
+@given(worlds(), st.tuples(*[st.integers(1, 9)] * 3))
+def test_with_weights_each_offer_is_the_flattest_for_its_moves(world, weights):
+    objects, nodes, held = world
+    best = best_by_moves(objects, nodes, held, weights)
+    if not best:
+        return
+    for each, weight in zip(objects, weights, strict=False):
+        each["metadata"]["annotations"] = {"egress-ip.netops/weight": str(weight)}
+    made = PRICE(plan_of(objects, nodes, held), objects, {"nodes": nodes, "current": current(held)})
+    fewest, offers = min(best), made["offers"]
+    for offer in offers:
+        assert offer["squares"] == min(best[moves] for moves in best if moves <= offer["moves"] + fewest)
+    assert [offer["squares"] for offer in offers] == sorted({offer["squares"] for offer in offers}, reverse=True)
+    assert (offers[0]["moves"], offers[-1]["squares"]) == (0, min(best.values()))
 
 
 def test_a_cap_between_two_offers_is_among_them():

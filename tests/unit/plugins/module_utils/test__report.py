@@ -36,6 +36,22 @@ def test_report(golden):
     assert json.loads(json.dumps(made)) == made
 
 
+WEIGHTED = [
+    (1000, 1000, "proven to be the least"),
+    (1001, 1000, "at most 0.1 % above the least"),
+    (10001, 10000, "at most 0.1 % above the least"),
+    (1234, 1000, "at most 23.4 % above the least"),
+    (0, 0, "proven to be the least"),
+]
+
+
+@pytest.mark.parametrize(("squares", "least", "how"), WEIGHTED)
+def test_how_even_weighted_loads_are(squares, least, how):
+    plan = {**PLAN, "weighted": {"load": {}, "squares": squares, "at_least": least, "proven": False}}
+    lines = report(plan, MANIFESTS, FLEET, {}).lines
+    assert lines[1:] == ("", f"Weighted loads: sum of squares {squares}, {how}")
+
+
 def test_nothing_at_all():
     made = report(PLAN, MANIFESTS, FLEET, {})
     assert made.lines == ("EGRESS IP  OBJECT  NODE  STATE",)
