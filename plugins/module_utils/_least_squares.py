@@ -20,9 +20,9 @@ _QUARTERS = (0, 1, 2)
 
 
 def at_least(items, rooms, placement, most_moves):
-    """Return a bound on the squares of all placements that place as many items, with at most ``most_moves`` moves."""
+    """Return a bound on the squares of all placements of all items, with at most ``most_moves`` moves."""
     loads = loads_of(items, rooms, placement)
-    bound = _Bound(items, rooms, placement.count(None), most_moves)
+    bound = _Bound(items, rooms, most_moves)
     guesses = [bound.levels(loads, quarter) for quarter in _QUARTERS]
     if bound.optional is not None:
         # With few moves the rooms are not on one level.
@@ -46,8 +46,8 @@ def _climb(value_of, slopes):
 class _Bound:
     """The bound as a function of the slopes."""
 
-    def __init__(self, items, rooms, outside, most_moves):
-        self.rooms, self.outside = rooms, outside
+    def __init__(self, items, rooms, most_moves):
+        self.rooms = rooms
         # Where moves count: those that may be made by items that could stay.
         lost = sum(item.held and not item.holders for item in items)
         self.optional = None if most_moves >= len(items) else most_moves - lost
@@ -70,16 +70,16 @@ class _Bound:
         """Return the bound for one slope a room."""
         low = {key: min(slopes[room] for room in rooms) for key, rooms in self.choices.items()}
         paid = sum(_price(room.load, slope) - slope * slope // 4 for room, slope in zip(self.rooms, slopes))
-        saved, staying = [], []
+        saved = []
         for (key, weight, holders), count in self.kinds.items():
             price = home = _price(weight, low[key])
             if holders:
                 home = _price(weight, min(slopes[room] for room in holders))
                 saved += [home - price] * count
-            staying += [home] * count
+            paid += home * count
         if self.optional is not None:
             paid -= sum(sorted(saved)[len(saved) - min(self.optional, len(saved)) :])
-        return paid + sum(sorted(staying)[: len(staying) - self.outside])
+        return paid
 
 
 def _price(weight, slope):

@@ -69,7 +69,10 @@ def place(items, rooms, policy=BALANCED, max_moves=None):
 
 
 def _place_weighted(items, rooms, policy, max_moves):
-    """Place most items by taking each for 1, and level the loads from there. If all weigh the same, 1 is as good."""
+    """Place most items by taking each for 1, and level the loads from there. If all weigh the same, 1 is as good.
+
+    Who has a room then keeps one: nobody is to lose it because he weighs more than another.
+    """
     plain, unit = [item._replace(weight=1) for item in items], items[0].weight
     if all(item.weight == unit for item in items) and all(room.load % unit == 0 for room in rooms):
         return place(plain, [room._replace(load=room.load // unit) for room in rooms], policy, max_moves)
@@ -79,10 +82,19 @@ def _place_weighted(items, rooms, policy, max_moves):
     start = _best(plain, rooms, STICKY)
     fewest = count_moves(items, start)
     most_moves = fewest if policy == STICKY else None if max_moves is None else fewest + max_moves
-    leveled = level(items, rooms, start, most_moves)
-    moves = count_moves(items, leveled.rooms)
+    seated = [number for number, room in enumerate(start) if room is not None]
+    lost = sum(items[number].held for number, room in enumerate(start) if room is None)
+    leveled = level(
+        [items[number] for number in seated],
+        rooms,
+        [start[number] for number in seated],
+        None if most_moves is None else most_moves - lost,
+    )
+    found = dict(zip(seated, leveled.rooms))
+    best = tuple(found.get(number) for number in range(len(items)))
+    moves = count_moves(items, best)
     proven = leveled.exact or (leveled.at_least is None and moves == fewest)
-    return Placement(leveled.rooms, moves - fewest, proven, leveled.at_least)
+    return Placement(best, moves - fewest, proven, leveled.at_least)
 
 
 def _all_can_stay(items, rooms, best):

@@ -11,8 +11,8 @@ from collections import Counter
 class Seats:
     """What is counted of a placement that may change.
 
-    ``where``: each item's room, ``nowhere`` for those without one. ``load``: what each room bears, by weight.
-    ``squares``, ``moves``, ``crowding``, ``outside``: the aims, the last one how many items are without a room.
+    ``where``: each item's room, ``nowhere`` for those that have none yet. ``load``: what each room bears, by weight.
+    ``squares``, ``moves``, ``crowding``: the aims.
     """
 
     def __init__(self, items, rooms, placement):
@@ -22,7 +22,6 @@ class Seats:
         self.load = [room.load for room in rooms] + [0]
         self.squares = sum(load * load for load in self.load)
         self.crowding = 0
-        self.outside = len(items)
         self.moves = sum(item.held for item in items)
         self._free = [{None: room.free, 4: room.free_by_family[0], 6: room.free_by_family[1]} for room in rooms]
         self._allowed = {id(item.rooms): item.rooms for item in items}
@@ -30,18 +29,15 @@ class Seats:
         self._mates = set()
         self._in_domain = Counter()
         for item, room in enumerate(placement):
-            if room is not None:
-                self.move(item, room)
+            self.move(item, room)
 
     def placement(self):
-        """Return each item's room or None, a tuple."""
-        return tuple(None if room == self.nowhere else room for room in self.where)
+        """Return each item's room, a tuple."""
+        return tuple(self.where)
 
     def fits(self, item, room):
         """Tell whether the item may be in a room, which has a place for it and nothing of its group."""
         one = self.items[item]
-        if room == self.nowhere:
-            return True
         if room not in self._allowed[id(one.rooms)]:
             return False
         free = self._free[room]
@@ -71,7 +67,6 @@ class Seats:
         load = self.load[room]
         self.load[room] = after = load + change * one.weight
         self.squares += after * after - load * load
-        self.outside -= change
         if room in one.holders:
             self.moves -= change
         free = self._free[room]

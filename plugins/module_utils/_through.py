@@ -44,7 +44,7 @@ class _Search:
         self.seats = Seats(items, rooms, ())
         self.most = list(most)
         self.aim = aim
-        self.outside, self.crowding = best.outside, best.crowding
+        self.crowding = best.crowding
         moves_count = aim == 1 or most[1] < len(items)
         # Of items that are alike the later one is in no earlier room, of empty rooms that are alike the first is tried.
         self.twin = _alike(_traits(items, moves_count))
@@ -71,7 +71,6 @@ class _Search:
             seats.move(item, room)
             self._seat(depth + 1)
             seats.move(item, seats.nowhere)
-        self._seat(depth + 1)
 
     def _rooms(self, item, before):
         """Return where an item may go, the least loaded room first; ``before`` is the item that was seated last."""
@@ -86,15 +85,12 @@ class _Search:
 
     def _may_be_better(self, depth):
         seats, left = self.seats, [self.items[item] for item in self.order[depth:]]
-        spare = self.outside - (seats.outside - len(left))
-        if spare < 0 or seats.crowding > self.crowding:
+        if seats.crowding > self.crowding:
             return False
         if seats.moves - sum(bool(item.holders) for item in left) > self.most[1]:
             return False
-        apart = sorted(item.weight * (item.weight + 2 * min(seats.load[room] for room in item.rooms)) for item in left)
-        if seats.squares + sum(apart[: len(left) - spare]) > self.most[0]:
-            return False
-        return spare > 0 or seats.squares + self._poured(left) <= self.most[0]
+        apart = sum(item.weight * (item.weight + 2 * min(seats.load[room] for room in item.rooms)) for item in left)
+        return seats.squares + max(apart, self._poured(left)) <= self.most[0]
 
     def _poured(self, left):
         """Return by how much the squares grow at least if items could be divided among all their rooms."""

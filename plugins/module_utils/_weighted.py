@@ -4,7 +4,7 @@
 """Level loads of items whose weights differ. PRIVATE to the collection.
 
 To find the flattest load is NP-hard then (two rooms: the partition problem). A local search starts from a placement
-that has most items placed and fewest crowded, and keeps it so: an item goes to another room, or changes places with a
+that has fewest items crowded, and keeps it so: an item goes to another room, or changes places with a
 lighter one. Small worlds are searched through. ``at_least`` bounds what else there may be.
 
 A plan applied to itself moves nothing: what ends the search does not depend on where items were, and what a full search
@@ -26,7 +26,7 @@ _LOWEST = 8
 
 
 class Leveled(NamedTuple):
-    """``rooms``: each item's room or None; ``exact``: whether it is the best by the aims of all.
+    """``rooms``: each item's room; ``exact``: whether it is the best by the aims of all.
 
     ``at_least``: what the squares of no placement are below; None where that is this one's own.
     """
@@ -37,7 +37,7 @@ class Leveled(NamedTuple):
 
 
 def level(items, rooms, start, most_moves):
-    """Return the Leveled placement from ``start``, which is the best in what comes before squares.
+    """Return the Leveled placement from ``start``, in which all have a room and fewest are crowded.
 
     It has at most ``most_moves`` moves; None: any number.
     """
@@ -58,7 +58,7 @@ class _Descent:
         self.most_moves, self.crowding = most_moves, seats.crowding
         # How much flatter a move has to make the load now.
         self.gain = 0
-        self.lightest = min(item.weight for item in self.items)
+        self.lightest = min((item.weight for item in self.items), default=0)
         # The rooms of each kind of items by load, and of which kinds a room is.
         choices = {id(item.rooms): item.rooms for item in self.items}
         self.ladders = {key: sorted((seats.load[room], room) for room in each) for key, each in choices.items()}
@@ -92,14 +92,13 @@ class _Descent:
         """Yield the steps, (item, to), of the changes that are worth a try."""
         seats, one, origin = self.seats, self.items[item], self.seats.where[item]
         stays = origin in one.holders and seats.moves >= self.most_moves
-        if origin == seats.nowhere or stays:
+        if stays:
             return
         ladder, load = self.ladders[id(one.rooms)], seats.load[origin]
         for _load, room in self._open(item, ladder[: bisect_left(ladder, (load - one.weight,))]):
             yield [(item, room)]
         if one.weight > self.lightest:
-            lower = [room for _load, room in ladder[: bisect_left(ladder, (load - 1,))][:_LOWEST]]
-            for room in (seats.nowhere, *lower):
+            for _load, room in ladder[: bisect_left(ladder, (load - 1,))][:_LOWEST]:
                 for other in self._lighter(room, one.weight, load - seats.load[room]):
                     yield [(item, room), (other, origin)]
         if one.holders and origin not in one.holders:
@@ -117,8 +116,6 @@ class _Descent:
         What makes the loads most alike comes first.
         """
         inside = self.inside[room]
-        if room == self.seats.nowhere:
-            return [other for _weight, other in inside[: bisect_left(inside, (weight,))][:_LOWEST]]
         fit = inside[bisect_left(inside, (weight - gap + 1,)) : bisect_left(inside, (weight,))]
         return [other for _weight, other in sorted(fit, key=lambda pair: (abs(2 * (weight - pair[0]) - gap), pair[1]))]
 
