@@ -140,7 +140,7 @@ def large_world(seed, count=60, rooms=8):
     """Items of all rules at once, too many to be searched through."""
     chance = random.Random(seed)
     listed = [
-        Room(chance.randint(0, 9), chance.choice((None, 9)), (None, chance.choice((None, 3)))) for _ in range(rooms)
+        Room(chance.randint(0, 9), chance.choice((None, 9)), (None, chance.choice((None, 3)))) for _room in range(rooms)
     ]
     kinds = [tuple(range(rooms)), tuple(range(0, rooms, 2)), tuple(range(rooms // 2, rooms))]
     zones = tuple(number % 3 for number in range(rooms))
