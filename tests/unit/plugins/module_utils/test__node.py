@@ -974,16 +974,17 @@ def test_a_boot_before_the_network_is_there(kernel):
     assert observe()["drift"] == []
 
 
-def test_a_node_without_the_end_of_its_tunnel_holds_nothing_until_it_is_back(kernel, capsys):
+@pytest.mark.parametrize("command", ["claim", "watch"])
+def test_a_node_without_the_end_of_its_tunnel_holds_nothing_until_it_is_back(kernel, capsys, command):
     kernel.interfaces["eth1"] = ethernet(address("10.9.0.21", 24, "eth1"))
     apply(node_state(held=[*held(A), *held(B, interface="eth1")]))
     own = kernel.interfaces["eth0"]["addr_info"].pop(0)
     assert own["local"] == "192.168.126.21"
-    assert _service.main(["claim"]) == 0
+    assert _service.main([command]) == 0
     assert not {A, B} & set(kernel.addresses())
     assert "has lost the address at which its tunnel ends" in capsys.readouterr().err
     kernel.interfaces["eth0"]["addr_info"].insert(0, own)
-    assert _service.main(["claim"]) == 0
+    assert _service.main([command]) == 0
     assert {A, B} <= set(kernel.addresses())
     assert observe()["drift"] == []
 
