@@ -5,20 +5,13 @@
 
 from __future__ import annotations
 
-from ansible.plugins.action import ActionBase
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import NodeAction
 
 
-class ActionModule(ActionBase):
-    """The action plugin of the module `node_info`.
+class ActionModule(NodeAction):
+    """The action plugin of the module `node_info`, which has the module `node` look."""
 
-    It runs the module `node`, whose code is the same: Ansible takes a quarter of a second to put a module of that size
-    together, and does so once for each name in a run.
-    """
-
-    def run(self, tmp=None, task_vars=None):
-        """Return what the module returns."""
+    def arguments(self):
+        """Return them as those of a look."""
         look = dict(self._task.args)
-        arguments = {"mode": "observed", "options": look.pop("options", {}), "look": look}
-        result = super().run(tmp, task_vars)
-        name = "netops.egress_ip.node"
-        return {**result, **self._execute_module(module_name=name, module_args=arguments, task_vars=task_vars)}
+        return {"mode": "observed", "options": look.pop("options", {}), "look": look}

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from . import _node_io as node_io
-from . import _program, _textfile
+from . import _textfile, _units
 from ._addresses import version_of
 from ._connections import Connections, challenge, forget, note_given_up
 from ._data_plane import (
@@ -30,7 +30,7 @@ from ._data_plane import (
     with_addresses_of,
 )
 from ._difference import lines_between, result_of
-from ._errors import ConflictError, EgressIPError, PlanError, VerificationError
+from ._errors import ConflictError, EgressIPError, NodeStateError, PlanError, VerificationError
 from ._handover import Partners, partners
 from ._host import is_our_device
 from ._meeting import meet
@@ -58,6 +58,21 @@ class Pace:
     count: int = 3
     interval: float = 0.1
     timeout: float = 20.0
+
+
+def apply(state, releases=(), key="", pace=None, check=False, claim_new=True):
+    """Make this node what `state` says, all but new claims unless `claim_new`; returns what the module `node` returns.
+
+    `releases` are the `_handover.Release` of the run: a claim of an address that another node gives up waits for
+    silence. With a `key`, which all nodes of the run have, the connections go along.
+    Raises EgressIPError with the node as it was; once addresses change hands, with what was reached on record.
+    """
+    missing = node_io.missing_requirements()
+    if missing:
+        raise NodeStateError("; ".join(missing))
+    with node_io.lock():
+        run = Run(state, releases, key, pace or Pace(), claim_new)
+        return run.preview() if check else run.apply()
 
 
 class Run:
@@ -159,11 +174,11 @@ class Run:
         """Write the program for the boot, and make systemd run it."""
         if self.missing:
             metrics = bool(self.state.options.metrics_dir)
-            for path, (data, mode) in _program.files(sys.executable, metrics).items():
+            for path, (data, mode) in _units.files(sys.executable, metrics).items():
                 if path in self.missing:
                     node_io.write_file(path, data, mode)
-            node_io.check(["systemctl", "enable", "--quiet", "--no-reload", *_program.enabled_units(metrics)])
-            node_io.check(["systemctl", "start", "--quiet", "--no-block", *_program.timers(metrics)])
+            node_io.check(["systemctl", "enable", "--quiet", "--no-reload", *_units.enabled_units(metrics)])
+            node_io.check(["systemctl", "start", "--quiet", "--no-block", *_units.timers(metrics)])
             # By this nftables.service learns that it wants ours, and systemd that a unit has changed. It is much work
             # for systemd, and nothing of a run waits for it.
             node_io.later(RELOAD_AFTER, ["systemctl", "daemon-reload"])
@@ -393,5 +408,5 @@ def announce(items):
 
 def remove_files(options):
     """Take our files and units off the node, whose options were these."""
-    files = (*_program.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE, node_io.GIVEN_UP_FILE)
+    files = (*_units.files(sys.executable), node_io.STATE_FILE, node_io.WATCH_FILE, node_io.GIVEN_UP_FILE)
     node_io.remove_files([*_textfile.left_over(None, options), *files])

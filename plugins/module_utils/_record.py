@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 
 from . import _node_io as node_io
-from . import _program
+from . import _units
 from ._data_plane import current_data_plane, sysctl_names
 from ._errors import NodeStateError
 from ._nftables import held_by
@@ -79,7 +79,7 @@ def claimed_by(record, tables):
 def missing_files(options):
     """Return the paths of what the node should keep and does not, or not as it should: files, links, the record."""
     metrics = bool(options.metrics_dir)
-    wanted = {path: data for path, (data, _mode) in _program.files(sys.executable, metrics).items()}
-    wanted.update({link: wanted[unit] for link, unit in _program.links(metrics).items()})
+    wanted = {path: data for path, (data, _mode) in _units.files(sys.executable, metrics).items()}
+    wanted.update({link: wanted[unit] for link, unit in _units.links(metrics).items()})
     missing = [path for path, data in wanted.items() if node_io.read_file(path) != data]
     return missing + ([] if node_io.read_file(node_io.STATE_FILE) else [node_io.STATE_FILE])

@@ -17,11 +17,10 @@ from dataclasses import replace
 from . import _node_io as node_io
 from . import _textfile
 from ._addresses import VERSIONS, version_of
-from ._apply import announce, probes
+from ._apply import announce, apply, probes
 from ._connections import Connections, challenge, challenge_given_up, forget
 from ._data_plane import desired_data_plane, held_on, transaction
 from ._errors import EgressIPError
-from ._node import apply
 from ._probe import announcements
 from ._record import Record, look, read
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from . import _node_io as node_io
-from . import _program
+from . import _units
 from ._metrics import metrics, textfile
 from ._port_use import mark_filters, uses
 
@@ -30,7 +30,7 @@ def write(record):
 
 def left_over(options, former):
     """Return what is there from a time with the options `former` and not wanted with `options`; None wants nothing."""
-    units = () if options and options.metrics_dir else map(_program.UNIT_DIRECTORY.joinpath, _program.METRICS_UNITS)
+    units = () if options and options.metrics_dir else map(_units.UNIT_DIRECTORY.joinpath, _units.METRICS_UNITS)
     files = () if former is None else (path for path in _path(former) if path not in _path(options))
     return [path for path in (*units, *files) if node_io.read_file(path) is not None]
 

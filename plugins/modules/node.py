@@ -30,8 +30,8 @@ options:
   mode:
     description:
       - Whether the node takes part, or everything of ours is removed from it.
-      - With V(observed) nothing is changed, and the result is that of M(netops.egress_ip.node_info). That module runs
-        this one, so that Ansible puts together one program for a whole run.
+      - With V(observed) nothing is changed, and the result is that of M(netops.egress_ip.node_info), which runs this
+        module.
     type: str
     choices: [present, absent, observed]
     default: present
@@ -111,6 +111,12 @@ options:
       - The same keys as C(options) in O(state).
     type: dict
     default: {}
+  program:
+    description:
+      - What runs on the node, a zip file of Python sources, compressed and in base64.
+      - The action plugin of this collection sends it along; leave it out.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - netops.egress_ip.attributes
 attributes:
@@ -167,12 +173,14 @@ conflicts:
   sample: [{egressIP: 192.168.126.102, interface: eth0, mac: "52:54:00:12:34:56"}]
 """
 
+import base64
+import importlib
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import Pace, apply, observe, remove
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import NodeState
-from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
 
 _LOOK = {
     "interface": {"type": "str", "default": ""},
@@ -200,15 +208,21 @@ def main():
             "probe_count": {"type": "int", "default": 3},
             "probe_interval": {"type": "float", "default": 0.1},
             "options": {"type": "dict", "default": {}},
+            "program": {"type": "str", "default": "", "no_log": True},
         },
         required_if=[("mode", "present", ["state"])],
         supports_check_mode=True,
     )
     params = module.params
-    try:
-        result = _DO[params["mode"]](params, module.check_mode)
-    except EgressIPError as error:
-        module.fail_json(msg=str(error))
+    program = params.pop("program")
+    if not program:
+        module.fail_json(msg="program: is missing; run the task with the action plugin of this collection")
+    with tempfile.TemporaryDirectory() as folder:
+        node = _load(program, folder)
+        try:
+            result = node.answer(params, module.check_mode)
+        except node.EgressIPError as error:
+            module.fail_json(msg=str(error))
     # A state and a difference may be large, and AWX would keep them with each result.
     if not module._diff:
         result.pop("diff", None)
@@ -216,24 +230,11 @@ def main():
     module.exit_json(invocation={"module_args": {**params, "state": state}}, **result)
 
 
-def _apply(params, check_mode):
-    pace = Pace(params["probe_count"], params["probe_interval"], params["claim_timeout"])
-    state = NodeState.from_dict(params["state"])
-    releases = [Release(item["egressIP"], item["from"], item["to"]) for item in params["releasing"]]
-    return apply(state, releases, params["handover_key"], pace, check_mode, params["claim"])
-
-
-def _remove(params, check_mode):
-    return remove(DataPlaneOptions.from_dict(params["options"]), check_mode)
-
-
-def _observe(params, _check_mode):
-    look = params["look"]
-    options = DataPlaneOptions.from_dict(params["options"])
-    return observe(options, look["interface"], look["recall"], look["metrics"], look["platform"])
-
-
-_DO = {"present": _apply, "absent": _remove, "observed": _observe}
+def _load(program, folder):
+    path = Path(folder, "node.pyz")
+    path.write_bytes(zlib.decompress(base64.b64decode(program)))
+    sys.path.insert(0, str(path))
+    return importlib.import_module("netops_egress_ip._node")
 
 
 if __name__ == "__main__":

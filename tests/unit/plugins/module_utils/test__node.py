@@ -14,11 +14,12 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils import (
     _apply,
     _connections,
-    _node,
-    _program,
+    _observe,
     _record,
+    _remove,
     _service,
     _textfile,
+    _units,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._conntrack import Flow
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
@@ -48,17 +49,17 @@ INET, NETDEV = ("inet", "egress_ip"), ("netdev", "egress_ip")
 @pytest.fixture
 def kernel(monkeypatch):
     kernel = FakeKernel()
-    for module in (_apply, _connections, _node, _record, _service, _textfile):
+    for module in (_apply, _connections, _observe, _record, _remove, _service, _textfile):
         monkeypatch.setattr(module, "node_io", kernel)
     return kernel
 
 
 def apply(state, **options):
-    return _node.apply(state, pace=FAST, **options)
+    return _apply.apply(state, pace=FAST, **options)
 
 
 def observe(**options):
-    return _node.observe(DataPlaneOptions(), **options)
+    return _observe.observe(DataPlaneOptions(), **options)
 
 
 def kernel_only(kernel):
@@ -81,7 +82,7 @@ def test_the_first_run_makes_the_node_what_the_state_says(kernel):
     assert kernel.addresses()[A] == "eth0"
     assert kernel.sysctls["net.ipv4.ip_forward"] == "1"
     assert kernel.sysctls["net.ipv4.conf.egress0.rp_filter"] == "2"
-    assert kernel.units == {path.name for path in _program.links()}
+    assert kernel.units == {path.name for path in _units.links()}
     assert kernel.files[str(kernel.STATE_FILE)][1] == 0o600
     assert observe()["drift"] == []
 
@@ -350,7 +351,7 @@ def test_clients_of_an_address_that_is_given_up_are_made_to_speak_later(kernel):
     assert kernel.logged("packet") == []
     assert _service.main(["challenge"]) == 0
     assert kernel.logged("packet") == ["192.168.126.23"]
-    _node.remove(DataPlaneOptions())
+    _remove.remove(DataPlaneOptions())
     assert str(kernel.GIVEN_UP_FILE) not in kernel.files
     assert _service.main(["challenge"]) == 0
     assert kernel.logged("packet") == ["192.168.126.23"]
@@ -421,7 +422,7 @@ def test_a_host_that_cannot_be_a_node_is_refused(kernel):
     with pytest.raises(NodeStateError, match="systemd"):
         apply(node_state())
     with pytest.raises(NodeStateError, match="systemd"):
-        _node.remove(DataPlaneOptions())
+        _remove.remove(DataPlaneOptions())
     assert observe() == {"problems": kernel.missing, "packages": []}
     assert kernel.snapshot() == before
 
@@ -694,8 +695,8 @@ DRIFT = {
     "a deleted netdev table": lambda k: without_key(k.tables, NETDEV),
     "forwarding switched off": lambda k: k.sysctls.update({"net.ipv4.ip_forward": "0"}),
     "a strict reverse path": lambda k: k.sysctls.update({"net.ipv4.conf.egress0.rp_filter": "1"}),
-    "a disabled unit": lambda k: k.units.discard(_program.CLAIM_UNIT),
-    "a deleted unit": lambda k: without_key(k.files, str(k.UNIT_DIRECTORY / _program.CLAIM_UNIT)),
+    "a disabled unit": lambda k: k.units.discard(_units.CLAIM_UNIT),
+    "a deleted unit": lambda k: without_key(k.files, str(k.UNIT_DIRECTORY / _units.CLAIM_UNIT)),
     "a changed program": lambda k: k.files.update({str(k.PROGRAM_FILE): (b"", 0o644)}),
 }
 
@@ -798,7 +799,7 @@ def test_a_broken_record_is_a_clear_error(kernel, record, monkeypatch, tmp_path)
     monkeypatch.setattr(_node_io, "STATE_FILE", path)
     monkeypatch.setattr(kernel, "load", _node_io.load, raising=True)
     monkeypatch.setattr(kernel, "STATE_FILE", path, raising=True)
-    for call in (observe, lambda: apply(node_state(generation=2)), lambda: _node.remove(DataPlaneOptions())):
+    for call in (observe, lambda: apply(node_state(generation=2)), lambda: _remove.remove(DataPlaneOptions())):
         with pytest.raises(EgressIPError, match=re.escape(str(path))):
             call()
 
@@ -836,7 +837,7 @@ def test_a_record_of_a_newer_version_is_good_for_what_this_one_knows(kernel):
 def test_remove_leaves_nothing(kernel):
     before = kernel.snapshot()
     apply(node_state())
-    result = _node.remove(DataPlaneOptions())
+    result = _remove.remove(DataPlaneOptions())
     assert (result["changed"], result["held"], result["released"]) == (True, [], [A])
     assert result["diff"]["after"] == ""
     assert kernel.snapshot() == before
@@ -846,7 +847,7 @@ def test_remove_gives_forwarding_back_as_it_was_before_us(kernel):
     kernel.sysctls["net.ipv4.ip_forward"] = "1"
     apply(node_state())
     apply(node_state(generation=2, held=[]))
-    _node.remove(DataPlaneOptions())
+    _remove.remove(DataPlaneOptions())
     assert kernel.sysctls["net.ipv4.ip_forward"] == "1"
 
 
@@ -860,24 +861,24 @@ def test_another_mask_forgets_the_connections_with_the_marks_of_the_old_one(kern
 def test_remove_forgets_the_connections(kernel):
     apply(node_state())
     kernel.log.clear()
-    _node.remove(DataPlaneOptions())
+    _remove.remove(DataPlaneOptions())
     assert kernel.logged("forget") == [(1, 0x1FFF), (2, 0x1FFF)]
 
 
 def test_remove_in_check_mode_writes_nothing(kernel):
     apply(node_state())
     before, kernel.log = kernel.snapshot(), []
-    shown = _node.remove(DataPlaneOptions(), check=True)
+    shown = _remove.remove(DataPlaneOptions(), check=True)
     assert kernel.snapshot() == before
     assert kernel.log == []
-    assert shown == _node.remove(DataPlaneOptions())
+    assert shown == _remove.remove(DataPlaneOptions())
 
 
 def test_remove_twice_changes_nothing(kernel):
     apply(node_state())
-    _node.remove(DataPlaneOptions())
+    _remove.remove(DataPlaneOptions())
     before, kernel.log = kernel.snapshot(), []
-    assert not _node.remove(DataPlaneOptions())["changed"]
+    assert not _remove.remove(DataPlaneOptions())["changed"]
     assert kernel.snapshot() == before
     assert kernel.log == []
 
@@ -885,7 +886,7 @@ def test_remove_twice_changes_nothing(kernel):
 def test_remove_without_a_record_takes_what_is_labelled_as_ours(kernel):
     apply(node_state())
     kernel.files.pop(str(kernel.STATE_FILE))
-    _node.remove(DataPlaneOptions())
+    _remove.remove(DataPlaneOptions())
     assert A not in kernel.addresses()
     assert "egress0" not in kernel.interfaces
     assert set(kernel.tables) == {("ip", "nat")}
@@ -894,14 +895,14 @@ def test_remove_without_a_record_takes_what_is_labelled_as_ours(kernel):
 def test_remove_uses_the_options_on_record(kernel):
     before = kernel.snapshot()
     apply(node_state(options={"tunnel_device": "tun7", "rule_priority": 9000, "mark_mask": 0xF0}))
-    _node.remove(DataPlaneOptions())
+    _remove.remove(DataPlaneOptions())
     assert kernel.snapshot() == before
 
 
 def test_remove_on_a_host_that_was_never_a_node_leaves_foreign_things(kernel):
     kernel.interfaces["egress0"] = ethernet(address("10.1.0.1", 24, "egress0"))
     before = kernel.snapshot()
-    assert not _node.remove(DataPlaneOptions())["changed"]
+    assert not _remove.remove(DataPlaneOptions())["changed"]
     assert kernel.snapshot() == before
 
 
@@ -911,7 +912,7 @@ def test_another_tunnel_device_replaces_the_old_one(kernel):
     apply(node_state(generation=2, options={"tunnel_device": "tun7"}))
     assert "egress0" not in kernel.interfaces
     assert observe()["drift"] == []
-    _node.remove(DataPlaneOptions())
+    _remove.remove(DataPlaneOptions())
     assert kernel.snapshot() == before
 
 
@@ -1067,7 +1068,7 @@ def test_a_boot_lets_the_kernel_heed_router_advertisements_that_it_has_not_heard
     assert (_service.main(["restore"]), _service.main(["claim"])) == (0, 0)
     assert (kernel.sysctls[accept], kernel.sysctls["net.ipv6.conf.all.forwarding"]) == ("2", "1")
     assert observe()["drift"] == []
-    _node.remove(DataPlaneOptions())
+    _remove.remove(DataPlaneOptions())
     assert (kernel.sysctls[accept], kernel.sysctls["net.ipv6.conf.all.forwarding"]) == ("1", "0")
 
 
@@ -1304,7 +1305,7 @@ def test_removal_takes_the_metrics_along(kernel, recorded):
     _service.main(["metrics"])
     if not recorded:
         kernel.remove_file(kernel.STATE_FILE)
-    _node.remove(state.options)
+    _remove.remove(state.options)
     assert kernel.files == before["files"]
     assert metrics_of(kernel) == set()
 

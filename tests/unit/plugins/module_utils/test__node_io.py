@@ -11,7 +11,7 @@ import subprocess
 import threading
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils import _apply, _arp, _node, _node_io, _program
+from ansible_collections.netops.egress_ip.plugins.module_utils import _apply, _arp, _node_io, _observe, _remove, _units
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
     CommandError,
     EgressIPError,
@@ -46,7 +46,7 @@ def shown(*argv):
 
 def _systemctl(argv):
     """Make or remove the links, as `systemctl enable` and `disable` of both units."""
-    for link, unit in _program.links().items():
+    for link, unit in _units.links().items():
         if argv[1] in ("enable", "disable"):
             link.unlink(missing_ok=True)
             link.parent.mkdir(exist_ok=True)
@@ -71,8 +71,8 @@ def host(monkeypatch, tmp_path):
     }
     for name, file in names.items():
         monkeypatch.setattr(_node_io, name, tmp_path / file)
-    monkeypatch.setattr(_program, "PROGRAM_FILE", tmp_path / "node.pyz")
-    monkeypatch.setattr(_program, "UNIT_DIRECTORY", tmp_path)
+    monkeypatch.setattr(_units, "PROGRAM_FILE", tmp_path / "node.pyz")
+    monkeypatch.setattr(_units, "UNIT_DIRECTORY", tmp_path)
     real = _node_io.run
     monkeypatch.setattr(
         _node_io, "run", lambda argv, text="": _systemctl(argv) if argv[0] == "systemctl" else real(argv, text)
@@ -108,17 +108,17 @@ def test_the_platform_is_read_as_far_as_it_is_shown(host, monkeypatch):
     facts = _node_io.platform_facts()
     facts.pop("cpu_flags", None)
     assert facts == {"sys_vendor": "VMware, Inc.", "product_serial": "VMware-\ufffd", "hypervisor_uuid": "ec2e1916"}
-    assert "AWS" in _node.observe(DataPlaneOptions())["problems"][0]
+    assert "AWS" in _observe.observe(DataPlaneOptions())["problems"][0]
     (host / "uuid").unlink()
-    assert _node.observe(DataPlaneOptions())["problems"] == []
+    assert _observe.observe(DataPlaneOptions())["problems"] == []
 
 
 def apply(state, **options):
-    return _node.apply(state, pace=FAST, **options)
+    return _apply.apply(state, pace=FAST, **options)
 
 
 def drift():
-    return _node.observe(DataPlaneOptions())["drift"]
+    return _observe.observe(DataPlaneOptions())["drift"]
 
 
 def everything():
@@ -143,8 +143,8 @@ def test_a_life_of_a_node(host):
     assert (result["released"], result["claimed"]) == ([A], [B, C])
     assert drift() == []
     assert apply(node_state(generation=3, options={"tunnel_device": "tun7", "rule_priority": 9000}))["changed"]
-    assert _node.observe(DataPlaneOptions(tunnel_device="tun7"))["drift"] == []
-    assert _node.remove(DataPlaneOptions())["released"] == [A]
+    assert _observe.observe(DataPlaneOptions(tunnel_device="tun7"))["drift"] == []
+    assert _remove.remove(DataPlaneOptions())["released"] == [A]
     assert everything() == before
     assert [path.name for path in host.iterdir() if path.name != "lock"] == []
 
@@ -161,7 +161,7 @@ def test_a_life_of_a_node_with_both_ip_versions(host):
     result = apply(node_state(generation=2, **{**DUAL, "held": held(B, B6)}))
     assert (result["released"], result["claimed"]) == ([A, A6], [B, B6])
     assert drift() == []
-    assert _node.remove(DataPlaneOptions())["released"] == [B, B6]
+    assert _remove.remove(DataPlaneOptions())["released"] == [B, B6]
     assert everything() == before
 
 
@@ -177,12 +177,12 @@ def test_a_node_that_lost_its_record_knows_its_addresses_of_both_ip_versions(hos
     apply(node_state(**DUAL))
     before = everything()
     _node_io.remove_file(_node_io.STATE_FILE)
-    assert [item["egressIP"] for item in _node.observe(DataPlaneOptions())["held"]] == [A, A6]
+    assert [item["egressIP"] for item in _observe.observe(DataPlaneOptions())["held"]] == [A, A6]
     result = apply(node_state(**DUAL))
     assert (result["claimed"], result["released"], result["conflicts"]) == ([], [], [])
     assert everything() == before
     _node_io.remove_file(_node_io.STATE_FILE)
-    assert _node.remove(DataPlaneOptions())["released"] == [A, A6]
+    assert _remove.remove(DataPlaneOptions())["released"] == [A, A6]
 
 
 DRIFT = {

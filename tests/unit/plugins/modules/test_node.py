@@ -1,0 +1,97 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module's edge: it runs the program that is sent along, and keeps what is large out of its result."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import sys
+import zipfile
+import zlib
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.netops.egress_ip.plugins.modules import node
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM
+
+STATE = {"name": "node1", "generation": 7, "pods": [{"address": "10.88.1.5"}]}
+ANSWERS = """
+class EgressIPError(Exception):
+    pass
+
+def answer(params, check_mode):
+    return {"changed": True, "diff": {"after": "x"}, "asked": [sorted(params), check_mode, params["state"]]}
+"""
+FAILS = """
+class EgressIPError(Exception):
+    pass
+
+def answer(params, check_mode):
+    raise EgressIPError("state.name: is not yours")
+"""
+
+
+def program(source):
+    """Return a program that answers with this."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("netops_egress_ip/__init__.py", "")
+        archive.writestr("netops_egress_ip/_node.py", source)
+    return base64.b64encode(zlib.compress(buffer.getvalue())).decode()
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Return a function that runs the module in check mode and returns what it prints."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(**options):
+        with patch_module_args({**options, "_ansible_check_mode": True}), pytest.raises(SystemExit):
+            node.main()
+        return json.loads(capsys.readouterr().out)
+
+    yield run
+    for name in [name for name in sys.modules if name.partition(".")[0] == "netops_egress_ip"]:
+        del sys.modules[name]
+
+
+def test_the_program_gets_the_options_and_its_answer_is_the_result(run):
+    result = run(state=STATE, program=program(ANSWERS))
+    options, check_mode, state = result["asked"]
+    assert (check_mode, state) == (True, STATE)
+    assert "claim_timeout" in options
+    assert "program" not in options
+    assert result["changed"]
+
+
+def test_what_is_large_is_not_in_the_result(run):
+    arguments = run(state=STATE, program=program(ANSWERS))
+    assert "diff" not in arguments
+    assert arguments["invocation"]["module_args"]["state"] == {"name": "node1", "generation": 7}
+    assert "program" not in arguments["invocation"]["module_args"]
+
+
+def test_a_difference_is_there_when_it_is_asked_for(run):
+    assert run(state=STATE, program=program(ANSWERS), _ansible_diff=True)["diff"] == {"after": "x"}
+
+
+def test_an_error_is_the_message_of_a_failure(run):
+    result = run(state=STATE, program=program(FAILS))
+    assert (result["failed"], result["msg"]) == (True, "state.name: is not yours")
+    assert "program" not in result["invocation"]["module_args"]
+
+
+def test_without_the_program_nothing_is_done(run):
+    assert run(state=STATE)["msg"].startswith("program: ")
+
+
+def test_the_real_program_refuses_a_state_that_is_none(run):
+    assert run(state={}, program=PROGRAM)["msg"].startswith("state")
+
+
+@pytest.mark.parametrize("mode", ["observed", "absent"])
+def test_the_real_program_refuses_options_that_are_none(run, mode):
+    assert run(mode=mode, options={"mark_mask": "x"}, program=PROGRAM)["msg"].startswith("options.mark_mask")
