@@ -35,8 +35,8 @@ from ._handover import Partners, partners
 from ._host import is_our_device
 from ._meeting import meet
 from ._node_state import allocate_marks
-from ._probe import Probe, announcements
 from ._record import Record, claimed_by, look, missing_files, read
+from ._wire import announce, probes
 
 # Neighbours that missed the announcement hear it again after this many seconds.
 ANNOUNCE_AGAIN = 2
@@ -384,26 +384,6 @@ def _replace_device(old, new, host):
     """Make room for the tunnel device of other options: two devices cannot share a port."""
     if old.tunnel_device != new.tunnel_device and is_our_device(host, old.tunnel_device):
         node_io.check(["ip", "link", "delete", old.tunnel_device])
-
-
-def probes(items, count, interval, deadline=0.0, waiting=(), holding=False):
-    """Return {interface: [Probe]} of addresses, held or wanted; those in `waiting` are asked for twice as fast."""
-    found = {item.interface: [] for item in items}
-    macs = {interface: node_io.mac_address(interface) for interface in found}
-    for item in items:
-        waits = item.egress_ip in waiting
-        pace = count, interval / (2 if waits else 1), deadline
-        found[item.interface].append(Probe(item.egress_ip, macs[item.interface], *pace, waits, holding))
-    return found
-
-
-def announce(items):
-    """Tell all neighbours of these held addresses."""
-    for interface in sorted({item.interface for item in items}):
-        mac = node_io.mac_address(interface)
-        node_io.send_frames(
-            interface, [announcements(mac, item.egress_ip) for item in items if item.interface == interface]
-        )
 
 
 def remove_files(options):

@@ -41,7 +41,7 @@ def _observe(params, _check_mode):
 
     look = params["look"]
     options = DataPlaneOptions.from_dict(params["options"])
-    return observe(options, look["interface"], look["recall"], look["metrics"], look["platform"])
+    return observe(options, look["interface"], look["recall"], look["metrics"], look["platform"], look["probe"])
 
 
 _DO = {"present": _apply, "absent": _remove, "observed": _observe}

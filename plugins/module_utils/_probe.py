@@ -31,7 +31,8 @@ def announcements(mac, address, holder=""):
 class Probe:
     """The probe of one address. `waiting` says that its holder is about to release it, so an answer is no conflict yet.
 
-    `holding` says that we have it ourselves: somebody who only probes for it, too, will hear that and stop.
+    `holding` says that we have it ourselves: somebody who only probes for it, too, will hear that and stop. `own` are
+    the MACs of this host: where two of its interfaces are on one network, each answers for the other's addresses.
     Times are seconds on any steady clock. After `deadline` an address that still answers is a conflict.
     """
 
@@ -42,6 +43,7 @@ class Probe:
     deadline: float
     waiting: bool = False
     holding: bool = False
+    own: frozenset = frozenset()
     _sent: int = field(default=0, init=False)
     _due: float = field(default=0.0, init=False)
     _answered_by: str = field(default="", init=False)
@@ -62,7 +64,7 @@ class Probe:
     def hear(self, heard):
         """Take in a frame from the wire: somebody who uses the address, or who probes for it at the same time."""
         wants = heard.uses == self.address or (heard.probes == self.address and not self.holding)
-        if wants and heard.mac != self.mac:
+        if wants and heard.mac != self.mac and heard.mac not in self.own:
             self._answered_by = heard.mac
             self._sent = 0
 

@@ -38,9 +38,9 @@ _MODULES = (
     "_node_io",
     "_node_state",
     "_observe",
+    "_options",
     "_platform",
     "_policies",
-    "_options",
     "_port_use",
     "_presence",
     "_probe",
@@ -52,6 +52,7 @@ _MODULES = (
     "_text",
     "_textfile",
     "_units",
+    "_wire",
 )
 _MAIN = """\
 import sys

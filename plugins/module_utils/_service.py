@@ -17,14 +17,13 @@ from dataclasses import replace
 from . import _node_io as node_io
 from . import _textfile
 from ._addresses import VERSIONS, version_of
-from ._apply import announce, apply, probes
+from ._apply import apply
 from ._connections import Connections, challenge, challenge_given_up, forget
 from ._data_plane import desired_data_plane, held_on, transaction
 from ._errors import EgressIPError
 from ._probe import announcements
 from ._record import Record, look, read
-
-_PROBES, _PROBE_INTERVAL = 2, 0.2
+from ._wire import announce, others_with
 
 
 def main(argv):
@@ -47,16 +46,18 @@ def _restore():
 
 
 def _put_back(record, host, held):
-    """Make everything as it is on record, with these addresses."""
+    """Make everything as it is on record, with these addresses; returns whether anything had to be done."""
     before = read(host, record.state.options, record.claimed)
-    node_io.execute(transaction(before, desired_data_plane(record.state.holding(held), record.marks, host)))
+    needed = transaction(before, desired_data_plane(record.state.holding(held), record.marks, host))
+    node_io.execute(needed)
+    return bool(needed)
 
 
-def _claim():
+def _claim(again=False):
     """Make everything as it is on record, and take the addresses for which nobody answers.
 
     Where this node has lost the address at which its tunnel ends, nobody could use them: then it takes none, and gives
-    up what it has, until the address is there again.
+    up what it has, until the address is there again. What was tried `again` is told only where it did something.
     """
     record = Record.load()
     if record is None:
@@ -67,8 +68,9 @@ def _claim():
         dead = {version for version in VERSIONS if record.state.endpoint(version) not in own}
         held = _held(record, host)
         if any(version_of(item.egress_ip) in dead for item in record.state.held):
-            _put_back(record, host, [item for item in held if version_of(item.egress_ip) not in dead])
-            _say("nothing is claimed: this node has lost the address at which its tunnel ends")
+            done = _put_back(record, host, [item for item in held if version_of(item.egress_ip) not in dead])
+            if done or not again:
+                _say("nothing is claimed: this node has lost the address at which its tunnel ends")
             return
     result = apply(record.state)
     for line in result["diff"]["after"].splitlines():
@@ -99,23 +101,15 @@ def _watch():
         if not all(node_io.has_link(item.interface) for item in held):
             node_io.remove_file(node_io.WATCH_FILE)
             return
-        taken = {item: mac for item, mac in _holders_besides(held).items() if mac} if node_io.was_away() else {}
+        taken = others_with(held) if node_io.was_away() else {}
         if taken:
             _give_up(record, taken)
-    _claim()
+    _claim(again=True)
 
 
 def _held(record, host):
     """Return what the host holds of the egress IPs on record. An address may bear our label and be in no object."""
     return tuple(item for item in held_on(host, record.claimed) if item.egress_ip in record.marks)
-
-
-def _holders_besides(held):
-    """Return {Held: MAC of another host that answers for it, empty if none does}."""
-    found = dict.fromkeys(held, "")
-    for _free, busy in node_io.run_probes(probes(held, _PROBES, _PROBE_INTERVAL, holding=True)):
-        found.update({item: busy[item.egress_ip] for item in held if item.egress_ip in busy})
-    return found
 
 
 def _give_up(record, taken):

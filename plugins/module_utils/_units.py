@@ -90,6 +90,9 @@ After={restore} {claim}
 [Service]
 Type=oneshot
 ExecStart={python} -I {program} watch
+# Or the start and the end of each run would fill the journal; systemd knows this from 249 on.
+SyslogLevel=notice
+LogLevelMax=notice
 """
 
 _METRICS = """\
@@ -101,6 +104,9 @@ Description=Counters of the egress IPs for Prometheus
 Type=oneshot
 ExecStart={python} -I {program} metrics
 Nice=10
+# Or the start and the end of each run would fill the journal; systemd knows this from 249 on.
+SyslogLevel=notice
+LogLevelMax=notice
 """
 
 _TIMER = """\

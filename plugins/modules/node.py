@@ -57,6 +57,10 @@ options:
         description: Whether metrics are wanted.
         type: bool
         default: false
+      probe:
+        description: Whether it is wanted who else answers for what the node holds.
+        type: bool
+        default: false
   releasing:
     description:
       - Egress IPs that nodes give up in the same run, as the filter P(netops.egress_ip.node_state#filter) returns them.
@@ -187,6 +191,7 @@ _LOOK = {
     "platform": {"type": "str", "default": "auto"},
     "recall": {"type": "list", "elements": "str", "default": []},
     "metrics": {"type": "bool", "default": False},
+    "probe": {"type": "bool", "default": False},
 }
 _RELEASE = {
     "egressIP": {"type": "str", "required": True},

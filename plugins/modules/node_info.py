@@ -46,6 +46,12 @@ options:
       - It costs a look at all tracked connections of the host, so a run that only plans does without.
     type: bool
     default: false
+  probe:
+    description:
+      - Whether RV(conflicts) is wanted.
+      - The wire is asked for what the node holds, which takes 0.4 seconds.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
@@ -156,6 +162,14 @@ recalled:
   type: list
   elements: dict
   sample: [{name: egressips-prod, egressIPs: [192.168.126.10], pods: [10.88.0.2]}]
+conflicts:
+  description:
+    - The egress IPs that the node holds and for which another host answers, with its MAC.
+    - Neighbours reach the one or the other then, so connections fail now and then.
+  returned: with O(probe), when the host can be read
+  type: list
+  elements: dict
+  sample: [{egressIP: 192.168.126.102, interface: eth0, mac: "52:54:00:12:34:56"}]
 metrics:
   description:
     - What the egress IPs carry that the node holds.

@@ -288,6 +288,18 @@ class Lab:
                 saved.unlink()
 
     @contextlib.contextmanager
+    def twin(self, name: str) -> Iterator[str]:
+        """Give a host one more interface on the lab's own network, without an address; yields its name."""
+        here, there = f"{name}-twin", "eth9"
+        _run_here("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", self._pid(find_host(name)))
+        try:
+            _run_here("ip", "link", "set", here, "master", self.bridge, "up")
+            self.exec(name, "ip", "link", "set", there, "up")
+            yield there
+        finally:
+            _run_here("ip", "link", "delete", here)
+
+    @contextlib.contextmanager
     def second_network(self) -> Iterator[None]:
         """Give some hosts an interface eth1 in another network, which has no router."""
         hosts = [host for host in HOSTS if host.second_address]
@@ -539,11 +551,14 @@ class Lab:
         pods = [{"netns": pod.netns, "addresses": [pod.address, pod.address6]} for pod in PODS if pod.node == host.name]
         return json.dumps({"gateways": POD_GATEWAYS, "networks": POD_NETWORKS, "pods": pods}).encode()
 
+    @staticmethod
+    def _pid(host: Host) -> str:
+        """The number of the host's first process."""
+        return str(json.loads(podman("inspect", host.container).stdout)[0]["State"]["Pid"])
+
     def _port(self, host: Host, interface: str = "eth0") -> str:
         """This machine's end of a cable of the host."""
-        inspected = json.loads(podman("inspect", host.container).stdout)[0]
-        pid = str(inspected["State"]["Pid"])
-        inner = json.loads(_run_here("nsenter", "-t", pid, "-n", "ip", "-j", "link", "show", interface))[0]
+        inner = json.loads(_run_here("nsenter", "-t", self._pid(host), "-n", "ip", "-j", "link", "show", interface))[0]
         links = json.loads(_run_here("ip", "-j", "link"))
         return next(link["ifname"] for link in links if link["ifindex"] == inner["link_index"])
 

@@ -30,14 +30,20 @@ def _fleet(lab):
 
 
 @pytest.fixture
-def fleet(_fleet):
-    """Three running nodes that are what the lab's manifests ask for, and a server."""
+def machines(_fleet):
+    """Three running nodes with what the test before left there, for fixtures that make them something of their own."""
     if set(_fleet.lab.status().values()) != {"running"}:
         _fleet.lab.up()
-    _fleet.good()
     yield _fleet
     if set(_fleet.lab.status().values()) != {"running"}:
         _fleet.lab.up()
+
+
+@pytest.fixture
+def fleet(machines):
+    """Three running nodes that are what the lab's manifests ask for, and a server."""
+    machines.good()
+    return machines
 
 
 @pytest.fixture

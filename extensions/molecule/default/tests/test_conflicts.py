@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from fleet import ASSIGNABLE, FIRST, NOT_ASSIGNABLE, SECOND, assert_same, egressip, manifests
+from fleet import ASSIGNABLE, FIRST, INFO_MODULE, NOT_ASSIGNABLE, SECOND, assert_same, egressip, manifests
 
 NOBODY = {"node1": NOT_ASSIGNABLE, "node3": NOT_ASSIGNABLE}
 
@@ -29,6 +29,30 @@ def test_a_foreign_host_keeps_its_address_until_it_goes_away(fleet):
         fleet.lab.exec("server", "ip", "address", "delete", f"{SECOND}/32", "dev", "eth0")
     fleet.good()
     assert sorted(fleet.holders()) == [FIRST, SECOND]
+
+
+def test_status_tells_who_else_answers_for_what_is_held(fleet):
+    """Another host, that is: an interface of the holder itself answers too where both are on one network."""
+
+    def told():
+        run = fleet.good("status")
+        shown = [each["host"] for each in run.records if "who else answers" in each["task"] and each["status"] == "ok"]
+        found = {host: result["conflicts"] for host, result in run.results(INFO_MODULE) if result["conflicts"]}
+        assert shown == list(found)
+        return found
+
+    (holder,) = fleet.holders()[SECOND]
+    with fleet.lab.twin(holder) as twin:
+        mac = fleet.lab.exec(holder, "cat", f"/sys/class/net/{twin}/address").strip()
+        with fleet.lab.capture("arp", "and", "ether", "src", mac) as wire:
+            assert told() == {}
+            assert any(f"Reply {SECOND} is-at {mac}" in line for line in wire.stop())
+        fleet.lab.exec("server", "ip", "address", "add", f"{SECOND}/32", "dev", "eth0")
+        try:
+            assert told() == {holder: [{"egressIP": SECOND, "interface": "eth0", "mac": fleet.mac_of("server")}]}
+            assert fleet.holders()[SECOND] == [holder]
+        finally:
+            fleet.lab.exec("server", "ip", "address", "delete", f"{SECOND}/32", "dev", "eth0")
 
 
 @pytest.mark.parametrize("length", [18, 32])

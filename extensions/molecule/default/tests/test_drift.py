@@ -92,6 +92,20 @@ def test_what_is_thrown_away_comes_back_without_a_run(fleet, kind):
     assert fleet.good().changed() == []
 
 
+def test_a_watch_that_finds_nothing_to_do_leaves_the_journal_alone(fleet):
+    unit = "netops-egress-ip-watch.service"
+    begin = fleet.lab.exec("node2", "date", "+%s").strip()
+    looks = set()
+
+    def has_looked_twice():
+        looks.add(fleet.lab.exec("node2", "systemctl", "show", "--property", "ExecMainExitTimestampMonotonic", unit))
+        return len(looks) > 2
+
+    wait_for("two looks", has_looked_twice)
+    words = ["journalctl", "--quiet", "--output", "cat", "--unit", unit, "--since", f"@{begin}"]
+    assert fleet.lab.exec("node2", *words) == ""
+
+
 @pytest.mark.parametrize("kind", ["nft flushed", "device deleted", "address deleted"])
 def test_traffic_is_right_after_the_mend(unwatched, kind):
     fleet = unwatched

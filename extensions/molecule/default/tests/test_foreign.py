@@ -70,14 +70,14 @@ LOOKS = (
 
 
 @pytest.fixture
-def crowded(fleet):
+def crowded(machines):
     """A bare fleet with foreign things on each node."""
-    fleet.good("remove")
+    machines.good("remove")
     for name in NODE_NAMES:
-        fleet.lab.exec(name, "bash", "-ec", FOREIGN)
-    yield fleet
+        machines.lab.exec(name, "bash", "-ec", FOREIGN)
+    yield machines
     for name in NODE_NAMES:
-        fleet.lab.exec(name, "bash", "-c", CLEAN)
+        machines.lab.exec(name, "bash", "-c", CLEAN)
 
 
 def foreign(fleet):
@@ -109,7 +109,8 @@ def test_foreign_things_survive_and_remove_leaves_nothing(crowded):
     assert crowded.good("remove").changed() == []
 
 
-def test_remove_gives_ip_forward_back(fleet):
+def test_remove_gives_ip_forward_back(machines):
+    fleet = machines
     fleet.good("remove")
     try:
         fleet.lab.exec("node1", "sysctl", "-qw", "net.ipv4.ip_forward=0")

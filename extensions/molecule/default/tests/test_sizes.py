@@ -58,14 +58,14 @@ print(json.dumps(sock.getsockopt(socket.IPPROTO_IP, 14)))  # IP_MTU
 
 
 @pytest.fixture
-def remote(fleet):
+def remote(machines):
     """A fleet in which both egress IPs of the pod on node2 are on other nodes."""
     hosts = {**ALL_ASSIGNABLE, "node2": {"egress_ip_labels": {}}}
     documents = dual_stack(egressip("egressips-prod", FIRST, FIRST6))
     excluded = [*EXCLUDED, "fd00:88::/64"]
-    fleet.good(egress_ip_manifests=documents, hosts=hosts, egress_ip_excluded_cidrs=excluded)
-    assert "node2" not in [name for names in {**fleet.holders(), **holders6(fleet)}.values() for name in names]
-    return fleet
+    machines.good(egress_ip_manifests=documents, hosts=hosts, egress_ip_excluded_cidrs=excluded)
+    assert "node2" not in [name for names in {**machines.holders(), **holders6(machines)}.values() for name in names]
+    return machines
 
 
 def run(fleet, code, *words):

@@ -20,6 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils import (
     _service,
     _textfile,
     _units,
+    _wire,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._conntrack import Flow
 from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
@@ -33,7 +34,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
-from fake_node_io import FOREIGN_TABLE, MAC, FakeKernel, address, ethernet
+from fake_node_io import FOREIGN_TABLE, MAC, OTHER_NIC, FakeKernel, address, ethernet
 from states import egress_object, held, node_state
 
 A, B, C = "192.168.126.101", "192.168.126.102", "192.168.126.103"
@@ -49,7 +50,7 @@ INET, NETDEV = ("inet", "egress_ip"), ("netdev", "egress_ip")
 @pytest.fixture
 def kernel(monkeypatch):
     kernel = FakeKernel()
-    for module in (_apply, _connections, _observe, _record, _remove, _service, _textfile):
+    for module in (_apply, _connections, _observe, _record, _remove, _service, _textfile, _wire):
         monkeypatch.setattr(module, "node_io", kernel)
     return kernel
 
@@ -984,6 +985,11 @@ def test_a_node_without_the_end_of_its_tunnel_holds_nothing_until_it_is_back(ker
     assert _service.main([command]) == 0
     assert not {A, B} & set(kernel.addresses())
     assert "has lost the address at which its tunnel ends" in capsys.readouterr().err
+    # The watch looks again every few seconds.
+    assert _service.main(["watch"]) == 0
+    assert capsys.readouterr().err == ""
+    assert _service.main(["claim"]) == 0
+    assert "has lost the address at which its tunnel ends" in capsys.readouterr().err
     kernel.interfaces["eth0"]["addr_info"].insert(0, own)
     assert _service.main([command]) == 0
     assert {A, B} <= set(kernel.addresses())
@@ -1105,6 +1111,28 @@ def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
     assert ("forget", (1, 0x1FFF)) in watched.log
     assert f"{A} is given up: {OTHER_MAC} has had it" in capsys.readouterr().err
     assert apply(node_state(generation=2, held=held(B)))["held"] == held(B)
+
+
+def test_a_node_that_was_away_keeps_what_its_own_other_interface_answers_for(watched):
+    watched.wire = {A: (OTHER_NIC, float("inf"))}
+    watch(watched)
+    assert observe()["held"] == held(A, B)
+    assert observe(probe=True)["conflicts"] == []
+
+
+def test_who_else_answers_for_what_a_node_holds_is_told_when_asked_for(watched):
+    watched.wire = {B: FOREVER}
+    before = watched.snapshot()
+    assert observe(probe=True)["conflicts"] == [{"egressIP": B, "interface": "eth0", "mac": OTHER_MAC}]
+    assert "conflicts" not in observe()
+    assert observe()["held"] == held(A, B)
+    assert watched.snapshot() == before
+
+
+def test_a_wire_without_a_link_is_not_asked(watched):
+    watched.wire = {B: FOREVER}
+    watched.interfaces["eth0"]["flags"].remove("LOWER_UP")
+    assert observe(probe=True)["conflicts"] == []
 
 
 def test_nobody_plans_with_a_node_that_was_away_until_its_watch_has_looked(watched):

@@ -57,6 +57,12 @@ def test_an_answer_is_a_conflict_at_once():
     assert not item.is_free(100.001)
 
 
+def test_an_answer_of_another_interface_of_this_host_is_none():
+    item = probe(own=frozenset({OTHER}))
+    item.hear(ANSWER)
+    assert item.is_free(send_all(item, 100.0))
+
+
 def test_the_last_answer_counts_even_in_the_last_interval():
     item = probe()
     now = send_all(item, 100.0)

@@ -34,3 +34,12 @@ def test_what_writes_the_metrics_is_there_when_asked_for():
     assert f"OnUnitActiveSec={_units.METRICS_INTERVAL}\n" in timer
     assert _units.timers() == [_units.WATCH_TIMER]
     assert _units.timers(metrics=True) == [_units.METRICS_TIMER, _units.WATCH_TIMER]
+
+
+def test_what_runs_every_few_seconds_keeps_the_journal_free():
+    files = _units.files("python3", metrics=True)
+    for timer in _units.timers(metrics=True):
+        unit = files[UNIT_DIRECTORY / timer.replace(".timer", ".service")][0].decode()
+        assert "LogLevelMax=notice\n" in unit
+        # What the program says must be above that.
+        assert "SyslogLevel=notice\n" in unit
