@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from fleet import NODE_NAMES, Fleet, Lab
+from fleet import NODE_NAMES, WATCH_TIMER, Fleet, Lab
 
 
 def pytest_configure(config):
@@ -49,9 +49,8 @@ def fleet(machines):
 @pytest.fixture
 def unwatched(fleet):
     """The fleet with nodes that do not mend themselves."""
-    watch = "netops-egress-ip-watch.timer"
     for name in NODE_NAMES:
-        fleet.lab.exec(name, "systemctl", "stop", watch)
+        fleet.lab.exec(name, "systemctl", "stop", WATCH_TIMER)
     yield fleet
     for name in fleet.running():
-        fleet.lab.exec(name, "systemctl", "start", watch)
+        fleet.lab.exec(name, "systemctl", "start", WATCH_TIMER)

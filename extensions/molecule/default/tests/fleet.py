@@ -48,6 +48,7 @@ NOT_ASSIGNABLE = {"egress_ip_labels": {}}
 ALL_ASSIGNABLE = dict.fromkeys(NODE_NAMES, ASSIGNABLE)
 NODE_MODULE = "netops.egress_ip.node"
 INFO_MODULE = "netops.egress_ip.node_info"
+WATCH, WATCH_TIMER = "netops-egress-ip-watch.service", "netops-egress-ip-watch.timer"
 
 # Everything that a run could write, in one reading. Learned neighbours, link-local addresses, timers and counters
 # change by themselves; rules of one priority have no order that counts.
@@ -200,6 +201,18 @@ class Fleet:
         names = self.running()
         with ThreadPoolExecutor() as pool:
             return list(zip(names, pool.map(look, names), strict=True))
+
+    def wait_for_two_looks(self, *names: str) -> None:
+        """Wait until the watch of these nodes has looked twice, so that one look began after now."""
+        ends: dict[str, set] = {name: set() for name in names}
+        words = ("systemctl", "show", "--property", "ExecMainExitTimestampMonotonic", WATCH)
+
+        def have_looked() -> bool:
+            for name in names:
+                ends[name].add(self.lab.exec(name, *words))
+            return all(len(found) > 2 for found in ends.values())
+
+        wait_for("two looks of the watch", have_looked)
 
     def sources(self, pod: str, count: int = 3) -> set[str | None]:
         """Sources that the server saw of some connections of a pod; None for a connection that failed."""

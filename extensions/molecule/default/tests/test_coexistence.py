@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -221,8 +220,7 @@ def test_somebody_takes_the_interface_over(fleet, name):
         for command in (manager.start, *manager.again):
             with sending(fleet, command):
                 manager.runs(fleet.lab, command)
-                # Two looks of the watch.
-                time.sleep(9)
+                fleet.wait_for_two_looks("node1")
             assert held <= fleet.addresses("node1")
             assert fleet.good().changed() == []
             sources_are_right(fleet)

@@ -9,7 +9,7 @@ import re
 import time
 
 import pytest
-from fleet import FIRST, NODE_MODULE, NODE_NAMES, SECOND, assert_same, wait_for
+from fleet import FIRST, NODE_MODULE, NODE_NAMES, SECOND, WATCH, assert_same, wait_for
 
 TABLE = "ip -N route show table all | grep -m1 -o 'table 70[0-9]*' | cut -d' ' -f2"
 # One kind on each node at a time, in this order. The first ones are of a node that holds an address.
@@ -93,16 +93,9 @@ def test_what_is_thrown_away_comes_back_without_a_run(fleet, kind):
 
 
 def test_a_watch_that_finds_nothing_to_do_leaves_the_journal_alone(fleet):
-    unit = "netops-egress-ip-watch.service"
     begin = fleet.lab.exec("node2", "date", "+%s").strip()
-    looks = set()
-
-    def has_looked_twice():
-        looks.add(fleet.lab.exec("node2", "systemctl", "show", "--property", "ExecMainExitTimestampMonotonic", unit))
-        return len(looks) > 2
-
-    wait_for("two looks", has_looked_twice)
-    words = ["journalctl", "--quiet", "--output", "cat", "--unit", unit, "--since", f"@{begin}"]
+    fleet.wait_for_two_looks("node2")
+    words = ["journalctl", "--quiet", "--output", "cat", "--unit", WATCH, "--since", f"@{begin}"]
     assert fleet.lab.exec("node2", *words) == ""
 
 

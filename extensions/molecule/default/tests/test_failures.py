@@ -132,8 +132,7 @@ def test_a_cable_pulled_and_plugged_again_leaves_one_holder(spare, hosts):
         spare.lab.plug("node3")
     run = spare.good(hosts=hosts)
     assert spare.holders()[moved] in (["node2"] if hosts else ["node3"], ["node3"]), run.report()
-    # Two looks of the watch.
-    time.sleep(9)
+    spare.wait_for_two_looks(*NODE_NAMES)
     assert sorted(spare.holders()) == [FIRST, SECOND]
     assert len(spare.holders()[moved]) == 1, run.report()
     for pod in OF_NODE2:
@@ -181,8 +180,7 @@ def test_a_holder_that_lost_its_own_address_gives_up_what_nobody_could_use(spare
     finally:
         spare.lab.exec("node3", "ip", "address", "add", f"{ADDRESS['node3']}/18", "dev", "eth0")
     spare.good(hosts=SPARE)
-    # Two looks of the watch.
-    time.sleep(9)
+    spare.wait_for_two_looks("node3")
     assert spare.holders()[lost] == ["node2"]
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from fleet import ADDRESS, FIRST, NODE_NAMES, SECOND, assert_same
+from fleet import ADDRESS, FIRST, NODE_NAMES, SECOND, WATCH, WATCH_TIMER, assert_same
 
 FOREIGN = """
 nft -f - <<'END'
@@ -49,7 +49,6 @@ sysctl -qw net.ipv4.conf.eth0.log_martians=0 net.ipv4.conf.all.rp_filter=0 net.i
 true
 """
 PROGRAM = "/usr/local/lib/netops-egress-ip/node.pyz"
-WATCH = "netops-egress-ip-watch.service"
 # What of the snapshot is foreign: everything without our marks. nft lists tables in blocks.
 LOOKS = (
     "nft list table inet foreign",
@@ -100,7 +99,7 @@ def test_foreign_things_survive_and_remove_leaves_nothing(crowded):
     crowded.lab.exec("node1", "sh", "-c", f"echo 1/0 > {PROGRAM}; systemctl start {WATCH}", check=False)
     assert crowded.lab.exec("node1", "systemctl", "is-failed", WATCH) == "failed\n"
     # A timer goes on in memory when somebody deletes its file.
-    crowded.lab.exec("node2", "rm", "/etc/systemd/system/netops-egress-ip-watch.timer")
+    crowded.lab.exec("node2", "rm", f"/etc/systemd/system/{WATCH_TIMER}")
     assert crowded.good("remove").changed() == list(NODE_NAMES)
     assert_same(all_before, crowded.snapshot())
     left = "systemctl list-units --all --no-legend 'netops-*'; ip link show egress0"

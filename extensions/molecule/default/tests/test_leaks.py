@@ -10,7 +10,18 @@ import time
 from collections import Counter
 
 import pytest
-from fleet import ADDRESS, ALL_ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, SECOND, frames, wait_for
+from fleet import (
+    ADDRESS,
+    ALL_ASSIGNABLE,
+    FIRST,
+    NODE_NAMES,
+    NOT_ASSIGNABLE,
+    SECOND,
+    WATCH,
+    WATCH_TIMER,
+    frames,
+    wait_for,
+)
 from lab_topology import PODS, SERVER
 
 # Each selected pod sends to a port of its own, by which a packet tells where it comes from.
@@ -51,7 +62,6 @@ raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
 for _attempt in range(5):
     raw.sendto(header, (sys.argv[1], 0))
 """
-WATCH = "netops-egress-ip-watch"
 # Who made the other rules of the lab puts them back.
 FLUSH = "nft flush ruleset; python3 /opt/lab/lab_pods.py"
 NOBODY = dict.fromkeys(NODE_NAMES, NOT_ASSIGNABLE)
@@ -105,12 +115,12 @@ def the_life_of_a_fleet(fleet, **options):
     fleet.lab.reboot("node2")
     fleet.good(**everybody)
     yield "the node of two pods is rebooted"
-    on_each_node(fleet, f"systemctl stop {WATCH}.timer {WATCH}.service; {FLUSH}")
+    on_each_node(fleet, f"systemctl stop {WATCH_TIMER} {WATCH}; {FLUSH}")
     yield "somebody flushes nftables"
     yield NO_TABLES
     fleet.good(**everybody)
     yield "a run after the flush"
-    on_each_node(fleet, f"systemctl start {WATCH}.timer; {FLUSH}")
+    on_each_node(fleet, f"systemctl start {WATCH_TIMER}; {FLUSH}")
     wait_for("the tables", lambda: all("egress_ip" in tables for tables in on_each_node(fleet, "nft list tables")))
     yield "nftables is flushed, and the watch sees it"
     on_each_node(fleet, "ip xfrm policy flush")
