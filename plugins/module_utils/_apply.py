@@ -340,7 +340,7 @@ class Run:
 
     def _probes(self, items):
         deadline = time.monotonic() + self.pace.timeout
-        return probes(items, self.pace.count, self.pace.interval, deadline, self.releasing)
+        return probes(items, self.host, self.pace.count, self.pace.interval, deadline, self.releasing)
 
     def _save(self, state):
         # What was changed before keeps its first value.

@@ -52,6 +52,10 @@ class Host:
         """Return the interface's document, or None."""
         return next((item for item in self.interfaces if item["ifname"] == name), None)
 
+    def macs(self):
+        """Return the MAC addresses of all interfaces, as a frozenset."""
+        return frozenset(item["address"] for item in self.interfaces if "address" in item)
+
     def mtu(self, name):
         """Return the MTU of an interface in bytes; Ethernet's when the interface is not there yet."""
         return (self.interface(name) or {}).get("mtu", 1500)

@@ -331,15 +331,6 @@ def mac_address(interface):
         raise CommandError(f"egress_ip_interface: there is no interface {interface} on this host") from None
 
 
-def mac_addresses():
-    """Return the MAC addresses of all interfaces, as a set."""
-    found = set()
-    for path in Path("/sys/class/net").glob("*/address"):
-        with contextlib.suppress(OSError):  # an interface may go meanwhile
-            found.add(path.read_text(encoding="ascii").strip())
-    return found
-
-
 def run_probes(probes):
     """Run probes to their end, {interface: [Probe]}; yields (free, conflicts) as they come.
 

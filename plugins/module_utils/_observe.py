@@ -66,7 +66,7 @@ def observe(options, interface="", recall=(), metrics=False, platform=AUTO, prob
         "farEnds": [item.to_dict() for item in record.state.far_ends] if record else [],
         "recalled": _recall(record.state, recall) if record else [],
         **({"metrics": _textfile.measure(record)} if record and metrics else {}),
-        **({"conflicts": _conflicts(held)} if probe else {}),
+        **({"conflicts": _conflicts(held, host)} if probe else {}),
     }
 
 
@@ -94,8 +94,8 @@ def _drift(record, host, tables):
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus] + files
 
 
-def _conflicts(held):
-    others = others_with([item for item in held if node_io.has_link(item.interface)])
+def _conflicts(held, host):
+    others = others_with([item for item in held if node_io.has_link(item.interface)], host)
     return [{**item.to_dict(), "mac": mac} for item, mac in sorted(others.items())]
 
 

@@ -97,11 +97,12 @@ def _watch():
         record = Record.load()
         if record is None:
             return
-        held = _held(record, look(record))
+        host = look(record)
+        held = _held(record, host)
         if not all(node_io.has_link(item.interface) for item in held):
             node_io.remove_file(node_io.WATCH_FILE)
             return
-        taken = others_with(held) if node_io.was_away() else {}
+        taken = others_with(held, host) if node_io.was_away() else {}
         if taken:
             _give_up(record, taken)
     _claim(again=True)

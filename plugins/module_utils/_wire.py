@@ -12,11 +12,11 @@ from ._probe import Probe, announcements
 _PROBES, _PROBE_INTERVAL = 2, 0.2
 
 
-def probes(items, count, interval, deadline=0.0, waiting=(), holding=False):
+def probes(items, host, count, interval, deadline=0.0, waiting=(), holding=False):
     """Return {interface: [Probe]} of addresses, held or wanted; those in `waiting` are asked for twice as fast."""
     found = {item.interface: [] for item in items}
     macs = {interface: node_io.mac_address(interface) for interface in found}
-    own = frozenset(node_io.mac_addresses())
+    own = host.macs()
     for item in items:
         waits = item.egress_ip in waiting
         pace = count, interval / (2 if waits else 1), deadline
@@ -33,9 +33,9 @@ def announce(items):
         )
 
 
-def others_with(held):
+def others_with(held, host):
     """Return {Held: MAC of another host that answers for it} of what this node holds itself."""
     found = {}
-    for _free, busy in node_io.run_probes(probes(held, _PROBES, _PROBE_INTERVAL, holding=True)):
+    for _free, busy in node_io.run_probes(probes(held, host, _PROBES, _PROBE_INTERVAL, holding=True)):
         found.update({item: busy[item.egress_ip] for item in held if item.egress_ip in busy})
     return found

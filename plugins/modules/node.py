@@ -222,7 +222,7 @@ def main():
     program = params.pop("program")
     if not program:
         module.fail_json(msg="program: is missing; run the task with the action plugin of this collection")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder:
         node = _load(program, folder)
         try:
             result = node.answer(params, module.check_mode)

@@ -61,7 +61,7 @@ echo "## policies"; ip -o xfrm policy | sort
 echo "## neighbours"; ip -d neighbour show nud permanent
 echo "## nftables"; nft --stateless list ruleset
 echo "## sysctls"; sysctl net.ipv4 net.ipv6.conf net.bridge
-echo "## units"; find /etc/systemd/system /run/systemd/system -printf '%p %l\n' | sort
+echo "## units"; find /{etc,run,usr/lib}/systemd/system -printf '%p %l\n' | sort
 echo "## files"
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type d -printf '%p %M %u\n' | sort
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o ! -type d -printf '%p %M %u %T@ %l\n' | sort

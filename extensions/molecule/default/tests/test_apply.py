@@ -40,6 +40,12 @@ def test_a_run_that_has_nothing_to_do_is_one_module_call_per_node(fleet):
     assert_same(before, fleet.snapshot())
 
 
+def test_nothing_is_left_of_the_program_that_was_sent_along(fleet):
+    assert "state" in fleet.module("node1", NODE_MODULE, state={"name": "node1"})["msg"]
+    for name in NODE_NAMES:
+        assert fleet.lab.exec(name, "find", "/tmp", "/var/tmp", "/root", "-name", "*egress*") == ""
+
+
 def test_check_mode_shows_the_diff_and_writes_nothing(fleet):
     before = fleet.snapshot()
     wanted = manifests(egressip("one", FIRST, pods={"app": "web"}))

@@ -52,6 +52,13 @@ def dual(machines):
     return machines, documents
 
 
+def test_nothing_of_ipv6_stays_without_ipv6_in_the_manifests(dual):
+    fleet, _documents = dual
+    assert sorted(holders6(fleet)) == sorted((FIRST6, SECOND6))
+    fleet.good()
+    assert holders6(fleet) == {}
+
+
 @pytest.mark.user_land
 @pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
 def test_each_ip_version_leaves_with_its_own_egress_ips(dual, udp):

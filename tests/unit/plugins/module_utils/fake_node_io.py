@@ -29,8 +29,6 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._nft_table import
 from ansible_collections.netops.egress_ip.plugins.module_utils._probe import PARSERS
 
 MAC = "02:00:c0:a8:7e:15"
-# Of another interface of the same host.
-OTHER_NIC = "02:00:c0:a8:7f:15"
 OURS = str(PROTOCOL)
 _NOT_THE_HOST = ("log", "fail", "wire", "away", "version")
 FOREIGN_TABLE = {
@@ -207,9 +205,6 @@ class FakeKernel:
 
     def mac_address(self, interface):
         return MAC
-
-    def mac_addresses(self):
-        return {MAC, OTHER_NIC}
 
     def has_link(self, interface):
         return "LOWER_UP" in self.interfaces[interface]["flags"]

@@ -34,7 +34,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._errors import (
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._options import DataPlaneOptions
-from fake_node_io import FOREIGN_TABLE, MAC, OTHER_NIC, FakeKernel, address, ethernet
+from fake_node_io import FOREIGN_TABLE, MAC, FakeKernel, address, ethernet
 from states import egress_object, held, node_state
 
 A, B, C = "192.168.126.101", "192.168.126.102", "192.168.126.103"
@@ -1114,7 +1114,9 @@ def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
 
 
 def test_a_node_that_was_away_keeps_what_its_own_other_interface_answers_for(watched):
-    watched.wire = {A: (OTHER_NIC, float("inf"))}
+    second = "02:00:c0:a8:7f:15"
+    watched.interfaces["eth1"] = {**ethernet(), "address": second}
+    watched.wire = {A: (second, float("inf"))}
     watch(watched)
     assert observe()["held"] == held(A, B)
     assert observe(probe=True)["conflicts"] == []
