@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, registered
 
 _QUESTIONS = {
@@ -77,6 +77,6 @@ def _answers(questions, made, settings):
     asked = {name: value for name, value in questions.items() if value != _QUESTIONS[name]["default"]}
     if not asked:
         return {}
-    from ansible_collections.netops.egress_ip.plugins.module_utils._questions import Questions, answer  # noqa: PLC0415
+    from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.answers import Questions, answer  # noqa: PLC0415
 
     return answer(Questions(**asked), made, settings)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options that the vsphere modules share; `module_utils/_vsphere_options.py` holds their argument spec."""
+"""The options that the vsphere modules share; `module_utils/_vsphere/argument_spec.py` holds their argument spec."""
 
 from __future__ import annotations
 

@@ -287,10 +287,10 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
-from ansible_collections.netops.egress_ip.plugins.module_utils._collector import paused_collector
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import plain
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.gc_pause import paused_collector
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import plain
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
 
 
 @paused_collector()

@@ -115,8 +115,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._explain import explain
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.explain import explain
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 
 
 def _explain(egressips, fleet, egress_ip, policy="balanced", max_moves=None):

@@ -79,8 +79,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._fleet import observe_fleet
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 
 

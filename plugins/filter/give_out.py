@@ -74,8 +74,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._give_out import give_out
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.pool_allocation import give_out
 
 
 def _give_out(manifests, fleet, pools):

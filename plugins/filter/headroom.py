@@ -80,8 +80,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._headroom import headroom
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.headroom import headroom
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 
 
 def _headroom(world, label):

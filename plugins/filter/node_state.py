@@ -78,8 +78,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._rollout import follow, roll_out
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import follow, roll_out
 
 
 def _node_state(plan, manifests, fleet, excluded=(), options=None, withheld=()):

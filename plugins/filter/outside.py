@@ -11,9 +11,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._fence import VSPHERE, nodes_to_unfence, plan_fencing
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_run import audit, changes, query
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fencing import (
+    VSPHERE,
+    nodes_to_unfence,
+    plan_fencing,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import audit, changes, query
 
 
 def _fencing(plan, fleet, nodes, results=None):

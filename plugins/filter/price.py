@@ -75,7 +75,7 @@ _value:
       elements: str
 """
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._price import price_of
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.balance_cost import price_of
 
 
 def _price(plan, egressips, fleet):

@@ -70,7 +70,7 @@ _value:
       type: dict
 """
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._report import report
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
 
 
 def _report(plan, manifests, fleet, results=None, check_mode=False, besides=None):

@@ -79,8 +79,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import select_pods
-from ansible_collections.netops.egress_ip.plugins.module_utils._text import type_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import select_pods
 
 
 def _select_pods(egressips, pods, namespaces=()):

@@ -40,7 +40,7 @@ _value:
   elements: dict
 """
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._report import status
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import status
 
 
 class FilterModule:

@@ -43,7 +43,7 @@ _value:
   elements: str
 """
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._traffic import traffic
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.traffic import traffic
 
 
 class FilterModule:

@@ -131,8 +131,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._what_if import what_if
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.what_if import what_if
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 
 
 def _what_if(plan, egressips, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):

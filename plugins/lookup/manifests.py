@@ -115,9 +115,9 @@ from pathlib import Path
 
 from ansible.errors import AnsibleError, AnsibleFileNotFound, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests
-from ansible_collections.netops.egress_ip.plugins.module_utils._shape import plain
-from ansible_collections.netops.egress_ip.plugins.module_utils._text import pasted_hint, quote, type_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import pasted_hint, quote, type_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import plain
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._documents import Documents
 
 _SUFFIXES = (".yml", ".yaml", ".json")

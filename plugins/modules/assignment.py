@@ -253,12 +253,12 @@ warnings:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import (
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import (
     assign,
     current_assignments,
     planned_assignments,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError
 
 
 def main():

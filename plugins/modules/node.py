@@ -239,7 +239,7 @@ def _load(program, folder):
     path = Path(folder, "node.pyz")
     path.write_bytes(zlib.decompress(base64.b64decode(program)))
     sys.path.insert(0, str(path))
-    return importlib.import_module("netops_egress_ip._node")
+    return importlib.import_module("netops_egress_ip._node.module")
 
 
 if __name__ == "__main__":

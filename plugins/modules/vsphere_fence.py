@@ -118,16 +118,16 @@ vms:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_fence import (
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import ADAPTERS, CONNECTION
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client import with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.fence import (
     AUTO,
     PORT_BLOCK,
     POWER_OFF,
     VNIC_DISCONNECT,
     Fencing,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_module import finish
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import ADAPTERS, CONNECTION
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 
 
 def main():

@@ -99,11 +99,11 @@ guests:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import parse_egress_ips
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_guest import tell
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_module import finish
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import CONNECTION, VMS
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_egress_ips
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import CONNECTION, VMS
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client import with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.guest_ips import tell
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 
 
 def look(params):

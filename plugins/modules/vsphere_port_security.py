@@ -174,11 +174,11 @@ ports:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_client import with_client
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_module import finish
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_options import ADAPTERS, CONNECTION
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_port import GROUP, PORT, SECURITY
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_security import PortSecurity
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import ADAPTERS, CONNECTION
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client import with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import GROUP, PORT, SECURITY
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import PortSecurity
 
 MAC_LEARNING = {
     "enabled": {"type": "bool"},

@@ -9,10 +9,10 @@ import base64
 import zlib
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.netops.egress_ip.plugins.module_utils import _program
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 
 # Ansible loads an action once for a whole run, and then forks for each host and task.
-PROGRAM = base64.b64encode(zlib.compress(_program.make())).decode()
+PROGRAM = base64.b64encode(zlib.compress(zipapp.make())).decode()
 
 
 class NodeAction(ActionBase):

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import Errors, InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._shape import check_string
-from ansible_collections.netops.egress_ip.plugins.module_utils._text import quote, type_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import quote, type_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_string
 
 # It may be alive and hold addresses, so nothing can be said of it.
 _NOT_LOOKED_AT = {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"}

@@ -19,14 +19,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / ".build"), str(ROOT / "tests/unit/plugins/module_utils")]
-from ansible_collections.netops.egress_ip.plugins.module_utils import _node_io  # noqa: E402
-from ansible_collections.netops.egress_ip.plugins.module_utils._data_plane import (  # noqa: E402
+sys.path[:0] = [str(ROOT / ".build"), str(ROOT / "tests/unit/helpers")]
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state import (  # noqa: E402
     DataPlane,
     desired_data_plane,
     transaction,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._node_state import NodeState  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io  # noqa: E402
 from network_namespace import network_namespace  # noqa: E402
 
 POD, SERVER = "egress-ip-bench-pod", "egress-ip-bench-server"
@@ -170,9 +170,9 @@ def ours(egress_ips: int, pods: int, before: DataPlane | None = None) -> tuple[D
     """Bring our data plane into the node's kernel; (what is there now, seconds)."""
     wanted = state(egress_ips, pods)
     marks = {ip: index for index, ip in enumerate(wanted.egress_ips, start=1)}
-    plane = desired_data_plane(wanted, marks, _node_io.read_host())
+    plane = desired_data_plane(wanted, marks, node_io.read_host())
     start = time.perf_counter()
-    _node_io.execute(transaction(before or DataPlane(), plane))
+    node_io.execute(transaction(before or DataPlane(), plane))
     return plane, time.perf_counter() - start
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".build"))
 from ansible_collections.netops.egress_ip.plugins.filter.assign import FilterModule  # noqa: E402
-from ansible_collections.netops.egress_ip.plugins.module_utils import _addresses  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._common import addresses  # noqa: E402
 
 ASSIGN = FilterModule().filters()["assign"]
 LABEL = "k8s.ovn.org/egress-assignable"
@@ -134,8 +134,8 @@ def timed(function, *arguments):
     """The least of some times, and the result. It is the time of the core: other work on the machine does not count."""
     best = float("inf")
     for _repeat in range(REPEATS):
-        _addresses.parsed.cache_clear()
-        _addresses.address_order.cache_clear()
+        addresses.parsed.cache_clear()
+        addresses.address_order.cache_clear()
         gc.collect()
         start = time.process_time()
         result = function(*arguments)

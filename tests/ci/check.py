@@ -32,7 +32,7 @@ VENV = BUILD / "venv"
 TEST_INPUT = (
     "tests/integration/targets/lookup_manifests/files/",
     "tests/lab/manifests/",
-    "tests/unit/plugins/module_utils/golden/",
+    "tests/unit/golden/",
 )
 
 

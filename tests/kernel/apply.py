@@ -11,17 +11,17 @@ from __future__ import annotations
 import json
 import sys
 
-from netops_egress_ip import _node_io
-from netops_egress_ip._data_plane import current_data_plane, desired_data_plane, sysctl_names, transaction
-from netops_egress_ip._node_state import NodeState, allocate_marks
+from netops_egress_ip._dataplane.node_state import NodeState, allocate_marks
+from netops_egress_ip._dataplane.state import current_data_plane, desired_data_plane, sysctl_names, transaction
+from netops_egress_ip._host_io import node_io
 
 
 def way(state: NodeState):
     """What there is to change."""
-    host = _node_io.read_host()
-    sysctls = _node_io.read_sysctls(sysctl_names(host, state.options.tunnel_device))
+    host = node_io.read_host()
+    sysctls = node_io.read_sysctls(sysctl_names(host, state.options.tunnel_device))
     claimed = {item.egress_ip for item in state.held}
-    now = current_data_plane(host, _node_io.read_tables(), sysctls, state.options, claimed)
+    now = current_data_plane(host, node_io.read_tables(), sysctls, state.options, claimed)
     marks = allocate_marks(state.egress_ips, {}, state.options.max_index)
     return transaction(now, desired_data_plane(state, marks, host))
 
@@ -29,7 +29,7 @@ def way(state: NodeState):
 def main() -> int:
     """Apply; 1 if a second run would change something."""
     state = NodeState.from_dict(json.load(sys.stdin))
-    _node_io.execute(way(state))
+    node_io.execute(way(state))
     left = way(state)
     print(left, file=sys.stderr)
     return int(bool(left))

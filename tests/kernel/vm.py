@@ -76,8 +76,11 @@ def ours() -> Iterator[tuple[str, int, bytes]]:
     for path in HERE.glob("*.py"):
         yield f"collection/{path.name}", 0o100644, path.read_bytes()
     yield "collection/netops_egress_ip", 0o40755, b""
-    for path in (ROOT / "plugins/module_utils").glob("*.py"):
-        yield f"collection/netops_egress_ip/{path.name}", 0o100644, path.read_bytes()
+    sources = ROOT / "plugins/module_utils"
+    for folder in sorted(path for path in sources.iterdir() if (path / "__init__.py").exists()):
+        yield f"collection/netops_egress_ip/{folder.name}", 0o40755, b""
+        for path in sorted(folder.glob("*.py")):
+            yield f"collection/netops_egress_ip/{path.relative_to(sources)}", 0o100644, path.read_bytes()
 
 
 def write_initramfs(path: Path, content: Iterator[tuple[str, int, bytes]]) -> None:

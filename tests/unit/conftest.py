@@ -50,10 +50,10 @@ def _dump(document):
 
 
 def pytest_generate_tests(metafunc):
-    """Give a test that is marked ``golden(area)`` one case for each folder of golden/AREA beside it."""
+    """Give a test that is marked ``golden(area)`` one case for each folder of golden/AREA."""
     marker = metafunc.definition.get_closest_marker("golden")
     if marker:
-        area = Path(metafunc.module.__file__).parent / "golden" / marker.args[0]
+        area = Path(__file__).parent / "golden" / marker.args[0]
         folders = sorted(folder for folder in area.iterdir() if folder.is_dir())
         metafunc.parametrize("golden", folders, ids=[folder.name for folder in folders], indirect=True)
 

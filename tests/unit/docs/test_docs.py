@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.netops.egress_ip.plugins.module_utils._assignment import assign
-from ansible_collections.netops.egress_ip.plugins.module_utils._manifests import read_manifests, select_pods
-from ansible_collections.netops.egress_ip.plugins.module_utils._metrics import textfile
-from ansible_collections.netops.egress_ip.plugins.module_utils._nodes import ASSIGNABLE_LABEL
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_run import query
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests, select_pods
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.metrics import textfile
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.nodes import ASSIGNABLE_LABEL
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import query
 from jinja2.nativetypes import NativeEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]

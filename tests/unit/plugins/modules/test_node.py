@@ -39,7 +39,8 @@ def program(source):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("netops_egress_ip/__init__.py", "")
-        archive.writestr("netops_egress_ip/_node.py", source)
+        archive.writestr("netops_egress_ip/_node/__init__.py", "")
+        archive.writestr("netops_egress_ip/_node/module.py", source)
     return base64.b64encode(zlib.compress(buffer.getvalue())).decode()
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._errors import EgressIPError, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InventoryError
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, registered
 
 

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._addresses import parse_address
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_port import PORT, Target
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_security import Wanted, decide
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_settings import read_level
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere_specs import setting
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_address
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.from_pyvmomi import read_level
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import PORT, Target
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import Wanted, decide
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.to_pyvmomi import setting
 from pyVmomi import vim
 from spoof_guard import spoof_guard
 

@@ -1,0 +1,47 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person asks besides the plan of a run. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .balance_cost import price_of
+from .explain import explain
+from .headroom import headroom
+from .what_if import what_if
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The variables of the same names with ``egress_ip_`` in front, whose defaults ask nothing."""
+
+    what_if: dict = field(default_factory=dict)
+    headroom: bool = False
+    headroom_label: str = "topology.kubernetes.io/zone"
+    price: bool = False
+    explain: str = ""
+
+
+def answer(questions, run, settings):
+    """Return {question: lines for a person} of what is asked about a RunPlan and the Settings that it was made with.
+
+    A run that stops has no plan to ask about, but for where egress IPs could be. EgressIPErrors name the variable.
+    """
+    answers = {}
+    if questions.explain not in ("", None):
+        options = settings.policy, settings.cap
+        answers["explain"] = explain(questions.explain, run.manifests, run.fleet, *options).to_dict()["lines"]
+    if run.stop:
+        return answers
+    if questions.what_if != {} or questions.headroom:
+        options = questions.what_if, settings.policy, settings.cap, settings.min_available
+        supposed = what_if(run.plan, run.manifests, run.fleet, *options).to_dict()
+        if questions.what_if != {}:
+            answers["what_if"] = supposed["lines"]
+        if questions.headroom:
+            answers["headroom"] = headroom(supposed["world"], questions.headroom_label).to_dict()["lines"]
+    if questions.price:
+        answers["price"] = price_of(run.plan, run.manifests, run.fleet).to_dict()["lines"]
+    return answers

@@ -1,0 +1,170 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether every egress IP still finds a place without a node or a failure domain. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._common.addresses import parsed
+from .._common.errors import Errors
+from .._common.tables import section, table
+from .._common.validation import check_string
+from .._planner.assign import assign, read_board
+from .._planner.nodes import label_text
+from .._solver.solve import STICKY
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What the loss of ``nodes`` does: ``holding`` egress IPs must move, ``unassigned`` are those that find no place.
+
+    ``domain`` is the value of the label, None for a single node. ``stops`` says that too few nodes are left for a run.
+    """
+
+    domain: str | None
+    nodes: tuple
+    holding: int
+    unassigned: tuple
+    stops: bool
+
+    def to_dict(self):
+        """Return ``{domain, nodes, holding, unassigned, stops}``."""
+        return {
+            "domain": self.domain,
+            "nodes": list(self.nodes),
+            "holding": self.holding,
+            "unassigned": [each.to_dict() for each in self.unassigned],
+            "stops": self.stops,
+        }
+
+
+@dataclass(frozen=True)
+class Headroom:
+    """``losses``: a Loss for each node that holds something, and for each domain; ``outside``: nodes in no domain.
+
+    ``unassigned`` are the egress IPs without a node before anything is lost.
+    """
+
+    label: str
+    losses: tuple
+    outside: tuple
+    unassigned: tuple
+
+    def to_dict(self):
+        """Return ``{losses, outside, unassigned, lines}``."""
+        return {
+            "losses": [loss.to_dict() for loss in self.losses],
+            "outside": list(self.outside),
+            "unassigned": [each.to_dict() for each in self.unassigned],
+            "lines": self._lines(),
+        }
+
+    def _lines(self):
+        lines = [self._verdict()]
+        if self.losses:
+            lines += ["", *table(("LOST", "EGRESS IPS", "WITHOUT A PLACE"), [*map(self._row, self.losses)])]
+        lines += section("Without a node already", [*map(_named, self.unassigned)])
+        return lines + section(f"Without the label {self.label}", self.outside)
+
+    def _verdict(self):
+        if not any(loss.holding for loss in self.losses):
+            return "No node holds an egress IP, so none can be lost."
+        short = sum(bool(loss.unassigned or loss.stops) for loss in self.losses)
+        if short:
+            return f"{short} of {len(self.losses)} losses leave egress IPs without a node."
+        which = "Every egress IP that has a node now" if self.unassigned else "Every egress IP"
+        return f"{which} still finds a place, whichever of these is lost."
+
+    def _row(self, loss):
+        what = loss.nodes[0] if loss.domain is None else f"{self.label}={loss.domain} ({', '.join(loss.nodes)})"
+        short = ", ".join(map(_named, loss.unassigned))
+        stopped = "all: too few nodes are left, so a run stops (egress_ip_min_available)" if loss.stops else ""
+        return what, str(loss.holding), stopped or short or "none"
+
+
+def _named(unassigned):
+    return f"{unassigned.egress_ip} of {unassigned.name} ({unassigned.reason})"
+
+
+def headroom(world, label):
+    """Return the Headroom of a world, ``{egressips, owners, nodes, current, answering, needed}`` as `what_if` gives it.
+
+    ``label`` is the label whose values are failure domains. How many find no place is certain; which ones, where there
+    is a choice, is that of the plan with the fewest moves. An EgressIPError names ``egress_ip_headroom_label``.
+    """
+    errors = Errors()
+    check_string(label, "egress_ip_headroom_label", errors)
+    errors.raise_if_any()
+    question = _Question(world)
+    labels = {each["name"]: each.get("labels") or {} for each in world["nodes"]}
+    domains = {}
+    for name, of_node in labels.items():
+        if label in of_node:
+            domains.setdefault(label_text(of_node[label]), []).append(name)
+    holding = [name for name in sorted(labels) if question.held(name)]
+    losses = [question.loss(None, [name]) for name in holding]
+    losses += [question.loss(value, sorted(domains[value])) for value in sorted(domains)]
+    outside = [name for name in holding if label not in labels[name]] if domains else []
+    return Headroom(label, tuple(losses), tuple(outside), question.without_a_node())
+
+
+class _Question:
+    """A fleet that is as its plan says, from which nodes are taken away."""
+
+    def __init__(self, world):
+        self.world = world
+        self.plan = self._plan(world["nodes"])
+        self.board = read_board(world["egressips"], world["nodes"], world["current"], world["owners"])[1]
+        self.invalid = {each["name"] for each in self.plan.invalid}
+        self.on = {}
+        for each in self.plan.assignments:
+            self.on.setdefault(each.node, []).append(each)
+            self.board.put(each.name, each.egress_ip, self.board.node(each.node))
+
+    def _plan(self, nodes):
+        return assign(self.world["egressips"], nodes, self.world["current"], STICKY, owners=self.world["owners"])
+
+    def held(self, name):
+        """Return the Assignments of a node."""
+        return self.on.get(name, [])
+
+    def without_a_node(self):
+        """Return the Unassigned of the egress IPs that no object has anywhere."""
+        placed = {each.egress_ip for each in self.plan.assignments}
+        return tuple(each for each in self.plan.unassigned if each.egress_ip not in placed)
+
+    def loss(self, domain, names):
+        """Return the Loss of some nodes."""
+        lost = [each for name in names for each in self.held(name)]
+        stops = bool(lost) and len({*self.world["answering"]} - {*names}) < self.world["needed"]
+        unassigned = () if self._all_fit(lost, set(names)) else self._unassigned(names)
+        return Loss(domain, tuple(names), len(lost), unassigned, stops)
+
+    def _all_fit(self, lost, names):
+        """Tell whether each of the lost finds room where all others stay. If not, a better plan may still find it."""
+        if any(each.name in self.invalid for each in lost):
+            return False
+        extra = {}
+        for each in lost:
+            nodes = (node for node in self.board.possible_nodes(each.egress_ip) if node.name not in names)
+            node = next((node for node in nodes if self._has_room(node, each, extra.get(node.name, ()))), None)
+            if node is None:
+                return False
+            extra.setdefault(node.name, []).append(each)
+        return True
+
+    def _has_room(self, node, each, extra):
+        if self.board.neighbour(node, each.name) or any(other.name == each.name for other in extra):
+            return False
+        version = parsed(each.egress_ip).version
+        of_family = sum(parsed(other.egress_ip).version == version for other in extra)
+        limits = zip(self.board.limits(node, version), (len(extra), of_family))
+        return all(limit is None or load + more < limit for (limit, load), more in limits)
+
+    def _unassigned(self, names):
+        """Ask the planner which egress IPs have no node without these."""
+        nodes = [{**each, "ready": False} if each["name"] in names else each for each in self.world["nodes"]]
+        before = {(each.name, each.egress_ip) for each in self.plan.unassigned}
+        return tuple(u for u in self._plan(nodes).unassigned if (u.name, u.egress_ip) not in before)

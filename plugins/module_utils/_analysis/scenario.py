@@ -1,0 +1,182 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what a person supposes: nodes that are lost, drained, changed or new, objects that change. PRIVATE to the
+collection. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._common.errors import Errors, InvalidError
+from .._common.messages import quote
+from .._common.validation import check_fields, check_list, check_mapping, check_string, did_you_mean, plain
+from .._kubernetes.annotations import POOL, POOL_SIZE
+from .._kubernetes.objects import API_VERSIONS, parse_egressip
+from .._planner.nodes import Node
+
+PATH = "egress_ip_what_if"
+_FIELDS = ("down", "drain", "nodes", "egressips", "removed_egressips")
+_NODE_FIELDS = ("labels", "remove_labels", "capacity", "networks")
+_EGRESSIP_FIELDS = ("egressIPs", "annotations")
+
+
+@dataclass(frozen=True)
+class Supposed:
+    """A changed world: ``egressips`` and ``nodes`` as ``assign`` takes them; the next three name nodes.
+
+    ``sentences`` say for a person what is supposed.
+    """
+
+    egressips: tuple
+    nodes: tuple
+    down: tuple = ()
+    drained: tuple = ()
+    added: tuple = ()
+    sentences: tuple = ()
+
+
+def suppose(changes, egressips, nodes):
+    """Return the Supposed that ``changes`` make of EgressIP documents and nodes. InvalidError has every error.
+
+    ``changes``: ``{down: [node], drain: [node], nodes: {node: {labels, remove_labels, capacity, networks}},
+    egressips: {name: {egressIPs, annotations}}, removed_egressips: [name]}``. A node or an object of a new name is
+    added. Of one that exists the given fields are replaced, labels and annotations one by one; an annotation that is
+    null is taken away.
+    """
+    errors = Errors()
+    changes = plain(check_mapping(changes, PATH, errors))
+    check_fields(changes, f"{PATH}.", _FIELDS, errors)
+    by_name = {entry["name"]: entry for entry in nodes}
+    wanted = _named_changes(changes, "nodes", _NODE_FIELDS, errors)
+    changed = {name: _node(name, change, by_name.get(name), errors) for name, change in wanted.items()}
+    after = {**by_name, **changed}
+    down, drain = (dict.fromkeys(_known_names(changes, field, after, "node", errors)) for field in ("down", "drain"))
+    documents, said = _egressips(changes, egressips, errors)
+    errors.raise_if_any()
+    return Supposed(
+        egressips=tuple(documents),
+        nodes=tuple({**n, "ready": False} if n["name"] in (*down, *drain) else n for n in after.values()),
+        down=tuple(down),
+        drained=tuple(drain),
+        added=tuple(name for name in changed if name not in by_name),
+        sentences=(
+            *(f"{name} is down" for name in down),
+            *(f"{name} is drained" for name in drain),
+            *(f"{name} is {'changed' if name in by_name else 'added'}" for name in changed),
+            *said,
+        ),
+    )
+
+
+def _node(name, change, present, errors):
+    """Return the node's entry with the change."""
+    path = f"{PATH}.nodes.{name}"
+    removed = _strings(change, "remove_labels", path, errors)
+    fields = {field: value for field, value in change.items() if field != "remove_labels" and field in _NODE_FIELDS}
+    try:
+        read = Node.from_dict({"name": name, **fields}).to_dict()
+    except InvalidError as error:
+        for line in error.errors:
+            errors.add(*_at(line, (f"node/{name}: ",), path))
+        return present or {"name": name}
+    if present is None:
+        if "networks" not in fields:
+            errors.add(f"{path}.networks", "is missing; there is no node of this name, and a new one needs them")
+        return read
+    has = present.get("labels") or {}
+    for index, key in enumerate(removed):
+        _check_known(key, has, f"label of {name}", f"{path}.remove_labels[{index}]", errors)
+    labels = {**has, **{key: "" if v is None else v for key, v in read["labels"].items()}}
+    labels = {key: value for key, value in labels.items() if key not in removed}
+    return {**present, **{field: read[field] for field in fields}, "labels": labels}
+
+
+def _egressips(changes, egressips, errors):
+    """Return the changed documents, and sentences."""
+    wanted = _named_changes(changes, "egressips", _EGRESSIP_FIELDS, errors)
+    present = {_name_of(document): document for document in egressips}
+    removed = _known_names(changes, "removed_egressips", present, "EgressIP", errors)
+    for name in removed:
+        if name in wanted:
+            errors.add(f"{PATH}.egressips.{name}", "is among removed_egressips too")
+    documents = [d for d in egressips if _name_of(d) not in wanted and _name_of(d) not in removed]
+    documents += [_egressip(name, change, present.get(name), errors) for name, change in wanted.items()]
+    said = [f"egressip/{name} is {'changed' if name in present else 'added'}" for name in wanted]
+    return documents, [*said, *(f"egressip/{name} is removed" for name in removed)]
+
+
+def _egressip(name, change, present, errors):
+    """Return the document with the change. A new object selects everything, which makes no difference to a plan."""
+    path = f"{PATH}.egressips.{name}"
+    document = plain(present) if isinstance(present, dict) else {}
+    metadata, spec = _part(document, "metadata"), _part(document, "spec")
+    annotations = check_mapping(change.get("annotations", {}), f"{path}.annotations", errors)
+    for key in annotations:
+        if key in (POOL, POOL_SIZE):
+            errors.add(f"{path}.annotations[{quote(key)}]", "cannot be supposed; write the addresses under egressIPs")
+    annotations = {**_part(metadata, "annotations"), **annotations}
+    made = {
+        "apiVersion": API_VERSIONS["EgressIP"],
+        "kind": "EgressIP",
+        **document,
+        "metadata": {**metadata, "name": name, "annotations": {k: v for k, v in annotations.items() if v is not None}},
+        "spec": {"namespaceSelector": {}, **spec, **{k: v for k, v in change.items() if k == "egressIPs"}},
+    }
+    try:
+        parse_egressip(made)
+    except InvalidError as error:
+        for line in error.errors:
+            errors.add(*_at(line, (f"egressip/{name}: spec.", f"egressip/{name}: metadata."), path))
+    return made
+
+
+def _at(line, prefixes, path):
+    """Return (path, text) of an error, the path as the person wrote it who supposes that."""
+    for prefix in prefixes:
+        if line.startswith(prefix):
+            where, _colon, text = line[len(prefix) :].partition(": ")
+            return f"{path}.{where}", text
+    return path, line
+
+
+def _part(mapping, field):
+    value = mapping.get(field)
+    return value if isinstance(value, dict) else {}
+
+
+def _named_changes(changes, field, known, errors):
+    """Return ``{name: {field: value}}`` of a part of the changes."""
+    path, found = f"{PATH}.{field}", {}
+    for name, change in check_mapping(changes.get(field, {}), path, errors).items():
+        if check_string(name, f"{path}: a name", errors) is not None:
+            found[name] = check_mapping(change, f"{path}.{name}", errors)
+            check_fields(found[name], f"{path}.{name}.", known, errors)
+    return found
+
+
+def _known_names(changes, field, known, kind, errors):
+    """Return a list of names of which each must be known."""
+    names = _strings(changes, field, PATH, errors)
+    for index, name in enumerate(names):
+        _check_known(name, known, kind, f"{PATH}.{field}[{index}]", errors)
+    return names
+
+
+def _check_known(name, known, kind, path, errors):
+    if name not in known:
+        near = did_you_mean(name, [each for each in known if each is not None])
+        hint = f"; did you mean {near}?" if near else ""
+        errors.add(path, f"there is no {kind} {quote(name)}{hint}")
+
+
+def _strings(mapping, field, path, errors):
+    listed = check_list(mapping.get(field, []), f"{path}.{field}", errors)
+    names = [check_string(name, f"{path}.{field}[{index}]", errors) for index, name in enumerate(listed)]
+    return [name for name in names if name is not None]
+
+
+def _name_of(document):
+    name = _part(document, "metadata").get("name") if isinstance(document, dict) else None
+    return name if isinstance(name, str) else None

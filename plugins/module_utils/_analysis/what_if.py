@@ -1,0 +1,144 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan of a world that somebody supposes, against the plan as it stands. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .._common.addresses import address_order
+from .._common.tables import section, table
+from .._planner.assign import assign
+from .._planner.nodes import read_nodes
+from .._planner.plan import Plan
+from .._reconcile.fleet import required_nodes
+from .evenness import spread_of, usable_names
+from .scenario import suppose
+
+NEW = "New"
+NO_LONGER_WANTED = "NoLongerWanted"
+OTHER_OBJECT = "OtherObject"
+
+
+@dataclass(frozen=True)
+class Change:
+    """An egress IP that is elsewhere, or has gone to another object and is then ``name``'s.
+
+    ``from_node`` or ``to_node`` is None for one that had, or has, no node.
+    """
+
+    name: str
+    egress_ip: str
+    from_node: str | None
+    to_node: str | None
+    reason: str
+    message: str = ""
+
+    def to_dict(self):
+        """Return ``{name, egressIP, from, to, reason, message}``."""
+        places = {"from": self.from_node, "to": self.to_node}
+        return {"name": self.name, "egressIP": self.egress_ip, **places, "reason": self.reason, "message": self.message}
+
+
+@dataclass(frozen=True)
+class WhatIf:
+    """``before`` and ``after`` are Plans, ``spreads`` their Spreads; ``world`` is the supposed world after its run."""
+
+    sentences: tuple
+    before: Plan
+    after: Plan
+    spreads: tuple
+    changes: tuple
+    world: dict
+
+    def to_dict(self):
+        """Return ``{supposed, changes, unassigned, load, spread, world, lines}``."""
+        names = sorted({*self.before.load, *self.after.load})
+        return {
+            "supposed": list(self.sentences),
+            "changes": [change.to_dict() for change in self.changes],
+            "unassigned": [each.to_dict() for each in self.after.unassigned],
+            "load": {n: {"before": self.before.load.get(n), "after": self.after.load.get(n)} for n in names},
+            "spread": {key: spread.to_dict() for key, spread in zip(("before", "after"), self.spreads)},
+            "world": self.world,
+            "lines": self._lines(names),
+        }
+
+    def _lines(self, names):
+        rows = [_row(change) for change in self.changes]
+        lines = [f"If {' and '.join(self.sentences)}:", ""]
+        if len(self.world["answering"]) < self.world["needed"]:
+            lines += ["A run would stop and move nothing: egress_ip_min_available asks for more nodes that answer.", ""]
+        lines += (
+            table(("EGRESS IP", "OBJECT", "FROM", "TO", "WHY"), rows)
+            if rows
+            else ["No egress IP changes its node or object."]
+        )
+        loads = [(n, *(str(plan.burden.get(n, "-")) for plan in (self.before, self.after))) for n in names]
+        squares = tuple(str(spread.squares) for spread in self.spreads)
+        lines += ["", *table(("NODE", "BEFORE", "AFTER"), [*loads, ("sum of squares", *squares)])]
+        told = {(change.name, change.egress_ip) for change in self.changes}
+        still = [
+            f"{each.egress_ip} of {each.name} ({each.reason}): {each.message}"
+            for each in self.after.unassigned
+            if (each.name, each.egress_ip) not in told
+        ]
+        lines += section("Without a node, as now", still)
+        lines += section("To be known", [line for line in self.after.warnings if line not in self.before.warnings])
+        return [*lines, "", "Nothing was changed."]
+
+
+def what_if(plan, manifests, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
+    """Return the WhatIf of ``changes`` (see ``suppose``), once the run that ``plan`` is of has been made.
+
+    The first three are dicts: of a Plan, what ``give_out`` returned, of a Fleet. InvalidError has every error of the
+    changes.
+    """
+    before = Plan.from_dict(plan)
+    supposed = suppose(changes, manifests["egressips"], fleet["nodes"])
+    current = [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in before.assignments]
+    owners = manifests["owners"]
+    # As in a drain that is carried out, nothing moves for balance.
+    max_moves = 0 if supposed.drained else max_moves
+    after = assign(list(supposed.egressips), list(supposed.nodes), current, policy, max_moves, owners)
+    world = {
+        "egressips": list(supposed.egressips),
+        "owners": owners,
+        "nodes": list(supposed.nodes),
+        "current": [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in after.assignments],
+        "answering": sorted({*fleet["observed"], *supposed.added} - {*supposed.down}),
+        "needed": required_nodes(min_available, len(supposed.nodes)),
+    }
+    spreads = (
+        spread_of(before.burden, usable_names(read_nodes(fleet["nodes"]).sound)),
+        spread_of(after.burden, usable_names(read_nodes(supposed.nodes).sound)),
+    )
+    return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), world)
+
+
+def _changes(before, after):
+    """Return a Change for each egress IP whose node, lack of one, or object is another."""
+    was = {each.egress_ip: each for each in before.assignments}
+    moves = {move.egress_ip: move for move in after.moves}
+    found = []
+    for each in after.assignments:
+        old = was.pop(each.egress_ip, None)
+        if old is None:
+            found.append(Change(each.name, each.egress_ip, None, each.node, NEW))
+        elif (old.name, old.node) != (each.name, each.node):
+            reason = moves[each.egress_ip].reason if each.egress_ip in moves else OTHER_OBJECT
+            whose = f"egressip/{old.name} has it now" if old.name != each.name else ""
+            found.append(Change(each.name, each.egress_ip, old.node, each.node, reason, whose))
+    without = {(each.name, each.egress_ip) for each in before.unassigned}
+    for each in after.unassigned:
+        if (each.name, each.egress_ip) not in without:
+            old = was.pop(each.egress_ip, None)
+            found.append(Change(each.name, each.egress_ip, old and old.node, None, each.reason, each.message))
+    found += [Change(each.name, each.egress_ip, each.node, None, NO_LONGER_WANTED) for each in was.values()]
+    return sorted(found, key=lambda change: (address_order(change.egress_ip), change.name))
+
+
+def _row(change):
+    why = f"{change.reason}: {change.message}" if change.message else change.reason
+    return (change.egress_ip, change.name, change.from_node or "-", change.to_node or "-", why)

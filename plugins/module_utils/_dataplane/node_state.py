@@ -1,0 +1,352 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one node is to be: the value that travels from the plan to the node. PRIVATE to the collection.
+
+`NodeState` is the same on all nodes but for the node's own name and address, its pods and the egress IPs it holds.
+Its dict form is what the filter `node_state` returns and the module `node` takes. Marks are not part of it: they
+mean something on one node only, so each node numbers its egress IPs itself and keeps the numbers (`allocate_marks`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+
+from .._common.addresses import (
+    VERSIONS,
+    address_order,
+    canonical,
+    covers_everything,
+    of_version,
+    parse_address,
+    parse_egress_ip,
+    parse_network,
+)
+from .._common.destinations import Destinations
+from .._common.errors import Errors, NodeStateError
+from .._common.messages import type_name
+from .._common.validation import NO_MAPPING, check_list, check_mapping
+from .options import DataPlaneOptions, integer
+
+# Never the way out of the fleet, whatever the user excludes.
+NEVER_EXTERNAL = (
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "224.0.0.0/4",
+    "255.255.255.255/32",
+    "::1/128",
+    "fe80::/10",
+    "ff00::/8",
+)
+
+
+@dataclass(frozen=True)
+class FleetNode:
+    """A node as the others need to know it.
+
+    `endpoints` are where its tunnel ends, at most one address of each IP version: they may send to the tunnel.
+    `addresses` are all its own: they count as node traffic.
+    """
+
+    name: str
+    endpoints: tuple
+    addresses: tuple
+
+    def to_dict(self):
+        """Return the node as a JSON-safe dict."""
+        return {"name": self.name, "endpoints": list(self.endpoints), "addresses": list(self.addresses)}
+
+
+@dataclass(frozen=True)
+class EgressObject:
+    """An EgressIP object on a node.
+
+    `egress_ips` are all its addresses, each with a mark and a table whether it is assigned or not, so that a short
+    outage does not renumber anything. `slots` is what the hash of a connection chooses from, among those of its IP
+    version: one entry per address of the object, the unassigned ones replaced by assigned ones, so that losing one
+    address moves only its share.
+    """
+
+    name: str
+    egress_ips: tuple
+    slots: tuple
+    destinations: Destinations = Destinations()
+
+    def to_dict(self):
+        """Return the object as a JSON-safe dict."""
+        addresses = {"egressIPs": list(self.egress_ips), "slots": list(self.slots)}
+        return {"name": self.name, **addresses, **self.destinations.to_dict()}
+
+
+@dataclass(frozen=True)
+class LocalPod:
+    """The address of a selected pod of this node, and the objects that it follows.
+
+    Of several that apply to a destination, the one that names the longest prefix wins, then the first.
+    """
+
+    address: str
+    egressips: tuple
+
+    def to_dict(self):
+        """Return the pod as a JSON-safe dict."""
+        return {"address": self.address, "egressips": list(self.egressips)}
+
+
+@dataclass(frozen=True, order=True)
+class Held:
+    """An egress IP that the node holds, and the interface that bears it."""
+
+    egress_ip: str
+    interface: str
+
+    def to_dict(self):
+        """Return the assignment as a JSON-safe dict."""
+        return {"egressIP": self.egress_ip, "interface": self.interface}
+
+
+@dataclass(frozen=True, order=True)
+class FarEnd:
+    """Where the tunnel for an egress IP ends that is not on its holder's primary interface: the holder's endpoint."""
+
+    egress_ip: str
+    endpoint: str
+
+    def to_dict(self):
+        """Return the far end as a JSON-safe dict."""
+        return {"egressIP": self.egress_ip, "endpoint": self.endpoint}
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """Everything that a node needs to know. Lists are sorted, addresses canonical, so equal states are equal values.
+
+    `endpoints` are the node's own ends of the tunnel, at most one address of each IP version. The tunnel for an egress
+    IP ends at the address itself, wherever that is, unless `far_ends` says otherwise.
+    """
+
+    name: str
+    generation: int
+    interface: str
+    endpoints: tuple
+    options: DataPlaneOptions
+    nodes: tuple
+    excluded: tuple
+    egressips: tuple
+    pods: tuple
+    held: tuple
+    far_ends: tuple = ()
+
+    def to_dict(self):
+        """Return the state as a JSON-safe dict, the form that filters and modules exchange."""
+        lists = {key: [item.to_dict() for item in getattr(self, key)] for key in ("nodes", "egressips", "pods", "held")}
+        lists["farEnds"] = [item.to_dict() for item in self.far_ends]
+        return {
+            "name": self.name,
+            "generation": self.generation,
+            "interface": self.interface,
+            "endpoints": list(self.endpoints),
+            "options": self.options.to_dict(),
+            "excluded": list(self.excluded),
+            **lists,
+        }
+
+    @classmethod
+    def from_dict(cls, value, path="state"):
+        """Check `value` and return the NodeState. Raises InvalidError with every error."""
+        return _NodeStateReader(path).read(value)
+
+    def digest(self):
+        """Return a short fingerprint of everything but the generation: equal digests ask for equal nodes."""
+        content = {**self.to_dict(), "generation": 0}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def holding(self, held):
+        """Return the same state with other held addresses."""
+        return replace(self, held=tuple(sorted(held)))
+
+    def endpoint(self, version):
+        """Return the node's own end of the tunnel for this IP version, empty when it has none."""
+        return next(iter(of_version(self.endpoints, version)), "")
+
+    def far_end(self, egress_ip):
+        """Return the address at which the tunnel for an egress IP ends."""
+        return next((item.endpoint for item in self.far_ends if item.egress_ip == egress_ip), egress_ip)
+
+    @property
+    def assigned(self):
+        """Return the set of the egress IPs that some node holds."""
+        return {ip for item in self.egressips for ip in item.slots}
+
+    @property
+    def egress_ips(self):
+        """Return every egress IP of every object, sorted."""
+        return tuple(sorted({ip for item in self.egressips for ip in item.egress_ips}, key=address_order))
+
+
+_KEYS = {"farEnds" if key == "far_ends" else key for key in NodeState.__dataclass_fields__}
+
+
+def known_keys(value):
+    """Return the dict form of a state without the keys of a newer version, so that one can go back to this one."""
+    options = {key: item for key, item in value["options"].items() if key in DataPlaneOptions.__dataclass_fields__}
+    return {**{key: item for key, item in value.items() if key in _KEYS}, "options": options}
+
+
+def allocate_marks(egress_ips, current, max_index):
+    """Number the egress IPs: {egress IP: index from 1 to max_index}.
+
+    Numbers in `current` stay, for connections carry them. New addresses take the lowest numbers that nobody has had;
+    a number just given up is used again only when there is no other.
+    """
+    if len(egress_ips) > max_index:
+        raise NodeStateError(
+            f"egress_ip_mark_mask: has room for {max_index} egress IPs, not for {len(egress_ips)}; use a wider mask"
+        )
+    marks = {ip: current[ip] for ip in egress_ips if ip in current and 1 <= current[ip] <= max_index}
+    kept = set(marks.values())
+    given_up = set(current.values()) - kept
+    free = [index for index in range(1, max_index + 1) if index not in given_up and index not in kept]
+    free += sorted(given_up)
+    missing = [ip for ip in egress_ips if ip not in marks]
+    return {**marks, **dict(zip(missing, free))}
+
+
+def slots(egress_ips, assigned):
+    """Return one assigned address per address of an object, each of the same IP version; none where none is assigned.
+
+    >>> slots(("10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8::1"), {"10.0.0.2", "10.0.0.3"})
+    ('10.0.0.2', '10.0.0.2', '10.0.0.3')
+    """
+    return tuple(slot for version in VERSIONS for slot in _stand_in(of_version(egress_ips, version), assigned))
+
+
+def _stand_in(egress_ips, assigned):
+    available = [ip for ip in egress_ips if ip in assigned]
+    if not available:
+        return ()
+    return tuple(ip if ip in assigned else available[i % len(available)] for i, ip in enumerate(egress_ips))
+
+
+class _NodeStateReader:
+    """Reads the dict form of a NodeState and collects what is wrong with it."""
+
+    def __init__(self, path):
+        self.path = path
+        self.errors = Errors()
+
+    def read(self, value):
+        if not isinstance(value, dict):
+            raise NodeStateError(f"{self.path}: must be a mapping, not {type_name(value)}")
+        self._check_keys(value)
+        state = NodeState(
+            name=self._string(value, "name"),
+            generation=self._generation(value),
+            interface=self._string(value, "interface"),
+            endpoints=self._endpoints(value, self.path),
+            options=self.errors.attempt(
+                DataPlaneOptions.from_dict, value.get("options") or {}, f"{self.path}.options."
+            ),
+            nodes=self._each(value, "nodes", self._fleet_node),
+            excluded=self._excluded(value),
+            egressips=self._each(value, "egressips", self._egressip),
+            pods=self._each(value, "pods", self._pod),
+            held=tuple(sorted(self._each(value, "held", self._held))),
+            far_ends=tuple(sorted(self._each(value, "farEnds", self._far_end))),
+        )
+        self._check_references(state)
+        self.errors.raise_if_any()
+        return state
+
+    def _check_keys(self, value):
+        for key in sorted(set(value) - _KEYS, key=str):
+            self.errors.add(f"{self.path}.{key}", "is not a field of a node's state")
+
+    def _string(self, value, key):
+        text = value.get(key)
+        if not isinstance(text, str) or not text:
+            self.errors.add(f"{self.path}.{key}", f"must be a non-empty string, not {type_name(text)}")
+            return ""
+        return str(text)
+
+    def _generation(self, value):
+        return integer(value.get("generation", 0), f"{self.path}.generation", self.errors)
+
+    def _address(self, text, path, parse=parse_address):
+        address = self.errors.attempt(parse, text, path)
+        return "" if address is None else canonical(address)
+
+    def _networks(self, item, key, path):
+        texts = self._list(item, key, path)
+        networks = [self.errors.attempt(parse_network, text, f"{path}.{key}[{i}]") for i, text in enumerate(texts)]
+        return [network for network in networks if network is not None]
+
+    def _excluded(self, value):
+        found = self._networks(value, "excluded", self.path)
+        if covers_everything(found):
+            self.errors.add(
+                f"{self.path}.excluded", "covers every address, so that no traffic would leave with an egress IP"
+            )
+        return tuple(map(canonical, found))
+
+    def _each(self, value, key, read):
+        paths = [(item, f"{self.path}.{key}[{i}]") for i, item in enumerate(self._list(value, key, self.path))]
+        checked = [(check_mapping(item, path, self.errors), path) for item, path in paths]
+        return tuple(read(item, path) for item, path in checked if item is not NO_MAPPING)
+
+    def _list(self, value, key, path):
+        return check_list(value.get(key) or [], f"{path}.{key}", self.errors)
+
+    def _addresses(self, item, key, path, parse=parse_address):
+        texts = self._list(item, key, path)
+        return tuple(self._address(text, f"{path}.{key}[{i}]", parse) for i, text in enumerate(texts))
+
+    def _endpoints(self, item, path):
+        endpoints = self._addresses(item, "endpoints", path)
+        if not endpoints or any(len(of_version(endpoints, version)) > 1 for version in VERSIONS):
+            self.errors.add(f"{path}.endpoints", "must be one IPv4 address, one IPv6 address, or one of each")
+        return endpoints
+
+    def _fleet_node(self, item, path):
+        endpoints = self._endpoints(item, path)
+        return FleetNode(str(item.get("name", "")), endpoints, self._addresses(item, "addresses", path))
+
+    def _egressip(self, item, path):
+        egress_ips = self._addresses(item, "egressIPs", path, parse_egress_ip)
+        chosen = self._addresses(item, "slots", path)
+        for i, ip in enumerate(chosen):
+            if ip and ip not in egress_ips:
+                self.errors.add(f"{path}.slots[{i}]", f"{ip} is not among the object's egressIPs")
+        networks, excluded = (self._networks(item, key, path) for key in ("destinations", "excludedDestinations"))
+        destinations = Destinations(tuple(map(canonical, networks)), tuple(map(canonical, excluded)))
+        return EgressObject(str(item.get("name", "")), egress_ips, chosen, destinations)
+
+    def _pod(self, item, path):
+        names = tuple(map(str, self._list(item, "egressips", path)))
+        if not names:
+            self.errors.add(f"{path}.egressips", "must name at least one object")
+        return LocalPod(self._address(item.get("address"), f"{path}.address"), names)
+
+    def _held(self, item, path):
+        return Held(self._address(item.get("egressIP"), f"{path}.egressIP"), str(item.get("interface", "")))
+
+    def _far_end(self, item, path):
+        egress_ip = self._address(item.get("egressIP"), f"{path}.egressIP")
+        return FarEnd(egress_ip, self._address(item.get("endpoint"), f"{path}.endpoint"))
+
+    def _check_references(self, state):
+        names = {item.name for item in state.egressips}
+        known = {ip for item in state.egressips for ip in item.egress_ips}
+        for i, pod in enumerate(state.pods):
+            for j, name in enumerate(pod.egressips):
+                if name not in names:
+                    self.errors.add(
+                        f"{self.path}.pods[{i}].egressips[{j}]", f"there is no object {name!r} in egressips"
+                    )
+        for i, item in enumerate(state.held):
+            if item.egress_ip not in known:
+                self.errors.add(
+                    f"{self.path}.held[{i}].egressIP", f"{item.egress_ip} belongs to no object in egressips"
+                )

@@ -1,0 +1,7 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The only folder that opens files, sockets and processes on a node. PRIVATE to the collection.
+
+Imports _dataplane, _protocols and _common.
+"""

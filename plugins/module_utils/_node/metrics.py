@@ -1,0 +1,87 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the egress IPs of a node carry, as a value and as a Prometheus textfile. PRIVATE to the collection. Pure.
+
+The value is what `node_info` returns as `metrics`: `egress_ips`, a row for each one that the node holds, and `tunnel`,
+a row for each own address of the node by which its pods' connections go to other holders.
+"""
+
+from __future__ import annotations
+
+from .._common.addresses import address_order
+from .._dataplane.nft_ruleset import DIRECTIONS, name_of
+from .._protocols.conntrack_usage import WITH_PORTS, Use
+
+# These are told of every address, so that an alert has something to compare with.
+_ALWAYS = ("tcp", "udp")
+_UNITS = ("packets", "bytes")
+_WHAT = {"transmit": "sent with the egress IP as their source", "receive": "received in answer"}
+
+
+def metrics(state, counters, used):
+    """Return the metrics of a node with the NodeState `state`.
+
+    `counters` {name: (packets, bytes)} are those of our table, `used` {source: {protocol: Use}}
+    (see `conntrack_usage`).
+    """
+    owners = {ip: item.name for item in state.egressips for ip in item.egress_ips}
+    owners.update({ip: item.name for item in state.egressips for ip in item.slots})
+    rows = []
+    for ip in sorted(owners, key=address_order):
+        counted = {way: counters.get(name_of(way, ip)) for way in DIRECTIONS.values()}
+        # What is not counted is not held: the counters come and go with the translation.
+        if all(counted.values()):
+            numbers = {f"{way}_{unit}": n for way, both in counted.items() for unit, n in zip(_UNITS, both)}
+            rows.append({"egressIP": ip, "object": owners[ip], **numbers, "use": _use_rows(used.get(ip, {}))})
+    tunnel = [{"source": own, "use": _use_rows(used.get(own, {}))} for own in state.endpoints]
+    return {"egress_ips": rows, "tunnel": tunnel}
+
+
+def _use_rows(protocols):
+    """Return a row for each protocol; `port_share` is there where it has ports."""
+    rows = []
+    for protocol in sorted({*_ALWAYS, *protocols}):
+        use = protocols.get(protocol, Use())
+        share = {"port_share": round(use.port_share, 6)} if protocol in WITH_PORTS else {}
+        rows.append({"protocol": protocol, "connections": use.connections, "busiest": use.busiest, **share})
+    return rows
+
+
+def textfile(values):
+    """Return the metrics in Prometheus' text format."""
+    families = []
+    rows = [({"egress_ip": row["egressIP"], "object": row["object"]}, row) for row in values["egress_ips"]]
+    for direction in DIRECTIONS.values():
+        for unit in _UNITS:
+            samples = [(labels, row[f"{direction}_{unit}"]) for labels, row in rows]
+            help_text = f"{unit.capitalize()} {_WHAT[direction]}."
+            families.append((f"egress_ip_{direction}_{unit}_total", "counter", help_text, samples))
+    tunnel = [({"source": row["source"]}, row) for row in values["tunnel"]]
+    families += _use_families("egress_ip", "an egress IP", rows)
+    families += _use_families("egress_ip_tunnel", "the node's own address through the tunnel", tunnel)
+    return "".join(line for family in families for line in _family(*family))
+
+
+def _use_families(prefix, source, rows):
+    used = [({**labels, "protocol": use["protocol"]}, use) for labels, row in rows for use in row["use"]]
+    connections = [(labels, use["connections"]) for labels, use in used]
+    shares = [(labels, use["port_share"]) for labels, use in used if "port_share" in use]
+    yield f"{prefix}_connections", "gauge", f"Tracked connections from {source}.", connections
+    yield (
+        f"{prefix}_source_ports_used_ratio",
+        "gauge",
+        f"Share of the source ports in use from {source} to the busiest destination.",
+        shares,
+    )
+
+
+def _family(name, kind, help_text, samples):
+    yield f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
+    for labels, value in samples:
+        yield f"{name}{{{','.join(f'{key}={_quoted(text)}' for key, text in labels.items())}}} {value}\n"
+
+
+def _quoted(text):
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

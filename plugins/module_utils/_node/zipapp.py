@@ -1,0 +1,53 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program of a node: this collection's own code in one zip file. PRIVATE to the collection.
+
+The module `node` runs it when it is sent along, and it stays on the node for the systemd units.
+"""
+
+from __future__ import annotations
+
+import io
+import pkgutil
+import zipfile
+from pathlib import Path
+
+# The folders of module_utils that a node needs, each as a whole.
+_FOLDERS = ("_common", "_dataplane", "_host_io", "_node", "_protocols")
+_MODULE_UTILS = Path(__file__).parents[1]
+_MAIN = """\
+import sys
+from netops_egress_ip._host_io import watch
+if sys.argv[1:] in (["restore"], ["watch"]) and watch.renew():
+    sys.exit(0)
+from netops_egress_ip._node.service import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def make():
+    """Return the zip file, which Python runs, as bytes; the same sources give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        _add(archive, "__main__.py", _MAIN.encode())
+        _add(archive, "netops_egress_ip/__init__.py", b"")
+        for name in _names():
+            _add(archive, f"netops_egress_ip/{name}", _source(name))
+    return buffer.getvalue()
+
+
+def _names():
+    """Yield the paths of the sources below module_utils, from a folder or from within the zip file."""
+    for folder in _FOLDERS:
+        yield f"{folder}/__init__.py"
+        for module in pkgutil.iter_modules([str(_MODULE_UTILS / folder)]):
+            yield f"{folder}/{module.name}.py"
+
+
+def _source(name):
+    return __spec__.loader.get_data(str(_MODULE_UTILS / name))
+
+
+def _add(archive, name, data):
+    archive.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)

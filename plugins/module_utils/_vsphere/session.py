@@ -1,0 +1,210 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A session with a vCenter: TLS, what goes wrong, properties and tasks. PRIVATE to the collection. No policy."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+import ssl
+import time
+from http.client import HTTPException
+from xml.parsers.expat import ExpatError
+
+from .._common.errors import VsphereError, VsphereInterruptedError
+from .._common.messages import quote
+from .pyvmomi import Disconnect, SoapStubAdapter, vim, vmodl
+
+_FIRST_API = (7, 0)
+# What we use is there since then, and newer ones understand it.
+_VERSION = "vim.version.v7_0"
+_PAGE = 500
+# Pauses between two looks at what is not done yet, and between two attempts; the last one again and again.
+POLL_SECONDS = (0.05, 0.1, 0.2, 0.5, 1)
+_ESCAPED = re.compile("%(25|2f|5c)", re.IGNORECASE)
+
+
+class Session:
+    """A session with a vCenter, opened when it is first used, and opened anew when it was lost.
+
+    ``parameters``: {option: value} of doc_fragments/vsphere.py.
+    """
+
+    def __init__(self, parameters):
+        self._parameters = parameters
+        self._instance = None
+
+    @property
+    def timeout(self):
+        """Seconds that one request, or one task, may take."""
+        return self._parameters["timeout"]
+
+    def close(self):
+        """End the session."""
+        if self._instance is not None:
+            Disconnect(self._instance)
+            self._instance = None
+
+    @contextlib.contextmanager
+    def translated(self, what=None):
+        """Turn what pyvmomi raises into VsphereError; ``what`` is the name of what another fault is about."""
+        where = f"{self._parameters['hostname']}:{self._parameters['port']}"
+        try:
+            yield
+        except vim.fault.NotAuthenticated as fault:  # a NoPermission too, by its type
+            self._instance = None
+            raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
+        except vim.fault.TaskInProgress as fault:
+            # Perhaps our own, whose answer was lost.
+            with self.translated():
+                self._end_of(what or where, fault.task)
+            raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
+        except (vim.fault.ConcurrentAccess, vim.fault.InvalidPowerState) as fault:
+            raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
+        except vmodl.fault.ManagedObjectNotFound as fault:
+            # Somebody has removed it since it was listed.
+            raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
+        except vim.fault.NoPermission as fault:
+            thing = self.name(fault.object) if fault.object else what or where
+            lacking = f"the privilege {fault.privilegeId}" if fault.privilegeId else "a privilege"
+            raise VsphereError(f"{thing}: {self._parameters['username']} lacks {lacking}") from None
+        except vim.fault.InvalidLogin:
+            user = quote(self._parameters["username"])
+            raise VsphereError(f"username: {where} refuses {user}; name or password is wrong") from None
+        except ssl.SSLCertVerificationError as error:
+            reason = error.verify_message
+            raise VsphereError(f"hostname: the certificate of {where} is not trusted: {reason}") from None
+        except (OSError, HTTPException, ExpatError) as error:
+            passes = self._instance is not None or isinstance(error, ConnectionResetError)
+            self._instance = None
+            kind = VsphereInterruptedError if passes else VsphereError
+            raise kind(f"hostname: {where} does not answer: {error or type(error).__name__}") from None
+        except vmodl.MethodFault as fault:
+            raise VsphereError(f"{what or where}: {_words(fault)}") from None
+
+    @property
+    def content(self):
+        """The vCenter's ServiceContent; the first use logs in."""
+        if self._instance is None:
+            options = self._parameters
+            # Not pyVim's SmartConnect: it asks for the versions without a timeout.
+            stub = SoapStubAdapter(
+                options["hostname"],
+                options["port"],
+                version=_VERSION,
+                path="/sdk",
+                # Explicit, or pyvmomi trusts everybody who calls himself localhost.
+                sslContext=_tls(options["validate_certs"]),
+                httpConnectionTimeout=options["timeout"],
+                httpProxyHost=options["proxy_host"],
+                httpProxyPort=options["proxy_port"],
+            )
+            instance = vim.ServiceInstance("ServiceInstance", stub)
+            content = instance.RetrieveContent()
+            version = tuple(int(part) for part in content.about.apiVersion.split(".")[:2])
+            if content.about.apiType != "VirtualCenter" or version < _FIRST_API:
+                raise VsphereError(f"hostname: is {content.about.fullName}; a vCenter with API 7.0 or newer is needed")
+            content.sessionManager.Login(options["username"], options["password"], None)
+            self._instance = instance
+        return self._instance.content
+
+    def name(self, thing):
+        """Return the name of an inventory object; its ID when the user may not even see that."""
+        try:
+            (name,) = self.names([thing])
+        except (vmodl.MethodFault, OSError, HTTPException, ValueError):
+            return thing._GetMoId()
+        return name
+
+    def names(self, objects):
+        """Return the names of inventory objects, in order; the IDs of those whose names the user may not see."""
+        found = self.properties(list(objects), ("name",))
+        return tuple(sorted(plain_name(about.get("name")) or each._GetMoId() for each, about in found.items()))
+
+    def properties(self, objects, paths):
+        """Return {object: Properties}, for any number of objects of one type, in few requests."""
+        if not objects:
+            return {}
+        collect = vmodl.query.PropertyCollector
+        return self._retrieve(
+            [collect.ObjectSpec(obj=each) for each in objects],
+            collect.PropertySpec(type=type(objects[0]), pathSet=list(paths)),
+        )
+
+    def all_properties(self, kind, paths):
+        """Return {object: Properties} for every object of a type in the inventory."""
+        collect = vmodl.query.PropertyCollector
+        view = self.content.viewManager.CreateContainerView(self.content.rootFolder, [kind], True)
+        try:
+            walk = collect.TraversalSpec(name="view", path="view", skip=False, type=vim.view.ContainerView)
+            spec = collect.PropertySpec(type=kind, pathSet=list(paths))
+            return self._retrieve([collect.ObjectSpec(obj=view, skip=True, selectSet=[walk])], spec)
+        finally:
+            view.Destroy()
+
+    def _retrieve(self, object_specs, property_spec):
+        collector, collect = self.content.propertyCollector, vmodl.query.PropertyCollector
+        spec = collect.FilterSpec(objectSet=object_specs, propSet=[property_spec])
+        page = collector.RetrievePropertiesEx([spec], collect.RetrieveOptions(maxObjects=_PAGE))
+        found = {}
+        while page:
+            for each in page.objects:
+                found[each.obj] = Properties(each)
+            page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
+        return found
+
+    def wait(self, what, task):
+        """Wait for the end of a task; raises VsphereError when it fails or takes too long."""
+        info = self._end_of(what, task)
+        if info.state == vim.TaskInfo.State.error:
+            with self.translated(what):
+                raise info.error or vmodl.MethodFault(msg="the task has failed, and does not say why")
+
+    def _end_of(self, what, task):
+        """Return the information about a task that has ended; raises VsphereError when that takes too long."""
+        give_up = time.monotonic() + self.timeout
+        pauses = itertools.chain(POLL_SECONDS, itertools.repeat(POLL_SECONDS[-1]))
+        info = self.properties([task], ("info",))[task]["info"]
+        while info.state not in (vim.TaskInfo.State.success, vim.TaskInfo.State.error):
+            if time.monotonic() > give_up:
+                words = f"{info.key} has not ended within {self.timeout} seconds; look at it in vCenter"
+                raise VsphereError(f"{what}: {words}")
+            time.sleep(next(pauses))
+            info = self.properties([task], ("info",))[task]["info"]
+        return info
+
+
+class Properties(dict):
+    """{path: value} of an object; None for what is not set, a fault for what the user may not see; `get` hides both."""
+
+    def __init__(self, content):
+        super().__init__((prop.name, prop.val) for prop in content.propSet)
+        self._faults = [missing.fault for missing in content.missingSet]
+        for fault in self._faults:
+            if isinstance(fault, vim.fault.NotAuthenticated):
+                raise fault
+
+    def __missing__(self, path):
+        if self._faults:
+            raise self._faults[0]
+
+
+def plain_name(name):
+    """Return a name as people know it: the API escapes three of its characters."""
+    return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), name or "")
+
+
+def _tls(validate):
+    context = ssl.create_default_context()
+    if not validate:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _words(fault):
+    """Return what a fault of the API says, on one line."""
+    name = type(fault).__name__.rpartition(".")[2]
+    return f"{name}: {' '.join(fault.msg.split())}" if fault.msg and fault.msg != name else name

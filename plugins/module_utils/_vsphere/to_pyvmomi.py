@@ -1,0 +1,126 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Our own values as specs of pyvmomi, partial: what is not named stays. PRIVATE to the collection. No I/O."""
+
+from __future__ import annotations
+
+from .change_note import INHERITED, write_note
+from .from_pyvmomi import FLAGS, effective, has_rules, read_rule
+from .port import MAC_LEARNING, RULES, SECURITY
+from .pyvmomi import vim
+from .traffic_filter import is_ours
+
+_LEARNING = dict(zip(MAC_LEARNING, ("enabled", "allowUnicastFlooding", "limit", "limitPolicy")))
+
+
+def port_spec(port, note, setting):
+    """Return the spec that changes a port as it was read, and its note."""
+    return vim.dvs.DistributedVirtualPort.ConfigSpec(
+        operation="edit",
+        key=port.key,
+        configVersion=port.config.configVersion,
+        description=write_note(port.config.description, note),
+        setting=setting,
+    )
+
+
+def setting(change):
+    """Return the partial settings that a Change writes to a port or a distributed port group, None for none."""
+    if not change.changes_settings:
+        return None
+    switch = vim.dvs.VmwareDistributedVirtualSwitch
+    setting = switch.VmwarePortConfigPolicy()
+    if change.target.own.mac_learning is None:
+        if change.security:
+            policies = {FLAGS[flag]: bool_policy(value) for flag, value in change.security.items()}
+            inherited = not change.after.own & {*SECURITY}
+            setting.securityPolicy = switch.SecurityPolicy(inherited=inherited, **policies)
+    elif "security" in change.inherit:
+        setting.macManagementPolicy = switch.MacManagementPolicy(inherited=True)
+    elif change.security or change.mac_learning:
+        # A level that has followed says all flags itself now: what is not said then is nobody's.
+        said = change.security if change.target.own.own & {*SECURITY} else change.after.security
+        flags = {FLAGS[flag]: value for flag, value in said.items()}
+        setting.macManagementPolicy = switch.MacManagementPolicy(inherited=False, **flags)
+        setting.macManagementPolicy.macLearningPolicy = _learning_policy(change)
+    if change.rules:
+        setting.filterPolicy = _filter_policy(change)
+    return setting
+
+
+def bool_policy(value):
+    """Return the policy for True, False or INHERITED."""
+    return vim.BoolPolicy(inherited=True) if value == INHERITED else vim.BoolPolicy(inherited=False, value=value)
+
+
+def _learning_policy(change):
+    """Return the policy, None when nothing of it changes; all of it when the level has followed, else what changes.
+
+    `enabled` is required, so it is always said.
+    """
+    if not change.mac_learning:
+        return None
+    after, partial = change.after.mac_learning, "mac_learning" in change.target.own.own
+    values = {"enabled": after["enabled"], **change.mac_learning} if partial else dict(after)
+    if values.get("limit_policy"):
+        values["limit_policy"] = values["limit_policy"].upper()
+    return vim.dvs.VmwareDistributedVirtualSwitch.MacLearningPolicy(
+        inherited="mac_learning" in change.inherit, **{_LEARNING[key]: value for key, value in values.items()}
+    )
+
+
+def _filter_policy(change):
+    """Return the filters after a change: rules that are not ours are the vCenter's own objects, untouched."""
+    policy = vim.dvs.DistributedVirtualPort.FilterPolicy
+    if RULES in change.inherit:
+        return policy(inherited=True)
+    filters = effective(change.target.handle["settings"], "filterPolicy").filterConfig
+    ruled = next(each for each in filters if has_rules(each))
+    wanted = [rule for rule in change.after.rules if is_ours(rule)]
+    kept = [rule for rule in ruled.trafficRuleset.rules if not is_ours(read_rule(rule)) or read_rule(rule) in wanted]
+    there = [read_rule(rule) for rule in kept]
+    rules = [*kept, *(_native_rule(rule) for rule in wanted if rule not in there)]
+    if RULES in change.target.own.own:
+        return policy(inherited=False, filterConfig=[_filter_spec(ruled, "edit", rules)])
+    # The level gets filters of its own, all that it had; keys are the vCenter's to give.
+    for rule in kept:
+        rule.key = None
+    return policy(
+        inherited=False, filterConfig=[_filter_spec(each, "add", rules if each is ruled else None) for each in filters]
+    )
+
+
+def _filter_spec(config, operation, rules):
+    """Return the spec for a filter, with these rules instead of its own, None for the same."""
+    kinds = vim.dvs.DistributedVirtualPort
+    spec = (kinds.TrafficFilterConfigSpec if isinstance(config, kinds.TrafficFilterConfig) else kinds.FilterConfigSpec)(
+        operation=operation,
+        inherited=False,
+        agentName=config.agentName,
+        slotNumber=config.slotNumber,
+        parameters=config.parameters,
+        onFailure=config.onFailure,
+    )
+    ruleset = getattr(config, "trafficRuleset", None)
+    if ruleset is not None:
+        spec.trafficRuleset = vim.dvs.TrafficRuleset(
+            enabled=ruleset.enabled,
+            precedence=ruleset.precedence,
+            rules=ruleset.rules if rules is None else sorted(rules, key=lambda rule: rule.sequence or 0),
+        )
+    if operation == "edit":
+        spec.key, spec.trafficRuleset.key = config.key, ruleset.key
+    return spec
+
+
+def _native_rule(rule):
+    kinds = vim.dvs.TrafficRule
+    ends = {f"{side}Address": vim.SingleIp(address=rule[side]) for side in ("source", "destination") if rule[side]}
+    return kinds(
+        description=rule["description"],
+        sequence=rule["sequence"],
+        direction=rule["direction"],
+        action=kinds.AcceptAction(),
+        qualifier=[kinds.IpQualifier(**ends)],
+    )

@@ -1,0 +1,158 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write to a vCenter, and wait for its tasks. PRIVATE to the collection. No policy."""
+
+from __future__ import annotations
+
+from .._common.errors import VsphereError, VsphereInterruptedError
+from .change_note import INHERITED, OVERRIDE, read_note, with_part, write_note
+from .fence import OFF
+from .from_pyvmomi import FLAGS, OVERRIDES
+from .inventory import standard_group
+from .port import GROUP, HOST_GROUP, PORT
+from .pyvmomi import vim
+from .session import plain_name
+from .to_pyvmomi import bool_policy, port_spec, setting
+
+
+def write_changes(session, changes):
+    """Bring `_vsphere.port_security.Change` values into the vCenter; all ports of a switch in one task."""
+    _write_overrides(session, changes, forbid=False)
+    _write_kept(session, changes, done=False)
+    ports = {}
+    for change in changes:
+        if change.writes and change.target.kind == PORT:
+            spec = port_spec(change.target.handle["port"], change.note, setting(change))
+            ports.setdefault(change.target.handle["switch"], []).append(spec)
+    _write_ports(session, ports)
+    _write_groups(session, [change for change in changes if change.writes and change.target.kind != PORT])
+    _write_kept(session, changes, done=True)
+    _write_overrides(session, changes, forbid=True)
+
+
+def _write_overrides(session, changes, forbid):
+    """Change what port groups let their ports override: before the ports for more, after them for less."""
+    wanted = {}
+    for change in changes:
+        names = change.forbid if forbid else change.allow
+        if names:
+            wanted.setdefault(change.target.handle["group"], set()).update(names)
+    for group, names in wanted.items():
+        # Fresh, for its version; the policy is written whole, since its fields are required.
+        config = session.properties([group], ("config",))[group]["config"]
+        note = read_note(config.description)
+        for name in names:
+            setattr(config.policy, OVERRIDES[name], not forbid)
+            if forbid:
+                note.pop(f"{OVERRIDE}{name}", None)
+            else:
+                note[f"{OVERRIDE}{name}"] = False
+        spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
+            configVersion=config.configVersion,
+            policy=config.policy,
+            description=write_note(config.description, note),
+        )
+        session.wait(f"port group {plain_name(config.name)}", group.ReconfigureDVPortgroup_Task(spec))
+
+
+def _write_kept(session, changes, done):
+    """Write what VMs keep of standard port groups: what is new before the change, what is needed no more after it."""
+    parts = {}
+    for change in changes:
+        if change.target.kind == HOST_GROUP:
+            handle, note = change.target.handle, change.note if done else {**change.note, **change.target.note}
+            for vm in handle["keepers"]:
+                parts.setdefault(vm, {})[handle["part"]] = note
+    for vm, wanted in parts.items():
+        found = session.properties([vm], ("name", "config.annotation", "config.changeVersion"))[vm]
+        annotation, version = found["config.annotation"], found["config.changeVersion"]
+        note = before = read_note(annotation)
+        for part, values in wanted.items():
+            note = with_part(note, part, values)
+        if note != before:
+            spec = vim.vm.ConfigSpec(changeVersion=version, annotation=write_note(annotation, note))
+            session.wait(found["name"], vm.ReconfigVM_Task(spec))
+
+
+def _write_groups(session, changes):
+    """Write to port groups, one after the other; a failure tells which of them are changed."""
+    done = []
+    for change in changes:
+        try:
+            if change.target.kind == GROUP:
+                _write_group(session, change)
+            elif change.changes_settings:
+                _write_standard(session, change)
+        except VsphereInterruptedError:
+            raise
+        except VsphereError as error:
+            before = f"; changed before that: {', '.join(done)}" if done else ""
+            raise VsphereError(f"{error}{before}") from None
+        done.append(change.target.name)
+
+
+def _write_group(session, change):
+    handle = change.target.handle
+    spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
+        configVersion=handle["version"],
+        defaultPortConfig=setting(change),
+        description=write_note(handle["description"], change.note),
+    )
+    session.wait(change.target.name, handle["group"].ReconfigureDVPortgroup_Task(spec))
+
+
+def _write_standard(session, change):
+    """Write to a standard port group; its spec has no version, so look again right before."""
+    handle = change.target.handle
+    spec = standard_group(session, handle["host"], handle["system"], change.target.group)[0].spec
+    if str(spec) != str(handle["spec"]):
+        raise VsphereInterruptedError(f"{change.target.name}: somebody else has changed it meanwhile")
+    if spec.policy.security is None:
+        spec.policy.security = vim.host.NetworkPolicy.SecurityPolicy()
+    for flag, value in change.security.items():
+        setattr(spec.policy.security, FLAGS[flag], None if value == INHERITED else value)
+    with session.translated(change.target.name):
+        handle["system"].UpdatePortGroup(spec.name, spec)
+
+
+def write_steps(session, steps):
+    """Bring `_vsphere.fence.Step` values into the vCenter: ports first, then what is left of each VM in one task."""
+    ports, vms = {}, {}
+    for step in steps:
+        before, after, handle = step.before, step.after, step.before.handle
+        if (before.port, before.port_note) != (after.port, after.port_note):
+            policy = bool_policy(after.port["blocked"])
+            blocked = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(blocked=policy)
+            spec = port_spec(handle["port"], after.port_note, blocked)
+            ports.setdefault(handle["switch"], []).append(spec)
+        vms.setdefault(handle["vm"], []).append(step)
+    _write_ports(session, ports)
+    for vm, own in vms.items():
+        _write_vm(session, vm, own)
+
+
+def _write_ports(session, ports):
+    """Write {switch: specs of ports}, those of a switch in one task."""
+    for switch, specs in ports.items():
+        session.wait(f"ports {', '.join(spec.key for spec in specs)}", switch.ReconfigureDVPort_Task(specs))
+
+
+def _write_vm(session, vm, steps):
+    before, after, devices = steps[0].before, steps[-1].after, []
+    for step in steps:
+        if step.before.connection != step.after.connection:
+            device = step.before.handle["device"]
+            device.connectable.connected = step.after.connection["connected"]
+            device.connectable.startConnected = step.after.connection["start_connected"]
+            devices.append(vim.vm.device.VirtualDeviceSpec(operation="edit", device=device))
+    if devices or before.vm_note != after.vm_note:
+        spec = vim.vm.ConfigSpec(
+            changeVersion=before.handle["version"],
+            annotation=write_note(before.handle["annotation"], after.vm_note),
+            deviceChange=devices,
+        )
+        session.wait(before.vm, vm.ReconfigVM_Task(spec))
+    if before.power != after.power:
+        turn = vm.PowerOffVM_Task if after.power == OFF else vm.PowerOnVM_Task
+        session.wait(before.vm, turn())

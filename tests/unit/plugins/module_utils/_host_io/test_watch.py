@@ -1,0 +1,115 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a node was here all the time: notes in a file, seconds on a clock, links of interfaces."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import watch
+from network_namespace import network_namespace
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until a test sets it, and interfaces of which eth1 has no link."""
+    times = {"now": 100.0}
+    monkeypatch.setattr(watch.time, "monotonic", lambda: times["now"])
+    monkeypatch.setattr(watch, "has_link", lambda interface: interface != "eth1")
+    for name, value in {"_count_rules": 6, "_count_policies": 2, "_has_tables": True, "_is_here": True}.items():
+        monkeypatch.setattr(watch, name, lambda *_arguments, value=value: value)
+    return times
+
+
+HELD = [("192.168.126.101", "eth0"), ("2001:db8:126::101", "eth0"), ("192.168.126.21", "")]
+
+
+@pytest.mark.parametrize(("seconds", "here"), [(4, True), (10, True), (10.2, False), (86400, False)])
+def test_a_long_silence_means_away(clock, tmp_path, seconds, here):
+    watch.note("egress0", HELD, tmp_path / "watch")
+    clock["now"] += seconds
+    assert watch.renew(tmp_path / "watch") == here
+
+
+def test_every_look_counts_anew(clock, tmp_path):
+    watch.note("egress0", HELD, tmp_path / "watch")
+    for _look in range(5):
+        clock["now"] += 8
+        assert watch.renew(tmp_path / "watch")
+
+
+def test_an_interface_without_a_link_means_away(clock, tmp_path):
+    watch.note("egress0", [*HELD, ("10.9.0.101", "eth1")], tmp_path / "watch")
+    assert watch.was_away(tmp_path / "watch")
+    assert not watch.renew(tmp_path / "watch")
+
+
+def test_a_node_that_holds_nothing_needs_no_link(clock, tmp_path):
+    watch.note("egress0", [], tmp_path / "watch")
+    assert watch.renew(tmp_path / "watch")
+
+
+@pytest.mark.parametrize("content", [None, "", "x egress0 6", "100.0 egress0", "\x00"])
+def test_without_a_sound_note_nobody_knows(clock, tmp_path, content):
+    if content is not None:
+        (tmp_path / "watch").write_text(content)
+    assert not watch.renew(tmp_path / "watch")
+    assert watch.was_away(tmp_path / "watch")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("_count_rules", 5), ("_count_policies", 0), ("_has_tables", False), ("_is_here", False)]
+)
+def test_what_is_gone_is_seen_and_does_not_mean_away(clock, tmp_path, monkeypatch, name, value):
+    watch.note("egress0", HELD, tmp_path / "watch")
+    monkeypatch.setattr(watch, name, lambda *_arguments: value)
+    assert not watch.renew(tmp_path / "watch")
+    assert not watch.was_away(tmp_path / "watch")
+
+
+def test_a_tunnel_device_that_is_gone_is_seen(clock, tmp_path):
+    watch.note("eth1", HELD, tmp_path / "watch")
+    assert not watch.renew(tmp_path / "watch")
+    assert not watch.was_away(tmp_path / "watch")
+
+
+def ip(*lines):
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+
+def test_rules_tables_and_addresses_as_the_kernel_tells_them():
+    with network_namespace("br0"):
+        assert (watch._count_rules(), watch._has_tables()) == (0, False)
+        ours = [f"rule add priority {number} lookup main protocol 225" for number in range(7000, 7300)]
+        ip(*ours, "rule add priority 225 lookup 225", "address add 10.9.0.101/32 dev br0")
+        subprocess.run(["ip", "-6", "rule", "add", "priority", "7000", "lookup", "main", "protocol", "225"], check=True)
+        ip("address add 2001:db8:9::101/128 dev br0 nodad")
+        subprocess.run(["nft", "add table inet egress_ip"], check=True)
+        assert (watch._count_rules(), watch._has_tables()) == (301, False)
+        subprocess.run(["nft", "add table netdev egress_ip"], check=True)
+        assert watch._has_tables()
+        ip(*(f"xfrm policy add src 10.9.0.{n}/32 dir fwd action block" for n in range(1, 5)))
+        ip("xfrm policy add src 10.9.0.1/32 dir out action block")
+        assert watch._count_policies() == 4
+        for interface in ("br0", ""):
+            assert watch._is_here(("10.9.0.101", interface))
+            assert watch._is_here(("2001:db8:9::101", interface))
+            assert not watch._is_here(("10.9.0.102", interface))
+            assert not watch._is_here(("2001:db8:9::102", interface))
+
+
+def test_links():
+    assert not watch.has_link("no-such")
+
+
+def test_the_program_looks_without_loading_the_rest():
+    """What the watch does every few seconds must stay cheap."""
+    code = "import sys; before = set(sys.modules); from {} import watch; print(*set(sys.modules) - before)"
+    package = watch.__name__.rpartition(".")[0]
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(package)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"json", "subprocess", "pathlib", "dataclasses", "ipaddress"} & set(done)

@@ -1,0 +1,84 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""EgressIP documents: golden/egressip/CASE holds document.yml and what comes of it, egressip.yml or errors.yml."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InvalidError
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import (
+    parse_egressip,
+    parse_namespace,
+    parse_node,
+    parse_pod,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+PARSERS = [parse_egressip, parse_namespace, parse_pod, parse_node]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.dates(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    max_leaves=5,
+)
+DOCUMENTS = st.dictionaries(
+    st.sampled_from(["apiVersion", "kind", "metadata", "spec", "status"]),
+    VALUES
+    | st.dictionaries(
+        st.sampled_from(
+            [
+                "name",
+                "labels",
+                "namespace",
+                "egressIPs",
+                "namespaceSelector",
+                "podSelector",
+                "items",
+                "podIPs",
+                "podCIDRs",
+            ]
+        ),
+        VALUES,
+    ),
+)
+
+
+@pytest.mark.parametrize("weight", ["0", "101", "-1", "1.5", "", "ten", 5, None, "\u0663", "1" * 5000])
+def test_a_weight_is_a_number_in_quotes(weight):
+    metadata = {"name": "web", "annotations": {"egress-ip.netops/weight": weight}}
+    document = {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": metadata}
+    with pytest.raises(InvalidError) as caught:
+        parse_egressip({**document, "spec": {"egressIPs": ["10.0.0.1"], "namespaceSelector": {}}})
+    (error,) = caught.value.errors
+    assert error.startswith("egressip/web: metadata.annotations['egress-ip.netops/weight']: ")
+
+
+@pytest.mark.golden("egressip")
+def test_parse_egressip(golden):
+    (document,) = golden["document"]
+    before = copy.deepcopy(document)
+    if "errors" in golden:
+        with pytest.raises(InvalidError) as caught:
+            parse_egressip(document, "document.yml[0]")
+        assert list(caught.value.errors) == golden["errors"][0]
+    else:
+        egressip = parse_egressip(document, "document.yml[0]")
+        assert egressip.to_dict() == golden["egressip"][0]
+        assert parse_egressip(egressip.to_dict()) == egressip
+    assert document == before
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+@given(document=DOCUMENTS | VALUES)
+def test_no_document_makes_a_traceback(parse, document):
+    with pytest.raises(InvalidError) as caught:
+        parse(document, "web.yml[2]")
+    assert len(set(caught.value.errors)) == len(caught.value.errors)
+
+
+def test_errors_without_a_source_name_the_kind():
+    with pytest.raises(InvalidError, match="^egressip: apiVersion: is missing"):
+        parse_egressip({})

@@ -1,0 +1,63 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program of a node: it runs by itself, on the oldest Python too, and is the same bytes every time."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
+
+SOURCES = Path(zipapp.__file__).parents[1]
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "node.pyz"
+    path.write_bytes(zipapp.make())
+    return path
+
+
+def run(*words):
+    return subprocess.run([sys.executable, "-I", *words], capture_output=True, text=True, check=False)
+
+
+def test_the_same_sources_give_the_same_bytes():
+    assert zipapp.make() == zipapp.make()
+
+
+def test_every_module_that_a_module_imports_is_in_the_program():
+    names = set(zipapp._names())
+    for name in names:
+        tree = ast.parse((SOURCES / name).read_text(encoding="utf-8"), feature_version=(3, 8))
+        relative = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+        folder, _slash, _file = name.partition("/")
+        for node in relative:
+            package, _dot, module = (node.module or "").partition(".")
+            if node.level == 1:
+                package, module = folder, package
+            modules = [module] if module else [alias.name for alias in node.names]
+            assert {f"{package}/{module}.py" for module in modules} <= names, name
+
+
+def test_the_program_runs_by_itself(program):
+    code = (
+        f"import sys; sys.path.insert(0, {str(program)!r}); from netops_egress_ip._node import apply;"
+        "print(apply.ANNOUNCE_AGAIN)"
+    )
+    done = run("-c", code)
+    assert (done.returncode, done.stdout.strip()) == (0, "2")
+
+
+def test_the_program_makes_itself_again(program):
+    code = (
+        f"import sys; sys.path.insert(0, {str(program)!r}); from netops_egress_ip._node import zipapp;"
+        "sys.stdout.buffer.write(zipapp.make())"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+    assert done.stdout == program.read_bytes()

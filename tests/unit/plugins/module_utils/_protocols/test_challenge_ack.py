@@ -1,0 +1,89 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What makes a client speak, and that the kernel's TCP does."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.challenge_ack import challenges
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow
+from network_namespace import network_namespace
+
+ESTABLISHED, TIME_WAIT = 3, 7
+ENDS = {4: ("127.0.0.1", "127.0.0.2"), 6: ("::1", "::1")}
+IP_HEADER = {4: 20, 6: 40}
+
+
+def flow(client, server, protocol=6, state=ESTABLISHED):
+    tcp = (state, (7, 7), (0, 0)) if protocol == 6 else ()
+    return Flow(protocol, client, server, server, ("192.168.126.10", client[1]), 300, True, tcp)
+
+
+def ones_sum(data):
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    return (total & 0xFFFF) + (total >> 16)
+
+
+@pytest.mark.parametrize("version", ENDS)
+def test_the_packet_comes_as_if_from_the_server(version):
+    client, server = ENDS[version]
+    ((kind, destination, packet),) = challenges([flow((client, 40000), (server, 443))])
+    assert (kind, destination) == (version, client)
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    source, target = socket.inet_pton(family, server), socket.inet_pton(family, client)
+    header, segment = packet[: IP_HEADER[version]], packet[IP_HEADER[version] :]
+    assert header.endswith(source + target)
+    assert segment[:4] == struct.pack("!HH", 443, 40000)
+    assert segment[13] == 0x12
+    assert ones_sum(source + target + struct.pack("!II", len(segment), 6) + segment) == 0xFFFF
+
+
+def test_only_open_tcp_connections_are_challenged():
+    ends = ("10.88.0.2", 40000), ("203.0.113.9", 443)
+    assert challenges([flow(*ends, protocol=17), flow(*ends, state=TIME_WAIT)]) == []
+
+
+@pytest.mark.parametrize("version", ENDS)
+def test_an_open_connection_answers_with_an_acknowledgement(version):
+    """And stays open: a client that is connected does not mind."""
+    client_ip, server_ip = ENDS[version]
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    with (
+        network_namespace(),
+        socket.create_server((server_ip, 0), family=family) as listener,
+        socket.socket(family, socket.SOCK_STREAM) as client,
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as wire,
+    ):
+        client.bind((client_ip, 0))
+        client.connect(listener.getsockname()[:2])
+        with listener.accept()[0] as server:
+            wire.setblocking(False)
+            while drained(wire):
+                pass
+            wire.settimeout(5)
+            ends = client.getsockname()[:2], server.getsockname()[:2]
+            node_io.send_packets(challenges([flow(*ends)]))
+            answer = next(
+                segment for segment in segments(wire, version) if segment[:2] == struct.pack("!H", ends[0][1])
+            )
+            assert answer[13] == 0x10
+            server.sendall(b"still here")
+            assert client.recv(100) == b"still here"
+
+
+def drained(wire):
+    try:
+        return wire.recv(2048)
+    except BlockingIOError:
+        return b""
+
+
+def segments(wire, version):
+    """The TCP segments on the wire."""
+    while True:
+        yield wire.recv(2048)[14 + IP_HEADER[version] :]

@@ -1,0 +1,238 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a look at all nodes tells.
+
+golden/fleet/CASE holds hosts.yml (what the inventory says and what the task of node_info left), arguments.yml (the
+others, absent without any) and fleet.yml.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet, required_nodes
+
+UNREACHABLE = {"unreachable": True, "msg": "Connection timed out"}
+# Recorded from ansible-core 2.19; `exception` is in every failed result.
+TIMED_OUT = {
+    "changed": False,
+    "exception": "(traceback unavailable)",
+    "failed": True,
+    "msg": "Task failed: Timed out after 1 second(s).",
+    "timedout": {"frame": "", "period": 1},
+}
+RAISED = {
+    "changed": False,
+    "exception": "(traceback unavailable)",
+    "failed": True,
+    "msg": "Task failed: Module failed: division by zero",
+}
+KILLED = {
+    "changed": False,
+    "exception": "(traceback unavailable)",
+    "failed": True,
+    "module_stderr": "Killed\n",
+    "module_stdout": "",
+    "msg": "Module result deserialization failed: No start of json char found",
+    "rc": 137,
+}
+NO_PYTHON = {
+    "changed": False,
+    "exception": "(traceback unavailable)",
+    "failed": True,
+    "module_stderr": "/bin/sh: 1: /usr/bin/python3: not found\n",
+    "module_stdout": "",
+    "msg": "The module interpreter '/usr/bin/python3' was not found.",
+    "rc": 127,
+}
+FAILED = {"changed": False, "exception": "(traceback unavailable)", "failed": True, "msg": "state.json: cannot be read"}
+
+
+def answer(number, **changes):
+    return {
+        "problems": [],
+        "packages": [],
+        "interface": "eth0",
+        "endpoints": [f"192.168.126.2{number}"],
+        "networks": [{"interface": "eth0", "addresses": [f"192.168.126.2{number}/18"]}],
+        "addresses": [f"192.168.126.2{number}"],
+        "held": [],
+        "generation": 0,
+        "digest": "",
+        "drift": [],
+        "nodes": [],
+        "recalled": [],
+        **changes,
+    }
+
+
+def host(number, observed=None, **changes):
+    return {"name": f"node{number}", "observed": answer(number) if observed is None else observed, **changes}
+
+
+def names(entries):
+    return [entry["name"] for entry in entries]
+
+
+@pytest.mark.golden("fleet")
+def test_observe_fleet(golden):
+    hosts, arguments = golden["hosts"][0], golden.get("arguments", [{}])[0]
+    before = copy.deepcopy(hosts)
+    fleet = observe_fleet(hosts, **arguments).to_dict()
+    golden.check("fleet.yml", fleet)
+    assert hosts == before
+
+
+@pytest.mark.parametrize("observed", [UNREACHABLE, TIMED_OUT, RAISED, KILLED])
+def test_a_node_without_an_answer_is_unavailable(observed):
+    fleet = observe_fleet([host(1), host(2, observed)])
+    assert names(fleet.unavailable) == ["node2"]
+    assert fleet.unavailable[0]["reason"].endswith(observed["msg"])
+    assert [node["ready"] for node in fleet.nodes] == [True, False]
+    assert fleet.stop == ()
+
+
+@pytest.mark.parametrize(
+    ("observed", "line"),
+    [
+        (NO_PYTHON, "node2: ansible_python_interpreter: there is no Python on this host; install the package python3"),
+        (FAILED, "node2: state.json: cannot be read"),
+        ({"problems": ["a", "b"], "packages": []}, "node2: a"),
+    ],
+)
+def test_what_a_person_must_put_right_stops_the_run(observed, line):
+    fleet = observe_fleet([host(1), host(2, observed)])
+    assert fleet.stop[0] == line
+    assert fleet.unavailable == ()
+
+
+def test_every_problem_is_listed():
+    fleet = observe_fleet([host(1, {"problems": ["a", "b"]}), host(2, {"problems": ["c"]})])
+    assert fleet.stop == ("node1: a", "node1: b", "node2: c")
+
+
+def test_problems_come_before_the_number_of_nodes():
+    fleet = observe_fleet([host(1, {"problems": ["a"]}), host(2, UNREACHABLE), host(3, UNREACHABLE)])
+    assert fleet.stop == ("node1: a",)
+
+
+@pytest.mark.parametrize(
+    ("min_available", "total", "needed"),
+    [
+        ("50%", 3, 2),
+        ("50%", 4, 2),
+        ("50%", 1, 1),
+        ("0%", 5, 0),
+        ("1%", 5, 1),
+        ("100%", 7, 7),
+        ("34%", 3, 2),
+        ("33%", 3, 1),
+        (" 50% ", 2, 1),
+        (2, 3, 2),
+        ("2", 3, 2),
+        (0, 3, 0),
+        (9, 3, 3),
+    ],
+)
+def test_required_nodes(min_available, total, needed):
+    assert required_nodes(min_available, total) == needed
+
+
+@pytest.mark.parametrize("value", ["", "%", "101%", "-1", -1, "half", 0.5, "50 %", True, None, [], "²", "5%%"])
+def test_required_nodes_refuses_other_values(value):
+    with pytest.raises(InventoryError, match=r"^egress_ip_min_available: must be a number"):
+        required_nodes(value, 3)
+
+
+def test_too_few_nodes_stop_the_run():
+    hosts = [host(1), host(2, UNREACHABLE), host(3, UNREACHABLE)]
+    [line] = observe_fleet(hosts).stop
+    assert line.startswith("egress_ip_min_available: only 1 of 3 nodes can be reached and 50% are needed")
+    assert observe_fleet(hosts, min_available=1).stop == ()
+
+
+def test_a_group_without_hosts_stops_the_run():
+    assert observe_fleet([]).stop == ("egress_ip_group: there is no host in this group",)
+
+
+def test_labels_of_the_inventory_win_over_those_of_node_documents():
+    documents = [
+        {"metadata": {"name": "node1", "labels": {"zone": "a", "k8s.ovn.org/egress-assignable": ""}}},
+        {"metadata": {"name": "node2", "labels": None}},
+        {"metadata": {"name": "elsewhere"}},
+    ]
+    fleet = observe_fleet([host(1, labels={"zone": "b"}), host(2)], documents)
+    assert fleet.nodes[0]["labels"] == {"zone": "b", "k8s.ovn.org/egress-assignable": ""}
+    assert fleet.nodes[1]["labels"] == {}
+
+
+def test_labels_must_be_a_dictionary():
+    with pytest.raises(InventoryError, match=r"node1: egress_ip_labels: must be a dictionary, not a list"):
+        observe_fleet([host(1, labels=["zone=a"])])
+
+
+def test_a_drained_node_answers_and_is_not_ready():
+    fleet = observe_fleet([host(1, drain=True), host(2), host(3)], drain=["node2"])
+    assert [node["ready"] for node in fleet.nodes] == [False, False, True]
+    assert set(fleet.observed) == {"node1", "node2", "node3"}
+
+
+def test_an_unknown_node_to_drain_stops_the_run():
+    assert observe_fleet([host(1)], drain=["nod1"]).stop == ("egress_ip_drain_nodes: there is no node nod1",)
+
+
+def test_a_silent_member_is_remembered_by_the_newest_state():
+    old = {"name": "node3", "endpoints": ["192.168.126.99"], "addresses": ["192.168.126.99"]}
+    new = {"name": "node3", "endpoints": ["192.168.126.23"], "addresses": ["192.168.126.23"]}
+    hosts = [
+        host(1, answer(1, generation=4, nodes=[new])),
+        host(2, answer(2, generation=3, nodes=[old])),
+        host(3, UNREACHABLE),
+        host(4, UNREACHABLE),
+    ]
+    fleet = observe_fleet(hosts)
+    assert names(fleet.members) == ["node1", "node2", "node3"]
+    assert fleet.members[2] == new
+    assert fleet.generation == 4
+
+
+def test_a_node_that_left_the_inventory_is_no_member():
+    gone = {"name": "node9", "endpoints": ["192.168.126.29"], "addresses": ["192.168.126.29"]}
+    assert names(observe_fleet([host(1, answer(1, generation=1, nodes=[gone]))]).members) == ["node1"]
+
+
+def test_objects_are_recalled_from_all_nodes_and_their_addresses_from_the_newest():
+    entry = {"name": "web", "egressIPs": ["192.168.126.101"], "pods": ["10.88.0.2"]}
+    newer = {"name": "web", "egressIPs": ["192.168.126.102"], "pods": ["10.88.0.3"]}
+    hosts = [
+        host(1, answer(1, generation=2, recalled=[newer])),
+        host(2, answer(2, generation=1, recalled=[entry])),
+        host(3, UNREACHABLE),
+    ]
+    assert observe_fleet(hosts).recalled == {
+        "web": {"egressIPs": ["192.168.126.102"], "pods": {"node1": ["10.88.0.3"], "node2": ["10.88.0.2"]}}
+    }
+
+
+def test_what_nodes_hold_is_current():
+    held = [{"egressIP": "192.168.126.101", "interface": "eth0"}]
+    fleet = observe_fleet([host(2, answer(2, held=held)), host(1, answer(1, held=held))])
+    assert fleet.current == (
+        {"egressIP": "192.168.126.101", "node": "node1"},
+        {"egressIP": "192.168.126.101", "node": "node2"},
+    )
+
+
+def test_a_fenced_node_answers_and_is_not_ready():
+    fleet = observe_fleet([host(1), host(2)], fenced=["node2"])
+    assert [node["ready"] for node in fleet.nodes] == [True, False]
+    assert observe_fleet([host(1)], fenced=["node2"]).stop == ()
+
+
+def test_a_node_that_has_lost_its_network_does_not_stop_the_others():
+    lost = {"problems": [], "packages": [], "lost": "eth0 is not there, or has no address of its own"}
+    fleet = observe_fleet([host(1), host(2, lost)])
+    assert (fleet.stop, fleet.unavailable[0]["reason"]) == ((), f"has lost its network: {lost['lost']}")

@@ -1,0 +1,105 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person reads.
+
+golden/report/CASE holds plan.yml, manifests.yml and fleet.yml (what differs from an empty one), results.yml (what the
+module `node` returned on each node; absent before a run), besides.yml (what happened elsewhere), report.txt, and
+verdict.yml.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report, status
+
+PLAN = {"assignments": [], "unassigned": [], "invalid": [], "moves": [], "load": {}, "warnings": []}
+MANIFESTS = {"invalid": [], "ignored": []}
+FLEET = {"current": [], "unavailable": []}
+
+
+@pytest.mark.golden("report")
+def test_report(golden):
+    plan = {**PLAN, **golden["plan"][0]}
+    manifests = {**MANIFESTS, **golden.get("manifests", [{}])[0]}
+    fleet = {**FLEET, **golden.get("fleet", [{}])[0]}
+    results = golden["results"][0] if "results" in golden else None
+    besides = golden.get("besides", [None])[0]
+    before = copy.deepcopy((plan, manifests, fleet, results, besides))
+    made = report(plan, manifests, fleet, results, besides=besides).to_dict()
+    assert (plan, manifests, fleet, results, besides) == before
+    golden.check("report.txt", "\n".join([*made["lines"], ""]))
+    golden.check("verdict.yml", {key: made[key] for key in ("failures", "complaints", "stats")})
+    assert json.loads(json.dumps(made)) == made
+
+
+WEIGHTED = [
+    (1000, 1000, "proven to be the least"),
+    (1001, 1000, "at most 0.1 % above the least"),
+    (10001, 10000, "at most 0.1 % above the least"),
+    (1234, 1000, "at most 23.4 % above the least"),
+    (0, 0, "proven to be the least"),
+]
+
+
+@pytest.mark.parametrize(("squares", "least", "how"), WEIGHTED)
+def test_how_even_weighted_loads_are(squares, least, how):
+    plan = {**PLAN, "weighted": {"load": {}, "squares": squares, "at_least": least, "proven": False}}
+    lines = report(plan, MANIFESTS, FLEET, {}).lines
+    assert lines[1:] == ("", f"Weighted loads: sum of squares {squares}, {how}")
+
+
+def test_nothing_at_all():
+    made = report(PLAN, MANIFESTS, FLEET, {})
+    assert made.lines == ("EGRESS IP  OBJECT  NODE  STATE",)
+    assert (made.failures, made.complaints) == ((), ())
+
+
+def test_what_is_claimed_in_check_mode_is_still_to_be_claimed():
+    plan = {**PLAN, "assignments": [{"name": "web", "egressIP": "10.0.0.1", "node": "node1", "interface": "eth0"}]}
+    results = {"node1": {"changed": True, "claimed": ["10.0.0.1"]}}
+    states = [report(plan, MANIFESTS, FLEET, results, check).lines[1].split()[3:] for check in (False, True)]
+    assert states == [["claimed"], ["to", "claim"]]
+
+
+def document(name, *egress_ips):
+    return {"kind": "EgressIP", "metadata": {"name": name}, "spec": {"egressIPs": list(egress_ips)}}
+
+
+def entries(documents):
+    return {d["metadata"]["name"]: [(a["egressIP"], a["node"]) for a in d["status"]["assignments"]] for d in documents}
+
+
+def test_status_says_what_the_nodes_show():
+    current = [
+        {"egressIP": "192.168.126.102", "node": "node2"},
+        {"egressIP": "192.168.126.101", "node": "node1"},
+        {"egressIP": "192.168.126.9", "node": "node1"},
+        {"egressIP": "192.168.126.101", "node": "node3"},
+    ]
+    documents = [document("web", "192.168.126.101", "192.168.126.103"), document("db", "192.168.126.102")]
+    before = copy.deepcopy(documents)
+    shown = status(documents, {"current": current})
+    assert entries(shown) == {
+        "web": [("192.168.126.101", "node1"), ("192.168.126.101", "node3")],
+        "db": [("192.168.126.102", "node2")],
+        "in no manifest": [("192.168.126.9", "node1")],
+    }
+    assert documents == before
+
+
+@pytest.mark.parametrize(
+    "spec", [None, [], {}, {"egressIPs": None}, {"egressIPs": [5, None]}, {"egressIPs": "x"}, {"egressIPs": 5}]
+)
+def test_status_of_broken_documents(spec):
+    broken = {**document("web"), "spec": spec}
+    [shown] = status([broken], {"current": []})
+    assert shown["status"] == {"assignments": []}
+
+
+def test_status_names_an_address_in_any_spelling():
+    shown = status([document("web", "2001:DB8::0:1")], {"current": [{"egressIP": "2001:db8::1", "node": "node1"}]})
+    assert entries(shown) == {"web": [("2001:db8::1", "node1")]}

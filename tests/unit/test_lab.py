@@ -1,0 +1,110 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's topology and its manifests say the same; its inventory and archives are what Ansible and the hosts need."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import json
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+LAB = Path(__file__).resolve().parents[1] / "lab"
+sys.path.insert(0, str(LAB))
+
+import lab as lab_module  # noqa: E402
+import lab_image  # noqa: E402
+import lab_topology  # noqa: E402
+
+
+def documents(name):
+    return list(yaml.safe_load_all((LAB / "manifests" / name).read_text(encoding="utf-8")))
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    """A state folder with a key, so that nothing of the real lab is touched."""
+    (tmp_path / "id_ed25519").write_text("private", encoding="utf-8")
+    (tmp_path / "id_ed25519.pub").write_text("public", encoding="utf-8")
+    monkeypatch.setattr(lab_module, "state_dir", lambda: tmp_path)
+    return tmp_path
+
+
+def test_pod_manifests_name_the_pods_of_the_topology():
+    told = [
+        (pod["metadata"]["namespace"], pod["metadata"]["name"], pod["spec"]["nodeName"], pod["status"]["podIPs"])
+        for pod in documents("pods.yml")
+    ]
+    assert told == [(pod.namespace, pod.name, pod.node, [{"ip": pod.address}]) for pod in lab_topology.PODS]
+
+
+def test_every_pod_has_a_namespace_document():
+    names = {namespace["metadata"]["name"] for namespace in documents("namespaces.yml")}
+    assert names == {pod.namespace for pod in lab_topology.PODS}
+
+
+def test_egress_ips_are_in_the_subnet_and_nobodys_own():
+    (egressip,) = documents("egressip.yml")
+    subnet = ipaddress.ip_network(lab_topology.SUBNET)
+    own = {host.address for host in lab_topology.HOSTS} | {lab_topology.GATEWAY}
+    for address in egressip["spec"]["egressIPs"]:
+        assert ipaddress.ip_address(address) in subnet
+        assert address not in own
+
+
+def test_pods_of_different_nodes_share_addresses():
+    addresses = [pod.address for pod in lab_topology.PODS]
+    assert len(set(addresses)) < len(addresses)
+
+
+def test_macs_differ():
+    assert len({host.mac for host in lab_topology.HOSTS}) == len(lab_topology.HOSTS)
+
+
+def test_inventory_labels_nodes_one_and_three(state):
+    inventory = yaml.safe_load(lab_module.Lab().write_inventory().read_text(encoding="utf-8"))
+    hosts = inventory["all"]["children"]["egress_ip_nodes"]["hosts"]
+    assert list(hosts) == ["node1", "node2", "node3"]
+    assert [name for name, host in hosts.items() if "egress_ip_labels" in host] == ["node1", "node3"]
+
+
+@pytest.mark.parametrize("host", lab_topology.HOSTS, ids=lambda host: host.name)
+def test_archive_holds_the_hosts_part_and_is_the_same_each_time(state, host):
+    files = lab_module.Lab()._files(host)
+    assert files == lab_module.Lab()._files(host)
+    with tarfile.open(fileobj=io.BytesIO(files)) as archive:
+        names = set(archive.getnames())
+        assert ("etc/lab/server" in names) == host.is_server
+        if not host.is_server:
+            declared = json.load(archive.extractfile("etc/lab/pods.json"))["pods"]
+            assert len(declared) == sum(pod.node == host.name for pod in lab_topology.PODS)
+
+
+@pytest.mark.parametrize("find, key", [(lab_module.find_host, "node9"), (lab_module.find_pod, "namespace1/pod9")])
+def test_unknown_names_are_refused_with_the_known_ones(find, key):
+    with pytest.raises(lab_image.LabError, match=rf"no \w+ '{key}' in the lab; there are "):
+        find(key)
+
+
+def test_image_tag_follows_its_definition(monkeypatch):
+    before = lab_image.image_name()
+    monkeypatch.setattr(lab_image, "PACKAGES", ("systemd",))
+    assert lab_image.image_name() != before
+
+
+def test_a_second_user_of_the_lab_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(lab_module, "LOCK", tmp_path / "lock")
+    monkeypatch.delenv(lab_module.HOLDER, raising=False)
+    with lab_module.Lab().hold():
+        with lab_module.Lab().hold():
+            pass  # The holder's own children may.
+        monkeypatch.delenv(lab_module.HOLDER)
+        with pytest.raises(lab_image.LabError, match="in use by process"), lab_module.Lab().hold():
+            pass
+        monkeypatch.setenv(lab_module.HOLDER, "1")
