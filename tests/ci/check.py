@@ -96,6 +96,7 @@ def lint() -> Iterator[Check]:
     """Formats, style, Ansible's own rules, documentation, and the tarball."""
     yield Check("ruff check", ("ruff", "check", "."))
     yield Check("ruff format", ("ruff", "format", "--check", "."))
+    yield Check("mypy", ("mypy", "--no-error-summary"))
     yield Check("yamllint", ("yamllint", "--strict", "."))
     # What is sent to a node runs there, on Python 3.8 or newer.
     sent = [name for name in ("plugins/module_utils", "plugins/modules") if (ROOT / name).is_dir()]
