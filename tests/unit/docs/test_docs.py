@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from jinja2.nativetypes import NativeEnvironment
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "roles/*/README.md", "tests/README.md")
+    for pattern in ("*.md", "docs/*.md", "roles/*/README.md", "tests/README.md", "tests/*/README.md")
     for path in ROOT.glob(pattern)
     if path.name != "CHANGELOG.md"
 )
@@ -28,6 +29,13 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ZONE = "topology.kubernetes.io/zone"
 VARIABLE_ROW = re.compile(r"^\| `(egress_ip_\w+)` \| [^|]+ \| `([^`]*)` \| \S", re.MULTILINE)
+CODE = re.compile(r"`([^`]+)`")
+# Idioms and roundabout words that make a sentence hard to read for people whose first language is not English.
+IDIOMS = re.compile(
+    r"\b(anew|besides|of ours|whatever|in vain|by chance|hangs? on|dear|sees? to|nobody|somebody|asks? for"
+    r"|what is there|to be put right|to be known|who else|a look|tells? (whether|what|who|how)|says nothing)\b",
+    re.IGNORECASE,
+)
 PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+) \| default\((.*?)\)")
 
 
@@ -153,6 +161,51 @@ def test_documents_name_no_playbook_or_plugin_that_is_not_there():
     known |= {path.stem for path in ROOT.glob("plugins/*/*.py")} | {path.name for path in ROOT.glob("roles/*")}
     for path in DOCUMENTS:
         assert set(re.findall(r"netops\.egress_ip\.(\w+)", path.read_text(encoding="utf-8"))) <= known, path
+
+
+def _listed(kind):
+    """Return the names in the row of this kind in the README's table of contents."""
+    (row,) = re.findall(rf"^\| {kind} \| (.*) \|$", _read("README.md"), re.MULTILINE)
+    return set(CODE.findall(row))
+
+
+def _stems(*patterns):
+    return {path.stem for pattern in patterns for path in ROOT.glob(pattern)}
+
+
+def test_the_readme_lists_playbooks_roles_and_plugins():
+    assert _listed("Playbooks") == _stems("playbooks/*.yml")
+    assert _listed("Roles") == _stems("roles/*")
+    assert _listed("Modules") == _stems("plugins/modules/*.py")
+    assert _listed("Filters") <= _stems("plugins/filter/*.py", "plugins/filter/*.yml")
+    assert _listed("Test, lookup") == _stems("plugins/test/*.py", "plugins/lookup/*.py")
+
+
+def test_the_readme_lists_every_guide():
+    linked = set(LINK.findall(_read("README.md")))
+    assert {str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")} <= linked
+
+
+def test_documents_name_only_code_that_exists():
+    roots = [ROOT, ROOT / "plugins", ROOT / "plugins/module_utils"]
+    for document, parents in (("CONTRIBUTING.md", roots), ("docs/planner.md", [roots[-1], roots[-1] / "_solver"])):
+        named = {name for name in CODE.findall(_read(document)) if re.fullmatch(r"[\w/.]+(/|\.py|\.yml)", name)}
+        missing = {name for name in named if not any((parent / name).exists() for parent in parents)}
+        assert missing == set(), document
+
+
+def test_contributing_shows_the_import_rule():
+    rows = re.findall(r"^\| `(_\w+)/` \| [^|]+ \| (.*) \|$", _read("CONTRIBUTING.md"), re.MULTILINE)
+    allowed = runpy.run_path(str(ROOT / "tests/unit/plugins/module_utils/test_imports.py"))["ALLOWED"]
+    assert {folder: set(CODE.findall(text)) for folder, text in rows} == {
+        folder: set(names.split()) for folder, names in allowed.items()
+    }
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_documents_are_in_plain_english(path):
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    assert [match.group() for match in IDIOMS.finditer(text)] == []
 
 
 def test_documents_name_only_targets_of_the_makefile():
