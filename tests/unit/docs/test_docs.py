@@ -188,7 +188,7 @@ def test_the_readme_lists_every_guide():
 
 def test_documents_name_only_code_that_exists():
     roots = [ROOT, ROOT / "plugins", ROOT / "plugins/module_utils"]
-    for document, parents in (("CONTRIBUTING.md", roots), ("docs/planner.md", [roots[-1], roots[-1] / "_solver"])):
+    for document, parents in (("CONTRIBUTING.md", roots), ("docs/planner.md", [*roots, roots[-1] / "_solver"])):
         named = {name for name in CODE.findall(_read(document)) if re.fullmatch(r"[\w/.]+(/|\.py|\.yml)", name)}
         missing = {name for name in named if not any((parent / name).exists() for parent in parents)}
         assert missing == set(), document
