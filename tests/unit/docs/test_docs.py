@@ -36,6 +36,33 @@ IDIOMS = re.compile(
     r"|what is there|to be put right|to be known|who else|a look|tells? (whether|what|who|how)|says nothing)\b",
     re.IGNORECASE,
 )
+# Words of the output that a document shows: a user searches for them.
+SHOWN = {
+    "docs/operations.md": ("it looks as if this controller were cut off", "SOURCE", "PORTS IN USE"),
+    "docs/maintenance.md": ("drains all the same", "MOVES FOR BALANCE", "connections with it", "moved from"),
+    "docs/simulate.md": (
+        "the next run leaves it there",
+        "of the same object is there",
+        "without the label k8s.ovn.org/egress-assignable",
+        "at capacity: ",
+        "every node that could hold",
+        "Nothing was changed.",
+        "losses leave egress IPs without a node.",
+        "WITHOUT A PLACE",
+    ),
+    "docs/failures.md": (
+        "may hold it and is not fenced",
+        "answers for it",
+        "Show who else answers for what the node holds",
+    ),
+    "docs/troubleshooting.md": (
+        "is not newer than",
+        "another run has been changing this node for a minute",
+        "unknown field; did you mean",
+        "is not an IPv4 or IPv6 address",
+        "write {} to select all namespaces",
+    ),
+}
 PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+) \| default\((.*?)\)")
 
 
@@ -147,6 +174,26 @@ def test_relative_links_resolve(path):
 def _anchors(path):
     headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.fixture(scope="module")
+def outputs():
+    """The texts of the code, and of what its tests expect."""
+    patterns = (
+        "plugins/**/*.py",
+        "roles/*/tasks/*.yml",
+        "tests/unit/**/*.yml",
+        "tests/unit/plugins/**/*.py",
+        "extensions/**/*.py",
+    )
+    return "\n".join(path.read_text(encoding="utf-8") for pattern in patterns for path in ROOT.glob(pattern))
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_documents_show_the_words_of_the_output(path, outputs):
+    for words in SHOWN[path]:
+        assert words in _read(path)
+        assert words in outputs
 
 
 def test_every_playbook_is_documented():

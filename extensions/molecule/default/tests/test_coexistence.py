@@ -185,7 +185,7 @@ def test_chains_of_iptables(fleet):
 
 
 def test_docker_drops_what_is_forwarded(fleet):
-    """It has a chain for exceptions, as docs/operations.md has them."""
+    """It has a chain for exceptions, as docs/firewalls.md has them."""
     with on_all_nodes(fleet, DOCKER, DOCKER_GONE):
         assert fleet.sources("namespace1/pod2") == {None}
         for node in NODE_NAMES:
@@ -195,7 +195,7 @@ def test_docker_drops_what_is_forwarded(fleet):
 
 
 def test_firewalld(fleet):
-    """With the zones and ports of docs/operations.md everything works, and its reloads leave alone what is ours."""
+    """With the zones and ports of docs/firewalls.md everything works, and its reloads leave alone what is ours."""
     with on_all_nodes(fleet, FIREWALLD, FIREWALLD_GONE):
         sources_are_right(fleet)
         assert fleet.good().changed() == []
