@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Addresses and networks: parsing, order and canonical form. PRIVATE to the collection.
 
-The only file that uses ``ipaddress``. Stricter than it: what two programs could read in two ways is refused,
-and Python 3.8 to 3.14 give the same answers.
+The only file that uses ``ipaddress``. It is stricter: spellings that two programs could interpret differently are
+refused, and the results are the same with Python 3.8 to 3.14.
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ import ipaddress
 import re
 import socket
 from functools import lru_cache
+from typing import Iterable, Union
 
 from .errors import EgressIPError
 from .messages import expected_string, pasted_hint, quote
+
+Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+Interface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 _POINT_TO_POINT_HOST_BITS = 1
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -23,7 +28,7 @@ _CANONICAL_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _IPV4 = 4
 _IPV6 = 6
 VERSIONS = (_IPV4, _IPV6)
-# What iproute2 and nftables call them.
+# The names of the IP versions in iproute2 and nftables.
 WORDS = {_IPV4: "ip", _IPV6: "ip6"}
 _NOT_UNICAST = {
     "255.255.255.255/32": "the limited broadcast address",
@@ -36,110 +41,111 @@ _NOT_UNICAST = {
     "224.0.0.0/4": "a multicast address",
     "ff00::/8": "a multicast address",
 }
-# {version: [(first, last, name)]}: to compare integers takes a tenth of the time, and a plan has many addresses.
-_NOT_UNICAST_RANGES = {version: [] for version in VERSIONS}
+# {version: [(first, last, name)]}: comparing integers takes a tenth of the time, and a plan has many addresses.
+_NOT_UNICAST_RANGES: dict[int, list[tuple[int, int, str]]] = {version: [] for version in VERSIONS}
 for _network, _name in ((ipaddress.ip_network(text), name) for text, name in _NOT_UNICAST.items()):
     _range = int(_network.network_address), int(_network.broadcast_address), _name
     _NOT_UNICAST_RANGES[_network.version].append(_range)
 
 
-def parse_address(text, path):
-    """Return the IPv4Address or IPv6Address that the string ``text`` spells; EgressIPError names ``path``."""
+def parse_address(text: object, path: str) -> Address:
+    """Return the address that the string ``text`` spells. Raises EgressIPError with ``path``."""
     return parsed(canonical_address(text, path))
 
 
-def canonical_address(text, path):
-    """Return the canonical form of the address that ``text`` spells; EgressIPError names ``path``."""
+def canonical_address(text: object, path: str) -> str:
+    """Return the canonical form of the address that ``text`` spells. Raises EgressIPError with ``path``."""
     if isinstance(text, str) and _CANONICAL_IPV4.fullmatch(text):
-        # Most are so, and nothing below would find fault with them.
+        # The usual case; it passes all checks below.
         return str(text)
-    _refuse_what_no_form_allows(text, path, "an IP address")
+    text = _checked_text(text, path, "an IP address")
     if "/" in text:
         raise EgressIPError(f"{path}: {quote(text)} has a prefix length; give the address alone")
     return canonical(_parse_plain_address(text, text, path))
 
 
-def parse_packed_ipv6(data):
-    """Return the IPv6Address in 16 bytes from the wire."""
+def parse_packed_ipv6(data: bytes) -> ipaddress.IPv6Address:
+    """Return the IPv6 address that 16 bytes of a packet encode."""
     return ipaddress.IPv6Address(data)
 
 
-def parse_egress_ip(text, path):
-    """Return the unicast address that ``text`` spells; refuses those that no node can hold for others."""
+def parse_egress_ip(text: object, path: str) -> Address:
+    """Return the unicast address that ``text`` spells. Raises EgressIPError for all that cannot be an egress IP."""
     return parsed(canonical_egress_ip(text, path))
 
 
-def canonical_egress_ip(text, path):
-    """Return the canonical form of the unicast address that ``text`` spells."""
+def canonical_egress_ip(text: object, path: str) -> str:
+    """Return the canonical form of the unicast address that ``text`` spells. Raises EgressIPError."""
     address = canonical_address(text, path)
     reason = _why_not_unicast(address)
     if reason:
-        raise EgressIPError(f"{path}: {quote(text)} is {reason}, which cannot be an egress IP")
+        raise EgressIPError(f"{path}: {quote(str(text))} is {reason}, which cannot be an egress IP")
     return address
 
 
-def refuse_not_unicast_between(first, last, text, path):
-    """Raise the EgressIPError that ``text`` at ``path`` deserves if an address between two cannot be an egress IP."""
+def refuse_not_unicast_between(first: Address, last: Address, text: str, path: str) -> None:
+    """Raise EgressIPError if the range ``text`` at ``path`` has an address that cannot be an egress IP."""
     for low, high, name in sorted(_NOT_UNICAST_RANGES[first.version]):
         if int(first) <= high and low <= int(last):
             bad = address_at(max(int(first), low), first.version)
             raise EgressIPError(f"{path}: {quote(text)} contains {bad}, {name}, which cannot be an egress IP")
 
 
-def parse_interface(text, path):
-    """Return the IPv4Interface or IPv6Interface that ``text`` ("address/prefix length") spells."""
+def parse_interface(text: object, path: str) -> Interface:
+    """Return the interface that ``text`` ("address/prefix length") spells. Raises EgressIPError."""
     address, length = _parse_with_length(text, path, "an address with a prefix length")
-    kind = ipaddress.IPv4Interface if address.version == _IPV4 else ipaddress.IPv6Interface
-    return kind((int(address), length))
+    if address.version == _IPV4:
+        return ipaddress.IPv4Interface((int(address), length))
+    return ipaddress.IPv6Interface((int(address), length))
 
 
-def parse_egress_ips(texts, path):
-    """Return the addresses that a list of strings spells; EgressIPError names ``path`` and the place in it."""
+def parse_egress_ips(texts: Iterable[object], path: str) -> list[Address]:
+    """Return the addresses that a list of strings spells. Raises EgressIPError with ``path`` and the index."""
     return [parse_egress_ip(text, f"{path}[{n}]") for n, text in enumerate(texts)]
 
 
-def parse_network(text, path):
-    """Return the network that ``text`` (CIDR) spells; set host bits are an error that names the right network."""
+def parse_network(text: object, path: str) -> Network:
+    """Return the network that ``text`` (CIDR) spells. Raises EgressIPError; for set host bits it names the network."""
     address, length = _parse_with_length(text, path, "a network in CIDR form")
     network = ipaddress.ip_network(f"{address}/{length}", strict=False)
     if network.network_address != address:
-        raise EgressIPError(f"{path}: {quote(text)} has host bits set; the network is {network}")
+        raise EgressIPError(f"{path}: {quote(str(text))} has host bits set; the network is {network}")
     return network
 
 
-def address_at(value, version):
+def address_at(value: int, version: int) -> Address:
     """Return the address with this integer value."""
     return ipaddress.IPv4Address(value) if version == _IPV4 else ipaddress.IPv6Address(value)
 
 
-def version_of(text):
+def version_of(text: str) -> int:
     """Return 4 or 6, the IP version of an address or network in canonical form."""
     return _IPV6 if ":" in text else _IPV4
 
 
-def of_version(texts, version):
-    """Return those of the addresses or networks, in canonical form, that are of this IP version."""
+def of_version(texts: Iterable[str], version: int) -> tuple[str, ...]:
+    """Return the addresses or networks of one IP version; all are in canonical form."""
     return tuple(text for text in texts if version_of(text) == version)
 
 
 @lru_cache(maxsize=1 << 18)
-def parsed(text):
-    """Return the address that a string spells, or raise ValueError. A plan asks often for the same, so it remembers."""
+def parsed(text: str) -> Address:
+    """Return the address that a string spells; cached, since a plan parses the same often. Raises ValueError."""
     version, packed = _packed(text)
     return ipaddress.IPv4Address(packed) if version == _IPV4 else ipaddress.IPv6Address(packed)
 
 
 @lru_cache(maxsize=1 << 18)
-def address_order(text):
-    """Return (IP version, value as integer) of a canonical address: the key of the order of addresses."""
+def address_order(text: str) -> tuple[int, int]:
+    """Return (IP version, integer value) of a canonical address: the sort key of addresses."""
     version, packed = _packed(text)
     return version, int.from_bytes(packed, "big")
 
 
-def _packed(text):
-    """Return the IP version and the bytes of the address that a string spells, or raise ValueError."""
+def _packed(text: str) -> tuple[int, bytes]:
+    """Return the IP version and the bytes of the address that a string spells. Raises ValueError."""
     try:
-        # The system's parser takes a fifth of the time. What it does not know is for the other one to refuse.
+        # The system's parser takes a fifth of the time. What it rejects, ``ipaddress`` decides.
         if ":" in text:
             return _IPV6, socket.inet_pton(socket.AF_INET6, text)
         return _IPV4, socket.inet_pton(socket.AF_INET, text)
@@ -148,48 +154,46 @@ def _packed(text):
         return address.version, address.packed
 
 
-def canonical(address):
+def canonical(address: Address | Interface | Network) -> str:
     """Return the RFC 5952 form of an address, interface or network."""
     return str(address)
 
 
-def collapse(networks):
+def collapse(networks: Iterable[Network]) -> list[Network]:
     """Return the fewest networks that cover the same addresses, IPv4 before IPv6, in order."""
     networks = list(networks)
-    return [
-        network
-        for version in VERSIONS
-        for network in ipaddress.collapse_addresses(n for n in networks if n.version == version)
-    ]
+    ipv4 = (network for network in networks if isinstance(network, ipaddress.IPv4Network))
+    ipv6 = (network for network in networks if isinstance(network, ipaddress.IPv6Network))
+    return [*ipaddress.collapse_addresses(ipv4), *ipaddress.collapse_addresses(ipv6)]
 
 
-def outermost(networks):
-    """Return the networks that lie in no other one, IPv4 before IPv6, in order.
+def outermost(networks: Iterable[Network]) -> list[Network]:
+    """Return the networks that are not contained in another one, IPv4 before IPv6, in order.
 
-    Unlike ``collapse`` it leaves neighbours apart, so that one network more is one more here.
+    Unlike ``collapse`` it does not merge adjacent networks, so that one added network changes one entry.
     """
-    found = []
+    found: list[Network] = []
     for network in sorted(set(networks), key=lambda n: (n.version, int(n.network_address), n.prefixlen)):
-        if not found or found[-1].version != network.version or network[0] > found[-1][-1]:
+        if not found or found[-1].version != network.version or int(network[0]) > int(found[-1][-1]):
             found.append(network)
     return found
 
 
-def networks_between(first, last, version):
+def networks_between(first: int, last: int, version: int) -> list[Network]:
     """Return the fewest networks that cover the addresses between two integers, both included."""
     return list(ipaddress.summarize_address_range(address_at(first, version), address_at(last, version)))
 
 
-def covers_everything(networks):
-    """Tell whether ``networks`` together leave nothing of IPv4 or nothing of IPv6."""
+def covers_everything(networks: Iterable[Network]) -> bool:
+    """Return whether ``networks`` together cover all of IPv4 or all of IPv6."""
     return any(network.prefixlen == 0 for network in collapse(networks))
 
 
-def is_reserved_in(address, network):
-    """Tell whether ``address`` is one that no host of ``network`` may have.
+def is_reserved_in(address: Address, network: Network) -> bool:
+    """Return whether no host of ``network`` may have ``address``.
 
-    These are the network and the broadcast address, for IPv6 the subnet-router anycast address (RFC 4291).
-    Point-to-point networks and single addresses (/31, /32, /127, /128) have none.
+    The reserved addresses are the network and the broadcast address, for IPv6 the subnet-router anycast address
+    (RFC 4291). Point-to-point networks and single addresses (/31, /32, /127, /128) have none.
     """
     if address not in network or network.max_prefixlen - network.prefixlen <= _POINT_TO_POINT_HOST_BITS:
         return False
@@ -198,7 +202,8 @@ def is_reserved_in(address, network):
     return address.version == _IPV4 and address == network.broadcast_address
 
 
-def _refuse_what_no_form_allows(text, path, form):
+def _checked_text(text: object, path: str, form: str) -> str:
+    """Return ``text`` if it is a string without typographic characters and surrounding whitespace."""
     if not isinstance(text, str):
         raise EgressIPError(f"{path}: {expected_string(text)}")
     hint = pasted_hint(text)
@@ -207,10 +212,11 @@ def _refuse_what_no_form_allows(text, path, form):
     if not text.strip():
         raise EgressIPError(f"{path}: is empty; write {form}")
     if text != text.strip():
-        raise EgressIPError(f"{path}: {quote(text)} has blanks around it")
+        raise EgressIPError(f"{path}: {quote(text)} has leading or trailing whitespace")
+    return text
 
 
-def _parse_plain_address(address, text, path):
+def _parse_plain_address(address: str, text: str, path: str) -> Address:
     """Parse ``address``, a part of ``text`` or all of it."""
     if "%" in address:
         raise EgressIPError(f"{path}: {quote(text)} has a zone id ('%'); give the address alone")
@@ -224,16 +230,16 @@ def _parse_plain_address(address, text, path):
         found = parsed(str(address))
     except ValueError:
         raise EgressIPError(f"{path}: {quote(text)} is not an IPv4 or IPv6 address") from None
-    if found.version == _IPV6 and found.ipv4_mapped is not None:
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
         raise EgressIPError(
             f"{path}: {quote(text)} is an IPv4-mapped IPv6 address; write the IPv4 address {found.ipv4_mapped}"
         )
     return found
 
 
-def _parse_with_length(text, path, form):
+def _parse_with_length(text: object, path: str, form: str) -> tuple[Address, int]:
     """Return the address and the prefix length of ``text``."""
-    _refuse_what_no_form_allows(text, path, form)
+    text = _checked_text(text, path, form)
     host, slash, length = text.partition("/")
     if not slash:
         raise EgressIPError(f"{path}: {quote(text)} has no prefix length; write {form}")
@@ -245,8 +251,8 @@ def _parse_with_length(text, path, form):
     return address, int(length)
 
 
-def _why_not_unicast(address):
-    """Name the kind of a canonical address that is no unicast address of one host; None for all others."""
+def _why_not_unicast(address: str) -> str | None:
+    """Return the kind of a canonical address that is not a unicast address of one host; None for all others."""
     version, value = address_order(address)
     for first, last, name in _NOT_UNICAST_RANGES[version]:
         if first <= value <= last:

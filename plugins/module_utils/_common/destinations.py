@@ -1,11 +1,12 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where an object's egress IPs apply, and which of several objects a pod follows to where. PRIVATE. Pure."""
+"""Destinations of objects, and which of several objects applies to each. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Iterable, Iterator, Sequence
 
 from .addresses import VERSIONS, networks_between, parse_network
 
@@ -14,26 +15,26 @@ _EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 
 @dataclass(frozen=True)
 class Destinations:
-    """The networks to which an object applies, all when it names none, and those of them that it leaves alone.
+    """The networks to which an object applies (empty for all), and exceptions from them.
 
     Both are tuples of CIDRs in canonical form.
     """
 
-    networks: tuple = ()
-    excluded: tuple = ()
+    networks: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     @property
-    def everywhere(self):
-        """Tell whether the object makes no difference between destinations."""
+    def everywhere(self) -> bool:
+        """Whether the object applies to every destination."""
         return not self.networks and not self.excluded
 
     @property
-    def nowhere(self):
-        """Tell whether nothing is left to which the object applies."""
+    def nowhere(self) -> bool:
+        """Whether the exceptions leave no destination."""
         return not any(choices([("", self)], version) for version in VERSIONS)
 
-    def to_dict(self):
-        """Return what there is to say as a JSON-safe dict, which is empty for an object that applies everywhere."""
+    def to_dict(self) -> dict[str, list[str]]:
+        """Return the non-empty lists as a JSON-safe dict; it is empty for an object that applies everywhere."""
         lists = {"destinations": self.networks, "excludedDestinations": self.excluded}
         return {key: list(networks) for key, networks in lists.items() if networks}
 
@@ -48,9 +49,13 @@ class _Span:
     applies: bool
 
 
-def in_force(objects):
-    """Return [(name, Destinations)] without those that never have a say, as all that follow one for everywhere."""
-    found, general = [], False
+Named = tuple[str, Destinations]
+
+
+def in_force(objects: Iterable[Named]) -> list[Named]:
+    """Return the objects (name, Destinations) that can apply: of those for everywhere, only the first can."""
+    found: list[Named] = []
+    general = False
     for name, destinations in objects:
         if not (general and destinations.everywhere):
             found.append((name, destinations))
@@ -58,27 +63,26 @@ def in_force(objects):
     return found
 
 
-def choices(objects, version):
-    """Return {network: name}: which of the objects [(name, Destinations)] of a pod applies to where.
+def choices(objects: Sequence[Named], version: int) -> dict[str, str]:
+    """Return {network: name}: for each destination network, which of the objects (name, Destinations) applies.
 
-    The networks, of one IP version, do not overlap; outside of them no object applies. The longest prefix wins, then
-    the first in the list.
+    The networks are of one IP version and do not overlap; outside them no object applies. The longest prefix wins,
+    then the first in the list.
     """
     spans = sorted(
         (span for rank, item in enumerate(objects) for span in _spans(rank, item[1], version)),
         key=lambda span: (span.first, -span.last),
     )
     edges = sorted({edge for span in spans for edge in (span.first, span.last + 1)})
-    pieces, around = [], []
+    pieces: list[tuple[int | None, int, int]] = []
+    covering: list[_Span] = []
     for first, end in zip(edges, edges[1:]):
-        around = [span for span in around if span.last >= first]
+        covering = [span for span in covering if span.last >= first]
         while spans and spans[0].first == first:
-            around.append(spans.pop(0))
-        rank = _winner(around)
-        if pieces and pieces[-1][0] == rank:
-            pieces[-1][2] = end - 1
-        else:
-            pieces.append([rank, first, end - 1])
+            covering.append(spans.pop(0))
+        rank = _winner(covering)
+        joined = bool(pieces) and pieces[-1][0] == rank
+        pieces.append((rank, pieces.pop()[1] if joined else first, end - 1))
     return {
         str(network): objects[rank][0]
         for rank, first, last in pieces
@@ -87,16 +91,16 @@ def choices(objects, version):
     }
 
 
-def _spans(rank, destinations, version):
-    named = destinations.networks or _EVERYTHING.values()
+def _spans(rank: int, destinations: Destinations, version: int) -> Iterator[_Span]:
+    named = destinations.networks or tuple(_EVERYTHING.values())
     for texts, applies in ((named, True), (destinations.excluded, False)):
         for network in (parse_network(text, "destinations") for text in texts):
             if network.version == version:
                 yield _Span(int(network.network_address), int(network.broadcast_address), rank, applies)
 
 
-def _winner(around):
-    """Return the rank of the object that applies within all these spans, the widest first; None if none does."""
-    leave_alone = {span.rank for span in around if not span.applies}
-    applying = [span for span in around if span.applies and span.rank not in leave_alone]
+def _winner(covering: Sequence[_Span]) -> int | None:
+    """Return the rank of the object that applies where all these spans overlap; None if none does."""
+    excepted = {span.rank for span in covering if not span.applies}
+    applying = [span for span in covering if span.applies and span.rank not in excepted]
     return min(applying, key=lambda span: (span.last - span.first, span.rank)).rank if applying else None

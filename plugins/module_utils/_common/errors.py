@@ -3,15 +3,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The errors of the collection. PRIVATE to the collection.
 
-Every message begins with the path of the value it is about and names the constraint, so
-``str(error)`` is all that a person needs to read.
+Every message begins with the path of the faulty value and names the constraint and the fix, so ``str(error)`` is the
+complete text for the user.
 """
 
 from __future__ import annotations
 
+from typing import Callable, Iterable, TypeVar
+
+Result = TypeVar("Result")
+
 
 class EgressIPError(Exception):
-    """Something that the user can put right. Anything else that is raised is a bug."""
+    """An error that the user can correct. Any other exception is a bug."""
 
 
 class ManifestError(EgressIPError):
@@ -23,7 +27,7 @@ class InventoryError(EgressIPError):
 
 
 class PlanError(EgressIPError):
-    """A plan cannot be made, or is not the one to apply."""
+    """A plan cannot be made, or a newer one has been applied already."""
 
 
 class NodeStateError(EgressIPError):
@@ -35,44 +39,44 @@ class CommandError(EgressIPError):
 
 
 class VerificationError(EgressIPError):
-    """A node does not show what was applied to it."""
+    """The state that was read back from a node differs from the state that was applied."""
 
 
 class ConflictError(EgressIPError):
-    """Somebody else uses what we would use: an address, a mark, a table number."""
+    """An address, mark or table number that the collection needs is in use by other software."""
 
 
 class VsphereError(EgressIPError):
-    """vCenter cannot or will not do what is asked."""
+    """A vCenter cannot be reached, or a request to it failed."""
 
 
 class VsphereInterruptedError(VsphereError):
-    """An answer is lost, or somebody else was faster: read again, then decide again."""
+    """The response was lost or the object changed concurrently: read the state and decide again."""
 
 
 class InvalidError(EgressIPError):
-    """A document with one or more errors, all of them found in one go.
+    """A document has one or more errors, all found in one pass.
 
     ``errors`` is a tuple of messages, each beginning with its path.
     """
 
-    def __init__(self, errors):
+    def __init__(self, errors: Iterable[object]) -> None:
         self.errors = tuple(str(error) for error in errors)
         super().__init__("; ".join(self.errors))
 
 
 class Errors:
-    """Collects the errors of a document, so that the check goes on to its end."""
+    """Collects the errors of a document, so that the validation continues to its end."""
 
-    def __init__(self):
-        self._errors = []
+    def __init__(self) -> None:
+        self._errors: list[str] = []
 
-    def add(self, path, text):
-        """Note that the value at ``path`` is wrong; ``text`` says how."""
+    def add(self, path: str, text: str) -> None:
+        """Add an error: the ``path`` of the value and the ``text`` with constraint and fix."""
         self._errors.append(f"{path}: {text}")
 
-    def attempt(self, function, *arguments):
-        """Return ``function(*arguments)``; None, and the errors are noted, when it raises an EgressIPError."""
+    def attempt(self, function: Callable[..., Result], *arguments: object) -> Result | None:
+        """Return ``function(*arguments)``; when it raises an EgressIPError, add its errors and return None."""
         try:
             return function(*arguments)
         except InvalidError as error:
@@ -81,7 +85,7 @@ class Errors:
             self._errors.append(str(error))
         return None
 
-    def raise_if_any(self):
-        """Raise one InvalidError with everything noted so far."""
+    def raise_if_any(self) -> None:
+        """Raise one InvalidError with all errors added so far, if there are any."""
         if self._errors:
             raise InvalidError(self._errors)

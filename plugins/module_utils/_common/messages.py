@@ -1,14 +1,15 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How values are named in messages. PRIVATE to the collection."""
+"""Names of values in error messages. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
+from typing import Any, Callable, Tuple, Type, Union
 
-# What web pages and word processors put where YAML and Kubernetes want plain ASCII.
+# Characters that web pages and word processors insert where YAML and Kubernetes expect plain ASCII.
 _PASTED = {
     "\u2018": "a curly quote",
     "\u2019": "a curly quote",
@@ -40,8 +41,9 @@ _PASTED = {
 }
 
 
-# The first that fits counts: a bool is an int as well.
-_WORDS = (
+_Types = Union[Type[Any], Tuple[Type[Any], ...]]
+# The first match counts: a bool is an int as well.
+_WORDS: tuple[tuple[_Types, Callable[[Any], str]], ...] = (
     (type(None), lambda value: "null"),
     (bool, lambda value: f"the boolean {str(value).lower()}"),
     (str, lambda value: f"the string {quote(value)}"),
@@ -54,8 +56,8 @@ _WORDS = (
 _MAX_SHOWN = 80
 
 
-def pasted_hint(text):
-    """Name the first character of ``text`` that comes from a web page rather than a keyboard; None without one."""
+def pasted_hint(text: str) -> str | None:
+    """Return a phrase that names the first typographic character of ``text``, or None if it has none."""
     if text.isascii():
         return None
     for character in text:
@@ -64,23 +66,23 @@ def pasted_hint(text):
     return None
 
 
-def type_name(value):
-    """Return what ``value`` is, in YAML's words: ``a list``, ``the integer 5``, ``null``."""
+def type_name(value: object) -> str:
+    """Return the type and, if short, the value in YAML's terms: ``a list``, ``the integer 5``, ``null``."""
     for types, words in _WORDS:
         if isinstance(value, types):
             return words(value)
     return f"a value of type {type(value).__name__}"
 
 
-def quote(text):
-    """Return ``text`` in single quotes, on one line, with control characters and invisible ones spelled out."""
+def quote(text: str) -> str:
+    """Return ``text`` in single quotes on one line, at most 80 characters, with non-printable ones escaped."""
     shown = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
     if not shown.isprintable():
         shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
     return f"'{shown}'"
 
 
-def expected_string(value):
-    """Say that a string was wanted where ``value`` stands, and how YAML made something else of it."""
+def expected_string(value: object) -> str:
+    """Return the message for a ``value`` that must be a string; scalars get the hint to quote them."""
     hint = "" if value is None or isinstance(value, (Mapping, list, tuple)) else "; put it in quotes"
     return f"must be a string, not {type_name(value)}{hint}"

@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The types and field names of documents. PRIVATE to the collection.
+"""Checks of types and field names in documents. PRIVATE to the collection. Pure.
 
-Each check notes in an ``Errors`` what is wrong and returns something of the right type, so that the caller
-goes on and finds the other errors too.
+Each check adds its errors to an ``Errors`` and returns a value of the right type in any case, so that the caller
+continues and finds the other errors too.
 """
 
 from __future__ import annotations
@@ -12,32 +12,34 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any, Collection, Iterable, Sequence
 
+from .errors import Errors
 from .messages import expected_string, pasted_hint, quote, type_name
 
-# Stands for what should have been a mapping: its fields are not missed, since the error is noted already.
-NO_MAPPING = MappingProxyType({})
+# Stands for a value that is not a mapping: its error has been added, so its fields are not reported as missing.
+NO_MAPPING: Mapping[str, Any] = MappingProxyType({})
 _PLAIN_TYPES = frozenset([str, int, bool, type(None)])
 
 
-def check_mapping(value, path, errors):
-    """Return ``value`` when it is a mapping; else note the error and return NO_MAPPING."""
+def check_mapping(value: object, path: str, errors: Errors) -> Mapping[str, Any]:
+    """Return ``value`` if it is a mapping; else add an error and return NO_MAPPING."""
     if isinstance(value, (dict, Mapping)):
         return value
     errors.add(path, f"must be a mapping, not {type_name(value)}")
     return NO_MAPPING
 
 
-def check_list(value, path, errors):
-    """Return ``value`` when it is a list; else note the error and return an empty one."""
+def check_list(value: object, path: str, errors: Errors) -> Sequence[Any]:
+    """Return ``value`` if it is a list; else add an error and return an empty list."""
     if isinstance(value, (list, tuple)):
         return value
     errors.add(path, f"must be a list, not {type_name(value)}")
     return []
 
 
-def check_string(value, path, errors):
-    """Return ``value`` as a plain str when it is a string that holds something; else note the error, return None."""
+def check_string(value: object, path: str, errors: Errors) -> str | None:
+    """Return ``value`` as a plain str if it is a non-empty string; else add an error and return None."""
     if not isinstance(value, str):
         errors.add(path, expected_string(value))
     elif not value.strip():
@@ -49,23 +51,29 @@ def check_string(value, path, errors):
     return None
 
 
-def required(mapping, field, prefix, errors):
-    """Return ``mapping[field]``; note that the field is missing and return None when it is."""
+def required(mapping: Mapping[str, Any], field: str, prefix: str, errors: Errors) -> Any:
+    """Return ``mapping[field]``; if the field is missing, add an error and return None."""
     if field not in mapping and mapping is not NO_MAPPING:
         errors.add(f"{prefix}{field}", "is missing")
     return mapping.get(field)
 
 
-def required_mapping(mapping, field, prefix, errors):
-    """Return the mapping at ``field``; note the error and return NO_MAPPING when there is none."""
+def required_mapping(mapping: Mapping[str, Any], field: str, prefix: str, errors: Errors) -> Mapping[str, Any]:
+    """Return the mapping at ``field``; if there is none, add an error and return NO_MAPPING."""
     value = required(mapping, field, prefix, errors)
     return check_mapping(value, f"{prefix}{field}", errors) if field in mapping else NO_MAPPING
 
 
-def check_fields(mapping, prefix, known, errors, below=()):
-    """Note each field of ``mapping`` that is not in ``known``; ``prefix`` comes before the field in its path.
+def check_fields(
+    mapping: Mapping[Any, Any],
+    prefix: str,
+    known: Collection[str],
+    errors: Errors,
+    below: tuple[str, Collection[str]] | None = None,
+) -> None:
+    """Add an error for each field of ``mapping`` that is not in ``known``; ``prefix`` precedes the field in its path.
 
-    ``below`` is (parent, fields): fields that belong one level deeper, where a lost indentation has put them.
+    ``below`` is (parent, fields): fields that belong one level deeper, the usual result of a lost indentation.
     """
     for field in mapping:
         if field in known:
@@ -77,16 +85,16 @@ def check_fields(mapping, prefix, known, errors, below=()):
             errors.add(f"{prefix}{shown}", _unknown(field, known))
 
 
-def did_you_mean(word, known, cutoff=0.6):
-    """Return the one of ``known`` that ``word`` probably stands for; None when none is near."""
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the entry of ``known`` that is most similar to ``word``; None if none is similar enough."""
     by_lower_case = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), list(by_lower_case), n=1, cutoff=cutoff)
     return by_lower_case[near[0]] if near else None
 
 
-def plain(value):
-    """Return a copy of ``value`` that is made of plain dicts, lists and strings."""
-    # A plan has some hundred thousand values: most need no call, and to ask for a Mapping is dear.
+def plain(value: Any) -> Any:
+    """Return a copy of ``value`` that consists of plain dicts, lists and strings."""
+    # A plan has some hundred thousand values: most need no call, and isinstance(…, Mapping) is slow.
     if isinstance(value, (list, tuple)):
         return [entry if type(entry) in _PLAIN_TYPES else plain(entry) for entry in value]
     if isinstance(value, str):
@@ -99,11 +107,11 @@ def plain(value):
     return value
 
 
-def _unknown(field, known):
+def _unknown(field: object, known: Collection[str]) -> str:
     if not isinstance(field, str):
-        return f"unknown field; its name is {type_name(field)}"
+        return f"unknown field; a field name must be a string, not {type_name(field)}"
     hint = pasted_hint(field)
     if hint:
         return f"unknown field; its name {hint}"
     near = did_you_mean(field, known)
-    return f"unknown field; did you mean {near}?" if near else f"unknown field; there are {', '.join(known)}"
+    return f"unknown field; did you mean {near}?" if near else f"unknown field; expected one of {', '.join(known)}"

@@ -88,10 +88,10 @@ def test_unknown_fields_are_named_with_a_suggestion():
     value = {"podselector": 1, "zzz": 1, "nodes": 1, 5: 1, "a\nb": 1, "podSelector\u00a0": 1}
     assert noted(check, value)[1] == [
         "p.podselector: unknown field; did you mean podSelector?",
-        "p.zzz: unknown field; there are egressIPs, podSelector",
+        "p.zzz: unknown field; expected one of egressIPs, podSelector",
         "p.nodes: unknown field; it belongs under spec",
-        "p.the integer 5: unknown field; its name is the integer 5",
-        "p.the string 'a\\nb': unknown field; there are egressIPs, podSelector",
+        "p.the integer 5: unknown field; a field name must be a string, not the integer 5",
+        "p.the string 'a\\nb': unknown field; expected one of egressIPs, podSelector",
         "p.the string 'podSelector\\xa0': unknown field; its name contains a no-break space (U+00A0), "
         "probably pasted from a web page",
     ]

@@ -34,7 +34,7 @@ ERRORS = [
     (None, ["s: must be a mapping, not null"]),
     ("app=web", ["s: must be a mapping, not the string 'app=web'"]),
     ([{"app": "web"}], ["s: must be a mapping, not a list"]),
-    ({"app": "web"}, ["s.app: unknown field; there are matchLabels, matchExpressions"]),
+    ({"app": "web"}, ["s.app: unknown field; expected one of matchLabels, matchExpressions"]),
     ({"matchlabels": {}}, ["s.matchlabels: unknown field; did you mean matchLabels?"]),
     ({"matchExpression": []}, ["s.matchExpression: unknown field; did you mean matchExpressions?"]),
     (
