@@ -106,7 +106,7 @@ _raw:
       description: Notes on what is left out because it is not ours.
       type: list
       elements: str
-      sample: ["manifests/web.yml[1]: kind 'Service' is not ours"]
+      sample: ["manifests/web.yml[1]: kind 'Service' is ignored"]
 """
 
 import os

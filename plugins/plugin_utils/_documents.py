@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the text of a file to parsed documents. PRIVATE to the collection.
 
-Stricter than PyYAML's safe loader: a key that is there twice, a tag that JSON has no type for and an alias
+Stricter than PyYAML's safe loader: a duplicate key, a tag that JSON has no type for and an alias
 inside its own anchor are errors. Dates stay dates, for the model to refuse them where it wants a string.
 """
 
@@ -130,7 +130,7 @@ def _check_keys(root):
         for key, _value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE_TAG:
                 if (key.tag, key.value) in keys:
-                    text = f"the key {key.value!r} is there twice in one mapping"
+                    text = f"duplicate key {key.value!r}"
                     raise yaml.constructor.ConstructorError(None, None, text, key.start_mark)
                 keys.add((key.tag, key.value))
         waiting.extend(value for _key, value in reversed(node.value))
@@ -141,12 +141,12 @@ def _unique_keys(pairs):
     if len(result) != len(pairs):
         keys = [key for key, _value in pairs]
         twice = next(key for index, key in enumerate(keys) if key in keys[:index])
-        raise ValueError(f"the key {twice!r} is there twice in one object")
+        raise ValueError(f"duplicate key {twice!r}")
     return result
 
 
 def _refuse_constant(name):
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _tab_hint(error, text):

@@ -40,7 +40,7 @@ def parse_annotations(metadata, root):
     for key in annotations:
         if isinstance(key, str) and key.startswith(PREFIX) and key not in _KNOWN:
             near = did_you_mean(key[len(PREFIX) :], [known[len(PREFIX) :] for known in _KNOWN])
-            hint = f"did you mean {PREFIX}{near}?" if near else f"there are {', '.join(_KNOWN)}"
+            hint = f"did you mean {PREFIX}{near}?" if near else f"expected one of {', '.join(_KNOWN)}"
             errors.add(annotation_path(root, key), f"unknown annotation; {hint}")
     fields = {}
     if NODE_SELECTOR in annotations:
@@ -58,7 +58,7 @@ def parse_annotations(metadata, root):
     if POOL_SIZE in annotations:
         fields["pool_size"] = _parse_number(annotations[POOL_SIZE], annotation_path(root, POOL_SIZE), _MOST, errors)
         if POOL not in annotations:
-            errors.add(annotation_path(root, POOL_SIZE), f"says nothing without {POOL}")
+            errors.add(annotation_path(root, POOL_SIZE), f"has no effect without {POOL}")
     if DESTINATIONS in annotations or EXCLUDED_DESTINATIONS in annotations:
         fields["destinations"] = _parse_destinations(annotations, root, errors)
     errors.raise_if_any()
@@ -125,9 +125,9 @@ def _parse_list(text, path, errors):
     text = check_string(text, path, errors)
     words = [] if text is None else [word.strip() for word in text.split(",")]
     if not all(words):
-        errors.add(path, f"{quote(text)} has nothing between two commas")
+        errors.add(path, f"{quote(text)} has an empty entry between commas")
     if len({*words}) < len(words):
-        errors.add(path, f"{quote(text)} names something twice")
+        errors.add(path, f"{quote(text)} has a duplicate entry")
     return tuple(words)
 
 
@@ -135,6 +135,6 @@ def _parse_number(text, path, most, errors):
     """Return the integer that a string spells, 1 if it is none from 1 to ``most``; annotations are strings."""
     text = check_string(text, path, errors)
     if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= most):
-        errors.add(path, f"{quote(text)} is no number from 1 to {most}")
+        errors.add(path, f"must be an integer from 1 to {most}, not {quote(text)}")
         return 1
     return 1 if text is None else int(text)

@@ -54,7 +54,7 @@ class Manifests:
     ``pooled`` names those that ask for addresses of a pool.
     ``namespaces``, ``pods``, ``nodes``: sound documents, reduced to what the collection uses.
     ``invalid``: ``{name, errors}`` of everything that cannot be used and is in none of the lists above.
-    ``ignored``: notes on what is not ours.
+    ``ignored``: notes on what is ignored.
     """
 
     egressips: tuple = ()
@@ -189,7 +189,7 @@ class _Reader:
     def _unroll(self, document, kind, source):
         """Read the items of a List; those of a typed one may leave out apiVersion and kind, as the API server does."""
         if kind and kind not in API_VERSIONS:
-            self._ignore(source, f"kind {quote(document['kind'])} is not ours")
+            self._ignore(source, f"kind {quote(document['kind'])} is ignored")
             return
         items = document.get("items", ())
         if not isinstance(items, list) and items is not None:
@@ -207,7 +207,7 @@ class _Reader:
         elif near:
             self._refuse(source, f"kind: {quote(kind)} is unknown; did you mean {near}?")
         else:
-            self._ignore(source, f"kind {quote(kind)} is not ours")
+            self._ignore(source, f"kind {quote(kind)} is ignored")
 
     def _refuse(self, source, text):
         self._invalid.append({"name": source, "errors": [f"{source}: {text}"]})

@@ -229,9 +229,11 @@ def _check_name(value, kind, path, errors):
     if name is None:
         return None
     if kind == "Namespace" and not is_dns_label(name):
-        errors.add(path, f"{quote(name)} is no lower-case DNS label of at most 63 letters, digits and '-'")
+        errors.add(path, f"must be a lower-case DNS label of at most 63 letters, digits and '-', not {quote(name)}")
     if kind in ("EgressIP", "Pod") and not is_dns_subdomain(name):
-        errors.add(path, f"{quote(name)} is no lower-case DNS name of at most 253 letters, digits, '-' and '.'")
+        errors.add(
+            path, f"must be a lower-case DNS name of at most 253 letters, digits, '-' and '.', not {quote(name)}"
+        )
     return name
 
 

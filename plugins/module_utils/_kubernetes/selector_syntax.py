@@ -59,7 +59,7 @@ def _requirement(piece, path):
         ((form.fullmatch(piece), operators) for form, operators in _FORMS if form.fullmatch(piece)), (None, None)
     )
     if found is None:
-        raise InvalidError([f"{path}: {quote(piece)} is no requirement; {_USAGE}"])
+        raise InvalidError([f"{path}: {quote(piece)} is not a valid requirement; {_USAGE}"])
     parts = found.groupdict()
     requirement = {"key": parts["key"], "operator": operators[parts.get("operator")]}
     if "values" in parts:

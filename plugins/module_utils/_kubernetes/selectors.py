@@ -154,8 +154,8 @@ def _check_operator(value, path, errors):
     if operator is None or operator in _OPERATORS:
         return operator
     near = did_you_mean(operator, _OPERATORS)
-    wanted = f"did you mean {near}?" if near else f"there are {', '.join(_OPERATORS)}"
-    errors.add(path, f"{quote(operator)} is no operator; {wanted}")
+    hint = f"; did you mean {near}?" if near else ""
+    errors.add(path, f"must be one of {', '.join(_OPERATORS)}, not {quote(operator)}{hint}")
     return None
 
 
@@ -182,9 +182,9 @@ def check_label_key(key, path, errors):
     if pasted_hint(key):
         errors.add(path, f"the key {quote(key)} {pasted_hint(key)}")
     elif slash and not is_dns_subdomain(prefix):
-        errors.add(path, f"the key {quote(key)} has a prefix that is no lower-case DNS name of at most 253 characters")
+        errors.add(path, f"the prefix of the key {quote(key)} must be a lower-case DNS name of at most 253 characters")
     elif len(name) > _MAX_NAME or not _NAME.fullmatch(name):
-        errors.add(path, f"{quote(key)} is no label key; its name has 1 to {_MAX_NAME} {_NAME_RULE}")
+        errors.add(path, f"{quote(key)} is not a valid label key; its name must have 1 to {_MAX_NAME} {_NAME_RULE}")
 
 
 def _check_label_value(value, path, errors):
@@ -195,7 +195,7 @@ def _check_label_value(value, path, errors):
     elif pasted_hint(value):
         errors.add(path, f"{quote(value)} {pasted_hint(value)}")
     elif value and (len(value) > _MAX_NAME or not _NAME.fullmatch(value)):
-        errors.add(path, f"{quote(value)} is no label value; it has at most {_MAX_NAME} {_NAME_RULE}")
+        errors.add(path, f"{quote(value)} is not a valid label value; use at most {_MAX_NAME} {_NAME_RULE}")
     else:
         return str(value)
     return None

@@ -162,7 +162,7 @@ def _refuse_second_requests(board, claims):
         holders = {name for node, name in board.holders.get(address, ())}
         holds = address in board.holders and (owner.name in holders or address in dict(owner.status) or owner.errors)
         why = "had it before" if address in owner.owned else "holds it" if holds else "comes first by name"
-        message = f"egressip/{owner.name} asks for {address} too and {why}"
+        message = f"egressip/{owner.name} requests {address} too and {why}"
         refused += [Unassigned(other.name, address, DUPLICATE_REQUEST, message) for other in others if not other.errors]
     return refused
 

@@ -63,8 +63,8 @@ BAD = [
     ),
     ("an unknown alias", "a: *b\n", "web.yml: line 1, column 4: found undefined alias"),
     ("a control character", "a: \x07\n", "control characters are not allowed"),
-    ("a key twice", "a: 1\nb: 2\na: 3\n", "web.yml[0]: line 3, column 1: the key 'a' is there twice in one mapping"),
-    ("a key twice, deeply", "a:\n  - b: {c: 1, c: 1}\n", "web.yml[0]: line 2, column 15: the key 'c' is there twice"),
+    ("a key twice", "a: 1\nb: 2\na: 3\n", "web.yml[0]: line 3, column 1: duplicate key 'a'"),
+    ("a key twice, deeply", "a:\n  - b: {c: 1, c: 1}\n", "web.yml[0]: line 2, column 15: duplicate key 'c'"),
     ("a date that is none", "a: 2026-13-45\n", "web.yml[0]: line 1, column 4: month must be in 1..12"),
     (
         "an alias in its own anchor",
@@ -80,8 +80,8 @@ BAD = [
 BAD_JSON = [
     ("cut off", '{"a": 1,\n', "web.json: line 2, column 1: Expecting property name enclosed in double quotes"),
     ("YAML", "a: 1\n", "web.json: line 1, column 1: Expecting value"),
-    ("a key twice", '{"a": 1, "a": 2}', "web.json: the key 'a' is there twice in one object"),
-    ("not a number", '{"a": NaN}', "web.json: NaN is no JSON"),
+    ("a key twice", '{"a": 1, "a": 2}', "web.json: duplicate key 'a'"),
+    ("not a number", '{"a": NaN}', "web.json: NaN is not valid JSON"),
     ("nested too deeply", "[" * 100000, "web.json: is nested too deeply"),
 ]
 

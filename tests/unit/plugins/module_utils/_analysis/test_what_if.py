@@ -113,8 +113,8 @@ REFUSED = [
     ),
     (
         {"egressips": {"a": {"annotations": {"egress-ip.netops/node-selector": "a b"}}}},
-        "egress_ip_what_if.egressips.a.annotations['egress-ip.netops/node-selector'][0]: 'a b' is no requirement; write"
-        " key, !key, key=value, key!=value, key in (a,b) or key notin (a,b)",
+        "egress_ip_what_if.egressips.a.annotations['egress-ip.netops/node-selector'][0]: 'a b' is not a valid"
+        " requirement; write key, !key, key=value, key!=value, key in (a,b) or key notin (a,b)",
     ),
     ({"removed_egressips": ["b"]}, "egress_ip_what_if.removed_egressips[0]: there is no EgressIP 'b'"),
     (

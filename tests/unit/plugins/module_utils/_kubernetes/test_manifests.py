@@ -25,7 +25,7 @@ def read(documents):
 @pytest.mark.golden("manifests")
 def test_read_manifests(golden):
     before = copy.deepcopy(golden["documents"])
-    assert read(golden["documents"]).to_dict() == golden["manifests"][0]
+    golden.check("manifests.yml", read(golden["documents"]).to_dict())
     assert golden["documents"] == before
 
 

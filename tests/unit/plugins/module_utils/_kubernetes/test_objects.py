@@ -63,10 +63,10 @@ def test_parse_egressip(golden):
     if "errors" in golden:
         with pytest.raises(InvalidError) as caught:
             parse_egressip(document, "document.yml[0]")
-        assert list(caught.value.errors) == golden["errors"][0]
+        golden.check("errors.yml", list(caught.value.errors))
     else:
         egressip = parse_egressip(document, "document.yml[0]")
-        assert egressip.to_dict() == golden["egressip"][0]
+        golden.check("egressip.yml", egressip.to_dict())
         assert parse_egressip(egressip.to_dict()) == egressip
     assert document == before
 

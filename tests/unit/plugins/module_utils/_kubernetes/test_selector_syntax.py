@@ -46,13 +46,13 @@ def test_what_a_selector_selects(text, names):
 REFUSED = [
     ("", "p: is empty"),
     (5, "p: must be a string, not the integer 5; put it in quotes"),
-    ("a,", "p[1]: '' is no requirement; write key, "),
-    ("zone=(a)", "p[0]: 'zone=(a)' is no requirement; "),
-    ("zone in a", "p[0]: 'zone in a' is no requirement; "),
-    ("zone in (a,b", "p[0]: 'zone in (a,b' is no requirement; "),
-    ("cpus>3", "p[0]: 'cpus>3' is no requirement; "),
-    ("zone=a b", "p[0]: 'zone=a b' is no requirement; "),
-    ("zone=-", "p[0].values[0]: '-' is no label value; "),
+    ("a,", "p[1]: '' is not a valid requirement; write key, "),
+    ("zone=(a)", "p[0]: 'zone=(a)' is not a valid requirement; "),
+    ("zone in a", "p[0]: 'zone in a' is not a valid requirement; "),
+    ("zone in (a,b", "p[0]: 'zone in (a,b' is not a valid requirement; "),
+    ("cpus>3", "p[0]: 'cpus>3' is not a valid requirement; "),
+    ("zone=a b", "p[0]: 'zone=a b' is not a valid requirement; "),
+    ("zone=-", "p[0].values[0]: '-' is not a valid label value; "),
     ("/x", "p[0].key: "),
 ]
 

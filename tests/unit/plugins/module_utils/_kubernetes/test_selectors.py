@@ -65,8 +65,8 @@ ERRORS = [
     (
         {"matchLabels": {"app": "my web"}},
         [
-            "s.matchLabels['app']: 'my web' is no label value; it has at most 63 letters, digits, '-', '_' and '.', "
-            "beginning and ending with a letter or digit"
+            "s.matchLabels['app']: 'my web' is not a valid label value; use at most 63 letters, digits, '-', '_' and "
+            "'.', beginning and ending with a letter or digit"
         ],
     ),
     ({"matchExpressions": None}, ["s.matchExpressions: must be a list, not null"]),
@@ -78,11 +78,14 @@ ERRORS = [
     ),
     (
         {"matchExpressions": [{"key": "app", "operator": "exists"}]},
-        ["s.matchExpressions[0].operator: 'exists' is no operator; did you mean Exists?"],
+        [
+            "s.matchExpressions[0].operator: must be one of In, NotIn, Exists, DoesNotExist, not 'exists'; "
+            "did you mean Exists?"
+        ],
     ),
     (
         {"matchExpressions": [{"key": "app", "operator": "="}]},
-        ["s.matchExpressions[0].operator: '=' is no operator; there are In, NotIn, Exists, DoesNotExist"],
+        ["s.matchExpressions[0].operator: must be one of In, NotIn, Exists, DoesNotExist, not '='"],
     ),
     (
         {"matchExpressions": [{"key": "app", "operator": "In"}, {"key": "app", "operator": "NotIn", "values": []}]},

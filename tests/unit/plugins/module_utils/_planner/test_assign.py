@@ -392,7 +392,7 @@ def test_the_holder_keeps_an_address_that_two_ask_for():
         "name": "a",
         "egressIP": "10.0.0.1",
         "reason": "DuplicateRequest",
-        "message": "egressip/b asks for 10.0.0.1 too and holds it",
+        "message": "egressip/b requests 10.0.0.1 too and holds it",
     }
 
 

@@ -151,7 +151,7 @@ def test_an_address_that_was_given_stays_with_its_object_from_run_to_run():
         (assignment,) = plan["assignments"]
         assert (assignment["name"], assignment["egressIP"]) == ("web", A)
         assert [(each["name"], each["reason"], each["message"]) for each in plan["unassigned"]] == [
-            ("asks", "DuplicateRequest", f"egressip/web asks for {A} too and had it before")
+            ("asks", "DuplicateRequest", f"egressip/web requests {A} too and had it before")
         ]
         node1, node2 = (
             host(number, *([A] if assignment["node"] == f"node{number}" else []), recalled=recalled)
