@@ -9,7 +9,8 @@ The server sees the same egress IP and port before and after; everything else ab
     pod on the old holder old holder                         becomes   old holder ── tunnel ──► new holder
     pod on the new holder new holder ── tunnel ──► old       becomes   new holder
 
-The old holder tells the new one its connections (`leave`); the new one makes them its own (`arrive`).
+The old holder sends its connections to the new one (`flow_after_release`), which tracks them as its own
+(`flows_after_claim`).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def partners(state, releases, leaving, coming):
     return found
 
 
-def leave(flow, endpoint, endpoints):
+def flow_after_release(flow, endpoint, endpoints):
     """Return (the flow for the new holder, the flow that stays here) of a flow of an egress IP that is given up.
 
     `endpoint` is this node's own, `endpoints` are those of all. Nothing stays of another node's pod. A pod of this
@@ -71,7 +72,7 @@ def leave(flow, endpoint, endpoints):
     return replace(flow, source=stays.translated), stays
 
 
-def arrive(flows, endpoint, own):
+def flows_after_claim(flows, endpoint, own):
     """Return the flows as the new holder tracks them, without those that it cannot.
 
     `own` are the flows of this node's pods through the tunnel to the old holder, where they came from `endpoint`.

@@ -166,7 +166,7 @@ def transaction(current, desired):
     )
 
 
-def to_go_back_to(before, known, options, host, claimed):
+def rollback_target(before, known, options, host, claimed):
     """Return the data plane `before`, which was read on `host`, as one that can be built again.
 
     `options` are those of that time, maybe with another tunnel device; `known` is what was asked for then, and knows
@@ -216,3 +216,24 @@ def problems_of(host, options, interface):
     elif not interface and host.default_interface() is None:
         problems.append("egress_ip_interface: the host has no default route; name the interface for the egress IPs")
     return problems
+
+
+def lines_between(current, desired):
+    """Return (missing, surplus) lines. A rule is told by its fingerprint in both."""
+    have, want = current.beside(desired).lines(), desired.lines()
+    return sorted(want - have), sorted(have - want)
+
+
+def result_of(before, after, known):
+    """Return `changed` and `diff`; `known` are the texts of rules that stand in the lines by their fingerprints."""
+    gone, new = before - after, after - before
+    diff = {"before": _legible(gone, known), "after": _legible(new, known)}
+    return {"changed": bool(gone or new), "diff": diff}
+
+
+def _legible(lines, known):
+    shown = []
+    for line in lines:
+        start, _colon, last = line.rpartition(": ")
+        shown.append(f"{start}: {known[last]}\n" if last in known else f"{line}\n")
+    return "".join(sorted(shown))

@@ -372,7 +372,7 @@ def _listen(pending, timeout):
             heard = PARSERS[ethertype](frame)
             for address in (heard.uses, heard.probes) if heard else ():
                 if address in pending[sock]:
-                    pending[sock][address].hear(heard)
+                    pending[sock][address].receive(heard)
 
 
 def _frames(sock):

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 from .._common.addresses import version_of
 from .._common.errors import ConflictError, EgressIPError, NodeStateError, PlanError, VerificationError
-from .._dataplane.difference import lines_between, result_of
 from .._dataplane.handover import Partners, partners
 from .._dataplane.host import is_our_device
 from .._dataplane.node_state import allocate_marks
@@ -26,8 +25,10 @@ from .._dataplane.state import (
     desired_data_plane,
     held_on,
     lasting_sysctls,
+    lines_between,
     problems_of,
-    to_go_back_to,
+    result_of,
+    rollback_target,
     transaction,
     with_addresses_of,
 )
@@ -309,7 +310,7 @@ class Run:
         try:
             _replace_device(self.state.options, then.state.options, look(self.record))
             now = read(look(self.record), then.state.options, claimed)
-            before = to_go_back_to(self.before, known, then.state.options, self.host, claimed)
+            before = rollback_target(self.before, known, then.state.options, self.host, claimed)
             node_io.execute(transaction(now, before))
             if self.record:
                 self.record.save()

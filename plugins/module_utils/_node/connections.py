@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError
-from .._dataplane.handover import arrive, leave
+from .._dataplane.handover import flow_after_release, flows_after_claim
 from .._host_io import node_io
 from .._protocols.challenge_ack import challenges
 from .._protocols.conntrack_usage import mark_filters
@@ -45,7 +45,7 @@ class Connections:
         """Let this node's own pods go on by way of the new holder; returns the flows that it must know."""
         own, told = self.state.endpoint(version_of(egress_ip)), []
         for flow in flows:
-            sent, stays = leave(flow, own, self.endpoints)
+            sent, stays = flow_after_release(flow, own, self.endpoints)
             if stays:
                 sent = self._reroute(egress_ip, sent, stays)
             told += [sent] if sent else []
@@ -56,7 +56,7 @@ class Connections:
         with contextlib.suppress(*_REFUSED):
             own = self._read(coming)
             for ip, flows in coming.items():
-                arrived = arrive(flows, self.state.endpoint(version_of(ip)), own[ip])
+                arrived = flows_after_claim(flows, self.state.endpoint(version_of(ip)), own[ip])
                 forget(self.options, [self.marks[ip]])
                 # A node that held the address a while ago may have passed on what a server still sent it.
                 passed_on = [delete_request(flow.protocol, flow.server, flow.translated) for flow in arrived]

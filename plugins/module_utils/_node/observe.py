@@ -5,9 +5,15 @@
 
 from __future__ import annotations
 
-from .._dataplane.difference import lines_between
 from .._dataplane.interfaces import bearing, own_networks
-from .._dataplane.state import desired_data_plane, endpoints_of, held_on, own_addresses, problems_of
+from .._dataplane.state import (
+    desired_data_plane,
+    endpoints_of,
+    held_on,
+    lines_between,
+    own_addresses,
+    problems_of,
+)
 from .._host_io import node_io
 from . import metrics_file, systemd_units
 from .address_conflicts import others_with

@@ -9,8 +9,7 @@ import sys
 from dataclasses import replace
 
 from .._common.errors import NodeStateError
-from .._dataplane.difference import result_of
-from .._dataplane.state import DataPlane, desired_data_plane, held_on, transaction
+from .._dataplane.state import DataPlane, desired_data_plane, held_on, result_of, transaction
 from .._host_io import node_io
 from . import metrics_file, systemd_units
 from .apply import remove_files

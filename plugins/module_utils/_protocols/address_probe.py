@@ -1,39 +1,55 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rules of a probe before a claim, for both IP versions. PRIVATE to the collection. Pure: no sockets, no clock.
+"""The probe before a claim, for both IP versions. PRIVATE to the collection. Deterministic: no sockets, no clock.
 
-A probe is RFC 5227's, quicker, and for IPv6 RFC 4862's: an address is free when `count` probes, `interval` seconds
-apart, stayed without an answer.
+It follows RFC 5227 with shorter intervals, and for IPv6 RFC 4862: an address is free when `count` probes, `interval`
+seconds apart, got no answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .._common.addresses import version_of
 from . import arp, ndp
-
-_PROTOCOLS = {4: arp, 6: ndp}
-PARSERS = {protocol.ETHERTYPE: protocol.parse_frame for protocol in _PROTOCOLS.values()}
+from .ethernet import NeighbourMessage
 
 
-def announcements(mac, address, holder=""):
-    """Return (EtherType, the frames by which `mac` tells all neighbours who has this address now: `holder`, or itself).
+class _Protocol(NamedTuple):
+    ethertype: int
+    probe_frame: Callable[[str, str], bytes]
+    announcements: Callable[[str, str, str], tuple[bytes, ...]]
 
-    They come from `mac` in any case, or switches would look for the holder there.
+
+_PROTOCOLS = {
+    4: _Protocol(arp.ETHERTYPE, arp.probe_frame, arp.announcements),
+    6: _Protocol(ndp.ETHERTYPE, ndp.probe_frame, ndp.announcements),
+}
+# {EtherType: parser of its frames}
+PARSERS = {arp.ETHERTYPE: arp.parse_frame, ndp.ETHERTYPE: ndp.parse_frame}
+
+
+def announcements(mac: str, address: str, holder: str = "") -> tuple[int, tuple[bytes, ...]]:
+    """Return (EtherType, frames) with which `mac` announces to its neighbours that `holder` has `address`.
+
+    `holder` is a MAC address, `mac` itself when empty. The frames' source is always `mac`: with the holder's, switches
+    would send the holder's traffic here.
     """
     protocol = _PROTOCOLS[version_of(address)]
-    return protocol.ETHERTYPE, protocol.announcements(mac, address, holder or mac)
+    return protocol.ethertype, protocol.announcements(mac, address, holder or mac)
 
 
 @dataclass
 class Probe:
-    """The probe of one address. `waiting` says that its holder is about to release it, so an answer is no conflict yet.
+    """The state of the probe for one address.
 
-    `holding` says that we have it ourselves: somebody who only probes for it, too, will hear that and stop. `own` are
-    the MACs of this host: where two of its interfaces are on one network, each answers for the other's addresses.
-    Times are seconds on any steady clock. After `deadline` an address that still answers is a conflict.
+    `waiting`: the present holder is about to release the address, so an answer before `deadline` is no conflict.
+    `holding`: this host has the address, so another host that only probes for it is no conflict.
+    `own`: the MACs of this host; with two interfaces on one network, each answers for the addresses of the other.
+    Times are seconds of a monotonic clock.
     """
 
     address: str
@@ -43,41 +59,41 @@ class Probe:
     deadline: float
     waiting: bool = False
     holding: bool = False
-    own: frozenset = frozenset()
+    own: frozenset[str] = frozenset()
     _sent: int = field(default=0, init=False)
     _due: float = field(default=0.0, init=False)
     _answered_by: str = field(default="", init=False)
 
     @property
-    def ethertype(self):
-        """Return what kind of frames the probe sends and hears."""
-        return _PROTOCOLS[version_of(self.address)].ETHERTYPE
+    def ethertype(self) -> int:
+        """Return the EtherType of the frames that the probe sends and receives."""
+        return _PROTOCOLS[version_of(self.address)].ethertype
 
-    def frame_due(self, now):
-        """Return the next probe's bytes when it is time for one, else None."""
+    def frame_due(self, now: float) -> bytes | None:
+        """Return the next frame to send when it is due at the time `now`, else None."""
         if now < self._due or self._sent >= self.count:
             return None
         self._sent += 1
         self._due = now + self.interval
         return _PROTOCOLS[version_of(self.address)].probe_frame(self.mac, self.address)
 
-    def hear(self, heard):
-        """Take in a frame from the wire: somebody who uses the address, or who probes for it at the same time."""
-        wants = heard.uses == self.address or (heard.probes == self.address and not self.holding)
-        if wants and heard.mac != self.mac and heard.mac not in self.own:
-            self._answered_by = heard.mac
+    def receive(self, message: NeighbourMessage) -> None:
+        """Take in a received message. One from a host that uses the address, or probes for it too, is an answer."""
+        answers = message.uses == self.address or (message.probes == self.address and not self.holding)
+        if answers and message.mac != self.mac and message.mac not in self.own:
+            self._answered_by = message.mac
             self._sent = 0
 
-    def next_time(self):
-        """Return when something is due."""
+    def next_time(self) -> float:
+        """Return the time of the next step."""
         return self._due
 
-    def is_free(self, now):
-        """Tell whether enough probes stayed unanswered."""
+    def is_free(self, now: float) -> bool:
+        """Return whether all probes stayed unanswered."""
         return self._sent >= self.count and now >= self._due
 
-    def conflict(self, now):
-        """Return the MAC of who holds the address, None while it may still become free."""
+    def conflict(self, now: float) -> str | None:
+        """Return the MAC of the host that has the address; None while the address may still become free."""
         if self._answered_by and not self.is_free(now) and (now >= self.deadline or not self.waiting):
             return self._answered_by
         return None

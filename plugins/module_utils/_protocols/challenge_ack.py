@@ -1,55 +1,56 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes the client of a TCP connection speak whose egress IP has moved. PRIVATE to the collection. Pure.
+"""Challenge ACKs: make the client of a TCP connection send a packet after its egress IP moved. PRIVATE. No I/O.
 
-A client that only listens would never learn that its connection could not go along: the server is told so by the new
-holder as soon as it sends something, the client by nobody. So it is sent a SYN-ACK as if from its server. A connection
-that is open answers that with an acknowledgement, whatever the sequence number (RFC 5961, section 4), and connection
-tracking on the way lets it pass. The answer goes out by the new holder: either the server still knows the connection,
-which goes on then, or it answers with a reset.
+When a connection cannot move along, the new holder answers the server's next packet with a reset, but a client that
+only listens learns nothing. So the new holder sends the client a SYN-ACK with the server's address as source. An open
+connection answers it with an ACK to any sequence number (RFC 5961, section 4), and connection tracking on the
+path lets it pass. The ACK leaves through the new holder: the server either still knows the connection, which then goes
+on, or answers with a reset.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterable
 
 from .._common.addresses import version_of
+from .ctnetlink import ADDRESS_FAMILIES, TCP_ESTABLISHED, Flow
 
-_TCP, _ESTABLISHED = 6, 3
 _SYN_ACK = 0x12
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _DONT_FRAGMENT, _HOPS = 0x4000, 64
 
 
-def challenges(flows):
-    """Return [(IP version, address of the client, packet)] for the open TCP connections among these `Flow`."""
+def challenges(flows: Iterable[Flow]) -> list[tuple[int, str, bytes]]:
+    """Return [(IP version, address of the client, IP packet)] for the established TCP connections of `flows`."""
     return [
         (version_of(flow.source[0]), flow.source[0], _packet(flow))
         for flow in flows
-        if flow.protocol == _TCP and flow.tcp and flow.tcp[0] == _ESTABLISHED
+        if flow.protocol == socket.IPPROTO_TCP and flow.tcp and flow.tcp[0] == TCP_ESTABLISHED
     ]
 
 
-def _packet(flow):
-    """Return the bytes of an IP packet from where the client has sent to, back to the client."""
+def _packet(flow: Flow) -> bytes:
+    """Return the IP packet to the flow's client from the address to which the client has sent."""
     version = version_of(flow.source[0])
-    source, target = (socket.inet_pton(_FAMILIES[version], end[0]) for end in (flow.destination, flow.source))
+    source, target = (socket.inet_pton(ADDRESS_FAMILIES[version], end[0]) for end in (flow.destination, flow.source))
     ports = flow.destination[1], flow.source[1]
     segment = struct.pack("!HHIIBBHHH", *ports, 0, 0, 5 << 4, _SYN_ACK, 0, 0, 0)
-    pseudo = source + target + struct.pack("!II", len(segment), _TCP)
-    segment = segment[:16] + struct.pack("!H", _checksum(pseudo + segment)) + segment[18:]
+    pseudo_header = source + target + struct.pack("!II", len(segment), socket.IPPROTO_TCP)
+    segment = segment[:16] + struct.pack("!H", _checksum(pseudo_header + segment)) + segment[18:]
     if version == 4:
-        # The kernel fills in the header's own checksum.
-        header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(segment), 0, _DONT_FRAGMENT, _HOPS, _TCP, 0)
+        # The kernel fills in the checksum of an IPv4 header.
+        length = 20 + len(segment)
+        header = struct.pack("!BBHHHBBH", 0x45, 0, length, 0, _DONT_FRAGMENT, _HOPS, socket.IPPROTO_TCP, 0)
     else:
-        header = struct.pack("!IHBB", 6 << 28, len(segment), _TCP, _HOPS)
+        header = struct.pack("!IHBB", 6 << 28, len(segment), socket.IPPROTO_TCP, _HOPS)
     return header + source + target + segment
 
 
-def _checksum(data):
+def _checksum(data: bytes) -> int:
     """Return the internet checksum (RFC 1071) of an even number of bytes."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     total = (total & 0xFFFF) + (total >> 16)
     return ~(total + (total >> 16)) & 0xFFFF

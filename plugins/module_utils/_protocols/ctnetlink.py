@@ -1,115 +1,160 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tracked connections as values, and the messages of ctnetlink that read, make and delete them. PRIVATE. Pure.
+"""Tracked connections as values, and the ctnetlink messages that list, create and delete them. PRIVATE. No I/O.
 
 Numbers are those of linux/netfilter/nfnetlink_conntrack.h and nf_conntrack_common.h. Headers of messages and
-attributes are in host order, what they carry is in network order.
+attributes are in host byte order, payloads in network byte order.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Dict, Tuple, Union
 
 from .._common.addresses import parse_address, version_of
+from .._common.errors import EgressIPError
 
-# Message types: the subsystem ctnetlink and what is to be done.
+# An end of a connection: (address, port).
+End = Tuple[str, int]
+# {attribute type: payload}
+Attributes = Dict[int, bytes]
+# State, window scales per direction, flags per direction; empty for UDP.
+TcpDetails = Union[Tuple[()], Tuple[int, Tuple[int, int], Tuple[int, int]]]
+# Message types: the subsystem ctnetlink (1) and the operation.
 _NEW, _GET, _DELETE = 0x100, 0x101, 0x102
 _REQUEST, _ACK, _EXCLUSIVE, _CREATE, _DUMP = 0x1, 0x4, 0x200, 0x400, 0x300
 _ERROR, _DONE = 2, 3
 _NESTED, _TYPE = 0x8000, 0x3FFF
+# Attributes of a connection, and those nested in them.
 _TUPLE_ORIG, _TUPLE_REPLY, _STATUS, _PROTOINFO, _NAT_SRC, _TIMEOUT, _MARK, _MARK_MASK = 1, 2, 3, 4, 6, 7, 8, 21
 _TUPLE_IP, _TUPLE_PROTO = 1, 2
 _PROTO_NUM, _SRC_PORT, _DST_PORT = 1, 2, 3
 _TCP_INFO, _TCP_STATE, _TCP_SCALES, _TCP_FLAGS = 1, 1, (2, 3), (4, 5)
 _NAT_PROTO, _PORT_MIN, _PORT_MAX = 3, 1, 2
-# The attributes for source and destination, and for the least and greatest address of a translation.
+# Attributes of the source and the destination address, and of the lowest and highest address of a translation.
 _IP_PAIR = {4: (1, 2), 6: (3, 4)}
 _NAT_PAIR = {4: (1, 2), 6: (4, 5)}
-_FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
+ADDRESS_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _SEEN_REPLY, _ASSURED, _CONFIRMED = 0x2, 0x4, 0x8
-# TIME_WAIT and CLOSE.
-_OVER = (7, 8)
-# Lets a connection go on whose sequence numbers were never seen here.
+# TCP states of conntrack: ESTABLISHED, and TIME_WAIT and CLOSE.
+TCP_ESTABLISHED = 3
+_TCP_CLOSED = (7, 8)
+# Accept a connection whose sequence numbers this host has never tracked.
 _BE_LIBERAL = 0x8
 
 
 @dataclass(frozen=True)
 class Flow:
-    """A TCP or UDP connection whose source is translated.
+    """A TCP or UDP connection whose source address is translated.
 
-    `source` and `destination` are (address, port) as the client sends, `translated` is the source that the server
-    sees, `server` who answers. `timeout` is in seconds. `tcp` is (state, window scales, flags), each of the two per
-    direction; empty for UDP. `assured` is the kernel's word for a connection that was used in both directions.
+    `source` and `destination` are the ends as the client sends, `translated` is the source that the server sees,
+    `server` the end that answers. `timeout` is in seconds. `tcp` holds TCP's details, `assured` is the kernel's flag
+    for a connection with traffic in both directions.
     """
 
     protocol: int
-    source: tuple
-    destination: tuple
-    server: tuple
-    translated: tuple
+    source: End
+    destination: End
+    server: End
+    translated: End
     timeout: int
     assured: bool
-    tcp: tuple = ()
+    tcp: TcpDetails = ()
 
-    def to_list(self):
-        """Return the flow as a JSON-safe list."""
+    def to_list(self) -> list[object]:
+        """Return the fields as a JSON-safe list, in their order."""
         return list(self.__dict__.values())
 
     @classmethod
-    def from_list(cls, values):
-        """Return the Flow of what `to_list` gave; raises TypeError or ValueError for anything else."""
-        flow = cls(*values)
-        ends = {name: _end(getattr(flow, name)) for name in ("source", "destination", "server", "translated")}
-        state, scales, flags = flow.tcp or (0, (0, 0), (0, 0))
-        tcp = (int(state), tuple(map(int, scales)), tuple(map(int, flags))) if flow.tcp else ()
-        return replace(flow, **ends, protocol=int(flow.protocol), timeout=int(flow.timeout), tcp=tcp)
+    def from_list(cls, values: object) -> Flow:
+        """Return the Flow of a list that `to_list` returned; raises ValueError for anything else."""
+        protocol, source, destination, server, translated, timeout, assured, tcp = _list(values, 8, "flow")
+        if protocol not in (socket.IPPROTO_TCP, socket.IPPROTO_UDP) or not isinstance(assured, bool):
+            raise ValueError("flow: must be a TCP or UDP connection")
+        return cls(
+            int(_integer(protocol, 0xFF, "flow.protocol")),
+            _end(source, "flow.source"),
+            _end(destination, "flow.destination"),
+            _end(server, "flow.server"),
+            _end(translated, "flow.translated"),
+            _integer(timeout, 0xFFFFFFFF, "flow.timeout"),
+            assured,
+            _tcp_details(tcp) if tcp else (),
+        )
 
 
-def _end(value):
-    address, port = value
-    parse_address(address, "flow")
-    return str(address), int(port)
+def _list(value: object, length: int, path: str) -> list[object]:
+    if not isinstance(value, (list, tuple)) or len(value) != length:
+        raise ValueError(f"{path}: must be a list of {length} values")
+    return list(value)
 
 
-def dump_request(mark, mask):
-    """Return the message that asks for the connections of both IP versions whose mark is `mark` under `mask`."""
+def _integer(value: object, highest: int, path: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= highest:
+        raise ValueError(f"{path}: must be an integer from 0 to {highest}")
+    return value
+
+
+def _end(value: object, path: str) -> End:
+    address, port = _list(value, 2, path)
+    try:
+        return str(parse_address(address, path)), _integer(port, 0xFFFF, path)
+    except EgressIPError as error:
+        raise ValueError(str(error)) from None
+
+
+def _tcp_details(value: object) -> TcpDetails:
+    state, scales, flags = _list(value, 3, "flow.tcp")
+    return _integer(state, 0xFF, "flow.tcp"), _byte_pair(scales), _byte_pair(flags)
+
+
+def _byte_pair(value: object) -> tuple[int, int]:
+    first, second = _list(value, 2, "flow.tcp")
+    return _integer(first, 0xFF, "flow.tcp"), _integer(second, 0xFF, "flow.tcp")
+
+
+def dump_request(mark: int, mask: int) -> bytes:
+    """Return the message that lists the connections of both IP versions whose mark is `mark` under `mask`."""
     return _message(_GET, _DUMP, socket.AF_UNSPEC, _mark_filter(mark, mask))
 
 
-def delete_marked_request(mark, mask):
+def delete_marked_request(mark: int, mask: int) -> bytes:
     """Return the message that deletes every connection whose mark is `mark` under `mask`."""
     return _message(_DELETE, _ACK, 0, _mark_filter(mark, mask))
 
 
-def delete_request(protocol, source, destination):
-    """Return the message that deletes the connection with these ends, as the one who opened it sees them."""
+def delete_request(protocol: int, source: End, destination: End) -> bytes:
+    """Return the message that deletes the connection with these ends, in the direction of its first packet."""
     return _message(_DELETE, _ACK, _family(source), _tuple(_TUPLE_ORIG, protocol, source, destination))
 
 
-def create_request(flow, mark):
-    """Return the message that makes this connection known, with this mark."""
+def create_request(flow: Flow, mark: int) -> bytes:
+    """Return the message that creates this connection in the kernel, with this mark."""
     port = struct.pack("!H", flow.translated[1])
     address = _packed(flow.translated[0])
-    least, greatest = _NAT_PAIR[version_of(flow.translated[0])]
+    lowest, highest = _NAT_PAIR[version_of(flow.translated[0])]
     ports = _attribute(_PORT_MIN, port) + _attribute(_PORT_MAX, port)
     body = _tuple(_TUPLE_ORIG, flow.protocol, flow.source, flow.destination)
-    # The kernel turns the translation into the tuple of the replies itself.
+    # The kernel itself puts the translated address into the tuple of the replies.
     body += _tuple(_TUPLE_REPLY, flow.protocol, flow.destination, flow.source)
-    body += _nest(_NAT_SRC, _attribute(least, address) + _attribute(greatest, address) + _nest(_NAT_PROTO, ports))
+    body += _nest(_NAT_SRC, _attribute(lowest, address) + _attribute(highest, address) + _nest(_NAT_PROTO, ports))
     status = _CONFIRMED | _SEEN_REPLY | (_ASSURED if flow.assured else 0)
     body += _attribute(_STATUS, struct.pack("!I", status))
     body += _attribute(_TIMEOUT, struct.pack("!I", flow.timeout)) + _attribute(_MARK, struct.pack("!I", mark))
     return _message(_NEW, _ACK | _CREATE | _EXCLUSIVE, _family(flow.source), body + _protocol_info(flow))
 
 
-def parse_messages(data):
-    """Return (found, end) of what a socket received: `found` is a list of (mark, Flow), `end` is None while more is to
-    come, else the error number.
+def parse_messages(data: bytes) -> tuple[list[tuple[int, Flow]], int | None]:
+    """Return ([(mark, Flow)], end) of the bytes that a socket received.
+
+    `end` is None while more messages follow, else the error number, 0 for success.
     """
-    flows, end = [], None
+    flows: list[tuple[int, Flow]] = []
+    end: int | None = None
     for kind, payload in _messages(data):
         if kind in (_ERROR, _DONE):
             end = -struct.unpack_from("=i", payload)[0]
@@ -120,8 +165,8 @@ def parse_messages(data):
     return flows, end
 
 
-def _flow(found):
-    """Return the Flow of a connection's attributes, None for what is not TCP or UDP, not answered yet, or over."""
+def _flow(found: Attributes) -> Flow | None:
+    """Return the Flow with these attributes; None if it is neither TCP nor UDP, not yet answered, or closed."""
     protocol, source, destination = _read_tuple(found[_TUPLE_ORIG])
     _protocol, server, translated = _read_tuple(found[_TUPLE_REPLY])
     (status,) = struct.unpack("!I", found[_STATUS])
@@ -129,24 +174,34 @@ def _flow(found):
         return None
     (timeout,) = struct.unpack("!I", found.get(_TIMEOUT, bytes(4)))
     tcp = _attributes(_attributes(found.get(_PROTOINFO, b"")).get(_TCP_INFO, b""))
-    details = ()
+    details: TcpDetails = ()
     if tcp:
-        if tcp[_TCP_STATE][0] in _OVER:
+        if tcp[_TCP_STATE][0] in _TCP_CLOSED:
             return None
-        details = (tcp[_TCP_STATE][0], tuple(tcp[k][0] for k in _TCP_SCALES), tuple(tcp[k][0] for k in _TCP_FLAGS))
+        details = tcp[_TCP_STATE][0], _both_directions(tcp, _TCP_SCALES), _both_directions(tcp, _TCP_FLAGS)
     return Flow(protocol, source, destination, server, translated, timeout, bool(status & _ASSURED), details)
 
 
-def _read_tuple(data):
+def _both_directions(tcp: Attributes, kinds: tuple[int, int]) -> tuple[int, int]:
+    original, reply = kinds
+    return tcp[original][0], tcp[reply][0]
+
+
+def _read_tuple(data: bytes) -> tuple[int, End, End]:
+    """Return (protocol, source, destination) of a tuple attribute."""
     parts = _attributes(data)
     ip, proto = _attributes(parts[_TUPLE_IP]), _attributes(parts[_TUPLE_PROTO])
     version = 4 if _IP_PAIR[4][0] in ip else 6
-    source, destination = (socket.inet_ntop(_FAMILY[version], ip[kind]) for kind in _IP_PAIR[version])
-    ports = (struct.unpack("!H", proto.get(kind, bytes(2)))[0] for kind in (_SRC_PORT, _DST_PORT))
-    return (proto[_PROTO_NUM][0], *zip((source, destination), ports))
+    source, destination = (socket.inet_ntop(ADDRESS_FAMILIES[version], ip[kind]) for kind in _IP_PAIR[version])
+    source_port, destination_port = (_port(proto, kind) for kind in (_SRC_PORT, _DST_PORT))
+    return proto[_PROTO_NUM][0], (source, source_port), (destination, destination_port)
 
 
-def _protocol_info(flow):
+def _port(attributes: Attributes, kind: int) -> int:
+    return int.from_bytes(attributes.get(kind, bytes(2)), "big")
+
+
+def _protocol_info(flow: Flow) -> bytes:
     if not flow.tcp:
         return b""
     state, scales, flags = flow.tcp
@@ -158,7 +213,7 @@ def _protocol_info(flow):
     return _nest(_PROTOINFO, _nest(_TCP_INFO, info))
 
 
-def _tuple(kind, protocol, source, destination):
+def _tuple(kind: int, protocol: int, source: End, destination: End) -> bytes:
     first, second = _IP_PAIR[version_of(source[0])]
     ip = _attribute(first, _packed(source[0])) + _attribute(second, _packed(destination[0]))
     proto = _attribute(_PROTO_NUM, bytes([protocol]))
@@ -167,24 +222,24 @@ def _tuple(kind, protocol, source, destination):
     return _nest(kind, _nest(_TUPLE_IP, ip) + _nest(_TUPLE_PROTO, proto))
 
 
-def _family(end):
-    return _FAMILY[version_of(end[0])]
+def _family(end: End) -> int:
+    return ADDRESS_FAMILIES[version_of(end[0])]
 
 
-def _packed(address):
-    return socket.inet_pton(_FAMILY[version_of(address)], address)
+def _packed(address: str) -> bytes:
+    return socket.inet_pton(ADDRESS_FAMILIES[version_of(address)], address)
 
 
-def _mark_filter(mark, mask):
+def _mark_filter(mark: int, mask: int) -> bytes:
     return _attribute(_MARK, struct.pack("!I", mark)) + _attribute(_MARK_MASK, struct.pack("!I", mask))
 
 
-def _message(kind, flags, family, attributes):
+def _message(kind: int, flags: int, family: int, attributes: bytes) -> bytes:
     body = struct.pack("=BBH", family, 0, 0) + attributes
     return struct.pack("=IHHII", 16 + len(body), kind, _REQUEST | flags, 0, 0) + body
 
 
-def _messages(data):
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (type, payload) of each netlink message."""
     while len(data) >= 16:
         length, kind = struct.unpack_from("=IH", data)
@@ -192,7 +247,7 @@ def _messages(data):
         data = data[_aligned(length) :]
 
 
-def _attributes(data):
+def _attributes(data: bytes) -> Attributes:
     """Return {type: payload} of netlink attributes."""
     found = {}
     while len(data) >= 4:
@@ -202,14 +257,14 @@ def _attributes(data):
     return found
 
 
-def _attribute(kind, payload):
+def _attribute(kind: int, payload: bytes) -> bytes:
     length = 4 + len(payload)
     return struct.pack("=HH", length, kind) + payload + bytes(_aligned(length) - length)
 
 
-def _nest(kind, payload):
+def _nest(kind: int, payload: bytes) -> bytes:
     return _attribute(kind | _NESTED, payload)
 
 
-def _aligned(length):
+def _aligned(length: int) -> int:
     return (length + 3) & ~3

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What ARP and neighbour discovery have in common. PRIVATE to the collection. Pure."""
+"""Values and helpers that ARP and neighbour discovery share. PRIVATE to the collection. No I/O."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What a frame tells: `mac` (as `aa:bb:..`) uses the address `uses`, or probes for `probes`; the other is empty."""
+class NeighbourMessage:
+    """An ARP or neighbour discovery message: the MAC `mac` uses the address `uses`, or probes for `probes`.
+
+    `mac` is written `aa:bb:cc:dd:ee:ff`, addresses are canonical. One of `uses` and `probes` is empty.
+    """
 
     mac: str
     uses: str
     probes: str
 
 
-def mac_bytes(text):
-    """Return the six bytes of a MAC address."""
+def mac_bytes(text: str) -> bytes:
+    """Return the six bytes of a MAC address written `aa:bb:cc:dd:ee:ff`."""
     return bytes.fromhex(text.replace(":", ""))
 
 
-def mac_text(data):
-    """Return a MAC address as `aa:bb:..`."""
+def mac_text(data: bytes) -> str:
+    """Return the bytes of a MAC address as `aa:bb:cc:dd:ee:ff`."""
     return ":".join(f"{byte:02x}" for byte in data)

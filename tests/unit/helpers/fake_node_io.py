@@ -26,7 +26,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ta
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
-from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import Heard
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
 
 MAC = "02:00:c0:a8:7e:15"
 OURS = str(PROTOCOL)
@@ -220,7 +220,7 @@ class FakeKernel:
                     self.log.append(("probe", heard.probes))
                     mac, silent_after = self.wire.get(heard.probes, ("", 0))
                     if now - start < silent_after:
-                        probe.hear(Heard(mac, heard.probes, ""))
+                        probe.receive(NeighbourMessage(mac, heard.probes, ""))
             free, conflicts = node_io._sort_out(pending, now)
             if free or conflicts:
                 yield free, conflicts

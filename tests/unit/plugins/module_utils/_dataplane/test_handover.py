@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import (
     Release,
-    arrive,
-    leave,
+    flow_after_release,
+    flows_after_claim,
     partners,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow
@@ -30,33 +27,33 @@ def flow(source, translated=EGRESS_IP, **parts):
 
 def test_a_flow_of_a_third_node_is_told_as_it_is():
     third = flow((NODE3, 40000))
-    assert leave(third, NODE1, NODES) == (third, None)
-    assert arrive([third], NODE2, ()) == [third]
+    assert flow_after_release(third, NODE1, NODES) == (third, None)
+    assert flows_after_claim([third], NODE2, ()) == [third]
 
 
 def test_a_flow_of_the_old_holders_pod_goes_on_through_the_tunnel():
-    sent, stays = leave(flow(POD), NODE1, NODES)
+    sent, stays = flow_after_release(flow(POD), NODE1, NODES)
     assert stays == flow(POD, translated=(NODE1, 40000))
     assert sent == flow((NODE1, 40000))
-    assert arrive([sent], NODE2, ()) == [sent]
+    assert flows_after_claim([sent], NODE2, ()) == [sent]
 
 
 def test_a_flow_of_the_new_holders_pod_goes_out_by_itself():
-    sent, stays = leave(flow((NODE2, 50000)), NODE1, NODES)
+    sent, stays = flow_after_release(flow((NODE2, 50000)), NODE1, NODES)
     assert (sent, stays) == (flow((NODE2, 50000)), None)
     own = [flow(POD, translated=(NODE2, 50000)), flow(("10.88.0.3", 1), translated=(NODE2, 50001))]
-    assert arrive([sent], NODE2, own) == [flow(POD)]
+    assert flows_after_claim([sent], NODE2, own) == [flow(POD)]
 
 
 def test_a_flow_that_the_new_holders_pod_has_closed_is_not_made_again():
-    assert arrive([flow((NODE2, 50000))], NODE2, [flow(POD, translated=(NODE2, 50000), protocol=17)]) == []
+    assert flows_after_claim([flow((NODE2, 50000))], NODE2, [flow(POD, translated=(NODE2, 50000), protocol=17)]) == []
 
 
 def test_a_flow_whose_destination_is_translated_too_cannot_go_along():
     service = ("10.96.0.10", 80)
-    assert leave(flow(POD, destination=service), NODE1, NODES) == (None, None)
+    assert flow_after_release(flow(POD, destination=service), NODE1, NODES) == (None, None)
     own = [flow(POD, destination=service, translated=(NODE2, 50000))]
-    assert arrive([flow((NODE2, 50000))], NODE2, own) == []
+    assert flows_after_claim([flow((NODE2, 50000))], NODE2, own) == []
 
 
 A, B, A6 = "192.168.126.101", "192.168.126.102", "2001:db8:126::101"
@@ -82,10 +79,3 @@ def test_partners(releases, giving, taking):
     found = partners(state, releases, {A, A6}, {B})
     assert (found.giving, found.taking) == (giving, taking)
     assert bool(found) == bool(giving or taking)
-
-
-def test_values_are_as_told():
-    third = flow((NODE3, 40000))
-    assert Flow.from_list(third.to_list()) == third
-    udp = replace(third, protocol=17, tcp=())
-    assert Flow.from_list(json.loads(json.dumps(udp.to_list()))) == udp

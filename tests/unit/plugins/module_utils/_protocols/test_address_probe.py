@@ -11,11 +11,11 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.addres
     Probe,
     announcements,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import Heard
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
 
 MAC, OTHER = "02:00:c0:a8:7e:15", "02:00:c0:a8:7e:16"
 IP = "192.168.126.101"
-ANSWER = Heard(OTHER, IP, "")
+ANSWER = NeighbourMessage(OTHER, IP, "")
 
 
 def probe(**changes):
@@ -33,10 +33,10 @@ def send_all(item, now):
 def test_each_ip_version_has_its_frames(address):
     item = probe(address=address)
     parse = PARSERS[item.ethertype]
-    assert parse(item.frame_due(100.0)) == Heard(MAC, "", address)
+    assert parse(item.frame_due(100.0)) == NeighbourMessage(MAC, "", address)
     ethertype, frames = announcements(MAC, address)
     assert ethertype == item.ethertype
-    assert {parse(frame) for frame in frames} == {Heard(MAC, address, "")}
+    assert {parse(frame) for frame in frames} == {NeighbourMessage(MAC, address, "")}
 
 
 def test_silence_for_all_intervals_is_free():
@@ -56,43 +56,43 @@ def test_nothing_is_free_before_anything_was_sent():
 def test_an_answer_is_a_conflict_at_once():
     item = probe()
     item.frame_due(100.0)
-    item.hear(ANSWER)
+    item.receive(ANSWER)
     assert item.conflict(100.001) == OTHER
     assert not item.is_free(100.001)
 
 
 def test_an_answer_of_another_interface_of_this_host_is_none():
     item = probe(own=frozenset({OTHER}))
-    item.hear(ANSWER)
+    item.receive(ANSWER)
     assert item.is_free(send_all(item, 100.0))
 
 
 def test_the_last_answer_counts_even_in_the_last_interval():
     item = probe()
     now = send_all(item, 100.0)
-    item.hear(ANSWER)
+    item.receive(ANSWER)
     assert item.conflict(now) == OTHER
     assert not item.is_free(now)
 
 
 def test_another_host_that_probes_at_the_same_time_is_a_conflict():
     item = probe()
-    item.hear(Heard(OTHER, "", IP))
+    item.receive(NeighbourMessage(OTHER, "", IP))
     assert item.conflict(100.0) == OTHER
 
 
 @pytest.mark.parametrize(
     "frame",
     [
-        Heard(MAC, "", IP),
-        Heard(MAC, IP, ""),
-        Heard(OTHER, "", "192.168.126.102"),
-        Heard(OTHER, "192.168.126.22", ""),
+        NeighbourMessage(MAC, "", IP),
+        NeighbourMessage(MAC, IP, ""),
+        NeighbourMessage(OTHER, "", "192.168.126.102"),
+        NeighbourMessage(OTHER, "192.168.126.22", ""),
     ],
 )
 def test_our_own_frames_and_those_about_others_say_nothing(frame):
     item = probe()
-    item.hear(frame)
+    item.receive(frame)
     assert item.conflict(100.0) is None
     now = send_all(item, 100.0)
     assert item.is_free(now)
@@ -100,7 +100,7 @@ def test_our_own_frames_and_those_about_others_say_nothing(frame):
 
 def test_a_hand_over_is_a_conflict_only_after_the_deadline():
     item = probe(waiting=True)
-    item.hear(ANSWER)
+    item.receive(ANSWER)
     assert item.conflict(119.9) is None
     assert item.conflict(120.0) == OTHER
 
@@ -110,7 +110,7 @@ def test_a_hand_over_begins_to_count_anew_with_every_answer():
     now = 100.0
     for _round in range(4):
         item.frame_due(now)
-        item.hear(ANSWER)
+        item.receive(ANSWER)
         now += 0.1
         assert not item.is_free(now)
     now = send_all(item, now)
@@ -120,7 +120,7 @@ def test_a_hand_over_begins_to_count_anew_with_every_answer():
 
 def test_a_hand_over_that_ended_in_time_stays_free_after_the_deadline():
     item = probe(waiting=True, deadline=100.2)
-    item.hear(ANSWER)
+    item.receive(ANSWER)
     now = send_all(item, 100.0)
     assert item.conflict(now) is None
     assert item.is_free(now)
@@ -132,14 +132,14 @@ def test_a_hand_over_asks_again_while_it_is_answered():
         now = 100 + step / 10
         if item.frame_due(now):
             sent += 1
-            item.hear(ANSWER)
+            item.receive(ANSWER)
     assert sent == 100
     assert item.next_time() > now
 
 
 def test_a_holder_does_not_mind_who_only_probes():
     item = probe(holding=True)
-    item.hear(Heard(OTHER, "", IP))
+    item.receive(NeighbourMessage(OTHER, "", IP))
     assert item.conflict(100.0) is None
-    item.hear(ANSWER)
+    item.receive(ANSWER)
     assert item.conflict(100.0) == OTHER

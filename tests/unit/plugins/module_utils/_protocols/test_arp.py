@@ -11,7 +11,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.arp im
     parse_frame,
     probe_frame,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import Heard
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,8 +48,8 @@ def test_who_speaks_for_another_sends_from_its_own_mac():
 
 
 def test_frames_are_read_as_they_were_made():
-    assert parse_frame(PROBE) == Heard(MAC, "", IP)
-    assert [parse_frame(frame) for frame in announcements(MAC, IP, OTHER)] == [Heard(OTHER, IP, "")] * 2
+    assert parse_frame(PROBE) == NeighbourMessage(MAC, "", IP)
+    assert [parse_frame(frame) for frame in announcements(MAC, IP, OTHER)] == [NeighbourMessage(OTHER, IP, "")] * 2
 
 
 def test_padding_after_a_frame_is_no_matter():

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import Heard
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ndp import (
     announcements,
     parse_frame,
@@ -68,18 +68,18 @@ def test_who_speaks_for_another_sends_from_its_own_mac():
     (frame,) = announcements(MAC, IP, "02:00:c0:a8:7e:16")
     assert without_checksum(frame) == without_checksum(ANNOUNCEMENT)[:-6] + made("0200c0a87e16")
     assert total(frame) == 0xFFFF
-    assert parse_frame(frame) == Heard("02:00:c0:a8:7e:16", IP, "")
+    assert parse_frame(frame) == NeighbourMessage("02:00:c0:a8:7e:16", IP, "")
 
 
 def test_frames_are_read_as_they_were_made():
-    assert parse_frame(PROBE) == Heard(MAC, "", IP)
-    assert parse_frame(ANNOUNCEMENT) == Heard(MAC, IP, "")
-    assert parse_frame(ANNOUNCEMENT[:-8]) == Heard(MAC, IP, "")
+    assert parse_frame(PROBE) == NeighbourMessage(MAC, "", IP)
+    assert parse_frame(ANNOUNCEMENT) == NeighbourMessage(MAC, IP, "")
+    assert parse_frame(ANNOUNCEMENT[:-8]) == NeighbourMessage(MAC, IP, "")
 
 
 def test_who_asks_for_somebody_else_uses_the_address_it_asks_from():
     frame = PROBE[:22] + made("20010db8012600000000000000000022") + PROBE[38:]
-    assert parse_frame(frame) == Heard(MAC, "2001:db8:126::22", "")
+    assert parse_frame(frame) == NeighbourMessage(MAC, "2001:db8:126::22", "")
 
 
 @pytest.mark.parametrize("length", range(len(PROBE)))
