@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable, Iterator, Sequence
+from typing import Iterable, Iterator, Sequence, Tuple
 
 from .addresses import VERSIONS, networks_between, parse_network
 
@@ -49,7 +49,7 @@ class _Span:
     applies: bool
 
 
-Named = tuple[str, Destinations]
+Named = Tuple[str, Destinations]  # evaluated by Python 3.8
 
 
 def in_force(objects: Iterable[Named]) -> list[Named]:
