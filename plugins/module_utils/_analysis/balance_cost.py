@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from .._common.tables import table
 from .._planner.assign import read_problem
 from .._planner.plan import REBALANCE
-from .._solver.min_cost_flow import settle
-from .._solver.model import count_crowding, count_moves, first_conflict, loads_of
+from .._solver.min_cost_flow import minimize_cost
+from .._solver.model import count_moves, count_overlap, first_conflict, loads_of
 from .._solver.packing import Packing
-from .._solver.solve import BALANCED, STICKY, place
+from .._solver.solve import BALANCED, STICKY, solve
 from .evenness import Spread, spread_of, usable_names
 
 _SHOWN = 12
@@ -77,7 +77,7 @@ def price_of(plan, manifests, fleet):
         manifests["egressips"], fleet["nodes"], fleet["current"], manifests["owners"]
     )
     market = _Market(items, rooms)
-    calm, flat = (market.point(place(items, rooms, policy).rooms) for policy in (STICKY, BALANCED))
+    calm, flat = (market.point(solve(items, rooms, policy).nodes) for policy in (STICKY, BALANCED))
     names, usable = [node.name for node in board.nodes.sound], usable_names(board.nodes.sound)
     offers = {
         Offer(point.moves - calm.moves, spread_of(dict(zip(names, point.loads)), usable))
@@ -117,7 +117,7 @@ class _Market:
         if moves <= 1 or squares <= 0:
             return []
         packing = Packing(self.items, self.rooms, moves, squares)
-        settle(packing)
+        minimize_cost(packing)
         point = self.point(packing.placement())
         if moves * point.squares + squares * point.moves >= moves * calm.squares + squares * calm.moves:
             return []
@@ -127,7 +127,7 @@ class _Market:
         """Return points of fewer moves than ``flat`` has, each flatter than those before it, in order."""
         moves, found = flat.moves - calm.moves, [calm]
         for cap in sorted({moves * part // _CAPS for part in range(1, _CAPS)} - {0}):
-            point = self.point(place(self.items, self.rooms, BALANCED, cap).rooms)
+            point = self.point(solve(self.items, self.rooms, BALANCED, cap).nodes)
             if flat.squares < point.squares < found[-1].squares:
                 found.append(point)
         return found[1:]
@@ -136,5 +136,5 @@ class _Market:
         """Return the _Point of a placement, a list of rooms and None."""
         loads = loads_of(self.items, self.rooms, placement)
         fair = first_conflict(self.items, placement) is None
-        squares, crowding = sum(load * load for load in loads), count_crowding(self.items, placement)
+        squares, crowding = sum(load * load for load in loads), count_overlap(self.items, placement)
         return _Point(count_moves(self.items, placement), squares, crowding, tuple(loads), fair)

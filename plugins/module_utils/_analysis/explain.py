@@ -25,7 +25,7 @@ from .._planner.plan import (
     NODE_NOT_SELECTED,
 )
 from .._solver.model import count_moves, loads_of
-from .._solver.solve import STICKY, Room, place
+from .._solver.solve import STICKY, Node, solve
 from .evenness import Spread, spread_of, usable_names
 
 HOLDS, YES, NO, UNKNOWN = "holds", "yes", "no", "not tried"
@@ -117,7 +117,7 @@ class _Question:
         # Who has it, or would have it; None if nobody gets it anew.
         self.name = next((name for name, wanted in self.wanted if wanted == address), None)
         self.held_by = tuple(self.board.holding_nodes(address))
-        self.usual = place(self.items, self.rooms, STICKY).rooms
+        self.usual = solve(self.items, self.rooms, STICKY).nodes
         for (name, other), room in zip(self.wanted, self.usual):
             if room is not None and other != address:
                 self.board.put(name, other, self.board.nodes.sound[room])
@@ -155,7 +155,7 @@ class _Question:
         others = [
             (self.wanted[number][1], sound[room].name)
             for number, (item, room) in enumerate(zip(self.items, placement))
-            if number != asked and item.held and room not in item.holders and room != self.usual[number]
+            if number != asked and item.held and room not in item.current and room != self.usual[number]
         ]
         why = (f"{other} would go from {self.board.holding_nodes(other)[0]} to {node}" for other, node in others)
         moves = count_moves(self.items, placement) - count_moves(self.items, self.usual)
@@ -163,15 +163,15 @@ class _Question:
 
     def _placement_with(self, asked, room):
         """Return the best placement with the item ``asked`` in a room; None if one that has a place would lose it."""
-        group, rooms = self.items[asked].group, list(self.rooms)
+        group, rooms = self.items[asked].owner, list(self.rooms)
         rooms[room] = _with_one_more(rooms[room], self.items[asked])
         numbers = [n for n, usual in enumerate(self.usual) if usual is not None and n != asked]
-        others = [_kept_off(self.items[n], room) if self.items[n].group == group else self.items[n] for n in numbers]
-        if rooms[room] is None or not all(item.rooms for item in others):
+        others = [_kept_off(self.items[n], room) if self.items[n].owner == group else self.items[n] for n in numbers]
+        if rooms[room] is None or not all(item.nodes for item in others):
             return None
         placement = list(self.usual)
         placement[asked] = room
-        for number, found in zip(numbers, place(others, rooms, STICKY).rooms):
+        for number, found in zip(numbers, solve(others, rooms, STICKY).nodes):
             placement[number] = found
         return None if any(placement[n] is None for n in numbers) else placement
 
@@ -241,20 +241,20 @@ class _Question:
 
 
 def _with_one_more(room, item):
-    """Return a Room with one item more; None if it is full."""
+    """Return a Node with one address more; None if it is full."""
     limits = [room.free, *room.free_by_family]
     for index in (0, 1 if item.family == 4 else 2):
         if limits[index] is not None:
             limits[index] -= 1
     if any(limit is not None and limit < 0 for limit in limits):
         return None
-    return Room(room.load + item.weight, limits[0], tuple(limits[1:]))
+    return Node(room.load + item.weight, limits[0], tuple(limits[1:]))
 
 
 def _kept_off(item, room):
-    """Return the Item without the room among its own, and with its failure domain taken."""
+    """Return the Address without the room among its own, and with its failure domain taken."""
     taken = item.taken.union(item.domains[room : room + 1])
-    return item._replace(rooms=tuple(each for each in item.rooms if each != room), taken=taken)
+    return item._replace(nodes=tuple(each for each in item.nodes if each != room), taken=taken)
 
 
 def _document(address, names):

@@ -15,7 +15,7 @@ from .._common.addresses import address_order, version_of
 from .._common.errors import PlanError
 from .._common.gc_pause import paused_collector
 from .._common.messages import type_name
-from .._solver.solve import BALANCED, POLICIES, Item, Room, place
+from .._solver.solve import BALANCED, POLICIES, Address, Node, solve
 from .candidates import Board
 from .nodes import read_nodes
 from .plan import (
@@ -170,8 +170,8 @@ def _refuse_second_requests(board, claims):
 def _place(board, claims, policy, max_moves):
     """Put the addresses of sound objects on nodes; return the Unassigned and the Placement."""
     refused, wanted = _wanted(board, claims)
-    placement = place(*_problem(board, wanted), policy, max_moves)
-    places = list(zip(wanted, placement.rooms))
+    placement = solve(*_problem(board, wanted), policy, max_moves)
+    places = list(zip(wanted, placement.nodes))
     for (name, address), room in places:
         if room is not None:
             board.put(name, address, board.nodes.sound[room])
@@ -194,12 +194,12 @@ def _wanted(board, claims):
 
 
 def _problem(board, wanted):
-    """Return the Items and the Rooms of what is wanted."""
+    """Return the Addresses and the Nodes of what is wanted."""
     return _items(board, wanted), [_room(board, node) for node in board.nodes.sound]
 
 
 def _items(board, wanted):
-    """Return an Item for each (object name, address). Addresses with the same possible nodes share their rooms."""
+    """Return an Address for each (object name, address). Addresses with the same possible nodes share their rooms."""
     numbers = {node.name: number for number, node in enumerate(board.nodes.sound)}
     groups = {name: group for group, name in enumerate(dict.fromkeys(name for name, address in wanted))}
     items, rooms_of, domains = [], {}, _domains(board, wanted)
@@ -215,7 +215,7 @@ def _items(board, wanted):
             holders_of[held] = frozenset(numbers[node] for node in held if numbers.get(node) in allowed)
         holders = holders_of[held]
         items.append(
-            Item(
+            Address(
                 groups[name],
                 version_of(address),
                 rooms,
@@ -242,7 +242,7 @@ def _room(board, node):
     """Return what is left of a node once broken objects have kept theirs."""
     in_all, ipv4 = (_rest(*each) for each in board.limits(node, 4))
     ipv6 = _rest(*board.limits(node, 6)[1])
-    return Room(board.weighted_load(node.name), in_all, (ipv4, ipv6))
+    return Node(board.weighted_load(node.name), in_all, (ipv4, ipv6))
 
 
 def _rest(limit, load):

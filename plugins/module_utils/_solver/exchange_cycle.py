@@ -7,277 +7,286 @@ from __future__ import annotations
 
 from itertools import chain
 
-# Points of a search: a door (>= 0), an item that goes to the point that follows (ITEM - item), or the balance, where
-# one room bears one more and another one bears one less. A tuple is a pool: a team and a domain of it, or None.
-BALANCE = -1
-ITEM = -2
+# Points of a search: an arc (>= 0), an address that goes to the point that follows (ITEM - address), or the balance,
+# where one node bears one more and another one bears one less. A tuple is a domain vertex: a spread group and a domain
+# of it, or None.
+SINK = -1
+ADDRESS = -2
 
 
-class Way:
-    """A breadth-first search along tight steps, from a room that ``item`` enters to the place that it leaves.
+class ExchangeCycle:
+    """A breadth-first search along tight steps, from a node that ``address`` enters to the place that it leaves.
 
-    If it is of a team, any member may enter the room, and the way ends where one is free to: at the pool of the room.
+    If it is of a spread group, any member may enter the node, and the path ends where one is free to: at the domain
+    vertex of the node.
 
-    ``hindered``: whether it saw mates in the way, which it may be told not to mind.
+    ``hindered``: whether it saw siblings in the path, which it may be told not to mind.
     """
 
-    def __init__(self, ties, item, mind_mates=True):
+    def __init__(self, ties, address, heed_siblings=True):
         self.ties = ties
         self.packing = ties.packing
-        self.item = item
-        self.room = self.packing.where[item]
-        self.goal = self.packing.door(item, self.room)
-        self.mind_mates = mind_mates
-        self.hindered = False
-        self.came, self._queue, self._unseen, self._unseen_rooms = {}, [], {}, {}
+        self.address = address
+        self.node = self.packing.node_of[address]
+        self.goal = self.packing.arc(address, self.node)
+        self.heed_siblings = heed_siblings
+        self.met_sibling = False
+        self.came, self._queue, self._unexpanded, self._unexpanded_nodes = {}, [], {}, {}
         self._end = None
 
-    def finds_way_from(self, room):
-        """Search until the way is found, or there is none; tell which."""
-        team = self.packing.team_of.get(self.item)
-        if team is None:
-            self._enter(self.item, room, None)
+    def search_from(self, node):
+        """Search until the path is found, or there is none; tell which."""
+        group = self.packing.group_of.get(self.address)
+        if group is None:
+            self._enter(self.address, node, None)
         else:
-            self.room, self.goal = room, (team.number, team.domain(room))
-            self._enter_slot(team, room, None)
+            self.node, self.goal = node, (group.number, group.domain(node))
+            self._start_at(group, node, None)
         for point in self._queue:
             if self._end is not None:
                 break
-            if point == BALANCE:
+            if point == SINK:
                 self._balance()
             elif isinstance(point, tuple):
-                self._leave_pool(point)
+                self._expand_domain(point)
             elif point >= 0:
-                self._pass(point)
+                self._expand_arc(point)
             else:
-                self._go_on(ITEM - point)
+                self._expand_preempted(ADDRESS - point)
         return self._end is not None
 
-    def rooms_seen(self):
-        """Return the rooms that the item itself could have come to next, and BALANCE if the search saw it."""
-        doors, room_of = self.packing.door_of[self.packing.kind[self.item]], self.packing.room_of
+    def nodes_seen(self):
+        """Return the nodes that the address itself could have come to next, and BALANCE if the search saw it."""
+        arcs, node_of_arc = self.packing.arc_of[self.packing.kind[self.address]], self.packing.node_of_arc
         points = (point for point in self.came if not isinstance(point, tuple) and point >= 0)
-        seen = {room_of[point] for point in points if doors[room_of[point]] == point}
-        return seen | {BALANCE} if BALANCE in self.came else seen
+        seen = {node_of_arc[point] for point in points if arcs[node_of_arc[point]] == point}
+        return seen | {SINK} if SINK in self.came else seen
 
-    def way(self):
-        """Return the steps of the way that was found, (item, room), that of ``item`` itself first."""
-        steps, target, point = [], self.room, self._end
+    def steps(self):
+        """Return the steps of the path that was found, (address, node), that of ``address`` itself first."""
+        steps, target, point = [], self.node, self._end
         while point is not None:
             if isinstance(point, tuple):
                 pass
             elif point >= 0:
-                target = self.packing.room_of[point]
-            elif point != BALANCE:
-                one = ITEM - point
+                target = self.packing.node_of_arc[point]
+            elif point != SINK:
+                one = ADDRESS - point
                 steps.append((one, target))
-                target = self.packing.where[one]
+                target = self.packing.node_of[one]
             point = self.came[point]
         return steps[::-1]
 
-    def _add(self, point, before):
-        """Note a point that can be reached; the way ends at the door by which ``item`` leaves."""
+    def _visit(self, point, before):
+        """Note a point that can be reached; the path ends at the arc by which ``address`` leaves."""
         if point not in self.came:
             self.came[point] = before
             self._queue.append(point)
-            if point == self.goal and self.item not in self.ties.hand:
+            if point == self.goal and self.address not in self.ties.preempted:
                 self._end = point
 
     def _balance(self):
-        if self.goal == self.room and self.ties.can_shrink(self.room):
-            self._add(self.room, BALANCE)
-        bundles = self.packing.bundles
-        # There are many such rooms, and of those where items like this one are the first often does.
-        for room in chain(self.packing.choices[self.packing.kind[self.item]], range(len(bundles))):
+        if self.goal == self.node and self.ties.can_shrink(self.node):
+            self._visit(self.node, SINK)
+        classes = self.packing.classes
+        # There are many such nodes, and of those where addresses like this one are the first often does.
+        for node in chain(self.packing.choices[self.packing.kind[self.address]], range(len(classes))):
             if self._end is not None:
                 break
-            if bundles[room] and room not in self.came and self.ties.can_shrink(room):
-                self.came[room] = BALANCE
-                self._pass(room)
+            if classes[node] and node not in self.came and self.ties.can_shrink(node):
+                self.came[node] = SINK
+                self._expand_arc(node)
 
-    def _pass(self, door):
+    def _expand_arc(self, arc):
         packing, ties = self.packing, self.ties
-        room, cost = packing.room_of[door], ties.cost[door]
-        family_doors = packing.family_doors.get(room, ())
-        if door != room:
-            if packing.door_count[door] < packing.door_limit[door] and ties.cost[room] == cost:
-                self._add(room, door)
+        node, cost = packing.node_of_arc[arc], ties.cost[arc]
+        family_arcs = packing.family_arcs.get(node, ())
+        if arc != node:
+            if packing.arc_count[arc] < packing.arc_limit[arc] and ties.cost[node] == cost:
+                self._visit(node, arc)
         else:
-            for other in family_doors:
-                if packing.door_count[other] and ties.cost[other] == cost:
-                    self._add(other, door)
-            if ties.can_grow(room):
-                self._add(BALANCE, door)
-        for key, bundle in packing.bundles[room].items():
-            kind, at_home = divmod(key, 2)
+            for other in family_arcs:
+                if packing.arc_count[other] and ties.cost[other] == cost:
+                    self._visit(other, arc)
+            if ties.can_grow(node):
+                self._visit(SINK, arc)
+        for key, members in packing.classes[node].items():
+            kind, at_current = divmod(key, 2)
             if key < 0:
-                self._free(bundle, door)
-            elif self._end is None and (not family_doors or packing.door_of[kind][room] == door):
-                items = [one for one in bundle if one not in ties.hand] if ties.hand else bundle
-                self._spread(ties.class_of(kind, cost + packing.move * at_home, room), items, door)
-        for one in packing.strayed[room]:
-            if one not in ties.hand and (not family_doors or packing.door(one, room) == door):
-                self._go_home(one, door)
+                self._leave_group(members, arc)
+            elif self._end is None and (not family_arcs or packing.arc_of[kind][node] == arc):
+                addresses = [one for one in members if one not in ties.preempted] if ties.preempted else members
+                self._expand_class(ties.class_of(kind, cost + packing.move * at_current, node), addresses, arc)
+        for one in packing.displaced[node]:
+            if one not in ties.preempted and (not family_arcs or packing.arc(one, node) == arc):
+                self._relax_current(one, arc)
 
-    def _free(self, members, door):
-        """Let members of a team leave by a door, to their pool."""
+    def _leave_group(self, members, arc):
+        """Let members of a spread group leave by an arc, to their domain vertex."""
         for one in members:
-            if self.packing.door(one, self.packing.where[one]) == door and self.ties.can_be_had(one):
-                self.came.setdefault(ITEM - one, door)
-                self._add(self.ties.pool_of(one), ITEM - one)
+            if self.packing.arc(one, self.packing.node_of[one]) == arc and self.ties.can_leave(one):
+                self.came.setdefault(ADDRESS - one, arc)
+                self._visit(self.ties.domain_vertex_of(one), ADDRESS - one)
 
-    def _leave_pool(self, pool):
-        """Bring one member more of a team to the rooms of a domain, or of all domains that nobody was in."""
-        ties, team, domain = self.ties, self.packing.teams[pool[0]], pool[1]
-        for other in ties.pools_from(team, domain):
-            self._add(other, pool)
-        if domain is None and self._is_empty_goal(team):
-            self._add(self.goal, pool)
-        key, rooms = ties.rooms_from(team, domain)
-        rooms = self._unseen_rooms.get(key, rooms)
-        self._unseen_rooms[key] = [room for room in rooms if not self._leave_for(team, domain, room, pool)]
-        for room in ties.homes_from(team, domain):
-            self._leave_for(team, domain, room, pool)
-        if self.mind_mates:
-            self._displace(team, domain, pool)
+    def _expand_domain(self, vertex):
+        """Bring one member more of a spread group to the nodes of a domain, or of all domains that nobody was in."""
+        ties, group, domain = self.ties, self.packing.groups[vertex[0]], vertex[1]
+        for other in ties.domain_vertices_from(group, domain):
+            self._visit(other, vertex)
+        if domain is None and self._is_empty_goal(group):
+            self._visit(self.goal, vertex)
+        key, nodes = ties.nodes_from(group, domain)
+        nodes = self._unexpanded_nodes.get(key, nodes)
+        self._unexpanded_nodes[key] = [
+            node for node in nodes if not self._relax_from_domain(group, domain, node, vertex)
+        ]
+        for node in ties.current_nodes_from(group, domain):
+            self._relax_from_domain(group, domain, node, vertex)
+        if self.heed_siblings:
+            self._preempt(group, domain, vertex)
 
-    def _leave_for(self, team, domain, room, pool):
-        """Bring a member to a room to which a tight step leads if no mate is there; tell whether it came there."""
-        if domain is None and self.ties.has_pool(team, team.domain(room)):
+    def _relax_from_domain(self, group, domain, node, vertex):
+        """Bring a member to a node to which a tight step leads if no sibling is there; tell whether it came there."""
+        if domain is None and self.ties.has_domain_vertex(group, group.domain(node)):
             return False
-        door = self.packing.door(team.members[0], room)
-        if self.mind_mates and self.packing.tenant(team.members[0], door) is not None:
+        arc = self.packing.arc(group.members[0], node)
+        if self.heed_siblings and self.packing.occupant(group.members[0], arc) is not None:
             return False
-        self._add(door, pool)
+        self._visit(arc, vertex)
         return True
 
-    def _displace(self, team, domain, pool):
-        """Let a member take the slots of mates in other teams where that is tight."""
-        packing, first = self.packing, team.members[0]
-        cost = self.ties.pool(team, domain)
-        for mate in tuple((packing.places[first] or {}).values()):
-            room = packing.where[mate]
-            if packing.team_of[mate] is team or mate < self.item or not self._is_beyond(team, domain, room):
+    def _preempt(self, group, domain, vertex):
+        """Let a member take the slots of siblings in other spread groups where that is tight."""
+        packing, first = self.packing, group.members[0]
+        cost = self.ties.domain_potential(group, domain)
+        for sibling in tuple((packing.places[first] or {}).values()):
+            node = packing.node_of[sibling]
+            if packing.group_of[sibling] is group or sibling < self.address or not self._is_beyond(group, domain, node):
                 continue
-            tenant = packing.tenant(first, packing.door(first, room))
-            if tenant == mate and cost + packing.price(first, room) == self._slot_cost(mate):
-                self._take_out(mate, pool)
+            occupant = packing.occupant(first, packing.arc(first, node))
+            if occupant == sibling and cost + packing.price(first, node) == self._occupied_cost(sibling):
+                self._enter_preempted(sibling, vertex)
 
-    def _is_beyond(self, team, domain, room):
-        """Tell whether a room is among those of a pool."""
-        if room not in self.packing.allowed[self.packing.kind[team.members[0]]]:
+    def _is_beyond(self, group, domain, node):
+        """Tell whether a node is among those of a domain vertex."""
+        if node not in self.packing.allowed[self.packing.kind[group.members[0]]]:
             return False
-        own = team.domain(room)
-        return own == domain if domain is not None else not self.ties.has_pool(team, own)
+        own = group.domain(node)
+        return own == domain if domain is not None else not self.ties.has_domain_vertex(group, own)
 
-    def _slot_cost(self, mate):
-        """Return the potential of the slot where a member of a team is."""
-        pool = self.ties.pool(self.packing.team_of[mate], self.ties.pool_of(mate)[1])
-        return pool + self.packing.price(mate, self.packing.where[mate])
+    def _occupied_cost(self, sibling):
+        """Return the potential of the slot where a member of a spread group is."""
+        vertex = self.ties.domain_potential(self.packing.group_of[sibling], self.ties.domain_vertex_of(sibling)[1])
+        return vertex + self.packing.price(sibling, self.packing.node_of[sibling])
 
-    def _take_out(self, mate, before):
-        self.hindered = True
-        self.came.setdefault(ITEM - mate, before)
-        self._add(self.ties.pool_of(mate), ITEM - mate)
+    def _enter_preempted(self, sibling, before):
+        self.met_sibling = True
+        self.came.setdefault(ADDRESS - sibling, before)
+        self._visit(self.ties.domain_vertex_of(sibling), ADDRESS - sibling)
 
-    def _enter_slot(self, team, room, before):
-        """Begin the way: some member enters a room, if that is tight, be it in place of a member of another team."""
-        packing, first = self.packing, team.members[0]
-        door = packing.door(first, room)
-        mate = packing.tenant(first, door)
-        cost = self.ties.pool(team, team.domain(room)) + packing.price(first, room)
-        if mate is not None and cost == self._slot_cost(mate):
-            self._take_out(mate, before)
-        elif mate is None and cost == self.ties.cost[door]:
-            self._add(door, before)
+    def _start_at(self, group, node, before):
+        """Begin the path: some member enters a node, if that is tight, be it in place of a member of another spread
+        group."""
+        packing, first = self.packing, group.members[0]
+        arc = packing.arc(first, node)
+        sibling = packing.occupant(first, arc)
+        cost = self.ties.domain_potential(group, group.domain(node)) + packing.price(first, node)
+        if sibling is not None and cost == self._occupied_cost(sibling):
+            self._enter_preempted(sibling, before)
+        elif sibling is None and cost == self.ties.cost[arc]:
+            self._visit(arc, before)
 
-    def _is_empty_goal(self, team):
-        """Tell whether a tight step brings a member without a domain to the goal, where none of the team is."""
+    def _is_empty_goal(self, group):
+        """Tell whether a tight step brings a member without a domain to the goal, where none of the spread group is."""
         number, domain = self.goal if isinstance(self.goal, tuple) else (None, None)
-        if number != team.number or team.is_in(domain):
+        if number != group.number or group.is_in(domain):
             return False
-        return self.ties.pool(team, domain) == self.ties.pool(team, None)
+        return self.ties.domain_potential(group, domain) == self.ties.domain_potential(group, None)
 
-    def _go_on(self, item):
-        """Go on from an item whose slot a mate takes."""
+    def _expand_preempted(self, address):
+        """Go on from an address whose slot a sibling takes."""
         ties, packing = self.ties, self.packing
-        cost = ties.potential(item) + packing.away[item]
-        self._spread(ties.class_of(packing.kind[item], cost, packing.where[item]), (item,), ITEM - item)
-        self._go_home(item, ITEM - item)
+        cost = ties.potential(address) + packing.move_cost[address]
+        self._expand_class(
+            ties.class_of(packing.kind[address], cost, packing.node_of[address]), (address,), ADDRESS - address
+        )
+        self._relax_current(address, ADDRESS - address)
 
-    def _go_home(self, item, before):
-        for home in self.ties.homes(item):
-            self._enter(item, home, before)
+    def _relax_current(self, address, before):
+        for current_node in self.ties.tight_current(address):
+            self._enter(address, current_node, before)
 
-    def _spread(self, which, items, before):
-        """Bring items of one class, which can all leave, to the rooms that are open to them."""
-        self._look_at_goal(which, items, before)
-        rooms = self.ties.open_to(which) if which not in self._unseen else self._unseen[which]
-        doors = self.packing.door_of[which[0]]
-        # The first of them that has no mate in a room reaches it for all.
-        for one in items:
-            if not rooms or self._end is not None:
+    def _expand_class(self, which, addresses, before):
+        """Bring addresses of one class, which can all leave, to the nodes that are open to them."""
+        self._expand_to_goal(which, addresses, before)
+        nodes = self.ties.open_to(which) if which not in self._unexpanded else self._unexpanded[which]
+        arcs = self.packing.arc_of[which[0]]
+        # The first of them that has no sibling in a node reaches it for all.
+        for one in addresses:
+            if not nodes or self._end is not None:
                 break
-            places, blocked = self.packing.places[one] if self.mind_mates else None, []
-            self.came.setdefault(ITEM - one, before)
-            for room in rooms:
-                if places and doors[room] in places:
-                    blocked.append(room)
+            places, blocked = self.packing.places[one] if self.heed_siblings else None, []
+            self.came.setdefault(ADDRESS - one, before)
+            for node in nodes:
+                if places and arcs[node] in places:
+                    blocked.append(node)
                 else:
-                    self._add(doors[room], ITEM - one)
-            rooms = blocked
-        self._unseen[which] = rooms
+                    self._visit(arcs[node], ADDRESS - one)
+            nodes = blocked
+        self._unexpanded[which] = nodes
         if self._end is None:
-            self._swap_all(items, rooms, before)
+            self._enter_siblings(addresses, nodes, before)
 
-    def _look_at_goal(self, which, items, before):
+    def _expand_to_goal(self, which, addresses, before):
         kind, cost, _component = which
-        packing, room = self.packing, self.room
+        packing, node = self.packing, self.node
         if isinstance(self.goal, tuple):
             return
-        if self.ties.cost[self.goal] != cost or packing.door_of[kind][room] != self.goal:
+        if self.ties.cost[self.goal] != cost or packing.arc_of[kind][node] != self.goal:
             return
-        if room == packing.nowhere or room in packing.allowed[kind]:
-            for one in items:
-                places = packing.places[one] if self.mind_mates else None
-                if self._end is None and (not places or places.get(self.goal) in (None, self.item)):
-                    self._enter(one, room, before)
+        if node == packing.unassigned or node in packing.allowed[kind]:
+            for one in addresses:
+                places = packing.places[one] if self.heed_siblings else None
+                if self._end is None and (not places or places.get(self.goal) in (None, self.address)):
+                    self._enter(one, node, before)
 
-    def _swap_all(self, items, rooms, before):
-        """Let items take the slots of mates: in rooms that none of them reaches, and where a slot is all there is."""
-        for one in items if rooms else ():
-            for room in rooms:
-                self._enter(one, room, before)
-        for one in items if self.ties.hand and self.mind_mates else ():
-            for mate in tuple(self.packing.places[one].values()) if self.packing.places[one] else ():
-                if mate in self.ties.hand:
-                    self._swap(one, mate, before)
+    def _enter_siblings(self, addresses, nodes, before):
+        """Let addresses take the slots of siblings: in nodes that none of them reaches, and where a slot is all there
+        is."""
+        for one in addresses if nodes else ():
+            for node in nodes:
+                self._enter(one, node, before)
+        for one in addresses if self.ties.preempted and self.heed_siblings else ():
+            for sibling in tuple(self.packing.places[one].values()) if self.packing.places[one] else ():
+                if sibling in self.ties.preempted:
+                    self._enter_sibling(one, sibling, before)
 
-    def _enter(self, one, room, before):
-        """Bring an item into a room to which a tight step leads if no mate is there, be it in place of a mate."""
-        door = self.packing.door(one, room)
-        mate = self.packing.tenant(one, door) if self.mind_mates else None
-        if mate is not None:
-            self._swap(one, mate, before)
+    def _enter(self, one, node, before):
+        """Bring an address into a node to which a tight step leads if no sibling is there, be it in place of a
+        sibling."""
+        arc = self.packing.arc(one, node)
+        sibling = self.packing.occupant(one, arc) if self.heed_siblings else None
+        if sibling is not None:
+            self._enter_sibling(one, sibling, before)
         else:
-            self.came.setdefault(ITEM - one, before)
-            self._add(door, ITEM - one)
+            self.came.setdefault(ADDRESS - one, before)
+            self._visit(arc, ADDRESS - one)
 
-    def _are_twins(self, taker, giver):
+    def _are_equivalent(self, taker, giver):
         """Tell whether ``giver`` could go on only to where ``taker`` comes without it."""
         packing = self.packing
-        if packing.kind[taker] != packing.kind[giver] or packing.homes[taker] or packing.homes[giver]:
+        if packing.kind[taker] != packing.kind[giver] or packing.current[taker] or packing.current[giver]:
             return False
-        return self.item not in (taker, giver)
+        return self.address not in (taker, giver)
 
-    def _swap(self, taker, giver, before):
+    def _enter_sibling(self, taker, giver, before):
         """Go on with ``giver``, whose slot ``taker`` takes, if that is tight."""
-        self.hindered = True
-        # Those that come first have their seats.
-        if giver < self.item or self._are_twins(taker, giver) or not self.ties.may_replace(taker, giver):
+        self.met_sibling = True
+        # Those that come first have their fixed nodes.
+        if giver < self.address or self._are_equivalent(taker, giver) or not self.ties.may_replace(taker, giver):
             return
-        self.came.setdefault(ITEM - taker, before)
-        if giver == self.item:
-            self._end = ITEM - taker
+        self.came.setdefault(ADDRESS - taker, before)
+        if giver == self.address:
+            self._end = ADDRESS - taker
         else:
-            self._add(ITEM - giver, ITEM - taker)
+            self._visit(ADDRESS - giver, ADDRESS - taker)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The cheapest packing: start near it, then go along improving paths until there is none. PRIVATE to the collection.
 
-A path takes an item out of a room and brings it into another one, where an item may have to give way in turn. With
-the room that bears one less and the room that bears one more, it is a cycle of a flow; and a flow is cheapest
+A path takes an address out of a node and brings it into another one, where an address may have to give way in turn.
+With the node that bears one less and the node that bears one more, it is a cycle of a flow; and a flow is cheapest
 exactly when no cycle makes it cheaper. How the start was found does not matter for that, only for the time.
 """
 
@@ -15,78 +15,78 @@ import heapq
 _INFINITY = float("inf")
 
 
-def settle(packing, start=None):
-    """Bring the packing to its least cost; return the Reach that proves it. ``start`` is a placement near it."""
-    fill(packing, [[room] for room in start] if start else packing.homes)
+def minimize_cost(packing, start=None):
+    """Bring the packing to its least cost; return the Potential that proves it. ``start`` is a placement near it."""
+    fill(packing, [[node] for node in start] if start else packing.current)
     _level(packing)
     while True:
-        packing.name_members()
-        reach = Reach(packing)
-        if not reach.improvements:
-            return reach
-        for steps in reach.improvements:
+        packing.relabel_members()
+        potential = Potential(packing)
+        if not potential.improvements:
+            return potential
+        for steps in potential.improvements:
             packing.shift(steps)
 
 
 def fill(packing, places):
-    """Fill an empty packing, given for each item the rooms to try first; those left go to the least loaded ones.
+    """Fill an empty packing, given for each address the nodes to try first; those left go to the least loaded ones.
 
-    Who finds a failure domain of its own nowhere is put beside others in the end.
+    Who finds a failure domain of its own unassigned is put beside others in the end.
     """
-    for is_refused in (_is_refused, _is_hindered) if packing.teams else (_is_hindered,):
+    for is_refused in (_is_refused, _is_blocked) if packing.groups else (_is_blocked,):
         _fill_places(packing, places, is_refused)
         _fill_least_loaded(packing, is_refused)
-    packing.name_members()
+    packing.relabel_members()
 
 
 def _fill_places(packing, places, is_refused):
-    for item, rooms in enumerate(places):
-        if packing.where[item] is None:
-            packing.enter(item, _first_that_fits(packing, item, rooms, is_refused))
-        elif packing.where[item] == packing.nowhere:
-            packing.make([(item, _first_that_fits(packing, item, rooms, is_refused))])
+    for address, nodes in enumerate(places):
+        if packing.node_of[address] is None:
+            packing.enter(address, _first_that_fits(packing, address, nodes, is_refused))
+        elif packing.node_of[address] == packing.unassigned:
+            packing.make([(address, _first_that_fits(packing, address, nodes, is_refused))])
 
 
-def _first_that_fits(packing, item, rooms, is_refused):
-    """Return the first of the rooms that is not refused, or nowhere."""
-    allowed = packing.allowed[packing.kind[item]]
-    for room in sorted(rooms) if len(rooms) > 1 else rooms:
-        if room in allowed and not is_refused(packing, item, room):
-            return room
-    return packing.nowhere
+def _first_that_fits(packing, address, nodes, is_refused):
+    """Return the first of the nodes that is not refused, or unassigned."""
+    allowed = packing.allowed[packing.kind[address]]
+    for node in sorted(nodes) if len(nodes) > 1 else nodes:
+        if node in allowed and not is_refused(packing, address, node):
+            return node
+    return packing.unassigned
 
 
-def _is_hindered(packing, item, room):
-    return packing.has_mate(item, room) or not packing.fits(item, room)
+def _is_blocked(packing, address, node):
+    return packing.has_sibling(address, node) or not packing.fits(address, node)
 
 
-def _is_refused(packing, item, room):
-    return _is_hindered(packing, item, room) or packing.meets_group(item, room)
+def _is_refused(packing, address, node):
+    return _is_blocked(packing, address, node) or packing.overlaps(address, node)
 
 
-def _by_choices(packing, items):
-    """Return (choices, items) for the items with equal choices, those with fewest choices first."""
+def _by_choices(packing, addresses):
+    """Return (choices, addresses) for the addresses with equal choices, those with fewest choices first."""
     kinds = {}
-    for item in items:
-        kinds.setdefault(packing.kind[item], []).append(item)
+    for address in addresses:
+        kinds.setdefault(packing.kind[address], []).append(address)
     found = [(packing.choices[kind], members) for kind, members in kinds.items()]
     return sorted(found, key=lambda pair: (len(pair[0]), pair[1][0]))
 
 
 def _fill_least_loaded(packing, is_refused):
-    """Give every item without a room the least loaded one of its choices that is not refused."""
-    homeless = [item for item, room in enumerate(packing.where) if room == packing.nowhere]
-    for choices, items in _by_choices(packing, homeless):
-        heap = [(packing.load[room], room) for room in choices if not packing.is_full(room)]
+    """Give every address without a node the least loaded one of its choices that is not refused."""
+    unassigned = [address for address, node in enumerate(packing.node_of) if node == packing.unassigned]
+    for choices, addresses in _by_choices(packing, unassigned):
+        heap = [(packing.load[node], node) for node in choices if not packing.is_full(node)]
         heapq.heapify(heap)
-        for item in items:
+        for address in addresses:
             refused = []
-            while heap and is_refused(packing, item, heap[0][1]):
+            while heap and is_refused(packing, address, heap[0][1]):
                 refused.append(heapq.heappop(heap))
             if heap:
-                load, room = heap[0]
-                packing.make([(item, room)])
-                heapq.heapreplace(heap, (load + 1, room))
+                load, node = heap[0]
+                packing.make([(address, node)])
+                heapq.heapreplace(heap, (load + 1, node))
             for entry in refused:
                 heapq.heappush(heap, entry)
             if heap and packing.is_full(heap[0][1]):
@@ -95,289 +95,306 @@ def _fill_least_loaded(packing, is_refused):
 
 
 def _level(packing):
-    """Bring items from the most to the least loaded of their choices, one step each, while that saves."""
-    placed = [item for item, room in enumerate(packing.where) if room != packing.nowhere]
-    for choices, items in _by_choices(packing, placed):
+    """Bring addresses from the most to the least loaded of their choices, one step each, while that saves."""
+    placed = [address for address, node in enumerate(packing.node_of) if node != packing.unassigned]
+    for choices, addresses in _by_choices(packing, placed):
         inside = {}
-        for item in items:
-            inside.setdefault(packing.where[item], []).append(item)
-        for room, found in inside.items():
-            # Taken from the end: those that are not at home go first.
-            found.sort(key=lambda item, room=room: room in packing.homes[item], reverse=True)
-        low = [(packing.load[room], room) for room in choices]
-        high = [(-packing.load[room], room) for room in inside]
+        for address in addresses:
+            inside.setdefault(packing.node_of[address], []).append(address)
+        for node, found in inside.items():
+            # Taken from the end: those that are not on a current node go first.
+            found.sort(key=lambda address, node=node: node in packing.current[address], reverse=True)
+        low = [(packing.load[node], node) for node in choices]
+        high = [(-packing.load[node], node) for node in inside]
         heapq.heapify(low)
         heapq.heapify(high)
         while low and high:
-            (load, room), (negative, origin) = low[0], high[0]
-            if load != packing.load[room] or packing.is_full(room):
+            (load, node), (negative, origin) = low[0], high[0]
+            if load != packing.load[node] or packing.is_full(node):
                 heapq.heappop(low)
-                if load != packing.load[room]:
-                    heapq.heappush(low, (packing.load[room], room))
+                if load != packing.load[node]:
+                    heapq.heappush(low, (packing.load[node], node))
                 continue
             if -negative - load < 2:
                 break
-            item = inside[origin].pop()
-            if not packing.has_mate(item, room) and packing.shift([(item, origin, room)]):
-                heapq.heapreplace(low, (load + 1, room))
+            address = inside[origin].pop()
+            if not packing.has_sibling(address, node) and packing.shift([(address, origin, node)]):
+                heapq.heapreplace(low, (load + 1, node))
                 heapq.heapreplace(high, (negative + 1, origin))
             if not inside[origin]:
                 high = [entry for entry in high if entry[1] != origin]
                 heapq.heapify(high)
 
 
-class Reach:
-    """The cheapest way to every door, from the thought that one room bears one less.
+class Potential:
+    """The cheapest path to every arc, from the thought that one node bears one less.
 
-    ``cost[door]``: what the ways so far change when one item more stands at the door. ``hand[item]``: the same when
-    the item has been taken out of its slot by a mate, where that is cheaper than through its door. ``improvements``:
-    lists of steps, (item, from, to), that make the packing cheaper; when it is empty, the costs are a potential that
-    proves that no cycle does. Costs may be negative (an item that comes home), so a door may be left more than once.
+    ``cost[arc]``: what the paths so far change when one address more stands at the arc. ``hand[address]``: the same
+    when the address has been taken out of its slot by a sibling, where that is cheaper than through its arc.
+    ``improvements``: lists of steps, (address, from, to), that make the packing cheaper; when it is empty, the costs
+    are a potential that proves that no cycle does. Costs may be negative (an address that returns to its current
+    node), so an arc may be left more than once.
 
-    ``pools[team, domain]``: the same for one member of a team more in a domain, ``pools[team, None]`` for one more that
-    has no domain yet. Of domains without a member it is that of None.
+    ``domain vertices[spread group, domain]``: the same for one member of a spread group more in a domain, ``domain
+    vertices[spread group, None]`` for one more that has no domain yet. Of domains without a member it is that of None.
     """
 
     def __init__(self, packing):
         self.packing = packing
-        self.cost = [_INFINITY] * len(packing.room_of)
-        self.hand = {}
-        self.pools = {}
+        self.cost = [_INFINITY] * len(packing.node_of_arc)
+        self.preempted = {}
+        self.domain_cost = {}
         self.improvements = []
-        # Who came in by a door: None (its room bears one less), a door (>= 0), an item (-1 - item), or a pool's key.
-        self._entered = [None] * len(packing.room_of)
-        self._entered_pool = {}
-        # By whom an item was taken out, for those in ``hand``. The others left by their doors.
-        self._taken_by = {}
-        # For each kind, and each (layout, domain): the least cost at which an item could go to any of its rooms, and
-        # the rooms that are not reached so because mates are there.
-        self._covered = {}
-        self._heap, self._waiting = [], []
+        # Who came in by an arc: None (its node bears one less), an arc (>= 0), an address (-1 - address), or a domain
+        # vertex's key.
+        self._arc_predecessor = [None] * len(packing.node_of_arc)
+        self._domain_predecessor = {}
+        # By whom an address was taken out, for those in ``hand``. The others left by their arcs.
+        self._preempted_by = {}
+        # For each kind, and each (layout, domain): the least cost at which an address could go to any of its nodes, and
+        # the nodes that are not reached so because siblings are there.
+        self._cheapest_expansion = {}
+        self._heap, self._to_expand = [], []
         self._search()
 
     def _search(self):
         packing = self.packing
-        for room, bundles in enumerate(packing.bundles):
-            if bundles:
-                self.cost[room] = -packing.last_price(room)
-                self._heap.append((self.cost[room], room))
+        for node, classes in enumerate(packing.classes):
+            if classes:
+                self.cost[node] = -packing.last_price(node)
+                self._heap.append((self.cost[node], node))
         heapq.heapify(self._heap)
         closing = {}
         while self._heap and not self.improvements:
-            cost, door = heapq.heappop(self._heap)
-            if cost != self.cost[door]:
+            cost, arc = heapq.heappop(self._heap)
+            if cost != self.cost[arc]:
                 continue
-            self._pass(door, cost)
-            while self._waiting and not self.improvements:
-                self._go_on(self._waiting.pop())
-            room = packing.room_of[door]
-            if door == room != packing.nowhere and not packing.is_full(room):
-                gain = cost + packing.next_price(room)
+            self._expand_arc(arc, cost)
+            while self._to_expand and not self.improvements:
+                self._expand_preempted(self._to_expand.pop())
+            node = packing.node_of_arc[arc]
+            if arc == node != packing.unassigned and not packing.is_full(node):
+                gain = cost + packing.next_price(node)
                 if gain < 0:
-                    closing[door] = gain
+                    closing[arc] = gain
         if not self.improvements:
-            ordered = sorted(closing, key=lambda door: (closing[door], door))
-            self.improvements = [self._steps(list(self._walk(door, None))) for door in ordered]
+            ordered = sorted(closing, key=lambda arc: (closing[arc], arc))
+            self.improvements = [self._steps(list(self._path_back(arc, None))) for arc in ordered]
 
-    def _pass(self, door, cost):
-        """Go on from a door: through other doors of its room, and with the items that can leave by it."""
+    def _expand_arc(self, arc, cost):
+        """Go on from an arc: through other arcs of its node, and with the addresses that can leave by it."""
         packing = self.packing
-        room = packing.room_of[door]
-        family_doors = packing.family_doors.get(room, ())
-        if door != room:
-            if packing.door_count[door] < packing.door_limit[door]:
-                self._reach(room, cost, door)
+        node = packing.node_of_arc[arc]
+        family_arcs = packing.family_arcs.get(node, ())
+        if arc != node:
+            if packing.arc_count[arc] < packing.arc_limit[arc]:
+                self._relax_arc(node, cost, arc)
         else:
-            for other in family_doors:
-                if packing.door_count[other]:
-                    self._reach(other, cost, door)
-        for key, bundle in packing.bundles[room].items():
-            kind, at_home = divmod(key, 2)
+            for other in family_arcs:
+                if packing.arc_count[other]:
+                    self._relax_arc(other, cost, arc)
+        for key, members in packing.classes[node].items():
+            kind, at_current = divmod(key, 2)
             if key < 0:
-                self._free(bundle, door, cost)
-            elif not family_doors or packing.door_of[kind][room] == door:
-                self._spread(kind, cost + packing.move * at_home, bundle)
-        for item in packing.strayed[room]:
-            if not family_doors or packing.door(item, room) == door:
-                self._go_home(item, cost - packing.price(item, room))
+                self._leave_group(members, arc, cost)
+            elif not family_arcs or packing.arc_of[kind][node] == arc:
+                self._expand_class(kind, cost + packing.move * at_current, members)
+        for address in packing.displaced[node]:
+            if not family_arcs or packing.arc(address, node) == arc:
+                self._relax_current(address, cost - packing.price(address, node))
 
-    def _go_on(self, item):
-        """Go on from an item that a mate has taken out of its slot."""
-        if item in self.packing.team_of:
-            team = self.packing.team_of[item]
-            self._reach_pool(team, team.domain(self.packing.where[item]), self.hand[item], -1 - item)
+    def _expand_preempted(self, address):
+        """Go on from an address that a sibling has taken out of its slot."""
+        if address in self.packing.group_of:
+            group = self.packing.group_of[address]
+            self._relax_domain(
+                group, group.domain(self.packing.node_of[address]), self.preempted[address], -1 - address
+            )
             return
-        self._spread(self.packing.kind[item], self.hand[item] + self.packing.away[item], (item,))
-        self._go_home(item, self.hand[item])
+        self._expand_class(
+            self.packing.kind[address], self.preempted[address] + self.packing.move_cost[address], (address,)
+        )
+        self._relax_current(address, self.preempted[address])
 
-    def _spread(self, kind, cost, items):
-        """Bring items of one kind, which can all be had, to the rooms that are no homes at ``cost``."""
-        packing, doors = self.packing, self.packing.door_of[kind]
-        least, rooms = self._covered.get(kind, (_INFINITY, ()))
+    def _expand_class(self, kind, cost, addresses):
+        """Bring addresses of one kind, which can all be had, to the nodes that are no current nodes at ``cost``."""
+        packing, arcs = self.packing, self.packing.arc_of[kind]
+        least, nodes = self._cheapest_expansion.get(kind, (_INFINITY, ()))
         if cost < least:
-            rooms = (*packing.choices[kind], packing.nowhere)
+            nodes = (*packing.choices[kind], packing.unassigned)
         elif cost > least:
-            rooms = [room for room in rooms if cost < self.cost[doors[room]]]
-        rooms = self._offer(items, cost, rooms, packing.has_mate)
-        if packing.family_doors:
-            rooms = self._offer(items, cost, rooms, lambda item, room: packing.tenant(item, doors[room]) is not None)
-        for room in rooms:
-            if cost < self.cost[doors[room]]:
-                for item in items:
-                    self._displace(item, room, cost)
+            nodes = [node for node in nodes if cost < self.cost[arcs[node]]]
+        nodes = self._relax_unblocked(addresses, cost, nodes, packing.has_sibling)
+        if packing.family_arcs:
+            nodes = self._relax_unblocked(
+                addresses, cost, nodes, lambda address, node: packing.occupant(address, arcs[node]) is not None
+            )
+        for node in nodes:
+            if cost < self.cost[arcs[node]]:
+                for address in addresses:
+                    self._preempt(address, node, cost)
         if cost <= least:
-            self._covered[kind] = cost, rooms
+            self._cheapest_expansion[kind] = cost, nodes
 
-    def _offer(self, items, cost, rooms, is_hindered):
-        """Bring the items to the rooms, each by the first that is not hindered; return the rooms that are left."""
-        for item in items:
-            if not rooms:
+    def _relax_unblocked(self, addresses, cost, nodes, is_blocked):
+        """Bring the addresses to the nodes, each by the first that is not hindered; return the nodes that are left."""
+        for address in addresses:
+            if not nodes:
                 break
-            self._leave_by_door(item, cost)
-            doors, blocked = self.packing.door_of[self.packing.kind[item]], ()
-            if self.packing.places[item]:
-                blocked = [room for room in rooms if is_hindered(item, room)]
-            for room in set(rooms).difference(blocked) if blocked else rooms:
-                if cost < self.cost[doors[room]]:
-                    self._reach(doors[room], cost, -1 - item)
-            rooms = blocked
-        return rooms
+            self._drop_preempted(address, cost)
+            arcs, blocked = self.packing.arc_of[self.packing.kind[address]], ()
+            if self.packing.places[address]:
+                blocked = [node for node in nodes if is_blocked(address, node)]
+            for node in set(nodes).difference(blocked) if blocked else nodes:
+                if cost < self.cost[arcs[node]]:
+                    self._relax_arc(arcs[node], cost, -1 - address)
+            nodes = blocked
+        return nodes
 
-    def _go_home(self, item, cost):
+    def _relax_current(self, address, cost):
         packing = self.packing
-        self._leave_by_door(item, cost + packing.away[item])
-        for home in packing.homes[item]:
-            door = packing.door(item, home)
-            if home != packing.where[item] and cost < self.cost[door]:
-                if packing.tenant(item, door) is None:
-                    self._reach(door, cost, -1 - item)
+        self._drop_preempted(address, cost + packing.move_cost[address])
+        for current_node in packing.current[address]:
+            arc = packing.arc(address, current_node)
+            if current_node != packing.node_of[address] and cost < self.cost[arc]:
+                if packing.occupant(address, arc) is None:
+                    self._relax_arc(arc, cost, -1 - address)
                 else:
-                    self._displace(item, home, cost)
+                    self._preempt(address, current_node, cost)
 
-    def _displace(self, item, room, cost):
-        """Let an item take the slot of a mate, which costs as much as to get to the door of the room."""
-        mate = self.packing.tenant(item, self.packing.door(item, room))
-        if mate != item:
-            self._take_out(mate, cost, -1 - item)
+    def _preempt(self, address, node, cost):
+        """Let an address take the slot of a sibling, which costs as much as to get to the arc of the node."""
+        sibling = self.packing.occupant(address, self.packing.arc(address, node))
+        if sibling != address:
+            self._enter_preempted(sibling, cost, -1 - address)
 
-    def _take_out(self, item, cost, source):
-        """Let an item be taken out of its slot, to the door of which it costs as much to get."""
-        cost -= self.packing.price(item, self.packing.where[item])
-        if cost < self.hand.get(item, _INFINITY) and not self.improvements:
-            self._refuse_cycle(-1 - item, source)
-            self.hand[item], self._taken_by[item] = cost, source
-            self._waiting.append(item)
+    def _enter_preempted(self, address, cost, source):
+        """Let an address be taken out of its slot, to the arc of which it costs as much to get."""
+        cost -= self.packing.price(address, self.packing.node_of[address])
+        if cost < self.preempted.get(address, _INFINITY) and not self.improvements:
+            self._detect_cycle(-1 - address, source)
+            self.preempted[address], self._preempted_by[address] = cost, source
+            self._to_expand.append(address)
 
-    def _free(self, items, door, cost):
-        """Go on with those items of a team that can leave by a door."""
+    def _leave_group(self, addresses, arc, cost):
+        """Go on with those addresses of a spread group that can leave by an arc."""
         packing = self.packing
-        for item in items:
-            room, team = packing.where[item], packing.team_of[item]
-            domain, free = team.domain(room), cost - packing.price(item, room)
-            if packing.door(item, room) == door and free < self.pools.get((team.number, domain), _INFINITY):
-                self._leave_by_door(item, free + packing.away[item])
-                self._reach_pool(team, domain, free, -1 - item)
+        for address in addresses:
+            node, group = packing.node_of[address], packing.group_of[address]
+            domain, free = group.domain(node), cost - packing.price(address, node)
+            if packing.arc(address, node) == arc and free < self.domain_cost.get((group.number, domain), _INFINITY):
+                self._drop_preempted(address, free + packing.move_cost[address])
+                self._relax_domain(group, domain, free, -1 - address)
 
-    def _reach_pool(self, team, domain, cost, source):
+    def _relax_domain(self, group, domain, cost, source):
         """Have one member more in a domain, or without one yet."""
-        pool, crowd = (team.number, domain), self.packing.crowd
-        if cost >= self.pools.get(pool, _INFINITY) or self.improvements:
+        vertex, overlap_cost = (group.number, domain), self.packing.overlap_cost
+        if cost >= self.domain_cost.get(vertex, _INFINITY) or self.improvements:
             return
-        if pool in self.pools:
-            self._refuse_cycle(pool, source)
-        self.pools[pool], self._entered_pool[pool] = cost, source
+        if vertex in self.domain_cost:
+            self._detect_cycle(vertex, source)
+        self.domain_cost[vertex], self._domain_predecessor[vertex] = cost, source
         if domain is None:
-            for other in team.occupied():
-                self._reach_pool(team, other, cost + crowd, pool)
+            for other in group.occupied():
+                self._relax_domain(group, other, cost + overlap_cost, vertex)
         else:
-            self._reach_pool(team, None, cost - crowd * team.is_crowded(domain), pool)
-        self._enter(team, domain, cost, pool)
+            self._relax_domain(group, None, cost - overlap_cost * group.has_overlap(domain), vertex)
+        self._expand_domain(group, domain, cost, vertex)
 
-    def _enter(self, team, domain, cost, pool):
-        """Bring one member more into the rooms of a domain, or of all domains where none is."""
-        packing, first = self.packing, team.members[0]
-        away, doors = cost + packing.away[first], packing.door_of[packing.kind[first]]
-        least, rooms = self._covered.get((team.layout, domain), (_INFINITY, ()))
-        if away < least:
-            rooms = team.parts.get(domain, ())
-        elif away > least:
-            rooms = [room for room in rooms if away < self.cost[doors[room]]]
-        left = [room for room in rooms if not self._step_in(team, domain, room, away, pool)]
-        if away <= least:
-            self._covered[team.layout, domain] = away, left
-        for home in team.homes:
-            if domain in (None, team.domain(home)):
-                self._step_in(team, domain, home, cost, pool)
+    def _expand_domain(self, group, domain, cost, vertex):
+        """Bring one member more into the nodes of a domain, or of all domains where none is."""
+        packing, first = self.packing, group.members[0]
+        move_cost, arcs = cost + packing.move_cost[first], packing.arc_of[packing.kind[first]]
+        least, nodes = self._cheapest_expansion.get((group.layout, domain), (_INFINITY, ()))
+        if move_cost < least:
+            nodes = group.parts.get(domain, ())
+        elif move_cost > least:
+            nodes = [node for node in nodes if move_cost < self.cost[arcs[node]]]
+        left = [node for node in nodes if not self._relax_from_domain(group, domain, node, move_cost, vertex)]
+        if move_cost <= least:
+            self._cheapest_expansion[group.layout, domain] = move_cost, left
+        for current_node in group.current:
+            if domain in (None, group.domain(current_node)):
+                self._relax_from_domain(group, domain, current_node, cost, vertex)
         if domain is None:
-            self._reach(packing.nowhere, away, pool)
+            self._relax_arc(packing.unassigned, move_cost, vertex)
 
-    def _step_in(self, team, domain, room, cost, pool):
-        """Reach a room from a pool, be it that a member of another team gives way; tell whether none has to."""
-        packing, first = self.packing, team.members[0]
-        if domain is None and team.is_in(team.domain(room)):
+    def _relax_from_domain(self, group, domain, node, cost, vertex):
+        """Relax a node from a domain vertex, be it that a member of another spread group gives way; tell whether
+        none has to."""
+        packing, first = self.packing, group.members[0]
+        if domain is None and group.is_in(group.domain(node)):
             return False
-        door = packing.door(first, room)
-        mate = packing.tenant(first, door)
-        if mate is None:
-            self._reach(door, cost, pool)
-        elif packing.team_of[mate] is not team and cost < self.cost[door]:
-            self._take_out(mate, cost, pool)
-        return mate is None
+        arc = packing.arc(first, node)
+        sibling = packing.occupant(first, arc)
+        if sibling is None:
+            self._relax_arc(arc, cost, vertex)
+        elif packing.group_of[sibling] is not group and cost < self.cost[arc]:
+            self._enter_preempted(sibling, cost, vertex)
+        return sibling is None
 
-    def _leave_by_door(self, item, cost):
-        """Forget that a mate has taken ``item`` out, if by its door it can go to others' rooms for less."""
-        if item in self.hand and self.hand[item] + self.packing.away[item] > cost and not self.improvements:
-            self._refuse_cycle(-1 - item, self.packing.door(item, self.packing.where[item]))
-            del self.hand[item], self._taken_by[item]
+    def _drop_preempted(self, address, cost):
+        """Forget that a sibling has taken ``address`` out, if by its arc it can go to others' nodes for less."""
+        if (
+            address in self.preempted
+            and self.preempted[address] + self.packing.move_cost[address] > cost
+            and not self.improvements
+        ):
+            self._detect_cycle(-1 - address, self.packing.arc(address, self.packing.node_of[address]))
+            del self.preempted[address], self._preempted_by[address]
 
-    def _reach(self, door, cost, source):
-        if cost < self.cost[door] and not self.improvements:
-            if self.cost[door] < _INFINITY:
-                self._refuse_cycle(door, source)
-            self.cost[door] = cost
-            self._entered[door] = source
-            heapq.heappush(self._heap, (cost, door))
+    def _relax_arc(self, arc, cost, source):
+        if cost < self.cost[arc] and not self.improvements:
+            if self.cost[arc] < _INFINITY:
+                self._detect_cycle(arc, source)
+            self.cost[arc] = cost
+            self._arc_predecessor[arc] = source
+            heapq.heappush(self._heap, (cost, arc))
 
-    def _before(self, point):
+    def _predecessor(self, point):
         if isinstance(point, tuple):
-            return self._entered_pool[point]
+            return self._domain_predecessor[point]
         if point >= 0:
-            return self._entered[point]
-        item = -1 - point
-        return self._taken_by[item] if item in self.hand else self.packing.door(item, self.packing.where[item])
+            return self._arc_predecessor[point]
+        address = -1 - point
+        return (
+            self._preempted_by[address]
+            if address in self.preempted
+            else self.packing.arc(address, self.packing.node_of[address])
+        )
 
-    def _refuse_cycle(self, point, source):
-        """Look whether the cheaper way to ``point`` leads over itself: then the cycle is an improvement."""
+    def _detect_cycle(self, point, source):
+        """Look whether the cheaper path to ``point`` leads over itself: then the cycle is an improvement."""
         before = source
         while before is not None and before != point:
-            before = self._before(before)
+            before = self._predecessor(before)
         if before is not None:
-            self.improvements.append(self._steps(_turned([*self._walk(source, point)])))
+            self.improvements.append(self._steps(_rotated([*self._path_back(source, point)])))
 
-    def _walk(self, point, end):
-        """Yield the points of the way backwards from ``point`` up to ``end``."""
+    def _path_back(self, point, end):
+        """Yield the points of the path backwards from ``point`` up to ``end``."""
         while point is not None:
             yield point
             if point == end:
                 return
-            point = self._before(point)
+            point = self._predecessor(point)
 
     def _steps(self, points):
-        """Return the steps of a way, which is given backwards: each item goes to the door or slot that follows it."""
+        """Return the steps of a path, given backwards: each address goes to the arc or slot that follows it."""
         packing, steps, target = self.packing, [], None
         for number, point in enumerate(points):
             if isinstance(point, tuple):
                 continue
             if point >= 0:
-                target = packing.room_of[point]
+                target = packing.node_of_arc[point]
             else:
                 if number:
-                    steps.append((-1 - point, packing.where[-1 - point], target))
-                target = packing.where[-1 - point]
+                    steps.append((-1 - point, packing.node_of[-1 - point], target))
+                target = packing.node_of[-1 - point]
         return steps
 
 
-def _turned(cycle):
-    """Return the points of a cycle from one that is no pool to itself."""
+def _rotated(cycle):
+    """Return the points of a cycle from one that is no domain vertex to itself."""
     first = next(number for number, point in enumerate(cycle) if not isinstance(point, tuple))
     return [*cycle[first:], *cycle[: first + 1]]

@@ -8,68 +8,70 @@ from __future__ import annotations
 from .model import count_moves
 
 
-def between(packing, lively, calm, most_moves):
-    """Return what keeps the cap with most moves, of all that makes some of the changes from ``lively`` to ``calm``.
+def closest_to_cap(packing, flattest, fewest, most_moves):
+    """Return what keeps the cap with most moves, of all that makes some of the changes from ``flattest`` to ``fewest``.
 
     Both are cheapest. Their difference is a sum of cycles of a flow, of which none makes anything cheaper, hence none
     makes anything dearer. So each set of them gives a cheapest placement.
     """
-    items, cycles = packing.items, _joined(packing, _cycles(packing, lively, calm))
-    cap = most_moves - count_moves(items, lively)
+    addresses, cycles = packing.addresses, _joined(packing, _cycles(packing, flattest, fewest))
+    cap = most_moves - count_moves(addresses, flattest)
     sums = {0: None}
     for cycle in cycles:
-        changes = (count_moves([items[one]], [room]) for one in cycle for room in (calm[one], lively[one]))
+        changes = (count_moves([addresses[one]], [node]) for one in cycle for node in (fewest[one], flattest[one]))
         less = sum(after - before for after, before in zip(changes, changes))
         for total, chosen in list(sums.items()):
             sums.setdefault(total + less, (cycle, chosen))
-    placement, chosen = list(lively), sums[max(total for total in sums if total <= cap)]
+    placement, chosen = list(flattest), sums[max(total for total in sums if total <= cap)]
     while chosen is not None:
         cycle, chosen = chosen
         for one in cycle:
-            placement[one] = calm[one]
+            placement[one] = fewest[one]
     return tuple(placement)
 
 
-def _cycles(packing, lively, calm):
-    """Return the cycles into which the difference of two placements falls, each a list of the items that move.
+def _cycles(packing, flattest, fewest):
+    """Return the cycles into which the difference of two placements falls, each a list of the addresses that move.
 
-    Who enters is followed by who leaves the same slot, else the same door, else the same room; else the cycle goes
-    through the rooms that bear one more and one less.
+    Who enters is followed by who leaves the same slot, else the same arc, else the same node; else the cycle goes
+    through the nodes that bear one more and one less.
     """
-    changed = [item for item, room in enumerate(lively) if room != calm[item]]
+    changed = [address for address, node in enumerate(flattest) if node != fewest[address]]
     places = []
-    for placement in (lively, calm):
-        rooms = {item: packing.nowhere if placement[item] is None else placement[item] for item in changed}
-        doors = {item: packing.door(item, room) for item, room in rooms.items()}
-        slots = {item: (packing.items[item].group, door) for item, door in doors.items()}
-        places.append((slots, doors, rooms))
+    for placement in (flattest, fewest):
+        nodes = {
+            address: packing.unassigned if placement[address] is None else placement[address] for address in changed
+        }
+        arcs = {address: packing.arc(address, node) for address, node in nodes.items()}
+        slots = {address: (packing.addresses[address].owner, arc) for address, arc in arcs.items()}
+        places.append((slots, arcs, nodes))
     follower, leaving = {}, set(changed)
     for left, entered in zip(*places):
         by_place = {}
-        for item in leaving:
-            by_place.setdefault(left[item], []).append(item)
-        for item in changed:
-            if item not in follower and by_place.get(entered[item]):
-                follower[item] = by_place[entered[item]].pop()
-                leaving.discard(follower[item])
+        for address in leaving:
+            by_place.setdefault(left[address], []).append(address)
+        for address in changed:
+            if address not in follower and by_place.get(entered[address]):
+                follower[address] = by_place[entered[address]].pop()
+                leaving.discard(follower[address])
     cycles, rest = [], [*leaving, *changed]
     seen = set()
     for first in rest:
-        cycle, item = [], first
-        while item is not None and item not in seen:
-            seen.add(item)
-            cycle.append(item)
-            item = follower.get(item)
+        cycle, address = [], first
+        while address is not None and address not in seen:
+            seen.add(address)
+            cycle.append(address)
+            address = follower.get(address)
         if cycle:
             cycles.append(cycle)
     return cycles
 
 
 def _joined(packing, cycles):
-    """Join cycles in which a group that is spread takes part: the price of a domain is that of their sum."""
+    """Join cycles in which an owner that is spread takes part: the price of a domain is that of their sum."""
     joined = []
     for cycle in cycles:
-        groups, apart = {packing.items[one].group for one in cycle if one in packing.team_of}, []
+        groups, apart = {packing.addresses[one].owner for one in cycle if one in packing.group_of}, []
         for other, known in joined:
             if groups.isdisjoint(known):
                 apart.append((other, known))

@@ -4,375 +4,407 @@
 """Of all cheapest packings the first by name. PRIVATE to the collection.
 
 The costs of the last search are a potential: a packing is cheapest too exactly when it comes from this one by steps
-that are *tight*, that is, whose price is just the difference of potential. So the items, one after the other, take the
-first room to which a cycle of tight steps brings them, and then stay there: no item gives way to a later one.
+that are *tight*, that is, whose price is just the difference of potential. So the addresses, one after the other, take
+the first node to which a cycle of tight steps brings them, and then stay there: no address gives way to a later one.
 """
 
 from __future__ import annotations
 
-from .exchange_cycle import BALANCE, ITEM, Way
+from .exchange_cycle import ADDRESS, SINK, ExchangeCycle
 from .strong_components import components
 
 # A search that saw more points than this was dear enough to look whether it need ever be made again.
-_FAR = 30
-# How many points the searches for members of teams may see in all: some seconds.
-_POINTS = 1_000_000
+_LONG_SEARCH = 30
+# How many points the searches for members of spread groups may see in all: some seconds.
+_SEARCH_LIMIT = 1_000_000
 
 
-def first_by_name(packing, reach, umpire=None):
+def first_by_name(packing, potential, rule_check=None):
     """Bring the packing, which ``reach`` proves cheapest, to the first by name that is as cheap.
 
-    Where a packing does not know all rules, an ``umpire`` has the placement to ``start`` from, as cheap too. It is
-    asked with ``instead(item, before, after)`` about each change that brings ``item`` to another room, and returns the
-    placement to go on with: ``after``, another one where ``item`` has that room, or ``before``.
+    Where a packing does not know all rules, an ``rule check`` has the placement to ``start`` from, as cheap too. It is
+    asked with ``instead(address, before, after)`` about each change that brings ``address`` to another node, and
+    returns the placement to go on with: ``after``, another one where ``address`` has that node, or ``before``.
     """
-    ties = _Ties(packing, reach, umpire)
-    if umpire is not None:
-        ties.change_to(umpire.start)
-    for item in range(len(packing.items)):
-        ties.seat(item)
+    ties = _Ties(packing, potential, rule_check)
+    if rule_check is not None:
+        ties.change_to(rule_check.start)
+    for address in range(len(packing.addresses)):
+        ties.fix(address)
 
 
 class _Ties:
     """The tight steps.
 
-    ``hand[item]`` is the potential of an item whose slot has a lower one than its door; the others have it from their
-    doors. ``component[room]``: no cycle of tight steps leaves a component, so no item ever does.
+    ``hand[address]`` is the potential of an address whose slot has a lower one than its arc; the others have it from
+    their arcs. ``component[node]``: no cycle of tight steps leaves a component, so no address ever does.
     """
 
-    def __init__(self, packing, reach, umpire):
+    def __init__(self, packing, potential, rule_check):
         self.packing = packing
-        self.umpire = umpire
-        self.cost = reach.cost
-        self.pools = reach.pools
-        self.hand = {}
-        for item, cost in reach.hand.items():
-            if item not in packing.team_of:
-                self._note_hand(item, cost)
-        self.points_left = _POINTS
+        self.rule_check = rule_check
+        self.cost = potential.cost
+        self.domain_cost = potential.domain_cost
+        self.preempted = {}
+        for address, cost in potential.preempted.items():
+            if address not in packing.group_of:
+                self._note_preempted(address, cost)
+        self.searches_left = _SEARCH_LIMIT
         self._tight = {}
-        # The rooms that no member of a team can have any more who has no seat yet.
-        self._closed = {team.number: set() for team in packing.teams}
-        self.component = components(self._room_graph())
-        self._open_rooms = {}
+        # The nodes that no member of a spread group can have any more who has no fixed node yet.
+        self._closed = {group.number: set() for group in packing.groups}
+        self.component = components(self._node_graph())
+        self._open_nodes = {}
         self._unbalanced = set()
 
-    def potential(self, item):
-        """Return the least cost at which the item can be had."""
-        if item in self.hand:
-            return self.hand[item]
-        packing, room = self.packing, self.packing.where[item]
-        return self.cost[packing.door(item, room)] - packing.price(item, room)
+    def potential(self, address):
+        """Return the least cost at which the address can be had."""
+        if address in self.preempted:
+            return self.preempted[address]
+        packing, node = self.packing, self.packing.node_of[address]
+        return self.cost[packing.arc(address, node)] - packing.price(address, node)
 
-    def _note_hand(self, item, cost):
-        packing, room = self.packing, self.packing.where[item]
-        if cost + packing.price(item, room) < self.cost[packing.door(item, room)]:
-            self.hand[item] = cost
+    def _note_preempted(self, address, cost):
+        packing, node = self.packing, self.packing.node_of[address]
+        if cost + packing.price(address, node) < self.cost[packing.arc(address, node)]:
+            self.preempted[address] = cost
         else:
-            self.hand.pop(item, None)
+            self.preempted.pop(address, None)
 
-    def _room_graph(self):
-        """Return where tight steps lead from each room, with mates in no other's way and no limits on families."""
+    def _node_graph(self):
+        """Return where tight steps lead from each node, with siblings in no other's path and no limits on families."""
         packing = self.packing
-        graph = {BALANCE: [room for room, bundles in enumerate(packing.bundles) if bundles and self.can_shrink(room)]}
+        graph = {SINK: [node for node, classes in enumerate(packing.classes) if classes and self.can_shrink(node)]}
         points = {}
-        for room, bundles in enumerate(packing.bundles):
-            graph[room] = {BALANCE} if self.can_grow(room) else set()
-            for key, bundle in bundles.items():
+        for node, classes in enumerate(packing.classes):
+            graph[node] = {SINK} if self.can_grow(node) else set()
+            for key, members in classes.items():
                 if key < 0:
-                    graph[room].update(self.pool_of(item) for item in bundle if self.can_be_had(item))
+                    graph[node].update(self.domain_vertex_of(address) for address in members if self.can_leave(address))
                     continue
-                kind, at_home = divmod(key, 2)
-                away = kind, self.cost[packing.door_of[kind][room]] + packing.move * at_home
-                graph[room].add(points.setdefault(away, ITEM - len(points)))
-            for item in packing.strayed[room]:
-                graph[room].update(self.homes(item))
-        for item in self.hand:
-            room = packing.where[item]
-            away = packing.kind[item], self.hand[item] + packing.away[item]
-            graph[room].update(self.homes(item), [points.setdefault(away, ITEM - len(points))])
-            for mate_room in {packing.nowhere, *(packing.where[mate] for mate in packing.places[item].values())}:
-                graph[mate_room].add(room)
+                kind, at_current = divmod(key, 2)
+                move_cost = kind, self.cost[packing.arc_of[kind][node]] + packing.move * at_current
+                graph[node].add(points.setdefault(move_cost, ADDRESS - len(points)))
+            for address in packing.displaced[node]:
+                graph[node].update(self.tight_current(address))
+        for address in self.preempted:
+            node = packing.node_of[address]
+            move_cost = packing.kind[address], self.preempted[address] + packing.move_cost[address]
+            graph[node].update(self.tight_current(address), [points.setdefault(move_cost, ADDRESS - len(points))])
+            for sibling_node in {
+                packing.unassigned,
+                *(packing.node_of[sibling] for sibling in packing.places[address].values()),
+            }:
+                graph[sibling_node].add(node)
         for (kind, cost), point in points.items():
-            graph[point] = self._tight_rooms(kind, cost)
-        for team in packing.teams:
-            self._add_pools(graph, team)
+            graph[point] = self._tight_nodes(kind, cost)
+        for group in packing.groups:
+            self._add_domain_vertices(graph, group)
         return graph
 
-    def _add_pools(self, graph, team):
-        """Add where tight steps lead from the pools of a team, be it instead of its mates in other teams."""
-        group = self.packing.items[team.members[0]].group
-        others = [each.number for each in self.packing.teams if self.packing.items[each.members[0]].group == group]
-        for domain in [*team.count, None]:
-            pools = [(number, domain) for number in others if (number, domain) in self.pools]
-            rooms = (*self.rooms_from(team, domain)[1], *self.homes_from(team, domain))
-            graph[team.number, domain] = {*rooms, *self.pools_from(team, domain), *pools}
+    def _add_domain_vertices(self, graph, group):
+        """Add where tight steps lead from the domain vertices of a spread group, be it instead of its siblings in
+        other spread groups."""
+        owner = self.packing.addresses[group.members[0]].owner
+        others = [each.number for each in self.packing.groups if self.packing.addresses[each.members[0]].owner == owner]
+        for domain in [*group.count, None]:
+            domain_cost = [(number, domain) for number in others if (number, domain) in self.domain_cost]
+            nodes = (*self.nodes_from(group, domain)[1], *self.current_nodes_from(group, domain))
+            graph[group.number, domain] = {*nodes, *self.domain_vertices_from(group, domain), *domain_cost}
 
-    def pool_of(self, item):
-        """Return the pool from which a member of a team has its room."""
-        team = self.packing.team_of[item]
-        return team.number, team.domain(self.packing.where[item])
+    def domain_vertex_of(self, address):
+        """Return the domain vertex from which a member of a spread group has its node."""
+        group = self.packing.group_of[address]
+        return group.number, group.domain(self.packing.node_of[address])
 
-    def pool(self, team, domain):
-        """Return the potential of a pool; where nobody was, it is that of the members without a domain."""
-        number = team.number
-        return self.pools[number, domain] if (number, domain) in self.pools else self.pools[number, None]
+    def domain_potential(self, group, domain):
+        """Return the potential of a domain vertex; where nobody was, it is that of the members without a domain."""
+        number = group.number
+        return (
+            self.domain_cost[number, domain] if (number, domain) in self.domain_cost else self.domain_cost[number, None]
+        )
 
-    def can_be_had(self, item):
-        """Tell whether a tight step brings a member of a team from its door to its pool."""
-        packing, room = self.packing, self.packing.where[item]
-        cost = self.cost[packing.door(item, room)] - packing.price(item, room)
-        return cost == self.pool(packing.team_of[item], self.pool_of(item)[1])
+    def can_leave(self, address):
+        """Tell whether a tight step brings a member of a spread group from its arc to its domain vertex."""
+        packing, node = self.packing, self.packing.node_of[address]
+        cost = self.cost[packing.arc(address, node)] - packing.price(address, node)
+        return cost == self.domain_potential(packing.group_of[address], self.domain_vertex_of(address)[1])
 
-    def rooms_from(self, team, domain):
-        """Return (key, rooms): the rooms to which tight steps lead from a pool, the same for all pools of a key."""
-        packing, first = self.packing, team.members[0]
-        doors, cost = packing.door_of[packing.kind[first]], self.pool(team, domain) + packing.away[first]
-        key = team.layout, domain, cost
+    def nodes_from(self, group, domain):
+        """Return (key, nodes): the nodes to which tight steps lead from a domain vertex, the same for all domain
+        vertices of a key."""
+        packing, first = self.packing, group.members[0]
+        arcs, cost = (
+            packing.arc_of[packing.kind[first]],
+            self.domain_potential(group, domain) + packing.move_cost[first],
+        )
+        key = group.layout, domain, cost
         if key not in self._tight:
-            rooms = [*team.parts.get(domain, ()), *([packing.nowhere] if domain is None else [])]
-            self._tight[key] = [room for room in rooms if self.cost[doors[room]] == cost]
+            nodes = [*group.parts.get(domain, ()), *([packing.unassigned] if domain is None else [])]
+            self._tight[key] = [node for node in nodes if self.cost[arcs[node]] == cost]
         return key, self._tight[key]
 
-    def homes_from(self, team, domain):
-        """Return the homes to which tight steps lead from a pool."""
-        cost, doors = self.pool(team, domain), self.packing.door_of[self.packing.kind[team.members[0]]]
-        homes = (room for room in team.homes if domain in (None, team.domain(room)))
-        return [room for room in homes if self.cost[doors[room]] == cost]
+    def current_nodes_from(self, group, domain):
+        """Return the current nodes to which tight steps lead from a domain vertex."""
+        cost, arcs = self.domain_potential(group, domain), self.packing.arc_of[self.packing.kind[group.members[0]]]
+        current = (node for node in group.current if domain in (None, group.domain(node)))
+        return [node for node in current if self.cost[arcs[node]] == cost]
 
-    def has_pool(self, team, domain):
+    def has_domain_vertex(self, group, domain):
         """Tell whether members come into a domain at another price than into those that nobody was in."""
-        return domain is not None and (team.is_in(domain) or (team.number, domain) in self.pools)
+        return domain is not None and (group.is_in(domain) or (group.number, domain) in self.domain_cost)
 
-    def pools_from(self, team, domain):
-        """Return the pools to which tight steps lead from a pool of the same team."""
-        cost, crowd = self.pool(team, domain), self.packing.crowd
+    def domain_vertices_from(self, group, domain):
+        """Return the domain vertices to which tight steps lead from a domain vertex of the same spread group."""
+        cost, overlap_cost = self.domain_potential(group, domain), self.packing.overlap_cost
         if domain is not None:
-            return [(team.number, None)] if cost - crowd * team.is_crowded(domain) == self.pool(team, None) else []
+            return (
+                [(group.number, None)]
+                if cost - overlap_cost * group.has_overlap(domain) == self.domain_potential(group, None)
+                else []
+            )
         return [
-            (team.number, other) for other in team.count if cost + crowd * team.is_in(other) == self.pool(team, other)
+            (group.number, other)
+            for other in group.count
+            if cost + overlap_cost * group.is_in(other) == self.domain_potential(group, other)
         ]
 
-    def _tight_rooms(self, kind, cost):
-        packing, doors = self.packing, self.packing.door_of[kind]
-        return [room for room in (*packing.choices[kind], packing.nowhere) if self.cost[doors[room]] == cost]
+    def _tight_nodes(self, kind, cost):
+        packing, arcs = self.packing, self.packing.arc_of[kind]
+        return [node for node in (*packing.choices[kind], packing.unassigned) if self.cost[arcs[node]] == cost]
 
-    def class_of(self, kind, cost, room):
-        """Return what items have in common to which the same rooms are open: those of ``kind`` that are had at a cost,
-        the price of not being at home included, in a component.
+    def class_of(self, kind, cost, node):
+        """Return what addresses have in common to which the same nodes are open: those of ``kind`` that are had at a
+        cost, the price of not being on a current node included, in a component.
         """
-        return kind, cost, self.component[room]
+        return kind, cost, self.component[node]
 
     def open_to(self, which):
-        """Return the rooms, in order, to which tight steps bring items of a class away from their homes.
+        """Return the nodes, in order, to which tight steps bring addresses of a class away from their current nodes.
 
         Those are left out that none of them can have any more.
         """
-        if which not in self._open_rooms:
+        if which not in self._open_nodes:
             kind, cost, component = which
-            self._open_rooms[which] = [r for r in self._tight_rooms(kind, cost) if self.component[r] == component]
-        return self._open_rooms[which]
+            self._open_nodes[which] = [r for r in self._tight_nodes(kind, cost) if self.component[r] == component]
+        return self._open_nodes[which]
 
-    def homes(self, item):
-        """Return the homes to which a tight step brings the item."""
-        homes = self.packing.homes[item]
-        if not homes:
+    def tight_current(self, address):
+        """Return the current nodes to which a tight step brings the address."""
+        current = self.packing.current[address]
+        if not current:
             return ()
-        where, cost = self.packing.where[item], self.potential(item)
-        return [home for home in homes if home != where and self.cost[self.packing.door(item, home)] == cost]
+        node_of, cost = self.packing.node_of[address], self.potential(address)
+        return [
+            current_node
+            for current_node in current
+            if current_node != node_of and self.cost[self.packing.arc(address, current_node)] == cost
+        ]
 
-    def may_replace(self, item, mate):
-        """Tell whether a tight step brings ``item`` to where a mate is, which has to leave."""
-        packing, room = self.packing, self.packing.where[mate]
-        if item == mate or room not in packing.allowed[packing.kind[item]]:
+    def may_replace(self, address, sibling):
+        """Tell whether a tight step brings ``address`` to where a sibling is, which has to leave."""
+        packing, node = self.packing, self.packing.node_of[sibling]
+        if address == sibling or node not in packing.allowed[packing.kind[address]]:
             return False
-        if packing.tenant(item, packing.door(item, room)) != mate:
+        if packing.occupant(address, packing.arc(address, node)) != sibling:
             return False
-        prices = packing.price(item, room) - packing.price(mate, room)
-        return self.potential(mate) == self.potential(item) + prices
+        prices = packing.price(address, node) - packing.price(sibling, node)
+        return self.potential(sibling) == self.potential(address) + prices
 
-    def can_grow(self, room):
-        """Tell whether a room may bear one more, if another one bears one less."""
+    def can_grow(self, node):
+        """Tell whether a node may bear one more, if another one bears one less."""
         packing = self.packing
-        if room == packing.nowhere or packing.is_full(room):
+        if node == packing.unassigned or packing.is_full(node):
             return False
-        return self.cost[room] + packing.next_price(room) == 0
+        return self.cost[node] + packing.next_price(node) == 0
 
-    def can_shrink(self, room):
-        """Tell whether a room may bear one less, if another one bears one more."""
-        return self.cost[room] == -self.packing.last_price(room)
+    def can_shrink(self, node):
+        """Tell whether a node may bear one less, if another one bears one more."""
+        return self.cost[node] == -self.packing.last_price(node)
 
-    def seat(self, item):
-        """Bring ``item`` to the first room that it can have, its homes before the others, and keep it there."""
-        packing, before = self.packing, self.packing.where[item]
-        if before in packing.homes[item] and len(packing.homes[item]) == 1:
-            packing.retire(item)
+    def fix(self, address):
+        """Bring ``address`` to the first node that it can have, its current nodes before the others, and keep it
+        there."""
+        packing, before = self.packing, self.packing.node_of[address]
+        if before in packing.current[address] and len(packing.current[address]) == 1:
+            packing.fix_in_place(address)
             return
-        if item in packing.team_of:
-            self._seat_member(item)
+        if address in packing.group_of:
+            self._fix_member(address)
             return
-        which = self.class_of(packing.kind[item], self.potential(item) + packing.away[item], before)
-        closed, out_of_reach = set(), set()
-        for room in self._wanted_rooms(item, which):
-            if room in out_of_reach:
+        which = self.class_of(packing.kind[address], self.potential(address) + packing.move_cost[address], before)
+        closed, unreachable = set(), set()
+        for node in self._preferred_nodes(address, which):
+            if node in unreachable:
                 continue
-            if not packing.bundles[room] and (which in self._unbalanced or not self.can_grow(room)):
-                closed.add(room)
+            if not packing.classes[node] and (which in self._unbalanced or not self.can_grow(node)):
+                closed.add(node)
                 continue
-            mate = packing.tenant(item, packing.door(item, room))
-            if mate is not None and mate < item:
+            sibling = packing.occupant(address, packing.arc(address, node))
+            if sibling is not None and sibling < address:
                 continue
-            steps = self._change_of_places(item, room)
+            steps = self._simple_exchange(address, node)
             if not steps:
-                search = Way(self, item)
-                if search.finds_way_from(room):
-                    steps = search.way()
-            if steps and self._try(item, room, steps):
+                search = ExchangeCycle(self, address)
+                if search.search_from(node):
+                    steps = search.steps()
+            if steps and self._try(address, node, steps):
                 break
             if not steps:
-                out_of_reach.update(self._out_of_reach(item, room, search))
-        if packing.where[item] not in packing.homes[item] and item not in self.hand:
-            # An item like this one, later, could have those rooms no more: the two could change places.
-            closed |= out_of_reach
+                unreachable.update(self._proven_unreachable(address, node, search))
+        if packing.node_of[address] not in packing.current[address] and address not in self.preempted:
+            # An address like this one, later, could have those nodes no more: the two could change places.
+            closed |= unreachable
         self._close(which, closed)
-        packing.retire(item)
+        packing.fix_in_place(address)
 
-    def _seat_member(self, item):
-        """The same for a member of a team: which of them has which room is free but for their homes."""
-        packing, team, before = self.packing, self.packing.team_of[item], self.packing.where[item]
-        own = sorted(packing.items[item].holders & team.homes)
-        for room in [*own, *(room for room in team.rooms if room not in team.homes)]:
-            if room == before:
+    def _fix_member(self, address):
+        """The same for a member of a spread group: which of them has which node is free but for their current nodes."""
+        packing, group, before = self.packing, self.packing.group_of[address], self.packing.node_of[address]
+        own = sorted(packing.addresses[address].current & group.current)
+        for node in [*own, *(node for node in group.nodes if node not in group.current)]:
+            if node == before:
                 break
-            if room in self._closed[team.number]:
+            if node in self._closed[group.number]:
                 continue
-            steps = self._ways_in(item, room)
-            if steps and self._try(item, room, steps):
+            steps = self._steps_into(address, node)
+            if steps and self._try(address, node, steps):
                 break
-        packing.retire(item)
+        packing.fix_in_place(address)
 
-    def _ways_in(self, item, room):
-        """Return steps that bring a member of the team of ``item`` into a room, which leave all as cheap; or None."""
-        packing, team, before = self.packing, self.packing.team_of[item], self.packing.where[item]
-        mate = packing.tenant(item, packing.door(item, room))
-        if mate is not None and (mate < item or packing.team_of[mate] is team):
-            return None if mate < item else [(item, room), (mate, before)]
-        if mate is None and not packing.bundles[room] and not self.can_grow(room):
+    def _steps_into(self, address, node):
+        """Return steps that bring a member of the spread group of ``address`` into a node, which leave all as cheap;
+        or None."""
+        packing, group, before = self.packing, self.packing.group_of[address], self.packing.node_of[address]
+        sibling = packing.occupant(address, packing.arc(address, node))
+        if sibling is not None and (sibling < address or packing.group_of[sibling] is group):
+            return None if sibling < address else [(address, node), (sibling, before)]
+        if sibling is None and not packing.classes[node] and not self.can_grow(node):
             return None
-        steps = self._exchange(item, room)
-        if steps or self.points_left <= 0 or (mate is None and not self._is_near(team, room)):
+        steps = self._any_exchange(address, node)
+        if steps or self.searches_left <= 0 or (sibling is None and not self._is_near(group, node)):
             return steps
-        search = Way(self, item)
-        found = search.finds_way_from(room)
-        self.points_left -= len(search.came)
-        if not found and self.umpire is None:
-            self._close_for(team, room, search.rooms_seen())
-        return search.way() if found else None
+        search = ExchangeCycle(self, address)
+        found = search.search_from(node)
+        self.searches_left -= len(search.came)
+        if not found and self.rule_check is None:
+            self._close_for(group, node, search.nodes_seen())
+        return search.steps() if found else None
 
-    def _close_for(self, team, room, seen):
-        """Note that no way leads from the rooms of a domain that a search has seen, as they would be on it."""
-        packing, first, domain = self.packing, team.members[0], team.domain(room)
-        self._closed[team.number].update(
+    def _close_for(self, group, node, seen):
+        """Note that no path leads from the nodes of a domain that a search has seen, as they would be on it."""
+        packing, first, domain = self.packing, group.members[0], group.domain(node)
+        self._closed[group.number].update(
             one
             for one in seen
-            if one >= 0 and team.domain(one) == domain and packing.tenant(first, packing.door(first, one)) is None
+            if one >= 0 and group.domain(one) == domain and packing.occupant(first, packing.arc(first, one)) is None
         )
 
-    def _is_near(self, team, room):
-        """Tell whether a cycle of tight steps may lead a member of a team into a room."""
-        domain = team.domain(room)
-        pool = (team.number, domain if (team.number, domain) in self.component else None)
-        return self.component[room] == self.component[pool]
+    def _is_near(self, group, node):
+        """Tell whether a cycle of tight steps may lead a member of a spread group into a node."""
+        domain = group.domain(node)
+        vertex = (group.number, domain if (group.number, domain) in self.component else None)
+        return self.component[node] == self.component[vertex]
 
-    def _exchange(self, item, room):
-        """Return the steps by which ``item`` and another one change places, if that is possible for nothing."""
-        packing, before = self.packing, self.packing.where[item]
-        for one in sorted(one for bundle in packing.bundles[room].values() for one in bundle):
-            if before != packing.nowhere and before not in packing.allowed[packing.kind[one]]:
+    def _any_exchange(self, address, node):
+        """Return the steps by which ``address`` and another one change places, if that is possible for nothing."""
+        packing, before = self.packing, self.packing.node_of[address]
+        for one in sorted(one for members in packing.classes[node].values() for one in members):
+            if before != packing.unassigned and before not in packing.allowed[packing.kind[one]]:
                 continue
-            steps = [(item, room), (one, before)]
-            if packing.shift([(item, before, room), (one, room, before)], 1):
-                packing.make([(item, before), (one, room)])
+            steps = [(address, node), (one, before)]
+            if packing.shift([(address, before, node), (one, node, before)], 1):
+                packing.make([(address, before), (one, node)])
                 return steps
         return None
 
-    def _wanted_rooms(self, item, which):
-        """Yield the rooms that come before the one of ``item``, to which a tight step brings it, be it for a mate."""
-        packing, before = self.packing, self.packing.where[item]
-        own, rooms = packing.homes[item], self.open_to(which)
-        special = set(self.homes(item))
-        if self.hand and packing.places[item]:
-            mates = packing.places[item].values()
-            special.update(packing.where[mate] for mate in mates if mate in self.hand and self.may_replace(item, mate))
+    def _preferred_nodes(self, address, which):
+        """Yield the nodes that come before the one of ``address``, to which a tight step brings it, be it for a
+        sibling."""
+        packing, before = self.packing, self.packing.node_of[address]
+        own, nodes = packing.current[address], self.open_to(which)
+        special = set(self.tight_current(address))
+        if self.preempted and packing.places[address]:
+            siblings = packing.places[address].values()
+            special.update(
+                packing.node_of[sibling]
+                for sibling in siblings
+                if sibling in self.preempted and self.may_replace(address, sibling)
+            )
         if special:
-            yield from (home for home in sorted(special & own) if before not in own or home < before)
-            rooms = sorted(special.difference(own).union(rooms))
+            yield from (
+                current_node for current_node in sorted(special & own) if before not in own or current_node < before
+            )
+            nodes = sorted(special.difference(own).union(nodes))
         if before not in own:
-            for room in rooms:
-                if room >= before:
+            for node in nodes:
+                if node >= before:
                     break
-                yield room
+                yield node
 
-    def _change_of_places(self, item, room):
-        """Return the steps by which ``item`` and one that is equal but for its mates change places, mostly possible."""
-        packing, before = self.packing, self.packing.where[item]
-        if before in packing.homes[item] or room in packing.homes[item] or self.hand:
+    def _simple_exchange(self, address, node):
+        """Return the steps by which ``address`` and one that is equal but for its siblings change places, mostly
+        possible."""
+        packing, before = self.packing, self.packing.node_of[address]
+        if before in packing.current[address] or node in packing.current[address] or self.preempted:
             return None
-        here, there = packing.door(item, before), packing.door(item, room)
-        for one in packing.bundles[room].get(2 * packing.kind[item], ()):
-            if packing.tenant(item, there) in (None, one) and packing.tenant(one, here) in (None, item):
-                return [(item, room), (one, before)]
+        here, there = packing.arc(address, before), packing.arc(address, node)
+        for one in packing.classes[node].get(2 * packing.kind[address], ()):
+            if packing.occupant(address, there) in (None, one) and packing.occupant(one, here) in (None, address):
+                return [(address, node), (one, before)]
         return None
 
-    def _out_of_reach(self, item, room, search):
-        """Return the rooms from which a search has shown that no way leads to where ``item`` is.
+    def _proven_unreachable(self, address, node, search):
+        """Return the nodes from which a search has shown that no path leads to where ``address`` is.
 
-        With mates in the way that is so for this item only. So the search is made once more without them.
+        With siblings in the path that is so for this address only. So the search is made once more without them.
         """
-        if not search.hindered and not (self.hand and self.packing.places[item]):
-            return search.rooms_seen()
-        if len(search.came) > _FAR and not self.hand:
-            search = Way(self, item, mind_mates=False)
-            if not search.finds_way_from(room):
-                return search.rooms_seen()
+        if not search.met_sibling and not (self.preempted and self.packing.places[address]):
+            return search.nodes_seen()
+        if len(search.came) > _LONG_SEARCH and not self.preempted:
+            search = ExchangeCycle(self, address, heed_siblings=False)
+            if not search.search_from(node):
+                return search.nodes_seen()
         return ()
 
-    def _close(self, which, rooms):
-        """Take rooms off those that items of a class can still have; BALANCE may be one of them."""
-        if rooms:
-            self._open_rooms[which] = [room for room in self.open_to(which) if room not in rooms]
-        if BALANCE in rooms:
+    def _close(self, which, nodes):
+        """Take nodes off those that addresses of a class can still have; BALANCE may be one of them."""
+        if nodes:
+            self._open_nodes[which] = [node for node in self.open_to(which) if node not in nodes]
+        if SINK in nodes:
             self._unbalanced.add(which)
 
     def change_to(self, placement):
-        """Bring every item where a placement has it that is as cheap."""
+        """Bring every address where a placement has it that is as cheap."""
         packing = self.packing
-        rooms = [packing.nowhere if room is None else room for room in placement]
-        self._make([(item, room) for item, room in enumerate(rooms) if room != packing.where[item]])
+        nodes = [packing.unassigned if node is None else node for node in placement]
+        self._make([(address, node) for address, node in enumerate(nodes) if node != packing.node_of[address]])
 
     def _make(self, steps):
         packing = self.packing
-        potentials = [self.potential(item) for item, _target in steps] if self.hand else ()
+        potentials = [self.potential(address) for address, _target in steps] if self.preempted else ()
         packing.make(steps)
-        for (item, _target), cost in zip(steps, potentials):
-            if item not in packing.team_of:
-                self._note_hand(item, cost)
+        for (address, _target), cost in zip(steps, potentials):
+            if address not in packing.group_of:
+                self._note_preempted(address, cost)
 
-    def _try(self, item, room, steps):
-        """Make ``steps``, which bring ``item``, or one of its team, to a room; tell whether it is there in the end."""
-        before = self.packing.placement() if self.umpire else None
+    def _try(self, address, node, steps):
+        """Make ``steps``, which bring ``address``, or one of its spread group, to a node; tell whether it is there in
+        the end."""
+        before = self.packing.placement() if self.rule_check else None
         self._make(steps)
-        self._name_members(item, room, steps)
-        if self.umpire:
-            self.change_to(self.umpire.instead(item, before, self.packing.placement()))
-        return self.packing.where[item] == room
+        self._relabel_members(address, node, steps)
+        if self.rule_check:
+            self.change_to(self.rule_check.accept_or_replace(address, before, self.packing.placement()))
+        return self.packing.node_of[address] == node
 
-    def _name_members(self, item, room, steps):
-        """Name those anew who have no seat yet, in the teams that ``steps`` touch: ``item`` has the room."""
+    def _relabel_members(self, address, node, steps):
+        """Name those anew who have no fixed node yet, in the spread groups that ``steps`` touch: ``address`` has the
+        node."""
         packing = self.packing
-        teams = {packing.team_of[one].number for one, _target in steps if one in packing.team_of}
-        for team in (packing.teams[number] for number in sorted(teams)):
-            if packing.team_of.get(item) is team and packing.where[item] != room:
-                other = packing.tenant(item, packing.door(item, room))
-                packing.make([(item, room), (other, packing.where[item])])
-            packing.make(packing.renamed([one for one in team.members if one > item]))
+        groups = {packing.group_of[one].number for one, _target in steps if one in packing.group_of}
+        for group in (packing.groups[number] for number in sorted(groups)):
+            if packing.group_of.get(address) is group and packing.node_of[address] != node:
+                other = packing.occupant(address, packing.arc(address, node))
+                packing.make([(address, node), (other, packing.node_of[address])])
+            packing.make(packing.relabel_steps([one for one in group.members if one > address]))

@@ -10,105 +10,115 @@ import random
 from collections import Counter
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.min_cost_flow import settle
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.min_cost_flow import minimize_cost
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import weights
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.packing import Packing
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import BALANCED, STICKY, Item, Room, place
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import (
+    BALANCED,
+    STICKY,
+    Address,
+    Node,
+    solve,
+)
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 
-def keeps_the_rules(items, rooms, placement):
+def keeps_the_rules(addresses, nodes, placement):
     """Tell whether a placement is allowed; written without a look at the code under test."""
-    pairs = [(item, room) for item, room in zip(items, placement, strict=True) if room is not None]
-    if any(count > 1 for count in Counter((item.group, room) for item, room in pairs).values()):
+    pairs = [(address, node) for address, node in zip(addresses, placement, strict=True) if node is not None]
+    if any(count > 1 for count in Counter((address.owner, node) for address, node in pairs).values()):
         return False
-    loads = Counter(room for _item, room in pairs)
-    of_family = Counter((room, item.family) for item, room in pairs)
+    loads = Counter(node for _address, node in pairs)
+    of_family = Counter((node, address.family) for address, node in pairs)
     return all(
-        (room.free is None or loads[n] <= room.free)
+        (node.free is None or loads[n] <= node.free)
         and all(
             limit is None or of_family[n, family] <= limit
-            for family, limit in zip((4, 6), room.free_by_family, strict=True)
+            for family, limit in zip((4, 6), node.free_by_family, strict=True)
         )
-        for n, room in enumerate(rooms)
+        for n, node in enumerate(nodes)
     )
 
 
-def measure(items, rooms, placement):
-    """Return what is compared: without place, crowding, squares, moves, order by name."""
+def measure(addresses, nodes, placement):
+    """Return what is compared: without place, domain overlap, squares, moves, order by name."""
     loads = Counter(placement)
-    pairs = [(item, room) for item, room in zip(items, placement, strict=True) if item.domains and room is not None]
-    domains = Counter((item.group, item.domains[room]) for item, room in pairs)
+    pairs = [
+        (address, node)
+        for address, node in zip(addresses, placement, strict=True)
+        if address.domains and node is not None
+    ]
+    domains = Counter((address.owner, address.domains[node]) for address, node in pairs)
     return (
         loads[None],
         sum(count - 1 for count in domains.values()),
-        sum((room.load + loads[n]) ** 2 for n, room in enumerate(rooms)),
-        sum(item.held and room not in item.holders for item, room in zip(items, placement, strict=True)),
-        [(room is None, room not in item.holders, room) for item, room in zip(items, placement, strict=True)],
+        sum((node.load + loads[n]) ** 2 for n, node in enumerate(nodes)),
+        sum(address.held and node not in address.current for address, node in zip(addresses, placement, strict=True)),
+        [(node is None, node not in address.current, node) for address, node in zip(addresses, placement, strict=True)],
     )
 
 
-def brute_force(items, rooms, policy, max_moves):
+def brute_force(addresses, nodes, policy, max_moves):
     """Return the best placement of all."""
-    every = itertools.product(*[(*item.rooms, None) for item in items])
-    allowed = [(measure(items, rooms, each), each) for each in every if keeps_the_rules(items, rooms, each)]
+    every = itertools.product(*[(*address.nodes, None) for address in addresses])
+    allowed = [(measure(addresses, nodes, each), each) for each in every if keeps_the_rules(addresses, nodes, each)]
     most = min(measured[:2] for measured, _each in allowed)
     allowed = [pair for pair in allowed if pair[0][:2] == most]
     if policy == STICKY:
         return min(allowed, key=lambda pair: (pair[0][3], pair[0][2], pair[0][4]))[1]
     fewest = min(measured[3] for measured, _each in allowed)
-    cap = len(items) if max_moves is None else fewest + max_moves
+    cap = len(addresses) if max_moves is None else fewest + max_moves
     return min(pair for pair in allowed if pair[0][3] <= cap)[1]
 
 
 @st.composite
 def worlds(draw):
-    """Small worlds: up to six items, up to four rooms, limits on all and on families, several holders."""
+    """Small worlds: up to six addresses, up to four nodes, limits on all and on families, several holders."""
     count = draw(st.integers(1, 4))
     limits = st.none() | st.integers(0, 3)
-    rooms = [Room(draw(st.integers(0, 2)), draw(limits), (draw(limits), draw(limits))) for _index in range(count)]
+    nodes = [Node(draw(st.integers(0, 2)), draw(limits), (draw(limits), draw(limits))) for _index in range(count)]
     numbers = st.integers(0, count - 1)
-    items = []
+    addresses = []
     for _index in range(draw(st.integers(0, 6))):
         possible = draw(st.sets(numbers, min_size=1))
-        holders = draw(st.frozensets(st.sampled_from(sorted(possible)), max_size=2))
-        held = bool(holders) or draw(st.booleans())
-        group, family = draw(st.integers(0, 3)), draw(st.sampled_from((4, 4, 6)))
-        items.append(Item(group, family, tuple(sorted(possible)), holders, held))
-    return items, rooms
+        current = draw(st.frozensets(st.sampled_from(sorted(possible)), max_size=2))
+        held = bool(current) or draw(st.booleans())
+        owner, family = draw(st.integers(0, 3)), draw(st.sampled_from((4, 4, 6)))
+        addresses.append(Address(owner, family, tuple(sorted(possible)), current, held))
+    return addresses, nodes
 
 
 @st.composite
 def spread_worlds(draw):
-    """The same with some groups spread over domains; in half of them a group's items have the same rooms."""
-    items, rooms = draw(worlds())
-    labels = draw(st.lists(st.tuples(*[st.integers(0, 2) for _room in rooms]), min_size=1, max_size=2))
-    domains = {group: draw(st.sampled_from(((), *labels, *labels))) for group in range(4)}
-    first = {item.group: item.rooms for item in reversed(items)} if draw(st.booleans()) else {}
+    """The same with some owners spread over domains; in half of them an owner's addresses have the same nodes."""
+    addresses, nodes = draw(worlds())
+    labels = draw(st.lists(st.tuples(*[st.integers(0, 2) for _node in nodes]), min_size=1, max_size=2))
+    domains = {owner: draw(st.sampled_from(((), *labels, *labels))) for owner in range(4)}
+    first = {address.owner: address.nodes for address in reversed(addresses)} if draw(st.booleans()) else {}
     return [
-        item._replace(domains=domains[item.group], rooms=own, holders=item.holders.intersection(own))
-        for item in items
-        for own in [first.get(item.group, item.rooms)]
-    ], rooms
+        address._replace(domains=domains[address.owner], nodes=own, current=address.current.intersection(own))
+        for address in addresses
+        for own in [first.get(address.owner, address.nodes)]
+    ], nodes
 
 
 POLICIES = st.tuples(st.sampled_from((BALANCED, STICKY)), st.none() | st.integers(0, 3))
 
 
-def held(*rooms, by, group=0, family=4):
-    return Item(group, family, rooms, frozenset([by]), True)
+def held(*nodes, by, owner=0, family=4):
+    return Address(owner, family, nodes, frozenset([by]), True)
 
 
 # Two moves in a chain (0 to 1, 1 to 2) are worth making, one alone is not: no price on moves separates them.
 CHAIN = (
-    [held(0, 1, by=0, group=n) for n in range(3)] + [held(1, 2, by=1, group=3), held(1, by=1, group=4)],
-    [Room(), Room(), Room()],
+    [held(0, 1, by=0, owner=n) for n in range(3)] + [held(1, 2, by=1, owner=3), held(1, by=1, owner=4)],
+    [Node(), Node(), Node()],
 )
-# Both families of both objects would like the first room, which limits one of them.
+# Both families of both objects would like the first node, which limits one of them.
 CROSSING = (
-    [Item(group, family, (0, 1)) for group in (0, 1) for family in (4, 6)],
-    [Room(0, None, (1, None)), Room(0, 3, (None, 1))],
+    [Address(owner, family, (0, 1)) for owner in (0, 1) for family in (4, 6)],
+    [Node(0, None, (1, None)), Node(0, 3, (None, 1))],
 )
 
 
@@ -118,21 +128,21 @@ CROSSING = (
 @example(CROSSING, (BALANCED, None))
 @given(worlds(), POLICIES)
 def test_the_placement_is_the_best_of_all(world, how):
-    items, rooms = world
+    addresses, nodes = world
     policy, max_moves = how
-    placement = place(items, rooms, policy, max_moves)
-    assert placement.rooms == brute_force(items, rooms, policy, max_moves)
+    placement = solve(addresses, nodes, policy, max_moves)
+    assert placement.nodes == brute_force(addresses, nodes, policy, max_moves)
 
 
-# Two zones: one of a group's addresses has to leave the zone that both are in, though nothing may move for balance.
+# Two zones: one of an owner's addresses has to leave the zone that both are in, though nothing may move for balance.
 BROKEN_SPREAD = (
     [held(0, 1, 2, 3, by=0)._replace(domains=(0, 0, 1, 1)), held(0, 1, 2, 3, by=1)._replace(domains=(0, 0, 1, 1))],
-    [Room(), Room(), Room(3), Room(3)],
+    [Node(), Node(), Node(3), Node(3)],
 )
 # The second address has no node but in the zone of the first, and the first none but where it is: no flow tells.
 MEETING = (
-    [Item(0, 4, (0, 1), domains=(0, 0, 1)), Item(0, 4, (1, 2), domains=(0, 0, 1))],
-    [Room(), Room(), Room(5)],
+    [Address(0, 4, (0, 1), domains=(0, 0, 1)), Address(0, 4, (1, 2), domains=(0, 0, 1))],
+    [Node(), Node(), Node(5)],
 )
 
 
@@ -142,15 +152,15 @@ MEETING = (
 @example(MEETING, (BALANCED, None))
 @given(spread_worlds(), POLICIES)
 def test_spread_comes_before_load_and_moves(world, how):
-    items, rooms = world
-    assert place(items, rooms, *how).rooms == brute_force(items, rooms, *how)
+    addresses, nodes = world
+    assert solve(addresses, nodes, *how).nodes == brute_force(addresses, nodes, *how)
 
 
-def test_what_the_cap_forbids_may_have_to_be_done_for_more_moves():
+def test_what_the_cap_forbids_may_need_more_moves():
     """All places but one can be had for two moves, the last one not at all; so none may move at all."""
-    items = [held(0, 1, 2, by=0, group=n)._replace(domains=(0, 1, 2)) for n in (0, 0, 1)]
-    rooms = [Room(0, 1), Room(0, 1), Room(0, 0)]
-    assert place(items, rooms, BALANCED, 0).rooms == brute_force(items, rooms, BALANCED, 0)
+    addresses = [held(0, 1, 2, by=0, owner=n)._replace(domains=(0, 1, 2)) for n in (0, 0, 1)]
+    nodes = [Node(0, 1), Node(0, 1), Node(0, 0)]
+    assert solve(addresses, nodes, BALANCED, 0).nodes == brute_force(addresses, nodes, BALANCED, 0)
 
 
 @given(spread_worlds(), POLICIES)
@@ -160,33 +170,33 @@ def test_the_best_spread_stays(world, how):
 
 @given(worlds(), st.integers(0, 3))
 def test_moves_for_balance_keep_their_cap(world, max_moves):
-    items, rooms = world
-    placement = place(items, rooms, BALANCED, max_moves)
-    fewest = measure(items, rooms, brute_force(items, rooms, STICKY, None))[3]
-    assert placement.for_balance == measure(items, rooms, placement.rooms)[3] - fewest <= max_moves
+    addresses, nodes = world
+    placement = solve(addresses, nodes, BALANCED, max_moves)
+    fewest = measure(addresses, nodes, brute_force(addresses, nodes, STICKY, None))[3]
+    assert placement.for_balance == measure(addresses, nodes, placement.nodes)[3] - fewest <= max_moves
 
 
 @given(worlds(), POLICIES)
 def test_the_best_placement_stays(world, how):
-    items, rooms = world
-    best = place(items, rooms, *how).rooms
+    addresses, nodes = world
+    best = solve(addresses, nodes, *how).nodes
     again = [
-        item._replace(holders=frozenset([room]) - {None}, held=room is not None)
-        for item, room in zip(items, best, strict=True)
+        address._replace(current=frozenset([node]) - {None}, held=node is not None)
+        for address, node in zip(addresses, best, strict=True)
     ]
-    assert place(again, rooms, *how).rooms == best
+    assert solve(again, nodes, *how).nodes == best
 
 
-@pytest.mark.parametrize(("addresses", "nodes", "per_object"), [(50, 10, 5), (300, 3, 1), (300, 3, 3)])
+@pytest.mark.parametrize(("address_count", "node_count", "per_object"), [(50, 10, 5), (300, 3, 1), (300, 3, 3)])
 @pytest.mark.parametrize("max_moves", [None, 5])
-def test_full_size_worlds_are_flat_and_keep_the_rules(addresses, nodes, per_object, max_moves):
-    items = [held(*range(nodes), by=n % (nodes - 1), group=n // per_object) for n in range(addresses)]
-    rooms = [Room() for _index in range(nodes)]
-    placement = place(items, rooms, BALANCED, max_moves)
-    assert keeps_the_rules(items, rooms, placement.rooms)
-    loads = Counter(placement.rooms)
+def test_full_size_worlds_are_flat_and_keep_the_rules(address_count, node_count, per_object, max_moves):
+    addresses = [held(*range(node_count), by=n % (node_count - 1), owner=n // per_object) for n in range(address_count)]
+    nodes = [Node() for _index in range(node_count)]
+    placement = solve(addresses, nodes, BALANCED, max_moves)
+    assert keeps_the_rules(addresses, nodes, placement.nodes)
+    loads = Counter(placement.nodes)
     if max_moves is None:
-        assert max(loads.values()) - min(loads[n] for n in range(nodes)) <= 1
+        assert max(loads.values()) - min(loads[n] for n in range(node_count)) <= 1
     else:
         assert placement.for_balance <= max_moves
 
@@ -194,62 +204,63 @@ def test_full_size_worlds_are_flat_and_keep_the_rules(addresses, nodes, per_obje
 def residual_steps(packing):
     """Yield (point, point, cost) for every step that a packing allows, as a plain flow: no search to be trusted.
 
-    Points: ("room", n), ("door", n), ("slot", key), ("item", n) and "balance"; the flow goes item, slot, door, room.
+    Points: ("node", n), ("arc", n), ("slot", key), ("address", n) and "sink"; the flow goes address, slot, arc, node.
     """
-    everywhere = range(packing.nowhere + 1)
-    occupied = set(packing.where)
-    taken = {(item.group, packing.door(n, packing.where[n])) for n, item in enumerate(packing.items)}
-    for room in everywhere:
-        if room in occupied:
-            yield "balance", ("room", room), -packing.last_price(room)
-        if not packing.is_full(room):
-            yield ("room", room), "balance", packing.next_price(room)
-    for door, limit in packing.door_limit.items():
-        room = ("room", packing.room_of[door])
-        if packing.door_count[door] < limit:
-            yield ("door", door), room, 0
-        if packing.door_count[door]:
-            yield room, ("door", door), 0
-    for team in packing.teams:
-        yield from team_steps(packing, team, taken)
-    for number in sorted({*range(len(packing.items))} - {*packing.team_of}):
-        for room in (*packing.choices[packing.kind[number]], packing.nowhere):
-            door = packing.door(number, room)
-            way_in = ("room", room) if door == room else ("door", door)
-            if room != packing.nowhere:
-                key = packing.items[number].group, door
+    everywhere = range(packing.unassigned + 1)
+    occupied = set(packing.node_of)
+    taken = {(address.owner, packing.arc(n, packing.node_of[n])) for n, address in enumerate(packing.addresses)}
+    for node in everywhere:
+        if node in occupied:
+            yield "sink", ("node", node), -packing.last_price(node)
+        if not packing.is_full(node):
+            yield ("node", node), "sink", packing.next_price(node)
+    for arc, limit in packing.arc_limit.items():
+        node = ("node", packing.node_of_arc[arc])
+        if packing.arc_count[arc] < limit:
+            yield ("arc", arc), node, 0
+        if packing.arc_count[arc]:
+            yield node, ("arc", arc), 0
+    for group in packing.groups:
+        yield from group_steps(packing, group, taken)
+    for number in sorted({*range(len(packing.addresses))} - {*packing.group_of}):
+        for node in (*packing.choices[packing.kind[number]], packing.unassigned):
+            arc = packing.arc(number, node)
+            way_in = ("node", node) if arc == node else ("arc", arc)
+            if node != packing.unassigned:
+                key = packing.addresses[number].owner, arc
                 slot = "slot", key
                 yield (way_in, slot, 0) if key in taken else (slot, way_in, 0)
                 way_in = slot
-            price = packing.price(number, room)
-            if packing.where[number] == room:
-                yield way_in, ("item", number), -price
+            price = packing.price(number, node)
+            if packing.node_of[number] == node:
+                yield way_in, ("address", number), -price
             else:
-                yield ("item", number), way_in, price
+                yield ("address", number), way_in, price
 
 
-def team_steps(packing, team, taken):
-    """Yield the steps of one team: from its members into domains, at a price for each but the first, and into slots."""
-    first, group = team.members[0], packing.items[team.members[0]].group
-    where = [packing.where[one] for one in team.members]
-    own, inside = ("team", team.number), Counter(team.domains[room] for room in where if room != packing.nowhere)
-    for domain in {team.domains[room] for room in team.rooms}:
-        pool, count = ("pool", team.number, domain), inside[domain] + (domain in team.taken)
-        yield own, pool, packing.crowd if count else 0
+def group_steps(packing, group, taken):
+    """Yield the residual arcs of one spread group: members to domains, at a cost for each but the first, and to
+    slots."""
+    first, owner = group.members[0], packing.addresses[group.members[0]].owner
+    used = [packing.node_of[one] for one in group.members]
+    own, inside = ("group", group.number), Counter(group.domains[node] for node in used if node != packing.unassigned)
+    for domain in {group.domains[node] for node in group.nodes}:
+        vertex, count = ("domain", group.number, domain), inside[domain] + (domain in group.taken)
+        yield own, vertex, packing.overlap_cost if count else 0
         if inside[domain]:
-            yield pool, own, -packing.crowd if count > 1 else 0
-    for room in (*team.rooms, packing.nowhere):
-        door, price = packing.door(first, room), packing.price(first, room)
-        way_in = ("room", room) if door == room else ("door", door)
-        pool = own
-        if room != packing.nowhere:
-            slot, pool = ("slot", (group, door)), ("pool", team.number, team.domains[room])
+            yield vertex, own, -packing.overlap_cost if count > 1 else 0
+    for node in (*group.nodes, packing.unassigned):
+        arc, price = packing.arc(first, node), packing.price(first, node)
+        way_in = ("node", node) if arc == node else ("arc", arc)
+        vertex = own
+        if node != packing.unassigned:
+            slot, vertex = ("slot", (owner, arc)), ("domain", group.number, group.domains[node])
             yield (way_in, slot, 0) if slot[1] in taken else (slot, way_in, 0)
             way_in = slot
-        if room in where:
-            yield way_in, pool, -price
-        if room not in where or room == packing.nowhere:
-            yield pool, way_in, price
+        if node in used:
+            yield way_in, vertex, -price
+        if node not in used or node == packing.unassigned:
+            yield vertex, way_in, price
 
 
 def has_improving_cycle(packing):
@@ -267,172 +278,181 @@ def has_improving_cycle(packing):
     return True
 
 
-def settled(items, rooms, policy=BALANCED):
+def minimized(addresses, nodes, policy=BALANCED):
     """Return the packing that the planner takes for cheapest."""
-    packing = Packing(items, rooms, *weights(items, rooms, policy))
-    settle(packing)
+    packing = Packing(addresses, nodes, *weights(addresses, nodes, policy))
+    minimize_cost(packing)
     return packing
 
 
 @settings(max_examples=300)
 @given(worlds(), st.sampled_from((BALANCED, STICKY)))
 def test_certificate_of_small_worlds(world, policy):
-    assert not has_improving_cycle(settled(*world, policy))
+    assert not has_improving_cycle(minimized(*world, policy))
 
 
 @settings(max_examples=300)
 @given(spread_worlds(), st.sampled_from((BALANCED, STICKY)))
 def test_certificate_of_small_worlds_with_spread(world, policy):
-    assert not has_improving_cycle(settled(*world, policy))
+    assert not has_improving_cycle(minimized(*world, policy))
 
 
 @given(worlds())
 def test_the_certificate_sees_what_could_be_better(world):
     packing = Packing(*world, *weights(*world, BALANCED))
-    for item in range(len(world[0])):
-        packing.enter(item, packing.nowhere)
-    before = [n for n, item in enumerate(world[0]) if any(packing.fits(n, room) for room in item.rooms)]
+    for address in range(len(world[0])):
+        packing.enter(address, packing.unassigned)
+    before = [n for n, address in enumerate(world[0]) if any(packing.fits(n, node) for node in address.nodes)]
     assert has_improving_cycle(packing) or not before
 
 
-def large_world(seed, nodes=60, addresses=600):
+def large_world(seed, node_count=60, address_count=600):
     """Several kinds of choices, objects of up to four addresses, limits, holders: too large for a brute force."""
     chance = random.Random(seed)
-    pools = [tuple(sorted(chance.sample(range(nodes), nodes // 4))) for _index in range(5)] + [tuple(range(nodes))]
-    limited = seed % 2
-    rooms = [
-        Room(chance.randint(0, 2), chance.choice([None, 9, 12]) if limited else None, (None, chance.choice([None, 5])))
-        for _index in range(nodes)
+    node_sets = [tuple(sorted(chance.sample(range(node_count), node_count // 4))) for _index in range(5)] + [
+        tuple(range(node_count))
     ]
-    items, group = [], 0
-    while len(items) < addresses:
-        pool, family = chance.choice(pools), chance.choice((4, 4, 6))
+    limited = seed % 2
+    nodes = [
+        Node(chance.randint(0, 2), chance.choice([None, 9, 12]) if limited else None, (None, chance.choice([None, 5])))
+        for _index in range(node_count)
+    ]
+    addresses, owner = [], 0
+    while len(addresses) < address_count:
+        node_set, family = chance.choice(node_sets), chance.choice((4, 4, 6))
         for _index in range(chance.randint(1, 4)):
-            home = chance.choice(pool) if chance.random() < 0.6 else None
-            items.append(Item(group, family, pool, frozenset([home]) - {None}, home is not None))
-        group += 1
-    return items, rooms
+            current_node = chance.choice(node_set) if chance.random() < 0.6 else None
+            addresses.append(
+                Address(owner, family, node_set, frozenset([current_node]) - {None}, current_node is not None)
+            )
+        owner += 1
+    return addresses, nodes
 
 
 @pytest.mark.parametrize("policy", [BALANCED, STICKY])
 @pytest.mark.parametrize("seed", range(4))
 def test_certificate_of_large_worlds(seed, policy):
-    items, rooms = large_world(seed)
-    packing = settled(items, rooms, policy)
-    placed = tuple(None if room == packing.nowhere else room for room in packing.where)
-    assert keeps_the_rules(items, rooms, placed)
+    addresses, nodes = large_world(seed)
+    packing = minimized(addresses, nodes, policy)
+    placed = tuple(None if node == packing.unassigned else node for node in packing.node_of)
+    assert keeps_the_rules(addresses, nodes, placed)
     assert not has_improving_cycle(packing)
-    # The order by name changes neither of the aims.
-    assert measure(items, rooms, place(items, rooms, policy).rooms)[:4] == measure(items, rooms, placed)[:4]
+    # The order by name changes neither of the objective.
+    assert measure(addresses, nodes, solve(addresses, nodes, policy).nodes)[:4] == measure(addresses, nodes, placed)[:4]
 
 
-def spread_over_zones(items, nodes, share):
-    """The same items, those of some groups spread over three zones."""
-    domains = tuple(node % 3 for node in range(nodes))
-    return [item._replace(domains=domains) if item.group % share == 0 else item for item in items]
+def spread_over_zones(addresses, node_count, share):
+    """The same addresses, those of some owners spread over three zones."""
+    domains = tuple(node % 3 for node in range(node_count))
+    return [address._replace(domains=domains) if address.owner % share == 0 else address for address in addresses]
 
 
 @pytest.mark.parametrize("policy", [BALANCED, STICKY])
 @pytest.mark.parametrize("share", [1, 3])
 @pytest.mark.parametrize("seed", range(3))
 def test_certificate_of_large_worlds_with_spread(seed, share, policy):
-    items, rooms = large_world(seed)
-    items = spread_over_zones(items, len(rooms), share)
-    packing = settled(items, rooms, policy)
-    assert keeps_the_rules(items, rooms, packing.placement())
+    addresses, nodes = large_world(seed)
+    addresses = spread_over_zones(addresses, len(nodes), share)
+    packing = minimized(addresses, nodes, policy)
+    assert keeps_the_rules(addresses, nodes, packing.placement())
     assert not has_improving_cycle(packing)
-    best = place(items, rooms, policy).rooms
-    assert keeps_the_rules(items, rooms, best)
-    assert measure(items, rooms, best)[:2] >= measure(items, rooms, packing.placement())[:2]
+    best = solve(addresses, nodes, policy).nodes
+    assert keeps_the_rules(addresses, nodes, best)
+    assert measure(addresses, nodes, best)[:2] >= measure(addresses, nodes, packing.placement())[:2]
 
 
 @pytest.mark.parametrize("move", [1, 2])
 @pytest.mark.parametrize("seed", range(3))
 def test_certificate_of_a_cap_on_large_worlds(seed, move):
     """What costs least when a move costs so many squares is the flattest for its number of moves, so a cap finds it."""
-    items, rooms = large_world(seed)
-    packing = Packing(items, rooms, 1, move)
-    settle(packing)
+    addresses, nodes = large_world(seed)
+    packing = Packing(addresses, nodes, 1, move)
+    minimize_cost(packing)
     assert not has_improving_cycle(packing)
-    missing, crowding, squares, moves = measure(items, rooms, packing.placement())[:4]
-    cap = moves - measure(items, rooms, place(items, rooms, STICKY).rooms)[3]
-    capped = place(items, rooms, BALANCED, cap)
-    assert keeps_the_rules(items, rooms, capped.rooms)
-    assert measure(items, rooms, capped.rooms)[:3] == (missing, crowding, squares)
+    missing, overlap, squares, moves = measure(addresses, nodes, packing.placement())[:4]
+    cap = moves - measure(addresses, nodes, solve(addresses, nodes, STICKY).nodes)[3]
+    capped = solve(addresses, nodes, BALANCED, cap)
+    assert keeps_the_rules(addresses, nodes, capped.nodes)
+    assert measure(addresses, nodes, capped.nodes)[:3] == (missing, overlap, squares)
     assert capped.for_balance <= cap
 
 
 def test_certificate_of_a_larger_world():
-    items, rooms = large_world(1, nodes=150, addresses=1500)
-    packing = settled(items, rooms)
+    addresses, nodes = large_world(1, node_count=150, address_count=1500)
+    packing = minimized(addresses, nodes)
     assert not has_improving_cycle(packing)
-    assert measure(items, rooms, place(items, rooms).rooms)[:4] == measure(items, rooms, packing.placement())[:4]
+    assert (
+        measure(addresses, nodes, solve(addresses, nodes).nodes)[:4]
+        == measure(addresses, nodes, packing.placement())[:4]
+    )
 
 
 LIMITS = st.none() | st.integers(0, 3)
-NEW_ROOMS = st.builds(Room, st.integers(0, 3), LIMITS, st.tuples(LIMITS, LIMITS))
+NEW_NODES = st.builds(Node, st.integers(0, 3), LIMITS, st.tuples(LIMITS, LIMITS))
 
 
 @settings(max_examples=300)
-@given(worlds(), NEW_ROOMS)
-def test_a_room_that_joins_takes_no_more_than_its_share(world, room):
-    """Unless the room where an item was is full now, or has another one of its group."""
-    items, rooms = world
-    before, new = place(items, rooms).rooms, len(rooms)
+@given(worlds(), NEW_NODES)
+def test_a_node_that_joins_takes_no_more_than_its_share(world, node):
+    """Unless the node where an address was is full now, or has another one of its owner."""
+    addresses, nodes = world
+    before, new = solve(addresses, nodes).nodes, len(nodes)
     joined = [
-        Item(item.group, item.family, (*item.rooms, new), frozenset([was]) - {None}, was is not None)
-        for item, was in zip(items, before, strict=True)
+        Address(address.owner, address.family, (*address.nodes, new), frozenset([was]) - {None}, was is not None)
+        for address, was in zip(addresses, before, strict=True)
     ]
-    rooms = [*rooms, room]
-    after = place(joined, rooms).rooms
-    loads = [room.load + after.count(number) for number, room in enumerate(rooms)]
+    nodes = [*nodes, node]
+    after = solve(joined, nodes).nodes
+    loads = [node.load + after.count(number) for number, node in enumerate(nodes)]
     for number, (was, now) in enumerate(zip(before, after, strict=True)):
         back = tuple(was if n == number else other for n, other in enumerate(after))
-        if now == new and was is not None and keeps_the_rules(joined, rooms, back):
+        if now == new and was is not None and keeps_the_rules(joined, nodes, back):
             assert loads[new] <= loads[was] + 1
 
 
-def tight_world(seed, nodes=8, objects=12):
+def tight_world(seed, node_count=8, objects=12):
     """Objects of both families and nodes that limit both: what a flow cannot tell."""
     chance = random.Random(seed)
-    rooms = [Room(0, chance.choice([None, 8]), (chance.randint(3, 4), chance.randint(3, 4))) for _index in range(nodes)]
-    items = []
-    for group in range(objects):
+    nodes = [
+        Node(0, chance.choice([None, 8]), (chance.randint(3, 4), chance.randint(3, 4))) for _index in range(node_count)
+    ]
+    addresses = []
+    for owner in range(objects):
         for family in (4, 4, 6, 6):
-            possible = tuple(sorted(chance.sample(range(nodes), chance.randint(nodes // 2, nodes))))
-            holders = frozenset([chance.choice(possible)] if chance.random() < 0.5 else [])
-            items.append(Item(group, family, possible, holders, bool(holders)))
-    return items, rooms
+            possible = tuple(sorted(chance.sample(range(node_count), chance.randint(node_count // 2, node_count))))
+            current = frozenset([chance.choice(possible)] if chance.random() < 0.5 else [])
+            addresses.append(Address(owner, family, possible, current, bool(current)))
+    return addresses, nodes
 
 
 @pytest.mark.parametrize("max_moves", [None, 3])
 @pytest.mark.parametrize("seed", range(6))
 def test_crossing_families_find_an_answer(seed, max_moves):
-    items, rooms = tight_world(seed)
-    placement = place(items, rooms, BALANCED, max_moves).rooms
-    assert keeps_the_rules(items, rooms, placement)
+    addresses, nodes = tight_world(seed)
+    placement = solve(addresses, nodes, BALANCED, max_moves).nodes
+    assert keeps_the_rules(addresses, nodes, placement)
     # No plan is better than the best one of a flow, which leaves the rule out.
-    free = settled(items, rooms).placement()
-    assert measure(items, rooms, placement)[:3] >= measure(items, rooms, free)[:3]
+    free = minimized(addresses, nodes).placement()
+    assert measure(addresses, nodes, placement)[:3] >= measure(addresses, nodes, free)[:3]
 
 
 def test_a_cap_on_moves_at_full_size():
-    nodes, addresses = 100, 1000
-    items = [held(*range(nodes), by=1 + n % (nodes - 1), group=n // 3) for n in range(addresses)]
-    before = Counter(next(iter(item.holders)) for item in items)
+    node_count, address_count = 100, 1000
+    addresses = [held(*range(node_count), by=1 + n % (node_count - 1), owner=n // 3) for n in range(address_count)]
+    before = Counter(next(iter(address.current)) for address in addresses)
     for max_moves in (1, 4, 9):
-        placement = place(items, [Room() for _index in range(nodes)], BALANCED, max_moves)
+        placement = solve(addresses, [Node() for _index in range(node_count)], BALANCED, max_moves)
         assert placement.for_balance == max_moves
         # Each move brings one from a node that holds most to the one that is empty.
         most = sorted(before.values())[-max_moves:]
         squares = sum(load * load for load in before.values()) + max_moves**2 - sum(2 * load - 1 for load in most)
-        assert measure(items, [Room() for _index in range(nodes)], placement.rooms)[2] == squares
+        assert measure(addresses, [Node() for _index in range(node_count)], placement.nodes)[2] == squares
 
 
 @given(worlds(), POLICIES, st.randoms(use_true_random=False))
 def test_worlds_of_one_kind_are_the_same_world(world, how, chance):
-    """Which object has which number does not matter, as long as the order of the items is the same."""
-    items, rooms = world
+    """Which object has which number does not matter, as long as the order of the addresses is the same."""
+    addresses, nodes = world
     numbers = chance.sample(range(100), 4)
-    again = [item._replace(group=numbers[item.group]) for item in items]
-    assert place(again, rooms, *how) == place(items, rooms, *how)
+    again = [address._replace(owner=numbers[address.owner]) for address in addresses]
+    assert solve(again, nodes, *how) == solve(addresses, nodes, *how)
