@@ -1,68 +1,102 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of the connections of an egress IP that moves from one node to another. PRIVATE. Pure.
+"""Connections of an egress IP that moves from one node to another. PRIVATE to the collection. No I/O.
 
-The server sees the same egress IP and port before and after; everything else about a connection may be another:
+The server sees the same egress IP and port before and after; the path between pod and holder may change:
 
     pod on a third node   third ── tunnel ──► old holder     becomes   third ── tunnel ──► new holder
     pod on the old holder old holder                         becomes   old holder ── tunnel ──► new holder
     pod on the new holder new holder ── tunnel ──► old       becomes   new holder
 
 The old holder sends its connections to the new one (`flow_after_release`), which tracks them as its own
-(`flows_after_claim`).
+(`flows_after_claim`). Flows are values like `_protocols.ctnetlink.Flow`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from .._common.addresses import of_version, version_of
+from .node_state import NodeState
+
+
+class Connection(Protocol):
+    """The fields of a tracked connection; each end is (address, port)."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def protocol(self) -> int: ...
+    @property
+    def source(self) -> tuple[str, int]: ...
+    @property
+    def destination(self) -> tuple[str, int]: ...
+    @property
+    def server(self) -> tuple[str, int]: ...
+    @property
+    def translated(self) -> tuple[str, int]: ...
+
+
+AnyConnection = TypeVar("AnyConnection", bound=Connection)
 
 
 @dataclass(frozen=True)
 class Release:
-    """An egress IP that the node `giver` gives up in a run; `taker` claims it in the same run, or is empty."""
+    """An egress IP that the node `giver` releases in a run; the node `taker`, empty for none, claims it."""
 
     egress_ip: str
     giver: str
     taker: str = ""
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, str]:
         """Return the release as a JSON-safe dict."""
         return {"egressIP": self.egress_ip, "from": self.giver, "to": self.taker}
 
 
 @dataclass(frozen=True)
 class Partners:
-    """With whom a node talks in a run: {endpoint of the other node: its egress IPs that go there, or come}."""
+    """The nodes with which a node exchanges connections in a run: {endpoint: egress IPs} given to and taken from it."""
 
-    giving: dict = field(default_factory=dict)
-    taking: dict = field(default_factory=dict)
+    giving: Mapping[str, list[str]] = field(default_factory=dict)
+    taking: Mapping[str, list[str]] = field(default_factory=dict)
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.giving or self.taking)
 
 
-def partners(state, releases, leaving, coming):
-    """Return the Partners of a node that gives up the egress IPs `leaving` and claims the ones `coming`."""
-    endpoints = {node.name: node.endpoints for node in state.nodes}
-    found = Partners()
-    for item in releases:
-        ends = ((item.giver, item.taker, leaving, found.giving), (item.taker, item.giver, coming, found.taking))
-        for mine, other, changing, side in ends:
-            there = of_version(endpoints.get(other, ()), version_of(item.egress_ip))
-            if mine == state.name and other != mine and there and item.egress_ip in changing:
-                side.setdefault(there[0], []).append(item.egress_ip)
+def partners(
+    state: NodeState, releases: Iterable[Release], leaving: Collection[str], coming: Collection[str]
+) -> Partners:
+    """Return the Partners of a node that releases the egress IPs `leaving` and claims the egress IPs `coming`."""
+    releases = list(releases)
+    return Partners(
+        giving=_by_endpoint(state, [(r.egress_ip, r.taker) for r in releases if r.giver == state.name], leaving),
+        taking=_by_endpoint(state, [(r.egress_ip, r.giver) for r in releases if r.taker == state.name], coming),
+    )
+
+
+def _by_endpoint(state: NodeState, moves: Iterable[tuple[str, str]], changing: Collection[str]) -> dict[str, list[str]]:
+    """Return {endpoint of the other node: egress IPs} of the moves [(egress IP, other node)] with a known endpoint."""
+    endpoints = {node.name: node.endpoints for node in state.nodes if node.name != state.name}
+    found: dict[str, list[str]] = {}
+    for egress_ip, other in moves:
+        for endpoint in of_version(endpoints.get(other, ()), version_of(egress_ip))[:1]:
+            if egress_ip in changing:
+                found.setdefault(endpoint, []).append(egress_ip)
     return found
 
 
-def flow_after_release(flow, endpoint, endpoints):
-    """Return (the flow for the new holder, the flow that stays here) of a flow of an egress IP that is given up.
+def flow_after_release(
+    flow: AnyConnection, endpoint: str, endpoints: Collection[str]
+) -> tuple[AnyConnection | None, AnyConnection | None]:
+    """Return (the flow for the new holder, the flow that stays on this node) of a flow of a released egress IP.
 
-    `endpoint` is this node's own, `endpoints` are those of all. Nothing stays of another node's pod. A pod of this
-    node goes on through the tunnel, from `endpoint` with the port that the server knows. (None, None) when that cannot
-    be: the destination is translated as well.
+    `endpoint` is that of this node, `endpoints` are those of all nodes. Nothing stays for another node's pod. A pod of
+    this node continues through the tunnel, from `endpoint` and the port that the server knows. Returns (None, None)
+    for a flow that cannot continue, as its destination is translated as well.
     """
     if flow.source[0] in endpoints:
         return flow, None
@@ -72,16 +106,19 @@ def flow_after_release(flow, endpoint, endpoints):
     return replace(flow, source=stays.translated), stays
 
 
-def flows_after_claim(flows, endpoint, own):
-    """Return the flows as the new holder tracks them, without those that it cannot.
+def flows_after_claim(
+    flows: Iterable[AnyConnection], endpoint: str, own: Iterable[AnyConnection]
+) -> list[AnyConnection]:
+    """Return the flows as the new holder tracks them, without those that it cannot continue.
 
-    `own` are the flows of this node's pods through the tunnel to the old holder, where they came from `endpoint`.
+    `endpoint` is that of this node; `own` are the flows of this node's pods through the tunnel to the old holder, where
+    they arrived from `endpoint`.
     """
-    here = {(mine.protocol, mine.translated, mine.server): mine for mine in own if mine.server == mine.destination}
-    arrived = []
+    local = {(mine.protocol, mine.translated, mine.server): mine for mine in own if mine.server == mine.destination}
+    arrived: list[AnyConnection] = []
     for flow in flows:
         if flow.source[0] == endpoint:
-            mine = here.get((flow.protocol, flow.source, flow.destination))
+            mine = local.get((flow.protocol, flow.source, flow.destination))
             arrived += [replace(flow, source=mine.source)] if mine else []
         else:
             arrived.append(flow)

@@ -1,49 +1,54 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The interfaces of a host that may bear egress IPs, and the way out of each. PRIVATE to the collection. Pure.
+"""The interfaces of a host that may hold egress IPs, and the route out of each. PRIVATE to the collection. No I/O.
 
-An egress IP on the primary interface leaves by the main routing table. One on another interface leaves by that
-interface: by a table of ours with its networks and its gateway, or by the table of the VRF that it belongs to.
+Packets from an egress IP on the primary interface use the main routing table. Those from an egress IP on another
+interface leave through that interface: by a table of ours with its networks and its gateway, or by that of its VRF.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .._common.addresses import VERSIONS, of_version, parse_interface
-from .host import PROTOCOL, held_addresses, is_global, is_ours
+from .host import Document, Host, held_addresses, is_global, is_ours
+from .node_state import NodeState
+from .numbers import PROTOCOL
+from .options import DataPlaneOptions
 
-# Kinds of interfaces that lead to containers and virtual machines of the host itself.
+# Kinds of interfaces that connect containers and virtual machines of the host itself.
 _INWARD = ("veth", "tun")
 
 
 @dataclass(frozen=True)
 class Exit:
-    """How packets leave by an interface: the table to look up, and {IP version: {network: gateway or ""}} to put there.
+    """How packets leave through an interface: by `table`, with our routes {IP version: {network: gateway or ""}}.
 
-    `vrf` is the VRF device that the interface belongs to, whose table is not ours to fill.
+    `vrf` is the VRF device of the interface, empty for none; the table of a VRF gets no routes from us.
     """
 
     table: int
-    routes: dict
+    routes: Mapping[int, Mapping[str, str]]
     vrf: str = ""
 
 
-def bearing(host, primary, claimed):
-    """Return [{interface, addresses: [address/prefix length]}] of what has a link and may bear egress IPs.
+def bearing(host: Host, primary: str, claimed: Collection[str]) -> list[dict[str, Any]]:
+    """Return [{interface, addresses: [address/prefix length]}] of the interfaces that may hold egress IPs.
 
-    The primary interface comes first. Without a link there, nobody reaches this node's tunnel, and nothing bears any.
-    The egress IPs are left out.
+    The primary interface comes first; while it has no link, other nodes cannot reach the tunnel, and the list is empty.
+    Other interfaces without a link are left out, and so are the egress IPs (`claimed` ones, and those with our label).
     """
     others = sorted(item["ifname"] for item in host.interfaces if item["ifname"] != primary and _leads_out(host, item))
     found = [{"interface": name, "addresses": own_networks(host, name, claimed)} for name in (primary, *others)]
-    found = [item for item in found if item["addresses"] and _has_link(host.interface(item["interface"]))]
+    found = [item for item in found if item["addresses"] and _has_link(host, item["interface"])]
     return found if found and found[0]["interface"] == primary else []
 
 
-def own_networks(host, interface, claimed):
-    """Return the host's own addresses on the interface as `address/prefix length`, the egress IPs left out."""
+def own_networks(host: Host, interface: str, claimed: Collection[str]) -> list[str]:
+    """Return the host's own addresses on the interface as `address/prefix length`, without the egress IPs."""
     ours = held_addresses(host, claimed)
     return [
         f"{address['local']}/{address['prefixlen']}"
@@ -52,19 +57,19 @@ def own_networks(host, interface, claimed):
     ]
 
 
-def is_own(address):
-    """Tell whether this is one of the host's lasting addresses; the temporary ones of RFC 8981 change by themselves."""
+def is_own(address: Document) -> bool:
+    """Return whether an address is a lasting one of the host; the temporary ones of RFC 8981 change regularly."""
     return is_global(address) and not address.get("temporary") and not address.get("tentative")
 
 
-def exits(host, state):
-    """Return {interface: Exit} of the interfaces that hold egress IPs of a NodeState, but for the primary one."""
+def exits(host: Host, state: NodeState) -> dict[str, Exit]:
+    """Return {interface: Exit} of the interfaces with held egress IPs of `state`, without the primary one."""
     others = {item.interface for item in state.held} - {state.interface}
     return {name: _exit(host, name, state.options) for name in others}
 
 
-def foreign_tables(host, primary, options):
-    """Return a sentence for each foreign rule that looks up the table that an interface would have."""
+def foreign_tables(host: Host, primary: str, options: DataPlaneOptions) -> list[str]:
+    """Return a sentence for each foreign rule that looks up the table of ours for an interface."""
     names = [item["interface"] for item in bearing(host, primary, ()) if item["interface"] != primary]
     tables = {_table(host, name, options): name for name in names if not _vrf_of(host, name)}
     problems = [
@@ -76,46 +81,48 @@ def foreign_tables(host, primary, options):
     return list(dict.fromkeys(problems))
 
 
-def _table(host, name, options):
-    """Return the number of an interface's table: above those of the egress IPs, as the interfaces are numbered."""
-    return options.table_base + options.max_index + 1 + (host.interface(name) or {}).get("ifindex", 0)
+def _table(host: Host, name: str, options: DataPlaneOptions) -> int:
+    """Return the number of an interface's table: after those of the egress IPs, by the interface index."""
+    return options.last_table + 1 + int((host.interface(name) or {}).get("ifindex", 0))
 
 
-def _vrf_of(host, name):
-    """Return the document of the VRF that an interface belongs to, None without one."""
+def _vrf_of(host: Host, name: str) -> Document | None:
+    """Return the document of the interface's VRF, or None."""
     master = host.interface((host.interface(name) or {}).get("master", ""))
     return master if master and _kind(master) == "vrf" else None
 
 
-def _exit(host, name, options):
+def _exit(host: Host, name: str, options: DataPlaneOptions) -> Exit:
     vrf = _vrf_of(host, name)
     if vrf:
         return Exit(vrf["linkinfo"]["info_data"]["table"], {version: {} for version in VERSIONS}, vrf["ifname"])
     own = [parse_interface(text, name).network for text in own_networks(host, name, ())]
     networks = [str(network) for network in own if network.num_addresses > 1]
-    routes = {version: dict.fromkeys(of_version(networks, version), "") for version in VERSIONS}
+    routes: dict[int, dict[str, str]] = {}
     for version in VERSIONS:
         gateway = host.gateway(name, version)
-        routes[version].update({"default": gateway} if gateway else {})
+        default = {"default": gateway} if gateway else {}
+        routes[version] = {**dict.fromkeys(of_version(networks, version), ""), **default}
     return Exit(_table(host, name, options), routes)
 
 
-def _leads_out(host, interface):
-    """Tell whether an interface is on a wire on which one can ask who has an address."""
+def _leads_out(host: Host, interface: Document) -> bool:
+    """Return whether an interface leads to other hosts and resolves their addresses."""
     if is_ours(interface) or not resolves(interface):
         return False
     ports = [item for item in host.interfaces if item.get("master") == interface["ifname"]]
     return _kind(interface) != "bridge" or any(_kind(port) not in _INWARD for port in ports)
 
 
-def resolves(interface):
-    """Tell whether neighbours on an interface are found by asking, with ARP or neighbour discovery."""
+def resolves(interface: Document) -> bool:
+    """Return whether the interface resolves the addresses of neighbours, with ARP or neighbour discovery."""
     return "BROADCAST" in interface["flags"] and "NOARP" not in interface["flags"]
 
 
-def _has_link(interface):
-    return "LOWER_UP" in interface["flags"]
+def _has_link(host: Host, name: str) -> bool:
+    interface = host.interface(name)
+    return interface is not None and "LOWER_UP" in interface["flags"]
 
 
-def _kind(interface):
-    return interface.get("linkinfo", {}).get("info_kind", "")
+def _kind(interface: Document) -> str:
+    return str(interface.get("linkinfo", {}).get("info_kind", ""))

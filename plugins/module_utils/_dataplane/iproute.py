@@ -1,24 +1,24 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses, rules, routes and neighbours as iproute2 says them. PRIVATE to the collection.
+"""Desired and current addresses, rules, routes and neighbours, in the words of iproute2. PRIVATE. No I/O.
 
-Everything of ours that `ip` manages is an `IpState` for each IP version: sets of the very words that follow
-`ip rule add`, `ip route add` and so on. What is wanted and what `ip -json` shows are brought to the same words, so the
-difference is a difference of sets, and the way back is the same difference the other way round.
+All our items that `ip` manages are an `IpState` per IP version: sets of the words that follow `ip rule add`,
+`ip route add` and so on. The desired state and the output of `ip -json` are written in the same words, so a change is a
+difference of sets, and its rollback is the reverse difference.
 
-Per node and IP version, with P = rule_priority and T = table_base:
+Rules per node and IP version, with P = rule_priority and T = table_base; `numbers` has the offsets:
 
-    P      fwmark 0/MASK goto END         ordinary traffic passes us by
-    P      fwmark MASK/MASK goto END      and what a selected pod sends to where it needs no egress IP
-    P+1    iif lo goto END                so do the node's own packets, the tunnel's outer ones among them
-    P+2    fwmark K/GROUP goto G          one for each group of marks: the kernel goes through rules one by one, and a
-                                          packet need not meet those of other groups
+    P      fwmark 0/MASK goto END         ordinary traffic skips our rules
+    P      fwmark MASK/MASK goto END      so do packets of selected pods to destinations without an egress IP
+    P+1    iif lo goto END                so do the node's own packets, among them the tunnel's outer packets
+    P+2    fwmark K/GROUP goto G          one per group of marks: the kernel evaluates rules one by one, so a packet
+                                          skips the rules of other groups
     G      nop                            P+3, P+6 ...
-    G+1    fwmark K/MASK lookup main      one for each egress IP that the node holds: this is the claim; another table
-                                          than main where the address is on another interface than the primary one
-    G+2    fwmark K/MASK lookup T+index   one for each egress IP: through the tunnel to its holder
-    END-1  unreachable                    a marked packet without a way never leaves by another one
+    G+1    fwmark K/MASK lookup main      one per held egress IP: this is the claim; a table other than main for an
+                                          address that is not on the primary interface
+    G+2    fwmark K/MASK lookup T+index   one per egress IP: through the tunnel to its holder
+    END-1  unreachable                    a marked packet without a route never leaves by another one
     END    nop
 """
 
@@ -27,44 +27,64 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Mapping
 
 from .._common.addresses import VERSIONS, WORDS, of_version, parse_address, version_of
-from .host import ALIAS, LABEL, MAIN_TABLE, PROTOCOL, is_egress_address, is_global, is_our_device, is_ours
+from .host import Document, Host, is_egress_address, is_global, is_our_device, is_ours
+from .interfaces import Exit
+from .node_state import Held, NodeState
+from .numbers import (
+    ALIAS,
+    DUMMY_ADDRESS,
+    GROUP_CLAIM,
+    GROUP_START,
+    GROUP_TUNNEL,
+    LABEL,
+    MAIN_TABLE,
+    PROTOCOL,
+    RULE_BYPASS,
+    RULE_FIRST_GROUP,
+    RULE_GROUPS,
+    RULE_LOCAL,
+    RULES_PER_GROUP,
+    VRF_PRIORITY,
+    VXLAN_OVERHEAD,
+)
+from .options import DataPlaneOptions
 
-# Replies that come in by a VRF must leave it before the kernel's own rule for VRFs, which has priority 1000.
-VRF_PRIORITY = 990
-# RFC 7600's dummy address: the tunnel device needs one for the reverse path check, and it never leaves the node.
-DUMMY_ADDRESS = "192.0.0.8/32"
-# Headers of the inner Ethernet frame, IPv6, UDP and VXLAN (14 + 40 + 8 + 8): one MTU for both IP versions.
-VXLAN_OVERHEAD = 70
-
+# Types of routes and actions of rules (RTN_UNICAST, FR_ACT_UNREACHABLE), as `ip -N` prints them.
 _UNICAST, _UNREACHABLE = "1", "7"
-# UDP over IPv6 is dropped without one.
+# Receivers drop UDP over IPv6 without a checksum.
 _CHECKSUM = {4: "", 6: " csum"}
 _NO_ENCAP = dict.fromkeys(("kind", "id", "src", "dst"))
 
 
 @dataclass(frozen=True)
 class IpState:
-    """What `ip` shows of ours for one IP version, each item in the words of the command.
+    """Our items of one IP version, each in the words of the `ip` command that adds it.
 
     The tunnel device serves both versions; it is the one item of `links` in the state for IPv4.
     """
 
-    links: frozenset = frozenset()
-    rules: frozenset = frozenset()
-    routes: frozenset = frozenset()
-    neighbours: frozenset = frozenset()
-    addresses: frozenset = frozenset()
+    links: frozenset[str] = frozenset()
+    rules: frozenset[str] = frozenset()
+    routes: frozenset[str] = frozenset()
+    neighbours: frozenset[str] = frozenset()
+    addresses: frozenset[str] = frozenset()
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, list[str]]:
         """Return the state as a JSON-safe dict of sorted lists."""
         return {field.name: sorted(getattr(self, field.name)) for field in fields(self)}
 
 
-def current_ip(host, options, claimed):
-    """Return the {IP version: IpState} of ours on `host`; `claimed` are those we are on record to hold."""
+# {IP version: IpState}
+IpStates = Mapping[int, IpState]
+
+
+def current_ip(host: Host, options: DataPlaneOptions, claimed: Collection[str]) -> dict[int, IpState]:
+    """Return the {IP version: IpState} of our items on `host`; `claimed` are the egress IPs of the node's record."""
     device = options.tunnel_device
     links = [_link_words(item) for item in host.interfaces if item["ifname"] == device and is_ours(item)]
     routes = {_route_words(r): r["gateway"] if r.get("gateway") else r["dst"].split("/")[0] for r in host.routes}
@@ -86,10 +106,10 @@ def current_ip(host, options, claimed):
     }
 
 
-def desired_ip(state, marks, mtu, exits):
-    """Return the {IP version: IpState} that `state` asks for where the egress interface has this MTU (bytes).
+def desired_ip(state: NodeState, marks: Mapping[str, int], mtu: int, exits: Mapping[str, Exit]) -> dict[int, IpState]:
+    """Return the {IP version: IpState} for `state`; `mtu` is that of the primary interface in bytes.
 
-    `exits` {interface: _interfaces.Exit} are the interfaces with egress IPs besides the primary one.
+    `marks` is {egress IP: index}, `exits` {interface: Exit} of the other interfaces with egress IPs.
     """
     options = state.options
     macs = macs_of(marks)
@@ -100,8 +120,10 @@ def desired_ip(state, marks, mtu, exits):
     }
 
 
-def _desired(state, marks, macs, exits, version):
-    """Return the IpState for one IP version, but for the link; empty where the node has no address of this version."""
+def _desired(
+    state: NodeState, marks: Mapping[str, int], macs: Mapping[str, str], exits: Mapping[str, Exit], version: int
+) -> IpState:
+    """Return the IpState of one IP version without the link; empty if the node has no endpoint of this version."""
     options, source, own = state.options, state.endpoint(version), of_version(marks, version)
     if not source or not own:
         return IpState()
@@ -115,29 +137,29 @@ def _desired(state, marks, macs, exits, version):
             f" via {_gateway(marks[ip], version)} dev {device} onlink table {options.table_base + marks[ip]}"
             for ip in own
         )
-        | {route for name, way in exits.items() for route in _exit_routes(name, way, version)},
+        | {route for name, exit_ in exits.items() for route in _exit_routes(name, exit_, version)},
         neighbours=frozenset(f"{_gateway(marks[ip], version)} lladdr {macs[ip]} dev {device}" for ip in own),
         addresses=frozenset(dummy + [address_words(item.egress_ip, item.interface) for item in held]),
     )
 
 
-def batches(current, desired):
-    """Return {IP version: lines for `ip -batch`} from one {IP version: IpState} to the other; no lines when equal."""
+def batches(current: IpStates, desired: IpStates) -> dict[int, list[str]]:
+    """Return {IP version: lines for `ip -batch`} that lead from `current` to `desired`; no lines when equal."""
     old, new = current[4].links, desired[4].links
     if old == new:
         return {version: _batch(current[version], desired[version]) for version in VERSIONS}
     lines = [f"link delete {words.split()[0]}" for words in old]
     lines += [f"link add {words}" for words in new]
-    # The port stands in the alias too: iproute2 before 5.12 does not show that of an external device.
+    # The alias contains the port too: iproute2 before 5.12 does not print that of an external device.
     lines += [f"link set {words.split()[0]} alias {ALIAS}:{words.split()[-1]} up" for words in new]
     gone = next((words.split()[0] for words in old), None)
     rest = {version: _batch(_without_device(current[version], gone), desired[version]) for version in VERSIONS}
     return {**rest, 4: lines + rest[4]}
 
 
-def _batch(current, desired):
+def _batch(current: IpState, desired: IpState) -> list[str]:
     """Return the lines for one IP version and an unchanged device. Additions come before removals."""
-    lines = []
+    lines: list[str] = []
     add, remove = _differences(current, desired), _differences(desired, current)
     relabelled = {_address_key(words) for words in add["addresses"]} & {_address_key(w) for w in remove["addresses"]}
     lines += [f"address delete {key}" for key in sorted(relabelled)]
@@ -148,25 +170,26 @@ def _batch(current, desired):
     replaced = {_route_key(words) for words in add["routes"]}
     gone = [words for words in remove["routes"] if _route_key(words) not in replaced]
     lines += [
-        # ip cannot delete a route by the words of its encapsulation.
+        # `ip route delete` does not accept an encapsulation.
         f"route flush table {_table(w)} protocol {PROTOCOL}" if " encap " in w else f"route delete {w}"
         for w in gone
     ]
-    replaced = {words.split()[0] for words in add["neighbours"]}
-    lines += [f"neighbour delete {w}" for w in remove["neighbours"] if w.split()[0] not in replaced]
+    changed = {words.split()[0] for words in add["neighbours"]}
+    lines += [f"neighbour delete {w}" for w in remove["neighbours"] if w.split()[0] not in changed]
     lines += [f"address delete {_address_key(w)}" for w in remove["addresses"] if _address_key(w) not in relabelled]
     lines += [f"rule delete {words} protocol {PROTOCOL}" for words in sorted(remove["rules"], key=_rank, reverse=True)]
     return lines
 
 
-def macs_of(egress_ips):
-    """Return {egress IP: the MAC address that stands for it in the tunnel}, the same on all nodes of a fleet.
+def macs_of(egress_ips: Iterable[str]) -> dict[str, str]:
+    """Return {egress IP: inner destination MAC of its packets in the tunnel}, the same on all nodes of a fleet.
 
-    02:e1 and the four bytes of an IPv4 address; 06 and a hash of 40 bits for IPv6, in which a second address with the
-    same hash gets the next one. A node's own address gives the MAC address of its tunnel device in the same way.
+    02:e1 and the four bytes of an IPv4 address; for IPv6 06 and a hash of 40 bits, and after a collision the next hash.
+    The MAC address of a node's tunnel device is that of its first endpoint.
     """
+    egress_ips = list(egress_ips)
     macs = {ip: _mac_of(ip, 0) for ip in of_version(egress_ips, 4)}
-    taken = set()
+    taken: set[str] = set()
     for ip in sorted(of_version(egress_ips, 6)):
         macs[ip] = next(mac for mac in (_mac_of(ip, attempt) for attempt in itertools.count()) if mac not in taken)
         taken.add(macs[ip])
@@ -174,7 +197,7 @@ def macs_of(egress_ips):
 
 
 @functools.lru_cache(maxsize=None)
-def _mac_of(address, attempt=0):
+def _mac_of(address: str, attempt: int = 0) -> str:
     packed = parse_address(address, "address").packed
     data = b"\x02\xe1" + packed
     if version_of(address) == 6:
@@ -182,11 +205,11 @@ def _mac_of(address, attempt=0):
     return ":".join(f"{byte:02x}" for byte in data)
 
 
-def address_words(egress_ip, interface):
-    """Return the words that put an egress IP on an interface.
+def address_words(egress_ip: str, interface: str) -> str:
+    """Return the words that add an egress IP to an interface.
 
-    IPv4: a label shows a person whose it is where it fits. IPv6: without duplicate detection, which was done before,
-    and deprecated, or the host would take it for traffic of its own.
+    IPv4: with our label where the kernel's 15 characters allow it. IPv6: without duplicate address detection, which the
+    probe has done, and deprecated, so that the host does not choose it as source of its own connections.
     """
     if version_of(egress_ip) == 6:
         return f"{egress_ip}/128 dev {interface} nodad preferred_lft 0"
@@ -194,26 +217,26 @@ def address_words(egress_ip, interface):
     return f"{egress_ip}/32 dev {interface}" + (f" label {label}" if len(label) <= 15 else "")
 
 
-def _gateway(index, version):
-    """Return the next hop that stands for an egress IP on the tunnel device: link-local, one per index."""
+def _gateway(index: int, version: int) -> str:
+    """Return the next hop on the tunnel device for the egress IP with this index: a link-local address."""
     return f"169.254.{index >> 8}.{index & 0xFF}" if version == 4 else f"fe80::{index:x}"
 
 
-def _those_of(version, items):
-    """Return those of {words: address} that are of this IP version."""
+def _those_of(version: int, items: Mapping[str, str]) -> frozenset[str]:
+    """Return the words of {words: address} whose address is of this IP version."""
     return frozenset(words for words, address in items.items() if version_of(address) == version)
 
 
-def _link(device, mac, port, mtu):
-    """Return the words that make the tunnel device.
+def _link(device: str, mac: str, port: object, mtu: int) -> str:
+    """Return the words that create the tunnel device.
 
-    With its address: udev gives another one to a device that came without, at any time after, and with that the kernel
-    forgets the neighbours. It must differ from node to node, or VXLAN drops what others send.
+    They include the MAC: otherwise udev sets another one later, and the kernel then drops the neighbours. It differs
+    between nodes, for VXLAN drops frames whose inner source is the MAC of its own device.
     """
     return f"{device} address {mac} mtu {mtu} type vxlan external dstport {port}"
 
 
-def _link_words(interface):
+def _link_words(interface: Document) -> str:
     data = interface.get("linkinfo", {}).get("info_data", {})
     if (
         interface.get("linkinfo", {}).get("info_kind") != "vxlan"
@@ -222,48 +245,51 @@ def _link_words(interface):
     ):
         return f"{interface['ifname']} is not an external vxlan device that is up"
     port = data.get("port") or interface.get("ifalias", "").partition(":")[2]
-    return _link(interface["ifname"], interface.get("address"), port, interface["mtu"])
+    return _link(interface["ifname"], interface.get("address", ""), port, interface["mtu"])
 
 
-def _exit_routes(interface, way, version):
-    for network, gateway in way.routes[version].items():
+def _exit_routes(interface: str, exit_: Exit, version: int) -> Iterator[str]:
+    for network, gateway in exit_.routes[version].items():
         via = f"via {gateway} dev {interface} onlink" if gateway else f"dev {interface}"
-        yield f"{network} {via} table {way.table}"
+        yield f"{network} {via} table {exit_.table}"
 
 
-def _desired_rules(options, marks, held, exits):
+def _desired_rules(
+    options: DataPlaneOptions, marks: Mapping[str, int], held: Iterable[Held], exits: Mapping[str, Exit]
+) -> Iterator[str]:
     low, end, mask = options.rule_priority, options.last_priority, options.mark_mask
-    for vrf in sorted({way.vrf for way in exits.values()} - {""}):
+    for vrf in sorted({exit_.vrf for exit_ in exits.values()} - {""}):
         yield f"priority {VRF_PRIORITY} not fwmark 0x0/{mask:#x} iif {vrf} lookup {MAIN_TABLE}"
-    yield f"priority {low} fwmark 0x0/{mask:#x} goto {end}"
-    yield f"priority {low} fwmark {mask:#x}/{mask:#x} goto {end}"
-    yield f"priority {low + 1} iif lo goto {end}"
+    yield f"priority {low + RULE_BYPASS} fwmark 0x0/{mask:#x} goto {end}"
+    yield f"priority {low + RULE_BYPASS} fwmark {mask:#x}/{mask:#x} goto {end}"
+    yield f"priority {low + RULE_LOCAL} iif lo goto {end}"
     for index in {options.group(index): index for index in marks.values()}.values():
         start, mark = _start(options, index), options.mark(index) & options.group_mask
-        yield f"priority {low + 2} fwmark {mark:#x}/{options.group_mask:#x} goto {start}"
-        yield f"priority {start} nop"
+        yield f"priority {low + RULE_GROUPS} fwmark {mark:#x}/{options.group_mask:#x} goto {start}"
+        yield f"priority {start + GROUP_START} nop"
     for item in held:
         index = marks[item.egress_ip]
         table = exits[item.interface].table if item.interface in exits else MAIN_TABLE
-        yield f"priority {_start(options, index) + 1} fwmark {options.mark(index):#x}/{mask:#x} lookup {table}"
+        words = f"fwmark {options.mark(index):#x}/{mask:#x} lookup {table}"
+        yield f"priority {_start(options, index) + GROUP_CLAIM} {words}"
     for index in marks.values():
         words = f"fwmark {options.mark(index):#x}/{mask:#x} lookup {options.table_base + index}"
-        yield f"priority {_start(options, index) + 2} {words}"
+        yield f"priority {_start(options, index) + GROUP_TUNNEL} {words}"
     yield f"priority {end - 1} unreachable"
     yield f"priority {end} nop"
 
 
-def _start(options, index):
+def _start(options: DataPlaneOptions, index: int) -> int:
     """Return the priority of the first rule of an index's group."""
-    return options.rule_priority + 3 + 3 * options.group(index)
+    return options.rule_priority + RULE_FIRST_GROUP + RULES_PER_GROUP * options.group(index)
 
 
-def _rank(words):
-    """Order rules for adding: what others lead to first, and what refuses last."""
+def _rank(words: str) -> tuple[bool, bool, str]:
+    """Return the sort key in which rules are added: targets of `goto` first, and `unreachable` last."""
     return ("nop" not in words, "unreachable" in words, words)
 
 
-def _rule_words(rule):
+def _rule_words(rule: Document) -> str:
     words = f"priority {rule['priority']}" + (" not" if "not" in rule else "")
     if "fwmark" in rule:
         words += f" fwmark {int(rule['fwmark'], 0):#x}/{int(rule.get('fwmask', '0xffffffff'), 0):#x}"
@@ -278,7 +304,7 @@ def _rule_words(rule):
     return f"{words} lookup {rule.get('table', 0)}"
 
 
-def _route_words(route):
+def _route_words(route: Document) -> str:
     encap = route.get("encap", {})
     target = "encap {kind} id {id} src {src} dst {dst} ".format_map({**_NO_ENCAP, **encap}) if encap else ""
     target += "csum " if encap.get("csum") else ""
@@ -288,8 +314,8 @@ def _route_words(route):
     return f"{kind}{route['dst']} {target}{via}dev {route.get('dev')} {onlink}table {route.get('table', MAIN_TABLE)}"
 
 
-def _our_addresses(host, device, claimed):
-    """Return {words: address}. Of the tunnel device's addresses the link-local one is the kernel's."""
+def _our_addresses(host: Host, device: str | None, claimed: Collection[str]) -> dict[str, str]:
+    """Return {words: address} of our addresses; the link-local address of the tunnel device is the kernel's."""
     return {
         _address_words(name, address): address["local"]
         for name, address in host.addresses()
@@ -297,7 +323,7 @@ def _our_addresses(host, device, claimed):
     }
 
 
-def _address_words(name, address):
+def _address_words(name: str, address: Document) -> str:
     words = [f"{address['local']}/{address['prefixlen']} dev {name}"]
     words += ["nodad"] if address.get("nodad") else []
     words += ["preferred_lft 0"] if address.get("preferred_life_time") == 0 else []
@@ -305,26 +331,27 @@ def _address_words(name, address):
     return " ".join(words)
 
 
-def _address_key(words):
+def _address_key(words: str) -> str:
+    """Return the words that identify an address for `ip address delete`."""
     return " ".join(words.split()[:3])
 
 
-def _route_key(words):
-    """Return what the kernel tells routes apart by: the destination and the table."""
-    return words.split()[0], _table(words)
+def _route_key(words: str) -> tuple[str, str]:
+    """Return what identifies a route for the kernel: the destination and the table."""
+    return words.split(maxsplit=1)[0], _table(words)
 
 
-def _table(words):
-    return words.split()[-1]
+def _table(words: str) -> str:
+    return words.rsplit(maxsplit=1)[-1]
 
 
-def _differences(have, want):
+def _differences(have: IpState, want: IpState) -> dict[str, list[str]]:
     """Return {kind: sorted items of `want` that `have` lacks}."""
     return {field.name: sorted(getattr(want, field.name) - getattr(have, field.name)) for field in fields(IpState)}
 
 
-def _without_device(state, device):
-    """Return the state as it is when the tunnel device has just been deleted or was not there."""
+def _without_device(state: IpState, device: str | None) -> IpState:
+    """Return the state after the tunnel device was deleted; `device` is None if there was none."""
     return IpState(
         rules=state.rules,
         routes=frozenset(words for words in state.routes if f" dev {device} " not in words),

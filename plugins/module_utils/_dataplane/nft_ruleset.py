@@ -1,56 +1,80 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our two nftables tables, as a node's state asks for them. PRIVATE to the collection. Pure.
+"""The two nftables tables of a node state. PRIVATE to the collection. No I/O.
 
-The way of a packet through the chains is told in docs/packet.md.
+docs/packet.md describes the path of a packet through the chains.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import List, Mapping, Tuple
 
 from .._common.addresses import VERSIONS, WORDS, of_version, outermost, parse_network, version_of
-from .._common.destinations import choices
+from .._common.destinations import Destinations, choices
 from .iproute import macs_of
-from .nft_table import INET, INTERVALS, NETDEV, SetState, TableState, base_chain, chain_of, fingerprint
-from .node_state import NEVER_EXTERNAL
+from .nft_table import (
+    INET,
+    INTERVALS,
+    NETDEV,
+    ChainState,
+    Elements,
+    SetState,
+    TableState,
+    base_chain,
+    chain_of,
+    fingerprint,
+)
+from .nft_transaction import Tables
+from .node_state import NEVER_EXTERNAL, NodeState
+from .numbers import NFT_FILTER, NFT_GUARD, NFT_INGRESS, NFT_MARK, NFT_RAW, NFT_SNAT
+from .options import DataPlaneOptions
 
-# The maps that lead to the counters of what goes in each direction of a connection.
+# {direction of a connection: map from marks to the counters of its packets}
 DIRECTIONS = {"original": "transmit", "reply": "receive"}
-# The bytes of the headers of an IP version and TCP.
+# {IP version: length in bytes of its header and TCP's}
 _HEADERS = {4: 40, 6: 60}
-_ALONE = {4: "/32", 6: "/128"}
+# {IP version: prefix length of a single address}
+_SINGLE = {4: "/32", 6: "/128"}
+
+# {egress IP: index}
+Marks = Mapping[str, int]
+# {names of objects: [(name, its destinations)]}, the objects that a pod follows depending on the destination.
+Choosing = Mapping[Tuple[str, ...], List[Tuple[str, Destinations]]]
 
 
-def desired_tables(state, marks, mtu, in_vrf=()):
-    """Return the {family: TableState} that `state` asks for; `marks` numbers the egress IPs, `mtu` is the tunnel's.
+def desired_tables(state: NodeState, marks: Marks, mtu: int, in_vrf: Sequence[str] = ()) -> dict[str, TableState]:
+    """Return the {family: TableState} for `state`; `mtu` is that of the tunnel in bytes.
 
     `in_vrf` are the interfaces with egress IPs that belong to a VRF.
     """
     return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, mtu, in_vrf)}
 
 
-def held_by(tables):
-    """Return the egress IPs to which {family: TableState} translates: those that the node holds or is about to."""
+def held_by(tables: Tables) -> set[str]:
+    """Return the egress IPs to which the tables translate: those that the node holds or is claiming."""
     sets = tables[INET].sets if INET in tables else {}
-    return {ip for v in VERSIONS for ip in sets.get(f"held{v}", SetState("", "", {})).elements.values()}
+    maps = [sets[f"held{version}"] for version in VERSIONS if f"held{version}" in sets]
+    return {ip for item in maps for ip in item.elements.values() if ip is not None}
 
 
-def _netdev_table(state, marks):
-    """What arrives through the tunnel: the inner MAC address says for which egress IP; anything else is dropped."""
+def _netdev_table(state: NodeState, marks: Marks) -> TableState:
+    """Frames from the tunnel: the inner destination MAC gives the mark of the egress IP, other frames are dropped."""
     options = state.options
     macs = macs_of(marks)
     by_mac = {macs[ip]: _mark_text(options, index) for ip, index in marks.items()}
     rule = "meta mark set ether daddr map @by_mac meta pkttype set host accept"
-    chain = replace(chain_of(base_chain("filter", "ingress", 0, "drop"), rule), device=options.tunnel_device)
+    header = base_chain("filter", "ingress", NFT_INGRESS, "drop")
+    chain = replace(chain_of(header, rule), device=options.tunnel_device)
     return TableState(NETDEV, {"by_mac": SetState("map", "{ type ether_addr : mark; }", by_mac)}, {"tunnel_in": chain})
 
 
-def _inet_table(state, marks, mtu, in_vrf):
+def _inet_table(state: NodeState, marks: Marks, mtu: int, in_vrf: Sequence[str]) -> TableState:
     options = state.options
     by_mark = {_mark_text(options, index): f"goto {name_of('mark', ip)}" for ip, index in marks.items()}
-    sets = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
+    sets: dict[str, SetState] = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
     choosing = _choosing(state)
     for version in VERSIONS:
         sets.update(_sets(state, marks, version, choosing))
@@ -65,24 +89,26 @@ def _inet_table(state, marks, mtu, in_vrf):
             **_object_chains(state),
             **_choice_chains(choosing),
         },
-        counters=frozenset(name for direction in DIRECTIONS.values() for name in sets[direction].elements.values()),
+        counters=frozenset(
+            name_of(direction, item.egress_ip) for direction in DIRECTIONS.values() for item in state.held
+        ),
     )
 
 
-def _counting(state, marks, direction):
-    """Return the map that leads from the marks of the held addresses to their counters for one direction."""
-    counters = {
+def _counting(state: NodeState, marks: Marks, direction: str) -> SetState:
+    """Return the map from the marks of the held addresses to their counters of one direction."""
+    counters: Elements = {
         _mark_text(state.options, marks[item.egress_ip]): name_of(direction, item.egress_ip) for item in state.held
     }
     return SetState("map", "{ type mark : counter; }", counters)
 
 
-def _sets(state, marks, version, choosing):
-    """Return the sets and maps that hold addresses of one IP version."""
+def _sets(state: NodeState, marks: Marks, version: int, choosing: Choosing) -> dict[str, SetState]:
+    """Return the sets and maps of addresses of one IP version."""
     kind = f"ipv{version}_addr"
     held = [item.egress_ip for item in state.held if version_of(item.egress_ip) == version]
     endpoints = [ip for node in state.nodes for ip in of_version(node.endpoints, version)]
-    pods = {
+    pods: Elements = {
         pod.address: f"goto {_pod_chain(pod.egressips, choosing)}"
         for pod in state.pods
         if version_of(pod.address) == version
@@ -99,24 +125,24 @@ def _sets(state, marks, version, choosing):
     }
 
 
-def _hooked(kind, hook, priority, *rules):
+def _hooked(kind: str, hook: str, priority: int, *rules: str) -> ChainState:
     return chain_of(base_chain(kind, hook, priority), *rules)
 
 
-def _base_chains(state, mtu, in_vrf):
+def _base_chains(state: NodeState, mtu: int, in_vrf: Sequence[str]) -> dict[str, ChainState]:
     options = state.options
     port, device, mask = options.tunnel_port, options.tunnel_device, f"{options.mark_mask:#x}"
-    # A connection that is older than the pod's selection goes on with the node's address, where that is allowed.
+    # A connection that started before its pod was selected keeps the node's address, unless `unassigned` is drop.
     choosing = "" if options.unassigned == "drop" else "ct state new "
-    # The outer packets of the tunnel inherit the mark; untracked, they pass every address translation untouched.
+    # The outer packets of the tunnel inherit the mark; untracked packets pass every address translation unchanged.
     return {
-        "raw_prerouting": _hooked("filter", "prerouting", -300, f"udp dport {port} fib daddr type local notrack"),
-        "raw_output": _hooked("filter", "output", -300, f"udp dport {port} meta mark and {mask} != 0 notrack"),
+        "raw_prerouting": _hooked("filter", "prerouting", NFT_RAW, f"udp dport {port} fib daddr type local notrack"),
+        "raw_output": _hooked("filter", "output", NFT_RAW, f"udp dport {port} meta mark and {mask} != 0 notrack"),
         "prerouting": _hooked(
             "filter",
             "prerouting",
-            -150,
-            # The mark leads replies out of the VRF that they came in by.
+            NFT_MARK,
+            # By the mark, replies leave the VRF in which they arrive.
             *(f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf),
             *(f"{ip} saddr @selected{v} jump selected" for v, ip in WORDS.items()),
             "ct direction reply return",
@@ -125,8 +151,8 @@ def _base_chains(state, mtu, in_vrf):
             f"ct mark and {mask} vmap @marks",
             *(f"{choosing}{ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items()),
         ),
-        # What a selected pod sends shows that we have seen it, or `xfrm_policies` would stop it. What belongs to no
-        # connection cannot be translated.
+        # The mark shows that this table has processed the packet; `xfrm_policies` stop one without it. A packet that
+        # belongs to no connection cannot be translated.
         "selected": chain_of(
             "",
             f"meta mark set meta mark or {mask}",
@@ -135,14 +161,14 @@ def _base_chains(state, mtu, in_vrf):
         "input": _hooked(
             "filter",
             "input",
-            -1,
+            NFT_FILTER,
             *(f"udp dport {port} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
         ),
         "forward": _hooked(
             "filter",
             "forward",
-            -150,
-            # In the middle of a move: a second node in between would change the port, and the server would refuse it.
+            NFT_MARK,
+            # During a move: a second node on the path would change the source port, and the server would refuse it.
             f'iifname "{device}" oifname "{device}" drop',
             *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
             *(
@@ -151,20 +177,20 @@ def _base_chains(state, mtu, in_vrf):
                 for v, size in _HEADERS.items()
             ),
         ),
-        "output": _hooked("filter", "output", -1, f"icmp type redirect ct mark and {mask} != 0 drop"),
+        "output": _hooked("filter", "output", NFT_FILTER, f"icmp type redirect ct mark and {mask} != 0 drop"),
         "postrouting": _hooked(
             "nat",
             "postrouting",
-            90,
+            NFT_SNAT,
             f"ct mark and {mask} == 0 return",
             *(f'oifname "{device}" snat {WORDS[version_of(endpoint)]} to {endpoint}' for endpoint in state.endpoints),
             *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in WORDS.items()),
             "drop",
         ),
-        "guard": _hooked("filter", "postrouting", 110, f"ct mark and {mask} != 0 goto marked"),
+        "guard": _hooked("filter", "postrouting", NFT_GUARD, f"ct mark and {mask} != 0 goto marked"),
         "marked": chain_of(
             "",
-            # Whatever went wrong before: a connection that chose an egress IP leaves with one, or through the tunnel.
+            # A connection with an egress IP leaves with it or through the tunnel, or not at all.
             *(
                 f'ct direction original ct state != related oifname != "{device}" {ip} saddr != @egress_ips{v} drop'
                 for v, ip in WORDS.items()
@@ -174,7 +200,8 @@ def _base_chains(state, mtu, in_vrf):
     }
 
 
-def _mark_chains(options, marks):
+def _mark_chains(options: DataPlaneOptions, marks: Marks) -> dict[str, ChainState]:
+    """Return the chains that set the mark of one egress IP on a packet and its connection."""
     keep = f"{0xFFFFFFFF ^ options.mark_mask:#010x}"
     return {
         name_of("mark", ip): chain_of(
@@ -186,8 +213,8 @@ def _mark_chains(options, marks):
     }
 
 
-def _choosing(state):
-    """Return {names: [(name, Destinations)]} of the objects of pods that do not go one way to every destination."""
+def _choosing(state: NodeState) -> Choosing:
+    """Return the Choosing of the pods whose object depends on the destination."""
     objects = {item.name: item.destinations for item in state.egressips}
     followed = {pod.egressips for pod in state.pods}
     return {
@@ -197,16 +224,16 @@ def _choosing(state):
     }
 
 
-def _pod_chain(names, choosing):
+def _pod_chain(names: tuple[str, ...], choosing: Choosing) -> str:
     return _choice_name("choice", names) if names in choosing else object_chain(names[0])
 
 
-def _choice_name(kind, names):
+def _choice_name(kind: str, names: tuple[str, ...]) -> str:
     return f"{kind}_{fingerprint(' '.join(names))}"
 
 
-def _choice_chains(choosing):
-    """Return the chains in which the destination decides which object a pod follows."""
+def _choice_chains(choosing: Choosing) -> dict[str, ChainState]:
+    """Return the chains in which the destination selects the object that a pod follows."""
     return {
         _choice_name("choice", names): chain_of(
             "", *(f"{ip} daddr vmap @{_choice_name(f'choice{v}', names)}" for v, ip in WORDS.items())
@@ -215,7 +242,7 @@ def _choice_chains(choosing):
     }
 
 
-def _choice_maps(choosing, version):
+def _choice_maps(choosing: Choosing, version: int) -> dict[str, SetState]:
     definition = f"{{ type ipv{version}_addr : verdict; {INTERVALS} }}"
     return {
         _choice_name(f"choice{version}", names): SetState(
@@ -230,48 +257,52 @@ def _choice_maps(choosing, version):
     }
 
 
-def _object_chains(state):
-    """Each object's choice; what goes past it has no assigned address of its IP version to choose."""
+def _object_chains(state: NodeState) -> dict[str, ChainState]:
+    """Return the chains in which an object selects one of its assigned addresses.
+
+    The last rule is for packets of an IP version without an assigned address.
+    """
     otherwise = "drop" if state.options.unassigned == "drop" else "return"
     return {object_chain(item.name): chain_of("", *_choices(item.slots), otherwise) for item in state.egressips}
 
 
-def _choices(slots):
+def _choices(slots: Sequence[str]) -> Iterator[str]:
     for version, ip in WORDS.items():
         own = of_version(slots, version)
         if own:
             yield f"jhash {ip} saddr . {ip} daddr mod {len(own)} seed 0x1 vmap {{ {_slot_map(own)} }}"
 
 
-def _slot_map(slots):
+def _slot_map(slots: Sequence[str]) -> str:
     return ", ".join(f"{i} : goto {name_of('mark', ip)}" for i, ip in enumerate(slots))
 
 
-def object_chain(name):
-    """Return the name of an object's chain; one that nft would refuse for its length is cut and told by its hash."""
+def object_chain(name: str) -> str:
+    """Return the name of an object's chain; a name too long for nft is cut and gets a hash."""
     chain = f"object_{name}"
     return chain if len(chain) <= 100 else f"{chain[:80]}_{fingerprint(name)}"
 
 
-def name_of(kind, egress_ip):
-    """Return the name of what is there for one egress IP: the chain `mark`, the counters `transmit` and `receive`."""
-    # nft takes no colon in a name.
+def name_of(kind: str, egress_ip: str) -> str:
+    """Return the name of an item of one egress IP: the chain `mark`, the counters `transmit` and `receive`."""
+    # nft accepts no colon in a name.
     return f"{kind}_{egress_ip.replace(':', '-')}"
 
 
-def _mark_text(options, index):
+def _mark_text(options: DataPlaneOptions, index: int) -> str:
     return f"{options.mark(index):#010x}"
 
 
-def _excluded(state, version):
+def _excluded(state: NodeState, version: int) -> Elements:
+    """Return the networks of one IP version to which no packet uses an egress IP; none lies in another."""
     texts = [*NEVER_EXTERNAL, *state.excluded, *state.egress_ips, *(a for node in state.nodes for a in node.addresses)]
     networks = [
-        parse_network(text if "/" in text else f"{text}{_ALONE[version]}", "excluded")
+        parse_network(text if "/" in text else f"{text}{_SINGLE[version]}", "excluded")
         for text in of_version(texts, version)
     ]
     return {_network_text(str(network), version): None for network in outermost(networks)}
 
 
-def _network_text(network, version):
-    """Return a network in the words of nft, which leaves the length of a single address away."""
-    return network.replace(_ALONE[version], "")
+def _network_text(network: str, version: int) -> str:
+    """Return a network in the words of nft, which omits the prefix length of a single address."""
+    return network.replace(_SINGLE[version], "")

@@ -1,56 +1,79 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way from one state of our nftables tables to another, as one transaction. PRIVATE to the collection. Pure."""
+"""The transaction between two states of our nftables tables. PRIVATE to the collection. No I/O."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
+from typing import Mapping, TypeVar
 
-from .nft_table import COMMENT, INET, INTERVALS, NETDEV, TABLE, ChainState, SetState, TableState, element, fingerprint
+from .nft_table import (
+    COMMENT,
+    INET,
+    INTERVALS,
+    NETDEV,
+    TABLE,
+    ChainState,
+    Elements,
+    SetState,
+    TableState,
+    element,
+    fingerprint,
+)
 
-# A line of elements stays within what every nft version reads at once.
+# {family: TableState}
+Tables = Mapping[str, TableState]
+Item = TypeVar("Item")
+
+# Every nft version accepts a line with this many elements.
 _ELEMENTS_PER_LINE = 500
 
 
-def script(current, desired, anew=()):
-    """Return the lines for one `nft -f` transaction from {family: TableState} to {family: TableState}; [] when equal.
+def script(current: Tables, desired: Tables, rebuilt: Collection[str] = ()) -> list[str]:
+    """Return the lines for `nft -f` that lead from `current` to `desired`, in one transaction; none when equal.
 
-    A family that is missing in either one has no table there. Families in `anew` are built from nothing.
+    A family without an entry has no table. The tables of the families in `rebuilt` are deleted and created.
     """
-    lines = []
+    lines: list[str] = []
     for family in (NETDEV, INET):
-        lines += _table_script(family, current.get(family), desired.get(family), family in anew)
+        lines += _table_script(family, current.get(family), desired.get(family), family in rebuilt)
     return lines
 
 
-def _table_script(family, current, desired, anew):
+def _table_script(family: str, current: TableState | None, desired: TableState | None, rebuilt: bool) -> list[str]:
     target = f"{family} {TABLE}"
     if desired is None:
         return [] if current is None else [f"delete table {target}"]
+    creation = [f"add table {target}", *_additions(target, desired, TableState(family))]
     if current is None:
-        return [f"add table {target}", *_additions(target, desired, TableState(family, {}, {}))]
-    if not anew and _same_frame(current, desired):
+        return creation
+    if not rebuilt and _same_frame(current, desired):
         return _additions(target, desired, current)
-    return [f"delete table {target}", f"add table {target}", *_additions(target, desired, TableState(family, {}, {}))]
+    return [f"delete table {target}", *creation]
 
 
-def _same_frame(current, desired):
-    """Tell whether the table can be changed in place: nothing that both have is defined in another way."""
-    return current.flags == desired.flags and all(
-        theirs[name].header == ours[name].header
-        for theirs, ours in ((current.sets, desired.sets), (current.chains, desired.chains))
-        for name in set(theirs) & set(ours)
+def _same_frame(current: TableState, desired: TableState) -> bool:
+    """Return whether the table can be changed in place: all common sets and chains have equal headers."""
+    return (
+        current.flags == desired.flags
+        and all(item.header == current.sets[name].header for name, item in desired.sets.items() if name in current.sets)
+        and all(
+            item.header == current.chains[name].header
+            for name, item in desired.chains.items()
+            if name in current.chains
+        )
     )
 
 
-def _additions(target, desired, current):
-    """Return the lines that make `current` the table `desired`, in an order in which each line finds what it names."""
+def _additions(target: str, desired: TableState, current: TableState) -> list[str]:
+    """Return the lines that turn `current` into `desired`, ordered so that each line refers to existing items."""
     lines = [f"add chain {target} {name} {c.definition}".rstrip() for name, c in _new(desired.chains, current.chains)]
     lines += [f"add {item.kind} {target} {name} {item.definition}" for name, item in _new(desired.sets, current.sets)]
     lines += [f"add counter {target} {name}" for name in sorted(desired.counters - current.counters)]
     for name, chain in sorted(desired.chains.items()):
-        have = current.chains.get(name, ChainState("", ())).fingerprints
+        have = current.chains.get(name, ChainState("")).fingerprints
         if have != chain.fingerprints:
             lines += [f"flush chain {target} {name}"] if have else []
             lines += [f'add rule {target} {name} {rule} comment "{COMMENT}{fingerprint(rule)}"' for rule in chain.rules]
@@ -63,46 +86,43 @@ def _additions(target, desired, current):
     return lines + [f"delete chain {target} {name}" for name in gone]
 
 
-def _new(desired, current):
+def _new(desired: Mapping[str, Item], current: Mapping[str, Item]) -> list[tuple[str, Item]]:
     return [(name, item) for name, item in sorted(desired.items()) if name not in current]
 
 
-def _element_lines(target, name, current, item):
+def _element_lines(target: str, name: str, current: Elements, item: SetState) -> list[str]:
     desired = item.elements
     gone = {key: value for key, value in current.items() if key not in desired or desired[key] != value}
     new = {key: value for key, value in desired.items() if key not in current or current[key] != value}
-    flushed = gone and new and INTERVALS in item.definition
-    if flushed:
-        # nft 0.9.8 refuses a network that overlaps with one that the same transaction deletes by itself.
-        gone, new = {}, desired
-    return [f"flush {item.kind} {target} {name}"] * bool(flushed) + [
-        f"{verb} element {target} {name} {{ {', '.join(element(*item) for item in chunk)} }}"
-        for verb, elements in (("delete", gone), ("add", new))
-        for chunk in _chunks(sorted(elements.items()))
-    ]
+    if gone and new and INTERVALS in item.definition:
+        # nft 0.9.8 refuses a network that overlaps with one that the same transaction deletes.
+        return [f"flush {item.kind} {target} {name}", *_changed_elements("add", target, name, desired)]
+    return [*_changed_elements("delete", target, name, gone), *_changed_elements("add", target, name, new)]
 
 
-def _chunks(items):
-    return [items[i : i + _ELEMENTS_PER_LINE] for i in range(0, len(items), _ELEMENTS_PER_LINE)]
+def _changed_elements(verb: str, target: str, name: str, elements: Elements) -> list[str]:
+    words = [element(key, value) for key, value in sorted(elements.items())]
+    chunks = [words[i : i + _ELEMENTS_PER_LINE] for i in range(0, len(words), _ELEMENTS_PER_LINE)]
+    return [f"{verb} element {target} {name} {{ {', '.join(chunk)} }}" for chunk in chunks]
 
 
-def rebuildable(current, known):
-    """Return the {family: TableState} that was read with what reading does not tell: rules' texts and a hook's device.
+def rebuildable(current: Tables, known: Tables) -> dict[str, TableState]:
+    """Return the tables `current`, which were read, completed with the texts of rules and the device of `known`.
 
-    They come from the tables `known`; a table with a flag or an unknown rule becomes the known one.
+    A table with a flag or a rule of unknown text is replaced by the known one.
     """
     return {family: _rebuildable_table(table, known[family]) for family, table in current.items()}
 
 
-def _rebuildable_table(table, known):
-    texts, nothing = known.texts(), ChainState("", ())
-    if table.flags or any(mark not in texts for chain in table.chains.values() for mark in chain.fingerprints):
+def _rebuildable_table(table: TableState, known: TableState) -> TableState:
+    texts = known.texts()
+    if table.flags or any(key not in texts for chain in table.chains.values() for key in chain.fingerprints):
         return known
     chains = {
         name: replace(
             chain,
-            rules=tuple(texts[mark] for mark in chain.fingerprints),
-            device=known.chains.get(name, nothing).device,
+            rules=tuple(texts[key] for key in chain.fingerprints),
+            device=known.chains.get(name, ChainState("")).device,
         )
         for name, chain in table.chains.items()
     }

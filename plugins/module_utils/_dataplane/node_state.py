@@ -1,21 +1,25 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What one node is to be: the value that travels from the plan to the node. PRIVATE to the collection.
+"""The desired state of one node: the value that a run sends to it. PRIVATE to the collection. No I/O.
 
-`NodeState` is the same on all nodes but for the node's own name and address, its pods and the egress IPs it holds.
-Its dict form is what the filter `node_state` returns and the module `node` takes. Marks are not part of it: they
-mean something on one node only, so each node numbers its egress IPs itself and keeps the numbers (`allocate_marks`).
+`NodeState` differs between nodes in the name, interface and endpoints, the pods and the held egress IPs. The module
+`node` takes its dict form. Marks are not part of it: they have a meaning on one node only, so each node numbers its
+egress IPs itself and keeps the numbers (`allocate_marks`).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Callable, Mapping, TypeVar
 
 from .._common.addresses import (
     VERSIONS,
+    Address,
+    Network,
     address_order,
     canonical,
     covers_everything,
@@ -28,9 +32,14 @@ from .._common.destinations import Destinations
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
 from .._common.validation import NO_MAPPING, check_list, check_mapping
-from .options import DataPlaneOptions, integer
+from .options import DataPlaneOptions, parse_integer
 
-# Never the way out of the fleet, whatever the user excludes.
+T = TypeVar("T")
+# A parser of an address and the reader of one entry of a list; the second argument is the path for errors.
+Parser = Callable[[object, str], Address]
+Reader = Callable[[Mapping[str, Any], str], T]
+
+# Always excluded: loopback, link-local, multicast and broadcast addresses are never outside the fleet.
 NEVER_EXTERNAL = (
     "127.0.0.0/8",
     "169.254.0.0/16",
@@ -44,17 +53,17 @@ NEVER_EXTERNAL = (
 
 @dataclass(frozen=True)
 class FleetNode:
-    """A node as the others need to know it.
+    """What all nodes know of one node.
 
-    `endpoints` are where its tunnel ends, at most one address of each IP version: they may send to the tunnel.
-    `addresses` are all its own: they count as node traffic.
+    `endpoints` are the ends of its tunnel, at most one address per IP version; only they may send to the tunnel.
+    `addresses` are all its own: traffic to them is node traffic, which needs no egress IP.
     """
 
     name: str
-    endpoints: tuple
-    addresses: tuple
+    endpoints: tuple[str, ...]
+    addresses: tuple[str, ...]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the node as a JSON-safe dict."""
         return {"name": self.name, "endpoints": list(self.endpoints), "addresses": list(self.addresses)}
 
@@ -63,18 +72,17 @@ class FleetNode:
 class EgressObject:
     """An EgressIP object on a node.
 
-    `egress_ips` are all its addresses, each with a mark and a table whether it is assigned or not, so that a short
-    outage does not renumber anything. `slots` is what the hash of a connection chooses from, among those of its IP
-    version: one entry per address of the object, the unassigned ones replaced by assigned ones, so that losing one
-    address moves only its share.
+    `egress_ips` are all its addresses; each has a mark and a table even while it is unassigned, so that a short outage
+    renumbers nothing. `slots` has one entry per address, in which an assigned address replaces each unassigned one: the
+    hash of a connection selects a slot of its IP version, and the loss of one address moves only its share.
     """
 
     name: str
-    egress_ips: tuple
-    slots: tuple
+    egress_ips: tuple[str, ...]
+    slots: tuple[str, ...]
     destinations: Destinations = Destinations()
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the object as a JSON-safe dict."""
         addresses = {"egressIPs": list(self.egress_ips), "slots": list(self.slots)}
         return {"name": self.name, **addresses, **self.destinations.to_dict()}
@@ -82,65 +90,65 @@ class EgressObject:
 
 @dataclass(frozen=True)
 class LocalPod:
-    """The address of a selected pod of this node, and the objects that it follows.
+    """An address of a selected pod on this node, and the names of the objects that select it.
 
-    Of several that apply to a destination, the one that names the longest prefix wins, then the first.
+    Of several that apply to a destination, the one with the longest prefix wins, then the first.
     """
 
     address: str
-    egressips: tuple
+    egressips: tuple[str, ...]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the pod as a JSON-safe dict."""
         return {"address": self.address, "egressips": list(self.egressips)}
 
 
 @dataclass(frozen=True, order=True)
 class Held:
-    """An egress IP that the node holds, and the interface that bears it."""
+    """An egress IP that the node holds, and its interface."""
 
     egress_ip: str
     interface: str
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, str]:
         """Return the assignment as a JSON-safe dict."""
         return {"egressIP": self.egress_ip, "interface": self.interface}
 
 
 @dataclass(frozen=True, order=True)
 class FarEnd:
-    """Where the tunnel for an egress IP ends that is not on its holder's primary interface: the holder's endpoint."""
+    """The end of the tunnel for an egress IP that is not on its holder's primary interface: the holder's endpoint."""
 
     egress_ip: str
     endpoint: str
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, str]:
         """Return the far end as a JSON-safe dict."""
         return {"egressIP": self.egress_ip, "endpoint": self.endpoint}
 
 
 @dataclass(frozen=True)
 class NodeState:
-    """Everything that a node needs to know. Lists are sorted, addresses canonical, so equal states are equal values.
+    """The desired state of a node. Lists are sorted and addresses canonical, so equal states are equal values.
 
-    `endpoints` are the node's own ends of the tunnel, at most one address of each IP version. The tunnel for an egress
-    IP ends at the address itself, wherever that is, unless `far_ends` says otherwise.
+    `endpoints` are the node's own ends of the tunnel, at most one address per IP version. The tunnel for an egress IP
+    ends at the address itself, unless `far_ends` has another address.
     """
 
     name: str
     generation: int
     interface: str
-    endpoints: tuple
+    endpoints: tuple[str, ...]
     options: DataPlaneOptions
-    nodes: tuple
-    excluded: tuple
-    egressips: tuple
-    pods: tuple
-    held: tuple
-    far_ends: tuple = ()
+    nodes: tuple[FleetNode, ...]
+    excluded: tuple[str, ...]
+    egressips: tuple[EgressObject, ...]
+    pods: tuple[LocalPod, ...]
+    held: tuple[Held, ...]
+    far_ends: tuple[FarEnd, ...] = ()
 
-    def to_dict(self):
-        """Return the state as a JSON-safe dict, the form that filters and modules exchange."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state as a JSON-safe dict, the form that modules exchange."""
         lists = {key: [item.to_dict() for item in getattr(self, key)] for key in ("nodes", "egressips", "pods", "held")}
         lists["farEnds"] = [item.to_dict() for item in self.far_ends]
         return {
@@ -154,52 +162,55 @@ class NodeState:
         }
 
     @classmethod
-    def from_dict(cls, value, path="state"):
-        """Check `value` and return the NodeState. Raises InvalidError with every error."""
+    def from_dict(cls, value: object, path: str = "state") -> NodeState:
+        """Return the NodeState in the mapping `value`.
+
+        Raises NodeStateError if it is no mapping, and InvalidError with every error, each with its path.
+        """
         return _NodeStateReader(path).read(value)
 
-    def digest(self):
-        """Return a short fingerprint of everything but the generation: equal digests ask for equal nodes."""
+    def digest(self) -> str:
+        """Return a short hash of all fields but the generation: states with equal digests configure a node equally."""
         content = {**self.to_dict(), "generation": 0}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
-    def holding(self, held):
-        """Return the same state with other held addresses."""
+    def holding(self, held: Iterable[Held]) -> NodeState:
+        """Return the same state with these held addresses."""
         return replace(self, held=tuple(sorted(held)))
 
-    def endpoint(self, version):
-        """Return the node's own end of the tunnel for this IP version, empty when it has none."""
+    def endpoint(self, version: int) -> str:
+        """Return the node's own end of the tunnel of this IP version, empty without one."""
         return next(iter(of_version(self.endpoints, version)), "")
 
-    def far_end(self, egress_ip):
+    def far_end(self, egress_ip: str) -> str:
         """Return the address at which the tunnel for an egress IP ends."""
         return next((item.endpoint for item in self.far_ends if item.egress_ip == egress_ip), egress_ip)
 
     @property
-    def assigned(self):
-        """Return the set of the egress IPs that some node holds."""
+    def assigned(self) -> set[str]:
+        """Return the egress IPs that a node holds."""
         return {ip for item in self.egressips for ip in item.slots}
 
     @property
-    def egress_ips(self):
-        """Return every egress IP of every object, sorted."""
+    def egress_ips(self) -> tuple[str, ...]:
+        """Return the egress IPs of all objects, sorted."""
         return tuple(sorted({ip for item in self.egressips for ip in item.egress_ips}, key=address_order))
 
 
 _KEYS = {"farEnds" if key == "far_ends" else key for key in NodeState.__dataclass_fields__}
 
 
-def known_keys(value):
-    """Return the dict form of a state without the keys of a newer version, so that one can go back to this one."""
+def known_keys(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dict form of a state without the keys of a newer version, so that a downgrade can read it."""
     options = {key: item for key, item in value["options"].items() if key in DataPlaneOptions.__dataclass_fields__}
     return {**{key: item for key, item in value.items() if key in _KEYS}, "options": options}
 
 
-def allocate_marks(egress_ips, current, max_index):
-    """Number the egress IPs: {egress IP: index from 1 to max_index}.
+def allocate_marks(egress_ips: Sequence[str], current: Mapping[str, int], max_index: int) -> dict[str, int]:
+    """Return {egress IP: index from 1 to max_index}; raises NodeStateError when there are more egress IPs.
 
-    Numbers in `current` stay, for connections carry them. New addresses take the lowest numbers that nobody has had;
-    a number just given up is used again only when there is no other.
+    Indices in `current` stay, for connections have them in their marks. New addresses take the lowest unused indices;
+    those of addresses that are gone are used last.
     """
     if len(egress_ips) > max_index:
         raise NodeStateError(
@@ -214,16 +225,17 @@ def allocate_marks(egress_ips, current, max_index):
     return {**marks, **dict(zip(missing, free))}
 
 
-def slots(egress_ips, assigned):
-    """Return one assigned address per address of an object, each of the same IP version; none where none is assigned.
+def slots(egress_ips: Iterable[str], assigned: Collection[str]) -> tuple[str, ...]:
+    """Return one assigned address per address of an object, of the same IP version; none if none is assigned.
 
     >>> slots(("10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8::1"), {"10.0.0.2", "10.0.0.3"})
     ('10.0.0.2', '10.0.0.2', '10.0.0.3')
     """
+    egress_ips = tuple(egress_ips)
     return tuple(slot for version in VERSIONS for slot in _stand_in(of_version(egress_ips, version), assigned))
 
 
-def _stand_in(egress_ips, assigned):
+def _stand_in(egress_ips: Iterable[str], assigned: Collection[str]) -> tuple[str, ...]:
     available = [ip for ip in egress_ips if ip in assigned]
     if not available:
         return ()
@@ -231,13 +243,13 @@ def _stand_in(egress_ips, assigned):
 
 
 class _NodeStateReader:
-    """Reads the dict form of a NodeState and collects what is wrong with it."""
+    """Reads the dict form of a NodeState and collects its errors."""
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
         self.errors = Errors()
 
-    def read(self, value):
+    def read(self, value: object) -> NodeState:
         if not isinstance(value, dict):
             raise NodeStateError(f"{self.path}: must be a mapping, not {type_name(value)}")
         self._check_keys(value)
@@ -246,9 +258,7 @@ class _NodeStateReader:
             generation=self._generation(value),
             interface=self._string(value, "interface"),
             endpoints=self._endpoints(value, self.path),
-            options=self.errors.attempt(
-                DataPlaneOptions.from_dict, value.get("options") or {}, f"{self.path}.options."
-            ),
+            options=self._options(value),
             nodes=self._each(value, "nodes", self._fleet_node),
             excluded=self._excluded(value),
             egressips=self._each(value, "egressips", self._egressip),
@@ -260,30 +270,35 @@ class _NodeStateReader:
         self.errors.raise_if_any()
         return state
 
-    def _check_keys(self, value):
+    def _check_keys(self, value: Mapping[Any, Any]) -> None:
         for key in sorted(set(value) - _KEYS, key=str):
             self.errors.add(f"{self.path}.{key}", "is not a field of a node's state")
 
-    def _string(self, value, key):
+    def _string(self, value: Mapping[str, Any], key: str) -> str:
         text = value.get(key)
         if not isinstance(text, str) or not text:
             self.errors.add(f"{self.path}.{key}", f"must be a non-empty string, not {type_name(text)}")
             return ""
         return str(text)
 
-    def _generation(self, value):
-        return integer(value.get("generation", 0), f"{self.path}.generation", self.errors)
+    def _generation(self, value: Mapping[str, Any]) -> int:
+        return parse_integer(value.get("generation", 0), f"{self.path}.generation", self.errors)
 
-    def _address(self, text, path, parse=parse_address):
+    def _options(self, value: Mapping[str, Any]) -> DataPlaneOptions:
+        path = f"{self.path}.options."
+        options = self.errors.attempt(DataPlaneOptions.from_dict, value.get("options") or {}, path)
+        return DataPlaneOptions() if options is None else options
+
+    def _address(self, text: object, path: str, parse: Parser = parse_address) -> str:
         address = self.errors.attempt(parse, text, path)
         return "" if address is None else canonical(address)
 
-    def _networks(self, item, key, path):
+    def _networks(self, item: Mapping[str, Any], key: str, path: str) -> list[Network]:
         texts = self._list(item, key, path)
         networks = [self.errors.attempt(parse_network, text, f"{path}.{key}[{i}]") for i, text in enumerate(texts)]
         return [network for network in networks if network is not None]
 
-    def _excluded(self, value):
+    def _excluded(self, value: Mapping[str, Any]) -> tuple[str, ...]:
         found = self._networks(value, "excluded", self.path)
         if covers_everything(found):
             self.errors.add(
@@ -291,29 +306,31 @@ class _NodeStateReader:
             )
         return tuple(map(canonical, found))
 
-    def _each(self, value, key, read):
+    def _each(self, value: Mapping[str, Any], key: str, read: Reader[T]) -> tuple[T, ...]:
         paths = [(item, f"{self.path}.{key}[{i}]") for i, item in enumerate(self._list(value, key, self.path))]
         checked = [(check_mapping(item, path, self.errors), path) for item, path in paths]
         return tuple(read(item, path) for item, path in checked if item is not NO_MAPPING)
 
-    def _list(self, value, key, path):
+    def _list(self, value: Mapping[str, Any], key: str, path: str) -> Sequence[Any]:
         return check_list(value.get(key) or [], f"{path}.{key}", self.errors)
 
-    def _addresses(self, item, key, path, parse=parse_address):
+    def _addresses(
+        self, item: Mapping[str, Any], key: str, path: str, parse: Parser = parse_address
+    ) -> tuple[str, ...]:
         texts = self._list(item, key, path)
         return tuple(self._address(text, f"{path}.{key}[{i}]", parse) for i, text in enumerate(texts))
 
-    def _endpoints(self, item, path):
+    def _endpoints(self, item: Mapping[str, Any], path: str) -> tuple[str, ...]:
         endpoints = self._addresses(item, "endpoints", path)
         if not endpoints or any(len(of_version(endpoints, version)) > 1 for version in VERSIONS):
             self.errors.add(f"{path}.endpoints", "must be one IPv4 address, one IPv6 address, or one of each")
         return endpoints
 
-    def _fleet_node(self, item, path):
+    def _fleet_node(self, item: Mapping[str, Any], path: str) -> FleetNode:
         endpoints = self._endpoints(item, path)
         return FleetNode(str(item.get("name", "")), endpoints, self._addresses(item, "addresses", path))
 
-    def _egressip(self, item, path):
+    def _egressip(self, item: Mapping[str, Any], path: str) -> EgressObject:
         egress_ips = self._addresses(item, "egressIPs", path, parse_egress_ip)
         chosen = self._addresses(item, "slots", path)
         for i, ip in enumerate(chosen):
@@ -323,20 +340,20 @@ class _NodeStateReader:
         destinations = Destinations(tuple(map(canonical, networks)), tuple(map(canonical, excluded)))
         return EgressObject(str(item.get("name", "")), egress_ips, chosen, destinations)
 
-    def _pod(self, item, path):
+    def _pod(self, item: Mapping[str, Any], path: str) -> LocalPod:
         names = tuple(map(str, self._list(item, "egressips", path)))
         if not names:
             self.errors.add(f"{path}.egressips", "must name at least one object")
         return LocalPod(self._address(item.get("address"), f"{path}.address"), names)
 
-    def _held(self, item, path):
+    def _held(self, item: Mapping[str, Any], path: str) -> Held:
         return Held(self._address(item.get("egressIP"), f"{path}.egressIP"), str(item.get("interface", "")))
 
-    def _far_end(self, item, path):
+    def _far_end(self, item: Mapping[str, Any], path: str) -> FarEnd:
         egress_ip = self._address(item.get("egressIP"), f"{path}.egressIP")
         return FarEnd(egress_ip, self._address(item.get("endpoint"), f"{path}.endpoint"))
 
-    def _check_references(self, state):
+    def _check_references(self, state: NodeState) -> None:
         names = {item.name for item in state.egressips}
         known = {ip for item in state.egressips for ip in item.egress_ips}
         for i, pod in enumerate(state.pods):

@@ -1,25 +1,28 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The names and numbers of the data plane, which are the same on every node. PRIVATE to the collection. Pure."""
+"""Numbers and names of the data plane that a user may change, the same on every node. PRIVATE. No I/O."""
 
 from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
+from .numbers import RULE_END
 
 
 @dataclass(frozen=True)
 class DataPlaneOptions:
-    """The numbers and names that the data plane uses on every node; two fleets on one network need different ones.
+    """The options; two fleets on one network need different tunnel ports.
 
-    `mark_mask` is one run of bits, 2 to 14: the index of an egress IP is shifted there. Tables `table_base + index`
-    and priorities `rule_priority` to `last_priority` are ours. `unassigned` says what a selected pod does
-    while none of its egress IPs is assigned: use the `node`'s address, or `drop`. `metrics_dir` is the folder of
-    node_exporter's textfile collector, empty when no metrics are to be written.
+    `tunnel_vni` is the VXLAN network identifier. `mark_mask` is one run of 2 to 14 bits, which hold the index of an
+    egress IP in a packet's mark. Tables `first_table` to `last_table` and rule priorities `rule_priority` to
+    `last_priority` are ours. `unassigned`: while none of its egress IPs is assigned, a selected pod uses the address of
+    its `node`, or its packets are dropped (`drop`). `metrics_dir` is the folder of node_exporter's textfile collector,
+    empty for no metrics.
     """
 
     tunnel_device: str = "egress0"
@@ -32,8 +35,11 @@ class DataPlaneOptions:
     metrics_dir: str = ""
 
     @classmethod
-    def from_dict(cls, value, prefix="options."):
-        """Check `value`; absent keys take the defaults. Raises InvalidError with every error, at `prefix` + key."""
+    def from_dict(cls, value: object, prefix: str = "options.") -> DataPlaneOptions:
+        """Return the options in the mapping `value`; absent keys take the defaults.
+
+        Raises NodeStateError if it is no mapping, and InvalidError with every error, each at `prefix` + key.
+        """
         if not isinstance(value, dict):
             raise NodeStateError(f"{prefix[:-1]}: must be a mapping, not {type_name(value)}")
         errors = Errors()
@@ -41,7 +47,7 @@ class DataPlaneOptions:
         for key in unknown:
             errors.add(f"{prefix}{key}", "is not an option of the data plane")
         options = cls(**{key: item for key, item in value.items() if key not in unknown})
-        options = replace(options, mark_mask=integer(options.mark_mask, f"{prefix}mark_mask", errors))
+        options = replace(options, mark_mask=parse_integer(options.mark_mask, f"{prefix}mark_mask", errors))
         for name, low, high in (("tunnel_port", 1, 65535), ("tunnel_vni", 0, 0xFFFFFF), ("rule_priority", 1, 32000)):
             _check_range(getattr(options, name), low, high, f"{prefix}{name}", errors)
         if not _is_device_name(options.tunnel_device):
@@ -62,49 +68,58 @@ class DataPlaneOptions:
         errors.raise_if_any()
         return options
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the options as a JSON-safe dict."""
         return dict(self.__dict__)
 
     @property
-    def max_index(self):
-        """Return how many egress IPs the mask has room for; index 0 means unmarked.
+    def max_index(self) -> int:
+        """Return the highest index of an egress IP.
 
-        The index above, all bits of the mask, is that of packets which we have seen and leave as they are.
+        Index 0 means unmarked; all bits of the mask mean a packet of a selected pod that needs no egress IP.
         """
         return self._run - 1
 
-    def group(self, index):
-        """Return the group of an index: its upper half of bits, so that there are about as many groups as members."""
+    @property
+    def first_table(self) -> int:
+        """Return the routing table of the egress IP with index 1."""
+        return self.table_base + 1
+
+    @property
+    def last_table(self) -> int:
+        """Return the routing table of the egress IP with the highest index."""
+        return self.table_base + self.max_index
+
+    def group(self, index: int) -> int:
+        """Return the group of an index: the upper half of its bits, so that groups are as many as their members."""
         return index >> self._member_bits
 
     @property
-    def group_mask(self):
-        """Return the bits of a mark that tell its group."""
+    def group_mask(self) -> int:
+        """Return the bits of a mark that hold its group."""
         return self.mark(self._run >> self._member_bits << self._member_bits)
 
     @property
-    def last_priority(self):
-        """Return the last priority of our policy routing rules; `_dataplane.iproute` says what each is for.
-
-        It is the same for every mask, wide enough for 14 bits: the kernel does not tell rules apart by their `goto`.
-        """
-        return self.rule_priority + 3 * 128 + 4
+    def last_priority(self) -> int:
+        """Return the last priority of our policy routing rules; see `iproute`."""
+        return self.rule_priority + RULE_END
 
     @property
-    def _member_bits(self):
+    def _member_bits(self) -> int:
         return self._run.bit_length() // 2
 
     @property
-    def _run(self):
+    def _run(self) -> int:
+        """Return the mask shifted to bit 0."""
         return self.mark_mask // (self.mark_mask & -self.mark_mask)
 
-    def mark(self, index):
+    def mark(self, index: int) -> int:
         """Return the mark of the egress IP with this index."""
         return index * (self.mark_mask & -self.mark_mask)
 
 
-def integer(value, path, errors):
+def parse_integer(value: object, path: str, errors: Errors) -> int:
+    """Return an integer of at least 0, also from a string such as 0x1fff; else add an error and return 0."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = int(value, 0)
@@ -114,17 +129,17 @@ def integer(value, path, errors):
     return int(value)
 
 
-def _check_range(value, low, high, path, errors):
+def _check_range(value: object, low: int, high: int, path: str, errors: Errors) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         errors.add(path, f"must be an integer from {low} to {high}, not {type_name(value)}")
 
 
-def _is_run_of_bits(mask):
+def _is_run_of_bits(mask: int) -> bool:
     run = mask // (mask & -mask) if 0 < mask < 2**32 else 0
     return 1 < run < 2**14 and run & (run + 1) == 0
 
 
-def _is_device_name(name):
+def _is_device_name(name: object) -> bool:
     return (
         isinstance(name, str) and 0 < len(name) < 16 and not set(name) & set("/ \t\n:\"'%") and name not in (".", "..")
     )

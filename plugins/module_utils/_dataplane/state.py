@@ -1,53 +1,54 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything of ours on a node as one value, the way from one such value to another, and the preflight checks.
+"""The data plane of a node as one value, the transaction between two of them, and preflight checks. PRIVATE. No I/O.
 
-PRIVATE to the collection. Pure: `_host_io.node_io` reads and applies what is decided here.
+`_host_io` reads the current data plane and executes transactions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, Mapping
 
 from .._common.addresses import VERSIONS, of_version, version_of
-from .host import foreign_uses, held_addresses, is_our_device
+from .host import Host, foreign_uses, held_addresses, is_our_device
 from .interfaces import exits, foreign_tables, is_own, resolves
-from .iproute import (
-    VXLAN_OVERHEAD,
-    IpState,
-    batches,
-    current_ip,
-    desired_ip,
-)
+from .iproute import IpState, batches, current_ip, desired_ip
 from .nft_ruleset import desired_tables
-from .nft_table import NETDEV
+from .nft_table import NETDEV, TableState
 from .nft_transaction import rebuildable, script
-from .node_state import Held
+from .node_state import Held, NodeState
+from .numbers import VXLAN_OVERHEAD
+from .options import DataPlaneOptions
 from .xfrm_policies import desired_policies, policy_lines
 
+# {IP version: sysctl that lets the host forward packets}
 FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
+# Values of sysctls: a loose reverse path filter, and router advertisements also on a host that forwards.
+_LOOSE, _ALSO_WHEN_FORWARDING = "2", "2"
 
 
-def _nothing():
+def _nothing() -> dict[int, IpState]:
     return {version: IpState() for version in VERSIONS}
 
 
 @dataclass(frozen=True)
 class DataPlane:
-    """What `ip`, `nft` and `sysctl` show of ours.
+    """All our items on a host.
 
     `ip` {IP version: IpState}, `tables` {family: TableState}, `sysctls` {name: value}, `policies` as in
     `xfrm_policies`.
     """
 
-    ip: dict = field(default_factory=_nothing)
-    tables: dict = field(default_factory=dict)
-    sysctls: dict = field(default_factory=dict)
-    policies: frozenset = frozenset()
+    ip: Mapping[int, IpState] = field(default_factory=_nothing)
+    tables: Mapping[str, TableState] = field(default_factory=dict)
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    policies: frozenset[str] = frozenset()
 
-    def lines(self):
-        """Return the data plane as a set of one-line facts."""
+    def lines(self) -> frozenset[str]:
+        """Return the data plane as a set of one-line facts, rules of nftables as fingerprints (see `texts`)."""
         facts = {
             f"ip {'-6 ' if version == 6 and kind == 'rules' else ''}{kind}: {words}"
             for version, state in self.ip.items()
@@ -58,143 +59,160 @@ class DataPlane:
         facts.update(f"ip xfrm policy: {words}" for words in self.policies)
         return frozenset(facts | {f"sysctl {name} = {value}" for name, value in self.sysctls.items()})
 
-    def beside(self, other):
-        """Return the data plane without the sysctls that `other`, which it is compared with, does not care for."""
+    def beside(self, other: DataPlane) -> DataPlane:
+        """Return the data plane with only those sysctls that `other` has, for a comparison with it."""
         return replace(self, sysctls={name: value for name, value in self.sysctls.items() if name in other.sysctls})
 
-    def texts(self):
+    def texts(self) -> dict[str, str]:
         """Return {fingerprint: text} of the nftables rules whose text is known."""
-        return {mark: text for table in self.tables.values() for mark, text in table.texts().items()}
+        return {key: text for table in self.tables.values() for key, text in table.texts().items()}
 
 
 @dataclass(frozen=True)
 class Transaction:
-    """The way from one data plane to another: lines for `ip -batch`, for one `nft -f`, and sysctls to write.
+    """Commands that lead from one data plane to another; false when there are none.
 
-    `ip` are the lines for IPv4 and all that is for no version, `ip6` those for IPv6, `ip_after` those that come last.
+    `ip` are lines for `ip -batch` about IPv4 and about both versions, `ip6` lines for `ip -6 -batch`, `nft` the lines
+    of one `nft -f`, `sysctls` (name, value), and `ip_after` lines for `ip -batch` that come last.
     """
 
-    ip: tuple = ()
-    ip6: tuple = ()
-    nft: tuple = ()
-    sysctls: tuple = ()
-    ip_after: tuple = ()
+    ip: tuple[str, ...] = ()
+    ip6: tuple[str, ...] = ()
+    nft: tuple[str, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    ip_after: tuple[str, ...] = ()
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return bool(self.ip or self.ip6 or self.nft or self.sysctls or self.ip_after)
 
 
-def sysctl_names(host, device):
-    """Return the sysctls that may concern us on this host."""
+def sysctl_names(host: Host, device: str) -> list[str]:
+    """Return the sysctls that a data plane with the tunnel `device` may set on this host."""
     names = [*FORWARDING.values(), *_of_device(device)]
     names += [_reverse_path(item["ifname"]) for item in host.interfaces if resolves(item)]
-    return names + [f"net.ipv6.conf.{interface}.accept_ra" for interface in host.listening]
+    return names + [_accept_ra(interface) for interface in host.listening]
 
 
-def _reverse_path(interface):
+def _reverse_path(interface: str) -> str:
     return f"net.ipv4.conf.{interface}.rp_filter"
 
 
-def _of_device(device):
-    """Return the sysctls that come and go with the tunnel device, and their values.
+def _accept_ra(interface: str) -> str:
+    return f"net.ipv6.conf.{interface}.accept_ra"
 
-    A value of 2 in the device's own rp_filter outvotes whatever `all` says.
+
+def _of_device(device: str) -> dict[str, str]:
+    """Return {name: value} of the sysctls that exist only with the tunnel device.
+
+    The kernel uses the higher of a device's own rp_filter and that of `all`.
     """
-    return {_reverse_path(device): "2", f"net.ipv6.conf.{device}.disable_ipv6": "0"}
+    return {_reverse_path(device): _LOOSE, f"net.ipv6.conf.{device}.disable_ipv6": "0"}
 
 
-def _desired_sysctls(state, marks, host):
-    """Return {name: value}. A host that forwards IPv6 heeds router advertisements only where accept_ra is 2."""
+def _desired_sysctls(state: NodeState, marks: Mapping[str, int], host: Host) -> dict[str, str]:
     of_device = _of_device(state.options.tunnel_device)
-    wanted = {}
+    wanted: dict[str, str] = {}
     for version in VERSIONS:
         if state.endpoint(version) and of_version(marks, version):
             wanted[FORWARDING[version]] = "1"
             wanted.update({name: value for name, value in of_device.items() if name.startswith(f"net.ipv{version}.")})
-    # What comes in by another interface than the one with the default route fails a strict check.
+    # A strict filter drops packets that arrive on an interface without the default route.
     others = {item.interface for item in state.held if version_of(item.egress_ip) == 4} - {state.interface}
-    wanted.update({_reverse_path(interface): "2" for interface in others})
+    wanted.update({_reverse_path(interface): _LOOSE for interface in others})
     if FORWARDING[6] in wanted:
-        wanted.update({f"net.ipv6.conf.{interface}.accept_ra": "2" for interface in host.listening})
+        wanted.update({_accept_ra(interface): _ALSO_WHEN_FORWARDING for interface in host.listening})
     return wanted
 
 
-def lasting_sysctls(sysctls, device):
-    """Return those of {name: value} that stay when the tunnel device goes."""
+def lasting_sysctls(sysctls: Mapping[str, str], device: str) -> dict[str, str]:
+    """Return those of {name: value} that remain when the tunnel device is deleted."""
     return {name: value for name, value in sysctls.items() if name not in _of_device(device)}
 
 
-def desired_data_plane(state, marks, host):
-    """Return the DataPlane that `state` asks for on the `host` (a `_dataplane.iproute.Host`)."""
-    mtu, ways = host.mtu(state.interface), exits(host, state)
+def desired_data_plane(state: NodeState, marks: Mapping[str, int], host: Host) -> DataPlane:
+    """Return the DataPlane for `state` on `host`; `marks` is {egress IP: index}."""
+    mtu, ways_out = host.mtu(state.interface), exits(host, state)
+    in_vrf = sorted(name for name, item in ways_out.items() if item.vrf)
     return DataPlane(
-        ip=desired_ip(state, marks, mtu, ways),
-        tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, sorted(name for name in ways if ways[name].vrf)),
+        ip=desired_ip(state, marks, mtu, ways_out),
+        tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, in_vrf),
         sysctls=_desired_sysctls(state, marks, host),
         policies=desired_policies(state),
     )
 
 
-def current_data_plane(host, tables, sysctls, options, claimed):
-    """Return the DataPlane that was read; `claimed` are the egress IPs that we are on record to hold."""
+def current_data_plane(
+    host: Host,
+    tables: Mapping[str, TableState],
+    sysctls: Mapping[str, str],
+    options: DataPlaneOptions,
+    claimed: Collection[str],
+) -> DataPlane:
+    """Return the DataPlane that was read; `claimed` are the egress IPs of the node's record."""
     return DataPlane(current_ip(host, options, claimed), tables, sysctls, host.policies)
 
 
-def transaction(current, desired):
-    """Return the Transaction from one DataPlane to another; it is false when nothing is to be done.
+def transaction(current: DataPlane, desired: DataPlane) -> Transaction:
+    """Return the Transaction from one DataPlane to the other.
 
-    A new tunnel device needs a new netdev table: the old one's hook went with the old device.
+    With a new tunnel device the netdev table is created again: its chain was deleted with the old device.
     """
-    anew = (NETDEV,) if current.ip[4].links != desired.ip[4].links else ()
+    new_device = current.ip[4].links != desired.ip[4].links
     lines = batches(current.ip, desired.ip)
     before, after = policy_lines(current.policies, desired.policies)
-    # A new device has values of its own. Forwarding comes last: it makes the kernel drop the routes that it learned
-    # where accept_ra is not 2 yet.
-    device = next((words.split()[0] for words in desired.ip[4].links), "")
-    wanted = sorted(desired.sysctls.items(), key=lambda item: (item[0] in FORWARDING.values(), item[0]))
     return Transaction(
-        # `deleteall` is the end of a batch: iproute2 leaves it there, with success.
+        # iproute2 ends a batch after `deleteall`, with success, so that line is the last one.
         ip=(*lines[4], *before),
         ip6=tuple(lines[6]),
-        nft=tuple(script(current.tables, desired.tables, anew)),
-        sysctls=tuple(
-            (name, value)
-            for name, value in wanted
-            if current.sysctls.get(name) != value or (anew and name in _of_device(device))
-        ),
+        nft=tuple(script(current.tables, desired.tables, (NETDEV,) if new_device else ())),
+        sysctls=tuple(_changed_sysctls(current, desired, new_device)),
         ip_after=tuple(after),
     )
 
 
-def rollback_target(before, known, options, host, claimed):
-    """Return the data plane `before`, which was read on `host`, as one that can be built again.
+def _changed_sysctls(current: DataPlane, desired: DataPlane, new_device: bool) -> Iterable[tuple[str, str]]:
+    """Yield the sysctls to write: the different ones, and all of a new device, for it starts with defaults.
 
-    `options` are those of that time, maybe with another tunnel device; `known` is what was asked for then, and knows
-    what reading does not tell.
+    Forwarding comes last: with it, the kernel drops routes from router advertisements where accept_ra is not 2 yet.
+    """
+    device = next((words.split()[0] for words in desired.ip[4].links), "")
+    of_device = _of_device(device) if new_device else {}
+    for name, value in sorted(desired.sysctls.items(), key=lambda item: (item[0] in FORWARDING.values(), item[0])):
+        if current.sysctls.get(name) != value or name in of_device:
+            yield name, value
+
+
+def rollback_target(
+    before: DataPlane, known: DataPlane, options: DataPlaneOptions, host: Host, claimed: Collection[str]
+) -> DataPlane:
+    """Return the data plane `before`, which was read on `host`, as one to which a transaction can lead back.
+
+    `options` are those of that time, perhaps with another tunnel device; `known` is the data plane desired then, which
+    completes what cannot be read.
     """
     ip = current_ip(host, options, claimed)
     sysctls = {**known.sysctls, **before.sysctls} if ip[4].links else before.sysctls
     return DataPlane(ip, rebuildable(before.tables, known.tables), sysctls, before.policies)
 
 
-def with_addresses_of(plane, state, marks, host):
-    """Return the DataPlane with the addresses and the ways out that `state` asks for."""
+def with_addresses_of(plane: DataPlane, state: NodeState, marks: Mapping[str, int], host: Host) -> DataPlane:
+    """Return `plane` with the addresses, rules and routes for `state`."""
     return replace(plane, ip=desired_ip(state, marks, host.mtu(state.interface), exits(host, state)))
 
 
-def held_on(host, claimed):
-    """Return the egress IPs that the host holds, as sorted `Held` values."""
+def held_on(host: Host, claimed: Collection[str]) -> tuple[Held, ...]:
+    """Return the egress IPs on the host, sorted; `claimed` are those of the node's record."""
     return tuple(sorted(Held(ip, interface) for ip, interface in held_addresses(host, claimed).items()))
 
 
-def endpoints_of(networks):
-    """Return where the node's tunnel ends: the first of its own addresses of each IP version."""
+def endpoints_of(networks: Sequence[str]) -> list[str]:
+    """Return the endpoints of a node: the first of its networks' addresses ("address/prefix length") per IP version."""
     addresses = [network.split("/")[0] for network in networks]
     return [own for version in VERSIONS for own in of_version(addresses, version)[:1]]
 
 
-def own_addresses(host, device, claimed):
-    """Return every address of the node that counts as node traffic, the egress IPs and the tunnel's dummy left out."""
+def own_addresses(host: Host, device: str, claimed: Collection[str]) -> list[str]:
+    """Return the node's own addresses, without the egress IPs and those of the tunnel `device`."""
     ours = held_addresses(host, claimed)
     return sorted(
         {
@@ -206,8 +224,8 @@ def own_addresses(host, device, claimed):
     )
 
 
-def problems_of(host, options, interface):
-    """Return what stands in the way of our data plane on this host: sentences that begin with the variable at fault."""
+def problems_of(host: Host, options: DataPlaneOptions, interface: str) -> list[str]:
+    """Return the reasons why the data plane cannot be built on this host: sentences that begin with a variable."""
     problems = foreign_uses(host, options, is_our_device(host, options.tunnel_device))
     problems += foreign_tables(host, interface, options) if interface and host.interface(interface) else []
     if interface and host.interface(interface) is None:
@@ -218,22 +236,21 @@ def problems_of(host, options, interface):
     return problems
 
 
-def lines_between(current, desired):
-    """Return (missing, surplus) lines. A rule is told by its fingerprint in both."""
+def lines_between(current: DataPlane, desired: DataPlane) -> tuple[list[str], list[str]]:
+    """Return the (missing, surplus) facts of `current`, see `DataPlane.lines`."""
     have, want = current.beside(desired).lines(), desired.lines()
     return sorted(want - have), sorted(have - want)
 
 
-def result_of(before, after, known):
-    """Return `changed` and `diff`; `known` are the texts of rules that stand in the lines by their fingerprints."""
+def result_of(before: frozenset[str], after: frozenset[str], texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return `changed` and `diff` of a module for two sets of facts; `texts` is {fingerprint: text of the rule}."""
     gone, new = before - after, after - before
-    diff = {"before": _legible(gone, known), "after": _legible(new, known)}
-    return {"changed": bool(gone or new), "diff": diff}
+    return {"changed": bool(gone or new), "diff": {"before": _legible(gone, texts), "after": _legible(new, texts)}}
 
 
-def _legible(lines, known):
+def _legible(lines: Iterable[str], texts: Mapping[str, str]) -> str:
     shown = []
     for line in lines:
         start, _colon, last = line.rpartition(": ")
-        shown.append(f"{start}: {known[last]}\n" if last in known else f"{line}\n")
+        shown.append(f"{start}: {texts[last]}\n" if last in texts else f"{line}\n")
     return "".join(sorted(shown))

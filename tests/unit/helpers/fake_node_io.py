@@ -17,13 +17,14 @@ import time
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import version_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.host import PROTOCOL, Host
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.host import Host
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import (
     TABLE,
     ChainState,
     SetState,
     TableState,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.numbers import PROTOCOL
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
