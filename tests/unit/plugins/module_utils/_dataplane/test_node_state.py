@@ -25,7 +25,6 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_s
     allocate_marks,
     slots,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
 from hypothesis import given
 from hypothesis import strategies as st
 from states import EGRESS_IPS, egress_object, held, node_state, node_states
@@ -87,15 +86,6 @@ def test_a_wrong_value_in_a_list_is_an_error_and_never_a_traceback(key, field, w
         assert str(error).startswith("state.")
 
 
-@given(JSON)
-def test_wrong_options_are_an_error_and_never_a_traceback(wrong):
-    for name in DataPlaneOptions.__dataclass_fields__:
-        try:
-            DataPlaneOptions.from_dict({name: wrong})
-        except EgressIPError as error:
-            assert str(error).startswith(f"options.{name}: ")
-
-
 @pytest.mark.parametrize("value", [None, 5, "x", []])
 def test_a_state_that_is_no_mapping(value):
     with pytest.raises(NodeStateError, match=r"^state: must be a mapping, not "):
@@ -113,27 +103,6 @@ def test_holding():
 def test_egress_ips_are_sorted_by_value_and_named_once():
     objects = [egress_object("a", ["192.168.126.110", "192.168.126.9"]), egress_object("b", ["192.168.126.9"])]
     assert node_state(egressips=objects, pods=[], held=[]).egress_ips == ("192.168.126.9", "192.168.126.110")
-
-
-@pytest.mark.parametrize(
-    ("mask", "max_index", "mark"),
-    [(0x1FFF, 8190, 5), (0x3, 2, None), (0xF0, 14, 0x50), (0xFC000000, 62, 0x14000000), (0x3FFF, 16382, 5)],
-)
-def test_marks_lie_within_the_mask(mask, max_index, mark):
-    options = DataPlaneOptions.from_dict({"mark_mask": mask})
-    assert options.max_index == max_index
-    assert options.mark(max_index + 1) == mask
-    assert mark is None or options.mark(5) == mark
-
-
-def test_a_mask_may_be_hexadecimal_text():
-    assert DataPlaneOptions.from_dict({"mark_mask": "0xf0"}).mark_mask == 0xF0
-
-
-@pytest.mark.parametrize("mask", [0, -1, 0x1, 0x80, 0x5, 0x7FFF, 2**32, 0x100000001, "x", None, True, 1.5])
-def test_other_masks_are_refused(mask):
-    with pytest.raises(InvalidError, match=r"options.mark_mask: must be"):
-        DataPlaneOptions.from_dict({"mark_mask": mask})
 
 
 NUMBERS = st.dictionaries(st.sampled_from(EGRESS_IPS), st.integers(1, 12))
