@@ -289,7 +289,7 @@ _value:
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.gc_pause import paused_collector
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import plain
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import plain
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
 
 

@@ -117,12 +117,12 @@ _value:
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.explain import explain
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 
 
 def _explain(egressips, fleet, egress_ip, policy="balanced", max_moves=None):
     try:
-        manifests = {"egressips": egressips, "owners": {}}
-        return explain(egress_ip, manifests, fleet, policy, max_moves).to_dict()
+        return explain(egress_ip, read_requests(egressips, {}), fleet, policy, max_moves).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -80,13 +80,15 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import valid
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import parse_node
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 
 
 def _fleet(hostvars, nodes=()):
     try:
-        return observe_fleet([host_of(variables) for variables in hostvars], nodes).to_dict()
+        return observe_fleet([host_of(variables) for variables in hostvars], valid(parse_node, nodes)).to_dict()
     except (EgressIPError, TypeError) as error:
         raise AnsibleFilterError(str(error)) from error
 

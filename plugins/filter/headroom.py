@@ -81,12 +81,13 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.headroom import headroom
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.scenario import World
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 
 
 def _headroom(world, label):
     try:
-        return headroom(world, label).to_dict()
+        return headroom(World.from_dict(world), label).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

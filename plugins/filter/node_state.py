@@ -79,12 +79,13 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import Manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import follow, roll_out
 
 
 def _node_state(plan, manifests, fleet, excluded=(), options=None, withheld=()):
     try:
-        return roll_out(plan, manifests, fleet, excluded, options, withheld).to_dict()
+        return roll_out(plan, Manifests.from_dict(manifests), fleet, excluded, options, withheld).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

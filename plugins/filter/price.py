@@ -76,10 +76,11 @@ _value:
 """
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.balance_cost import price_of
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 
 
 def _price(plan, egressips, fleet):
-    return price_of(plan, {"egressips": egressips, "owners": {}}, fleet).to_dict()
+    return price_of(plan, read_requests(egressips, {}), fleet).to_dict()
 
 
 class FilterModule:

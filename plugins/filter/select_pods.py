@@ -80,7 +80,12 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import select_pods
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import select_pods, valid
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import (
+    parse_egressip,
+    parse_namespace,
+    parse_pod,
+)
 
 
 def _select_pods(egressips, pods, namespaces=()):
@@ -89,7 +94,8 @@ def _select_pods(egressips, pods, namespaces=()):
             raise AnsibleFilterError(
                 f"netops.egress_ip.select_pods: {name} must be a list of documents, not {type_name(documents)}"
             )
-    return select_pods(egressips, pods, namespaces)
+    selected = select_pods(valid(parse_egressip, egressips), valid(parse_pod, pods), valid(parse_namespace, namespaces))
+    return [each.to_dict() for each in selected]
 
 
 class FilterModule:

@@ -32,16 +32,16 @@ def answer(questions, run, settings):
     answers = {}
     if questions.explain not in ("", None):
         options = settings.policy, settings.cap
-        answers["explain"] = explain(questions.explain, run.manifests, run.fleet, *options).to_dict()["lines"]
+        answers["explain"] = explain(questions.explain, run.requests, run.fleet, *options).to_dict()["lines"]
     if run.stop:
         return answers
     if questions.what_if != {} or questions.headroom:
         options = questions.what_if, settings.policy, settings.cap, settings.min_available
-        supposed = what_if(run.plan, run.manifests, run.fleet, *options).to_dict()
+        supposed = what_if(run.plan, run.requests, run.fleet, *options)
         if questions.what_if != {}:
-            answers["what_if"] = supposed["lines"]
+            answers["what_if"] = supposed.to_dict()["lines"]
         if questions.headroom:
-            answers["headroom"] = headroom(supposed["world"], questions.headroom_label).to_dict()["lines"]
+            answers["headroom"] = headroom(supposed.world, questions.headroom_label).to_dict()["lines"]
     if questions.price:
-        answers["price"] = price_of(run.plan, run.manifests, run.fleet).to_dict()["lines"]
+        answers["price"] = price_of(run.plan, run.requests, run.fleet).to_dict()["lines"]
     return answers

@@ -68,17 +68,15 @@ class Price:
         return [offer for number, offer in enumerate(self.offers) if number % step == 0 or offer in ends]
 
 
-def price_of(plan, manifests, fleet):
+def price_of(plan, requests, fleet):
     """Return the Price of balance in a fleet; a run does what ``plan`` says.
 
-    All are dicts: of a Plan, what ``give_out`` returned, of a Fleet.
+    ``plan`` and ``fleet`` are dicts of a Plan and a Fleet, ``requests`` are the Requests of the plan.
     """
-    board, _wanted, items, rooms = read_problem(
-        manifests["egressips"], fleet["nodes"], fleet["current"], manifests["owners"]
-    )
+    candidates, (_wanted, items, rooms) = read_problem(requests, fleet["nodes"], fleet["current"])
     market = _Market(items, rooms)
     calm, flat = (market.point(solve(items, rooms, policy).nodes) for policy in (STICKY, BALANCED))
-    names, usable = [node.name for node in board.nodes.sound], usable_names(board.nodes.sound)
+    names, usable = [node.name for node in candidates.nodes.valid], usable_names(candidates.nodes.valid)
     offers = {
         Offer(point.moves - calm.moves, spread_of(dict(zip(names, point.loads)), usable))
         for point in (calm, *market.between(calm, flat), flat)

@@ -29,4 +29,4 @@ def spread_of(load, usable):
 
 def usable_names(nodes):
     """Return the names of those of ``nodes``, sound ones, that may hold something."""
-    return [node.name for node in nodes if node.ready and node.assignable and not node.capacity.is_none]
+    return [node.name for node in nodes if node.ready and node.assignable and not node.capacity.is_zero]

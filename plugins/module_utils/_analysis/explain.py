@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from .._common.addresses import canonical, canonical_egress_ip, parsed
 from .._common.tables import table
 from .._kubernetes.annotations import NODE_SELECTOR
+from .._kubernetes.objects import EgressIP
 from .._kubernetes.selector_syntax import selector_text
-from .._planner.assign import assign, read_board, read_problem
+from .._planner.assign import make_plan, read_problem, read_situation
 from .._planner.nodes import ASSIGNABLE_LABEL
 from .._planner.plan import (
     ADDRESS_CONFLICT,
@@ -24,6 +25,7 @@ from .._planner.plan import (
     NODE_NOT_READY,
     NODE_NOT_SELECTED,
 )
+from .._planner.requests import requests_of
 from .._solver.model import count_moves, loads_of
 from .._solver.solve import STICKY, Node, solve
 from .evenness import Spread, spread_of, usable_names
@@ -90,51 +92,54 @@ class Explanation:
         return [*lines, "", *table(("NODE", "CAN", "MOVES", "SQUARES", "WHY"), rows)]
 
 
-def explain(text, manifests, fleet, policy="balanced", max_moves=None):
+def explain(text, requests, fleet, policy="balanced", max_moves=None):
     """Return the Explanation of the egress IP that ``text`` spells.
 
-    ``manifests`` is what ``give_out`` returned, ``fleet`` the dict of a Fleet; ``policy`` and ``max_moves`` are the
+    ``requests`` are the Requests of the plan, ``fleet`` is the dict of a Fleet; ``policy`` and ``max_moves`` are the
     next run's. An EgressIPError names ``egress_ip_explain`` when the text is no egress IP.
     """
     address = canonical_egress_ip(text, "egress_ip_explain")
-    return _Question(address, manifests, fleet, policy, max_moves).answer()
+    return _Question(address, requests, fleet, policy, max_moves).answer()
 
 
 class _Question:
     """One address in one fleet. An address that nobody asks for is looked at as if an object did."""
 
-    def __init__(self, address, manifests, fleet, policy, max_moves):
+    def __init__(self, address, requests, fleet, policy, max_moves):
         self.address, self.fleet = address, fleet
-        documents, now, owners = manifests["egressips"], (fleet["nodes"], fleet["current"]), manifests["owners"]
-        self.plan = assign(documents, *now, policy, max_moves, owners)
-        requests, _board, claims = read_board(documents, *now, owners)
+        now = fleet["nodes"], fleet["current"]
+        self.plan = make_plan(requests, *now, policy, max_moves)
+        claims = read_situation(requests, *now).claims
         self.claimants = claims.get(address, [])
         # A broken object may name an address without having it.
-        self.claimants += [each for each in requests if address in each.addresses and each not in self.claimants]
+        self.claimants += [
+            each for each in requests.egressips if address in each.egress_ips and each not in self.claimants
+        ]
         if not self.claimants:
-            documents = [*documents, _document(address, {each.name for each in requests})]
-        self.board, self.wanted, self.items, self.rooms = read_problem(documents, *now, owners)
+            asking = _object(address, {each.name for each in requests.egressips})
+            requests = requests_of([*requests.egressips, asking], requests.owners)
+        self.candidates, (self.wanted, self.items, self.rooms) = read_problem(requests, *now)
         # Who has it, or would have it; None if nobody gets it anew.
         self.name = next((name for name, wanted in self.wanted if wanted == address), None)
-        self.held_by = tuple(self.board.holding_nodes(address))
+        self.held_by = tuple(self.candidates.holding_nodes(address))
         self.usual = solve(self.items, self.rooms, STICKY).nodes
         for (name, other), room in zip(self.wanted, self.usual):
             if room is not None and other != address:
-                self.board.put(name, other, self.board.nodes.sound[room])
+                self.candidates.place(name, other, self.candidates.nodes.valid[room])
 
     def answer(self):
         """Return the Explanation."""
         names = tuple(request.name for request in self.claimants)
         errors = tuple(error for request in self.claimants for error in request.errors)
-        nodes = sorted([*(node.name for node in self.board.nodes.sound), *self.board.nodes.broken])
-        possible = {node.name for node in self.board.possible_nodes(self.address)}
+        nodes = sorted([*(node.name for node in self.candidates.nodes.valid), *self.candidates.nodes.broken])
+        possible = {node.name for node in self.candidates.possible_nodes(self.address)}
         costs = self._costs(sorted(possible - set(self.held_by), key=self._eagerness))
         answers = tuple(costs.get(name) or self._holder_or_none(name, name in possible) for name in nodes)
         return Explanation(self.address, names, errors, self.held_by, self._next_run(), answers)
 
     def _eagerness(self, name):
         """Key of the order in which nodes are tried: free ones before taken ones, then the least loaded."""
-        return bool(self._taken(name)), self.board.weighted_load(name), name
+        return bool(self._taken(name)), self.candidates.weighted_load(name), name
 
     def _costs(self, names):
         """Return {name: Answer} of the nodes whose own rules allow the address."""
@@ -147,7 +152,7 @@ class _Question:
         return answers
 
     def _cost(self, name):
-        sound = self.board.nodes.sound
+        sound = self.candidates.nodes.valid
         asked = self.wanted.index((self.name, self.address))
         placement = self._placement_with(asked, next(n for n, node in enumerate(sound) if node.name == name))
         if placement is None:
@@ -157,7 +162,7 @@ class _Question:
             for number, (item, room) in enumerate(zip(self.items, placement))
             if number != asked and item.held and room not in item.current and room != self.usual[number]
         ]
-        why = (f"{other} would go from {self.board.holding_nodes(other)[0]} to {node}" for other, node in others)
+        why = (f"{other} would go from {self.candidates.holding_nodes(other)[0]} to {node}" for other, node in others)
         moves = count_moves(self.items, placement) - count_moves(self.items, self.usual)
         return Answer(name, YES, (*self._taken(name), *why), moves, self._spread(self.usual), self._spread(placement))
 
@@ -176,36 +181,36 @@ class _Question:
         return None if any(placement[n] is None for n in numbers) else placement
 
     def _spread(self, placement):
-        nodes, loads = self.board.nodes.sound, loads_of(self.items, self.rooms, placement)
+        nodes, loads = self.candidates.nodes.valid, loads_of(self.items, self.rooms, placement)
         return spread_of({node.name: load for node, load in zip(nodes, loads)}, usable_names(nodes))
 
     def _taken(self, name):
         """Return what is in the way on a node: another address of the object, a limit that is reached."""
-        node, version = self.board.node(name), parsed(self.address).version
-        neighbour = self.board.neighbour(node, self.name)
-        why = [f"{neighbour} of the same object is there"] if neighbour else []
-        mate = self.board.domain_mate(node, self.name)
+        node = self.candidates.node(name)
+        sibling = self.candidates.sibling(node, self.name)
+        why = [f"{sibling} of the same object is there"] if sibling else []
+        mate = self.candidates.sibling_in_domain(node, self.name)
         if mate:
-            why.append(f"{mate[0]} of the same object is in {self.board.label_of(node, self.name)} too, on {mate[1]}")
-        limits = zip(self.board.limits(node, version), ("", f" IPv{version}"))
-        full = [f"{load} of {limit}{kind}" for (limit, load), kind in limits if limit is not None and load >= limit]
-        return (*why, *(f"at capacity: {each}" for each in full))
+            why.append(
+                f"{mate[0]} of the same object is in {self.candidates.domain_text(node, self.name)} too, on {mate[1]}"
+            )
+        return (*why, *(f"at capacity: {each}" for each in self.candidates.reached_limits(node, self.address)))
 
     def _holder_or_none(self, name, possible):
         if possible:
             return Answer(name, HOLDS)
-        obstacles = self.board.obstacles(name, self.address)
+        obstacles = self.candidates.obstacles(name, self.address)
         # Of a node that gave no answer no network is known.
-        silent = NODE_NOT_READY in obstacles and not self.board.node(name).networks
+        silent = NODE_NOT_READY in obstacles and not self.candidates.node(name).networks
         why = tuple(self._text(each, name) for each in obstacles if not (silent and each == NETWORK_MISSING))
-        owners = self.board.nodes.owners.get(self.address, ())
+        owners = self.candidates.nodes.own_addresses.get(self.address, ())
         why += tuple(f"it is the own address of {owner} ({interface})" for owner, interface in owners)
         return Answer(name, NO, (*(["holds it, but may not"] if name in self.held_by else []), *why))
 
     def _text(self, obstacle, name):
-        node = self.board.node(name)
+        node = self.candidates.node(name)
         if obstacle == NODE_INVALID:
-            errors = (e["errors"] for e in self.board.nodes.invalid if e["name"] == f"node/{name}")
+            errors = (e["errors"] for e in self.candidates.nodes.invalid if e["name"] == f"node/{name}")
             return "; ".join(line for lines in errors for line in lines)
         if obstacle == NETWORK_MISSING:
             own = [f"{canonical(each)} on {net.interface}" for net in node.networks for each in net.addresses]
@@ -213,7 +218,7 @@ class _Question:
         if obstacle == ADDRESS_CONFLICT:
             return f"it is the network or broadcast address of {node.network_for(parsed(self.address))[1]}"
         if obstacle == NODE_NOT_SELECTED:
-            return f"not selected by {NODE_SELECTOR}: {selector_text(self.claimants[0].node_selector)}"
+            return f"not selected by {NODE_SELECTOR}: {selector_text(self.claimants[0].annotations.node_selector)}"
         return self._why_not_ready(name) if obstacle == NODE_NOT_READY else f"without the label {ASSIGNABLE_LABEL}"
 
     def _why_not_ready(self, name):
@@ -257,13 +262,12 @@ def _kept_off(item, room):
     return item._replace(nodes=tuple(each for each in item.nodes if each != room), taken=taken)
 
 
-def _document(address, names):
-    """Return an object that asks for the address alone, with a name that no other has."""
+def _object(address, names):
+    """Return an object that requests only the address, with a name that no other has."""
     name = _NOBODY
     while name in names:
         name += "-either"
-    spec = {"egressIPs": [address], "namespaceSelector": {}}
-    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name}, "spec": spec}
+    return EgressIP(name, egress_ips=(address,))
 
 
 def _row(answer):

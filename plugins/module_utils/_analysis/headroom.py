@@ -11,7 +11,7 @@ from .._common.addresses import parsed
 from .._common.errors import Errors
 from .._common.tables import section, table
 from .._common.validation import check_string
-from .._planner.assign import assign, read_board
+from .._planner.assign import make_plan, read_situation
 from .._planner.nodes import label_text
 from .._solver.solve import STICKY
 
@@ -89,7 +89,7 @@ def _named(unassigned):
 
 
 def headroom(world, label):
-    """Return the Headroom of a world, ``{egressips, owners, nodes, current, answering, needed}`` as `what_if` gives it.
+    """Return the Headroom of a World.
 
     ``label`` is the label whose values are failure domains. How many find no place is certain; which ones, where there
     is a choice, is that of the plan with the fewest moves. An EgressIPError names ``egress_ip_headroom_label``.
@@ -98,7 +98,7 @@ def headroom(world, label):
     check_string(label, "egress_ip_headroom_label", errors)
     errors.raise_if_any()
     question = _Question(world)
-    labels = {each["name"]: each.get("labels") or {} for each in world["nodes"]}
+    labels = {each["name"]: each.get("labels") or {} for each in world.nodes}
     domains = {}
     for name, of_node in labels.items():
         if label in of_node:
@@ -115,16 +115,16 @@ class _Question:
 
     def __init__(self, world):
         self.world = world
-        self.plan = self._plan(world["nodes"])
-        self.board = read_board(world["egressips"], world["nodes"], world["current"], world["owners"])[1]
+        self.plan = self._plan(world.nodes)
+        self.candidates = read_situation(world.requests, world.nodes, world.current).candidates
         self.invalid = {each["name"] for each in self.plan.invalid}
         self.on = {}
         for each in self.plan.assignments:
             self.on.setdefault(each.node, []).append(each)
-            self.board.put(each.name, each.egress_ip, self.board.node(each.node))
+            self.candidates.place(each.name, each.egress_ip, self.candidates.node(each.node))
 
     def _plan(self, nodes):
-        return assign(self.world["egressips"], nodes, self.world["current"], STICKY, owners=self.world["owners"])
+        return make_plan(self.world.requests, nodes, self.world.current, STICKY)
 
     def held(self, name):
         """Return the Assignments of a node."""
@@ -138,7 +138,7 @@ class _Question:
     def loss(self, domain, names):
         """Return the Loss of some nodes."""
         lost = [each for name in names for each in self.held(name)]
-        stops = bool(lost) and len({*self.world["answering"]} - {*names}) < self.world["needed"]
+        stops = bool(lost) and len({*self.world.answering} - {*names}) < self.world.needed
         unassigned = () if self._all_fit(lost, set(names)) else self._unassigned(names)
         return Loss(domain, tuple(names), len(lost), unassigned, stops)
 
@@ -148,7 +148,7 @@ class _Question:
             return False
         extra = {}
         for each in lost:
-            nodes = (node for node in self.board.possible_nodes(each.egress_ip) if node.name not in names)
+            nodes = (node for node in self.candidates.possible_nodes(each.egress_ip) if node.name not in names)
             node = next((node for node in nodes if self._has_room(node, each, extra.get(node.name, ()))), None)
             if node is None:
                 return False
@@ -156,15 +156,15 @@ class _Question:
         return True
 
     def _has_room(self, node, each, extra):
-        if self.board.neighbour(node, each.name) or any(other.name == each.name for other in extra):
+        if self.candidates.sibling(node, each.name) or any(other.name == each.name for other in extra):
             return False
         version = parsed(each.egress_ip).version
         of_family = sum(parsed(other.egress_ip).version == version for other in extra)
-        limits = zip(self.board.limits(node, version), (len(extra), of_family))
+        limits = zip(self.candidates.limits(node, version), (len(extra), of_family))
         return all(limit is None or load + more < limit for (limit, load), more in limits)
 
     def _unassigned(self, names):
         """Ask the planner which egress IPs have no node without these."""
-        nodes = [{**each, "ready": False} if each["name"] in names else each for each in self.world["nodes"]]
+        nodes = [{**each, "ready": False} if each["name"] in names else each for each in self.world.nodes]
         before = {(each.name, each.egress_ip) for each in self.plan.unassigned}
         return tuple(u for u in self._plan(nodes).unassigned if (u.name, u.egress_ip) not in before)

@@ -8,13 +8,15 @@ collection. Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .._common.errors import Errors, InvalidError
 from .._common.messages import quote
 from .._common.validation import check_fields, check_list, check_mapping, check_string, did_you_mean, plain
 from .._kubernetes.annotations import POOL, POOL_SIZE
-from .._kubernetes.objects import API_VERSIONS, parse_egressip
+from .._kubernetes.objects import API_VERSIONS, read_egressip
 from .._planner.nodes import Node
+from .._planner.requests import Requests, read_requests, requests_of
 
 PATH = "egress_ip_what_if"
 _FIELDS = ("down", "drain", "nodes", "egressips", "removed_egressips")
@@ -22,14 +24,44 @@ _NODE_FIELDS = ("labels", "remove_labels", "capacity", "networks")
 _EGRESSIP_FIELDS = ("egressIPs", "annotations")
 
 
-@dataclass(frozen=True)
-class Supposed:
-    """A changed world: ``egressips`` and ``nodes`` as ``assign`` takes them; the next three name nodes.
+class World(NamedTuple):
+    """A fleet: ``requests``, and ``nodes`` and ``current`` as ``make_plan`` takes them.
 
-    ``sentences`` say for a person what is supposed.
+    ``answering`` are the names of the nodes that answer, of which ``needed`` are needed for a run.
     """
 
-    egressips: tuple
+    requests: Requests
+    nodes: tuple
+    current: tuple
+    answering: tuple
+    needed: int
+
+    @classmethod
+    def from_dict(cls, value):
+        """Return the World of the dict that ``to_dict`` returned."""
+        requests = read_requests(value["egressips"], value["owners"])
+        return cls(requests, tuple(value["nodes"]), tuple(value["current"]), tuple(value["answering"]), value["needed"])
+
+    def to_dict(self):
+        """Return ``{egressips, owners, nodes, current, answering, needed}`` in plain dicts and lists."""
+        return {
+            "egressips": [egressip.document for egressip in self.requests.egressips],
+            "owners": dict(self.requests.owners or {}),
+            "nodes": list(self.nodes),
+            "current": list(self.current),
+            "answering": list(self.answering),
+            "needed": self.needed,
+        }
+
+
+@dataclass(frozen=True)
+class Supposed:
+    """A changed fleet: ``requests``, and ``nodes`` as ``make_plan`` takes them; the next three name nodes.
+
+    ``sentences`` describe the changes for a person.
+    """
+
+    requests: Requests
     nodes: tuple
     down: tuple = ()
     drained: tuple = ()
@@ -37,8 +69,8 @@ class Supposed:
     sentences: tuple = ()
 
 
-def suppose(changes, egressips, nodes):
-    """Return the Supposed that ``changes`` make of EgressIP documents and nodes. InvalidError has every error.
+def suppose(changes, requests, nodes):
+    """Return the Supposed that ``changes`` make of Requests and nodes. InvalidError has every error.
 
     ``changes``: ``{down: [node], drain: [node], nodes: {node: {labels, remove_labels, capacity, networks}},
     egressips: {name: {egressIPs, annotations}}, removed_egressips: [name]}``. A node or an object of a new name is
@@ -53,10 +85,10 @@ def suppose(changes, egressips, nodes):
     changed = {name: _node(name, change, by_name.get(name), errors) for name, change in wanted.items()}
     after = {**by_name, **changed}
     down, drain = (dict.fromkeys(_known_names(changes, field, after, "node", errors)) for field in ("down", "drain"))
-    documents, said = _egressips(changes, egressips, errors)
+    egressips, said = _egressips(changes, requests.egressips, errors)
     errors.raise_if_any()
     return Supposed(
-        egressips=tuple(documents),
+        requests=requests_of(egressips, requests.owners),
         nodes=tuple({**n, "ready": False} if n["name"] in (*down, *drain) else n for n in after.values()),
         down=tuple(down),
         drained=tuple(drain),
@@ -94,21 +126,21 @@ def _node(name, change, present, errors):
 
 
 def _egressips(changes, egressips, errors):
-    """Return the changed documents, and sentences."""
+    """Return the changed objects, and sentences."""
     wanted = _named_changes(changes, "egressips", _EGRESSIP_FIELDS, errors)
-    present = {_name_of(document): document for document in egressips}
+    present = {egressip.name: egressip.document for egressip in egressips}
     removed = _known_names(changes, "removed_egressips", present, "EgressIP", errors)
     for name in removed:
         if name in wanted:
             errors.add(f"{PATH}.egressips.{name}", "is among removed_egressips too")
-    documents = [d for d in egressips if _name_of(d) not in wanted and _name_of(d) not in removed]
-    documents += [_egressip(name, change, present.get(name), errors) for name, change in wanted.items()]
+    objects = [egressip for egressip in egressips if egressip.name not in wanted and egressip.name not in removed]
+    objects += [_egressip(name, change, present.get(name), errors) for name, change in wanted.items()]
     said = [f"egressip/{name} is {'changed' if name in present else 'added'}" for name in wanted]
-    return documents, [*said, *(f"egressip/{name} is removed" for name in removed)]
+    return objects, [*said, *(f"egressip/{name} is removed" for name in removed)]
 
 
 def _egressip(name, change, present, errors):
-    """Return the document with the change. A new object selects everything, which makes no difference to a plan."""
+    """Return the object with the change. A new object selects everything, which makes no difference to a plan."""
     path = f"{PATH}.egressips.{name}"
     document = plain(present) if isinstance(present, dict) else {}
     metadata, spec = _part(document, "metadata"), _part(document, "spec")
@@ -124,12 +156,10 @@ def _egressip(name, change, present, errors):
         "metadata": {**metadata, "name": name, "annotations": {k: v for k, v in annotations.items() if v is not None}},
         "spec": {"namespaceSelector": {}, **spec, **{k: v for k, v in change.items() if k == "egressIPs"}},
     }
-    try:
-        parse_egressip(made)
-    except InvalidError as error:
-        for line in error.errors:
-            errors.add(*_at(line, (f"egressip/{name}: spec.", f"egressip/{name}: metadata."), path))
-    return made
+    egressip = read_egressip(made)
+    for line in egressip.errors:
+        errors.add(*_at(line, (f"egressip/{name}: spec.", f"egressip/{name}: metadata."), path))
+    return egressip
 
 
 def _at(line, prefixes, path):
@@ -166,7 +196,7 @@ def _known_names(changes, field, known, kind, errors):
 
 def _check_known(name, known, kind, path, errors):
     if name not in known:
-        near = did_you_mean(name, [each for each in known if each is not None])
+        near = did_you_mean(name, list(known))
         hint = f"; did you mean {near}?" if near else ""
         errors.add(path, f"there is no {kind} {quote(name)}{hint}")
 
@@ -175,8 +205,3 @@ def _strings(mapping, field, path, errors):
     listed = check_list(mapping.get(field, []), f"{path}.{field}", errors)
     names = [check_string(name, f"{path}.{field}[{index}]", errors) for index, name in enumerate(listed)]
     return [name for name in names if name is not None]
-
-
-def _name_of(document):
-    name = _part(document, "metadata").get("name") if isinstance(document, dict) else None
-    return name if isinstance(name, str) else None

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from .._common.addresses import address_order
 from .._common.tables import section, table
-from .._planner.assign import assign
+from .._planner.assign import make_plan
 from .._planner.nodes import read_nodes
 from .._planner.plan import Plan
 from .._reconcile.fleet import required_nodes
 from .evenness import spread_of, usable_names
-from .scenario import suppose
+from .scenario import World, suppose
 
 NEW = "New"
 NO_LONGER_WANTED = "NoLongerWanted"
@@ -50,7 +50,7 @@ class WhatIf:
     after: Plan
     spreads: tuple
     changes: tuple
-    world: dict
+    world: World
 
     def to_dict(self):
         """Return ``{supposed, changes, unassigned, load, spread, world, lines}``."""
@@ -61,21 +61,21 @@ class WhatIf:
             "unassigned": [each.to_dict() for each in self.after.unassigned],
             "load": {n: {"before": self.before.load.get(n), "after": self.after.load.get(n)} for n in names},
             "spread": {key: spread.to_dict() for key, spread in zip(("before", "after"), self.spreads)},
-            "world": self.world,
+            "world": self.world.to_dict(),
             "lines": self._lines(names),
         }
 
     def _lines(self, names):
         rows = [_row(change) for change in self.changes]
         lines = [f"If {' and '.join(self.sentences)}:", ""]
-        if len(self.world["answering"]) < self.world["needed"]:
+        if len(self.world.answering) < self.world.needed:
             lines += ["A run would stop and move nothing: egress_ip_min_available asks for more nodes that answer.", ""]
         lines += (
             table(("EGRESS IP", "OBJECT", "FROM", "TO", "WHY"), rows)
             if rows
             else ["No egress IP changes its node or object."]
         )
-        loads = [(n, *(str(plan.burden.get(n, "-")) for plan in (self.before, self.after))) for n in names]
+        loads = [(n, *(str(plan.leveled_load.get(n, "-")) for plan in (self.before, self.after))) for n in names]
         squares = tuple(str(spread.squares) for spread in self.spreads)
         lines += ["", *table(("NODE", "BEFORE", "AFTER"), [*loads, ("sum of squares", *squares)])]
         told = {(change.name, change.egress_ip) for change in self.changes}
@@ -89,30 +89,28 @@ class WhatIf:
         return [*lines, "", "Nothing was changed."]
 
 
-def what_if(plan, manifests, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
+def what_if(plan, requests, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
     """Return the WhatIf of ``changes`` (see ``suppose``), once the run that ``plan`` is of has been made.
 
-    The first three are dicts: of a Plan, what ``give_out`` returned, of a Fleet. InvalidError has every error of the
-    changes.
+    ``plan`` and ``fleet`` are dicts of a Plan and a Fleet, ``requests`` are the Requests of the plan. InvalidError has
+    every error of the changes.
     """
     before = Plan.from_dict(plan)
-    supposed = suppose(changes, manifests["egressips"], fleet["nodes"])
+    supposed = suppose(changes, requests, fleet["nodes"])
     current = [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in before.assignments]
-    owners = manifests["owners"]
     # As in a drain that is carried out, nothing moves for balance.
     max_moves = 0 if supposed.drained else max_moves
-    after = assign(list(supposed.egressips), list(supposed.nodes), current, policy, max_moves, owners)
-    world = {
-        "egressips": list(supposed.egressips),
-        "owners": owners,
-        "nodes": list(supposed.nodes),
-        "current": [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in after.assignments],
-        "answering": sorted({*fleet["observed"], *supposed.added} - {*supposed.down}),
-        "needed": required_nodes(min_available, len(supposed.nodes)),
-    }
+    after = make_plan(supposed.requests, supposed.nodes, current, policy, max_moves)
+    world = World(
+        requests=supposed.requests,
+        nodes=supposed.nodes,
+        current=tuple({"egressIP": a.egress_ip, "node": a.node, "name": a.name} for a in after.assignments),
+        answering=tuple(sorted({*fleet["observed"], *supposed.added} - {*supposed.down})),
+        needed=required_nodes(min_available, len(supposed.nodes)),
+    )
     spreads = (
-        spread_of(before.burden, usable_names(read_nodes(fleet["nodes"]).sound)),
-        spread_of(after.burden, usable_names(read_nodes(supposed.nodes).sound)),
+        spread_of(before.leveled_load, usable_names(read_nodes(fleet["nodes"]).valid)),
+        spread_of(after.leveled_load, usable_names(read_nodes(supposed.nodes).valid)),
     )
     return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), world)
 

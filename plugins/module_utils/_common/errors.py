@@ -85,6 +85,11 @@ class Errors:
             self._errors.append(str(error))
         return None
 
+    @property
+    def found(self) -> tuple[str, ...]:
+        """All errors added so far."""
+        return tuple(self._errors)
+
     def raise_if_any(self) -> None:
         """Raise one InvalidError with all errors added so far, if there are any."""
         if self._errors:

@@ -1,12 +1,16 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The annotations on an EgressIP that are ours. PRIVATE to the collection.
+"""The annotations of an EgressIP that the collection defines. PRIVATE to the collection.
 
-They keep the manifest valid for OKD, which does not look at them.
+A manifest with them stays valid for OKD, which ignores them. A new annotation is a new field of ``Annotations``; its
+parser returns the value or raises an EgressIPError.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Callable, Mapping, NamedTuple
 
 from .._common.addresses import canonical, parse_network
 from .._common.destinations import Destinations
@@ -14,7 +18,7 @@ from .._common.errors import Errors
 from .._common.messages import quote
 from .._common.validation import check_mapping, check_string, did_you_mean
 from .selector_syntax import parse_selector, selector_text
-from .selectors import check_label_key
+from .selectors import Selector, check_label_key
 
 PREFIX = "egress-ip.netops/"
 NODE_SELECTOR = f"{PREFIX}node-selector"
@@ -24,117 +28,146 @@ POOL = f"{PREFIX}pool"
 POOL_SIZE = f"{PREFIX}pool-size"
 DESTINATIONS = f"{PREFIX}destinations"
 EXCLUDED_DESTINATIONS = f"{PREFIX}excluded-destinations"
-# So many egress IPs the widest mark mask tells apart.
-_MOST = (1 << 14) - 1
-_HEAVIEST = 100
-_KNOWN = (NODE_SELECTOR, SPREAD, WEIGHT, POOL, POOL_SIZE, DESTINATIONS, EXCLUDED_DESTINATIONS)
+# The number of egress IPs that the widest mark mask can distinguish.
+_MAX_EGRESS_IPS = (1 << 14) - 1
+_MAX_WEIGHT = 100
+_MAX_DIGITS = 9
 
 
-def parse_annotations(metadata, root):
-    """Return what our annotations say as fields of EgressIP; InvalidError has every error."""
+class _Row(NamedTuple):
+    """How one annotation is read and written; it has no effect without the annotation ``needs``."""
+
+    key: str
+    parse: Callable[[object, str], object]
+    text: Callable[[Any], str]
+    needs: str | None = None
+
+
+def _row(
+    key: str, parse: Callable[[object, str], object], text: Callable[[Any], str], default: Any, **more: str
+) -> Any:
+    """Return the field of ``Annotations`` with this row; ``default`` is the value without the annotation."""
+    return field(default=default, metadata={"row": _Row(key, parse, text, **more)})
+
+
+def _parse_label_key(value: object, path: str) -> str | None:
+    errors = Errors()
+    text = check_string(value, path, errors)
+    if text is not None:
+        check_label_key(text, path, errors)
+    errors.raise_if_any()
+    return text
+
+
+def _integer_to(most: int) -> Callable[[object, str], int]:
+    """Return the parser of an integer from 1 to ``most``; the value of an annotation is always a string."""
+
+    def parse(value: object, path: str) -> int:
+        errors = Errors()
+        text = check_string(value, path, errors) or ""
+        is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+        if text and not (is_number and 0 < int(text) <= most):
+            errors.add(path, f"must be an integer from 1 to {most}, not {quote(text)}")
+        errors.raise_if_any()
+        return int(text)
+
+    return parse
+
+
+def _parse_list(value: object, path: str) -> tuple[str, ...]:
+    """Return the words between commas; InvalidError has every error."""
+    errors = Errors()
+    words = _split(value, path, errors)
+    errors.raise_if_any()
+    return words
+
+
+def _parse_networks(value: object, path: str) -> tuple[str, ...]:
+    """Return the networks between commas in canonical form; InvalidError has every error."""
+    errors = Errors()
+    texts = _split(value, path, errors)
+    found = [errors.attempt(parse_network, text, f"{path}[{n}]") for n, text in enumerate(texts) if text]
+    errors.raise_if_any()
+    return tuple(canonical(network) for network in found if network is not None)
+
+
+def _split(value: object, path: str, errors: Errors) -> tuple[str, ...]:
+    text = check_string(value, path, errors)
+    words = [] if text is None else [word.strip() for word in text.split(",")]
+    if text is not None and not all(words):
+        errors.add(path, f"{quote(text)} has an empty entry between commas")
+    if text is not None and len({*words}) < len(words):
+        errors.add(path, f"{quote(text)} has a duplicate entry")
+    return tuple(words)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The values of all annotations, one row each."""
+
+    # The nodes that may hold the object's addresses; None for all.
+    node_selector: Selector | None = _row(NODE_SELECTOR, parse_selector, selector_text, None)
+    # The label over whose values the object's addresses are spread.
+    spread: str | None = _row(SPREAD, _parse_label_key, str, None)
+    # What each address adds to the load of its node.
+    weight: int = _row(WEIGHT, _integer_to(_MAX_WEIGHT), str, 1)
+    # The pools that give the object addresses, and how many each gives.
+    pools: tuple[str, ...] = _row(POOL, _parse_list, ",".join, ())
+    pool_size: int = _row(POOL_SIZE, _integer_to(_MAX_EGRESS_IPS), str, 1, needs=POOL)
+    # The networks (CIDRs) to which the object applies, empty for all, and exceptions from them.
+    destinations: tuple[str, ...] = _row(DESTINATIONS, _parse_networks, ",".join, ())
+    excluded_destinations: tuple[str, ...] = _row(EXCLUDED_DESTINATIONS, _parse_networks, ",".join, ())
+
+    def to_dict(self) -> dict[str, str]:
+        """Return ``{key: text}`` of the annotations that differ from their default."""
+        defaults = vars(NO_ANNOTATIONS)
+        return {
+            row.key: row.text(getattr(self, name))
+            for name, row in _ROWS.items()
+            if getattr(self, name) != defaults[name]
+        }
+
+
+NO_ANNOTATIONS = Annotations()
+_ROWS: dict[str, _Row] = {each.name: each.metadata["row"] for each in fields(Annotations)}
+
+
+def read_annotations(metadata: Mapping[str, Any], root: str, errors: Errors) -> Annotations:
+    """Return the Annotations, with the default for each that has an error; ``root`` is ``egressip/NAME``."""
     written = metadata.get("annotations")
     if written is None:
-        return {}
-    errors = Errors()
+        return NO_ANNOTATIONS
     annotations = check_mapping(written, f"{root}: metadata.annotations", errors)
-    for key in annotations:
-        if isinstance(key, str) and key.startswith(PREFIX) and key not in _KNOWN:
-            near = did_you_mean(key[len(PREFIX) :], [known[len(PREFIX) :] for known in _KNOWN])
-            hint = f"did you mean {PREFIX}{near}?" if near else f"expected one of {', '.join(_KNOWN)}"
-            errors.add(annotation_path(root, key), f"unknown annotation; {hint}")
-    fields = {}
-    if NODE_SELECTOR in annotations:
-        path = annotation_path(root, NODE_SELECTOR)
-        fields["node_selector"] = errors.attempt(parse_selector, annotations[NODE_SELECTOR], path)
-    if SPREAD in annotations:
-        path = annotation_path(root, SPREAD)
-        fields["spread"] = check_string(annotations[SPREAD], path, errors)
-        if fields["spread"] is not None:
-            check_label_key(fields["spread"], path, errors)
-    if WEIGHT in annotations:
-        fields["weight"] = _parse_number(annotations[WEIGHT], annotation_path(root, WEIGHT), _HEAVIEST, errors)
-    if POOL in annotations:
-        fields["pools"] = _parse_list(annotations[POOL], annotation_path(root, POOL), errors)
-    if POOL_SIZE in annotations:
-        fields["pool_size"] = _parse_number(annotations[POOL_SIZE], annotation_path(root, POOL_SIZE), _MOST, errors)
-        if POOL not in annotations:
-            errors.add(annotation_path(root, POOL_SIZE), f"has no effect without {POOL}")
-    if DESTINATIONS in annotations or EXCLUDED_DESTINATIONS in annotations:
-        fields["destinations"] = _parse_destinations(annotations, root, errors)
-    errors.raise_if_any()
-    return fields
-
-
-def to_annotations(egressip):
-    """Return the annotations of an EgressIP."""
-    annotations = {}
-    if egressip.node_selector is not None:
-        annotations[NODE_SELECTOR] = selector_text(egressip.node_selector)
-    if egressip.spread is not None:
-        annotations[SPREAD] = egressip.spread
-    if egressip.weight != 1:
-        annotations[WEIGHT] = str(egressip.weight)
-    if egressip.pools:
-        annotations[POOL] = ",".join(egressip.pools)
-    if egressip.pool_size != 1:
-        annotations[POOL_SIZE] = str(egressip.pool_size)
-    lists = {DESTINATIONS: egressip.destinations.networks, EXCLUDED_DESTINATIONS: egressip.destinations.excluded}
-    annotations.update({key: ",".join(networks) for key, networks in lists.items() if networks})
-    return annotations
-
-
-def has_pool(metadata):
-    """Tell whether an object, sound or broken, asks for addresses of a pool."""
-    return POOL in _written(metadata)
-
-
-def readable_weight(metadata):
-    """Return the weight of an object, sound or broken; 1 if none can be read."""
-    return _parse_number(_written(metadata).get(WEIGHT, "1"), "", _HEAVIEST, Errors())
-
-
-def _written(metadata):
-    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
-    return annotations if isinstance(annotations, dict) else {}
-
-
-def annotation_path(root, key):
-    """Return what errors of an annotation begin with; ``root`` is ``egressip/NAME``."""
-    return f"{root}: metadata.annotations[{quote(key)}]"
-
-
-def _parse_destinations(annotations, root, errors):
-    """Return the Destinations."""
-    lists = dict.fromkeys((DESTINATIONS, EXCLUDED_DESTINATIONS), ())
-    for key in lists:
-        if key in annotations:
-            path = annotation_path(root, key)
-            texts = _parse_list(annotations[key], path, errors)
-            lists[key] = [errors.attempt(parse_network, text, f"{path}[{n}]") for n, text in enumerate(texts) if text]
-    if None in {*lists[DESTINATIONS], *lists[EXCLUDED_DESTINATIONS]}:
-        return Destinations()
-    found = Destinations(*(tuple(map(canonical, lists[key])) for key in lists))
-    if found.nowhere:
+    _check_keys(annotations, root, errors)
+    values: dict[str, Any] = {}
+    for name, row in _ROWS.items():
+        if row.key in annotations:
+            path = annotation_path(root, row.key)
+            values[name] = errors.attempt(row.parse, annotations[row.key], path)
+            if row.needs is not None and row.needs not in annotations:
+                errors.add(path, f"has no effect without {row.needs}")
+    found = Annotations(**{name: value for name, value in values.items() if value is not None})
+    if found.excluded_destinations and Destinations(found.destinations, found.excluded_destinations).nowhere:
         path = annotation_path(root, EXCLUDED_DESTINATIONS)
         errors.add(path, "covers every destination, so that no traffic would leave with an egress IP")
     return found
 
 
-def _parse_list(text, path, errors):
-    """Return the tuple of words with commas between them."""
-    text = check_string(text, path, errors)
-    words = [] if text is None else [word.strip() for word in text.split(",")]
-    if not all(words):
-        errors.add(path, f"{quote(text)} has an empty entry between commas")
-    if len({*words}) < len(words):
-        errors.add(path, f"{quote(text)} has a duplicate entry")
-    return tuple(words)
+def has_pool(metadata: object) -> bool:
+    """Return whether a valid or broken object requests addresses of a pool."""
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return isinstance(annotations, dict) and POOL in annotations
 
 
-def _parse_number(text, path, most, errors):
-    """Return the integer that a string spells, 1 if it is none from 1 to ``most``; annotations are strings."""
-    text = check_string(text, path, errors)
-    if text is not None and not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= most):
-        errors.add(path, f"must be an integer from 1 to {most}, not {quote(text)}")
-        return 1
-    return 1 if text is None else int(text)
+def annotation_path(root: str, key: str) -> str:
+    """Return the path of an annotation in errors; ``root`` is ``egressip/NAME``."""
+    return f"{root}: metadata.annotations[{quote(key)}]"
+
+
+def _check_keys(annotations: Mapping[Any, Any], root: str, errors: Errors) -> None:
+    known = [row.key for row in _ROWS.values()]
+    for key in annotations:
+        if isinstance(key, str) and key.startswith(PREFIX) and key not in known:
+            near = did_you_mean(key[len(PREFIX) :], [each[len(PREFIX) :] for each in known])
+            hint = f"did you mean {PREFIX}{near}?" if near else f"expected one of {', '.join(known)}"
+            errors.add(annotation_path(root, key), f"unknown annotation; {hint}")

@@ -1,90 +1,106 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From documents to what the planner and the nodes need. PRIVATE to the collection."""
+"""Documents sorted by kind, and the pods that EgressIP objects select. PRIVATE to the collection."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, TypeVar
 
 from .._common.errors import EgressIPError, InvalidError
 from .._common.messages import pasted_hint, quote, type_name
 from .._common.validation import did_you_mean, plain
-from .annotations import has_pool
 from .objects import (
     API_VERSIONS,
     NO_DOCUMENT,
     EgressIP,
     Namespace,
-    Node,
+    NodeObject,
     Pod,
     implicit_namespace,
     object_path,
-    parse_egressip,
     parse_namespace,
     parse_node,
     parse_pod,
+    read_egressip,
 )
 from .selectors import LabelIndex
 
-__all__ = [
-    "EgressIP",
-    "Manifests",
-    "Namespace",
-    "Node",
-    "Pod",
-    "parse_egressip",
-    "parse_namespace",
-    "parse_node",
-    "parse_pod",
-    "read_manifests",
-    "select_pods",
-]
-
-_PARSERS = {"EgressIP": parse_egressip, "Namespace": parse_namespace, "Pod": parse_pod, "Node": parse_node}
-# Near enough for a slip of the pen ("EgressIp", "Pods"), too far for other kinds ("EgressQoS", "NodePool").
+Value = TypeVar("Value")
+_PARSERS: dict[str, Callable[[object, str], Any]] = {"Namespace": parse_namespace, "Pod": parse_pod, "Node": parse_node}
+# Similar enough for a typing error ("EgressIp", "Pods"), too different for other kinds ("EgressQoS", "NodePool").
 _SAME_KIND = 0.85
 
 
 @dataclass(frozen=True)
 class Manifests:
-    """What the manifests hold.
+    """The objects of all manifests.
 
-    ``egressips``: EgressIP documents as written, broken ones too, for ``assign`` to report; ``broken`` names those.
-    ``pooled`` names those that ask for addresses of a pool.
-    ``namespaces``, ``pods``, ``nodes``: sound documents, reduced to what the collection uses.
-    ``invalid``: ``{name, errors}`` of everything that cannot be used and is in none of the lists above.
-    ``ignored``: notes on what is ignored.
+    ``egressips`` includes broken objects, which the planner reports. ``invalid``: ``{name, errors}`` of each document
+    that cannot be used and is in none of the other fields. ``ignored``: notes about documents of other kinds.
     """
 
-    egressips: tuple = ()
-    broken: tuple = ()
-    pooled: tuple = ()
-    namespaces: tuple = ()
-    pods: tuple = ()
-    nodes: tuple = ()
-    invalid: tuple = ()
-    ignored: tuple = ()
+    egressips: tuple[EgressIP, ...] = ()
+    namespaces: tuple[Namespace, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    nodes: tuple[NodeObject, ...] = ()
+    invalid: tuple[Mapping[str, Any], ...] = ()
+    ignored: tuple[str, ...] = ()
 
-    def to_dict(self):
-        """Return a dict of plain lists."""
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The names of the EgressIP objects with errors."""
+        return tuple(egressip.name for egressip in self.egressips if egressip.errors)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Manifests:
+        """Return the Manifests of the dict that ``to_dict`` returned; reads each document once."""
+        return cls(
+            egressips=read_egressips(value["egressips"]),
+            namespaces=valid(parse_namespace, value["namespaces"]),
+            pods=valid(parse_pod, value["pods"]),
+            nodes=valid(parse_node, value["nodes"]),
+            invalid=tuple(value["invalid"]),
+            ignored=tuple(value["ignored"]),
+        )
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return a dict of plain lists: EgressIP documents as written, others reduced to the fields in use."""
         return {
-            "egressips": list(self.egressips),
+            "egressips": [egressip.document for egressip in self.egressips],
             "broken": list(self.broken),
-            "pooled": list(self.pooled),
-            "namespaces": list(self.namespaces),
-            "pods": list(self.pods),
-            "nodes": list(self.nodes),
+            "pooled": [egressip.name for egressip in self.egressips if egressip.is_pooled],
+            "namespaces": [namespace.to_dict() for namespace in self.namespaces],
+            "pods": [pod.to_dict() for pod in self.pods],
+            "nodes": [node.to_dict() for node in self.nodes],
             "invalid": list(self.invalid),
             "ignored": list(self.ignored),
         }
 
 
-def read_manifests(documents):
-    """Sort parsed documents by kind, with ``List`` documents unrolled; returns Manifests, never raises.
+class SelectedPod(NamedTuple):
+    """A pod and the sorted names of the EgressIP objects that select it; the first applies."""
 
-    ``documents`` is a list of ``{source, document}``; ``source`` names the document in messages (``web.yml[0]``).
-    Of several different documents with one kind and name, the first counts.
+    pod: Pod
+    egressips: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{namespace, pod, node, podIPs, egressips}``."""
+        return {
+            "namespace": self.pod.namespace,
+            "pod": self.pod.name,
+            "node": self.pod.node,
+            "podIPs": list(self.pod.pod_ips),
+            "egressips": list(self.egressips),
+        }
+
+
+def read_manifests(documents: Iterable[Mapping[str, Any]]) -> Manifests:
+    """Return the Manifests of parsed documents, with ``List`` documents unrolled; raises nothing.
+
+    ``documents`` are ``{source, document}``; ``source`` names the document in messages (``web.yml[0]``). Of several
+    different documents with one kind and name, the first applies.
     """
     reader = _Reader()
     for entry in documents:
@@ -92,43 +108,59 @@ def read_manifests(documents):
     return reader.manifests()
 
 
-def select_pods(egressips, pods, namespaces):
-    """Return the pods that EgressIP objects select, as a list of dicts sorted by namespace and pod.
+def read_egressips(documents: Iterable[object]) -> tuple[EgressIP, ...]:
+    """Return the EgressIP of each document, valid or broken, with a plain copy of the document."""
+    return tuple(read_egressip(plain(document), f"egressip[{n}]") for n, document in enumerate(documents))
 
-    Takes documents, and returns ``{namespace, pod, node, podIPs, egressips}``; ``egressips`` is the sorted list of
-    objects, of which the first counts. Broken documents select nothing and are not selected.
+
+def valid(parse: Callable[[object], Value], documents: Iterable[object]) -> tuple[Value, ...]:
+    """Return the values of those documents that ``parse`` accepts."""
+    values = []
+    for document in documents:
+        try:
+            values.append(parse(document))
+        except EgressIPError:
+            continue
+    return tuple(values)
+
+
+def select_pods(
+    egressips: Iterable[EgressIP], pods: Iterable[Pod], namespaces: Iterable[Namespace]
+) -> tuple[SelectedPod, ...]:
+    """Return the pods that EgressIP objects select, sorted by namespace and name. Broken objects select none.
+
+    Of several objects or pods with one name, the first applies.
     """
-    labels = {namespace.name: namespace.labels for namespace in _sound(parse_namespace, namespaces)}
-    by_namespace = {}
-    for pod in _sound(parse_pod, pods):
-        if pod.has_traffic_of_its_own:
+    labels = {namespace.name: namespace.labels for namespace in namespaces}
+    by_namespace: dict[str, dict[str, Pod]] = {}
+    for pod in pods:
+        if pod.has_own_traffic:
             by_namespace.setdefault(pod.namespace, {}).setdefault(pod.name, pod)
     index = LabelIndex({name: labels.get(name) or implicit_namespace(name).labels for name in by_namespace})
-    selected = {}
-    objects = {egressip.name: egressip for egressip in reversed(_sound(parse_egressip, egressips))}
+    objects: dict[str, EgressIP] = {}
+    for egressip in egressips:
+        if not egressip.errors:
+            objects.setdefault(egressip.name, egressip)
+    selected: dict[tuple[str, str], tuple[Pod, list[str]]] = {}
     for name in sorted(objects):
         for pod in _selected_by(objects[name], by_namespace, index):
             selected.setdefault((pod.namespace, pod.name), (pod, []))[1].append(name)
-    return [_selected_pod(*selected[key]) for key in sorted(selected)]
+    return tuple(SelectedPod(pod, tuple(names)) for _key, (pod, names) in sorted(selected.items()))
 
 
 class _Reader:
-    """Takes documents one by one and remembers where each object was first seen."""
+    """Takes documents one by one and remembers the source of the first object of each kind and name."""
 
-    def __init__(self):
-        self._found = {kind: [] for kind in API_VERSIONS}
-        self._first = {}
-        self._broken = []
-        self._pooled = []
-        self._invalid = []
-        self._ignored = []
+    def __init__(self) -> None:
+        self._found: dict[str, list[Any]] = {kind: [] for kind in API_VERSIONS}
+        self._first: dict[str, tuple[Any, str]] = {}
+        self._invalid: list[dict[str, Any]] = []
+        self._ignored: list[str] = []
 
-    def manifests(self):
-        """Return what was read so far."""
+    def manifests(self) -> Manifests:
+        """Return the Manifests of all documents read so far."""
         return Manifests(
             egressips=tuple(self._found["EgressIP"]),
-            broken=tuple(self._broken),
-            pooled=tuple(self._pooled),
             namespaces=tuple(self._found["Namespace"]),
             pods=tuple(self._found["Pod"]),
             nodes=tuple(self._found["Node"]),
@@ -136,8 +168,8 @@ class _Reader:
             ignored=tuple(self._ignored),
         )
 
-    def read(self, document, source):
-        """Take one document, which may be a List of others."""
+    def read(self, document: object, source: str) -> None:
+        """Read one document, which may be a List of others."""
         if document is None:
             return
         if not isinstance(document, dict):
@@ -154,40 +186,44 @@ class _Reader:
         else:
             self._read_other(document, kind, source)
 
-    def _read_object(self, document, kind, source):
+    def _read_object(self, document: dict[Any, Any], kind: str, source: str) -> None:
         path = object_path(document, kind, source)
         if _is_of_another_group(document, kind):
             self._ignore(source, f"{path} is of {document['apiVersion']}")
-            return
-        try:
-            value = _PARSERS[kind](document, source).to_dict()
-        except InvalidError as error:
-            # A broken EgressIP goes on to `assign`: under its name it keeps what it holds.
-            if kind != "EgressIP" or path == source:
+        elif kind == "EgressIP":
+            self._read_egressip(document, path, source)
+        else:
+            try:
+                value = _PARSERS[kind](document, source)
+            except InvalidError as error:
                 self._invalid.append({"name": path, "errors": list(error.errors)})
                 return
-            value = None
-        if self._is_first(value, path, source):
-            self._broken += [str(document["metadata"]["name"])] if value is None else []
-            if kind == "EgressIP" and has_pool(document["metadata"]):
-                self._pooled.append(str(document["metadata"]["name"]))
-            self._found[kind].append(plain(document) if kind == "EgressIP" else value)
+            if self._is_first(value, path, source):
+                self._found[kind].append(value)
 
-    def _is_first(self, value, path, source):
-        """Tell whether no object of this kind and name was seen before; note it when there was one."""
+    def _read_egressip(self, document: dict[Any, Any], path: str, source: str) -> None:
+        """Read an EgressIP. A broken one is kept if it has a name: under that name it keeps its addresses."""
+        egressip = read_egressip(plain(document), source)
+        if egressip.errors and path == source:
+            self._invalid.append({"name": path, "errors": list(egressip.errors)})
+        elif self._is_first(egressip, path, source):
+            self._found["EgressIP"].append(egressip)
+
+    def _is_first(self, value: Any, path: str, source: str) -> bool:
+        """Return whether no object of this kind and name was read before; else add a note or an error."""
         if path not in self._first:
             self._first[path] = (value, source)
             return True
         first_value, first_source = self._first[path]
-        if value is not None and value == first_value:
+        if value == first_value and not getattr(value, "errors", ()):
             self._ignore(source, f"{path} is the same as in {first_source}")
         else:
             text = f"{path}: {source} defines it again and differently; {first_source} counts"
             self._invalid.append({"name": path, "errors": [text]})
         return False
 
-    def _unroll(self, document, kind, source):
-        """Read the items of a List; those of a typed one may leave out apiVersion and kind, as the API server does."""
+    def _unroll(self, document: dict[Any, Any], kind: str, source: str) -> None:
+        """Read the items of a List; as in the API server, those of a typed one may omit apiVersion and kind."""
         if kind and kind not in API_VERSIONS:
             self._ignore(source, f"kind {quote(document['kind'])} is ignored")
             return
@@ -200,7 +236,7 @@ class _Reader:
         for index, item in enumerate(items or []):
             self.read({**defaults, **item} if isinstance(item, dict) else item, f"{source}.items[{index}]")
 
-    def _read_other(self, document, kind, source):
+    def _read_other(self, document: dict[Any, Any], kind: str, source: str) -> None:
         near = did_you_mean(kind, (*API_VERSIONS, "List"), _SAME_KIND)
         if pasted_hint(kind):
             self._refuse(source, f"kind: {quote(kind)} {pasted_hint(kind)}")
@@ -209,46 +245,26 @@ class _Reader:
         else:
             self._ignore(source, f"kind {quote(kind)} is ignored")
 
-    def _refuse(self, source, text):
+    def _refuse(self, source: str, text: str) -> None:
         self._invalid.append({"name": source, "errors": [f"{source}: {text}"]})
 
-    def _ignore(self, source, text):
+    def _ignore(self, source: str, text: str) -> None:
         self._ignored.append(f"{source}: {text}")
 
 
-def _is_of_another_group(document, kind):
-    """Tell whether a kind that we share with others belongs to another API group (``config.openshift.io/v1`` Node)."""
+def _is_of_another_group(document: Mapping[str, Any], kind: str) -> bool:
+    """Return whether a kind of several API groups belongs to another one (``config.openshift.io/v1`` Node)."""
     api_version = document.get("apiVersion")
     group = api_version.partition("/")[0] if isinstance(api_version, str) and "/" in api_version else ""
     return kind != "EgressIP" and "." in group
 
 
-def _sound(parse, documents):
-    """Return the values of those documents that ``parse`` accepts."""
-    values = []
-    for document in documents:
-        try:
-            values.append(parse(document))
-        except EgressIPError:
-            continue
-    return values
-
-
-def _selected_by(egressip, by_namespace, index):
+def _selected_by(egressip: EgressIP, by_namespace: Mapping[str, Mapping[str, Pod]], index: LabelIndex) -> Iterable[Pod]:
     """Return the pods that one object selects; ``by_namespace`` is {namespace: {name: Pod}}."""
+    selector = egressip.namespace_selector
     return [
         pod
-        for namespace in index.selected_by(egressip.namespace_selector)
+        for namespace in (() if selector is None else index.selected_by(selector))
         for pod in by_namespace[namespace].values()
         if egressip.pod_selector is None or egressip.pod_selector.matches(pod.labels)
     ]
-
-
-def _selected_pod(pod, names):
-    return {
-        "namespace": pod.namespace,
-        "pod": pod.name,
-        "node": pod.node,
-        "podIPs": list(pod.pod_ips),
-        "egressips": names,
-    }

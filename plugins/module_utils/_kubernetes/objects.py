@@ -4,13 +4,13 @@
 """The objects of the manifests: EgressIP, Namespace, Pod, Node. PRIVATE to the collection.
 
 Each ``parse_*`` function takes one parsed document and returns one immutable value, or raises an InvalidError with
-every error of the document. ``to_dict`` gives a document again, reduced to the fields that the collection uses.
+every error of the document. ``to_dict`` returns a document again, reduced to the fields that the collection uses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Iterable, Mapping
 
 from .._common.addresses import canonical_address, canonical_egress_ip
 from .._common.destinations import Destinations
@@ -25,7 +25,7 @@ from .._common.validation import (
     required,
     required_mapping,
 )
-from .annotations import POOL, has_pool, parse_annotations, to_annotations
+from .annotations import NO_ANNOTATIONS, POOL, Annotations, has_pool, read_annotations
 from .selectors import Selector, is_dns_label, is_dns_subdomain, parse_labels
 
 API_VERSIONS = {"EgressIP": "k8s.ovn.org/v1", "Namespace": "v1", "Pod": "v1", "Node": "v1"}
@@ -39,32 +39,47 @@ _STATUS_FIELDS = ("items", "assignments")
 _ASSIGNMENT_FIELDS = ("node", "egressIP")
 
 
-class EgressIP(NamedTuple):
-    """An EgressIP object. Addresses are canonical strings; ``assignments`` holds (egress IP, node) from the status.
+@dataclass(frozen=True)
+class EgressIP:
+    """An EgressIP object, valid or broken.
 
-    What stands in annotations: ``node_selector`` selects the nodes that may hold its addresses, None all; ``spread`` is
-    the label over whose values they are spread, or None; ``weight`` is what each adds to the load of its node; of each
-    of ``pools`` it gets ``pool_size`` addresses; ``destinations`` are where it applies.
+    ``egress_ips``: canonical addresses; ``assignments``: (egress IP, node) pairs of the status. A broken object has
+    ``errors``; its other fields hold the values that could be read, and it selects no pods. ``document`` is the
+    document as written.
     """
 
     name: str
-    egress_ips: tuple
-    namespace_selector: Selector
+    egress_ips: tuple[str, ...] = ()
+    namespace_selector: Selector | None = None
     pod_selector: Selector | None = None
-    assignments: tuple = ()
-    node_selector: Selector | None = None
-    spread: str | None = None
-    weight: int = 1
-    pools: tuple = ()
-    pool_size: int = 1
-    destinations: Destinations = Destinations()
+    assignments: tuple[tuple[str, str], ...] = ()
+    annotations: Annotations = NO_ANNOTATIONS
+    errors: tuple[str, ...] = ()
+    document: Any = field(default=None, compare=False, repr=False)
 
-    def to_dict(self):
-        """Return the object as a document."""
-        spec = {"egressIPs": list(self.egress_ips), "namespaceSelector": self.namespace_selector.to_dict()}
-        if self.pod_selector is not None:
-            spec["podSelector"] = self.pod_selector.to_dict()
-        annotations = to_annotations(self)
+    @property
+    def destinations(self) -> Destinations:
+        """The destinations to which the object applies."""
+        return Destinations(self.annotations.destinations, self.annotations.excluded_destinations)
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether the document requests addresses of a pool, even in a malformed annotation."""
+        return isinstance(self.document, dict) and has_pool(self.document.get("metadata"))
+
+    def with_addresses(self, addresses: Iterable[str]) -> EgressIP:
+        """Return the object with these addresses added to ``spec.egressIPs`` of its document."""
+        spec = {**self.document["spec"], "egressIPs": [*self.document["spec"]["egressIPs"], *addresses]}
+        egress_ips = tuple(dict.fromkeys((*self.egress_ips, *addresses)))
+        return replace(self, egress_ips=egress_ips, document={**self.document, "spec": spec})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a valid object as a document."""
+        spec: dict[str, Any] = {"egressIPs": list(self.egress_ips)}
+        for key, selector in (("namespaceSelector", self.namespace_selector), ("podSelector", self.pod_selector)):
+            if selector is not None:
+                spec[key] = selector.to_dict()
+        annotations = self.annotations.to_dict()
         metadata = {"name": self.name, **({"annotations": annotations} if annotations else {})}
         document = _document("EgressIP", metadata, spec=spec)
         if self.assignments:
@@ -75,123 +90,143 @@ class EgressIP(NamedTuple):
 
 @dataclass(frozen=True)
 class Namespace:
-    """A namespace. ``labels`` (dict) always holds the namespace's name, as in Kubernetes."""
+    """A namespace. ``labels`` always holds the namespace's name, as in Kubernetes."""
 
     name: str
-    labels: dict
+    labels: Mapping[str, str]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the namespace as a document."""
         return _document("Namespace", {"name": self.name, "labels": dict(self.labels)})
 
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod. ``node`` and ``phase`` may be None; ``pod_ips`` is a tuple of canonical addresses."""
+    """A pod. ``pod_ips`` are canonical addresses; ``phase`` is one of Kubernetes, or None."""
 
     namespace: str
     name: str
-    labels: dict
+    labels: Mapping[str, str]
     node: str | None = None
-    pod_ips: tuple = ()
+    pod_ips: tuple[str, ...] = ()
     host_network: bool = False
     phase: str | None = None
 
     @property
-    def has_traffic_of_its_own(self):
-        """Tell whether the pod's packets can be told from others: it runs, with addresses that are not its node's."""
+    def has_own_traffic(self) -> bool:
+        """Whether the pod's packets can be distinguished: it runs, with addresses other than its node's."""
         return bool(self.node and self.pod_ips) and not self.host_network and self.phase not in ("Succeeded", "Failed")
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the pod as a document."""
         metadata = {"namespace": self.namespace, "name": self.name, "labels": dict(self.labels)}
-        spec = {"hostNetwork": self.host_network}
+        spec: dict[str, Any] = {"hostNetwork": self.host_network}
         if self.node is not None:
             spec["nodeName"] = self.node
-        status = {"podIPs": [{"ip": address} for address in self.pod_ips]}
+        status: dict[str, Any] = {"podIPs": [{"ip": address} for address in self.pod_ips]}
         if self.phase is not None:
             status["phase"] = self.phase
         return _document("Pod", metadata, spec=spec, status=status)
 
 
 @dataclass(frozen=True)
-class Node:
-    """A Node document: labels for the inventory host of that name. ``pod_cidrs`` is a tuple of strings as written."""
+class NodeObject:
+    """A Node object: labels for an inventory host. ``pod_cidrs`` are strings as written.
+
+    The word node alone means an inventory host (``_planner.nodes.Node``).
+    """
 
     name: str
-    labels: dict
-    pod_cidrs: tuple = ()
+    labels: Mapping[str, str]
+    pod_cidrs: tuple[str, ...] = ()
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the node as a document."""
         metadata = {"name": self.name, "labels": dict(self.labels)}
         return _document("Node", metadata, spec={"podCIDRs": list(self.pod_cidrs)})
 
 
-def parse_egressip(document, path=None):
-    """Return the EgressIP of ``document``; ``path`` names the document in errors while it has no usable name."""
+def read_egressip(document: object, path: str = "egressip") -> EgressIP:
+    """Return the EgressIP of ``document``, valid or broken; ``path`` is its name while it has no usable one."""
     errors = Errors()
-    root, metadata, name = _parse_header(document, "EgressIP", path or "egressip", errors)
+    if not isinstance(document, dict):
+        return EgressIP(path, errors=(_no_document(document, path),), document=document)
+    root, metadata, name = _parse_header(document, "EgressIP", path, errors)
     check_fields(document, f"{root}: ", _EGRESSIP_FIELDS, errors, below=("spec", _SPEC_FIELDS))
-    annotations = errors.attempt(parse_annotations, metadata, root)
+    annotations = read_annotations(metadata, root, errors)
     spec = required_mapping(document, "spec", f"{root}: ", errors)
-    fields = _parse_spec(spec, f"{root}: spec", errors)
+    fields = _read_spec(spec, f"{root}: spec", errors)
     if spec.get("egressIPs") == [] and not has_pool(metadata):
         errors.add(f"{root}: spec.egressIPs", f"is empty; an EgressIP needs at least one address, or {POOL}")
-    assignments = _parse_status(document.get("status"), f"{root}: status", errors)
-    errors.raise_if_any()
-    return EgressIP(name=name, assignments=assignments, **fields, **annotations)
+    assignments = _read_status(document.get("status"), f"{root}: status", errors)
+    return EgressIP(
+        name=name or _readable_name(metadata) or path,
+        assignments=assignments,
+        annotations=annotations,
+        errors=errors.found,
+        document=document,
+        **fields,
+    )
 
 
-def parse_namespace(document, path=None):
+def parse_egressip(document: object, path: str = "egressip") -> EgressIP:
+    """Return the valid EgressIP of ``document``; ``path`` names the document in errors while it has no usable name."""
+    egressip = read_egressip(document, path)
+    if egressip.errors:
+        raise InvalidError(egressip.errors)
+    return egressip
+
+
+def parse_namespace(document: object, path: str = "namespace") -> Namespace:
     """Return the Namespace of ``document``."""
     errors = Errors()
-    root, metadata, name = _parse_header(document, "Namespace", path or "namespace", errors)
+    root, metadata, name = _parse_header(document, "Namespace", path, errors)
     labels = _parse_metadata_labels(metadata, root, errors)
     errors.raise_if_any()
     return implicit_namespace(name, labels)
 
 
-def implicit_namespace(name, labels=()):
+def implicit_namespace(name: str, labels: Mapping[str, str] = NO_MAPPING) -> Namespace:
     """Return the Namespace ``name`` with the label that Kubernetes gives to each."""
-    return Namespace(name, {**dict(labels), NAME_LABEL: name})
+    return Namespace(name, {**labels, NAME_LABEL: name})
 
 
-def parse_pod(document, path=None):
-    """Return the Pod of ``document``. Fields that the collection does not use are not looked at."""
+def parse_pod(document: object, path: str = "pod") -> Pod:
+    """Return the Pod of ``document``. Fields that the collection does not use are ignored."""
     errors = Errors()
-    root, metadata, name = _parse_header(document, "Pod", path or "pod", errors)
-    spec = _open_mapping(document, "spec", f"{root}: ", errors)
-    status = _open_mapping(document, "status", f"{root}: ", errors)
-    pod = {
-        "namespace": _optional_string(metadata, "namespace", f"{root}: metadata.", errors) or DEFAULT_NAMESPACE,
-        "labels": _parse_metadata_labels(metadata, root, errors),
-        "node": _optional_string(spec, "nodeName", f"{root}: spec.", errors),
-        "host_network": _parse_host_network(spec, f"{root}: spec.hostNetwork", errors),
-        "pod_ips": _parse_pod_ips(status, f"{root}: status.", errors),
-        "phase": _optional_string(status, "phase", f"{root}: status.", errors),
-    }
+    root, metadata, name = _parse_header(document, "Pod", path, errors)
+    spec = _optional_mapping(document, "spec", f"{root}: ", errors)
+    status = _optional_mapping(document, "status", f"{root}: ", errors)
+    pod = Pod(
+        name=name,
+        namespace=_optional_string(metadata, "namespace", f"{root}: metadata.", errors) or DEFAULT_NAMESPACE,
+        labels=_parse_metadata_labels(metadata, root, errors),
+        node=_optional_string(spec, "nodeName", f"{root}: spec.", errors),
+        host_network=_parse_host_network(spec, f"{root}: spec.hostNetwork", errors),
+        pod_ips=_parse_pod_ips(status, f"{root}: status.", errors),
+        phase=_optional_string(status, "phase", f"{root}: status.", errors),
+    )
     errors.raise_if_any()
-    return Pod(name=name, **pod)
+    return pod
 
 
-def parse_node(document, path=None):
-    """Return the Node of ``document``. Its name is that of an inventory host, so any name will do."""
+def parse_node(document: object, path: str = "node") -> NodeObject:
+    """Return the NodeObject of ``document``. Its name is that of an inventory host, so any name is valid."""
     errors = Errors()
-    root, metadata, name = _parse_header(document, "Node", path or "node", errors)
+    root, metadata, name = _parse_header(document, "Node", path, errors)
     labels = _parse_metadata_labels(metadata, root, errors)
-    spec = _open_mapping(document, "spec", f"{root}: ", errors)
+    spec = _optional_mapping(document, "spec", f"{root}: ", errors)
     listed = check_list(spec.get("podCIDRs") or [], f"{root}: spec.podCIDRs", errors)
     cidrs = [check_string(cidr, f"{root}: spec.podCIDRs[{index}]", errors) for index, cidr in enumerate(listed)]
     errors.raise_if_any()
-    return Node(name, labels, tuple(cidrs))
+    return NodeObject(name, labels, tuple(cidr for cidr in cidrs if cidr is not None))
 
 
-def object_path(document, kind, fallback):
-    """Return what errors of ``document`` begin with: ``pod/NAMESPACE/NAME``, ``egressip/NAME``, or ``fallback``."""
+def object_path(document: object, kind: str, fallback: str) -> str:
+    """Return the path of ``document`` in errors: ``pod/NAMESPACE/NAME``, ``egressip/NAME``, or ``fallback``."""
     metadata = document.get("metadata") if isinstance(document, dict) else None
     name = metadata.get("name") if isinstance(metadata, dict) else None
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+    if not isinstance(metadata, dict) or not isinstance(name, str) or not name.strip() or not name.isprintable():
         return fallback
     parts = [kind.lower(), name]
     if kind == "Pod":
@@ -200,53 +235,60 @@ def object_path(document, kind, fallback):
     return "/".join(parts)
 
 
-def _document(kind, metadata, **parts):
+def _document(kind: str, metadata: Mapping[str, Any], **parts: Any) -> dict[str, Any]:
     return {"apiVersion": API_VERSIONS[kind], "kind": kind, "metadata": metadata, **parts}
 
 
-def _parse_header(document, kind, fallback, errors):
-    """Check what all kinds have; return the path that errors begin with, the metadata and the name."""
+def _no_document(document: object, path: str) -> str:
+    return f"{path}: {NO_DOCUMENT}, not {type_name(document)}"
+
+
+def _parse_header(document: Any, kind: str, fallback: str, errors: Errors) -> tuple[str, Mapping[str, Any], str]:
+    """Check the fields of all kinds; return the path of the document, its metadata and its name (empty if unusable)."""
     if not isinstance(document, dict):
-        raise InvalidError([f"{fallback}: {NO_DOCUMENT}, not {type_name(document)}"])
+        raise InvalidError([_no_document(document, fallback)])
     root = object_path(document, kind, fallback)
-    for field, wanted in (("apiVersion", API_VERSIONS[kind]), ("kind", kind)):
-        if document.get(field) == wanted:
+    for key, wanted in (("apiVersion", API_VERSIONS[kind]), ("kind", kind)):
+        if document.get(key) == wanted:
             continue
-        value = required(document, field, f"{root}: ", errors)
-        if field in document:
+        value = required(document, key, f"{root}: ", errors)
+        if key in document:
             found = quote(value) if isinstance(value, str) else type_name(value)
-            hint = isinstance(value, str) and pasted_hint(value)
-            errors.add(f"{root}: {field}", f"must be {wanted}, not {found}" + (f", which {hint}" if hint else ""))
+            hint = pasted_hint(value) if isinstance(value, str) else None
+            errors.add(f"{root}: {key}", f"must be {wanted}, not {found}" + (f", which {hint}" if hint else ""))
     metadata = required_mapping(document, "metadata", f"{root}: ", errors)
-    name = required(metadata, "name", f"{root}: metadata.", errors)
-    if "name" in metadata:
-        name = _check_name(name, kind, f"{root}: metadata.name", errors)
-    return root, metadata, name
+    written = required(metadata, "name", f"{root}: metadata.", errors)
+    return root, metadata, _check_name(written, kind, f"{root}: metadata.name", errors) if "name" in metadata else ""
 
 
-def _check_name(value, kind, path, errors):
+def _check_name(value: object, kind: str, path: str, errors: Errors) -> str:
     name = check_string(value, path, errors)
     if name is None:
-        return None
+        return ""
     if kind == "Namespace" and not is_dns_label(name):
         errors.add(path, f"must be a lower-case DNS label of at most 63 letters, digits and '-', not {quote(name)}")
     if kind in ("EgressIP", "Pod") and not is_dns_subdomain(name):
-        errors.add(
-            path, f"must be a lower-case DNS name of at most 253 letters, digits, '-' and '.', not {quote(name)}"
-        )
+        rule = "a lower-case DNS name of at most 253 letters, digits, '-' and '.'"
+        errors.add(path, f"must be {rule}, not {quote(name)}")
     return name
 
 
-def _parse_spec(spec, path, errors):
-    """Return the fields of EgressIP that the spec gives."""
+def _readable_name(metadata: Mapping[str, Any]) -> str:
+    """Return the name of a broken object, which records may know, also if it is not a valid one."""
+    name = metadata.get("name")
+    return str(name) if isinstance(name, str) and name.strip() else ""
+
+
+def _read_spec(spec: Mapping[str, Any], path: str, errors: Errors) -> dict[str, Any]:
+    """Return the fields of EgressIP that the spec gives, as far as they can be read."""
     if spec is NO_MAPPING:
         return {}
     check_fields(spec, f"{path}.", _SPEC_FIELDS, errors)
     egress_ips = required(spec, "egressIPs", f"{path}.", errors)
     namespaces, pods = spec.get("namespaceSelector"), spec.get("podSelector")
-    fields = {}
+    fields: dict[str, Any] = {}
     if "egressIPs" in spec:
-        fields["egress_ips"] = _parse_egress_ips(egress_ips, f"{path}.egressIPs", errors)
+        fields["egress_ips"] = _read_egress_ips(egress_ips, f"{path}.egressIPs", errors)
     if namespaces is None:
         errors.add(f"{path}.namespaceSelector", "is missing; write {} to select all namespaces")
     else:
@@ -259,10 +301,10 @@ def _parse_spec(spec, path, errors):
     return fields
 
 
-def _parse_egress_ips(value, path, errors):
-    listed = check_list(value, path, errors)
-    seen = {}
-    for index, text in enumerate(listed):
+def _read_egress_ips(value: object, path: str, errors: Errors) -> tuple[str, ...]:
+    """Return the canonical forms of the addresses that can be read."""
+    seen: dict[str, int] = {}
+    for index, text in enumerate(check_list(value, path, errors)):
         address = errors.attempt(canonical_egress_ip, text, f"{path}[{index}]")
         if address is None:
             continue
@@ -272,25 +314,24 @@ def _parse_egress_ips(value, path, errors):
     return tuple(seen)
 
 
-def _parse_status(status, path, errors):
-    """Return the (egress IP, node) pairs of both lists of the status. Null is as good as absent: programs write it."""
-    if status is None:
+def _read_status(written: object, path: str, errors: Errors) -> tuple[tuple[str, str], ...]:
+    """Return the (egress IP, node) pairs of both lists of the status that can be read. Programs write null for none."""
+    if written is None:
         return ()
-    status = check_mapping(status, path, errors)
+    status = check_mapping(written, path, errors)
     check_fields(status, f"{path}.", _STATUS_FIELDS, errors)
-    pairs = []
-    for field in _STATUS_FIELDS:
-        listed = check_list([] if status.get(field) is None else status[field], f"{path}.{field}", errors)
+    pairs: dict[tuple[str, str], None] = {}
+    for name in _STATUS_FIELDS:
+        listed = check_list([] if status.get(name) is None else status[name], f"{path}.{name}", errors)
         for index, entry in enumerate(listed):
-            pair = errors.attempt(_parse_assignment, entry, f"{path}.{field}[{index}]")
-            if pair not in pairs:
-                pairs.append(pair)
+            address, node = _read_assignment(entry, f"{path}.{name}[{index}]", errors)
+            if address is not None and node is not None:
+                pairs[address, node] = None
     return tuple(pairs)
 
 
-def _parse_assignment(entry, path):
-    errors = Errors()
-    entry = check_mapping(entry, path, errors)
+def _read_assignment(value: object, path: str, errors: Errors) -> tuple[str | None, str | None]:
+    entry = check_mapping(value, path, errors)
     check_fields(entry, f"{path}.", _ASSIGNMENT_FIELDS, errors)
     node = required(entry, "node", f"{path}.", errors)
     address = required(entry, "egressIP", f"{path}.", errors)
@@ -298,44 +339,44 @@ def _parse_assignment(entry, path):
         node = check_string(node, f"{path}.node", errors)
     if "egressIP" in entry:
         address = errors.attempt(canonical_address, address, f"{path}.egressIP")
-    errors.raise_if_any()
     return address, node
 
 
-def _parse_metadata_labels(metadata, root, errors):
+def _parse_metadata_labels(metadata: Mapping[str, Any], root: str, errors: Errors) -> dict[str, str]:
     labels = metadata.get("labels")
-    return {} if labels is None else errors.attempt(parse_labels, labels, f"{root}: metadata.labels")
+    found = None if labels is None else errors.attempt(parse_labels, labels, f"{root}: metadata.labels")
+    return found or {}
 
 
-def _parse_host_network(spec, path, errors):
+def _parse_host_network(spec: Mapping[str, Any], path: str, errors: Errors) -> bool:
     value = spec.get("hostNetwork")
     if value is not None and not isinstance(value, bool):
         errors.add(path, f"must be true or false, not {type_name(value)}")
     return value is True
 
 
-def _parse_pod_ips(status, prefix, errors):
-    """Return the canonical addresses of podIPs, or of podIP where a pod has no podIPs, without repetitions."""
+def _parse_pod_ips(status: Mapping[str, Any], prefix: str, errors: Errors) -> tuple[str, ...]:
+    """Return the distinct canonical addresses of podIPs, or of podIP if a pod has no podIPs."""
     listed = check_list(status.get("podIPs") or [], f"{prefix}podIPs", errors)
-    addresses = []
-    for index, entry in enumerate(listed):
+    addresses: list[str | None] = []
+    for index, value in enumerate(listed):
         path = f"{prefix}podIPs[{index}]"
-        entry = check_mapping(entry, path, errors)  # noqa: PLW2901
+        entry = check_mapping(value, path, errors)
         required(entry, "ip", f"{path}.", errors)
         if "ip" in entry:
             addresses.append(errors.attempt(canonical_address, entry["ip"], f"{path}.ip"))
     if not listed and status.get("podIP"):
         addresses = [errors.attempt(canonical_address, status["podIP"], f"{prefix}podIP")]
-    return tuple(dict.fromkeys(addresses))
+    return tuple(dict.fromkeys(address for address in addresses if address is not None))
 
 
-def _open_mapping(document, field, prefix, errors):
-    """Return the mapping at ``field``; an absent or null one is empty."""
-    value = document.get(field)
-    return {} if value is None else check_mapping(value, f"{prefix}{field}", errors)
+def _optional_mapping(document: Any, name: str, prefix: str, errors: Errors) -> Mapping[str, Any]:
+    """Return the mapping at ``name``; an absent or null one is empty."""
+    value = document.get(name)
+    return {} if value is None else check_mapping(value, f"{prefix}{name}", errors)
 
 
-def _optional_string(mapping, field, prefix, errors):
-    """Return the string at ``field``; None when it is absent, null or empty."""
-    value = mapping.get(field)
-    return None if value is None or value == "" else check_string(value, f"{prefix}{field}", errors)
+def _optional_string(mapping: Mapping[str, Any], name: str, prefix: str, errors: Errors) -> str | None:
+    """Return the string at ``name``; None if it is absent, null or empty."""
+    value = mapping.get(name)
+    return None if value is None or value == "" else check_string(value, f"{prefix}{name}", errors)

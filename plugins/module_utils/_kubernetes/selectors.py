@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Any, Iterable, Mapping, NamedTuple
 
 from .._common.errors import Errors
 from .._common.messages import expected_string, pasted_hint, quote, type_name
@@ -24,20 +24,20 @@ _OPERATORS_WITH_VALUES = ("In", "NotIn")
 _NAME_RULE = "letters, digits, '-', '_' and '.', beginning and ending with a letter or digit"
 
 
-def is_dns_label(text):
-    """Tell whether ``text`` is an RFC 1123 label, as the name of a namespace must be."""
+def is_dns_label(text: str) -> bool:
+    """Return whether ``text`` is an RFC 1123 label, as the name of a namespace must be."""
     return len(text) <= _MAX_NAME and _DNS_LABEL.fullmatch(text) is not None
 
 
-def is_dns_subdomain(text):
-    """Tell whether ``text`` is an RFC 1123 subdomain, as most names in Kubernetes must be."""
+def is_dns_subdomain(text: str) -> bool:
+    """Return whether ``text`` is an RFC 1123 subdomain, as most names in Kubernetes must be."""
     return len(text) <= _MAX_SUBDOMAIN and _DNS_SUBDOMAIN.fullmatch(text) is not None
 
 
-def parse_labels(value, path):
+def parse_labels(value: object, path: str) -> dict[str, str]:
     """Return labels as a dict of str to str; InvalidError has every error.
 
-    A null value is the empty one: Kubernetes reads ``k8s.ovn.org/egress-assignable:`` so.
+    As in Kubernetes, a null value (``k8s.ovn.org/egress-assignable:``) is the empty string.
     """
     errors = Errors()
     labels = _read_labels(value, path, errors, null="")
@@ -50,10 +50,10 @@ class Requirement(NamedTuple):
 
     key: str
     operator: str
-    values: tuple = ()
+    values: tuple[str, ...] = ()
 
-    def matches(self, labels):
-        """Tell whether ``labels`` (dict) meet the requirement. A missing key meets NotIn."""
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Return whether ``labels`` meet the requirement. A missing key meets NotIn."""
         present = self.key in labels
         if self.operator == "In":
             return present and labels[self.key] in self.values
@@ -61,9 +61,9 @@ class Requirement(NamedTuple):
             return not present or labels[self.key] not in self.values
         return present == (self.operator == "Exists")
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the requirement in the manifests' form."""
-        result = {"key": self.key, "operator": self.operator}
+        result: dict[str, Any] = {"key": self.key, "operator": self.operator}
         if self.values:
             result["values"] = list(self.values)
         return result
@@ -72,33 +72,33 @@ class Requirement(NamedTuple):
 class Selector(NamedTuple):
     """A Kubernetes LabelSelector. ``match_labels`` is a sorted tuple of (key, value)."""
 
-    match_labels: tuple = ()
-    match_expressions: tuple = ()
+    match_labels: tuple[tuple[str, str], ...] = ()
+    match_expressions: tuple[Requirement, ...] = ()
 
     @classmethod
-    def from_dict(cls, value, path):
-        """Return the selector that ``value`` describes in the manifests' form; InvalidError has every error."""
+    def from_dict(cls, value: object, path: str) -> Selector:
+        """Return the selector of ``value``, a mapping in the manifests' form; InvalidError has every error."""
         errors = Errors()
-        value = check_mapping(value, path, errors)
-        check_fields(value, f"{path}.", _SELECTOR_FIELDS, errors)
-        labels = _read_labels(value.get("matchLabels", {}), f"{path}.matchLabels", errors)
-        listed = check_list(value.get("matchExpressions", []), f"{path}.matchExpressions", errors)
+        written = check_mapping(value, path, errors)
+        check_fields(written, f"{path}.", _SELECTOR_FIELDS, errors)
+        labels = _read_labels(written.get("matchLabels", {}), f"{path}.matchLabels", errors)
+        listed = check_list(written.get("matchExpressions", []), f"{path}.matchExpressions", errors)
         expressions = [
             errors.attempt(parse_requirement, entry, f"{path}.matchExpressions[{index}]")
             for index, entry in enumerate(listed)
         ]
         errors.raise_if_any()
-        return cls(tuple(sorted(labels.items())), tuple(expressions))
+        return cls(tuple(sorted(labels.items())), tuple(each for each in expressions if each is not None))
 
-    def matches(self, labels):
-        """Tell whether ``labels`` (dict) are selected. The empty selector selects everything."""
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        """Return whether ``labels`` are selected. The empty selector selects everything."""
         return all(labels.get(key) == value for key, value in self.match_labels) and all(
             requirement.matches(labels) for requirement in self.match_expressions
         )
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the selector in the manifests' form, without empty parts."""
-        result = {}
+        result: dict[str, Any] = {}
         if self.match_labels:
             result["matchLabels"] = dict(self.match_labels)
         if self.match_expressions:
@@ -107,49 +107,51 @@ class Selector(NamedTuple):
 
 
 class LabelIndex:
-    """Named things by their labels, so that a selector with ``matchLabels`` looks at few of them."""
+    """Objects by their labels, so that a selector with ``matchLabels`` examines few of them."""
 
-    def __init__(self, labels):
-        """``labels`` is {name: {key: value}}."""
+    def __init__(self, labels: Mapping[str, Mapping[str, str]]) -> None:
+        """``labels`` is {object name: {key: value}}."""
         self._labels = labels
-        self._names = {}
+        self._names: dict[tuple[str, str], list[str]] = {}
         for name, own in labels.items():
             for item in own.items():
                 self._names.setdefault(item, []).append(name)
 
-    def selected_by(self, selector):
-        """Return the names of what the selector selects, in the order in which they were given."""
-        candidates = self._names.get(selector.match_labels[0], ()) if selector.match_labels else self._labels
+    def selected_by(self, selector: Selector) -> list[str]:
+        """Return the names of the selected objects, in the order in which they were given."""
+        candidates: Iterable[str] = self._labels
+        if selector.match_labels:
+            candidates = self._names.get(selector.match_labels[0], ())
         return [name for name in candidates if selector.matches(self._labels[name])]
 
 
-def _read_labels(value, path, errors, null=None):
-    """Return the labels as a dict, with every error noted; ``null`` stands for a null value."""
+def _read_labels(value: object, path: str, errors: Errors, null: str | None = None) -> dict[str, str]:
+    """Return the valid labels as a dict and add every error; ``null`` replaces a null value."""
     labels = {}
     for key, label in check_mapping(value, path, errors).items():
         where = f"{path}[{quote(key) if isinstance(key, str) else type_name(key)}]"
         check_label_key(key, where, errors)
-        labels[str(key)] = _check_label_value(null if label is None else label, where, errors)
+        labels[str(key)] = _check_label_value(null if label is None else label, where, errors) or ""
     return labels
 
 
-def parse_requirement(value, path):
-    """Return the Requirement that ``value`` describes in the manifests' form; InvalidError has every error."""
+def parse_requirement(value: object, path: str) -> Requirement:
+    """Return the Requirement of ``value``, a mapping in the manifests' form; InvalidError has every error."""
     errors = Errors()
-    value = check_mapping(value, path, errors)
-    check_fields(value, f"{path}.", _EXPRESSION_FIELDS, errors)
-    key = required(value, "key", f"{path}.", errors)
-    if "key" in value:
+    written = check_mapping(value, path, errors)
+    check_fields(written, f"{path}.", _EXPRESSION_FIELDS, errors)
+    key = required(written, "key", f"{path}.", errors)
+    if "key" in written:
         check_label_key(key, f"{path}.key", errors)
-    operator = required(value, "operator", f"{path}.", errors)
-    if "operator" in value:
+    operator = required(written, "operator", f"{path}.", errors)
+    if "operator" in written:
         operator = _check_operator(operator, f"{path}.operator", errors)
-    values = _parse_values(value, operator, f"{path}.values", errors)
+    values = _parse_values(written, operator, f"{path}.values", errors)
     errors.raise_if_any()
     return Requirement(str(key), operator, values)
 
 
-def _check_operator(value, path, errors):
+def _check_operator(value: object, path: str, errors: Errors) -> str | None:
     operator = check_string(value, path, errors)
     if operator is None or operator in _OPERATORS:
         return operator
@@ -159,8 +161,8 @@ def _check_operator(value, path, errors):
     return None
 
 
-def _parse_values(expression, operator, path, errors):
-    """Return the sorted ``values`` of ``expression``, checked against its operator (None: not known)."""
+def _parse_values(expression: Mapping[str, Any], operator: str | None, path: str, errors: Errors) -> tuple[str, ...]:
+    """Return the sorted ``values`` of ``expression``, checked against its operator (None: unknown)."""
     written = expression.get("values", [])
     listed = check_list(written, path, errors)
     values = [_check_label_value(value, f"{path}[{index}]", errors) for index, value in enumerate(listed)]
@@ -174,7 +176,8 @@ def _parse_values(expression, operator, path, errors):
     return tuple(sorted({value for value in values if value is not None}))
 
 
-def check_label_key(key, path, errors):
+def check_label_key(key: object, path: str, errors: Errors) -> None:
+    """Add an error unless ``key`` is a valid key of a label."""
     if not isinstance(key, str):
         errors.add(path, f"the key {expected_string(key)}")
         return
@@ -187,7 +190,7 @@ def check_label_key(key, path, errors):
         errors.add(path, f"{quote(key)} is not a valid label key; its name must have 1 to {_MAX_NAME} {_NAME_RULE}")
 
 
-def _check_label_value(value, path, errors):
+def _check_label_value(value: object, path: str, errors: Errors) -> str | None:
     """Return the label value as a plain str; None after an error."""
     if not isinstance(value, str):
         hint = '; write "" for the empty value' if value is None else ""

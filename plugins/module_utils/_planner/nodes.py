@@ -1,14 +1,16 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes as the planner sees them: labels, readiness, networks, capacity. PRIVATE to the collection."""
+"""The nodes of a plan: labels, readiness, networks, capacity. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
-from .._common.addresses import address_order, canonical, is_reserved_in, parse_interface, parsed
+from .._common.addresses import Address, Interface, address_order, canonical, is_reserved_in, parse_interface, parsed
+from .._common.addresses import Network as IPNetwork
 from .._common.errors import EgressIPError, Errors, InvalidError
 from .._common.messages import type_name
 from .._common.validation import check_fields, check_list, check_mapping, check_string, required
@@ -22,70 +24,71 @@ _CAPACITY_FIELDS = ("ip", "ipv4", "ipv6")
 
 @dataclass(frozen=True)
 class Network:
-    """An interface and the node's own addresses on it, a tuple of IPv4Interface and IPv6Interface."""
+    """An interface and the node's own addresses on it."""
 
     interface: str
-    addresses: tuple
+    addresses: tuple[Interface, ...]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{interface, addresses: ["192.168.126.21/18", ...]}``."""
         return {"interface": self.interface, "addresses": [canonical(address) for address in self.addresses]}
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """How many egress IPs a node takes, in all and of each family; None: any number."""
+    """The most egress IPs of a node, in total and per IP version; None: no limit."""
 
     ip: int | None = None
     ipv4: int | None = None
     ipv6: int | None = None
 
-    def of_family(self, version):
+    def of_version(self, version: int) -> int | None:
         """Return the limit for addresses of IP ``version`` (4 or 6)."""
         return self.ipv4 if version == 4 else self.ipv6
 
     @property
-    def is_none(self):
-        """Tell whether the node takes no egress IP at all."""
+    def is_zero(self) -> bool:
+        """Whether the node takes no egress IP at all."""
         return self.ip == 0 or (self.ipv4 == 0 and self.ipv6 == 0)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, int | None]:
         """Return ``{ip, ipv4, ipv6}``."""
         return {"ip": self.ip, "ipv4": self.ipv4, "ipv6": self.ipv6}
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node: ``labels`` is a dict, ``networks`` a tuple of Network with the primary one first."""
+    """A node (inventory host). ``labels`` has the values of the inventory; ``networks`` begins with the primary one."""
 
     name: str
-    labels: dict
+    labels: Mapping[str, Any]
     ready: bool = True
-    networks: tuple = ()
+    networks: tuple[Network, ...] = ()
     capacity: Capacity = Capacity()
 
     @classmethod
-    def from_dict(cls, document, path="node"):
-        """Return the Node of ``{name, labels, ready, networks, capacity}``; InvalidError holds every error.
+    def from_dict(cls, value: object, path: str = "node") -> Node:
+        """Return the Node of ``{name, labels, ready, networks, capacity}``; InvalidError has every error.
 
         ``path`` names the entry in errors while it has no usable name.
         """
         errors = Errors()
-        document = check_mapping(document, path, errors)
+        document = check_mapping(value, path, errors)
         errors.raise_if_any()
         name = check_string(required(document, "name", f"{path}: ", errors), f"{path}: name", errors)
         prefix = f"node/{name}: " if name else f"{path}: "
         check_fields(document, prefix, _NODE_FIELDS, errors)
-        fields = {
-            "labels": _parse_labels(document.get("labels"), f"{prefix}labels", errors),
-            "ready": _parse_ready(document.get("ready", True), f"{prefix}ready", errors),
-            "networks": _parse_networks(document.get("networks"), f"{prefix}networks", errors),
-            "capacity": _parse_capacity(document.get("capacity"), f"{prefix}capacity", errors),
-        }
+        node = cls(
+            name=name or "",
+            labels=_parse_labels(document.get("labels"), f"{prefix}labels", errors),
+            ready=_parse_ready(document.get("ready", True), f"{prefix}ready", errors),
+            networks=_parse_networks(document.get("networks"), f"{prefix}networks", errors),
+            capacity=_parse_capacity(document.get("capacity"), f"{prefix}capacity", errors),
+        )
         errors.raise_if_any()
-        return cls(name=name, **fields)
+        return node
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the entry that ``from_dict`` reads."""
         return {
             "name": self.name,
@@ -96,16 +99,16 @@ class Node:
         }
 
     @property
-    def assignable(self):
-        """Tell whether the node bears the label. Its value does not matter."""
+    def assignable(self) -> bool:
+        """Whether the node has the label k8s.ovn.org/egress-assignable, with any value."""
         return ASSIGNABLE_LABEL in self.labels
 
-    def network_for(self, address):
+    def network_for(self, address: Address) -> tuple[str, IPNetwork] | None:
         """Return (interface, network) of the longest prefix that contains ``address``; None without one.
 
-        Among equal prefixes the first interface counts, as the primary one is listed first.
+        Of equal prefixes, that of the first interface is returned; the primary interface is listed first.
         """
-        best = None
+        best: tuple[str, IPNetwork] | None = None
         for network in self.networks:
             for own in network.addresses:
                 longer = best is None or own.network.prefixlen > best[1].prefixlen
@@ -113,104 +116,112 @@ class Node:
                     best = (network.interface, own.network)
         return best
 
-    def reserves(self, address):
-        """Tell whether ``address`` is the network's or the broadcast address where this node would hold it."""
+    def reserves(self, address: Address) -> bool:
+        """Return whether ``address`` is the network or broadcast address of the network it would be in."""
         found = self.network_for(address)
         return found is not None and is_reserved_in(address, found[1])
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """All nodes. ``sound``: a tuple of Node by name. ``broken``: names of the nodes that cannot be used.
+    """All nodes. ``valid``: ordered by name. ``broken``: names of the nodes that cannot be used.
 
-    ``invalid``: a tuple of ``{name, errors}``. ``owners``: whose own a canonical address is, {address: ((node,
-    interface),)}.
+    ``invalid``: ``{name, errors}``. ``own_addresses``: {canonical address: ((node, interface), ...)}.
     """
 
-    sound: tuple
-    broken: tuple
-    invalid: tuple
-    owners: dict
+    valid: tuple[Node, ...]
+    broken: tuple[str, ...]
+    invalid: tuple[Mapping[str, Any], ...]
+    own_addresses: Mapping[str, tuple[tuple[str, str], ...]]
 
-    def warnings(self):
-        """Return a line for each address that more than one node calls its own."""
+    def warnings(self) -> list[str]:
+        """Return a line for each address that is the own address of more than one node."""
         lines = []
-        for address in sorted(self.owners, key=address_order):
-            names = sorted({node for node, interface in self.owners[address]})
+        for address in sorted(self.own_addresses, key=address_order):
+            names = sorted({node for node, interface in self.own_addresses[address]})
             if len(names) > 1 and not parsed(address).is_link_local:
                 lines.append(f"{address} is the own address of {' and of '.join(names)}")
         return lines
 
 
-def read_nodes(documents):
-    """Return the Nodes of a list of ``{name, labels, ready, networks, capacity}``; a broken entry stops no other."""
+def read_nodes(documents: Sequence[Any]) -> Nodes:
+    """Return the Nodes of a list of ``{name, labels, ready, networks, capacity}``; a broken entry affects no other."""
     names = [_name_of(document) for document in documents]
     counts = Counter(names)
-    sound, broken, invalid, owners = [], set(), [], {}
+    found: list[Node] = []
+    broken: set[str] = set()
+    invalid: list[dict[str, Any]] = []
+    own: dict[str, set[tuple[str, str]]] = {}
     for index, document in enumerate(documents):
-        name, errors = names[index], []
-        try:
-            node = Node.from_dict(document, f"node[{index}]")
-        except InvalidError as error:
-            errors.extend(error.errors)
+        name = names[index]
+        node, errors = _read_node(document, f"node[{index}]")
         if name is not None and counts[name] > 1:
             errors.append(f"node/{name}: name: {counts[name]} nodes have this name")
-        if errors:
+        if node is None or errors:
             broken.update([name] if name else [])
             invalid.append({"name": f"node/{name}" if name else f"node[{index}]", "errors": errors})
         else:
-            sound.append(node)
-        for interface, address in _readable_addresses(document) if errors else _own_addresses(node):
-            owners.setdefault(address, set()).add((name or f"node[{index}]", interface))
+            found.append(node)
+        for interface, address in _readable_addresses(document) if node is None else _own_addresses(node):
+            own.setdefault(address, set()).add((name or f"node[{index}]", interface))
     return Nodes(
-        sound=tuple(sorted(sound, key=lambda node: node.name)),
+        valid=tuple(sorted(found, key=lambda node: node.name)),
         broken=tuple(sorted(broken)),
         invalid=tuple(sorted(invalid, key=lambda entry: (entry["name"], entry["errors"]))),
-        owners={address: tuple(sorted(holders)) for address, holders in owners.items()},
+        own_addresses={address: tuple(sorted(holders)) for address, holders in own.items()},
     )
 
 
-def label_text(value):
-    """Return the value of a label as Kubernetes has it; YAML may have made something else of it in an inventory."""
+def _read_node(document: object, path: str) -> tuple[Node | None, list[str]]:
+    """Return the Node and no errors, or None and the errors."""
+    try:
+        return Node.from_dict(document, path), []
+    except InvalidError as error:
+        return None, list(error.errors)
+
+
+def label_text(value: object) -> str:
+    """Return the value of a label as a string; in an inventory, YAML may turn it into a boolean, number or null."""
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
 
 
-def _name_of(document):
+def _name_of(document: object) -> str | None:
     name = document.get("name") if isinstance(document, dict) else None
     return str(name) if isinstance(name, str) and name.strip() else None
 
 
-def _own_addresses(node):
+def _own_addresses(node: Node) -> Iterable[tuple[str, str]]:
     return ((network.interface, canonical(own.ip)) for network in node.networks for own in network.addresses)
 
 
-def _readable_addresses(document):
-    """Yield (interface, address) for what can be read of an entry: an address is taken also when its node is broken."""
+def _readable_addresses(document: object) -> Iterator[tuple[str, str]]:
+    """Yield the readable (interface, address) of a broken entry: its addresses are in use all the same."""
     networks = document.get("networks") if isinstance(document, dict) else None
     for network in networks if isinstance(networks, (list, tuple)) else ():
         listed = network.get("addresses") if isinstance(network, dict) else None
-        for text in listed if isinstance(listed, (list, tuple)) else ():
+        for text in listed if isinstance(network, dict) and isinstance(listed, (list, tuple)) else ():
             try:
                 yield str(network.get("interface")), canonical(parse_interface(text, "").ip)
             except EgressIPError:
                 continue
 
 
-def _parse_labels(value, path, errors):
-    labels = {} if value is None else check_mapping(value, path, errors)
+def _parse_labels(value: object, path: str, errors: Errors) -> dict[str, Any]:
+    labels: Mapping[str, Any] = {} if value is None else check_mapping(value, path, errors)
     return {str(key): entry for key, entry in labels.items()}
 
 
-def _parse_ready(value, path, errors):
+def _parse_ready(value: object, path: str, errors: Errors) -> bool:
     if not isinstance(value, bool):
         errors.add(path, f"must be true or false, not {type_name(value)}")
     return value is True
 
 
-def _parse_networks(value, path, errors):
-    networks, seen = [], {}
+def _parse_networks(value: object, path: str, errors: Errors) -> tuple[Network, ...]:
+    networks: list[Network] = []
+    seen: dict[str, int] = {}
     for index, entry in enumerate([] if value is None else check_list(value, path, errors)):
         network = errors.attempt(_parse_network, entry, f"{path}[{index}]")
         if network is None:
@@ -222,23 +233,22 @@ def _parse_networks(value, path, errors):
     return tuple(networks)
 
 
-def _parse_network(entry, path):
+def _parse_network(value: object, path: str) -> Network:
     errors = Errors()
-    entry = check_mapping(entry, path, errors)
+    entry = check_mapping(value, path, errors)
     errors.raise_if_any()
     check_fields(entry, f"{path}.", _NETWORK_FIELDS, errors)
     interface = required(entry, "interface", f"{path}.", errors)
     if "interface" in entry:
         interface = check_string(interface, f"{path}.interface", errors)
-    listed = required(entry, "addresses", f"{path}.", errors)
-    if "addresses" in entry:
-        listed = check_list(listed, f"{path}.addresses", errors)
-        parsed = [errors.attempt(parse_interface, text, f"{path}.addresses[{n}]") for n, text in enumerate(listed)]
+    written = required(entry, "addresses", f"{path}.", errors)
+    listed = check_list(written, f"{path}.addresses", errors) if "addresses" in entry else []
+    own = [errors.attempt(parse_interface, text, f"{path}.addresses[{n}]") for n, text in enumerate(listed)]
     errors.raise_if_any()
-    return Network(interface, tuple(parsed))
+    return Network(interface, tuple(each for each in own if each is not None))
 
 
-def _parse_capacity(value, path, errors):
+def _parse_capacity(value: object, path: str, errors: Errors) -> Capacity:
     """Return the Capacity of ``none``, a number for all addresses, or ``{ip, ipv4, ipv6}``."""
     if isinstance(value, dict):
         check_fields(value, f"{path}.", _CAPACITY_FIELDS, errors)
@@ -246,7 +256,7 @@ def _parse_capacity(value, path, errors):
     return Capacity(_parse_limit(value, path, errors))
 
 
-def _parse_limit(value, path, errors):
+def _parse_limit(value: object, path: str, errors: Errors) -> int | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         errors.add(path, f"must be an integer of 0 or more, or left out for no limit, not {type_name(value)}")
         return None

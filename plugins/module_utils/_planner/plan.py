@@ -1,14 +1,14 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan: which node holds which egress IP, and why not. PRIVATE to the collection."""
+"""The values of a plan: assignments, unassigned egress IPs, moves, loads. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, Mapping, NamedTuple
 
-# Why an address has no node.
+# Reasons of an address without a node.
 NO_MATCHING_NODE = "NoMatchingNode"
 NODES_EXHAUSTED = "NodesExhausted"
 CAPACITY_EXHAUSTED = "CapacityExhausted"
@@ -16,14 +16,14 @@ ADDRESS_CONFLICT = "AddressConflict"
 DUPLICATE_REQUEST = "DuplicateRequest"
 INVALID_OBJECT = "InvalidObject"
 
-# Why an address moves: its node can hold it no longer ...
+# Reasons of a move: its node can no longer hold the address ...
 NODE_GONE = "NodeGone"
 NODE_INVALID = "NodeInvalid"
 NODE_NOT_READY = "NodeNotReady"
 NODE_NOT_ASSIGNABLE = "NodeNotAssignable"
 NODE_NOT_SELECTED = "NodeNotSelected"
 NETWORK_MISSING = "NetworkMissing"
-# ... or holds more than it may, or others gain by the move.
+# ... or holds more than it may, or the plan improves by the move.
 CAPACITY_EXCEEDED = "CapacityExceeded"
 SAME_OBJECT = "SameObject"
 SAME_DOMAIN = "SameDomain"
@@ -40,18 +40,18 @@ class Assignment(NamedTuple):
     interface: str
 
     @classmethod
-    def from_dict(cls, value):
+    def from_dict(cls, value: Mapping[str, Any]) -> Assignment:
         """Return the Assignment of ``{name, egressIP, node, interface}``."""
         return cls(value["name"], value["egressIP"], value["node"], value["interface"])
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, str]:
         """Return ``{name, egressIP, node, interface}``."""
         return {"name": self.name, "egressIP": self.egress_ip, "node": self.node, "interface": self.interface}
 
 
 @dataclass(frozen=True)
 class Unassigned:
-    """An egress IP without node: ``reason`` is one of the constants above, ``message`` names what is in the way."""
+    """An egress IP without a node. ``reason`` is a constant above; ``message`` names the constraint in a sentence."""
 
     name: str
     egress_ip: str
@@ -59,18 +59,18 @@ class Unassigned:
     message: str
 
     @classmethod
-    def from_dict(cls, value):
+    def from_dict(cls, value: Mapping[str, Any]) -> Unassigned:
         """Return the Unassigned of ``{name, egressIP, reason, message}``."""
         return cls(value["name"], value["egressIP"], value["reason"], value["message"])
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, str]:
         """Return ``{name, egressIP, reason, message}``."""
         return {"name": self.name, "egressIP": self.egress_ip, "reason": self.reason, "message": self.message}
 
 
 @dataclass(frozen=True)
 class Move:
-    """An egress IP that goes from one node to another. What is new or loses its place is no move."""
+    """An egress IP that goes from one node to another; a new or an unassigned one does not move."""
 
     egress_ip: str
     from_node: str
@@ -78,63 +78,63 @@ class Move:
     reason: str
 
     @classmethod
-    def from_dict(cls, value):
+    def from_dict(cls, value: Mapping[str, Any]) -> Move:
         """Return the Move of ``{egressIP, from, to, reason}``."""
         return cls(value["egressIP"], value["from"], value["to"], value["reason"])
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, str]:
         """Return ``{egressIP, from, to, reason}``."""
         return {"egressIP": self.egress_ip, "from": self.from_node, "to": self.to_node, "reason": self.reason}
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """How even the load is where egress IPs have weights.
+    """The load by weights.
 
-    ``load``: {node: sum of weights}; ``squares``: the sum of their squares, of which the best plan has ``at_least`` so
-    many; ``proven``: whether this is known to be the best plan, moves and all.
+    ``load``: {node: sum of weights}; ``squares``: the sum of their squares; ``at_least``: a lower bound of the sum for
+    every plan; ``proven``: whether the plan is proven to be the best in squares and moves.
     """
 
-    load: dict
+    load: Mapping[str, int]
     squares: int
     at_least: int
     proven: bool
 
     @classmethod
-    def from_dict(cls, value):
+    def from_dict(cls, value: Mapping[str, Any]) -> Weighted:
         """Return the Weighted of ``{load, squares, at_least, proven}``."""
         return cls(dict(value["load"]), value["squares"], value["at_least"], value["proven"])
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{load, squares, at_least, proven}``."""
         return {**vars(self), "load": dict(self.load)}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole plan.
+    """A complete plan.
 
-    ``egressips``: documents with their status; ``invalid``: ``{name, errors}``; ``load``: {node: count}. ``weighted``
-    is None where all egress IPs weigh 1.
+    ``egressips``: documents with their status; ``invalid``: ``{name, errors}``; ``load``: {node: number of egress IPs};
+    ``weighted``: None if all egress IPs have weight 1.
     """
 
-    egressips: tuple = ()
-    assignments: tuple = ()
-    unassigned: tuple = ()
-    invalid: tuple = ()
-    moves: tuple = ()
-    load: dict = field(default_factory=dict)
-    warnings: tuple = ()
+    egressips: tuple[Any, ...] = ()
+    assignments: tuple[Assignment, ...] = ()
+    unassigned: tuple[Unassigned, ...] = ()
+    invalid: tuple[Mapping[str, Any], ...] = ()
+    moves: tuple[Move, ...] = ()
+    load: Mapping[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     weighted: Weighted | None = None
 
     @property
-    def burden(self):
-        """Return {node: load} as it is leveled: by weights, which are mostly 1."""
+    def leveled_load(self) -> Mapping[str, int]:
+        """{node: sum of weights}: the load that the policy ``balanced`` levels."""
         return self.weighted.load if self.weighted else self.load
 
     @classmethod
-    def from_dict(cls, value):
-        """Return the Plan that ``to_dict`` gave."""
+    def from_dict(cls, value: Mapping[str, Any]) -> Plan:
+        """Return the Plan of the dict that ``to_dict`` returned."""
         return cls(
             egressips=tuple(value["egressips"]),
             assignments=tuple(Assignment.from_dict(entry) for entry in value["assignments"]),
@@ -146,10 +146,10 @@ class Plan:
             weighted=Weighted.from_dict(value["weighted"]) if "weighted" in value else None,
         )
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{egressips, assignments, unassigned, invalid, moves, load, warnings}`` in plain dicts and lists.
 
-        There is ``weighted`` too where an egress IP does not weigh 1.
+        ``weighted`` is added if an egress IP has another weight than 1.
         """
         return {
             "egressips": list(self.egressips),

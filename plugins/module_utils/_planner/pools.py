@@ -1,13 +1,15 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pools of addresses, as the inventory describes them. PRIVATE to the collection. Pure."""
+"""The pools of addresses in the inventory (``egress_ip_pools``). PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Iterable, Iterator
 
 from .._common.addresses import (
+    Network,
     address_at,
     canonical,
     parse_egress_ip,
@@ -24,31 +26,31 @@ PATH = "egress_ip_pools"
 
 @dataclass(frozen=True)
 class Pool:
-    """Addresses of one IP version. ``ranges`` is a tuple of (first, last), integers, in the order of their use."""
+    """Addresses of one IP version. ``ranges``: (first, last) as integers, in the order of their use."""
 
     name: str
     version: int
-    ranges: tuple
+    ranges: tuple[tuple[int, int], ...]
 
-    def holds(self, address):
-        """Tell whether a canonical address belongs to the pool."""
+    def contains(self, address: str) -> bool:
+        """Return whether a canonical address belongs to the pool."""
         found = parsed(address)
         return found.version == self.version and any(first <= int(found) <= last for first, last in self.ranges)
 
-    def addresses(self, networks):
-        """Yield one by one the canonical addresses that one of some disjoint networks contains; there may be many."""
+    def addresses(self, networks: Iterable[Network]) -> Iterator[str]:
+        """Yield the canonical addresses that one of these disjoint networks contains; there may be many."""
         for first, last in self._within(networks):
             for value in range(first, last + 1):
                 yield canonical(address_at(value, self.version))
 
-    def exceeds(self, networks):
-        """Tell whether the pool has addresses that none of some disjoint networks contains."""
+    def exceeds(self, networks: Iterable[Network]) -> bool:
+        """Return whether the pool has addresses that none of these disjoint networks contains."""
         inside, in_all = (
             sum(last - first + 1 for first, last in each) for each in (self._within(networks), self.ranges)
         )
         return inside < in_all
 
-    def _within(self, networks):
+    def _within(self, networks: Iterable[Network]) -> list[tuple[int, int]]:
         spans = [
             (int(each.network_address), int(each.broadcast_address))
             for each in networks
@@ -62,12 +64,14 @@ class Pool:
         ]
 
 
-def read_pools(value):
+def read_pools(value: object) -> dict[str, Pool]:
     """Return {name: Pool} of ``{name: ["192.168.126.100-192.168.126.120", "192.168.126.128/28", ...]}``.
 
-    An address alone is a range as well. InvalidError has every error.
+    A single address is a range as well. InvalidError has every error.
     """
-    errors, pools, seen = Errors(), {}, []
+    errors = Errors()
+    pools: dict[str, Pool] = {}
+    seen: list[tuple[int, int, int, str]] = []
     for name, listed in check_mapping(value, PATH, errors).items():
         if errors.attempt(_check_name, name, f"{PATH}: a name") is None:
             continue
@@ -93,8 +97,8 @@ def read_pools(value):
     return pools
 
 
-def _check_name(name, path):
-    """Return the name if an annotation can refer to it."""
+def _check_name(name: object, path: str) -> str | None:
+    """Return the name if an annotation can refer to it; else raise an InvalidError."""
     errors = Errors()
     text = check_string(name, path, errors)
     if text is not None and (text != text.strip() or "," in text):
@@ -103,17 +107,17 @@ def _check_name(name, path):
     return text
 
 
-def _parse_range(text, path):
+def _parse_range(text: object, path: str) -> tuple[int, int, int]:
     """Return (version, first, last) of a range, a network or an address."""
     if not isinstance(text, str):
         raise EgressIPError(f"{path}: {expected_string(text)}")
     if "/" in text:
         network = parse_network(text, path)
-        ends = [network.network_address, network.broadcast_address]
+        low, high = network.network_address, network.broadcast_address
     else:
         first, hyphen, last = text.partition("-")
-        ends = [parse_egress_ip(each.strip(), path) for each in (first, last if hyphen else first)]
-    if ends[0].version != ends[1].version or ends[0] > ends[1]:
-        raise EgressIPError(f"{path}: {canonical(ends[0])} does not come before {canonical(ends[1])}")
-    refuse_not_unicast_between(*ends, text, path)
-    return ends[0].version, int(ends[0]), int(ends[1])
+        low, high = (parse_egress_ip(each.strip(), path) for each in (first, last if hyphen else first))
+    if low.version != high.version or int(low) > int(high):
+        raise EgressIPError(f"{path}: {canonical(low)} does not come before {canonical(high)}")
+    refuse_not_unicast_between(low, high, text, path)
+    return low.version, int(low), int(high)

@@ -43,7 +43,7 @@ class Fleet:
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-def observe_fleet(hosts, node_documents=(), drain=(), min_available="50%", fenced=()):
+def observe_fleet(hosts, node_objects=(), drain=(), min_available="50%", fenced=()):
     """Return the Fleet. Each host is {name, labels, capacity, drain, observed}, where `observed` is a task's result.
 
     `drain` and `fenced` name nodes that are to hold nothing: by the user's will, or because their network is cut off.
@@ -51,7 +51,7 @@ def observe_fleet(hosts, node_documents=(), drain=(), min_available="50%", fence
     answers = {host["name"]: _classify(host["observed"]) for host in hosts}
     observed = {name: answer for name, (kind, answer) in answers.items() if kind == "answer"}
     unavailable = tuple({"name": n, "reason": a} for n, (kind, a) in sorted(answers.items()) if kind == "unavailable")
-    labels = {document["metadata"]["name"]: document["metadata"].get("labels") or {} for document in node_documents}
+    labels = {node.name: node.labels for node in node_objects}
     stop = [f"{name}: {line}" for name, (kind, lines) in sorted(answers.items()) if kind == "stop" for line in lines]
     stop += [f"egress_ip_drain_nodes: there is no node {name}" for name in drain if name not in answers]
     return Fleet(

@@ -9,21 +9,19 @@ from dataclasses import dataclass
 
 from .._common.addresses import (
     address_order,
-    canonical,
     covers_everything,
     of_version,
     outermost,
-    parse_address,
     parse_network,
+    parsed,
     version_of,
 )
 from .._common.destinations import Destinations, in_force
-from .._common.errors import Errors, InvalidError
+from .._common.errors import Errors
 from .._dataplane.handover import Release
 from .._dataplane.node_state import EgressObject, FarEnd, FleetNode, Held, LocalPod, NodeState, slots
 from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import select_pods
-from .._kubernetes.objects import parse_egressip
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Rollout:
 
 
 def roll_out(plan, manifests, fleet, excluded=(), options=None, withheld=()):
-    """Return the Rollout of a plan. All arguments are dicts as the filters exchange them.
+    """Return the Rollout of a plan. `plan` and `fleet` are dicts, `manifests` are Manifests with the plan's objects.
 
     `excluded` are the CIDRs of `egress_ip_excluded_cidrs`, `options` the data plane's; `withheld` are egress IPs that
     nobody may claim in this run. Raises InvalidError.
@@ -97,7 +95,7 @@ class _Builder:
 
     def __init__(self, plan, manifests, fleet, excluded, options, withheld):
         self.plan, self.fleet, self.options, self.withheld = plan, fleet, options, withheld
-        self.recalled = {name: fleet["recalled"][name] for name in manifests["broken"] if name in fleet["recalled"]}
+        self.recalled = {name: fleet["recalled"][name] for name in manifests.broken if name in fleet["recalled"]}
         self.assigned = {}
         for item in plan["assignments"]:
             self.assigned.setdefault(item["name"], set()).add(item["egressIP"])
@@ -157,12 +155,9 @@ class _Builder:
         for name, entry in self.recalled.items():
             networks, excluded = (tuple(entry.get(key, ())) for key in ("destinations", "excludedDestinations"))
             objects[name] = self._object(name, entry["egressIPs"], Destinations(networks, excluded))
-        for document in manifests["egressips"]:
-            try:
-                egressip = parse_egressip(document)
-            except InvalidError:
-                continue
-            objects[egressip.name] = self._object(egressip.name, egressip.egress_ips, egressip.destinations)
+        for egressip in manifests.egressips:
+            if not egressip.errors:
+                objects[egressip.name] = self._object(egressip.name, egressip.egress_ips, egressip.destinations)
         return tuple(objects[name] for name in sorted(objects))
 
     def _object(self, name, egress_ips, destinations):
@@ -171,10 +166,10 @@ class _Builder:
     def _selected(self, manifests):
         """Return {node: {pod's address: [object's name]}} of what the sound objects select."""
         found = {}
-        for pod in select_pods(manifests["egressips"], manifests["pods"], manifests["namespaces"]):
-            names = [name for name in pod["egressips"] if name in self.destinations]
-            for address in pod["podIPs"] if names else ():
-                found.setdefault(pod["node"], {})[address] = names
+        for pod, egressips in select_pods(manifests.egressips, manifests.pods, manifests.namespaces):
+            names = [name for name in egressips if name in self.destinations]
+            for address in pod.pod_ips if names else ():
+                found.setdefault(pod.node, {})[address] = names
         return found
 
     def _pods(self, node):
@@ -211,14 +206,13 @@ def _pod_networks(manifests, own):
     """Return what is pod traffic for sure: the address of every pod, and the pod networks that Node documents name."""
     errors = Errors()
     networks = [
-        parse_network(f"{canonical(address)}/{address.max_prefixlen}", "podIPs")
-        for pod in manifests["pods"]
-        for address in (parse_address(entry["ip"], "podIPs") for entry in pod["status"]["podIPs"])
-        if canonical(address) not in own
+        parse_network(f"{address}/{parsed(address).max_prefixlen}", "podIPs")
+        for pod in manifests.pods
+        for address in pod.pod_ips
+        if address not in own
     ]
-    for document in manifests["nodes"]:
-        path = f"node/{document['metadata']['name']}: spec.podCIDRs"
-        cidrs = document.get("spec", {}).get("podCIDRs") or ()
-        networks += [errors.attempt(parse_network, cidr, f"{path}[{i}]") for i, cidr in enumerate(cidrs)]
+    for node in manifests.nodes:
+        path = f"node/{node.name}: spec.podCIDRs"
+        networks += [errors.attempt(parse_network, cidr, f"{path}[{i}]") for i, cidr in enumerate(node.pod_cidrs)]
     errors.raise_if_any()
     return networks

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from .._dataplane.options import DataPlaneOptions
-from .._planner.assign import assign, check_max_moves
-from .._planner.pool_allocation import give_out
+from .._kubernetes.manifests import Manifests
+from .._planner.assign import check_max_moves, make_plan
+from .._planner.pool_allocation import allocate_pools
+from .._planner.requests import Requests
 from .drain_losses import drain_losses
 from .fleet import observe_fleet
 from .rollout import roll_out
@@ -19,7 +21,7 @@ from .rollout import roll_out
 class RunPlan:
     """The dicts of a Fleet, of `manifests` with addresses of pools, of a Plan and of a Rollout.
 
-    `stop` are reasons to change nothing, with which `rollout` is empty.
+    `stop` are reasons to change nothing, with which `rollout` is empty. `requests` are the objects of the plan.
     """
 
     fleet: dict
@@ -27,10 +29,11 @@ class RunPlan:
     plan: dict
     rollout: dict
     stop: tuple
+    requests: Requests
 
     def to_dict(self):
         """Return the plan of the run as a dict of plain values."""
-        return {**vars(self), "stop": list(self.stop)}
+        return {name: value for name, value in {**vars(self), "stop": list(self.stop)}.items() if name != "requests"}
 
 
 @dataclass(frozen=True)
@@ -63,31 +66,28 @@ def plan_run(hosts, manifests, settings, options=None, fenced=(), withheld=(), s
     check_max_moves(settings.max_moves, "egress_ip_max_moves")
     # First, for each node that was given something wrong says so too, but does not know the variable's name.
     DataPlaneOptions.from_dict(options or {}, "egress_ip_")
-    fleet = observe_fleet(hosts, manifests["nodes"], settings.drain_nodes, settings.min_available, fenced).to_dict()
-    manifests = give_out(manifests, fleet, settings.pools)
-    plan = _plan(manifests, fleet, settings)
+    read = Manifests.from_dict(manifests)
+    fleet = observe_fleet(hosts, read.nodes, settings.drain_nodes, settings.min_available, fenced).to_dict()
+    requests, unfilled = allocate_pools(read.egressips, fleet, settings.pools)
+    plan = _plan(requests, fleet, settings)
     # What cannot be read for sure may be what holds an address now. A named EgressIP with errors is no reason: it keeps
     # what it has, and the others go on.
     stop = fleet["stop"] + [error for item in manifests["invalid"] for error in item["errors"]]
     if settings.drain_nodes and not settings.drain_force:
 
         def plan_without():
-            undrained = observe_fleet(hosts, manifests["nodes"], fenced=fenced).to_dict()
-            return _plan(manifests, undrained, replace(settings, drain_nodes=(), max_moves=0))
+            undrained = observe_fleet(hosts, read.nodes, fenced=fenced).to_dict()
+            return _plan(requests, undrained, replace(settings, drain_nodes=(), max_moves=0))
 
         stop += drain_losses(plan, fleet, plan_without)
     rollout = {}
     if states and not stop:
-        rollout = roll_out(plan, manifests, fleet, settings.excluded_cidrs, options, withheld).to_dict()
-    return RunPlan(fleet, manifests, plan, rollout, tuple(stop))
+        planned = replace(read, egressips=requests.egressips)
+        rollout = roll_out(plan, planned, fleet, settings.excluded_cidrs, options, withheld).to_dict()
+    documents = [egressip.document for egressip in requests.egressips]
+    manifests = {**manifests, "egressips": documents, "owners": dict(requests.owners), "unfilled": list(unfilled)}
+    return RunPlan(fleet, manifests, plan, rollout, tuple(stop), requests)
 
 
-def _plan(manifests, fleet, settings):
-    return assign(
-        manifests["egressips"],
-        fleet["nodes"],
-        fleet["current"],
-        settings.policy,
-        settings.cap,
-        manifests["owners"],
-    ).to_dict()
+def _plan(requests, fleet, settings):
+    return make_plan(requests, fleet["nodes"], fleet["current"], settings.policy, settings.cap).to_dict()

@@ -11,7 +11,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests, select_pods
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import (
+    Manifests,
+    read_manifests,
+    select_pods,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.metrics import textfile
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.nodes import ASSIGNABLE_LABEL
@@ -295,8 +299,9 @@ def test_the_example_gives_the_plan_it_shows(path):
 
 def test_the_quick_start_selects_its_pod():
     manifests, _unused = _plan("docs/quickstart.md")
-    pods = select_pods(manifests["egressips"], manifests["pods"], manifests["namespaces"])
-    assert [(pod["namespace"], pod["pod"], pod["egressips"]) for pod in pods] == [
+    read = Manifests.from_dict(manifests)
+    selected = select_pods(read.egressips, read.pods, read.namespaces)
+    assert [(each.pod.namespace, each.pod.name, list(each.egressips)) for each in selected] == [
         ("namespace1", "pod1", ["egressips-prod"])
     ]
 

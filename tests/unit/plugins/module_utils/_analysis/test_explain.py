@@ -19,6 +19,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.filter.explain import FilterModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis import explain as explain_module
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.explain import explain
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,8 +43,8 @@ def fleet(nodes, held):
 
 
 def wanted(documents):
-    """What `give_out` returns of it without pools."""
-    return {"egressips": documents, "owners": {}}
+    """The Requests of documents without pools."""
+    return read_requests(documents, {})
 
 
 def answers(explanation):

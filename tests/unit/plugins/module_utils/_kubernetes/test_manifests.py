@@ -12,7 +12,14 @@ import copy
 import random
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests, select_pods
+from ansible_collections.netops.egress_ip.plugins.filter.select_pods import FilterModule
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import (
+    Manifests,
+    read_manifests,
+    select_pods,
+)
+
+SELECT_PODS = FilterModule().filters()["select_pods"]
 
 
 def read(documents):
@@ -32,7 +39,9 @@ def test_read_manifests(golden):
 @pytest.mark.golden("manifests")
 def test_sound_documents_are_read_again_unchanged(golden):
     manifests = read(golden["documents"])
-    again = read([*manifests.namespaces, *manifests.pods, *manifests.nodes])
+    assert [egressip.document for egressip in manifests.egressips] == manifests.to_dict()["egressips"]
+    assert Manifests.from_dict(manifests.to_dict()) == manifests
+    again = read([document for kind in ("namespaces", "pods", "nodes") for document in manifests.to_dict()[kind]])
     assert (again.namespaces, again.pods, again.nodes) == (manifests.namespaces, manifests.pods, manifests.nodes)
     assert not again.invalid
 
@@ -40,7 +49,8 @@ def test_sound_documents_are_read_again_unchanged(golden):
 @pytest.mark.golden("select_pods")
 def test_select_pods(golden):
     manifests = read(golden["documents"])
-    assert select_pods(manifests.egressips, manifests.pods, manifests.namespaces) == golden["selected"][0]
+    selected = select_pods(manifests.egressips, manifests.pods, manifests.namespaces)
+    assert [each.to_dict() for each in selected] == golden["selected"][0]
 
 
 @pytest.mark.golden("select_pods")
@@ -48,7 +58,8 @@ def test_select_pods_whatever_the_order(golden):
     shuffled = list(golden["documents"])
     random.Random(1).shuffle(shuffled)
     manifests = read(shuffled)
-    assert select_pods(manifests.egressips, manifests.pods, manifests.namespaces) == golden["selected"][0]
+    selected = select_pods(manifests.egressips, manifests.pods, manifests.namespaces)
+    assert [each.to_dict() for each in selected] == golden["selected"][0]
 
 
 def test_select_pods_reads_documents_that_nobody_checked():
@@ -66,7 +77,7 @@ def test_select_pods_reads_documents_that_nobody_checked():
         "status": {"podIP": "10.88.0.5"},
     }
     broken = [None, {}, "text", {"kind": "Pod", "metadata": {"name": 5}}]
-    selected = select_pods([*broken, egressip, egressip], [*broken, pod, pod], broken)
+    selected = SELECT_PODS([*broken, egressip, egressip], [*broken, pod, pod], broken)
     assert selected == [
         {"namespace": "default", "pod": "a", "node": "node1", "podIPs": ["10.88.0.5"], "egressips": ["all"]}
     ]

@@ -67,7 +67,7 @@ def test_what_is_no_selector_is_refused(text, message):
 KEYS = st.sampled_from(["zone", "topology.kubernetes.io/zone", "in", "a_b.c"])
 VALUES = st.lists(st.sampled_from(["a", "b-1", "", "in"]), min_size=1, max_size=3).map(lambda v: tuple(sorted(set(v))))
 REQUIREMENTS = st.builds(Requirement, KEYS, st.sampled_from(["In", "NotIn"]), VALUES) | st.builds(
-    Requirement, KEYS, st.sampled_from(["Exists", "DoesNotExist"])
+    Requirement, KEYS, st.sampled_from(["Exists", "DoesNotExist"]), st.just(())
 )
 
 

@@ -35,5 +35,5 @@ def test_the_index_finds_the_nodes_that_a_look_at_each_finds(nodes, addresses):
     index = NetworkIndex(nodes)
     for address in addresses:
         order = address_order(str(address))
-        assert index.nodes_in(index.around(*order)) == tuple(n for n in nodes if n.network_for(address))
+        assert index.nodes_in(index.containing(*order)) == tuple(n for n in nodes if n.network_for(address))
         assert index.is_at_an_end(*order) or not any(node.reserves(address) for node in nodes)

@@ -112,15 +112,15 @@ def test_longest_prefix_then_first_interface():
 def test_broken_entries_stop_no_other_and_keep_their_addresses():
     broken = {**WHOLE, "name": "n2", "ready": 1, "networks": [network("eth0", "10.0.0.2/24", "x")]}
     nodes = read_nodes([broken, WHOLE, None])
-    assert [node.name for node in nodes.sound] == ["n1"]
+    assert [node.name for node in nodes.valid] == ["n1"]
     assert nodes.broken == ("n2",)
     assert [entry["name"] for entry in nodes.invalid] == ["node/n2", "node[2]"]
-    assert nodes.owners["10.0.0.2"] == (("n2", "eth0"),)
+    assert nodes.own_addresses["10.0.0.2"] == (("n2", "eth0"),)
 
 
 def test_two_entries_of_one_name_are_both_broken():
     nodes = read_nodes([WHOLE, {**WHOLE, "ready": True}])
-    assert (nodes.sound, nodes.broken) == ((), ("n1",))
+    assert (nodes.valid, nodes.broken) == ((), ("n1",))
     assert [entry["errors"] for entry in nodes.invalid] == [["node/n1: name: 2 nodes have this name"]] * 2
 
 

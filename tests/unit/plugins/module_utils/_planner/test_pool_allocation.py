@@ -8,15 +8,14 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.filter.give_out import FilterModule
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InvalidError
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner import pools
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import make_plan
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.pool_allocation import allocate_pools
 from hypothesis import given
 from hypothesis import strategies as st
 
-GIVE_OUT = FilterModule().filters()["give_out"]
 POOL, SIZE = "egress-ip.netops/pool", "egress-ip.netops/pool-size"
 PATH = f"egressip/{{}}: metadata.annotations['{POOL}']: {{}}"
 
@@ -42,13 +41,19 @@ def fleet(remembered=(), held=(), own=("10.0.0.1/24",), gateways=("10.0.0.254",)
 
 
 def manifests(*documents):
-    return read_manifests([{"source": f"m[{n}]", "document": each} for n, each in enumerate(documents)]).to_dict()
+    return read_manifests([{"source": f"m[{n}]", "document": each} for n, each in enumerate(documents)])
+
+
+def allocate(documents, seen, pools):
+    """Return the documents with their addresses, the owners and the sentences about missing addresses."""
+    requests, unfilled = allocate_pools(manifests(*documents).egressips, seen, pools)
+    return [each.document for each in requests.egressips], requests.owners, list(unfilled)
 
 
 def ask(documents, seen, pools):
     """Return ({name: addresses}, unfilled)."""
-    made = GIVE_OUT(manifests(*documents), seen, pools)
-    return {each["metadata"]["name"]: each["spec"]["egressIPs"] for each in made["egressips"]}, made["unfilled"]
+    filled, _owners, unfilled = allocate(documents, seen, pools)
+    return {each["metadata"]["name"]: each["spec"]["egressIPs"] for each in filled}, unfilled
 
 
 # A story: each run starts from what the nodes remember of the last one. Addresses are 10.0.0.N.
@@ -119,11 +124,11 @@ def test_of_too_many_those_that_are_held_stay():
 def test_who_was_given_an_address_keeps_it_though_another_one_asks_for_it():
     seen = fleet({"z": ["10.0.0.5"]}, held=["10.0.0.5"])
     documents = [egressip("a", "10.0.0.5"), egressip("z", pool="p")]
-    made = GIVE_OUT(manifests(*documents), seen, {"p": ["10.0.0.0/28"]})
+    requests, _unfilled = allocate_pools(manifests(*documents).egressips, seen, {"p": ["10.0.0.0/28"]})
     nodes = [
         {"name": "n1", "labels": {"k8s.ovn.org/egress-assignable": ""}, "networks": seen["observed"]["n1"]["networks"]}
     ]
-    plan = assign(made["egressips"], nodes, seen["current"], owners=made["owners"])
+    plan = make_plan(requests, nodes, seen["current"])
     assert [(each.name, each.egress_ip) for each in plan.assignments] == [("z", "10.0.0.5")]
     assert [(each.name, each.reason) for each in plan.unassigned] == [("a", "DuplicateRequest")]
 
@@ -140,15 +145,13 @@ def test_a_broken_object_keeps_what_it_was_given():
 @pytest.mark.parametrize("spec", [None, [], {}, {"egressIPs": None}, {"egressIPs": "x"}])
 def test_a_document_that_cannot_be_filled_is_left_as_it_is(spec):
     document = {**egressip("a", pool="p"), "spec": spec}
-    made = GIVE_OUT(manifests(document), fleet({"a": ["10.0.0.5"]}), {"p": ["10.0.0.5-10.0.0.6"]})
-    assert made["egressips"] == [document]
-    assert made["owners"] == {"10.0.0.5": "a"}
+    seen, pools = fleet({"a": ["10.0.0.5"]}), {"p": ["10.0.0.5-10.0.0.6"]}
+    assert allocate([document], seen, pools) == ([document], {"10.0.0.5": "a"}, [])
 
 
 def test_a_document_is_not_filled_to_hide_its_error():
     """The annotation is gone: what the object had is kept for it, but the manifest is as broken as it was."""
-    made = GIVE_OUT(manifests(egressip("a")), fleet({"a": ["10.0.0.5"]}), {})
-    assert (made["egressips"], made["owners"]) == ([egressip("a")], {"10.0.0.5": "a"})
+    assert allocate([egressip("a")], fleet({"a": ["10.0.0.5"]}), {}) == ([egressip("a")], {"10.0.0.5": "a"}, [])
 
 
 def test_each_family_from_a_pool_of_its_own():
@@ -161,8 +164,7 @@ def test_each_family_from_a_pool_of_its_own():
 
 
 def test_nothing_is_asked_of_manifests_without_pools():
-    given_manifests = manifests(egressip("a", "10.0.0.5"))
-    assert GIVE_OUT(given_manifests, fleet(), {}) == {**given_manifests, "owners": {}, "unfilled": []}
+    assert allocate([egressip("a", "10.0.0.5")], fleet(), {}) == ([egressip("a", "10.0.0.5")], {}, [])
 
 
 def test_nothing_is_given_out_of_a_network_where_no_node_answers():
@@ -230,8 +232,8 @@ REFUSED = [
 
 @pytest.mark.parametrize(("pools", "message"), REFUSED)
 def test_what_is_no_pool_is_refused(pools, message):
-    with pytest.raises(AnsibleFilterError) as caught:
-        GIVE_OUT(manifests(), fleet(), pools)
+    with pytest.raises(InvalidError) as caught:
+        allocate([], fleet(), pools)
     assert str(caught.value) == message
 
 
@@ -259,7 +261,7 @@ def test_what_is_given_out_is_fit_unique_and_kept(world):
     before = copy.deepcopy(world)
     got, _unfilled = ask(documents, seen, pools)
     assert world == before
-    broken = manifests(*documents)["broken"]
+    broken = manifests(*documents).broken
     own = {each["metadata"]["name"]: each["spec"]["egressIPs"] for each in documents}
     given_out = {name: set(got[name]) - set(own[name]) for name in got}
     everything = [address for addresses in given_out.values() for address in addresses]

@@ -27,23 +27,23 @@ def egressip(name, *addresses, status=()):
 
 def test_requests_are_in_order_and_addresses_canonical():
     requests = read_requests([egressip("b", "10.0.0.10", "2001:DB8:0::1", "10.0.0.9"), egressip("a", "10.0.0.1")])
-    assert [(request.name, request.addresses) for request in requests] == [
+    assert [(each.name, each.egress_ips) for each in requests.egressips] == [
         ("a", ("10.0.0.1",)),
-        ("b", ("10.0.0.9", "10.0.0.10", "2001:db8::1")),
+        ("b", ("10.0.0.10", "2001:db8::1", "10.0.0.9")),
     ]
 
 
 def test_of_a_broken_object_what_can_be_read_counts():
     document = egressip("a", "10.0.0.1", "nonsense", 5, status=[("10.0.0.2", "n1"), ("x", "n1"), ("10.0.0.3", 7)])
-    (request,) = read_requests([document])
-    assert (request.addresses, request.status) == (("10.0.0.1",), (("10.0.0.2", "n1"),))
-    assert len(request.errors) == 4
+    (egress_ip,) = read_requests([document]).egressips
+    assert (egress_ip.egress_ips, egress_ip.assignments) == (("10.0.0.1",), (("10.0.0.2", "n1"),))
+    assert len(egress_ip.errors) == 4
 
 
 def test_current_wins_over_the_status():
     requests = read_requests([egressip("a", "10.0.0.1", "10.0.0.2", status=[("10.0.0.1", "n1"), ("10.0.0.2", "n1")])])
     current = [{"egressIP": "10.0.0.1", "node": "n2"}, {"egressIP": "10.0.0.1", "node": "n1", "name": "a"}]
-    assert read_current(current, requests) == {
+    assert read_current(current, requests.egressips) == {
         "10.0.0.1": (("n1", "a"), ("n2", None)),
         "10.0.0.2": (("n1", "a"),),
     }
@@ -72,7 +72,7 @@ CLAIMS = [
 def test_who_keeps_an_address(documents, held, names):
     requests = read_requests(documents)
     current = [{"egressIP": "10.0.0.1", "node": node, "name": name} for node, name in held]
-    claims = claimants(requests, read_current(current, requests))
+    claims = claimants(requests, read_current(current, requests.egressips))
     assert [request.name for request in claims["10.0.0.1"]] == names
 
 

@@ -13,6 +13,7 @@ import copy
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import NodeObject, parse_node
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet, required_nodes
 
 UNREACHABLE = {"unreachable": True, "msg": "Connection timed out"}
@@ -81,7 +82,8 @@ def names(entries):
 def test_observe_fleet(golden):
     hosts, arguments = golden["hosts"][0], golden.get("arguments", [{}])[0]
     before = copy.deepcopy(hosts)
-    fleet = observe_fleet(hosts, **arguments).to_dict()
+    objects = [parse_node(document) for document in arguments.pop("node_documents", [])]
+    fleet = observe_fleet(hosts, objects, **arguments).to_dict()
     golden.check("fleet.yml", fleet)
     assert hosts == before
 
@@ -159,12 +161,12 @@ def test_a_group_without_hosts_stops_the_run():
 
 
 def test_labels_of_the_inventory_win_over_those_of_node_documents():
-    documents = [
-        {"metadata": {"name": "node1", "labels": {"zone": "a", "k8s.ovn.org/egress-assignable": ""}}},
-        {"metadata": {"name": "node2", "labels": None}},
-        {"metadata": {"name": "elsewhere"}},
+    objects = [
+        NodeObject("node1", {"zone": "a", "k8s.ovn.org/egress-assignable": ""}),
+        NodeObject("node2", {}),
+        NodeObject("elsewhere", {}),
     ]
-    fleet = observe_fleet([host(1, labels={"zone": "b"}), host(2)], documents)
+    fleet = observe_fleet([host(1, labels={"zone": "b"}), host(2)], objects)
     assert fleet.nodes[0]["labels"] == {"zone": "b", "k8s.ovn.org/egress-assignable": ""}
     assert fleet.nodes[1]["labels"] == {}
 

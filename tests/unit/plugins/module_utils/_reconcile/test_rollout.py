@@ -17,7 +17,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import Held, NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import make_plan
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import requests_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import follow, roll_out
 
@@ -67,9 +68,9 @@ def host(number, **changes):
 
 def run(documents, hosts, **arguments):
     """Go the whole way from documents and hosts to the Rollout."""
-    manifests = read_manifests([{"source": "documents.yml", "document": document} for document in documents]).to_dict()
+    manifests = read_manifests([{"source": "documents.yml", "document": document} for document in documents])
     fleet = observe_fleet(hosts).to_dict()
-    plan = assign(manifests["egressips"], fleet["nodes"], fleet["current"]).to_dict()
+    plan = make_plan(requests_of(manifests.egressips), fleet["nodes"], fleet["current"]).to_dict()
     inputs = copy.deepcopy((plan, manifests, fleet))
     rollout = roll_out(plan, manifests, fleet, **arguments)
     assert (plan, manifests, fleet) == inputs
@@ -285,10 +286,10 @@ def test_what_is_withheld_is_claimed_by_nobody_and_stays_assigned_for_the_others
 
 def test_pods_of_a_sound_object_are_not_recalled():
     """A node is asked to recall objects with pools too; only of broken ones what it remembers is the truth."""
-    manifests = read_manifests([{"source": "m", "document": egressip()}]).to_dict()
+    manifests = read_manifests([{"source": "m", "document": egressip()}])
     entry = {"name": "web", "egressIPs": [A], "pods": ["10.88.0.9"]}
     fleet = observe_fleet([host(1, recalled=[entry])]).to_dict()
-    plan = assign(manifests["egressips"], fleet["nodes"], fleet["current"]).to_dict()
+    plan = make_plan(requests_of(manifests.egressips), fleet["nodes"], fleet["current"]).to_dict()
     state = roll_out(plan, manifests, fleet).states["node1"]
     assert state.pods == ()
     assert state.egressips[0].egress_ips == (A, B)
