@@ -343,6 +343,11 @@ class Lab:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
+    @staticmethod
+    def container(name: str) -> str:
+        """Name of a host's container."""
+        return find_host(name).container
+
     def host_argv(self, name: str, *words: str) -> list[str]:
         """The command line that runs these words on a host, without ssh."""
         return podman_argv("exec", "--interactive", find_host(name).container, *words)

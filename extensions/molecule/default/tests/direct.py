@@ -1,0 +1,97 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Apply states to the nodes without Ansible: podman starts the node's program on all nodes at once.
+
+A playbook run costs seconds of processor time before it does anything; a test that only needs a known start does not
+need one. The program is the one that the module `node` sends along.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[4]
+sys.path.insert(0, str(ROOT / "tests/lab"))
+sys.path.insert(0, str(ROOT.parents[2]))
+
+from ansible_collections.netops.egress_ip.plugins.module_utils import _program  # noqa: E402
+from lab import Lab  # noqa: E402
+from lab_image import environment, podman  # noqa: E402
+
+# Outside the folders of which snapshots are taken; a folder, so that Python keeps the compiled files.
+FOLDER = "/var/cache/lab-node"
+# Prints the generation of the node's record, reads the arguments of the module `node`, prints the result.
+CALL = f"""
+import json, pathlib, sys
+sys.path.insert(0, {FOLDER!r})
+from netops_egress_ip import _node
+record = pathlib.Path("/var/lib/netops-egress-ip/state.json")
+print(json.loads(record.read_text())["state"]["generation"] if record.exists() else 0, flush=True)
+try:
+    print(json.dumps(_node.answer(json.loads(sys.stdin.read()), False)))
+except _node.EgressIPError as error:
+    sys.exit(str(error))
+"""
+PACE = {"probe_count": 3, "probe_interval": 0.1, "claim_timeout": 20}
+
+
+def install(lab: Lab, *names: str) -> None:
+    """Put the program on these hosts."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(_program.make())) as program, tarfile.open(fileobj=stream, mode="w") as archive:
+        for name in program.namelist():
+            entry, data = tarfile.TarInfo(f"{FOLDER.lstrip('/')}/{name}"), program.read(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    for name in names:
+        lab.exec(name, "rm", "-rf", FOLDER)
+        podman("cp", "-", f"{lab.container(name)}:/", stdin=stream.getvalue())
+
+
+def apply_states(lab: Lab, states: dict[str, dict]) -> str:
+    """Apply {node: dict form of its state} as a plan newer than any of the nodes'; returns why not, empty if applied.
+
+    A claim waits for the node that has the address to release it, as in a run.
+    """
+    calls = {
+        name: subprocess.Popen(
+            lab.host_argv(name, "python3", "-I", "-c", CALL),
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in states
+    }
+    generation = 1 + max(int(call.stdout.readline() or 0) for call in calls.values())
+    egress_ips = sorted({item["egressIP"] for state in states.values() for item in state["held"]})
+    common = {
+        **PACE,
+        "mode": "present",
+        "releasing": [{"egressIP": egress_ip, "from": "any other node", "to": ""} for egress_ip in egress_ips],
+        "handover_key": "",
+        "claim": True,
+    }
+    for name, call in calls.items():
+        call.stdin.write(json.dumps({**common, "state": {**states[name], "generation": generation}}))
+        call.stdin.close()
+        call.stdin = None
+    problems = [_problem(name, call) for name, call in calls.items()]
+    return "; ".join(filter(None, problems))
+
+
+def _problem(name: str, call: subprocess.Popen) -> str:
+    """Return what is wrong with the result of a call, empty if nothing is."""
+    output, errors = call.communicate()
+    if call.returncode != 0:
+        return f"{name}: {errors.strip()}"
+    conflicts = json.loads(output)["conflicts"]
+    return f"{name}: {conflicts}" if conflicts else ""
