@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the checks of the collection, group by group: python tests/ci/check.py lint unit kernel integration molecule.
 
-Each check is a command with a heading and its time. A failed one does not stop the others; what failed is told again
-at the end.
+Each check is a command; its output is shown as it comes, under a heading. A check that fails does not stop the others.
+At the end: the slowest tests, the time of each check, and the relevant lines of those that failed.
+Molecule's tests mostly wait for hosts to boot and for the network, so the other groups run beside them, at a lower
+priority: the tests in the lab measure gaps in traffic. Each line then begins with the name of its check.
 tests/ci/bootstrap.sh has prepared the environments and the collection's tree before.
 """
 
@@ -17,6 +19,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +27,15 @@ from ansible_test_home import make_home
 from tree import ROOT, TREE
 
 BUILD = ROOT / ".build"
-# Of a failed check's output: so many lines are looked through, so many are shown again at the end.
+# Of the output of a check: how many lines are kept, how many of a failed one are shown again, how many slow tests.
 KEPT_LINES = 20000
 SHOWN_LINES = 12
+SHOWN_TESTS = 20
+# How much less of the processors a check gets that runs beside the tests in the lab.
+NICE = ("nice", "-n", "10")
+FAILURE = re.compile(r"(FAILED|ERROR:?|fatal:|lab:|error:|SUBFAIL\w*) ")
+# As pytest lists them with --durations.
+DURATION = re.compile(r"(?P<seconds>\d+\.\d+)s (?P<phase>setup|call|teardown) +(?P<test>\S.*)")
 VENV = BUILD / "venv"
 # Manifests as people write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
@@ -45,9 +54,11 @@ class Check:
     cwd: Path = ROOT
     venv: Path = VENV
     environment: dict[str, str] = field(default_factory=dict)
+    # Keeps its priority when others run beside it.
+    first: bool = False
 
-    def run(self) -> list[str] | None:
-        """Run the command with its output on ours; None if it succeeded, else the lines that tell what is wrong."""
+    def run(self, beside: bool = False) -> Outcome:
+        """Run the command and print its output; `beside` others: at a lower priority, each line with the name."""
         environment = {
             **os.environ,
             "PATH": f"{self.venv / 'bin'}:{os.environ['PATH']}",
@@ -57,9 +68,12 @@ class Check:
             "NO_COLOR": "1",
             **self.environment,
         }
+        prefix = f"{self.name} | " if beside else ""
+        say(f"\n=== {self.name}")
         lines: deque[str] = deque(maxlen=KEPT_LINES)
+        start = time.monotonic()
         with subprocess.Popen(
-            self.argv,
+            (*(NICE if beside and not self.first else ()), *self.argv),
             cwd=self.cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -69,15 +83,47 @@ class Check:
             errors="replace",
         ) as command:
             for line in command.stdout:
-                print(line, end="", flush=True)
                 lines.append(line.rstrip())
-        return None if command.returncode == 0 else telling(lines)
+                say(prefix + lines[-1])
+            _pid, status, usage = os.wait4(command.pid, 0)
+            command.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.monotonic() - start
+        outcome = Outcome(self, command.returncode == 0, seconds, usage.ru_utime + usage.ru_stime, tuple(lines))
+        say(f"--- {outcome}")
+        return outcome
 
 
-def telling(lines: Iterable[str]) -> list[str]:
-    """The lines that tell what failed, as the tools write them, else the last ones."""
-    marked = [line for line in lines if re.match(r"(FAILED|ERROR:?|fatal:|lab:|error:|SUBFAIL\w*) ", line)]
-    return list(marked or lines)[-SHOWN_LINES:]
+@dataclass(frozen=True)
+class Outcome:
+    """How a check ended: seconds on the clock, seconds of processor time (without the lab's hosts), and its output."""
+
+    check: Check
+    passed: bool
+    seconds: float
+    processor_seconds: float
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        return (
+            f"{self.check.name}: {verdict} in {self.seconds:.1f} s ({self.processor_seconds:.1f} s of processor time)"
+        )
+
+    def reasons(self) -> list[str]:
+        """The lines that show what failed, as the tools write them, else the last ones."""
+        marked = [line for line in self.lines if FAILURE.match(line)]
+        return list(marked or self.lines)[-SHOWN_LINES:]
+
+    def durations(self) -> list[tuple[float, str]]:
+        """Seconds and name of the slow tests that pytest has listed."""
+        found = filter(None, map(DURATION.match, self.lines))
+        return [(float(match["seconds"]), f"{match['test']} ({match['phase']}, {self.check.name})") for match in found]
+
+
+def say(line: str) -> None:
+    """Print a line at once, in one write, for checks run side by side."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def python_version(venv: Path) -> str:
@@ -113,7 +159,8 @@ def lint() -> Iterator[Check]:
 def unit() -> Iterator[Check]:
     """Unit tests, as many at once as there are processors."""
     at_once = ("-n", "auto", "--dist", "worksteal")
-    words = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *at_once, "tests/unit")
+    options = ("-q", "-p", "no:cacheprovider", f"--durations={SHOWN_TESTS}")
+    words = ("python", "-m", "pytest", *options, *at_once, "tests/unit")
     path = {"PYTHONPATH": str(BUILD)}
     yield Check("unit tests", words, TREE, VENV, path)
 
@@ -130,33 +177,44 @@ def integration() -> Iterator[Check]:
 
 
 def molecule() -> Iterator[Check]:
-    """Every Molecule scenario, one after the other, in the lab that they have for themselves."""
+    """Every Molecule scenario, one after the other, in the lab that no other process uses meanwhile."""
     hold = ("python", str(ROOT / "tests/lab/lab.py"), "hold", "--")
-    yield Check("molecule", (*hold, "molecule", "test", "--all"), TREE / "extensions")
+    yield Check("molecule", (*hold, "molecule", "test", "--all"), TREE / "extensions", first=True)
 
 
 GROUPS = {"lint": lint, "unit": unit, "kernel": kernel, "integration": integration, "molecule": molecule}
+BESIDE = ("molecule",)
 
 
-def run_check(check: Check) -> list[str] | None:
-    """Run one check under a heading; None if it passed, else the lines that tell what is wrong."""
-    print(f"\n=== {check.name}", flush=True)
-    start = time.monotonic()
-    reason = check.run()
-    verdict = "passed" if reason is None else "FAILED"
-    print(f"--- {check.name}: {verdict} in {time.monotonic() - start:.1f} s", flush=True)
-    return reason
+def run_groups(names: Iterable[str], beside: bool) -> list[Outcome]:
+    """Run the checks of these groups, one after the other."""
+    return [check.run(beside) for name in names for check in GROUPS[name]()]
+
+
+def run_lanes(names: Iterable[str]) -> list[Outcome]:
+    """Run the groups: those of BESIDE at the same time as all others, which run one after the other."""
+    lanes = [lane for lane in ([n for n in names if n not in BESIDE], [n for n in names if n in BESIDE]) if lane]
+    with ThreadPoolExecutor() as pool:
+        ended = list(pool.map(lambda lane: run_groups(lane, len(lanes) > 1), lanes))
+    return [outcome for lane in ended for outcome in lane]
 
 
 def main() -> int:
     """Run the groups named on the command line; 1 if a check failed."""
     start = time.monotonic()
-    results = {check.name: run_check(check) for group in sys.argv[1:] for check in GROUPS[group]()}
-    failed = {name: reason for name, reason in results.items() if reason is not None}
-    print(f"\n=== {time.monotonic() - start:.0f} s")
-    for name, reason in failed.items():
-        print(f"failed: {name}", *(f"  {line[:300]}" for line in reason), sep="\n")
-    print(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+    outcomes = run_lanes(sys.argv[1:])
+    slowest = sorted((item for outcome in outcomes for item in outcome.durations()), reverse=True)[:SHOWN_TESTS]
+    if slowest:
+        say(f"\n=== The slowest {len(slowest)} tests")
+    for seconds, test in slowest:
+        say(f"{seconds:8.1f} s  {test}")
+    say(f"\n=== {time.monotonic() - start:.0f} s")
+    for outcome in outcomes:
+        say(str(outcome))
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    for outcome in failed:
+        say("\n".join([f"failed: {outcome.check.name}", *(f"  {line[:300]}" for line in outcome.reasons())]))
+    say(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
     return int(bool(failed))
 
 
