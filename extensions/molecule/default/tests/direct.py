@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "tests/lab"))
 sys.path.insert(0, str(ROOT.parents[2]))
 
-from ansible_collections.netops.egress_ip.plugins.module_utils import _program  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp  # noqa: E402
 from lab import Lab  # noqa: E402
 from lab_image import environment, podman  # noqa: E402
 
@@ -31,12 +31,12 @@ FOLDER = "/var/cache/lab-node"
 CALL = f"""
 import json, pathlib, sys
 sys.path.insert(0, {FOLDER!r})
-from netops_egress_ip import _node
+from netops_egress_ip._node import module as node
 record = pathlib.Path("/var/lib/netops-egress-ip/state.json")
 print(json.loads(record.read_text())["state"]["generation"] if record.exists() else 0, flush=True)
 try:
-    print(json.dumps(_node.answer(json.loads(sys.stdin.read()), False)))
-except _node.EgressIPError as error:
+    print(json.dumps(node.answer(json.loads(sys.stdin.read()), False)))
+except node.EgressIPError as error:
     sys.exit(str(error))
 """
 PACE = {"probe_count": 3, "probe_interval": 0.1, "claim_timeout": 20}
@@ -45,7 +45,7 @@ PACE = {"probe_count": 3, "probe_interval": 0.1, "claim_timeout": 20}
 def install(lab: Lab, *names: str) -> None:
     """Put the program on these hosts."""
     stream = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(_program.make())) as program, tarfile.open(fileobj=stream, mode="w") as archive:
+    with zipfile.ZipFile(io.BytesIO(zipapp.make())) as program, tarfile.open(fileobj=stream, mode="w") as archive:
         for name in program.namelist():
             entry, data = tarfile.TarInfo(f"{FOLDER.lstrip('/')}/{name}"), program.read(name)
             entry.size = len(data)
