@@ -42,7 +42,7 @@ def machines(_fleet):
 @pytest.fixture
 def fleet(machines):
     """Three running nodes that are what the lab's manifests ask for, and a server."""
-    machines.reset()
+    machines.arrange()
     return machines
 
 

@@ -9,6 +9,7 @@ need one. The program is the one that the module `node` sends along.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import subprocess
@@ -27,19 +28,27 @@ from lab_image import environment, podman  # noqa: E402
 
 # Outside the folders of which snapshots are taken; a folder, so that Python keeps the compiled files.
 FOLDER = "/var/cache/lab-node"
+RECORD = "/var/lib/netops-egress-ip/state.json"
 # Prints the generation of the node's record, reads the arguments of the module `node`, prints the result.
 CALL = f"""
 import json, pathlib, sys
 sys.path.insert(0, {FOLDER!r})
 from netops_egress_ip._node import module as node
-record = pathlib.Path("/var/lib/netops-egress-ip/state.json")
+record = pathlib.Path({RECORD!r})
 print(json.loads(record.read_text())["state"]["generation"] if record.exists() else 0, flush=True)
 try:
     print(json.dumps(node.answer(json.loads(sys.stdin.read()), False)))
 except node.EgressIPError as error:
     sys.exit(str(error))
 """
-PACE = {"probe_count": 3, "probe_interval": 0.1, "claim_timeout": 20}
+PRESENT = {
+    "mode": "present",
+    "handover_key": "",
+    "claim": True,
+    "probe_count": 3,
+    "probe_interval": 0.1,
+    "claim_timeout": 20,
+}
 
 
 def install(lab: Lab, *names: str) -> None:
@@ -55,11 +64,28 @@ def install(lab: Lab, *names: str) -> None:
         podman("cp", "-", f"{lab.container(name)}:/", stdin=stream.getvalue())
 
 
+def recorded_states(lab: Lab, *names: str) -> dict[str, dict]:
+    """Return {node: dict form of the state that was applied last}."""
+    return {name: json.loads(lab.exec(name, "cat", RECORD))["state"] for name in names}
+
+
 def apply_states(lab: Lab, states: dict[str, dict]) -> str:
     """Apply {node: dict form of its state} as a plan newer than any of the nodes'; returns why not, empty if applied.
 
     A claim waits for the node that has the address to release it, as in a run.
     """
+    egress_ips = sorted({item["egressIP"] for state in states.values() for item in state["held"]})
+    common = {**PRESENT, "releasing": [{"egressIP": ip, "from": "any other node", "to": ""} for ip in egress_ips]}
+    return _call(lab, {name: {**common, "state": state} for name, state in states.items()})
+
+
+def remove(lab: Lab, *names: str) -> str:
+    """Take everything of the collection off these nodes, whose record says where it is; returns why not."""
+    return _call(lab, dict.fromkeys(names, {"mode": "absent", "options": {}}))
+
+
+def _call(lab: Lab, arguments: dict[str, dict]) -> str:
+    """Run the program on these nodes at once with {node: arguments of the module `node`}; returns what is wrong."""
     calls = {
         name: subprocess.Popen(
             lab.host_argv(name, "python3", "-I", "-c", CALL),
@@ -69,23 +95,19 @@ def apply_states(lab: Lab, states: dict[str, dict]) -> str:
             stderr=subprocess.PIPE,
             text=True,
         )
-        for name in states
+        for name in arguments
     }
     generation = 1 + max(int(call.stdout.readline() or 0) for call in calls.values())
-    egress_ips = sorted({item["egressIP"] for state in states.values() for item in state["held"]})
-    common = {
-        **PACE,
-        "mode": "present",
-        "releasing": [{"egressIP": egress_ip, "from": "any other node", "to": ""} for egress_ip in egress_ips],
-        "handover_key": "",
-        "claim": True,
-    }
     for name, call in calls.items():
-        call.stdin.write(json.dumps({**common, "state": {**states[name], "generation": generation}}))
-        call.stdin.close()
+        words = arguments[name]
+        if "state" in words:
+            words = {**words, "state": {**words["state"], "generation": generation}}
+        # A call that has ended early shows why in its result.
+        with contextlib.suppress(BrokenPipeError):
+            call.stdin.write(json.dumps(words))
+            call.stdin.close()
         call.stdin = None
-    problems = [_problem(name, call) for name, call in calls.items()]
-    return "; ".join(filter(None, problems))
+    return "; ".join(filter(None, (_problem(name, call) for name, call in calls.items())))
 
 
 def _problem(name: str, call: subprocess.Popen) -> str:

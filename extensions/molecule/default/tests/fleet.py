@@ -27,7 +27,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "tests/lab"))
 
-from direct import apply_states, install  # noqa: E402
+from direct import apply_states, install, recorded_states, remove  # noqa: E402
 from lab import Background, Lab  # noqa: E402
 from lab_topology import NODES, PODS, SERVER  # noqa: E402
 
@@ -107,8 +107,8 @@ class Fleet:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        # What a run without options gives to the nodes.
-        self._states: dict[str, dict] = {}
+        # Options of a run as JSON -> {node: its state after the run}.
+        self._states: dict[str, dict[str, dict]] = {}
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
@@ -159,21 +159,31 @@ class Fleet:
         assert run.code != 0, run.output
         return run
 
-    def reset(self) -> None:
-        """Make the nodes what the lab's manifests ask for: by a run the first time, then directly.
+    def arrange(self, **options: object) -> None:
+        """Make the nodes what a run with these options makes of nodes after a run without options.
 
-        What the direct way cannot do is left to a run, which fails the test if it cannot do it either.
+        The first time it is these runs; after that the nodes get the states of then directly. What cannot be done
+        directly is left to the runs, which fail the test if they cannot do it either.
         """
-        if self._states:
-            problem = apply_states(self.lab, self._states)
-            print(f"--- reset: {problem or 'done'}")
+        key = json.dumps(options, sort_keys=True)
+        if key in self._states:
+            problem = apply_states(self.lab, self._states[key])
+            print(f"--- arranged directly: {problem or 'done'}")
             if not problem:
                 return
-        run = self.good()
+        if options:
+            self.arrange()
+        self.good(**options)
         if not self._states:
             install(self.lab, *NODE_NAMES)
-            ((_host, made),) = run.results("netops.egress_ip.plan")
-            self._states = made["rollout"]["states"]
+        self._states[key] = recorded_states(self.lab, *NODE_NAMES)
+
+    def clear(self) -> None:
+        """Make the nodes bare."""
+        problem = remove(self.lab, *NODE_NAMES)
+        print(f"--- cleared directly: {problem or 'done'}")
+        if problem:
+            self.good("remove")
 
     def states(self, **variables: object) -> list[dict]:
         """The states that a run would give to the nodes."""

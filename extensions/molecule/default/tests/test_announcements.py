@@ -32,7 +32,7 @@ def believed(fleet, egress_ip):
 @pytest.mark.parametrize("egress_ip", FORMS)
 def test_neighbours_learn_the_new_holder_within_a_second(fleet, egress_ip):
     options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}
-    fleet.good(hosts=assignable("node1"), **options)
+    fleet.arrange(hosts=assignable("node1"), **options)
     fleet.lab.exec("server", "ping", "-c", "2", "-i", "0.2", egress_ip)
     assert fleet.mac_of("node1") in believed(fleet, egress_ip)
     with fleet.lab.capture("arp or icmp6") as capture:
@@ -49,7 +49,7 @@ def test_neighbours_learn_the_new_holder_within_a_second(fleet, egress_ip):
 
 @pytest.mark.parametrize("egress_ip", FORMS)
 def test_a_released_address_is_not_defended(fleet, egress_ip):
-    fleet.good(hosts=assignable("node1"), egress_ip_manifests=dual_stack(egressip("one", egress_ip)))
+    fleet.arrange(hosts=assignable("node1"), egress_ip_manifests=dual_stack(egressip("one", egress_ip)))
     fleet.lab.exec("server", "ping", "-c", "1", egress_ip)
     fleet.good(hosts=assignable("node1"), egress_ip_manifests=dual_stack())
     fleet.lab.exec("server", "ip", "neighbour", "flush", "all")

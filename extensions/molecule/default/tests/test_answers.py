@@ -115,7 +115,7 @@ def test_a_drain_refuses_to_take_the_place_of_an_egress_ip(fleet):
 
 def test_rebalance_after_a_drain(fleet):
     calm = {"egress_ip_manifests": APPS, "hosts": ALL_ASSIGNABLE, "egress_ip_drain_nodes": []}
-    fleet.good(**calm)
+    fleet.arrange(egress_ip_manifests=APPS, hosts=ALL_ASSIGNABLE)
     fleet.good("drain", **{**calm, "egress_ip_drain_nodes": ["node3"]})
     drained = fleet.holders()
     assert counts(fleet) == [0, 1, 2]
@@ -130,7 +130,7 @@ def test_rebalance_after_a_drain(fleet):
 def test_plan_shows_what_a_drain_does(fleet):
     """Node3 is back and holds nothing, but in a drain of node2 nothing goes there for balance alone."""
     calm = {"egress_ip_manifests": APPS, "hosts": ALL_ASSIGNABLE}
-    fleet.good(**calm)
+    fleet.arrange(**calm)
     fleet.good("drain", **calm, egress_ip_drain_nodes=["node3"])
     at = fleet.holders()
     drain = {**calm, "egress_ip_drain_nodes": ["node2"], "egress_ip_max_moves": 5}
@@ -144,7 +144,7 @@ def test_plan_shows_what_a_drain_does(fleet):
 
 def test_rebalance_heeds_the_cap(fleet):
     calm = {"egress_ip_manifests": APPS, "hosts": ALL_ASSIGNABLE}
-    fleet.good(**calm)
+    fleet.arrange(**calm)
     fleet.good("drain", **calm, egress_ip_drain_nodes=["node3"])
     drained = fleet.holders()
     run = fleet.good("rebalance", **calm, egress_ip_max_moves=0)

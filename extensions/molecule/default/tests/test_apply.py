@@ -60,7 +60,7 @@ def test_check_mode_shows_the_diff_and_writes_nothing(fleet):
 
 @pytest.mark.user_land
 def test_check_mode_on_a_bare_fleet_writes_nothing(fleet):
-    fleet.good("remove")
+    fleet.clear()
     before = fleet.snapshot()
     run = fleet.good("reconcile", "--check", "--diff")
     assert_same(before, fleet.snapshot())

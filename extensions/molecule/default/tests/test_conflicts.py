@@ -12,7 +12,7 @@ NOBODY = {"node1": NOT_ASSIGNABLE, "node3": NOT_ASSIGNABLE}
 
 
 def test_a_foreign_host_keeps_its_address_until_it_goes_away(fleet):
-    fleet.good(hosts=NOBODY)
+    fleet.arrange(hosts=NOBODY)
     fleet.lab.exec("server", "ip", "address", "add", f"{SECOND}/32", "dev", "eth0")
     try:
         with fleet.lab.capture("arp", "and", "not", "ether", "src", fleet.mac_of("server")) as wire:
@@ -58,7 +58,7 @@ def test_status_tells_who_else_answers_for_what_is_held(fleet):
 @pytest.mark.parametrize("length", [18, 32])
 def test_an_address_that_somebody_put_on_the_node_by_hand_stays_theirs(fleet, length):
     """By the inventory's word it is the node's own, so no node may claim it; it is not ours to take away either."""
-    fleet.good(hosts=NOBODY)
+    fleet.arrange(hosts=NOBODY)
     fleet.lab.exec("node1", "ip", "address", "add", f"{SECOND}/{length}", "dev", "eth0")
     try:
         run = fleet.run()

@@ -28,7 +28,7 @@ def holder_changes(fleet, *words, **options):
 @pytest.mark.parametrize("forks", [50, 1])
 def test_drain_and_return(fleet, forks):
     """With fewer forks than nodes a claim cannot wait for its release, so releases are a round of their own."""
-    fleet.good(hosts=SPARE)
+    fleet.arrange(hosts=SPARE)
     lost = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node3"])
     fork = ("--forks", str(forks))
     run, *answers = holder_changes(fleet, "drain", *fork, hosts=SPARE, egress_ip_drain_nodes=["node3"])

@@ -48,7 +48,7 @@ def holders6(fleet):
 def dual(machines):
     """A fleet whose one object has addresses of both IP versions, one for each node."""
     documents = dual_stack(egressip("egressips-prod", FIRST, *SPELLINGS))
-    machines.good(egress_ip_manifests=documents, hosts=ALL_ASSIGNABLE, **EXCLUDED)
+    machines.arrange(egress_ip_manifests=documents, hosts=ALL_ASSIGNABLE, **EXCLUDED)
     return machines, documents
 
 

@@ -35,11 +35,11 @@ def held_by(fleet, node):
 
 
 @pytest.fixture
-def spare(fleet):
+def spare(machines):
     """The fleet with a third node that may hold addresses."""
-    fleet.good(hosts=SPARE)
-    assert sorted(sum(fleet.holders().values(), [])) == ["node1", "node3"]
-    return fleet
+    machines.arrange(hosts=SPARE)
+    assert sorted(sum(machines.holders().values(), [])) == ["node1", "node3"]
+    return machines
 
 
 @pytest.mark.parametrize("fault", ["stop", "kill"])
@@ -207,7 +207,7 @@ def active_since(fleet, unit):
 
 
 def test_all_nodes_labelled_keep_what_they_hold_when_one_reboots(fleet):
-    fleet.good(hosts=ALL_ASSIGNABLE)
+    fleet.arrange(hosts=ALL_ASSIGNABLE)
     before = fleet.holders()
     fleet.lab.reboot("node1")
     wait_for("the claims at boot", lambda: unit_ended(fleet, "node1"))

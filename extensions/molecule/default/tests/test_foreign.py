@@ -71,7 +71,7 @@ LOOKS = (
 @pytest.fixture
 def crowded(machines):
     """A bare fleet with foreign things on each node."""
-    machines.good("remove")
+    machines.clear()
     for name in NODE_NAMES:
         machines.lab.exec(name, "bash", "-ec", FOREIGN)
     yield machines
@@ -110,7 +110,7 @@ def test_foreign_things_survive_and_remove_leaves_nothing(crowded):
 
 def test_remove_gives_ip_forward_back(machines):
     fleet = machines
-    fleet.good("remove")
+    fleet.clear()
     try:
         fleet.lab.exec("node1", "sysctl", "-qw", "net.ipv4.ip_forward=0")
         before = fleet.snapshot()

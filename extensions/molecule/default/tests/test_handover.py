@@ -37,7 +37,7 @@ def longest_pause(lines):
 @pytest.mark.parametrize("egress_ip", SERVERS)
 def test_downloads_go_on_over_a_planned_move(fleet, egress_ip):
     options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}
-    fleet.good(hosts=assignable("node1"), **options)
+    fleet.arrange(hosts=assignable("node1"), **options)
     downloads = {where: fleet.lab.download(pod, host=SERVERS[egress_ip]) for where, pod in PODS.items()}
     try:
         for where, download in downloads.items():
@@ -68,7 +68,7 @@ def open_ports(fleet, pod):
 def test_no_client_is_left_hanging_where_connections_cannot_go_along(fleet, egress_ip):
     """With fewer forks than nodes, no two nodes meet. A client that only listens goes on, or its connection ends."""
     options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}
-    fleet.good(hosts=assignable("node1"), **options)
+    fleet.arrange(hosts=assignable("node1"), **options)
     before = {pod: open_ports(fleet, pod) for pod in PODS.values()}
     downloads = {pod: fleet.lab.download(pod, timeout=300, host=SERVERS[egress_ip]) for pod in PODS.values()}
     try:

@@ -147,7 +147,7 @@ def captured(fleet, life):
 @pytest.mark.parametrize("mode", ["node", "drop"])
 def test_no_packet_leaves_with_a_wrong_source(fleet, senders, mode):
     options = {"egress_ip_unassigned": mode}
-    fleet.good(hosts=ALL_ASSIGNABLE, **options)
+    fleet.arrange(hosts=ALL_ASSIGNABLE, **options)
     for what, counted in captured(fleet, the_life_of_a_fleet(fleet, **options)):
         print(f"{mode}, {what}: {sum(counted.values())} packets")
         for (port, source), packets in counted.items():
@@ -158,7 +158,7 @@ def test_no_packet_leaves_with_a_wrong_source(fleet, senders, mode):
 
 
 def test_what_belongs_to_no_connection_does_not_leave(fleet):
-    fleet.good(hosts=ALL_ASSIGNABLE)
+    fleet.arrange(hosts=ALL_ASSIGNABLE)
     with fleet.lab.capture(f"tcp and dst host {SERVER.address} and src port 40000") as capture:
         for pod in ("namespace1/pod1", "namespace3/other"):
             fleet.lab.pod(pod, "python3", "-c", RESETS, SERVER.address)
@@ -173,7 +173,7 @@ def test_what_belongs_to_no_connection_does_not_leave(fleet):
 def test_a_connection_that_is_older_than_the_selection(fleet, mode):
     """It goes on with the node's address, where that is a way out at all."""
     pod = SENDERS[20001]
-    fleet.good("remove")
+    fleet.clear()
     with fleet.lab.download(pod.key) as download:
         wait_for("the download", lambda: len(download.lines) > 5)
         fleet.good(hosts=ALL_ASSIGNABLE, egress_ip_unassigned=mode)

@@ -59,7 +59,7 @@ def test_what_is_in_the_way_on_one_host_stops_the_run(fleet, subtests):
 @pytest.mark.parametrize("case", ["port", "device"])
 def test_a_foreign_tunnel_on_a_bare_host_stops_the_run(fleet, case):
     name = {"port": "vx9", "device": "egress0"}[case]
-    fleet.good("remove")
+    fleet.clear()
     fleet.lab.exec(
         NODE2, "bash", "-ec", f"ip link add {name} type vxlan id 9 dstport 4790 dev eth0 remote 192.168.126.9"
     )

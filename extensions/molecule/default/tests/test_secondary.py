@@ -31,7 +31,7 @@ def second(fleet):
                 fleet.lab.exec(name, "ip", "route", "add", "default", "via", GATEWAY, "dev", "eth1", "metric", "500")
             yield fleet
         finally:
-            fleet.good("remove")
+            fleet.clear()
             fleet.lab.exec("server", "ip", "address", "delete", f"{BEYOND}/32", "dev", "lo")
 
 
@@ -58,7 +58,7 @@ def test_an_address_of_a_second_network_leaves_there(second):
 
 @pytest.mark.user_land
 def test_it_moves_and_the_connections_go_along(second):
-    second.good(**ONE)
+    second.arrange(**ONE)
     (holder,) = on_eth1(second)
     (other,) = set(WITH_ETH1) - {holder}
     downloads = {pod: second.lab.download(pod, host=BEYOND) for pod in PODS}
@@ -77,7 +77,7 @@ def test_it_moves_and_the_connections_go_along(second):
 
 
 def test_a_node_that_lost_the_link_to_that_network_gives_the_address_up(second):
-    second.good(**ONE)
+    second.arrange(**ONE)
     (holder,) = on_eth1(second)
     (other,) = set(WITH_ETH1) - {holder}
     second.lab.exec("server", "ping", "-c", "1", EGRESS_IP)
@@ -93,7 +93,7 @@ def test_a_node_that_lost_the_link_to_that_network_gives_the_address_up(second):
 
 
 def test_a_holder_that_only_the_controller_cannot_reach_keeps_the_address_and_the_tunnels(second):
-    second.good(**ONE)
+    second.arrange(**ONE)
     (holder,) = on_eth1(second)
     second.lab.exec(holder, "sh", "-c", "systemctl stop ssh.service; pkill -x sshd || true")
     try:
@@ -106,7 +106,7 @@ def test_a_holder_that_only_the_controller_cannot_reach_keeps_the_address_and_th
 
 
 def test_the_tunnels_follow_in_the_run_that_replaces_a_dead_holder(second):
-    second.good(**ONE)
+    second.arrange(**ONE)
     (holder,) = on_eth1(second)
     (other,) = set(WITH_ETH1) - {holder}
     second.lab.kill(holder)
@@ -147,7 +147,7 @@ def test_addresses_of_one_object_on_different_interfaces(second):
 
 
 def test_removal_leaves_nothing_of_it(second):
-    second.good("remove")
+    second.clear()
     before = second.snapshot()
     second.good(**ONE)
     second.good("remove")

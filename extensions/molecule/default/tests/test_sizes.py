@@ -63,7 +63,7 @@ def remote(machines):
     hosts = {**ALL_ASSIGNABLE, "node2": {"egress_ip_labels": {}}}
     documents = dual_stack(egressip("egressips-prod", FIRST, FIRST6))
     excluded = [*EXCLUDED, "fd00:88::/64"]
-    machines.good(egress_ip_manifests=documents, hosts=hosts, egress_ip_excluded_cidrs=excluded)
+    machines.arrange(egress_ip_manifests=documents, hosts=hosts, egress_ip_excluded_cidrs=excluded)
     assert "node2" not in [name for names in {**machines.holders(), **holders6(machines)}.values() for name in names]
     return machines
 
