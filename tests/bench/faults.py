@@ -147,7 +147,7 @@ class Faults:
             return next(answer.at for answer in poll.answers if answer.source == EGRESS_IP) - start
 
     def on(self, node: Callable[[], str], script: str) -> Callable[[], None]:
-        """What somebody does on a node, seen until the node has mended itself."""
+        """A change by another program on a node, measured until the node has repaired itself."""
 
         def do() -> None:
             self.lab.exec(node(), "sh", "-ec", script)

@@ -114,7 +114,7 @@ def node() -> Iterator[None]:
             for name, (addresses, route) in inside.items():
                 lines = ["link set lo up", "link set eth0 up", *(f"address add {a} dev eth0" for a in addresses), route]
                 run("ip", "-n", name, "-batch", "-", text="\n".join(lines))
-            # What nobody listens to must not be answered.
+            # A port without a listener must not be answered.
             refuse = "add table ip t; add chain ip t i { type filter hook input priority 0; }"
             run("ip", "netns", "exec", SERVER, "nft", f"{refuse}; add rule ip t i meta l4proto udp drop")
             masquerade = "add table ip pods; add chain ip pods p { type nat hook postrouting priority srcnat; }"
@@ -167,7 +167,7 @@ def state(egress_ips: int, pods: int) -> NodeState:
 
 
 def ours(egress_ips: int, pods: int, before: DataPlane | None = None) -> tuple[DataPlane, float]:
-    """Bring our data plane into the node's kernel; (what is there now, seconds)."""
+    """Apply the data plane to the node's kernel; returns (current data plane, seconds)."""
     wanted = state(egress_ips, pods)
     marks = {ip: index for index, ip in enumerate(wanted.egress_ips, start=1)}
     plane = desired_data_plane(wanted, marks, node_io.read_host())

@@ -6,7 +6,7 @@
 The worlds: each node has its primary network in one of ten segments and, one in four, a secondary network that
 crosses them; an object has one to four addresses of one of these networks. The greedy placement does as
 OVN-Kubernetes: object by object, address by address, it keeps what may stay, and gives the rest the node that holds
-fewest by a look at all nodes. It is given parsed input; the planner reads and checks every document, with no
+fewest by comparing all nodes. It is given parsed input; the planner reads and checks every document, with no
 address remembered from a run before. Prints a table, one process for each size; exits with 1 if a goal is missed.
 """
 

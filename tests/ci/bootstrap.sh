@@ -4,8 +4,8 @@
 #
 # Prepares a machine for the tests: bash tests/ci/bootstrap.sh [unit|lab]
 # Always: git, the virtual environment .build/venv, and the collection's tree in .build/ansible_collections.
-# With `lab`: the Debian packages of the lab too, and podman is tried. With `unit`: those packages and the test vCenter's.
-# What is there already is left alone.
+# With `lab`: also the packages and the image of the lab. With `unit`: those packages and the vCenter simulator's.
+# Existing packages and environments are left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -14,7 +14,7 @@ die() {
     exit 1
 }
 
-# install PACKAGE...: what is missing of these, by apt.
+# install PACKAGE...: install those that are missing, by apt.
 install() {
     local missing=() package
     for package in "$@"; do
@@ -42,7 +42,7 @@ find_python() {
     die "Python 3.11 or newer is missing; on Debian 12 or newer: apt-get install python3 python3-venv"
 }
 
-# make_venv FOLDER REQUIREMENTS: a virtual environment with exactly these tools; made anew when they change.
+# make_venv FOLDER REQUIREMENTS: a virtual environment with exactly these tools, created again when they change.
 make_venv() {
     local venv=$1 requirements=$2 python stamp log=.build/pip.log
     python=$(find_python)
@@ -59,13 +59,13 @@ make_venv() {
     echo "$stamp" >"$venv/stamp"
 }
 
-# install_packages FILE...: what these lists name.
+# install_packages FILE...: install the packages that these lists name.
 install_packages() {
     mapfile -t packages < <(grep -hv '^#' "$@")
     install "${packages[@]}"
 }
 
-# The lab's containers must really start here, or the message says what to do.
+# Builds the lab's image and starts it once; the error message has the fix.
 try_lab() {
     [ "$(id -u)" -eq 0 ] || die "the lab needs root: run as root"
     install_packages tests/packages.txt

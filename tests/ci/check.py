@@ -37,7 +37,7 @@ FAILURE = re.compile(r"(FAILED|ERROR:?|fatal:|lab:|error:|SUBFAIL\w*) ")
 # As pytest lists them with --durations.
 DURATION = re.compile(r"(?P<seconds>\d+\.\d+)s (?P<phase>setup|call|teardown) +(?P<test>\S.*)")
 VENV = BUILD / "venv"
-# Manifests as people write them, with several documents in a file and with typing errors on purpose.
+# Manifests as users write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
     "tests/integration/targets/lookup_manifests/files/",
     "tests/lab/manifests/",
@@ -144,7 +144,7 @@ def lint() -> Iterator[Check]:
     yield Check("ruff format", ("ruff", "format", "--check", "."))
     yield Check("mypy", ("mypy", "--no-error-summary"))
     yield Check("yamllint", ("yamllint", "--strict", "."))
-    # What is sent to a node runs there, on Python 3.8 or newer.
+    # The code that runs on a node runs on Python 3.8 or newer.
     sent = [name for name in ("plugins/module_utils", "plugins/modules") if (ROOT / name).is_dir()]
     yield Check("Python 3.8 on the nodes", ("vermin", "-t=3.8-", "--no-tips", "--violations", *sent))
     yield Check("ansible-lint", ("ansible-lint", "--nocolor", "--offline", "--strict", "--profile", "production"), TREE)
@@ -166,7 +166,7 @@ def unit() -> Iterator[Check]:
 
 
 def kernel() -> Iterator[Check]:
-    """What needs a kernel with everything that Debian's has."""
+    """Tests that need features of Debian's kernel."""
     yield Check("VRFs on Debian's kernel", ("python", str(ROOT / "tests/kernel/vm.py")))
 
 

@@ -11,7 +11,7 @@ mkdir -p .build/docs
 antsibull-docs sphinx-init --use-current --sphinx-theme alabaster --dest-dir .build/docs netops.egress_ip >/dev/null
 cd .build/docs
 mkdir -p rst
-chmod og-w rst  # antsibull-docs asks for that
+chmod og-w rst  # antsibull-docs requires it
 antsibull-docs --config-file antsibull-docs.cfg collection --cleanup everything --fail-on-error \
     --use-current --dest-dir rst netops.egress_ip
 # Not with -W: references to Ansible's own documentation are resolved only where that site is in reach.

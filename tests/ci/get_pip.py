@@ -12,7 +12,7 @@ import runpy
 import subprocess
 import sys
 
-# In a process of its own, since it hides pip's settings from whatever runs after it.
+# In a process of its own, since it hides pip's settings from later code.
 subprocess.run([sys.executable, "-m", "ensurepip"], stdout=subprocess.DEVNULL, check=True)
 options = [option for option in sys.argv[1:] if option not in ("--no-setuptools", "--no-wheel")]
 sys.argv = ["pip", "install", *options]

@@ -25,7 +25,7 @@ def run(*argv: str, path: str) -> str:
 
 
 def check_documents(path: str) -> list[str]:
-    """Names of what has no readable documentation."""
+    """Names of plugins and roles without readable documentation."""
     missing = []
     for kind in KINDS:
         names = sorted(json.loads(run("ansible-doc", "--type", kind, "--list", "--json", COLLECTION, path=path)))
@@ -36,7 +36,7 @@ def check_documents(path: str) -> list[str]:
 
 
 def main() -> int:
-    """Build, install, look; 1 if something is not right."""
+    """Build, install, read; 1 if something is wrong."""
     with tempfile.TemporaryDirectory() as folder:
         run("ansible-galaxy", "collection", "build", "--output-path", folder, path=folder)
         tarball = next(Path(folder).glob("*.tar.gz"))

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The picture of the OKD page, on real hosts: plan, reconcile, traffic, a host that dies, and its return.
 
-Exits with 1 if any connection shows a wrong source, any address is on two hosts, or any run fails.
+Exits with 1 if a connection has a wrong source, an address is on two hosts, or a run fails.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WORK = {
 
 
 class Demo:
-    """The steps; `faults` collects everything that is not as it should be."""
+    """The steps; `faults` collects every deviation."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -64,7 +64,7 @@ class Demo:
         show.say(show.paint("dim", f"({run.seconds:.1f} s)\n"))
         return run
 
-    # -- what is there ------------------------------------------------------------------------------------------------
+    # -- current state ------------------------------------------------------------------------------------------------
 
     def running(self) -> list[str]:
         """Names of the nodes that run."""
@@ -90,10 +90,10 @@ class Demo:
         """Pod -> answers to its connections."""
         return {pod.key: self.lab.connect(pod.key, COUNT) for pod in self.live_pods()}
 
-    # -- what is shown ------------------------------------------------------------------------------------------------
+    # -- output ------------------------------------------------------------------------------------------------
 
     def show_lab(self) -> None:
-        """The hosts and pods before anything is done."""
+        """Print the hosts and pods before the first run."""
         rows = [
             (
                 node.name,
@@ -115,7 +115,7 @@ class Demo:
         good = [
             self.expect(len(names) <= 1, f"{address} is on {' and '.join(names)}") for address, names in holders.items()
         ]
-        rows = [(address, ", ".join(names) or "nobody: no node is left for it") for address, names in holders.items()]
+        rows = [(address, ", ".join(names) or "no node is left for it") for address, names in holders.items()]
         show.table(("egress IP", "held by"), rows, good)
 
     def show_sources(self) -> None:

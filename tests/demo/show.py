@@ -13,7 +13,7 @@ CODES = {"heading": "1;36", "good": "32", "bad": "1;31", "dim": "2", "strong": "
 
 
 def paint(style: str, text: str) -> str:
-    """The text in that style; unchanged where nobody sees colours."""
+    """The text in that style; unchanged if the output is not a terminal."""
     return f"\033[{CODES[style]}m{text}\033[0m" if COLOURED else text
 
 

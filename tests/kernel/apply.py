@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Do to this network namespace what the module `node` does to a host with systemd: compare, apply, compare.
+"""Apply a state to this network namespace as the module `node` does on a host with systemd: compare, apply, compare.
 
 The state comes by standard input.
 """
@@ -17,7 +17,7 @@ from netops_egress_ip._host_io import node_io
 
 
 def way(state: NodeState):
-    """What there is to change."""
+    """The changes from the current to the desired data plane."""
     host = node_io.read_host()
     sysctls = node_io.read_sysctls(sysctl_names(host, state.options.tunnel_device))
     claimed = {item.egress_ip for item in state.held}

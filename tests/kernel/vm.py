@@ -70,7 +70,7 @@ def unpack(stream: IO[bytes], folder: Path) -> Iterator[tuple[str, int, bytes]]:
 
 
 def ours() -> Iterator[tuple[str, int, bytes]]:
-    """Yield what runs in the virtual machine, in the same form."""
+    """Yield the programs for the virtual machine, in the same form."""
     yield "init", 0o100755, INIT.encode()
     yield "collection", 0o40755, b""
     for path in HERE.glob("*.py"):
@@ -95,7 +95,7 @@ def write_initramfs(path: Path, content: Iterator[tuple[str, int, bytes]]) -> No
 
 
 def boot(folder: Path) -> bool:
-    """Boot the machine and show what it prints; True if the test succeeded there."""
+    """Boot the machine and print its output; True if the test succeeded there."""
     argv = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "2048", "-no-reboot", "-nodefaults"]
     argv += ["-display", "none", "-serial", "stdio", "-kernel", folder / "vmlinuz", "-initrd", folder / "initramfs"]
     argv += ["-append", "console=ttyS0 loglevel=3 panic=-1"]

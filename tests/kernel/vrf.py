@@ -47,7 +47,7 @@ print(data.decode().strip() if len(data) > 65536 else "cut off")
 
 
 def run(*words: str, stdin: str = "") -> str:
-    """Run a command; returns what it prints."""
+    """Run a command; returns its output."""
     done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words[:6])}: {done.stderr.strip()}")
@@ -89,7 +89,7 @@ def build() -> None:
 
 
 def state(name: str, pod: str) -> dict:
-    """What node `name` is to do for its pod."""
+    """The state of node `name`."""
     egress_ips = list(EGRESS_IPS.values())
     held = [{"egressIP": ip, "interface": "eth1"} for ip in egress_ips] if name == "node1" else []
     ends = [{"egressIP": ip, "endpoint": ENDPOINTS["node1"][i]} for i, ip in enumerate(egress_ips)]
@@ -109,13 +109,13 @@ def state(name: str, pod: str) -> dict:
 
 
 def look(what: str, seen: str, wanted: str) -> bool:
-    """Say what was seen; True if it is what was wanted."""
+    """Print the observed value; True if it is the expected one."""
     print(f"{'ok  ' if seen == wanted else 'FAIL'} {what}: {seen}, wanted {wanted}", flush=True)
     return seen == wanted
 
 
 def connect(pod: str, address: str) -> str:
-    """Connect from a pod; returns the source that the server has seen, or what went wrong."""
+    """Connect from a pod; returns the source that the server has seen, or the error."""
     try:
         return inside(pod, sys.executable, "-c", CLIENT, address)
     except RuntimeError as error:
@@ -123,7 +123,7 @@ def connect(pod: str, address: str) -> str:
 
 
 def main() -> int:
-    """Build, apply, connect; 1 if anything is not as it should be."""
+    """Build, apply, connect; 1 if a check fails."""
     build()
     for name, pod in (("node1", "pod1"), ("node2", "pod2")):
         inside(name, sys.executable, str(Path(__file__).with_name("apply.py")), stdin=json.dumps(state(name, pod)))

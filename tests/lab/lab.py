@@ -80,7 +80,7 @@ SSH_ARGS = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said to one connection; `at` is UNIX time, `error` tells why there is no `source`."""
+    """What the server said to one connection; `at` is UNIX time, without a `source`, `error` is the reason."""
 
     at: float
     seconds: float
@@ -114,7 +114,7 @@ def _in_parallel(work: Callable, items: Iterable) -> list:
 
 
 def _wait(what: str, ready: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
-    """Wait until `ready()`; LabError names `what` did not come."""
+    """Wait until `ready()` is true; LabError with `what` after `seconds`."""
     end = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > end:
@@ -133,12 +133,12 @@ def _process_in(path: Path) -> str:
 
 
 def _containers() -> list[dict]:
-    """Podman's words on every container of the lab."""
+    """What podman lists of every container of the lab."""
     return json.loads(podman("ps", "--all", "--filter", f"label={LABEL}", "--format", "json").stdout or b"[]")
 
 
 def _run_here(*argv: str) -> str:
-    """Standard output of a command on this machine; LabError with its words when it fails."""
+    """Standard output of a command on this machine; LabError with its error output when it fails."""
     result = subprocess.run(argv, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise LabError(f"{' '.join(argv)} failed: {result.stderr.strip()}")
@@ -266,7 +266,7 @@ class Lab:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[Lab]:
-        """Keep the lab for this process and its children; LabError when somebody else has it."""
+        """Keep the lab for this process and its children; LabError when another process has it."""
         if os.environ.get(HOLDER):
             yield self
             return
@@ -289,7 +289,7 @@ class Lab:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     def up(self, fresh: bool = False) -> None:
-        """Bring the lab up or repair it; `fresh` makes every host anew."""
+        """Start the lab or repair it; `fresh` creates every host again."""
         with self.hold():
             image = build_image()
             self._make_key()
@@ -661,7 +661,7 @@ def _capture(lab: Lab, options: argparse.Namespace) -> int:
 
 
 def _hold(lab: Lab, options: argparse.Namespace) -> int:
-    """Run a command that has the lab for itself."""
+    """Run a command while no other process uses the lab."""
     with lab.hold():
         return subprocess.run(options.words, check=False).returncode
 
@@ -688,8 +688,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("image", help="build the image of the hosts unless it is there")
     commands.add_parser("remove-images", help="remove every image of the lab")
-    up = commands.add_parser("up", help="bring the lab up, or repair it")
-    up.add_argument("--fresh", action="store_true", help="make every host anew")
+    up = commands.add_parser("up", help="start the lab, or repair it")
+    up.add_argument("--fresh", action="store_true", help="create every host again")
     commands.add_parser("down", help="remove hosts and network")
     commands.add_parser("status", help="state of each host")
     commands.add_parser("inventory", help="write Ansible's inventory and print its path")
@@ -706,7 +706,7 @@ def _parser() -> argparse.ArgumentParser:
     capture = commands.add_parser("capture", help="print the frames between the hosts")
     capture.add_argument("--seconds", type=float, default=5)
     capture.add_argument("words", nargs=argparse.REMAINDER, metavar="-- EXPRESSION")
-    hold = commands.add_parser("hold", help="run a command that has the lab for itself")
+    hold = commands.add_parser("hold", help="run a command while no other process uses the lab")
     hold.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND")
     return parser
 

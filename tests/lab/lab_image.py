@@ -63,7 +63,7 @@ runtime = "runc"
 
 
 class LabError(Exception):
-    """Something of the lab does not work; the message says what and, where known, the fix."""
+    """An error of the lab; the message has the cause and, where known, the fix."""
 
 
 def state_dir() -> Path:
@@ -76,7 +76,7 @@ def state_dir() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """The environment for podman, with the private configuration written anew."""
+    """The environment for podman, whose private configuration is written if needed."""
     path = state_dir() / "containers.conf"
     if not path.exists() or path.read_text(encoding="utf-8") != CONTAINERS_CONF:
         path.write_text(CONTAINERS_CONF, encoding="utf-8")
@@ -89,7 +89,7 @@ def podman_argv(*words: str) -> list[str]:
 
 
 def podman(*words: str, check: bool = True, stdin: bytes = b"") -> subprocess.CompletedProcess:
-    """Run podman; raises LabError with podman's own words when it fails and `check` is set."""
+    """Run podman; raises LabError with podman's error output when it fails and `check` is set."""
     missing = [tool for tool in ("podman", "runc") if not shutil.which(tool)]
     if os.geteuid() != 0 or missing:
         raise LabError(f"the lab needs root and {' and '.join(missing) or 'podman'}: run as root `make lab`")
@@ -135,7 +135,7 @@ def build_image() -> str:
 
 
 def _try_image(name: str) -> None:
-    """Start the image once; LabError says what the machine lacks."""
+    """Start the image once; raises LabError with the requirement that the machine lacks."""
     try:
         podman("run", "--rm", "--privileged", "--network", "none", name, "true")
     except LabError as error:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a playbook on the lab and tell where its seconds go; the demo and the measurements use it."""
+"""Run a playbook on the lab and measure its tasks; for the demo and the measurements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESULT = re.compile(r"^ok: \[[^]]*\] => (\{.*?^\})$", re.MULTILINE | re.DOTALL)
 
 @dataclass(frozen=True)
 class PlaybookRun:
-    """One run: UNIX time of its start and end, exit code, (task, seconds) in order, and what it printed."""
+    """One run: UNIX time of its start and end, exit code, (task, seconds) in order, and output."""
 
     started: float
     ended: float
@@ -31,12 +31,12 @@ class PlaybookRun:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration in seconds."""
         return self.ended - self.started
 
     @property
     def messages(self) -> list[str]:
-        """The lines that its debug tasks show."""
+        """The lines that its debug tasks print."""
         found: list[str] = []
         for text in RESULT.findall(self.output):
             message = json.loads(text).get("msg", [])

@@ -88,7 +88,7 @@ HOSTS = (
 NODES = tuple(host for host in HOSTS if not host.is_server)
 SERVER = next(host for host in HOSTS if host.is_server)
 
-# manifests/pods.yml says the same in Kubernetes' words. With these addresses both egress IPs of the page are used.
+# The same pods as in manifests/pods.yml. With these addresses both egress IPs of the page are used.
 PODS = (
     Pod("namespace1", "pod1", "node1", "10.88.0.2"),
     Pod("namespace1", "pod2", "node2", "10.88.0.2"),

@@ -203,7 +203,7 @@ func (l *lan) call(method *simulator.Method, body []byte, hasSession bool) (resp
 	return runTask(object, method.Name, run), nil, true
 }
 
-// task returns what a method of ours does that answers with a task; nil for all other methods.
+// task returns the work of a method that this program adds and that answers with a task; nil for all other methods.
 func (l *lan) task(method *simulator.Method, object mo.Reference, body []byte) func() types.BaseMethodFault {
 	// What is empty and what is left out are the same in Go's types.
 	empty := func(name string) bool { return bytes.Contains(body, []byte("<"+name+"></"+name+">")) }

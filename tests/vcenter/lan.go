@@ -132,7 +132,7 @@ func (l *level) change(spec types.BaseDVPortSetting) types.BaseMethodFault {
 	return nil
 }
 
-// reconfigureGroup is ReconfigureDVPortgroup_Task; clears tells whether the description is there and empty.
+// reconfigureGroup is ReconfigureDVPortgroup_Task; clears is true if the description is present and empty.
 func (l *lan) reconfigureGroup(ref reference, spec types.DVPortgroupConfigSpec, clears bool) types.BaseMethodFault {
 	own, config := l.groups[ref], &groupOf(ref).Config
 	if spec.ConfigVersion != own.configVersion() {
@@ -190,7 +190,7 @@ func (l *lan) reconfigurePorts(specs []types.DVPortConfigSpec, clears bool) type
 	return nil
 }
 
-// mayOverride tells whether a port group lets its ports have settings of their own where a spec has some.
+// mayOverride returns whether a port group lets its ports override the settings that a spec has.
 func mayOverride(base types.BaseDVPortgroupPolicy, spec *setting) bool {
 	policy := base.(*types.VMwareDVSPortgroupPolicy)
 	overrides := func(value interface{}) bool {
@@ -221,7 +221,7 @@ func (l *lan) fetch(criteria *types.DistributedVirtualSwitchPortCriteria) []type
 	return found
 }
 
-// exists tells whether there is a port now: with ephemeral binding, while its VM is on.
+// exists returns whether the port exists now: with ephemeral binding, while its VM is on.
 func (p *port) exists() bool {
 	vm, ok := simulator.Map.Get(p.vm).(*simulator.VirtualMachine)
 	return !ok || vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff ||
@@ -261,7 +261,7 @@ func (l *lan) follow() {
 	}
 }
 
-// refresh is RefreshDVPortState: the hosts tell what their ports do.
+// refresh is RefreshDVPortState: the hosts report the state of their ports.
 func (l *lan) refresh(keys []string) types.BaseMethodFault {
 	l.fetch(nil)
 	for _, key := range keys {
@@ -359,7 +359,7 @@ func nicOf(vm *simulator.VirtualMachine, key int32) *types.VirtualEthernetCard {
 
 func nameOf(host *reference) string { return simulator.Map.Get(*host).(*simulator.HostSystem).Name }
 
-// responds tells whether the vCenter reaches the host of a VM.
+// responds returns whether the vCenter reaches the host of a VM.
 func responds(vm *simulator.VirtualMachine) bool {
 	if vm.Runtime.Host == nil {
 		return false
@@ -486,7 +486,7 @@ func (l *lan) setGuest(told guest) {
 	}
 }
 
-// editsAdapters tells whether a spec does no more than change network adapters and the annotation; the simulator does
+// editsAdapters returns whether a spec does no more than change network adapters and the annotation; the simulator does
 // not do that.
 func editsAdapters(spec types.VirtualMachineConfigSpec, annotates bool) bool {
 	for _, each := range spec.DeviceChange {
@@ -499,7 +499,7 @@ func editsAdapters(spec types.VirtualMachineConfigSpec, annotates bool) bool {
 	return annotates || len(spec.DeviceChange) > 0
 }
 
-// reconfigureVM is ReconfigVM_Task for what editsAdapters tells of: of an adapter, how it is connected.
+// reconfigureVM is ReconfigVM_Task for specs that editsAdapters accepts: of an adapter, how it is connected.
 func reconfigureVM(vm *simulator.VirtualMachine, spec types.VirtualMachineConfigSpec, clears bool) types.BaseMethodFault {
 	if spec.ChangeVersion != "" && spec.ChangeVersion != vm.Config.ChangeVersion {
 		return &types.ConcurrentAccess{}

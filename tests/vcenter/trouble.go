@@ -24,10 +24,10 @@ import (
 //
 // Kinds: fault (Fault is the answer), task (a task that fails with Fault, or without saying why), stuck (a task that never ends), drop (the
 // connection is closed before anything happens), lose_answer (after it happened), hang (no answer for Seconds, then
-// drop), lose_session (it has ended), race (somebody else has changed the target just before), slow (a task that takes
+// drop), lose_session (it has ended), race (another client has changed the target just before), slow (a task that takes
 // Seconds, during which its object takes no other one; with lose_answer too, if Seconds are given).
 //
-// Of, the type of an object, leaves out calls of RetrievePropertiesEx that ask for others.
+// Of, the type of an object, leaves out calls of RetrievePropertiesEx for other types.
 type order struct {
 	Method  string `json:"method"`
 	Of      string `json:"of"`
@@ -48,7 +48,7 @@ func (o *order) check() error {
 		return fmt.Errorf("there is no kind %q", o.Kind)
 	}
 	if o.Kind == "race" && !raced[o.Method] {
-		return fmt.Errorf("nobody races for %q", o.Method)
+		return fmt.Errorf("no race is known for %q", o.Method)
 	}
 	if o.Times == 0 {
 		o.Times = 1
@@ -92,7 +92,7 @@ func ended(about reference) reference {
 }
 
 // take returns the order that this call of a method is to follow; nil for none.
-// typeAsked returns the type of the object that a call of RetrievePropertiesEx asks for first.
+// typeAsked returns the type of the first object that a call of RetrievePropertiesEx requests.
 func typeAsked(method *simulator.Method) string {
 	if request, ok := method.Body.(*types.RetrievePropertiesEx); ok && len(request.SpecSet) > 0 && len(request.SpecSet[0].ObjectSet) > 0 {
 		return request.SpecSet[0].ObjectSet[0].Obj.Type
@@ -169,7 +169,7 @@ func (l *lan) touch(method *simulator.Method) {
 	case *types.ReconfigVM_Task:
 		simulator.Map.Get(request.This).(*simulator.VirtualMachine).Config.ChangeVersion = nextKey("change")
 	case *types.RetrievePropertiesEx:
-		// A standard port group has no version, so somebody must change it before it is read.
+		// A standard port group has no version, so another client must change it before it is read.
 		if system, ok := simulator.Map.Get(request.SpecSet[0].ObjectSet[0].Obj).(*simulator.HostNetworkSystem); ok {
 			group := &system.NetworkInfo.Portgroup[0]
 			group.Spec.VlanId++
@@ -323,7 +323,7 @@ func privileges(method *simulator.Method) (needed []string) {
 	return needed
 }
 
-// connects tells whether a spec changes how an adapter is connected.
+// connects returns whether a spec changes how an adapter is connected.
 func connects(request *types.ReconfigVM_Task) bool {
 	vm := simulator.Map.Get(request.This).(*simulator.VirtualMachine)
 	for _, each := range request.Spec.DeviceChange {

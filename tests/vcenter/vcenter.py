@@ -21,7 +21,7 @@ from pyVmomi import vim
 SOURCE = Path(__file__).resolve().parent
 PACKAGES = "golang-go golang-github-vmware-govmomi-dev"
 GOPATH = Path("/usr/share/gocode")
-# How the methods begin that change nothing in the inventory; all others do, whatever they are.
+# How the methods begin that change nothing in the inventory; all others do.
 READS = ("Retrieve", "ContinueRetrieve", "CreateContainerView", "DestroyView", "Fetch", "RefreshDVPortState", "Log")
 
 
@@ -97,13 +97,13 @@ class VCenter:
         return self.all(vim.DistributedVirtualSwitch)["DVS0"].FetchDVPorts(criteria)[0].config.setting
 
     def change_port(self, key, setting):
-        """Reconfigure a port as somebody else."""
+        """Reconfigure a port as another client."""
         spec = vim.dvs.DistributedVirtualPort.ConfigSpec(operation="edit", key=key, setting=setting)
         self.all(vim.DistributedVirtualSwitch)["DVS0"].ReconfigureDVPort_Task([spec])
         self.journal()
 
     def change_group(self, name, /, **values):
-        """Reconfigure a distributed port group as somebody else."""
+        """Reconfigure a distributed port group as another client."""
         group = self.all(vim.dvs.DistributedVirtualPortgroup)[name]
         group.ReconfigureDVPortgroup_Task(
             vim.dvs.DistributedVirtualPortgroup.ConfigSpec(configVersion=group.config.configVersion, **values)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """On a node of the lab: make the pods that /etc/lab/pods.json declares, as a CNI would.
 
-Runs at each boot (lab-pods.service) and may run again at any time: what is there stays.
+Runs at each boot (lab-pods.service) and may run again at any time: existing pods stay.
 """
 
 from __future__ import annotations

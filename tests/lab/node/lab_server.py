@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The external server: tells every client, by TCP and by UDP, the source address that it sees.
+"""The external server: sends every client, by TCP and by UDP, the source address that it sees.
 
 TCP: one line `ADDRESS PORT` at once, then every line comes back as `ADDRESS PORT LINE`. After the line `stream` the
 server alone speaks: a line with a number every 0.05 s.
@@ -28,7 +28,7 @@ class Stream(socketserver.StreamRequestHandler):
     """One TCP connection."""
 
     def handle(self) -> None:
-        """Say the source, then answer line by line until the client closes."""
+        """Send the source, then answer line by line until the client closes."""
         source = shown(self.client_address)
         try:
             self.wfile.write(f"{source}\n".encode())

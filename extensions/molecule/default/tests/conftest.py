@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures: the lab, in a state that is known, for each test."""
+"""Fixtures: the lab, in a known state for each test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fleet import NODE_NAMES, WATCH_TIMER, Fleet, Lab
 
 
 def pytest_configure(config):
-    """Name the marks."""
+    """Register the marks."""
     config.addinivalue_line(
         "markers", "user_land: what differs between releases of Debian; the scenarios of others run it"
     )
@@ -18,7 +18,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def lab():
-    """The lab, for these tests alone."""
+    """The lab, locked for these tests."""
     with Lab().hold() as held:
         held.up()
         yield held
@@ -31,7 +31,7 @@ def _fleet(lab):
 
 @pytest.fixture
 def machines(_fleet):
-    """Three running nodes with what the test before left there, for fixtures that make them something of their own."""
+    """Three running nodes in the state that the previous test left, for fixtures that apply their own."""
     if set(_fleet.lab.status().values()) != {"running"}:
         _fleet.lab.up()
     yield _fleet
@@ -41,14 +41,14 @@ def machines(_fleet):
 
 @pytest.fixture
 def fleet(machines):
-    """Three running nodes that are what the lab's manifests ask for, and a server."""
+    """Three running nodes with the lab's manifests applied, and a server."""
     machines.arrange()
     return machines
 
 
 @pytest.fixture
 def unwatched(fleet):
-    """The fleet with nodes that do not mend themselves."""
+    """The fleet with the watch stopped on every node, so that only a run repairs anything."""
     for name in NODE_NAMES:
         fleet.lab.exec(name, "systemctl", "stop", WATCH_TIMER)
     yield fleet

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests know of the lab: run a playbook, look at the nodes from outside, compare two looks.
+"""The lab as the tests use it: run a playbook, read the nodes from outside, compare two snapshots.
 
-Nothing here trusts what the collection says of itself, but for the reports that are under test.
+Nothing here relies on results of the collection, except for the reports that are under test.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ RUNNING_VALUES = re.compile(r"(?:\w+_timer|packets|bytes|expires) +[\d.]+(?:sec)
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a playbook: exit code, seconds, what it printed, and what each task did on each host."""
+    """One run of a playbook: exit code, seconds, output, and the result of each task on each host."""
 
     code: int
     seconds: float
@@ -81,15 +81,15 @@ class Run:
     records: list[dict] = field(repr=False)
 
     def results(self, action: str) -> list[tuple[str, dict]]:
-        """(host, result) of each time that a module ran."""
+        """(host, result) of each call of a module."""
         return [(each["host"], each["result"]) for each in self.records if each["action"] == action]
 
     def changed(self) -> list[str]:
-        """Hosts that something was changed on, as the tasks say."""
+        """Hosts for which a task reported a change."""
         return sorted({each["host"] for each in self.records if each["result"].get("changed")})
 
     def failed(self) -> list[str]:
-        """What the tasks that ended the run said."""
+        """Messages of the tasks that failed."""
         return [str(each["result"].get("msg")) for each in self.records if each["status"] == "failed"]
 
     def report(self) -> str:
@@ -98,7 +98,7 @@ class Run:
         return "\n".join(reports[-1]) if reports else ""
 
     def conflicts(self) -> list[dict]:
-        """Conflicts that the nodes found."""
+        """Conflicts that the nodes reported."""
         return [item for _host, result in self.results(NODE_MODULE) for item in result.get("conflicts") or ()]
 
 
@@ -120,7 +120,7 @@ class Fleet:
         return inventory
 
     def run(self, playbook: str = "reconcile", *words: str, hosts: dict | None = None, **variables: object) -> Run:
-        """Run one of our playbooks; `words` are options of ansible-playbook. The lab's manifests are the default."""
+        """Run a playbook of the collection; `words` are options for ansible-playbook. Default: the lab's manifests."""
         variables = {"egress_ip_manifests": str(MANIFESTS), "egress_ip_excluded_cidrs": EXCLUDED, **variables}
         with tempfile.TemporaryDirectory() as folder:
             inventory, record = Path(folder, "inventory.yml"), Path(folder, "record")
@@ -143,7 +143,7 @@ class Fleet:
             seconds = time.monotonic() - start
             records = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
         run = Run(done.returncode, seconds, done.stdout + done.stderr, records)
-        # pytest shows it when the test fails.
+        # For pytest, which shows it when the test fails.
         print(f"--- {' '.join(argv[1:2] + list(words))}: {run.code} in {seconds:.1f} s\n{run.output}")
         return run
 
@@ -186,13 +186,13 @@ class Fleet:
             self.good("remove")
 
     def states(self, **variables: object) -> list[dict]:
-        """The states that a run would give to the nodes."""
+        """The states that a run would apply to the nodes."""
         run = self.good("reconcile", "--check", **variables)
         ((_host, made),) = run.results("netops.egress_ip.plan")
         return list(made["rollout"]["states"].values())
 
     def module(self, name: str, module: str, **arguments: object) -> dict:
-        """Run one module on one node, past the playbooks; its result."""
+        """Run one module on one node, without the playbooks; returns its result."""
         playbook = [{"hosts": name, "gather_facts": False, "tasks": [{"name": "Try", module: arguments}]}]
         with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
             file.write(json.dumps(playbook))
@@ -200,7 +200,7 @@ class Fleet:
             ((_host, result),) = self.run(file.name).results(module)
         return result
 
-    # -- looks --------------------------------------------------------------------------------------------------------
+    # -- reading ------------------------------------------------------------------------------------------------------
 
     @staticmethod
     def mac_of(name: str) -> str:
@@ -218,7 +218,7 @@ class Fleet:
         return {item["local"] for item in interface.get("addr_info", ())}
 
     def holders(self) -> dict[str, list[str]]:
-        """{egress IP: nodes that bear it}, of everything on eth0 but the nodes' own addresses."""
+        """{egress IP: nodes that have it}: every address on eth0 except the nodes' own."""
         found: dict[str, list[str]] = {}
         for name, addresses in self._on_each(self.addresses):
             for address in sorted(addresses - {ADDRESS[name]}):
@@ -232,7 +232,7 @@ class Fleet:
             return list(zip(names, pool.map(look, names), strict=True))
 
     def wait_for_two_looks(self, *names: str) -> None:
-        """Wait until the watch of these nodes has looked twice, so that one look began after now."""
+        """Wait until the watch of these nodes has ended twice, so that one of its runs began after this call."""
         ends: dict[str, set] = {name: set() for name in names}
         words = ("systemctl", "show", "--property", "ExecMainExitTimestampMonotonic", WATCH)
 
@@ -241,18 +241,18 @@ class Fleet:
                 ends[name].add(self.lab.exec(name, *words))
             return all(len(found) > 2 for found in ends.values())
 
-        wait_for("two looks of the watch", have_looked)
+        wait_for("two runs of the watch", have_looked)
 
     def sources(self, pod: str, count: int = 3) -> set[str | None]:
         """Sources that the server saw of some connections of a pod; None for a connection that failed."""
         return {answer.source for answer in self.lab.connect(pod, count=count)}
 
     def snapshot(self) -> dict[str, str]:
-        """All that a run could write on the running nodes, as text."""
+        """Everything that a run could write on the running nodes, as text."""
         return dict(self._on_each(lambda name: self.look(name, SNAPSHOT)))
 
     def look(self, name: str, script: str) -> str:
-        """What a script of looks prints on a node, without what changes by itself."""
+        """Output of a script that only reads, on a node, without values that change by themselves."""
         text = ""
         # podman 4 now and then loses the end of a long output.
         while not text.endswith("## end\n"):
@@ -261,7 +261,7 @@ class Fleet:
 
 
 def assert_same(before: dict[str, str], after: dict[str, str]) -> None:
-    """Assert that two snapshots are equal, and show what is not."""
+    """Assert that two snapshots are equal; the message shows the differences."""
     lines = [
         f"{name}: {line}"
         for name in sorted({*before, *after})
@@ -273,7 +273,7 @@ def assert_same(before: dict[str, str], after: dict[str, str]) -> None:
 
 
 def manifests(*egressips: dict) -> list[dict]:
-    """The lab's manifests with these EgressIP objects in place of its own."""
+    """The lab's manifests with these EgressIP objects instead of its own."""
     return [*copy.deepcopy([d for d in DOCUMENTS if d["kind"] != "EgressIP"]), *egressips]
 
 
@@ -297,12 +297,12 @@ def egressip(name: str, *egress_ips: str, namespaces: dict | None = None, pods: 
 
 
 def frames(capture: Background) -> list[str]:
-    """Lines of the capture, which ends with this, that tell of a packet."""
+    """End the capture; returns its lines that show a packet."""
     return [line for line in capture.stop() if " > " in line]
 
 
 def wait_for(what: str, ready, seconds: float = 20.0) -> None:
-    """Wait until `ready()`."""
+    """Wait until `ready()` is true; fails with `what` after `seconds`."""
     end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end, f"{what}: not after {seconds} s"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the neighbours hear of a move, and what they believe after it."""
+"""Announcements of a move, and the neighbour tables after it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, dual_stack, egressip, wait_for
 
 FIRST6 = "fd00:126::10"
-# What the capture shows of each form: a request and a reply, or an advertisement.
+# Each form in a capture: a request and a reply, or an advertisement.
 FORMS = {
     FIRST: (rf"Request who-has {FIRST}( \(.*\))? tell {FIRST}", rf"Reply {FIRST} is-at {{mac}}"),
     FIRST6: (rf"neighbor advertisement, tgt is {FIRST6}",),
@@ -24,7 +24,7 @@ def assignable(node):
 
 
 def believed(fleet, egress_ip):
-    """What the server's neighbour table says of the address."""
+    """The entry of the address in the server's neighbour table."""
     return fleet.lab.exec("server", "ip", "neighbour", "show", egress_ip)
 
 
@@ -38,7 +38,7 @@ def test_neighbours_learn_the_new_holder_within_a_second(fleet, egress_ip):
     with fleet.lab.capture("arp or icmp6") as capture:
         fleet.good(hosts=assignable("node2"), **options)
         wait_for("the server's neighbour table", lambda: fleet.mac_of("node2") in believed(fleet, egress_ip), 1)
-        # It is said again for those who did not hear it.
+        # It is announced again for neighbours that missed it.
         time.sleep(3)
         heard = [line for line in capture.stop() if f" {fleet.mac_of('node2')} > " in line]
     for form in FORMS[egress_ip]:
@@ -54,4 +54,4 @@ def test_a_released_address_is_not_defended(fleet, egress_ip):
     fleet.good(hosts=assignable("node1"), egress_ip_manifests=dual_stack())
     fleet.lab.exec("server", "ip", "neighbour", "flush", "all")
     fleet.lab.exec("server", "ping", "-c", "1", "-W", "1", egress_ip, check=False)
-    wait_for("nobody to answer", lambda: "FAILED" in believed(fleet, egress_ip), 5)
+    wait_for("no answer", lambda: "FAILED" in believed(fleet, egress_ip), 5)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers that change nothing, a drain that refuses, a rebalance that tells its price, addresses of a pool."""
+"""Queries that change nothing, drains that are refused, the cost of a rebalance, addresses from pools."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_rebalance_after_a_drain(fleet):
 
 
 def test_plan_shows_what_a_drain_does(fleet):
-    """Node3 is back and holds nothing, but in a drain of node2 nothing goes there for balance alone."""
+    """Node3 is back and holds nothing, but a drain of node2 moves nothing there for balance alone."""
     calm = {"egress_ip_manifests": APPS, "hosts": ALL_ASSIGNABLE}
     fleet.arrange(**calm)
     fleet.good("drain", **calm, egress_ip_drain_nodes=["node3"])
@@ -154,7 +154,7 @@ def test_rebalance_heeds_the_cap(fleet):
 
 
 def test_an_object_with_errors_keeps_what_a_pool_gave_it(fleet):
-    """The pool has one address only, which nobody else gets while the annotation is misspelt."""
+    """The pool has one address only, which no other object gets while the annotation is misspelt."""
     options = {"egress_ip_pools": {"prod": ["192.168.126.24"]}, "hosts": ALL_ASSIGNABLE}
     sound, broken, other = egressip("web"), egressip("web"), egressip("app", namespaces={"env": "nowhere"})
     for document in (sound, other):
@@ -186,7 +186,7 @@ def test_an_object_keeps_what_a_pool_gave_it(fleet):
         document["metadata"]["annotations"] = {"egress-ip.netops/pool": "prod"}
     fleet.good(egress_ip_manifests=manifests(second), **pools)
     (address,) = fleet.holders()
-    # The nodes have 21 to 23.
+    # The nodes have the addresses .21 to .23.
     assert address == "192.168.126.20"
     holder = fleet.holders()[address]
     fleet.good(egress_ip_manifests=manifests(first, second), **pools)

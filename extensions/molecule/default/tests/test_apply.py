@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Apply, apply again, check mode, status: what a run does and says, and that a second one has nothing to do."""
+"""Apply, apply again, check mode, status: changes and reports of a run; a second run changes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_every_egress_ip_is_on_one_assignable_node(fleet):
 
 
 def test_udev_leaves_the_address_of_the_tunnel_device_alone(fleet):
-    """To a device that is made without one it gives another, and with that the kernel forgets the neighbours."""
+    """A device that is made without an address gets one from udev; the kernel then drops the neighbours."""
     for node in NODES:
         fleet.lab.exec(node.name, "ip", "link", "delete", "egress0")
     fleet.good()
@@ -103,7 +103,7 @@ def test_status_sees_an_address_that_is_gone(unwatched):
 
 
 def test_a_package_that_is_missing_is_installed_first(fleet, monkeypatch):
-    """Only a run that changes things does so, and no other node is looked at again."""
+    """Only a run that changes things installs it, and no other node is read again."""
     monkeypatch.setenv("ANSIBLE_LIBRARY", str(Path(__file__).parent / "library"))
     by_lab = {"ansible_package_use": "lab_package"}
     fleet.lab.exec("node2", "mv", "/usr/sbin/nft", "/usr/sbin/nft.hidden")

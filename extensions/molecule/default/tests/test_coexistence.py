@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Others who manage the same host's network: what they throw away comes back, and what they set does no harm."""
+"""Other managers of the same host's network: what they flush comes back, and their settings do no harm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NODE1 = next(node for node in NODES if node.name == "node1")
 
 @dataclass(frozen=True)
 class Manager:
-    """Somebody who configures node1's eth0: with which file, what takes eth0 over, and what does so again later.
+    """A program that configures node1's eth0: its file, a command that takes eth0 over, and commands that do so again.
 
     `ready` is a command that fails until eth0 is up.
     """
@@ -101,7 +101,7 @@ firewall-offline-cmd --quiet --zone=public --add-port=4790/tcp
 systemctl start firewalld.service
 """
 FIREWALLD_GONE = "systemctl stop firewalld.service; rm -f /etc/firewalld/zones/*"
-# Docker drops what is forwarded and not its own; the pods' network has its exception from who made it.
+# Docker drops forwarded packets that are not its own; the pods' network plugin adds its exception.
 DOCKER = """
 iptables -N DOCKER-USER
 iptables -A FORWARD -j DOCKER-USER
@@ -114,7 +114,7 @@ iptables -I DOCKER-USER -i egress0 -j ACCEPT
 iptables -I DOCKER-USER -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 """
 DOCKER_GONE = "nft delete table ip filter"
-# What kube-proxy and Docker leave in the tables of iptables-nft.
+# Rules of kube-proxy and Docker in the tables of iptables-nft.
 IPTABLES = """
 iptables -t nat -N KUBE-POSTROUTING
 iptables -t nat -A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN
@@ -133,7 +133,7 @@ IPTABLES_GONE = "nft delete table ip filter; nft delete table ip nat;"
 
 @contextmanager
 def on_all_nodes(fleet, script, end):
-    """Run a script on every node, and at the end, whatever happens, another one."""
+    """Run a script on every node, and another one at the end, also after an error."""
     try:
         for node in NODE_NAMES:
             fleet.lab.exec(node, "sh", "-ec", script)
@@ -145,7 +145,7 @@ def on_all_nodes(fleet, script, end):
 
 @contextmanager
 def sending(fleet, meanwhile):
-    """Send from a pod throughout; what gets through comes from an egress IP."""
+    """Connect from a pod throughout; every connection that succeeds has an egress IP as its source."""
     with fleet.lab.poll("namespace2/pod4", interval=0.05, timeout=0.5) as poll:
         wait_for("an answer", lambda: poll.answers)
         yield
@@ -195,7 +195,7 @@ def test_docker_drops_what_is_forwarded(fleet):
 
 
 def test_firewalld(fleet):
-    """With the zones and ports of docs/firewalls.md everything works, and its reloads leave alone what is ours."""
+    """With the zones and ports of docs/firewalls.md everything works, and reloads leave the egress IPs alone."""
     with on_all_nodes(fleet, FIREWALLD, FIREWALLD_GONE):
         sources_are_right(fleet)
         assert fleet.good().changed() == []
@@ -211,8 +211,8 @@ def test_firewalld(fleet):
 
 
 @pytest.mark.parametrize("name", MANAGERS)
-def test_somebody_takes_the_interface_over(fleet, name):
-    """What it throws away (rules and addresses that it does not know) is back within seconds."""
+def test_another_program_takes_the_interface_over(fleet, name):
+    """Rules and addresses that the program does not know and removes are back within seconds."""
     manager = MANAGERS[name]
     held = {ip for ip, nodes in fleet.holders().items() if nodes == ["node1"]}
     fleet.lab.exec("node1", "tee", manager.path, stdin=manager.text)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Somebody else bears an egress IP: it is not claimed, all else is done, and the run says who."""
+"""Another host has an egress IP: it is not claimed, the rest of the run is done, and the conflict is reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_foreign_host_keeps_its_address_until_it_goes_away(fleet):
         with fleet.lab.capture("arp", "and", "not", "ether", "src", fleet.mac_of("server")) as wire:
             run = fleet.bad()
             lines = wire.stop()
-        # Probes ask without a sender; nobody announced the address.
+        # Probes have no sender address; no node announced the egress IP.
         assert any(f"who-has {SECOND} tell 0.0.0.0" in line for line in lines)
         assert not any(f"tell {SECOND}" in line or f"Reply {SECOND}" in line for line in lines), lines
         assert [(item["egressIP"], item["mac"]) for item in run.conflicts()] == [(SECOND, fleet.mac_of("server"))]
@@ -32,7 +32,7 @@ def test_a_foreign_host_keeps_its_address_until_it_goes_away(fleet):
 
 
 def test_status_tells_who_else_answers_for_what_is_held(fleet):
-    """Another host, that is: an interface of the holder itself answers too where both are on one network."""
+    """Only another host: an interface of the holder itself answers too where both are on one network."""
 
     def told():
         run = fleet.good("status")
@@ -56,8 +56,8 @@ def test_status_tells_who_else_answers_for_what_is_held(fleet):
 
 
 @pytest.mark.parametrize("length", [18, 32])
-def test_an_address_that_somebody_put_on_the_node_by_hand_stays_theirs(fleet, length):
-    """By the inventory's word it is the node's own, so no node may claim it; it is not ours to take away either."""
+def test_an_address_that_was_added_to_a_node_by_hand_stays(fleet, length):
+    """It counts as the node's own, so no node may claim it, and no run removes it."""
     fleet.arrange(hosts=NOBODY)
     fleet.lab.exec("node1", "ip", "address", "add", f"{SECOND}/{length}", "dev", "eth0")
     try:
@@ -81,7 +81,7 @@ def test_a_nodes_own_address_is_never_an_egress_ip(fleet):
 
 
 def test_two_objects_that_ask_for_one_address(fleet):
-    """The holder keeps it; the other object is told so."""
+    """The holder keeps it; the report names the other object."""
     before = fleet.holders()
     both = manifests(egressip("aaa", FIRST, namespaces={"env": "test"}), egressip("egressips-prod", FIRST, SECOND))
     run = fleet.good(egress_ip_manifests=both)
@@ -90,7 +90,7 @@ def test_two_objects_that_ask_for_one_address(fleet):
 
 
 def test_an_address_on_two_nodes_is_brought_down_to_one(fleet):
-    """As after two controllers, or a cable that came back: the address that is too many is ours, so it goes."""
+    """As after runs of two controllers, or a cable that came back: the surplus address is an egress IP, so it goes."""
     (holder,) = fleet.holders()[FIRST]
     other = "node3" if holder == "node1" else "node1"
     fleet.lab.exec(other, "ip", "address", "add", f"{FIRST}/32", "dev", "eth0", "label", "eth0:egress")
@@ -101,7 +101,7 @@ def test_an_address_on_two_nodes_is_brought_down_to_one(fleet):
 
 
 def test_an_older_plan_is_refused(fleet):
-    """Two controllers: the one that planned before the other applied must not win."""
+    """Two controllers: a plan made before the other one applied must be refused."""
     (state,) = (state for state in fleet.states(egress_ip_unassigned="drop") if state["name"] == "node2")
     fleet.good(egress_ip_unassigned="drop")
     fleet.good()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Objects that apply to some destinations only, as the servers there see it."""
+"""Objects that apply to some destinations only, as servers there see their sources."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def objects(*, database=None, general=None):
 
 
 def seen(fleet, *addresses):
-    """{address: source} of what the pod's connections look like there."""
+    """{address: source that the server there sees of the pod's connections}."""
     return {address: fleet.lab.connect(POD, host=address)[0].source for address in addresses}
 
 
@@ -66,8 +66,8 @@ def test_an_object_leaves_destinations_alone(servers):
     expected = {DATABASE: FIRST, PARTNER: ADDRESS[NODE], DATABASE6: FIRST6, PARTNER6: NODE6}
     assert seen(servers, *ADDRESSES) == expected
     # An object without an assigned address drops what it applies to, and nothing else.
-    nobody = {name: {"egress_ip_labels": {}} for name in NODE_NAMES}
-    servers.good(hosts=nobody, egress_ip_manifests=without, egress_ip_unassigned="drop")
+    no_node = {name: {"egress_ip_labels": {}} for name in NODE_NAMES}
+    servers.good(hosts=no_node, egress_ip_manifests=without, egress_ip_unassigned="drop")
     assert seen(servers, DATABASE, PARTNER) == {DATABASE: None, PARTNER: ADDRESS[NODE]}
 
 
@@ -75,7 +75,7 @@ def test_destinations_come_and_go_while_connections_live(servers):
     servers.good(egress_ip_manifests=manifests(*objects()))
     with servers.lab.session(POD) as session:
         assert session.source == FIRST
-        # What has the server's own address, and a check first, that writes nothing.
+        # The server's own address as a destination; a check first, which writes nothing.
         documents = manifests(*objects(database={"destinations": f"{SERVER.address}/32"}))
         before = servers.snapshot()
         assert set(servers.good("reconcile", "--check", egress_ip_manifests=documents).changed()) == set(NODE_NAMES)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Planned work: a node gives its addresses away and takes some back, and connections hardly notice."""
+"""Planned maintenance: a node releases its addresses and takes some back, with a short gap in connections."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def holder_changes(fleet, *words, **options):
 
 @pytest.mark.parametrize("forks", [50, 1])
 def test_drain_and_return(fleet, forks):
-    """With fewer forks than nodes a claim cannot wait for its release, so releases are a round of their own."""
+    """With fewer forks than nodes a claim cannot wait for its release, so releases come first, in another task."""
     fleet.arrange(hosts=SPARE)
     lost = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node3"])
     fork = ("--forks", str(forks))
     run, *answers = holder_changes(fleet, "drain", *fork, hosts=SPARE, egress_ip_drain_nodes=["node3"])
     assert fleet.holders()[lost] == ["node2"], run.report()
     check_answers("drain", forks, run, answers)
-    # Without the drain nothing is out of balance, so nothing goes back for its own sake.
+    # Without the drain the load is still even, so nothing moves back.
     stay = fleet.holders()
     fleet.good(hosts=SPARE)
     assert fleet.holders() == stay

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Somebody took a part of ours away or added to it: the next run says what and mends it; no source is wrong after."""
+"""A part of the configuration was removed or changed: the next run reports and repairs it; then sources are right."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from fleet import FIRST, NODE_MODULE, NODE_NAMES, SECOND, WATCH, assert_same, wait_for
 
 TABLE = "ip -N route show table all | grep -m1 -o 'table 70[0-9]*' | cut -d' ' -f2"
-# One kind on each node at a time, in this order. The first ones are of a node that holds an address.
+# One kind on each node at a time, in this order. The first kinds need a node that holds an address.
 ON_A_HOLDER = {
     "claim rule deleted": "ip rule delete priority 7004",
     "address deleted": "ip address delete HELD/32 dev eth0",
@@ -62,7 +62,7 @@ def test_every_kind_of_drift_is_seen_and_mended(unwatched, subtests):
 
 
 def strip(snapshot):
-    """The snapshot without what a new device or table changes: numbers, MACs, their places; and without the files."""
+    """The snapshot without files and without the numbers, MACs and order that a new device or table changes."""
     return {
         name: "\n".join(
             sorted(
@@ -87,7 +87,7 @@ def test_what_is_thrown_away_comes_back_without_a_run(fleet, kind):
     held = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node1"])
     start = time.monotonic()
     fleet.lab.exec("node1", "bash", "-ec", THROWN_AWAY[kind].replace("HELD", held))
-    wait_for("everything of ours", lambda: strip(fleet.snapshot()) == healthy, 12)
+    wait_for("the state before", lambda: strip(fleet.snapshot()) == healthy, 12)
     print(f"MEASURED {kind}, back without a run: {time.monotonic() - start:.1f} s")
     assert fleet.good().changed() == []
 
@@ -114,7 +114,7 @@ def test_traffic_is_right_after_the_mend(unwatched, kind):
 @pytest.mark.parametrize("verb", ["reload", "restart"])
 def test_what_nftables_service_flushes_comes_back_at_once(fleet, verb):
     def shown():
-        # A table that is built anew lists its chains in another order than one that grew.
+        # A table that is built at once lists its chains in another order than one that grew.
         text = fleet.lab.exec("node2", "nft", "--stateless", "list", "table", "inet", "egress_ip", check=False)
         return sorted(text.splitlines())
 
@@ -122,8 +122,8 @@ def test_what_nftables_service_flushes_comes_back_at_once(fleet, verb):
     try:
         for word in ("start", verb):
             fleet.lab.exec("node2", "systemctl", word, "nftables.service")
-            wait_for("our table", lambda: shown() == before, 3)
-        # Flushed too, and nobody brings it back: what the pods' own network plugin put there.
+            wait_for("the table", lambda: shown() == before, 3)
+        # The flush also removes the rules of the pods' network plugin, which only it restores.
         fleet.lab.exec("node2", "systemctl", "restart", "lab-pods.service")
         assert fleet.sources("namespace1/pod2") <= {FIRST, SECOND}
         assert fleet.good().changed() == []

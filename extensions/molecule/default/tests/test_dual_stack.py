@@ -24,7 +24,7 @@ from lab_topology import NODES, PODS
 FIRST6, SECOND6 = "fd00:126::10", "fd00:126::102"
 ADDRESS6 = {node.name: node.address6 for node in NODES}
 EXCLUDED = {"egress_ip_excluded_cidrs": ["10.88.0.0/16", "fd00:88::/64"]}
-# As people write them: not in the form of RFC 5952.
+# As users may write them: not in the form of RFC 5952.
 SPELLINGS = ("FD00:126:0::10", "fd00:0126:0000:0000:0000:0000:0000:0102")
 
 

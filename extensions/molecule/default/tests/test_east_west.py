@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stays within the fleet and what is an answer keep their source, as services on pods and nodes see it."""
+"""Traffic within the fleet and replies keep their source, as services on pods and nodes see it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def echo(fleet):
 
 
 def ask(fleet, name, address, port=SERVER_PORT):
-    """The source that a service at this address saw of a connection of a pod or a host."""
+    """The source that a service at this address saw of a connection from a pod or a host."""
     look = fleet.lab.pod if "/" in name else fleet.lab.exec
     return {json.loads(look(name, *CLIENT, address, str(port)))["source"]}
 
@@ -48,7 +48,7 @@ def test_a_pod_talks_to_any_node_with_its_own_nodes_address(fleet, echo):
     for name in ("node1", "node2"):
         echo(name)
     assert ask(fleet, SELECTED, ADDRESS["node1"]) == {ADDRESS["node2"]}
-    # To its own node a pod comes as itself: nothing leaves.
+    # Connections to the pod's own node keep the pod's address: they do not leave the node.
     assert ask(fleet, SELECTED, ADDRESS["node2"]) <= {POD_ADDRESS["namespace2/pod3"], ADDRESS["node2"]}
 
 
@@ -80,7 +80,7 @@ def test_a_routed_pod_network_of_another_node_is_east_west(fleet, echo):
             fleet.lab.exec(name, "ip", "route", "flush", "root", "10.77.0.0/16")
 
 
-def test_an_address_that_somebody_gave_a_node_by_hand_is_its_own(fleet, echo):
+def test_an_address_that_was_added_to_a_node_by_hand_is_its_own(fleet, echo):
     fleet.lab.exec("node1", "ip", "address", "add", f"{BY_HAND}/32", "dev", "eth0")
     fleet.lab.exec("node2", "ip", "route", "add", BY_HAND, "via", ADDRESS["node1"])
     try:
@@ -106,7 +106,7 @@ def test_a_service_address_is_east_west_when_it_is_excluded(fleet, echo):
 
 
 def test_a_published_port_answers_from_where_it_was_asked(fleet, echo):
-    """From outside to a selected pod, by its node's address: the answers are no connections of the pod."""
+    """From outside to a selected pod, by its node's address: the replies are not connections of the pod."""
     target = f"{POD_ADDRESS[SELECTED]}:{SERVER_PORT}"
     rule = f"PREROUTING -d {ADDRESS['node2']} -p tcp --dport {PUBLISHED} -j DNAT --to-destination {target}"
     fleet.lab.exec("node2", "iptables", "-t", "nat", "-A", *rule.split())
@@ -120,6 +120,6 @@ def test_a_published_port_answers_from_where_it_was_asked(fleet, echo):
 
 
 def test_nodes_themselves_leave_as_they_are(fleet):
-    """The holders too."""
+    """Holders as well."""
     for name in ("node1", "node2", "node3"):
         assert ask(fleet, name, SERVER.address) == {ADDRESS[name]}

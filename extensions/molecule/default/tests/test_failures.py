@@ -25,7 +25,7 @@ from fleet import (
 from lab import longest_gap
 
 OF_NODE2 = ("namespace1/pod2", "namespace2/pod3")
-# node1 and node3 hold; node2 can.
+# node1 and node3 hold addresses; node2 may.
 SPARE = {"node2": ASSIGNABLE}
 
 
@@ -79,7 +79,7 @@ def test_a_killed_node_comes_back_without_its_address_and_the_balance_is_restore
 
 
 def unit_ended(fleet, name):
-    """Whether the unit that claims at boot has come to its end."""
+    """True when the unit that claims addresses at boot has ended."""
     words = ("systemctl", "show", "-p", "ActiveState", "netops-egress-ip-claim.service")
     return fleet.lab.exec(name, *words).strip() in ("ActiveState=active", "ActiveState=failed")
 
@@ -144,7 +144,7 @@ def test_a_node_that_was_away_gives_up_what_another_has_without_a_run(spare, hun
     moved = held_by(spare, "node3")
     spare.lab.exec("server", *PING[:-1], moved)
     spare.lab.cut("node3")
-    # A switch that sees the new holder's MAC come from the old one looks for it there.
+    # A switch that receives the new holder's MAC from the old one would send its frames there.
     with spare.lab.capture("not", "ether", "src", spare.mac_of("node3"), sent_by="node3") as wire:
         try:
             if hung:
@@ -167,8 +167,8 @@ def test_a_node_that_was_away_gives_up_what_another_has_without_a_run(spare, hun
     assert spare.holders()[moved] == ["node2"]
 
 
-def test_a_holder_that_lost_its_own_address_gives_up_what_nobody_could_use(spare):
-    """Nodes reach it at that address only; it would answer for the egress IP, and a run would leave that alone."""
+def test_a_holder_that_lost_its_own_address_releases_what_no_node_could_use(spare):
+    """Nodes reach it only at that address; it would answer for the egress IP, and a run would leave it there."""
     lost = held_by(spare, "node3")
     spare.lab.exec("node3", "ip", "address", "delete", f"{ADDRESS['node3']}/18", "dev", "eth0")
     try:
@@ -215,7 +215,7 @@ def test_all_nodes_labelled_keep_what_they_hold_when_one_reboots(fleet):
 
 
 def test_a_power_cut_of_all_nodes(fleet):
-    """They come back without the controller, all at once; no address is on two, and pods leave with the right one."""
+    """They come back at once, without the controller; no address is on two nodes, and sources are right."""
     before = fleet.holders()
     for name in NODE_NAMES:
         fleet.lab.kill(name)
@@ -231,7 +231,7 @@ def test_a_power_cut_of_all_nodes(fleet):
 
 
 def test_a_node_out_of_reach_that_still_works_keeps_its_address(spare):
-    """The way to manage it is gone, the way of the traffic is not."""
+    """The controller cannot reach it, but its traffic still passes."""
     kept = held_by(spare, "node3")
     spare.lab.exec("node3", "sh", "-c", "systemctl stop ssh.service; pkill -x sshd || true")
     try:

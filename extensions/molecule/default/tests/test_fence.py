@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node that gives no answer is cut off, with proof, before its address goes elsewhere; and gets its network back."""
+"""A node without an answer is fenced, with proof, before its address moves; later it gets its network back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IN_THE_VCENTER = {**SPARE, "node3": {"egress_ip_vsphere_vm": {"name": "node3", "
 
 @pytest.fixture
 def vcenter(tmp_path, monkeypatch):
-    """A vCenter of our own that knows VMs with the names of the nodes; it has no power over the lab."""
+    """A simulated vCenter with VMs that have the names of the nodes; it has no effect on the lab."""
     with running(build(tmp_path), tmp_path / "ca.pem") as peer:
         monkeypatch.setenv("SSL_CERT_FILE", str(peer.certificate))
         for name, value in {"HOST": "127.0.0.1", "PORT": peer.port, "USER": "admin", "PASSWORD": "secret"}.items():
@@ -64,7 +64,7 @@ def test_an_address_waits_until_the_port_of_its_holder_is_blocked_for_sure(fleet
 
 
 def test_a_node_that_cannot_be_reached_and_answers_for_its_address_loses_it_by_a_fence_of_the_users(fleet, tmp_path):
-    """The first host, too: Ansible runs what is to run once, the fence itself, in its name."""
+    """Also the first host, in whose name Ansible runs the tasks with run_once, such as the fence itself."""
     lab = [sys.executable, str(ROOT / "tests/lab/lab.py")]
     tasks = [
         {"name": "Switch it off", "ansible.builtin.command": {"argv": [*lab, "kill", "{{ egress_ip_fence_node }}"]}},

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is not ours stays as it is, byte by byte: before, after apply, after remove, which leaves nothing of ours."""
+"""Foreign configuration is byte for byte the same before, after apply, and after remove, which leaves nothing."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ sysctl -qw net.ipv4.conf.eth0.log_martians=0 net.ipv4.conf.all.rp_filter=0 net.i
 true
 """
 PROGRAM = "/usr/local/lib/netops-egress-ip/node.pyz"
-# What of the snapshot is foreign: everything without our marks. nft lists tables in blocks.
+# Commands that show foreign configuration only.
 LOOKS = (
     "nft list table inet foreign",
     "nft list table netdev foreign",
@@ -70,7 +70,7 @@ LOOKS = (
 
 @pytest.fixture
 def crowded(machines):
-    """A bare fleet with foreign things on each node."""
+    """A bare fleet with foreign configuration on each node."""
     machines.clear()
     for name in NODE_NAMES:
         machines.lab.exec(name, "bash", "-ec", FOREIGN)
@@ -80,7 +80,7 @@ def crowded(machines):
 
 
 def foreign(fleet):
-    """What the nodes show of the foreign things."""
+    """The foreign configuration of each node."""
     script = "\n".join(LOOKS)
     return {name: fleet.look(name, script) for name in NODE_NAMES}
 
@@ -90,7 +90,7 @@ def test_foreign_things_survive_and_remove_leaves_nothing(crowded):
     before, all_before = foreign(crowded), crowded.snapshot()
     crowded.good()
     assert_same(before, foreign(crowded))
-    # Strict reverse path checks and all: it works.
+    # It works, also with strict reverse path checks.
     assert sorted(crowded.holders()) == sorted([FIRST, SECOND, "10.99.0.1"])
     assert crowded.sources("namespace2/pod3") <= {FIRST, SECOND}
     assert crowded.sources("namespace3/other") == {ADDRESS["node2"]}
@@ -98,7 +98,7 @@ def test_foreign_things_survive_and_remove_leaves_nothing(crowded):
     # systemd keeps a unit that has failed in its list, also without its file.
     crowded.lab.exec("node1", "sh", "-c", f"echo 1/0 > {PROGRAM}; systemctl start {WATCH}", check=False)
     assert crowded.lab.exec("node1", "systemctl", "is-failed", WATCH) == "failed\n"
-    # A timer goes on in memory when somebody deletes its file.
+    # A timer stays in memory when its file is deleted.
     crowded.lab.exec("node2", "rm", f"/etc/systemd/system/{WATCH_TIMER}")
     assert crowded.good("remove").changed() == list(NODE_NAMES)
     assert_same(all_before, crowded.snapshot())

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A planned move, and the connections that are open meanwhile: they go on, wherever their pod is."""
+"""Connections that are open during a planned move go on, on whichever node their pod is."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_downloads_go_on_over_a_planned_move(fleet, egress_ip):
             wait_for(where, lambda download=download: len(download.lines) > 10)
             assert download.lines[0].split()[1] == egress_ip
         run = fleet.good(hosts=assignable("node2"), **options)
-        # A pod of an earlier test may still have one open.
+        # A pod of an earlier test may still have a connection open.
         (along,) = re.findall(r"moved from node1 \(NodeNotAssignable\), (\d+) connections with it", run.report())
         assert int(along) >= len(PODS)
         for where, download in downloads.items():
@@ -66,7 +66,7 @@ def open_ports(fleet, pod):
 
 @pytest.mark.parametrize("egress_ip", SERVERS)
 def test_no_client_is_left_hanging_where_connections_cannot_go_along(fleet, egress_ip):
-    """With fewer forks than nodes, no two nodes meet. A client that only listens goes on, or its connection ends."""
+    """With fewer forks than nodes there is no hand-over: a connection on which only the server sends goes on or ends."""
     options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}
     fleet.arrange(hosts=assignable("node1"), **options)
     before = {pod: open_ports(fleet, pod) for pod in PODS.values()}

@@ -24,7 +24,7 @@ from fleet import (
 )
 from lab_topology import PODS, SERVER
 
-# Each selected pod sends to a port of its own, by which a packet tells where it comes from.
+# Each selected pod sends to a port of its own, which identifies the pod in a capture.
 SENDERS = {20001 + i: pod for i, pod in enumerate(pod for pod in PODS if pod.namespace != "namespace3")}
 SENT = re.compile(rf": ([\d.]+)\.\d+ > {re.escape(SERVER.address)}\.(2000\d): ")
 # One long flow, and a new one with every packet.
@@ -52,9 +52,9 @@ RestartSec=0.1
 WantedBy=multi-user.target
 """
 ONE_NODE = {"node1": NOT_ASSIGNABLE, "node3": NOT_ASSIGNABLE, "node2": ALL_ASSIGNABLE["node2"]}
-NOTHING_HELD = "time goes by without an address"
-NO_TABLES = "time goes by without any table of nftables, and nobody brings them back"
-# Conntrack knows no connection that begins with a reset.
+NOTHING_HELD = "a second without an address"
+NO_TABLES = "a second without any table of nftables, with the watch stopped"
+# For conntrack no connection begins with a reset.
 RESETS = """
 import socket, struct, sys
 header = struct.pack("!HHIIBBHHH", 40000, 7000, 1, 0, 5 << 4, 4, 0, 0, 0)
@@ -62,7 +62,7 @@ raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
 for _attempt in range(5):
     raw.sendto(header, (sys.argv[1], 0))
 """
-# Who made the other rules of the lab puts them back.
+# The second command restores the lab's own rules.
 FLUSH = "nft flush ruleset; python3 /opt/lab/lab_pods.py"
 NOBODY = dict.fromkeys(NODE_NAMES, NOT_ASSIGNABLE)
 
@@ -87,12 +87,12 @@ def senders(fleet):
 
 
 def seen(lines):
-    """{(port, source): packets} of what the capture saw."""
+    """{(port, source): packets} in the lines of a capture."""
     return Counter((int(match[2]), match[1]) for match in map(SENT.search, lines) if match)
 
 
 def the_life_of_a_fleet(fleet, **options):
-    """Yield the name of each thing that happens, after it has happened."""
+    """Yield the name of each event after it has happened."""
     everybody = {"hosts": ALL_ASSIGNABLE, **options}
     fleet.good(**everybody)
     yield "a run"
@@ -116,7 +116,7 @@ def the_life_of_a_fleet(fleet, **options):
     fleet.good(**everybody)
     yield "the node of two pods is rebooted"
     on_each_node(fleet, f"systemctl stop {WATCH_TIMER} {WATCH}; {FLUSH}")
-    yield "somebody flushes nftables"
+    yield "nftables is flushed"
     yield NO_TABLES
     fleet.good(**everybody)
     yield "a run after the flush"
@@ -134,7 +134,7 @@ def on_each_node(fleet, script):
 
 
 def captured(fleet, life):
-    """Yield (what happened, what was seen from before it began until shortly after it was done)."""
+    """Yield (name of an event, packets from before it began until a second after its end)."""
     while True:
         with fleet.lab.capture(f"udp and dst host {SERVER.address} and dst portrange 20001-20009") as capture:
             what = next(life, None)
@@ -154,7 +154,7 @@ def test_no_packet_leaves_with_a_wrong_source(fleet, senders, mode):
             own = {ADDRESS[SENDERS[port].node]} if mode == "node" else set()
             assert source in {FIRST, SECOND} | own, f"{what}: {packets} packets of {SENDERS[port].key} from {source}"
         heard = set() if what == NO_TABLES or (mode, what) == ("drop", NOTHING_HELD) else set(SENDERS)
-        assert {port for port, _source in counted} == heard, f"{what}: somebody was not heard"
+        assert {port for port, _source in counted} == heard, f"{what}: not from all pods"
 
 
 def test_what_belongs_to_no_connection_does_not_leave(fleet):
@@ -164,14 +164,14 @@ def test_what_belongs_to_no_connection_does_not_leave(fleet):
             fleet.lab.pod(pod, "python3", "-c", RESETS, SERVER.address)
         time.sleep(0.5)
         seen_by_the_wire = frames(capture)
-    # That of the other pod shows that such packets do leave a node that leaves them alone.
+    # The packets of the other pod show that they do leave a node which does not drop them.
     assert len(seen_by_the_wire) == 5
     assert all(" 10.88.0.3.40000 > " in line for line in seen_by_the_wire)
 
 
 @pytest.mark.parametrize("mode", ["node", "drop"])
 def test_a_connection_that_is_older_than_the_selection(fleet, mode):
-    """It goes on with the node's address, where that is a way out at all."""
+    """It goes on with the node's address if pods may leave with that, else it stops."""
     pod = SENDERS[20001]
     fleet.clear()
     with fleet.lab.download(pod.key) as download:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What egress IPs carry: the file for Prometheus and the playbook `status` say what the server saw."""
+"""Traffic of egress IPs: the file for Prometheus and the playbook `status` show what the server saw."""
 
 from __future__ import annotations
 

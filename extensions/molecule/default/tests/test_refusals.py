@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bad input: one clear line that names the host or the file and the fix, and nothing is changed on any host."""
+"""Invalid input: one line that names the host or the file and the fix; nothing is changed on any host."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NODE2 = "node2"
 
 
 def refused(fleet, *words, **options):
-    """Run what must be refused; the only message, and proof that no node was touched."""
+    """Run what must be refused, and check that no node was changed; returns the only message."""
     before = fleet.snapshot()
     run = fleet.bad(*words, **options)
     assert_same(before, fleet.snapshot())
@@ -24,7 +24,7 @@ def refused(fleet, *words, **options):
     return messages[0]
 
 
-# Each: what somebody did on node2, how it is undone, and what the line says.
+# Case: (script for node2, script that undoes it, words of the message).
 ON_THE_HOST = {
     "mark": (
         "ip rule add priority 400 fwmark 0x10/0xff lookup 999",
@@ -78,7 +78,7 @@ def test_a_missing_interface(fleet):
 
 
 def test_a_missing_nft(fleet):
-    """The role would install the package, which no host of this lab can; check mode and plan say what is missing."""
+    """The role would install the package, which is not possible in this lab; check mode and plan name it."""
     fleet.lab.exec(NODE2, "mv", "/usr/sbin/nft", "/usr/sbin/nft.away")
     try:
         run = fleet.bad("plan")
@@ -127,7 +127,7 @@ INPUT = {
     "port": ({"egress_ip_tunnel_port": 70000}, ("tunnel_port", "65535")),
     "min_available": ({"egress_ip_min_available": "most"}, ("egress_ip_min_available", "percentage")),
     "policy": ({"egress_ip_policy": "random"}, ("egress_ip_policy", "balanced")),
-    "unassigned": ({"egress_ip_unassigned": "whatever"}, ("egress_ip_unassigned", "drop")),
+    "unassigned": ({"egress_ip_unassigned": "other"}, ("egress_ip_unassigned", "drop")),
     "missing manifests": ({"egress_ip_manifests": ["/nowhere.yml"]}, ("/nowhere.yml",)),
 }
 
@@ -150,7 +150,7 @@ def test_an_unreadable_manifest_file_stops_the_run(fleet, tmp_path):
     assert "broken.yml" in message
 
 
-def test_a_broken_object_keeps_what_it_has_and_stops_nobody(fleet):
+def test_a_broken_object_keeps_what_it_has_and_stops_no_other(fleet):
     before = fleet.holders()
     broken = copy.deepcopy(PROD)
     broken["spec"]["egressIPs"].append("192.168.126.300")

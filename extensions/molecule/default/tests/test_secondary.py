@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Egress IPs in the network of a second interface, which node1 and node3 have and node2 has not."""
+"""Egress IPs in the network of a second interface, which only node1 and node3 have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lab import find_host, find_pod
 from lab_topology import SERVER
 
 EGRESS_IP = "172.30.0.10"
-# Nobody's network: only the gateway of the second network has it.
+# Outside all networks: only the gateway of the second network has it.
 BEYOND = "203.0.113.9"
 PODS = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod4")
 WITH_ETH1 = ("node1", "node3")
@@ -121,8 +121,8 @@ def test_the_tunnels_follow_in_the_run_that_replaces_a_dead_holder(second):
     assert on_eth1(second) == [other]
 
 
-def test_a_node_that_lost_its_network_stops_nobody(second):
-    """As systemd-networkd does it when the link goes; here the controller has another network to come by."""
+def test_a_node_that_lost_its_network_stops_no_other(second):
+    """As after systemd-networkd when the link goes; here the controller reaches the node by another network."""
     hosts = {name: {**ASSIGNABLE, "egress_ip_interface": "eth1"} for name in WITH_ETH1}
     second.good(hosts=hosts, **ONE)
     (holder,) = on_eth1(second)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packets of all sizes through the tunnel: nothing falls into a black hole, in either direction."""
+"""Packets of all sizes pass the tunnel, in both directions."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_stream_has_no_black_hole(remote, host):
 
 
 def test_a_server_that_does_not_discover_the_path_is_served_too(remote):
-    """It sends without the bit that forbids fragments, so nobody tells it anything, and relies on being served."""
+    """It sends without the bit that forbids fragments, so it gets no ICMP error and relies on fragmentation."""
     setting = "net.ipv4.ip_no_pmtu_disc"
     remote.lab.exec("server", "sysctl", "-qw", f"{setting}=1")
     try:

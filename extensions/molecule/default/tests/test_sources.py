@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who leaves with which source, as the external server and the other nodes see it."""
+"""Sources of connections, as the external server and the other nodes see them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fleet import (
 )
 from lab_topology import SERVER_PORT
 
-# What the tunnel carries, as anybody could make it: a datagram to port 9 of the server in a frame for an egress IP.
+# A forged packet of the tunnel: a datagram to port 9 of the server in a frame for an egress IP.
 FORGED = """
 import socket, struct, sys
 egress_ip, server, source = sys.argv[1:]
@@ -74,7 +74,7 @@ def test_both_egress_ips_are_used(fleet):
 
 
 def test_no_frame_of_a_selected_pod_has_a_wrong_source(fleet):
-    """What is on the wire to the server comes from an egress IP, and from the MAC of the node that holds it."""
+    """Each frame to the server has an egress IP as its source, and the MAC of the node that holds it."""
     holders = fleet.holders()
     with fleet.lab.capture("tcp", "and", "dst", "host", SERVER.address, "and", "dst", "port", str(SERVER_PORT)) as wire:
         for pod in SELECTED:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes what each task did on each host, a JSON line each, to the file that EGRESS_IP_TEST_RECORD names."""
+"""Writes the result of each task on each host, one JSON line each, to the file named by EGRESS_IP_TEST_RECORD."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""In place of the distribution's package manager, for hosts that reach no mirror: what a test has hidden is back."""
+"""Replaces the package manager on hosts that reach no mirror: restores the programs that a test has hidden."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HIDDEN = {"nftables": Path("/usr/sbin/nft.hidden")}
 
 
 def main():
-    """Bring the programs of the packages back."""
+    """Restore the programs of the packages."""
     module = AnsibleModule(
         argument_spec={"name": {"type": "list", "elements": "str"}, "state": {"type": "str"}}, supports_check_mode=True
     )
