@@ -261,6 +261,7 @@ class Lab:
     def __init__(self) -> None:
         # Host -> the file in which podman keeps the number of its first process, in a folder named after the container.
         self._pid_files: dict[str, Path] = {}
+        self._paused: set[str] = set()
 
     # -- one user at a time -------------------------------------------------------------------------------------------
 
@@ -338,6 +339,10 @@ class Lab:
             for host in hosts:
                 podman("network", "disconnect", "--force", SECOND_NETWORK, host.container, check=False)
             podman("network", "rm", "--force", SECOND_NETWORK)
+
+    def running(self) -> list[str]:
+        """Names of the hosts that run and are not paused by this process; quicker than `status`."""
+        return [host.name for host in HOSTS if host.name not in self._paused and self._running_pid(host.name)]
 
     def status(self) -> dict[str, str]:
         """State of each host as podman names it: running, paused, exited ... or absent."""
@@ -455,10 +460,11 @@ class Lab:
 
     def capture(self, *expression: str, sent_by: str = "") -> Background:
         """Tcpdump what matches between the hosts, or of what one host sends; stop() returns one line a packet."""
-        where = ("-i", self._port(find_host(sent_by)), "-Q", "in") if sent_by else ("-i", self.bridge)
+        bridge = self.bridge
+        where = ("-i", self._port(find_host(sent_by)), "-Q", "in") if sent_by else ("-i", bridge)
         argv = ["tcpdump", *where, "-n", "-e", "-l", "--immediate-mode", *expression]
         capture = Background(argv)
-        promiscuous = Path("/sys/class/net", self.bridge, "flags")
+        promiscuous = Path("/sys/class/net", bridge, "flags")
         with contextlib.suppress(LabError):
             _wait("no capture", lambda: bool(int(promiscuous.read_text(encoding="ascii"), 16) & 0x100), 3)
         return capture
@@ -491,10 +497,12 @@ class Lab:
     def pause(self, name: str) -> None:
         """Freeze every process of the host; its kernel still answers."""
         podman("pause", find_host(name).container)
+        self._paused.add(name)
 
     def unpause(self, name: str) -> None:
         """Let a frozen host go on."""
         podman("unpause", find_host(name).container)
+        self._paused.discard(name)
 
     def cut(self, name: str, interface: str = "eth0") -> None:
         """Pull a network cable of the host: the interface loses its carrier."""
@@ -557,6 +565,7 @@ class Lab:
             podman("cp", "-", f"{host.container}:/", stdin=files)
         elif self.status()[host.name] == "paused":
             podman("unpause", host.container)
+        self._paused.discard(host.name)
         podman("start", host.container)
 
     @staticmethod

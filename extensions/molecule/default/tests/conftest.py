@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from fleet import NODE_NAMES, WATCH_TIMER, Fleet, Lab
+from lab_topology import HOSTS
 
 
 def pytest_configure(config):
@@ -32,11 +33,15 @@ def _fleet(lab):
 @pytest.fixture
 def machines(_fleet):
     """Three running nodes in the state that the previous test left, for fixtures that apply their own."""
-    if set(_fleet.lab.status().values()) != {"running"}:
-        _fleet.lab.up()
+    _repair(_fleet.lab)
     yield _fleet
-    if set(_fleet.lab.status().values()) != {"running"}:
-        _fleet.lab.up()
+    _repair(_fleet.lab)
+
+
+def _repair(lab):
+    """Start the hosts that a test has stopped."""
+    if len(lab.running()) < len(HOSTS):
+        lab.up()
 
 
 @pytest.fixture

@@ -209,8 +209,7 @@ class Fleet:
 
     def running(self) -> list[str]:
         """Names of the nodes that run."""
-        states = self.lab.status()
-        return [name for name in NODE_NAMES if states[name] == "running"]
+        return [name for name in self.lab.running() if name in NODE_NAMES]
 
     def addresses(self, name: str) -> set[str]:
         """IPv4 addresses on a node's eth0."""

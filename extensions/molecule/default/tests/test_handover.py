@@ -66,7 +66,7 @@ def open_ports(fleet, pod):
 
 @pytest.mark.parametrize("egress_ip", SERVERS)
 def test_no_client_is_left_hanging_where_connections_cannot_go_along(fleet, egress_ip):
-    """With fewer forks than nodes there is no hand-over: a connection on which only the server sends goes on or ends."""
+    """With fewer forks than nodes there is no hand-over: a connection on which only the server sends lives or ends."""
     options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}
     fleet.arrange(hosts=assignable("node1"), **options)
     before = {pod: open_ports(fleet, pod) for pod in PODS.values()}
