@@ -8,35 +8,36 @@ DOCUMENTATION = r"""
 module: node
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Make a host what a plan says it should be
+short_description: Apply the egress IP state of a node
 description:
   - Applies the state of one node, as the filter P(netops.egress_ip.node_state#filter) computes it, to a host. That is
-    the tunnel device, marks, policy routing rules and tables, our two nftables tables, the egress IPs that the node
-    holds, and a small program with systemd units that bring all this back at boot and release what was lost while away.
-  - Reads first. What differs is changed with one C(ip -batch) and one nftables transaction, then read again. When
-    that does not show what was applied, the host gets its former data plane back.
-  - Gives up addresses before it takes others. An address is taken only after the wire stayed silent (an ARP probe as
-    in RFC 5227, only quicker). If somebody answers, the address is left alone and listed under RV(conflicts); the task
-    does not fail for that.
-  - Touches nothing but its own nftables tables C(egress_ip), its tunnel device, rules, routes and neighbours with
-    protocol C(225), the addresses it put there, and C(net.ipv4.ip_forward), whose former value comes back with
+    the tunnel device, marks, policy routing rules and tables, two nftables tables, the egress IPs that the node holds,
+    and a program with systemd units that restore all this at boot and release addresses that another node took
+    meanwhile.
+  - Reads the host first and changes only what differs, with one C(ip -batch) for each IP version and one nftables
+    transaction. Then it reads the host again. If the host does not show what was applied, it gets its former data plane
+    back.
+  - Releases addresses before it claims others. It claims an address only if no other host answers for it (an ARP probe
+    as in RFC 5227 with shorter intervals, or a neighbour solicitation). An address for which another host answers is
+    listed under RV(conflicts); the task does not fail because of it.
+  - Changes only its own nftables tables C(egress_ip), its tunnel device, rules, routes and neighbours with protocol
+    C(225), the addresses that it added, and sysctls such as C(net.ipv4.ip_forward), which get their former values with
     O(mode=absent).
 options:
   state:
     description:
-      - What the node should be, as the filter P(netops.egress_ip.node_state#filter) returns it.
+      - The desired state of the node, as the filter P(netops.egress_ip.node_state#filter) returns it.
       - Required with O(mode=present).
     type: dict
   mode:
     description:
-      - Whether the node takes part, or everything of ours is removed from it.
-      - With V(observed) nothing is changed, and the result is that of M(netops.egress_ip.node_info), which runs this
-        module.
+      - V(present) applies O(state). V(absent) removes everything that this collection put on the host.
+      - V(observed) changes nothing and returns the result of M(netops.egress_ip.node_info), which runs this module.
     type: str
     choices: [present, absent, observed]
     default: present
-  look:
-    description: The options of M(netops.egress_ip.node_info), all but C(options). Only for O(mode=observed).
+  observe:
+    description: The options of M(netops.egress_ip.node_info) other than C(options). Only for O(mode=observed).
     type: dict
     default: {}
     suboptions:
@@ -45,27 +46,27 @@ options:
         type: str
         default: ""
       platform:
-        description: What the host runs on.
+        description: The platform of the host.
         type: str
         default: auto
       recall:
-        description: Names of EgressIP objects of which the record is wanted.
+        description: Names of EgressIP objects whose record to return.
         type: list
         elements: str
         default: []
       metrics:
-        description: Whether metrics are wanted.
+        description: Whether to return metrics.
         type: bool
         default: false
       probe:
-        description: Whether it is wanted who else answers for what the node holds.
+        description: Whether to probe for other holders of the addresses that the node holds.
         type: bool
         default: false
   releasing:
     description:
-      - Egress IPs that nodes give up in the same run, as the filter P(netops.egress_ip.node_state#filter) returns them.
-      - A claim of one of these waits for silence on the wire, up to O(claim_timeout), instead of taking the first
-        answer for a conflict.
+      - Egress IPs that nodes release in the same run, as the filter P(netops.egress_ip.node_state#filter) returns them.
+      - A claim of one of these waits up to O(claim_timeout) until no host answers for it; the first answer is not a
+        conflict yet.
     type: list
     elements: dict
     default: []
@@ -75,25 +76,26 @@ options:
         type: str
         required: true
       from:
-        description: The node that gives it up.
+        description: The node that releases it.
         type: str
         required: true
       to:
-        description: The node that takes it, empty if none does.
+        description: The node that claims it, empty if no node does.
         type: str
         default: ""
   handover_key:
     description:
-      - A secret that all nodes of a run share. With it, the node that gives up an egress IP waits some seconds for the
-        one that takes it, and tells it the connections, which then go on. They talk over TCP, on the port of the
-        tunnel, from one tunnel endpoint to the other.
-      - Only for a run that reaches all nodes at once, or the one would wait for the other in vain.
+      - A secret that all nodes of a run share. With it, the node that releases an egress IP waits some seconds for the
+        one that claims it and sends it the connections, which then continue. The nodes talk over TCP, on the port of
+        the tunnel, from one tunnel endpoint to the other.
+      - Only for a run that reaches all nodes at the same time; otherwise, one node would wait for the other without
+        success.
     type: str
     default: ""
   claim:
     description:
-      - Whether new addresses are taken. With V(false) everything else is done, releases among it; for runs that touch
-        more nodes than they can at once.
+      - Whether to claim new addresses. With V(false), everything else is done, including releases. For runs with more
+        nodes than they can change at the same time.
     type: bool
     default: true
   claim_timeout:
@@ -101,7 +103,7 @@ options:
     type: float
     default: 20
   probe_count:
-    description: How many probes must stay without an answer before an address is taken.
+    description: Number of unanswered probes before an address is claimed.
     type: int
     default: 3
   probe_interval:
@@ -110,15 +112,14 @@ options:
     default: 0.1
   options:
     description:
-      - Names and numbers of the data plane, used with O(mode=observed), and with O(mode=absent) on a host that has no
-        record of its own.
+      - Names and numbers of the data plane, for O(mode=observed), and for O(mode=absent) on a host without a record.
       - The same keys as C(options) in O(state).
     type: dict
     default: {}
   program:
     description:
-      - What runs on the node, a zip file of Python sources, compressed and in base64.
-      - The action plugin of this collection sends it along; leave it out.
+      - The program that runs on the node, a zip file of Python sources, compressed and in base64.
+      - The action plugin of this collection sets it; leave it out.
     type: str
     default: ""
 extends_documentation_fragment:
@@ -135,42 +136,42 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Make every node what the plan says
+- name: Apply the plan to every node
   netops.egress_ip.node:
     state: "{{ egress_ip_rollout.states[inventory_hostname] }}"
     releasing: "{{ egress_ip_rollout.releasing }}"
 
-- name: Take everything of ours off the host
+- name: Remove everything of the collection from the host
   netops.egress_ip.node:
     mode: absent
 """
 
 RETURN = r"""
 held:
-  description: The egress IPs that the node holds now, or would hold.
+  description: The egress IPs that the node holds now, or in check mode would hold.
   returned: success
   type: list
   elements: dict
   sample: [{egressIP: 192.168.126.10, interface: eth0}]
 claimed:
-  description: The egress IPs that were taken in this run.
+  description: The egress IPs that were claimed in this run.
   returned: success
   type: list
   elements: str
   sample: [192.168.126.10]
 connections:
-  description: How many connections came along with the egress IPs that another node handed over.
+  description: The number of connections that came with the egress IPs that another node handed over.
   returned: success
   type: dict
   sample: {192.168.126.10: 3}
 released:
-  description: The egress IPs that were given up in this run.
+  description: The egress IPs that were released in this run.
   returned: success
   type: list
   elements: str
   sample: []
 conflicts:
-  description: The egress IPs that were not taken, since somebody answers for them.
+  description: The egress IPs that were not claimed, because another host answers for them, with its MAC address.
   returned: success
   type: list
   elements: dict
@@ -183,10 +184,11 @@ import sys
 import tempfile
 import zlib
 from pathlib import Path
+from types import ModuleType
 
 from ansible.module_utils.basic import AnsibleModule
 
-_LOOK = {
+_OBSERVE = {
     "interface": {"type": "str", "default": ""},
     "platform": {"type": "str", "default": "auto"},
     "recall": {"type": "list", "elements": "str", "default": []},
@@ -200,12 +202,12 @@ _RELEASE = {
 }
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "state": {"type": "dict"},
             "mode": {"type": "str", "choices": ["present", "absent", "observed"], "default": "present"},
-            "look": {"type": "dict", "default": {}, "options": _LOOK, "apply_defaults": True},
+            "observe": {"type": "dict", "default": {}, "options": _OBSERVE, "apply_defaults": True},
             "releasing": {"type": "list", "elements": "dict", "default": [], "options": _RELEASE},
             "handover_key": {"type": "str", "default": "", "no_log": True},
             "claim": {"type": "bool", "default": True},
@@ -221,21 +223,21 @@ def main():
     params = module.params
     program = params.pop("program")
     if not program:
-        module.fail_json(msg="program: is missing; run the task with the action plugin of this collection")
+        module.fail_json(msg="program: must not be empty; run the task with the action plugin of this collection")
     with tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder:
         node = _load(program, folder)
         try:
-            result = node.answer(params, module.check_mode)
+            result = node.run_module(params, module.check_mode)
         except node.EgressIPError as error:
             module.fail_json(msg=str(error))
-    # A state and a difference may be large, and AWX would keep them with each result.
+    # A state and a difference may be large, and AWX stores them with each result.
     if not module._diff:
         result.pop("diff", None)
     state = {key: (params["state"] or {}).get(key) for key in ("name", "generation")}
     module.exit_json(invocation={"module_args": {**params, "state": state}}, **result)
 
 
-def _load(program, folder):
+def _load(program: str, folder: str) -> ModuleType:
     path = Path(folder, "node.pyz")
     path.write_bytes(zlib.decompress(base64.b64decode(program)))
     sys.path.insert(0, str(path))

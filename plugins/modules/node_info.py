@@ -8,48 +8,48 @@ DOCUMENTATION = r"""
 module: node_info
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Tell what a host is to the egress IPs
+short_description: Gather egress IP facts of a node
 description:
-  - Reads, in one call, everything that a plan needs to know of a host - its primary interface and networks, the egress
-    IPs it holds, what was applied last, and how the host differs from that.
-  - Finds what stands in the way (a missing package, a kernel without vxlan, numbers that are in use by others)
-    before anything is changed anywhere.
+  - Returns, in one call, everything that a plan needs about a host - its primary interface and networks, the egress IPs
+    that it holds, the state that was applied last, and how the host differs from it.
+  - Finds problems (a missing package, a kernel without vxlan, numbers that others use) before anything is changed.
   - Changes nothing.
 options:
   interface:
     description:
       - The interface for the egress IPs.
-      - When it is empty, the one with the default route.
+      - If it is empty, the one with the default route.
     type: str
     default: ""
   platform:
     description:
-      - What the host runs on, V(baremetal), V(vsphere), V(virtual), V(openstack), V(aws), V(azure), V(gce) or V(cloud).
-      - With V(auto), it is found out from the firmware's DMI fields. Where additional addresses are dropped (OpenStack
-        and public clouds), that is a problem of the host then.
+      - The platform of the host, V(baremetal), V(vsphere), V(virtual), V(openstack), V(aws), V(azure), V(gce) or
+        V(cloud).
+      - With V(auto), the firmware's DMI fields show it. A platform that drops additional addresses (OpenStack and
+        public clouds) is then a problem of the host.
     type: str
     default: auto
   options:
-    description: Names and numbers of the data plane. The keys are those of C(options) in a node's state.
+    description: Names and numbers of the data plane. The keys are those of C(options) in the state of a node.
     type: dict
     default: {}
   recall:
     description:
-      - Names of EgressIP objects of which the record is wanted, for what they have is to be kept. These are the ones
-        with errors, and the ones with addresses of a pool.
+      - Names of EgressIP objects whose record to return, because what they have is to be kept. These are the objects
+        with errors, and the objects with addresses of a pool.
     type: list
     elements: str
     default: []
   metrics:
     description:
-      - Whether RV(metrics) is wanted.
-      - It costs a look at all tracked connections of the host, so a run that only plans does without.
+      - Whether to return RV(metrics).
+      - This reads all tracked connections of the host, so a run that only plans does not use it.
     type: bool
     default: false
   probe:
     description:
-      - Whether RV(conflicts) is wanted.
-      - The wire is asked for what the node holds, which takes 0.4 seconds.
+      - Whether to return RV(conflicts).
+      - The node probes the addresses that it holds, which takes 0.4 seconds.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -60,130 +60,131 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at the host
+- name: Gather the egress IP facts of the host
   netops.egress_ip.node_info:
   register: egress_ip_observed
 """
 
 RETURN = r"""
 problems:
-  description: What stands in the way on this host; the other values are there only when the host can be read at all.
+  description: What prevents this host from being a node. The other values may be empty then.
   returned: always
   type: list
   elements: str
   sample: ["nftables: is not installed on this host; install the package"]
 lost:
-  description: What has become of the interface for the egress IPs on a host that has held some. No more is read then.
-  returned: when that interface or its addresses are gone
+  description: Why a node has lost its interface for the egress IPs, else empty. With it, the other values are empty.
+  returned: always
   type: str
-  sample: eth0 is not there, or has no address of its own
+  sample: eth0 does not exist or has no address of its own
 packages:
-  description: The distribution's packages that are missing.
+  description: The packages of the distribution that are missing.
   returned: always
   type: list
   elements: str
   sample: [nftables]
 platform:
-  description: What the host runs on, and the BIOS UUID of a VM on vSphere.
-  returned: when the host can be read
+  description: The platform of the host, and its BIOS UUID if the firmware shows it.
+  returned: always
   type: dict
   sample: {name: vsphere, uuid: 42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11}
 interface:
   description: The interface for the egress IPs.
-  returned: when the host can be read
+  returned: always
   type: str
   sample: eth0
 endpoints:
-  description: Where the node's tunnel ends, its own address of each IP version on that interface.
-  returned: when the host can be read
+  description: The endpoints of the node's tunnel, its own address of each IP version on that interface.
+  returned: always
   type: list
   elements: str
   sample: ["192.168.126.21", "2001:db8:126::21"]
 networks:
   description: The node's own addresses by interface, in the form that P(netops.egress_ip.assign#filter) takes.
-  returned: when the host can be read
+  returned: always
   type: list
   elements: dict
   sample: [{interface: eth0, addresses: ["192.168.126.21/18"]}]
 macs:
   description: The MAC addresses of the interfaces in C(networks).
-  returned: when the host can be read
+  returned: always
   type: dict
   sample: {eth0: "00:50:56:00:01:01"}
 addresses:
   description: Every address of the node on any interface; traffic to these is node traffic and keeps its source.
-  returned: when the host can be read
+  returned: always
   type: list
   elements: str
   sample: ["192.168.126.21"]
 gateways:
   description: The routers of the default routes.
-  returned: when the host can be read
+  returned: always
   type: list
   elements: str
   sample: [192.168.64.1]
 held:
   description: The egress IPs that the node holds.
-  returned: when the host can be read
+  returned: always
   type: list
   elements: dict
   sample: [{egressIP: 192.168.126.10, interface: eth0}]
 generation:
   description: The generation of the plan that was applied last, 0 for none.
-  returned: when the host can be read
+  returned: always
   type: int
   sample: 3
 digest:
-  description: The fingerprint of the state that was applied last, empty for none.
-  returned: when the host can be read
+  description: A fingerprint of the state that was applied last, empty for none.
+  returned: always
   type: str
   sample: 1f6c9b0a4a7de9b2
 drift:
-  description: How the host differs from the state that was applied last, a line each.
-  returned: when the host can be read
+  description: The differences of the host from the state that was applied last, a line each.
+  returned: always
   type: list
   elements: str
   sample: ["missing ip rules: priority 7387 unreachable"]
 farEnds:
-  description: Where the tunnel ends for the egress IPs that are not on the primary interface of their holder.
-  returned: when the host can be read
+  description: The endpoint of the tunnel for each egress IP that is not on the primary interface of its holder.
+  returned: always
   type: list
   elements: dict
   sample: [{egressIP: 172.30.0.10, endpoint: 192.168.126.21}]
 nodes:
   description: The nodes of the fleet as this node knows them.
-  returned: when the host can be read
+  returned: always
   type: list
   elements: dict
   sample: [{name: node1, endpoints: ["192.168.126.21"], addresses: ["192.168.126.21"]}]
 recalled:
-  description: What the record says of the objects in O(recall).
-  returned: when the host can be read
+  description: The record of the objects in O(recall).
+  returned: always
   type: list
   elements: dict
   sample: [{name: egressips-prod, egressIPs: [192.168.126.10], pods: [10.88.0.2]}]
 conflicts:
   description:
-    - The egress IPs that the node holds and for which another host answers, with its MAC.
-    - Neighbours reach the one or the other then, so connections fail now and then.
-  returned: with O(probe), when the host can be read
+    - The egress IPs that the node holds and for which another host answers, with its MAC address.
+    - Neighbours reach either host then, so connections fail at random. Empty without O(probe).
+  returned: always
   type: list
   elements: dict
   sample: [{egressIP: 192.168.126.102, interface: eth0, mac: "52:54:00:12:34:56"}]
 metrics:
   description:
-    - What the egress IPs carry that the node holds.
-    - The C(use) of a source address has a row for each protocol - its C(connections) (as the kernel tracks them, those
-      that have just ended among them), the destination with most of them (C(busiest)), and the share of the source
-      ports that these take (C(port_share), from 0 to 1). A source address has 64512 ports for each destination, so this
-      is where they run out first.
-  returned: with O(metrics), when something was applied
+    - The traffic of the egress IPs that the node holds. Null without O(metrics), or if no state was applied yet.
+    - The C(use) of a source address has a row for each protocol - its C(connections) (as the kernel tracks them,
+      including those that ended recently), the destination with most of them (C(busiest)), and the share of the source
+      ports that these take (C(port_share), from 0 to 1). A source address has 64512 ports for each destination, so they
+      run out there first.
+  returned: always
   type: dict
   contains:
     egress_ips:
       description:
-        - The egress IPs, each with its object, packets and bytes sent and received since the node took it, and C(use).
-        - Only what leaves this node with the address counts, so the sum over all nodes counts nothing twice.
+        - The egress IPs, each with its object, packets and bytes sent and received since the node claimed it, and
+          C(use).
+        - Only traffic that leaves this node with the address counts, so a sum over all nodes counts nothing twice.
       type: list
       elements: dict
       sample:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the module `node` on a host, and send the node's program along. PRIVATE to the collection."""
+"""The common action plugin of the modules `node` and `node_info`. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ PROGRAM = base64.b64encode(zlib.compress(zipapp.make())).decode()
 
 
 class NodeAction(ActionBase):
-    """The action plugin of a module that is done by the program of a node.
+    """Runs the module `node` on a host, with the program of a node as an argument.
 
-    The program is an argument, not something that the module imports. Ansible would parse forty files in each run to
-    find out what to send, which takes as long as a `ping`; and the program stays on the node anyway.
+    If the module imported the program's forty files, Ansible would parse them in each run to find out what to send,
+    which takes as long as a `ping`; and the program stays on the node anyway.
     """
 
     _supports_async = True
 
-    def run(self, tmp=None, task_vars=None):
-        """Return what the module returns."""
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
+        """Return the result of the module."""
         result = super().run(tmp, task_vars)
         done = self._execute_module(
             module_name="netops.egress_ip.node",
@@ -35,6 +35,6 @@ class NodeAction(ActionBase):
         )
         return {**result, **done}
 
-    def arguments(self):
+    def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""
         return self._task.args

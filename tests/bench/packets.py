@@ -26,7 +26,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state 
     desired_data_plane,
     transaction,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO  # noqa: E402
 from network_namespace import network_namespace  # noqa: E402
 
 POD, SERVER = "egress-ip-bench-pod", "egress-ip-bench-server"
@@ -170,9 +170,9 @@ def ours(egress_ips: int, pods: int, before: DataPlane | None = None) -> tuple[D
     """Apply the data plane to the node's kernel; returns (current data plane, seconds)."""
     wanted = state(egress_ips, pods)
     marks = {ip: index for index, ip in enumerate(wanted.egress_ips, start=1)}
-    plane = desired_data_plane(wanted, marks, node_io.read_host())
+    plane = desired_data_plane(wanted, marks, HostIO.read_host())
     start = time.perf_counter()
-    node_io.execute(transaction(before or DataPlane(), plane))
+    HostIO.execute(transaction(before or DataPlane(), plane))
     return plane, time.perf_counter() - start
 
 

@@ -13,15 +13,15 @@ import sys
 
 from netops_egress_ip._dataplane.node_state import NodeState, allocate_marks
 from netops_egress_ip._dataplane.state import current_data_plane, desired_data_plane, sysctl_names, transaction
-from netops_egress_ip._host_io import node_io
+from netops_egress_ip._host_io.host_io import HostIO
 
 
 def way(state: NodeState):
     """The changes from the current to the desired data plane."""
-    host = node_io.read_host()
-    sysctls = node_io.read_sysctls(sysctl_names(host, state.options.tunnel_device))
+    host = HostIO.read_host()
+    sysctls = HostIO.read_sysctls(sysctl_names(host, state.options.tunnel_device))
     claimed = {item.egress_ip for item in state.held}
-    now = current_data_plane(host, node_io.read_tables(), sysctls, state.options, claimed)
+    now = current_data_plane(host, HostIO.read_tables(), sysctls, state.options, claimed)
     marks = allocate_marks(state.egress_ips, {}, state.options.max_index)
     return transaction(now, desired_data_plane(state, marks, host))
 
@@ -29,7 +29,7 @@ def way(state: NodeState):
 def main() -> int:
     """Apply; 1 if a second run would change something."""
     state = NodeState.from_dict(json.load(sys.stdin))
-    node_io.execute(way(state))
+    HostIO.execute(way(state))
     left = way(state)
     print(left, file=sys.stderr)
     return int(bool(left))

@@ -1,14 +1,14 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nodes that hand an egress IP over meet: the old holder waits for the new one, then tells it the connections.
+"""The conversation of two nodes that hand an egress IP over: the old holder sends its connections to the new one.
 
 PRIVATE to the collection. TCP between the nodes' tunnel endpoints, on the port of the tunnel. Both sides prove that
-they know the key of the run: each message bears an HMAC over itself and a number that the other side has just drawn.
+they know the key of the run: each message carries an HMAC of itself and a number that the other side has just drawn.
 
     old holder  ──►  its number
     new holder  ──►  its number, the egress IPs that it is about to claim
-    old holder       releases, once everybody is here
+    old holder       releases, once all takers have connected
     old holder  ──►  the connections of these egress IPs
 """
 
@@ -23,12 +23,15 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List, Tuple
 
 from .._common.addresses import version_of
+from .._dataplane.handover import Partners
 from .._protocols.ctnetlink import Flow
 
-# Seconds that the old holder waits for the new one, and then the new one for an answer.
+# Seconds that the old holder waits for the new one, and the new one then waits for an answer.
 PATIENCE = 4.0
 _RETRY = 0.02
 _NUMBER, _DIGEST = 16, 32
@@ -36,44 +39,57 @@ _LARGEST = 1 << 28
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _BROKEN = (OSError, ValueError, KeyError, TypeError)
 
+# {egress IP: its connections}
+Flows = Dict[str, List[Flow]]
+# A connection, the number that its other side drew, the egress IPs that it takes.
+_Taker = Tuple[socket.socket, bytes, List[str]]
 
-def meet(key, port, own, partners, release):
-    """Wait for those who take our egress IPs, then `release()`, and learn the connections of those that come.
 
-    `own` are our tunnel endpoints, `partners` a `handover.Partners`. `release` returns {egress IP: [Flow]} and is
-    called exactly once, whoever comes. Returns {egress IP: [Flow]} of what comes to us; what nobody tells is missing.
+def hand_over(key: str, port: int, own: Iterable[str], partners: Partners, release: Callable[[], Flows]) -> Flows:
+    """Wait for the takers of this node's egress IPs, call `release()`, and receive the connections of those it takes.
+
+    `own` are the tunnel endpoints of this node. `release` returns {egress IP: [Flow]} and is called exactly once, even
+    if no taker connects. Returns {egress IP: [Flow]} of the egress IPs to claim, without those of a silent old holder.
     """
-    key = key.encode()
+    secret = key.encode()
     deadline = time.monotonic() + PATIENCE
     with ThreadPoolExecutor(max_workers=len(partners.taking) or 1) as pool:
-        asked = [pool.submit(_ask, key, port, giver, ips, deadline) for giver, ips in partners.taking.items()]
+        asked = [pool.submit(_ask, secret, port, giver, ips, deadline) for giver, ips in partners.taking.items()]
         with contextlib.ExitStack() as stack:
-            takers = _gather(stack, key, port, own, partners.giving, deadline)
+            takers = _gather(stack, secret, port, own, partners.giving, deadline)
             flows = release()
             for connection, number, ips in takers:
                 with contextlib.suppress(*_BROKEN):
-                    _send(connection, key, number, {ip: [flow.to_list() for flow in flows[ip]] for ip in ips})
+                    _send(connection, secret, number, {ip: [flow.to_list() for flow in flows[ip]] for ip in ips})
         return {ip: found for answer in asked for ip, found in answer.result().items()}
 
 
-def _gather(stack, key, port, own, giving, deadline):
-    """Return (connection, its number, egress IPs) of the takers that came in time."""
-    listeners = [_listen(stack, end, port) for end in own if any(version_of(p) == version_of(end) for p in giving)]
-    listeners, waiting, takers = [each for each in listeners if each], dict(giving), []
+def _gather(
+    stack: contextlib.ExitStack,
+    key: bytes,
+    port: int,
+    own: Iterable[str],
+    giving: Mapping[str, list[str]],
+    deadline: float,
+) -> list[_Taker]:
+    """Return the takers that connected in time."""
+    opened = [_listen(stack, end, port) for end in own if any(version_of(p) == version_of(end) for p in giving)]
+    listeners, waiting = [each for each in opened if each], dict(giving)
+    takers: list[_Taker] = []
     while waiting and listeners and time.monotonic() < deadline:
         for listener in select.select(listeners, [], [], max(0.0, deadline - time.monotonic()))[0]:
             with contextlib.suppress(*_BROKEN):
                 connection, (peer, *_port) = listener.accept()
                 stack.enter_context(contextlib.closing(connection))
-                number, ips = _greet(connection, key, deadline) if peer in waiting else ("", ())
+                number, ips = _greet(connection, key, deadline) if peer in waiting else (b"", [])
                 if ips and set(ips) <= set(waiting[peer]):
                     takers.append((connection, number, ips))
                     del waiting[peer]
     return takers
 
 
-def _listen(stack, endpoint, port):
-    """Return a listening socket; None when somebody else has the port."""
+def _listen(stack: contextlib.ExitStack, endpoint: str, port: int) -> socket.socket | None:
+    """Return a listening socket, None if the port is in use."""
     listener = stack.enter_context(contextlib.closing(socket.socket(_FAMILY[version_of(endpoint)])))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -84,7 +100,7 @@ def _listen(stack, endpoint, port):
     return listener
 
 
-def _greet(connection, key, deadline):
+def _greet(connection: socket.socket, key: bytes, deadline: float) -> tuple[bytes, list[str]]:
     connection.settimeout(_left(deadline))
     number = os.urandom(_NUMBER)
     connection.sendall(number)
@@ -92,20 +108,20 @@ def _greet(connection, key, deadline):
     return bytes.fromhex(hello["number"]), hello["egressIPs"]
 
 
-def _ask(key, port, giver, ips, deadline):
-    """Tell the old holder that we are about to claim; returns {egress IP: [Flow]}, empty when it does not tell."""
+def _ask(key: bytes, port: int, giver: str, ips: list[str], deadline: float) -> Flows:
+    """Announce the claim to the old holder; returns its connections, empty if it does not answer."""
     while time.monotonic() < deadline:
         try:
             with socket.create_connection((giver, port), timeout=_left(deadline)) as connection:
                 return _converse(connection, key, ips, deadline)
-        except ConnectionError:  # it is not there yet
+        except ConnectionError:  # the old holder does not listen yet
             time.sleep(_RETRY)
         except _BROKEN:
             break
     return {}
 
 
-def _converse(connection, key, ips, deadline):
+def _converse(connection: socket.socket, key: bytes, ips: list[str], deadline: float) -> Flows:
     connection.settimeout(_left(deadline + PATIENCE))
     theirs, number = _read(connection, _NUMBER), os.urandom(_NUMBER)
     _send(connection, key, theirs, {"number": number.hex(), "egressIPs": ips})
@@ -113,17 +129,17 @@ def _converse(connection, key, ips, deadline):
     return {ip: [Flow.from_list(values) for values in answer[ip]] for ip in ips}
 
 
-def _left(deadline):
+def _left(deadline: float) -> float:
     return max(_RETRY, deadline - time.monotonic())
 
 
-def _send(connection, key, number, message):
+def _send(connection: socket.socket, key: bytes, number: bytes, message: Mapping[str, object]) -> None:
     body = json.dumps(message).encode()
     connection.sendall(struct.pack("!I", len(body)) + _digest(key, number, body) + body)
 
 
-def _receive(connection, key, number):
-    """Return the message; raises ValueError for one that does not prove its origin."""
+def _receive(connection: socket.socket, key: bytes, number: bytes) -> Any:
+    """Return the parsed message. Raises ValueError for one without proof of its origin."""
     (length,) = struct.unpack("!I", _read(connection, 4))
     if length > _LARGEST:
         raise ValueError("too long")
@@ -133,11 +149,11 @@ def _receive(connection, key, number):
     return json.loads(body)
 
 
-def _digest(key, number, body):
+def _digest(key: bytes, number: bytes, body: bytes) -> bytes:
     return hmac.new(key, number + body, hashlib.sha256).digest()
 
 
-def _read(connection, size):
+def _read(connection: socket.socket, size: int) -> bytes:
     data = bytearray()
     while len(data) < size:
         part = connection.recv(min(size - len(data), 1 << 16))

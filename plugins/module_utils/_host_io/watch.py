@@ -1,12 +1,12 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Was this node here all the time, and is what it holds still there? PRIVATE to the collection.
+"""Whether this node ran all the time, and whether everything that it holds is in place. PRIVATE to the collection.
 
-The watch asks every few seconds, and mostly the answer is yes: so this file does its own I/O, with netlink in place of
-commands, and imports next to nothing. It looks at what others throw away as a whole: tables, rules, policies, the
-device, addresses, ours and those of the node without which ours are of no use. A single rule or element that is wrong
-is found by the next run.
+The watch calls this every few seconds, and mostly nothing has changed. So this module does its own I/O, with netlink
+instead of commands, and imports almost nothing. It checks what others remove as a whole: tables, rules, policies, the
+device, egress IPs, and the node's own addresses, without which the egress IPs are of no use. The next run finds a
+single wrong rule or element.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from collections.abc import Iterable, Iterator
 
 WATCH_FILE = "/run/netops-egress-ip.watch"
-# Seconds of silence of the watch that mean that the node was away: hung, or suspended.
+# Seconds without a note after which the node counts as away: it hung or was suspended.
 AWAY = 10
 
-# What `_dataplane.nft_ruleset` and `_dataplane.host` say in words; to import them would cost more than the look.
+# The values of `_dataplane.nft_table` and `_dataplane.host`, whose import would cost more than the whole check.
 _TABLE, _PROTOCOL = b"egress_ip\0", 225
 _NETLINK_ROUTE, _NETLINK_XFRM, _NETLINK_NETFILTER = 0, 6, 12
 _REQUEST, _DUMP = 0x1, 0x300
@@ -27,37 +28,37 @@ _ERROR, _DONE = 2, 3
 # NFT_MSG_GETTABLE of the subsystem nftables, the families inet and netdev; RTM_GETRULE and the attribute FRA_PROTOCOL.
 _GET_TABLE, _FAMILIES, _TABLE_NAME = 0xA01, (1, 5), 1
 _GET_RULE, _RULE_PROTOCOL = 34, 21
-# XFRM_MSG_GETSPDINFO; where its answer has how many policies there are for what is forwarded, ours and others'.
+# XFRM_MSG_GETSPDINFO, and the offset of the number of all forward policies in its answer.
 _GET_POLICY_INFO, _FORWARD_COUNT = 0x25, 16
 
 
-def has_link(interface):
-    """Tell whether the interface is up and has a carrier."""
+def has_link(interface: str) -> bool:
+    """Return whether the interface is up and has a carrier."""
     try:
         with open(f"/sys/class/net/{interface}/carrier", encoding="ascii") as file:  # noqa: PTH123
             return file.read().strip() == "1"
-    except OSError:  # the kernel gives no answer for an interface that is down
+    except OSError:  # the kernel refuses to read the carrier of an interface that is down
         return False
 
 
-def note(device, held, path=WATCH_FILE):
-    """Note that the node is here now, with the tunnel `device` and the addresses `held`, (address, interface).
+def note(device: str, held: Iterable[tuple[str, str]], path: str = WATCH_FILE) -> None:
+    """Note that the node runs now, with the tunnel `device` and `held`, (address, interface) each.
 
-    These are egress IPs, and with "" for the interface the node's own ones, which may be on any.
+    The interface is "" for the node's own addresses, which may be on any interface.
     """
     words = [f"{time.monotonic():.1f}", device, _counts(), *(f"{ip}%{interface}" for ip, interface in held)]
     with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
         file.write(" ".join(words))
 
 
-def was_away(path=WATCH_FILE):
-    """Tell whether the node was away since the last note: it did not look for a while, or an interface has no link."""
+def was_away(path: str = WATCH_FILE) -> bool:
+    """Return whether the node was away: its last note is too old, or an interface with an egress IP has no link."""
     last, _device, _noted, held = _read(path)
     return time.monotonic() - last > AWAY or not all(has_link(interface) for _ip, interface in held if interface)
 
 
-def renew(path=WATCH_FILE):
-    """Return whether the node was here since the last note and all is there; if so, note it again."""
+def renew(path: str = WATCH_FILE) -> bool:
+    """Return whether the node ran since its last note and everything is in place; if so, renew the note."""
     _last, device, noted, held = _read(path)
     if was_away(path) or noted != _counts() or not (_has_tables() and has_link(device) and all(map(_is_here, held))):
         return False
@@ -65,18 +66,19 @@ def renew(path=WATCH_FILE):
     return True
 
 
-def _read(path):
-    """Return what was noted: (time, device, counts, held); without a sound note, at the beginning of time."""
+def _read(path: str) -> tuple[float, str, str, list[tuple[str, str]]]:
+    """Return the note: (time, device, counts, held); a missing or damaged one has the earliest time."""
     try:
         with open(path, encoding="ascii") as file:  # noqa: PTH123
             last, device, counts, *held = file.read().split()
-        return float(last), device, counts, [tuple(word.split("%", 1)) for word in held]
+        pairs = [word.partition("%") for word in held]
+        return float(last), device, counts, [(ip, interface) for ip, _percent, interface in pairs]
     except (OSError, ValueError):
         return float("-inf"), "", "", []
 
 
-def _is_here(item):
-    """Tell whether an address is on the node, and where its interface is in a VRF, in this: one can bind to it."""
+def _is_here(item: tuple[str, str]) -> bool:
+    """Return whether a socket can bind to an address: it is on the node, and in the VRF of its interface if any."""
     ip, interface = item
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sock:
@@ -88,36 +90,39 @@ def _is_here(item):
     return True
 
 
-def _has_tables():
+def _has_tables() -> bool:
     name = struct.pack("=HH", 4 + len(_TABLE), _TABLE_NAME) + _TABLE.ljust(len(_TABLE) + 3 & ~3, b"\0")
     for family in _FAMILIES:
-        for kind, _payload in _ask(_NETLINK_NETFILTER, _GET_TABLE, _REQUEST, struct.pack("=BBH", family, 0, 0) + name):
+        for kind, _payload in _query(
+            _NETLINK_NETFILTER, _GET_TABLE, _REQUEST, struct.pack("=BBH", family, 0, 0) + name
+        ):
             if kind == _ERROR:
                 return False
     return True
 
 
-def _counts():
+def _counts() -> str:
     """Return the numbers of rules and policies as one word."""
     return f"{_count_rules()}+{_count_policies()}"
 
 
-def _count_policies():
-    """Return how many IPsec policies there are for what is forwarded."""
-    ((_kind, payload),) = _ask(_NETLINK_XFRM, _GET_POLICY_INFO, _REQUEST, bytes(4))
-    return struct.unpack_from("=I", payload, _FORWARD_COUNT)[0]
+def _count_policies() -> int:
+    """Return the number of IPsec policies for forwarded packets."""
+    ((_kind, payload),) = _query(_NETLINK_XFRM, _GET_POLICY_INFO, _REQUEST, bytes(4))
+    count: int = struct.unpack_from("=I", payload, _FORWARD_COUNT)[0]
+    return count
 
 
-def _count_rules():
-    """Return how many routing rules bear our protocol number."""
+def _count_rules() -> int:
+    """Return the number of routing rules with the collection's protocol number."""
     count = 0
     for family in (socket.AF_INET, socket.AF_INET6):
-        for _kind, payload in _ask(_NETLINK_ROUTE, _GET_RULE, _REQUEST | _DUMP, bytes([family]) + bytes(11)):
+        for _kind, payload in _query(_NETLINK_ROUTE, _GET_RULE, _REQUEST | _DUMP, bytes([family]) + bytes(11)):
             count += struct.pack("=HHB", 5, _RULE_PROTOCOL, _PROTOCOL) in payload
     return count
 
 
-def _ask(protocol, kind, flags, body):
+def _query(protocol: int, kind: int, flags: int, body: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield (type, payload) of the answers to one netlink message."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, protocol) as sock:
         sock.send(struct.pack("=IHHII", 16 + len(body), kind, flags, 0, 0) + body)

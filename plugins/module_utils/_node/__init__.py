@@ -1,4 +1,4 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The order of steps on a node. Imports _host_io, _dataplane, _protocols and _common. PRIVATE to the collection."""
+"""The steps of a node: apply, observe, remove, metrics. Imports _host_io, _dataplane, _protocols, _common. PRIVATE."""

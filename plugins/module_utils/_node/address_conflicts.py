@@ -1,41 +1,80 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask the wire who has egress IPs, and tell it. PRIVATE to the collection. `_protocols.address_probe` has the rules."""
+"""Probes and announcements of egress IPs on the node's networks. PRIVATE to the collection.
+
+`_protocols.address_probe` has the rules of a probe.
+"""
 
 from __future__ import annotations
 
-from .._host_io import node_io
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from .._common.errors import CommandError
+from .._dataplane.host import Host
+from .._dataplane.node_state import Held
+from .._host_io.host_io import HostIO
 from .._protocols.address_probe import Probe, announcements
 
-# For what a node holds: that it is silent is expected, so two probes do.
-_PROBES, _PROBE_INTERVAL = 2, 0.2
+
+@dataclass(frozen=True)
+class Pace:
+    """How an address is probed: `count` probes, `interval` seconds apart; `timeout` seconds for a hand-over.
+
+    In a hand-over the interval is halved: the holder is known to be alive and answers until it releases the address.
+    """
+
+    count: int = 3
+    interval: float = 0.1
+    timeout: float = 20.0
 
 
-def probes(items, host, count, interval, deadline=0.0, waiting=(), holding=False):
-    """Return {interface: [Probe]} of addresses, held or wanted; those in `waiting` are asked for twice as fast."""
-    found = {item.interface: [] for item in items}
-    macs = {interface: node_io.mac_address(interface) for interface in found}
-    own = host.macs()
+# A node expects silence for the addresses that it holds, so two probes are enough.
+_CHECK_HELD = Pace(count=2, interval=0.2, timeout=0.0)
+
+
+def probes(
+    items: Collection[Held], host: Host, pace: Pace, waiting: Collection[str] = (), holding: bool = False
+) -> dict[str, list[Probe]]:
+    """Return {interface: [Probe]} of addresses to claim, or with `holding` of addresses that this node holds.
+
+    An answer for an address in `waiting` is a conflict only after the timeout. Raises CommandError for an unknown
+    interface.
+    """
+    deadline = time.monotonic() + pace.timeout
+    macs = {item.interface: mac_address(host, item.interface) for item in items}
+    found: dict[str, list[Probe]] = {interface: [] for interface in macs}
     for item in items:
         waits = item.egress_ip in waiting
-        pace = count, interval / (2 if waits else 1), deadline
-        found[item.interface].append(Probe(item.egress_ip, macs[item.interface], *pace, waits, holding, own))
+        interval = pace.interval / (2 if waits else 1)
+        probe = Probe(item.egress_ip, macs[item.interface], pace.count, interval, deadline, waits, holding, host.macs())
+        found[item.interface].append(probe)
     return found
 
 
-def announce(items):
-    """Tell all neighbours of these held addresses."""
-    for interface in sorted({item.interface for item in items}):
-        mac = node_io.mac_address(interface)
-        node_io.send_frames(
-            interface, [announcements(mac, item.egress_ip) for item in items if item.interface == interface]
-        )
+def mac_address(host: Host, interface: str) -> str:
+    """Return the MAC address of an interface. Raises CommandError if the host has no such interface."""
+    document = host.interface(interface)
+    if document is None:
+        raise CommandError(f"egress_ip_interface: there is no interface {interface} on this host")
+    return str(document.get("address", ""))
 
 
-def others_with(held, host):
-    """Return {Held: MAC of another host that answers for it} of what this node holds itself."""
-    found = {}
-    for _free, busy in node_io.run_probes(probes(held, host, _PROBES, _PROBE_INTERVAL, holding=True)):
+def announce(io: HostIO, items: Iterable[Held], host: Host) -> None:
+    """Announce held addresses to all neighbours. Raises CommandError if an interface cannot send."""
+    by_interface: dict[str, list[str]] = {}
+    for item in items:
+        by_interface.setdefault(item.interface, []).append(item.egress_ip)
+    for interface in sorted(by_interface):
+        mac = mac_address(host, interface)
+        io.send_frames(interface, [announcements(mac, ip) for ip in by_interface[interface]])
+
+
+def other_holders(io: HostIO, held: Collection[Held], host: Host) -> dict[Held, str]:
+    """Return {Held: MAC} of the addresses of this node for which another host answers."""
+    found: dict[Held, str] = {}
+    for _free, busy in io.run_probes(probes(held, host, _CHECK_HELD, holding=True)):
         found.update({item: busy[item.egress_ip] for item in held if item.egress_ip in busy})
     return found

@@ -1,46 +1,65 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the egress IPs of a node carry, as a value and as a Prometheus textfile. PRIVATE to the collection. Pure.
+"""The metrics of a node's egress IPs, as a value and as a Prometheus textfile. PRIVATE to the collection. Pure.
 
-The value is what `node_info` returns as `metrics`: `egress_ips`, a row for each one that the node holds, and `tunnel`,
-a row for each own address of the node by which its pods' connections go to other holders.
+`node_info` returns the value as `metrics`: `egress_ips` has a row for each address that the node holds, and `tunnel` a
+row for each own address of the node from which its pods' connections go to other holders.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Dict, List, Tuple, TypedDict
+
 from .._common.addresses import address_order
 from .._dataplane.nft_ruleset import DIRECTIONS, name_of
+from .._dataplane.node_state import NodeState
 from .._protocols.conntrack_usage import WITH_PORTS, Use
 
 # These are told of every address, so that an alert has something to compare with.
+# Every address has these protocols, so that an alert always has a value to compare with.
 _ALWAYS = ("tcp", "udp")
 _UNITS = ("packets", "bytes")
 _WHAT = {"transmit": "sent with the egress IP as their source", "receive": "received in answer"}
 
+Row = Dict[str, Any]
+_Labels = Dict[str, str]
+# Name, type, help text, samples.
+_Family = Tuple[str, str, str, List[Tuple[_Labels, float]]]
 
-def metrics(state, counters, used):
-    """Return the metrics of a node with the NodeState `state`.
 
-    `counters` {name: (packets, bytes)} are those of our table, `used` {source: {protocol: Use}}
+class Metrics(TypedDict):
+    """The metrics of a node, JSON-safe."""
+
+    egress_ips: list[Row]
+    tunnel: list[Row]
+
+
+def metrics(
+    state: NodeState, counters: Mapping[str, tuple[int, int]], used: Mapping[str, Mapping[str, Use]]
+) -> Metrics:
+    """Return the metrics of a node with this state.
+
+    `counters` {name: (packets, bytes)} are those of the collection's table, `used` {source: {protocol: Use}}
     (see `conntrack_usage`).
     """
     owners = {ip: item.name for item in state.egressips for ip in item.egress_ips}
     owners.update({ip: item.name for item in state.egressips for ip in item.slots})
-    rows = []
+    rows: list[Row] = []
     for ip in sorted(owners, key=address_order):
         counted = {way: counters.get(name_of(way, ip)) for way in DIRECTIONS.values()}
-        # What is not counted is not held: the counters come and go with the translation.
+        # An address without counters is not held: they come and go with the translation.
         if all(counted.values()):
-            numbers = {f"{way}_{unit}": n for way, both in counted.items() for unit, n in zip(_UNITS, both)}
+            numbers = {f"{way}_{unit}": n for way, both in counted.items() for unit, n in zip(_UNITS, both or ())}
             rows.append({"egressIP": ip, "object": owners[ip], **numbers, "use": _use_rows(used.get(ip, {}))})
-    tunnel = [{"source": own, "use": _use_rows(used.get(own, {}))} for own in state.endpoints]
+    tunnel: list[Row] = [{"source": own, "use": _use_rows(used.get(own, {}))} for own in state.endpoints]
     return {"egress_ips": rows, "tunnel": tunnel}
 
 
-def _use_rows(protocols):
-    """Return a row for each protocol; `port_share` is there where it has ports."""
-    rows = []
+def _use_rows(protocols: Mapping[str, Use]) -> list[Row]:
+    """Return a row for each protocol, with `port_share` for a protocol with ports."""
+    rows: list[Row] = []
     for protocol in sorted({*_ALWAYS, *protocols}):
         use = protocols.get(protocol, Use())
         share = {"port_share": round(use.port_share, 6)} if protocol in WITH_PORTS else {}
@@ -48,9 +67,9 @@ def _use_rows(protocols):
     return rows
 
 
-def textfile(values):
+def textfile(values: Metrics) -> str:
     """Return the metrics in Prometheus' text format."""
-    families = []
+    families: list[_Family] = []
     rows = [({"egress_ip": row["egressIP"], "object": row["object"]}, row) for row in values["egress_ips"]]
     for direction in DIRECTIONS.values():
         for unit in _UNITS:
@@ -63,7 +82,7 @@ def textfile(values):
     return "".join(line for family in families for line in _family(*family))
 
 
-def _use_families(prefix, source, rows):
+def _use_families(prefix: str, source: str, rows: Sequence[tuple[_Labels, Row]]) -> Iterator[_Family]:
     used = [({**labels, "protocol": use["protocol"]}, use) for labels, row in rows for use in row["use"]]
     connections = [(labels, use["connections"]) for labels, use in used]
     shares = [(labels, use["port_share"]) for labels, use in used if "port_share" in use]
@@ -76,12 +95,12 @@ def _use_families(prefix, source, rows):
     )
 
 
-def _family(name, kind, help_text, samples):
+def _family(name: str, kind: str, help_text: str, samples: Sequence[tuple[_Labels, float]]) -> Iterator[str]:
     yield f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
     for labels, value in samples:
         yield f"{name}{{{','.join(f'{key}={_quoted(text)}' for key, text in labels.items())}}} {value}\n"
 
 
-def _quoted(text):
+def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

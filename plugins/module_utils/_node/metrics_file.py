@@ -1,44 +1,45 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The metrics of this node, read and written to Prometheus' textfile; and what is there for that alone. PRIVATE."""
+"""The metrics of this node, and the file in which Prometheus' node_exporter reads them. PRIVATE to the collection."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from .._host_io import node_io
+from .._dataplane.options import DataPlaneOptions
+from .._host_io import files
+from .._host_io.host_io import HostIO
 from .._protocols.conntrack_usage import mark_filters, uses
 from . import systemd_units
-from .metrics import metrics, textfile
+from .metrics import Metrics, metrics, textfile
+from .record import Record
 
 _NAME = "egress_ip.prom"
 
 
-def measure(record):
-    """Return the metrics of this node (see `_node.module.metrics`)."""
+def measure(io: HostIO, record: Record) -> Metrics:
+    """Return the metrics of this node, see `_node.metrics`."""
     options = record.state.options
-    counted = node_io.count_connections(mark_filters(options.mark_mask, max(record.marks.values(), default=0)))
-    return metrics(record.state, node_io.read_counters(), uses(counted))
+    counted = io.count_connections(mark_filters(options.mark_mask, max(record.marks.values(), default=0)))
+    return metrics(record.state, io.read_counters(), uses(counted))
 
 
-def write(record):
-    """Write the metrics where `metrics_dir` of the record says, if it does."""
-    for path in _path(record.state.options):
-        node_io.publish(path, textfile(measure(record)).encode())
+def write(io: HostIO, record: Record) -> None:
+    """Write the metrics to the folder `metrics_dir` on record, if it is set."""
+    path = _path(record.state.options)
+    if path:
+        io.publish_file(path, textfile(measure(io, record)).encode())
 
 
-def left_over(options, former):
-    """Return what is there from a time with the options `former` and not wanted with `options`; None wants nothing."""
-    units = (
-        ()
-        if options and options.metrics_dir
-        else map(systemd_units.UNIT_DIRECTORY.joinpath, systemd_units.METRICS_UNITS)
-    )
-    files = () if former is None else (path for path in _path(former) if path not in _path(options))
-    return [path for path in (*units, *files) if node_io.read_file(path) is not None]
+def left_over(io: HostIO, options: DataPlaneOptions | None, former: DataPlaneOptions | None) -> list[Path]:
+    """Return the files that `former` options left and that `options` do not want; with None, they want nothing."""
+    wanted, old = _path(options), _path(former)
+    units = [] if wanted else [files.UNIT_DIRECTORY / name for name in systemd_units.METRICS_UNITS]
+    textfiles = [old] if old and old != wanted else []
+    return [path for path in units + textfiles if io.read_file(path) is not None]
 
 
-def _path(options):
-    """Return the path of the textfile in a tuple, which is empty when there is to be none."""
-    return (Path(options.metrics_dir, _NAME),) if options and options.metrics_dir else ()
+def _path(options: DataPlaneOptions | None) -> Path | None:
+    """Return the path of the metrics file, None if there is to be none."""
+    return Path(options.metrics_dir, _NAME) if options and options.metrics_dir else None

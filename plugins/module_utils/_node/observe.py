@@ -1,111 +1,189 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Look at a node: what it is, what it holds, what stands in the way. PRIVATE to the collection."""
+"""The facts of a node: what it is, what it holds, what prevents a run. PRIVATE to the collection."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
 from .._dataplane.interfaces import bearing, own_networks
-from .._dataplane.state import (
-    desired_data_plane,
-    endpoints_of,
-    held_on,
-    lines_between,
-    own_addresses,
-    problems_of,
-)
-from .._host_io import node_io
+from .._dataplane.node_state import Held, NodeState
+from .._dataplane.options import DataPlaneOptions
+from .._dataplane.state import desired_data_plane, endpoints_of, held_on, lines_between, own_addresses, problems_of
+from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
-from .address_conflicts import others_with
-from .platform_detection import AUTO, find_platform, refusal
-from .record import Record, claimed_by, look, missing_files, read
+from .address_conflicts import mac_address, other_holders
+from .current_state import Reading, read_data_plane, read_node
+from .installed_files import missing_files
+from .metrics import Metrics
+from .platform_detection import AUTO, Platform, find_platform, refusal
+from .record import Record
 
 
-def observe(options, interface="", recall=(), metrics=False, platform=AUTO, probe=False):
-    """Return what the module `node_info` returns: what this host is, what it holds, what stands in the way.
+class Question(NamedTuple):
+    """What a caller wants to know.
 
-    `recall` names objects of which the record's addresses and pods are wanted too. With `metrics` what the egress IPs
-    carry is wanted, which costs a look at all connections; with `probe` who else answers for them, which takes the
-    wire 0.4 s. `platform` is what the user says.
+    `interface` and `platform` are the user's; `recall` names objects whose addresses and pods on record are wanted.
+    `metrics` costs a dump of all connections, and `probe`, for other holders of this node's addresses, 0.4 seconds.
     """
-    found = find_platform(node_io.platform_facts(), platform)
-    refused = refusal(found) if platform == AUTO else None
+
+    interface: str = ""
+    platform: str = AUTO
+    recall: Collection[str] = ()
+    metrics: bool = False
+    probe: bool = False
+
+
+_NOTHING_MORE = Question()
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What `node_info` returns: all fields always, empty where a host cannot tell.
+
+    With `problems`, nothing else but `packages` and `platform` is known. `lost` is what became of the interface of a
+    node that held addresses; nothing else is known then.
+    """
+
+    platform: Platform
+    problems: Collection[str] = ()
+    packages: Collection[str] = ()
+    lost: str = ""
+    interface: str = ""
+    endpoints: Collection[str] = ()
+    networks: Collection[Mapping[str, Any]] = ()
+    macs: Mapping[str, str] = field(default_factory=dict)
+    addresses: Collection[str] = ()
+    gateways: Collection[str] = ()
+    held: Collection[Held] = ()
+    drift: Collection[str] = ()
+    recalled: Collection[Mapping[str, object]] = ()
+    metrics: Metrics | None = None
+    conflicts: Collection[Mapping[str, str]] = ()
+    record: Record | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the facts as a JSON-safe dict."""
+        state = self.record.state if self.record else None
+        return {
+            "problems": list(self.problems),
+            "packages": list(self.packages),
+            "lost": self.lost,
+            "platform": self.platform.to_dict(),
+            "interface": self.interface,
+            "endpoints": list(self.endpoints),
+            "networks": list(self.networks),
+            "macs": dict(self.macs),
+            "addresses": list(self.addresses),
+            "gateways": list(self.gateways),
+            "held": [item.to_dict() for item in self.held],
+            "generation": state.generation if state else 0,
+            "digest": state.digest() if state else "",
+            "drift": list(self.drift),
+            "nodes": [item.to_dict() for item in state.nodes] if state else [],
+            "farEnds": [item.to_dict() for item in state.far_ends] if state else [],
+            "recalled": list(self.recalled),
+            "metrics": self.metrics,
+            "conflicts": list(self.conflicts),
+        }
+
+
+def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING_MORE) -> NodeFacts:
+    """Return the facts of this host. Raises EgressIPError if it cannot be read."""
+    platform = find_platform(io.platform_facts(), question.platform)
+    refused = refusal(platform) if question.platform == AUTO else None
     if refused:
-        return {"problems": [refused], "packages": []}
-    packages, problems = node_io.missing_packages(), node_io.missing_requirements()
+        return NodeFacts(platform, problems=[refused])
+    packages, problems = io.missing_packages(), io.missing_requirements()
     if problems:
-        return {"problems": problems, "packages": packages}
-    record = Record.load()
-    host = look(record)
-    if record and _is_in_doubt(held_on(host, record.claimed)):
-        node_io.wait_until(lambda: not node_io.was_away(), 2 * systemd_units.WATCH_INTERVAL)
-        record = Record.load()
-        host = look(record)
-    tables = node_io.read_tables()
-    claimed = claimed_by(record, tables)
+        return NodeFacts(platform, problems, packages)
+    reading = _read_settled(io)
+    record, host, _tables, claimed = reading
     known = record.state.interface if record else ""
-    interface = interface or host.default_interface() or known
-    problems = problems_of(host, options, interface)
+    interface = question.interface or host.default_interface() or known
     networks = own_networks(host, interface, claimed)
     if not networks and interface == known:
-        # It was there: a fault of this host, and no reason to stop the others.
-        return {"problems": [], "packages": [], "lost": f"{interface} is not there, or has no address of its own"}
+        # A fault of a node that worked; it must not stop the others.
+        return NodeFacts(platform, lost=f"{interface} does not exist or has no address of its own")
+    problems = problems_of(host, options, interface)
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
     interfaces = bearing(host, interface, claimed)
-    held = held_on(host, claimed)
-    return {
-        "problems": problems,
-        "packages": [],
-        "platform": found.to_dict(),
-        "interface": interface,
-        "endpoints": endpoints_of(networks),
-        "networks": interfaces,
-        "macs": {item["interface"]: host.interface(item["interface"]).get("address", "") for item in interfaces},
-        "addresses": own_addresses(host, options.tunnel_device, claimed),
-        "gateways": host.gateways(),
-        "held": [item.to_dict() for item in held],
-        "generation": record.state.generation if record else 0,
-        "digest": record.state.digest() if record else "",
-        "drift": _drift(record, host, tables) if record else [],
-        "nodes": [item.to_dict() for item in record.state.nodes] if record else [],
-        "farEnds": [item.to_dict() for item in record.state.far_ends] if record else [],
-        "recalled": _recall(record.state, recall) if record else [],
-        **({"metrics": metrics_file.measure(record)} if record and metrics else {}),
-        **({"conflicts": _conflicts(held, host)} if probe else {}),
-    }
-
-
-def _is_in_doubt(held):
-    """Tell whether this node was away and another may have what it holds, which its watch is about to find out.
-
-    To plan with it now might end with nobody: the other gives it up, because the plan names this node, and so does the
-    watch, because the other had it.
-    """
-    return (
-        bool(held)
-        and all(node_io.has_link(item.interface) for item in held)
-        and node_io.was_away()
-        and node_io.run(["systemctl", "is-active", "--quiet", systemd_units.WATCH_TIMER])[0] == 0
+    facts = NodeFacts(
+        platform,
+        problems,
+        interface=interface,
+        endpoints=endpoints_of(networks),
+        networks=interfaces,
+        macs={item["interface"]: mac_address(host, item["interface"]) for item in interfaces},
+        addresses=own_addresses(host, options.tunnel_device, claimed),
+        gateways=host.gateways(),
+        held=held_on(host, claimed),
+        record=record,
+    )
+    return replace(
+        facts, **_on_record(io, record, reading, question), conflicts=_conflicts(io, facts, reading, question)
     )
 
 
-def _drift(record, host, tables):
-    """Return how the node differs from its record, as lines; files that are gone or changed count too."""
-    current = read(host, record.state.options, record.claimed, tables)
-    missing, surplus = lines_between(current, desired_data_plane(record.state, record.marks, host))
+def _read_settled(io: HostIO) -> Reading:
+    """Return the reading of the node, after its watch has checked whether another node has what it holds."""
+    reading = read_node(io, Record.load(io))
+    record, host, _tables, claimed = reading
+    if record and _is_in_doubt(io, held_on(host, claimed)):
+        io.wait_until(lambda: not io.was_away(), 2 * systemd_units.WATCH_INTERVAL)
+        reading = read_node(io, Record.load(io))
+    return reading
+
+
+def _is_in_doubt(io: HostIO, held: Collection[Held]) -> bool:
+    """Return whether this node was away, and its watch is about to check whether another node has what it holds.
+
+    A plan with its present answer might leave an address without a holder: the other node releases it, because the plan
+    names this node, and so does the watch, because the other node had it.
+    """
+    return (
+        bool(held)
+        and all(io.has_link(item.interface) for item in held)
+        and io.was_away()
+        and io.run(["systemctl", "is-active", "--quiet", systemd_units.WATCH_TIMER]).status == 0
+    )
+
+
+def _on_record(io: HostIO, record: Record | None, reading: Reading, question: Question) -> dict[str, Any]:
+    """Return the facts that need a record."""
+    if record is None:
+        return {}
+    return {
+        "drift": _drift(io, record, reading),
+        "recalled": _recall(record.state, question.recall),
+        "metrics": metrics_file.measure(io, record) if question.metrics else None,
+    }
+
+
+def _drift(io: HostIO, record: Record, reading: Reading) -> list[str]:
+    """Return the differences of the node from its record as lines, with missing, changed and surplus files."""
     options = record.state.options
-    files = [f"missing file {path}" for path in missing_files(options)]
-    files += [f"left over file {path}" for path in metrics_file.left_over(options, options)]
-    return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus] + files
+    current = read_data_plane(io, reading.host, options, record.claimed, reading.tables)
+    missing, surplus = lines_between(current, desired_data_plane(record.state, record.marks, reading.host))
+    missing += [f"file {path}" for path in missing_files(io, options)]
+    surplus += [f"file {path}" for path in metrics_file.left_over(io, options, options)]
+    return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus]
 
 
-def _conflicts(held, host):
-    others = others_with([item for item in held if node_io.has_link(item.interface)], host)
+def _conflicts(io: HostIO, facts: NodeFacts, reading: Reading, question: Question) -> list[Mapping[str, str]]:
+    """Return the held addresses for which another host answers, with its MAC."""
+    if not question.probe:
+        return []
+    linked = [item for item in facts.held if io.has_link(item.interface)]
+    others = other_holders(io, linked, reading.host)
     return [{**item.to_dict(), "mac": mac} for item, mac in sorted(others.items())]
 
 
-def _recall(state, names):
+def _recall(state: NodeState, names: Iterable[str]) -> list[Mapping[str, object]]:
     return [
         {
             "name": item.name,

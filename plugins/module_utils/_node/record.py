@@ -1,85 +1,64 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node keeps of its last run, and what it shows now. PRIVATE to the collection."""
+"""The record of the last run on a node. PRIVATE to the collection."""
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .._common.errors import NodeStateError
-from .._dataplane.nft_ruleset import held_by
 from .._dataplane.node_state import NodeState, known_keys
-from .._dataplane.state import current_data_plane, sysctl_names
-from .._host_io import node_io
-from . import systemd_units
+from .._host_io import files
+from .._host_io.host_io import HostIO
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was applied last: the state, its marks, and the sysctls as they were before us.
+    """What was applied last: the state, its marks {egress IP: index}, and the sysctls {name: former value}.
 
-    `asked` is the digest of what was asked for; the state lacks the addresses that could not be claimed.
+    `asked` is the digest of the requested state; `state` lacks the addresses that could not be claimed.
     """
 
     state: NodeState
     asked: str
-    marks: dict
-    former: dict
+    marks: Mapping[str, int]
+    former: Mapping[str, str]
 
     @classmethod
-    def load(cls):
-        """Return the record of this node, None when nothing was applied yet."""
-        data = node_io.load()
+    def load(cls, io: HostIO) -> Record | None:
+        """Return the record of this node, None before the first run.
+
+        Raises CommandError if it cannot be read, and NodeStateError if it is not a record.
+        """
+        data = io.load_record()
         if data is None:
             return None
-        path = str(node_io.STATE_FILE)
-        try:
-            state = NodeState.from_dict(known_keys(data["state"]), path)
-            record = cls(state, data["asked"], data["marks"], data["former"])
-            sound = isinstance(record.asked, str) and isinstance(record.former, dict) and record._numbers_everything()
-        except (KeyError, TypeError):
-            sound = False
-        if not sound:
-            raise NodeStateError(f"{path}: is not a record of this collection; remove it to start anew")
+        path = str(files.STATE_FILE)
+        record = cls._parse(data, path)
+        if record is None:
+            raise NodeStateError(f"{path}: is not a record of this collection; remove it to start without a record")
         return record
 
-    def save(self):
-        """Write the record."""
-        node_io.save({**self.__dict__, "state": self.state.to_dict()})
+    @classmethod
+    def _parse(cls, data: object, path: str) -> Record | None:
+        """Return the record, None if `data` has another form. Raises InvalidError with every error of its state."""
+        if not isinstance(data, dict) or not {"state", "asked", "marks", "former"} <= set(data):
+            return None
+        state, asked, marks, former = (data[key] for key in ("state", "asked", "marks", "former"))
+        mappings = (state, marks, former, state.get("options") if isinstance(state, dict) else None)
+        if not isinstance(asked, str) or not all(isinstance(item, dict) for item in mappings):
+            return None
+        record = cls(NodeState.from_dict(known_keys(state), path), asked, marks, former)
+        numbered = all(isinstance(marks.get(ip), int) for ip in record.state.egress_ips)
+        return record if numbered else None
+
+    def save(self, io: HostIO) -> None:
+        """Write the record. Raises CommandError if that fails."""
+        io.save_record({**self.__dict__, "state": self.state.to_dict()})
 
     @property
-    def claimed(self):
+    def claimed(self) -> frozenset[str]:
         """Return the egress IPs on record as held."""
-        return {item.egress_ip for item in self.state.held}
-
-    def _numbers_everything(self):
-        return all(isinstance(self.marks[ip], int) for ip in self.state.egress_ips)
-
-
-def look(record):
-    """Return what this host shows. What heeded router advertisements before us goes on: after a boot none was heard."""
-    prefix, suffix = "net.ipv6.conf.", ".accept_ra"
-    names = [name for name in (record.former if record else ()) if name.endswith(suffix)]
-    return node_io.read_host([name[len(prefix) : -len(suffix)] for name in names])
-
-
-def read(host, options, claimed, tables=None):
-    """Return the DataPlane that the host shows now; `tables` if they are known."""
-    sysctls = node_io.read_sysctls(sysctl_names(host, options.tunnel_device))
-    return current_data_plane(host, node_io.read_tables() if tables is None else tables, sysctls, options, claimed)
-
-
-def claimed_by(record, tables):
-    """Return the egress IPs that this node holds for sure or maybe. Without a record our own tables tell."""
-    return record.claimed if record else held_by(tables)
-
-
-def missing_files(options):
-    """Return the paths of what the node should keep and does not, or not as it should: files, links, the record."""
-    metrics = bool(options.metrics_dir)
-    wanted = {path: data for path, (data, _mode) in systemd_units.files(sys.executable, metrics).items()}
-    wanted.update({link: wanted[unit] for link, unit in systemd_units.links(metrics).items()})
-    missing = [path for path, data in wanted.items() if node_io.read_file(path) != data]
-    return missing + ([] if node_io.read_file(node_io.STATE_FILE) else [node_io.STATE_FILE])
+        return frozenset(item.egress_ip for item in self.state.held)

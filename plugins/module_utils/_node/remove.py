@@ -1,58 +1,45 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Take everything of ours off a node. PRIVATE to the collection."""
+"""Removal of everything that the collection put on a node. PRIVATE to the collection."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
-from .._common.errors import NodeStateError
-from .._dataplane.state import DataPlane, desired_data_plane, held_on, result_of, transaction
-from .._host_io import node_io
-from . import metrics_file, systemd_units
-from .apply import remove_files
+from .._dataplane.options import DataPlaneOptions
+from .._dataplane.state import DataPlane, desired_data_plane, held_on, transaction
+from .._host_io.host_io import HostIO
 from .connections import forget
-from .record import Record, claimed_by, look, read
+from .current_state import read_data_plane, read_node, require_node
+from .installed_files import present_files, remove_all_files
+from .record import Record
+from .result import Change, Outcome, Result, file_lines, result
 
 
-def remove(options, check=False):
-    """Take everything of ours off this node; returns what the module `node` returns."""
-    missing = node_io.missing_requirements()
-    if missing:
-        raise NodeStateError("; ".join(missing))
-    with node_io.lock():
-        record = Record.load()
-        host = look(record)
+def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result:
+    """Remove everything of the collection from this node, or with `check` only show it; returns the module's result.
+
+    The options on record, if there is a record, precede `options`. Raises EgressIPError if something cannot be removed.
+    """
+    require_node(io)
+    with io.lock():
+        record = Record.load(io)
+        _record, host, tables, claimed = read_node(io, record)
         options = record.state.options if record else options
-        tables = node_io.read_tables()
-        claimed = claimed_by(record, tables)
-        before = replace(read(host, options, claimed, tables), sysctls={})
-        left = [
-            path
-            for path in (*systemd_units.files(sys.executable), node_io.STATE_FILE)
-            if node_io.read_file(path) is not None
-        ] + metrics_file.left_over(None, options)
-        lines = before.lines() | {f"file {path}" for path in left}
-        known = desired_data_plane(record.state, record.marks, host).texts() if record else {}
+        # Sysctls get their former values from the record.
+        current = replace(read_data_plane(io, host, options, claimed, tables), sysctls={})
+        lines = current.lines() | file_lines(present_files(io, options))
+        texts = desired_data_plane(record.state, record.marks, host).texts() if record else {}
         if lines and not check:
-            _take_down(before, record, options)
-        released = [item.egress_ip for item in held_on(host, claimed)]
-        return {
-            **result_of(lines, frozenset(), known),
-            "held": [],
-            "released": released,
-            "claimed": [],
-            "connections": {},
-            "conflicts": [],
-        }
+            _take_down(io, current, record, options)
+        return result(Change(lines, frozenset(), texts), Outcome(released=held_on(host, claimed)))
 
 
-def _take_down(before, record, options):
-    node_io.execute(transaction(before, DataPlane()))
+def _take_down(io: HostIO, current: DataPlane, record: Record | None, options: DataPlaneOptions) -> None:
+    io.execute(transaction(current, DataPlane()))
     former = record.former if record else {}
-    for name in node_io.read_sysctls(former):
-        node_io.write_sysctl(name, former[name])
-    forget(options, record.marks.values() if record else ())
-    remove_files(options)
+    for name in io.read_sysctls(former):
+        io.write_sysctl(name, former[name])
+    forget(io, options, record.marks.values() if record else ())
+    remove_all_files(io, options)

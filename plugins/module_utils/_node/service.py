@@ -1,136 +1,148 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the systemd units of a node run, without any controller: restore, claim, announce, watch ... PRIVATE.
+"""The commands of the systemd units of a node, which need no controller. PRIVATE to the collection.
 
-The watch answers two questions. Has another node got our addresses while we were not here? A node was away when it did
-not run (hung, suspended) or had no link for a while; `_host_io.watch` knows. It asks the wire then, and gives up what
-somebody else answers for. A node that was here all the time never gives up anything, so of two holders exactly the old
-one yields. And: has somebody thrown away what is ours? Then everything is put back as it is on record.
+The watch does two things. First, it finds out whether another node took this node's addresses while it was away. A node
+was away when it did not run (hung, suspended) or had no link for a while; `_host_io.watch` notices. Then the watch
+probes, and releases the addresses for which another host answers. A node that was not away never releases anything, so
+of two holders exactly the older one yields. Second, it restores what others removed, as it is on record.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from .._common.addresses import VERSIONS, version_of
 from .._common.errors import EgressIPError
+from .._dataplane.host import Host
+from .._dataplane.node_state import Held
 from .._dataplane.state import desired_data_plane, held_on, transaction
-from .._host_io import node_io
+from .._host_io import files
+from .._host_io.host_io import HostIO
 from .._protocols.address_probe import announcements
 from . import metrics_file
-from .address_conflicts import announce, others_with
+from .address_conflicts import announce, mac_address, other_holders
 from .apply import apply
-from .connections import Connections, challenge, challenge_given_up, forget
-from .record import Record, look, read
+from .connections import Connections, challenge, challenge_released, forget
+from .current_state import read_data_plane, read_host
+from .decide import Request
+from .record import Record
 
 
-def main(argv):
-    """Run one of the commands; returns the exit status."""
+def main(io: HostIO, argv: Sequence[str]) -> int:
+    """Run the command that `argv` names; returns the exit status."""
     try:
-        _COMMANDS[argv[0]]()
+        _COMMANDS[argv[0]](io)
     except EgressIPError as error:
-        sys.stderr.write(f"netops.egress_ip: {error}\n")
+        _log(str(error))
         return 1
     return 0
 
 
-def _restore():
-    """Bring the data plane back, with the addresses that are there: at boot, before the network, these are none."""
-    with node_io.lock():
-        record = Record.load()
+def _restore(io: HostIO) -> None:
+    """Restore the data plane with the addresses that the host has: at boot, before the network, it has none."""
+    with io.lock():
+        record = Record.load(io)
         if record is not None:
-            host = look(record)
-            _put_back(record, host, _held(record, host))
+            host = read_host(io, record)
+            _put_back(io, record, host, _held(record, host))
 
 
-def _put_back(record, host, held):
-    """Make everything as it is on record, with these addresses; returns whether anything had to be done."""
-    before = read(host, record.state.options, record.claimed)
-    needed = transaction(before, desired_data_plane(record.state.holding(held), record.marks, host))
-    node_io.execute(needed)
+def _put_back(io: HostIO, record: Record, host: Host, held: Collection[Held]) -> bool:
+    """Restore what is on record, with these addresses; returns whether anything had changed."""
+    current = read_data_plane(io, host, record.state.options, record.claimed)
+    needed = transaction(current, desired_data_plane(record.state.holding(held), record.marks, host))
+    io.execute(needed)
     return bool(needed)
 
 
-def _claim(again=False):
-    """Make everything as it is on record, and take the addresses for which nobody answers.
+def _claim(io: HostIO, again: bool = False) -> None:
+    """Restore what is on record, and claim the addresses for which no other host answers.
 
-    Where this node has lost the address at which its tunnel ends, nobody could use them: then it takes none, and gives
-    up what it has, until the address is there again. What was tried `again` is told only where it did something.
+    Without its own tunnel endpoint, a node cannot serve addresses: it claims none and releases what it holds, until the
+    endpoint is back. With `again`, that is logged only if something changed.
     """
-    record = Record.load()
+    record = Record.load(io)
     if record is None:
         return
-    with node_io.lock():
-        host = look(record)
+    with io.lock():
+        host = read_host(io, record)
         own = {"", *(address["local"] for _name, address in host.addresses())}
         dead = {version for version in VERSIONS if record.state.endpoint(version) not in own}
         held = _held(record, host)
         if any(version_of(item.egress_ip) in dead for item in record.state.held):
-            done = _put_back(record, host, [item for item in held if version_of(item.egress_ip) not in dead])
+            done = _put_back(io, record, host, [item for item in held if version_of(item.egress_ip) not in dead])
             if done or not again:
-                _say("nothing is claimed: this node has lost the address at which its tunnel ends")
+                _log("nothing is claimed: this node has lost the address at which its tunnel ends")
             return
-    result = apply(record.state)
-    for line in result["diff"]["after"].splitlines():
-        _say(f"put back {line}")
-    for conflict in result["conflicts"]:
-        _say("{egressIP} is not claimed: {mac} answers for it".format(**conflict))
+    _log_result(apply(io, Request(record.state)))
 
 
-def _announce_held():
-    record = Record.load()
+def _log_result(result: Mapping[str, object]) -> None:
+    diff, conflicts = result["diff"], result["conflicts"]
+    assert isinstance(diff, dict) and isinstance(conflicts, list)
+    for line in diff["after"].splitlines():
+        _log(f"restored {line}")
+    for conflict in conflicts:
+        _log("{egressIP} is not claimed: {mac} answers for it".format(**conflict))
+
+
+def _announce_held(io: HostIO) -> None:
+    record = Record.load(io)
     if record is not None:
-        announce(_held(record, look(record)))
+        host = read_host(io, record)
+        announce(io, _held(record, host), host)
 
 
-def _write_metrics():
-    record = Record.load()
+def _write_metrics(io: HostIO) -> None:
+    record = Record.load(io)
     if record is not None:
-        metrics_file.write(record)
+        metrics_file.write(io, record)
 
 
-def _watch():
-    """Yield and mend. Runs only when this node was away, something of ours is gone, or nobody knows (`watch`)."""
-    with node_io.lock():
-        record = Record.load()
+def _watch(io: HostIO) -> None:
+    """Yield and restore. Runs only if this node was away, something is missing, or no note exists (`watch.renew`)."""
+    with io.lock():
+        record = Record.load(io)
         if record is None:
             return
-        host = look(record)
+        host = read_host(io, record)
         held = _held(record, host)
-        if not all(node_io.has_link(item.interface) for item in held):
-            node_io.remove_file(node_io.WATCH_FILE)
+        if not all(io.has_link(item.interface) for item in held):
+            io.remove_file(files.WATCH_FILE)
             return
-        taken = others_with(held, host) if node_io.was_away() else {}
+        taken = other_holders(io, held, host) if io.was_away() else {}
         if taken:
-            _give_up(record, taken)
-    _claim(again=True)
+            _yield_addresses(io, record, taken)
+    _claim(io, again=True)
 
 
-def _held(record, host):
-    """Return what the host holds of the egress IPs on record. An address may bear our label and be in no object."""
+def _held(record: Record, host: Host) -> tuple[Held, ...]:
+    """Return the egress IPs on record that the host holds. An address with the label may belong to no object."""
     return tuple(item for item in held_on(host, record.claimed) if item.egress_ip in record.marks)
 
 
-def _give_up(record, taken):
-    """Release addresses, {Held: MAC of the new holder}, and tell the neighbours who has them."""
+def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> None:
+    """Release addresses, {Held: MAC of the new holder}, and announce the new holder to the neighbours."""
     state = record.state.holding(item for item in record.state.held if item not in taken)
-    host = look(record)
-    before = read(host, record.state.options, record.claimed)
-    connections = Connections(record.state, record.marks)
+    host = read_host(io, record)
+    current = read_data_plane(io, host, record.state.options, record.claimed)
+    connections = Connections(io, record.state, record.marks)
     lost = connections.leaving([item.egress_ip for item in taken])
-    node_io.execute(transaction(before, desired_data_plane(state, record.marks, host)))
-    forget(state.options, {record.marks[item.egress_ip] for item in taken})
-    replace(record, state=state).save()
+    io.execute(transaction(current, desired_data_plane(state, record.marks, host)))
+    forget(io, state.options, {record.marks[item.egress_ip] for item in taken})
+    replace(record, state=state).save(io)
     for item, mac in taken.items():
-        _say(f"{item.egress_ip} is given up: {mac} has had it since this node was away")
-        own = node_io.mac_address(item.interface)
-        node_io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
-    challenge([flow for flows in lost.values() for flow in flows])
+        _log(f"{item.egress_ip} is released: {mac} took it while this node was away")
+        own = mac_address(host, item.interface)
+        io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
+    challenge(io, [flow for flows in lost.values() for flow in flows])
 
 
-def _say(text):
+def _log(text: str) -> None:
     sys.stderr.write(f"netops.egress_ip: {text}\n")
 
 
@@ -138,7 +150,7 @@ _COMMANDS = {
     "restore": _restore,
     "claim": _claim,
     "announce": _announce_held,
-    "challenge": challenge_given_up,
+    "challenge": challenge_released,
     "watch": _watch,
     "metrics": _write_metrics,
 }

@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stays on a node: the program, and the systemd units that run it. PRIVATE to the collection.
 
-The program and the record it reads are written by the same run of the module `node`, so they always fit each other.
-`_node.module.service` tells what it does.
+One run of the module `node` writes the program and the record that it reads, so they always fit each other.
+`_node.service` has the program's commands.
 """
 
 from __future__ import annotations
 
-from .._host_io.node_io import PROGRAM_FILE, UNIT_DIRECTORY
+from pathlib import Path
+
+from .._host_io import files
 from . import zipapp
 
 RESTORE_UNIT = "netops-egress-ip-restore.service"
@@ -19,18 +21,18 @@ WATCH_UNIT = "netops-egress-ip-watch.service"
 WATCH_TIMER = "netops-egress-ip-watch.timer"
 METRICS_UNIT = "netops-egress-ip-metrics.service"
 METRICS_TIMER = "netops-egress-ip-metrics.timer"
-# Seconds between two looks of the watch.
+# Seconds between two runs of the watch.
 WATCH_INTERVAL = 4
-# Seconds between two writings of the metrics, and the units that are there for them alone.
+# Seconds between two runs of the metrics, and the units that only they need.
 METRICS_INTERVAL = 15
 METRICS_UNITS = (METRICS_TIMER, METRICS_UNIT)
 
 _RESTORE = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
-Description=Egress IP data plane, without taking any address
+Description=Restore the egress IP data plane without claiming addresses
 DefaultDependencies=no
-# A reload of nftables.service flushes everybody's rules.
+# A reload of nftables.service flushes all rules.
 ReloadPropagatedFrom=nftables.service
 After=local-fs.target systemd-sysctl.service systemd-modules-load.service nftables.service
 Before=network-pre.target network.target network-online.target
@@ -51,7 +53,7 @@ WantedBy=sysinit.target
 _REFILL = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
-Description=Egress IP data plane after nftables.service has flushed it
+Description=Restore the egress IP data plane after nftables.service flushed it
 DefaultDependencies=no
 After=nftables.service {restore}
 
@@ -66,7 +68,7 @@ WantedBy=nftables.service
 _CLAIM = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
-Description=Egress IPs that nobody else answers for
+Description=Claim the egress IPs for which no other host answers
 After=network-online.target {restore}
 Wants=network-online.target
 
@@ -82,15 +84,15 @@ WantedBy=multi-user.target
 _WATCH = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
-Description=Egress IPs that another node got, or what somebody threw away
-# A unit that is not active would not be reloaded with nftables.service.
+Description=Yield egress IPs that another node took, and restore the data plane
+# systemd reloads only an active unit with nftables.service.
 Wants={restore}
 After={restore} {claim}
 
 [Service]
 Type=oneshot
 ExecStart={python} -I {program} watch
-# Or the start and the end of each run would fill the journal; systemd knows this from 249 on.
+# Without this, the start and end of each run would fill the journal; systemd has it since version 249.
 SyslogLevel=notice
 LogLevelMax=notice
 """
@@ -98,13 +100,13 @@ LogLevelMax=notice
 _METRICS = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
-Description=Counters of the egress IPs for Prometheus
+Description=Write the egress IP metrics for Prometheus
 
 [Service]
 Type=oneshot
 ExecStart={python} -I {program} metrics
 Nice=10
-# Or the start and the end of each run would fill the journal; systemd knows this from 249 on.
+# Without this, the start and end of each run would fill the journal; systemd has it since version 249.
 SyslogLevel=notice
 LogLevelMax=notice
 """
@@ -124,31 +126,31 @@ WantedBy=timers.target
 """
 
 
-def files(python, metrics=False):
-    """Return {path: (bytes, mode)} of what the node keeps, with or without what writes the metrics.
+def node_files(python: str, metrics: bool = False) -> dict[Path, tuple[bytes, int]]:
+    """Return {path: (content, mode)} of the files that a node keeps, with or without the units of the metrics.
 
-    `python` is the interpreter that runs it at boot.
+    `python` is the interpreter that runs the program.
     """
     units = {name: text for name, text in _units(python).items() if metrics or name not in METRICS_UNITS}
     return {
-        PROGRAM_FILE: (zipapp.make(), 0o644),
-        **{UNIT_DIRECTORY / name: (text.encode(), 0o644) for name, text in units.items()},
+        files.PROGRAM_FILE: (zipapp.make(), 0o644),
+        **{files.UNIT_DIRECTORY / name: (text.encode(), 0o644) for name, text in units.items()},
     }
 
 
-def _units(python):
-    words = {"python": python, "program": PROGRAM_FILE, "restore": RESTORE_UNIT, "claim": CLAIM_UNIT}
+def _units(python: str) -> dict[str, str]:
+    words = {"python": python, "program": files.PROGRAM_FILE, "restore": RESTORE_UNIT, "claim": CLAIM_UNIT}
     units = {RESTORE_UNIT: _RESTORE, REFILL_UNIT: _REFILL, CLAIM_UNIT: _CLAIM, WATCH_UNIT: _WATCH}
     units[METRICS_UNIT] = _METRICS
     return {
         **{name: text.format(**words) for name, text in units.items()},
-        WATCH_TIMER: _TIMER.format(description="Watch over the egress IPs of this node", interval=WATCH_INTERVAL),
-        METRICS_TIMER: _TIMER.format(description="Count what egress IPs carry", interval=METRICS_INTERVAL),
+        WATCH_TIMER: _TIMER.format(description="Watch the egress IPs of this node", interval=WATCH_INTERVAL),
+        METRICS_TIMER: _TIMER.format(description="Write the egress IP metrics regularly", interval=METRICS_INTERVAL),
     }
 
 
-def links(metrics=False):
-    """Return {path: unit} of the links that make systemd start the units."""
+def links(metrics: bool = False) -> dict[Path, Path]:
+    """Return {link: unit} of the links by which systemd starts the units."""
     wants = (
         ("sysinit.target", RESTORE_UNIT),
         ("nftables.service", REFILL_UNIT),
@@ -156,14 +158,15 @@ def links(metrics=False):
         ("timers.target", WATCH_TIMER),
         *((("timers.target", METRICS_TIMER),) if metrics else ()),
     )
-    return {UNIT_DIRECTORY / f"{who}.wants" / unit: UNIT_DIRECTORY / unit for who, unit in wants}
+    folder = files.UNIT_DIRECTORY
+    return {folder / f"{target}.wants" / unit: folder / unit for target, unit in wants}
 
 
-def enabled_units(metrics=False):
-    """Return the names of the units that systemd starts by itself."""
+def enabled_units(metrics: bool = False) -> list[str]:
+    """Return the names of the units that systemd starts."""
     return sorted({path.name for path in links(metrics)})
 
 
-def timers(metrics=False):
-    """Return the names of the timers among them."""
+def timers(metrics: bool = False) -> list[str]:
+    """Return the names of the timers that systemd starts."""
     return [name for name in enabled_units(metrics) if name.endswith(".timer")]

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program of a node: this collection's own code in one zip file. PRIVATE to the collection.
+"""The program of a node: the collection's own code in one zip file. PRIVATE to the collection.
 
-The module `node` runs it when it is sent along, and it stays on the node for the systemd units.
+The module `node` runs it when the action plugin sends it, and it stays on the node for the systemd units.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import io
 import pkgutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
-# The folders of module_utils that a node needs, each as a whole.
+# The folders of module_utils that a node needs, as whole folders.
 _FOLDERS = ("_common", "_dataplane", "_host_io", "_node", "_protocols")
 _MODULE_UTILS = Path(__file__).parents[1]
 _MAIN = """\
@@ -21,13 +22,14 @@ import sys
 from netops_egress_ip._host_io import watch
 if sys.argv[1:] in (["restore"], ["watch"]) and watch.renew():
     sys.exit(0)
+from netops_egress_ip._host_io.host_io import HostIO
 from netops_egress_ip._node.service import main
-sys.exit(main(sys.argv[1:]))
+sys.exit(main(HostIO(), sys.argv[1:]))
 """
 
 
-def make():
-    """Return the zip file, which Python runs, as bytes; the same sources give the same bytes."""
+def make() -> bytes:
+    """Return the zip file, which Python can run; the same sources give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         _add(archive, "__main__.py", _MAIN.encode())
@@ -37,7 +39,7 @@ def make():
     return buffer.getvalue()
 
 
-def _names():
+def _names() -> Iterator[str]:
     """Yield the paths of the sources below module_utils, from a folder or from within the zip file."""
     for folder in _FOLDERS:
         yield f"{folder}/__init__.py"
@@ -45,9 +47,11 @@ def _names():
             yield f"{folder}/{module.name}.py"
 
 
-def _source(name):
-    return __spec__.loader.get_data(str(_MODULE_UTILS / name))
+def _source(name: str) -> bytes:
+    return __spec__.loader.get_data(  # type: ignore[union-attr, no-any-return]
+        str(_MODULE_UTILS / name)
+    )
 
 
-def _add(archive, name, data):
+def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name, date_time=(2026, 1, 1, 0, 0, 0)), data)

@@ -61,7 +61,7 @@ SHOWN = {
     ),
     "docs/troubleshooting.md": (
         "is not newer than",
-        "another run has been changing this node for a minute",
+        "another run has held the lock for a minute",
         "unknown field; did you mean",
         "is not an IPv4 or IPv6 address",
         "write {} to select all namespaces",

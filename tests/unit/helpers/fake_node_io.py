@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A host in memory that stands in for `node_io`: it carries out the lines that the collection hands to `ip` and `nft`.
+"""A host in memory that stands in for `HostIO`: it carries out the lines that the collection hands to `ip` and `nft`.
 
 It refuses what the kernel refuses (adding what is there, deleting what is not, naming what does not exist), keeps a log
 of everything that was done, and can be told to fail. Times are simulated: no test waits for the wire.
@@ -25,7 +25,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ta
     TableState,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.numbers import PROTOCOL
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files, packets
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.commands import Completed
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
 
@@ -53,10 +54,10 @@ def ethernet(*addresses, mtu=1500):
 
 
 class FakeKernel:
-    """The host, with the names of the module `_host_io.node_io`."""
+    """The host, with the methods of `HostIO`."""
 
-    STATE_FILE, PROGRAM_FILE, UNIT_DIRECTORY = node_io.STATE_FILE, node_io.PROGRAM_FILE, node_io.UNIT_DIRECTORY
-    WATCH_FILE, GIVEN_UP_FILE = node_io.WATCH_FILE, node_io.GIVEN_UP_FILE
+    STATE_FILE, PROGRAM_FILE, UNIT_DIRECTORY = files.STATE_FILE, files.PROGRAM_FILE, files.UNIT_DIRECTORY
+    WATCH_FILE, RELEASED_FILE = files.WATCH_FILE, files.RELEASED_FILE
 
     def __init__(self):
         self.interfaces = {
@@ -114,7 +115,7 @@ class FakeKernel:
         """Return {address: interface} of everything on the host."""
         return {a["local"]: name for name, item in self.interfaces.items() for a in item["addr_info"]}
 
-    # What the module `_host_io.node_io` offers.
+    # The methods of `HostIO`.
 
     def missing_packages(self):
         return []
@@ -173,11 +174,11 @@ class FakeKernel:
     def lock(self):
         yield
 
-    def load(self):
+    def load_record(self):
         data = self.read_file(self.STATE_FILE)
         return None if data is None else json.loads(data)
 
-    def save(self, record):
+    def save_record(self, record):
         self.write_file(self.STATE_FILE, json.dumps(record, sort_keys=True).encode(), 0o600)
 
     def read_file(self, path):
@@ -204,9 +205,6 @@ class FakeKernel:
     def was_away(self):
         return self.away
 
-    def mac_address(self, interface):
-        return MAC
-
     def has_link(self, interface):
         return "LOWER_UP" in self.interfaces[interface]["flags"]
 
@@ -222,7 +220,7 @@ class FakeKernel:
                     mac, silent_after = self.wire.get(heard.probes, ("", 0))
                     if now - start < silent_after:
                         probe.receive(NeighbourMessage(mac, heard.probes, ""))
-            free, conflicts = node_io._sort_out(pending, now)
+            free, conflicts = packets.take_verdicts(pending.values(), now)
             if free or conflicts:
                 yield free, conflicts
             now += 0.01
@@ -238,7 +236,7 @@ class FakeKernel:
     def count_connections(self, filters):
         return {}
 
-    def publish(self, path, data):
+    def publish_file(self, path, data):
         self._do("publish", str(path), lambda line: self.files.update({line: (data, 0o644)}))
 
     def read_connections(self, filters):
@@ -251,7 +249,7 @@ class FakeKernel:
     def forget_connections(self, marks, mask):
         self.log += [("forget", (mark, mask)) for mark in sorted(marks)]
 
-    def later(self, seconds, argv):
+    def run_later(self, seconds, argv):
         self.log.append(("later", " ".join(argv)))
 
     def run(self, argv):
@@ -260,7 +258,7 @@ class FakeKernel:
             self.units |= {word for word in argv if word.endswith((".service", ".timer"))}
         if argv[0] == "ip":
             self._ip(" ".join(argv[1:]))
-        return (0 if argv[1:2] != ["is-active"] or self.active else 3), "", ""
+        return Completed(0 if argv[1:2] != ["is-active"] or self.active else 3, "", "")
 
     check = run
 

@@ -22,6 +22,6 @@ def facts(tables):
 
 
 def change_tables(kernel, current, desired, rebuilt=()):
-    """Change the tables of a kernel (a FakeKernel or node_io); returns those read back."""
+    """Change the tables of a kernel (a FakeKernel or HostIO); returns those read back."""
     kernel.execute(Transaction(nft=tuple(script(current, desired, rebuilt))))
     return kernel.read_tables()

@@ -37,7 +37,7 @@ from netops_egress_ip._node import module as node
 record = pathlib.Path({RECORD!r})
 print(json.loads(record.read_text())["state"]["generation"] if record.exists() else 0, flush=True)
 try:
-    print(json.dumps(node.answer(json.loads(sys.stdin.read()), False)))
+    print(json.dumps(node.run_module(json.loads(sys.stdin.read()), False)))
 except node.EgressIPError as error:
     sys.exit(str(error))
 """

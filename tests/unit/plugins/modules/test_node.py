@@ -22,14 +22,14 @@ ANSWERS = """
 class EgressIPError(Exception):
     pass
 
-def answer(params, check_mode):
+def run_module(params, check_mode):
     return {"changed": True, "diff": {"after": "x"}, "asked": [sorted(params), check_mode, params["state"]]}
 """
 FAILS = """
 class EgressIPError(Exception):
     pass
 
-def answer(params, check_mode):
+def run_module(params, check_mode):
     raise EgressIPError("state.name: is not yours")
 """
 

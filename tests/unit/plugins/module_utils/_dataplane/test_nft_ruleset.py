@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import held_by, object_chain
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import INET, NETDEV
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from network_namespace import network_namespace
 from nft_tables import change_tables, facts, tables_of
 from states import egress_object, held, node_state
@@ -42,7 +42,7 @@ def test_what_a_pod_follows_by_destination_is_one_lookup():
 def test_the_real_nft_takes_the_name_of_every_object(name):
     state = node_state(egressips=[egress_object(name, ["192.168.126.101"])], pods=[], held=[])
     with network_namespace("egress0"):
-        assert facts(change_tables(node_io, {}, tables_of(state))) == facts(tables_of(state))
+        assert facts(change_tables(HostIO, {}, tables_of(state))) == facts(tables_of(state))
 
 
 def test_long_names_do_not_collide():

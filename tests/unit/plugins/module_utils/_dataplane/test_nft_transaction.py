@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import INET, NETDEV, parse_table
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_transaction import rebuildable, script
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from fake_node_io import FakeKernel, ethernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -73,13 +73,13 @@ def test_nothing_leads_from_a_state_to_itself(state):
 @given(node_states(), node_states())
 def test_the_real_nft_shows_what_was_asked_for(first, second):
     with network_namespace("egress0"):
-        current = change_tables(node_io, {}, tables_of(first))
+        current = change_tables(HostIO, {}, tables_of(first))
         assert facts(current) == facts(tables_of(first))
         assert script(current, tables_of(first)) == []
-        now = change_tables(node_io, current, tables_of(second))
+        now = change_tables(HostIO, current, tables_of(second))
         assert facts(now) == facts(tables_of(second))
-        assert facts(change_tables(node_io, now, rebuildable(current, tables_of(first)))) == facts(tables_of(first))
-        assert change_tables(node_io, now, {}) == {}
+        assert facts(change_tables(HostIO, now, rebuildable(current, tables_of(first)))) == facts(tables_of(first))
+        assert change_tables(HostIO, now, {}) == {}
 
 
 @settings(max_examples=10, suppress_health_check=list(HealthCheck))
@@ -90,15 +90,15 @@ def test_the_real_nft_shows_what_was_asked_for(first, second):
 def test_the_real_nft_changes_overlapping_networks_in_one_step(first, second):
     before, after = (tables_of(node_state(excluded=sorted(networks))) for networks in (first, second))
     with network_namespace("egress0"):
-        current = change_tables(node_io, {}, before)
-        assert facts(change_tables(node_io, current, after)) == facts(after)
+        current = change_tables(HostIO, {}, before)
+        assert facts(change_tables(HostIO, current, after)) == facts(after)
 
 
 def test_the_real_nft_takes_thousands_of_elements():
     pods = [{"address": f"10.{i >> 8}.{i & 255}.2", "egressips": ["web"]} for i in range(5000)]
     state = node_state(pods=pods)
     with network_namespace("egress0"):
-        assert facts(change_tables(node_io, {}, tables_of(state))) == facts(tables_of(state))
+        assert facts(change_tables(HostIO, {}, tables_of(state))) == facts(tables_of(state))
 
 
 def test_foreign_things_in_our_tables_go(kernel):

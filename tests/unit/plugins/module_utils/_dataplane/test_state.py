@@ -32,7 +32,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state 
     transaction,
     with_addresses_of,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from fake_node_io import FakeKernel, address, ethernet
 from hypothesis import HealthCheck, assume, given, settings
 from network_namespace import network_namespace
@@ -132,18 +132,18 @@ def test_addresses_are_claimed_one_by_one(state):
 @given(node_states(), node_states())
 def test_any_state_leads_to_any_other_in_the_real_kernel(first, second):
     with network_namespace("eth0", "eth1", "enp0s31f6np0x"):
-        node_io.check(["ip", "address", "add", "10.9.0.21/24", "dev", "eth1"])
-        node_io.check(["ip", "address", "add", "2001:db8:9::21/64", "dev", "eth1", "nodad"])
-        node_io.check(["ip", "route", "add", "default", "via", "10.9.0.1", "dev", "eth1", "metric", "9"])
+        HostIO.check(["ip", "address", "add", "10.9.0.21/24", "dev", "eth1"])
+        HostIO.check(["ip", "address", "add", "2001:db8:9::21/64", "dev", "eth1", "nodad"])
+        HostIO.check(["ip", "route", "add", "default", "via", "10.9.0.1", "dev", "eth1", "metric", "9"])
         marks = marks_of(first)
-        desired = bring(node_io, first, marks)
-        assert desired.lines() == read(node_io, first, ips(first)).beside(desired).lines()
-        again = bring(node_io, first, marks, first)
-        assert not transaction(read(node_io, first, ips(first)), again)
-        desired = bring(node_io, second, marks_of(second, marks), first)
-        assert read(node_io, second, ips(first, second)).beside(desired).lines() == desired.lines()
-        node_io.execute(transaction(read(node_io, second, ips(second)), DataPlane()))
-        left = read(node_io, second, ips(first, second))
+        desired = bring(HostIO, first, marks)
+        assert desired.lines() == read(HostIO, first, ips(first)).beside(desired).lines()
+        again = bring(HostIO, first, marks, first)
+        assert not transaction(read(HostIO, first, ips(first)), again)
+        desired = bring(HostIO, second, marks_of(second, marks), first)
+        assert read(HostIO, second, ips(first, second)).beside(desired).lines() == desired.lines()
+        HostIO.execute(transaction(read(HostIO, second, ips(second)), DataPlane()))
+        left = read(HostIO, second, ips(first, second))
         assert replace(left, sysctls={}) == DataPlane()
 
 
@@ -157,15 +157,15 @@ def test_policies_of_others_stay_in_the_real_kernel():
     show = ["ip", "xfrm", "policy", "list"]
     with network_namespace("eth0"):
         for words in theirs:
-            node_io.check(["ip", "xfrm", "policy", "add", *words.split()])
-        before = node_io.check(show)
-        desired = bring(node_io, state, marks_of(state))
-        assert desired.policies == node_io.read_host().policies != frozenset()
+            HostIO.check(["ip", "xfrm", "policy", "add", *words.split()])
+        before = HostIO.check(show)
+        desired = bring(HostIO, state, marks_of(state))
+        assert desired.policies == HostIO.read_host().policies != frozenset()
         fewer = replace(state, pods=state.pods[:-1])
-        desired = bring(node_io, fewer, marks_of(state), state)
-        assert desired.policies == node_io.read_host().policies
-        node_io.execute(transaction(read(node_io, fewer, ips(fewer)), DataPlane()))
-        assert node_io.check(show) == before
+        desired = bring(HostIO, fewer, marks_of(state), state)
+        assert desired.policies == HostIO.read_host().policies
+        HostIO.execute(transaction(read(HostIO, fewer, ips(fewer)), DataPlane()))
+        assert HostIO.check(show) == before
 
 
 @pytest.mark.golden("data_plane")

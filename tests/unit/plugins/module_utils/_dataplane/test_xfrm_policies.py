@@ -12,7 +12,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.xfrm_p
     parse_policies,
     policy_lines,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from network_namespace import network_namespace
 from states import node_state
 
@@ -46,8 +46,8 @@ def test_the_kernel_lists_what_was_added():
     desired = desired_policies(node_state(pods=PODS))
     with network_namespace():
         for line in policy_lines(frozenset(), desired)[1]:
-            node_io.check(["ip", *line.split()])
-        assert parse_policies(node_io.check(["ip", *READ_ARGUMENTS])) == desired
+            HostIO.check(["ip", *line.split()])
+        assert parse_policies(HostIO.check(["ip", *READ_ARGUMENTS])) == desired
 
 
 def test_a_policy_without_a_mark_is_not_one_that_we_want():

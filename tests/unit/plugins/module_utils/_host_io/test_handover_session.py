@@ -48,7 +48,7 @@ def meet(port, one, two, keys=("secret", "secret")):
             released[own] += 1
             return flows
 
-        return handover_session.meet(key, port, (own,), partners, release)
+        return handover_session.hand_over(key, port, (own,), partners, release)
 
     start = time.monotonic()
     with ThreadPoolExecutor() as pool:
@@ -95,7 +95,7 @@ def test_a_port_that_somebody_has_is_no_reason_to_wait(port):
         other.bind((ONE, port))
         other.listen()
         start = time.monotonic()
-        assert handover_session.meet("secret", port, (ONE,), GIVE_A, dict) == {}
+        assert handover_session.hand_over("secret", port, (ONE,), GIVE_A, dict) == {}
         assert time.monotonic() - start < handover_session.PATIENCE
 
 
@@ -104,4 +104,4 @@ def test_a_release_that_fails_is_told(port):
         raise RuntimeError("for the test")
 
     with pytest.raises(RuntimeError, match="for the test"):
-        handover_session.meet("secret", port, (ONE,), GIVE_A, release)
+        handover_session.hand_over("secret", port, (ONE,), GIVE_A, release)

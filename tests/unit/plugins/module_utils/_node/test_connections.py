@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.connections import Connections
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
 from network_namespace import network_namespace
@@ -34,7 +34,7 @@ def egress_ip(request):
 
 @pytest.fixture
 def connections():
-    return Connections(node_state(egressips=[egress_object("web", list(MARKS))], held=[]), MARKS)
+    return Connections(HostIO(), node_state(egressips=[egress_object("web", list(MARKS))], held=[]), MARKS)
 
 
 def flow(egress_ip, source, port=40000, translated=None, **parts):
@@ -45,12 +45,12 @@ def flow(egress_ip, source, port=40000, translated=None, **parts):
 
 def track(egress_ip, *flows):
     requests = [create_request(item, MARKS[egress_ip]) for item in flows]
-    assert node_io.change_connections(requests) == [0] * len(flows)
+    assert HostIO.change_connections(requests) == [0] * len(flows)
 
 
 def tracked(egress_ip):
     """What the kernel tracks with the mark of the address, but for the seconds left."""
-    found = node_io.read_connections([(MARKS[egress_ip], 0x1FFF)])
+    found = HostIO.read_connections([(MARKS[egress_ip], 0x1FFF)])
     assert {mark for mark, _item in found} <= {MARKS[egress_ip]}
     return {replace(item, timeout=300) for _mark, item in found}
 
@@ -76,7 +76,7 @@ def test_the_connections_of_an_address_leave(egress_ip, connections):
     track(egress_ip, third, own, elsewhere)
     leaving = connections.leaving([egress_ip])[egress_ip]
     assert {replace(item, timeout=300) for item in leaving} == {third, own}
-    node_io.forget_connections([MARKS[egress_ip]], 0x1FFF)
+    HostIO.forget_connections([MARKS[egress_ip]], 0x1FFF)
     told = {replace(item, timeout=300) for item in connections.send_on(egress_ip, leaving)}
     assert told == {third, flow(egress_ip, OWN[egress_ip], 50000)}
     assert tracked(egress_ip) == {replace(own, translated=(OWN[egress_ip], 50000))}
@@ -119,7 +119,7 @@ def test_a_kernel_that_refuses_keeps_no_address_from_moving(egress_ip, connectio
     def refuse(*_arguments):
         raise CommandError("conntrack: for the test")
 
-    monkeypatch.setattr(node_io, "read_connections", refuse)
+    monkeypatch.setattr(HostIO, "read_connections", refuse)
     assert connections.leaving([egress_ip]) == {egress_ip: []}
     connections.arrive({egress_ip: [flow(egress_ip, OTHER[egress_ip])]})
     connections.forget_others([egress_ip])

@@ -19,7 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_tables
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_transaction import script
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state import Transaction
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import metrics_file
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.metrics import metrics, textfile
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
@@ -75,32 +75,32 @@ def test_counters_stay_when_something_else_changes():
     first, second = node_state(), node_state(held=held(A, B), pods=[], nodes=[])
     third = node_state(held=held(B))
     with network_namespace("egress0"):
-        node_io.execute(nft_of(first, marks))
+        HostIO.execute(nft_of(first, marks))
         rule = f"add rule inet egress_ip output udp dport 9 counter name transmit_{A}"
         subprocess.run(["nft", "-f", "-"], input=f"{rule}\n", text=True, check=True)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.sendto(bytes(72), ("127.0.0.1", 9))
-        counted = node_io.read_counters()
+        counted = HostIO.read_counters()
         assert counted == {f"transmit_{A}": (1, 100), f"receive_{A}": (0, 0)}
-        node_io.execute(nft_of(second, marks, node_io.read_tables()))
-        assert node_io.read_counters() == {**counted, f"transmit_{B}": (0, 0), f"receive_{B}": (0, 0)}
+        HostIO.execute(nft_of(second, marks, HostIO.read_tables()))
+        assert HostIO.read_counters() == {**counted, f"transmit_{B}": (0, 0), f"receive_{B}": (0, 0)}
         # What was counted is no drift, and needs no change.
-        assert script(node_io.read_tables(), desired_tables(second, marks, 1430)) == []
-        node_io.execute(nft_of(third, marks, node_io.read_tables()))
-        assert set(node_io.read_counters()) == {f"transmit_{B}", f"receive_{B}"}
+        assert script(HostIO.read_tables(), desired_tables(second, marks, 1430)) == []
+        HostIO.execute(nft_of(third, marks, HostIO.read_tables()))
+        assert set(HostIO.read_counters()) == {f"transmit_{B}", f"receive_{B}"}
 
 
 def test_a_mark_that_another_address_gets_counts_anew():
     with network_namespace("egress0"):
-        node_io.execute(nft_of(node_state(), {A: 1, B: 2}))
-        node_io.execute(nft_of(node_state(held=held(B)), {A: 2, B: 1}, node_io.read_tables()))
+        HostIO.execute(nft_of(node_state(), {A: 1, B: 2}))
+        HostIO.execute(nft_of(node_state(held=held(B)), {A: 2, B: 1}, HostIO.read_tables()))
         table = desired_tables(node_state(held=held(B)), {A: 2, B: 1}, 1430)
-        assert script(node_io.read_tables(), table) == []
+        assert script(HostIO.read_tables(), table) == []
 
 
 def test_without_our_table_nothing_is_counted():
     with network_namespace():
-        assert node_io.read_counters() == {}
+        assert HostIO.read_counters() == {}
 
 
 class Host:
@@ -146,9 +146,9 @@ def holder():
             f"address add {A}/32 dev eth0",
             "link add egress0 type bridge",
         )
-        node_io.write_sysctl("net.ipv4.ip_forward", "1")
+        HostIO.write_sysctl("net.ipv4.ip_forward", "1")
         state = node_state(egressips=[egress_object("web", [A])])
-        node_io.execute(nft_of(state, {A: 1}))
+        HostIO.execute(nft_of(state, {A: 1}))
         yield Record(state, "", {A: 1}, {}), hosts[0], hosts[1]
 
 
@@ -184,7 +184,7 @@ def test_what_a_pod_sends_and_gets_is_counted(tmp_path):
         # The node's own traffic to the same server is none of a pod's.
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.sendto(bytes(72), ("192.168.126.200", 4000))
-        values = metrics_file.measure(record)
+        values = metrics_file.measure(HostIO(), record)
         row = values["egress_ips"][0]
         assert {key: row[key] for key in row if key.startswith(("transmit", "receive"))} == {
             "transmit_packets": 4,
@@ -195,7 +195,7 @@ def test_what_a_pod_sends_and_gets_is_counted(tmp_path):
         udp = {"protocol": "udp", "connections": 4, "busiest": "192.168.126.200:4000", "port_share": 0.000062}
         assert row["use"] == [{"protocol": "tcp", "connections": 0, "busiest": "", "port_share": 0.0}, udp]
         state = node_state(egressips=[egress_object("web", [A])], options={"metrics_dir": str(tmp_path)})
-        metrics_file.write(Record(state, "", {A: 1}, {}))
+        metrics_file.write(HostIO(), Record(state, "", {A: 1}, {}))
     (path,) = tmp_path.iterdir()
     assert path.stat().st_mode & 0o777 == 0o644
     assert f'egress_ip_transmit_packets_total{{egress_ip="{A}",object="web"}} 4\n' in path.read_text()
@@ -206,16 +206,16 @@ def test_a_link_that_somebody_put_there_is_not_followed(tmp_path):
     victim.write_text("theirs")
     (tmp_path / ".egress_ip.prom.new").symlink_to(victim)
     with pytest.raises(CommandError, match="egress_ip.prom: cannot be written: Too many levels of symbolic links"):
-        node_io.publish(tmp_path / "egress_ip.prom", b"x")
+        HostIO.publish_file(tmp_path / "egress_ip.prom", b"x")
     assert victim.read_text() == "theirs"
     (tmp_path / ".egress_ip.prom.new").unlink()
     (tmp_path / "egress_ip.prom").symlink_to(victim)
-    node_io.publish(tmp_path / "egress_ip.prom", b"x")
+    HostIO.publish_file(tmp_path / "egress_ip.prom", b"x")
     assert (victim.read_text(), (tmp_path / "egress_ip.prom").read_text()) == ("theirs", "x")
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path):
     state = node_state(options={"metrics_dir": str(tmp_path / "none")})
     with network_namespace(), pytest.raises(CommandError, match="none/egress_ip.prom: cannot be written: No such file"):
-        metrics_file.write(Record(state, "", {A: 1, B: 2}, {}))
+        metrics_file.write(HostIO(), Record(state, "", {A: 1, B: 2}, {}))
     assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ def test_find_platform(golden):
     golden.check("platform.yml", {**platform.to_dict(), "refusal": refusal(platform)})
 
 
-@pytest.mark.parametrize("name", PLATFORMS)
+@pytest.mark.parametrize("name", [row.name for row in PLATFORMS])
 def test_what_the_user_says_counts(name):
     assert find_platform({"sys_vendor": "Amazon EC2"}, name).name == name
 

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.node_io import PROGRAM_FILE, UNIT_DIRECTORY
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.files import PROGRAM_FILE, UNIT_DIRECTORY
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
 
 
 def test_the_files_of_a_node():
-    files = systemd_units.files("/usr/bin/python3.9")
+    files = systemd_units.node_files("/usr/bin/python3.9")
     assert set(files) == {
         PROGRAM_FILE,
         UNIT_DIRECTORY / "netops-egress-ip-restore.service",
@@ -28,16 +28,16 @@ def test_the_files_of_a_node():
 
 
 def test_what_writes_the_metrics_is_there_when_asked_for():
-    more = set(systemd_units.files("python3", metrics=True)) - set(systemd_units.files("python3"))
+    more = set(systemd_units.node_files("python3", metrics=True)) - set(systemd_units.node_files("python3"))
     assert more == {UNIT_DIRECTORY / name for name in systemd_units.METRICS_UNITS}
-    timer = systemd_units.files("python3", metrics=True)[UNIT_DIRECTORY / systemd_units.METRICS_TIMER][0].decode()
+    timer = systemd_units.node_files("python3", metrics=True)[UNIT_DIRECTORY / systemd_units.METRICS_TIMER][0].decode()
     assert f"OnUnitActiveSec={systemd_units.METRICS_INTERVAL}\n" in timer
     assert systemd_units.timers() == [systemd_units.WATCH_TIMER]
     assert systemd_units.timers(metrics=True) == [systemd_units.METRICS_TIMER, systemd_units.WATCH_TIMER]
 
 
 def test_what_runs_every_few_seconds_keeps_the_journal_free():
-    files = systemd_units.files("python3", metrics=True)
+    files = systemd_units.node_files("python3", metrics=True)
     for timer in systemd_units.timers(metrics=True):
         unit = files[UNIT_DIRECTORY / timer.replace(".timer", ".service")][0].decode()
         assert "LogLevelMax=notice\n" in unit

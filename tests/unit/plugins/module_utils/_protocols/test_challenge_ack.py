@@ -9,7 +9,7 @@ import socket
 import struct
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.challenge_ack import challenges
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow
 from network_namespace import network_namespace
@@ -67,7 +67,7 @@ def test_an_open_connection_answers_with_an_acknowledgement(version):
                 pass
             wire.settimeout(5)
             ends = client.getsockname()[:2], server.getsockname()[:2]
-            node_io.send_packets(challenges([flow(*ends)]))
+            HostIO.send_packets(challenges([flow(*ends)]))
             answer = next(
                 segment for segment in segments(wire, version) if segment[:2] == struct.pack("!H", ends[0][1])
             )

@@ -12,7 +12,8 @@ import subprocess
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import conntrack
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.conntrack_usage import (
     PORTS,
     Use,
@@ -49,11 +50,11 @@ def flow(protocol, source, server, translated):
 
 
 def connect(mark, *flows):
-    assert set(node_io.change_connections([create_request(item, mark) for item in flows])) == {0}
+    assert set(HostIO.change_connections([create_request(item, mark) for item in flows])) == {0}
 
 
 def counted(highest):
-    return uses(node_io.count_connections(mark_filters(MASK, highest)))
+    return uses(HostIO.count_connections(mark_filters(MASK, highest)))
 
 
 def test_connections_are_counted_by_source_protocol_and_destination():
@@ -107,7 +108,7 @@ def test_the_share_of_the_ports():
 def test_a_kernel_that_tells_it_another_way_is_an_error_not_a_wrong_number():
     with network_namespace():
         connect(1, flow(socket.IPPROTO_TCP, ("10.88.0.2", 2000), WEB, (A, 2000)))
-        ((piece, _number),) = node_io.count_connections(mark_filters(MASK, 1)).items()
+        ((piece, _number),) = HostIO.count_connections(mark_filters(MASK, 1)).items()
     # The type of the first address, the type of the protocol's nest, a longer piece.
     for broken in (piece[:10] + b"\7" + piece[11:], piece[:26] + b"\7" + piece[27:], piece + bytes(24), b""):
         with pytest.raises(CommandError, match="cannot read"):
@@ -131,6 +132,6 @@ def test_a_refused_dump_says_so(monkeypatch):
             theirs.send(struct.pack("=IHHIIi", 36, 2, 0, 0, 0, -1) + bytes(16))
             yield ours
 
-    monkeypatch.setattr(node_io, "_ctnetlink", refusing)
+    monkeypatch.setattr(conntrack, "_ctnetlink", refusing)
     with pytest.raises(CommandError, match=r"cannot list the entries with mark 0x1: Operation not permitted$"):
-        node_io.count_connections([(1, MASK)])
+        HostIO.count_connections([(1, MASK)])

@@ -12,7 +12,7 @@ import struct
 from dataclasses import replace
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import node_io
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import (
     Flow,
     create_request,
@@ -83,13 +83,13 @@ def test_anything_else_raises_a_value_error(value):
 
 
 def listed(mark):
-    return [(found & MASK, replace(flow, timeout=600)) for found, flow in node_io.read_connections([(mark, MASK)])]
+    return [(found & MASK, replace(flow, timeout=600)) for found, flow in HostIO.read_connections([(mark, MASK)])]
 
 
 @pytest.mark.parametrize("flow", [TCP_FLOW, UDP_FLOW, TCP_FLOW6])
 def test_the_kernel_lists_what_it_was_told_to_create(flow):
     with network_namespace():
-        assert node_io.change_connections([create_request(flow, 5)]) == [0]
+        assert HostIO.change_connections([create_request(flow, 5)]) == [0]
         ((mark, found),) = listed(5)
         # Connections that were not seen from their first packet are tracked liberally (flag 8).
         tcp = (flow.tcp[0], flow.tcp[1], tuple(bits | 0x8 for bits in flow.tcp[2])) if flow.tcp else ()
@@ -100,22 +100,22 @@ def test_the_kernel_lists_what_it_was_told_to_create(flow):
 def test_the_kernel_creates_a_connection_once_and_deletes_it_once():
     create, delete = create_request(TCP_FLOW, 5), delete_request(TCP_FLOW.protocol, TCP_FLOW.source, TCP_FLOW.server)
     with network_namespace():
-        assert node_io.change_connections([create, create]) == [0, errno.EEXIST]
-        assert node_io.change_connections([delete, delete]) == [0, errno.ENOENT]
+        assert HostIO.change_connections([create, create]) == [0, errno.EEXIST]
+        assert HostIO.change_connections([delete, delete]) == [0, errno.ENOENT]
         assert listed(5) == []
 
 
 def test_connections_are_deleted_by_mark():
     with network_namespace():
         other = replace(TCP_FLOW, source=("10.88.0.3", 1), translated=("192.168.126.102", 1))
-        assert node_io.change_connections([create_request(TCP_FLOW, 5), create_request(other, 6)]) == [0, 0]
-        node_io.forget_connections([5], MASK)
+        assert HostIO.change_connections([create_request(TCP_FLOW, 5), create_request(other, 6)]) == [0, 0]
+        HostIO.forget_connections([5], MASK)
         assert [mark for mark, _flow in listed(5) + listed(6)] == [6]
 
 
 def test_a_closed_tcp_connection_is_not_listed():
     with network_namespace():
-        node_io.change_connections([create_request(replace(TCP_FLOW, tcp=(7, (0, 0), (0, 0))), 5)])
+        HostIO.change_connections([create_request(replace(TCP_FLOW, tcp=(7, (0, 0), (0, 0))), 5)])
         assert listed(5) == []
 
 

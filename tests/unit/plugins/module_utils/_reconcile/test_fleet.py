@@ -235,6 +235,6 @@ def test_a_fenced_node_answers_and_is_not_ready():
 
 
 def test_a_node_that_has_lost_its_network_does_not_stop_the_others():
-    lost = {"problems": [], "packages": [], "lost": "eth0 is not there, or has no address of its own"}
+    lost = {"problems": [], "packages": [], "lost": "eth0 does not exist or has no address of its own"}
     fleet = observe_fleet([host(1), host(2, lost)])
     assert (fleet.stop, fleet.unavailable[0]["reason"]) == ((), f"has lost its network: {lost['lost']}")

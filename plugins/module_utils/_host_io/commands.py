@@ -1,0 +1,61 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Processes on a node. PRIVATE to the collection. Needs iproute2, nftables and systemd."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from .._common.errors import CommandError
+
+# Seconds after which a command, or another run that holds the lock, counts as stuck.
+TIMEOUT = 60
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"LC_ALL": "C", "PATH": PATH}
+_POLL_INTERVAL = 0.1
+
+
+class Completed(NamedTuple):
+    """The outcome of a command."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run(argv: Sequence[str], text: str = "") -> Completed:
+    """Run a command with `text` on its standard input. Raises CommandError if it is missing or does not end."""
+    try:
+        done = subprocess.run(
+            argv, input=text, capture_output=True, text=True, env=_ENVIRONMENT, timeout=TIMEOUT, check=False
+        )
+    except FileNotFoundError:
+        raise CommandError(f"{argv[0]}: is not installed on this host") from None
+    except subprocess.TimeoutExpired:
+        raise CommandError(f"{' '.join(argv)}: did not end within {TIMEOUT} seconds") from None
+    return Completed(done.returncode, done.stdout, done.stderr)
+
+
+def check(argv: Sequence[str], text: str = "") -> str:
+    """Run a command and return its stdout. Raises CommandError if it fails."""
+    status, stdout, stderr = run(argv, text)
+    if status:
+        raise CommandError(f"{' '.join(argv)}: exit status {status}: {' '.join(stderr.split()) or 'no message'}")
+    return stdout
+
+
+def run_later(seconds: float, argv: Sequence[str]) -> None:
+    """Let systemd run a command after some seconds, when this process has ended."""
+    when = [f"--on-active={seconds}", "--timer-property=AccuracySec=100ms"]
+    run(["systemd-run", "--quiet", "--collect", *when, *argv])
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until `condition` returns true, for at most `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(_POLL_INTERVAL)

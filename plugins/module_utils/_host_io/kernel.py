@@ -1,0 +1,111 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `ip`, `nft` and sysctl show of a node, and changes to it. PRIVATE to the collection. Needs root."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from .._common.errors import CommandError
+from .._dataplane.host import READ_BATCH, Host, parse_host
+from .._dataplane.nft_table import INET, NETDEV, TABLE, TableState, parse_counters, parse_table
+from .._dataplane.state import Transaction
+from .._dataplane.xfrm_policies import READ_ARGUMENTS, parse_policies
+from . import commands
+
+_IPV6 = Path("/proc/sys/net/ipv6")
+_IP = {4: ("ip",), 6: ("ip", "-6")}
+_NOT_FOUND = "No such file"
+
+
+def read_host(advertised: Iterable[str] = ()) -> Host:
+    """Return the Host that `ip` shows, with one process for each IP version and one for policies.
+
+    `advertised` are interfaces that are known to accept router advertisements, even if none was received yet.
+    """
+    batches = {
+        version: "\n".join(lines) + "\n" for version, lines in READ_BATCH.items() if version == 4 or _IPV6.is_dir()
+    }
+    host = parse_host(
+        {
+            version: commands.check([*_IP[version], "-N", "-details", "-json", "-batch", "-"], lines)
+            for version, lines in batches.items()
+        }
+    )
+    listening = [name for name in sorted({*host.advertised(), *advertised}) if _accepts_advertisements(name)]
+    policies = parse_policies(commands.check(["ip", *READ_ARGUMENTS]))
+    return replace(host, listening=tuple(listening), policies=policies)
+
+
+def _accepts_advertisements(interface: str) -> bool:
+    return read_sysctls([f"net.ipv6.conf.{interface}.accept_ra"]) not in (
+        {},
+        {f"net.ipv6.conf.{interface}.accept_ra": "0"},
+    )
+
+
+def read_tables() -> dict[str, TableState]:
+    """Return the collection's nftables tables that exist, {family: TableState}."""
+    tables = {}
+    for family in (INET, NETDEV):
+        status, stdout, stderr = commands.run(["nft", "-j", "list", "table", family, TABLE])
+        table = parse_table(stdout, family) if status == 0 else None
+        if table:
+            tables[family] = table
+        elif status and _NOT_FOUND not in stderr:
+            raise CommandError(f"nft list table {family} {TABLE}: {' '.join(stderr.split())}")
+    return tables
+
+
+def read_counters() -> dict[str, tuple[int, int]]:
+    """Return {name: (packets, bytes)} of the collection's counters; empty without its table."""
+    status, stdout, stderr = commands.run(["nft", "-j", "list", "counters", "table", INET, TABLE])
+    if status and _NOT_FOUND not in stderr:
+        raise CommandError(f"nft list counters table {INET} {TABLE}: {' '.join(stderr.split())}")
+    return {} if status else parse_counters(stdout)
+
+
+def read_sysctls(names: Iterable[str]) -> dict[str, str]:
+    """Return {name: value} of the sysctls that exist."""
+    values = {}
+    for name in names:
+        with contextlib.suppress(OSError):
+            values[name] = sysctl_file(name).read_text(encoding="ascii").strip()
+    return values
+
+
+def execute(transaction: Transaction) -> None:
+    """Carry out a transaction: `ip -batch` for each IP version, sysctls, one `nft -f`.
+
+    Raises CommandError at the first step that fails; earlier steps stay done.
+    """
+    for version, lines in ((4, transaction.ip), (6, transaction.ip6)):
+        if lines:
+            commands.check([*_IP[version], "-batch", "-"], "\n".join(lines) + "\n")
+    for name, value in transaction.sysctls:
+        write_sysctl(name, value)
+    if transaction.nft:
+        commands.check(["nft", "-f", "-"], "\n".join(transaction.nft) + "\n")
+    if transaction.ip_after:
+        commands.check(["ip", "-batch", "-"], "\n".join(transaction.ip_after) + "\n")
+
+
+def write_sysctl(name: str, value: str) -> None:
+    """Set a sysctl. Raises CommandError if it cannot be set."""
+    try:
+        sysctl_file(name).write_text(value + "\n", encoding="ascii")
+    except OSError as error:
+        raise CommandError(f"sysctl {name}: cannot be set to {value}: {error.strerror}") from None
+
+
+def sysctl_file(name: str) -> Path:
+    """Return the file of a sysctl. The name of a device in it may contain dots."""
+    _net, version, kind, *_rest = name.split(".", 3)
+    if kind == "conf":
+        device, key = name[len(f"net.{version}.conf.") :].rsplit(".", 1)
+        return Path("/proc/sys/net", version, "conf", device, key)
+    return Path("/proc/sys") / name.replace(".", "/")

@@ -1,0 +1,162 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Raw frames and packets of a node. PRIVATE to the collection. Needs root."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Dict, Tuple
+
+from .._common.errors import CommandError
+from .._protocols import ndp
+from .._protocols.address_probe import PARSERS, Probe
+from .watch import has_link
+
+# Absent from the socket module: linux/if_packet.h, asm-generic/socket.h.
+_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
+_SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
+# Frames that are read at once, and bytes of unread frames that the kernel keeps.
+_BURST, _RECEIVE_BUFFER = 256, 1 << 22
+_FRAME_SIZE = 2048
+
+# The addresses that are free, and {address: MAC of the host that uses it}.
+Verdict = Tuple["set[str]", Dict[str, str]]
+_Pending = Dict[socket.socket, Dict[str, Probe]]
+# (EtherType, frames), (IP version, destination, packet).
+Frames = Tuple[int, Tuple[bytes, ...]]
+Packet = Tuple[int, str, bytes]
+
+
+def run_probes(probes: Mapping[str, Sequence[Probe]]) -> Iterator[Verdict]:
+    """Run probes to their end, {interface: probes}; yields each verdict as soon as it is known.
+
+    Raises CommandError for an interface without a link or one that cannot send.
+    """
+    for interface in probes:
+        _require_carrier(interface)
+    with contextlib.ExitStack() as stack:
+        pending: _Pending = {
+            stack.enter_context(_packet_socket(interface, ethertype)): {
+                probe.address: probe for probe in items if probe.ethertype == ethertype
+            }
+            for interface, items in probes.items()
+            for ethertype in sorted({probe.ethertype for probe in items})
+        }
+        while any(pending.values()):
+            now = time.monotonic()
+            for sock, items in pending.items():
+                for frame in filter(None, [probe.frame_due(now) for probe in items.values()]):
+                    sock.send(frame)
+            wake = min(probe.next_time() for items in pending.values() for probe in items.values())
+            _receive_answers(pending, max(0.0, wake - now))
+            free, conflicts = take_verdicts(pending.values(), time.monotonic())
+            if free or conflicts:
+                yield free, conflicts
+
+
+def _require_carrier(interface: str) -> None:
+    """Refuse to probe on an interface without a link, where silence would mean nothing."""
+    if not has_link(interface):
+        raise CommandError(f"egress_ip_interface: {interface} has no link, so no address can be probed on it")
+
+
+def _receive_answers(pending: _Pending, timeout: float) -> None:
+    readable, _writable, _failed = select.select(list(pending), [], [], timeout)
+    for sock in readable:
+        for frame, ethertype in _read_frames(sock):
+            heard = PARSERS[ethertype](frame)
+            if heard:
+                for address in pending[sock].keys() & {heard.uses, heard.probes}:
+                    pending[sock][address].receive(heard)
+
+
+def _read_frames(sock: socket.socket) -> Iterator[tuple[bytes, int]]:
+    """Yield the unread (frame, EtherType), at most a burst, so that a busy network cannot delay the clock."""
+    with contextlib.suppress(BlockingIOError):
+        for _frame in range(_BURST):
+            frame, (_interface, ethertype, *_rest) = sock.recvfrom(_FRAME_SIZE, socket.MSG_DONTWAIT)
+            yield frame, ethertype
+
+
+def take_verdicts(pending: Iterable[dict[str, Probe]], now: float) -> Verdict:
+    """Return the verdicts that are known at the time `now`, and remove their probes from `pending`."""
+    free: set[str] = set()
+    conflicts: dict[str, str] = {}
+    for items in pending:
+        for address, probe in items.items():
+            holder = probe.conflict(now)
+            if holder:
+                conflicts[address] = holder
+            elif probe.is_free(now):
+                free.add(address)
+        for address in free.union(conflicts).intersection(items):
+            del items[address]
+    return free, conflicts
+
+
+def send_frames(interface: str, announced: Sequence[Frames]) -> None:
+    """Send raw frames on an interface. Raises CommandError if it cannot send."""
+    for ethertype in sorted({kind for kind, _frames in announced}):
+        with _packet_socket(interface, ethertype) as sock:
+            for frame in (frame for kind, frames in announced if kind == ethertype for frame in frames):
+                sock.send(frame)
+
+
+def send_packets(packets: Sequence[Packet]) -> None:
+    """Send whole IP packets; those without a route are dropped."""
+    with contextlib.ExitStack() as stack:
+        sockets = {
+            version: stack.enter_context(socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW))
+            for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6))
+            if any(kind == version for kind, _destination, _packet in packets)
+        }
+        for version, destination, packet in packets:
+            with contextlib.suppress(OSError):
+                sockets[version].sendto(packet, (destination, 0))
+
+
+@contextlib.contextmanager
+def _packet_socket(interface: str, ethertype: int) -> Iterator[socket.socket]:
+    with _sending_on(interface):
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    with sock, _sending_on(interface):
+        # Probes of a fleet that claims at once fill the default buffer, and an answer would be lost.
+        with contextlib.suppress(PermissionError):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        if ethertype == ndp.ETHERTYPE:
+            _receive_neighbour_discovery(sock, interface)
+        sock.bind((interface, ethertype))
+        yield sock
+
+
+@contextlib.contextmanager
+def _sending_on(interface: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(f"egress_ip_interface: cannot send on {interface}: {error.strerror}") from None
+
+
+def _receive_neighbour_discovery(sock: socket.socket, interface: str) -> None:
+    """Let a packet socket receive all multicast, and of IPv6 only neighbour solicitations and advertisements."""
+    membership = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PACKET_MR_ALLMULTI, 0, b"")
+    sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
+    # Classic BPF: next header (byte 20) is ICMPv6, its type (byte 54) is 135 or 136; accept or drop.
+    program = (
+        (0x30, 0, 0, 20),
+        (0x15, 0, 4, 58),
+        (0x30, 0, 0, 54),
+        (0x15, 1, 0, ndp.SOLICITATION),
+        (0x15, 0, 1, ndp.ADVERTISEMENT),
+        (0x06, 0, 0, 0xFFFF),
+        (0x06, 0, 0, 0),
+    )
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))

@@ -1,0 +1,84 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Claims of egress IPs: each is taken as soon as its probe found it free. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from .._common.errors import EgressIPError
+from .._dataplane.node_state import Held
+from .._dataplane.state import transaction
+from .._host_io.host_io import HostIO
+from .._host_io.packets import Verdict
+from .._protocols.ctnetlink import Flow
+from .address_conflicts import announce, probes
+from .connections import Connections, challenge, forget
+from .decide import Steps
+
+
+class Claims(NamedTuple):
+    """The claimed addresses, and {Held: MAC of the host that has it} of the others."""
+
+    claimed: tuple[Held, ...]
+    conflicts: Mapping[Held, str]
+
+
+def run_probes(io: HostIO, steps: Steps, items: tuple[Held, ...]) -> Iterable[Verdict]:
+    """Probe addresses to claim; yields the verdicts as they are known."""
+    return io.run_probes(probes(items, steps.host, steps.request.pace, steps.releasing))
+
+
+def claim(
+    io: HostIO,
+    steps: Steps,
+    connections: Connections,
+    probed: Future[list[Verdict]],
+    received: Mapping[str, list[Flow]],
+) -> Claims:
+    """Claim each address as soon as it is free. `probed` are the verdicts of `steps.free_now`.
+
+    `received` {egress IP: its connections} comes from the old holders. Raises EgressIPError with the record up to date.
+    """
+    to_claim, kept = steps.changes.to_claim, steps.changes.kept
+    waiting = tuple(item for item in to_claim if item.egress_ip in steps.releasing)
+    claimed: tuple[Held, ...] = ()
+    conflicts = dict(steps.changes.foreign)
+    try:
+        for free, busy in itertools.chain(probed.result(), run_probes(io, steps, waiting)):
+            batch = tuple(item for item in to_claim if item.egress_ip in free)
+            conflicts.update({item: busy[item.egress_ip] for item in to_claim if item.egress_ip in busy})
+            if batch:
+                take(io, steps, connections, kept + claimed, batch, received)
+                claimed += batch
+    except EgressIPError:
+        steps.record_with(kept + claimed).save(io)
+        raise
+    return Claims(claimed, conflicts)
+
+
+def take(
+    io: HostIO,
+    steps: Steps,
+    connections: Connections,
+    held: tuple[Held, ...],
+    items: tuple[Held, ...],
+    received: Mapping[str, list[Flow]],
+) -> None:
+    """Take these addresses besides those `held`. Their connections are tracked before a server's first packet comes."""
+    told = {item.egress_ip: received[item.egress_ip] for item in items if item.egress_ip in received}
+    untold = [item.egress_ip for item in items if item.egress_ip not in received]
+    if told:
+        connections.arrive(told)
+    io.execute(transaction(steps.planes.interim(held), steps.planes.interim(held + items)))
+    announce(io, items, steps.host)
+    # What this node's own pods sent to the old holder.
+    stale = connections.elsewhere(untold if steps.record else ())
+    forget(io, steps.state.options, {steps.marks[ip] for ip in untold})
+    challenge(io, stale)
+    if told:
+        connections.forget_others(told)

@@ -1,0 +1,60 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a node shows now: its record, its host and its data plane. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from .._common.errors import NodeStateError
+from .._dataplane.host import Host
+from .._dataplane.nft_ruleset import held_by
+from .._dataplane.nft_table import TableState
+from .._dataplane.options import DataPlaneOptions
+from .._dataplane.state import DataPlane, current_data_plane, sysctl_names
+from .._host_io.host_io import HostIO
+from .record import Record
+
+Tables = Mapping[str, TableState]
+_ACCEPT_RA = ("net.ipv6.conf.", ".accept_ra")
+
+
+class Reading(NamedTuple):
+    """One reading of a node. `claimed` are the egress IPs that it holds or may hold: those on record, if there is one,
+    else those in its tables.
+    """
+
+    record: Record | None
+    host: Host
+    tables: Tables
+    claimed: Collection[str]
+
+
+def require_node(io: HostIO) -> None:
+    """Raise NodeStateError with everything that this host lacks to be a node."""
+    missing = io.missing_requirements()
+    if missing:
+        raise NodeStateError("; ".join(missing))
+
+
+def read_node(io: HostIO, record: Record | None) -> Reading:
+    """Return the reading of a node with this record."""
+    host, tables = read_host(io, record), io.read_tables()
+    return Reading(record, host, tables, record.claimed if record else held_by(tables))
+
+
+def read_host(io: HostIO, record: Record | None) -> Host:
+    """Return the Host. An interface that accepted router advertisements on record still does, even if none came yet."""
+    prefix, suffix = _ACCEPT_RA
+    names = [name for name in (record.former if record else ()) if name.endswith(suffix)]
+    return io.read_host([name[len(prefix) : -len(suffix)] for name in names])
+
+
+def read_data_plane(
+    io: HostIO, host: Host, options: DataPlaneOptions, claimed: Collection[str], tables: Tables | None = None
+) -> DataPlane:
+    """Return the DataPlane that the host shows now; reads the tables unless they are given."""
+    sysctls = io.read_sysctls(sysctl_names(host, options.tunnel_device))
+    return current_data_plane(host, io.read_tables() if tables is None else tables, sysctls, options, claimed)

@@ -1,0 +1,59 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of a node: program, units, record, metrics. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+from .._dataplane.options import DataPlaneOptions
+from .._host_io import files
+from .._host_io.host_io import HostIO
+from . import metrics_file, systemd_units
+
+# Seconds until systemd reads new units.
+_RELOAD_AFTER = 1
+
+
+def missing_files(io: HostIO, options: DataPlaneOptions) -> list[Path]:
+    """Return the files and links that a node with these options needs and that are missing or differ."""
+    metrics = bool(options.metrics_dir)
+    wanted = {path: data for path, (data, _mode) in systemd_units.node_files(sys.executable, metrics).items()}
+    wanted.update({link: wanted[unit] for link, unit in systemd_units.links(metrics).items()})
+    missing = [path for path, data in wanted.items() if io.read_file(path) != data]
+    return missing + ([] if io.read_file(files.STATE_FILE) else [files.STATE_FILE])
+
+
+def present_files(io: HostIO, options: DataPlaneOptions) -> list[Path]:
+    """Return the files of a node with these options that exist and last."""
+    lasting = (*systemd_units.node_files(sys.executable), files.STATE_FILE)
+    return [path for path in lasting if io.read_file(path) is not None] + metrics_file.left_over(io, None, options)
+
+
+def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions) -> None:
+    """Write the missing files, and enable and start the units. Raises CommandError if that fails."""
+    if not missing:
+        return
+    metrics = bool(options.metrics_dir)
+    for path, (data, mode) in systemd_units.node_files(sys.executable, metrics).items():
+        if path in missing:
+            io.write_file(path, data, mode)
+    io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(metrics)])
+    io.check(["systemctl", "start", "--quiet", "--no-block", *systemd_units.timers(metrics)])
+    # The reload makes nftables.service want the refill unit, and systemd read changed units. It takes systemd long, and
+    # no step of a run needs it.
+    io.run_later(_RELOAD_AFTER, ["systemctl", "daemon-reload"])
+
+
+def run_program_later(io: HostIO, seconds: float, command: str) -> None:
+    """Let systemd run a command of the installed program after some seconds."""
+    io.run_later(seconds, [sys.executable, "-I", str(files.PROGRAM_FILE), command])
+
+
+def remove_all_files(io: HostIO, options: DataPlaneOptions) -> None:
+    """Remove the files and units of a node with these options. Raises CommandError if systemd refuses."""
+    lasting = (*systemd_units.node_files(sys.executable), files.STATE_FILE)
+    io.remove_files([*metrics_file.left_over(io, None, options), *lasting, files.WATCH_FILE, files.RELEASED_FILE])

@@ -1,0 +1,27 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands that fail, are missing, or hang."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
+    CommandError,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
+    commands,
+)
+
+
+def test_a_command_that_fails_says_what_it_said():
+    with pytest.raises(CommandError, match=r"^ip link show no-such: exit status 1: Device \"no-such\" does not exist"):
+        commands.check(["ip", "link", "show", "no-such"])
+    with pytest.raises(CommandError, match=r"^no-such-command: is not installed on this host$"):
+        commands.check(["no-such-command"])
+
+
+def test_a_command_that_hangs_is_stopped(monkeypatch):
+    monkeypatch.setattr(commands, "TIMEOUT", 0.1)
+    with pytest.raises(CommandError, match="did not end within"):
+        commands.check(["sleep", "5"])

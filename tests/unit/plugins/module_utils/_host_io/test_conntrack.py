@@ -1,0 +1,30 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections that the real kernel tracks."""
+
+from __future__ import annotations
+
+import socket
+
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
+    conntrack,
+    kernel,
+)
+from kernel_host import nft
+from network_namespace import network_namespace
+
+
+def connections():
+    return int(kernel.sysctl_file("net.netfilter.nf_conntrack_count").read_text())
+
+
+def test_connections_are_forgotten_by_their_mark():
+    with network_namespace():
+        nft("add table inet theirs", "add chain inet theirs marking { type filter hook output priority 0; }")
+        nft("add rule inet theirs marking ct mark set 5")
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+            conntrack.forget_connections([4], 0x1FFF)
+            assert connections() == 1
+            conntrack.forget_connections([4, 5], 0x1FFF)
+            assert connections() == 0

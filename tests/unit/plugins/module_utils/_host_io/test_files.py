@@ -1,0 +1,82 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files, units and the lock."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
+    CommandError,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
+    commands,
+    files,
+)
+
+
+def test_a_second_run_waits_for_the_first(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "LOCK_FILE", tmp_path / "lock")
+    order = []
+
+    def second():
+        with files.lock():
+            order.append("second")
+
+    with files.lock():
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join(5)
+    assert order == ["first", "second"]
+
+
+def test_a_run_that_never_ends_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "LOCK_FILE", tmp_path / "lock")
+    monkeypatch.setattr(commands, "TIMEOUT", 0.1)
+    with files.lock(), pytest.raises(CommandError, match="another run has held the lock"), files.lock():
+        pass
+
+
+def test_files_are_whole_or_not_there(monkeypatch, tmp_path):
+    path = tmp_path / "folder" / "file"
+    files.write_file(path, b"one", 0o600)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one", 0o600)
+
+    def no_space(_descriptor):
+        raise OSError(28, "No space left")
+
+    monkeypatch.setattr(files.os, "fsync", no_space)
+    with pytest.raises(CommandError, match=r"file: cannot be written: No space left$"):
+        files.write_file(path, b"two", 0o600)
+    assert path.read_bytes() == b"one"
+    files.remove_file(path)
+    files.remove_file(path)
+    assert files.read_file(path) is None
+
+
+def test_units_are_stopped_before_their_files_go_and_timers_before_what_they_start(monkeypatch, tmp_path):
+    service, timer, missing = (tmp_path / "units" / name for name in ("a.service", "a.timer", "b.service"))
+    service.parent.mkdir()
+    other = tmp_path / "file"
+    for path in (service, timer, other):
+        path.touch()
+    said = []
+    monkeypatch.setattr(files, "UNIT_DIRECTORY", service.parent)
+    monkeypatch.setattr(
+        commands, "run", lambda argv, text="": (said.append((*argv[1:], service.exists())), (0, "", ""))[1]
+    )
+    files.remove_files([service, timer, missing, other])
+    assert said == [
+        ("stop", "--quiet", "a.timer", "a.service", "b.service", True),
+        ("disable", "--quiet", "a.timer", "a.service", "b.service", True),
+        ("daemon-reload", False),
+        ("reset-failed", "a.timer", "a.service", "b.service", False),
+    ]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    said.clear()
+    files.remove_files([other])
+    assert said == []

@@ -1,0 +1,24 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts in memory for the tests of a node."""
+
+from __future__ import annotations
+
+import pytest
+from fake_node_io import FakeKernel
+from node_runs import A, B, apply
+from states import held, node_state
+
+
+@pytest.fixture
+def kernel():
+    """A host that was never a node."""
+    return FakeKernel()
+
+
+@pytest.fixture
+def watched(kernel):
+    """A node that holds A and B."""
+    apply(kernel, node_state(held=held(A, B)))
+    return kernel

@@ -1,0 +1,261 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Claims and releases of a run: their order, their probes, conflicts, hand-overs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
+    EgressIPError,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
+from fake_node_io import MAC, address, ethernet
+from node_runs import (
+    FAST,
+    FLOW,
+    FOREVER,
+    INET,
+    OTHER_MAC,
+    RELEASED_A,
+    A,
+    B,
+    C,
+    apply,
+    observe,
+    remove,
+)
+from states import egress_object, held, node_state
+
+
+def test_an_address_is_released_before_another_is_claimed(kernel):
+    apply(kernel, node_state())
+    kernel.log.clear()
+    result = apply(kernel, node_state(generation=2, held=held(B)))
+    assert (result["released"], result["claimed"]) == ([A], [B])
+    gone = kernel.log.index(("ip", f"address delete {A}/32 dev eth0"))
+    asked = kernel.log.index(("probe", B))
+    taken = kernel.log.index(("ip", f"address add {B}/32 dev eth0 label eth0:egress"))
+    assert gone < taken
+    assert asked < taken
+    assert A not in kernel.addresses()
+
+
+def test_a_claim_is_probed_before_and_announced_after(kernel):
+    apply(kernel, node_state())
+    probes = [i for i, event in enumerate(kernel.log) if event == ("probe", A)]
+    taken = kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
+    announced = [i for i, event in enumerate(kernel.log) if event == ("announce", ("eth0", A))]
+    assert len(probes) == FAST.count
+    assert probes[-1] < taken < announced[0]
+    assert len(announced) == 2
+    # Nothing of a run waits for systemd to read its units, or for the second announcement.
+    assert [words.split()[-1] for words in kernel.logged("later")] == ["daemon-reload", "announce"]
+
+
+def test_an_address_is_on_record_before_it_is_on_the_interface(kernel):
+    apply(kernel, node_state())
+    taken = kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
+    assert ("file", str(kernel.STATE_FILE)) in kernel.log[:taken]
+
+
+def test_the_way_out_is_there_before_anything_is_marked(kernel):
+    apply(kernel, node_state())
+    routes = [i for i, (kind, line) in enumerate(kernel.log) if kind == "ip" and line.startswith(("rule add", "route"))]
+    marking = [i for i, (kind, line) in enumerate(kernel.log) if kind == "nft" and "pods4" in line]
+    claims = [i for i in routes if "lookup 254" in kernel.log[i][1]]
+    assert max(set(routes) - set(claims)) < min(marking)
+
+
+def test_the_translation_is_there_before_the_address(kernel):
+    apply(kernel, node_state())
+    translated = next(
+        i for i, (kind, line) in enumerate(kernel.log) if kind == "nft" and "element inet egress_ip held4" in line
+    )
+    assert translated < kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
+
+
+def test_a_conflict_leaves_the_address_and_does_the_rest(kernel):
+    kernel.wire = {A: FOREVER}
+    result = apply(kernel, node_state(held=held(A, B)))
+    assert result["conflicts"] == [{"egressIP": A, "interface": "eth0", "mac": OTHER_MAC}]
+    assert (result["claimed"], result["held"]) == ([B], held(B))
+    assert A not in kernel.addresses()
+    assert kernel.tables[INET]["sets"]["held4"]["elements"] == {"0x00000002": B}
+    assert not [r for r in kernel.rules[4] if r.get("fwmark") == "0x1" and r["priority"] == 7004]
+    seen = observe(kernel)
+    assert (seen["held"], seen["drift"]) == (held(B), [])
+
+
+def test_a_conflict_is_tried_again_by_the_same_plan(kernel):
+    kernel.wire = {A: FOREVER}
+    apply(kernel, node_state())
+    kernel.wire = {}
+    result = apply(kernel, node_state())
+    assert (result["claimed"], result["conflicts"], result["changed"]) == ([A], [], True)
+
+
+def test_a_conflict_that_stays_changes_nothing(kernel):
+    kernel.wire = {A: FOREVER}
+    apply(kernel, node_state())
+    before = kernel.snapshot()
+    result = apply(kernel, node_state(generation=2))
+    assert not result["changed"]
+    assert result["conflicts"]
+    before["files"].pop(str(kernel.STATE_FILE))
+    after = kernel.snapshot()
+    after["files"].pop(str(kernel.STATE_FILE))
+    assert after == before
+
+
+def test_an_address_that_somebody_put_on_this_host_is_a_conflict(kernel):
+    kernel.interfaces["eth0"]["addr_info"].append(address(A, 18, "eth0"))
+    result = apply(kernel, node_state())
+    assert result["conflicts"] == [{"egressIP": A, "interface": "eth0", "mac": MAC}]
+    assert kernel.interfaces["eth0"]["addr_info"][-1] == address(A, 18, "eth0")
+    assert kernel.logged("probe") == []
+
+
+def test_a_hand_over_waits_for_silence(kernel):
+    kernel.wire = {A: (OTHER_MAC, 1.0)}
+    result = apply(kernel, node_state(), releases=RELEASED_A)
+    assert (result["claimed"], result["conflicts"]) == ([A], [])
+
+
+def test_without_a_hand_over_an_answer_is_a_conflict_at_once(kernel):
+    kernel.wire = {A: (OTHER_MAC, 1.0)}
+    assert apply(kernel, node_state())["conflicts"]
+    assert len(kernel.logged("probe")) == 1
+
+
+def test_a_hand_over_that_never_comes_is_a_conflict(kernel):
+    kernel.wire = {A: FOREVER}
+    result = apply(kernel, node_state(), releases=RELEASED_A)
+    assert result["conflicts"] == [{"egressIP": A, "interface": "eth0", "mac": OTHER_MAC}]
+    assert A not in kernel.addresses()
+
+
+def test_an_address_free_at_once_does_not_wait_for_a_hand_over(kernel):
+    kernel.wire = {A: (OTHER_MAC, 1.5)}
+    apply(kernel, node_state(held=held(A, B)), releases=RELEASED_A)
+    b_taken = kernel.log.index(("ip", f"address add {B}/32 dev eth0 label eth0:egress"))
+    a_taken = kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
+    assert b_taken < a_taken
+
+
+def test_without_claims_a_node_only_gives_up(kernel):
+    apply(kernel, node_state())
+    result = apply(kernel, node_state(generation=2, held=held(B)), claim_new=False)
+    assert (result["released"], result["claimed"], result["held"]) == ([A], [], [])
+    assert B not in kernel.addresses()
+    result = apply(kernel, node_state(generation=2, held=held(B)))
+    assert (result["claimed"], result["held"]) == ([B], held(B))
+
+
+def test_an_address_moves_to_another_interface(kernel):
+    kernel.interfaces["eth1"] = ethernet()
+    apply(kernel, node_state())
+    result = apply(kernel, node_state(generation=2, held=held(A, interface="eth1")))
+    assert result["held"] == held(A, interface="eth1")
+    assert kernel.addresses()[A] == "eth1"
+    assert observe(kernel)["drift"] == []
+
+
+def test_an_interface_whose_name_leaves_no_room_for_a_label(kernel):
+    kernel.interfaces["enp0s31f6np0x"] = ethernet()
+    apply(kernel, node_state(held=held(A, interface="enp0s31f6np0x")))
+    assert not apply(kernel, node_state(held=held(A, interface="enp0s31f6np0x")))["changed"]
+    assert observe(kernel)["held"] == held(A, interface="enp0s31f6np0x")
+    apply(kernel, node_state(generation=2, held=[]))
+    assert A not in kernel.addresses()
+
+
+def test_an_address_that_others_wait_for_is_not_taken_back(kernel):
+    apply(kernel, node_state())
+    kernel.fail = (f"address add {B}",)
+    with pytest.raises(EgressIPError):
+        apply(kernel, node_state(generation=2, held=held(B)))
+    assert {A, B} & set(kernel.addresses()) == set()
+    assert kernel.load_record()["state"]["held"] == []
+    kernel.fail = ()
+    assert apply(kernel, node_state(generation=2, held=held(B)))["held"] == held(B)
+    assert observe(kernel)["drift"] == []
+
+
+def test_a_lost_egress_ip_is_claimed_with_a_probe(kernel):
+    apply(kernel, node_state())
+    kernel.interfaces["eth0"]["addr_info"].pop()
+    kernel.wire = {A: FOREVER}
+    assert apply(kernel, node_state())["conflicts"]
+    assert A not in kernel.addresses()
+
+
+def test_released_addresses_forget_their_connections(kernel):
+    apply(kernel, node_state())
+    kernel.log.clear()
+    apply(kernel, node_state(generation=2, held=[]))
+    assert kernel.logged("forget") == [(1, 0x1FFF)]
+
+
+def test_clients_of_an_address_that_is_given_up_are_made_to_speak_later(kernel):
+    apply(kernel, node_state())
+    kernel.flows = {1: [FLOW]}
+    kernel.log.clear()
+    apply(kernel, node_state(generation=2, held=[]))
+    assert [words.split()[-1] for words in kernel.logged("later")] == ["challenge", "challenge"]
+    assert kernel.logged("packet") == []
+    assert service.main(kernel, ["challenge"]) == 0
+    assert kernel.logged("packet") == ["192.168.126.23"]
+    remove(kernel)
+    assert str(kernel.RELEASED_FILE) not in kernel.files
+    assert service.main(kernel, ["challenge"]) == 0
+    assert kernel.logged("packet") == ["192.168.126.23"]
+
+
+def test_packets_that_cannot_be_sent_keep_no_address_from_moving(kernel, monkeypatch):
+    def refuse(_packets):
+        raise OSError("no such address family, for the test")
+
+    monkeypatch.setattr(kernel, "send_packets", refuse)
+    apply(kernel, node_state(held=[]))
+    kernel.flows = {1: [replace(FLOW, source=("10.88.0.2", 40000), translated=("192.168.126.21", 40000))]}
+    result = apply(kernel, node_state(generation=2))
+    assert result["claimed"] == [A]
+    assert kernel.load_record()["state"]["held"] == held(A)
+
+
+def test_claimed_addresses_forget_the_connections_that_went_elsewhere(kernel):
+    """Their clients are this node's own pods, and are made to speak at once."""
+    apply(kernel, node_state(held=[]))
+    kernel.flows = {1: [replace(FLOW, source=("10.88.0.2", 40000), translated=("192.168.126.21", 40000)), FLOW]}
+    kernel.log.clear()
+    apply(kernel, node_state(generation=2))
+    assert kernel.logged("forget") == [(1, 0x1FFF)]
+    assert kernel.logged("packet") == ["10.88.0.2"]
+    taken = kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
+    assert taken < kernel.log.index(("forget", (1, 0x1FFF))) < kernel.log.index(("packet", "10.88.0.2"))
+
+
+def test_a_mark_that_is_given_up_forgets_its_connections_before_it_is_used_again(kernel):
+    apply(kernel, node_state(held=[]))
+    kernel.log.clear()
+    apply(kernel, node_state(generation=2, held=[], egressips=[egress_object("web", [B])]))
+    assert kernel.logged("forget") == [(1, 0x1FFF)]
+    apply(kernel, node_state(generation=3, held=[], egressips=[egress_object("web", [B, C])]))
+    assert kernel.load_record()["marks"] == {B: 2, C: 1}
+
+
+def test_marks_stay_when_objects_come_and_go(kernel):
+    apply(kernel, node_state())
+    more = [egress_object("db", ["192.168.126.100"]), egress_object("web", [A, B])]
+    apply(kernel, node_state(generation=2, egressips=more))
+    assert kernel.load_record()["marks"] == {A: 1, B: 2, "192.168.126.100": 3}
+
+
+def test_another_mask_forgets_the_connections_with_the_marks_of_the_old_one(kernel):
+    apply(kernel, node_state())
+    kernel.log.clear()
+    apply(kernel, node_state(generation=2, options={"mark_mask": 0xFF0000}))
+    assert kernel.logged("forget") == [(1, 0x1FFF), (2, 0x1FFF)]
