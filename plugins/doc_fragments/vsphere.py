@@ -9,52 +9,52 @@ from __future__ import annotations
 class ModuleDocFragment:
     DOCUMENTATION = r"""
 requirements:
-  - pyvmomi, on the host that runs the module (mostly C(localhost)).
+  - pyvmomi, on the host that runs the module (usually C(localhost)).
 notes:
-  - Needs vCenter with API 7.0 or newer. An ESXi host without vCenter cannot answer.
+  - Needs a vCenter with API 7.0 or newer. ESXi hosts without a vCenter are not supported.
 options:
   hostname:
     description:
       - Name or address of the vCenter.
-      - Without it, the environment variable E(VMWARE_HOST) counts.
+      - By default, the value of the environment variable E(VMWARE_HOST).
     type: str
     required: true
   username:
     description:
       - User of the vCenter.
-      - Without it, the environment variable E(VMWARE_USER) counts.
+      - By default, the value of the environment variable E(VMWARE_USER).
     type: str
     required: true
   password:
     description:
       - Password of O(username).
-      - Without it, the environment variable E(VMWARE_PASSWORD) counts.
+      - By default, the value of the environment variable E(VMWARE_PASSWORD).
     type: str
     required: true
   port:
     description:
       - TCP port of the vCenter.
-      - Without it, the environment variable E(VMWARE_PORT) counts.
+      - By default, the value of the environment variable E(VMWARE_PORT).
     type: int
     default: 443
   validate_certs:
     description:
-      - Whether the vCenter must show a certificate that this host trusts, for C(localhost) too.
-      - Without it, the environment variable E(VMWARE_VALIDATE_CERTS) counts.
+      - Whether the certificate of the vCenter is verified, also for C(localhost).
+      - By default, the value of the environment variable E(VMWARE_VALIDATE_CERTS).
     type: bool
     default: true
   proxy_host:
     description:
-      - An HTTP proxy on the way to the vCenter. When it is absent, there is none.
-      - Without it, the environment variable E(VMWARE_PROXY_HOST) counts.
+      - HTTP proxy for the connection to the vCenter. By default, none is used.
+      - By default, the value of the environment variable E(VMWARE_PROXY_HOST).
     type: str
   proxy_port:
     description:
-      - TCP port of O(proxy_host), which it needs.
-      - Without it, the environment variable E(VMWARE_PROXY_PORT) counts.
+      - TCP port of O(proxy_host); required with it.
+      - By default, the value of the environment variable E(VMWARE_PROXY_PORT).
     type: int
   timeout:
-    description: How many seconds one request, or one task of the vCenter, may take.
+    description: Maximum duration of one request, or of one task of the vCenter, in seconds.
     type: int
     default: 120
 """
@@ -63,8 +63,8 @@ options:
 options:
   vms:
     description:
-      - The VMs that this is about.
-      - What fits several VMs is an error.
+      - The VMs, each by one of O(vms[].name), O(vms[].uuid) and O(vms[].moid).
+      - An entry that matches several VMs is an error.
     type: list
     elements: dict
     required: true
@@ -84,8 +84,9 @@ options:
 options:
   vms:
     description:
-      - The network adapters that this is about, each by its VM and, if the VM has several, by one thing more.
-      - What fits several VMs or several adapters is an error.
+      - The network adapters, each by its VM and, if the VM has several, by one of O(vms[].mac), O(vms[].label) and
+        O(vms[].network).
+      - An entry that matches several VMs or several adapters is an error.
     type: list
     elements: dict
     required: true

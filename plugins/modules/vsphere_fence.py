@@ -8,32 +8,32 @@ DOCUMENTATION = r"""
 module: vsphere_fence
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Cut VMs off their network, proven, and give them back
+short_description: Cut VMs off their network with proof, and reconnect them
 description:
-  - Makes sure that a VM that cannot be reached does not answer for its addresses any more, before others take these.
-  - Succeeds only when the ESXi host itself says that the VM is cut off. When the host does not respond, the module
-    fails, for nobody knows what the VM does then. The same goes for a VM that the vCenter has lost sight of.
-  - What was there before is noted in the description of the port, or in the VM's notes, together with the change.
-    Exactly that is given back.
-  - The adapters of one VM that are named are changed together.
+  - Ensures that a VM that cannot be reached no longer answers for its addresses, before other nodes claim them.
+  - Succeeds only if the ESXi host reports that the VM is cut off. The module fails if the host does not respond, or if
+    the vCenter does not know the state of the VM.
+  - Notes the former values in the description of the port or in the VM's notes, in the same write as the change, and
+    restores exactly these.
+  - Changes the selected adapters of one VM together.
 options:
   method:
     description:
       - V(port_block) - the port of the adapter is blocked; on distributed switches, with static binding.
       - V(vnic_disconnect) - the adapter is disconnected, also for the next start. A suspended VM is refused.
-      - V(power_off) - the VM is powered off, without asking the guest. A suspended VM is refused. Off counts only when
-        vSphere HA would not start the VM again.
-      - V(auto) - V(port_block) where it is possible, else V(vnic_disconnect). With O(state=unfenced), every method that
-        is noted.
-      - An SR-IOV adapter is refused but for V(power_off), because its frames pass the hypervisor by.
+      - V(power_off) - the VM is powered off without a shutdown of the guest. A suspended VM is refused. A VM counts as
+        off only if vSphere HA would not start it again.
+      - V(auto) - V(port_block) if it is possible, else V(vnic_disconnect). With O(state=unfenced), every method that is
+        noted.
+      - An SR-IOV adapter requires V(power_off), because its frames bypass the hypervisor.
     type: str
     choices: [port_block, vnic_disconnect, power_off, auto]
     default: auto
   state:
     description:
-      - V(fenced) - the VM is cut off, and that is proven.
-      - V(unfenced) - what is noted is given back. What is not noted is not ours and stays. A VM that we switched off
-        stays noted until it runs.
+      - V(fenced) - the VM is cut off, with proof.
+      - V(unfenced) - the noted values are restored, and nothing else. The note of a VM that was powered off is kept until
+        the VM runs.
     type: str
     choices: [fenced, unfenced]
     default: fenced
@@ -45,7 +45,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Reads, but does not write at all.
+      - Reads and writes nothing.
   diff_mode:
     support: full
     details:
@@ -57,7 +57,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Cut a node off that cannot be reached
+- name: Cut off a node that cannot be reached
   netops.egress_ip.vsphere_fence:
     hostname: vcenter.example.com
     username: fence@vsphere.local
@@ -66,7 +66,7 @@ EXAMPLES = r"""
       - name: node3
   delegate_to: localhost
 
-- name: Give it back
+- name: Reconnect it
   netops.egress_ip.vsphere_fence:
     vms:
       - name: node3
@@ -98,21 +98,21 @@ vms:
       type: str
       sample: esx1.example.com
     changed:
-      description: Whether it was changed, or would be in check mode.
+      description: Whether it was changed, or would be changed in check mode.
       type: bool
       sample: true
     fenced:
-      description: Whether the host says that it is cut off. In check mode, as it is now.
+      description: Whether the host reports that it is cut off; in check mode, the present state.
       type: bool
       sample: true
     before:
       description:
-        - How it was. C(blocked) is none where there is no port that can be blocked.
+        - The state before. C(blocked) is none if there is no port that can be blocked.
         - An adapter is C(connected) only while the VM is on.
       type: dict
       sample: {power_state: poweredOn, blocked: false, connected: true, start_connected: true}
     after:
-      description: How it is, or would be.
+      description: The state after, or the expected one in check mode.
       type: dict
       sample: {power_state: poweredOn, blocked: true, connected: true, start_connected: true}
 """
@@ -125,7 +125,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.fence im
     PORT_BLOCK,
     POWER_OFF,
     VNIC_DISCONNECT,
-    Fencing,
+    FenceRun,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 
@@ -141,7 +141,7 @@ def main():
         required_together=[("proxy_host", "proxy_port")],
         supports_check_mode=True,
     )
-    finish(module, lambda: with_client(module.params, Fencing(module.params, module.check_mode)))
+    finish(module, lambda: with_client(module.params, FenceRun(module.params, module.check_mode)))
 
 
 if __name__ == "__main__":

@@ -8,17 +8,16 @@ DOCUMENTATION = r"""
 module: vsphere_guest_ip_info
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Tell whether VMs hold egress IPs, as VMware Tools see it
+short_description: Gather the egress IPs that VMware Tools report of VMs
 description:
-  - Asks the vCenter what VMware Tools in the guests told last of their addresses, in one session, without a way to the
-    guest itself.
-  - An address that is shown is still held. An address that is not shown is not released for sure, because VMware Tools
-    look every 30 seconds, and only at the interfaces that their configuration names. M(netops.egress_ip.vsphere_fence)
-    gives a proof.
-  - Changes nothing. The user needs no more than the role V(Read-only) on VMs and hosts.
+  - Reads from the vCenter, in one session and without a connection to the guests, the addresses that VMware Tools
+    reported last.
+  - A reported address is held. An address that is not reported may still be held, because VMware Tools report every 30
+    seconds, and only the interfaces in their configuration. M(netops.egress_ip.vsphere_fence) gives a proof.
+  - Changes nothing. The user needs only the role V(Read-only) on VMs and hosts.
 options:
   egress_ips:
-    description: The egress IPs that may be held. When it is empty, only the addresses of the VMs are listed.
+    description: The egress IPs to look for. If it is empty, only the addresses of the VMs are returned.
     type: list
     elements: str
     default: []
@@ -32,7 +31,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See whether a node that cannot be reached still holds its egress IPs
+- name: Check whether a node that cannot be reached still holds its egress IPs
   netops.egress_ip.vsphere_guest_ip_info:
     hostname: vcenter.example.com
     username: auditor@vsphere.local
@@ -56,7 +55,7 @@ guests:
       type: dict
       sample: {name: node3, moid: vm-47}
     host:
-      description: The ESXi host where the VM is.
+      description: The ESXi host of the VM.
       type: str
       sample: esx1.example.com
     power_state:
@@ -68,12 +67,12 @@ guests:
       type: str
       sample: guestToolsRunning
     addresses:
-      description: All addresses that VMware Tools told last, in order.
+      description: All addresses that VMware Tools reported last, in order.
       type: list
       elements: str
       sample: [192.168.126.10, 192.168.126.23]
     egress_ips:
-      description: The answer for each of O(egress_ips).
+      description: The result for each of O(egress_ips).
       type: list
       elements: dict
       contains:
@@ -83,17 +82,17 @@ guests:
           sample: 192.168.126.10
         state:
           description:
-            - V(held) - VMware Tools show the address.
-            - V(absent) - they show others, and not this one; or the VM is powered off.
-            - V(unknown) - they say nothing that counts.
+            - V(held) - VMware Tools report the address.
+            - V(absent) - they report other addresses only, or the VM is powered off.
+            - V(unknown) - they report nothing that can be used.
           type: str
           sample: held
         mac:
-          description: MAC address of the interface that has the address, none unless it is held, or when it has none.
+          description: MAC address of the interface with the address; none if it is not held or the interface has none.
           type: str
           sample: "00:50:56:00:03:01"
         reason:
-          description: Why.
+          description: The reason.
           type: str
           sample: VMware Tools show the address
 """
@@ -102,7 +101,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_egress_ips
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import CONNECTION, VMS
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client import with_client
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.guest_ips import tell
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.guest_ips import find_address
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 
 
@@ -110,7 +109,9 @@ def look(params):
     """Return the guests with the answer for each egress IP; raises EgressIPError."""
     addresses = parse_egress_ips(params["egress_ips"], "egress_ips")
     guests = with_client(params, lambda client: client.read_guests(params["vms"]))
-    return [{**guest.to_dict(), "egress_ips": [tell(guest, address) for address in addresses]} for guest in guests]
+    return [
+        {**guest.to_dict(), "egress_ips": [find_address(guest, address) for address in addresses]} for guest in guests
+    ]
 
 
 def main():

@@ -8,79 +8,79 @@ DOCUMENTATION = r"""
 module: vsphere_port_security
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Let egress IPs pass the vSphere ports of VMs, and take that back
+short_description: Allow egress IPs on vSphere ports of VMs, and restore the former settings
 description:
-  - Opens the ports of VMs as little as egress IPs need. M(netops.egress_ip.vsphere_port_info) tells what that is; an
-    egress IP on the adapter's own MAC address mostly needs nothing.
-  - Only what is named is changed. VLAN, teaming, shaping, override flags and the rules of others stay as they are.
-  - Everything is read and checked before the first write. When somebody else changes the same port at the same time,
-    or an answer is lost, the module reads again and decides again, a few times.
-  - Ports on NSX are refused, because vCenter cannot change them.
+  - Changes the security settings of ports of VMs so that egress IPs work there. M(netops.egress_ip.vsphere_port_info)
+    returns the smallest sufficient change; an egress IP on the adapter's own MAC address usually needs none.
+  - Changes only the options that are set. VLAN, teaming, shaping, override flags and foreign rules stay as they are.
+  - Reads and checks everything before the first write. If a port is changed concurrently, or a response is lost, the
+    module reads and decides again, at most four times.
+  - Refuses ports on NSX, because vCenter cannot change them.
 options:
   scope:
     description:
-      - V(port) - the ports of the VMs alone, on distributed switches.
-      - V(portgroup) - their port groups, with all VMs there; on standard switches on every host that has one.
+      - V(port) - only the ports of the VMs; on distributed switches.
+      - V(portgroup) - their port groups, with all VMs there; on standard switches, on every host that has the port group.
     type: str
     choices: [port, portgroup]
     default: port
   security:
-    description: The security flags to set. What is omitted stays as it is.
+    description: The security flags to set. Omitted flags stay as they are.
     type: dict
     suboptions:
       promiscuous:
-        description: Whether the guest gets the frames of all others.
+        description: Whether the guest receives the frames for all other VMs.
         type: bool
       mac_changes:
-        description: Whether the guest gets frames after it has changed its MAC address.
+        description: Whether the guest receives frames after it has changed its MAC address.
         type: bool
       forged_transmits:
-        description: Whether the guest may send from other MAC addresses than that of its adapter.
+        description: Whether the guest may send from MAC addresses other than that of its adapter.
         type: bool
   mac_learning:
     description:
-      - MAC learning, which brings frames to a second MAC address without O(security.promiscuous).
-      - What is omitted stays as it is.
+      - MAC learning, which delivers frames to a second MAC address without O(security.promiscuous).
+      - Omitted keys stay as they are.
       - Needs a distributed switch of version 6.6 or newer.
     type: dict
     suboptions:
       enabled:
-        description: Whether the switch learns which MAC addresses are behind the port.
+        description: Whether the switch learns the MAC addresses behind the port.
         type: bool
       limit:
-        description: How many it learns.
+        description: Maximum number of learned MAC addresses.
         type: int
       limit_policy:
-        description: What becomes of frames from more than that.
+        description: Whether frames from further MAC addresses are allowed or dropped.
         type: str
         choices: [allow, drop]
       allow_unicast_flooding:
-        description: Whether frames to MAC addresses that are not known are flooded to the port.
+        description: Whether frames to unknown MAC addresses are flooded to the port.
         type: bool
   allowed_addresses:
     description:
-      - Egress IPs that a traffic filter must let pass.
-      - Where a rule drops all traffic from or to an address, two accept rules are put right before it, described as
-        V(netops.egress_ip ADDRESS). Where none does, nothing is changed.
-      - A port that has followed the rules of its port group gets rules of its own then, the same and these.
+      - Egress IPs that a traffic filter must accept.
+      - If a rule drops all traffic from or to an address, two accept rules are inserted directly before it, with the
+        description V(netops.egress_ip ADDRESS). Otherwise nothing is changed.
+      - A port that inherited the rules of its port group gets a copy of them, with these rules.
     type: list
     elements: str
     default: []
   allow_override:
     description:
-      - Whether the port group may be changed so that its ports may override what is needed. Only that flag is set, with
-        a note in the port group's description and a warning, because security reviews ask for such flags.
-      - With O(state=absent), a flag that is noted there is taken away when no port of the group overrides it any more.
+      - Whether the port group may be changed so that its ports may override the settings. Only that flag is set, with a
+        note in the port group's description and a warning, because such flags matter in security reviews.
+      - With O(state=absent), a noted flag is removed when no port of the group overrides it any more.
     type: bool
     default: false
   state:
     description:
-      - V(present) - lets pass what is named, and notes in the description of the port (or distributed port group) what
-        was there before.
-      - V(absent) - gives back what is noted for the names given, unless somebody else has changed it since, and takes
-        away rules by their description. What is not noted is not ours and stays.
-      - Standard port groups have no description. What was there before is noted in the notes of the VMs in O(vms). When
-        no VM of the port group has that note any more, V(absent) leaves it as it is.
+      - V(present) - sets the options and notes the former values in the description of the port or distributed port
+        group.
+      - V(absent) - restores the noted values of the options, except values that were changed since, and removes rules by
+        their description. Settings without a note stay as they are.
+      - Standard port groups have no description; their former values are in the notes of the VMs in O(vms). If no VM of
+        the port group has that note any more, V(absent) changes nothing.
     type: str
     choices: [present, absent]
     default: present
@@ -92,7 +92,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Reads, but does not write at all.
+      - Reads and writes nothing.
   diff_mode:
     support: full
     details:
@@ -104,7 +104,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let a VRRP address with a MAC address of its own work on two nodes
+- name: Allow a VRRP address with its own MAC address on two nodes
   netops.egress_ip.vsphere_port_security:
     hostname: vcenter.example.com
     username: egress@vsphere.local
@@ -118,14 +118,14 @@ EXAMPLES = r"""
       enabled: true
   delegate_to: localhost
 
-- name: Let an egress IP pass a spoof guard
+- name: Allow an egress IP in a spoof guard
   netops.egress_ip.vsphere_port_security:
     vms:
       - name: node1
     allowed_addresses: [192.168.126.10]
   delegate_to: localhost
 
-- name: Take that back
+- name: Restore the spoof guard
   netops.egress_ip.vsphere_port_security:
     vms:
       - name: node1
@@ -142,7 +142,7 @@ ports:
   elements: dict
   contains:
     name:
-      description: What it is.
+      description: Name of the port or port group.
       type: str
       sample: port 10 of nodes
     port_group:
@@ -150,11 +150,11 @@ ports:
       type: str
       sample: nodes
     changed:
-      description: Whether it was changed, or would be in check mode.
+      description: Whether it was changed, or would be changed in check mode.
       type: bool
       sample: true
     before:
-      description: Its settings before, with the keys that M(netops.egress_ip.vsphere_port_info) returns.
+      description: Its settings before, with the keys of M(netops.egress_ip.vsphere_port_info).
       type: dict
       sample: &settings
         security: {promiscuous: false, mac_changes: false, forged_transmits: false}
@@ -163,11 +163,11 @@ ports:
         overridden: []
         override_allowed: [blocked, mac_management]
     after:
-      description: Its settings now, or after a run without check mode.
+      description: Its settings after, or the expected ones in check mode.
       type: dict
       sample: *settings
     affects:
-      description: The VMs that the change meets beside those in O(vms).
+      description: The VMs that the change affects, except those in O(vms).
       type: list
       elements: str
       sample: []

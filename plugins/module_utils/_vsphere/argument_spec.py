@@ -1,18 +1,23 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options that the vsphere modules share. PRIVATE to the collection. `doc_fragments/vsphere.py` describes them."""
+"""The options that the vSphere modules share, as described in `doc_fragments/vsphere.py`. PRIVATE to the collection."""
 
 from __future__ import annotations
 
+from typing import Any, Dict
+
 from ansible.module_utils.basic import env_fallback
 
+# {option: its entry in an argument spec}
+Spec = Dict[str, Dict[str, Any]]
 
-def _from_environment(variable, **option):
+
+def _from_environment(variable: str, **option: Any) -> dict[str, Any]:
     return {**option, "fallback": (env_fallback, [variable])}
 
 
-CONNECTION = {
+CONNECTION: Spec = {
     "hostname": _from_environment("VMWARE_HOST", type="str", required=True),
     "username": _from_environment("VMWARE_USER", type="str", required=True),
     "password": _from_environment("VMWARE_PASSWORD", type="str", required=True, no_log=True),
@@ -24,20 +29,20 @@ CONNECTION = {
 }
 
 
-def _vms(*keys):
+def _vms(*keys: str) -> Spec:
     return {
         "vms": {
             "type": "list",
             "elements": "dict",
             "required": True,
-            "options": {name: {"type": "str"} for name in (*_OF_VM, *keys)},
-            "required_one_of": [_OF_VM],
-            "mutually_exclusive": [_OF_VM, *([keys] if keys else [])],
+            "options": {name: {"type": "str"} for name in (*_VM_KEYS, *keys)},
+            "required_one_of": [_VM_KEYS],
+            "mutually_exclusive": [_VM_KEYS, *([keys] if keys else [])],
         },
     }
 
 
-_OF_VM = ("name", "uuid", "moid")
-# VMs alone, and network adapters of VMs.
+_VM_KEYS = ("name", "uuid", "moid")
+# VMs, and network adapters of VMs.
 VMS = _vms()
 ADAPTERS = _vms("mac", "label", "network")

@@ -1,95 +1,105 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules ask of a vCenter, with attempts and errors. PRIVATE to the collection. No policy.
+"""Requests of the modules to a vCenter, with retries and errors. PRIVATE to the collection. No policy.
 
-Behind it, and nowhere else, pyvmomi is used: `_vsphere.session`, `_vsphere.inventory`, `_vsphere.read`,
-`_vsphere.targets`, `_vsphere.write`; `_vsphere.from_pyvmomi` and `_vsphere.to_pyvmomi` translate its values.
+pyVmomi is used only behind this class: in `session`, `inventory`, `read`, `targets` and `write`; `from_pyvmomi` and
+`to_pyvmomi` translate its values.
 """
 
 from __future__ import annotations
 
 import time
+from typing import Any, Callable, Mapping, Sequence, TypeVar
 
 from .._common.errors import VsphereError, VsphereInterruptedError
+from .fence import Adapter, Step
+from .guest_ips import Guest
 from .inventory import Inventory
+from .port import Port, Target
+from .port_security import Change
 from .read import read_adapter, read_guests, read_port
 from .session import POLL_SECONDS, Session
 from .targets import read_targets
 from .write import write_changes, write_steps
 
 _ATTEMPTS = 5
+Result = TypeVar("Result")
+Selectors = Sequence[Mapping[str, Any]]
 
 
-def with_client(parameters, function):
-    """Return ``function(client)``, tried again, a few times, when it raises VsphereInterruptedError.
+def with_client(parameters: Mapping[str, Any], function: Callable[[Client], Result]) -> Result:
+    """Return ``function(client)``; it is called again, at most four times, after a VsphereInterruptedError.
 
-    ``parameters``: {option: value} of doc_fragments/vsphere.py. There is one session, a new one only after a loss.
+    ``parameters``: {option: value} of `argument_spec.CONNECTION`. All attempts use one session; a lost one is replaced.
     """
     session = Session(parameters)
     client = Client(session)
     try:
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS - 1):
             try:
                 return function(client)
             except VsphereInterruptedError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
                 time.sleep(POLL_SECONDS[attempt])
+        return function(client)
     finally:
         session.close()
 
 
 class Client:
-    """Reads and writes of a `_vsphere.session.Session`. Every method raises VsphereError."""
+    """Reads and writes through a `Session`. Every method raises VsphereError."""
 
-    def __init__(self, session):
+    def __init__(self, session: Session) -> None:
         self._session = session
 
-    def read_ports(self, selectors):
-        """Return a `_vsphere.port.Port` for each entry of the option ``vms``, or the VsphereError that it comes to."""
+    def read_ports(self, selectors: Selectors, shared_with: bool = True) -> list[Port | VsphereError]:
+        """Return a `Port` for each entry of the option ``vms``, or its VsphereError.
+
+        Without ``shared_with``, the other VMs of the port groups are left out.
+        """
         with self._session.translated():
             inventory = Inventory(self._session)
-            return inventory.attempt(selectors, lambda chosen: read_port(inventory, chosen))
+            return inventory.attempt(selectors, lambda chosen: read_port(inventory, chosen, shared_with))
 
-    def read_targets(self, selectors, scope, neighbours):
-        """Return the `_vsphere.port.Target` values of the option ``vms``; see `_vsphere.targets.read_targets`."""
+    def read_targets(self, selectors: Selectors, scope: str, neighbours: bool) -> list[Target]:
+        """Return the `Target` values of the option ``vms``; see `targets.read_targets`."""
         with self._session.translated():
             inventory = Inventory(self._session)
             return read_targets(inventory, inventory.choose(selectors), scope, neighbours)
 
-    def read_adapters(self, selectors):
-        """Return a `_vsphere.fence.Adapter` for each entry of the option ``vms``."""
+    def read_adapters(self, selectors: Selectors) -> list[Adapter]:
+        """Return a `fence.Adapter` for each entry of the option ``vms``."""
         with self._session.translated():
             inventory = Inventory(self._session)
             return [read_adapter(inventory, chosen) for chosen in inventory.choose(selectors)]
 
-    def read_guests(self, selectors):
-        """Return a `_vsphere.guest_ips.Guest` for each entry of the option ``vms``."""
+    def read_guests(self, selectors: Selectors) -> list[Guest]:
+        """Return a `guest_ips.Guest` for each entry of the option ``vms``."""
         with self._session.translated():
             return read_guests(self._session, selectors)
 
-    def write(self, changes):
-        """Bring `_vsphere.port_security.Change` values into the vCenter."""
+    def write(self, changes: Sequence[Change]) -> None:
+        """Write `port_security.Change` values to the vCenter."""
         with self._session.translated():
             write_changes(self._session, changes)
 
-    def write_steps(self, steps):
-        """Bring `_vsphere.fence.Step` values into the vCenter."""
+    def write_steps(self, steps: Sequence[Step]) -> None:
+        """Write `fence.Step` values to the vCenter."""
         with self._session.translated():
             write_steps(self._session, steps)
 
-    def wait_for(self, look):
-        """Return what ``look()`` has found: it returns (the name of what is not proven yet or None, what it has found).
+    def wait_for(self, observe: Callable[[], tuple[str | None, Result]]) -> Result:
+        """Call ``observe()`` until nothing is missing, and return its second item.
 
-        VsphereError when it takes too long.
+        ``observe()`` returns (name of what is not proven yet, None if all is; what it found). Raises VsphereError
+        after the session's timeout.
         """
         give_up = time.monotonic() + self._session.timeout
-        missing, found = look()
+        missing, found = observe()
         while missing:
             if time.monotonic() > give_up:
                 seconds = self._session.timeout
                 raise VsphereError(f"{missing}: is not proven within {seconds} seconds; do not rely on it")
             time.sleep(POLL_SECONDS[-1])
-            missing, found = look()
+            missing, found = observe()
         return found

@@ -1,14 +1,19 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a VM is cut off its network, how that is proven, and given back. PRIVATE to the collection. No I/O."""
+"""Cut a VM off its network, prove that, and reconnect it. PRIVATE to the collection. No I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
 from .._common.errors import VsphereError
-from .change_note import INHERITED
+from .change_note import INHERITED, Note
+
+if TYPE_CHECKING:
+    from .client import Client
+    from .guest_ips import Guest
 
 PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF, AUTO = "port_block", "vnic_disconnect", "power_off", "auto"
 _BLOCKED, _POWER = "blocked", "power"
@@ -18,57 +23,57 @@ CONNECTED = "connected"
 
 @dataclass(frozen=True)
 class Adapter:
-    """One network adapter as a fence sees it.
+    """One network adapter, as a fence needs it.
 
-    ``id``: its own in the vCenter, VM/KEY; ``vm``, ``label``, ``mac``, ``host`` (None for none): names; ``responds``:
-    whether the vCenter reaches the host; ``state``: CONNECTED, or why the vCenter does not know the VM there;
-    ``power``: ON, OFF or SUSPENDED; ``restarts``: whether vSphere HA would start the VM again; ``connection``:
-    {connected, start_connected}, where a VM that is off is connected as it will be when it starts; ``direct``: whether
-    the VM has it to itself, past all that the hypervisor could cut (SR-IOV); ``port``: None where it has none that can
-    be blocked, or {blocked (as configured, True, False or INHERITED), own (the port says so itself), runtime (what the
-    host says of a port that runs), allowed (by the port group), lasting (it stays when the VM stops)}; ``port_note``
-    and ``vm_note``: the notes of `change_note`; ``key``: of the adapter in its VM; ``handle``: for the client alone.
+    ``id``: unique in the vCenter, VM/KEY; ``vm``, ``label``, ``mac``, ``host`` (None for none): names; ``responds``:
+    whether the vCenter reaches the host; ``state``: CONNECTED, or the reason why the vCenter does not know the VM's
+    state; ``power``: ON, OFF or SUSPENDED; ``restarts``: whether vSphere HA would start the VM again; ``connection``:
+    {connected, start_connected}, for a VM that is off as it will be after its start; ``direct``: whether its frames
+    bypass the hypervisor (SR-IOV); ``port``: None if no port can be blocked, or {blocked (as configured: True, False
+    or INHERITED), own (set at the port itself), runtime (state reported by the host), allowed (by the port group),
+    lasting (it remains when the VM stops)}; ``port_note`` and ``vm_note``: see `change_note`; ``key``: of the adapter
+    in its VM; ``handle``: for the client only.
     """
 
     id: str
     vm: str
     label: str
     mac: str
-    host: object
+    host: str | None
     responds: bool
     state: str
     power: str
     restarts: bool
-    connection: dict
+    connection: dict[str, bool]
     direct: bool
-    port: object
-    port_note: dict
-    vm_note: dict
+    port: dict[str, Any] | None
+    port_note: Note
+    vm_note: Note
     key: int
-    handle: object
+    handle: dict[str, Any]
 
     @property
-    def name(self):
-        """What messages call it."""
+    def name(self) -> str:
+        """Name in messages."""
         return f"{self.vm}, {self.label}"
 
     @property
-    def vm_id(self):
-        """What its VM is told by from others of the same name."""
+    def vm_id(self) -> str:
+        """ID of its VM, unique where names are not."""
         return self.id.partition("/")[0]
 
     @property
-    def connected(self):
-        """Whether it is connected now, which an adapter of a VM that does not run is not."""
+    def connected(self) -> bool:
+        """Whether it is connected now; never while the VM does not run."""
         return self.power == ON and self.connection["connected"]
 
     @property
-    def fenced(self):
-        """Whether it is cut off for sure, by whichever method."""
+    def fenced(self) -> bool:
+        """Whether it is proven to be cut off, by any method."""
         return any(is_proven(self, method) for method in (PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF))
 
-    def to_dict(self):
-        """Return what a fence changes."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values that a fence changes."""
         return {
             "power_state": self.power,
             "blocked": self.port and self.port["blocked"] is True,
@@ -79,7 +84,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Step:
-    """What to write for an adapter: all in which ``after`` is not as ``before``, the notes together with it.
+    """The write for an adapter: every value in which ``after`` differs from ``before``, with the notes.
 
     ``power`` and ``vm_note`` of ``after`` are the same for all adapters of a VM.
     """
@@ -88,15 +93,15 @@ class Step:
     after: Adapter
 
     @property
-    def key(self):
-        """What tells a step from one that is written already."""
+    def key(self) -> str:
+        """Equal for steps with the same result."""
         return repr((self.after.id, self.after.to_dict(), self.after.port_note, self.after.vm_note))
 
 
-def choose(adapter, method):
-    """Return the method that ``method`` stands for; VsphereError says why it is not possible here."""
+def choose(adapter: Adapter, method: str) -> str:
+    """Return the method for an adapter, for AUTO the best one; VsphereError if ``method`` is not possible."""
     if adapter.direct and method != POWER_OFF:
-        raise VsphereError(f"{adapter.name}: its frames pass the hypervisor by (SR-IOV); use method: {POWER_OFF}")
+        raise VsphereError(f"{adapter.name}: its frames bypass the hypervisor (SR-IOV); use method: {POWER_OFF}")
     hindrance = _hindrance(adapter.port)
     if method == AUTO:
         return VNIC_DISCONNECT if hindrance else PORT_BLOCK
@@ -105,19 +110,20 @@ def choose(adapter, method):
     return method
 
 
-def _hindrance(port):
-    """Return why a port cannot be blocked for good, None when it can."""
+def _hindrance(port: Mapping[str, Any] | None) -> str | None:
+    """Return why a port cannot be blocked permanently; None if it can."""
     if port is None:
         return "has no port that vCenter can block"
     if not port["allowed"]:
-        return "the port group lets no port be blocked"
+        return "the port group does not allow to block its ports"
     return None if port["lasting"] else "its port ends when the VM stops, and the block with it"
 
 
-def is_proven(adapter, method):
-    """Tell whether an adapter is cut off by a method, now and when the VM starts. A host that is silent proves nothing.
+def is_proven(adapter: Adapter, method: str) -> bool:
+    """Return whether an adapter is cut off by a method, now and after a start of its VM.
 
-    Of a port where nothing runs the host has nothing to say: then the block holds as soon as something does.
+    A host that does not respond proves nothing. A host reports no state of a port that is not in use; the
+    configuration is a proof then, since it takes effect with the first use.
     """
     port = adapter.port
     done = {
@@ -125,58 +131,59 @@ def is_proven(adapter, method):
         and not adapter.direct
         and port["blocked"] is True
         and port["lasting"]
-        and (port["runtime"] or not adapter.connected),
-        # What a suspended VM is connected to comes back with its memory.
+        and bool(port["runtime"] or not adapter.connected),
+        # A suspended VM resumes with the connections that it had.
         VNIC_DISCONNECT: adapter.power != SUSPENDED and not adapter.direct and not any(adapter.connection.values()),
         POWER_OFF: adapter.power == OFF and not adapter.restarts,
     }
     return adapter.responds and adapter.state == CONNECTED and done[method]
 
 
-def fence(adapter, method):
-    """Return an adapter as a method cuts it off, itself when that is proven; VsphereError says why it cannot be."""
+def fence(adapter: Adapter, method: str) -> Adapter:
+    """Return an adapter as a method cuts it off, unchanged if that is proven; VsphereError if it is not possible."""
     method = choose(adapter, method)
     _check_host(adapter)
     if is_proven(adapter, method):
         return adapter
     if method == PORT_BLOCK:
-        former = False if adapter.port["own"] else INHERITED
-        return replace(
-            adapter, port={**adapter.port, "blocked": True}, port_note={_BLOCKED: former, **adapter.port_note}
-        )
+        # `choose` has checked that there is one.
+        port = adapter.port or {}
+        former = False if port["own"] else INHERITED
+        return replace(adapter, port={**port, "blocked": True}, port_note={_BLOCKED: former, **adapter.port_note})
     if adapter.power == SUSPENDED:
         lost = "its memory would be lost" if method == POWER_OFF else "it would resume as it was"
         raise VsphereError(f"{adapter.name}: the VM is suspended, and {lost}; use another method")
     if method == VNIC_DISCONNECT:
-        former = {_of_nic(adapter, name): value for name, value in adapter.connection.items()}
+        noted = {_of_nic(adapter, name): value for name, value in adapter.connection.items()}
         return replace(
-            adapter, connection=dict.fromkeys(adapter.connection, False), vm_note={**former, **adapter.vm_note}
+            adapter, connection=dict.fromkeys(adapter.connection, False), vm_note={**noted, **adapter.vm_note}
         )
     return replace(adapter, power=OFF, vm_note={_POWER: "on", **adapter.vm_note})
 
 
-def unfence(adapter, method):
-    """Return an adapter with what `fence` noted given back, by one method or, with AUTO, by all of them."""
+def unfence(adapter: Adapter, method: str) -> Adapter:
+    """Return an adapter with the values that `fence` noted, for one method or, with AUTO, for all of them."""
     _check_host(adapter)
     port_note, vm_note = dict(adapter.port_note), dict(adapter.vm_note)
     port, connection, power = adapter.port, dict(adapter.connection), adapter.power
-    if method in (AUTO, PORT_BLOCK) and _BLOCKED in port_note:
+    if method in (AUTO, PORT_BLOCK) and port is not None and _BLOCKED in port_note:
         port = {**port, "blocked": port_note.pop(_BLOCKED)}
     if method in (AUTO, VNIC_DISCONNECT):
-        connection = {name: vm_note.pop(_of_nic(adapter, name), value) for name, value in connection.items()}
+        connection = {name: bool(vm_note.pop(_of_nic(adapter, name), value)) for name, value in connection.items()}
     if method in (AUTO, POWER_OFF) and _POWER in vm_note:
         if power == OFF:
-            # It stays noted until the VM is on: what is not given back is not forgotten.
+            # The note is removed when the VM is on, so that a failed start is retried.
             power = ON
         else:
             del vm_note[_POWER]
     return replace(adapter, port=port, connection=connection, power=power, port_note=port_note, vm_note=vm_note)
 
 
-def plan(adapters, method, fenced):
-    """Return (the Steps that are left, the adapters as they are after them); no Step means that all is proven."""
+def plan(adapters: Sequence[Adapter], method: str, fenced: bool) -> tuple[list[Step], list[Adapter]]:
+    """Return (the remaining Steps, the adapters after them); without a Step all is proven."""
     decide = fence if fenced else unfence
-    notes, after = {}, []
+    notes: dict[str, Note] = {}
+    after: list[Adapter] = []
     for adapter in adapters:
         # The adapters of a VM share its note.
         after.append(decide(replace(adapter, vm_note=notes.get(adapter.vm_id, adapter.vm_note)), method))
@@ -190,8 +197,8 @@ def plan(adapters, method, fenced):
     return list(steps.values()), after
 
 
-def noted_methods(port_note, vm_note, key):
-    """Return the methods that were used on an adapter (with this key in its VM), as the two notes tell."""
+def noted_methods(port_note: Note, vm_note: Note, key: int) -> tuple[str, ...]:
+    """Return the methods that the notes show for the adapter with this ``key`` in its VM."""
     noted = {
         PORT_BLOCK: _BLOCKED in port_note,
         VNIC_DISCONNECT: any(name.startswith(f"nic.{key}.") for name in vm_note),
@@ -200,14 +207,14 @@ def noted_methods(port_note, vm_note, key):
     return tuple(method for method, found in noted.items() if found)
 
 
-def _check_host(adapter):
+def _check_host(adapter: Adapter) -> None:
     problem = doubt(adapter)
     if problem:
         raise VsphereError(f"{adapter.name}: {problem}, so that nothing can be proven")
 
 
-def doubt(machine):
-    """Return why the vCenter does not know what a VM does now, None when it does; of an Adapter or a Guest."""
+def doubt(machine: Adapter | Guest) -> str | None:
+    """Return why the vCenter does not know the present state of a VM; None if it does."""
     if machine.host is None:
         return "the VM is on no host"
     if not machine.responds:
@@ -215,23 +222,23 @@ def doubt(machine):
     return None if machine.state == CONNECTED else f"the VM is {machine.state}"
 
 
-def _of_nic(adapter, name):
+def _of_nic(adapter: Adapter, name: str) -> str:
     return f"nic.{adapter.key}.{name}"
 
 
-class Fencing:
-    """One run of `vsphere_fence`: called with a client, again after each interruption, until all is proven."""
+class FenceRun:
+    """One run of `vsphere_fence`. Call it with a client, and again after each VsphereInterruptedError."""
 
-    def __init__(self, options, check_mode):
+    def __init__(self, options: Mapping[str, Any], check_mode: bool) -> None:
         self._vms = options["vms"]
         self._method = options["method"]
         self._fenced = options["state"] == "fenced"
         self._check_mode = check_mode
-        self._before = {}
+        self._before: dict[str, dict[str, Any]] = {}
 
-    def __call__(self, client):
-        """Read, decide, write, and wait for the proof; returns {changed, vms, diff}."""
-        adapters, steps, after = self._look(client)
+    def __call__(self, client: Client) -> dict[str, Any]:
+        """Read, decide, write, and wait for the proof; return {changed, vms, diff}."""
+        adapters, steps, after = self._observe(client)
         for adapter in adapters:
             self._before.setdefault(adapter.id, adapter.to_dict())
         if not self._check_mode:
@@ -240,26 +247,26 @@ class Fencing:
         diff = {side: {f"{vm['vm']}, {vm['label']}": vm[side] for vm in vms} for side in ("before", "after")}
         return {"changed": any(vm["changed"] for vm in vms), "vms": vms, "diff": diff}
 
-    def _look(self, client):
+    def _observe(self, client: Client) -> tuple[list[Adapter], list[Step], list[Adapter]]:
         adapters = client.read_adapters(self._vms)
         return (adapters, *plan(adapters, self._method, self._fenced))
 
-    def _settle(self, client, adapters, steps):
-        """Write steps, each one once, until none is left; returns the adapters then."""
-        written = set()
+    def _settle(self, client: Client, adapters: list[Adapter], steps: list[Step]) -> list[Adapter]:
+        """Write steps, each one once, until none remains; return the adapters then."""
+        written: set[str] = set()
         while steps:
             client.write_steps([step for step in steps if step.key not in written])
             written.update(step.key for step in steps)
-            adapters, steps = client.wait_for(lambda: self._look_on(client, written))
+            adapters, steps = client.wait_for(lambda: self._observe_again(client, written))
         return adapters
 
-    def _look_on(self, client, written):
-        """Return (what there is only to wait for, None for nothing; (adapters, steps)), as `wait_for` wants it."""
-        adapters, steps, _after = self._look(client)
-        waits = steps and all(step.key in written for step in steps)
+    def _observe_again(self, client: Client, written: set[str]) -> tuple[str | None, tuple[list[Adapter], list[Step]]]:
+        """Return (name of an adapter if every remaining step is written, else None; (adapters, steps))."""
+        adapters, steps, _after = self._observe(client)
+        waits = bool(steps) and all(step.key in written for step in steps)
         return steps[0].before.name if waits else None, (adapters, steps)
 
-    def _compare(self, adapter, after):
+    def _compare(self, adapter: Adapter, after: dict[str, Any]) -> dict[str, Any]:
         before = self._before[adapter.id]
         return {
             "vm": adapter.vm,

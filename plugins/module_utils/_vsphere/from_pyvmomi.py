@@ -1,17 +1,19 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What pyvmomi says of settings, as our own values. PRIVATE to the collection. No I/O, no policy."""
+"""Convert settings of pyvmomi to values of the collection. PRIVATE to the collection. No I/O, no policy."""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
+from typing import Any, Sequence
 
 from .._common.addresses import canonical, parse_address
 from .._common.errors import EgressIPError
 from .port import MAC_LEARNING, RULES, SECURITY, Level
 from .pyvmomi import vim
+from .traffic_filter import Rule
 
 FLAGS = {"promiscuous": "allowPromiscuous", "mac_changes": "macChanges", "forged_transmits": "forgedTransmits"}
 OVERRIDES = {
@@ -23,16 +25,14 @@ OVERRIDES = {
     "teaming": "uplinkTeamingOverrideAllowed",
     "vlan": "vlanOverrideAllowed",
 }
-
-
-# Where nothing is said at all, nothing is open.
+# Settings that are unset at every level are closed.
 _CLOSED = Level(dict.fromkeys(SECURITY, False))
 
 
-def read_level(settings):
-    """Return the Level of the first of ``settings``, of which each follows the next: port, port group, switch.
+def read_level(settings: Sequence[Any]) -> Level:
+    """Return the Level of the first of ``settings``; each inherits from the next: port, port group, switch.
 
-    What is unset, or all of a level, is as the next one says.
+    A level may be None; unset values are inherited.
     """
     if not settings:
         return _CLOSED
@@ -40,70 +40,74 @@ def read_level(settings):
     if setting is None:
         return replace(above, own=frozenset())
     mac, filters = setting.macManagementPolicy, setting.filterPolicy
-    security = {flag: _first(_said(setting, name), above.security[flag]) for flag, name in FLAGS.items()}
+    security = {flag: bool(_first(_flag(setting, name), above.security[flag])) for flag, name in FLAGS.items()}
     learning = mac and mac.macLearningPolicy
-    follows = filters is None or (filters.inherited and len(settings) > 1)
-    level = Level(security, _mac_learning(learning, above.mac_learning), above.rules if follows else _rules(filters))
+    inherited = filters is None or (filters.inherited and len(settings) > 1)
+    level = Level(security, _mac_learning(learning, above.mac_learning), above.rules if inherited else _rules(filters))
     own = {flag for flag in SECURITY if _is_own(_policy(setting, level, flag))}
     own.update(["mac_learning"] if _is_own(learning) else [], [RULES] if _is_own(filters) else [])
     return replace(level, own=frozenset(own))
 
 
-def _said(setting, name):
-    """Return what settings say of a flag, in the words of newer switches or of older ones; None for nothing."""
+def _flag(setting: Any, name: str) -> bool | None:
+    """Return a flag of settings, in the form of newer switches or of older ones; None if unset."""
     older = getattr(setting.securityPolicy, name, None)
-    return _first(getattr(setting.macManagementPolicy, name, None), older and older.value)
+    flag: bool | None = _first(getattr(setting.macManagementPolicy, name, None), older and older.value)
+    return flag
 
 
-def _policy(setting, level, flag):
-    """Return the policy that says whether a flag follows: one for all flags, or of older switches one for each."""
+def _policy(setting: Any, level: Level, flag: str) -> Any:
+    """Return the policy whose `inherited` applies to a flag: one for all flags, on older switches one for each."""
     older = getattr(setting.securityPolicy, FLAGS[flag], None)
     return older if level.mac_learning is None else setting.macManagementPolicy
 
 
-def _is_own(policy):
+def _is_own(policy: Any) -> bool:
     return policy is not None and not policy.inherited
 
 
-def _first(*values):
-    """Return the first of some values that is set, None for none."""
+def _first(*values: Any) -> Any:
+    """Return the first value that is set; None if none is."""
     return next((value for value in values if value is not None), None)
 
 
-def _mac_learning(policy, above):
+def _mac_learning(policy: Any, above: dict[str, Any] | None) -> dict[str, Any] | None:
     if policy is None:
         return above
     limit_policy = policy.limitPolicy and policy.limitPolicy.lower()
-    said = (policy.enabled, policy.allowUnicastFlooding, policy.limit, limit_policy)
-    return {key: _first(value, (above or {}).get(key)) for key, value in zip(MAC_LEARNING, said)}
+    own = (policy.enabled, policy.allowUnicastFlooding, policy.limit, limit_policy)
+    return {key: _first(value, (above or {}).get(key)) for key, value in zip(MAC_LEARNING, own)}
 
 
-def effective(settings, name):
-    """Return the policy of this name that takes effect at the first of ``settings`` of `read_level`; None for none."""
+def effective(settings: Sequence[Any], name: str) -> Any:
+    """Return the effective policy ``name`` of the first of ``settings`` of `read_level`; None if there is none."""
     found = [policy for policy in (getattr(each, name, None) for each in settings) if policy is not None]
     return next((policy for policy in found if not policy.inherited), found[-1] if found else None)
 
 
-def read_standard_level(effective_policy, own):
-    """Return the Level of a standard port group from its computed policy and its own, None for nothing said."""
-    said = {flag for flag, name in FLAGS.items() if getattr(own, name, None) is not None}
+def read_standard_level(effective_policy: Any, own: Any) -> Level:
+    """Return the Level of a standard port group from its computed policy and its own policy (None if unset)."""
+    overridden = {flag for flag, name in FLAGS.items() if getattr(own, name, None) is not None}
     security = {flag: bool(getattr(effective_policy, name, None)) for flag, name in FLAGS.items()}
-    return Level(security, own=frozenset(said))
+    return Level(security, own=frozenset(overridden))
 
 
-def read_overrides(policy):
-    """Return the names of what the ports of a port group may set for themselves."""
+def read_overrides(policy: Any) -> tuple[str, ...]:
+    """Return the names of the settings that the ports of a port group may override."""
     return tuple(sorted(name for name, field in OVERRIDES.items() if getattr(policy, field, False)))
 
 
-def vlan_of(number):
+def vlan_of(number: int) -> dict[str, Any]:
     """Return the form of `read_vlan` for the VLAN ID of a standard port group."""
     kind = {0: "none", 4095: "trunk"}.get(number, "id")
     return {"type": kind, "ids": [str(number)] if kind == "id" else [], "isolated": False}
 
 
-def read_vlan(spec, private):
-    """Return {type: none, id, trunk or private, ids: list of str, isolated}; None when there are no VLAN settings."""
+def read_vlan(spec: Any, private: Sequence[Any]) -> dict[str, Any] | None:
+    """Return {type: none, id, trunk or private, ids: list of str, isolated}; None without VLAN settings.
+
+    ``private``: the private VLANs of the switch.
+    """
     switch = vim.dvs.VmwareDistributedVirtualSwitch
     if isinstance(spec, switch.VlanIdSpec):
         return vlan_of(spec.vlanId)
@@ -117,15 +121,15 @@ def read_vlan(spec, private):
     return None
 
 
-def _rules(filters):
-    """Return the rules of the traffic filters in the form and the order of `_vsphere.traffic_filter`."""
+def _rules(filters: Any) -> tuple[Rule, ...]:
+    """Return the rules of traffic filters in the form and the order of `traffic_filter`."""
     rulesets = [config.trafficRuleset for config in filters.filterConfig if has_rules(config)]
     rules = [read_rule(rule) for ruleset in rulesets for rule in ruleset.rules]
     return tuple(sorted(rules, key=lambda rule: rule["sequence"]))
 
 
-def read_rule(rule):
-    """Return a rule as a dict; what it asks for beside one source and one destination are further conditions."""
+def read_rule(rule: Any) -> Rule:
+    """Return a rule as a dict; matches other than one source and one destination are further conditions."""
     kinds = vim.dvs.TrafficRule
     action = {kinds.AcceptAction: "accept", kinds.DropAction: "drop"}.get(type(rule.action), "other")
     of_ip = [each for each in rule.qualifier if isinstance(each, kinds.IpQualifier)]
@@ -144,21 +148,21 @@ def read_rule(rule):
     }
 
 
-def has_rules(config):
-    """Tell whether a filter is a traffic filter with rules, in force."""
+def has_rules(config: Any) -> bool:
+    """Return whether a filter is a traffic filter with enabled rules."""
     ruleset = getattr(config, "trafficRuleset", None)
     return ruleset is not None and ruleset.enabled is not False
 
 
-def _network(address):
-    """Return an address or a network as text, None for any, empty for what nobody understands."""
+def _network(address: Any) -> str | None:
+    """Return an address or a network as text, None for any, empty if it is in no known form."""
     if address is None:
         return None
     text, length = getattr(address, "addressPrefix", None), getattr(address, "prefixLength", None)
     try:
         plain = canonical(parse_address(text or address.address, "rule"))
         if length is not None:
-            plain = ipaddress.ip_network(f"{plain}/{length}", strict=False)
+            plain = str(ipaddress.ip_network(f"{plain}/{length}", strict=False))
     except (EgressIPError, ValueError):
         return ""
-    return f"not {plain}" if address.negate else f"{plain}"
+    return f"not {plain}" if address.negate else plain

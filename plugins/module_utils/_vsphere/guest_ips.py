@@ -1,40 +1,41 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What VMware Tools say of the addresses in a VM, and how far that goes. PRIVATE to the collection. No I/O."""
+"""The addresses that VMware Tools report of a VM. PRIVATE to the collection. No I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from .._common.addresses import address_order, canonical
+from .._common.addresses import Address, address_order, canonical
 from .fence import OFF, ON, doubt
 
 HELD, ABSENT, UNKNOWN = "held", "absent", "unknown"
 RUNNING = "guestToolsRunning"
-# VMware Tools leave out what is more than so many adapters, and so many addresses (older and newer ones) of one.
+# The most adapters that VMware Tools report, and the most addresses of one (older and newer versions).
 _FULL_ADAPTERS, _FULL_ADDRESSES = 16, (64, 2048)
 
 
 @dataclass(frozen=True)
 class Guest:
-    """A VM as its VMware Tools told last.
+    """The last report of the VMware Tools of a VM.
 
     ``vm``: {name, moid}; ``host``: name of the ESXi host, None for none; ``responds``, ``state``, ``power``: as in
-    `_vsphere.fence`; ``tools``: the state of VMware Tools in the API's words; ``adapters``: a tuple of (MAC address,
-    None for none, and tuple of parsed addresses).
+    `fence.Adapter`; ``tools``: the API's name of the state of VMware Tools; ``adapters``: tuple of (MAC address or
+    None, tuple of addresses).
     """
 
-    vm: dict
-    host: object
+    vm: dict[str, Any]
+    host: str | None
     responds: bool
     state: str
     power: str
     tools: str
-    adapters: tuple
+    adapters: tuple[tuple[str | None, tuple[Address, ...]], ...]
 
-    def to_dict(self):
-        """Return the form that `vsphere_guest_ip_info` gives."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the guest in the form of `vsphere_guest_ip_info`."""
         addresses = {canonical(address) for _mac, found in self.adapters for address in found}
         return {
             "vm": dict(self.vm),
@@ -45,16 +46,17 @@ class Guest:
         }
 
 
-def tell(guest, address):
-    """Tell whether a Guest holds ``address`` (parsed): {egressIP, state, mac, reason}; ``mac`` of the adapter or None.
+def find_address(guest: Guest, address: Address) -> dict[str, Any]:
+    """Return whether a Guest holds ``address``: {egressIP, state, mac, reason}; ``mac`` of the adapter or None.
 
-    HELD is what VMware Tools show now. ABSENT is no proof: they look every 30 seconds, and at what they are told to.
+    ``state``: HELD, ABSENT or UNKNOWN. ABSENT is not a proof: VMware Tools report every 30 seconds, and may be
+    configured to leave out addresses.
     """
     state, mac, reason = _state(guest, address)
     return {"egressIP": canonical(address), "state": state, "mac": mac, "reason": reason}
 
 
-def _state(guest, address):
+def _state(guest: Guest, address: Address) -> tuple[str, str | None, str]:
     problem = doubt(guest) or _silence(guest)
     if problem:
         return UNKNOWN, None, problem
@@ -69,8 +71,8 @@ def _state(guest, address):
     return ABSENT, None, "VMware Tools do not show the address; they look every 30 seconds"
 
 
-def _silence(guest):
-    """Return why VMware Tools say nothing that counts, None when they do."""
+def _silence(guest: Guest) -> str | None:
+    """Return why the report of VMware Tools cannot be used; None if it can."""
     if guest.power == OFF:
         return None
     if guest.power != ON:

@@ -1,118 +1,161 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find VMs, network adapters and what these are connected to. PRIVATE to the collection. Reads only. No policy."""
+"""Find the VMs, network adapters and ports that the modules' option `vms` selects. PRIVATE to the collection.
+
+The number of requests depends on the number of port groups, switches and ESXi hosts, not on the number of adapters.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import (
+    Any,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    TypeVar,
+    Union,
+)
 
 from .._common.errors import VsphereError, VsphereInterruptedError
 from .._common.messages import quote
 from .from_pyvmomi import effective
 from .port import choose_nic, choose_vm
-from .pyvmomi import vim
-from .session import plain_name
+from .pyvmomi import vim, vmodl
+from .session import Properties, Session, plain_name
 
+Result = TypeVar("Result")
+Selectors = Sequence[Mapping[str, Any]]
+Outcome = Union[Result, VsphereError]
 NETWORK_SYSTEM = "configManager.networkSystem"
+# Properties of an ESXi host.
+HOST = ("name", "runtime.connectionState", NETWORK_SYSTEM)
 _VM = ("name", "config.uuid", "config.instanceUuid", "config.template")
-_HARDWARE = ("config.hardware.device", "config.annotation", "config.changeVersion", "runtime")
+_HARDWARE = (
+    "config.hardware.device",
+    "config.annotation",
+    "config.changeVersion",
+    "runtime.connectionState",
+    "runtime.dasVmProtection",
+    "runtime.host",
+    "runtime.powerState",
+)
 _GROUP = ("key", "name", "config", "vm")
+_SWITCH = ("name", "config")
 
 
 @dataclass(frozen=True)
 class Chosen:
     """A network adapter that a selector names.
 
-    ``vm`` is a dict with object, moid, name, uuid, instance_uuid, template; ``runtime`` the VM's runtime information,
-    ``annotation`` its notes, ``version`` that of its configuration; ``nic`` a dict with device, label, mac, connected,
+    ``vm``: dict with object, moid, name, uuid, instance_uuid, template; ``host``: the ESXi host object, None for none;
+    ``state`` and ``power``: of the VM, in the API's words; ``protected``: whether vSphere HA protects it;
+    ``annotation``: its notes; ``version``: of its configuration; ``nic``: dict with device, label, mac, connected,
     network.
     """
 
-    vm: dict
-    runtime: object
-    annotation: object
-    version: object
-    nic: dict
+    vm: dict[str, Any]
+    host: Any
+    state: str
+    power: str
+    protected: bool
+    annotation: str | None
+    version: str | None
+    nic: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """Where an adapter is connected to a distributed switch: objects, and dicts of their properties.
+    """The port of an adapter on a distributed switch: objects, and dicts of their properties.
 
-    ``port`` is None while there is none: with ephemeral binding, while the VM is off.
+    ``port`` is None if there is none: with ephemeral binding, while the VM is off.
     """
 
-    group: object
-    of_group: dict
-    switch: object
-    of_switch: dict
-    port: object
+    group: Any
+    of_group: Properties
+    switch: Any
+    of_switch: Properties
+    port: Any
 
     @property
-    def config(self):
+    def config(self) -> Any:
         """The configuration of the port group."""
         return self.of_group["config"]
 
     @property
-    def settings(self):
-        """Those of the port (None without one), its port group and its switch: each follows the next one."""
+    def settings(self) -> tuple[Any, Any, Any]:
+        """The settings of the port (None without one), its port group and its switch: each inherits from the next."""
         own = self.port and self.port.config.setting
         return own, self.config.defaultPortConfig, self.of_switch["config"].defaultPortConfig
 
     @property
-    def is_nsx(self):
-        """Whether NSX, not the vCenter, says what the port lets pass."""
+    def is_nsx(self) -> bool:
+        """Whether NSX controls the port, not the vCenter."""
         return self.config.backingType == "nsx" or bool(self.config.logicalSwitchUuid)
 
 
 class Inventory:
-    """One reading of a vCenter; what several adapters share is read once."""
+    """One reading of a vCenter; objects that several adapters share are read once."""
 
-    def __init__(self, session):
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self._memory = {}
+        self._memory: dict[Any, Any] = {}
+        self._names: dict[Any, tuple[tuple[str, Any], ...]] = {}
         found = session.all_properties(vim.dvs.DistributedVirtualPortgroup, ("key", "name"))
         self._groups = {each.get("key"): (group, plain_name(each.get("name"))) for group, each in found.items()}
+        self._vms = list_vms(session)
+        self._vm_names = {vm["object"]: vm["name"] for vm in self._vms}
 
-    def choose(self, selectors):
-        """Return a Chosen for each entry of the option ``vms``."""
-        return [self._chosen(*each) for each in self._found(choose_vms(self.session, selectors), selectors)]
+    def choose(self, selectors: Selectors) -> list[Chosen]:
+        """Return a Chosen for each entry of the option ``vms``. Raises VsphereError."""
+        vms = [choose_vm(selector, f"vms[{n}]", self._vms) for n, selector in enumerate(selectors)]
+        chosen = [self._chosen(*each) for each in self._found(vms, selectors)]
+        self._read_ahead(chosen)
+        return chosen
 
-    def attempt(self, selectors, function):
-        """Return ``function(Chosen)`` for each entry of the option ``vms``, or the VsphereError that it comes to."""
-        vms = list_vms(self.session)
-        chosen = [self._outcome(choose_vm, each, f"vms[{n}]", vms) for n, each in enumerate(selectors)]
-        outcomes = {n: vm for n, vm in enumerate(chosen) if isinstance(vm, VsphereError)}
-        for each in self._found(chosen, selectors):
-            outcomes[each[0]] = self._outcome(lambda *found: function(self._chosen(*found)), *each)
+    def attempt(self, selectors: Selectors, function: Callable[[Chosen], Result]) -> list[Result | VsphereError]:
+        """Return ``function(Chosen)``, or its VsphereError, for each entry of the option ``vms``."""
+        vms = [_outcome(self.session, choose_vm, each, f"vms[{n}]", self._vms) for n, each in enumerate(selectors)]
+        outcomes: dict[int, Any] = {n: vm for n, vm in enumerate(vms) if isinstance(vm, VsphereError)}
+        for each in self._found(vms, selectors):
+            outcomes[each[0]] = _outcome(self.session, self._chosen, *each)
+        self._read_ahead([each for each in outcomes.values() if isinstance(each, Chosen)])
+        for n, each in outcomes.items():
+            if isinstance(each, Chosen):
+                outcomes[n] = _outcome(self.session, function, each)
         return [outcomes[n] for n in range(len(selectors))]
 
-    def _outcome(self, function, *arguments):
-        """Return what a function returns, or the VsphereError that it comes to, unless that asks for a new attempt."""
-        try:
-            with self.session.translated():
-                return function(*arguments)
-        except VsphereInterruptedError:
-            raise
-        except VsphereError as error:
-            return error
-
-    def _found(self, vms, selectors):
-        """Return [(place, selector, VM, its properties)] of those VMs that are none of errors."""
-        known = [(n, *pair) for n, pair in enumerate(zip(selectors, vms)) if not isinstance(pair[1], VsphereError)]
+    def _found(
+        self, vms: Sequence[dict[str, Any] | VsphereError], selectors: Selectors
+    ) -> Iterator[tuple[int, Mapping[str, Any], dict[str, Any], Properties]]:
+        """Yield (index, selector, VM, its properties) of the VMs that were found."""
+        known = [(n, selectors[n], vm) for n, vm in enumerate(vms) if not isinstance(vm, VsphereError)]
         hardware = self.session.properties([vm["object"] for _n, _selector, vm in known], _HARDWARE)
-        return [(n, selector, vm, hardware[vm["object"]]) for n, selector, vm in known]
+        for n, selector, vm in known:
+            yield n, selector, vm, hardware[vm["object"]]
 
-    def _chosen(self, place, selector, vm, found):
+    def _chosen(self, index: int, selector: Mapping[str, Any], vm: dict[str, Any], found: Properties) -> Chosen:
+        state = str(found["runtime.connectionState"])
         if found["config.hardware.device"] is None:
-            state = found["runtime"].connectionState
-            raise VsphereError(f"vms[{place}]: {vm['name']} is {state}; its hardware cannot be seen now")
+            raise VsphereError(f"vms[{index}]: {vm['name']} is {state}; its hardware cannot be read now")
         nics = [self._nic(each) for each in found["config.hardware.device"] if _is_nic(each)]
-        nic = choose_nic(selector, f"vms[{place}]", nics)
-        return Chosen(vm, found["runtime"], found["config.annotation"], found["config.changeVersion"], nic)
+        protection = found["runtime.dasVmProtection"]
+        return Chosen(
+            vm,
+            found["runtime.host"],
+            state,
+            str(found["runtime.powerState"]),
+            bool(protection and protection.dasProtected),
+            found["config.annotation"],
+            found["config.changeVersion"],
+            choose_nic(selector, f"vms[{index}]", nics),
+        )
 
-    def _nic(self, device):
+    def _nic(self, device: Any) -> dict[str, Any]:
         """Return a network adapter as in `Chosen.nic`."""
         return {
             "device": device,
@@ -122,52 +165,122 @@ class Inventory:
             "network": self._network(device.backing),
         }
 
-    def _network(self, backing):
+    def _network(self, backing: Any) -> str | None:
         """Return the name of the network that an adapter is connected to, None for none."""
         if is_distributed(backing):
             key = backing.port.portgroupKey
-            return self._groups.get(key, (None, key))[1]
+            return self._groups[key][1] if key in self._groups else key and str(key)
         if is_opaque(backing):
             return self.opaque_name(backing)
         return plain_name(getattr(backing, "deviceName", None)) or None
 
-    def opaque_name(self, backing):
-        """Return the name of a segment that adapters know by its ID alone; the ID when the user cannot see it."""
+    def opaque_name(self, backing: Any) -> str:
+        """Return the name of an NSX segment, of which adapters have only the ID; the ID if it cannot be read."""
         if vim.OpaqueNetwork not in self._memory:
             found = self.session.all_properties(vim.OpaqueNetwork, ("name", "summary")).values()
             named = [(each.get("summary"), plain_name(each.get("name"))) for each in found]
             self._memory[vim.OpaqueNetwork] = {about.opaqueNetworkId: name for about, name in named if about}
-        return self._memory[vim.OpaqueNetwork].get(backing.opaqueNetworkId, backing.opaqueNetworkId)
+        return str(self._memory[vim.OpaqueNetwork].get(backing.opaqueNetworkId, backing.opaqueNetworkId))
 
-    def attachment(self, connection):
-        """Return the Attachment of an adapter with this connection."""
+    def _read_ahead(self, chosen: Sequence[Chosen]) -> None:
+        """Read the hosts, port groups, switches and ports of adapters together.
+
+        A fault of a request for several ports is ignored: they are read one by one then, each with its own error.
+        """
+        self._remember({each.host for each in chosen if each.host}, HOST)
+        ports = [each.nic["device"].backing.port for each in chosen if is_distributed(each.nic["device"].backing)]
+        groups = {
+            port.portgroupKey: self._groups[port.portgroupKey][0] for port in ports if port.portgroupKey in self._groups
+        }
+        self._remember(groups.values(), _GROUP)
+        configs = {key: self._memory[group].get("config") for key, group in groups.items() if group in self._memory}
+        switches = {key: config.distributedVirtualSwitch for key, config in configs.items() if config}
+        self._remember({*switches.values()}, _SWITCH)
+        keys: dict[Any, list[str]] = {}
+        for port in ports:
+            if port.portKey and port.portgroupKey in switches:
+                keys.setdefault(switches[port.portgroupKey], []).append(port.portKey)
+        for switch, wanted in keys.items():
+            if len(wanted) > 1:
+                self._remember_ports(switch, wanted)
+
+    def _remember(self, things: Collection[Any], paths: Iterable[str]) -> None:
+        self._memory.update(self.session.properties([each for each in things if each not in self._memory], paths))
+
+    def _remember_ports(self, switch: Any, keys: Sequence[str]) -> None:
+        try:
+            found = switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=list(keys)))
+        except vim.fault.NotAuthenticated:
+            raise
+        except vmodl.MethodFault:
+            return
+        self._memory.update({(switch, key): None for key in keys})
+        self._memory.update({(switch, port.key): port for port in found})
+
+    def attachment(self, connection: Any) -> Attachment:
+        """Return the Attachment of an adapter with this connection. Raises VsphereError."""
         if connection.portgroupKey is None:
             raise VsphereError(f"port {connection.portKey}: belongs to no port group")
         if connection.portgroupKey not in self._groups:
-            raise VsphereError(f"port group {connection.portgroupKey}: this user cannot see it")
+            raise VsphereError(f"port group {connection.portgroupKey}: this user cannot read it")
         group, key = self._groups[connection.portgroupKey][0], connection.portKey
         if (group, key) not in self._memory:
             found = self.remembered(group, _GROUP)
             switch = found["config"].distributedVirtualSwitch
-            about = self.remembered(switch, ("name", "config"))
-            attachment = Attachment(group, found, switch, about, _port(switch, key) if key else None)
-            self._memory[group, key] = _as_its_host_tells(attachment)
-        return self._memory[group, key]
+            attachment = Attachment(group, found, switch, self.remembered(switch, _SWITCH), self._port(switch, key))
+            self._memory[group, key] = _with_present_state(attachment)
+        attached: Attachment = self._memory[group, key]
+        return attached
 
-    def remembered(self, thing, paths):
-        """Return {path: value} of an object, read once for all the ports of one reading."""
+    def _port(self, switch: Any, key: str | None) -> Any:
+        """Return a port of a distributed switch; None if it does not exist."""
+        if not key:
+            return None
+        if (switch, key) not in self._memory:
+            self._memory[switch, key] = _port(switch, key)
+        return self._memory[switch, key]
+
+    def remembered(self, thing: Any, paths: Iterable[str]) -> Properties:
+        """Return {path: value} of an object. Each object is read once, always with the same paths."""
         if thing not in self._memory:
             self._memory[thing] = self.session.properties([thing], paths)[thing]
-        return self._memory[thing]
+        found: Properties = self._memory[thing]
+        return found
+
+    def standard_group(self, host: str, system: Any, name: str) -> tuple[Any, Any]:
+        """Return `find_standard_group` of a network system, which is read once."""
+        info = self.remembered(system, ("networkInfo",))["networkInfo"] if system else None
+        return find_standard_group(info, host, name)
+
+    def other_vms(self, network: Any, vms: Iterable[Any], known: Collection[Any]) -> tuple[str, ...]:
+        """Return the names, sorted, of the ``vms`` of a network without the ``known`` ones.
+
+        The ID of a VM is returned if the user may not read its name.
+        """
+        if network not in self._names:
+            named = [(self._vm_names.get(vm) or str(vm._GetMoId()), vm) for vm in vms]
+            self._names[network] = tuple(sorted(named, key=lambda pair: pair[0]))
+        return tuple(name for name, vm in self._names[network] if vm not in known)
 
 
-def choose_vms(session, selectors):
-    """Return a VM, as in `Chosen.vm`, for each entry of the option ``vms``."""
+def _outcome(session: Session, function: Callable[..., Result], *arguments: Any) -> Result | VsphereError:
+    """Return the result of a function or its VsphereError. Raises VsphereInterruptedError."""
+    try:
+        with session.translated():
+            return function(*arguments)
+    except VsphereInterruptedError:
+        raise
+    except VsphereError as error:
+        return error
+
+
+def choose_vms(session: Session, selectors: Selectors) -> list[dict[str, Any]]:
+    """Return a VM, as in `Chosen.vm`, for each entry of the option ``vms``. Raises VsphereError."""
     vms = list_vms(session)
     return [choose_vm(selector, f"vms[{n}]", vms) for n, selector in enumerate(selectors)]
 
 
-def list_vms(session):
+def list_vms(session: Session) -> list[dict[str, Any]]:
     """Return all VMs as in `Chosen.vm`."""
     return [
         {
@@ -182,15 +295,14 @@ def list_vms(session):
     ]
 
 
-def _port(switch, key):
-    """Return a port of a distributed switch, None for none."""
+def _port(switch: Any, key: str) -> Any:
     return next(iter(switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=[key]))), None)
 
 
-def _as_its_host_tells(attachment):
-    """Return an Attachment whose port, if it is blocked, has the state that its host tells now, None for no answer.
+def _with_present_state(attachment: Attachment) -> Attachment:
+    """Return an Attachment whose port, if it is blocked, has the present state from its host; None if unknown.
 
-    The vCenter keeps what a host told last, perhaps of an earlier block.
+    Without a refresh, the vCenter returns the last report of the host, which may concern an earlier block.
     """
     port, blocked = attachment.port, effective(attachment.settings, "blocked")
     if port is None or not (blocked and blocked.value):
@@ -203,34 +315,39 @@ def _as_its_host_tells(attachment):
     return replace(attachment, port=_port(attachment.switch, port.key))
 
 
-def _is_nic(device):
+def _is_nic(device: Any) -> bool:
     return isinstance(device, vim.vm.device.VirtualEthernetCard)
 
 
-def is_distributed(backing):
-    """Tell whether an adapter is connected to a distributed switch."""
+def is_distributed(backing: Any) -> bool:
+    """Return whether an adapter is connected to a distributed switch."""
     return isinstance(backing, vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo)
 
 
-def is_opaque(backing):
-    """Tell whether an adapter is connected to an NSX segment that vCenter sees only as an opaque network."""
+def is_opaque(backing: Any) -> bool:
+    """Return whether an adapter is connected to an NSX segment that is an opaque network in vCenter."""
     return isinstance(backing, vim.vm.device.VirtualEthernetCard.OpaqueNetworkBackingInfo)
 
 
-def network_of(backing, path):
-    """Return the network behind an adapter on a standard switch; VsphereError, with ``path``, when there is none."""
+def network_of(backing: Any, path: str) -> Any:
+    """Return the network of an adapter on a standard switch. Raises VsphereError, which begins with ``path``."""
     network = getattr(backing, "network", None)
     if network is None:
-        raise VsphereError(f"{path}: is connected to no network that can be seen")
+        raise VsphereError(f"{path}: is connected to no network that this user can read")
     return network
 
 
-def standard_group(session, host, system, name):
-    """Return (a standard port group as it is now on the host of a network system, the security policy of its switch).
-
-    ``host`` is the host's name. The policy is None where there is none.
-    """
+def standard_group(session: Session, host: str, system: Any, name: str) -> tuple[Any, Any]:
+    """Return `find_standard_group` of the present configuration of a network system."""
     info = system and session.properties([system], ("networkInfo",))[system]["networkInfo"]
+    return find_standard_group(info, host, name)
+
+
+def find_standard_group(info: Any, host: str, name: str) -> tuple[Any, Any]:
+    """Return (the standard port group, the security policy of its switch or None) in a network configuration.
+
+    ``host``: name of the host in messages. Raises VsphereError.
+    """
     if info is None:
         raise VsphereError(f"{host}: does not show its network configuration now")
     group = next((each for each in info.portgroup if plain_name(each.spec.name) == name), None)

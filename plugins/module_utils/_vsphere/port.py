@@ -1,18 +1,21 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a network adapter of a VM is connected to. PRIVATE to the collection. No I/O: `_vsphere.client` reads it."""
+"""The port and port group of a network adapter of a VM. PRIVATE to the collection. No I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
 
 from .._common.errors import VsphereError
 from .._common.messages import quote
+from .change_note import Note
+from .traffic_filter import Rule
 
 SECURITY = ("promiscuous", "mac_changes", "forged_transmits")
 MAC_LEARNING = ("enabled", "allow_unicast_flooding", "limit", "limit_policy")
-# The name in `Level.own` of rules of a traffic filter.
+# Name of the rules of a traffic filter in `Level.own`.
 RULES = "rules"
 PORT, GROUP, HOST_GROUP = "port", "portgroup", "host portgroup"
 STANDARD, DISTRIBUTED, NSX = "standard", "distributed", "nsx"
@@ -20,19 +23,19 @@ STANDARD, DISTRIBUTED, NSX = "standard", "distributed", "nsx"
 
 @dataclass(frozen=True)
 class Level:
-    """The settings of a port, a port group or a switch, as they take effect there.
+    """The effective settings of a port, a port group or a switch.
 
-    ``security``: {flag: bool} for SECURITY; ``mac_learning``: {key: value} for MAC_LEARNING, None where the switch
-    has none; ``rules``: tuple of rules, dicts as in `_vsphere.traffic_filter`; ``own``: names of
-    what this level says itself instead of following the one above: flags, ``mac_learning``, ``rules``.
+    ``security``: {flag: bool} for SECURITY; ``mac_learning``: {key: value} for MAC_LEARNING, None if the switch has
+    none; ``rules``: see `traffic_filter`; ``own``: names of the settings that this level overrides instead of
+    inheriting them from the one above: flags, ``mac_learning``, ``rules``.
     """
 
-    security: dict
-    mac_learning: object = None
-    rules: tuple = ()
-    own: frozenset = frozenset()
+    security: dict[str, bool]
+    mac_learning: dict[str, Any] | None = None
+    rules: tuple[Rule, ...] = ()
+    own: frozenset[str] = frozenset()
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the settings in the form of the modules' options and return values."""
         return {
             "security": dict(self.security),
@@ -44,13 +47,13 @@ class Level:
 
 @dataclass(frozen=True)
 class Target:
-    """What one write changes: a port, a distributed port group, or a standard port group on one host.
+    """The object that one write changes: a port, a distributed port group, or a standard port group on one host.
 
-    ``id`` is its own in the vCenter, ``name`` for people; ``kind``: PORT, GROUP or HOST_GROUP; ``group``: name of the
-    port group; ``own`` and ``above``: its Level and the one that it follows; ``note``: its `change_note`, which VMs
-    keep for a HOST_GROUP; ``handle``: for the client alone; ``override_allowed``: what the port group lets its ports
-    override; of a PORT, where that was asked, ``in_use``: what other ports of the group override, and ``marked``: what
-    we have let them; ``affects``: names of the VMs beside the chosen ones that a change meets too.
+    ``id``: unique in the vCenter; ``name``: for messages; ``kind``: PORT, GROUP or HOST_GROUP; ``group``: name of the
+    port group; ``own`` and ``above``: its Level and the one that it inherits from; ``note``: its `change_note`, which
+    VMs keep for a HOST_GROUP; ``handle``: for the client only; ``override_allowed``: what ports of the port group may
+    override; of a PORT, if requested, ``in_use``: what other ports of the group override, and ``marked``: what the
+    collection allowed them; ``affects``: names of the other VMs that a change affects.
     """
 
     id: str
@@ -59,15 +62,15 @@ class Target:
     group: str
     own: Level
     above: Level
-    note: dict
-    handle: object
-    override_allowed: tuple = ()
-    in_use: frozenset = frozenset()
-    marked: frozenset = frozenset()
-    affects: tuple = ()
+    note: Note
+    handle: dict[str, Any]
+    override_allowed: tuple[str, ...] = ()
+    in_use: frozenset[str] = frozenset()
+    marked: frozenset[str] = frozenset()
+    affects: tuple[str, ...] = ()
 
-    def to_dict(self):
-        """Return the settings that the modules compare, those of this level."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings of this level, which the modules compare."""
         return {**self.own.to_dict(), "override_allowed": list(self.override_allowed)}
 
 
@@ -77,26 +80,26 @@ class Port:
 
     ``vm``, ``nic``, ``switch``, ``port_group``, ``vlan`` are dicts with the keys that `vsphere_port_info` returns;
     ``level`` is None on NSX, whose settings vCenter does not know. ``shared_with``: names of the other VMs of the
-    port group, in order. ``noted``: the port's `change_note`; ``fence``: which methods of `vsphere_fence` were used,
-    as noted; ``fenced``: whether the adapter is cut off for sure.
+    port group, in order, None if not requested. ``noted``: the port's `change_note`; ``fence``: the methods of
+    `vsphere_fence` that the notes show; ``fenced``: whether the adapter is proven to be cut off.
     """
 
-    vm: dict
-    nic: dict
-    host: object
-    switch: dict
-    port_group: dict
-    port_key: object
-    vlan: object
-    level: object
-    override_allowed: tuple
-    shared_with: tuple
-    noted: dict
-    fence: tuple
+    vm: dict[str, Any]
+    nic: dict[str, Any]
+    host: str | None
+    switch: dict[str, Any]
+    port_group: dict[str, Any]
+    port_key: str | None
+    vlan: dict[str, Any] | None
+    level: Level | None
+    override_allowed: tuple[str, ...]
+    shared_with: tuple[str, ...] | None
+    noted: Note
+    fence: tuple[str, ...]
     fenced: bool
 
-    def to_dict(self):
-        """Return the form that `vsphere_port_info` gives."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the port in the form of `vsphere_port_info`."""
         settings = self.level.to_dict() if self.level else dict.fromkeys(Level({}).to_dict())
         return {
             "vm": dict(self.vm),
@@ -108,15 +111,18 @@ class Port:
             "vlan": self.vlan,
             **settings,
             "override_allowed": list(self.override_allowed),
-            "shared_with": list(self.shared_with),
+            "shared_with": None if self.shared_with is None else list(self.shared_with),
             "noted": dict(self.noted),
             "fence": list(self.fence),
             "fenced": self.fenced,
         }
 
 
-def choose_vm(selector, path, vms):
-    """Return the one of ``vms``, dicts with name, uuid, instance_uuid, moid and path, that ``selector`` names."""
+def choose_vm(selector: Mapping[str, Any], path: str, vms: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the one of ``vms`` that ``selector`` names; they are dicts with name, uuid, instance_uuid and moid.
+
+    Raises VsphereError, which begins with ``path``.
+    """
     key = next(key for key in ("name", "uuid", "moid") if selector.get(key))
     wanted = selector[key]
     found = [vm for vm in vms if _is_vm(vm, key, wanted)]
@@ -128,16 +134,19 @@ def choose_vm(selector, path, vms):
     return found[0]
 
 
-def _is_vm(vm, key, wanted):
+def _is_vm(vm: Mapping[str, Any], key: str, wanted: str) -> bool:
     if key == "uuid":
         return wanted.lower() in (vm["uuid"].lower(), vm["instance_uuid"].lower())
-    return vm[key] == wanted
+    return bool(vm[key] == wanted)
 
 
-def choose_nic(selector, path, nics):
-    """Return the one of ``nics``, dicts with mac, label and network, that ``selector`` names, or the only one."""
+def choose_nic(selector: Mapping[str, Any], path: str, nics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the one of ``nics``, dicts with mac, label and network, that ``selector`` names, or the only one.
+
+    Raises VsphereError, which begins with ``path``.
+    """
     key = next((key for key in ("mac", "label", "network") if selector.get(key)), None)
-    wanted = selector[key].lower().replace("-", ":") if key == "mac" else selector.get(key)
+    wanted = selector[key].lower().replace("-", ":") if key == "mac" else key and selector[key]
     found = [nic for nic in nics if key is None or nic[key] == wanted]
     if len(found) == 1:
         return found[0]

@@ -1,43 +1,45 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a port must be changed for an egress IP, and how little is enough. PRIVATE to the collection. No I/O."""
+"""The requirements of an egress IP on its port. PRIVATE to the collection. No I/O."""
 
 from __future__ import annotations
 
-from .._common.addresses import canonical
-from .port import NSX
+from typing import Any, Iterator
+
+from .._common.addresses import Address, canonical
+from .port import NSX, Level, Port
 from .traffic_filter import dropped_by
 
 OWN, SECOND, CHANGED = "own", "second", "changed"
 
 
-def need(port, address, guest_mac):
-    """Tell what `port`, a `_vsphere.port.Port`, must allow so that ``address`` (parsed) works there.
+def need(port: Port, address: Address, guest_mac: str) -> dict[str, Any]:
+    """Return {egressIP, needed, reason, change}: the settings that a port must have for ``address``.
 
-    ``guest_mac``: the MAC address under which the guest uses it: OWN is the adapter's, SECOND one beside it
-    (macvlan, VRRP, a bridge), CHANGED one in its place. Returns {egressIP, needed, reason, change}; ``change`` holds
-    the options for `vsphere_port_security`, nothing when nothing is needed or nothing can be done.
+    ``guest_mac``: the MAC address under which the guest uses it: OWN is the adapter's, SECOND an additional one
+    (macvlan, VRRP, a bridge), CHANGED one that replaces it. ``change``: options of `vsphere_port_security`, empty if
+    nothing is needed or if vCenter cannot change it.
     """
-    change, reasons = {}, []
+    change: dict[str, Any] = {}
+    reasons = []
     if port.switch["type"] == NSX:
         reasons.append("the port belongs to NSX: allow the address in its segment profiles; vCenter cannot")
-    else:
-        for part, words in _parts(port, address, guest_mac):
+    elif port.level is not None:
+        for part, words in _parts(port.level, address, guest_mac):
             change.update(part)
             reasons.append(words)
-    what = "its own MAC address" if guest_mac == OWN else f"a {guest_mac} MAC address"
+    mac = "its own MAC address" if guest_mac == OWN else f"a {guest_mac} MAC address"
     return {
         "egressIP": canonical(address),
         "needed": bool(reasons),
-        "reason": "; ".join(reasons) or f"the guest uses {what}, and the port lets that pass",
+        "reason": "; ".join(reasons) or f"the guest uses {mac}, and the port lets that pass",
         "change": change,
     }
 
 
-def _parts(port, address, guest_mac):
-    """Yield ({option: value}, reason) for each thing that is in the way."""
-    level = port.level
+def _parts(level: Level, address: Address, guest_mac: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield ({option: value}, reason) for each obstacle."""
     flags = {SECOND: ("forged_transmits",), CHANGED: ("forged_transmits", "mac_changes")}.get(guest_mac, ())
     missing = {flag: True for flag in flags if not level.security[flag]}
     reasons = [f"{flag} is rejected" for flag in missing]

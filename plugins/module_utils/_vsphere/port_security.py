@@ -1,42 +1,46 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to change so that ports let egress IPs pass, and to take that back. PRIVATE to the collection. No I/O."""
+"""The changes that let egress IPs pass ports, and their reversal. PRIVATE to the collection. No I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
 
-from .._common.addresses import parse_egress_ips
+from .._common.addresses import Address, parse_egress_ips
 from .._common.errors import VsphereError, VsphereInterruptedError
-from .change_note import INHERITED
+from .change_note import INHERITED, Note
 from .port import PORT, RULES, Level, Target
-from .traffic_filter import allow, without
+from .traffic_filter import Rule, allow, without
 
-# Parts of a level that follow the one above as a whole, or do not.
+if TYPE_CHECKING:
+    from .client import Client
+
+# Parts of a level that are inherited as a whole.
 SECURITY_POLICY, MAC_LEARNING = "security", "mac_learning"
-# Under this name a port group's policy speaks of what newer switches have instead of the security policy.
+# Name, in a port group's policy, of what newer switches have in place of the security policy.
 MAC_MANAGEMENT = "mac_management"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the user asks for; what is not named is not touched.
+    """The settings that the user requests; all others are left as they are.
 
-    ``security`` and ``mac_learning``: {key: value}; ``addresses``: tuple of parsed addresses that filters must let
-    pass; ``present``: False to take all that back; ``allow_override``: a port group may be changed so that its ports
+    ``security`` and ``mac_learning``: {key: value}; ``addresses``: those that traffic filters must accept;
+    ``present``: False to reverse all of it; ``allow_override``: whether a port group may be changed so that its ports
     may override.
     """
 
-    security: dict
-    mac_learning: dict
-    addresses: tuple
+    security: dict[str, bool]
+    mac_learning: dict[str, Any]
+    addresses: tuple[Address, ...]
     present: bool
     allow_override: bool
 
     @classmethod
-    def from_options(cls, options):
-        """Return what the options of `vsphere_port_security` ask for; EgressIPError names a bad address."""
+    def from_options(cls, options: Mapping[str, Any]) -> Wanted:
+        """Return the request in the options of `vsphere_port_security`; EgressIPError names a bad address."""
         named = {
             key: {name: value for name, value in (options[key] or {}).items() if value is not None}
             for key in ("security", "mac_learning")
@@ -51,49 +55,49 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Change:
-    """What to write to a Target.
+    """The write to a Target.
 
-    ``after``: its Level then; ``security`` and ``mac_learning``: the values to write, INHERITED for a flag that follows
-    the level above again; ``inherit``: what follows as a whole, of SECURITY_POLICY (which takes MAC learning along),
-    MAC_LEARNING, RULES; ``rules``: whether the rules are to be written; ``note``: the `change_note` then; ``allow``
-    and ``forbid``: what the port group lets its ports override from now on, or no longer.
+    ``after``: its Level then; ``security`` and ``mac_learning``: the values to write, INHERITED for a flag that is
+    inherited again; ``inherit``: the parts that are inherited as a whole, of SECURITY_POLICY (which includes MAC
+    learning), MAC_LEARNING, RULES; ``rules``: whether the rules are written; ``note``: the `change_note` then;
+    ``allow`` and ``forbid``: overrides that the port group allows its ports from now on, or no longer.
     """
 
     target: Target
     after: Level
-    security: dict
-    mac_learning: dict
-    inherit: frozenset
+    security: dict[str, Any]
+    mac_learning: dict[str, Any]
+    inherit: frozenset[str]
     rules: bool
-    note: dict
-    allow: frozenset = frozenset()
-    forbid: frozenset = frozenset()
+    note: Note
+    allow: frozenset[str] = frozenset()
+    forbid: frozenset[str] = frozenset()
 
     @property
-    def writes(self):
-        """Whether the target itself is written to, not only what its port group allows."""
+    def writes(self) -> bool:
+        """Whether the target itself is written, not only the overrides that its port group allows."""
         return self.changes_settings or self.note != self.target.note
 
     @property
-    def changes_settings(self):
+    def changes_settings(self) -> bool:
         """Whether there is more to write than the note."""
         return bool(self.security or self.mac_learning or self.inherit or self.rules)
 
-    def to_dict(self):
-        """Return the settings as `Target.to_dict` will after the change."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `Target.to_dict` returns after the change."""
         overrides = {*self.target.override_allowed, *self.allow} - self.forbid
         return {**self.after.to_dict(), "override_allowed": sorted(overrides)}
 
 
-def decide(targets, wanted):
-    """Return a Change for each of `targets` that needs one; VsphereError names what is in the way."""
+def decide(targets: Sequence[Target], wanted: Wanted) -> list[Change]:
+    """Return a Change for each of ``targets`` that needs one; VsphereError if a change is not possible."""
     changes = [_decide(target, wanted) for target in targets]
     if not wanted.present:
         changes = [replace(change, forbid=_forbid(change, changes, wanted)) for change in changes]
     return [change for change in changes if change.writes or change.forbid]
 
 
-def _decide(target, wanted):
+def _decide(target: Target, wanted: Wanted) -> Change:
     if wanted.mac_learning and target.own.mac_learning is None:
         raise VsphereError(
             f"mac_learning: {target.name} has none; it needs a distributed switch of version 6.6 or newer"
@@ -110,18 +114,19 @@ def _decide(target, wanted):
     return replace(change, allow=missing)
 
 
-def _open(target, wanted):
-    """Return the Change that makes ``target`` let pass what is wanted, and notes what was there before us."""
+def _open(target: Target, wanted: Wanted) -> Change:
+    """Return the Change that sets what is wanted, and notes the former values."""
     own, per_flag = target.own, target.own.mac_learning is None
+    own_learning = own.mac_learning or {}
     security = {flag: value for flag, value in wanted.security.items() if own.security[flag] != value}
-    learning = {key: value for key, value in wanted.mac_learning.items() if own.mac_learning[key] != value}
+    learning = {key: value for key, value in wanted.mac_learning.items() if own_learning[key] != value}
     rules = allow(own.rules, wanted.addresses, f"allowed_addresses: {target.name}")
     said = {*security}
     if not per_flag and (security or learning):
         said.update(own.security)
     said.update([MAC_LEARNING] if learning else [], [RULES] if rules != own.rules else [])
-    former = {flag: INHERITED if per_flag and flag not in own.own else own.security[flag] for flag in security}
-    former.update({_of_learning(key): own.mac_learning[key] for key in learning})
+    former: Note = {flag: INHERITED if per_flag and flag not in own.own else own.security[flag] for flag in security}
+    former.update({_of_learning(key): own_learning[key] for key in learning})
     former.update(dict.fromkeys((said & {MAC_LEARNING, RULES}) - own.own, INHERITED))
     if not per_flag and (said & {*own.security}) - own.own:
         former[SECURITY_POLICY] = INHERITED
@@ -131,20 +136,20 @@ def _open(target, wanted):
         rules,
         own.own | said,
     )
-    # What is noted already is older, so it stays.
+    # An existing note has older values and takes precedence.
     return Change(target, after, security, learning, frozenset(), rules != own.rules, {**former, **target.note})
 
 
-def _take_back(target, wanted):
-    """Return the Change that gives back what `_open` noted. What somebody has changed since then is not ours."""
-    own, former = target.own, target.note
+def _take_back(target: Target, wanted: Wanted) -> Change:
+    """Return the Change that restores what `_open` noted, except values that were changed since then."""
+    own, former, own_learning = target.own, target.note, target.own.mac_learning or {}
     security = {
         flag: former[flag] for flag, value in wanted.security.items() if flag in former and own.security[flag] == value
     }
     learning = {
         key: former[_of_learning(key)]
         for key, value in wanted.mac_learning.items()
-        if _of_learning(key) in former and own.mac_learning[key] == value
+        if _of_learning(key) in former and own_learning[key] == value
     }
     rules = without(own.rules, wanted.addresses)
     done = {*wanted.security, *(_of_learning(key) for key in wanted.mac_learning)}
@@ -155,8 +160,10 @@ def _take_back(target, wanted):
     return Change(target, after, security, learning, inherit, rules != own.rules, note)
 
 
-def _after(target, security, learning, rules, inherit):
-    """Return the Level that a target has when it has taken these values and ``inherit`` from above."""
+def _after(
+    target: Target, security: dict[str, Any], learning: dict[str, Any], rules: tuple[Rule, ...], inherit: frozenset[str]
+) -> Level:
+    """Return the Level of a target with these values and with ``inherit`` from the level above."""
     own, above = target.own, target.above
     follows = {flag for flag, value in security.items() if value == INHERITED}
     if SECURITY_POLICY in inherit:
@@ -169,16 +176,19 @@ def _after(target, security, learning, rules, inherit):
     )
 
 
-def _inherits(target, note, security, learning, rules):
-    """Return what follows the level above again: what did so before us, when nothing in it is ours or another's."""
+def _inherits(
+    target: Target, note: Note, security: dict[str, Any], learning: dict[str, Any], rules: tuple[Rule, ...]
+) -> set[str]:
+    """Return the parts to inherit again: those that were inherited before and now have no value of their own."""
     own, above, inherit = target.own, target.above, set()
+    own_learning, above_learning = own.mac_learning or {}, above.mac_learning or {}
     others = {flag for flag in own.security if flag not in security}
-    rest = {key for key in own.mac_learning or () if key not in learning}
+    rest = {key for key in own_learning if key not in learning}
     if RULES in note and rules == above.rules:
         inherit.add(RULES)
     if any(name.startswith(_of_learning("")) for name in note):
         return inherit
-    same_learning = all(own.mac_learning[key] == above.mac_learning[key] for key in rest)
+    same_learning = all(own_learning[key] == above_learning.get(key) for key in rest)
     if MAC_LEARNING in note and same_learning:
         inherit.add(MAC_LEARNING)
     learning_follows = MAC_LEARNING in inherit or MAC_LEARNING not in own.own
@@ -188,24 +198,24 @@ def _inherits(target, note, security, learning, rules):
     return inherit
 
 
-def _of_learning(key):
-    """Return the name in a note of a key of MAC learning."""
+def _of_learning(key: str) -> str:
+    """Return the name of a key of MAC learning in a note."""
     return f"{MAC_LEARNING}.{key}"
 
 
-def _mac(level):
-    """Return under which name the port group's policy speaks of a level's MAC settings."""
+def _mac(level: Level) -> str:
+    """Return the name, in the port group's policy, of a level's MAC settings."""
     return SECURITY_POLICY if level.mac_learning is None else MAC_MANAGEMENT
 
 
-def _overrides(change):
-    """Return the names, as in ``override_allowed``, of what a change writes."""
+def _overrides(change: Change) -> frozenset[str]:
+    """Return the names, as in ``override_allowed``, of the settings that a change writes."""
     mac = {_mac(change.after)} if change.security or change.mac_learning or change.inherit - {RULES} else set()
     return frozenset(mac | ({RULES} if change.rules else set()))
 
 
-def _forbid(change, changes, wanted):
-    """Return what we have let the ports override and none does any more, of what the user names."""
+def _forbid(change: Change, changes: Iterable[Change], wanted: Wanted) -> frozenset[str]:
+    """Return the overrides, of those the user names, that the collection allowed and no port uses any more."""
     target = change.target
     mac = {_mac(target.own)} if wanted.security or wanted.mac_learning else set()
     named = mac | ({RULES} if wanted.addresses else set())
@@ -216,44 +226,44 @@ def _forbid(change, changes, wanted):
     return frozenset(named & target.marked & {*target.override_allowed}) - in_use
 
 
-def overrides_of(level):
-    """Return what a port overrides, by the names in ``override_allowed``."""
+def overrides_of(level: Level) -> set[str]:
+    """Return the settings that a port overrides, by the names in ``override_allowed``."""
     mac = {_mac(level)} if level.own - {RULES} else set()
     return mac | ({RULES} if RULES in level.own else set())
 
 
 class PortSecurity:
-    """One run of `vsphere_port_security`: called with a client, again after each interruption, until all is done.
+    """One run of `vsphere_port_security`. Call it with a client, and again after each VsphereInterruptedError.
 
-    Remembers what was there before the first attempt: after a lost answer, what is found may be our own work.
+    It keeps the values before the first attempt: after a lost response, the values found may be its own.
     """
 
-    def __init__(self, options, check_mode):
+    def __init__(self, options: Mapping[str, Any], check_mode: bool) -> None:
         self._vms = options["vms"]
         self._scope = options["scope"]
         self._wanted = Wanted.from_options(options)
         self._check_mode = check_mode
-        self._before = {}
+        self._before: dict[str, dict[str, Any]] = {}
 
-    def __call__(self, client):
-        """Read, decide, write, and read again; returns {changed, ports, warnings, diff}."""
-        targets, changes = self._look(client)
+    def __call__(self, client: Client) -> dict[str, Any]:
+        """Read, decide, write, and read again; return {changed, ports, warnings, diff}."""
+        targets, changes = self._observe(client)
         for target in targets:
             self._before.setdefault(target.id, target.to_dict())
         if changes and not self._check_mode:
             client.write(changes)
-            targets, left = self._look(client)
+            targets, left = self._observe(client)
             if left:
                 raise VsphereInterruptedError(f"{left[0].target.name}: does not show what was written to it")
             changes = []
         planned = {change.target.id: change.to_dict() for change in changes}
         return _report([self._compare(target, planned.get(target.id, target.to_dict())) for target in targets])
 
-    def _look(self, client):
+    def _observe(self, client: Client) -> tuple[list[Target], list[Change]]:
         targets = client.read_targets(self._vms, self._scope, neighbours=not self._wanted.present)
         return targets, decide(targets, self._wanted)
 
-    def _compare(self, target, after):
+    def _compare(self, target: Target, after: dict[str, Any]) -> dict[str, Any]:
         before = self._before[target.id]
         return {
             "name": target.name,
@@ -265,8 +275,8 @@ class PortSecurity:
         }
 
 
-def _report(ports):
-    """Return what the module returns, from its ``ports``."""
+def _report(ports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the result of the module for its ``ports``."""
     return {
         "changed": any(port["changed"] for port in ports),
         "ports": ports,
@@ -275,10 +285,10 @@ def _report(ports):
     }
 
 
-def _warnings(port):
-    """Yield what a security review would ask about."""
+def _warnings(port: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the effects that matter in a security review."""
     opened = {*port["after"]["override_allowed"]} - {*port["before"]["override_allowed"]}
     if opened:
         yield f"port group {port['port_group']} lets its ports override {', '.join(sorted(opened))} from now on"
     if port["changed"] and port["affects"]:
-        yield f"{port['name']}: the change meets other VMs too: {', '.join(port['affects'])}"
+        yield f"{port['name']}: the change affects other VMs too: {', '.join(port['affects'])}"

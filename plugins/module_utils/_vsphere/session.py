@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A session with a vCenter: TLS, what goes wrong, properties and tasks. PRIVATE to the collection. No policy."""
+"""A session with a vCenter: TLS, errors, properties and tasks. PRIVATE to the collection. No policy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import itertools
 import re
 import ssl
 import time
+from collections.abc import Iterator
 from http.client import HTTPException
+from typing import Any, Dict, Iterable, Mapping, Sequence
 from xml.parsers.expat import ExpatError
 
 from .._common.errors import VsphereError, VsphereInterruptedError
@@ -18,53 +20,54 @@ from .._common.messages import quote
 from .pyvmomi import Disconnect, SoapStubAdapter, vim, vmodl
 
 _FIRST_API = (7, 0)
-# What we use is there since then, and newer ones understand it.
+# Everything that is used exists since that version, and newer ones support it.
 _VERSION = "vim.version.v7_0"
 _PAGE = 500
-# Pauses between two looks at what is not done yet, and between two attempts; the last one again and again.
+# Pauses between two polls, and between two attempts; the last one is repeated.
 POLL_SECONDS = (0.05, 0.1, 0.2, 0.5, 1)
 _ESCAPED = re.compile("%(25|2f|5c)", re.IGNORECASE)
 
 
 class Session:
-    """A session with a vCenter, opened when it is first used, and opened anew when it was lost.
+    """A session with a vCenter. It logs in at its first use, and again after the session was lost.
 
-    ``parameters``: {option: value} of doc_fragments/vsphere.py.
+    ``parameters``: {option: value} of `argument_spec.CONNECTION`.
     """
 
-    def __init__(self, parameters):
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
         self._parameters = parameters
-        self._instance = None
+        self._instance: Any = None
+        self._content: Any = None
 
     @property
-    def timeout(self):
-        """Seconds that one request, or one task, may take."""
-        return self._parameters["timeout"]
+    def timeout(self) -> int:
+        """Maximum duration of a request or a task, in seconds."""
+        return int(self._parameters["timeout"])
 
-    def close(self):
-        """End the session."""
+    def close(self) -> None:
+        """Log out."""
         if self._instance is not None:
             Disconnect(self._instance)
-            self._instance = None
+            self._instance = self._content = None
 
     @contextlib.contextmanager
-    def translated(self, what=None):
-        """Turn what pyvmomi raises into VsphereError; ``what`` is the name of what another fault is about."""
+    def translated(self, what: str | None = None) -> Iterator[None]:
+        """Raise the errors of pyvmomi as VsphereError; ``what`` names the object of faults that do not name one."""
         where = f"{self._parameters['hostname']}:{self._parameters['port']}"
         try:
             yield
-        except vim.fault.NotAuthenticated as fault:  # a NoPermission too, by its type
+        except vim.fault.NotAuthenticated as fault:  # before its base class NoPermission
             self._instance = None
             raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
         except vim.fault.TaskInProgress as fault:
-            # Perhaps our own, whose answer was lost.
+            # It may be an own task whose response was lost.
             with self.translated():
                 self._end_of(what or where, fault.task)
             raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
         except (vim.fault.ConcurrentAccess, vim.fault.InvalidPowerState) as fault:
             raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
         except vmodl.fault.ManagedObjectNotFound as fault:
-            # Somebody has removed it since it was listed.
+            # It was removed since it was listed.
             raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
         except vim.fault.NoPermission as fault:
             thing = self.name(fault.object) if fault.object else what or where
@@ -77,25 +80,25 @@ class Session:
             reason = error.verify_message
             raise VsphereError(f"hostname: the certificate of {where} is not trusted: {reason}") from None
         except (OSError, HTTPException, ExpatError) as error:
-            passes = self._instance is not None or isinstance(error, ConnectionResetError)
+            temporary = self._instance is not None or isinstance(error, ConnectionResetError)
             self._instance = None
-            kind = VsphereInterruptedError if passes else VsphereError
+            kind = VsphereInterruptedError if temporary else VsphereError
             raise kind(f"hostname: {where} does not answer: {error or type(error).__name__}") from None
         except vmodl.MethodFault as fault:
             raise VsphereError(f"{what or where}: {_words(fault)}") from None
 
     @property
-    def content(self):
-        """The vCenter's ServiceContent; the first use logs in."""
+    def content(self) -> Any:
+        """ServiceContent of the vCenter, requested once per login; the first use logs in."""
         if self._instance is None:
             options = self._parameters
-            # Not pyVim's SmartConnect: it asks for the versions without a timeout.
+            # Not SmartConnect of pyVim: it requests the versions without a timeout.
             stub = SoapStubAdapter(
                 options["hostname"],
                 options["port"],
                 version=_VERSION,
                 path="/sdk",
-                # Explicit, or pyvmomi trusts everybody who calls himself localhost.
+                # Explicit: by default, pyvmomi does not verify the host localhost.
                 sslContext=_tls(options["validate_certs"]),
                 httpConnectionTimeout=options["timeout"],
                 httpProxyHost=options["proxy_host"],
@@ -107,24 +110,24 @@ class Session:
             if content.about.apiType != "VirtualCenter" or version < _FIRST_API:
                 raise VsphereError(f"hostname: is {content.about.fullName}; a vCenter with API 7.0 or newer is needed")
             content.sessionManager.Login(options["username"], options["password"], None)
-            self._instance = instance
-        return self._instance.content
+            self._instance, self._content = instance, content
+        return self._content
 
-    def name(self, thing):
-        """Return the name of an inventory object; its ID when the user may not even see that."""
+    def name(self, thing: Any) -> str:
+        """Return the name of an inventory object; its ID if the user may not read the name."""
         try:
             (name,) = self.names([thing])
         except (vmodl.MethodFault, OSError, HTTPException, ValueError):
-            return thing._GetMoId()
+            return str(thing._GetMoId())
         return name
 
-    def names(self, objects):
-        """Return the names of inventory objects, in order; the IDs of those whose names the user may not see."""
+    def names(self, objects: Iterable[Any]) -> tuple[str, ...]:
+        """Return the names of inventory objects, sorted; the ID where the user may not read the name."""
         found = self.properties(list(objects), ("name",))
         return tuple(sorted(plain_name(about.get("name")) or each._GetMoId() for each, about in found.items()))
 
-    def properties(self, objects, paths):
-        """Return {object: Properties}, for any number of objects of one type, in few requests."""
+    def properties(self, objects: Sequence[Any], paths: Iterable[str]) -> dict[Any, Properties]:
+        """Return {object: Properties} for any number of objects of one type, in one request per 500 objects."""
         if not objects:
             return {}
         collect = vmodl.query.PropertyCollector
@@ -133,7 +136,7 @@ class Session:
             collect.PropertySpec(type=type(objects[0]), pathSet=list(paths)),
         )
 
-    def all_properties(self, kind, paths):
+    def all_properties(self, kind: Any, paths: Iterable[str]) -> dict[Any, Properties]:
         """Return {object: Properties} for every object of a type in the inventory."""
         collect = vmodl.query.PropertyCollector
         view = self.content.viewManager.CreateContainerView(self.content.rootFolder, [kind], True)
@@ -144,7 +147,7 @@ class Session:
         finally:
             view.Destroy()
 
-    def _retrieve(self, object_specs, property_spec):
+    def _retrieve(self, object_specs: Sequence[Any], property_spec: Any) -> dict[Any, Properties]:
         collector, collect = self.content.propertyCollector, vmodl.query.PropertyCollector
         spec = collect.FilterSpec(objectSet=object_specs, propSet=[property_spec])
         page = collector.RetrievePropertiesEx([spec], collect.RetrieveOptions(maxObjects=_PAGE))
@@ -155,15 +158,15 @@ class Session:
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return found
 
-    def wait(self, what, task):
-        """Wait for the end of a task; raises VsphereError when it fails or takes too long."""
+    def wait(self, what: str, task: Any) -> None:
+        """Wait until a task ends. Raises VsphereError if it fails or exceeds the timeout."""
         info = self._end_of(what, task)
         if info.state == vim.TaskInfo.State.error:
             with self.translated(what):
-                raise info.error or vmodl.MethodFault(msg="the task has failed, and does not say why")
+                raise info.error or vmodl.MethodFault(msg="the task failed without an error message")
 
-    def _end_of(self, what, task):
-        """Return the information about a task that has ended; raises VsphereError when that takes too long."""
+    def _end_of(self, what: str, task: Any) -> Any:
+        """Return the TaskInfo of a task after its end. Raises VsphereError if it exceeds the timeout."""
         give_up = time.monotonic() + self.timeout
         pauses = itertools.chain(POLL_SECONDS, itertools.repeat(POLL_SECONDS[-1]))
         info = self.properties([task], ("info",))[task]["info"]
@@ -176,27 +179,31 @@ class Session:
         return info
 
 
-class Properties(dict):
-    """{path: value} of an object; None for what is not set, a fault for what the user may not see; `get` hides both."""
+class Properties(Dict[str, Any]):
+    """{path: value} of an object.
 
-    def __init__(self, content):
+    An unset value is None. A value that the user may not read raises the fault; `get` returns None for it.
+    """
+
+    def __init__(self, content: Any) -> None:
         super().__init__((prop.name, prop.val) for prop in content.propSet)
         self._faults = [missing.fault for missing in content.missingSet]
         for fault in self._faults:
             if isinstance(fault, vim.fault.NotAuthenticated):
                 raise fault
 
-    def __missing__(self, path):
+    def __missing__(self, path: str) -> Any:
         if self._faults:
             raise self._faults[0]
+        return None
 
 
-def plain_name(name):
-    """Return a name as people know it: the API escapes three of its characters."""
+def plain_name(name: str | None) -> str:
+    """Return a name as users know it: the API escapes three characters."""
     return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), name or "")
 
 
-def _tls(validate):
+def _tls(validate: bool) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if not validate:
         context.check_hostname = False
@@ -204,7 +211,7 @@ def _tls(validate):
     return context
 
 
-def _words(fault):
-    """Return what a fault of the API says, on one line."""
+def _words(fault: Any) -> str:
+    """Return the message of a fault of the API, on one line."""
     name = type(fault).__name__.rpartition(".")[2]
     return f"{name}: {' '.join(fault.msg.split())}" if fault.msg and fault.msg != name else name

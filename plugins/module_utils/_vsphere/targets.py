@@ -1,17 +1,18 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read what a change of security can be written to. PRIVATE to the collection. Reads only. No policy."""
+"""Read the objects that `vsphere_port_security` changes. PRIVATE to the collection. No policy."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any, Collection, Iterator, Sequence
 
 from .._common.errors import VsphereError
 from .._common.messages import quote
 from .change_note import OVERRIDE, part_of, part_of_group, read_note
 from .from_pyvmomi import read_level, read_overrides, read_standard_level
-from .inventory import NETWORK_SYSTEM, is_distributed, is_opaque, network_of, standard_group
+from .inventory import HOST, NETWORK_SYSTEM, Attachment, Chosen, Inventory, is_distributed, is_opaque, network_of
 from .port import GROUP, HOST_GROUP, PORT, Target
 from .port_security import overrides_of
 from .pyvmomi import vim
@@ -20,39 +21,51 @@ from .session import plain_name
 _NSX_REFUSAL = "is on NSX; vCenter cannot change its ports, allow the address in the segment profiles of NSX"
 
 
-def read_targets(inventory, chosen, scope, neighbours):
-    """Return the `_vsphere.port.Target` values that a change of ``scope`` (PORT or GROUP) has, each one once.
+def read_targets(inventory: Inventory, chosen: Sequence[Chosen], scope: str, neighbours: bool) -> list[Target]:
+    """Return the `Target` values of a change with ``scope`` (PORT or GROUP), each one once.
 
-    ``chosen``: Chosen values; ``neighbours``: whether ``in_use`` and ``marked`` of ports are wanted too.
+    ``neighbours``: whether to read ``in_use`` and ``marked`` of ports.
     """
-    targets, vms = {}, {each.vm["object"] for each in chosen}
+    targets: dict[str, Target] = {}
+    vms, networks = {each.vm["object"] for each in chosen}, set()
     for n, each in enumerate(chosen):
-        for target in _targets(inventory, f"vms[{n}]: {each.vm['name']}", each.nic["device"].backing, scope, vms):
-            targets[target.id] = target
-    ports = {target.handle["port"].key for target in targets.values() if target.kind == PORT}
-    return [_with_neighbours(each, ports) if neighbours else each for each in targets.values()]
+        path, backing = f"vms[{n}]: {each.vm['name']}", each.nic["device"].backing
+        network = _shared_network(path, backing, scope)
+        # A network is the same for all its adapters.
+        if network is None or network not in networks:
+            networks.add(network)
+            for target in _targets(inventory, path, backing, scope, vms):
+                targets[target.id] = target
+    return _with_neighbours(targets.values()) if neighbours else list(targets.values())
 
 
-def _targets(inventory, path, backing, scope, vms):
-    """Return the Target values behind a network adapter; ``vms``: the chosen ones, which are no others."""
+def _shared_network(path: str, backing: Any, scope: str) -> Any:
+    """Return the port group or network that a change to the adapter changes as a whole; None for a port."""
+    if is_opaque(backing) or scope == PORT:
+        return None
+    return backing.port.portgroupKey if is_distributed(backing) else network_of(backing, path)
+
+
+def _targets(inventory: Inventory, path: str, backing: Any, scope: str, vms: Collection[Any]) -> list[Target]:
+    """Return the Target values of a network adapter; ``vms``: the selected VMs, which are no other VMs."""
     if is_opaque(backing):
         raise VsphereError(f"{path}: {_NSX_REFUSAL}")
     if not is_distributed(backing):
         if scope == PORT:
             words = "is on a standard switch, which has no ports of its own; set scope: portgroup"
             raise VsphereError(f"{path}: {words}")
-        return list(_host_targets(inventory.session, path, backing, vms))
+        return list(_host_targets(inventory, path, backing, vms))
     attachment = inventory.attachment(backing.port)
     if attachment.is_nsx:
         raise VsphereError(f"{path}: {_NSX_REFUSAL}")
     if scope == GROUP:
-        return [_group_target(inventory.session, attachment, vms)]
+        return [_group_target(inventory, attachment, vms)]
     if attachment.port is None:
         raise VsphereError(f"{path}: has no port now; power it on, or set scope: portgroup")
     return [_port_target(attachment)]
 
 
-def _group_target(session, attachment, vms):
+def _group_target(inventory: Inventory, attachment: Attachment, vms: Collection[Any]) -> Target:
     group, found, config = attachment.group, attachment.of_group, attachment.config
     settings, name = attachment.settings[1:], plain_name(found["name"])
     return Target(
@@ -64,7 +77,7 @@ def _group_target(session, attachment, vms):
         above=read_level(settings[1:]),
         note=read_note(config.description),
         override_allowed=read_overrides(config.policy),
-        affects=session.names(each for each in found["vm"] or () if each not in vms),
+        affects=inventory.other_vms(group, found["vm"] or (), vms),
         handle={
             "group": group,
             "version": config.configVersion,
@@ -74,23 +87,23 @@ def _group_target(session, attachment, vms):
     )
 
 
-def _host_targets(session, path, backing, vms):
+def _host_targets(inventory: Inventory, path: str, backing: Any, vms: Collection[Any]) -> Iterator[Target]:
     """Yield a Target for each host that has a standard port group."""
     network, name = network_of(backing, path), plain_name(backing.deviceName)
-    found = session.properties([network], ("host", "vm"))[network]
-    hosts = session.properties(list(found["host"] or ()), ("name", "runtime.connectionState", NETWORK_SYSTEM))
+    found = inventory.remembered(network, ("host", "vm"))
+    hosts = inventory.session.properties(list(found["host"] or ()), HOST)
     users = list(found["vm"] or ())
-    names = session.names(each for each in users if each not in vms)
-    annotations = session.properties(users, ("config.annotation",))
+    names = inventory.other_vms(network, users, vms)
+    annotations = inventory.session.properties(users, ("config.annotation",))
     notes = {vm: read_note(each.get("config.annotation")) for vm, each in annotations.items()}
     for moid, host in sorted(
-        ((each._GetMoId(), host) for each, host in hosts.items()), key=lambda pair: pair[1]["name"]
+        ((each._GetMoId(), host) for each, host in hosts.items()), key=lambda pair: str(pair[1]["name"])
     ):
         state = host["runtime.connectionState"]
         if state != vim.HostSystem.ConnectionState.connected:
             raise VsphereError(f"{host['name']}: is {state}; port group {quote(name)} cannot be changed there")
         system = host[NETWORK_SYSTEM]
-        group, above = standard_group(session, host["name"], system, name)
+        group, above = inventory.standard_group(host["name"], system, name)
         part = part_of_group(moid, name)
         parts = {vm: part_of(note, part) for vm, note in notes.items()}
         yield Target(
@@ -112,7 +125,7 @@ def _host_targets(session, path, backing, vms):
         )
 
 
-def _port_target(attachment):
+def _port_target(attachment: Attachment) -> Target:
     config, port, name = attachment.config, attachment.port, plain_name(attachment.of_group["name"])
     settings = attachment.settings
     return Target(
@@ -134,15 +147,25 @@ def _port_target(attachment):
     )
 
 
-def _with_neighbours(target, ours):
-    """Return a Target with ``marked`` and, if that says something, ``in_use``; ``ours``: keys of the run's ports."""
-    note = read_note(target.handle["group_description"]) if target.kind == PORT else {}
-    names = frozenset(part_of(note, OVERRIDE))
-    if not names:
-        return target
+def _with_neighbours(targets: Collection[Target]) -> list[Target]:
+    """Return the targets, those that are ports with ``marked`` and, if any is marked, ``in_use``."""
+    # Keys of ports are unique in their switch only.
+    known = {(each.handle["switch"], each.handle["port"].key) for each in targets if each.kind == PORT}
+    in_use: dict[Any, frozenset[str]] = {}
+    found = []
+    for target in targets:
+        note = read_note(target.handle["group_description"]) if target.kind == PORT else {}
+        marked, group = frozenset(part_of(note, OVERRIDE)), target.handle.get("group")
+        if marked and group not in in_use:
+            in_use[group] = _overrides_in(target, known)
+        found.append(replace(target, marked=marked, in_use=in_use[group]) if marked else target)
+    return found
+
+
+def _overrides_in(target: Target, known: Collection[tuple[Any, str]]) -> frozenset[str]:
+    """Return the settings that ports of the target's port group override, without the ``known`` (switch, key)."""
+    switch, above = target.handle["switch"], target.handle["settings"][1:]
     criteria = vim.dvs.PortCriteria(portgroupKey=[target.handle["port"].portgroupKey], inside=True)
-    ports = target.handle["switch"].FetchDVPorts(criteria)
-    above = target.handle["settings"][1:]
-    levels = [read_level((port.config.setting, *above)) for port in ports if port.key not in ours]
-    in_use = frozenset().union(*(overrides_of(each) for each in levels))
-    return replace(target, marked=names, in_use=in_use)
+    ports = [port for port in switch.FetchDVPorts(criteria) if (switch, port.key) not in known]
+    overrides: frozenset[str] = frozenset()
+    return overrides.union(*(overrides_of(read_level((port.config.setting, *above))) for port in ports))

@@ -1,21 +1,24 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our own values as specs of pyvmomi, partial: what is not named stays. PRIVATE to the collection. No I/O."""
+"""Convert changes to partial specs of pyvmomi. PRIVATE to the collection. No I/O."""
 
 from __future__ import annotations
 
-from .change_note import INHERITED, write_note
+from typing import Any, Sequence
+
+from .change_note import INHERITED, Note, write_note
 from .from_pyvmomi import FLAGS, effective, has_rules, read_rule
 from .port import MAC_LEARNING, RULES, SECURITY
+from .port_security import Change
 from .pyvmomi import vim
-from .traffic_filter import is_ours
+from .traffic_filter import Rule, is_ours
 
 _LEARNING = dict(zip(MAC_LEARNING, ("enabled", "allowUnicastFlooding", "limit", "limitPolicy")))
 
 
-def port_spec(port, note, setting):
-    """Return the spec that changes a port as it was read, and its note."""
+def port_spec(port: Any, note: Note, setting: Any) -> Any:
+    """Return the spec that writes settings and a note to a port; it fails if the port was changed since the read."""
     return vim.dvs.DistributedVirtualPort.ConfigSpec(
         operation="edit",
         key=port.key,
@@ -25,8 +28,8 @@ def port_spec(port, note, setting):
     )
 
 
-def setting(change):
-    """Return the partial settings that a Change writes to a port or a distributed port group, None for none."""
+def setting(change: Change) -> Any:
+    """Return the partial settings that a Change writes to a port or a distributed port group; None for none."""
     if not change.changes_settings:
         return None
     switch = vim.dvs.VmwareDistributedVirtualSwitch
@@ -39,9 +42,9 @@ def setting(change):
     elif "security" in change.inherit:
         setting.macManagementPolicy = switch.MacManagementPolicy(inherited=True)
     elif change.security or change.mac_learning:
-        # A level that has followed says all flags itself now: what is not said then is nobody's.
-        said = change.security if change.target.own.own & {*SECURITY} else change.after.security
-        flags = {FLAGS[flag]: value for flag, value in said.items()}
+        # A level that inherited must set all flags now: an unset one is no longer inherited.
+        written = change.security if change.target.own.own & {*SECURITY} else change.after.security
+        flags = {FLAGS[flag]: value for flag, value in written.items()}
         setting.macManagementPolicy = switch.MacManagementPolicy(inherited=False, **flags)
         setting.macManagementPolicy.macLearningPolicy = _learning_policy(change)
     if change.rules:
@@ -49,19 +52,19 @@ def setting(change):
     return setting
 
 
-def bool_policy(value):
+def bool_policy(value: Any) -> Any:
     """Return the policy for True, False or INHERITED."""
     return vim.BoolPolicy(inherited=True) if value == INHERITED else vim.BoolPolicy(inherited=False, value=value)
 
 
-def _learning_policy(change):
-    """Return the policy, None when nothing of it changes; all of it when the level has followed, else what changes.
+def _learning_policy(change: Change) -> Any:
+    """Return the policy with the changes, complete if the level inherited it; None if nothing changes.
 
-    `enabled` is required, so it is always said.
+    `enabled` is a required field.
     """
     if not change.mac_learning:
         return None
-    after, partial = change.after.mac_learning, "mac_learning" in change.target.own.own
+    after, partial = change.after.mac_learning or {}, "mac_learning" in change.target.own.own
     values = {"enabled": after["enabled"], **change.mac_learning} if partial else dict(after)
     if values.get("limit_policy"):
         values["limit_policy"] = values["limit_policy"].upper()
@@ -70,8 +73,8 @@ def _learning_policy(change):
     )
 
 
-def _filter_policy(change):
-    """Return the filters after a change: rules that are not ours are the vCenter's own objects, untouched."""
+def _filter_policy(change: Change) -> Any:
+    """Return the filters after a change; foreign rules are the objects that were read, unchanged."""
     policy = vim.dvs.DistributedVirtualPort.FilterPolicy
     if RULES in change.inherit:
         return policy(inherited=True)
@@ -83,7 +86,7 @@ def _filter_policy(change):
     rules = [*kept, *(_native_rule(rule) for rule in wanted if rule not in there)]
     if RULES in change.target.own.own:
         return policy(inherited=False, filterConfig=[_filter_spec(ruled, "edit", rules)])
-    # The level gets filters of its own, all that it had; keys are the vCenter's to give.
+    # The level gets copies of all filters that it inherited; the vCenter assigns their keys.
     for rule in kept:
         rule.key = None
     return policy(
@@ -91,8 +94,8 @@ def _filter_policy(change):
     )
 
 
-def _filter_spec(config, operation, rules):
-    """Return the spec for a filter, with these rules instead of its own, None for the same."""
+def _filter_spec(config: Any, operation: str, rules: Sequence[Any] | None) -> Any:
+    """Return the spec of a filter with ``rules`` in place of its own, None to keep them."""
     kinds = vim.dvs.DistributedVirtualPort
     spec = (kinds.TrafficFilterConfigSpec if isinstance(config, kinds.TrafficFilterConfig) else kinds.FilterConfigSpec)(
         operation=operation,
@@ -109,12 +112,12 @@ def _filter_spec(config, operation, rules):
             precedence=ruleset.precedence,
             rules=ruleset.rules if rules is None else sorted(rules, key=lambda rule: rule.sequence or 0),
         )
-    if operation == "edit":
+    if operation == "edit" and ruleset is not None:
         spec.key, spec.trafficRuleset.key = config.key, ruleset.key
     return spec
 
 
-def _native_rule(rule):
+def _native_rule(rule: Rule) -> Any:
     kinds = vim.dvs.TrafficRule
     ends = {f"{side}Address": vim.SingleIp(address=rule[side]) for side in ("source", "destination") if rule[side]}
     return kinds(

@@ -5,22 +5,25 @@
 
 from __future__ import annotations
 
+from typing import Any, Mapping, Sequence
+
 from .._common.errors import VsphereError, VsphereInterruptedError
-from .change_note import INHERITED, OVERRIDE, read_note, with_part, write_note
-from .fence import OFF
+from .change_note import INHERITED, OVERRIDE, Note, read_note, with_part, write_note
+from .fence import OFF, Step
 from .from_pyvmomi import FLAGS, OVERRIDES
 from .inventory import standard_group
 from .port import GROUP, HOST_GROUP, PORT
+from .port_security import Change
 from .pyvmomi import vim
-from .session import plain_name
+from .session import Session, plain_name
 from .to_pyvmomi import bool_policy, port_spec, setting
 
 
-def write_changes(session, changes):
-    """Bring `_vsphere.port_security.Change` values into the vCenter; all ports of a switch in one task."""
+def write_changes(session: Session, changes: Sequence[Change]) -> None:
+    """Write `Change` values to the vCenter, all ports of a switch in one task."""
     _write_overrides(session, changes, forbid=False)
     _write_kept(session, changes, done=False)
-    ports = {}
+    ports: dict[Any, list[Any]] = {}
     for change in changes:
         if change.writes and change.target.kind == PORT:
             spec = port_spec(change.target.handle["port"], change.note, setting(change))
@@ -31,15 +34,15 @@ def write_changes(session, changes):
     _write_overrides(session, changes, forbid=True)
 
 
-def _write_overrides(session, changes, forbid):
-    """Change what port groups let their ports override: before the ports for more, after them for less."""
-    wanted = {}
+def _write_overrides(session: Session, changes: Sequence[Change], forbid: bool) -> None:
+    """Write the overrides that port groups allow: more of them before the ports change, fewer of them after."""
+    wanted: dict[Any, set[str]] = {}
     for change in changes:
-        names = change.forbid if forbid else change.allow
-        if names:
-            wanted.setdefault(change.target.handle["group"], set()).update(names)
+        overrides = change.forbid if forbid else change.allow
+        if overrides:
+            wanted.setdefault(change.target.handle["group"], set()).update(overrides)
     for group, names in wanted.items():
-        # Fresh, for its version; the policy is written whole, since its fields are required.
+        # Read again for the present version; the policy is written as a whole, since its fields are required.
         config = session.properties([group], ("config",))[group]["config"]
         note = read_note(config.description)
         for name in names:
@@ -56,9 +59,9 @@ def _write_overrides(session, changes, forbid):
         session.wait(f"port group {plain_name(config.name)}", group.ReconfigureDVPortgroup_Task(spec))
 
 
-def _write_kept(session, changes, done):
-    """Write what VMs keep of standard port groups: what is new before the change, what is needed no more after it."""
-    parts = {}
+def _write_kept(session: Session, changes: Sequence[Change], done: bool) -> None:
+    """Write the notes of standard port groups to VMs: new entries before the change, without old ones after it."""
+    parts: dict[Any, dict[str, Note]] = {}
     for change in changes:
         if change.target.kind == HOST_GROUP:
             handle, note = change.target.handle, change.note if done else {**change.note, **change.target.note}
@@ -75,9 +78,9 @@ def _write_kept(session, changes, done):
             session.wait(found["name"], vm.ReconfigVM_Task(spec))
 
 
-def _write_groups(session, changes):
-    """Write to port groups, one after the other; a failure tells which of them are changed."""
-    done = []
+def _write_groups(session: Session, changes: Sequence[Change]) -> None:
+    """Write to port groups, one after the other; an error names those that are changed already."""
+    done: list[str] = []
     for change in changes:
         try:
             if change.target.kind == GROUP:
@@ -92,7 +95,7 @@ def _write_groups(session, changes):
         done.append(change.target.name)
 
 
-def _write_group(session, change):
+def _write_group(session: Session, change: Change) -> None:
     handle = change.target.handle
     spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
         configVersion=handle["version"],
@@ -102,12 +105,12 @@ def _write_group(session, change):
     session.wait(change.target.name, handle["group"].ReconfigureDVPortgroup_Task(spec))
 
 
-def _write_standard(session, change):
-    """Write to a standard port group; its spec has no version, so look again right before."""
+def _write_standard(session: Session, change: Change) -> None:
+    """Write to a standard port group. Its spec has no version, so it is read again and compared directly before."""
     handle = change.target.handle
     spec = standard_group(session, handle["host"], handle["system"], change.target.group)[0].spec
     if str(spec) != str(handle["spec"]):
-        raise VsphereInterruptedError(f"{change.target.name}: somebody else has changed it meanwhile")
+        raise VsphereInterruptedError(f"{change.target.name}: it was changed concurrently")
     if spec.policy.security is None:
         spec.policy.security = vim.host.NetworkPolicy.SecurityPolicy()
     for flag, value in change.security.items():
@@ -116,13 +119,14 @@ def _write_standard(session, change):
         handle["system"].UpdatePortGroup(spec.name, spec)
 
 
-def write_steps(session, steps):
-    """Bring `_vsphere.fence.Step` values into the vCenter: ports first, then what is left of each VM in one task."""
-    ports, vms = {}, {}
+def write_steps(session: Session, steps: Sequence[Step]) -> None:
+    """Write `Step` values to the vCenter: ports first, then all changes of each VM in one task."""
+    ports: dict[Any, list[Any]] = {}
+    vms: dict[Any, list[Step]] = {}
     for step in steps:
         before, after, handle = step.before, step.after, step.before.handle
         if (before.port, before.port_note) != (after.port, after.port_note):
-            policy = bool_policy(after.port["blocked"])
+            policy = bool_policy(after.port["blocked"] if after.port else None)
             blocked = vim.dvs.VmwareDistributedVirtualSwitch.VmwarePortConfigPolicy(blocked=policy)
             spec = port_spec(handle["port"], after.port_note, blocked)
             ports.setdefault(handle["switch"], []).append(spec)
@@ -132,13 +136,13 @@ def write_steps(session, steps):
         _write_vm(session, vm, own)
 
 
-def _write_ports(session, ports):
+def _write_ports(session: Session, ports: Mapping[Any, Sequence[Any]]) -> None:
     """Write {switch: specs of ports}, those of a switch in one task."""
     for switch, specs in ports.items():
         session.wait(f"ports {', '.join(spec.key for spec in specs)}", switch.ReconfigureDVPort_Task(specs))
 
 
-def _write_vm(session, vm, steps):
+def _write_vm(session: Session, vm: Any, steps: Sequence[Step]) -> None:
     before, after, devices = steps[0].before, steps[-1].after, []
     for step in steps:
         if step.before.connection != step.after.connection:

@@ -128,7 +128,7 @@ def test_a_vm_that_the_vcenter_has_lost_proves_nothing(run, vcenter, method):
 def test_an_adapter_past_the_hypervisor_is_only_switched_off(run, four_steps, vcenter, what, method):
     vcenter.control("odd", name="node1", what=what)
     message = run(NAME, **NODE1, method=method)["msg"]
-    assert message.endswith(": its frames pass the hypervisor by (SR-IOV); use method: power_off")
+    assert message.endswith(": its frames bypass the hypervisor (SR-IOV); use method: power_off")
     vcenter.journal()
     four_steps(NAME, **NODE1, method="power_off")
     four_steps(NAME, **NODE1, state="unfenced")
@@ -286,7 +286,7 @@ def test_a_port_group_that_forbids_to_block(run, vcenter):
     rights = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["nodes"].config.policy
     rights.blockOverrideAllowed = False
     vcenter.change_group("nodes", policy=rights)
-    assert "the port group lets no port be blocked" in run(NAME, **NODE1, method="port_block")["msg"]
+    assert "the port group does not allow to block its ports" in run(NAME, **NODE1, method="port_block")["msg"]
     assert run(NAME, **NODE1)["vms"][0]["after"]["connected"] is False
 
 

@@ -261,7 +261,7 @@ def test_what_cannot_be_told_is_none_of_the_rest(run, vcenter):
         "",
         "vms[2].name: 2 VMs are called 'twin'",
         "vms[3]: node2 is inaccessible",
-        "node3: the VM is on no host, so that its standard port group cannot be seen",
+        "node3: the VM is on no host, so that its standard port group cannot be read",
     ]
     assert ports[1]["vm"]["name"] == "node1"
     for vm in ({"name": "node2"}, standard):
@@ -291,8 +291,8 @@ def test_a_segment_by_its_name(run):
 @pytest.mark.parametrize(
     ("what", "vm", "message"),
     [
-        ("loose", {"name": "node1"}, "node1: is connected to no network that can be seen"),
-        ("legacy", {"name": "node1"}, "node1: is connected to no network that can be seen"),
+        ("loose", {"name": "node1"}, "node1: is connected to no network that this user can read"),
+        ("legacy", {"name": "node1"}, "node1: is connected to no network that this user can read"),
         ("alone", {"name": "node1"}, "port 10: belongs to no port group"),
     ],
 )

@@ -356,7 +356,7 @@ def test_a_port_group_on_every_host_with_those_it_meets(run, vcenter):
     assert vcenter.writes() == ["ReconfigVM_Task", "UpdatePortGroup", "UpdatePortGroup"]
     done = run(NAME, **NODE1, **FORGED, scope="portgroup")
     assert done["ports"][0]["affects"] == ["node2", "node4", "twin", "twin"]
-    assert done["warnings"] == ["port group nodes: the change meets other VMs too: node2, node4, twin, twin"]
+    assert done["warnings"] == ["port group nodes: the change affects other VMs too: node2, node4, twin, twin"]
 
 
 def test_a_vm_of_the_same_name_is_another_vm(run, vcenter):
@@ -496,7 +496,7 @@ def test_a_task_that_fails_and_one_that_never_ends(run, vcenter):
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="task", fault="DvsFault")
     assert run(NAME, **NODE1, **FORGED)["msg"] == "ports 10: DvsFault"
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="task")
-    assert run(NAME, **NODE1, **FORGED)["msg"].endswith(": the task has failed, and does not say why")
+    assert run(NAME, **NODE1, **FORGED)["msg"].endswith(": the task failed without an error message")
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="stuck")
     message = run(NAME, **NODE1, **FORGED, timeout=1)["msg"]
     assert message.startswith("ports 10: task-")
@@ -537,4 +537,4 @@ def test_a_port_that_is_there_only_while_its_vm_runs(run, four_steps, vcenter):
 
 def test_a_vm_whose_hardware_cannot_be_seen(run, vcenter):
     vcenter.control("lose", name="node1", what="config")
-    assert run(NAME, **NODE1, **FORGED)["msg"] == "vms[0]: node1 is inaccessible; its hardware cannot be seen now"
+    assert run(NAME, **NODE1, **FORGED)["msg"] == "vms[0]: node1 is inaccessible; its hardware cannot be read now"
