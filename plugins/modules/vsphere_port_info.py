@@ -8,34 +8,37 @@ DOCUMENTATION = r"""
 module: vsphere_port_info
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Tell what the vSphere ports of VMs let pass, and whether egress IPs need more
+short_description: Gather security settings of vSphere ports and the changes that egress IPs need
 description:
-  - Reads, in one session, to which switch, port group and port network adapters of VMs are connected and what applies
-    there, whichever of switch, port group and port says it.
-  - Tells for each egress IP whether the port must be changed for it, why, and how little is enough. An egress IP on the
-    adapter's own MAC address mostly needs no change.
-  - Changes nothing. The user needs no more than the role V(Read-only) on VMs, hosts, networks and switches.
+  - Reads, in one session, the switch, port group and port of network adapters of VMs, and the effective settings there.
+  - Returns for each egress IP whether the port must be changed, why, and the smallest sufficient change. An egress IP on
+    the adapter's own MAC address usually needs no change.
+  - Changes nothing. The user needs only the role V(Read-only) on VMs, hosts, networks and switches.
 options:
   egress_ips:
-    description: The egress IPs that the VMs hold or may hold. When it is empty, only the ports are described.
+    description: The egress IPs that the VMs hold or may hold. If it is empty, only the ports are returned.
     type: list
     elements: str
     default: []
   guest_mac:
     description:
-      - Under which MAC address the guest uses the egress IPs.
-      - V(own) - the adapter's own, as this collection does it.
-      - V(second) - one beside it, as macvlan, VRRP with virtual MAC addresses, and bridges do.
-      - V(changed) - one in its place.
+      - The MAC address under which the guest uses the egress IPs.
+      - V(own) - the adapter's own, as this collection does.
+      - V(second) - an additional one, as macvlan, VRRP with virtual MAC addresses, and bridges do.
+      - V(changed) - one that replaces it.
     type: str
     choices: [own, second, changed]
     default: own
   partial:
     description:
-      - Whether an entry of O(vms) that cannot be found, is not clear, or cannot be read, has an C(error) and nothing
-        else in its place in RV(ports). Without it the module fails.
+      - Whether the module continues if an entry of O(vms) cannot be found, is ambiguous, or cannot be read. Its entry in
+        RV(ports) has only an C(error) then. If V(false), the module fails.
     type: bool
     default: false
+  shared_with:
+    description: Whether RV(ports[].shared_with) is returned. It is long for large port groups.
+    type: bool
+    default: true
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
@@ -46,7 +49,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: See whether the nodes' ports stand in the way of an egress IP
+- name: Check the ports of nodes for an egress IP
   netops.egress_ip.vsphere_port_info:
     hostname: vcenter.example.com
     username: auditor@vsphere.local
@@ -59,7 +62,7 @@ EXAMPLES = r"""
   delegate_to: localhost
   register: audit
 
-- name: Name what is in the way
+- name: Show the obstacles
   ansible.builtin.debug:
     msg: "{{ audit.ports | map(attribute='egress_ips') | flatten | selectattr('needed') | map(attribute='reason') }}"
 """
@@ -85,7 +88,7 @@ ports:
       type: dict
       sample: {label: Network adapter 1, mac: "00:50:56:00:01:01", connected: true}
     host:
-      description: The ESXi host where the VM is.
+      description: The ESXi host of the VM.
       type: str
       sample: esx1.example.com
     switch:
@@ -95,7 +98,7 @@ ports:
     port_group:
       description:
         - The port group, with its port binding (none on standard switches), and the former values that
-          M(netops.egress_ip.vsphere_port_security) noted of it (of standard port groups, in the notes of this VM).
+          M(netops.egress_ip.vsphere_port_security) noted for it (for standard port groups, in the notes of this VM).
       type: dict
       sample: {name: nodes, moid: dvportgroup-36, binding: earlyBinding, noted: {}}
     port_key:
@@ -105,20 +108,20 @@ ports:
     vlan:
       description:
         - V(none), V(id), V(trunk) or V(private) with the VLAN IDs.
-        - With C(isolated), an isolated private VLAN, nodes cannot see each other, and duplicate addresses stay unseen.
+        - In an C(isolated) private VLAN, nodes cannot reach each other and cannot detect duplicate addresses.
       type: dict
       sample: {type: id, ids: ["126"], isolated: false}
     security:
-      description: What applies at the port. None on NSX, as for the next three.
+      description: The effective flags of the port. None on NSX; so are the next three keys.
       type: dict
       sample: {promiscuous: false, mac_changes: false, forged_transmits: false}
     mac_learning:
-      description: MAC learning as it applies at the port; none where the switch has no such thing.
+      description: The effective MAC learning of the port; none if the switch does not support it.
       type: dict
       sample: {enabled: false, allow_unicast_flooding: true, limit: 4096, limit_policy: drop}
     rules:
       description:
-        - The rules of the traffic filter. C(conditions) says that a rule asks for more than addresses.
+        - The rules of the traffic filter. A rule with C(conditions) matches on more than addresses.
       type: list
       elements: dict
       sample:
@@ -130,44 +133,44 @@ ports:
           destination:
           conditions: false
     overridden:
-      description: What the port (on standard switches, the port group) says itself instead of following what is above.
+      description: The settings that the port (on standard switches, the port group) overrides.
       type: list
       elements: str
       sample: [forged_transmits]
     override_allowed:
-      description: What the port group lets its ports say themselves.
+      description: The settings that the port group allows its ports to override.
       type: list
       elements: str
       sample: [blocked, mac_management]
     shared_with:
-      description: The other VMs of the port group.
+      description: The other VMs of the port group; none with O(shared_with=false).
       type: list
       elements: str
       sample: [node2]
     noted:
       description:
         - The former values that M(netops.egress_ip.vsphere_port_security) and M(netops.egress_ip.vsphere_fence) noted
-          at the port. Empty where they changed nothing.
+          at the port. Empty if they changed nothing.
       type: dict
       sample: {forged_transmits: false, security: inherited}
     fence:
       description:
-        - The methods of M(netops.egress_ip.vsphere_fence) that were used on the adapter and are not given back, as
-          noted. That they were used is no proof.
+        - The methods of M(netops.egress_ip.vsphere_fence) that are noted for the adapter and not reversed yet. A note
+          does not prove that the adapter is cut off.
       type: list
       elements: str
       sample: []
     fenced:
-      description: Whether it is proven that the adapter is cut off, as by M(netops.egress_ip.vsphere_fence).
+      description: Whether the adapter is proven to be cut off.
       type: bool
       sample: false
     error:
-      description: Why nothing is known, only with O(partial=true).
+      description: Why the port could not be read.
       type: str
-      returned: when that is so
+      returned: with O(partial=true), for an entry that could not be read
       sample: "vms[0].name: there is no VM 'node9' that this user can see"
     egress_ips:
-      description: The answer for each of O(egress_ips).
+      description: The result for each of O(egress_ips).
       type: list
       elements: dict
       contains:
@@ -180,11 +183,11 @@ ports:
           type: bool
           sample: true
         reason:
-          description: Why.
+          description: The reason.
           type: str
           sample: "rule 10 (spoof guard) drops the address"
         change:
-          description: Options of M(netops.egress_ip.vsphere_port_security) that are enough, none on NSX.
+          description: Sufficient options of M(netops.egress_ip.vsphere_port_security); none on NSX.
           type: dict
           sample: {allowed_addresses: [192.168.126.10]}
 """
@@ -203,16 +206,16 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_req
 )
 
 
-def audit(params):
-    """Return the ports with the answer for each egress IP; raises EgressIPError."""
+def read_ports(params):
+    """Return the ports with the result for each egress IP. Raises EgressIPError."""
     addresses = parse_egress_ips(params["egress_ips"], "egress_ips")
-    ports = with_client(params, lambda client: client.read_ports(params["vms"]))
+    ports = with_client(params, lambda client: client.read_ports(params["vms"], params["shared_with"]))
     errors = [port for port in ports if isinstance(port, VsphereError)]
     if errors and not params["partial"]:
         raise errors[0]
     return [
         {"error": str(port)}
-        if port in errors
+        if isinstance(port, VsphereError)
         else {**port.to_dict(), "egress_ips": [need(port, address, params["guest_mac"]) for address in addresses]}
         for port in ports
     ]
@@ -226,11 +229,12 @@ def main():
             "egress_ips": {"type": "list", "elements": "str", "default": []},
             "guest_mac": {"type": "str", "choices": [OWN, SECOND, CHANGED], "default": OWN},
             "partial": {"type": "bool", "default": False},
+            "shared_with": {"type": "bool", "default": True},
         },
         required_together=[("proxy_host", "proxy_port")],
         supports_check_mode=True,
     )
-    finish(module, lambda: {"changed": False, "ports": audit(module.params)})
+    finish(module, lambda: {"changed": False, "ports": read_ports(module.params)})
 
 
 if __name__ == "__main__":

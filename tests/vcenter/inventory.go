@@ -234,7 +234,7 @@ func (b *builder) virtualMachine(
 		if err != nil {
 			return err
 		}
-		card, err := b.card(network, int32(4000+i), fmt.Sprintf("00:50:56:00:%02x:%02x", number, i+1))
+		card, err := b.card(network, int32(4000+i), fmt.Sprintf("00:50:56:%02x:%02x:%02x", number>>8, number&255, i+1))
 		if err != nil {
 			return err
 		}

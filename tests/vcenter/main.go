@@ -33,7 +33,14 @@ import (
 
 func main() {
 	apiVersion := flag.String("api", "8.0.3.0", "the version of the API that the vCenter has")
+	fleet := flag.Int("fleet", 0, "number of further VMs")
+	network := flag.String("network", "nodes", "the network of the further VMs")
 	flag.Parse()
+	for number := 1; number <= *fleet; number++ {
+		machines = append(machines, machine{
+			name: fmt.Sprintf("fleet%d", number), host: fmt.Sprintf("DC0_C0_H%d", number%2), networks: []string{*network},
+		})
+	}
 	model, lan, err := buildInventory(*apiVersion)
 	if err != nil {
 		log.Fatal(err)
