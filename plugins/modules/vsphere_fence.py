@@ -32,8 +32,8 @@ options:
   state:
     description:
       - V(fenced) - the VM is cut off, with proof.
-      - V(unfenced) - the noted values are restored, and nothing else. The note of a VM that was powered off is kept until
-        the VM runs.
+      - V(unfenced) - the noted values are restored, and nothing else. The note of a VM that was powered off is kept
+        until the VM runs.
     type: str
     choices: [fenced, unfenced]
     default: fenced

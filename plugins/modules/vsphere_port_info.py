@@ -11,8 +11,8 @@ author:
 short_description: Gather security settings of vSphere ports and the changes that egress IPs need
 description:
   - Reads, in one session, the switch, port group and port of network adapters of VMs, and the effective settings there.
-  - Returns for each egress IP whether the port must be changed, why, and the smallest sufficient change. An egress IP on
-    the adapter's own MAC address usually needs no change.
+  - Returns for each egress IP whether the port must be changed, why, and the smallest sufficient change. An egress IP
+    on the adapter's own MAC address usually needs no change.
   - Changes nothing. The user needs only the role V(Read-only) on VMs, hosts, networks and switches.
 options:
   egress_ips:
@@ -31,8 +31,8 @@ options:
     default: own
   partial:
     description:
-      - Whether the module continues if an entry of O(vms) cannot be found, is ambiguous, or cannot be read. Its entry in
-        RV(ports) has only an C(error) then. If V(false), the module fails.
+      - Whether the module continues if an entry of O(vms) cannot be found, is ambiguous, or cannot be read. Its entry
+        in RV(ports) has only an C(error) then. If V(false), the module fails.
     type: bool
     default: false
   shared_with:

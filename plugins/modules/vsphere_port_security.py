@@ -20,7 +20,7 @@ options:
   scope:
     description:
       - V(port) - only the ports of the VMs; on distributed switches.
-      - V(portgroup) - their port groups, with all VMs there; on standard switches, on every host that has the port group.
+      - V(portgroup) - their port groups, with all VMs there; on standard switches, on every host that has them.
     type: str
     choices: [port, portgroup]
     default: port
@@ -77,8 +77,8 @@ options:
     description:
       - V(present) - sets the options and notes the former values in the description of the port or distributed port
         group.
-      - V(absent) - restores the noted values of the options, except values that were changed since, and removes rules by
-        their description. Settings without a note stay as they are.
+      - V(absent) - restores the noted values of the options, except values that were changed since, and removes rules
+        by their description. Settings without a note stay as they are.
       - Standard port groups have no description; their former values are in the notes of the VMs in O(vms). If no VM of
         the port group has that note any more, V(absent) changes nothing.
     type: str
