@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, TypeVar
 
 from .._common.errors import EgressIPError, InvalidError
+from .._common.gc_pause import paused_collector
 from .._common.messages import pasted_hint, quote, type_name
 from .._common.validation import did_you_mean, plain
 from .objects import (
@@ -108,6 +109,7 @@ def read_manifests(documents: Iterable[Mapping[str, Any]]) -> Manifests:
     return reader.manifests()
 
 
+@paused_collector()
 def read_egressips(documents: Iterable[object]) -> tuple[EgressIP, ...]:
     """Return the EgressIP of each document, valid or broken, with a plain copy of the document."""
     return tuple(read_egressip(plain(document), f"egressip[{n}]") for n, document in enumerate(documents))

@@ -34,6 +34,7 @@ class Situation(NamedTuple):
     claims: Claims
 
 
+@paused_collector()
 def assign(
     egressips: Sequence[Any],
     nodes: Sequence[Any],

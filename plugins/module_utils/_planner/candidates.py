@@ -51,6 +51,7 @@ class Candidates:
         self.holders = holders
         self.placed: dict[str, Assignment] = {}
         self._egressips = {egressip.name: egressip for egressip in egressips}
+        self._weights = {e.name: e.annotations.weight for e in self._egressips.values() if e.annotations.weight != 1}
         self._holding = {address: _nodes_of(found) for address, found in holders.items()}
         self._by_name = {node.name: node for node in nodes.valid}
         self._networks = NetworkIndex(node for node in nodes.valid if node.ready and node.assignable)
@@ -62,7 +63,7 @@ class Candidates:
         self._allowed: dict[str, frozenset[str]] = {}
         self._selected: dict[Selector, frozenset[str]] = {}
         self._chosen: dict[tuple[int, int], tuple[tuple[Node, ...], tuple[Node, ...], frozenset[str]]] = {}
-        self._loads: Counter[tuple[str, int | None]] = Counter()
+        self._loads: dict[tuple[str, int | None], int] = {}
         self._weighted_loads: Counter[str] = Counter()
         self._siblings: dict[tuple[str, str], str] = {}
         self._domains: dict[str, dict[str, int]] = {}
@@ -122,11 +123,11 @@ class Candidates:
     @property
     def is_weighted(self) -> bool:
         """Whether an object has another weight than 1."""
-        return any(egressip.annotations.weight != 1 for egressip in self._egressips.values())
+        return bool(self._weights)
 
     def weight(self, name: str) -> int:
         """Return the weight of the object ``name``."""
-        return self._egressips[name].annotations.weight if name in self._egressips else 1
+        return self._weights.get(name, 1)
 
     def spread_label(self, name: str) -> str | None:
         """Return the label over whose values the object ``name`` is spread, or None; a broken object is not spread."""
@@ -182,17 +183,18 @@ class Candidates:
             self._interfaces[key] = found[0] if found else ""
         self.placed[address] = Assignment(name, address, node.name, self._interfaces[key])
         self._siblings[node.name, name] = address
-        self._weighted_loads[node.name] += self.weight(name)
-        self._loads[node.name, None] += 1
-        self._loads[node.name, version_of(address)] += 1
+        if self._weights:
+            self._weighted_loads[node.name] += self.weight(name)
+        for version in (None, version_of(address)):
+            self._loads[node.name, version] = self._loads.get((node.name, version), 0) + 1
 
     def load(self, node_name: str, version: int | None = None) -> int:
         """Return the number of addresses planned for a node, in total or of one IP version."""
-        return self._loads[node_name, version]
+        return self._loads.get((node_name, version), 0)
 
     def weighted_load(self, node_name: str) -> int:
         """Return the sum of the weights of the addresses planned for a node."""
-        return self._weighted_loads[node_name]
+        return self._weighted_loads[node_name] if self._weights else self.load(node_name)
 
     def limits(self, node: Node, version: int) -> tuple[tuple[int | None, int], tuple[int | None, int]]:
         """Return (limit, load) of a node in total and for one IP version."""
