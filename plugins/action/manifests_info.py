@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.lookup.manifests import LookupModule
 
@@ -15,8 +17,8 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
 
-    def run(self, tmp=None, task_vars=None):
-        """Return what the lookup returns as the task's result, which Ansible does not template item by item."""
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """Return the result of the lookup as the task's result, which Ansible does not template item by item."""
         result = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(argument_spec={"sources": {"type": "raw", "required": True}})
         (found,) = LookupModule(loader=self._loader, templar=self._templar).run([options["sources"]], task_vars)

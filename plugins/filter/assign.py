@@ -7,28 +7,28 @@ DOCUMENTATION = r"""
 name: assign
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Plan which node holds which egress IP
+short_description: Plan the assignment of egress IPs to nodes
 description:
-  - Decides which node holds which egress IP. Nothing is changed anywhere.
-  - An address is on at most one node. No node gets two addresses of one object. Only nodes count that bear the label
-    V(k8s.ovn.org/egress-assignable) (whatever its value), are ready, and have a network that contains the address.
-    A node's own address, network addresses and broadcast addresses are never assigned. The capacity is kept.
+  - Assigns egress IPs to nodes. Changes nothing.
+  - An address is on at most one node. No node gets two addresses of one object. A node must have the label
+    V(k8s.ovn.org/egress-assignable) with any value, be ready, and have a network that contains the address.
+    A node's own address, network addresses and broadcast addresses are never assigned. Capacities are not exceeded.
     An object's annotation C(egress-ip.netops/node-selector), a label selector as C(kubectl get nodes -l) takes it,
     restricts it to the nodes that it selects.
   - An object's annotation C(egress-ip.netops/spread) names a label of the nodes. No two of its addresses are on nodes
-    with the same value of the label while another value is free for one of them. A node without the label counts as
-    a value of its own.
-  - Of all plans that keep these rules the result is the best one. First, most addresses have a node. Then objects are
-    spread as their annotations ask for. Then, with O(policy=balanced), the load is as flat as can be (least sum of
+    with the same value of the label while another value is free for one of them. Each node without the label is a
+    value of its own.
+  - Of all plans that keep these rules, the result is the best one. First, most addresses have a node. Then objects are
+    spread as their annotations require. Then, with O(policy=balanced), the load is as flat as can be (least sum of
     squares), and then the moves are the fewest.
-    With O(policy=sticky) the fewest moves come before the flattest load. Last comes the order by name, the first
-    address on its first node. The same input gives the same plan, whatever the order of its lists.
-  - An object's annotation C(egress-ip.netops/weight), a number from 1 to 100 in quotes, says how much each of its
-    addresses counts in the load of its node. The capacity counts addresses all the same. Where weights differ, the load
-    is near the flattest one, and RV(_value.weighted) says how near; there is no order by name then.
-  - A broken object is listed in RV(_value.invalid). It gets nothing new and keeps what it holds where the rules above
-    allow. It stops no other object.
-  - Of two objects that ask for one address, the one that holds it keeps it, else the first by name gets it.
+    With O(policy=sticky) the fewest moves come before the flattest load. Last is the order by name, the first address
+    on its first node. The same input gives the same plan; the order of lists does not matter.
+  - An object's annotation C(egress-ip.netops/weight), an integer from 1 to 100 in quotes, is what each of its
+    addresses adds to the load of its node. Capacities count addresses, not weights. If weights differ, the load is near
+    the flattest one, and RV(_value.weighted) shows how near; the order by name does not apply then.
+  - A broken object is listed in RV(_value.invalid). It gets nothing new and keeps its addresses as far as the rules
+    above allow. It does not affect other objects.
+  - If two objects request one address, the one that holds it keeps it, else the first by name gets it.
 positional: nodes, current, policy, max_moves
 options:
   _input:
@@ -38,7 +38,7 @@ options:
     required: true
   nodes:
     description:
-      - The nodes. An entry with errors counts as a node that cannot hold anything, and is listed in RV(_value.invalid).
+      - The nodes. A node with errors cannot hold anything, and is listed in RV(_value.invalid).
     type: list
     elements: dict
     required: true
@@ -72,26 +72,26 @@ options:
             required: true
       capacity:
         description:
-          - How many egress IPs the node takes. Without it, any number.
+          - The maximum number of egress IPs of the node. Without it, there is no limit.
           - An integer for all addresses, or a dictionary with any of the keys V(ip), V(ipv4) and V(ipv6).
         type: raw
   current:
     description:
-      - Who holds what now, a list of dictionaries with V(egressIP), V(node) and, if known, V(name), the object's name.
-      - For addresses without an entry the status of the objects counts.
+      - The present assignments, dictionaries with V(egressIP), V(node) and, if known, V(name), the object's name.
+      - For an address without an entry, the status of the objects applies.
     type: list
     elements: dict
     default: []
   policy:
-    description: What comes first among plans with the same number of addresses, a flat load or few moves.
+    description: What is preferred among plans with the same number of assigned addresses, a flat load or few moves.
     type: str
     choices: [balanced, sticky]
     default: balanced
   max_moves:
     description:
-      - How many moves may be made only for balance. Moves that are needed to place most addresses, or to spread them as
-        an annotation asks for, do not count.
-      - Without it, any number.
+      - The maximum number of moves that are made only for balance. Moves that are needed to place most addresses, or to
+        spread them as an annotation requires, do not count.
+      - Without it, there is no limit.
     type: int
 seealso:
   - module: netops.egress_ip.assignment
@@ -195,7 +195,7 @@ _value:
           sample: 10.0.0.9
         reason:
           description:
-            - V(NoMatchingNode) - no node that is labelled and ready has a network that contains the address.
+            - V(NoMatchingNode) - no node with the label that is ready has a network that contains the address.
             - V(NodesExhausted) - every possible node holds another address of this object.
             - V(CapacityExhausted) - possible nodes have reached their capacity.
             - V(AddressConflict) - it is a node's own address, a network address or a broadcast address.
@@ -204,7 +204,7 @@ _value:
           type: str
           sample: NoMatchingNode
         message:
-          description: A sentence that names what is in the way.
+          description: A sentence that names the constraint.
           type: str
           sample: "no node can hold 10.0.0.9; without a network that contains it: node1, node2"
     invalid:
@@ -223,7 +223,7 @@ _value:
           sample: ["egressip/web: spec.egressIPs[1]: '192.168.126.300' is not an IPv4 or IPv6 address"]
     moves:
       description:
-        - The addresses that go from one node to another. An address that is new or loses its place is not among them.
+        - The addresses that go from one node to another. New and unassigned addresses are not included.
       type: list
       elements: dict
       contains:
@@ -236,28 +236,28 @@ _value:
           type: str
           sample: node1
         to:
-          description: The node that is to hold it.
+          description: The node that it goes to.
           type: str
           sample: node3
         reason:
           description:
             - V(NodeGone), V(NodeInvalid), V(NodeNotReady), V(NodeNotAssignable) - the node is not in the list,
-              has errors, is not ready, has not the label.
+              has errors, is not ready, or lacks the label.
             - V(NodeNotSelected) - the object's node selector does not select the node.
-            - V(NetworkMissing) - no network of the node contains the address any more.
+            - V(NetworkMissing) - no network of the node contains the address.
             - V(AddressConflict) - the address is now a node's own, a network or a broadcast address.
             - V(CapacityExceeded), V(SameObject) - the node holds more than it may, or two of one object.
             - V(SameDomain) - the failure domain of the node holds two of an object that is spread.
-            - V(MakeRoom) - so that one more address finds a node.
-            - V(Rebalance) - only for a flatter load.
+            - V(MakeRoom) - the move allows one more address to be assigned.
+            - V(Rebalance) - the move only makes the load flatter.
           type: str
           sample: NodeNotReady
     load:
-      description: Number of egress IPs for each node, whatever their weights.
+      description: Number of egress IPs of each node.
       type: dict
       sample: {node1: 2, node2: 0, node3: 1}
     weighted:
-      description: How even the load is by weights. It is there if an object has another weight than 1.
+      description: The load by weights. Present if an object has another weight than 1.
       type: dict
       contains:
         load:
@@ -268,11 +268,11 @@ _value:
           description: The sum of the squares of these loads.
           type: int
           sample: 321
-        at_least:
+        lowerBound:
           description:
-            - What the sum of squares is at least, whatever the plan. With O(policy=sticky) or O(max_moves), whatever
-              the plan with no more moves.
-            - Equal to RV(_value.weighted.squares) if this is proven to be the least.
+            - A lower bound of the sum of squares of every plan. With O(policy=sticky) or O(max_moves), of every plan
+              with no more moves.
+            - Equal to RV(_value.weighted.squares) if the sum is proven to be the least.
           type: int
           sample: 321
         proven:
@@ -280,11 +280,15 @@ _value:
           type: bool
           sample: true
     warnings:
-      description: What is odd, but stops nothing - an address that two nodes call their own, or that two nodes hold.
+      description:
+        - Inconsistencies that stop nothing - an address that is the own address of two nodes, or that two nodes hold.
       type: list
       elements: str
       sample: ["192.168.126.21 is the own address of node1 and of node4"]
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
@@ -294,7 +298,13 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign i
 
 
 @paused_collector()
-def _assign(egressips, nodes, current=(), policy="balanced", max_moves=None):
+def _assign(
+    egressips: Sequence[Any],
+    nodes: Sequence[Any],
+    current: Sequence[Any] = (),
+    policy: str = "balanced",
+    max_moves: int | None = None,
+) -> dict[str, Any]:
     try:
         return assign(egressips, plain(nodes), current, policy, max_moves).to_dict()
     except EgressIPError as error:
@@ -304,6 +314,6 @@ def _assign(egressips, nodes, current=(), policy="balanced", max_moves=None):
 class FilterModule:
     """Filter plugin."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filter by its name."""
         return {"assign": _assign}

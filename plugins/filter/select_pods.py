@@ -72,11 +72,14 @@ _value:
       elements: str
       sample: ["10.88.0.5"]
     egressips:
-      description: Names of the objects that select the pod, sorted. The first counts.
+      description: Names of the objects that select the pod, sorted. The first applies.
       type: list
       elements: str
       sample: ["egressips-prod"]
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
@@ -88,7 +91,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objec
 )
 
 
-def _select_pods(egressips, pods, namespaces=()):
+def _select_pods(egressips: Sequence[Any], pods: Sequence[Any], namespaces: Sequence[Any] = ()) -> list[dict[str, Any]]:
     for name, documents in (("the input", egressips), ("pods", pods), ("namespaces", namespaces)):
         if not isinstance(documents, (list, tuple)):
             raise AnsibleFilterError(
@@ -101,6 +104,6 @@ def _select_pods(egressips, pods, namespaces=()):
 class FilterModule:
     """Filter plugin."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filter by its name."""
         return {"select_pods": _select_pods}

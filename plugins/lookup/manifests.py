@@ -10,18 +10,18 @@ author:
 short_description: Read EgressIP, Namespace, Pod and Node manifests
 description:
   - Reads manifests from files, folders and inline documents on the controller and sorts them by kind.
-  - A manifest that is broken does not stop the others. It is listed under RV(_raw[].invalid), or, when it is an
-    EgressIP with a usable name, handed on to P(netops.egress_ip.assign#filter), which reports it.
-  - Files may be encrypted with Ansible Vault. Nothing in a manifest is templated.
+  - A broken manifest does not stop the others. It is listed under RV(_raw[].invalid). A broken EgressIP with a usable
+    name is listed under RV(_raw[].egressips), and P(netops.egress_ip.assign#filter) reports it.
+  - Files may be encrypted with Ansible Vault. Manifests are not templated.
 options:
   _terms:
     description:
       - Paths of files, paths of folders, inline documents, or lists of these.
       - A file holds YAML, with any number of documents, or, when its name ends in C(.json), JSON.
-      - Of a folder all C(*.yml), C(*.yaml) and C(*.json) files are read, those of its subfolders too, in the order
-        of their paths. Names that begin with a dot are left out.
-      - A relative path is looked for in Ansible's search path for files, then beside the inventory, then in the
-        current directory.
+      - In a folder and its subfolders, all C(*.yml), C(*.yaml) and C(*.json) files are read in the order of their
+        paths. Names that begin with a dot are left out.
+      - A relative path is searched for in Ansible's search path for files, then in the folder of the inventory, then
+        in the current directory.
       - C(List) documents, as C(kubectl get -o yaml) prints them, are unrolled.
     type: list
     elements: raw
@@ -65,12 +65,12 @@ _raw:
       type: list
       elements: dict
     broken:
-      description: Names of the EgressIP documents with errors. What they have is to stay as it is.
+      description: Names of the EgressIP documents with errors. Their addresses stay where they are.
       type: list
       elements: str
       sample: [egressips-prod]
     pooled:
-      description: Names of the EgressIP documents that ask for addresses of a pool.
+      description: Names of the EgressIP documents that request addresses of a pool.
       type: list
       elements: str
     namespaces:
@@ -87,8 +87,8 @@ _raw:
       elements: dict
     invalid:
       description:
-        - What cannot be used, with all its errors. Each error begins with the path of the value.
-        - Of several different objects with one kind and name, the first counts and the others are listed here.
+        - Documents that cannot be used, with all their errors. Each error begins with the path of the value.
+        - Of several different objects with one kind and name, the first applies and the others are listed here.
       type: list
       elements: dict
       sample:
@@ -98,20 +98,21 @@ _raw:
     unreadable:
       description:
         - Names of those entries of RV(_raw[].invalid) that are files, or documents in files, which could not be parsed.
-        - Nobody knows which objects they hold, so addresses may be missing from RV(_raw[].egressips) that are in use.
+        - The objects in them are unknown, so addresses that are in use may be missing from RV(_raw[].egressips).
       type: list
       elements: str
       sample: ["manifests/web.yml"]
     ignored:
-      description: Notes on what is left out because it is not ours.
+      description: Notes on documents of other kinds, which are ignored.
       type: list
       elements: str
       sample: ["manifests/web.yml[1]: kind 'Service' is ignored"]
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleFileNotFound, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
@@ -127,7 +128,7 @@ _VAULT_MARK = b"$ANSIBLE_VAULT"
 class LookupModule(LookupBase):
     """Reads manifests."""
 
-    def run(self, terms, variables=None, **kwargs):
+    def run(self, terms: Iterable[Any], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         """Return a list with one dictionary."""
         self.set_options(var_options=variables, direct=kwargs)
         documents = Documents()
@@ -139,7 +140,7 @@ class LookupModule(LookupBase):
         result["ignored"] = documents.ignored + result["ignored"]
         return [result]
 
-    def _read(self, term, source, variables, documents):
+    def _read(self, term: object, source: str, variables: Mapping[str, Any], documents: Documents) -> None:
         if isinstance(term, Mapping):
             documents.add(plain(term), source)
         elif isinstance(term, str):
@@ -148,8 +149,8 @@ class LookupModule(LookupBase):
         else:
             raise AnsibleLookupError(f"{source}: must be a path or a document, not {type_name(term)}")
 
-    def _find(self, term, source, variables):
-        """Return the Path that ``term`` stands for."""
+    def _find(self, term: str, source: str, variables: Mapping[str, Any]) -> Path:
+        """Return the path of ``term``."""
         if not term.strip() or "\n" in term:
             hint = "; parse text with ansible.builtin.from_yaml_all first" if term.strip() else ""
             raise AnsibleLookupError(f"{source}: must be a path or a document, not {type_name(term)}{hint}")
@@ -166,8 +167,8 @@ class LookupModule(LookupBase):
                 return candidate
         raise AnsibleLookupError(f"{source}: {_not_found(term, search_path + folders)}")
 
-    def _read_path(self, path, shown, documents):
-        """Read the file or folder ``path``, which messages call ``shown``."""
+    def _read_path(self, path: Path, shown: str, documents: Documents) -> None:
+        """Read the file or folder ``path``; messages show it as ``shown``."""
         if not path.is_dir():
             self._read_file(path, shown, documents)
             return
@@ -177,7 +178,7 @@ class LookupModule(LookupBase):
         for name in names:
             self._read_file(path / name, str(Path(shown, name)), documents)
 
-    def _read_file(self, path, shown, documents):
+    def _read_file(self, path: Path, shown: str, documents: Documents) -> None:
         try:
             content = path.read_bytes()
             if content.startswith(_VAULT_MARK):
@@ -188,8 +189,8 @@ class LookupModule(LookupBase):
         except AnsibleError as error:
             documents.refuse(shown, f"cannot be decrypted: {error}")
 
-    def _decrypt(self, path):
-        """Return the content of a vaulted file, of which no plain copy stays behind."""
+    def _decrypt(self, path: Path) -> bytes:
+        """Return the content of a vaulted file; its decrypted copy is deleted."""
         decrypted = self._loader.get_real_file(str(path))
         try:
             return Path(decrypted).read_bytes()
@@ -197,7 +198,7 @@ class LookupModule(LookupBase):
             self._loader.cleanup_tmp_file(decrypted)
 
 
-def _flatten(terms):
+def _flatten(terms: Iterable[Any]) -> Iterator[Any]:
     for term in terms:
         if isinstance(term, (list, tuple)):
             yield from _flatten(term)
@@ -205,14 +206,14 @@ def _flatten(terms):
             yield term
 
 
-def _files_below(folder, shown, documents):
+def _files_below(folder: Path, shown: str, documents: Documents) -> list[Path]:
     """Return the manifest files below ``folder`` as sorted relative paths."""
 
-    def refuse(error):
+    def refuse(error: OSError) -> None:
         name = Path(shown, Path(error.filename).relative_to(folder))
         documents.refuse(str(name), f"cannot be read: {error.strerror}")
 
-    found = []
+    found: list[Path] = []
     for directory, subfolders, names in os.walk(folder, onerror=refuse):
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         relative = Path(directory).relative_to(folder)
@@ -220,7 +221,7 @@ def _files_below(folder, shown, documents):
     return sorted(found, key=str)
 
 
-def _not_found(term, folders):
+def _not_found(term: str, folders: Iterable[Any]) -> str:
     hint = pasted_hint(term)
     if hint:
         return f"{quote(term)} {hint}"

@@ -8,23 +8,23 @@ DOCUMENTATION = r"""
 module: assignment
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Plan which node holds which egress IP
+short_description: Plan the assignment of egress IPs to nodes
 description:
-  - Decides which node holds which egress IP. Nothing is changed anywhere.
-  - An address is on at most one node. No node gets two addresses of one object. Only nodes count that bear the label
-    V(k8s.ovn.org/egress-assignable) (whatever its value), are ready, and have a network that contains the address.
-    A node's own address, network addresses and broadcast addresses are never assigned. The capacity is kept.
-  - Of all plans that keep these rules the result is the best one. First, most addresses have a node. Then objects are
-    spread as their annotations C(egress-ip.netops/spread) ask for. Then, with O(policy=balanced), the load is as
-    flat as can be (least sum of squares), and then the moves are the fewest.
-    With O(policy=sticky) the fewest moves come before the flattest load. Last comes the order by name, the first
-    address on its first node. The same input gives the same plan, whatever the order of its lists.
-  - An object's annotation C(egress-ip.netops/weight), a number from 1 to 100 in quotes, says how much each of its
-    addresses counts in the load of its node. The capacity counts addresses all the same. Where weights differ, the load
-    is near the flattest one, and RV(weighted) says how near; there is no order by name then.
-  - A broken object is listed in RV(invalid). It gets nothing new and keeps what it holds where the rules above
-    allow. It stops no other object.
-  - Of two objects that ask for one address, the one that holds it keeps it, else the first by name gets it.
+  - Assigns egress IPs to nodes. Changes nothing.
+  - An address is on at most one node. No node gets two addresses of one object. A node must have the label
+    V(k8s.ovn.org/egress-assignable) with any value, be ready, and have a network that contains the address.
+    A node's own address, network addresses and broadcast addresses are never assigned. Capacities are not exceeded.
+  - Of all plans that keep these rules, the result is the best one. First, most addresses have a node. Then objects are
+    spread as their annotations C(egress-ip.netops/spread) require. Then, with O(policy=balanced), the load is as
+    flat as possible (least sum of squares), and then the moves are the fewest.
+    With O(policy=sticky) the fewest moves come before the flattest load. Last is the order by name, the first address
+    on its first node. The same input gives the same plan; the order of lists does not matter.
+  - An object's annotation C(egress-ip.netops/weight), an integer from 1 to 100 in quotes, is what each of its
+    addresses adds to the load of its node. Capacities count addresses, not weights. If weights differ, the load is near
+    the flattest one, and RV(weighted) shows how near; the order by name does not apply then.
+  - A broken object is listed in RV(invalid). It gets nothing new and keeps its addresses as far as the rules above
+    allow. It does not affect other objects.
+  - If two objects request one address, the one that holds it keeps it, else the first by name gets it.
 options:
   egressips:
     description: EgressIP documents.
@@ -36,27 +36,27 @@ options:
       - The nodes, each a dictionary with V(name) (required), V(labels), V(ready) (default V(true)), V(networks) (a list
         of dictionaries with V(interface) and V(addresses), the primary one first) and V(capacity) (an integer, or a
         dictionary with any of V(ip), V(ipv4), V(ipv6)), as for the filter P(netops.egress_ip.assign#filter).
-      - An entry with errors counts as a node that cannot hold anything, and is listed in RV(invalid).
+      - A node with errors cannot hold anything, and is listed in RV(invalid).
     type: list
     elements: raw
     required: true
   current:
     description:
-      - Who holds what now, a list of dictionaries with V(egressIP), V(node) and, if known, V(name), the object's name.
-      - For addresses without an entry the status of the objects counts.
+      - The present assignments, dictionaries with V(egressIP), V(node) and, if known, V(name), the object's name.
+      - For an address without an entry, the status of the objects applies.
     type: list
     elements: raw
     default: []
   policy:
-    description: What comes first among plans with the same number of addresses, a flat load or few moves.
+    description: What is preferred among plans with the same number of assigned addresses, a flat load or few moves.
     type: str
     choices: [balanced, sticky]
     default: balanced
   max_moves:
     description:
-      - How many moves may be made only for balance. Moves that are needed to place most addresses, or to spread them as
-        an annotation asks for, do not count.
-      - Without it, any number.
+      - The maximum number of moves that are made only for balance. Moves that are needed to place most addresses, or to
+        spread them as an annotation requires, do not count.
+      - Without it, there is no limit.
     type: int
 extends_documentation_fragment:
   - netops.egress_ip.attributes
@@ -68,11 +68,11 @@ attributes:
   diff_mode:
     support: full
     details:
-      - Shows who holds what, now and by the plan.
+      - Shows the present and the planned assignments.
   idempotent:
     support: full
     details:
-      - With RV(assignments) given back as O(current) nothing changes.
+      - With RV(assignments) as O(current), nothing changes.
 seealso:
   - plugin: netops.egress_ip.assign
     plugin_type: filter
@@ -156,7 +156,7 @@ unassigned:
       sample: 10.0.0.9
     reason:
       description:
-        - V(NoMatchingNode) - no node that is labelled and ready has a network that contains the address.
+        - V(NoMatchingNode) - no node with the label that is ready has a network that contains the address.
         - V(NodesExhausted) - every possible node holds another address of this object.
         - V(CapacityExhausted) - possible nodes have reached their capacity.
         - V(AddressConflict) - it is a node's own address, a network address or a broadcast address.
@@ -165,7 +165,7 @@ unassigned:
       type: str
       sample: NoMatchingNode
     message:
-      description: A sentence that names what is in the way.
+      description: A sentence that names the constraint.
       type: str
       sample: "no node can hold 10.0.0.9; without a network that contains it: node1, node2"
 invalid:
@@ -185,7 +185,7 @@ invalid:
       sample: ["egressip/web: spec.egressIPs[1]: '192.168.126.300' is not an IPv4 or IPv6 address"]
 moves:
   description:
-    - The addresses that go from one node to another. An address that is new or loses its place is not among them.
+    - The addresses that go from one node to another. New and unassigned addresses are not included.
   returned: success
   type: list
   elements: dict
@@ -199,29 +199,29 @@ moves:
       type: str
       sample: node1
     to:
-      description: The node that is to hold it.
+      description: The node that it goes to.
       type: str
       sample: node3
     reason:
       description:
         - V(NodeGone), V(NodeInvalid), V(NodeNotReady), V(NodeNotAssignable) - the node is not in the list,
-          has errors, is not ready, has not the label.
+          has errors, is not ready, or lacks the label.
         - V(NodeNotSelected) - the object's node selector does not select the node.
-        - V(NetworkMissing) - no network of the node contains the address any more.
+        - V(NetworkMissing) - no network of the node contains the address.
         - V(AddressConflict) - the address is now a node's own, a network or a broadcast address.
         - V(CapacityExceeded), V(SameObject) - the node holds more than it may, or two of one object.
         - V(SameDomain) - the failure domain of the node holds two of an object that is spread.
-        - V(MakeRoom) - so that one more address finds a node.
-        - V(Rebalance) - only for a flatter load.
+        - V(MakeRoom) - the move allows one more address to be assigned.
+        - V(Rebalance) - the move only makes the load flatter.
       type: str
       sample: NodeNotReady
 load:
-  description: Number of egress IPs for each node, whatever their weights.
+  description: Number of egress IPs of each node.
   returned: success
   type: dict
   sample: {node1: 2, node2: 0, node3: 1}
 weighted:
-  description: How even the load is by weights. It is there if an object has another weight than 1.
+  description: The load by weights. Present if an object has another weight than 1.
   returned: if an object has another weight than 1
   type: dict
   contains:
@@ -233,23 +233,17 @@ weighted:
       description: The sum of the squares of these loads.
       type: int
       sample: 321
-    at_least:
+    lowerBound:
       description:
-        - What the sum of squares is at least, whatever the plan. With O(policy=sticky) or O(max_moves), whatever
-          the plan with no more moves.
-        - Equal to RV(weighted.squares) if this is proven to be the least.
+        - A lower bound of the sum of squares of every plan. With O(policy=sticky) or O(max_moves), of every plan
+          with no more moves.
+        - Equal to RV(weighted.squares) if the sum is proven to be the least.
       type: int
       sample: 321
     proven:
       description: Whether the plan is proven to be the best, in squares and in moves.
       type: bool
       sample: true
-warnings:
-  description: What is odd, but stops nothing - an address that two nodes call their own, or that two nodes hold.
-  returned: success
-  type: list
-  elements: str
-  sample: ["192.168.126.21 is the own address of node1 and of node4"]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -261,8 +255,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign i
 )
 
 
-def main():
-    """Plan, and compare the plan with what is."""
+def main() -> None:
+    """Plan, and compare the plan with the present assignments."""
     module = AnsibleModule(
         argument_spec={
             "egressips": {"type": "list", "elements": "raw", "required": True},
@@ -281,7 +275,10 @@ def main():
         module.fail_json(msg=str(error))
     after = planned_assignments(plan)
     diff = {"before": {"assignments": before}, "after": {"assignments": after}}
-    module.exit_json(changed=before != after, diff=diff, **plan.to_dict())
+    result = plan.to_dict()
+    for line in result.pop("warnings"):
+        module.warn(line)
+    module.exit_json(changed=before != after, diff=diff, **result)
 
 
 if __name__ == "__main__":

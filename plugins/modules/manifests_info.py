@@ -10,8 +10,8 @@ author:
   - The netops.egress_ip authors (@netops)
 short_description: Read EgressIP, Namespace, Pod and Node manifests
 description:
-  - Does what the lookup P(netops.egress_ip.manifests#lookup) does, as a task of its own on the controller.
-  - For a large fleet this is faster. Ansible templates what a lookup returns item by item, but not what a task returns.
+  - Returns the result of the lookup P(netops.egress_ip.manifests#lookup) as the result of a task on the controller.
+  - This is faster for a large fleet. Ansible templates the result of a lookup item by item, but not that of a task.
   - Changes nothing.
 options:
   sources:
@@ -44,13 +44,13 @@ egressips:
   type: list
   elements: dict
 broken:
-  description: Names of the EgressIP documents with errors. What they have is to stay as it is.
+  description: Names of the EgressIP documents with errors. Their addresses stay where they are.
   returned: success
   type: list
   elements: str
   sample: [egressips-prod]
 pooled:
-  description: Names of the EgressIP documents that ask for addresses of a pool.
+  description: Names of the EgressIP documents that request addresses of a pool.
   returned: success
   type: list
   elements: str
@@ -70,7 +70,7 @@ nodes:
   type: list
   elements: dict
 invalid:
-  description: What cannot be used, with all its errors. Each error begins with the path of the value.
+  description: Documents that cannot be used, with all their errors. Each error begins with the path of the value.
   returned: success
   type: list
   elements: dict
@@ -81,7 +81,7 @@ unreadable:
   elements: str
   sample: ["manifests/web.yml"]
 ignored:
-  description: Notes on what is left out because it is not ours.
+  description: Notes on documents of other kinds, which are ignored.
   returned: success
   type: list
   elements: str

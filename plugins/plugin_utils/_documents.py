@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the text of a file to parsed documents. PRIVATE to the collection.
+"""Parses the text of a file to documents. PRIVATE to the collection.
 
-Stricter than PyYAML's safe loader: a duplicate key, a tag that JSON has no type for and an alias
-inside its own anchor are errors. Dates stay dates, for the model to refuse them where it wants a string.
+Stricter than PyYAML's safe loader: a duplicate key, a tag without a JSON type and an alias inside its own anchor are
+errors. Dates stay dates; they are refused where a string is required.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
 import yaml
 
@@ -22,9 +23,9 @@ _NOT_IN_JSON = tuple(f"{_TAG}{name}" for name in ("binary", "omap", "pairs", "se
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """The safe loader, the fast one where PyYAML was built with it, that says where a malformed scalar stands."""
+    """The safe loader, implemented in C if PyYAML has it; errors name the place of a malformed scalar."""
 
-    def construct_object(self, node, deep=False):
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except ValueError as error:  # a date like 2026-13-45
@@ -38,32 +39,32 @@ _Loader.yaml_constructors = {
 
 @dataclass
 class Documents:
-    """Documents as ``{source, document}``, and what could not be read as ``{name, errors}``."""
+    """Documents as ``{source, document}``, files and documents that cannot be read as ``{name, errors}``."""
 
-    documents: list = field(default_factory=list)
-    unreadable: list = field(default_factory=list)
-    ignored: list = field(default_factory=list)
+    documents: list[dict[str, Any]] = field(default_factory=list)
+    unreadable: list[dict[str, Any]] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
 
-    def add(self, document, source):
+    def add(self, document: Any, source: str) -> None:
         """Add one parsed document."""
         self.documents.append({"source": source, "document": document})
 
-    def refuse(self, source, text):
-        """Note that ``source`` cannot be read; ``text`` says why."""
+    def refuse(self, source: str, text: str) -> None:
+        """Add the error that ``source`` cannot be read; ``text`` is the reason."""
         self.unreadable.append({"name": source, "errors": [f"{source}: {text}"]})
 
-    def read_bytes(self, content, name):
+    def read_bytes(self, content: bytes, name: str) -> None:
         """Add all documents of a file's content; ``name`` is the file's name, JSON when it ends so."""
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            # What PowerShell's `>` writes.
+            # The encoding of PowerShell's `>`.
             hint = " (it is UTF-16)" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
             self.refuse(name, f"is not UTF-8 text{hint}: {error.reason} at byte {error.start}")
             return
         self.read_text(text, name)
 
-    def read_text(self, text, name):
+    def read_text(self, text: str, name: str) -> None:
         """Add all documents of ``text``. Those before a malformed one are kept, and those after it where possible."""
         before = len(self.documents), len(self.unreadable)
         try:
@@ -82,8 +83,8 @@ class Documents:
         if before == (len(self.documents), len(self.unreadable)):
             self.ignored.append(f"{name}: holds no document")
 
-    def _read_json(self, text, name):
-        """Add JSON documents, of which there may be several one after the other."""
+    def _read_json(self, text: str, name: str) -> None:
+        """Add one or several successive JSON documents."""
         decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
         start, index = _BLANKS.match(text).end(), 0
         while start < len(text):
@@ -91,7 +92,7 @@ class Documents:
             self.add(document, f"{name}[{index}]")
             start, index = _BLANKS.match(text, end).end(), index + 1
 
-    def _read_yaml(self, text, name):
+    def _read_yaml(self, text: str, name: str) -> None:
         """Add YAML documents. Malformed syntax ends the file; other faults end the document only."""
         loader = _Loader(text)
         index = 0
@@ -102,7 +103,7 @@ class Documents:
         finally:
             loader.dispose()
 
-    def _read_node(self, loader, node, source):
+    def _read_node(self, loader: _Loader, node: yaml.Node, source: str) -> None:
         try:
             _check_keys(node)
             # Depth first, so that an alias inside its own anchor is an error rather than an endless value.
@@ -115,7 +116,7 @@ class Documents:
             self.add(document, source)
 
 
-def _check_keys(root):
+def _check_keys(root: yaml.Node) -> None:
     """Raise a ConstructorError for the first key that a mapping below ``root`` has twice."""
     waiting, seen = [root], set()
     while waiting:
@@ -136,7 +137,7 @@ def _check_keys(root):
         waiting.extend(value for _key, value in reversed(node.value))
 
 
-def _unique_keys(pairs):
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
         keys = [key for key, _value in pairs]
@@ -145,21 +146,21 @@ def _unique_keys(pairs):
     return result
 
 
-def _refuse_constant(name):
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not valid JSON")
 
 
-def _tab_hint(error, text):
-    """Say what to do when the parser stopped at a tab: libyaml does not name the character."""
+def _tab_hint(error: yaml.YAMLError, text: str) -> str:
+    """Return the fix if the parser stopped at a tab: libyaml does not name the character."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return ""
     line = "".join(text.splitlines()[mark.line : mark.line + 1])
-    return "; YAML is indented with blanks, never with tabs" if "\t" in line[: mark.column + 1] else ""
+    return "; indent YAML with spaces, not with tabs" if "\t" in line[: mark.column + 1] else ""
 
 
-def _yaml_words(error):
-    """Return the parser's words on one line, beginning with the place."""
+def _yaml_words(error: yaml.YAMLError) -> str:
+    """Return the parser's message on one line, beginning with the place."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return " ".join(str(error).split())

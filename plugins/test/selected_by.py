@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 name: selected_by
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Tell whether a label selector selects a pod
+short_description: Test whether a label selector selects a pod
 description:
   - Applies a Kubernetes label selector to the labels of a pod, or of any other object that has labels.
   - The empty selector selects everything.
@@ -38,7 +38,7 @@ EXAMPLES = r"""
           operator: In
           values: [prod, preprod]
 
-- name: Ask for labels
+- name: Test labels
   ansible.builtin.assert:
     that: "{'app': 'web'} is netops.egress_ip.selected_by({'matchLabels': {'app': 'web'}})"
 """
@@ -49,22 +49,23 @@ _value:
   type: bool
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.selectors import Selector, parse_labels
 
 
-def _selected_by(pod, selector):
+def _selected_by(pod: object, selector: object) -> bool:
     try:
         return Selector.from_dict(selector, "selector").matches(_labels_of(pod))
     except EgressIPError as error:
         raise AnsibleFilterError(f"netops.egress_ip.selected_by: {error}") from error
 
 
-def _labels_of(pod):
-    """Return the labels of a document, or of labels given as such: those never hold a mapping."""
+def _labels_of(pod: object) -> dict[str, str]:
+    """Return the labels of a document, or the labels themselves: their values are never mappings."""
     if isinstance(pod, Mapping) and isinstance(pod.get("metadata"), Mapping):
         labels = pod["metadata"].get("labels")
         return {} if labels is None else parse_labels(labels, "metadata.labels")
@@ -74,6 +75,6 @@ def _labels_of(pod):
 class TestModule:
     """Test plugin."""
 
-    def tests(self):
+    def tests(self) -> dict[str, Callable[..., Any]]:
         """Return the test by its name."""
         return {"selected_by": _selected_by}

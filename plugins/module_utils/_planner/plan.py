@@ -91,23 +91,28 @@ class Move:
 class Weighted:
     """The load by weights.
 
-    ``load``: {node: sum of weights}; ``squares``: the sum of their squares; ``at_least``: a lower bound of the sum for
-    every plan; ``proven``: whether the plan is proven to be the best in squares and moves.
+    ``load``: {node: sum of weights}; ``squares``: the sum of their squares; ``lower_bound``: that of every plan;
+    ``proven``: whether the plan is proven to be the best in squares and moves.
     """
 
     load: Mapping[str, int]
     squares: int
-    at_least: int
+    lower_bound: int
     proven: bool
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Weighted:
-        """Return the Weighted of ``{load, squares, at_least, proven}``."""
-        return cls(dict(value["load"]), value["squares"], value["at_least"], value["proven"])
+        """Return the Weighted of ``{load, squares, lowerBound, proven}``."""
+        return cls(dict(value["load"]), value["squares"], value["lowerBound"], value["proven"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{load, squares, at_least, proven}``."""
-        return {**vars(self), "load": dict(self.load)}
+        """Return ``{load, squares, lowerBound, proven}``."""
+        return {
+            "load": dict(self.load),
+            "squares": self.squares,
+            "lowerBound": self.lower_bound,
+            "proven": self.proven,
+        }
 
 
 @dataclass(frozen=True)

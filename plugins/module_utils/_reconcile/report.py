@@ -87,7 +87,7 @@ def _weighted(plan):
     """Return how even the load is where egress IPs have weights, as lines."""
     if "weighted" not in plan:
         return []
-    squares, least = plan["weighted"]["squares"], plan["weighted"]["at_least"]
+    squares, least = plan["weighted"]["squares"], plan["weighted"]["lowerBound"]
     # Rounded up, for what is said is a bound.
     above = -(-1000 * (squares - least) // max(1, least)) / 10
     how = f"at most {above} % above the least" if above else "proven to be the least"

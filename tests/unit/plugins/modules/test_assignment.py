@@ -55,6 +55,13 @@ def test_an_address_that_nobody_asks_for_is_a_change(capsys):
     assert (result["changed"], result["moves"]) == (True, [])
 
 
+def test_an_inconsistency_is_a_warning_of_the_task(capsys, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(assignment.AnsibleModule, "warn", lambda _module, line: warnings.append(line))
+    assert "warnings" not in run(capsys, nodes=[NODE, {**NODE, "name": "n2"}])
+    assert warnings == ["10.0.0.201 is the own address of n1 and of n2"]
+
+
 def test_a_malformed_option_fails_with_its_path(capsys):
     result = run(capsys, current=[{"egressIP": "10.0.0.1"}])
     assert (result["failed"], result["msg"]) == (True, "current[0].node: is missing")

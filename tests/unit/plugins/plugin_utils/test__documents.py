@@ -53,7 +53,7 @@ BAD = [
         "a tab",
         "a:\n\tb: 1\n",
         "web.yml: line 2, column 1: found character that cannot start any token (while scanning for the next token)"
-        "; YAML is indented with blanks, never with tabs",
+        "; indent YAML with spaces, not with tabs",
     ),
     ("a colon too many", "a: b: c\n", "web.yml: line 1, column 5: mapping values are not allowed in this context"),
     (

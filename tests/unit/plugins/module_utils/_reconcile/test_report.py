@@ -47,7 +47,7 @@ WEIGHTED = [
 
 @pytest.mark.parametrize(("squares", "least", "how"), WEIGHTED)
 def test_how_even_weighted_loads_are(squares, least, how):
-    plan = {**PLAN, "weighted": {"load": {}, "squares": squares, "at_least": least, "proven": False}}
+    plan = {**PLAN, "weighted": {"load": {}, "squares": squares, "lowerBound": least, "proven": False}}
     lines = report(plan, MANIFESTS, FLEET, {}).lines
     assert lines[1:] == ("", f"Weighted loads: sum of squares {squares}, {how}")
 
