@@ -3,24 +3,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make the plan of a run, on the controller.
 
-An action and no chain of filters: Ansible loads an action once for all tasks of a run, but all filters of a collection
-again for each task that uses one, and it templates item by item what goes into a task and what a filter returns.
+An action and not a chain of filters: Ansible loads an action once for all tasks of a run, but all filters of a
+collection again for each task that uses one, and templates the arguments and results of filters item by item.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, registered
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import query
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, result_of
 
-_QUESTIONS = {
+_QUESTIONS: dict[str, Any] = {
     "what_if": {"type": "raw", "default": {}},
     "headroom": {"type": "bool", "default": False},
     "headroom_label": {"type": "raw", "default": "topology.kubernetes.io/zone"},
     "price": {"type": "bool", "default": False},
     "explain": {"type": "raw", "default": ""},
+    "traffic": {"type": "bool", "default": False},
 }
 _SETTINGS = {
     "policy": {"type": "str", "choices": ["balanced", "sticky"], "default": "balanced"},
@@ -31,6 +36,15 @@ _SETTINGS = {
     "drain_nodes": {"type": "raw", "default": []},
     "drain_force": {"type": "bool", "default": False},
 }
+_OPTIONS = {
+    "hosts": {"type": "list", "elements": "str", "required": True},
+    "settings": {"type": "dict", "options": _SETTINGS, "apply_defaults": True},
+    "options": {"type": "raw", "default": {}},
+    "fenced": {"type": "list", "elements": "str", "default": []},
+    "withheld": {"type": "raw", "default": {}},
+    "questions": {"type": "dict", "options": _QUESTIONS, "apply_defaults": True},
+    "states": {"type": "bool", "default": True},
+}
 
 
 class ActionModule(ActionBase):
@@ -39,44 +53,45 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         """Return the plan as the task's result."""
-        result = super().run(tmp, task_vars)
-        _validation, options = self.validate_argument_spec(
-            argument_spec={
-                "hosts": {"type": "list", "elements": "str", "required": True},
-                "manifests": {"type": "str", "required": True},
-                "settings": {"type": "dict", "options": _SETTINGS, "apply_defaults": True},
-                "options": {"type": "raw", "default": {}},
-                "fenced": {"type": "list", "elements": "str", "default": []},
-                "withheld": {"type": "raw", "default": {}},
-                "questions": {"type": "dict", "options": _QUESTIONS, "apply_defaults": True},
-                "states": {"type": "bool", "default": True},
-            }
-        )
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validation, options = self.validate_argument_spec(argument_spec=_OPTIONS)
         try:
+            hosts = [host_of(task_vars["hostvars"][name]) for name in options["hosts"]]
             drain_nodes = names_of(options["settings"]["drain_nodes"])
             settings = Settings(**{**options["settings"], "drain_nodes": drain_nodes})
             made = plan_run(
-                [host_of(task_vars["hostvars"][name]) for name in options["hosts"]],
-                registered(task_vars, "manifests", options["manifests"]),
+                hosts,
+                result_of(task_vars, "manifests_info"),
                 settings,
                 options["options"],
                 options["fenced"],
                 options["withheld"],
                 options["states"],
             )
+            vsphere = query(hosts, made.manifests["egressips"])
             answers = _answers(options["questions"], made, settings)
         except EgressIPError as error:
             raise AnsibleActionFail(str(error)) from error
-        return {**result, "changed": False, **made.to_dict(), "answers": answers}
+        outside = bool(vsphere["nodes"]) or any(host["fence"] for host in hosts)
+        return {
+            **result,
+            "changed": False,
+            **made.to_dict(),
+            "vsphere": vsphere,
+            "outside": outside,
+            "in_steps": bool(made.rollout and (made.rollout["releasing"] or made.rollout["following"])),
+            "answers": answers,
+        }
 
 
-def _answers(questions, made, settings):
-    """Return the answers. Their code is loaded only for a run that is asked something, and most are not."""
+def _answers(questions: Mapping[str, Any], made: RunPlan, settings: Settings) -> dict[str, Any]:
+    """Return the answers. Most runs have no questions, and load no code for them."""
     asked = {name: value for name, value in questions.items() if value != _QUESTIONS[name]["default"]}
     if not asked:
         return {}
     from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.answers import Questions, answer  # noqa: PLC0415
 
-    return answer(Questions(**asked), made, settings)
+    answers: dict[str, Any] = answer(Questions(**asked), made, settings)
+    return answers

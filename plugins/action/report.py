@@ -1,15 +1,23 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tell what came of a run, on the controller."""
+"""Report the outcome of a run, on the controller."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import registered
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import Events, preview, report
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import node_results, result_of
+
+_OPTIONS = {
+    "preview": {"type": "bool", "default": False},
+    "fence_results": {"type": "dict"},
+    "failures": {"type": "list", "elements": "str", "default": []},
+}
 
 
 class ActionModule(ActionBase):
@@ -18,24 +26,21 @@ class ActionModule(ActionBase):
     TRANSFERS_FILES = False
     _requires_connection = False
 
-    def run(self, tmp=None, task_vars=None):
-        """Return the report as the task's result, and hand its data to the workflow."""
-        result = super().run(tmp, task_vars)
-        _validation, options = self.validate_argument_spec(
-            argument_spec={
-                "run": {"type": "str", "required": True},
-                "besides": {"type": "dict", "default": {}},
-            }
-        )
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """Return the report as the task's result; unless it is a preview, pass its data to the workflow."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validation, options = self.validate_argument_spec(argument_spec=_OPTIONS)
         try:
-            run = registered(task_vars, "run", options["run"])
+            run = result_of(task_vars, "plan")
         except EgressIPError as error:
             raise AnsibleActionFail(str(error)) from error
-        results = {
-            name: task_vars["hostvars"][name].get("egress_ip_applied", {}) for name in sorted(run["fleet"]["observed"])
-        }
-        made = report(
-            run["plan"], run["manifests"], run["fleet"], results, self._task.check_mode, options["besides"]
-        ).to_dict()
-        stats = {"data": {"egress_ip": made.pop("stats")}, "per_host": False, "aggregate": True}
-        return {**result, "changed": False, **made, "ansible_stats": stats}
+        result["changed"] = False
+        steps = task_vars.get("egress_ip_steps")
+        if options["preview"]:
+            return {**result, **preview(run, steps).to_dict()}
+        check_mode = self._task.check_mode
+        events = Events.of_run(steps, options["fence_results"] or {}, options["failures"], check_mode)
+        results = node_results(task_vars, run["fleet"])
+        made = report(run["plan"], run["manifests"], run["fleet"], results, check_mode, events).to_dict()
+        stats = {"data": {"egress_ip": made["stats"]}, "per_host": False, "aggregate": True}
+        return {**result, **made, "ansible_stats": stats}

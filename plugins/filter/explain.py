@@ -7,15 +7,15 @@ DOCUMENTATION = r"""
 name: explain
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Say which nodes could hold an egress IP, and why others cannot
+short_description: Explain which nodes can hold an egress IP
 description:
-  - Takes one egress IP and says of each node whether it holds it, could hold it, or why it cannot.
-  - Of a node that could hold it, it says what it costs to have it there. That is the number of egress IPs that go to
-    another node, itself among them, and how the sum of squares of the nodes' loads changes. Both compare with the
-    plan of the fewest moves, in which the address may be anywhere. No other egress IP loses its place for it.
-    Where objects have weights, a load is the sum of its egress IPs' weights.
-  - Each node that could hold it is a plan of its own. With more than 500 000 egress IPs in these plans together, only
-    the nodes with most room are tried.
+  - Returns for each node whether it holds the egress IP, could hold it, or why it cannot.
+  - For a node that could hold it, the result has the cost. That is the number of egress IPs that move to another node,
+    including itself, and the change of the sum of squares of the nodes' loads. Both compare with the plan of the
+    fewest moves, in which the address may be on any node. No other egress IP becomes unassigned for it.
+    Where objects have weights, a load is the sum of the weights of its egress IPs.
+  - Each node that could hold it needs a plan. With more than 500 000 egress IPs in these plans together, only the nodes
+    with the most free capacity are tried.
 positional: fleet, egress_ip, policy, max_moves
 options:
   _input:
@@ -24,20 +24,20 @@ options:
     elements: dict
     required: true
   fleet:
-    description: What the filter P(netops.egress_ip.fleet#filter) returned.
+    description: The fleet, RV(netops.egress_ip.plan#module:fleet).
     type: dict
     required: true
   egress_ip:
-    description: The egress IP. It may be in no manifest; then the answer is for an object that asks for it alone.
+    description: The egress IP. If no manifest has it, the answer is for a new object with this address alone.
     type: str
     required: true
   policy:
-    description: As of P(netops.egress_ip.assign#filter), to say what the next run does.
+    description: As in P(netops.egress_ip.assign#filter), to predict the next run.
     type: str
     choices: [balanced, sticky]
     default: balanced
   max_moves:
-    description: As of P(netops.egress_ip.assign#filter), to say what the next run does.
+    description: As in P(netops.egress_ip.assign#filter), to predict the next run.
     type: int
 seealso:
   - plugin: netops.egress_ip.assign
@@ -45,9 +45,11 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Ask about an egress IP
+- name: Explain the placement of an egress IP
   ansible.builtin.debug:
-    msg: "{{ (egress_ip_read.egressips | netops.egress_ip.explain(egress_ip_fleet, '192.168.126.10')).lines }}"
+    msg: "{{ (run.manifests.egressips | netops.egress_ip.explain(run.fleet, '192.168.126.10')).lines }}"
+  vars:
+    run: "{{ egress_ip_plan }}"
 """
 
 RETURN = r"""
@@ -60,12 +62,12 @@ _value:
       type: str
       sample: 192.168.126.10
     names:
-      description: The objects that ask for it, of which the first has it.
+      description: The objects that request it, of which the first has it.
       type: list
       elements: str
       sample: [egressips-prod]
     errors:
-      description: What is wrong with these objects.
+      description: Errors of these objects.
       type: list
       elements: str
       sample: []
@@ -75,11 +77,11 @@ _value:
       elements: str
       sample: [node1]
     nextRun:
-      description: What the next run does with it.
+      description: The effect of the next run on it.
       type: str
       sample: the next run leaves it there
     nodes:
-      description: What is said of each node.
+      description: The result for each node.
       type: list
       elements: dict
       contains:
@@ -92,12 +94,12 @@ _value:
           type: str
           sample: "yes"
         why:
-          description: What is in the way, and what else would have to move.
+          description: The constraints that prevent it, and the other egress IPs that would have to move.
           type: list
           elements: str
           sample: [192.168.126.102 of the same object is there, 192.168.126.102 would go from node3 to node1]
         moves:
-          description: How many egress IPs would go to another node; none unless RV(_value.nodes[].can) is V(yes).
+          description: How many egress IPs would move to another node; none unless RV(_value.nodes[].can) is V(yes).
           type: int
           sample: 2
         before:
@@ -109,7 +111,7 @@ _value:
           type: dict
           sample: {squares: 2, highest: 1, lowest: 1}
     lines:
-      description: The same for a person.
+      description: The result as lines for a person.
       type: list
       elements: str
 """

@@ -7,11 +7,11 @@ DOCUMENTATION = r"""
 name: headroom
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Say whether every egress IP still finds a place when a node is lost
+short_description: Check whether every egress IP has a node after a loss
 description:
-  - Takes away each node that holds something, one at a time, and then each failure domain, and says which egress IPs
-    would find no place.
-  - How many these are is certain. Which ones, where there is a choice, is that of the plan with the fewest moves.
+  - Simulates the loss of each node that holds egress IPs, and then of each failure domain, and returns the egress IPs
+    that would be unassigned.
+  - Their number is exact. Where there is a choice, the addresses are those of the plan with the fewest moves.
 positional: label
 options:
   _input:
@@ -32,7 +32,8 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ (answer.world | netops.egress_ip.headroom('topology.kubernetes.io/zone')).lines }}"
   vars:
-    answer: "{{ egress_ip_plan | netops.egress_ip.what_if(egress_ip_read.egressips, egress_ip_fleet, {}) }}"
+    run: "{{ egress_ip_plan }}"
+    answer: "{{ run.plan | netops.egress_ip.what_if(run.manifests.egressips, run.fleet, {}) }}"
 """
 
 RETURN = r"""
@@ -41,7 +42,7 @@ _value:
   type: dict
   contains:
     losses:
-      description: What each loss does.
+      description: The effect of each loss.
       type: list
       elements: dict
       contains:
@@ -59,22 +60,22 @@ _value:
           type: int
           sample: 2
         unassigned:
-          description: The egress IPs that find no place, as P(netops.egress_ip.assign#filter) returns them.
+          description: The egress IPs that would be unassigned, as P(netops.egress_ip.assign#filter) returns them.
           type: list
           elements: dict
         stops:
           description: Whether too few nodes are left for a run.
           type: bool
     outside:
-      description: Nodes that hold something and have no such label, where others have it.
+      description: Nodes that hold egress IPs and lack the label, if others have it.
       type: list
       elements: str
     unassigned:
-      description: The egress IPs that have no node before anything is lost.
+      description: The egress IPs that are unassigned before any loss.
       type: list
       elements: dict
     lines:
-      description: The same for a person.
+      description: The result as lines for a person.
       type: list
       elements: str
 """

@@ -7,17 +7,16 @@ DOCUMENTATION = r"""
 name: price
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Say how many moves how much balance costs
+short_description: Calculate how many moves balance costs
 description:
-  - Returns how flat the load can be for how many moves that are made only for balance, from none to as many as needed.
-  - Each offer is the flattest load that its number of moves can give. A number of moves is left out where the numbers
-    below and above it save at least as much for each move.
+  - Returns the flattest load for each number of moves that are made only for balance, from none to as many as needed.
+  - A number of moves is left out where the numbers below and above it save at least as much for each move.
   - Where objects have weights, loads are sums of weights. The offers are then for some numbers of moves, each as
     flat as the planner finds it.
 positional: egressips, fleet
 options:
   _input:
-    description: A plan, as P(netops.egress_ip.assign#filter) returns it. What it does is among the offers.
+    description: A plan, as P(netops.egress_ip.assign#filter) returns it. Its moves are among the offers.
     type: dict
     required: true
   egressips:
@@ -26,7 +25,7 @@ options:
     elements: dict
     required: true
   fleet:
-    description: What the filter P(netops.egress_ip.fleet#filter) returned.
+    description: The fleet, RV(netops.egress_ip.plan#module:fleet).
     type: dict
     required: true
 seealso:
@@ -35,9 +34,11 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Show the price of balance
+- name: Show how many moves balance costs
   ansible.builtin.debug:
-    msg: "{{ (egress_ip_plan | netops.egress_ip.price(egress_ip_read.egressips, egress_ip_fleet)).lines }}"
+    msg: "{{ (run.plan | netops.egress_ip.price(run.manifests.egressips, run.fleet)).lines }}"
+  vars:
+    run: "{{ egress_ip_plan }}"
 """
 
 RETURN = r"""
@@ -46,7 +47,7 @@ _value:
   type: dict
   contains:
     offers:
-      description: What can be had.
+      description: The possible loads and their costs.
       type: list
       elements: dict
       contains:
@@ -67,10 +68,10 @@ _value:
           type: int
           sample: 2
     run:
-      description: What the plan does, in the same form.
+      description: The plan in the same form.
       type: dict
     lines:
-      description: The same for a person.
+      description: The result as lines for a person.
       type: list
       elements: str
 """

@@ -7,34 +7,36 @@ DOCUMENTATION = r"""
 name: report
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Tell a person what a plan means or what a run did
+short_description: Report a plan or the outcome of a run
 description:
-  - Returns one table of every egress IP with its object, node and state, and what was not placed, is broken or failed.
-positional: manifests, fleet, results, check_mode, besides
+  - Returns a table of the egress IPs with object, node and state, and the failures, errors and notes.
+positional: manifests, fleet, results, check_mode, events
 options:
   _input:
     description: A plan, as P(netops.egress_ip.assign#filter) returns it.
     type: dict
     required: true
   manifests:
-    description: What the lookup P(netops.egress_ip.manifests#lookup) returned.
+    description: The manifests, RV(netops.egress_ip.plan#module:manifests).
     type: dict
     required: true
   fleet:
-    description: What the filter P(netops.egress_ip.fleet#filter) returned.
+    description: The fleet, RV(netops.egress_ip.plan#module:fleet).
     type: dict
     required: true
   results:
-    description: The result of M(netops.egress_ip.node) by node; none before anything was applied.
+    description: The results of M(netops.egress_ip.node) by node; none before a run.
     type: dict
   check_mode:
     description: Whether the results are of a run in check mode, in which nothing was applied.
     type: bool
     default: false
-  besides:
+  events:
     description:
-      - What happened elsewhere, every key optional.
-      - C(withheld) {egress IP - why nobody may claim it}, C(fenced) (names of nodes), C(failures) and C(notes) (lines).
+      - Events outside the nodes, a dictionary with any of the following keys.
+      - C(withheld), a dictionary of egress IPs that must not be claimed and the reasons.
+      - C(fenced) and C(unproven), names of nodes that are fenced, the latter without a proof.
+      - C(failures) and C(notes), a line each.
     type: dict
     default: {}
 seealso:
@@ -45,7 +47,9 @@ seealso:
 EXAMPLES = r"""
 - name: Print the plan
   ansible.builtin.debug:
-    msg: "{{ (egress_ip_plan | netops.egress_ip.report(egress_ip_read, egress_ip_fleet)).lines }}"
+    msg: "{{ (run.plan | netops.egress_ip.report(run.manifests, run.fleet)).lines }}"
+  vars:
+    run: "{{ egress_ip_plan }}"
 """
 
 RETURN = r"""
@@ -54,15 +58,15 @@ _value:
   type: dict
   contains:
     lines:
-      description: The table and what follows it.
+      description: The table, followed by failures, errors and notes.
       type: list
       elements: str
     failures:
-      description: What fails a run in any case.
+      description: The failures, which fail every run.
       type: list
       elements: str
     complaints:
-      description: What fails a strict run.
+      description: The errors, which fail a strict run.
       type: list
       elements: str
     stats:
@@ -70,11 +74,21 @@ _value:
       type: dict
 """
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
+from ansible.errors import AnsibleFilterError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, Errors
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_fields, check_mapping
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import Events, report
 
 
-def _report(plan, manifests, fleet, results=None, check_mode=False, besides=None):
-    return report(plan, manifests, fleet, results, check_mode, besides).to_dict()
+def _report(plan, manifests, fleet, results=None, check_mode=False, events=None):
+    errors = Errors()
+    events = check_mapping(events or {}, "events", errors)
+    check_fields(events, "events.", tuple(Events.__dataclass_fields__), errors)
+    try:
+        errors.raise_if_any()
+    except EgressIPError as error:
+        raise AnsibleFilterError(str(error)) from error
+    return report(plan, manifests, fleet, results, check_mode, Events(**events)).to_dict()
 
 
 class FilterModule:

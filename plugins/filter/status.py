@@ -7,10 +7,10 @@ DOCUMENTATION = r"""
 name: status
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Say what is held where, in the form of the manifests
+short_description: Return the status of EgressIP objects as the nodes show it
 description:
-  - Returns the EgressIP documents with C(status.assignments) as the nodes show it, not as it should be. An egress IP
-    on two nodes is listed twice. Addresses that are in no manifest come in a document of their own.
+  - Returns the EgressIP documents with C(status.assignments) as the nodes show it, not as a plan has it. An egress IP
+    on two nodes is listed twice. Addresses that are in no manifest are in a document of their own.
 positional: fleet
 options:
   _input:
@@ -19,7 +19,7 @@ options:
     elements: dict
     required: true
   fleet:
-    description: What the filter P(netops.egress_ip.fleet#filter) returned.
+    description: The fleet, RV(netops.egress_ip.plan#module:fleet).
     type: dict
     required: true
 seealso:
@@ -28,9 +28,9 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Show what is held where
+- name: Show which node holds which egress IP
   ansible.builtin.debug:
-    msg: "{{ egress_ip_read.egressips | netops.egress_ip.status(egress_ip_fleet) }}"
+    msg: "{{ egress_ip_plan.manifests.egressips | netops.egress_ip.status(egress_ip_plan.fleet) }}"
 """
 
 RETURN = r"""

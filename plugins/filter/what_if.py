@@ -7,10 +7,9 @@ DOCUMENTATION = r"""
 name: what_if
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Say what a run would do if nodes or objects were different
+short_description: Simulate a run with changed nodes or objects
 description:
-  - Takes the plan of a run and what somebody supposes to happen after it, and returns what would change then. Nothing
-    is changed anywhere.
+  - Takes the plan of a run and assumed changes after it, and returns the effect of these changes. Nothing is changed.
 positional: egressips, fleet, changes, policy, max_moves, min_available
 options:
   _input:
@@ -23,16 +22,16 @@ options:
     elements: dict
     required: true
   fleet:
-    description: What the filter P(netops.egress_ip.fleet#filter) returned.
+    description: The fleet, RV(netops.egress_ip.plan#module:fleet).
     type: dict
     required: true
   changes:
-    description: What is supposed. An empty dictionary supposes nothing.
+    description: The changes to simulate. An empty dictionary changes nothing.
     type: dict
     required: true
     suboptions:
       down:
-        description: Names of nodes that give no answer.
+        description: Names of nodes that do not answer.
         type: list
         elements: str
       drain:
@@ -42,30 +41,30 @@ options:
       nodes:
         description:
           - Changes of nodes by name. A node of a new name is added.
-          - Each has any of C(labels) (a dictionary, added to those that the node has), C(remove_labels) (a list of
+          - Each has any of C(labels) (a dictionary, added to those of the node), C(remove_labels) (a list of
             keys), C(capacity), and C(networks). The last two are as P(netops.egress_ip.assign#filter) takes them, and
-            replace what the node has. A new node needs C(networks).
+            replace those of the node. A new node needs C(networks).
         type: dict
       egressips:
         description:
           - Changes of EgressIP objects by name. An object of a new name is added.
           - Each has any of C(egressIPs) (a list, in place of the object's) and C(annotations) (a dictionary, added to
-            those that the object has; one that is null is taken away).
+            those of the object; null removes one).
         type: dict
       removed_egressips:
         description: Names of EgressIP objects that are deleted.
         type: list
         elements: str
   policy:
-    description: As of P(netops.egress_ip.assign#filter).
+    description: As in P(netops.egress_ip.assign#filter).
     type: str
     choices: [balanced, sticky]
     default: balanced
   max_moves:
-    description: As of P(netops.egress_ip.assign#filter).
+    description: As in P(netops.egress_ip.assign#filter).
     type: int
   min_available:
-    description: As of P(netops.egress_ip.fleet#filter). With fewer nodes that answer a run would stop, moving nothing.
+    description: As in M(netops.egress_ip.plan). With fewer nodes that answer a run would stop and move nothing.
     type: raw
     default: 50%
 seealso:
@@ -76,10 +75,11 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: What if node2 failed and node1 could hold no more than two
+- name: Simulate that node2 fails and that node1 holds at most two egress IPs
   ansible.builtin.debug:
-    msg: "{{ (egress_ip_plan | netops.egress_ip.what_if(egress_ip_read.egressips, egress_ip_fleet, changes)).lines }}"
+    msg: "{{ (run.plan | netops.egress_ip.what_if(run.manifests.egressips, run.fleet, changes)).lines }}"
   vars:
+    run: "{{ egress_ip_plan }}"
     changes:
       down: [node2]
       nodes:
@@ -89,11 +89,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: What would be.
+  description: The result of the simulation.
   type: dict
   contains:
     supposed:
-      description: What is supposed, a sentence each.
+      description: The simulated changes, a sentence each.
       type: list
       elements: str
       sample: [node2 is down]
@@ -122,10 +122,10 @@ _value:
       type: dict
       sample: {before: {squares: 2, highest: 1, lowest: 1}, after: {squares: 4, highest: 2, lowest: 2}}
     world:
-      description: The supposed fleet after its run, for P(netops.egress_ip.headroom#filter).
+      description: The simulated fleet after its run, for P(netops.egress_ip.headroom#filter).
       type: dict
     lines:
-      description: The same for a person.
+      description: The result as lines for a person.
       type: list
       elements: str
 """

@@ -10,7 +10,7 @@ author:
   - The netops.egress_ip authors (@netops)
 short_description: Apply the egress IP state of a node
 description:
-  - Applies the state of one node, as the filter P(netops.egress_ip.node_state#filter) computes it, to a host. That is
+  - Applies the state of one node, as M(netops.egress_ip.plan) computes it, to a host. That is
     the tunnel device, marks, policy routing rules and tables, two nftables tables, the egress IPs that the node holds,
     and a program with systemd units that restore all this at boot and release addresses that another node took
     meanwhile.
@@ -26,7 +26,7 @@ description:
 options:
   state:
     description:
-      - The desired state of the node, as the filter P(netops.egress_ip.node_state#filter) returns it.
+      - The desired state of the node, as M(netops.egress_ip.plan) returns it.
       - Required with O(mode=present).
     type: dict
   mode:
@@ -64,7 +64,7 @@ options:
         default: false
   releasing:
     description:
-      - Egress IPs that nodes release in the same run, as the filter P(netops.egress_ip.node_state#filter) returns them.
+      - Egress IPs that nodes release in the same run, as M(netops.egress_ip.plan) returns them.
       - A claim of one of these waits up to O(claim_timeout) until no host answers for it; the first answer is not a
         conflict yet.
     type: list
@@ -138,8 +138,8 @@ seealso:
 EXAMPLES = r"""
 - name: Apply the plan to every node
   netops.egress_ip.node:
-    state: "{{ egress_ip_rollout.states[inventory_hostname] }}"
-    releasing: "{{ egress_ip_rollout.releasing }}"
+    state: "{{ egress_ip_plan.rollout.states[inventory_hostname] }}"
+    releasing: "{{ egress_ip_plan.rollout.releasing }}"
 
 - name: Remove everything of the collection from the host
   netops.egress_ip.node:

@@ -62,7 +62,7 @@ seealso:
 EXAMPLES = r"""
 - name: Gather the egress IP facts of the host
   netops.egress_ip.node_info:
-  register: egress_ip_observed
+  register: egress_ip_node_info
 """
 
 RETURN = r"""

@@ -8,83 +8,79 @@ DOCUMENTATION = r"""
 module: plan
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Make the plan of a run
+short_description: Plan a run
 description:
-  - Decides, on the controller, all that a run is to do - who holds which egress IP, and what each node must look like.
-  - The input is what is wanted (the manifests and the settings) and what is (what each host answered).
-  - Changes nothing. Run it once, not for each host.
+  - Decides, on the controller, which node holds which egress IP, and computes the state of each node.
+  - The input are the settings, and the registered results of other modules. C(egress_ip_manifests_info) must be the
+    result of M(netops.egress_ip.manifests_info), and C(egress_ip_node_info) of each host the result of
+    M(netops.egress_ip.node_info). They are no options, since Ansible would template them item by item.
+  - Changes nothing. Run it once per play, not for each host.
 options:
   hosts:
     description:
       - Names of the hosts that take part.
-      - Of their variables C(egress_ip_observed) (the registered result of M(netops.egress_ip.node_info)),
-        C(egress_ip_labels), C(egress_ip_capacity) and C(egress_ip_drain) are used.
+      - Of their variables C(egress_ip_node_info), C(egress_ip_labels), C(egress_ip_capacity), C(egress_ip_drain),
+        C(egress_ip_fence), C(egress_ip_platform) and C(egress_ip_vsphere_vm) are used.
     type: list
     elements: str
     required: true
-  manifests:
-    description:
-      - Name of the variable with the result of M(netops.egress_ip.manifests_info).
-      - The name and not the value, for Ansible would template the value item by item.
-    type: str
-    required: true
   settings:
-    description: What the user says of the whole run.
+    description: Settings of the whole run.
     type: dict
     suboptions:
       policy:
-        description: What comes first among plans that place the same number of addresses, a flat load or few moves.
+        description: The first criterion among plans that assign the same number of addresses, the load or the moves.
         type: str
         choices: [balanced, sticky]
         default: balanced
       max_moves:
-        description: How many moves may be made only for balance. Without it, any number.
+        description: Maximum number of moves that are made only for balance. Without it, there is no limit.
         type: int
       min_available:
-        description: How many nodes must answer, as a number or as a percentage, which is rounded up.
+        description: Number of nodes that must answer, an integer, or a percentage that is rounded up.
         type: raw
         default: 50%
       pools:
-        description: Pools of addresses by their names, each a list of ranges, networks and addresses.
+        description: Pools of addresses by name, each a list of ranges, networks and addresses.
         type: raw
         default: {}
       excluded_cidrs:
-        description: Destinations to which pods keep their own address.
+        description: Destination networks towards which pods keep their own address.
         type: raw
         default: []
       drain_nodes:
         description:
-          - Names of nodes to treat as if they had C(egress_ip_drain) set, a list or with commas between them.
+          - Names of nodes to treat as if they had C(egress_ip_drain) set, a list or a string with commas.
           - With any of them, nothing moves for balance.
         type: raw
         default: []
       drain_force:
-        description: Whether a drain may take the place of an egress IP. Without it, that is a reason to stop.
+        description: Whether a drain may leave an egress IP without a node. Without it, that stops the run.
         type: bool
         default: false
   options:
-    description: Names and numbers of the data plane. The keys are those of C(options) in a node's state.
+    description: Names and numbers of the data plane. The keys are those of C(options) in the state of a node.
     type: raw
     default: {}
   fenced:
-    description: Names of nodes that are cut off their network and hold nothing until they are given back.
+    description: Names of nodes that are cut off their network. They hold nothing until they are reconnected.
     type: list
     elements: str
     default: []
   withheld:
-    description: Egress IPs that nobody may claim, a dictionary of them and why.
+    description: Egress IPs that must not be claimed, a dictionary of them and the reasons.
     type: raw
     default: {}
   questions:
-    description: What is asked besides. Nothing of it changes the plan.
+    description: Questions about the plan. They do not affect it.
     type: dict
     suboptions:
       what_if:
-        description: What to suppose, as the filter P(netops.egress_ip.what_if#filter) takes it; empty for nothing.
+        description: Changes to simulate, as the filter P(netops.egress_ip.what_if#filter) takes them; empty for none.
         type: raw
         default: {}
       headroom:
-        description: Whether all egress IPs find a place without each node and each failure domain.
+        description: Whether all egress IPs have a node after the loss of any node and of any failure domain.
         type: bool
         default: false
       headroom_label:
@@ -92,15 +88,19 @@ options:
         type: raw
         default: topology.kubernetes.io/zone
       price:
-        description: How many moves how much balance costs.
+        description: How many moves balance costs.
         type: bool
         default: false
       explain:
-        description: An egress IP of which to say which nodes could hold it; empty for none.
+        description: An egress IP whose placement is explained; empty for none.
         type: raw
         default: ""
+      traffic:
+        description: The traffic of the egress IPs. It needs facts with O(netops.egress_ip.node_info#module:metrics).
+        type: bool
+        default: false
   states:
-    description: Whether what each node must look like is wanted, too.
+    description: Whether to compute the states of the nodes.
     type: bool
     default: true
 extends_documentation_fragment:
@@ -117,44 +117,105 @@ EXAMPLES = r"""
 - name: Read the manifests
   netops.egress_ip.manifests_info:
     sources: manifests/
-  register: manifests
+  register: egress_ip_manifests_info
   run_once: true
 
-- name: Look at the hosts
+- name: Gather the facts of the hosts
   netops.egress_ip.node_info:
-  register: egress_ip_observed
+  register: egress_ip_node_info
 
 - name: Make the plan
   netops.egress_ip.plan:
     hosts: "{{ groups.egress_ip_nodes }}"
-    manifests: manifests
-  register: run
+  register: egress_ip_plan
   run_once: true
 """
 
 RETURN = r"""
 fleet:
-  description: What the nodes are and hold, as the filter P(netops.egress_ip.fleet#filter) returns it.
+  description: The nodes and what they hold, the input of the filters of this collection.
   returned: success
   type: dict
+  contains:
+    nodes:
+      description: The nodes as P(netops.egress_ip.assign#filter) takes them.
+      type: list
+      elements: dict
+    current:
+      description: Which node holds which egress IP, as P(netops.egress_ip.assign#filter) takes it.
+      type: list
+      elements: dict
+      sample: [{egressIP: 192.168.126.10, node: node1}]
+    members:
+      description: All nodes with their addresses; those of unavailable nodes are from the records of the others.
+      type: list
+      elements: dict
+    observed:
+      description: The facts of each node that answered, by node.
+      type: dict
+    unavailable:
+      description: The nodes that did not answer, with the reason.
+      type: list
+      elements: dict
+      sample: [{name: node2, reason: "cannot be reached: timed out"}]
+    recalled:
+      description: State on the nodes of objects whose manifests have errors.
+      type: dict
+    generation:
+      description: The newest generation on any node.
+      type: int
+      sample: 4
+    stop:
+      description: Reasons of the fleet to stop the run; empty if there is none.
+      type: list
+      elements: str
 manifests:
-  description: What was read, with addresses of pools in C(spec.egressIPs).
+  description: The manifests, with addresses of pools in C(spec.egressIPs).
   returned: success
   type: dict
 plan:
-  description: Who is to hold what, as the filter P(netops.egress_ip.assign#filter) returns it.
+  description: The assignments, as the filter P(netops.egress_ip.assign#filter) returns them.
   returned: success
   type: dict
 rollout:
-  description:
-    - The state of each node, as the filter P(netops.egress_ip.node_state#filter) returns it.
-    - Empty when there is a reason to stop, and without O(states).
+  description: The states of the nodes. Empty when there is a reason to stop, and without O(states).
   returned: success
   type: dict
+  contains:
+    states:
+      description: The state of each node, by name, for M(netops.egress_ip.node).
+      type: dict
+    differing:
+      description: The nodes that differ from their state.
+      type: list
+      elements: str
+      sample: [node1]
+    releasing:
+      description: The egress IPs that nodes must release, and the nodes that claim them.
+      type: list
+      elements: dict
+      sample: [{egressIP: 192.168.126.10, from: node1, to: node2}]
+    following:
+      description: The egress IPs whose tunnels end at another node once that node has claimed them.
+      type: list
+      elements: dict
+      sample: [{egressIP: 172.30.0.10, node: node1, endpoint: 192.168.126.21}]
+vsphere:
+  description: The VMs of nodes on vSphere, and whether a vCenter is required.
+  returned: success
+  type: dict
+outside:
+  description: Whether M(netops.egress_ip.steps) must be run, for fences or vSphere ports.
+  returned: success
+  type: bool
+in_steps:
+  description: Whether nodes must release addresses, or tunnels must follow addresses.
+  returned: success
+  type: bool
 answers:
   description:
-    - The answers to those of O(questions) that are asked, each a list of lines for a person.
-    - When there is a reason to stop, that is V(explain) at most.
+    - The answers to O(questions), each a list of lines for a person.
+    - When there is a reason to stop, only those to V(explain) and V(traffic).
   returned: success
   type: dict
   sample: {price: ["The load is as even as it can be: no egress IP has to move for balance."]}

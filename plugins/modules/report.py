@@ -8,25 +8,27 @@ DOCUMENTATION = r"""
 module: report
 author:
   - The netops.egress_ip authors (@netops)
-short_description: Tell what came of a run
+short_description: Report the outcome of a run
 description:
-  - Puts together, on the controller, what a run wanted and what the nodes did, for a person and as data for a workflow,
-    as M(ansible.builtin.set_stats) hands it on.
+  - Compares, on the controller, the plan of a run with the results of the nodes. Returns lines for a person, and passes
+    the data to an AWX workflow as M(ansible.builtin.set_stats) does.
+  - The input are registered results of other modules. C(egress_ip_plan) must be the result of M(netops.egress_ip.plan);
+    C(egress_ip_steps) of M(netops.egress_ip.steps) and C(egress_ip_node) of each host of M(netops.egress_ip.node) are
+    used if they exist.
   - Changes nothing. Run it once, not for each host.
 options:
-  run:
-    description:
-      - Name of the variable with the result of M(netops.egress_ip.plan).
-      - Of the hosts' variables C(egress_ip_applied), the registered result of M(netops.egress_ip.node), is used.
-    type: str
-    required: true
-  besides:
-    description:
-      - What happened elsewhere, a dictionary with any of the keys V(withheld) (egress IPs that nobody may claim, and
-        why), V(fenced) and V(unproven) (names of nodes, the latter fenced without a proof), V(failures) and V(notes)
-        (lines).
+  preview:
+    description: Whether to report the plan that a run would apply. Nothing is passed to a workflow.
+    type: bool
+    default: false
+  fence_results:
+    description: Result of each fence by node, as in M(netops.egress_ip.steps).
     type: dict
-    default: {}
+  failures:
+    description: Failures at vSphere ports, a line each.
+    type: list
+    elements: str
+    default: []
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
@@ -37,32 +39,35 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Put the report together
+- name: Make the report
   netops.egress_ip.report:
-    run: run
-  register: report
+  register: egress_ip_report
   run_once: true
 
-- name: Show it
+- name: Show the report
   ansible.builtin.debug:
-    msg: "{{ report.lines }}"
+    msg: "{{ egress_ip_report.lines }}"
   run_once: true
 """
 
 RETURN = r"""
 lines:
-  description: A table of the egress IPs and what follows it.
+  description: A table of the egress IPs, followed by failures, errors and notes.
   returned: success
   type: list
   elements: str
 failures:
-  description: What fails a run in any case.
+  description: The failures, which fail every run.
   returned: success
   type: list
   elements: str
 complaints:
-  description: What fails a strict run.
+  description: The errors, which fail a strict run.
   returned: success
   type: list
   elements: str
+stats:
+  description: The same as data.
+  returned: success
+  type: dict
 """

@@ -1,53 +1,72 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From Ansible's variables to what the core takes. PRIVATE to the collection."""
+"""From Ansible's variables to the arguments of the core. PRIVATE to the collection.
+
+The modules plan, steps and report read the registered results of other modules from variables of fixed names,
+``egress_ip_MODULE``. As options these results would be templated item by item, which takes longer than the plan.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import quote, type_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_string
 
-# It may be alive and hold addresses, so nothing can be said of it.
-_NOT_LOOKED_AT = {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"}
+# The host may be alive and hold addresses: nothing is known about it.
+_NOT_OBSERVED = {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"}
 
 
-def host_of(variables):
-    """Return one host as `observe_fleet` takes it, from its variables. Raises InventoryError."""
+def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one host as `observe_fleet`, `query` and `plan_steps` take it. Raises InventoryError."""
     return {
         "name": str(variables["inventory_hostname"]),
         "labels": variables.get("egress_ip_labels"),
         "capacity": variables.get("egress_ip_capacity"),
         "drain": _drain(variables),
-        "observed": variables.get("egress_ip_observed", _NOT_LOOKED_AT),
+        "platform": variables.get("egress_ip_platform"),
+        "fence": variables.get("egress_ip_fence"),
+        "vm": variables.get("egress_ip_vsphere_vm"),
+        "observed": variables.get("egress_ip_node_info", _NOT_OBSERVED),
     }
 
 
-def names_of(value):
-    """Return the list that a person means who writes `-e egress_ip_drain_nodes=node1,node2`. Raises EgressIPError."""
+def names_of(value: object) -> list[str]:
+    """Return the names in a list or, as in `-e egress_ip_drain_nodes=node1,node2`, a string. Raises EgressIPError."""
     path, errors = "egress_ip_drain_nodes", Errors()
-    # A survey of AWX that is left empty gives an empty string.
+    # An AWX survey field that is left empty gives an empty string.
     listed = [name.strip() for name in value.split(",") if value.strip()] if isinstance(value, str) else value
     if not isinstance(listed, (list, tuple)):
         raise InventoryError(f"{path}: must be a list of names, not {type_name(value)}")
     names = [check_string(name, f"{path}[{number}]", errors) for number, name in enumerate(listed)]
     errors.raise_if_any()
-    return names
+    return [name for name in names if name is not None]
 
 
-def registered(variables, option, name):
-    """Return the result that a task registered as `name`, which an option names. Raises InventoryError."""
-    if not isinstance(variables.get(name), dict):
-        raise InventoryError(f"{option}: must be the name of a variable with the result of a task, not {quote(name)}")
-    return variables[name]
+def result_of(variables: Mapping[str, Any], module: str) -> Mapping[str, Any]:
+    """Return the registered result of a module of this collection. Raises InventoryError if there is none."""
+    found = variables.get(f"egress_ip_{module}")
+    if not isinstance(found, dict):
+        raise InventoryError(
+            f"egress_ip_{module}: must be the registered result of netops.egress_ip.{module}; run that module first"
+        )
+    return found
 
 
-def _drain(variables):
+def node_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {node: result of the module `node`} of the nodes that answered; empty before that module runs."""
+    hosts = {name: variables["hostvars"][name] for name in sorted(fleet["observed"])}
+    return {name: host["egress_ip_node"] for name, host in hosts.items() if "egress_ip_node" in host}
+
+
+def _drain(variables: Mapping[str, Any]) -> bool:
     value = variables.get("egress_ip_drain", False)
     try:
-        return boolean(value)
+        return bool(boolean(value))
     except TypeError:
         raise InventoryError(
             f"{variables['inventory_hostname']}: egress_ip_drain: must be a boolean, not {type_name(value)}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .._reconcile.traffic import traffic
 from .balance_cost import price_of
 from .explain import explain
 from .headroom import headroom
@@ -15,13 +16,14 @@ from .what_if import what_if
 
 @dataclass(frozen=True)
 class Questions:
-    """The variables of the same names with ``egress_ip_`` in front, whose defaults ask nothing."""
+    """The variables of the same names with the prefix ``egress_ip_``, and `traffic`; the defaults ask nothing."""
 
     what_if: dict = field(default_factory=dict)
     headroom: bool = False
     headroom_label: str = "topology.kubernetes.io/zone"
     price: bool = False
     explain: str = ""
+    traffic: bool = False
 
 
 def answer(questions, run, settings):
@@ -33,6 +35,8 @@ def answer(questions, run, settings):
     if questions.explain not in ("", None):
         options = settings.policy, settings.cap
         answers["explain"] = explain(questions.explain, run.requests, run.fleet, *options).to_dict()["lines"]
+    if questions.traffic:
+        answers["traffic"] = traffic(run.fleet)
     if run.stop:
         return answers
     if questions.what_if != {} or questions.headroom:

@@ -85,7 +85,7 @@ class WhatIf:
             if (each.name, each.egress_ip) not in told
         ]
         lines += section("Without a node, as now", still)
-        lines += section("To be known", [line for line in self.after.warnings if line not in self.before.warnings])
+        lines += section("Notes", [line for line in self.after.warnings if line not in self.before.warnings])
         return [*lines, "", "Nothing was changed."]
 
 

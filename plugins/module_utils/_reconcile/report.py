@@ -1,27 +1,31 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a person reads after a run, before one, and in between. PRIVATE to the collection. Pure."""
+"""Reports for users: before, after and between runs. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Iterable, Iterator, Sequence
 
 from .._common.addresses import address_order, canonical, parse_address
 from .._common.errors import Errors
 from .._common.tables import section, table
 
+Dict = Mapping[str, Any]
+
 
 @dataclass(frozen=True)
 class Report:
-    """`lines` are the table; `failures` always fail a run, `complaints` do when it is strict; `stats` goes to AWX."""
+    """`lines` are for a person; `failures` always fail a run, `complaints` fail a strict run; `stats` goes to AWX."""
 
-    lines: tuple
-    failures: tuple
-    complaints: tuple
-    stats: dict
+    lines: tuple[str, ...]
+    failures: tuple[str, ...]
+    complaints: tuple[str, ...]
+    stats: dict[str, Any]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the report as a dict of plain values."""
         return {
             "lines": list(self.lines),
@@ -31,70 +35,133 @@ class Report:
         }
 
 
-def report(plan, manifests, fleet, results=None, check_mode=False, besides=None):
-    """Return the Report of a run, of which nothing was applied in `check_mode`.
+@dataclass(frozen=True)
+class Events:
+    """Events of a run outside the module `node`: fences and vSphere ports.
 
-    `results` {node: result of the module `node`} is None when no node was asked. `besides` is what happened elsewhere:
-    {withheld: {egress IP: why nobody may claim it}, fenced: [node], unproven: [node that was fenced, without a proof],
-    failures: [line], notes: [line]}, all optional.
+    `withheld` {egress IP: reason} must not be claimed. `fenced` names nodes, `unproven` those that are noted as fenced
+    without a proof. `failures` and `notes` are lines.
     """
-    besides = {"withheld": {}, "fenced": [], "unproven": [], "failures": [], "notes": [], **(besides or {})}
+
+    withheld: Mapping[str, str] = field(default_factory=dict)
+    fenced: Sequence[str] = ()
+    unproven: Sequence[str] = ()
+    failures: Sequence[str] = ()
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def of_run(
+        cls, steps: Dict | None, fence_results: Mapping[str, str], failures: Iterable[str], check_mode: bool = False
+    ) -> Events:
+        """Return the events of a run.
+
+        `steps` is what `plan_steps` returned, None where it was not needed. `fence_results` {node: why it is not
+        fenced, empty when it is}; in `check_mode` no node was really fenced. `failures` are those at vSphere ports.
+        """
+        if not steps:
+            return cls(failures=tuple(failures))
+        audited = steps["vsphere"]
+        cut_off = [name for name, why in fence_results.items() if not why]
+        now, later = ([], cut_off) if check_mode else (cut_off, [])
+        fenced = {*audited["proven"], *now} - {*steps["unfence"]}
+        return cls(
+            withheld=steps["withheld"],
+            fenced=sorted(fenced),
+            unproven=[name for name in audited["fenced"] if name not in {*audited["proven"], *now, *steps["unfence"]}],
+            failures=[*audited["failures"], *failures],
+            notes=[*steps["ports"]["notes"], *(f"node {name} would be fenced first" for name in later)],
+        )
+
+
+def report(
+    plan: Dict,
+    manifests: Dict,
+    fleet: Dict,
+    results: Dict | None = None,
+    check_mode: bool = False,
+    events: Events | None = None,
+) -> Report:
+    """Return the Report of a run; in `check_mode` nothing was applied.
+
+    The first three are the dicts of a Plan, of the manifests with addresses of pools, and of a Fleet. `results` {node:
+    result of the module `node`} is None before a run.
+    """
+    events = events or Events()
     conflicts = _conflicts(results or {})
     claimed = set() if check_mode else {(ip, n) for n, r in (results or {}).items() for ip in r.get("claimed") or ()}
     refused = {ip: f"{item['mac']} answers for it" for ip, item in conflicts.items()}
-    refused.update(besides["withheld"])
+    refused.update(events.withheld)
     rows = [_assignment_row(item, plan, fleet, refused, claimed, results or {}) for item in plan["assignments"]]
     rows += [
         (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
     ]
     rows.sort(key=lambda row: (address_order(row[0]), row[1]))
     lines = [*table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows), *_weighted(plan)]
-    failures = [f"{ip} is not claimed: {reason}" for ip, reason in besides["withheld"].items()]
-    failures += [*_failures(conflicts, fleet, results or {}), *besides["failures"]]
-    complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
-    complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
-    complaints += manifests.get("unfilled", ())
-    notes = [f"node {item['name']} {item['reason']}" for item in fleet["unavailable"]]
-    notes += [f"node {name} is fenced" for name in besides["fenced"]]
-    notes += [f"node {name} is noted as fenced, and nothing proves it" for name in besides["unproven"]]
-    notes += besides["notes"]
-    notes += plan["warnings"] + manifests["ignored"]
-    for title, entries in (("Failed", failures), ("To be put right", complaints), ("To be known", notes)):
+    failures = [f"{ip} is not claimed: {reason}" for ip, reason in events.withheld.items()]
+    failures += [*_failures(conflicts, fleet, results or {}), *events.failures]
+    complaints = _complaints(plan, manifests)
+    notes = _notes(plan, manifests, fleet, events)
+    for title, entries in (("Failed", failures), ("Errors", complaints), ("Notes", notes)):
         lines += section(title, entries)
-    return Report(tuple(lines), tuple(failures), tuple(complaints), _stats(plan, fleet, conflicts, results, besides))
+    return Report(tuple(lines), tuple(failures), tuple(complaints), _stats(plan, fleet, conflicts, results, events))
 
 
-def status(egressips, fleet):
-    """Return what is held where as documents: each object as its manifest says, with what the nodes show as status.
+def preview(run: Dict, steps: Dict | None = None) -> Report:
+    """Return the Report of a plan that is not applied; `run` is the dict of a RunPlan, `steps` that of `plan_steps`."""
+    events = Events.of_run(steps, dict.fromkeys(steps["fencing"], "") if steps else {}, (), check_mode=True)
+    made = report(run["plan"], run["manifests"], run["fleet"], events=events)
+    differing = ", ".join(run["rollout"].get("differing", ())) or "none"
+    return Report((*made.lines, "", f"Nodes to change: {differing}"), made.failures, made.complaints, made.stats)
+
+
+def status(egressips: Iterable[Dict], fleet: Dict) -> list[dict[str, Any]]:
+    """Return each EgressIP document with the assignments that the nodes show as its status.
 
     Egress IPs on nodes that belong to no object come last, in an object without a spec.
     """
-    holders = {}
+    holders: dict[str, list[str]] = {}
     for item in fleet["current"]:
         holders.setdefault(item["egressIP"], []).append(item["node"])
     documents = [_observed(document, holders) for document in egressips]
     known = {entry["egressIP"] for document in documents for entry in document["status"]["assignments"]}
-    strangers = sorted(set(holders) - known, key=address_order)
-    if strangers:
-        entries = [{"node": node, "egressIP": ip} for ip in strangers for node in holders[ip]]
+    unknown = sorted(set(holders) - known, key=address_order)
+    if unknown:
+        entries = [{"node": node, "egressIP": ip} for ip in unknown for node in holders[ip]]
         documents.append(
             {"kind": "EgressIP", "metadata": {"name": "in no manifest"}, "status": {"assignments": entries}}
         )
     return documents
 
 
-def _weighted(plan):
-    """Return how even the load is where egress IPs have weights, as lines."""
+def _complaints(plan: Dict, manifests: Dict) -> list[str]:
+    complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
+    complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
+    return [*complaints, *manifests.get("unfilled", ())]
+
+
+def _notes(plan: Dict, manifests: Dict, fleet: Dict, events: Events) -> list[str]:
+    return [
+        *(f"node {item['name']} {item['reason']}" for item in fleet["unavailable"]),
+        *(f"node {name} is fenced" for name in events.fenced),
+        *(f"node {name} is noted as fenced, and nothing proves it" for name in events.unproven),
+        *events.notes,
+        *plan["warnings"],
+        *manifests["ignored"],
+    ]
+
+
+def _weighted(plan: Dict) -> list[str]:
+    """Return lines on how even the load is where egress IPs have weights."""
     if "weighted" not in plan:
         return []
     squares, least = plan["weighted"]["squares"], plan["weighted"]["lowerBound"]
-    # Rounded up, for what is said is a bound.
+    # Rounded up, since the value is an upper bound.
     above = -(-1000 * (squares - least) // max(1, least)) / 10
     how = f"at most {above} % above the least" if above else "proven to be the least"
     return ["", f"Weighted loads: sum of squares {squares}, {how}"]
 
 
-def _observed(document, holders):
+def _observed(document: Dict, holders: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     spec = document.get("spec")
     wanted = spec.get("egressIPs") if isinstance(spec, dict) else ()
     egress_ips = map(_canonical, wanted if isinstance(wanted, (list, tuple)) else ())
@@ -102,26 +169,25 @@ def _observed(document, holders):
     return {**document, "status": {"assignments": entries}}
 
 
-def _canonical(text):
-    """Return the address as nodes spell it; the text itself, which no node holds, when it is none."""
+def _canonical(text: object) -> str:
+    """Return the canonical form of an address; of any other value its text, which no node holds."""
     address = Errors().attempt(parse_address, text, "egressIPs")
     return str(text) if address is None else canonical(address)
 
 
-def _assignment_row(item, plan, *run):
+def _assignment_row(item: Dict, plan: Dict, *run: Any) -> tuple[str, str, str, str]:
     return (item["egressIP"], item["name"], item["node"], _state_of(item, plan, *run))
 
 
-def _along(count):
+def _with_connections(count: int) -> str:
     return f", {count} connection{'' if count == 1 else 's'} with it" if count else ""
 
 
-def _state_of(item, plan, fleet, refused, claimed, results):
+def _state_of(item: Dict, plan: Dict, fleet: Dict, refused: Dict, claimed: set[tuple[str, str]], results: Dict) -> str:
     ip, node = item["egressIP"], item["node"]
     if ip in refused:
         return f"not claimed, {refused[ip]}"
-    here = any(entry["egressIP"] == ip and entry["node"] == node for entry in fleet["current"])
-    if here:
+    if any(entry["egressIP"] == ip and entry["node"] == node for entry in fleet["current"]):
         return "held"
     move = next((m for m in plan["moves"] if m["egressIP"] == ip), None)
     where = f" from {move['from']} ({move['reason']})" if move else ""
@@ -131,11 +197,11 @@ def _state_of(item, plan, fleet, refused, claimed, results):
     if result.get("failed"):
         return "not claimed, the node failed"
     if (ip, node) in claimed:
-        return (f"moved{where}" if move else "claimed") + _along(result.get("connections", {}).get(ip, 0))
+        return (f"moved{where}" if move else "claimed") + _with_connections(result.get("connections", {}).get(ip, 0))
     return f"to move{where}" if move else "to claim"
 
 
-def _conflicts(results):
+def _conflicts(results: Dict) -> dict[str, dict[str, Any]]:
     return {
         item["egressIP"]: {**item, "node": node}
         for node, result in sorted(results.items())
@@ -143,33 +209,29 @@ def _conflicts(results):
     }
 
 
-def _failures(conflicts, fleet, results):
+def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
     silent = ", ".join(item["name"] for item in fleet["unavailable"])
     hint = f"; it may be a node that cannot be reached ({silent})" if silent else ""
-    failures = [
-        f"{item['node']}: {ip} is not claimed, {item['mac']} answers for it on {item['interface']}{hint}"
-        for ip, item in conflicts.items()
-    ]
+    for ip, item in conflicts.items():
+        yield f"{item['node']}: {ip} is not claimed, {item['mac']} answers for it on {item['interface']}{hint}"
     for node, result in sorted(results.items()):
         if result.get("unreachable"):
-            failures.append(f"{node}: was lost during the run: {result.get('msg', '')}")
+            yield f"{node}: was lost during the run: {result.get('msg', '')}"
         elif result.get("failed"):
-            failures.append(f"{node}: {result.get('msg', '')}")
-    return failures
+            yield f"{node}: {result.get('msg', '')}"
 
 
-def _stats(plan, fleet, conflicts, results, besides):
-    """Return what `set_stats` hands to AWX."""
-    results = results or {}
+def _stats(plan: Dict, fleet: Dict, conflicts: Dict, results: Dict | None, events: Events) -> dict[str, Any]:
+    """Return the data that `set_stats` passes to AWX."""
     return {
         "assignments": plan["assignments"],
         "unassigned": plan["unassigned"],
         "invalid": plan["invalid"],
         "moves": plan["moves"],
         "load": plan["load"],
-        "conflicts": [conflicts[ip] for ip in conflicts],
-        "withheld": [{"egressIP": ip, "reason": reason} for ip, reason in besides["withheld"].items()],
+        "conflicts": list(conflicts.values()),
+        "withheld": [{"egressIP": ip, "reason": reason} for ip, reason in events.withheld.items()],
         "unavailable": list(fleet["unavailable"]),
-        "fenced": list(besides["fenced"]),
-        "changed": sorted(node for node, result in results.items() if result.get("changed")),
+        "fenced": list(events.fenced),
+        "changed": sorted(node for node, result in (results or {}).items() if result.get("changed")),
     }

@@ -1,85 +1,93 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All that a run decides, from what is wanted and what the nodes answered. PRIVATE to the collection. Pure."""
+"""The plan of a run, from the manifests, the settings and the answers of the nodes. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Collection, Iterable, Sequence
 
 from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests
 from .._planner.assign import check_max_moves, make_plan
 from .._planner.pool_allocation import allocate_pools
 from .._planner.requests import Requests
-from .drain_losses import drain_losses
 from .fleet import observe_fleet
 from .rollout import roll_out
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The dicts of a Fleet, of `manifests` with addresses of pools, of a Plan and of a Rollout.
+    """The dicts of a Fleet, of the manifests with addresses of pools, of a Plan and of a Rollout.
 
-    `stop` are reasons to change nothing, with which `rollout` is empty. `requests` are the objects of the plan.
+    `stop` are reasons to change nothing; with any of them `rollout` is empty. `requests` are the objects of the plan.
     """
 
-    fleet: dict
-    manifests: dict
-    plan: dict
-    rollout: dict
-    stop: tuple
+    fleet: dict[str, Any]
+    manifests: dict[str, Any]
+    plan: dict[str, Any]
+    rollout: dict[str, Any]
+    stop: tuple[str, ...]
     requests: Requests
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the plan of the run as a dict of plain values."""
-        return {name: value for name, value in {**vars(self), "stop": list(self.stop)}.items() if name != "requests"}
+        values = {**vars(self), "stop": list(self.stop)}
+        del values["requests"]
+        return values
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user says of a whole run: the variables of the same names with ``egress_ip_`` in front.
-
-    With nodes to drain, nothing moves for balance, whatever ``max_moves`` says.
-    """
+    """Settings of a whole run: the variables of the same names with the prefix ``egress_ip_``."""
 
     policy: str = "balanced"
     max_moves: int | None = None
-    min_available: str = "50%"
-    pools: dict = field(default_factory=dict)
-    excluded_cidrs: tuple = ()
-    drain_nodes: tuple = ()
+    min_available: object = "50%"
+    pools: Mapping[str, Any] = field(default_factory=dict)
+    excluded_cidrs: Sequence[str] = ()
+    drain_nodes: Sequence[str] = ()
     drain_force: bool = False
 
     @property
-    def cap(self):
-        """Return how many moves may be made for balance. It can wait for a run of its own where nodes are drained."""
+    def cap(self) -> int | None:
+        """The number of moves that may be made only for balance; 0 while nodes are drained."""
         return 0 if self.drain_nodes else self.max_moves
 
 
-def plan_run(hosts, manifests, settings, options=None, fenced=(), withheld=(), states=True):
+def plan_run(
+    hosts: Sequence[Mapping[str, Any]],
+    manifests: Mapping[str, Any],
+    settings: Settings,
+    options: Mapping[str, Any] | None = None,
+    fenced: Collection[str] = (),
+    withheld: Collection[str] = (),
+    states: bool = True,
+) -> RunPlan:
     """Return the RunPlan. `hosts` are as `observe_fleet` takes them, `manifests` is what the lookup returned.
 
-    `options` are the data plane's. `fenced` nodes are cut off their network, `withheld` egress IPs nobody may claim.
-    Without `states` there is no rollout. Raises EgressIPError for what is wrong in the inventory.
+    `options` are those of the data plane. `fenced` nodes hold nothing, `withheld` egress IPs must not be claimed.
+    Without `states` there is no rollout. Raises EgressIPError for an invalid inventory.
     """
     check_max_moves(settings.max_moves, "egress_ip_max_moves")
-    # First, for each node that was given something wrong says so too, but does not know the variable's name.
+    # First: each node that gets invalid options reports them too, but does not know the variable's name.
     DataPlaneOptions.from_dict(options or {}, "egress_ip_")
     read = Manifests.from_dict(manifests)
     fleet = observe_fleet(hosts, read.nodes, settings.drain_nodes, settings.min_available, fenced).to_dict()
     requests, unfilled = allocate_pools(read.egressips, fleet, settings.pools)
     plan = _plan(requests, fleet, settings)
-    # What cannot be read for sure may be what holds an address now. A named EgressIP with errors is no reason: it keeps
-    # what it has, and the others go on.
+    # A document that cannot be read may be the one of an address that is held now. An EgressIP with errors is no reason
+    # to stop: it keeps what it has, and the others go on.
     stop = fleet["stop"] + [error for item in manifests["invalid"] for error in item["errors"]]
     if settings.drain_nodes and not settings.drain_force:
 
-        def plan_without():
+        def plan_without_drain() -> Mapping[str, Any]:
             undrained = observe_fleet(hosts, read.nodes, fenced=fenced).to_dict()
             return _plan(requests, undrained, replace(settings, drain_nodes=(), max_moves=0))
 
-        stop += drain_losses(plan, fleet, plan_without)
+        stop += drain_losses(plan, fleet, plan_without_drain)
     rollout = {}
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
@@ -89,5 +97,32 @@ def plan_run(hosts, manifests, settings, options=None, fenced=(), withheld=(), s
     return RunPlan(fleet, manifests, plan, rollout, tuple(stop), requests)
 
 
-def _plan(requests, fleet, settings):
-    return make_plan(requests, fleet["nodes"], fleet["current"], settings.policy, settings.cap).to_dict()
+def drain_losses(
+    plan: Mapping[str, Any], fleet: Mapping[str, Any], plan_without_drain: Callable[[], Mapping[str, Any]]
+) -> list[str]:
+    """Return a line for each egress IP that is held now and that the drain leaves without a node.
+
+    `plan` and `fleet` are dicts of the run with the drain; `plan_without_drain` is called only if a held egress IP has
+    no node in `plan`.
+    """
+    held = {entry["egressIP"] for entry in fleet["current"]}
+    lost = [each for each in plan["unassigned"] if each["egressIP"] in held - _assigned(plan)]
+    spared = _assigned(plan_without_drain()) if lost else set()
+    return [
+        f"egress_ip_drain_nodes: {each['egressIP']} of {each['name']} would lose its place: {each['message']};"
+        " egress_ip_drain_force drains all the same"
+        for each in lost
+        if each["egressIP"] in spared
+    ]
+
+
+def _assigned(plan: Mapping[str, Any]) -> set[str]:
+    assignments: Iterable[Mapping[str, str]] = plan["assignments"]
+    return {entry["egressIP"] for entry in assignments}
+
+
+def _plan(requests: Requests, fleet: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    plan: dict[str, Any] = make_plan(
+        requests, fleet["nodes"], fleet["current"], settings.policy, settings.cap
+    ).to_dict()
+    return plan

@@ -5,7 +5,12 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InventoryError
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, registered
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import (
+    host_of,
+    names_of,
+    node_results,
+    result_of,
+)
 
 
 @pytest.mark.parametrize(("value", "drain"), [("yes", True), ("false", False), (True, True), (0, False)])
@@ -18,7 +23,7 @@ def test_a_drain_that_is_no_boolean_names_host_and_variable():
         host_of({"inventory_hostname": "node1", "egress_ip_drain": "soon"})
 
 
-def test_a_host_that_was_not_looked_at_is_no_host_that_is_gone():
+def test_a_host_that_was_not_observed_is_not_unavailable():
     observed = host_of({"inventory_hostname": "node1"})["observed"]
     assert (observed["failed"], "run without --limit" in observed["msg"]) == (True, True)
 
@@ -44,8 +49,18 @@ def test_what_is_no_list_of_names(value, message):
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("variables", [{}, {"run": "{{ other }}"}])
-def test_only_the_name_of_a_result_will_do(variables):
-    with pytest.raises(InventoryError, match="^run: must be the name of a variable with the result of a task"):
-        registered(variables, "run", "run")
-    assert registered({"run": {"stop": []}}, "run", "run") == {"stop": []}
+@pytest.mark.parametrize("variables", [{}, {"egress_ip_plan": "{{ other }}"}])
+def test_a_missing_result_names_the_module(variables):
+    with pytest.raises(InventoryError) as caught:
+        result_of(variables, "plan")
+    assert str(caught.value) == (
+        "egress_ip_plan: must be the registered result of netops.egress_ip.plan; run that module first"
+    )
+    assert result_of({"egress_ip_plan": {"stop": []}}, "plan") == {"stop": []}
+
+
+def test_results_are_those_of_nodes_that_answered():
+    hostvars = {"node1": {"egress_ip_node": {"changed": True}}, "node2": {}, "node3": {"egress_ip_node": {}}}
+    assert node_results({"hostvars": hostvars}, {"observed": {"node1": {}, "node2": {}}}) == {
+        "node1": {"changed": True}
+    }

@@ -9,22 +9,27 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import query
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 from pyVmomi import vim
 from spoof_guard import spoof_guard
 
 LABEL = {"k8s.ovn.org/egress-assignable": ""}
 A, B = "192.168.126.10", "192.168.126.102"
+WITHHELD, AUDITED, PORTS = (f"egress_ip_steps.{name}" for name in ("withheld", "vsphere", "ports"))
+RESULTS, FAILURES = "__egress_ip_fence_results", "egress_ip_steps.vsphere.failures + __egress_ip_vsphere_failures"
+TASKS = Path(__file__).parents[4] / "roles/node/tasks"
 IN_A_RUN = {
     task["name"]: task
-    for name in ("outside.yml", "before.yml", "after.yml")
-    for task in yaml.safe_load((Path(__file__).parents[4] / "roles/node/tasks" / name).read_text())
+    for name in ("fence_and_ports.yml", "apply_in_steps.yml")
+    for task in yaml.safe_load((TASKS / name).read_text())
 }
-AUDIT = {**IN_A_RUN["Look at the ports of VMs on vSphere"], "run_once": True}
-OPEN = IN_A_RUN["Let the egress IPs pass the ports"]
-CLOSE = IN_A_RUN["Take back what the ports need no more"]
-UNFENCE = IN_A_RUN["Give fenced nodes their network back"]
-OUTSIDE = {**IN_A_RUN["Find the nodes to fence, and what ports need"], "run_once": True}
-FENCE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "fence"}}
+AUDIT = {**IN_A_RUN["Audit the vSphere ports"], "run_once": True}
+OPEN = IN_A_RUN["Open the vSphere ports for the egress IPs"]
+CLOSE = IN_A_RUN["Close the vSphere ports that no egress IP needs now"]
+UNFENCE = IN_A_RUN["Reconnect fenced nodes"]
+OUTSIDE = IN_A_RUN["Decide about fences and ports"]
+FENCE = [{"include_role": {"name": "netops.egress_ip.node", "tasks_from": "fence"}}]
 
 
 def egressip(*egress_ips):
@@ -32,39 +37,36 @@ def egressip(*egress_ips):
     return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": "web"}, "spec": spec}
 
 
-def manifests(*egress_ips):
-    return {"set_fact": {"egress_ip_wanted": {"egressips": [egressip(*egress_ips)]}}, "run_once": True}
-
-
 def node(number, uuid=None, platform="vsphere", **variables):
     """Variables of a node that answered."""
     networks = [{"interface": "eth0", "addresses": [f"192.168.126.2{number}/18"]}]
     observed = {"networks": networks, "macs": {}, "platform": {"name": platform, "uuid": uuid}}
-    return {"egress_ip_observed": observed, "egress_ip_labels": LABEL, **variables}
+    # The node has been changed already: only then fenced nodes are reconnected.
+    return {"egress_ip_node_info": observed, "egress_ip_node": {}, "egress_ip_labels": LABEL, **variables}
 
 
 def silent(**variables):
-    return {"egress_ip_observed": {"unreachable": True, "msg": "timed out"}, "egress_ip_labels": LABEL, **variables}
+    return {"egress_ip_node_info": {"unreachable": True, "msg": "timed out"}, "egress_ip_labels": LABEL, **variables}
 
 
-def fleet(hosts, *held):
-    """A task that makes the fleet that these hosts are; `held` are (egress IP, node)."""
+def world(hosts, egress_ips, assignments=(), held=()):
+    """A task that makes the plan of these hosts; `assignments` and `held` are (egress IP, node)."""
     observed = {
-        name: each["egress_ip_observed"] for name, each in hosts.items() if "networks" in each["egress_ip_observed"]
+        name: each["egress_ip_node_info"] for name, each in hosts.items() if "networks" in each["egress_ip_node_info"]
     }
     nodes = [
-        {"name": name, "labels": each["egress_ip_labels"], "networks": each["egress_ip_observed"].get("networks", [])}
+        {"name": name, "labels": each["egress_ip_labels"], "networks": each["egress_ip_node_info"].get("networks", [])}
         for name, each in hosts.items()
     ]
     unavailable = [{"name": name, "reason": "timed out"} for name in hosts if name not in observed]
-    made = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "recalled": {}}
-    made["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
-    return {"set_fact": {"egress_ip_fleet": made}, "run_once": True}
-
-
-def plan(*assignments):
+    fleet = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "recalled": {}}
+    fleet["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
     entries = [{"egressIP": ip, "node": name, "name": "web", "interface": "eth0"} for ip, name in assignments]
-    return {"set_fact": {"egress_ip_plan": {"assignments": entries}}, "run_once": True}
+    asked = query(
+        [host_of({"inventory_hostname": name, **each}) for name, each in hosts.items()], [egressip(*egress_ips)]
+    )
+    made = {"fleet": fleet, "plan": {"assignments": entries}, "rollout": {}, "vsphere": asked, "stop": []}
+    return {"set_fact": {"egress_ip_plan": made}, "run_once": True}
 
 
 @pytest.fixture
@@ -82,57 +84,57 @@ def ours(vcenter, key):
 
 def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
     hosts = {"node1": node(1), "node2": node(2)}
-    facts = ["egress_ip_vsphere_failures", "egress_ip_vsphere_ports"]
-    tasks = [manifests(A, B), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN]
+    facts = [FAILURES, PORTS]
+    tasks = [world(hosts, [A, B]), AUDIT, OUTSIDE, OPEN]
     play(tasks, facts, "--check", hosts=hosts)
     assert guarded.writes() == []
     told = play(tasks, facts, hosts=hosts)
-    assert told["egress_ip_vsphere_failures"] == []
-    assert [len(each["vms"]) for each in told["egress_ip_vsphere_ports"]["open"]] == [2]
+    assert told[FAILURES] == []
+    assert [len(each["vms"]) for each in told[PORTS]["open"]] == [2]
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}", f"netops.egress_ip {B}"]
     calls = [call["method"] for call in guarded.journal()]
     assert (calls.count("Login"), calls.count("ReconfigureDVPort_Task")) == (2, 1)
-    told = play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, CLOSE], facts, hosts=hosts)
-    assert told["egress_ip_vsphere_ports"]["open"] == []
+    told = play([world(hosts, [A]), AUDIT, OUTSIDE, CLOSE], facts, hosts=hosts)
+    assert told[PORTS]["open"] == []
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}"]
     guarded.journal()
-    play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN], facts, hosts=hosts)
+    play([world(hosts, [A]), AUDIT, OUTSIDE, OPEN], facts, hosts=hosts)
     calls = [call["method"] for call in guarded.journal()]
     assert (calls.count("Login"), [call for call in calls if call.endswith("_Task")]) == (1, [])
 
 
 def test_other_fleets_ask_no_vcenter(play, vcenter):
     hosts = {"node1": node(1, platform="baremetal"), "node2": silent()}
-    told = play([manifests(A), AUDIT], ["egress_ip_vsphere_audit"], hosts=hosts)
+    told = play([world(hosts, [A]), AUDIT], [AUDITED], hosts=hosts)
     nothing = {"nodes": {}, "fenced": {}, "proven": [], "guest_mac": "own", "scope": "port", "failures": []}
-    assert told["egress_ip_vsphere_audit"] == nothing
+    assert told[AUDITED] == nothing
     assert vcenter.journal() == []
 
 
 def test_a_vcenter_that_nobody_named_is_not_asked(play, vcenter, monkeypatch):
     monkeypatch.delenv("VMWARE_HOST")
-    facts = ["egress_ip_vsphere_failures"]
-    assert play([manifests(A), AUDIT], facts, hosts={"node1": node(1)}) == {"egress_ip_vsphere_failures": []}
-    told = play([manifests(A), AUDIT], facts, hosts={"node1": node(1, egress_ip_fence="vsphere")})
-    (failure,) = told["egress_ip_vsphere_failures"]
+    facts = [FAILURES]
+    hosts = {"node1": node(1)}
+    assert play([world(hosts, [A]), AUDIT], facts, hosts=hosts) == {FAILURES: []}
+    hosts = {"node1": node(1, egress_ip_fence="vsphere")}
+    told = play([world(hosts, [A]), AUDIT], facts, hosts=hosts)
+    (failure,) = told[FAILURES]
     assert failure.startswith("vCenter: missing required arguments: hostname")
     assert vcenter.journal() == []
 
 
 def test_variables_win_over_the_environment_and_a_failure_is_told_at_the_end(play, vcenter):
     hosts = {"node1": node(1, egress_ip_vsphere_password="nonsense")}
-    told = play([manifests(A), AUDIT, fleet(hosts)], ["egress_ip_vsphere_failures"], hosts=hosts)
-    assert told["egress_ip_vsphere_failures"] == [
-        f"vCenter: username: 127.0.0.1:{vcenter.port} refuses 'admin'; name or password is wrong"
-    ]
+    told = play([world(hosts, [A]), AUDIT], [FAILURES], hosts=hosts)
+    assert told[FAILURES] == [f"vCenter: username: 127.0.0.1:{vcenter.port} refuses 'admin'; name or password is wrong"]
 
 
 def test_the_password_is_shown_nowhere(play, vcenter, tmp_path, monkeypatch):
     vcenter.control("user", name="boss", password="hunter2hunter2")
     hosts = {"node1": node(1, egress_ip_vsphere_username="boss", egress_ip_vsphere_password="hunter2hunter2")}
     monkeypatch.setenv("ANSIBLE_LOG_PATH", str(tmp_path / "log"))
-    told = play([manifests(A), AUDIT, fleet(hosts)], ["egress_ip_vsphere_failures"], "-vvvv", hosts=hosts)
-    assert told["egress_ip_vsphere_failures"] == []
+    told = play([world(hosts, [A]), AUDIT], [FAILURES], "-vvvv", hosts=hosts)
+    assert told[FAILURES] == []
     log = (tmp_path / "log").read_text()
     assert "vsphere_port_info" in log
     assert "hunter2" not in log
@@ -140,8 +142,8 @@ def test_the_password_is_shown_nowhere(play, vcenter, tmp_path, monkeypatch):
 
 def test_a_node_whose_vm_is_another_one(play, vcenter):
     hosts = {"node1": node(1, uuid="564d0000-0000-0000-0000-000000000000")}
-    told = play([manifests(A), AUDIT], ["egress_ip_vsphere_failures"], hosts=hosts)
-    assert told["egress_ip_vsphere_failures"][0].startswith("node1: egress_ip_vsphere_vm: the VM node1 has the UUID ")
+    told = play([world(hosts, [A]), AUDIT], [FAILURES], hosts=hosts)
+    assert told[FAILURES][0].startswith("node1: egress_ip_vsphere_vm: the VM node1 has the UUID ")
 
 
 def connected(vcenter, name):
@@ -151,18 +153,18 @@ def connected(vcenter, name):
 
 def test_a_silent_node_is_fenced_and_given_back(play, vcenter):
     hosts = {"node1": node(1, egress_ip_fence="vsphere"), "node2": silent(egress_ip_fence="vsphere")}
-    facts = ["egress_ip_withheld", "egress_ip_fence_results"]
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
+    facts = [WITHHELD, RESULTS]
+    tasks = [world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE]
     told = play(tasks, facts, "--check", hosts=hosts)
-    assert (told["egress_ip_withheld"], connected(vcenter, "node2")) == ({}, [True])
+    assert (told[WITHHELD], connected(vcenter, "node2")) == ({}, [True])
     told = play(tasks, facts, hosts=hosts)
-    assert (told["egress_ip_withheld"], told["egress_ip_fence_results"]) == ({}, {"node2": ""})
+    assert (told[WITHHELD], told[RESULTS]) == ({}, {"node2": ""})
     assert (connected(vcenter, "node1"), connected(vcenter, "node2")) == ([True], [False])
     play([*tasks, UNFENCE], [], hosts=hosts)
     assert connected(vcenter, "node2") == [False], "what it may hold is with nobody yet"
-    later = [manifests(A), AUDIT, fleet(hosts, (A, "node1")), plan((A, "node1")), OUTSIDE, FENCE, UNFENCE]
-    told = play(later, ["egress_ip_vsphere_audit"], hosts=hosts)
-    assert told["egress_ip_vsphere_audit"]["fenced"] == {"node2": ["vnic_disconnect"]}
+    later = [world(hosts, [A], [(A, "node1")], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE, UNFENCE]
+    told = play(later, [AUDITED], hosts=hosts)
+    assert told[AUDITED]["fenced"] == {"node2": ["vnic_disconnect"]}
     assert connected(vcenter, "node2") == [True]
 
 
@@ -174,13 +176,13 @@ def test_a_silent_node_with_two_adapters(play, vcenter, method):
         "node1": node(1, egress_ip_vsphere_fence_method=method),
         "node3": silent(egress_ip_fence="vsphere", **variables),
     }
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
-    told = play(tasks, ["egress_ip_withheld", "egress_ip_fence_results"], hosts=hosts)
-    assert (told["egress_ip_withheld"], told["egress_ip_fence_results"]) == ({}, {"node3": ""})
+    tasks = [world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE]
+    told = play(tasks, [WITHHELD, RESULTS], hosts=hosts)
+    assert (told[WITHHELD], told[RESULTS]) == ({}, {"node3": ""})
     assert connected(vcenter, "node3") == [False, False]
-    later = [manifests(A), AUDIT, fleet(hosts, (A, "node1")), plan((A, "node1")), OUTSIDE, FENCE, UNFENCE]
-    told = play(later, ["egress_ip_vsphere_audit", "egress_ip_vsphere_failures"], hosts=hosts)
-    assert (told["egress_ip_vsphere_audit"]["proven"], told["egress_ip_vsphere_failures"]) == (["node3"], [])
+    later = [world(hosts, [A], [(A, "node1")], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE, UNFENCE]
+    told = play(later, [AUDITED, FAILURES], hosts=hosts)
+    assert (told[AUDITED]["proven"], told[FAILURES]) == (["node3"], [])
     assert connected(vcenter, "node3") == [True, True]
 
 
@@ -188,35 +190,33 @@ def test_what_is_noted_is_no_proof(play, vcenter):
     vcenter.control("deaf", name="DC0_C0_H1")
     variables = {"egress_ip_vsphere_fence_method": "port_block", "egress_ip_vsphere_timeout": 1}
     hosts = {"node1": node(1, **variables), "node2": silent(egress_ip_fence="vsphere", **variables)}
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
-    told = play(tasks, ["egress_ip_withheld"], hosts=hosts)
-    assert "is not proven within 1 seconds" in told["egress_ip_withheld"][A]
-    told = play([manifests(A), AUDIT], ["egress_ip_vsphere_audit"], hosts=hosts)["egress_ip_vsphere_audit"]
+    tasks = [world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE]
+    told = play(tasks, [WITHHELD], hosts=hosts)
+    assert "is not proven within 1 seconds" in told[WITHHELD][A]
+    told = play([world(hosts, [A]), AUDIT], [AUDITED], hosts=hosts)[AUDITED]
     assert (told["fenced"], told["proven"]) == ({"node2": ["port_block"]}, [])
 
 
 def test_a_node_whose_vm_is_gone_keeps_no_other_node_from_its_work(play, guarded):
     hosts = {"node1": node(1), "gone": silent(egress_ip_platform="vsphere")}
-    facts = ["egress_ip_vsphere_failures"]
-    told = play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN], facts, hosts=hosts)
-    assert told["egress_ip_vsphere_failures"] == [
-        "gone: egress_ip_vsphere_vm: name: there is no VM 'gone' that this user can see"
-    ]
+    facts = [FAILURES]
+    told = play([world(hosts, [A]), AUDIT, OUTSIDE, OPEN], facts, hosts=hosts)
+    assert told[FAILURES] == ["gone: egress_ip_vsphere_vm: name: there is no VM 'gone' that this user can see"]
     assert ours(guarded, "10") == [f"netops.egress_ip {A}"]
 
 
 def test_a_port_group_keeps_what_one_of_its_nodes_needs(play, guarded):
     scope = {"egress_ip_vsphere_scope": "portgroup"}
     hosts = {"node1": node(1, **scope), "node2": {**node(2, **scope), "egress_ip_labels": {}}}
-    both = [manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE]
+    both = [world(hosts, [A]), AUDIT, OUTSIDE]
     play([*both, OPEN], [], hosts=hosts)
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}"]
     guarded.journal()
-    told = play([*both, OPEN, CLOSE], ["egress_ip_vsphere_ports", "egress_ip_vsphere_failures"], hosts=hosts)
-    assert told == {"egress_ip_vsphere_ports": {"open": [], "close": [], "notes": []}, "egress_ip_vsphere_failures": []}
+    told = play([*both, OPEN, CLOSE], [PORTS, FAILURES], hosts=hosts)
+    assert told == {PORTS: {"open": [], "close": [], "notes": []}, FAILURES: []}
     assert guarded.writes() == []
     hosts["node1"]["egress_ip_labels"] = {}
-    play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, CLOSE], [], hosts=hosts)
+    play([world(hosts, [A]), AUDIT, OUTSIDE, CLOSE], [], hosts=hosts)
     assert ours(guarded, "10") == []
 
 
@@ -228,19 +228,19 @@ def test_a_standard_port_group_is_given_back_too(play, vcenter):
     vm = {"name": "node3", "network": "VM Network"}
     words = {"egress_ip_vsphere_scope": "portgroup", "egress_ip_vsphere_guest_mac": "changed"}
     hosts = {"node3": node(3, egress_ip_vsphere_vm=vm, **words)}
-    play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, OPEN], [], hosts=hosts)
+    play([world(hosts, [A]), AUDIT, OUTSIDE, OPEN], [], hosts=hosts)
     assert forged() == [True, True]
     hosts["node3"]["egress_ip_labels"] = {}
-    play([manifests(A), AUDIT, fleet(hosts), plan(), OUTSIDE, CLOSE], [], hosts=hosts)
+    play([world(hosts, [A]), AUDIT, OUTSIDE, CLOSE], [], hosts=hosts)
     assert forged() == [False, False]
 
 
 def test_what_is_not_proven_is_withheld(play, vcenter):
     vcenter.control("host", name="DC0_C0_H1", state="notResponding")
     hosts = {"node1": node(1), "node2": silent(egress_ip_fence="vsphere")}
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
-    told = play(tasks, ["egress_ip_withheld"], hosts=hosts)
-    assert told["egress_ip_withheld"] == {
+    tasks = [world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE]
+    told = play(tasks, [WITHHELD], hosts=hosts)
+    assert told[WITHHELD] == {
         A: "node2 may hold it and is not fenced: node2, Network adapter 1: its host DC0_C0_H1 does not respond, so that"
         " nothing can be proven"
     }
@@ -254,11 +254,11 @@ def test_tasks_of_the_user_fence(play, tmp_path):
         f"dest: {proof}}}\n- ansible.builtin.fail: {{msg: still on}}\n  when: egress_ip_fence_node == 'node3'\n"
     )
     hosts = {"node1": node(1), "node2": silent(bmc="10.0.0.2", egress_ip_fence=str(path))}
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
-    told = play(tasks, ["egress_ip_fence_results"], hosts=hosts)
-    assert (told["egress_ip_fence_results"], proof.read_text()) == ({"node2": ""}, "node2 10.0.0.2")
+    tasks = [world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE]
+    told = play(tasks, [RESULTS], hosts=hosts)
+    assert (told[RESULTS], proof.read_text()) == ({"node2": ""}, "node2 10.0.0.2")
     hosts["node3"] = silent(bmc="10.0.0.3", egress_ip_fence=str(path))
-    tasks = [manifests(A), AUDIT, fleet(hosts), plan((A, "node1")), OUTSIDE, FENCE]
-    told = play(tasks, ["egress_ip_fence_results", "egress_ip_withheld"], hosts=hosts)
-    assert told["egress_ip_fence_results"] == {"node2": "", "node3": "still on"}
-    assert told["egress_ip_withheld"] == {A: "node3 may hold it and is not fenced: still on"}
+    tasks = [world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE]
+    told = play(tasks, [RESULTS, WITHHELD], hosts=hosts)
+    assert told[RESULTS] == {"node2": "", "node3": "still on"}
+    assert told[WITHHELD] == {A: "node3 may hold it and is not fenced: still on"}

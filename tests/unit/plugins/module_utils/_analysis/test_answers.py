@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked besides the plan of a run: the answers have their own tests."""
+"""Questions about the plan of a run; the answers have tests of their own."""
 
 from __future__ import annotations
 
@@ -56,6 +56,12 @@ def test_each_question_has_its_answer():
     assert made["headroom"][0] == "2 of 2 losses leave egress IPs without a node."
     assert made["price"][-1].split() == ["1", "2", "1", "1", "this", "run"]
     assert made["explain"][0].startswith(f"{A} of egressip/web is held by node1; ")
+
+
+def test_traffic_is_known_without_a_plan():
+    header = "SOURCE  NODE  SENT  RECEIVED  CONNECTIONS  PORTS IN USE"
+    assert ask(TWO, traffic=True) == {"traffic": [header]}
+    assert list(ask([host(1, problems=["package: nftables is missing"])], traffic=True)) == ["traffic"]
 
 
 def test_headroom_alone_is_that_of_the_fleet_as_it_is():

@@ -16,7 +16,7 @@ from collections import Counter
 import pytest
 from ansible_collections.netops.egress_ip.plugins.filter.price import FilterModule as Price
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.drain_losses import drain_losses
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import drain_losses
 from hypothesis import given
 from hypothesis import strategies as st
 

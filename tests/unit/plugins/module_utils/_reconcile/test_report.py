@@ -14,7 +14,7 @@ import copy
 import json
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report, status
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import Events, preview, report, status
 
 PLAN = {"assignments": [], "unassigned": [], "invalid": [], "moves": [], "load": {}, "warnings": []}
 MANIFESTS = {"invalid": [], "ignored": []}
@@ -27,10 +27,10 @@ def test_report(golden):
     manifests = {**MANIFESTS, **golden.get("manifests", [{}])[0]}
     fleet = {**FLEET, **golden.get("fleet", [{}])[0]}
     results = golden["results"][0] if "results" in golden else None
-    besides = golden.get("besides", [None])[0]
-    before = copy.deepcopy((plan, manifests, fleet, results, besides))
-    made = report(plan, manifests, fleet, results, besides=besides).to_dict()
-    assert (plan, manifests, fleet, results, besides) == before
+    events = golden.get("events", [{}])[0]
+    before = copy.deepcopy((plan, manifests, fleet, results, events))
+    made = report(plan, manifests, fleet, results, events=Events(**events)).to_dict()
+    assert (plan, manifests, fleet, results, events) == before
     golden.check("report.txt", "\n".join([*made["lines"], ""]))
     golden.check("verdict.yml", {key: made[key] for key in ("failures", "complaints", "stats")})
     assert json.loads(json.dumps(made)) == made
@@ -63,6 +63,43 @@ def test_what_is_claimed_in_check_mode_is_still_to_be_claimed():
     results = {"node1": {"changed": True, "claimed": ["10.0.0.1"]}}
     states = [report(plan, MANIFESTS, FLEET, results, check).lines[1].split()[3:] for check in (False, True)]
     assert states == [["claimed"], ["to", "claim"]]
+
+
+STEPS = {
+    "vsphere": {
+        "fenced": {"node3": ["vnic_disconnect"], "node4": ["port_block"]},
+        "proven": ["node3"],
+        "failures": ["a"],
+    },
+    "ports": {"notes": ["b"]},
+    "fencing": {"node5": "vsphere"},
+    "withheld": {"10.0.0.1": "node6 may hold it"},
+    "unfence": [],
+}
+FENCED = {"node5": "", "node6": "no answer"}
+
+
+def test_the_events_of_a_run():
+    made = Events.of_run(STEPS, FENCED, ["c"])
+    assert made == Events(STEPS["withheld"], ["node3", "node5"], ["node4"], ["a", "c"], ["b"])
+    assert Events.of_run({**STEPS, "unfence": ["node3", "node4"]}, FENCED, []).fenced == ["node5"]
+    assert Events.of_run({**STEPS, "unfence": ["node3", "node4"]}, FENCED, []).unproven == []
+
+
+def test_in_check_mode_no_node_is_fenced():
+    made = Events.of_run(STEPS, FENCED, [], check_mode=True)
+    assert (made.fenced, made.notes) == (["node3"], ["b", "node node5 would be fenced first"])
+
+
+def test_events_without_fences_and_vsphere():
+    assert Events.of_run(None, {}, ["c"]) == Events(failures=("c",))
+
+
+@pytest.mark.parametrize(("rollout", "named"), [({}, "none"), ({"differing": ["node1", "node2"]}, "node1, node2")])
+def test_a_preview_names_the_nodes_to_change(rollout, named):
+    run = {"plan": PLAN, "manifests": MANIFESTS, "fleet": FLEET, "rollout": rollout}
+    assert preview(run).lines[-2:] == ("", f"Nodes to change: {named}")
+    assert "  node node5 would be fenced first" in preview(run, STEPS).lines
 
 
 def document(name, *egress_ips):
