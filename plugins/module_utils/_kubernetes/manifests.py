@@ -220,7 +220,7 @@ class _Reader:
         if value == first_value and not getattr(value, "errors", ()):
             self._ignore(source, f"{path} is the same as in {first_source}")
         else:
-            text = f"{path}: {source} defines it again and differently; {first_source} counts"
+            text = f"{path}: {source} defines it again and differently; {first_source} applies"
             self._invalid.append({"name": path, "errors": [text]})
         return False
 

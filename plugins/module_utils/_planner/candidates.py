@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Iterable, Iterator, Sequence
 
 from .._common.addresses import address_order, parsed, version_of
-from .._kubernetes.annotations import NODE_SELECTOR
+from .._kubernetes.annotations import NO_ANNOTATIONS, NODE_SELECTOR, Annotations
 from .._kubernetes.objects import EgressIP
 from .._kubernetes.selectors import Selector
 from .network_index import NetworkIndex, NetworkKey
@@ -125,9 +125,9 @@ class Candidates:
         """Whether an object has another weight than 1."""
         return bool(self._weights)
 
-    def weight(self, name: str) -> int:
-        """Return the weight of the object ``name``."""
-        return self._weights.get(name, 1)
+    def annotations(self, name: str) -> Annotations:
+        """Return the Annotations of the object ``name``."""
+        return self._egressips[name].annotations if name in self._egressips else NO_ANNOTATIONS
 
     def spread_label(self, name: str) -> str | None:
         """Return the label over whose values the object ``name`` is spread, or None; a broken object is not spread."""
@@ -184,7 +184,7 @@ class Candidates:
         self.placed[address] = Assignment(name, address, node.name, self._interfaces[key])
         self._siblings[node.name, name] = address
         if self._weights:
-            self._weighted_loads[node.name] += self.weight(name)
+            self._weighted_loads[node.name] += self._weights.get(name, 1)
         for version in (None, version_of(address)):
             self._loads[node.name, version] = self._loads.get((node.name, version), 0) + 1
 

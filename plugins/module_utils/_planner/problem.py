@@ -45,7 +45,7 @@ def _addresses(candidates: Candidates, wanted: Sequence[tuple[str, str]]) -> lis
                 current,
                 bool(held),
                 domains.get(name, ()),
-                weight=candidates.weight(name),
+                weight=candidates.annotations(name).weight,
             )
         )
     return addresses

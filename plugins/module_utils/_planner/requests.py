@@ -62,7 +62,7 @@ def requests_of(egressips: Sequence[EgressIP], owners: Mapping[str, str] | None 
 def read_current(current: Iterable[object], egressips: Iterable[EgressIP]) -> Holders:
     """Return {canonical address: its sorted Holders}.
 
-    ``current`` is a list of ``{egressIP, node, name (optional)}``. The status of an object counts only for addresses
+    ``current`` is a list of ``{egressIP, node, name (optional)}``. The status of an object applies only to addresses
     without an entry there. PlanError or EgressIPError names a malformed entry.
     """
     holders: dict[str, set[Holder]] = {}

@@ -32,7 +32,7 @@ FORMS = {"fd00::9": "FD00:0::0009"}
 
 @st.composite
 def fleets(draw):
-    """Sound objects that ask for different addresses, up to three nodes, and who holds what."""
+    """Valid objects that request different addresses, up to three nodes, and the present assignments."""
     free = draw(st.permutations(ADDRESSES))[: draw(st.integers(0, 5))]
     documents = []
     while free:
@@ -63,7 +63,7 @@ def fleets(draw):
 
 
 def may_hold(node, address, selector):
-    """Tell whether a node may hold an address as far as its own rules go."""
+    """Return whether a node may hold an address as far as its own rules go."""
     if not node["ready"] or LABEL not in node["labels"] or not SELECTS[selector](node["labels"]):
         return False
     own = [ip_interface(text) for network in node["networks"] for text in network["addresses"]]
@@ -81,7 +81,7 @@ def limits_of(node):
 
 
 def keeps_limits(wanted, nodes, placement):
-    """Tell whether a placement keeps the capacities, with no two addresses of one object on a node."""
+    """Return whether a placement keeps the capacities, with no two addresses of one object on a node."""
     pairs = [(name, address, node) for (name, address), node in zip(wanted, placement, strict=True) if node]
     if any(count > 1 for count in Counter((name, node) for name, _address, node in pairs).values()):
         return False
@@ -145,7 +145,7 @@ def test_the_order_within_documents_does_not_matter(fleet, chance):
         chance.shuffle(document["spec"]["egressIPs"])
         document["metadata"] = dict(reversed(document["metadata"].items()))
     for node in again[1]:
-        # The primary network comes first, but nothing of these nodes hangs on which one it is.
+        # The primary network comes first, but for these nodes it does not matter which one it is.
         chance.shuffle(node["networks"])
     made = ASSIGN(*again)
     assert {**made, "egressips": None} == {**plan, "egressips": None}

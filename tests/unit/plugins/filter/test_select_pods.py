@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filter's edge: what it does with arguments that are no lists. What it selects is tested with _manifests."""
+"""The filter refuses arguments that are not lists. The selection is tested with _kubernetes.manifests."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_golden(golden):
     assert Plan.from_dict(plan.to_dict()) == plan
 
 
-# A story: each step changes the world, and tells what is held after it. ``up`` and ``objects`` replace what was before.
+# A story: each step changes the input and states the assignments after it. ``up`` and ``objects`` replace what was before.
 STORY = [
     ("first object", {"objects": {"a": [".1", ".2"]}, "up": [1, 2]}, {".1": 1, ".2": 2}, []),
     ("idempotent reassign", {}, {".1": 1, ".2": 2}, []),
@@ -95,7 +95,7 @@ STORY = [
         [("a", ".1", "NodesExhausted")],
     ),
     (
-        "nobody left",
+        "no node left",
         {"up": []},
         {},
         [("0", ".3", "NoMatchingNode"), ("a", ".1", "NoMatchingNode"), ("a", ".2", "NoMatchingNode")],

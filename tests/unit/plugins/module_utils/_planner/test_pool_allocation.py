@@ -60,9 +60,9 @@ def ask(documents, seen, pools):
 STORY = [
     ("the first ones by name", {"b": {"size": "2"}, "a": {}}, ["1-9"], {"a": [3], "b": [4, 5]}, []),
     ("again", {"b": {"size": "2"}, "a": {}}, ["1-9"], {"a": [3], "b": [4, 5]}, []),
-    ("one that comes takes from nobody", {"0": {}, "b": {"size": "2"}, "a": {}}, ["1-9"], {"0": [6]}, []),
+    ("a new one takes from no other", {"0": {}, "b": {"size": "2"}, "a": {}}, ["1-9"], {"0": [6]}, []),
     (
-        "nor one that asks by itself",
+        "nor one that lists addresses",
         {"0": {}, "b": {"own": [4], "size": "2"}, "c": {"own": [6]}},
         ["1-9"],
         {"0": [6], "b": [4, 3, 5], "c": [6]},
