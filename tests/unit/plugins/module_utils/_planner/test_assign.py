@@ -74,7 +74,7 @@ def test_golden(golden):
     assert Plan.from_dict(plan.to_dict()) == plan
 
 
-# A story: each step changes the input and states the assignments after it. ``up`` and ``objects`` replace what was before.
+# A story: each step changes the input and states the assignments after it; ``up`` and ``objects`` replace former ones.
 STORY = [
     ("first object", {"objects": {"a": [".1", ".2"]}, "up": [1, 2]}, {".1": 1, ".2": 2}, []),
     ("idempotent reassign", {}, {".1": 1, ".2": 2}, []),
