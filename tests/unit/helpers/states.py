@@ -5,16 +5,28 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState, slots
 from hypothesis import strategies as st
 
 EGRESS_IPS = [f"192.168.126.{number}" for number in range(101, 107)]
 EGRESS_IPS += [f"2001:db8:126::{number}" for number in range(101, 105)]
+PODS = [*(f"10.88.0.{number}" for number in range(2, 9)), "fd00:88::2", "fd00:88::3"]
+
+# Strategies that do not depend on what is drawn before are made once: to make one takes longer than to draw from it.
+NAMES = st.lists(st.sampled_from(["web", "db", "mail.prod", "a-1"]), unique=True, max_size=3).map(sorted)
+OBJECT_IPS = st.lists(st.sampled_from(EGRESS_IPS), unique=True, min_size=1, max_size=4)
 NETWORKS = st.lists(
     st.sampled_from(["0.0.0.0/0", "0.0.0.0/1", "203.0.113.0/24", "203.0.113.7/32", "::/0", "2001:db8::/32"]),
     unique=True,
 )
-PODS = [*(f"10.88.0.{number}" for number in range(2, 9)), "fd00:88::2", "fd00:88::3"]
+EXCLUDED = st.lists(
+    st.sampled_from(["10.88.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "10.88.3.4/32", "fd00:88::/64"]), unique=True
+)
+POD_ADDRESSES = st.lists(st.sampled_from(PODS), unique=True)
+# Bit i is set: element i of a list belongs to the subset.
+SUBSETS = st.integers(0, 2 ** len(EGRESS_IPS) - 1)
 
 
 def egress_object(name, egress_ips, assigned=None):
@@ -54,41 +66,50 @@ def node_state(**changes):
     return NodeState.from_dict({**value, **changes})
 
 
+@cache
+def any_options(devices=("egress0",)):
+    """Any options of the data plane with one of these tunnel devices."""
+    return st.fixed_dictionaries(
+        {
+            "tunnel_device": st.sampled_from(devices),
+            "tunnel_port": st.sampled_from([4790, 4791]),
+            "tunnel_vni": st.sampled_from([225, 226]),
+            "mark_mask": st.sampled_from([0x1FFF, 0xF0]),
+            "rule_priority": st.sampled_from([7000, 9997]),
+            "table_base": st.sampled_from([7000, 7002]),
+            "unassigned": st.sampled_from(["node", "drop"]),
+        }
+    )
+
+
+@cache
+def _followed(names):
+    return st.lists(st.sampled_from(names), unique=True, min_size=1)
+
+
+def _subset(draw, items):
+    chosen = draw(SUBSETS)
+    return [item for i, item in enumerate(items) if chosen >> i & 1]
+
+
 @st.composite
-def node_states(draw, devices=("egress0",), interfaces=("eth0", "eth1", "enp0s31f6np0x")):
-    """Any state of node1."""
-    names = draw(st.lists(st.sampled_from(["web", "db", "mail.prod", "a-1"]), unique=True, max_size=3))
+def node_states(draw, devices=("egress0",), interfaces=("eth0", "eth1", "enp0s31f6np0x"), options=None):
+    """Any state of node1, with `options` if given, a strategy."""
+    names = tuple(draw(NAMES))
     objects = []
-    for name in sorted(names):
-        egress_ips = draw(st.lists(st.sampled_from(EGRESS_IPS), unique=True, min_size=1, max_size=4))
-        assigned = draw(st.sets(st.sampled_from(egress_ips)))
+    for name in names:
+        egress_ips = draw(OBJECT_IPS)
+        assigned = _subset(draw, egress_ips)
         lists = {key: draw(NETWORKS) for key in ("destinations", "excludedDestinations")}
         objects.append({**egress_object(name, egress_ips, assigned), **lists})
     known = sorted({ip for item in objects for ip in item["egressIPs"]})
-    pods = draw(st.lists(st.sampled_from(PODS), unique=True)) if names else []
-    holding = draw(st.sets(st.sampled_from(known))) if known else set()
+    interface = st.sampled_from(interfaces)
     return node_state(
         generation=draw(st.integers(0, 9)),
-        options={
-            "tunnel_device": draw(st.sampled_from(devices)),
-            "tunnel_port": draw(st.sampled_from([4790, 4791])),
-            "tunnel_vni": draw(st.sampled_from([225, 226])),
-            "mark_mask": draw(st.sampled_from([0x1FFF, 0xF0])),
-            "rule_priority": draw(st.sampled_from([7000, 9997])),
-            "table_base": draw(st.sampled_from([7000, 7002])),
-            "unassigned": draw(st.sampled_from(["node", "drop"])),
-        },
+        options=draw(any_options(devices) if options is None else options),
         nodes=fleet_nodes(draw(st.integers(1, 4))),
-        excluded=draw(
-            st.lists(
-                st.sampled_from(["10.88.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "10.88.3.4/32", "fd00:88::/64"]),
-                unique=True,
-            )
-        ),
+        excluded=draw(EXCLUDED),
         egressips=objects,
-        pods=[
-            {"address": pod, "egressips": draw(st.lists(st.sampled_from(sorted(names)), unique=True, min_size=1))}
-            for pod in pods
-        ],
-        held=[{"egressIP": ip, "interface": draw(st.sampled_from(interfaces))} for ip in sorted(holding)],
+        pods=[{"address": pod, "egressips": draw(_followed(names))} for pod in (draw(POD_ADDRESSES) if names else [])],
+        held=[{"egressIP": ip, "interface": draw(interface)} for ip in _subset(draw, known)],
     )

@@ -129,7 +129,7 @@ def best(documents, nodes, current, policy, max_moves):
     return {str(address): node for (_name, address), node in zip(wanted, found[4], strict=True) if node}
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(fleets(), st.sampled_from(("balanced", "sticky")), st.none() | st.integers(0, 2))
 def test_the_plan_of_documents_is_the_best_of_all(fleet, policy, max_moves):
     plan = ASSIGN(*fleet, policy, max_moves)

@@ -122,7 +122,7 @@ CROSSING = (
 )
 
 
-@settings(max_examples=3000)
+@settings(max_examples=400)
 @example(CHAIN, (BALANCED, 1))
 @example(CHAIN, (BALANCED, 2))
 @example(CROSSING, (BALANCED, None))
@@ -146,7 +146,7 @@ MEETING = (
 )
 
 
-@settings(max_examples=3000)
+@settings(max_examples=400)
 @example(BROKEN_SPREAD, (BALANCED, 0))
 @example(BROKEN_SPREAD, (STICKY, None))
 @example(MEETING, (BALANCED, None))

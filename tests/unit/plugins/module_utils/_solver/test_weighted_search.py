@@ -103,7 +103,7 @@ def worlds(draw, addresses=6, nodes=4):
 POLICIES = st.tuples(st.sampled_from((BALANCED, STICKY)), st.none() | st.integers(0, 3))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(worlds(), POLICIES)
 def test_small_worlds_have_the_best_placement_of_all(world, how):
     addresses, nodes = world
