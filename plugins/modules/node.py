@@ -88,6 +88,8 @@ options:
       - A secret that all nodes of a run share. With it, the node that releases an egress IP waits some seconds for the
         one that claims it and sends it the connections, which then continue. The nodes talk over TCP, on the port of
         the tunnel, from one tunnel endpoint to the other.
+      - An address whose new holder does not connect within 10 seconds is not released, and listed under
+        RV(unreleased).
       - Only for a run that reaches all nodes at the same time; otherwise, one node would wait for the other without
         success.
     type: str
@@ -166,6 +168,14 @@ connections:
   sample: {192.168.126.10: 3}
 released:
   description: The egress IPs that were released in this run.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+unreleased:
+  description:
+    - The egress IPs that the node keeps although another node was to claim them, because that node did not connect to
+      take their connections. See O(handover_key).
   returned: success
   type: list
   elements: str

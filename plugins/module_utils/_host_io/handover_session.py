@@ -3,13 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The conversation of two nodes that hand an egress IP over: the old holder sends its connections to the new one.
 
-PRIVATE to the collection. TCP between the nodes' tunnel endpoints, on the port of the tunnel. Both sides prove that
-they know the key of the run: each message carries an HMAC of itself and a number that the other side has just drawn.
+PRIVATE to the collection. TCP between the nodes' tunnel endpoints, on the port of the tunnel. Each side draws a number
+and proves that it knows the key of the run by an HMAC of both numbers; each message carries an HMAC of itself and the
+other side's number. Before its proof, the other side gets memory for its proof alone.
 
     old holder  ──►  its number
-    new holder  ──►  its number, the egress IPs that it is about to claim
-    old holder       releases, once all takers have connected
+    new holder  ──►  its number, its proof, the egress IPs that it is about to claim
+    old holder  ──►  its proof
+    old holder       releases what the new holders are about to claim, once all of them have connected
     old holder  ──►  the connections of these egress IPs
+
+Anyone on a node can connect to another and send nothing, so conversations run side by side and end at one deadline.
 """
 
 from __future__ import annotations
@@ -19,79 +23,158 @@ import hashlib
 import hmac
 import json
 import os
-import select
+import selectors
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, Tuple
+from typing import Dict, Generator, Generic, List, NamedTuple, TypeVar
 
 from .._common.addresses import version_of
 from .._dataplane.handover import Partners
 from .._protocols.ctnetlink import Flow
 
-# Seconds that the old holder waits for the new one, and the new one then waits for an answer.
-PATIENCE = 4.0
+# Seconds that an old and a new holder wait for each other: so far apart their runs may begin.
+PATIENCE = 10.0
 _RETRY = 0.02
 _NUMBER, _DIGEST = 16, 32
-_LARGEST = 1 << 28
+# Bytes of the largest messages of a new holder and of an old one.
+_GREETING_LIMIT, _ANSWER_LIMIT = 1 << 20, 1 << 28
+# Conversations with one node that are not proven yet; beyond, the oldest ends.
+_UNPROVEN = 64
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
-_BROKEN = (OSError, ValueError, KeyError, TypeError)
+_OLD, _NEW = b"old holder", b"new holder"
 
 # {egress IP: its connections}
 Flows = Dict[str, List[Flow]]
-# A connection, the number that its other side drew, the egress IPs that it takes.
-_Taker = Tuple[socket.socket, bytes, List[str]]
+_Answer = TypeVar("_Answer")
+# Yields the number of bytes to read next, is sent these bytes, and returns what they say.
+_Reading = Generator[int, bytes, _Answer]
 
 
-def hand_over(key: str, port: int, own: Iterable[str], partners: Partners, release: Callable[[], Flows]) -> Flows:
-    """Wait for the takers of this node's egress IPs, call `release()`, and receive the connections of those it takes.
+class _RefusedError(Exception):
+    """The other side has not proven that it knows the key, or sends what it must not send."""
 
-    `own` are the tunnel endpoints of this node. `release` returns {egress IP: [Flow]} and is called exactly once, even
-    if no taker connects. Returns {egress IP: [Flow]} of the egress IPs to claim, without those of a silent old holder.
+
+class _Taker(NamedTuple):
+    """A new holder that has proven its origin."""
+
+    connection: socket.socket
+    number: bytes
+    egress_ips: list[str]
+
+
+def hand_over(
+    key: str, port: int, own: Iterable[str], partners: Partners, release: Callable[[Collection[str]], Flows]
+) -> Flows:
+    """Wait for the takers of this node's egress IPs, release these, and receive the connections of those it takes.
+
+    `own` are the tunnel endpoints of this node. `release` gets the egress IPs to release, returns {egress IP: [Flow]}
+    of them, and is called exactly once. Released are those whose takers connected in time, and those for which it
+    cannot listen, because another program has the port. Returns {egress IP: [Flow]} of the egress IPs to claim whose
+    old holder answered.
     """
     secret = key.encode()
     deadline = time.monotonic() + PATIENCE
-    with ThreadPoolExecutor(max_workers=len(partners.taking) or 1) as pool:
+    with ThreadPoolExecutor(max_workers=len(partners.taking) + len(partners.giving) or 1) as pool:
         asked = [pool.submit(_ask, secret, port, giver, ips, deadline) for giver, ips in partners.taking.items()]
         with contextlib.ExitStack() as stack:
-            takers = _gather(stack, secret, port, own, partners.giving, deadline)
-            flows = release()
-            for connection, number, ips in takers:
-                with contextlib.suppress(*_BROKEN):
-                    _send(connection, secret, number, {ip: [flow.to_list() for flow in flows[ip]] for ip in ips})
+            listeners = {version_of(end): _listen(stack, end, port) for end in own if _has_version(partners, end)}
+            heard = {peer: ips for peer, ips in partners.giving.items() if listeners.get(version_of(peer))}
+            takers = _wait_for_takers(stack, secret, listeners.values(), heard, deadline)
+            unheard = _ips(heard.values()).difference(*(taker.egress_ips for taker in takers))
+            flows = release(_ips(partners.giving.values()) - unheard)
+            answers = [pool.submit(_answer, secret, taker, flows) for taker in takers]
+            for answer in answers:
+                answer.result()
         return {ip: found for answer in asked for ip, found in answer.result().items()}
 
 
-def _gather(
+def _wait_for_takers(
     stack: contextlib.ExitStack,
     key: bytes,
-    port: int,
-    own: Iterable[str],
+    listeners: Iterable[socket.socket | None],
     giving: Mapping[str, list[str]],
     deadline: float,
 ) -> list[_Taker]:
-    """Return the takers that connected in time."""
-    opened = [_listen(stack, end, port) for end in own if any(version_of(p) == version_of(end) for p in giving)]
-    listeners, waiting = [each for each in opened if each], dict(giving)
-    takers: list[_Taker] = []
-    while waiting and listeners and time.monotonic() < deadline:
-        for listener in select.select(listeners, [], [], max(0.0, deadline - time.monotonic()))[0]:
-            with contextlib.suppress(*_BROKEN):
-                connection, (peer, *_port) = listener.accept()
-                stack.enter_context(contextlib.closing(connection))
-                number, ips = _greet(connection, key, deadline) if peer in waiting else (b"", [])
-                if ips and set(ips) <= set(waiting[peer]):
-                    takers.append((connection, number, ips))
-                    del waiting[peer]
-    return takers
+    """Return the takers that proved their origin before the deadline; their connections close with the stack."""
+    hall = _Hall(stack, key, giving)
+    for listener in filter(None, listeners):
+        hall.selector.register(listener, selectors.EVENT_READ, hall.welcome)
+    while hall.waiting and time.monotonic() < deadline:
+        for event, _mask in hall.selector.select(deadline - time.monotonic()):
+            event.data(event.fileobj)
+    hall.close()
+    return hall.takers
+
+
+class _Hall:
+    """The conversations of an old holder, side by side: `waiting` {endpoint: its egress IPs} have not proven yet."""
+
+    def __init__(self, stack: contextlib.ExitStack, key: bytes, giving: Mapping[str, list[str]]) -> None:
+        self.selector = stack.enter_context(selectors.DefaultSelector())
+        self.waiting = dict(giving)
+        self.takers: list[_Taker] = []
+        self._stack, self._key = stack, key
+        self._unproven: dict[str, list[socket.socket]] = {peer: [] for peer in giving}
+
+    def welcome(self, listener: socket.socket) -> None:
+        """Begin a conversation, if the connection comes from a node that is waited for."""
+        with contextlib.suppress(OSError):
+            connection, (peer, *_port) = listener.accept()
+            if peer not in self.waiting:
+                connection.close()
+                return
+            self._stack.enter_context(contextlib.closing(connection))
+            connection.setblocking(False)
+            number = os.urandom(_NUMBER)
+            connection.send(number)
+            reader = _Reader(_read_greeting(self._key, number, self.waiting[peer]))
+            self.selector.register(connection, selectors.EVENT_READ, lambda sock: self._go_on(peer, sock, reader))
+            self._unproven[peer].append(connection)
+            if len(self._unproven[peer]) > _UNPROVEN:
+                self._end(peer, self._unproven[peer][0])
+
+    def close(self) -> None:
+        """End the conversations that are not proven."""
+        for peer, connections in self._unproven.items():
+            for connection in list(connections):
+                self._end(peer, connection)
+
+    def _go_on(self, peer: str, connection: socket.socket, reader: _Reader[tuple[bytes, list[str]]]) -> None:
+        try:
+            greeting = reader.read(connection)
+            if greeting:
+                connection.send(_proof(self._key, _OLD, greeting[0]))
+        except (OSError, _RefusedError):
+            self._end(peer, connection)
+            return
+        if greeting:
+            self.selector.unregister(connection)
+            self._unproven[peer].remove(connection)
+            if self.waiting.pop(peer, None):
+                self.takers.append(_Taker(connection, *greeting))
+
+    def _end(self, peer: str, connection: socket.socket) -> None:
+        self._unproven[peer].remove(connection)
+        self.selector.unregister(connection)
+        connection.close()
+
+
+def _ips(lists: Iterable[list[str]]) -> set[str]:
+    return {ip for ips in lists for ip in ips}
+
+
+def _has_version(partners: Partners, endpoint: str) -> bool:
+    return any(version_of(peer) == version_of(endpoint) for peer in partners.giving)
 
 
 def _listen(stack: contextlib.ExitStack, endpoint: str, port: int) -> socket.socket | None:
     """Return a listening socket, None if the port is in use."""
     listener = stack.enter_context(contextlib.closing(socket.socket(_FAMILY[version_of(endpoint)])))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setblocking(False)
     try:
         listener.bind((endpoint, port))
         listener.listen()
@@ -100,64 +183,154 @@ def _listen(stack: contextlib.ExitStack, endpoint: str, port: int) -> socket.soc
     return listener
 
 
-def _greet(connection: socket.socket, key: bytes, deadline: float) -> tuple[bytes, list[str]]:
-    connection.settimeout(_left(deadline))
-    number = os.urandom(_NUMBER)
-    connection.sendall(number)
-    hello = _receive(connection, key, number)
-    return bytes.fromhex(hello["number"]), hello["egressIPs"]
+def _answer(key: bytes, taker: _Taker, flows: Flows) -> None:
+    """Send a taker the connections of the egress IPs that it takes."""
+    told = {ip: [flow.to_list() for flow in flows.get(ip, ())] for ip in taker.egress_ips}
+    with contextlib.suppress(OSError):
+        _send(taker.connection, _message(key, taker.number, told), PATIENCE)
 
 
 def _ask(key: bytes, port: int, giver: str, ips: list[str], deadline: float) -> Flows:
-    """Announce the claim to the old holder; returns its connections, empty if it does not answer."""
+    """Announce the claim to the old holder; returns its connections, empty if it does not answer in time."""
     while time.monotonic() < deadline:
         try:
             with socket.create_connection((giver, port), timeout=_left(deadline)) as connection:
                 return _converse(connection, key, ips, deadline)
         except ConnectionError:  # the old holder does not listen yet
             time.sleep(_RETRY)
-        except _BROKEN:
+        except (OSError, _RefusedError):
             break
     return {}
 
 
 def _converse(connection: socket.socket, key: bytes, ips: list[str], deadline: float) -> Flows:
-    connection.settimeout(_left(deadline + PATIENCE))
-    theirs, number = _read(connection, _NUMBER), os.urandom(_NUMBER)
-    _send(connection, key, theirs, {"number": number.hex(), "egressIPs": ips})
-    answer = _receive(connection, key, number)
-    return {ip: [Flow.from_list(values) for values in answer[ip]] for ip in ips}
+    theirs = _read(connection, _read_number(), deadline)
+    number = os.urandom(_NUMBER)
+    greeting = number + _proof(key, _NEW, theirs + number) + _message(key, theirs, {"egressIPs": ips})
+    _send(connection, greeting, _left(deadline))
+    _read(connection, _read_proof(key, number), deadline)
+    # The old holder may wait for others first, and then it sends.
+    return _read(connection, _read_answer(key, number, ips), time.monotonic() + 2 * PATIENCE)
 
 
-def _left(deadline: float) -> float:
-    return max(_RETRY, deadline - time.monotonic())
+def _read_number() -> _Reading[bytes]:
+    return (yield _NUMBER)
 
 
-def _send(connection: socket.socket, key: bytes, number: bytes, message: Mapping[str, object]) -> None:
+def _read_greeting(key: bytes, number: bytes, expected: Collection[str]) -> _Reading[tuple[bytes, list[str]]]:
+    """Read the number of a new holder and the egress IPs that it takes, some of the expected ones."""
+    data = yield _NUMBER + _DIGEST
+    theirs = data[:_NUMBER]
+    _check(data[_NUMBER:], _proof(key, _NEW, number + theirs))
+    message = yield from _read_message(key, number, _GREETING_LIMIT)
+    ips = message.get("egressIPs")
+    if not isinstance(ips, list) or not ips or not all(isinstance(ip, str) and ip in expected for ip in ips):
+        raise _RefusedError("egressIPs: must be egress IPs that this node hands over")
+    return theirs, ips
+
+
+def _read_proof(key: bytes, number: bytes) -> _Reading[bool]:
+    """Read the proof of an old holder."""
+    _check((yield _DIGEST), _proof(key, _OLD, number))
+    return True
+
+
+def _read_answer(key: bytes, number: bytes, ips: Collection[str]) -> _Reading[Flows]:
+    """Read the connections of the egress IPs from their old holder."""
+    message = yield from _read_message(key, number, _ANSWER_LIMIT)
+    return {ip: _flows(message.get(ip), ip) for ip in ips}
+
+
+def _flows(values: object, egress_ip: str) -> list[Flow]:
+    if not isinstance(values, list):
+        raise _RefusedError(f"{egress_ip}: must be a list of connections")
+    try:
+        flows = [Flow.from_list(value) for value in values]
+    except ValueError as error:
+        raise _RefusedError(f"{egress_ip}: {error}") from None
+    version = version_of(egress_ip)
+    for flow in flows:
+        ends = (flow.source, flow.destination, flow.server, flow.translated)
+        if flow.translated[0] != egress_ip or any(version_of(address) != version for address, _port in ends):
+            raise _RefusedError(f"{egress_ip}: must be the translated source of its connections")
+    return flows
+
+
+def _read_message(key: bytes, number: bytes, limit: int) -> _Reading[Mapping[str, object]]:
+    data = yield 4 + _DIGEST
+    (length,) = struct.unpack("!I", data[:4])
+    if not 0 < length <= limit:
+        raise _RefusedError("a message is empty or too long")
+    body = yield length
+    _check(data[4:], _digest(key, number, body))
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        raise _RefusedError("a message is not JSON, or too deep") from None
+    if not isinstance(message, dict):
+        raise _RefusedError("a message is not a mapping")
+    return message
+
+
+def _message(key: bytes, number: bytes, message: Mapping[str, object]) -> bytes:
     body = json.dumps(message).encode()
-    connection.sendall(struct.pack("!I", len(body)) + _digest(key, number, body) + body)
+    return struct.pack("!I", len(body)) + _digest(key, number, body) + body
 
 
-def _receive(connection: socket.socket, key: bytes, number: bytes) -> Any:
-    """Return the parsed message. Raises ValueError for one without proof of its origin."""
-    (length,) = struct.unpack("!I", _read(connection, 4))
-    if length > _LARGEST:
-        raise ValueError("too long")
-    digest, body = _read(connection, _DIGEST), _read(connection, length)
-    if not hmac.compare_digest(digest, _digest(key, number, body)):
-        raise ValueError("another key")
-    return json.loads(body)
+def _proof(key: bytes, side: bytes, numbers: bytes) -> bytes:
+    return _digest(key, side, numbers)
 
 
 def _digest(key: bytes, number: bytes, body: bytes) -> bytes:
     return hmac.new(key, number + body, hashlib.sha256).digest()
 
 
-def _read(connection: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        part = connection.recv(min(size - len(data), 1 << 16))
+def _check(digest: bytes, expected: bytes) -> None:
+    if not hmac.compare_digest(digest, expected):
+        raise _RefusedError("the other side does not know the key of this run")
+
+
+class _Reader(Generic[_Answer]):
+    """Feeds a reading with the bytes of a socket, without ever reading more than it wants."""
+
+    def __init__(self, reading: _Reading[_Answer]) -> None:
+        self._reading = reading
+        self._wanted = next(reading)
+        self._data = bytearray()
+
+    def read(self, connection: socket.socket) -> _Answer | None:
+        """Read once; returns the answer when it is complete. Raises OSError or _RefusedError."""
+        part = connection.recv(min(self._wanted - len(self._data), 1 << 16))
         if not part:
             raise ConnectionError("closed")
-        data += part
-    return bytes(data)
+        self._data += part
+        if len(self._data) < self._wanted:
+            return None
+        data, self._data = bytes(self._data), bytearray()
+        try:
+            self._wanted = self._reading.send(data)
+        except StopIteration as done:
+            answer: _Answer = done.value
+            return answer
+        return None
+
+
+def _read(connection: socket.socket, reading: _Reading[_Answer], deadline: float) -> _Answer:
+    reader = _Reader(reading)
+    while True:
+        connection.settimeout(_left(deadline))
+        answer = reader.read(connection)
+        if answer is not None:
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError("the conversation has not ended in time")
+
+
+def _send(connection: socket.socket, data: bytes, seconds: float) -> None:
+    """Send everything within these seconds: the timeout of `sendall` is for the whole."""
+    connection.settimeout(seconds)
+    connection.sendall(data)
+
+
+def _left(deadline: float) -> float:
+    return max(_RETRY, deadline - time.monotonic())

@@ -8,7 +8,7 @@ The unit tests pass a host in memory instead.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from .._dataplane.handover import Partners
 from . import commands, conntrack, files, kernel, packets, preflight, watch
@@ -59,7 +59,9 @@ class HostIO:
     forget_connections = staticmethod(conntrack.forget_connections)
 
     @staticmethod
-    def hand_over(key: str, port: int, own: Iterable[str], partners: Partners, release: Callable[[], Flows]) -> Flows:
+    def hand_over(
+        key: str, port: int, own: Iterable[str], partners: Partners, release: Callable[[Collection[str]], Flows]
+    ) -> Flows:
         """Call `handover_session.hand_over`, which only a run that moves addresses imports."""
         from .handover_session import hand_over  # noqa: PLC0415
 

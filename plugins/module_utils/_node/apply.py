@@ -10,6 +10,7 @@ hosts: a node releases before it claims, and claims only what its probes found f
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -72,9 +73,8 @@ def preview(io: HostIO, steps: Steps) -> Result:
 
 def execute(io: HostIO, steps: Steps) -> Result:
     """Carry out the steps and return what was done."""
-    kept, to_claim = steps.changes.kept, steps.changes.to_claim
     if steps.is_empty:
-        note_presence(io, steps.state, kept)
+        note_presence(io, steps.state, steps.changes.kept)
         return steps.report((), {}, {})
     connections = Connections(io, steps.state, steps.marks)
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -84,10 +84,11 @@ def execute(io: HostIO, steps: Steps) -> Result:
         prepare(io, steps)
         verified = change_data_plane(io, steps, installed)
         # Without this note, the watch would take a node that has just claimed an address for one that was away.
-        note_presence(io, steps.state, kept + to_claim)
-        received, lost = hand_over(io, steps, connections)
+        note_presence(io, steps.state, steps.changes.kept + steps.changes.to_claim)
+        received, lost, unreleased = hand_over(io, steps, connections)
+        steps = steps.keeping(unreleased)
         claimed, conflicts = claim(io, steps, connections, probed, received)
-    held = steps.state.holding(kept + claimed).held
+    held = steps.state.holding(steps.changes.kept + claimed).held
     if steps.leaving or claimed or conflicts:
         settle(io, steps, held, verified)
     steps.record_with(held).save(io)
@@ -121,33 +122,37 @@ def change_data_plane(io: HostIO, steps: Steps, installed: Future[None]) -> Data
         raise VerificationError(f"{error}; the node is as it was before") from None
 
 
-def hand_over(io: HostIO, steps: Steps, connections: Connections) -> tuple[Flows, list[Flow]]:
+def hand_over(io: HostIO, steps: Steps, connections: Connections) -> tuple[Flows, list[Flow], set[str]]:
     """Release addresses, and exchange connections with the partners of this run.
 
-    Returns {egress IP: connections} of the addresses to claim, and the connections of the released ones.
+    Returns {egress IP: connections} of the addresses to claim, the connections of the released ones, and the egress IPs
+    that were not released, because their new holder did not come for them.
     """
+    promised = {ip for ips in steps.partners.giving.values() for ip in ips}
     lost: list[Flow] = []
+    unreleased: set[str] = set()
 
-    def release() -> Flows:
-        leaving = _release(io, steps, connections)
+    def release(egress_ips: Collection[str]) -> Flows:
+        unreleased.update(promised.difference(egress_ips))
+        leaving = _release(io, steps.keeping(unreleased), steps.leaving, connections)
         lost.extend(flow for flows in leaving.values() for flow in flows)
-        told = [ip for ips in steps.partners.giving.values() for ip in ips]
-        return {ip: connections.send_on(ip, leaving[ip]) for ip in told}
+        return {ip: connections.send_on(ip, leaving[ip]) for ip in egress_ips}
 
     if not steps.partners:
-        release()
-        return {}, lost
+        release(())
+        return {}, lost, unreleased
     state = steps.state
-    return io.hand_over(steps.request.key, state.options.tunnel_port, state.endpoints, steps.partners, release), lost
+    received = io.hand_over(steps.request.key, state.options.tunnel_port, state.endpoints, steps.partners, release)
+    return received, lost, unreleased
 
 
-def _release(io: HostIO, steps: Steps, connections: Connections) -> Flows:
+def _release(io: HostIO, steps: Steps, present: tuple[Held, ...], connections: Connections) -> Flows:
     """Release all addresses in one step, as late as possible: the gap of a move begins here.
 
-    Returns {egress IP: its connections}.
+    `present` are the held addresses that were to leave. Returns {egress IP: its connections} of those that leave.
     """
     kept, planes = steps.changes.kept, steps.planes
-    io.execute(transaction(planes.interim(kept + steps.leaving), planes.interim(kept)))
+    io.execute(transaction(planes.interim(kept + present), planes.interim(kept)))
     leaving = connections.leaving([item.egress_ip for item in steps.leaving])
     options = steps.record.state.options if steps.record else steps.state.options
     forget(io, options, steps.forget)

@@ -62,7 +62,9 @@ class Connections:
         with contextlib.suppress(*_REFUSED):
             own = self._read(received)
             for ip, flows in received.items():
-                arrived = flows_after_claim(flows, self.state.endpoint(version_of(ip)), own[ip])
+                # An old holder has connections of its own and of other nodes, and of nothing else.
+                known = [flow for flow in flows if flow.source[0] in self.endpoints]
+                arrived = flows_after_claim(known, self.state.endpoint(version_of(ip)), own[ip])
                 forget(self.io, self.options, [self.marks[ip]])
                 # An earlier holder may still pass on what a server sends to it.
                 passed_on = [delete_request(flow.protocol, flow.server, flow.translated) for flow in arrived]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,12 +77,17 @@ class Planes:
 
 
 class Changes(NamedTuple):
-    """Which addresses change hands. `foreign` {Held: MAC} are those that someone else configured on this host."""
+    """Which addresses change hands.
+
+    `foreign` {Held: MAC} are those that someone else configured on this host, `unreleased` those of the kept ones whose
+    new holder did not come for them.
+    """
 
     kept: tuple[Held, ...]
     released: tuple[Held, ...]
     to_claim: tuple[Held, ...]
     foreign: Mapping[Held, str]
+    unreleased: tuple[Held, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,20 @@ class Steps:
         """Return the addresses to claim that no other node has to release first."""
         return tuple(item for item in self.changes.to_claim if item.egress_ip not in self.releasing)
 
+    def keeping(self, unreleased: Collection[str]) -> Steps:
+        """Return the steps of a run that keeps these egress IPs instead of releasing them."""
+        if not unreleased:
+            return self
+        stay = tuple(item for item in self.leaving if item.egress_ip in unreleased)
+        marks = {self.marks[item.egress_ip] for item in stay}
+        changes = self.changes._replace(
+            kept=self.changes.kept + stay,
+            released=tuple(item for item in self.changes.released if item not in stay),
+            unreleased=stay,
+        )
+        leaving = tuple(item for item in self.leaving if item not in stay)
+        return replace(self, changes=changes, leaving=leaving, forget=set(self.forget) - marks)
+
     def record_with(self, held: Iterable[Held]) -> Record:
         """Return the record to write while the node holds these addresses."""
         return Record(self.state.holding(held), self.asked, self.marks, self.former)
@@ -146,7 +165,8 @@ class Steps:
         seen = self.observation
         before = seen.current.beside(after).lines() | file_lines(seen.surplus)
         change = Change(before, after.lines() | file_lines(seen.missing), texts)
-        return result(change, Outcome(held, claimed, self.changes.released, conflicts, connections))
+        changes = self.changes
+        return result(change, Outcome(held, claimed, changes.released, changes.unreleased, conflicts, connections))
 
 
 def decide(request: Request, observation: Observation) -> Steps:

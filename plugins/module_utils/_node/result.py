@@ -24,13 +24,16 @@ class Change(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of the egress IPs: `conflicts` {Held: MAC of the host that has it}, `connections` {egress IP: number
-    of connections that came with it}.
+    """What became of the egress IPs.
+
+    `unreleased` are held because their new holder did not come for them. `conflicts` is {Held: MAC of the host that has
+    it}, `connections` {egress IP: number of connections that came with it}.
     """
 
     held: Iterable[Held] = ()
     claimed: Iterable[Held] = ()
     released: Iterable[Held] = ()
+    unreleased: Iterable[Held] = ()
     conflicts: Mapping[Held, str] = {}
     connections: Mapping[str, int] = {}
 
@@ -48,5 +51,6 @@ def result(change: Change, outcome: Outcome) -> Result:
         "claimed": [item.egress_ip for item in outcome.claimed],
         "connections": dict(outcome.connections),
         "released": [item.egress_ip for item in outcome.released],
+        "unreleased": [item.egress_ip for item in outcome.unreleased],
         "conflicts": [{**item.to_dict(), "mac": mac} for item, mac in sorted(outcome.conflicts.items())],
     }

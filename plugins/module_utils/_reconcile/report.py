@@ -219,6 +219,8 @@ def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
             yield f"{node}: was lost during the run: {result.get('msg', '')}"
         elif result.get("failed"):
             yield f"{node}: {result.get('msg', '')}"
+        for ip in result.get("unreleased") or ():
+            yield f"{node}: {ip} is not released: its new holder did not connect; this node still holds it"
 
 
 def _stats(plan: Dict, fleet: Dict, conflicts: Dict, results: Dict | None, events: Events) -> dict[str, Any]:

@@ -98,6 +98,8 @@ class FakeKernel:
         # The connections that are tracked, {mark: [Flow]}.
         self.flows = {}
         self.away = True
+        # The egress IPs whose new holders connect, and {egress IP: flows} from old holders that answer.
+        self.takers, self.received = set(), {}
         # Whether the timer of the watch runs.
         self.active = False
         self.fail = ()
@@ -248,6 +250,11 @@ class FakeKernel:
 
     def forget_connections(self, marks, mask):
         self.log += [("forget", (mark, mask)) for mark in sorted(marks)]
+
+    def hand_over(self, key, port, own, partners, release):
+        promised = {ip for ips in partners.giving.values() for ip in ips}
+        release(promised & self.takers)
+        return {ip: self.received[ip] for ips in partners.taking.values() for ip in ips if ip in self.received}
 
     def run_later(self, seconds, argv):
         self.log.append(("later", " ".join(argv)))

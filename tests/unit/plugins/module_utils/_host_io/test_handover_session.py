@@ -1,13 +1,17 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two nodes that meet, over the loopback interface: 127.0.0.1 gives, 127.0.0.2 takes, or both do both."""
+"""A hand-over between two nodes on the loopback interface: 127.0.0.1 gives, 127.0.0.2 takes, or both do both."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import struct
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Partners
@@ -17,6 +21,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetl
 ONE, TWO = "127.0.0.1", "127.0.0.2"
 A, B = "192.168.126.101", "192.168.126.102"
 FLOW = Flow(6, ("10.0.0.1", 1), ("10.0.0.2", 2), ("10.0.0.2", 2), (A, 3), 300, True, (3, (7, 7), (3, 3)))
+REAL_CONNECT = socket.create_connection
 GIVE_A, TAKE_A = Partners({TWO: [A]}, {}), Partners({}, {ONE: [A]})
 
 
@@ -39,69 +44,227 @@ def port():
         return sock.getsockname()[1]
 
 
-def meet(port, one, two, keys=("secret", "secret")):
-    """Let both meet; returns (what each learned, how often each released, seconds)."""
-    released = {ONE: 0, TWO: 0}
+def meet(port, one, two, keys=("secret", "secret"), flows=None):
+    """Let both hand over; returns (what each received, what each released in each call, seconds)."""
+    released = {ONE: [], TWO: []}
 
     def node(own, partners, key, flows):
-        def release():
-            released[own] += 1
+        def release(egress_ips):
+            released[own].append(set(egress_ips))
             return flows
 
         return handover_session.hand_over(key, port, (own,), partners, release)
 
     start = time.monotonic()
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(node, ONE, one, keys[0], {A: [FLOW]})
+        first = pool.submit(node, ONE, one, keys[0], flows or {A: [FLOW]})
         second = pool.submit(node, TWO, two, keys[1], {B: []})
-        learned = first.result(), second.result()
-    return learned, released, time.monotonic() - start
+        received = first.result(), second.result()
+    return received, released, time.monotonic() - start
 
 
-def test_the_new_holder_learns_the_connections(port):
-    learned, released, seconds = meet(port, GIVE_A, TAKE_A)
-    assert learned == ({}, {A: [FLOW]})
-    assert released == {ONE: 1, TWO: 1}
+def test_the_new_holder_gets_the_connections(port):
+    received, released, seconds = meet(port, GIVE_A, TAKE_A)
+    assert received == ({}, {A: [FLOW]})
+    assert released == {ONE: [{A}], TWO: [set()]}
     assert seconds < handover_session.PATIENCE
 
 
 def test_two_nodes_that_swap_do_not_wait_for_each_other(port):
-    learned, released, seconds = meet(port, Partners({TWO: [A]}, {TWO: [B]}), Partners({ONE: [B]}, {ONE: [A]}))
-    assert learned == ({B: []}, {A: [FLOW]})
-    assert released == {ONE: 1, TWO: 1}
+    received, released, seconds = meet(port, Partners({TWO: [A]}, {TWO: [B]}), Partners({ONE: [B]}, {ONE: [A]}))
+    assert received == ({B: []}, {A: [FLOW]})
+    assert released == {ONE: [{A}], TWO: [{B}]}
     assert seconds < handover_session.PATIENCE
 
 
-def test_another_key_learns_nothing_and_the_address_is_released_all_the_same(port):
-    learned, released, _seconds = meet(port, GIVE_A, TAKE_A, ("secret", "guessed"))
-    assert learned == ({}, {})
-    assert released == {ONE: 1, TWO: 1}
+def test_with_another_key_nothing_is_sent_and_the_address_stays(port):
+    received, released, _seconds = meet(port, GIVE_A, TAKE_A, ("secret", "guessed"))
+    assert received == ({}, {})
+    assert released == {ONE: [set()], TWO: [set()]}
 
 
-def test_who_asks_for_more_than_is_given_learns_nothing(port):
-    assert meet(port, GIVE_A, Partners({}, {ONE: [A, B]}))[0] == ({}, {})
+def test_a_node_that_claims_more_than_is_given_gets_nothing(port):
+    received, released, _seconds = meet(port, GIVE_A, Partners({}, {ONE: [A, B]}))
+    assert received == ({}, {})
+    assert released[ONE] == [set()]
+
+
+def test_only_the_addresses_of_takers_that_connect_are_released(port):
+    received, released, _seconds = meet(port, Partners({TWO: [A], "127.0.0.3": [B]}, {}), TAKE_A)
+    assert received == ({}, {A: [FLOW]})
+    assert released[ONE] == [{A}]
 
 
 @pytest.mark.parametrize(("one", "two"), [(GIVE_A, Partners()), (Partners(), TAKE_A)])
-def test_nobody_waits_for_long(port, one, two):
-    learned, released, seconds = meet(port, one, two)
-    assert learned == ({}, {})
-    assert released == {ONE: 1, TWO: 1}
+def test_no_node_waits_for_long(port, one, two):
+    received, released, seconds = meet(port, one, two)
+    assert received == ({}, {})
+    assert released == {ONE: [set()], TWO: [set()]}
     assert seconds < 3 * handover_session.PATIENCE
 
 
-def test_a_port_that_somebody_has_is_no_reason_to_wait(port):
+def test_a_port_that_another_program_has_is_no_reason_to_wait_or_to_keep_the_address(port):
+    released = []
     with socket.socket() as other:
         other.bind((ONE, port))
         other.listen()
         start = time.monotonic()
-        assert handover_session.hand_over("secret", port, (ONE,), GIVE_A, dict) == {}
+        release = lambda egress_ips: released.append(set(egress_ips)) or {}  # noqa: E731
+        assert handover_session.hand_over("secret", port, (ONE,), GIVE_A, release) == {}
         assert time.monotonic() - start < handover_session.PATIENCE
+    assert released == [{A}]
 
 
-def test_a_release_that_fails_is_told(port):
-    def release():
+def test_a_release_that_fails_raises(port):
+    def release(_egress_ips):
         raise RuntimeError("for the test")
 
     with pytest.raises(RuntimeError, match="for the test"):
         handover_session.hand_over("secret", port, (ONE,), GIVE_A, release)
+
+
+# Attacks. A program of any user on a node connects from the endpoint of that node.
+
+
+@contextlib.contextmanager
+def attack(port, behave, count=1):
+    """Let `count` connections from the endpoint of the taker behave like this, until the end of the test."""
+    stop = threading.Event()
+
+    def run():
+        while not stop.is_set():
+            with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+                connections = [
+                    stack.enter_context(REAL_CONNECT((ONE, port), timeout=1, source_address=(TWO, 0)))
+                    for _connection in range(count)
+                ]
+                behave(connections, stop)
+            stop.wait(0.005)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def drip(connections, stop):
+    """Send one byte now and then."""
+    while not stop.wait(0.02):
+        for connection in connections:
+            connection.send(b"x")
+
+
+def keep_silent(_connections, stop):
+    """Keep the connection, and send nothing."""
+    stop.wait()
+
+
+def announce_a_large_message(connections, stop):
+    """Send what looks like a greeting without a proof, and the length of a large message."""
+    for connection in connections:
+        connection.send(bytes(48) + b"\x0f\xff\xff\xff" + bytes(1 << 16))
+    stop.wait()
+
+
+@pytest.mark.parametrize(
+    ("behave", "count"), [(drip, 1), (keep_silent, 5), (keep_silent, 200), (announce_a_large_message, 1)]
+)
+def test_a_stranger_on_the_taking_node_does_not_delay_a_move(port, behave, count):
+    with attack(port, behave, count):
+        received, released, seconds = meet(port, GIVE_A, TAKE_A)
+    assert received == ({}, {A: [FLOW]})
+    assert released[ONE] == [{A}]
+    assert seconds < handover_session.PATIENCE
+
+
+@pytest.mark.parametrize("behave", [drip, keep_silent])
+def test_a_stranger_ends_with_the_deadline(port, behave):
+    released = []
+    start = time.monotonic()
+    with attack(port, behave):
+        release = lambda egress_ips: released.append(set(egress_ips)) or {}  # noqa: E731
+        handover_session.hand_over("secret", port, (ONE,), GIVE_A, release)
+    assert released == [set()]
+    assert time.monotonic() - start < 3 * handover_session.PATIENCE
+
+
+@pytest.mark.parametrize("said", [b"", b"x", bytes(16), bytes(16 + 32), bytes(16) + b"\xff" * 1000])
+def test_a_stranger_that_listens_in_place_of_the_old_holder_is_not_believed(port, said):
+    stop = threading.Event()
+
+    def serve(server):
+        with contextlib.suppress(OSError), server.accept()[0] as connection:
+            connection.sendall(said)
+            stop.wait(10)
+
+    with socket.create_server((ONE, port)) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        start = time.monotonic()
+        assert handover_session.hand_over("secret", port, (TWO,), TAKE_A, lambda _ips: {}) == {}
+        assert time.monotonic() - start < 3 * handover_session.PATIENCE
+        stop.set()
+        thread.join()
+
+
+# What a node of the fleet sends is checked, too.
+
+
+class Values:
+    """Stands for a Flow that is sent as something else."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def to_list(self):
+        """Return what is sent."""
+        return self.values
+
+
+def changed(**fields):
+    return Values(replace(FLOW, **fields).to_list())
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        changed(translated=(B, 3)),
+        changed(source=("x", 1)),
+        changed(source=("2001:db8::1", 1)),
+        changed(server=("10.0.0.2", 65536)),
+        changed(protocol=132),
+        Values([]),
+        Values({}),
+        Values("x" * 8),
+        Values(None),
+    ],
+)
+def test_connections_that_cannot_be_are_refused(port, flow):
+    received, released, _seconds = meet(port, GIVE_A, TAKE_A, flows={A: [flow]})
+    assert received == ({}, {})
+    assert released[ONE] == [{A}]
+
+
+@pytest.mark.parametrize("body", [b"", b"x", b"[]", b"{}", b"[" * 100_000, b'{"egressIPs": "192.168.126.101"}'])
+def test_a_message_with_another_form_is_refused(port, body, monkeypatch):
+    digest = handover_session._digest
+    monkeypatch.setattr(
+        handover_session,
+        "_message",
+        lambda key, number, _message: struct.pack("!I", len(body)) + digest(key, number, body) + body,
+    )
+    received, released, _seconds = meet(port, GIVE_A, TAKE_A)
+    assert received == ({}, {})
+    assert released[ONE] == [set()]
+
+
+def test_a_bug_is_not_hidden(port, monkeypatch):
+    def broken(*_arguments):
+        raise TypeError("for the test")
+
+    monkeypatch.setattr(handover_session, "_flows", broken)
+    with pytest.raises(TypeError, match="for the test"):
+        meet(port, GIVE_A, TAKE_A)

@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
     EgressIPError,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Release
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
 from fake_node_io import MAC, address, ethernet
 from node_runs import (
@@ -19,11 +20,13 @@ from node_runs import (
     FOREVER,
     INET,
     OTHER_MAC,
+    OWN,
     RELEASED_A,
     A,
     B,
     C,
     apply,
+    noted,
     observe,
     remove,
 )
@@ -259,3 +262,45 @@ def test_another_mask_forgets_the_connections_with_the_marks_of_the_old_one(kern
     kernel.log.clear()
     apply(kernel, node_state(generation=2, options={"mark_mask": 0xFF0000}))
     assert kernel.logged("forget") == [(1, 0x1FFF), (2, 0x1FFF)]
+
+
+# Hand-overs with a key.
+
+GIVEN = {"key": "secret", "releases": [Release(A, "node1", "node2"), Release(B, "node1", "node3")]}
+
+
+def test_an_address_whose_new_holder_does_not_connect_stays(watched):
+    watched.flows = {1: [FLOW], 2: [replace(FLOW, translated=(B, 40000))]}
+    watched.takers = {B}
+    watched.log.clear()
+    result = apply(watched, node_state(generation=2, held=[]), **GIVEN)
+    assert (result["released"], result["unreleased"], result["held"]) == ([B], [A], held(A))
+    assert A in watched.addresses()
+    assert B not in watched.addresses()
+    assert watched.logged("forget") == [(2, 0x1FFF)]
+    assert observe(watched)["held"] == held(A)
+    assert observe(watched)["drift"] == []
+    assert noted(watched) == f"egress0 {A} {OWN}"
+
+
+def test_an_address_that_stayed_is_released_by_the_next_run(watched):
+    assert apply(watched, node_state(generation=2, held=[]), **GIVEN)["unreleased"] == [A, B]
+    watched.takers = {A, B}
+    result = apply(watched, node_state(generation=3, held=[]), **GIVEN)
+    assert (result["released"], result["unreleased"], result["held"]) == ([A, B], [], [])
+    assert not apply(watched, node_state(generation=3, held=[]), **GIVEN)["changed"]
+
+
+def test_an_address_that_no_node_takes_is_released_at_once(watched):
+    result = apply(watched, node_state(generation=2, held=[]), key="secret", releases=[Release(A, "node1")])
+    assert (result["released"], result["unreleased"]) == ([A, B], [])
+
+
+def test_a_hand_over_brings_the_connections_of_nodes_and_of_nothing_else(kernel, monkeypatch):
+    known = []
+    monkeypatch.setattr(kernel, "change_connections", lambda requests: [known.append(r) or 0 for r in requests], False)
+    apply(kernel, node_state(held=[]))
+    stranger = replace(FLOW, source=("10.9.9.9", 40000))
+    kernel.received = {A: [FLOW, stranger]}
+    result = apply(kernel, node_state(generation=2), key="secret", releases=[Release(A, "node2", "node1")])
+    assert result["connections"] == {A: 1}

@@ -22,6 +22,7 @@ def test_nothing_has_all_keys_too():
         "claimed": [],
         "connections": {},
         "released": [],
+        "unreleased": [],
         "conflicts": [],
     }
 
