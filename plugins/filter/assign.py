@@ -15,6 +15,7 @@ description:
     A node's own address, network addresses and broadcast addresses are never assigned. Capacities are not exceeded.
     An object's annotation C(egress-ip.netops/node-selector), a label selector as C(kubectl get nodes -l) takes it,
     restricts it to the nodes that it selects.
+  - An object's C(spec.egressNodeSelector) selects its nodes in place of the label; C({}) selects every node.
   - An object's annotation C(egress-ip.netops/spread) names a label of the nodes. No two of its addresses are on nodes
     with the same value of the label while another value is free for one of them. Each node without the label is a
     value of its own.
@@ -195,7 +196,7 @@ _value:
           sample: 10.0.0.9
         reason:
           description:
-            - V(NoMatchingNode) - no node with the label that is ready has a network that contains the address.
+            - V(NoMatchingNode) - no selected node that is ready has a network that contains the address.
             - V(NodesExhausted) - every possible node holds another address of this object.
             - V(CapacityExhausted) - possible nodes have reached their capacity.
             - V(AddressConflict) - it is a node's own address, a network address or a broadcast address.

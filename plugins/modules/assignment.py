@@ -14,6 +14,8 @@ description:
   - An address is on at most one node. No node gets two addresses of one object. A node must have the label
     V(k8s.ovn.org/egress-assignable) with any value, be ready, and have a network that contains the address.
     A node's own address, network addresses and broadcast addresses are never assigned. Capacities are not exceeded.
+  - An object's C(spec.egressNodeSelector) selects its nodes in place of the label; C({}) selects every node. Its
+    annotation C(egress-ip.netops/node-selector) restricts them further.
   - Of all plans that keep these rules, the result is the best one. First, most addresses have a node. Then objects are
     spread as their annotations C(egress-ip.netops/spread) require. Then, with O(policy=balanced), the load is as
     flat as possible (least sum of squares), and then the moves are the fewest.
@@ -156,7 +158,7 @@ unassigned:
       sample: 10.0.0.9
     reason:
       description:
-        - V(NoMatchingNode) - no node with the label that is ready has a network that contains the address.
+        - V(NoMatchingNode) - no selected node that is ready has a network that contains the address.
         - V(NodesExhausted) - every possible node holds another address of this object.
         - V(CapacityExhausted) - possible nodes have reached their capacity.
         - V(AddressConflict) - it is a node's own address, a network address or a broadcast address.

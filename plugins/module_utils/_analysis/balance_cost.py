@@ -76,7 +76,7 @@ def price_of(plan, requests, fleet):
     candidates, (_wanted, items, rooms) = read_problem(requests, fleet["nodes"], fleet["current"])
     market = _Market(items, rooms)
     calm, flat = (market.point(solve(items, rooms, policy).nodes) for policy in (STICKY, BALANCED))
-    names, usable = [node.name for node in candidates.nodes.valid], usable_names(candidates.nodes.valid)
+    names, usable = [node.name for node in candidates.nodes.valid], usable_names(candidates)
     offers = {
         Offer(point.moves - calm.moves, spread_of(dict(zip(names, point.loads)), usable))
         for point in (calm, *market.between(calm, flat), flat)

@@ -27,6 +27,10 @@ def spread_of(load, usable):
     return Spread(sum(each * each for each in load.values()), max(loads, default=0), min(loads, default=0))
 
 
-def usable_names(nodes):
-    """Return the names of those of ``nodes``, sound ones, that may hold something."""
-    return [node.name for node in nodes if node.ready and node.assignable and not node.capacity.is_zero]
+def usable_names(candidates):
+    """Return the names of the nodes of Candidates that may hold an egress IP."""
+    return [
+        node.name
+        for node in candidates.nodes.valid
+        if node.ready and node.name in candidates.eligible_names and not node.capacity.is_zero
+    ]

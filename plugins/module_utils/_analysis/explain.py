@@ -13,11 +13,8 @@ from dataclasses import dataclass
 
 from .._common.addresses import canonical, canonical_egress_ip, parsed
 from .._common.tables import table
-from .._kubernetes.annotations import NODE_SELECTOR
-from .._kubernetes.objects import EgressIP
-from .._kubernetes.selector_syntax import selector_text
+from .._kubernetes.objects import ASSIGNABLE_LABEL, EgressIP
 from .._planner.assign import make_plan, read_problem, read_situation
-from .._planner.nodes import ASSIGNABLE_LABEL
 from .._planner.plan import (
     ADDRESS_CONFLICT,
     NETWORK_MISSING,
@@ -182,7 +179,7 @@ class _Question:
 
     def _spread(self, placement):
         nodes, loads = self.candidates.nodes.valid, loads_of(self.items, self.rooms, placement)
-        return spread_of({node.name: load for node, load in zip(nodes, loads)}, usable_names(nodes))
+        return spread_of({node.name: load for node, load in zip(nodes, loads)}, usable_names(self.candidates))
 
     def _taken(self, name):
         """Return what is in the way on a node: another address of the object, a limit that is reached."""
@@ -218,7 +215,8 @@ class _Question:
         if obstacle == ADDRESS_CONFLICT:
             return f"it is the network or broadcast address of {node.network_for(parsed(self.address))[1]}"
         if obstacle == NODE_NOT_SELECTED:
-            return f"not selected by {NODE_SELECTOR}: {selector_text(self.claimants[0].annotations.node_selector)}"
+            found = self.candidates.excluding_selectors(name, self.address)
+            return "; ".join(f"not selected by {field}: {selector}" for field, selector in found)
         return self._why_not_ready(name) if obstacle == NODE_NOT_READY else f"without the label {ASSIGNABLE_LABEL}"
 
     def _why_not_ready(self, name):

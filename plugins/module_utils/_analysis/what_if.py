@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from .._common.addresses import address_order
 from .._common.tables import section, table
 from .._planner.assign import make_plan
+from .._planner.candidates import Candidates
 from .._planner.nodes import read_nodes
 from .._planner.plan import Plan
 from .._reconcile.fleet import required_nodes
@@ -109,8 +110,10 @@ def what_if(plan, requests, fleet, changes, policy="balanced", max_moves=None, m
         needed=required_nodes(min_available, len(supposed.nodes)),
     )
     spreads = (
-        spread_of(before.leveled_load, usable_names(read_nodes(fleet["nodes"]).valid)),
-        spread_of(after.leveled_load, usable_names(read_nodes(supposed.nodes).valid)),
+        spread_of(before.leveled_load, usable_names(Candidates(read_nodes(fleet["nodes"]), {}, requests.egressips))),
+        spread_of(
+            after.leveled_load, usable_names(Candidates(read_nodes(supposed.nodes), {}, supposed.requests.egressips))
+        ),
     )
     return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), world)
 

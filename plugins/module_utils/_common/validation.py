@@ -19,6 +19,8 @@ from .messages import expected_string, pasted_hint, quote, type_name
 
 # Stands for a value that is not a mapping: its error has been added, so its fields are not reported as missing.
 NO_MAPPING: Mapping[str, Any] = MappingProxyType({})
+# The similarity from which a known name is suggested for an unknown one.
+SIMILAR = 0.6
 _PLAIN_TYPES = frozenset([str, int, bool, type(None)])
 
 
@@ -70,10 +72,12 @@ def check_fields(
     known: Collection[str],
     errors: Errors,
     below: tuple[str, Collection[str]] | None = None,
+    cutoff: float = SIMILAR,
 ) -> None:
     """Add an error for each field of ``mapping`` that is not in ``known``; ``prefix`` precedes the field in its path.
 
     ``below`` is (parent, fields): fields that belong one level deeper, the usual result of a lost indentation.
+    ``cutoff`` (0 to 1) is the similarity from which a known field is suggested.
     """
     for field in mapping:
         if field in known:
@@ -82,10 +86,10 @@ def check_fields(
             errors.add(f"{prefix}{field}", f"unknown field; it belongs under {below[0]}")
         else:
             shown = field if isinstance(field, str) and field.isprintable() else type_name(field)
-            errors.add(f"{prefix}{shown}", _unknown(field, known))
+            errors.add(f"{prefix}{shown}", _unknown(field, known, cutoff))
 
 
-def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = SIMILAR) -> str | None:
     """Return the entry of ``known`` that is most similar to ``word``; None if none is similar enough."""
     by_lower_case = {name.lower(): name for name in known}
     near = difflib.get_close_matches(word.lower(), list(by_lower_case), n=1, cutoff=cutoff)
@@ -107,11 +111,11 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _unknown(field: object, known: Collection[str]) -> str:
+def _unknown(field: object, known: Collection[str], cutoff: float) -> str:
     if not isinstance(field, str):
         return f"unknown field; a field name must be a string, not {type_name(field)}"
     hint = pasted_hint(field)
     if hint:
         return f"unknown field; its name {hint}"
-    near = did_you_mean(field, known)
+    near = did_you_mean(field, known, cutoff)
     return f"unknown field; did you mean {near}?" if near else f"unknown field; expected one of {', '.join(known)}"

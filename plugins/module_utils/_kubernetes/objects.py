@@ -26,7 +26,7 @@ from .._common.validation import (
     required_mapping,
 )
 from .annotations import NO_ANNOTATIONS, POOL, Annotations, has_pool, read_annotations
-from .selectors import Selector, is_dns_label, is_dns_subdomain, parse_labels
+from .selectors import Requirement, Selector, is_dns_label, is_dns_subdomain, parse_labels
 
 API_VERSIONS = {"EgressIP": "k8s.ovn.org/v1", "Namespace": "v1", "Pod": "v1", "Node": "v1"}
 DEFAULT_NAMESPACE = "default"
@@ -34,16 +34,21 @@ NAME_LABEL = "kubernetes.io/metadata.name"
 NO_DOCUMENT = "must be a mapping with apiVersion, kind and metadata"
 
 _EGRESSIP_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
-_SPEC_FIELDS = ("egressIPs", "namespaceSelector", "podSelector")
-_STATUS_FIELDS = ("items", "assignments")
-_ASSIGNMENT_FIELDS = ("node", "egressIP")
+_SPEC_FIELDS = ("egressIPs", "namespaceSelector", "podSelector", "egressNodeSelector")
+# A field of a newer API must not be taken for a typing error: "nodeSelector" is not "podSelector".
+_TYPING_ERROR = 0.9
+_STATUS_LISTS = ("items", "assignments")
+ASSIGNABLE_LABEL = "k8s.ovn.org/egress-assignable"
+# The default of spec.egressNodeSelector, which the API server writes into every object.
+ASSIGNABLE = Selector(match_expressions=(Requirement(ASSIGNABLE_LABEL, "Exists"),))
 
 
 @dataclass(frozen=True)
 class EgressIP:
     """An EgressIP object, valid or broken.
 
-    ``egress_ips``: canonical addresses; ``assignments``: (egress IP, node) pairs of the status. A broken object has
+    ``egress_ips``: canonical addresses; ``egress_node_selector``: selects the nodes that may hold them;
+    ``assignments``: (egress IP, node) pairs of the status, with ``notes`` about unreadable entries. A broken object has
     ``errors``; its other fields hold the values that could be read, and it selects no pods. ``document`` is the
     document as written.
     """
@@ -52,9 +57,11 @@ class EgressIP:
     egress_ips: tuple[str, ...] = ()
     namespace_selector: Selector | None = None
     pod_selector: Selector | None = None
+    egress_node_selector: Selector = ASSIGNABLE
     assignments: tuple[tuple[str, str], ...] = ()
     annotations: Annotations = NO_ANNOTATIONS
     errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
     document: Any = field(default=None, compare=False, repr=False)
 
     @property
@@ -79,6 +86,8 @@ class EgressIP:
         for key, selector in (("namespaceSelector", self.namespace_selector), ("podSelector", self.pod_selector)):
             if selector is not None:
                 spec[key] = selector.to_dict()
+        if self.egress_node_selector != ASSIGNABLE:
+            spec["egressNodeSelector"] = self.egress_node_selector.to_dict()
         annotations = self.annotations.to_dict()
         metadata = {"name": self.name, **({"annotations": annotations} if annotations else {})}
         document = _document("EgressIP", metadata, spec=spec)
@@ -158,12 +167,14 @@ def read_egressip(document: object, path: str = "egressip") -> EgressIP:
     fields = _read_spec(spec, f"{root}: spec", errors)
     if spec.get("egressIPs") == [] and not has_pool(metadata):
         errors.add(f"{root}: spec.egressIPs", f"is empty; an EgressIP needs at least one address, or {POOL}")
-    assignments = _read_status(document.get("status"), f"{root}: status", errors)
+    notes = Errors()
+    assignments = _read_status(document.get("status"), f"{root}: status", notes)
     return EgressIP(
         name=name or _readable_name(metadata) or path,
         assignments=assignments,
         annotations=annotations,
         errors=errors.found,
+        notes=notes.found,
         document=document,
         **fields,
     )
@@ -282,8 +293,8 @@ def _readable_name(metadata: Mapping[str, Any]) -> str:
 def _read_spec(spec: Mapping[str, Any], path: str, errors: Errors) -> dict[str, Any]:
     """Return the fields of EgressIP that the spec gives, as far as they can be read."""
     if spec is NO_MAPPING:
-        return {}
-    check_fields(spec, f"{path}.", _SPEC_FIELDS, errors)
+        return {"egress_node_selector": Selector()}
+    check_fields(spec, f"{path}.", _SPEC_FIELDS, errors, cutoff=_TYPING_ERROR)
     egress_ips = required(spec, "egressIPs", f"{path}.", errors)
     namespaces, pods = spec.get("namespaceSelector"), spec.get("podSelector")
     fields: dict[str, Any] = {}
@@ -298,6 +309,11 @@ def _read_spec(spec: Mapping[str, Any], path: str, errors: Errors) -> dict[str, 
         errors.add(f"{path}.podSelector", "is null; leave it out to select all pods")
     elif pods is not None:
         fields["pod_selector"] = errors.attempt(Selector.from_dict, pods, f"{path}.podSelector")
+    # As in the API server, null is the default. An object whose selector is broken keeps its addresses on any node.
+    nodes = spec.get("egressNodeSelector")
+    if nodes is not None:
+        found = errors.attempt(Selector.from_dict, nodes, f"{path}.egressNodeSelector")
+        fields["egress_node_selector"] = Selector() if found is None else found
     return fields
 
 
@@ -314,31 +330,32 @@ def _read_egress_ips(value: object, path: str, errors: Errors) -> tuple[str, ...
     return tuple(seen)
 
 
-def _read_status(written: object, path: str, errors: Errors) -> tuple[tuple[str, str], ...]:
-    """Return the (egress IP, node) pairs of both lists of the status that can be read. Programs write null for none."""
+def _read_status(written: object, path: str, notes: Errors) -> tuple[tuple[str, str], ...]:
+    """Return the (egress IP, node) pairs of both lists of the status; add a note for each that cannot be read.
+
+    The status belongs to the server: it may have other fields, and null for none.
+    """
     if written is None:
         return ()
-    status = check_mapping(written, path, errors)
-    check_fields(status, f"{path}.", _STATUS_FIELDS, errors)
+    status = check_mapping(written, path, notes)
     pairs: dict[tuple[str, str], None] = {}
-    for name in _STATUS_FIELDS:
-        listed = check_list([] if status.get(name) is None else status[name], f"{path}.{name}", errors)
+    for name in _STATUS_LISTS:
+        listed = check_list([] if status.get(name) is None else status[name], f"{path}.{name}", notes)
         for index, entry in enumerate(listed):
-            address, node = _read_assignment(entry, f"{path}.{name}[{index}]", errors)
+            address, node = _read_assignment(entry, f"{path}.{name}[{index}]", notes)
             if address is not None and node is not None:
                 pairs[address, node] = None
     return tuple(pairs)
 
 
-def _read_assignment(value: object, path: str, errors: Errors) -> tuple[str | None, str | None]:
-    entry = check_mapping(value, path, errors)
-    check_fields(entry, f"{path}.", _ASSIGNMENT_FIELDS, errors)
-    node = required(entry, "node", f"{path}.", errors)
-    address = required(entry, "egressIP", f"{path}.", errors)
+def _read_assignment(value: object, path: str, notes: Errors) -> tuple[str | None, str | None]:
+    entry = check_mapping(value, path, notes)
+    node = required(entry, "node", f"{path}.", notes)
+    address = required(entry, "egressIP", f"{path}.", notes)
     if "node" in entry:
-        node = check_string(node, f"{path}.node", errors)
+        node = check_string(node, f"{path}.node", notes)
     if "egressIP" in entry:
-        address = errors.attempt(canonical_address, address, f"{path}.egressIP")
+        address = notes.attempt(canonical_address, address, f"{path}.egressIP")
     return address, node
 
 

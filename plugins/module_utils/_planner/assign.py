@@ -80,7 +80,7 @@ def read_situation(requests: Requests, nodes: Sequence[Any], current: Sequence[A
     candidates = Candidates(read_nodes(nodes), holders, requests.egressips)
     claims = claimants(requests, holders)
     for address, claiming in claims.items():
-        _apply_node_selector(candidates, claiming[0], address)
+        candidates.claim(address, claiming[0])
     return Situation(candidates, claims)
 
 
@@ -129,13 +129,6 @@ def _check_lists(**options: object) -> None:
             raise PlanError(f"{name}: must be a list, not {type_name(value)}")
 
 
-def _apply_node_selector(candidates: Candidates, owner: EgressIP, address: str) -> None:
-    """Restrict an address to the nodes that its object selects. A broken object keeps its addresses on their nodes."""
-    selector = owner.annotations.node_selector
-    if selector is not None and not owner.errors:
-        candidates.restrict(address, candidates.selected_by(selector))
-
-
 def _keep_addresses_of_broken_objects(situation: Situation, requests: Requests) -> list[Unassigned]:
     """Place the addresses of broken objects on their present nodes as far as the hard rules allow.
 
@@ -153,7 +146,7 @@ def _keep_addresses_of_broken_objects(situation: Situation, requests: Requests) 
         is_own = requests.owns(owner, address)
         claims[address] = [owner, *others] if is_own else others
         if others and not is_own:
-            _apply_node_selector(candidates, others[0], address)
+            candidates.claim(address, others[0])
         else:
             refused.append(Unassigned(owner.name, address, INVALID_OBJECT, _why_not_kept(candidates, address)))
     return refused
@@ -247,7 +240,7 @@ def _plan(requests: Requests, situation: Situation, unassigned: list[Unassigned]
         invalid=(*broken, *nodes.invalid),
         moves=moves_of(candidates, claims, placement.for_balance),
         load={name: candidates.load(name) for name in names},
-        warnings=(*nodes.warnings(), *_several_holders(situation)),
+        warnings=(*nodes.warnings(), *_several_holders(situation), *_status_notes(requests)),
         weighted=_weighted(candidates, names, placement) if candidates.is_weighted else None,
     )
 
@@ -265,6 +258,11 @@ def _with_status(document: Any, entries: list[dict[str, str]]) -> Any:
     written = document.get("status")
     status = {key: value for key, value in written.items() if key != "items"} if isinstance(written, dict) else {}
     return {**document, "status": {**status, "assignments": entries}}
+
+
+def _status_notes(requests: Requests) -> list[str]:
+    """Return a line for each entry of a status that is ignored."""
+    return [f"{note}; the entry is ignored" for egressip in requests.egressips for note in egressip.notes]
 
 
 def _several_holders(situation: Situation) -> list[str]:

@@ -10,11 +10,12 @@ from functools import cached_property
 from typing import Iterable, Iterator, Sequence
 
 from .._common.addresses import address_order, parsed, version_of
-from .._kubernetes.annotations import NO_ANNOTATIONS, NODE_SELECTOR, Annotations
-from .._kubernetes.objects import EgressIP
+from .._kubernetes.annotations import NODE_SELECTOR, Annotations
+from .._kubernetes.objects import ASSIGNABLE, ASSIGNABLE_LABEL, EgressIP
+from .._kubernetes.selector_syntax import selector_text
 from .._kubernetes.selectors import Selector
 from .network_index import NetworkIndex, NetworkKey
-from .nodes import ASSIGNABLE_LABEL, Node, Nodes, label_text
+from .nodes import Node, Nodes, label_text
 from .plan import (
     ADDRESS_CONFLICT,
     CAPACITY_EXHAUSTED,
@@ -38,6 +39,9 @@ _OBSTACLE_TEXTS = {
     ADDRESS_CONFLICT: "with a network that has it as network or broadcast address",
     NODE_INVALID: "with errors of their own (listed as invalid)",
 }
+EGRESS_NODE_SELECTOR = "spec.egressNodeSelector"
+# The rules of an address that no object claims.
+_NO_OBJECT = EgressIP("")
 
 
 class Candidates:
@@ -54,14 +58,16 @@ class Candidates:
         self._weights = {e.name: e.annotations.weight for e in self._egressips.values() if e.annotations.weight != 1}
         self._holding = {address: _nodes_of(found) for address, found in holders.items()}
         self._by_name = {node.name: node for node in nodes.valid}
-        self._networks = NetworkIndex(node for node in nodes.valid if node.ready and node.assignable)
+        self._selected: dict[Selector, frozenset[str]] = {}
+        self._eligible: dict[tuple[Selector, Selector | None], frozenset[str]] = {}
+        self.eligible_names = self._select_for_any()
+        self._networks = NetworkIndex(node for node in nodes.valid if node.ready and node.name in self.eligible_names)
         # Addresses in the same networks share their nodes and the interface on each node.
         self._inside: dict[tuple[NetworkKey, ...], tuple[Node, ...]] = {}
         self._interfaces: dict[tuple[str, tuple[NetworkKey, ...]], str] = {}
         self._possible: dict[str, tuple[Node, ...]] = {}
-        # The nodes to which an address is restricted; addresses of one selector share the set.
-        self._allowed: dict[str, frozenset[str]] = {}
-        self._selected: dict[Selector, frozenset[str]] = {}
+        # The object whose rules apply to each address.
+        self._owners: dict[str, EgressIP] = {}
         self._chosen: dict[tuple[int, int], tuple[tuple[Node, ...], tuple[Node, ...], frozenset[str]]] = {}
         self._loads: dict[tuple[str, int | None], int] = {}
         self._weighted_loads: Counter[str] = Counter()
@@ -71,8 +77,8 @@ class Candidates:
 
     @cached_property
     def _labels(self) -> list[tuple[str, dict[str, str]]]:
-        """The labels of each valid node; in Kubernetes all values are strings."""
-        return [(node.name, {key: label_text(v) for key, v in node.labels.items()}) for node in self.nodes.valid]
+        """The name and the labels of each valid node."""
+        return [(node.name, node.label_texts) for node in self.nodes.valid]
 
     @cached_property
     def _all_networks(self) -> NetworkIndex:
@@ -89,8 +95,8 @@ class Candidates:
         return self._possible[address]
 
     def _find_possible(self, address: str) -> tuple[Node, ...]:
-        inside, names = self._find_inside(address), self._allowed.get(address)
-        if names is None:
+        inside, names = self._find_inside(address), self._eligible_for(self._owner(address))
+        if names is self.eligible_names:
             return inside
         key = (id(inside), id(names))
         if key not in self._chosen:
@@ -109,12 +115,33 @@ class Candidates:
             return tuple(node for node in inside if not node.reserves(parsed(address)))
         return inside
 
-    def restrict(self, address: str, names: frozenset[str]) -> None:
-        """Allow the address only on the nodes with these names; addresses should share the set."""
-        self._allowed[address] = names & self._allowed[address] if address in self._allowed else names
+    def claim(self, address: str, egressip: EgressIP) -> None:
+        """Apply the node selectors of this object to the address."""
+        self._owners[address] = egressip
         self._possible.pop(address, None)
 
-    def selected_by(self, selector: Selector) -> frozenset[str]:
+    def _owner(self, address: str) -> EgressIP:
+        return self._owners.get(address, _NO_OBJECT)
+
+    def _select_for_any(self) -> frozenset[str]:
+        """Return the names of the nodes that the spec of any object selects, ready or not."""
+        selectors = {egressip.egress_node_selector for egressip in self._egressips.values()} or {ASSIGNABLE}
+        found = [self._selected_by(selector) for selector in selectors]
+        return found[0] if len(found) == 1 else frozenset().union(*found)
+
+    def _eligible_for(self, egressip: EgressIP) -> frozenset[str]:
+        """Return the names of the nodes that an object selects; objects with the same selectors share the set.
+
+        The annotation of a broken object does not apply: the object only keeps its addresses on their nodes.
+        """
+        restriction = None if egressip.errors else egressip.annotations.node_selector
+        key = egressip.egress_node_selector, restriction
+        if key not in self._eligible:
+            names = self._selected_by(egressip.egress_node_selector)
+            self._eligible[key] = names if restriction is None else names & self._selected_by(restriction)
+        return self._eligible[key]
+
+    def _selected_by(self, selector: Selector) -> frozenset[str]:
         """Return the names of the nodes that a Selector selects; for one Selector, always the same set."""
         if selector not in self._selected:
             self._selected[selector] = frozenset(name for name, labels in self._labels if selector.matches(labels))
@@ -127,7 +154,7 @@ class Candidates:
 
     def annotations(self, name: str) -> Annotations:
         """Return the Annotations of the object ``name``."""
-        return self._egressips[name].annotations if name in self._egressips else NO_ANNOTATIONS
+        return self._egressips.get(name, _NO_OBJECT).annotations
 
     def spread_label(self, name: str) -> str | None:
         """Return the label over whose values the object ``name`` is spread, or None; a broken object is not spread."""
@@ -165,7 +192,28 @@ class Candidates:
         node = self.node(name)
         if node is None:
             return [NODE_INVALID]
-        return [*_obstacles(node, address), *([] if self._is_allowed(name, address) else [NODE_NOT_SELECTED])]
+        found = [] if node.ready else [NODE_NOT_READY]
+        if self._lacks_label(name, address):
+            found.append(NODE_NOT_ASSIGNABLE)
+        found += _network_obstacles(node, address)
+        return [*found, *([NODE_NOT_SELECTED] if self.excluding_selectors(name, address) else [])]
+
+    def _lacks_label(self, name: str, address: str) -> bool:
+        """Return whether the default selector, the label, excludes the node ``name``."""
+        selector = self._owner(address).egress_node_selector
+        return selector == ASSIGNABLE and name not in self._selected_by(selector)
+
+    def excluding_selectors(self, name: str, address: str) -> list[tuple[str, str]]:
+        """Return (field or annotation, selector) of the object's selectors that exclude the node, without the label."""
+        egressip = self._owner(address)
+        selectors = {EGRESS_NODE_SELECTOR: egressip.egress_node_selector}
+        if egressip.annotations.node_selector is not None and not egressip.errors:
+            selectors[NODE_SELECTOR] = egressip.annotations.node_selector
+        return [
+            (field, selector_text(selector))
+            for field, selector in selectors.items()
+            if selector != ASSIGNABLE and name not in self._selected_by(selector)
+        ]
 
     def node(self, name: str) -> Node | None:
         """Return the valid node of this name, or None."""
@@ -257,9 +305,6 @@ class Candidates:
             if limit is not None and load >= limit:
                 yield f"{load} of {limit}{text}"
 
-    def _is_allowed(self, name: str, address: str) -> bool:
-        return address not in self._allowed or name in self._allowed[address]
-
     def _all_inside(self, address: str) -> tuple[Node, ...]:
         return self._all_networks.nodes_in(self._all_networks.containing(*address_order(address)))
 
@@ -269,22 +314,25 @@ class Candidates:
     def _obstacle_summary(self, address: str) -> str:
         """Return the obstacles with their nodes; most addresses in the same networks share the text."""
         alone = address if self._is_at_an_end(address) else None
-        key = self._all_networks.containing(*address_order(address)), self._allowed.get(address), alone
+        owner = self._owner(address)
+        selectors = owner.egress_node_selector, owner.annotations.node_selector, bool(owner.errors)
+        key = self._all_networks.containing(*address_order(address)), selectors, alone
         if key not in self._summaries:
             self._summaries[key] = self._summarize_obstacles(address)
         return self._summaries[key]
 
     def _summarize_obstacles(self, address: str) -> str:
         found: dict[str, list[str]] = {}
-        barred: list[str] = []
+        excluded: dict[str, list[str]] = {}
         for node in self.nodes.valid:
-            for obstacle in _obstacles(node, address):
+            for obstacle in self.obstacles(node.name, address):
                 found.setdefault(obstacle, []).append(node.name)
-            barred += [] if self._is_allowed(node.name, address) else [node.name]
+            for field, _selector in self.excluding_selectors(node.name, address):
+                excluded.setdefault(field, []).append(node.name)
         if self.nodes.broken:
             found[NODE_INVALID] = list(self.nodes.broken)
         parts = [f"{text}: {_listed(found[what])}" for what, text in _OBSTACLE_TEXTS.items() if what in found]
-        parts += [f"not selected by {NODE_SELECTOR}: {_listed(barred)}"] if barred else []
+        parts += [f"not selected by {field}: {_listed(names)}" for field, names in excluded.items()]
         return "; ".join(parts) or "there are no nodes"
 
 
@@ -293,16 +341,11 @@ def _nodes_of(holders: Sequence[Holder]) -> tuple[str, ...]:
     return (holders[0].node,) if len(holders) == 1 else tuple(sorted({holder.node for holder in holders}))
 
 
-def _obstacles(node: Node, address: str) -> list[str]:
-    """Return the reasons against the address on the node; none if it may hold it."""
-    found = [] if node.ready else [NODE_NOT_READY]
-    if not node.assignable:
-        found.append(NODE_NOT_ASSIGNABLE)
+def _network_obstacles(node: Node, address: str) -> list[str]:
+    """Return the reasons of the node's networks against the address."""
     if node.network_for(parsed(address)) is None:
-        found.append(NETWORK_MISSING)
-    elif node.reserves(parsed(address)):
-        found.append(ADDRESS_CONFLICT)
-    return found
+        return [NETWORK_MISSING]
+    return [ADDRESS_CONFLICT] if node.reserves(parsed(address)) else []
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -15,8 +15,6 @@ from .._common.errors import EgressIPError, Errors, InvalidError
 from .._common.messages import type_name
 from .._common.validation import check_fields, check_list, check_mapping, check_string, required
 
-ASSIGNABLE_LABEL = "k8s.ovn.org/egress-assignable"
-
 _NODE_FIELDS = ("name", "labels", "ready", "networks", "capacity")
 _NETWORK_FIELDS = ("interface", "addresses")
 _CAPACITY_FIELDS = ("ip", "ipv4", "ipv6")
@@ -99,9 +97,9 @@ class Node:
         }
 
     @property
-    def assignable(self) -> bool:
-        """Whether the node has the label k8s.ovn.org/egress-assignable, with any value."""
-        return ASSIGNABLE_LABEL in self.labels
+    def label_texts(self) -> dict[str, str]:
+        """The labels as in Kubernetes, where all values are strings."""
+        return {key: label_text(value) for key, value in self.labels.items()}
 
     def network_for(self, address: Address) -> tuple[str, IPNetwork] | None:
         """Return (interface, network) of the longest prefix that contains ``address``; None without one.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from .._common.errors import InventoryError
 from .._common.messages import type_name
-from .._planner.nodes import ASSIGNABLE_LABEL
 from .._vsphere.fence import POWER_OFF, VNIC_DISCONNECT
 
 VSPHERE = "vsphere"
@@ -45,8 +44,7 @@ def plan_fencing(plan, fleet, fences, results=None):
     fences = {name: _check(name, fence) for name, fence in fences.items()}
     held = {item["egressIP"] for item in fleet["current"]}
     orphans = [item["egressIP"] for item in plan["assignments"] if item["egressIP"] not in held]
-    may_hold = {node["name"] for node in fleet["nodes"] if ASSIGNABLE_LABEL in node["labels"]}
-    silent = [item["name"] for item in fleet["unavailable"] if item["name"] in may_hold]
+    silent = [item["name"] for item in fleet["unavailable"] if item["name"] in fleet["eligible"]]
     nodes = {name: fences[name] for name in silent if orphans and fences.get(name)}
     results = {} if results is None else results
     doubts = [(name, results.get(name, "nobody has tried")) for name in nodes]

@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields
 
 from .._common.errors import InventoryError
 from .._common.messages import type_name
+from .._kubernetes.objects import ASSIGNABLE
+from .._planner.nodes import label_text
 
 _PYTHON_IS_MISSING = 127
 # How ansible-core begins the message of a module that raised something; `exception` is there for any failure.
@@ -22,8 +24,9 @@ _CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
 class Fleet:
     """The nodes, as one run sees them.
 
-    `nodes` and `current` are what `assign` takes. `members` [{name, endpoints, addresses}] are all nodes that others
-    must know, the ones out of reach as somebody remembers them. `observed` is {name: answer of node_info} of the nodes
+    `nodes` and `current` are what `assign` takes. `eligible` are the names of the nodes that the label or an object's
+    egressNodeSelector selects, which may hold egress IPs. `members` [{name, endpoints, addresses}] are all nodes that
+    others must know, the ones out of reach as a record has them. `observed` is {name: answer of node_info} of the nodes
     that answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, destinations,
     excludedDestinations, pods: {node: [address]}}} is what nodes have of objects whose manifests are broken now.
     `stop` are reasons not to go on.
@@ -31,6 +34,7 @@ class Fleet:
 
     nodes: tuple
     current: tuple
+    eligible: tuple
     members: tuple
     observed: dict
     unavailable: tuple
@@ -43,8 +47,10 @@ class Fleet:
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-def observe_fleet(hosts, node_objects=(), drain=(), min_available="50%", fenced=()):
+def observe_fleet(hosts, node_objects=(), drain=(), min_available="50%", fenced=(), egressips=()):
     """Return the Fleet. Each host is {name, labels, capacity, drain, observed}, where `observed` is a task's result.
+
+    `node_objects` are NodeObjects, `egressips` the EgressIPs whose selectors matter.
 
     `drain` and `fenced` name nodes that are to hold nothing: by the user's will, or because their network is cut off.
     """
@@ -54,15 +60,17 @@ def observe_fleet(hosts, node_objects=(), drain=(), min_available="50%", fenced=
     labels = {node.name: node.labels for node in node_objects}
     stop = [f"{name}: {line}" for name, (kind, lines) in sorted(answers.items()) if kind == "stop" for line in lines]
     stop += [f"egress_ip_drain_nodes: there is no node {name}" for name in drain if name not in answers]
+    nodes = tuple(
+        _node(host, observed.get(host["name"]), labels.get(host["name"], {}), {*drain, *fenced}) for host in hosts
+    )
     return Fleet(
-        nodes=tuple(
-            _node(host, observed.get(host["name"]), labels.get(host["name"], {}), {*drain, *fenced}) for host in hosts
-        ),
+        nodes=nodes,
         current=tuple(
             {"egressIP": item["egressIP"], "node": name}
             for name, answer in sorted(observed.items())
             for item in answer["held"]
         ),
+        eligible=_eligible(nodes, egressips),
         members=_members(sorted(answers), observed),
         observed=observed,
         unavailable=unavailable,
@@ -116,6 +124,13 @@ def _labels(host):
     if not isinstance(labels, dict):
         raise InventoryError(f"{host['name']}: egress_ip_labels: must be a dictionary, not {type_name(labels)}")
     return labels
+
+
+def _eligible(nodes, egressips):
+    """Return the names of the nodes that the label or an egressNodeSelector selects."""
+    selectors = {ASSIGNABLE, *(egressip.egress_node_selector for egressip in egressips)}
+    texts = {node["name"]: {str(key): label_text(value) for key, value in node["labels"].items()} for node in nodes}
+    return tuple(name for name, labels in texts.items() if any(selector.matches(labels) for selector in selectors))
 
 
 def _members(names, observed):

@@ -75,7 +75,9 @@ def plan_run(
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
     DataPlaneOptions.from_dict(options or {}, "egress_ip_")
     read = Manifests.from_dict(manifests)
-    fleet = observe_fleet(hosts, read.nodes, settings.drain_nodes, settings.min_available, fenced).to_dict()
+    fleet = observe_fleet(
+        hosts, read.nodes, settings.drain_nodes, settings.min_available, fenced, read.egressips
+    ).to_dict()
     requests, unfilled = allocate_pools(read.egressips, fleet, settings.pools)
     plan = _plan(requests, fleet, settings)
     # A document that cannot be read may be the one of an address that is held now. An EgressIP with errors is no reason

@@ -15,7 +15,6 @@ from .._common.addresses import address_order, parse_interface, parsed
 from .._common.errors import Errors, InventoryError
 from .._common.messages import type_name
 from .._kubernetes.objects import parse_egressip
-from .._planner.nodes import ASSIGNABLE_LABEL
 from .._vsphere.port import GROUP, MAC_LEARNING, NSX, PORT, RULES, SECURITY
 from .._vsphere.port_requirements import OWN
 from .._vsphere.traffic_filter import is_ours
@@ -88,7 +87,8 @@ def changes(audited, fleet):
             needs += [(port, None) for port in ports]
             continue
         for port, networks in _ports(ports, node, answered):
-            answers = [each for each in port["egress_ips"] if _may_hold(node, networks, each["egressIP"])]
+            is_eligible = node["name"] in fleet["eligible"]
+            answers = [e for e in port["egress_ips"] if is_eligible and _is_inside(e["egressIP"], networks)]
             needs.append((port, {each["egressIP"] for each in answers} | kept))
             to_open.append((port, _openings(answers)))
             notes += [f"node {node['name']}: {words}" for words in _notes(port, answers, audited["guest_mac"])]
@@ -142,8 +142,8 @@ def _ports(ports, node, answer):
         yield port, [parse_interface(text, node["name"]).network for each in own for text in each["addresses"]]
 
 
-def _may_hold(node, networks, egress_ip):
-    return ASSIGNABLE_LABEL in node["labels"] and any(parsed(egress_ip) in network for network in networks)
+def _is_inside(egress_ip, networks):
+    return any(parsed(egress_ip) in network for network in networks)
 
 
 def _openings(answers):

@@ -16,9 +16,9 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manif
     read_manifests,
     select_pods,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import ASSIGNABLE_LABEL
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.metrics import textfile
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.nodes import ASSIGNABLE_LABEL
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import query
 from jinja2.nativetypes import NativeEnvironment
 

@@ -25,6 +25,13 @@ SELECTS = {
     "zone=a": lambda labels: labels.get("zone") == "a",
     "zone notin (a)": lambda labels: labels.get("zone") != "a",
 }
+# spec.egressNodeSelector, which replaces the label: absent, the default, every node, a label of its own.
+NODES_OF_SPEC = [
+    (None, lambda labels: LABEL in labels),
+    ({"matchExpressions": [{"key": LABEL, "operator": "Exists"}]}, lambda labels: LABEL in labels),
+    ({}, lambda labels: True),
+    ({"matchLabels": {"zone": "a"}}, lambda labels: labels.get("zone") == "a"),
+]
 # The ends of networks, nodes' own addresses, one that only the wider network contains, one that none does.
 ADDRESSES = ["10.0.0.0", "10.0.0.1", "10.0.0.5", "10.0.0.7", "10.0.0.20", "10.9.0.1", "fd00::", "fd00::1", "fd00::9"]
 FORMS = {"fd00::9": "FD00:0::0009"}
@@ -41,6 +48,8 @@ def fleets(draw):
         selector = draw(st.sampled_from(list(SELECTS)))
         metadata = {"name": f"e{len(documents)}", **({"annotations": {SELECTOR: selector}} if selector else {})}
         spec = {"egressIPs": [FORMS.get(each, each) for each in mine], "namespaceSelector": {}}
+        of_spec = draw(st.sampled_from([each for each, _selects in NODES_OF_SPEC]))
+        spec.update({} if of_spec is None else {"egressNodeSelector": of_spec})
         documents.append({"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": metadata, "spec": spec})
     nodes = []
     for n in range(1, draw(st.integers(1, 3)) + 1):
@@ -62,9 +71,12 @@ def fleets(draw):
     return documents, nodes, draw(st.lists(entry, max_size=5))
 
 
-def may_hold(node, address, selector):
-    """Return whether a node may hold an address as far as its own rules go."""
-    if not node["ready"] or LABEL not in node["labels"] or not SELECTS[selector](node["labels"]):
+def may_hold(node, address, document):
+    """Return whether a node may hold an address of an object as far as its own rules go."""
+    annotation = document["metadata"].get("annotations", {}).get(SELECTOR)
+    of_spec = document["spec"].get("egressNodeSelector")
+    selects = [SELECTS[annotation], next(selects for each, selects in NODES_OF_SPEC if each == of_spec)]
+    if not node["ready"] or not all(each(node["labels"]) for each in selects):
         return False
     own = [ip_interface(text) for network in node["networks"] for text in network["addresses"]]
     around = [each.network for each in own if each.version == address.version and address in each.network]
@@ -97,16 +109,16 @@ def best(documents, nodes, current, policy, max_moves):
     """Return {address: node} of the best of all placements."""
     own = {ip_interface(text).ip for node in nodes for net in node["networks"] for text in net["addresses"]}
     wanted = [
-        (document["metadata"]["name"], ip_address(text), document["metadata"].get("annotations", {}).get(SELECTOR))
+        (document["metadata"]["name"], ip_address(text), document)
         for document in documents
         for text in document["spec"]["egressIPs"]
     ]
     wanted.sort(key=lambda each: (each[0], each[1].version, each[1]))
     choices = [
-        [node["name"] for node in nodes if address not in own and may_hold(node, address, selector)]
-        for _name, address, selector in wanted
+        [node["name"] for node in nodes if address not in own and may_hold(node, address, document)]
+        for _name, address, document in wanted
     ]
-    wanted = [(name, address) for name, address, _selector in wanted]
+    wanted = [(name, address) for name, address, _document in wanted]
     held = [{entry["node"] for entry in current if ip_address(entry["egressIP"]) == each[1]} for each in wanted]
 
     def measured(placement):

@@ -1,7 +1,11 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""EgressIP documents: golden/egressip/CASE holds document.yml and what comes of it, egressip.yml or errors.yml."""
+"""EgressIP documents.
+
+golden/egressip/CASE holds document.yml and errors.yml, or egressip.yml and, if the status has unreadable entries,
+notes.yml.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +71,7 @@ def test_parse_egressip(golden):
     else:
         egressip = parse_egressip(document, "document.yml[0]")
         golden.check("egressip.yml", egressip.to_dict())
+        assert list(egressip.notes) == golden.get("notes", [[]])[0]
         assert parse_egressip(egressip.to_dict()) == egressip
     assert document == before
 

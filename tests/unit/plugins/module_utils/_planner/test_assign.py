@@ -205,6 +205,48 @@ def test_a_node_selector_restricts_the_nodes_of_an_object():
     )
 
 
+def selecting(name, selector, *addresses, **spec):
+    document = egressip(name, *addresses)
+    document["spec"].update({"egressNodeSelector": selector}, **spec)
+    return document
+
+
+def test_an_egress_node_selector_replaces_the_label():
+    nodes = [node(1), node(2, labels={"pool": "dmz"}), node(3, labels={})]
+    plan = assign([selecting("a", {"matchLabels": {"pool": "dmz"}}, "10.0.0.1")], nodes, current({"10.0.0.1": "n1"}))
+    assert [move.to_dict() for move in plan.moves] == [
+        {"egressIP": "10.0.0.1", "from": "n1", "to": "n2", "reason": "NodeNotSelected"}
+    ]
+    assert len(assign([selecting("a", {}, "10.0.0.1", "10.0.0.2", "10.0.0.3")], nodes).assignments) == 3
+    (short,) = assign([selecting("a", {"matchLabels": {"pool": "x"}}, "10.0.0.1")], nodes).unassigned
+    assert (short.reason, short.message) == (
+        "NoMatchingNode",
+        "no node can hold 10.0.0.1; not selected by spec.egressNodeSelector: n1, n2, n3",
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"podSelector": None}, {"egressNodeSelector": {"matchLabel": {}}}, None],
+    ids=["elsewhere", "in the selector", "in the whole spec"],
+)
+def test_a_broken_object_keeps_an_address_on_a_node_without_the_label(change):
+    document = selecting("a", {"matchLabels": {"pool": "dmz"}}, "10.0.0.1")
+    document["spec"] = None if change is None else {**document["spec"], **change}
+    nodes, held = [node(1), node(2, labels={"pool": "dmz"})], [{"egressIP": "10.0.0.1", "node": "n2", "name": "a"}]
+    plan = assign([document], nodes, held)
+    assert (holdings(plan), plan.invalid[0]["name"]) == ({"10.0.0.1": "n2"}, "a")
+
+
+def test_an_unreadable_entry_of_a_status_is_a_note():
+    document = egressip("a", "10.0.0.1", status={"items": [{"egressIP": "10.0.0.1000", "node": "n1"}], "conditions": 5})
+    plan = assign([document], [node(1)])
+    assert (holdings(plan), plan.invalid) == ({"10.0.0.1": "n1"}, ())
+    assert plan.warnings == (
+        "egressip/a: status.items[0].egressIP: '10.0.0.1000' is not an IPv4 or IPv6 address; the entry is ignored",
+    )
+
+
 def test_a_selector_is_of_the_object_that_has_the_address():
     nodes = [node(1, labels={LABEL: "", "rack": "7"}), node(2)]
     documents = [egressip("a", "10.0.0.1", "10.0.0.x"), restricted("b", "rack=7", "10.0.0.1")]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_address
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InvalidError
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import ASSIGNABLE
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.nodes import Capacity, Node, read_nodes
 
 WHOLE = {
@@ -31,12 +32,13 @@ def test_round_trip():
 
 def test_defaults():
     node = Node.from_dict({"name": "n1"})
-    assert (node.ready, node.assignable, node.networks, node.capacity) == (True, False, (), Capacity())
+    assert (node.ready, node.labels, node.networks, node.capacity) == (True, {}, (), Capacity())
 
 
 @pytest.mark.parametrize("value", ["", None, "false", True])
-def test_the_label_counts_whatever_its_value(value):
-    assert Node.from_dict({"name": "n1", "labels": {"k8s.ovn.org/egress-assignable": value}}).assignable
+def test_the_label_makes_a_node_assignable_with_any_value(value):
+    node = Node.from_dict({"name": "n1", "labels": {"k8s.ovn.org/egress-assignable": value}})
+    assert ASSIGNABLE.matches(node.label_texts)
 
 
 BROKEN = [

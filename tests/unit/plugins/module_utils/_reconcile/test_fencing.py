@@ -9,7 +9,6 @@ import copy
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.nodes import ASSIGNABLE_LABEL
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fencing import nodes_to_unfence, plan_fencing
 
 A, B = "192.168.126.101", "192.168.126.102"
@@ -22,10 +21,10 @@ def plan(*assignments):
 
 def fleet(*silent, current=(), unlabelled=()):
     """Return three nodes of which some are silent, with [(egress IP, node)] as the others show them."""
-    labels = {name: {} if name in unlabelled else {ASSIGNABLE_LABEL: ""} for name in ALL}
     return {
-        "nodes": [{"name": name, "labels": labels[name]} for name in ALL],
+        "nodes": [{"name": name} for name in ALL],
         "current": [{"egressIP": ip, "node": node} for ip, node in current],
+        "eligible": [name for name in ALL if name not in unlabelled],
         "unavailable": [{"name": name, "reason": "cannot be reached"} for name in silent],
         "observed": {name: {} for name in ALL if name not in silent},
     }

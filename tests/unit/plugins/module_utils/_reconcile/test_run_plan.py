@@ -91,8 +91,6 @@ BROKEN = {
     "egressIPs null": (POOLED, {"spec": {"egressIPs": None, "namespaceSelector": {}}}),
     "no egressIPs and no pool": ({}, {"spec": {"namespaceSelector": {}}}),
     "spec null": (POOLED, {"spec": None}),
-    "status malformed": (POOLED, {"status": {"assignments": 5}}),
-    "status a string": (POOLED, {"status": {"assignments": "node1"}}),
 }
 
 

@@ -16,12 +16,12 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps 
 )
 
 A = "192.168.126.101"
-LABELS = {"k8s.ovn.org/egress-assignable": ""}
 HOSTS = [{"name": "node1", "fence": None}, {"name": "node2", "fence": "/etc/fence.yml"}]
 RUN = {
     "plan": {"assignments": [{"name": "web", "egressIP": A, "node": "node1", "interface": "eth0"}]},
     "fleet": {
-        "nodes": [{"name": name, "labels": LABELS, "networks": []} for name in ("node1", "node2")],
+        "nodes": [{"name": name, "networks": []} for name in ("node1", "node2")],
+        "eligible": ["node1", "node2"],
         "current": [],
         "observed": {"node1": {}},
         "unavailable": [{"name": "node2", "reason": "cannot be reached: timed out"}],

@@ -9,7 +9,6 @@ import copy
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.nodes import ASSIGNABLE_LABEL
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import audit, changes, query
 
 A, B, ELSEWHERE = "192.168.126.10", "192.168.126.102", "10.9.9.9"
@@ -63,10 +62,8 @@ def fleet(*labelled, silent=(), recalled=()):
     members = (1, 2, 3)
     networks = [{"interface": "eth0", "addresses": ["192.168.126.21/18"]}]
     return {
-        "nodes": [
-            {"name": f"node{n}", "labels": {ASSIGNABLE_LABEL: ""} if n in labelled else {}, "networks": networks}
-            for n in members
-        ],
+        "nodes": [{"name": f"node{n}", "networks": networks} for n in members],
+        "eligible": [f"node{n}" for n in labelled],
         "observed": {f"node{n}": {"macs": {"eth0": f"00:50:56:00:0{n}:01"}} for n in members if n not in silent},
         "recalled": {"old": {"egressIPs": list(recalled), "pods": {}}},
     }
