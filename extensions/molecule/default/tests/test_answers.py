@@ -26,11 +26,11 @@ def counts(fleet):
 
 def test_questions_change_nothing(fleet):
     before, at = fleet.snapshot(), fleet.holders()
-    lines = said(fleet.good("status", egress_ip_explain=FIRST), "Explain where an egress IP is and could be")
+    lines = said(fleet.good("status", egress_ip_explain=FIRST), "Explain the placement of an egress IP")
     assert lines[0] == f"{FIRST} of egressip/egressips-prod is held by {at[FIRST][0]}; the next run leaves it there."
     assert any(line.startswith("node2") and f"without the label {LABEL}" in line for line in lines)
     run = fleet.good("plan", egress_ip_what_if={"down": at[SECOND]}, egress_ip_headroom=True)
-    lost = next(line for line in said(run, "Show what would be") if line.startswith(SECOND))
+    lost = next(line for line in said(run, "Show the simulation") if line.startswith(SECOND))
     assert "NodesExhausted" in lost
     assert "1 of 1 losses leave" in said(run, "Show the headroom")[0]
     run = fleet.bad(egress_ip_what_if={"down": ["node1"]})
@@ -81,7 +81,7 @@ def test_what_if_nodes_and_objects_change(fleet):
         "nodes": {"node2": {"labels": {LABEL: ""}}},
         "egressips": {"web": {"egressIPs": [THREE[0]]}},
     }
-    lines = said(fleet.good("plan", egress_ip_what_if=supposed), "Show what would be")
+    lines = said(fleet.good("plan", egress_ip_what_if=supposed), "Show the simulation")
     assert lines[0] == "If node1 is drained and node2 is changed and egressip/web is added:"
     rows = {line.split()[0]: line.split()[1:] for line in lines if line.startswith((moved, THREE[0]))}
     assert rows[moved] == ["egressips-prod", "node1", "node2", "NodeNotReady"]
@@ -97,7 +97,7 @@ def test_what_a_fleet_can_bear_by_zones(fleet):
     lost = {line.split()[0]: line for line in said(run, "Show the headroom") if line.startswith("zone=")}
     assert "zone=b" in lost
     assert "NodesExhausted" in lost["zone=b"]
-    assert said(run, "Show how many moves how much balance costs") == [
+    assert said(run, "Show how many moves balance costs") == [
         "The load is as even as it can be: no egress IP has to move for balance."
     ]
 
@@ -122,7 +122,7 @@ def test_rebalance_after_a_drain(fleet):
     fleet.good(**calm, egress_ip_policy="sticky")
     assert fleet.holders() == drained
     run = fleet.good("rebalance", **calm)
-    table = [line.split() for line in said(run, "Show how many moves how much balance costs")[1:]]
+    table = [line.split() for line in said(run, "Show how many moves balance costs")[1:]]
     assert table == [["0", "5", "2", "0"], ["1", "3", "1", "1", "this", "run"]]
     assert counts(fleet) == [1, 1, 1]
 
@@ -148,7 +148,7 @@ def test_rebalance_heeds_the_cap(fleet):
     fleet.good("drain", **calm, egress_ip_drain_nodes=["node3"])
     drained = fleet.holders()
     run = fleet.good("rebalance", **calm, egress_ip_max_moves=0)
-    table = [line.split() for line in said(run, "Show how many moves how much balance costs")[1:]]
+    table = [line.split() for line in said(run, "Show how many moves balance costs")[1:]]
     assert table == [["0", "5", "2", "0", "this", "run"], ["1", "3", "1", "1"]]
     assert fleet.holders() == drained
 

@@ -85,7 +85,7 @@ def test_plan_shows_what_would_move_and_writes_nothing(fleet):
 
 def test_status_says_what_the_nodes_show(fleet):
     run = fleet.good("status")
-    (documents,) = (each["result"]["msg"] for each in run.records if each["task"].endswith("Show what is held where"))
+    (documents,) = (each["result"]["msg"] for each in run.records if each["task"].endswith("Show which node holds which egress IP"))
     (document,) = documents
     assert document["kind"] == "EgressIP"
     told = {entry["egressIP"]: [entry["node"]] for entry in document["status"]["assignments"]}
