@@ -84,6 +84,10 @@ class Run:
         """(host, result) of each call of a module."""
         return [(each["host"], each["result"]) for each in self.records if each["action"] == action]
 
+    def of_task(self, name: str) -> list[tuple[str, dict]]:
+        """(host, result) of each time that a task of this name ran and was not skipped."""
+        return [(each["host"], each["result"]) for each in self.records if each["task"].endswith(f": {name}")]
+
     def changed(self) -> list[str]:
         """Hosts for which a task reported a change."""
         return sorted({each["host"] for each in self.records if each["result"].get("changed")})
@@ -94,7 +98,7 @@ class Run:
 
     def report(self) -> str:
         """The report at the end."""
-        reports = [each["result"]["msg"] for each in self.records if each["task"].endswith(": Report")]
+        reports = [result["msg"] for _host, result in self.of_task("Report")]
         return "\n".join(reports[-1]) if reports else ""
 
     def conflicts(self) -> list[dict]:

@@ -14,7 +14,7 @@ APPS = manifests(*(egressip(f"app{n}", address) for n, address in enumerate(THRE
 
 def said(run, task):
     """Return the lines that a task printed."""
-    messages = [each["result"]["msg"] for each in run.records if each["task"].endswith(task)]
+    messages = [result["msg"] for _host, result in run.of_task(task)]
     return messages[0] if messages else []
 
 

@@ -85,8 +85,8 @@ def test_plan_shows_what_would_move_and_writes_nothing(fleet):
 
 def test_status_says_what_the_nodes_show(fleet):
     run = fleet.good("status")
-    (documents,) = (each["result"]["msg"] for each in run.records if each["task"].endswith("Show which node holds which egress IP"))
-    (document,) = documents
+    ((_host, shown),) = run.of_task("Show which node holds which egress IP")
+    (document,) = shown["msg"]
     assert document["kind"] == "EgressIP"
     told = {entry["egressIP"]: [entry["node"]] for entry in document["status"]["assignments"]}
     assert told == fleet.holders()

@@ -36,7 +36,7 @@ def test_status_tells_who_else_answers_for_what_is_held(fleet):
 
     def told():
         run = fleet.good("status")
-        shown = [each["host"] for each in run.records if "other devices that answer" in each["task"] and each["status"] == "ok"]
+        shown = [host for host, _result in run.of_task("Show other devices that answer for the node's egress IPs")]
         found = {host: result["conflicts"] for host, result in run.results(INFO_MODULE) if result["conflicts"]}
         assert shown == list(found)
         return found
