@@ -35,6 +35,7 @@ _SETTINGS = {
     "excluded_cidrs": {"type": "raw", "default": []},
     "drain_nodes": {"type": "raw", "default": []},
     "drain_force": {"type": "bool", "default": False},
+    "forget_nodes": {"type": "raw", "default": []},
 }
 _OPTIONS = {
     "hosts": {"type": "list", "elements": "str", "required": True},
@@ -59,8 +60,8 @@ class ActionModule(ActionBase):
         _validation, options = self.validate_argument_spec(argument_spec=_OPTIONS)
         try:
             hosts = [host_of(task_vars["hostvars"][name]) for name in options["hosts"]]
-            drain_nodes = names_of(options["settings"]["drain_nodes"])
-            settings = Settings(**{**options["settings"], "drain_nodes": drain_nodes})
+            names = {name: names_of(options["settings"][name], name) for name in ("drain_nodes", "forget_nodes")}
+            settings = Settings(**{**options["settings"], **names})
             made = plan_run(
                 hosts,
                 result_of(task_vars, "manifests_info"),

@@ -58,6 +58,12 @@ options:
         description: Whether a drain may leave an egress IP without a node. Without it, that stops the run.
         type: bool
         default: false
+      forget_nodes:
+        description:
+          - Names of nodes that have left the fleet, a list or a string with commas.
+          - A node that is in the records of other nodes, and neither in O(hosts) nor here, stops the run.
+        type: raw
+        default: []
   options:
     description: Names and numbers of the data plane. The keys are those of C(options) in the state of a node.
     type: raw
@@ -158,6 +164,11 @@ fleet:
       type: list
       elements: dict
       sample: [{name: node2, reason: "cannot be reached: timed out"}]
+    faulty:
+      description: The nodes that answered and cannot be used, with the reason.
+      type: list
+      elements: dict
+      sample: [{name: node3, reason: "gives invalid facts: generation: must be an integer from 0"}]
     recalled:
       description: State on the nodes of objects whose manifests have errors.
       type: dict

@@ -16,9 +16,10 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_string
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import NOT_OBSERVED
 
 # The host may be alive and hold addresses: nothing is known about it.
-_NOT_OBSERVED = {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"}
+_NOT_OBSERVED = {"failed": True, "msg": NOT_OBSERVED}
 
 
 def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,9 +36,9 @@ def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def names_of(value: object) -> list[str]:
+def names_of(value: object, setting: str) -> list[str]:
     """Return the names in a list or, as in `-e egress_ip_drain_nodes=node1,node2`, a string. Raises EgressIPError."""
-    path, errors = "egress_ip_drain_nodes", Errors()
+    path, errors = f"egress_ip_{setting}", Errors()
     # An AWX survey field that is left empty gives an empty string.
     listed = [name.strip() for name in value.split(",") if value.strip()] if isinstance(value, str) else value
     if not isinstance(listed, (list, tuple)):

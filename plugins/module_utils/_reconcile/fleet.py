@@ -1,174 +1,248 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a look at all nodes tells: who takes part, who holds what, whether a run may go on. PRIVATE to the collection.
+"""The fleet as the nodes describe it: members, holders of egress IPs, reasons to stop. PRIVATE to the collection. Pure.
 
-Pure. The input is what the inventory says of each host and what the module `node_info` answered, or failed to.
+The input are the variables of the hosts and the results of the module `node_info`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any, Collection, Iterable, Sequence
 
-from .._common.errors import InventoryError
+from .._common.errors import Errors, InventoryError
 from .._common.messages import type_name
-from .._kubernetes.objects import ASSIGNABLE
+from .._kubernetes.objects import ASSIGNABLE, EgressIP, NodeObject
 from .._planner.nodes import label_text
+from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, member, read_answer
 
-_PYTHON_IS_MISSING = 127
-# How ansible-core begins the message of a module that raised something; `exception` is there for any failure.
-_CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
+_FACTS = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """The nodes, as one run sees them.
+    """The nodes in one run.
 
     `nodes` and `current` are what `assign` takes. `eligible` are the names of the nodes that the label or an object's
-    egressNodeSelector selects, which may hold egress IPs. `members` [{name, endpoints, addresses}] are all nodes that
-    others must know, the ones out of reach as a record has them. `observed` is {name: answer of node_info} of the nodes
-    that answered. `unavailable` [{name, reason}] are the others. `recalled` {object: {egressIPs, destinations,
-    excludedDestinations, pods: {node: [address]}}} is what nodes have of objects whose manifests are broken now.
-    `stop` are reasons not to go on.
+    egressNodeSelector selects. `members` [{name, endpoints, addresses}] are all nodes that others
+    must know, those without an answer as the records of the others have them. `observed` is {name: facts} of the nodes
+    that answered. `unavailable` [{name, reason}] are the nodes that did not answer, `faulty` those that answered and
+    cannot be used. `recalled` {object: {egressIPs, destinations, excludedDestinations, pods: {node: [address]}}} is the
+    recorded state of objects whose manifests have errors. `stop` are reasons not to continue.
     """
 
-    nodes: tuple
-    current: tuple
-    eligible: tuple
-    members: tuple
-    observed: dict
-    unavailable: tuple
-    recalled: dict
+    nodes: tuple[dict[str, Any], ...]
+    current: tuple[dict[str, Any], ...]
+    eligible: tuple[str, ...]
+    members: tuple[Mapping[str, Any], ...]
+    observed: dict[str, _FACTS]
+    unavailable: tuple[dict[str, str], ...]
+    faulty: tuple[dict[str, str], ...]
+    recalled: dict[str, Any]
     generation: int
-    stop: tuple
+    stop: tuple[str, ...]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the fleet as a dict of plain values."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
 
-def observe_fleet(hosts, node_objects=(), drain=(), min_available="50%", fenced=(), egressips=()):
+def observe_fleet(
+    hosts: Sequence[Mapping[str, Any]],
+    node_objects: Iterable[NodeObject] = (),
+    drain: Collection[str] = (),
+    min_available: object = "50%",
+    fenced: Collection[str] = (),
+    egressips: Iterable[EgressIP] = (),
+    forget: Collection[str] = (),
+) -> Fleet:
     """Return the Fleet. Each host is {name, labels, capacity, drain, observed}, where `observed` is a task's result.
 
-    `node_objects` are NodeObjects, `egressips` the EgressIPs whose selectors matter.
-
-    `drain` and `fenced` name nodes that are to hold nothing: by the user's will, or because their network is cut off.
+    `egressips` are the objects whose egressNodeSelector may select nodes without the label.
+    `drain` and `fenced` name nodes that hold nothing: on request, or because they are cut off. `forget` names nodes
+    that have left the fleet for good. Raises InventoryError.
     """
-    answers = {host["name"]: _classify(host["observed"]) for host in hosts}
-    observed = {name: answer for name, (kind, answer) in answers.items() if kind == "answer"}
-    unavailable = tuple({"name": n, "reason": a} for n, (kind, a) in sorted(answers.items()) if kind == "unavailable")
+    answers = _without_stolen_endpoints({host["name"]: read_answer(host["observed"]) for host in hosts})
+    observed = {name: answer.facts for name, answer in answers.items() if answer.kind == ANSWER}
     labels = {node.name: node.labels for node in node_objects}
-    stop = [f"{name}: {line}" for name, (kind, lines) in sorted(answers.items()) if kind == "stop" for line in lines]
+    stop = _lines(answers, STOP)
     stop += [f"egress_ip_drain_nodes: there is no node {name}" for name in drain if name not in answers]
+    stop += _vanished(observed, {*answers, *forget})
     nodes = tuple(
         _node(host, observed.get(host["name"]), labels.get(host["name"], {}), {*drain, *fenced}) for host in hosts
     )
     return Fleet(
         nodes=nodes,
-        current=tuple(
-            {"egressIP": item["egressIP"], "node": name}
-            for name, answer in sorted(observed.items())
-            for item in answer["held"]
-        ),
         eligible=_eligible(nodes, egressips),
+        current=tuple(
+            {"egressIP": item["egressIP"], "node": name, **({"name": item["name"]} if "name" in item else {})}
+            for name, facts in sorted(observed.items())
+            for item in facts["held"]
+        ),
         members=_members(sorted(answers), observed),
         observed=observed,
-        unavailable=unavailable,
+        unavailable=_with_reasons(answers, UNAVAILABLE),
+        faulty=_with_reasons(answers, FAULTY),
         recalled=_recalled(observed),
-        generation=max((answer["generation"] for answer in observed.values()), default=0),
-        stop=tuple(stop or _too_few(len(observed), len(hosts), min_available)),
+        generation=max((facts["generation"] for facts in observed.values()), default=0),
+        stop=tuple(stop or _too_few(len(observed), len(hosts), min_available, _lines(answers, FAULTY))),
     )
 
 
-def required_nodes(min_available, total):
-    """Return how many of `total` nodes must answer: a number, or a percentage of them rounded up as in Kubernetes."""
+def required_nodes(min_available: object, total: int) -> int:
+    """Return how many of `total` nodes must answer: a number, or a percentage of them rounded up as in Kubernetes.
+
+    Raises InventoryError.
+    """
     text = str(min_available).strip()
     number = text[:-1] if text.endswith("%") else text
-    if not number.isdecimal() or (text.endswith("%") and int(number) > 100):
+    if not (number.isascii() and number.isdecimal()) or (text.endswith("%") and int(number) > 100):
         raise InventoryError(
             f"egress_ip_min_available: must be a number or a percentage like 50%, not {type_name(min_available)}"
         )
     return -(-total * int(number) // 100) if text.endswith("%") else min(int(number), total)
 
 
-def _classify(observed):
-    """Return ("answer", dict), ("stop", lines) for what a person must put right first, or ("unavailable", reason)."""
-    message = str(observed.get("msg", "")).strip()
-    if observed.get("unreachable") or observed.get("lost"):
-        lost = observed.get("lost")
-        return "unavailable", f"has lost its network: {lost}" if lost else f"cannot be reached: {message}"
-    if observed.get("problems"):
-        return "stop", list(observed["problems"])
-    if not observed.get("failed"):
-        return "answer", observed
-    if observed.get("rc") == _PYTHON_IS_MISSING or "interpreter" in message:
-        return "stop", ["ansible_python_interpreter: there is no Python on this host; install the package python3"]
-    if "timedout" in observed or "module_stdout" in observed or message.startswith(_CRASHED):
-        return "unavailable", f"gives no answer: {message}"
-    return "stop", [message]
+def _without_stolen_endpoints(answers: dict[str, Answer]) -> dict[str, Answer]:
+    """Return the answers, in which of several nodes with one endpoint only the recorded owner is not faulty."""
+    claims: dict[str, list[str]] = {}
+    for name, answer in answers.items():
+        for endpoint in answer.facts.get("endpoints", ()):
+            claims.setdefault(endpoint, []).append(name)
+    checked = dict(answers)
+    for endpoint, names in claims.items():
+        if len(names) > 1:
+            owner = _recorded_owner(endpoint, names, answers)
+            for name in names:
+                if name != owner:
+                    others = ", ".join(sorted({*names} - {name}))
+                    reason = f"gives invalid facts: endpoints: {endpoint} is the endpoint of {others} too"
+                    checked[name] = Answer(FAULTY, {}, (reason,))
+    return checked
 
 
-def _node(host, answer, labels, empty):
+def _recorded_owner(endpoint: str, names: Collection[str], answers: Mapping[str, Answer]) -> str | None:
+    """Return which of the nodes has the endpoint in the records of most other nodes; None if no single one does."""
+    votes = Counter(
+        node["name"]
+        for name, answer in answers.items()
+        for node in _known(answer.facts)
+        if node["name"] in names and node["name"] != name and endpoint in (node.get("endpoints") or ())
+    )
+    ranked = votes.most_common(2)
+    return ranked[0][0] if ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1]) else None
+
+
+def _known(facts: _FACTS) -> Iterable[Mapping[str, Any]]:
+    """Yield the well-formed entries of the nodes in a node's record."""
+    return (node for node in facts.get("nodes", ()) if isinstance(node, dict) and isinstance(node.get("name"), str))
+
+
+def _with_reasons(answers: Mapping[str, Answer], kind: str) -> tuple[dict[str, str], ...]:
+    found = sorted((name, answer.reasons) for name, answer in answers.items() if answer.kind == kind)
+    return tuple({"name": name, "reason": "; ".join(reasons)} for name, reasons in found)
+
+
+def _lines(answers: Mapping[str, Answer], kind: str) -> list[str]:
+    return [f"{name}: {line}" for name, answer in sorted(answers.items()) if answer.kind == kind for line in answer[2]]
+
+
+def _vanished(observed: Mapping[str, _FACTS], expected: Collection[str]) -> list[str]:
+    """Return a reason to stop for each node that at least half of the records know and that nothing else explains.
+
+    A single record does not count in a larger fleet: one faulty node must not stop the others.
+    """
+    recorded = {name: {node["name"] for node in _known(facts)} for name, facts in observed.items()}
+    recorded = {name: names for name, names in recorded.items() if names}
+    votes = Counter(gone for names in recorded.values() for gone in names - {*expected})
+    return [
+        f"egress_ip_forget_nodes: {gone} is in the records of {votes[gone]} of {len(recorded)} nodes, but not in"
+        " egress_ip_group; run with the whole inventory, or list the node in egress_ip_forget_nodes if it has left"
+        for gone in sorted(votes)
+        if 2 * votes[gone] >= len(recorded)
+    ]
+
+
+def _node(
+    host: Mapping[str, Any], facts: _FACTS | None, labels: Mapping[str, str], empty: Collection[str]
+) -> dict[str, Any]:
     """Return the node in the form that `assign` takes."""
     return {
         "name": host["name"],
         "labels": {**labels, **_labels(host)},
-        "ready": answer is not None and not host.get("drain") and host["name"] not in empty,
-        "networks": answer["networks"] if answer else [],
+        "ready": facts is not None and not host.get("drain") and host["name"] not in empty,
+        "networks": facts["networks"] if facts else [],
         "capacity": host.get("capacity"),
     }
 
 
-def _labels(host):
+def _labels(host: Mapping[str, Any]) -> Mapping[str, str]:
     labels = host.get("labels") or {}
     if not isinstance(labels, dict):
         raise InventoryError(f"{host['name']}: egress_ip_labels: must be a dictionary, not {type_name(labels)}")
     return labels
 
 
-def _eligible(nodes, egressips):
+def _eligible(nodes: Iterable[Mapping[str, Any]], egressips: Iterable[EgressIP]) -> tuple[str, ...]:
     """Return the names of the nodes that the label or an egressNodeSelector selects."""
     selectors = {ASSIGNABLE, *(egressip.egress_node_selector for egressip in egressips)}
     texts = {node["name"]: {str(key): label_text(value) for key, value in node["labels"].items()} for node in nodes}
     return tuple(name for name, labels in texts.items() if any(selector.matches(labels) for selector in selectors))
 
 
-def _members(names, observed):
-    """Return every node's addresses; those of a node that does not answer are what the newest other state says."""
-    remembered = {}
-    for answer in sorted(observed.values(), key=lambda answer: answer["generation"]):
-        remembered.update({node["name"]: node for node in answer["nodes"]})
-    members = []
-    for name in names:
-        if name in observed:
-            answer = observed[name]
-            members.append({"name": name, "endpoints": answer["endpoints"], "addresses": answer["addresses"]})
-        elif name in remembered:
-            members.append(remembered[name])
-    return tuple(members)
+def _members(names: Sequence[str], observed: Mapping[str, _FACTS]) -> tuple[Mapping[str, Any], ...]:
+    """Return the addresses of every node; those of a node without an answer are from the records of the others."""
+    silent = {*names} - {*observed}
+    recorded = _recorded(silent, observed) if silent else {}
+    own = {
+        name: {"name": name, "endpoints": facts["endpoints"], "addresses": facts["addresses"]}
+        for name, facts in observed.items()
+    }
+    return tuple((own if name in own else recorded)[name] for name in names if name in own or name in recorded)
 
 
-def _recalled(observed):
-    recalled = {}
-    for name, answer in sorted(observed.items(), key=lambda item: (item[1]["generation"], item[0])):
-        for item in answer.get("recalled", ()):
+def _recorded(names: Collection[str], observed: Mapping[str, _FACTS]) -> dict[str, Mapping[str, Any]]:
+    """Return {node: its entry in most records, of equally frequent ones the newest}."""
+    votes: dict[str, Counter[str]] = {}
+    entries: dict[str, Mapping[str, Any]] = {}
+    # The newest first: of entries with equally many votes, `max` returns the first.
+    for facts in sorted(observed.values(), key=lambda facts: -int(facts["generation"])):
+        for node in _known(facts):
+            if node["name"] in names:
+                errors = Errors()
+                entry = member(node, "nodes", errors)
+                if not errors.found:
+                    votes.setdefault(node["name"], Counter())[repr(entry)] += 1
+                    entries[repr(entry)] = entry
+    return {name: entries[max(counts, key=lambda key: counts[key])] for name, counts in votes.items()}  # noqa: B023
+
+
+def _recalled(observed: Mapping[str, _FACTS]) -> dict[str, Any]:
+    recalled: dict[str, Any] = {}
+    for name, facts in sorted(observed.items(), key=lambda item: (item[1]["generation"], item[0])):
+        for item in facts["recalled"]:
             newest = {key: value for key, value in item.items() if key != "name"}
             pods = recalled.get(item["name"], {"pods": {}})["pods"]
             recalled[item["name"]] = {**newest, "pods": {**pods, name: item["pods"]}}
     return recalled
 
 
-def _too_few(available, total, min_available):
+def _too_few(available: int, total: int, min_available: object, faulty: Sequence[str]) -> list[str]:
     if not total:
         return ["egress_ip_group: there is no host in this group"]
     needed = required_nodes(min_available, total)
     if available >= needed:
         return []
+    if faulty:
+        return [*faulty, f"egress_ip_min_available: only {available} of {total} nodes can be used, not {min_available}"]
     return [
         f"egress_ip_min_available: only {available} of {total} nodes can be reached and {min_available} are needed; it"
         " looks as if this controller were cut off, so nothing is moved"
     ]
 
 
-def _plain(value):
+def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value

@@ -210,7 +210,9 @@ def _conflicts(results: Dict) -> dict[str, dict[str, Any]]:
 
 
 def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
-    silent = ", ".join(item["name"] for item in fleet["unavailable"])
+    silent = ", ".join(item["name"] for item in (*fleet["unavailable"], *fleet["faulty"]))
+    for item in fleet["faulty"]:
+        yield f"{item['name']}: is set aside: {item['reason']}"
     hint = f"; it may be a node that cannot be reached ({silent})" if silent else ""
     for ip, item in conflicts.items():
         yield f"{item['node']}: {ip} is not claimed, {item['mac']} answers for it on {item['interface']}{hint}"
@@ -234,6 +236,7 @@ def _stats(plan: Dict, fleet: Dict, conflicts: Dict, results: Dict | None, event
         "conflicts": list(conflicts.values()),
         "withheld": [{"egressIP": ip, "reason": reason} for ip, reason in events.withheld.items()],
         "unavailable": list(fleet["unavailable"]),
+        "faulty": list(fleet["faulty"]),
         "fenced": list(events.fenced),
         "changed": sorted(node for node, result in (results or {}).items() if result.get("changed")),
     }

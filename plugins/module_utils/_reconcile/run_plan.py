@@ -50,6 +50,7 @@ class Settings:
     excluded_cidrs: Sequence[str] = ()
     drain_nodes: Sequence[str] = ()
     drain_force: bool = False
+    forget_nodes: Sequence[str] = ()
 
     @property
     def cap(self) -> int | None:
@@ -76,7 +77,13 @@ def plan_run(
     DataPlaneOptions.from_dict(options or {}, "egress_ip_")
     read = Manifests.from_dict(manifests)
     fleet = observe_fleet(
-        hosts, read.nodes, settings.drain_nodes, settings.min_available, fenced, read.egressips
+        hosts,
+        read.nodes,
+        settings.drain_nodes,
+        settings.min_available,
+        fenced,
+        read.egressips,
+        settings.forget_nodes,
     ).to_dict()
     requests, unfilled = allocate_pools(read.egressips, fleet, settings.pools)
     plan = _plan(requests, fleet, settings)

@@ -30,7 +30,7 @@ def test_a_host_that_was_not_observed_is_not_unavailable():
 
 @pytest.mark.parametrize(("value", "names"), [("a, b", ["a", "b"]), (["a"], ["a"]), ([], []), ("", []), (" ", [])])
 def test_names(value, names):
-    assert names_of(value) == names
+    assert names_of(value, "drain_nodes") == names
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_names(value, names):
 )
 def test_what_is_no_list_of_names(value, message):
     with pytest.raises(EgressIPError) as caught:
-        names_of(value)
+        names_of(value, "drain_nodes")
     assert str(caught.value) == message
 
 

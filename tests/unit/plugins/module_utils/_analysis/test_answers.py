@@ -61,7 +61,7 @@ def test_each_question_has_its_answer():
 def test_traffic_is_known_without_a_plan():
     header = "SOURCE  NODE  SENT  RECEIVED  CONNECTIONS  PORTS IN USE"
     assert ask(TWO, traffic=True) == {"traffic": [header]}
-    assert list(ask([host(1, problems=["package: nftables is missing"])], traffic=True)) == ["traffic"]
+    assert list(ask([host(1, problems=["nftables: is not installed"])], traffic=True)) == ["traffic"]
 
 
 def test_headroom_alone_is_that_of_the_fleet_as_it_is():
@@ -80,7 +80,7 @@ def test_a_drain_in_force_keeps_moves_for_balance_out_of_the_question():
 
 def test_a_run_that_stops_can_only_be_asked_where_an_egress_ip_could_be():
     hosts = [host(1, problems=["egress_ip_interface: no interface has a default route"]), host(2, A)]
-    made = ask(hosts, what_if={"down": ["node2"]}, headroom=True, price=True, explain=A)
+    made = ask(hosts, {"min_available": 2}, what_if={"down": ["node2"]}, headroom=True, price=True, explain=A)
     assert list(made) == ["explain"]
 
 

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import NodeObject, parse_node
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet, required_nodes
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import NOT_OBSERVED
 
 UNREACHABLE = {"unreachable": True, "msg": "Connection timed out"}
 # Recorded from ansible-core 2.19; `exception` is in every failed result.
@@ -98,27 +99,75 @@ def test_a_node_without_an_answer_is_unavailable(observed):
 
 
 @pytest.mark.parametrize(
-    ("observed", "line"),
+    ("observed", "reason"),
     [
-        (NO_PYTHON, "node2: ansible_python_interpreter: there is no Python on this host; install the package python3"),
-        (FAILED, "node2: state.json: cannot be read"),
-        ({"problems": ["a", "b"], "packages": []}, "node2: a"),
+        (NO_PYTHON, "ansible_python_interpreter: there is no Python on this host; install the package python3"),
+        (FAILED, "state.json: cannot be read"),
+        ({"problems": ["a", "b"], "packages": []}, "a; b"),
+        (answer(2, generation="abc"), "gives invalid facts: generation: must be an integer from 0 to 9007199254740992"),
+        (answer(2, held="x"), "gives invalid facts: held: must be a list, not the string 'x'"),
     ],
 )
-def test_what_a_person_must_put_right_stops_the_run(observed, line):
+def test_a_faulty_node_is_set_aside_and_the_others_go_on(observed, reason):
     fleet = observe_fleet([host(1), host(2, observed)])
-    assert fleet.stop[0] == line
-    assert fleet.unavailable == ()
+    [faulty] = fleet.faulty
+    assert (faulty["name"], faulty["reason"][: len(reason)]) == ("node2", reason)
+    assert (fleet.stop, fleet.unavailable, list(fleet.observed)) == ((), (), ["node1"])
+    assert [node["ready"] for node in fleet.nodes] == [True, False]
 
 
-def test_every_problem_is_listed():
-    fleet = observe_fleet([host(1, {"problems": ["a", "b"]}), host(2, {"problems": ["c"]})])
-    assert fleet.stop == ("node1: a", "node1: b", "node2: c")
+def test_every_problem_is_listed_if_too_few_nodes_are_left():
+    fleet = observe_fleet([host(1, {"problems": ["a", "b"]}), host(2, {"problems": ["c"]}), host(3, UNREACHABLE)])
+    few = "egress_ip_min_available: only 0 of 3 nodes can be used, not 50%"
+    assert fleet.stop == ("node1: a", "node1: b", "node2: c", few)
 
 
-def test_problems_come_before_the_number_of_nodes():
-    fleet = observe_fleet([host(1, {"problems": ["a"]}), host(2, UNREACHABLE), host(3, UNREACHABLE)])
-    assert fleet.stop == ("node1: a",)
+def test_a_host_that_was_left_out_stops_the_run():
+    fleet = observe_fleet([host(1), host(2, {"failed": True, "msg": NOT_OBSERVED})])
+    assert fleet.stop == (f"node2: {NOT_OBSERVED}",)
+
+
+def known(*numbers):
+    return [
+        {"name": f"node{n}", "endpoints": [f"192.168.126.2{n}"], "addresses": [f"192.168.126.2{n}"]} for n in numbers
+    ]
+
+
+def test_a_part_of_the_inventory_stops_the_run():
+    """Three jobs with one host each: every record knows the other two nodes."""
+    fleet = observe_fleet([host(1, answer(1, generation=3, nodes=known(1, 2, 3)))])
+    assert [line.partition(": ")[0] for line in fleet.stop] == ["egress_ip_forget_nodes"] * 2
+    assert fleet.stop[0].partition(": ")[2] == (
+        "node2 is in the records of 1 of 1 nodes, but not in egress_ip_group; run with the whole inventory, or list the"
+        " node in egress_ip_forget_nodes if it has left"
+    )
+    assert observe_fleet([host(1, answer(1, nodes=known(1, 2, 3)))], forget=["node2", "node3"]).stop == ()
+
+
+def test_one_record_among_many_does_not_stop_the_run():
+    hosts = [host(n, answer(n, nodes=known(1, 2, 3))) for n in (1, 2)]
+    assert observe_fleet([*hosts, host(3, answer(3, nodes=known(1, 2, 3, 9)))]).stop == ()
+
+
+def test_of_two_nodes_with_one_endpoint_the_recorded_one_is_right():
+    thief = answer(3, endpoints=["192.168.126.22"], networks=answer(2)["networks"], nodes=known(1))
+    hosts = [host(1, answer(1, nodes=known(1, 2))), host(2, answer(2, nodes=known(1, 2))), host(3, thief)]
+    fleet = observe_fleet(hosts)
+    assert fleet.faulty == (
+        {"name": "node3", "reason": "gives invalid facts: endpoints: 192.168.126.22 is the endpoint of node2 too"},
+    )
+    assert set(observe_fleet([host(2), host(3, thief)]).observed) == set()
+
+
+def test_a_silent_member_is_what_most_records_say():
+    lie = [{"name": "node3", "endpoints": ["203.0.113.9"], "addresses": ["203.0.113.9"]}, {"name": 5}, None]
+    hosts = [
+        host(1, answer(1, nodes=known(3))),
+        host(2, answer(2, nodes=known(3))),
+        host(4, answer(4, generation=9, nodes=lie)),
+        host(3, UNREACHABLE),
+    ]
+    assert [member for member in observe_fleet(hosts).members if member["name"] == "node3"] == known(3)
 
 
 @pytest.mark.parametrize(
@@ -202,8 +251,8 @@ def test_a_silent_member_is_remembered_by_the_newest_state():
 
 
 def test_a_node_that_left_the_inventory_is_no_member():
-    gone = {"name": "node9", "endpoints": ["192.168.126.29"], "addresses": ["192.168.126.29"]}
-    assert names(observe_fleet([host(1, answer(1, generation=1, nodes=[gone]))]).members) == ["node1"]
+    hosts = [host(1, answer(1, generation=1, nodes=known(9)))]
+    assert names(observe_fleet(hosts, forget=["node9"]).members) == ["node1"]
 
 
 def test_objects_are_recalled_from_all_nodes_and_their_addresses_from_the_newest():

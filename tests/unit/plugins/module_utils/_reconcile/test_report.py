@@ -18,7 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report
 
 PLAN = {"assignments": [], "unassigned": [], "invalid": [], "moves": [], "load": {}, "warnings": []}
 MANIFESTS = {"invalid": [], "ignored": []}
-FLEET = {"current": [], "unavailable": []}
+FLEET = {"current": [], "unavailable": [], "faulty": []}
 
 
 @pytest.mark.golden("report")

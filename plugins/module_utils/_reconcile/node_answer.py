@@ -1,0 +1,190 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The result of the module `node_info` on one node, checked field by field. PRIVATE to the collection. Pure.
+
+A node is trusted only for itself: undocumented fields are dropped, and a node with a malformed field is set aside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable, NamedTuple
+
+from .._common.addresses import canonical_address, parse_interface, parse_network
+from .._common.errors import Errors
+from .._common.messages import type_name
+from .._common.validation import NO_MAPPING, check_list, check_mapping, required
+
+ANSWER, STOP, FAULTY, UNAVAILABLE = "answer", "stop", "faulty", "unavailable"
+NOT_OBSERVED = "the host was left out of the run, which needs all nodes; run without --limit"
+_PYTHON_IS_MISSING = 127
+# The first words of ansible-core's message for a module that raised an exception.
+_CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
+_MAX_GENERATION = 2**53
+_REQUIRED = ("networks", "endpoints", "addresses", "held", "generation", "nodes")
+_Check = Callable[[Any, str, Errors], Any]
+
+
+class Answer(NamedTuple):
+    """`kind` of an answer: ANSWER with the checked `facts`, or one of the others with `reasons`.
+
+    UNAVAILABLE: the node did not answer. FAULTY: it answered, but cannot be used. STOP: the run must not go on.
+    """
+
+    kind: str
+    facts: Mapping[str, Any]
+    reasons: tuple[str, ...] = ()
+
+
+def read_answer(observed: Mapping[str, Any]) -> Answer:
+    """Return the Answer in a task's result. The only place that knows how ansible-core words its results."""
+    message = str(observed.get("msg", "")).strip()
+    if observed.get("unreachable"):
+        return _without_facts(UNAVAILABLE, f"cannot be reached: {message}")
+    if message == NOT_OBSERVED:
+        return _without_facts(STOP, message)
+    if not observed.get("failed"):
+        return _read_facts(observed)
+    if observed.get("rc") == _PYTHON_IS_MISSING or "interpreter" in message:
+        hint = "there is no Python on this host; install the package python3"
+        return _without_facts(FAULTY, f"ansible_python_interpreter: {hint}")
+    if "timedout" in observed or "module_stdout" in observed or message.startswith(_CRASHED):
+        return _without_facts(UNAVAILABLE, f"gives no answer: {message}")
+    return _without_facts(FAULTY, message)
+
+
+def _without_facts(kind: str, *reasons: str) -> Answer:
+    return Answer(kind, {}, reasons)
+
+
+def _read_facts(observed: Mapping[str, Any]) -> Answer:
+    errors = Errors()
+    facts = {name: check(observed[name], name, errors) for name, check in _FIELDS.items() if name in observed}
+    if facts.get("problems"):
+        return _without_facts(FAULTY, *facts["problems"])
+    if facts.get("lost"):
+        return _without_facts(UNAVAILABLE, f"has lost its network: {facts['lost']}")
+    for name in _REQUIRED:
+        required(observed, name, "", errors)
+    if not errors.found:
+        _check_endpoints(facts, errors)
+    if errors.found:
+        return _without_facts(FAULTY, f"gives invalid facts: {errors.found[0]}")
+    return Answer(ANSWER, {"recalled": [], "drift": [], "digest": "", **facts})
+
+
+def _check_endpoints(facts: Mapping[str, Any], errors: Errors) -> None:
+    """Add an error for an endpoint of the tunnel that is not the node's own address on a network of it."""
+    own = {text.partition("/")[0] for network in facts["networks"] for text in network["addresses"]}
+    for index, endpoint in enumerate(facts["endpoints"]):
+        if endpoint not in own:
+            errors.add(f"endpoints[{index}]", f"{endpoint} is not one of the addresses in networks")
+
+
+def _text(value: object, path: str, errors: Errors) -> str:
+    """Return a string, which may be empty."""
+    if isinstance(value, str):
+        return str(value)
+    errors.add(path, f"must be a string, not {type_name(value)}")
+    return ""
+
+
+def _address(value: object, path: str, errors: Errors) -> str:
+    return errors.attempt(canonical_address, value, path) or ""
+
+
+def _interface_address(value: object, path: str, errors: Errors) -> str:
+    return str(errors.attempt(parse_interface, value, path) or "")
+
+
+def _generation(value: object, path: str, errors: Errors) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_GENERATION:
+        return value
+    errors.add(path, f"must be an integer from 0 to {_MAX_GENERATION}, not {type_name(value)}")
+    return 0
+
+
+def _list_of(check: _Check) -> _Check:
+    def checked(value: object, path: str, errors: Errors) -> list[Any]:
+        return [check(item, f"{path}[{index}]", errors) for index, item in enumerate(check_list(value, path, errors))]
+
+    return checked
+
+
+def _mapping(checks: Mapping[str, _Check], optional: Mapping[str, _Check] = NO_MAPPING) -> _Check:
+    """Return a check of a mapping that keeps only these fields; it must have all that are not optional."""
+
+    def checked(value: object, path: str, errors: Errors) -> dict[str, Any]:
+        fields = check_mapping(value, path, errors)
+        for name in checks:
+            required(fields, name, f"{path}.", errors)
+        known = {**checks, **optional}
+        return {name: check(fields[name], f"{path}.{name}", errors) for name, check in known.items() if name in fields}
+
+    return checked
+
+
+def _texts_by_name(value: object, path: str, errors: Errors) -> dict[str, str]:
+    fields = check_mapping(value, path, errors).items()
+    return {_text(key, f"{path}: a key", errors): _text(text, f"{path}.{key}", errors) for key, text in fields}
+
+
+def _uuid(value: object, path: str, errors: Errors) -> str | None:
+    return None if value is None else _text(value, path, errors)
+
+
+def _network(value: object, path: str, errors: Errors) -> str:
+    return str(errors.attempt(parse_network, value, path) or "")
+
+
+def _number(value: object, path: str, errors: Errors) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    errors.add(path, f"must be a number, not {type_name(value)}")
+    return 0
+
+
+def _metrics(value: object, path: str, errors: Errors) -> Mapping[str, Any] | None:
+    return None if value is None else _some_metrics(value, path, errors)
+
+
+_texts = _list_of(_text)
+_addresses = _list_of(_address)
+_USE = {"protocol": _text, "connections": _number, "busiest": _text}
+_uses = _list_of(_mapping(_USE, {"port_share": _number}))
+_COUNTERS = ("transmit_packets", "transmit_bytes", "receive_packets", "receive_bytes")
+_some_metrics = _mapping(
+    {
+        "egress_ips": _list_of(
+            _mapping({"egressIP": _address, "use": _uses, **dict.fromkeys(_COUNTERS, _number)}, {"object": _text})
+        ),
+        "tunnel": _list_of(_mapping({"source": _address, "use": _uses})),
+    }
+)
+_RECALLED = {"name": _text, "egressIPs": _addresses, "pods": _addresses}
+_DESTINATIONS = {"destinations": _list_of(_network), "excludedDestinations": _list_of(_network)}
+# A node in the record of another one.
+member = _mapping({"name": _text, "endpoints": _addresses, "addresses": _addresses})
+_FIELDS: dict[str, _Check] = {
+    "problems": _texts,
+    "packages": _texts,
+    "lost": _text,
+    "platform": _mapping({"name": _text, "uuid": _uuid}),
+    "interface": _text,
+    "endpoints": _addresses,
+    "networks": _list_of(_mapping({"interface": _text, "addresses": _list_of(_interface_address)})),
+    "macs": _texts_by_name,
+    "addresses": _addresses,
+    "gateways": _addresses,
+    "held": _list_of(_mapping({"egressIP": _address, "interface": _text}, {"name": _text})),
+    "generation": _generation,
+    "digest": _text,
+    "drift": _texts,
+    # The entries are checked where they are used, since each of 1,000 nodes knows all others.
+    "nodes": check_list,
+    "farEnds": _list_of(_mapping({"egressIP": _address, "endpoint": _address})),
+    "recalled": _list_of(_mapping(_RECALLED, _DESTINATIONS)),
+    "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
+    "metrics": _metrics,
+}

@@ -1,0 +1,126 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each field of a node's answer: a malformed one sets the node aside, an undocumented one is dropped."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import (
+    ANSWER,
+    FAULTY,
+    STOP,
+    UNAVAILABLE,
+    read_answer,
+)
+
+A = "192.168.126.101"
+USE = {"protocol": "tcp", "connections": 3, "busiest": "203.0.113.5:443", "port_share": 0.1}
+COUNTERS = dict.fromkeys(("transmit_packets", "transmit_bytes", "receive_packets", "receive_bytes"), 1)
+FACTS = {
+    "problems": [],
+    "packages": ["nftables"],
+    "lost": "",
+    "platform": {"name": "vsphere", "uuid": None},
+    "interface": "eth0",
+    "endpoints": ["192.168.126.21"],
+    "networks": [{"interface": "eth0", "addresses": ["192.168.126.21/18"]}],
+    "macs": {"eth0": "00:50:56:00:01:01"},
+    "addresses": ["192.168.126.21", "10.88.0.1"],
+    "gateways": ["192.168.64.1"],
+    "held": [{"egressIP": A, "interface": "eth0", "name": "web"}],
+    "generation": 3,
+    "digest": "1f6c9b0a4a7de9b2",
+    "drift": ["missing ip rules"],
+    "nodes": [{"name": "node1", "endpoints": [], "addresses": []}],
+    "farEnds": [{"egressIP": A, "endpoint": "192.168.126.21"}],
+    "recalled": [{"name": "web", "egressIPs": [A], "pods": ["10.88.0.2"], "destinations": ["10.0.0.0/8"]}],
+    "conflicts": [{"egressIP": A, "interface": "eth0", "mac": "52:54:00:12:34:56"}],
+    "metrics": {"egress_ips": [{"egressIP": A, "object": "web", **COUNTERS, "use": [USE]}], "tunnel": []},
+}
+
+
+def test_valid_facts_are_kept():
+    before = copy.deepcopy(FACTS)
+    assert read_answer({**FACTS, "changed": False}) == (ANSWER, FACTS, ())
+    assert before == FACTS
+
+
+def test_undocumented_fields_are_dropped():
+    extra = {"ansible_facts": {"egress_ip_labels": {}}, "add_host": {}, "zone": "a"}
+    held = [{**FACTS["held"][0], "node": "node9"}]
+    assert read_answer({**FACTS, **extra, "held": held}).facts == FACTS
+
+
+# Case: (field, value, message).
+MALFORMED = [
+    ("problems", "x", "problems: must be a list, not the string 'x'"),
+    ("lost", None, "lost: must be a string, not null"),
+    ("platform", {"name": 5, "uuid": None}, "platform.name: must be a string, not the integer 5"),
+    ("interface", ["eth0"], "interface: must be a string, not a list"),
+    ("endpoints", ["203.0.113.9"], "endpoints[0]: 203.0.113.9 is not one of the addresses in networks"),
+    ("endpoints", [5], "endpoints[0]: must be a string, not the integer 5; put it in quotes"),
+    ("networks", [{"interface": "eth0"}], "networks[0].addresses: is missing"),
+    (
+        "networks",
+        [{"interface": "eth0", "addresses": ["192.168.126.21"]}],
+        "networks[0].addresses[0]: '192.168.126.21'",
+    ),
+    ("macs", [], "macs: must be a mapping, not a list"),
+    ("addresses", ["10.0.0.0/8"], "addresses[0]: '10.0.0.0/8' has a prefix length; give the address alone"),
+    ("held", "x", "held: must be a list, not the string 'x'"),
+    ("held", [{"egressIP": A}], "held[0].interface: is missing"),
+    ("held", [{"egressIP": "x", "interface": "eth0"}], "held[0].egressIP: 'x' is not an IPv4 or IPv6 address"),
+    ("generation", "abc", "generation: must be an integer from 0 to 9007199254740992, not the string 'abc'"),
+    ("generation", True, "generation: must be an integer from 0 to 9007199254740992, not the boolean true"),
+    ("generation", -1, "generation: must be an integer from 0 to 9007199254740992, not the integer -1"),
+    ("generation", 10**30, "generation: must be an integer from 0 to 9007199254740992"),
+    ("digest", 5, "digest: must be a string, not the integer 5"),
+    ("drift", [None], "drift[0]: must be a string, not null"),
+    ("nodes", {}, "nodes: must be a list, not a mapping"),
+    ("farEnds", [{"egressIP": A, "endpoint": "x"}], "farEnds[0].endpoint: 'x' is not an IPv4 or IPv6 address"),
+    ("recalled", [{"name": "web", "egressIPs": [A]}], "recalled[0].pods: is missing"),
+    ("recalled", [{**FACTS["recalled"][0], "destinations": ["x"]}], "recalled[0].destinations[0]: 'x' has no prefix"),
+    ("conflicts", [5], "conflicts[0]: must be a mapping, not the integer 5"),
+    ("metrics", {"egress_ips": []}, "metrics.tunnel: is missing"),
+    ("metrics", {"egress_ips": [], "tunnel": [{"source": A, "use": "x"}]}, "metrics.tunnel[0].use: must be a list"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "message"), MALFORMED)
+def test_a_malformed_field(field, value, message):
+    kind, facts, [reason] = read_answer({**FACTS, field: value})
+    assert (kind, facts) == (FAULTY, {})
+    assert reason.startswith(f"gives invalid facts: {message}")
+
+
+@pytest.mark.parametrize("field", ["networks", "endpoints", "addresses", "held", "generation", "nodes"])
+def test_a_missing_field(field):
+    facts = {name: value for name, value in FACTS.items() if name != field}
+    assert read_answer(facts).kind == FAULTY
+
+
+@pytest.mark.parametrize(
+    ("observed", "kind", "reasons"),
+    [
+        ({"problems": ["a", "b"]}, FAULTY, ("a", "b")),
+        ({"lost": "eth0 is away"}, UNAVAILABLE, ("has lost its network: eth0 is away",)),
+        ({"unreachable": True, "msg": "timed out"}, UNAVAILABLE, ("cannot be reached: timed out",)),
+        ({"failed": True, "msg": "x", "timedout": {}}, UNAVAILABLE, ("gives no answer: x",)),
+        (
+            {"failed": True, "msg": "MODULE FAILURE: see stdout"},
+            UNAVAILABLE,
+            ("gives no answer: MODULE FAILURE: see stdout",),
+        ),
+        ({"failed": True, "msg": "state.json: is damaged"}, FAULTY, ("state.json: is damaged",)),
+        (
+            {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"},
+            STOP,
+            ("the host was left out of the run, which needs all nodes; run without --limit",),
+        ),
+    ],
+)
+def test_answers_without_facts(observed, kind, reasons):
+    assert read_answer(observed) == (kind, {}, reasons)
