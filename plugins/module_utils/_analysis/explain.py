@@ -256,7 +256,7 @@ def _with_one_more(room, item):
 
 def _kept_off(item, room):
     """Return the Address without the room among its own, and with its failure domain taken."""
-    taken = item.taken.union(item.domains[room : room + 1])
+    taken = (*item.taken, *item.domains[room : room + 1])
     return item._replace(nodes=tuple(each for each in item.nodes if each != room), taken=taken)
 
 

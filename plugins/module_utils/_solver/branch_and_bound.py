@@ -1,319 +1,456 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The best placement where a packing alone does not give it. PRIVATE to the collection.
+"""The best placement where a flow alone does not give it. PRIVATE to the collection.
 
-Three rules cross what a packing knows: an object's addresses of both families behind separate arcs of one node, its
-spread groups in one failure domain, and a cap on moves. A packing without the rule is a bound. Where it breaks the
-rule, the search branches on how to keep it, and goes on where the bound is lowest; so it ends with the best placement,
-in a time that may be long.
+Three rules cross the flow: siblings of both families on arcs of their own into one node, the overlap between spread
+groups of one owner, and a cap on moves. Each flow is a relaxation and gives a lower bound; ``overlap_bound`` adds what
+each owner of several groups has to overlap whatever the others do. ``local_search`` turns the placement of the
+relaxation into one that keeps all rules. The search ends when the best placement is as good as the lowest bound; until
+then it branches on a rule that the relaxation of the lowest bound breaks.
 """
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
-from .min_cost_flow import fill, minimize_cost
+from .local_search import LocalSearch
+from .min_cost_flow import Potential, fill, minimize_cost
 from .model import (
     STICKY,
+    Address,
+    Bans,
+    Deadline,
     Node,
+    Objective,
+    Placed,
     bans_against,
     count_moves,
     count_overlap,
     count_squares,
     first_conflict,
+    keeps_rules,
     objective,
     weights,
 )
 from .move_cap import closest_to_cap
-from .packing import Packing
-from .spread_groups import shared_domains
+from .overlap_bound import least_overlap, overlap_of
+from .packing import Packing, most_overlap
+from .spread_groups import Bounds, DomainArc, Range, SpreadGroup, shared_domains
 from .tie_break import first_by_name
 
+Placement = Tuple[Optional[int], ...]
 
-class _Constraints(NamedTuple):
-    """What a branch of the search takes for given.
-
-    ``banned``: (address, node) pairs that are not to be; ``present``: (addresses, domain) pairs of which some address
-    is there.
-    """
-
-    banned: frozenset = frozenset()
-    present: frozenset = frozenset()
-
-    def also(self, more):
-        """Return these terms and more of them."""
-        return _Constraints(self.banned | more.banned, self.present | more.present)
-
-    def implied_overlap(self, addresses):
-        """Return {(owner, domain): how many spread groups are sure to be there beyond the first}."""
-        found = {}
-        for members, domain in sorted(self.present, key=lambda pair: (len(pair[0]), sorted(pair[0]))):
-            disjoint = found.setdefault((addresses[min(members)].owner, domain), [])
-            if all(members.isdisjoint(other) for other in disjoint):
-                disjoint.append(members)
-        return {key: len(disjoint) - 1 for key, disjoint in found.items()}
+# How many addresses all relaxations of the tie-break may have together: about two seconds.
+_TIE_BREAK_LIMIT = 30_000
+# How many open branches a search keeps: some tens of MiB.
+_MOST_OPEN = 20_000
 
 
-_UNCONSTRAINED = _Constraints()
+class Found(NamedTuple):
+    """A placement, and the lower bound of its objective if it is not proven to be the best, else None."""
+
+    placement: Placement
+    at_least: Objective | None = None
 
 
-@dataclass(frozen=True)
-class _Bound:
-    """What no placement under some terms is better than: ``objective``, met by ``placement`` unless there are branches.
+class _Branch(NamedTuple):
+    """The restrictions of a branch: (address, node) pairs that are banned, and ranges of the arcs into domains."""
 
-    Each branch is further _Terms; together they leave no placement out. ``reach`` proves the bound for ``packing``.
-    """
+    banned: Bans = frozenset()
+    ranges: tuple[tuple[DomainArc, Range], ...] = ()
 
-    objective: tuple
-    placement: tuple
-    branches: tuple
+    def without(self, banned: Bans) -> _Branch:
+        """Return this branch with more pairs banned."""
+        return self._replace(banned=self.banned | banned)
+
+    def with_range(self, arc: DomainArc, allowed: Range) -> _Branch:
+        """Return this branch with another range of an arc."""
+        return self._replace(ranges=tuple({**dict(self.ranges), arc: allowed}.items()))
+
+
+_ROOT = _Branch()
+
+
+class _Relaxed(NamedTuple):
+    """A packing of least cost with the potential that proves it."""
+
     packing: Packing
-    potential: object
+    placement: Placement
+    potential: Potential
 
 
-# How many addresses the bounds may have had in all before the order by name goes without further questions: some
-# seconds.
-_RULE_CHECK_LIMIT = 100_000
+class _Bound(NamedTuple):
+    """The lower bound of all placements of a branch, the relaxation that gives it, and the branches that follow.
+
+    A placement without branches is the best one of its branch.
+    """
+
+    value: Objective
+    relaxed: _Relaxed
+    branches: Sequence[_Branch]
 
 
-def count_fewest_moves(addresses, nodes):
-    """Return how many moves it takes to place most addresses."""
+class Budget:
+    """What is left of the work of a search, in addresses of its relaxations, and of its time."""
+
+    def __init__(self, deadline: Deadline, left: float = float("inf")) -> None:
+        self.deadline = deadline
+        self.left = left
+
+    def is_spent(self) -> bool:
+        """Return whether the search has to end."""
+        return self.left <= 0 or self.deadline()
+
+
+def count_fewest_moves(addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> int:
+    """Return how many moves the placement of the fewest moves has."""
     packing = Packing(addresses, nodes, *weights(addresses, nodes, STICKY))
     fill(packing, packing.current)
-    at_rest = all(
-        node != packing.unassigned and packing.price(address, node) == 0 for address, node in enumerate(packing.node_of)
-    )
-    if at_rest and count_overlap(addresses, packing.node_of) == 0:
-        # Everybody has a place, and nobody moves who could stay.
-        return count_moves(addresses, packing.node_of)
-    task = _Task(addresses, nodes, STICKY, None)
-    return count_moves(addresses, task.search(task.bound()))
+    placement = packing.placement()
+    at_rest = all(node is not None and packing.price(address, node) == 0 for address, node in enumerate(placement))
+    if at_rest and count_overlap(addresses, placement) == 0:
+        # Each address has a node, and each that can stay does.
+        return count_moves(addresses, placement)
+    return count_moves(addresses, _Problem(addresses, nodes, STICKY, None, Budget(deadline)).search().placement)
 
 
-def keeps_uncounted_rules(packing, placement):
-    """Tell whether a placement of a packing keeps the rules that the packing does not know, those on moves aside."""
+def keeps_crossing_rules(packing: Packing, placement: Placed) -> bool:
+    """Return whether a placement of a packing keeps the rules that its cost does not contain, those on moves aside."""
     return first_conflict(packing.addresses, placement) is None and not shared_domains(packing, placement)
 
 
-def best_placement(addresses, nodes, policy, most_moves=None):
-    """Return the best placement, a tuple of nodes and None, with at most ``most_moves`` moves (None: any number).
+def best_placement(
+    addresses: Sequence[Address], nodes: Sequence[Node], policy: str, most_moves: int | None, deadline: Deadline
+) -> Found:
+    """Return the best placement with at most ``most_moves`` moves (None: any number).
 
-    It is the best by the objective, however long that takes. To find the first by name of those that are as good, it
-    asks no more than is bearable.
+    It is the best by the objective unless the deadline ends the search. Among equal ones it is the first by name as far
+    as the limit of the tie-break allows.
     """
-    task = _Task(addresses, nodes, policy, most_moves)
-    root = task.bound()
-    best = task.search(root)
-    wanted = task.objective(best)
-    task.effort = _Effort(_RULE_CHECK_LIMIT)
-    if wanted > root.objective:
-        return _first_by_checks(task, best, wanted)
-    # All that are as good are ties of the root's packing.
-    first_by_name(root.packing, root.potential, _RuleCheck(task, best, wanted))
-    return root.packing.placement()
+    problem = _Problem(addresses, nodes, policy, most_moves, Budget(deadline))
+    found = problem.search()
+    if found.at_least is not None:
+        return found
+    wanted = problem.objective(found.placement)
+    problem.budget = Budget(deadline, _TIE_BREAK_LIMIT)
+    root = problem.root
+    if root is None or wanted > root.value or _groups_by_owner(root.relaxed.packing):
+        return Found(_first_by_checks(problem, found.placement, wanted))
+    # All placements that are as good are ties of the root's packing.
+    packing = root.relaxed.packing
+    first_by_name(packing, root.relaxed.potential, deadline, RuleCheck(problem, found.placement, wanted))
+    return Found(packing.placement())
 
 
-def _first_by_checks(task, best, wanted):
-    """Bring the best placement to the first by name that is as good: ask for each address and each node it might
-    have."""
-    for address, one in enumerate(task.addresses):
+def _first_by_checks(problem: _Problem, best: Placement, wanted: Objective) -> Placement:
+    """Return the first placement by name that is as good: search for each address and each node it prefers."""
+    for address, one in enumerate(problem.addresses):
         for node in one.ranked():
-            if node == best[address]:
+            if node == best[address] or problem.budget.is_spent():
                 break
-            found = task.placement_with((*best[:address], node), wanted, best)
+            found = problem.placement_with((*best[:address], node), wanted, best)
             if found is not None:
                 best = found
                 break
     return best
 
 
-class _RuleCheck:
-    """Says of each change that leaves the packing as cheap as it is whether it keeps the rules as well."""
+class RuleCheck:
+    """Decides for each change that leaves the cost of a packing as it is whether it also keeps the crossing rules."""
 
-    def __init__(self, task, start, wanted):
-        self.task = task
+    def __init__(self, problem: _Problem, start: Placement, wanted: Objective) -> None:
+        self.problem = problem
         self.start = start
         self.wanted = wanted
 
-    def accept_or_replace(self, address, before, after):
-        """Return a placement that is as good, with ``address`` where ``after`` has it, all before it where they are.
+    def accept_or_replace(self, address: int, before: Placement, after: Placement) -> Placement:
+        """Return a placement that is as good, with ``address`` where ``after`` has it, and those before it unchanged.
 
         If there is none, it is ``before``.
         """
-        task = self.task
-        if first_conflict(task.addresses, after) is None and task.objective(after) == self.wanted:
+        problem = self.problem
+        if first_conflict(problem.addresses, after) is None and problem.objective(after) == self.wanted:
             return after
-        return task.placement_with((*before[:address], after[address]), self.wanted, before) or before
+        return problem.placement_with((*before[:address], after[address]), self.wanted, before) or before
 
 
-class _Effort:
-    """What is ``left`` of an allowance, in addresses."""
+class _Problem:
+    """Addresses and nodes with the rules that cross the flow."""
 
-    def __init__(self, left):
-        self.left = left
-
-
-class _Task:
-    """Addresses and nodes with the rules that cross. A search ends without an answer when no ``effort`` is left."""
-
-    def __init__(self, addresses, nodes, policy, most_moves, effort=None):
+    def __init__(
+        self, addresses: Sequence[Address], nodes: Sequence[Node], policy: str, most_moves: int | None, budget: Budget
+    ) -> None:
         self.addresses = addresses
         self.nodes = nodes
         self.policy = policy
         self.most_moves = most_moves
-        self.effort = effort or _Effort(float("inf"))
+        self.budget = budget
+        self.scale = most_overlap(addresses) + 1
+        self.root: _Bound | None = None
 
-    def objective(self, placement):
+    def objective(self, placement: Placed) -> Objective:
         """Return what is least in the best placement."""
         return objective(self.addresses, self.nodes, self.policy, placement)
 
-    def placement_with(self, fixed, wanted, start):
-        """Return a placement with ``wanted`` objective where the first addresses have these fixed nodes; None when
-        there is none."""
+    def placement_with(self, fixed: Placed, wanted: Objective, start: Placement) -> Placement | None:
+        """Return a placement as good as ``wanted`` where the first addresses are on ``fixed`` nodes; None without one.
+
+        ``start`` is a placement close to it.
+        """
+        swapped = self._exchanged(fixed, wanted, start)
+        if swapped is not None:
+            return swapped
         count = len(fixed)
         moves = count_moves(self.addresses[:count], fixed)
-        rest = _Task(*_without_fixed(self.addresses, self.nodes, fixed), self.policy, None, self.effort)
+        rest = _Problem(*_without_fixed(self.addresses, self.nodes, fixed), self.policy, None, self.budget)
         limits = (limit for node in rest.nodes for limit in (node.free, *node.free_by_family))
         overfull = any(limit is not None and limit < 0 for limit in limits)
-        if overfull or first_conflict(self.addresses, fixed) or self.effort.left <= 0:
+        if overfull or first_conflict(self.addresses, fixed) or self.budget.is_spent():
             return None
         if self.most_moves is not None:
             rest.most_moves = self.most_moves - moves
-        overlap = count_overlap(self.addresses, fixed)
-        offset = (fixed.count(None), overlap, *((moves, 0) if self.policy == STICKY else (0, moves)))
-        wanted = tuple(total - part for total, part in zip(wanted, offset))
-        found = rest.search(rest.bound(start=start[count:]), wanted)
+        overlap = count_overlap(self.addresses[:count], fixed)
+        unassigned = sum(node is None for node in fixed)
+        offset = (unassigned, overlap, *((moves, 0) if self.policy == STICKY else (0, moves)))
+        left = tuple(total - part for total, part in zip(wanted, offset))
+        found = rest.search_for(left, start[count:])
         return None if found is None else (*fixed, *found)
 
-    def search(self, root, wanted=None):
-        """Return the best placement by the objective; None when none as good as ``wanted`` is found."""
-        queue, pushed = [], 0
-        found = [(root, _UNCONSTRAINED)]
-        while True:
-            for bound, constraints in found:
-                if bound is not None and (wanted is None or bound.objective <= wanted):
-                    pushed += 1
-                    # Of equal bounds the deepest, the one with most terms, is likely to end first.
-                    entry = constraints, bound.placement, bound.branches
-                    heapq.heappush(queue, (bound.objective, -sum(map(len, constraints)), pushed, entry))
-            if not queue or self.effort.left <= 0:
-                return None
-            constraints, placement, branches = heapq.heappop(queue)[-1]
-            if not branches:
-                return placement
-            found = [(self.bound(constraints.also(more), placement), constraints.also(more)) for more in branches]
+    def _exchanged(self, fixed: Placed, wanted: Objective, start: Placement) -> Placement | None:
+        """Return ``start`` with the last of ``fixed`` moved there, alone or in exchange, if that is as good."""
+        address, node = len(fixed) - 1, fixed[-1]
+        for other in (None, *(one for one in range(len(fixed), len(start)) if start[one] == node)):
+            changed = list(start)
+            changed[address] = node
+            if other is not None:
+                if start[address] is not None and start[address] not in self.addresses[other].nodes:
+                    continue
+                changed[other] = start[address]
+            if self.is_allowed(changed) and self.objective(changed) == wanted:
+                return tuple(changed)
+        return None
 
-    def bound(self, constraints=_UNCONSTRAINED, start=None):
-        """Return the _Bound of the placements under ``terms``; None when there is none."""
-        self.effort.left -= len(self.addresses)
-        free = self._minimized(weights(self.addresses, self.nodes, self.policy), constraints, start)
-        if self.most_moves is None or count_moves(self.addresses, free[1]) <= self.most_moves:
-            return self._bound_met(*free, constraints)
-        fewest = self._minimized(weights(self.addresses, self.nodes, STICKY), constraints, start)
-        if count_moves(self.addresses, fewest[1]) > self.most_moves:
-            # What breaks a rule may be had for more moves only: one less with a place, say, may need fewer.
-            branches = self._bound_met(*fewest, constraints).branches
-            return replace(self._bound_met(*free, constraints), branches=branches) if branches else None
-        return self._capped(constraints, fewest, free[1])
+    def is_allowed(self, placement: Placed) -> bool:
+        if self.most_moves is not None and count_moves(self.addresses, placement) > self.most_moves:
+            return False
+        return keeps_rules(self.addresses, self.nodes, placement)
 
-    def _minimized(self, prices, constraints, start):
-        packing = Packing(self.addresses, self.nodes, *prices, constraints.banned)
+    def search(self) -> Found:
+        """Return the best placement by the objective, or the best one found and a lower bound."""
+        search = _Search(self)
+        search.run(None)
+        return search.found()
+
+    def search_for(self, wanted: Sequence[int], start: Placement) -> Placement | None:
+        """Return a placement as good as ``wanted``; None if there is none, or none is found."""
+        search = _Search(self)
+        search.run(tuple(wanted), start)
+        best = search.best
+        return best if best is not None and self.objective(best) <= tuple(wanted) else None
+
+    def bound(self, branch: _Branch = _ROOT, start: Placement | None = None) -> _Bound | None:
+        """Return the _Bound of a branch; None if no placement belongs to it."""
+        self.budget.left -= len(self.addresses)
+        free = self._minimized(weights(self.addresses, self.nodes, self.policy), branch, start)
+        if not all(group.keeps_ranges() for group in free.packing.groups):
+            return None
+        if self.most_moves is None or count_moves(self.addresses, free.placement) <= self.most_moves:
+            return self._bound_of(free, branch)
+        fewest = self._minimized(weights(self.addresses, self.nodes, STICKY), branch, start)
+        if count_moves(self.addresses, fewest.placement) > self.most_moves:
+            # Other branches may need fewer moves: one with an address less assigned, for example.
+            branches = self._bound_of(fewest, branch).branches
+            return self._bound_of(free, branch)._replace(branches=branches) if branches else None
+        return self._capped(branch, fewest.placement, free.placement)
+
+    def _minimized(self, prices: tuple[int, int], branch: _Branch, start: Placement | None) -> _Relaxed:
+        bounds = Bounds(dict(branch.ranges), relax=True, scale=self.scale)
+        packing = Packing(self.addresses, self.nodes, *prices, branch.banned, bounds)
         potential = minimize_cost(packing, start)
-        return packing, packing.placement(), potential
+        return _Relaxed(packing, packing.placement(), potential)
 
-    def _bound_met(self, packing, placement, potential, constraints):
-        """Return the _Bound that ``placement`` meets, unless it breaks a rule that the packing does not know."""
-        conflict, implied_overlap = (
-            first_conflict(self.addresses, placement),
-            constraints.implied_overlap(self.addresses),
-        )
-        placed, overlap, *rest = self.objective(placement)
-        shared = shared_domains(packing, placement)
-        overlap += sum(implied_overlap.values()) - sum(len(groups) - 1 for groups in shared.values())
-        branches = (
-            [_Constraints(bans) for bans in bans_against(self.addresses, placement, conflict)] if conflict else ()
-        )
-        for (owner, domain), groups in shared.items():
-            if not branches and len(groups) - 1 > implied_overlap.get((owner, domain), 0):
-                branches = _branch_on_presence(domain, groups, constraints)
-        return _Bound((placed, overlap, *rest), placement, branches, packing, potential)
+    def _bound_of(self, relaxed: _Relaxed, branch: _Branch) -> _Bound:
+        """Return the _Bound that a relaxation gives, with branches if its placement breaks a rule or costs more."""
+        packing, placement = relaxed.packing, relaxed.placement
+        unassigned, overlap, *rest = self.objective(placement)
+        branches: list[_Branch] = []
+        conflict = first_conflict(self.addresses, placement)
+        if conflict:
+            branches = [branch.without(bans) for bans in bans_against(self.addresses, placement, conflict)]
+        for groups in _groups_by_owner(packing).values():
+            least, actual = least_overlap(groups, unassigned), overlap_of(groups)
+            if least < actual and not branches:
+                branches = _branches_on_range(branch, groups)
+            overlap += least - actual
+        return _Bound((unassigned, overlap, rest[0], rest[1]), relaxed, branches)
 
-    def _capped(self, constraints, fewest, flattest):
-        """Close in on the cap from both sides: ``fewest`` keeps it, ``flattest`` is flatter and breaks it.
+    def _capped(self, branch: _Branch, fewest: Placement, flattest: Placement) -> _Bound:
+        """Approach the cap from both sides: ``fewest`` keeps it, ``flattest`` breaks it and is flatter.
 
-        A price on moves at which both cost the same gives the next placement between them. When there is none that is
-        cheaper, both are cheapest at this price, which gives the bound.
+        A price per move at which both cost the same gives the next placement between them. If none is cheaper, both are
+        cheapest at this price, which gives the bound.
         """
-        fewest = fewest[1]
+        cap = self.most_moves or 0
         while True:
             more_moves = count_moves(self.addresses, flattest) - count_moves(self.addresses, fewest)
             saving = count_squares(self.nodes, fewest) - count_squares(self.nodes, flattest)
-            packing, middle, potential = self._minimized((more_moves, saving), constraints, fewest)
+            relaxed = self._minimized((more_moves, saving), branch, fewest)
+            middle = relaxed.placement
             price, least = (
                 more_moves * count_squares(self.nodes, each) + saving * count_moves(self.addresses, each)
                 for each in (fewest, middle)
             )
             if price == least:
                 break
-            if count_moves(self.addresses, middle) <= self.most_moves:
+            if count_moves(self.addresses, middle) <= cap:
                 fewest = middle
             else:
                 flattest = middle
-        fewest = closest_to_cap(packing, flattest, fewest, self.most_moves)
-        # Placements of equally many addresses have squares that are all even or all odd.
-        squares = -((saving * self.most_moves - least) // more_moves)
+        fewest = closest_to_cap(relaxed.packing, flattest, fewest, cap)
+        # Placements of equally many addresses have squares of equal parity.
+        squares = -((saving * cap - least) // more_moves)
         squares += (squares - count_squares(self.nodes, fewest)) % 2
-        shared = self._bound_met(packing, fewest, potential, constraints)
+        relaxed.packing.make([(one, _number(relaxed.packing, node)) for one, node in enumerate(fewest)])
+        relaxed = relaxed._replace(placement=fewest)
+        bound = self._bound_of(relaxed, branch)
         if squares == count_squares(self.nodes, fewest):
-            return shared
+            return bound
         moves = -((more_moves * squares - least) // saving)
-        return _Bound(
-            (*shared.objective[:2], squares, moves),
-            fewest,
-            _branch_on_move(self.addresses, fewest, flattest),
-            packing,
-            potential,
-        )
+        branches = bound.branches or _branches_on_move(branch, self.addresses, fewest, flattest)
+        return _Bound((*bound.value[:2], squares, moves), relaxed, branches)
 
 
-def _without_fixed(addresses, nodes, fixed):
-    """Return the addresses that have no fixed node yet, and the nodes as those with fixed nodes leave them."""
-    owners, domains, nodes = {}, {}, list(nodes)
-    for address, fixed_node in zip(addresses, fixed):
-        if fixed_node is not None:
-            node, families = nodes[fixed_node], (address.family == 4, address.family == 6)
-            less = (limit if limit is None else limit - own for limit, own in zip(node.free_by_family, families))
-            nodes[fixed_node] = Node(node.load + 1, None if node.free is None else node.free - 1, tuple(less))
-            owners.setdefault(address.owner, set()).add(fixed_node)
+class _Search:
+    """Best first. ``best``: the best placement so far; ``at_least``: the lower bound of those that are left."""
+
+    def __init__(self, problem: _Problem) -> None:
+        self.problem = problem
+        self.best: Placement | None = None
+        self.best_value: Objective | None = None
+        self.at_least: Objective | None = None
+        self._queue: list[tuple[Objective, int, int, tuple[Placement, Sequence[_Branch]]]] = []
+        self._pushed = 0
+        self._local = LocalSearch(problem.addresses, problem.nodes, problem.policy, problem.most_moves)
+
+    def found(self) -> Found:
+        """Return the best placement with the lower bound unless it is proven."""
+        best = self.best if self.best is not None else (None,) * len(self.problem.addresses)
+        return Found(best, self.at_least)
+
+    def run(self, wanted: Objective | None, start: Placement | None = None) -> None:
+        """Search until the best placement is proven, one as good as ``wanted`` is found, or the budget is spent."""
+        root = self.problem.bound(_ROOT, start)
+        if root is None:
+            return
+        self.problem.root = root
+        self._add(root, root.value, 0, wanted)
+        while self._queue:
+            value, depth, _number, (placement, branches) = self._queue[0]
+            if self.best_value is not None and (value >= self.best_value or (wanted and self.best_value <= wanted)):
+                return
+            if self.problem.budget.is_spent() or len(self._queue) > _MOST_OPEN:
+                self.at_least = value
+                return
+            heapq.heappop(self._queue)
+            for branch in branches:
+                child = self.problem.bound(branch, placement)
+                if child is not None:
+                    self._add(child, max(child.value, value), depth - 1, wanted)
+
+    def _add(self, bound: _Bound, value: Objective, depth: int, wanted: Objective | None) -> None:
+        """Queue a branch unless it is too bad; of equal bounds the deepest branch comes first."""
+        if wanted is not None and value > wanted:
+            return
+        if self.best_value is None or value < self.best_value:
+            self._improve(bound.relaxed.placement)
+            if bound.branches:
+                self._pushed += 1
+                entry = bound.relaxed.placement, bound.branches
+                heapq.heappush(self._queue, (value, depth, self._pushed, entry))
+
+    def _improve(self, placement: Placement) -> None:
+        """Take a placement, or what the local search makes of it, if it is the best one so far."""
+        problem = self.problem
+        candidates = [placement] if problem.is_allowed(placement) else []
+        if not candidates or self.best_value is None or problem.objective(placement) < self.best_value:
+            candidates.append(self._local.improved(placement))
+        for each in candidates:
+            value = problem.objective(each)
+            if problem.is_allowed(each) and (self.best_value is None or value < self.best_value):
+                self.best, self.best_value = each, value
+
+
+def _number(packing: Packing, node: int | None) -> int:
+    return packing.unassigned if node is None else node
+
+
+def _groups_by_owner(packing: Packing) -> dict[int, list[SpreadGroup]]:
+    """Return {owner: groups} of the owners with several spread groups, in order."""
+    found: dict[int, list[SpreadGroup]] = {}
+    for group in packing.groups:
+        found.setdefault(group.owner, []).append(group)
+    return {owner: groups for owner, groups in found.items() if len(groups) > 1}
+
+
+def _without_fixed(
+    addresses: Sequence[Address], nodes: Sequence[Node], fixed: Placed
+) -> tuple[list[Address], list[Node]]:
+    """Return the addresses that are not fixed, and the nodes as the fixed ones leave them."""
+    used: dict[int, set[int]] = {}
+    domains: dict[int, list[int]] = {}
+    nodes = list(nodes)
+    for address, number in zip(addresses, fixed):
+        if number is not None:
+            node = nodes[number]
+            four, six = node.free_by_family
+            if address.family == 4:
+                four = None if four is None else four - 1
+            else:
+                six = None if six is None else six - 1
+            nodes[number] = Node(node.load + 1, None if node.free is None else node.free - 1, (four, six))
+            used.setdefault(address.owner, set()).add(number)
             if address.domains:
-                domains.setdefault(address.owner, set()).add(address.domains[fixed_node])
+                domains.setdefault(address.owner, []).append(address.domains[number])
     rest = []
     for address in addresses[len(fixed) :]:
-        taken = owners.get(address.owner, ())
-        open_rooms = tuple(node for node in address.nodes if node not in taken) if taken else address.nodes
-        rest.append(address._replace(nodes=open_rooms, taken=address.taken.union(domains.get(address.owner, ()))))
+        taken = used.get(address.owner, set())
+        possible = tuple(node for node in address.nodes if node not in taken) if taken else address.nodes
+        current = address.current - taken if taken else address.current
+        rest.append(
+            address._replace(nodes=possible, current=current, taken=(*address.taken, *domains.get(address.owner, ())))
+        )
     return rest, nodes
 
 
-def _branch_on_move(addresses, fewest, flattest):
-    """Return the bans of both answers to one question: does the first address that only ``fewest`` keeps move?"""
+def _branches_on_move(branch: _Branch, addresses: Sequence[Address], fewest: Placed, flattest: Placed) -> list[_Branch]:
+    """Return the branches in which the first address that moves only in ``flattest`` has to move, and may not."""
     number, address = next(
         (number, address)
         for number, address in enumerate(addresses)
         if fewest[number] in address.current and flattest[number] not in address.current
     )
-    return (
-        _Constraints(frozenset((number, node) for node in address.nodes if node not in address.current)),
-        _Constraints(frozenset((number, node) for node in address.current)),
-    )
+    return [
+        branch.without(frozenset((number, node) for node in address.nodes if node not in address.current)),
+        branch.without(frozenset((number, node) for node in address.current)),
+    ]
 
 
-def _branch_on_presence(domain, groups, constraints):
-    """Return the terms of both answers to one question: is one of these spread groups in the domain?"""
-    members = ((group, frozenset(group.members)) for group in groups)
-    group, asked = next(pair for pair in members if (pair[1], domain) not in constraints.present)
-    banned = frozenset((one, node) for one in asked for node in group.parts[domain])
-    return _Constraints(banned), _Constraints(present=frozenset([(asked, domain)]))
+def _branches_on_range(branch: _Branch, groups: Sequence[SpreadGroup]) -> list[_Branch]:
+    """Return two branches that split the range of an arc into the domain where most of an owner's members are."""
+    totals: dict[int, int] = {}
+    for group in groups:
+        for domain, count in group.inside.items():
+            totals[domain] = totals.get(domain, 0) + count
+    for domain in sorted(totals, key=lambda each: (-totals[each] - groups[0].taken.get(each, 0), each)):
+        for group in groups:
+            count = group.inside.get(domain, 0)
+            least, most = group.ranges.get(domain, Range(0, len(group.members)))
+            if count > least:
+                arc = tuple(group.members), domain
+                return [
+                    branch.with_range(arc, Range(least, count - 1)),
+                    branch.with_range(arc, Range(count, most)),
+                ]
+    return []

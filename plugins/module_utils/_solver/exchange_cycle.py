@@ -199,7 +199,7 @@ class ExchangeCycle:
     def _is_empty_goal(self, group):
         """Tell whether a tight step brings a member without a domain to the goal, where none of the spread group is."""
         number, domain = self.goal if isinstance(self.goal, tuple) else (None, None)
-        if number != group.number or group.is_in(domain):
+        if number != group.number or group.is_priced(domain):
             return False
         return self.ties.domain_potential(group, domain) == self.ties.domain_potential(group, None)
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import heapq
 
+from .packing import NOT_PLACED_YET
+
 _INFINITY = float("inf")
 
 
@@ -41,7 +43,7 @@ def fill(packing, places):
 
 def _fill_places(packing, places, is_refused):
     for address, nodes in enumerate(places):
-        if packing.node_of[address] is None:
+        if packing.node_of[address] == NOT_PLACED_YET:
             packing.enter(address, _first_that_fits(packing, address, nodes, is_refused))
         elif packing.node_of[address] == packing.unassigned:
             packing.make([(address, _first_that_fits(packing, address, nodes, is_refused))])
@@ -61,7 +63,7 @@ def _is_blocked(packing, address, node):
 
 
 def _is_refused(packing, address, node):
-    return _is_blocked(packing, address, node) or packing.overlaps(address, node)
+    return _is_blocked(packing, address, node) or packing.entry_cost(address, node) > 0
 
 
 def _by_choices(packing, addresses):
@@ -288,17 +290,19 @@ class Potential:
 
     def _relax_domain(self, group, domain, cost, source):
         """Have one member more in a domain, or without one yet."""
-        vertex, overlap_cost = (group.number, domain), self.packing.overlap_cost
+        vertex = group.number, domain
         if cost >= self.domain_cost.get(vertex, _INFINITY) or self.improvements:
             return
         if vertex in self.domain_cost:
             self._detect_cycle(vertex, source)
         self.domain_cost[vertex], self._domain_predecessor[vertex] = cost, source
         if domain is None:
-            for other in group.occupied():
-                self._relax_domain(group, other, cost + overlap_cost, vertex)
+            for other in group.priced():
+                self._relax_domain(group, other, cost + group.entry_cost(other), vertex)
         else:
-            self._relax_domain(group, None, cost - overlap_cost * group.has_overlap(domain), vertex)
+            saving = group.exit_saving(domain)
+            if saving is not None:
+                self._relax_domain(group, None, cost - saving, vertex)
         self._expand_domain(group, domain, cost, vertex)
 
     def _expand_domain(self, group, domain, cost, vertex):
@@ -323,7 +327,7 @@ class Potential:
         """Relax a node from a domain vertex, be it that a member of another spread group gives way; tell whether
         none has to."""
         packing, first = self.packing, group.members[0]
-        if domain is None and group.is_in(group.domain(node)):
+        if domain is None and group.is_priced(group.domain(node)):
             return False
         arc = packing.arc(first, node)
         sibling = packing.occupant(first, arc)

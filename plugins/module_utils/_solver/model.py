@@ -1,75 +1,83 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the core of the planner works on: addresses and nodes, on plain integers. PRIVATE to the collection.
+"""The input of the solver, addresses and nodes on plain integers, and the objective. PRIVATE to the collection.
 
-An address is an address that wants a place, a node is a node; ``_planner.assign`` translates. Addresses are numbered
-in the order in which they choose among equals, nodes in the order in which they are chosen. A placement is a tuple
-with each address's node or None.
+``_planner.assign`` translates egress IPs and hosts to these. Addresses are numbered in the order in which they choose
+among equal placements, nodes in the order in which they are chosen. A placement is a sequence with the node of each
+address, None for an unassigned one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from typing import Callable, FrozenSet, NamedTuple, Optional, Sequence, Tuple
 
 BALANCED = "balanced"
 STICKY = "sticky"
 POLICIES = (BALANCED, STICKY)
 _UNLIMITED = (None, None, None)
 
+# Python 3.8 evaluates these, so they are spelled with typing's names.
+Placed = Sequence[Optional[int]]
+Objective = Tuple[int, int, int, int]
+Bans = FrozenSet[Tuple[int, int]]
+# Returns whether the time for a search is over.
+Deadline = Callable[[], bool]
+
 
 class Address(NamedTuple):
-    """An address: ``owner`` is its object, ``family`` 4 or 6, ``nodes`` where it may be, ``holders`` where it is.
+    """An egress IP: ``owner`` is the number of its object, ``family`` 4 or 6.
 
-    ``held`` counts the addresses that have a holder anywhere, also outside ``nodes``.
+    ``nodes`` are its possible nodes in ascending order, ``current`` those of them that hold it now. ``held`` is true if
+    any node holds it, also one that is not possible.
 
-    Addresses of an owner that is spread have ``domains``, the failure domain of each node by its number; ``taken`` are
-    those where something of the owner is already.
+    Addresses of a spread owner have ``domains``, the failure domain of each node by its number. ``taken`` lists the
+    domains of siblings that are not part of the problem, one entry for each sibling.
 
-    ``weight`` is what it adds to the load of its node, the same for all of an owner. Where it is not 1,
-    ``weighted_search`` levels the loads; all others take each address for 1.
+    ``weight`` is what the address adds to the load of its node, the same for all siblings. ``weighted_search`` levels
+    the loads where weights differ; all other modules count each address as one.
     """
 
     owner: int
     family: int
-    nodes: tuple
-    current: frozenset = frozenset()
+    nodes: tuple[int, ...]
+    current: frozenset[int] = frozenset()
     held: bool = False
-    domains: tuple = ()
-    taken: frozenset = frozenset()
+    domains: tuple[int, ...] = ()
+    taken: tuple[int, ...] = ()
     weight: int = 1
 
-    def ranked(self):
-        """Return the nodes in the order in which the address would have them: where it is comes first."""
+    def ranked(self) -> list[int]:
+        """Return the possible nodes in the order of preference: the current ones come first."""
         return sorted(self.nodes, key=lambda node: (node not in self.current, node))
 
 
 class Node(NamedTuple):
-    """A node: what it already bears, and how many addresses more it can take (None: no limit)."""
+    """A host: its load now, and how many more addresses it can take, in all and by family (None: no limit)."""
 
     load: int = 0
     free: int | None = None
-    free_by_family: tuple = (None, None)
+    free_by_family: tuple[int | None, int | None] = (None, None)
 
-    def free_for(self, family):
-        """Return how many addresses of this family it can take as far as the family counts."""
+    def free_for(self, family: int) -> int | None:
+        """Return the limit for addresses of one family."""
         return self.free_by_family[0 if family == 4 else 1]
 
 
-def weights(addresses, nodes, policy):
-    """Return what one square and one move cost, so that the least of what comes first weighs more than all the rest."""
+def weights(addresses: Sequence[Address], nodes: Sequence[Node], policy: str) -> tuple[int, int]:
+    """Return (cost of one square, cost of one move); one unit of the first objective outweighs all of the second."""
     if policy == STICKY:
         return 1, (sum(node.load for node in nodes) + len(addresses) + 1) ** 2
     return len(addresses) + 1, 1
 
 
-def count_moves(addresses, placement):
-    """Return how many held addresses are not where they were; one that loses its place counts as well."""
+def count_moves(addresses: Sequence[Address], placement: Placed) -> int:
+    """Return how many held addresses are not on a current node; an unassigned one counts as well."""
     return sum(address.held and node not in address.current for address, node in zip(addresses, placement))
 
 
-def count_squares(nodes, placement):
+def count_squares(nodes: Sequence[Node], placement: Placed) -> int:
     """Return the sum of squares of the loads."""
     loads = [node.load for node in nodes]
     for node in placement:
@@ -78,8 +86,8 @@ def count_squares(nodes, placement):
     return sum(load * load for load in loads)
 
 
-def loads_of(addresses, nodes, placement):
-    """Return what each node bears with the addresses in it, by their weights."""
+def loads_of(addresses: Sequence[Address], nodes: Sequence[Node], placement: Placed) -> list[int]:
+    """Return the load of each node with the addresses on it, by their weights."""
     loads = [node.load for node in nodes]
     for address, node in zip(addresses, placement):
         if node is not None:
@@ -87,32 +95,40 @@ def loads_of(addresses, nodes, placement):
     return loads
 
 
-def count_overlap(addresses, placement):
-    """Return how many addresses are beyond the first of their owner in a failure domain."""
-    seen, overlap = set(), 0
+def count_overlap(addresses: Sequence[Address], placement: Placed) -> int:
+    """Return the domain overlap: how many pairs of siblings of spread owners are in one failure domain.
+
+    For a given number of addresses it is least exactly when the sum of squares of the counts per domain is.
+    """
+    counts: dict[tuple[int, int], int] = {}
+    overlap = 0
     for address, node in zip(addresses, placement):
         if address.domains and node is not None:
             domain = address.domains[node]
-            overlap += domain in address.taken or (address.owner, domain) in seen
-            seen.add((address.owner, domain))
+            key = address.owner, domain
+            if key not in counts:
+                counts[key] = address.taken.count(domain)
+            overlap += counts[key]
+            counts[key] += 1
     return overlap
 
 
-def objective(addresses, nodes, policy, placement):
-    """Return what is least in the best placement: addresses without place, domain overlap, then squares and moves by
-    policy."""
+def objective(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, placement: Placed) -> Objective:
+    """Return what the best placement minimizes lexicographically.
+
+    The unassigned addresses, the domain overlap, then squares and moves in the order of the policy.
+    """
     squares, moves = count_squares(nodes, placement), count_moves(addresses, placement)
-    first = placement.count(None), count_overlap(addresses, placement)
-    return (*first, *((moves, squares) if policy == STICKY else (squares, moves)))
+    first, second = (moves, squares) if policy == STICKY else (squares, moves)
+    return sum(node is None for node in placement), count_overlap(addresses, placement), first, second
 
 
-def keeps_rules(addresses, nodes, placement):
-    """Tell whether no node bears more than it can, in all and of a family, and no two addresses of an owner are in
-    one."""
+def keeps_rules(addresses: Sequence[Address], nodes: Sequence[Node], placement: Placed) -> bool:
+    """Return whether all limits hold, in all and by family, and no node has two addresses of an owner."""
     if first_conflict(addresses, placement) is not None:
         return False
     limited = [number for number, node in enumerate(nodes) if (node.free, *node.free_by_family) != _UNLIMITED]
-    loads = Counter((node, address.family) for address, node in zip(addresses, placement)) if limited else {}
+    loads = Counter((node, address.family) for address, node in zip(addresses, placement)) if limited else Counter()
     return all(
         limit is None or count <= limit
         for number in limited
@@ -121,9 +137,9 @@ def keeps_rules(addresses, nodes, placement):
     )
 
 
-def first_conflict(addresses, placement):
-    """Return the first two addresses of one owner in one node, or None."""
-    seen = {}
+def first_conflict(addresses: Sequence[Address], placement: Placed) -> tuple[int, int] | None:
+    """Return the first two siblings on one node, or None."""
+    seen: dict[tuple[int, int], int] = {}
     for number, node in enumerate(placement):
         if node is None:
             continue
@@ -133,17 +149,17 @@ def first_conflict(addresses, placement):
     return None
 
 
-def bans_against(addresses, placement, conflict):
-    """Return the bans that rule out a conflict: of that owner the node gets nothing of one family, or of the other.
+def bans_against(addresses: Sequence[Address], placement: Placed, conflict: tuple[int, int]) -> list[Bans]:
+    """Return the two ways to resolve a conflict, each a set of banned (address, node) pairs.
 
-    Each is a set of (address, node) pairs.
+    The owner gets nothing of the first address's family on the node, or nothing of the second one's.
     """
     owner, node = addresses[conflict[0]].owner, placement[conflict[0]]
-    return tuple(
+    return [
         frozenset(
             (number, node)
             for number, address in enumerate(addresses)
-            if address.owner == owner and address.family == addresses[one].family
+            if node is not None and address.owner == owner and address.family == addresses[one].family
         )
         for one in conflict
-    )
+    ]

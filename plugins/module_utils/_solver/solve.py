@@ -1,29 +1,33 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The best placement of addresses in nodes: the core of the assignment. PRIVATE to the collection.
+"""The best placement of addresses on nodes: the entry to the solver. PRIVATE to the collection.
 
-The objective, strictly one after the other: place most addresses; then have fewest beyond the first of their owner in
-a failure domain; then, by policy, the flattest load (least sum of squares) and the fewest moves, or these two the
-other path round; then the order by name: the first address stays if it can, or has the first node that it can have;
-then the second, and so on.
+It minimizes, in this order: the unassigned addresses; the domain overlap; then, by policy, the sum of squares of the
+loads and the moves, or these two in reverse order; then the order by name: the first address stays if it can, or has
+the first node that it can have; then the second, and so on.
 
-``min_cost_flow`` finds a cheapest packing and proves it, ``tie_break`` makes it the first by name; docs/planner.md
-explains why this is exact. ``branch_and_bound`` sees to the rules that a packing does not know.
+``min_cost_flow`` finds a packing of least cost and proves it, ``tie_break`` makes it the first by name, and
+``branch_and_bound`` handles the rules that a flow cannot express; docs/planner.md explains why this is exact.
+Deterministic but for the deadline, which ends a search that takes too long.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Sequence
 
-from .branch_and_bound import best_placement, count_fewest_moves, keeps_uncounted_rules
+from .branch_and_bound import Found, best_placement, count_fewest_moves, keeps_crossing_rules
 from .min_cost_flow import minimize_cost
 from .model import (
     BALANCED,
     POLICIES,
     STICKY,
     Address,
+    Deadline,
     Node,
+    Objective,
+    Placed,
     count_moves,
     count_overlap,
     keeps_rules,
@@ -37,79 +41,107 @@ __all__ = ["BALANCED", "POLICIES", "STICKY", "Address", "Node", "Placement", "so
 
 @dataclass(frozen=True)
 class Placement:
-    """``nodes``: each address's node or None. ``for_balance``: how many moves were not needed to place and spread most.
+    """``nodes``: the node of each address or None; ``for_balance``: how many moves only flatten the load.
 
-    It is ``proven`` to be the best by the objective. If not, weights differ; ``at_least`` is what the sum of squares
-    of the best one is not below, None where that is the placement's own.
+    ``proven``: whether no placement has a better objective, the order by name aside. If weights differ, ``at_least`` is
+    a lower bound on the sum of squares, None where that is the placement's own. If the deadline ended the search,
+    ``bound`` is a lower bound on the whole objective.
     """
 
-    nodes: tuple
+    nodes: tuple[int | None, ...]
     for_balance: int
     proven: bool = True
     at_least: int | None = None
+    bound: Objective | None = None
 
 
-def solve(addresses, nodes, policy=BALANCED, max_moves=None):
-    """Return the best Placement of ``addresses`` in ``nodes``; ``max_moves`` caps the moves made for balance.
+def never() -> bool:
+    """Return that the time is not over: the deadline of a search that may take any time."""
+    return False
 
-    The ``nodes`` of an address are in ascending order. Addresses that share the tuple are read faster.
+
+def solve(
+    addresses: Sequence[Address],
+    nodes: Sequence[Node],
+    policy: str = BALANCED,
+    max_moves: int | None = None,
+    deadline: Deadline = never,
+) -> Placement:
+    """Return the best Placement; ``max_moves`` caps the moves that only flatten the load (None: any number).
+
+    The possible nodes of an address are in ascending order. Addresses that share the tuple are read faster. When
+    ``deadline`` returns true, a search that has not ended returns the best placement that it has found.
     """
     if any(address.weight != 1 for address in addresses):
-        return _solve_weighted(addresses, nodes, policy, max_moves)
+        return _solve_weighted(addresses, nodes, policy, max_moves, deadline)
     if policy == STICKY or max_moves == 0:
-        return Placement(_best(addresses, nodes, STICKY), 0)
-    best = _best(addresses, nodes, BALANCED)
-    moves, lost = count_moves(addresses, best), sum(address.held and not address.current for address in addresses)
+        return _placement(_best(addresses, nodes, STICKY, deadline), 0)
+    found = _best(addresses, nodes, BALANCED, deadline)
+    moves, lost = count_moves(addresses, found.placement), _count_lost(addresses)
     if moves == lost:
-        return Placement(best, 0)
-    fewest = lost if _all_can_stay(addresses, nodes, best) else count_fewest_moves(addresses, nodes)
+        return _placement(found, 0)
+    can_stay = _all_can_stay(addresses, nodes, found.placement)
+    fewest = lost if can_stay else count_fewest_moves(addresses, nodes, deadline)
     if max_moves is not None and moves > fewest + max_moves:
-        best = best_placement(addresses, nodes, BALANCED, fewest + max_moves)
-    return Placement(best, count_moves(addresses, best) - fewest)
+        found = best_placement(addresses, nodes, BALANCED, fewest + max_moves, deadline)
+    return _placement(found, count_moves(addresses, found.placement) - fewest)
 
 
-def _solve_weighted(addresses, nodes, policy, max_moves):
-    """Place most addresses by taking each for 1, and level the loads from there. If all weigh the same, 1 is as good.
+def _placement(found: Found, for_balance: int) -> Placement:
+    return Placement(found.placement, max(0, for_balance), found.at_least is None, bound=found.at_least)
 
-    Who has a node then keeps one: nobody is to lose it because he weighs more than another.
+
+def _count_lost(addresses: Sequence[Address]) -> int:
+    """Return how many held addresses have no possible current node."""
+    return sum(address.held and not address.current for address in addresses)
+
+
+def _solve_weighted(
+    addresses: Sequence[Address], nodes: Sequence[Node], policy: str, max_moves: int | None, deadline: Deadline
+) -> Placement:
+    """Assign most addresses with each counted as one, and level the weighted loads from there.
+
+    An assigned address stays assigned: weights are not priorities. Equal weights are the same as none.
     """
     plain, unit = [address._replace(weight=1) for address in addresses], addresses[0].weight
     if all(address.weight == unit for address in addresses) and all(node.load % unit == 0 for node in nodes):
-        return solve(plain, [node._replace(load=node.load // unit) for node in nodes], policy, max_moves)
-    # Most worlds have no weights and need not load this.
+        lighter = [node._replace(load=node.load // unit) for node in nodes]
+        return solve(plain, lighter, policy, max_moves, deadline)
+    # Most problems have no weights and need not load this.
     from .weighted_search import level  # noqa: PLC0415
 
-    start = _best(plain, nodes, STICKY)
-    fewest = count_moves(addresses, start)
+    start = _best(plain, nodes, STICKY, deadline)
+    fewest = count_moves(addresses, start.placement)
     most_moves = fewest if policy == STICKY else None if max_moves is None else fewest + max_moves
-    assigned = [number for number, node in enumerate(start) if node is not None]
-    lost = sum(addresses[number].held for number, node in enumerate(start) if node is None)
+    assigned = {number: node for number, node in enumerate(start.placement) if node is not None}
+    lost = sum(address.held for number, address in enumerate(addresses) if number not in assigned)
     leveled = level(
         [addresses[number] for number in assigned],
         nodes,
-        [start[number] for number in assigned],
+        [*assigned.values()],
         None if most_moves is None else most_moves - lost,
     )
     found = dict(zip(assigned, leveled.nodes))
     best = tuple(found.get(number) for number in range(len(addresses)))
     moves = count_moves(addresses, best)
     proven = leveled.exact or (leveled.at_least is None and moves == fewest)
-    return Placement(best, moves - fewest, proven, leveled.at_least)
+    return Placement(best, moves - fewest, proven and start.at_least is None, leveled.at_least, start.at_least)
 
 
-def _all_can_stay(addresses, nodes, best):
-    """Tell whether all who have a node may keep it, with the others as in ``best`` and no worse in the objective 1 and
-    2.
+def _all_can_stay(addresses: Sequence[Address], nodes: Sequence[Node], best: Placed) -> bool:
+    """Return whether all that can stay may do so at once, the others as in ``best``, with no more overlap.
 
-    That is a short look, and mostly the answer when nodes come back.
+    This is quick, and mostly true when nodes come back.
     """
     rest = [min(address.current) if address.current else node for address, node in zip(addresses, best)]
-    overlaps = count_overlap(addresses, rest) > count_overlap(addresses, best)
-    return not overlaps and None not in best and keeps_rules(addresses, nodes, rest)
+    more_overlap = count_overlap(addresses, rest) > count_overlap(addresses, best)
+    return not more_overlap and None not in best and keeps_rules(addresses, nodes, rest)
 
 
-def _best(addresses, nodes, policy):
+def _best(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, deadline: Deadline) -> Found:
     packing = Packing(addresses, nodes, *weights(addresses, nodes, policy))
-    first_by_name(packing, minimize_cost(packing))
+    first_by_name(packing, minimize_cost(packing), deadline)
     placement = packing.placement()
-    return placement if keeps_uncounted_rules(packing, placement) else best_placement(addresses, nodes, policy)
+    if keeps_crossing_rules(packing, placement):
+        return Found(placement)
+    return best_placement(addresses, nodes, policy, None, deadline)

@@ -1,75 +1,141 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses that a packing keeps apart over failure domains. PRIVATE to the collection.
+"""Addresses that a packing distributes over failure domains. PRIVATE to the collection.
 
-A spread group is the addresses of one owner that have ``domains`` and the same nodes. Which of them is where makes no
-difference but for current nodes; and if each has one current node at most, as many as there are members' current nodes
-in use can be on a current node. So to a packing they are alike, on a current node where any of them is, and
-``match_members`` says in the end who is who. That makes them a flow: from the spread group into a domain, at a price
-for each but the first, and from there into the domain's nodes.
+A spread group is the addresses of one spread owner that have the same possible nodes. Its members are interchangeable
+but for their current nodes; and if each has at most one, the number of members that can be on a current node is the
+number of used nodes that are current for any member. So a packing treats the current nodes of all members as those of
+each, and ``match_members`` decides in the end which member is where. That makes a group a flow: into a domain, at a
+convex cost, and from there to the nodes of the domain.
 """
 
 from __future__ import annotations
 
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-class SpreadGroup:
-    """``members``: addresses in order; ``nodes``: where they may be, in order; ``current nodes``: nodes where any of
-    them is now.
+from .model import Address, Placed
 
-    ``domains``: the domain of each node; ``parts[domain]``: its nodes in order, those under None are all, equal for
-    all spread groups of one ``layout``. ``count[domain]``: how many of the owner the spread group finds there, itself
-    included.
+if TYPE_CHECKING:
+    from .packing import Packing
+
+Parts = Dict[Optional[int], Sequence[int]]
+# The numbers of a group's addresses and a domain: the arc from the group into the domain.
+DomainArc = Tuple[Tuple[int, ...], int]
+
+
+class Range(NamedTuple):
+    """How many members of a group must be, and may be, in a domain."""
+
+    least: int
+    most: int
+
+
+class Bounds(NamedTuple):
+    """What a relaxation does with the arcs into domains.
+
+    ``ranges`` limits them. With ``relax`` the overlap of an owner of several groups costs nothing; it only decides
+    between placements of equal cost: ``scale`` multiplies all other costs and exceeds the sum of these overlaps.
     """
 
-    def __init__(self, number, layout, parts, address):
+    ranges: Mapping[DomainArc, Range] = MappingProxyType({})
+    relax: bool = False
+    scale: int = 1
+
+
+UNBOUNDED = Bounds()
+
+
+class SpreadGroup:
+    """``members``: addresses in order; ``nodes``: their possible nodes in order; ``current``: all their current nodes.
+
+    ``domains``: the domain of each node; ``parts[domain]``: its nodes in order, ``parts[None]``: all nodes. Groups of
+    one ``layout`` have equal parts. ``inside[domain]``: how many members are there.
+    """
+
+    def __init__(self, number: int, layout: int, parts: Parts, address: Address) -> None:
         self.number = number
         self.layout = layout
         self.parts = parts
         self.nodes = parts[None]
         self.domains = address.domains
-        self.members = []
-        self.current = frozenset()
-        self.taken = address.taken
-        self.count = dict.fromkeys(address.taken, 1)
+        self.owner = address.owner
+        self.members: list[int] = []
+        self.current: frozenset[int] = frozenset()
+        self.inside: dict[int, int] = {}
+        self.taken = {domain: address.taken.count(domain) for domain in address.taken}
+        self.ranges: dict[int, Range] = {}
+        self._pair_cost = self._range_cost = 0
 
-    def domain(self, node):
-        """Return the domain of a node, None for unassigned."""
+    def set_costs(self, pair_cost: int, range_cost: int, ranges: Mapping[DomainArc, Range]) -> None:
+        """Set the cost of a pair of members in one domain, and of a member outside a range."""
+        self._pair_cost, self._range_cost = pair_cost, range_cost
+        if ranges:
+            members = tuple(self.members)
+            self.ranges = {domain: each for (part, domain), each in ranges.items() if part == members}
+
+    def domain(self, node: int) -> int | None:
+        """Return the domain of a node, None for the node of the unassigned."""
         return self.domains[node] if node < len(self.domains) else None
 
-    def is_in(self, domain):
-        """Tell whether one of the owner is in a domain, so that one more would be beyond the first."""
-        return self.count.get(domain, 0) > 0
+    def is_priced(self, domain: int | None) -> bool:
+        """Return whether one more member may cost something else in the domain than in an empty one."""
+        return bool(self.inside.get(domain)) or domain in self.taken or domain in self.ranges  # type: ignore[arg-type]
 
-    def has_overlap(self, domain):
-        """Tell whether more than one of the owner is in a domain."""
-        return self.count.get(domain, 0) > 1
+    def priced(self) -> list[int]:
+        """Return the domains of ``is_priced``."""
+        found = [domain for domain, count in self.inside.items() if count]
+        return [*found, *(domain for domain in {**self.taken, **self.ranges} if not self.inside.get(domain))]
 
-    def occupied(self):
-        """Return the domains where one of the owner is."""
-        return [domain for domain, count in self.count.items() if count]
+    def known(self) -> list[int]:
+        """Return the domains of ``is_priced`` and those that members have left."""
+        return [*{**self.inside, **self.taken, **self.ranges}]
 
-    def add(self, node, change):
+    def entry_cost(self, domain: int | None) -> int:
+        """Return the cost of one more member in a domain; 0 for None."""
+        return 0 if domain is None else self._marginal_cost(domain, self.inside.get(domain, 0))
+
+    def exit_saving(self, domain: int) -> int | None:
+        """Return the cost that one member less in a domain saves, None if no member is there."""
+        count = self.inside.get(domain, 0)
+        return self._marginal_cost(domain, count - 1) if count else None
+
+    def _marginal_cost(self, domain: int, count: int) -> int:
+        """Return the cost of the member that follows ``count`` others in a domain: it rises with each."""
+        cost = self._pair_cost * (count + self.taken.get(domain, 0))
+        if domain in self.ranges:
+            least, most = self.ranges[domain]
+            cost += self._range_cost * ((count >= most) - (count < least))
+        return cost
+
+    def keeps_ranges(self) -> bool:
+        """Return whether the members in each domain are as many as its range allows."""
+        return all(least <= self.inside.get(domain, 0) <= most for domain, (least, most) in self.ranges.items())
+
+    def add(self, node: int, change: int) -> None:
         """Count a member that enters a node (1) or leaves it (-1)."""
         domain = self.domain(node)
         if domain is not None:
-            self.count[domain] = self.count.get(domain, 0) + change
+            self.inside[domain] = self.inside.get(domain, 0) + change
 
 
-def read_groups(packing):
+def read_groups(packing: Packing) -> list[SpreadGroup]:
     """Return the SpreadGroups of a packing, whose kinds, arcs and current nodes are known.
 
-    Families that have arcs of their own in one of the nodes are no spread group, nor is an address with several
-    current nodes one with others: which of them are on a current node could then not be left open.
+    Addresses of two families are in different groups if a node has an arc for each family. An address with several
+    current nodes is a group of its own, as it is not interchangeable.
     """
-    addresses, groups, layouts, same = packing.addresses, {}, {}, _interchangeable(packing)
-    for number, address in enumerate(addresses):
+    groups: dict[tuple[int, int, int | None], SpreadGroup] = {}
+    layouts: dict[tuple[int, tuple[int, ...]], tuple[int, Parts]] = {}
+    same = _interchangeable(packing)
+    for number, address in enumerate(packing.addresses):
         if address.domains:
             kind = packing.kind[number]
             alone = number if len(packing.current[number]) > 1 else None
             key = address.owner, same[kind], alone
             if key not in groups:
-                layout = kind, id(address.domains)
+                layout = kind, address.domains
                 if layout not in layouts:
                     layouts[layout] = len(layouts), _parts(packing.choices[kind], address.domains)
                 groups[key] = SpreadGroup(len(groups), *layouts[layout], address)
@@ -79,9 +145,9 @@ def read_groups(packing):
     return list(groups.values())
 
 
-def _interchangeable(packing):
-    """Return for each kind what kinds have in common whose addresses may take each other's places."""
-    numbers = {}
+def _interchangeable(packing: Packing) -> list[int]:
+    """Return for each kind a number that is equal for kinds whose addresses can take each other's places."""
+    numbers: dict[tuple[tuple[int, ...], int | None], int] = {}
     keys = (
         (nodes, family if any(node in packing.family_arcs for node in nodes) else None)
         for nodes, family in zip(packing.choices, packing.families)
@@ -89,34 +155,35 @@ def _interchangeable(packing):
     return [numbers.setdefault(key, len(numbers)) for key in keys]
 
 
-def _parts(nodes, domains):
-    parts = {None: nodes}
+def _parts(nodes: Sequence[int], domains: Sequence[int]) -> Parts:
+    parts: dict[int, list[int]] = {}
     for node in nodes:
         parts.setdefault(domains[node], []).append(node)
-    return parts
+    return {None: nodes, **parts}
 
 
-def shared_domains(packing, placement):
-    """Return {(owner, domain): its spread groups} where spread groups meet in a domain, which a packing does not see,
-    in order."""
-    found = {}
+def shared_domains(packing: Packing, placement: Placed) -> dict[tuple[int, int], list[SpreadGroup]]:
+    """Return {(owner, domain): groups} where several groups of an owner are in one domain, in order.
+
+    The packing does not count the overlap between groups.
+    """
+    found: dict[tuple[int, int], list[SpreadGroup]] = {}
     for group in packing.groups:
-        for domain in {group.domains[placement[one]] for one in group.members if placement[one] is not None}:
-            if domain not in group.taken:
-                found.setdefault((packing.addresses[group.members[0]].owner, domain), []).append(group)
+        used = (placement[one] for one in group.members)
+        for domain in {group.domains[node] for node in used if node is not None}:
+            found.setdefault((group.owner, domain), []).append(group)
     return {key: found[key] for key in sorted(found) if len(found[key]) > 1}
 
 
-def match_members(addresses, group, nodes):
-    """Return [(member, node)] of a spread group whose members are in ``nodes``: each on a current node if that is free,
-    else in order."""
+def match_members(addresses: Sequence[Address], members: Sequence[int], nodes: Sequence[int]) -> list[tuple[int, int]]:
+    """Return [(member, node)] for members that use ``nodes``: a current node if one is left, the others in order."""
     left, found, others = sorted(nodes), [], []
-    for member in group:
+    for member in members:
         current = addresses[member].current.intersection(left)
         if current:
-            current_node = min(current)
-            left.remove(current_node)
-            found.append((member, current_node))
+            node = min(current)
+            left.remove(node)
+            found.append((member, node))
         else:
             others.append(member)
     return [*found, *zip(others, left)]

@@ -19,7 +19,7 @@ _LONG_SEARCH = 30
 _SEARCH_LIMIT = 1_000_000
 
 
-def first_by_name(packing, potential, rule_check=None):
+def first_by_name(packing, potential, deadline, rule_check=None):
     """Bring the packing, which ``reach`` proves cheapest, to the first by name that is as cheap.
 
     Where a packing does not know all rules, an ``rule check`` has the placement to ``start`` from, as cheap too. It is
@@ -30,6 +30,8 @@ def first_by_name(packing, potential, rule_check=None):
     if rule_check is not None:
         ties.change_to(rule_check.start)
     for address in range(len(packing.addresses)):
+        if deadline():
+            return
         ties.fix(address)
 
 
@@ -107,7 +109,7 @@ class _Ties:
         other spread groups."""
         owner = self.packing.addresses[group.members[0]].owner
         others = [each.number for each in self.packing.groups if self.packing.addresses[each.members[0]].owner == owner]
-        for domain in [*group.count, None]:
+        for domain in [*group.known(), None]:
             domain_cost = [(number, domain) for number in others if (number, domain) in self.domain_cost]
             nodes = (*self.nodes_from(group, domain)[1], *self.current_nodes_from(group, domain))
             graph[group.number, domain] = {*nodes, *self.domain_vertices_from(group, domain), *domain_cost}
@@ -152,22 +154,22 @@ class _Ties:
 
     def has_domain_vertex(self, group, domain):
         """Tell whether members come into a domain at another price than into those that nobody was in."""
-        return domain is not None and (group.is_in(domain) or (group.number, domain) in self.domain_cost)
+        return domain is not None and (group.is_priced(domain) or (group.number, domain) in self.domain_cost)
 
     def domain_vertices_from(self, group, domain):
         """Return the domain vertices to which tight steps lead from a domain vertex of the same spread group."""
-        cost, overlap_cost = self.domain_potential(group, domain), self.packing.overlap_cost
-        if domain is not None:
-            return (
-                [(group.number, None)]
-                if cost - overlap_cost * group.has_overlap(domain) == self.domain_potential(group, None)
-                else []
-            )
-        return [
-            (group.number, other)
-            for other in group.count
-            if cost + overlap_cost * group.is_in(other) == self.domain_potential(group, other)
-        ]
+        cost = self.domain_potential(group, domain)
+        if domain is None:
+            known = group.known()
+            return [
+                (group.number, one)
+                for one in known
+                if cost + group.entry_cost(one) == self.domain_potential(group, one)
+            ]
+        saving = group.exit_saving(domain)
+        if saving is None or cost - saving != self.domain_potential(group, None):
+            return []
+        return [(group.number, None)]
 
     def _tight_nodes(self, kind, cost):
         packing, arcs = self.packing, self.packing.arc_of[kind]

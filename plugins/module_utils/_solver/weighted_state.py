@@ -1,21 +1,24 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses of different weight in nodes: who is where, what still fits. PRIVATE to the collection."""
+"""A placement that changes step by step, with its objective and what still fits. PRIVATE to the collection."""
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Sequence
+
+from .model import Address, Node, Placed
+from .packing import Step
 
 
 class WeightedState:
-    """What is counted of a placement that may change.
+    """``node_of``: the node of each address, ``unassigned`` for none; ``load``: the load of each node, by weight.
 
-    ``where``: each address's node, ``unassigned`` for those that have none yet. ``load``: what each node bears, by
-    weight. ``squares``, ``moves``, ``domain overlap``: the objective.
+    ``squares``, ``moves`` and ``overlap`` are the terms of the objective.
     """
 
-    def __init__(self, addresses, nodes, placement):
+    def __init__(self, addresses: Sequence[Address], nodes: Sequence[Node], placement: Placed) -> None:
         self.addresses = addresses
         self.unassigned = len(nodes)
         self.node_of = [self.unassigned] * len(addresses)
@@ -23,28 +26,35 @@ class WeightedState:
         self.squares = sum(load * load for load in self.load)
         self.overlap = 0
         self.moves = sum(address.held for address in addresses)
-        self._leave_group = [{None: node.free, 4: node.free_by_family[0], 6: node.free_by_family[1]} for node in nodes]
-        self._allowed = {id(address.nodes): address.nodes for address in addresses}
-        self._allowed = {key: frozenset(each) for key, each in self._allowed.items()}
-        self._mates = set()
-        self._in_domain = Counter()
-        for address, node in enumerate(placement):
-            self.move(address, node)
+        self._free: list[dict[int | None, int | None]] = [
+            {None: node.free, 4: node.free_by_family[0], 6: node.free_by_family[1]} for node in nodes
+        ]
+        possible: dict[tuple[int, ...], frozenset[int]] = {}
+        last: tuple[tuple[int, ...], frozenset[int]] = ((), frozenset())
+        self._allowed: list[frozenset[int]] = []
+        for address in addresses:
+            # Neighbours mostly share a tuple of nodes; the hash of a long one takes time.
+            if address.nodes is not last[0]:
+                last = address.nodes, possible.setdefault(address.nodes, frozenset(address.nodes))
+            self._allowed.append(last[1])
+        self._owners: set[tuple[int, int]] = set()
+        self._in_domain: Counter[tuple[int, int]] = Counter()
+        for number, node in enumerate(placement):
+            self.move(number, self.unassigned if node is None else node)
 
-    def placement(self):
-        """Return each address's node, a tuple."""
-        return tuple(self.node_of)
+    def placement(self) -> tuple[int | None, ...]:
+        """Return the node of each address, None for an unassigned one."""
+        return tuple([None if node == self.unassigned else node for node in self.node_of])
 
-    def fits(self, address, node):
-        """Tell whether the address may be in a node, which has a place for it and nothing of its owner."""
-        one = self.addresses[address]
-        if node not in self._allowed[id(one.nodes)]:
+    def fits(self, address: int, node: int) -> bool:
+        """Return whether a node is possible for the address, has room for it, and no sibling."""
+        one, free = self.addresses[address], self._free[node]
+        if node not in self._allowed[address] or (one.owner, node) in self._owners:
             return False
-        free = self._leave_group[node]
-        return (one.owner, node) not in self._mates and free[None] != 0 and free[one.family] != 0
+        return free[None] != 0 and free[one.family] != 0
 
-    def move(self, address, node):
-        """Bring an address into another node; that it fits is for others to see to."""
+    def move(self, address: int, node: int) -> None:
+        """Bring an address to another node; the caller checks that it fits."""
         one, before = self.addresses[address], self.node_of[address]
         if before != self.unassigned:
             self._count(one, before, -1)
@@ -52,34 +62,34 @@ class WeightedState:
             self._count(one, node, 1)
         self.node_of[address] = node
 
-    def clear(self, steps):
-        """Bring the addresses of ``steps``, (address, to), unassigned."""
-        for address, _room in steps:
+    def clear(self, steps: Sequence[Step]) -> None:
+        """Unassign the addresses of ``steps``."""
+        for address, _node in steps:
             self.move(address, self.unassigned)
 
-    def make(self, steps):
-        """Make ``steps``, (address, to), all at once: one of an owner may take the place of another."""
+    def make(self, steps: Sequence[Step]) -> None:
+        """Make ``steps`` all at once: an address may take the place of a sibling."""
         self.clear(steps)
         for address, node in steps:
             self.move(address, node)
 
-    def _count(self, one, node, change):
+    def _count(self, one: Address, node: int, change: int) -> None:
         load = self.load[node]
         self.load[node] = after = load + change * one.weight
         self.squares += after * after - load * load
         if node in one.current:
             self.moves -= change
-        free = self._leave_group[node]
+        free = self._free[node]
         for key in (None, one.family):
-            if free[key] is not None:
-                free[key] -= change
-        (self._mates.add if change > 0 else self._mates.discard)((one.owner, node))
+            limit = free[key]
+            if limit is not None:
+                free[key] = limit - change
+        (self._owners.add if change > 0 else self._owners.discard)((one.owner, node))
         if one.domains:
             self._count_domain(one, one.domains[node], change)
 
-    def _count_domain(self, one, domain, change):
+    def _count_domain(self, one: Address, domain: int, change: int) -> None:
         key = one.owner, domain
         before = self._in_domain[key]
         self._in_domain[key] = after = before + change
-        taken = domain in one.taken
-        self.overlap += max(0, after + taken - 1) - max(0, before + taken - 1)
+        self.overlap += change * (min(before, after) + one.taken.count(domain))

@@ -52,7 +52,7 @@ def measure(addresses, nodes, placement):
     domains = Counter((address.owner, address.domains[node]) for address, node in pairs)
     return (
         loads[None],
-        sum(count - 1 for count in domains.values()),
+        sum(count * (count - 1) // 2 for count in domains.values()),
         sum((node.load + loads[n]) ** 2 for n, node in enumerate(nodes)),
         sum(address.held and node not in address.current for address, node in zip(addresses, placement, strict=True)),
         [(node is None, node not in address.current, node) for address, node in zip(addresses, placement, strict=True)],
@@ -245,10 +245,10 @@ def group_steps(packing, group, taken):
     used = [packing.node_of[one] for one in group.members]
     own, inside = ("group", group.number), Counter(group.domains[node] for node in used if node != packing.unassigned)
     for domain in {group.domains[node] for node in group.nodes}:
-        vertex, count = ("domain", group.number, domain), inside[domain] + (domain in group.taken)
-        yield own, vertex, packing.overlap_cost if count else 0
+        vertex, count = ("domain", group.number, domain), inside[domain] + group.taken.get(domain, 0)
+        yield own, vertex, packing.overlap_cost * count
         if inside[domain]:
-            yield vertex, own, -packing.overlap_cost if count > 1 else 0
+            yield vertex, own, -packing.overlap_cost * (count - 1)
     for node in (*group.nodes, packing.unassigned):
         arc, price = packing.arc(first, node), packing.price(first, node)
         way_in = ("node", node) if arc == node else ("arc", arc)

@@ -52,7 +52,7 @@ def measure(addresses, nodes, placement):
         if node is not None:
             loads[node] += address.weight
             if address.domains:
-                overlap += seen[address.owner, address.domains[node]] > 0
+                overlap += seen[address.owner, address.domains[node]]
                 seen[address.owner, address.domains[node]] += 1
     moves = sum(
         address.held and node not in address.current for address, node in zip(addresses, placement, strict=True)
