@@ -18,11 +18,12 @@ from .._common.gc_pause import paused_collector
 from .._common.messages import type_name
 from .._kubernetes.manifests import read_egressips
 from .._kubernetes.objects import EgressIP
+from .._solver.deadline import Deadline, never
 from .._solver.solve import BALANCED, POLICIES, Placement, solve
 from .candidates import Candidates
 from .moves import moves_of
 from .nodes import read_nodes
-from .plan import CAPACITY_EXCEEDED, DUPLICATE_REQUEST, INVALID_OBJECT, Plan, Unassigned, Weighted
+from .plan import CAPACITY_EXCEEDED, DUPLICATE_REQUEST, INVALID_OBJECT, Gap, Plan, Unassigned, Weighted
 from .problem import Problem, problem_of
 from .requests import Claims, Requests, claimants, read_current, read_requests
 
@@ -42,6 +43,7 @@ def assign(
     policy: str = BALANCED,
     max_moves: int | None = None,
     owners: Mapping[str, str] | None = None,
+    deadline: Deadline = never,
 ) -> Plan:
     """Return the best Plan for EgressIP documents; the other arguments are those of ``make_plan``.
 
@@ -49,7 +51,7 @@ def assign(
     """
     current = () if current is None else current
     _check_lists(egressips=egressips, nodes=nodes, current=current)
-    return make_plan(read_requests(egressips, owners), nodes, current, policy, max_moves)
+    return make_plan(read_requests(egressips, owners), nodes, current, policy, max_moves, deadline)
 
 
 @paused_collector()
@@ -59,8 +61,9 @@ def make_plan(
     current: Sequence[Any] = (),
     policy: str = BALANCED,
     max_moves: int | None = None,
+    deadline: Deadline = never,
 ) -> Plan:
-    """Return the best Plan.
+    """Return the best Plan, or the best one found when ``deadline`` returns true; that one has a ``gap``.
 
     ``nodes``: list of ``{name, labels, ready, networks, capacity}``; ``current``: list of ``{egressIP, node, name}``;
     ``policy``: ``balanced`` or ``sticky``; ``max_moves``: the most moves made only for balance, None for no limit.
@@ -70,7 +73,7 @@ def make_plan(
     situation = read_situation(requests, nodes, current)
     refused = _keep_addresses_of_broken_objects(situation, requests)
     refused += _refuse_second_requests(situation, requests)
-    unplaced, placement = _place(situation, policy, max_moves)
+    unplaced, placement = _place(situation, policy, max_moves, deadline)
     return _plan(requests, situation, refused + unplaced, placement)
 
 
@@ -194,12 +197,14 @@ def _holds(candidates: Candidates, egressip: EgressIP, address: str) -> bool:
     return bool(holders) and (is_named or bool(egressip.errors))
 
 
-def _place(situation: Situation, policy: str, max_moves: int | None) -> tuple[list[Unassigned], Placement]:
+def _place(
+    situation: Situation, policy: str, max_moves: int | None, deadline: Deadline
+) -> tuple[list[Unassigned], Placement]:
     """Place the addresses of valid objects on nodes; return the Unassigned and the Placement."""
     candidates = situation.candidates
     refused, wanted = _wanted(situation)
     problem = problem_of(candidates, wanted)
-    placement = solve(problem.addresses, problem.nodes, policy, max_moves)
+    placement = solve(problem.addresses, problem.nodes, policy, max_moves, deadline)
     for (name, address), number in zip(wanted, placement.nodes):
         if number is not None:
             candidates.place(name, address, candidates.nodes.valid[number])
@@ -242,6 +247,7 @@ def _plan(requests: Requests, situation: Situation, unassigned: list[Unassigned]
         load={name: candidates.load(name) for name in names},
         warnings=(*nodes.warnings(), *_several_holders(situation), *_status_notes(requests)),
         weighted=_weighted(candidates, names, placement) if candidates.is_weighted else None,
+        gap=Gap(*placement.gap) if placement.gap else None,
     )
 
 

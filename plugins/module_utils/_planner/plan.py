@@ -116,11 +116,33 @@ class Weighted:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """How far a plan may be from the best one, if the time limit ended the search.
+
+    ``objective``: ``unassigned``, ``overlap``, ``squares`` or ``moves``, the first in the order of the objective that
+    is not proven; ``value``: that of the plan; ``lower_bound``: that of every plan.
+    """
+
+    objective: str
+    value: int
+    lower_bound: int
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Gap:
+        """Return the Gap of ``{objective, value, lowerBound}``."""
+        return cls(value["objective"], value["value"], value["lowerBound"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{objective, value, lowerBound}``."""
+        return {"objective": self.objective, "value": self.value, "lowerBound": self.lower_bound}
+
+
+@dataclass(frozen=True)
 class Plan:
     """A complete plan.
 
     ``egressips``: documents with their status; ``invalid``: ``{name, errors}``; ``load``: {node: number of egress IPs};
-    ``weighted``: None if all egress IPs have weight 1.
+    ``weighted``: None if all egress IPs have weight 1; ``gap``: None unless the time limit ended the search.
     """
 
     egressips: tuple[Any, ...] = ()
@@ -131,6 +153,7 @@ class Plan:
     load: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     weighted: Weighted | None = None
+    gap: Gap | None = None
 
     @property
     def leveled_load(self) -> Mapping[str, int]:
@@ -149,12 +172,14 @@ class Plan:
             load=dict(value["load"]),
             warnings=tuple(value["warnings"]),
             weighted=Weighted.from_dict(value["weighted"]) if "weighted" in value else None,
+            gap=Gap.from_dict(value["gap"]) if "gap" in value else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{egressips, assignments, unassigned, invalid, moves, load, warnings}`` in plain dicts and lists.
 
-        ``weighted`` is added if an egress IP has another weight than 1.
+        ``weighted`` is added if an egress IP has another weight than 1; ``proven``, which is false, and ``gap``
+        if the time limit ended the search.
         """
         return {
             "egressips": list(self.egressips),
@@ -165,4 +190,5 @@ class Plan:
             "load": dict(self.load),
             "warnings": list(self.warnings),
             **({"weighted": self.weighted.to_dict()} if self.weighted else {}),
+            **({"proven": False, "gap": self.gap.to_dict()} if self.gap else {}),
         }

@@ -15,13 +15,13 @@ from __future__ import annotations
 import heapq
 from typing import NamedTuple, Optional, Sequence, Tuple
 
+from .deadline import Deadline
 from .local_search import LocalSearch
 from .min_cost_flow import Potential, fill, minimize_cost
 from .model import (
     STICKY,
     Address,
     Bans,
-    Deadline,
     Node,
     Objective,
     Placed,
@@ -42,8 +42,8 @@ from .tie_break import first_by_name
 
 Placement = Tuple[Optional[int], ...]
 
-# How many addresses all relaxations of the tie-break may have together: about two seconds.
-_TIE_BREAK_LIMIT = 30_000
+# How many addresses all relaxations of the tie-break may have together: about one second.
+_TIE_BREAK_LIMIT = 10_000
 # How many open branches a search keeps: some tens of MiB.
 _MOST_OPEN = 20_000
 
@@ -245,7 +245,7 @@ class _Problem:
 
     def search_for(self, wanted: Sequence[int], start: Placement) -> Placement | None:
         """Return a placement as good as ``wanted``; None if there is none, or none is found."""
-        search = _Search(self)
+        search = _Search(self, repairs=False)
         search.run(tuple(wanted), start)
         best = search.best
         return best if best is not None and self.objective(best) <= tuple(wanted) else None
@@ -279,11 +279,16 @@ class _Problem:
         conflict = first_conflict(self.addresses, placement)
         if conflict:
             branches = [branch.without(bans) for bans in bans_against(self.addresses, placement, conflict)]
-        for groups in _groups_by_owner(packing).values():
-            least, actual = least_overlap(groups, unassigned), overlap_of(groups)
-            if least < actual and not branches:
-                branches = _branches_on_range(branch, groups)
-            overlap += least - actual
+        several = [*_groups_by_owner(packing).values()]
+        least = [least_overlap(groups) for groups in several]
+        actual = [overlap_of(groups) for groups in several]
+        savings = sorted(saving for each in least for saving in each.savings)
+        gap = sum(actual) - sum(each.overlap for each in least) + sum(savings[max(0, len(savings) - unassigned) :])
+        if gap > 0:
+            overlap -= gap
+            order = sorted(range(len(several)), key=lambda number: least[number].overlap - actual[number])
+            options = (_branches_on_range(branch, several[number]) for number in order)
+            branches = branches or next((each for each in options if each), [])
         return _Bound((unassigned, overlap, rest[0], rest[1]), relaxed, branches)
 
     def _capped(self, branch: _Branch, fewest: Placement, flattest: Placement) -> _Bound:
@@ -323,10 +328,14 @@ class _Problem:
 
 
 class _Search:
-    """Best first. ``best``: the best placement so far; ``at_least``: the lower bound of those that are left."""
+    """Best first. ``best``: the best placement so far; ``at_least``: the lower bound of those that are left.
 
-    def __init__(self, problem: _Problem) -> None:
+    With ``repairs`` the local search improves the placement of each relaxation, else only that of the first one.
+    """
+
+    def __init__(self, problem: _Problem, repairs: bool = True) -> None:
         self.problem = problem
+        self._repairs = repairs
         self.best: Placement | None = None
         self.best_value: Objective | None = None
         self.at_least: Objective | None = None
@@ -374,7 +383,8 @@ class _Search:
         """Take a placement, or what the local search makes of it, if it is the best one so far."""
         problem = self.problem
         candidates = [placement] if problem.is_allowed(placement) else []
-        if not candidates or self.best_value is None or problem.objective(placement) < self.best_value:
+        better = self.best_value is None or problem.objective(placement) < self.best_value
+        if better and (self._repairs or not self._pushed):
             candidates.append(self._local.improved(placement))
         for each in candidates:
             value = problem.objective(each)

@@ -91,6 +91,8 @@ class LocalSearch:
 
     def _make(self, state: WeightedState, steps: list[Step]) -> bool:
         """Make the steps if they keep the rules and improve the objective; return whether they were made."""
+        if not self._may_improve(state, steps):
+            return False
         before, moves = self._objective(state), state.moves
         origins = [(address, state.node_of[address]) for address, _node in steps]
         state.clear(steps)
@@ -103,3 +105,22 @@ class LocalSearch:
                 return True
         state.make(origins)
         return False
+
+    def _may_improve(self, state: WeightedState, steps: list[Step]) -> bool:
+        """Return whether steps change overlap, moves or squares for the better; the rules are not checked."""
+        overlap = moves = 0
+        for address, node in steps:
+            one, origin = self.addresses[address], state.node_of[address]
+            if origin == state.unassigned:
+                return True
+            if one.held:
+                moves += (node not in one.current) - (origin not in one.current)
+            overlap += state.overlap_change(one, origin, node)
+        if len({self.addresses[address].owner for address, _node in steps}) < len(steps):
+            # Siblings that change places stay in the same domains together.
+            overlap = 0
+        squares = 0
+        if len(steps) == 1:
+            squares = 2 * (state.load[node] - state.load[origin] + 1)
+        first, second = (moves, squares) if self.policy == STICKY else (squares, moves)
+        return (overlap, first, second) < (0, 0, 0)

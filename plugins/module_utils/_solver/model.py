@@ -11,7 +11,7 @@ address, None for an unassigned one.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Callable, FrozenSet, NamedTuple, Optional, Sequence, Tuple
+from typing import FrozenSet, NamedTuple, Optional, Sequence, Tuple
 
 BALANCED = "balanced"
 STICKY = "sticky"
@@ -22,8 +22,6 @@ _UNLIMITED = (None, None, None)
 Placed = Sequence[Optional[int]]
 Objective = Tuple[int, int, int, int]
 Bans = FrozenSet[Tuple[int, int]]
-# Returns whether the time for a search is over.
-Deadline = Callable[[], bool]
 
 
 class Address(NamedTuple):

@@ -10,17 +10,27 @@ unit. Successive shortest paths solve it; only the last arc of a path has a cost
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Mapping, NamedTuple, Sequence
 
 from .spread_groups import Range, SpreadGroup
 
 
-def least_overlap(groups: Sequence[SpreadGroup], missing: int) -> int:
-    """Return a lower bound on the overlap of an owner's groups if at most ``missing`` of its members are unassigned."""
+class LeastOverlap(NamedTuple):
+    """``overlap``: the least of an owner whose members are all assigned.
+
+    ``savings``: by how much each member that no range forces into its domain lowers it if it is unassigned.
+    """
+
+    overlap: int
+    savings: list[int]
+
+
+def least_overlap(groups: Sequence[SpreadGroup]) -> LeastOverlap:
+    """Return the LeastOverlap of an owner's groups."""
     flow = _OwnerFlow(groups)
-    forced = flow.overlap
+    forced = dict(flow.total)
     flow.fill()
-    return max(forced, flow.overlap - missing * flow.highest_marginal())
+    return LeastOverlap(flow.overlap, flow.savings(forced))
 
 
 def overlap_of(groups: Sequence[SpreadGroup]) -> int:
@@ -81,9 +91,13 @@ class _OwnerFlow:
     def _marginal(self, domain: int) -> int:
         return self.total.get(domain, 0) + self.taken.get(domain, 0)
 
-    def highest_marginal(self) -> int:
-        """Return the highest cost of the last unit in a domain."""
-        return max((self._marginal(domain) - 1 for domain, count in self.total.items() if count), default=0)
+    def savings(self, forced: Mapping[int, int]) -> list[int]:
+        """Return the cost of each unit beyond the ``forced`` ones of its domain."""
+        return [
+            count + self.taken.get(domain, 0)
+            for domain, total in self.total.items()
+            for count in range(forced.get(domain, 0), total)
+        ]
 
     def fill(self) -> None:
         """Send all units that are left; those that find no domain stay where they are."""

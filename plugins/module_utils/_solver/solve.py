@@ -15,22 +15,22 @@ Deterministic but for the deadline, which ends a search that takes too long.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Sequence
+from typing import NamedTuple, Sequence
 
 from .branch_and_bound import Found, best_placement, count_fewest_moves, keeps_crossing_rules
+from .deadline import Deadline, never
 from .min_cost_flow import minimize_cost
 from .model import (
     BALANCED,
     POLICIES,
     STICKY,
     Address,
-    Deadline,
     Node,
-    Objective,
     Placed,
     count_moves,
     count_overlap,
     keeps_rules,
+    objective,
     weights,
 )
 from .packing import Packing
@@ -39,25 +39,28 @@ from .tie_break import first_by_name
 __all__ = ["BALANCED", "POLICIES", "STICKY", "Address", "Node", "Placement", "solve"]
 
 
+class Gap(NamedTuple):
+    """A term of the objective, ``unassigned``, ``overlap``, ``squares`` or ``moves``, its value and a lower bound."""
+
+    objective: str
+    value: int
+    lower_bound: int
+
+
 @dataclass(frozen=True)
 class Placement:
     """``nodes``: the node of each address or None; ``for_balance``: how many moves only flatten the load.
 
     ``proven``: whether no placement has a better objective, the order by name aside. If weights differ, ``at_least`` is
     a lower bound on the sum of squares, None where that is the placement's own. If the deadline ended the search,
-    ``bound`` is a lower bound on the whole objective.
+    ``gap`` is the first term of the objective that is not proven.
     """
 
     nodes: tuple[int | None, ...]
     for_balance: int
     proven: bool = True
     at_least: int | None = None
-    bound: Objective | None = None
-
-
-def never() -> bool:
-    """Return that the time is not over: the deadline of a search that may take any time."""
-    return False
+    gap: Gap | None = None
 
 
 def solve(
@@ -75,20 +78,31 @@ def solve(
     if any(address.weight != 1 for address in addresses):
         return _solve_weighted(addresses, nodes, policy, max_moves, deadline)
     if policy == STICKY or max_moves == 0:
-        return _placement(_best(addresses, nodes, STICKY, deadline), 0)
+        found = _best(addresses, nodes, STICKY, deadline)
+        return _placement(found, _gap(addresses, nodes, STICKY, found), 0)
     found = _best(addresses, nodes, BALANCED, deadline)
     moves, lost = count_moves(addresses, found.placement), _count_lost(addresses)
     if moves == lost:
-        return _placement(found, 0)
+        return _placement(found, _gap(addresses, nodes, BALANCED, found), 0)
     can_stay = _all_can_stay(addresses, nodes, found.placement)
     fewest = lost if can_stay else count_fewest_moves(addresses, nodes, deadline)
     if max_moves is not None and moves > fewest + max_moves:
         found = best_placement(addresses, nodes, BALANCED, fewest + max_moves, deadline)
-    return _placement(found, count_moves(addresses, found.placement) - fewest)
+    gap = _gap(addresses, nodes, BALANCED, found)
+    return _placement(found, gap, count_moves(addresses, found.placement) - fewest)
 
 
-def _placement(found: Found, for_balance: int) -> Placement:
-    return Placement(found.placement, max(0, for_balance), found.at_least is None, bound=found.at_least)
+def _placement(found: Found, gap: Gap | None, for_balance: int) -> Placement:
+    return Placement(found.placement, max(0, for_balance), gap is None, gap=gap)
+
+
+def _gap(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, found: Found) -> Gap | None:
+    """Return the first term of the objective that is not proven to be the least; None if there is none."""
+    if found.at_least is None:
+        return None
+    names = ("unassigned", "overlap", *(("moves", "squares") if policy == STICKY else ("squares", "moves")))
+    terms = zip(names, objective(addresses, nodes, policy, found.placement), found.at_least)
+    return next((Gap(name, value, bound) for name, value, bound in terms if value != bound), None)
 
 
 def _count_lost(addresses: Sequence[Address]) -> int:
@@ -125,7 +139,8 @@ def _solve_weighted(
     best = tuple(found.get(number) for number in range(len(addresses)))
     moves = count_moves(addresses, best)
     proven = leveled.exact or (leveled.at_least is None and moves == fewest)
-    return Placement(best, moves - fewest, proven and start.at_least is None, leveled.at_least, start.at_least)
+    gap = _gap(plain, nodes, STICKY, start)
+    return Placement(best, moves - fewest, proven and gap is None, leveled.at_least, gap)
 
 
 def _all_can_stay(addresses: Sequence[Address], nodes: Sequence[Node], best: Placed) -> bool:

@@ -53,6 +53,14 @@ class WeightedState:
             return False
         return free[None] != 0 and free[one.family] != 0
 
+    def overlap_change(self, one: Address, origin: int, node: int) -> int:
+        """Return the change of the overlap if an address alone goes from one node to another."""
+        if not one.domains or one.domains[origin] == one.domains[node]:
+            return 0
+        before, after = one.domains[origin], one.domains[node]
+        change = self._in_domain[one.owner, after] - self._in_domain[one.owner, before] + 1
+        return change + one.taken.count(after) - one.taken.count(before)
+
     def move(self, address: int, node: int) -> None:
         """Bring an address to another node; the caller checks that it fits."""
         one, before = self.addresses[address], self.node_of[address]

@@ -1,0 +1,124 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Spread owners in dual-stack fleets: the best placement, in time; and what a deadline leaves."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver import deadline
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import keeps_rules, objective
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import (
+    BALANCED,
+    STICKY,
+    Address,
+    Node,
+    solve,
+)
+
+ZONES = (0, 1, 2) * 3
+# The second node has no IPv6.
+NODES = {4: tuple(range(9)), 6: (0, 2, 3, 4, 5, 6, 7, 8)}
+
+
+def fleet(lost_zone=None):
+    """Eight owners of two IPv4 and one IPv6 address on nine nodes in three zones, one address in each zone."""
+    addresses = []
+    for owner in range(8):
+        for zone, family in enumerate((4, 4, 6)):
+            current = {3 * (owner // 3) + zone} & {*NODES[family]}
+            possible = tuple(node for node in NODES[family] if ZONES[node] != lost_zone)
+            addresses.append(Address(owner, family, possible, frozenset(current & {*possible}), True, ZONES))
+    return addresses, [Node()] * 9
+
+
+def zones_used(addresses, placement):
+    """Return for each owner the number of its addresses in each zone, in descending order."""
+    counts = Counter((address.owner, ZONES[node]) for address, node in zip(addresses, placement, strict=True))
+    owners = sorted({address.owner for address in addresses})
+    return [sorted((counts[owner, zone] for zone in range(3)), reverse=True) for owner in owners]
+
+
+class Steps:
+    """A deadline after a number of questions."""
+
+    def __init__(self, left):
+        self.left = left
+
+    def __call__(self):
+        self.left -= 1
+        return self.left < 0
+
+
+def test_all_zones_are_used_while_they_are_there():
+    addresses, nodes = fleet()
+    placement = solve(addresses, nodes)
+    assert placement.proven
+    assert zones_used(addresses, placement.nodes) == [[1, 1, 1]] * 8
+
+
+def test_a_zone_fails():
+    addresses, nodes = fleet(lost_zone=0)
+    steps = Steps(1_000)
+    placement = solve(addresses, nodes, deadline=steps)
+    assert steps.left >= 0
+    assert placement.proven
+    assert zones_used(addresses, placement.nodes) == [[2, 1, 0]] * 8
+    assert objective(addresses, nodes, BALANCED, placement.nodes) == (0, 8, 96, 8)
+
+
+@pytest.mark.parametrize(("zones", "counts"), [(2, [3, 3]), (3, [2, 2, 2]), (4, [2, 2, 1, 1])])
+@pytest.mark.parametrize("families", [(4,) * 6, (4, 4, 4, 6, 6, 6)])
+def test_spread_is_even(zones, counts, families):
+    """Also where one zone has most of the nodes, and one node has no IPv6."""
+    domains = tuple(min(node, zones - 1) for node in range(2 * zones + 8))
+    domains = (*domains, *(zone for zone in range(zones) for _node in range(3)))
+    every = tuple(range(len(domains)))
+    addresses = [Address(0, family, every if family == 4 else every[1:], domains=domains) for family in families]
+    placement = solve(addresses, [Node()] * len(domains))
+    found = Counter(domains[node] for node in placement.nodes)
+    assert sorted(found.values(), reverse=True) == counts
+
+
+def test_even_spread_costs_no_place():
+    addresses = [Address(0, 4, (0, 1, 2, 3), domains=(0, 0, 0, 1)) for _address in range(4)]
+    assert None not in solve(addresses, [Node()] * 4).nodes
+
+
+def crowded(seed):
+    """A world of all rules at once that takes many branches."""
+    chance = random.Random(seed)
+    nodes = [Node(0, 7, (5, 3)) for _node in range(8)]
+    racks = tuple(chance.randint(0, 4) for _node in nodes)
+    addresses = []
+    for owner in range(14):
+        for family in (4, 4, 6):
+            possible = tuple(sorted(chance.sample(range(8), chance.randint(5, 8))))
+            current = frozenset(chance.sample(possible, chance.choice((0, 1, 1, 2))))
+            domains = ((), tuple(node % 3 for node in range(8)), racks)[owner % 3]
+            addresses.append(Address(owner, family, possible, current, bool(current), domains))
+    return addresses, nodes
+
+
+@pytest.mark.parametrize("policy", [BALANCED, STICKY])
+@pytest.mark.parametrize("max_moves", [None, 2])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_deadline_ends_the_search_with_a_valid_placement(seed, max_moves, policy):
+    addresses, nodes = crowded(seed)
+    placement = solve(addresses, nodes, policy, max_moves, deadline=Steps(0))
+    assert keeps_rules(addresses, nodes, placement.nodes)
+    assert None not in placement.nodes
+    assert placement.proven == (placement.gap is None)
+    if placement.gap is not None:
+        assert placement.gap.value > placement.gap.lower_bound
+
+
+def test_a_deadline_depends_on_the_clock_it_is_given():
+    ticks = itertools.count()
+    over = deadline.after(2, lambda: next(ticks))
+    assert [over(), over(), over()] == [False, True, True]
+    assert not deadline.never()
