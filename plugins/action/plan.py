@@ -17,7 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import query
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, names_of, result_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of, texts_of
 
 _QUESTIONS: dict[str, Any] = {
     "what_if": {"type": "raw", "default": {}},
@@ -37,6 +37,8 @@ _SETTINGS = {
     "drain_force": {"type": "bool", "default": False},
     "forget_nodes": {"type": "raw", "default": []},
 }
+# Settings that are lists of strings. A string with commas stands for a list.
+_LISTS = ("drain_nodes", "forget_nodes", "excluded_cidrs")
 _OPTIONS = {
     "hosts": {"type": "list", "elements": "str", "required": True},
     "settings": {"type": "dict", "options": _SETTINGS, "apply_defaults": True},
@@ -60,7 +62,7 @@ class ActionModule(ActionBase):
         _validation, options = self.validate_argument_spec(argument_spec=_OPTIONS)
         try:
             hosts = [host_of(task_vars["hostvars"][name]) for name in options["hosts"]]
-            names = {name: names_of(options["settings"][name], name) for name in ("drain_nodes", "forget_nodes")}
+            names = {name: texts_of(options["settings"][name], name) for name in _LISTS}
             settings = Settings(**{**options["settings"], **names})
             made = plan_run(
                 hosts,

@@ -14,6 +14,9 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipa
 # Ansible loads an action once for a whole run, and then forks for each host and task.
 PROGRAM = base64.b64encode(zlib.compress(zipapp.make())).decode()
 
+# Fields of a result that change variables or the inventory on the controller. A node is trusted only for itself.
+_CONTROL = ("ansible_facts", "ansible_stats", "add_host", "add_group")
+
 
 class NodeAction(ActionBase):
     """Runs the module `node` on a host, with the program of a node as an argument.
@@ -33,7 +36,7 @@ class NodeAction(ActionBase):
             task_vars=task_vars,
             wrap_async=self._task.async_val and not self._connection.has_native_async,
         )
-        return {**result, **done}
+        return {**result, **{name: value for name, value in done.items() if name not in _CONTROL}}
 
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""

@@ -36,13 +36,13 @@ def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def names_of(value: object, setting: str) -> list[str]:
-    """Return the names in a list or, as in `-e egress_ip_drain_nodes=node1,node2`, a string. Raises EgressIPError."""
+def texts_of(value: object, setting: str) -> list[str]:
+    """Return the strings in a list or, as in `-e egress_ip_drain_nodes=node1,node2`, a string. Raises EgressIPError."""
     path, errors = f"egress_ip_{setting}", Errors()
     # An AWX survey field that is left empty gives an empty string.
     listed = [name.strip() for name in value.split(",") if value.strip()] if isinstance(value, str) else value
     if not isinstance(listed, (list, tuple)):
-        raise InventoryError(f"{path}: must be a list of names, not {type_name(value)}")
+        raise InventoryError(f"{path}: must be a list of strings, not {type_name(value)}")
     names = [check_string(name, f"{path}[{number}]", errors) for number, name in enumerate(listed)]
     errors.raise_if_any()
     return [name for name in names if name is not None]

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Collection, Iterable, Sequence
 
-from .._common.errors import Errors, InventoryError
+from .._common.errors import Errors, InvalidError, InventoryError
 from .._common.messages import type_name
 from .._kubernetes.objects import ASSIGNABLE, EgressIP, NodeObject
-from .._planner.nodes import label_text
+from .._planner.nodes import Node, label_text
 from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, member, read_answer
 
 _FACTS = Mapping[str, Any]
@@ -71,9 +71,12 @@ def observe_fleet(
     stop = _lines(answers, STOP)
     stop += [f"egress_ip_drain_nodes: there is no node {name}" for name in drain if name not in answers]
     stop += _vanished(observed, {*answers, *forget})
+    errors = Errors()
     nodes = tuple(
-        _node(host, observed.get(host["name"]), labels.get(host["name"], {}), {*drain, *fenced}) for host in hosts
+        _node(host, observed.get(host["name"]), labels.get(host["name"], {}), {*drain, *fenced}, errors)
+        for host in hosts
     )
+    stop += errors.found
     return Fleet(
         nodes=nodes,
         eligible=_eligible(nodes, egressips),
@@ -167,23 +170,40 @@ def _vanished(observed: Mapping[str, _FACTS], expected: Collection[str]) -> list
 
 
 def _node(
-    host: Mapping[str, Any], facts: _FACTS | None, labels: Mapping[str, str], empty: Collection[str]
+    host: Mapping[str, Any],
+    facts: _FACTS | None,
+    labels: Mapping[str, str],
+    empty: Collection[str],
+    errors: Errors,
 ) -> dict[str, Any]:
-    """Return the node in the form that `assign` takes."""
+    """Return the node in the form that `assign` takes; adds an error for each malformed variable of the host.
+
+    A plan would take such a node for one that holds nothing.
+    """
+    own = {"labels": host.get("labels") or {}, "capacity": _capacity(host.get("capacity"))}
+    try:
+        Node.from_dict({"name": host["name"], **own})
+    except InvalidError as error:
+        for line in error.errors:
+            path, _colon, text = line.partition(": ")[2].partition(": ")
+            errors.add(f"{host['name']}: egress_ip_{path}", text)
+        own = {"labels": {}, "capacity": None}
     return {
         "name": host["name"],
-        "labels": {**labels, **_labels(host)},
+        "labels": {**labels, **own["labels"]},
         "ready": facts is not None and not host.get("drain") and host["name"] not in empty,
         "networks": facts["networks"] if facts else [],
-        "capacity": host.get("capacity"),
+        "capacity": own["capacity"],
     }
 
 
-def _labels(host: Mapping[str, Any]) -> Mapping[str, str]:
-    labels = host.get("labels") or {}
-    if not isinstance(labels, dict):
-        raise InventoryError(f"{host['name']}: egress_ip_labels: must be a dictionary, not {type_name(labels)}")
-    return labels
+def _capacity(value: object) -> object:
+    """Return the value of `egress_ip_capacity` with numbers for strings, as `-e` and AWX surveys give them."""
+    if isinstance(value, Mapping):
+        return {field: _capacity(limit) for field, limit in value.items()}
+    if isinstance(value, str) and value.isascii() and value.strip().isdecimal():
+        return int(value)
+    return None if value == "" else value
 
 
 def _eligible(nodes: Iterable[Mapping[str, Any]], egressips: Iterable[EgressIP]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ A node is trusted only for itself: undocumented fields are dropped, and a node w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
@@ -22,6 +23,8 @@ _PYTHON_IS_MISSING = 127
 # The first words of ansible-core's message for a module that raised an exception.
 _CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
 _MAX_GENERATION = 2**53
+# How the module refuses a setting: that is an error of the user and not a fault of the node.
+_MALFORMED_SETTING = re.compile(r"egress_ip_\w+: must be ")
 _REQUIRED = ("networks", "endpoints", "addresses", "held", "generation", "nodes")
 _Check = Callable[[Any, str, Errors], Any]
 
@@ -42,7 +45,7 @@ def read_answer(observed: Mapping[str, Any]) -> Answer:
     message = str(observed.get("msg", "")).strip()
     if observed.get("unreachable"):
         return _without_facts(UNAVAILABLE, f"cannot be reached: {message}")
-    if message == NOT_OBSERVED:
+    if message == NOT_OBSERVED or _MALFORMED_SETTING.match(message):
         return _without_facts(STOP, message)
     if not observed.get("failed"):
         return _read_facts(observed)

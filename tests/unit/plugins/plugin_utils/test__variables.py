@@ -7,9 +7,9 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InventoryError
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import (
     host_of,
-    names_of,
     node_results,
     result_of,
+    texts_of,
 )
 
 
@@ -30,22 +30,22 @@ def test_a_host_that_was_not_observed_is_not_unavailable():
 
 @pytest.mark.parametrize(("value", "names"), [("a, b", ["a", "b"]), (["a"], ["a"]), ([], []), ("", []), (" ", [])])
 def test_names(value, names):
-    assert names_of(value, "drain_nodes") == names
+    assert texts_of(value, "drain_nodes") == names
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (3, "egress_ip_drain_nodes: must be a list of names, not the integer 3"),
-        (None, "egress_ip_drain_nodes: must be a list of names, not null"),
+        (3, "egress_ip_drain_nodes: must be a list of strings, not the integer 3"),
+        (None, "egress_ip_drain_nodes: must be a list of strings, not null"),
         ("node1,", "egress_ip_drain_nodes[1]: is empty"),
         ([{"a": "b"}], "egress_ip_drain_nodes[0]: must be a string, not a mapping"),
         (["a", 5], "egress_ip_drain_nodes[1]: must be a string, not the integer 5; put it in quotes"),
     ],
 )
-def test_what_is_no_list_of_names(value, message):
+def test_malformed_lists_of_strings(value, message):
     with pytest.raises(EgressIPError) as caught:
-        names_of(value, "drain_nodes")
+        texts_of(value, "drain_nodes")
     assert str(caught.value) == message
 
 

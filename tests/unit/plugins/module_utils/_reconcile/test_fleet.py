@@ -220,9 +220,38 @@ def test_labels_of_the_inventory_win_over_those_of_node_documents():
     assert fleet.nodes[1]["labels"] == {}
 
 
-def test_labels_must_be_a_dictionary():
-    with pytest.raises(InventoryError, match=r"node1: egress_ip_labels: must be a dictionary, not a list"):
-        observe_fleet([host(1, labels=["zone=a"])])
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"labels": ["zone=a"]}, "node1: egress_ip_labels: must be a mapping, not a list"),
+        ({"labels": "zone=a"}, "node1: egress_ip_labels: must be a mapping, not the string 'zone=a'"),
+        ({"capacity": "ten"}, "node1: egress_ip_capacity: must be an integer of 0 or more, or left out for no limit"),
+        ({"capacity": -1}, "node1: egress_ip_capacity: must be an integer of 0 or more, or left out for no limit"),
+        ({"capacity": True}, "node1: egress_ip_capacity: must be an integer of 0 or more, or left out for no limit"),
+        ({"capacity": [3]}, "node1: egress_ip_capacity: must be an integer of 0 or more, or left out for no limit"),
+        ({"capacity": {"ipv4": 1.5}}, "node1: egress_ip_capacity.ipv4: must be an integer of 0 or more, or left out"),
+        ({"capacity": {"ipv5": 1}}, "node1: egress_ip_capacity.ipv5: unknown field; did you mean ipv6?"),
+    ],
+)
+def test_a_malformed_variable_of_a_host_stops_the_run(variables, message):
+    """The planner would take the node for one that holds nothing, and the run would release its addresses."""
+    [line] = observe_fleet([host(1, **variables), host(2), host(3)]).stop
+    assert line.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "capacity"),
+    [("10", 10), (" 10", 10), ("", None), (None, None), (0, 0), ({"ipv4": "3", "ip": 5}, {"ipv4": 3, "ip": 5})],
+)
+def test_a_capacity_may_be_a_string_of_digits(value, capacity):
+    """`-e egress_ip_capacity=10` and AWX surveys give strings."""
+    fleet = observe_fleet([host(1, capacity=value)])
+    assert (fleet.nodes[0]["capacity"], fleet.stop) == (capacity, ())
+
+
+def test_a_setting_that_the_module_refuses_stops_the_run():
+    refused = {"failed": True, "msg": "egress_ip_platform: must be one of auto, baremetal, not 'vshpere'"}
+    assert observe_fleet([host(1), host(2), host(3, refused)]).stop == (f"node3: {refused['msg']}",)
 
 
 def test_a_drained_node_answers_and_is_not_ready():
