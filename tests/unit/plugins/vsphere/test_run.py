@@ -61,6 +61,7 @@ def world(hosts, egress_ips, assignments=(), held=()):
     unavailable = [{"name": name, "reason": "timed out"} for name in hosts if name not in observed]
     fleet = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "recalled": {}}
     fleet["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
+    fleet["eligible"] = [node["name"] for node in nodes]
     entries = [{"egressIP": ip, "node": name, "name": "web", "interface": "eth0"} for ip, name in assignments]
     asked = query(
         [host_of({"inventory_hostname": name, **each}) for name, each in hosts.items()], [egressip(*egress_ips)]
