@@ -19,6 +19,8 @@ import yaml
 _TAG = "tag:yaml.org,2002:"
 _MERGE_TAG = f"{_TAG}merge"
 _BLANKS = re.compile(r"\s*")
+# The most values that aliases may add to a document: each alias stands for a copy of its anchor's value.
+_MAX_COPIES = 100_000
 _NOT_IN_JSON = tuple(f"{_TAG}{name}" for name in ("binary", "omap", "pairs", "set"))
 
 
@@ -105,7 +107,8 @@ class Documents:
 
     def _read_node(self, loader: _Loader, node: yaml.Node, source: str) -> None:
         try:
-            _check_keys(node)
+            if _check_keys(node):
+                _check_copies(node)
             # Depth first, so that an alias inside its own anchor is an error rather than an endless value.
             loader.deep_construct = True
             document = loader.construct_document(node)
@@ -116,12 +119,15 @@ class Documents:
             self.add(document, source)
 
 
-def _check_keys(root: yaml.Node) -> None:
-    """Raise a ConstructorError for the first key that a mapping below ``root`` has twice."""
-    waiting, seen = [root], set()
+def _check_keys(root: yaml.Node) -> bool:
+    """Raise a ConstructorError for a duplicate key of a mapping; return whether a mapping or list has an alias."""
+    waiting, seen, is_aliased = [root], set(), False
     while waiting:
         node = waiting.pop()
-        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+        if isinstance(node, yaml.ScalarNode):
+            continue
+        if id(node) in seen:
+            is_aliased = True
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
@@ -135,6 +141,32 @@ def _check_keys(root: yaml.Node) -> None:
                     raise yaml.constructor.ConstructorError(None, None, text, key.start_mark)
                 keys.add((key.tag, key.value))
         waiting.extend(value for _key, value in reversed(node.value))
+    return is_aliased
+
+
+def _check_copies(root: yaml.Node) -> None:
+    """Raise a ConstructorError if aliases add too many values. A recursive alias is left to the constructor."""
+    sizes: dict[int, int] = {}
+    waiting = [root]
+    while waiting:
+        node = waiting[-1]
+        parts = _parts(node)
+        if id(node) not in sizes:
+            sizes[id(node)] = 0
+            waiting.extend(part for part in parts if id(part) not in sizes)
+            continue
+        waiting.pop()
+        sizes[id(node)] = 1 + sum(sizes[id(part)] for part in parts)
+    if sizes[id(root)] - len(sizes) > _MAX_COPIES:
+        text = f"aliases add more than {_MAX_COPIES} values; write fewer aliases"
+        raise yaml.constructor.ConstructorError(None, None, text, root.start_mark)
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    """Return the nodes that a node consists of."""
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

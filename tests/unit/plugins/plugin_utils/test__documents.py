@@ -93,6 +93,31 @@ def read(text, name="web.yml"):
     return documents
 
 
+def bomb(levels, width):
+    """A document in which each level is a list of aliases of the level before."""
+    lists = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels + 1))]
+    return "\n".join(lists)
+
+
+MERGES = "a0: &a0 {k: v}\n" + "\n".join(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9))
+
+
+@pytest.mark.parametrize(
+    "text", [bomb(8, 10), bomb(60, 10), bomb(30, 2), MERGES], ids=["wide", "deep", "binary", "merge"]
+)
+def test_aliases_that_expand_too_far_are_refused(text):
+    documents = read(f"good: 1\n---\n{text}\n---\nalso: good\n")
+    assert [entry["document"] for entry in documents.documents] == [{"good": 1}, {"also": "good"}]
+    (refused,) = documents.unreadable
+    assert refused["name"] == "web.yml[1]"
+    assert refused["errors"][0].endswith("aliases add more than 100000 values; write fewer aliases")
+
+
+def test_ordinary_aliases_are_read():
+    documents = read(bomb(3, 10))
+    assert (len(documents.documents), documents.unreadable) == (1, [])
+
+
 @pytest.mark.parametrize(("name", "text", "wanted"), [case[1:] for case in GOOD], ids=[case[0] for case in GOOD])
 def test_reads(name, text, wanted):
     documents = read(text, name)
