@@ -15,8 +15,8 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import query
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of, texts_of
 
 _QUESTIONS: dict[str, Any] = {
@@ -73,17 +73,16 @@ class ActionModule(ActionBase):
                 options["withheld"],
                 options["states"],
             )
-            vsphere = query(hosts, made.manifests["egressips"])
+            platforms = queries(hosts, made.manifests["egressips"])
             answers = _answers(options["questions"], made, settings)
         except EgressIPError as error:
             raise AnsibleActionFail(str(error)) from error
-        outside = bool(vsphere["nodes"]) or any(host["fence"] for host in hosts)
         return {
             **result,
             "changed": False,
             **made.to_dict(),
-            "vsphere": vsphere,
-            "outside": outside,
+            "platforms": platforms,
+            "outside": bool(platforms) or any(host["fence"] for host in hosts),
             "in_steps": bool(made.rollout and (made.rollout["releasing"] or made.rollout["following"])),
             "answers": answers,
         }

@@ -10,13 +10,14 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import failures
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import Events, preview, report
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import node_results, result_of
 
 _OPTIONS = {
     "preview": {"type": "bool", "default": False},
     "fence_results": {"type": "dict"},
-    "failures": {"type": "list", "elements": "str", "default": []},
+    "platform_results": {"type": "list", "elements": "dict", "default": []},
 }
 
 
@@ -39,7 +40,8 @@ class ActionModule(ActionBase):
         if options["preview"]:
             return {**result, **preview(run, steps).to_dict()}
         check_mode = self._task.check_mode
-        events = Events.of_run(steps, options["fence_results"] or {}, options["failures"], check_mode)
+        failed = [line for each in options["platform_results"] for line in failures(each["platform"], each["result"])]
+        events = Events.of_run(steps, options["fence_results"] or {}, failed, check_mode)
         results = node_results(task_vars, run["fleet"])
         made = report(run["plan"], run["manifests"], run["fleet"], results, check_mode, events).to_dict()
         stats = {"data": {"egress_ip": made["stats"]}, "per_host": False, "aggregate": True}

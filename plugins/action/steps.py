@@ -12,18 +12,15 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fencing import VSPHERE
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps import (
-    NO_AUDIT,
-    audit_ports,
-    plan_steps,
-)
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.provider import Audit
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import FENCES, PROVIDERS, audit
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps import plan_steps
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, node_results, result_of
 
 _OPTIONS = {
     "hosts": {"type": "list", "elements": "str", "required": True},
-    "guest_mac": {"type": "str"},
-    "scope": {"type": "str", "default": "port"},
+    "platform": {"type": "str", "choices": list(PROVIDERS)},
+    "settings": {"type": "dict", "default": {}},
     "fence_results": {"type": "dict"},
 }
 
@@ -43,8 +40,8 @@ class ActionModule(ActionBase):
             hosts = [host_of(task_vars["hostvars"][name]) for name in options["hosts"]]
             steps = plan_steps(
                 run,
-                hosts,
-                _audit(run, options, task_vars),
+                {host["name"]: host["fence"] for host in hosts},
+                _audits(run, options, task_vars),
                 options["fence_results"],
                 node_results(task_vars, run["fleet"]),
             )
@@ -54,18 +51,19 @@ class ActionModule(ActionBase):
         return {**result, "changed": False, **steps}
 
 
-def _audit(run: Mapping[str, Any], options: Mapping[str, Any], task_vars: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the audit of the vSphere ports: a new one if `guest_mac` is given, else that of the last call."""
-    if options["guest_mac"] is None:
-        audited: Mapping[str, Any] = task_vars.get("egress_ip_steps", {}).get("vsphere") or NO_AUDIT
-        return audited
-    answer = result_of(task_vars, "vsphere_port_info")
-    return audit_ports(run["vsphere"], answer, options["guest_mac"], options["scope"])
+def _audits(run: Mapping[str, Any], options: Mapping[str, Any], task_vars: Mapping[str, Any]) -> dict[str, Audit]:
+    """Return the audits of the last call, with a new one of the platform that is given."""
+    audits: dict[str, Audit] = dict(task_vars.get("egress_ip_steps", {}).get("audits", {}))
+    name = options["platform"]
+    if name:
+        answer = result_of(task_vars, PROVIDERS[name].module)
+        audits[name] = audit(run["platforms"], name, answer, options["settings"])
+    return audits
 
 
 def check_fence_files(hosts: list[dict[str, Any]]) -> None:
     """Raise InventoryError for a missing file of a fence, in every run: when the fence is needed it is too late."""
     for host in hosts:
         fence = host["fence"]
-        if fence and fence != VSPHERE and not Path(fence).is_file():
+        if fence and fence not in FENCES and not Path(fence).is_file():
             raise InventoryError(f"{host['name']}: egress_ip_fence: there is no file {fence}")

@@ -20,7 +20,7 @@ options:
     description:
       - Names of the hosts that take part.
       - Of their variables C(egress_ip_node_info), C(egress_ip_labels), C(egress_ip_capacity), C(egress_ip_drain),
-        C(egress_ip_fence), C(egress_ip_platform) and C(egress_ip_vsphere_vm) are used.
+        C(egress_ip_fence), C(egress_ip_platform) and those of the platforms are used.
     type: list
     elements: str
     required: true
@@ -211,12 +211,13 @@ rollout:
       type: list
       elements: dict
       sample: [{egressIP: 172.30.0.10, node: node1, endpoint: 192.168.126.21}]
-vsphere:
-  description: The VMs of nodes on vSphere, and whether a vCenter is required.
+platforms:
+  description: The query of each platform that nodes belong to, a C(name) and what the role of this name reads.
   returned: success
-  type: dict
+  type: list
+  elements: dict
 outside:
-  description: Whether M(netops.egress_ip.steps) must be run, for fences or vSphere ports.
+  description: Whether M(netops.egress_ip.steps) must be run, for fences or platforms.
   returned: success
   type: bool
 in_steps:

@@ -24,10 +24,10 @@ options:
   fence_results:
     description: Result of each fence by node, as in M(netops.egress_ip.steps).
     type: dict
-  failures:
-    description: Failures at vSphere ports, a line each.
+  platform_results:
+    description: Results of tasks of platforms, each a C(platform) and the registered C(result). Failures are reported.
     type: list
-    elements: str
+    elements: dict
     default: []
 extends_documentation_fragment:
   - netops.egress_ip.attributes

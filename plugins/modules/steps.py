@@ -10,11 +10,11 @@ author:
   - The netops.egress_ip authors (@netops)
 short_description: Decide the steps of a run around the nodes
 description:
-  - Decides, on the controller, which nodes are fenced before their egress IPs are claimed, which vSphere ports change,
-    which tunnels end at another node, and which fenced nodes are reconnected.
+  - Decides, on the controller, which nodes are fenced before their egress IPs are claimed, what changes on their
+    platforms, which tunnels end at another node, and which fenced nodes are reconnected.
   - The input are registered results of other modules. C(egress_ip_plan) must be the result of M(netops.egress_ip.plan);
-    C(egress_ip_vsphere_port_info) of M(netops.egress_ip.vsphere_port_info), C(egress_ip_node) of each host of
-    M(netops.egress_ip.node), and C(egress_ip_steps) of this module are used if they exist.
+    that of the module that reads O(platform), C(egress_ip_node) of each host of M(netops.egress_ip.node), and
+    C(egress_ip_steps) of this module are used if they exist.
   - Changes nothing. Run it once, not for each host. A part of the role P(netops.egress_ip.node#role).
 options:
   hosts:
@@ -22,15 +22,15 @@ options:
     type: list
     elements: str
     required: true
-  guest_mac:
+  platform:
     description:
-      - The MAC address with which the nodes use egress IPs, as in M(netops.egress_ip.vsphere_port_info).
-      - With it, the ports in C(egress_ip_vsphere_port_info) are audited. Without it, the audit of the last call counts.
+      - The platform to audit, from the registered result of its module. Without it, the audits of the last call count.
     type: str
-  scope:
-    description: The object that is changed, V(port) or V(portgroup). It is used only together with O(guest_mac).
-    type: str
-    default: port
+    choices: [vsphere]
+  settings:
+    description: Settings of the role of O(platform) that its audit needs.
+    type: dict
+    default: {}
   fence_results:
     description:
       - Result of each fence by node, the reason why the node is not fenced; empty if it is.
@@ -53,35 +53,62 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-vsphere:
-  description: The audit of the vSphere ports, with the nodes that are noted as fenced there.
+audits:
+  description: The audit of each platform.
   returned: success
   type: dict
-ports:
-  description: The changes of vSphere ports before (C(open)) and after (C(close)) the nodes are changed, and C(notes).
+fenced:
+  description: The nodes that are noted as fenced on their platform, each with the methods.
   returned: success
   type: dict
+  sample: {node2: [vnic_disconnect]}
+proven:
+  description: Those of them that are proven to be cut off.
+  returned: success
+  type: list
+  elements: str
+failures:
+  description: Failures of the audits, a line each.
+  returned: success
+  type: list
+  elements: str
+open:
+  description: The changes of each platform before the nodes are changed.
+  returned: success
+  type: list
+  elements: dict
+close:
+  description: The changes of each platform after the nodes are changed.
+  returned: success
+  type: list
+  elements: dict
+notes:
+  description: Notes of the platforms, a line each.
+  returned: success
+  type: list
+  elements: str
 fencing:
-  description: The nodes to fence, and the fence of each.
+  description: The nodes to fence, each with its platform and target there, or with the file of the user.
   returned: success
-  type: dict
-  sample: {node2: vsphere}
+  type: list
+  elements: dict
+  sample: [{node: node2, platform: "", target: {}, file: /etc/fence.yml}]
 withheld:
   description: The egress IPs that must not be claimed, and the reasons.
   returned: success
   type: dict
   sample: {192.168.126.10: "node2 may hold it and is not fenced: timed out"}
 unfence:
-  description: The fenced nodes that may be reconnected.
+  description: The fenced nodes to reconnect, by platform.
   returned: success
   type: list
-  elements: str
+  elements: dict
 tunnels:
   description: The states of the nodes whose tunnels end at another node now, by node.
   returned: success
   type: dict
 in_steps:
-  description: Whether vSphere ports change or fenced nodes exist.
+  description: Whether a platform changes or fenced nodes exist.
   returned: success
   type: bool
 """

@@ -17,13 +17,14 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_string
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import NOT_OBSERVED
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
 
 # The host may be alive and hold addresses: nothing is known about it.
 _NOT_OBSERVED = {"failed": True, "msg": NOT_OBSERVED}
 
 
 def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one host as `observe_fleet`, `query` and `plan_steps` take it. Raises InventoryError."""
+    """Return one host as `observe_fleet`, `queries` and `plan_steps` take it. Raises InventoryError."""
     return {
         "name": str(variables["inventory_hostname"]),
         "labels": variables.get("egress_ip_labels"),
@@ -31,7 +32,7 @@ def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
         "drain": _drain(variables),
         "platform": variables.get("egress_ip_platform"),
         "fence": variables.get("egress_ip_fence"),
-        "vm": variables.get("egress_ip_vsphere_vm"),
+        "variables": {name: variables.get(name) for name in VARIABLES},
         "observed": variables.get("egress_ip_node_info", _NOT_OBSERVED),
     }
 

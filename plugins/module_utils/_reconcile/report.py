@@ -37,7 +37,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Events:
-    """Events of a run outside the module `node`: fences and vSphere ports.
+    """Events of a run outside the module `node`: fences and platforms.
 
     `withheld` {egress IP: reason} must not be claimed. `fenced` names nodes, `unproven` those that are noted as fenced
     without a proof. `failures` and `notes` are lines.
@@ -56,20 +56,20 @@ class Events:
         """Return the events of a run.
 
         `steps` is what `plan_steps` returned, None where it was not needed. `fence_results` {node: why it is not
-        fenced, empty when it is}; in `check_mode` no node was really fenced. `failures` are those at vSphere ports.
+        fenced, empty when it is}; in `check_mode` no node was really fenced. `failures` are those of platforms.
         """
         if not steps:
             return cls(failures=tuple(failures))
-        audited = steps["vsphere"]
+        unfenced = {target["name"] for each in steps["unfence"] for target in each["targets"]}
         cut_off = [name for name, why in fence_results.items() if not why]
         now, later = ([], cut_off) if check_mode else (cut_off, [])
-        fenced = {*audited["proven"], *now} - {*steps["unfence"]}
+        fenced = {*steps["proven"], *now} - unfenced
         return cls(
             withheld=steps["withheld"],
             fenced=sorted(fenced),
-            unproven=[name for name in audited["fenced"] if name not in {*audited["proven"], *now, *steps["unfence"]}],
-            failures=[*audited["failures"], *failures],
-            notes=[*steps["ports"]["notes"], *(f"node {name} would be fenced first" for name in later)],
+            unproven=[name for name in steps["fenced"] if name not in {*steps["proven"], *now, *unfenced}],
+            failures=[*steps["failures"], *failures],
+            notes=[*steps["notes"], *(f"node {name} would be fenced first" for name in later)],
         )
 
 
@@ -108,7 +108,7 @@ def report(
 
 def preview(run: Dict, steps: Dict | None = None) -> Report:
     """Return the Report of a plan that is not applied; `run` is the dict of a RunPlan, `steps` that of `plan_steps`."""
-    events = Events.of_run(steps, dict.fromkeys(steps["fencing"], "") if steps else {}, (), check_mode=True)
+    events = Events.of_run(steps, {each["node"]: "" for each in steps["fencing"]} if steps else {}, (), check_mode=True)
     made = report(run["plan"], run["manifests"], run["fleet"], events=events)
     differing = ", ".join(run["rollout"].get("differing", ())) or "none"
     return Report((*made.lines, "", f"Nodes to change: {differing}"), made.failures, made.complaints, made.stats)

@@ -1,50 +1,81 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of a run before and after the nodes apply the plan: fences, vSphere ports, tunnels. PRIVATE. Pure."""
+"""The steps of a run before and after the nodes apply the plan: fences, platforms, tunnels. PRIVATE. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Iterable
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .fencing import nodes_to_unfence, plan_fencing
+from .provider import Audit
+from .providers import PROVIDERS
 from .rollout import follow
-from .vsphere import audit, changes
-
-NO_AUDIT: Mapping[str, Any] = audit({"nodes": []}, ())
-
-
-def audit_ports(asked: Mapping[str, Any], answer: Mapping[str, Any], guest_mac: str, scope: str) -> dict[str, Any]:
-    """Return the audit of the result of `vsphere_port_info`, in which a failed request is a failure too."""
-    audited: dict[str, Any] = audit(asked, answer.get("ports") or (), guest_mac, scope)
-    if answer.get("failed"):
-        audited["failures"] = [f"vCenter: {answer['msg']}", *audited["failures"]]
-    return audited
 
 
 def plan_steps(
     run: Mapping[str, Any],
-    hosts: Iterable[Mapping[str, Any]],
-    audited: Mapping[str, Any],
+    fences: Mapping[str, object],
+    audits: Mapping[str, Audit],
     fence_results: Mapping[str, str] | None,
     results: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return {vsphere, ports, fencing, withheld, unfence, tunnels, in_steps}, all plain values.
+    """Return the steps, all plain values. Raises InventoryError.
 
-    `run` is the dict of a RunPlan, `hosts` have {name, fence}, `audited` is an audit of the vSphere ports.
-    `fence_results` {node: why it is not fenced, empty when it is} is None before the fences; `results` are those of
-    the module `node` by node, empty before it runs. Raises InventoryError.
+    `run` is the dict of a RunPlan with its `platforms` (Queries), `fences` {node: `egress_ip_fence`}, `audits`
+    {provider: Audit}. `fence_results` {node: why it is not fenced, empty if it is} is None before the fences; `results`
+    {node: result of the module `node`} is empty before that module runs.
+
+    - audits, fenced, proven, failures: of the platforms; see `provider`
+    - open, close: [{platform, changes}] before and after the nodes apply the plan; notes: lines
+    - fencing: [{node, platform, target, file}], with a platform and its target or with a file of the user
+    - withheld: {egress IP: reason}; unfence: [{platform, targets}]
+    - tunnels: {node: its state with the new endpoints}; in_steps: whether the platforms have any step
     """
     plan, fleet = run["plan"], run["fleet"]
-    fencing = plan_fencing(plan, fleet, {host["name"]: host.get("fence") for host in hosts}, fence_results).to_dict()
-    ports = changes(audited, fleet)
+    targets = {query["name"]: {node["name"]: node for node in query["nodes"]} for query in run["platforms"]}
+    fencing = plan_fencing(plan, fleet, fences, fence_results)
+    changes = {name: PROVIDERS[name].changes(audit, fleet) for name, audit in audits.items()}
+    before, after = (
+        [{"platform": name, "changes": each[when]} for name, each in changes.items() if each[when]]
+        for when in ("open", "close")
+    )
+    fenced = {node: methods for audit in audits.values() for node, methods in audit["fenced"].items()}
     return {
-        "vsphere": dict(audited),
-        "ports": ports,
-        "fencing": fencing["nodes"],
-        "withheld": fencing["withheld"] if fence_results is not None else {},
-        "unfence": nodes_to_unfence(audited["fenced"], fleet, fencing, results) if results else [],
+        "audits": dict(audits),
+        "fenced": fenced,
+        "proven": [node for audit in audits.values() for node in audit["proven"]],
+        "failures": [line for audit in audits.values() for line in audit["failures"]],
+        "open": before,
+        "close": after,
+        "notes": [line for each in changes.values() for line in each["notes"]],
+        "fencing": [_to_fence(node, fence, targets) for node, fence in fencing.nodes.items()],
+        "withheld": fencing.withheld if fence_results is not None else {},
+        "unfence": _to_unfence(audits, targets, fleet, fencing.nodes, results) if results else [],
         "tunnels": follow(run["rollout"], results) if run["rollout"] else {},
-        "in_steps": bool(ports["open"] or ports["close"] or audited["fenced"]),
+        "in_steps": bool(before or after or fenced),
     }
+
+
+def _to_fence(node: str, fence: str, targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how a node is fenced: by a platform, or by a file of tasks."""
+    if fence in PROVIDERS:
+        return {"node": node, "platform": fence, "target": targets[fence][node], "file": ""}
+    return {"node": node, "platform": "", "target": {}, "file": fence}
+
+
+def _to_unfence(
+    audits: Mapping[str, Audit],
+    targets: Mapping[str, Mapping[str, Any]],
+    fleet: Mapping[str, Any],
+    fencing: Sequence[str] | Mapping[str, str],
+    results: Mapping[str, Any],
+) -> list[dict[str, Any]]:
+    """Return the nodes to reconnect of each platform."""
+    found = []
+    for name, audit in audits.items():
+        noticed = PROVIDERS[name].noticed or frozenset()
+        nodes = nodes_to_unfence(audit["fenced"], noticed, fleet, fencing, results)
+        found.append({"platform": name, "targets": [targets[name][node] for node in nodes]})
+    return [each for each in found if each["targets"]]

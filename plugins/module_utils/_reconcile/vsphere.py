@@ -1,64 +1,69 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run asks of a vCenter, and what it does with the answers. PRIVATE to the collection. Pure.
+"""The provider of vSphere: the VMs of nodes, their ports, and the changes that these need. PRIVATE. Pure.
 
-Everything here is a dict of plain values: it goes from filters to the modules `vsphere_port_info` and
-`vsphere_port_security`, and back.
+The values are dicts: tasks pass them between the modules `plan`, `steps`, `vsphere_port_info` and
+`vsphere_port_security`.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any, Collection, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Set, Tuple
 
-from .._common.addresses import address_order, parse_interface, parsed
-from .._common.errors import Errors, InventoryError
+from .._common.addresses import Network, address_order, parse_interface, parsed
+from .._common.errors import InventoryError
 from .._common.messages import type_name
-from .._kubernetes.objects import parse_egressip
+from .._vsphere.fence import POWER_OFF, VNIC_DISCONNECT
 from .._vsphere.port import GROUP, MAC_LEARNING, NSX, PORT, RULES, SECURITY
 from .._vsphere.port_requirements import OWN
 from .._vsphere.traffic_filter import is_ours
-from .fencing import VSPHERE
+from .provider import Audit, Changes, Host, Provider, Query
 
-# Where an error begins that is about one of the adapters asked for.
-_PLACE = re.compile(r"^vms\[\d+\](\.|: )")
+# A port as `vsphere_port_info` returns it, options of `vsphere_port_security`, an egress IP's entry at a port.
+Port = Mapping[str, Any]
+Options = Dict[str, Any]
+Requirement = Mapping[str, Any]
+# A port and the egress IPs that it must let pass, None if they are not known.
+Need = Tuple[Port, Optional[Set[str]]]
+_VM = "egress_ip_vsphere_vm"
+# The beginning of an error about one of the adapters.
+_ENTRY = re.compile(r"^vms\[\d+\](\.|: )")
 _VM_KEYS = ("name", "uuid", "moid", "mac", "label", "network")
 
 
-def query(hosts, egressips):
-    """Return what to ask of the vCenter: {nodes: [{name, vms, uuid}], egress_ips: [...], required}.
+def query(hosts: Sequence[Host]) -> Query:
+    """Return {nodes: [{name, vms, uuid}], vms: those of all nodes}. Raises InventoryError.
 
-    Each host is {name, vm (`egress_ip_vsphere_vm`), platform (`egress_ip_platform`), fence, observed (a task's
-    result)}. A host is on vSphere if it says so, or else if the user does. `vms` are its adapters with egress IPs, as
-    in the modules' option, `uuid` is its VM's, as the host sees it, or None. The vCenter is `required` by a fence.
+    ``vms``: the adapters with egress IPs, as in the option of the modules; ``uuid``: of the VM as the host reports it,
+    or None.
     """
-    nodes = []
-    for host in hosts:
-        platform = (host.get("observed") or {}).get("platform")
-        if VSPHERE in (platform["name"] if platform else host.get("platform"), host.get("fence")):
-            nodes.append({"name": host["name"], "vms": _vms(host), "uuid": platform and platform["uuid"]})
-    found = {ip for document in egressips for ip in _egress_ips(document)}
-    required = any(host.get("fence") == VSPHERE for host in hosts)
-    return {"nodes": nodes, "egress_ips": sorted(found, key=address_order), "required": required}
+    nodes: list[dict[str, Any]] = [{"name": host.name, "vms": _vms(host), "uuid": host.uuid} for host in hosts]
+    return {"nodes": nodes, "vms": [vm for node in nodes for vm in node["vms"]]}
 
 
-def audit(asked, ports, guest_mac=OWN, scope=PORT):
-    """Return {nodes: {name: [port]}, fenced: {name: methods}, proven: [name], guest_mac, scope, failures: [line]}.
+def audit(asked: Query, ports: Sequence[Port], guest_mac: str = OWN, scope: str = PORT) -> Audit:
+    """Return {nodes: {name: [port]}, fenced: {name: methods}, proven: [name], failures: [line], guest_mac, scope}.
 
-    `ports` are the answer to a query. `fenced` are the nodes that were fenced, as noted, of which `proven` are cut off
-    for sure, with all their adapters. A node whose VM cannot be found, or is another one than the host itself sees, is
-    a failure, and is not among `nodes`: its ports are not touched.
+    ``ports``: the answer to ``asked``, empty if there is none. A fence is proven if all adapters of the node are cut
+    off. A node whose VM is not found, or has another UUID than the host reports, is a failure and is not among
+    ``nodes``: its ports are not changed.
     """
-    nodes, fenced, proven, failures, left = {}, {}, [], [], list(ports)
+    nodes: dict[str, list[Port]] = {}
+    fenced: dict[str, list[str]] = {}
+    proven: list[str] = []
+    failures: list[str] = []
+    left = list(ports)
     for node in asked["nodes"] if ports else ():
         name, answers = node["name"], [left.pop(0) for _vm in node["vms"]]
         own = [each for each in answers if "error" not in each]
         others = [each["vm"] for each in own if node["uuid"] and each["vm"]["uuid"].lower() not in ("", node["uuid"])]
-        problems = [_PLACE.sub("", each["error"]) for each in answers if "error" in each] + [
+        problems = [_ENTRY.sub("", each["error"]) for each in answers if "error" in each] + [
             f"the VM {vm['name']} has the UUID {vm['uuid']}, but this host has {node['uuid']}; name the VM of this host"
             for vm in others
         ]
-        failures += [f"{name}: egress_ip_vsphere_vm: {problem}" for problem in problems[:1]]
+        failures += [f"{name}: {_VM}: {problem}" for problem in problems[:1]]
         methods = sorted({method for port in own for method in port["fence"]})
         if methods and not others:
             fenced[name] = methods
@@ -69,17 +74,19 @@ def audit(asked, ports, guest_mac=OWN, scope=PORT):
     return {"nodes": nodes, "fenced": fenced, "proven": proven, **about}
 
 
-def changes(audited, fleet):
-    """Return {open: [options], close: [options], notes: [line]}: how little to change at the ports of a fleet's nodes.
+def changes(audited: Audit, fleet: Mapping[str, Any]) -> Changes:
+    """Return {open: [options], close: [options], notes: [line]}, the smallest sufficient changes of the ports.
 
-    The options are those of `vsphere_port_security`, one entry for all nodes that need the same. The port of a node
-    that may hold an egress IP lets it pass before it is claimed; what is ours and not wanted any more is taken back
-    after. The ports of nodes that give no answer stay as they are, and so does what broken manifests have. With
-    `guest_mac` OWN, a run never needs flags, so those that are noted are somebody's who used the modules by hand.
-    With `scope` GROUP all that is about a port group: what one of its nodes may need stays.
+    The options are those of `vsphere_port_security`, one entry for all nodes with equal changes. ``open``: settings
+    that nodes need for the egress IPs that they may hold; ``close``: own settings that no node needs any more. Ports of
+    nodes that do not answer, and egress IPs of invalid manifests, stay as they are. With ``guest_mac`` OWN a run needs
+    no flags, so it does not reverse flags that a user set with the module. With ``scope`` GROUP, a setting stays as
+    long as one node of the port group may need it.
     """
     kept = {ip for entry in fleet["recalled"].values() for ip in entry["egressIPs"]}
-    to_open, needs, notes = [], [], []
+    to_open: list[tuple[Port, Options]] = []
+    needs: list[Need] = []
+    notes: list[str] = []
     for node in fleet["nodes"]:
         ports = audited["nodes"].get(node["name"], ())
         answered = fleet["observed"].get(node["name"])
@@ -95,46 +102,46 @@ def changes(audited, fleet):
     return {"open": _calls(to_open), "close": _calls(_to_close(audited, needs)), "notes": notes}
 
 
-def _to_close(audited, needs):
-    """Yield (port, what to take back there). `needs` are (port, egress IPs that are to pass it, None for not known)."""
+def _to_close(audited: Audit, needs: Sequence[Need]) -> Iterator[tuple[Port, Options]]:
+    """Yield (port, options to reverse there)."""
     shared = audited["scope"] == GROUP
     if shared and audited["failures"]:
-        # A node whose VM is not known may be in any of the port groups.
+        # A node whose VM is unknown may be in any of the port groups.
         return
-    levels = {}
+    levels: dict[Any, list[Need]] = {}
     for n, need in enumerate(needs):
         levels.setdefault(need[0]["port_group"]["moid"] if shared else n, []).append(need)
     for level in levels.values():
         if all(wanted is not None for _port, wanted in level):
-            wanted = {ip for _port, needed in level for ip in needed}
+            wanted = {ip for _port, needed in level for ip in needed or ()}
             flags = not wanted and audited["guest_mac"] != OWN
             yield from ((port, _closings(port, wanted, flags, shared)) for port, _needed in level)
 
 
-def _vms(host):
-    given = host.get("vm") or {}
-    path = f"{host['name']}: egress_ip_vsphere_vm"
+def _vms(host: Host) -> list[dict[str, Any]]:
+    given = host.variables.get(_VM) or {}
+    path = f"{host.name}: {_VM}"
     if not isinstance(given, (list, tuple)):
-        return [_vm(given, host["name"], path)]
-    return [_vm(item, host["name"], f"{path}[{n}]") for n, item in enumerate(given)]
+        return [_vm(given, host.name, path)]
+    return [_vm(item, host.name, f"{path}[{n}]") for n, item in enumerate(given)]
 
 
-def _vm(vm, name, path):
+def _vm(vm: object, name: str, path: str) -> dict[str, Any]:
     if not isinstance(vm, dict):
         raise InventoryError(f"{path}: must be a dictionary, not {type_name(vm)}")
     unknown = sorted({*vm} - {*_VM_KEYS}, key=str)
     if unknown:
-        raise InventoryError(f"{path}.{unknown[0]}: is none of {', '.join(_VM_KEYS)}")
+        raise InventoryError(f"{path}.{unknown[0]}: unknown field; expected one of {', '.join(_VM_KEYS)}")
     return vm if {*vm} & {*_VM_KEYS[:3]} else {"name": name, **vm}
 
 
-def _egress_ips(document):
-    egressip = Errors().attempt(parse_egressip, document)
-    return egressip.egress_ips if egressip else ()
+def _ports(
+    ports: Collection[Port], node: Mapping[str, Any], answer: Mapping[str, Any]
+) -> Iterator[tuple[Port, list[Network]]]:
+    """Yield (port, networks of the node that may be there).
 
-
-def _ports(ports, node, answer):
-    """Yield (port, its networks): all but those that, by their interface's MAC address, are at another of the ports."""
+    A network is left out if the MAC address of its interface is that of another port.
+    """
     macs = {port["nic"]["mac"] for port in ports}
     for port in ports:
         others = macs - {port["nic"]["mac"]}
@@ -142,13 +149,13 @@ def _ports(ports, node, answer):
         yield port, [parse_interface(text, node["name"]).network for each in own for text in each["addresses"]]
 
 
-def _is_inside(egress_ip, networks):
+def _is_inside(egress_ip: str, networks: Iterable[Network]) -> bool:
     return any(parsed(egress_ip) in network for network in networks)
 
 
-def _openings(answers):
-    """Return what a port needs for all these answers, as options without `vms`."""
-    options = {"security": {}, "mac_learning": {}, "allowed_addresses": []}
+def _openings(answers: Iterable[Requirement]) -> Options:
+    """Return the options, without `vms`, that a port needs for all these egress IPs."""
+    options: Options = {"security": {}, "mac_learning": {}, "allowed_addresses": []}
     for answer in answers:
         options["security"].update(answer["change"].get("security", {}))
         options["mac_learning"].update(answer["change"].get("mac_learning", {}))
@@ -156,13 +163,13 @@ def _openings(answers):
     return options
 
 
-def _closings(port, wanted, flags, shared):
-    """Return what is ours, at a port or ``shared`` at its port group, for none of the ``wanted`` egress IPs.
+def _closings(port: Port, wanted: set[str], flags: bool, shared: bool) -> Options:
+    """Return the own settings of a port, or if ``shared`` of its port group, that no ``wanted`` egress IP needs.
 
-    ``flags``: whether the flags that are noted there are needed no more either.
+    ``flags``: whether that includes the flags that are noted there.
     """
     noted = (port["port_group"] if shared else port)["noted"] if flags else {}
-    # What takes effect at a port that has no rules of its own are those of its port group.
+    # A port without rules of its own shows those of its port group.
     rules = port["rules"] or () if (RULES in port["overridden"]) != shared else ()
     ours = {rule["description"] for rule in rules if is_ours(rule)}
     left = {description.rpartition(" ")[2] for description in ours} - wanted
@@ -174,20 +181,20 @@ def _closings(port, wanted, flags, shared):
     }
 
 
-def _notes(port, answers, guest_mac):
+def _notes(port: Port, answers: Collection[Requirement], guest_mac: str) -> Iterator[str]:
     if port["switch"]["type"] == NSX and answers:
-        yield "its port belongs to NSX, whose segment profiles must let its egress IPs pass; vCenter cannot tell"
+        yield "its port belongs to NSX, whose segment profiles must allow its egress IPs; vCenter cannot check that"
     if (port["vlan"] or {}).get("isolated") and answers:
-        yield "its port is in an isolated private VLAN, where nobody notices that two nodes have the same address"
+        yield "its port is in an isolated private VLAN, where nodes cannot detect duplicate addresses"
     flags = {*SECURITY, *(f"mac_learning.{key}" for key in MAC_LEARNING)}
     left = sorted(flags & {*port["noted"], *port["port_group"]["noted"]})
     if left and guest_mac == OWN:
         yield f"vsphere_port_security set {', '.join(left)} there; egress IPs on the own MAC address do not need that"
 
 
-def _calls(pairs):
-    """Return the options of few calls for many (port, options): the same options go together."""
-    calls = []
+def _calls(pairs: Iterable[tuple[Port, Options]]) -> list[Options]:
+    """Return the options of the calls for (port, options) pairs, one call for equal options."""
+    calls: list[Options] = []
     for port, options in pairs:
         if not any(options.values()):
             continue
@@ -198,3 +205,20 @@ def _calls(pairs):
         else:
             calls.append({**options, "vms": [vm]})
     return calls
+
+
+def _audit(asked: Query, answer: Mapping[str, Any], settings: Mapping[str, Any]) -> Audit:
+    return audit(asked, answer.get("ports") or (), **settings)
+
+
+VSPHERE = Provider(
+    name="vsphere",
+    title="vCenter",
+    variables=(_VM,),
+    module="vsphere_port_info",
+    # The link goes down, or the node boots again.
+    noticed=frozenset({POWER_OFF, VNIC_DISCONNECT}),
+    query=query,
+    audit=_audit,
+    changes=changes,
+)

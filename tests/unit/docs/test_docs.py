@@ -19,7 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manif
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import ASSIGNABLE_LABEL
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.metrics import textfile
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import query
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from jinja2.nativetypes import NativeEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -316,7 +316,7 @@ def test_the_inventory_of_vms_makes_a_node_of_a_vm(said, labels):
     host = {name: environment.compile_expression(text)(**of_vm) for name, text in inventory["compose"].items()}
     assert (host["ansible_host"], host["egress_ip_platform"]) == ("node1.nodes.example.com", "vsphere")
     assert list(host["egress_ip_labels"]) == labels
-    asked = query([{"name": "node1", "platform": host["egress_ip_platform"], "vm": host["egress_ip_vsphere_vm"]}], [])
+    (asked,) = queries([{"name": "node1", "platform": host["egress_ip_platform"], "variables": host}], [])
     assert asked["nodes"] == [{"name": "node1", "vms": [{"uuid": "5030"}], "uuid": None}]
     (leave_out,) = map(environment.compile_expression, inventory["filter_expressions"])
     assert (leave_out(**of_vm), leave_out(customValue={})) == (False, True)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run does with a vCenter: the roles' tasks against a vCenter of our own, without hosts behind the nodes."""
+"""The tasks of a run against a simulated vCenter, without hosts behind the nodes."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import query
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 from pyVmomi import vim
 from spoof_guard import spoof_guard
 
 LABEL = {"k8s.ovn.org/egress-assignable": ""}
 A, B = "192.168.126.10", "192.168.126.102"
-WITHHELD, AUDITED, PORTS = (f"egress_ip_steps.{name}" for name in ("withheld", "vsphere", "ports"))
-RESULTS, FAILURES = "__egress_ip_fence_results", "egress_ip_steps.vsphere.failures + __egress_ip_vsphere_failures"
+STEPS, WITHHELD = "egress_ip_steps", "egress_ip_steps.withheld"
+RESULTS = "__egress_ip_fence_results"
+REPORTED = "egress_ip_report.failures"
+FAILURES = "egress_ip_steps.failures"
 TASKS = Path(__file__).parents[4] / "roles/node/tasks"
 IN_A_RUN = {
     task["name"]: task
     for name in ("fence_and_ports.yml", "apply_in_steps.yml")
     for task in yaml.safe_load((TASKS / name).read_text())
 }
-AUDIT = {**IN_A_RUN["Audit the vSphere ports"], "run_once": True}
-OPEN = IN_A_RUN["Open the vSphere ports for the egress IPs"]
-CLOSE = IN_A_RUN["Close the vSphere ports that no egress IP needs now"]
-UNFENCE = IN_A_RUN["Reconnect fenced nodes"]
+AUDIT = {**IN_A_RUN["Audit each platform"], "run_once": True}
+OPEN = IN_A_RUN["Allow the egress IPs on the platforms"]
+CLOSE = IN_A_RUN["Reverse what no egress IP needs now on the platforms"]
+UNFENCE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "unfence"}, "run_once": True}
 OUTSIDE = IN_A_RUN["Decide about fences and ports"]
 FENCE = [{"include_role": {"name": "netops.egress_ip.node", "tasks_from": "fence"}}]
 
@@ -60,13 +62,14 @@ def world(hosts, egress_ips, assignments=(), held=()):
     ]
     unavailable = [{"name": name, "reason": "timed out"} for name in hosts if name not in observed]
     fleet = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "recalled": {}}
+    fleet["eligible"] = [name for name, each in hosts.items() if each["egress_ip_labels"]]
     fleet["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
     fleet["eligible"] = [node["name"] for node in nodes]
     entries = [{"egressIP": ip, "node": name, "name": "web", "interface": "eth0"} for ip, name in assignments]
-    asked = query(
+    platforms = queries(
         [host_of({"inventory_hostname": name, **each}) for name, each in hosts.items()], [egressip(*egress_ips)]
     )
-    made = {"fleet": fleet, "plan": {"assignments": entries}, "rollout": {}, "vsphere": asked, "stop": []}
+    made = {"fleet": fleet, "plan": {"assignments": entries}, "rollout": {}, "platforms": platforms, "stop": []}
     return {"set_fact": {"egress_ip_plan": made}, "run_once": True}
 
 
@@ -85,18 +88,18 @@ def ours(vcenter, key):
 
 def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
     hosts = {"node1": node(1), "node2": node(2)}
-    facts = [FAILURES, PORTS]
+    facts = [FAILURES, STEPS]
     tasks = [world(hosts, [A, B]), AUDIT, OUTSIDE, OPEN]
     play(tasks, facts, "--check", hosts=hosts)
     assert guarded.writes() == []
     told = play(tasks, facts, hosts=hosts)
     assert told[FAILURES] == []
-    assert [len(each["vms"]) for each in told[PORTS]["open"]] == [2]
+    assert [len(each["vms"]) for each in told[STEPS]["open"][0]["changes"]] == [2]
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}", f"netops.egress_ip {B}"]
     calls = [call["method"] for call in guarded.journal()]
     assert (calls.count("Login"), calls.count("ReconfigureDVPort_Task")) == (2, 1)
     told = play([world(hosts, [A]), AUDIT, OUTSIDE, CLOSE], facts, hosts=hosts)
-    assert told[PORTS]["open"] == []
+    assert told[STEPS]["open"] == []
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}"]
     guarded.journal()
     play([world(hosts, [A]), AUDIT, OUTSIDE, OPEN], facts, hosts=hosts)
@@ -106,9 +109,8 @@ def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
 
 def test_other_fleets_ask_no_vcenter(play, vcenter):
     hosts = {"node1": node(1, platform="baremetal"), "node2": silent()}
-    told = play([world(hosts, [A]), AUDIT], [AUDITED], hosts=hosts)
-    nothing = {"nodes": {}, "fenced": {}, "proven": [], "guest_mac": "own", "scope": "port", "failures": []}
-    assert told[AUDITED] == nothing
+    told = play([world(hosts, [A]), AUDIT], [STEPS], hosts=hosts)
+    assert (told[STEPS]["audits"], told[STEPS]["in_steps"]) == ({}, False)
     assert vcenter.journal() == []
 
 
@@ -164,8 +166,8 @@ def test_a_silent_node_is_fenced_and_given_back(play, vcenter):
     play([*tasks, UNFENCE], [], hosts=hosts)
     assert connected(vcenter, "node2") == [False], "what it may hold is with nobody yet"
     later = [world(hosts, [A], [(A, "node1")], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE, UNFENCE]
-    told = play(later, [AUDITED], hosts=hosts)
-    assert told[AUDITED]["fenced"] == {"node2": ["vnic_disconnect"]}
+    told = play(later, [STEPS], hosts=hosts)
+    assert told[STEPS]["fenced"] == {"node2": ["vnic_disconnect"]}
     assert connected(vcenter, "node2") == [True]
 
 
@@ -182,8 +184,8 @@ def test_a_silent_node_with_two_adapters(play, vcenter, method):
     assert (told[WITHHELD], told[RESULTS]) == ({}, {"node3": ""})
     assert connected(vcenter, "node3") == [False, False]
     later = [world(hosts, [A], [(A, "node1")], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE, UNFENCE]
-    told = play(later, [AUDITED, FAILURES], hosts=hosts)
-    assert (told[AUDITED]["proven"], told[FAILURES]) == (["node3"], [])
+    told = play(later, [STEPS, FAILURES], hosts=hosts)
+    assert (told[STEPS]["proven"], told[FAILURES]) == (["node3"], [])
     assert connected(vcenter, "node3") == [True, True]
 
 
@@ -194,7 +196,7 @@ def test_what_is_noted_is_no_proof(play, vcenter):
     tasks = [world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE]
     told = play(tasks, [WITHHELD], hosts=hosts)
     assert "is not proven within 1 seconds" in told[WITHHELD][A]
-    told = play([world(hosts, [A]), AUDIT], [AUDITED], hosts=hosts)[AUDITED]
+    told = play([world(hosts, [A]), AUDIT], [STEPS], hosts=hosts)[STEPS]
     assert (told["fenced"], told["proven"]) == ({"node2": ["port_block"]}, [])
 
 
@@ -213,8 +215,8 @@ def test_a_port_group_keeps_what_one_of_its_nodes_needs(play, guarded):
     play([*both, OPEN], [], hosts=hosts)
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}"]
     guarded.journal()
-    told = play([*both, OPEN, CLOSE], [PORTS, FAILURES], hosts=hosts)
-    assert told == {PORTS: {"open": [], "close": [], "notes": []}, FAILURES: []}
+    told = play([*both, OPEN, CLOSE], [STEPS], hosts=hosts)[STEPS]
+    assert (told["open"], told["close"], told["notes"], told["failures"]) == ([], [], [], [])
     assert guarded.writes() == []
     hosts["node1"]["egress_ip_labels"] = {}
     play([world(hosts, [A]), AUDIT, OUTSIDE, CLOSE], [], hosts=hosts)

@@ -66,7 +66,7 @@ def test_as_long_as_one_node_is_not_fenced_what_it_may_hold_waits():
     results = {"node2": "", "node3": "its host esx1 does not respond"}
     reason = f"node3 may hold it and is not fenced: {results['node3']}"
     assert plan_fencing(*arguments, results).withheld == {A: reason}
-    assert plan_fencing(*arguments).withheld == {A: "node2 may hold it and is not fenced: nobody has tried"}
+    assert plan_fencing(*arguments).withheld == {A: "node2 may hold it and is not fenced: no fence was tried"}
 
 
 def test_inputs_are_unchanged_and_the_order_of_nodes_is_that_of_the_fleet():
@@ -83,15 +83,15 @@ def test_a_fence_is_vsphere_or_an_absolute_path(fence):
     assert nodes(plan((A, "node1")), fleet("node3"), fences={"node3": "/x/y.yml"}) == {"node3": "/x/y.yml"}
 
 
-NOBODY = {"nodes": {}, "withheld": {}}
+NOTICED = {"vnic_disconnect", "power_off"}
 
 
 def test_a_node_gets_its_network_back_when_it_answered_and_is_clean():
     fenced = {name: ["port_block"] for name in ("node3", "node2", "node1")}
-    assert nodes_to_unfence(fenced, fleet("node1"), NOBODY, {}) == ["node3", "node2"]
+    assert nodes_to_unfence(fenced, NOTICED, fleet("node1"), {}, {}) == ["node3", "node2"]
     results = {"node3": {"failed": True}, "node2": {"changed": True}}
-    assert nodes_to_unfence(fenced, fleet("node1"), NOBODY, results) == ["node2"]
-    assert nodes_to_unfence(fenced, fleet("node1"), NOBODY, {"node3": {"unreachable": True}}) == ["node2"]
+    assert nodes_to_unfence(fenced, NOTICED, fleet("node1"), {}, results) == ["node2"]
+    assert nodes_to_unfence(fenced, NOTICED, fleet("node1"), {}, {"node3": {"unreachable": True}}) == ["node2"]
 
 
 @pytest.mark.parametrize(
@@ -106,5 +106,5 @@ def test_a_node_gets_its_network_back_when_it_answered_and_is_clean():
 )
 def test_a_silent_node_gets_it_back_when_it_has_noticed_and_others_hold_everything(methods, back):
     fenced = {"node3": methods}
-    assert nodes_to_unfence(fenced, fleet("node3"), NOBODY, {}) == (["node3"] if back else [])
-    assert nodes_to_unfence(fenced, fleet("node3"), {"nodes": {"node3": "vsphere"}, "withheld": {}}, {}) == []
+    assert nodes_to_unfence(fenced, NOTICED, fleet("node3"), {}, {}) == (["node3"] if back else [])
+    assert nodes_to_unfence(fenced, NOTICED, fleet("node3"), {"node3": "vsphere"}, {}) == []

@@ -66,24 +66,23 @@ def test_what_is_claimed_in_check_mode_is_still_to_be_claimed():
 
 
 STEPS = {
-    "vsphere": {
-        "fenced": {"node3": ["vnic_disconnect"], "node4": ["port_block"]},
-        "proven": ["node3"],
-        "failures": ["a"],
-    },
-    "ports": {"notes": ["b"]},
-    "fencing": {"node5": "vsphere"},
+    "fenced": {"node3": ["vnic_disconnect"], "node4": ["port_block"]},
+    "proven": ["node3"],
+    "failures": ["a"],
+    "notes": ["b"],
+    "fencing": [{"node": "node5", "platform": "vsphere"}],
     "withheld": {"10.0.0.1": "node6 may hold it"},
     "unfence": [],
 }
 FENCED = {"node5": "", "node6": "no answer"}
+UNFENCE = [{"platform": "vsphere", "targets": [{"name": "node3"}, {"name": "node4"}]}]
 
 
 def test_the_events_of_a_run():
     made = Events.of_run(STEPS, FENCED, ["c"])
     assert made == Events(STEPS["withheld"], ["node3", "node5"], ["node4"], ["a", "c"], ["b"])
-    assert Events.of_run({**STEPS, "unfence": ["node3", "node4"]}, FENCED, []).fenced == ["node5"]
-    assert Events.of_run({**STEPS, "unfence": ["node3", "node4"]}, FENCED, []).unproven == []
+    assert Events.of_run({**STEPS, "unfence": UNFENCE}, FENCED, []).fenced == ["node5"]
+    assert Events.of_run({**STEPS, "unfence": UNFENCE}, FENCED, []).unproven == []
 
 
 def test_in_check_mode_no_node_is_fenced():
@@ -91,7 +90,7 @@ def test_in_check_mode_no_node_is_fenced():
     assert (made.fenced, made.notes) == (["node3"], ["b", "node node5 would be fenced first"])
 
 
-def test_events_without_fences_and_vsphere():
+def test_events_without_fences_and_platforms():
     assert Events.of_run(None, {}, ["c"]) == Events(failures=("c",))
 
 

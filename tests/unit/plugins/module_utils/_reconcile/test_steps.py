@@ -9,14 +9,12 @@ import json
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps import (
-    NO_AUDIT,
-    audit_ports,
-    plan_steps,
-)
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import audit
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps import plan_steps
 
 A = "192.168.126.101"
-HOSTS = [{"name": "node1", "fence": None}, {"name": "node2", "fence": "/etc/fence.yml"}]
+FENCES = {"node1": None, "node2": "/etc/fence.yml"}
+QUERY = {"name": "vsphere", "nodes": [{"name": "node1", "vms": [{"name": "vm1"}]}, {"name": "node2", "vms": []}]}
 RUN = {
     "plan": {"assignments": [{"name": "web", "egressIP": A, "node": "node1", "interface": "eth0"}]},
     "fleet": {
@@ -27,17 +25,19 @@ RUN = {
         "unavailable": [{"name": "node2", "reason": "cannot be reached: timed out"}],
         "recalled": {},
     },
+    "platforms": [QUERY],
     "rollout": {
         "following": [{"egressIP": A, "node": "node1", "endpoint": "192.168.126.21"}],
         "states": {"node1": {"generation": 3, "farEnds": []}},
     },
 }
-FENCED = {**NO_AUDIT, "fenced": {"node1": ["vnic_disconnect"]}}
+NO_AUDIT = {"nodes": {}, "fenced": {}, "proven": [], "failures": [], "guest_mac": "own", "scope": "port"}
+FENCED = {"vsphere": {**NO_AUDIT, "fenced": {"node1": ["vnic_disconnect"]}, "proven": ["node1"], "failures": ["a"]}}
 
 
 def test_before_the_fences():
-    steps = plan_steps(RUN, HOSTS, NO_AUDIT, None, {})
-    assert steps["fencing"] == {"node2": "/etc/fence.yml"}
+    steps = plan_steps(RUN, FENCES, {}, None, {})
+    assert steps["fencing"] == [{"node": "node2", "platform": "", "target": {}, "file": "/etc/fence.yml"}]
     assert (steps["withheld"], steps["unfence"], steps["tunnels"], steps["in_steps"]) == ({}, [], {}, False)
     assert json.loads(json.dumps(steps)) == steps
 
@@ -47,29 +47,59 @@ def test_before_the_fences():
     [({"node2": ""}, {}), ({"node2": "no power"}, {A: "node2 may hold it and is not fenced: no power"})],
 )
 def test_after_the_fences(results, withheld):
-    assert plan_steps(RUN, HOSTS, NO_AUDIT, results, {})["withheld"] == withheld
+    assert plan_steps(RUN, FENCES, {}, results, {})["withheld"] == withheld
 
 
 def test_after_the_nodes():
-    steps = plan_steps(RUN, HOSTS, FENCED, {"node2": ""}, {"node1": {"claimed": [A]}})
+    steps = plan_steps(RUN, FENCES, FENCED, {"node2": ""}, {"node1": {"claimed": [A]}})
     assert steps["tunnels"]["node1"]["farEnds"] == [{"egressIP": A, "endpoint": "192.168.126.21"}]
-    assert (steps["unfence"], steps["in_steps"]) == (["node1"], True)
+    unfence = [{"platform": "vsphere", "targets": [{"name": "node1", "vms": [{"name": "vm1"}]}]}]
+    assert (steps["unfence"], steps["in_steps"]) == (unfence, True)
+    assert (steps["fenced"], steps["proven"], steps["failures"]) == ({"node1": ["vnic_disconnect"]}, ["node1"], ["a"])
+
+
+def test_a_platform_fences_its_own_target():
+    (fence,) = plan_steps(RUN, {"node2": "vsphere"}, {}, None, {})["fencing"]
+    assert fence == {"node": "node2", "platform": "vsphere", "target": {"name": "node2", "vms": []}, "file": ""}
+
+
+def test_the_changes_of_a_platform():
+    rule = {"description": f"netops.egress_ip {A}", "sequence": 5}
+    port = {
+        "vm": {"moid": "vm-1"},
+        "nic": {"mac": "00:50:56:00:01:01"},
+        "switch": {"type": "distributed"},
+        "port_group": {"moid": "dvportgroup-1", "noted": {"forged_transmits": False}},
+        "vlan": None,
+        "rules": [rule],
+        "overridden": ["rules"],
+        "mac_learning": None,
+        "noted": {},
+        "egress_ips": [],
+    }
+    run = {**RUN, "fleet": {**RUN["fleet"], "observed": {"node1": {"macs": {}}}}}
+    steps = plan_steps(run, FENCES, {"vsphere": {**NO_AUDIT, "nodes": {"node1": [port]}}}, None, {})
+    vms = [{"moid": "vm-1", "mac": "00:50:56:00:01:01"}]
+    change = {"security": {}, "mac_learning": {}, "allowed_addresses": [A], "vms": vms}
+    assert (steps["open"], steps["close"]) == ([], [{"platform": "vsphere", "changes": [change]}])
+    assert (len(steps["notes"]), steps["in_steps"]) == (1, True)
 
 
 def test_no_node_is_reconnected_before_the_nodes_are_changed():
-    assert plan_steps(RUN, HOSTS, FENCED, None, {})["unfence"] == []
+    assert plan_steps(RUN, FENCES, FENCED, None, {})["unfence"] == []
 
 
 def test_a_run_that_stops_has_no_tunnels():
-    assert plan_steps({**RUN, "rollout": {}}, HOSTS, NO_AUDIT, None, {})["tunnels"] == {}
+    assert plan_steps({**RUN, "rollout": {}}, FENCES, {}, None, {})["tunnels"] == {}
 
 
 def test_an_unknown_fence():
     with pytest.raises(InventoryError, match="^node2: egress_ip_fence: must be vsphere or the absolute path"):
-        plan_steps(RUN, [{"name": "node2", "fence": "redfish.yml"}], NO_AUDIT, None, {})
+        plan_steps(RUN, {"node2": "redfish.yml"}, {}, None, {})
 
 
 def test_a_vcenter_that_does_not_answer_is_a_failure():
-    audited = audit_ports({"nodes": []}, {"failed": True, "msg": "timed out"}, "own", "port")
+    settings = {"guest_mac": "own", "scope": "port"}
+    audited = audit([QUERY], "vsphere", {"failed": True, "msg": "timed out"}, settings)
     assert audited == {**NO_AUDIT, "failures": ["vCenter: timed out"]}
-    assert audit_ports({"nodes": []}, {"skipped": True}, "own", "port") == NO_AUDIT
+    assert audit([QUERY], "vsphere", {"skipped": True}, settings) == NO_AUDIT

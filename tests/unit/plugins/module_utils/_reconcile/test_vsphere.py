@@ -1,33 +1,18 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run asks of a vCenter, and what it does with the answers."""
+"""The audit of the ports of nodes on vSphere, and the changes that they need."""
 
 from __future__ import annotations
 
 import copy
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import audit, changes, query
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import audit, changes
 
 A, B, ELSEWHERE = "192.168.126.10", "192.168.126.102", "10.9.9.9"
 UUID = "42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11"
-ON_VSPHERE = {"platform": {"name": "vsphere", "uuid": UUID}}
 DROPPED = {"allowed_addresses": [A]}
-
-
-def egressip(name, *egress_ips):
-    spec = {"egressIPs": list(egress_ips), "namespaceSelector": {}}
-    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name}, "spec": spec}
-
-
-def host(name, **values):
-    return {"name": name, "observed": {"unreachable": True}, **values}
-
-
-def names(hosts):
-    return [node["name"] for node in query(hosts, [])["nodes"]]
 
 
 def rule(egress_ip):
@@ -83,62 +68,7 @@ def options(*vms, **values):
     return {"security": {}, "mac_learning": {}, "allowed_addresses": [], **values, "vms": list(vms)}
 
 
-# What to ask.
-
-
-def test_who_is_on_vsphere():
-    hosts = [
-        host("says so", observed=ON_VSPHERE),
-        host("says no", observed={"platform": {"name": "baremetal", "uuid": None}}, platform="vsphere"),
-        host("is silent"),
-        host("is silent, and the user says so", platform="vsphere"),
-        host("is to be fenced", observed={"platform": {"name": "virtual", "uuid": None}}, fence="vsphere"),
-        host("was not looked at", observed=None, platform="auto"),
-    ]
-    assert names(hosts) == ["says so", "is silent, and the user says so", "is to be fenced"]
-    assert query(hosts, [])["required"] is True
-    assert query(hosts[:4], [])["required"] is False
-
-
-@pytest.mark.parametrize(
-    ("said", "asked"),
-    [
-        (None, [{"name": "node1"}]),
-        ({}, [{"name": "node1"}]),
-        ({"uuid": UUID}, [{"uuid": UUID}]),
-        ({"name": "web 1", "label": "Network adapter 2"}, [{"name": "web 1", "label": "Network adapter 2"}]),
-        ({"mac": "00:50:56:00:01:02"}, [{"name": "node1", "mac": "00:50:56:00:01:02"}]),
-        (
-            [{"label": "A"}, {"uuid": UUID, "label": "B"}],
-            [{"name": "node1", "label": "A"}, {"uuid": UUID, "label": "B"}],
-        ),
-    ],
-)
-def test_the_vm_of_a_host(said, asked):
-    (node,) = query([host("node1", observed=ON_VSPHERE, vm=said)], [])["nodes"]
-    assert node == {"name": "node1", "vms": asked, "uuid": UUID}
-
-
-@pytest.mark.parametrize(
-    ("said", "message"),
-    [
-        ("node1", "node1: egress_ip_vsphere_vm: must be a dictionary, not the string 'node1'"),
-        ({"nic": "x"}, "node1: egress_ip_vsphere_vm.nic: is none of name, uuid, moid, mac, label, network"),
-        ([{}, 5], "node1: egress_ip_vsphere_vm[1]: must be a dictionary, not the integer 5"),
-    ],
-)
-def test_a_vm_that_is_not_named_well(said, message):
-    with pytest.raises(InventoryError) as error:
-        query([host("node1", observed=ON_VSPHERE, vm=said)], [])
-    assert str(error.value) == message
-
-
-def test_the_egress_ips_of_sound_manifests():
-    documents = [egressip("web", B, A), egressip("db", A), {**egressip("broken"), "spec": {"egressIPs": ["x"]}}]
-    assert query([], documents)["egress_ips"] == [A, B]
-
-
-# What the answers mean.
+# The audit.
 
 
 def test_an_audit():
@@ -196,7 +126,7 @@ def test_a_vm_that_is_another_one_is_not_touched():
     ]
 
 
-# What to change.
+# The changes.
 
 
 def test_nothing_is_needed_mostly():

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is written of filters that are not ours. The peer's library does not know those without rules."""
+"""Specs with filters of other clients. The simulator supports no filters without rules."""
 
 from __future__ import annotations
 

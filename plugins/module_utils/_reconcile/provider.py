@@ -1,0 +1,72 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The contract of a provider: a platform or fence that is managed from outside of the nodes. PRIVATE. Pure.
+
+A provider is a `Provider`, listed in `providers.PROVIDERS`, and a role of the same name. No other code names it. A host
+belongs to it if it runs on this platform (as the host reports it, else `egress_ip_platform`) or if its
+`egress_ip_fence` is this name.
+
+The role node includes these files of the role's ``tasks/``, once per run, on the controller:
+
+- ``audit``: reads the platform for ``__egress_ip_query``, a `Query`, with the module `Provider.module`, registers its
+  result as ``egress_ip_MODULE``, and calls the module `steps` with ``platform`` and ``settings``.
+- ``change``: applies ``__egress_ip_changes``, a list of options of `Changes`, with ``__egress_ip_state``: ``present``
+  before the nodes apply the plan, ``absent`` after.
+- ``fence``: cuts the VM or machine ``__egress_ip_target``, one of the ``nodes`` of the Query, off its network. It fails
+  without a proof.
+- ``unfence``: reconnects ``__egress_ip_targets``, some of these ``nodes``.
+
+A failure of ``audit``, ``change`` and ``unfence`` is ignored there and reported at the end of the run: ``change`` and
+``unfence`` append {platform, result: registered result} to ``__egress_ip_platform_results``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
+
+# Values that tasks exchange are dicts:
+# {name: of the provider, nodes: [{name, ...}], egress_ips: [address], required: whether a fence needs the platform},
+# and keys of the provider
+Query = Dict[str, Any]
+# {nodes: {name: what `Provider.changes` needs}, fenced: {name: [method]} as noted, proven: [name of a fenced node that
+# is proven to be cut off], failures: [line]}, and keys of the provider
+Audit = Dict[str, Any]
+# {open: [options], close: [options], notes: [line]}
+Changes = Dict[str, List[Any]]
+
+
+class Host(NamedTuple):
+    """A host of a provider.
+
+    ``uuid``: of the machine as the host reports it, None if unknown; ``variables``: values of `Provider.variables`,
+    None where the user has not set one.
+    """
+
+    name: str
+    uuid: str | None
+    variables: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A platform or a fence.
+
+    ``name``: of the role, of the platform, and of the fence; ``title``: the system that answers, in failures;
+    ``variables``: the host variables that ``query`` needs; ``module``: the module that answers; ``noticed``: the
+    methods of its fence after which a node checks its addresses before it uses them again, None if it has no fence.
+
+    ``query``: returns ``nodes`` and own keys of a Query for the hosts, raises InventoryError; ``audit``: returns the
+    Audit for (Query, result of the module, settings of the role); ``changes``: returns the Changes for (Audit, dict of
+    a Fleet).
+    """
+
+    name: str
+    title: str
+    variables: tuple[str, ...]
+    module: str
+    noticed: frozenset[str] | None
+    query: Callable[[Sequence[Host]], Query]
+    audit: Callable[[Query, Mapping[str, Any], Mapping[str, Any]], Audit]
+    changes: Callable[[Audit, Mapping[str, Any]], Changes]

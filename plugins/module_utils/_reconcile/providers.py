@@ -1,0 +1,71 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The providers of the collection, and their part of a run. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .._common.addresses import address_order
+from .._common.errors import Errors
+from .._kubernetes.objects import parse_egressip
+from .provider import Audit, Host, Provider, Query
+from .vsphere import VSPHERE
+
+PROVIDERS = {provider.name: provider for provider in (VSPHERE,)}
+FENCES = tuple(name for name, provider in PROVIDERS.items() if provider.noticed is not None)
+# The host variables of all providers.
+VARIABLES = tuple(variable for provider in PROVIDERS.values() for variable in provider.variables)
+
+
+def queries(hosts: Iterable[Mapping[str, Any]], egressips: Iterable[object]) -> list[Query]:
+    """Return a Query for each provider with hosts. Raises InventoryError.
+
+    Each host is {name, platform (`egress_ip_platform`), fence (`egress_ip_fence`), observed (a task's result),
+    variables (values of VARIABLES)}. ``egressips`` are documents; the invalid ones are ignored.
+    """
+    members: dict[str, list[Mapping[str, Any]]] = {}
+    for host in hosts:
+        for name in sorted({_platform(host), str(host.get("fence"))} & PROVIDERS.keys()):
+            members.setdefault(name, []).append(host)
+    found = {egress_ip for document in egressips for egress_ip in _egress_ips(document)} if members else set()
+    egress_ips = sorted(found, key=address_order)
+    return [_query(PROVIDERS[name], own, egress_ips) for name, own in members.items()]
+
+
+def audit(queries_: Iterable[Query], name: str, answer: Mapping[str, Any], settings: Mapping[str, Any]) -> Audit:
+    """Return the Audit of a provider, whose failures include that of the task that gave the ``answer``."""
+    query = next(query for query in queries_ if query["name"] == name)
+    audited = PROVIDERS[name].audit(query, answer, settings)
+    return {**audited, "failures": [*failures(name, answer), *audited["failures"]]}
+
+
+def failures(name: str, result: Mapping[str, Any]) -> list[str]:
+    """Return a line for each failure in the result of a task of a provider, which may have a loop."""
+    items = result.get("results", [result])
+    return [f"{PROVIDERS[name].title}: {item.get('msg', '')}" for item in items if item.get("failed")]
+
+
+def _query(provider: Provider, hosts: Iterable[Mapping[str, Any]], egress_ips: list[str]) -> Query:
+    own = provider.query([_host(host, provider.variables) for host in hosts])
+    required = any(host.get("fence") == provider.name for host in hosts)
+    return {**own, "name": provider.name, "egress_ips": egress_ips, "required": required}
+
+
+def _platform(host: Mapping[str, Any]) -> str:
+    """Return the platform that a host reports, else the one that the user has set."""
+    observed = (host.get("observed") or {}).get("platform")
+    return str(observed["name"] if observed else host.get("platform"))
+
+
+def _host(host: Mapping[str, Any], variables: Iterable[str]) -> Host:
+    observed = (host.get("observed") or {}).get("platform") or {}
+    values = host.get("variables") or {}
+    return Host(host["name"], observed.get("uuid"), {name: values.get(name) for name in variables})
+
+
+def _egress_ips(document: object) -> tuple[str, ...]:
+    egressip = Errors().attempt(parse_egressip, document)
+    return egressip.egress_ips if egressip else ()

@@ -1,0 +1,131 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The contract of providers: which hosts belong to one, and its queries and failures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import (
+    FENCES,
+    PROVIDERS,
+    failures,
+    queries,
+)
+
+ROOT = Path(__file__).parents[5]
+A, B = "192.168.126.10", "192.168.126.102"
+UUID = "42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11"
+ON_VSPHERE = {"platform": {"name": "vsphere", "uuid": UUID}}
+
+
+def egressip(name, *egress_ips):
+    spec = {"egressIPs": list(egress_ips), "namespaceSelector": {}}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name}, "spec": spec}
+
+
+def host(name, **values):
+    return {"name": name, "observed": {"unreachable": True}, **values}
+
+
+def names(hosts):
+    return [node["name"] for query in queries(hosts, []) for node in query["nodes"]]
+
+
+def vm(said):
+    return host("node1", observed=ON_VSPHERE, variables={"egress_ip_vsphere_vm": said})
+
+
+def test_the_hosts_of_a_provider():
+    hosts = [
+        host("says so", observed=ON_VSPHERE),
+        host("says no", observed={"platform": {"name": "baremetal", "uuid": None}}, platform="vsphere"),
+        host("is silent"),
+        host("is silent, and the user says so", platform="vsphere"),
+        host("is to be fenced", observed={"platform": {"name": "virtual", "uuid": None}}, fence="vsphere"),
+        host("was not looked at", observed=None, platform="auto"),
+        host("has a fence of the user", fence="/etc/fence.yml"),
+    ]
+    assert names(hosts) == ["says so", "is silent, and the user says so", "is to be fenced"]
+    assert [query["required"] for query in queries(hosts, [])] == [True]
+    assert [query["required"] for query in queries(hosts[:4], [])] == [False]
+    assert queries(hosts[1:3], []) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        (None, [{"name": "node1"}]),
+        ({}, [{"name": "node1"}]),
+        ({"uuid": UUID}, [{"uuid": UUID}]),
+        ({"name": "web 1", "label": "Network adapter 2"}, [{"name": "web 1", "label": "Network adapter 2"}]),
+        ({"mac": "00:50:56:00:01:02"}, [{"name": "node1", "mac": "00:50:56:00:01:02"}]),
+        (
+            [{"label": "A"}, {"uuid": UUID, "label": "B"}],
+            [{"name": "node1", "label": "A"}, {"uuid": UUID, "label": "B"}],
+        ),
+    ],
+)
+def test_the_vm_of_a_host(said, asked):
+    (query,) = queries([vm(said)], [])
+    assert (query["name"], query["nodes"]) == ("vsphere", [{"name": "node1", "vms": asked, "uuid": UUID}])
+    assert query["vms"] == asked
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("node1", "node1: egress_ip_vsphere_vm: must be a dictionary, not the string 'node1'"),
+        (
+            {"nic": "x"},
+            "node1: egress_ip_vsphere_vm.nic: unknown field; expected one of name, uuid, moid, mac, label, network",
+        ),
+        ([{}, 5], "node1: egress_ip_vsphere_vm[1]: must be a dictionary, not the integer 5"),
+    ],
+)
+def test_a_vm_that_is_not_named_well(said, message):
+    with pytest.raises(InventoryError) as error:
+        queries([vm(said)], [])
+    assert str(error.value) == message
+
+
+def test_the_egress_ips_of_valid_manifests():
+    documents = [egressip("web", B, A), egressip("db", A), {**egressip("broken"), "spec": {"egressIPs": ["x"]}}]
+    assert [query["egress_ips"] for query in queries([vm(None)], documents)] == [[A, B]]
+
+
+def test_failures_of_tasks_with_and_without_a_loop():
+    assert failures("vsphere", {"failed": True, "msg": "a"}) == ["vCenter: a"]
+    assert failures("vsphere", {"changed": True}) == []
+    results = [{"failed": True, "msg": "b"}, {"changed": True}, {"failed": True, "msg": "c"}]
+    assert failures("vsphere", {"failed": True, "msg": "One or more items failed", "results": results}) == [
+        "vCenter: b",
+        "vCenter: c",
+    ]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
+def test_a_provider_has_a_role_with_its_tasks(provider):
+    role = ROOT / "roles" / provider.name
+    entries = {"audit", "change"} | ({"fence", "unfence"} if provider.name in FENCES else set())
+    assert entries <= {path.stem for path in (role / "tasks").glob("*.yml")}
+    assert entries <= yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"].keys()
+    assert (ROOT / f"plugins/modules/{provider.module}.py").is_file()
+
+
+def test_only_its_role_and_its_code_name_a_provider():
+    """The word may be in documentation; a platform may be detected, and its name is in the list of providers."""
+    allowed = re.compile(r"(roles|plugins/module_utils/_reconcile|plugins/modules)/(vsphere\b|vsphere_)|_vsphere/")
+    also = {"plugins/module_utils/_reconcile/providers.py", "plugins/module_utils/_node/platform_detection.py"}
+    found = set()
+    for folder in ("plugins/action", "plugins/module_utils", "plugins/plugin_utils", "roles", "playbooks"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            name = str(path.relative_to(ROOT))
+            if path.suffix in {".py", ".yml"} and not allowed.search(name) and "meta/" not in name:
+                found.update([name] if re.search(r"\bvsphere|VSPHERE", path.read_text()) else [])
+    assert found <= also

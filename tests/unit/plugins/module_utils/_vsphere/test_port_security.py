@@ -1,0 +1,76 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The changes of settings, and their reversal, at one level."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import GROUP, PORT, Level, Target
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import Wanted, decide
+
+CLOSED = {"promiscuous": False, "mac_changes": False, "forged_transmits": False}
+LEARNING = {"enabled": False, "allow_unicast_flooding": True, "limit": 4096, "limit_policy": "drop"}
+LEVEL = Level(CLOSED, LEARNING)
+TARGET = Target("10", "port 10 of nodes", PORT, "nodes", LEVEL, LEVEL, {}, {}, ("mac_management", "rules"))
+
+
+def wanted(present=True, allow_override=False, learning=None, **security):
+    return Wanted(security, learning or {}, (), present, allow_override)
+
+
+def changed(target, want):
+    """Return the target after the only change."""
+    (change,) = decide([target], want)
+    return change, replace(target, own=change.after, note=change.note)
+
+
+def test_a_change_is_noted_and_reversed():
+    change, after = changed(TARGET, wanted(forged_transmits=True))
+    assert (change.security, change.note) == (
+        {"forged_transmits": True},
+        {"forged_transmits": False, "security": "inherited"},
+    )
+    assert decide([after], wanted(forged_transmits=True)) == []
+    back, restored = changed(after, wanted(present=False, forged_transmits=True))
+    assert (back.inherit, restored) == ({"security"}, TARGET)
+
+
+def test_a_value_that_was_changed_since_is_kept():
+    _change, after = changed(TARGET, wanted(forged_transmits=True))
+    foreign = replace(after, own=replace(after.own, security=CLOSED))
+    back, restored = changed(foreign, wanted(present=False, forged_transmits=True))
+    assert (back.security, restored.own.security) == ({}, CLOSED)
+
+
+def test_mac_learning():
+    change, after = changed(TARGET, wanted(learning={"enabled": True}))
+    assert change.note == {"mac_learning.enabled": False, "mac_learning": "inherited", "security": "inherited"}
+    back, restored = changed(after, wanted(present=False, learning={"enabled": True}))
+    assert restored == TARGET
+    with pytest.raises(VsphereError, match="^mac_learning: port 10 of nodes has none; it needs a distributed switch"):
+        decide([replace(TARGET, own=Level(CLOSED))], wanted(learning={"enabled": True}))
+
+
+def test_an_override_that_the_port_group_forbids():
+    strict = replace(TARGET, override_allowed=())
+    message = (
+        "^port 10 of nodes: port group nodes does not let its ports override mac_management; set allow_override: true"
+    )
+    with pytest.raises(VsphereError, match=message):
+        decide([strict], wanted(forged_transmits=True))
+    (change,) = decide([strict], wanted(allow_override=True, forged_transmits=True))
+    assert change.allow == {"mac_management"}
+    (group,) = decide([replace(strict, kind=GROUP)], wanted(forged_transmits=True))
+    assert group.allow == frozenset()
+
+
+@pytest.mark.parametrize(("in_use", "forbidden"), [(set(), {"mac_management"}), ({"mac_management"}, set())])
+def test_an_override_is_forbidden_when_no_port_uses_it(in_use, forbidden):
+    _change, after = changed(TARGET, wanted(forged_transmits=True))
+    marked = replace(after, marked=frozenset({"mac_management"}), in_use=frozenset(in_use))
+    (change,) = decide([marked], wanted(present=False, forged_transmits=True))
+    assert change.forbid == forbidden
