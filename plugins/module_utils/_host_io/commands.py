@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from .._common.errors import CommandError
@@ -17,6 +21,8 @@ TIMEOUT = 60
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": PATH}
 _POLL_INTERVAL = 0.1
+# The link of the distribution, and the oldest Python 3 that the program runs on.
+_PYTHON, _OLDEST_MINOR = Path("/usr/bin/python3"), 8
 
 
 class Completed(NamedTuple):
@@ -46,6 +52,15 @@ def check(argv: Sequence[str], text: str = "") -> str:
     if status:
         raise CommandError(f"{' '.join(argv)}: exit status {status}: {' '.join(stderr.split()) or 'no message'}")
     return stdout
+
+
+def interpreter() -> str:
+    """Return the path of the Python for the units.
+
+    That is the distribution's link, which survives an upgrade, unless it leads to a version that is too old.
+    """
+    version = re.fullmatch(r"python3\.(\d+)", Path(os.path.realpath(_PYTHON)).name)
+    return str(_PYTHON) if version and int(version[1]) >= _OLDEST_MINOR else sys.executable
 
 
 def run_later(seconds: float, argv: Sequence[str]) -> None:

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
-import json
 import os
+import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .._common.errors import CommandError
@@ -19,6 +20,10 @@ from . import commands, watch
 
 STATE_DIRECTORY = Path("/var/lib/netops-egress-ip")
 STATE_FILE = STATE_DIRECTORY / "state.json"
+STATE_COPY = STATE_DIRECTORY / "state.copy.json"
+# What drops the traffic of selected pods when the program cannot run.
+CLOSED_RULES = STATE_DIRECTORY / "closed.nft"
+CLOSED_POLICIES = STATE_DIRECTORY / "closed.ip"
 PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
@@ -31,7 +36,10 @@ _LOCK_POLL_INTERVAL = 0.05
 @contextlib.contextmanager
 def lock() -> Iterator[None]:
     """Hold the lock of this node. Raises CommandError if another run holds it for more than a minute."""
-    with LOCK_FILE.open("w", encoding="ascii") as handle:
+    # Only root may open the file: whoever can open it can lock it.
+    descriptor = os.open(LOCK_FILE, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as handle:
+        os.fchmod(descriptor, 0o600)
         deadline = time.monotonic() + commands.TIMEOUT
         while True:
             try:
@@ -44,25 +52,12 @@ def lock() -> Iterator[None]:
         yield
 
 
-def load_record() -> object:
-    """Return the parsed record of the last run, None without one. Raises CommandError if it cannot be read."""
-    try:
-        return json.loads(STATE_FILE.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{STATE_FILE}: cannot be read: {error}; remove it to start without a record") from None
-
-
-def save_record(record: Mapping[str, object]) -> None:
-    """Write the record, readable by root only, atomically."""
-    write_file(STATE_FILE, json.dumps(record, sort_keys=True).encode(), 0o600)
-
-
 def read_file(path: Path) -> bytes | None:
     """Return the content of a file, None if it does not exist."""
     try:
-        return path.read_bytes()
+        # Another program may have put a FIFO there: do not wait for a writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
+            return handle.read()
     except FileNotFoundError:
         return None
 
@@ -71,7 +66,7 @@ def write_file(path: Path, data: bytes, mode: int) -> None:
     """Write a file and its folder atomically and durably. Raises CommandError if that fails."""
     try:
         path.parent.mkdir(mode=0o700 if path.parent == STATE_DIRECTORY else 0o755, parents=True, exist_ok=True)
-        _replace(path, data, mode, os.fsync)
+        _replace(path, data, mode, durable=True)
     except OSError as error:
         raise CommandError(f"{path}: cannot be written: {error.strerror}") from None
 
@@ -82,21 +77,37 @@ def publish_file(path: Path, data: bytes) -> None:
     Raises CommandError if that fails.
     """
     try:
-        _replace(path, data, 0o644, lambda _descriptor: None)
+        _replace(path, data, 0o644, durable=False)
     except OSError as error:
         raise CommandError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _replace(path: Path, data: bytes, mode: int, sync: Callable[[int], None]) -> None:
+def _replace(path: Path, data: bytes, mode: int, durable: bool) -> None:
     temporary = path.with_name(f".{path.name}.new")
-    # Others may be able to write to the folder: do not follow a link.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    # Others may be able to write to the folder: do not follow a link, and do not wait for the reader of a FIFO.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(temporary, flags, mode)
     with os.fdopen(descriptor, "wb") as handle:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "there is something else than a file")
         os.fchmod(descriptor, mode)
+        os.ftruncate(descriptor, 0)
         handle.write(data)
         handle.flush()
-        sync(descriptor)
+        if durable:
+            os.fsync(descriptor)
     temporary.replace(path)
+    if durable:
+        _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in a folder survive a crash."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_file(path: Path) -> None:

@@ -8,6 +8,7 @@ The unit tests pass a host in memory instead.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable
 
 from .._dataplane.handover import Partners
@@ -24,6 +25,8 @@ class HostIO:
     run = staticmethod(commands.run)
     check = staticmethod(commands.check)
     run_later = staticmethod(commands.run_later)
+    interpreter = staticmethod(commands.interpreter)
+    sleep = staticmethod(time.sleep)
     wait_until = staticmethod(commands.wait_until)
 
     missing_packages = staticmethod(preflight.missing_packages)
@@ -31,8 +34,6 @@ class HostIO:
     platform_facts = staticmethod(preflight.platform_facts)
 
     lock = staticmethod(files.lock)
-    load_record = staticmethod(files.load_record)
-    save_record = staticmethod(files.save_record)
     read_file = staticmethod(files.read_file)
     write_file = staticmethod(files.write_file)
     publish_file = staticmethod(files.publish_file)

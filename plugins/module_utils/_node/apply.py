@@ -24,7 +24,7 @@ from .._host_io.host_io import HostIO
 from .._protocols.ctnetlink import Flow
 from . import metrics_file
 from .claim import claim, run_probes
-from .connections import Connections, forget, note_released
+from .connections import Connections, challenge, forget, note_released
 from .current_state import Tables, read_data_plane, read_host, read_node, require_node
 from .decide import Observation, Request, Steps, decide
 from .installed_files import install, missing_files, remove_all_files, run_program_later
@@ -49,17 +49,19 @@ def apply(io: HostIO, request: Request, check: bool = False) -> Result:
     """
     require_node(io)
     with io.lock():
-        steps = decide(request, observe(io, request.state))
+        steps = decide(request, observe(io, request))
         return preview(io, steps) if check else execute(io, steps)
 
 
-def observe(io: HostIO, state: NodeState) -> Observation:
-    """Return what the node shows, as far as it matters for `state`."""
-    record = Record.load(io)
+def observe(io: HostIO, request: Request) -> Observation:
+    """Return what the node shows, as far as it matters for a request."""
+    record, options = Record.load(io), request.state.options
     reading = read_node(io, record)
-    current = read_data_plane(io, reading.host, state.options, reading.claimed, reading.tables)
-    surplus = metrics_file.left_over(io, state.options, record.state.options if record else None)
-    return Observation(reading, current, missing_files(io, state.options), surplus)
+    current = read_data_plane(io, reading.host, options, reading.claimed, reading.tables)
+    if request.by_unit:
+        return Observation(reading, current, (), ())
+    surplus = metrics_file.left_over(io, options, record.state.options if record else None)
+    return Observation(reading, current, missing_files(io, options), surplus)
 
 
 def preview(io: HostIO, steps: Steps) -> Result:
@@ -175,6 +177,9 @@ def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held
     if steps.observation.surplus:
         io.remove_files(steps.observation.surplus)
     note_presence(io, steps.state, held)
+    if steps.request.by_unit:
+        challenge(io, lost)
+        return
     if claimed:
         run_program_later(io, ANNOUNCE_AGAIN, "announce")
     if lost:

@@ -33,7 +33,8 @@ class Request(NamedTuple):
     """What a run is to do: apply `state`, with new claims only if `claim_new`.
 
     `releases` are those of all nodes in the run: a claim of an address in them waits for silence. With the `key` that
-    all nodes of the run have, connections move along with their address.
+    all nodes of the run have, connections move along with their address. `by_unit` says that a unit of this node runs,
+    which can neither write units nor call systemd.
     """
 
     state: NodeState
@@ -41,6 +42,7 @@ class Request(NamedTuple):
     key: str = ""
     pace: Pace = Pace()
     claim_new: bool = True
+    by_unit: bool = False
 
 
 class Observation(NamedTuple):

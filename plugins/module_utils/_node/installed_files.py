@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from .._dataplane.options import DataPlaneOptions
 from .._host_io import files
 from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
+from .record import Record
 
 # Seconds until systemd reads new units.
 _RELOAD_AFTER = 1
@@ -20,17 +20,19 @@ _RELOAD_AFTER = 1
 
 def missing_files(io: HostIO, options: DataPlaneOptions) -> list[Path]:
     """Return the files and links that a node with these options needs and that are missing or differ."""
-    metrics = bool(options.metrics_dir)
-    wanted = {path: data for path, (data, _mode) in systemd_units.node_files(sys.executable, metrics).items()}
-    wanted.update({link: wanted[unit] for link, unit in systemd_units.links(metrics).items()})
+    wanted = {path: data for path, (data, _mode) in _node_files(io, options).items()}
+    wanted.update({link: wanted[unit] for link, unit in systemd_units.links(bool(options.metrics_dir)).items()})
     missing = [path for path, data in wanted.items() if io.read_file(path) != data]
-    return missing + ([] if io.read_file(files.STATE_FILE) else [files.STATE_FILE])
+    contents = {path: io.read_file(path) for path in Record.paths()}
+    missing += [path for path, data in contents.items() if data is None]
+    if files.STATE_FILE not in missing and contents[files.STATE_FILE] != contents[files.STATE_COPY]:
+        missing.append(files.STATE_FILE)
+    return missing
 
 
 def present_files(io: HostIO, options: DataPlaneOptions) -> list[Path]:
     """Return the files of a node with these options that exist and last."""
-    lasting = (*systemd_units.node_files(sys.executable), files.STATE_FILE)
-    return [path for path in lasting if io.read_file(path) is not None] + metrics_file.left_over(io, None, options)
+    return [path for path in _lasting(io) if io.read_file(path) is not None] + metrics_file.left_over(io, None, options)
 
 
 def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions) -> None:
@@ -38,7 +40,7 @@ def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions) ->
     if not missing:
         return
     metrics = bool(options.metrics_dir)
-    for path, (data, mode) in systemd_units.node_files(sys.executable, metrics).items():
+    for path, (data, mode) in _node_files(io, options).items():
         if path in missing:
             io.write_file(path, data, mode)
     io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(metrics)])
@@ -50,10 +52,19 @@ def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions) ->
 
 def run_program_later(io: HostIO, seconds: float, command: str) -> None:
     """Let systemd run a command of the installed program after some seconds."""
-    io.run_later(seconds, [sys.executable, "-I", str(files.PROGRAM_FILE), command])
+    io.run_later(seconds, [io.interpreter(), "-I", str(files.PROGRAM_FILE), command])
 
 
 def remove_all_files(io: HostIO, options: DataPlaneOptions) -> None:
     """Remove the files and units of a node with these options. Raises CommandError if systemd refuses."""
-    lasting = (*systemd_units.node_files(sys.executable), files.STATE_FILE)
-    io.remove_files([*metrics_file.left_over(io, None, options), *lasting, files.WATCH_FILE, files.RELEASED_FILE])
+    volatile = (files.WATCH_FILE, files.RELEASED_FILE)
+    io.remove_files([*metrics_file.left_over(io, None, options), *_lasting(io), *volatile])
+
+
+def _node_files(io: HostIO, options: DataPlaneOptions) -> Mapping[Path, tuple[bytes, int]]:
+    return systemd_units.node_files(io.interpreter(), options.metrics_dir)
+
+
+def _lasting(io: HostIO) -> tuple[Path, ...]:
+    """Return the files of any node but those of the metrics."""
+    return (*systemd_units.node_files(io.interpreter()), *Record.paths())

@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from .._common.errors import NodeStateError
+from .._common.errors import CommandError, EgressIPError, NodeStateError
+from .._dataplane.closed import closed_policies, closed_ruleset
 from .._dataplane.node_state import NodeState, known_keys
 from .._host_io import files
 from .._host_io.host_io import HostIO
+
+_REMOVE_IT = "remove it to start without a record"
 
 
 @dataclass(frozen=True)
@@ -28,21 +34,36 @@ class Record:
 
     @classmethod
     def load(cls, io: HostIO) -> Record | None:
-        """Return the record of this node, None before the first run.
+        """Return the record of this node, None before the first run; its copy if the record is damaged.
 
-        Raises CommandError if it cannot be read, and NodeStateError if it is not a record.
+        Raises CommandError or NodeStateError if both are damaged.
         """
-        data = io.load_record()
+        data = io.read_file(files.STATE_FILE)
         if data is None:
             return None
+        try:
+            return cls._parse(data)
+        except EgressIPError:
+            copy = io.read_file(files.STATE_COPY)
+            with contextlib.suppress(EgressIPError):
+                if copy is not None:
+                    return cls._parse(copy)
+            raise
+
+    @classmethod
+    def _parse(cls, text: bytes) -> Record:
         path = str(files.STATE_FILE)
-        record = cls._parse(data, path)
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CommandError(f"{path}: cannot be read: {error}; {_REMOVE_IT}") from None
+        record = cls._from_data(data, path)
         if record is None:
-            raise NodeStateError(f"{path}: is not a record of this collection; remove it to start without a record")
+            raise NodeStateError(f"{path}: is not a record of this collection; {_REMOVE_IT}")
         return record
 
     @classmethod
-    def _parse(cls, data: object, path: str) -> Record | None:
+    def _from_data(cls, data: object, path: str) -> Record | None:
         """Return the record, None if `data` has another form. Raises InvalidError with every error of its state."""
         if not isinstance(data, dict) or not {"state", "asked", "marks", "former"} <= set(data):
             return None
@@ -55,8 +76,25 @@ class Record:
         return record if numbered else None
 
     def save(self, io: HostIO) -> None:
-        """Write the record. Raises CommandError if that fails."""
-        io.save_record({**self.__dict__, "state": self.state.to_dict()})
+        """Write the record, its copy, and what closes the node if neither can be used, readable by root only.
+
+        Raises CommandError if that fails.
+        """
+        data = json.dumps({**self.__dict__, "state": self.state.to_dict()}, sort_keys=True).encode()
+        closed = {
+            files.CLOSED_RULES: closed_ruleset(self.state, self.marks).encode(),
+            files.CLOSED_POLICIES: closed_policies(self.state).encode(),
+        }
+        for path, text in closed.items():
+            if io.read_file(path) != text:
+                io.write_file(path, text, 0o600)
+        for path in (files.STATE_FILE, files.STATE_COPY):
+            io.write_file(path, data, 0o600)
+
+    @staticmethod
+    def paths() -> tuple[Path, ...]:
+        """Return the files that a record consists of."""
+        return files.STATE_FILE, files.STATE_COPY, files.CLOSED_RULES, files.CLOSED_POLICIES
 
     @property
     def claimed(self) -> frozenset[str]:

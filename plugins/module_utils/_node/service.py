@@ -25,7 +25,7 @@ from .._host_io.host_io import HostIO
 from .._protocols.address_probe import announcements
 from . import metrics_file
 from .address_conflicts import announce, mac_address, other_holders
-from .apply import apply
+from .apply import ANNOUNCE_AGAIN, apply
 from .connections import Connections, challenge, challenge_released, forget
 from .current_state import read_data_plane, read_host
 from .decide import Request
@@ -78,7 +78,11 @@ def _claim(io: HostIO, again: bool = False) -> None:
             if done or not again:
                 _log("nothing is claimed: this node has lost the address at which its tunnel ends")
             return
-    _log_result(apply(io, Request(record.state)))
+    result = apply(io, Request(record.state, by_unit=True))
+    _log_result(result)
+    if result["claimed"]:
+        io.sleep(ANNOUNCE_AGAIN)
+        _announce_held(io)
 
 
 def _log_result(result: Mapping[str, object]) -> None:

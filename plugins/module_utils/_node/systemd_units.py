@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .._host_io import files
+from .._dataplane.nft_table import TABLE
+from .._host_io import commands, files
 from . import zipapp
 
 RESTORE_UNIT = "netops-egress-ip-restore.service"
 REFILL_UNIT = "netops-egress-ip-refill.service"
 CLAIM_UNIT = "netops-egress-ip-claim.service"
+CLOSED_UNIT = "netops-egress-ip-closed.service"
 WATCH_UNIT = "netops-egress-ip-watch.service"
 WATCH_TIMER = "netops-egress-ip-watch.timer"
 METRICS_UNIT = "netops-egress-ip-metrics.service"
@@ -26,6 +28,30 @@ WATCH_INTERVAL = 4
 # Seconds between two runs of the metrics, and the units that only they need.
 METRICS_INTERVAL = 15
 METRICS_UNITS = (METRICS_TIMER, METRICS_UNIT)
+
+# Sysctls stay writable, and the kernel may load modules for `ip` and `nft`. Without systemd 245 or 247, some have no
+# effect.
+_SANDBOX = """\
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW
+NoNewPrivileges=yes
+ProtectSystem=strict
+ReadWritePaths=/run -{state_directory}
+ProtectHome=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectProc=invisible
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+UMask=0077"""
 
 _RESTORE = """\
 # Written by the Ansible collection netops.egress_ip.
@@ -39,15 +65,38 @@ Before=network-pre.target network.target network-online.target
 Before=docker.service containerd.service podman.service kubelet.service shutdown.target
 Wants=network-pre.target
 Conflicts=shutdown.target
+OnFailure={closed}
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+TimeoutStartSec=120
 ExecStart={python} -I {program} restore
 ExecReload={python} -I {program} restore
+{sandbox}
 
 [Install]
 WantedBy=sysinit.target
+"""
+
+# Needs no Python. A table that is in place is better than the one that drops.
+_CLOSED = """\
+# Written by the Ansible collection netops.egress_ip.
+[Unit]
+Description=Drop the traffic of pods with egress IPs, because the data plane cannot be restored
+DefaultDependencies=no
+After=local-fs.target
+Before=network-pre.target network.target network-online.target
+Before=docker.service containerd.service podman.service kubelet.service shutdown.target
+Conflicts=shutdown.target
+
+[Service]
+Type=oneshot
+TimeoutStartSec=60
+Environment=PATH={path}
+ExecStart=-/bin/sh -c 'ip -force -batch {closed_policies}'
+ExecStart=/bin/sh -c 'nft list table inet {table} >/dev/null 2>&1 || exec nft -f {closed_rules}'
+{sandbox}
 """
 
 _REFILL = """\
@@ -56,10 +105,13 @@ _REFILL = """\
 Description=Restore the egress IP data plane after nftables.service flushed it
 DefaultDependencies=no
 After=nftables.service {restore}
+OnFailure={closed}
 
 [Service]
 Type=oneshot
+TimeoutStartSec=120
 ExecStart={python} -I {program} restore
+{sandbox}
 
 [Install]
 WantedBy=nftables.service
@@ -75,7 +127,9 @@ Wants=network-online.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
+TimeoutStartSec=180
 ExecStart={python} -I {program} claim
+{sandbox}
 
 [Install]
 WantedBy=multi-user.target
@@ -91,7 +145,9 @@ After={restore} {claim}
 
 [Service]
 Type=oneshot
+TimeoutStartSec=180
 ExecStart={python} -I {program} watch
+{sandbox}
 # Without this, the start and end of each run would fill the journal; systemd has it since version 249.
 SyslogLevel=notice
 LogLevelMax=notice
@@ -104,8 +160,14 @@ Description=Write the egress IP metrics for Prometheus
 
 [Service]
 Type=oneshot
+TimeoutStartSec=60
 ExecStart={python} -I {program} metrics
 Nice=10
+{sandbox}
+# The folder may belong to another user.
+CapabilityBoundingSet=CAP_DAC_OVERRIDE
+ProtectKernelTunables=yes
+ReadWritePaths={metrics_dir}
 # Without this, the start and end of each run would fill the journal; systemd has it since version 249.
 SyslogLevel=notice
 LogLevelMax=notice
@@ -126,27 +188,53 @@ WantedBy=timers.target
 """
 
 
-def node_files(python: str, metrics: bool = False) -> dict[Path, tuple[bytes, int]]:
-    """Return {path: (content, mode)} of the files that a node keeps, with or without the units of the metrics.
+def node_files(python: str, metrics_dir: str = "") -> dict[Path, tuple[bytes, int]]:
+    """Return {path: (content, mode)} of the files that a node keeps, with the units of the metrics if it has a folder.
 
     `python` is the interpreter that runs the program.
     """
-    units = {name: text for name, text in _units(python).items() if metrics or name not in METRICS_UNITS}
+    units = {
+        name: text for name, text in _units(python, metrics_dir).items() if metrics_dir or name not in METRICS_UNITS
+    }
     return {
         files.PROGRAM_FILE: (zipapp.make(), 0o644),
         **{files.UNIT_DIRECTORY / name: (text.encode(), 0o644) for name, text in units.items()},
     }
 
 
-def _units(python: str) -> dict[str, str]:
-    words = {"python": python, "program": files.PROGRAM_FILE, "restore": RESTORE_UNIT, "claim": CLAIM_UNIT}
-    units = {RESTORE_UNIT: _RESTORE, REFILL_UNIT: _REFILL, CLAIM_UNIT: _CLAIM, WATCH_UNIT: _WATCH}
-    units[METRICS_UNIT] = _METRICS
+def _units(python: str, metrics_dir: str) -> dict[str, str]:
+    words = {
+        "python": python,
+        "program": files.PROGRAM_FILE,
+        "restore": RESTORE_UNIT,
+        "claim": CLAIM_UNIT,
+        "closed": CLOSED_UNIT,
+        "closed_rules": files.CLOSED_RULES,
+        "closed_policies": files.CLOSED_POLICIES,
+        "table": TABLE,
+        "path": commands.PATH,
+        "metrics_dir": _quoted(f"-{metrics_dir}"),
+        "sandbox": _SANDBOX.format(state_directory=files.STATE_DIRECTORY),
+    }
+    units = {
+        RESTORE_UNIT: _RESTORE,
+        REFILL_UNIT: _REFILL,
+        CLOSED_UNIT: _CLOSED,
+        CLAIM_UNIT: _CLAIM,
+        WATCH_UNIT: _WATCH,
+        METRICS_UNIT: _METRICS,
+    }
     return {
         **{name: text.format(**words) for name, text in units.items()},
         WATCH_TIMER: _TIMER.format(description="Watch the egress IPs of this node", interval=WATCH_INTERVAL),
         METRICS_TIMER: _TIMER.format(description="Write the egress IP metrics regularly", interval=METRICS_INTERVAL),
     }
+
+
+def _quoted(text: str) -> str:
+    """Return a word of a unit file."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
 
 
 def links(metrics: bool = False) -> dict[Path, Path]:

@@ -58,6 +58,7 @@ class FakeKernel:
 
     STATE_FILE, PROGRAM_FILE, UNIT_DIRECTORY = files.STATE_FILE, files.PROGRAM_FILE, files.UNIT_DIRECTORY
     WATCH_FILE, RELEASED_FILE = files.WATCH_FILE, files.RELEASED_FILE
+    STATE_COPY = files.STATE_COPY
 
     def __init__(self):
         self.interfaces = {
@@ -177,11 +178,26 @@ class FakeKernel:
         yield
 
     def load_record(self):
-        data = self.read_file(self.STATE_FILE)
-        return None if data is None else json.loads(data)
+        """Return the content of the record, for tests."""
+        return json.loads(self.read_file(self.STATE_FILE))
 
     def save_record(self, record):
-        self.write_file(self.STATE_FILE, json.dumps(record, sort_keys=True).encode(), 0o600)
+        """Write the record and its copy, for tests."""
+        self.write_record(json.dumps(record, sort_keys=True).encode())
+
+    def write_record(self, data):
+        """Write the record and its copy, for tests."""
+        self.files.update({str(path): (data, 0o600) for path in (self.STATE_FILE, self.STATE_COPY)})
+
+    def remove_record(self):
+        """Remove the record, for tests."""
+        del self.files[str(self.STATE_FILE)]
+
+    def interpreter(self):
+        return "/usr/bin/python3"
+
+    def sleep(self, seconds):
+        self.log.append(("sleep", seconds))
 
     def read_file(self, path):
         # The links that systemctl makes lead to the units themselves.

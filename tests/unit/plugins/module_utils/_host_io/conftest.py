@@ -31,6 +31,9 @@ def host(monkeypatch, tmp_path):
     """A host in a namespace, with files in a temporary folder, without systemd, and with foreign things."""
     names = {
         "STATE_FILE": "state.json",
+        "STATE_COPY": "state.copy.json",
+        "CLOSED_RULES": "closed.nft",
+        "CLOSED_POLICIES": "closed.ip",
         "LOCK_FILE": "lock",
         "WATCH_FILE": "watch",
         "RELEASED_FILE": "given-up",

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
     CommandError,
@@ -25,3 +27,16 @@ def test_a_command_that_hangs_is_stopped(monkeypatch):
     monkeypatch.setattr(commands, "TIMEOUT", 0.1)
     with pytest.raises(CommandError, match="did not end within"):
         commands.check(["sleep", "5"])
+
+
+@pytest.mark.parametrize(
+    ("target", "chosen"),
+    [("python3.11", True), ("python3.8", True), ("python3.7", False), ("platform-python3.6", False), (None, False)],
+)
+def test_the_units_use_the_link_of_the_distribution_if_it_is_new_enough(monkeypatch, tmp_path, target, chosen):
+    link = tmp_path / "python3"
+    if target:
+        (tmp_path / target).touch()
+        link.symlink_to(tmp_path / target)
+    monkeypatch.setattr(commands, "_PYTHON", link)
+    assert commands.interpreter() == (str(link) if chosen else sys.executable)

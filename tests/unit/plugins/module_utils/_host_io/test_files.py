@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
+from pathlib import Path
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
@@ -80,3 +83,42 @@ def test_units_are_stopped_before_their_files_go_and_timers_before_what_they_sta
     said.clear()
     files.remove_files([other])
     assert said == []
+
+
+def test_only_root_can_open_the_lock(monkeypatch, tmp_path):
+    """An older version left it open for reading, and whoever can read a file can lock it."""
+    path = tmp_path / "lock"
+    path.touch(0o644)
+    monkeypatch.setattr(files, "LOCK_FILE", path)
+    with files.lock():
+        assert path.stat().st_mode & 0o777 == 0o600
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="symbolic link"), files.lock():
+        pass
+
+
+@pytest.mark.parametrize("reader", [False, True])
+def test_a_fifo_in_the_way_is_an_error_and_nobody_waits(tmp_path, reader):
+    path = tmp_path / "egress_ip.prom"
+    fifo = tmp_path / ".egress_ip.prom.new"
+    os.mkfifo(fifo)
+    with contextlib.ExitStack() as stack:
+        if reader:
+            stack.callback(os.close, os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+        with pytest.raises(CommandError, match="egress_ip.prom: cannot be written: "):
+            files.publish_file(path, b"x")
+    os.mkfifo(path)
+    assert files.read_file(path) == b""
+    fifo.unlink()
+    files.publish_file(path, b"x")
+    assert files.read_file(path) == b"x"
+
+
+def test_a_file_and_its_name_survive_a_crash(monkeypatch, tmp_path):
+    synced = []
+    monkeypatch.setattr(
+        files.os, "fsync", lambda descriptor: synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    )
+    files.write_file(tmp_path / "file", b"x", 0o600)
+    assert synced == [str(tmp_path / ".file.new"), str(tmp_path)]

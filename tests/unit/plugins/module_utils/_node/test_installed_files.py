@@ -13,15 +13,16 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.installed_f
     present_files,
     remove_all_files,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 
 OPTIONS = DataPlaneOptions()
 
 
 def test_only_what_is_missing_or_differs_is_written(kernel):
     files, links = systemd_units.node_files("/usr/bin/python3"), systemd_units.links()
-    assert {*files, *links, kernel.STATE_FILE} == set(missing_files(kernel, OPTIONS))
+    assert {*files, *links, *Record.paths()} == set(missing_files(kernel, OPTIONS))
     install(kernel, missing_files(kernel, OPTIONS), OPTIONS)
-    assert missing_files(kernel, OPTIONS) == [kernel.STATE_FILE]
+    assert missing_files(kernel, OPTIONS) == [*Record.paths()]
     kernel.files[str(kernel.PROGRAM_FILE)] = (b"x", 0o644)
     kernel.log.clear()
     install(kernel, missing_files(kernel, OPTIONS), OPTIONS)

@@ -62,7 +62,11 @@ def test_metrics_move_and_go(kernel):
     apply(kernel, with_metrics())
     service.main(kernel, ["metrics"])
     result = apply(kernel, with_metrics("/srv/metrics", generation=2))
-    assert result["diff"] == {"before": "file /var/lib/node_exporter/egress_ip.prom\n", "after": ""}
+    assert result["diff"] == {
+        "before": "file /var/lib/node_exporter/egress_ip.prom\n",
+        # It names the folder that it may write to.
+        "after": "file /etc/systemd/system/netops-egress-ip-metrics.service\n",
+    }
     assert metrics_of(kernel) == METRICS
     service.main(kernel, ["metrics"])
     assert [path for path in kernel.files if path.endswith(".prom")] == ["/srv/metrics/egress_ip.prom"]

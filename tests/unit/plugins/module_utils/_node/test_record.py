@@ -12,13 +12,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
     EgressIPError,
     InvalidError,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
-from node_runs import (
-    A,
-    apply,
-    observe,
-    remove,
-)
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
+from node_runs import A, apply, observe, reboot, remove
 from states import held, node_state
 
 
@@ -36,16 +31,12 @@ from states import held, node_state
         b"[[[[",
     ],
 )
-def test_a_broken_record_is_a_clear_error(kernel, record, monkeypatch, tmp_path):
+def test_a_broken_record_is_a_clear_error(kernel, record):
     apply(kernel, node_state())
-    path = tmp_path / "state.json"
-    path.write_bytes(record)
-    monkeypatch.setattr(files, "STATE_FILE", path)
-    monkeypatch.setattr(kernel, "load_record", files.load_record, raising=True)
-    monkeypatch.setattr(kernel, "STATE_FILE", path, raising=True)
-    for call in (lambda: observe(kernel), lambda: apply(kernel, node_state(generation=2)), lambda: remove(kernel)):
-        with pytest.raises(EgressIPError, match=re.escape(str(path))):
-            call()
+    kernel.write_record(record)
+    for call in (observe, lambda io: apply(io, node_state(generation=2)), remove):
+        with pytest.raises(EgressIPError, match=re.escape(str(kernel.STATE_FILE))):
+            call(kernel)
 
 
 BROKEN = [
@@ -83,3 +74,40 @@ def test_errors_of_a_state_on_record_are_all_there(kernel):
     with pytest.raises(InvalidError) as caught:
         observe(kernel)
     assert len(caught.value.errors) == 2
+
+
+# Damage.
+
+
+@pytest.mark.parametrize("cut", [0, 1, 100, -1])
+def test_a_record_that_is_cut_short_is_replaced_by_its_copy(kernel, cut):
+    apply(kernel, node_state())
+    before = kernel.snapshot()
+    path = str(kernel.STATE_FILE)
+    data, mode = kernel.files[path]
+    kernel.files[path] = (data[:cut], mode)
+    assert observe(kernel)["held"] == held(A)
+    assert observe(kernel)["drift"] == [f"missing file {path}"]
+    reboot(kernel)
+    assert (service.main(kernel, ["restore"]), service.main(kernel, ["claim"])) == (0, 0)
+    apply(kernel, node_state())
+    assert kernel.files == before["files"]
+    assert observe(kernel)["drift"] == []
+
+
+@pytest.mark.parametrize("name", ["state.copy.json", "closed.nft", "closed.ip"])
+def test_what_belongs_to_the_record_is_written_again(kernel, name):
+    apply(kernel, node_state())
+    before = kernel.snapshot()
+    path = str(kernel.STATE_FILE.with_name(name))
+    del kernel.files[path]
+    assert observe(kernel)["drift"]
+    assert apply(kernel, node_state())["changed"]
+    assert kernel.files == before["files"]
+
+
+def test_without_the_record_its_copy_does_not_count(kernel):
+    """The user removes the record to start without one."""
+    apply(kernel, node_state())
+    kernel.remove_record()
+    assert observe(kernel)["generation"] == 0

@@ -5,6 +5,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+
+import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.files import PROGRAM_FILE, UNIT_DIRECTORY
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
 
@@ -15,6 +20,7 @@ def test_the_files_of_a_node():
         PROGRAM_FILE,
         UNIT_DIRECTORY / "netops-egress-ip-restore.service",
         UNIT_DIRECTORY / "netops-egress-ip-refill.service",
+        UNIT_DIRECTORY / "netops-egress-ip-closed.service",
         UNIT_DIRECTORY / "netops-egress-ip-claim.service",
         UNIT_DIRECTORY / "netops-egress-ip-watch.service",
         UNIT_DIRECTORY / "netops-egress-ip-watch.timer",
@@ -28,18 +34,52 @@ def test_the_files_of_a_node():
 
 
 def test_what_writes_the_metrics_is_there_when_asked_for():
-    more = set(systemd_units.node_files("python3", metrics=True)) - set(systemd_units.node_files("python3"))
+    more = set(systemd_units.node_files("python3", metrics_dir="/srv/metrics")) - set(
+        systemd_units.node_files("python3")
+    )
     assert more == {UNIT_DIRECTORY / name for name in systemd_units.METRICS_UNITS}
-    timer = systemd_units.node_files("python3", metrics=True)[UNIT_DIRECTORY / systemd_units.METRICS_TIMER][0].decode()
+    timer = systemd_units.node_files("python3", metrics_dir="/srv/metrics")[
+        UNIT_DIRECTORY / systemd_units.METRICS_TIMER
+    ][0].decode()
     assert f"OnUnitActiveSec={systemd_units.METRICS_INTERVAL}\n" in timer
     assert systemd_units.timers() == [systemd_units.WATCH_TIMER]
     assert systemd_units.timers(metrics=True) == [systemd_units.METRICS_TIMER, systemd_units.WATCH_TIMER]
 
 
 def test_what_runs_every_few_seconds_keeps_the_journal_free():
-    files = systemd_units.node_files("python3", metrics=True)
+    files = systemd_units.node_files("python3", metrics_dir="/srv/metrics")
     for timer in systemd_units.timers(metrics=True):
         unit = files[UNIT_DIRECTORY / timer.replace(".timer", ".service")][0].decode()
         assert "LogLevelMax=notice\n" in unit
         # What the program says must be above that.
         assert "SyslogLevel=notice\n" in unit
+
+
+SERVICES = [name for name in systemd_units._units("python3", "/srv/a b%") if name.endswith(".service")]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_unit_may_do_little_and_ends(name, tmp_path):
+    text = systemd_units._units("/usr/bin/python3", "/srv/a b%")[name]
+    assert re.search(r"^TimeoutStartSec=\d+$", text, re.MULTILINE)
+    assert "\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW\n" in text
+    assert "\nProtectSystem=strict\n" in text
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("needs systemd-analyze")
+    (tmp_path / name).write_text(text)
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(tmp_path / name)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    level = float(re.search(r"exposure level for .*: ([0-9.]+) ", shown)[1])
+    assert level < 3
+
+
+def test_the_metrics_may_be_written_to_their_folder():
+    text = systemd_units._units("python3", '/srv/a "b" 100%')[systemd_units.METRICS_UNIT]
+    assert '\nReadWritePaths="-/srv/a \\"b\\" 100%%"\n' in text
+
+
+def test_a_failed_restore_closes_the_node():
+    units = systemd_units._units("/gone/python3", "")
+    for name in (systemd_units.RESTORE_UNIT, systemd_units.REFILL_UNIT):
+        assert f"\nOnFailure={systemd_units.CLOSED_UNIT}\n" in units[name]
+    assert "python" not in units[systemd_units.CLOSED_UNIT]

@@ -1,0 +1,39 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ready-made texts that drop the traffic of selected pods while nothing else works at boot. PRIVATE. No I/O.
+
+They need no Python: the unit that loads them starts when the program fails. The table has the usual name, so the next
+run or restore replaces it in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from .._common.addresses import WORDS
+from .nft_ruleset import desired_tables
+from .nft_table import INET, base_chain, chain_of
+from .nft_transaction import script
+from .node_state import NodeState
+from .numbers import NFT_MARK
+from .xfrm_policies import desired_policies, policy_lines
+
+_CHAIN = "closed"
+
+
+def closed_ruleset(state: NodeState, marks: Mapping[str, int]) -> str:
+    """Return the text for `nft -f` that drops what selected pods send to destinations that are not excluded."""
+    rules = [f"{ip} saddr @selected{v} {ip} daddr != @excluded{v} drop" for v, ip in WORDS.items()]
+    table = desired_tables(state.holding(()), marks, 0)[INET]
+    sets = {name: table.sets[name] for v in WORDS for name in (f"selected{v}", f"excluded{v}")}
+    chain = chain_of(base_chain("filter", "forward", NFT_MARK), *rules)
+    closed = replace(table, sets=sets, chains={_CHAIN: chain}, counters=frozenset())
+    return "".join(f"{line}\n" for line in script({}, {INET: closed}))
+
+
+def closed_policies(state: NodeState) -> str:
+    """Return the text for `ip -batch` that blocks what selected pods send and no table of ours has marked."""
+    before, after = policy_lines(frozenset(), desired_policies(state))
+    return "".join(f"{line}\n" for line in (*before, *after))
