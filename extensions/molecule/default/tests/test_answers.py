@@ -61,7 +61,7 @@ def test_questions_change_nothing(fleet):
             {"egress_ip_what_if": {"down": ["node1"]}},
             "egress_ip_what_if: is supported by the playbook plan only",
         ),
-        ("drain", {"egress_ip_drain_nodes": 5}, "egress_ip_drain_nodes: must be a list of names, not the integer 5"),
+        ("drain", {"egress_ip_drain_nodes": 5}, "egress_ip_drain_nodes: must be a list of strings, not the integer 5"),
         ("drain", {"egress_ip_drain_nodes": [{"a": "b"}]}, "egress_ip_drain_nodes[0]: must be a string, not a mapping"),
     ],
 )
