@@ -83,7 +83,7 @@ class ActionModule(ActionBase):
             **made.to_dict(),
             "platforms": platforms,
             "outside": bool(platforms) or any(host["fence"] for host in hosts),
-            "in_steps": bool(made.rollout and (made.rollout["releasing"] or made.rollout["following"])),
+            "in_steps": any(made.rollout.get(key) for key in ("releasing", "following", "pending")),
             "answers": answers,
         }
 

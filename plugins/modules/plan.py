@@ -211,6 +211,14 @@ rollout:
       type: list
       elements: dict
       sample: [{egressIP: 172.30.0.10, node: node1, endpoint: 192.168.126.21}]
+    pending:
+      description: The egress IPs that no node holds now, with the nodes that claim them.
+      type: list
+      elements: dict
+      sample: [{egressIP: 192.168.126.10, node: node1, name: web}]
+    assigned:
+      description: All assigned addresses of the objects in RV(rollout.pending), by object.
+      type: dict
 platforms:
   description: The query of each platform that nodes belong to, a C(name) and what the role of this name reads.
   returned: success
@@ -221,7 +229,7 @@ outside:
   returned: success
   type: bool
 in_steps:
-  description: Whether nodes must release addresses, or tunnels must follow addresses.
+  description: Whether nodes release or claim addresses, so that a run has several steps.
   returned: success
   type: bool
 answers:

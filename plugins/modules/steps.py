@@ -11,7 +11,7 @@ author:
 short_description: Decide the steps of a run around the nodes
 description:
   - Decides, on the controller, which nodes are fenced before their egress IPs are claimed, what changes on their
-    platforms, which tunnels end at another node, and which fenced nodes are reconnected.
+    platforms, which nodes are updated after claims of others, and which fenced nodes are reconnected.
   - The input are registered results of other modules. C(egress_ip_plan) must be the result of M(netops.egress_ip.plan);
     that of the module that reads O(platform), C(egress_ip_node) of each host of M(netops.egress_ip.node), and
     C(egress_ip_steps) of this module are used if they exist.
@@ -103,8 +103,10 @@ unfence:
   returned: success
   type: list
   elements: dict
-tunnels:
-  description: The states of the nodes whose tunnels end at another node now, by node.
+updates:
+  description:
+    - The states of the nodes that are updated after the claims of other nodes, by node.
+    - Their tunnels follow an address to its new holder, or their pods must not use an address that nobody claimed.
   returned: success
   type: dict
 in_steps:

@@ -1,13 +1,16 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From a plan to a state for each node, and which nodes a run has to touch. PRIVATE to the collection. Pure."""
+"""From a plan to the state of each node, and which nodes a run changes. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Collection, Iterable, Sequence
 
 from .._common.addresses import (
+    Network,
     address_order,
     covers_everything,
     of_version,
@@ -21,96 +24,165 @@ from .._common.errors import Errors
 from .._dataplane.handover import Release
 from .._dataplane.node_state import EgressObject, FarEnd, FleetNode, Held, LocalPod, NodeState, slots
 from .._dataplane.options import DataPlaneOptions
-from .._kubernetes.manifests import select_pods
+from .._kubernetes.manifests import Manifests, select_pods
+
+_Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """`states` {node: NodeState} of the nodes that answered; `differing` names those that a run must touch.
+    """`states` {node: NodeState} of the nodes that answered; `differing` names those that a run must change.
 
-    `releasing` are the `handover.Release` of what nodes have to give up, so that whoever claims it waits for it.
-    `following` [{egressIP, node, endpoint}] are egress IPs whose tunnel may end at another node once that has claimed
-    them, and not before: a node that gave no answer may still hold them. `follow` does it.
+    `releasing` are the `handover.Release` of the addresses that nodes release, so that their new holders wait for that.
+    `following` [{egressIP, node, endpoint}] are egress IPs whose tunnel ends at another node once that has claimed
+    them, and not before: a node that did not answer may still hold them. `pending` [{egressIP, node, name}] are egress
+    IPs that no node holds now; `assigned` {object: [egressIP]} are all assignments of their objects.
     """
 
-    states: dict
-    differing: tuple
-    releasing: tuple
-    following: tuple = ()
+    states: dict[str, NodeState]
+    differing: tuple[str, ...]
+    releasing: tuple[Release, ...]
+    following: tuple[dict[str, str], ...] = ()
+    pending: tuple[dict[str, str], ...] = ()
+    assigned: _Values | None = None
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return the rollout as a dict of plain values."""
         return {
             "states": {name: state.to_dict() for name, state in self.states.items()},
             "differing": list(self.differing),
             "releasing": [item.to_dict() for item in self.releasing],
             "following": list(self.following),
+            "pending": list(self.pending),
+            "assigned": dict(self.assigned or {}),
         }
 
 
-def roll_out(plan, manifests, fleet, excluded=(), options=None, withheld=()):
-    """Return the Rollout of a plan. `plan` and `fleet` are dicts, `manifests` are Manifests with the plan's objects.
+def roll_out(
+    plan: _Values,
+    manifests: Manifests,
+    fleet: _Values,
+    excluded: Sequence[str] = (),
+    options: _Values | None = None,
+    withheld: Collection[str] = (),
+) -> Rollout:
+    """Return the Rollout of a plan; `plan` and `fleet` are dicts of a Plan and a Fleet.
 
-    `excluded` are the CIDRs of `egress_ip_excluded_cidrs`, `options` the data plane's; `withheld` are egress IPs that
-    nobody may claim in this run. Raises InvalidError.
+    `excluded` are the CIDRs of `egress_ip_excluded_cidrs`, `options` those of the data plane; `withheld` are egress IPs
+    that must not be claimed in this run. Raises InvalidError.
     """
-    options = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
-    builder = _Builder(plan, manifests, fleet, _parse_excluded(excluded), options, withheld)
-    states = {name: builder.state(name) for name in sorted(fleet["observed"])}
+    data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
+    builder = _Builder(plan, manifests, fleet, _parse_excluded(excluded), data_plane, withheld)
+    states = {name: builder.state_for(name) for name in sorted(fleet["observed"])}
     differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))
+    names = {item["name"] for item in builder.pending}
+    return Rollout(
+        states,
+        differing,
+        tuple(_releases(plan, fleet, states)),
+        builder.following,
+        builder.pending,
+        {name: sorted(builder.assigned[name], key=address_order) for name in sorted(names)},
+    )
+
+
+def updates_after(rollout: _Values, results: _Values) -> dict[str, _Values]:
+    """Return {node: state} of the nodes that the results of the run leave behind, all plain values; mostly none.
+
+    Tunnels follow the addresses of `following` that were claimed, and pods use an address of `pending` only if it was
+    claimed: if its node failed, no node holds it. `results` are {node: result of the module `node`}.
+    """
+    claimed = {
+        item["egressIP"]
+        for item in (*rollout["following"], *rollout["pending"])
+        if item["egressIP"] in (results.get(item["node"], {}).get("claimed") or ())
+    }
+    ends = {item["egressIP"]: item["endpoint"] for item in rollout["following"] if item["egressIP"] in claimed}
+    unheld = {item["egressIP"] for item in rollout["pending"]} - claimed
+    usable = {name: {*addresses} - unheld for name, addresses in rollout["assigned"].items()}
+    updated = {}
+    for name, state in rollout["states"].items():
+        result = results.get(name, {})
+        changed = {**_with_ends(ends, state), **_with_slots(usable, state)}
+        if changed and not result.get("failed") and not result.get("unreachable"):
+            updated[name] = {**state, "generation": state["generation"] + 1, **changed}
+    return updated
+
+
+def _with_ends(ends: Mapping[str, str], state: _Values) -> dict[str, Any]:
+    """Return the field with these {egress IP: endpoint, empty where the tunnel ends at the address}; {} for none."""
+    if not ends:
+        return {}
+    known = {**{item["egressIP"]: item["endpoint"] for item in state["farEnds"]}, **ends}
+    return {"farEnds": [{"egressIP": ip, "endpoint": end} for ip, end in sorted(known.items()) if end]}
+
+
+def _with_slots(usable: Mapping[str, Collection[str]], state: _Values) -> dict[str, Any]:
+    """Return the field in which objects use only these {object: addresses}; {} if they do so already."""
+    objects = [
+        {**item, "slots": list(slots(item["egressIPs"], usable[item["name"]]))} if item["name"] in usable else item
+        for item in (state["egressips"] if usable else ())
+    ]
+    return {"egressips": objects} if objects and objects != state["egressips"] else {}
+
+
+def _releases(plan: _Values, fleet: _Values, states: Mapping[str, NodeState]) -> list[Release]:
     held = {name: {item.egress_ip for item in state.held} for name, state in states.items()}
     takers = {item["egressIP"]: item["node"] for item in plan["assignments"]}
-    releasing = [
+    releases = [
         Release(item["egressIP"], name, takers.get(item["egressIP"], ""))
         for name, answer in sorted(fleet["observed"].items())
         for item in answer["held"]
         if item["egressIP"] not in held[name]
     ]
-    releasing.sort(key=lambda item: address_order(item.egress_ip))
-    return Rollout(states, differing, tuple(releasing), builder.following)
-
-
-def follow(rollout, results):
-    """Return {node: state} that lead the tunnels to what was claimed of `following`, all plain values; mostly none.
-
-    `results` are {node: result of the module `node`}.
-    """
-    ends = {
-        item["egressIP"]: item["endpoint"]
-        for item in rollout["following"]
-        if item["egressIP"] in (results.get(item["node"], {}).get("claimed") or ())
-    }
-    return {name: _leading_to(ends, state) for name, state in rollout["states"].items()} if ends else {}
-
-
-def _leading_to(ends, state):
-    """Return the next state of a node, with these {egress IP: endpoint, empty where the tunnel ends at the address}."""
-    known = {**{item["egressIP"]: item["endpoint"] for item in state["farEnds"]}, **ends}
-    far_ends = [{"egressIP": ip, "endpoint": end} for ip, end in sorted(known.items()) if end]
-    return {**state, "generation": state["generation"] + 1, "farEnds": far_ends}
+    return sorted(releases, key=lambda item: address_order(item.egress_ip))
 
 
 class _Builder:
-    """Everything that is the same for all nodes is computed once."""
+    """Builds the states; values that are equal on all nodes are computed once."""
 
-    def __init__(self, plan, manifests, fleet, excluded, options, withheld):
+    def __init__(
+        self,
+        plan: _Values,
+        manifests: Manifests,
+        fleet: _Values,
+        excluded: Iterable[Network],
+        options: DataPlaneOptions,
+        withheld: Collection[str],
+    ) -> None:
         self.plan, self.fleet, self.options, self.withheld = plan, fleet, options, withheld
         self.recalled = {name: fleet["recalled"][name] for name in manifests.broken if name in fleet["recalled"]}
-        self.assigned = {}
+        self.assigned: dict[str, set[str]] = {}
         for item in plan["assignments"]:
             self.assigned.setdefault(item["name"], set()).add(item["egressIP"])
-        self.egressips = self._objects(manifests)
+        self.pending = self._pending()
+        self.egressips = self._objects(manifests, self.assigned)
+        unheld = {item["egressIP"] for item in self.pending}
+        held = {name: addresses - unheld for name, addresses in self.assigned.items()}
+        self.cautious = self._objects(manifests, held) if unheld else self.egressips
         self.destinations = {item.name: item.destinations for item in self.egressips}
         self.selected = self._selected(manifests)
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"])) for m in fleet["members"]
         )
         self.far_ends, self.following = self._far_ends()
-        self.own = {address for member in self.members for address in member.addresses}
-        self.excluded = tuple(str(network) for network in outermost([*excluded, *_pod_networks(manifests, self.own)]))
+        own = {address for member in self.members for address in member.addresses}
+        self.excluded = tuple(str(network) for network in outermost([*excluded, *_pod_networks(manifests, own)]))
 
-    def state(self, name):
-        """Return the NodeState of one node."""
+    def state_for(self, name: str) -> NodeState:
+        """Return the NodeState of one node.
+
+        Its pods use addresses that are claimed in this run. If the node has a state of an earlier run in which one of
+        them could not be claimed, it keeps that state until the address is held.
+        """
+        state = self._state(name, self.egressips)
+        answer = self.fleet["observed"][name]
+        if self.pending and answer["digest"] != state.digest():
+            cautious = self._state(name, self.cautious)
+            return cautious if cautious.digest() == answer["digest"] else state
+        return state
+
+    def _state(self, name: str, egressips: tuple[EgressObject, ...]) -> NodeState:
         answer = self.fleet["observed"][name]
         assigned = [item for item in self.plan["assignments"] if item["node"] == name]
         held = [Held(i["egressIP"], i["interface"]) for i in assigned if i["egressIP"] not in self.withheld]
@@ -122,78 +194,95 @@ class _Builder:
             options=self.options,
             nodes=self.members,
             excluded=self.excluded,
-            egressips=self.egressips,
+            egressips=egressips,
             pods=self._pods(name),
             held=tuple(sorted(held)),
             far_ends=self.far_ends,
         )
 
-    def _far_ends(self):
+    def _pending(self) -> tuple[dict[str, str], ...]:
+        """Return the assignments to addresses that no node holds; none if a node that did not answer may hold them."""
+        if self.fleet["unavailable"] or self.fleet["faulty"]:
+            return ()
+        held = {item["egressIP"] for item in self.fleet["current"]}
+        return tuple(
+            {"egressIP": item["egressIP"], "node": item["node"], "name": item["name"]}
+            for item in self.plan["assignments"]
+            if item["egressIP"] not in held and item["egressIP"] not in self.withheld
+        )
+
+    def _far_ends(self) -> tuple[tuple[FarEnd, ...], tuple[dict[str, str], ...]]:
         """Return the FarEnds of the egress IPs that are not on the primary interface of their holder, and `following`.
 
-        As long as a node that gave no answer may hold an egress IP, its tunnel ends where it did.
+        As long as a node that did not answer may hold an egress IP, its tunnel ends where it did.
         """
         endpoints = {member.name: member.endpoints for member in self.members}
         primary = {name: answer["interface"] for name, answer in self.fleet["observed"].items()}
-        newest = max(self.fleet["observed"].values(), key=lambda answer: answer["generation"], default={})
+        newest = max(self.fleet["observed"].values(), key=lambda answer: int(answer["generation"]), default={})
         former = {item["egressIP"]: item["endpoint"] for item in newest.get("farEnds", ())}
         held = {item["egressIP"] for item in self.fleet["current"]}
+        silent = self.fleet["unavailable"] or self.fleet["faulty"]
         ends, following = {}, []
         for item in self.plan["assignments"]:
             ip, node = item["egressIP"], item["node"]
             elsewhere = item["interface"] != primary.get(node, item["interface"])
             end = next(iter(of_version(endpoints[node], version_of(ip))), "") if elsewhere else ""
             ends[ip] = end
-            if ip not in held and self.fleet["unavailable"] and end != former.get(ip, ""):
+            if ip not in held and silent and end != former.get(ip, ""):
                 ends[ip] = former.get(ip, "")
                 following.append({"egressIP": ip, "node": node, "endpoint": end})
         return tuple(sorted(FarEnd(ip, end) for ip, end in ends.items() if end)), tuple(following)
 
-    def _objects(self, manifests):
-        """Return the sound objects, and the broken ones as the nodes remember them: what works is not taken down."""
+    def _objects(self, manifests: Manifests, assigned: Mapping[str, Collection[str]]) -> tuple[EgressObject, ...]:
+        """Return the valid objects, and the recorded state of those with errors, so that they keep working."""
         objects = {}
         for name, entry in self.recalled.items():
             networks, excluded = (tuple(entry.get(key, ())) for key in ("destinations", "excludedDestinations"))
-            objects[name] = self._object(name, entry["egressIPs"], Destinations(networks, excluded))
+            objects[name] = _object(name, entry["egressIPs"], assigned, Destinations(networks, excluded))
         for egressip in manifests.egressips:
             if not egressip.errors:
-                objects[egressip.name] = self._object(egressip.name, egressip.egress_ips, egressip.destinations)
+                objects[egressip.name] = _object(egressip.name, egressip.egress_ips, assigned, egressip.destinations)
         return tuple(objects[name] for name in sorted(objects))
 
-    def _object(self, name, egress_ips, destinations):
-        return EgressObject(name, tuple(egress_ips), slots(egress_ips, self.assigned.get(name, set())), destinations)
-
-    def _selected(self, manifests):
-        """Return {node: {pod's address: [object's name]}} of what the sound objects select."""
-        found = {}
+    def _selected(self, manifests: Manifests) -> dict[str, dict[str, list[str]]]:
+        """Return {node: {address of a pod: [object]}} of the pods that valid objects select."""
+        found: dict[str, dict[str, list[str]]] = {}
         for pod, egressips in select_pods(manifests.egressips, manifests.pods, manifests.namespaces):
             names = [name for name in egressips if name in self.destinations]
             for address in pod.pod_ips if names else ():
                 found.setdefault(pod.node, {})[address] = names
         return found
 
-    def _pods(self, node):
+    def _pods(self, node: str) -> tuple[LocalPod, ...]:
         pods = {address: list(names) for address, names in self.selected.get(node, {}).items()}
-        # Sound objects go first: what a broken one selects now, nobody knows.
+        # Valid objects go first: the selectors of the others are not known.
         for name, entry in sorted(self.recalled.items()):
             for address in entry["pods"].get(node, ()):
                 pods.setdefault(address, []).append(name)
-        # A pod with a node's address is in the node's network, whatever its manifest says.
-        return tuple(LocalPod(a, self._in_force(pods[a])) for a in sorted(pods, key=address_order) if a not in self.own)
+        # A pod with an address of its node is in the host network, even if its manifest does not say so.
+        own = self.fleet["observed"][node]["addresses"]
+        return tuple(LocalPod(a, self._in_force(pods[a])) for a in sorted(pods, key=address_order) if a not in own)
 
-    def _in_force(self, names):
+    def _in_force(self, names: Iterable[str]) -> tuple[str, ...]:
         return tuple(name for name, _destinations in in_force([(name, self.destinations[name]) for name in names]))
 
 
-def _differs(state, answer):
+def _object(
+    name: str, egress_ips: Iterable[str], assigned: Mapping[str, Collection[str]], destinations: Destinations
+) -> EgressObject:
+    egress_ips = tuple(egress_ips)
+    return EgressObject(name, egress_ips, slots(egress_ips, assigned.get(name, ())), destinations)
+
+
+def _differs(state: NodeState, answer: _Values) -> bool:
     return bool(answer["drift"]) or state.digest() != answer["digest"]
 
 
-def _parse_excluded(values):
+def _parse_excluded(values: Sequence[object]) -> list[Network]:
     errors = Errors()
     path = "egress_ip_excluded_cidrs"
-    networks = [errors.attempt(parse_network, value, f"{path}[{i}]") for i, value in enumerate(values)]
-    networks = [network for network in networks if network is not None]
+    parsed_values = [errors.attempt(parse_network, value, f"{path}[{i}]") for i, value in enumerate(values)]
+    networks = [network for network in parsed_values if network is not None]
     if covers_everything(networks):
         errors.add(
             path, "covers every address, so that no traffic would leave with an egress IP; name the pod networks"
@@ -202,10 +291,10 @@ def _parse_excluded(values):
     return networks
 
 
-def _pod_networks(manifests, own):
-    """Return what is pod traffic for sure: the address of every pod, and the pod networks that Node documents name."""
+def _pod_networks(manifests: Manifests, own: Collection[str]) -> list[Network]:
+    """Return the address of every pod, and the pod networks that Node documents name."""
     errors = Errors()
-    networks = [
+    networks: list[Network] = [
         parse_network(f"{address}/{parsed(address).max_prefixlen}", "podIPs")
         for pod in manifests.pods
         for address in pod.pod_ips
@@ -213,6 +302,7 @@ def _pod_networks(manifests, own):
     ]
     for node in manifests.nodes:
         path = f"node/{node.name}: spec.podCIDRs"
-        networks += [errors.attempt(parse_network, cidr, f"{path}[{i}]") for i, cidr in enumerate(node.pod_cidrs)]
+        cidrs = [errors.attempt(parse_network, cidr, f"{path}[{i}]") for i, cidr in enumerate(node.pod_cidrs)]
+        networks += [cidr for cidr in cidrs if cidr is not None]
     errors.raise_if_any()
     return networks

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of a run before and after the nodes apply the plan: fences, platforms, tunnels. PRIVATE. Pure."""
+"""The steps of a run before and after the nodes apply the plan: fences, platforms, updates. PRIVATE. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from .fencing import nodes_to_unfence, plan_fencing
 from .provider import Audit
 from .providers import PROVIDERS
-from .rollout import follow
+from .rollout import updates_after
 
 
 def plan_steps(
@@ -31,7 +31,7 @@ def plan_steps(
     - open, close: [{platform, changes}] before and after the nodes apply the plan; notes: lines
     - fencing: [{node, platform, target, file}], with a platform and its target or with a file of the user
     - withheld: {egress IP: reason}; unfence: [{platform, targets}]
-    - tunnels: {node: its state with the new endpoints}; in_steps: whether the platforms have any step
+    - updates: {node: its state after the claims of the others}; in_steps: whether the platforms have any step
     """
     plan, fleet = run["plan"], run["fleet"]
     targets = {query["name"]: {node["name"]: node for node in query["nodes"]} for query in run["platforms"]}
@@ -53,7 +53,7 @@ def plan_steps(
         "fencing": [_to_fence(node, fence, targets) for node, fence in fencing.nodes.items()],
         "withheld": fencing.withheld if fence_results is not None else {},
         "unfence": _to_unfence(audits, targets, fleet, fencing.nodes, results) if results else [],
-        "tunnels": follow(run["rollout"], results) if run["rollout"] else {},
+        "updates": updates_after(run["rollout"], results) if run["rollout"] and results else {},
         "in_steps": bool(before or after or fenced),
     }
 

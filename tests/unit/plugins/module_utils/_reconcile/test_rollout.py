@@ -20,7 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manif
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import make_plan
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import requests_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import follow, roll_out
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import roll_out, updates_after
 
 A, B = "192.168.126.101", "192.168.126.102"
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
@@ -155,10 +155,9 @@ def test_a_tunnel_goes_along_when_nobody_is_silent_or_the_address_is_there_alrea
 
 def test_a_tunnel_follows_what_was_claimed_and_nothing_else():
     rollout = taken_over(SILENT).to_dict()
-    assert follow(rollout, {"node1": {"claimed": [], "conflicts": []}, "node2": {}}) == {}
-    states = {
-        name: NodeState.from_dict(s) for name, s in follow(rollout, {"node1": {"claimed": ["10.9.0.101"]}}).items()
-    }
+    assert updates_after(rollout, {"node1": {"claimed": [], "conflicts": []}, "node2": {}}) == {}
+    updates = updates_after(rollout, {"node1": {"claimed": ["10.9.0.101"]}})
+    states = {name: NodeState.from_dict(state) for name, state in updates.items()}
     assert {name: state.far_end("10.9.0.101") for name, state in states.items()} == dict.fromkeys(
         ("node1", "node2"), "192.168.126.21"
     )
@@ -282,6 +281,50 @@ def test_what_is_withheld_is_claimed_by_nobody_and_stays_assigned_for_the_others
     assert [item.egress_ip for state in held_back.states.values() for item in state.held] == [B]
     slots = {state.egressips[0].slots for rollout in (told, held_back) for state in rollout.states.values()}
     assert slots == {(A, B)}
+
+
+def slots_of(state):
+    return state["egressips"][0]["slots"]
+
+
+def test_an_address_that_its_node_could_not_claim_is_used_by_nobody():
+    rollout = run([egressip()], [host(1), host(2)])
+    [(first, node1), (second, node2)] = [(item["egressIP"], item["node"]) for item in rollout.pending]
+    plain = rollout.to_dict()
+    done = {node1: {"claimed": [first]}, node2: {"claimed": [second]}}
+    assert updates_after(plain, done) == {}
+    done[node2] = {"claimed": [], "conflicts": [{"egressIP": second}]}
+    updates = updates_after(plain, done)
+    assert {name: slots_of(state) for name, state in updates.items()} == {node1: [first] * 2, node2: [first] * 2}
+    assert updates[node1]["generation"] == plain["states"][node1]["generation"] + 1
+    # A node that failed is not tried again.
+    done[node2] = {"failed": True, "msg": "no space left"}
+    assert list(updates_after(plain, done)) == [node1]
+
+
+def test_the_next_run_changes_nothing_until_the_address_can_be_claimed():
+    before = run([egressip()], [host(1), host(2)])
+    [(first, node1), (second, node2)] = [(item["egressIP"], item["node"]) for item in before.pending]
+    left = updates_after(before.to_dict(), {node1: {"claimed": [first]}, node2: {"claimed": []}})
+    digests = {name: NodeState.from_dict(state).digest() for name, state in left.items()}
+    held = {node1: [{"egressIP": first, "interface": "eth0"}], node2: []}
+    hosts = [host(int(name[-1]), digest=digests[name], held=held[name], generation=2) for name in (node1, node2)]
+    after = run([egressip()], hosts)
+    assert (after.differing, [item["egressIP"] for item in after.pending]) == ((), [second])
+    updates = updates_after(after.to_dict(), {node2: {"claimed": [second]}})
+    assert {name: set(slots_of(state)) for name, state in updates.items()} == {node1: {A, B}, node2: {A, B}}
+
+
+def test_an_address_of_a_silent_node_may_work_there():
+    silent = {"name": "node3", "labels": LABELS, "observed": {"unreachable": True, "msg": "timed out"}}
+    assert run([egressip()], [host(1), host(2), silent]).pending == ()
+
+
+def test_a_pod_with_an_address_of_another_node_is_no_host_process():
+    """One node must not be able to deselect the pods of others by its answer."""
+    hosts = [host(1), host(2, addresses=["192.168.126.22", "10.88.0.2"])]
+    rollout = run([egressip(), pod("x", "node1", "10.88.0.2"), pod("y", "node2", "192.168.126.22")], hosts)
+    assert [[item.address for item in state.pods] for state in rollout.states.values()] == [["10.88.0.2"], []]
 
 
 def test_pods_of_a_sound_object_are_not_recalled():

@@ -27,6 +27,8 @@ RUN = {
     },
     "platforms": [QUERY],
     "rollout": {
+        "pending": [],
+        "assigned": {},
         "following": [{"egressIP": A, "node": "node1", "endpoint": "192.168.126.21"}],
         "states": {"node1": {"generation": 3, "farEnds": []}},
     },
@@ -38,7 +40,7 @@ FENCED = {"vsphere": {**NO_AUDIT, "fenced": {"node1": ["vnic_disconnect"]}, "pro
 def test_before_the_fences():
     steps = plan_steps(RUN, FENCES, {}, None, {})
     assert steps["fencing"] == [{"node": "node2", "platform": "", "target": {}, "file": "/etc/fence.yml"}]
-    assert (steps["withheld"], steps["unfence"], steps["tunnels"], steps["in_steps"]) == ({}, [], {}, False)
+    assert (steps["withheld"], steps["unfence"], steps["updates"], steps["in_steps"]) == ({}, [], {}, False)
     assert json.loads(json.dumps(steps)) == steps
 
 
@@ -52,7 +54,7 @@ def test_after_the_fences(results, withheld):
 
 def test_after_the_nodes():
     steps = plan_steps(RUN, FENCES, FENCED, {"node2": ""}, {"node1": {"claimed": [A]}})
-    assert steps["tunnels"]["node1"]["farEnds"] == [{"egressIP": A, "endpoint": "192.168.126.21"}]
+    assert steps["updates"]["node1"]["farEnds"] == [{"egressIP": A, "endpoint": "192.168.126.21"}]
     unfence = [{"platform": "vsphere", "targets": [{"name": "node1", "vms": [{"name": "vm1"}]}]}]
     assert (steps["unfence"], steps["in_steps"]) == (unfence, True)
     assert (steps["fenced"], steps["proven"], steps["failures"]) == ({"node1": ["vnic_disconnect"]}, ["node1"], ["a"])
@@ -89,8 +91,8 @@ def test_no_node_is_reconnected_before_the_nodes_are_changed():
     assert plan_steps(RUN, FENCES, FENCED, None, {})["unfence"] == []
 
 
-def test_a_run_that_stops_has_no_tunnels():
-    assert plan_steps({**RUN, "rollout": {}}, FENCES, {}, None, {})["tunnels"] == {}
+def test_a_run_that_stops_has_no_updates():
+    assert plan_steps({**RUN, "rollout": {}}, FENCES, {}, None, {})["updates"] == {}
 
 
 def test_an_unknown_fence():
