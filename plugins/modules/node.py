@@ -118,6 +118,12 @@ options:
       - The same keys as C(options) in O(state).
     type: dict
     default: {}
+  state_json:
+    description:
+      - The content of O(state) as JSON, which is not logged.
+      - The action plugin of this collection sets it from O(state); leave it out.
+    type: str
+    default: ""
   program:
     description:
       - The program that runs on the node, a zip file of Python sources, compressed and in base64.
@@ -190,6 +196,7 @@ conflicts:
 
 import base64
 import importlib
+import json
 import sys
 import tempfile
 import zlib
@@ -225,13 +232,14 @@ def main() -> None:
             "probe_count": {"type": "int", "default": 3},
             "probe_interval": {"type": "float", "default": 0.1},
             "options": {"type": "dict", "default": {}},
+            "state_json": {"type": "str", "default": "", "no_log": True},
             "program": {"type": "str", "default": "", "no_log": True},
         },
         required_if=[("mode", "present", ["state"])],
         supports_check_mode=True,
     )
-    params = module.params
-    program = params.pop("program")
+    program, state_json = module.params.pop("program"), module.params.pop("state_json")
+    params = {**module.params, **({"state": json.loads(state_json)} if state_json else {})}
     if not program:
         module.fail_json(msg="program: must not be empty; run the task with the action plugin of this collection")
     with tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder:

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import zlib
+from collections.abc import Mapping
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
@@ -16,6 +19,20 @@ PROGRAM = base64.b64encode(zlib.compress(zipapp.make())).decode()
 
 # Fields of a result that change variables or the inventory on the controller. A node is trusted only for itself.
 _CONTROL = ("ansible_facts", "ansible_stats", "add_host", "add_group")
+
+
+def unlogged(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Return the options of the module `node` with the state in an option that Ansible does not log.
+
+    A module writes its options to the syslog of the node. `state` keeps the name, the generation and a digest.
+    """
+    state = arguments.get("state")
+    if not isinstance(state, dict):
+        return dict(arguments)
+    text = json.dumps(state, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    summary = {"name": state.get("name"), "generation": state.get("generation"), "digest": digest}
+    return {**arguments, "state": summary, "state_json": text}
 
 
 class NodeAction(ActionBase):
@@ -32,7 +49,7 @@ class NodeAction(ActionBase):
         result = super().run(tmp, task_vars)
         done = self._execute_module(
             module_name="netops.egress_ip.node",
-            module_args={**self.arguments(), "program": PROGRAM},
+            module_args={**unlogged(self.arguments()), "program": PROGRAM},
             task_vars=task_vars,
             wrap_async=self._task.async_val and not self._connection.has_native_async,
         )

@@ -13,9 +13,10 @@ import zipfile
 import zlib
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.netops.egress_ip.plugins.modules import node
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM, unlogged
 
 STATE = {"name": "node1", "generation": 7, "pods": [{"address": "10.88.1.5"}]}
 ANSWERS = """
@@ -96,3 +97,33 @@ def test_the_real_program_refuses_a_state_that_is_none(run):
 @pytest.mark.parametrize("mode", ["observed", "absent"])
 def test_the_real_program_refuses_options_that_are_none(run, mode):
     assert run(mode=mode, options={"mark_mask": "x"}, program=PROGRAM)["msg"].startswith("options.mark_mask")
+
+
+def test_the_state_reaches_the_program_and_only_a_digest_the_log(run, monkeypatch):
+    logged = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda _module, text, log_args=None: logged.append(f"{text} {log_args}"))
+    state = {**STATE, "pods": [{"address": f"10.88.{n // 250}.{n % 250}"} for n in range(10_000)]}
+    result = run(**unlogged({"state": state}), program=program(ANSWERS))
+    options, _check_mode, received = result["asked"]
+    assert received == state
+    assert "state_json" not in options
+    assert result["invocation"]["module_args"]["state"] == {"name": "node1", "generation": 7}
+    assert logged
+    assert sum(map(len, logged)) < 2000
+    assert "10.88." not in "".join(logged)
+
+
+def test_equal_states_have_equal_digests():
+    one, two = (unlogged({"state": {"name": "node1", "generation": number}})["state"] for number in (1, 2))
+    assert one["digest"] != two["digest"]
+    assert one == unlogged({"state": {"generation": 1, "name": "node1"}})["state"]
+
+
+@pytest.mark.parametrize("state", [None, "x", []])
+def test_what_is_no_state_is_left_to_the_module(state):
+    assert unlogged({"state": state}) == {"state": state}
+
+
+def test_a_failure_does_not_show_the_state(run):
+    failed = run(**unlogged({"state": STATE}), program=program(FAILS))
+    assert "10.88.1.5" not in json.dumps(failed)
