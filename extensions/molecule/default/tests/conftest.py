@@ -27,7 +27,9 @@ def lab():
 
 @pytest.fixture(scope="session")
 def _fleet(lab):
-    return Fleet(lab)
+    fleet = Fleet(lab)
+    yield fleet
+    fleet.close()
 
 
 @pytest.fixture
