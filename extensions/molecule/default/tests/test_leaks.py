@@ -115,6 +115,8 @@ def the_life_of_a_fleet(fleet, **options):
     fleet.lab.reboot("node2")
     fleet.good(**everybody)
     yield "the node of two pods is rebooted"
+    # Until all pods have sent something that the flush does not stop.
+    time.sleep(1.0)
     on_each_node(fleet, f"systemctl stop {WATCH_TIMER} {WATCH}; {FLUSH}")
     yield "nftables is flushed"
     yield NO_TABLES
