@@ -100,7 +100,7 @@ def updates_after(rollout: _Values, results: _Values) -> dict[str, _Values]:
     ends = {item["egressIP"]: item["endpoint"] for item in rollout["following"] if item["egressIP"] in claimed}
     unheld = {item["egressIP"] for item in rollout["pending"]} - claimed
     usable = {name: {*addresses} - unheld for name, addresses in rollout["assigned"].items()}
-    updated = {}
+    updated: dict[str, _Values] = {}
     for name, state in rollout["states"].items():
         result = results.get(name, {})
         changed = {**_with_ends(ends, state), **_with_slots(usable, state)}
@@ -218,7 +218,7 @@ class _Builder:
         """
         endpoints = {member.name: member.endpoints for member in self.members}
         primary = {name: answer["interface"] for name, answer in self.fleet["observed"].items()}
-        newest = max(self.fleet["observed"].values(), key=lambda answer: int(answer["generation"]), default={})
+        newest: _Values = max(self.fleet["observed"].values(), key=lambda answer: int(answer["generation"]), default={})
         former = {item["egressIP"]: item["endpoint"] for item in newest.get("farEnds", ())}
         held = {item["egressIP"] for item in self.fleet["current"]}
         silent = self.fleet["unavailable"] or self.fleet["faulty"]
@@ -249,8 +249,8 @@ class _Builder:
         found: dict[str, dict[str, list[str]]] = {}
         for pod, egressips in select_pods(manifests.egressips, manifests.pods, manifests.namespaces):
             names = [name for name in egressips if name in self.destinations]
-            for address in pod.pod_ips if names else ():
-                found.setdefault(pod.node, {})[address] = names
+            for address in pod.pod_ips if names and pod.node else ():
+                found.setdefault(pod.node or "", {})[address] = names
         return found
 
     def _pods(self, node: str) -> tuple[LocalPod, ...]:

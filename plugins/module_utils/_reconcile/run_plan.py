@@ -102,7 +102,7 @@ def plan_run(
         planned = replace(read, egressips=requests.egressips)
         rollout = roll_out(plan, planned, fleet, settings.excluded_cidrs, options, withheld).to_dict()
     documents = [egressip.document for egressip in requests.egressips]
-    manifests = {**manifests, "egressips": documents, "owners": dict(requests.owners), "unfilled": list(unfilled)}
+    manifests = {**manifests, "egressips": documents, "owners": dict(requests.owners or {}), "unfilled": list(unfilled)}
     return RunPlan(fleet, manifests, plan, rollout, tuple(stop), requests)
 
 

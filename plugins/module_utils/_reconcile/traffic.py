@@ -1,16 +1,19 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the egress IPs of all nodes carry, as a table for people. PRIVATE to the collection. Pure."""
+"""The traffic of the egress IPs of all nodes as a table. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .._common.addresses import address_order
 from .._common.tables import table
 
 
-def traffic(fleet):
-    """Return the lines of a table; the fleet's nodes were looked at with `metrics`."""
+def traffic(fleet: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a table; `fleet` is the dict of a Fleet whose facts have `metrics`."""
     found = {name: answer.get("metrics") or {} for name, answer in sorted(fleet["observed"].items())}
     rows = [
         (row["egressIP"], node, _size(row, "transmit"), _size(row, "receive"), *_use_cells(row["use"]))
@@ -27,12 +30,12 @@ def traffic(fleet):
     return table(("SOURCE", "NODE", "SENT", "RECEIVED", "CONNECTIONS", "PORTS IN USE"), rows)
 
 
-def _size(row, direction):
+def _size(row: Mapping[str, Any], direction: str) -> str:
     return f"{row[f'{direction}_packets']} packets, {_bytes(row[f'{direction}_bytes'])}"
 
 
-def _bytes(number):
-    """Return a number of bytes for people.
+def _bytes(number: float) -> str:
+    """Return a number of bytes with a decimal unit.
 
     >>> [_bytes(n) for n in (999, 1000, 12_345_678)]
     ['999 B', '1.0 kB', '12.3 MB']
@@ -44,9 +47,11 @@ def _bytes(number):
     return f"{number:.1f} {unit}" if unit != "B" else f"{number} B"
 
 
-def _use_cells(uses):
-    """Return the cells for the connections, and for the ports of the protocol that is nearest to running out."""
+def _use_cells(uses: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return the cells of the connections, and of the ports of the protocol with the fewest free ports."""
     count = ", ".join(f"{use['connections']} {use['protocol']}" for use in uses if use["connections"]) or "0"
-    fullest = max((use for use in uses if "port_share" in use), key=lambda use: use["port_share"])
-    share = f"{100 * fullest['port_share']:.1f} % ({fullest['protocol']} to {fullest['busiest']})"
-    return count, share if fullest["busiest"] else "0 %"
+    shares = [use for use in uses if "port_share" in use and use["busiest"]]
+    if not shares:
+        return count, "0 %"
+    fullest = max(shares, key=lambda use: float(use["port_share"]))
+    return count, f"{100 * fullest['port_share']:.1f} % ({fullest['protocol']} to {fullest['busiest']})"
