@@ -73,6 +73,10 @@ _raw:
       description: Names of the EgressIP documents that request addresses of a pool.
       type: list
       elements: str
+    contested:
+      description: Names of the EgressIP documents that request an address which another one requests too.
+      type: list
+      elements: str
     namespaces:
       description: Namespace documents, reduced to what the collection uses.
       type: list

@@ -54,6 +54,11 @@ pooled:
   returned: success
   type: list
   elements: str
+contested:
+  description: Names of the EgressIP documents that request an address which another one requests too.
+  returned: success
+  type: list
+  elements: str
 namespaces:
   description: Namespace documents, reduced to what the collection uses.
   returned: success

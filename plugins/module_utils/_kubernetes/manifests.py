@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, TypeVar
 
@@ -54,6 +55,14 @@ class Manifests:
         """The names of the EgressIP objects with errors."""
         return tuple(egressip.name for egressip in self.egressips if egressip.errors)
 
+    @property
+    def contested(self) -> tuple[str, ...]:
+        """The names of the EgressIP objects that request an address which another one requests too."""
+        counts = Counter(address for egressip in self.egressips for address in egressip.egress_ips)
+        return tuple(
+            egressip.name for egressip in self.egressips if any(counts[address] > 1 for address in egressip.egress_ips)
+        )
+
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Manifests:
         """Return the Manifests of the dict that ``to_dict`` returned; reads each document once."""
@@ -72,6 +81,7 @@ class Manifests:
             "egressips": [egressip.document for egressip in self.egressips],
             "broken": list(self.broken),
             "pooled": [egressip.name for egressip in self.egressips if egressip.is_pooled],
+            "contested": list(self.contested),
             "namespaces": [namespace.to_dict() for namespace in self.namespaces],
             "pods": [pod.to_dict() for pod in self.pods],
             "nodes": [node.to_dict() for node in self.nodes],

@@ -1,10 +1,11 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The allocation of addresses of pools to EgressIP objects. PRIVATE to the collection. Pure.
+"""The owners of addresses, and the allocation of addresses of pools. PRIVATE to the collection. Pure.
 
-The state is in the records of the nodes: each names every object with its addresses, so any node that answers suffices.
-An object keeps an allocated address as long as its pool contains it.
+The state is in the records of the nodes: each names every object with its own addresses, so any node that answers
+suffices. An object keeps an allocated address as long as its pool contains it, and a requested one that another object
+requests too as long as it requests it.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def allocate_pools(egressips: Sequence[EgressIP], fleet: Mapping[str, Any], pool
     pools.
     """
     read = read_pools(pools)
-    if not any(egressip.is_pooled or egressip.errors for egressip in egressips):
+    recorded = any(egressip.name in fleet["recalled"] for egressip in egressips)
+    if not recorded and not any(egressip.is_pooled for egressip in egressips):
         return Allocation(requests_of(egressips, {}))
     allocator = _Allocator(requests_of(egressips).egressips, fleet, read)
     allocator.allocate()
@@ -54,12 +56,16 @@ def allocate_pools(egressips: Sequence[EgressIP], fleet: Mapping[str, Any], pool
 
 
 class _Allocator:
-    """``given`` {object name: its own addresses}; ``taken``: the addresses that no other object can get."""
+    """``given`` and ``kept``: {object name: its own addresses that its manifest does not list, or lists}.
+
+    ``taken`` are the addresses that no other object can get.
+    """
 
     def __init__(self, egressips: Sequence[EgressIP], fleet: Mapping[str, Any], pools: Mapping[str, Pool]) -> None:
         self.egressips, self.pools = egressips, pools
         self.held = {entry["egressIP"] for entry in fleet["current"]}
         self.given: dict[str, list[str]] = {}
+        self.kept: dict[str, list[str]] = {}
         self.unfilled: list[str] = []
         networks = _networks(fleet)
         # If no node answers, neither the ends of a network nor its gateway are known.
@@ -75,15 +81,15 @@ class _Allocator:
 
     def allocate(self) -> None:
         """Let all objects keep their addresses, then allocate the missing ones to those with a pool."""
-        broken, sound = ([each for each in self.egressips if bool(each.errors) == has] for has in (True, False))
-        pooled = [egressip for egressip in sound if egressip.is_pooled]
+        broken, valid = ([each for each in self.egressips if bool(each.errors) == has] for has in (True, False))
+        pooled = [egressip for egressip in valid if egressip.is_pooled]
         for egressip in broken:
             self._take(egressip.name, self._allocated_before(egressip.name))
         for egressip in pooled:
             self._keep(egressip)
-        first = {address: each.name for each in reversed(sound) for address in each.egress_ips}
-        for egressip in broken:
-            self._take(egressip.name, self._requested_before(egressip.name, first))
+        for egressip in (*valid, *broken):
+            self.kept[egressip.name] = self._free_among(self._requested_before(egressip.name))
+            self.taken.update(self.kept[egressip.name])
         self.taken.update(address for addresses in self.requested.values() for address in addresses)
         for egressip in pooled:
             self._fill(egressip)
@@ -92,15 +98,17 @@ class _Allocator:
         """Return the recorded addresses of an object that its document does not list: a pool gave them."""
         return [address for address in self.recorded.get(name, ()) if address not in self.requested[name]]
 
-    def _requested_before(self, name: str, first: Mapping[str, str]) -> list[str]:
-        """Return the recorded addresses that a broken object lists and that no ``first`` object by name lists."""
-        mine = [address for address in self.recorded.get(name, ()) if address in self.requested[name]]
-        return [address for address in mine if name <= first.get(address, name)]
+    def _requested_before(self, name: str) -> list[str]:
+        """Return the recorded addresses that the object still lists."""
+        return [address for address in self.recorded.get(name, ()) if address in self.requested[name]]
 
     def _take(self, name: str, addresses: Iterable[str]) -> None:
-        taken = [address for address in addresses if address not in self.taken]
-        self.given.setdefault(name, []).extend(taken)
-        self.taken.update(taken)
+        free = self._free_among(addresses)
+        self.given.setdefault(name, []).extend(free)
+        self.taken.update(free)
+
+    def _free_among(self, addresses: Iterable[str]) -> list[str]:
+        return [address for address in addresses if address not in self.taken]
 
     def _keep(self, egressip: EgressIP) -> None:
         """Let the object keep its allocated addresses; if they are too many, those that a node holds."""
@@ -143,8 +151,9 @@ class _Allocator:
         return egressip.with_addresses(sorted(given, key=address_order))
 
     def owners(self) -> dict[str, str]:
-        """Return {address: name of the object that it is allocated to}."""
-        return {address: name for name, addresses in self.given.items() for address in addresses}
+        """Return {address: name of the only object that gets it}."""
+        own = (*self.given.items(), *self.kept.items())
+        return {address: name for name, addresses in own for address in addresses}
 
 
 def _networks(fleet: Mapping[str, Any]) -> set[Network]:

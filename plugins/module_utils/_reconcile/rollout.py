@@ -25,6 +25,7 @@ from .._dataplane.handover import Release
 from .._dataplane.node_state import EgressObject, FarEnd, FleetNode, Held, LocalPod, NodeState, slots
 from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests, select_pods
+from .._planner.plan import DUPLICATE_REQUEST
 
 _Values = Mapping[str, Any]
 
@@ -155,6 +156,8 @@ class _Builder:
         self.assigned: dict[str, set[str]] = {}
         for item in plan["assignments"]:
             self.assigned.setdefault(item["name"], set()).add(item["egressIP"])
+        self.owner = {item["egressIP"]: item["name"] for item in plan["assignments"]}
+        self.refused = {(u["name"], u["egressIP"]) for u in plan["unassigned"] if u["reason"] == DUPLICATE_REQUEST}
         self.pending = self._pending()
         self.egressips = self._objects(manifests, self.assigned)
         unheld = {item["egressIP"] for item in self.pending}
@@ -238,11 +241,18 @@ class _Builder:
         objects = {}
         for name, entry in self.recalled.items():
             networks, excluded = (tuple(entry.get(key, ())) for key in ("destinations", "excludedDestinations"))
-            objects[name] = _object(name, entry["egressIPs"], assigned, Destinations(networks, excluded))
+            objects[name] = _object(
+                name, self._own(name, entry["egressIPs"]), assigned, Destinations(networks, excluded)
+            )
         for egressip in manifests.egressips:
             if not egressip.errors:
-                objects[egressip.name] = _object(egressip.name, egressip.egress_ips, assigned, egressip.destinations)
+                own = self._own(egressip.name, egressip.egress_ips)
+                objects[egressip.name] = _object(egressip.name, own, assigned, egressip.destinations)
         return tuple(objects[name] for name in sorted(objects))
+
+    def _own(self, name: str, egress_ips: Iterable[str]) -> tuple[str, ...]:
+        """Return the addresses that no other object has: the record is the evidence of who had an address."""
+        return tuple(ip for ip in egress_ips if self.owner.get(ip, name) == name and (name, ip) not in self.refused)
 
     def _selected(self, manifests: Manifests) -> dict[str, dict[str, list[str]]]:
         """Return {node: {address of a pod: [object]}} of the pods that valid objects select."""
@@ -268,9 +278,8 @@ class _Builder:
 
 
 def _object(
-    name: str, egress_ips: Iterable[str], assigned: Mapping[str, Collection[str]], destinations: Destinations
+    name: str, egress_ips: tuple[str, ...], assigned: Mapping[str, Collection[str]], destinations: Destinations
 ) -> EgressObject:
-    egress_ips = tuple(egress_ips)
     return EgressObject(name, egress_ips, slots(egress_ips, assigned.get(name, ())), destinations)
 
 

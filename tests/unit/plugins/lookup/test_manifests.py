@@ -22,6 +22,7 @@ EMPTY = {
     "egressips": [],
     "broken": [],
     "pooled": [],
+    "contested": [],
     "namespaces": [],
     "pods": [],
     "nodes": [],

@@ -191,7 +191,7 @@ class Nodes:
     def run(self, asked, silent):
         """Return (name, egress IP, node) of the plan."""
         manifests = read_manifests([{"source": f"m[{n}]", "document": each} for n, each in enumerate(asked)]).to_dict()
-        recalled = {*manifests["broken"], *manifests["pooled"]}
+        recalled = {*manifests["broken"], *manifests["pooled"], *manifests["contested"]}
         hosts = [{**SILENT, "name": f"node{n}"} if n == silent else self.host(n, recalled) for n in self.held]
         made = plan_run(hosts, manifests, Settings(pools=POOLS)).to_dict()
         for number in self.held.keys() - {silent}:
@@ -205,6 +205,37 @@ class Nodes:
         entries = [each for each in self.records[number] if each["name"] in recalled]
         entries = [{"name": each["name"], "egressIPs": each["egressIPs"], "pods": []} for each in entries]
         return host(number, *self.held[number], recalled=entries)
+
+
+TYPO = {"podSelecter": {}}
+
+
+def asking(name, *egress_ips, **spec):
+    document = egressip(*egress_ips, name=name)
+    return {**document, "spec": {**document["spec"], **spec}}
+
+
+@pytest.mark.parametrize("silent", [None, 1, 2, 3])
+@pytest.mark.parametrize("typo", [TYPO, {"egressIPs": None}], ids=["unknown field", "addresses unreadable"])
+def test_a_broken_object_takes_no_address_that_it_requested_and_another_one_had(typo, silent):
+    """The typing error is in `zzz` or in `aaa`, which never had the address of `web`."""
+    nodes = Nodes()
+    assert [each[:2] for each in nodes.run([asking("web", IPS[0])], None)] == [("web", IPS[0])]
+    for other in ("zzz", "aaa"):
+        both = [asking("web", IPS[0]), asking(other, IPS[0])]
+        assert [each[:2] for each in nodes.run(both, None)] == [("web", IPS[0])]
+        assert [each[:2] for each in nodes.run([both[0], asking(other, IPS[0], **typo)], silent)] == [("web", IPS[0])]
+
+
+@pytest.mark.parametrize("silent", [None, 1, 2, 3])
+def test_the_first_holder_keeps_its_address(silent):
+    """Also while its node is silent, and from run to run; the second gets the address when the first gives it up."""
+    nodes, both = Nodes(), [asking("web", IPS[0]), asking("aaa", IPS[0])]
+    (before,) = nodes.run(both[:1], None)
+    for silent_now in (silent, silent, None, silent):
+        (now,) = nodes.run(both, silent_now)
+        assert now[:2] == before[:2]
+    assert [each[:2] for each in nodes.run(both[1:], None)] == [("aaa", IPS[0])]
 
 
 @given(stories())
