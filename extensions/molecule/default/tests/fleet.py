@@ -52,8 +52,8 @@ NODE_MODULE = "netops.egress_ip.node"
 INFO_MODULE = "netops.egress_ip.node_info"
 WATCH, WATCH_TIMER = "netops-egress-ip-watch.service", "netops-egress-ip-watch.timer"
 
-# Everything that a run could write, in one reading. Learned neighbours, link-local addresses, timers and counters
-# change by themselves; rules of one priority have no order that counts.
+# Everything that a run could write, in one reading. Learned neighbours, link-local addresses, timers, counters and the
+# random address of the tunnel device change by themselves; rules of one priority have no order that counts.
 SNAPSHOT = r"""
 exec 2>&1
 echo "## addresses"; ip -d address show
@@ -69,7 +69,7 @@ find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type d -pri
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o ! -type d -printf '%p %M %u %T@ %l\n' | sort
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 """
-RUNNING_VALUES = re.compile(r"(?:\w+_timer|packets|bytes|expires) +[\d.]+(?:sec)?|.*fe80::.*\n")
+RUNNING_VALUES = re.compile(r"(?:\w+_timer|packets|bytes|expires) +[\d.]+(?:sec)?|.*fe80::.*\n|link/ether 0a:\S+")
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,14 @@ from lab_topology import SERVER_PORT
 # A forged packet of the tunnel: a datagram to port 9 of the server in a frame for an egress IP.
 FORGED = """
 import socket, struct, sys
-egress_ip, server, source = sys.argv[1:]
+egress_ip, server, source, mark = sys.argv[1:]
 head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 1, 0, 64, 17, 0, socket.inet_aton(source), socket.inet_aton(server))
 total = sum(struct.unpack("!10H", head))
 head = head[:10] + struct.pack("!H", ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF) + head[12:]
 frame = bytes.fromhex("02e1") + socket.inet_aton(egress_ip) + bytes.fromhex("0200000000990800")
 frame += head + struct.pack("!HHHH", 9, 9, 8, 0)
 tunnel = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+tunnel.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, int(mark))
 tunnel.sendto(struct.pack("!II", 0x08000000, 225 << 8) + frame, (egress_ip, 4790))
 """
 SELECTED = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2/pod4")
@@ -49,9 +50,10 @@ def test_the_tunnel_takes_packets_of_nodes_alone(fleet):
     fleet.good()
     (holder,) = fleet.holders()[FIRST]
     node = next(name for name in ADDRESS if name != holder)
-    for sender, count in (("server", 0), (node, 1)):
+    # A node's own packets in the tunnel have a mark.
+    for sender, mark, count in (("server", 1, 0), (node, 1, 1)):
         with fleet.lab.capture(f"udp and src host {FIRST} and dst host {SERVER.address} and dst port 9") as capture:
-            fleet.lab.exec(sender, "python3", "-c", FORGED, FIRST, SERVER.address, ADDRESS[node])
+            fleet.lab.exec(sender, "python3", "-c", FORGED, FIRST, SERVER.address, ADDRESS[node], str(mark))
             time.sleep(0.5)
             assert len(frames(capture)) == count, sender
 
