@@ -38,7 +38,8 @@ class Host:
 
     `routes` are ours, `default_routes` those of all other tables and both IP versions. `listening` are the interfaces
     on which the kernel itself processes router advertisements and has received some. `policies` are ours, see
-    `xfrm_policies`.
+    `xfrm_policies`. `new_mac` is a random MAC address for a new tunnel device, `not_routing`
+    are the IP versions whose forwarding was off before the first run.
     """
 
     interfaces: Documents
@@ -48,6 +49,8 @@ class Host:
     rules: Mapping[int, Documents]
     listening: tuple[str, ...] = ()
     policies: frozenset[str] = frozenset()
+    new_mac: str = ""
+    not_routing: frozenset[int] = frozenset()
 
     def interface(self, name: str) -> Document | None:
         """Return the document of the interface, or None."""
@@ -176,7 +179,7 @@ def foreign_uses(host: Host, options: DataPlaneOptions, claimed_device: bool) ->
 
 
 def _rule_conflicts(rule: Document, options: DataPlaneOptions) -> Iterator[str]:
-    """Yield a sentence for each of our numbers that a rule uses, nothing for a rule of ours."""
+    """Yield a sentence for each of our numbers that a foreign rule uses."""
     if rule.get("protocol") == str(PROTOCOL):
         return
     rule_mask = int(rule.get("fwmask", "0xffffffff"), 0) if "fwmark" in rule else 0

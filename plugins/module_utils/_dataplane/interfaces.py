@@ -4,7 +4,7 @@
 """The interfaces of a host that may hold egress IPs, and the route out of each. PRIVATE to the collection. No I/O.
 
 Packets from an egress IP on the primary interface use the main routing table. Those from an egress IP on another
-interface leave through that interface: by a table of ours with its networks and its gateway, or by that of its VRF.
+interface leave through that interface: by our own table with its networks and its gateway, or by the table of its VRF.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def exits(host: Host, state: NodeState) -> dict[str, Exit]:
 
 
 def foreign_tables(host: Host, primary: str, options: DataPlaneOptions) -> list[str]:
-    """Return a sentence for each foreign rule that looks up the table of ours for an interface."""
+    """Return a sentence for each foreign rule that looks up our table for an interface."""
     names = [item["interface"] for item in bearing(host, primary, ()) if item["interface"] != primary]
     tables = {_table(host, name, options): name for name in names if not _vrf_of(host, name)}
     problems = [

@@ -106,14 +106,17 @@ def current_ip(host: Host, options: DataPlaneOptions, claimed: Collection[str]) 
     }
 
 
-def desired_ip(state: NodeState, marks: Mapping[str, int], mtu: int, exits: Mapping[str, Exit]) -> dict[int, IpState]:
+def desired_ip(
+    state: NodeState, marks: Mapping[str, int], mtu: int, exits: Mapping[str, Exit], mac: str
+) -> dict[int, IpState]:
     """Return the {IP version: IpState} for `state`; `mtu` is that of the primary interface in bytes.
 
-    `marks` is {egress IP: index}, `exits` {interface: Exit} of the other interfaces with egress IPs.
+    `marks` is {egress IP: index}, `exits` {interface: Exit} of the other interfaces with egress IPs,
+    `mac` the MAC address of the tunnel device.
     """
     options = state.options
     macs = macs_of(marks)
-    link = _link(options.tunnel_device, _mac_of(state.endpoints[0]), options.tunnel_port, mtu - VXLAN_OVERHEAD)
+    link = _link(options.tunnel_device, mac, options.tunnel_port, mtu - VXLAN_OVERHEAD)
     return {
         version: replace(_desired(state, marks, macs, exits, version), links=frozenset([link] if version == 4 else ()))
         for version in VERSIONS
@@ -185,7 +188,6 @@ def macs_of(egress_ips: Iterable[str]) -> dict[str, str]:
     """Return {egress IP: inner destination MAC of its packets in the tunnel}, the same on all nodes of a fleet.
 
     02:e1 and the four bytes of an IPv4 address; for IPv6 06 and a hash of 40 bits, and after a collision the next hash.
-    The MAC address of a node's tunnel device is that of its first endpoint.
     """
     egress_ips = list(egress_ips)
     macs = {ip: _mac_of(ip, 0) for ip in of_version(egress_ips, 4)}
@@ -197,7 +199,7 @@ def macs_of(egress_ips: Iterable[str]) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=None)
-def _mac_of(address: str, attempt: int = 0) -> str:
+def _mac_of(address: str, attempt: int) -> str:
     packed = parse_address(address, "address").packed
     data = b"\x02\xe1" + packed
     if version_of(address) == 6:

@@ -8,7 +8,7 @@ docs/packet.md describes the path of a packet through the chains.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import List, Mapping, Tuple
 
@@ -39,18 +39,27 @@ _HEADERS = {4: 40, 6: 60}
 # {IP version: prefix length of a single address}
 _SINGLE = {4: "/32", 6: "/128"}
 
+# Kinds of interfaces that lead to containers and virtual machines of the host itself, and VRFs of them.
+_INWARD_KINDS = ("veth", "tun", "bridge", "vrf")
+_FORWARD_OTHERS = "forward_others"
+_NOT_THE_FIRST = "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn return"
+
 # {egress IP: index}
 Marks = Mapping[str, int]
 # {names of objects: [(name, its destinations)]}, the objects that a pod follows depending on the destination.
 Choosing = Mapping[Tuple[str, ...], List[Tuple[str, Destinations]]]
 
 
-def desired_tables(state: NodeState, marks: Marks, mtu: int, in_vrf: Sequence[str] = ()) -> dict[str, TableState]:
+def desired_tables(
+    state: NodeState, marks: Marks, mtu: int, in_vrf: Sequence[str] = (), not_routing: Collection[int] = ()
+) -> dict[str, TableState]:
     """Return the {family: TableState} for `state`; `mtu` is that of the tunnel in bytes.
 
-    `in_vrf` are the interfaces with egress IPs that belong to a VRF.
+    `in_vrf` are the interfaces with egress IPs that belong to a VRF. For the IP versions `not_routing` the host
+    forwards nothing between its networks but packets with an egress IP.
     """
-    return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, mtu, in_vrf)}
+    base = _base_chains(state, mtu, in_vrf, sorted(not_routing))
+    return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, base)}
 
 
 def held_by(tables: Tables) -> set[str]:
@@ -71,7 +80,7 @@ def _netdev_table(state: NodeState, marks: Marks) -> TableState:
     return TableState(NETDEV, {"by_mac": SetState("map", "{ type ether_addr : mark; }", by_mac)}, {"tunnel_in": chain})
 
 
-def _inet_table(state: NodeState, marks: Marks, mtu: int, in_vrf: Sequence[str]) -> TableState:
+def _inet_table(state: NodeState, marks: Marks, base_chains: Mapping[str, ChainState]) -> TableState:
     options = state.options
     by_mark = {_mark_text(options, index): f"goto {name_of('mark', ip)}" for ip, index in marks.items()}
     sets: dict[str, SetState] = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
@@ -84,7 +93,8 @@ def _inet_table(state: NodeState, marks: Marks, mtu: int, in_vrf: Sequence[str])
         family=INET,
         sets=sets,
         chains={
-            **_base_chains(state, mtu, in_vrf),
+            **base_chains,
+            **_jump_targets(state),
             **_mark_chains(options, marks),
             **_object_chains(state),
             **_choice_chains(choosing),
@@ -108,6 +118,8 @@ def _sets(state: NodeState, marks: Marks, version: int, choosing: Choosing) -> d
     kind = f"ipv{version}_addr"
     held = [item.egress_ip for item in state.held if version_of(item.egress_ip) == version]
     endpoints = [ip for node in state.nodes for ip in of_version(node.endpoints, version)]
+    addresses = [ip for node in state.nodes for ip in of_version(node.addresses, version)]
+    egress_ips = of_version(marks, version)
     pods: Elements = {
         pod.address: f"goto {_pod_chain(pod.egressips, choosing)}"
         for pod in state.pods
@@ -115,7 +127,11 @@ def _sets(state: NodeState, marks: Marks, version: int, choosing: Choosing) -> d
     }
     return {
         f"nodes{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(endpoints)),
-        f"egress_ips{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(of_version(marks, version))),
+        f"egress_ips{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(egress_ips)),
+        # Where a packet to the tunnel's port could reach a node.
+        f"tunnel{version}": SetState(
+            "set", f"{{ type {kind}; }}", dict.fromkeys([*endpoints, *addresses, *egress_ips])
+        ),
         f"excluded{version}": SetState("set", f"{{ type {kind}; {INTERVALS} }}", _excluded(state, version)),
         f"selected{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(pods)),
         f"pods{version}": SetState("map", f"{{ type {kind} : verdict; }}", pods),
@@ -129,15 +145,20 @@ def _hooked(kind: str, hook: str, priority: int, *rules: str) -> ChainState:
     return chain_of(base_chain(kind, hook, priority), *rules)
 
 
-def _base_chains(state: NodeState, mtu: int, in_vrf: Sequence[str]) -> dict[str, ChainState]:
+def _base_chains(
+    state: NodeState, mtu: int, in_vrf: Sequence[str], not_routing: Sequence[int]
+) -> dict[str, ChainState]:
     options = state.options
-    port, device, mask = options.tunnel_port, options.tunnel_device, f"{options.mark_mask:#x}"
+    device, mask = options.tunnel_device, f"{options.mark_mask:#x}"
+    to_tunnel = f"meta l4proto {{ tcp, udp }} th dport {options.tunnel_port}"
     # A connection that started before its pod was selected keeps the node's address, unless `unassigned` is drop.
     choosing = "" if options.unassigned == "drop" else "ct state new "
     # The outer packets of the tunnel inherit the mark; untracked packets pass every address translation unchanged.
     return {
-        "raw_prerouting": _hooked("filter", "prerouting", NFT_RAW, f"udp dport {port} fib daddr type local notrack"),
-        "raw_output": _hooked("filter", "output", NFT_RAW, f"udp dport {port} meta mark and {mask} != 0 notrack"),
+        "raw_prerouting": _hooked("filter", "prerouting", NFT_RAW, f"{to_tunnel} jump tunnel_port_raw"),
+        "raw_output": _hooked(
+            "filter", "output", NFT_RAW, f"udp dport {options.tunnel_port} meta mark and {mask} != 0 notrack"
+        ),
         "prerouting": _hooked(
             "filter",
             "prerouting",
@@ -146,38 +167,34 @@ def _base_chains(state: NodeState, mtu: int, in_vrf: Sequence[str]) -> dict[str,
             *(f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf),
             *(f"{ip} saddr @selected{v} jump selected" for v, ip in WORDS.items()),
             "ct direction reply return",
-            f'iifname "{device}" meta mark and {mask} vmap @marks',
-            f'iifname "{device}" drop',
+            f'iifname "{device}" goto from_tunnel',
+            *_inbound(options),
             f"ct mark and {mask} vmap @marks",
             *(f"{choosing}{ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items()),
         ),
-        # The mark shows that this table has processed the packet; `xfrm_policies` stop one without it. A packet that
-        # belongs to no connection cannot be translated.
-        "selected": chain_of(
-            "",
-            f"meta mark set meta mark or {mask}",
-            *(f"ct state invalid {ip} daddr != @excluded{v} drop" for v, ip in WORDS.items()),
-        ),
         "input": _hooked(
-            "filter",
-            "input",
-            NFT_FILTER,
-            *(f"udp dport {port} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
+            "filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{to_tunnel} goto tunnel_port_input"
         ),
         "forward": _hooked(
             "filter",
             "forward",
             NFT_MARK,
-            # During a move: a second node on the path would change the source port, and the server would refuse it.
-            f'iifname "{device}" oifname "{device}" drop',
-            *(f"udp dport {port} {ip} daddr @egress_ips{v} {ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
+            f'iifname "{device}" jump tunnel_forward',
+            f"{to_tunnel} jump tunnel_port_forward",
             *(
                 f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags & (syn | rst) == syn tcp option maxseg size set"
                 f" {mtu - size}"
                 for v, size in _HEADERS.items()
             ),
+            *(f"meta nfproto ipv{v} ct mark and {mask} == 0 goto {_FORWARD_OTHERS}{v}" for v in not_routing),
         ),
-        "output": _hooked("filter", "output", NFT_FILTER, f"icmp type redirect ct mark and {mask} != 0 drop"),
+        "output": _hooked(
+            "filter",
+            "output",
+            NFT_FILTER,
+            f"{to_tunnel} goto tunnel_port_output",
+            f"icmp type redirect ct mark and {mask} != 0 drop",
+        ),
         "postrouting": _hooked(
             "nat",
             "postrouting",
@@ -188,6 +205,101 @@ def _base_chains(state: NodeState, mtu: int, in_vrf: Sequence[str]) -> dict[str,
             "drop",
         ),
         "guard": _hooked("filter", "postrouting", NFT_GUARD, f"ct mark and {mask} != 0 goto marked"),
+        **{f"{_FORWARD_OTHERS}{v}": _forward_others(v) for v in not_routing},
+    }
+
+
+def _forward_others(version: int) -> ChainState:
+    """Return the chain that keeps a host from becoming a router between its networks when forwarding is turned on."""
+    return chain_of(
+        "",
+        *(f'meta {end}kind "{kind}" return' for end in ("iif", "oif") for kind in _INWARD_KINDS),
+        # While an address moves, its old holder forwards what arrives for it.
+        f"{WORDS[version]} daddr @egress_ips{version} return",
+        "drop",
+    )
+
+
+def not_routing_by(tables: Tables) -> set[int]:
+    """Return the IP versions for which the tables forward nothing but packets with an egress IP between networks."""
+    chains = tables[INET].chains if INET in tables else {}
+    return {version for version in VERSIONS if f"{_FORWARD_OTHERS}{version}" in chains}
+
+
+def _inbound(options: DataPlaneOptions) -> list[str]:
+    """Return the rules for new connections to egress IPs, none when they are accepted."""
+    if options.inbound == "accept":
+        return []
+    return [f"{ip} daddr @egress_ips{v} ct state new goto inbound" for v, ip in WORDS.items()]
+
+
+def _jump_targets(state: NodeState) -> dict[str, ChainState]:
+    """Return the chains that only packets of selected pods, of the tunnel or with an egress IP pass."""
+    options = state.options
+    device, mask = options.tunnel_device, f"{options.mark_mask:#x}"
+    uplinks = sorted({state.interface, *(item.interface for item in state.held)})
+    names = ", ".join(f'"{name}"' for name in uplinks)
+    return {
+        "selected": chain_of(
+            "",
+            # The mark shows that this table has processed the packet; `xfrm_policies` stop one without it.
+            f"meta mark set meta mark or {mask}",
+            # A packet that belongs to no connection cannot be translated.
+            *(f"ct state {{ invalid, untracked }} {ip} daddr != @excluded{v} drop" for v, ip in WORDS.items()),
+            # A pod's address as source of another host: from an uplink, or by an interface that does not lead to it.
+            f"iifname {{ {names} }} fib saddr . iif oif missing drop",
+            "ct state new fib saddr . iif oif missing goto misrouted",
+        ),
+        # Some network plugins route to a pod by another interface than its own, but never by one to other hosts.
+        "misrouted": chain_of("", *(f'meta iifkind "{kind}" return' for kind in _INWARD_KINDS), "drop"),
+        "from_tunnel": chain_of(
+            "",
+            "ct state { invalid, untracked } drop",
+            *(f"{ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
+            f"meta mark and {mask} vmap @marks",
+            "drop",
+        ),
+        "tunnel_forward": chain_of(
+            "",
+            # During a move: a second node on the path would change the source port, and the server would refuse it.
+            f'oifname "{device}" drop',
+            "ct direction reply drop",
+            # After translation of the destination by others.
+            *(f"{ip} daddr @{name}{v} drop" for name in ("excluded", "selected") for v, ip in WORDS.items()),
+        ),
+        "tunnel_port_raw": chain_of(
+            "",
+            *(f'meta iifkind "{kind}" jump tunnel_port_inward' for kind in _INWARD_KINDS if kind != "vrf"),
+            "meta l4proto udp fib daddr type local notrack",
+        ),
+        # A node's address as source of a pod.
+        "tunnel_port_inward": chain_of(
+            "", *(f"{ip} saddr @nodes{v} fib saddr . iif oif missing drop" for v, ip in WORDS.items())
+        ),
+        "tunnel_port_input": chain_of(
+            "",
+            *(f"{ip} saddr @nodes{v} {ip} daddr @egress_ips{v} return" for v, ip in WORDS.items()),
+            *(
+                f"{WORDS[v]} saddr @nodes{v} {WORDS[v]} daddr {endpoint} return"
+                for endpoint in state.endpoints
+                for v in [version_of(endpoint)]
+            ),
+            "drop",
+        ),
+        "tunnel_port_forward": chain_of(
+            "",
+            # While an address moves, its old holder forwards what arrives for it.
+            *(f"{ip} saddr @nodes{v} return" for v, ip in WORDS.items()),
+            *(f"{ip} daddr @tunnel{v} drop" for v, ip in WORDS.items()),
+        ),
+        "tunnel_port_output": chain_of(
+            "",
+            # The tunnel device's packets have a mark, which only root can set; the hand-over runs as root.
+            f"meta l4proto udp meta mark and {mask} != 0 return",
+            "tcp flags & (syn | ack) != syn return",
+            "meta l4proto tcp meta skuid 0 return",
+            *(f"{ip} daddr @tunnel{v} drop" for v, ip in WORDS.items()),
+        ),
         "marked": chain_of(
             "",
             # A connection with an egress IP leaves with it or through the tunnel, or not at all.
@@ -197,6 +309,8 @@ def _base_chains(state: NodeState, mtu: int, in_vrf: Sequence[str]) -> dict[str,
             ),
             *(f"ct direction {way} counter name ct mark and {mask} map @{name}" for way, name in DIRECTIONS.items()),
         ),
+        # A late packet of a connection that has moved or ended is still answered with a reset.
+        **({} if options.inbound == "accept" else {"inbound": chain_of("", _NOT_THE_FIRST, "drop")}),
     }
 
 

@@ -66,7 +66,7 @@ class ChainState:
 
 @dataclass(frozen=True)
 class TableState:
-    """One table of ours: {name: SetState}, {name: ChainState}, and the names of its counters, without their values."""
+    """One of our tables: {name: SetState}, {name: ChainState}, and the names of its counters, without their values."""
 
     family: str
     sets: Mapping[str, SetState] = field(default_factory=dict)

@@ -20,6 +20,9 @@ MAIN_TABLE = 254
 ROUTER_ADVERTISEMENT = "9"
 # RFC 7600's dummy address: reverse path checks need an address on the tunnel device; it never leaves the node.
 DUMMY_ADDRESS = "192.0.0.8/32"
+# Begins the MAC address of the tunnel device, before 40 random bits: while our tables are gone, a frame from outside
+# cannot reach the device without it. MAC addresses of egress IPs begin with 02:e1 or 06.
+RANDOM_MAC = "0a:"
 # Headers of the inner Ethernet frame, IPv6, UDP and VXLAN (14 + 40 + 8 + 8): one MTU for both IP versions.
 VXLAN_OVERHEAD = 70
 

@@ -21,7 +21,8 @@ class DataPlaneOptions:
     `tunnel_vni` is the VXLAN network identifier. `mark_mask` is one run of 2 to 14 bits, which hold the index of an
     egress IP in a packet's mark. Tables `first_table` to `last_table` and rule priorities `rule_priority` to
     `last_priority` are ours. `unassigned`: while none of its egress IPs is assigned, a selected pod uses the address of
-    its `node`, or its packets are dropped (`drop`). `metrics_dir` is the folder of node_exporter's textfile collector,
+    its `node`, or its packets are dropped (`drop`). `inbound`: new connections to egress IPs are accepted or dropped
+    (`accept`, `drop`). `metrics_dir` is the folder of node_exporter's textfile collector,
     empty for no metrics.
     """
 
@@ -32,6 +33,7 @@ class DataPlaneOptions:
     rule_priority: int = 7000
     table_base: int = 7000
     unassigned: str = "node"
+    inbound: str = "accept"
     metrics_dir: str = ""
 
     @classmethod
@@ -59,8 +61,9 @@ class DataPlaneOptions:
             errors.add(f"{prefix}mark_mask", "must be one run of 2 to 14 bits within 32, such as 0x1fff")
         else:
             _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{prefix}table_base", errors)
-        if options.unassigned not in ("node", "drop"):
-            errors.add(f"{prefix}unassigned", f"must be node or drop, not {type_name(options.unassigned)}")
+        for name, words in (("unassigned", ("node", "drop")), ("inbound", ("accept", "drop"))):
+            if getattr(options, name) not in words:
+                errors.add(f"{prefix}{name}", f"must be {' or '.join(words)}, not {type_name(getattr(options, name))}")
         if not isinstance(options.metrics_dir, str) or options.metrics_dir[:1] not in ("", "/"):
             errors.add(
                 f"{prefix}metrics_dir", f"must be an absolute path, or empty, not {type_name(options.metrics_dir)}"

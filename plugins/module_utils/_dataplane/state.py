@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Mapping
 
 from .._common.addresses import VERSIONS, of_version, version_of
-from .host import Host, foreign_uses, held_addresses, is_our_device
+from .host import Host, foreign_uses, held_addresses, is_our_device, is_ours
 from .interfaces import exits, foreign_tables, is_own, resolves
 from .iproute import IpState, batches, current_ip, desired_ip
-from .nft_ruleset import desired_tables
+from .nft_ruleset import desired_tables, not_routing_by
 from .nft_table import NETDEV, TableState
 from .nft_transaction import rebuildable, script
 from .node_state import Held, NodeState
-from .numbers import VXLAN_OVERHEAD
+from .numbers import RANDOM_MAC, VXLAN_OVERHEAD
 from .options import DataPlaneOptions
 from .xfrm_policies import desired_policies, policy_lines
 
@@ -28,6 +28,7 @@ from .xfrm_policies import desired_policies, policy_lines
 FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 # Values of sysctls: a loose reverse path filter, and router advertisements also on a host that forwards.
 _LOOSE, _ALSO_WHEN_FORWARDING = "2", "2"
+_ON, _OFF = "1", "0"
 
 
 def _nothing() -> dict[int, IpState]:
@@ -104,9 +105,26 @@ def _accept_ra(interface: str) -> str:
 def _of_device(device: str) -> dict[str, str]:
     """Return {name: value} of the sysctls that exist only with the tunnel device.
 
-    The kernel uses the higher of a device's own rp_filter and that of `all`.
+    The kernel uses the higher of a device's own rp_filter and that of `all`. Broadcast frames with a unicast packet are
+    dropped by nftables, and by the kernel while our tables are gone.
     """
-    return {_reverse_path(device): _LOOSE, f"net.ipv6.conf.{device}.disable_ipv6": "0"}
+    return {
+        _reverse_path(device): _LOOSE,
+        f"net.ipv6.conf.{device}.disable_ipv6": _OFF,
+        **{f"net.ipv{version}.conf.{device}.drop_unicast_in_l2_multicast": _ON for version in VERSIONS},
+    }
+
+
+def not_routing(
+    present: Mapping[str, str], former: Mapping[str, str], tables: Mapping[str, TableState]
+) -> frozenset[int]:
+    """Return the IP versions whose forwarding was off before the first run.
+
+    `present` and `former` are {sysctl: value}: now, and before this collection changed it. Without a record, and so
+    without `former`, our tables show it.
+    """
+    before = {**present, **former}
+    return frozenset({v for v, name in FORWARDING.items() if before.get(name) == _OFF} | not_routing_by(tables))
 
 
 def _desired_sysctls(state: NodeState, marks: Mapping[str, int], host: Host) -> dict[str, str]:
@@ -114,7 +132,7 @@ def _desired_sysctls(state: NodeState, marks: Mapping[str, int], host: Host) -> 
     wanted: dict[str, str] = {}
     for version in VERSIONS:
         if state.endpoint(version) and of_version(marks, version):
-            wanted[FORWARDING[version]] = "1"
+            wanted[FORWARDING[version]] = _ON
             wanted.update({name: value for name, value in of_device.items() if name.startswith(f"net.ipv{version}.")})
     # A strict filter drops packets that arrive on an interface without the default route.
     others = {item.interface for item in state.held if version_of(item.egress_ip) == 4} - {state.interface}
@@ -134,8 +152,8 @@ def desired_data_plane(state: NodeState, marks: Mapping[str, int], host: Host) -
     mtu, ways_out = host.mtu(state.interface), exits(host, state)
     in_vrf = sorted(name for name, item in ways_out.items() if item.vrf)
     return DataPlane(
-        ip=desired_ip(state, marks, mtu, ways_out),
-        tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, in_vrf),
+        ip=desired_ip(state, marks, mtu, ways_out, _device_mac(host, state)),
+        tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, in_vrf, host.not_routing),
         sysctls=_desired_sysctls(state, marks, host),
         policies=desired_policies(state),
     )
@@ -197,7 +215,15 @@ def rollback_target(
 
 def with_addresses_of(plane: DataPlane, state: NodeState, marks: Mapping[str, int], host: Host) -> DataPlane:
     """Return `plane` with the addresses, rules and routes for `state`."""
-    return replace(plane, ip=desired_ip(state, marks, host.mtu(state.interface), exits(host, state)))
+    mac = _device_mac(host, state)
+    return replace(plane, ip=desired_ip(state, marks, host.mtu(state.interface), exits(host, state), mac))
+
+
+def _device_mac(host: Host, state: NodeState) -> str:
+    """Return the MAC address of the tunnel device: its present one, a new one if that is not random."""
+    device = host.interface(state.options.tunnel_device)
+    present = str(device.get("address", "")) if device and is_ours(device) else ""
+    return present if present.startswith(RANDOM_MAC) else host.new_mac
 
 
 def held_on(host: Host, claimed: Collection[str]) -> tuple[Held, ...]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from .._common.errors import CommandError
 from .._dataplane.host import READ_BATCH, Host, parse_host
 from .._dataplane.nft_table import INET, NETDEV, TABLE, TableState, parse_counters, parse_table
+from .._dataplane.numbers import RANDOM_MAC
 from .._dataplane.state import Transaction
 from .._dataplane.xfrm_policies import READ_ARGUMENTS, parse_policies
 from . import commands
@@ -38,7 +40,11 @@ def read_host(advertised: Iterable[str] = ()) -> Host:
     )
     listening = [name for name in sorted({*host.advertised(), *advertised}) if _accepts_advertisements(name)]
     policies = parse_policies(commands.check(["ip", *READ_ARGUMENTS]))
-    return replace(host, listening=tuple(listening), policies=policies)
+    return replace(host, listening=tuple(listening), policies=policies, new_mac=_random_mac())
+
+
+def _random_mac() -> str:
+    return RANDOM_MAC + ":".join(f"{byte:02x}" for byte in os.urandom(5))
 
 
 def _accepts_advertisements(interface: str) -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from .._common.errors import NodeStateError
@@ -13,7 +14,7 @@ from .._dataplane.host import Host
 from .._dataplane.nft_ruleset import held_by
 from .._dataplane.nft_table import TableState
 from .._dataplane.options import DataPlaneOptions
-from .._dataplane.state import DataPlane, current_data_plane, sysctl_names
+from .._dataplane.state import FORWARDING, DataPlane, current_data_plane, not_routing, sysctl_names
 from .._host_io.host_io import HostIO
 from .record import Record
 
@@ -48,8 +49,10 @@ def read_node(io: HostIO, record: Record | None) -> Reading:
 def read_host(io: HostIO, record: Record | None) -> Host:
     """Return the Host. An interface that accepted router advertisements on record still does, even if none came yet."""
     prefix, suffix = _ACCEPT_RA
-    names = [name for name in (record.former if record else ()) if name.endswith(suffix)]
-    return io.read_host([name[len(prefix) : -len(suffix)] for name in names])
+    former = record.former if record else {}
+    host = io.read_host([name[len(prefix) : -len(suffix)] for name in former if name.endswith(suffix)])
+    tables = {} if record else io.read_tables()
+    return replace(host, not_routing=not_routing(io.read_sysctls(FORWARDING.values()), former, tables))
 
 
 def read_data_plane(

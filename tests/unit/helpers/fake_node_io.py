@@ -31,6 +31,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.addres
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
 
 MAC = "02:00:c0:a8:7e:15"
+# The random address of a new tunnel device.
+NEW_MAC = "0a:5e:c2:e7:00:01"
 OURS = str(PROTOCOL)
 _NOT_THE_HOST = ("log", "fail", "wire", "away", "version")
 FOREIGN_TABLE = {
@@ -51,6 +53,14 @@ def ethernet(*addresses, mtu=1500):
     flags = ["BROADCAST", "UP", "LOWER_UP"]
     described = {"flags": flags, "mtu": mtu, "address": MAC, "linkinfo": {"info_kind": "veth"}}
     return {**described, "addr_info": list(addresses)}
+
+
+def _of_device(name):
+    return [
+        f"net.ipv4.conf.{name}.rp_filter",
+        f"net.ipv6.conf.{name}.disable_ipv6",
+        *(f"net.ipv{version}.conf.{name}.drop_unicast_in_l2_multicast" for version in (4, 6)),
+    ]
 
 
 class FakeKernel:
@@ -137,7 +147,8 @@ class FakeKernel:
         plain = (tuple(copy.deepcopy(items)) for items in (self.routes, self.neighbours, self.default_routes))
         rules = {version: tuple(copy.deepcopy(items)) for version, items in self.rules.items()}
         known = [name for name in advertised if f"net.ipv6.conf.{name}.accept_ra" in self.sysctls]
-        return Host(interfaces, *plain, rules, tuple(sorted({*self.listening, *known})), self.policies)
+        listening = tuple(sorted({*self.listening, *known}))
+        return Host(interfaces, *plain, rules, listening, self.policies, NEW_MAC)
 
     def read_tables(self):
         return {family: _table_state(family, table) for (family, name), table in self.tables.items() if name == TABLE}
@@ -146,8 +157,8 @@ class FakeKernel:
         return {name: self.sysctls.get(name, "0") for name in names if self._is_sysctl(name)}
 
     def _is_sysctl(self, name):
-        """Every interface has its rp_filter, 0 until somebody sets it."""
-        of_interface = re.fullmatch(r"net\.ipv4\.conf\.(.*)\.rp_filter", name)
+        """Every interface has these, 0 until they are set."""
+        of_interface = re.fullmatch(r"net\.ipv.\.conf\.(.*)\.(?:rp_filter|drop_unicast_in_l2_multicast)", name)
         return name in self.sysctls or (of_interface is not None and of_interface[1] in self.interfaces)
 
     def execute(self, transaction):
@@ -320,8 +331,7 @@ class FakeKernel:
             },
             "addr_info": [],
         }
-        self.sysctls[f"net.ipv4.conf.{name}.rp_filter"] = "0"
-        self.sysctls[f"net.ipv6.conf.{name}.disable_ipv6"] = "0"
+        self.sysctls.update(dict.fromkeys(_of_device(name), "0"))
 
     def _link_set(self, words):
         name, _alias, alias, _up = words
@@ -331,8 +341,8 @@ class FakeKernel:
         name = words[0]
         _must(name in self.interfaces, f'Cannot find device "{name}"')
         del self.interfaces[name]
-        self.sysctls.pop(f"net.ipv4.conf.{name}.rp_filter", None)
-        self.sysctls.pop(f"net.ipv6.conf.{name}.disable_ipv6", None)
+        for sysctl in _of_device(name):
+            self.sysctls.pop(sysctl, None)
         self.routes = [route for route in self.routes if route["dev"] != name]
         self.neighbours = [item for item in self.neighbours if item["dev"] != name]
         for table in self.tables.values():

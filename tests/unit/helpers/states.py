@@ -78,6 +78,7 @@ def any_options(devices=("egress0",)):
             "rule_priority": st.sampled_from([7000, 9997]),
             "table_base": st.sampled_from([7000, 7002]),
             "unassigned": st.sampled_from(["node", "drop"]),
+            "inbound": st.sampled_from(["accept", "drop"]),
         }
     )
 

@@ -134,7 +134,7 @@ def test_the_rules_of_an_interface_in_a_vrf(kernel):
     ways = exits(kernel.read_host(), STATE)
     assert ways == {"eth1": Exit(100, {4: {}, 6: {}}, "blue")}
     marks = {"10.9.0.101": 1, "2001:db8:9::101": 2}
-    rules = desired_ip(STATE, marks, 1500, ways)[4].rules
+    rules = desired_ip(STATE, marks, 1500, ways, "0a:00:00:00:00:01")[4].rules
     assert "priority 7004 fwmark 0x1/0x1fff lookup 100" in rules
     assert "priority 990 not fwmark 0x0/0x1fff iif blue lookup 254" in rules
     rules = desired_tables(STATE, marks, 1430, ["eth1"])[INET].chains["prerouting"].rules

@@ -35,6 +35,7 @@ from hypothesis import given
 from states import egress_object, held, node_state, node_states
 
 OPTIONS = DataPlaneOptions()
+MAC = "0a:00:00:00:00:01"
 NOTHING = Host((), (), (), (), {4: (), 6: ()})
 
 
@@ -101,7 +102,7 @@ def test_a_label_stands_where_it_fits(interface, label):
 @given(node_states(), node_states())
 def test_the_batch_leads_from_one_state_to_the_other_in_words(first, second):
     marks = marks_of(first)
-    have, want = desired_ip(first, marks, 1500, {}), desired_ip(second, marks_of(second, marks), 1500, {})
+    have, want = desired_ip(first, marks, 1500, {}, MAC), desired_ip(second, marks_of(second, marks), 1500, {}, MAC)
     assert any(batches(have, want).values()) == (have != want)
     assert batches(have, have) == {4: [], 6: []}
 
@@ -111,7 +112,7 @@ def test_additions_come_before_removals(first, second):
     marks = marks_of(first)
     removals = ("rule delete", "route flush", "neighbour delete")
     for lines in batches(
-        desired_ip(first, marks, 1500, {}), desired_ip(second, marks_of(second, marks), 1500, {})
+        desired_ip(first, marks, 1500, {}, MAC), desired_ip(second, marks_of(second, marks), 1500, {}, MAC)
     ).values():
         added = [i for i, line in enumerate(lines) if line.startswith(("rule add", "route replace"))]
         removed = [i for i, line in enumerate(lines) if line.startswith(removals)]
@@ -129,11 +130,11 @@ def test_a_relabelled_address_goes_before_it_comes():
 
 def test_a_new_device_is_made_after_the_old_one_went_and_everything_on_it_is_made_anew():
     state = node_state()
-    old = desired_ip(state, marks_of(state), 1500, {})
-    lines = batches(old, desired_ip(state, marks_of(state), 9000, {}))[4]
+    old = desired_ip(state, marks_of(state), 1500, {}, MAC)
+    lines = batches(old, desired_ip(state, marks_of(state), 9000, {}, MAC))[4]
     assert lines[:3] == [
         "link delete egress0",
-        "link add egress0 address 02:e1:c0:a8:7e:15 mtu 8930 type vxlan external dstport 4790",
+        "link add egress0 address 0a:00:00:00:00:01 mtu 8930 type vxlan external dstport 4790",
         "link set egress0 alias netops.egress_ip:4790 up",
     ]
     assert len(words(lines, "route replace", "neighbour replace")) == 4
@@ -143,8 +144,8 @@ def test_a_new_device_is_made_after_the_old_one_went_and_everything_on_it_is_mad
 
 def test_the_claim_is_an_address_and_a_rule():
     state = node_state(held=[])
-    have = desired_ip(state, marks_of(state), 1500, {})
-    want = desired_ip(node_state(held=held("192.168.126.102")), marks_of(state), 1500, {})
+    have = desired_ip(state, marks_of(state), 1500, {}, MAC)
+    want = desired_ip(node_state(held=held("192.168.126.102")), marks_of(state), 1500, {}, MAC)
     assert batches(have, want) == {
         4: [
             "rule add priority 7004 fwmark 0x2/0x1fff lookup 254 protocol 225",
@@ -157,7 +158,7 @@ def test_the_claim_is_an_address_and_a_rule():
 def test_each_ip_version_has_its_own_way():
     egress_ips = ["192.168.126.101", "2001:db8:126::101"]
     state = node_state(egressips=[egress_object("web", egress_ips)], held=held(*egress_ips))
-    ipv6 = desired_ip(state, marks_of(state), 1500, {})[6]
+    ipv6 = desired_ip(state, marks_of(state), 1500, {}, MAC)[6]
     assert ipv6.to_dict() == {
         "links": [],
         "rules": [
@@ -182,11 +183,11 @@ def test_each_ip_version_has_its_own_way():
 
 def test_a_node_without_an_address_of_an_ip_version_has_nothing_of_it():
     state = node_state(endpoints=["192.168.126.21"], egressips=[egress_object("web", ["2001:db8:126::101"])], held=[])
-    assert desired_ip(state, marks_of(state), 1500, {})[6] == IpState()
+    assert desired_ip(state, marks_of(state), 1500, {}, MAC)[6] == IpState()
 
 
 def test_states_are_plain_values():
     state = node_state()
-    assert json.loads(json.dumps(desired_ip(state, marks_of(state), 1500, {})[4].to_dict()))["links"] == [
-        "egress0 address 02:e1:c0:a8:7e:15 mtu 1430 type vxlan external dstport 4790"
+    assert json.loads(json.dumps(desired_ip(state, marks_of(state), 1500, {}, MAC)[4].to_dict()))["links"] == [
+        "egress0 address 0a:00:00:00:00:01 mtu 1430 type vxlan external dstport 4790"
     ]

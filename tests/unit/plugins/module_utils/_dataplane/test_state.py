@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.interfaces import own_networks
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_tables
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import (
     Held,
     NodeState,
@@ -20,12 +21,14 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_s
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state import (
+    FORWARDING,
     DataPlane,
     Transaction,
     current_data_plane,
     desired_data_plane,
     endpoints_of,
     held_on,
+    not_routing,
     own_addresses,
     problems_of,
     sysctl_names,
@@ -191,6 +194,23 @@ def test_transaction(golden):
     golden.check("transaction.txt", "\n".join([*lines, ""]))
 
 
+@pytest.mark.parametrize(
+    ("present", "former", "expected"),
+    [
+        pytest.param("0", {}, {4, 6}, id="before the first run"),
+        pytest.param("1", {"net.ipv4.ip_forward": "0"}, {4}, id="turned on by us"),
+        pytest.param("1", {"net.ipv4.ip_forward": "1"}, set(), id="on before"),
+        pytest.param("1", {}, set(), id="on, and never changed"),
+    ],
+)
+def test_the_versions_that_a_host_did_not_forward(present, former, expected):
+    sysctls = dict.fromkeys(FORWARDING.values(), present)
+    assert not_routing(sysctls, former, {}) == expected
+    tables = desired_tables(node_state(), marks_of(node_state()), 1430, (), expected)
+    # Without a record the tables show it.
+    assert not_routing(dict.fromkeys(FORWARDING.values(), "1"), {}, tables) == expected
+
+
 def test_a_transaction_without_anything_is_false():
     assert not Transaction()
     assert Transaction(sysctls=(("net.ipv4.ip_forward", "1"),))
@@ -201,7 +221,10 @@ def test_a_new_tunnel_device_sets_its_sysctl_and_its_table_anew():
     bring(kernel, state, marks_of(state))
     kernel.interfaces["egress0"]["mtu"] = 1400
     way = transaction(read(kernel, state), desired_data_plane(state, marks_of(state), kernel.read_host()))
-    assert way.sysctls == (("net.ipv4.conf.egress0.rp_filter", "2"),)
+    assert way.sysctls == (
+        ("net.ipv4.conf.egress0.drop_unicast_in_l2_multicast", "1"),
+        ("net.ipv4.conf.egress0.rp_filter", "2"),
+    )
     assert way.nft[:2] == ("delete table netdev egress_ip", "add table netdev egress_ip")
     assert not any("inet" in line for line in way.nft)
 

@@ -150,7 +150,7 @@ CHANGES = {
     "a route": ({"options": {"tunnel_vni": 7}}, "route replace"),
     "a device": (
         {"options": {"tunnel_port": 4791}},
-        "link add egress0 address 02:e1:c0:a8:7e:15 mtu 1430 type vxlan external dstport 4791",
+        "link add egress0 address 0a:5e:c2:e7:00:01 mtu 1430 type vxlan external dstport 4791",
     ),
     "nft": ({"pods": []}, "delete element inet egress_ip pods4"),
     "nft, while an address of an object goes": (
