@@ -202,4 +202,9 @@ metrics:
       sample:
         - source: 192.168.126.21
           use: [{protocol: tcp, connections: 3, busiest: "203.0.113.5:443", port_share: 0.000047}]
+    conflicts:
+      description: The held egress IPs for which another host answered the last probe of the watch, with its MAC.
+      type: list
+      elements: dict
+      sample: [{egressIP: 192.168.126.10, mac: "52:54:00:12:34:56"}]
 """

@@ -30,6 +30,8 @@ LOCK_FILE = Path("/run/netops-egress-ip.lock")
 WATCH_FILE = Path(watch.WATCH_FILE)
 # The connections of the egress IPs that this node released last.
 RELEASED_FILE = Path("/run/netops-egress-ip.given-up")
+# The held addresses for which another host answers.
+CONFLICTS_FILE = Path("/run/netops-egress-ip.conflicts")
 _LOCK_POLL_INTERVAL = 0.05
 
 
@@ -145,3 +147,18 @@ def note_presence(device: str, held: Iterable[Held], own: Iterable[str]) -> None
 def was_away() -> bool:
     """Return whether the node was away since its presence was noted last."""
     return watch.was_away(str(WATCH_FILE))
+
+
+def is_settling() -> bool:
+    """Return whether the node was away less than a minute ago."""
+    return watch.is_settling(str(WATCH_FILE))
+
+
+def is_probe_due() -> bool:
+    """Return whether it is time to probe the held addresses."""
+    return watch.is_probe_due(str(WATCH_FILE))
+
+
+def note_probed() -> None:
+    """Note for the watch that the held addresses were probed now."""
+    watch.note_probed(str(WATCH_FILE))

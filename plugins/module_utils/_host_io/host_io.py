@@ -41,6 +41,9 @@ class HostIO:
     remove_files = staticmethod(files.remove_files)
     note_presence = staticmethod(files.note_presence)
     was_away = staticmethod(files.was_away)
+    is_settling = staticmethod(files.is_settling)
+    is_probe_due = staticmethod(files.is_probe_due)
+    note_probed = staticmethod(files.note_probed)
     has_link = staticmethod(watch.has_link)
 
     read_host = staticmethod(kernel.read_host)

@@ -19,6 +19,9 @@ from collections.abc import Iterable, Iterator
 WATCH_FILE = "/run/netops-egress-ip.watch"
 # Seconds without a note after which the node counts as away: it hung or was suspended.
 AWAY = 10
+# Seconds between two probes of the egress IPs, and after an absence during which each run of the watch probes: a switch
+# may forward frames 30 s after it has a link, and until then a claim meets silence.
+PROBE_INTERVAL, SETTLE = 60, 60
 
 # The values of `_dataplane.nft_table` and `_dataplane.host`, whose import would cost more than the whole check.
 _TABLE, _PROTOCOL = b"egress_ip\0", 225
@@ -46,35 +49,88 @@ def note(device: str, held: Iterable[tuple[str, str]], path: str = WATCH_FILE) -
 
     The interface is "" for the node's own addresses, which may be on any interface.
     """
-    words = [f"{time.monotonic():.1f}", device, _counts(), *(f"{ip}%{interface}" for ip, interface in held)]
-    with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
-        file.write(" ".join(words))
+    (_last, _offset, due, settled), *_rest = _read(path)
+    now, offset = _clocks()
+    if was_away(path):
+        due, settled = now, now + SETTLE
+    _write(path, (now, offset, due, settled), device, _counts(), held)
+
+
+def note_probed(path: str = WATCH_FILE) -> None:
+    """Note that the egress IPs were probed now; for a minute after an absence, the next probe is due at once."""
+    (last, offset, _due, settled), device, counts, held = _read(path)
+    now = _clocks()[0]
+    if device:
+        _write(path, (last, offset, now if now < settled else now + PROBE_INTERVAL, settled), device, counts, held)
 
 
 def was_away(path: str = WATCH_FILE) -> bool:
-    """Return whether the node was away: its last note is too old, or an interface with an egress IP has no link."""
-    last, _device, _noted, held = _read(path)
-    return time.monotonic() - last > AWAY or not all(has_link(interface) for _ip, interface in held if interface)
+    """Return whether the node was away: its last note is too old, or an interface with an egress IP has no link.
+
+    The clock of a suspended host goes on, and the wall clock of a paused virtual machine is set when it resumes.
+    """
+    (last, noted_offset, _due, _settled), _device, _noted, held = _read(path)
+    now, offset = _clocks()
+    if now - last > AWAY or offset - noted_offset > AWAY:
+        return True
+    return not all(has_link(interface) for _ip, interface in held if interface)
+
+
+def is_settling(path: str = WATCH_FILE) -> bool:
+    """Return whether the node was away less than a minute ago: its network may not have forwarded frames yet."""
+    (_last, _offset, _due, settled), *_rest = _read(path)
+    return was_away(path) or _clocks()[0] < settled
+
+
+def is_probe_due(path: str = WATCH_FILE) -> bool:
+    """Return whether it is time to probe the egress IPs."""
+    (_last, _offset, due, _settled), _device, _noted, held = _read(path)
+    return bool(held) and _clocks()[0] >= due
 
 
 def renew(path: str = WATCH_FILE) -> bool:
-    """Return whether the node ran since its last note and everything is in place; if so, renew the note."""
-    _last, device, noted, held = _read(path)
-    if was_away(path) or noted != _counts() or not (_has_tables() and has_link(device) and all(map(_is_here, held))):
+    """Return whether nothing is to be done; if so, renew the note.
+
+    That is if the node ran since its last note, everything is in place, and no probe is due.
+    """
+    _times, device, noted, held = _read(path)
+    if was_away(path) or is_probe_due(path) or noted != _counts():
+        return False
+    if not (_has_tables() and has_link(device) and all(map(_is_here, held))):
         return False
     note(device, held, path)
     return True
 
 
-def _read(path: str) -> tuple[float, str, str, list[tuple[str, str]]]:
-    """Return the note: (time, device, counts, held); a missing or damaged one has the earliest time."""
+def _clocks() -> tuple[float, float]:
+    """Return the seconds since boot, with those of a suspension, and the wall clock's lead over them."""
+    boot = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot, time.time() - boot
+
+
+def _write(
+    path: str, times: tuple[float, float, float, float], device: str, counts: str, held: Iterable[tuple[str, str]]
+) -> None:
+    words = [*(f"{seconds:.1f}" for seconds in times), device, counts, *(f"{ip}%{interface}" for ip, interface in held)]
+    with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
+        file.write(" ".join(words))
+
+
+def _read(path: str) -> tuple[tuple[float, float, float, float], str, str, list[tuple[str, str]]]:
+    """Return the note, ((last, offset, due, settled), device, counts, held); a missing or damaged one is very old.
+
+    The times are seconds since boot: of the note, of the next probe, of the end of the minute after an absence; and
+    `offset` is the wall clock's lead over them.
+    """
     try:
         with open(path, encoding="ascii") as file:  # noqa: PTH123
-            last, device, counts, *held = file.read().split()
+            last, offset, due, settled, device, counts, *held = file.read().split()
         pairs = [word.partition("%") for word in held]
-        return float(last), device, counts, [(ip, interface) for ip, _percent, interface in pairs]
+        times = float(last), float(offset), float(due), float(settled)
+        return times, device, counts, [(ip, interface) for ip, _percent, interface in pairs]
     except (OSError, ValueError):
-        return float("-inf"), "", "", []
+        never = float("-inf")
+        return (never, -never, never, never), "", "", []
 
 
 def _is_here(item: tuple[str, str]) -> bool:

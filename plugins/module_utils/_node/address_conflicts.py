@@ -8,13 +8,15 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from .._common.errors import CommandError
 from .._dataplane.host import Host
 from .._dataplane.node_state import Held
+from .._host_io import files
 from .._host_io.host_io import HostIO
 from .._protocols.address_probe import Probe, announcements
 
@@ -70,6 +72,20 @@ def announce(io: HostIO, items: Iterable[Held], host: Host) -> None:
     for interface in sorted(by_interface):
         mac = mac_address(host, interface)
         io.send_frames(interface, [announcements(mac, ip) for ip in by_interface[interface]])
+
+
+def read_conflicts(io: HostIO) -> dict[str, str]:
+    """Return {egress IP: MAC} of the other holders that the watch noted last."""
+    noted = io.read_file(files.CONFLICTS_FILE)
+    return {str(ip): str(mac) for ip, mac in json.loads(noted).items()} if noted else {}
+
+
+def write_conflicts(io: HostIO, conflicts: Mapping[str, str]) -> None:
+    """Note {egress IP: MAC} of other holders. Raises CommandError if that fails."""
+    if conflicts:
+        io.write_file(files.CONFLICTS_FILE, json.dumps(conflicts, sort_keys=True).encode(), 0o600)
+    else:
+        io.remove_file(files.CONFLICTS_FILE)
 
 
 def other_holders(io: HostIO, held: Collection[Held], host: Host) -> dict[Held, str]:

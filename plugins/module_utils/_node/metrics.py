@@ -34,10 +34,14 @@ class Metrics(TypedDict):
 
     egress_ips: list[Row]
     tunnel: list[Row]
+    conflicts: list[Row]
 
 
 def metrics(
-    state: NodeState, counters: Mapping[str, tuple[int, int]], used: Mapping[str, Mapping[str, Use]]
+    state: NodeState,
+    counters: Mapping[str, tuple[int, int]],
+    used: Mapping[str, Mapping[str, Use]],
+    conflicts: Mapping[str, str],
 ) -> Metrics:
     """Return the metrics of a node with this state.
 
@@ -54,7 +58,9 @@ def metrics(
             numbers = {f"{way}_{unit}": n for way, both in counted.items() for unit, n in zip(_UNITS, both or ())}
             rows.append({"egressIP": ip, "object": owners[ip], **numbers, "use": _use_rows(used.get(ip, {}))})
     tunnel: list[Row] = [{"source": own, "use": _use_rows(used.get(own, {}))} for own in state.endpoints]
-    return {"egress_ips": rows, "tunnel": tunnel}
+    held = {row["egressIP"] for row in rows}
+    others: list[Row] = [{"egressIP": ip, "mac": mac} for ip, mac in conflicts.items() if ip in held]
+    return {"egress_ips": rows, "tunnel": tunnel, "conflicts": sorted(others, key=lambda row: str(row["egressIP"]))}
 
 
 def _use_rows(protocols: Mapping[str, Use]) -> list[Row]:
@@ -77,6 +83,10 @@ def textfile(values: Metrics) -> str:
             help_text = f"{unit.capitalize()} {_WHAT[direction]}."
             families.append((f"egress_ip_{direction}_{unit}_total", "counter", help_text, samples))
     tunnel = [({"source": row["source"]}, row) for row in values["tunnel"]]
+    conflicts: list[tuple[_Labels, float]] = [
+        ({"egress_ip": row["egressIP"], "mac": row["mac"]}, 1) for row in values["conflicts"]
+    ]
+    families.append(("egress_ip_conflict", "gauge", "Another host with this MAC answers for the egress IP.", conflicts))
     families += _use_families("egress_ip", "an egress IP", rows)
     families += _use_families("egress_ip_tunnel", "the node's own address through the tunnel", tunnel)
     return "".join(line for family in families for line in _family(*family))

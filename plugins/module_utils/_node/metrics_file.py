@@ -12,6 +12,7 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from .._protocols.conntrack_usage import mark_filters, uses
 from . import systemd_units
+from .address_conflicts import read_conflicts
 from .metrics import Metrics, metrics, textfile
 from .record import Record
 
@@ -22,7 +23,7 @@ def measure(io: HostIO, record: Record) -> Metrics:
     """Return the metrics of this node, see `_node.metrics`."""
     options = record.state.options
     counted = io.count_connections(mark_filters(options.mark_mask, max(record.marks.values(), default=0)))
-    return metrics(record.state, io.read_counters(), uses(counted))
+    return metrics(record.state, io.read_counters(), uses(counted), read_conflicts(io))
 
 
 def write(io: HostIO, record: Record) -> None:

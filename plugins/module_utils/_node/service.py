@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands of the systemd units of a node, which need no controller. PRIVATE to the collection.
 
-The watch does two things. First, it finds out whether another node took this node's addresses while it was away. A node
-was away when it did not run (hung, suspended) or had no link for a while; `_host_io.watch` notices. Then the watch
-probes, and releases the addresses for which another host answers. A node that was not away never releases anything, so
-of two holders exactly the older one yields. Second, it restores what others removed, as it is on record.
+The watch does three things. First, it finds out whether another node took this node's addresses while it was away. A
+node was away when it did not run (hung, suspended, paused) or had no link for a while; `_host_io.watch` notices. From
+then on for a minute, the watch probes, and releases the addresses for which another host answers. A node that was not
+away never releases anything, so of two holders exactly the older one yields. Second, it probes once a minute, and
+reports other holders in the journal and the metrics. Third, it restores what others removed, as it is on record.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from .._protocols.address_probe import announcements
 from . import metrics_file
-from .address_conflicts import announce, mac_address, other_holders
+from .address_conflicts import announce, mac_address, other_holders, read_conflicts, write_conflicts
 from .apply import ANNOUNCE_AGAIN, apply
 from .connections import Connections, challenge, challenge_released, forget
 from .current_state import read_data_plane, read_host
@@ -118,10 +119,27 @@ def _watch(io: HostIO) -> None:
         if not all(io.has_link(item.interface) for item in held):
             io.remove_file(files.WATCH_FILE)
             return
-        taken = other_holders(io, held, host) if io.was_away() else {}
-        if taken:
+        settling, probing = io.is_settling(), io.was_away() or io.is_probe_due()
+        taken = other_holders(io, held, host) if probing else {}
+        if taken and settling:
             _yield_addresses(io, record, taken)
+        elif probing:
+            _report_conflicts(io, taken)
     _claim(io, again=True)
+    if probing:
+        io.note_probed()
+
+
+def _report_conflicts(io: HostIO, taken: Mapping[Held, str]) -> None:
+    """Log new conflicts, and note all for the metrics."""
+    known, now = read_conflicts(io), {item.egress_ip: mac for item, mac in taken.items()}
+    for ip, mac in sorted(now.items()):
+        if known.get(ip) != mac:
+            _log(f"{ip} is in conflict: {mac} answers for it as well")
+    for ip in sorted(known.keys() - now.keys()):
+        _log(f"{ip} is no longer in conflict")
+    if now != known:
+        write_conflicts(io, now)
 
 
 def _held(record: Record, host: Host) -> tuple[Held, ...]:

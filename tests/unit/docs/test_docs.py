@@ -148,7 +148,7 @@ def test_argument_specs_hold_what_the_tasks_use(role, entry_point):
 
 
 def _metric_names():
-    return set(re.findall(r"^# TYPE (\w+) ", textfile({"egress_ips": [], "tunnel": []}), re.MULTILINE))
+    return set(re.findall(r"^# TYPE (\w+) ", textfile({"egress_ips": [], "tunnel": [], "conflicts": []}), re.MULTILINE))
 
 
 def test_every_metric_is_documented():

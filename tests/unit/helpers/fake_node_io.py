@@ -34,7 +34,7 @@ MAC = "02:00:c0:a8:7e:15"
 # The random address of a new tunnel device.
 NEW_MAC = "0a:5e:c2:e7:00:01"
 OURS = str(PROTOCOL)
-_NOT_THE_HOST = ("log", "fail", "wire", "away", "version")
+_NOT_THE_HOST = ("log", "fail", "wire", "away", "settling", "due", "version")
 FOREIGN_TABLE = {
     "sets": {},
     "counters": set(),
@@ -68,7 +68,7 @@ class FakeKernel:
 
     STATE_FILE, PROGRAM_FILE, UNIT_DIRECTORY = files.STATE_FILE, files.PROGRAM_FILE, files.UNIT_DIRECTORY
     WATCH_FILE, RELEASED_FILE = files.WATCH_FILE, files.RELEASED_FILE
-    STATE_COPY = files.STATE_COPY
+    STATE_COPY, CONFLICTS_FILE = files.STATE_COPY, files.CONFLICTS_FILE
 
     def __init__(self):
         self.interfaces = {
@@ -109,6 +109,8 @@ class FakeKernel:
         # The connections that are tracked, {mark: [Flow]}.
         self.flows = {}
         self.away = True
+        # Whether that was less than a minute ago, and whether it is time to probe.
+        self.settling = self.due = False
         # The egress IPs whose new holders connect, and {egress IP: flows} from old holders that answer.
         self.takers, self.received = set(), {}
         # Whether the timer of the watch runs.
@@ -233,6 +235,15 @@ class FakeKernel:
 
     def was_away(self):
         return self.away
+
+    def is_settling(self):
+        return self.away or self.settling
+
+    def is_probe_due(self):
+        return self.due
+
+    def note_probed(self):
+        self.log.append(("probed", ""))
 
     def has_link(self, interface):
         return "LOWER_UP" in self.interfaces[interface]["flags"]

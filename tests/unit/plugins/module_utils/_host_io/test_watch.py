@@ -15,9 +15,9 @@ from network_namespace import network_namespace
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands still until a test sets it, and interfaces of which eth1 has no link."""
-    times = {"now": 100.0}
-    monkeypatch.setattr(watch.time, "monotonic", lambda: times["now"])
+    """Clocks that stand still until a test sets them, and interfaces of which eth1 has no link."""
+    times = {"now": 1000.0, "offset": 5000.0}
+    monkeypatch.setattr(watch, "_clocks", lambda: (times["now"], times["offset"]))
     monkeypatch.setattr(watch, "has_link", lambda interface: interface != "eth1")
     for name, value in {"_count_rules": 6, "_count_policies": 2, "_has_tables": True, "_is_here": True}.items():
         monkeypatch.setattr(watch, name, lambda *_arguments, value=value: value)
@@ -27,22 +27,79 @@ def clock(monkeypatch):
 HELD = [("192.168.126.101", "eth0"), ("2001:db8:126::101", "eth0"), ("192.168.126.21", "")]
 
 
+def settle(clock, path, device="egress0", held=HELD):
+    """Note a node that has been here for more than a minute, and has just probed."""
+    watch.note("egress0", HELD, path)
+    for _second in range(0, watch.SETTLE + 2, 2):
+        clock["now"] += 2
+        watch.note("egress0", HELD, path)
+    watch.note(device, held, path)
+    watch.note_probed(path)
+
+
 @pytest.mark.parametrize(("seconds", "here"), [(4, True), (10, True), (10.2, False), (86400, False)])
 def test_a_long_silence_means_away(clock, tmp_path, seconds, here):
-    watch.note("egress0", HELD, tmp_path / "watch")
+    settle(clock, tmp_path / "watch")
     clock["now"] += seconds
     assert watch.renew(tmp_path / "watch") == here
+    assert watch.was_away(tmp_path / "watch") == (not here)
+
+
+@pytest.mark.parametrize(("seconds", "here"), [(-86400, True), (9, True), (11, False), (86400, False)])
+def test_a_wall_clock_that_is_set_forward_means_away(clock, tmp_path, seconds, here):
+    """As when a paused virtual machine resumes: nothing in it has counted the seconds."""
+    settle(clock, tmp_path / "watch")
+    clock["now"] += 4
+    clock["offset"] += seconds
+    assert watch.was_away(tmp_path / "watch") == (not here)
 
 
 def test_every_look_counts_anew(clock, tmp_path):
-    watch.note("egress0", HELD, tmp_path / "watch")
+    settle(clock, tmp_path / "watch")
     for _look in range(5):
         clock["now"] += 8
         assert watch.renew(tmp_path / "watch")
 
 
+def test_a_node_probes_from_time_to_time(clock, tmp_path):
+    path = tmp_path / "watch"
+    settle(clock, path)
+    looks = []
+    for _look in range(32):
+        clock["now"] += 4
+        looks.append(watch.renew(path))
+        if not looks[-1]:
+            assert watch.is_probe_due(path)
+            assert not watch.is_settling(path)
+            watch.note("egress0", HELD, path)
+            watch.note_probed(path)
+    assert looks == ([True] * 14 + [False]) * 2 + [True] * 2
+
+
+def test_a_node_that_was_away_probes_at_each_look_for_a_minute(clock, tmp_path):
+    path = tmp_path / "watch"
+    settle(clock, path)
+    clock["now"] += 30
+    settling, quiet = [], []
+    for _look in range(20):
+        settling.append(watch.is_settling(path))
+        quiet.append(watch.renew(path))
+        watch.note("egress0", HELD, path)
+        if not quiet[-1]:
+            watch.note_probed(path)
+        clock["now"] += 4
+    assert settling == [True] * 15 + [False] * 5
+    # The last probe of the minute does not wait for the next.
+    assert quiet == [False] * 16 + [True] * 4
+
+
+def test_a_node_that_holds_nothing_has_nothing_to_probe(clock, tmp_path):
+    watch.note("egress0", [], tmp_path / "watch")
+    assert not watch.is_probe_due(tmp_path / "watch")
+
+
 def test_an_interface_without_a_link_means_away(clock, tmp_path):
-    watch.note("egress0", [*HELD, ("10.9.0.101", "eth1")], tmp_path / "watch")
+    settle(clock, tmp_path / "watch", held=[*HELD, ("10.9.0.101", "eth1")])
     assert watch.was_away(tmp_path / "watch")
     assert not watch.renew(tmp_path / "watch")
 
@@ -52,7 +109,9 @@ def test_a_node_that_holds_nothing_needs_no_link(clock, tmp_path):
     assert watch.renew(tmp_path / "watch")
 
 
-@pytest.mark.parametrize("content", [None, "", "x egress0 6", "100.0 egress0", "\x00"])
+@pytest.mark.parametrize(
+    "content", [None, "", "x egress0 6", "1000.0 egress0", "1000.0 5000.0 x 0.0 egress0 6+2", "\x00"]
+)
 def test_without_a_sound_note_nobody_knows(clock, tmp_path, content):
     if content is not None:
         (tmp_path / "watch").write_text(content)
@@ -64,14 +123,14 @@ def test_without_a_sound_note_nobody_knows(clock, tmp_path, content):
     ("name", "value"), [("_count_rules", 5), ("_count_policies", 0), ("_has_tables", False), ("_is_here", False)]
 )
 def test_what_is_gone_is_seen_and_does_not_mean_away(clock, tmp_path, monkeypatch, name, value):
-    watch.note("egress0", HELD, tmp_path / "watch")
+    settle(clock, tmp_path / "watch")
     monkeypatch.setattr(watch, name, lambda *_arguments: value)
     assert not watch.renew(tmp_path / "watch")
     assert not watch.was_away(tmp_path / "watch")
 
 
 def test_a_tunnel_device_that_is_gone_is_seen(clock, tmp_path):
-    watch.note("eth1", HELD, tmp_path / "watch")
+    settle(clock, tmp_path / "watch", device="eth1")
     assert not watch.renew(tmp_path / "watch")
     assert not watch.was_away(tmp_path / "watch")
 

@@ -38,7 +38,7 @@ SAMPLE = re.compile(
 def test_metrics(golden):
     node = golden["node"][0]
     used = {source: {name: Use(**use) for name, use in protocols.items()} for source, protocols in node["used"].items()}
-    values = metrics(node_state(**node["state"]), node["counters"], used)
+    values = metrics(node_state(**node["state"]), node["counters"], used, node.get("conflicts", {}))
     golden.check("metrics.yml", values)
     golden.check("egress_ip.prom", textfile(values))
     lines = traffic({"observed": {"node1": {"metrics": values}, "node2": {}}})

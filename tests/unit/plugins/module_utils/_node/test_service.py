@@ -285,3 +285,50 @@ def test_an_address_with_our_label_that_is_in_no_object_does_not_disturb_the_wat
     watched.wire = {A: FOREVER, "192.168.126.250": FOREVER}
     watch(watched)
     assert [item["egressIP"] for item in observe(watched)["held"]] == [B]
+
+
+# Probes while the node is here.
+
+
+@pytest.fixture
+def due(watched):
+    """A node that has been here for long, and has to probe."""
+    watched.away, watched.due = False, True
+    return watched
+
+
+def test_for_a_minute_after_an_absence_a_node_gives_up_what_another_has(due):
+    """A switch that does not forward yet lets a claim meet silence."""
+    due.settling, due.wire = True, {A: FOREVER}
+    watch(due)
+    assert observe(due)["held"] == held(B)
+    assert due.logged("probed") == [""]
+
+
+def test_a_node_that_was_here_reports_another_holder_once_and_keeps_the_address(due, capsys):
+    due.wire = {A: FOREVER}
+    for _look in range(3):
+        watch(due)
+    assert observe(due)["held"] == held(A, B)
+    assert capsys.readouterr().err.count(f"{A} is in conflict: {OTHER_MAC} answers for it as well") == 1
+    assert observe(due, metrics=True)["metrics"]["conflicts"] == [{"egressIP": A, "mac": OTHER_MAC}]
+    due.wire = {}
+    watch(due)
+    assert capsys.readouterr().err.count(f"{A} is no longer in conflict") == 1
+    assert observe(due, metrics=True)["metrics"]["conflicts"] == []
+    assert str(due.CONFLICTS_FILE) not in due.files
+
+
+def test_a_probe_that_finds_nothing_changes_nothing(due):
+    before = kernel_only(due)
+    watch(due)
+    assert set(due.logged("probe")) == {A, B}
+    assert kernel_only(due) == before
+    assert due.logged("probed") == [""]
+
+
+def test_removal_takes_the_conflicts_along(due):
+    due.wire = {A: FOREVER}
+    watch(due)
+    remove(due)
+    assert str(due.CONFLICTS_FILE) not in due.files
