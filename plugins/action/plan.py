@@ -9,6 +9,7 @@ collection again for each task that uses one, and templates the arguments and re
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import Deadline, after
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of, texts_of
 
 _QUESTIONS: dict[str, Any] = {
@@ -36,6 +38,7 @@ _SETTINGS = {
     "drain_nodes": {"type": "raw", "default": []},
     "drain_force": {"type": "bool", "default": False},
     "forget_nodes": {"type": "raw", "default": []},
+    "plan_seconds": {"type": "float", "default": 10},
 }
 # Settings that are lists of strings. A string with commas stands for a list.
 _LISTS = ("drain_nodes", "forget_nodes", "excluded_cidrs")
@@ -63,7 +66,7 @@ class ActionModule(ActionBase):
         try:
             hosts = [host_of(task_vars["hostvars"][name]) for name in options["hosts"]]
             names = {name: texts_of(options["settings"][name], name) for name in _LISTS}
-            settings = Settings(**{**options["settings"], **names})
+            settings = Settings(**{**options["settings"], **names}, deadline=_deadline(options))
             made = plan_run(
                 hosts,
                 result_of(task_vars, "manifests_info"),
@@ -86,6 +89,10 @@ class ActionModule(ActionBase):
             "in_steps": any(made.rollout.get(key) for key in ("releasing", "following", "pending")),
             "answers": answers,
         }
+
+
+def _deadline(options: Mapping[str, Any]) -> Deadline:
+    return after(options["settings"]["plan_seconds"], time.monotonic)
 
 
 def _answers(questions: Mapping[str, Any], made: RunPlan, settings: Settings) -> dict[str, Any]:

@@ -64,6 +64,12 @@ options:
           - A node that is in the records of other nodes, and neither in O(hosts) nor here, stops the run.
         type: raw
         default: []
+      plan_seconds:
+        description:
+          - Maximum duration of the planning in seconds.
+          - If it ends the search, RV(plan.proven) is false and RV(plan.gap) is the distance from the best plan.
+        type: float
+        default: 10
   options:
     description: Names and numbers of the data plane. The keys are those of C(options) in the state of a node.
     type: raw

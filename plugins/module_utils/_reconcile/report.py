@@ -14,6 +14,12 @@ from .._common.errors import Errors
 from .._common.tables import section, table
 
 Dict = Mapping[str, Any]
+_MEASURES = {
+    "unassigned": "egress IPs without a node",
+    "overlap": "egress IPs that share a failure domain",
+    "squares": "sum of squares of the loads",
+    "moves": "moves",
+}
 
 
 @dataclass(frozen=True)
@@ -145,8 +151,21 @@ def _notes(plan: Dict, manifests: Dict, fleet: Dict, events: Events) -> list[str
         *(f"node {name} is fenced" for name in events.fenced),
         *(f"node {name} is noted as fenced, and nothing proves it" for name in events.unproven),
         *events.notes,
+        *_gap(plan),
         *plan["warnings"],
         *manifests["ignored"],
+    ]
+
+
+def _gap(plan: Dict) -> list[str]:
+    """Return a line on how far a plan may be from the best one, if the time limit ended the search."""
+    if "gap" not in plan:
+        return []
+    gap = plan["gap"]
+    measure = _MEASURES[gap["objective"]]
+    return [
+        f"plan: egress_ip_plan_seconds ended the search, {measure}: {gap['value']}, in the best plan at least"
+        f" {gap['lowerBound']}; every rule is kept"
     ]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable, Collection, Iterable, Sequence
 
+from .._common.errors import InventoryError
 from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests
 from .._planner.assign import check_max_moves, make_plan
@@ -41,7 +42,10 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a whole run: the variables of the same names with the prefix ``egress_ip_``."""
+    """Settings of a whole run: the variables of the same names with the prefix ``egress_ip_``.
+
+    The planner returns its best plan so far when `deadline` returns true, `plan_seconds` after the start.
+    """
 
     policy: str = "balanced"
     max_moves: int | None = None
@@ -51,6 +55,8 @@ class Settings:
     drain_nodes: Sequence[str] = ()
     drain_force: bool = False
     forget_nodes: Sequence[str] = ()
+    plan_seconds: float = 10
+    deadline: Callable[[], bool] = lambda: False
 
     @property
     def cap(self) -> int | None:
@@ -73,6 +79,8 @@ def plan_run(
     Without `states` there is no rollout. Raises EgressIPError for an invalid inventory.
     """
     check_max_moves(settings.max_moves, "egress_ip_max_moves")
+    if not settings.plan_seconds > 0:
+        raise InventoryError(f"egress_ip_plan_seconds: must be a number above 0, not {settings.plan_seconds}")
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
     DataPlaneOptions.from_dict(options or {}, "egress_ip_")
     read = Manifests.from_dict(manifests)
@@ -131,7 +139,5 @@ def _assigned(plan: Mapping[str, Any]) -> set[str]:
 
 
 def _plan(requests: Requests, fleet: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    plan: dict[str, Any] = make_plan(
-        requests, fleet["nodes"], fleet["current"], settings.policy, settings.cap
-    ).to_dict()
-    return plan
+    current, policy, cap = fleet["current"], settings.policy, settings.cap
+    return make_plan(requests, fleet["nodes"], current, policy, cap, settings.deadline).to_dict()

@@ -52,6 +52,14 @@ def test_how_even_weighted_loads_are(squares, least, how):
     assert lines[1:] == ("", f"Weighted loads: sum of squares {squares}, {how}")
 
 
+def test_a_plan_that_is_not_proven_is_a_note():
+    plan = {**PLAN, "proven": False, "gap": {"objective": "squares", "value": 40, "lowerBound": 36}}
+    assert report(plan, MANIFESTS, FLEET, {}).lines[-1] == (
+        "  plan: egress_ip_plan_seconds ended the search, sum of squares of the loads: 40, in the best plan at least"
+        " 36; every rule is kept"
+    )
+
+
 def test_nothing_at_all():
     made = report(PLAN, MANIFESTS, FLEET, {})
     assert made.lines == ("EGRESS IP  OBJECT  NODE  STATE",)

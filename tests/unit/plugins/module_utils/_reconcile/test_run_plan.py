@@ -336,3 +336,15 @@ def test_a_bad_option_of_the_data_plane_is_said_once_and_by_its_variable():
         each["observed"] = {"failed": True, "msg": "options.mark_mask: must be one run of 2 to 14 bits"}
     with pytest.raises(InvalidError, match="^egress_ip_mark_mask: must be one run of 2 to 14 bits within 32"):
         run(hosts, egressip(A), options={"mark_mask": "0x101"})
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+def test_a_time_limit_is_above_zero(seconds):
+    with pytest.raises(InventoryError, match=r"^egress_ip_plan_seconds: must be a number above 0, not "):
+        run([host(1)], egressip(A), plan_seconds=seconds)
+
+
+def test_a_plan_at_the_time_limit_keeps_the_rules():
+    manifests = read_manifests([{"source": "m.yml", "document": egressip(A, B)}]).to_dict()
+    made = plan_run([host(1), host(2)], manifests, Settings(deadline=lambda: True))
+    assert sorted(item["node"] for item in made.plan["assignments"]) == ["node1", "node2"]
