@@ -27,6 +27,7 @@ def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Return one host as `observe_fleet`, `queries` and `plan_steps` take it. Raises InventoryError."""
     return {
         "name": str(variables["inventory_hostname"]),
+        "address": variables.get("ansible_host"),
         "labels": variables.get("egress_ip_labels"),
         "capacity": variables.get("egress_ip_capacity"),
         "drain": _drain(variables),

@@ -37,6 +37,7 @@ _EGRESSIP_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
 _SPEC_FIELDS = ("egressIPs", "namespaceSelector", "podSelector", "egressNodeSelector")
 # A field of a newer API must not be taken for a typing error: "nodeSelector" is not "podSelector".
 _TYPING_ERROR = 0.9
+_NODE_ADDRESS_TYPES = ("Hostname", "InternalIP")
 _STATUS_LISTS = ("items", "assignments")
 ASSIGNABLE_LABEL = "k8s.ovn.org/egress-assignable"
 # The default of spec.egressNodeSelector, which the API server writes into every object.
@@ -142,17 +143,24 @@ class Pod:
 class NodeObject:
     """A Node object: labels for an inventory host. ``pod_cidrs`` are strings as written.
 
+    ``addresses`` are its host names and internal addresses, which identify the inventory host.
+
     The word node alone means an inventory host (``_planner.nodes.Node``).
     """
 
     name: str
     labels: Mapping[str, str]
     pod_cidrs: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the node as a document."""
         metadata = {"name": self.name, "labels": dict(self.labels)}
-        return _document("Node", metadata, spec={"podCIDRs": list(self.pod_cidrs)})
+        document = _document("Node", metadata, spec={"podCIDRs": list(self.pod_cidrs)})
+        if self.addresses:
+            entries = [{"type": "Hostname", "address": address} for address in self.addresses]
+            document["status"] = {"addresses": entries}
+        return document
 
 
 def read_egressip(document: object, path: str = "egressip") -> EgressIP:
@@ -222,7 +230,7 @@ def parse_pod(document: object, path: str = "pod") -> Pod:
 
 
 def parse_node(document: object, path: str = "node") -> NodeObject:
-    """Return the NodeObject of ``document``. Its name is that of an inventory host, so any name is valid."""
+    """Return the NodeObject of ``document``. Its name may be that of an inventory host, so any name is valid."""
     errors = Errors()
     root, metadata, name = _parse_header(document, "Node", path, errors)
     labels = _parse_metadata_labels(metadata, root, errors)
@@ -230,7 +238,8 @@ def parse_node(document: object, path: str = "node") -> NodeObject:
     listed = check_list(spec.get("podCIDRs") or [], f"{root}: spec.podCIDRs", errors)
     cidrs = [check_string(cidr, f"{root}: spec.podCIDRs[{index}]", errors) for index, cidr in enumerate(listed)]
     errors.raise_if_any()
-    return NodeObject(name, labels, tuple(cidr for cidr in cidrs if cidr is not None))
+    addresses = _read_node_addresses(document)
+    return NodeObject(name, labels, tuple(cidr for cidr in cidrs if cidr is not None), addresses)
 
 
 def object_path(document: object, kind: str, fallback: str) -> str:
@@ -385,6 +394,16 @@ def _parse_pod_ips(status: Mapping[str, Any], prefix: str, errors: Errors) -> tu
     if not listed and status.get("podIP"):
         addresses = [errors.attempt(canonical_address, status["podIP"], f"{prefix}podIP")]
     return tuple(dict.fromkeys(address for address in addresses if address is not None))
+
+
+def _read_node_addresses(document: Any) -> tuple[str, ...]:
+    """Return the host names and internal addresses in ``status.addresses``; the server's other entries are ignored."""
+    status = document.get("status")
+    listed = status.get("addresses") if isinstance(status, dict) else None
+    entries = [entry for entry in (listed if isinstance(listed, list) else ()) if isinstance(entry, dict)]
+    values = [entry.get("address") for entry in entries if entry.get("type") in _NODE_ADDRESS_TYPES]
+    texts = [value for value in values if isinstance(value, str) and value]
+    return tuple(dict.fromkeys(Errors().attempt(canonical_address, text, "") or str(text) for text in texts))
 
 
 def _optional_mapping(document: Any, name: str, prefix: str, errors: Errors) -> Mapping[str, Any]:

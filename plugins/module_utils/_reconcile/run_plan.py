@@ -16,6 +16,7 @@ from .._planner.assign import check_max_moves, make_plan
 from .._planner.pool_allocation import allocate_pools
 from .._planner.requests import Requests
 from .fleet import observe_fleet
+from .node_names import with_host_names
 from .rollout import roll_out
 
 
@@ -83,7 +84,7 @@ def plan_run(
         raise InventoryError(f"egress_ip_plan_seconds: must be a number above 0, not {settings.plan_seconds}")
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
     DataPlaneOptions.from_dict(options or {}, "egress_ip_")
-    read = Manifests.from_dict(manifests)
+    read, notes = with_host_names(Manifests.from_dict(manifests), hosts)
     fleet = observe_fleet(
         hosts,
         read.nodes,
@@ -109,8 +110,13 @@ def plan_run(
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
         rollout = roll_out(plan, planned, fleet, settings.excluded_cidrs, options, withheld).to_dict()
-    documents = [egressip.document for egressip in requests.egressips]
-    manifests = {**manifests, "egressips": documents, "owners": dict(requests.owners or {}), "unfilled": list(unfilled)}
+    manifests = {
+        **manifests,
+        "egressips": [egressip.document for egressip in requests.egressips],
+        "owners": dict(requests.owners or {}),
+        "unfilled": list(unfilled),
+        "ignored": [*manifests["ignored"], *notes],
+    }
     return RunPlan(fleet, manifests, plan, rollout, tuple(stop), requests)
 
 

@@ -72,6 +72,16 @@ def test_the_whole_way():
     assert sorted(places(made).values()) == ["node1", "node2"]
 
 
+def test_documents_may_name_nodes_by_their_fqdn():
+    """The label of the Node document and the pod on it are those of the host."""
+    fqdn, metadata = "node1.example.com", {"name": "p", "namespace": "x"}
+    label = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": fqdn, "labels": LABELS}}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": fqdn}}
+    made = run([{**host(1), "labels": {}}], egressip(A), label, {**pod, "status": {"podIP": "10.88.0.2"}})
+    assert (places(made), made["manifests"]["ignored"]) == ({A: "node1"}, [])
+    assert made["rollout"]["states"]["node1"]["pods"] == [{"address": "10.88.0.2", "egressips": ["web"]}]
+
+
 def test_addresses_of_pools_are_part_of_the_plan():
     made = run(
         [host(1)],
