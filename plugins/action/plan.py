@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
                 options["withheld"],
                 options["states"],
             )
-            platforms = queries(hosts, made.manifests["egressips"])
+            platforms = queries(hosts, made.manifests["egressips"], made.fleet["members"])
             answers = _answers(options["questions"], made, settings)
         except EgressIPError as error:
             raise AnsibleActionFail(str(error)) from error

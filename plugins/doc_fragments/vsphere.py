@@ -109,4 +109,12 @@ options:
       network:
         description: Name of the port group or network that the adapter is connected to.
         type: str
+      macs:
+        description:
+          - MAC addresses of interfaces in the guest.
+          - If the VM has several adapters and the entry names none, the only one with one of these MAC addresses is
+            selected.
+        type: list
+        elements: str
+        default: []
 """

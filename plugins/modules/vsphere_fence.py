@@ -17,6 +17,14 @@ description:
     restores exactly these.
   - Changes the selected adapters of one VM together.
 options:
+  macs:
+    description:
+      - MAC addresses of the interfaces in the guest that must be cut off.
+      - If an adapter of the VM that is not in O(vms) has one of them, the fence is refused, except with
+        O(method=power_off), because it would prove nothing.
+    type: list
+    elements: str
+    default: []
   method:
     description:
       - V(port_block) - the port of the adapter is blocked; on distributed switches, with static binding.
@@ -135,6 +143,7 @@ def main():
         argument_spec={
             **CONNECTION,
             **ADAPTERS,
+            "macs": {"type": "list", "elements": "str", "default": []},
             "method": {"type": "str", "choices": [PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF, AUTO], "default": AUTO},
             "state": {"type": "str", "choices": ["fenced", "unfenced"], "default": "fenced"},
         },

@@ -52,20 +52,35 @@ NEVER_EXTERNAL = (
 
 
 @dataclass(frozen=True)
+class Link:
+    """An interface of a node: its MAC address, and its addresses with their prefix lengths."""
+
+    mac: str
+    addresses: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the link as a JSON-safe dict."""
+        return {"mac": self.mac, "addresses": list(self.addresses)}
+
+
+@dataclass(frozen=True)
 class FleetNode:
     """What all nodes know of one node.
 
     `endpoints` are the ends of its tunnel, at most one address per IP version; only they may send to the tunnel.
-    `addresses` are all its own: traffic to them is node traffic, which needs no egress IP.
+    `addresses` are all its own: traffic to them is node traffic, which needs no egress IP. A fence needs the `links` of
+    a node that does not answer any more.
     """
 
     name: str
     endpoints: tuple[str, ...]
     addresses: tuple[str, ...]
+    links: tuple[Link, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the node as a JSON-safe dict."""
-        return {"name": self.name, "endpoints": list(self.endpoints), "addresses": list(self.addresses)}
+        node = {"name": self.name, "endpoints": list(self.endpoints), "addresses": list(self.addresses)}
+        return {**node, "links": [link.to_dict() for link in self.links]} if self.links else node
 
 
 @dataclass(frozen=True)
@@ -328,7 +343,13 @@ class _NodeStateReader:
 
     def _fleet_node(self, item: Mapping[str, Any], path: str) -> FleetNode:
         endpoints = self._endpoints(item, path)
-        return FleetNode(str(item.get("name", "")), endpoints, self._addresses(item, "addresses", path))
+        links = [
+            Link(str(link.get("mac", "")), tuple(map(str, self._list(link, "addresses", f"{path}.links[{i}]"))))
+            for i, each in enumerate(self._list(item, "links", path))
+            for link in [check_mapping(each, f"{path}.links[{i}]", self.errors)]
+        ]
+        addresses = self._addresses(item, "addresses", path)
+        return FleetNode(str(item.get("name", "")), endpoints, addresses, tuple(links))
 
     def _egressip(self, item: Mapping[str, Any], path: str) -> EgressObject:
         egress_ips = self._addresses(item, "egressIPs", path, parse_egress_ip)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Collection, Mapping
 
+from .._common.addresses import parse_interface, parsed
 from .._common.errors import InventoryError
 from .._common.messages import type_name
 from .providers import FENCES
@@ -45,14 +46,33 @@ def plan_fencing(
     fences. A node without a fence prevents no claim: the probes of the claimant decide whether an address is free.
     """
     checked = {name: _check(name, fence) for name, fence in fences.items()}
-    held = {item["egressIP"] for item in fleet["current"]}
-    orphans = [item["egressIP"] for item in plan["assignments"] if item["egressIP"] not in held]
+    orphans = unheld(plan, fleet)
     silent = [item["name"] for item in fleet["unavailable"] if item["name"] in fleet["eligible"]]
     nodes = {name: checked[name] for name in silent if orphans and checked.get(name)}
     results = {} if results is None else results
     doubts = [(name, results.get(name, "no fence was tried")) for name in nodes]
     reasons = [f"{name} may hold it and is not fenced: {doubt}" for name, doubt in doubts if doubt]
     return Fencing(nodes, dict.fromkeys(orphans, reasons[0]) if reasons else {})
+
+
+def unheld(plan: Mapping[str, Any], fleet: Mapping[str, Any]) -> list[str]:
+    """Return the assigned egress IPs that no node is known to hold."""
+    held = {item["egressIP"] for item in fleet["current"]}
+    return [item["egressIP"] for item in plan["assignments"] if item["egressIP"] not in held]
+
+
+def links_to_cut(node: str, plan: Mapping[str, Any], fleet: Mapping[str, Any]) -> list[str]:
+    """Return the MAC addresses of the interfaces on which a node may hold an egress IP that is to be claimed.
+
+    They are those that the node reported while it answered, from the records of other nodes.
+    """
+    claimed = [parsed(egress_ip) for egress_ip in unheld(plan, fleet)]
+    links = [link for member in fleet.get("members", ()) if member["name"] == node for link in member.get("links", ())]
+    return [
+        link["mac"]
+        for link in links
+        if any(ip in parse_interface(text, node).network for ip in claimed for text in link["addresses"])
+    ]
 
 
 def nodes_to_unfence(

@@ -85,7 +85,7 @@ def observe_fleet(
             for name, facts in sorted(observed.items())
             for item in facts["held"]
         ),
-        members=_members(sorted(answers), observed),
+        members=_members(sorted(answers), observed, {host["name"] for host in hosts if host.get("fence")}),
         observed=observed,
         unavailable=_with_reasons(answers, UNAVAILABLE),
         faulty=_with_reasons(answers, FAULTY),
@@ -213,15 +213,33 @@ def _eligible(nodes: Iterable[Mapping[str, Any]], egressips: Iterable[EgressIP])
     return tuple(name for name, labels in texts.items() if any(selector.matches(labels) for selector in selectors))
 
 
-def _members(names: Sequence[str], observed: Mapping[str, _FACTS]) -> tuple[Mapping[str, Any], ...]:
-    """Return the addresses of every node; those of a node without an answer are from the records of the others."""
+def _members(
+    names: Sequence[str], observed: Mapping[str, _FACTS], with_fence: Collection[str]
+) -> tuple[Mapping[str, Any], ...]:
+    """Return the addresses of every node; those of a node without an answer are from the records of the others.
+
+    Nodes `with_fence` have their `links` too.
+    """
     silent = {*names} - {*observed}
     recorded = _recorded(silent, observed) if silent else {}
     own = {
-        name: {"name": name, "endpoints": facts["endpoints"], "addresses": facts["addresses"]}
+        name: {
+            **{"name": name, "endpoints": facts["endpoints"], "addresses": facts["addresses"]},
+            **({"links": _links(facts)} if name in with_fence else {}),
+        }
         for name, facts in observed.items()
     }
     return tuple((own if name in own else recorded)[name] for name in names if name in own or name in recorded)
+
+
+def _links(facts: _FACTS) -> list[dict[str, Any]]:
+    """Return the interfaces with addresses whose MAC address is known."""
+    macs = facts.get("macs", {})
+    return [
+        {"mac": macs[each["interface"]], "addresses": each["addresses"]}
+        for each in facts["networks"]
+        if macs.get(each["interface"])
+    ]
 
 
 def _recorded(names: Collection[str], observed: Mapping[str, _FACTS]) -> dict[str, Mapping[str, Any]]:

@@ -168,7 +168,8 @@ _some_metrics = _mapping(
 _RECALLED = {"name": _text, "egressIPs": _addresses, "pods": _addresses}
 _DESTINATIONS = {"destinations": _list_of(_network), "excludedDestinations": _list_of(_network)}
 # A node in the record of another one.
-member = _mapping({"name": _text, "endpoints": _addresses, "addresses": _addresses})
+_links = _list_of(_mapping({"mac": _text, "addresses": _list_of(_interface_address)}))
+member = _mapping({"name": _text, "endpoints": _addresses, "addresses": _addresses}, {"links": _links})
 _FIELDS: dict[str, _Check] = {
     "problems": _texts,
     "packages": _texts,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .._common.addresses import address_order
@@ -20,19 +20,23 @@ FENCES = tuple(name for name, provider in PROVIDERS.items() if provider.noticed 
 VARIABLES = tuple(variable for provider in PROVIDERS.values() for variable in provider.variables)
 
 
-def queries(hosts: Iterable[Mapping[str, Any]], egressips: Iterable[object]) -> list[Query]:
+def queries(
+    hosts: Iterable[Mapping[str, Any]], egressips: Iterable[object], fleet_members: Iterable[Mapping[str, Any]] = ()
+) -> list[Query]:
     """Return a Query for each provider with hosts. Raises InventoryError.
 
     Each host is {name, platform (`egress_ip_platform`), fence (`egress_ip_fence`), observed (a task's result),
-    variables (values of VARIABLES)}. ``egressips`` are documents; the invalid ones are ignored.
+    variables (values of VARIABLES)}. ``egressips`` are documents; the invalid ones are ignored. ``fleet_members`` are
+    those of a Fleet, for the MAC addresses of nodes that do not answer.
     """
+    recorded = {each["name"]: [link["mac"] for link in each.get("links", ())] for each in fleet_members}
     members: dict[str, list[Mapping[str, Any]]] = {}
     for host in hosts:
         for name in sorted({_platform(host), str(host.get("fence"))} & PROVIDERS.keys()):
             members.setdefault(name, []).append(host)
     found = {egress_ip for document in egressips for egress_ip in _egress_ips(document)} if members else set()
     egress_ips = sorted(found, key=address_order)
-    return [_query(PROVIDERS[name], own, egress_ips) for name, own in members.items()]
+    return [_query(PROVIDERS[name], own, recorded, egress_ips) for name, own in members.items()]
 
 
 def audit(queries_: Iterable[Query], name: str, answer: Mapping[str, Any], settings: Mapping[str, Any]) -> Audit:
@@ -48,8 +52,13 @@ def failures(name: str, result: Mapping[str, Any]) -> list[str]:
     return [f"{PROVIDERS[name].title}: {item.get('msg', '')}" for item in items if item.get("failed")]
 
 
-def _query(provider: Provider, hosts: Iterable[Mapping[str, Any]], egress_ips: list[str]) -> Query:
-    own = provider.query([_host(host, provider.variables) for host in hosts])
+def _query(
+    provider: Provider,
+    hosts: Iterable[Mapping[str, Any]],
+    recorded: Mapping[str, Sequence[str]],
+    egress_ips: list[str],
+) -> Query:
+    own = provider.query([_host(host, recorded.get(host["name"], ()), provider.variables) for host in hosts])
     required = any(host.get("fence") == provider.name for host in hosts)
     return {**own, "name": provider.name, "egress_ips": egress_ips, "required": required}
 
@@ -60,10 +69,11 @@ def _platform(host: Mapping[str, Any]) -> str:
     return str(observed["name"] if observed else host.get("platform"))
 
 
-def _host(host: Mapping[str, Any], variables: Iterable[str]) -> Host:
-    observed = (host.get("observed") or {}).get("platform") or {}
-    values = host.get("variables") or {}
-    return Host(host["name"], observed.get("uuid"), {name: values.get(name) for name in variables})
+def _host(host: Mapping[str, Any], recorded: Sequence[str], variables: Iterable[str]) -> Host:
+    observed, values = host.get("observed") or {}, host.get("variables") or {}
+    uuid, macs = (observed.get("platform") or {}).get("uuid"), observed.get("macs") or {}
+    used = [macs[each["interface"]] for each in observed.get("networks", ()) if macs.get(each["interface"])]
+    return Host(host["name"], uuid, used or recorded, {name: values.get(name) for name in variables})
 
 
 def _egress_ips(document: object) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from .._common.addresses import (
 from .._common.destinations import Destinations, in_force
 from .._common.errors import Errors
 from .._dataplane.handover import Release
-from .._dataplane.node_state import EgressObject, FarEnd, FleetNode, Held, LocalPod, NodeState, slots
+from .._dataplane.node_state import EgressObject, FarEnd, FleetNode, Held, Link, LocalPod, NodeState, slots
 from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests, select_pods
 from .._planner.plan import DUPLICATE_REQUEST
@@ -166,7 +166,7 @@ class _Builder:
         self.destinations = {item.name: item.destinations for item in self.egressips}
         self.selected = self._selected(manifests)
         self.members = tuple(
-            FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"])) for m in fleet["members"]
+            FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"]), _links(m)) for m in fleet["members"]
         )
         self.far_ends, self.following = self._far_ends()
         own = {address for member in self.members for address in member.addresses}
@@ -315,3 +315,7 @@ def _pod_networks(manifests: Manifests, own: Collection[str]) -> list[Network]:
         networks += [cidr for cidr in cidrs if cidr is not None]
     errors.raise_if_any()
     return networks
+
+
+def _links(member):
+    return tuple(Link(link["mac"], tuple(link["addresses"])) for link in member.get("links", ()))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .fencing import nodes_to_unfence, plan_fencing
+from .fencing import links_to_cut, nodes_to_unfence, plan_fencing
 from .provider import Audit
 from .providers import PROVIDERS
 from .rollout import updates_after
@@ -50,7 +50,9 @@ def plan_steps(
         "open": before,
         "close": after,
         "notes": [line for each in changes.values() for line in each["notes"]],
-        "fencing": [_to_fence(node, fence, targets) for node, fence in fencing.nodes.items()],
+        "fencing": [
+            _to_fence(node, fence, targets, links_to_cut(node, plan, fleet)) for node, fence in fencing.nodes.items()
+        ],
         "withheld": fencing.withheld if fence_results is not None else {},
         "unfence": _to_unfence(audits, targets, fleet, fencing.nodes, results) if results else [],
         "updates": updates_after(run["rollout"], results) if run["rollout"] and results else {},
@@ -58,10 +60,10 @@ def plan_steps(
     }
 
 
-def _to_fence(node: str, fence: str, targets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _to_fence(node: str, fence: str, targets: Mapping[str, Mapping[str, Any]], macs: list[str]) -> dict[str, Any]:
     """Return how a node is fenced: by a platform, or by a file of tasks."""
     if fence in PROVIDERS:
-        return {"node": node, "platform": fence, "target": targets[fence][node], "file": ""}
+        return {"node": node, "platform": fence, "target": {**targets[fence][node], "macs": macs}, "file": ""}
     return {"node": node, "platform": "", "target": {}, "file": fence}
 
 

@@ -122,17 +122,18 @@ def _vms(host: Host) -> list[dict[str, Any]]:
     given = host.variables.get(_VM) or {}
     path = f"{host.name}: {_VM}"
     if not isinstance(given, (list, tuple)):
-        return [_vm(given, host.name, path)]
-    return [_vm(item, host.name, f"{path}[{n}]") for n, item in enumerate(given)]
+        return [_vm(given, host, path)]
+    return [_vm(item, host, f"{path}[{n}]") for n, item in enumerate(given)]
 
 
-def _vm(vm: object, name: str, path: str) -> dict[str, Any]:
+def _vm(vm: object, host: Host, path: str) -> dict[str, Any]:
     if not isinstance(vm, dict):
         raise InventoryError(f"{path}: must be a dictionary, not {type_name(vm)}")
     unknown = sorted({*vm} - {*_VM_KEYS}, key=str)
     if unknown:
         raise InventoryError(f"{path}.{unknown[0]}: unknown field; expected one of {', '.join(_VM_KEYS)}")
-    return vm if {*vm} & {*_VM_KEYS[:3]} else {"name": name, **vm}
+    named = vm if {*vm} & {*_VM_KEYS[:3]} else {"name": host.name, **vm}
+    return {**named, "macs": list(host.macs)} if host.macs and not {*vm} & {*_VM_KEYS[3:]} else named
 
 
 def _ports(

@@ -46,3 +46,4 @@ _VM_KEYS = ("name", "uuid", "moid")
 # VMs, and network adapters of VMs.
 VMS = _vms()
 ADAPTERS = _vms("mac", "label", "network")
+ADAPTERS["vms"]["options"]["macs"] = {"type": "list", "elements": "str", "default": []}

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Mapping, Sequence
 
 from .._common.errors import VsphereError
 from .change_note import INHERITED, Note
+from .port import plain_mac
 
 if TYPE_CHECKING:
     from .client import Client
@@ -32,7 +33,7 @@ class Adapter:
     bypass the hypervisor (SR-IOV); ``port``: None if no port can be blocked, or {blocked (as configured: True, False
     or INHERITED), own (set at the port itself), runtime (state reported by the host), allowed (by the port group),
     lasting (it remains when the VM stops)}; ``port_note`` and ``vm_note``: see `change_note`; ``key``: of the adapter
-    in its VM; ``handle``: for the client only.
+    in its VM; ``handle``: for the client only; ``others``: (label, MAC address) of the other adapters of the VM.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Adapter:
     vm_note: Note
     key: int
     handle: dict[str, Any]
+    others: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -197,6 +199,21 @@ def plan(adapters: Sequence[Adapter], method: str, fenced: bool) -> tuple[list[S
     return list(steps.values()), after
 
 
+def check_links(adapters: Sequence[Adapter], macs: Collection[str], method: str) -> None:
+    """Raise VsphereError if the VM of ``adapters`` has another adapter with one of the ``macs`` of the guest.
+
+    Without that adapter, a fence by any method but POWER_OFF proves nothing about the guest's addresses.
+    """
+    selected = {(adapter.vm_id, adapter.mac) for adapter in adapters}
+    for adapter in adapters if method != POWER_OFF else ():
+        for label, mac in adapter.others:
+            if mac in macs and (adapter.vm_id, mac) not in selected:
+                raise VsphereError(
+                    f"{adapter.name}: is not the only adapter that may have egress IPs: {label} ({mac}) is one too; add"
+                    f" it to vms, or use method: {POWER_OFF}"
+                )
+
+
 def noted_methods(port_note: Note, vm_note: Note, key: int) -> tuple[str, ...]:
     """Return the methods that the notes show for the adapter with this ``key`` in its VM."""
     noted = {
@@ -233,6 +250,7 @@ class FenceRun:
         self._vms = options["vms"]
         self._method = options["method"]
         self._fenced = options["state"] == "fenced"
+        self._macs = [plain_mac(mac) for mac in options["macs"]]
         self._check_mode = check_mode
         self._before: dict[str, dict[str, Any]] = {}
 
@@ -249,6 +267,8 @@ class FenceRun:
 
     def _observe(self, client: Client) -> tuple[list[Adapter], list[Step], list[Adapter]]:
         adapters = client.read_adapters(self._vms)
+        if self._fenced:
+            check_links(adapters, self._macs, self._method)
         return (adapters, *plan(adapters, self._method, self._fenced))
 
     def _settle(self, client: Client, adapters: list[Adapter], steps: list[Step]) -> list[Adapter]:

@@ -33,7 +33,7 @@ Selectors = Sequence[Mapping[str, Any]]
 Outcome = Union[Result, VsphereError]
 NETWORK_SYSTEM = "configManager.networkSystem"
 # Properties of an ESXi host.
-HOST = ("name", "runtime.connectionState", NETWORK_SYSTEM)
+HOST = ("name", "parent", "runtime.connectionState", NETWORK_SYSTEM)
 _VM = ("name", "config.uuid", "config.instanceUuid", "config.template")
 _HARDWARE = (
     "config.hardware.device",
@@ -55,7 +55,7 @@ class Chosen:
     ``vm``: dict with object, moid, name, uuid, instance_uuid, template; ``host``: the ESXi host object, None for none;
     ``state`` and ``power``: of the VM, in the API's words; ``protected``: whether vSphere HA protects it;
     ``annotation``: its notes; ``version``: of its configuration; ``nic``: dict with device, label, mac, connected,
-    network.
+    network; ``nics``: all adapters of the VM.
     """
 
     vm: dict[str, Any]
@@ -66,6 +66,7 @@ class Chosen:
     annotation: str | None
     version: str | None
     nic: dict[str, Any]
+    nics: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class Inventory:
         state = str(found["runtime.connectionState"])
         if found["config.hardware.device"] is None:
             raise VsphereError(f"vms[{index}]: {vm['name']} is {state}; its hardware cannot be read now")
-        nics = [self._nic(each) for each in found["config.hardware.device"] if _is_nic(each)]
+        nics = tuple(self._nic(each) for each in found["config.hardware.device"] if _is_nic(each))
         protection = found["runtime.dasVmProtection"]
         return Chosen(
             vm,
@@ -153,6 +154,7 @@ class Inventory:
             found["config.annotation"],
             found["config.changeVersion"],
             choose_nic(selector, f"vms[{index}]", nics),
+            nics,
         )
 
     def _nic(self, device: Any) -> dict[str, Any]:
@@ -187,7 +189,7 @@ class Inventory:
 
         A fault of a request for several ports is ignored: they are read one by one then, each with its own error.
         """
-        self._remember({each.host for each in chosen if each.host}, HOST)
+        self.read_hosts({each.host for each in chosen if each.host})
         ports = [each.nic["device"].backing.port for each in chosen if is_distributed(each.nic["device"].backing)]
         groups = {
             port.portgroupKey: self._groups[port.portgroupKey][0] for port in ports if port.portgroupKey in self._groups
@@ -203,6 +205,11 @@ class Inventory:
         for switch, wanted in keys.items():
             if len(wanted) > 1:
                 self._remember_ports(switch, wanted)
+
+    def read_hosts(self, hosts: Collection[Any]) -> Collection[Any]:
+        """Read HOST of several hosts in one request for `remembered`; return them."""
+        self._remember(hosts, HOST)
+        return hosts
 
     def _remember(self, things: Collection[Any], paths: Iterable[str]) -> None:
         self._memory.update(self.session.properties([each for each in things if each not in self._memory], paths))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any, Mapping, NamedTuple, Sequence
 
 from .._common.errors import VsphereError
 from .._common.messages import quote
@@ -19,6 +19,7 @@ MAC_LEARNING = ("enabled", "allow_unicast_flooding", "limit", "limit_policy")
 RULES = "rules"
 PORT, GROUP, HOST_GROUP = "port", "portgroup", "host portgroup"
 STANDARD, DISTRIBUTED, NSX = "standard", "distributed", "nsx"
+_NIC_KEYS = ("mac", "label", "network")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,22 @@ class Target:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings of this level, which the modules compare."""
         return {**self.own.to_dict(), "override_allowed": list(self.override_allowed)}
+
+
+class Unreachable(NamedTuple):
+    """An ESXi host on which a standard port group cannot be changed now.
+
+    ``has_vm``: whether one of the selected VMs is there.
+    """
+
+    host: str
+    state: str
+    group: str
+    has_vm: bool
+
+    def __str__(self) -> str:
+        """Return the line for a user."""
+        return f"{self.host}: is {self.state}; port group {quote(self.group)} is not changed there"
 
 
 @dataclass(frozen=True)
@@ -143,11 +160,14 @@ def _is_vm(vm: Mapping[str, Any], key: str, wanted: str) -> bool:
 def choose_nic(selector: Mapping[str, Any], path: str, nics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the one of ``nics``, dicts with mac, label and network, that ``selector`` names, or the only one.
 
-    Raises VsphereError, which begins with ``path``.
+    If it names none, the only one with one of its ``macs`` is returned. Raises VsphereError, which begins with
+    ``path``.
     """
-    key = next((key for key in ("mac", "label", "network") if selector.get(key)), None)
-    wanted = selector[key].lower().replace("-", ":") if key == "mac" else key and selector[key]
+    key = next((key for key in _NIC_KEYS if selector.get(key)), None)
+    wanted = plain_mac(selector[key]) if key == "mac" else key and selector[key]
     found = [nic for nic in nics if key is None or nic[key] == wanted]
+    macs = {plain_mac(mac) for mac in selector.get("macs") or ()} if key is None else set()
+    found = [nic for nic in found if nic["mac"] in macs] or found
     if len(found) == 1:
         return found[0]
     known = ", ".join(f"{nic['label']} ({nic['mac']}, {nic['network']})" for nic in nics) or "none"
@@ -158,3 +178,8 @@ def choose_nic(selector: Mapping[str, Any], path: str, nics: Sequence[dict[str, 
         raise VsphereError(f"{path}: {problem}; there are: {known}")
     count = "several network adapters" if found else "no network adapter"
     raise VsphereError(f"{path}.{key}: the VM has {count} with {quote(selector[key])}; there are: {known}")
+
+
+def plain_mac(text: str) -> str:
+    """Return a MAC address in the form of `Chosen.nic`."""
+    return text.lower().replace("-", ":")

@@ -93,6 +93,7 @@ def read_adapter(inventory: Inventory, chosen: Chosen) -> Adapter:
             "switch": switch,
             "port": port,
         },
+        others=tuple((each["label"], each["mac"]) for each in chosen.nics if each is not nic),
     )
 
 

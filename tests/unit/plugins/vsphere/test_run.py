@@ -64,7 +64,6 @@ def world(hosts, egress_ips, assignments=(), held=()):
     fleet = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "recalled": {}}
     fleet["eligible"] = [name for name, each in hosts.items() if each["egress_ip_labels"]]
     fleet["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
-    fleet["eligible"] = [node["name"] for node in nodes]
     entries = [{"egressIP": ip, "node": name, "name": "web", "interface": "eth0"} for ip, name in assignments]
     platforms = queries(
         [host_of({"inventory_hostname": name, **each}) for name, each in hosts.items()], [egressip(*egress_ips)]
@@ -186,6 +185,21 @@ def test_a_silent_node_with_two_adapters(play, vcenter, method):
     later = [world(hosts, [A], [(A, "node1")], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE, UNFENCE]
     told = play(later, [STEPS, FAILURES], hosts=hosts)
     assert (told[STEPS]["proven"], told[FAILURES]) == (["node3"], [])
+    assert connected(vcenter, "node3") == [True, True]
+
+
+def test_a_silent_node_whose_address_is_on_another_adapter_is_not_fenced(play, vcenter):
+    hosts = {
+        "node1": node(1, egress_ip_vsphere_fence_method="vnic_disconnect"),
+        "node3": silent(egress_ip_fence="vsphere", egress_ip_vsphere_vm={"label": "Network adapter 2"}),
+    }
+    made = world(hosts, [A], [(A, "node1")])
+    link = {"mac": "00:50:56:00:03:01", "addresses": ["192.168.126.23/18"]}
+    made["set_fact"]["egress_ip_plan"]["fleet"]["members"] = [{"name": "node3", "links": [link]}]
+    told = play([made, AUDIT, OUTSIDE, *FENCE], [WITHHELD], hosts=hosts)
+    assert told[WITHHELD][A].startswith(
+        "node3 may hold it and is not fenced: node3, Network adapter 2: is not the only"
+    )
     assert connected(vcenter, "node3") == [True, True]
 
 

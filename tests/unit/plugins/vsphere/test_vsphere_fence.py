@@ -383,3 +383,30 @@ def test_two_vms_of_one_name(run, vcenter):
     vms = [{"moid": vm._GetMoId()} for vm in view.view if vm.name == "twin"]
     assert [vm["changed"] for vm in run(NAME, vms=vms[:1])["vms"]] == [True]
     assert [vm["changed"] for vm in run(NAME, vms=vms)["vms"]] == [False, True]
+
+
+FIRST, SECOND = "00:50:56:00:03:01", "00:50:56:00:03:02"
+
+
+def test_a_fence_of_the_wrong_adapter_is_no_proof(run, vcenter):
+    wrong = {"vms": [{"name": "node3", "label": "Network adapter 2"}], "method": "vnic_disconnect"}
+    vcenter.journal()
+    message = run(NAME, **wrong, macs=[FIRST.upper()])["msg"]
+    assert message == (
+        "node3, Network adapter 2: is not the only adapter that may have egress IPs: Network adapter 1"
+        f" ({FIRST}) is one too; add it to vms, or use method: power_off"
+    )
+    assert vcenter.writes() == []
+    assert run(NAME, **wrong, macs=[SECOND])["vms"][0]["fenced"] is True
+    assert run(NAME, **wrong, macs=[FIRST], state="unfenced")["changed"] is True
+
+
+def test_the_guest_selects_the_adapter(run):
+    options = {"vms": [{"name": "node3", "macs": [FIRST]}], "method": "vnic_disconnect"}
+    (vm,) = run(NAME, **options, macs=[FIRST])["vms"]
+    assert (vm["mac"], vm["fenced"]) == (FIRST, True)
+
+
+def test_a_vm_without_power_has_no_wrong_adapter(run):
+    options = {"vms": [{"name": "node3", "label": "Network adapter 2"}], "method": "power_off"}
+    assert run(NAME, **options, macs=[FIRST])["vms"][0]["fenced"] is True

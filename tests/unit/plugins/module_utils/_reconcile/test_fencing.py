@@ -9,7 +9,11 @@ import copy
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fencing import nodes_to_unfence, plan_fencing
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fencing import (
+    links_to_cut,
+    nodes_to_unfence,
+    plan_fencing,
+)
 
 A, B = "192.168.126.101", "192.168.126.102"
 ALL = dict.fromkeys(("node1", "node2", "node3"), "vsphere")
@@ -108,3 +112,18 @@ def test_a_silent_node_gets_it_back_when_it_has_noticed_and_others_hold_everythi
     fenced = {"node3": methods}
     assert nodes_to_unfence(fenced, NOTICED, fleet("node3"), {}, {}) == (["node3"] if back else [])
     assert nodes_to_unfence(fenced, NOTICED, fleet("node3"), {"node3": "vsphere"}, {}) == []
+
+
+def test_the_interfaces_that_may_have_an_address_that_is_to_be_claimed():
+    links = [
+        {"mac": "00:50:56:00:03:01", "addresses": ["192.168.126.23/18", "2001:db8::23/64"]},
+        {"mac": "00:50:56:00:03:02", "addresses": ["10.9.0.23/24"]},
+    ]
+    silent = {
+        **fleet("node3", current=[(B, "node1")]),
+        "members": [{"name": "node1"}, {"name": "node3", "links": links}],
+    }
+    assert links_to_cut("node3", plan((A, "node1")), silent) == ["00:50:56:00:03:01"]
+    assert links_to_cut("node3", plan(("10.9.0.10", "node1"), (B, "node1")), silent) == ["00:50:56:00:03:02"]
+    assert links_to_cut("node3", plan((B, "node1")), silent) == []
+    assert links_to_cut("node1", plan((A, "node1")), silent) == []

@@ -77,6 +77,26 @@ def test_the_vm_of_a_host(said, asked):
     assert query["vms"] == asked
 
 
+LINKS = [{"mac": "00:50:56:00:01:02", "addresses": ["192.168.126.21/18"]}]
+
+
+@pytest.mark.parametrize(
+    ("observed", "members", "macs"),
+    [
+        ({"networks": [{"interface": "eth0"}], "macs": {"eth0": "a", "eth1": "b"}}, [], ["a"]),
+        ({"unreachable": True}, [{"name": "node1", "links": LINKS}], ["00:50:56:00:01:02"]),
+        ({"unreachable": True}, [{"name": "node1"}, {"name": "node2", "links": LINKS}], None),
+    ],
+)
+def test_the_mac_addresses_of_a_host_select_its_adapter(observed, members, macs):
+    known = {} if macs is None else {"macs": macs}
+    (query,) = queries([host("node1", observed=observed, platform="vsphere")], [], members)
+    assert query["vms"] == [{"name": "node1", **known}]
+    named = host("node1", observed=observed, platform="vsphere", variables={"egress_ip_vsphere_vm": {"label": "A"}})
+    (query,) = queries([named], [], members)
+    assert query["vms"] == [{"name": "node1", "label": "A"}]
+
+
 @pytest.mark.parametrize(
     ("said", "message"),
     [

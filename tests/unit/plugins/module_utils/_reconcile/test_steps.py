@@ -62,7 +62,12 @@ def test_after_the_nodes():
 
 def test_a_platform_fences_its_own_target():
     (fence,) = plan_steps(RUN, {"node2": "vsphere"}, {}, None, {})["fencing"]
-    assert fence == {"node": "node2", "platform": "vsphere", "target": {"name": "node2", "vms": []}, "file": ""}
+    assert fence == {
+        "node": "node2",
+        "platform": "vsphere",
+        "target": {"name": "node2", "vms": [], "macs": []},
+        "file": "",
+    }
 
 
 def test_the_changes_of_a_platform():

@@ -18,6 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.fence im
     SUSPENDED,
     VNIC_DISCONNECT,
     Adapter,
+    check_links,
     fence,
     is_proven,
     noted_methods,
@@ -120,3 +121,16 @@ def test_the_methods_in_notes():
         POWER_OFF,
     )
     assert noted_methods({}, {"nic.4000.connected": True}, 4001) == ()
+
+
+def test_an_adapter_with_an_address_of_the_guest_must_be_cut_off_too():
+    first = replace(NIC, others=((SECOND.label, "00:50:56:00:01:02"),))
+    with pytest.raises(VsphereError) as error:
+        check_links([first], ["00:50:56:00:01:02"], VNIC_DISCONNECT)
+    assert str(error.value) == (
+        "node1, Network adapter 1: is not the only adapter that may have egress IPs: Network adapter 2"
+        " (00:50:56:00:01:02) is one too; add it to vms, or use method: power_off"
+    )
+    check_links([first], ["00:50:56:00:01:02"], POWER_OFF)
+    check_links([first], ["00:50:56:00:01:01", "02:00:00:00:00:01"], VNIC_DISCONNECT)
+    check_links([first, replace(SECOND, mac="00:50:56:00:01:02")], ["00:50:56:00:01:02"], VNIC_DISCONNECT)

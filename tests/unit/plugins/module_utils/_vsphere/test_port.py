@@ -52,6 +52,14 @@ def test_an_adapter(selector):
     assert choose_nic({}, "vms[0]", NICS[1:]) is NICS[1]
 
 
+def test_an_adapter_by_the_mac_addresses_of_the_guest():
+    assert choose_nic({"macs": ["02:00:00:00:00:01", "00-50-56-00-01-02"]}, "vms[0]", NICS) is NICS[1]
+    assert choose_nic({"label": "Network adapter 1", "macs": ["00:50:56:00:01:02"]}, "vms[0]", NICS) is NICS[0]
+    assert choose_nic({"macs": ["02:00:00:00:00:01"]}, "vms[0]", NICS[:1]) is NICS[0]
+    with pytest.raises(VsphereError, match="the VM has several network adapters; choose by mac, label or network"):
+        choose_nic({"macs": [nic["mac"] for nic in NICS]}, "vms[0]", NICS)
+
+
 @pytest.mark.parametrize(
     ("selector", "nics", "message"),
     [
