@@ -121,7 +121,8 @@ ports:
       sample: {enabled: false, allow_unicast_flooding: true, limit: 4096, limit_policy: drop}
     rules:
       description:
-        - The rules of the traffic filter. A rule with C(conditions) matches on more than addresses.
+        - The rules of the traffic filter. A rule with C(conditions) matches on more than addresses; C(protocol) is the
+          number of the protocol if that is its only further condition.
       type: list
       elements: dict
       sample:
@@ -132,6 +133,7 @@ ports:
           source:
           destination:
           conditions: false
+          protocol:
     overridden:
       description: The settings that the port (on standard switches, the port group) overrides.
       type: list

@@ -61,7 +61,10 @@ options:
     description:
       - Egress IPs that a traffic filter must accept.
       - If a rule drops all traffic from or to an address, two accept rules are inserted directly before it, with the
-        description V(netops.egress_ip ADDRESS). Otherwise nothing is changed.
+        description V(netops.egress_ip ADDRESS). Otherwise nothing is changed. Rules that drop TCP and UDP count as
+        such a rule.
+      - If there is no room before that rule, it and all rules after it get higher sequence numbers. O(state=absent)
+        restores them with the last of these addresses.
       - A port that inherited the rules of its port group gets a copy of them, with these rules.
     type: list
     elements: str

@@ -44,9 +44,9 @@ type builder struct {
 	lan    *lan
 }
 
-func buildInventory(apiVersion string) (*simulator.Model, *lan, error) {
+func buildInventory(apiVersion string, clusters int) (*simulator.Model, *lan, error) {
 	model := simulator.VPX()
-	model.Host, model.ClusterHost, model.Machine, model.Portgroup = 0, 2, 0, 1
+	model.Cluster, model.Host, model.ClusterHost, model.Machine, model.Portgroup = clusters, 0, 2, 0, 1
 	about := &model.ServiceContent.About
 	about.ApiVersion, about.Version = apiVersion, "8.0.3"
 	about.FullName = "VMware vCenter Server 8.0.3 build-5973321"

@@ -33,6 +33,7 @@ import (
 
 func main() {
 	apiVersion := flag.String("api", "8.0.3.0", "the version of the API that the vCenter has")
+	clusters := flag.Int("clusters", 1, "number of clusters with two hosts each")
 	fleet := flag.Int("fleet", 0, "number of further VMs")
 	network := flag.String("network", "nodes", "the network of the further VMs")
 	flag.Parse()
@@ -41,7 +42,7 @@ func main() {
 			name: fmt.Sprintf("fleet%d", number), host: fmt.Sprintf("DC0_C0_H%d", number%2), networks: []string{*network},
 		})
 	}
-	model, lan, err := buildInventory(*apiVersion)
+	model, lan, err := buildInventory(*apiVersion, *clusters)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -16,7 +16,7 @@ from .._common.errors import VsphereError, VsphereInterruptedError
 from .fence import Adapter, Step
 from .guest_ips import Guest
 from .inventory import Inventory
-from .port import Port, Target
+from .port import Port, Target, Unreachable
 from .port_security import Change
 from .read import read_adapter, read_guests, read_port
 from .session import POLL_SECONDS, Session
@@ -61,8 +61,10 @@ class Client:
             inventory = Inventory(self._session)
             return inventory.attempt(selectors, lambda chosen: read_port(inventory, chosen, shared_with))
 
-    def read_targets(self, selectors: Selectors, scope: str, neighbours: bool) -> list[Target]:
-        """Return the `Target` values of the option ``vms``; see `targets.read_targets`."""
+    def read_targets(
+        self, selectors: Selectors, scope: str, neighbours: bool
+    ) -> tuple[list[Target], list[Unreachable]]:
+        """Return `targets.read_targets` of the option ``vms``."""
         with self._session.translated():
             inventory = Inventory(self._session)
             return read_targets(inventory, inventory.choose(selectors), scope, neighbours)

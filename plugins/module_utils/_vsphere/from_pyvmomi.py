@@ -137,6 +137,7 @@ def read_rule(rule: Any) -> Rule:
     qualifier = of_ip[0] if plain and of_ip else None
     further = [getattr(qualifier, name, None) for name in ("protocol", "sourceIpPort", "destinationIpPort", "tcpFlags")]
     source, destination = (_network(getattr(qualifier, f"{side}Address", None)) for side in ("source", "destination"))
+    readable = plain and "" not in (source, destination)
     return {
         "description": rule.description or "",
         "sequence": rule.sequence or 0,
@@ -144,8 +145,17 @@ def read_rule(rule: Any) -> Rule:
         "action": action,
         "source": source or None,
         "destination": destination or None,
-        "conditions": not plain or "" in (source, destination) or any(further),
+        "conditions": not readable or any(further),
+        "protocol": _protocol(further) if readable else None,
     }
+
+
+def _protocol(further: Sequence[Any]) -> int | None:
+    """Return the protocol if it is the only further condition, None otherwise."""
+    protocol, *others = further
+    if protocol is None or protocol.negate or any(others):
+        return None
+    return int(protocol.value)
 
 
 def has_rules(config: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Iterator
 
 from .._common.addresses import Address, canonical
 from .port import NSX, Level, Port
-from .traffic_filter import dropped_by
+from .traffic_filter import Rule, dropped_by, partly_dropped_by
 
 OWN, SECOND, CHANGED = "own", "second", "changed"
 
@@ -30,10 +30,14 @@ def need(port: Port, address: Address, guest_mac: str) -> dict[str, Any]:
             change.update(part)
             reasons.append(words)
     mac = "its own MAC address" if guest_mac == OWN else f"a {guest_mac} MAC address"
+    passes = f"the guest uses {mac}, and the port lets that pass"
+    partly = partly_dropped_by(port.level.rules, address) if port.level else None
+    if partly:
+        passes += f", but for packets that {_named(partly)} drops"
     return {
         "egressIP": canonical(address),
         "needed": bool(reasons),
-        "reason": "; ".join(reasons) or f"the guest uses {mac}, and the port lets that pass",
+        "reason": "; ".join(reasons) or passes,
         "change": change,
     }
 
@@ -53,5 +57,8 @@ def _parts(level: Level, address: Address, guest_mac: str) -> Iterator[tuple[dic
         yield {"security": missing}, ", ".join(reasons)
     rule = dropped_by(level.rules, address)
     if rule:
-        words = f"rule {rule['sequence']} ({rule['description'] or 'without description'}) drops the address"
-        yield {"allowed_addresses": [canonical(address)]}, words
+        yield {"allowed_addresses": [canonical(address)]}, f"{_named(rule)} drops the address"
+
+
+def _named(rule: Rule) -> str:
+    return f"rule {rule['sequence']} ({rule['description'] or 'without description'})"

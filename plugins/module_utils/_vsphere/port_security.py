@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
 from .._common.addresses import Address, parse_egress_ips
 from .._common.errors import VsphereError, VsphereInterruptedError
 from .change_note import INHERITED, Note
-from .port import PORT, RULES, Level, Target
-from .traffic_filter import Rule, allow, without
+from .port import PORT, RULES, Level, Target, Unreachable
+from .traffic_filter import (
+    SEQUENCES,
+    Rule,
+    allow,
+    equal_rules,
+    is_ours,
+    sequences_of,
+    with_sequences,
+    without,
+)
 
 if TYPE_CHECKING:
     from .client import Client
@@ -120,7 +129,7 @@ def _open(target: Target, wanted: Wanted) -> Change:
     own_learning = own.mac_learning or {}
     security = {flag: value for flag, value in wanted.security.items() if own.security[flag] != value}
     learning = {key: value for key, value in wanted.mac_learning.items() if own_learning[key] != value}
-    rules = allow(own.rules, wanted.addresses, f"allowed_addresses: {target.name}")
+    rules = allow(own.rules, wanted.addresses)
     said = {*security}
     if not per_flag and (security or learning):
         said.update(own.security)
@@ -128,6 +137,8 @@ def _open(target: Target, wanted: Wanted) -> Change:
     former: Note = {flag: INHERITED if per_flag and flag not in own.own else own.security[flag] for flag in security}
     former.update({_of_learning(key): own_learning[key] for key in learning})
     former.update(dict.fromkeys((said & {MAC_LEARNING, RULES}) - own.own, INHERITED))
+    if sequences_of(rules) != sequences_of(own.rules):
+        former[SEQUENCES] = sequences_of(own.rules)
     if not per_flag and (said & {*own.security}) - own.own:
         former[SECURITY_POLICY] = INHERITED
     after = Level(
@@ -152,7 +163,10 @@ def _take_back(target: Target, wanted: Wanted) -> Change:
         if _of_learning(key) in former and own_learning[key] == value
     }
     rules = without(own.rules, wanted.addresses)
+    if SEQUENCES in former and not any(is_ours(rule) for rule in rules):
+        rules = with_sequences(rules, former[SEQUENCES])
     done = {*wanted.security, *(_of_learning(key) for key in wanted.mac_learning)}
+    done |= set() if any(is_ours(rule) for rule in rules) else {SEQUENCES}
     note = {name: value for name, value in former.items() if name not in done}
     inherit = frozenset(_inherits(target, note, security, learning, rules))
     after = _after(target, security, learning, rules, inherit)
@@ -184,7 +198,7 @@ def _inherits(
     own_learning, above_learning = own.mac_learning or {}, above.mac_learning or {}
     others = {flag for flag in own.security if flag not in security}
     rest = {key for key in own_learning if key not in learning}
-    if RULES in note and rules == above.rules:
+    if RULES in note and equal_rules(rules, above.rules):
         inherit.add(RULES)
     if any(name.startswith(_of_learning("")) for name in note):
         return inherit
@@ -246,22 +260,29 @@ class PortSecurity:
         self._before: dict[str, dict[str, Any]] = {}
 
     def __call__(self, client: Client) -> dict[str, Any]:
-        """Read, decide, write, and read again; return {changed, ports, warnings, diff}."""
-        targets, changes = self._observe(client)
+        """Read, decide, write, and read again; return {changed, ports, warnings, diff}.
+
+        Raises VsphereError at the end if the host of a selected VM could not be changed.
+        """
+        targets, changes, unreachable = self._observe(client)
         for target in targets:
             self._before.setdefault(target.id, target.to_dict())
         if changes and not self._check_mode:
             client.write(changes)
-            targets, left = self._observe(client)
+            targets, left, unreachable = self._observe(client)
             if left:
                 raise VsphereInterruptedError(f"{left[0].target.name}: does not show what was written to it")
             changes = []
+        failed = [str(each) for each in unreachable if each.has_vm]
+        if failed:
+            raise VsphereError("; ".join(failed))
         planned = {change.target.id: change.to_dict() for change in changes}
-        return _report([self._compare(target, planned.get(target.id, target.to_dict())) for target in targets])
+        ports = [self._compare(target, planned.get(target.id, target.to_dict())) for target in targets]
+        return _report(ports, [str(each) for each in unreachable])
 
-    def _observe(self, client: Client) -> tuple[list[Target], list[Change]]:
-        targets = client.read_targets(self._vms, self._scope, neighbours=not self._wanted.present)
-        return targets, decide(targets, self._wanted)
+    def _observe(self, client: Client) -> tuple[list[Target], list[Change], list[Unreachable]]:
+        targets, unreachable = client.read_targets(self._vms, self._scope, neighbours=not self._wanted.present)
+        return targets, decide(targets, self._wanted), unreachable
 
     def _compare(self, target: Target, after: dict[str, Any]) -> dict[str, Any]:
         before = self._before[target.id]
@@ -275,12 +296,12 @@ class PortSecurity:
         }
 
 
-def _report(ports: list[dict[str, Any]]) -> dict[str, Any]:
+def _report(ports: list[dict[str, Any]], warnings: list[str]) -> dict[str, Any]:
     """Return the result of the module for its ``ports``."""
     return {
         "changed": any(port["changed"] for port in ports),
         "ports": ports,
-        "warnings": sorted({warning for port in ports for warning in _warnings(port)}),
+        "warnings": sorted({*warnings, *(warning for port in ports for warning in _warnings(port))}),
         "diff": {side: {port["name"]: port[side] for port in ports} for side in ("before", "after")},
     }
 

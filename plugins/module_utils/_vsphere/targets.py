@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import Any, Collection, Iterator, Sequence
 
 from .._common.errors import VsphereError
-from .._common.messages import quote
 from .change_note import OVERRIDE, part_of, part_of_group, read_note
 from .from_pyvmomi import read_level, read_overrides, read_standard_level
 from .inventory import HOST, NETWORK_SYSTEM, Attachment, Chosen, Inventory, is_distributed, is_opaque, network_of
-from .port import GROUP, HOST_GROUP, PORT, Target
+from .port import GROUP, HOST_GROUP, PORT, Target, Unreachable
 from .port_security import overrides_of
 from .pyvmomi import vim
 from .session import plain_name
@@ -21,22 +20,28 @@ from .session import plain_name
 _NSX_REFUSAL = "is on NSX; vCenter cannot change its ports, allow the address in the segment profiles of NSX"
 
 
-def read_targets(inventory: Inventory, chosen: Sequence[Chosen], scope: str, neighbours: bool) -> list[Target]:
-    """Return the `Target` values of a change with ``scope`` (PORT or GROUP), each one once.
+def read_targets(
+    inventory: Inventory, chosen: Sequence[Chosen], scope: str, neighbours: bool
+) -> tuple[list[Target], list[Unreachable]]:
+    """Return the `Target` values of a change with ``scope`` (PORT or GROUP), each one once, and hosts without one.
 
     ``neighbours``: whether to read ``in_use`` and ``marked`` of ports.
     """
     targets: dict[str, Target] = {}
-    vms, networks = {each.vm["object"] for each in chosen}, set()
+    unreachable: list[Unreachable] = []
+    networks = set()
     for n, each in enumerate(chosen):
         path, backing = f"vms[{n}]: {each.vm['name']}", each.nic["device"].backing
         network = _shared_network(path, backing, scope)
         # A network is the same for all its adapters.
         if network is None or network not in networks:
             networks.add(network)
-            for target in _targets(inventory, path, backing, scope, vms):
-                targets[target.id] = target
-    return _with_neighbours(targets.values()) if neighbours else list(targets.values())
+            for target in _targets(inventory, path, backing, scope, chosen):
+                if isinstance(target, Unreachable):
+                    unreachable.append(target)
+                else:
+                    targets[target.id] = target
+    return _with_neighbours(targets.values()) if neighbours else list(targets.values()), unreachable
 
 
 def _shared_network(path: str, backing: Any, scope: str) -> Any:
@@ -46,20 +51,22 @@ def _shared_network(path: str, backing: Any, scope: str) -> Any:
     return backing.port.portgroupKey if is_distributed(backing) else network_of(backing, path)
 
 
-def _targets(inventory: Inventory, path: str, backing: Any, scope: str, vms: Collection[Any]) -> list[Target]:
-    """Return the Target values of a network adapter; ``vms``: the selected VMs, which are no other VMs."""
+def _targets(
+    inventory: Inventory, path: str, backing: Any, scope: str, chosen: Sequence[Chosen]
+) -> Sequence[Target | Unreachable]:
+    """Return the Target values of a network adapter; ``chosen``: all that are selected."""
     if is_opaque(backing):
         raise VsphereError(f"{path}: {_NSX_REFUSAL}")
     if not is_distributed(backing):
         if scope == PORT:
             words = "is on a standard switch, which has no ports of its own; set scope: portgroup"
             raise VsphereError(f"{path}: {words}")
-        return list(_host_targets(inventory, path, backing, vms))
+        return list(_host_targets(inventory, path, backing, chosen))
     attachment = inventory.attachment(backing.port)
     if attachment.is_nsx:
         raise VsphereError(f"{path}: {_NSX_REFUSAL}")
     if scope == GROUP:
-        return [_group_target(inventory, attachment, vms)]
+        return [_group_target(inventory, attachment, {each.vm["object"] for each in chosen})]
     if attachment.port is None:
         raise VsphereError(f"{path}: has no port now; power it on, or set scope: portgroup")
     return [_port_target(attachment)]
@@ -87,25 +94,40 @@ def _group_target(inventory: Inventory, attachment: Attachment, vms: Collection[
     )
 
 
-def _host_targets(inventory: Inventory, path: str, backing: Any, vms: Collection[Any]) -> Iterator[Target]:
-    """Yield a Target for each host that has a standard port group."""
+def _host_targets(
+    inventory: Inventory, path: str, backing: Any, chosen: Sequence[Chosen]
+) -> Iterator[Target | Unreachable]:
+    """Yield a Target, or Unreachable, for each host of the VMs' clusters that has a standard port group.
+
+    Hosts outside these clusters are left out, unless a note shows that they were changed.
+    """
     network, name = network_of(backing, path), plain_name(backing.deviceName)
+    own = {each.host for each in chosen if getattr(each.nic["device"].backing, "network", None) == network}
+    if None in own:
+        raise VsphereError(f"{path}: the VM is on no host, so that its standard port group cannot be read")
+    clusters = {inventory.remembered(host, HOST)["parent"] for host in own}
+    # The notes of a VM cannot be written while its host does not respond, and no host is changed without a note.
+    writable = {each.vm["object"] for each in chosen if each.host in own and _is_connected(inventory, each.host)}
+    vms = {each.vm["object"] for each in chosen}
     found = inventory.remembered(network, ("host", "vm"))
-    hosts = inventory.session.properties(list(found["host"] or ()), HOST)
+    hosts = {each: inventory.remembered(each, HOST) for each in inventory.read_hosts(found["host"] or ())}
     users = list(found["vm"] or ())
     names = inventory.other_vms(network, users, vms)
     annotations = inventory.session.properties(users, ("config.annotation",))
     notes = {vm: read_note(each.get("config.annotation")) for vm, each in annotations.items()}
-    for moid, host in sorted(
-        ((each._GetMoId(), host) for each, host in hosts.items()), key=lambda pair: str(pair[1]["name"])
-    ):
+    for each, host in sorted(hosts.items(), key=lambda pair: str(pair[1]["name"])):
+        part = part_of_group(each._GetMoId(), name)
+        parts = {vm: part_of(note, part) for vm, note in notes.items()}
+        if host["parent"] not in clusters and not any(parts.values()):
+            continue
         state = host["runtime.connectionState"]
-        if state != vim.HostSystem.ConnectionState.connected:
-            raise VsphereError(f"{host['name']}: is {state}; port group {quote(name)} cannot be changed there")
+        if not _is_connected(inventory, each):
+            yield Unreachable(host["name"], str(state), name, each in own)
+            continue
+        if not writable:
+            continue
         system = host[NETWORK_SYSTEM]
         group, above = inventory.standard_group(host["name"], system, name)
-        part = part_of_group(moid, name)
-        parts = {vm: part_of(note, part) for vm, note in notes.items()}
         yield Target(
             id=f"{system._GetMoId()}/{name}",
             name=f"port group {name} on {host['name']}",
@@ -120,9 +142,14 @@ def _host_targets(inventory: Inventory, path: str, backing: Any, vms: Collection
                 "system": system,
                 "spec": group.spec,
                 "part": part,
-                "keepers": [vm for vm, each in parts.items() if each or vm in vms],
+                "keepers": [vm for vm, noted in parts.items() if noted or vm in writable],
             },
         )
+
+
+def _is_connected(inventory: Inventory, host: Any) -> bool:
+    state = inventory.remembered(host, HOST)["runtime.connectionState"]
+    return bool(state == vim.HostSystem.ConnectionState.connected)
 
 
 def _port_target(attachment: Attachment) -> Target:

@@ -83,7 +83,9 @@ def _filter_policy(change: Change) -> Any:
     wanted = [rule for rule in change.after.rules if is_ours(rule)]
     kept = [rule for rule in ruled.trafficRuleset.rules if not is_ours(read_rule(rule)) or read_rule(rule) in wanted]
     there = [read_rule(rule) for rule in kept]
-    rules = [*kept, *(_native_rule(rule) for rule in wanted if rule not in there)]
+    new = [_native_rule(rule) for rule in wanted if rule not in there]
+    _number(kept, change.after.rules, [rule for rule in wanted if rule not in there])
+    rules = [*kept, *new]
     if RULES in change.target.own.own:
         return policy(inherited=False, filterConfig=[_filter_spec(ruled, "edit", rules)])
     # The level gets copies of all filters that it inherited; the vCenter assigns their keys.
@@ -92,6 +94,13 @@ def _filter_policy(change: Change) -> Any:
     return policy(
         inherited=False, filterConfig=[_filter_spec(each, "add", rules if each is ruled else None) for each in filters]
     )
+
+
+def _number(kept: Sequence[Any], after: Sequence[Rule], new: Sequence[Rule]) -> None:
+    """Give rules that are kept the sequence numbers that they have after the change; their order is the same."""
+    numbers = sorted(rule["sequence"] for rule in after if rule not in new)
+    for rule, number in zip(sorted(kept, key=lambda rule: rule.sequence or 0), numbers):
+        rule.sequence = number
 
 
 def _filter_spec(config: Any, operation: str, rules: Sequence[Any] | None) -> Any:

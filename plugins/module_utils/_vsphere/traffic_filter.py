@@ -6,7 +6,8 @@
 Rules are ordered by sequence number, and the first that matches decides. A rule is a dict: ``description``,
 ``sequence``, ``direction`` (``both``, ``incomingPackets`` to the guest, ``outgoingPackets`` from it), ``action``
 (``accept``, ``drop``, ``other``), ``source`` and ``destination`` (an address or a network, prefixed with ``not `` if
-negated, None for any), and ``conditions``: True if it also matches on anything else, a protocol or a MAC address.
+negated, None for any), ``conditions``: True if it also matches on anything else, a protocol or a MAC address, and
+``protocol``: its number if that is the only further condition, else None.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, Sequence
 
 from .._common.addresses import Address, canonical, parse_address, parse_network
-from .._common.errors import VsphereError
 from .change_note import TAG
 
 Rule = Dict[str, Any]
+# A guard may have one rule for each protocol. An address whose TCP and UDP packets are dropped is dropped.
+_TCP, _UDP = 6, 17
+# Name in a note of the sequence numbers of foreign rules before some had to be raised.
+SEQUENCES = "rules.sequences"
 # (the side of a packet that an address is on, the other side)
 _SIDES = (("source", "destination"), ("destination", "source"))
 # The packets of an address: those that it sends, those that it receives.
@@ -27,23 +31,53 @@ _SENT, _RECEIVED = (*_SIDES[0], "outgoingPackets"), (*_SIDES[1], "incomingPacket
 def dropped_by(rules: Sequence[Rule], address: Address) -> Rule | None:
     """Return the first rule that drops all packets from ``address``, or all packets to it; None if there is none.
 
-    A rule with further conditions decides about some traffic, not about the address, and is ignored.
+    All packets are dropped if TCP and UDP are. A rule with other conditions decides about some traffic, not about the
+    address, and is ignored.
     """
-    drops = [_dropping(rules, address, *packets) for packets in (_SENT, _RECEIVED)]
-    return min((rule for rule in drops if rule), key=_sequence, default=None)
+    drops = [
+        [_dropping(rules, address, *packets, protocol) for protocol in (_TCP, _UDP)] for packets in (_SENT, _RECEIVED)
+    ]
+    return min((rule for pair in drops if all(pair) for rule in pair if rule), key=_sequence, default=None)
 
 
-def allow(rules: tuple[Rule, ...], addresses: Iterable[Address], path: str) -> tuple[Rule, ...]:
+def partly_dropped_by(rules: Sequence[Rule], address: Address) -> Rule | None:
+    """Return the first rule that drops some packets from or to ``address``; None if there is none."""
+    drops = [rule for rule in sorted(rules, key=_sequence) if rule["action"] == "drop" and rule["conditions"]]
+    return next(
+        (rule for rule in drops if any(_applies(rule, address, *packets) for packets in (_SENT, _RECEIVED))), None
+    )
+
+
+def allow(rules: tuple[Rule, ...], addresses: Iterable[Address]) -> tuple[Rule, ...]:
     """Return ``rules``, in order, with own rules that accept each of ``addresses`` that is dropped.
 
-    The own rules come directly before the rule that drops, so that no other decision changes. Raises VsphereError,
-    which begins with ``path``, if there is no room for them.
+    The own rules come directly before the rule that drops, so that no other decision changes. If there is no room for
+    them, that rule and all after it get higher sequence numbers.
     """
     for address in addresses:
         rule = dropped_by(rules, address)
         if rule:
-            rules = (*rules, *_ours(rules, rule, address, path))
+            rules = _with_ours(rules, rule, address)
     return tuple(sorted(rules, key=_sequence))
+
+
+def sequences_of(rules: Iterable[Rule]) -> str:
+    """Return the sequence numbers of the foreign rules as a word for a note."""
+    return "-".join(str(rule["sequence"]) for rule in sorted(rules, key=_sequence) if not is_ours(rule))
+
+
+def with_sequences(rules: tuple[Rule, ...], noted: object) -> tuple[Rule, ...]:
+    """Return ``rules`` with the ``noted`` sequence numbers, unless the number of rules has changed since."""
+    numbers = [int(number) for number in str(noted).split("-") if number]
+    if len(numbers) != len(rules):
+        return rules
+    return tuple({**rule, "sequence": number} for rule, number in zip(sorted(rules, key=_sequence), numbers))
+
+
+def equal_rules(first: Sequence[Rule], second: Sequence[Rule]) -> bool:
+    """Return whether rules are equal but for their sequence numbers, in the same order."""
+    plain = [[{**rule, "sequence": 0} for rule in sorted(rules, key=_sequence)] for rules in (first, second)]
+    return plain[0] == plain[1]
 
 
 def without(rules: tuple[Rule, ...], addresses: Iterable[Address]) -> tuple[Rule, ...]:
@@ -65,31 +99,52 @@ def _sequence(rule: Rule) -> int:
     return int(rule["sequence"])
 
 
-def _ours(rules: Sequence[Rule], drop: Rule, address: Address, path: str) -> tuple[Rule, ...]:
-    """Return two rules, one for each side of the traffic, directly before ``drop``."""
+def _with_ours(rules: tuple[Rule, ...], drop: Rule, address: Address) -> tuple[Rule, ...]:
+    """Return the rules with two own ones, one for each side of the traffic, directly before ``drop``."""
+    free = _free_before(rules, drop)
+    missing = max(0, len(_SIDES) - len(free))
+    if missing:
+        rules = tuple(
+            {**rule, "sequence": rule["sequence"] + missing} if rule["sequence"] >= drop["sequence"] else rule
+            for rule in rules
+        )
+        free = _free_before(rules, {**drop, "sequence": drop["sequence"] + missing})
+    both = {
+        "description": tag(address),
+        "direction": "both",
+        "action": "accept",
+        "conditions": False,
+        "protocol": None,
+    }
+    ours = [
+        {**both, "sequence": number, side: canonical(address), other: None}
+        for number, (side, other) in zip(free, _SIDES)
+    ]
+    return (*rules, *ours)
+
+
+def _free_before(rules: Sequence[Rule], drop: Rule) -> list[int]:
+    """Return up to two free sequence numbers directly before ``drop`` and after all other foreign rules before it."""
     before = [rule for rule in rules if rule["sequence"] < drop["sequence"]]
     last = max((rule["sequence"] for rule in before if not is_ours(rule)), default=0)
     taken = {rule["sequence"] for rule in before}
-    free = [number for number in range(last + 1, drop["sequence"]) if number not in taken][-len(_SIDES) :]
-    if len(free) < len(_SIDES):
-        raise VsphereError(
-            f"{path}: there is no room for {len(_SIDES)} rules between rule {last} and rule {drop['sequence']}, which "
-            f"drops {canonical(address)}; give the later rules higher sequence numbers"
-        )
-    both = {"description": tag(address), "direction": "both", "action": "accept", "conditions": False}
-    return tuple(
-        {**both, "sequence": number, side: canonical(address), other: None}
-        for number, (side, other) in zip(free, _SIDES)
-    )
+    return [number for number in range(last + 1, drop["sequence"]) if number not in taken][-len(_SIDES) :]
 
 
-def _dropping(rules: Sequence[Rule], address: Address, side: str, other: str, direction: str) -> Rule | None:
-    """Return the rule that drops packets in a direction with the address on a side; None if they pass."""
-    meant = [rule for rule in rules if not rule["conditions"] and rule["direction"] in ("both", direction)]
-    for rule in sorted(meant, key=_sequence):
-        if rule["action"] in ("accept", "drop") and rule[other] is None and _covers(rule[side], address):
+def _dropping(
+    rules: Sequence[Rule], address: Address, side: str, other: str, direction: str, protocol: int
+) -> Rule | None:
+    """Return the rule that drops packets of a protocol in a direction with the address on a side; None if they pass."""
+    for rule in sorted(rules, key=_sequence):
+        decides = not rule["conditions"] or rule["protocol"] == protocol
+        if decides and rule["action"] in ("accept", "drop") and _applies(rule, address, side, other, direction):
             return rule if rule["action"] == "drop" else None
     return None
+
+
+def _applies(rule: Rule, address: Address, side: str, other: str, direction: str) -> bool:
+    """Return whether a rule decides about packets in a direction with the address on a side, to or from anywhere."""
+    return rule["direction"] in ("both", direction) and rule[other] is None and _covers(rule[side], address)
 
 
 def _covers(text: str | None, address: Address) -> bool:

@@ -308,13 +308,41 @@ def test_an_address_that_nothing_drops_needs_no_rule(run, vcenter):
     assert vcenter.writes() == []
 
 
-def test_no_room_between_rules(run, vcenter):
+@pytest.mark.parametrize("scope", ["port", "portgroup"])
+def test_rules_without_room_between_them_get_higher_numbers_and_their_own_back(run, four_steps, vcenter, scope):
+    def numbers():
+        return [rule.sequence for rule in rules_of(vcenter, "10")]
+
     vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21", last=11))
-    result = run(NAME, **NODE1, allowed_addresses=["192.168.126.10"])
-    assert result["msg"] == (
-        "allowed_addresses: port 10 of nodes: there is no room for 2 rules between rule 10 and rule 11, which drops "
-        "192.168.126.10; give the later rules higher sequence numbers"
-    )
+    addresses = [f"192.168.126.{n}" for n in range(100, 106)]
+    done = four_steps(NAME, **NODE1, scope=scope, allowed_addresses=addresses)
+    assert numbers() == [10, *range(11, 24)]
+    (before, after) = (done["ports"][0][side]["rules"] for side in ("before", "after"))
+    assert [
+        (rule["action"], rule["description"]) for rule in after if not rule["description"].startswith("netops")
+    ] == [(rule["action"], rule["description"]) for rule in before]
+    run(NAME, **NODE1, scope=scope, allowed_addresses=addresses[1:], state="absent")
+    assert len(numbers()) == 4
+    run(NAME, **NODE1, scope=scope, allowed_addresses=addresses[:1], state="absent")
+    assert numbers() == [10, 11]
+    assert run("vsphere_port_info", **NODE1)["ports"][0]["noted"] == {}
+
+
+def test_a_guard_with_a_rule_for_each_protocol(run, vcenter):
+    guard = spoof_guard("192.168.126.21")
+    drop = guard.filterPolicy.filterConfig[0].trafficRuleset.rules.pop()
+    for number, protocol in enumerate((1, 6, 17)):
+        qualifier = vim.dvs.TrafficRule.IpQualifier(protocol=vim.IntExpression(value=protocol))
+        each = vim.dvs.TrafficRule(
+            sequence=900 + number, direction="both", action=drop.action, description="guard", qualifier=[qualifier]
+        )
+        guard.filterPolicy.filterConfig[0].trafficRuleset.rules.append(each)
+    vcenter.change_group("nodes", defaultPortConfig=guard)
+    ask = {**NODE1, "egress_ips": ["192.168.126.10"]}
+    answer = run("vsphere_port_info", **ask)["ports"][0]["egress_ips"][0]
+    assert (answer["needed"], answer["change"]) == (True, {"allowed_addresses": ["192.168.126.10"]})
+    assert run(NAME, **NODE1, **ADDRESSES)["changed"] is True
+    assert run("vsphere_port_info", **ask)["ports"][0]["egress_ips"][0]["needed"] is False
 
 
 def test_override_flags_are_not_set_unasked(run, vcenter):
@@ -418,12 +446,47 @@ def test_neighbours_that_the_user_may_not_see(run, vcenter):
     assert done["ports"][0]["affects"] == ["node4", "twin", "twin", moid]
 
 
-def test_a_host_that_does_not_respond(run, vcenter):
+def test_a_host_that_does_not_respond_keeps_no_other_host_from_its_change(run, vcenter):
     vcenter.control("host", name="DC0_C0_H1", state="notResponding")
-    assert run(NAME, **STANDARD, **FORGED)["msg"] == (
-        "DC0_C0_H1: is notResponding; port group 'VM Network' cannot be changed there"
-    )
+    line = "DC0_C0_H1: is notResponding; port group 'VM Network' is not changed there"
+    vcenter.journal()
+    assert line in run(NAME, check=True, **STANDARD, **FORGED)["warnings"]
     assert vcenter.writes() == []
+    done = run(NAME, **STANDARD, **FORGED)
+    assert line in done["warnings"]
+    assert [port["name"] for port in done["ports"]] == ["port group VM Network on DC0_C0_H0"]
+    assert vcenter.writes().count("UpdatePortGroup") == 1
+    vcenter.control("host", name="DC0_C0_H1", state="connected")
+    assert [port["changed"] for port in run(NAME, **STANDARD, **FORGED)["ports"]] == [False, True]
+
+
+def test_no_host_is_changed_without_a_note(run, vcenter):
+    vcenter.control("host", name="DC0_C0_H0", state="notResponding")
+    vcenter.journal()
+    message = "DC0_C0_H0: is notResponding; port group 'VM Network' is not changed there"
+    assert run(NAME, **STANDARD, **FORGED)["msg"] == message
+    assert vcenter.writes() == []
+
+
+@pytest.mark.parametrize("vcenter", [("-fleet", "2", "-network", "VM Network")], indirect=True)
+def test_the_host_of_a_vm_that_does_not_respond_is_a_failure_after_the_others(run, vcenter):
+    vcenter.control("host", name="DC0_C0_H0", state="notResponding")
+    vcenter.journal()
+    options = {"vms": [{"name": "fleet1"}, {"name": "fleet2"}], "scope": "portgroup", **FORGED}
+    message = "DC0_C0_H0: is notResponding; port group 'VM Network' is not changed there"
+    assert run(NAME, **options)["msg"] == message
+    assert vcenter.writes().count("UpdatePortGroup") == 1
+    vcenter.control("host", name="DC0_C0_H0", state="connected")
+    assert [port["changed"] for port in run(NAME, **options)["ports"]] == [True, False]
+    assert run(NAME, **options, state="absent")["changed"] is True
+    assert run(NAME, **options, check=True)["ports"][0]["before"]["security"]["forged_transmits"] is False
+
+
+@pytest.mark.parametrize("vcenter", [("-clusters", "2")], indirect=True)
+def test_hosts_of_other_clusters_stay_closed(run, vcenter):
+    done = run(NAME, **STANDARD, **FORGED)
+    assert [port["name"] for port in done["ports"]] == [f"port group VM Network on DC0_C0_H{n}" for n in (0, 1)]
+    assert len(vcenter.all(vim.HostSystem)) == 4
 
 
 @pytest.mark.parametrize(

@@ -95,4 +95,5 @@ def ip(**values):
 def test_a_rule(qualifiers, source, conditions):
     found = read_rule(rule(*qualifiers))
     assert (found["source"], found["conditions"]) == (source, conditions)
+    assert found["protocol"] == (6 if qualifiers and getattr(qualifiers[0], "protocol", None) else None)
     assert (found["action"], found["sequence"], found["direction"]) == ("drop", 7, "incomingPackets")

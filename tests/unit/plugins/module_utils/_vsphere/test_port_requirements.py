@@ -28,6 +28,7 @@ DROP = {
     "source": None,
     "destination": None,
     "conditions": False,
+    "protocol": None,
 }
 
 
@@ -61,4 +62,9 @@ def test_nsx_is_not_changed():
 def test_reasons():
     assert need(port(), A, CHANGED)["reason"] == "forged_transmits is rejected, mac_changes is rejected"
     assert need(port(rules=[DROP]), A, OWN)["reason"] == "rule 10 (guard) drops the address"
+    partly = need(port(rules=[{**DROP, "conditions": True, "protocol": 6}]), A, OWN)
+    assert (partly["needed"], partly["reason"]) == (
+        False,
+        "the guest uses its own MAC address, and the port lets that pass, but for packets that rule 10 (guard) drops",
+    )
     assert need(port(), A, OWN)["reason"] == "the guest uses its own MAC address, and the port lets that pass"

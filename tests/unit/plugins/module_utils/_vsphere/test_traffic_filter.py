@@ -8,14 +8,21 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.traffic_filter import allow, dropped_by, without
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.traffic_filter import (
+    allow,
+    dropped_by,
+    equal_rules,
+    partly_dropped_by,
+    sequences_of,
+    with_sequences,
+    without,
+)
 
 IN, OUT = "incomingPackets", "outgoingPackets"
 EGRESS_IP = ip_address("192.168.126.10")
 
 
-def rule(sequence, action, source=None, destination=None, direction="both", conditions=False):
+def rule(sequence, action, source=None, destination=None, direction="both", conditions=False, protocol=None):
     return {
         "description": "",
         "sequence": sequence,
@@ -23,7 +30,8 @@ def rule(sequence, action, source=None, destination=None, direction="both", cond
         "action": action,
         "source": source,
         "destination": destination,
-        "conditions": conditions,
+        "conditions": conditions or protocol is not None,
+        "protocol": protocol,
     }
 
 
@@ -54,6 +62,12 @@ def rule(sequence, action, source=None, destination=None, direction="both", cond
         ([rule(1, "drop", destination="192.168.126.10", direction=IN)], 1),
         ([rule(1, "accept"), rule(2, "drop")], None),
         ([rule(1, "drop", destination="192.168.126.10"), rule(2, "drop", source="192.168.126.10")], 1),
+        # A guard with one rule for each protocol.
+        ([rule(1, "drop", protocol=1), rule(2, "drop", protocol=6), rule(3, "drop", protocol=17)], 2),
+        ([rule(1, "drop", protocol=17), rule(2, "drop")], 1),
+        ([rule(1, "drop", protocol=6)], None),
+        ([rule(1, "accept", source="192.168.126.10"), rule(2, "drop", protocol=6), rule(3, "drop", protocol=17)], 2),
+        ([rule(1, "accept"), rule(2, "drop", protocol=6), rule(3, "drop", protocol=17)], None),
     ],
 )
 def test_the_rule_that_drops(rules, dropping):
@@ -64,14 +78,36 @@ def test_the_rule_that_drops(rules, dropping):
 def test_ours_come_right_before_it_and_go_again():
     foreign = (rule(5, "drop", conditions=True), rule(10, "drop"), rule(20, "accept"))
     second = ip_address("fd00::10")
-    opened = allow(foreign, [EGRESS_IP, second], "here")
+    opened = allow(foreign, [EGRESS_IP, second])
     assert [each["sequence"] for each in opened] == [5, 6, 7, 8, 9, 10, 20]
     assert dropped_by(opened, EGRESS_IP) is dropped_by(opened, second) is None
-    assert allow(opened, [EGRESS_IP, second], "here") == opened
+    assert allow(opened, [EGRESS_IP, second]) == opened
     assert [each["sequence"] for each in without(opened, [second])] == [5, 8, 9, 10, 20]
     assert without(opened, [EGRESS_IP, second]) == foreign
 
 
-def test_no_room():
-    with pytest.raises(VsphereError, match="^here: there is no room for 2 rules between rule 9 and rule 10, which"):
-        allow((rule(9, "accept", conditions=True), rule(10, "drop")), [EGRESS_IP], "here")
+def test_a_rule_that_drops_some_packets():
+    first = rule(5, "drop", protocol=6)
+    assert partly_dropped_by([rule(9, "drop", conditions=True), first], EGRESS_IP) is first
+    others = [rule(1, "drop"), rule(2, "accept", protocol=6), rule(3, "drop", source="192.168.126.11", protocol=6)]
+    assert partly_dropped_by(others, EGRESS_IP) is None
+
+
+def test_rules_get_higher_numbers_where_there_is_no_room():
+    foreign = (
+        rule(10, "accept", "192.168.126.21"),
+        rule(20, "accept", conditions=True),
+        rule(21, "drop"),
+        rule(30, "drop"),
+    )
+    addresses = [ip_address(f"192.168.126.{n}") for n in range(100, 106)]
+    opened = allow(foreign, addresses)
+    assert not any(dropped_by(opened, address) for address in addresses)
+    assert dropped_by(opened, EGRESS_IP)["sequence"] == 33
+    assert [each["sequence"] for each in opened] == [10, 20, *range(21, 33), 33, 42]
+    assert allow(opened, addresses) == opened
+    closed = without(opened, addresses)
+    assert equal_rules(closed, foreign)
+    assert not equal_rules(closed[1:], foreign)
+    assert with_sequences(closed, sequences_of(foreign)) == foreign
+    assert with_sequences(closed[1:], sequences_of(foreign)) == closed[1:], "a rule was removed since"
