@@ -317,5 +317,5 @@ def _pod_networks(manifests: Manifests, own: Collection[str]) -> list[Network]:
     return networks
 
 
-def _links(member):
+def _links(member: Mapping[str, Any]) -> tuple[Link, ...]:
     return tuple(Link(link["mac"], tuple(link["addresses"])) for link in member.get("links", ()))
