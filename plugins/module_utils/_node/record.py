@@ -73,7 +73,8 @@ class Record:
             return None
         record = cls(NodeState.from_dict(known_keys(state), path), asked, marks, former)
         numbered = all(isinstance(marks.get(ip), int) for ip in record.state.egress_ips)
-        return record if numbered else None
+        texts = all(isinstance(value, str) for value in former.values())
+        return record if numbered and texts else None
 
     def save(self, io: HostIO) -> None:
         """Write the record, its copy, and what closes the node if neither can be used, readable by root only.

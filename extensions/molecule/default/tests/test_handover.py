@@ -90,3 +90,20 @@ def test_no_client_is_left_hanging_where_connections_cannot_go_along(fleet, egre
     finally:
         for download in downloads.values():
             download.stop()
+
+
+def test_an_address_whose_new_holder_does_not_connect_stays(fleet):
+    """Nothing is lost, the run fails and says why, and the next one moves the address."""
+    options = {"egress_ip_manifests": dual_stack(egressip("one", FIRST))}
+    fleet.arrange(hosts=assignable("node1"), **options)
+    block = "add table inet theirs; add chain inet theirs in { type filter hook input priority 0; }"
+    fleet.lab.exec("node1", "nft", f"{block}; add rule inet theirs in tcp dport 4790 drop")
+    try:
+        run = fleet.bad(hosts=assignable("node2"), **options)
+        assert f"node1: {FIRST} is not released: its new holder did not connect" in run.report()
+        assert fleet.holders() == {FIRST: ["node1"]}
+        assert fleet.sources(PODS["a pod of a third node"]) == {FIRST}
+    finally:
+        fleet.lab.exec("node1", "nft", "delete table inet theirs")
+    fleet.good(hosts=assignable("node2"), **options)
+    assert fleet.holders() == {FIRST: ["node2"]}

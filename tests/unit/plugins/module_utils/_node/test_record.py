@@ -42,7 +42,7 @@ def test_a_broken_record_is_a_clear_error(kernel, record):
 BROKEN = [
     (key, value)
     for key in ("state", "asked", "marks", "former")
-    for value in (None, 5, "x", [], {"a": "b"})
+    for value in (None, 5, "x", [], {"a": "b"}, {"a": 5})
     if (key, value) not in [("asked", "x"), ("former", {"a": "b"})]
 ]
 

@@ -1,0 +1,93 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A boot on which a node's program cannot run is closed: selected pods have no way out until that is fixed."""
+
+from __future__ import annotations
+
+import pytest
+from fleet import FIRST, SECOND, wait_for
+
+NODE, POD = "node3", "namespace2/pod4"
+RESTORE, CLOSED = "netops-egress-ip-restore.service", "netops-egress-ip-closed.service"
+UNITS = "/etc/systemd/system/netops-egress-ip-*.service"
+RECORD = "/var/lib/netops-egress-ip"
+# What breaks, and what mends it.
+BOOTS = {
+    "the interpreter of the units is gone": (
+        f"sed -i 's#=/usr/bin/python3 #=/usr/bin/python3.gone #' {UNITS}",
+        f"sed -i 's#=/usr/bin/python3.gone #=/usr/bin/python3 #' {UNITS}; systemctl daemon-reload",
+    ),
+    "the record and its copy are cut short": (
+        f"cp -p {RECORD}/state.json /root/; truncate -s 200 {RECORD}/state.json {RECORD}/state.copy.json",
+        f"cp -p /root/state.json {RECORD}/state.json",
+    ),
+}
+STARTS = {
+    "nftables is missing": ("mv /usr/sbin/nft /usr/sbin/nft.gone", "mv /usr/sbin/nft.gone /usr/sbin/nft"),
+    "the tunnel device cannot be made": (
+        "ip link delete egress0; ip link add other type vxlan external dstport 4790; ip link set other up",
+        "ip link delete other",
+    ),
+}
+# The state of a host that has just booted, with the lab's own rules.
+FRESH = f"systemctl stop {RESTORE}; nft flush ruleset; ip xfrm policy flush; python3 /opt/lab/lab_pods.py"
+
+
+def on_node(fleet, script):
+    return fleet.lab.exec(NODE, "sh", "-c", script)
+
+
+def assert_closed(fleet):
+    ended = f"systemctl show -P ExecMainExitTimestampMonotonic {CLOSED}"
+    wait_for(CLOSED, lambda: on_node(fleet, ended).strip() != "0")
+    assert fleet.sources(POD) == {None}
+
+
+def assert_open(fleet):
+    restored = f"systemctl start {RESTORE}; systemctl is-active {RESTORE}"
+    wait_for("the restore", lambda: on_node(fleet, restored).strip() == "active")
+    wait_for("the address", lambda: fleet.sources(POD) <= {FIRST, SECOND}, 40)
+    assert fleet.good().failed() == []
+
+
+@pytest.mark.user_land
+@pytest.mark.parametrize("fault", BOOTS)
+def test_a_boot_is_closed(fleet, fault):
+    breaking, mending = BOOTS[fault]
+    on_node(fleet, breaking)
+    try:
+        fleet.lab.reboot(NODE)
+        assert_closed(fleet)
+    finally:
+        on_node(fleet, mending)
+    assert_open(fleet)
+
+
+@pytest.mark.parametrize("fault", STARTS)
+def test_a_start_is_closed(fleet, fault):
+    breaking, mending = STARTS[fault]
+    on_node(fleet, f"systemctl stop netops-egress-ip-watch.timer; {FRESH}; {breaking}")
+    try:
+        on_node(fleet, f"systemctl start {RESTORE} || true")
+        assert_closed(fleet)
+    finally:
+        on_node(fleet, f"{mending}; systemctl start netops-egress-ip-watch.timer")
+    assert_open(fleet)
+
+
+@pytest.mark.parametrize("name", ["state.json", "state.copy.json"])
+def test_one_copy_of_the_record_is_enough(fleet, name):
+    before = fleet.holders()
+    on_node(fleet, f"truncate -s 200 {RECORD}/{name}")
+    fleet.lab.reboot(NODE)
+    wait_for("the addresses", lambda: fleet.holders() == before, 40)
+    assert fleet.sources(POD) <= {FIRST, SECOND}
+    assert fleet.good().failed() == []
+
+
+def test_units_may_do_little(fleet):
+    shown = on_node(fleet, "systemd-analyze security --no-pager | grep netops-egress-ip")
+    levels = {line.split()[0]: float(line.split()[1]) for line in shown.splitlines()}
+    assert levels
+    assert max(levels.values()) < 3, levels
