@@ -22,10 +22,10 @@ prepare-lab:
 demo: prepare-lab ## Show the picture of the OKD page on three real hosts
 	@$(PYTHON) tests/demo/demo.py
 
-test: prepare-unit prepare-lab ## Run every check
+test: prepare-unit prepare-lab ## Run every check: Molecule and the other groups side by side
 	@$(CHECK) lint unit kernel integration molecule
 
-lint: prepare ## Formats, style, Ansible's rules, documentation, tarball
+lint: prepare ## Formats, style, types, Ansible's rules, documentation, tarball
 	@$(CHECK) lint
 
 unit: prepare-unit ## Unit tests
@@ -40,17 +40,17 @@ integration: prepare-lab ## Tests of modules and filters by ansible-test, on thi
 molecule: prepare-unit prepare-lab ## Scenarios on the lab's hosts
 	@$(CHECK) molecule
 
-bench: prepare-lab ## Measure the price of a packet, the planner, and runs against simple playbooks
+bench: prepare-lab ## Measure the cost of a packet, the planner, and runs against simple playbooks
 	@$(PYTHON) tests/bench/packets.py
 	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/bench.py && exit $$planner
 
-faults: prepare-lab ## Measure what a client sees of faults, each five times (the table of docs/faults.md)
+faults: prepare-lab ## Measure faults as a client sees them, each five times (the table of docs/faults.md)
 	@$(PYTHON) tests/bench/faults.py
 
 docs: prepare ## Render the reference of plugins and roles to .build/docs
 	@bash tests/ci/docs.sh
 
-lab: prepare-lab ## Bring the lab up (python3 tests/lab/lab.py --help says what it can do)
+lab: prepare-lab ## Start the lab (python3 tests/lab/lab.py --help lists its commands)
 	@$(LAB) up && $(LAB) status
 
 lab-clean: prepare ## Remove the lab's hosts, network and images
