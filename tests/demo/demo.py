@@ -29,10 +29,10 @@ LABEL = "k8s.ovn.org/egress-assignable"
 SPARE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node2", "labels": {LABEL: ""}}}
 FAILOVER_SECONDS = 10
 COUNT = 5
-# What the tasks of `reconcile` spend their time with.
+# Tasks of `reconcile`: the main part of their time.
 WORK = {
-    "Look at the node": "the dead node's connection timeout",
-    "Make the node what the plan says": "release, probe, claim, data plane, announcements",
+    "Gather egress IP facts of the node": "the dead node's connection timeout",
+    "Apply the egress IP state of the node": "release, probe, claim, data plane, announcements",
 }
 
 
