@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Mapping, NamedTuple
 
 from .._common.errors import NodeStateError
 from .._dataplane.host import Host

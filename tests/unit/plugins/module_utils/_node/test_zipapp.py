@@ -61,3 +61,20 @@ def test_the_program_makes_itself_again(program):
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
     assert done.stdout == program.read_bytes()
+
+
+def evaluated_generics(tree):
+    """Return the lines that subscript, outside annotations, what only Python 3.9 can subscript."""
+    imported = [n for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module == "collections.abc"]
+    generics = {alias.name for node in imported for alias in node.names} | {"dict", "list", "tuple", "set", "frozenset"}
+    annotations = [getattr(n, key, None) for n in ast.walk(tree) for key in ("annotation", "returns")]
+    texts = {id(part) for annotation in annotations if annotation for part in ast.walk(annotation)}
+    found = [n for n in ast.walk(tree) if isinstance(n, ast.Subscript) and id(n) not in texts]
+    return [n.lineno for n in found if isinstance(n.value, ast.Name) and n.value.id in generics]
+
+
+def test_types_are_evaluated_only_where_the_oldest_python_can():
+    sample = "from collections.abc import Mapping\nX = Mapping[str, int]\nY: dict[str, int]"
+    assert evaluated_generics(ast.parse(sample)) == [2]
+    lines = {name: evaluated_generics(ast.parse((SOURCES / name).read_text())) for name in zipapp._names()}
+    assert {name: found for name, found in lines.items() if found} == {}
