@@ -131,14 +131,15 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.what_if import what_if
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.what_if import RunOptions, what_if
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 
 
 def _what_if(plan, egressips, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
     try:
-        return what_if(plan, read_requests(egressips, {}), fleet, changes, policy, max_moves, min_available).to_dict()
+        options = RunOptions(policy, max_moves, min_available)
+        return what_if(plan, read_requests(egressips, {}), fleet, changes, options).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -1,24 +1,26 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a person asks besides the plan of a run. PRIVATE to the collection. Pure."""
+"""Questions about the plan of a run. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+from .._reconcile.run_plan import RunPlan, Settings
 from .._reconcile.traffic import traffic
 from .balance_cost import price_of
 from .explain import explain
 from .headroom import headroom
-from .what_if import what_if
+from .what_if import RunOptions, what_if
 
 
 @dataclass(frozen=True)
 class Questions:
     """The variables of the same names with the prefix ``egress_ip_``, and `traffic`; the defaults ask nothing."""
 
-    what_if: dict = field(default_factory=dict)
+    what_if: dict[str, Any] = field(default_factory=dict)
     headroom: bool = False
     headroom_label: str = "topology.kubernetes.io/zone"
     price: bool = False
@@ -26,12 +28,12 @@ class Questions:
     traffic: bool = False
 
 
-def answer(questions, run, settings):
-    """Return {question: lines for a person} of what is asked about a RunPlan and the Settings that it was made with.
+def answer(questions: Questions, run: RunPlan, settings: Settings) -> dict[str, list[str]]:
+    """Return {question: lines for a person} about a RunPlan that was made with these Settings.
 
-    A run that stops has no plan to ask about, but for where egress IPs could be. EgressIPErrors name the variable.
+    If the run stops, only `explain` and `traffic` are answered. Raises EgressIPError with the variable of a question.
     """
-    answers = {}
+    answers: dict[str, list[str]] = {}
     if questions.explain not in ("", None):
         options = settings.policy, settings.cap
         answers["explain"] = explain(questions.explain, run.requests, run.fleet, *options).to_dict()["lines"]
@@ -40,8 +42,8 @@ def answer(questions, run, settings):
     if run.stop:
         return answers
     if questions.what_if != {} or questions.headroom:
-        options = questions.what_if, settings.policy, settings.cap, settings.min_available
-        supposed = what_if(run.plan, run.requests, run.fleet, *options)
+        later = RunOptions(settings.policy, settings.cap, settings.min_available)
+        supposed = what_if(run.plan, run.requests, run.fleet, questions.what_if, later)
         if questions.what_if != {}:
             answers["what_if"] = supposed.to_dict()["lines"]
         if questions.headroom:

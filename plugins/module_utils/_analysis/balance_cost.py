@@ -1,24 +1,27 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The price of balance: how flat the load can be for how many moves. PRIVATE to the collection. Pure.
+"""The cost of balance: the flattest load for each number of moves. PRIVATE to the collection. Pure.
 
-Asked for the least of (a times the squares plus b times the moves), the core of the planner gives a placement that is
-the flattest for its number of moves. The table holds all placements that some a and b lead to: the lower hull of moves
-against squares, found by asking for each two neighbours whether anything lies below the line between them.
+The solver minimizes (a times the squares plus b times the moves); the result is the flattest placement for its number
+of moves. The table has all placements that some a and b lead to, the lower hull of moves against squares: for each two
+neighbours, the solver looks for a placement below the line between them.
 
-Where egress IPs have weights there is no such core. Then it is asked for the flattest load for some numbers of moves.
+Where egress IPs have weights, that solver does not apply. Then the flattest load is computed for some numbers of moves.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .._common.tables import table
 from .._planner.assign import read_problem
 from .._planner.plan import REBALANCE
+from .._planner.requests import Requests
 from .._solver.min_cost_flow import minimize_cost
-from .._solver.model import count_moves, count_overlap, first_conflict, loads_of
+from .._solver.model import Address, Node, count_moves, count_overlap, first_conflict, loads_of
 from .._solver.packing import Packing
 from .._solver.solve import BALANCED, STICKY, solve
 from .evenness import Spread, spread_of, usable_names
@@ -30,28 +33,28 @@ _CAPS = 8
 
 @dataclass(frozen=True)
 class Offer:
-    """``spread`` can be had for ``moves`` moves that are made only for balance."""
+    """The ``spread`` of the load after ``moves`` moves that are made only for balance."""
 
     moves: int
     spread: Spread
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{moves, squares, highest, lowest}``."""
         return {"moves": self.moves, **self.spread.to_dict()}
 
 
 @dataclass(frozen=True)
 class Price:
-    """``offers``: from no move to the flattest load; ``run``: the Offer that the plan takes, which is among them."""
+    """``offers``: from no move to the flattest load; ``run``: the Offer of the plan, which is among them."""
 
-    offers: tuple
+    offers: tuple[Offer, ...]
     run: Offer
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{offers, run, lines}``, the lines for a person."""
         return {"offers": [each.to_dict() for each in self.offers], "run": self.run.to_dict(), "lines": self._lines()}
 
-    def _lines(self):
+    def _lines(self) -> list[str]:
         if len(self.offers) == 1:
             return ["The load is as even as it can be: no egress IP has to move for balance."]
         header = ("MOVES FOR BALANCE", "SUM OF SQUARES", "HIGHEST LOAD", "LOWEST LOAD", "")
@@ -61,26 +64,26 @@ class Price:
             rows.append((*map(str, numbers), "this run" if offer == self.run else ""))
         return table(header, rows)
 
-    def _shown(self):
-        """Return the offers; of many, some that are as far from one another, the ends and the run's."""
+    def _shown(self) -> list[Offer]:
+        """Return the offers; of many, evenly spaced ones, the first, the last and that of the run."""
         step = -(-len(self.offers) // _SHOWN)
         ends = (self.offers[-1], self.run)
         return [offer for number, offer in enumerate(self.offers) if number % step == 0 or offer in ends]
 
 
-def price_of(plan, requests, fleet):
-    """Return the Price of balance in a fleet; a run does what ``plan`` says.
+def price_of(plan: Mapping[str, Any], requests: Requests, fleet: Mapping[str, Any]) -> Price:
+    """Return the Price of balance in a fleet, to which a run applies ``plan``.
 
     ``plan`` and ``fleet`` are dicts of a Plan and a Fleet, ``requests`` are the Requests of the plan.
     """
-    candidates, (_wanted, items, rooms) = read_problem(requests, fleet["nodes"], fleet["current"])
-    market = _Market(items, rooms)
-    calm, flat = (market.point(solve(items, rooms, policy).nodes) for policy in (STICKY, BALANCED))
+    candidates, (_wanted, addresses, nodes) = read_problem(requests, fleet["nodes"], fleet["current"])
+    market = _Market(addresses, nodes)
+    fewest, flat = (market.point(solve(addresses, nodes, policy).nodes) for policy in (STICKY, BALANCED))
     names, usable = [node.name for node in candidates.nodes.valid], usable_names(candidates)
     offers = {
-        Offer(point.moves - calm.moves, spread_of(dict(zip(names, point.loads)), usable))
-        for point in (calm, *market.between(calm, flat), flat)
-        if point.fair and point.crowding == calm.crowding
+        Offer(point.moves - fewest.moves, spread_of(dict(zip(names, point.loads)), usable))
+        for point in (fewest, *market.between(fewest, flat), flat)
+        if point.valid and point.overlap == fewest.overlap
     }
     load = plan.get("weighted", plan)["load"]
     run = Offer(sum(move["reason"] == REBALANCE for move in plan["moves"]), spread_of(load, usable))
@@ -89,50 +92,50 @@ def price_of(plan, requests, fleet):
 
 @dataclass(frozen=True)
 class _Point:
-    """A placement: its moves, squares, and addresses beyond the first of their object in a failure domain.
+    """A placement: its moves, squares, and its overlap of addresses of one object in a failure domain.
 
-    It is not ``fair`` when an object is twice on a node (see ``Packing``).
+    It is not ``valid`` if an object is twice on a node (see ``Packing``).
     """
 
     moves: int
     squares: int
-    crowding: int
-    loads: tuple
-    fair: bool
+    overlap: int
+    loads: tuple[int, ...]
+    valid: bool
 
 
 class _Market:
-    """What the core of the planner offers for one problem."""
+    """The placements that the solver finds for one problem."""
 
-    def __init__(self, items, rooms):
-        self.items, self.rooms = items, rooms
+    def __init__(self, addresses: Sequence[Address], nodes: Sequence[Node]) -> None:
+        self.addresses, self.nodes = addresses, nodes
 
-    def between(self, calm, flat):
-        """Return the corners of the hull between two of its points, in order, or what is known of it."""
-        if any(item.weight != 1 for item in self.items):
-            return self._capped(calm, flat)
-        moves, squares = flat.moves - calm.moves, calm.squares - flat.squares
+    def between(self, fewest: _Point, flat: _Point) -> list[_Point]:
+        """Return the corners of the hull between two of its points, in order; with weights, points near it."""
+        if any(address.weight != 1 for address in self.addresses):
+            return self._capped(fewest, flat)
+        moves, squares = flat.moves - fewest.moves, fewest.squares - flat.squares
         if moves <= 1 or squares <= 0:
             return []
-        packing = Packing(self.items, self.rooms, moves, squares)
+        packing = Packing(self.addresses, self.nodes, moves, squares)
         minimize_cost(packing)
         point = self.point(packing.placement())
-        if moves * point.squares + squares * point.moves >= moves * calm.squares + squares * calm.moves:
+        if moves * point.squares + squares * point.moves >= moves * fewest.squares + squares * fewest.moves:
             return []
-        return [*self.between(calm, point), point, *self.between(point, flat)]
+        return [*self.between(fewest, point), point, *self.between(point, flat)]
 
-    def _capped(self, calm, flat):
-        """Return points of fewer moves than ``flat`` has, each flatter than those before it, in order."""
-        moves, found = flat.moves - calm.moves, [calm]
+    def _capped(self, fewest: _Point, flat: _Point) -> list[_Point]:
+        """Return points with fewer moves than ``flat``, each flatter than the one before it, in order."""
+        moves, found = flat.moves - fewest.moves, [fewest]
         for cap in sorted({moves * part // _CAPS for part in range(1, _CAPS)} - {0}):
-            point = self.point(solve(self.items, self.rooms, BALANCED, cap).nodes)
+            point = self.point(solve(self.addresses, self.nodes, BALANCED, cap).nodes)
             if flat.squares < point.squares < found[-1].squares:
                 found.append(point)
         return found[1:]
 
-    def point(self, placement):
-        """Return the _Point of a placement, a list of rooms and None."""
-        loads = loads_of(self.items, self.rooms, placement)
-        fair = first_conflict(self.items, placement) is None
-        squares, crowding = sum(load * load for load in loads), count_overlap(self.items, placement)
-        return _Point(count_moves(self.items, placement), squares, crowding, tuple(loads), fair)
+    def point(self, placement: Sequence[int | None]) -> _Point:
+        """Return the _Point of a placement: the number of a node, or None, for each address."""
+        loads = loads_of(self.addresses, self.nodes, placement)
+        valid = first_conflict(self.addresses, placement) is None
+        squares, overlap = sum(load * load for load in loads), count_overlap(self.addresses, placement)
+        return _Point(count_moves(self.addresses, placement), squares, overlap, tuple(loads), valid)

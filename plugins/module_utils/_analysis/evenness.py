@@ -1,33 +1,36 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How evenly egress IPs are spread over nodes. PRIVATE to the collection. Pure."""
+"""How even the load of the nodes is. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from .._planner.candidates import Candidates
 
 
 @dataclass(frozen=True)
 class Spread:
-    """``squares``: the sum of squares of all loads, least when they are equal; ``highest``, ``lowest``: their ends."""
+    """``squares``: the sum of squares of all loads, least if they are equal; ``highest`` and ``lowest`` load."""
 
     squares: int
     highest: int
     lowest: int
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, int]:
         """Return ``{squares, highest, lowest}``."""
         return {"squares": self.squares, "highest": self.highest, "lowest": self.lowest}
 
 
-def spread_of(load, usable):
-    """Return the Spread of {node: load}; the ends are among the nodes of ``usable``, which may hold something."""
+def spread_of(load: Mapping[str, int], usable: Iterable[str]) -> Spread:
+    """Return the Spread of {node: load}; the highest and the lowest load are of the nodes ``usable``."""
     loads = [load[name] for name in usable if name in load]
     return Spread(sum(each * each for each in load.values()), max(loads, default=0), min(loads, default=0))
 
 
-def usable_names(candidates):
+def usable_names(candidates: Candidates) -> list[str]:
     """Return the names of the nodes of Candidates that may hold an egress IP."""
     return [
         node.name

@@ -1,35 +1,39 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether every egress IP still finds a place without a node or a failure domain. PRIVATE to the collection. Pure."""
+"""Which egress IPs the loss of a node or of a failure domain leaves unassigned. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .._common.addresses import parsed
 from .._common.errors import Errors
 from .._common.tables import section, table
 from .._common.validation import check_string
 from .._planner.assign import make_plan, read_situation
-from .._planner.nodes import label_text
+from .._planner.nodes import Node, label_text
+from .._planner.plan import Assignment, Plan, Unassigned
 from .._solver.solve import STICKY
+from .scenario import World
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What the loss of ``nodes`` does: ``holding`` egress IPs must move, ``unassigned`` are those that find no place.
+    """The effect of the loss of ``nodes``: ``holding`` egress IPs must move, ``unassigned`` of them have no other node.
 
-    ``domain`` is the value of the label, None for a single node. ``stops`` says that too few nodes are left for a run.
+    ``domain`` is the value of the label, None for a single node. ``stops``: too few nodes are left for a run.
     """
 
     domain: str | None
-    nodes: tuple
+    nodes: tuple[str, ...]
     holding: int
-    unassigned: tuple
+    unassigned: tuple[Unassigned, ...]
     stops: bool
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{domain, nodes, holding, unassigned, stops}``."""
         return {
             "domain": self.domain,
@@ -42,17 +46,17 @@ class Loss:
 
 @dataclass(frozen=True)
 class Headroom:
-    """``losses``: a Loss for each node that holds something, and for each domain; ``outside``: nodes in no domain.
+    """``losses``: a Loss for each node that holds egress IPs and for each domain; ``outside``: nodes in no domain.
 
-    ``unassigned`` are the egress IPs without a node before anything is lost.
+    ``unassigned`` are the egress IPs without a node before any loss.
     """
 
     label: str
-    losses: tuple
-    outside: tuple
-    unassigned: tuple
+    losses: tuple[Loss, ...]
+    outside: tuple[str, ...]
+    unassigned: tuple[Unassigned, ...]
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{losses, outside, unassigned, lines}``."""
         return {
             "losses": [loss.to_dict() for loss in self.losses],
@@ -61,14 +65,14 @@ class Headroom:
             "lines": self._lines(),
         }
 
-    def _lines(self):
+    def _lines(self) -> list[str]:
         lines = [self._verdict()]
         if self.losses:
             lines += ["", *table(("LOST", "EGRESS IPS", "WITHOUT A PLACE"), [*map(self._row, self.losses)])]
         lines += section("Without a node already", [*map(_named, self.unassigned)])
         return lines + section(f"Without the label {self.label}", self.outside)
 
-    def _verdict(self):
+    def _verdict(self) -> str:
         if not any(loss.holding for loss in self.losses):
             return "No node holds an egress IP, so none can be lost."
         short = sum(bool(loss.unassigned or loss.stops) for loss in self.losses)
@@ -77,29 +81,29 @@ class Headroom:
         which = "Every egress IP that has a node now" if self.unassigned else "Every egress IP"
         return f"{which} still finds a place, whichever of these is lost."
 
-    def _row(self, loss):
+    def _row(self, loss: Loss) -> tuple[str, str, str]:
         what = loss.nodes[0] if loss.domain is None else f"{self.label}={loss.domain} ({', '.join(loss.nodes)})"
         short = ", ".join(map(_named, loss.unassigned))
         stopped = "all: too few nodes are left, so a run stops (egress_ip_min_available)" if loss.stops else ""
         return what, str(loss.holding), stopped or short or "none"
 
 
-def _named(unassigned):
+def _named(unassigned: Unassigned) -> str:
     return f"{unassigned.egress_ip} of {unassigned.name} ({unassigned.reason})"
 
 
-def headroom(world, label):
+def headroom(world: World, label: str) -> Headroom:
     """Return the Headroom of a World.
 
-    ``label`` is the label whose values are failure domains. How many find no place is certain; which ones, where there
-    is a choice, is that of the plan with the fewest moves. An EgressIPError names ``egress_ip_headroom_label``.
+    ``label`` is the label whose values are failure domains. The number of unassigned egress IPs is exact; where there
+    is a choice, they are those of the plan with the fewest moves. InvalidError names ``egress_ip_headroom_label``.
     """
     errors = Errors()
     check_string(label, "egress_ip_headroom_label", errors)
     errors.raise_if_any()
     question = _Question(world)
     labels = {each["name"]: each.get("labels") or {} for each in world.nodes}
-    domains = {}
+    domains: dict[str, list[str]] = {}
     for name, of_node in labels.items():
         if label in of_node:
             domains.setdefault(label_text(of_node[label]), []).append(name)
@@ -111,42 +115,43 @@ def headroom(world, label):
 
 
 class _Question:
-    """A fleet that is as its plan says, from which nodes are taken away."""
+    """A fleet in the state of its plan, without some nodes."""
 
-    def __init__(self, world):
+    def __init__(self, world: World) -> None:
         self.world = world
         self.plan = self._plan(world.nodes)
         self.candidates = read_situation(world.requests, world.nodes, world.current).candidates
         self.invalid = {each["name"] for each in self.plan.invalid}
-        self.on = {}
+        self.on: dict[str, list[Assignment]] = {}
+        nodes = {node.name: node for node in self.candidates.nodes.valid}
         for each in self.plan.assignments:
             self.on.setdefault(each.node, []).append(each)
-            self.candidates.place(each.name, each.egress_ip, self.candidates.node(each.node))
+            self.candidates.place(each.name, each.egress_ip, nodes[each.node])
 
-    def _plan(self, nodes):
+    def _plan(self, nodes: Sequence[Mapping[str, Any]]) -> Plan:
         return make_plan(self.world.requests, nodes, self.world.current, STICKY)
 
-    def held(self, name):
+    def held(self, name: str) -> list[Assignment]:
         """Return the Assignments of a node."""
         return self.on.get(name, [])
 
-    def without_a_node(self):
-        """Return the Unassigned of the egress IPs that no object has anywhere."""
+    def without_a_node(self) -> tuple[Unassigned, ...]:
+        """Return the Unassigned of the egress IPs that no object has on any node."""
         placed = {each.egress_ip for each in self.plan.assignments}
         return tuple(each for each in self.plan.unassigned if each.egress_ip not in placed)
 
-    def loss(self, domain, names):
+    def loss(self, domain: str | None, names: Sequence[str]) -> Loss:
         """Return the Loss of some nodes."""
         lost = [each for name in names for each in self.held(name)]
         stops = bool(lost) and len({*self.world.answering} - {*names}) < self.world.needed
         unassigned = () if self._all_fit(lost, set(names)) else self._unassigned(names)
         return Loss(domain, tuple(names), len(lost), unassigned, stops)
 
-    def _all_fit(self, lost, names):
-        """Tell whether each of the lost finds room where all others stay. If not, a better plan may still find it."""
+    def _all_fit(self, lost: Sequence[Assignment], names: Collection[str]) -> bool:
+        """Return whether each lost egress IP fits on a node while all others stay. If not, the planner decides."""
         if any(each.name in self.invalid for each in lost):
             return False
-        extra = {}
+        extra: dict[str, list[Assignment]] = {}
         for each in lost:
             nodes = (node for node in self.candidates.possible_nodes(each.egress_ip) if node.name not in names)
             node = next((node for node in nodes if self._has_room(node, each, extra.get(node.name, ()))), None)
@@ -155,7 +160,7 @@ class _Question:
             extra.setdefault(node.name, []).append(each)
         return True
 
-    def _has_room(self, node, each, extra):
+    def _has_room(self, node: Node, each: Assignment, extra: Sequence[Assignment]) -> bool:
         if self.candidates.sibling(node, each.name) or any(other.name == each.name for other in extra):
             return False
         version = parsed(each.egress_ip).version
@@ -163,8 +168,8 @@ class _Question:
         limits = zip(self.candidates.limits(node, version), (len(extra), of_family))
         return all(limit is None or load + more < limit for (limit, load), more in limits)
 
-    def _unassigned(self, names):
-        """Ask the planner which egress IPs have no node without these."""
+    def _unassigned(self, names: Collection[str]) -> tuple[Unassigned, ...]:
+        """Return the egress IPs that the planner leaves unassigned without these nodes."""
         nodes = [{**each, "ready": False} if each["name"] in names else each for each in self.world.nodes]
         before = {(each.name, each.egress_ip) for each in self.plan.unassigned}
         return tuple(u for u in self._plan(nodes).unassigned if (u.name, u.egress_ip) not in before)

@@ -1,20 +1,22 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what a person supposes: nodes that are lost, drained, changed or new, objects that change. PRIVATE to the
-collection. Pure.
+"""The changes that a simulation assumes: nodes and objects that are lost, changed or new. PRIVATE to the collection.
+
+Pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .._common.errors import Errors, InvalidError
 from .._common.messages import quote
 from .._common.validation import check_fields, check_list, check_mapping, check_string, did_you_mean, plain
 from .._kubernetes.annotations import POOL, POOL_SIZE
-from .._kubernetes.objects import API_VERSIONS, read_egressip
+from .._kubernetes.objects import API_VERSIONS, EgressIP, read_egressip
 from .._planner.nodes import Node
 from .._planner.requests import Requests, read_requests, requests_of
 
@@ -31,18 +33,18 @@ class World(NamedTuple):
     """
 
     requests: Requests
-    nodes: tuple
-    current: tuple
-    answering: tuple
+    nodes: tuple[Mapping[str, Any], ...]
+    current: tuple[Mapping[str, Any], ...]
+    answering: tuple[str, ...]
     needed: int
 
     @classmethod
-    def from_dict(cls, value):
+    def from_dict(cls, value: Mapping[str, Any]) -> World:
         """Return the World of the dict that ``to_dict`` returned."""
         requests = read_requests(value["egressips"], value["owners"])
         return cls(requests, tuple(value["nodes"]), tuple(value["current"]), tuple(value["answering"]), value["needed"])
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{egressips, owners, nodes, current, answering, needed}`` in plain dicts and lists."""
         return {
             "egressips": [egressip.document for egressip in self.requests.egressips],
@@ -62,30 +64,30 @@ class Supposed:
     """
 
     requests: Requests
-    nodes: tuple
-    down: tuple = ()
-    drained: tuple = ()
-    added: tuple = ()
-    sentences: tuple = ()
+    nodes: tuple[Mapping[str, Any], ...]
+    down: tuple[str, ...] = ()
+    drained: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
 
 
-def suppose(changes, requests, nodes):
-    """Return the Supposed that ``changes`` make of Requests and nodes. InvalidError has every error.
+def suppose(changes: object, requests: Requests, nodes: Sequence[Mapping[str, Any]]) -> Supposed:
+    """Return the Supposed after ``changes`` of Requests and nodes. Raises InvalidError with every error.
 
     ``changes``: ``{down: [node], drain: [node], nodes: {node: {labels, remove_labels, capacity, networks}},
     egressips: {name: {egressIPs, annotations}}, removed_egressips: [name]}``. A node or an object of a new name is
-    added. Of one that exists the given fields are replaced, labels and annotations one by one; an annotation that is
-    null is taken away.
+    added. For an existing one the given fields are replaced, labels and annotations one by one; null removes an
+    annotation.
     """
     errors = Errors()
-    changes = plain(check_mapping(changes, PATH, errors))
-    check_fields(changes, f"{PATH}.", _FIELDS, errors)
+    supposed: Mapping[str, Any] = plain(check_mapping(changes, PATH, errors))
+    check_fields(supposed, f"{PATH}.", _FIELDS, errors)
     by_name = {entry["name"]: entry for entry in nodes}
-    wanted = _named_changes(changes, "nodes", _NODE_FIELDS, errors)
+    wanted = _named_changes(supposed, "nodes", _NODE_FIELDS, errors)
     changed = {name: _node(name, change, by_name.get(name), errors) for name, change in wanted.items()}
     after = {**by_name, **changed}
-    down, drain = (dict.fromkeys(_known_names(changes, field, after, "node", errors)) for field in ("down", "drain"))
-    egressips, said = _egressips(changes, requests.egressips, errors)
+    down, drain = (dict.fromkeys(_known_names(supposed, field, after, "node", errors)) for field in ("down", "drain"))
+    egressips, said = _egressips(supposed, requests.egressips, errors)
     errors.raise_if_any()
     return Supposed(
         requests=requests_of(egressips, requests.owners),
@@ -102,7 +104,7 @@ def suppose(changes, requests, nodes):
     )
 
 
-def _node(name, change, present, errors):
+def _node(name: str, change: Mapping[str, Any], present: Mapping[str, Any] | None, errors: Errors) -> Mapping[str, Any]:
     """Return the node's entry with the change."""
     path = f"{PATH}.nodes.{name}"
     removed = _strings(change, "remove_labels", path, errors)
@@ -125,7 +127,9 @@ def _node(name, change, present, errors):
     return {**present, **{field: read[field] for field in fields}, "labels": labels}
 
 
-def _egressips(changes, egressips, errors):
+def _egressips(
+    changes: Mapping[str, Any], egressips: Iterable[EgressIP], errors: Errors
+) -> tuple[list[EgressIP], list[str]]:
     """Return the changed objects, and sentences."""
     wanted = _named_changes(changes, "egressips", _EGRESSIP_FIELDS, errors)
     present = {egressip.name: egressip.document for egressip in egressips}
@@ -139,10 +143,10 @@ def _egressips(changes, egressips, errors):
     return objects, [*said, *(f"egressip/{name} is removed" for name in removed)]
 
 
-def _egressip(name, change, present, errors):
+def _egressip(name: str, change: Mapping[str, Any], present: object, errors: Errors) -> EgressIP:
     """Return the object with the change. A new object selects everything, which makes no difference to a plan."""
     path = f"{PATH}.egressips.{name}"
-    document = plain(present) if isinstance(present, dict) else {}
+    document: dict[str, Any] = plain(present) if isinstance(present, dict) else {}
     metadata, spec = _part(document, "metadata"), _part(document, "spec")
     annotations = check_mapping(change.get("annotations", {}), f"{path}.annotations", errors)
     for key in annotations:
@@ -162,7 +166,7 @@ def _egressip(name, change, present, errors):
     return egressip
 
 
-def _at(line, prefixes, path):
+def _at(line: str, prefixes: Iterable[str], path: str) -> tuple[str, str]:
     """Return (path, text) of an error, the path as the person wrote it who supposes that."""
     for prefix in prefixes:
         if line.startswith(prefix):
@@ -171,12 +175,14 @@ def _at(line, prefixes, path):
     return path, line
 
 
-def _part(mapping, field):
+def _part(mapping: Mapping[str, Any], field: str) -> dict[str, Any]:
     value = mapping.get(field)
     return value if isinstance(value, dict) else {}
 
 
-def _named_changes(changes, field, known, errors):
+def _named_changes(
+    changes: Mapping[str, Any], field: str, known: Sequence[str], errors: Errors
+) -> dict[str, Mapping[str, Any]]:
     """Return ``{name: {field: value}}`` of a part of the changes."""
     path, found = f"{PATH}.{field}", {}
     for name, change in check_mapping(changes.get(field, {}), path, errors).items():
@@ -186,7 +192,9 @@ def _named_changes(changes, field, known, errors):
     return found
 
 
-def _known_names(changes, field, known, kind, errors):
+def _known_names(
+    changes: Mapping[str, Any], field: str, known: Collection[str], kind: str, errors: Errors
+) -> list[str]:
     """Return a list of names of which each must be known."""
     names = _strings(changes, field, PATH, errors)
     for index, name in enumerate(names):
@@ -194,14 +202,14 @@ def _known_names(changes, field, known, kind, errors):
     return names
 
 
-def _check_known(name, known, kind, path, errors):
+def _check_known(name: str, known: Collection[str], kind: str, path: str, errors: Errors) -> None:
     if name not in known:
         near = did_you_mean(name, list(known))
         hint = f"; did you mean {near}?" if near else ""
         errors.add(path, f"there is no {kind} {quote(name)}{hint}")
 
 
-def _strings(mapping, field, path, errors):
+def _strings(mapping: Mapping[str, Any], field: str, path: str, errors: Errors) -> list[str]:
     listed = check_list(mapping.get(field, []), f"{path}.{field}", errors)
     names = [check_string(name, f"{path}.{field}[{index}]", errors) for index, name in enumerate(listed)]
     return [name for name in names if name is not None]

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from .._common.addresses import address_order
 from .._common.tables import section, table
@@ -13,8 +15,9 @@ from .._planner.assign import make_plan
 from .._planner.candidates import Candidates
 from .._planner.nodes import read_nodes
 from .._planner.plan import Plan
+from .._planner.requests import Requests
 from .._reconcile.fleet import required_nodes
-from .evenness import spread_of, usable_names
+from .evenness import Spread, spread_of, usable_names
 from .scenario import World, suppose
 
 NEW = "New"
@@ -24,9 +27,9 @@ OTHER_OBJECT = "OtherObject"
 
 @dataclass(frozen=True)
 class Change:
-    """An egress IP that is elsewhere, or has gone to another object and is then ``name``'s.
+    """An egress IP with another node or another object; ``name`` is its object after the change.
 
-    ``from_node`` or ``to_node`` is None for one that had, or has, no node.
+    ``from_node`` or ``to_node`` is None if it had, or has, no node.
     """
 
     name: str
@@ -36,7 +39,7 @@ class Change:
     reason: str
     message: str = ""
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{name, egressIP, from, to, reason, message}``."""
         places = {"from": self.from_node, "to": self.to_node}
         return {"name": self.name, "egressIP": self.egress_ip, **places, "reason": self.reason, "message": self.message}
@@ -44,16 +47,16 @@ class Change:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """``before`` and ``after`` are Plans, ``spreads`` their Spreads; ``world`` is the supposed world after its run."""
+    """``spreads`` are those of the plans ``before`` and ``after``; ``world`` is the changed fleet after its run."""
 
-    sentences: tuple
+    sentences: tuple[str, ...]
     before: Plan
     after: Plan
-    spreads: tuple
-    changes: tuple
+    spreads: tuple[Spread, Spread]
+    changes: tuple[Change, ...]
     world: World
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Return ``{supposed, changes, unassigned, load, spread, world, lines}``."""
         names = sorted({*self.before.load, *self.after.load})
         return {
@@ -66,11 +69,11 @@ class WhatIf:
             "lines": self._lines(names),
         }
 
-    def _lines(self, names):
+    def _lines(self, names: list[str]) -> list[str]:
         rows = [_row(change) for change in self.changes]
         lines = [f"If {' and '.join(self.sentences)}:", ""]
         if len(self.world.answering) < self.world.needed:
-            lines += ["A run would stop and move nothing: egress_ip_min_available asks for more nodes that answer.", ""]
+            lines += ["A run would stop and move nothing: egress_ip_min_available requires more nodes that answer.", ""]
         lines += (
             table(("EGRESS IP", "OBJECT", "FROM", "TO", "WHY"), rows)
             if rows
@@ -90,24 +93,39 @@ class WhatIf:
         return [*lines, "", "Nothing was changed."]
 
 
-def what_if(plan, requests, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
-    """Return the WhatIf of ``changes`` (see ``suppose``), once the run that ``plan`` is of has been made.
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of the run after the changes, as in ``make_plan`` and ``required_nodes``."""
 
-    ``plan`` and ``fleet`` are dicts of a Plan and a Fleet, ``requests`` are the Requests of the plan. InvalidError has
-    every error of the changes.
+    policy: str = "balanced"
+    max_moves: int | None = None
+    min_available: object = "50%"
+
+
+def what_if(
+    plan: Mapping[str, Any],
+    requests: Requests,
+    fleet: Mapping[str, Any],
+    changes: object,
+    options: RunOptions = RunOptions(),
+) -> WhatIf:
+    """Return the WhatIf of ``changes`` (see ``suppose``) after the run that applies ``plan``.
+
+    ``plan`` and ``fleet`` are dicts of a Plan and a Fleet, ``requests`` are the Requests of the plan. Raises
+    InvalidError with every error of the changes.
     """
     before = Plan.from_dict(plan)
     supposed = suppose(changes, requests, fleet["nodes"])
     current = [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in before.assignments]
-    # As in a drain that is carried out, nothing moves for balance.
-    max_moves = 0 if supposed.drained else max_moves
-    after = make_plan(supposed.requests, supposed.nodes, current, policy, max_moves)
+    # As in a real drain, nothing moves for balance.
+    max_moves = 0 if supposed.drained else options.max_moves
+    after = make_plan(supposed.requests, supposed.nodes, current, options.policy, max_moves)
     world = World(
         requests=supposed.requests,
         nodes=supposed.nodes,
         current=tuple({"egressIP": a.egress_ip, "node": a.node, "name": a.name} for a in after.assignments),
         answering=tuple(sorted({*fleet["observed"], *supposed.added} - {*supposed.down})),
-        needed=required_nodes(min_available, len(supposed.nodes)),
+        needed=required_nodes(options.min_available, len(supposed.nodes)),
     )
     spreads = (
         spread_of(before.leveled_load, usable_names(Candidates(read_nodes(fleet["nodes"]), {}, requests.egressips))),
@@ -118,11 +136,11 @@ def what_if(plan, requests, fleet, changes, policy="balanced", max_moves=None, m
     return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), world)
 
 
-def _changes(before, after):
-    """Return a Change for each egress IP whose node, lack of one, or object is another."""
+def _changes(before: Plan, after: Plan) -> list[Change]:
+    """Return a Change for each egress IP whose node or object changes."""
     was = {each.egress_ip: each for each in before.assignments}
     moves = {move.egress_ip: move for move in after.moves}
-    found = []
+    found: list[Change] = []
     for each in after.assignments:
         old = was.pop(each.egress_ip, None)
         if old is None:
@@ -132,14 +150,14 @@ def _changes(before, after):
             whose = f"egressip/{old.name} has it now" if old.name != each.name else ""
             found.append(Change(each.name, each.egress_ip, old.node, each.node, reason, whose))
     without = {(each.name, each.egress_ip) for each in before.unassigned}
-    for each in after.unassigned:
-        if (each.name, each.egress_ip) not in without:
-            old = was.pop(each.egress_ip, None)
-            found.append(Change(each.name, each.egress_ip, old and old.node, None, each.reason, each.message))
+    for lost in after.unassigned:
+        if (lost.name, lost.egress_ip) not in without:
+            old = was.pop(lost.egress_ip, None)
+            found.append(Change(lost.name, lost.egress_ip, old and old.node, None, lost.reason, lost.message))
     found += [Change(each.name, each.egress_ip, each.node, None, NO_LONGER_WANTED) for each in was.values()]
     return sorted(found, key=lambda change: (address_order(change.egress_ip), change.name))
 
 
-def _row(change):
+def _row(change: Change) -> tuple[str, ...]:
     why = f"{change.reason}: {change.message}" if change.message else change.reason
     return (change.egress_ip, change.name, change.from_node or "-", change.to_node or "-", why)

@@ -155,7 +155,7 @@ def test_what_the_next_run_changes_anyway_is_not_blamed_on_the_question():
 
 def test_a_run_without_enough_nodes_would_stop():
     documents, seen = [egressip("a", "10.0.0.1")], fleet([node(1), node(2)])
-    stops = "A run would stop and move nothing: egress_ip_min_available asks for more nodes that answer."
+    stops = "A run would stop and move nothing: egress_ip_min_available requires more nodes that answer."
     told = {count: stops in ask({"down": ["n2"]}, documents, seen, min_available=count)["lines"] for count in (1, 2)}
     assert told == {1: False, 2: True}
     drained = ask({"drain": ["n2"]}, documents, seen, min_available=2)
