@@ -240,9 +240,8 @@ class _Question:
         return self._why_not_ready(name) if obstacle == NODE_NOT_READY else f"without the label {ASSIGNABLE_LABEL}"
 
     def _why_not_ready(self, name: str) -> str:
-        reasons: dict[str, str] = {
-            entry["name"]: entry["reason"] for entry in (*self.fleet["unavailable"], *self.fleet["faulty"])
-        }
+        entries = [*self.fleet["unavailable"], *self.fleet.get("faulty", ())]
+        reasons: dict[str, str] = {entry["name"]: entry["reason"] for entry in entries}
         return reasons.get(name, "is drained" if name in self.fleet["observed"] else "has a problem that stops a run")
 
     @property
