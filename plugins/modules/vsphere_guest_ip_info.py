@@ -105,7 +105,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.guest_ip
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 
 
-def look(params):
+def read_guests(params):
     """Return the guests with the answer for each egress IP; raises EgressIPError."""
     addresses = parse_egress_ips(params["egress_ips"], "egress_ips")
     guests = with_client(params, lambda client: client.read_guests(params["vms"]))
@@ -120,7 +120,7 @@ def main():
         required_together=[("proxy_host", "proxy_port")],
         supports_check_mode=True,
     )
-    finish(module, lambda: {"changed": False, "guests": look(module.params)})
+    finish(module, lambda: {"changed": False, "guests": read_guests(module.params)})
 
 
 if __name__ == "__main__":

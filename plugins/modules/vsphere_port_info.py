@@ -181,7 +181,7 @@ ports:
           type: str
           sample: 192.168.126.10
         needed:
-          description: Whether the port must be changed before the address works there.
+          description: Whether the port must be changed before the address works there; none if it is unknown, on NSX.
           type: bool
           sample: true
         reason:

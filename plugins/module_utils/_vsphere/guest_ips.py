@@ -68,7 +68,7 @@ def _state(guest: Guest, address: Address) -> tuple[str, str | None, str]:
     counts = [len(addresses) for _mac, addresses in guest.adapters]
     if len(counts) >= _FULL_ADAPTERS or {*counts} & {*_FULL_ADDRESSES}:
         return UNKNOWN, None, "VMware Tools show as many addresses as they can, and there may be more"
-    return ABSENT, None, "VMware Tools do not show the address; they look every 30 seconds"
+    return ABSENT, None, "VMware Tools do not show the address; they report every 30 seconds"
 
 
 def _silence(guest: Guest) -> str | None:

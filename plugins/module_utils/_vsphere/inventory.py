@@ -105,7 +105,8 @@ class Inventory:
     def __init__(self, session: Session) -> None:
         self.session = session
         self._memory: dict[Any, Any] = {}
-        self._names: dict[Any, tuple[tuple[str, Any], ...]] = {}
+        # Per network: the names of its VMs, sorted, and the place of each VM among them.
+        self._names: dict[Any, tuple[tuple[str, ...], dict[Any, int]]] = {}
         found = session.all_properties(vim.dvs.DistributedVirtualPortgroup, ("key", "name"))
         self._groups = {each.get("key"): (group, plain_name(each.get("name"))) for group, each in found.items()}
         self._vms = list_vms(session)
@@ -266,8 +267,11 @@ class Inventory:
         """
         if network not in self._names:
             named = [(self._vm_names.get(vm) or str(vm._GetMoId()), vm) for vm in vms]
-            self._names[network] = tuple(sorted(named, key=lambda pair: pair[0]))
-        return tuple(name for name, vm in self._names[network] if vm not in known)
+            named.sort(key=lambda pair: pair[0])
+            self._names[network] = tuple(name for name, _vm in named), {vm: n for n, (_name, vm) in enumerate(named)}
+        names, places = self._names[network]
+        left_out = {places[vm] for vm in known if vm in places}
+        return tuple(name for n, name in enumerate(names) if n not in left_out)
 
 
 def _outcome(session: Session, function: Callable[..., Result], *arguments: Any) -> Result | VsphereError:

@@ -17,6 +17,7 @@ OWN, SECOND, CHANGED = "own", "second", "changed"
 def need(port: Port, address: Address, guest_mac: str) -> dict[str, Any]:
     """Return {egressIP, needed, reason, change}: the settings that a port must have for ``address``.
 
+    ``needed`` is None on NSX, whose settings vCenter does not know.
     ``guest_mac``: the MAC address under which the guest uses it: OWN is the adapter's, SECOND an additional one
     (macvlan, VRRP, a bridge), CHANGED one that replaces it. ``change``: options of `vsphere_port_security`, empty if
     nothing is needed or if vCenter cannot change it.
@@ -24,7 +25,9 @@ def need(port: Port, address: Address, guest_mac: str) -> dict[str, Any]:
     change: dict[str, Any] = {}
     reasons = []
     if port.switch["type"] == NSX:
-        reasons.append("the port belongs to NSX: allow the address in its segment profiles; vCenter cannot")
+        reasons.append(
+            "the port belongs to NSX: its segment profiles must allow the address; vCenter cannot check that"
+        )
     elif port.level is not None:
         for part, words in _parts(port.level, address, guest_mac):
             change.update(part)
@@ -36,7 +39,7 @@ def need(port: Port, address: Address, guest_mac: str) -> dict[str, Any]:
         passes += f", but for packets that {_named(partly)} drops"
     return {
         "egressIP": canonical(address),
-        "needed": bool(reasons),
+        "needed": None if port.switch["type"] == NSX else bool(reasons),
         "reason": "; ".join(reasons) or passes,
         "change": change,
     }

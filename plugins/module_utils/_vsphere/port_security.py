@@ -120,7 +120,7 @@ def _decide(target: Target, wanted: Wanted) -> Change:
             f"{target.name}: port group {target.group} does not let its ports override {', '.join(sorted(missing))}; "
             "set allow_override: true, or scope: portgroup"
         )
-    return replace(change, allow=missing)
+    return replace(change, allow=_alike(missing) - frozenset(target.override_allowed))
 
 
 def _open(target: Target, wanted: Wanted) -> Change:
@@ -228,6 +228,14 @@ def _overrides(change: Change) -> frozenset[str]:
     return frozenset(mac | ({RULES} if change.rules else set()))
 
 
+def _alike(overrides: Iterable[str]) -> frozenset[str]:
+    """Return overrides with that of the security policy if MAC management is among them.
+
+    vCenter has trouble with port groups in which the two flags differ.
+    """
+    return frozenset(overrides) | ({SECURITY_POLICY} if MAC_MANAGEMENT in overrides else set())
+
+
 def _forbid(change: Change, changes: Iterable[Change], wanted: Wanted) -> frozenset[str]:
     """Return the overrides, of those the user names, that the collection allowed and no port uses any more."""
     target = change.target
@@ -237,7 +245,7 @@ def _forbid(change: Change, changes: Iterable[Change], wanted: Wanted) -> frozen
     for each in changes:
         if each.target.group == target.group:
             in_use |= overrides_of(each.after)
-    return frozenset(named & target.marked & {*target.override_allowed}) - in_use
+    return (_alike(named) & target.marked & {*target.override_allowed}) - _alike(in_use)
 
 
 def overrides_of(level: Level) -> set[str]:

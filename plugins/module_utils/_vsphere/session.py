@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Iterator
 from http.client import HTTPException
-from typing import Any, Dict, Iterable, Mapping, Sequence
+from typing import Any, Callable, Dict, Iterable, Mapping, Sequence
 from xml.parsers.expat import ExpatError
 
 from .._common.errors import VsphereError, VsphereInterruptedError
@@ -38,6 +38,8 @@ class Session:
         self._parameters = parameters
         self._instance: Any = None
         self._content: Any = None
+        # Instances whose connection was lost; their sessions may still exist in the vCenter.
+        self._lost: list[Any] = []
 
     @property
     def timeout(self) -> int:
@@ -45,9 +47,12 @@ class Session:
         return int(self._parameters["timeout"])
 
     def close(self) -> None:
-        """Log out."""
+        """Log out, also of sessions whose connection was lost if the vCenter has answered since."""
         if self._instance is not None:
             Disconnect(self._instance)
+            for instance in self._lost:
+                with contextlib.suppress(vmodl.MethodFault, OSError, HTTPException, ExpatError):
+                    instance.RetrieveContent().sessionManager.Logout()
             self._instance = self._content = None
 
     @contextlib.contextmanager
@@ -65,7 +70,7 @@ class Session:
                 self._end_of(what or where, fault.task)
             raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
         except (vim.fault.ConcurrentAccess, vim.fault.InvalidPowerState) as fault:
-            raise VsphereInterruptedError(f"{where}: {_words(fault)}") from None
+            raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
         except vmodl.fault.ManagedObjectNotFound as fault:
             # It was removed since it was listed.
             raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
@@ -81,6 +86,7 @@ class Session:
             raise VsphereError(f"hostname: the certificate of {where} is not trusted: {reason}") from None
         except (OSError, HTTPException, ExpatError) as error:
             temporary = self._instance is not None or isinstance(error, ConnectionResetError)
+            self._lost += [self._instance] if self._instance is not None else []
             self._instance = None
             kind = VsphereInterruptedError if temporary else VsphereError
             raise kind(f"hostname: {where} does not answer: {error or type(error).__name__}") from None
@@ -158,8 +164,13 @@ class Session:
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return found
 
-    def wait(self, what: str, task: Any) -> None:
-        """Wait until a task ends. Raises VsphereError if it fails or exceeds the timeout."""
+    def run(self, what: str, start: Callable[..., Any], *arguments: Any) -> None:
+        """Start the task of an object with the name ``what``, and wait until it ends.
+
+        Raises VsphereError if it fails or exceeds the timeout.
+        """
+        with self.translated(what):
+            task = start(*arguments)
         info = self._end_of(what, task)
         if info.state == vim.TaskInfo.State.error:
             with self.translated(what):
@@ -172,7 +183,7 @@ class Session:
         info = self.properties([task], ("info",))[task]["info"]
         while info.state not in (vim.TaskInfo.State.success, vim.TaskInfo.State.error):
             if time.monotonic() > give_up:
-                words = f"{info.key} has not ended within {self.timeout} seconds; look at it in vCenter"
+                words = f"{info.key} has not ended within {self.timeout} seconds; check it in vCenter"
                 raise VsphereError(f"{what}: {words}")
             time.sleep(next(pauses))
             info = self.properties([task], ("info",))[task]["info"]
@@ -214,4 +225,9 @@ def _tls(validate: bool) -> ssl.SSLContext:
 def _words(fault: Any) -> str:
     """Return the message of a fault of the API, on one line."""
     name = type(fault).__name__.rpartition(".")[2]
-    return f"{name}: {' '.join(fault.msg.split())}" if fault.msg and fault.msg != name else name
+    # What the ESXi host reports, and for several hosts the fault of each.
+    details = [each.message for each in getattr(fault, "faultMessage", None) or ()]
+    details += [_words(each.fault) for each in getattr(fault, "hostFault", None) or () if each.fault]
+    texts = [fault.msg if fault.msg != name else None, *details]
+    said = "; ".join(" ".join(text.split()) for text in texts if text)
+    return f"{name}: {said}" if said else name

@@ -56,7 +56,7 @@ def _write_overrides(session: Session, changes: Sequence[Change], forbid: bool) 
             policy=config.policy,
             description=write_note(config.description, note),
         )
-        session.wait(f"port group {plain_name(config.name)}", group.ReconfigureDVPortgroup_Task(spec))
+        session.run(f"port group {plain_name(config.name)}", group.ReconfigureDVPortgroup_Task, spec)
 
 
 def _write_kept(session: Session, changes: Sequence[Change], done: bool) -> None:
@@ -75,7 +75,7 @@ def _write_kept(session: Session, changes: Sequence[Change], done: bool) -> None
             note = with_part(note, part, values)
         if note != before:
             spec = vim.vm.ConfigSpec(changeVersion=version, annotation=write_note(annotation, note))
-            session.wait(found["name"], vm.ReconfigVM_Task(spec))
+            session.run(found["name"], vm.ReconfigVM_Task, spec)
 
 
 def _write_groups(session: Session, changes: Sequence[Change]) -> None:
@@ -102,7 +102,7 @@ def _write_group(session: Session, change: Change) -> None:
         defaultPortConfig=setting(change),
         description=write_note(handle["description"], change.note),
     )
-    session.wait(change.target.name, handle["group"].ReconfigureDVPortgroup_Task(spec))
+    session.run(change.target.name, handle["group"].ReconfigureDVPortgroup_Task, spec)
 
 
 def _write_standard(session: Session, change: Change) -> None:
@@ -139,7 +139,7 @@ def write_steps(session: Session, steps: Sequence[Step]) -> None:
 def _write_ports(session: Session, ports: Mapping[Any, Sequence[Any]]) -> None:
     """Write {switch: specs of ports}, those of a switch in one task."""
     for switch, specs in ports.items():
-        session.wait(f"ports {', '.join(spec.key for spec in specs)}", switch.ReconfigureDVPort_Task(specs))
+        session.run(f"ports {', '.join(spec.key for spec in specs)}", switch.ReconfigureDVPort_Task, specs)
 
 
 def _write_vm(session: Session, vm: Any, steps: Sequence[Step]) -> None:
@@ -156,7 +156,7 @@ def _write_vm(session: Session, vm: Any, steps: Sequence[Step]) -> None:
             annotation=write_note(before.handle["annotation"], after.vm_note),
             deviceChange=devices,
         )
-        session.wait(before.vm, vm.ReconfigVM_Task(spec))
+        session.run(before.vm, vm.ReconfigVM_Task, spec)
     if before.power != after.power:
         turn = vm.PowerOffVM_Task if after.power == OFF else vm.PowerOnVM_Task
-        session.wait(before.vm, turn())
+        session.run(before.vm, turn)

@@ -135,6 +135,13 @@ def test_a_loss_is_made_good(run, vcenter, kind):
     assert [call["method"] for call in vcenter.journal()].count("Login") == 2
 
 
+@pytest.mark.parametrize("kind", ["drop", "lose_answer"])
+def test_a_session_whose_connection_was_lost_is_ended_too(run, vcenter, kind):
+    order(vcenter, "FetchDVPorts", kind)
+    assert "ports" in run("vsphere_port_info", vms=[{"name": "node1"}])
+    assert [call["method"] for call in vcenter.journal()].count("Logout") == 2
+
+
 @pytest.mark.parametrize("method", ["RetrieveServiceContent", "Login"])
 def test_a_connection_that_drops_at_once_is_made_again(run, vcenter, method):
     order(vcenter, method, "drop")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module vsphere_fence against a vCenter of our own."""
+"""The module vsphere_fence against a simulated vCenter."""
 
 from __future__ import annotations
 
@@ -355,7 +355,7 @@ def test_a_task_that_takes_a_while(run, vcenter, kind, task, method):
 def test_a_task_that_never_ends_is_no_fence(run, vcenter, task, method):
     vcenter.control("order", method=task, kind="stuck")
     message = run(NAME, **NODE1, method=method, timeout=1)["msg"]
-    assert message.endswith(" has not ended within 1 seconds; look at it in vCenter")
+    assert message.endswith(" has not ended within 1 seconds; check it in vCenter")
 
 
 @pytest.mark.parametrize("kind", ["fault", "task"])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module vsphere_port_security against a vCenter of our own."""
+"""The module vsphere_port_security against a simulated vCenter."""
 
 from __future__ import annotations
 
@@ -355,10 +355,13 @@ def test_override_flags_are_not_set_unasked(run, vcenter):
     assert vcenter.writes() == []
     before = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["strict"].config.policy
     done = run(NAME, **strict, allow_override=True)
-    assert done["warnings"] == ["port group strict lets its ports override mac_management from now on"]
+    assert done["warnings"] == ["port group strict lets its ports override mac_management, security from now on"]
     after = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["strict"].config.policy
-    before.macManagementOverrideAllowed = True
+    before.macManagementOverrideAllowed = before.securityPolicyOverrideAllowed = True
     assert str(after) == str(before)
+    run(NAME, **strict, state="absent")
+    after = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["strict"].config.policy
+    assert (after.macManagementOverrideAllowed, after.securityPolicyOverrideAllowed) == (False, False)
 
 
 def test_an_override_flag_stays_while_others_use_it(run, vcenter):
@@ -551,7 +554,7 @@ def test_somebody_changes_a_standard_port_group_meanwhile(run, vcenter):
 
 def test_a_race_without_end(run, vcenter):
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="race", times=100)
-    assert run(NAME, **NODE1, **FORGED)["msg"] == f"127.0.0.1:{vcenter.port}: ConcurrentAccess"
+    assert run(NAME, **NODE1, **FORGED)["msg"] == "ports 10: ConcurrentAccess"
     assert vcenter.writes() == ["ReconfigureDVPort_Task"] * 5
 
 
@@ -563,7 +566,7 @@ def test_a_task_that_fails_and_one_that_never_ends(run, vcenter):
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="stuck")
     message = run(NAME, **NODE1, **FORGED, timeout=1)["msg"]
     assert message.startswith("ports 10: task-")
-    assert message.endswith(" has not ended within 1 seconds; look at it in vCenter")
+    assert message.endswith(" has not ended within 1 seconds; check it in vCenter")
 
 
 def test_what_is_done_and_what_is_not_is_told(run, vcenter):
