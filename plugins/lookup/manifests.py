@@ -19,7 +19,7 @@ options:
       - Paths of files, paths of folders, inline documents, or lists of these.
       - A file holds YAML, with any number of documents, or, when its name ends in C(.json), JSON.
       - In a folder and its subfolders, all C(*.yml), C(*.yaml) and C(*.json) files are read in the order of their
-        paths. Names that begin with a dot are left out.
+        paths, in upper or lower case. Symbolic links are followed. Names that begin with a dot are left out.
       - A relative path is searched for in Ansible's search path for files, then in the folder of the inventory, then
         in the current directory.
       - C(List) documents, as C(kubectl get -o yaml) prints them, are unrolled.
@@ -218,10 +218,15 @@ def _files_below(folder: Path, shown: str, documents: Documents) -> list[Path]:
         documents.refuse(str(name), f"cannot be read: {error.strerror}")
 
     found: list[Path] = []
-    for directory, subfolders, names in os.walk(folder, onerror=refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+    seen: set[str] = set()
+    for directory, subfolders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        # A link may lead to a folder above it.
+        real = os.path.realpath(directory)
+        subfolders[:] = [] if real in seen else sorted(name for name in subfolders if not name.startswith("."))
         relative = Path(directory).relative_to(folder)
-        found += [relative / name for name in names if name.endswith(_SUFFIXES) and not name.startswith(".")]
+        visible = (name for name in names if not name.startswith(".") and real not in seen)
+        found += [relative / name for name in visible if name.lower().endswith(_SUFFIXES)]
+        seen.add(real)
     return sorted(found, key=str)
 
 

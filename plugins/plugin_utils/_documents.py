@@ -70,7 +70,7 @@ class Documents:
         """Add all documents of ``text``. Those before a malformed one are kept, and those after it where possible."""
         before = len(self.documents), len(self.unreadable)
         try:
-            if name.endswith(".json"):
+            if name.lower().endswith(".json"):
                 self._read_json(text, name)
             else:
                 self._read_yaml(text, name)

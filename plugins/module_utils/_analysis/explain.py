@@ -215,11 +215,10 @@ class _Question:
         if possible:
             return Answer(name, HOLDS)
         obstacles = self.candidates.obstacles(name, self.address)
-        # The networks of a node that did not answer are not known.
-        silent = NODE_NOT_READY in obstacles and not self._node(name).networks
-        why = tuple(self._text(each, name) for each in obstacles if not (silent and each == NETWORK_MISSING))
+        why = tuple(self._text(each, name) for each in obstacles)
         owners = self.candidates.nodes.own_addresses.get(self.address, ())
         why += tuple(f"it is the own address of {owner} ({interface})" for owner, interface in owners)
+        why += tuple(f"it is the gateway of {owner}" for owner in self.candidates.nodes.gateways.get(self.address, ()))
         return Answer(name, NO, (*(["holds it, but may not"] if name in self.held_by else []), *why))
 
     def _text(self, obstacle: str, name: str) -> str:

@@ -49,11 +49,13 @@ _WORDS: tuple[tuple[_Types, Callable[[Any], str]], ...] = (
     (str, lambda value: f"the string {quote(value)}"),
     (Mapping, lambda value: "a mapping"),
     ((list, tuple), lambda value: "a list"),
-    (int, lambda value: f"the integer {value}"),
+    (int, lambda value: f"the integer {value}" if abs(value) < _HUGE else "a huge integer"),
     (float, lambda value: f"the number {value}"),
     (datetime.date, lambda value: f"the date {value.isoformat()}"),
 )
 _MAX_SHOWN = 80
+# Python refuses to convert much larger integers to text.
+_HUGE = 10**20
 
 
 def pasted_hint(text: str) -> str | None:

@@ -105,7 +105,7 @@ def plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, (dict, Mapping)):
         return {
-            key if type(key) in _PLAIN_TYPES else plain(key): entry if type(entry) in _PLAIN_TYPES else plain(entry)
+            str(key) if isinstance(key, str) else key: entry if type(entry) in _PLAIN_TYPES else plain(entry)
             for key, entry in value.items()
         }
     return value

@@ -33,6 +33,9 @@ Value = TypeVar("Value")
 _PARSERS: dict[str, Callable[[object, str], Any]] = {"Namespace": parse_namespace, "Pod": parse_pod, "Node": parse_node}
 # Similar enough for a typing error ("EgressIp", "Pods"), too different for other kinds ("EgressQoS", "NodePool").
 _SAME_KIND = 0.85
+_GROUPS = sorted({version.partition("/")[0] for version in API_VERSIONS.values() if "/" in version})
+# Similar enough for a typing error ("k8s.ovn.io").
+_SAME_GROUP = 0.75
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ class _Reader:
 
     def _read_object(self, document: dict[Any, Any], kind: str, source: str) -> None:
         path = object_path(document, kind, source)
-        if _is_of_another_group(document, kind):
+        if _is_of_another_group(document):
             self._ignore(source, f"{path} is of {document['apiVersion']}")
         elif kind == "EgressIP":
             self._read_egressip(document, path, source)
@@ -236,7 +239,7 @@ class _Reader:
 
     def _unroll(self, document: dict[Any, Any], kind: str, source: str) -> None:
         """Read the items of a List; as in the API server, those of a typed one may omit apiVersion and kind."""
-        if kind and kind not in API_VERSIONS:
+        if kind and (kind not in API_VERSIONS or _is_of_another_group(document)):
             self._ignore(source, f"kind {quote(document['kind'])} is ignored")
             return
         items = document.get("items", ())
@@ -250,7 +253,9 @@ class _Reader:
 
     def _read_other(self, document: dict[Any, Any], kind: str, source: str) -> None:
         near = did_you_mean(kind, (*API_VERSIONS, "List"), _SAME_KIND)
-        if pasted_hint(kind):
+        if _is_of_another_group(document):
+            self._ignore(source, f"kind {quote(kind)} is ignored")
+        elif pasted_hint(kind):
             self._refuse(source, f"kind: {quote(kind)} {pasted_hint(kind)}")
         elif near:
             self._refuse(source, f"kind: {quote(kind)} is unknown; did you mean {near}?")
@@ -264,11 +269,14 @@ class _Reader:
         self._ignored.append(f"{source}: {text}")
 
 
-def _is_of_another_group(document: Mapping[str, Any], kind: str) -> bool:
-    """Return whether a kind of several API groups belongs to another one (``config.openshift.io/v1`` Node)."""
+def _is_of_another_group(document: Mapping[str, Any]) -> bool:
+    """Return whether a document belongs to an API group that is not in use (``config.openshift.io/v1`` Node).
+
+    A group that is similar to one in use is a typing error.
+    """
     api_version = document.get("apiVersion")
     group = api_version.partition("/")[0] if isinstance(api_version, str) and "/" in api_version else ""
-    return kind != "EgressIP" and "." in group
+    return "." in group and did_you_mean(group, _GROUPS, _SAME_GROUP) is None
 
 
 def _selected_by(egressip: EgressIP, by_namespace: Mapping[str, Mapping[str, Pod]], index: LabelIndex) -> Iterable[Pod]:

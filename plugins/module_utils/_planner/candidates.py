@@ -105,7 +105,7 @@ class Candidates:
         return self._chosen[key][0]
 
     def _find_inside(self, address: str) -> tuple[Node, ...]:
-        if address in self.nodes.own_addresses:
+        if address in self.nodes.own_addresses or address in self.nodes.gateways:
             return ()
         containing = self._networks.containing(*address_order(address))
         if containing not in self._inside:
@@ -195,7 +195,8 @@ class Candidates:
         found = [] if node.ready else [NODE_NOT_READY]
         if self._lacks_label(name, address):
             found.append(NODE_NOT_ASSIGNABLE)
-        found += _network_obstacles(node, address)
+        # The networks of a node that does not answer are unknown.
+        found += _network_obstacles(node, address) if node.ready or node.networks else []
         return [*found, *([NODE_NOT_SELECTED] if self.excluding_selectors(name, address) else [])]
 
     def _lacks_label(self, name: str, address: str) -> bool:
@@ -264,16 +265,15 @@ class Candidates:
         node = self.node(node_name)
         if node is None:
             return NODE_INVALID if node_name in self.nodes.broken else NODE_GONE
-        if address in self.nodes.own_addresses:
+        if address in self.nodes.own_addresses or address in self.nodes.gateways:
             return ADDRESS_CONFLICT
         return next(iter(self.obstacles(node_name, address)), None)
 
     def why_no_node(self, address: str) -> tuple[str, str]:
         """Return (reason, message) for an address that no node may hold."""
-        owners = self.nodes.own_addresses.get(address)
-        if owners:
-            whose = " and of ".join(f"{node} ({interface})" for node, interface in owners)
-            return ADDRESS_CONFLICT, f"{address} is the own address of {whose}"
+        conflict = self.nodes.why_in_use(address)
+        if conflict:
+            return ADDRESS_CONFLICT, conflict
         inside = self._all_inside(address) if self._is_at_an_end(address) else ()
         if inside and all(node.reserves(parsed(address)) for node in inside):
             found = (node.network_for(parsed(address)) for node in inside)

@@ -9,13 +9,22 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
-from .._common.addresses import Address, Interface, address_order, canonical, is_reserved_in, parse_interface, parsed
+from .._common.addresses import (
+    Address,
+    Interface,
+    address_order,
+    canonical,
+    canonical_address,
+    is_reserved_in,
+    parse_interface,
+    parsed,
+)
 from .._common.addresses import Network as IPNetwork
 from .._common.errors import EgressIPError, Errors, InvalidError
 from .._common.messages import type_name
 from .._common.validation import check_fields, check_list, check_mapping, check_string, required
 
-_NODE_FIELDS = ("name", "labels", "ready", "networks", "capacity")
+_NODE_FIELDS = ("name", "labels", "ready", "networks", "capacity", "gateways")
 _NETWORK_FIELDS = ("interface", "addresses")
 _CAPACITY_FIELDS = ("ip", "ipv4", "ipv6")
 
@@ -56,17 +65,21 @@ class Capacity:
 
 @dataclass(frozen=True)
 class Node:
-    """A node (inventory host). ``labels`` has the values of the inventory; ``networks`` begins with the primary one."""
+    """A node (inventory host). ``labels`` has the values of the inventory; ``networks`` begins with the primary one.
+
+    ``gateways`` are the canonical addresses of its default routes.
+    """
 
     name: str
     labels: Mapping[str, Any]
     ready: bool = True
     networks: tuple[Network, ...] = ()
     capacity: Capacity = Capacity()
+    gateways: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, value: object, path: str = "node") -> Node:
-        """Return the Node of ``{name, labels, ready, networks, capacity}``; InvalidError has every error.
+        """Return the Node of ``{name, labels, ready, networks, capacity, gateways}``; InvalidError has every error.
 
         ``path`` names the entry in errors while it has no usable name.
         """
@@ -82,6 +95,7 @@ class Node:
             ready=_parse_ready(document.get("ready", True), f"{prefix}ready", errors),
             networks=_parse_networks(document.get("networks"), f"{prefix}networks", errors),
             capacity=_parse_capacity(document.get("capacity"), f"{prefix}capacity", errors),
+            gateways=_parse_gateways(document.get("gateways"), f"{prefix}gateways", errors),
         )
         errors.raise_if_any()
         return node
@@ -94,6 +108,7 @@ class Node:
             "ready": self.ready,
             "networks": [network.to_dict() for network in self.networks],
             "capacity": self.capacity.to_dict(),
+            **({"gateways": list(self.gateways)} if self.gateways else {}),
         }
 
     @property
@@ -124,13 +139,25 @@ class Node:
 class Nodes:
     """All nodes. ``valid``: ordered by name. ``broken``: names of the nodes that cannot be used.
 
-    ``invalid``: ``{name, errors}``. ``own_addresses``: {canonical address: ((node, interface), ...)}.
+    ``invalid``: ``{name, errors}``. ``own_addresses``: {canonical address: ((node, interface), ...)}. ``gateways``:
+    {canonical address: names of the nodes with this gateway}.
     """
 
     valid: tuple[Node, ...]
     broken: tuple[str, ...]
     invalid: tuple[Mapping[str, Any], ...]
     own_addresses: Mapping[str, tuple[tuple[str, str], ...]]
+    gateways: Mapping[str, tuple[str, ...]]
+
+    def why_in_use(self, address: str) -> str | None:
+        """Return a sentence if the address is a node's own or a gateway; None if it may be an egress IP."""
+        owners = self.own_addresses.get(address)
+        if owners:
+            whose = " and of ".join(f"{node} ({interface})" for node, interface in owners)
+            return f"{address} is the own address of {whose}"
+        if address in self.gateways:
+            return f"{address} is the gateway of {' and of '.join(self.gateways[address])}"
+        return None
 
     def warnings(self) -> list[str]:
         """Return a line for each address that is the own address of more than one node."""
@@ -150,6 +177,7 @@ def read_nodes(documents: Sequence[Any]) -> Nodes:
     broken: set[str] = set()
     invalid: list[dict[str, Any]] = []
     own: dict[str, set[tuple[str, str]]] = {}
+    gateways: dict[str, set[str]] = {}
     for index, document in enumerate(documents):
         name = names[index]
         node, errors = _read_node(document, f"node[{index}]")
@@ -160,6 +188,8 @@ def read_nodes(documents: Sequence[Any]) -> Nodes:
             invalid.append({"name": f"node/{name}" if name else f"node[{index}]", "errors": errors})
         else:
             found.append(node)
+            for gateway in node.gateways:
+                gateways.setdefault(gateway, set()).add(node.name)
         for interface, address in _readable_addresses(document) if node is None else _own_addresses(node):
             own.setdefault(address, set()).add((name or f"node[{index}]", interface))
     return Nodes(
@@ -167,6 +197,7 @@ def read_nodes(documents: Sequence[Any]) -> Nodes:
         broken=tuple(sorted(broken)),
         invalid=tuple(sorted(invalid, key=lambda entry: (entry["name"], entry["errors"]))),
         own_addresses={address: tuple(sorted(holders)) for address, holders in own.items()},
+        gateways={address: tuple(sorted(names)) for address, names in gateways.items()},
     )
 
 
@@ -252,6 +283,12 @@ def _parse_capacity(value: object, path: str, errors: Errors) -> Capacity:
         check_fields(value, f"{path}.", _CAPACITY_FIELDS, errors)
         return Capacity(*(_parse_limit(value.get(field), f"{path}.{field}", errors) for field in _CAPACITY_FIELDS))
     return Capacity(_parse_limit(value, path, errors))
+
+
+def _parse_gateways(value: object, path: str, errors: Errors) -> tuple[str, ...]:
+    listed = [] if value is None else check_list(value, path, errors)
+    found = [errors.attempt(canonical_address, text, f"{path}[{n}]") for n, text in enumerate(listed)]
+    return tuple(address for address in found if address is not None)
 
 
 def _parse_limit(value: object, path: str, errors: Errors) -> int | None:

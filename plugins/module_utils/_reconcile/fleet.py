@@ -190,11 +190,18 @@ def _node(
         own = {"labels": {}, "capacity": None}
     return {
         "name": host["name"],
-        "labels": {**labels, **own["labels"]},
+        "labels": _labels(labels, own["labels"]),
         "ready": facts is not None and not host.get("drain") and host["name"] not in empty,
         "networks": facts["networks"] if facts else [],
         "capacity": own["capacity"],
+        **({"gateways": facts["gateways"]} if facts and facts.get("gateways") else {}),
     }
+
+
+def _labels(of_object: Mapping[str, str], of_host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the labels of a Node object with those of its host, in which null takes a label of the object away."""
+    removed = {key for key, value in of_host.items() if value is None and key in of_object}
+    return {key: value for key, value in {**of_object, **of_host}.items() if key not in removed}
 
 
 def _capacity(value: object) -> object:

@@ -90,6 +90,18 @@ def test_a_folder_is_read_in_the_order_of_its_paths(play):
     assert result["invalid"] == []
 
 
+def test_links_to_folders_and_suffixes_in_upper_case_are_read(play):
+    folder, look = play
+    (folder / "play/manifests/deep").mkdir(parents=True)
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere/linked.YAML").write_text(NAMESPACE.format("linked"))
+    (folder / "play/manifests/a.Json").write_text(json.dumps({**DOCUMENT, "metadata": {"name": "json"}}))
+    (folder / "play/manifests/link").symlink_to(folder / "elsewhere")
+    (folder / "play/manifests/deep/loop").symlink_to(folder / "play/manifests")
+    result = look("manifests")
+    assert (names(result), result["invalid"], result["ignored"]) == (["json", "linked"], [], [])
+
+
 def test_a_folder_and_a_file_in_it_are_no_conflict(play):
     folder, look = play
     (folder / "play/manifests").mkdir()

@@ -22,6 +22,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages 
         (None, "null"),
         (True, "the boolean true"),
         (5, "the integer 5"),
+        (-(10**20), "a huge integer"),
         (0.5, "the number 0.5"),
         ("a", "the string 'a'"),
         ({"a": 1}, "a mapping"),

@@ -62,6 +62,18 @@ def test_select_pods_whatever_the_order(golden):
     assert [each.to_dict() for each in selected] == golden["selected"][0]
 
 
+def test_keys_and_integers_of_any_kind_have_an_error_with_a_path():
+    labels = {("a", "b"): "c", 5: 16**5000}
+    manifests = read([{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": labels}}])
+    egressip = {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": "a"}, ("x",): 16**5000}
+    (broken,) = read([{**egressip, "spec": {"egressIPs": [16**5000], "namespaceSelector": {}}}]).egressips
+    assert [error.partition(": ")[0] for error in manifests.invalid[0]["errors"]] == ["pod/default/a"] * 3
+    assert broken.errors == (
+        "egressip/a: a list: unknown field; a field name must be a string, not a list",
+        "egressip/a: spec.egressIPs[0]: must be a string, not a huge integer; put it in quotes",
+    )
+
+
 def test_select_pods_reads_documents_that_nobody_checked():
     egressip = {
         "apiVersion": "k8s.ovn.org/v1",

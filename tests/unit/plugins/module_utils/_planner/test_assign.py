@@ -180,6 +180,19 @@ def test_moves_say_why(holder, change, reason):
     ]
 
 
+def test_a_gateway_is_no_egress_ip():
+    nodes = [node(1, gateways=["10.0.0.1"]), node(2)]
+    plan = assign([egressip("a", "10.0.0.1", "10.0.0.2")], nodes, current({"10.0.0.1": "n2"}))
+    assert (holdings(plan), plan.moves) == ({"10.0.0.2": "n1"}, ())
+    (short,) = plan.unassigned
+    assert (short.reason, short.message) == ("AddressConflict", "10.0.0.1 is the gateway of n1")
+
+
+def test_a_node_that_does_not_answer_is_not_without_a_network():
+    (short,) = assign([egressip("a", "10.0.0.1")], [node(1, ready=False, networks=[]), node(2, networks=[])]).unassigned
+    assert short.message == "no node can hold 10.0.0.1; not ready: n1; without a network that contains it: n2"
+
+
 def restricted(name, selector, *addresses):
     document = egressip(name, *addresses)
     document["metadata"]["annotations"] = {"egress-ip.netops/node-selector": selector}

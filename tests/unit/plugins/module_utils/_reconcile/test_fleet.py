@@ -220,6 +220,18 @@ def test_labels_of_the_inventory_win_over_those_of_node_documents():
     assert fleet.nodes[1]["labels"] == {}
 
 
+def test_null_in_the_inventory_takes_a_label_of_the_node_object_away():
+    objects = [NodeObject("node1", {"zone": "a", "k8s.ovn.org/egress-assignable": ""})]
+    label = {"k8s.ovn.org/egress-assignable": None}
+    fleet = observe_fleet([host(1, labels=label), host(2, labels=label)], objects)
+    assert [each["labels"] for each in fleet.nodes] == [{"zone": "a"}, label]
+    assert fleet.eligible == ("node2",)
+
+
+def test_gateways_are_part_of_a_node():
+    assert observe_fleet([host(1, answer(1, gateways=["192.168.126.1"]))]).nodes[0]["gateways"] == ["192.168.126.1"]
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
