@@ -9,14 +9,20 @@ The unit tests pass a host in memory instead.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from .._dataplane.handover import Partners
-from . import commands, conntrack, files, kernel, packets, preflight, watch
+from . import commands, files, kernel, preflight, watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import Counter
+
+    from .._dataplane.handover import Partners
+    from .._protocols.address_probe import Probe
+    from .._protocols.ctnetlink import Flow
+    from .conntrack import Filter
     from .handover_session import Flows
+    from .packets import Frames, Packet, Verdict
 
 
 class HostIO:
@@ -53,20 +59,62 @@ class HostIO:
     write_sysctl = staticmethod(kernel.write_sysctl)
     execute = staticmethod(kernel.execute)
 
-    run_probes = staticmethod(packets.run_probes)
-    send_frames = staticmethod(packets.send_frames)
-    send_packets = staticmethod(packets.send_packets)
+    # A run that changes nothing needs none of these, so it does not import their modules.
 
-    read_connections = staticmethod(conntrack.read_connections)
-    count_connections = staticmethod(conntrack.count_connections)
-    change_connections = staticmethod(conntrack.change_connections)
-    forget_connections = staticmethod(conntrack.forget_connections)
+    @staticmethod
+    def run_probes(probes: Mapping[str, Sequence[Probe]]) -> Iterator[Verdict]:
+        """Call `packets.run_probes`."""
+        from .packets import run_probes  # noqa: PLC0415
+
+        return run_probes(probes)
+
+    @staticmethod
+    def send_frames(interface: str, announced: Sequence[Frames]) -> None:
+        """Call `packets.send_frames`."""
+        from .packets import send_frames  # noqa: PLC0415
+
+        send_frames(interface, announced)
+
+    @staticmethod
+    def send_packets(packets: Sequence[Packet]) -> None:
+        """Call `packets.send_packets`."""
+        from .packets import send_packets  # noqa: PLC0415
+
+        send_packets(packets)
+
+    @staticmethod
+    def read_connections(filters: Iterable[Filter]) -> list[tuple[int, Flow]]:
+        """Call `conntrack.read_connections`."""
+        from .conntrack import read_connections  # noqa: PLC0415
+
+        return read_connections(filters)
+
+    @staticmethod
+    def count_connections(filters: Iterable[Filter]) -> Counter[bytes]:
+        """Call `conntrack.count_connections`."""
+        from .conntrack import count_connections  # noqa: PLC0415
+
+        return count_connections(filters)
+
+    @staticmethod
+    def change_connections(requests: Iterable[bytes]) -> list[int]:
+        """Call `conntrack.change_connections`."""
+        from .conntrack import change_connections  # noqa: PLC0415
+
+        return change_connections(requests)
+
+    @staticmethod
+    def forget_connections(marks: Iterable[int], mask: int) -> None:
+        """Call `conntrack.forget_connections`."""
+        from .conntrack import forget_connections  # noqa: PLC0415
+
+        forget_connections(marks, mask)
 
     @staticmethod
     def hand_over(
         key: str, port: int, own: Iterable[str], partners: Partners, release: Callable[[Collection[str]], Flows]
     ) -> Flows:
-        """Call `handover_session.hand_over`, which only a run that moves addresses imports."""
+        """Call `handover_session.hand_over`."""
         from .handover_session import hand_over  # noqa: PLC0415
 
         return hand_over(key, port, own, partners, release)

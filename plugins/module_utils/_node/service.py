@@ -26,10 +26,11 @@ from .._host_io.host_io import HostIO
 from .._protocols.address_probe import announcements
 from . import metrics_file
 from .address_conflicts import announce, mac_address, other_holders, read_conflicts, write_conflicts
-from .apply import ANNOUNCE_AGAIN, apply
+from .apply import apply
 from .connections import Connections, challenge, challenge_released, forget
 from .current_state import read_data_plane, read_host
 from .decide import Request
+from .execute import ANNOUNCE_AGAIN
 from .record import Record
 
 

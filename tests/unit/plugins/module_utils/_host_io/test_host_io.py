@@ -20,7 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
     kernel,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import apply as apply_module
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import execute
 from kernel_host import ip, nft, shown
 from node_runs import A, B, C, apply, observe, remove
 from states import egress_object, held, node_state
@@ -165,13 +165,13 @@ def test_a_run_that_fails_leaves_the_node_as_it_was(host, monkeypatch, first, co
 def test_a_rule_that_is_not_shown_is_taken_back_with_the_texts_of_the_others(host, monkeypatch):
     apply(IO, node_state())
     before = everything()
-    verify = apply_module.verify
+    verify = execute.verify
 
     def fail(*arguments):
         verify(*arguments)
         raise VerificationError("for the test")
 
-    monkeypatch.setattr(apply_module, "verify", fail)
+    monkeypatch.setattr(execute, "verify", fail)
     with pytest.raises(EgressIPError, match="the node is as it was before$"):
         apply(IO, node_state(generation=2, egressips=[egress_object("web", [A, B, C])], pods=[]))
     assert everything() == before

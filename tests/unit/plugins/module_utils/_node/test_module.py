@@ -11,10 +11,12 @@ import sys
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 
+RARE = {"_node.execute", "_node.claim", "_node.connections", "_host_io.handover_session", "_host_io.conntrack"}
+RARE |= {"_host_io.packets", "concurrent.futures"}
 UNUSED = {
-    "observed": {"_node.apply", "_node.claim", "_node.connections", "_host_io.handover_session", "concurrent.futures"},
-    "absent": {"_node.apply", "_node.claim", "_node.observe", "_host_io.handover_session", "concurrent.futures"},
-    "present": {"_node.observe", "_node.remove", "_node.platform_detection", "_host_io.handover_session"},
+    "observed": {"_node.apply", "_node.decide", *RARE},
+    "absent": {"_node.apply", "_node.observe", *RARE - {"_node.connections"}},
+    "present": {"_node.observe", "_node.remove", "_node.platform_detection", *RARE},
 }
 
 

@@ -12,8 +12,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
     EgressIPError,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import apply as apply_module
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import execute, service
 from fake_node_io import FOREIGN_TABLE, address, ethernet
 from node_runs import (
     FLOW,
@@ -263,7 +262,7 @@ def test_a_node_without_a_record_is_not_watched(kernel):
 def test_a_run_that_stops_after_a_release_leaves_one_holder(watched, monkeypatch, taken):
     """The record still names the address; the watch asks the wire before it puts that back."""
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(apply_module, "claim", _interrupt)
+        patch.setattr(execute, "claim", _interrupt)
         apply(watched, node_state(generation=2, held=held(B)))
     assert A not in watched.addresses()
     watched.away, watched.wire = False, {A: FOREVER} if taken else {}
@@ -273,7 +272,7 @@ def test_a_run_that_stops_after_a_release_leaves_one_holder(watched, monkeypatch
 
 
 def test_a_run_that_stops_after_a_claim_has_noted_where_its_addresses_are(kernel, monkeypatch):
-    monkeypatch.setattr(apply_module, "settle", _interrupt)
+    monkeypatch.setattr(execute, "settle", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         apply(kernel, node_state())
     assert A in kernel.addresses()

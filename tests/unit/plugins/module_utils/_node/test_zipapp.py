@@ -47,8 +47,8 @@ def test_every_module_that_a_module_imports_is_in_the_program():
 
 def test_the_program_runs_by_itself(program):
     code = (
-        f"import sys; sys.path.insert(0, {str(program)!r}); from netops_egress_ip._node import apply;"
-        "print(apply.ANNOUNCE_AGAIN)"
+        f"import sys; sys.path.insert(0, {str(program)!r}); from netops_egress_ip._node import execute;"
+        "print(execute.ANNOUNCE_AGAIN)"
     )
     done = run("-c", code)
     assert (done.returncode, done.stdout.strip()) == (0, "2")

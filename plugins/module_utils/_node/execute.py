@@ -1,0 +1,202 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The execution of a run's steps: change, verify, hand over, claim; and roll back if something fails. PRIVATE.
+
+The order of the steps keeps two promises. A packet of a selected pod never leaves with a wrong source: rules and routes
+are in place before anything is marked, and a marked packet without a route is refused. An address is never on two
+hosts: a node releases before it claims, and claims only what its probes found free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from .._common.errors import EgressIPError, VerificationError
+from .._dataplane.host import Host, is_our_device
+from .._dataplane.node_state import Held
+from .._dataplane.options import DataPlaneOptions
+from .._dataplane.state import DataPlane, desired_data_plane, lines_between, rollback_target, transaction
+from .._host_io.host_io import HostIO
+from .._protocols.ctnetlink import Flow
+from .apply import note_presence
+from .claim import claim, run_probes
+from .connections import Connections, challenge, forget, note_released
+from .current_state import Tables, read_data_plane, read_host
+from .decide import Steps
+from .installed_files import install, remove_all_files, run_program_later
+from .record import Record
+from .result import Result
+
+if TYPE_CHECKING:
+    from .._host_io.handover_session import Flows
+
+# Seconds until a second announcement, for neighbours that missed the first.
+ANNOUNCE_AGAIN = 2
+# Seconds until the clients of released addresses are challenged; the second time is for runs in which all claims follow
+# all releases.
+CHALLENGE_AFTER = (2, 10)
+_SHOWN = 5
+
+
+def preview(io: HostIO, steps: Steps) -> Result:
+    """Return what `execute` would return. Probes the claims for which no other node has to release first."""
+    conflicts = dict(steps.changes.foreign)
+    for _free, busy in run_probes(io, steps, steps.free_now):
+        conflicts.update({item: busy[item.egress_ip] for item in steps.free_now if item.egress_ip in busy})
+    claimed = tuple(item for item in steps.changes.to_claim if item not in conflicts)
+    return steps.report(claimed, conflicts, {})
+
+
+def execute(io: HostIO, steps: Steps) -> Result:
+    """Carry out the steps and return what was done."""
+    connections = Connections(io, steps.state, steps.marks)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        # Probes and systemd take their time; the data plane changes meanwhile.
+        probed = pool.submit(lambda: list(run_probes(io, steps, steps.free_now)))
+        installed = pool.submit(install, io, steps.observation.missing, steps.state.options)
+        prepare(io, steps)
+        verified = change_data_plane(io, steps, installed)
+        # Without this note, the watch would take a node that has just claimed an address for one that was away.
+        note_presence(io, steps.state, steps.changes.kept + steps.changes.to_claim)
+        received, lost, unreleased = hand_over(io, steps, connections)
+        steps = steps.keeping(unreleased)
+        claimed, conflicts = claim(io, steps, connections, probed, received)
+    held = steps.state.holding(steps.changes.kept + claimed).held
+    if steps.leaving or claimed or conflicts:
+        settle(io, steps, held, verified)
+    steps.record_with(held).save(io)
+    finish(io, steps, held, claimed, lost)
+    return steps.report(claimed, conflicts, connections.arrived)
+
+
+def prepare(io: HostIO, steps: Steps) -> None:
+    """Write what must survive a crash: the addresses that the node may hold from now on."""
+    changes = steps.changes
+    steps.record_with({*changes.kept, *changes.released, *changes.to_claim}).save(io)
+    if steps.record:
+        _delete_former_device(io, steps.record.state.options, steps.state.options, steps.host)
+
+
+def change_data_plane(io: HostIO, steps: Steps, installed: Future[None]) -> DataPlane:
+    """Change everything but who holds which address, and return what was read then; roll back if that fails.
+
+    No address changes hands before `installed`: a node that holds addresses must know them after a crash.
+    """
+    held = steps.changes.kept + steps.leaving
+    interim = steps.planes.interim(held)
+    try:
+        try:
+            io.execute(transaction(steps.observation.current, interim))
+            return verify(io, steps, interim, held)
+        finally:
+            installed.result()
+    except EgressIPError as error:
+        roll_back(io, steps, error)
+        raise VerificationError(f"{error}; the node is as it was before") from None
+
+
+def hand_over(io: HostIO, steps: Steps, connections: Connections) -> tuple[Flows, list[Flow], set[str]]:
+    """Release addresses, and exchange connections with the partners of this run.
+
+    Returns {egress IP: connections} of the addresses to claim, the connections of the released ones, and the egress IPs
+    that were not released, because their new holder did not come for them.
+    """
+    promised = {ip for ips in steps.partners.giving.values() for ip in ips}
+    lost: list[Flow] = []
+    unreleased: set[str] = set()
+
+    def release(egress_ips: Collection[str]) -> Flows:
+        unreleased.update(promised.difference(egress_ips))
+        leaving = _release(io, steps.keeping(unreleased), steps.leaving, connections)
+        lost.extend(flow for flows in leaving.values() for flow in flows)
+        return {ip: connections.send_on(ip, leaving[ip]) for ip in egress_ips}
+
+    if not steps.partners:
+        release(())
+        return {}, lost, unreleased
+    state = steps.state
+    received = io.hand_over(steps.request.key, state.options.tunnel_port, state.endpoints, steps.partners, release)
+    return received, lost, unreleased
+
+
+def _release(io: HostIO, steps: Steps, present: tuple[Held, ...], connections: Connections) -> Flows:
+    """Release all addresses in one step, as late as possible: the gap of a move begins here.
+
+    `present` are the held addresses that were to leave. Returns {egress IP: its connections} of those that leave.
+    """
+    kept, planes = steps.changes.kept, steps.planes
+    io.execute(transaction(planes.interim(kept + present), planes.interim(kept)))
+    leaving = connections.leaving([item.egress_ip for item in steps.leaving])
+    options = steps.record.state.options if steps.record else steps.state.options
+    forget(io, options, steps.forget)
+    return leaving
+
+
+def settle(io: HostIO, steps: Steps, held: tuple[Held, ...], verified: DataPlane) -> None:
+    """Remove what was prepared for addresses that could not be claimed, and verify the whole again."""
+    expected = steps.planes.final(held)
+    # The tables of a claimed address were prepared and verified; a released address takes its part along.
+    tables = None if steps.leaving else verified.tables
+    surplus = transaction(_read_again(io, steps, held, tables), expected)
+    if surplus:
+        io.execute(surplus)
+        verify(io, steps, expected, held)
+
+
+def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held, ...], lost: list[Flow]) -> None:
+    """Remove surplus files, and schedule what follows some seconds later."""
+    if steps.observation.surplus:
+        io.remove_files(steps.observation.surplus)
+    note_presence(io, steps.state, held)
+    if steps.request.by_unit:
+        challenge(io, lost)
+        return
+    if claimed:
+        run_program_later(io, ANNOUNCE_AGAIN, "announce")
+    if lost:
+        note_released(io, lost)
+        for seconds in CHALLENGE_AFTER:
+            run_program_later(io, seconds, "challenge")
+
+
+def roll_back(io: HostIO, steps: Steps, error: EgressIPError) -> None:
+    """Restore the data plane as it was observed, after this error. Raises VerificationError if that fails too."""
+    then = steps.record or Record(steps.state, steps.asked, steps.marks, {})
+    known = desired_data_plane(then.state, then.marks, steps.host)
+    claimed = {item.egress_ip for item in steps.changes.kept + steps.changes.released}
+    options = then.state.options
+    try:
+        _delete_former_device(io, steps.state.options, options, read_host(io, steps.record))
+        now = read_data_plane(io, read_host(io, steps.record), options, claimed)
+        before = rollback_target(steps.observation.current, known, options, steps.host, claimed)
+        io.execute(transaction(now, before))
+        if steps.record:
+            steps.record.save(io)
+        else:
+            remove_all_files(io, steps.state.options)
+    except EgressIPError as second:
+        raise VerificationError(f"{error}; rollback failed too: {second}") from None
+
+
+def verify(io: HostIO, steps: Steps, expected: DataPlane, held: tuple[Held, ...]) -> DataPlane:
+    """Read the data plane and return it. Raises VerificationError if it is not as expected."""
+    current = _read_again(io, steps, held)
+    missing, surplus = lines_between(current, expected)
+    if missing or surplus:
+        shown = [f"missing {line}" for line in missing[:_SHOWN]] + [f"left over {line}" for line in surplus[:_SHOWN]]
+        raise VerificationError(f"node/{steps.state.name}: does not show what was applied: {'; '.join(shown)}")
+    return current
+
+
+def _read_again(io: HostIO, steps: Steps, held: tuple[Held, ...], tables: Tables | None = None) -> DataPlane:
+    claimed = {item.egress_ip for item in held}
+    return read_data_plane(io, read_host(io, steps.record), steps.state.options, claimed, tables)
+
+
+def _delete_former_device(io: HostIO, former: DataPlaneOptions, new: DataPlaneOptions, host: Host) -> None:
+    """Delete the tunnel device of other options: two devices cannot share a port."""
+    if former.tunnel_device != new.tunnel_device and is_our_device(host, former.tunnel_device):
+        io.check(["ip", "link", "delete", former.tunnel_device])
