@@ -95,7 +95,7 @@ class Candidates:
         return self._possible[address]
 
     def _find_possible(self, address: str) -> tuple[Node, ...]:
-        inside, names = self._find_inside(address), self._eligible_for(self._owner(address))
+        inside, names = self._find_inside(address), self.eligible_for(self._owner(address))
         if names is self.eligible_names:
             return inside
         key = (id(inside), id(names))
@@ -129,7 +129,7 @@ class Candidates:
         found = [self._selected_by(selector) for selector in selectors]
         return found[0] if len(found) == 1 else frozenset().union(*found)
 
-    def _eligible_for(self, egressip: EgressIP) -> frozenset[str]:
+    def eligible_for(self, egressip: EgressIP) -> frozenset[str]:
         """Return the names of the nodes that an object selects; objects with the same selectors share the set.
 
         The annotation of a broken object does not apply: the object only keeps its addresses on their nodes.

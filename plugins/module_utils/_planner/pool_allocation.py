@@ -26,6 +26,8 @@ from .._common.messages import quote
 from .._common.validation import did_you_mean
 from .._kubernetes.annotations import POOL, annotation_path
 from .._kubernetes.objects import EgressIP
+from .candidates import Candidates
+from .nodes import read_nodes
 from .pools import Pool, read_pools
 from .requests import Requests, requests_of
 
@@ -67,17 +69,32 @@ class _Allocator:
         self.given: dict[str, list[str]] = {}
         self.kept: dict[str, list[str]] = {}
         self.unfilled: list[str] = []
-        networks = _networks(fleet)
+        self.candidates = Candidates(read_nodes(fleet["nodes"]), {}, egressips)
         # If no node answers, neither the ends of a network nor its gateway are known.
-        self.known = collapse(networks)
-        self.taken = _unfit(fleet, networks)
+        self.networks = {name: _networks(facts) for name, facts in fleet["observed"].items()}
+        self.known: dict[frozenset[str], list[Network]] = {}
+        self.taken = _unfit(fleet, {network for networks in self.networks.values() for network in networks})
         self.recorded = {name: entry["egressIPs"] for name, entry in fleet["recalled"].items()}
         self.requested = {egressip.name: egressip.egress_ips for egressip in egressips}
-        self.free = {name: self._free_of(pool) for name, pool in pools.items()}
+        self.free: dict[tuple[str, frozenset[str]], Iterator[str]] = {}
 
-    def _free_of(self, pool: Pool) -> Iterator[str]:
-        """Return the free addresses of a pool: one iterator for all objects, since a taken address stays taken."""
-        return (address for address in pool.addresses(self.known) if address not in self.taken)
+    def _known(self, names: frozenset[str]) -> list[Network]:
+        """Return the disjoint networks of these nodes, as far as they answered."""
+        if names not in self.known:
+            found = {network for name in names for network in self.networks.get(name, ())}
+            self.known[names] = collapse(found)
+        return self.known[names]
+
+    def _free_of(self, pool: Pool, names: frozenset[str]) -> Iterator[str]:
+        """Return the free addresses of a pool that these nodes can hold.
+
+        Objects with the same nodes share the iterator, since a taken address stays taken.
+        """
+        key = pool.name, names
+        if key not in self.free:
+            addresses = pool.addresses(self._known(names))
+            self.free[key] = (address for address in addresses if address not in self.taken)
+        return self.free[key]
 
     def allocate(self) -> None:
         """Let all objects keep their addresses, then allocate the missing ones to those with a pool."""
@@ -134,11 +151,13 @@ class _Allocator:
         for name in names if not unknown else ():
             pool, given = self.pools[name], self.given.get(egressip.name, ())
             lacking = size - sum(pool.contains(address) for address in given)
-            found = list(islice(self.free[name], max(0, lacking)))
+            nodes = self.candidates.eligible_for(egressip)
+            found = list(islice(self._free_of(pool, nodes), max(0, lacking)))
             self._take(egressip.name, found)
             if len(found) < lacking:
                 text = f"the pool {name} has {size - lacking + len(found)} of the {size} addresses that are wanted"
-                hint = "; of others no node that answers has the network" if pool.exceeds(self.known) else ""
+                exceeds = pool.exceeds(self._known(nodes))
+                hint = "; no selected node that answers has the network of the others" if exceeds else ""
                 self.unfilled.append(f"{path}: {text}{hint}")
 
     def filled(self, egressip: EgressIP) -> EgressIP:
@@ -156,10 +175,9 @@ class _Allocator:
         return {address: name for name, addresses in own for address in addresses}
 
 
-def _networks(fleet: Mapping[str, Any]) -> set[Network]:
-    """Return the networks of all nodes that answered."""
-    answers = fleet["observed"].values()
-    own = {text for answer in answers for each in answer["networks"] for text in each["addresses"]}
+def _networks(facts: Mapping[str, Any]) -> set[Network]:
+    """Return the networks of a node that answered."""
+    own = {text for each in facts["networks"] for text in each["addresses"]}
     return {parse_interface(text, "networks").network for text in own}
 
 

@@ -16,6 +16,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._planner.pool_all
 from hypothesis import given
 from hypothesis import strategies as st
 
+LABELS = {"k8s.ovn.org/egress-assignable": ""}
 POOL, SIZE = "egress-ip.netops/pool", "egress-ip.netops/pool-size"
 PATH = f"egressip/{{}}: metadata.annotations['{POOL}']: {{}}"
 
@@ -32,8 +33,10 @@ def egressip(name, *addresses, pool=None, size=None, **spec):
 
 def fleet(remembered=(), held=(), own=("10.0.0.1/24",), gateways=("10.0.0.254",)):
     """A fleet of one node; ``remembered`` is {name: addresses}, ``held`` a list of addresses."""
+    networks = [{"interface": "eth0", "addresses": [*own]}]
     return {
-        "observed": {"n1": {"networks": [{"interface": "eth0", "addresses": [*own]}], "gateways": [*gateways]}},
+        "nodes": [{"name": "n1", "labels": LABELS, "networks": networks}],
+        "observed": {"n1": {"networks": networks, "gateways": [*gateways]}},
         "members": [{"name": "n1", "addresses": [*(each.partition("/")[0] for each in own), "10.0.0.2"]}],
         "current": [{"egressIP": address, "node": "n1"} for address in held],
         "recalled": {name: {"egressIPs": list(addresses), "pods": {}} for name, addresses in dict(remembered).items()},
@@ -125,10 +128,7 @@ def test_who_was_given_an_address_keeps_it_though_another_one_asks_for_it():
     seen = fleet({"z": ["10.0.0.5"]}, held=["10.0.0.5"])
     documents = [egressip("a", "10.0.0.5"), egressip("z", pool="p")]
     requests, _unfilled = allocate_pools(manifests(*documents).egressips, seen, {"p": ["10.0.0.0/28"]})
-    nodes = [
-        {"name": "n1", "labels": {"k8s.ovn.org/egress-assignable": ""}, "networks": seen["observed"]["n1"]["networks"]}
-    ]
-    plan = make_plan(requests, nodes, seen["current"])
+    plan = make_plan(requests, seen["nodes"], seen["current"])
     assert [(each.name, each.egress_ip) for each in plan.assignments] == [("z", "10.0.0.5")]
     assert [(each.name, each.reason) for each in plan.unassigned] == [("a", "DuplicateRequest")]
 
@@ -171,13 +171,38 @@ def test_nothing_is_given_out_of_a_network_where_no_node_answers():
     """Its ends and its gateway are not known then. What an object has it keeps."""
     pools = {"p": ["172.16.0.0/24", "10.0.0.8-10.0.0.9"]}
     documents = [egressip("a", pool="p", size="4")]
-    hint = "the pool p has 3 of the 4 addresses that are wanted; of others no node that answers has the network"
+    hint = "; no selected node that answers has the network of the others"
+    hint = f"the pool p has 3 of the 4 addresses that are wanted{hint}"
     assert ask(documents, fleet({"a": ["172.16.0.0"]}), pools) == (
         {"a": ["10.0.0.8", "10.0.0.9", "172.16.0.0"]},
         [PATH.format("a", hint)],
     )
     both = fleet({"a": ["10.0.0.8", "10.0.0.9"]}, own=["10.0.0.1/24", "172.16.0.9/24"], gateways=["172.16.0.1"])
     assert ask(documents, both, pools) == ({"a": ["10.0.0.8", "10.0.0.9", "172.16.0.2", "172.16.0.3"]}, [])
+
+
+def test_a_pool_gives_only_what_a_selected_node_can_hold():
+    """n1 has the label, n2 does not, n3 is of a pool of nodes; each is in a network of its own."""
+    nodes = [("n1", LABELS, "10.0.1.1/24"), ("n2", {}, "10.0.2.1/24"), ("n3", {"pool": "dmz"}, "10.0.3.1/24")]
+    networks = {name: [{"interface": "eth0", "addresses": [own]}] for name, _labels, own in nodes}
+    seen = {
+        **fleet(),
+        "nodes": [{"name": name, "labels": labels, "networks": networks[name]} for name, labels, _own in nodes],
+        "observed": {name: {"networks": networks[name]} for name in networks},
+        "members": [],
+    }
+    pools = {"p": [f"10.0.{n}.8-10.0.{n}.9" for n in (2, 3, 1)]}
+    dmz = egressip("dmz", pool="p", egressNodeSelector={"matchLabels": {"pool": "dmz"}})
+    assert ask([egressip("a", pool="p"), dmz, egressip("z", pool="p", size="2")], seen, pools) == (
+        {"a": ["10.0.1.8"], "dmz": ["10.0.3.8"], "z": ["10.0.1.9"]},
+        [
+            PATH.format(
+                "z",
+                "the pool p has 1 of the 2 addresses that are wanted"
+                "; no selected node that answers has the network of the others",
+            )
+        ],
+    )
 
 
 def test_a_pool_is_walked_through_once_for_all_objects(monkeypatch):
