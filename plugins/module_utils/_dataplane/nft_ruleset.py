@@ -42,6 +42,9 @@ _SINGLE = {4: "/32", 6: "/128"}
 # Kinds of interfaces that lead to containers and virtual machines of the host itself, and VRFs of them.
 _INWARD_KINDS = ("veth", "tun", "bridge", "vrf")
 _FORWARD_OTHERS = "forward_others"
+_WITHOUT_CONNECTION = "ct state invalid,untracked"
+# The route to the packet's source does not lead out of the interface on which it arrived.
+_NOT_FROM_THERE = "fib saddr . iif oif missing"
 _NOT_THE_FIRST = "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn return"
 
 # {egress IP: index}
@@ -238,23 +241,25 @@ def _jump_targets(state: NodeState) -> dict[str, ChainState]:
     options = state.options
     device, mask = options.tunnel_device, f"{options.mark_mask:#x}"
     uplinks = sorted({state.interface, *(item.interface for item in state.held)})
-    names = ", ".join(f'"{name}"' for name in uplinks)
     return {
         "selected": chain_of(
             "",
             # The mark shows that this table has processed the packet; `xfrm_policies` stop one without it.
             f"meta mark set meta mark or {mask}",
-            # A packet that belongs to no connection cannot be translated.
-            *(f"ct state {{ invalid, untracked }} {ip} daddr != @excluded{v} drop" for v, ip in WORDS.items()),
-            # A pod's address as source of another host: from an uplink, or by an interface that does not lead to it.
-            f"iifname {{ {names} }} fib saddr . iif oif missing drop",
-            "ct state new fib saddr . iif oif missing goto misrouted",
+            f"{_WITHOUT_CONNECTION} jump without_connection",
+            # A pod's address as source of another host.
+            *(f'iifname "{name}" {_NOT_FROM_THERE} drop' for name in uplinks),
+            "ct state new goto from_elsewhere",
         ),
-        # Some network plugins route to a pod by another interface than its own, but never by one to other hosts.
-        "misrouted": chain_of("", *(f'meta iifkind "{kind}" return' for kind in _INWARD_KINDS), "drop"),
+        # A packet that belongs to no connection cannot be translated.
+        "without_connection": chain_of("", *(f"{ip} daddr != @excluded{v} drop" for v, ip in WORDS.items())),
+        # Some network plugins route to a pod by another interface than its own.
+        "from_elsewhere": chain_of(
+            "", *(f'meta iifkind "{kind}" return' for kind in _INWARD_KINDS), f"{_NOT_FROM_THERE} drop"
+        ),
         "from_tunnel": chain_of(
             "",
-            "ct state { invalid, untracked } drop",
+            f"{_WITHOUT_CONNECTION} drop",
             *(f"{ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
             f"meta mark and {mask} vmap @marks",
             "drop",
@@ -274,7 +279,7 @@ def _jump_targets(state: NodeState) -> dict[str, ChainState]:
         ),
         # A node's address as source of a pod.
         "tunnel_port_inward": chain_of(
-            "", *(f"{ip} saddr @nodes{v} fib saddr . iif oif missing drop" for v, ip in WORDS.items())
+            "", *(f"{ip} saddr @nodes{v} {_NOT_FROM_THERE} drop" for v, ip in WORDS.items())
         ),
         "tunnel_port_input": chain_of(
             "",
