@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
@@ -16,6 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import
 
 _OPTIONS = {
     "preview": {"type": "bool", "default": False},
+    "strict": {"type": "bool", "default": False},
     "fence_results": {"type": "dict"},
     "platform_results": {"type": "list", "elements": "dict", "default": []},
 }
@@ -42,6 +44,11 @@ class ActionModule(ActionBase):
         check_mode = self._task.check_mode
         failed = [line for each in options["platform_results"] for line in failures(each["platform"], each["result"])]
         events = Events.of_run(steps, options["fence_results"] or {}, failed, check_mode)
+        # Silent mistakes in manifests fail a strict run.
+        if options["strict"]:
+            events = replace(events, complaints=run["doubts"])
+        else:
+            events = replace(events, notes=[*events.notes, *run["doubts"]])
         results = node_results(task_vars, run["fleet"])
         made = report(run["plan"], run["manifests"], run["fleet"], results, check_mode, events).to_dict()
         stats = {"data": {"egress_ip": made["stats"]}, "per_host": False, "aggregate": True}

@@ -36,7 +36,7 @@ options:
       - Events outside the nodes, a dictionary with any of the following keys.
       - C(withheld), a dictionary of egress IPs that must not be claimed and the reasons.
       - C(fenced) and C(unproven), names of nodes that are fenced, the latter without a proof.
-      - C(failures) and C(notes), a line each.
+      - C(failures), C(complaints) and C(notes), a line each.
     type: dict
     default: {}
 seealso:

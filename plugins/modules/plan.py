@@ -245,6 +245,12 @@ answers:
   returned: success
   type: dict
   sample: {price: ["The load is as even as it can be: no egress IP has to move for balance."]}
+doubts:
+  description: Silent mistakes in manifests, such as an object that selects no pod.
+  returned: success
+  type: list
+  elements: str
+  sample: ["egressip/web: selects no pod"]
 stop:
   description: Reasons to change nothing.
   returned: success

@@ -21,6 +21,10 @@ options:
     description: Whether to report the plan that a run would apply. Nothing is passed to a workflow.
     type: bool
     default: false
+  strict:
+    description: Whether RV(netops.egress_ip.plan#module:doubts) are errors. Otherwise they are notes.
+    type: bool
+    default: false
   fence_results:
     description: Result of each fence by node, as in M(netops.egress_ip.steps).
     type: dict

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Iterable, Iterator, Sequence
 
 from .._common.addresses import address_order, canonical, parse_address
@@ -46,13 +46,14 @@ class Events:
     """Events of a run outside the module `node`: fences and platforms.
 
     `withheld` {egress IP: reason} must not be claimed. `fenced` names nodes, `unproven` those that are noted as fenced
-    without a proof. `failures` and `notes` are lines.
+    without a proof. `failures`, `complaints` and `notes` are lines.
     """
 
     withheld: Mapping[str, str] = field(default_factory=dict)
     fenced: Sequence[str] = ()
     unproven: Sequence[str] = ()
     failures: Sequence[str] = ()
+    complaints: Sequence[str] = ()
     notes: Sequence[str] = ()
 
     @classmethod
@@ -105,7 +106,7 @@ def report(
     lines = [*table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows), *_weighted(plan)]
     failures = [f"{ip} is not claimed: {reason}" for ip, reason in events.withheld.items()]
     failures += [*_failures(conflicts, fleet, results or {}), *events.failures]
-    complaints = _complaints(plan, manifests)
+    complaints = [*_complaints(plan, manifests), *events.complaints]
     notes = _notes(plan, manifests, fleet, events)
     for title, entries in (("Failed", failures), ("Errors", complaints), ("Notes", notes)):
         lines += section(title, entries)
@@ -115,6 +116,7 @@ def report(
 def preview(run: Dict, steps: Dict | None = None) -> Report:
     """Return the Report of a plan that is not applied; `run` is the dict of a RunPlan, `steps` that of `plan_steps`."""
     events = Events.of_run(steps, {each["node"]: "" for each in steps["fencing"]} if steps else {}, (), check_mode=True)
+    events = replace(events, notes=[*events.notes, *run["doubts"]])
     made = report(run["plan"], run["manifests"], run["fleet"], events=events)
     differing = ", ".join(run["rollout"].get("differing", ())) or "none"
     return Report((*made.lines, "", f"Nodes to change: {differing}"), made.failures, made.complaints, made.stats)

@@ -37,7 +37,8 @@ class Rollout:
     `releasing` are the `handover.Release` of the addresses that nodes release, so that their new holders wait for that.
     `following` [{egressIP, node, endpoint}] are egress IPs whose tunnel ends at another node once that has claimed
     them, and not before: a node that did not answer may still hold them. `pending` [{egressIP, node, name}] are egress
-    IPs that no node holds now; `assigned` {object: [egressIP]} are all assignments of their objects.
+    IPs that no node holds now; `assigned` {object: [egressIP]} are all assignments of their objects. `selecting` names
+    the objects that select pods.
     """
 
     states: dict[str, NodeState]
@@ -46,6 +47,7 @@ class Rollout:
     following: tuple[dict[str, str], ...] = ()
     pending: tuple[dict[str, str], ...] = ()
     assigned: _Values | None = None
+    selecting: frozenset[str] = frozenset()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rollout as a dict of plain values."""
@@ -84,6 +86,7 @@ def roll_out(
         builder.following,
         builder.pending,
         {name: sorted(builder.assigned[name], key=address_order) for name in sorted(names)},
+        frozenset(name for pods in builder.selected.values() for objects in pods.values() for name in objects),
     )
 
 

@@ -15,6 +15,7 @@ from .._kubernetes.manifests import Manifests
 from .._planner.assign import check_max_moves, make_plan
 from .._planner.pool_allocation import allocate_pools
 from .._planner.requests import Requests
+from .coverage import without_effect
 from .fleet import observe_fleet
 from .node_names import with_host_names
 from .rollout import roll_out
@@ -24,7 +25,8 @@ from .rollout import roll_out
 class RunPlan:
     """The dicts of a Fleet, of the manifests with addresses of pools, of a Plan and of a Rollout.
 
-    `stop` are reasons to change nothing; with any of them `rollout` is empty. `requests` are the objects of the plan.
+    `stop` are reasons to change nothing; with any of them `rollout` is empty. `doubts` are lines
+    on silent mistakes in manifests. `requests` are the objects of the plan.
     """
 
     fleet: dict[str, Any]
@@ -32,11 +34,12 @@ class RunPlan:
     plan: dict[str, Any]
     rollout: dict[str, Any]
     stop: tuple[str, ...]
+    doubts: tuple[str, ...]
     requests: Requests
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan of the run as a dict of plain values."""
-        values = {**vars(self), "stop": list(self.stop)}
+        values = {**vars(self), "stop": list(self.stop), "doubts": list(self.doubts)}
         del values["requests"]
         return values
 
@@ -106,10 +109,14 @@ def plan_run(
             return _plan(requests, undrained, replace(settings, drain_nodes=(), max_moves=0))
 
         stop += drain_losses(plan, fleet, plan_without_drain)
-    rollout = {}
+    rollout: dict[str, Any] = {}
+    doubts: list[str] = []
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
-        rollout = roll_out(plan, planned, fleet, settings.excluded_cidrs, options, withheld).to_dict()
+        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, options, withheld)
+        rollout = made.to_dict()
+        own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
+        doubts = without_effect(planned, made.selecting, own, {host["name"] for host in hosts})
     manifests = {
         **manifests,
         "egressips": [egressip.document for egressip in requests.egressips],
@@ -117,7 +124,7 @@ def plan_run(
         "unfilled": list(unfilled),
         "ignored": [*manifests["ignored"], *notes],
     }
-    return RunPlan(fleet, manifests, plan, rollout, tuple(stop), requests)
+    return RunPlan(fleet, manifests, plan, rollout, tuple(stop), tuple(doubts), requests)
 
 
 def drain_losses(

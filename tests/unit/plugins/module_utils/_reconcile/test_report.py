@@ -88,7 +88,7 @@ UNFENCE = [{"platform": "vsphere", "targets": [{"name": "node3"}, {"name": "node
 
 def test_the_events_of_a_run():
     made = Events.of_run(STEPS, FENCED, ["c"])
-    assert made == Events(STEPS["withheld"], ["node3", "node5"], ["node4"], ["a", "c"], ["b"])
+    assert made == Events(STEPS["withheld"], ["node3", "node5"], ["node4"], ["a", "c"], notes=["b"])
     assert Events.of_run({**STEPS, "unfence": UNFENCE}, FENCED, []).fenced == ["node5"]
     assert Events.of_run({**STEPS, "unfence": UNFENCE}, FENCED, []).unproven == []
 
@@ -104,8 +104,15 @@ def test_events_without_fences_and_platforms():
 
 @pytest.mark.parametrize(("rollout", "named"), [({}, "none"), ({"differing": ["node1", "node2"]}, "node1, node2")])
 def test_a_preview_names_the_nodes_to_change(rollout, named):
-    run = {"plan": PLAN, "manifests": MANIFESTS, "fleet": FLEET, "rollout": rollout}
+    run = {
+        "plan": PLAN,
+        "manifests": MANIFESTS,
+        "fleet": FLEET,
+        "rollout": rollout,
+        "doubts": ["egressip/x: selects no pod"],
+    }
     assert preview(run).lines[-2:] == ("", f"Nodes to change: {named}")
+    assert "  egressip/x: selects no pod" in preview(run).lines
     assert "  node node5 would be fenced first" in preview(run, STEPS).lines
 
 

@@ -1,0 +1,82 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Objects and pods without effect, usually by a mistake in a manifest. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from .._kubernetes.manifests import Manifests, select_pods
+from .._kubernetes.objects import Pod
+
+_SHOWN = 5
+_ENDED = ("Succeeded", "Failed")
+# An address for the selection of pods without one; it is not used for anything else.
+_PLACEHOLDER = "0.0.0.0"
+
+
+def without_effect(
+    manifests: Manifests, selecting: Collection[str], own: Mapping[str, Collection[str]], hosts: Collection[str]
+) -> list[str]:
+    """Return a line for each silent mistake: selected pods without egress IP, and objects that select no pod.
+
+    `selecting` names the objects that select pods with traffic of their own, `own` {node: its addresses} has the nodes
+    that answered, `hosts` are the names of all hosts.
+    """
+    reasons = [(pod, _reason(pod, own, hosts)) for pod in manifests.pods]
+    affected = {(pod.namespace, pod.name): reason for pod, reason in reasons if reason}
+    pods = [_selectable(pod) for pod, reason in reasons if reason]
+    lines: dict[tuple[str, str], list[str]] = {}
+    for pod, objects in select_pods(manifests.egressips, pods, manifests.namespaces):
+        for name in objects:
+            reason = affected[pod.namespace, pod.name]
+            lines.setdefault((name, reason), []).append(f"{pod.namespace}/{pod.name}")
+    found = [
+        f"egressip/{name}: has no effect on pods {reason}: {_listed(names)}"
+        for (name, reason), names in sorted(lines.items())
+    ]
+    explained = {name for name, _reason in lines}
+    found += [
+        f"egressip/{egressip.name}: selects no pod"
+        for egressip in manifests.egressips
+        if not egressip.errors and egressip.name not in {*selecting, *explained}
+    ]
+    return found + _unknown_namespaces(manifests)
+
+
+def _reason(pod: Pod, own: Mapping[str, Collection[str]], hosts: Collection[str]) -> str | None:
+    """Return why no egress IP applies to a pod, as the end of a sentence; None if one does, or if the pod has ended."""
+    if pod.phase in _ENDED or (pod.node is None and pod.phase == "Pending"):
+        return None
+    own_addresses = own.get(pod.node or "", ())
+    cases = (
+        (pod.host_network, "in the host network, which use the address of their node"),
+        (pod.node is None, "without spec.nodeName"),
+        (pod.node not in hosts, "whose spec.nodeName is not a host of egress_ip_group"),
+        (not pod.pod_ips, "without status.podIPs"),
+        (any(ip in own_addresses for ip in pod.pod_ips), "with an address of their node, such as rootless containers"),
+    )
+    return next((reason for applies, reason in cases if applies), None)
+
+
+def _selectable(pod: Pod) -> Pod:
+    """Return the pod as one that selectors can match."""
+    return replace(pod, host_network=False, node=pod.node or "none", pod_ips=pod.pod_ips or (_PLACEHOLDER,), phase=None)
+
+
+def _listed(pods: list[str]) -> str:
+    rest = len(pods) - _SHOWN
+    return ", ".join(pods[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _unknown_namespaces(manifests: Manifests) -> list[str]:
+    """Return a line for each namespace of pods without a document if an object could select it by a label."""
+    selectors = [each.namespace_selector for each in manifests.egressips if not each.errors and each.namespace_selector]
+    known = {namespace.name for namespace in manifests.namespaces}
+    return [
+        f"namespace/{name}: has pods but no Namespace document, so that no label of it is known"
+        for name in sorted({pod.namespace for pod in manifests.pods} - known)
+        if not all(selector.matches({"kubernetes.io/metadata.name": name}) for selector in selectors)
+    ]
