@@ -163,7 +163,8 @@ _some_metrics = _mapping(
             _mapping({"egressIP": _address, "use": _uses, **dict.fromkeys(_COUNTERS, _number)}, {"object": _text})
         ),
         "tunnel": _list_of(_mapping({"source": _address, "use": _uses})),
-    }
+    },
+    {"conflicts": _list_of(_mapping({"egressIP": _address, "mac": _text}))},
 )
 _RECALLED = {"name": _text, "egressIPs": _addresses, "pods": _addresses}
 _DESTINATIONS = {"destinations": _list_of(_network), "excludedDestinations": _list_of(_network)}
