@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Iterable, Sequence
 
-from .._kubernetes.manifests import Manifests, select_pods
+from .._kubernetes.manifests import Manifests
 from .._kubernetes.objects import ASSIGNABLE, NodeObject
 
 _NAMES_SHOWN = 8
@@ -103,11 +103,6 @@ def _notes(manifests: Manifests, found: Mapping[str, Sequence[str]]) -> tuple[st
     lost = sorted(name for name, matched in found.items() if not matched and name in labelled)
     if lost:
         notes.append(f"Node documents with the label of egress nodes match no host: {_listed(lost)}")
-    if any(not matched for matched in found.values()):
-        selected = select_pods(manifests.egressips, manifests.pods, manifests.namespaces)
-        lost = sorted({each.pod.node for each in selected if each.pod.node and not found[each.pod.node]})
-        if lost:
-            notes.append(f"selected pods are ignored on nodes that match no host: {_listed(lost)}")
     return tuple(notes)
 
 

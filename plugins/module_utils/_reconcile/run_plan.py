@@ -17,6 +17,7 @@ from .._planner.pool_allocation import allocate_pools
 from .._planner.requests import Requests
 from .coverage import without_effect
 from .fleet import observe_fleet
+from .ineffective import ineffective
 from .node_names import with_host_names
 from .rollout import roll_out
 
@@ -86,7 +87,7 @@ def plan_run(
     if not settings.plan_seconds > 0:
         raise InventoryError(f"egress_ip_plan_seconds: must be a number above 0, not {settings.plan_seconds}")
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
-    DataPlaneOptions.from_dict(options or {}, "egress_ip_")
+    room = DataPlaneOptions.from_dict(options or {}, "egress_ip_").max_index
     read, notes = with_host_names(Manifests.from_dict(manifests), hosts)
     fleet = observe_fleet(
         hosts,
@@ -102,6 +103,9 @@ def plan_run(
     # A document that cannot be read may be the one of an address that is held now. An EgressIP with errors is no reason
     # to stop: it keeps what it has, and the others go on.
     stop = fleet["stop"] + [error for item in manifests["invalid"] for error in item["errors"]]
+    wanted = {address for egressip in requests.egressips for address in egressip.egress_ips}
+    if len(wanted) > room:
+        stop.append(f"egress_ip_mark_mask: has room for {room} egress IPs, not for {len(wanted)}; use a wider mask")
     if settings.drain_nodes and not settings.drain_force:
 
         def plan_without_drain() -> Mapping[str, Any]:
@@ -122,7 +126,7 @@ def plan_run(
         "egressips": [egressip.document for egressip in requests.egressips],
         "owners": dict(requests.owners or {}),
         "unfilled": list(unfilled),
-        "ignored": [*manifests["ignored"], *notes],
+        "ignored": [*manifests["ignored"], *notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)],
     }
     return RunPlan(fleet, manifests, plan, rollout, tuple(stop), tuple(doubts), requests)
 

@@ -88,7 +88,6 @@ def test_a_pod_without_a_node_document_is_matched_by_name():
             [host("n1")],
             "Node documents with the label of egress nodes match no host: y, z",
         ),
-        ([ALL, pod("z")], [host("n1")], "selected pods are ignored on nodes that match no host: z"),
     ],
 )
 def test_what_is_ambiguous_or_unknown_is_a_note(documents, hosts, note):

@@ -281,6 +281,12 @@ def test_a_node_that_has_lost_its_network_holds_nothing_and_stops_nobody():
         ([host(1), SILENT], [], {"min_available": "100%"}, "egress_ip_min_available: only 1 of 2 "),
         ([host(1)], [], {"drain_nodes": ["node9"]}, "egress_ip_drain_nodes: there is no node node9"),
         ([host(1, A)], [egressip(A)], {"drain_nodes": ["node1"]}, f"egress_ip_drain_nodes: {A} of web would lose"),
+        (
+            [host(1)],
+            [egressip(*(f"192.168.126.{n}" for n in range(1, 5)))],
+            {"options": {"mark_mask": "0x3"}},
+            "egress_ip_mark_mask: has room for 2 egress IPs, not for 4",
+        ),
         ([host(1)], [{"apiVersion": "v1", "kind": "Pod", "metadata": {}}], {}, "m.yml: metadata.name: "),
     ],
 )
