@@ -114,19 +114,18 @@ def plan_run(
 
         stop += drain_losses(plan, fleet, plan_without_drain)
     rollout: dict[str, Any] = {}
-    doubts: list[str] = []
+    doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, options, withheld)
         rollout = made.to_dict()
         own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
-        doubts = without_effect(planned, made.selecting, own, {host["name"] for host in hosts})
+        doubts += without_effect(planned, made.selecting, own, {host["name"] for host in hosts})
     manifests = {
         **manifests,
         "egressips": [egressip.document for egressip in requests.egressips],
         "owners": dict(requests.owners or {}),
         "unfilled": list(unfilled),
-        "ignored": [*manifests["ignored"], *notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)],
     }
     return RunPlan(fleet, manifests, plan, rollout, tuple(stop), tuple(doubts), requests)
 

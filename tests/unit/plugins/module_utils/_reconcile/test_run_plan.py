@@ -78,8 +78,14 @@ def test_documents_may_name_nodes_by_their_fqdn():
     label = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": fqdn, "labels": LABELS}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": fqdn}}
     made = run([{**host(1), "labels": {}}], egressip(A), label, {**pod, "status": {"podIP": "10.88.0.2"}})
-    assert (places(made), made["manifests"]["ignored"]) == ({A: "node1"}, [])
+    assert (places(made), [line for line in made["doubts"] if line.startswith("node/")]) == ({A: "node1"}, [])
     assert made["rollout"]["states"]["node1"]["pods"] == [{"address": "10.88.0.2", "egressips": ["web"]}]
+
+
+def test_settings_without_effect_are_doubts():
+    made = run([host(1)], egressip(A, annotations={"egress-ip.netops/spread": "rack"}))
+    path = "egressip/web: metadata.annotations['egress-ip.netops/spread']"
+    assert f"{path}: has no effect; no node has the label rack" in made["doubts"]
 
 
 def test_addresses_of_pools_are_part_of_the_plan():
