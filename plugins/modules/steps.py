@@ -106,7 +106,7 @@ unfence:
 updates:
   description:
     - The states of the nodes that are updated after the claims of other nodes, by node.
-    - Their tunnels follow an address to its new holder, or their pods must not use an address that nobody claimed.
+    - Their tunnels follow an address to its new holder, or their pods must not use an address that no node claimed.
   returned: success
   type: dict
 in_steps:

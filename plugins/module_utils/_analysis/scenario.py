@@ -151,7 +151,7 @@ def _egressip(name: str, change: Mapping[str, Any], present: object, errors: Err
     annotations = check_mapping(change.get("annotations", {}), f"{path}.annotations", errors)
     for key in annotations:
         if key in (POOL, POOL_SIZE):
-            errors.add(f"{path}.annotations[{quote(key)}]", "cannot be supposed; write the addresses under egressIPs")
+            errors.add(f"{path}.annotations[{quote(key)}]", "cannot be simulated; write the addresses under egressIPs")
     annotations = {**_part(metadata, "annotations"), **annotations}
     made = {
         "apiVersion": API_VERSIONS["EgressIP"],

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan of a world that somebody supposes, against the plan as it stands. PRIVATE to the collection. Pure."""
+"""The plan after assumed changes of nodes and objects, and the differences. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 

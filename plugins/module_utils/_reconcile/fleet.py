@@ -180,7 +180,7 @@ def _node(
 
     A plan would take such a node for one that holds nothing.
     """
-    own: dict[str, Any] = {"labels": host.get("labels") or {}, "capacity": _capacity(host.get("capacity"))}
+    own: dict[str, Any] = {"labels": host.get("labels"), "capacity": _capacity(host.get("capacity"))}
     try:
         Node.from_dict({"name": host["name"], **own})
     except InvalidError as error:

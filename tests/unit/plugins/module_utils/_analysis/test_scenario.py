@@ -60,7 +60,7 @@ REFUSED = [
     ),
     (
         {"egressips": {"a": {"annotations": {"egress-ip.netops/pool": "prod"}}}},
-        "egress_ip_what_if.egressips.a.annotations['egress-ip.netops/pool']: cannot be supposed; write the addresses"
+        "egress_ip_what_if.egressips.a.annotations['egress-ip.netops/pool']: cannot be simulated; write the addresses"
         " under egressIPs",
     ),
     (

@@ -236,6 +236,8 @@ def test_gateways_are_part_of_a_node():
     ("variables", "message"),
     [
         ({"labels": ["zone=a"]}, "node1: egress_ip_labels: must be a mapping, not a list"),
+        ({"labels": ""}, "node1: egress_ip_labels: must be a mapping, not the string ''"),
+        ({"labels": []}, "node1: egress_ip_labels: must be a mapping, not a list"),
         ({"labels": "zone=a"}, "node1: egress_ip_labels: must be a mapping, not the string 'zone=a'"),
         ({"capacity": "ten"}, "node1: egress_ip_capacity: must be an integer of 0 or more, or left out for no limit"),
         ({"capacity": -1}, "node1: egress_ip_capacity: must be an integer of 0 or more, or left out for no limit"),
