@@ -35,7 +35,7 @@ from .model import (
     weights,
 )
 from .move_cap import closest_to_cap
-from .overlap_bound import least_overlap, overlap_of
+from .overlap_bound import overlap_of
 from .packing import Packing, most_overlap
 from .spread_groups import Bounds, DomainArc, Range, SpreadGroup, shared_domains
 from .tie_break import first_by_name
@@ -136,7 +136,11 @@ def best_placement(
     wanted = problem.objective(found.placement)
     problem.budget = Budget(deadline, _TIE_BREAK_LIMIT)
     root = problem.root
-    if root is None or wanted > root.value or _groups_by_owner(root.relaxed.packing):
+    if (
+        root is None
+        or wanted > root.value
+        or len(root.relaxed.packing.groups_by_owner()) < len(root.relaxed.packing.groups)
+    ):
         return Found(_first_by_checks(problem, found.placement, wanted))
     # All placements that are as good are ties of the root's packing.
     packing = root.relaxed.packing
@@ -279,15 +283,12 @@ class _Problem:
         conflict = first_conflict(self.addresses, placement)
         if conflict:
             branches = [branch.without(bans) for bans in bans_against(self.addresses, placement, conflict)]
-        several = [*_groups_by_owner(packing).values()]
-        least = [least_overlap(groups) for groups in several]
-        actual = [overlap_of(groups) for groups in several]
-        savings = sorted(saving for each in least for saving in each.savings)
-        gap = sum(actual) - sum(each.overlap for each in least) + sum(savings[max(0, len(savings) - unassigned) :])
-        if gap > 0:
-            overlap -= gap
-            order = sorted(range(len(several)), key=lambda number: least[number].overlap - actual[number])
-            options = (_branches_on_range(branch, several[number]) for number in order)
+        counted = packing.counted_overlap()
+        if counted < overlap:
+            overlap = counted
+            several = [groups for groups in packing.groups_by_owner().values() if len(groups) > 1]
+            order = sorted(several, key=lambda groups: _counted_overlap(packing, groups) - overlap_of(groups))
+            options = (_branches_on_range(branch, groups) for groups in order)
             branches = branches or next((each for each in options if each), [])
         return _Bound((unassigned, overlap, rest[0], rest[1]), relaxed, branches)
 
@@ -396,12 +397,10 @@ def _number(packing: Packing, node: int | None) -> int:
     return packing.unassigned if node is None else node
 
 
-def _groups_by_owner(packing: Packing) -> dict[int, list[SpreadGroup]]:
-    """Return {owner: groups} of the owners with several spread groups, in order."""
-    found: dict[int, list[SpreadGroup]] = {}
-    for group in packing.groups:
-        found.setdefault(group.owner, []).append(group)
-    return {owner: groups for owner, groups in found.items() if len(groups) > 1}
+def _counted_overlap(packing: Packing, groups: Sequence[SpreadGroup]) -> int:
+    """Return the overlap of an owner's groups that a packing counts if none of them is unassigned."""
+    least = packing.relaxed.get(groups[0].owner)
+    return sum(overlap_of([group]) for group in groups) if least is None else least.overlap
 
 
 def _without_fixed(

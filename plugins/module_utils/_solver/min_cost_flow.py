@@ -284,6 +284,8 @@ class Potential:
         for address in addresses:
             node, group = packing.node_of[address], packing.group_of[address]
             domain, free = group.domain(node), cost - packing.price(address, node)
+            if domain is None:
+                free -= group.last_unassigned_cost()
             if packing.arc(address, node) == arc and free < self.domain_cost.get((group.number, domain), _INFINITY):
                 self._drop_preempted(address, free + packing.move_cost[address])
                 self._relax_domain(group, domain, free, -1 - address)
@@ -321,7 +323,7 @@ class Potential:
             if domain in (None, group.domain(current_node)):
                 self._relax_from_domain(group, domain, current_node, cost, vertex)
         if domain is None:
-            self._relax_arc(packing.unassigned, move_cost, vertex)
+            self._relax_arc(packing.unassigned, move_cost + group.entry_cost(None), vertex)
 
     def _relax_from_domain(self, group, domain, node, cost, vertex):
         """Relax a node from a domain vertex, be it that a member of another spread group gives way; tell whether

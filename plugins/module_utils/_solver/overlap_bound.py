@@ -18,7 +18,8 @@ from .spread_groups import Range, SpreadGroup
 class LeastOverlap(NamedTuple):
     """``overlap``: the least of an owner whose members are all assigned.
 
-    ``savings``: by how much each member that no range forces into its domain lowers it if it is unassigned.
+    ``savings``: in descending order by how much each member that no range forces into its domain lowers it if it is
+    unassigned.
     """
 
     overlap: int
@@ -93,11 +94,12 @@ class _OwnerFlow:
 
     def savings(self, forced: Mapping[int, int]) -> list[int]:
         """Return the cost of each unit beyond the ``forced`` ones of its domain."""
-        return [
+        found = (
             count + self.taken.get(domain, 0)
             for domain, total in self.total.items()
             for count in range(forced.get(domain, 0), total)
-        ]
+        )
+        return sorted(found, reverse=True)
 
     def fill(self) -> None:
         """Send all units that are left; those that find no domain stay where they are."""

@@ -10,10 +10,10 @@ address, plus ``overlap_cost`` for each pair of members of a spread group in one
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Dict, Optional, Sequence, Tuple
 
 from .model import Address, Bans, Node
+from .overlap_bound import LeastOverlap, least_overlap, overlap_of
 from .spread_groups import UNBOUNDED, Bounds, SpreadGroup, match_members, read_groups
 
 # (address, to) and (address, from, to).
@@ -149,13 +149,38 @@ class Packing:
         self.groups: list[SpreadGroup] = []
         if any(address.domains for address in self.addresses):
             self.groups = read_groups(self)
-        sizes = Counter(group.owner for group in self.groups)
         range_cost = self.unassigned_cost * (len(self.addresses) + 1)
+        self.relaxed: dict[int, LeastOverlap] = {}
+        for owner, groups in self.groups_by_owner().items():
+            for group in groups:
+                group.set_ranges(bounds.ranges)
+            least = least_overlap(groups) if bounds.relax and len(groups) > 1 else None
+            if least is not None and least.overlap > sum(least_overlap([group]).overlap for group in groups):
+                self.relaxed[owner] = least
+                savings = [self.overlap_cost * saving for saving in least.savings]
+            for group in groups:
+                if owner in self.relaxed:
+                    group.set_costs(1, range_cost, savings)
+                else:
+                    group.set_costs(self.overlap_cost, range_cost)
         for group in self.groups:
-            pair_cost = 1 if bounds.relax and sizes[group.owner] > 1 else self.overlap_cost
-            group.set_costs(pair_cost, range_cost, bounds.ranges)
             for address in group.members:
                 self.group_of[address], self.current[address] = group, group.current
+
+    def groups_by_owner(self) -> dict[int, list[SpreadGroup]]:
+        """Return {owner: groups} in order."""
+        found: dict[int, list[SpreadGroup]] = {}
+        for group in self.groups:
+            found.setdefault(group.owner, []).append(group)
+        return found
+
+    def counted_overlap(self) -> int:
+        """Return the overlap that is part of the cost, and the least one of the owners that are relaxed."""
+        total = sum(overlap_of([group]) for group in self.groups if group.owner not in self.relaxed)
+        for group in self.groups:
+            if group.owner in self.relaxed:
+                total -= sum(self.relaxed[group.owner].savings[: group.unassigned])
+        return total + sum(least.overlap for least in self.relaxed.values())
 
     def relabel_members(self) -> None:
         """Relabel the members of each spread group: most on their current node, then in order of addresses."""

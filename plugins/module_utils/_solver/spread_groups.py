@@ -35,8 +35,9 @@ class Range(NamedTuple):
 class Bounds(NamedTuple):
     """What a relaxation does with the arcs into domains.
 
-    ``ranges`` limits them. With ``relax`` the overlap of an owner of several groups costs nothing; it only decides
-    between placements of equal cost: ``scale`` multiplies all other costs and exceeds the sum of these overlaps.
+    ``ranges`` limits them. With ``relax`` the overlap of an owner of several groups costs nothing if its least overlap
+    is a better bound than that of each group alone. It then only decides between placements of equal cost: ``scale``
+    multiplies all other costs and exceeds the sum of these overlaps.
     """
 
     ranges: Mapping[DomainArc, Range] = MappingProxyType({})
@@ -67,13 +68,21 @@ class SpreadGroup:
         self.taken = {domain: address.taken.count(domain) for domain in address.taken}
         self.ranges: dict[int, Range] = {}
         self._pair_cost = self._range_cost = 0
+        self._savings: Sequence[int] = ()
+        self.unassigned = 0
 
-    def set_costs(self, pair_cost: int, range_cost: int, ranges: Mapping[DomainArc, Range]) -> None:
-        """Set the cost of a pair of members in one domain, and of a member outside a range."""
-        self._pair_cost, self._range_cost = pair_cost, range_cost
+    def set_ranges(self, ranges: Mapping[DomainArc, Range]) -> None:
+        """Take over the ranges of this group."""
         if ranges:
             members = tuple(self.members)
             self.ranges = {domain: each for (part, domain), each in ranges.items() if part == members}
+
+    def set_costs(self, pair_cost: int, range_cost: int, savings: Sequence[int] = ()) -> None:
+        """Set the cost of a pair of members in one domain and of a member outside a range.
+
+        ``savings``: what each further unassigned member saves, in descending order.
+        """
+        self._pair_cost, self._range_cost, self._savings = pair_cost, range_cost, savings
 
     def domain(self, node: int) -> int | None:
         """Return the domain of a node, None for the node of the unassigned."""
@@ -93,13 +102,22 @@ class SpreadGroup:
         return [*{**self.inside, **self.taken, **self.ranges}]
 
     def entry_cost(self, domain: int | None) -> int:
-        """Return the cost of one more member in a domain; 0 for None."""
-        return 0 if domain is None else self._marginal_cost(domain, self.inside.get(domain, 0))
+        """Return the cost of one more member in a domain, or of one more that is unassigned (None)."""
+        if domain is None:
+            return self._unassigned_cost(self.unassigned)
+        return self._marginal_cost(domain, self.inside.get(domain, 0))
 
     def exit_saving(self, domain: int) -> int | None:
         """Return the cost that one member less in a domain saves, None if no member is there."""
         count = self.inside.get(domain, 0)
         return self._marginal_cost(domain, count - 1) if count else None
+
+    def last_unassigned_cost(self) -> int:
+        """Return the cost that one unassigned member less saves."""
+        return self._unassigned_cost(self.unassigned - 1)
+
+    def _unassigned_cost(self, count: int) -> int:
+        return -self._savings[count] if count < len(self._savings) else 0
 
     def _marginal_cost(self, domain: int, count: int) -> int:
         """Return the cost of the member that follows ``count`` others in a domain: it rises with each."""
@@ -116,7 +134,9 @@ class SpreadGroup:
     def add(self, node: int, change: int) -> None:
         """Count a member that enters a node (1) or leaves it (-1)."""
         domain = self.domain(node)
-        if domain is not None:
+        if domain is None:
+            self.unassigned += change
+        else:
             self.inside[domain] = self.inside.get(domain, 0) + change
 
 

@@ -1,0 +1,31 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Worlds of every rule at once, too large for brute force: a mixed-integer solver finds no better placement."""
+
+from __future__ import annotations
+
+import time
+
+import placement_referee
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver import deadline
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import keeps_rules
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import Address, Node, solve
+
+# Seconds of a core for one world: a search that they end has to be close, all others have to be exact.
+SECONDS = 0.5
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_no_placement_is_better(block):
+    proven = 0
+    for seed in range(30 * block, 30 * block + 30):
+        addresses, nodes, policy, max_moves = placement_referee.world(seed, Address, Node)
+        placement = solve(addresses, nodes, policy, max_moves, deadline.after(SECONDS, time.process_time))
+        assert keeps_rules(addresses, nodes, placement.nodes)
+        if placement.gap is None:
+            proven += 1
+            better = placement_referee.better_terms(addresses, nodes, policy, max_moves, placement)
+            assert better == [], f"world {seed}"
+    assert proven >= 20
