@@ -13,6 +13,7 @@ then it branches on a rule that the relaxation of the lowest bound breaks.
 from __future__ import annotations
 
 import heapq
+from functools import cached_property
 from typing import NamedTuple, Optional, Sequence, Tuple
 
 from .deadline import Deadline
@@ -74,22 +75,24 @@ _ROOT = _Branch()
 
 
 class _Relaxed(NamedTuple):
-    """A packing of least cost with the potential that proves it."""
+    """A packing of least cost with the potential that proves it, and the lower bound that it gives (None: not yet)."""
 
     packing: Packing
     placement: Placement
     potential: Potential
+    value: Objective | None = None
 
 
 class _Bound(NamedTuple):
     """The lower bound of all placements of a branch, the relaxation that gives it, and the branches that follow.
 
-    A placement without branches is the best one of its branch.
+    A placement without branches is the best one of its branch. ``placements`` are those of all relaxations.
     """
 
     value: Objective
     relaxed: _Relaxed
     branches: Sequence[_Branch]
+    placements: Sequence[Placement]
 
 
 class Budget:
@@ -104,16 +107,17 @@ class Budget:
         return self.left <= 0 or self.deadline()
 
 
-def count_fewest_moves(addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> int:
-    """Return how many moves the placement of the fewest moves has."""
+def count_fewest_moves(addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> tuple[int, bool]:
+    """Return how many moves the placement of the fewest moves has, and whether that is proven."""
     packing = Packing(addresses, nodes, *weights(addresses, nodes, STICKY))
     fill(packing, packing.current)
     placement = packing.placement()
     at_rest = all(node is not None and packing.price(address, node) == 0 for address, node in enumerate(placement))
     if at_rest and count_overlap(addresses, placement) == 0:
         # Each address has a node, and each that can stay does.
-        return count_moves(addresses, placement)
-    return count_moves(addresses, _Problem(addresses, nodes, STICKY, None, Budget(deadline)).search().placement)
+        return count_moves(addresses, placement), True
+    found = _Problem(addresses, nodes, STICKY, None, Budget(deadline)).search()
+    return count_moves(addresses, found.placement), found.at_least is None
 
 
 def keeps_crossing_rules(packing: Packing, placement: Placed) -> bool:
@@ -138,7 +142,7 @@ def best_placement(
     root = problem.root
     if (
         root is None
-        or wanted > root.value
+        or wanted != root.relaxed.value
         or len(root.relaxed.packing.groups_by_owner()) < len(root.relaxed.packing.groups)
     ):
         return Found(_first_by_checks(problem, found.placement, wanted))
@@ -197,6 +201,11 @@ class _Problem:
     def objective(self, placement: Placed) -> Objective:
         """Return what is least in the best placement."""
         return objective(self.addresses, self.nodes, self.policy, placement)
+
+    @cached_property
+    def merged(self) -> tuple[list[Address], list[Node]]:
+        """The addresses and nodes of the relaxation that does not tell families apart."""
+        return _with_nodes_of_siblings(self.addresses), _without_family_limits(self.addresses, self.nodes)
 
     def placement_with(self, fixed: Placed, wanted: Objective, start: Placement) -> Placement | None:
         """Return a placement as good as ``wanted`` where the first addresses are on ``fixed`` nodes; None without one.
@@ -257,9 +266,24 @@ class _Problem:
     def bound(self, branch: _Branch = _ROOT, start: Placement | None = None) -> _Bound | None:
         """Return the _Bound of a branch; None if no placement belongs to it."""
         self.budget.left -= len(self.addresses)
-        free = self._minimized(weights(self.addresses, self.nodes, self.policy), branch, start)
+        prices = weights(self.addresses, self.nodes, self.policy)
+        free = self._minimized(prices, branch, start)
         if not all(group.keeps_ranges() for group in free.packing.groups):
             return None
+        bound = self._bound_with_cap(free, branch, start)
+        if bound is None or not bound.branches:
+            return bound
+        # Where families are not told apart, no siblings meet on a node, and the cost contains the overlap of an owner
+        # whose addresses have different possible nodes. That is another relaxation, and often a better bound.
+        merged = self._minimized(prices, branch, start, merged=True)
+        unassigned, _overlap, *rest = self.objective(merged.placement)
+        value = unassigned, merged.packing.counted_overlap(), rest[0], rest[1]
+        possible = (node if node in address.nodes else None for address, node in zip(self.addresses, merged.placement))
+        placements = (*bound.placements, tuple(possible))
+        return bound._replace(value=max(bound.value, value), placements=placements)
+
+    def _bound_with_cap(self, free: _Relaxed, branch: _Branch, start: Placement | None) -> _Bound | None:
+        """Return the _Bound of a relaxation ``free`` of the cap on moves; None if no placement keeps the cap."""
         if self.most_moves is None or count_moves(self.addresses, free.placement) <= self.most_moves:
             return self._bound_of(free, branch)
         fewest = self._minimized(weights(self.addresses, self.nodes, STICKY), branch, start)
@@ -269,9 +293,16 @@ class _Problem:
             return self._bound_of(free, branch)._replace(branches=branches) if branches else None
         return self._capped(branch, fewest.placement, free.placement)
 
-    def _minimized(self, prices: tuple[int, int], branch: _Branch, start: Placement | None) -> _Relaxed:
+    def _minimized(
+        self,
+        prices: tuple[int, int],
+        branch: _Branch,
+        start: Placement | None,
+        merged: bool = False,
+    ) -> _Relaxed:
         bounds = Bounds(dict(branch.ranges), relax=True, scale=self.scale)
-        packing = Packing(self.addresses, self.nodes, *prices, branch.banned, bounds)
+        problem = self.merged if merged else (self.addresses, self.nodes)
+        packing = Packing(*problem, *prices, branch.banned, bounds)
         potential = minimize_cost(packing, start)
         return _Relaxed(packing, packing.placement(), potential)
 
@@ -290,7 +321,8 @@ class _Problem:
             order = sorted(several, key=lambda groups: _counted_overlap(packing, groups) - overlap_of(groups))
             options = (_branches_on_range(branch, groups) for groups in order)
             branches = branches or next((each for each in options if each), [])
-        return _Bound((unassigned, overlap, rest[0], rest[1]), relaxed, branches)
+        value = unassigned, overlap, rest[0], rest[1]
+        return _Bound(value, relaxed._replace(value=value), branches, (placement,))
 
     def _capped(self, branch: _Branch, fewest: Placement, flattest: Placement) -> _Bound:
         """Approach the cap from both sides: ``fewest`` keeps it, ``flattest`` breaks it and is flatter.
@@ -325,7 +357,8 @@ class _Problem:
             return bound
         moves = -((more_moves * squares - least) // saving)
         branches = bound.branches or _branches_on_move(branch, self.addresses, fewest, flattest)
-        return _Bound((*bound.value[:2], squares, moves), relaxed, branches)
+        value = (*bound.value[:2], squares, moves)
+        return _Bound(value, relaxed._replace(value=value), branches, (fewest,))
 
 
 class _Search:
@@ -374,7 +407,8 @@ class _Search:
         if wanted is not None and value > wanted:
             return
         if self.best_value is None or value < self.best_value:
-            self._improve(bound.relaxed.placement)
+            for placement in bound.placements:
+                self._improve(placement)
             if bound.branches:
                 self._pushed += 1
                 entry = bound.relaxed.placement, bound.branches
@@ -391,6 +425,34 @@ class _Search:
             value = problem.objective(each)
             if problem.is_allowed(each) and (self.best_value is None or value < self.best_value):
                 self.best, self.best_value = each, value
+
+
+def _with_nodes_of_siblings(addresses: Sequence[Address]) -> list[Address]:
+    """Return the addresses, those of a spread owner with the possible nodes of all its addresses."""
+    possible: dict[int, set[int]] = {}
+    for address in addresses:
+        if address.domains:
+            possible.setdefault(address.owner, set()).update(address.nodes)
+    shared = {owner: tuple(sorted(nodes)) for owner, nodes in possible.items()}
+    return [
+        address._replace(nodes=shared[address.owner]) if address.owner in shared else address for address in addresses
+    ]
+
+
+def _without_family_limits(addresses: Sequence[Address], nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes with one limit for all addresses in place of those by family."""
+    wanted = {4: [0] * len(nodes), 6: [0] * len(nodes)}
+    for address in addresses:
+        for number in address.nodes:
+            wanted[address.family][number] += 1
+    found = []
+    for number, node in enumerate(nodes):
+        most = 0
+        for family, counts in wanted.items():
+            limit = node.free_for(family)
+            most += counts[number] if limit is None else min(limit, counts[number])
+        found.append(Node(node.load, most if node.free is None else min(node.free, most)))
+    return found
 
 
 def _number(packing: Packing, node: int | None) -> int:

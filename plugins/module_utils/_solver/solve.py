@@ -85,10 +85,13 @@ def solve(
     if moves == lost:
         return _placement(found, _gap(addresses, nodes, BALANCED, found), 0)
     can_stay = _all_can_stay(addresses, nodes, found.placement)
-    fewest = lost if can_stay else count_fewest_moves(addresses, nodes, deadline)
+    fewest, proven = (lost, True) if can_stay else count_fewest_moves(addresses, nodes, deadline)
     if max_moves is not None and moves > fewest + max_moves:
         found = best_placement(addresses, nodes, BALANCED, fewest + max_moves, deadline)
     gap = _gap(addresses, nodes, BALANCED, found)
+    if gap is None and not proven:
+        # The cap on moves, or the number of moves for balance, is only as good as this number.
+        gap = Gap("moves", fewest, lost)
     return _placement(found, gap, count_moves(addresses, found.placement) - fewest)
 
 

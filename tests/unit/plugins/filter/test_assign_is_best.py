@@ -14,6 +14,9 @@ from collections import Counter
 from ipaddress import ip_address, ip_interface
 
 from ansible_collections.netops.egress_ip.plugins.filter.assign import FilterModule
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.plan import Gap, Plan
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import never
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,3 +164,55 @@ def test_the_order_within_documents_does_not_matter(fleet, chance):
         chance.shuffle(node["networks"])
     made = ASSIGN(*again)
     assert {**made, "egressips": None} == {**plan, "egressips": None}
+
+
+def spread_fleet(objects):
+    """Dual-stack objects, spread over two zones; one of six nodes has no IPv6, and each takes few of a version."""
+    documents = [
+        {
+            "apiVersion": "k8s.ovn.org/v1",
+            "kind": "EgressIP",
+            "metadata": {"name": f"e{number:02}", "annotations": {"egress-ip.netops/spread": "zone"}},
+            "spec": {"egressIPs": [*addresses_of(number)], "namespaceSelector": {}},
+        }
+        for number in range(objects)
+    ]
+    nodes = [
+        {
+            "name": f"n{number}",
+            "labels": {LABEL: "", "zone": "ab"[number % 2]},
+            "networks": [
+                {
+                    "interface": "eth0",
+                    "addresses": [f"10.0.0.{number + 1}/24", *([f"fd00::{number + 1}/64"] * (number > 0))],
+                }
+            ],
+            "capacity": {"ipv4": objects // 2, "ipv6": objects // 2},
+        }
+        for number in range(6)
+    ]
+    return documents, nodes
+
+
+def addresses_of(number):
+    return (
+        f"10.0.0.{100 + 2 * number}",
+        f"10.0.0.{101 + 2 * number}",
+        f"fd00::{100 + 2 * number}",
+        f"fd00::{101 + 2 * number}",
+    )
+
+
+def test_a_plan_that_the_time_limit_ends_has_a_gap():
+    documents, nodes = spread_fleet(10)
+    plans = [assign(documents, nodes, deadline=deadline) for deadline in (never, lambda: True)]
+    assert [len(plan.assignments) for plan in plans] == [40, 40]
+    assert "proven" not in plans[0].to_dict()
+    for plan in plans:
+        assert Plan.from_dict(plan.to_dict()) == plan
+        assert ("proven" in plan.to_dict()) == (plan.gap is not None)
+
+
+def test_the_gap_is_the_first_objective_that_is_not_proven():
+    plan = Plan(gap=Gap("squares", 96, 94)).to_dict()
+    assert (plan["proven"], plan["gap"]) == (False, {"objective": "squares", "value": 96, "lowerBound": 94})

@@ -14,7 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import Address, Node, solve
 
 # Seconds of a core for one world: a search that they end has to be close, all others have to be exact.
-SECONDS = 0.5
+SECONDS = 0.4
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -28,4 +28,4 @@ def test_no_placement_is_better(block):
             proven += 1
             better = placement_referee.better_terms(addresses, nodes, policy, max_moves, placement)
             assert better == [], f"world {seed}"
-    assert proven >= 20
+    assert proven >= 20, f"{proven} of 30 worlds are proven in {SECONDS} s"
