@@ -79,8 +79,9 @@ def make_plan(
 
 def read_situation(requests: Requests, nodes: Sequence[Any], current: Sequence[Any]) -> Situation:
     """Return the Situation before anything is placed."""
-    holders = read_current(current, requests.egressips)
-    candidates = Candidates(read_nodes(nodes), holders, requests.egressips)
+    read = read_nodes(nodes)
+    holders = read_current(current, requests.egressips, {*(node.name for node in read.valid), *read.broken})
+    candidates = Candidates(read, holders, requests.egressips)
     claims = claimants(requests, holders)
     for address, claiming in claims.items():
         candidates.claim(address, claiming[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Any, Collection, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from .._common.addresses import canonical_address
 from .._common.errors import PlanError
@@ -59,11 +59,14 @@ def requests_of(egressips: Sequence[EgressIP], owners: Mapping[str, str] | None 
     return Requests(tuple(checked), owners)
 
 
-def read_current(current: Iterable[object], egressips: Iterable[EgressIP]) -> Holders:
+def read_current(
+    current: Iterable[object], egressips: Iterable[EgressIP], nodes: Collection[str] | None = None
+) -> Holders:
     """Return {canonical address: its sorted Holders}.
 
     ``current`` is a list of ``{egressIP, node, name (optional)}``. The status of an object applies only to addresses
-    without an entry there. PlanError or EgressIPError names a malformed entry.
+    without an entry there, and to these ``nodes`` if they are given: others are those of another cluster. PlanError or
+    EgressIPError names a malformed entry.
     """
     holders: dict[str, set[Holder]] = {}
     for index, entry in enumerate(current):
@@ -72,7 +75,7 @@ def read_current(current: Iterable[object], egressips: Iterable[EgressIP]) -> Ho
     observed = set(holders)
     for egressip in egressips:
         for address, node in egressip.assignments:
-            if address not in observed:
+            if address not in observed and (nodes is None or node in nodes):
                 holders.setdefault(address, set()).add(Holder(node, egressip.name))
     return {
         address: tuple(sorted(found, key=_holder_order) if len(found) > 1 else found)

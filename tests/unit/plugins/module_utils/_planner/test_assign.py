@@ -251,6 +251,12 @@ def test_a_broken_object_keeps_an_address_on_a_node_without_the_label(change):
     assert (holdings(plan), plan.invalid[0]["name"]) == ({"10.0.0.1": "n2"}, "a")
 
 
+def test_a_dump_of_another_cluster_is_a_new_claim_and_no_move():
+    document = egressip("a", "10.0.0.1", status={"items": [{"egressIP": "10.0.0.1", "node": "worker-0.example.com"}]})
+    plan = assign([document], [node(1)])
+    assert (holdings(plan), plan.moves, plan.warnings) == ({"10.0.0.1": "n1"}, (), ())
+
+
 def test_an_unreadable_entry_of_a_status_is_a_note():
     document = egressip("a", "10.0.0.1", status={"items": [{"egressIP": "10.0.0.1000", "node": "n1"}], "conditions": 5})
     plan = assign([document], [node(1)])
