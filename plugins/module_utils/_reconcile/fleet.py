@@ -190,7 +190,7 @@ def _node(
         own = {"labels": {}, "capacity": None}
     return {
         "name": host["name"],
-        "labels": _labels(labels, own["labels"]),
+        "labels": _labels(labels, own["labels"] or {}),
         "ready": facts is not None and not host.get("drain") and host["name"] not in empty,
         "networks": facts["networks"] if facts else [],
         "capacity": own["capacity"],
