@@ -28,6 +28,7 @@ from .nft_table import (
     fingerprint,
 )
 from .nft_transaction import Tables
+from .nft_tunnel import INWARD_KINDS, NOT_FROM_THERE, WITHOUT_CONNECTION, to_tunnel_port, tunnel_chains
 from .node_state import NEVER_EXTERNAL, NodeState
 from .numbers import NFT_FILTER, NFT_GUARD, NFT_INGRESS, NFT_MARK, NFT_RAW, NFT_SNAT
 from .options import DataPlaneOptions
@@ -39,12 +40,7 @@ _HEADERS = {4: 40, 6: 60}
 # {IP version: prefix length of a single address}
 _SINGLE = {4: "/32", 6: "/128"}
 
-# Kinds of interfaces that lead to containers and virtual machines of the host itself, and VRFs of them.
-_INWARD_KINDS = ("veth", "tun", "bridge", "vrf")
 _FORWARD_OTHERS = "forward_others"
-_WITHOUT_CONNECTION = "ct state invalid,untracked"
-# The route to the packet's source does not lead out of the interface on which it arrived.
-_NOT_FROM_THERE = "fib saddr . iif oif missing"
 _NOT_THE_FIRST = "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn return"
 
 # {egress IP: index}
@@ -97,7 +93,11 @@ def _inet_table(state: NodeState, marks: Marks, base_chains: Mapping[str, ChainS
         sets=sets,
         chains={
             **base_chains,
-            **_jump_targets(state),
+            **tunnel_chains(options, state.endpoints),
+            **_selected_chains(state),
+            "marked": _marked_chain(options),
+            # A late packet of a connection that has moved or ended is still answered with a reset.
+            **({"inbound": chain_of("", _NOT_THE_FIRST, "drop")} if options.inbound == "drop" else {}),
             **_mark_chains(options, marks),
             **_object_chains(state),
             **_choice_chains(choosing),
@@ -152,71 +152,61 @@ def _base_chains(
     state: NodeState, mtu: int, in_vrf: Sequence[str], not_routing: Sequence[int]
 ) -> dict[str, ChainState]:
     options = state.options
-    device, mask = options.tunnel_device, f"{options.mark_mask:#x}"
-    to_tunnel = f"meta l4proto {{ tcp, udp }} th dport {options.tunnel_port}"
+    device, port, mask = options.tunnel_device, to_tunnel_port(options), f"{options.mark_mask:#x}"
+    # The outer packets of the tunnel inherit the mark; untracked packets pass every address translation unchanged.
+    notrack = f"udp dport {options.tunnel_port} meta mark and {mask} != 0 notrack"
+    no_redirect = f"icmp type redirect ct mark and {mask} != 0 drop"
+    return {
+        "raw_prerouting": _hooked("filter", "prerouting", NFT_RAW, f"{port} jump tunnel_port_raw"),
+        "raw_output": _hooked("filter", "output", NFT_RAW, notrack),
+        "prerouting": _hooked("filter", "prerouting", NFT_MARK, *_prerouting(options, in_vrf)),
+        "input": _hooked("filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{port} goto tunnel_port_input"),
+        "forward": _hooked("filter", "forward", NFT_MARK, *_forward(options, mtu, not_routing)),
+        "output": _hooked("filter", "output", NFT_FILTER, f"{port} goto tunnel_port_output", no_redirect),
+        "postrouting": _hooked("nat", "postrouting", NFT_SNAT, *_postrouting(state)),
+        "guard": _hooked("filter", "postrouting", NFT_GUARD, f"ct mark and {mask} != 0 goto marked"),
+        **{f"{_FORWARD_OTHERS}{version}": _forward_others(version) for version in not_routing},
+    }
+
+
+def _prerouting(options: DataPlaneOptions, in_vrf: Sequence[str]) -> Iterator[str]:
+    mask = f"{options.mark_mask:#x}"
+    # By the mark, replies leave the VRF in which they arrive.
+    yield from (f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf)
+    yield from (f"{ip} saddr @selected{v} jump selected" for v, ip in WORDS.items())
+    yield "ct direction reply return"
+    yield f'iifname "{options.tunnel_device}" goto from_tunnel'
+    if options.inbound == "drop":
+        yield from (f"{ip} daddr @egress_ips{v} ct state new goto inbound" for v, ip in WORDS.items())
+    yield f"ct mark and {mask} vmap @marks"
     # A connection that started before its pod was selected keeps the node's address, unless `unassigned` is drop.
     choosing = "" if options.unassigned == "drop" else "ct state new "
-    # The outer packets of the tunnel inherit the mark; untracked packets pass every address translation unchanged.
-    return {
-        "raw_prerouting": _hooked("filter", "prerouting", NFT_RAW, f"{to_tunnel} jump tunnel_port_raw"),
-        "raw_output": _hooked(
-            "filter", "output", NFT_RAW, f"udp dport {options.tunnel_port} meta mark and {mask} != 0 notrack"
-        ),
-        "prerouting": _hooked(
-            "filter",
-            "prerouting",
-            NFT_MARK,
-            # By the mark, replies leave the VRF in which they arrive.
-            *(f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf),
-            *(f"{ip} saddr @selected{v} jump selected" for v, ip in WORDS.items()),
-            "ct direction reply return",
-            f'iifname "{device}" goto from_tunnel',
-            *_inbound(options),
-            f"ct mark and {mask} vmap @marks",
-            *(f"{choosing}{ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items()),
-        ),
-        "input": _hooked(
-            "filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{to_tunnel} goto tunnel_port_input"
-        ),
-        "forward": _hooked(
-            "filter",
-            "forward",
-            NFT_MARK,
-            f'iifname "{device}" jump tunnel_forward',
-            f"{to_tunnel} jump tunnel_port_forward",
-            *(
-                f"meta nfproto ipv{v} ct mark and {mask} != 0 tcp flags & (syn | rst) == syn tcp option maxseg size set"
-                f" {mtu - size}"
-                for v, size in _HEADERS.items()
-            ),
-            *(f"meta nfproto ipv{v} ct mark and {mask} == 0 goto {_FORWARD_OTHERS}{v}" for v in not_routing),
-        ),
-        "output": _hooked(
-            "filter",
-            "output",
-            NFT_FILTER,
-            f"{to_tunnel} goto tunnel_port_output",
-            f"icmp type redirect ct mark and {mask} != 0 drop",
-        ),
-        "postrouting": _hooked(
-            "nat",
-            "postrouting",
-            NFT_SNAT,
-            f"ct mark and {mask} == 0 return",
-            *(f'oifname "{device}" snat {WORDS[version_of(endpoint)]} to {endpoint}' for endpoint in state.endpoints),
-            *(f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in WORDS.items()),
-            "drop",
-        ),
-        "guard": _hooked("filter", "postrouting", NFT_GUARD, f"ct mark and {mask} != 0 goto marked"),
-        **{f"{_FORWARD_OTHERS}{v}": _forward_others(v) for v in not_routing},
-    }
+    yield from (f"{choosing}{ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items())
+
+
+def _forward(options: DataPlaneOptions, mtu: int, not_routing: Sequence[int]) -> Iterator[str]:
+    mask = f"{options.mark_mask:#x}"
+    yield f'iifname "{options.tunnel_device}" jump tunnel_forward'
+    yield f"{to_tunnel_port(options)} jump tunnel_port_forward"
+    for version, size in _HEADERS.items():
+        handshake = f"meta nfproto ipv{version} ct mark and {mask} != 0 tcp flags & (syn | rst) == syn"
+        yield f"{handshake} tcp option maxseg size set {mtu - size}"
+    yield from (f"meta nfproto ipv{v} ct mark and {mask} == 0 goto {_FORWARD_OTHERS}{v}" for v in not_routing)
+
+
+def _postrouting(state: NodeState) -> Iterator[str]:
+    device, mask = state.options.tunnel_device, f"{state.options.mark_mask:#x}"
+    yield f"ct mark and {mask} == 0 return"
+    yield from (f'oifname "{device}" snat {WORDS[version_of(end)]} to {end}' for end in state.endpoints)
+    yield from (f"snat {ip} to ct mark and {mask} map @held{v}" for v, ip in WORDS.items())
+    yield "drop"
 
 
 def _forward_others(version: int) -> ChainState:
     """Return the chain that keeps a host from becoming a router between its networks when forwarding is turned on."""
     return chain_of(
         "",
-        *(f'meta {end}kind "{kind}" return' for end in ("iif", "oif") for kind in _INWARD_KINDS),
+        *(f'meta {end}kind "{kind}" return' for end in ("iif", "oif") for kind in INWARD_KINDS),
         # While an address moves, its old holder forwards what arrives for it.
         f"{WORDS[version]} daddr @egress_ips{version} return",
         "drop",
@@ -229,94 +219,40 @@ def not_routing_by(tables: Tables) -> set[int]:
     return {version for version in VERSIONS if f"{_FORWARD_OTHERS}{version}" in chains}
 
 
-def _inbound(options: DataPlaneOptions) -> list[str]:
-    """Return the rules for new connections to egress IPs, none when they are accepted."""
-    if options.inbound == "accept":
-        return []
-    return [f"{ip} daddr @egress_ips{v} ct state new goto inbound" for v, ip in WORDS.items()]
-
-
-def _jump_targets(state: NodeState) -> dict[str, ChainState]:
-    """Return the chains that only packets of selected pods, of the tunnel or with an egress IP pass."""
-    options = state.options
-    device, mask = options.tunnel_device, f"{options.mark_mask:#x}"
+def _selected_chains(state: NodeState) -> dict[str, ChainState]:
+    """Return the chains for packets whose source is the address of a selected pod."""
     uplinks = sorted({state.interface, *(item.interface for item in state.held)})
     return {
         "selected": chain_of(
             "",
             # The mark shows that this table has processed the packet; `xfrm_policies` stop one without it.
-            f"meta mark set meta mark or {mask}",
-            f"{_WITHOUT_CONNECTION} jump without_connection",
+            f"meta mark set meta mark or {state.options.mark_mask:#x}",
+            f"{WITHOUT_CONNECTION} jump without_connection",
             # A pod's address as source of another host.
-            *(f'iifname "{name}" {_NOT_FROM_THERE} drop' for name in uplinks),
+            *(f'iifname "{name}" {NOT_FROM_THERE} drop' for name in uplinks),
             "ct state new goto from_elsewhere",
         ),
         # A packet that belongs to no connection cannot be translated.
         "without_connection": chain_of("", *(f"{ip} daddr != @excluded{v} drop" for v, ip in WORDS.items())),
         # Some network plugins route to a pod by another interface than its own.
         "from_elsewhere": chain_of(
-            "", *(f'meta iifkind "{kind}" return' for kind in _INWARD_KINDS), f"{_NOT_FROM_THERE} drop"
+            "", *(f'meta iifkind "{kind}" return' for kind in INWARD_KINDS), f"{NOT_FROM_THERE} drop"
         ),
-        "from_tunnel": chain_of(
-            "",
-            f"{_WITHOUT_CONNECTION} drop",
-            *(f"{ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
-            f"meta mark and {mask} vmap @marks",
-            "drop",
-        ),
-        "tunnel_forward": chain_of(
-            "",
-            # During a move: a second node on the path would change the source port, and the server would refuse it.
-            f'oifname "{device}" drop',
-            "ct direction reply drop",
-            # After translation of the destination by others.
-            *(f"{ip} daddr @{name}{v} drop" for name in ("excluded", "selected") for v, ip in WORDS.items()),
-        ),
-        "tunnel_port_raw": chain_of(
-            "",
-            *(f'meta iifkind "{kind}" jump tunnel_port_inward' for kind in _INWARD_KINDS if kind != "vrf"),
-            "meta l4proto udp fib daddr type local notrack",
-        ),
-        # A node's address as source of a pod.
-        "tunnel_port_inward": chain_of(
-            "", *(f"{ip} saddr @nodes{v} {_NOT_FROM_THERE} drop" for v, ip in WORDS.items())
-        ),
-        "tunnel_port_input": chain_of(
-            "",
-            *(f"{ip} saddr @nodes{v} {ip} daddr @egress_ips{v} return" for v, ip in WORDS.items()),
-            *(
-                f"{WORDS[v]} saddr @nodes{v} {WORDS[v]} daddr {endpoint} return"
-                for endpoint in state.endpoints
-                for v in [version_of(endpoint)]
-            ),
-            "drop",
-        ),
-        "tunnel_port_forward": chain_of(
-            "",
-            # While an address moves, its old holder forwards what arrives for it.
-            *(f"{ip} saddr @nodes{v} return" for v, ip in WORDS.items()),
-            *(f"{ip} daddr @tunnel{v} drop" for v, ip in WORDS.items()),
-        ),
-        "tunnel_port_output": chain_of(
-            "",
-            # The tunnel device's packets have a mark, which only root can set; the hand-over runs as root.
-            f"meta l4proto udp meta mark and {mask} != 0 return",
-            "tcp flags & (syn | ack) != syn return",
-            "meta l4proto tcp meta skuid 0 return",
-            *(f"{ip} daddr @tunnel{v} drop" for v, ip in WORDS.items()),
-        ),
-        "marked": chain_of(
-            "",
-            # A connection with an egress IP leaves with it or through the tunnel, or not at all.
-            *(
-                f'ct direction original ct state != related oifname != "{device}" {ip} saddr != @egress_ips{v} drop'
-                for v, ip in WORDS.items()
-            ),
-            *(f"ct direction {way} counter name ct mark and {mask} map @{name}" for way, name in DIRECTIONS.items()),
-        ),
-        # A late packet of a connection that has moved or ended is still answered with a reset.
-        **({} if options.inbound == "accept" else {"inbound": chain_of("", _NOT_THE_FIRST, "drop")}),
     }
+
+
+def _marked_chain(options: DataPlaneOptions) -> ChainState:
+    """Return the chain for packets of connections with an egress IP, with their final source."""
+    device, mask = options.tunnel_device, f"{options.mark_mask:#x}"
+    return chain_of(
+        "",
+        # A connection with an egress IP leaves with it or through the tunnel, or not at all.
+        *(
+            f'ct direction original ct state != related oifname != "{device}" {ip} saddr != @egress_ips{v} drop'
+            for v, ip in WORDS.items()
+        ),
+        *(f"ct direction {way} counter name ct mark and {mask} map @{name}" for way, name in DIRECTIONS.items()),
+    )
 
 
 def _mark_chains(options: DataPlaneOptions, marks: Marks) -> dict[str, ChainState]:

@@ -1,0 +1,88 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The nftables chains that keep the tunnel to the nodes. PRIVATE to the collection. No I/O.
+
+The port: packets to it are dropped on their way out of a pod or a local user, and on reception unless they come from
+the endpoint of a node. The device: what comes out of it has the endpoint of a node as source, and only goes outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .._common.addresses import WORDS, version_of
+from .nft_table import ChainState, chain_of
+from .options import DataPlaneOptions
+
+# Kinds of interfaces that lead to containers and virtual machines of the host itself, and VRFs of them.
+INWARD_KINDS = ("veth", "tun", "bridge", "vrf")
+WITHOUT_CONNECTION = "ct state invalid,untracked"
+# The route to the packet's source does not lead out of the interface on which it arrived. Linux before 5.14 allows
+# this in chains at the hook prerouting only.
+NOT_FROM_THERE = "fib saddr . iif oif missing"
+
+
+def to_tunnel_port(options: DataPlaneOptions) -> str:
+    """Return the match of packets to the port of the tunnel (UDP) and the hand-over (TCP)."""
+    return f"meta l4proto {{ tcp, udp }} th dport {options.tunnel_port}"
+
+
+def tunnel_chains(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
+    """Return {name: chain} of the jump targets for packets from the tunnel and to its port; `endpoints` are own."""
+    return {**_from_tunnel(options), **_to_port(options, endpoints)}
+
+
+def _from_tunnel(options: DataPlaneOptions) -> dict[str, ChainState]:
+    """Return the chains for the inner packets; the hook input drops them without further checks."""
+    return {
+        "from_tunnel": chain_of(
+            "",
+            f"{WITHOUT_CONNECTION} drop",
+            *(f"{ip} saddr != @nodes{v} drop" for v, ip in WORDS.items()),
+            f"meta mark and {options.mark_mask:#x} vmap @marks",
+            "drop",
+        ),
+        "tunnel_forward": chain_of(
+            "",
+            # During a move: a second node on the path would change the source port, and the server would refuse it.
+            f'oifname "{options.tunnel_device}" drop',
+            "ct direction reply drop",
+            # After translation of the destination by others.
+            *(f"{ip} daddr @{name}{v} drop" for name in ("excluded", "selected") for v, ip in WORDS.items()),
+        ),
+    }
+
+
+def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
+    """Return the chains for the outer packets and the hand-over, one per hook."""
+    own = [(version_of(endpoint), endpoint) for endpoint in endpoints]
+    return {
+        "tunnel_port_raw": chain_of(
+            "",
+            *(f'meta iifkind "{kind}" jump tunnel_port_inward' for kind in INWARD_KINDS if kind != "vrf"),
+            "meta l4proto udp fib daddr type local notrack",
+        ),
+        # A node's address as source of a pod.
+        "tunnel_port_inward": chain_of("", *(f"{ip} saddr @nodes{v} {NOT_FROM_THERE} drop" for v, ip in WORDS.items())),
+        "tunnel_port_input": chain_of(
+            "",
+            *(f"{ip} saddr @nodes{v} {ip} daddr @egress_ips{v} return" for v, ip in WORDS.items()),
+            *(f"{WORDS[v]} saddr @nodes{v} {WORDS[v]} daddr {endpoint} return" for v, endpoint in own),
+            "drop",
+        ),
+        "tunnel_port_forward": chain_of(
+            "",
+            # While an address moves, its old holder forwards what arrives for it.
+            *(f"{ip} saddr @nodes{v} return" for v, ip in WORDS.items()),
+            *(f"{ip} daddr @tunnel{v} drop" for v, ip in WORDS.items()),
+        ),
+        "tunnel_port_output": chain_of(
+            "",
+            # The tunnel device's packets have a mark, which only root can set; the hand-over runs as root.
+            f"meta l4proto udp meta mark and {options.mark_mask:#x} != 0 return",
+            "tcp flags & (syn | ack) != syn return",
+            "meta l4proto tcp meta skuid 0 return",
+            *(f"{ip} daddr @tunnel{v} drop" for v, ip in WORDS.items()),
+        ),
+    }
