@@ -236,4 +236,5 @@ def _not_found(term: str, folders: Iterable[Any]) -> str:
         return f"{quote(term)} {hint}"
     if Path(term).expanduser().is_absolute():
         return f"{quote(term)} does not exist"
-    return f"{quote(term)} does not exist; looked in {', '.join(dict.fromkeys(str(folder) for folder in folders))}"
+    places = dict.fromkeys(str(folder) for folder in folders if folder)
+    return f"{quote(term)} does not exist; looked in {', '.join(places)}"

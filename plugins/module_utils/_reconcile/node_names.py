@@ -8,9 +8,8 @@ A cluster may know a node by its FQDN and the inventory by its short name or add
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Iterable, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
 from .._kubernetes.manifests import Manifests
 from .._kubernetes.objects import ASSIGNABLE, NodeObject
