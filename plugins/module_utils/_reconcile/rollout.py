@@ -132,13 +132,14 @@ def _with_slots(usable: Mapping[str, Collection[str]], state: _Values) -> dict[s
 
 def _releases(plan: _Values, fleet: _Values, states: Mapping[str, NodeState]) -> list[Release]:
     held = {name: {item.egress_ip for item in state.held} for name, state in states.items()}
-    takers = {item["egressIP"]: item["node"] for item in plan["assignments"]}
-    releases = [
-        Release(item["egressIP"], name, takers.get(item["egressIP"], ""))
-        for name, answer in sorted(fleet["observed"].items())
-        for item in answer["held"]
-        if item["egressIP"] not in held[name]
-    ]
+    holders = {(name, item["egressIP"]) for name, answer in fleet["observed"].items() for item in answer["held"]}
+    # A node that already holds its address takes nothing over, so no other node waits for it.
+    takers = {
+        item["egressIP"]: item["node"]
+        for item in plan["assignments"]
+        if (item["node"], item["egressIP"]) not in holders
+    }
+    releases = [Release(ip, name, takers.get(ip, "")) for name, ip in sorted(holders) if ip not in held[name]]
     return sorted(releases, key=lambda item: address_order(item.egress_ip))
 
 

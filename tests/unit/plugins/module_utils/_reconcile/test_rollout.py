@@ -118,6 +118,15 @@ def test_addresses_that_change_hands_are_releasing():
     assert [item.egress_ip for item in rollout.states["node2"].held] == [A]
 
 
+def test_an_address_on_two_nodes_is_not_handed_over():
+    """The node that keeps it claims nothing, so the other one must not wait for it."""
+    held = [{"egressIP": A, "interface": "eth0"}]
+    rollout = run([egressip(egress_ips=[A])], [host(1, held=held), host(2, held=held)])
+    (holder,) = (name for name, state in rollout.states.items() if state.held)
+    (other,) = {"node1", "node2"} - {holder}
+    assert rollout.releasing == (Release(A, other),)
+
+
 def test_the_tunnel_for_an_address_of_a_second_interface_ends_at_its_holder():
     networks = [host(1)["observed"]["networks"][0], {"interface": "eth1", "addresses": ["10.9.0.21/24"]}]
     rollout = run([egressip(egress_ips=["10.9.0.101", A])], [host(1, networks=networks), host(2)])
