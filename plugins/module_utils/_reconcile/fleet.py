@@ -9,9 +9,8 @@ The input are the variables of the hosts and the results of the module `node_inf
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Collection, Iterable, Sequence
+from typing import Any, Collection, Iterable, Mapping, Sequence
 
 from .._common.errors import Errors, InvalidError, InventoryError
 from .._common.messages import type_name
