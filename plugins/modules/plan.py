@@ -67,7 +67,7 @@ options:
       plan_seconds:
         description:
           - Maximum duration of the planning in seconds.
-          - If it ends the search, RV(plan.proven) is false and RV(plan.gap) is the distance from the best plan.
+          - If it ends the search, C(plan.proven) is false and C(plan.gap) is the distance from the best plan.
         type: float
         default: 10
   options:
