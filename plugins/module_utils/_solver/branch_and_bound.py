@@ -227,8 +227,8 @@ class _Problem:
         overlap = count_overlap(self.addresses[:count], fixed)
         unassigned = sum(node is None for node in fixed)
         offset = (unassigned, overlap, *((moves, 0) if self.policy == STICKY else (0, moves)))
-        left = tuple(total - part for total, part in zip(wanted, offset))
-        found = rest.search_for(left, start[count:])
+        first, second, third, fourth = (total - part for total, part in zip(wanted, offset))
+        found = rest.search_for((first, second, third, fourth), start[count:])
         return None if found is None else (*fixed, *found)
 
     def _exchanged(self, fixed: Placed, wanted: Objective, start: Placement) -> Placement | None:
@@ -256,12 +256,12 @@ class _Problem:
         search.run(None)
         return search.found()
 
-    def search_for(self, wanted: Sequence[int], start: Placement) -> Placement | None:
+    def search_for(self, wanted: Objective, start: Placement) -> Placement | None:
         """Return a placement as good as ``wanted``; None if there is none, or none is found."""
         search = _Search(self, repairs=False)
-        search.run(tuple(wanted), start)
+        search.run(wanted, start)
         best = search.best
-        return best if best is not None and self.objective(best) <= tuple(wanted) else None
+        return best if best is not None and self.objective(best) <= wanted else None
 
     def bound(self, branch: _Branch = _ROOT, start: Placement | None = None) -> _Bound | None:
         """Return the _Bound of a branch; None if no placement belongs to it."""

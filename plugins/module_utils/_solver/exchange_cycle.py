@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import TYPE_CHECKING, Collection, Iterable, Sequence
 
-# Points of a search: an arc (>= 0), an address that goes to the point that follows (ITEM - address), or the balance,
-# where one node bears one more and another one bears one less. A tuple is a domain vertex: a spread group and a domain
-# of it, or None.
-SINK = -1
-ADDRESS = -2
+from .packing import Step
+from .residual_graph import ADDRESS, SINK, DomainVertex, Vertex
+from .spread_groups import SpreadGroup
+
+if TYPE_CHECKING:
+    from .tie_break import Class, LayoutKey, Ties
 
 
 class ExchangeCycle:
@@ -23,18 +25,21 @@ class ExchangeCycle:
     ``hindered``: whether it saw siblings in the path, which it may be told not to mind.
     """
 
-    def __init__(self, ties, address, heed_siblings=True):
+    def __init__(self, ties: Ties, address: int, heed_siblings: bool = True) -> None:
         self.ties = ties
         self.packing = ties.packing
         self.address = address
         self.node = self.packing.node_of[address]
-        self.goal = self.packing.arc(address, self.node)
+        self.goal: Vertex = self.packing.arc(address, self.node)
         self.heed_siblings = heed_siblings
         self.met_sibling = False
-        self.came, self._queue, self._unexpanded, self._unexpanded_nodes = {}, [], {}, {}
-        self._end = None
+        self.came: dict[Vertex, Vertex | None] = {}
+        self._queue: list[Vertex] = []
+        self._unexpanded: dict[Class, Sequence[int]] = {}
+        self._unexpanded_nodes: dict[LayoutKey, list[int]] = {}
+        self._end: Vertex | None = None
 
-    def search_from(self, node):
+    def search_from(self, node: int) -> bool:
         """Search until the path is found, or there is none; tell which."""
         group = self.packing.group_of.get(self.address)
         if group is None:
@@ -55,14 +60,14 @@ class ExchangeCycle:
                 self._expand_preempted(ADDRESS - point)
         return self._end is not None
 
-    def nodes_seen(self):
+    def nodes_seen(self) -> set[int]:
         """Return the nodes that the address itself could have come to next, and BALANCE if the search saw it."""
         arcs, node_of_arc = self.packing.arc_of[self.packing.kind[self.address]], self.packing.node_of_arc
         points = (point for point in self.came if not isinstance(point, tuple) and point >= 0)
         seen = {node_of_arc[point] for point in points if arcs[node_of_arc[point]] == point}
         return seen | {SINK} if SINK in self.came else seen
 
-    def steps(self):
+    def steps(self) -> list[Step]:
         """Return the steps of the path that was found, (address, node), that of ``address`` itself first."""
         steps, target, point = [], self.node, self._end
         while point is not None:
@@ -77,7 +82,7 @@ class ExchangeCycle:
             point = self.came[point]
         return steps[::-1]
 
-    def _visit(self, point, before):
+    def _visit(self, point: Vertex, before: Vertex | None) -> None:
         """Note a point that can be reached; the path ends at the arc by which ``address`` leaves."""
         if point not in self.came:
             self.came[point] = before
@@ -85,7 +90,7 @@ class ExchangeCycle:
             if point == self.goal and self.address not in self.ties.preempted:
                 self._end = point
 
-    def _balance(self):
+    def _balance(self) -> None:
         if self.goal == self.node and self.ties.can_shrink(self.node):
             self._visit(self.node, SINK)
         classes = self.packing.classes
@@ -97,7 +102,7 @@ class ExchangeCycle:
                 self.came[node] = SINK
                 self._expand_arc(node)
 
-    def _expand_arc(self, arc):
+    def _expand_arc(self, arc: int) -> None:
         packing, ties = self.packing, self.ties
         node, cost = packing.node_of_arc[arc], ties.cost[arc]
         family_arcs = packing.family_arcs.get(node, ())
@@ -121,14 +126,14 @@ class ExchangeCycle:
             if one not in ties.preempted and (not family_arcs or packing.arc(one, node) == arc):
                 self._relax_current(one, arc)
 
-    def _leave_group(self, members, arc):
+    def _leave_group(self, members: Iterable[int], arc: int) -> None:
         """Let members of a spread group leave by an arc, to their domain vertex."""
         for one in members:
             if self.packing.arc(one, self.packing.node_of[one]) == arc and self.ties.can_leave(one):
                 self.came.setdefault(ADDRESS - one, arc)
                 self._visit(self.ties.domain_vertex_of(one), ADDRESS - one)
 
-    def _expand_domain(self, vertex):
+    def _expand_domain(self, vertex: DomainVertex) -> None:
         """Bring one member more of a spread group to the nodes of a domain, or of all domains that nobody was in."""
         ties, group, domain = self.ties, self.packing.groups[vertex[0]], vertex[1]
         for other in ties.domain_vertices_from(group, domain):
@@ -145,7 +150,7 @@ class ExchangeCycle:
         if self.heed_siblings:
             self._preempt(group, domain, vertex)
 
-    def _relax_from_domain(self, group, domain, node, vertex):
+    def _relax_from_domain(self, group: SpreadGroup, domain: int | None, node: int, vertex: DomainVertex) -> bool:
         """Bring a member to a node to which a tight step leads if no sibling is there; tell whether it came there."""
         if domain is None and self.ties.has_domain_vertex(group, group.domain(node)):
             return False
@@ -155,7 +160,7 @@ class ExchangeCycle:
         self._visit(arc, vertex)
         return True
 
-    def _preempt(self, group, domain, vertex):
+    def _preempt(self, group: SpreadGroup, domain: int | None, vertex: DomainVertex) -> None:
         """Let a member take the slots of siblings in other spread groups where that is tight."""
         packing, first = self.packing, group.members[0]
         cost = self.ties.domain_potential(group, domain)
@@ -167,24 +172,24 @@ class ExchangeCycle:
             if occupant == sibling and cost + packing.price(first, node) == self._occupied_cost(sibling):
                 self._enter_preempted(sibling, vertex)
 
-    def _is_beyond(self, group, domain, node):
+    def _is_beyond(self, group: SpreadGroup, domain: int | None, node: int) -> bool:
         """Tell whether a node is among those of a domain vertex."""
         if node not in self.packing.allowed[self.packing.kind[group.members[0]]]:
             return False
         own = group.domain(node)
         return own == domain if domain is not None else not self.ties.has_domain_vertex(group, own)
 
-    def _occupied_cost(self, sibling):
+    def _occupied_cost(self, sibling: int) -> int:
         """Return the potential of the slot where a member of a spread group is."""
         vertex = self.ties.domain_potential(self.packing.group_of[sibling], self.ties.domain_vertex_of(sibling)[1])
         return vertex + self.packing.price(sibling, self.packing.node_of[sibling])
 
-    def _enter_preempted(self, sibling, before):
+    def _enter_preempted(self, sibling: int, before: Vertex | None) -> None:
         self.met_sibling = True
         self.came.setdefault(ADDRESS - sibling, before)
         self._visit(self.ties.domain_vertex_of(sibling), ADDRESS - sibling)
 
-    def _start_at(self, group, node, before):
+    def _start_at(self, group: SpreadGroup, node: int, before: Vertex | None) -> None:
         """Begin the path: some member enters a node, if that is tight, be it in place of a member of another spread
         group."""
         packing, first = self.packing, group.members[0]
@@ -196,14 +201,14 @@ class ExchangeCycle:
         elif sibling is None and cost == self.ties.cost[arc]:
             self._visit(arc, before)
 
-    def _is_empty_goal(self, group):
+    def _is_empty_goal(self, group: SpreadGroup) -> bool:
         """Tell whether a tight step brings a member without a domain to the goal, where none of the spread group is."""
         number, domain = self.goal if isinstance(self.goal, tuple) else (None, None)
         if number != group.number or group.is_priced(domain):
             return False
         return self.ties.domain_potential(group, domain) == self.ties.domain_potential(group, None)
 
-    def _expand_preempted(self, address):
+    def _expand_preempted(self, address: int) -> None:
         """Go on from an address whose slot a sibling takes."""
         ties, packing = self.ties, self.packing
         cost = ties.potential(address) + packing.move_cost[address]
@@ -212,11 +217,11 @@ class ExchangeCycle:
         )
         self._relax_current(address, ADDRESS - address)
 
-    def _relax_current(self, address, before):
+    def _relax_current(self, address: int, before: Vertex | None) -> None:
         for current_node in self.ties.tight_current(address):
             self._enter(address, current_node, before)
 
-    def _expand_class(self, which, addresses, before):
+    def _expand_class(self, which: Class, addresses: Collection[int], before: Vertex | None) -> None:
         """Bring addresses of one class, which can all leave, to the nodes that are open to them."""
         self._expand_to_goal(which, addresses, before)
         nodes = self.ties.open_to(which) if which not in self._unexpanded else self._unexpanded[which]
@@ -237,7 +242,7 @@ class ExchangeCycle:
         if self._end is None:
             self._enter_siblings(addresses, nodes, before)
 
-    def _expand_to_goal(self, which, addresses, before):
+    def _expand_to_goal(self, which: Class, addresses: Iterable[int], before: Vertex | None) -> None:
         kind, cost, _component = which
         packing, node = self.packing, self.node
         if isinstance(self.goal, tuple):
@@ -250,18 +255,18 @@ class ExchangeCycle:
                 if self._end is None and (not places or places.get(self.goal) in (None, self.address)):
                     self._enter(one, node, before)
 
-    def _enter_siblings(self, addresses, nodes, before):
+    def _enter_siblings(self, addresses: Iterable[int], nodes: Sequence[int], before: Vertex | None) -> None:
         """Let addresses take the slots of siblings: in nodes that none of them reaches, and where a slot is all there
         is."""
         for one in addresses if nodes else ():
             for node in nodes:
                 self._enter(one, node, before)
         for one in addresses if self.ties.preempted and self.heed_siblings else ():
-            for sibling in tuple(self.packing.places[one].values()) if self.packing.places[one] else ():
+            for sibling in tuple((self.packing.places[one] or {}).values()):
                 if sibling in self.ties.preempted:
                     self._enter_sibling(one, sibling, before)
 
-    def _enter(self, one, node, before):
+    def _enter(self, one: int, node: int, before: Vertex | None) -> None:
         """Bring an address into a node to which a tight step leads if no sibling is there, be it in place of a
         sibling."""
         arc = self.packing.arc(one, node)
@@ -272,14 +277,14 @@ class ExchangeCycle:
             self.came.setdefault(ADDRESS - one, before)
             self._visit(arc, ADDRESS - one)
 
-    def _are_equivalent(self, taker, giver):
+    def _are_equivalent(self, taker: int, giver: int) -> bool:
         """Tell whether ``giver`` could go on only to where ``taker`` comes without it."""
         packing = self.packing
         if packing.kind[taker] != packing.kind[giver] or packing.current[taker] or packing.current[giver]:
             return False
         return self.address not in (taker, giver)
 
-    def _enter_sibling(self, taker, giver, before):
+    def _enter_sibling(self, taker: int, giver: int, before: Vertex | None) -> None:
         """Go on with ``giver``, whose slot ``taker`` takes, if that is tight."""
         self.met_sibling = True
         # Those that come first have their fixed nodes.

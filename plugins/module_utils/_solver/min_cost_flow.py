@@ -1,25 +1,32 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cheapest packing: start near it, then go along improving paths until there is none. PRIVATE to the collection.
+"""The packing of least cost: start close to it, then apply improving cycles until there is none. PRIVATE.
 
-A path takes an address out of a node and brings it into another one, where an address may have to give way in turn.
-With the node that bears one less and the node that bears one more, it is a cycle of a flow; and a flow is cheapest
-exactly when no cycle makes it cheaper. How the start was found does not matter for that, only for the time.
+A path in the residual graph takes an address off a node and brings it to another one, where an address may have to
+give way in turn. Closed by the node with one address less and the one with one more, it is a cycle; a flow has the
+least cost exactly when no cycle has a negative cost. The start affects only the time.
 """
 
 from __future__ import annotations
 
 import heapq
+from typing import Callable, Collection, Iterable, Iterator, Sequence
 
-from .packing import NOT_PLACED_YET
+from .model import Placed
+from .packing import NOT_PLACED_YET, Packing, Shift
+from .residual_graph import ADDRESS, DomainVertex, Vertex
+from .spread_groups import SpreadGroup
 
-_INFINITY = float("inf")
+Check = Callable[[Packing, int, int], bool]
+
+# More than any cost.
+_INFINITY = 1 << 200
 
 
-def minimize_cost(packing, start=None):
+def minimize_cost(packing: Packing, start: Placed | None = None) -> Potential:
     """Bring the packing to its least cost; return the Potential that proves it. ``start`` is a placement near it."""
-    fill(packing, [[node] for node in start] if start else packing.current)
+    fill(packing, [[] if node is None else [node] for node in start] if start else packing.current)
     _level(packing)
     while True:
         packing.relabel_members()
@@ -30,7 +37,7 @@ def minimize_cost(packing, start=None):
             packing.shift(steps)
 
 
-def fill(packing, places):
+def fill(packing: Packing, places: Sequence[Collection[int]]) -> None:
     """Fill an empty packing, given for each address the nodes to try first; those left go to the least loaded ones.
 
     Who finds a failure domain of its own unassigned is put beside others in the end.
@@ -41,7 +48,7 @@ def fill(packing, places):
     packing.relabel_members()
 
 
-def _fill_places(packing, places, is_refused):
+def _fill_places(packing: Packing, places: Sequence[Collection[int]], is_refused: Check) -> None:
     for address, nodes in enumerate(places):
         if packing.node_of[address] == NOT_PLACED_YET:
             packing.enter(address, _first_that_fits(packing, address, nodes, is_refused))
@@ -49,7 +56,7 @@ def _fill_places(packing, places, is_refused):
             packing.make([(address, _first_that_fits(packing, address, nodes, is_refused))])
 
 
-def _first_that_fits(packing, address, nodes, is_refused):
+def _first_that_fits(packing: Packing, address: int, nodes: Collection[int], is_refused: Check) -> int:
     """Return the first of the nodes that is not refused, or unassigned."""
     allowed = packing.allowed[packing.kind[address]]
     for node in sorted(nodes) if len(nodes) > 1 else nodes:
@@ -58,24 +65,24 @@ def _first_that_fits(packing, address, nodes, is_refused):
     return packing.unassigned
 
 
-def _is_blocked(packing, address, node):
+def _is_blocked(packing: Packing, address: int, node: int) -> bool:
     return packing.has_sibling(address, node) or not packing.fits(address, node)
 
 
-def _is_refused(packing, address, node):
+def _is_refused(packing: Packing, address: int, node: int) -> bool:
     return _is_blocked(packing, address, node) or packing.entry_cost(address, node) > 0
 
 
-def _by_choices(packing, addresses):
+def _by_choices(packing: Packing, addresses: Iterable[int]) -> list[tuple[tuple[int, ...], list[int]]]:
     """Return (choices, addresses) for the addresses with equal choices, those with fewest choices first."""
-    kinds = {}
+    kinds: dict[int, list[int]] = {}
     for address in addresses:
         kinds.setdefault(packing.kind[address], []).append(address)
     found = [(packing.choices[kind], members) for kind, members in kinds.items()]
     return sorted(found, key=lambda pair: (len(pair[0]), pair[1][0]))
 
 
-def _fill_least_loaded(packing, is_refused):
+def _fill_least_loaded(packing: Packing, is_refused: Check) -> None:
     """Give every address without a node the least loaded one of its choices that is not refused."""
     unassigned = [address for address, node in enumerate(packing.node_of) if node == packing.unassigned]
     for choices, addresses in _by_choices(packing, unassigned):
@@ -96,16 +103,17 @@ def _fill_least_loaded(packing, is_refused):
                 heapq.heapify(heap)
 
 
-def _level(packing):
+def _level(packing: Packing) -> None:
     """Bring addresses from the most to the least loaded of their choices, one step each, while that saves."""
     placed = [address for address, node in enumerate(packing.node_of) if node != packing.unassigned]
     for choices, addresses in _by_choices(packing, placed):
-        inside = {}
+        inside: dict[int, list[int]] = {}
         for address in addresses:
             inside.setdefault(packing.node_of[address], []).append(address)
         for node, found in inside.items():
             # Taken from the end: those that are not on a current node go first.
-            found.sort(key=lambda address, node=node: node in packing.current[address], reverse=True)
+            displaced = [address for address in found if node not in packing.current[address]]
+            found[:] = [address for address in found if node in packing.current[address]] + displaced
         low = [(packing.load[node], node) for node in choices]
         high = [(-packing.load[node], node) for node in inside]
         heapq.heapify(low)
@@ -129,37 +137,36 @@ def _level(packing):
 
 
 class Potential:
-    """The cheapest path to every arc, from the thought that one node bears one less.
+    """Label-correcting shortest paths in the residual graph, from the sink.
 
-    ``cost[arc]``: what the paths so far change when one address more stands at the arc. ``hand[address]``: the same
-    when the address has been taken out of its slot by a sibling, where that is cheaper than through its arc.
-    ``improvements``: lists of steps, (address, from, to), that make the packing cheaper; when it is empty, the costs
-    are a potential that proves that no cycle does. Costs may be negative (an address that returns to its current
-    node), so an arc may be left more than once.
+    ``cost[arc]``: the least change of the cost if one more address stands at the arc and some node has one less.
+    ``preempted[address]``: the same if the address has to leave its place for a sibling, where that is less than
+    through its arc. ``domain_cost[vertex]``: the same for one more member of a spread group in a domain; that of an
+    empty domain is the one of None.
 
-    ``domain vertices[spread group, domain]``: the same for one member of a spread group more in a domain, ``domain
-    vertices[spread group, None]`` for one more that has no domain yet. Of domains without a member it is that of None.
+    ``improvements``: the steps of cycles of negative cost. If there are none, the costs are a potential that proves
+    that the packing has the least cost. Costs can be negative, so an arc can be expanded more than once.
     """
 
-    def __init__(self, packing):
+    def __init__(self, packing: Packing) -> None:
         self.packing = packing
         self.cost = [_INFINITY] * len(packing.node_of_arc)
-        self.preempted = {}
-        self.domain_cost = {}
-        self.improvements = []
-        # Who came in by an arc: None (its node bears one less), an arc (>= 0), an address (-1 - address), or a domain
-        # vertex's key.
-        self._arc_predecessor = [None] * len(packing.node_of_arc)
-        self._domain_predecessor = {}
+        self.preempted: dict[int, int] = {}
+        self.domain_cost: dict[DomainVertex, int] = {}
+        self.improvements: list[list[Shift]] = []
+        # The vertex before each vertex on its shortest path, None for the sink.
+        self._arc_predecessor: list[Vertex | None] = [None] * len(packing.node_of_arc)
+        self._domain_predecessor: dict[DomainVertex, Vertex] = {}
         # By whom an address was taken out, for those in ``hand``. The others left by their arcs.
-        self._preempted_by = {}
-        # For each kind, and each (layout, domain): the least cost at which an address could go to any of its nodes, and
-        # the nodes that are not reached so because siblings are there.
-        self._cheapest_expansion = {}
-        self._heap, self._to_expand = [], []
+        self._preempted_by: dict[int, Vertex] = {}
+        # For each kind, and each (layout, domain): the least cost at which its nodes were relaxed, and those nodes
+        # where siblings were in the way.
+        self._cheapest_expansion: dict[int | tuple[int, int | None], tuple[int, Sequence[int]]] = {}
+        self._heap: list[tuple[int, int]] = []
+        self._to_expand: list[int] = []
         self._search()
 
-    def _search(self):
+    def _search(self) -> None:
         packing = self.packing
         for node, classes in enumerate(packing.classes):
             if classes:
@@ -183,7 +190,7 @@ class Potential:
             ordered = sorted(closing, key=lambda arc: (closing[arc], arc))
             self.improvements = [self._steps(list(self._path_back(arc, None))) for arc in ordered]
 
-    def _expand_arc(self, arc, cost):
+    def _expand_arc(self, arc: int, cost: int) -> None:
         """Go on from an arc: through other arcs of its node, and with the addresses that can leave by it."""
         packing = self.packing
         node = packing.node_of_arc[arc]
@@ -205,12 +212,12 @@ class Potential:
             if not family_arcs or packing.arc(address, node) == arc:
                 self._relax_current(address, cost - packing.price(address, node))
 
-    def _expand_preempted(self, address):
+    def _expand_preempted(self, address: int) -> None:
         """Go on from an address that a sibling has taken out of its slot."""
         if address in self.packing.group_of:
             group = self.packing.group_of[address]
             self._relax_domain(
-                group, group.domain(self.packing.node_of[address]), self.preempted[address], -1 - address
+                group, group.domain(self.packing.node_of[address]), self.preempted[address], ADDRESS - address
             )
             return
         self._expand_class(
@@ -218,7 +225,7 @@ class Potential:
         )
         self._relax_current(address, self.preempted[address])
 
-    def _expand_class(self, kind, cost, addresses):
+    def _expand_class(self, kind: int, cost: int, addresses: Collection[int]) -> None:
         """Bring addresses of one kind, which can all be had, to the nodes that are no current nodes at ``cost``."""
         packing, arcs = self.packing, self.packing.arc_of[kind]
         least, nodes = self._cheapest_expansion.get(kind, (_INFINITY, ()))
@@ -238,47 +245,50 @@ class Potential:
         if cost <= least:
             self._cheapest_expansion[kind] = cost, nodes
 
-    def _relax_unblocked(self, addresses, cost, nodes, is_blocked):
+    def _relax_unblocked(
+        self, addresses: Collection[int], cost: int, nodes: Sequence[int], is_blocked: Callable[[int, int], bool]
+    ) -> Sequence[int]:
         """Bring the addresses to the nodes, each by the first that is not hindered; return the nodes that are left."""
         for address in addresses:
             if not nodes:
                 break
             self._drop_preempted(address, cost)
-            arcs, blocked = self.packing.arc_of[self.packing.kind[address]], ()
+            arcs = self.packing.arc_of[self.packing.kind[address]]
+            blocked: list[int] = []
             if self.packing.places[address]:
                 blocked = [node for node in nodes if is_blocked(address, node)]
             for node in set(nodes).difference(blocked) if blocked else nodes:
                 if cost < self.cost[arcs[node]]:
-                    self._relax_arc(arcs[node], cost, -1 - address)
+                    self._relax_arc(arcs[node], cost, ADDRESS - address)
             nodes = blocked
         return nodes
 
-    def _relax_current(self, address, cost):
+    def _relax_current(self, address: int, cost: int) -> None:
         packing = self.packing
         self._drop_preempted(address, cost + packing.move_cost[address])
         for current_node in packing.current[address]:
             arc = packing.arc(address, current_node)
             if current_node != packing.node_of[address] and cost < self.cost[arc]:
                 if packing.occupant(address, arc) is None:
-                    self._relax_arc(arc, cost, -1 - address)
+                    self._relax_arc(arc, cost, ADDRESS - address)
                 else:
                     self._preempt(address, current_node, cost)
 
-    def _preempt(self, address, node, cost):
+    def _preempt(self, address: int, node: int, cost: int) -> None:
         """Let an address take the slot of a sibling, which costs as much as to get to the arc of the node."""
         sibling = self.packing.occupant(address, self.packing.arc(address, node))
-        if sibling != address:
-            self._enter_preempted(sibling, cost, -1 - address)
+        if sibling is not None and sibling != address:
+            self._enter_preempted(sibling, cost, ADDRESS - address)
 
-    def _enter_preempted(self, address, cost, source):
+    def _enter_preempted(self, address: int, cost: int, source: Vertex) -> None:
         """Let an address be taken out of its slot, to the arc of which it costs as much to get."""
         cost -= self.packing.price(address, self.packing.node_of[address])
         if cost < self.preempted.get(address, _INFINITY) and not self.improvements:
-            self._detect_cycle(-1 - address, source)
+            self._detect_cycle(ADDRESS - address, source)
             self.preempted[address], self._preempted_by[address] = cost, source
             self._to_expand.append(address)
 
-    def _leave_group(self, addresses, arc, cost):
+    def _leave_group(self, addresses: Iterable[int], arc: int, cost: int) -> None:
         """Go on with those addresses of a spread group that can leave by an arc."""
         packing = self.packing
         for address in addresses:
@@ -288,9 +298,9 @@ class Potential:
                 free -= group.last_unassigned_cost()
             if packing.arc(address, node) == arc and free < self.domain_cost.get((group.number, domain), _INFINITY):
                 self._drop_preempted(address, free + packing.move_cost[address])
-                self._relax_domain(group, domain, free, -1 - address)
+                self._relax_domain(group, domain, free, ADDRESS - address)
 
-    def _relax_domain(self, group, domain, cost, source):
+    def _relax_domain(self, group: SpreadGroup, domain: int | None, cost: int, source: Vertex) -> None:
         """Have one member more in a domain, or without one yet."""
         vertex = group.number, domain
         if cost >= self.domain_cost.get(vertex, _INFINITY) or self.improvements:
@@ -307,7 +317,7 @@ class Potential:
                 self._relax_domain(group, None, cost - saving, vertex)
         self._expand_domain(group, domain, cost, vertex)
 
-    def _expand_domain(self, group, domain, cost, vertex):
+    def _expand_domain(self, group: SpreadGroup, domain: int | None, cost: int, vertex: DomainVertex) -> None:
         """Bring one member more into the nodes of a domain, or of all domains where none is."""
         packing, first = self.packing, group.members[0]
         move_cost, arcs = cost + packing.move_cost[first], packing.arc_of[packing.kind[first]]
@@ -325,7 +335,9 @@ class Potential:
         if domain is None:
             self._relax_arc(packing.unassigned, move_cost + group.entry_cost(None), vertex)
 
-    def _relax_from_domain(self, group, domain, node, cost, vertex):
+    def _relax_from_domain(
+        self, group: SpreadGroup, domain: int | None, node: int, cost: int, vertex: DomainVertex
+    ) -> bool:
         """Relax a node from a domain vertex, be it that a member of another spread group gives way; tell whether
         none has to."""
         packing, first = self.packing, group.members[0]
@@ -339,17 +351,17 @@ class Potential:
             self._enter_preempted(sibling, cost, vertex)
         return sibling is None
 
-    def _drop_preempted(self, address, cost):
+    def _drop_preempted(self, address: int, cost: int) -> None:
         """Forget that a sibling has taken ``address`` out, if by its arc it can go to others' nodes for less."""
         if (
             address in self.preempted
             and self.preempted[address] + self.packing.move_cost[address] > cost
             and not self.improvements
         ):
-            self._detect_cycle(-1 - address, self.packing.arc(address, self.packing.node_of[address]))
+            self._detect_cycle(ADDRESS - address, self.packing.arc(address, self.packing.node_of[address]))
             del self.preempted[address], self._preempted_by[address]
 
-    def _relax_arc(self, arc, cost, source):
+    def _relax_arc(self, arc: int, cost: int, source: Vertex) -> None:
         if cost < self.cost[arc] and not self.improvements:
             if self.cost[arc] < _INFINITY:
                 self._detect_cycle(arc, source)
@@ -357,27 +369,27 @@ class Potential:
             self._arc_predecessor[arc] = source
             heapq.heappush(self._heap, (cost, arc))
 
-    def _predecessor(self, point):
+    def _predecessor(self, point: Vertex) -> Vertex | None:
         if isinstance(point, tuple):
             return self._domain_predecessor[point]
         if point >= 0:
             return self._arc_predecessor[point]
-        address = -1 - point
+        address = ADDRESS - point
         return (
             self._preempted_by[address]
             if address in self.preempted
             else self.packing.arc(address, self.packing.node_of[address])
         )
 
-    def _detect_cycle(self, point, source):
+    def _detect_cycle(self, point: Vertex, source: Vertex) -> None:
         """Look whether the cheaper path to ``point`` leads over itself: then the cycle is an improvement."""
-        before = source
+        before: Vertex | None = source
         while before is not None and before != point:
             before = self._predecessor(before)
         if before is not None:
             self.improvements.append(self._steps(_rotated([*self._path_back(source, point)])))
 
-    def _path_back(self, point, end):
+    def _path_back(self, point: Vertex | None, end: Vertex | None) -> Iterator[Vertex]:
         """Yield the points of the path backwards from ``point`` up to ``end``."""
         while point is not None:
             yield point
@@ -385,9 +397,10 @@ class Potential:
                 return
             point = self._predecessor(point)
 
-    def _steps(self, points):
+    def _steps(self, points: Sequence[Vertex]) -> list[Shift]:
         """Return the steps of a path, given backwards: each address goes to the arc or slot that follows it."""
-        packing, steps, target = self.packing, [], None
+        packing, target = self.packing, self.packing.unassigned
+        steps: list[Shift] = []
         for number, point in enumerate(points):
             if isinstance(point, tuple):
                 continue
@@ -395,12 +408,12 @@ class Potential:
                 target = packing.node_of_arc[point]
             else:
                 if number:
-                    steps.append((-1 - point, packing.node_of[-1 - point], target))
-                target = packing.node_of[-1 - point]
+                    steps.append((ADDRESS - point, packing.node_of[ADDRESS - point], target))
+                target = packing.node_of[ADDRESS - point]
         return steps
 
 
-def _rotated(cycle):
+def _rotated(cycle: Sequence[Vertex]) -> list[Vertex]:
     """Return the points of a cycle from one that is no domain vertex to itself."""
     first = next(number for number, point in enumerate(cycle) if not isinstance(point, tuple))
     return [*cycle[first:], *cycle[: first + 1]]

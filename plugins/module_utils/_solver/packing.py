@@ -232,7 +232,9 @@ class Packing:
     def has_sibling(self, address: int, node: int) -> bool:
         """Return whether the address or a sibling is on a node, by any of its arcs."""
         places = self.places[address]
-        return bool(places) and (node in places or any(arc in places for arc in self.family_arcs.get(node, ())))
+        if not places:
+            return False
+        return node in places or any(arc in places for arc in self.family_arcs.get(node, ()))
 
     def entry_cost(self, address: int, node: int) -> int:
         """Return the cost of one more member of the address's spread group in the domain of a node."""

@@ -176,10 +176,12 @@ def _interchangeable(packing: Packing) -> list[int]:
 
 
 def _parts(nodes: Sequence[int], domains: Sequence[int]) -> Parts:
-    parts: dict[int, list[int]] = {}
+    parts: dict[int | None, list[int]] = {}
     for node in nodes:
         parts.setdefault(domains[node], []).append(node)
-    return {None: nodes, **parts}
+    found: Parts = {None: nodes}
+    found.update(parts)
+    return found
 
 
 def shared_domains(packing: Packing, placement: Placed) -> dict[tuple[int, int], list[SpreadGroup]]:

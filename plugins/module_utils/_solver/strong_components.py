@@ -5,16 +5,23 @@
 
 from __future__ import annotations
 
+from typing import Iterable, Iterator, Mapping
 
-def components(graph):
+from .residual_graph import Vertex
+
+
+def components(graph: Mapping[Vertex, Iterable[Vertex]]) -> dict[Vertex, int]:
     """Return {vertex: number of its component} of ``graph``, {vertex: its successors}, by Tarjan's method."""
-    order, low, component, open_vertices = {}, {}, {}, []
+    order: dict[Vertex, int] = {}
+    low: dict[Vertex, int] = {}
+    component: dict[Vertex, int] = {}
+    open_vertices: list[Vertex] = []
     for root in graph:
         if root in order:
             continue
         order[root] = low[root] = len(order)
         open_vertices.append(root)
-        path = [(root, iter(graph[root]))]
+        path: list[tuple[Vertex, Iterator[Vertex]]] = [(root, iter(graph[root]))]
         while path:
             vertex, successors = path[-1]
             new = None

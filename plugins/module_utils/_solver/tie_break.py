@@ -10,8 +10,23 @@ the first node to which a cycle of tight steps brings them, and then stay there:
 
 from __future__ import annotations
 
-from .exchange_cycle import ADDRESS, SINK, ExchangeCycle
+from typing import TYPE_CHECKING, Iterable, Iterator, Optional, Sequence, Tuple
+
+from .deadline import Deadline
+from .exchange_cycle import ExchangeCycle
+from .min_cost_flow import Potential
+from .model import Placed
+from .packing import Packing, Step
+from .residual_graph import ADDRESS, SINK, DomainVertex, Vertex
+from .spread_groups import SpreadGroup
 from .strong_components import components
+
+if TYPE_CHECKING:
+    from .branch_and_bound import RuleCheck
+
+# (kind, cost, component) and (layout, domain, cost); see class_of and nodes_from.
+Class = Tuple[int, int, int]
+LayoutKey = Tuple[int, Optional[int], int]
 
 # A search that saw more points than this was dear enough to look whether it need ever be made again.
 _LONG_SEARCH = 30
@@ -19,14 +34,16 @@ _LONG_SEARCH = 30
 _SEARCH_LIMIT = 1_000_000
 
 
-def first_by_name(packing, potential, deadline, rule_check=None):
+def first_by_name(
+    packing: Packing, potential: Potential, deadline: Deadline, rule_check: RuleCheck | None = None
+) -> None:
     """Bring the packing, which ``reach`` proves cheapest, to the first by name that is as cheap.
 
     Where a packing does not know all rules, an ``rule check`` has the placement to ``start`` from, as cheap too. It is
     asked with ``instead(address, before, after)`` about each change that brings ``address`` to another node, and
     returns the placement to go on with: ``after``, another one where ``address`` has that node, or ``before``.
     """
-    ties = _Ties(packing, potential, rule_check)
+    ties = Ties(packing, potential, rule_check)
     if rule_check is not None:
         ties.change_to(rule_check.start)
     for address in range(len(packing.addresses)):
@@ -35,49 +52,50 @@ def first_by_name(packing, potential, deadline, rule_check=None):
         ties.fix(address)
 
 
-class _Ties:
+class Ties:
     """The tight steps.
 
     ``hand[address]`` is the potential of an address whose slot has a lower one than its arc; the others have it from
     their arcs. ``component[node]``: no cycle of tight steps leaves a component, so no address ever does.
     """
 
-    def __init__(self, packing, potential, rule_check):
+    def __init__(self, packing: Packing, potential: Potential, rule_check: RuleCheck | None) -> None:
         self.packing = packing
         self.rule_check = rule_check
         self.cost = potential.cost
         self.domain_cost = potential.domain_cost
-        self.preempted = {}
+        self.preempted: dict[int, int] = {}
         for address, cost in potential.preempted.items():
             if address not in packing.group_of:
                 self._note_preempted(address, cost)
         self.searches_left = _SEARCH_LIMIT
-        self._tight = {}
+        self._tight: dict[LayoutKey, list[int]] = {}
         # The nodes that no member of a spread group can have any more who has no fixed node yet.
-        self._closed = {group.number: set() for group in packing.groups}
+        self._closed: dict[int, set[int]] = {group.number: set() for group in packing.groups}
         self.component = components(self._node_graph())
-        self._open_nodes = {}
-        self._unbalanced = set()
+        self._open_nodes: dict[Class, list[int]] = {}
+        self._unbalanced: set[Class] = set()
 
-    def potential(self, address):
+    def potential(self, address: int) -> int:
         """Return the least cost at which the address can be had."""
         if address in self.preempted:
             return self.preempted[address]
         packing, node = self.packing, self.packing.node_of[address]
         return self.cost[packing.arc(address, node)] - packing.price(address, node)
 
-    def _note_preempted(self, address, cost):
+    def _note_preempted(self, address: int, cost: int) -> None:
         packing, node = self.packing, self.packing.node_of[address]
         if cost + packing.price(address, node) < self.cost[packing.arc(address, node)]:
             self.preempted[address] = cost
         else:
             self.preempted.pop(address, None)
 
-    def _node_graph(self):
+    def _node_graph(self) -> dict[Vertex, set[Vertex]]:
         """Return where tight steps lead from each node, with siblings in no other's path and no limits on families."""
         packing = self.packing
-        graph = {SINK: [node for node, classes in enumerate(packing.classes) if classes and self.can_shrink(node)]}
-        points = {}
+        shrinking = {node for node, classes in enumerate(packing.classes) if classes and self.can_shrink(node)}
+        graph: dict[Vertex, set[Vertex]] = {SINK: {*shrinking}}
+        points: dict[tuple[int, int], int] = {}
         for node, classes in enumerate(packing.classes):
             graph[node] = {SINK} if self.can_grow(node) else set()
             for key, members in classes.items():
@@ -95,16 +113,16 @@ class _Ties:
             graph[node].update(self.tight_current(address), [points.setdefault(move_cost, ADDRESS - len(points))])
             for sibling_node in {
                 packing.unassigned,
-                *(packing.node_of[sibling] for sibling in packing.places[address].values()),
+                *(packing.node_of[sibling] for sibling in (packing.places[address] or {}).values()),
             }:
                 graph[sibling_node].add(node)
         for (kind, cost), point in points.items():
-            graph[point] = self._tight_nodes(kind, cost)
+            graph[point] = {*self._tight_nodes(kind, cost)}
         for group in packing.groups:
             self._add_domain_vertices(graph, group)
         return graph
 
-    def _add_domain_vertices(self, graph, group):
+    def _add_domain_vertices(self, graph: dict[Vertex, set[Vertex]], group: SpreadGroup) -> None:
         """Add where tight steps lead from the domain vertices of a spread group, be it instead of its siblings in
         other spread groups."""
         owner = self.packing.addresses[group.members[0]].owner
@@ -114,25 +132,25 @@ class _Ties:
             nodes = (*self.nodes_from(group, domain)[1], *self.current_nodes_from(group, domain))
             graph[group.number, domain] = {*nodes, *self.domain_vertices_from(group, domain), *domain_cost}
 
-    def domain_vertex_of(self, address):
+    def domain_vertex_of(self, address: int) -> DomainVertex:
         """Return the domain vertex from which a member of a spread group has its node."""
         group = self.packing.group_of[address]
         return group.number, group.domain(self.packing.node_of[address])
 
-    def domain_potential(self, group, domain):
+    def domain_potential(self, group: SpreadGroup, domain: int | None) -> int:
         """Return the potential of a domain vertex; where nobody was, it is that of the members without a domain."""
         number = group.number
         return (
             self.domain_cost[number, domain] if (number, domain) in self.domain_cost else self.domain_cost[number, None]
         )
 
-    def can_leave(self, address):
+    def can_leave(self, address: int) -> bool:
         """Tell whether a tight step brings a member of a spread group from its arc to its domain vertex."""
         packing, node = self.packing, self.packing.node_of[address]
         cost = self.cost[packing.arc(address, node)] - packing.price(address, node)
         return cost == self.domain_potential(packing.group_of[address], self.domain_vertex_of(address)[1])
 
-    def nodes_from(self, group, domain):
+    def nodes_from(self, group: SpreadGroup, domain: int | None) -> tuple[LayoutKey, list[int]]:
         """Return (key, nodes): the nodes to which tight steps lead from a domain vertex, the same for all domain
         vertices of a key."""
         packing, first = self.packing, group.members[0]
@@ -146,17 +164,17 @@ class _Ties:
             self._tight[key] = [node for node in nodes if self.cost[arcs[node]] == cost]
         return key, self._tight[key]
 
-    def current_nodes_from(self, group, domain):
+    def current_nodes_from(self, group: SpreadGroup, domain: int | None) -> list[int]:
         """Return the current nodes to which tight steps lead from a domain vertex."""
         cost, arcs = self.domain_potential(group, domain), self.packing.arc_of[self.packing.kind[group.members[0]]]
         current = (node for node in group.current if domain in (None, group.domain(node)))
         return [node for node in current if self.cost[arcs[node]] == cost]
 
-    def has_domain_vertex(self, group, domain):
+    def has_domain_vertex(self, group: SpreadGroup, domain: int | None) -> bool:
         """Tell whether members come into a domain at another price than into those that nobody was in."""
         return domain is not None and (group.is_priced(domain) or (group.number, domain) in self.domain_cost)
 
-    def domain_vertices_from(self, group, domain):
+    def domain_vertices_from(self, group: SpreadGroup, domain: int | None) -> list[DomainVertex]:
         """Return the domain vertices to which tight steps lead from a domain vertex of the same spread group."""
         cost = self.domain_potential(group, domain)
         if domain is None:
@@ -171,17 +189,17 @@ class _Ties:
             return []
         return [(group.number, None)]
 
-    def _tight_nodes(self, kind, cost):
+    def _tight_nodes(self, kind: int, cost: int) -> list[int]:
         packing, arcs = self.packing, self.packing.arc_of[kind]
         return [node for node in (*packing.choices[kind], packing.unassigned) if self.cost[arcs[node]] == cost]
 
-    def class_of(self, kind, cost, node):
+    def class_of(self, kind: int, cost: int, node: int) -> Class:
         """Return what addresses have in common to which the same nodes are open: those of ``kind`` that are had at a
         cost, the price of not being on a current node included, in a component.
         """
         return kind, cost, self.component[node]
 
-    def open_to(self, which):
+    def open_to(self, which: Class) -> list[int]:
         """Return the nodes, in order, to which tight steps bring addresses of a class away from their current nodes.
 
         Those are left out that none of them can have any more.
@@ -191,7 +209,7 @@ class _Ties:
             self._open_nodes[which] = [r for r in self._tight_nodes(kind, cost) if self.component[r] == component]
         return self._open_nodes[which]
 
-    def tight_current(self, address):
+    def tight_current(self, address: int) -> Sequence[int]:
         """Return the current nodes to which a tight step brings the address."""
         current = self.packing.current[address]
         if not current:
@@ -203,7 +221,7 @@ class _Ties:
             if current_node != node_of and self.cost[self.packing.arc(address, current_node)] == cost
         ]
 
-    def may_replace(self, address, sibling):
+    def may_replace(self, address: int, sibling: int) -> bool:
         """Tell whether a tight step brings ``address`` to where a sibling is, which has to leave."""
         packing, node = self.packing, self.packing.node_of[sibling]
         if address == sibling or node not in packing.allowed[packing.kind[address]]:
@@ -213,18 +231,18 @@ class _Ties:
         prices = packing.price(address, node) - packing.price(sibling, node)
         return self.potential(sibling) == self.potential(address) + prices
 
-    def can_grow(self, node):
+    def can_grow(self, node: int) -> bool:
         """Tell whether a node may bear one more, if another one bears one less."""
         packing = self.packing
         if node == packing.unassigned or packing.is_full(node):
             return False
         return self.cost[node] + packing.next_price(node) == 0
 
-    def can_shrink(self, node):
+    def can_shrink(self, node: int) -> bool:
         """Tell whether a node may bear one less, if another one bears one more."""
         return self.cost[node] == -self.packing.last_price(node)
 
-    def fix(self, address):
+    def fix(self, address: int) -> None:
         """Bring ``address`` to the first node that it can have, its current nodes before the others, and keep it
         there."""
         packing, before = self.packing, self.packing.node_of[address]
@@ -235,7 +253,8 @@ class _Ties:
             self._fix_member(address)
             return
         which = self.class_of(packing.kind[address], self.potential(address) + packing.move_cost[address], before)
-        closed, unreachable = set(), set()
+        closed: set[int] = set()
+        unreachable: set[int] = set()
         for node in self._preferred_nodes(address, which):
             if node in unreachable:
                 continue
@@ -260,7 +279,7 @@ class _Ties:
         self._close(which, closed)
         packing.fix_in_place(address)
 
-    def _fix_member(self, address):
+    def _fix_member(self, address: int) -> None:
         """The same for a member of a spread group: which of them has which node is free but for their current nodes."""
         packing, group, before = self.packing, self.packing.group_of[address], self.packing.node_of[address]
         own = sorted(packing.addresses[address].current & group.current)
@@ -274,7 +293,7 @@ class _Ties:
                 break
         packing.fix_in_place(address)
 
-    def _steps_into(self, address, node):
+    def _steps_into(self, address: int, node: int) -> list[Step] | None:
         """Return steps that bring a member of the spread group of ``address`` into a node, which leave all as cheap;
         or None."""
         packing, group, before = self.packing, self.packing.group_of[address], self.packing.node_of[address]
@@ -293,7 +312,7 @@ class _Ties:
             self._close_for(group, node, search.nodes_seen())
         return search.steps() if found else None
 
-    def _close_for(self, group, node, seen):
+    def _close_for(self, group: SpreadGroup, node: int, seen: set[int]) -> None:
         """Note that no path leads from the nodes of a domain that a search has seen, as they would be on it."""
         packing, first, domain = self.packing, group.members[0], group.domain(node)
         self._closed[group.number].update(
@@ -302,13 +321,13 @@ class _Ties:
             if one >= 0 and group.domain(one) == domain and packing.occupant(first, packing.arc(first, one)) is None
         )
 
-    def _is_near(self, group, node):
+    def _is_near(self, group: SpreadGroup, node: int) -> bool:
         """Tell whether a cycle of tight steps may lead a member of a spread group into a node."""
         domain = group.domain(node)
         vertex = (group.number, domain if (group.number, domain) in self.component else None)
         return self.component[node] == self.component[vertex]
 
-    def _any_exchange(self, address, node):
+    def _any_exchange(self, address: int, node: int) -> list[Step] | None:
         """Return the steps by which ``address`` and another one change places, if that is possible for nothing."""
         packing, before = self.packing, self.packing.node_of[address]
         for one in sorted(one for members in packing.classes[node].values() for one in members):
@@ -320,14 +339,14 @@ class _Ties:
                 return steps
         return None
 
-    def _preferred_nodes(self, address, which):
+    def _preferred_nodes(self, address: int, which: Class) -> Iterator[int]:
         """Yield the nodes that come before the one of ``address``, to which a tight step brings it, be it for a
         sibling."""
         packing, before = self.packing, self.packing.node_of[address]
         own, nodes = packing.current[address], self.open_to(which)
         special = set(self.tight_current(address))
         if self.preempted and packing.places[address]:
-            siblings = packing.places[address].values()
+            siblings = (packing.places[address] or {}).values()
             special.update(
                 packing.node_of[sibling]
                 for sibling in siblings
@@ -344,7 +363,7 @@ class _Ties:
                     break
                 yield node
 
-    def _simple_exchange(self, address, node):
+    def _simple_exchange(self, address: int, node: int) -> list[Step] | None:
         """Return the steps by which ``address`` and one that is equal but for its siblings change places, mostly
         possible."""
         packing, before = self.packing, self.packing.node_of[address]
@@ -356,7 +375,7 @@ class _Ties:
                 return [(address, node), (one, before)]
         return None
 
-    def _proven_unreachable(self, address, node, search):
+    def _proven_unreachable(self, address: int, node: int, search: ExchangeCycle) -> Iterable[int]:
         """Return the nodes from which a search has shown that no path leads to where ``address`` is.
 
         With siblings in the path that is so for this address only. So the search is made once more without them.
@@ -369,20 +388,20 @@ class _Ties:
                 return search.nodes_seen()
         return ()
 
-    def _close(self, which, nodes):
+    def _close(self, which: Class, nodes: set[int]) -> None:
         """Take nodes off those that addresses of a class can still have; BALANCE may be one of them."""
         if nodes:
             self._open_nodes[which] = [node for node in self.open_to(which) if node not in nodes]
         if SINK in nodes:
             self._unbalanced.add(which)
 
-    def change_to(self, placement):
+    def change_to(self, placement: Placed) -> None:
         """Bring every address where a placement has it that is as cheap."""
         packing = self.packing
         nodes = [packing.unassigned if node is None else node for node in placement]
         self._make([(address, node) for address, node in enumerate(nodes) if node != packing.node_of[address]])
 
-    def _make(self, steps):
+    def _make(self, steps: Sequence[Step]) -> None:
         packing = self.packing
         potentials = [self.potential(address) for address, _target in steps] if self.preempted else ()
         packing.make(steps)
@@ -390,23 +409,23 @@ class _Ties:
             if address not in packing.group_of:
                 self._note_preempted(address, cost)
 
-    def _try(self, address, node, steps):
+    def _try(self, address: int, node: int, steps: Sequence[Step]) -> bool:
         """Make ``steps``, which bring ``address``, or one of its spread group, to a node; tell whether it is there in
         the end."""
-        before = self.packing.placement() if self.rule_check else None
+        before = self.packing.placement() if self.rule_check else ()
         self._make(steps)
         self._relabel_members(address, node, steps)
         if self.rule_check:
             self.change_to(self.rule_check.accept_or_replace(address, before, self.packing.placement()))
         return self.packing.node_of[address] == node
 
-    def _relabel_members(self, address, node, steps):
+    def _relabel_members(self, address: int, node: int, steps: Sequence[Step]) -> None:
         """Name those anew who have no fixed node yet, in the spread groups that ``steps`` touch: ``address`` has the
         node."""
         packing = self.packing
         groups = {packing.group_of[one].number for one, _target in steps if one in packing.group_of}
         for group in (packing.groups[number] for number in sorted(groups)):
-            if packing.group_of.get(address) is group and packing.node_of[address] != node:
-                other = packing.occupant(address, packing.arc(address, node))
+            other = packing.occupant(address, packing.arc(address, node))
+            if packing.group_of.get(address) is group and packing.node_of[address] != node and other is not None:
                 packing.make([(address, node), (other, packing.node_of[address])])
             packing.make(packing.relabel_steps([one for one in group.members if one > address]))

@@ -12,14 +12,15 @@ level to which light addresses would fill a node.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Callable, Sequence
 
-from .model import loads_of
+from .model import Address, Node, Placed, loads_of
 
 # Where in the order of their loads the level of some nodes is guessed to be, in quarters.
 _QUARTERS = (0, 1, 2)
 
 
-def at_least(addresses, nodes, placement, most_moves):
+def at_least(addresses: Sequence[Address], nodes: Sequence[Node], placement: Placed, most_moves: int) -> int:
     """Return a bound on the squares of all placements of all addresses, with at most ``most_moves`` moves."""
     loads = loads_of(addresses, nodes, placement)
     bound = _Bound(addresses, nodes, most_moves)
@@ -30,7 +31,7 @@ def at_least(addresses, nodes, placement, most_moves):
     return max(_climb(bound.of, guess) for guess in guesses)
 
 
-def _climb(value_of, slopes):
+def _climb(value_of: Callable[[list[int]], int], slopes: list[int]) -> int:
     """Return the highest value that is found when all slopes are raised or lowered alike."""
     best, step = value_of(slopes), max(slopes, default=0) // 2
     while step:
@@ -46,19 +47,19 @@ def _climb(value_of, slopes):
 class _Bound:
     """The bound as a function of the slopes."""
 
-    def __init__(self, addresses, nodes, most_moves):
+    def __init__(self, addresses: Sequence[Address], nodes: Sequence[Node], most_moves: int) -> None:
         self.nodes = nodes
         # Where moves count: those that may be made by addresses that could stay.
         lost = sum(address.held and not address.current for address in addresses)
         self.optional = None if most_moves >= len(addresses) else most_moves - lost
         self.choices = {id(address.nodes): address.nodes for address in addresses}
-        nobody = frozenset()
+        nobody: frozenset[int] = frozenset()
         self.kinds = Counter(
             (id(address.nodes), address.weight, nobody if self.optional is None else address.current)
             for address in addresses
         )
 
-    def levels(self, loads, quarter):
+    def levels(self, loads: Sequence[int], quarter: int) -> list[int]:
         """Return slopes: twice the level of each node, the highest of those of all sets of nodes that contain it."""
         slopes = [0] * len(self.nodes)
         for nodes in self.choices.values():
@@ -67,7 +68,7 @@ class _Bound:
                 slopes[node] = max(slopes[node], 2 * level)
         return slopes
 
-    def of(self, slopes):
+    def of(self, slopes: Sequence[int]) -> int:
         """Return the bound for one slope a node."""
         low = {key: min(slopes[node] for node in nodes) for key, nodes in self.choices.items()}
         paid = sum(_price(node.load, slope) - slope * slope // 4 for node, slope in zip(self.nodes, slopes))
@@ -83,6 +84,6 @@ class _Bound:
         return paid
 
 
-def _price(weight, slope):
+def _price(weight: int, slope: int) -> int:
     """Return what a weight adds to the square of a node, at least."""
     return weight * slope if 2 * weight <= slope else weight * weight + slope * slope // 4

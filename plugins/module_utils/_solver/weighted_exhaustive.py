@@ -9,7 +9,9 @@ Branch and bound, address by address, the heaviest first.
 from __future__ import annotations
 
 from collections import Counter
+from typing import Hashable, Iterable, Iterator, Sequence
 
+from .model import Address, Node, Placed
 from .weighted_state import WeightedState
 
 # A search of more addresses is not begun, one of more steps is not ended.
@@ -17,7 +19,9 @@ _MOST_ADDRESSES = 20
 _MOST_STEPS = 40_000
 
 
-def search_exhaustively(addresses, nodes, best, most_moves):
+def search_exhaustively(
+    addresses: Sequence[Address], nodes: Sequence[Node], best: WeightedState, most_moves: int
+) -> tuple[Placed, bool, bool]:
     """Return the best placement that a search found, whether it is the flattest, and whether with the fewest moves.
 
     ``best`` are the WeightedState of one that is the best in what comes before squares.
@@ -39,7 +43,14 @@ class _Search:
     the steps to least squares are the same wherever addresses were.
     """
 
-    def __init__(self, addresses, nodes, best, most, objective):
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        nodes: Sequence[Node],
+        best: WeightedState,
+        most: tuple[int, int],
+        objective: int,
+    ) -> None:
         self.addresses = addresses
         self.state = WeightedState(addresses, nodes, ())
         self.most = list(most)
@@ -55,11 +66,11 @@ class _Search:
             range(len(addresses)), key=lambda address: (-addresses[address].weight, self.twin[address], address)
         )
         self.steps = _MOST_STEPS
-        self.found = None
+        self.found: Placed | None = None
         self._assign_from(0)
         self.complete = self.steps > 0
 
-    def _assign_from(self, depth):
+    def _assign_from(self, depth: int) -> None:
         """Seat the addresses from ``depth`` on in all paths that may be better."""
         self.steps -= 1
         state = self.state
@@ -70,12 +81,12 @@ class _Search:
             self.most[self.objective] = (state.squares, state.moves)[self.objective] - 1
             return
         address = self.order[depth]
-        for node in self._rooms(address, self.order[depth - 1] if depth else None):
+        for node in self._open_nodes(address, self.order[depth - 1] if depth else None):
             state.move(address, node)
             self._assign_from(depth + 1)
             state.move(address, state.unassigned)
 
-    def _rooms(self, address, before):
+    def _open_nodes(self, address: int, before: int | None) -> list[int]:
         """Return where an address may go, the least loaded node first; ``before`` is the address that was seated
         last."""
         state, tried, found = self.state, set(), []
@@ -87,7 +98,7 @@ class _Search:
                 found.append(node)
         return found
 
-    def _may_be_better(self, depth):
+    def _may_be_better(self, depth: int) -> bool:
         state, left = self.state, [self.addresses[address] for address in self.order[depth:]]
         if state.overlap > self.overlap:
             return False
@@ -98,7 +109,7 @@ class _Search:
         )
         return state.squares + max(apart, self._poured(left)) <= self.most[0]
 
-    def _poured(self, left):
+    def _poured(self, left: Sequence[Address]) -> int:
         """Return by how much the squares grow at least if addresses could be divided among all their nodes."""
         loads = sorted(self.state.load[node] for node in {node for address in left for node in address.nodes})
         total, count = sum(address.weight for address in left), 0
@@ -111,13 +122,13 @@ class _Search:
         return (count - more) * low**2 + more * (low + 1) ** 2 - sum(load * load for load in loads[:count])
 
 
-def _alike(traits):
+def _alike(traits: Iterable[Hashable]) -> list[int]:
     """Return for each of the traits the number of the first that is equal."""
-    first = {}
+    first: dict[Hashable, int] = {}
     return [first.setdefault(each, number) for number, each in enumerate(traits)]
 
 
-def _traits(addresses, moves_count):
+def _traits(addresses: Sequence[Address], moves_count: bool) -> Iterator[Hashable]:
     """Yield what makes one address as good as another."""
     sizes = Counter(address.owner for address in addresses)
     for number, address in enumerate(addresses):
@@ -126,7 +137,7 @@ def _traits(addresses, moves_count):
         yield (address.weight, address.family, address.nodes, current) if alone else number
 
 
-def _shapes(addresses, nodes, moves_count):
+def _shapes(addresses: Sequence[Address], nodes: Sequence[Node], moves_count: bool) -> Iterator[Hashable]:
     """Yield what makes one node without addresses as good as another."""
     marks = [set(address.nodes) for address in addresses] + (
         [address.current for address in addresses] if moves_count else []

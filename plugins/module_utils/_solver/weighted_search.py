@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from itertools import islice
-from typing import NamedTuple
+from typing import Iterable, Iterator, NamedTuple, Sequence
 
+from .model import Address, Node, Placed
+from .packing import Step
 from .weighted_bound import at_least
 from .weighted_exhaustive import search_exhaustively
 from .weighted_state import WeightedState
@@ -31,12 +33,12 @@ class Leveled(NamedTuple):
     ``at_least``: what the squares of no placement are below; None where that is this one's own.
     """
 
-    nodes: tuple
+    nodes: Placed
     exact: bool
     at_least: int | None
 
 
-def level(addresses, nodes, start, most_moves):
+def level(addresses: Sequence[Address], nodes: Sequence[Node], start: Placed, most_moves: int | None) -> Leveled:
     """Return the Leveled placement from ``start``, in which all have a node and fewest are overlapping.
 
     It has at most ``most_moves`` moves; None: any number.
@@ -54,7 +56,7 @@ class _Descent:
     """Changes of one address's node, or of two addresses' nodes, each of which makes the load flatter, or saves
     moves."""
 
-    def __init__(self, state, most_moves):
+    def __init__(self, state: WeightedState, most_moves: int) -> None:
         self.state, self.addresses = state, state.addresses
         self.most_moves, self.overlap = most_moves, state.overlap
         # How much flatter a move has to make the load now.
@@ -63,17 +65,17 @@ class _Descent:
         # The nodes of each kind of addresses by load, and of which kinds a node is.
         choices = {id(address.nodes): address.nodes for address in self.addresses}
         self.ladders = {key: sorted((state.load[node], node) for node in each) for key, each in choices.items()}
-        self.of_room = [[] for _room in state.load]
+        self.ladders_of_node: list[list[list[tuple[int, int]]]] = [[] for _node in state.load]
         for key, each in choices.items():
             for node in each:
-                self.of_room[node].append(self.ladders[key])
+                self.ladders_of_node[node].append(self.ladders[key])
         self.noted = list(state.load)
         # Who is in a node, by weight.
-        self.inside = [[] for _room in state.load]
+        self.inside: list[list[tuple[int, int]]] = [[] for _node in state.load]
         for number, node in enumerate(state.node_of):
             insort(self.inside[node], (self.addresses[number].weight, number))
 
-    def run(self):
+    def run(self) -> None:
         """Make changes until there is none that helps. Where moves are few, those come first that help most."""
         order = sorted(range(len(self.addresses)), key=lambda number: (-self.addresses[number].weight, number))
         if self.state.moves < self.most_moves < len(self.addresses):
@@ -85,11 +87,11 @@ class _Descent:
                 return
             self.gain //= 2
 
-    def _improve(self, address):
+    def _improve(self, address: int) -> bool:
         """Make the first change that helps by which an address leaves its node; tell whether there was one."""
         return any(self._make(steps) for steps in self._changes(address))
 
-    def _changes(self, address):
+    def _changes(self, address: int) -> Iterator[list[Step]]:
         """Yield the steps, (address, to), of the changes that are worth a try."""
         state, one, origin = self.state, self.addresses[address], self.state.node_of[address]
         stays = origin in one.current and state.moves >= self.most_moves
@@ -107,11 +109,11 @@ class _Descent:
                 yield [(address, node)]
                 yield from ([(address, node), (other, origin)] for _weight, other in tuple(self.inside[node]))
 
-    def _open(self, address, ladder):
+    def _open(self, address: int, ladder: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         """Return the first nodes of a ladder that have a place for an address."""
         return list(islice((pair for pair in ladder if self.state.fits(address, pair[1])), _LOWEST))
 
-    def _lighter(self, node, weight, gap):
+    def _lighter(self, node: int, weight: int, gap: int) -> list[int]:
         """Return the addresses of a node that may change places with one of ``weight``, whose node bears ``gap`` more.
 
         What makes the loads most alike comes first.
@@ -120,10 +122,10 @@ class _Descent:
         fit = inside[bisect_left(inside, (weight - gap + 1,)) : bisect_left(inside, (weight,))]
         return [other for _weight, other in sorted(fit, key=lambda pair: (abs(2 * (weight - pair[0]) - gap), pair[1]))]
 
-    def _make(self, steps):
+    def _make(self, steps: list[Step]) -> bool:
         """Make the steps if that is allowed and helps enough; tell whether they were made."""
         state = self.state
-        before, origins = (state.squares, state.moves), [(address, state.node_of[address]) for address, _room in steps]
+        before, origins = (state.squares, state.moves), [(address, state.node_of[address]) for address, _node in steps]
         state.clear(steps)
         fit = all(state.fits(address, node) for address, node in steps)
         if fit:
@@ -136,7 +138,7 @@ class _Descent:
         state.make(origins)
         return False
 
-    def _note(self, origins):
+    def _note(self, origins: Sequence[Step]) -> None:
         """Update the sorted lists of nodes and addresses after the addresses of ``origins`` have left these nodes."""
         state = self.state
         for address, origin in origins:
@@ -144,7 +146,7 @@ class _Descent:
             del inside[bisect_left(inside, entry)]
             insort(self.inside[state.node_of[address]], entry)
         for node in {node for address, origin in origins for node in (origin, state.node_of[address])}:
-            for ladder in self.of_room[node]:
+            for ladder in self.ladders_of_node[node]:
                 del ladder[bisect_left(ladder, (self.noted[node], node))]
                 insort(ladder, (state.load[node], node))
             self.noted[node] = state.load[node]
