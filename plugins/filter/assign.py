@@ -76,6 +76,11 @@ options:
           - The maximum number of egress IPs of the node. Without it, there is no limit.
           - An integer for all addresses, or a dictionary with any of the keys V(ip), V(ipv4) and V(ipv6).
         type: raw
+      gateways:
+        description: Addresses of the node's gateways, which are never assigned.
+        type: list
+        elements: str
+        default: []
   current:
     description:
       - The present assignments, dictionaries with V(egressIP), V(node) and, if known, V(name), the object's name.
@@ -199,7 +204,7 @@ _value:
             - V(NoMatchingNode) - no selected node that is ready has a network that contains the address.
             - V(NodesExhausted) - every possible node holds another address of this object.
             - V(CapacityExhausted) - possible nodes have reached their capacity.
-            - V(AddressConflict) - it is a node's own address, a network address or a broadcast address.
+            - V(AddressConflict) - it is a node's own address or gateway, a network address or a broadcast address.
             - V(DuplicateRequest) - another object has the address.
             - V(InvalidObject) - the object is broken and its address cannot stay where it was.
           type: str
@@ -246,7 +251,7 @@ _value:
               has errors, is not ready, or lacks the label.
             - V(NodeNotSelected) - the object's node selector does not select the node.
             - V(NetworkMissing) - no network of the node contains the address.
-            - V(AddressConflict) - the address is now a node's own, a network or a broadcast address.
+            - V(AddressConflict) - the address is now a node's own or its gateway, a network or a broadcast address.
             - V(CapacityExceeded), V(SameObject) - the node holds more than it may, or two of one object.
             - V(SameDomain) - the failure domain of the node holds two of an object that is spread.
             - V(MakeRoom) - the move allows one more address to be assigned.

@@ -36,8 +36,9 @@ options:
   nodes:
     description:
       - The nodes, each a dictionary with V(name) (required), V(labels), V(ready) (default V(true)), V(networks) (a list
-        of dictionaries with V(interface) and V(addresses), the primary one first) and V(capacity) (an integer, or a
-        dictionary with any of V(ip), V(ipv4), V(ipv6)), as for the filter P(netops.egress_ip.assign#filter).
+        of dictionaries with V(interface) and V(addresses), the primary one first), V(capacity) (an integer, or a
+        dictionary with any of V(ip), V(ipv4), V(ipv6)) and V(gateways) (addresses that are never assigned), as for the
+        filter P(netops.egress_ip.assign#filter).
       - A node with errors cannot hold anything, and is listed in RV(invalid).
     type: list
     elements: raw
@@ -161,7 +162,7 @@ unassigned:
         - V(NoMatchingNode) - no selected node that is ready has a network that contains the address.
         - V(NodesExhausted) - every possible node holds another address of this object.
         - V(CapacityExhausted) - possible nodes have reached their capacity.
-        - V(AddressConflict) - it is a node's own address, a network address or a broadcast address.
+        - V(AddressConflict) - it is a node's own address or gateway, a network address or a broadcast address.
         - V(DuplicateRequest) - another object has the address.
         - V(InvalidObject) - the object is broken and its address cannot stay where it was.
       type: str
@@ -210,7 +211,7 @@ moves:
           has errors, is not ready, or lacks the label.
         - V(NodeNotSelected) - the object's node selector does not select the node.
         - V(NetworkMissing) - no network of the node contains the address.
-        - V(AddressConflict) - the address is now a node's own, a network or a broadcast address.
+        - V(AddressConflict) - the address is now a node's own or its gateway, a network or a broadcast address.
         - V(CapacityExceeded), V(SameObject) - the node holds more than it may, or two of one object.
         - V(SameDomain) - the failure domain of the node holds two of an object that is spread.
         - V(MakeRoom) - the move allows one more address to be assigned.
