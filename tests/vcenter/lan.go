@@ -84,8 +84,13 @@ func (l *lan) showGroup(ref reference) {
 
 // ofGroup returns the effective settings of a port group.
 func (l *lan) ofGroup(ref reference) *setting {
+	return effective(l.groups[ref].own, l.aboveGroup(ref))
+}
+
+// aboveGroup returns the settings of the switch of a port group.
+func (l *lan) aboveGroup(ref reference) *setting {
 	dvs := switchOf(*groupOf(ref).Config.DistributedVirtualSwitch)
-	return effective(l.groups[ref].own, settingOf(dvs.Config.GetDVSConfigInfo().DefaultPortConfig))
+	return settingOf(dvs.Config.GetDVSConfigInfo().DefaultPortConfig)
 }
 
 // shown returns what a level with these effective settings shows of them; nothing when that is empty.
@@ -108,7 +113,7 @@ func (l *lan) makeSparse() {
 }
 
 // change applies a partial spec to one level.
-func (l *level) change(spec types.BaseDVPortSetting) types.BaseMethodFault {
+func (l *level) change(spec types.BaseDVPortSetting, above *setting) types.BaseMethodFault {
 	wanted, ok := spec.(*setting)
 	if !ok {
 		return &types.InvalidArgument{InvalidProperty: "setting"}
@@ -122,7 +127,7 @@ func (l *level) change(spec types.BaseDVPortSetting) types.BaseMethodFault {
 	filter := wanted.FilterPolicy
 	wanted.FilterPolicy = nil
 	if filter != nil {
-		policy, fault := patchFilter(l.own.FilterPolicy, filter)
+		policy, fault := patchFilter(l.own.FilterPolicy, filter, above.FilterPolicy)
 		if fault != nil {
 			return fault
 		}
@@ -139,7 +144,7 @@ func (l *lan) reconfigureGroup(ref reference, spec types.DVPortgroupConfigSpec, 
 		return &types.ConcurrentAccess{}
 	}
 	if spec.DefaultPortConfig != nil {
-		if fault := own.change(spec.DefaultPortConfig); fault != nil {
+		if fault := own.change(spec.DefaultPortConfig, l.aboveGroup(ref)); fault != nil {
 			return fault
 		}
 	}
@@ -175,7 +180,7 @@ func (l *lan) reconfigurePorts(specs []types.DVPortConfigSpec, clears bool) type
 	for _, spec := range specs {
 		port := l.ports[spec.Key]
 		if spec.Setting != nil {
-			if fault := port.change(spec.Setting); fault != nil {
+			if fault := port.change(spec.Setting, l.ofGroup(port.group)); fault != nil {
 				return fault
 			}
 		}

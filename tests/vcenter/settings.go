@@ -21,7 +21,38 @@ var inheritable = reflect.TypeOf(types.InheritablePolicy{})
 func effective(own, above *setting) *setting {
 	result := clone(reflect.ValueOf(own)).Interface().(*setting)
 	complete(reflect.ValueOf(result).Elem(), reflect.ValueOf(above).Elem())
+	showFilters(result, own, above)
 	return result
+}
+
+// showFilters adds the filters above that own does not override, marked as inherited.
+func showFilters(result, own, above *setting) {
+	if above.FilterPolicy == nil || len(above.FilterPolicy.FilterConfig) == 0 {
+		return
+	}
+	result.FilterPolicy.FilterConfig = nil
+	if own.FilterPolicy != nil {
+		result.FilterPolicy.FilterConfig = append(result.FilterPolicy.FilterConfig, own.FilterPolicy.FilterConfig...)
+	}
+	for _, each := range above.FilterPolicy.FilterConfig {
+		if filterWith(own.FilterPolicy, each.GetDvsFilterConfig().Key) < 0 {
+			inherited := clone(reflect.ValueOf(each)).Interface().(types.BaseDvsFilterConfig)
+			inherited.GetDvsFilterConfig().Inherited = true
+			result.FilterPolicy.FilterConfig = append(result.FilterPolicy.FilterConfig, inherited)
+		}
+	}
+}
+
+// filterWith returns the place of the filter with a key in a policy, -1 for none.
+func filterWith(policy *types.DvsFilterPolicy, key string) int {
+	if policy != nil {
+		for i, config := range policy.FilterConfig {
+			if config.GetDvsFilterConfig().Key == key {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 func complete(own, above reflect.Value) {
@@ -83,8 +114,8 @@ func patch(own, spec reflect.Value) {
 }
 
 // patchFilter applies the operations of a spec to a level's own filters; nil means that it has none of its own.
-// A level that has some of its own does not see the filters above it.
-func patchFilter(own, spec *types.DvsFilterPolicy) (*types.DvsFilterPolicy, types.BaseMethodFault) {
+// A filter above is overridden by an edit with its key, until an edit that inherits it.
+func patchFilter(own, spec, above *types.DvsFilterPolicy) (*types.DvsFilterPolicy, types.BaseMethodFault) {
 	if spec.Inherited {
 		return nil, nil
 	}
@@ -102,18 +133,16 @@ func patchFilter(own, spec *types.DvsFilterPolicy) (*types.DvsFilterPolicy, type
 			result.FilterConfig = append(result.FilterConfig, keyed(&change.DvsTrafficFilterConfig))
 			continue
 		}
-		at := -1
-		for i, config := range result.FilterConfig {
-			if config.GetDvsFilterConfig().Key == change.Key {
-				at = i
-			}
-		}
-		if at < 0 {
+		at, inherits := filterWith(result, change.Key), filterWith(above, change.Key) >= 0
+		switch {
+		case at < 0 && (!inherits || change.Operation == string(types.ConfigSpecOperationRemove)):
 			return nil, &types.InvalidArgument{InvalidProperty: "filterPolicy.filterConfig.key"}
-		}
-		if change.Operation == string(types.ConfigSpecOperationRemove) {
+		case at >= 0 && (change.Operation == string(types.ConfigSpecOperationRemove) || change.Inherited):
 			result.FilterConfig = append(result.FilterConfig[:at], result.FilterConfig[at+1:]...)
-		} else {
+		case change.Inherited:
+		case at < 0:
+			result.FilterConfig = append(result.FilterConfig, keyed(&change.DvsTrafficFilterConfig))
+		default:
 			result.FilterConfig[at] = keyed(&change.DvsTrafficFilterConfig)
 		}
 	}

@@ -42,10 +42,9 @@ def read_level(settings: Sequence[Any]) -> Level:
     mac, filters = setting.macManagementPolicy, setting.filterPolicy
     security = {flag: bool(_first(_flag(setting, name), above.security[flag])) for flag, name in FLAGS.items()}
     learning = mac and mac.macLearningPolicy
-    inherited = filters is None or (filters.inherited and len(settings) > 1)
-    level = Level(security, _mac_learning(learning, above.mac_learning), above.rules if inherited else _rules(filters))
+    level = Level(security, _mac_learning(learning, above.mac_learning), _rules(read_filters(settings)))
     own = {flag for flag in SECURITY if _is_own(_policy(setting, level, flag))}
-    own.update(["mac_learning"] if _is_own(learning) else [], [RULES] if _is_own(filters) else [])
+    own.update(["mac_learning"] if _is_own(learning) else [], [RULES] if _has_own_rules(filters) else [])
     return replace(level, own=frozenset(own))
 
 
@@ -121,9 +120,32 @@ def read_vlan(spec: Any, private: Sequence[Any]) -> dict[str, Any] | None:
     return None
 
 
-def _rules(filters: Any) -> tuple[Rule, ...]:
+def read_filters(settings: Sequence[Any]) -> list[Any]:
+    """Return the effective filters of the first of ``settings`` of `read_level`.
+
+    A level adds its filters to those that it inherits; one with the key of an inherited filter replaces it. A level may
+    show inherited filters too.
+    """
+    found: dict[Any, Any] = {}
+    policies: list[Any] = [getattr(setting, "filterPolicy", None) for setting in reversed(settings)]
+    for policy in policies:
+        known = bool(found)
+        for config in policy.filterConfig if policy else ():
+            if not (known and (policy.inherited or config.inherited)):
+                found[config.key or id(config)] = config
+    return list(found.values())
+
+
+def _has_own_rules(filters: Any) -> bool:
+    """Return whether a level overrides the rules that it inherits; with no filters at all, it has none on purpose."""
+    if filters is None or filters.inherited:
+        return False
+    return not filters.filterConfig or any(has_rules(each) and not each.inherited for each in filters.filterConfig)
+
+
+def _rules(filters: Sequence[Any]) -> tuple[Rule, ...]:
     """Return the rules of traffic filters in the form and the order of `traffic_filter`."""
-    rulesets = [config.trafficRuleset for config in filters.filterConfig if has_rules(config)]
+    rulesets = [config.trafficRuleset for config in filters if has_rules(config)]
     rules = [read_rule(rule) for ruleset in rulesets for rule in ruleset.rules]
     return tuple(sorted(rules, key=lambda rule: rule["sequence"]))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 from .change_note import INHERITED, Note, write_note
-from .from_pyvmomi import FLAGS, effective, has_rules, read_rule
+from .from_pyvmomi import FLAGS, has_rules, read_filters, read_rule
 from .port import MAC_LEARNING, RULES, SECURITY
 from .port_security import Change
 from .pyvmomi import vim
@@ -75,25 +75,26 @@ def _learning_policy(change: Change) -> Any:
 
 def _filter_policy(change: Change) -> Any:
     """Return the filters after a change; foreign rules are the objects that were read, unchanged."""
-    policy = vim.dvs.DistributedVirtualPort.FilterPolicy
+    policy, settings = vim.dvs.DistributedVirtualPort.FilterPolicy, change.target.handle["settings"]
+    ruled = next(each for each in read_filters(settings) if has_rules(each))
     if RULES in change.inherit:
-        return policy(inherited=True)
-    filters = effective(change.target.handle["settings"], "filterPolicy").filterConfig
-    ruled = next(each for each in filters if has_rules(each))
+        others = [
+            each for each in settings[0].filterPolicy.filterConfig if each.key != ruled.key and not each.inherited
+        ]
+        # Without filters of others, the whole policy is inherited again.
+        return policy(inherited=False, filterConfig=[_filter_spec(ruled, None)]) if others else policy(inherited=True)
     wanted = [rule for rule in change.after.rules if is_ours(rule)]
     kept = [rule for rule in ruled.trafficRuleset.rules if not is_ours(read_rule(rule)) or read_rule(rule) in wanted]
     there = [read_rule(rule) for rule in kept]
     new = [_native_rule(rule) for rule in wanted if rule not in there]
     _number(kept, change.after.rules, [rule for rule in wanted if rule not in there])
     rules = [*kept, *new]
-    if RULES in change.target.own.own:
-        return policy(inherited=False, filterConfig=[_filter_spec(ruled, "edit", rules)])
-    # The level gets copies of all filters that it inherited; the vCenter assigns their keys.
-    for rule in kept:
-        rule.key = None
-    return policy(
-        inherited=False, filterConfig=[_filter_spec(each, "add", rules if each is ruled else None) for each in filters]
-    )
+    if RULES not in change.target.own.own:
+        # An inherited filter is overridden by a filter with its key; its rules are new ones.
+        ruled.trafficRuleset.key = None
+        for rule in kept:
+            rule.key = None
+    return policy(inherited=False, filterConfig=[_filter_spec(ruled, rules)])
 
 
 def _number(kept: Sequence[Any], after: Sequence[Rule], new: Sequence[Rule]) -> None:
@@ -103,27 +104,24 @@ def _number(kept: Sequence[Any], after: Sequence[Rule], new: Sequence[Rule]) -> 
         rule.sequence = number
 
 
-def _filter_spec(config: Any, operation: str, rules: Sequence[Any] | None) -> Any:
-    """Return the spec of a filter with ``rules`` in place of its own, None to keep them."""
-    kinds = vim.dvs.DistributedVirtualPort
-    spec = (kinds.TrafficFilterConfigSpec if isinstance(config, kinds.TrafficFilterConfig) else kinds.FilterConfigSpec)(
-        operation=operation,
-        inherited=False,
+def _filter_spec(config: Any, rules: Sequence[Any] | None) -> Any:
+    """Return the spec that edits a traffic filter with ``rules``; with None it is inherited again."""
+    ruleset = config.trafficRuleset
+    return vim.dvs.DistributedVirtualPort.TrafficFilterConfigSpec(
+        operation="edit",
+        inherited=rules is None,
+        key=config.key,
         agentName=config.agentName,
         slotNumber=config.slotNumber,
         parameters=config.parameters,
         onFailure=config.onFailure,
-    )
-    ruleset = getattr(config, "trafficRuleset", None)
-    if ruleset is not None:
-        spec.trafficRuleset = vim.dvs.TrafficRuleset(
+        trafficRuleset=vim.dvs.TrafficRuleset(
+            key=ruleset.key,
             enabled=ruleset.enabled,
             precedence=ruleset.precedence,
-            rules=ruleset.rules if rules is None else sorted(rules, key=lambda rule: rule.sequence or 0),
-        )
-    if operation == "edit" and ruleset is not None:
-        spec.key, spec.trafficRuleset.key = config.key, ruleset.key
-    return spec
+            rules=sorted(ruleset.rules if rules is None else rules, key=lambda rule: rule.sequence or 0),
+        ),
+    )
 
 
 def _native_rule(rule: Rule) -> Any:

@@ -137,10 +137,10 @@ def test_another_filter_of_the_port_group_stays_in_force(four_steps, vcenter):
     options = {"vms": [{"name": "node1"}, {"name": "node2"}], "allowed_addresses": ["192.168.126.10"]}
     four_steps(NAME, **options)
     for key in ("10", "11"):
-        filters = vcenter.port_setting(key).filterPolicy.filterConfig
-        assert [each.agentName for each in filters] == ["dvfilter-other", "dvfilter-generic-vmware"]
-        assert filters[0].slotNumber == "4"
-        assert len(filters[1].trafficRuleset.rules) == 4
+        filters = {each.agentName: each for each in vcenter.port_setting(key).filterPolicy.filterConfig}
+        assert filters.keys() == {"dvfilter-other", "dvfilter-generic-vmware"}
+        assert (filters["dvfilter-other"].slotNumber, filters["dvfilter-other"].inherited) == ("4", True)
+        assert len(filters["dvfilter-generic-vmware"].trafficRuleset.rules) == 4
     four_steps(NAME, **options, state="absent")
     assert everything(vcenter) == before
 

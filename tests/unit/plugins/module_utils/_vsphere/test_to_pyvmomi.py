@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_address
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.from_pyvmomi import read_level
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import PORT, Target
@@ -14,30 +15,78 @@ from pyVmomi import vim
 from spoof_guard import spoof_guard
 
 kinds = vim.dvs.DistributedVirtualPort
+dvs = vim.dvs.VmwareDistributedVirtualSwitch
 
 
-def test_filters_of_others_go_along_to_a_port_that_gets_its_own():
+def target(settings, note=None):
+    """Return the target of the first of some settings."""
+    own, above = read_level(settings), read_level(settings[1:])
+    return Target("", "port 1", PORT, "", own, above, note or {}, {"settings": settings}, ("rules",))
+
+
+def written(there, present=True):
+    """Return the only change that lets an egress IP pass, or takes that back, and the filter policy that it writes."""
+    wanted = Wanted({}, {}, (parse_address("192.168.126.10", ""),), present, False)
+    (change,) = decide([there], wanted)
+    return change, setting(change).filterPolicy
+
+
+def guarded():
+    """Return settings with filters of others, of which one has a rule that drops everything."""
     group = spoof_guard("192.168.126.21")
     guard = group.filterPolicy.filterConfig[0]
+    guard.key = "9"
     resting = vim.dvs.TrafficRuleset(enabled=False, rules=guard.trafficRuleset.rules)
-    parameters = vim.dvs.DistributedVirtualPort.FilterParameter(parameters=["a"])
     others = [
-        kinds.FilterConfig(inherited=False, key="7", agentName="vendor", slotNumber="4", parameters=parameters),
+        kinds.FilterConfig(inherited=False, key="7", agentName="vendor", slotNumber="4"),
         kinds.TrafficFilterConfig(inherited=False, key="8", agentName="resting", trafficRuleset=resting),
     ]
     group.filterPolicy.filterConfig = [*others, guard]
-    settings = (None, group, group)
-    own, above = read_level(settings), read_level(settings[1:])
-    target = Target("", "port 1", PORT, "", own, above, {}, {"settings": settings}, ("rules",))
-    wanted = Wanted({}, {}, (parse_address("192.168.126.10", ""),), True, False)
-    (change,) = decide([target], wanted)
-    vendor, idle, ours = setting(change).filterPolicy.filterConfig
-    assert isinstance(vendor, kinds.FilterConfigSpec)
-    assert (vendor.operation, vendor.agentName, vendor.slotNumber, vendor.key) == ("add", "vendor", "4", None)
-    assert str(vendor.parameters) == str(parameters)
-    assert (idle.trafficRuleset.enabled, len(idle.trafficRuleset.rules)) == (False, 2)
+    return group
+
+
+def shown_at_a_port(group, *own):
+    """Return the settings of a port that shows the filters of its group, marked as inherited, beside its own."""
+    inherited = spoof_guard("192.168.126.21").filterPolicy.filterConfig[0]
+    inherited.key, inherited.inherited = "9", True
+    policy = kinds.FilterPolicy(inherited=not own, filterConfig=[*own, inherited])
+    return (dvs.VmwarePortConfigPolicy(filterPolicy=policy), group, group)
+
+
+VENDOR = kinds.FilterConfig(inherited=False, key="5", agentName="vendor")
+
+
+@pytest.mark.parametrize("own", [[], [VENDOR]], ids=["nothing", "vendor"])
+@pytest.mark.parametrize("shown", [True, False])
+def test_an_inherited_filter_is_overridden_by_its_key_and_others_are_not_copied(own, shown):
+    group = guarded()
+    settings = shown_at_a_port(group, *own) if shown else (None, group, group)
+    assert "rules" not in read_level(settings).own
+    change, policy = written(target(settings))
+    (ours,) = policy.filterConfig
+    assert (policy.inherited, ours.operation, ours.key, ours.inherited) == (False, "edit", "9", False)
+    assert (ours.trafficRuleset.key, {rule.key for rule in ours.trafficRuleset.rules}) == (None, {None})
     assert [rule.description for rule in ours.trafficRuleset.rules] == [
         None,
         *["netops.egress_ip 192.168.126.10"] * 2,
         "guard",
     ]
+    assert change.note == {"rules": "inherited"}
+
+
+@pytest.mark.parametrize("own", [[], [VENDOR]], ids=["nothing", "vendor"])
+def test_an_overridden_filter_is_inherited_again(own):
+    group = guarded()
+    change, policy = written(target((None, group, group)))
+    (spec,) = policy.filterConfig
+    there = kinds.TrafficFilterConfig(
+        inherited=False, key=spec.key, agentName=spec.agentName, trafficRuleset=spec.trafficRuleset
+    )
+    port = dvs.VmwarePortConfigPolicy(filterPolicy=kinds.FilterPolicy(inherited=False, filterConfig=[*own, there]))
+    change, policy = written(target((port, guarded(), group), change.note), present=False)
+    assert (change.inherit, change.note) == ({"rules"}, {})
+    if own:
+        (spec,) = policy.filterConfig
+        assert (policy.inherited, spec.operation, spec.key, spec.inherited) == (False, "edit", "9", True)
+    else:
+        assert (policy.inherited, list(policy.filterConfig)) == (True, [])
