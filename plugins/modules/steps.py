@@ -24,9 +24,9 @@ options:
     required: true
   platform:
     description:
-      - The platform to audit, from the registered result of its module. Without it, the audits of the last call count.
+      - Name of the platform to audit, from the registered result of its module. Without it, the audits of the last call
+        count.
     type: str
-    choices: [vsphere]
   settings:
     description: Settings of the role of O(platform) that its audit needs.
     type: dict

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -49,7 +50,16 @@ def audit(queries_: Iterable[Query], name: str, answer: Mapping[str, Any], setti
 def failures(name: str, result: Mapping[str, Any]) -> list[str]:
     """Return a line for each failure in the result of a task of a provider, which may have a loop."""
     items = result.get("results", [result])
-    return [f"{PROVIDERS[name].title}: {item.get('msg', '')}" for item in items if item.get("failed")]
+    return [
+        f"{PROVIDERS[name].title}: {in_variables(name, item.get('msg', ''))}" for item in items if item.get("failed")
+    ]
+
+
+def in_variables(name: str, message: str) -> str:
+    """Return a message of a provider's modules with the variables of the run in place of options."""
+    options = PROVIDERS[name].options
+    pattern = rf"(?<![\w.])({'|'.join(options)})(?=: )"
+    return re.sub(pattern, lambda found: options[found.group(1)], message) if options else message
 
 
 def _query(

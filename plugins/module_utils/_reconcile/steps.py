@@ -10,7 +10,7 @@ from typing import Any
 
 from .fencing import links_to_cut, nodes_to_unfence, plan_fencing
 from .provider import Audit
-from .providers import PROVIDERS
+from .providers import PROVIDERS, in_variables
 from .rollout import updates_after
 
 
@@ -35,7 +35,7 @@ def plan_steps(
     """
     plan, fleet = run["plan"], run["fleet"]
     targets = {query["name"]: {node["name"]: node for node in query["nodes"]} for query in run["platforms"]}
-    fencing = plan_fencing(plan, fleet, fences, fence_results)
+    fencing = plan_fencing(plan, fleet, fences, _in_variables(fences, fence_results))
     changes = {name: PROVIDERS[name].changes(audit, fleet) for name, audit in audits.items()}
     before, after = (
         [{"platform": name, "changes": each[when]} for name, each in changes.items() if each[when]]
@@ -57,6 +57,17 @@ def plan_steps(
         "unfence": _to_unfence(audits, targets, fleet, fencing.nodes, results) if results else [],
         "updates": updates_after(run["rollout"], results) if run["rollout"] and results else {},
         "in_steps": bool(before or after or fenced),
+    }
+
+
+def _in_variables(fences: Mapping[str, object], fence_results: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return the results of fences, in which messages of providers name the variables of the run."""
+    if fence_results is None:
+        return None
+    names = {node: str(fences.get(node)) for node in fence_results}
+    return {
+        node: in_variables(names[node], reason) if names[node] in PROVIDERS else reason
+        for node, reason in fence_results.items()
     }
 
 

@@ -217,6 +217,10 @@ VSPHERE = Provider(
     title="vCenter",
     variables=(_VM,),
     module="vsphere_port_info",
+    options={
+        **{name: f"egress_ip_vsphere_{name}" for name in ("hostname", "username", "scope", "allow_override")},
+        "method": "egress_ip_vsphere_fence_method",
+    },
     # The link goes down, or the node boots again.
     noticed=frozenset({POWER_OFF, VNIC_DISCONNECT}),
     query=query,

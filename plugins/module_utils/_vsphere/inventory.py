@@ -225,8 +225,22 @@ class Inventory:
         self._memory.update({(switch, key): None for key in keys})
         self._memory.update({(switch, port.key): port for port in found})
 
-    def attachment(self, connection: Any) -> Attachment:
-        """Return the Attachment of an adapter with this connection. Raises VsphereError."""
+    def attachment(self, chosen: Chosen) -> Attachment:
+        """Return the Attachment of an adapter on a distributed switch. Raises VsphereError.
+
+        Raises VsphereInterruptedError if another adapter is connected to the port by now.
+        """
+        device = chosen.nic["device"]
+        attached = self._attachment(device.backing.port)
+        connectee = attached.port and attached.port.connectee
+        if connectee and connectee.connectedEntity:
+            owner = (connectee.connectedEntity, str(connectee.nicKey))
+            if owner != (chosen.vm["object"], str(device.key)):
+                name = f"{chosen.vm['name']}, {chosen.nic['label']}"
+                raise VsphereInterruptedError(f"{name}: port {attached.port.key} belongs to another adapter now")
+        return attached
+
+    def _attachment(self, connection: Any) -> Attachment:
         if connection.portgroupKey is None:
             raise VsphereError(f"port {connection.portKey}: belongs to no port group")
         if connection.portgroupKey not in self._groups:

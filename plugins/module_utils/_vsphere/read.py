@@ -38,7 +38,7 @@ def read_port(inventory: Inventory, chosen: Chosen, shared_with: bool) -> Port:
     backing, adapter = nic["device"].backing, read_adapter(inventory, chosen)
     noted: Note = {}
     if is_distributed(backing):
-        attachment = inventory.attachment(backing.port)
+        attachment = inventory.attachment(chosen)
         about = _distributed(attachment, backing.port.portKey)
         noted = read_note(attachment.port.config.description) if attachment.port else {}
     elif is_opaque(backing):
@@ -66,7 +66,7 @@ def read_adapter(inventory: Inventory, chosen: Chosen) -> Adapter:
     host = inventory.remembered(chosen.host, HOST) if chosen.host else None
     switch = port = shown = None
     if is_distributed(device.backing):
-        attachment = inventory.attachment(device.backing.port)
+        attachment = inventory.attachment(chosen)
         switch, port = attachment.switch, attachment.port
         shown = _blocking(attachment) if port is not None and not attachment.is_nsx else None
     return Adapter(

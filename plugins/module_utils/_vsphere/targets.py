@@ -36,7 +36,7 @@ def read_targets(
         # A network is the same for all its adapters.
         if network is None or network not in networks:
             networks.add(network)
-            for target in _targets(inventory, path, backing, scope, chosen):
+            for target in _targets(inventory, path, each, scope, chosen):
                 if isinstance(target, Unreachable):
                     unreachable.append(target)
                 else:
@@ -52,9 +52,10 @@ def _shared_network(path: str, backing: Any, scope: str) -> Any:
 
 
 def _targets(
-    inventory: Inventory, path: str, backing: Any, scope: str, chosen: Sequence[Chosen]
+    inventory: Inventory, path: str, adapter: Chosen, scope: str, chosen: Sequence[Chosen]
 ) -> Sequence[Target | Unreachable]:
     """Return the Target values of a network adapter; ``chosen``: all that are selected."""
+    backing = adapter.nic["device"].backing
     if is_opaque(backing):
         raise VsphereError(f"{path}: {_NSX_REFUSAL}")
     if not is_distributed(backing):
@@ -62,7 +63,7 @@ def _targets(
             words = "is on a standard switch, which has no ports of its own; set scope: portgroup"
             raise VsphereError(f"{path}: {words}")
         return list(_host_targets(inventory, path, backing, chosen))
-    attachment = inventory.attachment(backing.port)
+    attachment = inventory.attachment(adapter)
     if attachment.is_nsx:
         raise VsphereError(f"{path}: {_NSX_REFUSAL}")
     if scope == GROUP:

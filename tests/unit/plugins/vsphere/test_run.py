@@ -128,7 +128,9 @@ def test_a_vcenter_that_nobody_named_is_not_asked(play, vcenter, monkeypatch):
 def test_variables_win_over_the_environment_and_a_failure_is_told_at_the_end(play, vcenter):
     hosts = {"node1": node(1, egress_ip_vsphere_password="nonsense")}
     told = play([world(hosts, [A]), AUDIT], [FAILURES], hosts=hosts)
-    assert told[FAILURES] == [f"vCenter: username: 127.0.0.1:{vcenter.port} refuses 'admin'; name or password is wrong"]
+    assert told[FAILURES] == [
+        f"vCenter: egress_ip_vsphere_username: 127.0.0.1:{vcenter.port} refuses 'admin'; name or password is wrong"
+    ]
 
 
 def test_the_password_is_shown_nowhere(play, vcenter, tmp_path, monkeypatch):

@@ -129,6 +129,25 @@ def test_failures_of_tasks_with_and_without_a_loop():
     ]
 
 
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        (
+            "hostname: vc:443 does not answer: timed out",
+            "egress_ip_vsphere_hostname: vc:443 does not answer: timed out",
+        ),
+        (
+            "port 1 of a: set allow_override: true, or scope: portgroup",
+            "port 1 of a: set egress_ip_vsphere_allow_override: true, or egress_ip_vsphere_scope: portgroup",
+        ),
+        ("node1, A: use method: power_off", "node1, A: use egress_ip_vsphere_fence_method: power_off"),
+        ("the scope is wrong", "the scope is wrong"),
+    ],
+)
+def test_messages_name_the_variables_of_a_run(message, line):
+    assert failures("vsphere", {"failed": True, "msg": message}) == [f"vCenter: {line}"]
+
+
 @pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
 def test_a_provider_has_a_role_with_its_tasks(provider):
     role = ROOT / "roles" / provider.name

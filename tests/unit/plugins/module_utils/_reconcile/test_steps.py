@@ -70,6 +70,12 @@ def test_a_platform_fences_its_own_target():
     }
 
 
+def test_the_reason_of_a_platforms_fence_names_the_variable():
+    steps = plan_steps(RUN, {"node2": "vsphere"}, {}, {"node2": "use method: power_off"}, {})
+    reason = "node2 may hold it and is not fenced: use egress_ip_vsphere_fence_method: power_off"
+    assert steps["withheld"] == {A: reason}
+
+
 def test_the_changes_of_a_platform():
     rule = {"description": f"netops.egress_ip {A}", "sequence": 5}
     port = {
