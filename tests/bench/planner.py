@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".build"))
 from ansible_collections.netops.egress_ip.plugins.filter.assign import FilterModule  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._common import addresses  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver import deadline  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver import solve as solver  # noqa: E402
 
 ASSIGN = FilterModule().filters()["assign"]
 LABEL = "k8s.ovn.org/egress-assignable"
@@ -44,6 +46,9 @@ GOALS = [
     (1000, 100_000, "scratch", 5.0),
 ]
 REPEATS = 5
+# Worlds of every rule at once, and the time limit for each.
+REFEREE_WORLDS = 2000
+REFEREE_SECONDS = 2.0
 EVENTS_LIMIT = 10_000
 
 
@@ -103,8 +108,8 @@ def greedy(documents: list[dict], nodes: list[dict], current: list[dict]) -> tup
             else:
                 waiting.append((document, address))
     for document, address in waiting:
-        mates = {placed.get(each) for each in document["spec"]["egressIPs"]}
-        free = [name for name in inside.get(address.rsplit(".", 2)[0], ()) if name not in mates]
+        siblings = {placed.get(each) for each in document["spec"]["egressIPs"]}
+        free = [name for name in inside.get(address.rsplit(".", 2)[0], ()) if name not in siblings]
         if free:
             node = min(free, key=lambda name: (load[name], name))
             placed[address] = node
@@ -171,6 +176,27 @@ def measure(count: int, addresses: int) -> tuple[list[str], int]:
     return lines, missed
 
 
+def referee(worlds: int) -> int:
+    """Compare plans of random worlds with those of a mixed-integer solver; return how many are not the best."""
+    sys.path.insert(0, str(ROOT / "tests/unit/helpers"))
+    import placement_referee  # noqa: PLC0415
+
+    worst, wrong, unproven = (0.0, -1), [], 0
+    for seed in range(worlds):
+        addresses, nodes, policy, max_moves = placement_referee.world(seed, solver.Address, solver.Node)
+        start = time.process_time()
+        over = deadline.after(REFEREE_SECONDS, time.process_time)
+        placement = solver.solve(addresses, nodes, policy, max_moves, over)
+        worst = max(worst, (time.process_time() - start, seed))
+        if placement.gap is not None:
+            unproven += 1
+        elif placement_referee.better_terms(addresses, nodes, policy, max_moves, placement):
+            wrong.append(seed)
+    print(f"{worlds} worlds against a mixed-integer solver: not the best {wrong}, {unproven} not proven within")
+    print(f"{REFEREE_SECONDS} s; the slowest, world {worst[1]}, took {worst[0]:.2f} s of a core")
+    return len(wrong)
+
+
 def main() -> int:
     """Measure all; 1 if a goal is missed."""
     missed = 0
@@ -181,6 +207,7 @@ def main() -> int:
             lines, late = process.apply(measure, size)
         print(*lines, sep="\n", flush=True)
         missed += late
+    missed += referee(REFEREE_WORLDS)
     print(f"goals missed: {missed}")
     return int(missed > 0)
 

@@ -5,7 +5,7 @@
 
 Three rules cross the flow: siblings of both families on arcs of their own into one node, the overlap between spread
 groups of one owner, and a cap on moves. Each flow is a relaxation and gives a lower bound; ``overlap_bound`` adds what
-each owner of several groups has to overlap whatever the others do. ``local_search`` turns the placement of the
+each owner of several groups has to overlap on its own. ``local_search`` turns the placement of the
 relaxation into one that keeps all rules. The search ends when the best placement is as good as the lowest bound; until
 then it branches on a rule that the relaxation of the lowest bound breaks.
 """

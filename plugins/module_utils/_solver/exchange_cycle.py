@@ -19,10 +19,9 @@ if TYPE_CHECKING:
 class ExchangeCycle:
     """A breadth-first search along tight steps, from a node that ``address`` enters to the place that it leaves.
 
-    If it is of a spread group, any member may enter the node, and the path ends where one is free to: at the domain
-    vertex of the node.
+    For a member of a spread group, any member may enter the node, and the path ends at the domain vertex of the node.
 
-    ``hindered``: whether it saw siblings in the path, which it may be told not to mind.
+    ``met_sibling``: whether the search met siblings in the way. It can be told to ignore them.
     """
 
     def __init__(self, ties: Ties, address: int, heed_siblings: bool = True) -> None:
@@ -40,7 +39,7 @@ class ExchangeCycle:
         self._end: Vertex | None = None
 
     def search_from(self, node: int) -> bool:
-        """Search until the path is found, or there is none; tell which."""
+        """Search until the path is found or there is none; return whether it is found."""
         group = self.packing.group_of.get(self.address)
         if group is None:
             self._enter(self.address, node, None)
@@ -61,14 +60,14 @@ class ExchangeCycle:
         return self._end is not None
 
     def nodes_seen(self) -> set[int]:
-        """Return the nodes that the address itself could have come to next, and BALANCE if the search saw it."""
+        """Return the nodes that the address itself could enter next, and SINK if the search visited it."""
         arcs, node_of_arc = self.packing.arc_of[self.packing.kind[self.address]], self.packing.node_of_arc
         points = (point for point in self.came if not isinstance(point, tuple) and point >= 0)
         seen = {node_of_arc[point] for point in points if arcs[node_of_arc[point]] == point}
         return seen | {SINK} if SINK in self.came else seen
 
     def steps(self) -> list[Step]:
-        """Return the steps of the path that was found, (address, node), that of ``address`` itself first."""
+        """Return the steps of the path, that of ``address`` itself first."""
         steps, target, point = [], self.node, self._end
         while point is not None:
             if isinstance(point, tuple):
@@ -83,7 +82,7 @@ class ExchangeCycle:
         return steps[::-1]
 
     def _visit(self, point: Vertex, before: Vertex | None) -> None:
-        """Note a point that can be reached; the path ends at the arc by which ``address`` leaves."""
+        """Visit a vertex that can be reached; the path ends at the arc by which ``address`` leaves."""
         if point not in self.came:
             self.came[point] = before
             self._queue.append(point)
@@ -94,7 +93,7 @@ class ExchangeCycle:
         if self.goal == self.node and self.ties.can_shrink(self.node):
             self._visit(self.node, SINK)
         classes = self.packing.classes
-        # There are many such nodes, and of those where addresses like this one are the first often does.
+        # There are many such nodes; the first one that is possible for the address often closes the cycle.
         for node in chain(self.packing.choices[self.packing.kind[self.address]], range(len(classes))):
             if self._end is not None:
                 break
@@ -121,7 +120,8 @@ class ExchangeCycle:
                 self._leave_group(members, arc)
             elif self._end is None and (not family_arcs or packing.arc_of[kind][node] == arc):
                 addresses = [one for one in members if one not in ties.preempted] if ties.preempted else members
-                self._expand_class(ties.class_of(kind, cost + packing.move * at_current, node), addresses, arc)
+                away = cost + (packing.move if at_current else 0)
+                self._expand_class(ties.class_of(kind, away, node), addresses, arc)
         for one in packing.displaced[node]:
             if one not in ties.preempted and (not family_arcs or packing.arc(one, node) == arc):
                 self._relax_current(one, arc)
@@ -134,7 +134,7 @@ class ExchangeCycle:
                 self._visit(self.ties.domain_vertex_of(one), ADDRESS - one)
 
     def _expand_domain(self, vertex: DomainVertex) -> None:
-        """Bring one member more of a spread group to the nodes of a domain, or of all domains that nobody was in."""
+        """Bring one more member to the nodes of a domain, or (None) of all empty domains."""
         ties, group, domain = self.ties, self.packing.groups[vertex[0]], vertex[1]
         for other in ties.domain_vertices_from(group, domain):
             self._visit(other, vertex)
@@ -151,7 +151,7 @@ class ExchangeCycle:
             self._preempt(group, domain, vertex)
 
     def _relax_from_domain(self, group: SpreadGroup, domain: int | None, node: int, vertex: DomainVertex) -> bool:
-        """Bring a member to a node to which a tight step leads if no sibling is there; tell whether it came there."""
+        """Bring a member to a node to which a tight step leads; return whether no sibling was in the way."""
         if domain is None and self.ties.has_domain_vertex(group, group.domain(node)):
             return False
         arc = self.packing.arc(group.members[0], node)
@@ -161,7 +161,7 @@ class ExchangeCycle:
         return True
 
     def _preempt(self, group: SpreadGroup, domain: int | None, vertex: DomainVertex) -> None:
-        """Let a member take the slots of siblings in other spread groups where that is tight."""
+        """Let the member take the places of siblings in other groups where that is tight."""
         packing, first = self.packing, group.members[0]
         cost = self.ties.domain_potential(group, domain)
         for sibling in tuple((packing.places[first] or {}).values()):
@@ -173,14 +173,14 @@ class ExchangeCycle:
                 self._enter_preempted(sibling, vertex)
 
     def _is_beyond(self, group: SpreadGroup, domain: int | None, node: int) -> bool:
-        """Tell whether a node is among those of a domain vertex."""
+        """Return whether a node belongs to a domain vertex."""
         if node not in self.packing.allowed[self.packing.kind[group.members[0]]]:
             return False
         own = group.domain(node)
         return own == domain if domain is not None else not self.ties.has_domain_vertex(group, own)
 
     def _occupied_cost(self, sibling: int) -> int:
-        """Return the potential of the slot where a member of a spread group is."""
+        """Return the potential of the place where a member of a spread group is."""
         vertex = self.ties.domain_potential(self.packing.group_of[sibling], self.ties.domain_vertex_of(sibling)[1])
         return vertex + self.packing.price(sibling, self.packing.node_of[sibling])
 
@@ -190,8 +190,7 @@ class ExchangeCycle:
         self._visit(self.ties.domain_vertex_of(sibling), ADDRESS - sibling)
 
     def _start_at(self, group: SpreadGroup, node: int, before: Vertex | None) -> None:
-        """Begin the path: some member enters a node, if that is tight, be it in place of a member of another spread
-        group."""
+        """Start the path: a member enters a node if that is tight, also in place of a sibling of another group."""
         packing, first = self.packing, group.members[0]
         arc = packing.arc(first, node)
         sibling = packing.occupant(first, arc)
@@ -202,14 +201,14 @@ class ExchangeCycle:
             self._visit(arc, before)
 
     def _is_empty_goal(self, group: SpreadGroup) -> bool:
-        """Tell whether a tight step brings a member without a domain to the goal, where none of the spread group is."""
+        """Return whether a tight step brings a member without a domain to the goal, an empty domain."""
         number, domain = self.goal if isinstance(self.goal, tuple) else (None, None)
         if number != group.number or group.is_priced(domain):
             return False
         return self.ties.domain_potential(group, domain) == self.ties.domain_potential(group, None)
 
     def _expand_preempted(self, address: int) -> None:
-        """Go on from an address whose slot a sibling takes."""
+        """Continue from an address whose place a sibling takes."""
         ties, packing = self.ties, self.packing
         cost = ties.potential(address) + packing.move_cost[address]
         self._expand_class(
@@ -226,7 +225,7 @@ class ExchangeCycle:
         self._expand_to_goal(which, addresses, before)
         nodes = self.ties.open_to(which) if which not in self._unexpanded else self._unexpanded[which]
         arcs = self.packing.arc_of[which[0]]
-        # The first of them that has no sibling in a node reaches it for all.
+        # The first address without a sibling on a node reaches it for all.
         for one in addresses:
             if not nodes or self._end is not None:
                 break
@@ -256,8 +255,7 @@ class ExchangeCycle:
                     self._enter(one, node, before)
 
     def _enter_siblings(self, addresses: Iterable[int], nodes: Sequence[int], before: Vertex | None) -> None:
-        """Let addresses take the slots of siblings: in nodes that none of them reaches, and where a slot is all there
-        is."""
+        """Let addresses take the places of siblings where no address of the class reaches the node otherwise."""
         for one in addresses if nodes else ():
             for node in nodes:
                 self._enter(one, node, before)
@@ -267,8 +265,7 @@ class ExchangeCycle:
                     self._enter_sibling(one, sibling, before)
 
     def _enter(self, one: int, node: int, before: Vertex | None) -> None:
-        """Bring an address into a node to which a tight step leads if no sibling is there, be it in place of a
-        sibling."""
+        """Bring an address into a node to which a tight step leads, also in place of a sibling."""
         arc = self.packing.arc(one, node)
         sibling = self.packing.occupant(one, arc) if self.heed_siblings else None
         if sibling is not None:
@@ -278,16 +275,16 @@ class ExchangeCycle:
             self._visit(arc, ADDRESS - one)
 
     def _are_equivalent(self, taker: int, giver: int) -> bool:
-        """Tell whether ``giver`` could go on only to where ``taker`` comes without it."""
+        """Return whether ``giver`` could continue only to where ``taker`` comes without it."""
         packing = self.packing
         if packing.kind[taker] != packing.kind[giver] or packing.current[taker] or packing.current[giver]:
             return False
         return self.address not in (taker, giver)
 
     def _enter_sibling(self, taker: int, giver: int, before: Vertex | None) -> None:
-        """Go on with ``giver``, whose slot ``taker`` takes, if that is tight."""
+        """Continue with ``giver``, whose place ``taker`` takes, if that is tight."""
         self.met_sibling = True
-        # Those that come first have their fixed nodes.
+        # Addresses before this one are fixed.
         if giver < self.address or self._are_equivalent(taker, giver) or not self.ties.may_replace(taker, giver):
             return
         self.came.setdefault(ADDRESS - taker, before)

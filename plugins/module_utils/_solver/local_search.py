@@ -53,7 +53,7 @@ class LocalSearch:
                     state.make(steps)
 
     def _insertions(self, state: WeightedState, address: int) -> Iterator[list[Step]]:
-        """Yield the steps that assign an address, be it that another one moves away for it."""
+        """Yield the steps that assign an address, at last those with which another one moves away for it."""
         ranked = sorted(self.addresses[address].nodes, key=lambda node: (state.load[node], node))
         yield from ([(address, node)] for node in ranked if state.fits(address, node))
         if not self._is_small():

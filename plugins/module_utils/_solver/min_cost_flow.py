@@ -25,7 +25,7 @@ _INFINITY = 1 << 200
 
 
 def minimize_cost(packing: Packing, start: Placed | None = None) -> Potential:
-    """Bring the packing to its least cost; return the Potential that proves it. ``start`` is a placement near it."""
+    """Bring the packing to its least cost; return the Potential that proves it. ``start``: a placement close to it."""
     fill(packing, [[] if node is None else [node] for node in start] if start else packing.current)
     _level(packing)
     while True:
@@ -38,9 +38,9 @@ def minimize_cost(packing: Packing, start: Placed | None = None) -> Potential:
 
 
 def fill(packing: Packing, places: Sequence[Collection[int]]) -> None:
-    """Fill an empty packing, given for each address the nodes to try first; those left go to the least loaded ones.
+    """Place all addresses of an empty packing: on the nodes to try first, else on the least loaded possible node.
 
-    Who finds a failure domain of its own unassigned is put beside others in the end.
+    In the first round no member enters a domain where it would overlap.
     """
     for is_refused in (_is_refused, _is_blocked) if packing.groups else (_is_blocked,):
         _fill_places(packing, places, is_refused)
@@ -57,7 +57,7 @@ def _fill_places(packing: Packing, places: Sequence[Collection[int]], is_refused
 
 
 def _first_that_fits(packing: Packing, address: int, nodes: Collection[int], is_refused: Check) -> int:
-    """Return the first of the nodes that is not refused, or unassigned."""
+    """Return the first of the nodes that is not refused, else the node of the unassigned."""
     allowed = packing.allowed[packing.kind[address]]
     for node in sorted(nodes) if len(nodes) > 1 else nodes:
         if node in allowed and not is_refused(packing, address, node):
@@ -74,7 +74,7 @@ def _is_refused(packing: Packing, address: int, node: int) -> bool:
 
 
 def _by_choices(packing: Packing, addresses: Iterable[int]) -> list[tuple[tuple[int, ...], list[int]]]:
-    """Return (choices, addresses) for the addresses with equal choices, those with fewest choices first."""
+    """Return (possible nodes, addresses) for each set of possible nodes, the smallest sets first."""
     kinds: dict[int, list[int]] = {}
     for address in addresses:
         kinds.setdefault(packing.kind[address], []).append(address)
@@ -83,7 +83,7 @@ def _by_choices(packing: Packing, addresses: Iterable[int]) -> list[tuple[tuple[
 
 
 def _fill_least_loaded(packing: Packing, is_refused: Check) -> None:
-    """Give every address without a node the least loaded one of its choices that is not refused."""
+    """Bring every unassigned address to its least loaded possible node that is not refused."""
     unassigned = [address for address, node in enumerate(packing.node_of) if node == packing.unassigned]
     for choices, addresses in _by_choices(packing, unassigned):
         heap = [(packing.load[node], node) for node in choices if not packing.is_full(node)]
@@ -104,14 +104,14 @@ def _fill_least_loaded(packing: Packing, is_refused: Check) -> None:
 
 
 def _level(packing: Packing) -> None:
-    """Bring addresses from the most to the least loaded of their choices, one step each, while that saves."""
+    """Move addresses from the most to the least loaded of their possible nodes, one by one, while that saves."""
     placed = [address for address, node in enumerate(packing.node_of) if node != packing.unassigned]
     for choices, addresses in _by_choices(packing, placed):
         inside: dict[int, list[int]] = {}
         for address in addresses:
             inside.setdefault(packing.node_of[address], []).append(address)
         for node, found in inside.items():
-            # Taken from the end: those that are not on a current node go first.
+            # Taken from the end: displaced addresses move first.
             displaced = [address for address in found if node not in packing.current[address]]
             found[:] = [address for address in found if node in packing.current[address]] + displaced
         low = [(packing.load[node], node) for node in choices]
@@ -157,7 +157,7 @@ class Potential:
         # The vertex before each vertex on its shortest path, None for the sink.
         self._arc_predecessor: list[Vertex | None] = [None] * len(packing.node_of_arc)
         self._domain_predecessor: dict[DomainVertex, Vertex] = {}
-        # By whom an address was taken out, for those in ``hand``. The others left by their arcs.
+        # The vertex before each address of ``preempted``; the others leave by their arcs.
         self._preempted_by: dict[int, Vertex] = {}
         # For each kind, and each (layout, domain): the least cost at which its nodes were relaxed, and those nodes
         # where siblings were in the way.
@@ -191,7 +191,7 @@ class Potential:
             self.improvements = [self._steps(list(self._path_back(arc, None))) for arc in ordered]
 
     def _expand_arc(self, arc: int, cost: int) -> None:
-        """Go on from an arc: through other arcs of its node, and with the addresses that can leave by it."""
+        """Relax the other arcs of an arc's node, and what the addresses that can leave by the arc reach."""
         packing = self.packing
         node = packing.node_of_arc[arc]
         family_arcs = packing.family_arcs.get(node, ())
@@ -207,13 +207,13 @@ class Potential:
             if key < 0:
                 self._leave_group(members, arc, cost)
             elif not family_arcs or packing.arc_of[kind][node] == arc:
-                self._expand_class(kind, cost + packing.move * at_current, members)
+                self._expand_class(kind, cost + (packing.move if at_current else 0), members)
         for address in packing.displaced[node]:
             if not family_arcs or packing.arc(address, node) == arc:
                 self._relax_current(address, cost - packing.price(address, node))
 
     def _expand_preempted(self, address: int) -> None:
-        """Go on from an address that a sibling has taken out of its slot."""
+        """Continue from an address whose place a sibling takes."""
         if address in self.packing.group_of:
             group = self.packing.group_of[address]
             self._relax_domain(
@@ -226,7 +226,7 @@ class Potential:
         self._relax_current(address, self.preempted[address])
 
     def _expand_class(self, kind: int, cost: int, addresses: Collection[int]) -> None:
-        """Bring addresses of one kind, which can all be had, to the nodes that are no current nodes at ``cost``."""
+        """Relax the possible nodes of addresses of one kind, which can all leave at ``cost``."""
         packing, arcs = self.packing, self.packing.arc_of[kind]
         least, nodes = self._cheapest_expansion.get(kind, (_INFINITY, ()))
         if cost < least:
@@ -248,7 +248,7 @@ class Potential:
     def _relax_unblocked(
         self, addresses: Collection[int], cost: int, nodes: Sequence[int], is_blocked: Callable[[int, int], bool]
     ) -> Sequence[int]:
-        """Bring the addresses to the nodes, each by the first that is not hindered; return the nodes that are left."""
+        """Relax the nodes, each from the first address that is not blocked there; return the nodes that are left."""
         for address in addresses:
             if not nodes:
                 break
@@ -275,13 +275,13 @@ class Potential:
                     self._preempt(address, current_node, cost)
 
     def _preempt(self, address: int, node: int, cost: int) -> None:
-        """Let an address take the slot of a sibling, which costs as much as to get to the arc of the node."""
+        """Let an address take the place of a sibling, at the cost of the arc."""
         sibling = self.packing.occupant(address, self.packing.arc(address, node))
         if sibling is not None and sibling != address:
             self._enter_preempted(sibling, cost, ADDRESS - address)
 
     def _enter_preempted(self, address: int, cost: int, source: Vertex) -> None:
-        """Let an address be taken out of its slot, to the arc of which it costs as much to get."""
+        """Let an address leave its place, the arc of which is reached at ``cost``."""
         cost -= self.packing.price(address, self.packing.node_of[address])
         if cost < self.preempted.get(address, _INFINITY) and not self.improvements:
             self._detect_cycle(ADDRESS - address, source)
@@ -289,7 +289,7 @@ class Potential:
             self._to_expand.append(address)
 
     def _leave_group(self, addresses: Iterable[int], arc: int, cost: int) -> None:
-        """Go on with those addresses of a spread group that can leave by an arc."""
+        """Relax the domain vertices of the members of a spread group that can leave by an arc."""
         packing = self.packing
         for address in addresses:
             node, group = packing.node_of[address], packing.group_of[address]
@@ -301,7 +301,7 @@ class Potential:
                 self._relax_domain(group, domain, free, ADDRESS - address)
 
     def _relax_domain(self, group: SpreadGroup, domain: int | None, cost: int, source: Vertex) -> None:
-        """Have one member more in a domain, or without one yet."""
+        """Relax the vertex of one more member in a domain, or (None) of one that has no domain yet."""
         vertex = group.number, domain
         if cost >= self.domain_cost.get(vertex, _INFINITY) or self.improvements:
             return
@@ -318,7 +318,7 @@ class Potential:
         self._expand_domain(group, domain, cost, vertex)
 
     def _expand_domain(self, group: SpreadGroup, domain: int | None, cost: int, vertex: DomainVertex) -> None:
-        """Bring one member more into the nodes of a domain, or of all domains where none is."""
+        """Relax the nodes of a domain, or (None) of all empty domains."""
         packing, first = self.packing, group.members[0]
         move_cost, arcs = cost + packing.move_cost[first], packing.arc_of[packing.kind[first]]
         least, nodes = self._cheapest_expansion.get((group.layout, domain), (_INFINITY, ()))
@@ -338,8 +338,7 @@ class Potential:
     def _relax_from_domain(
         self, group: SpreadGroup, domain: int | None, node: int, cost: int, vertex: DomainVertex
     ) -> bool:
-        """Relax a node from a domain vertex, be it that a member of another spread group gives way; tell whether
-        none has to."""
+        """Relax a node, also in place of a sibling of another group; return whether none was in the way."""
         packing, first = self.packing, group.members[0]
         if domain is None and group.is_priced(group.domain(node)):
             return False
@@ -352,7 +351,7 @@ class Potential:
         return sibling is None
 
     def _drop_preempted(self, address: int, cost: int) -> None:
-        """Forget that a sibling has taken ``address`` out, if by its arc it can go to others' nodes for less."""
+        """Forget that ``address`` can leave its place for a sibling if leaving by its arc costs less."""
         if (
             address in self.preempted
             and self.preempted[address] + self.packing.move_cost[address] > cost
@@ -382,7 +381,7 @@ class Potential:
         )
 
     def _detect_cycle(self, point: Vertex, source: Vertex) -> None:
-        """Look whether the cheaper path to ``point`` leads over itself: then the cycle is an improvement."""
+        """If the cheaper path to ``point`` contains ``point``, note the cycle of negative cost."""
         before: Vertex | None = source
         while before is not None and before != point:
             before = self._predecessor(before)
@@ -390,7 +389,7 @@ class Potential:
             self.improvements.append(self._steps(_rotated([*self._path_back(source, point)])))
 
     def _path_back(self, point: Vertex | None, end: Vertex | None) -> Iterator[Vertex]:
-        """Yield the points of the path backwards from ``point`` up to ``end``."""
+        """Yield the vertices of the path backwards from ``point`` up to ``end``."""
         while point is not None:
             yield point
             if point == end:
@@ -398,7 +397,7 @@ class Potential:
             point = self._predecessor(point)
 
     def _steps(self, points: Sequence[Vertex]) -> list[Shift]:
-        """Return the steps of a path, given backwards: each address goes to the arc or slot that follows it."""
+        """Return the steps of a path, given backwards: each address goes to the arc or place that follows it."""
         packing, target = self.packing, self.packing.unassigned
         steps: list[Shift] = []
         for number, point in enumerate(points):
@@ -414,6 +413,6 @@ class Potential:
 
 
 def _rotated(cycle: Sequence[Vertex]) -> list[Vertex]:
-    """Return the points of a cycle from one that is no domain vertex to itself."""
+    """Return the vertices of a cycle from one that is not a domain vertex to itself."""
     first = next(number for number, point in enumerate(cycle) if not isinstance(point, tuple))
     return [*cycle[first:], *cycle[: first + 1]]

@@ -63,6 +63,20 @@ class Node(NamedTuple):
         return self.free_by_family[0 if family == 4 else 1]
 
 
+def intern_nodes(addresses: Sequence[Address]) -> tuple[list[int], list[tuple[int, ...]]]:
+    """Return the number of each address's set of possible nodes, and the sets."""
+    numbers: dict[tuple[int, ...], int] = {}
+    found: list[int] = []
+    last: tuple[int, ...] | None = None
+    for address in addresses:
+        # Neighbours mostly share a tuple; the hash of a long one takes time.
+        if address.nodes is not last:
+            last = address.nodes
+            number = numbers.setdefault(last, len(numbers))
+        found.append(number)
+    return found, list(numbers)
+
+
 def weights(addresses: Sequence[Address], nodes: Sequence[Node], policy: str) -> tuple[int, int]:
     """Return (cost of one square, cost of one move); one unit of the first objective outweighs all of the second."""
     if policy == STICKY:

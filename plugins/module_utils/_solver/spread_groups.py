@@ -124,7 +124,10 @@ class SpreadGroup:
         cost = self._pair_cost * (count + self.taken.get(domain, 0))
         if domain in self.ranges:
             least, most = self.ranges[domain]
-            cost += self._range_cost * ((count >= most) - (count < least))
+            if count < least:
+                cost -= self._range_cost
+            elif count >= most:
+                cost += self._range_cost
         return cost
 
     def keeps_ranges(self) -> bool:

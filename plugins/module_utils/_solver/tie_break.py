@@ -1,11 +1,11 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Of all cheapest packings the first by name. PRIVATE to the collection.
+"""Of all packings of least cost the first by name. PRIVATE to the collection.
 
-The costs of the last search are a potential: a packing is cheapest too exactly when it comes from this one by steps
-that are *tight*, that is, whose price is just the difference of potential. So the addresses, one after the other, take
-the first node to which a cycle of tight steps brings them, and then stay there: no address gives way to a later one.
+The distances of the last search are a potential. By complementary slackness, another packing has the least cost exactly
+when it comes from this one by *tight* steps, whose cost equals the difference of potential (reduced cost zero). So each
+address in turn takes the first node to which a cycle of tight steps brings it, and is then fixed.
 """
 
 from __future__ import annotations
@@ -28,20 +28,19 @@ if TYPE_CHECKING:
 Class = Tuple[int, int, int]
 LayoutKey = Tuple[int, Optional[int], int]
 
-# A search that saw more points than this was dear enough to look whether it need ever be made again.
+# A search that visits more vertices than this is repeated without siblings, to exclude nodes for the whole class.
 _LONG_SEARCH = 30
-# How many points the searches for members of spread groups may see in all: some seconds.
+# How many vertices the searches for members of spread groups may visit in total: some seconds.
 _SEARCH_LIMIT = 1_000_000
 
 
 def first_by_name(
     packing: Packing, potential: Potential, deadline: Deadline, rule_check: RuleCheck | None = None
 ) -> None:
-    """Bring the packing, which ``reach`` proves cheapest, to the first by name that is as cheap.
+    """Bring the packing, which ``potential`` proves to have the least cost, to the first one by name of that cost.
 
-    Where a packing does not know all rules, an ``rule check`` has the placement to ``start`` from, as cheap too. It is
-    asked with ``instead(address, before, after)`` about each change that brings ``address`` to another node, and
-    returns the placement to go on with: ``after``, another one where ``address`` has that node, or ``before``.
+    Where the cost does not contain all rules, ``rule_check`` decides about each change: it has a placement to ``start``
+    from, and returns the one to go on with. When ``deadline`` is over, the remaining addresses stay where they are.
     """
     ties = Ties(packing, potential, rule_check)
     if rule_check is not None:
@@ -53,10 +52,10 @@ def first_by_name(
 
 
 class Ties:
-    """The tight steps.
+    """The tight steps of a packing.
 
-    ``hand[address]`` is the potential of an address whose slot has a lower one than its arc; the others have it from
-    their arcs. ``component[node]``: no cycle of tight steps leaves a component, so no address ever does.
+    ``preempted[address]``: the potential of an address whose place has a lower one than its arc. ``component[vertex]``:
+    the strongly connected component; no cycle of tight steps leaves it, so no address ever does.
     """
 
     def __init__(self, packing: Packing, potential: Potential, rule_check: RuleCheck | None) -> None:
@@ -70,14 +69,14 @@ class Ties:
                 self._note_preempted(address, cost)
         self.searches_left = _SEARCH_LIMIT
         self._tight: dict[LayoutKey, list[int]] = {}
-        # The nodes that no member of a spread group can have any more who has no fixed node yet.
+        # The nodes that no member of a spread group can reach any more.
         self._closed: dict[int, set[int]] = {group.number: set() for group in packing.groups}
         self.component = components(self._node_graph())
         self._open_nodes: dict[Class, list[int]] = {}
         self._unbalanced: set[Class] = set()
 
     def potential(self, address: int) -> int:
-        """Return the least cost at which the address can be had."""
+        """Return the least cost at which the address can leave its node."""
         if address in self.preempted:
             return self.preempted[address]
         packing, node = self.packing, self.packing.node_of[address]
@@ -91,7 +90,7 @@ class Ties:
             self.preempted.pop(address, None)
 
     def _node_graph(self) -> dict[Vertex, set[Vertex]]:
-        """Return where tight steps lead from each node, with siblings in no other's path and no limits on families."""
+        """Return the nodes to which tight steps lead from each node, siblings and limits of families not considered."""
         packing = self.packing
         shrinking = {node for node, classes in enumerate(packing.classes) if classes and self.can_shrink(node)}
         graph: dict[Vertex, set[Vertex]] = {SINK: {*shrinking}}
@@ -103,14 +102,14 @@ class Ties:
                     graph[node].update(self.domain_vertex_of(address) for address in members if self.can_leave(address))
                     continue
                 kind, at_current = divmod(key, 2)
-                move_cost = kind, self.cost[packing.arc_of[kind][node]] + packing.move * at_current
-                graph[node].add(points.setdefault(move_cost, ADDRESS - len(points)))
+                leaving = kind, self.cost[packing.arc_of[kind][node]] + (packing.move if at_current else 0)
+                graph[node].add(points.setdefault(leaving, ADDRESS - len(points)))
             for address in packing.displaced[node]:
                 graph[node].update(self.tight_current(address))
         for address in self.preempted:
             node = packing.node_of[address]
-            move_cost = packing.kind[address], self.preempted[address] + packing.move_cost[address]
-            graph[node].update(self.tight_current(address), [points.setdefault(move_cost, ADDRESS - len(points))])
+            leaving = packing.kind[address], self.preempted[address] + packing.move_cost[address]
+            graph[node].update(self.tight_current(address), [points.setdefault(leaving, ADDRESS - len(points))])
             for sibling_node in {
                 packing.unassigned,
                 *(packing.node_of[sibling] for sibling in (packing.places[address] or {}).values()),
@@ -123,8 +122,10 @@ class Ties:
         return graph
 
     def _add_domain_vertices(self, graph: dict[Vertex, set[Vertex]], group: SpreadGroup) -> None:
-        """Add where tight steps lead from the domain vertices of a spread group, be it instead of its siblings in
-        other spread groups."""
+        """Add the tight steps from the domain vertices of a spread group.
+
+        Where a member can take the place of a sibling, they lead to the domain vertices of the sibling's group too.
+        """
         owner = self.packing.addresses[group.members[0]].owner
         others = [each.number for each in self.packing.groups if self.packing.addresses[each.members[0]].owner == owner]
         for domain in [*group.known(), None]:
@@ -133,26 +134,25 @@ class Ties:
             graph[group.number, domain] = {*nodes, *self.domain_vertices_from(group, domain), *domain_cost}
 
     def domain_vertex_of(self, address: int) -> DomainVertex:
-        """Return the domain vertex from which a member of a spread group has its node."""
+        """Return the domain vertex through which a member of a spread group has its node."""
         group = self.packing.group_of[address]
         return group.number, group.domain(self.packing.node_of[address])
 
     def domain_potential(self, group: SpreadGroup, domain: int | None) -> int:
-        """Return the potential of a domain vertex; where nobody was, it is that of the members without a domain."""
+        """Return the potential of a domain vertex; that of an empty domain is the one of None."""
         number = group.number
         return (
             self.domain_cost[number, domain] if (number, domain) in self.domain_cost else self.domain_cost[number, None]
         )
 
     def can_leave(self, address: int) -> bool:
-        """Tell whether a tight step brings a member of a spread group from its arc to its domain vertex."""
+        """Return whether a tight step leads from the arc of a member of a spread group to its domain vertex."""
         packing, node = self.packing, self.packing.node_of[address]
         cost = self.cost[packing.arc(address, node)] - packing.price(address, node)
         return cost == self.domain_potential(packing.group_of[address], self.domain_vertex_of(address)[1])
 
     def nodes_from(self, group: SpreadGroup, domain: int | None) -> tuple[LayoutKey, list[int]]:
-        """Return (key, nodes): the nodes to which tight steps lead from a domain vertex, the same for all domain
-        vertices of a key."""
+        """Return (key, nodes): the nodes to which tight steps lead, equal for all domain vertices of a key."""
         packing, first = self.packing, group.members[0]
         arcs, cost = (
             packing.arc_of[packing.kind[first]],
@@ -171,11 +171,11 @@ class Ties:
         return [node for node in current if self.cost[arcs[node]] == cost]
 
     def has_domain_vertex(self, group: SpreadGroup, domain: int | None) -> bool:
-        """Tell whether members come into a domain at another price than into those that nobody was in."""
+        """Return whether entering a domain may cost something else than entering an empty one."""
         return domain is not None and (group.is_priced(domain) or (group.number, domain) in self.domain_cost)
 
     def domain_vertices_from(self, group: SpreadGroup, domain: int | None) -> list[DomainVertex]:
-        """Return the domain vertices to which tight steps lead from a domain vertex of the same spread group."""
+        """Return the domain vertices of the same spread group to which tight steps lead."""
         cost = self.domain_potential(group, domain)
         if domain is None:
             known = group.known()
@@ -194,15 +194,16 @@ class Ties:
         return [node for node in (*packing.choices[kind], packing.unassigned) if self.cost[arcs[node]] == cost]
 
     def class_of(self, kind: int, cost: int, node: int) -> Class:
-        """Return what addresses have in common to which the same nodes are open: those of ``kind`` that are had at a
-        cost, the price of not being on a current node included, in a component.
+        """Return the class of addresses to which the same nodes are open.
+
+        It is their kind, the cost at which they leave their nodes, including that of a move, and their component.
         """
         return kind, cost, self.component[node]
 
     def open_to(self, which: Class) -> list[int]:
-        """Return the nodes, in order, to which tight steps bring addresses of a class away from their current nodes.
+        """Return the nodes, in order, to which tight steps bring addresses of a class that leave their current nodes.
 
-        Those are left out that none of them can have any more.
+        Nodes that none of them can reach any more are left out.
         """
         if which not in self._open_nodes:
             kind, cost, component = which
@@ -222,7 +223,7 @@ class Ties:
         ]
 
     def may_replace(self, address: int, sibling: int) -> bool:
-        """Tell whether a tight step brings ``address`` to where a sibling is, which has to leave."""
+        """Return whether a tight step brings ``address`` to the place of a sibling, which has to leave."""
         packing, node = self.packing, self.packing.node_of[sibling]
         if address == sibling or node not in packing.allowed[packing.kind[address]]:
             return False
@@ -232,19 +233,18 @@ class Ties:
         return self.potential(sibling) == self.potential(address) + prices
 
     def can_grow(self, node: int) -> bool:
-        """Tell whether a node may bear one more, if another one bears one less."""
+        """Return whether a node may get one more address if another node gets one less."""
         packing = self.packing
         if node == packing.unassigned or packing.is_full(node):
             return False
         return self.cost[node] + packing.next_price(node) == 0
 
     def can_shrink(self, node: int) -> bool:
-        """Tell whether a node may bear one less, if another one bears one more."""
+        """Return whether a node may get one address less if another node gets one more."""
         return self.cost[node] == -self.packing.last_price(node)
 
     def fix(self, address: int) -> None:
-        """Bring ``address`` to the first node that it can have, its current nodes before the others, and keep it
-        there."""
+        """Bring ``address`` to the first node that it can have, its current nodes before the others, and fix it."""
         packing, before = self.packing, self.packing.node_of[address]
         if before in packing.current[address] and len(packing.current[address]) == 1:
             packing.fix_in_place(address)
@@ -274,13 +274,13 @@ class Ties:
             if not steps:
                 unreachable.update(self._proven_unreachable(address, node, search))
         if packing.node_of[address] not in packing.current[address] and address not in self.preempted:
-            # An address like this one, later, could have those nodes no more: the two could change places.
+            # A later address of the class cannot reach these nodes either: the two could change places.
             closed |= unreachable
         self._close(which, closed)
         packing.fix_in_place(address)
 
     def _fix_member(self, address: int) -> None:
-        """The same for a member of a spread group: which of them has which node is free but for their current nodes."""
+        """Do the same for a member of a spread group, for which siblings of the group are interchangeable."""
         packing, group, before = self.packing, self.packing.group_of[address], self.packing.node_of[address]
         own = sorted(packing.addresses[address].current & group.current)
         for node in [*own, *(node for node in group.nodes if node not in group.current)]:
@@ -294,8 +294,7 @@ class Ties:
         packing.fix_in_place(address)
 
     def _steps_into(self, address: int, node: int) -> list[Step] | None:
-        """Return steps that bring a member of the spread group of ``address`` into a node, which leave all as cheap;
-        or None."""
+        """Return steps of cost zero that bring a member of the group of ``address`` into a node; or None."""
         packing, group, before = self.packing, self.packing.group_of[address], self.packing.node_of[address]
         sibling = packing.occupant(address, packing.arc(address, node))
         if sibling is not None and (sibling < address or packing.group_of[sibling] is group):
@@ -313,7 +312,7 @@ class Ties:
         return search.steps() if found else None
 
     def _close_for(self, group: SpreadGroup, node: int, seen: set[int]) -> None:
-        """Note that no path leads from the nodes of a domain that a search has seen, as they would be on it."""
+        """Note that no path leads from those nodes of a domain that a search has visited."""
         packing, first, domain = self.packing, group.members[0], group.domain(node)
         self._closed[group.number].update(
             one
@@ -322,13 +321,13 @@ class Ties:
         )
 
     def _is_near(self, group: SpreadGroup, node: int) -> bool:
-        """Tell whether a cycle of tight steps may lead a member of a spread group into a node."""
+        """Return whether a cycle of tight steps may lead a member of a spread group into a node."""
         domain = group.domain(node)
         vertex = (group.number, domain if (group.number, domain) in self.component else None)
         return self.component[node] == self.component[vertex]
 
     def _any_exchange(self, address: int, node: int) -> list[Step] | None:
-        """Return the steps by which ``address`` and another one change places, if that is possible for nothing."""
+        """Return the steps by which ``address`` and another one change places at no cost; or None."""
         packing, before = self.packing, self.packing.node_of[address]
         for one in sorted(one for members in packing.classes[node].values() for one in members):
             if before != packing.unassigned and before not in packing.allowed[packing.kind[one]]:
@@ -340,8 +339,7 @@ class Ties:
         return None
 
     def _preferred_nodes(self, address: int, which: Class) -> Iterator[int]:
-        """Yield the nodes that come before the one of ``address``, to which a tight step brings it, be it for a
-        sibling."""
+        """Yield the preferred nodes to which a tight step brings ``address``, also in place of a sibling."""
         packing, before = self.packing, self.packing.node_of[address]
         own, nodes = packing.current[address], self.open_to(which)
         special = set(self.tight_current(address))
@@ -364,8 +362,7 @@ class Ties:
                 yield node
 
     def _simple_exchange(self, address: int, node: int) -> list[Step] | None:
-        """Return the steps by which ``address`` and one that is equal but for its siblings change places, mostly
-        possible."""
+        """Return the steps of an exchange with an address that differs only in siblings; mostly possible."""
         packing, before = self.packing, self.packing.node_of[address]
         if before in packing.current[address] or node in packing.current[address] or self.preempted:
             return None
@@ -376,9 +373,9 @@ class Ties:
         return None
 
     def _proven_unreachable(self, address: int, node: int, search: ExchangeCycle) -> Iterable[int]:
-        """Return the nodes from which a search has shown that no path leads to where ``address`` is.
+        """Return the nodes from which a search has proven that no path leads to the place of ``address``.
 
-        With siblings in the path that is so for this address only. So the search is made once more without them.
+        If siblings were in the way, that holds for this address only, so the search is repeated without them.
         """
         if not search.met_sibling and not (self.preempted and self.packing.places[address]):
             return search.nodes_seen()
@@ -389,14 +386,14 @@ class Ties:
         return ()
 
     def _close(self, which: Class, nodes: set[int]) -> None:
-        """Take nodes off those that addresses of a class can still have; BALANCE may be one of them."""
+        """Remove nodes from those open to a class; SINK may be one of them."""
         if nodes:
             self._open_nodes[which] = [node for node in self.open_to(which) if node not in nodes]
         if SINK in nodes:
             self._unbalanced.add(which)
 
     def change_to(self, placement: Placed) -> None:
-        """Bring every address where a placement has it that is as cheap."""
+        """Bring every address to its node in a placement of the same cost."""
         packing = self.packing
         nodes = [packing.unassigned if node is None else node for node in placement]
         self._make([(address, node) for address, node in enumerate(nodes) if node != packing.node_of[address]])
@@ -410,8 +407,7 @@ class Ties:
                 self._note_preempted(address, cost)
 
     def _try(self, address: int, node: int, steps: Sequence[Step]) -> bool:
-        """Make ``steps``, which bring ``address``, or one of its spread group, to a node; tell whether it is there in
-        the end."""
+        """Make ``steps`` that bring ``address`` or a member of its group to a node; return whether it stays there."""
         before = self.packing.placement() if self.rule_check else ()
         self._make(steps)
         self._relabel_members(address, node, steps)
@@ -420,8 +416,7 @@ class Ties:
         return self.packing.node_of[address] == node
 
     def _relabel_members(self, address: int, node: int, steps: Sequence[Step]) -> None:
-        """Name those anew who have no fixed node yet, in the spread groups that ``steps`` touch: ``address`` has the
-        node."""
+        """Relabel the members that are not fixed in the groups of ``steps``: ``address`` gets the node."""
         packing = self.packing
         groups = {packing.group_of[one].number for one, _target in steps if one in packing.group_of}
         for group in (packing.groups[number] for number in sorted(groups)):

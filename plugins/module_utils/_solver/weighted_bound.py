@@ -1,12 +1,12 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What no placement of addresses of different weight is flatter than. PRIVATE to the collection.
+"""A lower bound on the sum of squared loads when weights differ. PRIVATE to the collection.
 
-For every whole number ``s``, the *slope* of a node, its load ``L`` has a square of at least ``s * L - s * s // 4``,
-and of more where an address alone weighs more than half of ``s``. So an address pays for its weight by itself, least
-where the slope is least; the sum needs no search, and is a bound whatever the slopes are. Good ones are twice the
-level to which light addresses would fill a node.
+For every integer ``s``, the *slope* of a node, a load ``L`` has a square of at least ``s * L - s * s // 4``, and more
+if one address alone weighs more than half of ``s``. So each address contributes on its own, least on the node with the
+least slope, and the sum is a bound for any slopes (Lagrangian relaxation). Good slopes are twice the level to which
+light addresses would fill a node.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import Callable, Sequence
 
-from .model import Address, Node, Placed, loads_of
+from .model import Address, Node, Placed, intern_nodes, loads_of
 
-# Where in the order of their loads the level of some nodes is guessed to be, in quarters.
+# The quantiles of the loads that serve as level, in quarters.
 _QUARTERS = (0, 1, 2)
 
 
 def at_least(addresses: Sequence[Address], nodes: Sequence[Node], placement: Placed, most_moves: int) -> int:
-    """Return a bound on the squares of all placements of all addresses, with at most ``most_moves`` moves."""
+    """Return a lower bound on the squares of all placements of all addresses with at most ``most_moves`` moves."""
     loads = loads_of(addresses, nodes, placement)
     bound = _Bound(addresses, nodes, most_moves)
     guesses = [bound.levels(loads, quarter) for quarter in _QUARTERS]
@@ -49,20 +49,20 @@ class _Bound:
 
     def __init__(self, addresses: Sequence[Address], nodes: Sequence[Node], most_moves: int) -> None:
         self.nodes = nodes
-        # Where moves count: those that may be made by addresses that could stay.
+        # If moves are limited: how many addresses that can stay may move.
         lost = sum(address.held and not address.current for address in addresses)
         self.optional = None if most_moves >= len(addresses) else most_moves - lost
-        self.choices = {id(address.nodes): address.nodes for address in addresses}
+        node_set, self.node_sets = intern_nodes(addresses)
         nobody: frozenset[int] = frozenset()
         self.kinds = Counter(
-            (id(address.nodes), address.weight, nobody if self.optional is None else address.current)
-            for address in addresses
+            (number, address.weight, nobody if self.optional is None else address.current)
+            for number, address in zip(node_set, addresses)
         )
 
     def levels(self, loads: Sequence[int], quarter: int) -> list[int]:
         """Return slopes: twice the level of each node, the highest of those of all sets of nodes that contain it."""
         slopes = [0] * len(self.nodes)
-        for nodes in self.choices.values():
+        for nodes in self.node_sets:
             level = sorted(loads[node] for node in nodes)[len(nodes) * quarter // 4]
             for node in nodes:
                 slopes[node] = max(slopes[node], 2 * level)
@@ -70,7 +70,7 @@ class _Bound:
 
     def of(self, slopes: Sequence[int]) -> int:
         """Return the bound for one slope a node."""
-        low = {key: min(slopes[node] for node in nodes) for key, nodes in self.choices.items()}
+        low = [min(slopes[node] for node in nodes) for nodes in self.node_sets]
         paid = sum(_price(node.load, slope) - slope * slope // 4 for node, slope in zip(self.nodes, slopes))
         saved = []
         for (key, weight, current), count in self.kinds.items():

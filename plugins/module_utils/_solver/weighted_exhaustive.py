@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small worlds of addresses of different weight, searched through. PRIVATE to the collection.
+"""Small problems of addresses of different weight, searched exhaustively. PRIVATE to the collection.
 
-Branch and bound, address by address, the heaviest first.
+Branch and bound over the addresses, the heaviest first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Hashable, Iterable, Iterator, Sequence
 from .model import Address, Node, Placed
 from .weighted_state import WeightedState
 
-# A search of more addresses is not begun, one of more steps is not ended.
+# The most addresses of a search, and the steps after which it stops.
 _MOST_ADDRESSES = 20
 _MOST_STEPS = 40_000
 
@@ -57,7 +57,7 @@ class _Search:
         self.objective = objective
         self.overlap = best.overlap
         moves_count = objective == 1 or most[1] < len(addresses)
-        # Of addresses that are alike the later one is in no earlier node, of empty nodes that are alike the first is
+        # Symmetry: of equal addresses the later one is on no earlier node; of equal empty nodes only the first is
         # tried.
         self.twin = _alike(_traits(addresses, moves_count))
         self.shape = _alike(_shapes(addresses, nodes, moves_count))

@@ -1,14 +1,14 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Level loads of addresses whose weights differ. PRIVATE to the collection.
+"""Level the loads of addresses whose weights differ. PRIVATE to the collection.
 
-To find the flattest load is NP-hard then (two nodes: the partition problem). A local search starts from a placement
-that has fewest addresses overlapping, and keeps it so: an address goes to another node, or changes places with a
-lighter one. Small worlds are searched through. ``at_least`` bounds what else there may be.
+The flattest load is NP-hard to find then (with two nodes it is the partition problem). A local search starts from a
+placement of the least domain overlap and keeps it: an address moves to another node, or changes places with a lighter
+one. Small problems are searched exhaustively. ``at_least`` is a bound for the others.
 
-A plan applied to itself moves nothing: what ends the search does not depend on where addresses were, and what a full
-search finds is taken only if it saw everything.
+A plan applied to itself moves nothing: the end of the search does not depend on the current nodes, and the result of an
+exhaustive search counts only if it is complete.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .weighted_bound import at_least
 from .weighted_exhaustive import search_exhaustively
 from .weighted_state import WeightedState
 
-# Into how many of the least loaded nodes an address tries to get.
+# How many of the least loaded nodes an address tries.
 _LOWEST = 8
 
 
@@ -53,30 +53,28 @@ def level(addresses: Sequence[Address], nodes: Sequence[Node], start: Placed, mo
 
 
 class _Descent:
-    """Changes of one address's node, or of two addresses' nodes, each of which makes the load flatter, or saves
-    moves."""
+    """Moves of one address and exchanges of two, each of which makes the load flatter or saves moves."""
 
     def __init__(self, state: WeightedState, most_moves: int) -> None:
         self.state, self.addresses = state, state.addresses
         self.most_moves, self.overlap = most_moves, state.overlap
-        # How much flatter a move has to make the load now.
+        # How much flatter the load has to become for a move.
         self.gain = 0
         self.lightest = min((address.weight for address in self.addresses), default=0)
-        # The nodes of each kind of addresses by load, and of which kinds a node is.
-        choices = {id(address.nodes): address.nodes for address in self.addresses}
-        self.ladders = {key: sorted((state.load[node], node) for node in each) for key, each in choices.items()}
+        # The nodes of each set of possible nodes by load, and the sets that contain a node.
+        self.ladders = [sorted((state.load[node], node) for node in each) for each in state.node_sets]
         self.ladders_of_node: list[list[list[tuple[int, int]]]] = [[] for _node in state.load]
-        for key, each in choices.items():
+        for ladder, each in zip(self.ladders, state.node_sets):
             for node in each:
-                self.ladders_of_node[node].append(self.ladders[key])
+                self.ladders_of_node[node].append(ladder)
         self.noted = list(state.load)
-        # Who is in a node, by weight.
+        # The addresses on a node by weight.
         self.inside: list[list[tuple[int, int]]] = [[] for _node in state.load]
         for number, node in enumerate(state.node_of):
             insort(self.inside[node], (self.addresses[number].weight, number))
 
     def run(self) -> None:
-        """Make changes until there is none that helps. Where moves are few, those come first that help most."""
+        """Make changes until none helps. If moves are limited, those that help most come first."""
         order = sorted(range(len(self.addresses)), key=lambda number: (-self.addresses[number].weight, number))
         if self.state.moves < self.most_moves < len(self.addresses):
             self.gain = self.state.squares
@@ -88,16 +86,16 @@ class _Descent:
             self.gain //= 2
 
     def _improve(self, address: int) -> bool:
-        """Make the first change that helps by which an address leaves its node; tell whether there was one."""
+        """Make the first change that helps by which an address leaves its node; return whether there was one."""
         return any(self._make(steps) for steps in self._changes(address))
 
     def _changes(self, address: int) -> Iterator[list[Step]]:
-        """Yield the steps, (address, to), of the changes that are worth a try."""
+        """Yield the steps of the changes that may help."""
         state, one, origin = self.state, self.addresses[address], self.state.node_of[address]
         stays = origin in one.current and state.moves >= self.most_moves
         if stays:
             return
-        ladder, load = self.ladders[id(one.nodes)], state.load[origin]
+        ladder, load = self.ladders[state.node_set[address]], state.load[origin]
         for _load, node in self._open(address, ladder[: bisect_left(ladder, (load - one.weight,))]):
             yield [(address, node)]
         if one.weight > self.lightest:
@@ -123,7 +121,7 @@ class _Descent:
         return [other for _weight, other in sorted(fit, key=lambda pair: (abs(2 * (weight - pair[0]) - gap), pair[1]))]
 
     def _make(self, steps: list[Step]) -> bool:
-        """Make the steps if that is allowed and helps enough; tell whether they were made."""
+        """Make the steps if they are allowed and help enough; return whether they were made."""
         state = self.state
         before, origins = (state.squares, state.moves), [(address, state.node_of[address]) for address, _node in steps]
         state.clear(steps)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Sequence
 
-from .model import Address, Node, Placed
+from .model import Address, Node, Placed, intern_nodes
 from .packing import Step
 
 
@@ -29,14 +29,9 @@ class WeightedState:
         self._free: list[dict[int | None, int | None]] = [
             {None: node.free, 4: node.free_by_family[0], 6: node.free_by_family[1]} for node in nodes
         ]
-        possible: dict[tuple[int, ...], frozenset[int]] = {}
-        last: tuple[tuple[int, ...], frozenset[int]] = ((), frozenset())
-        self._allowed: list[frozenset[int]] = []
-        for address in addresses:
-            # Neighbours mostly share a tuple of nodes; the hash of a long one takes time.
-            if address.nodes is not last[0]:
-                last = address.nodes, possible.setdefault(address.nodes, frozenset(address.nodes))
-            self._allowed.append(last[1])
+        self.node_set, self.node_sets = intern_nodes(addresses)
+        allowed = [frozenset(each) for each in self.node_sets]
+        self._allowed = [allowed[number] for number in self.node_set]
         self._owners: set[tuple[int, int]] = set()
         self._in_domain: Counter[tuple[int, int]] = Counter()
         for number, node in enumerate(placement):
