@@ -164,7 +164,7 @@ def select_pods(
 
 
 class _Reader:
-    """Takes documents one by one and remembers the source of the first object of each kind and name."""
+    """Takes documents one by one and keeps the source of the first object of each kind and name."""
 
     def __init__(self) -> None:
         self._found: dict[str, list[Any]] = {kind: [] for kind in API_VERSIONS}
