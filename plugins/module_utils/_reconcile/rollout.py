@@ -183,7 +183,7 @@ class _Builder:
         """
         state = self._state(name, self.egressips)
         answer = self.fleet["observed"][name]
-        if self.pending and answer["digest"] != state.digest():
+        if self.pending and answer["digest"] and answer["digest"] != state.digest():
             cautious = self._state(name, self.cautious)
             return cautious if cautious.digest() == answer["digest"] else state
         return state
