@@ -85,7 +85,7 @@ class ActionModule(ActionBase):
             "changed": False,
             **made.to_dict(),
             "platforms": platforms,
-            "outside": bool(platforms) or any(host["fence"] for host in hosts),
+            "needs_fences_or_platforms": bool(platforms) or any(host["fence"] for host in hosts),
             "in_steps": any(made.rollout.get(key) for key in ("releasing", "following", "pending")),
             "answers": answers,
         }

@@ -15,7 +15,7 @@ description:
 positional: label
 options:
   _input:
-    description: The C(world) that P(netops.egress_ip.what_if#filter) returned.
+    description: The C(fleet_after) that P(netops.egress_ip.what_if#filter) returned.
     type: dict
     required: true
   label:
@@ -30,7 +30,7 @@ seealso:
 EXAMPLES = r"""
 - name: Show the headroom
   ansible.builtin.debug:
-    msg: "{{ (answer.world | netops.egress_ip.headroom('topology.kubernetes.io/zone')).lines }}"
+    msg: "{{ (answer.fleet_after | netops.egress_ip.headroom('topology.kubernetes.io/zone')).lines }}"
   vars:
     run: "{{ egress_ip_plan }}"
     answer: "{{ run.plan | netops.egress_ip.what_if(run.manifests.egressips, run.fleet, {}) }}"
@@ -82,13 +82,13 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.headroom import headroom
-from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.scenario import World
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.scenario import FleetAfter
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 
 
-def _headroom(world, label):
+def _headroom(fleet_after, label):
     try:
-        return headroom(World.from_dict(world), label).to_dict()
+        return headroom(FleetAfter.from_dict(fleet_after), label).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -121,7 +121,7 @@ _value:
         - Where objects have weights, a load is the sum of its egress IPs' weights here and in RV(_value.lines).
       type: dict
       sample: {before: {squares: 2, highest: 1, lowest: 1}, after: {squares: 4, highest: 2, lowest: 2}}
-    world:
+    fleet_after:
       description: The simulated fleet after its run, for P(netops.egress_ip.headroom#filter).
       type: dict
     lines:

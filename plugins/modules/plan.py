@@ -182,7 +182,7 @@ fleet:
       description: The newest generation on any node.
       type: int
       sample: 4
-    stop:
+    stop_reasons:
       description: Reasons of the fleet to stop the run; empty if there is none.
       type: list
       elements: str
@@ -230,7 +230,7 @@ platforms:
   returned: success
   type: list
   elements: dict
-outside:
+needs_fences_or_platforms:
   description: Whether M(netops.egress_ip.steps) must be run, for fences or platforms.
   returned: success
   type: bool
@@ -251,7 +251,7 @@ doubts:
   type: list
   elements: str
   sample: ["egressip/web: selects no pod"]
-stop:
+stop_reasons:
   description: Reasons to change nothing.
   returned: success
   type: list

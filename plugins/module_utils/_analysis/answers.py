@@ -39,7 +39,7 @@ def answer(questions: Questions, run: RunPlan, settings: Settings) -> dict[str, 
         answers["explain"] = explain(questions.explain, run.requests, run.fleet, *options).to_dict()["lines"]
     if questions.traffic:
         answers["traffic"] = traffic(run.fleet)
-    if run.stop:
+    if run.stop_reasons:
         return answers
     if questions.what_if != {} or questions.headroom:
         later = RunOptions(settings.policy, settings.cap, settings.min_available)
@@ -47,7 +47,7 @@ def answer(questions: Questions, run: RunPlan, settings: Settings) -> dict[str, 
         if questions.what_if != {}:
             answers["what_if"] = supposed.to_dict()["lines"]
         if questions.headroom:
-            answers["headroom"] = headroom(supposed.world, questions.headroom_label).to_dict()["lines"]
+            answers["headroom"] = headroom(supposed.fleet_after, questions.headroom_label).to_dict()["lines"]
     if questions.price:
         answers["price"] = price_of(run.plan, run.requests, run.fleet).to_dict()["lines"]
     return answers

@@ -24,7 +24,7 @@ from .._solver.min_cost_flow import minimize_cost
 from .._solver.model import Address, Node, count_moves, count_overlap, first_conflict, loads_of
 from .._solver.packing import Packing
 from .._solver.solve import BALANCED, STICKY, solve
-from .evenness import Spread, spread_of, usable_names
+from .evenness import Evenness, spread_of, usable_names
 
 _SHOWN = 12
 # At so many numbers of moves it is asked what they buy, as far apart as can be.
@@ -36,7 +36,7 @@ class Offer:
     """The ``spread`` of the load after ``moves`` moves that are made only for balance."""
 
     moves: int
-    spread: Spread
+    spread: Evenness
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{moves, squares, highest, lowest}``."""

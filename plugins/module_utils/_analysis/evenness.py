@@ -12,7 +12,7 @@ from .._planner.candidates import Candidates
 
 
 @dataclass(frozen=True)
-class Spread:
+class Evenness:
     """``squares``: the sum of squares of all loads, least if they are equal; ``highest`` and ``lowest`` load."""
 
     squares: int
@@ -24,10 +24,10 @@ class Spread:
         return {"squares": self.squares, "highest": self.highest, "lowest": self.lowest}
 
 
-def spread_of(load: Mapping[str, int], usable: Iterable[str]) -> Spread:
-    """Return the Spread of {node: load}; the highest and the lowest load are of the nodes ``usable``."""
+def spread_of(load: Mapping[str, int], usable: Iterable[str]) -> Evenness:
+    """Return the Evenness of {node: load}; the highest and the lowest load are of the nodes ``usable``."""
     loads = [load[name] for name in usable if name in load]
-    return Spread(sum(each * each for each in load.values()), max(loads, default=0), min(loads, default=0))
+    return Evenness(sum(each * each for each in load.values()), max(loads, default=0), min(loads, default=0))
 
 
 def usable_names(candidates: Candidates) -> list[str]:

@@ -28,7 +28,7 @@ from .._planner.plan import (
 from .._planner.requests import Requests, requests_of
 from .._solver.model import Address, Node, count_moves, loads_of
 from .._solver.solve import STICKY, solve
-from .evenness import Spread, spread_of, usable_names
+from .evenness import Evenness, spread_of, usable_names
 
 HOLDS, YES, NO, UNKNOWN = "holds", "yes", "no", "not tried"
 # Each node needs a placement, so in a large fleet only the first nodes are tried.
@@ -49,8 +49,8 @@ class Answer:
     can: str
     why: tuple[str, ...] = ()
     moves: int | None = None
-    before: Spread | None = None
-    after: Spread | None = None
+    before: Evenness | None = None
+    after: Evenness | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{node, can, why, moves, before, after}``."""
@@ -196,7 +196,7 @@ class _Question:
             placement[number] = found
         return None if any(placement[n] is None for n in numbers) else placement
 
-    def _spread(self, placement: Sequence[int | None]) -> Spread:
+    def _spread(self, placement: Sequence[int | None]) -> Evenness:
         nodes, loads = self.candidates.nodes.valid, loads_of(self.addresses, self.nodes, placement)
         return spread_of({node.name: load for node, load in zip(nodes, loads)}, usable_names(self.candidates))
 

@@ -17,7 +17,7 @@ from .._planner.assign import make_plan, read_situation
 from .._planner.nodes import Node, label_text
 from .._planner.plan import Assignment, Plan, Unassigned
 from .._solver.solve import STICKY
-from .scenario import World
+from .scenario import FleetAfter
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,8 @@ def _named(unassigned: Unassigned) -> str:
     return f"{unassigned.egress_ip} of {unassigned.name} ({unassigned.reason})"
 
 
-def headroom(world: World, label: str) -> Headroom:
-    """Return the Headroom of a World.
+def headroom(fleet_after: FleetAfter, label: str) -> Headroom:
+    """Return the Headroom of a fleet after its run.
 
     ``label`` is the label whose values are failure domains. The number of unassigned egress IPs is exact; where there
     is a choice, they are those of the plan with the fewest moves. InvalidError names ``egress_ip_headroom_label``.
@@ -101,8 +101,8 @@ def headroom(world: World, label: str) -> Headroom:
     errors = Errors()
     check_string(label, "egress_ip_headroom_label", errors)
     errors.raise_if_any()
-    question = _Question(world)
-    labels = {each["name"]: each.get("labels") or {} for each in world.nodes}
+    question = _Question(fleet_after)
+    labels = {each["name"]: each.get("labels") or {} for each in fleet_after.nodes}
     domains: dict[str, list[str]] = {}
     for name, of_node in labels.items():
         if label in of_node:
@@ -117,10 +117,10 @@ def headroom(world: World, label: str) -> Headroom:
 class _Question:
     """A fleet in the state of its plan, without some nodes."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.plan = self._plan(world.nodes)
-        self.candidates = read_situation(world.requests, world.nodes, world.current).candidates
+    def __init__(self, fleet_after: FleetAfter) -> None:
+        self.fleet_after = fleet_after
+        self.plan = self._plan(fleet_after.nodes)
+        self.candidates = read_situation(fleet_after.requests, fleet_after.nodes, fleet_after.current).candidates
         self.invalid = {each["name"] for each in self.plan.invalid}
         self.on: dict[str, list[Assignment]] = {}
         nodes = {node.name: node for node in self.candidates.nodes.valid}
@@ -129,7 +129,7 @@ class _Question:
             self.candidates.place(each.name, each.egress_ip, nodes[each.node])
 
     def _plan(self, nodes: Sequence[Mapping[str, Any]]) -> Plan:
-        return make_plan(self.world.requests, nodes, self.world.current, STICKY)
+        return make_plan(self.fleet_after.requests, nodes, self.fleet_after.current, STICKY)
 
     def held(self, name: str) -> list[Assignment]:
         """Return the Assignments of a node."""
@@ -143,7 +143,7 @@ class _Question:
     def loss(self, domain: str | None, names: Sequence[str]) -> Loss:
         """Return the Loss of some nodes."""
         lost = [each for name in names for each in self.held(name)]
-        stops = bool(lost) and len({*self.world.answering} - {*names}) < self.world.needed
+        stops = bool(lost) and len({*self.fleet_after.answering} - {*names}) < self.fleet_after.needed
         unassigned = () if self._all_fit(lost, set(names)) else self._unassigned(names)
         return Loss(domain, tuple(names), len(lost), unassigned, stops)
 
@@ -170,6 +170,6 @@ class _Question:
 
     def _unassigned(self, names: Collection[str]) -> tuple[Unassigned, ...]:
         """Return the egress IPs that the planner leaves unassigned without these nodes."""
-        nodes = [{**each, "ready": False} if each["name"] in names else each for each in self.world.nodes]
+        nodes = [{**each, "ready": False} if each["name"] in names else each for each in self.fleet_after.nodes]
         before = {(each.name, each.egress_ip) for each in self.plan.unassigned}
         return tuple(u for u in self._plan(nodes).unassigned if (u.name, u.egress_ip) not in before)

@@ -26,8 +26,8 @@ _NODE_FIELDS = ("labels", "remove_labels", "capacity", "networks")
 _EGRESSIP_FIELDS = ("egressIPs", "annotations")
 
 
-class World(NamedTuple):
-    """A fleet: ``requests``, and ``nodes`` and ``current`` as ``make_plan`` takes them.
+class FleetAfter(NamedTuple):
+    """A fleet after a run: ``requests``, and ``nodes`` and ``current`` as ``make_plan`` takes them.
 
     ``answering`` are the names of the nodes that answer, of which ``needed`` are needed for a run.
     """
@@ -39,8 +39,8 @@ class World(NamedTuple):
     needed: int
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> World:
-        """Return the World of the dict that ``to_dict`` returned."""
+    def from_dict(cls, value: Mapping[str, Any]) -> FleetAfter:
+        """Return the fleet of the dict that ``to_dict`` returned."""
         requests = read_requests(value["egressips"], value["owners"])
         return cls(requests, tuple(value["nodes"]), tuple(value["current"]), tuple(value["answering"]), value["needed"])
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan after assumed changes of nodes and objects, and the differences. PRIVATE to the collection. Pure."""
+"""The plan of a simulated fleet compared with the current plan. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .._planner.nodes import read_nodes
 from .._planner.plan import Plan
 from .._planner.requests import Requests
 from .._reconcile.fleet import required_nodes
-from .evenness import Spread, spread_of, usable_names
-from .scenario import World, suppose
+from .evenness import Evenness, spread_of, usable_names
+from .scenario import FleetAfter, suppose
 
 NEW = "New"
 NO_LONGER_WANTED = "NoLongerWanted"
@@ -47,17 +47,17 @@ class Change:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """``spreads`` are those of the plans ``before`` and ``after``; ``world`` is the changed fleet after its run."""
+    """``spreads`` are those of the plans ``before`` and ``after``; ``fleet_after`` is the fleet after the run."""
 
     sentences: tuple[str, ...]
     before: Plan
     after: Plan
-    spreads: tuple[Spread, Spread]
+    spreads: tuple[Evenness, Evenness]
     changes: tuple[Change, ...]
-    world: World
+    fleet_after: FleetAfter
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{supposed, changes, unassigned, load, spread, world, lines}``."""
+        """Return ``{supposed, changes, unassigned, load, spread, fleet_after, lines}``."""
         names = sorted({*self.before.load, *self.after.load})
         return {
             "supposed": list(self.sentences),
@@ -65,14 +65,14 @@ class WhatIf:
             "unassigned": [each.to_dict() for each in self.after.unassigned],
             "load": {n: {"before": self.before.load.get(n), "after": self.after.load.get(n)} for n in names},
             "spread": {key: spread.to_dict() for key, spread in zip(("before", "after"), self.spreads)},
-            "world": self.world.to_dict(),
+            "fleet_after": self.fleet_after.to_dict(),
             "lines": self._lines(names),
         }
 
     def _lines(self, names: list[str]) -> list[str]:
         rows = [_row(change) for change in self.changes]
         lines = [f"If {' and '.join(self.sentences)}:", ""]
-        if len(self.world.answering) < self.world.needed:
+        if len(self.fleet_after.answering) < self.fleet_after.needed:
             lines += ["A run would stop and move nothing: egress_ip_min_available requires more nodes that answer.", ""]
         lines += (
             table(("EGRESS IP", "OBJECT", "FROM", "TO", "WHY"), rows)
@@ -120,7 +120,7 @@ def what_if(
     # As in a real drain, nothing moves for balance.
     max_moves = 0 if supposed.drained else options.max_moves
     after = make_plan(supposed.requests, supposed.nodes, current, options.policy, max_moves)
-    world = World(
+    fleet_after = FleetAfter(
         requests=supposed.requests,
         nodes=supposed.nodes,
         current=tuple({"egressIP": a.egress_ip, "node": a.node, "name": a.name} for a in after.assignments),
@@ -133,7 +133,7 @@ def what_if(
             after.leveled_load, usable_names(Candidates(read_nodes(supposed.nodes), {}, supposed.requests.egressips))
         ),
     )
-    return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), world)
+    return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), fleet_after)
 
 
 def _changes(before: Plan, after: Plan) -> list[Change]:

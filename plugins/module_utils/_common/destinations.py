@@ -29,9 +29,9 @@ class Destinations:
         return not self.networks and not self.excluded
 
     @property
-    def nowhere(self) -> bool:
+    def is_empty(self) -> bool:
         """Whether the exceptions leave no destination."""
-        return not any(choices([("", self)], version) for version in VERSIONS)
+        return not any(objects_by_network([("", self)], version) for version in VERSIONS)
 
     def to_dict(self) -> dict[str, list[str]]:
         """Return the non-empty lists as a JSON-safe dict; it is empty for an object that applies everywhere."""
@@ -63,7 +63,7 @@ def in_force(objects: Iterable[Named]) -> list[Named]:
     return found
 
 
-def choices(objects: Sequence[Named], version: int) -> dict[str, str]:
+def objects_by_network(objects: Sequence[Named], version: int) -> dict[str, str]:
     """Return {network: name}: for each destination network, which of the objects (name, Destinations) applies.
 
     The networks are of one IP version and do not overlap; outside them no object applies. The longest prefix wins,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import List, Mapping, Tuple
 
 from .._common.addresses import VERSIONS, WORDS, of_version, outermost, parse_network, version_of
-from .._common.destinations import Destinations, choices
+from .._common.destinations import Destinations, objects_by_network
 from .iproute import macs_of
 from .nft_table import (
     INET,
@@ -46,7 +46,7 @@ _NOT_THE_FIRST = "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn re
 # {egress IP: index}
 Marks = Mapping[str, int]
 # {names of objects: [(name, its destinations)]}, the objects that a pod follows depending on the destination.
-Choosing = Mapping[Tuple[str, ...], List[Tuple[str, Destinations]]]
+DestinationChoices = Mapping[Tuple[str, ...], List[Tuple[str, Destinations]]]
 
 
 def desired_tables(
@@ -83,11 +83,11 @@ def _inet_table(state: NodeState, marks: Marks, base_chains: Mapping[str, ChainS
     options = state.options
     by_mark = {_mark_text(options, index): f"goto {name_of('mark', ip)}" for ip, index in marks.items()}
     sets: dict[str, SetState] = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
-    choosing = _choosing(state)
+    choices = _destination_choices(state)
     for version in VERSIONS:
-        sets.update(_sets(state, marks, version, choosing))
-        sets.update(_choice_maps(choosing, version))
-    sets.update({name: _counting(state, marks, name) for name in DIRECTIONS.values()})
+        sets.update(_sets(state, marks, version, choices))
+        sets.update(_destination_maps(choices, version))
+    sets.update({name: _counter_map(state, marks, name) for name in DIRECTIONS.values()})
     return TableState(
         family=INET,
         sets=sets,
@@ -100,7 +100,7 @@ def _inet_table(state: NodeState, marks: Marks, base_chains: Mapping[str, ChainS
             **({"inbound": chain_of("", _NOT_THE_FIRST, "drop")} if options.inbound == "drop" else {}),
             **_mark_chains(options, marks),
             **_object_chains(state),
-            **_choice_chains(choosing),
+            **_destination_chains(choices),
         },
         counters=frozenset(
             name_of(direction, item.egress_ip) for direction in DIRECTIONS.values() for item in state.held
@@ -108,7 +108,7 @@ def _inet_table(state: NodeState, marks: Marks, base_chains: Mapping[str, ChainS
     )
 
 
-def _counting(state: NodeState, marks: Marks, direction: str) -> SetState:
+def _counter_map(state: NodeState, marks: Marks, direction: str) -> SetState:
     """Return the map from the marks of the held addresses to their counters of one direction."""
     counters: Elements = {
         _mark_text(state.options, marks[item.egress_ip]): name_of(direction, item.egress_ip) for item in state.held
@@ -116,7 +116,7 @@ def _counting(state: NodeState, marks: Marks, direction: str) -> SetState:
     return SetState("map", "{ type mark : counter; }", counters)
 
 
-def _sets(state: NodeState, marks: Marks, version: int, choosing: Choosing) -> dict[str, SetState]:
+def _sets(state: NodeState, marks: Marks, version: int, choices: DestinationChoices) -> dict[str, SetState]:
     """Return the sets and maps of addresses of one IP version."""
     kind = f"ipv{version}_addr"
     held = [item.egress_ip for item in state.held if version_of(item.egress_ip) == version]
@@ -124,7 +124,7 @@ def _sets(state: NodeState, marks: Marks, version: int, choosing: Choosing) -> d
     addresses = [ip for node in state.nodes for ip in of_version(node.addresses, version)]
     egress_ips = of_version(marks, version)
     pods: Elements = {
-        pod.address: f"goto {_pod_chain(pod.egressips, choosing)}"
+        pod.address: f"goto {_pod_chain(pod.egressips, choices)}"
         for pod in state.pods
         if version_of(pod.address) == version
     }
@@ -144,7 +144,7 @@ def _sets(state: NodeState, marks: Marks, version: int, choosing: Choosing) -> d
     }
 
 
-def _hooked(kind: str, hook: str, priority: int, *rules: str) -> ChainState:
+def _base_chain(kind: str, hook: str, priority: int, *rules: str) -> ChainState:
     return chain_of(base_chain(kind, hook, priority), *rules)
 
 
@@ -157,14 +157,16 @@ def _base_chains(
     notrack = f"udp dport {options.tunnel_port} meta mark and {mask} != 0 notrack"
     no_redirect = f"icmp type redirect ct mark and {mask} != 0 drop"
     return {
-        "raw_prerouting": _hooked("filter", "prerouting", NFT_RAW, f"{port} jump tunnel_port_raw"),
-        "raw_output": _hooked("filter", "output", NFT_RAW, notrack),
-        "prerouting": _hooked("filter", "prerouting", NFT_MARK, *_prerouting(options, in_vrf)),
-        "input": _hooked("filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{port} goto tunnel_port_input"),
-        "forward": _hooked("filter", "forward", NFT_MARK, *_forward(options, mtu, not_routing)),
-        "output": _hooked("filter", "output", NFT_FILTER, f"{port} goto tunnel_port_output", no_redirect),
-        "postrouting": _hooked("nat", "postrouting", NFT_SNAT, *_postrouting(state)),
-        "guard": _hooked("filter", "postrouting", NFT_GUARD, f"ct mark and {mask} != 0 goto marked"),
+        "raw_prerouting": _base_chain("filter", "prerouting", NFT_RAW, f"{port} jump tunnel_port_raw"),
+        "raw_output": _base_chain("filter", "output", NFT_RAW, notrack),
+        "prerouting": _base_chain("filter", "prerouting", NFT_MARK, *_prerouting(options, in_vrf)),
+        "input": _base_chain(
+            "filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{port} goto tunnel_port_input"
+        ),
+        "forward": _base_chain("filter", "forward", NFT_MARK, *_forward(options, mtu, not_routing)),
+        "output": _base_chain("filter", "output", NFT_FILTER, f"{port} goto tunnel_port_output", no_redirect),
+        "postrouting": _base_chain("nat", "postrouting", NFT_SNAT, *_postrouting(state)),
+        "guard": _base_chain("filter", "postrouting", NFT_GUARD, f"ct mark and {mask} != 0 goto marked"),
         **{f"{_FORWARD_OTHERS}{version}": _forward_others(version) for version in not_routing},
     }
 
@@ -180,8 +182,8 @@ def _prerouting(options: DataPlaneOptions, in_vrf: Sequence[str]) -> Iterator[st
         yield from (f"{ip} daddr @egress_ips{v} ct state new goto inbound" for v, ip in WORDS.items())
     yield f"ct mark and {mask} vmap @marks"
     # A connection that started before its pod was selected keeps the node's address, unless `unassigned` is drop.
-    choosing = "" if options.unassigned == "drop" else "ct state new "
-    yield from (f"{choosing}{ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items())
+    only_new = "" if options.unassigned == "drop" else "ct state new "
+    yield from (f"{only_new}{ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items())
 
 
 def _forward(options: DataPlaneOptions, mtu: int, not_routing: Sequence[int]) -> Iterator[str]:
@@ -268,8 +270,8 @@ def _mark_chains(options: DataPlaneOptions, marks: Marks) -> dict[str, ChainStat
     }
 
 
-def _choosing(state: NodeState) -> Choosing:
-    """Return the Choosing of the pods whose object depends on the destination."""
+def _destination_choices(state: NodeState) -> DestinationChoices:
+    """Return {objects of a pod: [(object, its destinations)]} of the pods whose object depends on the destination."""
     objects = {item.name: item.destinations for item in state.egressips}
     followed = {pod.egressips for pod in state.pods}
     return {
@@ -279,36 +281,36 @@ def _choosing(state: NodeState) -> Choosing:
     }
 
 
-def _pod_chain(names: tuple[str, ...], choosing: Choosing) -> str:
-    return _choice_name("choice", names) if names in choosing else object_chain(names[0])
+def _pod_chain(names: tuple[str, ...], choices: DestinationChoices) -> str:
+    return _destination_name("choice", names) if names in choices else object_chain(names[0])
 
 
-def _choice_name(kind: str, names: tuple[str, ...]) -> str:
+def _destination_name(kind: str, names: tuple[str, ...]) -> str:
     return f"{kind}_{fingerprint(' '.join(names))}"
 
 
-def _choice_chains(choosing: Choosing) -> dict[str, ChainState]:
+def _destination_chains(choices: DestinationChoices) -> dict[str, ChainState]:
     """Return the chains in which the destination selects the object that a pod follows."""
     return {
-        _choice_name("choice", names): chain_of(
-            "", *(f"{ip} daddr vmap @{_choice_name(f'choice{v}', names)}" for v, ip in WORDS.items())
+        _destination_name("choice", names): chain_of(
+            "", *(f"{ip} daddr vmap @{_destination_name(f'choice{v}', names)}" for v, ip in WORDS.items())
         )
-        for names in choosing
+        for names in choices
     }
 
 
-def _choice_maps(choosing: Choosing, version: int) -> dict[str, SetState]:
+def _destination_maps(choices: DestinationChoices, version: int) -> dict[str, SetState]:
     definition = f"{{ type ipv{version}_addr : verdict; {INTERVALS} }}"
     return {
-        _choice_name(f"choice{version}", names): SetState(
+        _destination_name(f"choice{version}", names): SetState(
             "map",
             definition,
             {
                 _network_text(network, version): f"goto {object_chain(name)}"
-                for network, name in choices(objects, version).items()
+                for network, name in objects_by_network(objects, version).items()
             },
         )
-        for names, objects in choosing.items()
+        for names, objects in choices.items()
     }
 
 
@@ -318,10 +320,10 @@ def _object_chains(state: NodeState) -> dict[str, ChainState]:
     The last rule is for packets of an IP version without an assigned address.
     """
     otherwise = "drop" if state.options.unassigned == "drop" else "return"
-    return {object_chain(item.name): chain_of("", *_choices(item.slots), otherwise) for item in state.egressips}
+    return {object_chain(item.name): chain_of("", *_slot_rules(item.slots), otherwise) for item in state.egressips}
 
 
-def _choices(slots: Sequence[str]) -> Iterator[str]:
+def _slot_rules(slots: Sequence[str]) -> Iterator[str]:
     for version, ip in WORDS.items():
         own = of_version(slots, version)
         if own:

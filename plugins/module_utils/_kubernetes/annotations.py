@@ -147,7 +147,7 @@ def read_annotations(metadata: Mapping[str, Any], root: str, errors: Errors) -> 
             if row.needs is not None and row.needs not in annotations:
                 errors.add(path, f"has no effect without {row.needs}")
     found = Annotations(**{name: value for name, value in values.items() if value is not None})
-    if found.excluded_destinations and Destinations(found.destinations, found.excluded_destinations).nowhere:
+    if found.excluded_destinations and Destinations(found.destinations, found.excluded_destinations).is_empty:
         path = annotation_path(root, EXCLUDED_DESTINATIONS)
         errors.add(path, "covers every destination, so that no traffic would leave with an egress IP")
     return found

@@ -49,10 +49,10 @@ def read_node(io: HostIO, record: Record | None) -> Reading:
 def read_host(io: HostIO, record: Record | None) -> Host:
     """Return the Host. An interface that accepted router advertisements on record still does, even if none came yet."""
     prefix, suffix = _ACCEPT_RA
-    former = record.former if record else {}
-    host = io.read_host([name[len(prefix) : -len(suffix)] for name in former if name.endswith(suffix)])
+    originals = record.original_sysctls if record else {}
+    host = io.read_host([name[len(prefix) : -len(suffix)] for name in originals if name.endswith(suffix)])
     tables = {} if record else io.read_tables()
-    return replace(host, not_routing=not_routing(io.read_sysctls(FORWARDING.values()), former, tables))
+    return replace(host, not_routing=not_routing(io.read_sysctls(FORWARDING.values()), originals, tables))
 
 
 def read_data_plane(

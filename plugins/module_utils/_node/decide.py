@@ -102,7 +102,7 @@ class Steps:
 
     request: Request
     state: NodeState
-    asked: str
+    requested_digest: str
     observation: Observation
     marks: Mapping[str, int]
     planes: Planes
@@ -111,7 +111,7 @@ class Steps:
     releasing: Collection[str]
     partners: Partners
     forget: Collection[int]
-    former: Mapping[str, str] = field(default_factory=dict)
+    original_sysctls: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def record(self) -> Record | None:
@@ -153,7 +153,7 @@ class Steps:
 
     def record_with(self, held: Iterable[Held]) -> Record:
         """Return the record to write while the node holds these addresses."""
-        return Record(self.state.holding(held), self.asked, self.marks, self.former)
+        return Record(self.state.holding(held), self.requested_digest, self.marks, self.original_sysctls)
 
     def report(
         self, claimed: tuple[Held, ...], conflicts: Mapping[Held, str], connections: Mapping[str, int]
@@ -174,8 +174,8 @@ class Steps:
 def decide(request: Request, observation: Observation) -> Steps:
     """Return the steps of a run. Raises PlanError for an older plan, and ConflictError for what is in the way."""
     reading = observation.reading
-    asked = _asked(request.state, reading.record)
-    _refuse_older_plan(request.state, asked, reading.record)
+    requested_digest = _requested_digest(request.state, reading.record)
+    _refuse_older_plan(request.state, requested_digest, reading.record)
     _refuse_obstacles(request.state, reading.host)
     former_marks = reading.record.marks if reading.record else {}
     marks = allocate_marks(request.state.egress_ips, former_marks, request.state.options.max_index)
@@ -189,7 +189,7 @@ def decide(request: Request, observation: Observation) -> Steps:
     return Steps(
         request=request,
         state=state,
-        asked=asked,
+        requested_digest=requested_digest,
         observation=observation,
         marks=marks,
         planes=planes,
@@ -198,20 +198,20 @@ def decide(request: Request, observation: Observation) -> Steps:
         releasing={item.egress_ip for item in request.releases if item.giver != state.name},
         partners=_partners(request, reading.record, leaving, changes.to_claim),
         forget=_marks_to_forget(state, marks, changes.released, observation),
-        former=_former(observation, planes.final(state.held), state),
+        original_sysctls=_original_sysctls(observation, planes.final(state.held), state),
     )
 
 
-def _asked(state: NodeState, record: Record | None) -> str:
+def _requested_digest(state: NodeState, record: Record | None) -> str:
     """Return the digest of the requested state. At boot, a node requests what it got last, maybe less than it asked."""
-    return record.asked if record is not None and state == record.state else state.digest()
+    return record.requested_digest if record is not None and state == record.state else state.digest()
 
 
-def _refuse_older_plan(state: NodeState, asked: str, record: Record | None) -> None:
+def _refuse_older_plan(state: NodeState, requested_digest: str, record: Record | None) -> None:
     if record is None:
         return
     new, known = state.generation, record.state.generation
-    if new < known or (new == known and asked != record.asked):
+    if new < known or (new == known and requested_digest != record.requested_digest):
         raise PlanError(
             f"state.generation: {new} is not newer than {known}, which this node has applied; another plan was made in"
             " the meantime, so make a new one"
@@ -272,8 +272,8 @@ def _marks_to_forget(
     return gone | {mark for ip, mark in record.marks.items() if ip not in marks or ip in unassigned}
 
 
-def _former(observation: Observation, desired: DataPlane, state: NodeState) -> dict[str, str]:
+def _original_sysctls(observation: Observation, desired: DataPlane, state: NodeState) -> dict[str, str]:
     """Return the sysctls as they were before the first run that changed them."""
     record = observation.reading.record
     found = lasting_sysctls(observation.current.beside(desired).sysctls, state.options.tunnel_device)
-    return {**found, **(record.former if record else {})}
+    return {**found, **(record.original_sysctls if record else {})}

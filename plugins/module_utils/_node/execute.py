@@ -66,7 +66,7 @@ def execute(io: HostIO, steps: Steps) -> Result:
         claimed, conflicts = claim(io, steps, connections, probed, received)
     held = steps.state.holding(steps.changes.kept + claimed).held
     if steps.leaving or claimed or conflicts:
-        settle(io, steps, held, verified)
+        remove_leftovers(io, steps, held, verified)
     steps.record_with(held).save(io)
     finish(io, steps, held, claimed, lost)
     return steps.report(claimed, conflicts, connections.arrived)
@@ -135,7 +135,7 @@ def _release(io: HostIO, steps: Steps, present: tuple[Held, ...], connections: C
     return leaving
 
 
-def settle(io: HostIO, steps: Steps, held: tuple[Held, ...], verified: DataPlane) -> None:
+def remove_leftovers(io: HostIO, steps: Steps, held: tuple[Held, ...], verified: DataPlane) -> None:
     """Remove what was prepared for addresses that could not be claimed, and verify the whole again."""
     expected = steps.planes.final(held)
     # The tables of a claimed address were prepared and verified; a released address takes its part along.
@@ -164,7 +164,7 @@ def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held
 
 def roll_back(io: HostIO, steps: Steps, error: EgressIPError) -> None:
     """Restore the data plane as it was observed, after this error. Raises VerificationError if that fails too."""
-    then = steps.record or Record(steps.state, steps.asked, steps.marks, {})
+    then = steps.record or Record(steps.state, steps.requested_digest, steps.marks, {})
     known = desired_data_plane(then.state, then.marks, steps.host)
     claimed = {item.egress_ip for item in steps.changes.kept + steps.changes.released}
     options = then.state.options

@@ -17,11 +17,10 @@ from .._dataplane.nft_ruleset import DIRECTIONS, name_of
 from .._dataplane.node_state import NodeState
 from .._protocols.conntrack_usage import WITH_PORTS, Use
 
-# These are told of every address, so that an alert has something to compare with.
 # Every address has these protocols, so that an alert always has a value to compare with.
 _ALWAYS = ("tcp", "udp")
 _UNITS = ("packets", "bytes")
-_WHAT = {"transmit": "sent with the egress IP as their source", "receive": "received in answer"}
+_HELP = {"transmit": "sent with the egress IP as their source", "receive": "received in answer"}
 
 Row = Dict[str, Any]
 _Labels = Dict[str, str]
@@ -80,7 +79,7 @@ def textfile(values: Metrics) -> str:
     for direction in DIRECTIONS.values():
         for unit in _UNITS:
             samples = [(labels, row[f"{direction}_{unit}"]) for labels, row in rows]
-            help_text = f"{unit.capitalize()} {_WHAT[direction]}."
+            help_text = f"{unit.capitalize()} {_HELP[direction]}."
             families.append((f"egress_ip_{direction}_{unit}_total", "counter", help_text, samples))
     tunnel = [({"source": row["source"]}, row) for row in values["tunnel"]]
     conflicts: list[tuple[_Labels, float]] = [

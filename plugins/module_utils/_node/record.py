@@ -17,20 +17,21 @@ from .._dataplane.node_state import NodeState, known_keys
 from .._host_io import files
 from .._host_io.host_io import HostIO
 
+_KEYS = ("state", "requested_digest", "marks", "original_sysctls")
 _REMOVE_IT = "remove it to start without a record"
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was applied last: the state, its marks {egress IP: index}, and the sysctls {name: former value}.
+    """What was applied last: the state, its marks {egress IP: index}, and the sysctls {name: original value}.
 
-    `asked` is the digest of the requested state; `state` lacks the addresses that could not be claimed.
+    `requested_digest` is the digest of the requested state; `state` lacks the addresses that could not be claimed.
     """
 
     state: NodeState
-    asked: str
+    requested_digest: str
     marks: Mapping[str, int]
-    former: Mapping[str, str]
+    original_sysctls: Mapping[str, str]
 
     @classmethod
     def load(cls, io: HostIO) -> Record | None:
@@ -65,15 +66,15 @@ class Record:
     @classmethod
     def _from_data(cls, data: object, path: str) -> Record | None:
         """Return the record, None if `data` has another form. Raises InvalidError with every error of its state."""
-        if not isinstance(data, dict) or not {"state", "asked", "marks", "former"} <= set(data):
+        if not isinstance(data, dict) or not {*_KEYS} <= set(data):
             return None
-        state, asked, marks, former = (data[key] for key in ("state", "asked", "marks", "former"))
-        mappings = (state, marks, former, state.get("options") if isinstance(state, dict) else None)
-        if not isinstance(asked, str) or not all(isinstance(item, dict) for item in mappings):
+        state, requested_digest, marks, original_sysctls = (data[key] for key in _KEYS)
+        mappings = (state, marks, original_sysctls, state.get("options") if isinstance(state, dict) else None)
+        if not isinstance(requested_digest, str) or not all(isinstance(item, dict) for item in mappings):
             return None
-        record = cls(NodeState.from_dict(known_keys(state), path), asked, marks, former)
+        record = cls(NodeState.from_dict(known_keys(state), path), requested_digest, marks, original_sysctls)
         numbered = all(isinstance(marks.get(ip), int) for ip in record.state.egress_ips)
-        texts = all(isinstance(value, str) for value in former.values())
+        texts = all(isinstance(value, str) for value in original_sysctls.values())
         return record if numbered and texts else None
 
     def save(self, io: HostIO) -> None:

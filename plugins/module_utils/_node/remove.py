@@ -38,8 +38,8 @@ def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result
 
 def _take_down(io: HostIO, current: DataPlane, record: Record | None, options: DataPlaneOptions) -> None:
     io.execute(transaction(current, DataPlane()))
-    former = record.former if record else {}
-    for name in io.read_sysctls(former):
-        io.write_sysctl(name, former[name])
+    originals = record.original_sysctls if record else {}
+    for name in io.read_sysctls(originals):
+        io.write_sysctl(name, originals[name])
     forget(io, options, record.marks.values() if record else ())
     remove_all_files(io, options)

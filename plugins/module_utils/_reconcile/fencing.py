@@ -77,24 +77,24 @@ def links_to_cut(node: str, plan: Mapping[str, Any], fleet: Mapping[str, Any]) -
 
 def nodes_to_unfence(
     fenced: Mapping[str, Collection[str]],
-    noticed: Collection[str],
+    self_detected: Collection[str],
     fleet: Mapping[str, Any],
     to_fence: Collection[str],
     results: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     """Return the nodes to reconnect, in order.
 
-    ``fenced`` is {node: methods}, ``noticed`` as in `Provider`, ``to_fence`` the nodes of a Fencing.
+    ``fenced`` is {node: methods}, ``self_detected`` as the methods in `Provider`, ``to_fence`` the nodes of a Fencing.
 
     A node that answered is reconnected if nothing failed on it, since the run leaves a fenced node without egress IPs;
     `results` is {node: result of the module `node`} of the nodes that were changed. A node that does not answer,
-    perhaps because of the fence, is reconnected if no claimed address may be on it, and if it noticed the fence: its
+    perhaps because of the fence, is reconnected if no claimed address may be on it, and if it detected the fence: its
     own units then probe an address before they use it again.
     """
     failed = {name for name, result in results.items() if result.get("failed") or result.get("unreachable")}
     answered = {name for name in fenced if name in fleet["observed"]} - failed
     silent = {item["name"] for item in fleet["unavailable"]} - {*to_fence}
-    return [name for name in fenced if name in answered or (name in silent and {*fenced[name]} <= {*noticed})]
+    return [name for name in fenced if name in answered or (name in silent and {*fenced[name]} <= {*self_detected})]
 
 
 def _check(name: str, fence: object) -> str:

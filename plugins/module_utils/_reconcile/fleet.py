@@ -30,7 +30,7 @@ class Fleet:
     must know, those without an answer as the records of the others have them. `observed` is {name: facts} of the nodes
     that answered. `unavailable` [{name, reason}] are the nodes that did not answer, `faulty` those that answered and
     cannot be used. `recalled` {object: {egressIPs, destinations, excludedDestinations, pods: {node: [address]}}} is the
-    recorded state of objects whose manifests have errors. `stop` are reasons not to continue.
+    recorded state of objects whose manifests have errors. `stop_reasons` are reasons not to continue.
     """
 
     nodes: tuple[dict[str, Any], ...]
@@ -42,7 +42,7 @@ class Fleet:
     faulty: tuple[dict[str, str], ...]
     recalled: dict[str, Any]
     generation: int
-    stop: tuple[str, ...]
+    stop_reasons: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fleet as a dict of plain values."""
@@ -90,7 +90,7 @@ def observe_fleet(
         faulty=_with_reasons(answers, FAULTY),
         recalled=_recalled(observed),
         generation=max((facts["generation"] for facts in observed.values()), default=0),
-        stop=tuple(stop or _too_few(len(observed), len(hosts), min_available, _lines(answers, FAULTY))),
+        stop_reasons=tuple(stop or _too_few(len(observed), len(hosts), min_available, _lines(answers, FAULTY))),
     )
 
 

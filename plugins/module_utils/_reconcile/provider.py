@@ -57,8 +57,8 @@ class Provider:
 
     ``name``: of the role, of the platform, and of the fence; ``title``: the system that answers, in failures;
     ``variables``: the host variables that ``query`` needs; ``module``: the module that answers; ``options``: {option of
-    the modules: variable that sets it}, for messages; ``noticed``: the methods of its fence after which a node checks
-    its addresses before it uses them again, None if it has no fence.
+    the modules: variable that sets it}, for messages; ``self_detected_methods``: the methods of its fence after which
+    a node checks its addresses before it uses them again, None if it has no fence.
 
     ``query``: returns ``nodes`` and own keys of a Query for the hosts, raises InventoryError; ``audit``: returns the
     Audit for (Query, result of the module, settings of the role); ``changes``: returns the Changes for (Audit, dict of
@@ -70,7 +70,7 @@ class Provider:
     variables: tuple[str, ...]
     module: str
     options: Mapping[str, str]
-    noticed: frozenset[str] | None
+    self_detected_methods: frozenset[str] | None
     query: Callable[[Sequence[Host]], Query]
     audit: Callable[[Query, Mapping[str, Any], Mapping[str, Any]], Audit]
     changes: Callable[[Audit, Mapping[str, Any]], Changes]

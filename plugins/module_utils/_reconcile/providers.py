@@ -16,7 +16,7 @@ from .provider import Audit, Host, Provider, Query
 from .vsphere import VSPHERE
 
 PROVIDERS = {provider.name: provider for provider in (VSPHERE,)}
-FENCES = tuple(name for name, provider in PROVIDERS.items() if provider.noticed is not None)
+FENCES = tuple(name for name, provider in PROVIDERS.items() if provider.self_detected_methods is not None)
 # The host variables of all providers.
 VARIABLES = tuple(variable for provider in PROVIDERS.values() for variable in provider.variables)
 

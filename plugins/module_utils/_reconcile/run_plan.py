@@ -26,7 +26,7 @@ from .rollout import roll_out
 class RunPlan:
     """The dicts of a Fleet, of the manifests with addresses of pools, of a Plan and of a Rollout.
 
-    `stop` are reasons to change nothing; with any of them `rollout` is empty. `doubts` are lines
+    `stop_reasons` are reasons to change nothing; with any of them `rollout` is empty. `doubts` are lines
     on silent mistakes in manifests. `requests` are the objects of the plan.
     """
 
@@ -34,13 +34,13 @@ class RunPlan:
     manifests: dict[str, Any]
     plan: dict[str, Any]
     rollout: dict[str, Any]
-    stop: tuple[str, ...]
+    stop_reasons: tuple[str, ...]
     doubts: tuple[str, ...]
     requests: Requests
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan of the run as a dict of plain values."""
-        values = {**vars(self), "stop": list(self.stop), "doubts": list(self.doubts)}
+        values = {**vars(self), "stop_reasons": list(self.stop_reasons), "doubts": list(self.doubts)}
         del values["requests"]
         return values
 
@@ -102,7 +102,7 @@ def plan_run(
     plan = _plan(requests, fleet, settings)
     # A document that cannot be read may be the one of an address that is held now. An EgressIP with errors is no reason
     # to stop: it keeps what it has, and the others go on.
-    stop = fleet["stop"] + [error for item in manifests["invalid"] for error in item["errors"]]
+    stop = fleet["stop_reasons"] + [error for item in manifests["invalid"] for error in item["errors"]]
     wanted = {address for egressip in requests.egressips for address in egressip.egress_ips}
     if len(wanted) > room:
         stop.append(f"egress_ip_mark_mask: has room for {room} egress IPs, not for {len(wanted)}; use a wider mask")

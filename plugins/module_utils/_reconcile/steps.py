@@ -88,7 +88,7 @@ def _to_unfence(
     """Return the nodes to reconnect of each platform."""
     found = []
     for name, audit in audits.items():
-        noticed = PROVIDERS[name].noticed or frozenset()
-        nodes = nodes_to_unfence(audit["fenced"], noticed, fleet, fencing, results)
+        methods = PROVIDERS[name].self_detected_methods or frozenset()
+        nodes = nodes_to_unfence(audit["fenced"], methods, fleet, fencing, results)
         found.append({"platform": name, "targets": [targets[name][node] for node in nodes]})
     return [each for each in found if each["targets"]]

@@ -222,7 +222,7 @@ VSPHERE = Provider(
         "method": "egress_ip_vsphere_fence_method",
     },
     # The link goes down, or the node boots again.
-    noticed=frozenset({POWER_OFF, VNIC_DISCONNECT}),
+    self_detected_methods=frozenset({POWER_OFF, VNIC_DISCONNECT}),
     query=query,
     audit=_audit,
     changes=changes,

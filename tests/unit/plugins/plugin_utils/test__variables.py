@@ -56,7 +56,7 @@ def test_a_missing_result_names_the_module(variables):
     assert str(caught.value) == (
         "egress_ip_plan: must be the registered result of netops.egress_ip.plan; run that module first"
     )
-    assert result_of({"egress_ip_plan": {"stop": []}}, "plan") == {"stop": []}
+    assert result_of({"egress_ip_plan": {"stop_reasons": []}}, "plan") == {"stop_reasons": []}
 
 
 def test_results_are_those_of_nodes_that_answered():

@@ -68,7 +68,7 @@ def world(hosts, egress_ips, assignments=(), held=()):
     platforms = queries(
         [host_of({"inventory_hostname": name, **each}) for name, each in hosts.items()], [egressip(*egress_ips)]
     )
-    made = {"fleet": fleet, "plan": {"assignments": entries}, "rollout": {}, "platforms": platforms, "stop": []}
+    made = {"fleet": fleet, "plan": {"assignments": entries}, "rollout": {}, "platforms": platforms, "stop_reasons": []}
     return {"set_fact": {"egress_ip_plan": made}, "run_once": True}
 
 

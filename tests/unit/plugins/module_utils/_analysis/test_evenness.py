@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.evenness import Spread, spread_of
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.evenness import Evenness, spread_of
 
 
 @pytest.mark.parametrize(
     ("load", "usable", "spread"),
     [
-        ({}, [], Spread(0, 0, 0)),
-        ({"n1": 3, "n2": 1}, ["n1", "n2"], Spread(10, 3, 1)),
-        ({"n1": 3, "n2": 0, "n3": 2}, ["n1", "n3"], Spread(13, 3, 2)),
-        ({"n1": 3}, ["n9"], Spread(9, 0, 0)),
+        ({}, [], Evenness(0, 0, 0)),
+        ({"n1": 3, "n2": 1}, ["n1", "n2"], Evenness(10, 3, 1)),
+        ({"n1": 3, "n2": 0, "n3": 2}, ["n1", "n3"], Evenness(13, 3, 2)),
+        ({"n1": 3}, ["n9"], Evenness(9, 0, 0)),
     ],
 )
 def test_spread_of(load, usable, spread):

@@ -16,40 +16,40 @@ HEADROOM = Headroom().filters()["headroom"]
 
 
 @given(fleets())
-def test_headroom_is_what_the_planner_says_of_each_loss(world):
-    objects, nodes = world
+def test_headroom_is_what_the_planner_says_of_each_loss(fleet_after):
+    objects, nodes = fleet_after
     answer = ask({}, objects, fleet(nodes))
     now = len(answer["unassigned"])
-    losses = HEADROOM(answer["world"], "zone")["losses"]
-    holders = {each["node"] for each in answer["world"]["current"]}
+    losses = HEADROOM(answer["fleet_after"], "zone")["losses"]
+    holders = {each["node"] for each in answer["fleet_after"]["current"]}
     assert [loss["nodes"][0] for loss in losses if loss["domain"] is None] == sorted(holders)
     for loss in losses:
         left = [{**each, "ready": each["ready"] and each["name"] not in loss["nodes"]} for each in nodes]
         assert len(loss["unassigned"]) == len(assign(objects, left).unassigned) - now
-        assert loss["holding"] == sum(each["node"] in loss["nodes"] for each in answer["world"]["current"])
+        assert loss["holding"] == sum(each["node"] in loss["nodes"] for each in answer["fleet_after"]["current"])
 
 
 def test_a_loss_that_leaves_too_few_nodes_stops_a_run():
     nodes = [node(1, labels={LABEL: "", "zone": "a"}), node(2, labels={LABEL: "", "zone": "a"}), node(3)]
-    world = ask({}, [egressip("a", "10.0.0.1")], fleet(nodes), min_available="50%")["world"]
-    assert [(loss["domain"], loss["stops"]) for loss in HEADROOM(world, "zone")["losses"]] == [
+    fleet_after = ask({}, [egressip("a", "10.0.0.1")], fleet(nodes), min_available="50%")["fleet_after"]
+    assert [(loss["domain"], loss["stops"]) for loss in HEADROOM(fleet_after, "zone")["losses"]] == [
         (None, False),
         ("a", True),
     ]
-    assert HEADROOM(world, "rack")["outside"] == []
+    assert HEADROOM(fleet_after, "rack")["outside"] == []
 
 
 def test_headroom_does_not_hide_what_has_no_place_already():
     nodes = [node(1, capacity=1), node(2, capacity=1), node(3)]
     documents = [egressip("a", "10.0.0.1"), egressip("b", "192.168.0.1")]
-    made = HEADROOM(ask({}, documents, fleet(nodes))["world"], "zone")
+    made = HEADROOM(ask({}, documents, fleet(nodes))["fleet_after"], "zone")
     assert made["lines"][0] == "Every egress IP that has a node now still finds a place, whichever of these is lost."
     assert made["lines"][-2:] == ["Without a node already:", "  192.168.0.1 of b (NoMatchingNode)"]
     assert [each["egressIP"] for each in made["unassigned"]] == ["192.168.0.1"]
 
 
 def test_headroom_of_a_fleet_that_holds_nothing():
-    made = HEADROOM(ask({}, [egressip("b", "192.168.0.1")], fleet([node(1)]))["world"], "zone")
+    made = HEADROOM(ask({}, [egressip("b", "192.168.0.1")], fleet([node(1)]))["fleet_after"], "zone")
     assert made["lines"] == [
         "No node holds an egress IP, so none can be lost.",
         "",
@@ -61,7 +61,7 @@ def test_headroom_of_a_fleet_that_holds_nothing():
 def test_failure_domains_are_the_values_as_kubernetes_has_them():
     values = [True, "true", None, ""]
     nodes = [node(n, labels={LABEL: "", "zone": value}) for n, value in enumerate(values, 1)]
-    losses = HEADROOM(ask({}, [egressip("a", "10.0.0.1")], fleet(nodes))["world"], "zone")["losses"]
+    losses = HEADROOM(ask({}, [egressip("a", "10.0.0.1")], fleet(nodes))["fleet_after"], "zone")["losses"]
     domains = {loss["domain"]: loss["nodes"] for loss in losses if loss["domain"] is not None}
     assert domains == {"": ["n3", "n4"], "true": ["n1", "n2"]}
 
@@ -69,4 +69,4 @@ def test_failure_domains_are_the_values_as_kubernetes_has_them():
 @pytest.mark.parametrize("label", [["zone"], None, 5, " "])
 def test_a_label_that_is_none_is_refused(label):
     with pytest.raises(AnsibleFilterError, match="^egress_ip_headroom_label: "):
-        HEADROOM(ask({}, [], fleet([node(1)]))["world"], label)
+        HEADROOM(ask({}, [], fleet([node(1)]))["fleet_after"], label)

@@ -27,7 +27,7 @@ def test_what_if(golden):
     before = copy.deepcopy((documents, seen, changes))
     answer = ask(changes, documents, seen)
     assert json.loads(json.dumps(answer)) == answer
-    golden.check("headroom.txt", "\n".join([*HEADROOM(answer.pop("world"), "zone")["lines"], ""]))
+    golden.check("headroom.txt", "\n".join([*HEADROOM(answer.pop("fleet_after"), "zone")["lines"], ""]))
     golden.check("answer.txt", "\n".join([*answer.pop("lines"), ""]))
     golden.check("answer.yml", answer)
     assert (documents, seen, changes) == before
@@ -82,8 +82,8 @@ def test_a_drain_that_is_supposed_moves_nothing_for_balance():
 
 
 @given(fleets())
-def test_to_suppose_nothing_changes_nothing(world):
-    objects, nodes = world
+def test_to_suppose_nothing_changes_nothing(fleet_after):
+    objects, nodes = fleet_after
     answer = ask({}, objects, fleet(nodes))
     assert answer["changes"] == []
     assert {load["before"] == load["after"] for load in answer["load"].values()} <= {True}

@@ -8,8 +8,8 @@ import ipaddress
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.destinations import (
     Destinations,
-    choices,
     in_force,
+    objects_by_network,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,16 +45,16 @@ STORIES = {
 @pytest.mark.parametrize("story", STORIES)
 def test_choices(story):
     objects, expected = STORIES[story]
-    assert choices(objects, 4) == expected
+    assert objects_by_network(objects, 4) == expected
 
 
 def test_ipv6():
-    assert choices([("a", Destinations((), ("8000::/1",)))], 6) == {"::/1": "a"}
-    assert choices([("a", Destinations(("10.0.0.0/8",)))], 6) == {}
+    assert objects_by_network([("a", Destinations((), ("8000::/1",)))], 6) == {"::/1": "a"}
+    assert objects_by_network([("a", Destinations(("10.0.0.0/8",)))], 6) == {}
 
 
 @pytest.mark.parametrize(
-    ("destinations", "nowhere"),
+    ("destinations", "is_empty"),
     [
         (ANY, False),
         (Destinations((), ("0.0.0.0/0",)), False),
@@ -62,15 +62,15 @@ def test_ipv6():
         (Destinations(("10.0.0.0/8",), ("10.0.0.0/9", "10.128.0.0/9")), True),
     ],
 )
-def test_nowhere(destinations, nowhere):
-    assert destinations.nowhere is nowhere
+def test_nowhere(destinations, is_empty):
+    assert destinations.is_empty is is_empty
 
 
 def test_objects_that_never_have_a_say():
     some = Destinations(("10.0.0.0/8",))
     objects = [("a", some), ("b", ANY), ("c", ANY), ("d", some)]
     assert in_force(objects) == [("a", some), ("b", ANY), ("d", some)]
-    assert choices(objects, 4) == choices(in_force(objects), 4)
+    assert objects_by_network(objects, 4) == objects_by_network(in_force(objects), 4)
 
 
 @st.composite
@@ -103,10 +103,10 @@ def _applies(destinations, address):
 
 @given(objects=OBJECTS)
 def test_every_address_follows_the_object_that_the_rules_name(objects):
-    found = {ipaddress.ip_network(text): name for text, name in choices(objects, 4).items()}
+    found = {ipaddress.ip_network(text): name for text, name in objects_by_network(objects, 4).items()}
     for value in range(0, 256, 8):
         address = ipaddress.IPv4Address(value << 24)
         lengths = [(-length, n) for n, (_name, d) in enumerate(objects) if (length := _applies(d, address)) is not None]
         expected = [objects[min(lengths)[1]][0]] if lengths else []
         assert [name for network, name in found.items() if address in network] == expected
-    assert choices(in_force(objects), 4) == choices(objects, 4)
+    assert objects_by_network(in_force(objects), 4) == objects_by_network(objects, 4)

@@ -25,8 +25,8 @@ from states import held, node_state
         b"[]",
         b"{}",
         b'"x"',
-        b'{"state": {}, "asked": "", "marks": {}, "former": {}}',
-        b'{"state": 5, "asked": "", "marks": {}, "former": {}}',
+        b'{"state": {}, "requested_digest": "", "marks": {}, "original_sysctls": {}}',
+        b'{"state": 5, "requested_digest": "", "marks": {}, "original_sysctls": {}}',
         b"\xff\xfe",
         b"[[[[",
     ],
@@ -41,9 +41,9 @@ def test_a_broken_record_is_a_clear_error(kernel, record):
 
 BROKEN = [
     (key, value)
-    for key in ("state", "asked", "marks", "former")
+    for key in ("state", "requested_digest", "marks", "original_sysctls")
     for value in (None, 5, "x", [], {"a": "b"}, {"a": 5})
-    if (key, value) not in [("asked", "x"), ("former", {"a": "b"})]
+    if (key, value) not in [("requested_digest", "x"), ("original_sysctls", {"a": "b"})]
 ]
 
 

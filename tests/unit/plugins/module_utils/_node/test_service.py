@@ -272,7 +272,7 @@ def test_a_run_that_stops_after_a_release_leaves_one_holder(watched, monkeypatch
 
 
 def test_a_run_that_stops_after_a_claim_has_noted_where_its_addresses_are(kernel, monkeypatch):
-    monkeypatch.setattr(execute, "settle", _interrupt)
+    monkeypatch.setattr(execute, "remove_leftovers", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         apply(kernel, node_state())
     assert A in kernel.addresses()

@@ -95,7 +95,7 @@ def test_a_node_without_an_answer_is_unavailable(observed):
     assert names(fleet.unavailable) == ["node2"]
     assert fleet.unavailable[0]["reason"].endswith(observed["msg"])
     assert [node["ready"] for node in fleet.nodes] == [True, False]
-    assert fleet.stop == ()
+    assert fleet.stop_reasons == ()
 
 
 @pytest.mark.parametrize(
@@ -112,19 +112,19 @@ def test_a_faulty_node_is_set_aside_and_the_others_go_on(observed, reason):
     fleet = observe_fleet([host(1), host(2, observed)])
     [faulty] = fleet.faulty
     assert (faulty["name"], faulty["reason"][: len(reason)]) == ("node2", reason)
-    assert (fleet.stop, fleet.unavailable, list(fleet.observed)) == ((), (), ["node1"])
+    assert (fleet.stop_reasons, fleet.unavailable, list(fleet.observed)) == ((), (), ["node1"])
     assert [node["ready"] for node in fleet.nodes] == [True, False]
 
 
 def test_every_problem_is_listed_if_too_few_nodes_are_left():
     fleet = observe_fleet([host(1, {"problems": ["a", "b"]}), host(2, {"problems": ["c"]}), host(3, UNREACHABLE)])
     few = "egress_ip_min_available: only 0 of 3 nodes can be used, not 50%"
-    assert fleet.stop == ("node1: a", "node1: b", "node2: c", few)
+    assert fleet.stop_reasons == ("node1: a", "node1: b", "node2: c", few)
 
 
 def test_a_host_that_was_left_out_stops_the_run():
     fleet = observe_fleet([host(1), host(2, {"failed": True, "msg": NOT_OBSERVED})])
-    assert fleet.stop == (f"node2: {NOT_OBSERVED}",)
+    assert fleet.stop_reasons == (f"node2: {NOT_OBSERVED}",)
 
 
 def known(*numbers):
@@ -136,17 +136,17 @@ def known(*numbers):
 def test_a_part_of_the_inventory_stops_the_run():
     """Three jobs with one host each: every record knows the other two nodes."""
     fleet = observe_fleet([host(1, answer(1, generation=3, nodes=known(1, 2, 3)))])
-    assert [line.partition(": ")[0] for line in fleet.stop] == ["egress_ip_forget_nodes"] * 2
-    assert fleet.stop[0].partition(": ")[2] == (
+    assert [line.partition(": ")[0] for line in fleet.stop_reasons] == ["egress_ip_forget_nodes"] * 2
+    assert fleet.stop_reasons[0].partition(": ")[2] == (
         "node2 is in the records of 1 of 1 nodes, but not in egress_ip_group; run with the whole inventory, or list the"
         " node in egress_ip_forget_nodes if it has left"
     )
-    assert observe_fleet([host(1, answer(1, nodes=known(1, 2, 3)))], forget=["node2", "node3"]).stop == ()
+    assert observe_fleet([host(1, answer(1, nodes=known(1, 2, 3)))], forget=["node2", "node3"]).stop_reasons == ()
 
 
 def test_one_record_among_many_does_not_stop_the_run():
     hosts = [host(n, answer(n, nodes=known(1, 2, 3))) for n in (1, 2)]
-    assert observe_fleet([*hosts, host(3, answer(3, nodes=known(1, 2, 3, 9)))]).stop == ()
+    assert observe_fleet([*hosts, host(3, answer(3, nodes=known(1, 2, 3, 9)))]).stop_reasons == ()
 
 
 def test_of_two_nodes_with_one_endpoint_the_recorded_one_is_right():
@@ -200,13 +200,13 @@ def test_required_nodes_refuses_other_values(value):
 
 def test_too_few_nodes_stop_the_run():
     hosts = [host(1), host(2, UNREACHABLE), host(3, UNREACHABLE)]
-    [line] = observe_fleet(hosts).stop
+    [line] = observe_fleet(hosts).stop_reasons
     assert line.startswith("egress_ip_min_available: only 1 of 3 nodes can be reached and 50% are needed")
-    assert observe_fleet(hosts, min_available=1).stop == ()
+    assert observe_fleet(hosts, min_available=1).stop_reasons == ()
 
 
 def test_a_group_without_hosts_stops_the_run():
-    assert observe_fleet([]).stop == ("egress_ip_group: there is no host in this group",)
+    assert observe_fleet([]).stop_reasons == ("egress_ip_group: there is no host in this group",)
 
 
 def test_labels_of_the_inventory_win_over_those_of_node_documents():
@@ -249,7 +249,7 @@ def test_gateways_are_part_of_a_node():
 )
 def test_a_malformed_variable_of_a_host_stops_the_run(variables, message):
     """The planner would take the node for one that holds nothing, and the run would release its addresses."""
-    [line] = observe_fleet([host(1, **variables), host(2), host(3)]).stop
+    [line] = observe_fleet([host(1, **variables), host(2), host(3)]).stop_reasons
     assert line.startswith(message)
 
 
@@ -260,12 +260,12 @@ def test_a_malformed_variable_of_a_host_stops_the_run(variables, message):
 def test_a_capacity_may_be_a_string_of_digits(value, capacity):
     """`-e egress_ip_capacity=10` and AWX surveys give strings."""
     fleet = observe_fleet([host(1, capacity=value)])
-    assert (fleet.nodes[0]["capacity"], fleet.stop) == (capacity, ())
+    assert (fleet.nodes[0]["capacity"], fleet.stop_reasons) == (capacity, ())
 
 
 def test_a_setting_that_the_module_refuses_stops_the_run():
     refused = {"failed": True, "msg": "egress_ip_platform: must be one of auto, baremetal, not 'vshpere'"}
-    assert observe_fleet([host(1), host(2), host(3, refused)]).stop == (f"node3: {refused['msg']}",)
+    assert observe_fleet([host(1), host(2), host(3, refused)]).stop_reasons == (f"node3: {refused['msg']}",)
 
 
 def test_a_drained_node_answers_and_is_not_ready():
@@ -275,7 +275,7 @@ def test_a_drained_node_answers_and_is_not_ready():
 
 
 def test_an_unknown_node_to_drain_stops_the_run():
-    assert observe_fleet([host(1)], drain=["nod1"]).stop == ("egress_ip_drain_nodes: there is no node nod1",)
+    assert observe_fleet([host(1)], drain=["nod1"]).stop_reasons == ("egress_ip_drain_nodes: there is no node nod1",)
 
 
 def test_a_silent_member_is_remembered_by_the_newest_state():
@@ -323,10 +323,10 @@ def test_what_nodes_hold_is_current():
 def test_a_fenced_node_answers_and_is_not_ready():
     fleet = observe_fleet([host(1), host(2)], fenced=["node2"])
     assert [node["ready"] for node in fleet.nodes] == [True, False]
-    assert observe_fleet([host(1)], fenced=["node2"]).stop == ()
+    assert observe_fleet([host(1)], fenced=["node2"]).stop_reasons == ()
 
 
 def test_a_node_that_has_lost_its_network_does_not_stop_the_others():
     lost = {"problems": [], "packages": [], "lost": "eth0 does not exist or has no address of its own"}
     fleet = observe_fleet([host(1), host(2, lost)])
-    assert (fleet.stop, fleet.unavailable[0]["reason"]) == ((), f"has lost its network: {lost['lost']}")
+    assert (fleet.stop_reasons, fleet.unavailable[0]["reason"]) == ((), f"has lost its network: {lost['lost']}")

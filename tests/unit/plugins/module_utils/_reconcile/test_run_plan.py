@@ -67,7 +67,7 @@ def held(made):
 
 def test_the_whole_way():
     made = run([host(1), host(2)], egressip(A, B))
-    assert made["stop"] == []
+    assert made["stop_reasons"] == []
     assert held(made) == {node: [ip] for ip, node in places(made).items()}
     assert sorted(places(made).values()) == ["node1", "node2"]
 
@@ -272,12 +272,12 @@ def test_nobody_claims_what_is_withheld():
 
 def test_a_fenced_node_holds_nothing():
     made = run([host(1), host(2)], egressip(A), fenced=["node1"])
-    assert (made["stop"], places(made)) == ([], {A: "node2"})
+    assert (made["stop_reasons"], places(made)) == ([], {A: "node2"})
 
 
 def test_a_node_that_has_lost_its_network_holds_nothing_and_stops_nobody():
     made = run([host(1, lost="eth0 is not there"), host(2)], egressip(A))
-    assert (made["stop"], places(made)) == ([], {A: "node2"})
+    assert (made["stop_reasons"], places(made)) == ([], {A: "node2"})
 
 
 @pytest.mark.parametrize(
@@ -299,8 +299,8 @@ def test_a_node_that_has_lost_its_network_holds_nothing_and_stops_nobody():
 def test_with_a_reason_to_stop_no_node_has_a_state(hosts, documents, settings, reason):
     made = run(hosts, *documents, **settings)
     assert made["rollout"] == {}
-    assert made["stop"][0].startswith(reason)
-    assert len(made["stop"]) == 1 or hosts[0]["observed"].keys() >= CUT_OFF.keys()
+    assert made["stop_reasons"][0].startswith(reason)
+    assert len(made["stop_reasons"]) == 1 or hosts[0]["observed"].keys() >= CUT_OFF.keys()
 
 
 @pytest.mark.parametrize("settings", [{"drain_force": True}, {"drain_nodes": []}])
@@ -308,7 +308,7 @@ def test_a_loss_is_no_reason_to_stop_when_it_is_meant_or_nobody_drains(settings)
     settings = {"drain_nodes": ["node1"], **settings}
     draining = "node1" in settings["drain_nodes"]
     made = run([host(1, A)], egressip(A), **settings)
-    assert (made["stop"], places(made)) == ([], {} if draining else {A: "node1"})
+    assert (made["stop_reasons"], places(made)) == ([], {} if draining else {A: "node1"})
 
 
 def test_a_drain_is_not_blamed_for_what_is_lost_without_it():
@@ -322,7 +322,7 @@ def test_a_drain_is_not_blamed_for_what_is_lost_without_it():
 
     hosts = [host(1, A), unlabelled, host(3, elsewhere, **in_network(3)), host(4, **in_network(4))]
     made = run(hosts, egressip(A, B), egressip(elsewhere, name="db"), drain_nodes=["node3"])
-    assert (made["stop"], places(made)) == ([], {A: "node1", elsewhere: "node4"})
+    assert (made["stop_reasons"], places(made)) == ([], {A: "node1", elsewhere: "node4"})
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_moves": 5}, {"policy": "sticky"}])
