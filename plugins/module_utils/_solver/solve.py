@@ -89,8 +89,8 @@ def solve(
     if max_moves is not None and moves > fewest + max_moves:
         found = best_placement(addresses, nodes, BALANCED, fewest + max_moves, deadline)
     gap = _gap(addresses, nodes, BALANCED, found)
-    if gap is None and not proven:
-        # The cap on moves, or the number of moves for balance, is only as good as this number.
+    if gap is None and not proven and max_moves is not None:
+        # The cap counts from the fewest moves.
         gap = Gap("moves", fewest, lost)
     return _placement(found, gap, count_moves(addresses, found.placement) - fewest)
 
