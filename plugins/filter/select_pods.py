@@ -92,10 +92,10 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objec
 
 
 def _select_pods(egressips: Sequence[Any], pods: Sequence[Any], namespaces: Sequence[Any] = ()) -> list[dict[str, Any]]:
-    for name, documents in (("the input", egressips), ("pods", pods), ("namespaces", namespaces)):
+    for name, documents in (("input", egressips), ("pods", pods), ("namespaces", namespaces)):
         if not isinstance(documents, (list, tuple)):
             raise AnsibleFilterError(
-                f"netops.egress_ip.select_pods: {name} must be a list of documents, not {type_name(documents)}"
+                f"netops.egress_ip.select_pods: {name}: must be a list of documents, not {type_name(documents)}"
             )
     selected = select_pods(valid(parse_egressip, egressips), valid(parse_pod, pods), valid(parse_namespace, namespaces))
     return [each.to_dict() for each in selected]

@@ -170,7 +170,7 @@ ports:
       description: Why the port could not be read.
       type: str
       returned: with O(partial=true), for an entry that could not be read
-      sample: "vms[0].name: there is no VM 'node9' that this user can see"
+      sample: "vms[0].name: must be a VM that this user can see, not 'node9'"
     egress_ips:
       description: The result for each of O(egress_ips).
       type: list

@@ -31,7 +31,7 @@ from .._common.addresses import (
 from .._common.destinations import Destinations
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
-from .._common.validation import NO_MAPPING, check_list, check_mapping
+from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping
 from .options import DataPlaneOptions, parse_integer
 
 T = TypeVar("T")
@@ -286,8 +286,7 @@ class _NodeStateReader:
         return state
 
     def _check_keys(self, value: Mapping[Any, Any]) -> None:
-        for key in sorted(set(value) - _KEYS, key=str):
-            self.errors.add(f"{self.path}.{key}", "is not a field of a node's state")
+        check_fields(value, f"{self.path}.", sorted(_KEYS), self.errors)
 
     def _string(self, value: Mapping[str, Any], key: str) -> str:
         text = value.get(key)

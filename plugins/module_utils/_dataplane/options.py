@@ -11,6 +11,7 @@ from typing import Any
 
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
+from .._common.validation import check_fields
 from .numbers import RULE_END
 
 
@@ -45,10 +46,9 @@ class DataPlaneOptions:
         if not isinstance(value, dict):
             raise NodeStateError(f"{prefix[:-1]}: must be a mapping, not {type_name(value)}")
         errors = Errors()
-        unknown = sorted(set(value) - set(cls.__dataclass_fields__), key=str)
-        for key in unknown:
-            errors.add(f"{prefix}{key}", "is not an option of the data plane")
-        options = cls(**{key: item for key, item in value.items() if key not in unknown})
+        known = tuple(cls.__dataclass_fields__)
+        check_fields(value, prefix, known, errors)
+        options = cls(**{key: item for key, item in value.items() if key in known})
         options = replace(options, mark_mask=parse_integer(options.mark_mask, f"{prefix}mark_mask", errors))
         for name, low, high in (("tunnel_port", 1, 65535), ("tunnel_vni", 0, 0xFFFFFF), ("rule_priority", 1, 32000)):
             _check_range(getattr(options, name), low, high, f"{prefix}{name}", errors)
@@ -58,7 +58,7 @@ class DataPlaneOptions:
                 f"must be a device name of 1 to 15 characters, not {type_name(options.tunnel_device)}",
             )
         if not _is_run_of_bits(options.mark_mask):
-            errors.add(f"{prefix}mark_mask", "must be one run of 2 to 14 bits within 32, such as 0x1fff")
+            errors.add(f"{prefix}mark_mask", "must be 2 to 14 contiguous bits of a 32-bit value, such as 0x1fff")
         else:
             _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{prefix}table_base", errors)
         for name, words in (("unassigned", ("node", "drop")), ("inbound", ("accept", "drop"))):

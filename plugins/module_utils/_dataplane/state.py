@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Mapping
 
 from .._common.addresses import VERSIONS, of_version, version_of
+from .._common.messages import quote
 from .host import Host, foreign_uses, held_addresses, is_our_device, is_ours
 from .interfaces import exits, foreign_tables, is_own, resolves
 from .iproute import IpState, batches, current_ip, desired_ip
@@ -256,7 +257,9 @@ def problems_of(host: Host, options: DataPlaneOptions, interface: str) -> list[s
     problems += foreign_tables(host, interface, options) if interface and host.interface(interface) else []
     if interface and host.interface(interface) is None:
         names = ", ".join(sorted(item["ifname"] for item in host.interfaces))
-        problems.append(f"egress_ip_interface: there is no interface {interface} on this host, only {names}")
+        problems.append(
+            f"egress_ip_interface: must be an interface of this host, one of {names}, not {quote(interface)}"
+        )
     elif not interface and host.default_interface() is None:
         problems.append("egress_ip_interface: the host has no default route; name the interface for the egress IPs")
     return problems

@@ -42,7 +42,9 @@ def run(argv: Sequence[str], text: str = "") -> Completed:
     except FileNotFoundError:
         raise CommandError(f"{argv[0]}: is not installed on this host") from None
     except subprocess.TimeoutExpired:
-        raise CommandError(f"{' '.join(argv)}: did not end within {TIMEOUT} seconds") from None
+        raise CommandError(
+            f"{' '.join(argv)}: did not end within {TIMEOUT} seconds; check the load of the host"
+        ) from None
     return Completed(done.returncode, done.stdout, done.stderr)
 
 

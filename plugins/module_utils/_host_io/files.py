@@ -49,7 +49,9 @@ def lock() -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise CommandError(f"{LOCK_FILE}: another run has held the lock for a minute") from None
+                    raise CommandError(
+                        f"{LOCK_FILE}: another run has held the lock for a minute; end it if it hangs"
+                    ) from None
                 time.sleep(_LOCK_POLL_INTERVAL)
         yield
 
@@ -91,7 +93,7 @@ def _replace(path: Path, data: bytes, mode: int, durable: bool) -> None:
     descriptor = os.open(temporary, flags, mode)
     with os.fdopen(descriptor, "wb") as handle:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "there is something else than a file")
+            raise OSError(errno.EINVAL, "is not a regular file")
         os.fchmod(descriptor, mode)
         os.ftruncate(descriptor, 0)
         handle.write(data)

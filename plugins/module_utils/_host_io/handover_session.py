@@ -225,7 +225,7 @@ def _read_greeting(key: bytes, number: bytes, expected: Collection[str]) -> _Rea
     message = yield from _read_message(key, number, _GREETING_LIMIT)
     ips = message.get("egressIPs")
     if not isinstance(ips, list) or not ips or not all(isinstance(ip, str) and ip in expected for ip in ips):
-        raise _RefusedError("egressIPs: must be egress IPs that this node hands over")
+        raise _RefusedError("hand-over message: egressIPs: must be egress IPs that this node hands over")
     return theirs, ips
 
 
@@ -260,15 +260,15 @@ def _read_message(key: bytes, number: bytes, limit: int) -> _Reading[Mapping[str
     data = yield 4 + _DIGEST
     (length,) = struct.unpack("!I", data[:4])
     if not 0 < length <= limit:
-        raise _RefusedError("a message is empty or too long")
+        raise _RefusedError(f"hand-over message: must be 1 to {limit} bytes, not {length}")
     body = yield length
     _check(data[4:], _digest(key, number, body))
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
-        raise _RefusedError("a message is not JSON, or too deep") from None
+        raise _RefusedError("hand-over message: must be JSON, not deeply nested") from None
     if not isinstance(message, dict):
-        raise _RefusedError("a message is not a mapping")
+        raise _RefusedError("hand-over message: must be a mapping")
     return message
 
 
@@ -287,7 +287,7 @@ def _digest(key: bytes, number: bytes, body: bytes) -> bytes:
 
 def _check(digest: bytes, expected: bytes) -> None:
     if not hmac.compare_digest(digest, expected):
-        raise _RefusedError("the other side does not know the key of this run")
+        raise _RefusedError("hand-over key: must be the key of this run")
 
 
 class _Reader(Generic[_Answer]):

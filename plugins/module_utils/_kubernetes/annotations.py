@@ -95,9 +95,9 @@ def _split(value: object, path: str, errors: Errors) -> tuple[str, ...]:
     text = check_string(value, path, errors)
     words = [] if text is None else [word.strip() for word in text.split(",")]
     if text is not None and not all(words):
-        errors.add(path, f"{quote(text)} has an empty entry between commas")
+        errors.add(path, f"{quote(text)} has an empty entry between commas; remove one comma")
     if text is not None and len({*words}) < len(words):
-        errors.add(path, f"{quote(text)} has a duplicate entry")
+        errors.add(path, f"{quote(text)} has a duplicate entry; list each one once")
     return tuple(words)
 
 
@@ -145,7 +145,7 @@ def read_annotations(metadata: Mapping[str, Any], root: str, errors: Errors) -> 
             path = annotation_path(root, row.key)
             values[name] = errors.attempt(row.parse, annotations[row.key], path)
             if row.needs is not None and row.needs not in annotations:
-                errors.add(path, f"has no effect without {row.needs}")
+                errors.add(path, f"has no effect without {row.needs}; add that annotation or remove this one")
     found = Annotations(**{name: value for name, value in values.items() if value is not None})
     if found.excluded_destinations and Destinations(found.destinations, found.excluded_destinations).is_empty:
         path = annotation_path(root, EXCLUDED_DESTINATIONS)

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from .._common.errors import CommandError
+from .._common.messages import quote
 from .._dataplane.host import Host
 from .._dataplane.node_state import Held
 from .._host_io import files
@@ -60,7 +61,7 @@ def mac_address(host: Host, interface: str) -> str:
     """Return the MAC address of an interface. Raises CommandError if the host has no such interface."""
     document = host.interface(interface)
     if document is None:
-        raise CommandError(f"egress_ip_interface: there is no interface {interface} on this host")
+        raise CommandError(f"egress_ip_interface: must be an interface of this host, not {quote(interface)}")
     return str(document.get("address", ""))
 
 

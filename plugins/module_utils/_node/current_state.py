@@ -37,7 +37,7 @@ def require_node(io: HostIO) -> None:
     """Raise NodeStateError with everything that this host lacks to be a node."""
     missing = io.missing_requirements()
     if missing:
-        raise NodeStateError("; ".join(missing))
+        raise NodeStateError(", ".join(missing))
 
 
 def read_node(io: HostIO, record: Record | None) -> Reading:

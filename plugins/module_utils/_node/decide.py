@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._common.errors import ConflictError, PlanError
+from .._common.messages import quote
 from .._dataplane.handover import Partners, Release, partners
 from .._dataplane.host import Host
 from .._dataplane.node_state import Held, NodeState, allocate_marks
@@ -30,7 +31,7 @@ from .result import Change, Outcome, Result, file_lines, result
 
 
 class Request(NamedTuple):
-    """What a run is to do: apply `state`, with new claims only if `claim_new`.
+    """The task of a run: apply `state`, with new claims only if `claim_new`.
 
     `releases` are those of all nodes in the run: a claim of an address in them waits for silence. With the `key` that
     all nodes of the run have, connections move along with their address. `by_unit` says that a unit of this node runs,
@@ -203,7 +204,10 @@ def decide(request: Request, observation: Observation) -> Steps:
 
 
 def _requested_digest(state: NodeState, record: Record | None) -> str:
-    """Return the digest of the requested state. At boot, a node requests what it got last, maybe less than it asked."""
+    """Return the digest of the requested state.
+
+    At boot, a node requests the state it held last, which may be less than the requested one.
+    """
     return record.requested_digest if record is not None and state == record.state else state.digest()
 
 
@@ -221,12 +225,12 @@ def _refuse_older_plan(state: NodeState, requested_digest: str, record: Record |
 def _refuse_obstacles(state: NodeState, host: Host) -> None:
     problems = problems_of(host, state.options, state.interface)
     problems += [
-        f"state.held[{i}].interface: there is no interface {item.interface} on this host"
+        f"state.held[{i}].interface: must be an interface of this host, not {quote(item.interface)}"
         for i, item in enumerate(state.held)
         if host.interface(item.interface) is None
     ]
     if problems:
-        raise ConflictError("; ".join(problems))
+        raise ConflictError(", ".join(problems))
 
 
 def _changes(state: NodeState, held: Sequence[Held], host: Host) -> Changes:
@@ -242,7 +246,7 @@ def _changes(state: NodeState, held: Sequence[Held], host: Host) -> Changes:
 
 
 def _foreign_addresses(new: Iterable[Held], held: Iterable[Held], host: Host) -> dict[Held, str]:
-    """Return {Held: this host's MAC} of the new addresses that someone else configured on this very host."""
+    """Return {Held: this host's MAC} of the new addresses that someone else configured on this host."""
     own = {item.egress_ip for item in held}
     present = {address["local"]: name for name, address in host.addresses() if address["local"] not in own}
     return {item: mac_address(host, present[item.egress_ip]) for item in new if item.egress_ip in present}

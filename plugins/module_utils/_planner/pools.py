@@ -118,6 +118,6 @@ def _parse_range(text: object, path: str) -> tuple[int, int, int]:
         first, hyphen, last = text.partition("-")
         low, high = (parse_egress_ip(each.strip(), path) for each in (first, last if hyphen else first))
     if low.version != high.version or int(low) > int(high):
-        raise EgressIPError(f"{path}: {canonical(low)} does not come before {canonical(high)}")
+        raise EgressIPError(f"{path}: must be a range of one IP version, lower address first, not {quote(text)}")
     refuse_not_unicast_between(low, high, text, path)
     return low.version, int(low), int(high)

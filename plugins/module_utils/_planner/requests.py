@@ -133,7 +133,7 @@ def _claimed(
 
 
 def _refuse_repeated(egressip: EgressIP, count: int) -> EgressIP:
-    error = f"egressip/{egressip.name}: metadata.name: {count} objects have this name"
+    error = f"egressip/{egressip.name}: metadata.name: must be unique; rename one of {count} objects"
     return replace(egressip, errors=(*egressip.errors, error))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Collection, Iterable, Mapping, Sequence
 
 from .._common.errors import Errors, InvalidError, InventoryError
-from .._common.messages import type_name
+from .._common.messages import quote, type_name
 from .._kubernetes.objects import ASSIGNABLE, EgressIP, NodeObject
 from .._planner.nodes import Node, label_text
 from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, member, read_answer
@@ -68,7 +68,11 @@ def observe_fleet(
     observed = {name: answer.facts for name, answer in answers.items() if answer.kind == ANSWER}
     labels = {node.name: node.labels for node in node_objects}
     stop = _lines(answers, STOP)
-    stop += [f"egress_ip_drain_nodes: there is no node {name}" for name in drain if name not in answers]
+    stop += [
+        f"egress_ip_drain_nodes: must name nodes of the inventory group; {quote(name)} is not one"
+        for name in drain
+        if name not in answers
+    ]
     stop += _vanished(observed, {*answers, *forget})
     errors = Errors()
     nodes = tuple(

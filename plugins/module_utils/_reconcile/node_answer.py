@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The result of the module `node_info` on one node, checked field by field. PRIVATE to the collection. Pure.
 
-A node is trusted only for itself: undocumented fields are dropped, and a node with a malformed field is set aside.
+A node is trusted only for itself: undocumented fields are dropped, and a node with a malformed field is excluded.
 """
 
 from __future__ import annotations

@@ -232,7 +232,7 @@ def _conflicts(results: Dict) -> dict[str, dict[str, Any]]:
 def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
     silent = ", ".join(item["name"] for item in (*fleet["unavailable"], *fleet["faulty"]))
     for item in fleet["faulty"]:
-        yield f"{item['name']}: is set aside: {item['reason']}"
+        yield f"{item['name']}: is excluded: {item['reason']}"
     hint = f"; it may be a node that cannot be reached ({silent})" if silent else ""
     for ip, item in conflicts.items():
         yield f"{item['node']}: {ip} is not claimed, {item['mac']} answers for it on {item['interface']}{hint}"

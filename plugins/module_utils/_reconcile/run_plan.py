@@ -100,7 +100,7 @@ def plan_run(
     ).to_dict()
     requests, unfilled = allocate_pools(read.egressips, fleet, settings.pools)
     plan = _plan(requests, fleet, settings)
-    # A document that cannot be read may be the one of an address that is held now. An EgressIP with errors is no reason
+    # A document that cannot be parsed may define an address that is held now. An EgressIP with errors is no reason
     # to stop: it keeps what it has, and the others go on.
     stop = fleet["stop_reasons"] + [error for item in manifests["invalid"] for error in item["errors"]]
     wanted = {address for egressip in requests.egressips for address in egressip.egress_ips}
@@ -142,8 +142,8 @@ def drain_losses(
     lost = [each for each in plan["unassigned"] if each["egressIP"] in held - _assigned(plan)]
     spared = _assigned(plan_without_drain()) if lost else set()
     return [
-        f"egress_ip_drain_nodes: {each['egressIP']} of {each['name']} would lose its place: {each['message']};"
-        " egress_ip_drain_force drains all the same"
+        f"egress_ip_drain_nodes: {each['egressIP']} of {each['name']} would become unassigned: {each['message']};"
+        " set egress_ip_drain_force: true to drain anyway"
         for each in lost
         if each["egressIP"] in spared
     ]

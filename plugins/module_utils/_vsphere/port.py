@@ -144,10 +144,12 @@ def choose_vm(selector: Mapping[str, Any], path: str, vms: Sequence[dict[str, An
     wanted = selector[key]
     found = [vm for vm in vms if _is_vm(vm, key, wanted)]
     if not found:
-        raise VsphereError(f"{path}.{key}: there is no VM {quote(wanted)} that this user can see")
+        raise VsphereError(f"{path}.{key}: must be a VM that this user can see, not {quote(wanted)}")
     if len(found) > 1:
         moids = ", ".join(sorted(vm["moid"] for vm in found))
-        raise VsphereError(f"{path}.{key}: {len(found)} VMs are called {quote(wanted)}; use moid, one of {moids}")
+        raise VsphereError(
+            f"{path}.{key}: must identify one VM; {len(found)} are named {quote(wanted)}; use moid, one of {moids}"
+        )
     return found[0]
 
 

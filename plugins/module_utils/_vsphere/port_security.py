@@ -108,9 +108,7 @@ def decide(targets: Sequence[Target], wanted: Wanted) -> list[Change]:
 
 def _decide(target: Target, wanted: Wanted) -> Change:
     if wanted.mac_learning and target.own.mac_learning is None:
-        raise VsphereError(
-            f"mac_learning: {target.name} has none; it needs a distributed switch of version 6.6 or newer"
-        )
+        raise VsphereError(f"mac_learning: is not supported by {target.name}; use a distributed switch 6.6 or newer")
     change = _open(target, wanted) if wanted.present else _take_back(target, wanted)
     if not wanted.present or target.kind != PORT:
         return change
@@ -279,7 +277,9 @@ class PortSecurity:
             client.write(changes)
             targets, left, unreachable = self._observe(client)
             if left:
-                raise VsphereInterruptedError(f"{left[0].target.name}: does not show what was written to it")
+                raise VsphereInterruptedError(
+                    f"{left[0].target.name}: does not have the written settings; check it in vCenter"
+                )
             changes = []
         failed = [str(each) for each in unreachable if each.has_vm]
         if failed:

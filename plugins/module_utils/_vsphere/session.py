@@ -80,7 +80,7 @@ class Session:
             raise VsphereError(f"{thing}: {self._parameters['username']} lacks {lacking}") from None
         except vim.fault.InvalidLogin:
             user = quote(self._parameters["username"])
-            raise VsphereError(f"username: {where} refuses {user}; name or password is wrong") from None
+            raise VsphereError(f"username: {user} is rejected by {where}; check username and password") from None
         except ssl.SSLCertVerificationError as error:
             reason = error.verify_message
             raise VsphereError(f"hostname: the certificate of {where} is not trusted: {reason}") from None
@@ -114,7 +114,7 @@ class Session:
             content = instance.RetrieveContent()
             version = tuple(int(part) for part in content.about.apiVersion.split(".")[:2])
             if content.about.apiType != "VirtualCenter" or version < _FIRST_API:
-                raise VsphereError(f"hostname: is {content.about.fullName}; a vCenter with API 7.0 or newer is needed")
+                raise VsphereError(f"hostname: must be a vCenter with API 7.0 or newer, not {content.about.fullName}")
             content.sessionManager.Login(options["username"], options["password"], None)
             self._instance, self._content = instance, content
         return self._content
@@ -174,7 +174,9 @@ class Session:
         info = self._end_of(what, task)
         if info.state == vim.TaskInfo.State.error:
             with self.translated(what):
-                raise info.error or vmodl.MethodFault(msg="the task failed without an error message")
+                raise info.error or vmodl.MethodFault(
+                    msg="the task failed without an error message; check the task in vCenter"
+                )
 
     def _end_of(self, what: str, task: Any) -> Any:
         """Return the TaskInfo of a task after its end. Raises VsphereError if it exceeds the timeout."""
@@ -183,7 +185,7 @@ class Session:
         info = self.properties([task], ("info",))[task]["info"]
         while info.state not in (vim.TaskInfo.State.success, vim.TaskInfo.State.error):
             if time.monotonic() > give_up:
-                words = f"{info.key} has not ended within {self.timeout} seconds; check it in vCenter"
+                words = f"{info.key} has not ended within {self.timeout} seconds; check the task in vCenter"
                 raise VsphereError(f"{what}: {words}")
             time.sleep(next(pauses))
             info = self.properties([task], ("info",))[task]["info"]

@@ -110,7 +110,7 @@ def _write_standard(session: Session, change: Change) -> None:
     handle = change.target.handle
     spec = standard_group(session, handle["host"], handle["system"], change.target.group)[0].spec
     if str(spec) != str(handle["spec"]):
-        raise VsphereInterruptedError(f"{change.target.name}: it was changed concurrently")
+        raise VsphereInterruptedError(f"{change.target.name}: was changed by another client; run the task again")
     if spec.policy.security is None:
         spec.policy.security = vim.host.NetworkPolicy.SecurityPolicy()
     for flag, value in change.security.items():

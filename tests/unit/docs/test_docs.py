@@ -43,7 +43,7 @@ IDIOMS = re.compile(
 # Words of the output that a document shows: a user searches for them.
 SHOWN = {
     "docs/operations.md": ("it looks as if this controller were cut off", "SOURCE", "PORTS IN USE"),
-    "docs/maintenance.md": ("drains all the same", "MOVES FOR BALANCE", "connections with it", "moved from"),
+    "docs/maintenance.md": ("would become unassigned", "MOVES FOR BALANCE", "connections with it", "moved from"),
     "docs/simulate.md": (
         "the next run leaves it there",
         "of the same object is there",

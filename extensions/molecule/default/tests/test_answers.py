@@ -105,7 +105,7 @@ def test_what_a_fleet_can_bear_by_zones(fleet):
 def test_a_drain_refuses_to_take_the_place_of_an_egress_ip(fleet):
     before, holder = fleet.snapshot(), fleet.holders()[SECOND][0]
     run = fleet.bad("drain", egress_ip_drain_nodes=[holder])
-    assert f"egress_ip_drain_nodes: {SECOND} of egressips-prod would lose its place" in run.failed()[0]
+    assert f"egress_ip_drain_nodes: {SECOND} of egressips-prod would become unassigned" in run.failed()[0]
     assert_same(before, fleet.snapshot())
     fleet.good("drain", egress_ip_drain_nodes=[holder], egress_ip_drain_force=True)
     assert SECOND not in fleet.holders()

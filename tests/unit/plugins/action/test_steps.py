@@ -16,7 +16,7 @@ def hosts(fence):
 
 def test_a_missing_file_of_a_fence(tmp_path):
     path = tmp_path / "redfish.yml"
-    with pytest.raises(InventoryError, match=rf"^node3: egress_ip_fence: there is no file {path}$"):
+    with pytest.raises(InventoryError, match=rf"^node3: egress_ip_fence: must be an existing file, not '{path}'$"):
         check_fence_files(hosts(str(path)))
     path.write_text("[]")
     check_fence_files(hosts(str(path)))

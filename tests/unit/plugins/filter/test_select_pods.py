@@ -19,9 +19,9 @@ def test_empty_lists_give_an_empty_list():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (({}, [], []), "the input must be a list of documents, not a mapping"),
-        (([], "pods.yml", []), "pods must be a list of documents, not the string 'pods.yml'"),
-        (([], [], None), "namespaces must be a list of documents, not null"),
+        (({}, [], []), "input: must be a list of documents, not a mapping"),
+        (([], "pods.yml", []), "pods: must be a list of documents, not the string 'pods.yml'"),
+        (([], [], None), "namespaces: must be a list of documents, not null"),
     ],
 )
 def test_names_the_argument_that_is_no_list(arguments, words):

@@ -129,7 +129,8 @@ def test_variables_win_over_the_environment_and_a_failure_is_told_at_the_end(pla
     hosts = {"node1": node(1, egress_ip_vsphere_password="nonsense")}
     told = play([world(hosts, [A]), AUDIT], [FAILURES], hosts=hosts)
     assert told[FAILURES] == [
-        f"vCenter: egress_ip_vsphere_username: 127.0.0.1:{vcenter.port} refuses 'admin'; name or password is wrong"
+        f"vCenter: egress_ip_vsphere_username: 'admin' is rejected by 127.0.0.1:{vcenter.port};"
+        " check username and password"
     ]
 
 
@@ -220,7 +221,7 @@ def test_a_node_whose_vm_is_gone_keeps_no_other_node_from_its_work(play, guarded
     hosts = {"node1": node(1), "gone": silent(egress_ip_platform="vsphere")}
     facts = [FAILURES]
     told = play([world(hosts, [A]), AUDIT, OUTSIDE, OPEN], facts, hosts=hosts)
-    assert told[FAILURES] == ["gone: egress_ip_vsphere_vm: name: there is no VM 'gone' that this user can see"]
+    assert told[FAILURES] == ["gone: egress_ip_vsphere_vm: name: must be a VM that this user can see, not 'gone'"]
     assert ours(guarded, "10") == [f"netops.egress_ip {A}"]
 
 

@@ -88,8 +88,8 @@ def test_a_vm_by_uuid_and_by_moid(run, vcenter):
 @pytest.mark.parametrize(
     ("vm", "message"),
     [
-        ({"name": "nowhere"}, "vms[0].name: there is no VM 'nowhere' that this user can see"),
-        ({"name": "twin"}, "vms[0].name: 2 VMs are called 'twin'; use moid, one of vm-"),
+        ({"name": "nowhere"}, "vms[0].name: must be a VM that this user can see, not 'nowhere'"),
+        ({"name": "twin"}, "vms[0].name: must identify one VM; 2 are named 'twin'; use moid, one of vm-"),
         (
             {"name": "node3"},
             "vms[0]: the VM has several network adapters; choose by mac, label or network; there are: ",
@@ -257,9 +257,9 @@ def test_what_cannot_be_told_is_none_of_the_rest(run, vcenter):
     vms = [{"name": "nowhere"}, {"name": "node1"}, {"name": "twin"}, {"name": "node2"}, standard]
     ports = run("vsphere_port_info", vms=vms, partial=True)["ports"]
     assert [port.get("error", "").partition(";")[0] for port in ports] == [
-        "vms[0].name: there is no VM 'nowhere' that this user can see",
+        "vms[0].name: must be a VM that this user can see, not 'nowhere'",
         "",
-        "vms[2].name: 2 VMs are called 'twin'",
+        "vms[2].name: must identify one VM; 2 are named 'twin'",
         "vms[3]: node2 is inaccessible",
         "node3: the VM is on no host, so that its standard port group cannot be read",
     ]
@@ -317,7 +317,7 @@ def test_what_the_user_may_not_read_is_in_nobodys_way(run, vcenter):
     vms = [{"name": "node1"}, {"name": "node2"}, {"moid": moid}]
     first, second, third = run("vsphere_port_info", username="guest", vms=vms, partial=True)["ports"]
     assert moid in first["shared_with"]
-    assert second["error"] == "vms[1].name: there is no VM 'node2' that this user can see"
+    assert second["error"] == "vms[1].name: must be a VM that this user can see, not 'node2'"
     assert third["error"] == f"{moid}: guest lacks the privilege System.Read"
 
 

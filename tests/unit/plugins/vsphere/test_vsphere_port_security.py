@@ -407,7 +407,10 @@ def test_a_vm_of_the_same_name_is_another_vm(run, vcenter):
             {**STANDARD, "scope": "port", **FORGED},
             "vms[0]: node3: is on a standard switch, which has no ports of its own",
         ),
-        ({**STANDARD, **LEARNING}, "mac_learning: port group VM Network on DC0_C0_H0 has none; it needs a distributed"),
+        (
+            {**STANDARD, **LEARNING},
+            "mac_learning: is not supported by port group VM Network on DC0_C0_H0; use a",
+        ),
         ({**NODE1, "allowed_addresses": ["10.0.0.300"]}, "allowed_addresses[0]: '10.0.0.300' is not an IPv4 or IPv6"),
     ],
 )

@@ -178,7 +178,7 @@ def test_drain_losses(change, lost):
         plan_of(documents, [node(1), node(2, ready=ready, **other), node(3, **change)], held) for ready in (False, True)
     )
     lines = drain_losses(plan, {"current": current(held)}, lambda: without)
-    starts = [f"egress_ip_drain_nodes: {address} of a would lose its place: every node that" for address in lost]
+    starts = [f"egress_ip_drain_nodes: {address} of a would become unassigned: every node that" for address in lost]
     assert [line[: len(start)] for line, start in zip(lines, starts, strict=True)] == starts
 
 

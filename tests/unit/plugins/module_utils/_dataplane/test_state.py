@@ -274,7 +274,7 @@ def test_nothing_stands_in_the_way_on_a_plain_host():
 
 def test_a_host_without_the_interface():
     problems = problems_of(FakeKernel().read_host(), DataPlaneOptions(), "eth7")
-    assert problems == ["egress_ip_interface: there is no interface eth7 on this host, only eth0, lo, pods0"]
+    assert problems == ["egress_ip_interface: must be an interface of this host, one of eth0, lo, pods0, not 'eth7'"]
 
 
 def test_a_host_without_a_default_route():

@@ -30,7 +30,7 @@ def test_an_address_that_another_node_releases_is_probed_twice_as_fast(kernel):
 
 
 def test_an_unknown_interface_is_an_error(kernel):
-    with pytest.raises(CommandError, match="^egress_ip_interface: there is no interface eth7 on this host$"):
+    with pytest.raises(CommandError, match="^egress_ip_interface: must be an interface of this host, not 'eth7'$"):
         mac_address(kernel.read_host(), "eth7")
 
 

@@ -20,7 +20,7 @@ from states import held, node_state
 def test_everything_that_a_host_lacks_is_named(kernel):
     require_node(kernel)
     kernel.missing = ["systemd: does not run", "nftables: is not installed"]
-    with pytest.raises(NodeStateError, match="^systemd: does not run; nftables: is not installed$"):
+    with pytest.raises(NodeStateError, match="^systemd: does not run, nftables: is not installed$"):
         require_node(kernel)
 
 

@@ -90,5 +90,5 @@ def test_what_others_use_is_refused_before_anything_is_done(kernel, kind):
 
 
 def test_an_unknown_interface_is_refused(kernel):
-    with pytest.raises(ConflictError, match=r"state.held\[0\].interface: there is no interface eth7"):
+    with pytest.raises(ConflictError, match=r"state.held\[0\].interface: must be an interface of this host"):
         apply(kernel, node_state(held=held(A, interface="eth7")))

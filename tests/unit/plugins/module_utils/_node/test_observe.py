@@ -50,7 +50,7 @@ def test_a_node_that_has_lost_its_default_route_goes_on(kernel):
 def test_a_wrong_interface_is_a_problem_after_the_first_run_too(kernel):
     apply(kernel, node_state())
     assert observe(kernel, interface="eth9")["problems"][0].startswith(
-        "egress_ip_interface: there is no interface eth9"
+        "egress_ip_interface: must be an interface of this host"
     )
 
 

@@ -495,7 +495,9 @@ def test_junk_is_listed_and_stops_nobody(junk):
 def test_two_objects_of_one_name_are_both_broken():
     plan = assign([egressip("a", "10.0.0.1"), egressip("a", "10.0.0.2")], [node(1)])
     assert plan.assignments == ()
-    assert [entry["errors"] for entry in plan.invalid] == [["egressip/a: metadata.name: 2 objects have this name"]] * 2
+    assert [entry["errors"] for entry in plan.invalid] == [
+        ["egressip/a: metadata.name: must be unique; rename one of 2 objects"]
+    ] * 2
 
 
 OPTIONS = [

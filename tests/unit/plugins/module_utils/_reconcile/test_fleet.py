@@ -275,7 +275,8 @@ def test_a_drained_node_answers_and_is_not_ready():
 
 
 def test_an_unknown_node_to_drain_stops_the_run():
-    assert observe_fleet([host(1)], drain=["nod1"]).stop_reasons == ("egress_ip_drain_nodes: there is no node nod1",)
+    [line] = observe_fleet([host(1)], drain=["nod1"]).stop_reasons
+    assert line == "egress_ip_drain_nodes: must name nodes of the inventory group; 'nod1' is not one"
 
 
 def test_a_silent_member_is_remembered_by_the_newest_state():

@@ -285,8 +285,13 @@ def test_a_node_that_has_lost_its_network_holds_nothing_and_stops_nobody():
     [
         ([host(1, **CUT_OFF)], [], {}, "node1: egress_ip_interface: "),
         ([host(1), SILENT], [], {"min_available": "100%"}, "egress_ip_min_available: only 1 of 2 "),
-        ([host(1)], [], {"drain_nodes": ["node9"]}, "egress_ip_drain_nodes: there is no node node9"),
-        ([host(1, A)], [egressip(A)], {"drain_nodes": ["node1"]}, f"egress_ip_drain_nodes: {A} of web would lose"),
+        (
+            [host(1)],
+            [],
+            {"drain_nodes": ["node9"]},
+            "egress_ip_drain_nodes: must name nodes of the inventory group",
+        ),
+        ([host(1, A)], [egressip(A)], {"drain_nodes": ["node1"]}, f"egress_ip_drain_nodes: {A} of web would become"),
         (
             [host(1)],
             [egressip(*(f"192.168.126.{n}" for n in range(1, 5)))],
@@ -355,8 +360,8 @@ def test_bad_settings_are_errors_that_name_the_variable(settings, error, message
 def test_a_bad_option_of_the_data_plane_is_said_once_and_by_its_variable():
     hosts = [host(n) for n in (1, 2)]
     for each in hosts:
-        each["observed"] = {"failed": True, "msg": "options.mark_mask: must be one run of 2 to 14 bits"}
-    with pytest.raises(InvalidError, match="^egress_ip_mark_mask: must be one run of 2 to 14 bits within 32"):
+        each["observed"] = {"failed": True, "msg": "options.mark_mask: must be 2 to 14 contiguous bits"}
+    with pytest.raises(InvalidError, match="^egress_ip_mark_mask: must be 2 to 14 contiguous bits of a 32-bit value"):
         run(hosts, egressip(A), options={"mark_mask": "0x101"})
 
 

@@ -98,12 +98,12 @@ def test_a_fence_is_proven_for_all_adapters_or_not(cut_off, proven):
 
 def test_a_vm_that_is_not_known_is_none_of_the_others():
     asked = {"nodes": [{"name": f"node{n}", "vms": [{}], "uuid": None} for n in (1, 2, 3)]}
-    gone = {"error": "vms[0].name: there is no VM 'node1' that this user can see"}
+    gone = {"error": "vms[0].name: must be a VM that this user can see, not 'node1'"}
     unclear = {"error": "vms[2]: the VM has several network adapters; choose by mac, label or network"}
     told = audit(asked, [gone, port(2), unclear])
     assert list(told["nodes"]) == ["node2"]
     assert told["failures"] == [
-        "node1: egress_ip_vsphere_vm: name: there is no VM 'node1' that this user can see",
+        "node1: egress_ip_vsphere_vm: name: must be a VM that this user can see, not 'node1'",
         "node3: egress_ip_vsphere_vm: the VM has several network adapters; choose by mac, label or network",
     ]
 

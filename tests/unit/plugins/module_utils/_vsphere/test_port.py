@@ -36,8 +36,8 @@ def test_a_vm(selector, moid):
 @pytest.mark.parametrize(
     ("selector", "message"),
     [
-        ({"name": "twin"}, "vms[0].name: 2 VMs are called 'twin'; use moid, one of vm-2, vm-3"),
-        ({"uuid": "1"}, "vms[0].uuid: there is no VM '1' that this user can see"),
+        ({"name": "twin"}, "vms[0].name: must identify one VM; 2 are named 'twin'; use moid, one of vm-2, vm-3"),
+        ({"uuid": "1"}, "vms[0].uuid: must be a VM that this user can see, not '1'"),
     ],
 )
 def test_no_vm(selector, message):

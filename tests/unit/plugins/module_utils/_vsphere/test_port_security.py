@@ -51,7 +51,7 @@ def test_mac_learning():
     assert change.note == {"mac_learning.enabled": False, "mac_learning": "inherited", "security": "inherited"}
     back, restored = changed(after, wanted(present=False, learning={"enabled": True}))
     assert restored == TARGET
-    with pytest.raises(VsphereError, match="^mac_learning: port 10 of nodes has none; it needs a distributed switch"):
+    with pytest.raises(VsphereError, match="^mac_learning: is not supported by port 10 of nodes; use a"):
         decide([replace(TARGET, own=Level(CLOSED))], wanted(learning={"enabled": True}))
 
 
