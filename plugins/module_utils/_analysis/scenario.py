@@ -167,7 +167,7 @@ def _egressip(name: str, change: Mapping[str, Any], present: object, errors: Err
 
 
 def _at(line: str, prefixes: Iterable[str], path: str) -> tuple[str, str]:
-    """Return (path, text) of an error, the path as the person wrote it who supposes that."""
+    """Return (path, text) of an error, with the path that the user wrote."""
     for prefix in prefixes:
         if line.startswith(prefix):
             where, _colon, text = line[len(prefix) :].partition(": ")

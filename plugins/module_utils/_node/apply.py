@@ -50,6 +50,6 @@ def observe(io: HostIO, request: Request) -> Observation:
 
 
 def note_presence(io: HostIO, state: NodeState, held: tuple[Held, ...]) -> None:
-    """Note for the watch what this node holds, and its endpoints, without which it is of no use as a holder."""
+    """Note for the watch what this node holds, and its endpoints, which it needs to work as a holder."""
     versions = sorted({version_of(item.egress_ip) for item in held})
     io.note_presence(state.options.tunnel_device, held, map(state.endpoint, versions))

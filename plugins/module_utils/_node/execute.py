@@ -81,7 +81,7 @@ def prepare(io: HostIO, steps: Steps) -> None:
 
 
 def change_data_plane(io: HostIO, steps: Steps, installed: Future[None]) -> DataPlane:
-    """Change everything but who holds which address, and return what was read then; roll back if that fails.
+    """Apply everything except changes of holders, and return the data plane read then; roll back if that fails.
 
     No address changes hands before `installed`: a node that holds addresses must know them after a crash.
     """
@@ -138,7 +138,7 @@ def _release(io: HostIO, steps: Steps, present: tuple[Held, ...], connections: C
 def remove_leftovers(io: HostIO, steps: Steps, held: tuple[Held, ...], verified: DataPlane) -> None:
     """Remove what was prepared for addresses that could not be claimed, and verify the whole again."""
     expected = steps.planes.final(held)
-    # The tables of a claimed address were prepared and verified; a released address takes its part along.
+    # The tables of a claimed address were prepared and verified; the release of an address also changes the tables.
     tables = None if steps.leaving else verified.tables
     surplus = transaction(_read_again(io, steps, held, tables), expected)
     if surplus:

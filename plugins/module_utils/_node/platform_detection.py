@@ -33,7 +33,8 @@ class PlatformRow(NamedTuple):
     serial: Pattern[str] | None = None
 
 
-# The first row with a sign counts: a cloud shows the signs of its hypervisor, too.
+# The first matching row wins. A cloud or hypervisor guest shows the signs of its hypervisor too, so a row for it must
+# precede `virtual`, the row of all other virtual machines.
 PLATFORMS = (
     PlatformRow(
         "openstack",

@@ -97,7 +97,7 @@ def test_what_a_fleet_can_bear_by_zones(fleet):
     lost = {line.split()[0]: line for line in said(run, "Show the headroom") if line.startswith("zone=")}
     assert "zone=b" in lost
     assert "NodesExhausted" in lost["zone=b"]
-    assert said(run, "Show how many moves balance costs") == [
+    assert said(run, "Show the number of moves that balancing needs") == [
         "The load is as even as it can be: no egress IP has to move for balance."
     ]
 
@@ -122,7 +122,7 @@ def test_rebalance_after_a_drain(fleet):
     fleet.good(**calm, egress_ip_policy="sticky")
     assert fleet.holders() == drained
     run = fleet.good("rebalance", **calm)
-    table = [line.split() for line in said(run, "Show how many moves balance costs")[1:]]
+    table = [line.split() for line in said(run, "Show the number of moves that balancing needs")[1:]]
     assert table == [["0", "5", "2", "0"], ["1", "3", "1", "1", "this", "run"]]
     assert counts(fleet) == [1, 1, 1]
 
@@ -148,7 +148,7 @@ def test_rebalance_heeds_the_cap(fleet):
     fleet.good("drain", **calm, egress_ip_drain_nodes=["node3"])
     drained = fleet.holders()
     run = fleet.good("rebalance", **calm, egress_ip_max_moves=0)
-    table = [line.split() for line in said(run, "Show how many moves balance costs")[1:]]
+    table = [line.split() for line in said(run, "Show the number of moves that balancing needs")[1:]]
     assert table == [["0", "5", "2", "0", "this", "run"], ["1", "3", "1", "1"]]
     assert fleet.holders() == drained
 

@@ -28,7 +28,7 @@ IN_A_RUN = {
 }
 AUDIT = {**IN_A_RUN["Audit each platform"], "run_once": True}
 OPEN = IN_A_RUN["Allow the egress IPs on the platforms"]
-CLOSE = IN_A_RUN["Reverse what no egress IP needs now on the platforms"]
+CLOSE = IN_A_RUN["Revert platform settings that no egress IP needs"]
 UNFENCE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "unfence"}, "run_once": True}
 OUTSIDE = IN_A_RUN["Decide about fences and ports"]
 FENCE = [{"include_role": {"name": "netops.egress_ip.node", "tasks_from": "fence"}}]

@@ -222,11 +222,11 @@ REFUSED = [
     ({"p": ["10.0.0.1/24"]}, "egress_ip_pools.p[0]: '10.0.0.1/24' has host bits set; the network is 10.0.0.0/24"),
     (
         {"p": ["10.0.0.9-10.0.0.1"]},
-        "egress_ip_pools.p[0]: must be a range of one IP version, lower address first, not",
+        "egress_ip_pools.p[0]: must be a range of one IP version, lower address first, not '10.0.0.9-10.0.0.1'",
     ),
     (
         {"p": ["10.0.0.9-2001:db8::1"]},
-        "egress_ip_pools.p[0]: must be a range of one IP version, lower address first, not",
+        "egress_ip_pools.p[0]: must be a range of one IP version, lower address first, not '10.0.0.9-2001:db8::1'",
     ),
     ({"p": ["10.0.0.1-"]}, "egress_ip_pools.p[0]: is empty; write an IP address"),
     ({"p": ["224.0.0.1"]}, "egress_ip_pools.p[0]: '224.0.0.1' is a multicast address, which cannot be an egress IP"),
