@@ -34,6 +34,6 @@ def closed_ruleset(state: NodeState, marks: Mapping[str, int]) -> str:
 
 
 def closed_policies(state: NodeState) -> str:
-    """Return the text for `ip -batch` that blocks what selected pods send and no table of ours has marked."""
+    """Return the text for `ip -batch` that blocks packets of selected pods that our tables have not marked."""
     before, after = policy_lines(frozenset(), desired_policies(state))
     return "".join(f"{line}\n" for line in (*before, *after))

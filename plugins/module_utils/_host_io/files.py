@@ -38,7 +38,7 @@ _LOCK_POLL_INTERVAL = 0.05
 @contextlib.contextmanager
 def lock() -> Iterator[None]:
     """Hold the lock of this node. Raises CommandError if another run holds it for more than a minute."""
-    # Only root may open the file: whoever can open it can lock it.
+    # Only root may open the file: a process that can open it can lock it.
     descriptor = os.open(LOCK_FILE, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as handle:
         os.fchmod(descriptor, 0o600)

@@ -69,7 +69,7 @@ def take(
     items: tuple[Held, ...],
     received: Mapping[str, list[Flow]],
 ) -> None:
-    """Take these addresses besides those `held`. Their connections are tracked before a server's first packet comes."""
+    """Take these addresses in addition to those `held`. Their connections are tracked first, before a packet comes."""
     told = {item.egress_ip: received[item.egress_ip] for item in items if item.egress_ip in received}
     untold = [item.egress_ip for item in items if item.egress_ip not in received]
     if told:

@@ -83,9 +83,7 @@ def plan_run(
     `options` are those of the data plane. `fenced` nodes hold nothing, `withheld` egress IPs must not be claimed.
     Without `states` there is no rollout. Raises EgressIPError for an invalid inventory.
     """
-    check_max_moves(settings.max_moves, "egress_ip_max_moves")
-    if not settings.plan_seconds > 0:
-        raise InventoryError(f"egress_ip_plan_seconds: must be a number above 0, not {settings.plan_seconds}")
+    _check_settings(settings)
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
     room = DataPlaneOptions.from_dict(options or {}, "egress_ip_").max_index
     read, notes = with_host_names(Manifests.from_dict(manifests), hosts)
@@ -103,16 +101,14 @@ def plan_run(
     # A document that cannot be parsed may define an address that is held now. An EgressIP with errors is no reason
     # to stop: it keeps what it has, and the others go on.
     stop = fleet["stop_reasons"] + [error for item in manifests["invalid"] for error in item["errors"]]
-    wanted = {address for egressip in requests.egressips for address in egressip.egress_ips}
-    if len(wanted) > room:
-        stop.append(f"egress_ip_mark_mask: has room for {room} egress IPs, not for {len(wanted)}; use a wider mask")
+    stop += _excess(requests, room)
     if settings.drain_nodes and not settings.drain_force:
-
-        def plan_without_drain() -> Mapping[str, Any]:
-            undrained = observe_fleet(hosts, read.nodes, fenced=fenced).to_dict()
-            return _plan(requests, undrained, replace(settings, drain_nodes=(), max_moves=0))
-
-        stop += drain_losses(plan, fleet, plan_without_drain)
+        undrained = replace(settings, drain_nodes=(), max_moves=0)
+        stop += drain_losses(
+            plan,
+            fleet,
+            lambda: _plan(requests, observe_fleet(hosts, read.nodes, fenced=fenced).to_dict(), undrained),
+        )
     rollout: dict[str, Any] = {}
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
     if states and not stop:
@@ -121,13 +117,27 @@ def plan_run(
         rollout = made.to_dict()
         own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
         doubts += without_effect(planned, made.selecting, own, {host["name"] for host in hosts})
-    manifests = {
+    filled = {
         **manifests,
         "egressips": [egressip.document for egressip in requests.egressips],
         "owners": dict(requests.owners or {}),
         "unfilled": list(unfilled),
     }
-    return RunPlan(fleet, manifests, plan, rollout, tuple(stop), tuple(doubts), requests)
+    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests)
+
+
+def _check_settings(settings: Settings) -> None:
+    check_max_moves(settings.max_moves, "egress_ip_max_moves")
+    if not settings.plan_seconds > 0:
+        raise InventoryError(f"egress_ip_plan_seconds: must be a number above 0, not {settings.plan_seconds}")
+
+
+def _excess(requests: Requests, room: int) -> list[str]:
+    """Return a line if there are more egress IPs than marks."""
+    wanted = {address for egressip in requests.egressips for address in egressip.egress_ips}
+    if len(wanted) <= room:
+        return []
+    return [f"egress_ip_mark_mask: has room for {room} egress IPs, not for {len(wanted)}; use a wider mask"]
 
 
 def drain_losses(

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Collection, Iterator, Sequence
+from typing import Any, Collection, Iterator, Mapping, Sequence
 
 from .._common.errors import VsphereError
-from .change_note import OVERRIDE, part_of, part_of_group, read_note
+from .change_note import OVERRIDE, Note, part_of, part_of_group, read_note
 from .from_pyvmomi import read_level, read_overrides, read_standard_level
 from .inventory import HOST, NETWORK_SYSTEM, Attachment, Chosen, Inventory, is_distributed, is_opaque, network_of
 from .port import GROUP, HOST_GROUP, PORT, Target, Unreachable
@@ -127,25 +127,33 @@ def _host_targets(
             continue
         if not writable:
             continue
-        system = host[NETWORK_SYSTEM]
-        group, above = inventory.standard_group(host["name"], system, name)
-        yield Target(
-            id=f"{system._GetMoId()}/{name}",
-            name=f"port group {name} on {host['name']}",
-            kind=HOST_GROUP,
-            group=name,
-            own=read_standard_level(group.computedPolicy.security, group.spec.policy.security),
-            above=read_standard_level(above, None),
-            note={key: value for each in parts.values() for key, value in each.items()},
-            affects=names,
-            handle={
-                "host": host["name"],
-                "system": system,
-                "spec": group.spec,
-                "part": part,
-                "keepers": [vm for vm, noted in parts.items() if noted or vm in writable],
-            },
-        )
+        keepers = [vm for vm, noted in parts.items() if noted or vm in writable]
+        note = {key: value for each in parts.values() for key, value in each.items()}
+        yield _host_target(inventory, host, name, note, names, {"part": part, "keepers": keepers})
+
+
+def _host_target(
+    inventory: Inventory,
+    host: Mapping[str, Any],
+    name: str,
+    note: Note,
+    affects: tuple[str, ...],
+    handle: Mapping[str, Any],
+) -> Target:
+    """Return the standard port group of a host; `handle` has the part of the note and the VMs that keep it."""
+    system = host[NETWORK_SYSTEM]
+    group, above = inventory.standard_group(host["name"], system, name)
+    return Target(
+        id=f"{system._GetMoId()}/{name}",
+        name=f"port group {name} on {host['name']}",
+        kind=HOST_GROUP,
+        group=name,
+        own=read_standard_level(group.computedPolicy.security, group.spec.policy.security),
+        above=read_standard_level(above, None),
+        note=note,
+        affects=affects,
+        handle={"host": host["name"], "system": system, "spec": group.spec, **handle},
+    )
 
 
 def _is_connected(inventory: Inventory, host: Any) -> bool:

@@ -260,6 +260,20 @@ def test_documents_are_in_plain_english(path):
     assert [match.group() for match in IDIOMS.finditer(text)] == []
 
 
+TEXTS = sorted(
+    path
+    for pattern in ("plugins/**/*.py", "roles/**/*.yml", "playbooks/*.yml")
+    for path in ROOT.glob(pattern)
+    if "_solver" not in path.parts
+)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_code_is_in_plain_english(path):
+    """Docstrings, comments, messages and names: a word in code counts like one in a sentence."""
+    assert [match.group() for match in IDIOMS.finditer(path.read_text(encoding="utf-8"))] == []
+
+
 def test_documents_name_only_targets_of_the_makefile():
     targets = set(re.findall(r"^([a-z-]+):", _read("Makefile"), re.MULTILINE))
     for path in DOCUMENTS:
