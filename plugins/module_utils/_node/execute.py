@@ -62,14 +62,14 @@ def execute(io: HostIO, steps: Steps) -> Result:
         # Without this note, the watch would take a node that has just claimed an address for one that was away.
         note_presence(io, steps.state, steps.changes.kept + steps.changes.to_claim)
         received, lost, unreleased = hand_over(io, steps, connections)
-        steps = steps.keeping(unreleased)
-        claimed, conflicts = claim(io, steps, connections, probed, received)
-    held = steps.state.holding(steps.changes.kept + claimed).held
-    if steps.leaving or claimed or conflicts:
-        remove_leftovers(io, steps, held, verified)
-    steps.record_with(held).save(io)
-    finish(io, steps, held, claimed, lost)
-    return steps.report(claimed, conflicts, connections.arrived)
+        rest = steps.keeping(unreleased)
+        claimed, conflicts = claim(io, rest, connections, probed, received)
+    held = rest.state.holding(rest.changes.kept + claimed).held
+    if rest.leaving or claimed or conflicts:
+        remove_leftovers(io, rest, held, verified)
+    rest.record_with(held).save(io)
+    finish(io, rest, held, claimed, lost)
+    return rest.report(claimed, conflicts, connections.arrived)
 
 
 def prepare(io: HostIO, steps: Steps) -> None:
@@ -92,6 +92,7 @@ def change_data_plane(io: HostIO, steps: Steps, installed: Future[None]) -> Data
             io.execute(transaction(steps.observation.current, interim))
             return verify(io, steps, interim, held)
         finally:
+            # Also after a failure: the rollback must not run while files are still being installed.
             installed.result()
     except EgressIPError as error:
         roll_back(io, steps, error)

@@ -83,11 +83,7 @@ def observe_fleet(
     return Fleet(
         nodes=nodes,
         eligible=_eligible(nodes, egressips),
-        current=tuple(
-            {"egressIP": item["egressIP"], "node": name, **({"name": item["name"]} if "name" in item else {})}
-            for name, facts in sorted(observed.items())
-            for item in facts["held"]
-        ),
+        current=_current(observed),
         members=_members(sorted(answers), observed, {host["name"] for host in hosts if host.get("fence")}),
         observed=observed,
         unavailable=_with_reasons(answers, UNAVAILABLE),
@@ -95,6 +91,15 @@ def observe_fleet(
         recalled=_recalled(observed),
         generation=max((facts["generation"] for facts in observed.values()), default=0),
         stop_reasons=tuple(stop or _too_few(len(observed), len(hosts), min_available, _lines(answers, FAULTY))),
+    )
+
+
+def _current(observed: Mapping[str, _FACTS]) -> tuple[dict[str, Any], ...]:
+    """Return [{egressIP, node, name}] of the held egress IPs, without a name where the node reports none."""
+    return tuple(
+        {"egressIP": item["egressIP"], "node": name, **({"name": item["name"]} if "name" in item else {})}
+        for name, facts in sorted(observed.items())
+        for item in facts["held"]
     )
 
 

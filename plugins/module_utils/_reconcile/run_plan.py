@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Callable, Collection, Iterable, Sequence
 
 from .._common.errors import InventoryError
@@ -104,11 +105,8 @@ def plan_run(
     stop += _excess(requests, room)
     if settings.drain_nodes and not settings.drain_force:
         undrained = replace(settings, drain_nodes=(), max_moves=0)
-        stop += drain_losses(
-            plan,
-            fleet,
-            lambda: _plan(requests, observe_fleet(hosts, read.nodes, fenced=fenced).to_dict(), undrained),
-        )
+        before = partial(_plan_of_hosts, requests, hosts, read, fenced, undrained)
+        stop += drain_losses(plan, fleet, before)
     rollout: dict[str, Any] = {}
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
     if states and not stop:
@@ -117,13 +115,29 @@ def plan_run(
         rollout = made.to_dict()
         own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
         doubts += without_effect(planned, made.selecting, own, {host["name"] for host in hosts})
-    filled = {
+    filled = _with_addresses_of_pools(manifests, requests, unfilled)
+    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests)
+
+
+def _with_addresses_of_pools(
+    manifests: Mapping[str, Any], requests: Requests, unfilled: Iterable[Any]
+) -> dict[str, Any]:
+    return {
         **manifests,
         "egressips": [egressip.document for egressip in requests.egressips],
         "owners": dict(requests.owners or {}),
         "unfilled": list(unfilled),
     }
-    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests)
+
+
+def _plan_of_hosts(
+    requests: Requests,
+    hosts: Sequence[Mapping[str, Any]],
+    read: Manifests,
+    fenced: Collection[str],
+    settings: Settings,
+) -> dict[str, Any]:
+    return _plan(requests, observe_fleet(hosts, read.nodes, fenced=fenced).to_dict(), settings)
 
 
 def _check_settings(settings: Settings) -> None:
