@@ -149,7 +149,9 @@ def read_annotations(metadata: Mapping[str, Any], root: str, errors: Errors) -> 
     found = Annotations(**{name: value for name, value in values.items() if value is not None})
     if found.excluded_destinations and Destinations(found.destinations, found.excluded_destinations).is_empty:
         path = annotation_path(root, EXCLUDED_DESTINATIONS)
-        errors.add(path, "covers every destination, so that no traffic would leave with an egress IP")
+        errors.add(
+            path, "covers every destination, so that no traffic would leave with an egress IP; list fewer networks"
+        )
     return found
 
 

@@ -68,11 +68,7 @@ def observe_fleet(
     observed = {name: answer.facts for name, answer in answers.items() if answer.kind == ANSWER}
     labels = {node.name: node.labels for node in node_objects}
     stop = _lines(answers, STOP)
-    stop += [
-        f"egress_ip_drain_nodes: must name nodes of the inventory group; {quote(name)} is not one"
-        for name in drain
-        if name not in answers
-    ]
+    stop += _unknown(drain, answers)
     stop += _vanished(observed, {*answers, *forget})
     errors = Errors()
     nodes = tuple(
@@ -92,6 +88,14 @@ def observe_fleet(
         generation=max((facts["generation"] for facts in observed.values()), default=0),
         stop_reasons=tuple(stop or _too_few(len(observed), len(hosts), min_available, _lines(answers, FAULTY))),
     )
+
+
+def _unknown(drain: Iterable[str], expected: Collection[str]) -> list[str]:
+    return [
+        f"egress_ip_drain_nodes: must name nodes of the inventory group; {quote(name)} is not one"
+        for name in drain
+        if name not in expected
+    ]
 
 
 def _current(observed: Mapping[str, _FACTS]) -> tuple[dict[str, Any], ...]:

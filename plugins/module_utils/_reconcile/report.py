@@ -235,7 +235,8 @@ def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
         yield f"{item['name']}: is excluded: {item['reason']}"
     hint = f"; it may be a node that cannot be reached ({silent})" if silent else ""
     for ip, item in conflicts.items():
-        yield f"{item['node']}: {ip} is not claimed, {item['mac']} answers for it on {item['interface']}{hint}"
+        answer = f"{ip} is not claimed, {item['mac']} answers for it on {item['interface']}{hint}"
+        yield f"{item['node']}: {answer}; remove the address from that device"
     for node, result in sorted(results.items()):
         if result.get("unreachable"):
             yield f"{node}: was lost during the run: {result.get('msg', '')}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .fencing import links_to_cut, nodes_to_unfence, plan_fencing
-from .provider import Audit
+from .provider import Audit, Changes
 from .providers import PROVIDERS, in_variables
 from .rollout import updates_after
 
@@ -37,10 +37,7 @@ def plan_steps(
     targets = {query["name"]: {node["name"]: node for node in query["nodes"]} for query in run["platforms"]}
     fencing = plan_fencing(plan, fleet, fences, _in_variables(fences, fence_results))
     changes = {name: PROVIDERS[name].changes(audit, fleet) for name, audit in audits.items()}
-    before, after = (
-        [{"platform": name, "changes": each[when]} for name, each in changes.items() if each[when]]
-        for when in ("open", "close")
-    )
+    before, after = _of_platforms(changes, "open"), _of_platforms(changes, "close")
     fenced = {node: methods for audit in audits.values() for node, methods in audit["fenced"].items()}
     return {
         "audits": dict(audits),
@@ -50,9 +47,7 @@ def plan_steps(
         "open": before,
         "close": after,
         "notes": [line for each in changes.values() for line in each["notes"]],
-        "fencing": [
-            _to_fence(node, fence, targets, links_to_cut(node, plan, fleet)) for node, fence in fencing.nodes.items()
-        ],
+        "fencing": [_to_fence(*each, targets, links_to_cut(each[0], plan, fleet)) for each in fencing.nodes.items()],
         "withheld": fencing.withheld if fence_results is not None else {},
         "unfence": _to_unfence(audits, targets, fleet, fencing.nodes, results) if results else [],
         "updates": updates_after(run["rollout"], results) if run["rollout"] and results else {},
@@ -69,6 +64,11 @@ def _in_variables(fences: Mapping[str, object], fence_results: Mapping[str, str]
         node: in_variables(names[node], reason) if names[node] in PROVIDERS else reason
         for node, reason in fence_results.items()
     }
+
+
+def _of_platforms(changes: Mapping[str, Changes], when: str) -> list[dict[str, Any]]:
+    """Return [{platform, changes}] of the platforms with changes at that time."""
+    return [{"platform": name, "changes": each[when]} for name, each in changes.items() if each[when]]
 
 
 def _to_fence(node: str, fence: str, targets: Mapping[str, Mapping[str, Any]], macs: list[str]) -> dict[str, Any]:
