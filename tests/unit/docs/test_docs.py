@@ -67,6 +67,7 @@ SHOWN = {
         "write {} to select all namespaces",
     ),
 }
+MOLECULE_TESTS = ROOT / "extensions/molecule/default/tests"
 PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+) \| default\((.*?)\)")
 
 
@@ -244,6 +245,13 @@ def test_documents_name_only_code_that_exists():
         named = {name for name in CODE.findall(_read(document)) if re.fullmatch(r"[\w/.]+(/|\.py|\.yml)", name)}
         missing = {name for name in named if not any((parent / name).exists() for parent in parents)}
         assert missing == set(), document
+
+
+def test_the_tests_that_prove_what_is_trusted_exist():
+    folders = [ROOT / "tests/unit/plugins", ROOT / "tests/unit/plugins/module_utils", MOLECULE_TESTS]
+    named = {name for name in CODE.findall(_read("docs/trust.md")) if re.fullmatch(r"[\w/]*test_\w+\.py", name)}
+    assert named
+    assert {name for name in named if not any((folder / name).exists() for folder in folders)} == set()
 
 
 def test_contributing_shows_the_import_rule():
