@@ -259,7 +259,7 @@ def test_what_cannot_be_told_is_none_of_the_rest(run, vcenter):
     assert [port.get("error", "").partition(";")[0] for port in ports] == [
         "vms[0].name: must be a VM that this user can see, not 'nowhere'",
         "",
-        "vms[2].name: must identify one VM; 2 are named 'twin'",
+        "vms[2].name: must identify one VM",
         "vms[3]: node2 is inaccessible",
         "node3: the VM is on no host, so that its standard port group cannot be read",
     ]
