@@ -133,7 +133,7 @@ INPUT = {
         {"egress_ip_excluded_cidrs": ["10.88.0.1/16"]},
         ("egress_ip_excluded_cidrs[0]", "10.88.0.0/16"),
     ),
-    "mask with holes": ({"egress_ip_mark_mask": "0x101"}, ("mark_mask", "run of")),
+    "mask with holes": ({"egress_ip_mark_mask": "0x101"}, ("egress_ip_mark_mask", "contiguous bits")),
     "port": ({"egress_ip_tunnel_port": 70000}, ("tunnel_port", "65535")),
     "min_available": ({"egress_ip_min_available": "most"}, ("egress_ip_min_available", "percentage")),
     "policy": ({"egress_ip_policy": "random"}, ("egress_ip_policy", "balanced")),
