@@ -145,13 +145,14 @@ class LookupModule(LookupBase):
         return [result]
 
     def _read(self, term: object, source: str, variables: Mapping[str, Any], documents: Documents) -> None:
-        if isinstance(term, Mapping):
+        if isinstance(term, Mapping) and term:
             documents.add(plain(term), source)
         elif isinstance(term, str):
             term = str(term)
             self._read_path(self._find(term, source, variables), term, documents)
         else:
-            raise AnsibleLookupError(f"{source}: must be a path or a document, not {type_name(term)}")
+            found = "an empty mapping" if isinstance(term, Mapping) else type_name(term)
+            raise AnsibleLookupError(f"{source}: must be a path or a document, not {found}")
 
     def _find(self, term: str, source: str, variables: Mapping[str, Any]) -> Path:
         """Return the path of ``term``."""

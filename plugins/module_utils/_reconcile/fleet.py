@@ -19,6 +19,9 @@ from .._planner.nodes import Node, label_text
 from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, member, read_answer
 
 _FACTS = Mapping[str, Any]
+# A run adds one to the highest generation of the nodes, and a node refuses what is not newer than its own. So one node
+# with a wrong generation could make the others refuse all later runs. A node that was away is behind, never far ahead.
+_GENERATION_LEAP = 2**32
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def observe_fleet(
     `drain` and `fenced` name nodes that hold nothing: on request, or because they are cut off. `forget` names nodes
     that have left the fleet for good. Raises InventoryError.
     """
-    answers = _without_stolen_endpoints({host["name"]: read_answer(host["observed"]) for host in hosts})
+    answers = {host["name"]: read_answer(host["observed"]) for host in hosts}
+    answers = _without_leaps(_without_stolen_endpoints(answers))
     observed = {name: answer.facts for name, answer in answers.items() if answer.kind == ANSWER}
     labels = {node.name: node.labels for node in node_objects}
     stop = _lines(answers, STOP)
@@ -136,6 +140,19 @@ def _without_stolen_endpoints(answers: dict[str, Answer]) -> dict[str, Answer]:
                     others = ", ".join(sorted({*names} - {name}))
                     reason = f"gives invalid facts: endpoints: {endpoint} is the endpoint of {others} too"
                     checked[name] = Answer(FAULTY, {}, (reason,))
+    return checked
+
+
+def _without_leaps(answers: Mapping[str, Answer]) -> dict[str, Answer]:
+    """Return the answers, in which a node whose generation is far ahead of the next lower one is faulty."""
+    checked = dict(answers)
+    ranked = sorted((answer.facts["generation"], name) for name, answer in answers.items() if answer.kind == ANSWER)
+    leap = 0
+    for (lower, _name), (generation, name) in zip(ranked, ranked[1:]):  # noqa: B905
+        leap = max(leap, generation - lower)
+        if leap > _GENERATION_LEAP:
+            reason = f"gives invalid facts: generation: {generation} is far ahead of those of the other nodes"
+            checked[name] = Answer(FAULTY, {}, (reason,))
     return checked
 
 

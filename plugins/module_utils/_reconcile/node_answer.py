@@ -12,10 +12,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
-from .._common.addresses import canonical_address, parse_interface, parse_network
+from .._common.addresses import canonical_address, parse_interface, parse_network, version_of
 from .._common.errors import Errors
-from .._common.messages import type_name
+from .._common.messages import quote, type_name
 from .._common.validation import NO_MAPPING, check_list, check_mapping, required
+from .._kubernetes.selectors import is_dns_subdomain
 
 ANSWER, STOP, FAULTY, UNAVAILABLE = "answer", "stop", "faulty", "unavailable"
 NOT_OBSERVED = "the host was left out of the run, which needs all nodes; run without --limit"
@@ -78,7 +79,10 @@ def _read_facts(observed: Mapping[str, Any]) -> Answer:
 
 
 def _check_endpoints(facts: Mapping[str, Any], errors: Errors) -> None:
-    """Add an error for an endpoint of the tunnel that is not the node's own address on a network of it."""
+    """Add an error unless the tunnel's endpoints are own addresses of the node, at most one of each IP version."""
+    versions = [version_of(endpoint) for endpoint in facts["endpoints"]]
+    if not versions or len({*versions}) < len(versions):
+        errors.add("endpoints", f"must be one address, or one of each IP version, not {len(versions)} addresses")
     own = {text.partition("/")[0] for network in facts["networks"] for text in network["addresses"]}
     for index, endpoint in enumerate(facts["endpoints"]):
         if endpoint not in own:
@@ -91,6 +95,14 @@ def _text(value: object, path: str, errors: Errors) -> str:
         return str(value)
     errors.add(path, f"must be a string, not {type_name(value)}")
     return ""
+
+
+def _object_name(value: object, path: str, errors: Errors) -> str:
+    """Return the name of an object, which becomes part of names in nftables."""
+    name = _text(value, path, errors)
+    if name and not is_dns_subdomain(name):
+        errors.add(path, f"must be the name of an object (RFC 1123), not {quote(name)}")
+    return name
 
 
 def _address(value: object, path: str, errors: Errors) -> str:
@@ -166,7 +178,7 @@ _some_metrics = _mapping(
     },
     {"conflicts": _list_of(_mapping({"egressIP": _address, "mac": _text}))},
 )
-_RECALLED = {"name": _text, "egressIPs": _addresses, "pods": _addresses}
+_RECALLED = {"name": _object_name, "egressIPs": _addresses, "pods": _addresses}
 _DESTINATIONS = {"destinations": _list_of(_network), "excludedDestinations": _list_of(_network)}
 # A node in the record of another one.
 _links = _list_of(_mapping({"mac": _text, "addresses": _list_of(_interface_address)}))

@@ -202,6 +202,7 @@ def test_a_path_that_does_not_exist_says_where_was_looked(play):
         ),
         (None, "manifests[0]: must be a path or a document, not null"),
         (5, "manifests[0]: must be a path or a document, not the integer 5"),
+        ({}, "manifests[0]: must be a path or a document, not an empty mapping"),
     ],
 )
 def test_what_is_neither_path_nor_document(play, term, words):

@@ -149,6 +149,19 @@ def test_one_record_among_many_does_not_stop_the_run():
     assert observe_fleet([*hosts, host(3, answer(3, nodes=known(1, 2, 3, 9)))]).stop_reasons == ()
 
 
+@pytest.mark.parametrize("generation", [2**32 + 8, 2**53])
+def test_a_node_with_a_generation_far_ahead_is_excluded(generation):
+    fleet = observe_fleet([host(1, answer(1, generation=generation)), host(2, answer(2, generation=7)), host(3)])
+    assert fleet.generation == 7
+    reason = f"gives invalid facts: generation: {generation} is far ahead of those of the other nodes"
+    assert fleet.faulty == ({"name": "node1", "reason": reason},)
+
+
+def test_a_node_that_was_away_is_behind():
+    fleet = observe_fleet([host(1, answer(1, generation=2**31)), host(2, answer(2, generation=0)), host(3)])
+    assert (fleet.generation, fleet.faulty) == (2**31, ())
+
+
 def test_of_two_nodes_with_one_endpoint_the_recorded_one_is_right():
     thief = answer(3, endpoints=["192.168.126.22"], networks=answer(2)["networks"], nodes=known(1))
     hosts = [host(1, answer(1, nodes=known(1, 2))), host(2, answer(2, nodes=known(1, 2))), host(3, thief)]

@@ -61,6 +61,13 @@ MALFORMED = [
     ("platform", {"name": 5, "uuid": None}, "platform.name: must be a string, not the integer 5"),
     ("interface", ["eth0"], "interface: must be a string, not a list"),
     ("endpoints", ["203.0.113.9"], "endpoints[0]: 203.0.113.9 is not one of the addresses in networks"),
+    ("endpoints", [], "endpoints: must be one address, or one of each IP version, not 0 addresses"),
+    (
+        "endpoints",
+        ["192.168.126.21", "192.168.126.21"],
+        "endpoints: must be one address, or one of each IP version, not 2 addresses",
+    ),
+    ("recalled", [{"name": 'a" x', "egressIPs": [], "pods": []}], "recalled[0].name: must be the name of an object"),
     ("endpoints", [5], "endpoints[0]: must be a string, not the integer 5; put it in quotes"),
     ("networks", [{"interface": "eth0"}], "networks[0].addresses: is missing"),
     (
