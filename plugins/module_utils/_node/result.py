@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Mapping, NamedTuple
+from typing import Any, Mapping, NamedTuple
 
 from .._dataplane.node_state import Held
 from .._dataplane.state import result_of
 
-Result = Mapping[str, object]
+Result = Mapping[str, Any]
 
 
 class Change(NamedTuple):

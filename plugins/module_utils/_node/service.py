@@ -32,6 +32,7 @@ from .current_state import read_data_plane, read_host
 from .decide import Request
 from .execute import ANNOUNCE_AGAIN
 from .record import Record
+from .result import Result
 
 
 def main(io: HostIO, argv: Sequence[str]) -> int:
@@ -87,12 +88,10 @@ def _claim(io: HostIO, again: bool = False) -> None:
         _announce_held(io)
 
 
-def _log_result(result: Mapping[str, object]) -> None:
-    diff, conflicts = result["diff"], result["conflicts"]
-    assert isinstance(diff, dict) and isinstance(conflicts, list)
-    for line in diff["after"].splitlines():
+def _log_result(result: Result) -> None:
+    for line in result["diff"]["after"].splitlines():
         _log(f"restored {line}")
-    for conflict in conflicts:
+    for conflict in result["conflicts"]:
         _log("{egressIP} is not claimed: {mac} answers for it".format(**conflict))
 
 

@@ -95,6 +95,16 @@ def test_only_the_addresses_of_takers_that_connect_are_released(port):
     assert released[ONE] == [{A}]
 
 
+def noting(released):
+    """Return a `release` that notes what it is called with and knows of no connections."""
+
+    def release(egress_ips):
+        released.append(set(egress_ips))
+        return {}
+
+    return release
+
+
 @pytest.mark.parametrize(("one", "two"), [(GIVE_A, Partners()), (Partners(), TAKE_A)])
 def test_no_node_waits_for_long(port, one, two):
     received, released, seconds = meet(port, one, two)
@@ -109,8 +119,7 @@ def test_a_port_that_another_program_has_is_no_reason_to_wait_or_to_keep_the_add
         other.bind((ONE, port))
         other.listen()
         start = time.monotonic()
-        release = lambda egress_ips: released.append(set(egress_ips)) or {}  # noqa: E731
-        assert handover_session.hand_over("secret", port, (ONE,), GIVE_A, release) == {}
+        assert handover_session.hand_over("secret", port, (ONE,), GIVE_A, noting(released)) == {}
         assert time.monotonic() - start < handover_session.PATIENCE
     assert released == [{A}]
 
@@ -185,8 +194,7 @@ def test_a_stranger_ends_with_the_deadline(port, behave):
     released = []
     start = time.monotonic()
     with attack(port, behave):
-        release = lambda egress_ips: released.append(set(egress_ips)) or {}  # noqa: E731
-        handover_session.hand_over("secret", port, (ONE,), GIVE_A, release)
+        handover_session.hand_over("secret", port, (ONE,), GIVE_A, noting(released))
     assert released == [set()]
     assert time.monotonic() - start < 3 * handover_session.PATIENCE
 
