@@ -37,6 +37,7 @@ FAILURE = re.compile(r"(FAILED|ERROR:?|fatal:|lab:|error:|SUBFAIL\w*) ")
 # As pytest lists them with --durations.
 DURATION = re.compile(r"(?P<seconds>\d+\.\d+)s (?P<phase>setup|call|teardown) +(?P<test>\S.*)")
 VENV = BUILD / "venv"
+MOLECULE = ROOT / "extensions/molecule"
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
     "tests/integration/targets/lookup_manifests/files/",
@@ -177,9 +178,15 @@ def integration() -> Iterator[Check]:
 
 
 def molecule() -> Iterator[Check]:
-    """Every Molecule scenario, one after the other, in the lab that no other process uses meanwhile."""
+    """The Molecule scenarios, one after the other, in the lab that no other process uses meanwhile."""
     hold = ("python", str(ROOT / "tests/lab/lab.py"), "hold", "--")
-    yield Check("molecule", (*hold, "molecule", "test", "--all"), TREE / "extensions", first=True)
+    for scenario in sorted((path.parent.name for path in MOLECULE.glob("*/molecule.yml")), key=_default_first):
+        words = ("molecule", "test", "--scenario-name", scenario)
+        yield Check(f"molecule {scenario}", (*hold, *words), TREE / "extensions", first=True)
+
+
+def _default_first(scenario: str) -> tuple[bool, str]:
+    return scenario != "default", scenario
 
 
 GROUPS = {"lint": lint, "unit": unit, "kernel": kernel, "integration": integration, "molecule": molecule}

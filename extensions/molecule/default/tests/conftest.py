@@ -47,6 +47,12 @@ def _repair(lab):
 
 
 @pytest.fixture
+def bare(machines):
+    """Nodes without anything of the collection, also without what an earlier device of the tunnel had."""
+    machines.clear()
+
+
+@pytest.fixture
 def fleet(machines):
     """Three running nodes with the lab's manifests applied, and a server."""
     machines.arrange()

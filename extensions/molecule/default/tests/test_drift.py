@@ -45,6 +45,7 @@ DRIFTS = ON_A_HOLDER | ON_ANY
 
 
 @pytest.mark.user_land
+@pytest.mark.usefixtures("bare")
 def test_every_kind_of_drift_is_seen_and_mended(unwatched, subtests):
     fleet = unwatched
     healthy = strip(fleet.snapshot())
@@ -81,6 +82,7 @@ THROWN_AWAY = {
 }
 
 
+@pytest.mark.usefixtures("bare")
 @pytest.mark.parametrize("kind", THROWN_AWAY)
 def test_what_is_thrown_away_comes_back_without_a_run(fleet, kind):
     healthy = strip(fleet.snapshot())
