@@ -103,6 +103,10 @@ def _accept_ra(interface: str) -> str:
     return f"net.ipv6.conf.{interface}.accept_ra"
 
 
+def _drop_unicast_in_broadcast(version: int, device: str) -> str:
+    return f"net.ipv{version}.conf.{device}.drop_unicast_in_l2_multicast"
+
+
 def _of_device(device: str) -> dict[str, str]:
     """Return {name: value} of the sysctls that exist only with the tunnel device.
 
@@ -112,7 +116,7 @@ def _of_device(device: str) -> dict[str, str]:
     return {
         _reverse_path(device): _LOOSE,
         f"net.ipv6.conf.{device}.disable_ipv6": _OFF,
-        **{f"net.ipv{version}.conf.{device}.drop_unicast_in_l2_multicast": _ON for version in VERSIONS},
+        **{_drop_unicast_in_broadcast(version, device): _ON for version in VERSIONS},
     }
 
 
@@ -132,6 +136,10 @@ def _desired_sysctls(state: NodeState, marks: Mapping[str, int], host: Host) -> 
     of_device = _of_device(state.options.tunnel_device)
     wanted: dict[str, str] = {}
     for version in VERSIONS:
+        if state.endpoint(version):
+            # Also without an egress IP of this version: the device has one value while egress IPs come and go.
+            name = _drop_unicast_in_broadcast(version, state.options.tunnel_device)
+            wanted[name] = of_device[name]
         if state.endpoint(version) and of_version(marks, version):
             wanted[FORWARDING[version]] = _ON
             wanted.update({name: value for name, value in of_device.items() if name.startswith(f"net.ipv{version}.")})

@@ -224,6 +224,7 @@ def test_a_new_tunnel_device_sets_its_sysctl_and_its_table_anew():
     assert way.sysctls == (
         ("net.ipv4.conf.egress0.drop_unicast_in_l2_multicast", "1"),
         ("net.ipv4.conf.egress0.rp_filter", "2"),
+        ("net.ipv6.conf.egress0.drop_unicast_in_l2_multicast", "1"),
     )
     assert way.nft[:2] == ("delete table netdev egress_ip", "add table netdev egress_ip")
     assert not any("inet" in line for line in way.nft)
@@ -259,7 +260,8 @@ def test_a_host_that_learns_from_router_advertisements_goes_on_learning_when_it_
     assert names.index("net.ipv6.conf.eth0.accept_ra") < names.index("net.ipv6.conf.all.forwarding")
     assert desired.sysctls["net.ipv6.conf.eth0.accept_ra"] == "2"
     ipv4_alone = desired_data_plane(node_state(), marks_of(node_state()), host)
-    assert not [name for name in ipv4_alone.sysctls if "ipv6" in name]
+    names_of_ipv6 = [name for name in ipv4_alone.sysctls if "ipv6" in name]
+    assert names_of_ipv6 == ["net.ipv6.conf.egress0.drop_unicast_in_l2_multicast"]
 
 
 def test_an_address_with_a_prefix_of_its_own_is_never_taken_for_one_on_record():
