@@ -123,14 +123,18 @@ def remove_file(path: Path) -> None:
             path.parent.rmdir()
 
 
+def stop_units(units: Iterable[str]) -> None:
+    """Stop systemd units and wait until they have stopped; timers first, or they would start stopped services again."""
+    commands.run(["systemctl", "stop", "--quiet", *sorted(units, key=lambda unit: not unit.endswith(".timer"))])
+
+
 def remove_files(paths: Iterable[Path]) -> None:
     """Remove files; stop and disable the units among them first, even if their files are already missing."""
     paths = list(paths)
     units = [path.name for path in paths if path.parent == UNIT_DIRECTORY]
-    # Timers first, or they would start services that are already stopped.
     units.sort(key=lambda unit: not unit.endswith(".timer"))
     if units:
-        commands.run(["systemctl", "stop", "--quiet", *units])
+        stop_units(units)
         commands.run(["systemctl", "disable", "--quiet", *units])
     for path in paths:
         remove_file(path)

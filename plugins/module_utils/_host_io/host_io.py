@@ -45,6 +45,7 @@ class HostIO:
     publish_file = staticmethod(files.publish_file)
     remove_file = staticmethod(files.remove_file)
     remove_files = staticmethod(files.remove_files)
+    stop_units = staticmethod(files.stop_units)
     note_presence = staticmethod(files.note_presence)
     was_away = staticmethod(files.was_away)
     is_settling = staticmethod(files.is_settling)

@@ -44,7 +44,7 @@ def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions) ->
         if path in missing:
             io.write_file(path, data, mode)
     io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(metrics)])
-    io.check(["systemctl", "start", "--quiet", "--no-block", *systemd_units.timers(metrics)])
+    start_timers(io, options)
     # The reload makes nftables.service want the refill unit, and systemd read changed units. It takes systemd long, and
     # no step of a run needs it.
     io.run_later(_RELOAD_AFTER, ["systemctl", "daemon-reload"])
@@ -53,6 +53,18 @@ def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions) ->
 def run_program_later(io: HostIO, seconds: float, command: str) -> None:
     """Let systemd run a command of the installed program after some seconds."""
     io.run_later(seconds, [io.interpreter(), "-I", str(files.PROGRAM_FILE), command])
+
+
+def stop_units(io: HostIO, options: DataPlaneOptions) -> None:
+    """Stop all units. A unit that is stopped while it runs counts as failed and starts CLOSED_UNIT, so that is last."""
+    units = [path.name for path in _node_files(io, options) if path.parent == files.UNIT_DIRECTORY]
+    io.stop_units(unit for unit in units if unit != systemd_units.CLOSED_UNIT)
+    io.stop_units([systemd_units.CLOSED_UNIT])
+
+
+def start_timers(io: HostIO, options: DataPlaneOptions) -> None:
+    """Start the timers, without waiting for them. Raises CommandError if that fails."""
+    io.check(["systemctl", "start", "--quiet", "--no-block", *systemd_units.timers(bool(options.metrics_dir))])
 
 
 def remove_all_files(io: HostIO, options: DataPlaneOptions) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .._common.errors import EgressIPError
 from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import DataPlane, desired_data_plane, held_on, transaction
 from .._host_io.host_io import HostIO
 from .connections import forget
 from .current_state import read_data_plane, read_node, require_node
-from .installed_files import present_files, remove_all_files
+from .installed_files import present_files, remove_all_files, start_timers, stop_units
 from .record import Record
 from .result import Change, Outcome, Result, file_lines, result
 
@@ -27,17 +28,25 @@ def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result
         record = Record.load(io)
         _record, host, tables, claimed = read_node(io, record)
         options = record.state.options if record else options
-        # Sysctls get their former values from the record.
-        current = replace(read_data_plane(io, host, options, claimed, tables), sysctls={})
-        lines = current.lines() | file_lines(present_files(io, options))
+        current = read_data_plane(io, host, options, claimed, tables)
+        lines = replace(current, sysctls={}).lines() | file_lines(present_files(io, options))
         texts = desired_data_plane(record.state, record.marks, host).texts() if record else {}
         if lines and not check:
-            _take_down(io, current, record, options)
+            _take_down(io, record, options)
         return result(Change(lines, frozenset(), texts), Outcome(released=held_on(host, claimed)))
 
 
-def _take_down(io: HostIO, current: DataPlane, record: Record | None, options: DataPlaneOptions) -> None:
-    io.execute(transaction(current, DataPlane()))
+def _take_down(io: HostIO, record: Record | None, options: DataPlaneOptions) -> None:
+    # A unit that runs now would restore what is removed.
+    stop_units(io, options)
+    try:
+        _record, host, tables, claimed = read_node(io, record)
+        # Sysctls get their former values from the record.
+        current = replace(read_data_plane(io, host, options, claimed, tables), sysctls={})
+        io.execute(transaction(current, DataPlane()))
+    except EgressIPError:
+        start_timers(io, options)
+        raise
     originals = record.original_sysctls if record else {}
     for name in io.read_sysctls(originals):
         io.write_sysctl(name, originals[name])

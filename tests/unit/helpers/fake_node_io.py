@@ -224,6 +224,9 @@ class FakeKernel:
     def remove_file(self, path):
         self._do("remove", str(path), lambda line: self.files.pop(line, None))
 
+    def stop_units(self, units):
+        self.log += [("stop", unit) for unit in units]
+
     def remove_files(self, paths):
         self.units -= {path.name for path in paths}
         for path in paths:

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.systemd_units import CLOSED_UNIT, WATCH_TIMER
 from fake_node_io import address, ethernet
 from node_runs import (
     A,
@@ -36,6 +39,26 @@ def test_remove_forgets_the_connections(kernel):
     kernel.log.clear()
     remove(kernel)
     assert kernel.logged("forget") == [(1, 0x1FFF), (2, 0x1FFF)]
+
+
+def test_units_are_stopped_before_anything_is_removed(kernel):
+    """A unit that runs or fails meanwhile would restore the data plane, or drop the traffic of pods."""
+    apply(kernel, node_state())
+    kernel.log.clear()
+    remove(kernel)
+    stopped = [index for index, (word, _detail) in enumerate(kernel.log) if word == "stop"]
+    removed = [index for index, (word, _detail) in enumerate(kernel.log) if word in ("ip", "nft", "remove")]
+    assert kernel.log[max(stopped)] == ("stop", CLOSED_UNIT)
+    assert max(stopped) < min(removed)
+
+
+def test_a_removal_that_fails_leaves_the_watch_running(kernel):
+    apply(kernel, node_state())
+    kernel.log.clear()
+    kernel.fail = ["delete table"]
+    with pytest.raises(EgressIPError):
+        remove(kernel)
+    assert f"systemctl start --quiet --no-block {WATCH_TIMER}" in kernel.logged("run")
 
 
 def test_remove_in_check_mode_writes_nothing(kernel):
