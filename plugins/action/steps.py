@@ -12,7 +12,6 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import quote
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.provider import Audit
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import FENCES, PROVIDERS, audit
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps import plan_steps
@@ -67,4 +66,4 @@ def check_fence_files(hosts: list[dict[str, Any]]) -> None:
     for host in hosts:
         fence = host["fence"]
         if fence and fence not in FENCES and not Path(fence).is_file():
-            raise InventoryError(f"{host['name']}: egress_ip_fence: must be an existing file, not {quote(fence)}")
+            raise InventoryError(f"{host['name']}: egress_ip_fence: must be an existing file, not '{fence}'")
