@@ -47,7 +47,10 @@ def _row(
     key: str, parse: Callable[[object, str], object], text: Callable[[Any], str], default: Any, **more: str
 ) -> Any:
     """Return the field of ``Annotations`` with this row; ``default`` is the value without the annotation."""
-    return field(default=default, metadata={"row": _Row(key, parse, text, **more)})
+    # Fields are made here and belong to the dataclass below.
+    return field(  # pylint: disable=invalid-field-call
+        default=default, metadata={"row": _Row(key, parse, text, **more)}
+    )
 
 
 def _parse_label_key(value: object, path: str) -> str | None:

@@ -10,6 +10,7 @@ unit. Successive shortest paths solve it; only the last arc of a path has a cost
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Mapping, NamedTuple, Sequence
 
 from .spread_groups import Range, SpreadGroup
@@ -111,8 +112,9 @@ class _OwnerFlow:
         """Send one unit of a group along a shortest path."""
         came: dict[int, int] = {}
         entered = {start: -1}
-        queue = [start]
-        for group in queue:
+        queue = deque([start])
+        while queue:
+            group = queue.popleft()
             for domain, (_least, most) in self.ranges[group].items():
                 if domain in came or self.used[group][domain] >= most:
                     continue

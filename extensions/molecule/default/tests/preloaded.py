@@ -9,11 +9,22 @@ arguments, the environment, the configuration and all files in the fork.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from typing import NoReturn
+
+COMMAND = "ansible.cli.playbook"
+# The modules that the command imports before and while it runs a playbook over SSH.
+PRELOADED = (
+    "ansible.executor.playbook_executor",
+    "ansible.plugins.action.debug",
+    "ansible.plugins.connection.ssh",
+    "ansible.plugins.strategy.linear",
+    COMMAND,
+)
 
 
 class Preloaded:
@@ -54,7 +65,7 @@ def _run(argv: list[str], environment: dict[str, str], output: str) -> NoReturn:
     sys.argv = argv
     code = 1
     try:
-        PlaybookCLI.cli_executor(argv)
+        sys.modules[COMMAND].PlaybookCLI.cli_executor(argv)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
@@ -78,11 +89,6 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    # What the command imports before and while it runs a playbook over SSH.
-    import ansible.executor.playbook_executor
-    import ansible.plugins.action.debug
-    import ansible.plugins.connection.ssh
-    import ansible.plugins.strategy.linear  # noqa: F401
-    from ansible.cli.playbook import PlaybookCLI
-
+    for _module in PRELOADED:
+        importlib.import_module(_module)
     _serve()

@@ -24,7 +24,7 @@ def clock(monkeypatch):
     return times
 
 
-HELD = [("192.168.126.101", "eth0"), ("2001:db8:126::101", "eth0"), ("192.168.126.21", "")]
+HELD = (("192.168.126.101", "eth0"), ("2001:db8:126::101", "eth0"), ("192.168.126.21", ""))
 
 
 def settle(clock, path, device="egress0", held=HELD):

@@ -22,10 +22,10 @@ def host(name, address=None, *own):
     return {"name": name, "address": address, "observed": {"addresses": list(own)}}
 
 
-def node(name, *addresses, labels=LABEL):
+def node(name, *addresses, labelled=True):
     """A Node document; ``addresses`` are of type Hostname or, if they begin with a digit, InternalIP."""
     entries = [{"type": "InternalIP" if text[0].isdigit() else "Hostname", "address": text} for text in addresses]
-    metadata = {"name": name, "labels": labels}
+    metadata = {"name": name, "labels": LABEL if labelled else {}}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": {"addresses": entries}}
 
 
@@ -84,7 +84,7 @@ def test_a_pod_without_a_node_document_is_matched_by_name():
             "node/n1.a: may be n1 or the host of node/n1; its labels and pods are ignored",
         ),
         (
-            [node("z"), node("y"), node("other", labels={})],
+            [node("z"), node("y"), node("other", labelled=False)],
             [host("n1")],
             "Node documents with the label of egress nodes match no host: y, z",
         ),
@@ -97,7 +97,7 @@ def test_what_is_ambiguous_or_unknown_is_a_note(documents, hosts, note):
 
 
 def test_nodes_and_pods_of_others_are_no_note():
-    documents = [node(name, labels={}) for name in ("y", "z")]
+    documents = [node(name, labelled=False) for name in ("y", "z")]
     assert with_host_names(read(*documents, pod("z")), [host("n1")])[1] == ()
 
 

@@ -32,7 +32,8 @@ DROP = {
 }
 
 
-def port(learning=LEARNING, rules=(), **security):
+def port(learning=..., rules=(), **security):
+    learning = LEARNING if learning is ... else learning
     level = Level({**CLOSED, **security}, learning, tuple(rules))
     return Port({}, {}, "esx1", {"type": "distributed"}, {}, "10", None, level, (), (), {}, (), False)
 
