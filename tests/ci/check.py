@@ -35,7 +35,7 @@ SHOWN_TESTS = 20
 NICE = ("nice", "-n", "10")
 FAILURE = re.compile(r"(FAILED|ERROR:?|fatal:|lab:|error:|SUBFAIL\w*) ")
 # As pytest lists them with --durations.
-DURATION = re.compile(r"(?P<seconds>\d+\.\d+)s (?P<phase>setup|call|teardown) +(?P<test>\S.*)")
+DURATION = re.compile(r"(?P<seconds>\d+\.\d+)s (?P<phase>setup|call|teardown) +(?P<file>\S+?)::(?P<test>.+)")
 VENV = BUILD / "venv"
 MOLECULE = ROOT / "extensions/molecule"
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
@@ -118,7 +118,13 @@ class Outcome:
     def durations(self) -> list[tuple[float, str]]:
         """Seconds and name of the slow tests that pytest has listed."""
         found = filter(None, map(DURATION.match, self.lines))
-        return [(float(match["seconds"]), f"{match['test']} ({match['phase']}, {self.check.name})") for match in found]
+        return [
+            (
+                float(match["seconds"]),
+                f"{Path(match['file']).name}::{match['test']} ({match['phase']}, {self.check.name})",
+            )
+            for match in found
+        ]
 
 
 def say(line: str) -> None:

@@ -32,8 +32,8 @@ def test_a_failed_check_shows_the_lines_of_the_failure_and_the_slow_tests():
     assert not outcome.passed
     assert outcome.reasons() == ["FAILED tests/test_one.py::test_slow[a b] - assert 1 == 2"]
     assert outcome.durations() == [
-        (12.5, "tests/test_one.py::test_slow[a b] (call, unit)"),
-        (0.75, "tests/test_one.py::test_slow[a b] (setup, unit)"),
+        (12.5, "test_one.py::test_slow[a b] (call, unit)"),
+        (0.75, "test_one.py::test_slow[a b] (setup, unit)"),
     ]
 
 
@@ -68,7 +68,7 @@ def test_groups_run_and_one_failure_fails_all(monkeypatch, capfd, failing, code)
     monkeypatch.setattr(sys, "argv", ["check.py", "unit", "molecule"])
     assert check.main() == code
     output = capfd.readouterr().out
-    assert "     1.0 s  tests/test_one.py::test_one (call, quick)\n" in output
+    assert "     1.0 s  test_one.py::test_one (call, quick)\n" in output
     assert "last | seen\n" in output
     assert output.endswith(f"{3 - failing} passed, {int(failing)} failed\n")
     assert ("failed: lab\n" in output) == failing
