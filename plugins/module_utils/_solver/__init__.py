@@ -1,4 +1,4 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The optimiser on integers: knows no Kubernetes and no IP. Imports no other folder. PRIVATE to the collection."""
+"""The optimizer, on plain integers, independent of Kubernetes and IP. Imports no other folder. PRIVATE."""

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The best placement where a flow alone does not give it. PRIVATE to the collection.
+"""Branch and bound for the rules that a flow cannot express. PRIVATE to the collection.
 
-Three rules cross the flow: siblings of both families on arcs of their own into one node, the overlap between spread
-groups of one owner, and a cap on moves. Each flow is a relaxation and gives a lower bound; ``overlap_bound`` adds what
-each owner of several groups has to overlap on its own. ``local_search`` turns the placement of the
+There are three such *crossing rules*: no two siblings on a node whose families have arcs of their own, the overlap
+between spread groups of one owner, and the cap on moves. Each flow is a relaxation and gives a lower bound;
+``overlap_bound`` adds the least overlap of each owner of several groups. ``local_search`` turns the placement of the
 relaxation into one that keeps all rules. The search ends when the best placement is as good as the lowest bound; until
 then it branches on a rule that the relaxation of the lowest bound breaks.
 """
@@ -96,7 +96,7 @@ class _Bound(NamedTuple):
 
 
 class Budget:
-    """What is left of the work of a search, in addresses of its relaxations, and of its time."""
+    """The work that a search may still do, counted in addresses of its relaxations, and its deadline."""
 
     def __init__(self, deadline: Deadline, left: float = float("inf")) -> None:
         self.deadline = deadline
@@ -121,7 +121,7 @@ def count_fewest_moves(addresses: Sequence[Address], nodes: Sequence[Node], dead
 
 
 def keeps_crossing_rules(packing: Packing, placement: Placed) -> bool:
-    """Return whether a placement of a packing keeps the rules that its cost does not contain, those on moves aside."""
+    """Return whether a placement of a packing keeps the crossing rules, except the cap on moves."""
     return first_conflict(packing.addresses, placement) is None and not shared_domains(packing, placement)
 
 
@@ -166,7 +166,7 @@ def _first_by_checks(problem: _Problem, best: Placement, wanted: Objective) -> P
 
 
 class RuleCheck:
-    """Decides for each change that leaves the cost of a packing as it is whether it also keeps the crossing rules."""
+    """Checks whether changes that do not change the cost of a packing also keep the crossing rules."""
 
     def __init__(self, problem: _Problem, start: Placement, wanted: Objective) -> None:
         self.problem = problem
@@ -185,7 +185,7 @@ class RuleCheck:
 
 
 class _Problem:
-    """Addresses and nodes with the rules that cross the flow."""
+    """Addresses and nodes with the crossing rules."""
 
     def __init__(
         self, addresses: Sequence[Address], nodes: Sequence[Node], policy: str, most_moves: int | None, budget: Budget
@@ -199,16 +199,16 @@ class _Problem:
         self.root: _Bound | None = None
 
     def objective(self, placement: Placed) -> Objective:
-        """Return what is least in the best placement."""
+        """Return the objective, which is least in the best placement."""
         return objective(self.addresses, self.nodes, self.policy, placement)
 
     @cached_property
     def merged(self) -> tuple[list[Address], list[Node]]:
-        """The addresses and nodes of the relaxation that does not tell families apart."""
+        """The addresses and nodes of the relaxation that does not distinguish families."""
         return _with_nodes_of_siblings(self.addresses), _without_family_limits(self.addresses, self.nodes)
 
     def placement_with(self, fixed: Placed, wanted: Objective, start: Placement) -> Placement | None:
-        """Return a placement as good as ``wanted`` where the first addresses are on ``fixed`` nodes; None without one.
+        """Return a placement as good as ``wanted`` where the first addresses are on ``fixed`` nodes; or None.
 
         ``start`` is a placement close to it.
         """
@@ -232,7 +232,7 @@ class _Problem:
         return None if found is None else (*fixed, *found)
 
     def _exchanged(self, fixed: Placed, wanted: Objective, start: Placement) -> Placement | None:
-        """Return ``start`` with the last of ``fixed`` moved there, alone or in exchange, if that is as good."""
+        """Return ``start`` with the last address of ``fixed`` on its node, by a move or an exchange; or None."""
         address, node = len(fixed) - 1, fixed[-1]
         for other in (None, *(one for one in range(len(fixed), len(start)) if start[one] == node)):
             changed = list(start)
@@ -273,7 +273,7 @@ class _Problem:
         bound = self._bound_with_cap(free, branch, start)
         if bound is None or not bound.branches:
             return bound
-        # Where families are not told apart, no siblings meet on a node, and the cost contains the overlap of an owner
+        # Where families are not distinguished, no siblings share a node, and the cost contains the overlap of an owner
         # whose addresses have different possible nodes. That is another relaxation, and often a better bound.
         merged = self._minimized(prices, branch, start, merged=True)
         unassigned, _overlap, *rest = self.objective(merged.placement)
@@ -288,7 +288,7 @@ class _Problem:
             return self._bound_of(free, branch)
         fewest = self._minimized(weights(self.addresses, self.nodes, STICKY), branch, start)
         if count_moves(self.addresses, fewest.placement) > self.most_moves:
-            # Other branches may need fewer moves: one with an address less assigned, for example.
+            # Other branches may need fewer moves, for example one with fewer assigned addresses.
             branches = self._bound_of(fewest, branch).branches
             return self._bound_of(free, branch)._replace(branches=branches) if branches else None
         return self._capped(branch, fewest.placement, free.placement)
@@ -362,7 +362,7 @@ class _Problem:
 
 
 class _Search:
-    """Best first. ``best``: the best placement so far; ``at_least``: the lower bound of those that are left.
+    """A best-first search. ``best``: the best placement so far; ``at_least``: the lower bound of the others.
 
     With ``repairs`` the local search improves the placement of each relaxation, else only that of the first one.
     """
@@ -415,7 +415,7 @@ class _Search:
                 heapq.heappush(self._queue, (value, depth, self._pushed, entry))
 
     def _improve(self, placement: Placement) -> None:
-        """Take a placement, or what the local search makes of it, if it is the best one so far."""
+        """Keep a placement, or the one that the local search makes of it, if it is the best so far."""
         problem = self.problem
         candidates = [placement] if problem.is_allowed(placement) else []
         better = self.best_value is None or problem.objective(placement) < self.best_value
@@ -496,7 +496,7 @@ def _without_fixed(
 
 
 def _branches_on_move(branch: _Branch, addresses: Sequence[Address], fewest: Placed, flattest: Placed) -> list[_Branch]:
-    """Return the branches in which the first address that moves only in ``flattest`` has to move, and may not."""
+    """Return two branches: the first address that moves only in ``flattest`` has to stay, or has to move."""
     number, address = next(
         (number, address)
         for number, address in enumerate(addresses)

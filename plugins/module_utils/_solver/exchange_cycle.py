@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A cycle of tight steps, searched breadth first. PRIVATE to the collection."""
+"""Find a cycle of tight steps, breadth first. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ExchangeCycle:
 
     For a member of a spread group, any member may enter the node, and the path ends at the domain vertex of the node.
 
-    ``met_sibling``: whether the search met siblings in the way. It can be told to ignore them.
+    ``met_sibling``: whether siblings were in the way. With ``heed_siblings`` false, the search ignores them.
     """
 
     def __init__(self, ties: Ties, address: int, heed_siblings: bool = True) -> None:
@@ -50,7 +50,7 @@ class ExchangeCycle:
             if self._end is not None:
                 break
             if point == SINK:
-                self._balance()
+                self._expand_sink()
             elif isinstance(point, tuple):
                 self._expand_domain(point)
             elif point >= 0:
@@ -89,7 +89,8 @@ class ExchangeCycle:
             if point == self.goal and self.address not in self.ties.preempted:
                 self._end = point
 
-    def _balance(self) -> None:
+    def _expand_sink(self) -> None:
+        """Continue from SINK: any node that can get one address less."""
         if self.goal == self.node and self.ties.can_shrink(self.node):
             self._visit(self.node, SINK)
         classes = self.packing.classes

@@ -34,7 +34,7 @@ class LocalSearch:
         return len(self.addresses) <= _MOST_ADDRESSES
 
     def improved(self, placement: Placed) -> tuple[int | None, ...]:
-        """Return a placement that keeps the rules and is no worse than what of ``placement`` keeps them."""
+        """Return a placement that keeps the rules, no worse than the part of ``placement`` that keeps them."""
         state = WeightedState(self.addresses, self.nodes, ())
         for address, node in enumerate(placement):
             if node is not None and state.fits(address, node):
@@ -53,7 +53,7 @@ class LocalSearch:
                     state.make(steps)
 
     def _insertions(self, state: WeightedState, address: int) -> Iterator[list[Step]]:
-        """Yield the steps that assign an address, at last those with which another one moves away for it."""
+        """Yield the steps that assign an address; those that move another address away come last."""
         ranked = sorted(self.addresses[address].nodes, key=lambda node: (state.load[node], node))
         yield from ([(address, node)] for node in ranked if state.fits(address, node))
         if not self._is_small():
@@ -107,7 +107,7 @@ class LocalSearch:
         return False
 
     def _may_improve(self, state: WeightedState, steps: list[Step]) -> bool:
-        """Return whether steps change overlap, moves or squares for the better; the rules are not checked."""
+        """Return whether steps improve overlap, moves or squares; the rules are not checked."""
         overlap = moves = 0
         for address, node in steps:
             one, origin = self.addresses[address], state.node_of[address]
@@ -117,7 +117,7 @@ class LocalSearch:
                 moves += (node not in one.current) - (origin not in one.current)
             overlap += state.overlap_change(one, origin, node)
         if len({self.addresses[address].owner for address, _node in steps}) < len(steps):
-            # Siblings that change places stay in the same domains together.
+            # An exchange of siblings does not change how many are in each domain.
             overlap = 0
         squares = 0
         if len(steps) == 1:

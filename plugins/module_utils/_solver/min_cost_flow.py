@@ -1,11 +1,11 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The packing of least cost: start close to it, then apply improving cycles until there is none. PRIVATE.
+"""Find the packing of least cost: start close to it, then apply improving cycles until none is left. PRIVATE.
 
-A path in the residual graph takes an address off a node and brings it to another one, where an address may have to
-give way in turn. Closed by the node with one address less and the one with one more, it is a cycle; a flow has the
-least cost exactly when no cycle has a negative cost. The start affects only the time.
+A path in the residual graph takes an address off a node and brings it to another one, where another address may have
+to leave in turn. The sink, between the node with one address less and the one with one more, closes it to a cycle. A
+flow has the least cost exactly when no cycle has a negative cost. The start affects only the time.
 """
 
 from __future__ import annotations
@@ -139,10 +139,10 @@ def _level(packing: Packing) -> None:
 class Potential:
     """Label-correcting shortest paths in the residual graph, from the sink.
 
-    ``cost[arc]``: the least change of the cost if one more address stands at the arc and some node has one less.
-    ``preempted[address]``: the same if the address has to leave its place for a sibling, where that is less than
-    through its arc. ``domain_cost[vertex]``: the same for one more member of a spread group in a domain; that of an
-    empty domain is the one of None.
+    ``cost[arc]``: the cost of the shortest path to an arc, starting from removing one address of a node.
+    ``preempted[address]``: that to an address which has to leave its place for a sibling, where it is less than through
+    its arc. ``domain_cost[vertex]``: that to one more member of a spread group in a domain; the cost of an empty domain
+    is the one of None.
 
     ``improvements``: the steps of cycles of negative cost. If there are none, the costs are a potential that proves
     that the packing has the least cost. Costs can be negative, so an arc can be expanded more than once.
@@ -301,7 +301,7 @@ class Potential:
                 self._relax_domain(group, domain, free, ADDRESS - address)
 
     def _relax_domain(self, group: SpreadGroup, domain: int | None, cost: int, source: Vertex) -> None:
-        """Relax the vertex of one more member in a domain, or (None) of one that has no domain yet."""
+        """Relax the vertex of a domain (None: no domain yet)."""
         vertex = group.number, domain
         if cost >= self.domain_cost.get(vertex, _INFINITY) or self.improvements:
             return
@@ -338,7 +338,7 @@ class Potential:
     def _relax_from_domain(
         self, group: SpreadGroup, domain: int | None, node: int, cost: int, vertex: DomainVertex
     ) -> bool:
-        """Relax a node, also in place of a sibling of another group; return whether none was in the way."""
+        """Relax a node, preempting a sibling of another group if needed; return whether no sibling was in the way."""
         packing, first = self.packing, group.members[0]
         if domain is None and group.is_priced(group.domain(node)):
             return False
@@ -381,7 +381,7 @@ class Potential:
         )
 
     def _detect_cycle(self, point: Vertex, source: Vertex) -> None:
-        """If the cheaper path to ``point`` contains ``point``, note the cycle of negative cost."""
+        """Report an improvement if the cheaper path to ``point`` closes a cycle."""
         before: Vertex | None = source
         while before is not None and before != point:
             before = self._predecessor(before)

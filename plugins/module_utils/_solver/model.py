@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The input of the solver, addresses and nodes on plain integers, and the objective. PRIVATE to the collection.
+"""The input of the solver, addresses and nodes as plain integers, and the objective. PRIVATE to the collection.
 
 ``_planner.assign`` translates egress IPs and hosts to these. Addresses are numbered in the order in which they choose
 among equal placements, nodes in the order in which they are chosen. A placement is a sequence with the node of each
@@ -126,9 +126,9 @@ def count_overlap(addresses: Sequence[Address], placement: Placed) -> int:
 
 
 def objective(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, placement: Placed) -> Objective:
-    """Return what the best placement minimizes lexicographically.
+    """Return the objective, which the best placement minimizes lexicographically.
 
-    The unassigned addresses, the domain overlap, then squares and moves in the order of the policy.
+    It is the number of unassigned addresses, the domain overlap, then squares and moves in the order of the policy.
     """
     squares, moves = count_squares(nodes, placement), count_moves(addresses, placement)
     first, second = (moves, squares) if policy == STICKY else (squares, moves)

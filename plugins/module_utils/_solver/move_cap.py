@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The placements between two that cost the same at a price per move. PRIVATE to the collection."""
+"""Combine two placements of equal cost to meet a cap on moves. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Chosen = Optional[Tuple[List[int], "Chosen"]]
 
 
 def closest_to_cap(packing: Packing, flattest: Placed, fewest: Placed, most_moves: int) -> tuple[int | None, ...]:
-    """Return a placement with as many moves as the cap allows, made of some changes from ``flattest`` to ``fewest``.
+    """Return the placement with the most moves within the cap, made of some of the cycles between both.
 
-    Both have the least cost. Their difference is a sum of cycles of a flow; none lowers the cost, hence none raises it.
-    So each set of cycles gives a placement of least cost.
+    Both have the least cost. Their difference is a sum of cycles of a flow, none of which changes the cost. So each set
+    of cycles gives a placement of least cost.
     """
     addresses, cycles = packing.addresses, _joined(packing, _cycles(packing, flattest, fewest))
     cap = most_moves - count_moves(addresses, flattest)

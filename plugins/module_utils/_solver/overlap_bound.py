@@ -19,8 +19,8 @@ from .spread_groups import Range, SpreadGroup
 class LeastOverlap(NamedTuple):
     """``overlap``: the least of an owner whose members are all assigned.
 
-    ``savings``: in descending order by how much each member that no range forces into its domain lowers it if it is
-    unassigned.
+    ``savings``: how much each member that no range forces into its domain saves if it is unassigned, in descending
+    order.
     """
 
     overlap: int
@@ -70,7 +70,7 @@ class _OwnerFlow:
             self.ranges.append({domain: self._range(group, domain, len(part)) for domain, part in parts.items()})
             self.used.append(dict.fromkeys(parts, 0))
             self.left.append(len(group.members))
-        self.room = {domain: len(each) for domain, each in nodes.items()}
+        self.capacity = {domain: len(each) for domain, each in nodes.items()}
         for number, ranges in enumerate(self.ranges):
             for domain, (least, _most) in ranges.items():
                 for _unit in range(least):
@@ -103,7 +103,7 @@ class _OwnerFlow:
         return sorted(found, reverse=True)
 
     def fill(self) -> None:
-        """Send all units that are left; those that find no domain stay where they are."""
+        """Send the remaining units as far as domains are possible for them."""
         for group, left in enumerate(self.left):
             for _unit in range(left):
                 self._augment(group)
@@ -123,7 +123,7 @@ class _OwnerFlow:
                     if other not in entered and domain in ranges and self.used[other][domain] > ranges[domain].least:
                         entered[other] = domain
                         queue.append(other)
-        ends = [domain for domain in came if self.total.get(domain, 0) < self.room[domain]]
+        ends = [domain for domain in came if self.total.get(domain, 0) < self.capacity[domain]]
         if not ends:
             return
         domain = min(ends, key=lambda each: (self._marginal(each), each))

@@ -57,7 +57,7 @@ class Packing:
         banned: Bans = frozenset(),
         bounds: Bounds = UNBOUNDED,
     ) -> None:
-        """Take all addresses as not placed yet. ``banned``: (address, node) pairs that are not possible."""
+        """Start with no address placed. ``banned``: (address, node) pairs that are not possible."""
         self.addresses = addresses
         self.nodes = nodes
         self.square = square = square * bounds.scale
@@ -201,7 +201,7 @@ class Packing:
         return self.arc_of[self.kind[address]][node]
 
     def occupant(self, address: int, arc: int) -> int | None:
-        """Return which sibling, or the address itself, has the owner's place on an arc; None if it is free."""
+        """Return the address that has the owner's place on an arc, maybe this one; None if it is free."""
         places = self.places[address]
         return places.get(arc) if places else None
 
@@ -219,7 +219,7 @@ class Packing:
         return self.unassigned_cost if node == self.unassigned else self.square * (2 * self.load[node] + 1)
 
     def last_price(self, node: int) -> int:
-        """Return the cost that one address less on the node saves."""
+        """Return the cost saved by one address less on the node."""
         return self.unassigned_cost if node == self.unassigned else self.square * (2 * self.load[node] - 1)
 
     def fits(self, address: int, node: int) -> bool:
@@ -335,7 +335,7 @@ class Packing:
 
 
 def most_overlap(addresses: Sequence[Address]) -> int:
-    """Return a number that the domain overlap of no placement exceeds."""
+    """Return an upper bound on the domain overlap of all placements."""
     seen: dict[int, int] = {}
     most = 0
     for address in addresses:

@@ -1,15 +1,15 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The best placement of addresses on nodes: the entry to the solver. PRIVATE to the collection.
+"""Find the best placement of addresses on nodes: the entry point of the solver. PRIVATE to the collection.
 
 It minimizes, in this order: the unassigned addresses; the domain overlap; then, by policy, the sum of squares of the
-loads and the moves, or these two in reverse order; then the order by name: the first address stays if it can, or has
-the first node that it can have; then the second, and so on.
+loads and the moves, or these two in reverse order; then the order by name: the first address stays if it can,
+otherwise it gets the first node that it can have; then the second, and so on.
 
 ``min_cost_flow`` finds a packing of least cost and proves it, ``tie_break`` makes it the first by name, and
 ``branch_and_bound`` handles the rules that a flow cannot express; docs/planner.md explains why this is exact.
-Deterministic but for the deadline, which ends a search that takes too long.
+Deterministic except for the deadline, which ends a search that takes too long.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Gap(NamedTuple):
 class Placement:
     """``nodes``: the node of each address or None; ``for_balance``: how many moves only flatten the load.
 
-    ``proven``: whether no placement has a better objective, the order by name aside. If weights differ, ``at_least`` is
-    a lower bound on the sum of squares, None where that is the placement's own. If the deadline ended the search,
-    ``gap`` is the first term of the objective that is not proven.
+    ``proven``: whether no placement has a better objective; the order by name is not part of it. If weights differ,
+    ``at_least`` is a lower bound on the sum of squares, None if the placement reaches it. If the deadline ended the
+    search, ``gap`` is the first term of the objective that is not proven.
     """
 
     nodes: tuple[int | None, ...]
@@ -116,7 +116,7 @@ def _count_lost(addresses: Sequence[Address]) -> int:
 def _solve_weighted(
     addresses: Sequence[Address], nodes: Sequence[Node], policy: str, max_moves: int | None, deadline: Deadline
 ) -> Placement:
-    """Assign most addresses with each counted as one, and level the weighted loads from there.
+    """Assign as many addresses as possible, each counted as one, then level the weighted loads.
 
     An assigned address stays assigned: weights are not priorities. Equal weights are the same as none.
     """
@@ -147,7 +147,7 @@ def _solve_weighted(
 
 
 def _all_can_stay(addresses: Sequence[Address], nodes: Sequence[Node], best: Placed) -> bool:
-    """Return whether all that can stay may do so at once, the others as in ``best``, with no more overlap.
+    """Return whether all that can stay can do so at once, with the others as in ``best`` and no more overlap.
 
     This is quick, and mostly true when nodes come back.
     """

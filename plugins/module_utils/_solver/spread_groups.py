@@ -4,9 +4,9 @@
 """Addresses that a packing distributes over failure domains. PRIVATE to the collection.
 
 A spread group is the addresses of one spread owner that have the same possible nodes. Its members are interchangeable
-but for their current nodes; and if each has at most one, the number of members that can be on a current node is the
+except for their current nodes; if each has at most one, the number of members that can be on a current node is the
 number of used nodes that are current for any member. So a packing treats the current nodes of all members as those of
-each, and ``match_members`` decides in the end which member is where. That makes a group a flow: into a domain, at a
+each, and ``match_members`` decides at the end which member is where. That makes a group a flow: into a domain, at a
 convex cost, and from there to the nodes of the domain.
 """
 
@@ -89,16 +89,16 @@ class SpreadGroup:
         return self.domains[node] if node < len(self.domains) else None
 
     def is_priced(self, domain: int | None) -> bool:
-        """Return whether one more member may cost something else in the domain than in an empty one."""
+        """Return whether the cost of one more member in the domain may differ from that in an empty one."""
         return bool(self.inside.get(domain)) or domain in self.taken or domain in self.ranges  # type: ignore[arg-type]
 
     def priced(self) -> list[int]:
-        """Return the domains of ``is_priced``."""
+        """Return the domains for which ``is_priced`` is true."""
         found = [domain for domain, count in self.inside.items() if count]
         return [*found, *(domain for domain in {**self.taken, **self.ranges} if not self.inside.get(domain))]
 
     def known(self) -> list[int]:
-        """Return the domains of ``is_priced`` and those that members have left."""
+        """Return the domains of ``priced``, and those that members have left."""
         return [*{**self.inside, **self.taken, **self.ranges}]
 
     def entry_cost(self, domain: int | None) -> int:
@@ -108,12 +108,12 @@ class SpreadGroup:
         return self._marginal_cost(domain, self.inside.get(domain, 0))
 
     def exit_saving(self, domain: int) -> int | None:
-        """Return the cost that one member less in a domain saves, None if no member is there."""
+        """Return the cost saved by one member less in a domain; None if it has no member."""
         count = self.inside.get(domain, 0)
         return self._marginal_cost(domain, count - 1) if count else None
 
     def last_unassigned_cost(self) -> int:
-        """Return the cost that one unassigned member less saves."""
+        """Return the cost saved by one unassigned member less."""
         return self._unassigned_cost(self.unassigned - 1)
 
     def _unassigned_cost(self, count: int) -> int:

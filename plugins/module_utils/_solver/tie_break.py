@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Of all packings of least cost the first by name. PRIVATE to the collection.
+"""Select, among all packings of least cost, the first by name. PRIVATE to the collection.
 
 The distances of the last search are a potential. By complementary slackness, another packing has the least cost exactly
 when it comes from this one by *tight* steps, whose cost equals the difference of potential (reduced cost zero). So each
@@ -39,8 +39,9 @@ def first_by_name(
 ) -> None:
     """Bring the packing, which ``potential`` proves to have the least cost, to the first one by name of that cost.
 
-    Where the cost does not contain all rules, ``rule_check`` decides about each change: it has a placement to ``start``
-    from, and returns the one to go on with. When ``deadline`` is over, the remaining addresses stay where they are.
+    Where the cost does not contain all rules, ``rule_check`` decides about each change: ``rule_check.start`` is the
+    first placement, and ``rule_check.accept_or_replace`` returns the next one. When ``deadline`` is over, the remaining
+    addresses stay where they are.
     """
     ties = Ties(packing, potential, rule_check)
     if rule_check is not None:
@@ -73,7 +74,8 @@ class Ties:
         self._closed: dict[int, set[int]] = {group.number: set() for group in packing.groups}
         self.component = components(self._node_graph())
         self._open_nodes: dict[Class, list[int]] = {}
-        self._unbalanced: set[Class] = set()
+        # The classes that cannot reach another node through SINK any more.
+        self._without_sink: set[Class] = set()
 
     def potential(self, address: int) -> int:
         """Return the least cost at which the address can leave its node."""
@@ -171,7 +173,7 @@ class Ties:
         return [node for node in current if self.cost[arcs[node]] == cost]
 
     def has_domain_vertex(self, group: SpreadGroup, domain: int | None) -> bool:
-        """Return whether entering a domain may cost something else than entering an empty one."""
+        """Return whether the cost of entering a domain may differ from that of an empty one."""
         return domain is not None and (group.is_priced(domain) or (group.number, domain) in self.domain_cost)
 
     def domain_vertices_from(self, group: SpreadGroup, domain: int | None) -> list[DomainVertex]:
@@ -258,7 +260,7 @@ class Ties:
         for node in self._preferred_nodes(address, which):
             if node in unreachable:
                 continue
-            if not packing.classes[node] and (which in self._unbalanced or not self.can_grow(node)):
+            if not packing.classes[node] and (which in self._without_sink or not self.can_grow(node)):
                 closed.add(node)
                 continue
             sibling = packing.occupant(address, packing.arc(address, node))
@@ -280,7 +282,7 @@ class Ties:
         packing.fix_in_place(address)
 
     def _fix_member(self, address: int) -> None:
-        """Do the same for a member of a spread group, for which siblings of the group are interchangeable."""
+        """Fix a member of a spread group; the members that are not fixed are interchangeable."""
         packing, group, before = self.packing, self.packing.group_of[address], self.packing.node_of[address]
         own = sorted(packing.addresses[address].current & group.current)
         for node in [*own, *(node for node in group.nodes if node not in group.current)]:
@@ -362,7 +364,7 @@ class Ties:
                 yield node
 
     def _simple_exchange(self, address: int, node: int) -> list[Step] | None:
-        """Return the steps of an exchange with an address that differs only in siblings; mostly possible."""
+        """Return the steps of an exchange with an address that differs only in siblings, or None; most have one."""
         packing, before = self.packing, self.packing.node_of[address]
         if before in packing.current[address] or node in packing.current[address] or self.preempted:
             return None
@@ -390,7 +392,7 @@ class Ties:
         if nodes:
             self._open_nodes[which] = [node for node in self.open_to(which) if node not in nodes]
         if SINK in nodes:
-            self._unbalanced.add(which)
+            self._without_sink.add(which)
 
     def change_to(self, placement: Placed) -> None:
         """Bring every address to its node in a placement of the same cost."""
@@ -416,7 +418,7 @@ class Ties:
         return self.packing.node_of[address] == node
 
     def _relabel_members(self, address: int, node: int, steps: Sequence[Step]) -> None:
-        """Relabel the members that are not fixed in the groups of ``steps``: ``address`` gets the node."""
+        """Relabel the unfixed members of the groups in ``steps`` so that ``address`` has the node."""
         packing = self.packing
         groups = {packing.group_of[one].number for one, _target in steps if one in packing.group_of}
         for group in (packing.groups[number] for number in sorted(groups)):

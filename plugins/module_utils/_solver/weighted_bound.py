@@ -32,7 +32,7 @@ def at_least(addresses: Sequence[Address], nodes: Sequence[Node], placement: Pla
 
 
 def _climb(value_of: Callable[[list[int]], int], slopes: list[int]) -> int:
-    """Return the highest value that is found when all slopes are raised or lowered alike."""
+    """Return the highest value that is found by raising or lowering all slopes together."""
     best, step = value_of(slopes), max(slopes, default=0) // 2
     while step:
         others = [[max(0, slope + by) for slope in slopes] for by in (-step, step)]
@@ -53,9 +53,9 @@ class _Bound:
         lost = sum(address.held and not address.current for address in addresses)
         self.optional = None if most_moves >= len(addresses) else most_moves - lost
         node_set, self.node_sets = intern_nodes(addresses)
-        nobody: frozenset[int] = frozenset()
+        none: frozenset[int] = frozenset()
         self.kinds = Counter(
-            (number, address.weight, nobody if self.optional is None else address.current)
+            (number, address.weight, none if self.optional is None else address.current)
             for number, address in zip(node_set, addresses)
         )
 
@@ -69,7 +69,7 @@ class _Bound:
         return slopes
 
     def of(self, slopes: Sequence[int]) -> int:
-        """Return the bound for one slope a node."""
+        """Return the bound for one slope per node."""
         low = [min(slopes[node] for node in nodes) for nodes in self.node_sets]
         paid = sum(_price(node.load, slope) - slope * slope // 4 for node, slope in zip(self.nodes, slopes))
         saved = []
@@ -85,5 +85,5 @@ class _Bound:
 
 
 def _price(weight: int, slope: int) -> int:
-    """Return what a weight adds to the square of a node, at least."""
+    """Return the least amount that a weight adds to the square of a node, by its slope."""
     return weight * slope if 2 * weight <= slope else weight * weight + slope * slope // 4

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small problems of addresses of different weight, searched exhaustively. PRIVATE to the collection.
+"""Exhaustive search for small problems with different weights. PRIVATE to the collection.
 
 Branch and bound over the addresses, the heaviest first.
 """
@@ -22,9 +22,9 @@ _MOST_STEPS = 40_000
 def search_exhaustively(
     addresses: Sequence[Address], nodes: Sequence[Node], best: WeightedState, most_moves: int
 ) -> tuple[Placed, bool, bool]:
-    """Return the best placement that a search found, whether it is the flattest, and whether with the fewest moves.
+    """Return the best placement found, whether it is the flattest, and whether it has the fewest moves of the flattest.
 
-    ``best`` are the WeightedState of one that is the best in what comes before squares.
+    ``best`` is the WeightedState of a placement that assigns all addresses with the least overlap.
     """
     if len(addresses) > _MOST_ADDRESSES:
         return best.placement(), False, False
@@ -39,8 +39,8 @@ def search_exhaustively(
 class _Search:
     """``found``: the placement with least squares (0) or moves (1), and not more of either than ``most``; or None.
 
-    It is only ``complete`` if that was found out in the steps that are allowed. Where any number of moves may be made,
-    the steps to least squares are the same wherever addresses were.
+    ``complete``: whether the search ended within the limit of steps. If moves are not limited, the search for the least
+    squares does not depend on the current nodes.
     """
 
     def __init__(
@@ -57,10 +57,9 @@ class _Search:
         self.objective = objective
         self.overlap = best.overlap
         moves_count = objective == 1 or most[1] < len(addresses)
-        # Symmetry: of equal addresses the later one is on no earlier node; of equal empty nodes only the first is
-        # tried.
-        self.twin = _alike(_traits(addresses, moves_count))
-        self.shape = _alike(_shapes(addresses, nodes, moves_count))
+        # Symmetry: of equal addresses, a later one gets no lower node; of equal empty nodes, only the first is tried.
+        self.twin = _first_equal(_address_keys(addresses, moves_count))
+        self.shape = _first_equal(_node_keys(addresses, nodes, moves_count))
         self.empty = [node.load for node in nodes]
         self.order = sorted(
             range(len(addresses)), key=lambda address: (-addresses[address].weight, self.twin[address], address)
@@ -71,7 +70,7 @@ class _Search:
         self.complete = self.steps > 0
 
     def _assign_from(self, depth: int) -> None:
-        """Seat the addresses from ``depth`` on in all paths that may be better."""
+        """Place the addresses from ``depth`` on in all ways that may be better."""
         self.steps -= 1
         state = self.state
         if self.steps <= 0 or not self._may_be_better(depth):
@@ -87,8 +86,7 @@ class _Search:
             state.move(address, state.unassigned)
 
     def _open_nodes(self, address: int, before: int | None) -> list[int]:
-        """Return where an address may go, the least loaded node first; ``before`` is the address that was seated
-        last."""
+        """Return the nodes to try for an address, the least loaded first; ``before`` is the address before it."""
         state, tried, found = self.state, set(), []
         first = state.node_of[before] if before is not None and self.twin[before] == self.twin[address] else 0
         for node in sorted(self.addresses[address].nodes, key=lambda node: (state.load[node], node)):
@@ -107,10 +105,10 @@ class _Search:
         apart = sum(
             address.weight * (address.weight + 2 * min(state.load[node] for node in address.nodes)) for address in left
         )
-        return state.squares + max(apart, self._poured(left)) <= self.most[0]
+        return state.squares + max(apart, self._divided_growth(left)) <= self.most[0]
 
-    def _poured(self, left: Sequence[Address]) -> int:
-        """Return by how much the squares grow at least if addresses could be divided among all their nodes."""
+    def _divided_growth(self, left: Sequence[Address]) -> int:
+        """Return the least growth of the squares if addresses could be divided among all their nodes."""
         loads = sorted(self.state.load[node] for node in {node for address in left for node in address.nodes})
         total, count = sum(address.weight for address in left), 0
         while count < len(loads) and loads[count] * count <= total:
@@ -122,14 +120,14 @@ class _Search:
         return (count - more) * low**2 + more * (low + 1) ** 2 - sum(load * load for load in loads[:count])
 
 
-def _alike(traits: Iterable[Hashable]) -> list[int]:
-    """Return for each of the traits the number of the first that is equal."""
+def _first_equal(keys: Iterable[Hashable]) -> list[int]:
+    """Return the number of the first equal key for each of the keys."""
     first: dict[Hashable, int] = {}
-    return [first.setdefault(each, number) for number, each in enumerate(traits)]
+    return [first.setdefault(each, number) for number, each in enumerate(keys)]
 
 
-def _traits(addresses: Sequence[Address], moves_count: bool) -> Iterator[Hashable]:
-    """Yield what makes one address as good as another."""
+def _address_keys(addresses: Sequence[Address], moves_count: bool) -> Iterator[Hashable]:
+    """Yield a key for each address; addresses of equal keys are interchangeable."""
     sizes = Counter(address.owner for address in addresses)
     for number, address in enumerate(addresses):
         alone = sizes[address.owner] == 1 and not address.domains
@@ -137,8 +135,8 @@ def _traits(addresses: Sequence[Address], moves_count: bool) -> Iterator[Hashabl
         yield (address.weight, address.family, address.nodes, current) if alone else number
 
 
-def _shapes(addresses: Sequence[Address], nodes: Sequence[Node], moves_count: bool) -> Iterator[Hashable]:
-    """Yield what makes one node without addresses as good as another."""
+def _node_keys(addresses: Sequence[Address], nodes: Sequence[Node], moves_count: bool) -> Iterator[Hashable]:
+    """Yield a key for each node; without addresses, nodes of equal keys are interchangeable."""
     marks = [set(address.nodes) for address in addresses] + (
         [address.current for address in addresses] if moves_count else []
     )

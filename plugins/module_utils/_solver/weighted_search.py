@@ -5,7 +5,7 @@
 
 The flattest load is NP-hard to find then (with two nodes it is the partition problem). A local search starts from a
 placement of the least domain overlap and keeps it: an address moves to another node, or changes places with a lighter
-one. Small problems are searched exhaustively. ``at_least`` is a bound for the others.
+one. Small problems are searched exhaustively; ``at_least`` is a lower bound for the others.
 
 A plan applied to itself moves nothing: the end of the search does not depend on the current nodes, and the result of an
 exhaustive search counts only if it is complete.
@@ -28,9 +28,9 @@ _LOWEST = 8
 
 
 class Leveled(NamedTuple):
-    """``nodes``: each address's node; ``exact``: whether it is the best by the objective of all.
+    """``nodes``: the node of each address; ``exact``: whether no placement has a better objective.
 
-    ``at_least``: what the squares of no placement are below; None where that is this one's own.
+    ``at_least``: a lower bound on the squares of all placements; None if this placement reaches it.
     """
 
     nodes: Placed
@@ -39,9 +39,9 @@ class Leveled(NamedTuple):
 
 
 def level(addresses: Sequence[Address], nodes: Sequence[Node], start: Placed, most_moves: int | None) -> Leveled:
-    """Return the Leveled placement from ``start``, in which all have a node and fewest are overlapping.
+    """Level the loads of ``start``, in which all addresses have a node and the domain overlap is the least.
 
-    It has at most ``most_moves`` moves; None: any number.
+    The result has at most ``most_moves`` moves; None: any number.
     """
     cap = len(addresses) if most_moves is None else most_moves
     state = WeightedState(addresses, nodes, start)
@@ -58,7 +58,7 @@ class _Descent:
     def __init__(self, state: WeightedState, most_moves: int) -> None:
         self.state, self.addresses = state, state.addresses
         self.most_moves, self.overlap = most_moves, state.overlap
-        # How much flatter the load has to become for a move.
+        # The least reduction of the squares that is worth a move.
         self.gain = 0
         self.lightest = min((address.weight for address in self.addresses), default=0)
         # The nodes of each set of possible nodes by load, and the sets that contain a node.
@@ -112,9 +112,10 @@ class _Descent:
         return list(islice((pair for pair in ladder if self.state.fits(address, pair[1])), _LOWEST))
 
     def _lighter(self, node: int, weight: int, gap: int) -> list[int]:
-        """Return the addresses of a node that may change places with one of ``weight``, whose node bears ``gap`` more.
+        """Return the addresses of a node that may change places with one of ``weight`` whose node has ``gap`` more
+        load.
 
-        What makes the loads most alike comes first.
+        The exchange that makes the loads most equal comes first.
         """
         inside = self.inside[node]
         fit = inside[bisect_left(inside, (weight - gap + 1,)) : bisect_left(inside, (weight,))]

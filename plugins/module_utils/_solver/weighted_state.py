@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A placement that changes step by step, with its objective and what still fits. PRIVATE to the collection."""
+"""A placement with weighted loads, changed step by step, its objective and its limits. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class WeightedState:
         return tuple([None if node == self.unassigned else node for node in self.node_of])
 
     def fits(self, address: int, node: int) -> bool:
-        """Return whether a node is possible for the address, has room for it, and no sibling."""
+        """Return whether a node is possible for the address, below its limits, and without a sibling of it."""
         one, free = self.addresses[address], self._free[node]
         if node not in self._allowed[address] or (one.owner, node) in self._owners:
             return False
