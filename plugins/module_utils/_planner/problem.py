@@ -76,11 +76,11 @@ class _NodeNumbers:
 def _domains(candidates: Candidates, wanted: Sequence[tuple[str, str]]) -> dict[str, tuple[int, ...]]:
     """Return {object name: the failure domain of each node} of the objects that are spread; equal tuples are shared."""
     found: dict[str, tuple[int, ...]] = {}
-    shared: dict[int, tuple[int, ...]] = {}
+    shared: dict[str | None, tuple[int, ...]] = {}
     for name, count in Counter(name for name, _address in wanted).items():
         domains = candidates.domains(name) if count > 1 else {}
         if domains:
-            found[name] = shared.setdefault(id(domains), tuple(domains.values()))
+            found[name] = shared.setdefault(candidates.spread_label(name), tuple(domains.values()))
     return found
 
 
