@@ -355,7 +355,7 @@ def test_a_task_that_takes_a_while(run, vcenter, kind, task, method):
 def test_a_task_that_never_ends_is_no_fence(run, vcenter, task, method):
     vcenter.control("order", method=task, kind="stuck")
     message = run(NAME, **NODE1, method=method, timeout=1)["msg"]
-    assert message.endswith(" has not ended within 1 seconds; check it in vCenter")
+    assert message.endswith(" has not ended within 1 seconds; check the task in vCenter")
 
 
 @pytest.mark.parametrize("kind", ["fault", "task"])

@@ -278,9 +278,7 @@ def test_a_switch_without_mac_management(run, four_steps, vcenter, options):
     assert (policy.forgedTransmits.value, policy.macChanges.inherited) == (True, True)
     four_steps(NAME, **NODE1, **FORGED, **options, state="absent")
     assert everything(vcenter) == before
-    assert run(NAME, **NODE1, **LEARNING, **options)["msg"].endswith(
-        "it needs a distributed switch of version 6.6 or newer"
-    )
+    assert run(NAME, **NODE1, **LEARNING, **options)["msg"].endswith("use a distributed switch 6.6 or newer")
 
 
 def test_foreign_rules_keep_their_bytes(run, vcenter):
@@ -565,11 +563,13 @@ def test_a_task_that_fails_and_one_that_never_ends(run, vcenter):
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="task", fault="DvsFault")
     assert run(NAME, **NODE1, **FORGED)["msg"] == "ports 10: DvsFault"
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="task")
-    assert run(NAME, **NODE1, **FORGED)["msg"].endswith(": the task failed without an error message")
+    assert run(NAME, **NODE1, **FORGED)["msg"].endswith(
+        ": the task failed without an error message; check the task in vCenter"
+    )
     vcenter.control("order", method="ReconfigureDVPort_Task", kind="stuck")
     message = run(NAME, **NODE1, **FORGED, timeout=1)["msg"]
     assert message.startswith("ports 10: task-")
-    assert message.endswith(" has not ended within 1 seconds; check it in vCenter")
+    assert message.endswith(" has not ended within 1 seconds; check the task in vCenter")
 
 
 def test_what_is_done_and_what_is_not_is_told(run, vcenter):
