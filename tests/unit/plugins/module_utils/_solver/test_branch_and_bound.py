@@ -1,24 +1,27 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Spread owners in dual-stack fleets: the best placement, in time; and what a deadline leaves."""
+"""Crossing rules: spread owners in dual-stack fleets, limits of families, and the state that a deadline leaves."""
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections import Counter
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver import deadline
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import keeps_rules, objective
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import (
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.min_cost_flow import minimize_cost
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import (
     BALANCED,
     STICKY,
     Address,
     Node,
-    solve,
+    keeps_rules,
+    objective,
+    weights,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.packing import Packing
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import solve
+from solver_worlds import keeps_the_rules, measure
 
 ZONES = (0, 1, 2) * 3
 # The second node has no IPv6.
@@ -117,8 +120,28 @@ def test_a_deadline_ends_the_search_with_a_valid_placement(seed, max_moves, poli
         assert placement.gap.value > placement.gap.lower_bound
 
 
-def test_a_deadline_depends_on_the_clock_it_is_given():
-    ticks = itertools.count()
-    over = deadline.after(2, lambda: next(ticks))
-    assert [over(), over(), over()] == [False, True, True]
-    assert not deadline.never()
+def tight_world(seed, node_count=8, objects=12):
+    """Objects of both families and nodes that limit both: what a flow cannot express."""
+    chance = random.Random(seed)
+    nodes = [
+        Node(0, chance.choice([None, 8]), (chance.randint(3, 4), chance.randint(3, 4))) for _index in range(node_count)
+    ]
+    addresses = []
+    for owner in range(objects):
+        for family in (4, 4, 6, 6):
+            possible = tuple(sorted(chance.sample(range(node_count), chance.randint(node_count // 2, node_count))))
+            current = frozenset([chance.choice(possible)] if chance.random() < 0.5 else [])
+            addresses.append(Address(owner, family, possible, current, bool(current)))
+    return addresses, nodes
+
+
+@pytest.mark.parametrize("max_moves", [None, 3])
+@pytest.mark.parametrize("seed", range(6))
+def test_crossing_families_find_an_answer(seed, max_moves):
+    addresses, nodes = tight_world(seed)
+    placement = solve(addresses, nodes, BALANCED, max_moves).nodes
+    assert keeps_the_rules(addresses, nodes, placement)
+    # No plan is better than the best one of a flow, which leaves the rule out.
+    free = Packing(addresses, nodes, *weights(addresses, nodes, BALANCED))
+    minimize_cost(free)
+    assert measure(addresses, nodes, placement)[:3] >= measure(addresses, nodes, free.placement())[:3]
