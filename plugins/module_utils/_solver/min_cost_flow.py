@@ -191,7 +191,7 @@ class Potential:
             self.improvements = [self._steps(list(self._path_back(arc, None))) for arc in ordered]
 
     def _expand_arc(self, arc: int, cost: int) -> None:
-        """Relax the other arcs of an arc's node, and what the addresses that can leave by the arc reach."""
+        """Relax the other arcs of an arc's node, and those reachable for the addresses that leave by it."""
         packing = self.packing
         node = packing.node_of_arc[arc]
         family_arcs = packing.family_arcs.get(node, ())

@@ -74,7 +74,7 @@ class Ties:
         self._closed: dict[int, set[int]] = {group.number: set() for group in packing.groups}
         self.component = components(self._node_graph())
         self._open_nodes: dict[Class, list[int]] = {}
-        # The classes that cannot reach another node through SINK any more.
+        # The classes whose addresses no path from SINK brings to another node any more.
         self._without_sink: set[Class] = set()
 
     def potential(self, address: int) -> int:
@@ -209,7 +209,9 @@ class Ties:
         """
         if which not in self._open_nodes:
             kind, cost, component = which
-            self._open_nodes[which] = [r for r in self._tight_nodes(kind, cost) if self.component[r] == component]
+            self._open_nodes[which] = [
+                node for node in self._tight_nodes(kind, cost) if self.component[node] == component
+            ]
         return self._open_nodes[which]
 
     def tight_current(self, address: int) -> Sequence[int]:
