@@ -623,7 +623,9 @@ class Lab:
         """Wait for ssh, the host's pods or server, and the way to the other hosts."""
         unit = "lab-server.service" if host.is_server else "lab-pods.service"
         ping = f"ping -q -c 1 -W 1 {SERVER.address} >/dev/null"
-        test = f"systemctl is-active --quiet ssh.service {unit} && {ping} && echo ready"
+        # With several units, `systemctl is-active` succeeds if one of them is active.
+        active = " && ".join(f"systemctl is-active --quiet {name}" for name in ("ssh.service", unit))
+        test = f"{active} && {ping} && echo ready"
         _wait(
             f"{host.name}: ssh, {unit} or the way to the server is not there",
             lambda: self.exec(host.name, "sh", "-c", test, check=False) == "ready\n",
