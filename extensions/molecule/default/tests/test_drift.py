@@ -120,6 +120,9 @@ def test_what_nftables_service_flushes_comes_back_at_once(fleet, verb):
         text = fleet.lab.exec("node2", "nft", "--stateless", "list", "table", "inet", "egress_ip", check=False)
         return sorted(text.splitlines())
 
+    # systemd reloads only an active unit with nftables.service. After a test that deleted it, the watch starts it.
+    active = ("systemctl", "is-active", "netops-egress-ip-restore.service")
+    wait_for("the unit", lambda: fleet.lab.exec("node2", *active, check=False) == "active\n", 10)
     before = shown()
     try:
         for word in ("start", verb):
