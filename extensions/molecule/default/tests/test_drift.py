@@ -123,6 +123,9 @@ def test_what_nftables_service_flushes_comes_back_at_once(fleet, verb):
     # systemd reloads only an active unit with nftables.service. After a test that deleted it, the watch starts it.
     active = ("systemctl", "is-active", "netops-egress-ip-restore.service")
     wait_for("the unit", lambda: fleet.lab.exec("node2", *active, check=False) == "active\n", 10)
+    # A run lets systemd read its units a second later; until then nftables.service starts nothing of them.
+    wants = ("systemctl", "show", "-P", "Wants", "nftables.service")
+    wait_for("the wish", lambda: "netops-egress-ip-refill.service" in fleet.lab.exec("node2", *wants), 10)
     before = shown()
     try:
         for word in ("start", verb):
