@@ -5,8 +5,9 @@
 
 Each check is a command; its output is shown as it comes, under a heading. A check that fails does not stop the others.
 At the end: the slowest tests, the time of each check, and the relevant lines of those that failed.
-Molecule's tests mostly wait for hosts to boot and for the network, so the other groups run beside them, at a lower
-priority: the tests in the lab measure gaps in traffic. Each line then begins with the name of its check.
+Molecule's tests wait for hosts to boot and for the network half of the time. So its scenarios run in two labs, and the
+other groups beside them, at a lower priority: the tests in the labs measure gaps in traffic. Each line then begins with
+the name of its check.
 tests/ci/bootstrap.sh has prepared the environments and the collection's tree before.
 """
 
@@ -18,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ FAILURE = re.compile(r"(FAILED|ERROR:?|fatal:|lab:|error:|SUBFAIL\w*) ")
 DURATION = re.compile(r"(?P<seconds>\d+\.\d+)s (?P<phase>setup|call|teardown) +(?P<file>\S+?)::(?P<test>.+)")
 VENV = BUILD / "venv"
 MOLECULE = ROOT / "extensions/molecule"
+OTHER_SUITES = ("bullseye", "trixie")
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
     "tests/integration/targets/lookup_manifests/files/",
@@ -127,6 +129,9 @@ class Outcome:
         ]
 
 
+Lane = Callable[[], Iterator[Check]]
+
+
 def say(line: str) -> None:
     """Print a line at once, in one write, for checks run side by side."""
     sys.stdout.write(f"{line}\n")
@@ -183,39 +188,64 @@ def integration() -> Iterator[Check]:
     yield ansible_test("integration tests", *words)
 
 
-def molecule() -> Iterator[Check]:
-    """The Molecule scenarios, one after the other, in the lab that no other process uses meanwhile."""
+def images() -> Iterator[Check]:
+    """The images of the lab's hosts for the other releases of Debian; tests/ci/bootstrap.sh has built the first one."""
+    for suite in OTHER_SUITES:
+        words = ("python", str(ROOT / "tests/lab/lab.py"), "image")
+        yield Check(f"image of {suite}", words, environment={"EGRESS_IP_LAB_SUITE": suite})
+
+
+def scenario(name: str, lab: str = "") -> Check:
+    """A Molecule scenario, in a lab that no other process uses meanwhile: the machine's, or the one named `lab`."""
     hold = ("python", str(ROOT / "tests/lab/lab.py"), "hold", "--")
-    for scenario in sorted((path.parent.name for path in MOLECULE.glob("*/molecule.yml")), key=_default_first):
-        words = ("molecule", "test", "--scenario-name", scenario)
-        yield Check(f"molecule {scenario}", (*hold, *words), TREE / "extensions", first=True)
+    environment = {"EGRESS_IP_LAB_NAME": lab} if lab else {}
+    words = (*hold, "molecule", "test", "--scenario-name", name)
+    return Check(f"molecule {name}", words, TREE / "extensions", environment=environment, first=True)
 
 
-def _default_first(scenario: str) -> tuple[bool, str]:
-    return scenario != "default", scenario
+def default_scenario() -> Iterator[Check]:
+    """The Molecule scenario with all tests."""
+    yield scenario("default")
 
 
-GROUPS = {"lint": lint, "unit": unit, "kernel": kernel, "integration": integration, "molecule": molecule}
+def other_scenarios() -> Iterator[Check]:
+    """The Molecule scenarios of other releases of Debian, in a second lab."""
+    yield from images()
+    names = {path.parent.name for path in MOLECULE.glob("*/molecule.yml")} - {"default"}
+    yield from (scenario(name, "second") for name in sorted(names))
+
+
+# Group -> lanes of checks. Lanes of the groups BESIDE run side by side; all other lanes together are one more.
+GROUPS: dict[str, tuple[Lane, ...]] = {
+    "lint": (lint,),
+    "unit": (unit,),
+    "kernel": (kernel,),
+    "integration": (integration,),
+    "molecule": (default_scenario, other_scenarios),
+}
 BESIDE = ("molecule",)
 
 
-def run_groups(names: Iterable[str], beside: bool) -> list[Outcome]:
-    """Run the checks of these groups, one after the other."""
-    return [check.run(beside) for name in names for check in GROUPS[name]()]
+def run_lane(lanes: Iterable[Lane], beside: bool) -> list[Outcome]:
+    """Run the checks of these lanes, one after the other; `beside` others."""
+    return [check.run(beside) for lane in lanes for check in lane()]
 
 
-def run_lanes(names: Iterable[str]) -> list[Outcome]:
-    """Run the groups: those of BESIDE at the same time as all others, which run one after the other."""
-    lanes = [lane for lane in ([n for n in names if n not in BESIDE], [n for n in names if n in BESIDE]) if lane]
+def run_groups(groups: Iterable[str]) -> list[Outcome]:
+    """Run the groups named, as far as possible side by side."""
+    lanes = [[lane] for group in groups if group in BESIDE for lane in GROUPS[group]]
+    rest = [lane for group in groups if group not in BESIDE for lane in GROUPS[group]]
+    if rest:
+        lanes.insert(0, rest)
     with ThreadPoolExecutor() as pool:
-        ended = list(pool.map(lambda lane: run_groups(lane, len(lanes) > 1), lanes))
-    return [outcome for lane in ended for outcome in lane]
+        ended = list(pool.map(lambda lane: run_lane(lane, len(lanes) > 1), lanes))
+    return [outcome for outcomes in ended for outcome in outcomes]
 
 
 def main() -> int:
     """Run the groups named on the command line; 1 if a check failed."""
     start = time.monotonic()
-    outcomes = run_lanes(sys.argv[1:])
+    outcomes = run_groups(sys.argv[1:])
     slowest = sorted((item for outcome in outcomes for item in outcome.durations()), reverse=True)[:SHOWN_TESTS]
     if slowest:
         say(f"\n=== The slowest {len(slowest)} tests")

@@ -31,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import lab_namespace
 from lab_image import LabError, build_image, environment, podman, podman_argv, remove_images, state_dir
 from lab_topology import (
     GATEWAY,
@@ -51,7 +52,7 @@ from lab_topology import (
     Pod,
 )
 
-LOCK = Path("/run/lock/egress-ip-lab")
+LOCK = Path("/run/lock", NETWORK)
 HOLDER = "EGRESS_IP_LAB_HOLDER"
 LABEL = "netops.egress_ip.lab"
 NODE_FILES = Path(__file__).resolve().parent / "node"
@@ -143,6 +144,11 @@ def _run_here(*argv: str) -> str:
     if result.returncode != 0:
         raise LabError(f"{' '.join(argv)} failed: {result.stderr.strip()}")
     return result.stdout
+
+
+def _promiscuity(interface: str) -> int:
+    """How many programs and bridges have this interface of the machine receive all frames."""
+    return json.loads(_run_here("ip", "-j", "-d", "link", "show", "dev", interface))[0]["promiscuity"]
 
 
 def longest_gap(answers: list[Answer]) -> float:
@@ -256,7 +262,7 @@ class Session:
 
 
 class Lab:
-    """The lab of this machine: there is one, whichever clone started it."""
+    """The lab of this machine, whichever clone started it, or the one that EGRESS_IP_LAB_NAME names."""
 
     def __init__(self) -> None:
         # Host -> the file in which podman keeps the number of its first process, in a folder named after the container.
@@ -356,6 +362,8 @@ class Lab:
             "ansible_python_interpreter": "/usr/bin/python3",
             "ansible_ssh_private_key_file": str(self._key()),
             "ansible_ssh_args": SSH_ARGS,
+            # Hosts of another lab have the same addresses.
+            "ansible_control_path_dir": f"~/.ansible/cp/{NETWORK}",
             # The hosts are containers and show the DMI fields of this machine, which may be a cloud's VM; but their LAN
             # is the lab's own bridge.
             "egress_ip_platform": "baremetal",
@@ -460,13 +468,14 @@ class Lab:
 
     def capture(self, *expression: str, sent_by: str = "") -> Background:
         """Tcpdump what matches between the hosts, or of what one host sends; stop() returns one line a packet."""
-        bridge = self.bridge
-        where = ("-i", self._port(find_host(sent_by)), "-Q", "in") if sent_by else ("-i", bridge)
-        argv = ["tcpdump", *where, "-n", "-e", "-l", "--immediate-mode", *expression]
-        capture = Background(argv)
-        promiscuous = Path("/sys/class/net", bridge, "flags")
+        interface = self._port(find_host(sent_by)) if sent_by else self.bridge
+        direction = ("-Q", "in") if sent_by else ()
+        before = _promiscuity(interface)
+        capture = Background(
+            ["tcpdump", "-i", interface, *direction, "-n", "-e", "-l", "--immediate-mode", *expression]
+        )
         with contextlib.suppress(LabError):
-            _wait("no capture", lambda: bool(int(promiscuous.read_text(encoding="ascii"), 16) & 0x100), 3)
+            _wait("no capture", lambda: _promiscuity(interface) > before, 3)
         return capture
 
     # -- faults -------------------------------------------------------------------------------------------------------
@@ -674,7 +683,10 @@ def _capture(lab: Lab, options: argparse.Namespace) -> int:
 def _hold(lab: Lab, options: argparse.Namespace) -> int:
     """Run a command while no other process uses the lab."""
     with lab.hold():
-        return subprocess.run(options.words, check=False).returncode
+        try:
+            return subprocess.run(options.words, check=False).returncode
+        finally:
+            lab_namespace.remove()
 
 
 FAULTS = ("stop", "start", "kill", "pause", "unpause", "reboot", "cut", "plug")
@@ -725,6 +737,7 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run one command; errors of the lab are one line."""
     options = _parser().parse_args()
+    lab_namespace.enter()
     if getattr(options, "words", None) and options.words[0] == "--":
         options.words = options.words[1:]
     try:

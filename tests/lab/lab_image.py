@@ -16,6 +16,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from lab_topology import NAME
+
 SUITE = os.environ.get("EGRESS_IP_LAB_SUITE", "bookworm")
 IMAGE = "localhost/egress-ip-lab"
 INIT = 'CMD ["/sbin/init"]'
@@ -67,19 +69,22 @@ class LabError(Exception):
 
 
 def state_dir() -> Path:
-    """The folder `.build/lab` of the clone, also when this file runs from the copy below `.build`."""
+    """The folder `.build/lab` of the clone, `.build/lab-NAME` of a named lab; also for the copy below `.build`."""
     root = Path(__file__).resolve().parents[2]
     build = next((parent for parent in root.parents if parent.name == ".build"), root / ".build")
-    folder = build / "lab"
+    folder = build / (f"lab-{NAME}" if NAME else "lab")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def environment() -> dict[str, str]:
     """The environment for podman, whose private configuration is written if needed."""
-    path = state_dir() / "containers.conf"
-    if not path.exists() or path.read_text(encoding="utf-8") != CONTAINERS_CONF:
-        path.write_text(CONTAINERS_CONF, encoding="utf-8")
+    path, text = state_dir() / "containers.conf", CONTAINERS_CONF
+    if NAME:
+        # Podman refuses two networks with the same addresses, unless it does not know of one of them.
+        text += f'\n[network]\nnetwork_config_dir = "{state_dir() / "networks"}"\n'
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
     return {**os.environ, "CONTAINERS_CONF": str(path)}
 
 

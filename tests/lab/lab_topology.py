@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
-NETWORK = "egress-ip-lab"
+# Empty for the machine's own lab; a name for one beside it, see `lab_namespace`.
+NAME = os.environ.get("EGRESS_IP_LAB_NAME", "")
+NETWORK = f"egress-ip-lab-{NAME}" if NAME else "egress-ip-lab"
 SUBNET = "192.168.64.0/18"
 GATEWAY = "192.168.64.1"
 SUBNET6 = "fd00:126::/64"
 GATEWAY6 = "fd00:126::1"
 # Node1, node3 and the server have an interface eth1 here when a test wants it.
-SECOND_NETWORK = f"{NETWORK}-2"
+SECOND_NETWORK = f"{NETWORK}-eth1"
 SECOND_SUBNET = "172.30.0.0/24"
 POD_GATEWAYS = ("10.88.0.1/16", "fd00:88::1/64")
 POD_NETWORKS = {"ip": "10.88.0.0/16", "ip6": "fd00:88::/64"}

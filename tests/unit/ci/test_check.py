@@ -61,8 +61,11 @@ def test_beside_others_a_check_has_lower_priority_and_its_name_in_each_line(capf
 @pytest.mark.parametrize(("failing", "code"), [(False, 0), (True, 1)])
 def test_groups_run_and_one_failure_fails_all(monkeypatch, capfd, failing, code):
     groups = {
-        "unit": lambda: [a_check("quick", "print('1.00s call     tests/test_one.py::test_one')")],
-        "molecule": lambda: [a_check("lab", f"raise SystemExit({int(failing)})"), a_check("last", "print('seen')")],
+        "unit": (lambda: [a_check("quick", "print('1.00s call     tests/test_one.py::test_one')")],),
+        "molecule": (
+            lambda: [a_check("lab", f"raise SystemExit({int(failing)})")],
+            lambda: [a_check("first", "print('seen')"), a_check("last", "print('seen')")],
+        ),
     }
     monkeypatch.setattr(check, "GROUPS", groups)
     monkeypatch.setattr(sys, "argv", ["check.py", "unit", "molecule"])
@@ -70,5 +73,5 @@ def test_groups_run_and_one_failure_fails_all(monkeypatch, capfd, failing, code)
     output = capfd.readouterr().out
     assert "     1.0 s  test_one.py::test_one (call, quick)\n" in output
     assert "last | seen\n" in output
-    assert output.endswith(f"{3 - failing} passed, {int(failing)} failed\n")
+    assert output.endswith(f"{4 - failing} passed, {int(failing)} failed\n")
     assert ("failed: lab\n" in output) == failing
