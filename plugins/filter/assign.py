@@ -274,7 +274,7 @@ _value:
           description: The sum of the squares of these loads.
           type: int
           sample: 321
-        lowerBound:
+        lower_bound:
           description:
             - A lower bound of the sum of squares of every plan. With O(policy=sticky) or O(max_moves), of every plan
               with no more moves.

@@ -71,12 +71,12 @@ _value:
       type: list
       elements: str
       sample: []
-    heldBy:
+    held_by:
       description: The nodes that hold it now.
       type: list
       elements: str
       sample: [node1]
-    nextRun:
+    next_run:
       description: The effect of the next run on it.
       type: str
       sample: the next run leaves it there

@@ -144,7 +144,7 @@ drift:
   type: list
   elements: str
   sample: ["missing ip rules: priority 7387 unreachable"]
-farEnds:
+far_ends:
   description: The endpoint of the tunnel for each egress IP that is not on the primary interface of its holder.
   returned: always
   type: list

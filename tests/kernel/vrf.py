@@ -104,7 +104,7 @@ def state(name: str, pod: str) -> dict:
         "egressips": [{"name": "web", "egressIPs": egress_ips, "slots": egress_ips}],
         "pods": [{"address": address, "egressips": ["web"]} for address in PODS[pod].values()],
         "held": held,
-        "farEnds": ends,
+        "far_ends": ends,
     }
 
 

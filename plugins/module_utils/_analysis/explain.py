@@ -73,13 +73,13 @@ class Explanation:
     answers: tuple[Answer, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{egressIP, names, errors, heldBy, nextRun, nodes, lines}``, the lines for a person."""
+        """Return ``{egressIP, names, errors, held_by, next_run, nodes, lines}``, the lines for a person."""
         return {
             "egressIP": self.egress_ip,
             "names": list(self.names),
             "errors": list(self.errors),
-            "heldBy": list(self.held_by),
-            "nextRun": self.next_run,
+            "held_by": list(self.held_by),
+            "next_run": self.next_run,
             "nodes": [answer.to_dict() for answer in self.answers],
             "lines": self._lines(),
         }

@@ -35,7 +35,7 @@ class Destinations:
 
     def to_dict(self) -> dict[str, list[str]]:
         """Return the non-empty lists as a JSON-safe dict; it is empty for an object that applies everywhere."""
-        lists = {"destinations": self.networks, "excludedDestinations": self.excluded}
+        lists = {"destinations": self.networks, "excluded_destinations": self.excluded}
         return {key: list(networks) for key, networks in lists.items() if networks}
 
 

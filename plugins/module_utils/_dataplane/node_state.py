@@ -165,7 +165,7 @@ class NodeState:
     def to_dict(self) -> dict[str, Any]:
         """Return the state as a JSON-safe dict, the form that modules exchange."""
         lists = {key: [item.to_dict() for item in getattr(self, key)] for key in ("nodes", "egressips", "pods", "held")}
-        lists["farEnds"] = [item.to_dict() for item in self.far_ends]
+        lists["far_ends"] = [item.to_dict() for item in self.far_ends]
         return {
             "name": self.name,
             "generation": self.generation,
@@ -212,7 +212,7 @@ class NodeState:
         return tuple(sorted({ip for item in self.egressips for ip in item.egress_ips}, key=address_order))
 
 
-_KEYS = {"farEnds" if key == "far_ends" else key for key in NodeState.__dataclass_fields__}
+_KEYS = set(NodeState.__dataclass_fields__)
 
 
 def known_keys(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,7 +279,7 @@ class _NodeStateReader:
             egressips=self._each(value, "egressips", self._egressip),
             pods=self._each(value, "pods", self._pod),
             held=tuple(sorted(self._each(value, "held", self._held))),
-            far_ends=tuple(sorted(self._each(value, "farEnds", self._far_end))),
+            far_ends=tuple(sorted(self._each(value, "far_ends", self._far_end))),
         )
         self._check_references(state)
         self.errors.raise_if_any()
@@ -356,7 +356,7 @@ class _NodeStateReader:
         for i, ip in enumerate(chosen):
             if ip and ip not in egress_ips:
                 self.errors.add(f"{path}.slots[{i}]", f"{ip} is not among the object's egressIPs")
-        networks, excluded = (self._networks(item, key, path) for key in ("destinations", "excludedDestinations"))
+        networks, excluded = (self._networks(item, key, path) for key in ("destinations", "excluded_destinations"))
         destinations = Destinations(tuple(map(canonical, networks)), tuple(map(canonical, excluded)))
         return EgressObject(str(item.get("name", "")), egress_ips, chosen, destinations)
 

@@ -84,7 +84,7 @@ class NodeFacts:
             "digest": state.digest() if state else "",
             "drift": list(self.drift),
             "nodes": [item.to_dict() for item in state.nodes] if state else [],
-            "farEnds": [item.to_dict() for item in state.far_ends] if state else [],
+            "far_ends": [item.to_dict() for item in state.far_ends] if state else [],
             "recalled": list(self.recalled),
             "metrics": self.metrics,
             "conflicts": list(self.conflicts),

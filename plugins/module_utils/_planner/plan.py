@@ -102,15 +102,15 @@ class Weighted:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Weighted:
-        """Return the Weighted of ``{load, squares, lowerBound, proven}``."""
-        return cls(dict(value["load"]), value["squares"], value["lowerBound"], value["proven"])
+        """Return the Weighted of ``{load, squares, lower_bound, proven}``."""
+        return cls(dict(value["load"]), value["squares"], value["lower_bound"], value["proven"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{load, squares, lowerBound, proven}``."""
+        """Return ``{load, squares, lower_bound, proven}``."""
         return {
             "load": dict(self.load),
             "squares": self.squares,
-            "lowerBound": self.lower_bound,
+            "lower_bound": self.lower_bound,
             "proven": self.proven,
         }
 
@@ -129,12 +129,12 @@ class Gap:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Gap:
-        """Return the Gap of ``{objective, value, lowerBound}``."""
-        return cls(value["objective"], value["value"], value["lowerBound"])
+        """Return the Gap of ``{objective, value, lower_bound}``."""
+        return cls(value["objective"], value["value"], value["lower_bound"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{objective, value, lowerBound}``."""
-        return {"objective": self.objective, "value": self.value, "lowerBound": self.lower_bound}
+        """Return ``{objective, value, lower_bound}``."""
+        return {"objective": self.objective, "value": self.value, "lower_bound": self.lower_bound}
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ class Fleet:
     egressNodeSelector selects. `members` [{name, endpoints, addresses}] are all nodes that others
     must know, those without an answer as the records of the others have them. `observed` is {name: facts} of the nodes
     that answered. `unavailable` [{name, reason}] are the nodes that did not answer, `faulty` those that answered and
-    cannot be used. `recalled` {object: {egressIPs, destinations, excludedDestinations, pods: {node: [address]}}} is the
-    recorded state of objects whose manifests have errors. `stop_reasons` are reasons not to continue.
+    cannot be used. `recalled` {object: {egressIPs, destinations, excluded_destinations, pods: {node: [address]}}} is
+    the recorded state of objects whose manifests have errors. `stop_reasons` are reasons not to continue.
     """
 
     nodes: tuple[dict[str, Any], ...]

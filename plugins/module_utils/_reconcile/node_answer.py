@@ -179,7 +179,7 @@ _some_metrics = _mapping(
     {"conflicts": _list_of(_mapping({"egressIP": _address, "mac": _text}))},
 )
 _RECALLED = {"name": _object_name, "egressIPs": _addresses, "pods": _addresses}
-_DESTINATIONS = {"destinations": _list_of(_network), "excludedDestinations": _list_of(_network)}
+_DESTINATIONS = {"destinations": _list_of(_network), "excluded_destinations": _list_of(_network)}
 # A node in the record of another one.
 _links = _list_of(_mapping({"mac": _text, "addresses": _list_of(_interface_address)}))
 member = _mapping({"name": _text, "endpoints": _addresses, "addresses": _addresses}, {"links": _links})
@@ -200,7 +200,7 @@ _FIELDS: dict[str, _Check] = {
     "drift": _texts,
     # The entries are checked where they are used, since each of 1,000 nodes knows all others.
     "nodes": check_list,
-    "farEnds": _list_of(_mapping({"egressIP": _address, "endpoint": _address})),
+    "far_ends": _list_of(_mapping({"egressIP": _address, "endpoint": _address})),
     "recalled": _list_of(_mapping(_RECALLED, _DESTINATIONS)),
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
     "metrics": _metrics,

@@ -166,7 +166,7 @@ def _gap(plan: Dict) -> list[str]:
     measure = _MEASURES[gap["objective"]]
     return [
         f"plan: egress_ip_plan_seconds ended the search, {measure}: {gap['value']}, in the best plan at least"
-        f" {gap['lowerBound']}; every rule is kept"
+        f" {gap['lower_bound']}; every rule is kept"
     ]
 
 
@@ -174,7 +174,7 @@ def _weighted(plan: Dict) -> list[str]:
     """Return lines on how even the load is where egress IPs have weights."""
     if "weighted" not in plan:
         return []
-    squares, least = plan["weighted"]["squares"], plan["weighted"]["lowerBound"]
+    squares, least = plan["weighted"]["squares"], plan["weighted"]["lower_bound"]
     # Rounded up, since the value is an upper bound.
     above = -(-1000 * (squares - least) // max(1, least)) / 10
     how = f"at most {above} % above the least" if above else "proven to be the least"

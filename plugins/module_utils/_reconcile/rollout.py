@@ -116,8 +116,8 @@ def _with_ends(ends: Mapping[str, str], state: _Values) -> dict[str, Any]:
     """Return the field with these {egress IP: endpoint, empty where the tunnel ends at the address}; {} for none."""
     if not ends:
         return {}
-    known = {**{item["egressIP"]: item["endpoint"] for item in state["farEnds"]}, **ends}
-    return {"farEnds": [{"egressIP": ip, "endpoint": end} for ip, end in sorted(known.items()) if end]}
+    known = {**{item["egressIP"]: item["endpoint"] for item in state["far_ends"]}, **ends}
+    return {"far_ends": [{"egressIP": ip, "endpoint": end} for ip, end in sorted(known.items()) if end]}
 
 
 def _with_slots(usable: Mapping[str, Collection[str]], state: _Values) -> dict[str, Any]:
@@ -225,7 +225,7 @@ class _Builder:
         endpoints = {member.name: member.endpoints for member in self.members}
         primary = {name: answer["interface"] for name, answer in self.fleet["observed"].items()}
         newest: _Values = max(self.fleet["observed"].values(), key=lambda answer: int(answer["generation"]), default={})
-        former = {item["egressIP"]: item["endpoint"] for item in newest.get("farEnds", ())}
+        former = {item["egressIP"]: item["endpoint"] for item in newest.get("far_ends", ())}
         held = {item["egressIP"] for item in self.fleet["current"]}
         silent = self.fleet["unavailable"] or self.fleet["faulty"]
         ends, following = {}, []
@@ -243,7 +243,7 @@ class _Builder:
         """Return the valid objects, and the recorded state of those with errors, so that they keep working."""
         objects = {}
         for name, entry in self.recalled.items():
-            networks, excluded = (tuple(entry.get(key, ())) for key in ("destinations", "excludedDestinations"))
+            networks, excluded = (tuple(entry.get(key, ())) for key in ("destinations", "excluded_destinations"))
             objects[name] = _object(
                 name, self._own(name, entry["egressIPs"]), assigned, Destinations(networks, excluded)
             )

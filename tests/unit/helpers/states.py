@@ -101,7 +101,7 @@ def node_states(draw, devices=("egress0",), interfaces=("eth0", "eth1", "enp0s31
     for name in names:
         egress_ips = draw(OBJECT_IPS)
         assigned = _subset(draw, egress_ips)
-        lists = {key: draw(NETWORKS) for key in ("destinations", "excludedDestinations")}
+        lists = {key: draw(NETWORKS) for key in ("destinations", "excluded_destinations")}
         objects.append({**egress_object(name, egress_ips, assigned), **lists})
     known = sorted({ip for item in objects for ip in item["egressIPs"]})
     interface = st.sampled_from(interfaces)

@@ -215,4 +215,4 @@ def test_a_plan_that_the_time_limit_ends_has_a_gap():
 
 def test_the_gap_is_the_first_objective_that_is_not_proven():
     plan = Plan(gap=Gap("squares", 96, 94)).to_dict()
-    assert (plan["proven"], plan["gap"]) == (False, {"objective": "squares", "value": 96, "lowerBound": 94})
+    assert (plan["proven"], plan["gap"]) == (False, {"objective": "squares", "value": 96, "lower_bound": 94})

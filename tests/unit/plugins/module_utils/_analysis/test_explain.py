@@ -79,7 +79,7 @@ def test_what_is_no_egress_ip_is_refused(text, message):
 def test_any_spelling_will_do():
     nodes = [node(1, networks=[{"interface": "eth0", "addresses": ["2001:db8::201/64"]}])]
     made = EXPLAIN([egressip("a", "2001:db8::1")], fleet(nodes, {"2001:db8::1": "n1"}), "2001:DB8:0::1")
-    assert (made["names"], made["heldBy"]) == (["a"], ["n1"])
+    assert (made["names"], made["held_by"]) == (["a"], ["n1"])
 
 
 def test_in_a_large_fleet_the_nodes_with_most_room_are_tried(monkeypatch):

@@ -140,7 +140,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "digest": "",
         "drift": [],
         "nodes": [],
-        "farEnds": [],
+        "far_ends": [],
         "recalled": [],
         "metrics": None,
         "conflicts": [],

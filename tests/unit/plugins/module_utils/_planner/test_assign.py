@@ -341,7 +341,7 @@ def test_the_load_is_leveled_by_weight_and_counted_by_addresses():
     documents = [weighing("6", "a", "10.0.0.1"), *(egressip(f"b{n}", f"10.0.0.{n}") for n in range(2, 8))]
     plan = assign(documents, [node(1), node(2)])
     assert sorted(plan.load.values()) == [1, 6]
-    assert plan.to_dict()["weighted"] == {"load": {"n1": 6, "n2": 6}, "squares": 72, "lowerBound": 72, "proven": True}
+    assert plan.to_dict()["weighted"] == {"load": {"n1": 6, "n2": 6}, "squares": 72, "lower_bound": 72, "proven": True}
     assert Plan.from_dict(plan.to_dict()) == plan
 
 

@@ -47,13 +47,13 @@ WEIGHTED = [
 
 @pytest.mark.parametrize(("squares", "least", "how"), WEIGHTED)
 def test_how_even_weighted_loads_are(squares, least, how):
-    plan = {**PLAN, "weighted": {"load": {}, "squares": squares, "lowerBound": least, "proven": False}}
+    plan = {**PLAN, "weighted": {"load": {}, "squares": squares, "lower_bound": least, "proven": False}}
     lines = report(plan, MANIFESTS, FLEET, {}).lines
     assert lines[1:] == ("", f"Weighted loads: sum of squares {squares}, {how}")
 
 
 def test_a_plan_that_is_not_proven_is_a_note():
-    plan = {**PLAN, "proven": False, "gap": {"objective": "squares", "value": 40, "lowerBound": 36}}
+    plan = {**PLAN, "proven": False, "gap": {"objective": "squares", "value": 40, "lower_bound": 36}}
     assert report(plan, MANIFESTS, FLEET, {}).lines[-1] == (
         "  plan: egress_ip_plan_seconds ended the search, sum of squares of the loads: 40, in the best plan at least"
         " 36; every rule is kept"

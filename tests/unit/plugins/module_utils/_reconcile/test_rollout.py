@@ -142,7 +142,7 @@ SILENT = {"name": "node3", "observed": {"unreachable": True, "msg": "timed out"}
 def taken_over(*hosts, held=()):
     """Roll out an address of node1's second network, whose tunnel ended at node3 so far."""
     networks = [host(1)["observed"]["networks"][0], {"interface": "eth1", "addresses": ["10.9.0.21/24"]}]
-    first = host(1, networks=networks, farEnds=[SECOND], held=list(held), generation=7)
+    first = host(1, networks=networks, far_ends=[SECOND], held=list(held), generation=7)
     return run([egressip(egress_ips=["10.9.0.101"])], [first, host(2), *hosts])
 
 
@@ -267,7 +267,7 @@ def test_a_pod_follows_every_object_that_may_apply():
 
 
 def test_a_broken_object_keeps_its_destinations_and_gives_way_to_sound_ones():
-    entry = {"name": "a", "egressIPs": [A], "destinations": [DATABASE], "excludedDestinations": []}
+    entry = {"name": "a", "egressIPs": [A], "destinations": [DATABASE], "excluded_destinations": []}
     hosts = [host(1, recalled=[{**entry, "pods": ["10.88.0.2", "10.88.0.3"]}])]
     general = {"name": "b", "egressIPs": [B], "pods": ["10.88.0.2"]}
     hosts[0]["observed"]["recalled"].append(general)

@@ -30,7 +30,7 @@ RUN = {
         "pending": [],
         "assigned": {},
         "following": [{"egressIP": A, "node": "node1", "endpoint": "192.168.126.21"}],
-        "states": {"node1": {"generation": 3, "farEnds": []}},
+        "states": {"node1": {"generation": 3, "far_ends": []}},
     },
 }
 NO_AUDIT = {"nodes": {}, "fenced": {}, "proven": [], "failures": [], "guest_mac": "own", "scope": "port"}
@@ -54,7 +54,7 @@ def test_after_the_fences(results, withheld):
 
 def test_after_the_nodes():
     steps = plan_steps(RUN, FENCES, FENCED, {"node2": ""}, {"node1": {"claimed": [A]}})
-    assert steps["updates"]["node1"]["farEnds"] == [{"egressIP": A, "endpoint": "192.168.126.21"}]
+    assert steps["updates"]["node1"]["far_ends"] == [{"egressIP": A, "endpoint": "192.168.126.21"}]
     unfence = [{"platform": "vsphere", "targets": [{"name": "node1", "vms": [{"name": "vm1"}]}]}]
     assert (steps["unfence"], steps["in_steps"]) == (unfence, True)
     assert (steps["fenced"], steps["proven"], steps["failures"]) == ({"node1": ["vnic_disconnect"]}, ["node1"], ["a"])
