@@ -41,7 +41,10 @@ options:
         type: raw
         default: 50%
       pools:
-        description: Pools of addresses by name, each a list of ranges, networks and addresses.
+        description:
+          - Pools of addresses by name, each a list of ranges, networks and addresses, or a dictionary of two such
+            lists, C(ranges) and C(exclude).
+          - Pools need the Python package netaddr on the controller.
         type: raw
         default: {}
       excluded_cidrs:

@@ -17,7 +17,6 @@ from .._common.addresses import (
     Network,
     address_order,
     canonical,
-    collapse,
     is_reserved_in,
     parse_address,
     parse_interface,
@@ -32,11 +31,27 @@ from .pools import Pool, read_pools
 from .requests import Requests, requests_of
 
 
+class PoolUse(NamedTuple):
+    """How many addresses a pool has, how many of them objects have, and how many can be allocated now.
+
+    The rest is in no network of a node that answers, or unfit, such as a gateway.
+    """
+
+    name: str
+    addresses: int
+    used: int
+    free: int
+
+
 class Allocation(NamedTuple):
-    """The Requests with allocated addresses and their owners; ``unfilled``: a sentence for each missing address."""
+    """The Requests with allocated addresses and their owners, and the use of each pool in the order of their names.
+
+    ``unfilled``: a sentence for each missing address.
+    """
 
     requests: Requests
     unfilled: tuple[str, ...] = ()
+    uses: tuple[PoolUse, ...] = ()
 
 
 def allocate_pools(egressips: Sequence[EgressIP], fleet: Mapping[str, Any], pools: object) -> Allocation:
@@ -49,12 +64,12 @@ def allocate_pools(egressips: Sequence[EgressIP], fleet: Mapping[str, Any], pool
     """
     read = read_pools(pools)
     recorded = any(egressip.name in fleet["recalled"] for egressip in egressips)
-    if not recorded and not any(egressip.is_pooled for egressip in egressips):
+    if not recorded and not read and not any(egressip.is_pooled for egressip in egressips):
         return Allocation(requests_of(egressips, {}))
     allocator = _Allocator(requests_of(egressips).egressips, fleet, read)
     allocator.allocate()
     filled = [allocator.filled(egressip) for egressip in egressips]
-    return Allocation(requests_of(filled, allocator.owners()), tuple(allocator.unfilled))
+    return Allocation(requests_of(filled, allocator.owners()), tuple(allocator.unfilled), tuple(allocator.uses()))
 
 
 class _Allocator:
@@ -72,17 +87,16 @@ class _Allocator:
         self.candidates = Candidates(read_nodes(fleet["nodes"]), {}, egressips)
         # If no node answers, neither the ends of a network nor its gateway are known.
         self.networks = {name: _networks(facts) for name, facts in fleet["observed"].items()}
-        self.known: dict[frozenset[str], list[Network]] = {}
+        self.known: dict[frozenset[str], set[Network]] = {}
         self.taken = _unfit(fleet, {network for networks in self.networks.values() for network in networks})
         self.recorded = {name: entry["egressIPs"] for name, entry in fleet["recalled"].items()}
         self.requested = {egressip.name: egressip.egress_ips for egressip in egressips}
         self.free: dict[tuple[str, frozenset[str]], Iterator[str]] = {}
 
-    def _known(self, names: frozenset[str]) -> list[Network]:
-        """Return the disjoint networks of these nodes, as far as they answered."""
+    def _known(self, names: frozenset[str]) -> set[Network]:
+        """Return the networks of these nodes, as far as they answered."""
         if names not in self.known:
-            found = {network for name in names for network in self.networks.get(name, ())}
-            self.known[names] = collapse(found)
+            self.known[names] = {network for name in names for network in self.networks.get(name, ())}
         return self.known[names]
 
     def _free_of(self, pool: Pool, names: frozenset[str]) -> Iterator[str]:
@@ -168,6 +182,14 @@ class _Allocator:
         if not given or not egressip.is_pooled or not isinstance(listed, list):
             return egressip
         return egressip.with_addresses(sorted(given, key=address_order))
+
+    def uses(self) -> Iterator[PoolUse]:
+        """Yield how far each pool is used."""
+        networks = self._known(self.candidates.eligible_names)
+        had = {address for given in (self.given, self.requested) for each in given.values() for address in each}
+        for name, pool in sorted(self.pools.items()):
+            used = sum(pool.contains(address) for address in had)
+            yield PoolUse(name, pool.size, used, pool.free(networks, self.taken))
 
     def owners(self) -> dict[str, str]:
         """Return {address: name of the only object that gets it}."""

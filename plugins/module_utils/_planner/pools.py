@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterable, Iterator
+from typing import Any, Iterable, Iterator, Mapping
 
 from .._common.addresses import (
     Network,
@@ -14,87 +14,135 @@ from .._common.addresses import (
     canonical,
     parse_egress_ip,
     parse_network,
-    parsed,
     refuse_not_unicast_between,
 )
 from .._common.errors import EgressIPError, Errors
 from .._common.messages import expected_string, quote
-from .._common.validation import check_list, check_mapping, check_string
+from .._common.validation import check_fields, check_list, check_mapping, check_string
+from .netaddr import MISSING, IPRange, IPSet
 
 PATH = "egress_ip_pools"
+# A netaddr.IPSet, of one IP version.
+AddressSet = Any
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Addresses of one IP version. ``ranges``: (first, last) as integers, in the order of their use."""
+    """Addresses of one IP version. ``ranges``: sets without the excluded addresses, in the order of their use."""
 
     name: str
     version: int
-    ranges: tuple[tuple[int, int], ...]
+    ranges: tuple[AddressSet, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of addresses."""
+        return sum(each.size for each in self.ranges)
 
     def contains(self, address: str) -> bool:
         """Return whether a canonical address belongs to the pool."""
-        found = parsed(address)
-        return found.version == self.version and any(first <= int(found) <= last for first, last in self.ranges)
+        return any(address in each for each in self.ranges)
 
     def addresses(self, networks: Iterable[Network]) -> Iterator[str]:
-        """Yield the canonical addresses that one of these disjoint networks contains; there may be many."""
-        for first, last in self._within(networks):
-            for value in range(first, last + 1):
-                yield canonical(address_at(value, self.version))
+        """Yield the canonical addresses that one of these networks contains; there may be many."""
+        inside = self._set_of(networks)
+        for each in self.ranges:
+            for address in each & inside:
+                yield canonical(address_at(int(address), self.version))
 
     def exceeds(self, networks: Iterable[Network]) -> bool:
-        """Return whether the pool has addresses that none of these disjoint networks contains."""
-        inside, in_all = (
-            sum(last - first + 1 for first, last in each) for each in (self._within(networks), self.ranges)
-        )
-        return inside < in_all
+        """Return whether the pool has addresses that none of these networks contains."""
+        inside = self._set_of(networks)
+        return any(each - inside for each in self.ranges)
 
-    def _within(self, networks: Iterable[Network]) -> list[tuple[int, int]]:
-        spans = [
-            (int(each.network_address), int(each.broadcast_address))
-            for each in networks
-            if each.version == self.version
-        ]
-        return [
-            (max(first, low), min(last, high))
-            for first, last in self.ranges
-            for low, high in spans
-            if first <= high and low <= last
-        ]
+    def free(self, networks: Iterable[Network], taken: Iterable[str]) -> int:
+        """Return how many addresses one of these networks contains that are not among ``taken``, canonical ones."""
+        inside = self._set_of(networks)
+        used = IPSet(address for address in taken if self.contains(address))
+        return sum(((each & inside) - used).size for each in self.ranges)
+
+    def _set_of(self, networks: Iterable[Network]) -> AddressSet:
+        return IPSet(str(network) for network in networks if network.version == self.version)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The addresses of an entry at ``path``, as integers, both included."""
+
+    version: int
+    first: int
+    last: int
+    path: str
+
+    @property
+    def addresses(self) -> AddressSet:
+        ends = (str(address_at(value, self.version)) for value in (self.first, self.last))
+        return IPSet(IPRange(*ends))
+
+    def contains(self, other: _Span) -> bool:
+        """Return whether all addresses of another span are here."""
+        return self.version == other.version and self.first <= other.first and other.last <= self.last
 
 
 def read_pools(value: object) -> dict[str, Pool]:
     """Return {name: Pool} of ``{name: ["192.168.126.100-192.168.126.120", "192.168.126.128/28", ...]}``.
 
-    A single address is a range as well. InvalidError has every error.
+    A single address is a range as well. ``{"ranges": [...], "exclude": [...]}`` in place of a list leaves addresses
+    out. InvalidError has every error. Raises EgressIPError if there are pools and netaddr is missing.
     """
     errors = Errors()
     pools: dict[str, Pool] = {}
-    seen: list[tuple[int, int, int, str]] = []
-    for name, listed in check_mapping(value, PATH, errors).items():
+    seen: list[_Span] = []
+    for name, described in check_mapping(value, PATH, errors).items():
+        if IPSet is None:
+            raise EgressIPError(f"{PATH}: {MISSING}")
         if errors.attempt(_check_name, name, f"{PATH}: a name") is None:
             continue
-        path = f"{PATH}.{name}"
-        found = [
-            (*span, f"{path}[{n}]")
-            for n, text in enumerate(check_list(listed, path, errors))
-            for span in [errors.attempt(_parse_range, text, f"{path}[{n}]")]
-            if span is not None
-        ]
-        if len({version for version, _first, _last, _path in found}) > 1:
-            errors.add(path, "has IPv4 and IPv6 addresses; make two pools, and name both in the annotation")
-        elif found:
-            pools[str(name)] = Pool(str(name), found[0][0], tuple((first, last) for _v, first, last, _p in found))
-        elif isinstance(listed, (list, tuple)) and not listed:
-            errors.add(path, "is empty; a pool needs at least one range or network")
-        seen += found
-    seen.sort()
-    for (version, _first, last, path), (other, first, _last, where) in zip(seen, seen[1:]):
-        if version == other and first <= last:
-            errors.add(where, f"overlaps with {path}")
+        spans, excluded = _spans_of(described, f"{PATH}.{name}", errors)
+        if spans:
+            left_out = IPSet()
+            for each in excluded:
+                left_out |= each.addresses
+            pools[str(name)] = Pool(str(name), spans[0].version, tuple(each.addresses - left_out for each in spans))
+        seen += spans
+    _refuse_overlaps(seen, errors)
     errors.raise_if_any()
     return pools
+
+
+def _spans_of(described: object, path: str, errors: Errors) -> tuple[list[_Span], list[_Span]]:
+    """Return the spans of a pool and those that it excludes."""
+    if not isinstance(described, Mapping):
+        return _read_spans(described, path, errors, needed=True), []
+    check_fields(described, f"{path}.", ("ranges", "exclude"), errors)
+    ranges = _read_spans(described.get("ranges", ()), f"{path}.ranges", errors, needed=True)
+    excluded = _read_spans(described.get("exclude", ()), f"{path}.exclude", errors)
+    for each in excluded if ranges else ():
+        if not any(span.contains(each) for span in ranges):
+            errors.add(each.path, "is not within one of the pool's ranges; remove it, or correct it")
+    return ranges, excluded
+
+
+def _read_spans(listed: object, path: str, errors: Errors, needed: bool = False) -> list[_Span]:
+    found = [
+        span
+        for n, text in enumerate(check_list(listed, path, errors))
+        for span in [errors.attempt(_parse_span, text, f"{path}[{n}]")]
+        if span is not None
+    ]
+    if len({span.version for span in found}) > 1:
+        errors.add(path, "has IPv4 and IPv6 addresses; make two pools, and name both in the annotation")
+        return []
+    if needed and isinstance(listed, (list, tuple)) and not listed:
+        errors.add(path, "is empty; a pool needs at least one range or network")
+    return found
+
+
+def _refuse_overlaps(spans: Iterable[_Span], errors: Errors) -> None:
+    ordered = sorted(spans, key=lambda span: (span.version, span.first, span.last))
+    for before, after in zip(ordered, ordered[1:]):
+        if before.version == after.version and after.first <= before.last:
+            errors.add(after.path, f"overlaps with {before.path}")
 
 
 def _check_name(name: object, path: str) -> str | None:
@@ -107,8 +155,8 @@ def _check_name(name: object, path: str) -> str | None:
     return text
 
 
-def _parse_range(text: object, path: str) -> tuple[int, int, int]:
-    """Return (version, first, last) of a range, a network or an address."""
+def _parse_span(text: object, path: str) -> _Span:
+    """Return the span of a range, a network or an address."""
     if not isinstance(text, str):
         raise EgressIPError(f"{path}: {expected_string(text)}")
     if "/" in text:
@@ -120,4 +168,4 @@ def _parse_range(text: object, path: str) -> tuple[int, int, int]:
     if low.version != high.version or int(low) > int(high):
         raise EgressIPError(f"{path}: must be a range of one IP version, lower address first, not {quote(text)}")
     refuse_not_unicast_between(low, high, text, path)
-    return low.version, int(low), int(high)
+    return _Span(low.version, int(low), int(high), path)

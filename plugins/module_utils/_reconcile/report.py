@@ -11,6 +11,7 @@ from typing import Any, Iterable, Iterator, Mapping, Sequence
 from .._common.addresses import address_order, canonical, parse_address
 from .._common.errors import Errors
 from .._common.tables import section, table
+from .mac_vendor import with_vendor
 
 Dict = Mapping[str, Any]
 _MEASURES = {
@@ -95,14 +96,14 @@ def report(
     events = events or Events()
     conflicts = _conflicts(results or {})
     claimed = set() if check_mode else {(ip, n) for n, r in (results or {}).items() for ip in r.get("claimed") or ()}
-    refused = {ip: f"{item['mac']} answers for it" for ip, item in conflicts.items()}
+    refused = {ip: f"{with_vendor(item['mac'])} answers for it" for ip, item in conflicts.items()}
     refused.update(events.withheld)
     rows = [_assignment_row(item, plan, fleet, refused, claimed, results or {}) for item in plan["assignments"]]
     rows += [
         (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
     ]
     rows.sort(key=lambda row: (address_order(row[0]), row[1]))
-    lines = [*table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows), *_weighted(plan)]
+    lines = [*table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows), *_weighted(plan), *_pools(manifests)]
     failures = [f"{ip} is not claimed: {reason}" for ip, reason in events.withheld.items()]
     failures += [*_failures(conflicts, fleet, results or {}), *events.failures]
     complaints = [*_complaints(plan, manifests), *events.complaints]
@@ -181,6 +182,12 @@ def _weighted(plan: Dict) -> list[str]:
     return ["", f"Weighted loads: sum of squares {squares}, {how}"]
 
 
+def _pools(manifests: Dict) -> list[str]:
+    """Return a table of the pools and their free addresses."""
+    rows = [[str(use[key]) for key in ("name", "addresses", "used", "free")] for use in manifests.get("pools", ())]
+    return ["", *table(("POOL", "ADDRESSES", "USED", "FREE"), rows)] if rows else []
+
+
 def _observed(document: Dict, holders: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     spec = document.get("spec")
     wanted = spec.get("egressIPs") if isinstance(spec, dict) else ()
@@ -235,7 +242,7 @@ def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
         yield f"{item['name']}: is excluded: {item['reason']}"
     hint = f"; it may be a node that cannot be reached ({silent})" if silent else ""
     for ip, item in conflicts.items():
-        answer = f"{ip} is not claimed, {item['mac']} answers for it on {item['interface']}{hint}"
+        answer = f"{ip} is not claimed, {with_vendor(item['mac'])} answers for it on {item['interface']}{hint}"
         yield f"{item['node']}: {answer}; remove the address from that device"
     for node, result in sorted(results.items()):
         if result.get("unreachable"):

@@ -14,7 +14,7 @@ from .._common.errors import InventoryError
 from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests
 from .._planner.assign import check_max_moves, make_plan
-from .._planner.pool_allocation import allocate_pools
+from .._planner.pool_allocation import Allocation, allocate_pools
 from .._planner.requests import Requests
 from .coverage import without_effect
 from .fleet import observe_fleet
@@ -97,7 +97,8 @@ def plan_run(
         read.egressips,
         settings.forget_nodes,
     ).to_dict()
-    requests, unfilled = allocate_pools(read.egressips, fleet, settings.pools)
+    allocation = allocate_pools(read.egressips, fleet, settings.pools)
+    requests = allocation.requests
     plan = _plan(requests, fleet, settings)
     # A document that cannot be parsed may define an address that is held now. An EgressIP with errors is no reason
     # to stop: it keeps what it has, and the others go on.
@@ -115,18 +116,17 @@ def plan_run(
         rollout = made.to_dict()
         own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
         doubts += without_effect(planned, made.selecting, own, {host["name"] for host in hosts})
-    filled = _with_addresses_of_pools(manifests, requests, unfilled)
+    filled = _with_addresses_of_pools(manifests, allocation)
     return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests)
 
 
-def _with_addresses_of_pools(
-    manifests: Mapping[str, Any], requests: Requests, unfilled: Iterable[Any]
-) -> dict[str, Any]:
+def _with_addresses_of_pools(manifests: Mapping[str, Any], allocation: Allocation) -> dict[str, Any]:
     return {
         **manifests,
-        "egressips": [egressip.document for egressip in requests.egressips],
-        "owners": dict(requests.owners or {}),
-        "unfilled": list(unfilled),
+        "egressips": [egressip.document for egressip in allocation.requests.egressips],
+        "owners": dict(allocation.requests.owners or {}),
+        "unfilled": list(allocation.unfilled),
+        "pools": [use._asdict() for use in allocation.uses],
     }
 
 

@@ -49,7 +49,7 @@ def manifests(*documents):
 
 def allocate(documents, seen, pools):
     """Return the documents with their addresses, the owners and the sentences about missing addresses."""
-    requests, unfilled = allocate_pools(manifests(*documents).egressips, seen, pools)
+    requests, unfilled, _uses = allocate_pools(manifests(*documents).egressips, seen, pools)
     return [each.document for each in requests.egressips], requests.owners, list(unfilled)
 
 
@@ -127,7 +127,7 @@ def test_of_too_many_those_that_are_held_stay():
 def test_who_was_given_an_address_keeps_it_though_another_one_asks_for_it():
     seen = fleet({"z": ["10.0.0.5"]}, held=["10.0.0.5"])
     documents = [egressip("a", "10.0.0.5"), egressip("z", pool="p")]
-    requests, _unfilled = allocate_pools(manifests(*documents).egressips, seen, {"p": ["10.0.0.0/28"]})
+    requests, _unfilled, _uses = allocate_pools(manifests(*documents).egressips, seen, {"p": ["10.0.0.0/28"]})
     plan = make_plan(requests, seen["nodes"], seen["current"])
     assert [(each.name, each.egress_ip) for each in plan.assignments] == [("z", "10.0.0.5")]
     assert [(each.name, each.reason) for each in plan.unassigned] == [("a", "DuplicateRequest")]
@@ -161,6 +161,14 @@ def test_each_family_from_a_pool_of_its_own():
         {"a": ["10.0.0.8", "10.0.0.9", "2001:db8::1", "2001:db8::3"]},
         [],
     )
+
+
+def test_the_use_of_each_pool_is_counted():
+    documents = [egressip("a", "10.0.0.5"), egressip("b", pool="p", size="2"), egressip("c", pool="q")]
+    described = {"p": ["10.0.0.0-10.0.0.7"], "q": ["10.0.0.8-10.0.0.10", "10.9.0.0/24"], "unused": ["fd00::/64"]}
+    uses = allocate_pools(manifests(*documents).egressips, fleet(), described).uses
+    # 10.0.0.0 is the network's, .1 and .2 are nodes' own addresses, .5 is listed; .3 and .4 are allocated.
+    assert uses == (("p", 8, 3, 2), ("q", 259, 1, 2), ("unused", 2**64, 0, 0))
 
 
 def test_nothing_is_asked_of_manifests_without_pools():
