@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Callable, Mapping, TypeVar
 
 from .._common.addresses import (
@@ -51,6 +52,24 @@ NEVER_EXTERNAL = (
 )
 
 
+class _Entry:
+    """An entry of a list of a NodeState. The states of all nodes share most entries, so each is converted once."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as a JSON-safe dict."""
+        raise NotImplementedError
+
+    @cached_property
+    def shared_dict(self) -> dict[str, Any]:
+        """The dict form, the same object in the dict forms of all states; read-only."""
+        return self.to_dict()
+
+    @cached_property
+    def text(self) -> str:
+        """The JSON text of the dict form."""
+        return json.dumps(self.shared_dict, sort_keys=True)
+
+
 @dataclass(frozen=True)
 class Link:
     """An interface of a node: its MAC address, and its addresses with their prefix lengths."""
@@ -64,7 +83,7 @@ class Link:
 
 
 @dataclass(frozen=True)
-class FleetNode:
+class FleetNode(_Entry):
     """What all nodes know of one node.
 
     `endpoints` are the ends of its tunnel, at most one address per IP version; only they may send to the tunnel.
@@ -84,7 +103,7 @@ class FleetNode:
 
 
 @dataclass(frozen=True)
-class EgressObject:
+class EgressObject(_Entry):
     """An EgressIP object on a node.
 
     `egress_ips` are all its addresses; each has a mark and a table even while it is unassigned, so that a short outage
@@ -104,7 +123,7 @@ class EgressObject:
 
 
 @dataclass(frozen=True)
-class LocalPod:
+class LocalPod(_Entry):
     """An address of a selected pod on this node, and the names of the objects that select it.
 
     Of several that apply to a destination, the one with the longest prefix wins, then the first.
@@ -119,7 +138,7 @@ class LocalPod:
 
 
 @dataclass(frozen=True, order=True)
-class Held:
+class Held(_Entry):
     """An egress IP that the node holds, and its interface."""
 
     egress_ip: str
@@ -131,7 +150,7 @@ class Held:
 
 
 @dataclass(frozen=True, order=True)
-class FarEnd:
+class FarEnd(_Entry):
     """The end of the tunnel for an egress IP that is not on its holder's primary interface: the holder's endpoint."""
 
     egress_ip: str
@@ -163,9 +182,11 @@ class NodeState:
     far_ends: tuple[FarEnd, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the state as a JSON-safe dict, the form that modules exchange."""
-        lists = {key: [item.to_dict() for item in getattr(self, key)] for key in ("nodes", "egressips", "pods", "held")}
-        lists["far_ends"] = [item.to_dict() for item in self.far_ends]
+        """Return the state as a JSON-safe dict, the form that modules exchange. States share the dicts of entries."""
+        return {**self._own_fields(), **{key: [item.shared_dict for item in getattr(self, key)] for key in _LISTS}}
+
+    def _own_fields(self) -> dict[str, Any]:
+        """Return the dict form without the lists of entries."""
         return {
             "name": self.name,
             "generation": self.generation,
@@ -173,7 +194,6 @@ class NodeState:
             "endpoints": list(self.endpoints),
             "options": self.options.to_dict(),
             "excluded": list(self.excluded),
-            **lists,
         }
 
     @classmethod
@@ -186,8 +206,11 @@ class NodeState:
 
     def digest(self) -> str:
         """Return a short hash of all fields but the generation: states with equal digests configure a node equally."""
-        content = {**self.to_dict(), "generation": 0}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        own = {**self._own_fields(), "generation": 0}
+        texts = {key: json.dumps(value, sort_keys=True) for key, value in own.items()}
+        texts.update({key: f"[{', '.join(item.text for item in getattr(self, key))}]" for key in _LISTS})
+        content = ", ".join(f'"{key}": {texts[key]}' for key in sorted(texts))
+        return hashlib.sha256(f"{{{content}}}".encode()).hexdigest()[:16]
 
     def holding(self, held: Iterable[Held]) -> NodeState:
         """Return the same state with these held addresses."""
@@ -212,6 +235,8 @@ class NodeState:
         return tuple(sorted({ip for item in self.egressips for ip in item.egress_ips}, key=address_order))
 
 
+# The fields of NodeState that are lists of entries.
+_LISTS = ("nodes", "egressips", "pods", "held", "far_ends")
 _KEYS = set(NodeState.__dataclass_fields__)
 
 

@@ -10,7 +10,9 @@ the form in which it comes back.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import VERSIONS, of_version
@@ -59,6 +61,20 @@ def test_the_dict_form_comes_back(state):
 def test_equal_digests_ask_for_equal_nodes(first, second):
     same = {**first.to_dict(), "generation": 0} == {**second.to_dict(), "generation": 0}
     assert (first.digest() == second.digest()) == same
+
+
+@given(node_states())
+def test_the_digest_covers_all_fields_but_the_generation(state):
+    content = json.dumps({**state.to_dict(), "generation": 0}, sort_keys=True)
+    assert state.digest() == hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def test_states_share_the_dict_forms_of_their_entries():
+    state = node_state()
+    first, second = state.to_dict(), replace(state, name="node2").to_dict()
+    for key in ("nodes", "egressips", "pods", "held"):
+        assert first[key]
+        assert all(one is other for one, other in zip(first[key], second[key], strict=True))
 
 
 @given(st.sampled_from(sorted(NodeState.__dataclass_fields__)), JSON)
