@@ -41,7 +41,7 @@ options:
     description:
       - MAC learning, which delivers frames to a second MAC address without O(security.promiscuous).
       - Omitted keys stay as they are.
-      - Needs a distributed switch of version 6.6 or newer.
+      - Needs a distributed switch that reports support for it, as those of version 6.6 or newer do.
     type: dict
     suboptions:
       enabled:

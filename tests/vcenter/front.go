@@ -206,7 +206,9 @@ func (l *lan) call(method *simulator.Method, body []byte, hasSession bool) (resp
 // task returns the work of a method that this program adds and that answers with a task; nil for all other methods.
 func (l *lan) task(method *simulator.Method, object mo.Reference, body []byte) func() types.BaseMethodFault {
 	// What is empty and what is left out are the same in Go's types.
-	empty := func(name string) bool { return bytes.Contains(body, []byte("<"+name+"></"+name+">")) }
+	empty := func(name string) bool {
+		return !l.keeps && bytes.Contains(body, []byte("<"+name+"></"+name+">"))
+	}
 	if vm, ok := object.(*simulator.VirtualMachine); ok && strings.HasSuffix(method.Name, "_Task") && !responds(vm) {
 		return func() types.BaseMethodFault { return &types.HostNotConnected{} }
 	}
@@ -328,6 +330,12 @@ func (f *front) serveControl(w http.ResponseWriter, r *http.Request) {
 		f.lan.makeLegacy()
 	case "sparse":
 		f.lan.makeSparse()
+	case "keeps":
+		f.lan.keeps = true
+	case "learning":
+		var wanted struct{ Supported, Shown *bool }
+		err = decoder.Decode(&wanted)
+		f.lan.setLearning(wanted.Supported, wanted.Shown)
 	case "odd":
 		var wanted struct{ Name, What string }
 		if err = decoder.Decode(&wanted); err == nil {

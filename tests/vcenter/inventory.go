@@ -118,6 +118,7 @@ func (b *builder) distributedSwitch() error {
 		}
 		b.lan.showGroup(ref)
 	}
+	b.lan.setLearning(types.NewBool(true), nil)
 	override := &types.VMwareDVSPortgroupPolicy{
 		DVPortgroupPolicy: types.DVPortgroupPolicy{
 			BlockOverrideAllowed:         true,

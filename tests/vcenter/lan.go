@@ -46,20 +46,29 @@ type lan struct {
 	deaf   string                                       // name of a host that is connected and does not do what it is told
 	power  map[reference]types.VirtualMachinePowerState // of VMs, as last seen
 	sparse bool                                         // ports and port groups show only what they say of their own
+	keeps  bool                                         // an empty description or annotation is ignored
 }
 
 // legacy tells that the switch is older than 6.6 and has no MAC management.
 var legacy bool
 
-// makeLegacy makes the switch an old one.
-func (l *lan) makeLegacy() {
-	legacy = true
+// setLearning sets whether the switch reports that it supports MAC learning, and whether it shows MAC management.
+func (l *lan) setLearning(supported, shown *bool) {
+	legacy = supported != nil && !*supported
 	for ref := range l.groups {
 		dvs := switchOf(*groupOf(ref).Config.DistributedVirtualSwitch)
-		settingOf(dvs.Config.GetDVSConfigInfo().DefaultPortConfig).MacManagementPolicy = nil
+		features := &types.VMwareDVSFeatureCapability{}
+		features.MacLearningSupported = supported
+		dvs.Capability.FeaturesSupported = features
+		if shown != nil && !*shown {
+			settingOf(dvs.Config.GetDVSConfigInfo().DefaultPortConfig).MacManagementPolicy = nil
+		}
 		l.showGroup(ref)
 	}
 }
+
+// makeLegacy makes the switch an old one.
+func (l *lan) makeLegacy() { l.setLearning(types.NewBool(false), types.NewBool(false)) }
 
 func newLAN() *lan {
 	return &lan{groups: map[reference]*level{}, ports: map[string]*port{}, power: map[reference]types.VirtualMachinePowerState{}}
@@ -406,6 +415,8 @@ func (l *lan) lose(name, what string) {
 			vm.Config, vm.Runtime.ConnectionState = nil, types.VirtualMachineConnectionStateInaccessible
 		case "host":
 			vm.Runtime.Host = nil
+		case "sense": // a state that no client knows
+			vm.Runtime.ConnectionState = "bewildered"
 		case "sight":
 			vm.Runtime.ConnectionState = types.VirtualMachineConnectionStateOrphaned
 		case "network":

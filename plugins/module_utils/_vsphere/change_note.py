@@ -6,6 +6,8 @@
 The note is appended to the description in the same write as the change itself, so neither exists without the other:
 ``[netops.egress_ip before: forged_transmits=false security=inherited]``. It is read from any place in the description,
 since users append lines. A standard port group has no description: its note is part of the notes of its VMs.
+
+An empty note is no note. `NOTHING` is written in its place if the vCenter ignores an empty description.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ INHERITED = "inherited"
 # Prefix of an override that the collection allowed the ports of a port group.
 OVERRIDE = "override."
 _NOTE = re.compile(rf" ?\[{re.escape(TAG)} before: ([^]]*)\]")
+NOTHING = f"[{TAG} before: nothing]"
 _WORDS = {"true": True, "false": False, "none": None}
 
 # {setting: its former value}
@@ -29,7 +32,7 @@ def read_note(description: str | None) -> Note:
     """Return {setting: former value} as noted in a description; empty for None."""
     found = _NOTE.search(description or "")
     pairs = [pair.partition("=") for pair in found.group(1).split()] if found else []
-    return {name: _value(text) for name, _equals, text in pairs}
+    return {name: _value(text) for name, equals, text in pairs if equals}
 
 
 def write_note(description: str | None, note: Mapping[str, object]) -> str:

@@ -26,39 +26,40 @@ OVERRIDES = {
     "vlan": "vlanOverrideAllowed",
 }
 # Settings that are unset at every level are closed.
-_CLOSED = Level(dict.fromkeys(SECURITY, False))
+_CLOSED = dict.fromkeys(SECURITY, False)
+_NOT_LEARNING = {**dict.fromkeys(MAC_LEARNING), "enabled": False}
 
 
-def read_level(settings: Sequence[Any]) -> Level:
+def read_level(settings: Sequence[Any], learns: bool | None) -> Level:
     """Return the Level of the first of ``settings``; each inherits from the next: port, port group, switch.
 
-    A level may be None; unset values are inherited.
+    A level may be None; unset values are inherited. ``learns``: whether the switch supports MAC learning; if that is
+    unknown (None), a switch that shows it supports it.
     """
     if not settings:
-        return _CLOSED
-    setting, above = settings[0], read_level(settings[1:])
+        return Level(dict(_CLOSED), dict(_NOT_LEARNING) if learns else None)
+    setting, above = settings[0], read_level(settings[1:], learns)
     if setting is None:
         return replace(above, own=frozenset())
-    mac, filters = setting.macManagementPolicy, setting.filterPolicy
-    security = {flag: bool(_first(_flag(setting, name), above.security[flag])) for flag, name in FLAGS.items()}
+    mac, filters = setting.macManagementPolicy if learns is not False else None, setting.filterPolicy
+    security = {flag: bool(_first(_flag(setting, mac, name), above.security[flag])) for flag, name in FLAGS.items()}
     learning = mac and mac.macLearningPolicy
     level = Level(security, _mac_learning(learning, above.mac_learning), _rules(read_filters(settings)))
-    own = {flag for flag in SECURITY if _is_own(_policy(setting, level, flag))}
+    own = {flag for flag in SECURITY if _is_own(_policy(setting, mac if level.mac_learning else None, flag))}
     own.update(["mac_learning"] if _is_own(learning) else [], [RULES] if _has_own_rules(filters) else [])
     return replace(level, own=frozenset(own))
 
 
-def _flag(setting: Any, name: str) -> bool | None:
-    """Return a flag of settings, in the form of newer switches or of older ones; None if unset."""
+def _flag(setting: Any, mac: Any, name: str) -> bool | None:
+    """Return a flag of settings, in the form ``mac`` of newer switches or in that of older ones; None if unset."""
     older = getattr(setting.securityPolicy, name, None)
-    flag: bool | None = _first(getattr(setting.macManagementPolicy, name, None), older and older.value)
+    flag: bool | None = _first(getattr(mac, name, None), older and older.value)
     return flag
 
 
-def _policy(setting: Any, level: Level, flag: str) -> Any:
-    """Return the policy whose `inherited` applies to a flag: one for all flags, on older switches one for each."""
-    older = getattr(setting.securityPolicy, FLAGS[flag], None)
-    return older if level.mac_learning is None else setting.macManagementPolicy
+def _policy(setting: Any, mac: Any, flag: str) -> Any:
+    """Return the policy whose `inherited` applies to a flag: ``mac`` for all flags, on older switches one for each."""
+    return getattr(setting.securityPolicy, FLAGS[flag], None) if mac is None else mac
 
 
 def _is_own(policy: Any) -> bool:

@@ -26,7 +26,7 @@ from .._common.messages import quote
 from .from_pyvmomi import effective
 from .port import choose_nic, choose_vm
 from .pyvmomi import vim, vmodl
-from .session import Properties, Session, plain_name
+from .session import Properties, Session, UnparsedError, plain_name
 
 Result = TypeVar("Result")
 Selectors = Sequence[Mapping[str, Any]]
@@ -45,7 +45,7 @@ _HARDWARE = (
     "runtime.powerState",
 )
 _GROUP = ("key", "name", "config", "vm")
-_SWITCH = ("name", "config")
+_SWITCH = ("name", "config", "capability.featuresSupported")
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,13 @@ class Attachment:
         """The settings of the port (None without one), its port group and its switch: each inherits from the next."""
         own = self.port and self.port.config.setting
         return own, self.config.defaultPortConfig, self.of_switch["config"].defaultPortConfig
+
+    @property
+    def learns(self) -> bool | None:
+        """Whether the switch supports MAC learning, None if it does not report that."""
+        features = self.of_switch.get("capability.featuresSupported")
+        learns: bool | None = features and features.macLearningSupported
+        return learns
 
     @property
     def is_nsx(self) -> bool:
@@ -220,7 +227,7 @@ class Inventory:
             found = switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=list(keys)))
         except vim.fault.NotAuthenticated:
             raise
-        except vmodl.MethodFault:
+        except (vmodl.MethodFault, UnparsedError):
             return
         self._memory.update({(switch, key): None for key in keys})
         self._memory.update({(switch, port.key): port for port in found})

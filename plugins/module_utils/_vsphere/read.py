@@ -168,7 +168,7 @@ def _distributed(attachment: Attachment, key: str | None) -> dict[str, Any]:
         },
         "port_key": key,
         "vlan": read_vlan(effective(attachment.settings, "vlan"), switch["config"].pvlanConfig),
-        "level": None if attachment.is_nsx else read_level(attachment.settings),
+        "level": None if attachment.is_nsx else read_level(attachment.settings, attachment.learns),
         "override_allowed": read_overrides(config.policy),
         "vms": (attachment.group, attachment.of_group["vm"] or ()),
     }

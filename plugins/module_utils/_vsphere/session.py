@@ -26,6 +26,12 @@ _PAGE = 500
 # Pauses between two polls, and between two attempts; the last one is repeated.
 POLL_SECONDS = (0.05, 0.1, 0.2, 0.5, 1)
 _ESCAPED = re.compile("%(25|2f|5c)", re.IGNORECASE)
+# What pyvmomi raises for a value that it does not know, such as a newer name of an enumeration.
+_UNKNOWN_VALUE = (AttributeError, LookupError, TypeError, ValueError)
+
+
+class UnparsedError(VsphereError):
+    """pyvmomi cannot parse a value in a response."""
 
 
 class Session:
@@ -110,6 +116,7 @@ class Session:
                 httpProxyHost=options["proxy_host"],
                 httpProxyPort=options["proxy_port"],
             )
+            stub.InvokeMethod = _parsing(stub.InvokeMethod)
             instance = vim.ServiceInstance("ServiceInstance", stub)
             content = instance.RetrieveContent()
             version = tuple(int(part) for part in content.about.apiVersion.split(".")[:2])
@@ -123,7 +130,7 @@ class Session:
         """Return the name of an inventory object; its ID if the user may not read the name."""
         try:
             (name,) = self.names([thing])
-        except (vmodl.MethodFault, OSError, HTTPException, ValueError):
+        except (vmodl.MethodFault, OSError, HTTPException, ValueError, UnparsedError):
             return str(thing._GetMoId())
         return name
 
@@ -133,14 +140,30 @@ class Session:
         return tuple(sorted(plain_name(about.get("name")) or each._GetMoId() for each, about in found.items()))
 
     def properties(self, objects: Sequence[Any], paths: Iterable[str]) -> dict[Any, Properties]:
-        """Return {object: Properties} for any number of objects of one type, in one request per 500 objects."""
+        """Return {object: Properties} for any number of objects of one type, in one request per 500 objects.
+
+        A value that pyvmomi cannot parse is missing from its object alone; more requests are necessary then.
+        """
         if not objects:
             return {}
-        collect = vmodl.query.PropertyCollector
-        return self._retrieve(
-            [collect.ObjectSpec(obj=each) for each in objects],
-            collect.PropertySpec(type=type(objects[0]), pathSet=list(paths)),
-        )
+        collect, wanted = vmodl.query.PropertyCollector, list(paths)
+        try:
+            return self._retrieve(
+                [collect.ObjectSpec(obj=each) for each in objects],
+                collect.PropertySpec(type=type(objects[0]), pathSet=wanted),
+            )
+        except UnparsedError as error:
+            middle = len(objects) // 2
+            if middle:
+                return {**self.properties(objects[:middle], wanted), **self.properties(objects[middle:], wanted)}
+            return {objects[0]: self._path_by_path(objects[0], wanted, error)}
+
+    def _path_by_path(self, thing: Any, paths: Sequence[str], error: UnparsedError) -> Properties:
+        """Return the Properties of an object with a value that cannot be parsed; ``error``: about all ``paths``."""
+        if len(paths) == 1:
+            return Properties(unparsed={paths[0]: UnparsedError(f"{thing._GetMoId()}: {paths[0]}: {error}")})
+        parts = [self.properties([thing], [path])[thing] for path in paths]
+        return Properties.merged(parts)
 
     def all_properties(self, kind: Any, paths: Iterable[str]) -> dict[Any, Properties]:
         """Return {object: Properties} for every object of a type in the inventory."""
@@ -149,7 +172,10 @@ class Session:
         try:
             walk = collect.TraversalSpec(name="view", path="view", skip=False, type=vim.view.ContainerView)
             spec = collect.PropertySpec(type=kind, pathSet=list(paths))
-            return self._retrieve([collect.ObjectSpec(obj=view, skip=True, selectSet=[walk])], spec)
+            try:
+                return self._retrieve([collect.ObjectSpec(obj=view, skip=True, selectSet=[walk])], spec)
+            except UnparsedError:
+                return self.properties(view.view, spec.pathSet)
         finally:
             view.Destroy()
 
@@ -160,7 +186,7 @@ class Session:
         found = {}
         while page:
             for each in page.objects:
-                found[each.obj] = Properties(each)
+                found[each.obj] = Properties.of(each)
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return found
 
@@ -195,17 +221,39 @@ class Session:
 class Properties(Dict[str, Any]):
     """{path: value} of an object.
 
-    An unset value is None. A value that the user may not read raises the fault; `get` returns None for it.
+    An unset value is None. A value that the user may not read raises the fault, one that pyvmomi cannot parse an
+    UnparsedError; `get` returns None for them.
     """
 
-    def __init__(self, content: Any) -> None:
-        super().__init__((prop.name, prop.val) for prop in content.propSet)
-        self._faults = [missing.fault for missing in content.missingSet]
-        for fault in self._faults:
+    def __init__(
+        self,
+        values: Mapping[str, Any] | None = None,
+        faults: Iterable[Any] = (),
+        unparsed: Mapping[str, UnparsedError] | None = None,
+    ) -> None:
+        super().__init__(values or {})
+        self._faults = list(faults)
+        self._unparsed = dict(unparsed or {})
+
+    @classmethod
+    def of(cls, content: Any) -> Properties:
+        """Return the Properties in an ObjectContent. Raises the fault NotAuthenticated."""
+        faults = [missing.fault for missing in content.missingSet]
+        for fault in faults:
             if isinstance(fault, vim.fault.NotAuthenticated):
                 raise fault
+        return cls({prop.name: prop.val for prop in content.propSet}, faults)
+
+    @classmethod
+    def merged(cls, parts: Sequence[Properties]) -> Properties:
+        """Return the Properties of an object that were read in parts."""
+        values = {path: value for part in parts for path, value in part.items()}
+        unparsed = {path: error for part in parts for path, error in part._unparsed.items()}
+        return cls(values, [fault for part in parts for fault in part._faults], unparsed)
 
     def __missing__(self, path: str) -> Any:
+        if path in self._unparsed:
+            raise self._unparsed[path]
         if self._faults:
             raise self._faults[0]
         return None
@@ -214,6 +262,21 @@ class Properties(Dict[str, Any]):
 def plain_name(name: str | None) -> str:
     """Return a name as users know it: the API escapes three characters."""
     return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), name or "")
+
+
+def _parsing(invoke: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `InvokeMethod` of a stub with an UnparsedError for a response that pyvmomi cannot parse."""
+
+    def invoke_and_parse(*arguments: Any) -> Any:
+        try:
+            return invoke(*arguments)
+        except (OSError, HTTPException):  # some are ValueErrors too
+            raise
+        except _UNKNOWN_VALUE as error:
+            words = f"{type(error).__name__}: {error}"
+            raise UnparsedError(f"has a value that pyvmomi cannot parse ({words}); use a newer pyvmomi") from None
+
+    return invoke_and_parse
 
 
 def _tls(validate: bool) -> ssl.SSLContext:

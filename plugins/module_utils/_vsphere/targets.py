@@ -81,8 +81,8 @@ def _group_target(inventory: Inventory, attachment: Attachment, vms: Collection[
         name=f"port group {name}",
         kind=GROUP,
         group=name,
-        own=read_level(settings),
-        above=read_level(settings[1:]),
+        own=read_level(settings, attachment.learns),
+        above=read_level(settings[1:], attachment.learns),
         note=read_note(config.description),
         override_allowed=read_overrides(config.policy),
         affects=inventory.other_vms(group, found["vm"] or (), vms),
@@ -169,8 +169,8 @@ def _port_target(attachment: Attachment) -> Target:
         name=f"port {port.key} of {name}",
         kind=PORT,
         group=name,
-        own=read_level(settings),
-        above=read_level(settings[1:]),
+        own=read_level(settings, attachment.learns),
+        above=read_level(settings[1:], attachment.learns),
         note=read_note(port.config.description),
         override_allowed=read_overrides(config.policy),
         handle={
@@ -179,6 +179,7 @@ def _port_target(attachment: Attachment) -> Target:
             "switch": attachment.switch,
             "port": port,
             "settings": settings,
+            "learns": attachment.learns,
         },
     )
 
@@ -203,5 +204,6 @@ def _overrides_in(target: Target, known: Collection[tuple[Any, str]]) -> frozens
     switch, above = target.handle["switch"], target.handle["settings"][1:]
     criteria = vim.dvs.PortCriteria(portgroupKey=[target.handle["port"].portgroupKey], inside=True)
     ports = [port for port in switch.FetchDVPorts(criteria) if (switch, port.key) not in known]
+    levels = [read_level((port.config.setting, *above), target.handle["learns"]) for port in ports]
     overrides: frozenset[str] = frozenset()
-    return overrides.union(*(overrides_of(read_level((port.config.setting, *above))) for port in ports))
+    return overrides.union(*(overrides_of(level) for level in levels))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from .._common.errors import VsphereError, VsphereInterruptedError
-from .change_note import INHERITED, OVERRIDE, Note, read_note, with_part, write_note
+from .change_note import INHERITED, NOTHING, OVERRIDE, Note, read_note, with_part, write_note
 from .fence import OFF, Step
 from .from_pyvmomi import FLAGS, OVERRIDES
 from .inventory import standard_group
@@ -56,7 +56,7 @@ def _write_overrides(session: Session, changes: Sequence[Change], forbid: bool) 
             policy=config.policy,
             description=write_note(config.description, note),
         )
-        session.run(f"port group {plain_name(config.name)}", group.ReconfigureDVPortgroup_Task, spec)
+        _write_description(session, f"port group {plain_name(config.name)}", group, spec)
 
 
 def _write_kept(session: Session, changes: Sequence[Change], done: bool) -> None:
@@ -75,7 +75,7 @@ def _write_kept(session: Session, changes: Sequence[Change], done: bool) -> None
             note = with_part(note, part, values)
         if note != before:
             spec = vim.vm.ConfigSpec(changeVersion=version, annotation=write_note(annotation, note))
-            session.run(found["name"], vm.ReconfigVM_Task, spec)
+            _write_annotation(session, found["name"], vm, spec)
 
 
 def _write_groups(session: Session, changes: Sequence[Change]) -> None:
@@ -102,7 +102,28 @@ def _write_group(session: Session, change: Change) -> None:
         defaultPortConfig=setting(change),
         description=write_note(handle["description"], change.note),
     )
-    session.run(change.target.name, handle["group"].ReconfigureDVPortgroup_Task, spec)
+    _write_description(session, change.target.name, handle["group"], spec)
+
+
+def _write_description(session: Session, name: str, group: Any, spec: Any) -> None:
+    """Write a spec with a description to a distributed port group; an empty one that is ignored becomes NOTHING."""
+    session.run(name, group.ReconfigureDVPortgroup_Task, spec)
+    config = spec.description == "" and session.properties([group], ("config",))[group]["config"]
+    if config and config.description:
+        cleared = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
+            configVersion=config.configVersion, description=NOTHING
+        )
+        session.run(name, group.ReconfigureDVPortgroup_Task, cleared)
+
+
+def _write_annotation(session: Session, name: str, vm: Any, spec: Any) -> None:
+    """Write a spec with an annotation to a VM; an empty one that is ignored becomes NOTHING."""
+    session.run(name, vm.ReconfigVM_Task, spec)
+    if spec.annotation == "":
+        found = session.properties([vm], ("config.annotation", "config.changeVersion"))[vm]
+        if found["config.annotation"]:
+            cleared = vim.vm.ConfigSpec(changeVersion=found["config.changeVersion"], annotation=NOTHING)
+            session.run(name, vm.ReconfigVM_Task, cleared)
 
 
 def _write_standard(session: Session, change: Change) -> None:
@@ -137,9 +158,24 @@ def write_steps(session: Session, steps: Sequence[Step]) -> None:
 
 
 def _write_ports(session: Session, ports: Mapping[Any, Sequence[Any]]) -> None:
-    """Write {switch: specs of ports}, those of a switch in one task."""
+    """Write {switch: specs of ports}, those of a switch in one task; an empty note that is ignored becomes NOTHING."""
     for switch, specs in ports.items():
-        session.run(f"ports {', '.join(spec.key for spec in specs)}", switch.ReconfigureDVPort_Task, specs)
+        session.run(f"ports {_keys(specs)}", switch.ReconfigureDVPort_Task, specs)
+        emptied = [spec.key for spec in specs if spec.description == ""]
+        found = switch.FetchDVPorts(vim.dvs.PortCriteria(portKey=emptied)) if emptied else ()
+        left = [
+            vim.dvs.DistributedVirtualPort.ConfigSpec(
+                operation="edit", key=port.key, configVersion=port.config.configVersion, description=NOTHING
+            )
+            for port in found
+            if port.config.description
+        ]
+        if left:
+            session.run(f"ports {_keys(left)}", switch.ReconfigureDVPort_Task, left)
+
+
+def _keys(specs: Sequence[Any]) -> str:
+    return ", ".join(spec.key for spec in specs)
 
 
 def _write_vm(session: Session, vm: Any, steps: Sequence[Step]) -> None:
@@ -156,7 +192,7 @@ def _write_vm(session: Session, vm: Any, steps: Sequence[Step]) -> None:
             annotation=write_note(before.handle["annotation"], after.vm_note),
             deviceChange=devices,
         )
-        session.run(before.vm, vm.ReconfigVM_Task, spec)
+        _write_annotation(session, before.vm, vm, spec)
     if before.power != after.power:
         turn = vm.PowerOffVM_Task if after.power == OFF else vm.PowerOnVM_Task
         session.run(before.vm, turn)

@@ -59,6 +59,17 @@ def test_four_steps_there_and_back(four_steps, vcenter, options, after):
     assert everything(vcenter) == before
 
 
+@pytest.mark.parametrize("method", ["port_block", "vnic_disconnect", "power_off"])
+def test_a_vcenter_that_ignores_an_empty_note(four_steps, run, vcenter, method):
+    vcenter.control("keeps")
+    for _time in (1, 2):
+        four_steps(NAME, **NODE1, method=method)
+        four_steps(NAME, **NODE1, state="unfenced")
+        (port,) = run("vsphere_port_info", **NODE1)["ports"]
+        assert (port["fence"], port["noted"], port["fenced"]) == ([], {}, False)
+        vcenter.journal()
+
+
 @pytest.mark.parametrize("method", ["auto", "port_block", "vnic_disconnect", "power_off"])
 @pytest.mark.parametrize("state", ["fenced", "unfenced"])
 def test_a_host_that_does_not_respond_proves_nothing(run, vcenter, method, state):

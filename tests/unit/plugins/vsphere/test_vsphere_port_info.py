@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere import inventory
 from pyVim.task import WaitForTask
 from pyVmomi import vim
 from spoof_guard import spoof_guard
@@ -51,6 +52,28 @@ def test_a_port_of_a_distributed_switch(run, vcenter):
     assert (port["rules"], port["overridden"]) == ([], [])
     assert port["override_allowed"] == ["blocked", "mac_management", "rules", "security"]
     assert port["shared_with"] == ["node2", "node4", "twin", "twin"]
+
+
+@pytest.mark.parametrize("vcenter", [("-fleet", "20")], indirect=True)
+def test_a_value_that_pyvmomi_cannot_parse_harms_one_vm(run, vcenter):
+    vcenter.control("lose", name="fleet7", what="sense")
+    vms = [{"name": f"fleet{n}"} for n in range(1, 21)]
+    ports = run("vsphere_port_info", vms=vms, partial=True)["ports"]
+    assert [n for n, port in enumerate(ports, 1) if "error" in port] == [7]
+    moid = vcenter.all(vim.VirtualMachine)["fleet7"]._GetMoId()
+    assert ports[6]["error"].startswith(
+        f"{moid}: runtime.connectionState: has a value that pyvmomi cannot parse (AttributeError: "
+    )
+    assert "fleet7" in ports[0]["shared_with"]
+    assert run("vsphere_port_info", vms=vms)["msg"] == ports[6]["error"]
+
+
+def test_a_list_with_a_value_that_pyvmomi_cannot_parse(run, vcenter, monkeypatch):
+    monkeypatch.setattr(inventory, "_VM", (*inventory._VM, "runtime.connectionState"))
+    vcenter.control("lose", name="node2", what="sense")
+    port, other = run("vsphere_port_info", vms=[{"name": "node1"}, {"name": "node2"}], partial=True)["ports"]
+    assert (port["vm"]["name"], port["shared_with"][0]) == ("node1", "node2")
+    assert "cannot parse" in other["error"]
 
 
 def test_a_standard_port_group(run):

@@ -103,6 +103,45 @@ def test_levels_that_show_only_what_they_say_themselves(four_steps, vcenter, opt
     assert everything(vcenter) == before
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**NODE1, **FORGED, **LEARNING},
+        {**NODE1, **FORGED, "scope": "portgroup"},
+        {**STANDARD, **FORGED},
+        {"vms": [{"name": "node3", "network": "strict"}], **FORGED, "allow_override": True},
+    ],
+    ids=["port", "group", "standard", "override"],
+)
+def test_a_vcenter_that_ignores_an_empty_note(four_steps, run, vcenter, options):
+    vcenter.control("keeps")
+    for _time in (1, 2):
+        four_steps(NAME, **options)
+        four_steps(NAME, **options, state="absent")
+        (port,) = run("vsphere_port_info", vms=options["vms"])["ports"]
+        assert (port["noted"], port["port_group"]["noted"]) == ({}, {})
+        vcenter.journal()
+
+
+def test_a_switch_that_learns_and_has_never_shown_it(four_steps, vcenter):
+    vcenter.control("learning", supported=True, shown=False)
+    vcenter.control("sparse")
+    before = everything(vcenter)
+    done = four_steps(NAME, **NODE1, **FORGED, **LEARNING)
+    assert done["ports"][0]["after"]["mac_learning"]["limit"] == 8
+    four_steps(NAME, **NODE1, **FORGED, **LEARNING, state="absent")
+    assert everything(vcenter) == before
+
+
+def test_a_switch_that_shows_mac_learning_and_does_not_support_it(run, four_steps, vcenter):
+    vcenter.control("learning", supported=False, shown=True)
+    before = everything(vcenter)
+    four_steps(NAME, **NODE1, **FORGED)
+    four_steps(NAME, **NODE1, **FORGED, state="absent")
+    assert everything(vcenter) == before
+    assert "is not supported by port 10 of nodes" in run(NAME, **NODE1, **LEARNING)["msg"]
+
+
 def test_an_old_switch_that_shows_only_what_is_said(four_steps, vcenter):
     vcenter.control("legacy")
     vcenter.control("sparse")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.change_note import (
     INHERITED,
+    NOTHING,
     read_note,
     write_note,
 )
@@ -26,6 +27,12 @@ def test_a_note_comes_and_goes(description):
     assert read_note(description) == {}
     assert write_note(noted, {}) == (description or "")
     assert write_note(noted, note) == noted
+
+
+def test_a_note_of_nothing_is_no_note():
+    assert read_note(NOTHING) == read_note(f"rack 3 {NOTHING}") == {}
+    assert write_note(NOTHING, {}) == ""
+    assert write_note(NOTHING, {"blocked": False}) == "[netops.egress_ip before: blocked=false]"
 
 
 def test_what_it_looks_like():

@@ -26,10 +26,31 @@ def settings(**flags):
 
 
 def test_unset_values_come_from_the_next_level():
-    level = read_level((settings(macChanges=True), settings(forgedTransmits=True, macChanges=False)))
+    level = read_level((settings(macChanges=True), settings(forgedTransmits=True, macChanges=False)), None)
     assert level.security == {"promiscuous": False, "mac_changes": True, "forged_transmits": True}
-    assert read_level((None, settings(macChanges=True))).own == frozenset()
-    assert read_level(()).security["promiscuous"] is False
+    assert read_level((None, settings(macChanges=True)), None).own == frozenset()
+    assert read_level((), None).security["promiscuous"] is False
+
+
+LEARNING = dvs.MacLearningPolicy(inherited=False, enabled=True, limit=8)
+
+
+@pytest.mark.parametrize("learns", [True, False, None])
+def test_the_capability_of_the_switch_decides_about_mac_learning(learns):
+    shown, hidden = read_level((settings(macLearningPolicy=LEARNING),), learns), read_level((settings(),), learns)
+    assert (shown.mac_learning or {}).get("enabled") is (None if learns is False else True)
+    assert (hidden.mac_learning is None) is (learns is not True)
+
+
+def test_a_switch_without_mac_learning_shows_its_flags_in_the_older_form():
+    setting = settings(forgedTransmits=False)
+    flag = vim.BoolPolicy(inherited=False, value=True)
+    setting.securityPolicy = dvs.SecurityPolicy(inherited=False, forgedTransmits=flag)
+    level = read_level((setting,), False)
+    assert (level.security["forged_transmits"], level.own) == (True, {"forged_transmits"})
+    assert read_level((setting,), True).own == {"forged_transmits", "mac_changes", "promiscuous"}
+    setting.macManagementPolicy = None
+    assert read_level((setting,), True).own == {"forged_transmits"}
 
 
 def test_the_effective_policy_is_the_first_that_is_not_inherited():

@@ -10,7 +10,12 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
     VsphereError,
     VsphereInterruptedError,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.session import Properties, Session, plain_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.session import (
+    Properties,
+    Session,
+    UnparsedError,
+    plain_name,
+)
 from pyVmomi import vim, vmodl
 
 PARAMETERS = {"hostname": "vc", "port": 443, "username": "admin", "timeout": 5}
@@ -66,10 +71,18 @@ def test_a_race_names_its_object(fault):
 
 def test_a_property_that_is_unset_or_must_not_be_read():
     content = vmodl.query.PropertyCollector.ObjectContent
-    unset = Properties(content(obj=vim.HostSystem("host-1"), propSet=[], missingSet=[]))
+    unset = Properties.of(content(obj=vim.HostSystem("host-1"), propSet=[], missingSet=[]))
     assert (unset["name"], unset.get("name")) == (None, None)
     missing = vmodl.query.PropertyCollector.MissingProperty(path="name", fault=vim.fault.NoPermission())
-    hidden = Properties(content(obj=vim.HostSystem("host-1"), propSet=[], missingSet=[missing]))
+    hidden = Properties.of(content(obj=vim.HostSystem("host-1"), propSet=[], missingSet=[missing]))
     assert hidden.get("name") is None
     with pytest.raises(vim.fault.NoPermission):
         hidden["name"]
+
+
+def test_a_value_that_cannot_be_parsed_leaves_the_others():
+    parts = [Properties({"name": "node1"}), Properties(unparsed={"state": UnparsedError("vm-1: state: odd")})]
+    found = Properties.merged(parts)
+    assert (found["name"], found.get("state"), found["unset"]) == ("node1", None, None)
+    with pytest.raises(VsphereError, match="^vm-1: state: odd$"):
+        found["state"]

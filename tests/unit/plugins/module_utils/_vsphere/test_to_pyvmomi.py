@@ -20,7 +20,7 @@ dvs = vim.dvs.VmwareDistributedVirtualSwitch
 
 def target(settings, note=None):
     """Return the target of the first of some settings."""
-    own, above = read_level(settings), read_level(settings[1:])
+    own, above = read_level(settings, True), read_level(settings[1:], True)
     return Target("", "port 1", PORT, "", own, above, note or {}, {"settings": settings}, ("rules",))
 
 
@@ -61,7 +61,7 @@ VENDOR = kinds.FilterConfig(inherited=False, key="5", agentName="vendor")
 def test_an_inherited_filter_is_overridden_by_its_key_and_others_are_not_copied(own, shown):
     group = guarded()
     settings = shown_at_a_port(group, *own) if shown else (None, group, group)
-    assert "rules" not in read_level(settings).own
+    assert "rules" not in read_level(settings, True).own
     change, policy = written(target(settings))
     (ours,) = policy.filterConfig
     assert (policy.inherited, ours.operation, ours.key, ours.inherited) == (False, "edit", "9", False)
