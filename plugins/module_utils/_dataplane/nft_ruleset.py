@@ -95,6 +95,8 @@ def _inet_table(state: NodeState, marks: Marks, base_chains: Mapping[str, ChainS
             **base_chains,
             **tunnel_chains(options, state.endpoints),
             **_selected_chains(state),
+            # Any user can bind a socket to an egress IP that the node holds; services on it reply, they open nothing.
+            "from_egress_ip": chain_of("", "fib daddr type local return", "meta skuid 0 return", "drop"),
             "marked": _marked_chain(options),
             # A late packet of a connection that has moved or ended is still answered with a reset.
             **({"inbound": chain_of("", _NOT_THE_FIRST, "drop")} if options.inbound == "drop" else {}),
@@ -164,7 +166,14 @@ def _base_chains(
             "filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{port} goto tunnel_port_input"
         ),
         "forward": _base_chain("filter", "forward", NFT_MARK, *_forward(options, mtu, not_routing)),
-        "output": _base_chain("filter", "output", NFT_FILTER, f"{port} goto tunnel_port_output", no_redirect),
+        "output": _base_chain(
+            "filter",
+            "output",
+            NFT_FILTER,
+            f"{port} goto tunnel_port_output",
+            no_redirect,
+            *(f"ct state new {ip} saddr @egress_ips{v} goto from_egress_ip" for v, ip in WORDS.items()),
+        ),
         "postrouting": _base_chain("nat", "postrouting", NFT_SNAT, *_postrouting(state)),
         "guard": _base_chain("filter", "postrouting", NFT_GUARD, f"ct mark and {mask} != 0 goto marked"),
         **{f"{_FORWARD_OTHERS}{version}": _forward_others(version) for version in not_routing},

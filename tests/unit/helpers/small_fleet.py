@@ -240,7 +240,7 @@ def send(name, destination, data=b"x", source="", port=SERVICE_PORT, uid=0):
             os.seteuid(0)
 
 
-def connects(name, destination, port, uid=0, timeout=3.0):
+def connects(name, destination, port, uid=0, timeout=3.0, source=""):
     """Return whether a TCP connection from a host, as a user, is accepted or refused within a time in seconds."""
     version = 6 if ":" in destination else 4
     with inside(name):
@@ -248,6 +248,8 @@ def connects(name, destination, port, uid=0, timeout=3.0):
         try:
             with socket.socket(FAMILIES[version], socket.SOCK_STREAM) as sock:
                 sock.settimeout(timeout)
+                if source:
+                    sock.bind((source, 0))
                 sock.connect((destination, port))
                 return True
         except ConnectionRefusedError:
