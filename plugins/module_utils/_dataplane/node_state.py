@@ -33,6 +33,7 @@ from .._common.destinations import Destinations
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
 from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping
+from .failover import Failover, Standby, read_standbys
 from .options import DataPlaneOptions, parse_integer
 
 T = TypeVar("T")
@@ -166,7 +167,7 @@ class NodeState:
     """The desired state of a node. Lists are sorted and addresses canonical, so equal states are equal values.
 
     `endpoints` are the node's own ends of the tunnel, at most one address per IP version. The tunnel for an egress IP
-    ends at the address itself, unless `far_ends` has another address.
+    ends at the address itself, unless `far_ends` has another address. Without `failover`, there are no `standbys`.
     """
 
     name: str
@@ -180,6 +181,8 @@ class NodeState:
     pods: tuple[LocalPod, ...]
     held: tuple[Held, ...]
     far_ends: tuple[FarEnd, ...] = ()
+    failover: Failover | None = None
+    standbys: tuple[Standby, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as a JSON-safe dict, the form that modules exchange. States share the dicts of entries."""
@@ -194,7 +197,11 @@ class NodeState:
             "endpoints": list(self.endpoints),
             "options": self.options.to_dict(),
             "excluded": list(self.excluded),
+            **(self._failover_fields(self.failover) if self.failover else {}),
         }
+
+    def _failover_fields(self, failover: Failover) -> dict[str, Any]:
+        return {"failover": failover.to_dict(), "standbys": [item.to_dict() for item in self.standbys]}
 
     @classmethod
     def from_dict(cls, value: object, path: str = "state") -> NodeState:
@@ -305,6 +312,8 @@ class _NodeStateReader:
             pods=self._each(value, "pods", self._pod),
             held=tuple(sorted(self._each(value, "held", self._held))),
             far_ends=tuple(sorted(self._each(value, "far_ends", self._far_end))),
+            failover=Failover.from_dict(value.get("failover"), f"{self.path}.failover", self.errors),
+            standbys=read_standbys(value.get("standbys"), f"{self.path}.standbys", str(value.get("name")), self.errors),
         )
         self._check_references(state)
         self.errors.raise_if_any()
@@ -412,3 +421,8 @@ class _NodeStateReader:
                 self.errors.add(
                     f"{self.path}.held[{i}].egressIP", f"{item.egress_ip} belongs to no object in egressips"
                 )
+        for standby in state.standbys:
+            if standby.egress_ip not in known:
+                self.errors.add(f"{self.path}.standbys", f"{standby.egress_ip} belongs to no object in egressips")
+        if state.standbys and state.failover is None:
+            self.errors.add(f"{self.path}.standbys", "must be left out without failover")

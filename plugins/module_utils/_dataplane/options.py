@@ -52,7 +52,7 @@ class DataPlaneOptions:
         options = replace(options, mark_mask=parse_integer(options.mark_mask, f"{prefix}mark_mask", errors))
         for name, low, high in (("tunnel_port", 1, 65535), ("tunnel_vni", 0, 0xFFFFFF), ("rule_priority", 1, 32000)):
             _check_range(getattr(options, name), low, high, f"{prefix}{name}", errors)
-        if not _is_device_name(options.tunnel_device):
+        if not is_device_name(options.tunnel_device):
             errors.add(
                 f"{prefix}tunnel_device",
                 f"must be a device name of 1 to 15 characters, not {type_name(options.tunnel_device)}",
@@ -142,7 +142,8 @@ def _is_run_of_bits(mask: int) -> bool:
     return 1 < run < 2**14 and run & (run + 1) == 0
 
 
-def _is_device_name(name: object) -> bool:
+def is_device_name(name: object) -> bool:
+    """Return whether the kernel accepts the name for a network device, and `ip -batch` reads it as one word."""
     return (
         isinstance(name, str) and 0 < len(name) < 16 and not set(name) & set("/ \t\n:\"'%") and name not in (".", "..")
     )
