@@ -165,7 +165,8 @@ def lint() -> Iterator[Check]:
     docs = ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "all", ".")
     yield Check("collection documentation", docs, TREE)
     yield Check("changelog", ("antsibull-changelog", "lint"), TREE)
-    yield Check("build, install, ansible-doc", ("python", str(ROOT / "tests/ci/tarball.py")), TREE)
+    yield Check("licences", ("reuse", "lint", "--lines"))
+    yield Check("build, install, ansible-doc, Galaxy's import", ("python", str(ROOT / "tests/ci/tarball.py")), TREE)
 
 
 def unit() -> Iterator[Check]:
