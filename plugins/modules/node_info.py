@@ -122,6 +122,22 @@ gateways:
   type: list
   elements: str
   sample: [192.168.64.1]
+bridge_filtered:
+  description:
+    - The IP versions whose packets pass iptables on the interface for the egress IPs, because that is a bridge or on
+      top of one.
+    - Such a node loses replies to pods of other nodes, so it gets no egress IP of this version.
+  returned: always
+  type: list
+  elements: int
+  sample: []
+forward_filters:
+  description:
+    - The nftables chains of others that drop forwarded packets, in tables without a rule for the tunnel device.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{family: ip, table: filter, chain: FORWARD}]
 held:
   description: The egress IPs that the node holds.
   returned: always

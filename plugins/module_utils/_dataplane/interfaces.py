@@ -19,6 +19,8 @@ from .node_state import NodeState
 from .numbers import PROTOCOL
 from .options import DataPlaneOptions
 
+# {IP version: sysctl with which packets on bridges pass iptables}; a bridge has attributes of the same meaning.
+CALL_IPTABLES = {4: "net.bridge.bridge-nf-call-iptables", 6: "net.bridge.bridge-nf-call-ip6tables"}
 # Kinds of interfaces that connect containers and virtual machines of the host itself.
 _INWARD = ("veth", "tun")
 
@@ -117,6 +119,26 @@ def _leads_out(host: Host, interface: Document) -> bool:
 def resolves(interface: Document) -> bool:
     """Return whether the interface resolves the addresses of neighbours, with ARP or neighbour discovery."""
     return "BROADCAST" in interface["flags"] and "NOARP" not in interface["flags"]
+
+
+def filtered_bridge_versions(host: Host, name: str, sysctls: Mapping[str, str]) -> list[int]:
+    """Return the IP versions whose packets pass iptables on this interface, because it is a bridge or on top of one.
+
+    `sysctls` are those of CALL_IPTABLES. The kernel then translates replies before it takes them from the bridge. A
+    reply for the pod of another node, whose route leads back to the bridge, is bridged to the port from which it came,
+    and so dropped.
+    """
+    interface = host.interface(name) or {}
+    below = host.interface(interface.get("link", "")) if _kind(interface) in ("macvlan", "ipvlan") else None
+    bridge = below or interface
+    if _kind(bridge) != "bridge":
+        return []
+    own = bridge["linkinfo"].get("info_data", {})
+    return [
+        version
+        for version, sysctl in CALL_IPTABLES.items()
+        if sysctls.get(sysctl) == "1" or own.get(sysctl.rpartition(".")[2].replace("bridge-", "").replace("-", "_"))
+    ]
 
 
 def _has_link(host: Host, name: str) -> bool:

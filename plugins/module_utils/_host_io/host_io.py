@@ -55,6 +55,7 @@ class HostIO:
 
     read_host = staticmethod(kernel.read_host)
     read_tables = staticmethod(kernel.read_tables)
+    read_forward_filters = staticmethod(kernel.read_forward_filters)
     read_counters = staticmethod(kernel.read_counters)
     read_sysctls = staticmethod(kernel.read_sysctls)
     write_sysctl = staticmethod(kernel.write_sysctl)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from .._common.errors import CommandError
+from .._dataplane.forward_filters import forward_tables
 from .._dataplane.host import READ_BATCH, Host, parse_host
 from .._dataplane.nft_table import INET, NETDEV, TABLE, TableState, parse_counters, parse_table
 from .._dataplane.numbers import RANDOM_MAC
@@ -65,6 +66,14 @@ def read_tables() -> dict[str, TableState]:
         elif status and _NOT_FOUND not in stderr:
             raise CommandError(f"nft list table {family} {TABLE}: {' '.join(stderr.split())}")
     return tables
+
+
+def read_forward_filters() -> dict[tuple[str, str], str]:
+    """Return {(family, name): text} of the nftables tables of others with a filter at the hook forward."""
+    status, chains, _stderr = commands.run(["nft", "list", "chains"])
+    keys = [] if status else forward_tables(chains)
+    tables = {key: commands.run(["nft", "list", "table", *key]) for key in keys}
+    return {key: text for key, (gone, text, _stderr) in tables.items() if not gone}
 
 
 def read_counters() -> dict[str, tuple[int, int]]:

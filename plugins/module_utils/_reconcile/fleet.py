@@ -17,6 +17,7 @@ from .._common.messages import quote, type_name
 from .._kubernetes.objects import ASSIGNABLE, EgressIP, NodeObject
 from .._planner.nodes import Node, label_text
 from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, member, read_answer
+from .node_limits import usable_networks
 
 _FACTS = Mapping[str, Any]
 # A run adds one to the highest generation of the nodes, and a node refuses what is not newer than its own. So one node
@@ -75,8 +76,19 @@ def observe_fleet(
     stop += _unknown(drain, answers)
     stop += _vanished(observed, {*answers, *forget})
     errors = Errors()
+    # The pods of a single node need no tunnel.
+    networks = {
+        name: usable_networks(facts) if len(hosts) > 1 else facts["networks"] for name, facts in observed.items()
+    }
     nodes = tuple(
-        _node(host, observed.get(host["name"]), labels.get(host["name"], {}), {*drain, *fenced}, errors)
+        _node(
+            host,
+            observed.get(host["name"]),
+            labels.get(host["name"], {}),
+            {*drain, *fenced},
+            networks.get(host["name"], []),
+            errors,
+        )
         for host in hosts
     )
     stop += errors.found
@@ -203,6 +215,7 @@ def _node(
     facts: _FACTS | None,
     labels: Mapping[str, str],
     empty: Collection[str],
+    networks: Sequence[Mapping[str, Any]],
     errors: Errors,
 ) -> dict[str, Any]:
     """Return the node in the form that `assign` takes; adds an error for each malformed variable of the host.
@@ -221,7 +234,7 @@ def _node(
         "name": host["name"],
         "labels": _labels(labels, own["labels"] or {}),
         "ready": facts is not None and not host.get("drain") and host["name"] not in empty,
-        "networks": facts["networks"] if facts else [],
+        "networks": networks,
         "capacity": own["capacity"],
         **({"gateways": facts["gateways"]} if facts and facts.get("gateways") else {}),
     }

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
-from .._common.addresses import canonical_address, parse_interface, parse_network, version_of
+from .._common.addresses import VERSIONS, canonical_address, parse_interface, parse_network, version_of
 from .._common.errors import Errors
 from .._common.messages import quote, type_name
 from .._common.validation import NO_MAPPING, check_list, check_mapping, required
@@ -120,6 +120,13 @@ def _generation(value: object, path: str, errors: Errors) -> int:
     return 0
 
 
+def _version(value: object, path: str, errors: Errors) -> int:
+    if value in VERSIONS and isinstance(value, int):
+        return value
+    errors.add(path, f"must be 4 or 6, not {type_name(value)}")
+    return 4
+
+
 def _list_of(check: _Check) -> _Check:
     def checked(value: object, path: str, errors: Errors) -> list[Any]:
         return [check(item, f"{path}[{index}]", errors) for index, item in enumerate(check_list(value, path, errors))]
@@ -194,6 +201,8 @@ _FIELDS: dict[str, _Check] = {
     "macs": _texts_by_name,
     "addresses": _addresses,
     "gateways": _addresses,
+    "bridge_filtered": _list_of(_version),
+    "forward_filters": _list_of(_mapping({"family": _text, "table": _text, "chain": _text})),
     "held": _list_of(_mapping({"egressIP": _address, "interface": _text}, {"name": _text})),
     "generation": _generation,
     "digest": _text,

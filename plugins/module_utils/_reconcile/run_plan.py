@@ -19,6 +19,7 @@ from .._planner.requests import Requests
 from .coverage import without_effect
 from .fleet import observe_fleet
 from .ineffective import ineffective
+from .node_limits import limits
 from .node_names import with_host_names
 from .rollout import roll_out
 
@@ -86,7 +87,8 @@ def plan_run(
     """
     _check_settings(settings)
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
-    room = DataPlaneOptions.from_dict(options or {}, "egress_ip_").max_index
+    data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
+    room = data_plane.max_index
     read, notes = with_host_names(Manifests.from_dict(manifests), hosts)
     fleet = observe_fleet(
         hosts,
@@ -109,7 +111,9 @@ def plan_run(
         before = partial(_plan_of_hosts, requests, hosts, read, fenced, undrained)
         stop += drain_losses(plan, fleet, before)
     rollout: dict[str, Any] = {}
+    egress_ips = {address for egressip in requests.egressips for address in egressip.egress_ips}
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
+    doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device)
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, options, withheld)

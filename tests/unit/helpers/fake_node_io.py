@@ -101,6 +101,7 @@ class FakeKernel:
             "net.ipv4.conf.all.rp_filter": "1",
             "net.ipv6.conf.all.forwarding": "0",
         }
+        self.forward_filters = {}
         self.files = {"/etc/hosts": (b"127.0.0.1 localhost\n", 0o644)}
         self.units = set()
         self.missing = []
@@ -271,6 +272,10 @@ class FakeKernel:
     def send_frames(self, interface, announced):
         heard = [PARSERS[ethertype](frame) for ethertype, frames in announced for frame in frames]
         self.log += [("announce", (interface, item.uses)) for item in heard]
+
+    def read_forward_filters(self):
+        """Return the tables of others with a filter at the hook forward."""
+        return self.forward_filters
 
     def read_counters(self):
         table = self.tables.get(("inet", TABLE), {"counters": ()})

@@ -95,8 +95,11 @@ def sysctl(name, **values):
 
 
 @contextlib.contextmanager
-def small_fleet(forwarding=1, **options):
-    """Build the fleet with these options of the data plane; `forwarding` is that of the nodes before."""
+def small_fleet(forwarding=1, bridged=(), **options):
+    """Build the fleet with these options of the data plane; `forwarding` is that of the nodes before.
+
+    The uplinks of the hosts in `bridged` are bridges.
+    """
     with contextlib.ExitStack() as stack:
         for name in _HOSTS:
             run("ip", "netns", "add", _namespace(name))
@@ -104,16 +107,16 @@ def small_fleet(forwarding=1, **options):
             ip(name, "link set lo up")
             # Without duplicate address detection, addresses are usable at once.
             sysctl(name, ipv6__conf__default__dad_transmits=0)
-        _connect(forwarding)
+        _connect(forwarding, bridged)
         for name in ("node1", "node2"):
             _apply(name, options)
         yield
 
 
-def _connect(forwarding):
+def _connect(forwarding, bridged):
     ip("network", "link add lan type bridge", "link set lan up")
     for name, addresses in _LAN.items():
-        _uplink(name, "eth0", "network", name)
+        _uplink(name, "eth0", "network", name, name in bridged)
         ip(name, *_addresses("eth0", addresses))
         ip("network", f"link set {name} master lan up")
     for number in (1, 2):
@@ -140,13 +143,19 @@ def _connect(forwarding):
     ip("outsider", *(f"route add {address} via {NODE2[version]}" for version, address in FAR_SERVER.items()))
 
 
-def _uplink(name, device, other, there):
+def _uplink(name, device, other, there, bridge=False):
     """Connect a host with another one. On real hosts a veth leads to pods, so the device is of another kind."""
     ip(
         name,
         f"link add wire-{device} type veth peer name {there} netns {_namespace(other)}",
-        f"link add link wire-{device} name {device} type macvlan mode bridge",
-        f"link set wire-{device} arp off up",
+        *(
+            (f"link add {device} type bridge", f"link set wire-{device} master {device} up")
+            if bridge
+            else (
+                f"link add link wire-{device} name {device} type macvlan mode bridge",
+                f"link set wire-{device} arp off up",
+            )
+        ),
         f"link set {device} up",
     )
 

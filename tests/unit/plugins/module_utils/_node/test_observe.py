@@ -135,6 +135,8 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "macs": {"eth0": MAC},
         "addresses": ["10.88.0.1", "192.168.126.21", "2001:db8:126::21"],
         "gateways": ["192.168.126.1"],
+        "bridge_filtered": [],
+        "forward_filters": [],
         "held": [],
         "generation": 0,
         "digest": "",

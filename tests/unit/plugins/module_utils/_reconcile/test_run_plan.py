@@ -375,3 +375,17 @@ def test_a_plan_at_the_time_limit_keeps_the_rules():
     manifests = read_manifests([{"source": "m.yml", "document": egressip(A, B)}]).to_dict()
     made = plan_run([host(1), host(2)], manifests, Settings(deadline=lambda: True))
     assert sorted(item["node"] for item in made.plan["assignments"]) == ["node1", "node2"]
+
+
+def test_a_node_with_a_filtered_bridge_gets_no_address_unless_it_is_alone():
+    bridge = {"bridge_filtered": [4]}
+    made = run([host(1, **bridge), host(2)], egressip(A, B))
+    assert places(made) == {A: "node2"}
+    assert [line for line in made["doubts"] if line.startswith("node1: egress_ip_interface")]
+    assert places(run([host(1, **bridge)], egressip(A))) == {A: "node1"}
+
+
+def test_a_filter_that_drops_forwarded_packets_is_a_line_of_the_report():
+    drops = [{"family": "ip", "table": "filter", "chain": "FORWARD"}]
+    made = run([host(1, forward_filters=drops)], egressip(A))
+    assert [line for line in made["doubts"] if "drops forwarded packets" in line]
