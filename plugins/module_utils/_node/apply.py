@@ -23,12 +23,17 @@ def apply(io: HostIO, request: Request, check: bool = False) -> Result:
     """
     require_node(io)
     with io.lock():
-        steps = decide(request, observe(io, request))
-        if not steps.is_empty:
-            return _carry_out(io, steps, check)
-        if not check:
-            note_presence(io, steps.state, steps.changes.kept)
-        return steps.report((), {}, {})
+        return apply_locked(io, request, check)
+
+
+def apply_locked(io: HostIO, request: Request, check: bool = False) -> Result:
+    """Do the same for a caller that holds the lock of the node, and has checked that the host can be one."""
+    steps = decide(request, observe(io, request))
+    if not steps.is_empty:
+        return _carry_out(io, steps, check)
+    if not check:
+        note_presence(io, steps.state, steps.changes.kept)
+    return steps.report((), {}, {})
 
 
 def _carry_out(io: HostIO, steps: Steps, check: bool) -> Result:

@@ -26,9 +26,9 @@ from .._host_io.host_io import HostIO
 from .._protocols.address_probe import announcements
 from . import metrics_file
 from .address_conflicts import announce, mac_address, other_holders, read_conflicts, write_conflicts
-from .apply import apply
+from .apply import apply_locked
 from .connections import Connections, challenge, challenge_released, forget
-from .current_state import read_data_plane, read_host
+from .current_state import read_data_plane, read_host, require_node
 from .decide import Request
 from .execute import ANNOUNCE_AGAIN
 from .record import Record
@@ -62,30 +62,36 @@ def _put_back(io: HostIO, record: Record, host: Host, held: Collection[Held]) ->
     return bool(needed)
 
 
-def _claim(io: HostIO, again: bool = False) -> None:
-    """Restore what is on record, and claim the addresses for which no other host answers.
-
-    Without its own tunnel endpoint, a node cannot serve addresses: it claims none and releases what it holds, until the
-    endpoint is back. With `again`, that is logged only if something changed.
-    """
-    record = Record.load(io)
-    if record is None:
-        return
+def _claim(io: HostIO) -> None:
+    """Restore what is on record, claim what is free, and announce it twice."""
+    require_node(io)
     with io.lock():
-        host = read_host(io, record)
-        own = {"", *(address["local"] for _name, address in host.addresses())}
-        dead = {version for version in VERSIONS if record.state.endpoint(version) not in own}
-        held = _held(record, host)
-        if any(version_of(item.egress_ip) in dead for item in record.state.held):
-            done = _put_back(io, record, host, [item for item in held if version_of(item.egress_ip) not in dead])
-            if done or not again:
-                _log("nothing is claimed: this node has lost the address at which its tunnel ends")
-            return
-    result = apply(io, Request(record.state, by_unit=True))
-    _log_result(result)
-    if result["claimed"]:
+        record = Record.load(io)
+        claimed = record is not None and _claim_on_record(io, record)
+    if claimed:
         io.sleep(ANNOUNCE_AGAIN)
         _announce_held(io)
+
+
+def _claim_on_record(io: HostIO, record: Record, again: bool = False) -> bool:
+    """Restore what is on record, and claim the addresses for which no other host answers; returns whether any were.
+
+    Without its own tunnel endpoint, a node cannot serve addresses: it claims none and releases what it holds, until the
+    endpoint is back. With `again`, that is logged only if something changed. The caller holds the lock since it read
+    the record, so that what a run or a removal did in the meantime stays done.
+    """
+    host = read_host(io, record)
+    own = {"", *(address["local"] for _name, address in host.addresses())}
+    dead = {version for version in VERSIONS if record.state.endpoint(version) not in own}
+    held = _held(record, host)
+    if any(version_of(item.egress_ip) in dead for item in record.state.held):
+        done = _put_back(io, record, host, [item for item in held if version_of(item.egress_ip) not in dead])
+        if done or not again:
+            _log("nothing is claimed: this node has lost the address at which its tunnel ends")
+        return False
+    result = apply_locked(io, Request(record.state, by_unit=True))
+    _log_result(result)
+    return bool(result["claimed"])
 
 
 def _log_result(result: Result) -> None:
@@ -96,10 +102,11 @@ def _log_result(result: Result) -> None:
 
 
 def _announce_held(io: HostIO) -> None:
-    record = Record.load(io)
-    if record is not None:
-        host = read_host(io, record)
-        announce(io, _held(record, host), host)
+    with io.lock():
+        record = Record.load(io)
+        if record is not None:
+            host = read_host(io, record)
+            announce(io, _held(record, host), host)
 
 
 def _write_metrics(io: HostIO) -> None:
@@ -110,24 +117,34 @@ def _write_metrics(io: HostIO) -> None:
 
 def _watch(io: HostIO) -> None:
     """Yield and restore. Runs only if this node was away, something is missing, or no note exists (`watch.renew`)."""
+    require_node(io)
     with io.lock():
-        record = Record.load(io)
-        if record is None:
-            return
-        host = read_host(io, record)
-        held = _held(record, host)
-        if not all(io.has_link(item.interface) for item in held):
-            io.remove_file(files.WATCH_FILE)
-            return
-        settling, probing = io.is_settling(), io.was_away() or io.is_probe_due()
-        taken = other_holders(io, held, host) if probing else {}
-        if taken and settling:
-            _yield_addresses(io, record, taken)
-        elif probing:
-            _report_conflicts(io, taken)
-    _claim(io, again=True)
+        claimed = _watch_locked(io)
+    if claimed:
+        io.sleep(ANNOUNCE_AGAIN)
+        _announce_held(io)
+
+
+def _watch_locked(io: HostIO) -> bool:
+    """Return whether an address was claimed."""
+    record = Record.load(io)
+    if record is None:
+        return False
+    host = read_host(io, record)
+    held = _held(record, host)
+    if not all(io.has_link(item.interface) for item in held):
+        io.remove_file(files.WATCH_FILE)
+        return False
+    settling, probing = io.is_settling(), io.was_away() or io.is_probe_due()
+    taken = other_holders(io, held, host) if probing else {}
+    if taken and settling:
+        record = _yield_addresses(io, record, taken)
+    elif probing:
+        _report_conflicts(io, taken)
+    claimed = _claim_on_record(io, record, again=True)
     if probing:
         io.note_probed()
+    return claimed
 
 
 def _report_conflicts(io: HostIO, taken: Mapping[Held, str]) -> None:
@@ -147,8 +164,8 @@ def _held(record: Record, host: Host) -> tuple[Held, ...]:
     return tuple(item for item in held_on(host, record.claimed) if item.egress_ip in record.marks)
 
 
-def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> None:
-    """Release addresses, {Held: MAC of the new holder}, and announce the new holder to the neighbours."""
+def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> Record:
+    """Release addresses, {Held: MAC of the new holder}, and announce the new holder; returns the record after that."""
     state = record.state.holding(item for item in record.state.held if item not in taken)
     host = read_host(io, record)
     current = read_data_plane(io, host, record.state.options, record.claimed)
@@ -156,12 +173,14 @@ def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> N
     lost = connections.leaving([item.egress_ip for item in taken])
     io.execute(transaction(current, desired_data_plane(state, record.marks, host)))
     forget(io, state.options, {record.marks[item.egress_ip] for item in taken})
-    replace(record, state=state).save(io)
+    after = replace(record, state=state)
+    after.save(io)
     for item, mac in taken.items():
         _log(f"{item.egress_ip} is released: {mac} took it while this node was away")
         own = mac_address(host, item.interface)
         io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
     challenge(io, [flow for flows in lost.values() for flow in flows])
+    return after
 
 
 def _log(text: str) -> None:

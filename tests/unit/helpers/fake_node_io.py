@@ -117,6 +117,8 @@ class FakeKernel:
         # Whether the timer of the watch runs.
         self.active = False
         self.fail = ()
+        # What another run does while this one waits for the lock.
+        self.first, self.locked = None, False
         self.log = []
 
     def snapshot(self):
@@ -189,7 +191,16 @@ class FakeKernel:
 
     @contextlib.contextmanager
     def lock(self):
-        yield
+        """Let another run go first, if a test wants it. A second lock of one run would wait for itself."""
+        assert not self.locked
+        first, self.first = self.first, None
+        if first:
+            first()
+        self.locked = True
+        try:
+            yield
+        finally:
+            self.locked = False
 
     def load_record(self):
         """Return the content of the record, for tests."""

@@ -331,3 +331,28 @@ def test_removal_takes_the_conflicts_along(due):
     watch(due)
     remove(due)
     assert str(due.CONFLICTS_FILE) not in due.files
+
+
+# Another run holds the lock first.
+
+
+@pytest.mark.parametrize("command", ["restore", "claim", "watch", "announce"])
+def test_a_removal_that_goes_first_wins(watched, command):
+    watched.first = lambda: remove(watched)
+    assert service.main(watched, [command]) == 0
+    assert (A in watched.addresses(), INET in watched.tables, "egress0" in watched.interfaces) == (False, False, False)
+    assert watched.files.keys() == {"/etc/hosts"}
+
+
+@pytest.mark.parametrize("command", ["restore", "claim", "watch", "announce"])
+def test_a_run_that_goes_first_wins(watched, command):
+    watched.first = lambda: apply(watched, node_state(generation=2, held=held(B)))
+    assert service.main(watched, [command]) == 0
+    assert (observe(watched)["held"], observe(watched)["generation"]) == (held(B), 2)
+
+
+def test_after_a_boot_the_addresses_are_announced_without_the_lock_in_between(watched, monkeypatch):
+    reboot(watched)
+    monkeypatch.setattr(watched, "sleep", lambda _seconds: remove(watched))
+    assert service.main(watched, ["claim"]) == 0
+    assert A not in watched.addresses()
