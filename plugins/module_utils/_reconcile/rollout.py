@@ -168,6 +168,7 @@ class _Builder:
         self.cautious = self._objects(manifests, held) if unheld else self.egressips
         self.destinations = {item.name: item.destinations for item in self.egressips}
         self.selected = self._selected(manifests)
+        self.in_force: dict[tuple[tuple[str, ...], int], tuple[str, ...]] = {}
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"]), _links(m)) for m in fleet["members"]
         )
@@ -274,10 +275,22 @@ class _Builder:
                 pods.setdefault(address, []).append(name)
         # A pod with an address of its node is in the host network, even if its manifest does not say so.
         own = self.fleet["observed"][node]["addresses"]
-        return tuple(LocalPod(a, self._in_force(pods[a])) for a in sorted(pods, key=address_order) if a not in own)
+        return tuple(
+            LocalPod(address, self._in_force(tuple(pods[address]), version_of(address)))
+            for address in sorted(pods, key=address_order)
+            if address not in own
+        )
 
-    def _in_force(self, names: Iterable[str]) -> tuple[str, ...]:
-        return tuple(name for name, _destinations in in_force([(name, self.destinations[name]) for name in names]))
+    def _in_force(self, names: tuple[str, ...], version: int) -> tuple[str, ...]:
+        """Return the objects that apply to a pod's address; those with an assigned egress IP of its version go first.
+
+        So the second of two objects stands by for the first, as in OVN-Kubernetes.
+        """
+        if (names, version) not in self.in_force:
+            ordered = sorted(names, key=lambda name: not of_version(self.assigned.get(name, ()), version))
+            applying = in_force([(name, self.destinations[name]) for name in ordered])
+            self.in_force[names, version] = tuple(name for name, _destinations in applying)
+        return self.in_force[names, version]
 
 
 def _object(
