@@ -150,6 +150,11 @@ def note_presence(device: str, held: Iterable[Held], own: Iterable[str]) -> None
     watch.note(device, addresses, str(WATCH_FILE))
 
 
+def note_absence() -> None:
+    """Note for the watch that the node is away."""
+    watch.note_absence(str(WATCH_FILE))
+
+
 def was_away() -> bool:
     """Return whether the node was away since its presence was noted last."""
     return watch.was_away(str(WATCH_FILE))

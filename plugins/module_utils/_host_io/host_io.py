@@ -47,6 +47,7 @@ class HostIO:
     remove_files = staticmethod(files.remove_files)
     stop_units = staticmethod(files.stop_units)
     note_presence = staticmethod(files.note_presence)
+    note_absence = staticmethod(files.note_absence)
     was_away = staticmethod(files.was_away)
     is_settling = staticmethod(files.is_settling)
     is_probe_due = staticmethod(files.is_probe_due)

@@ -11,6 +11,7 @@ single wrong rule or element.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -22,7 +23,11 @@ AWAY = 10
 # Seconds between two probes of the egress IPs, and after an absence during which each run of the watch probes: a switch
 # may forward frames 30 s after it has a link, and until then a claim meets silence.
 PROBE_INTERVAL, SETTLE = 60, 60
+# The share of a core that the probes after an absence may use, and the seconds after which one comes nevertheless.
+PROBE_SHARE, LONGEST_PAUSE = 0.04, 20
 
+_HARDWARE_CLOCK = "/sys/class/rtc/rtc0/since_epoch"
+_NEVER = float("-inf")
 # The values of `_dataplane.nft_table` and `_dataplane.host`, whose import would cost more than the whole check.
 _TABLE, _PROTOCOL = b"egress_ip\0", 225
 _NETLINK_ROUTE, _NETLINK_XFRM, _NETLINK_NETFILTER = 0, 6, 12
@@ -49,49 +54,74 @@ def note(device: str, held: Iterable[tuple[str, str]], path: str = WATCH_FILE) -
 
     The interface is "" for the node's own addresses, which may be on any interface.
     """
-    (_last, _offset, due, settled), *_rest = _read(path)
-    now, offset = _clocks()
+    (*_clocks_then, due, settled), *_rest = _read(path)
+    now, *leads = _clocks()
     if was_away(path):
         due, settled = now, now + SETTLE
-    _write(path, (now, offset, due, settled), device, _counts(), held)
+    _write(path, (now, *leads, due, settled), device, _counts(), held)
 
 
 def note_probed(path: str = WATCH_FILE) -> None:
-    """Note that the egress IPs were probed now; for a minute after an absence, the next probe is due at once."""
-    (last, offset, _due, settled), device, counts, held = _read(path)
+    """Note that the egress IPs were probed now.
+
+    For a minute after an absence, the next one is due as soon as both together use no more than PROBE_SHARE of a core.
+    """
+    (*clocks, _due, settled), device, counts, held = _read(path)
     now = _clocks()[0]
+    pause = min(LONGEST_PAUSE, _used() / PROBE_SHARE) if now < settled else PROBE_INTERVAL
     if device:
-        _write(path, (last, offset, now if now < settled else now + PROBE_INTERVAL, settled), device, counts, held)
+        _write(path, (*clocks, now + pause, settled), device, counts, held)
+
+
+def note_absence(path: str = WATCH_FILE) -> None:
+    """Note that the node is away from now on, until the next `note`."""
+    (_last, *rest), device, counts, held = _read(path)
+    if device:
+        _write(path, (_NEVER, *rest), device, counts, held)
 
 
 def was_away(path: str = WATCH_FILE) -> bool:
     """Return whether the node was away: its last note is too old, or an interface with an egress IP has no link.
 
-    The clock of a suspended host goes on, and the wall clock of a paused virtual machine is set when it resumes.
+    The clock of a suspended host goes on. In a paused virtual machine, the hardware clock often does, and the wall
+    clock is set when it resumes.
     """
-    (last, noted_offset, _due, _settled), _device, _noted, held = _read(path)
-    now, offset = _clocks()
-    if now - last > AWAY or offset - noted_offset > AWAY:
+    (*noted, _due, _settled), _device, _counts_then, held = _read(path)
+    if any(now - then > AWAY for now, then in zip(_clocks(), noted)):  # noqa: B905
         return True
     return not all(has_link(interface) for _ip, interface in held if interface)
 
 
 def is_settling(path: str = WATCH_FILE) -> bool:
     """Return whether the node was away less than a minute ago: its network may not have forwarded frames yet."""
-    (_last, _offset, _due, settled), *_rest = _read(path)
+    (*_clocks_then, _due, settled), *_rest = _read(path)
     return was_away(path) or _clocks()[0] < settled
 
 
 def is_probe_due(path: str = WATCH_FILE) -> bool:
     """Return whether it is time to probe the egress IPs."""
-    (_last, _offset, due, _settled), _device, _noted, held = _read(path)
+    (*_clocks_then, due, _settled), _device, _noted, held = _read(path)
     return bool(held) and _clocks()[0] >= due
 
 
-def renew(path: str = WATCH_FILE) -> bool:
-    """Return whether nothing is to be done; if so, renew the note.
+def has_nothing_to_do(command: str, path: str = WATCH_FILE) -> bool:
+    """Return whether a command of the node's program has nothing to do now."""
+    return command in ("restore", "watch") and (renew(path) or (command == "watch" and waits_for_link(path)))
 
-    That is if the node ran since its last note, everything is in place, and no probe is due.
+
+def waits_for_link(path: str = WATCH_FILE) -> bool:
+    """Return whether an interface with an egress IP has no link; if so, note that the node is away."""
+    _times, _device, _noted, held = _read(path)
+    waits = any(_is_interface(interface) and not has_link(interface) for _ip, interface in held if interface)
+    if waits:
+        note_absence(path)
+    return waits
+
+
+def renew(path: str = WATCH_FILE) -> bool:
+    """Return whether everything is in place and no probe is due; if so, renew the note.
+
+    Everything: the tables, as many rules and policies as noted, the tunnel device, and the addresses.
     """
     _times, device, noted, held = _read(path)
     if was_away(path) or is_probe_due(path) or noted != _counts():
@@ -102,35 +132,53 @@ def renew(path: str = WATCH_FILE) -> bool:
     return True
 
 
-def _clocks() -> tuple[float, float]:
-    """Return the seconds since boot, with those of a suspension, and the wall clock's lead over them."""
+def _clocks() -> tuple[float, float, float]:
+    """Return the seconds since boot, with those of a suspension, and what other clocks show minus these seconds.
+
+    The other clocks are the wall clock and the hardware clock, 0 without one.
+    """
     boot = time.clock_gettime(time.CLOCK_BOOTTIME)
-    return boot, time.time() - boot
+    hardware = _hardware_clock()
+    return boot, time.time() - boot, hardware and hardware - boot
 
 
-def _write(
-    path: str, times: tuple[float, float, float, float], device: str, counts: str, held: Iterable[tuple[str, str]]
-) -> None:
+def _hardware_clock() -> float:
+    try:
+        with open(_HARDWARE_CLOCK, encoding="ascii") as file:  # noqa: PTH123
+            return float(file.read())
+    except (OSError, ValueError):  # a damaged clock shows no valid date
+        return 0.0
+
+
+def _used() -> float:
+    """Return the seconds of a core that this process and its commands have used."""
+    return sum(os.times()[:4])
+
+
+def _is_interface(name: str) -> bool:
+    return os.path.exists(f"/sys/class/net/{name}")  # noqa: PTH110
+
+
+def _write(path: str, times: tuple[float, ...], device: str, counts: str, held: Iterable[tuple[str, str]]) -> None:
     words = [*(f"{seconds:.1f}" for seconds in times), device, counts, *(f"{ip}%{interface}" for ip, interface in held)]
     with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
         file.write(" ".join(words))
 
 
-def _read(path: str) -> tuple[tuple[float, float, float, float], str, str, list[tuple[str, str]]]:
-    """Return the note, ((last, offset, due, settled), device, counts, held); a missing or damaged one is very old.
+def _read(path: str) -> tuple[tuple[float, float, float, float, float], str, str, list[tuple[str, str]]]:
+    """Return the note, ((last, wall, hardware, due, settled), device, counts, held).
 
-    The times are seconds since boot: of the note, of the next probe, of the end of the minute after an absence; and
-    `offset` is the wall clock's lead over them.
+    The times are seconds since boot: of the note, of the next probe, of the end of the minute after an absence; `wall`
+    and `hardware` are those of `_clocks`. A missing or damaged note is very old.
     """
     try:
         with open(path, encoding="ascii") as file:  # noqa: PTH123
-            last, offset, due, settled, device, counts, *held = file.read().split()
+            last, wall, hardware, due, settled, device, counts, *held = file.read().split()
         pairs = [word.partition("%") for word in held]
-        times = float(last), float(offset), float(due), float(settled)
+        times = float(last), float(wall), float(hardware), float(due), float(settled)
         return times, device, counts, [(ip, interface) for ip, _percent, interface in pairs]
     except (OSError, ValueError):
-        never = float("-inf")
-        return (never, -never, never, never), "", "", []
+        return (_NEVER, -_NEVER, -_NEVER, _NEVER, _NEVER), "", "", []
 
 
 def _is_here(item: tuple[str, str]) -> bool:

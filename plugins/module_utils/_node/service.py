@@ -21,7 +21,6 @@ from .._common.errors import EgressIPError
 from .._dataplane.host import Host
 from .._dataplane.node_state import Held
 from .._dataplane.state import desired_data_plane, held_on, transaction
-from .._host_io import files
 from .._host_io.host_io import HostIO
 from .._protocols.address_probe import announcements
 from . import metrics_file
@@ -116,7 +115,7 @@ def _write_metrics(io: HostIO) -> None:
 
 
 def _watch(io: HostIO) -> None:
-    """Yield and restore. Runs only if this node was away, something is missing, or no note exists (`watch.renew`)."""
+    """Yield and restore. Runs only if this node was away or something is missing (`_host_io.watch`)."""
     require_node(io)
     with io.lock():
         claimed = _watch_locked(io)
@@ -133,7 +132,7 @@ def _watch_locked(io: HostIO) -> bool:
     host = read_host(io, record)
     held = _held(record, host)
     if not all(io.has_link(item.interface) for item in held):
-        io.remove_file(files.WATCH_FILE)
+        io.note_absence()
         return False
     settling, probing = io.is_settling(), io.was_away() or io.is_probe_due()
     taken = other_holders(io, held, host) if probing else {}

@@ -20,7 +20,7 @@ _MODULE_UTILS = Path(__file__).parents[1]
 _MAIN = """\
 import sys
 from netops_egress_ip._host_io import watch
-if sys.argv[1:] in (["restore"], ["watch"]) and watch.renew():
+if watch.has_nothing_to_do(" ".join(sys.argv[1:])):
     sys.exit(0)
 from netops_egress_ip._host_io.host_io import HostIO
 from netops_egress_ip._node.service import main

@@ -248,6 +248,9 @@ class FakeKernel:
         words = [device, *(item.egress_ip for item in held), *own]
         self.files[str(self.WATCH_FILE)] = (" ".join(words).encode(), 0o644)
 
+    def note_absence(self):
+        self.away = True
+
     def was_away(self):
         return self.away
 

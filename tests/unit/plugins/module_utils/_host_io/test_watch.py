@@ -16,8 +16,10 @@ from network_namespace import network_namespace
 @pytest.fixture
 def clock(monkeypatch):
     """Clocks that stand still until a test sets them, and interfaces of which eth1 has no link."""
-    times = {"now": 1000.0, "offset": 5000.0}
-    monkeypatch.setattr(watch, "_clocks", lambda: (times["now"], times["offset"]))
+    times = {"now": 1000.0, "wall": 5000.0, "hardware": 5000.0, "used": 0.04}
+    monkeypatch.setattr(watch, "_clocks", lambda: (times["now"], times["wall"], times["hardware"]))
+    monkeypatch.setattr(watch, "_used", lambda: times["used"])
+    monkeypatch.setattr(watch, "_is_interface", lambda interface: interface != "eth2")
     monkeypatch.setattr(watch, "has_link", lambda interface: interface != "eth1")
     for name, value in {"_count_rules": 6, "_count_policies": 2, "_has_tables": True, "_is_here": True}.items():
         monkeypatch.setattr(watch, name, lambda *_arguments, value=value: value)
@@ -45,12 +47,13 @@ def test_a_long_silence_means_away(clock, tmp_path, seconds, here):
     assert watch.was_away(tmp_path / "watch") == (not here)
 
 
+@pytest.mark.parametrize("ahead", ["wall", "hardware"])
 @pytest.mark.parametrize(("seconds", "here"), [(-86400, True), (9, True), (11, False), (86400, False)])
-def test_a_wall_clock_that_is_set_forward_means_away(clock, tmp_path, seconds, here):
-    """As when a paused virtual machine resumes: nothing in it has counted the seconds."""
+def test_a_clock_that_is_set_forward_means_away(clock, tmp_path, ahead, seconds, here):
+    """As when a paused virtual machine resumes: no clock of the kernel has counted the seconds."""
     settle(clock, tmp_path / "watch")
     clock["now"] += 4
-    clock["offset"] += seconds
+    clock[ahead] += seconds
     assert watch.was_away(tmp_path / "watch") == (not here)
 
 
@@ -74,6 +77,22 @@ def test_a_node_probes_from_time_to_time(clock, tmp_path):
             watch.note("egress0", HELD, path)
             watch.note_probed(path)
     assert looks == ([True] * 14 + [False]) * 2 + [True] * 2
+
+
+@pytest.mark.parametrize(("used", "probes"), [(0.1, 15), (0.3, 8), (0.6, 4), (9, 3)])
+def test_the_probes_after_an_absence_use_a_bounded_share_of_a_core(clock, tmp_path, used, probes):
+    path = tmp_path / "watch"
+    settle(clock, path)
+    clock["now"] += 30
+    clock["used"] = used
+    found = 0
+    while found == 0 or watch.is_settling(path):
+        if not watch.renew(path):
+            found += 1
+            watch.note("egress0", HELD, path)
+            watch.note_probed(path)
+        clock["now"] += 4
+    assert found == probes
 
 
 def test_a_node_that_was_away_probes_at_each_look_for_a_minute(clock, tmp_path):
@@ -104,13 +123,40 @@ def test_an_interface_without_a_link_means_away(clock, tmp_path):
     assert not watch.renew(tmp_path / "watch")
 
 
+def test_while_a_link_is_missing_the_watch_does_nothing_and_the_node_counts_as_away(clock, tmp_path, monkeypatch):
+    path = tmp_path / "watch"
+    settle(clock, path, held=[*HELD, ("10.9.0.101", "eth1")])
+    for _look in range(3):
+        clock["now"] += 4
+        assert watch.has_nothing_to_do("watch", path)
+    assert not watch.has_nothing_to_do("restore", path)
+    monkeypatch.setattr(watch, "has_link", lambda _interface: True)
+    assert watch.was_away(path)
+    assert not watch.has_nothing_to_do("watch", path)
+
+
+def test_an_interface_that_is_gone_is_not_waited_for(clock, tmp_path, monkeypatch):
+    path = tmp_path / "watch"
+    settle(clock, path, held=[*HELD, ("10.9.0.101", "eth2")])
+    monkeypatch.setattr(watch, "has_link", lambda interface: interface != "eth2")
+    assert not watch.has_nothing_to_do("watch", path)
+
+
+def test_other_commands_always_have_something_to_do(clock, tmp_path):
+    settle(clock, tmp_path / "watch")
+    found = [
+        watch.has_nothing_to_do(word, tmp_path / "watch") for word in ("watch", "restore", "claim", "announce", "")
+    ]
+    assert found == [True, True, False, False, False]
+
+
 def test_a_node_that_holds_nothing_needs_no_link(clock, tmp_path):
     watch.note("egress0", [], tmp_path / "watch")
     assert watch.renew(tmp_path / "watch")
 
 
 @pytest.mark.parametrize(
-    "content", [None, "", "x egress0 6", "1000.0 egress0", "1000.0 5000.0 x 0.0 egress0 6+2", "\x00"]
+    "content", [None, "", "x egress0 6", "1000.0 egress0", "1000.0 5000.0 x 0.0 0.0 egress0 6+2", "\x00"]
 )
 def test_without_a_sound_note_nobody_knows(clock, tmp_path, content):
     if content is not None:
@@ -158,6 +204,15 @@ def test_rules_tables_and_addresses_as_the_kernel_tells_them():
             assert watch._is_here(("2001:db8:9::101", interface))
             assert not watch._is_here(("10.9.0.102", interface))
             assert not watch._is_here(("2001:db8:9::102", interface))
+
+
+def test_the_hardware_clock_is_read_if_there_is_one(tmp_path, monkeypatch):
+    file = tmp_path / "since_epoch"
+    monkeypatch.setattr(watch, "_HARDWARE_CLOCK", str(file))
+    assert watch._clocks()[2] == 0
+    file.write_text("1900000000\n")
+    boot, _wall, hardware = watch._clocks()
+    assert round(boot + hardware) == 1900000000
 
 
 def test_links():

@@ -242,11 +242,11 @@ def test_a_node_that_has_just_claimed_is_here(kernel):
 
 
 def test_a_node_without_a_link_asks_when_it_has_one_again(watched):
-    flags = watched.interfaces["eth0"]["flags"]
+    flags, watched.away = watched.interfaces["eth0"]["flags"], False
     watched.interfaces["eth0"]["flags"] = ["UP"]
     watch(watched)
     assert watched.logged("probe") == []
-    assert str(watched.WATCH_FILE) not in watched.files
+    assert watched.away
     watched.interfaces["eth0"]["flags"], watched.wire = flags, {B: FOREVER}
     watch(watched)
     assert observe(watched)["held"] == held(A)
