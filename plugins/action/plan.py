@@ -16,6 +16,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failure_domains import labelled
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import Deadline, after
@@ -48,6 +49,7 @@ _OPTIONS = {
     "options": {"type": "raw", "default": {}},
     "fenced": {"type": "list", "elements": "str", "default": []},
     "withheld": {"type": "raw", "default": {}},
+    "labels": {"type": "dict", "default": {}},
     "questions": {"type": "dict", "options": _QUESTIONS, "apply_defaults": True},
     "states": {"type": "bool", "default": True},
 }
@@ -64,7 +66,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(argument_spec=_OPTIONS)
         try:
-            hosts = [host_of(task_vars["hostvars"][name]) for name in options["hosts"]]
+            hosts = [labelled(host_of(task_vars["hostvars"][name]), options["labels"]) for name in options["hosts"]]
             names = {name: texts_of(options["settings"][name], name) for name in _LISTS}
             settings = Settings(**{**options["settings"], **names}, deadline=_deadline(options))
             made = plan_run(

@@ -46,6 +46,10 @@ _value:
       type: list
       elements: dict
       contains:
+        label:
+          description: The label, none for a single node.
+          type: str
+          sample: topology.kubernetes.io/zone
         domain:
           description: Value of the label, none for a single node.
           type: str

@@ -86,6 +86,13 @@ options:
     description: Egress IPs that must not be claimed, a dictionary of them and the reasons.
     type: raw
     default: {}
+  labels:
+    description:
+      - Labels of nodes from their platforms, a dictionary of nodes and their labels, such as
+        RV(netops.egress_ip.steps#module:labels).
+      - Labels in C(egress_ip_labels) take precedence.
+    type: dict
+    default: {}
   questions:
     description: Questions about the plan. They do not affect it.
     type: dict

@@ -67,6 +67,22 @@ proven:
   returned: success
   type: list
   elements: str
+labels:
+  description: The labels that the platforms give to nodes.
+  returned: success
+  type: dict
+  sample: {node1: {vsphere/host: esx1.example.com}}
+plan_again:
+  description: Whether M(netops.egress_ip.plan) must be run again, with C(fenced) and C(labels).
+  returned: success
+  type: bool
+domain_notes:
+  description: Egress IPs of an object that one failure domain of the platform holds, as planned and as they are now.
+  returned: success
+  type: dict
+  sample:
+    planned: ["egressip/web: 192.168.126.10 and 192.168.126.102 are on one ESXi host, esx1.example.com"]
+    current: []
 failures:
   description: Failures of the audits, a line each.
   returned: success

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._reconcile.providers import DOMAINS
 from .._reconcile.run_plan import RunPlan, Settings
 from .._reconcile.traffic import traffic
 from .balance_cost import price_of
@@ -47,7 +48,7 @@ def answer(questions: Questions, run: RunPlan, settings: Settings) -> dict[str, 
         if questions.what_if != {}:
             answers["what_if"] = supposed.to_dict()["lines"]
         if questions.headroom:
-            answers["headroom"] = headroom(supposed.fleet_after, questions.headroom_label).to_dict()["lines"]
+            answers["headroom"] = headroom(supposed.fleet_after, questions.headroom_label, DOMAINS).to_dict()["lines"]
     if questions.price:
         answers["price"] = price_of(run.plan, run.requests, run.fleet).to_dict()["lines"]
     return answers

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,9 +24,10 @@ from .scenario import FleetAfter
 class Loss:
     """The effect of the loss of ``nodes``: ``holding`` egress IPs must move, ``unassigned`` of them have no other node.
 
-    ``domain`` is the value of the label, None for a single node. ``stops``: too few nodes are left for a run.
+    ``label`` and its value ``domain`` are None for a single node. ``stops``: too few nodes are left for a run.
     """
 
+    label: str | None
     domain: str | None
     nodes: tuple[str, ...]
     holding: int
@@ -34,8 +35,9 @@ class Loss:
     stops: bool
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{domain, nodes, holding, unassigned, stops}``."""
+        """Return ``{label, domain, nodes, holding, unassigned, stops}``."""
         return {
+            "label": self.label,
             "domain": self.domain,
             "nodes": list(self.nodes),
             "holding": self.holding,
@@ -82,7 +84,7 @@ class Headroom:
         return f"{which} still finds a place, whichever of these is lost."
 
     def _row(self, loss: Loss) -> tuple[str, str, str]:
-        what = loss.nodes[0] if loss.domain is None else f"{self.label}={loss.domain} ({', '.join(loss.nodes)})"
+        what = loss.nodes[0] if loss.domain is None else f"{loss.label}={loss.domain} ({', '.join(loss.nodes)})"
         short = ", ".join(map(_named, loss.unassigned))
         stopped = "all: too few nodes are left, so a run stops (egress_ip_min_available)" if loss.stops else ""
         return what, str(loss.holding), stopped or short or "none"
@@ -92,10 +94,11 @@ def _named(unassigned: Unassigned) -> str:
     return f"{unassigned.egress_ip} of {unassigned.name} ({unassigned.reason})"
 
 
-def headroom(fleet_after: FleetAfter, label: str) -> Headroom:
+def headroom(fleet_after: FleetAfter, label: str, platform_labels: Iterable[str] = ()) -> Headroom:
     """Return the Headroom of a fleet after its run.
 
-    ``label`` is the label whose values are failure domains. The number of unassigned egress IPs is exact; where there
+    ``label`` is the label whose values are failure domains; values of ``platform_labels`` are such domains too if they
+    have several nodes. The number of unassigned egress IPs is exact; where there
     is a choice, they are those of the plan with the fewest moves. InvalidError names ``egress_ip_headroom_label``.
     """
     errors = Errors()
@@ -103,15 +106,23 @@ def headroom(fleet_after: FleetAfter, label: str) -> Headroom:
     errors.raise_if_any()
     question = _Question(fleet_after)
     labels = {each["name"]: each.get("labels") or {} for each in fleet_after.nodes}
-    domains: dict[str, list[str]] = {}
-    for name, of_node in labels.items():
-        if label in of_node:
-            domains.setdefault(label_text(of_node[label]), []).append(name)
+    domains = _domains(labels, label)
     holding = [name for name in sorted(labels) if question.held(name)]
-    losses = [question.loss(None, [name]) for name in holding]
-    losses += [question.loss(value, sorted(domains[value])) for value in sorted(domains)]
+    losses = [question.loss(None, None, [name]) for name in holding]
+    losses += [question.loss(label, value, nodes) for value, nodes in domains.items()]
+    for other in sorted({*platform_labels} - {label}):
+        losses += [question.loss(other, value, nodes) for value, nodes in _domains(labels, other).items() if nodes[1:]]
     outside = [name for name in holding if label not in labels[name]] if domains else []
     return Headroom(label, tuple(losses), tuple(outside), question.without_a_node())
+
+
+def _domains(labels: Mapping[str, Mapping[str, Any]], label: str) -> dict[str, list[str]]:
+    """Return {value of the label: its nodes}, in order."""
+    domains: dict[str, list[str]] = {}
+    for name in sorted(labels):
+        if label in labels[name]:
+            domains.setdefault(label_text(labels[name][label]), []).append(name)
+    return dict(sorted(domains.items()))
 
 
 class _Question:
@@ -140,12 +151,12 @@ class _Question:
         placed = {each.egress_ip for each in self.plan.assignments}
         return tuple(each for each in self.plan.unassigned if each.egress_ip not in placed)
 
-    def loss(self, domain: str | None, names: Sequence[str]) -> Loss:
+    def loss(self, label: str | None, domain: str | None, names: Sequence[str]) -> Loss:
         """Return the Loss of some nodes."""
         lost = [each for name in names for each in self.held(name)]
         stops = bool(lost) and len({*self.fleet_after.answering} - {*names}) < self.fleet_after.needed
         unassigned = () if self._all_fit(lost, set(names)) else self._unassigned(names)
-        return Loss(domain, tuple(names), len(lost), unassigned, stops)
+        return Loss(label, domain, tuple(names), len(lost), unassigned, stops)
 
     def _all_fit(self, lost: Sequence[Assignment], names: Collection[str]) -> bool:
         """Return whether each lost egress IP fits on a node while all others stay. If not, the planner decides."""

@@ -31,7 +31,8 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
 # and keys of the provider
 Query = Dict[str, Any]
 # {nodes: {name: what `Provider.changes` needs}, fenced: {name: [method]} as noted, proven: [name of a fenced node that
-# is proven to be cut off], failures: [line]}, and keys of the provider
+# is proven to be cut off], labels: {name: {label: value}} as in `Provider.domains`, failures: [line]}, and keys of the
+# provider
 Audit = Dict[str, Any]
 # {open: [options], close: [options], notes: [line]}
 Changes = Dict[str, List[Any]]
@@ -58,7 +59,8 @@ class Provider:
     ``name``: of the role, of the platform, and of the fence; ``title``: the system that answers, in failures;
     ``variables``: the host variables that ``query`` needs; ``module``: the module that answers; ``options``: {option of
     the modules: variable that sets it}, for messages; ``self_detected_methods``: the methods of its fence after which
-    a node checks its addresses before it uses them again, None if it has no fence.
+    a node checks its addresses before it uses them again, None if it has no fence; ``domains``: {label: what a value of
+    it is} of the labels that it gives to nodes, whose values are failure domains.
 
     ``query``: returns ``nodes`` and own keys of a Query for the hosts, raises InventoryError; ``audit``: returns the
     Audit for (Query, result of the module, settings of the role); ``changes``: returns the Changes for (Audit, dict of
@@ -71,6 +73,7 @@ class Provider:
     module: str
     options: Mapping[str, str]
     self_detected_methods: frozenset[str] | None
+    domains: Mapping[str, str]
     query: Callable[[Sequence[Host]], Query]
     audit: Callable[[Query, Mapping[str, Any], Mapping[str, Any]], Audit]
     changes: Callable[[Audit, Mapping[str, Any]], Changes]

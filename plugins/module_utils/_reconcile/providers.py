@@ -19,6 +19,8 @@ PROVIDERS = {provider.name: provider for provider in (VSPHERE,)}
 FENCES = tuple(name for name, provider in PROVIDERS.items() if provider.self_detected_methods is not None)
 # The host variables of all providers.
 VARIABLES = tuple(variable for provider in PROVIDERS.values() for variable in provider.variables)
+# {label: what a value of it is} of all providers.
+DOMAINS = {label: title for provider in PROVIDERS.values() for label, title in provider.domains.items()}
 
 
 def queries(

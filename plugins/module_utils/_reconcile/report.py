@@ -116,7 +116,8 @@ def report(
 def preview(run: Dict, steps: Dict | None = None) -> Report:
     """Return the Report of a plan that is not applied; `run` is the dict of a RunPlan, `steps` that of `plan_steps`."""
     events = Events.of_run(steps, {each["node"]: "" for each in steps["fencing"]} if steps else {}, (), check_mode=True)
-    events = replace(events, notes=[*events.notes, *run["doubts"]])
+    shared = steps["domain_notes"]["planned"] if steps else ()
+    events = replace(events, notes=[*events.notes, *shared, *run["doubts"]])
     made = report(run["plan"], run["manifests"], run["fleet"], events=events)
     differing = ", ".join(run["rollout"].get("differing", ())) or "none"
     return Report((*made.lines, "", f"Nodes to change: {differing}"), made.failures, made.complaints, made.stats)

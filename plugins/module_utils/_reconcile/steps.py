@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .failure_domains import domain_notes, needs_labels
 from .fencing import links_to_cut, nodes_to_unfence, plan_fencing
 from .provider import Audit, Changes
-from .providers import PROVIDERS, in_variables
+from .providers import DOMAINS, PROVIDERS, in_variables
 from .rollout import updates_after
 
 
@@ -27,7 +28,8 @@ def plan_steps(
     {provider: Audit}. `fence_results` {node: why it is not fenced, empty if it is} is None before the fences; `results`
     {node: result of the module `node`} is empty before that module runs.
 
-    - audits, fenced, proven, failures: of the platforms; see `provider`
+    - audits, fenced, proven, labels, failures: of the platforms; see `provider`
+    - plan_again: whether the plan must be made again, with `fenced` and `labels`; domain_notes: see `failure_domains`
     - open, close: [{platform, changes}] before and after the nodes apply the plan; notes: lines
     - fencing: [{node, platform, target, file}], with a platform and its target or with a file of the user
     - withheld: {egress IP: reason}; unfence: [{platform, targets}]
@@ -39,10 +41,14 @@ def plan_steps(
     changes = {name: PROVIDERS[name].changes(audit, fleet) for name, audit in audits.items()}
     before, after = _of_platforms(changes, "open"), _of_platforms(changes, "close")
     fenced = {node: methods for audit in audits.values() for node, methods in audit["fenced"].items()}
+    labels = {node: given for audit in audits.values() for node, given in audit["labels"].items()}
     return {
         "audits": dict(audits),
         "fenced": fenced,
         "proven": [node for audit in audits.values() for node in audit["proven"]],
+        "labels": labels,
+        "plan_again": bool(fenced) or needs_labels(run, labels),
+        "domain_notes": domain_notes(run, labels, DOMAINS),
         "failures": [line for audit in audits.values() for line in audit["failures"]],
         "open": before,
         "close": after,

@@ -28,6 +28,8 @@ Requirement = Mapping[str, Any]
 # A port and the egress IPs that it must let pass, None if they are not known.
 Need = Tuple[Port, Optional[Set[str]]]
 _VM = "egress_ip_vsphere_vm"
+# The label of a node whose value is the ESXi host of its VM.
+HOST_LABEL = "vsphere/host"
 # The beginning of an error about one of the adapters.
 _ENTRY = re.compile(r"^vms\[\d+\](\.|: )")
 _VM_KEYS = ("name", "uuid", "moid", "mac", "label", "network")
@@ -44,7 +46,8 @@ def query(hosts: Sequence[Host]) -> Query:
 
 
 def audit(asked: Query, ports: Sequence[Port], guest_mac: str = OWN, scope: str = PORT) -> Audit:
-    """Return {nodes: {name: [port]}, fenced: {name: methods}, proven: [name], failures: [line], guest_mac, scope}.
+    """Return {nodes: {name: [port]}, fenced: {name: methods}, proven: [name], labels: {name: {label: value}},
+    failures: [line], guest_mac, scope}.
 
     ``ports``: the answer to ``asked``, empty if there is none. A fence is proven if all adapters of the node are cut
     off. A node whose VM is not found, or has another UUID than the host reports, is a failure and is not among
@@ -53,6 +56,7 @@ def audit(asked: Query, ports: Sequence[Port], guest_mac: str = OWN, scope: str 
     nodes: dict[str, list[Port]] = {}
     fenced: dict[str, list[str]] = {}
     proven: list[str] = []
+    labels: dict[str, dict[str, str]] = {}
     failures: list[str] = []
     left = list(ports)
     for node in asked["nodes"] if ports else ():
@@ -68,9 +72,12 @@ def audit(asked: Query, ports: Sequence[Port], guest_mac: str = OWN, scope: str 
         if methods and not others:
             fenced[name] = methods
             proven += [name] if all(each.get("fenced") for each in answers) else []
+        hosts = [port["host"] for port in own if port["host"] is not None]
+        if hosts and not others:
+            labels[name] = {HOST_LABEL: hosts[0]}
         if not problems:
             nodes[name] = own
-    about = {"guest_mac": guest_mac, "scope": scope, "failures": failures}
+    about = {"labels": labels, "guest_mac": guest_mac, "scope": scope, "failures": failures}
     return {"nodes": nodes, "fenced": fenced, "proven": proven, **about}
 
 
@@ -223,6 +230,7 @@ VSPHERE = Provider(
     },
     # The link goes down, or the node boots again.
     self_detected_methods=frozenset({POWER_OFF, VNIC_DISCONNECT}),
+    domains={HOST_LABEL: "ESXi host"},
     query=query,
     audit=_audit,
     changes=changes,

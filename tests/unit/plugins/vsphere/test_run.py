@@ -69,6 +69,7 @@ def world(hosts, egress_ips, assignments=(), held=()):
         [host_of({"inventory_hostname": name, **each}) for name, each in hosts.items()], [egressip(*egress_ips)]
     )
     made = {"fleet": fleet, "plan": {"assignments": entries}, "rollout": {}, "platforms": platforms, "stop_reasons": []}
+    made = {**made, "manifests": {"egressips": [egressip(*egress_ips)]}, "answers": {}}
     return {"set_fact": {"egress_ip_plan": made}, "run_once": True}
 
 
@@ -104,6 +105,20 @@ def test_ports_are_opened_before_and_closed_after_with_few_calls(play, guarded):
     play([world(hosts, [A]), AUDIT, OUTSIDE, OPEN], facts, hosts=hosts)
     calls = [call["method"] for call in guarded.journal()]
     assert (calls.count("Login"), [call for call in calls if call.endswith("_Task")]) == (1, [])
+
+
+def test_the_esxi_hosts_of_the_nodes(play, vcenter):
+    hosts = {"node1": node(1), "node2": node(2), "node3": silent(egress_ip_platform="vsphere")}
+    hosts["node3"]["egress_ip_vsphere_vm"] = {"network": "strict"}
+    made = world(hosts, [A, B], [(A, "node1"), (B, "node2")], [(A, "node1"), (B, "node3")])
+    document = made["set_fact"]["egress_ip_plan"]["manifests"]["egressips"][0]
+    document["metadata"]["annotations"] = {"egress-ip.netops/spread": "vsphere/host"}
+    told = play([made, AUDIT, OUTSIDE], [STEPS, FAILURES], hosts=hosts)
+    on = {"node1": "DC0_C0_H0", "node2": "DC0_C0_H1", "node3": "DC0_C0_H0"}
+    assert told[STEPS]["labels"] == {name: {"vsphere/host": host} for name, host in on.items()}
+    assert (told[STEPS]["plan_again"], told[FAILURES]) == (True, [])
+    note = f"egressip/web: {A} and {B} are on one ESXi host, DC0_C0_H0"
+    assert told[STEPS]["domain_notes"] == {"planned": [], "current": [note]}
 
 
 def test_other_fleets_ask_no_vcenter(play, vcenter):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.filter.headroom import FilterModule as Headroom
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.headroom import headroom
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.scenario import FleetAfter
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
 from hypothesis import given
 from simulated_fleet import LABEL, ask, egressip, fleet, fleets, node
@@ -70,3 +72,13 @@ def test_failure_domains_are_the_values_as_kubernetes_has_them():
 def test_a_label_that_is_none_is_refused(label):
     with pytest.raises(AnsibleFilterError, match="^egress_ip_headroom_label: "):
         HEADROOM(ask({}, [], fleet([node(1)]))["fleet_after"], label)
+
+
+def test_the_loss_of_a_domain_of_a_platform():
+    hosts = {1: "esx1", 2: "esx1", 3: "esx2"}
+    nodes = [node(n, labels={LABEL: "", "zone": "a", "vsphere/host": host}) for n, host in hosts.items()]
+    fleet_after = FleetAfter.from_dict(ask({}, [egressip("a", "10.0.0.1")], fleet(nodes))["fleet_after"])
+    made = headroom(fleet_after, "zone", ["zone", "vsphere/host"])
+    domains = [(loss.label, loss.domain, loss.nodes) for loss in made.losses if loss.domain]
+    assert domains == [("zone", "a", ("n1", "n2", "n3")), ("vsphere/host", "esx1", ("n1", "n2"))]
+    assert any(line.startswith("vsphere/host=esx1 (n1, n2)") for line in made.to_dict()["lines"])

@@ -33,7 +33,7 @@ RUN = {
         "states": {"node1": {"generation": 3, "far_ends": []}},
     },
 }
-NO_AUDIT = {"nodes": {}, "fenced": {}, "proven": [], "failures": [], "guest_mac": "own", "scope": "port"}
+NO_AUDIT = {"nodes": {}, "fenced": {}, "proven": [], "labels": {}, "failures": [], "guest_mac": "own", "scope": "port"}
 FENCED = {"vsphere": {**NO_AUDIT, "fenced": {"node1": ["vnic_disconnect"]}, "proven": ["node1"], "failures": ["a"]}}
 
 
@@ -58,6 +58,19 @@ def test_after_the_nodes():
     unfence = [{"platform": "vsphere", "targets": [{"name": "node1", "vms": [{"name": "vm1"}]}]}]
     assert (steps["unfence"], steps["in_steps"]) == (unfence, True)
     assert (steps["fenced"], steps["proven"], steps["failures"]) == ({"node1": ["vnic_disconnect"]}, ["node1"], ["a"])
+
+
+@pytest.mark.parametrize(("spread", "again"), [({}, False), ({"egress-ip.netops/spread": "vsphere/host"}, True)])
+def test_labels_of_a_platform_and_a_plan_that_needs_them(spread, again):
+    metadata, spec = {"name": "web", "annotations": spread}, {"egressIPs": [A], "namespaceSelector": {}}
+    document = {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": metadata, "spec": spec}
+    nodes = [{**node, "labels": {}} for node in RUN["fleet"]["nodes"]]
+    run = {**RUN, "fleet": {**RUN["fleet"], "nodes": nodes}, "manifests": {"egressips": [document]}, "answers": {}}
+    labels = {"node1": {"vsphere/host": "esx1"}, "node2": {"vsphere/host": "esx2"}}
+    steps = plan_steps(run, FENCES, {"vsphere": {**NO_AUDIT, "labels": labels}}, None, {})
+    assert (steps["labels"], steps["plan_again"]) == (labels, again)
+    assert steps["domain_notes"] == {"planned": [], "current": []}
+    assert plan_steps(RUN, FENCES, FENCED, None, {})["plan_again"] is True
 
 
 def test_a_platform_fences_its_own_target():

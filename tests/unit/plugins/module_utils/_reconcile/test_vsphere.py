@@ -24,6 +24,7 @@ def port(number, *answers, **values):
     return {
         "vm": {"name": f"node{number}", "moid": f"vm-{number}", "uuid": UUID},
         "nic": {"mac": f"00:50:56:00:0{number}:01"},
+        "host": None,
         "switch": {"name": "DVS0", "type": "distributed"},
         "port_group": {"name": "nodes", "moid": "dvportgroup-1", "noted": {}},
         "vlan": {"type": "id", "ids": ["126"], "isolated": False},
@@ -61,7 +62,7 @@ def decide(fleet_, guest_mac="own", scope="port", **ports):
 def audited(guest_mac="own", scope="port", **ports):
     nodes = {name: each if isinstance(each, list) else [each] for name, each in ports.items()}
     about = {"guest_mac": guest_mac, "scope": scope, "failures": []}
-    return {"nodes": nodes, "fenced": {}, "proven": [], **about}
+    return {"nodes": nodes, "fenced": {}, "proven": [], "labels": {}, **about}
 
 
 def options(*vms, **values):
@@ -80,6 +81,15 @@ def test_an_audit():
         [],
     )
     assert audit(asked, [], "second", "portgroup") == audited("second", "portgroup")
+
+
+def test_the_host_of_a_vm_is_a_label_of_its_node():
+    other = "564d0000-0000-0000-0000-000000000000"
+    asked = {
+        "nodes": [{"name": f"node{n}", "vms": [{}], "uuid": uuid} for n, uuid in ((1, UUID), (2, None), (3, other))]
+    }
+    told = audit(asked, [port(1, host="esx1"), {"error": "vms[1]: no"}, port(3, host="esx3")])
+    assert told["labels"] == {"node1": {"vsphere/host": "esx1"}}
 
 
 def test_a_node_with_two_adapters_is_fenced_when_one_is():
