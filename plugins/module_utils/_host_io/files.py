@@ -28,8 +28,8 @@ PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
 WATCH_FILE = Path(watch.WATCH_FILE)
-# The connections of the egress IPs that this node released last.
-RELEASED_FILE = Path("/run/netops-egress-ip.given-up")
+# Connections whose clients wait to be challenged.
+LOST_FILE = Path("/run/netops-egress-ip.lost")
 # The held addresses for which another host answers.
 CONFLICTS_FILE = Path("/run/netops-egress-ip.conflicts")
 _LOCK_POLL_INTERVAL = 0.05

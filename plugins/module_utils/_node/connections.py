@@ -30,21 +30,33 @@ from .._protocols.ctnetlink import Flow, create_request, delete_request
 _REFUSED = (CommandError, OSError)
 # Ports for a connection whose own port is in use, and how many of them are tried.
 _PORTS, _TRIES = range(32768, 61000), 4
+# Seconds before each challenge of the clients of lost connections. One is not enough: an answer before the new holder
+# has claimed the address is lost, a claim may come minutes after the release, and the kernel of a client answers only
+# one packet in half a second (tcp_invalid_ratelimit), while both holders challenge it.
+_PAUSES = (0, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Connections:
-    """The connections with the marks of a node's egress IPs; `arrived` {egress IP: number} counts the received ones."""
+    """The connections with the marks of a node's egress IPs.
+
+    `arrived` {egress IP: number} counts the received ones. `lost` are those that may be gone without the knowledge of
+    their clients.
+    """
 
     def __init__(self, io: HostIO, state: NodeState, marks: Mapping[str, int]) -> None:
         self.io, self.state, self.marks, self.options = io, state, marks, state.options
         self.endpoints = {end for node in state.nodes for end in node.endpoints}
         self.arrived: dict[str, int] = {}
+        self.lost: list[Flow] = []
 
     def leaving(self, egress_ips: Collection[str]) -> dict[str, list[Flow]]:
-        """Return {egress IP: its connections} of addresses that were released."""
+        """Return {egress IP: its connections} of addresses that were released. They count as lost."""
+        leaving: dict[str, list[Flow]] = {ip: [] for ip in egress_ips}
         with contextlib.suppress(*_REFUSED):
-            return {ip: [f for f in flows if f.translated[0] == ip] for ip, flows in self._read(egress_ips).items()}
-        return {ip: [] for ip in egress_ips}
+            for ip, flows in self._read(egress_ips).items():
+                leaving[ip] = [flow for flow in flows if flow.translated[0] == ip]
+        self.lost += [flow for flows in leaving.values() for flow in flows]
+        return leaving
 
     def send_on(self, egress_ip: str, flows: Iterable[Flow]) -> list[Flow]:
         """Route the connections of this node's own pods to the new holder; returns the flows that it must track."""
@@ -72,10 +84,12 @@ class Connections:
                 self.arrived[ip] = self._create(ip, arrived).count(0)
 
     def elsewhere(self, egress_ips: Collection[str]) -> list[Flow]:
-        """Return the connections with the marks of addresses that this node now holds that still go to another node."""
+        """Return the connections with the marks of held addresses that still go to another node. They count as lost."""
+        elsewhere: list[Flow] = []
         with contextlib.suppress(*_REFUSED):
-            return [f for ip, flows in self._read(egress_ips).items() for f in flows if f.translated[0] != ip]
-        return []
+            elsewhere = [f for ip, flows in self._read(egress_ips).items() for f in flows if f.translated[0] != ip]
+        self.lost += elsewhere
+        return elsewhere
 
     def forget_others(self, egress_ips: Collection[str]) -> None:
         """Forget the connections with the marks of held addresses that still go to another node."""
@@ -122,12 +136,23 @@ def challenge(io: HostIO, flows: Iterable[Flow]) -> None:
         io.send_packets(challenges(flows))
 
 
-def note_released(io: HostIO, flows: Iterable[Flow]) -> None:
-    """Note the connections of released addresses for `challenge_released`, which runs when others hold them."""
-    io.write_file(files.RELEASED_FILE, json.dumps([flow.to_list() for flow in flows]).encode(), 0o600)
+def note_lost(io: HostIO, flows: Iterable[Flow]) -> None:
+    """Note lost connections for `challenge_lost`, beside those of an earlier run that it has not yet read."""
+    noted = [*_read_lost(io), *flows]
+    io.write_file(files.LOST_FILE, json.dumps([flow.to_list() for flow in noted]).encode(), 0o600)
 
 
-def challenge_released(io: HostIO) -> None:
-    """Challenge the clients of the connections that were noted last."""
-    noted = io.read_file(files.RELEASED_FILE)
-    challenge(io, [Flow.from_list(values) for values in json.loads(noted or b"[]")])
+def challenge_lost(io: HostIO) -> None:
+    """Challenge the clients of the noted connections several times, with growing pauses, unless the node is removed."""
+    with io.lock():
+        flows = _read_lost(io)
+        io.remove_file(files.LOST_FILE)
+    for pause in _PAUSES if flows else ():
+        io.sleep(pause)
+        if io.read_file(files.PROGRAM_FILE) is None:
+            return
+        challenge(io, flows)
+
+
+def _read_lost(io: HostIO) -> list[Flow]:
+    return [Flow.from_list(values) for values in json.loads(io.read_file(files.LOST_FILE) or b"[]")]

@@ -23,7 +23,7 @@ from .._host_io.host_io import HostIO
 from .._protocols.ctnetlink import Flow
 from .apply import note_presence
 from .claim import claim, run_probes
-from .connections import Connections, challenge, forget, note_released
+from .connections import Connections, challenge, forget, note_lost
 from .current_state import Tables, read_data_plane, read_host
 from .decide import Steps
 from .installed_files import install, remove_all_files, run_program_later
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
 
 # Seconds until a second announcement, for neighbours that missed the first.
 ANNOUNCE_AGAIN = 2
-# Seconds until the clients of released addresses are challenged; the second time is for runs in which all claims follow
-# all releases.
-CHALLENGE_AFTER = (2, 10)
+# Seconds until the clients of lost connections are challenged for the first time.
+CHALLENGE_AFTER = 2
 _SHOWN = 5
 
 
@@ -61,14 +60,14 @@ def execute(io: HostIO, steps: Steps) -> Result:
         verified = change_data_plane(io, steps, installed)
         # Without this note, the watch would take a node that has just claimed an address for one that was away.
         note_presence(io, steps.state, steps.changes.kept + steps.changes.to_claim)
-        received, lost, unreleased = hand_over(io, steps, connections)
+        received, unreleased = hand_over(io, steps, connections)
         rest = steps.keeping(unreleased)
         claimed, conflicts = claim(io, rest, connections, probed, received)
     held = rest.state.holding(rest.changes.kept + claimed).held
     if rest.leaving or claimed or conflicts:
         remove_leftovers(io, rest, held, verified)
     rest.record_with(held).save(io)
-    finish(io, rest, held, claimed, lost)
+    finish(io, rest, held, claimed, connections.lost)
     return rest.report(claimed, conflicts, connections.arrived)
 
 
@@ -99,28 +98,26 @@ def change_data_plane(io: HostIO, steps: Steps, installed: Future[None]) -> Data
         raise VerificationError(f"{error}; the node is as it was before") from None
 
 
-def hand_over(io: HostIO, steps: Steps, connections: Connections) -> tuple[Flows, list[Flow], set[str]]:
+def hand_over(io: HostIO, steps: Steps, connections: Connections) -> tuple[Flows, set[str]]:
     """Release addresses, and exchange connections with the partners of this run.
 
-    Returns {egress IP: connections} of the addresses to claim, the connections of the released ones, and the egress IPs
-    that were not released, because their new holder did not come for them.
+    Returns {egress IP: connections} of the addresses to claim, and the egress IPs that were not released, because their
+    new holder did not come for them.
     """
     promised = {ip for ips in steps.partners.giving.values() for ip in ips}
-    lost: list[Flow] = []
     unreleased: set[str] = set()
 
     def release(egress_ips: Collection[str]) -> Flows:
         unreleased.update(promised.difference(egress_ips))
         leaving = _release(io, steps.keeping(unreleased), steps.leaving, connections)
-        lost.extend(flow for flows in leaving.values() for flow in flows)
         return {ip: connections.send_on(ip, leaving[ip]) for ip in egress_ips}
 
     if not steps.partners:
         release(())
-        return {}, lost, unreleased
+        return {}, unreleased
     state = steps.state
     received = io.hand_over(steps.request.key, state.options.tunnel_port, state.endpoints, steps.partners, release)
-    return received, lost, unreleased
+    return received, unreleased
 
 
 def _release(io: HostIO, steps: Steps, present: tuple[Held, ...], connections: Connections) -> Flows:
@@ -158,9 +155,8 @@ def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held
     if claimed:
         run_program_later(io, ANNOUNCE_AGAIN, "announce")
     if lost:
-        note_released(io, lost)
-        for seconds in CHALLENGE_AFTER:
-            run_program_later(io, seconds, "challenge")
+        note_lost(io, lost)
+        run_program_later(io, CHALLENGE_AFTER, "challenge")
 
 
 def roll_back(io: HostIO, steps: Steps, error: EgressIPError) -> None:

@@ -69,7 +69,7 @@ def start_timers(io: HostIO, options: DataPlaneOptions) -> None:
 
 def remove_all_files(io: HostIO, options: DataPlaneOptions) -> None:
     """Remove the files and units of a node with these options. Raises CommandError if systemd refuses."""
-    volatile = (files.WATCH_FILE, files.RELEASED_FILE, files.CONFLICTS_FILE)
+    volatile = (files.WATCH_FILE, files.LOST_FILE, files.CONFLICTS_FILE)
     io.remove_files([*metrics_file.left_over(io, None, options), *_lasting(io), *volatile])
 
 

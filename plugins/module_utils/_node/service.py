@@ -23,15 +23,19 @@ from .._dataplane.node_state import Held
 from .._dataplane.state import desired_data_plane, held_on, transaction
 from .._host_io.host_io import HostIO
 from .._protocols.address_probe import announcements
+from .._protocols.ctnetlink import Flow
 from . import metrics_file
 from .address_conflicts import announce, mac_address, other_holders, read_conflicts, write_conflicts
 from .apply import apply_locked
-from .connections import Connections, challenge, challenge_released, forget
+from .connections import Connections, challenge, challenge_lost, forget
 from .current_state import read_data_plane, read_host, require_node
 from .decide import Request
 from .execute import ANNOUNCE_AGAIN
 from .record import Record
 from .result import Result
+
+# Seconds until clients are challenged again: an answer may be lost, and a client answers once in half a second.
+_CHALLENGE_AGAIN = 2
 
 
 def main(io: HostIO, argv: Sequence[str]) -> int:
@@ -118,32 +122,36 @@ def _watch(io: HostIO) -> None:
     """Yield and restore. Runs only if this node was away or something is missing (`_host_io.watch`)."""
     require_node(io)
     with io.lock():
-        claimed = _watch_locked(io)
+        claimed, lost = _watch_locked(io)
     if claimed:
         io.sleep(ANNOUNCE_AGAIN)
         _announce_held(io)
+    if lost:
+        io.sleep(_CHALLENGE_AGAIN)
+        challenge(io, lost)
 
 
-def _watch_locked(io: HostIO) -> bool:
-    """Return whether an address was claimed."""
+def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
+    """Return whether an address was claimed, and the connections of those that were released."""
     record = Record.load(io)
     if record is None:
-        return False
+        return False, []
     host = read_host(io, record)
     held = _held(record, host)
     if not all(io.has_link(item.interface) for item in held):
         io.note_absence()
-        return False
+        return False, []
     settling, probing = io.is_settling(), io.was_away() or io.is_probe_due()
     taken = other_holders(io, held, host) if probing else {}
+    lost: list[Flow] = []
     if taken and settling:
-        record = _yield_addresses(io, record, taken)
+        record, lost = _yield_addresses(io, record, taken)
     elif probing:
         _report_conflicts(io, taken)
     claimed = _claim_on_record(io, record, again=True)
     if probing:
         io.note_probed()
-    return claimed
+    return claimed, lost
 
 
 def _report_conflicts(io: HostIO, taken: Mapping[Held, str]) -> None:
@@ -163,13 +171,16 @@ def _held(record: Record, host: Host) -> tuple[Held, ...]:
     return tuple(item for item in held_on(host, record.claimed) if item.egress_ip in record.marks)
 
 
-def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> Record:
-    """Release addresses, {Held: MAC of the new holder}, and announce the new holder; returns the record after that."""
+def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> tuple[Record, list[Flow]]:
+    """Release addresses, {Held: MAC of the new holder}, and announce the new holder to the neighbours.
+
+    Returns the record after that, and the connections of these addresses, whose clients have been challenged once.
+    """
     state = record.state.holding(item for item in record.state.held if item not in taken)
     host = read_host(io, record)
     current = read_data_plane(io, host, record.state.options, record.claimed)
     connections = Connections(io, record.state, record.marks)
-    lost = connections.leaving([item.egress_ip for item in taken])
+    connections.leaving([item.egress_ip for item in taken])
     io.execute(transaction(current, desired_data_plane(state, record.marks, host)))
     forget(io, state.options, {record.marks[item.egress_ip] for item in taken})
     after = replace(record, state=state)
@@ -178,8 +189,8 @@ def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> R
         _log(f"{item.egress_ip} is released: {mac} took it while this node was away")
         own = mac_address(host, item.interface)
         io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
-    challenge(io, [flow for flows in lost.values() for flow in flows])
-    return after
+    challenge(io, connections.lost)
+    return after, connections.lost
 
 
 def _log(text: str) -> None:
@@ -190,7 +201,7 @@ _COMMANDS = {
     "restore": _restore,
     "claim": _claim,
     "announce": _announce_held,
-    "challenge": challenge_released,
+    "challenge": challenge_lost,
     "watch": _watch,
     "metrics": _write_metrics,
 }

@@ -40,8 +40,9 @@ _IP_PAIR = {4: (1, 2), 6: (3, 4)}
 _NAT_PAIR = {4: (1, 2), 6: (4, 5)}
 ADDRESS_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 _SEEN_REPLY, _ASSURED, _CONFIRMED = 0x2, 0x4, 0x8
-# TCP states of conntrack: ESTABLISHED, and TIME_WAIT and CLOSE.
-TCP_ESTABLISHED = 3
+# TCP states of conntrack: ESTABLISHED, FIN_WAIT and CLOSE_WAIT, in which one side may still send data; TIME_WAIT and
+# CLOSE.
+TCP_OPEN = (3, 4, 5)
 _TCP_CLOSED = (7, 8)
 # Accept a connection whose sequence numbers this host has never tracked.
 _BE_LIBERAL = 0x8

@@ -67,7 +67,7 @@ class FakeKernel:
     """The host, with the methods of `HostIO`."""
 
     STATE_FILE, PROGRAM_FILE, UNIT_DIRECTORY = files.STATE_FILE, files.PROGRAM_FILE, files.UNIT_DIRECTORY
-    WATCH_FILE, RELEASED_FILE = files.WATCH_FILE, files.RELEASED_FILE
+    WATCH_FILE, LOST_FILE = files.WATCH_FILE, files.LOST_FILE
     STATE_COPY, CONFLICTS_FILE = files.STATE_COPY, files.CONFLICTS_FILE
 
     def __init__(self):

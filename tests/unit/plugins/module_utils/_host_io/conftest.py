@@ -36,7 +36,7 @@ def host(monkeypatch, tmp_path):
         "CLOSED_POLICIES": "closed.ip",
         "LOCK_FILE": "lock",
         "WATCH_FILE": "watch",
-        "RELEASED_FILE": "given-up",
+        "LOST_FILE": "lost",
         "PROGRAM_FILE": "node.pyz",
         "STATE_DIRECTORY": ".",
         "UNIT_DIRECTORY": ".",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -208,12 +209,52 @@ def test_clients_of_an_address_that_is_given_up_are_made_to_speak_later(kernel):
     kernel.flows = {1: [FLOW]}
     kernel.log.clear()
     apply(kernel, node_state(generation=2, held=[]))
-    assert [words.split()[-1] for words in kernel.logged("later")] == ["challenge", "challenge"]
+    assert [words.split()[-1] for words in kernel.logged("later")] == ["challenge"]
     assert kernel.logged("packet") == []
     assert service.main(kernel, ["challenge"]) == 0
-    assert kernel.logged("packet") == ["192.168.126.23"]
+    assert set(kernel.logged("packet")) == {"192.168.126.23"}
+
+
+def test_a_challenge_is_repeated_over_minutes(kernel):
+    """A client answers one in half a second, and the new holder may claim long after the release."""
+    apply(kernel, node_state())
+    kernel.flows = {1: [FLOW]}
+    apply(kernel, node_state(generation=2, held=[]))
+    kernel.log.clear()
+    assert service.main(kernel, ["challenge"]) == 0
+    pauses = kernel.logged("sleep")
+    assert len(kernel.logged("packet")) == len(pauses)
+    assert all(later - earlier > 0.5 for earlier, later in itertools.pairwise(pauses))
+    assert sum(pauses) > 300
+    # Those that were noted are challenged by this process alone.
+    kernel.log.clear()
+    assert service.main(kernel, ["challenge"]) == 0
+    assert kernel.logged("packet") == kernel.logged("sleep") == []
+
+
+def test_connections_of_two_runs_are_all_challenged(kernel):
+    apply(kernel, node_state(held=held(A, B)))
+    kernel.flows = {1: [FLOW]}
+    apply(kernel, node_state(generation=2, held=held(B)))
+    kernel.flows = {2: [replace(FLOW, source=("192.168.126.22", 40000), translated=(B, 40000))]}
+    apply(kernel, node_state(generation=3, held=[]))
+    assert service.main(kernel, ["challenge"]) == 0
+    assert set(kernel.logged("packet")) == {"192.168.126.22", "192.168.126.23"}
+
+
+def test_a_removed_node_challenges_no_client(kernel, monkeypatch):
+    apply(kernel, node_state())
+    kernel.flows = {1: [FLOW]}
+    apply(kernel, node_state(generation=2, held=[]))
+    noted_flows = kernel.files[str(kernel.LOST_FILE)]
     remove(kernel)
-    assert str(kernel.RELEASED_FILE) not in kernel.files
+    assert str(kernel.LOST_FILE) not in kernel.files
+    assert service.main(kernel, ["challenge"]) == 0
+    # Also if the removal comes between two challenges.
+    apply(kernel, node_state())
+    kernel.files[str(kernel.LOST_FILE)] = noted_flows
+    kernel.log.clear()
+    monkeypatch.setattr(kernel, "sleep", lambda seconds: seconds and remove(kernel))
     assert service.main(kernel, ["challenge"]) == 0
     assert kernel.logged("packet") == ["192.168.126.23"]
 
@@ -231,7 +272,7 @@ def test_packets_that_cannot_be_sent_keep_no_address_from_moving(kernel, monkeyp
 
 
 def test_claimed_addresses_forget_the_connections_that_went_elsewhere(kernel):
-    """Their clients are this node's own pods, and are made to speak at once."""
+    """Their clients are this node's own pods, and are made to speak at once, and again later."""
     apply(kernel, node_state(held=[]))
     kernel.flows = {1: [replace(FLOW, source=("10.88.0.2", 40000), translated=("192.168.126.21", 40000)), FLOW]}
     kernel.log.clear()
@@ -240,6 +281,11 @@ def test_claimed_addresses_forget_the_connections_that_went_elsewhere(kernel):
     assert kernel.logged("packet") == ["10.88.0.2"]
     taken = kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
     assert taken < kernel.log.index(("forget", (1, 0x1FFF))) < kernel.log.index(("packet", "10.88.0.2"))
+    # The old holder may have challenged them just before, and the answer to that was lost.
+    assert [words.split()[-1] for words in kernel.logged("later")] == ["announce", "challenge"]
+    kernel.log.clear()
+    assert service.main(kernel, ["challenge"]) == 0
+    assert set(kernel.logged("packet")) == {"10.88.0.2"}
 
 
 def test_a_mark_that_is_given_up_forgets_its_connections_before_it_is_used_again(kernel):

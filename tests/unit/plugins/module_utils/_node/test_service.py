@@ -181,8 +181,8 @@ def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
     watch(watched)
     assert observe(watched)["held"] == held(B)
     assert observe(watched)["drift"] == []
-    # The other one has it already, so its clients can be made to speak at once.
-    assert watched.logged("packet") == ["192.168.126.23"]
+    # The other one has it already, so its clients can be made to speak at once; an answer may be lost.
+    assert watched.logged("packet") == ["192.168.126.23"] * 2
     assert watched.logged("announce") == [("eth0", A), ("eth0", A)]
     assert ("forget", (1, 0x1FFF)) in watched.log
     assert f"{A} is released: {OTHER_MAC} took it" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import time
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
@@ -14,7 +15,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.challe
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow
 from network_namespace import network_namespace
 
-ESTABLISHED, TIME_WAIT = 3, 7
+ESTABLISHED, FIN_WAIT, CLOSE_WAIT, LAST_ACK, TIME_WAIT = 3, 4, 5, 6, 7
 ENDS = {4: ("127.0.0.1", "127.0.0.2"), 6: ("::1", "::1")}
 IP_HEADER = {4: 20, 6: 40}
 
@@ -45,12 +46,14 @@ def test_the_packet_comes_as_if_from_the_server(version):
 
 def test_only_open_tcp_connections_are_challenged():
     ends = ("10.88.0.2", 40000), ("203.0.113.9", 443)
-    assert challenges([flow(*ends, protocol=17), flow(*ends, state=TIME_WAIT)]) == []
+    assert challenges([flow(*ends, protocol=17), flow(*ends, state=LAST_ACK), flow(*ends, state=TIME_WAIT)]) == []
+    assert len(challenges([flow(*ends, state=state) for state in (ESTABLISHED, FIN_WAIT, CLOSE_WAIT)])) == 3
 
 
+@pytest.mark.parametrize("half_closed", [False, True])
 @pytest.mark.parametrize("version", ENDS)
-def test_an_open_connection_answers_with_an_acknowledgement(version):
-    """And stays open: a client that is connected does not mind."""
+def test_an_open_connection_answers_with_an_acknowledgement(version, half_closed):
+    """And stays open: a client that is connected does not mind. A half-closed one may still wait for data."""
     client_ip, server_ip = ENDS[version]
     family = socket.AF_INET if version == 4 else socket.AF_INET6
     with (
@@ -62,6 +65,9 @@ def test_an_open_connection_answers_with_an_acknowledgement(version):
         client.bind((client_ip, 0))
         client.connect(listener.getsockname()[:2])
         with listener.accept()[0] as server:
+            if half_closed:
+                client.shutdown(socket.SHUT_WR)
+                assert server.recv(100) == b""
             wire.setblocking(False)
             while drained(wire):
                 pass
@@ -74,6 +80,30 @@ def test_an_open_connection_answers_with_an_acknowledgement(version):
             assert answer[13] == 0x10
             server.sendall(b"still here")
             assert client.recv(100) == b"still here"
+
+
+def test_a_client_answers_again():
+    """It answers once in half a second, so one of several challenges may get no answer, but a later one does."""
+    client_ip, server_ip = ENDS[4]
+    with (
+        network_namespace(),
+        socket.create_server((server_ip, 0)) as listener,
+        socket.socket() as client,
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as wire,
+    ):
+        client.bind((client_ip, 0))
+        client.connect(listener.getsockname())
+        with listener.accept()[0]:
+            wire.setblocking(False)
+            while drained(wire):
+                pass
+            answers, deadline = 0, time.monotonic() + 20
+            while answers < 2:
+                assert time.monotonic() < deadline
+                HostIO.send_packets(challenges([flow(client.getsockname(), listener.getsockname())]))
+                time.sleep(0.1)
+                port = struct.pack("!H", client.getsockname()[1])
+                answers += any(frame[34:36] == port for frame in iter(lambda: drained(wire), b""))
 
 
 def drained(wire):
