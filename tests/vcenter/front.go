@@ -330,6 +330,10 @@ func (f *front) serveControl(w http.ResponseWriter, r *http.Request) {
 		f.lan.makeLegacy()
 	case "sparse":
 		f.lan.makeSparse()
+	case "drs":
+		var wanted struct{ Enabled bool }
+		err = decoder.Decode(&wanted)
+		setDRS(wanted.Enabled)
 	case "keeps":
 		f.lan.keeps = true
 	case "learning":

@@ -67,6 +67,14 @@ func (l *lan) setLearning(supported, shown *bool) {
 	}
 }
 
+// setDRS enables or disables DRS in all clusters.
+func setDRS(enabled bool) {
+	for _, each := range simulator.Map.All("ClusterComputeResource") {
+		config := each.(*simulator.ClusterComputeResource).ConfigurationEx.(*types.ClusterConfigInfoEx)
+		config.DrsConfig.Enabled = types.NewBool(enabled)
+	}
+}
+
 // makeLegacy makes the switch an old one.
 func (l *lan) makeLegacy() { l.setLearning(types.NewBool(false), types.NewBool(false)) }
 

@@ -301,6 +301,8 @@ func privileges(method *simulator.Method) (needed []string) {
 		if request.Spec.Annotation != "" {
 			needed = append(needed, "VirtualMachine.Config.Annotation")
 		}
+	case *types.ReconfigureComputeResource_Task:
+		return []string{"Host.Inventory.EditCluster"}
 	case *types.PowerOffVM_Task:
 		return []string{"VirtualMachine.Interact.PowerOff"}
 	case *types.PowerOnVM_Task:

@@ -13,6 +13,8 @@ import time
 from typing import Any, Callable, Mapping, Sequence, TypeVar
 
 from .._common.errors import VsphereError, VsphereInterruptedError
+from .anti_affinity import Cluster, RuleChange
+from .clusters import read_clusters, write_rules
 from .fence import Adapter, Step
 from .guest_ips import Guest
 from .inventory import Inventory
@@ -79,6 +81,16 @@ class Client:
         """Return a `guest_ips.Guest` for each entry of the option ``vms``."""
         with self._session.translated():
             return read_guests(self._session, selectors)
+
+    def read_clusters(self, selectors: Selectors, name: str) -> list[Cluster]:
+        """Return `clusters.read_clusters` for the option ``vms`` and the rule ``name``."""
+        with self._session.translated():
+            return read_clusters(self._session, selectors, name)
+
+    def write_rules(self, name: str, changes: Sequence[RuleChange]) -> None:
+        """Write `anti_affinity.RuleChange` values of the rule ``name`` to the vCenter."""
+        with self._session.translated():
+            write_rules(self._session, name, changes)
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write `port_security.Change` values to the vCenter."""

@@ -44,7 +44,7 @@ def vcenter(request, peer_program, tmp_path, monkeypatch):
 def run(vcenter, capsys, monkeypatch):
     """Return a function that runs a module against the vCenter and returns what it prints."""
 
-    def run_module(name, check=False, **options):
+    def run_module(name, /, check=False, **options):
         module = import_module(f"{MODULES}.{name}")
         # One process runs many modules here, and filters too: each module is to have its own warnings, in its result.
         monkeypatch.setattr(_internal, "is_controller", False)
@@ -63,7 +63,7 @@ def run(vcenter, capsys, monkeypatch):
 def four_steps(run, vcenter):
     """Return a function that checks, applies, applies again and checks again; it returns what the apply told."""
 
-    def run_once(name, **options):
+    def run_once(name, /, **options):
         """Return what a module told, and what it wrote in its one session."""
         vcenter.journal()
         told, calls = run(name, **options), vcenter.journal()
@@ -71,7 +71,7 @@ def four_steps(run, vcenter):
         assert (methods.count("Login"), methods.count("Logout")) == (1, 1)
         return told, vcenter.writes(calls)
 
-    def run_four_times(name, **options):
+    def run_four_times(name, /, **options):
         told, writes = run_once(name, check=True, **options)
         assert (told.get("changed"), writes) == (True, []), told
         done, writes = run_once(name, **options)
