@@ -50,7 +50,7 @@ def test_a_cluster_that_cannot_be_read_is_left_out():
 
 def test_a_vm_in_such_a_cluster_is_an_error():
     with pytest.raises(VsphereError, match=r"^vms\[1\]: node2 must be in a cluster that this user can read"):
-        read_clusters(FakeSession(rule()), [{"name": "node1"}, {"name": "node2"}], "nodes")
+        read_clusters(FakeSession(rule(VMS[0])), [{"name": "node1"}, {"name": "node2"}], "nodes")
 
 
 def test_rules_of_other_names_are_not_ours():
