@@ -1,4 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The steps of a node: apply, observe, remove, metrics. Imports _host_io, _dataplane, _protocols, _common. PRIVATE."""
+"""The steps of a node: apply, observe, remove, metrics. Imports _host_io, _dataplane, _failover, _protocols, _common.
+
+PRIVATE.
+"""

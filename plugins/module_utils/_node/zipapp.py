@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # The folders of module_utils that a node needs, as whole folders.
-_FOLDERS = ("_common", "_dataplane", "_host_io", "_node", "_protocols")
+_FOLDERS = ("_common", "_dataplane", "_failover", "_host_io", "_node", "_protocols")
 _MODULE_UTILS = Path(__file__).parents[1]
 _MAIN = """\
 import sys

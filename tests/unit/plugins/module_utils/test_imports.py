@@ -22,8 +22,9 @@ ALLOWED = {
     "_reconcile": "_planner _kubernetes _dataplane _vsphere _common",
     "_dataplane": "_common",
     "_protocols": "_common",
+    "_failover": "_common",
     "_host_io": "_dataplane _protocols _common",
-    "_node": "_host_io _dataplane _protocols _common",
+    "_node": "_host_io _dataplane _failover _protocols _common",
 }
 # Modules with side effects, and the folders whose files may import them. Pure code uses constants of `socket`.
 IO_MODULES = {"pyVim", "pyVmomi", "subprocess", "os", "tempfile", "fcntl", "ansible", "ansible_collections"}

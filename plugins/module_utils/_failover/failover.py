@@ -1,0 +1,153 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The failover between two runs: one state machine for each node. PRIVATE to the collection. No I/O, no clock.
+
+The edge reads the time, then all frames, then calls `step`, and carries out the actions: so the lateness of this node
+never looks like the silence of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .held import Holding
+from .neighbours import Neighbours
+from .values import (
+    PAUSE,
+    SLOW,
+    Action,
+    Claim,
+    Clock,
+    Configured,
+    Duty,
+    Event,
+    Heard,
+    Note,
+    Release,
+    Settings,
+    Taken,
+    Timing,
+)
+from .watched import Watch
+
+
+class Failover:
+    """What one node knows and does. Deterministic: equal events give equal actions."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        timing = Timing.of(settings.after)
+        self.settings, self._clock = settings, clock
+        self.neighbours = Neighbours(settings, clock.now)
+        self.watch = Watch(settings.name, timing, self.neighbours)
+        self.holding = Holding(settings.name, timing, self.neighbours)
+        self._expected = clock.now
+        self._claiming: dict[str, tuple[Duty, str]] = {}
+        self._refused: dict[str, str] = {}
+        self._configure(settings, clock.now)
+        self.holding.ask_the_wire(clock.now)
+
+    def step(self, clock: Clock, events: Iterable[Event] = ()) -> list[Action]:
+        """Take in what happened before `clock`, and return what to do now."""
+        self._notice_pause(clock)
+        self._clock = clock
+        self.watch.sent(clock.done)
+        self.holding.sent(clock.done)
+        for event in events:
+            self._take_in(clock.now, event)
+        actions: list[Action] = list(self.neighbours.learn(clock.now))
+        held = self.holding.judge(clock)
+        for action in held:
+            if isinstance(action, Release):
+                self._let_go(action, clock.now)
+        asked, free = self.watch.judge(clock)
+        claims = self._claim(free, clock.now)
+        self._expected = self.next_time()
+        return [*actions, *held, *asked, *claims]
+
+    def next_time(self) -> float:
+        """Return the time of the next step."""
+        return min(self.neighbours.next_time(), self.watch.next_time(), self.holding.next_time())
+
+    def _notice_pause(self, clock: Clock) -> None:
+        """Doubt everything if this node did nothing for a while: it hung, or its host was suspended."""
+        suspended = (clock.boot - clock.now) - (self._clock.boot - self._clock.now)
+        late = clock.now - max(self._expected, self._clock.done)
+        if max(suspended, late) > PAUSE:
+            self.watch.forget_silence(clock.now)
+            self.holding.forget_silence()
+            self.holding.ask_the_wire(clock.now)
+
+    def _take_in(self, now: float, event: Event) -> None:
+        if isinstance(event, Heard):
+            if event.mac not in self.settings.own_macs:
+                self.neighbours.hear(now, event)
+                self.watch.hear(now, event)
+                self.holding.hear(now, event)
+        elif isinstance(event, Configured):
+            self._configure(event.settings, now)
+        elif isinstance(event, Taken):
+            for ip in event.egress_ips:
+                duty, former = self._claiming.pop(ip)
+                self.watch.remove(ip)
+                self.holding.add(duty, now, taken=True, former=former)
+        else:
+            self.watch.refuse(event.egress_ips, now, self.watch.timing.window)
+            for ip in event.egress_ips:
+                self._claiming.pop(ip, None)
+
+    def _configure(self, settings: Settings, now: float) -> None:
+        """Take the settings of another plan, and keep what is known of addresses that stay where they are."""
+        self.settings = settings
+        self.neighbours.configure(settings)
+        duties = {duty.egress_ip: duty for duty in settings.duties}
+        for ip in [ip for ip in self.holding.addresses if ip not in settings.held]:
+            self.holding.remove(ip)
+        for ip in [ip for ip in self.watch.addresses if ip not in duties or ip in settings.held]:
+            self.watch.remove(ip)
+        for ip, interface in settings.held.items():
+            duty, item = duties.get(ip, Duty(ip, interface, ())), self.holding.addresses.get(ip)
+            if item is None:
+                self.holding.add(duty, now)
+                item = self.holding.addresses[ip]
+            item.duty, item.taken = duty, ip in settings.taken
+        for ip, duty in duties.items():
+            if ip in self.watch.addresses:
+                self.watch.addresses[ip].duty = duty
+            elif ip not in settings.held:
+                self.watch.add(duty, now)
+
+    def _let_go(self, release: Release, now: float) -> None:
+        for ip, mac in release.holders.items():
+            item = self.holding.addresses[ip]
+            self.holding.remove(ip)
+            if item.duty.order:
+                self.watch.add(item.duty, now, orphaned=not mac)
+
+    def _claim(self, free: Iterable[str], now: float) -> list[Action]:
+        """Return the claim of silent addresses that this node may hold in addition to what it holds."""
+        batch: list[str] = []
+        refused: dict[str, str] = {}
+        for ip in free:
+            problem = self._obstacle(ip, (*self.holding.addresses, *self._claiming, *batch))
+            if problem:
+                refused[ip] = problem
+            elif ip not in self._claiming:
+                batch.append(ip)
+        notes = [
+            Note(f"{ip} is not taken over: {text}") for ip, text in refused.items() if self._refused.get(ip) != text
+        ]
+        self._refused = {**{ip: text for ip, text in self._refused.items() if ip not in batch}, **refused}
+        self.watch.refuse(refused, now, SLOW)
+        self._claiming.update({ip: (self.watch.addresses[ip].duty, self.watch.addresses[ip].holder) for ip in batch})
+        return [*notes, *([Claim(tuple(batch))] if batch else ())]
+
+    def _obstacle(self, egress_ip: str, held: tuple[str, ...]) -> str:
+        """Return why this node may not hold an address in addition to those held, empty if it may."""
+        owners = self.settings.owners
+        siblings = [
+            ip for ip in held if egress_ip in owners and owners.get(ip) == owners[egress_ip] and ip != egress_ip
+        ]
+        if siblings:
+            return f"this node has {siblings[0]} of the same object"
+        return "" if self.settings.limits.allow((*held, egress_ip)) else "this node has no capacity left"

@@ -1,0 +1,302 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The egress IPs of other nodes that this node watches. PRIVATE to the collection. No I/O.
+
+A holder is asked for one of its addresses after the other, by frames to its MAC address. If one answer is missing, all
+its addresses are in question: this node asks all hosts for them, three times. An address that stays silent, in windows
+in which a witness answered, is free. Each standby begins its three windows when its turn comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from .neighbours import Neighbours
+from .values import (
+    MISSED_BEATS,
+    QUIET,
+    RIVAL_LIMIT,
+    SILENT_WINDOWS,
+    SLOW,
+    UNPROVEN,
+    Action,
+    Ask,
+    Clock,
+    Duty,
+    Greet,
+    Heard,
+    Note,
+    Timing,
+)
+
+_NEVER = float("-inf")
+
+
+@dataclass
+class Window:
+    """The time in which an answer counts. It begins when the question was sent, which the next step learns."""
+
+    begin: float = _NEVER
+    _is_open: bool = field(default=False, init=False)
+    _sent: bool = field(default=False, init=False)
+
+    def open(self, now: float) -> None:
+        """Begin with a question that is sent now."""
+        self.begin, self._is_open, self._sent = now, True, False
+
+    def sent(self, at: float) -> None:
+        """Move the begin to the time at which the question was sent."""
+        if self._is_open and not self._sent:
+            self.begin, self._sent = max(self.begin, at), True
+
+    def close(self) -> None:
+        """Ask no more."""
+        self._is_open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether a question is out."""
+        return self._is_open
+
+    def is_over(self, now: float, length: float) -> bool:
+        """Return whether the time for an answer has passed."""
+        return self._is_open and now >= self.begin + length
+
+
+@dataclass
+class Suspicion:
+    """An address whose holder did not answer, and the silence since then.
+
+    The questions begin `delay` after `since`, and as long after `blocked_until`, if others probe for the address: hosts
+    without an earlier turn delay it only until `limit`. `missed` are the last windows in which no
+    witness answered.
+    """
+
+    since: float
+    delay: float
+    blocked_until: float = _NEVER
+    silent: int = 0
+    missed: int = 0
+    window: Window = field(default_factory=Window)
+
+    @property
+    def asks(self) -> bool:
+        """Return whether to ask for the address: while no witness answers, a node only asks the witness."""
+        return self.missed < MISSED_BEATS
+
+    def opens(self, now: float) -> bool:
+        """Begin the next window if it is time; returns whether it has begun."""
+        if self.window.is_open or now < self.begins:
+            return False
+        self.window.open(now)
+        return True
+
+    @property
+    def begins(self) -> float:
+        """Return the time of the first question."""
+        return max(self.since, self.blocked_until) + self.delay
+
+    @property
+    def limit(self) -> float:
+        """Return the time after which only nodes with an earlier turn delay the takeover."""
+        return self.since + RIVAL_LIMIT
+
+    def block(self, until: float) -> None:
+        """Wait for another host that probes for the address, and count the silence from the start after that."""
+        self.blocked_until, self.silent = until, 0
+        self.window.close()
+
+
+@dataclass
+class Watched:
+    """An egress IP that another node has, or that no node has.
+
+    `holder` is the MAC address that used it last, `holder_name` the node with it; both are empty if unknown.
+    """
+
+    duty: Duty
+    holder: str = ""
+    holder_name: str = ""
+    suspicion: Suspicion | None = None
+    rival_at: float = _NEVER
+    ask_at: float = _NEVER
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return the interface and the holder's MAC address."""
+        return self.duty.interface, self.holder
+
+
+@dataclass
+class _Round:
+    """The questions to one holder, for one address after the other."""
+
+    due: float
+    turn: int = 0
+    asked: str = ""
+    missed: int = 0
+    window: Window = field(default_factory=Window)
+
+
+class Watch:
+    """All addresses that this node watches."""
+
+    def __init__(self, name: str, timing: Timing, neighbours: Neighbours) -> None:
+        self.name, self.timing, self.neighbours = name, timing, neighbours
+        self.addresses: dict[str, Watched] = {}
+        self._rounds: dict[tuple[str, str], _Round] = {}
+        # The holders that have answered a probe. If probes do not get through, silence means nothing.
+        self._proven: set[tuple[str, str]] = set()
+
+    def add(self, duty: Duty, now: float, orphaned: bool = False) -> None:
+        """Watch an address from now on; with `orphaned`, one that this node let go because it was cut off."""
+        item = self.addresses[duty.egress_ip] = Watched(duty, holder_name=self.name if orphaned else "", ask_at=now)
+        if orphaned:
+            self._suspect(item, now)
+
+    def remove(self, egress_ip: str) -> Watched | None:
+        """Watch an address no more."""
+        return self.addresses.pop(egress_ip, None)
+
+    def hear(self, now: float, heard: Heard) -> None:
+        """Take in a frame."""
+        if heard.uses in self.addresses and self.addresses[heard.uses].duty.interface == heard.interface:
+            self._hear_holder(now, self.addresses[heard.uses], heard)
+        elif heard.probes in self.addresses and self.addresses[heard.probes].duty.interface == heard.interface:
+            self._hear_rival(now, self.addresses[heard.probes], heard)
+
+    def _hear_holder(self, now: float, item: Watched, heard: Heard) -> None:
+        item.holder, item.holder_name = heard.mac, self.neighbours.name_of(heard.mac)
+        item.suspicion = None
+        questions = self._rounds.get(item.place)
+        if questions and questions.asked == heard.uses and heard.direct:
+            questions.asked, questions.missed = "", 0
+            questions.window.close()
+            self._proven.add(item.place)
+
+    def _hear_rival(self, now: float, item: Watched, heard: Heard) -> None:
+        """Wait for another host that is about to claim: an unknown one, or a standby with an earlier turn.
+
+        A later standby does not probe before its turn. So one that probed before the holder fell silent is about to
+        claim the address for another reason: a run moves it.
+        """
+        if heard.mac == item.holder and not item.suspicion:
+            return
+        name, item.rival_at = self.neighbours.name_of(heard.mac), now
+        if item.suspicion and name and self._rank(item, name) < self._rank(item, self.name):
+            item.suspicion.block(now + QUIET)
+        elif item.suspicion and not name and now < item.suspicion.limit:
+            item.suspicion.block(min(now + QUIET, item.suspicion.limit))
+
+    def _rank(self, item: Watched, name: str) -> int:
+        return item.duty.rank(name, item.holder_name)
+
+    def _suspect(self, item: Watched, now: float) -> None:
+        item.suspicion = Suspicion(now, self._rank(item, self.name) * self.timing.turn)
+        if now - item.rival_at < QUIET:
+            item.suspicion.block(item.rival_at + QUIET)
+
+    def forget_silence(self, now: float) -> None:
+        """Begin all questions again: this node may not have received the answers."""
+        self._rounds.clear()
+        for item in self.addresses.values():
+            if item.suspicion:
+                self._suspect(item, now)
+
+    def refuse(self, egress_ips: Iterable[str], now: float, delay: float) -> None:
+        """Ask for these silent addresses again after a while."""
+        for ip in egress_ips:
+            item = self.addresses.get(ip)
+            if item and item.suspicion:
+                item.suspicion = Suspicion(now, delay)
+
+    def sent(self, at: float) -> None:
+        """Learn when the questions of the last step were sent."""
+        for questions in self._rounds.values():
+            questions.window.sent(at)
+        for item in self.addresses.values():
+            if item.suspicion:
+                item.suspicion.window.sent(at)
+
+    def judge(self, clock: Clock) -> tuple[list[Action], list[str]]:
+        """Return the questions to send now, and the addresses that are free."""
+        now, free = clock.now, []
+        actions: list[Action] = list(self._ask_holders(now))
+        asking: dict[str, None] = {}
+        for ip, item in self.addresses.items():
+            if item.suspicion is None:
+                actions += self._ask_unknown(item, now)
+                continue
+            self._count(item.duty, item.suspicion, now)
+            if item.suspicion.silent >= SILENT_WINDOWS:
+                free.append(ip)
+            elif item.suspicion.opens(now):
+                asking[item.duty.interface] = None
+                actions += [Ask(item.duty.interface, ip)] if item.suspicion.asks else []
+        for interface in asking:
+            actions += self.neighbours.greet_witnesses(now, interface)
+        return actions, free
+
+    def _ask_unknown(self, item: Watched, now: float) -> Iterator[Action]:
+        """Resolve an address whose holder is unknown. A probe to all hosts would look like one before a claim."""
+        if not item.holder_name and now >= item.ask_at:
+            item.ask_at = now + SLOW
+            yield Greet(item.duty.interface, item.duty.egress_ip)
+
+    def _ask_holders(self, now: float) -> Iterator[Action]:
+        places: dict[tuple[str, str], list[str]] = {}
+        for ip, item in self.addresses.items():
+            if item.holder_name and not item.suspicion:
+                places.setdefault(item.place, []).append(ip)
+        self._rounds = {place: self._rounds.get(place) or _Round(now) for place in places}
+        self._proven &= set(places)
+        for place, questions in self._rounds.items():
+            if questions.window.is_over(now, self.timing.window):
+                yield from self._doubt(place, questions, places[place], now)
+            if now >= questions.due and not questions.window.is_open:
+                questions.asked = places[place][questions.turn % len(places[place])]
+                questions.turn += 1
+                questions.due = now + self.timing.interval
+                questions.window.open(now)
+                yield Ask(place[0], questions.asked, place[1])
+
+    def _doubt(self, place: tuple[str, str], questions: _Round, ips: Iterable[str], now: float) -> Iterator[Action]:
+        """Suspect all addresses of a holder that has not answered, if it ever did."""
+        questions.window.close()
+        if place in self._proven:
+            for ip in ips:
+                self._suspect(self.addresses[ip], now)
+            questions.due = float("inf")
+            return
+        questions.missed += 1
+        if questions.missed == UNPROVEN:
+            name = self.neighbours.name_of(place[1])
+            yield Note(f"{name} does not answer probes on {place[0]}, so nothing of it can be taken over")
+
+    def _count(self, duty: Duty, suspicion: Suspicion, now: float) -> None:
+        """Count the window if it is over: as silent if this node asked for the address and a witness answered."""
+        if suspicion.window.is_over(now, self.timing.window):
+            connected = self.neighbours.witness_heard(duty.interface, suspicion.window.begin)
+            suspicion.silent += connected and suspicion.asks
+            suspicion.missed = 0 if connected else suspicion.missed + 1
+            suspicion.window.close()
+
+    def next_time(self) -> float:
+        """Return the time of the next step."""
+        return min(self._times(), default=float("inf"))
+
+    def _times(self) -> Iterator[float]:
+        for questions in self._rounds.values():
+            open_ = questions.window.is_open
+            yield questions.window.begin + self.timing.window if open_ else questions.due
+        for item in self.addresses.values():
+            suspicion = item.suspicion
+            if suspicion is None:
+                if not item.holder_name:
+                    yield item.ask_at
+            elif suspicion.window.is_open:
+                yield suspicion.window.begin + self.timing.window
+            else:
+                yield suspicion.begins

@@ -1,0 +1,193 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a holder lets go, and when it announces: rules 5 and 6 of the failover."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.held import Holding
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.neighbours import Neighbours
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import (
+    Announce,
+    Ask,
+    Clock,
+    Duty,
+    Greet,
+    Heard,
+    Neighbour,
+    Note,
+    Release,
+    Settings,
+    Timing,
+)
+
+A = "10.0.0.101"
+WITNESS = Neighbour("eth0", "10.0.0.254")
+
+
+class Holder:
+    """Node n1, which holds A by plan, or node n2, which took it over; the witness answers unless it is told not to."""
+
+    def __init__(self, name="n1", taken=False, former="", **settings):
+        others = {f"n{i}": (Neighbour("eth0", f"10.0.0.{i}"),) for i in (1, 2, 3) if f"n{i}" != name}
+        self.neighbours = Neighbours(Settings(name, peers=others, witnesses=(WITNESS,), **settings), 0.0)
+        self.holding = Holding(name, Timing.of(0.2), self.neighbours)
+        self.now = self.judged = 0.0
+        self.holding.add(Duty(A, "eth0", ("n2", "n3")), 0.0, taken, former)
+        for other in others:
+            self.hear(Heard("eth0", f"m{other[1:]}", f"10.0.0.{other[1:]}"))
+
+    def hear(self, heard):
+        self.neighbours.hear(self.now, heard)
+        self.holding.hear(self.now, heard)
+
+    def judge(self, now=None):
+        self.holding.sent(self.judged)
+        self.now = self.judged = self.now if now is None else now
+        return self.holding.judge(Clock(self.now, self.now, self.now))
+
+    def beats(self, count, witness):
+        """Let beats pass; returns what was done in them."""
+        done = []
+        for _beat in range(count):
+            done += self.judge(self.now + 0.041)
+            if witness:
+                self.hear(Heard("eth0", "mr", WITNESS.address, direct=True))
+        return done
+
+
+def releases(actions):
+    return [action.holders for action in actions if isinstance(action, Release)]
+
+
+# --- Rule 5: cut off --------------------------------------------------------------------------------------------------
+
+
+def test_a_connected_holder_only_asks_its_witness():
+    assert set(Holder().beats(10, witness=True)) == {
+        Greet("eth0", WITNESS.address),
+        Greet("eth0", WITNESS.address, "mr"),
+    }
+
+
+def test_a_holder_without_a_connection_lets_go_after_three_beats_if_a_standby_was_alive():
+    holder = Holder()
+    holder.beats(3, witness=True)
+    holder.hear(Heard("eth0", "m2", "", A))
+    # The window in which the standby was heard is not over yet.
+    assert releases(holder.beats(4, witness=False)) == [{A: ""}]
+
+
+def test_a_holder_without_a_connection_keeps_its_address_if_no_standby_was_alive():
+    holder = Holder()
+    holder.hear(Heard("eth0", "m2", "", A))
+    holder.beats(60, witness=True)
+    assert releases(holder.beats(20, witness=False)) == []
+
+
+def test_a_planned_holder_is_a_standby_of_what_another_node_took():
+    holder = Holder("n2", taken=True)
+    holder.beats(3, witness=True)
+    holder.hear(Heard("eth0", "m1", "", A))
+    assert releases(holder.beats(4, witness=False)) == [{A: ""}]
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_another_node_is_a_connection_unless_strict(strict):
+    holder = Holder(strict=strict)
+    done = []
+    for _beat in range(10):
+        done += holder.beats(1, witness=False)
+        holder.hear(Heard("eth0", "m2", "", A))
+    assert releases(done) == ([{A: ""}] if strict else [])
+
+
+def test_all_nodes_are_asked_before_a_holder_lets_go():
+    holder = Holder()
+    done = holder.beats(3, witness=False)
+    assert {Greet("eth0", "10.0.0.2"), Greet("eth0", "10.0.0.3")} <= set(done)
+
+
+def test_a_holder_that_is_connected_again_announces_at_once():
+    holder = Holder()
+    holder.beats(5, witness=False)
+    holder.hear(Heard("eth0", "mr", WITNESS.address, direct=True))
+    assert Announce((A,)) in holder.beats(1, witness=True)
+
+
+def test_a_holder_announces_when_a_standby_is_back():
+    holder = Holder()
+    holder.hear(Heard("eth0", "m2", "", A))
+    holder.beats(20, witness=True)
+    holder.hear(Heard("eth0", "m2", "", A))
+    assert Announce((A,)) in holder.judge()
+
+
+# --- Rule 5: two hosts answer -----------------------------------------------------------------------------------------
+
+
+def test_the_planned_holder_asks_the_wire_and_yields_to_the_node_that_answers():
+    holder = Holder()
+    holder.hear(Heard("eth0", "m2", A))
+    assert Ask("eth0", A) in holder.judge()
+    holder.hear(Heard("eth0", "m2", A, direct=True))
+    holder.hear(Heard("eth0", "m2", A, direct=True))
+    assert releases(holder.judge()) == [{A: "m2"}]
+
+
+def test_a_frame_without_an_answer_moves_nothing():
+    holder = Holder()
+    holder.hear(Heard("eth0", "m2", A))
+    assert releases(holder.beats(20, witness=True)) == []
+
+
+@pytest.mark.parametrize(("name", "other", "yields"), [("n2", "m1", False), ("n2", "m3", False), ("n3", "m2", True)])
+def test_a_node_that_took_an_address_yields_only_to_an_earlier_standby(name, other, yields):
+    holder = Holder(name, taken=True)
+    for _frame in range(2):
+        holder.hear(Heard("eth0", other, A))
+    done = holder.judge()
+    assert (releases(done), Announce((A,)) in done) == ([{A: other}] if yields else [], not yields)
+
+
+def test_a_foreign_host_is_reported_once_and_moves_nothing():
+    holder = Holder()
+    done = []
+    for _frame in range(3):
+        holder.hear(Heard("eth0", "mx", A))
+        done += holder.judge()
+    assert [each for each in done if isinstance(each, Note)] == [
+        Note(f"{A} is in conflict: mx, which is no node, answers for it as well")
+    ]
+    assert releases(done) == []
+
+
+def test_a_node_that_took_an_address_asks_its_former_holder():
+    holder = Holder("n2", taken=True, former="m1")
+    assert Ask("eth0", A, "m1") in holder.judge()
+
+
+def test_a_taken_address_is_announced_again_after_more_than_a_second():
+    holder = Holder("n2", taken=True)
+    done = [(holder.now, each) for _beat in range(100) for each in holder.beats(1, witness=True)]
+    assert [round(at, 1) for at, each in done if isinstance(each, Announce)] == [1.1, 3.0]
+
+
+# --- Rule 6: after a pause --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("other", ["m2", "m3", "mx"])
+def test_after_a_pause_a_holder_yields_to_any_host_that_answers(other):
+    for holder in (Holder(), Holder("n2", taken=True)):
+        holder.holding.ask_the_wire(0.0)
+        assert Ask("eth0", A) in holder.judge()
+        if other != f"m{holder.holding.name[1:]}":
+            holder.hear(Heard("eth0", other, A, direct=True))
+            assert releases(holder.judge()) == [{A: other}]
+
+
+def test_after_a_pause_and_silence_a_holder_keeps_its_address():
+    holder = Holder()
+    holder.holding.ask_the_wire(0.0)
+    assert releases(holder.beats(20, witness=True)) == []
