@@ -84,7 +84,7 @@ class Holding:
         self.addresses.pop(egress_ip, None)
 
     def ask_the_wire(self, now: float) -> None:
-        """Ask for all addresses, since another node may have taken them over."""
+        """Probe for all addresses, since another node may have taken them over."""
         for item in self.addresses.values():
             self._doubt(item, now, anyone=True)
 

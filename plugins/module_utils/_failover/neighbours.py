@@ -38,7 +38,7 @@ class Neighbours:
         if name:
             self._names[heard.mac] = name
             self._macs[neighbour] = heard.mac
-        if heard.mac in self._names:
+        if self.name_of(heard.mac):
             self._peers_heard[heard.interface] = now
         # A frame to all hosts does not show that this node is heard.
         if neighbour in self.settings.witnesses and heard.direct:
@@ -47,7 +47,7 @@ class Neighbours:
 
     def name_of(self, mac: str) -> str:
         """Return the name of the node with this MAC address, empty for a host that is no node of the fleet."""
-        return self._names.get(mac, "")
+        return self._names.get(mac) or self.settings.macs.get(mac, "")
 
     def witness_heard(self, interface: str, since: float) -> bool:
         """Return whether a witness of this interface has answered since then."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Mapping, NamedTuple, Union
 
-from .._common.addresses import version_of
+from .._dataplane.failover import Limits
 
 # Seconds that another host's probe for an address delays a takeover, after the last probe and in all. A claimant of a
 # planned move probes at least every 0.1 s and claims after 0.3 s of silence.
@@ -92,26 +92,13 @@ class Duty:
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How many egress IPs a node may hold: in all, and per IP version; None for no limit."""
-
-    total: int | None = None
-    per_version: Mapping[int, int] = field(default_factory=dict)
-
-    def allow(self, held: tuple[str, ...]) -> bool:
-        """Return whether a node may hold these addresses."""
-        counts = {version: sum(version_of(ip) == version for ip in held) for version in self.per_version}
-        fits = all(count <= self.per_version[version] for version, count in counts.items())
-        return fits and (self.total is None or len(held) <= self.total)
-
-
-@dataclass(frozen=True)
 class Settings:
     """What a node knows of the plan.
 
     `held` are the egress IPs that it has, `taken` those among them that it took over since the last plan. `peers` is
-    {node: its addresses}, `owners` {egress IP: its EgressIP object}, `own_macs` those of this node. With `strict`, a
-    holder that does not hear a witness lets go even if it hears other nodes.
+    {node: its addresses}, `macs` {MAC address: node}, `own_macs` are those of this node,
+    `owners` {egress IP: its EgressIP object}. With `strict`, a holder that does not hear a witness lets go even if it
+    hears other nodes.
     """
 
     name: str
@@ -119,6 +106,7 @@ class Settings:
     held: Mapping[str, str] = field(default_factory=dict)
     taken: tuple[str, ...] = ()
     peers: Mapping[str, tuple[Neighbour, ...]] = field(default_factory=dict)
+    macs: Mapping[str, str] = field(default_factory=dict)
     witnesses: tuple[Neighbour, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict)
     own_macs: frozenset[str] = frozenset()

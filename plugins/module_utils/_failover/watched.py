@@ -4,8 +4,8 @@
 """The egress IPs of other nodes that this node watches. PRIVATE to the collection. No I/O.
 
 A holder is asked for one of its addresses after the other, by frames to its MAC address. If one answer is missing, all
-its addresses are in question: this node asks all hosts for them, three times. An address that stays silent, in windows
-in which a witness answered, is free. Each standby begins its three windows when its turn comes.
+its addresses are in question: this node probes for them, by three frames to all hosts. An address that stays silent, in
+windows in which a witness answered, is free. Each standby begins its three windows when its turn comes.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Suspicion:
 
     @property
     def asks(self) -> bool:
-        """Return whether to ask for the address: while no witness answers, a node only asks the witness."""
+        """Return whether to probe for the address: while no witness answers, a node only asks the witness."""
         return self.missed < MISSED_BEATS
 
     def opens(self, now: float) -> bool:
@@ -206,7 +206,7 @@ class Watch:
                 self._suspect(item, now)
 
     def refuse(self, egress_ips: Iterable[str], now: float, delay: float) -> None:
-        """Ask for these silent addresses again after a while."""
+        """Probe for these silent addresses again after a while."""
         for ip in egress_ips:
             item = self.addresses.get(ip)
             if item and item.suspicion:

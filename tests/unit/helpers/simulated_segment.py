@@ -16,6 +16,7 @@ import random
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import Limits
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.failover import Failover
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import (
     Announce,
@@ -26,7 +27,6 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values 
     Duty,
     Greet,
     Heard,
-    Limits,
     Neighbour,
     Refused,
     Release,

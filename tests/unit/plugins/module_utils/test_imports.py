@@ -22,7 +22,7 @@ ALLOWED = {
     "_reconcile": "_planner _kubernetes _dataplane _vsphere _common",
     "_dataplane": "_common",
     "_protocols": "_common",
-    "_failover": "_common",
+    "_failover": "_dataplane _common",
     "_host_io": "_dataplane _protocols _common",
     "_node": "_host_io _dataplane _failover _protocols _common",
 }

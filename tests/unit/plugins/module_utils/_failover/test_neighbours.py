@@ -24,6 +24,10 @@ def test_a_node_is_known_by_the_mac_that_answers_for_its_own_address():
     assert known.name_of("m2") == "n2"
 
 
+def test_a_node_is_known_by_the_mac_of_the_plan():
+    assert neighbours(macs={"m2": "n2"}).name_of("m2") == "n2"
+
+
 def test_the_same_address_on_another_interface_is_another_host():
     known = neighbours()
     known.hear(1.0, Heard("eth1", "m2", "10.0.0.2"))

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turns of standbys, limits of a node, and the times."""
+"""Turns of standbys, and the times."""
 
 from __future__ import annotations
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Duty, Limits, Timing
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Duty, Timing
 
 DUTY = Duty("10.0.0.101", "eth0", ("n2", "n3"))
 
@@ -24,13 +24,6 @@ def test_the_planned_holder_comes_after_its_standbys_and_the_former_holder_last(
 def test_the_turns_of_two_nodes_are_never_equal():
     for holder in ("", "n1", "n2", "n3"):
         assert len({DUTY.rank(name, holder) for name in ("n1", "n2", "n3")}) == 3
-
-
-def test_limits_count_in_all_and_per_version():
-    assert Limits().allow(("10.0.0.1", "fd00::1"))
-    assert not Limits(total=1).allow(("10.0.0.1", "fd00::1"))
-    assert Limits(per_version={4: 1}).allow(("10.0.0.1", "fd00::1", "fd00::2"))
-    assert not Limits(per_version={4: 1}).allow(("10.0.0.1", "10.0.0.2"))
 
 
 def test_a_cut_off_holder_lets_go_before_the_silence_of_a_standby_is_complete():
