@@ -16,6 +16,7 @@ from .._common.errors import Errors, InvalidError, InventoryError
 from .._common.messages import quote, type_name
 from .._kubernetes.objects import ASSIGNABLE, EgressIP, NodeObject
 from .._planner.nodes import Node, label_text
+from .credibility import Entry, Networks, confirmed, credible_holders, false_addresses, shared_addresses
 from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, member, read_answer
 from .node_limits import usable_networks
 
@@ -69,7 +70,7 @@ def observe_fleet(
     that have left the fleet for good. Raises InventoryError.
     """
     answers = {host["name"]: read_answer(host["observed"]) for host in hosts}
-    answers = _without_leaps(_without_stolen_endpoints(answers))
+    answers = _without_false_addresses(_without_leaps(_without_stolen_endpoints(answers)))
     observed = {name: answer.facts for name, answer in answers.items() if answer.kind == ANSWER}
     labels = {node.name: node.labels for node in node_objects}
     stop = _lines(answers, STOP)
@@ -116,10 +117,12 @@ def _unknown(drain: Iterable[str], expected: Collection[str]) -> list[str]:
 
 def _current(observed: Mapping[str, _FACTS]) -> tuple[dict[str, Any], ...]:
     """Return [{egressIP, node, name}] of the held egress IPs, without a name where the node reports none."""
+    holders = credible_holders(observed)
     return tuple(
         {"egressIP": item["egressIP"], "node": name, **({"name": item["name"]} if "name" in item else {})}
         for name, facts in sorted(observed.items())
         for item in facts["held"]
+        if name in holders[item["egressIP"]]
     )
 
 
@@ -166,6 +169,14 @@ def _without_leaps(answers: Mapping[str, Answer]) -> dict[str, Answer]:
             reason = f"gives invalid facts: generation: {generation} is far ahead of those of the other nodes"
             checked[name] = Answer(FAULTY, {}, (reason,))
     return checked
+
+
+def _without_false_addresses(answers: dict[str, Answer]) -> dict[str, Answer]:
+    """Return the answers, in which a node is faulty that calls its own what another one holds, or the reverse."""
+    observed = {name: answer.facts for name, answer in answers.items() if answer.kind == ANSWER}
+    reasons = false_addresses(observed)
+    faulty = {name: Answer(FAULTY, {}, (f"gives invalid facts: {reason}",)) for name, reason in reasons.items()}
+    return {**answers, **faulty}
 
 
 def _recorded_owner(endpoint: str, names: Collection[str], answers: Mapping[str, Answer]) -> str | None:
@@ -271,9 +282,12 @@ def _members(
     """
     silent = {*names} - {*observed}
     recorded = _recorded(silent, observed) if silent else {}
+    networks = Networks(observed)
     own = {
         name: {
-            **{"name": name, "endpoints": facts["endpoints"], "addresses": facts["addresses"]},
+            "name": name,
+            "endpoints": facts["endpoints"],
+            "addresses": shared_addresses(name, facts, networks),
             **({"links": _links(facts)} if name in with_fence else {}),
         }
         for name, facts in observed.items()
@@ -308,13 +322,15 @@ def _recorded(names: Collection[str], observed: Mapping[str, _FACTS]) -> dict[st
 
 
 def _recalled(observed: Mapping[str, _FACTS]) -> dict[str, Any]:
-    recalled: dict[str, Any] = {}
+    """Return {object: {egressIPs, destinations, excluded_destinations, pods: {node: [address]}}}."""
+    entries: dict[str, list[Entry]] = {}
+    pods: dict[str, dict[str, Any]] = {}
     for name, facts in sorted(observed.items(), key=lambda item: (item[1]["generation"], item[0])):
         for item in facts["recalled"]:
-            newest = {key: value for key, value in item.items() if key != "name"}
-            pods = recalled.get(item["name"], {"pods": {}})["pods"]
-            recalled[item["name"]] = {**newest, "pods": {**pods, name: item["pods"]}}
-    return recalled
+            value = {key: each for key, each in item.items() if key not in ("name", "pods")}
+            entries.setdefault(item["name"], []).append(Entry(facts["generation"], name, value))
+            pods.setdefault(item["name"], {})[name] = item["pods"]
+    return {name: {**confirmed(items), "pods": pods[name]} for name, items in entries.items()}
 
 
 def _too_few(available: int, total: int, min_available: object, faulty: Sequence[str]) -> list[str]:

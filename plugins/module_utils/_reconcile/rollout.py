@@ -25,6 +25,8 @@ from .._dataplane.node_state import EgressObject, FarEnd, FleetNode, Held, Link,
 from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests, select_pods
 from .._planner.plan import DUPLICATE_REQUEST
+from .credibility import Entry, confirmed
+from .pod_networks import pod_networks
 
 _Values = Mapping[str, Any]
 
@@ -74,7 +76,7 @@ def roll_out(
     that must not be claimed in this run. Raises InvalidError.
     """
     data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
-    builder = _Builder(plan, manifests, fleet, _parse_excluded(excluded), data_plane, withheld)
+    builder = _Builder(plan, manifests, fleet, parse_excluded(excluded), data_plane, withheld)
     states = {name: builder.state_for(name) for name in sorted(fleet["observed"])}
     differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))
     names = {item["name"] for item in builder.pending}
@@ -174,7 +176,7 @@ class _Builder:
         )
         self.far_ends, self.following = self._far_ends()
         own = {address for member in self.members for address in member.addresses}
-        self.excluded = tuple(str(network) for network in outermost([*excluded, *_pod_networks(manifests, own)]))
+        self.excluded = tuple(str(network) for network in outermost([*excluded, *pod_networks(manifests, own)]))
 
     def state_for(self, name: str) -> NodeState:
         """Return the NodeState of one node.
@@ -200,12 +202,18 @@ class _Builder:
             endpoints=tuple(answer["endpoints"]),
             options=self.options,
             nodes=self.members,
-            excluded=self.excluded,
+            excluded=self.excluded + self._own_only(name),
             egressips=egressips,
             pods=self._pods(name),
             held=tuple(sorted(held)),
             far_ends=self.far_ends,
         )
+
+    def _own_only(self, name: str) -> tuple[str, ...]:
+        """Return the node's own addresses that do not count for the other nodes, as networks."""
+        known = next((member.addresses for member in self.members if member.name == name), ())
+        own = [a for a in self.fleet["observed"][name]["addresses"] if a not in known]
+        return tuple(f"{address}/{parsed(address).max_prefixlen}" for address in sorted(own, key=address_order))
 
     def _pending(self) -> tuple[dict[str, str], ...]:
         """Return the assignments to addresses that no node holds; none if a node that did not answer may hold them."""
@@ -225,8 +233,7 @@ class _Builder:
         """
         endpoints = {member.name: member.endpoints for member in self.members}
         primary = {name: answer["interface"] for name, answer in self.fleet["observed"].items()}
-        newest: _Values = max(self.fleet["observed"].values(), key=lambda answer: int(answer["generation"]), default={})
-        former = {item["egressIP"]: item["endpoint"] for item in newest.get("far_ends", ())}
+        former = self._former_ends()
         held = {item["egressIP"] for item in self.fleet["current"]}
         silent = self.fleet["unavailable"] or self.fleet["faulty"]
         ends, following = {}, []
@@ -239,6 +246,16 @@ class _Builder:
                 ends[ip] = former.get(ip, "")
                 following.append({"egressIP": ip, "node": node, "endpoint": end})
         return tuple(sorted(FarEnd(ip, end) for ip, end in ends.items() if end)), tuple(following)
+
+    def _former_ends(self) -> dict[str, str]:
+        """Return {egress IP: endpoint} of the far ends on record."""
+        entries = [
+            Entry(
+                answer["generation"], name, {each["egressIP"]: each["endpoint"] for each in answer.get("far_ends", ())}
+            )
+            for name, answer in self.fleet["observed"].items()
+        ]
+        return dict(confirmed(entries)) if entries else {}
 
     def _objects(self, manifests: Manifests, assigned: Mapping[str, Collection[str]]) -> tuple[EgressObject, ...]:
         """Return the valid objects, and the recorded state of those with errors, so that they keep working."""
@@ -303,7 +320,8 @@ def _differs(state: NodeState, answer: _Values) -> bool:
     return bool(answer["drift"]) or state.digest() != answer["digest"]
 
 
-def _parse_excluded(values: Sequence[object]) -> list[Network]:
+def parse_excluded(values: Sequence[object]) -> list[Network]:
+    """Return the networks of `egress_ip_excluded_cidrs`. Raises InvalidError."""
     errors = Errors()
     path = "egress_ip_excluded_cidrs"
     parsed_values = [errors.attempt(parse_network, value, f"{path}[{i}]") for i, value in enumerate(values)]
@@ -312,23 +330,6 @@ def _parse_excluded(values: Sequence[object]) -> list[Network]:
         errors.add(
             path, "covers every address, so that no traffic would leave with an egress IP; name the pod networks"
         )
-    errors.raise_if_any()
-    return networks
-
-
-def _pod_networks(manifests: Manifests, own: Collection[str]) -> list[Network]:
-    """Return the address of every pod, and the pod networks that Node documents name."""
-    errors = Errors()
-    networks: list[Network] = [
-        parse_network(f"{address}/{parsed(address).max_prefixlen}", "podIPs")
-        for pod in manifests.pods
-        for address in pod.pod_ips
-        if address not in own
-    ]
-    for node in manifests.nodes:
-        path = f"node/{node.name}: spec.podCIDRs"
-        cidrs = [errors.attempt(parse_network, cidr, f"{path}[{i}]") for i, cidr in enumerate(node.pod_cidrs)]
-        networks += [cidr for cidr in cidrs if cidr is not None]
     errors.raise_if_any()
     return networks
 

@@ -21,7 +21,8 @@ from .fleet import observe_fleet
 from .ineffective import ineffective
 from .node_limits import limits
 from .node_names import with_host_names
-from .rollout import roll_out
+from .pod_networks import public_pod_lines
+from .rollout import parse_excluded, roll_out
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def plan_run(
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, options, withheld)
         rollout = made.to_dict()
         own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
+        known = {address for member in fleet["members"] for address in member["addresses"]}
+        doubts += public_pod_lines(read, known, parse_excluded(settings.excluded_cidrs))
         doubts += without_effect(planned, made.selecting, own, {host["name"] for host in hosts})
     filled = _with_addresses_of_pools(manifests, allocation)
     return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests)

@@ -1,0 +1,128 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What of a node's answer counts for other nodes. PRIVATE to the collection. Pure.
+
+A node is believed about itself. An address that it lists as its own counts for the others if it is on an interface that
+leads out, in a network of another node. It cannot be an egress IP that another node holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, NamedTuple, Sequence
+
+from .._common.addresses import parse_interface, parsed
+
+_FACTS = Mapping[str, Any]
+
+
+class Entry(NamedTuple):
+    """What a node has on record, `value`, since the plan of this generation."""
+
+    generation: int
+    node: str
+    value: Any
+
+
+class Networks:
+    """The networks of all nodes that answered: which nodes are in the network of an address."""
+
+    def __init__(self, observed: Mapping[str, _FACTS]) -> None:
+        self._nodes: dict[tuple[int, int, int], set[str]] = {}
+        self._lengths: set[tuple[int, int]] = set()
+        for name, facts in observed.items():
+            for each in facts["networks"]:
+                for text in each["addresses"]:
+                    network = parse_interface(text, "networks").network
+                    key = (network.version, network.prefixlen, int(network.network_address))
+                    self._nodes.setdefault(key, set()).add(name)
+                    self._lengths.add(key[:2])
+
+    def nodes_with(self, address: str) -> set[str]:
+        """Return the nodes in a network that contains the address."""
+        ip = parsed(address)
+        found: set[str] = set()
+        for version, length in self._lengths:
+            if version == ip.version:
+                shift = ip.max_prefixlen - length
+                found |= self._nodes.get((version, length, int(ip) >> shift << shift), set())
+        return found
+
+
+def shared_addresses(name: str, facts: _FACTS, networks: Networks) -> list[str]:
+    """Return the own addresses of a node that count for the others, in the order of its answer."""
+    outward = {text.partition("/")[0] for each in facts["networks"] for text in each["addresses"]}
+    return [
+        address
+        for address in facts["addresses"]
+        if address in facts["endpoints"] or (address in outward and networks.nodes_with(address) - {name})
+    ]
+
+
+def false_addresses(observed: Mapping[str, _FACTS]) -> dict[str, str]:
+    """Return {node: reason} of the nodes whose own address or gateway is an egress IP that another node holds.
+
+    If most records have the address as that node's own, the holder is wrong.
+    """
+    holders = {item["egressIP"]: name for name, facts in sorted(observed.items()) for item in facts["held"]}
+    reasons: dict[str, str] = {}
+    for name, facts in sorted(observed.items()):
+        for field, addresses in (("addresses", _own(facts)), ("gateways", facts.get("gateways", ()))):
+            for address in addresses:
+                holder = holders.get(address, name)
+                if holder == name:
+                    continue
+                if field == "addresses" and _is_recorded(address, name, observed):
+                    reasons.setdefault(holder, f"held: {address} is an address of {name}")
+                else:
+                    reasons.setdefault(name, f"{field}: {address} is an egress IP that {holder} holds")
+    return reasons
+
+
+def _own(facts: _FACTS) -> set[str]:
+    networks = {text.partition("/")[0] for each in facts["networks"] for text in each["addresses"]}
+    return networks.union(facts["addresses"])
+
+
+def _is_recorded(address: str, name: str, observed: Mapping[str, _FACTS]) -> bool:
+    """Return whether more than half of the other nodes have the address on record as this node's own."""
+    others = [facts["nodes"] for other, facts in observed.items() if other != name and facts["nodes"]]
+    votes = sum(any(_has_address(entry, name, address) for entry in entries) for entries in others)
+    return 2 * votes > len(others)
+
+
+def _has_address(entry: object, name: str, address: str) -> bool:
+    return isinstance(entry, dict) and entry.get("name") == name and address in (entry.get("addresses") or ())
+
+
+def credible_holders(observed: Mapping[str, _FACTS]) -> dict[str, list[str]]:
+    """Return {egress IP: nodes that count as its holders}; mostly one.
+
+    Of several, those with the newest plan count: the others were away when the address moved. Among more than two
+    nodes, a plan that one node alone has is no newer than the newest of the others. So several may remain.
+    """
+    ranked = sorted(int(facts["generation"]) for facts in observed.values())
+    newest = ranked[-2] if len(ranked) > 2 else max(ranked, default=0)
+    holders: dict[str, list[str]] = {}
+    for name, facts in sorted(observed.items()):
+        for ip in dict.fromkeys(item["egressIP"] for item in facts["held"]):
+            holders.setdefault(ip, []).append(name)
+    plans = {name: min(int(facts["generation"]), newest) for name, facts in observed.items()}
+    return {
+        ip: [name for name in names if plans[name] == max(plans[each] for each in names)]
+        for ip, names in holders.items()
+    }
+
+
+def confirmed(entries: Sequence[Entry]) -> Any:
+    """Return the newest value that two nodes have on record; the newest one if each node has another.
+
+    So a single node cannot replace what the others have. Raises ValueError without an entry.
+    """
+    ranked = sorted(entries, key=lambda entry: (entry.generation, entry.node), reverse=True)
+    for number, entry in enumerate(ranked):
+        if any(entry.value == other.value for other in ranked[number + 1 :]):
+            return entry.value
+    if not ranked:
+        raise ValueError("no node has a record of it")
+    return ranked[0].value

@@ -1,0 +1,93 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The addresses of pods, towards which no pod of the fleet uses an egress IP. PRIVATE to the collection. Pure.
+
+A document could name any address. So an address outside the ranges for private networks counts only if the operator
+lists its network in egress_ip_excluded_cidrs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple, Tuple
+
+from .._common.addresses import Network, parse_network, parsed
+from .._common.errors import Errors
+from .._kubernetes.manifests import Manifests
+
+_SHOWN = 5
+
+
+class Named(NamedTuple):
+    """A network or address as text and by its first and last address, and the document that names it."""
+
+    text: str
+    version: int
+    first: int
+    last: int
+    document: str
+    path: str
+
+
+# IP version, first and last address.
+_Range = Tuple[int, int, int]
+
+
+def _range(network: Network) -> _Range:
+    return network.version, int(network[0]), int(network[-1])
+
+
+# RFC 1918, RFC 6598 (shared address space), RFC 4193 (unique local addresses).
+_PRIVATE = [
+    _range(parse_network(text, "private"))
+    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+]
+
+
+def pod_networks(manifests: Manifests, own: Collection[str]) -> list[Network]:
+    """Return the addresses of pods and the pod networks of nodes that are private; `own` are the nodes' addresses.
+
+    Raises InvalidError for a malformed network.
+    """
+    return [parse_network(item.text, item.path) for item in _named(manifests, own) if _is_in(item, _PRIVATE)]
+
+
+def public_pod_lines(manifests: Manifests, own: Collection[str], excluded: Iterable[Network]) -> list[str]:
+    """Return a line for each kind of document that names an address outside the private and the `excluded` networks."""
+    accepted = [*_PRIVATE, *map(_range, excluded)]
+    found: dict[str, list[Named]] = {}
+    for item in _named(manifests, own):
+        if not _is_in(item, accepted):
+            found.setdefault(item.path, []).append(item)
+    return [
+        f"egress_ip_excluded_cidrs: does not contain {_listed(items)}; {path} outside private networks has no effect on"
+        " other pods, which use egress IPs towards it; list its network if it is a pod network"
+        for path, items in sorted(found.items())
+    ]
+
+
+def _named(manifests: Manifests, own: Collection[str]) -> Iterator[Named]:
+    errors = Errors()
+    for pod in manifests.pods:
+        for address in pod.pod_ips:
+            if address not in own:
+                ip = parsed(address)
+                text, number = f"{address}/{ip.max_prefixlen}", int(ip)
+                yield Named(text, ip.version, number, number, f"pod/{pod.namespace}/{pod.name}", "status.podIPs")
+    for node in manifests.nodes:
+        for i, cidr in enumerate(node.pod_cidrs):
+            network = errors.attempt(parse_network, cidr, f"node/{node.name}: spec.podCIDRs[{i}]")
+            if network is not None:
+                yield Named(str(network), *_range(network), f"node/{node.name}", "spec.podCIDRs")
+    errors.raise_if_any()
+
+
+def _is_in(item: Named, ranges: Iterable[_Range]) -> bool:
+    return any(item.version == v and first <= item.first and item.last <= last for v, first, last in ranges)
+
+
+def _listed(items: list[Named]) -> str:
+    rest = len(items) - _SHOWN
+    shown = ", ".join(f"{item.text} ({item.document})" for item in items[:_SHOWN])
+    return shown + (f" and {rest} more" if rest > 0 else "")

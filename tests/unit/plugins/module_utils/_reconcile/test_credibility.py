@@ -1,0 +1,161 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Answers of a malicious node: what the other nodes get of them, for both IP versions."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.credibility import Entry, confirmed
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+
+LABELS = {"k8s.ovn.org/egress-assignable": ""}
+EGRESS = {4: "192.168.126.101", 6: "2001:db8:126::101"}
+OUTSIDE = {4: "203.0.113.9", 6: "2001:db8:1::9"}
+INTERNAL = {4: "10.20.0.5", 6: "fd00:20::5"}
+OWN = {n: {4: f"192.168.126.2{n}", 6: f"2001:db8:126::2{n}"} for n in (1, 2, 3)}
+PREFIX = {4: "/18", 6: "/64"}
+SINGLE = {4: "/32", 6: "/128"}
+VERSIONS = pytest.mark.parametrize("version", [4, 6])
+
+
+def facts(number, *held, **changes):
+    own = [f"{address}{PREFIX[version]}" for version, address in OWN[number].items()]
+    return {
+        "interface": "eth0",
+        "endpoints": [*OWN[number].values()],
+        "networks": [{"interface": "eth0", "addresses": own}],
+        "addresses": ["10.88.0.1", *OWN[number].values()],
+        "held": [{"egressIP": ip, "interface": "eth0"} for ip in held],
+        "generation": 7,
+        "digest": "",
+        "drift": [],
+        "nodes": [{"name": f"node{n}", "endpoints": [*o.values()], "addresses": [*o.values()]} for n, o in OWN.items()],
+        "recalled": [],
+        **changes,
+    }
+
+
+def run(*answers, objects=None):
+    document = {
+        "apiVersion": "k8s.ovn.org/v1",
+        "kind": "EgressIP",
+        "metadata": {"name": "web"},
+        "spec": {"egressIPs": [*EGRESS.values()], "namespaceSelector": {}},
+    }
+    documents = [document] if objects is None else objects
+    manifests = read_manifests([{"source": "m.yml", "document": each} for each in documents]).to_dict()
+    hosts = [
+        {"name": f"node{number}", "labels": LABELS, "observed": answer} for number, answer in enumerate(answers, 1)
+    ]
+    return plan_run(hosts, manifests, Settings()).to_dict()
+
+
+def honest(version):
+    """Return the answers of two nodes, of which node1 holds the egress IP."""
+    return facts(1, EGRESS[version]), facts(2)
+
+
+def holder(made, version):
+    return {item["egressIP"]: item["node"] for item in made["plan"]["assignments"]}.get(EGRESS[version])
+
+
+def known_of(made, node, version):
+    """Return everything that a node excludes of this IP version."""
+    state = made["rollout"]["states"][node]
+    texts = [*state["excluded"], *(a for each in state["nodes"] for a in each["addresses"])]
+    return {text.partition("/")[0] for text in texts if (":" in text) == (version == 6)}
+
+
+@VERSIONS
+@pytest.mark.parametrize("destination", [OUTSIDE, INTERNAL], ids=["of the internet", "of an internal network"])
+@pytest.mark.parametrize("length", [{4: "/32", 6: "/128"}, {4: "/24", 6: "/64"}, {4: "/0", 6: "/0"}], ids=str)
+def test_a_node_excludes_no_destination_for_others(version, destination, length):
+    target = destination[version]
+    networks = [*facts(3)["networks"], {"interface": "eth1", "addresses": [target + length[version]]}]
+    made = run(*honest(version), facts(3, addresses=[target, *OWN[3].values()], networks=networks))
+    for node in ("node1", "node2"):
+        assert target not in known_of(made, node, version)
+        assert OWN[3][version] in known_of(made, node, version)
+    assert target in known_of(made, "node3", version)
+
+
+@VERSIONS
+def test_an_address_of_no_interface_that_leads_out_counts_on_the_node_alone(version):
+    made = run(*honest(version), facts(3, addresses=["10.88.0.1", INTERNAL[version], *OWN[3].values()]))
+    assert [INTERNAL[version] in known_of(made, f"node{n}", version) for n in (1, 2, 3)] == [False, False, True]
+    assert ["10.88.0.1" in known_of(made, f"node{n}", 4) for n in (1, 2, 3)] == [True, True, True]
+
+
+@VERSIONS
+def test_a_second_network_of_several_nodes_counts(version):
+    second = {n: INTERNAL[version][:-1] + str(n) for n in (1, 2, 3)}
+    answers = [
+        facts(
+            n,
+            addresses=[second[n], *OWN[n].values()],
+            networks=[*facts(n)["networks"], {"interface": "eth1", "addresses": [second[n] + PREFIX[version]]}],
+        )
+        for n in (1, 2, 3)
+    ]
+    assert known_of(run(*answers), "node1", version) >= {*second.values()}
+
+
+@VERSIONS
+@pytest.mark.parametrize("field", ["addresses", "networks", "gateways"])
+def test_a_node_takes_no_held_address_from_its_holder(version, field):
+    taken = EGRESS[version]
+    networks = [{"interface": "eth0", "addresses": [*facts(3)["networks"][0]["addresses"], taken + PREFIX[version]]}]
+    lies = {"addresses": [taken, *OWN[3].values()], "networks": networks, "gateways": [taken]}
+    made = run(*honest(version), facts(3, **{field: lies[field]}))
+    assert holder(made, version) == "node1"
+    (faulty,) = made["fleet"]["faulty"]
+    word = "gateways" if field == "gateways" else "addresses"
+    reason = f"gives invalid facts: {word}: {taken} is an egress IP that node1 holds"
+    assert faulty == {"name": "node3", "reason": reason}
+    assert list(made["rollout"]["states"]) == ["node1", "node2"]
+
+
+@VERSIONS
+def test_a_node_that_says_it_holds_the_address_of_another_node_is_faulty_itself(version):
+    made = run(*honest(version), facts(3, OWN[2][version]))
+    (faulty,) = made["fleet"]["faulty"]
+    assert faulty["name"] == "node3"
+    assert "is an address of node2" in faulty["reason"]
+
+
+@VERSIONS
+def test_a_holder_that_was_away_is_not_the_holder_any_more(version):
+    made = run(facts(1, EGRESS[version], generation=6), facts(2), facts(3, EGRESS[version]))
+    assert holder(made, version) == "node3"
+    (current,) = made["fleet"]["current"]
+    assert current["node"] == "node3"
+
+
+@VERSIONS
+def test_a_plan_that_nobody_else_has_takes_no_address_from_its_holder(version):
+    made = run(*honest(version), facts(3, EGRESS[version], generation=9))
+    assert "node1" in {item["node"] for item in made["fleet"]["current"]}
+
+
+@pytest.mark.parametrize("generation", [7, 99])
+def test_a_node_cannot_replace_what_the_others_recall(generation):
+    """The manifest of the object has an error, so its addresses and destinations come from the records."""
+    mine = {"name": "web", "egressIPs": [EGRESS[4]], "pods": [], "destinations": ["0.0.0.0/0"]}
+    false = {**mine, "egressIPs": ["192.168.126.66"], "destinations": ["10.0.0.0/8"], "pods": ["10.88.0.9"]}
+    answers = facts(1, EGRESS[4], recalled=[mine]), facts(2, recalled=[mine])
+    made = run(*answers, facts(3, recalled=[false], generation=generation), objects=[])
+    entry = made["fleet"]["recalled"]["web"]
+    assert (entry["egressIPs"], entry["destinations"]) == ([EGRESS[4]], ["0.0.0.0/0"])
+    assert entry["pods"] == {"node1": [], "node2": [], "node3": ["10.88.0.9"]}
+
+
+def test_a_record_counts_if_a_second_node_has_it_or_if_all_differ():
+    old, new, false = ({"v": number} for number in range(3))
+    assert confirmed([Entry(1, "a", old), Entry(2, "b", new), Entry(2, "c", new)]) == new
+    assert confirmed([Entry(1, "a", old), Entry(1, "b", old), Entry(9, "c", false)]) == old
+    assert confirmed([Entry(1, "a", old), Entry(2, "b", new)]) == new
+    assert confirmed([Entry(5, "a", old)]) == old
+    with pytest.raises(ValueError, match="no node"):
+        confirmed([])
