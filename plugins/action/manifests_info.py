@@ -5,21 +5,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.lookup.manifests import LookupModule
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """The action plugin of the module `manifests_info`."""
 
-    TRANSFERS_FILES = False
-    _requires_connection = False
+    OPTIONS = {"sources": {"type": "raw", "required": True}}
 
-    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
-        """Return the result of the lookup as the task's result, which Ansible does not template item by item."""
-        result = super().run(tmp, task_vars)
-        _validation, options = self.validate_argument_spec(argument_spec={"sources": {"type": "raw", "required": True}})
-        (found,) = LookupModule(loader=self._loader, templar=self._templar).run([options["sources"]], task_vars)
-        return {**result, "changed": False, **found}
+    def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the result of the lookup, which Ansible does not template item by item as a task's result."""
+        (found,) = LookupModule(loader=self._loader, templar=self._templar).run([options["sources"]], variables)
+        return dict(found)

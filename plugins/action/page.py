@@ -8,47 +8,40 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import quote
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.page import page
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.picture import picture
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import result_of
 
-_OPTIONS = {
-    "path": {"type": "path", "required": True},
-    "planned": {"type": "bool", "default": False},
-}
 _TITLES = {False: "Egress IPs", True: "Planned egress IPs"}
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """The action plugin of the module `page`."""
 
-    TRANSFERS_FILES = False
-    _requires_connection = False
+    OPTIONS = {
+        "path": {"type": "path", "required": True},
+        "planned": {"type": "bool", "default": False},
+    }
 
-    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+    def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Write both files where they differ; in check mode write nothing."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, options = self.validate_argument_spec(argument_spec=_OPTIONS)
-        planned = options["planned"]
+        planned, files = options["planned"], _files(Path(options["path"]))
+        made = picture(result_of(variables, "plan"), planned)
+        texts = (page(made, _TITLES[planned]), f"{json.dumps(made, indent=1, ensure_ascii=False)}\n")
         try:
-            files = _files(Path(options["path"]))
-            made = picture(result_of(task_vars, "plan"), planned)
-            texts = (page(made, _TITLES[planned]), f"{json.dumps(made, indent=1, ensure_ascii=False)}\n")
             differing = [(path, text) for path, text in zip(files, texts) if not _has(path, text)]
             for path, text in differing if not self._task.check_mode else ():
                 _replace(path, text)
-        except EgressIPError as error:
-            raise AnsibleActionFail(str(error)) from error
         except OSError as error:
-            raise AnsibleActionFail(f"egress_ip_report_html: cannot be written: {error}") from error
-        return {**result, "changed": bool(differing), "files": [str(path) for path in files]}
+            raise InventoryError(f"egress_ip_report_html: cannot be written: {error}") from error
+        return {"changed": bool(differing), "files": [str(path) for path in files]}
 
 
 def _files(path: Path) -> tuple[Path, Path]:

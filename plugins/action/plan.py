@@ -13,13 +13,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failure_domains import labelled
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import Deadline, after
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of, texts_of
 
 _QUESTIONS: dict[str, Any] = {
@@ -43,53 +41,43 @@ _SETTINGS = {
 }
 # Settings that are lists of strings. A string with commas stands for a list.
 _LISTS = ("drain_nodes", "forget_nodes", "excluded_cidrs")
-_OPTIONS = {
-    "hosts": {"type": "list", "elements": "str", "required": True},
-    "settings": {"type": "dict", "options": _SETTINGS, "apply_defaults": True},
-    "options": {"type": "raw", "default": {}},
-    "fenced": {"type": "list", "elements": "str", "default": []},
-    "withheld": {"type": "raw", "default": {}},
-    "labels": {"type": "dict", "default": {}},
-    "questions": {"type": "dict", "options": _QUESTIONS, "apply_defaults": True},
-    "states": {"type": "bool", "default": True},
-}
 
 
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """The action plugin of the module `plan`."""
 
-    TRANSFERS_FILES = False
-    _requires_connection = False
+    OPTIONS = {
+        "hosts": {"type": "list", "elements": "str", "required": True},
+        "settings": {"type": "dict", "options": _SETTINGS, "apply_defaults": True},
+        "options": {"type": "raw", "default": {}},
+        "fenced": {"type": "list", "elements": "str", "default": []},
+        "withheld": {"type": "raw", "default": {}},
+        "labels": {"type": "dict", "default": {}},
+        "questions": {"type": "dict", "options": _QUESTIONS, "apply_defaults": True},
+        "states": {"type": "bool", "default": True},
+    }
 
-    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
-        """Return the plan as the task's result."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, options = self.validate_argument_spec(argument_spec=_OPTIONS)
-        try:
-            hosts = [labelled(host_of(task_vars["hostvars"][name]), options["labels"]) for name in options["hosts"]]
-            names = {name: texts_of(options["settings"][name], name) for name in _LISTS}
-            settings = Settings(**{**options["settings"], **names}, deadline=_deadline(options))
-            made = plan_run(
-                hosts,
-                result_of(task_vars, "manifests_info"),
-                settings,
-                options["options"],
-                options["fenced"],
-                options["withheld"],
-                options["states"],
-            )
-            platforms = queries(hosts, made.manifests["egressips"], made.fleet["members"])
-            answers = _answers(options["questions"], made, settings)
-        except EgressIPError as error:
-            raise AnsibleActionFail(str(error)) from error
+    def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the plan."""
+        hosts = [labelled(host_of(variables["hostvars"][name]), options["labels"]) for name in options["hosts"]]
+        names = {name: texts_of(options["settings"][name], name) for name in _LISTS}
+        settings = Settings(**{**options["settings"], **names}, deadline=_deadline(options))
+        made = plan_run(
+            hosts,
+            result_of(variables, "manifests_info"),
+            settings,
+            options["options"],
+            options["fenced"],
+            options["withheld"],
+            options["states"],
+        )
+        platforms = queries(hosts, made.requests.egressips, made.fleet["members"])
         return {
-            **result,
-            "changed": False,
             **made.to_dict(),
             "platforms": platforms,
             "needs_fences_or_platforms": bool(platforms) or any(host["fence"] for host in hosts),
             "in_steps": any(made.rollout.get(key) for key in ("releasing", "following", "pending")),
-            "answers": answers,
+            "answers": _answers(options["questions"], made, settings),
         }
 
 

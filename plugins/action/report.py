@@ -5,51 +5,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import failures
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import Events, preview, report
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import (
+    NO_AUDIT,
+    Events,
+    preview,
+    report,
+)
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import node_results, result_of
 
-_OPTIONS = {
-    "preview": {"type": "bool", "default": False},
-    "strict": {"type": "bool", "default": False},
-    "fence_results": {"type": "dict"},
-    "platform_results": {"type": "list", "elements": "dict", "default": []},
-}
 
-
-class ActionModule(ActionBase):
+class ActionModule(ControllerAction):
     """The action plugin of the module `report`."""
 
-    TRANSFERS_FILES = False
-    _requires_connection = False
+    OPTIONS = {
+        "preview": {"type": "bool", "default": False},
+        "strict": {"type": "bool", "default": False},
+        "fence_results": {"type": "dict", "default": {}},
+        "platform_results": {"type": "list", "elements": "dict", "default": []},
+    }
 
-    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
-        """Return the report as the task's result; unless it is a preview, pass its data to the workflow."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _validation, options = self.validate_argument_spec(argument_spec=_OPTIONS)
-        try:
-            run = result_of(task_vars, "plan")
-        except EgressIPError as error:
-            raise AnsibleActionFail(str(error)) from error
-        result["changed"] = False
-        steps = task_vars.get("egress_ip_steps")
+    def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the report; unless it is a preview, pass its data to the workflow."""
+        run = result_of(variables, "plan")
         if options["preview"]:
-            return {**result, **preview(run, steps).to_dict()}
-        check_mode = self._task.check_mode
-        failed = [line for each in options["platform_results"] for line in failures(each["platform"], each["result"])]
-        events = Events.of_run(steps, options["fence_results"] or {}, failed, check_mode)
-        # Silent mistakes in manifests fail a strict run.
-        if options["strict"]:
-            events = replace(events, complaints=run["doubts"])
-        else:
-            events = replace(events, notes=[*events.notes, *run["doubts"]])
-        results = node_results(task_vars, run["fleet"])
+            return preview(run, variables.get("egress_ip_audit", NO_AUDIT), variables.get("egress_ip_steps")).to_dict()
+        check_mode, results = self._task.check_mode, node_results(variables, run["fleet"])
+        events = _events(options, variables, run["doubts"], check_mode)
         made = report(run["plan"], run["manifests"], run["fleet"], results, check_mode, events).to_dict()
         stats = {"data": {"egress_ip": made["stats"]}, "per_host": False, "aggregate": True}
-        return {**result, **made, "ansible_stats": stats}
+        return {**made, "ansible_stats": stats}
+
+
+def _events(options: Mapping[str, Any], variables: Mapping[str, Any], doubts: list[str], check_mode: bool) -> Events:
+    """Return the events of the run. Silent mistakes in manifests fail a strict run."""
+    failed = [line for each in options["platform_results"] for line in failures(each["platform"], each["result"])]
+    steps, results = variables.get("egress_ip_steps"), options["fence_results"]
+    events = Events.of_run(variables.get("egress_ip_audit", NO_AUDIT), steps, results, failed, check_mode)
+    if options["strict"]:
+        return replace(events, complaints=doubts)
+    return replace(events, notes=[*events.notes, *doubts])

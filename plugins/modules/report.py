@@ -13,8 +13,8 @@ description:
   - Compares, on the controller, the plan of a run with the results of the nodes. Returns lines for a person, and passes
     the data to an AWX workflow as M(ansible.builtin.set_stats) does.
   - The input are registered results of other modules. C(egress_ip_plan) must be the result of M(netops.egress_ip.plan);
-    C(egress_ip_steps) of M(netops.egress_ip.steps) and C(egress_ip_node) of each host of M(netops.egress_ip.node) are
-    used if they exist.
+    C(egress_ip_audit) of M(netops.egress_ip.audit), C(egress_ip_steps) of M(netops.egress_ip.steps) and
+    C(egress_ip_node) of each host of M(netops.egress_ip.node) are used if they exist.
   - Changes nothing. Run it once, not for each host.
 options:
   preview:
@@ -28,6 +28,7 @@ options:
   fence_results:
     description: Result of each fence by node, as in M(netops.egress_ip.steps).
     type: dict
+    default: {}
   platform_results:
     description: Results of tasks of platforms, each a C(platform) and the registered C(result). Failures are reported.
     type: list

@@ -13,8 +13,9 @@ description:
   - Decides, on the controller, which nodes are fenced before their egress IPs are claimed, what changes on their
     platforms, which nodes are updated after claims of others, and which fenced nodes are reconnected.
   - The input are registered results of other modules. C(egress_ip_plan) must be the result of M(netops.egress_ip.plan);
-    that of the module that reads O(platform), C(egress_ip_node) of each host of M(netops.egress_ip.node), and
-    C(egress_ip_steps) of this module are used if they exist.
+    C(egress_ip_audit) of M(netops.egress_ip.audit) and C(egress_ip_node) of each host of M(netops.egress_ip.node) are
+    used if they exist.
+  - Can be called several times in a run. Each result has all values, as far as they can be decided from the input.
   - Changes nothing. Run it once, not for each host. A part of the role P(netops.egress_ip.node#role).
 options:
   hosts:
@@ -22,15 +23,6 @@ options:
     type: list
     elements: str
     required: true
-  platform:
-    description:
-      - Name of the platform to audit, from the registered result of its module. Without it, the audits of the last call
-        count.
-    type: str
-  settings:
-    description: Settings of the role of O(platform) that its audit needs.
-    type: dict
-    default: {}
   fence_results:
     description:
       - Result of each fence by node, the reason why the node is not fenced; empty if it is.
@@ -40,6 +32,7 @@ extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
 seealso:
+  - module: netops.egress_ip.audit
   - module: netops.egress_ip.plan
   - module: netops.egress_ip.report
 """
@@ -53,29 +46,6 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-audits:
-  description: The audit of each platform.
-  returned: success
-  type: dict
-fenced:
-  description: The nodes that are noted as fenced on their platform, each with the methods.
-  returned: success
-  type: dict
-  sample: {node2: [vnic_disconnect]}
-proven:
-  description: Those of them that are proven to be cut off.
-  returned: success
-  type: list
-  elements: str
-labels:
-  description: The labels that the platforms give to nodes.
-  returned: success
-  type: dict
-  sample: {node1: {vsphere/host: esx1.example.com}}
-plan_again:
-  description: Whether M(netops.egress_ip.plan) must be run again, with C(fenced) and C(labels).
-  returned: success
-  type: bool
 domain_notes:
   description: Egress IPs of an object that one failure domain of the platform holds, as planned and as they are now.
   returned: success
@@ -83,11 +53,6 @@ domain_notes:
   sample:
     planned: ["egressip/web: 192.168.126.10 and 192.168.126.102 are on one ESXi host, esx1.example.com"]
     current: []
-failures:
-  description: Failures of the audits, a line each.
-  returned: success
-  type: list
-  elements: str
 open:
   description: The changes of each platform before the nodes are changed.
   returned: success
@@ -110,18 +75,19 @@ fencing:
   elements: dict
   sample: [{node: node2, platform: "", target: {}, file: /etc/fence.yml}]
 withheld:
-  description: The egress IPs that must not be claimed, and the reasons.
+  description: The egress IPs that must not be claimed, and the reasons. Empty without O(fence_results).
   returned: success
   type: dict
   sample: {192.168.126.10: "node2 may hold it and is not fenced: timed out"}
 unfence:
-  description: The fenced nodes to reconnect, by platform.
+  description: The fenced nodes to reconnect, by platform. Empty before M(netops.egress_ip.node) runs.
   returned: success
   type: list
   elements: dict
 updates:
   description:
     - The states of the nodes that are updated after the claims of other nodes, by node.
+    - Empty before M(netops.egress_ip.node) runs.
     - Their tunnels follow an address to its new holder, or their pods must not use an address that no node claimed.
   returned: success
   type: dict

@@ -10,7 +10,7 @@ belongs to it if it runs on this platform (as the host reports it, else `egress_
 The role node includes these files of the role's ``tasks/``, once per run, on the controller:
 
 - ``audit``: reads the platform for ``__egress_ip_query``, a `Query`, with the module `Provider.module`, registers its
-  result as ``egress_ip_MODULE``, and calls the module `steps` with ``platform`` and ``settings``.
+  result as ``egress_ip_MODULE``, and calls the module `audit` with ``platform`` and ``settings``.
 - ``change``: applies ``__egress_ip_changes``, a list of options of `Changes`, with ``__egress_ip_state``: ``present``
   before the nodes apply the plan, ``absent`` after.
 - ``fence``: cuts the VM or machine ``__egress_ip_target``, one of the ``nodes`` of the Query, off its network. It fails

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .._common.addresses import address_order
-from .._common.errors import Errors
-from .._kubernetes.objects import parse_egressip
+from .._kubernetes.objects import EgressIP
+from .failure_domains import needs_labels
 from .provider import Audit, Host, Provider, Query
 from .vsphere import VSPHERE
 
@@ -24,20 +24,20 @@ DOMAINS = {label: title for provider in PROVIDERS.values() for label, title in p
 
 
 def queries(
-    hosts: Iterable[Mapping[str, Any]], egressips: Iterable[object], fleet_members: Iterable[Mapping[str, Any]] = ()
+    hosts: Iterable[Mapping[str, Any]], egressips: Iterable[EgressIP], fleet_members: Iterable[Mapping[str, Any]] = ()
 ) -> list[Query]:
     """Return a Query for each provider with hosts. Raises InventoryError.
 
     Each host is {name, platform (`egress_ip_platform`), fence (`egress_ip_fence`), observed (a task's result),
-    variables (values of VARIABLES)}. ``egressips`` are documents; the invalid ones are ignored. ``fleet_members`` are
-    those of a Fleet, for the MAC addresses of nodes that do not answer.
+    variables (values of VARIABLES)}. ``egressips`` with errors are ignored. ``fleet_members`` are those of a Fleet, for
+    the MAC addresses of nodes that do not answer.
     """
     recorded = {each["name"]: [link["mac"] for link in each.get("links", ())] for each in fleet_members}
     members: dict[str, list[Mapping[str, Any]]] = {}
     for host in hosts:
         for name in sorted({_platform(host), str(host.get("fence"))} & PROVIDERS.keys()):
             members.setdefault(name, []).append(host)
-    found = {egress_ip for document in egressips for egress_ip in _egress_ips(document)} if members else set()
+    found = {egress_ip for egressip in egressips if not egressip.errors for egress_ip in egressip.egress_ips}
     egress_ips = sorted(found, key=address_order)
     return [_query(PROVIDERS[name], own, recorded, egress_ips) for name, own in members.items()]
 
@@ -47,6 +47,23 @@ def audit(queries_: Iterable[Query], name: str, answer: Mapping[str, Any], setti
     query = next(query for query in queries_ if query["name"] == name)
     audited = PROVIDERS[name].audit(query, answer, settings)
     return {**audited, "failures": [*failures(name, answer), *audited["failures"]]}
+
+
+def audited(run: Mapping[str, Any], audits: Mapping[str, Audit]) -> dict[str, Any]:
+    """Return {audits, fenced, proven, labels, failures, plan_again}; `audits` is {provider: Audit}.
+
+    `plan_again`: whether the plan of ``run``, the dict of a RunPlan with its `answers`, depends on fences or labels.
+    """
+    fenced = {node: methods for audit_ in audits.values() for node, methods in audit_["fenced"].items()}
+    labels = {node: given for audit_ in audits.values() for node, given in audit_["labels"].items()}
+    return {
+        "audits": dict(audits),
+        "fenced": fenced,
+        "proven": [node for audit_ in audits.values() for node in audit_["proven"]],
+        "labels": labels,
+        "failures": [line for audit_ in audits.values() for line in audit_["failures"]],
+        "plan_again": bool(fenced) or needs_labels(run, labels),
+    }
 
 
 def failures(name: str, result: Mapping[str, Any]) -> list[str]:
@@ -86,8 +103,3 @@ def _host(host: Mapping[str, Any], recorded: Sequence[str], variables: Iterable[
     uuid, macs = (observed.get("platform") or {}).get("uuid"), observed.get("macs") or {}
     used = [macs[each["interface"]] for each in observed.get("networks", ()) if macs.get(each["interface"])]
     return Host(host["name"], uuid, used or recorded, {name: values.get(name) for name in variables})
-
-
-def _egress_ips(document: object) -> tuple[str, ...]:
-    egressip = Errors().attempt(parse_egressip, document)
-    return egressip.egress_ips if egressip else ()

@@ -14,6 +14,8 @@ from .._common.tables import section, table
 from .mac_vendor import with_vendor
 
 Dict = Mapping[str, Any]
+# What `audited` returns, as far as reports need it, where there is no platform.
+NO_AUDIT: Dict = {"fenced": {}, "proven": [], "failures": []}
 _MEASURES = {
     "unassigned": "egress IPs without a node",
     "overlap": "egress IPs that share a failure domain",
@@ -58,24 +60,30 @@ class Events:
 
     @classmethod
     def of_run(
-        cls, steps: Dict | None, fence_results: Mapping[str, str], failures: Iterable[str], check_mode: bool = False
+        cls,
+        audit: Dict,
+        steps: Dict | None,
+        fence_results: Mapping[str, str],
+        failures: Iterable[str],
+        check_mode: bool = False,
     ) -> Events:
         """Return the events of a run.
 
-        `steps` is what `plan_steps` returned, None where it was not needed. `fence_results` {node: why it is not
-        fenced, empty when it is}; in `check_mode` no node was really fenced. `failures` are those of platforms.
+        `audit` and `steps` are what `audited` and `plan_steps` returned last, `steps` None where it was not needed.
+        `fence_results` {node: why it is not fenced, empty when it is}; in `check_mode` no node was really fenced.
+        `failures` are those of platforms.
         """
         if not steps:
             return cls(failures=tuple(failures))
         unfenced = {target["name"] for each in steps["unfence"] for target in each["targets"]}
         cut_off = [name for name, why in fence_results.items() if not why]
         now, later = ([], cut_off) if check_mode else (cut_off, [])
-        fenced = {*steps["proven"], *now} - unfenced
+        fenced = {*audit["proven"], *now} - unfenced
         return cls(
             withheld=steps["withheld"],
             fenced=sorted(fenced),
-            unproven=[name for name in steps["fenced"] if name not in {*steps["proven"], *now, *unfenced}],
-            failures=[*steps["failures"], *failures],
+            unproven=[name for name in audit["fenced"] if name not in {*audit["proven"], *now, *unfenced}],
+            failures=[*audit["failures"], *failures],
             notes=[*steps["notes"], *(f"node {name} would be fenced first" for name in later)],
         )
 
@@ -113,9 +121,10 @@ def report(
     return Report(tuple(lines), tuple(failures), tuple(complaints), _stats(plan, fleet, conflicts, results, events))
 
 
-def preview(run: Dict, steps: Dict | None = None) -> Report:
-    """Return the Report of a plan that is not applied; `run` is the dict of a RunPlan, `steps` that of `plan_steps`."""
-    events = Events.of_run(steps, {each["node"]: "" for each in steps["fencing"]} if steps else {}, (), check_mode=True)
+def preview(run: Dict, audit: Dict, steps: Dict | None = None) -> Report:
+    """Return the Report of a plan that is not applied; `run` is the dict of a RunPlan, the others as in `Events`."""
+    fenced = {each["node"]: "" for each in steps["fencing"]} if steps else {}
+    events = Events.of_run(audit, steps, fenced, (), check_mode=True)
     shared = steps["domain_notes"]["planned"] if steps else ()
     events = replace(events, notes=[*events.notes, *shared, *run["doubts"]])
     made = report(run["plan"], run["manifests"], run["fleet"], events=events)

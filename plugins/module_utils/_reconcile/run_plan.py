@@ -17,7 +17,7 @@ from .._planner.assign import check_max_moves, make_plan
 from .._planner.pool_allocation import Allocation, allocate_pools
 from .._planner.requests import Requests
 from .coverage import without_effect
-from .fleet import observe_fleet
+from .fleet import Fleet, observe_fleet
 from .ineffective import ineffective
 from .node_limits import limits
 from .node_names import with_host_names
@@ -91,26 +91,12 @@ def plan_run(
     data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
     room = data_plane.max_index
     read, notes = with_host_names(Manifests.from_dict(manifests), hosts)
-    fleet = observe_fleet(
-        hosts,
-        read.nodes,
-        settings.drain_nodes,
-        settings.min_available,
-        fenced,
-        read.egressips,
-        settings.forget_nodes,
-    ).to_dict()
+    fleet = _fleet(hosts, read, fenced, settings).to_dict()
     allocation = allocate_pools(read.egressips, fleet, settings.pools)
     requests = allocation.requests
     plan = _plan(requests, fleet, settings)
-    # A document that cannot be parsed may define an address that is held now. An EgressIP with errors is no reason
-    # to stop: it keeps what it has, and the others go on.
-    stop = fleet["stop_reasons"] + [error for item in manifests["invalid"] for error in item["errors"]]
-    stop += _excess(requests, room)
-    if settings.drain_nodes and not settings.drain_force:
-        undrained = replace(settings, drain_nodes=(), max_moves=0)
-        before = partial(_plan_of_hosts, requests, hosts, read, fenced, undrained)
-        stop += drain_losses(plan, fleet, before)
+    stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(requests, room)]
+    stop += _reasons_against_drain(plan, fleet, requests, partial(_fleet, hosts, read, fenced), settings)
     rollout: dict[str, Any] = {}
     egress_ips = {address for egressip in requests.egressips for address in egressip.egress_ips}
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
@@ -127,6 +113,19 @@ def plan_run(
     return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests)
 
 
+def _fleet(hosts: Sequence[Mapping[str, Any]], read: Manifests, fenced: Collection[str], settings: Settings) -> Fleet:
+    drained, needed, gone = settings.drain_nodes, settings.min_available, settings.forget_nodes
+    return observe_fleet(hosts, read.nodes, drained, needed, fenced, read.egressips, gone)
+
+
+def _unusable(read: Manifests) -> list[str]:
+    """Return the errors of documents that cannot be parsed: they may define addresses that are held now.
+
+    An EgressIP with errors is no reason to stop: it keeps what it has, and the others go on.
+    """
+    return [error for item in read.invalid for error in item["errors"]]
+
+
 def _with_addresses_of_pools(manifests: Mapping[str, Any], allocation: Allocation) -> dict[str, Any]:
     return {
         **manifests,
@@ -135,16 +134,6 @@ def _with_addresses_of_pools(manifests: Mapping[str, Any], allocation: Allocatio
         "unfilled": list(allocation.unfilled),
         "pools": [use._asdict() for use in allocation.uses],
     }
-
-
-def _plan_of_hosts(
-    requests: Requests,
-    hosts: Sequence[Mapping[str, Any]],
-    read: Manifests,
-    fenced: Collection[str],
-    settings: Settings,
-) -> dict[str, Any]:
-    return _plan(requests, observe_fleet(hosts, read.nodes, fenced=fenced).to_dict(), settings)
 
 
 def _check_settings(settings: Settings) -> None:
@@ -159,6 +148,20 @@ def _excess(requests: Requests, room: int) -> list[str]:
     if len(wanted) <= room:
         return []
     return [f"egress_ip_mark_mask: has room for {room} egress IPs, not for {len(wanted)}; use a wider mask"]
+
+
+def _reasons_against_drain(
+    plan: Mapping[str, Any],
+    fleet: Mapping[str, Any],
+    requests: Requests,
+    fleet_with: Callable[[Settings], Fleet],
+    settings: Settings,
+) -> list[str]:
+    """Return a line for each egress IP that is held now and that the drain leaves without a node."""
+    if not settings.drain_nodes or settings.drain_force:
+        return []
+    undrained = replace(settings, drain_nodes=(), max_moves=0)
+    return drain_losses(plan, fleet, lambda: _plan(requests, fleet_with(undrained).to_dict(), undrained))
 
 
 def drain_losses(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .failure_domains import domain_notes, needs_labels
+from .failure_domains import domain_notes
 from .fencing import links_to_cut, nodes_to_unfence, plan_fencing
 from .provider import Audit, Changes
 from .providers import DOMAINS, PROVIDERS, in_variables
@@ -28,28 +28,22 @@ def plan_steps(
     {provider: Audit}. `fence_results` {node: why it is not fenced, empty if it is} is None before the fences; `results`
     {node: result of the module `node`} is empty before that module runs.
 
-    - audits, fenced, proven, labels, failures: of the platforms; see `provider`
-    - plan_again: whether the plan must be made again, with `fenced` and `labels`; domain_notes: see `failure_domains`
+    - domain_notes: see `failure_domains`
     - open, close: [{platform, changes}] before and after the nodes apply the plan; notes: lines
     - fencing: [{node, platform, target, file}], with a platform and its target or with a file of the user
-    - withheld: {egress IP: reason}; unfence: [{platform, targets}]
-    - updates: {node: its state after the claims of the others}; in_steps: whether the platforms have any step
+    - withheld: {egress IP: reason}; empty before the fences
+    - unfence: [{platform, targets}], updates: {node: its state after the claims of the others}; empty before the nodes
+      apply the plan
+    - in_steps: whether the platforms have any step
     """
     plan, fleet = run["plan"], run["fleet"]
     targets = {query["name"]: {node["name"]: node for node in query["nodes"]} for query in run["platforms"]}
     fencing = plan_fencing(plan, fleet, fences, _in_variables(fences, fence_results))
     changes = {name: PROVIDERS[name].changes(audit, fleet) for name, audit in audits.items()}
     before, after = _of_platforms(changes, "open"), _of_platforms(changes, "close")
-    fenced = {node: methods for audit in audits.values() for node, methods in audit["fenced"].items()}
     labels = {node: given for audit in audits.values() for node, given in audit["labels"].items()}
     return {
-        "audits": dict(audits),
-        "fenced": fenced,
-        "proven": [node for audit in audits.values() for node in audit["proven"]],
-        "labels": labels,
-        "plan_again": bool(fenced) or needs_labels(run, labels),
         "domain_notes": domain_notes(run, labels, DOMAINS),
-        "failures": [line for audit in audits.values() for line in audit["failures"]],
         "open": before,
         "close": after,
         "notes": [line for each in changes.values() for line in each["notes"]],
@@ -57,7 +51,7 @@ def plan_steps(
         "withheld": fencing.withheld if fence_results is not None else {},
         "unfence": _to_unfence(audits, targets, fleet, fencing.nodes, results) if results else [],
         "updates": updates_after(run["rollout"], results) if run["rollout"] and results else {},
-        "in_steps": bool(before or after or fenced),
+        "in_steps": bool(before or after or any(audit["fenced"] for audit in audits.values())),
     }
 
 

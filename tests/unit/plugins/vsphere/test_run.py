@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_egressips
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 from pyVmomi import vim
@@ -19,7 +20,8 @@ A, B = "192.168.126.10", "192.168.126.102"
 STEPS, WITHHELD = "egress_ip_steps", "egress_ip_steps.withheld"
 RESULTS = "__egress_ip_fence_results"
 REPORTED = "egress_ip_report.failures"
-FAILURES = "egress_ip_steps.failures"
+AUDITED = "egress_ip_audit"
+FAILURES = "egress_ip_audit.failures"
 TASKS = Path(__file__).parents[4] / "roles/node/tasks"
 IN_A_RUN = {
     task["name"]: task
@@ -31,6 +33,10 @@ OPEN = IN_A_RUN["Allow the egress IPs on the platforms"]
 CLOSE = IN_A_RUN["Revert platform settings that no egress IP needs"]
 UNFENCE = {"include_role": {"name": "netops.egress_ip.node", "tasks_from": "unfence"}, "run_once": True}
 OUTSIDE = IN_A_RUN["Decide about fences and ports"]
+REPORT = [
+    {"netops.egress_ip.report": {"fence_results": "{{ __egress_ip_fence_results }}"}, "register": "egress_ip_report"}
+]
+LINES = "egress_ip_report.lines"
 FENCE = [{"include_role": {"name": "netops.egress_ip.node", "tasks_from": "fence"}}]
 
 
@@ -61,15 +67,18 @@ def world(hosts, egress_ips, assignments=(), held=()):
         for name, each in hosts.items()
     ]
     unavailable = [{"name": name, "reason": "timed out"} for name in hosts if name not in observed]
-    fleet = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "recalled": {}}
+    fleet = {"nodes": nodes, "observed": observed, "unavailable": unavailable, "faulty": [], "recalled": {}}
     fleet["eligible"] = [name for name, each in hosts.items() if each["egress_ip_labels"]]
     fleet["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
     entries = [{"egressIP": ip, "node": name, "name": "web", "interface": "eth0"} for ip, name in assignments]
     platforms = queries(
-        [host_of({"inventory_hostname": name, **each}) for name, each in hosts.items()], [egressip(*egress_ips)]
+        [host_of({"inventory_hostname": name, **each}) for name, each in hosts.items()],
+        read_egressips([egressip(*egress_ips)]),
     )
-    made = {"fleet": fleet, "plan": {"assignments": entries}, "rollout": {}, "platforms": platforms, "stop_reasons": []}
-    made = {**made, "manifests": {"egressips": [egressip(*egress_ips)]}, "answers": {}}
+    plan = {"assignments": entries, "load": {}, **{key: [] for key in ("unassigned", "invalid", "moves", "warnings")}}
+    manifests = {"egressips": [egressip(*egress_ips)], "invalid": [], "ignored": []}
+    made = {"fleet": fleet, "plan": plan, "manifests": manifests, "rollout": {}, "doubts": [], "answers": {}}
+    made |= {"platforms": platforms, "stop_reasons": []}
     return {"set_fact": {"egress_ip_plan": made}, "run_once": True}
 
 
@@ -113,18 +122,18 @@ def test_the_esxi_hosts_of_the_nodes(play, vcenter):
     made = world(hosts, [A, B], [(A, "node1"), (B, "node2")], [(A, "node1"), (B, "node3")])
     document = made["set_fact"]["egress_ip_plan"]["manifests"]["egressips"][0]
     document["metadata"]["annotations"] = {"egress-ip.netops/spread": "vsphere/host"}
-    told = play([made, AUDIT, OUTSIDE], [STEPS, FAILURES], hosts=hosts)
+    told = play([made, AUDIT, OUTSIDE], [AUDITED, STEPS, FAILURES], hosts=hosts)
     on = {"node1": "DC0_C0_H0", "node2": "DC0_C0_H1", "node3": "DC0_C0_H0"}
-    assert told[STEPS]["labels"] == {name: {"vsphere/host": host} for name, host in on.items()}
-    assert (told[STEPS]["plan_again"], told[FAILURES]) == (True, [])
+    assert told[AUDITED]["labels"] == {name: {"vsphere/host": host} for name, host in on.items()}
+    assert (told[AUDITED]["plan_again"], told[FAILURES]) == (True, [])
     note = f"egressip/web: {A} and {B} are on one ESXi host, DC0_C0_H0"
     assert told[STEPS]["domain_notes"] == {"planned": [], "current": [note]}
 
 
 def test_other_fleets_ask_no_vcenter(play, vcenter):
     hosts = {"node1": node(1, platform="baremetal"), "node2": silent()}
-    told = play([world(hosts, [A]), AUDIT], [STEPS], hosts=hosts)
-    assert (told[STEPS]["audits"], told[STEPS]["in_steps"]) == ({}, False)
+    told = play([world(hosts, [A]), AUDIT], [AUDITED, STEPS], hosts=hosts)
+    assert (told[AUDITED]["audits"], told[STEPS]["in_steps"]) == ({}, False)
     assert vcenter.journal() == []
 
 
@@ -183,9 +192,10 @@ def test_a_silent_node_is_fenced_and_given_back(play, vcenter):
     play([*tasks, UNFENCE], [], hosts=hosts)
     assert connected(vcenter, "node2") == [False], "what it may hold is with nobody yet"
     later = [world(hosts, [A], [(A, "node1")], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE, UNFENCE]
-    told = play(later, [STEPS], hosts=hosts)
-    assert told[STEPS]["fenced"] == {"node2": ["vnic_disconnect"]}
+    told = play([*later, *REPORT], [AUDITED, LINES], hosts=hosts)
+    assert told[AUDITED]["fenced"] == {"node2": ["vnic_disconnect"]}
     assert connected(vcenter, "node2") == [True]
+    assert [line for line in told[LINES] if "fenced" in line] == [], "the run reconnected it"
 
 
 @pytest.mark.parametrize("method", ["vnic_disconnect", "power_off"])
@@ -201,8 +211,8 @@ def test_a_silent_node_with_two_adapters(play, vcenter, method):
     assert (told[WITHHELD], told[RESULTS]) == ({}, {"node3": ""})
     assert connected(vcenter, "node3") == [False, False]
     later = [world(hosts, [A], [(A, "node1")], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE, UNFENCE]
-    told = play(later, [STEPS, FAILURES], hosts=hosts)
-    assert (told[STEPS]["proven"], told[FAILURES]) == (["node3"], [])
+    told = play(later, [AUDITED], hosts=hosts)
+    assert (told[AUDITED]["proven"], told[AUDITED]["failures"]) == (["node3"], [])
     assert connected(vcenter, "node3") == [True, True]
 
 
@@ -228,7 +238,7 @@ def test_what_is_noted_is_no_proof(play, vcenter):
     tasks = [world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE]
     told = play(tasks, [WITHHELD], hosts=hosts)
     assert "is not proven within 1 seconds" in told[WITHHELD][A]
-    told = play([world(hosts, [A]), AUDIT], [STEPS], hosts=hosts)[STEPS]
+    told = play([world(hosts, [A]), AUDIT], [AUDITED], hosts=hosts)[AUDITED]
     assert (told["fenced"], told["proven"]) == ({"node2": ["port_block"]}, [])
 
 
@@ -247,8 +257,9 @@ def test_a_port_group_keeps_what_one_of_its_nodes_needs(play, guarded):
     play([*both, OPEN], [], hosts=hosts)
     assert ours(guarded, "10") == ours(guarded, "11") == [f"netops.egress_ip {A}"]
     guarded.journal()
-    told = play([*both, OPEN, CLOSE], [STEPS], hosts=hosts)[STEPS]
-    assert (told["open"], told["close"], told["notes"], told["failures"]) == ([], [], [], [])
+    told = play([*both, OPEN, CLOSE], [STEPS, FAILURES], hosts=hosts)
+    assert [told[STEPS][key] for key in ("open", "close", "notes")] == [[], [], []]
+    assert told[FAILURES] == []
     assert guarded.writes() == []
     hosts["node1"]["egress_ip_labels"] = {}
     play([world(hosts, [A]), AUDIT, OUTSIDE, CLOSE], [], hosts=hosts)

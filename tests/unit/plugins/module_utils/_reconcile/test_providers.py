@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_egressips
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import (
     FENCES,
     PROVIDERS,
@@ -116,7 +117,7 @@ def test_a_vm_that_is_not_named_well(said, message):
 
 def test_the_egress_ips_of_valid_manifests():
     documents = [egressip("web", B, A), egressip("db", A), {**egressip("broken"), "spec": {"egressIPs": ["x"]}}]
-    assert [query["egress_ips"] for query in queries([vm(None)], documents)] == [[A, B]]
+    assert [query["egress_ips"] for query in queries([vm(None)], read_egressips(documents))] == [[A, B]]
 
 
 def test_failures_of_tasks_with_and_without_a_loop():

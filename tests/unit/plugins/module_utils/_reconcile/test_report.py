@@ -73,10 +73,12 @@ def test_what_is_claimed_in_check_mode_is_still_to_be_claimed():
     assert states == [["claimed"], ["to", "claim"]]
 
 
-STEPS = {
+AUDIT = {
     "fenced": {"node3": ["vnic_disconnect"], "node4": ["port_block"]},
     "proven": ["node3"],
     "failures": ["a"],
+}
+STEPS = {
     "notes": ["b"],
     "fencing": [{"node": "node5", "platform": "vsphere"}],
     "withheld": {"10.0.0.1": "node6 may hold it"},
@@ -88,19 +90,19 @@ UNFENCE = [{"platform": "vsphere", "targets": [{"name": "node3"}, {"name": "node
 
 
 def test_the_events_of_a_run():
-    made = Events.of_run(STEPS, FENCED, ["c"])
+    made = Events.of_run(AUDIT, STEPS, FENCED, ["c"])
     assert made == Events(STEPS["withheld"], ["node3", "node5"], ["node4"], ["a", "c"], notes=["b"])
-    assert Events.of_run({**STEPS, "unfence": UNFENCE}, FENCED, []).fenced == ["node5"]
-    assert Events.of_run({**STEPS, "unfence": UNFENCE}, FENCED, []).unproven == []
+    assert Events.of_run(AUDIT, {**STEPS, "unfence": UNFENCE}, FENCED, []).fenced == ["node5"]
+    assert Events.of_run(AUDIT, {**STEPS, "unfence": UNFENCE}, FENCED, []).unproven == []
 
 
 def test_in_check_mode_no_node_is_fenced():
-    made = Events.of_run(STEPS, FENCED, [], check_mode=True)
+    made = Events.of_run(AUDIT, STEPS, FENCED, [], check_mode=True)
     assert (made.fenced, made.notes) == (["node3"], ["b", "node node5 would be fenced first"])
 
 
 def test_events_without_fences_and_platforms():
-    assert Events.of_run(None, {}, ["c"]) == Events(failures=("c",))
+    assert Events.of_run(AUDIT, None, {}, ["c"]) == Events(failures=("c",))
 
 
 @pytest.mark.parametrize(("rollout", "named"), [({}, "none"), ({"differing": ["node1", "node2"]}, "node1, node2")])
@@ -112,9 +114,9 @@ def test_a_preview_names_the_nodes_to_change(rollout, named):
         "rollout": rollout,
         "doubts": ["egressip/x: selects no pod"],
     }
-    assert preview(run).lines[-2:] == ("", f"Nodes to change: {named}")
-    assert "  egressip/x: selects no pod" in preview(run).lines
-    assert {"  node node5 would be fenced first", "  egressip/x: on one host"} <= {*preview(run, STEPS).lines}
+    assert preview(run, AUDIT).lines[-2:] == ("", f"Nodes to change: {named}")
+    assert "  egressip/x: selects no pod" in preview(run, AUDIT).lines
+    assert {"  node node5 would be fenced first", "  egressip/x: on one host"} <= {*preview(run, AUDIT, STEPS).lines}
 
 
 def document(name, *egress_ips):

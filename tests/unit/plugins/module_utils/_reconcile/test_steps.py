@@ -9,7 +9,7 @@ import json
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import audit
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import audit, audited
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps import plan_steps
 
 A = "192.168.126.101"
@@ -57,7 +57,13 @@ def test_after_the_nodes():
     assert steps["updates"]["node1"]["far_ends"] == [{"egressIP": A, "endpoint": "192.168.126.21"}]
     unfence = [{"platform": "vsphere", "targets": [{"name": "node1", "vms": [{"name": "vm1"}]}]}]
     assert (steps["unfence"], steps["in_steps"]) == (unfence, True)
-    assert (steps["fenced"], steps["proven"], steps["failures"]) == ({"node1": ["vnic_disconnect"]}, ["node1"], ["a"])
+
+
+def test_the_audits_of_all_platforms():
+    made = audited(RUN, {**FENCED, "other": {**NO_AUDIT, "fenced": {"node2": ["off"]}, "failures": ["b"]}})
+    assert made["fenced"] == {"node1": ["vnic_disconnect"], "node2": ["off"]}
+    assert (made["proven"], made["failures"], set(made["audits"])) == (["node1"], ["a", "b"], {"vsphere", "other"})
+    assert not any(audited(RUN, {}).values())
 
 
 @pytest.mark.parametrize(("spread", "again"), [({}, False), ({"egress-ip.netops/spread": "vsphere/host"}, True)])
@@ -67,10 +73,11 @@ def test_labels_of_a_platform_and_a_plan_that_needs_them(spread, again):
     nodes = [{**node, "labels": {}} for node in RUN["fleet"]["nodes"]]
     run = {**RUN, "fleet": {**RUN["fleet"], "nodes": nodes}, "manifests": {"egressips": [document]}, "answers": {}}
     labels = {"node1": {"vsphere/host": "esx1"}, "node2": {"vsphere/host": "esx2"}}
-    steps = plan_steps(run, FENCES, {"vsphere": {**NO_AUDIT, "labels": labels}}, None, {})
-    assert (steps["labels"], steps["plan_again"]) == (labels, again)
-    assert steps["domain_notes"] == {"planned": [], "current": []}
-    assert plan_steps(RUN, FENCES, FENCED, None, {})["plan_again"] is True
+    audits = {"vsphere": {**NO_AUDIT, "labels": labels}}
+    made = audited(run, audits)
+    assert (made["labels"], made["plan_again"]) == (labels, again)
+    assert plan_steps(run, FENCES, audits, None, {})["domain_notes"] == {"planned": [], "current": []}
+    assert audited(RUN, FENCED)["plan_again"] is True
 
 
 def test_a_platform_fences_its_own_target():

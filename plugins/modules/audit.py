@@ -1,0 +1,78 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: audit
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Audit the platform of nodes
+description:
+  - Evaluates, on the controller, what a platform of nodes such as vSphere returned about them.
+  - The input are registered results of other modules. C(egress_ip_plan) must be the result of M(netops.egress_ip.plan),
+    and for the platform V(vsphere) C(egress_ip_vsphere_port_info) that of M(netops.egress_ip.vsphere_port_info).
+    C(egress_ip_audit) of this module is used if it exists - its audits of other platforms are kept.
+  - Changes nothing. Run it once, not for each host. A part of the role P(netops.egress_ip.node#role).
+options:
+  platform:
+    description: Name of the platform.
+    type: str
+    choices: [vsphere]
+    required: true
+  settings:
+    description: Settings of the role of O(platform) that its audit needs.
+    type: dict
+    default: {}
+extends_documentation_fragment:
+  - netops.egress_ip.attributes
+  - netops.egress_ip.attributes.info_module
+seealso:
+  - module: netops.egress_ip.steps
+  - module: netops.egress_ip.vsphere_port_info
+"""
+
+EXAMPLES = r"""
+- name: Audit the ports
+  netops.egress_ip.audit:
+    platform: vsphere
+    settings:
+      guest_mac: own
+      scope: port
+  register: egress_ip_audit
+  run_once: true
+"""
+
+RETURN = r"""
+audits:
+  description: The audit of each platform.
+  returned: success
+  type: dict
+fenced:
+  description: The nodes that are noted as fenced on their platform, each with the methods.
+  returned: success
+  type: dict
+  sample: {node2: [vnic_disconnect]}
+proven:
+  description: Those of them that are proven to be cut off.
+  returned: success
+  type: list
+  elements: str
+  sample: [node2]
+labels:
+  description: The labels that the platforms give to nodes.
+  returned: success
+  type: dict
+  sample: {node1: {vsphere/host: esx1.example.com}}
+plan_again:
+  description: Whether M(netops.egress_ip.plan) must be run again, with C(fenced) and C(labels).
+  returned: success
+  type: bool
+failures:
+  description: Failures of the audits, a line each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["vCenter: timed out"]
+"""

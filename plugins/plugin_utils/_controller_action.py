@@ -1,0 +1,37 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The common action plugin of the modules that run on the controller alone. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+
+
+class ControllerAction(ActionBase):
+    """Checks the options of a task and returns its result; an EgressIPError fails the task with one line.
+
+    A subclass has the argument specification ``OPTIONS`` and the method ``result``.
+    """
+
+    TRANSFERS_FILES = False
+    OPTIONS: ClassVar[Mapping[str, Any]] = {}
+    _requires_connection = False
+
+    def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        """Return the task's result, unchanged unless ``result`` returns otherwise."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
+        try:
+            return {**result, "changed": False, **self.result(options, task_vars)}
+        except EgressIPError as error:
+            raise AnsibleActionFail(str(error)) from error
+
+    def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the module's own values of the result for the checked options and the variables of the host."""
+        raise NotImplementedError
