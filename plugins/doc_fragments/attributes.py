@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the modules say of check mode, diff mode and idempotence."""
+"""Support of check mode, diff mode and idempotence in the modules."""
 
 from __future__ import annotations
 

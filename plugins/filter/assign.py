@@ -24,8 +24,8 @@ description:
     squares), and then the moves are the fewest.
     With O(policy=sticky) the fewest moves come before the flattest load. Last is the order by name, the first address
     on its first node. The same input gives the same plan; the order of lists does not matter.
-  - An object's annotation C(egress-ip.netops/weight), an integer from 1 to 100 in quotes, is what each of its
-    addresses adds to the load of its node. Capacities count addresses, not weights. If weights differ, the load is near
+  - An object's annotation C(egress-ip.netops/weight), an integer from 1 to 100 in quotes, is the weight of each of its
+    addresses in the load of its node. Capacities count addresses, not weights. If weights differ, the load is near
     the flattest one, and RV(_value.weighted) shows how near; the order by name does not apply then.
   - A broken object is listed in RV(_value.invalid). It gets nothing new and keeps its addresses as far as the rules
     above allow. It does not affect other objects.

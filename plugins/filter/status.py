@@ -10,7 +10,8 @@ author:
 short_description: Return the status of EgressIP objects as the nodes show it
 description:
   - Returns the EgressIP documents with C(status.assignments) as the nodes show it, not as a plan has it. An egress IP
-    on two nodes is listed twice. Addresses that are in no manifest are in a document of their own.
+    on two nodes is listed twice. If several objects request one, it is listed under its owner, the object for which a
+    node holds it, else the first by name. Addresses that are in no manifest are in a document of their own.
 positional: fleet
 options:
   _input:

@@ -35,8 +35,8 @@ options:
     default: {}
   recall:
     description:
-      - Names of EgressIP objects whose record to return, because what they have is to be kept. These are the objects
-        with errors, and the objects with addresses of a pool.
+      - Names of EgressIP objects whose record is returned, so that they keep their addresses. These are the objects
+        with errors, those with addresses of a pool, and those that request an address of another one.
     type: list
     elements: str
     default: []
@@ -67,7 +67,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What prevents this host from being a node. The other values may be empty then.
+  description: Reasons why this host cannot be a node. The other values may be empty then.
   returned: always
   type: list
   elements: str

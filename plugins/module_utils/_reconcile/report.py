@@ -135,20 +135,43 @@ def preview(run: Dict, audit: Dict, steps: Dict | None = None) -> Report:
 def status(egressips: Iterable[Dict], fleet: Dict) -> list[dict[str, Any]]:
     """Return each EgressIP document with the assignments that the nodes show as its status.
 
-    Egress IPs on nodes that belong to no object come last, in an object without a spec.
+    Of several objects with one address, only its owner has the assignment: the object that a holder names, else the
+    first by name. Egress IPs on nodes that belong to no object come last, in an object without a spec.
     """
     holders: dict[str, list[str]] = {}
     for item in fleet["current"]:
         holders.setdefault(item["egressIP"], []).append(item["node"])
-    documents = [_observed(document, holders) for document in egressips]
-    known = {entry["egressIP"] for document in documents for entry in document["status"]["assignments"]}
-    unknown = sorted(set(holders) - known, key=address_order)
+    requested = [(document, _requested(document)) for document in egressips]
+    owners = _owners(requested, fleet)
+    documents = [
+        _with_status(document, [ip for ip in addresses if owners[ip] == _name(document)], holders)
+        for document, addresses in requested
+    ]
+    unknown = sorted(set(holders) - set(owners), key=address_order)
     if unknown:
-        entries = [{"node": node, "egressIP": ip} for ip in unknown for node in holders[ip]]
-        documents.append(
-            {"kind": "EgressIP", "metadata": {"name": "in no manifest"}, "status": {"assignments": entries}}
-        )
+        documents.append(_with_status({"kind": "EgressIP", "metadata": {"name": "in no manifest"}}, unknown, holders))
     return documents
+
+
+def _owners(requested: Iterable[tuple[Dict, Sequence[str]]], fleet: Dict) -> dict[str, str]:
+    """Return {egress IP: name of the object that owns it} of all addresses that objects request."""
+    names: dict[str, list[str]] = {}
+    for document, addresses in requested:
+        for ip in addresses:
+            names.setdefault(ip, []).append(_name(document))
+    holding = {item["egressIP"]: item["name"] for item in fleet["current"] if item.get("name")}
+    return {ip: holding[ip] if holding.get(ip) in found else min(found) for ip, found in names.items()}
+
+
+def _with_status(document: Dict, egress_ips: Iterable[str], holders: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return the document with the nodes of these egress IPs as its status."""
+    entries = [{"node": node, "egressIP": ip} for ip in egress_ips for node in holders.get(ip, ())]
+    return {**document, "status": {"assignments": entries}}
+
+
+def _name(document: Dict) -> str:
+    metadata = document.get("metadata")
+    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
 
 
 def _complaints(plan: Dict, manifests: Dict) -> list[str]:
@@ -198,12 +221,11 @@ def _pools(manifests: Dict) -> list[str]:
     return ["", *table(("POOL", "ADDRESSES", "USED", "FREE"), rows)] if rows else []
 
 
-def _observed(document: Dict, holders: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _requested(document: Dict) -> list[str]:
+    """Return the addresses that a document lists, which may be broken."""
     spec = document.get("spec")
     wanted = spec.get("egressIPs") if isinstance(spec, dict) else ()
-    egress_ips = map(_canonical, wanted if isinstance(wanted, (list, tuple)) else ())
-    entries = [{"node": node, "egressIP": ip} for ip in egress_ips for node in holders.get(ip, ())]
-    return {**document, "status": {"assignments": entries}}
+    return [*map(_canonical, wanted if isinstance(wanted, (list, tuple)) else ())]
 
 
 def _canonical(text: object) -> str:

@@ -89,16 +89,15 @@ def plan_run(
     _check_settings(settings)
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
     data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
-    room = data_plane.max_index
     read, notes = with_host_names(Manifests.from_dict(manifests), hosts)
     fleet = _fleet(hosts, read, fenced, settings).to_dict()
     allocation = allocate_pools(read.egressips, fleet, settings.pools)
     requests = allocation.requests
     plan = _plan(requests, fleet, settings)
-    stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(requests, room)]
+    egress_ips = {address for egressip in requests.egressips for address in egressip.egress_ips}
+    stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(egress_ips, data_plane.max_index)]
     stop += _reasons_against_drain(plan, fleet, requests, partial(_fleet, hosts, read, fenced), settings)
     rollout: dict[str, Any] = {}
-    egress_ips = {address for egressip in requests.egressips for address in egressip.egress_ips}
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
     doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device)
     if states and not stop:
@@ -142,12 +141,11 @@ def _check_settings(settings: Settings) -> None:
         raise InventoryError(f"egress_ip_plan_seconds: must be a number above 0, not {settings.plan_seconds}")
 
 
-def _excess(requests: Requests, room: int) -> list[str]:
+def _excess(egress_ips: Collection[str], max_marks: int) -> list[str]:
     """Return a line if there are more egress IPs than marks."""
-    wanted = {address for egressip in requests.egressips for address in egressip.egress_ips}
-    if len(wanted) <= room:
+    if len(egress_ips) <= max_marks:
         return []
-    return [f"egress_ip_mark_mask: has room for {room} egress IPs, not for {len(wanted)}; use a wider mask"]
+    return [f"egress_ip_mark_mask: has room for {max_marks} egress IPs, not for {len(egress_ips)}; use a wider mask"]
 
 
 def _reasons_against_drain(

@@ -119,6 +119,9 @@ def test_a_preview_names_the_nodes_to_change(rollout, named):
     assert {"  node node5 would be fenced first", "  egressip/x: on one host"} <= {*preview(run, AUDIT, STEPS).lines}
 
 
+A, B = "192.168.126.101", "192.168.126.102"
+
+
 def document(name, *egress_ips):
     return {"kind": "EgressIP", "metadata": {"name": name}, "spec": {"egressIPs": list(egress_ips)}}
 
@@ -157,3 +160,13 @@ def test_status_of_broken_documents(spec):
 def test_status_names_an_address_in_any_spelling():
     shown = status([document("web", "2001:DB8::0:1")], {"current": [{"egressIP": "2001:db8::1", "node": "node1"}]})
     assert entries(shown) == {"web": [("2001:db8::1", "node1")]}
+
+
+@pytest.mark.parametrize(
+    ("holder", "owner"),
+    [({"name": "web"}, "web"), ({"name": "db"}, "db"), ({}, "db"), ({"name": "removed"}, "db")],
+)
+def test_status_shows_an_address_under_its_owner_only(holder, owner):
+    documents = [document("web", A, B), document("db", A)]
+    shown = entries(status(documents, {"current": [{"egressIP": A, "node": "node1", **holder}]}))
+    assert shown == {"web": [], "db": [], owner: [(A, "node1")]}
