@@ -9,12 +9,9 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_egressips
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import (
-    FENCES,
-    PROVIDERS,
     failures,
     queries,
 )
@@ -147,15 +144,6 @@ def test_failures_of_tasks_with_and_without_a_loop():
 )
 def test_messages_name_the_variables_of_a_run(message, line):
     assert failures("vsphere", {"failed": True, "msg": message}) == [f"vCenter: {line}"]
-
-
-@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
-def test_a_provider_has_a_role_with_its_tasks(provider):
-    role = ROOT / "roles" / provider.name
-    entries = {"audit", "change"} | ({"fence", "unfence"} if provider.name in FENCES else set())
-    assert entries <= {path.stem for path in (role / "tasks").glob("*.yml")}
-    assert entries <= yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"].keys()
-    assert (ROOT / f"plugins/modules/{provider.module}.py").is_file()
 
 
 def test_only_its_role_and_its_code_name_a_provider():
