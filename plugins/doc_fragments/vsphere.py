@@ -25,12 +25,14 @@ options:
       - By default, the value of the environment variable E(VMWARE_USER).
     type: str
     required: true
+    aliases: [admin, user]
   password:
     description:
       - Password of O(username).
       - By default, the value of the environment variable E(VMWARE_PASSWORD).
     type: str
     required: true
+    aliases: [pass, pwd]
   port:
     description:
       - TCP port of the vCenter.
@@ -78,6 +80,15 @@ options:
       moid:
         description: Managed object ID of the VM.
         type: str
+      datacenter:
+        description: Name of the datacenter of the VM.
+        type: str
+      folder:
+        description: Path of the VM's folder, with or without the prefix C(DATACENTER/vm/).
+        type: str
+      guest_uuid:
+        description: UUID of the machine as its guest reports it. It selects one of several VMs with equal names.
+        type: str
 """
 
     ADAPTERS = r"""
@@ -99,6 +110,15 @@ options:
         type: str
       moid:
         description: Managed object ID of the VM.
+        type: str
+      datacenter:
+        description: Name of the datacenter of the VM.
+        type: str
+      folder:
+        description: Path of the VM's folder, with or without the prefix C(DATACENTER/vm/).
+        type: str
+      guest_uuid:
+        description: UUID of the machine as its guest reports it. It selects one of several VMs with equal names.
         type: str
       mac:
         description: MAC address of the adapter.

@@ -34,6 +34,15 @@ options:
       moid:
         description: Managed object ID of the VM.
         type: str
+      datacenter:
+        description: Name of the datacenter of the VM.
+        type: str
+      folder:
+        description: Path of the VM's folder, with or without the prefix C(DATACENTER/vm/).
+        type: str
+      guest_uuid:
+        description: UUID of the machine as its guest reports it. It selects one of several VMs with equal names.
+        type: str
   mandatory:
     description:
       - Whether a VM is not powered on or migrated if that would violate the rule. With fewer ESXi hosts than VMs, some

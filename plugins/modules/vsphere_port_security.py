@@ -10,15 +10,40 @@ author:
   - The netops.egress_ip authors (@netops)
 short_description: Allow egress IPs on vSphere ports of VMs, and restore the former settings
 description:
-  - Changes the security settings of ports of VMs so that egress IPs work there. M(netops.egress_ip.vsphere_port_info)
-    returns the smallest sufficient change; an egress IP on the adapter's own MAC address usually needs none.
+  - Changes the security settings of ports of VMs, or of port groups, so that egress IPs work there.
+    M(netops.egress_ip.vsphere_port_info) returns the smallest sufficient change. An egress IP on the adapter's own MAC
+    address usually needs none.
   - Changes only the options that are set. VLAN, teaming, shaping, override flags and foreign rules stay as they are.
   - Reads and checks everything before the first write. If a port is changed concurrently, or a response is lost, the
     module reads and decides again, at most four times.
   - Refuses ports on NSX, because vCenter cannot change them.
 options:
+  vms:
+    default: []
+    required: false
+  portgroups:
+    description:
+      - Port groups that are changed as a whole, with all VMs there and any O(scope).
+      - On standard switches, they are changed on every host that has them; up to three VMs there keep the former
+        settings in their notes.
+      - An entry that matches several port groups is an error.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Name of the port group.
+        type: str
+        required: true
+      datacenter:
+        description: Name of its datacenter.
+        type: str
+      switch:
+        description: Name of its distributed or standard switch.
+        type: str
   scope:
     description:
+      - What is changed for O(vms).
       - V(port) - only the ports of the VMs; on distributed switches.
       - V(portgroup) - their port groups, with all VMs there; on standard switches, on every host that has them.
     type: str
@@ -82,7 +107,7 @@ options:
         group.
       - V(absent) - restores the noted values of the options, except values that were changed since, and removes rules
         by their description. Settings without a note stay as they are.
-      - Standard port groups have no description; their former values are in the notes of the VMs in O(vms). If no VM of
+      - Standard port groups have no description; their former values are in the notes of VMs there. If no VM of
         the port group has that note any more, V(absent) changes nothing.
     type: str
     choices: [present, absent]
@@ -126,6 +151,17 @@ EXAMPLES = r"""
     vms:
       - name: node1
     allowed_addresses: [192.168.126.10]
+  delegate_to: localhost
+
+- name: Allow second MAC addresses in a port group
+  netops.egress_ip.vsphere_port_security:
+    portgroups:
+      - name: nodes
+        switch: DVS0
+    security:
+      forged_transmits: true
+    mac_learning:
+      enabled: true
   delegate_to: localhost
 
 - name: Restore the spoof guard
@@ -177,7 +213,11 @@ ports:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import ADAPTERS, CONNECTION
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import (
+    ADAPTERS,
+    CONNECTION,
+    PORT_GROUPS,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client import with_client
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import GROUP, PORT, SECURITY
@@ -195,7 +235,8 @@ def main():
     module = AnsibleModule(
         argument_spec={
             **CONNECTION,
-            **ADAPTERS,
+            "vms": {**ADAPTERS["vms"], "required": False, "default": []},
+            **PORT_GROUPS,
             "scope": {"type": "str", "choices": [PORT, GROUP], "default": PORT},
             "security": {"type": "dict", "options": {flag: {"type": "bool"} for flag in SECURITY}},
             "mac_learning": {"type": "dict", "options": MAC_LEARNING},

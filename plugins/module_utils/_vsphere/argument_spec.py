@@ -19,8 +19,9 @@ def _from_environment(variable: str, **option: Any) -> dict[str, Any]:
 
 CONNECTION: Spec = {
     "hostname": _from_environment("VMWARE_HOST", type="str", required=True),
-    "username": _from_environment("VMWARE_USER", type="str", required=True),
-    "password": _from_environment("VMWARE_PASSWORD", type="str", required=True, no_log=True),
+    # The aliases are those of vmware.vmware.
+    "username": _from_environment("VMWARE_USER", type="str", required=True, aliases=["admin", "user"]),
+    "password": _from_environment("VMWARE_PASSWORD", type="str", required=True, no_log=True, aliases=["pass", "pwd"]),
     "port": _from_environment("VMWARE_PORT", type="int", default=443),
     "validate_certs": _from_environment("VMWARE_VALIDATE_CERTS", type="bool", default=True),
     "proxy_host": _from_environment("VMWARE_PROXY_HOST", type="str"),
@@ -35,7 +36,7 @@ def _vms(*keys: str) -> Spec:
             "type": "list",
             "elements": "dict",
             "required": True,
-            "options": {name: {"type": "str"} for name in (*_VM_KEYS, *keys)},
+            "options": {name: {"type": "str"} for name in (*_VM_KEYS, *_PLACE_KEYS, "guest_uuid", *keys)},
             "required_one_of": [_VM_KEYS],
             "mutually_exclusive": [_VM_KEYS, *([keys] if keys else [])],
         },
@@ -43,7 +44,21 @@ def _vms(*keys: str) -> Spec:
 
 
 _VM_KEYS = ("name", "uuid", "moid")
+_PLACE_KEYS = ("datacenter", "folder")
 # VMs, and network adapters of VMs.
 VMS = _vms()
 ADAPTERS = _vms("mac", "label", "network")
 ADAPTERS["vms"]["options"]["macs"] = {"type": "list", "elements": "str", "default": []}
+# Port groups.
+PORT_GROUPS: Spec = {
+    "portgroups": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "datacenter": {"type": "str"},
+            "switch": {"type": "str"},
+        },
+    },
+}

@@ -19,6 +19,7 @@ from .fence import Adapter, Step
 from .guest_ips import Guest
 from .inventory import Inventory
 from .port import Port, Target, Unreachable
+from .port_groups import choose_port_groups
 from .port_security import Change
 from .read import read_adapter, read_guests, read_port
 from .session import POLL_SECONDS, Session
@@ -64,12 +65,13 @@ class Client:
             return inventory.attempt(selectors, lambda chosen: read_port(inventory, chosen, shared_with))
 
     def read_targets(
-        self, selectors: Selectors, scope: str, neighbours: bool
+        self, selectors: Selectors, groups: Selectors, scope: str, neighbours: bool
     ) -> tuple[list[Target], list[Unreachable]]:
-        """Return `targets.read_targets` of the option ``vms``."""
+        """Return `targets.read_targets` of the options ``vms`` and ``portgroups``."""
         with self._session.translated():
             inventory = Inventory(self._session)
-            return read_targets(inventory, inventory.choose(selectors), scope, neighbours)
+            chosen = inventory.choose(selectors), choose_port_groups(inventory, groups)
+            return read_targets(inventory, *chosen, scope, neighbours)
 
     def read_adapters(self, selectors: Selectors) -> list[Adapter]:
         """Return a `fence.Adapter` for each entry of the option ``vms``."""

@@ -24,6 +24,7 @@ from typing import (
 from .._common.errors import VsphereError, VsphereInterruptedError
 from .._common.messages import quote
 from .from_pyvmomi import effective
+from .places import Places
 from .port import choose_nic, choose_vm
 from .pyvmomi import vim, vmodl
 from .session import Properties, Session, UnparsedError, plain_name
@@ -34,7 +35,7 @@ Outcome = Union[Result, VsphereError]
 NETWORK_SYSTEM = "configManager.networkSystem"
 # Properties of an ESXi host.
 HOST = ("name", "parent", "runtime.connectionState", NETWORK_SYSTEM)
-_VM = ("name", "config.uuid", "config.instanceUuid", "config.template")
+_VM = ("name", "parent", "config.uuid", "config.instanceUuid", "config.template")
 _HARDWARE = (
     "config.hardware.device",
     "config.annotation",
@@ -52,8 +53,8 @@ _SWITCH = ("name", "config", "capability.featuresSupported")
 class Chosen:
     """A network adapter that a selector names.
 
-    ``vm``: dict with object, moid, name, uuid, instance_uuid, template; ``host``: the ESXi host object, None for none;
-    ``state`` and ``power``: of the VM, in the API's words; ``protected``: whether vSphere HA protects it;
+    ``vm``: dict with object, parent, moid, name, uuid, instance_uuid, template; ``host``: the ESXi host object, None
+    for none; ``state`` and ``power``: of the VM, in the API's words; ``protected``: whether vSphere HA protects it;
     ``annotation``: its notes; ``version``: of its configuration; ``nic``: dict with device, label, mac, connected,
     network; ``nics``: all adapters of the VM.
     """
@@ -116,19 +117,23 @@ class Inventory:
         self._names: dict[Any, tuple[tuple[str, ...], dict[Any, int]]] = {}
         found = session.all_properties(vim.dvs.DistributedVirtualPortgroup, ("key", "name"))
         self._groups = {each.get("key"): (group, plain_name(each.get("name"))) for group, each in found.items()}
+        self.places = Places(session)
         self._vms = list_vms(session)
         self._vm_names = {vm["object"]: vm["name"] for vm in self._vms}
 
     def choose(self, selectors: Selectors) -> list[Chosen]:
         """Return a Chosen for each entry of the option ``vms``. Raises VsphereError."""
-        vms = [choose_vm(selector, f"vms[{n}]", self._vms) for n, selector in enumerate(selectors)]
+        vms = [choose_vm(each, f"vms[{n}]", self._vms, self._is_there) for n, each in enumerate(selectors)]
         chosen = [self._chosen(*each) for each in self._found(vms, selectors)]
         self._read_ahead(chosen)
         return chosen
 
     def attempt(self, selectors: Selectors, function: Callable[[Chosen], Result]) -> list[Result | VsphereError]:
         """Return ``function(Chosen)``, or its VsphereError, for each entry of the option ``vms``."""
-        vms = [_outcome(self.session, choose_vm, each, f"vms[{n}]", self._vms) for n, each in enumerate(selectors)]
+        vms = [
+            _outcome(self.session, choose_vm, each, f"vms[{n}]", self._vms, self._is_there)
+            for n, each in enumerate(selectors)
+        ]
         outcomes: dict[int, Any] = {n: vm for n, vm in enumerate(vms) if isinstance(vm, VsphereError)}
         for each in self._found(vms, selectors):
             outcomes[each[0]] = _outcome(self.session, self._chosen, *each)
@@ -137,6 +142,9 @@ class Inventory:
             if isinstance(each, Chosen):
                 outcomes[n] = _outcome(self.session, function, each)
         return [outcomes[n] for n in range(len(selectors))]
+
+    def _is_there(self, vm: Mapping[str, Any], selector: Mapping[str, Any]) -> bool:
+        return self.places.of(vm["parent"]).matches(selector)
 
     def _found(
         self, vms: Sequence[dict[str, Any] | VsphereError], selectors: Selectors
@@ -254,12 +262,17 @@ class Inventory:
             raise VsphereError(f"port group {connection.portgroupKey}: this user cannot read it")
         group, key = self._groups[connection.portgroupKey][0], connection.portKey
         if (group, key) not in self._memory:
-            found = self.remembered(group, _GROUP)
-            switch = found["config"].distributedVirtualSwitch
-            attachment = Attachment(group, found, switch, self.remembered(switch, _SWITCH), self._port(switch, key))
+            attachment = self.group_attachment(group)
+            attachment = replace(attachment, port=self._port(attachment.switch, key))
             self._memory[group, key] = _with_present_state(attachment)
         attached: Attachment = self._memory[group, key]
         return attached
+
+    def group_attachment(self, group: Any) -> Attachment:
+        """Return the Attachment of a distributed port group, without a port."""
+        found = self.remembered(group, _GROUP)
+        switch = found["config"].distributedVirtualSwitch
+        return Attachment(group, found, switch, self.remembered(switch, _SWITCH), None)
 
     def _port(self, switch: Any, key: str | None) -> Any:
         """Return a port of a distributed switch; None if it does not exist."""
@@ -308,8 +321,12 @@ def _outcome(session: Session, function: Callable[..., Result], *arguments: Any)
 
 def choose_vms(session: Session, selectors: Selectors) -> list[dict[str, Any]]:
     """Return a VM, as in `Chosen.vm`, for each entry of the option ``vms``. Raises VsphereError."""
-    vms = list_vms(session)
-    return [choose_vm(selector, f"vms[{n}]", vms) for n, selector in enumerate(selectors)]
+    vms, places = list_vms(session), Places(session)
+
+    def is_there(vm: Mapping[str, Any], selector: Mapping[str, Any]) -> bool:
+        return places.of(vm["parent"]).matches(selector)
+
+    return [choose_vm(selector, f"vms[{n}]", vms, is_there) for n, selector in enumerate(selectors)]
 
 
 def list_vms(session: Session) -> list[dict[str, Any]]:
@@ -317,6 +334,7 @@ def list_vms(session: Session) -> list[dict[str, Any]]:
     return [
         {
             "object": vm,
+            "parent": found.get("parent"),
             "moid": vm._GetMoId(),
             "name": plain_name(found.get("name")),
             "uuid": found.get("config.uuid") or "",

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from .._common.errors import VsphereError
 from .._common.messages import quote
@@ -20,6 +20,7 @@ RULES = "rules"
 PORT, GROUP, HOST_GROUP = "port", "portgroup", "host portgroup"
 STANDARD, DISTRIBUTED, NSX = "standard", "distributed", "nsx"
 _NIC_KEYS = ("mac", "label", "network")
+_PLACE_KEYS = ("datacenter", "folder")
 
 
 @dataclass(frozen=True)
@@ -135,20 +136,33 @@ class Port:
         }
 
 
-def choose_vm(selector: Mapping[str, Any], path: str, vms: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def choose_vm(
+    selector: Mapping[str, Any],
+    path: str,
+    vms: Sequence[dict[str, Any]],
+    is_there: Callable[[Mapping[str, Any], Mapping[str, Any]], bool],
+) -> dict[str, Any]:
     """Return the one of ``vms`` that ``selector`` names; they are dicts with name, uuid, instance_uuid and moid.
 
-    Raises VsphereError, which begins with ``path``.
+    ``is_there(vm, selector)``: whether a VM is in the ``datacenter`` and ``folder`` of the selector. Of several, the
+    one with the UUID ``guest_uuid`` is returned. Raises VsphereError, which begins with ``path``.
     """
     key = next(key for key in ("name", "uuid", "moid") if selector.get(key))
     wanted = selector[key]
     found = [vm for vm in vms if _is_vm(vm, key, wanted)]
+    place = [f"{name} {quote(selector[name])}" for name in _PLACE_KEYS if selector.get(name)]
+    if place:
+        found = [vm for vm in found if is_there(vm, selector)]
+    if len(found) > 1 and selector.get("guest_uuid"):
+        found = [vm for vm in found if _is_vm(vm, "uuid", selector["guest_uuid"])] or found
     if not found:
-        raise VsphereError(f"{path}.{key}: must be a VM that this user can see, not {quote(wanted)}")
+        where = f" in {' and '.join(place)}" if place else ""
+        raise VsphereError(f"{path}.{key}: must be a VM{where} that this user can see, not {quote(wanted)}")
     if len(found) > 1:
         moids = ", ".join(sorted(vm["moid"] for vm in found))
         raise VsphereError(
-            f"{path}.{key}: must identify one VM; {len(found)} are named {quote(wanted)}; use moid, one of {moids}"
+            f"{path}.{key}: must identify one VM; {len(found)} are named {quote(wanted)}; add folder, or use moid, one"
+            f" of {moids}"
         )
     return found[0]
 

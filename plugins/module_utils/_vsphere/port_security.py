@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
 
 from .._common.addresses import Address, parse_egress_ips
-from .._common.errors import VsphereError, VsphereInterruptedError
+from .._common.errors import Errors, VsphereError, VsphereInterruptedError
 from .change_note import INHERITED, Note
 from .port import PORT, RULES, Level, Target, Unreachable
 from .traffic_filter import (
@@ -99,8 +99,12 @@ class Change:
 
 
 def decide(targets: Sequence[Target], wanted: Wanted) -> list[Change]:
-    """Return a Change for each of ``targets`` that needs one; VsphereError if a change is not possible."""
-    changes = [_decide(target, wanted) for target in targets]
+    """Return a Change for each of ``targets`` that needs one. Raises VsphereError with all that is not possible."""
+    errors = Errors()
+    decided = [errors.attempt(_decide, target, wanted) for target in targets]
+    if errors.found:
+        raise VsphereError("; ".join(dict.fromkeys(errors.found)))
+    changes = [change for change in decided if change is not None]
     if not wanted.present:
         changes = [replace(change, forbid=_forbid(change, changes, wanted)) for change in changes]
     return [change for change in changes if change.writes or change.forbid]
@@ -260,6 +264,7 @@ class PortSecurity:
 
     def __init__(self, options: Mapping[str, Any], check_mode: bool) -> None:
         self._vms = options["vms"]
+        self._groups = options["portgroups"]
         self._scope = options["scope"]
         self._wanted = Wanted.from_options(options)
         self._check_mode = check_mode
@@ -289,7 +294,10 @@ class PortSecurity:
         return _report(ports, [str(each) for each in unreachable])
 
     def _observe(self, client: Client) -> tuple[list[Target], list[Change], list[Unreachable]]:
-        targets, unreachable = client.read_targets(self._vms, self._scope, neighbours=not self._wanted.present)
+        if not self._vms and not self._groups:
+            raise VsphereError("vms: must name a VM if portgroups names no port group")
+        reverses = not self._wanted.present
+        targets, unreachable = client.read_targets(self._vms, self._groups, self._scope, neighbours=reverses)
         return targets, decide(targets, self._wanted), unreachable
 
     def _compare(self, target: Target, after: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Collection, Iterator, Mapping, Sequence
 
 from .._common.errors import VsphereError
@@ -13,6 +13,7 @@ from .change_note import OVERRIDE, Note, part_of, part_of_group, read_note
 from .from_pyvmomi import read_level, read_overrides, read_standard_level
 from .inventory import HOST, NETWORK_SYSTEM, Attachment, Chosen, Inventory, is_distributed, is_opaque, network_of
 from .port import GROUP, HOST_GROUP, PORT, Target, Unreachable
+from .port_groups import PortGroup
 from .port_security import overrides_of
 from .pyvmomi import vim
 from .session import plain_name
@@ -20,15 +21,51 @@ from .session import plain_name
 _NSX_REFUSAL = "is on NSX; vCenter cannot change its ports, allow the address in the segment profiles of NSX"
 
 
+# The most VMs that keep the note of a standard port group that is named itself, not by its VMs.
+_MOST_KEEPERS = 3
+
+
+@dataclass(frozen=True)
+class _StandardGroup:
+    """A standard port group, and where it is changed.
+
+    ``own``: the hosts of VMs that need the change; ``clusters``: those whose hosts are changed, None for all; other
+    hosts are left out unless a note shows that they were changed. ``writable``: the VMs that keep a new note; ``vms``:
+    those that the user named; ``switch``: name of the switch, None for any.
+    """
+
+    network: Any
+    name: str
+    own: Collection[Any]
+    clusters: Collection[Any] | None
+    writable: Collection[Any]
+    vms: Collection[Any]
+    switch: str | None = None
+
+
 def read_targets(
-    inventory: Inventory, chosen: Sequence[Chosen], scope: str, neighbours: bool
+    inventory: Inventory, chosen: Sequence[Chosen], groups: Sequence[PortGroup], scope: str, neighbours: bool
 ) -> tuple[list[Target], list[Unreachable]]:
     """Return the `Target` values of a change with ``scope`` (PORT or GROUP), each one once, and hosts without one.
 
-    ``neighbours``: whether to read ``in_use`` and ``marked`` of ports.
+    ``groups``: port groups that are changed as a whole; ``neighbours``: whether to read ``in_use`` and ``marked`` of
+    ports, for the reversal of a change.
     """
     targets: dict[str, Target] = {}
     unreachable: list[Unreachable] = []
+    vms = {each.vm["object"] for each in chosen}
+    for target in (
+        *_targets_of_vms(inventory, chosen, scope),
+        *(target for group in groups for target in _targets_of_group(inventory, group, vms, neighbours)),
+    ):
+        if isinstance(target, Unreachable):
+            unreachable.append(target)
+        else:
+            targets.setdefault(target.id, target)
+    return _with_neighbours(targets.values()) if neighbours else list(targets.values()), unreachable
+
+
+def _targets_of_vms(inventory: Inventory, chosen: Sequence[Chosen], scope: str) -> Iterator[Target | Unreachable]:
     networks = set()
     for n, each in enumerate(chosen):
         path, backing = f"vms[{n}]: {each.vm['name']}", each.nic["device"].backing
@@ -36,12 +73,34 @@ def read_targets(
         # A network is the same for all its adapters.
         if network is None or network not in networks:
             networks.add(network)
-            for target in _targets(inventory, path, each, scope, chosen):
-                if isinstance(target, Unreachable):
-                    unreachable.append(target)
-                else:
-                    targets[target.id] = target
-    return _with_neighbours(targets.values()) if neighbours else list(targets.values()), unreachable
+            yield from _targets(inventory, path, each, scope, chosen)
+
+
+def _targets_of_group(
+    inventory: Inventory, group: PortGroup, vms: Collection[Any], absent: bool
+) -> Iterator[Target | Unreachable]:
+    """Yield the Target values of a port group, on all hosts that have it; ``vms``: those that the user named."""
+    if group.is_opaque:
+        raise VsphereError(f"{group.path}: {_NSX_REFUSAL}")
+    if group.is_distributed:
+        attachment = inventory.group_attachment(group.network)
+        if attachment.is_nsx:
+            raise VsphereError(f"{group.path}: {_NSX_REFUSAL}")
+        yield _group_target(inventory, attachment, vms)
+        return
+    users = inventory.remembered(group.network, ("host", "vm"))["vm"] or ()
+    found = inventory.session.properties(list(users), ("runtime.host",))
+    hosts = {vm: each.get("runtime.host") for vm, each in found.items()}
+    inventory.read_hosts({host for host in hosts.values() if host})
+    writable = [vm for vm, host in hosts.items() if host and _is_connected(inventory, host)]
+    if not writable and not absent:
+        words = "has no VM whose notes can keep the former settings; connect a VM to it"
+        raise VsphereError(f"{group.path}: {words}")
+    keepers = {*sorted(writable, key=lambda vm: str(vm._GetMoId()))[:_MOST_KEEPERS]}
+    own = {*hosts.values()} - {None}
+    yield from _host_targets(
+        inventory, _StandardGroup(group.network, group.name, own, None, keepers, vms, group.switch)
+    )
 
 
 def _shared_network(path: str, backing: Any, scope: str) -> Any:
@@ -62,7 +121,7 @@ def _targets(
         if scope == PORT:
             words = "is on a standard switch, which has no ports of its own; set scope: portgroup"
             raise VsphereError(f"{path}: {words}")
-        return list(_host_targets(inventory, path, backing, chosen))
+        return list(_targets_of_standard(inventory, path, backing, chosen))
     attachment = inventory.attachment(adapter)
     if attachment.is_nsx:
         raise VsphereError(f"{path}: {_NSX_REFUSAL}")
@@ -95,13 +154,10 @@ def _group_target(inventory: Inventory, attachment: Attachment, vms: Collection[
     )
 
 
-def _host_targets(
+def _targets_of_standard(
     inventory: Inventory, path: str, backing: Any, chosen: Sequence[Chosen]
 ) -> Iterator[Target | Unreachable]:
-    """Yield a Target, or Unreachable, for each host of the VMs' clusters that has a standard port group.
-
-    Hosts outside these clusters are left out, unless a note shows that they were changed.
-    """
+    """Yield the Target values of the standard port group of an adapter, in the clusters of the VMs."""
     network, name = network_of(backing, path), plain_name(backing.deviceName)
     own = {each.host for each in chosen if getattr(each.nic["device"].backing, "network", None) == network}
     if None in own:
@@ -110,26 +166,33 @@ def _host_targets(
     # The notes of a VM cannot be written while its host does not respond, and no host is changed without a note.
     writable = {each.vm["object"] for each in chosen if each.host in own and _is_connected(inventory, each.host)}
     vms = {each.vm["object"] for each in chosen}
-    found = inventory.remembered(network, ("host", "vm"))
+    yield from _host_targets(inventory, _StandardGroup(network, name, own, clusters, writable, vms))
+
+
+def _host_targets(inventory: Inventory, group: _StandardGroup) -> Iterator[Target | Unreachable]:
+    """Yield a Target, or Unreachable, for each host that has a standard port group."""
+    found = inventory.remembered(group.network, ("host", "vm"))
     hosts = {each: inventory.remembered(each, HOST) for each in inventory.read_hosts(found["host"] or ())}
     users = list(found["vm"] or ())
-    names = inventory.other_vms(network, users, vms)
+    names = inventory.other_vms(group.network, users, group.vms)
     annotations = inventory.session.properties(users, ("config.annotation",))
     notes = {vm: read_note(each.get("config.annotation")) for vm, each in annotations.items()}
     for each, host in sorted(hosts.items(), key=lambda pair: str(pair[1]["name"])):
-        part = part_of_group(each._GetMoId(), name)
+        part = part_of_group(each._GetMoId(), group.name)
         parts = {vm: part_of(note, part) for vm, note in notes.items()}
-        if host["parent"] not in clusters and not any(parts.values()):
+        if group.clusters is not None and host["parent"] not in group.clusters and not any(parts.values()):
             continue
         state = host["runtime.connectionState"]
         if not _is_connected(inventory, each):
-            yield Unreachable(host["name"], str(state), name, each in own)
+            yield Unreachable(host["name"], str(state), group.name, each in group.own)
             continue
-        if not writable:
+        if not group.writable:
             continue
-        keepers = [vm for vm, noted in parts.items() if noted or vm in writable]
+        keepers = [vm for vm, noted in parts.items() if noted or vm in group.writable]
         note = {key: value for each in parts.values() for key, value in each.items()}
-        yield _host_target(inventory, host, name, note, names, {"part": part, "keepers": keepers})
+        target = _host_target(inventory, host, group.name, note, names, {"part": part, "keepers": keepers})
+        if group.switch in (None, plain_name(target.handle["spec"].vswitchName)):
+            yield target
 
 
 def _host_target(

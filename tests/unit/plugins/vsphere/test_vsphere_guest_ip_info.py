@@ -116,7 +116,10 @@ def test_several_vms_in_one_session(run, vcenter):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"vms": [{"name": "twin"}]}, "vms[0].name: must identify one VM; 2 are named 'twin'; use moid"),
+        (
+            {"vms": [{"name": "twin"}]},
+            "vms[0].name: must identify one VM; 2 are named 'twin'; add folder, or use moid",
+        ),
         ({**NODE1, "egress_ips": ["127.0.0.1"]}, "egress_ips[0]: "),
     ],
 )

@@ -112,7 +112,10 @@ def test_a_vm_by_uuid_and_by_moid(run, vcenter):
     ("vm", "message"),
     [
         ({"name": "nowhere"}, "vms[0].name: must be a VM that this user can see, not 'nowhere'"),
-        ({"name": "twin"}, "vms[0].name: must identify one VM; 2 are named 'twin'; use moid, one of vm-"),
+        (
+            {"name": "twin"},
+            "vms[0].name: must identify one VM; 2 are named 'twin'; add folder, or use moid, one of vm-",
+        ),
         (
             {"name": "node3"},
             "vms[0]: the VM has several network adapters; choose by mac, label or network; there are: ",

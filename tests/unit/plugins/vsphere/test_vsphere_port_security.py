@@ -646,3 +646,121 @@ def test_a_port_that_is_there_only_while_its_vm_runs(run, four_steps, vcenter):
 def test_a_vm_whose_hardware_cannot_be_seen(run, vcenter):
     vcenter.control("lose", name="node1", what="config")
     assert run(NAME, **NODE1, **FORGED)["msg"] == "vms[0]: node1 is inaccessible; its hardware cannot be read now"
+
+
+GROUPS = {"portgroups": [{"name": "nodes"}]}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**GROUPS, **FORGED, **LEARNING, **ADDRESSES},
+        {"portgroups": [{"name": "nodes", "switch": "DVS0", "datacenter": "DC0"}, {"name": "strict"}], **FORGED},
+        {"portgroups": [{"name": "VM Network", "switch": "vSwitch0"}], **FORGED},
+        {**GROUPS, "vms": [{"name": "node1"}], **FORGED, "scope": "portgroup"},
+        {**GROUPS, "vms": [{"name": "node3", "network": "strict"}], **FORGED, "allow_override": True},
+    ],
+    ids=["distributed", "two", "standard", "and its VM", "and a port"],
+)
+def test_port_groups_by_their_names(four_steps, vcenter, options):
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21"))
+    before = everything(vcenter)
+    done = four_steps(NAME, **options)
+    assert {port["port_group"] for port in done["ports"]} >= {each["name"] for each in options["portgroups"]}
+    four_steps(NAME, **options, state="absent")
+    assert everything(vcenter) == before
+
+
+def test_a_port_group_affects_all_its_vms(run):
+    done = run(NAME, **GROUPS, **FORGED)
+    assert [port["name"] for port in done["ports"]] == ["port group nodes"]
+    assert done["ports"][0]["affects"] == ["node1", "node2", "node4", "twin", "twin"]
+
+
+@pytest.mark.parametrize("vcenter", [("-fleet", "6", "-network", "VM Network")], indirect=True)
+def test_a_standard_port_group_is_noted_in_a_few_vms(run, vcenter):
+    options = {"portgroups": [{"name": "VM Network"}], **FORGED}
+    run(NAME, **options)
+    vms = vcenter.all(vim.VirtualMachine).values()
+    noted = [vm for vm in vms if "netops.egress_ip" in (vm.config.annotation or "")]
+    assert len(noted) == 3
+    for vm in noted[:2]:
+        WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(annotation="rebuilt")))
+    assert run(NAME, **options, state="absent")["changed"] is True
+    assert not any("netops.egress_ip" in (vm.config.annotation or "") for vm in vms)
+
+
+@pytest.mark.parametrize("vcenter", [("-clusters", "2")], indirect=True)
+def test_a_standard_port_group_that_is_named_is_changed_on_all_its_hosts(run, vcenter):
+    vcenter.control("host", name="DC0_C1_H1", state="notResponding")
+    done = run(NAME, portgroups=[{"name": "VM Network"}], **FORGED)
+    assert [port["name"].rpartition(" ")[2] for port in done["ports"]] == ["DC0_C0_H0", "DC0_C0_H1", "DC0_C1_H0"]
+    assert "DC0_C1_H1: is notResponding; port group 'VM Network' is not changed there" in done["warnings"]
+
+
+def test_a_standard_port_group_whose_vms_cannot_keep_a_note(run, vcenter):
+    vcenter.control("host", name="DC0_C0_H0", state="notResponding")
+    options = {"portgroups": [{"name": "VM Network"}], **FORGED}
+    message = "portgroups[0]: has no VM whose notes can keep the former settings; connect a VM to it"
+    vcenter.journal()
+    assert run(NAME, **options)["msg"] == message
+    reversal = "DC0_C0_H0: is notResponding; port group 'VM Network' is not changed there"
+    assert run(NAME, **options, state="absent")["msg"] == reversal
+    assert vcenter.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ({"name": "none"}, "portgroups[0].name: must be a port group that this user can see, not 'none'"),
+        (
+            {"name": "nodes", "datacenter": "DC1", "switch": "DVS0"},
+            "portgroups[0].name: must be a port group in datacenter 'DC1' in switch 'DVS0' that this user can see, not"
+            " 'nodes'",
+        ),
+        ({"name": "VM Network", "switch": "vSwitch1"}, "portgroups[0].name: must be a port group in switch 'vSwitch1'"),
+        ({"name": "overlay"}, "portgroups[0]: is on NSX; vCenter cannot change its ports"),
+        ({"name": "segment"}, "portgroups[0]: is on NSX; vCenter cannot change its ports"),
+    ],
+)
+def test_a_port_group_that_cannot_be_changed(run, vcenter, group, message):
+    assert run(NAME, portgroups=[group], **FORGED)["msg"].startswith(message)
+    assert vcenter.writes() == []
+
+
+def test_neither_a_vm_nor_a_port_group(run):
+    assert run(NAME, **FORGED)["msg"] == "vms: must name a VM if portgroups names no port group"
+
+
+def test_all_that_is_not_possible_is_named_at_once(run, vcenter):
+    vms = [{"name": "node1"}, {"name": "node3", "network": "strict"}]
+    rights = vcenter.all(vim.dvs.DistributedVirtualPortgroup)["nodes"].config.policy
+    rights.macManagementOverrideAllowed = False
+    vcenter.change_group("nodes", policy=rights)
+    message = run(NAME, vms=vms, **FORGED)["msg"]
+    for group in ("nodes", "strict"):
+        assert f"port group {group} does not let its ports override mac_management" in message
+    assert message.endswith("set allow_override: true, or scope: portgroup")
+    assert vcenter.writes() == []
+
+
+def test_aliases_of_vmware_vmware(run):
+    connection = {"username": None, "password": None, "user": "admin", "pwd": "secret"}
+    assert "ports" in run(NAME, check=True, **NODE1, **FORGED, **connection)
+
+
+@pytest.mark.parametrize("folder", ["blue", "DC0/vm/blue", "/DC0/vm/blue/"])
+def test_a_vm_by_its_folder(run, vcenter, folder):
+    options = {"vms": [{"name": "twin", "datacenter": "DC0", "folder": folder}], **FORGED}
+    (port,) = run(NAME, check=True, **options)["ports"]
+    (twin,) = run("vsphere_guest_ip_info", vms=options["vms"])["guests"]
+    assert (port["name"], twin["host"]) == ("port 15 of nodes", "DC0_C0_H0")
+
+
+def test_a_vm_by_the_uuid_of_its_guest(run, vcenter):
+    vms = [vm for vm in vcenter.all(vim.dvs.DistributedVirtualPortgroup)["nodes"].vm if vm.name == "twin"]
+    vcenter.journal()
+    for vm in vms:
+        selector = {"name": "twin", "guest_uuid": vm.config.uuid.upper()}
+        (port,) = run("vsphere_port_info", vms=[selector])["ports"]
+        assert port["vm"]["moid"] == vm._GetMoId()

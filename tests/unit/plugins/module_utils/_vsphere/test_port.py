@@ -20,29 +20,44 @@ NICS = [
 ]
 
 
+def is_there(vm, selector):
+    """Whether a VM is in the folder of a selector: only vm-3 is in `green`."""
+    return selector["folder"] == "green" and vm["moid"] == "vm-3"
+
+
 @pytest.mark.parametrize(
     ("selector", "moid"),
     [
         ({"name": "node1"}, "vm-1"),
         ({"uuid": "42304b1e"}, "vm-1"),
         ({"uuid": "5032"}, "vm-3"),
+        ({"name": "twin", "folder": "green"}, "vm-3"),
+        ({"name": "twin", "guest_uuid": "5032"}, "vm-3"),
+        ({"name": "node1", "guest_uuid": "5032"}, "vm-1"),
         ({"moid": "vm-2"}, "vm-2"),
     ],
 )
 def test_a_vm(selector, moid):
-    assert choose_vm(selector, "vms[0]", VMS)["moid"] == moid
+    assert choose_vm(selector, "vms[0]", VMS, is_there)["moid"] == moid
 
 
 @pytest.mark.parametrize(
     ("selector", "message"),
     [
-        ({"name": "twin"}, "vms[0].name: must identify one VM; 2 are named 'twin'; use moid, one of vm-2, vm-3"),
+        (
+            {"name": "twin"},
+            "vms[0].name: must identify one VM; 2 are named 'twin'; add folder, or use moid, one of vm-2, vm-3",
+        ),
+        (
+            {"name": "twin", "datacenter": "DC1", "folder": "red"},
+            "vms[0].name: must be a VM in datacenter 'DC1' and folder 'red' that this user can see, not 'twin'",
+        ),
         ({"uuid": "1"}, "vms[0].uuid: must be a VM that this user can see, not '1'"),
     ],
 )
 def test_no_vm(selector, message):
     with pytest.raises(VsphereError) as error:
-        choose_vm(selector, "vms[0]", VMS)
+        choose_vm(selector, "vms[0]", VMS, is_there)
     assert str(error.value) == message
 
 
