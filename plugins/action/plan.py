@@ -26,6 +26,7 @@ _QUESTIONS: dict[str, Any] = {
     "headroom_label": {"type": "raw", "default": "topology.kubernetes.io/zone"},
     "price": {"type": "bool", "default": False},
     "explain": {"type": "raw", "default": ""},
+    "status": {"type": "bool", "default": False},
     "traffic": {"type": "bool", "default": False},
 }
 _SETTINGS = {

@@ -117,6 +117,12 @@ options:
         description: An egress IP whose placement is explained; empty for none.
         type: raw
         default: ""
+      status:
+        description:
+          - The egress IPs as the nodes show them. The answer V(status_failures) has a line for each that is on several
+            nodes, for which another host answers, and for each node whose state is not known.
+        type: bool
+        default: false
       traffic:
         description: The traffic of the egress IPs. It needs facts with O(netops.egress_ip.node_info#module:metrics).
         type: bool
@@ -251,7 +257,7 @@ in_steps:
 answers:
   description:
     - The answers to O(questions), each a list of lines for a person.
-    - When there is a reason to stop, only those to V(explain) and V(traffic).
+    - When there is a reason to stop, only those to V(explain), V(status) and V(traffic).
   returned: success
   type: dict
   sample: {price: ["The load is as even as it can be: no egress IP has to move for balance."]}

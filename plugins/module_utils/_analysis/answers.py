@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._reconcile.picture import picture
 from .._reconcile.providers import DOMAINS
 from .._reconcile.run_plan import RunPlan, Settings
+from .._reconcile.status_table import status_table
 from .._reconcile.traffic import traffic
 from .balance_cost import price_of
 from .explain import explain
@@ -19,25 +21,30 @@ from .what_if import RunOptions, what_if
 
 @dataclass(frozen=True)
 class Questions:
-    """The variables of the same names with the prefix ``egress_ip_``, and `traffic`; the defaults ask nothing."""
+    """The variables of the same names with the prefix ``egress_ip_``, `status`, `traffic`; the defaults ask nothing."""
 
     what_if: dict[str, Any] = field(default_factory=dict)
     headroom: bool = False
     headroom_label: str = "topology.kubernetes.io/zone"
     price: bool = False
     explain: str = ""
+    status: bool = False
     traffic: bool = False
 
 
 def answer(questions: Questions, run: RunPlan, settings: Settings) -> dict[str, list[str]]:
     """Return {question: lines for a person} about a RunPlan that was made with these Settings.
 
-    If the run stops, only `explain` and `traffic` are answered. Raises EgressIPError with the variable of a question.
+    The answer to `status` comes with `status_failures`, lines on what is wrong or not known. If the run stops, only
+    `explain`, `status` and `traffic` are answered. Raises EgressIPError with the variable of a question.
     """
     answers: dict[str, list[str]] = {}
     if questions.explain not in ("", None):
         options = settings.policy, settings.cap
         answers["explain"] = explain(questions.explain, run.requests, run.fleet, *options).to_dict()["lines"]
+    if questions.status:
+        shown = status_table(picture(run.to_dict(), planned=False), run.fleet)
+        answers["status"], answers["status_failures"] = shown
     if questions.traffic:
         answers["traffic"] = traffic(run.fleet)
     if run.stop_reasons:

@@ -84,8 +84,13 @@ def test_plan_shows_what_would_move_and_writes_nothing(fleet):
 
 
 def test_status_says_what_the_nodes_show(fleet):
-    run = fleet.good("status")
+    run = fleet.good("status", egress_ip_status_documents=True)
     ((_host, shown),) = run.of_task("Show which node holds which egress IP")
+    rows = {row.split()[0]: row.split()[1:] for row in shown["msg"][1:]}
+    assert {ip: [row[1]] for ip, row in rows.items()} == fleet.holders()
+    assert {row[-1] for row in rows.values()} == {"held"}
+    assert "\n".join(shown["msg"]) in run.output
+    ((_host, shown),) = run.of_task("Show the documents with their status")
     (document,) = shown["msg"]
     assert document["kind"] == "EgressIP"
     told = {entry["egressIP"]: [entry["node"]] for entry in document["status"]["assignments"]}

@@ -1,0 +1,46 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Show lines as text, in colour on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from ansible import constants
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
+
+# Output of other callbacks, such as JSON, is read by programs: they get the lines with the result.
+_TEXT_CALLBACKS = ("default", "ansible.builtin.default", "minimal", "ansible.builtin.minimal")
+# Colours of the lines below a title, and of lines that begin with a sign.
+_SECTIONS = {
+    "Failed:": constants.COLOR_ERROR,
+    "Problems:": constants.COLOR_ERROR,
+    "Errors:": constants.COLOR_WARN,
+    "Notes:": constants.COLOR_VERBOSE,
+}
+_SIGNS = {"+ ": constants.COLOR_DIFF_ADD, "- ": constants.COLOR_DIFF_REMOVE, "~ ": constants.COLOR_CHANGED}
+
+
+class ActionModule(ControllerAction):
+    """The action plugin of the module `show`."""
+
+    OPTIONS = {"lines": {"type": "list", "elements": "str", "required": True}}
+
+    def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """Show the lines, and return them as `msg`, as the module debug does."""
+        if constants.DEFAULT_STDOUT_CALLBACK not in _TEXT_CALLBACKS:
+            return {"msg": options["lines"], "_ansible_verbose_always": True}
+        for line, colour in coloured(options["lines"]):
+            self._display.display(line, color=colour)
+        return {"msg": options["lines"]}
+
+
+def coloured(lines: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each line with its colour, None for the terminal's own."""
+    section: str | None = None
+    for line in lines:
+        if not line.startswith("  "):
+            section = _SECTIONS.get(line)
+        yield line, section or _SIGNS.get(line[:2])

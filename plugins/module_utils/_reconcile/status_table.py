@@ -1,0 +1,61 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state of the egress IPs as the nodes show it, as a table. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Mapping, NamedTuple, Sequence
+
+from .._common.addresses import address_order
+from .._common.tables import section, table
+from .mac_vendor import with_vendor
+
+Dict = Mapping[str, Any]
+Row = tuple[str, str, str, str, str, str]
+
+
+class StatusTable(NamedTuple):
+    """`lines` are for a person; `failures` say what is wrong or not known."""
+
+    lines: list[str]
+    failures: list[str]
+
+
+def status_table(picture: Dict, fleet: Dict) -> StatusTable:
+    """Return the StatusTable of the observed picture of a fleet; `fleet` is the dict of a Fleet."""
+    silent = [item["name"] for item in (*fleet["unavailable"], *fleet["faulty"])]
+    rows = [*_held(picture, fleet), *_missing(picture, silent)]
+    rows.sort(key=lambda row: (address_order(row[0]), row[2]))
+    lines = table(("EGRESS IP", "OBJECT", "NODE", "STANDBY", "CONNECTIONS", "STATE"), rows)
+    failures = list(picture["problems"])
+    return StatusTable([*lines, *section("Problems", failures)], failures)
+
+
+def _held(picture: Dict, fleet: Dict) -> Iterator[Row]:
+    """Yield a row for each egress IP on each node that answered."""
+    for node in picture["nodes"]:
+        facts = fleet["observed"].get(node["name"], {})
+        foreign = {item["egressIP"]: item["mac"] for item in facts.get("conflicts", ())}
+        connections = _connections(facts)
+        for item in node["addresses"]:
+            ip = item["egressIP"]
+            state = f"held, {with_vendor(foreign[ip])} answers too" if ip in foreign else item["state"]
+            state = state if item["name"] else f"{state}, in no manifest"
+            standby = ", ".join(item["standbys"]) or "-"
+            yield ip, item["name"] or "-", node["name"], standby, connections.get(ip, "-"), state
+
+
+def _connections(facts: Dict) -> dict[str, str]:
+    """Return {egress IP: number of connections} of a node whose answer has them."""
+    rows = (facts.get("metrics") or {}).get("egress_ips", ())
+    return {row["egressIP"]: str(sum(use["connections"] for use in row["use"])) for row in rows}
+
+
+def _missing(picture: Dict, silent: Sequence[str]) -> Iterator[Row]:
+    """Yield a row for each egress IP of an object that no node shows."""
+    state = f"not known, no answer from {', '.join(silent)}" if silent else "on no node"
+    for each in picture["objects"]:
+        for item in each["addresses"]:
+            if not item["nodes"]:
+                yield item["egressIP"], each["name"], "-", "-", "-", state

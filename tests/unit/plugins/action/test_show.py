@@ -1,0 +1,58 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lines are shown as text, except to programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import pytest
+from ansible import constants
+from ansible_collections.netops.egress_ip.plugins.action.show import coloured
+
+LINES = ["EGRESS IP  STATE", "10.0.0.1   held", "", "Errors:", "  10.0.0.2: 'x' is \"wrong\"", "", "+ 10.0.0.3"]
+PLAY = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - netops.egress_ip.show:
+        lines: "{{ shown }}"
+      register: result
+    - ansible.builtin.assert:
+        that: [result.msg == shown, result is not changed]
+"""
+
+
+@pytest.fixture
+def play(tmp_path):
+    (tmp_path / "play.yml").write_text(PLAY)
+
+    def run(callback):
+        (tmp_path / "values.json").write_text(json.dumps({"shown": LINES}))
+        argv = ["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", "@values.json", "play.yml"]
+        environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": callback, "ANSIBLE_NOCOLOR": "1"}
+        ended = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    return run
+
+
+def test_lines_are_text(play):
+    assert "\n".join(LINES) in play("default")
+
+
+def test_programs_get_the_lines_with_the_result(play):
+    output = play("oneline")
+    assert "\n".join(LINES) not in output
+    assert "10.0.0.1   held" in output
+
+
+def test_sections_and_signs_have_a_colour():
+    colours = dict(coloured(LINES))
+    assert colours["  10.0.0.2: 'x' is \"wrong\""] == constants.COLOR_WARN
+    assert colours["+ 10.0.0.3"] == constants.COLOR_DIFF_ADD
+    assert colours["10.0.0.1   held"] is None
