@@ -76,12 +76,17 @@ def type_name(value: object) -> str:
     return f"a value of type {type(value).__name__}"
 
 
+def on_one_line(text: str) -> str:
+    """Return ``text`` with each non-printable character escaped, so that it adds no line and controls no terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def quote(text: str) -> str:
     """Return ``text`` in single quotes on one line, at most 80 characters, with non-printable ones escaped."""
     shown = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."
-    if not shown.isprintable():
-        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
-    return f"'{shown}'"
+    return f"'{on_one_line(shown)}'"
 
 
 def expected_string(value: object) -> str:

@@ -9,7 +9,7 @@ leads out, in a network of another node. It cannot be an egress IP that another 
 
 from __future__ import annotations
 
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from .._common.addresses import parse_interface, parsed
 
@@ -112,6 +112,24 @@ def credible_holders(observed: Mapping[str, _FACTS]) -> dict[str, list[str]]:
         ip: [name for name in names if plans[name] == max(plans[each] for each in names)]
         for ip, names in holders.items()
     }
+
+
+def without_foreign_links(members: Iterable[_FACTS], observed: Mapping[str, _FACTS]) -> Iterator[_FACTS]:
+    """Yield the members without the links whose MAC address another node has too: a fence would cut off that node."""
+    members = list(members)
+    owners: dict[str, set[str]] = {}
+    for name, facts in observed.items():
+        for mac in facts.get("macs", {}).values():
+            owners.setdefault(mac.lower(), set()).add(name)
+    for member in members:
+        for link in member.get("links", ()):
+            owners.setdefault(link["mac"].lower(), set()).add(member["name"])
+    for member in members:
+        if "links" in member:
+            own = [link for link in member["links"] if owners[link["mac"].lower()] == {member["name"]}]
+            yield {**member, "links": own}
+        else:
+            yield member
 
 
 def confirmed(entries: Sequence[Entry]) -> Any:

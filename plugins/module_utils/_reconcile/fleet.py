@@ -16,7 +16,15 @@ from .._common.errors import Errors, InvalidError, InventoryError
 from .._common.messages import quote, type_name
 from .._kubernetes.objects import ASSIGNABLE, EgressIP, NodeObject
 from .._planner.nodes import Node, label_text
-from .credibility import Entry, Networks, confirmed, credible_holders, false_addresses, shared_addresses
+from .credibility import (
+    Entry,
+    Networks,
+    confirmed,
+    credible_holders,
+    false_addresses,
+    shared_addresses,
+    without_foreign_links,
+)
 from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, member, read_answer
 from .node_limits import usable_networks
 
@@ -292,7 +300,8 @@ def _members(
         }
         for name, facts in observed.items()
     }
-    return tuple((own if name in own else recorded)[name] for name in names if name in own or name in recorded)
+    members = [(own if name in own else recorded)[name] for name in names if name in own or name in recorded]
+    return tuple(without_foreign_links(members, observed))
 
 
 def _links(facts: _FACTS) -> list[dict[str, Any]]:

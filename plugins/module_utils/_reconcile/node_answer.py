@@ -14,7 +14,7 @@ from typing import Any, Callable, NamedTuple
 
 from .._common.addresses import VERSIONS, canonical_address, parse_interface, parse_network, version_of
 from .._common.errors import Errors
-from .._common.messages import quote, type_name
+from .._common.messages import on_one_line, quote, type_name
 from .._common.validation import NO_MAPPING, check_list, check_mapping, required
 from .._kubernetes.selectors import is_dns_subdomain
 
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 
 def read_answer(observed: Mapping[str, Any]) -> Answer:
     """Return the Answer in a task's result. The only place that knows how ansible-core words its results."""
-    message = str(observed.get("msg", "")).strip()
+    message = on_one_line(" ".join(str(observed.get("msg", "")).split()))
     if observed.get("unreachable"):
         return _without_facts(UNAVAILABLE, f"cannot be reached: {message}")
     if message == NOT_OBSERVED or _MALFORMED_SETTING.match(message):
@@ -90,9 +90,9 @@ def _check_endpoints(facts: Mapping[str, Any], errors: Errors) -> None:
 
 
 def _text(value: object, path: str, errors: Errors) -> str:
-    """Return a string, which may be empty."""
+    """Return a string, which may be empty, with non-printable characters escaped: an answer may get into a report."""
     if isinstance(value, str):
-        return str(value)
+        return on_one_line(value)
     errors.add(path, f"must be a string, not {type_name(value)}")
     return ""
 

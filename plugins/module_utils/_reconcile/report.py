@@ -10,6 +10,7 @@ from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from .._common.addresses import address_order, canonical, parse_address
 from .._common.errors import Errors
+from .._common.messages import on_one_line
 from .._common.tables import section, table
 from .mac_vendor import with_vendor
 
@@ -118,7 +119,9 @@ def report(
     notes = _notes(plan, manifests, fleet, events)
     for title, entries in (("Failed", failures), ("Errors", complaints), ("Notes", notes)):
         lines += section(title, entries)
-    return Report(tuple(lines), tuple(failures), tuple(complaints), _stats(plan, fleet, conflicts, results, events))
+    # Some texts are from nodes, which must not be able to add a line.
+    shown, failed, wrong = (tuple(map(on_one_line, each)) for each in (lines, failures, complaints))
+    return Report(shown, failed, wrong, _stats(plan, fleet, conflicts, results, events))
 
 
 def preview(run: Dict, audit: Dict, steps: Dict | None = None) -> Report:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.credibility import Entry, confirmed
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
 
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
@@ -159,3 +161,42 @@ def test_a_record_counts_if_a_second_node_has_it_or_if_all_differ():
     assert confirmed([Entry(5, "a", old)]) == old
     with pytest.raises(ValueError, match="no node"):
         confirmed([])
+
+
+MAC1, MAC3 = "00:50:56:00:00:01", "00:50:56:00:00:03"
+
+
+@pytest.mark.parametrize("silent", [True, False], ids=["silent", "here"])
+def test_a_fence_cuts_off_no_node_whose_mac_address_another_one_claims(silent):
+    """A node could claim the MAC address of another one, and become silent."""
+    links = [{"mac": mac, "addresses": [OWN[3][4] + "/18"]} for mac in (MAC1.upper(), MAC3)]
+    recorded = [{"name": "node3", "endpoints": [OWN[3][4]], "addresses": [OWN[3][4]], "links": links}]
+    networks = [*facts(3)["networks"], {"interface": "eth1", "addresses": ["10.9.0.3/24"]}]
+    false = {"eth0": MAC3, "eth1": MAC1.upper()}
+    third = {"unreachable": True, "msg": ""} if silent else facts(3, networks=networks, macs=false)
+    answers = facts(1, macs={"eth0": MAC1}, nodes=recorded), facts(2, nodes=recorded), third
+    hosts = [{"name": f"node{n}", "labels": LABELS, "fence": "f.yml", "observed": a} for n, a in enumerate(answers, 1)]
+    found = {each["name"]: [link["mac"] for link in each["links"]] for each in observe_fleet(hosts).members}
+    assert found["node3"] == [MAC3]
+    assert found["node1"] == ([MAC1] if silent else [])
+
+
+FORGED = "\x1b[2J bad\nFailed:\n  node2: gone\u202e"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(facts(3, problems=[FORGED]), id="problems"),
+        pytest.param(facts(3, lost=FORGED), id="lost"),
+        pytest.param({"failed": True, "msg": FORGED}, id="an error"),
+        pytest.param({"unreachable": True, "msg": FORGED}, id="unreachable"),
+        pytest.param(facts(3, digest=FORGED, drift=[FORGED]), id="drift"),
+    ],
+)
+def test_a_node_adds_no_line_to_the_report_and_controls_no_terminal(answer):
+    made = run(facts(1), facts(2), answer)
+    results = {"node1": {"failed": True, "msg": FORGED}}
+    shown = report(made["plan"], {"invalid": [], "ignored": []}, made["fleet"], results)
+    for line in (*shown.lines, *shown.failures, *made["stop_reasons"]):
+        assert line.isprintable()

@@ -1,0 +1,233 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Attacks with packets that ordinary sockets do not send: fragments, extension headers, ICMP errors, replies.
+
+Two real nodes in network namespaces. Each attack that carries something ends with the same packet in its ordinary form.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+
+import pytest
+from small_fleet import (
+    EGRESS1,
+    FAMILIES,
+    NODE1,
+    NODE2,
+    OTHER,
+    OUTSIDER,
+    SELECTED,
+    SERVER,
+    SERVICE_PORT,
+    TUNNEL_PORT,
+    VNI,
+    checksum,
+    forge_source,
+    inside,
+    ip,
+    listener,
+    macs_of,
+    small_fleet,
+    sources,
+    tunnel_packet,
+)
+
+VERSIONS = pytest.mark.parametrize("version", [4, 6])
+PODS = pytest.mark.parametrize("pod", ["pod1", "pod2"], ids=["on the holder", "on another node"])
+ATTACKERS = pytest.mark.parametrize(
+    ("attacker", "source"),
+    [
+        pytest.param("pod2", OTHER, id="another node's pod"),
+        pytest.param("pod1", OTHER, id="the holder's pod"),
+        pytest.param("outsider", OUTSIDER, id="a host of the network"),
+    ],
+)
+POD_PORT, UNKNOWN_PROTOCOL = 7777, 253
+ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
+UNREACHABLE = {4: (3, 3), 6: (1, 4)}
+FOREIGN = {4: "198.51.100.7", 6: "2001:db8:5::7"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fleet():
+    with small_fleet():
+        yield
+
+
+def packed(version, *addresses):
+    return b"".join(socket.inet_pton(FAMILIES[version], address) for address in addresses)
+
+
+def packet(version, source, destination, protocol, payload, fragment=0):
+    """Return a whole IP packet; `fragment` are the flags and the offset of IPv4."""
+    if version == 6:
+        return struct.pack("!IHBB", 6 << 28, len(payload), protocol, 64) + packed(6, source, destination) + payload
+    header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 777, fragment, 64, protocol, 0)
+    header += packed(4, source, destination)
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + payload
+
+
+def with_checksum(version, source, destination, protocol, data, offset, pseudo):
+    """Return `data` with its checksum at `offset`; `pseudo`: it covers the addresses too."""
+    head = packed(version, source, destination) + struct.pack("!II", len(data), protocol) if pseudo else b""
+    total = checksum(head + data + b"\0" * (len(data) % 2))
+    return data[:offset] + struct.pack("!H", total) + data[offset + 2 :]
+
+
+def datagram(version, source, destination, ports, data=b"xx"):
+    udp = struct.pack("!HHHH", *ports, 8 + len(data), 0) + data
+    return with_checksum(version, source, destination, socket.IPPROTO_UDP, udp, 6, pseudo=True)
+
+
+def icmp_error(version, source, destination, inner):
+    """Return a whole packet: that the port of `inner` cannot be reached."""
+    message = struct.pack("!BBHI", *UNREACHABLE[version], 0, 0) + inner
+    message = with_checksum(version, source, destination, ICMP[version], message, 2, pseudo=version == 6)
+    return packet(version, source, destination, ICMP[version], message)
+
+
+def send_raw(name, version, data, destination):
+    with inside(name), socket.socket(FAMILIES[version], socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        sock.sendto(data, (destination, 0))
+
+
+def raw_listener(name, version, protocol):
+    with inside(name):
+        sock = socket.socket(FAMILIES[version], socket.SOCK_RAW, protocol)
+        sock.settimeout(3)
+        return sock
+
+
+@contextlib.contextmanager
+def connection(pod, version):
+    """Yield (the pod's socket, its source as the server sees it) of a connection with the egress IP of node1."""
+    with (
+        contextlib.closing(listener("server", version)) as server,
+        contextlib.closing(listener(pod, version, POD_PORT, address=SELECTED[version])) as client,
+    ):
+        client.sendto(b"x", (SERVER[version], SERVICE_PORT))
+        source = server.recvfrom(10)[1]
+        assert source[0] == EGRESS1[version]
+        server.sendto(b"y", source)
+        assert client.recvfrom(10)[0] == b"y"
+        yield client, source
+
+
+def from_forged_node(version, inner):
+    """Send a packet through the tunnel to node1, from an outsider that forges node2 as outer source."""
+    mac = macs_of([EGRESS1[version]])[EGRESS1[version]].replace(":", "")
+    kind = {4: 0x0800, 6: 0x86DD}[version]
+    frame = bytes.fromhex(mac) + b"\x0e\0\0\0\0\1" + struct.pack("!H", kind) + inner
+    forge_source("outsider", NODE2[version])
+    try:
+        with inside("outsider"), socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as sock:
+            sock.bind((NODE2[version], 0))
+            sock.sendto(struct.pack("!BxxxI", 8, VNI << 8) + frame, (NODE1[version], TUNNEL_PORT))
+    finally:
+        ip("outsider", f"address delete {NODE2[version]} dev lo")
+
+
+@ATTACKERS
+def test_fragments_do_not_reach_the_tunnel(attacker, source):
+    """The second fragment has no port."""
+    data = tunnel_packet(NODE2[4], SERVER[4], EGRESS1[4])
+    udp = struct.pack("!HHHH", 5555, TUNNEL_PORT, 8 + len(data), 0) + data
+    with contextlib.closing(listener("server", 4)) as server:
+        for part, fragment in ((udp[:16], 0x2000), (udp[16:], 2)):
+            whole = packet(4, source[4], NODE1[4], socket.IPPROTO_UDP, part, fragment)
+            send_raw(attacker, 4, whole, NODE1[4])
+        assert sources(server) == []
+
+
+@ATTACKERS
+@pytest.mark.parametrize("option", [socket.IPV6_HOPOPTS, socket.IPV6_DSTOPTS], ids=["hop by hop", "destination"])
+def test_extension_headers_do_not_hide_the_port(attacker, source, option):
+    with contextlib.closing(listener("server", 6)) as server:
+        with inside(attacker), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.IPPROTO_IPV6, option, bytes([0, 0, 1, 4, 0, 0, 0, 0]))
+            sock.bind((source[6], 0))
+            sock.sendto(tunnel_packet(NODE2[6], SERVER[6], EGRESS1[6]), (NODE1[6], TUNNEL_PORT))
+        assert sources(server) == []
+
+
+@pytest.mark.parametrize("name", ["pod1", "node1"])
+@pytest.mark.parametrize("target", ["10.88.255.255", "255.255.255.255", "224.0.0.1", "127.0.0.1", "ff02::1"])
+def test_neither_broadcast_nor_multicast_nor_loopback_reaches_the_tunnel(name, target):
+    version = 6 if ":" in target else 4
+    data = tunnel_packet(NODE2[version], SERVER[version], EGRESS1[version])
+    with (
+        contextlib.closing(listener("server", version)) as server,
+        inside(name),
+        socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as sock,
+    ):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        scope = (0, socket.if_nametoindex("eth0")) if version == 6 else ()
+        with contextlib.suppress(OSError):
+            sock.sendto(data, (target, TUNNEL_PORT, *scope))
+        assert sources(server) == []
+
+
+@VERSIONS
+def test_an_unknown_protocol_leaves_with_the_egress_ip(version):
+    with contextlib.closing(raw_listener("server", version, UNKNOWN_PROTOCOL)) as server:
+        with inside("pod2"), socket.socket(FAMILIES[version], socket.SOCK_RAW, UNKNOWN_PROTOCOL) as client:
+            client.bind((SELECTED[version], 0))
+            client.sendto(b"hello", (SERVER[version], 0))
+        assert server.recvfrom(100)[1][0] == EGRESS1[version]
+
+
+@VERSIONS
+@PODS
+@pytest.mark.parametrize("outer", [SELECTED, OTHER, FOREIGN], ids=["own", "another pod's", "foreign"])
+def test_an_icmp_error_of_a_pod_leaves_with_the_egress_ip(version, pod, outer):
+    with connection(pod, version), contextlib.closing(raw_listener("server", version, ICMP[version])) as server:
+        ports = SERVICE_PORT, POD_PORT
+        ends = SERVER[version], SELECTED[version]
+        inner = packet(version, *ends, socket.IPPROTO_UDP, datagram(version, *ends, ports))
+        send_raw(pod, version, icmp_error(version, outer[version], SERVER[version], inner), SERVER[version])
+        while True:
+            data, sender = server.recvfrom(2000)
+            if data[20 if version == 4 else 0] == UNREACHABLE[version][0]:
+                break
+        assert sender[0] == EGRESS1[version]
+
+
+@VERSIONS
+@PODS
+def test_a_forged_node_cannot_reply_to_a_pod(version, pod):
+    with connection(pod, version) as (client, source):
+        ends, ports = (SERVER[version], source[0]), (SERVICE_PORT, source[1])
+        reply = datagram(version, *ends, ports, b"false")
+        from_forged_node(version, packet(version, *ends, socket.IPPROTO_UDP, reply))
+        assert sources(client) == []
+
+
+@VERSIONS
+@PODS
+def test_a_forged_node_cannot_send_an_icmp_error_to_a_pod(version, pod):
+    with (
+        connection(pod, version) as (_client, source),
+        contextlib.closing(raw_listener(pod, version, ICMP[version])) as errors,
+    ):
+        ends, ports = (source[0], SERVER[version]), (source[1], SERVICE_PORT)
+        inner = packet(version, *ends, socket.IPPROTO_UDP, datagram(version, *ends, ports))
+        from_forged_node(version, icmp_error(version, NODE2[version], source[0], inner))
+        errors.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                data, _sender = errors.recvfrom(2000)
+                assert data[20 if version == 4 else 0] != UNREACHABLE[version][0]
+
+
+@VERSIONS
+def test_a_forged_node_can_send_a_single_packet_without_reply(version):
+    """The limit that docs/trust.md names; it shows that the packets of the tests above are well formed."""
+    with contextlib.closing(listener("server", version)) as server:
+        ends = NODE2[version], SERVER[version]
+        data = datagram(version, *ends, (4444, SERVICE_PORT))
+        from_forged_node(version, packet(version, *ends, socket.IPPROTO_UDP, data))
+        assert sources(server, expected=1) == [EGRESS1[version]]
