@@ -51,6 +51,7 @@ class ActionModule(ControllerAction):
         "hosts": {"type": "list", "elements": "str", "required": True},
         "settings": {"type": "dict", "options": _SETTINGS, "apply_defaults": True},
         "options": {"type": "raw", "default": {}},
+        "tunnel_secret": {"type": "str", "default": "", "no_log": True},
         "fenced": {"type": "list", "elements": "str", "default": []},
         "withheld": {"type": "raw", "default": {}},
         "labels": {"type": "dict", "default": {}},
@@ -62,7 +63,8 @@ class ActionModule(ControllerAction):
         """Return the plan."""
         hosts = [labelled(host_of(variables["hostvars"][name]), options["labels"]) for name in options["hosts"]]
         names = {name: texts_of(options["settings"][name], name) for name in _LISTS}
-        settings = Settings(**{**options["settings"], **names}, deadline=_deadline(options))
+        given = {**options["settings"], **names, "tunnel_secret": options["tunnel_secret"]}
+        settings = Settings(**given, deadline=_deadline(options))
         made = plan_run(
             hosts,
             result_of(variables, "manifests_info"),

@@ -36,17 +36,20 @@ class ActionModule(ControllerAction):
         if options["preview"]:
             return preview(run, variables.get("egress_ip_audit", NO_AUDIT), variables.get("egress_ip_steps")).to_dict()
         check_mode, results = self._task.check_mode, node_results(variables, run["fleet"])
-        events = _events(options, variables, run["doubts"], check_mode)
+        events = _events(options, variables, run, check_mode)
         made = report(run["plan"], run["manifests"], run["fleet"], results, check_mode, events).to_dict()
         stats = {"data": {"egress_ip": made["stats"]}, "per_host": False, "aggregate": True}
         return {**made, "ansible_stats": stats}
 
 
-def _events(options: Mapping[str, Any], variables: Mapping[str, Any], doubts: list[str], check_mode: bool) -> Events:
+def _events(
+    options: Mapping[str, Any], variables: Mapping[str, Any], run: Mapping[str, Any], check_mode: bool
+) -> Events:
     """Return the events of the run. Silent mistakes in manifests fail a strict run."""
     failed = [line for each in options["platform_results"] for line in failures(each["platform"], each["result"])]
     steps, results = variables.get("egress_ip_steps"), options["fence_results"]
     events = Events.of_run(variables.get("egress_ip_audit", NO_AUDIT), steps, results, failed, check_mode)
+    events = replace(events, notes=[*events.notes, *run["notes"]])
     if options["strict"]:
-        return replace(events, complaints=doubts)
-    return replace(events, notes=[*events.notes, *doubts])
+        return replace(events, complaints=run["doubts"])
+    return replace(events, notes=[*events.notes, *run["doubts"]])

@@ -94,6 +94,13 @@ options:
         success.
     type: str
     default: ""
+  tunnel_secret:
+    description:
+      - The secret of the fleet from which the keys of an encrypted tunnel follow, the same for M(netops.egress_ip.plan)
+        and all nodes. Only while C(tunnel_encryption) in the options of O(state) is C(ipsec).
+      - The node keeps it in a file that only root can read, and returns it nowhere.
+    type: str
+    default: ""
   claim:
     description:
       - Whether to claim new addresses. With V(false), everything else is done, including releases. For runs with more
@@ -227,6 +234,7 @@ def main() -> None:
             "observe": {"type": "dict", "default": {}, "options": _OBSERVE, "apply_defaults": True},
             "releasing": {"type": "list", "elements": "dict", "default": [], "options": _RELEASE},
             "handover_key": {"type": "str", "default": "", "no_log": True},
+            "tunnel_secret": {"type": "str", "default": "", "no_log": True},
             "claim": {"type": "bool", "default": True},
             "claim_timeout": {"type": "float", "default": 20},
             "probe_count": {"type": "int", "default": 3},

@@ -166,6 +166,14 @@ far_ends:
   type: list
   elements: dict
   sample: [{egressIP: 172.30.0.10, endpoint: 192.168.126.21}]
+tunnelKeys:
+  description:
+    - The fingerprints of the secrets that an encrypted tunnel accepts; the node sends with the first. Empty without
+      encryption.
+  returned: always
+  type: list
+  elements: str
+  sample: [5d3a0f8e1b2c4d67]
 nodes:
   description: The nodes of the fleet as this node knows them.
   returned: always

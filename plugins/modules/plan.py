@@ -77,6 +77,13 @@ options:
     description: Names and numbers of the data plane. The keys are those of C(options) in the state of a node.
     type: raw
     default: {}
+  tunnel_secret:
+    description:
+      - The secret from which the keys of an encrypted tunnel follow, at least 32 random characters. Only while
+        C(tunnel_encryption) in O(options) is C(ipsec). The plan contains its fingerprint only.
+      - A new secret replaces the old one in three runs without loss of packets.
+    type: str
+    default: ""
   fenced:
     description: Names of nodes that are cut off their network. They hold nothing until they are reconnected.
     type: list
@@ -261,6 +268,12 @@ answers:
   returned: success
   type: dict
   sample: {price: ["The load is as even as it can be: no egress IP has to move for balance."]}
+notes:
+  description: What a reader of the report must know about the steps of the run.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 doubts:
   description: Silent mistakes in manifests, such as an object that selects no pod.
   returned: success

@@ -1,10 +1,10 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run `vrf.py` on Debian's own kernel in a virtual machine, for this machine's kernel may lack VRFs.
+"""Run `vrf.py` and `ipsec.py` on Debian's own kernel in a virtual machine: this machine's may lack VRFs and ESP.
 
 The virtual machine has neither disk nor network: all it needs is unpacked in its memory at boot. It is emulated, so it
-runs on every machine, and takes about half a minute. EGRESS_IP_LAB_SUITE names another suite of Debian than the lab's.
+runs on every machine, and takes one to two minutes. EGRESS_IP_LAB_SUITE names another suite of Debian than the lab's.
 """
 
 from __future__ import annotations
@@ -22,8 +22,20 @@ sys.path.insert(0, str(ROOT / "tests/lab"))
 from lab_image import SUITE, state_dir  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = ("coreutils", "dash", "iproute2", "kmod", "linux-image-amd64", "mount", "nftables", "procps", "python3")
+PACKAGES = (
+    "coreutils",
+    "dash",
+    "iproute2",
+    "kmod",
+    "linux-image-amd64",
+    "mount",
+    "nftables",
+    "procps",
+    "python3",
+    "util-linux",
+)
 MODULES = ("veth", "vrf", "vxlan", "xfrm_user", "nf_tables", "nft_chain_nat", "nf_conntrack_netlink", "nft_ct")
+TESTS = ("vrf", "ipsec")
 # Of all that the kernel's package brings, the modules that may be loaded.
 LOADABLE = ("net/", "lib/", "crypto/", "arch/", "drivers/net/v")
 NEEDLESS = ("./dev/", "./usr/share/", "./var/")
@@ -41,8 +53,11 @@ mount -t tmpfs run /run
 ln -s /proc/self/fd/0 /dev/stdin
 depmod
 modprobe -a {" ".join(MODULES)}
-PYTHONPATH=/collection python3 /collection/vrf.py
-echo "exit status $?"
+export PYTHONPATH=/collection
+for name in {" ".join(TESTS)}; do
+    python3 /collection/$name.py
+    echo "$name: exit status $?"
+done
 echo o > /proc/sysrq-trigger
 sleep 60
 """
@@ -104,7 +119,7 @@ def boot(folder: Path) -> bool:
         argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace", timeout=SECONDS, check=True
     )
     print(done.stdout)
-    return "exit status 0" in done.stdout
+    return all(f"{name}: exit status 0" in done.stdout for name in TESTS)
 
 
 def main() -> int:

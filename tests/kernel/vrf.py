@@ -9,10 +9,9 @@ Two nodes and what is around them are network namespaces. The egress IPs are on 
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
-from pathlib import Path
+
+from namespaces import SERVER, apply, batch, connect, inside, lengths, look, run, start
 
 NETNS = ("node1", "node2", "router", "server", "pod1", "pod2")
 EGRESS_IPS = {4: "10.9.0.101", 6: "2001:db8:9::101"}
@@ -27,46 +26,6 @@ CABLES = (
     (("node1", "pods0"), ["10.88.0.1", "fd00:88::1"], ("pod1", "eth0"), list(PODS["pod1"].values())),
     (("node2", "pods0"), ["10.88.0.1", "fd00:88::1"], ("pod2", "eth0"), list(PODS["pod2"].values())),
 )
-SERVER = """
-import socket
-sock = socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=True)
-print("ready", flush=True)
-while True:
-    connection, peer = sock.accept()
-    connection.sendall(peer[0].removeprefix("::ffff:").encode() + b" " * 65536)
-    connection.close()
-"""
-CLIENT = """
-import socket, sys
-with socket.create_connection((sys.argv[1], 7000), 3) as sock:
-    data = b""
-    while piece := sock.recv(65536):
-        data += piece
-print(data.decode().strip() if len(data) > 65536 else "cut off")
-"""
-
-
-def run(*words: str, stdin: str = "") -> str:
-    """Run a command; returns its output."""
-    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(words[:6])}: {done.stderr.strip()}")
-    return done.stdout.strip()
-
-
-def inside(netns: str, *words: str, stdin: str = "") -> str:
-    """Run a command in a network namespace."""
-    return run("ip", "netns", "exec", netns, *words, stdin=stdin)
-
-
-def batch(netns: str, *lines: str) -> None:
-    """Run lines of `ip` in a network namespace."""
-    run("ip", "-n", netns, "-batch", "-", stdin="\n".join(lines) + "\n")
-
-
-def lengths(addresses: list[str]) -> list[str]:
-    """Addresses as `ip address add` takes them."""
-    return [f"{address}/64 nodad" if ":" in address else f"{address}/24" for address in addresses]
 
 
 def build() -> None:
@@ -108,33 +67,19 @@ def state(name: str, pod: str) -> dict:
     }
 
 
-def look(what: str, seen: str, wanted: str) -> bool:
-    """Print the observed value; True if it is the expected one."""
-    print(f"{'ok  ' if seen == wanted else 'FAIL'} {what}: {seen}, wanted {wanted}", flush=True)
-    return seen == wanted
-
-
-def connect(pod: str, address: str) -> str:
-    """Connect from a pod; returns the source that the server has seen, or the error."""
-    try:
-        return inside(pod, sys.executable, "-c", CLIENT, address)
-    except RuntimeError as error:
-        return str(error).splitlines()[-1]
-
-
 def main() -> int:
     """Build, apply, connect; 1 if a check fails."""
     build()
     for name, pod in (("node1", "pod1"), ("node2", "pod2")):
-        inside(name, sys.executable, str(Path(__file__).with_name("apply.py")), stdin=json.dumps(state(name, pod)))
-    serve = ["ip", "netns", "exec", "server", sys.executable, "-c", SERVER]
-    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
-        server.stdout.readline()
-        try:
-            ways = [(pod, version) for pod in PODS for version in SERVERS]
-            good = [look(f"{pod}, IPv{v}", connect(pod, SERVERS[v]), EGRESS_IPS[v]) for pod, v in ways]
-        finally:
-            server.kill()
+        apply(name, state(name, pod))
+    server = start("server", SERVER)
+    try:
+        ways = [(pod, version) for pod in PODS for version in SERVERS]
+        good = [look(f"{pod}, IPv{v}", connect(pod, SERVERS[v]), EGRESS_IPS[v]) for pod, v in ways]
+    finally:
+        server.kill()
+        for netns in NETNS:
+            run("ip", "netns", "delete", netns)
     return int(not all(good))
 
 

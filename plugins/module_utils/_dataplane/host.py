@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Dict, Tuple
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError
+from .esp import Esp
 from .numbers import ALIAS, LABEL, MAIN_TABLE, PROTOCOL, ROUTER_ADVERTISEMENT
 from .options import DataPlaneOptions
 
@@ -39,7 +40,8 @@ class Host:
     `routes` are ours, `default_routes` those of all other tables and both IP versions. `listening` are the interfaces
     on which the kernel itself processes router advertisements and has received some. `policies` are ours, see
     `xfrm_policies`. `new_mac` is a random MAC address for a new tunnel device, `not_routing`
-    are the IP versions whose forwarding was off before the first run.
+    are the IP versions whose forwarding was off before the first run. `esp` are our ESP states and policies,
+    `tunnel_secrets` {fingerprint: secret} those that the node has.
     """
 
     interfaces: Documents
@@ -51,6 +53,8 @@ class Host:
     policies: frozenset[str] = frozenset()
     new_mac: str = ""
     not_routing: frozenset[int] = frozenset()
+    esp: Esp = Esp()
+    tunnel_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def interface(self, name: str) -> Document | None:
         """Return the document of the interface, or None."""

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._common.addresses import WORDS, version_of
+from .esp import IPSEC
 from .nft_table import ChainState, chain_of
+from .numbers import ESP_REQUEST_ID
 from .options import DataPlaneOptions
 
 # Kinds of interfaces that lead to containers and virtual machines of the host itself, and VRFs of them.
@@ -21,6 +23,8 @@ WITHOUT_CONNECTION = "ct state invalid,untracked"
 # The route to the packet's source does not lead out of the interface on which it arrived. Linux before 5.14 allows
 # this in chains at the hook prerouting only.
 NOT_FROM_THERE = "fib saddr . iif oif missing"
+# The packet was not encrypted, or by an IPsec state of others.
+_NOT_OUR_ESP = ("meta secpath missing", f"ipsec in reqid != {ESP_REQUEST_ID}")
 
 
 def to_tunnel_port(options: DataPlaneOptions) -> str:
@@ -67,6 +71,7 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
         "tunnel_port_inward": chain_of("", *(f"{ip} saddr @nodes{v} {NOT_FROM_THERE} drop" for v, ip in WORDS.items())),
         "tunnel_port_input": chain_of(
             "",
+            *(f"meta l4proto udp {words} drop" for words in _NOT_OUR_ESP if options.tunnel_encryption == IPSEC),
             *(f"{ip} saddr @nodes{v} {ip} daddr @egress_ips{v} return" for v, ip in WORDS.items()),
             *(f"{WORDS[v]} saddr @nodes{v} {WORDS[v]} daddr {endpoint} return" for v, endpoint in own),
             "drop",

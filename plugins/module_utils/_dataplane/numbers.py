@@ -42,6 +42,15 @@ VRF_PRIORITY = 990
 # By this priority we find them again. It is near the highest number, so policies of others come first.
 POLICY_PRIORITY = 4294967225
 
+# --- ESP of the tunnel ------------------------------------------------------------------------------------------------
+# By this number (`reqid`) we find our states and policies again. Other programs count from 1, or from 16384.
+ESP_REQUEST_ID = 4294967225
+# Near the lowest number: a policy of others for all packets between two nodes does not take the tunnel's packets.
+ESP_POLICY_PRIORITY = 225
+# SPI and sequence number, initialization vector, at most a block of padding, its length and next header, tag
+# (8 + 16 + 15 + 2 + 16).
+ESP_OVERHEAD = 57
+
 # --- nftables: priorities of the chains -------------------------------------------------------------------------------
 # The table of the tunnel device has one chain only.
 NFT_INGRESS = 0

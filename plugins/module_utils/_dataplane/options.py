@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,9 @@ from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
 from .._common.validation import check_fields
 from .numbers import RULE_END
+
+_CHOICES = {"unassigned": ("node", "drop"), "inbound": ("accept", "drop"), "tunnel_encryption": ("none", "ipsec")}
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class DataPlaneOptions:
     `last_priority` are ours. `unassigned`: while none of its egress IPs is assigned, a selected pod uses the address of
     its `node`, or its packets are dropped (`drop`). `inbound`: new connections to egress IPs are accepted or dropped
     (`accept`, `drop`). `metrics_dir` is the folder of node_exporter's textfile collector,
-    empty for no metrics.
+    empty for no metrics. `tunnel_encryption` is `none` or `ipsec`, `tunnel_keys` are the fingerprints of its secrets,
+    see `esp`.
     """
 
     tunnel_device: str = "egress0"
@@ -36,6 +41,8 @@ class DataPlaneOptions:
     unassigned: str = "node"
     inbound: str = "accept"
     metrics_dir: str = ""
+    tunnel_encryption: str = "none"
+    tunnel_keys: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, value: object, prefix: str = "options.") -> DataPlaneOptions:
@@ -49,7 +56,11 @@ class DataPlaneOptions:
         known = tuple(cls.__dataclass_fields__)
         check_fields(value, prefix, known, errors)
         options = cls(**{key: item for key, item in value.items() if key in known})
-        options = replace(options, mark_mask=parse_integer(options.mark_mask, f"{prefix}mark_mask", errors))
+        options = replace(
+            options,
+            mark_mask=parse_integer(options.mark_mask, f"{prefix}mark_mask", errors),
+            tunnel_keys=_fingerprints(options.tunnel_keys, f"{prefix}tunnel_keys", errors),
+        )
         for name, low, high in (("tunnel_port", 1, 65535), ("tunnel_vni", 0, 0xFFFFFF), ("rule_priority", 1, 32000)):
             _check_range(getattr(options, name), low, high, f"{prefix}{name}", errors)
         if not is_device_name(options.tunnel_device):
@@ -61,7 +72,7 @@ class DataPlaneOptions:
             errors.add(f"{prefix}mark_mask", "must be 2 to 14 contiguous bits of a 32-bit value, such as 0x1fff")
         else:
             _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{prefix}table_base", errors)
-        for name, words in (("unassigned", ("node", "drop")), ("inbound", ("accept", "drop"))):
+        for name, words in _CHOICES.items():
             if getattr(options, name) not in words:
                 errors.add(f"{prefix}{name}", f"must be {' or '.join(words)}, not {type_name(getattr(options, name))}")
         if not isinstance(options.metrics_dir, str) or options.metrics_dir[:1] not in ("", "/"):
@@ -73,7 +84,7 @@ class DataPlaneOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as a JSON-safe dict."""
-        return dict(self.__dict__)
+        return {**self.__dict__, "tunnel_keys": list(self.tunnel_keys)}
 
     @property
     def max_index(self) -> int:
@@ -130,6 +141,14 @@ def parse_integer(value: object, path: str, errors: Errors) -> int:
         errors.add(path, f"must be an integer of at least 0, not {type_name(value)}")
         return 0
     return int(value)
+
+
+def _fingerprints(value: object, path: str, errors: Errors) -> tuple[str, ...]:
+    """Return the fingerprints in a list, none if there is an error."""
+    if isinstance(value, (list, tuple)) and all(isinstance(key, str) and _FINGERPRINT.fullmatch(key) for key in value):
+        return tuple(value)
+    errors.add(path, "must be a list of texts of 16 hexadecimal digits")
+    return ()
 
 
 def _check_range(value: object, low: int, high: int, path: str, errors: Errors) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Mapping
 
 from .._common.addresses import VERSIONS, of_version, version_of
 from .._common.messages import quote
+from .esp import IPSEC, Esp, desired_esp, esp_lines
 from .host import Host, foreign_uses, held_addresses, is_our_device, is_ours
 from .interfaces import exits, foreign_tables, is_own, resolves
 from .iproute import IpState, batches, current_ip, desired_ip
@@ -21,7 +22,7 @@ from .nft_ruleset import desired_tables, not_routing_by
 from .nft_table import NETDEV, TableState
 from .nft_transaction import rebuildable, script
 from .node_state import Held, NodeState
-from .numbers import RANDOM_MAC, VXLAN_OVERHEAD
+from .numbers import ESP_OVERHEAD, RANDOM_MAC, VXLAN_OVERHEAD
 from .options import DataPlaneOptions
 from .xfrm_policies import desired_policies, policy_lines
 
@@ -41,13 +42,14 @@ class DataPlane:
     """All our items on a host.
 
     `ip` {IP version: IpState}, `tables` {family: TableState}, `sysctls` {name: value}, `policies` as in
-    `xfrm_policies`.
+    `xfrm_policies`, `esp` what encrypts the tunnel.
     """
 
     ip: Mapping[int, IpState] = field(default_factory=_nothing)
     tables: Mapping[str, TableState] = field(default_factory=dict)
     sysctls: Mapping[str, str] = field(default_factory=dict)
     policies: frozenset[str] = frozenset()
+    esp: Esp = Esp()
 
     def lines(self) -> frozenset[str]:
         """Return the data plane as a set of one-line facts, rules of nftables as fingerprints (see `texts`)."""
@@ -59,6 +61,7 @@ class DataPlane:
         }
         facts.update(*(table.lines() for table in self.tables.values()))
         facts.update(f"ip xfrm policy: {words}" for words in self.policies)
+        facts.update(self.esp.lines())
         return frozenset(facts | {f"sysctl {name} = {value}" for name, value in self.sysctls.items()})
 
     def beside(self, other: DataPlane) -> DataPlane:
@@ -158,14 +161,20 @@ def lasting_sysctls(sysctls: Mapping[str, str], device: str) -> dict[str, str]:
 
 def desired_data_plane(state: NodeState, marks: Mapping[str, int], host: Host) -> DataPlane:
     """Return the DataPlane for `state` on `host`; `marks` is {egress IP: index}."""
-    mtu, ways_out = host.mtu(state.interface), exits(host, state)
+    mtu, ways_out = _mtu(host, state), exits(host, state)
     in_vrf = sorted(name for name, item in ways_out.items() if item.vrf)
     return DataPlane(
         ip=desired_ip(state, marks, mtu, ways_out, _device_mac(host, state)),
         tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, in_vrf, host.not_routing),
         sysctls=_desired_sysctls(state, marks, host),
         policies=desired_policies(state),
+        esp=desired_esp(state, host.tunnel_secrets),
     )
+
+
+def _mtu(host: Host, state: NodeState) -> int:
+    """Return the largest size of the tunnel's packets before encryption, in bytes."""
+    return host.mtu(state.interface) - (ESP_OVERHEAD if state.options.tunnel_encryption == IPSEC else 0)
 
 
 def current_data_plane(
@@ -176,7 +185,7 @@ def current_data_plane(
     claimed: Collection[str],
 ) -> DataPlane:
     """Return the DataPlane that was read; `claimed` are the egress IPs of the node's record."""
-    return DataPlane(current_ip(host, options, claimed), tables, sysctls, host.policies)
+    return DataPlane(current_ip(host, options, claimed), tables, sysctls, host.policies, host.esp)
 
 
 def transaction(current: DataPlane, desired: DataPlane) -> Transaction:
@@ -188,8 +197,9 @@ def transaction(current: DataPlane, desired: DataPlane) -> Transaction:
     lines = batches(current.ip, desired.ip)
     before, after = policy_lines(current.policies, desired.policies)
     return Transaction(
-        # iproute2 ends a batch after `deleteall`, with success, so that line is the last one.
-        ip=(*lines[4], *before),
+        # No packet enters the tunnel before its policy is there. iproute2 ends a batch after `deleteall`, with success,
+        # so that line is the last one.
+        ip=(*esp_lines(current.esp, desired.esp), *lines[4], *before),
         ip6=tuple(lines[6]),
         nft=tuple(script(current.tables, desired.tables, (NETDEV,) if new_device else ())),
         sysctls=tuple(_changed_sysctls(current, desired, new_device)),
@@ -219,13 +229,15 @@ def rollback_target(
     """
     ip = current_ip(host, options, claimed)
     sysctls = {**known.sysctls, **before.sysctls} if ip[4].links else before.sysctls
-    return DataPlane(ip, rebuildable(before.tables, known.tables), sysctls, before.policies)
+    # What was read is equal to what is known, but has no keys.
+    esp = replace(before.esp, states=frozenset(state for state in known.esp.states if state in before.esp.states))
+    return DataPlane(ip, rebuildable(before.tables, known.tables), sysctls, before.policies, esp)
 
 
 def with_addresses_of(plane: DataPlane, state: NodeState, marks: Mapping[str, int], host: Host) -> DataPlane:
     """Return `plane` with the addresses, rules and routes for `state`."""
     mac = _device_mac(host, state)
-    return replace(plane, ip=desired_ip(state, marks, host.mtu(state.interface), exits(host, state), mac))
+    return replace(plane, ip=desired_ip(state, marks, _mtu(host, state), exits(host, state), mac))
 
 
 def _device_mac(host: Host, state: NodeState) -> str:

@@ -21,6 +21,8 @@ TIMEOUT = 60
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"LC_ALL": "C", "PATH": PATH}
 _POLL_INTERVAL = 0.1
+# A key in an argument that `ip` refuses.
+_KEY = re.compile(r"0x[0-9a-fA-F]{32,}")
 # The link of the distribution, and the oldest Python 3 that the program runs on.
 _PYTHON, _OLDEST_MINOR = Path("/usr/bin/python3"), 8
 
@@ -52,7 +54,8 @@ def check(argv: Sequence[str], text: str = "") -> str:
     """Run a command and return its stdout. Raises CommandError if it fails."""
     status, stdout, stderr = run(argv, text)
     if status:
-        raise CommandError(f"{' '.join(argv)}: exit status {status}: {' '.join(stderr.split()) or 'no message'}")
+        message = _KEY.sub("KEY", " ".join(stderr.split())) or "no message"
+        raise CommandError(f"{' '.join(argv)}: exit status {status}: {message}")
     return stdout
 
 

@@ -24,6 +24,8 @@ STATE_COPY = STATE_DIRECTORY / "state.copy.json"
 # What drops the traffic of selected pods when the program cannot run.
 CLOSED_RULES = STATE_DIRECTORY / "closed.nft"
 CLOSED_POLICIES = STATE_DIRECTORY / "closed.ip"
+# The secrets of the tunnel, {fingerprint: secret}.
+TUNNEL_SECRETS = STATE_DIRECTORY / "tunnel.secrets.json"
 PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")

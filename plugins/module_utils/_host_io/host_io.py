@@ -17,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import Counter
 
+    from .._dataplane.esp import Esp
     from .._dataplane.handover import Partners
     from .._protocols.address_probe import Probe
     from .._protocols.ctnetlink import Flow
@@ -62,7 +63,21 @@ class HostIO:
     write_sysctl = staticmethod(kernel.write_sysctl)
     execute = staticmethod(kernel.execute)
 
-    # A run that changes nothing needs none of these, so it does not import their modules.
+    # Most runs need none of these, so they do not import their modules.
+
+    @staticmethod
+    def read_esp() -> Esp:
+        """Call `esp.read_esp`."""
+        from .esp import read_esp  # noqa: PLC0415
+
+        return read_esp()
+
+    @staticmethod
+    def esp_problems(port: int) -> list[str]:
+        """Call `esp.esp_problems`."""
+        from .esp import esp_problems  # noqa: PLC0415
+
+        return esp_problems(port)
 
     @staticmethod
     def run_probes(probes: Mapping[str, Sequence[Probe]]) -> Iterator[Verdict]:

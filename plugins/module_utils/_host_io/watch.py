@@ -36,8 +36,9 @@ _ERROR, _DONE = 2, 3
 # NFT_MSG_GETTABLE of the subsystem nftables, the families inet and netdev; RTM_GETRULE and the attribute FRA_PROTOCOL.
 _GET_TABLE, _FAMILIES, _TABLE_NAME = 0xA01, (1, 5), 1
 _GET_RULE, _RULE_PROTOCOL = 34, 21
-# XFRM_MSG_GETSPDINFO, and the offset of the number of all forward policies in its answer.
-_GET_POLICY_INFO, _FORWARD_COUNT = 0x25, 16
+# XFRM_MSG_GETSPDINFO, and the offset of the numbers of all inbound, outbound and forward policies in its answer;
+# XFRM_MSG_GETSADINFO, and the offset of the number of all states.
+_GET_POLICY_INFO, _POLICY_COUNTS, _GET_STATE_INFO, _STATE_COUNT = 0x25, 8, 0x23, 8
 
 
 def has_link(interface: str) -> bool:
@@ -206,14 +207,20 @@ def _has_tables() -> bool:
 
 
 def _counts() -> str:
-    """Return the numbers of rules and policies as one word."""
-    return f"{_count_rules()}+{_count_policies()}"
+    """Return the numbers of rules, and of IPsec policies and states, as one word."""
+    return f"{_count_rules()}+{_count_policies()}+{_count_states()}"
 
 
 def _count_policies() -> int:
-    """Return the number of IPsec policies for forwarded packets."""
+    """Return the number of IPsec policies."""
     ((_kind, payload),) = _query(_NETLINK_XFRM, _GET_POLICY_INFO, _REQUEST, bytes(4))
-    count: int = struct.unpack_from("=I", payload, _FORWARD_COUNT)[0]
+    return sum(struct.unpack_from("=3I", payload, _POLICY_COUNTS))
+
+
+def _count_states() -> int:
+    """Return the number of IPsec states."""
+    ((_kind, payload),) = _query(_NETLINK_XFRM, _GET_STATE_INFO, _REQUEST, bytes(4))
+    count: int = struct.unpack_from("=I", payload, _STATE_COUNT)[0]
     return count
 
 

@@ -5,15 +5,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .._common.addresses import version_of
+from .._dataplane.esp import fingerprint
 from .._dataplane.node_state import Held, NodeState
+from .._dataplane.options import DataPlaneOptions
+from .._host_io import files
 from .._host_io.host_io import HostIO
 from . import metrics_file
-from .current_state import read_data_plane, read_node, require_node
+from .current_state import Reading, read_data_plane, read_node, require_node
 from .decide import Observation, Request, Steps, decide
 from .installed_files import missing_files
 from .record import Record
 from .result import Result
+from .tunnel_secrets import are_saved
 
 
 def apply(io: HostIO, request: Request, check: bool = False) -> Result:
@@ -21,7 +27,8 @@ def apply(io: HostIO, request: Request, check: bool = False) -> Result:
 
     Raises EgressIPError with the node as it was; once addresses change hands, with what was reached on record.
     """
-    require_node(io)
+    # A unit restores what this host could have when a run applied it.
+    require_node(io, DataPlaneOptions() if request.by_unit else request.state.options)
     with io.lock():
         return apply_locked(io, request, check)
 
@@ -46,12 +53,23 @@ def _carry_out(io: HostIO, steps: Steps, check: bool) -> Result:
 def observe(io: HostIO, request: Request) -> Observation:
     """Return what the node shows, as far as it matters for a request."""
     record, options = Record.load(io), request.state.options
-    reading = read_node(io, record)
+    reading = _with_secret(read_node(io, record), request.tunnel_secret)
     current = read_data_plane(io, reading.host, options, reading.claimed, reading.tables)
     if request.by_unit:
         return Observation(reading, current, (), ())
     surplus = metrics_file.left_over(io, options, record.state.options if record else None)
-    return Observation(reading, current, missing_files(io, options), surplus)
+    missing = missing_files(io, options)
+    if not are_saved(io, reading.host.tunnel_secrets, request.state):
+        (missing if options.tunnel_keys else surplus).append(files.TUNNEL_SECRETS)
+    return Observation(reading, current, missing, surplus)
+
+
+def _with_secret(reading: Reading, secret: str) -> Reading:
+    """Return the reading, with this secret of the tunnel in addition to those that the node has."""
+    if not secret:
+        return reading
+    secrets = {**reading.host.tunnel_secrets, fingerprint(secret): secret}
+    return reading._replace(host=replace(reading.host, tunnel_secrets=secrets))
 
 
 def note_presence(io: HostIO, state: NodeState, held: tuple[Held, ...]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Mapping, NamedTuple
 
 from .._common.errors import NodeStateError
+from .._dataplane.esp import IPSEC
 from .._dataplane.host import Host
 from .._dataplane.nft_ruleset import held_by
 from .._dataplane.nft_table import TableState
@@ -17,6 +18,7 @@ from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import FORWARDING, DataPlane, current_data_plane, not_routing, sysctl_names
 from .._host_io.host_io import HostIO
 from .record import Record
+from .tunnel_secrets import load_secrets
 
 Tables = Mapping[str, TableState]
 _ACCEPT_RA = ("net.ipv6.conf.", ".accept_ra")
@@ -33,11 +35,19 @@ class Reading(NamedTuple):
     claimed: Collection[str]
 
 
-def require_node(io: HostIO) -> None:
-    """Raise NodeStateError with everything that this host lacks to be a node."""
-    missing = io.missing_requirements()
+def require_node(io: HostIO, options: DataPlaneOptions) -> None:
+    """Raise NodeStateError with everything that this host lacks to be a node with these options."""
+    missing = missing_requirements(io, options)
     if missing:
         raise NodeStateError(", ".join(missing))
+
+
+def missing_requirements(io: HostIO, options: DataPlaneOptions) -> list[str]:
+    """Return what this host lacks to be a node with these options, one sentence with the fix for each."""
+    missing = io.missing_requirements()
+    if missing or options.tunnel_encryption != IPSEC:
+        return missing
+    return io.esp_problems(options.tunnel_port)
 
 
 def read_node(io: HostIO, record: Record | None) -> Reading:
@@ -52,7 +62,11 @@ def read_host(io: HostIO, record: Record | None) -> Host:
     originals = record.original_sysctls if record else {}
     host = io.read_host([name[len(prefix) : -len(suffix)] for name in originals if name.endswith(suffix)])
     tables = {} if record else io.read_tables()
-    return replace(host, not_routing=not_routing(io.read_sysctls(FORWARDING.values()), originals, tables))
+    host = replace(host, not_routing=not_routing(io.read_sysctls(FORWARDING.values()), originals, tables))
+    secrets = load_secrets(io)
+    encrypted = record is not None and record.state.options.tunnel_encryption == IPSEC
+    # Nodes without encryption do not pay for it.
+    return replace(host, esp=io.read_esp(), tunnel_secrets=secrets or {}) if encrypted or secrets is not None else host
 
 
 def read_data_plane(

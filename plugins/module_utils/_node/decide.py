@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from .._common.errors import ConflictError, PlanError
 from .._common.messages import quote
+from .._dataplane.esp import IPSEC
 from .._dataplane.handover import Partners, Release, partners
 from .._dataplane.host import Host
 from .._dataplane.node_state import Held, NodeState, allocate_marks
+from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import (
     DataPlane,
     desired_data_plane,
@@ -35,7 +37,7 @@ class Request(NamedTuple):
 
     `releases` are those of all nodes in the run: a claim of an address in them waits for silence. With the `key` that
     all nodes of the run have, connections move along with their address. `by_unit` says that a unit of this node runs,
-    which can neither write units nor call systemd.
+    which can neither write units nor call systemd. `tunnel_secret` is the newest secret of the encrypted tunnel.
     """
 
     state: NodeState
@@ -44,6 +46,7 @@ class Request(NamedTuple):
     pace: Pace = Pace()
     claim_new: bool = True
     by_unit: bool = False
+    tunnel_secret: str = ""
 
 
 class Observation(NamedTuple):
@@ -178,6 +181,8 @@ def decide(request: Request, observation: Observation) -> Steps:
     requested_digest = _requested_digest(request.state, reading.record)
     _refuse_older_plan(request.state, requested_digest, reading.record)
     _refuse_obstacles(request.state, reading.host)
+    if not request.by_unit:
+        _refuse_unknown_keys(request.state.options, reading.host)
     former_marks = reading.record.marks if reading.record else {}
     marks = allocate_marks(request.state.egress_ips, former_marks, request.state.options.max_index)
     held = held_on(reading.host, reading.claimed)
@@ -231,6 +236,14 @@ def _refuse_obstacles(state: NodeState, host: Host) -> None:
     ]
     if problems:
         raise ConflictError(", ".join(problems))
+
+
+def _refuse_unknown_keys(options: DataPlaneOptions, host: Host) -> None:
+    if options.tunnel_encryption == IPSEC and not {*options.tunnel_keys} & {*host.tunnel_secrets}:
+        raise ConflictError(
+            "tunnel_secret: this node has no secret of the plan's tunnel keys; pass the secret with which the plan was"
+            " made"
+        )
 
 
 def _changes(state: NodeState, held: Sequence[Held], host: Host) -> Changes:

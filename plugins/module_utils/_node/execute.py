@@ -29,6 +29,7 @@ from .decide import Steps
 from .installed_files import install, remove_all_files, run_program_later
 from .record import Record
 from .result import Result
+from .tunnel_secrets import save_secrets
 
 if TYPE_CHECKING:
     from .._host_io.handover_session import Flows
@@ -74,6 +75,9 @@ def execute(io: HostIO, steps: Steps) -> Result:
 def prepare(io: HostIO, steps: Steps) -> None:
     """Write what must survive a crash: the addresses that the node may hold from now on."""
     changes = steps.changes
+    # A node that fails between two sets of keys, or goes back, has both.
+    former = [steps.record.state] if steps.record else []
+    save_secrets(io, steps.host.tunnel_secrets, steps.state, *former)
     steps.record_with({*changes.kept, *changes.released, *changes.to_claim}).save(io)
     if steps.record:
         _delete_former_device(io, steps.record.state.options, steps.state.options, steps.host)
@@ -146,6 +150,7 @@ def remove_leftovers(io: HostIO, steps: Steps, held: tuple[Held, ...], verified:
 
 def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held, ...], lost: list[Flow]) -> None:
     """Remove surplus files, and schedule what follows some seconds later."""
+    save_secrets(io, steps.host.tunnel_secrets, steps.state)
     if steps.observation.surplus:
         io.remove_files(steps.observation.surplus)
     note_presence(io, steps.state, held)

@@ -79,4 +79,4 @@ def _node_files(io: HostIO, options: DataPlaneOptions) -> Mapping[Path, tuple[by
 
 def _lasting(io: HostIO) -> tuple[Path, ...]:
     """Return the files of any node but those of the metrics."""
-    return (*systemd_units.node_files(io.interpreter()), *Record.paths())
+    return (*systemd_units.node_files(io.interpreter()), *Record.paths(), files.TUNNEL_SECRETS)

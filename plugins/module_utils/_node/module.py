@@ -33,7 +33,10 @@ def _apply(io: HostIO, params: Mapping[str, Any], check_mode: bool) -> Mapping[s
     pace = Pace(params["probe_count"], params["probe_interval"], params["claim_timeout"])
     state = NodeState.from_dict(params["state"])
     releases = [Release(item["egressIP"], item["from"], item["to"]) for item in params["releasing"]]
-    return apply(io, Request(state, releases, params["handover_key"], pace, params["claim"]), check_mode)
+    request = Request(
+        state, releases, params["handover_key"], pace, params["claim"], tunnel_secret=params["tunnel_secret"]
+    )
+    return apply(io, request, check_mode)
 
 
 def _remove(io: HostIO, params: Mapping[str, Any], check_mode: bool) -> Mapping[str, object]:

@@ -17,7 +17,7 @@ from .._dataplane.state import desired_data_plane, endpoints_of, held_on, lines_
 from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
 from .address_conflicts import mac_address, other_holders
-from .current_state import Reading, read_data_plane, read_node
+from .current_state import Reading, missing_requirements, read_data_plane, read_node
 from .installed_files import missing_files
 from .metrics import Metrics
 from .platform_detection import AUTO, Platform, find_platform, refusal
@@ -90,6 +90,7 @@ class NodeFacts:
             "drift": list(self.drift),
             "nodes": [item.to_dict() for item in state.nodes] if state else [],
             "far_ends": [item.to_dict() for item in state.far_ends] if state else [],
+            "tunnel_keys": list(state.options.tunnel_keys) if state else [],
             "recalled": list(self.recalled),
             "metrics": self.metrics,
             "conflicts": list(self.conflicts),
@@ -102,7 +103,7 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
     refused = refusal(platform) if question.platform == AUTO else None
     if refused:
         return NodeFacts(platform, problems=[refused])
-    packages, problems = io.missing_packages(), io.missing_requirements()
+    packages, problems = io.missing_packages(), missing_requirements(io, options)
     if problems:
         return NodeFacts(platform, problems, packages)
     reading = _read_settled(io)

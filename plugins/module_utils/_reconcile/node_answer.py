@@ -26,6 +26,7 @@ _CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
 _MAX_GENERATION = 2**53
 # How the module refuses a setting: that is an error of the user and not a fault of the node.
 _MALFORMED_SETTING = re.compile(r"egress_ip_\w+: must be ")
+_KEY = re.compile("[0-9a-f]{16}")
 _REQUIRED = ("networks", "endpoints", "addresses", "held", "generation", "nodes")
 _Check = Callable[[Any, str, Errors], Any]
 
@@ -95,6 +96,14 @@ def _text(value: object, path: str, errors: Errors) -> str:
         return on_one_line(value)
     errors.add(path, f"must be a string, not {type_name(value)}")
     return ""
+
+
+def _key(value: object, path: str, errors: Errors) -> str:
+    """Return the fingerprint of a secret."""
+    key = _text(value, path, errors)
+    if key and not _KEY.fullmatch(key):
+        errors.add(path, f"must be 16 hexadecimal digits, not {quote(key)}")
+    return key
 
 
 def _object_name(value: object, path: str, errors: Errors) -> str:
@@ -209,6 +218,7 @@ _FIELDS: dict[str, _Check] = {
     "drift": _texts,
     # The entries are checked where they are used, since each of 1,000 nodes knows all others.
     "nodes": check_list,
+    "tunnel_keys": _list_of(_key),
     "far_ends": _list_of(_mapping({"egressIP": _address, "endpoint": _address})),
     "recalled": _list_of(_mapping(_RECALLED, _DESTINATIONS)),
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),

@@ -129,7 +129,7 @@ def preview(run: Dict, audit: Dict, steps: Dict | None = None) -> Report:
     fenced = {each["node"]: "" for each in steps["fencing"]} if steps else {}
     events = Events.of_run(audit, steps, fenced, (), check_mode=True)
     shared = steps["domain_notes"]["planned"] if steps else ()
-    events = replace(events, notes=[*events.notes, *shared, *run["doubts"]])
+    events = replace(events, notes=[*events.notes, *shared, *run["notes"], *run["doubts"]])
     made = report(run["plan"], run["manifests"], run["fleet"], events=events)
     differing = ", ".join(run["rollout"].get("differing", ())) or "none"
     return Report((*made.lines, "", f"Nodes to change: {differing}"), made.failures, made.complaints, made.stats)

@@ -23,6 +23,7 @@ from .node_limits import limits
 from .node_names import with_host_names
 from .pod_networks import public_pod_lines
 from .rollout import parse_excluded, roll_out
+from .tunnel_keys import key_of, next_keys
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RunPlan:
     """The dicts of a Fleet, of the manifests with addresses of pools, of a Plan and of a Rollout.
 
     `stop_reasons` are reasons to change nothing; with any of them `rollout` is empty. `doubts` are lines
-    on silent mistakes in manifests. `requests` are the objects of the plan.
+    on silent mistakes in manifests, `notes` lines on steps of the run. `requests` are the objects of the plan.
     """
 
     fleet: dict[str, Any]
@@ -40,10 +41,11 @@ class RunPlan:
     stop_reasons: tuple[str, ...]
     doubts: tuple[str, ...]
     requests: Requests
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan of the run as a dict of plain values."""
-        values = {**vars(self), "stop_reasons": list(self.stop_reasons), "doubts": list(self.doubts)}
+        values = {**vars(self), **{name: list(getattr(self, name)) for name in ("stop_reasons", "doubts", "notes")}}
         del values["requests"]
         return values
 
@@ -52,7 +54,8 @@ class RunPlan:
 class Settings:
     """Settings of a whole run: the variables of the same names with the prefix ``egress_ip_``.
 
-    The planner returns its best plan so far when `deadline` returns true, `plan_seconds` after the start.
+    The planner returns its best plan so far when `deadline` returns true, `plan_seconds` after the start. With
+    `tunnel_secret` the nodes encrypt the tunnel, if the options of the data plane want that.
     """
 
     policy: str = "balanced"
@@ -64,6 +67,7 @@ class Settings:
     drain_force: bool = False
     forget_nodes: Sequence[str] = ()
     plan_seconds: float = 10
+    tunnel_secret: str = field(default="", repr=False)
     deadline: Callable[[], bool] = lambda: False
 
     @property
@@ -89,6 +93,7 @@ def plan_run(
     _check_settings(settings)
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
     data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
+    key = key_of(settings.tunnel_secret, data_plane)
     read, notes = with_host_names(Manifests.from_dict(manifests), hosts)
     fleet = _fleet(hosts, read, fenced, settings).to_dict()
     allocation = allocate_pools(read.egressips, fleet, settings.pools)
@@ -100,16 +105,18 @@ def plan_run(
     rollout: dict[str, Any] = {}
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
     doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device)
+    tunnel = next_keys(key, fleet)
+    wanted = {**(options or {}), "tunnel_keys": list(tunnel.keys)}
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
-        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, options, withheld)
+        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld)
         rollout = made.to_dict()
         own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
         known = {address for member in fleet["members"] for address in member["addresses"]}
         doubts += public_pod_lines(read, known, parse_excluded(settings.excluded_cidrs))
         doubts += without_effect(planned, made.selecting, own, {host["name"] for host in hosts})
     filled = _with_addresses_of_pools(manifests, allocation)
-    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests)
+    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests, tunnel.notes)
 
 
 def _fleet(hosts: Sequence[Mapping[str, Any]], read: Manifests, fenced: Collection[str], settings: Settings) -> Fleet:

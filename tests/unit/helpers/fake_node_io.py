@@ -17,6 +17,7 @@ import time
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import version_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.esp import Esp, EspState
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.host import Host
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import (
     TABLE,
@@ -95,6 +96,10 @@ class FakeKernel:
         self.default_routes = [{"dst": "default", "gateway": "192.168.126.1", "dev": "eth0", "table": "254"}]
         self.listening = ()
         self.policies = frozenset()
+        # The lines that added our ESP states, by their identity, and the words of our ESP policies.
+        self.esp_states, self.esp_policies = {}, frozenset()
+        # What prevents ESP.
+        self.esp_missing = []
         self.tables = {("ip", "nat"): copy.deepcopy(FOREIGN_TABLE)}
         self.sysctls = {
             "net.ipv4.ip_forward": "0",
@@ -137,6 +142,13 @@ class FakeKernel:
 
     def missing_packages(self):
         return []
+
+    def esp_problems(self, port):
+        return list(self.esp_missing)
+
+    def read_esp(self):
+        found = frozenset(EspState(words[1], words[3], int(words[7], 0)) for words in map(str.split, self.esp_states))
+        return Esp(found, self.esp_policies)
 
     def platform_facts(self):
         return dict(self.facts)
@@ -444,8 +456,20 @@ class FakeKernel:
         wanted = (options["table"], options["protocol"], self.version)
         self.routes = [r for r in self.routes if (r["table"], r["protocol"], self._route_key(r)[2]) != wanted]
 
+    def _xfrm_state(self, words):
+        identity = " ".join(words[1:9])
+        if words[0] == "add":
+            _must(identity not in self.esp_states, "RTNETLINK answers: File exists")
+            self.esp_states[identity] = " ".join(words)
+        else:
+            _must(identity in self.esp_states, "RTNETLINK answers: No such process")
+            del self.esp_states[identity]
+
     def _xfrm_policy(self, words):
-        if words[0] == "deleteall":
+        if words[1] == "dir" and words[2] in ("in", "out"):
+            selector = {" ".join(words[1 : words.index("ptype")])}
+            self.esp_policies = self.esp_policies - selector if words[0] == "delete" else self.esp_policies | selector
+        elif words[0] == "deleteall":
             self.policies = frozenset()
         else:
             self.policies |= {" ".join(words[1 : words.index("dir")])}

@@ -40,3 +40,9 @@ def test_the_units_use_the_link_of_the_distribution_if_it_is_new_enough(monkeypa
         link.symlink_to(tmp_path / target)
     monkeypatch.setattr(commands, "_PYTHON", link)
     assert commands.interpreter() == (str(link) if chosen else sys.executable)
+
+
+def test_a_key_does_not_get_into_a_message():
+    key, shell = "0x" + "a1" * 32, 'read key; echo "argument $key is wrong" >&2; exit 1'
+    with pytest.raises(CommandError, match="argument KEY is wrong"):
+        commands.check(["sh", "-c", shell], key + "\n")

@@ -198,7 +198,12 @@ def test_rules_tables_and_addresses_as_the_kernel_tells_them():
         assert watch._has_tables()
         ip(*(f"xfrm policy add src 10.9.0.{n}/32 dir fwd action block" for n in range(1, 5)))
         ip("xfrm policy add src 10.9.0.1/32 dir out action block")
-        assert watch._count_policies() == 4
+        ip("xfrm policy add src 10.9.0.1/32 dir in action block")
+        assert watch._count_policies() == 6
+        assert watch._count_states() == 0
+        # Reserves a number: this needs no ESP in the kernel.
+        ip("xfrm state allocspi src 10.9.0.1 dst 10.9.0.2 proto esp min 0x300 max 0x300")
+        assert watch._count_states() == 1
         for interface in ("br0", ""):
             assert watch._is_here(("10.9.0.101", interface))
             assert watch._is_here(("2001:db8:9::101", interface))

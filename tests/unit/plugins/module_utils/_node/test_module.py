@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 
 RARE = {"_node.execute", "_node.claim", "_node.connections", "_host_io.handover_session", "_host_io.conntrack"}
-RARE |= {"_host_io.packets", "concurrent.futures"}
+RARE |= {"_host_io.packets", "_host_io.esp", "concurrent.futures"}
 UNUSED = {
     "observed": {"_node.apply", "_node.decide", *RARE},
     "absent": {"_node.apply", "_node.observe", *RARE - {"_node.connections"}},
@@ -29,7 +29,7 @@ import sys
 sys.path.insert(0, {str(program)!r})
 from netops_egress_ip._node import module
 params = {{"mode": {mode!r}, "options": {{"mark_mask": "x"}}, "observe": {{}}, "state": {{}}, "releasing": []}}
-params.update(probe_count=1, probe_interval=1, claim_timeout=1, handover_key="", claim=True)
+params.update(probe_count=1, probe_interval=1, claim_timeout=1, handover_key="", claim=True, tunnel_secret="")
 try:
     module.run_module(params, True)
 except module.EgressIPError:

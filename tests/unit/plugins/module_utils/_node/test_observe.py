@@ -143,6 +143,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "drift": [],
         "nodes": [],
         "far_ends": [],
+        "tunnel_keys": [],
         "recalled": [],
         "metrics": None,
         "conflicts": [],

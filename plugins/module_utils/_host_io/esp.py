@@ -1,0 +1,44 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ESP states and policies of a node, and whether its kernel can have them. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .._dataplane.esp import (
+    READ_POLICIES,
+    READ_STATES,
+    Esp,
+    foreign_policies,
+    parse_esp_policies,
+    parse_states,
+    probe_lines,
+)
+from . import commands
+
+_IPV6 = Path("/proc/sys/net/ipv6")
+
+
+def read_esp() -> Esp:
+    """Return our ESP states, without keys, and policies."""
+    states = commands.check(["ip", *READ_STATES])
+    return Esp(parse_states(states), parse_esp_policies(commands.check(["ip", *READ_POLICIES])))
+
+
+def esp_problems(port: int) -> list[str]:
+    """Return the reasons why this host cannot encrypt a tunnel with this port, one sentence with the fix for each.
+
+    The kernel is tried in a network namespace that lasts as long as the command, so the host does not change.
+    """
+    lines = probe_lines((4, 6) if _IPV6.is_dir() else (4,))
+    status, _stdout, stderr = commands.run(["unshare", "--net", "ip", "-batch", "-"], "\n".join(lines) + "\n")
+    if status:
+        reason = stderr.strip().splitlines()[:1] or ["no message"]
+        return [
+            "egress_ip_tunnel_encryption: ipsec needs Linux 5.9 and iproute2 5.8 or newer, with ESP, AES-CBC and"
+            f" HMAC-SHA-256 in the kernel, which this host lacks ({reason[0]}); load the modules esp4 and esp6, install"
+            " the package that contains them, or set none"
+        ]
+    return foreign_policies(commands.check(["ip", *READ_POLICIES]), port)

@@ -1,0 +1,81 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Commands in network namespaces, and checks that print what they saw."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+# A server that tells each client its address; 64 KiB show whether the sizes of packets fit.
+SERVER = """
+import socket
+sock = socket.create_server(("::", 7000), family=socket.AF_INET6, dualstack_ipv6=True)
+print("ready", flush=True)
+while True:
+    connection, peer = sock.accept()
+    connection.sendall(peer[0].removeprefix("::ffff:").encode() + b" " * 65536)
+    connection.close()
+"""
+CLIENT = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 7000), 3) as sock:
+    data = b""
+    while piece := sock.recv(65536):
+        data += piece
+print(data.decode().strip() if len(data) > 65536 else "cut off")
+"""
+
+
+def run(*words: str, stdin: str = "") -> str:
+    """Run a command; returns its output."""
+    done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words[:6])}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def inside(netns: str, *words: str, stdin: str = "") -> str:
+    """Run a command in a network namespace."""
+    return run("ip", "netns", "exec", netns, *words, stdin=stdin)
+
+
+def batch(netns: str, *lines: str) -> None:
+    """Run lines of `ip` in a network namespace."""
+    run("ip", "-n", netns, "-batch", "-", stdin="\n".join(lines) + "\n")
+
+
+def lengths(addresses: list[str]) -> list[str]:
+    """Addresses as `ip address add` takes them."""
+    return [f"{address}/64 nodad" if ":" in address else f"{address}/24" for address in addresses]
+
+
+def start(netns: str, program: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a Python program in a network namespace, and wait until it prints a line."""
+    argv = ["ip", "netns", "exec", netns, sys.executable, "-c", program, *arguments]
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    return process
+
+
+def apply(netns: str, state: dict, secrets: list[str] | None = None) -> None:
+    """Apply a state to a network namespace; an empty one removes all."""
+    document = json.dumps({"state": state, "secrets": secrets or []})
+    inside(netns, sys.executable, str(Path(__file__).with_name("apply.py")), stdin=document)
+
+
+def look(what: str, seen: object, wanted: object) -> bool:
+    """Print the observed value; True if it is the expected one."""
+    print(f"{'ok  ' if seen == wanted else 'FAIL'} {what}: {seen}, wanted {wanted}", flush=True)
+    return seen == wanted
+
+
+def connect(pod: str, address: str) -> str:
+    """Connect from a pod; returns the source that the server has seen, or the error."""
+    try:
+        return inside(pod, sys.executable, "-c", CLIENT, address)
+    except RuntimeError as error:
+        return str(error).splitlines()[-1]
