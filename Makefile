@@ -31,7 +31,7 @@ lint: prepare ## Formats, style, types, Ansible's rules, documentation, tarball
 unit: prepare-unit ## Unit tests
 	@$(CHECK) unit
 
-kernel: prepare-unit ## VRFs on Debian's kernel, in a virtual machine
+kernel: prepare-unit ## VRFs and the encrypted tunnel on Debian's kernel, in a virtual machine
 	@$(CHECK) kernel
 
 integration: prepare-lab ## Tests of modules and filters by ansible-test, on this machine

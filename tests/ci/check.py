@@ -180,7 +180,7 @@ def unit() -> Iterator[Check]:
 
 def kernel() -> Iterator[Check]:
     """Tests that need features of Debian's kernel."""
-    yield Check("VRFs on Debian's kernel", ("python", str(ROOT / "tests/kernel/vm.py")))
+    yield Check("VRFs and the encrypted tunnel on Debian's kernel", ("python", str(ROOT / "tests/kernel/vm.py")))
 
 
 def integration() -> Iterator[Check]:

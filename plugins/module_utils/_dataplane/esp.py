@@ -35,7 +35,7 @@ _FIRST_SPI = 256
 _ENCRYPTION, _AUTHENTICATION, _TAG_BITS = "cbc(aes)", "hmac(sha256)", 128
 _FORM = f"proto esp reqid {ESP_REQUEST_ID} mode transport"
 _TEMPLATE = f"tmpl {_FORM}"
-# Follows the words of a policy that somebody changed.
+# Follows the words of a policy that another program changed.
 _CHANGED = " changed"
 
 

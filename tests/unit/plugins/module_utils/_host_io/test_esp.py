@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
+
+import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.esp import Esp
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import commands, esp
 from kernel_host import ip
@@ -24,8 +28,19 @@ def test_a_kernel_without_esp_is_one_line(monkeypatch):
     refused = commands.Completed(2, "", "RTNETLINK answers: Protocol not supported\nCommand failed -:1\n")
     monkeypatch.setattr(commands, "run", lambda argv, text="": refused)
     (line,) = esp.esp_problems(4790)
-    assert line.startswith("egress_ip_tunnel_encryption: ipsec needs Linux 5.9 and iproute2 5.8 or newer, with ESP")
+    assert line.startswith("egress_ip_tunnel_encryption: ipsec needs iproute2 5.9 or newer, and a kernel with ESP")
     assert "(RTNETLINK answers: Protocol not supported); load the modules esp4 and esp6" in line
+
+
+@pytest.mark.parametrize(
+    ("release", "new"), [("5.8.18", False), ("4.18.0-553.el8", False), ("5.10.0-1", True), ("6.1", True)]
+)
+def test_an_old_kernel_is_one_line(monkeypatch, release, new):
+    monkeypatch.setattr(os, "uname", lambda: SimpleNamespace(release=release))
+    monkeypatch.setattr(commands, "run", lambda argv, text="": commands.Completed(0, "", ""))
+    assert [line.partition(";")[0] for line in esp.esp_problems(4790)] == [
+        f"egress_ip_tunnel_encryption: ipsec needs Linux 5.9 or newer, not {release}"
+    ][new:]
 
 
 def test_the_trial_changes_nothing_here():

@@ -112,6 +112,7 @@ def test_a_preview_names_the_nodes_to_change(rollout, named):
         "manifests": MANIFESTS,
         "fleet": FLEET,
         "rollout": rollout,
+        "notes": ["egress_ip_tunnel_secret: step 1 of 3"],
         "doubts": ["egressip/x: selects no pod"],
     }
     assert preview(run, AUDIT).lines[-2:] == ("", f"Nodes to change: {named}")
