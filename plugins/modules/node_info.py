@@ -166,7 +166,7 @@ far_ends:
   type: list
   elements: dict
   sample: [{egressIP: 172.30.0.10, endpoint: 192.168.126.21}]
-tunnelKeys:
+tunnel_keys:
   description:
     - The fingerprints of the secrets that an encrypted tunnel accepts; the node sends with the first. Empty without
       encryption.

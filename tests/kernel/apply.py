@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Apply a state to this network namespace as the module `node` does on a host with systemd: compare, apply, compare.
 
-Standard input: {state, secrets}. An empty state removes all that is on the host.
+Each line of standard input: {state, secrets}. An empty state removes all that is on the host.
 """
 
 from __future__ import annotations
@@ -40,16 +40,17 @@ def way(state: NodeState | None, secrets: dict[str, str]) -> tuple[Transaction, 
     return transaction(now, then), list(lines_between(now, then))
 
 
-def main() -> int:
-    """Apply; 1 if a second run would change something."""
-    given = json.load(sys.stdin)
-    state = NodeState.from_dict(given["state"]) if given["state"] else None
-    secrets = {fingerprint(secret): secret for secret in given["secrets"]}
-    HostIO.execute(way(state, secrets)[0])
-    left, lines = way(state, secrets)
-    print(lines, file=sys.stderr)
-    return int(bool(left))
+def main() -> None:
+    """Apply each line; the answer is `done`, or what a second run would change."""
+    print("ready", flush=True)
+    for line in sys.stdin:
+        given = json.loads(line)
+        state = NodeState.from_dict(given["state"]) if given["state"] else None
+        secrets = {fingerprint(secret): secret for secret in given["secrets"]}
+        HostIO.execute(way(state, secrets)[0])
+        left, lines = way(state, secrets)
+        print(f"left over: {lines}" if left else "done", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import subprocess
 import sys
@@ -22,7 +23,7 @@ while True:
 """
 CLIENT = """
 import socket, sys
-with socket.create_connection((sys.argv[1], 7000), 3) as sock:
+with socket.create_connection((sys.argv[1], 7000), float(sys.argv[2])) as sock:
     data = b""
     while piece := sock.recv(65536):
         data += piece
@@ -61,10 +62,20 @@ def start(netns: str, program: str, *arguments: str) -> subprocess.Popen[str]:
     return process
 
 
+@functools.cache
+def applier(netns: str) -> subprocess.Popen[str]:
+    """The program `apply.py` in a network namespace; its start takes most of the time."""
+    return start(netns, Path(__file__).with_name("apply.py").read_text(encoding="utf-8"))
+
+
 def apply(netns: str, state: dict, secrets: list[str] | None = None) -> None:
     """Apply a state to a network namespace; an empty one removes all."""
-    document = json.dumps({"state": state, "secrets": secrets or []})
-    inside(netns, sys.executable, str(Path(__file__).with_name("apply.py")), stdin=document)
+    program = applier(netns)
+    program.stdin.write(json.dumps({"state": state, "secrets": secrets or []}) + "\n")
+    program.stdin.flush()
+    answer = program.stdout.readline().strip()
+    if answer != "done":
+        raise RuntimeError(f"{netns}: {answer}")
 
 
 def look(what: str, seen: object, wanted: object) -> bool:
@@ -73,9 +84,9 @@ def look(what: str, seen: object, wanted: object) -> bool:
     return seen == wanted
 
 
-def connect(pod: str, address: str) -> str:
-    """Connect from a pod; returns the source that the server has seen, or the error."""
+def connect(pod: str, address: str, seconds: int = 30) -> str:
+    """Connect from a pod; returns the source that the server has seen, or the error after some seconds."""
     try:
-        return inside(pod, sys.executable, "-c", CLIENT, address)
+        return inside(pod, sys.executable, "-c", CLIENT, address, str(seconds))
     except RuntimeError as error:
         return str(error).splitlines()[-1]

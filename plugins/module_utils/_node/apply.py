@@ -10,7 +10,6 @@ from dataclasses import replace
 from .._common.addresses import version_of
 from .._dataplane.esp import fingerprint
 from .._dataplane.node_state import Held, NodeState
-from .._dataplane.options import DataPlaneOptions
 from .._host_io import files
 from .._host_io.host_io import HostIO
 from . import metrics_file
@@ -27,8 +26,7 @@ def apply(io: HostIO, request: Request, check: bool = False) -> Result:
 
     Raises EgressIPError with the node as it was; once addresses change hands, with what was reached on record.
     """
-    # A unit restores what this host could have when a run applied it.
-    require_node(io, DataPlaneOptions() if request.by_unit else request.state.options)
+    require_node(io, request.state.options)
     with io.lock():
         return apply_locked(io, request, check)
 

@@ -35,17 +35,17 @@ class Reading(NamedTuple):
     claimed: Collection[str]
 
 
-def require_node(io: HostIO, options: DataPlaneOptions) -> None:
-    """Raise NodeStateError with everything that this host lacks to be a node with these options."""
+def require_node(io: HostIO, options: DataPlaneOptions | None = None) -> None:
+    """Raise NodeStateError with everything that this host lacks to be a node, with these options if there are any."""
     missing = missing_requirements(io, options)
     if missing:
         raise NodeStateError(", ".join(missing))
 
 
-def missing_requirements(io: HostIO, options: DataPlaneOptions) -> list[str]:
+def missing_requirements(io: HostIO, options: DataPlaneOptions | None) -> list[str]:
     """Return what this host lacks to be a node with these options, one sentence with the fix for each."""
     missing = io.missing_requirements()
-    if missing or options.tunnel_encryption != IPSEC:
+    if missing or options is None or options.tunnel_encryption != IPSEC:
         return missing
     return io.esp_problems(options.tunnel_port)
 

@@ -23,7 +23,7 @@ def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result
 
     The options on record, if there is a record, precede `options`. Raises EgressIPError if something cannot be removed.
     """
-    require_node(io, DataPlaneOptions())
+    require_node(io)
     with io.lock():
         record = Record.load(io)
         _record, host, tables, claimed = read_node(io, record)

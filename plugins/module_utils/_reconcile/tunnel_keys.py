@@ -44,7 +44,7 @@ def next_keys(new: str, fleet: Mapping[str, Any]) -> TunnelKeys:
     """Return the TunnelKeys of the next step towards the key `new`, none if it is empty; `fleet` is a Fleet's dict."""
     if not new:
         return TunnelKeys()
-    present = [facts["tunnelKeys"] for facts in fleet["observed"].values() if facts.get("tunnelKeys")]
+    present = [facts["tunnel_keys"] for facts in fleet["observed"].values() if facts.get("tunnel_keys")]
     silent = sorted({member["name"] for member in fleet["members"]} - {*fleet["observed"]})
     votes = Counter(keys[0] for keys in present)
     # Those with which most nodes send come first.

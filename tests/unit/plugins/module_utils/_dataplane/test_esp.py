@@ -89,8 +89,8 @@ def test_the_policies_cover_every_pair_of_the_tunnel():
 
 def test_a_tunnel_that_ends_at_an_endpoint():
     ends = [{"egressIP": IPS[0], "endpoint": "192.168.126.22"}]
-    sender = desired_esp(state_of(1, OLD, farEnds=ends), SECRETS)
-    holder = desired_esp(state_of(2, OLD, farEnds=ends, holding=(IPS[0],)), SECRETS)
+    sender = desired_esp(state_of(1, OLD, far_ends=ends), SECRETS)
+    holder = desired_esp(state_of(2, OLD, far_ends=ends, holding=(IPS[0],)), SECRETS)
     pair = ("192.168.126.21", "192.168.126.22")
     assert by_pair(sender)[pair] == by_pair(holder)[pair]
     assert not [state for state in holder.states if state.destination == IPS[0] and state.source == pair[0]]

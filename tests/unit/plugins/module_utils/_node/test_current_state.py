@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import NodeStateError
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.current_state import (
     read_host,
     read_node,
@@ -19,11 +18,10 @@ from states import held, node_state
 
 
 def test_everything_that_a_host_lacks_is_named(kernel):
-    options = DataPlaneOptions()
-    require_node(kernel, options)
+    require_node(kernel)
     kernel.missing = ["systemd: does not run", "nftables: is not installed"]
     with pytest.raises(NodeStateError, match="^systemd: does not run, nftables: is not installed$"):
-        require_node(kernel, options)
+        require_node(kernel)
 
 
 def test_the_record_says_what_a_node_may_hold(kernel):

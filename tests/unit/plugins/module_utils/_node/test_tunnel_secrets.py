@@ -47,7 +47,7 @@ def test_an_encrypted_node_is_as_desired_after_one_run(node):
     assert len(node.esp_policies) == 8
     assert node.interfaces["egress0"]["mtu"] == 1500 - 70 - 57
     assert observe(node)["drift"] == []
-    assert observe(node)["tunnelKeys"] == [fingerprint(OLD)]
+    assert observe(node)["tunnel_keys"] == [fingerprint(OLD)]
     before = node.snapshot()
     # A run without a change needs no secret.
     assert not apply(node, encrypted(OLD))["changed"]

@@ -24,7 +24,7 @@ ENCRYPTED = DataPlaneOptions(tunnel_encryption="ipsec")
 
 def fleet(keys, silent=()):
     """Return a fleet of nodes with these keys, of which the silent ones do not answer."""
-    observed = {name: {"tunnelKeys": list(own)} for name, own in keys.items() if name not in silent}
+    observed = {name: {"tunnel_keys": list(own)} for name, own in keys.items() if name not in silent}
     return {"observed": observed, "members": [{"name": name} for name in keys]}
 
 
