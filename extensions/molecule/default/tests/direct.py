@@ -44,6 +44,7 @@ except node.EgressIPError as error:
 PRESENT = {
     "mode": "present",
     "handover_key": "",
+    "tunnel_secret": "",
     "claim": True,
     "probe_count": 3,
     "probe_interval": 0.1,
