@@ -283,7 +283,8 @@ def _with_one_more(node: Node, address: Address) -> Node | None:
 def _without(address: Address, node: int) -> Address:
     """Return the address without a possible node, whose failure domain is taken."""
     taken = (*address.taken, *address.domains[node : node + 1])
-    return address._replace(nodes=tuple(each for each in address.nodes if each != node), taken=taken)
+    nodes = tuple(each for each in address.nodes if each != node)
+    return address._replace(nodes=nodes, current=address.current - {node}, taken=taken)
 
 
 def _object(address: str, names: set[str]) -> EgressIP:

@@ -13,8 +13,9 @@ then it branches on a rule that the relaxation of the lowest bound breaks.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from functools import cached_property
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from .deadline import Deadline
 from .local_search import LocalSearch
@@ -37,7 +38,8 @@ from .model import (
 )
 from .move_cap import closest_to_cap
 from .overlap_bound import overlap_of
-from .packing import Packing, most_overlap
+from .packing import Packing, Step, most_overlap
+from .remainder import remainder
 from .spread_groups import Bounds, DomainArc, Range, SpreadGroup, shared_domains
 from .tie_break import first_by_name
 
@@ -173,15 +175,46 @@ class RuleCheck:
         self.start = start
         self.wanted = wanted
 
-    def accept_or_replace(self, address: int, before: Placement, after: Placement) -> Placement:
+    @cached_property
+    def _siblings(self) -> dict[int, list[int]]:
+        """The addresses of each owner."""
+        found: dict[int, list[int]] = {}
+        for number, address in enumerate(self.problem.addresses):
+            found.setdefault(address.owner, []).append(number)
+        return found
+
+    def nodes_of_siblings(self, packing: Packing, steps: Sequence[Step]) -> dict[int, int]:
+        """Return the node of each address whose owner has an address in ``steps``."""
+        owners = {packing.addresses[address].owner for address, _node in steps}
+        return {number: packing.node_of[number] for owner in owners for number in self._siblings[owner]}
+
+    def accepts(self, packing: Packing, before: Mapping[int, int]) -> bool:
+        """Return whether a packing keeps the rules and has the wanted objective.
+
+        It had before it changed; ``before`` has the nodes of the changed addresses and their siblings at that time.
+        """
+        addresses = [packing.addresses[number] for number in before]
+        nodes = [packing.node_of[number] for number in before]
+        after, then = (
+            [None if node == packing.unassigned else node for node in part] for part in (nodes, before.values())
+        )
+        if first_conflict(addresses, after) is not None:
+            return False
+        change = Counter(nodes)
+        change.subtract(before.values())
+        loads = ((packing.load[node], more) for node, more in change.items() if node != packing.unassigned)
+        squares = sum(load * load - (load - more) ** 2 for load, more in loads)
+        return not (squares or change[packing.unassigned]) and all(
+            count(addresses, after) == count(addresses, then) for count in (count_moves, count_overlap)
+        )
+
+    def replace(self, address: int, before: Placement, after: Placement) -> Placement:
         """Return a placement that is as good, with ``address`` where ``after`` has it, and those before it unchanged.
 
         If there is none, it is ``before``.
         """
-        problem = self.problem
-        if first_conflict(problem.addresses, after) is None and problem.objective(after) == self.wanted:
-            return after
-        return problem.placement_with((*before[:address], after[address]), self.wanted, before) or before
+        fixed = (*before[:address], after[address])
+        return self.problem.placement_with(fixed, self.wanted, before) or before
 
 
 class _Problem:
@@ -217,7 +250,8 @@ class _Problem:
             return swapped
         count = len(fixed)
         moves = count_moves(self.addresses[:count], fixed)
-        rest = _Problem(*_without_fixed(self.addresses, self.nodes, fixed), self.policy, None, self.budget)
+        left = remainder(self.addresses, self.nodes, dict(enumerate(fixed)))
+        rest = _Problem(left.addresses, left.nodes, self.policy, None, self.budget)
         limits = (limit for node in rest.nodes for limit in (node.free, *node.free_by_family))
         overfull = any(limit is not None and limit < 0 for limit in limits)
         if overfull or first_conflict(self.addresses, fixed) or self.budget.is_spent():
@@ -241,6 +275,10 @@ class _Problem:
                 if start[address] is not None and start[address] not in self.addresses[other].nodes:
                     continue
                 changed[other] = start[address]
+                two = [self.addresses[address], self.addresses[other]]
+                # An exchange leaves the loads as they are, so the moves have to be as many.
+                if count_moves(two, [node, start[address]]) != count_moves(two, [start[address], node]):
+                    continue
             if self.is_allowed(changed) and self.objective(changed) == wanted:
                 return tuple(changed)
         return None
@@ -463,36 +501,6 @@ def _counted_overlap(packing: Packing, groups: Sequence[SpreadGroup]) -> int:
     """Return the overlap of an owner's groups that a packing counts if none of them is unassigned."""
     least = packing.relaxed.get(groups[0].owner)
     return sum(overlap_of([group]) for group in groups) if least is None else least.overlap
-
-
-def _without_fixed(
-    addresses: Sequence[Address], nodes: Sequence[Node], fixed: Placed
-) -> tuple[list[Address], list[Node]]:
-    """Return the addresses that are not fixed, and the nodes as the fixed ones leave them."""
-    used: dict[int, set[int]] = {}
-    domains: dict[int, list[int]] = {}
-    nodes = list(nodes)
-    for address, number in zip(addresses, fixed):
-        if number is not None:
-            node = nodes[number]
-            four, six = node.free_by_family
-            if address.family == 4:
-                four = None if four is None else four - 1
-            else:
-                six = None if six is None else six - 1
-            nodes[number] = Node(node.load + 1, None if node.free is None else node.free - 1, (four, six))
-            used.setdefault(address.owner, set()).add(number)
-            if address.domains:
-                domains.setdefault(address.owner, []).append(address.domains[number])
-    rest = []
-    for address in addresses[len(fixed) :]:
-        taken = used.get(address.owner, set())
-        possible = tuple(node for node in address.nodes if node not in taken) if taken else address.nodes
-        current = address.current - taken if taken else address.current
-        rest.append(
-            address._replace(nodes=possible, current=current, taken=(*address.taken, *domains.get(address.owner, ())))
-        )
-    return rest, nodes
 
 
 def _branches_on_move(branch: _Branch, addresses: Sequence[Address], fewest: Placed, flattest: Placed) -> list[_Branch]:

@@ -128,12 +128,21 @@ def _level(packing: Packing) -> None:
             if -negative - load < 2:
                 break
             address = inside[origin].pop()
-            if not packing.has_sibling(address, node) and packing.shift([(address, origin, node)]):
+            if _may_save(packing, address, node) and packing.shift([(address, origin, node)]):
                 heapq.heapreplace(low, (load + 1, node))
                 heapq.heapreplace(high, (negative + 1, origin))
             if not inside[origin]:
                 high = [entry for entry in high if entry[1] != origin]
                 heapq.heapify(high)
+
+
+def _may_save(packing: Packing, address: int, node: int) -> bool:
+    """Return whether it may be allowed and save cost to bring an address to a node; limits are not checked."""
+    if packing.has_sibling(address, node):
+        return False
+    origin = packing.node_of[address]
+    more = packing.next_price(node) + packing.price(address, node)
+    return address in packing.group_of or more < packing.last_price(origin) + packing.price(address, origin)
 
 
 class Potential:

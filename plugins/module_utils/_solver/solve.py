@@ -14,7 +14,7 @@ Deterministic except for the deadline, which ends a search that takes too long.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Sequence
 
 from .branch_and_bound import Found, best_placement, count_fewest_moves, keeps_crossing_rules
@@ -34,6 +34,7 @@ from .model import (
     weights,
 )
 from .packing import Packing
+from .remainder import has_fewest_moves, remainder, single_holders
 from .tie_break import first_by_name
 
 __all__ = ["BALANCED", "POLICIES", "STICKY", "Address", "Node", "Placement", "solve"]
@@ -75,7 +76,12 @@ def solve(
     The possible nodes of an address are in ascending order. Addresses that share the tuple are read faster. When
     ``deadline`` returns true, a search that has not ended returns the best placement that it has found.
     """
-    if any(address.weight != 1 for address in addresses):
+    weighted = any(address.weight != 1 for address in addresses)
+    if policy == STICKY or (max_moves == 0 and not weighted):
+        kept = _keep_single_holders(addresses, nodes, deadline)
+        if kept is not None:
+            return kept
+    if weighted:
         return _solve_weighted(addresses, nodes, policy, max_moves, deadline)
     if policy == STICKY or max_moves == 0:
         found = _best(addresses, nodes, STICKY, deadline)
@@ -93,6 +99,20 @@ def solve(
         # The cap counts from the fewest moves.
         gap = Gap("moves", fewest, lost)
     return _placement(found, gap, count_moves(addresses, found.placement) - fewest)
+
+
+def _keep_single_holders(addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> Placement | None:
+    """Return the best Placement of the fewest moves if each address with one current node stays there, else None."""
+    fixed = single_holders(addresses, nodes)
+    if not fixed:
+        return None
+    numbers, rest, left = remainder(addresses, nodes, fixed)
+    found = solve(rest, left, STICKY, None, deadline) if rest else Placement((), 0)
+    placement = {**fixed, **dict(zip(numbers, found.nodes))}
+    best = tuple(placement[number] for number in range(len(addresses)))
+    if found.gap is not None or not has_fewest_moves(addresses, best):
+        return None
+    return replace(found, nodes=best)
 
 
 def _placement(found: Found, gap: Gap | None, for_balance: int) -> Placement:
@@ -127,10 +147,10 @@ def _solve_weighted(
     # Most problems have no weights and need not load this.
     from .weighted_search import level  # noqa: PLC0415
 
-    start = _best(plain, nodes, STICKY, deadline)
-    fewest = count_moves(addresses, start.placement)
+    start = solve(plain, nodes, STICKY, None, deadline)
+    fewest = count_moves(addresses, start.nodes)
     most_moves = fewest if policy == STICKY else None if max_moves is None else fewest + max_moves
-    assigned = {number: node for number, node in enumerate(start.placement) if node is not None}
+    assigned = {number: node for number, node in enumerate(start.nodes) if node is not None}
     lost = sum(address.held for number, address in enumerate(addresses) if number not in assigned)
     leveled = level(
         [addresses[number] for number in assigned],
@@ -142,8 +162,7 @@ def _solve_weighted(
     best = tuple(found.get(number) for number in range(len(addresses)))
     moves = count_moves(addresses, best)
     proven = leveled.exact or (leveled.at_least is None and moves == fewest)
-    gap = _gap(plain, nodes, STICKY, start)
-    return Placement(best, moves - fewest, proven and gap is None, leveled.at_least, gap)
+    return Placement(best, moves - fewest, proven and start.gap is None, leveled.at_least, start.gap)
 
 
 def _all_can_stay(addresses: Sequence[Address], nodes: Sequence[Node], best: Placed) -> bool:

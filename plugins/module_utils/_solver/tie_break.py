@@ -10,7 +10,7 @@ address in turn takes the first node to which a cycle of tight steps brings it, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Iterator, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from .deadline import Deadline
 from .exchange_cycle import ExchangeCycle
@@ -40,8 +40,8 @@ def first_by_name(
     """Bring the packing, which ``potential`` proves to have the least cost, to the first one by name of that cost.
 
     Where the cost does not contain all rules, ``rule_check`` decides about each change: ``rule_check.start`` is the
-    first placement, and ``rule_check.accept_or_replace`` returns the next one. When ``deadline`` is over, the remaining
-    addresses stay where they are.
+    first placement, and ``rule_check.replace`` returns the next one where it does not accept a change. When
+    ``deadline`` is over, the remaining addresses stay where they are.
     """
     ties = Ties(packing, potential, rule_check)
     if rule_check is not None:
@@ -412,12 +412,14 @@ class Ties:
 
     def _try(self, address: int, node: int, steps: Sequence[Step]) -> bool:
         """Make ``steps`` that bring ``address`` or a member of its group to a node; return whether it stays there."""
-        before = self.packing.placement() if self.rule_check else ()
+        packing, check = self.packing, self.rule_check
+        before = check.nodes_of_siblings(packing, steps) if check else {}
         self._make(steps)
         self._relabel_members(address, node, steps)
-        if self.rule_check:
-            self.change_to(self.rule_check.accept_or_replace(address, before, self.packing.placement()))
-        return self.packing.node_of[address] == node
+        if check and not check.accepts(packing, before):
+            after = packing.placement()
+            self.change_to(check.replace(address, _with_nodes(packing, after, before), after))
+        return packing.node_of[address] == node
 
     def _relabel_members(self, address: int, node: int, steps: Sequence[Step]) -> None:
         """Relabel the unfixed members of the groups in ``steps`` so that ``address`` has the node."""
@@ -428,3 +430,11 @@ class Ties:
             if packing.group_of.get(address) is group and packing.node_of[address] != node and other is not None:
                 packing.make([(address, node), (other, packing.node_of[address])])
             packing.make(packing.relabel_steps([one for one in group.members if one > address]))
+
+
+def _with_nodes(packing: Packing, placement: Placed, nodes: Mapping[int, int]) -> tuple[int | None, ...]:
+    """Return a placement with some addresses on other nodes."""
+    changed = list(placement)
+    for address, node in nodes.items():
+        changed[address] = None if node == packing.unassigned else node
+    return tuple(changed)

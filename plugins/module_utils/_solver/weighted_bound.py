@@ -28,17 +28,16 @@ def at_least(addresses: Sequence[Address], nodes: Sequence[Node], placement: Pla
     if bound.optional is not None:
         # With few moves the nodes are not on one level.
         guesses.append([2 * load for load in loads])
-    return max(_climb(bound.of, guess) for guess in guesses)
+    return max(_climb(bound.by_shift(guess), max(guess, default=0) // 2) for guess in guesses)
 
 
-def _climb(value_of: Callable[[list[int]], int], slopes: list[int]) -> int:
+def _climb(value_of: Callable[[int], int], step: int) -> int:
     """Return the highest value that is found by raising or lowering all slopes together."""
-    best, step = value_of(slopes), max(slopes, default=0) // 2
+    best, shift = value_of(0), 0
     while step:
-        others = [[max(0, slope + by) for slope in slopes] for by in (-step, step)]
-        value, found = max((value_of(other), other) for other in others)
+        value, other = max((value_of(other), other) for other in (shift - step, shift + step))
         if value > best:
-            best, slopes = value, found
+            best, shift = value, other
         else:
             step //= 2
     return best
@@ -68,20 +67,39 @@ class _Bound:
                 slopes[node] = max(slopes[node], 2 * level)
         return slopes
 
-    def of(self, slopes: Sequence[int]) -> int:
-        """Return the bound for one slope per node."""
+    def by_shift(self, slopes: Sequence[int]) -> Callable[[int], int]:
+        """Return the bound for one slope per node, as a function of a number that is added to all slopes."""
         low = [min(slopes[node] for node in nodes) for nodes in self.node_sets]
-        paid = sum(_price(node.load, slope) - slope * slope // 4 for node, slope in zip(self.nodes, slopes))
-        saved = []
-        for (key, weight, current), count in self.kinds.items():
-            price = stay = _price(weight, low[key])
-            if current:
-                stay = _price(weight, min(slopes[node] for node in current))
-                saved += [stay - price] * count
-            paid += stay * count
-        if self.optional is not None:
-            paid -= sum(sorted(saved)[len(saved) - min(self.optional, len(saved)) :])
-        return paid
+        nodes = Counter((node.load, slope) for node, slope in zip(self.nodes, slopes))
+        kinds: Counter[tuple[int, int, int | None]] = Counter()
+        for (number, weight, current), count in self.kinds.items():
+            kinds[weight, low[number], min(slopes[node] for node in current) if current else None] += count
+
+        def value(shift: int) -> int:
+            paid = sum(count * _least_square(load, max(0, slope + shift)) for (load, slope), count in nodes.items())
+            saved = []
+            for (weight, slope, own_slope), count in kinds.items():
+                price = stay = _price(weight, max(0, slope + shift))
+                if own_slope is not None:
+                    stay = _price(weight, max(0, own_slope + shift))
+                    saved.append((stay - price, count))
+                paid += stay * count
+            return paid - self._most_saved(saved)
+
+        return value
+
+    def _most_saved(self, saved: list[tuple[int, int]]) -> int:
+        """Return the most that the moves can save; ``saved`` is (what one saves, how many can)."""
+        left, total = self.optional or 0, 0
+        for each, count in sorted(saved, reverse=True):
+            total += each * min(count, left)
+            left -= min(count, left)
+        return total
+
+
+def _least_square(load: int, slope: int) -> int:
+    """Return the least square of a node that has a load, apart from what the addresses add to it."""
+    return _price(load, slope) - slope * slope // 4
 
 
 def _price(weight: int, slope: int) -> int:

@@ -14,6 +14,7 @@ exhaustive search counts only if it is complete.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Iterable, Iterator, NamedTuple, Sequence
 
@@ -74,20 +75,52 @@ class _Descent:
             insort(self.inside[node], (self.addresses[number].weight, number))
 
     def run(self) -> None:
-        """Make changes until none helps. If moves are limited, those that help most come first."""
+        """Make changes until none helps. If moves are limited, those that need none come first, then
+        those that help most."""
         order = sorted(range(len(self.addresses)), key=lambda number: (-self.addresses[number].weight, number))
         if self.state.moves < self.most_moves < len(self.addresses):
-            self.gain = self.state.squares
-        while True:
-            while sum(map(self._improve, order)):
-                pass
-            if not self.gain:
-                return
-            self.gain //= 2
+            self.gain = self.state.squares + 1
+            self._repeat(order)
+            self._make_best_moves()
+        self._repeat(order)
+
+    def _repeat(self, order: Sequence[int]) -> None:
+        """Improve all addresses until none can be."""
+        while sum(map(self._improve, order)):
+            pass
+
+    def _make_best_moves(self) -> None:
+        """Make the changes that reduce the squares most, each to an eighth, until the moves are used up."""
+        heap = [(-self._most_gain(number), number) for number in range(len(self.addresses))]
+        heapify(heap)
+        while heap and self.state.moves < self.most_moves:
+            noted, address = heappop(heap)
+            most = min(-noted, self._most_gain(address))
+            if heap and most < -heap[0][0]:
+                heappush(heap, (-most, address))
+                continue
+            self.gain = most - most // 8
+            if self.gain <= 0:
+                break
+            left = self._most_gain(address) if self._improve(address) else self.gain - 1
+            heappush(heap, (-left, address))
+        self.gain = 0
 
     def _improve(self, address: int) -> bool:
         """Make the first change that helps by which an address leaves its node; return whether there was one."""
+        one, origin = self.addresses[address], self.state.node_of[address]
+        if not one.current or origin in one.current:
+            # A change that brings another address back to its current node is found from there.
+            least = max(1, self.gain) if one.current else 1
+            if self._most_gain(address) < least:
+                return False
         return any(self._make(steps) for steps in self._changes(address))
+
+    def _most_gain(self, address: int) -> int:
+        """Return an upper bound on how much a change of an address reduces the squares."""
+        gap = self.state.load[self.state.node_of[address]] - self.ladders[self.state.node_set[address]][0][0]
+        less = min(self.addresses[address].weight, gap // 2)
+        return 2 * less * (gap - less)
 
     def _changes(self, address: int) -> Iterator[list[Step]]:
         """Yield the steps of the changes that may help."""
@@ -96,10 +129,10 @@ class _Descent:
         if stays:
             return
         ladder, load = self.ladders[state.node_set[address]], state.load[origin]
-        for _load, node in self._open(address, ladder[: bisect_left(ladder, (load - one.weight,))]):
+        for _load, node in self._open(address, islice(ladder, bisect_left(ladder, (load - one.weight,)))):
             yield [(address, node)]
         if one.weight > self.lightest:
-            for _load, node in ladder[: bisect_left(ladder, (load - 1,))][:_LOWEST]:
+            for _load, node in ladder[: min(_LOWEST, bisect_left(ladder, (load - 1,)))]:
                 for other in self._lighter(node, one.weight, load - state.load[node]):
                     yield [(address, node), (other, origin)]
         if one.current and origin not in one.current:

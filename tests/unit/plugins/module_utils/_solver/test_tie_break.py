@@ -87,8 +87,14 @@ class Refusal:
 
     start = (2, 1, 0)
 
-    def accept_or_replace(self, _address, before, after):
-        return after if after[1] == 0 else before
+    def nodes_of_siblings(self, packing, _steps):
+        return dict(enumerate(packing.node_of))
+
+    def accepts(self, packing, _before):
+        return packing.node_of[1] == 0
+
+    def replace(self, _address, before, _after):
+        return before
 
 
 def test_a_rule_check_decides_about_each_change():
