@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Callable, Tuple, Type, Union
+from typing import Any, Callable, Sequence, Tuple, Type, Union
 
 # Characters that web pages and word processors insert where YAML and Kubernetes expect plain ASCII.
 _PASTED = {
@@ -81,6 +81,12 @@ def on_one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return names as text; of more than ``most``, the first ones and the number of the others."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def quote(text: str) -> str:

@@ -29,8 +29,6 @@ VSPHERE_AFTER = 2.0
 MOST_WITNESSES = 8
 # A holder and at most three standbys.
 MOST_IN_ORDER = 4
-# The most holders that one node watches: a probe of each takes 0.1 % of a core.
-MOST_PEERS = 32
 
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _FAILOVER_FIELDS = ("after", "strict", "witnesses", "capacity")

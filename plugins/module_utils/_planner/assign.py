@@ -10,7 +10,8 @@ does not matter.
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+from dataclasses import replace
+from typing import Any, Iterable, NamedTuple, Sequence
 
 from .._common.addresses import address_order
 from .._common.errors import PlanError
@@ -26,6 +27,7 @@ from .nodes import read_nodes
 from .plan import CAPACITY_EXCEEDED, DUPLICATE_REQUEST, INVALID_OBJECT, Gap, Plan, Unassigned, Weighted
 from .problem import Problem, problem_of
 from .requests import Claims, Requests, claimants, read_current, read_requests
+from .standbys import StandbyRules, plan_standbys
 
 
 class Situation(NamedTuple):
@@ -42,16 +44,16 @@ def assign(
     current: Sequence[Any] | None = (),
     policy: str = BALANCED,
     max_moves: int | None = None,
-    owners: Mapping[str, str] | None = None,
     deadline: Deadline = never,
+    standby_rules: StandbyRules | None = None,
 ) -> Plan:
     """Return the best Plan for EgressIP documents; the other arguments are those of ``make_plan``.
 
-    ``owners``: {address: name of the only object that gets it}. EgressIPError names a malformed option.
+    EgressIPError names a malformed option.
     """
     current = () if current is None else current
     _check_lists(egressips=egressips, nodes=nodes, current=current)
-    return make_plan(read_requests(egressips, owners), nodes, current, policy, max_moves, deadline)
+    return make_plan(read_requests(egressips), nodes, current, policy, max_moves, deadline, standby_rules)
 
 
 @paused_collector()
@@ -62,19 +64,25 @@ def make_plan(
     policy: str = BALANCED,
     max_moves: int | None = None,
     deadline: Deadline = never,
+    standby_rules: StandbyRules | None = None,
 ) -> Plan:
     """Return the best Plan, or the best one found when ``deadline`` returns true; that one has a ``gap``.
 
     ``nodes``: list of ``{name, labels, ready, networks, capacity}``; ``current``: list of ``{egressIP, node, name}``;
-    ``policy``: ``balanced`` or ``sticky``; ``max_moves``: the most moves made only for balance, None for no limit.
-    The plan lists broken objects and nodes. EgressIPError names a malformed option.
+    ``policy``: ``balanced`` or ``sticky``; ``max_moves``: the most moves made only for balance, None for no limit;
+    ``standby_rules``: those of failover, None without it. The plan lists broken objects and nodes. EgressIPError names
+    a malformed option.
     """
     _check_options(nodes, current, policy, max_moves)
     situation = read_situation(requests, nodes, current)
     refused = _keep_addresses_of_broken_objects(situation, requests)
     refused += _refuse_second_requests(situation, requests)
     unplaced, placement = _place(situation, policy, max_moves, deadline)
-    return _plan(requests, situation, refused + unplaced, placement)
+    plan = _plan(requests, situation, refused + unplaced, placement)
+    if standby_rules is None:
+        return plan
+    broken = {egressip.name for egressip in requests.egressips if egressip.errors}
+    return replace(plan, standbys=plan_standbys(situation.candidates, broken, standby_rules))
 
 
 def read_situation(requests: Requests, nodes: Sequence[Any], current: Sequence[Any]) -> Situation:

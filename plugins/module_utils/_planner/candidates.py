@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Iterable, Iterator, Sequence
 
 from .._common.addresses import address_order, parsed, version_of
+from .._common.messages import listed
 from .._kubernetes.annotations import NODE_SELECTOR, Annotations
 from .._kubernetes.objects import ASSIGNABLE, ASSIGNABLE_LABEL, EgressIP
 from .._kubernetes.selector_syntax import selector_text
@@ -114,6 +115,10 @@ class Candidates:
         if self._networks.is_at_an_end(*address_order(address)):
             return tuple(node for node in inside if not node.reserves(parsed(address)))
         return inside
+
+    def networks_with(self, address: str) -> tuple[NetworkKey, ...]:
+        """Return the networks of possible nodes that contain the address."""
+        return self._networks.containing(*address_order(address))
 
     def claim(self, address: str, egressip: EgressIP) -> None:
         """Apply the node selectors of this object to the address."""
@@ -349,6 +354,4 @@ def _network_obstacles(node: Node, address: str) -> list[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Return names as text; of many, the first ones and the number of the others."""
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return listed(names, _NAMES_SHOWN)

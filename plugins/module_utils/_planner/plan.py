@@ -137,12 +137,65 @@ class Gap:
         return {"objective": self.objective, "value": self.value, "lower_bound": self.lower_bound}
 
 
+class Standby(NamedTuple):
+    """The nodes that may hold an egress IP, in the order in which they claim it; its holder is the last one."""
+
+    egress_ip: str
+    order: tuple[str, ...]
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Standby:
+        """Return the Standby of ``{egressIP, order}``."""
+        return cls(value["egressIP"], tuple(value["order"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{egressIP, order}``."""
+        return {"egressIP": self.egress_ip, "order": list(self.order)}
+
+
+class WithoutStandby(NamedTuple):
+    """An assigned egress IP that no node claims if its holder is lost; ``reason`` is the end of a sentence."""
+
+    egress_ip: str
+    reason: str
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> WithoutStandby:
+        """Return the WithoutStandby of ``{egressIP, reason}``."""
+        return cls(value["egressIP"], value["reason"])
+
+    def to_dict(self) -> dict[str, str]:
+        """Return ``{egressIP, reason}``."""
+        return {"egressIP": self.egress_ip, "reason": self.reason}
+
+
+class Standbys(NamedTuple):
+    """The Standby or WithoutStandby of each assigned egress IP, each ordered by address."""
+
+    found: tuple[Standby, ...] = ()
+    without: tuple[WithoutStandby, ...] = ()
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Standbys:
+        """Return the Standbys of ``{standbys, without_standby}``."""
+        found = tuple(Standby.from_dict(entry) for entry in value["standbys"])
+        return cls(found, tuple(WithoutStandby.from_dict(entry) for entry in value["without_standby"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{standbys, without_standby}``."""
+        return {
+            "standbys": [entry.to_dict() for entry in self.found],
+            "without_standby": [entry.to_dict() for entry in self.without],
+        }
+
+
 @dataclass(frozen=True)
 class Plan:
     """A complete plan.
 
     ``egressips``: documents with their status; ``invalid``: ``{name, errors}``; ``load``: {node: number of egress IPs};
-    ``weighted``: None if all egress IPs have weight 1; ``gap``: None unless the time limit ended the search.
+    ``weighted``: None if all egress IPs have weight 1; ``gap``: None unless the time limit ended the search;
+    ``standbys``: None without failover.
     """
 
     egressips: tuple[Any, ...] = ()
@@ -154,6 +207,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     weighted: Weighted | None = None
     gap: Gap | None = None
+    standbys: Standbys | None = None
 
     @property
     def leveled_load(self) -> Mapping[str, int]:
@@ -173,13 +227,14 @@ class Plan:
             warnings=tuple(value["warnings"]),
             weighted=Weighted.from_dict(value["weighted"]) if "weighted" in value else None,
             gap=Gap.from_dict(value["gap"]) if "gap" in value else None,
+            standbys=Standbys.from_dict(value) if "standbys" in value else None,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{egressips, assignments, unassigned, invalid, moves, load, warnings}`` in plain dicts and lists.
 
         ``weighted`` is added if an egress IP has another weight than 1; ``proven``, which is false, and ``gap``
-        if the time limit ended the search.
+        if the time limit ended the search; ``standbys`` and ``without_standby`` with failover.
         """
         return {
             "egressips": list(self.egressips),
@@ -191,4 +246,5 @@ class Plan:
             "warnings": list(self.warnings),
             **({"weighted": self.weighted.to_dict()} if self.weighted else {}),
             **({"proven": False, "gap": self.gap.to_dict()} if self.gap else {}),
+            **(self.standbys.to_dict() if self.standbys else {}),
         }

@@ -24,7 +24,9 @@ class Problem(NamedTuple):
 
 def problem_of(candidates: Candidates, wanted: list[tuple[str, str]]) -> Problem:
     """Return the Problem of assigning ``wanted``, in this order, to the nodes with what is already placed on them."""
-    return Problem(wanted, _addresses(candidates, wanted), [_node(candidates, node) for node in candidates.nodes.valid])
+    return Problem(
+        wanted, _addresses(candidates, wanted), [solver_node(candidates, node) for node in candidates.nodes.valid]
+    )
 
 
 def _addresses(candidates: Candidates, wanted: Sequence[tuple[str, str]]) -> list[solver.Address]:
@@ -84,7 +86,7 @@ def _domains(candidates: Candidates, wanted: Sequence[tuple[str, str]]) -> dict[
     return found
 
 
-def _node(candidates: Candidates, node: Node) -> solver.Node:
+def solver_node(candidates: Candidates, node: Node) -> solver.Node:
     """Return the load and the remaining capacity of a node."""
     in_total, ipv4 = (_rest(*each) for each in candidates.limits(node, 4))
     ipv6 = _rest(*candidates.limits(node, 6)[1])

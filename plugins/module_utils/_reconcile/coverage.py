@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from .._common.messages import listed
 from .._kubernetes.manifests import Manifests, select_pods
 from .._kubernetes.objects import Pod
 
@@ -34,7 +35,7 @@ def without_effect(
             reason = affected[pod.namespace, pod.name]
             lines.setdefault((name, reason), []).append(f"{pod.namespace}/{pod.name}")
     found = [
-        f"egressip/{name}: has no effect on pods {reason}: {_listed(names)}"
+        f"egressip/{name}: has no effect on pods {reason}: {listed(names, _SHOWN)}"
         for (name, reason), names in sorted(lines.items())
     ]
     explained = {name for name, _reason in lines}
@@ -64,11 +65,6 @@ def _reason(pod: Pod, own: Mapping[str, Collection[str]], hosts: Collection[str]
 def _selectable(pod: Pod) -> Pod:
     """Return the pod as one that selectors can match."""
     return replace(pod, host_network=False, node=pod.node or "none", pod_ips=pod.pod_ips or (_PLACEHOLDER,), phase=None)
-
-
-def _listed(pods: list[str]) -> str:
-    rest = len(pods) - _SHOWN
-    return ", ".join(pods[:_SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _unknown_namespaces(manifests: Manifests) -> list[str]:

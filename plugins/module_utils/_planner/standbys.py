@@ -1,0 +1,301 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where each egress IP goes if its node is lost before the next run. PRIVATE to the collection. Pure.
+
+The first standby of an address is the best one if its node alone is lost and all other addresses stay;
+``_solver.one_loss`` has the order of the aims. The next two are spares: those of the last plan, then of the nodes that
+watch the lost node in any case the least loaded ones, then the least loaded of the others.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .._common.addresses import address_order, parsed, version_of
+from .._common.messages import listed
+from .._solver.one_loss import Fleet, Lost, reassign
+from .candidates import Candidates
+from .nodes import Node
+from .plan import Assignment, Standby, Standbys, WithoutStandby
+from .problem import solver_node
+
+# The most standbys of an address.
+_RANKS = 3
+# The most nodes that one node watches.
+MOST_WATCHED = 32
+_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class StandbyRules:
+    """Which addresses and nodes take part, and what the last plan was.
+
+    ``unwatched`` {node: reason}: its addresses have no standby. ``unable`` {node: reason}: it is no standby. With
+    ``secondary``, addresses on other interfaces than the primary one have standbys too; that needs a way to tell all
+    nodes where the tunnel of such an address ends after a takeover. ``last`` {egress IP: its nodes}: the last order.
+    """
+
+    unwatched: Mapping[str, str] = field(default_factory=dict)
+    unable: Mapping[str, str] = field(default_factory=dict)
+    secondary: bool = False
+    last: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def plan_standbys(candidates: Candidates, broken: Collection[str], rules: StandbyRules) -> Standbys:
+    """Return the Standbys of the addresses that are placed in ``candidates``; ``broken`` names objects with errors."""
+    return _Planner(candidates, broken, rules).plan()
+
+
+class _Address(NamedTuple):
+    assignment: Assignment
+    lost: Lost
+
+
+class _Planner:
+    """``addresses``: {number of a node: what it would lose}; ``watchers``: {number of a node: who would claim that}."""
+
+    def __init__(self, candidates: Candidates, broken: Collection[str], rules: StandbyRules) -> None:
+        self.candidates, self.broken, self.rules = candidates, broken, rules
+        self.nodes = candidates.nodes.valid
+        self.numbers = {node.name: number for number, node in enumerate(self.nodes)}
+        self.kinds = _Kinds(candidates, self.numbers, rules)
+        self.without: dict[str, str] = {}
+        self.orders: dict[str, list[int]] = {}
+        self.addresses = self._addresses()
+        self.fleet = Fleet([solver_node(candidates, node) for node in self.nodes], self.kinds.nodes)
+        self.watchers: dict[int, dict[int, None]] = {}
+        self.watched: Counter[int] = Counter()
+
+    def plan(self) -> Standbys:
+        """Return the Standbys."""
+        for number in sorted(self.addresses):
+            self._find_first(number)
+        for number in sorted(self.watchers):
+            _Spares(self, number).find()
+        names = [node.name for node in self.nodes]
+        found = [
+            Standby(each.egress_ip, (*(names[number] for number in self.orders[each.egress_ip]), each.node))
+            for each in self.candidates.placed.values()
+            if each.egress_ip in self.orders
+        ]
+        found.sort(key=lambda standby: address_order(standby.egress_ip))
+        without = sorted(self.without.items(), key=lambda item: address_order(item[0]))
+        return Standbys(tuple(found), tuple(WithoutStandby(*item) for item in without))
+
+    def _addresses(self) -> dict[int, list[_Address]]:
+        """Return what each node would lose, in the order of addresses; note the addresses without a standby."""
+        taken = self._taken()
+        found: dict[int, list[_Address]] = {}
+        for each in sorted(self.candidates.placed.values(), key=lambda each: address_order(each.egress_ip)):
+            reason = self._why_not(each)
+            if reason:
+                self.without[each.egress_ip] = reason
+            else:
+                lost = self._lost(each, taken[each.name])
+                found.setdefault(self.numbers[each.node], []).append(_Address(each, lost))
+        return found
+
+    def _taken(self) -> dict[str, frozenset[int]]:
+        """Return {object: the nodes with one of its addresses}; most objects have one address, and share the sets."""
+        nodes: dict[str, list[int]] = {}
+        for each in self.candidates.placed.values():
+            nodes.setdefault(each.name, []).append(self.numbers[each.node])
+        single = [frozenset([number]) for number in range(len(self.nodes))]
+        return {name: single[of[0]] if len(of) == 1 else frozenset(of) for name, of in nodes.items()}
+
+    def _lost(self, each: Assignment, taken: frozenset[int]) -> Lost:
+        last = self.rules.last.get(each.egress_ip)
+        version, kind = version_of(each.egress_ip), self.kinds.number_of(each.egress_ip)
+        weight = self.candidates.annotations(each.name).weight if self.candidates.is_weighted else 1
+        lost = Lost(version, kind, taken, self.numbers.get(last[0]) if last else None, weight)
+        domains = self.candidates.domains(each.name) if len(taken) > 1 else {}
+        if not domains:
+            return lost
+        of_node, holder = self.kinds.domains(domains), self.numbers[each.node]
+        overlap = Counter(of_node[number] for number in taken if number != holder)
+        return lost._replace(domains=of_node, overlap=overlap)
+
+    def _why_not(self, each: Assignment) -> str:
+        """Return why an address has no standby whatever the other nodes have, empty if it may have one."""
+        if each.node in self.rules.unwatched:
+            return self.rules.unwatched[each.node]
+        if each.name in self.broken:
+            return f"egressip/{each.name} has errors"
+        if not self.rules.secondary:
+            node = self.nodes[self.numbers[each.node]]
+            if each.interface != node.networks[0].interface:
+                return f"it is on {each.interface} of {each.node}, which is not the primary interface"
+        return ""
+
+    def _find_first(self, number: int) -> None:
+        """Find the first standby of each address of a node."""
+        addresses = self.addresses[number]
+        for (each, lost), node in zip(addresses, reassign(self.fleet, number, [lost for _each, lost in addresses])):
+            if node is None:
+                self.without[each.egress_ip] = self._why_none(number, each, lost)
+            else:
+                self.orders[each.egress_ip] = [node]
+                self.watch(number, node)
+
+    def watch(self, number: int, watcher: int) -> None:
+        """Let a node watch another one; a node that watches enough others watches no more."""
+        watchers = self.watchers.setdefault(number, {})
+        if watcher not in watchers:
+            watchers[watcher] = None
+            self.watched[watcher] += 1
+            if self.watched[watcher] == MOST_WATCHED:
+                self.fleet.closed.add(watcher)
+
+    def last_order(self, egress_ip: str) -> list[int]:
+        """Return the nodes of the last order that exist."""
+        names = self.rules.last.get(egress_ip)
+        return [self.numbers[name] for name in names if name in self.numbers] if names else []
+
+    def _why_none(self, number: int, each: Assignment, lost: Lost) -> str:
+        """Return why no node can be the standby of an address."""
+        found: dict[str, list[str]] = {}
+        for node in sorted(self.kinds.nodes[lost.kind] - {number}):
+            found.setdefault(self._obstacle(node, each, lost), []).append(self.nodes[node].name)
+        for name, reason in self.kinds.unable(each.egress_ip):
+            found.setdefault(reason, []).append(name)
+        return (
+            "; ".join(f"{reason}: {listed(names, _NAMES_SHOWN)}" for reason, names in found.items())
+            or "no other node can hold it"
+        )
+
+    def _obstacle(self, node: int, each: Assignment, lost: Lost) -> str:
+        if node in lost.taken:
+            return f"with another address of egressip/{each.name}"
+        if node in self.fleet.closed:
+            return f"watching {MOST_WATCHED} nodes already"
+        return "at capacity"
+
+
+class _Spares:
+    """The standbys after the first one of all addresses of one node.
+
+    ``watchers``: the nodes that watch it; ``ranked``: those by their load, as distances in the ring.
+    """
+
+    def __init__(self, planner: _Planner, number: int) -> None:
+        self.planner, self.number, self.fleet = planner, number, planner.fleet
+        self.watchers = planner.watchers[number]
+        orders = ((planner.orders.get(each.egress_ip), lost) for each, lost in planner.addresses[number])
+        claims = [(order[0], lost.family) for order, lost in orders if order]
+        # What the first standbys claim of this node.
+        self.added = Counter(node for node, _family in claims)
+        self.added_of_family = Counter(claims)
+        self.ranked = self._rank()
+
+    def find(self) -> None:
+        """Add spares to the order of each address of the node."""
+        for each, lost in self.planner.addresses[self.number]:
+            order = self.planner.orders.get(each.egress_ip)
+            if order is None:
+                continue
+            last = self.planner.last_order(each.egress_ip)
+            if last:
+                self._add_others(order, lost, last)
+            if len(order) < _RANKS:
+                self._add(order, lost, self._watching(order[0], lost))
+            if len(order) < _RANKS:
+                self._add_others(order, lost, self._nearest(lost))
+
+    def _add(self, order: list[int], lost: Lost, nodes: Iterable[int]) -> None:
+        """Add those of the nodes that may claim an address, until the order is complete."""
+        for node in nodes:
+            if node not in order and self._allows(node, lost):
+                order.append(node)
+                if len(order) == _RANKS:
+                    return
+
+    def _rank(self) -> list[list[int]]:
+        by_load: dict[int, list[int]] = {}
+        for node in self.watchers:
+            distance = self.fleet.distance(self.number, node)
+            by_load.setdefault(self.fleet.loads[node] + self.added[node], []).append(distance)
+        return [sorted(by_load[load]) for load in sorted(by_load)]
+
+    def _watching(self, first: int, lost: Lost) -> Iterable[int]:
+        """Return the nodes that watch this one, the best spare of the address first."""
+        nodes = self._after(first)
+        return sorted(nodes, key=lost.overlap_on) if lost.domains else nodes
+
+    def _after(self, first: int) -> Iterator[int]:
+        """Yield nodes of equal load from the first standby on, so that the addresses of one that is lost too spread."""
+        start = self.fleet.distance(self.number, first)
+        for distances in self.ranked:
+            middle = bisect_right(distances, start)
+            for index in range(middle - len(distances), middle):
+                yield (self.number + distances[index]) % len(self.fleet.loads)
+
+    def _allows(self, node: int, lost: Lost) -> bool:
+        fleet = self.fleet
+        return (
+            node not in lost.taken
+            and node in fleet.kinds[lost.kind]
+            and fleet.free[node] > self.added[node]
+            and fleet.free_by_family[lost.family][node] > self.added_of_family[node, lost.family]
+        )
+
+    def _nearest(self, lost: Lost) -> Iterable[int]:
+        """Return the possible nodes of an address, the least loaded first."""
+        return (node for node, _place in self.fleet.ranked((lost.kind,), self.number, 1, 1))
+
+    def _add_others(self, order: list[int], lost: Lost, nodes: Iterable[int]) -> None:
+        """Add those of the nodes that watch this one or can watch one more, and let them do so."""
+        count, closed = len(order), self.fleet.closed
+        self._add(order, lost, (node for node in nodes if node in self.watchers or node not in closed))
+        added = [node for node in order[count:] if node not in self.watchers]
+        for node in added:
+            self.planner.watch(self.number, node)
+        if added:
+            self.ranked = self._rank()
+
+
+class _Kinds:
+    """The sets of possible nodes; addresses in the same networks with the same selectors share one."""
+
+    def __init__(self, candidates: Candidates, numbers: Mapping[str, int], rules: StandbyRules) -> None:
+        self.candidates, self.numbers, self.rules = candidates, numbers, rules
+        self.nodes: list[frozenset[int]] = []
+        self._found: dict[object, int] = {}
+        self._domains: dict[int, tuple[Mapping[str, int], tuple[int, ...]]] = {}
+
+    def number_of(self, egress_ip: str) -> int:
+        """Return the number of an address's set in ``nodes``."""
+        possible = self.candidates.possible_nodes(egress_ip)
+        # The candidates keep these tuples, so that no other object gets their identities.
+        key = id(possible), self.candidates.networks_with(egress_ip)
+        if key not in self._found:
+            self._found[key] = len(self.nodes)
+            usable = [node for node in possible if not self._why_unable(node, egress_ip)]
+            self.nodes.append(frozenset(self.numbers[node.name] for node in usable))
+        return self._found[key]
+
+    def unable(self, egress_ip: str) -> list[tuple[str, str]]:
+        """Return (name, reason) of the nodes that may hold an address, but not as standbys."""
+        possible = self.candidates.possible_nodes(egress_ip)
+        reasons = [(node.name, self._why_unable(node, egress_ip)) for node in possible]
+        return [(name, reason) for name, reason in reasons if reason]
+
+    def _why_unable(self, node: Node, egress_ip: str) -> str:
+        if node.name in self.rules.unable:
+            return self.rules.unable[node.name]
+        network = None if self.rules.secondary else node.network_for(parsed(egress_ip))
+        if network and network[0] != node.networks[0].interface:
+            return "with it on another interface than the primary one"
+        return ""
+
+    def domains(self, by_name: Mapping[str, int]) -> tuple[int, ...]:
+        """Return the failure domain of each node by number; objects with one label share the tuple."""
+        if not by_name:
+            return ()
+        if id(by_name) not in self._domains:
+            self._domains[id(by_name)] = by_name, tuple(by_name[name] for name in self.numbers)
+        return self._domains[id(by_name)][1]
