@@ -13,6 +13,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import FENCES
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps import plan_steps
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, unpacked
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, node_results, result_of
 
 
@@ -26,7 +27,7 @@ class ActionModule(ControllerAction):
 
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the steps."""
-        run = result_of(variables, "plan")
+        run = _with_states(result_of(variables, "plan"))
         hosts = [host_of(variables["hostvars"][name]) for name in options["hosts"]]
         steps = plan_steps(
             run,
@@ -36,7 +37,13 @@ class ActionModule(ControllerAction):
             node_results(variables, run["fleet"]),
         )
         check_fence_files(hosts)
-        return steps
+        return {**steps, "updates": packed(steps["updates"])}
+
+
+def _with_states(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the result of the module `plan` with whole states."""
+    rollout = run["rollout"]
+    return {**run, "rollout": {**rollout, "states": unpacked(rollout)}} if rollout else run
 
 
 def check_fence_files(hosts: list[dict[str, Any]]) -> None:

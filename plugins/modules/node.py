@@ -26,7 +26,7 @@ description:
 options:
   state:
     description:
-      - The desired state of the node, as M(netops.egress_ip.plan) returns it.
+      - The desired state of the node, as M(netops.egress_ip.plan) returns it - the fields that nodes share and its own.
       - Required with O(mode=present).
     type: dict
   mode:
@@ -153,7 +153,7 @@ seealso:
 EXAMPLES = r"""
 - name: Apply the plan to every node
   netops.egress_ip.node:
-    state: "{{ egress_ip_plan.rollout.states[inventory_hostname] }}"
+    state: "{{ egress_ip_plan.rollout.shared | combine(egress_ip_plan.rollout.states[inventory_hostname]) }}"
     releasing: "{{ egress_ip_plan.rollout.releasing }}"
 
 - name: Remove everything of the collection from the host

@@ -222,8 +222,13 @@ rollout:
   returned: success
   type: dict
   contains:
+    shared:
+      description: The fields that the states of most nodes have, such as the objects and the other nodes.
+      type: dict
     states:
-      description: The state of each node, by name, for M(netops.egress_ip.node).
+      description:
+        - The other fields of the state of each node, by name. Combined with RV(rollout.shared), they are the state for
+          M(netops.egress_ip.node).
       type: dict
     differing:
       description: The nodes that differ from their state.

@@ -86,7 +86,8 @@ unfence:
   elements: dict
 updates:
   description:
-    - The states of the nodes that are updated after the claims of other nodes, by node.
+    - The states of the nodes that are updated after the claims of other nodes, as C(shared) and C(states) in
+      RV(netops.egress_ip.plan#module:rollout).
     - Empty before M(netops.egress_ip.node) runs.
     - Their tunnels follow an address to its new holder, or their pods must not use an address that no node claimed.
   returned: success

@@ -209,7 +209,8 @@ class Fleet:
         """The states that a run would apply to the nodes."""
         run = self.good("reconcile", "--check", **variables)
         ((_host, made),) = run.results("netops.egress_ip.plan")
-        return list(made["rollout"]["states"].values())
+        rollout = made["rollout"]
+        return [{**rollout["shared"], **own} for own in rollout["states"].values()]
 
     def module(self, name: str, module: str, **arguments: object) -> dict:
         """Run one module on one node, without the playbooks; returns its result."""

@@ -1,0 +1,49 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""States of many nodes: what is equal is there once, and every state comes back as it was."""
+
+from __future__ import annotations
+
+import json
+
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, unpacked
+from hypothesis import given
+from hypothesis import strategies as st
+
+FIELDS = ("name", "generation", "pods", "egressips", "options", "failover")
+STATES = st.dictionaries(
+    st.sampled_from(["node1", "node2", "node3", "node4", "node5"]),
+    st.dictionaries(st.sampled_from(FIELDS), st.lists(st.sampled_from(["a", {"b": 1}]), max_size=1)),
+)
+
+
+@given(STATES)
+def test_every_state_comes_back(states):
+    assert unpacked(json.loads(json.dumps(packed(states)))) == states
+
+
+@given(STATES)
+def test_a_field_that_most_states_share_is_there_once(states):
+    made = packed(states)
+    for field, value in made["shared"].items():
+        sharing = [name for name, state in states.items() if state[field] == value]
+        assert 2 * len(sharing) > len(states)
+        assert all(field not in made["states"][name] for name in sharing)
+
+
+def test_one_node_with_another_value_has_a_field_of_its_own():
+    states = {f"node{n}": {"name": f"node{n}", "pods": [], "egressips": ["web"]} for n in range(1, 4)}
+    states["node1"]["egressips"] = ["db"]
+    made = packed(states)
+    assert made["shared"] == {"egressips": ["web"]}
+    assert made["states"] == {
+        "node1": {"name": "node1", "pods": [], "egressips": ["db"]},
+        "node2": {"name": "node2", "pods": []},
+        "node3": {"name": "node3", "pods": []},
+    }
+
+
+def test_without_states():
+    assert packed({}) == {"shared": {}, "states": {}}
+    assert unpacked(packed({})) == {}
