@@ -141,6 +141,13 @@ def filtered_bridge_versions(host: Host, name: str, sysctls: Mapping[str, str]) 
     ]
 
 
+def outward_bridges(host: Host, state: NodeState) -> list[str]:
+    """Return the sorted bridges that lead to other hosts: those of egress IPs, and those with a port to the outside."""
+    used = {state.interface, *(item.interface for item in state.held)}
+    bridges = [item for item in host.interfaces if _kind(item) == "bridge"]
+    return sorted(item["ifname"] for item in bridges if item["ifname"] in used or _leads_out(host, item))
+
+
 def _has_link(host: Host, name: str) -> bool:
     interface = host.interface(name)
     return interface is not None and "LOWER_UP" in interface["flags"]

@@ -50,15 +50,20 @@ DestinationChoices = Mapping[Tuple[str, ...], List[Tuple[str, Destinations]]]
 
 
 def desired_tables(
-    state: NodeState, marks: Marks, mtu: int, in_vrf: Sequence[str] = (), not_routing: Collection[int] = ()
+    state: NodeState,
+    marks: Marks,
+    mtu: int,
+    in_vrf: Sequence[str] = (),
+    not_routing: Collection[int] = (),
+    outward: Sequence[str] = (),
 ) -> dict[str, TableState]:
     """Return the {family: TableState} for `state`; `mtu` is that of the tunnel in bytes.
 
     `in_vrf` are the interfaces with egress IPs that belong to a VRF. For the IP versions `not_routing` the host
-    forwards nothing between its networks but packets with an egress IP.
+    forwards nothing between its networks but packets with an egress IP. The bridges `outward` lead to other hosts.
     """
-    base = _base_chains(state, mtu, in_vrf, sorted(not_routing))
-    return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, base)}
+    base = _base_chains(state, mtu, in_vrf, sorted(not_routing), outward)
+    return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, base, outward)}
 
 
 def held_by(tables: Tables) -> set[str]:
@@ -79,7 +84,9 @@ def _netdev_table(state: NodeState, marks: Marks) -> TableState:
     return TableState(NETDEV, {"by_mac": SetState("map", "{ type ether_addr : mark; }", by_mac)}, {"tunnel_in": chain})
 
 
-def _inet_table(state: NodeState, marks: Marks, base_chains: Mapping[str, ChainState]) -> TableState:
+def _inet_table(
+    state: NodeState, marks: Marks, base_chains: Mapping[str, ChainState], outward: Sequence[str]
+) -> TableState:
     options = state.options
     by_mark = {_mark_text(options, index): f"goto {name_of('mark', ip)}" for ip, index in marks.items()}
     sets: dict[str, SetState] = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
@@ -94,7 +101,7 @@ def _inet_table(state: NodeState, marks: Marks, base_chains: Mapping[str, ChainS
         chains={
             **base_chains,
             **tunnel_chains(options, state.endpoints),
-            **_selected_chains(state),
+            **_selected_chains(state, outward),
             # Any user can bind a socket to an egress IP that the node holds; services on it reply, they open nothing.
             "from_egress_ip": chain_of("", "fib daddr type local return", "meta skuid 0 return", "drop"),
             "marked": _marked_chain(options),
@@ -151,7 +158,7 @@ def _base_chain(kind: str, hook: str, priority: int, *rules: str) -> ChainState:
 
 
 def _base_chains(
-    state: NodeState, mtu: int, in_vrf: Sequence[str], not_routing: Sequence[int]
+    state: NodeState, mtu: int, in_vrf: Sequence[str], not_routing: Sequence[int], outward: Sequence[str]
 ) -> dict[str, ChainState]:
     options = state.options
     device, port, mask = options.tunnel_device, to_tunnel_port(options), f"{options.mark_mask:#x}"
@@ -176,7 +183,7 @@ def _base_chains(
         ),
         "postrouting": _base_chain("nat", "postrouting", NFT_SNAT, *_postrouting(state)),
         "guard": _base_chain("filter", "postrouting", NFT_GUARD, f"ct mark and {mask} != 0 goto marked"),
-        **{f"{_FORWARD_OTHERS}{version}": _forward_others(version) for version in not_routing},
+        **{f"{_FORWARD_OTHERS}{version}": _forward_others(version, outward) for version in not_routing},
     }
 
 
@@ -213,11 +220,18 @@ def _postrouting(state: NodeState) -> Iterator[str]:
     yield "drop"
 
 
-def _forward_others(version: int) -> ChainState:
+def _from_inside(end: str, outward: Sequence[str]) -> Iterator[str]:
+    """Yield the matches of packets whose interface (`end`: iif or oif) leads to containers or VMs of the host."""
+    names = ", ".join(f'"{name}"' for name in outward)
+    others = f"{end}name != {{ {names} }} " if outward else ""
+    yield from (f'{others}meta {end}kind "{kind}"' for kind in INWARD_KINDS)
+
+
+def _forward_others(version: int, outward: Sequence[str]) -> ChainState:
     """Return the chain that keeps a host from becoming a router between its networks when forwarding is turned on."""
     return chain_of(
         "",
-        *(f'meta {end}kind "{kind}" return' for end in ("iif", "oif") for kind in INWARD_KINDS),
+        *(f"{inside} return" for end in ("iif", "oif") for inside in _from_inside(end, outward)),
         # While an address moves, its old holder forwards what arrives for it.
         f"{WORDS[version]} daddr @egress_ips{version} return",
         "drop",
@@ -230,7 +244,7 @@ def not_routing_by(tables: Tables) -> set[int]:
     return {version for version in VERSIONS if f"{_FORWARD_OTHERS}{version}" in chains}
 
 
-def _selected_chains(state: NodeState) -> dict[str, ChainState]:
+def _selected_chains(state: NodeState, outward: Sequence[str]) -> dict[str, ChainState]:
     """Return the chains for packets whose source is the address of a selected pod."""
     uplinks = sorted({state.interface, *(item.interface for item in state.held)})
     return {
@@ -247,7 +261,7 @@ def _selected_chains(state: NodeState) -> dict[str, ChainState]:
         "without_connection": chain_of("", *(f"{ip} daddr != @excluded{v} drop" for v, ip in WORDS.items())),
         # Some network plugins route to a pod by another interface than its own.
         "from_elsewhere": chain_of(
-            "", *(f'meta iifkind "{kind}" return' for kind in INWARD_KINDS), f"{NOT_FROM_THERE} drop"
+            "", *(f"{inside} return" for inside in _from_inside("iif", outward)), f"{NOT_FROM_THERE} drop"
         ),
     }
 

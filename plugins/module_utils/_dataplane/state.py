@@ -16,7 +16,7 @@ from .._common.addresses import VERSIONS, of_version, version_of
 from .._common.messages import quote
 from .esp import IPSEC, Esp, desired_esp, esp_lines
 from .host import Host, foreign_uses, held_addresses, is_our_device, is_ours
-from .interfaces import exits, foreign_tables, is_own, resolves
+from .interfaces import exits, foreign_tables, is_own, outward_bridges, resolves
 from .iproute import IpState, batches, current_ip, desired_ip
 from .nft_ruleset import desired_tables, not_routing_by
 from .nft_table import NETDEV, TableState
@@ -165,7 +165,9 @@ def desired_data_plane(state: NodeState, marks: Mapping[str, int], host: Host) -
     in_vrf = sorted(name for name, item in ways_out.items() if item.vrf)
     return DataPlane(
         ip=desired_ip(state, marks, mtu, ways_out, _device_mac(host, state)),
-        tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, in_vrf, host.not_routing),
+        tables=desired_tables(
+            state, marks, mtu - VXLAN_OVERHEAD, in_vrf, host.not_routing, outward_bridges(host, state)
+        ),
         sysctls=_desired_sysctls(state, marks, host),
         policies=desired_policies(state),
         esp=desired_esp(state, host.tunnel_secrets),

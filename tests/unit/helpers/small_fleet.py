@@ -98,7 +98,7 @@ def sysctl(name, **values):
 def small_fleet(forwarding=1, bridged=(), **options):
     """Build the fleet with these options of the data plane; `forwarding` is that of the nodes before.
 
-    The uplinks of the hosts in `bridged` are bridges.
+    In `bridged`, names of hosts mean that their uplinks to the LAN are bridges, "back" that node1's other uplink is.
     """
     with contextlib.ExitStack() as stack:
         for name in _HOSTS:
@@ -134,7 +134,7 @@ def _connect(forwarding, bridged):
             *(f"add rule inet pods srcnat {rule}" for rule in masquerade),
         )
         sysctl(node, ipv4__ip_forward=forwarding, ipv6__conf__all__forwarding=forwarding)
-    _uplink("node1", "eth1", "back", "eth0")
+    _uplink("node1", "eth1", "back", "eth0", "back" in bridged)
     ip("node1", *_addresses("eth1", BACK_GATEWAY))
     ip("back", "link set eth0 up", *_addresses("eth0", BACK))
     ip("back", *(f"route add default via {gateway}" for gateway in BACK_GATEWAY.values()))
@@ -145,11 +145,22 @@ def _connect(forwarding, bridged):
 
 def _uplink(name, device, other, there, bridge=False):
     """Connect a host with another one. On real hosts a veth leads to pods, so the device is of another kind."""
+    if bridge:
+        with inside(name):
+            for kind in ("iptables", "ip6tables"):
+                with contextlib.suppress(FileNotFoundError):  # without br_netfilter
+                    Path(f"/proc/sys/net/bridge/bridge-nf-call-{kind}").write_text("0\n", encoding="ascii")
     ip(
         name,
         f"link add wire-{device} type veth peer name {there} netns {_namespace(other)}",
         *(
-            (f"link add {device} type bridge", f"link set wire-{device} master {device} up")
+            (
+                # On real hosts the port is no veth, which would lead to a pod.
+                f"link add link wire-{device} name port-{device} type macvlan mode passthru",
+                f"link add {device} type bridge",
+                f"link set port-{device} master {device} up",
+                f"link set wire-{device} arp off up",
+            )
             if bridge
             else (
                 f"link add link wire-{device} name {device} type macvlan mode bridge",

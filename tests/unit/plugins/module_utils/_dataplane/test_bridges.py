@@ -14,7 +14,22 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.interf
     filtered_bridge_versions,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
-from small_fleet import EGRESS1, SELECTED, SERVER, SERVICE_PORT, inside, ip, listener, small_fleet, sysctl
+from small_fleet import (
+    EGRESS1,
+    FAR_SERVER,
+    NODE1,
+    SELECTED,
+    SERVER,
+    SERVICE_PORT,
+    forge_source,
+    inside,
+    ip,
+    listener,
+    send,
+    small_fleet,
+    sources,
+    sysctl,
+)
 
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 OFF, ON = ({f"bridge__bridge-nf-call-{name}": value for name in ("iptables", "ip6tables")} for value in (0, 1))
@@ -24,7 +39,7 @@ OFF, ON = ({f"bridge__bridge-nf-call-{name}": value for name in ("iptables", "ip
 def fleet():
     if not Path("/proc/sys/net/bridge").is_dir():
         pytest.skip("the kernel has no br_netfilter")
-    with small_fleet(bridged=["node1"]):
+    with small_fleet(bridged=["node1", "back"]):
         yield
 
 
@@ -64,6 +79,23 @@ def test_with_iptables_the_replies_to_other_nodes_are_lost(version):
     assert filtered() == [4, 6]
     assert answered("pod1", version)
     assert not answered("pod2", version)
+
+
+@VERSIONS
+@pytest.mark.parametrize(("name", "device"), [("outsider", "eth0"), ("back", "eth1")])
+def test_a_host_behind_a_bridge_cannot_send_as_a_pod(version, name, device):
+    sysctl("node1", **OFF, ipv4__conf__all__rp_filter=0, **{f"ipv4__conf__{device}__rp_filter": 0})
+    forge_source(name, SELECTED[version])
+    if name == "outsider":
+        ip(name, f"route replace {FAR_SERVER[version]} via {NODE1[version]}")
+    try:
+        with contextlib.closing(listener("server", version)) as server:
+            send(name, FAR_SERVER[version], source=SELECTED[version])
+            assert sources(server) == []
+            send("pod1", FAR_SERVER[version], source=SELECTED[version])
+            assert sources(server, expected=1) == [EGRESS1[version]]
+    finally:
+        ip(name, f"address delete {SELECTED[version]} dev lo")
 
 
 def test_one_ip_version_or_one_bridge_may_be_filtered():

@@ -13,10 +13,20 @@ from small_fleet import BACK, EGRESS1, NODE1, NODE2, OTHER, SELECTED, SERVER, li
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 
 
-@pytest.fixture(scope="module", params=[0, 1], ids=["off before", "on before"], autouse=True)
+CASES = {
+    "off before": (0, ()),
+    "on before": (1, ()),
+    "off before, uplink is a bridge": (0, ["node1"]),
+    "off before, other uplink is a bridge": (0, ["back"]),
+    "off before, both are bridges": (0, ["node1", "back"]),
+}
+
+
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES, autouse=True)
 def forwarding(request):
-    with small_fleet(forwarding=request.param):
-        yield request.param
+    before, bridged = request.param
+    with small_fleet(forwarding=before, bridged=bridged):
+        yield before
 
 
 @VERSIONS

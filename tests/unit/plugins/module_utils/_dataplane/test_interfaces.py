@@ -8,7 +8,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.interfaces import Exit, bearing, exits
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.interfaces import (
+    Exit,
+    bearing,
+    exits,
+    outward_bridges,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.iproute import desired_ip
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_tables
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import INET
@@ -140,3 +145,12 @@ def test_the_rules_of_an_interface_in_a_vrf(kernel):
     rules = desired_tables(STATE, marks, 1430, ["eth1"])[INET].chains["prerouting"].rules
     out_of_the_vrf = 'iifname "eth1" ct direction reply meta mark set ct mark and 0x1fff'
     assert rules.index(out_of_the_vrf) < rules.index("ct direction reply return")
+
+
+def test_bridges_of_egress_ips_and_those_with_a_port_to_the_outside_lead_out(kernel):
+    assert outward_bridges(kernel.read_host(), STATE) == []
+    change(kernel, "eth1", linkinfo={"info_kind": "bridge"})
+    kernel.interfaces["br1"] = {**ethernet(), "linkinfo": {"info_kind": "bridge"}}
+    assert outward_bridges(kernel.read_host(), STATE) == ["eth1"]
+    kernel.interfaces["eth2"] = {**ethernet(), "master": "br1", "linkinfo": {}}
+    assert outward_bridges(kernel.read_host(), STATE) == ["br1", "eth1"]
