@@ -31,13 +31,15 @@ class ActionModule(ControllerAction):
     }
 
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the report; unless it is a preview, pass its data to the workflow."""
+        """Return the report, and pass its data to the workflow."""
         run = result_of(variables, "plan")
         if options["preview"]:
-            return preview(run, variables.get("egress_ip_audit", NO_AUDIT), variables.get("egress_ip_steps")).to_dict()
-        check_mode, results = self._task.check_mode, node_results(variables, run["fleet"])
-        events = _events(options, variables, run, check_mode)
-        made = report(run["plan"], run["manifests"], run["fleet"], results, check_mode, events).to_dict()
+            audit = variables.get("egress_ip_audit", NO_AUDIT)
+            made = preview(run, audit, variables.get("egress_ip_steps")).to_dict()
+        else:
+            check_mode, results = self._task.check_mode, node_results(variables, run["fleet"])
+            events = _events(options, variables, run, check_mode)
+            made = report(run["plan"], run["manifests"], run["fleet"], results, check_mode, events).to_dict()
         stats = {"data": {"egress_ip": made["stats"]}, "per_host": False, "aggregate": True}
         return {**made, "ansible_stats": stats}
 

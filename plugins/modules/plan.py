@@ -266,6 +266,11 @@ in_steps:
   description: Whether nodes release or claim addresses, so that a run has several steps.
   returned: success
   type: bool
+digest:
+  description: A digest of the holders of the egress IPs before and after the plan. It does not cover pods.
+  returned: success
+  type: str
+  sample: 0123456789abcdef
 answers:
   description:
     - The answers to O(questions), each a list of lines for a person.

@@ -18,7 +18,7 @@ description:
   - Changes nothing. Run it once, not for each host.
 options:
   preview:
-    description: Whether to report the plan that a run would apply. Nothing is passed to a workflow.
+    description: Whether to report the plan that a run would apply, as a difference with the signs C(+), C(~) and C(-).
     type: bool
     default: false
   strict:

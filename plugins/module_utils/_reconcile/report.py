@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Iterable, Iterator, Mapping, Sequence
+from typing import AbstractSet as Set
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 from .._common.addresses import address_order, canonical, parse_address
 from .._common.errors import Errors
@@ -23,6 +24,10 @@ _MEASURES = {
     "squares": "sum of squares of the loads",
     "moves": "moves",
 }
+_HEADER = ("EGRESS IP", "OBJECT", "NODE", "STATE")
+_Row = Tuple[str, str, str, str]
+# Sign of a row by its state.
+_SIGNS = {"to claim": "+ ", "to move": "~ ", "to release": "- ", "not assigned": "- "}
 
 
 @dataclass(frozen=True)
@@ -107,12 +112,8 @@ def report(
     claimed = set() if check_mode else {(ip, n) for n, r in (results or {}).items() for ip in r.get("claimed") or ()}
     refused = {ip: f"{with_vendor(item['mac'])} answers for it" for ip, item in conflicts.items()}
     refused.update(events.withheld)
-    rows = [_assignment_row(item, plan, fleet, refused, claimed, results or {}) for item in plan["assignments"]]
-    rows += [
-        (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
-    ]
-    rows.sort(key=lambda row: (address_order(row[0]), row[1]))
-    lines = [*table(("EGRESS IP", "OBJECT", "NODE", "STATE"), rows), *_weighted(plan), *_pools(manifests)]
+    rows = _rows(plan, _Outcome.of(plan, fleet, refused, claimed, results or {}))
+    lines = [*table(_HEADER, rows), *_weighted(plan), *_pools(manifests)]
     failures = [f"{ip} is not claimed: {reason}" for ip, reason in events.withheld.items()]
     failures += [*_failures(conflicts, fleet, results or {}), *events.failures]
     complaints = [*_complaints(plan, manifests), *events.complaints]
@@ -125,14 +126,27 @@ def report(
 
 
 def preview(run: Dict, audit: Dict, steps: Dict | None = None) -> Report:
-    """Return the Report of a plan that is not applied; `run` is the dict of a RunPlan, the others as in `Events`."""
+    """Return the Report of a plan that is not applied; `run` is the dict of a RunPlan, the others as in `Events`.
+
+    Its table is the difference that a run would make, one sign per row: + claimed, ~ moved, - released or not assigned.
+    """
     fenced = {each["node"]: "" for each in steps["fencing"]} if steps else {}
     events = Events.of_run(audit, steps, fenced, (), check_mode=True)
     shared = steps["domain_notes"]["planned"] if steps else ()
     events = replace(events, notes=[*events.notes, *shared, *run["notes"], *run["doubts"]])
     made = report(run["plan"], run["manifests"], run["fleet"], events=events)
+    rows = _rows(run["plan"], _Outcome.of(run["plan"], run["fleet"], events.withheld, set(), {}))
+    rows = sorted([*rows, *_releases(run["plan"], run["fleet"])], key=_row_order)
+    signs = ["  ", *(_SIGNS.get(row[3].partition(" from ")[0].partition(",")[0], "  ") for row in rows)]
+    shown = [f"{sign}{line}" for sign, line in zip(signs, table(_HEADER, rows))]
     differing = ", ".join(run["rollout"].get("differing", ())) or "none"
-    return Report((*made.lines, "", f"Nodes to change: {differing}"), made.failures, made.complaints, made.stats)
+    after = ("", f"Nodes to change: {differing}", f"Digest of the plan: {run['digest']}")
+    lines = (*map(on_one_line, shown), *made.lines[_table_length(run["plan"]) :], *after)
+    return Report(lines, made.failures, made.complaints, {**made.stats, "digest": run["digest"]})
+
+
+def _table_length(plan: Dict) -> int:
+    return 1 + len(plan["assignments"]) + len(plan["unassigned"])
 
 
 def status(egressips: Iterable[Dict], fleet: Dict) -> list[dict[str, Any]]:
@@ -237,28 +251,67 @@ def _canonical(text: object) -> str:
     return str(text) if address is None else canonical(address)
 
 
-def _assignment_row(item: Dict, plan: Dict, *run: Any) -> tuple[str, str, str, str]:
-    return (item["egressIP"], item["name"], item["node"], _state_of(item, plan, *run))
+class _Outcome(NamedTuple):
+    """What happens, or happened, to the egress IPs.
+
+    `held` and `claimed` are {(egress IP, node)}, `moves` {egress IP: move}, `refused` {egress IP: why it is not
+    claimed}, `results` {node: result of the module `node`}.
+    """
+
+    held: Set[tuple[str, str]]
+    moves: Mapping[str, Dict]
+    refused: Mapping[str, str]
+    claimed: Set[tuple[str, str]]
+    results: Dict
+
+    @classmethod
+    def of(
+        cls, plan: Dict, fleet: Dict, refused: Mapping[str, str], claimed: Set[tuple[str, str]], results: Dict
+    ) -> _Outcome:
+        """Return the outcome of a plan."""
+        held = {(entry["egressIP"], entry["node"]) for entry in fleet["current"]}
+        return cls(held, {move["egressIP"]: move for move in plan["moves"]}, refused, claimed, results)
+
+
+def _rows(plan: Dict, outcome: _Outcome) -> list[_Row]:
+    """Return the rows of the table of the egress IPs, in the order of their addresses."""
+    rows = [(item["egressIP"], item["name"], item["node"], _state_of(item, outcome)) for item in plan["assignments"]]
+    rows += [
+        (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
+    ]
+    return sorted(rows, key=_row_order)
+
+
+def _releases(plan: Dict, fleet: Dict) -> Iterator[_Row]:
+    """Yield a row for each held egress IP that no object requests any more."""
+    requested = {item["egressIP"] for item in (*plan["assignments"], *plan["unassigned"])}
+    for entry in fleet["current"]:
+        if entry["egressIP"] not in requested:
+            yield entry["egressIP"], entry.get("name", "-"), entry["node"], "to release"
+
+
+def _row_order(row: _Row) -> tuple[tuple[int, int], str, str]:
+    return address_order(row[0]), row[1], row[2]
 
 
 def _with_connections(count: int) -> str:
     return f", {count} connection{'' if count == 1 else 's'} with it" if count else ""
 
 
-def _state_of(item: Dict, plan: Dict, fleet: Dict, refused: Dict, claimed: set[tuple[str, str]], results: Dict) -> str:
+def _state_of(item: Dict, outcome: _Outcome) -> str:
     ip, node = item["egressIP"], item["node"]
-    if ip in refused:
-        return f"not claimed, {refused[ip]}"
-    if any(entry["egressIP"] == ip and entry["node"] == node for entry in fleet["current"]):
+    if ip in outcome.refused:
+        return f"not claimed, {outcome.refused[ip]}"
+    if (ip, node) in outcome.held:
         return "held"
-    move = next((m for m in plan["moves"] if m["egressIP"] == ip), None)
+    move = outcome.moves.get(ip)
     where = f" from {move['from']} ({move['reason']})" if move else ""
-    result = results.get(node, {})
+    result = outcome.results.get(node, {})
     if result.get("unreachable"):
         return "not known, the node was lost during the run"
     if result.get("failed"):
         return "not claimed, the node failed"
-    if (ip, node) in claimed:
+    if (ip, node) in outcome.claimed:
         return (f"moved{where}" if move else "claimed") + _with_connections(result.get("connections", {}).get(ip, 0))
     return f"to move{where}" if move else "to claim"
 

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -43,11 +45,19 @@ class RunPlan:
     requests: Requests
     notes: tuple[str, ...] = ()
 
+    @property
+    def digest(self) -> str:
+        """A digest of the holders before and after, which differs for plans that move egress IPs differently."""
+        holders = [[item["egressIP"], item["node"]] for item in self.fleet["current"]]
+        goals = [[item["egressIP"], item["node"], item["name"]] for item in self.plan["assignments"]]
+        text = json.dumps([sorted(holders), sorted(goals)])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plan of the run as a dict of plain values."""
         values = {**vars(self), **{name: list(getattr(self, name)) for name in ("stop_reasons", "doubts", "notes")}}
         del values["requests"]
-        return values
+        return {**values, "digest": self.digest}
 
 
 @dataclass(frozen=True)

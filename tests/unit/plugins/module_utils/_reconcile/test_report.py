@@ -112,15 +112,43 @@ def test_a_preview_names_the_nodes_to_change(rollout, named):
         "manifests": MANIFESTS,
         "fleet": FLEET,
         "rollout": rollout,
+        "digest": "0123456789abcdef",
         "notes": ["egress_ip_tunnel_secret: step 1 of 3"],
         "doubts": ["egressip/x: selects no pod"],
     }
-    assert preview(run, AUDIT).lines[-2:] == ("", f"Nodes to change: {named}")
+    made = preview(run, AUDIT)
+    assert made.lines[-3:] == ("", f"Nodes to change: {named}", "Digest of the plan: 0123456789abcdef")
+    assert made.stats["digest"] == "0123456789abcdef"
     assert "  egressip/x: selects no pod" in preview(run, AUDIT).lines
     assert {"  node node5 would be fenced first", "  egressip/x: on one host"} <= {*preview(run, AUDIT, STEPS).lines}
 
 
 A, B = "192.168.126.101", "192.168.126.102"
+
+
+def test_a_preview_is_a_difference():
+    def assigned(number, node):
+        return {"name": "web", "egressIP": f"10.0.0.{number}", "node": node, "interface": "eth0"}
+
+    plan = {
+        **PLAN,
+        "assignments": [assigned(1, "n1"), assigned(2, "n2"), assigned(3, "n3")],
+        "unassigned": [{"name": "web", "egressIP": "10.0.0.4", "reason": "NodesExhausted", "message": "m"}],
+        "moves": [{"egressIP": "10.0.0.2", "from": "n1", "to": "n2", "reason": "Rebalance"}],
+    }
+    current = [{"egressIP": f"10.0.0.{number}", "node": "n1"} for number in (1, 2, 5)]
+    run = {"plan": plan, "manifests": MANIFESTS, "fleet": {**FLEET, "current": current}, "rollout": {}, "notes": []}
+    lines = preview({**run, "doubts": [], "digest": "d"}, AUDIT).lines
+    assert [line.rstrip() for line in lines[:7]] == [
+        "  EGRESS IP  OBJECT  NODE  STATE",
+        "  10.0.0.1   web     n1    held",
+        "~ 10.0.0.2   web     n2    to move from n1 (Rebalance)",
+        "+ 10.0.0.3   web     n3    to claim",
+        "- 10.0.0.4   web     -     not assigned, NodesExhausted: m",
+        "- 10.0.0.5   -       n1    to release",
+        "",
+    ]
+    assert lines[7] == "Errors:"
 
 
 def document(name, *egress_ips):
