@@ -28,21 +28,32 @@ Requirement = Mapping[str, Any]
 # A port and the egress IPs that it must let pass, None if they are not known.
 Need = Tuple[Port, Optional[Set[str]]]
 _VM = "egress_ip_vsphere_vm"
+_HOSTNAME = "egress_ip_vsphere_hostname"
 # The label of a node whose value is the ESXi host of its VM.
 HOST_LABEL = "vsphere/host"
 # The beginning of an error about one of the adapters.
 _ENTRY = re.compile(r"^vms\[\d+\](\.|: )")
-_VM_KEYS = ("name", "uuid", "moid", "mac", "label", "network")
+_NAMES, _ADAPTERS, _PLACES = ("name", "uuid", "moid"), ("mac", "label", "network"), ("datacenter", "folder")
+_VM_KEYS = (*_NAMES, *_ADAPTERS, *_PLACES)
+# The most names in a note.
+_MOST_NAMES = 5
 
 
 def query(hosts: Sequence[Host]) -> Query:
-    """Return {nodes: [{name, vms, uuid}], vms: those of all nodes}. Raises InventoryError.
+    """Return {nodes: [{name, vms, uuid}], vcenters: [{connection, nodes, vms}]}. Raises InventoryError.
 
     ``vms``: the adapters with egress IPs, as in the option of the modules; ``uuid``: of the VM as the host reports it,
-    or None.
+    or None. ``connection``: the host whose variables are those of the connection to the vCenter; ``nodes``: the names
+    of the nodes there.
     """
     nodes: list[dict[str, Any]] = [{"name": host.name, "vms": _vms(host), "uuid": host.uuid} for host in hosts]
-    return {"nodes": nodes, "vms": [vm for node in nodes for vm in node["vms"]]}
+    vcenters: dict[str, dict[str, Any]] = {}
+    for host, node in zip(hosts, nodes):
+        name = str(host.variables.get(_HOSTNAME) or "").lower()
+        vcenter = vcenters.setdefault(name, {"connection": host.name, "nodes": [], "vms": []})
+        vcenter["nodes"].append(host.name)
+        vcenter["vms"] += node["vms"]
+    return {"nodes": nodes, "vcenters": list(vcenters.values())}
 
 
 def audit(asked: Query, ports: Sequence[Port], guest_mac: str = OWN, scope: str = PORT) -> Audit:
@@ -93,7 +104,7 @@ def changes(audited: Audit, fleet: Mapping[str, Any]) -> Changes:
     kept = {ip for entry in fleet["recalled"].values() for ip in entry["egressIPs"]}
     to_open: list[tuple[Port, Options]] = []
     needs: list[Need] = []
-    notes: list[str] = []
+    notes = _unchecked_notes(audited["unchecked"])
     for node in fleet["nodes"]:
         ports = audited["nodes"].get(node["name"], ())
         answered = fleet["observed"].get(node["name"])
@@ -117,7 +128,8 @@ def _to_close(audited: Audit, needs: Sequence[Need]) -> Iterator[tuple[Port, Opt
         return
     levels: dict[Any, list[Need]] = {}
     for n, need in enumerate(needs):
-        levels.setdefault(need[0]["port_group"]["moid"] if shared else n, []).append(need)
+        port = need[0]
+        levels.setdefault((port["connection"], port["port_group"]["moid"]) if shared else n, []).append(need)
     for level in levels.values():
         if all(wanted is not None for _port, wanted in level):
             wanted = {ip for _port, needed in level for ip in needed or ()}
@@ -139,8 +151,12 @@ def _vm(vm: object, host: Host, path: str) -> dict[str, Any]:
     unknown = sorted({*vm} - {*_VM_KEYS}, key=str)
     if unknown:
         raise InventoryError(f"{path}.{unknown[0]}: unknown field; expected one of {', '.join(_VM_KEYS)}")
-    named = vm if {*vm} & {*_VM_KEYS[:3]} else {"name": host.name, **vm}
-    return {**named, "macs": list(host.macs)} if host.macs and not {*vm} & {*_VM_KEYS[3:]} else named
+    named = dict(vm) if {*vm} & {*_NAMES} else {"name": host.name, **vm}
+    if "name" in named and host.uuid:
+        named["guest_uuid"] = host.uuid
+    if host.macs and not {*vm} & {*_ADAPTERS}:
+        named["macs"] = list(host.macs)
+    return named
 
 
 def _ports(
@@ -201,11 +217,12 @@ def _notes(port: Port, answers: Collection[Requirement], guest_mac: str) -> Iter
 
 
 def _calls(pairs: Iterable[tuple[Port, Options]]) -> list[Options]:
-    """Return the options of the calls for (port, options) pairs, one call for equal options."""
+    """Return the options of the calls for (port, options) pairs, one call for equal options at one vCenter."""
     calls: list[Options] = []
-    for port, options in pairs:
-        if not any(options.values()):
+    for port, requested in pairs:
+        if not any(requested.values()):
             continue
+        options = {**requested, "connection": port["connection"]}
         vm = {"moid": port["vm"]["moid"], "mac": port["nic"]["mac"]}
         same = next((call for call in calls if {**call, "vms": None} == {**options, "vms": None}), None)
         if same:
@@ -215,14 +232,37 @@ def _calls(pairs: Iterable[tuple[Port, Options]]) -> list[Options]:
     return calls
 
 
+def _unchecked_notes(names: Sequence[str]) -> list[str]:
+    """Return a line on nodes for which no vCenter is named."""
+    if not names:
+        return []
+    more = [f"{len(names) - _MOST_NAMES} more nodes"] if len(names) > _MOST_NAMES else []
+    named = ", ".join([*names[:_MOST_NAMES], *more])
+    return [f"{_HOSTNAME}: names no vCenter, so that the ports of the VMs of {named} are not checked"]
+
+
 def _audit(asked: Query, answer: Mapping[str, Any], settings: Mapping[str, Any]) -> Audit:
-    return audit(asked, answer.get("ports") or (), **settings)
+    """Return the Audit for the results of `vsphere_port_info`, one for each of the ``vcenters``.
+
+    Each port has the ``connection`` of its vCenter. ``unchecked``: the nodes for which no vCenter is named.
+    """
+    nodes = {node["name"]: node for node in asked["nodes"]}
+    merged = {**audit({"nodes": []}, (), **settings), "unchecked": []}
+    for vcenter, result in zip(asked["vcenters"], answer.get("results") or ()):
+        ports = [{**port, "connection": vcenter["connection"]} for port in result.get("ports") or ()]
+        part = audit({"nodes": [nodes[name] for name in vcenter["nodes"]]}, ports, **settings)
+        for key in ("nodes", "fenced", "labels"):
+            merged[key].update(part[key])
+        for key in ("proven", "failures"):
+            merged[key] += part[key]
+        merged["unchecked"] += vcenter["nodes"] if result.get("skipped") else []
+    return merged
 
 
 VSPHERE = Provider(
     name="vsphere",
     title="vCenter",
-    variables=(_VM,),
+    variables=(_VM, _HOSTNAME),
     module="vsphere_port_info",
     options={
         **{name: f"egress_ip_vsphere_{name}" for name in ("hostname", "username", "scope", "allow_override")},

@@ -14,6 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.provid
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 from pyVmomi import vim
 from spoof_guard import spoof_guard
+from vcenter import running
 
 LABEL = {"k8s.ovn.org/egress-assignable": ""}
 A, B = "192.168.126.10", "192.168.126.102"
@@ -141,7 +142,9 @@ def test_a_vcenter_that_nobody_named_is_not_asked(play, vcenter, monkeypatch):
     monkeypatch.delenv("VMWARE_HOST")
     facts = [FAILURES]
     hosts = {"node1": node(1)}
-    assert play([world(hosts, [A]), AUDIT], facts, hosts=hosts) == {FAILURES: []}
+    told = play([world(hosts, [A]), AUDIT, OUTSIDE], [FAILURES, STEPS], hosts=hosts)
+    hint = "egress_ip_vsphere_hostname: names no vCenter, so that the ports of the VMs of node1 are not checked"
+    assert (told[FAILURES], told[STEPS]["notes"]) == ([], [hint])
     hosts = {"node1": node(1, egress_ip_fence="vsphere")}
     told = play([world(hosts, [A]), AUDIT], facts, hosts=hosts)
     (failure,) = told[FAILURES]
@@ -308,3 +311,34 @@ def test_tasks_of_the_user_fence(play, tmp_path):
     told = play(tasks, [RESULTS, WITHHELD], hosts=hosts)
     assert told[RESULTS] == {"node2": "", "node3": "still on"}
     assert told[WITHHELD] == {A: "node3 may hold it and is not fenced: still on"}
+
+
+def test_two_vcenters(play, guarded, peer_program, tmp_path):
+    """The second one has the VMs of the same names; a third one does not answer."""
+    with running(peer_program, tmp_path / "second.pem") as second:
+        second.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21"))
+        second.control("user", name="other", password="words")
+        there = {
+            **{"egress_ip_vsphere_hostname": "localhost", "egress_ip_vsphere_port": second.port},
+            **{"egress_ip_vsphere_username": "other", "egress_ip_vsphere_password": "words"},
+            "egress_ip_vsphere_validate_certs": False,
+        }
+        gone = {"egress_ip_vsphere_hostname": "gone.invalid", "egress_ip_platform": "vsphere"}
+        hosts = {
+            "node1": node(1),
+            "node2": node(2, **there),
+            "node4": silent(egress_ip_fence="vsphere", **there),
+            "node3": silent(**gone),
+        }
+        tasks = [world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE, OPEN]
+        told = play(tasks, [STEPS, RESULTS, FAILURES], hosts=hosts)
+        opened = told[STEPS]["open"][0]["changes"]
+        assert [(change["connection"], len(change["vms"])) for change in opened] == [("node1", 1), ("node2", 1)]
+        (failure,) = told[FAILURES]
+        assert failure.startswith("vCenter: egress_ip_vsphere_hostname: gone.invalid:")
+        rule = [f"netops.egress_ip {A}"]
+        assert [ours(guarded, key) for key in ("10", "11")] == [rule, []]
+        assert [ours(second, key) for key in ("10", "11")] == [[], rule]
+        assert told[RESULTS] == {"node4": ""}
+        devices = [vm.config.annotation for vm in second.all(vim.VirtualMachine).values() if vm.name == "node4"]
+        assert "nic.4000.start_connected=true" in devices[0]

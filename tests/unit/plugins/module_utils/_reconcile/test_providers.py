@@ -19,6 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.provid
 ROOT = Path(__file__).parents[5]
 A, B = "192.168.126.10", "192.168.126.102"
 UUID = "42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11"
+BY_UUID = {"guest_uuid": UUID}
 ON_VSPHERE = {"platform": {"name": "vsphere", "uuid": UUID}}
 
 
@@ -58,21 +59,38 @@ def test_the_hosts_of_a_provider():
 @pytest.mark.parametrize(
     ("said", "asked"),
     [
-        (None, [{"name": "node1"}]),
-        ({}, [{"name": "node1"}]),
+        (None, [{"name": "node1", **BY_UUID}]),
+        ({}, [{"name": "node1", **BY_UUID}]),
         ({"uuid": UUID}, [{"uuid": UUID}]),
-        ({"name": "web 1", "label": "Network adapter 2"}, [{"name": "web 1", "label": "Network adapter 2"}]),
-        ({"mac": "00:50:56:00:01:02"}, [{"name": "node1", "mac": "00:50:56:00:01:02"}]),
+        ({"name": "web 1", "label": "Network adapter 2"}, [{"name": "web 1", "label": "Network adapter 2", **BY_UUID}]),
+        ({"mac": "00:50:56:00:01:02"}, [{"name": "node1", "mac": "00:50:56:00:01:02", **BY_UUID}]),
+        (
+            {"datacenter": "DC0", "folder": "blue"},
+            [{"name": "node1", "datacenter": "DC0", "folder": "blue", **BY_UUID}],
+        ),
         (
             [{"label": "A"}, {"uuid": UUID, "label": "B"}],
-            [{"name": "node1", "label": "A"}, {"uuid": UUID, "label": "B"}],
+            [{"name": "node1", "label": "A", **BY_UUID}, {"uuid": UUID, "label": "B"}],
         ),
     ],
 )
 def test_the_vm_of_a_host(said, asked):
     (query,) = queries([vm(said)], [])
     assert (query["name"], query["nodes"]) == ("vsphere", [{"name": "node1", "vms": asked, "uuid": UUID}])
-    assert query["vms"] == asked
+    assert query["vcenters"] == [{"connection": "node1", "nodes": ["node1"], "vms": asked}]
+
+
+def test_nodes_of_several_vcenters():
+    named = {"node1": "vc1", "node2": None, "node3": "VC1", "node4": ""}
+    hosts = [
+        host(name, platform="vsphere", variables={"egress_ip_vsphere_hostname": vcenter})
+        for name, vcenter in named.items()
+    ]
+    (query,) = queries(hosts, [])
+    assert query["vcenters"] == [
+        {"connection": "node1", "nodes": ["node1", "node3"], "vms": [{"name": "node1"}, {"name": "node3"}]},
+        {"connection": "node2", "nodes": ["node2", "node4"], "vms": [{"name": "node2"}, {"name": "node4"}]},
+    ]
 
 
 LINKS = [{"mac": "00:50:56:00:01:02", "addresses": ["192.168.126.21/18"]}]
@@ -89,10 +107,10 @@ LINKS = [{"mac": "00:50:56:00:01:02", "addresses": ["192.168.126.21/18"]}]
 def test_the_mac_addresses_of_a_host_select_its_adapter(observed, members, macs):
     known = {} if macs is None else {"macs": macs}
     (query,) = queries([host("node1", observed=observed, platform="vsphere")], [], members)
-    assert query["vms"] == [{"name": "node1", **known}]
+    assert query["vcenters"][0]["vms"] == [{"name": "node1", **known}]
     named = host("node1", observed=observed, platform="vsphere", variables={"egress_ip_vsphere_vm": {"label": "A"}})
     (query,) = queries([named], [], members)
-    assert query["vms"] == [{"name": "node1", "label": "A"}]
+    assert query["vcenters"][0]["vms"] == [{"name": "node1", "label": "A"}]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +119,8 @@ def test_the_mac_addresses_of_a_host_select_its_adapter(observed, members, macs)
         ("node1", "node1: egress_ip_vsphere_vm: must be a dictionary, not the string 'node1'"),
         (
             {"nic": "x"},
-            "node1: egress_ip_vsphere_vm.nic: unknown field; expected one of name, uuid, moid, mac, label, network",
+            "node1: egress_ip_vsphere_vm.nic: unknown field; expected one of name, uuid, moid, mac, label, network,"
+            " datacenter, folder",
         ),
         ([{}, 5], "node1: egress_ip_vsphere_vm[1]: must be a dictionary, not the integer 5"),
     ],

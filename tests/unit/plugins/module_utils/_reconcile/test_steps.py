@@ -14,7 +14,9 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps 
 
 A = "192.168.126.101"
 FENCES = {"node1": None, "node2": "/etc/fence.yml"}
-QUERY = {"name": "vsphere", "nodes": [{"name": "node1", "vms": [{"name": "vm1"}]}, {"name": "node2", "vms": []}]}
+NODES = [{"name": "node1", "vms": [{"name": "vm1"}], "uuid": None}, {"name": "node2", "vms": [], "uuid": None}]
+VCENTERS = [{"connection": name, "nodes": [name], "vms": []} for name in ("node1", "node2")]
+QUERY = {"name": "vsphere", "nodes": NODES, "vcenters": VCENTERS}
 RUN = {
     "plan": {"assignments": [{"name": "web", "egressIP": A, "node": "node1", "interface": "eth0"}]},
     "fleet": {
@@ -33,7 +35,16 @@ RUN = {
         "states": {"node1": {"generation": 3, "far_ends": []}},
     },
 }
-NO_AUDIT = {"nodes": {}, "fenced": {}, "proven": [], "labels": {}, "failures": [], "guest_mac": "own", "scope": "port"}
+NO_AUDIT = {
+    "nodes": {},
+    "fenced": {},
+    "proven": [],
+    "labels": {},
+    "unchecked": [],
+    "failures": [],
+    "guest_mac": "own",
+    "scope": "port",
+}
 FENCED = {"vsphere": {**NO_AUDIT, "fenced": {"node1": ["vnic_disconnect"]}, "proven": ["node1"], "failures": ["a"]}}
 
 
@@ -55,7 +66,7 @@ def test_after_the_fences(results, withheld):
 def test_after_the_nodes():
     steps = plan_steps(RUN, FENCES, FENCED, {"node2": ""}, {"node1": {"claimed": [A]}})
     assert steps["updates"]["node1"]["far_ends"] == [{"egressIP": A, "endpoint": "192.168.126.21"}]
-    unfence = [{"platform": "vsphere", "targets": [{"name": "node1", "vms": [{"name": "vm1"}]}]}]
+    unfence = [{"platform": "vsphere", "targets": NODES[:1]}]
     assert (steps["unfence"], steps["in_steps"]) == (unfence, True)
 
 
@@ -85,7 +96,7 @@ def test_a_platform_fences_its_own_target():
     assert fence == {
         "node": "node2",
         "platform": "vsphere",
-        "target": {"name": "node2", "vms": [], "macs": []},
+        "target": {**NODES[1], "macs": []},
         "file": "",
     }
 
@@ -101,6 +112,7 @@ def test_the_changes_of_a_platform():
     port = {
         "vm": {"moid": "vm-1"},
         "nic": {"mac": "00:50:56:00:01:01"},
+        "connection": "node2",
         "switch": {"type": "distributed"},
         "port_group": {"moid": "dvportgroup-1", "noted": {"forged_transmits": False}},
         "vlan": None,
@@ -113,7 +125,7 @@ def test_the_changes_of_a_platform():
     run = {**RUN, "fleet": {**RUN["fleet"], "observed": {"node1": {"macs": {}}}}}
     steps = plan_steps(run, FENCES, {"vsphere": {**NO_AUDIT, "nodes": {"node1": [port]}}}, None, {})
     vms = [{"moid": "vm-1", "mac": "00:50:56:00:01:01"}]
-    change = {"security": {}, "mac_learning": {}, "allowed_addresses": [A], "vms": vms}
+    change = {"security": {}, "mac_learning": {}, "allowed_addresses": [A], "connection": "node2", "vms": vms}
     assert (steps["open"], steps["close"]) == ([], [{"platform": "vsphere", "changes": [change]}])
     assert (len(steps["notes"]), steps["in_steps"]) == (1, True)
 
@@ -133,6 +145,9 @@ def test_an_unknown_fence():
 
 def test_a_vcenter_that_does_not_answer_is_a_failure():
     settings = {"guest_mac": "own", "scope": "port"}
-    audited = audit([QUERY], "vsphere", {"failed": True, "msg": "timed out"}, settings)
+    answer = {"failed": True, "results": [{"failed": True, "msg": "timed out"}, {"ports": []}]}
+    audited = audit([QUERY], "vsphere", answer, settings)
     assert audited == {**NO_AUDIT, "failures": ["vCenter: timed out"]}
-    assert audit([QUERY], "vsphere", {"skipped": True}, settings) == NO_AUDIT
+    assert audit([QUERY], "vsphere", {"failed": True, "msg": "a"}, settings) == {**NO_AUDIT, "failures": ["vCenter: a"]}
+    skipped = audit([QUERY], "vsphere", {"results": [{"skipped": True}, {"ports": []}]}, settings)
+    assert skipped == {**NO_AUDIT, "unchecked": ["node1"]}

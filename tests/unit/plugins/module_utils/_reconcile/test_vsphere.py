@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import audit, changes
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import VSPHERE, audit, changes
 
 A, B, ELSEWHERE = "192.168.126.10", "192.168.126.102", "10.9.9.9"
 UUID = "42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11"
@@ -25,6 +25,7 @@ def port(number, *answers, **values):
         "vm": {"name": f"node{number}", "moid": f"vm-{number}", "uuid": UUID},
         "nic": {"mac": f"00:50:56:00:0{number}:01"},
         "host": None,
+        "connection": "node1",
         "switch": {"name": "DVS0", "type": "distributed"},
         "port_group": {"name": "nodes", "moid": "dvportgroup-1", "noted": {}},
         "vlan": {"type": "id", "ids": ["126"], "isolated": False},
@@ -62,11 +63,12 @@ def decide(fleet_, guest_mac="own", scope="port", **ports):
 def audited(guest_mac="own", scope="port", **ports):
     nodes = {name: each if isinstance(each, list) else [each] for name, each in ports.items()}
     about = {"guest_mac": guest_mac, "scope": scope, "failures": []}
-    return {"nodes": nodes, "fenced": {}, "proven": [], "labels": {}, **about}
+    return {"nodes": nodes, "fenced": {}, "proven": [], "labels": {}, "unchecked": [], **about}
 
 
 def options(*vms, **values):
-    return {"security": {}, "mac_learning": {}, "allowed_addresses": [], **values, "vms": list(vms)}
+    given = {"security": {}, "mac_learning": {}, "allowed_addresses": [], "connection": "node1", **values}
+    return {**given, "vms": list(vms)}
 
 
 # The audit.
@@ -80,7 +82,7 @@ def test_an_audit():
         {"node2": ["vnic_disconnect"]},
         [],
     )
-    assert audit(asked, [], "second", "portgroup") == audited("second", "portgroup")
+    assert {**audit(asked, [], "second", "portgroup"), "unchecked": []} == audited("second", "portgroup")
 
 
 def test_the_host_of_a_vm_is_a_label_of_its_node():
@@ -271,3 +273,43 @@ def test_inputs_are_unchanged():
     before = copy.deepcopy(arguments)
     changes(*arguments)
     assert arguments == before
+
+
+# Several vCenters.
+
+
+def test_the_answers_of_two_vcenters():
+    nodes = [{"name": f"node{n}", "vms": [{}], "uuid": None} for n in (1, 2, 3)]
+    vcenters = [{"connection": "node1", "nodes": ["node1", "node3"]}, {"connection": "node2", "nodes": ["node2"]}]
+    own = [port(1, host="esx1"), port(3, fence=["power_off"], fenced=True)]
+    answer = {"results": [{"ports": own}, {"ports": [port(2, fence=["port_block"])]}]}
+    told = VSPHERE.audit({"nodes": nodes, "vcenters": vcenters}, answer, {"guest_mac": "own", "scope": "port"})
+    assert {name: ports[0]["connection"] for name, ports in told["nodes"].items()} == {
+        "node1": "node1",
+        "node3": "node1",
+        "node2": "node2",
+    }
+    assert (told["fenced"], told["proven"]) == ({"node3": ["power_off"], "node2": ["port_block"]}, ["node3"])
+    assert (told["labels"], told["unchecked"]) == ({"node1": {"vsphere/host": "esx1"}}, [])
+
+
+def test_equal_changes_at_two_vcenters_are_two_calls():
+    ports = {f"node{n}": port(n, (A, DROPPED), connection=f"node{n}") for n in (1, 2)}
+    opened = decide(fleet(1, 2), **ports)["open"]
+    assert opened == [options(vm(n), connection=f"node{n}", **DROPPED) for n in (1, 2)]
+
+
+def test_port_groups_with_one_id_at_two_vcenters():
+    kept = port(1, rules=[rule(A)], overridden=[], connection="node1")
+    left = port(2, rules=[rule(A)], overridden=[], connection="node2")
+    silent = decide(fleet(1, 2, silent=(1,)), scope="portgroup", node1=kept, node2=left)
+    assert silent["close"] == [options(vm(2), connection="node2", allowed_addresses=[A])]
+
+
+@pytest.mark.parametrize(
+    ("count", "named"), [(2, "node1, node2"), (7, "node1, node2, node3, node4, node5, 2 more nodes")]
+)
+def test_nodes_without_a_vcenter(count, named):
+    unchecked = {**audited(), "unchecked": [f"node{n}" for n in range(1, count + 1)]}
+    line = f"egress_ip_vsphere_hostname: names no vCenter, so that the ports of the VMs of {named} are not checked"
+    assert changes(unchecked, fleet())["notes"] == [line]
