@@ -10,7 +10,7 @@ collection again for each task that uses one, and templates the arguments and re
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failure_domains import labelled
@@ -82,7 +82,7 @@ class ActionModule(ControllerAction):
             "platforms": platforms,
             "needs_fences_or_platforms": bool(platforms) or any(host["fence"] for host in hosts),
             "in_steps": any(made.rollout.get(key) for key in ("releasing", "following", "pending")),
-            "answers": _answers(options["questions"], made, settings),
+            "answers": _answers(options["questions"], made, settings, lambda: _deadline(options)),
         }
 
 
@@ -90,12 +90,14 @@ def _deadline(options: Mapping[str, Any]) -> Deadline:
     return after(options["settings"]["plan_seconds"], time.monotonic)
 
 
-def _answers(questions: Mapping[str, Any], made: RunPlan, settings: Settings) -> dict[str, Any]:
+def _answers(
+    questions: Mapping[str, Any], made: RunPlan, settings: Settings, start: Callable[[], Deadline]
+) -> dict[str, Any]:
     """Return the answers. Most runs have no questions, and load no code for them."""
     asked = {name: value for name, value in questions.items() if value != _QUESTIONS[name]["default"]}
     if not asked:
         return {}
     from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.answers import Questions, answer  # noqa: PLC0415
 
-    answers: dict[str, Any] = answer(Questions(**asked), made, settings)
+    answers: dict[str, Any] = answer(Questions(**asked), made, settings, start)
     return answers

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from .._reconcile.providers import DOMAINS
 from .._reconcile.run_plan import RunPlan, Settings
 from .._reconcile.status_table import status_table
 from .._reconcile.traffic import traffic
+from .._solver.deadline import Deadline, never
 from .balance_cost import price_of
 from .explain import explain
 from .headroom import headroom
@@ -32,16 +34,19 @@ class Questions:
     traffic: bool = False
 
 
-def answer(questions: Questions, run: RunPlan, settings: Settings) -> dict[str, list[str]]:
+def answer(
+    questions: Questions, run: RunPlan, settings: Settings, start: Callable[[], Deadline] = lambda: never
+) -> dict[str, list[str]]:
     """Return {question: lines for a person} about a RunPlan that was made with these Settings.
 
-    The answer to `status` comes with `status_failures`, lines on what is wrong or not known. If the run stops, only
-    `explain`, `status` and `traffic` are answered. Raises EgressIPError with the variable of a question.
+    ``start`` returns the Deadline of a question that begins now. The answer to `status` comes with `status_failures`,
+    lines on what is wrong or not known. If the run stops, only `explain`, `status` and `traffic` are answered. Raises
+    EgressIPError with the variable of a question.
     """
     answers: dict[str, list[str]] = {}
     if questions.explain not in ("", None):
         options = settings.policy, settings.cap
-        answers["explain"] = explain(questions.explain, run.requests, run.fleet, *options).to_dict()["lines"]
+        answers["explain"] = explain(questions.explain, run.requests, run.fleet, *options, start()).to_dict()["lines"]
     if questions.status:
         shown = status_table(picture(run.to_dict(), planned=False), run.fleet)
         answers["status"], answers["status_failures"] = shown
@@ -51,11 +56,12 @@ def answer(questions: Questions, run: RunPlan, settings: Settings) -> dict[str, 
         return answers
     if questions.what_if != {} or questions.headroom:
         later = RunOptions(settings.policy, settings.cap, settings.min_available)
-        supposed = what_if(run.plan, run.requests, run.fleet, questions.what_if, later)
+        supposed = what_if(run.plan, run.requests, run.fleet, questions.what_if, later, start())
         if questions.what_if != {}:
             answers["what_if"] = supposed.to_dict()["lines"]
         if questions.headroom:
-            answers["headroom"] = headroom(supposed.fleet_after, questions.headroom_label, DOMAINS).to_dict()["lines"]
+            label = questions.headroom_label
+            answers["headroom"] = headroom(supposed.fleet_after, label, DOMAINS, start()).to_dict()["lines"]
     if questions.price:
-        answers["price"] = price_of(run.plan, run.requests, run.fleet).to_dict()["lines"]
+        answers["price"] = price_of(run.plan, run.requests, run.fleet, start()).to_dict()["lines"]
     return answers

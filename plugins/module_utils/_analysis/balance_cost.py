@@ -20,6 +20,7 @@ from .._common.tables import table
 from .._planner.assign import read_problem
 from .._planner.plan import REBALANCE
 from .._planner.requests import Requests
+from .._solver.deadline import Deadline, never
 from .._solver.min_cost_flow import minimize_cost
 from .._solver.model import Address, Node, count_moves, count_overlap, first_conflict, loads_of
 from .._solver.packing import Packing
@@ -45,17 +46,27 @@ class Offer:
 
 @dataclass(frozen=True)
 class Price:
-    """``offers``: from no move to the flattest load; ``run``: the Offer of the plan, which is among them."""
+    """``offers``: from no move to the flattest load; ``run``: the Offer of the plan, which is among them.
+
+    If not ``proven``, the time limit ended the search: offers are missing, or the load can be flatter.
+    """
 
     offers: tuple[Offer, ...]
     run: Offer
+    proven: bool = True
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{offers, run, lines}``, the lines for a person."""
-        return {"offers": [each.to_dict() for each in self.offers], "run": self.run.to_dict(), "lines": self._lines()}
+        """Return ``{offers, run, lines}``, the lines for a person; ``proven``, which is false, only if it is."""
+        offers = [each.to_dict() for each in self.offers]
+        unproven = {} if self.proven else {"proven": False}
+        return {"offers": offers, "run": self.run.to_dict(), **unproven, "lines": self._lines()}
 
     def _lines(self) -> list[str]:
-        if len(self.offers) == 1:
+        note = "egress_ip_plan_seconds ended the search: rows may be missing, and the load may become more even."
+        return [*self._table(), *([] if self.proven else ["", note])]
+
+    def _table(self) -> list[str]:
+        if len(self.offers) == 1 and self.proven:
             return ["The load is as even as it can be: no egress IP has to move for balance."]
         header = ("MOVES FOR BALANCE", "SUM OF SQUARES", "HIGHEST LOAD", "LOWEST LOAD", "")
         rows = []
@@ -71,14 +82,17 @@ class Price:
         return [offer for number, offer in enumerate(self.offers) if number % step == 0 or offer in ends]
 
 
-def price_of(plan: Mapping[str, Any], requests: Requests, fleet: Mapping[str, Any]) -> Price:
+def price_of(
+    plan: Mapping[str, Any], requests: Requests, fleet: Mapping[str, Any], deadline: Deadline = never
+) -> Price:
     """Return the Price of balance in a fleet, to which a run applies ``plan``.
 
-    ``plan`` and ``fleet`` are dicts of a Plan and a Fleet, ``requests`` are the Requests of the plan.
+    ``plan`` and ``fleet`` are dicts of a Plan and a Fleet, ``requests`` are the Requests of the plan. When ``deadline``
+    returns true, no more offers are computed.
     """
     candidates, (_wanted, addresses, nodes) = read_problem(requests, fleet["nodes"], fleet["current"])
-    market = _Market(addresses, nodes)
-    fewest, flat = (market.point(solve(addresses, nodes, policy).nodes) for policy in (STICKY, BALANCED))
+    market = _Market(addresses, nodes, deadline)
+    fewest, flat = (market.solved(policy) for policy in (STICKY, BALANCED))
     names, usable = [node.name for node in candidates.nodes.valid], usable_names(candidates)
     offers = {
         Offer(point.moves - fewest.moves, spread_of(dict(zip(names, point.loads)), usable))
@@ -87,7 +101,8 @@ def price_of(plan: Mapping[str, Any], requests: Requests, fleet: Mapping[str, An
     }
     load = plan.get("weighted", plan)["load"]
     run = Offer(sum(move["reason"] == REBALANCE for move in plan["moves"]), spread_of(load, usable))
-    return Price(tuple(sorted({*offers, run}, key=lambda offer: (offer.moves, offer.spread.squares))), run)
+    shown = sorted({*offers, run}, key=lambda offer: (offer.moves, offer.spread.squares))
+    return Price(tuple(shown), run, market.proven)
 
 
 @dataclass(frozen=True)
@@ -105,17 +120,29 @@ class _Point:
 
 
 class _Market:
-    """The placements that the solver finds for one problem."""
+    """The placements that the solver finds for one problem. ``proven``: whether the deadline ended no search."""
 
-    def __init__(self, addresses: Sequence[Address], nodes: Sequence[Node]) -> None:
-        self.addresses, self.nodes = addresses, nodes
+    def __init__(self, addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> None:
+        self.addresses, self.nodes, self.deadline = addresses, nodes, deadline
+        self.proven = True
+
+    def solved(self, policy: str, max_moves: int | None = None) -> _Point:
+        """Return the _Point of the best placement."""
+        found = solve(self.addresses, self.nodes, policy, max_moves, self.deadline)
+        self.proven = self.proven and found.gap is None
+        return self.point(found.nodes)
+
+    def _is_over(self) -> bool:
+        over = self.deadline()
+        self.proven = self.proven and not over
+        return over
 
     def between(self, fewest: _Point, flat: _Point) -> list[_Point]:
         """Return the corners of the hull between two of its points, in order; with weights, points near it."""
         if any(address.weight != 1 for address in self.addresses):
             return self._capped(fewest, flat)
         moves, squares = flat.moves - fewest.moves, fewest.squares - flat.squares
-        if moves <= 1 or squares <= 0:
+        if moves <= 1 or squares <= 0 or self._is_over():
             return []
         packing = Packing(self.addresses, self.nodes, moves, squares)
         minimize_cost(packing)
@@ -128,7 +155,9 @@ class _Market:
         """Return points with fewer moves than ``flat``, each flatter than the one before it, in order."""
         moves, found = flat.moves - fewest.moves, [fewest]
         for cap in sorted({moves * part // _CAPS for part in range(1, _CAPS)} - {0}):
-            point = self.point(solve(self.addresses, self.nodes, BALANCED, cap).nodes)
+            if self._is_over():
+                break
+            point = self.solved(BALANCED, cap)
             if flat.squares < point.squares < found[-1].squares:
                 found.append(point)
         return found[1:]

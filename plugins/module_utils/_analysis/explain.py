@@ -26,6 +26,7 @@ from .._planner.plan import (
     NODE_NOT_SELECTED,
 )
 from .._planner.requests import Requests, requests_of
+from .._solver.deadline import Deadline, never
 from .._solver.model import Address, Node, count_moves, loads_of
 from .._solver.solve import STICKY, solve
 from .evenness import Evenness, spread_of, usable_names
@@ -35,6 +36,7 @@ HOLDS, YES, NO, UNKNOWN = "holds", "yes", "no", "not tried"
 _ADDRESSES_PLANNED = 500_000
 _FEWEST_PLANS = 5
 _NOBODY = "not-in-any-manifest"
+_UNPROVEN = "egress_ip_plan_seconds ended the search: more nodes may be able to take it, and with fewer moves."
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Answer:
     """The result for one node. ``can``: holds, yes, no, or not tried; ``why``: sentences.
 
     For a node that can take the address: ``moves`` is the number of egress IPs that move for it, including itself, and
-    ``before`` and ``after`` are the Spreads.
+    ``before`` and ``after`` are the Spreads. If not ``proven``, the time limit ended the search, and fewer moves or a
+    flatter load may be possible.
     """
 
     node: str
@@ -51,11 +54,13 @@ class Answer:
     moves: int | None = None
     before: Evenness | None = None
     after: Evenness | None = None
+    proven: bool = True
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{node, can, why, moves, before, after}``."""
+        """Return ``{node, can, why, moves, before, after}``; ``proven``, which is false, only if it is."""
         spreads = {key: spread and spread.to_dict() for key, spread in (("before", self.before), ("after", self.after))}
-        return {"node": self.node, "can": self.can, "why": list(self.why), "moves": self.moves, **spreads}
+        unproven = {} if self.proven else {"proven": False}
+        return {"node": self.node, "can": self.can, "why": list(self.why), "moves": self.moves, **spreads, **unproven}
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,8 @@ class Explanation:
         lines = [f"{whose} is held by {' and by '.join(self.held_by) or 'no node'}; {self.next_run}."]
         lines += [*(f"egressip/{name} requests it too." for name in self.names[1:]), *self.errors]
         rows = [_row(answer) for answer in self.answers]
-        return [*lines, "", *table(("NODE", "CAN", "MOVES", "SQUARES", "WHY"), rows)]
+        notes = [] if all(answer.proven for answer in self.answers) else ["", _UNPROVEN]
+        return [*lines, "", *table(("NODE", "CAN", "MOVES", "SQUARES", "WHY"), rows), *notes]
 
 
 def explain(
@@ -98,25 +104,32 @@ def explain(
     fleet: Mapping[str, Any],
     policy: str = "balanced",
     max_moves: int | None = None,
+    deadline: Deadline = never,
 ) -> Explanation:
     """Return the Explanation of the egress IP that ``text`` spells.
 
     ``requests`` are the Requests of the plan, ``fleet`` is the dict of a Fleet; ``policy`` and ``max_moves`` are
-    those of the next run. Raises EgressIPError with ``egress_ip_explain`` if the text is not an egress IP.
+    those of the next run. When ``deadline`` returns true, the answers that are left are not proven. Raises
+    EgressIPError with ``egress_ip_explain`` if the text is not an egress IP.
     """
     address = canonical_egress_ip(text, "egress_ip_explain")
-    return _Question(address, requests, fleet, policy, max_moves).answer()
+    return _Question(address, requests, fleet, (policy, max_moves), deadline).answer()
 
 
 class _Question:
     """One address in one fleet. For an address that no object requests, a new object with it is assumed."""
 
     def __init__(
-        self, address: str, requests: Requests, fleet: Mapping[str, Any], policy: str, max_moves: int | None
+        self,
+        address: str,
+        requests: Requests,
+        fleet: Mapping[str, Any],
+        options: tuple[str, int | None],
+        deadline: Deadline,
     ) -> None:
-        self.address, self.fleet = address, fleet
+        self.address, self.fleet, self.deadline = address, fleet, deadline
         now = fleet["nodes"], fleet["current"]
-        self.plan = make_plan(requests, *now, policy, max_moves)
+        self.plan = make_plan(requests, *now, *options, deadline)
         claims = read_situation(requests, *now).claims
         self.claimants = claims.get(address, [])
         # An object with errors may request an address without having it.
@@ -130,7 +143,8 @@ class _Question:
         # The object that has it or would have it; None if it is not part of the problem.
         self.name = next((name for name, wanted in self.wanted if wanted == address), None)
         self.held_by = tuple(self.candidates.holding_nodes(address))
-        self.usual = solve(self.addresses, self.nodes, STICKY).nodes
+        usual = solve(self.addresses, self.nodes, STICKY, None, deadline)
+        self.usual, self.is_exact = usual.nodes, usual.gap is None
         for (name, other), node in zip(self.wanted, self.usual):
             if node is not None and other != address:
                 self.candidates.place(name, other, self.candidates.nodes.valid[node])
@@ -155,16 +169,18 @@ class _Question:
         if names and self.name is None:
             broken = f"egressip/{self.claimants[0].name} has errors and gets nothing new"
             return {name: Answer(name, NO, (broken,)) for name in names}
-        answers = {name: self._cost(name) for name in names[:tried]}
+        answers = {name: self._cost(name) for name in names[:tried] if not self.deadline()}
+        late = [name for name in names[:tried] if name not in answers]
+        answers.update({name: Answer(name, UNKNOWN, self._taken(name), proven=False) for name in late})
         answers.update({name: Answer(name, UNKNOWN, self._taken(name)) for name in names[tried:]})
         return answers
 
     def _cost(self, name: str) -> Answer:
         valid = self.candidates.nodes.valid
         asked = self.wanted.index((self._object_name, self.address))
-        placement = self._placement_with(asked, next(n for n, node in enumerate(valid) if node.name == name))
+        placement, exact = self._placement_with(asked, next(n for n, node in enumerate(valid) if node.name == name))
         if placement is None:
-            return Answer(name, NO, self._taken(name))
+            return Answer(name, NO if exact else UNKNOWN, self._taken(name), proven=exact)
         others = [
             (self.wanted[number][1], valid[node].name)
             for number, (address, node) in enumerate(zip(self.addresses, placement))
@@ -176,10 +192,14 @@ class _Question:
         ]
         why = (f"{other} would go from {self.candidates.holding_nodes(other)[0]} to {node}" for other, node in others)
         moves = count_moves(self.addresses, placement) - count_moves(self.addresses, self.usual)
-        return Answer(name, YES, (*self._taken(name), *why), moves, self._spread(self.usual), self._spread(placement))
+        spreads = self._spread(self.usual), self._spread(placement)
+        return Answer(name, YES, (*self._taken(name), *why), moves, *spreads, proven=exact and self.is_exact)
 
-    def _placement_with(self, asked: int, node: int) -> list[int | None] | None:
-        """Return the best placement with the address ``asked`` on a node; None if it leaves another one unassigned."""
+    def _placement_with(self, asked: int, node: int) -> tuple[list[int | None] | None, bool]:
+        """Return the best placement with the address ``asked`` on a node, and whether that is proven.
+
+        It is None if it leaves another address unassigned.
+        """
         owner, nodes = self.addresses[asked].owner, list(self.nodes)
         fuller = _with_one_more(nodes[node], self.addresses[asked])
         numbers = [n for n, usual in enumerate(self.usual) if usual is not None and n != asked]
@@ -188,13 +208,14 @@ class _Question:
             for n in numbers
         ]
         if fuller is None or not all(address.nodes for address in others):
-            return None
+            return None, True
         nodes[node] = fuller
         placement = list(self.usual)
         placement[asked] = node
-        for number, found in zip(numbers, solve(others, nodes, STICKY).nodes):
-            placement[number] = found
-        return None if any(placement[n] is None for n in numbers) else placement
+        found = solve(others, nodes, STICKY, None, self.deadline)
+        for number, used in zip(numbers, found.nodes):
+            placement[number] = used
+        return None if any(placement[n] is None for n in numbers) else placement, found.gap is None
 
     def _spread(self, placement: Sequence[int | None]) -> Evenness:
         nodes, loads = self.candidates.nodes.valid, loads_of(self.addresses, self.nodes, placement)
@@ -297,5 +318,5 @@ def _object(address: str, names: set[str]) -> EgressIP:
 
 def _row(answer: Answer) -> tuple[str, ...]:
     squares = f"{answer.before.squares} to {answer.after.squares}" if answer.before and answer.after else "-"
-    moves = "-" if answer.moves is None else str(answer.moves)
+    moves = "-" if answer.moves is None else f"{'' if answer.proven else 'at most '}{answer.moves}"
     return (answer.node, answer.can, moves, squares, "; ".join(answer.why))

@@ -16,6 +16,7 @@ from .._common.validation import check_string
 from .._planner.assign import make_plan, read_situation
 from .._planner.nodes import Node, label_text
 from .._planner.plan import Assignment, Plan, Unassigned
+from .._solver.deadline import Deadline, never
 from .._solver.solve import STICKY
 from .scenario import FleetAfter
 
@@ -25,24 +26,28 @@ class Loss:
     """The effect of the loss of ``nodes``: ``holding`` egress IPs must move, ``unassigned`` of them have no other node.
 
     ``label`` and its value ``domain`` are None for a single node. ``stops``: too few nodes are left for a run.
+
+    If not ``proven``, the time limit ended the search: ``unassigned`` is None, or those of the best plan found.
     """
 
     label: str | None
     domain: str | None
     nodes: tuple[str, ...]
     holding: int
-    unassigned: tuple[Unassigned, ...]
+    unassigned: tuple[Unassigned, ...] | None
     stops: bool
+    proven: bool = True
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{label, domain, nodes, holding, unassigned, stops}``."""
+        """Return ``{label, domain, nodes, holding, unassigned, stops}``; ``proven``, which is false, only if it is."""
         return {
             "label": self.label,
             "domain": self.domain,
             "nodes": list(self.nodes),
             "holding": self.holding,
-            "unassigned": [each.to_dict() for each in self.unassigned],
+            "unassigned": None if self.unassigned is None else [each.to_dict() for each in self.unassigned],
             "stops": self.stops,
+            **({} if self.proven else {"proven": False}),
         }
 
 
@@ -71,6 +76,12 @@ class Headroom:
         lines = [self._verdict()]
         if self.losses:
             lines += ["", *table(("LOST", "EGRESS IPS", "WITHOUT A PLACE"), [*map(self._row, self.losses)])]
+        late = sum(not loss.proven for loss in self.losses)
+        if late:
+            lines += [
+                "",
+                f"egress_ip_plan_seconds ended the search: {late} of {len(self.losses)} losses are not proven.",
+            ]
         lines += section("Without a node already", [*map(_named, self.unassigned)])
         return lines + section(f"Without the label {self.label}", self.outside)
 
@@ -80,31 +91,37 @@ class Headroom:
         short = sum(bool(loss.unassigned or loss.stops) for loss in self.losses)
         if short:
             return f"{short} of {len(self.losses)} losses leave egress IPs without a node."
+        if not all(loss.proven for loss in self.losses):
+            return "No loss that was tried leaves an egress IP without a node."
         which = "Every egress IP that has a node now" if self.unassigned else "Every egress IP"
         return f"{which} still finds a place, whichever of these is lost."
 
     def _row(self, loss: Loss) -> tuple[str, str, str]:
         what = loss.nodes[0] if loss.domain is None else f"{loss.label}={loss.domain} ({', '.join(loss.nodes)})"
-        short = ", ".join(map(_named, loss.unassigned))
+        short = "not tried" if loss.unassigned is None else ", ".join(map(_named, loss.unassigned))
         stopped = "all: too few nodes are left, so a run stops (egress_ip_min_available)" if loss.stops else ""
-        return what, str(loss.holding), stopped or short or "none"
+        most = "" if loss.proven or loss.unassigned is None else "at most: "
+        return what, str(loss.holding), stopped or most + (short or "none")
 
 
 def _named(unassigned: Unassigned) -> str:
     return f"{unassigned.egress_ip} of {unassigned.name} ({unassigned.reason})"
 
 
-def headroom(fleet_after: FleetAfter, label: str, platform_labels: Iterable[str] = ()) -> Headroom:
+def headroom(
+    fleet_after: FleetAfter, label: str, platform_labels: Iterable[str] = (), deadline: Deadline = never
+) -> Headroom:
     """Return the Headroom of a fleet after its run.
 
     ``label`` is the label whose values are failure domains; values of ``platform_labels`` are such domains too if they
-    have several nodes. The number of unassigned egress IPs is exact; where there
-    is a choice, they are those of the plan with the fewest moves. InvalidError names ``egress_ip_headroom_label``.
+    have several nodes. The number of unassigned egress IPs is exact; where there is a choice, they are those of the
+    plan with the fewest moves. When ``deadline`` returns true, the losses that need a plan are not tried any more.
+    InvalidError names ``egress_ip_headroom_label``.
     """
     errors = Errors()
     check_string(label, "egress_ip_headroom_label", errors)
     errors.raise_if_any()
-    question = _Question(fleet_after)
+    question = _Question(fleet_after, deadline)
     labels = {each["name"]: each.get("labels") or {} for each in fleet_after.nodes}
     domains = _domains(labels, label)
     holding = [name for name in sorted(labels) if question.held(name)]
@@ -128,8 +145,8 @@ def _domains(labels: Mapping[str, Mapping[str, Any]], label: str) -> dict[str, l
 class _Question:
     """A fleet in the state of its plan, without some nodes."""
 
-    def __init__(self, fleet_after: FleetAfter) -> None:
-        self.fleet_after = fleet_after
+    def __init__(self, fleet_after: FleetAfter, deadline: Deadline) -> None:
+        self.fleet_after, self.deadline = fleet_after, deadline
         self.plan = self._plan(fleet_after.nodes)
         self.candidates = read_situation(fleet_after.requests, fleet_after.nodes, fleet_after.current).candidates
         self.invalid = {each["name"] for each in self.plan.invalid}
@@ -140,7 +157,7 @@ class _Question:
             self.candidates.place(each.name, each.egress_ip, nodes[each.node])
 
     def _plan(self, nodes: Sequence[Mapping[str, Any]]) -> Plan:
-        return make_plan(self.fleet_after.requests, nodes, self.fleet_after.current, STICKY)
+        return make_plan(self.fleet_after.requests, nodes, self.fleet_after.current, STICKY, None, self.deadline)
 
     def held(self, name: str) -> list[Assignment]:
         """Return the Assignments of a node."""
@@ -155,8 +172,8 @@ class _Question:
         """Return the Loss of some nodes."""
         lost = [each for name in names for each in self.held(name)]
         stops = bool(lost) and len({*self.fleet_after.answering} - {*names}) < self.fleet_after.needed
-        unassigned = () if self._all_fit(lost, set(names)) else self._unassigned(names)
-        return Loss(label, domain, tuple(names), len(lost), unassigned, stops)
+        unassigned, proven = ((), True) if self._all_fit(lost, set(names)) else self._unassigned(names)
+        return Loss(label, domain, tuple(names), len(lost), unassigned, stops, proven)
 
     def _all_fit(self, lost: Sequence[Assignment], names: Collection[str]) -> bool:
         """Return whether each lost egress IP fits on a node while all others stay. If not, the planner decides."""
@@ -179,8 +196,15 @@ class _Question:
         limits = zip(self.candidates.limits(node, version), (len(extra), of_family))
         return all(limit is None or load + more < limit for (limit, load), more in limits)
 
-    def _unassigned(self, names: Collection[str]) -> tuple[Unassigned, ...]:
-        """Return the egress IPs that the planner leaves unassigned without these nodes."""
+    def _unassigned(self, names: Collection[str]) -> tuple[tuple[Unassigned, ...] | None, bool]:
+        """Return the egress IPs that the planner leaves unassigned without these nodes, and whether it is proven.
+
+        None if the time is over.
+        """
+        if self.deadline():
+            return None, False
         nodes = [{**each, "ready": False} if each["name"] in names else each for each in self.fleet_after.nodes]
         before = {(each.name, each.egress_ip) for each in self.plan.unassigned}
-        return tuple(u for u in self._plan(nodes).unassigned if (u.name, u.egress_ip) not in before)
+        plan = self._plan(nodes)
+        proven = plan.gap is None or plan.gap.objective != "unassigned"
+        return tuple(u for u in plan.unassigned if (u.name, u.egress_ip) not in before), proven

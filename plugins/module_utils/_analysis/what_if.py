@@ -17,6 +17,8 @@ from .._planner.nodes import read_nodes
 from .._planner.plan import Plan
 from .._planner.requests import Requests
 from .._reconcile.fleet import required_nodes
+from .._reconcile.report import gap_lines
+from .._solver.deadline import Deadline, never
 from .evenness import Evenness, spread_of, usable_names
 from .scenario import FleetAfter, suppose
 
@@ -57,7 +59,10 @@ class WhatIf:
     fleet_after: FleetAfter
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{supposed, changes, unassigned, load, spread, fleet_after, lines}``."""
+        """Return ``{supposed, changes, unassigned, load, spread, fleet_after, lines}``.
+
+        ``proven``, which is false, and ``gap`` are added if the time limit ended the search.
+        """
         names = sorted({*self.before.load, *self.after.load})
         return {
             "supposed": list(self.sentences),
@@ -66,6 +71,7 @@ class WhatIf:
             "load": {n: {"before": self.before.load.get(n), "after": self.after.load.get(n)} for n in names},
             "spread": {key: spread.to_dict() for key, spread in zip(("before", "after"), self.spreads)},
             "fleet_after": self.fleet_after.to_dict(),
+            **({"proven": False, "gap": self.after.gap.to_dict()} if self.after.gap else {}),
             "lines": self._lines(names),
         }
 
@@ -89,7 +95,8 @@ class WhatIf:
             if (each.name, each.egress_ip) not in told
         ]
         lines += section("Without a node, as now", still)
-        lines += section("Notes", [line for line in self.after.warnings if line not in self.before.warnings])
+        notes = [*gap_lines(self.after.gap), *self.after.warnings]
+        lines += section("Notes", [line for line in notes if line not in self.before.warnings])
         return [*lines, "", "Nothing was changed."]
 
 
@@ -108,18 +115,20 @@ def what_if(
     fleet: Mapping[str, Any],
     changes: object,
     options: RunOptions = RunOptions(),
+    deadline: Deadline = never,
 ) -> WhatIf:
     """Return the WhatIf of ``changes`` (see ``suppose``) after the run that applies ``plan``.
 
     ``plan`` and ``fleet`` are dicts of a Plan and a Fleet, ``requests`` are the Requests of the plan. Raises
-    InvalidError with every error of the changes.
+    InvalidError with every error of the changes. When ``deadline`` returns true, the plan is the best one found, and it
+    has a ``gap``.
     """
     before = Plan.from_dict(plan)
     supposed = suppose(changes, requests, fleet["nodes"])
     current = [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in before.assignments]
     # As in a real drain, nothing moves for balance.
     max_moves = 0 if supposed.drained else options.max_moves
-    after = make_plan(supposed.requests, supposed.nodes, current, options.policy, max_moves)
+    after = make_plan(supposed.requests, supposed.nodes, current, options.policy, max_moves, deadline)
     fleet_after = FleetAfter(
         requests=supposed.requests,
         nodes=supposed.nodes,

@@ -43,6 +43,7 @@ _OBSTACLE_TEXTS = {
 EGRESS_NODE_SELECTOR = "spec.egressNodeSelector"
 # The rules of an address that no object claims.
 _NO_OBJECT = EgressIP("")
+_NO_NETWORKS: tuple[NetworkKey, ...] = ()
 
 
 class Candidates:
@@ -66,10 +67,11 @@ class Candidates:
         # Addresses in the same networks share their nodes and the interface on each node.
         self._inside: dict[tuple[NetworkKey, ...], tuple[Node, ...]] = {}
         self._interfaces: dict[tuple[str, tuple[NetworkKey, ...]], str] = {}
-        self._possible: dict[str, tuple[Node, ...]] = {}
+        self._node_set_of: dict[str, int] = {}
+        self._node_sets: list[tuple[Node, ...]] = []
+        self._set_numbers: dict[tuple[tuple[NetworkKey, ...], frozenset[str], str | None], int] = {}
         # The object whose rules apply to each address.
         self._owners: dict[str, EgressIP] = {}
-        self._chosen: dict[tuple[int, int], tuple[tuple[Node, ...], tuple[Node, ...], frozenset[str]]] = {}
         self._loads: dict[tuple[str, int | None], int] = {}
         self._weighted_loads: Counter[str] = Counter()
         self._siblings: dict[tuple[str, str], str] = {}
@@ -87,34 +89,41 @@ class Candidates:
         return NetworkIndex(self.nodes.valid)
 
     def possible_nodes(self, address: str) -> tuple[Node, ...]:
-        """Return the nodes that may hold the address, apart from capacity and other addresses of its object.
+        """Return the nodes that may hold the address, apart from capacity and other addresses of its object."""
+        return self.nodes_of(self.node_set(address))
 
-        Most addresses in the same networks share the tuple.
-        """
-        if address not in self._possible:
-            self._possible[address] = self._find_possible(address)
-        return self._possible[address]
+    def nodes_of(self, node_set: int) -> tuple[Node, ...]:
+        """Return the nodes of a set that ``node_set`` numbers."""
+        return self._node_sets[node_set]
 
-    def _find_possible(self, address: str) -> tuple[Node, ...]:
-        inside, names = self._find_inside(address), self.eligible_for(self._owner(address))
-        if names is self.eligible_names:
-            return inside
-        key = (id(inside), id(names))
-        if key not in self._chosen:
-            # The values are kept with the key, so that no other object gets their identities.
-            self._chosen[key] = tuple(node for node in inside if node.name in names), inside, names
-        return self._chosen[key][0]
+    def node_set(self, address: str) -> int:
+        """Return a number that is equal for addresses with the same possible nodes in the same networks."""
+        if address not in self._node_set_of:
+            self._node_set_of[address] = self._find_node_set(address)
+        return self._node_set_of[address]
 
-    def _find_inside(self, address: str) -> tuple[Node, ...]:
-        if address in self.nodes.own_addresses or address in self.nodes.gateways:
-            return ()
-        containing = self._networks.containing(*address_order(address))
-        if containing not in self._inside:
-            self._inside[containing] = self._networks.nodes_in(containing)
-        inside = self._inside[containing]
-        if self._networks.is_at_an_end(*address_order(address)):
-            return tuple(node for node in inside if not node.reserves(parsed(address)))
-        return inside
+    def _find_node_set(self, address: str) -> int:
+        names, networks, alone = self.eligible_for(self._owner(address)), _NO_NETWORKS, None
+        if address not in self.nodes.own_addresses and address not in self.nodes.gateways:
+            order = address_order(address)
+            networks = self._networks.containing(*order)
+            # The network or broadcast address of a network is not possible on its nodes.
+            alone = address if self._networks.is_at_an_end(*order) else None
+        key = networks, names, alone
+        if key not in self._set_numbers:
+            self._set_numbers[key] = len(self._node_sets)
+            self._node_sets.append(self._nodes_of_set(*key))
+        return self._set_numbers[key]
+
+    def _nodes_of_set(
+        self, networks: tuple[NetworkKey, ...], names: frozenset[str], alone: str | None
+    ) -> tuple[Node, ...]:
+        if networks not in self._inside:
+            self._inside[networks] = self._networks.nodes_in(networks)
+        inside = self._inside[networks]
+        if alone is not None:
+            inside = tuple(node for node in inside if not node.reserves(parsed(alone)))
+        return inside if names is self.eligible_names else tuple(node for node in inside if node.name in names)
 
     def networks_with(self, address: str) -> tuple[NetworkKey, ...]:
         """Return the networks of possible nodes that contain the address."""
@@ -123,7 +132,7 @@ class Candidates:
     def claim(self, address: str, egressip: EgressIP) -> None:
         """Apply the node selectors of this object to the address."""
         self._owners[address] = egressip
-        self._possible.pop(address, None)
+        self._node_set_of.pop(address, None)
 
     def _owner(self, address: str) -> EgressIP:
         return self._owners.get(address, _NO_OBJECT)

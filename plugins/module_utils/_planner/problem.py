@@ -33,12 +33,12 @@ def _addresses(candidates: Candidates, wanted: Sequence[tuple[str, str]]) -> lis
     """Return the solver's addresses. Those with the same possible nodes share the tuple of node numbers."""
     numbers = {node.name: number for number, node in enumerate(candidates.nodes.valid)}
     owners = {name: number for number, name in enumerate(dict.fromkeys(name for name, _address in wanted))}
-    shared = _NodeNumbers(numbers)
+    shared = _NodeNumbers(candidates, numbers)
     domains = _domains(candidates, wanted)
     addresses = []
     for name, address in wanted:
         held = candidates.holding_nodes(address)
-        possible, current = shared.of(candidates.possible_nodes(address), held)
+        possible, current = shared.of(candidates.node_set(address), held)
         addresses.append(
             solver.Address(
                 owners[name],
@@ -54,22 +54,22 @@ def _addresses(candidates: Candidates, wanted: Sequence[tuple[str, str]]) -> lis
 
 
 class _NodeNumbers:
-    """The numbers of tuples of nodes, each computed once: addresses share few tuples."""
+    """The numbers of the nodes of each set of possible nodes, each computed once: addresses share few sets."""
 
-    def __init__(self, numbers: dict[str, int]) -> None:
+    def __init__(self, candidates: Candidates, numbers: dict[str, int]) -> None:
         """``numbers`` is {node name: its number}."""
+        self._candidates = candidates
         self._numbers = numbers
-        # The nodes are kept with their identity, so that no other tuple gets it.
-        self._possible: dict[int, tuple[tuple[Node, ...], tuple[int, ...], frozenset[int]]] = {}
+        self._possible: dict[int, tuple[tuple[int, ...], frozenset[int]]] = {}
         self._current: dict[tuple[int, tuple[str, ...]], frozenset[int]] = {}
 
-    def of(self, possible: tuple[Node, ...], held: tuple[str, ...]) -> tuple[tuple[int, ...], frozenset[int]]:
+    def of(self, node_set: int, held: tuple[str, ...]) -> tuple[tuple[int, ...], frozenset[int]]:
         """Return the numbers of the possible nodes, and those of the holding nodes among them."""
-        if id(possible) not in self._possible:
-            numbers = tuple(self._numbers[node.name] for node in possible)
-            self._possible[id(possible)] = possible, numbers, frozenset(numbers)
-        _nodes, numbers, allowed = self._possible[id(possible)]
-        key = id(possible), held
+        if node_set not in self._possible:
+            numbers = tuple(self._numbers[node.name] for node in self._candidates.nodes_of(node_set))
+            self._possible[node_set] = numbers, frozenset(numbers)
+        numbers, allowed = self._possible[node_set]
+        key = node_set, held
         if key not in self._current:
             self._current[key] = frozenset(self._numbers.get(name, -1) for name in held) & allowed
         return numbers, self._current[key]

@@ -13,6 +13,7 @@ from .._common.addresses import address_order, canonical, parse_address
 from .._common.errors import Errors
 from .._common.messages import on_one_line
 from .._common.tables import section, table
+from .._planner.plan import Gap
 from .mac_vendor import with_vendor
 
 Dict = Mapping[str, Any]
@@ -203,21 +204,19 @@ def _notes(plan: Dict, manifests: Dict, fleet: Dict, events: Events) -> list[str
         *(f"node {name} is fenced" for name in events.fenced),
         *(f"node {name} is noted as fenced, and nothing proves it" for name in events.unproven),
         *events.notes,
-        *_gap(plan),
+        *gap_lines(Gap.from_dict(plan["gap"]) if "gap" in plan else None),
         *plan["warnings"],
         *manifests["ignored"],
     ]
 
 
-def _gap(plan: Dict) -> list[str]:
+def gap_lines(gap: Gap | None) -> list[str]:
     """Return a line on how far a plan may be from the best one, if the time limit ended the search."""
-    if "gap" not in plan:
+    if gap is None:
         return []
-    gap = plan["gap"]
-    measure = _MEASURES[gap["objective"]]
     return [
-        f"plan: egress_ip_plan_seconds ended the search, {measure}: {gap['value']}, in the best plan at least"
-        f" {gap['lower_bound']}; every rule is kept"
+        f"plan: egress_ip_plan_seconds ended the search, {_MEASURES[gap.objective]}: {gap.value}, in the best plan at"
+        f" least {gap.lower_bound}; every rule is kept"
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.answers import Questions, answer
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import never
 
 A, B = "192.168.126.101", "192.168.126.102"
 LABELS = {"k8s.ovn.org/egress-assignable": "", "zone": "a"}
@@ -34,11 +35,11 @@ def host(number, *held, **changes):
     return {"name": f"node{number}", "labels": LABELS, "observed": answer_of_node}
 
 
-def ask(hosts, settings=None, **questions):
+def ask(hosts, settings=None, start=lambda: never, **questions):
     settings = Settings(**(settings or {}))
     documents = {**NOTHING, "egressips": [egressip("web", A), egressip("db", B)]}
     run = plan_run(hosts, documents, settings, states=False)
-    return answer(Questions(**questions), run, settings)
+    return answer(Questions(**questions), run, settings, start)
 
 
 TWO = [host(1, A, B), host(2)]
@@ -98,3 +99,16 @@ def test_a_malformed_question_is_an_error_that_names_the_variable(questions, mes
     with pytest.raises(EgressIPError) as caught:
         ask(TWO, **questions)
     assert str(caught.value) == message
+
+
+def test_each_question_has_a_time_limit_of_its_own():
+    started = []
+
+    def start():
+        started.append(None)
+        return lambda: True
+
+    questions = {"what_if": {"down": ["node2"]}, "headroom": True, "headroom_label": "zone", "price": True}
+    made = ask(TWO, start=start, **questions, explain=A)
+    assert len(started) == 4
+    assert made["explain"][-1].startswith("egress_ip_plan_seconds ended the search: ")

@@ -15,8 +15,11 @@ from collections import Counter
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.filter.price import FilterModule as Price
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.balance_cost import price_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import drain_losses
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import never
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -201,3 +204,21 @@ def test_a_drain_moves_only_what_has_to_and_the_return_restores_balance():
     assert (calm["moves"], calm["load"]) == ([], drained["load"])
     back = plan_of(documents, nodes, holdings(drained))
     assert (len(back["moves"]), back["load"]) == (len(gone), whole["load"])
+
+
+@pytest.mark.parametrize("annotations", [{}, {"egress-ip.netops/weight": "7"}])
+def test_when_the_time_is_over_the_offers_are_the_ends(annotations):
+    documents = [egressip(f"e{n}", f"10.0.0.{n}") for n in range(1, 10)]
+    documents[0]["metadata"]["annotations"] = annotations
+    held = {f"10.0.0.{n}": "n1" for n in range(1, 10)}
+    nodes = [node(1), node(2), node(3)]
+    plan, requests = plan_of(documents, nodes, held), read_requests(documents, {})
+    made, late = (
+        price_of(plan, requests, {"nodes": nodes, "current": current(held)}, over) for over in (never, lambda: True)
+    )
+    assert (made.proven, late.proven) == (True, False)
+    assert (late.offers[0], late.offers[-1]) == (made.offers[0], made.offers[-1])
+    assert len(late.offers) <= len(made.offers)
+    assert late.to_dict()["proven"] is False
+    assert late.to_dict()["lines"][-1].startswith("egress_ip_plan_seconds ended the search: ")
+    assert "proven" not in made.to_dict()

@@ -195,3 +195,18 @@ def test_costs_are_those_of_the_best_of_all_placements(world, data):
             )
         elif answer.can != "holds":
             assert (answer.can, name in price) == ("no", False)
+
+
+def test_when_the_time_is_over_the_other_nodes_are_not_tried():
+    documents, seen = [egressip("a", "10.0.0.1")], fleet([node(1), node(2), node(3)], {"10.0.0.1": "n1"})
+    late = explain("10.0.0.1", wanted(documents), seen, deadline=lambda: True).to_dict()
+    assert [(each["can"], each.get("proven", True)) for each in late["nodes"]] == [
+        ("holds", True),
+        ("not tried", False),
+        ("not tried", False),
+    ]
+    assert late["lines"][-1].startswith("egress_ip_plan_seconds ended the search: ")
+    ticks = itertools.count()
+    some = explain("10.0.0.1", wanted(documents), seen, deadline=lambda: next(ticks) > 1).to_dict()
+    assert [each["can"] for each in some["nodes"]].count("not tried") < 2
+    assert "egress_ip_plan_seconds" not in str(EXPLAIN(documents, seen, "10.0.0.1"))

@@ -11,6 +11,7 @@ from ansible_collections.netops.egress_ip.plugins.filter.headroom import FilterM
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.headroom import headroom
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.scenario import FleetAfter
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import never
 from hypothesis import given
 from simulated_fleet import LABEL, ask, egressip, fleet, fleets, node
 
@@ -82,3 +83,21 @@ def test_the_loss_of_a_domain_of_a_platform():
     domains = [(loss.label, loss.domain, loss.nodes) for loss in made.losses if loss.domain]
     assert domains == [("zone", "a", ("n1", "n2", "n3")), ("vsphere/host", "esx1", ("n1", "n2"))]
     assert any(line.startswith("vsphere/host=esx1 (n1, n2)") for line in made.to_dict()["lines"])
+
+
+def test_when_the_time_is_over_losses_that_need_a_plan_are_not_tried():
+    """The loss of n1 fits without a plan, that of n2, which holds two of one object, does not."""
+    documents = [egressip("a", "10.0.0.1"), egressip("b", "10.0.0.2", "10.0.0.3")]
+    nodes = [node(1, capacity=1), node(2), node(3, capacity=1)]
+    fleet_after = FleetAfter.from_dict(ask({}, documents, fleet(nodes))["fleet_after"])
+    late, exact = (headroom(fleet_after, "zone", deadline=over).to_dict() for over in (lambda: True, never))
+    assert [each.get("proven", True) for each in exact["losses"]] == [True] * len(exact["losses"])
+    for each, known in zip(late["losses"], exact["losses"], strict=True):
+        assert each == known or (each["proven"], each["unassigned"]) == (False, None)
+    unproven = [each for each in late["losses"] if "proven" in each]
+    assert unproven
+    assert "not tried" in "\n".join(late["lines"])
+    total = len(late["losses"])
+    assert (
+        f"egress_ip_plan_seconds ended the search: {len(unproven)} of {total} losses are not proven." in late["lines"]
+    )

@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.filter.headroom import FilterModule as Headroom
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis import what_if as what_if_module
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.what_if import what_if
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign, make_plan
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.plan import Gap
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 from hypothesis import given
 from simulated_fleet import WHAT_IF, ask, egressip, fleet, fleets, node
 
@@ -87,3 +92,18 @@ def test_to_suppose_nothing_changes_nothing(fleet_after):
     answer = ask({}, objects, fleet(nodes))
     assert answer["changes"] == []
     assert {load["before"] == load["after"] for load in answer["load"].values()} <= {True}
+
+
+def test_a_plan_that_the_time_limit_ends_is_marked(monkeypatch):
+    def ended(*arguments):
+        return replace(make_plan(*arguments[:-1]), gap=Gap("moves", 3, 2))
+
+    documents, seen = [egressip("a", "10.0.0.1")], fleet([node(1), node(2)])
+    plan = assign(documents, seen["nodes"]).to_dict()
+    requests = read_requests(documents, {})
+    assert "proven" not in what_if(plan, requests, seen, {}).to_dict()
+    monkeypatch.setattr(what_if_module, "make_plan", ended)
+    made = what_if(plan, requests, seen, {}, deadline=lambda: True).to_dict()
+    assert (made["proven"], made["gap"]) == (False, {"objective": "moves", "value": 3, "lower_bound": 2})
+    note = "  plan: egress_ip_plan_seconds ended the search, moves: 3, in the best plan at least 2; every rule is kept"
+    assert note in made["lines"]

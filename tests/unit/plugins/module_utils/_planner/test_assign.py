@@ -22,41 +22,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign i
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.plan import Plan
 from hypothesis import given
 from hypothesis import strategies as st
-
-LABEL = "k8s.ovn.org/egress-assignable"
-
-
-def egressip(name, *addresses, **more):
-    return {
-        "apiVersion": "k8s.ovn.org/v1",
-        "kind": "EgressIP",
-        "metadata": {"name": name},
-        "spec": {"egressIPs": list(addresses), "namespaceSelector": {}},
-        **more,
-    }
-
-
-def node(number, **more):
-    return {
-        "name": f"n{number}",
-        "labels": {LABEL: ""},
-        "networks": [{"interface": "eth0", "addresses": [f"10.0.0.{200 + number}/24"]}],
-        **more,
-    }
-
-
-def holdings(plan):
-    """Return {address: node}."""
-    return {each.egress_ip: each.node for each in plan.assignments}
-
-
-def current(held):
-    """Return ``current`` of {address: node or nodes}."""
-    return [
-        {"egressIP": address, "node": one}
-        for address, nodes in held.items()
-        for one in (nodes if isinstance(nodes, list) else [nodes])
-    ]
+from planner_documents import LABEL, current, egressip, holdings, in_zone, node, spread
 
 
 @pytest.mark.golden("assign")
@@ -114,70 +80,6 @@ def test_story():
         short = [(each.name, each.egress_ip.replace("10.0.0", ""), each.reason) for each in plan.unassigned]
         assert short == unassigned, title
         held = [entry.to_dict() for entry in plan.assignments]
-
-
-REFUSED = [
-    ("own address", "10.0.0.201", "AddressConflict", "10.0.0.201 is the own address of n1 (eth0)"),
-    (
-        "own address of an unlabelled node",
-        "10.0.0.203",
-        "AddressConflict",
-        "10.0.0.203 is the own address of n3 (eth0)",
-    ),
-    ("network address", "10.0.0.0", "AddressConflict", "network or broadcast address of 10.0.0.0/24 on n1, n2, n3"),
-    ("broadcast address", "10.0.0.255", "AddressConflict", "network or broadcast address of 10.0.0.0/24 on n1, n2, n3"),
-    ("outside all networks", "10.9.0.1", "NoMatchingNode", "without a network that contains it: n1, n2, n3"),
-    ("not ready", "10.0.0.1", "NoMatchingNode", "not ready: n1, n2"),
-    ("not labelled", "10.0.0.1", "NoMatchingNode", f"without the label {LABEL}: n3"),
-]
-
-
-@pytest.mark.parametrize(
-    ("address", "reason", "text"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
-)
-def test_refused_addresses_say_what_is_in_the_way(address, reason, text):
-    nodes = [node(1, ready=False), node(2, ready=False), node(3, labels={})]
-    plan = assign([egressip("a", address)], nodes)
-    assert [(each.reason, text in each.message) for each in plan.unassigned] == [(reason, True)]
-
-
-def test_no_nodes_at_all():
-    message = assign([egressip("a", "10.0.0.1")], []).unassigned[0].message
-    assert message == "no node can hold 10.0.0.1; there are no nodes"
-
-
-def test_many_nodes_are_counted_not_listed():
-    message = assign([egressip("a", "10.0.0.1")], [node(n, ready=False) for n in range(1, 21)]).unassigned[0].message
-    assert message.endswith("n15, n16 and 12 more")
-
-
-def test_capacity_message_names_nodes_and_limits():
-    nodes = [node(1, capacity=1), node(2, capacity={"ipv4": 0})]
-    plan = assign([egressip("a", "10.0.0.1", "10.0.0.2")], nodes)
-    assert plan.unassigned[0].reason == "CapacityExhausted"
-    assert plan.unassigned[0].message == (
-        "every node that could hold 10.0.0.2 is taken; at capacity: n2 (0 of 0 IPv4); "
-        "with another address of egressip/a: n1 (10.0.0.1)"
-    )
-
-
-MOVES = [
-    ("node gone", "n9", {}, "NodeGone"),
-    ("node not ready", "n1", {"ready": False}, "NodeNotReady"),
-    ("label taken away", "n1", {"labels": {}}, "NodeNotAssignable"),
-    ("node broken", "n1", {"ready": "yes"}, "NodeInvalid"),
-    ("network gone", "n1", {"networks": []}, "NetworkMissing"),
-    ("capacity lowered", "n1", {"capacity": 0}, "CapacityExceeded"),
-]
-
-
-@pytest.mark.parametrize(("holder", "change", "reason"), [case[1:] for case in MOVES], ids=[case[0] for case in MOVES])
-def test_moves_say_why(holder, change, reason):
-    plan = assign([egressip("a", "10.0.0.1")], [node(1, **change), node(2)], current({"10.0.0.1": holder}))
-    to_node = "n1" if holder == "n9" else "n2"
-    assert [move.to_dict() for move in plan.moves] == [
-        {"egressIP": "10.0.0.1", "from": holder, "to": to_node, "reason": reason}
-    ]
 
 
 def test_a_gateway_is_no_egress_ip():
@@ -276,19 +178,6 @@ def test_a_selector_is_of_the_object_that_has_the_address():
     assert holdings(assign(documents, shifted, current({"10.0.0.1": "n3"}))) == {"10.0.0.1": "n2"}
 
 
-ZONE = "topology.kubernetes.io/zone"
-
-
-def spread(name, *addresses, over=ZONE):
-    document = egressip(name, *addresses)
-    document["metadata"]["annotations"] = {"egress-ip.netops/spread": over}
-    return document
-
-
-def in_zone(number, zone, **more):
-    return node(number, labels={LABEL: "", ZONE: zone}, **more)
-
-
 # Each step changes what is up; node 1 and 2 are in zone 7, an integer in the inventory, node 3 in b, node 4 in none.
 SPREAD_STORY = [
     ("one address in each zone, not on n2, which is in the zone of n1", [1, 2, 3], [1, 3], []),
@@ -321,14 +210,6 @@ def test_spread_comes_before_an_even_load_and_never_costs_a_place():
     plan = assign(documents, [nodes[0], nodes[1], in_zone(3, "b", capacity=0)])
     assert plan.unassigned == ()
     assert {holdings(plan)[a] for a in ("10.0.0.1", "10.0.0.2")} == {"n1", "n2"}
-
-
-def test_moves_for_spread_and_for_balance_are_told_apart():
-    documents = [spread("a", "10.0.0.1", "10.0.0.2"), *(egressip(f"b{n}", f"10.0.0.{n}") for n in range(3, 9))]
-    nodes = [in_zone(1, "a"), in_zone(2, "a"), in_zone(3, "b"), in_zone(4, "c")]
-    held = current({"10.0.0.1": "n1", "10.0.0.2": "n2", **{f"10.0.0.{n}": "n1" for n in range(3, 9)}})
-    plan = assign(documents, nodes, held, max_moves=2)
-    assert Counter(move.reason for move in plan.moves) == {"SameDomain": 1, "Rebalance": 2}
 
 
 def weighing(weight, name, *addresses, **more):
@@ -377,22 +258,6 @@ def test_a_node_that_comes_back_takes_as_much_as_the_cap_allows():
         assign(documents, [node(1), node(2)], held, max_moves=cap).weighted.squares for cap in (0, 1, 2, 3, None)
     ]
     assert squares == [36**2, 28**2 + 8**2, 21**2 + 15**2, 18**2 * 2, 18**2 * 2]
-
-
-def test_move_away_from_a_neighbour_of_the_same_object():
-    plan = assign(
-        [egressip("a", "10.0.0.1", "10.0.0.2")], [node(1), node(2)], current({"10.0.0.1": "n1", "10.0.0.2": "n1"})
-    )
-    assert [(move.egress_ip, move.reason) for move in plan.moves] == [("10.0.0.2", "SameObject")]
-
-
-def test_move_to_make_room():
-    other = {"interface": "eth1", "addresses": ["10.1.0.201/24"]}
-    nodes = [node(1, networks=[*node(1)["networks"], other], capacity=1), node(2)]
-    documents = [egressip("a", "10.0.0.1"), egressip("b", "10.1.0.1")]
-    plan = assign(documents, nodes, current({"10.0.0.1": "n1"}), max_moves=0)
-    assert holdings(plan) == {"10.0.0.1": "n2", "10.1.0.1": "n1"}
-    assert [move.reason for move in plan.moves] == ["MakeRoom"]
 
 
 def test_policies_and_cap():

@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-import time
-
 import placement_referee
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver import deadline
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import keeps_rules
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import Address, Node, solve
 
-# Seconds of a core for one world: a search that they end has to be close, all others have to be exact.
-SECONDS = 0.4
+# How often a search may ask whether its time is over. One that this ends has to be close, all others have to be exact.
+STEPS = 150
+
+
+def deadline_after(steps):
+    """Return a deadline that is over after so many questions: it depends on the work, not on the speed of a machine."""
+    left = iter(range(steps))
+    return lambda: next(left, None) is None
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -22,10 +25,10 @@ def test_no_placement_is_better(block):
     proven = 0
     for seed in range(30 * block, 30 * block + 30):
         addresses, nodes, policy, max_moves = placement_referee.world(seed, Address, Node)
-        placement = solve(addresses, nodes, policy, max_moves, deadline.after(SECONDS, time.process_time))
+        placement = solve(addresses, nodes, policy, max_moves, deadline_after(STEPS))
         assert keeps_rules(addresses, nodes, placement.nodes)
         if placement.gap is None:
             proven += 1
             better = placement_referee.better_terms(addresses, nodes, policy, max_moves, placement)
             assert better == [], f"world {seed}"
-    assert proven >= 15, f"{proven} of 30 worlds are proven in {SECONDS} s"
+    assert proven >= 20, f"{proven} of 30 worlds are proven in {STEPS} steps"
