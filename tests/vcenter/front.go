@@ -49,7 +49,8 @@ type entry struct {
 	Object string `json:"object"`
 }
 
-func newFront(next http.Handler, lan *lan, apiVersion string) *front {
+// newFront returns the front of next; with stock, next answers all requests of the API itself.
+func newFront(next http.Handler, lan *lan, apiVersion string, stock bool) *front {
 	f := &front{
 		next:     next,
 		mux:      http.NewServeMux(),
@@ -59,7 +60,11 @@ func newFront(next http.Handler, lan *lan, apiVersion string) *front {
 		busy:     map[reference]reference{},
 		journal:  []entry{},
 	}
-	f.mux.HandleFunc("/sdk", f.serveSDK)
+	if stock {
+		f.mux.Handle("/sdk", next)
+	} else {
+		f.mux.HandleFunc("/sdk", f.serveSDK)
+	}
 	f.mux.HandleFunc("/sdk/vimServiceVersions.xml", func(w http.ResponseWriter, _ *http.Request) {
 		prior := "7.0.0.0" // for a pyvmomi that is older than the vCenter
 		if apiVersion < prior {

@@ -71,6 +71,13 @@ func buildInventory(apiVersion string, clusters int) (*simulator.Model, *lan, er
 	return model, b.lan, nil
 }
 
+// stockInventory returns the inventory that govmomi's simulator has by default.
+func stockInventory(apiVersion string) (*simulator.Model, *lan, error) {
+	model := simulator.VPX()
+	model.ServiceContent.About.ApiVersion = apiVersion
+	return model, newLAN(), model.Create()
+}
+
 // standardSwitches gives each host a complete vSwitch0 that refuses all three, as hardening guides want it.
 func (b *builder) standardSwitches() error {
 	network, err := b.finder.Network(b, "VM Network")

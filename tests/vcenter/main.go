@@ -35,6 +35,7 @@ func main() {
 	apiVersion := flag.String("api", "8.0.3.0", "the version of the API that the vCenter has")
 	clusters := flag.Int("clusters", 1, "number of clusters with two hosts each")
 	fleet := flag.Int("fleet", 0, "number of further VMs")
+	stock := flag.Bool("stock", false, "govmomi's simulator with its own inventory and without the front")
 	network := flag.String("network", "nodes", "the network of the further VMs")
 	flag.Parse()
 	for number := 1; number <= *fleet; number++ {
@@ -42,7 +43,11 @@ func main() {
 			name: fmt.Sprintf("fleet%d", number), host: fmt.Sprintf("DC0_C0_H%d", number%2), networks: []string{*network},
 		})
 	}
-	model, lan, err := buildInventory(*apiVersion, *clusters)
+	build := func() (*simulator.Model, *lan, error) { return buildInventory(*apiVersion, *clusters) }
+	if *stock {
+		build = func() (*simulator.Model, *lan, error) { return stockInventory(*apiVersion) }
+	}
+	model, lan, err := build()
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -57,7 +62,7 @@ func main() {
 		log.Fatal(err)
 	}
 	server := &http.Server{
-		Handler:   newFront(model.Service.ServeMux, lan, *apiVersion),
+		Handler:   newFront(model.Service.ServeMux, lan, *apiVersion, *stock),
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}},
 	}
 	go func() { log.Fatal(server.ServeTLS(listener, "", "")) }()

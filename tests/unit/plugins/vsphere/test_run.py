@@ -78,7 +78,15 @@ def world(hosts, egress_ips, assignments=(), held=()):
     )
     plan = {"assignments": entries, "load": {}, **{key: [] for key in ("unassigned", "invalid", "moves", "warnings")}}
     manifests = {"egressips": [egressip(*egress_ips)], "invalid": [], "ignored": []}
-    made = {"fleet": fleet, "plan": plan, "manifests": manifests, "rollout": {}, "doubts": [], "answers": {}}
+    made = {
+        "fleet": fleet,
+        "plan": plan,
+        "manifests": manifests,
+        "rollout": {},
+        "doubts": [],
+        "answers": {},
+        "notes": [],
+    }
     made |= {"platforms": platforms, "stop_reasons": []}
     return {"set_fact": {"egress_ip_plan": made}, "run_once": True}
 
