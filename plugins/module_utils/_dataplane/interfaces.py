@@ -116,6 +116,15 @@ def _leads_out(host: Host, interface: Document) -> bool:
     return _kind(interface) != "bridge" or any(_kind(port) not in _INWARD for port in ports)
 
 
+def leads_inward(host: Host, name: str) -> bool:
+    """Return whether an interface certainly leads to containers or VMs of the host: a tap, or a bridge of such ports.
+
+    A veth may also be the uplink of a host that is a container.
+    """
+    interface = host.interface(name) or {}
+    return _kind(interface) == "tun" or (_kind(interface) == "bridge" and not _leads_out(host, interface))
+
+
 def resolves(interface: Document) -> bool:
     """Return whether the interface resolves the addresses of neighbours, with ARP or neighbour discovery."""
     return "BROADCAST" in interface["flags"] and "NOARP" not in interface["flags"]

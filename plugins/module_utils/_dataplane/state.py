@@ -16,7 +16,7 @@ from .._common.addresses import VERSIONS, of_version, version_of
 from .._common.messages import quote
 from .esp import IPSEC, Esp, desired_esp, esp_lines
 from .host import Host, foreign_uses, held_addresses, is_our_device, is_ours
-from .interfaces import exits, foreign_tables, is_own, outward_bridges, resolves
+from .interfaces import exits, foreign_tables, is_own, leads_inward, outward_bridges, resolves
 from .iproute import IpState, batches, current_ip, desired_ip
 from .nft_ruleset import desired_tables, not_routing_by
 from .nft_table import NETDEV, TableState
@@ -150,8 +150,14 @@ def _desired_sysctls(state: NodeState, marks: Mapping[str, int], host: Host) -> 
     others = {item.interface for item in state.held if version_of(item.egress_ip) == 4} - {state.interface}
     wanted.update({_reverse_path(interface): _LOOSE for interface in others})
     if FORWARDING[6] in wanted:
-        wanted.update({_accept_ra(interface): _ALSO_WHEN_FORWARDING for interface in host.listening})
+        listening = [name for name in host.listening if _may_route(host, state, name)]
+        wanted.update({_accept_ra(interface): _ALSO_WHEN_FORWARDING for interface in listening})
     return wanted
+
+
+def _may_route(host: Host, state: NodeState, interface: str) -> bool:
+    """Return whether a router may be on the interface: a container or VM of the host must not become its router."""
+    return interface == state.interface or not leads_inward(host, interface)
 
 
 def lasting_sysctls(sysctls: Mapping[str, str], device: str) -> dict[str, str]:

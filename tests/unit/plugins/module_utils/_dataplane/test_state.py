@@ -264,6 +264,26 @@ def test_a_host_that_learns_from_router_advertisements_goes_on_learning_when_it_
     assert names_of_ipv6 == ["net.ipv6.conf.egress0.drop_unicast_in_l2_multicast"]
 
 
+@pytest.mark.parametrize(
+    ("interface", "link", "learns"),
+    [
+        ("pods0", {"linkinfo": {"info_kind": "bridge"}}, False),
+        ("tap0", {"linkinfo": {"info_kind": "tun"}}, False),
+        ("eth1", {"linkinfo": {}}, True),
+        ("eth0", {"linkinfo": {"info_kind": "bridge"}}, True),
+    ],
+    ids=["bridge of containers", "tap of a VM", "another uplink", "bridge as uplink"],
+)
+def test_a_container_does_not_become_the_router_of_a_host_that_forwards(interface, link, learns):
+    """It can send router advertisements while the host does not forward yet; forwarding ends their effect."""
+    state = node_state(egressips=[egress_object("web", ["192.168.126.101", "2001:db8:126::101"])])
+    kernel = FakeKernel()
+    kernel.interfaces[interface] = {**ethernet(), **kernel.interfaces.get(interface, {}), **link}
+    host = replace(kernel.read_host(), listening=(interface,))
+    wanted = desired_data_plane(state, marks_of(state), host).sysctls
+    assert (f"net.ipv6.conf.{interface}.accept_ra" in wanted) == learns
+
+
 def test_an_address_with_a_prefix_of_its_own_is_never_taken_for_one_on_record():
     kernel = FakeKernel()
     assert held_on(kernel.read_host(), {"192.168.126.21"}) == ()
