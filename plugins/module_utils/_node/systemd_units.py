@@ -105,11 +105,15 @@ _REFILL = """\
 Description=Restore the egress IP data plane after nftables.service flushed it
 DefaultDependencies=no
 After=nftables.service {restore}
+# A second flush while this unit runs must start it again; without PartOf, systemd merges the two starts.
+PartOf=nftables.service
+StartLimitIntervalSec=0
 OnFailure={closed}
 
 [Service]
 Type=oneshot
 TimeoutStartSec=120
+SuccessExitStatus=SIGTERM
 ExecStart={python} -I {program} restore
 {sandbox}
 

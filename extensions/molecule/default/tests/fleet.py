@@ -127,7 +127,9 @@ class Fleet:
 
     def run(self, playbook: str = "reconcile", *words: str, hosts: dict | None = None, **variables: object) -> Run:
         """Run a playbook of the collection; `words` are options for ansible-playbook. Default: the lab's manifests."""
-        variables = {"egress_ip_manifests": str(MANIFESTS), "egress_ip_excluded_cidrs": EXCLUDED, **variables}
+        common = {"egress_ip_manifests": str(MANIFESTS), "egress_ip_excluded_cidrs": EXCLUDED}
+        # A node of the lab answers slowly where the machine has other work.
+        variables = {**common, "egress_ip_answer_timeout": 60, **variables}
         with tempfile.TemporaryDirectory() as folder:
             inventory, record = Path(folder, "inventory.yml"), Path(folder, "record")
             inventory.write_text(json.dumps(self.inventory(hosts)), encoding="utf-8")
@@ -321,8 +323,8 @@ def frames(capture: Background) -> list[str]:
     return [line for line in capture.stop() if " > " in line]
 
 
-def wait_for(what: str, ready, seconds: float = 20.0) -> None:
-    """Wait until `ready()` is true; fails with `what` after `seconds`."""
+def wait_for(what: str, ready, seconds: float = 60.0) -> None:
+    """Wait until `ready()` is true; fails with `what` after `seconds`, by default more than a busy machine needs."""
     end = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < end, f"{what}: not after {seconds} s"

@@ -46,7 +46,7 @@ def test_neighbours_learn_the_new_holder_within_a_second(fleet, egress_ip):
         # It is announced again for neighbours that missed it.
         mac = fleet.mac_of("node2")
         for form in FORMS[egress_ip]:
-            wait_for(f"{form} again", lambda form=form: len(seconds(capture.lines, form.format(mac=mac), mac)) >= 2, 5)
+            wait_for(f"{form} again", lambda form=form: len(seconds(capture.lines, form.format(mac=mac), mac)) >= 2)
 
 
 @pytest.mark.parametrize("egress_ip", FORMS)
@@ -56,4 +56,4 @@ def test_a_released_address_is_not_defended(fleet, egress_ip):
     fleet.good(hosts=assignable("node1"), egress_ip_manifests=dual_stack())
     fleet.lab.exec("server", "ip", "neighbour", "flush", "all")
     fleet.lab.exec("server", "ping", "-c", "1", "-W", "1", egress_ip, check=False)
-    wait_for("no answer", lambda: "FAILED" in believed(fleet, egress_ip), 5)
+    wait_for("no answer", lambda: "FAILED" in believed(fleet, egress_ip))

@@ -49,7 +49,7 @@ def assert_closed(fleet):
 def assert_open(fleet):
     restored = f"systemctl start {RESTORE}; systemctl is-active {RESTORE}"
     wait_for("the restore", lambda: on_node(fleet, restored).strip() == "active")
-    wait_for("the address", lambda: fleet.sources(POD) <= {FIRST, SECOND}, 40)
+    wait_for("the address", lambda: fleet.sources(POD) <= {FIRST, SECOND})
     assert fleet.good().failed() == []
 
 
@@ -83,7 +83,7 @@ def test_one_copy_of_the_record_is_enough(fleet, name):
     before = fleet.holders()
     on_node(fleet, f"truncate -s 200 {RECORD}/{name}")
     fleet.lab.reboot(NODE)
-    wait_for("the addresses", lambda: fleet.holders() == before, 40)
+    wait_for("the addresses", lambda: fleet.holders() == before)
     assert fleet.sources(POD) <= {FIRST, SECOND}
     assert fleet.good().failed() == []
 

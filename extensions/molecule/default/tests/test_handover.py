@@ -49,7 +49,7 @@ def test_downloads_go_on_over_a_planned_move(fleet, egress_ip):
         assert int(along) >= len(PODS)
         for where, download in downloads.items():
             heard = len(download.lines)
-            wait_for(where, lambda download=download, heard=heard: len(download.lines) > heard + 20, 3)
+            wait_for(where, lambda download=download, heard=heard: len(download.lines) > heard + 20)
     finally:
         lines = {where: download.stop() for where, download in downloads.items()}
     for where, heard in lines.items():

@@ -164,7 +164,7 @@ def test_what_belongs_to_no_connection_does_not_leave(fleet):
     with fleet.lab.capture(f"tcp and dst host {SERVER.address} and src port 40000") as capture:
         for pod in ("namespace1/pod1", "namespace3/other"):
             fleet.lab.pod(pod, "python3", "-c", RESETS, SERVER.address)
-        time.sleep(0.5)
+        wait_for("the packets of the other pod", lambda: len(capture.lines) >= 5)
         seen_by_the_wire = frames(capture)
     # The packets of the other pod show that they do leave a node which does not drop them.
     assert len(seen_by_the_wire) == 5

@@ -33,6 +33,8 @@ def write_now(fleet):
 
 
 @pytest.mark.user_land
+# A connection of an earlier test that ends meanwhile would be missing from the difference.
+@pytest.mark.usefixtures("bare")
 def test_what_the_server_saw_is_in_the_file_and_in_status(fleet):
     for name in NODE_NAMES:
         fleet.lab.exec(name, "mkdir", "-p", FOLDER)

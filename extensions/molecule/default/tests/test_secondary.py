@@ -69,7 +69,7 @@ def test_it_moves_and_the_connections_go_along(second):
         assert on_eth1(second) == [other]
         for pod, download in downloads.items():
             heard = len(download.lines)
-            wait_for(pod, lambda download=download, heard=heard: len(download.lines) > heard + 10, 5)
+            wait_for(pod, lambda download=download, heard=heard: len(download.lines) > heard + 10)
     finally:
         for download in downloads.values():
             download.stop()

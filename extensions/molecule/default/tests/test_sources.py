@@ -18,6 +18,7 @@ from fleet import (
     egressip,
     frames,
     manifests,
+    wait_for,
 )
 from lab_topology import SERVER_PORT
 
@@ -54,6 +55,7 @@ def test_the_tunnel_takes_packets_of_nodes_alone(fleet):
     for sender, mark, count in (("server", 1, 0), (node, 1, 1)):
         with fleet.lab.capture(f"udp and src host {FIRST} and dst host {SERVER.address} and dst port 9") as capture:
             fleet.lab.exec(sender, "python3", "-c", FORGED, FIRST, SERVER.address, ADDRESS[node], str(mark))
+            wait_for("the frames", lambda capture=capture, count=count: len(capture.lines) >= count)
             time.sleep(0.5)
             assert len(frames(capture)) == count, sender
 

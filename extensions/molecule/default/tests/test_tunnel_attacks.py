@@ -47,9 +47,12 @@ import socket, sys
 with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
     sock.bind(("::", int(sys.argv[1])))
     while True:
-        print("from", sock.recvfrom(100)[1][0], flush=True)
+        data, sender = sock.recvfrom(100)
+        print("from", sender[0], data.hex(), flush=True)
 """
 # A user without any right, such as a service that was taken over.
+# The data of the datagram that a test sends last.
+LAST = "ff"
 NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all")
 
 
@@ -114,12 +117,19 @@ def send(fleet, name, target, data, *user, **options):
     run(name, *user, "python3", "-c", SEND, source, target, port, mark, data)
 
 
-def seen(fleet, expression, action):
-    """Number of frames on the network that match while something is done."""
+def seen(fleet, expression, action, expected=0):
+    """Number of frames on the network that match while something is done; waits for those `expected`."""
     with fleet.lab.capture(expression) as capture:
         action()
+        wait_for("the frames", lambda: len(capture.lines) >= expected)
         time.sleep(0.5)
         return len(frames(capture))
+
+
+def received(service):
+    """Number of datagrams that a service has received up to the one with the data LAST."""
+    wait_for("the last datagram", lambda: any(line.endswith(f" {LAST}") for line in service.lines))
+    return len(service.stop())
 
 
 @contextlib.contextmanager
@@ -153,7 +163,7 @@ def test_neither_pods_nor_users_of_a_node_reach_the_tunnel(dual, version):
 
     assert seen(dual, leaves, attack) == 0
     # The same from a node itself: the packets of its tunnel device have a mark.
-    assert seen(dual, leaves, lambda: send(dual, node, targets[0], data, mark=1)) == 1
+    assert seen(dual, leaves, lambda: send(dual, node, targets[0], data, mark=1), 1) == 1
 
 
 @VERSIONS
@@ -177,10 +187,9 @@ def test_a_host_that_forges_a_node_gets_no_answer_and_no_service(dual, version):
             attack(node, destination)
         attack(server, own)
         # A blind packet in one direction remains, as from any host that can forge a node's address.
-        assert seen(dual, leaves, lambda: attack(node, server)) == len(targets)
-        send(dual, "node2", own, "00", port=PORT)
-        lines = service.stop()
-    assert len(lines) == 1, lines
+        assert seen(dual, leaves, lambda: attack(node, server), len(targets)) == len(targets)
+        send(dual, "node2", own, LAST, port=PORT)
+        assert received(service) == 1, service.lines
 
 
 @VERSIONS
@@ -193,9 +202,8 @@ def test_without_tables_nothing_from_the_tunnel_is_delivered(dual, unwatched_nod
         wait_for("the service", lambda: f":{PORT} " in dual.lab.exec(unwatched_node, "ss", "-Hlun"))
         for mac in (f"02:e1:{octets}", "ff:ff:ff:ff:ff:ff"):
             send(dual, "server", own, tunnel_packet(SERVER_OF[version], own, mac))
-        send(dual, "server", own, "00", port=PORT)
-        lines = service.stop()
-    assert len(lines) == 1, lines
+        send(dual, "server", own, LAST, port=PORT)
+        assert received(service) == 1, service.lines
 
 
 @pytest.fixture
@@ -217,7 +225,7 @@ def test_a_pod_that_others_do_not_track_stays_on_its_node(dual, version):
         assert seen(dual, leaves, lambda: send(dual, SELECTED, server, "00", port=PORT)) == 0
     finally:
         dual.lab.exec("node2", "nft", "delete table inet theirs")
-    assert seen(dual, leaves, lambda: send(dual, SELECTED, server, "00", port=PORT)) > 0
+    assert seen(dual, leaves, lambda: send(dual, SELECTED, server, "00", port=PORT), 1) > 0
 
 
 @VERSIONS
@@ -238,7 +246,7 @@ def test_a_host_of_the_network_cannot_send_as_a_pod(dual, version, rp_filter):
     try:
         with forged_source(dual, pod):
             assert seen(dual, leaves, lambda: send(dual, "server", target, "00", source=pod, port=PORT)) == 0
-        assert seen(dual, leaves, lambda: send(dual, SELECTED, target, "00", port=PORT)) > 0
+        assert seen(dual, leaves, lambda: send(dual, SELECTED, target, "00", port=PORT), 1) > 0
     finally:
         for name in (*ADDRESS, "server"):
             dual.lab.exec(name, "ip", "route", "delete", target)
@@ -256,8 +264,8 @@ def test_services_do_not_answer_on_the_egress_ip_when_inbound_is_drop(dual, vers
         dual.good(egress_ip_manifests=documents, hosts=ALL_ASSIGNABLE, egress_ip_inbound=inbound, **EXCLUDED)
         with dual.lab.background(holder, "python3", "-c", SERVICE, str(PORT)) as service:
             wait_for("the service", lambda: f":{PORT} " in dual.lab.exec(holder, "ss", "-Hlun"))
-            for target in (egress_ip, own):
-                send(dual, "server", target, "00", port=PORT)
-            answers[inbound] = len(service.stop())
+            for target, data in ((egress_ip, "00"), (own, LAST)):
+                send(dual, "server", target, data, port=PORT)
+            answers[inbound] = received(service)
         assert {answer.source for answer in dual.lab.connect(SELECTED, host=server)} <= set(EGRESS_IPS[version])
     assert answers == {"drop": 1, "accept": 2}

@@ -83,3 +83,10 @@ def test_a_failed_restore_closes_the_node():
     for name in (systemd_units.RESTORE_UNIT, systemd_units.REFILL_UNIT):
         assert f"\nOnFailure={systemd_units.CLOSED_UNIT}\n" in units[name]
     assert "python" not in units[systemd_units.CLOSED_UNIT]
+
+
+def test_each_flush_of_the_tables_starts_the_refill():
+    """Also one that comes while the unit runs: systemd would merge that start with the one before."""
+    text = systemd_units._units("python3", "")[systemd_units.REFILL_UNIT]
+    for line in ("PartOf=nftables.service", "StartLimitIntervalSec=0", "SuccessExitStatus=SIGTERM"):
+        assert f"\n{line}\n" in text
