@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failover import VARIABLES
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failure_domains import labelled
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
@@ -40,6 +41,11 @@ _SETTINGS = {
     "drain_force": {"type": "bool", "default": False},
     "forget_nodes": {"type": "raw", "default": []},
     "plan_seconds": {"type": "float", "default": 10},
+    "failover": {"type": "raw", "default": False},
+    "failover_after": {"type": "raw", "default": "auto"},
+    "failover_witnesses": {"type": "raw", "default": []},
+    "failover_strict": {"type": "raw", "default": False},
+    "failover_unfenced": {"type": "raw", "default": False},
 }
 # Settings that are lists of strings. A string with commas stands for a list.
 _LISTS = ("drain_nodes", "forget_nodes", "excluded_cidrs")
@@ -65,6 +71,7 @@ class ActionModule(ControllerAction):
         hosts = [labelled(host_of(variables["hostvars"][name]), options["labels"]) for name in options["hosts"]]
         names = {name: texts_of(options["settings"][name], name) for name in _LISTS}
         given = {**options["settings"], **names, "tunnel_secret": options["tunnel_secret"]}
+        given["failover"] = {each: given.pop(f"failover_{each}" if each else "failover") for each in VARIABLES}
         settings = Settings(**given, deadline=_deadline(options))
         made = plan_run(
             hosts,

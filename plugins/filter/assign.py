@@ -30,7 +30,7 @@ description:
   - A broken object is listed in RV(_value.invalid). It gets nothing new and keeps its addresses as far as the rules
     above allow. It does not affect other objects.
   - If two objects request one address, the one that holds it keeps it, else the first by name gets it.
-positional: nodes, current, policy, max_moves
+positional: nodes, current, policy, max_moves, failover, standbys
 options:
   _input:
     description: EgressIP documents.
@@ -99,6 +99,15 @@ options:
         spread them as an annotation requires, do not count.
       - Without it, there is no limit.
     type: int
+  failover:
+    description: Whether to plan where each address goes if its node alone is lost, RV(_value.standbys).
+    type: bool
+    default: false
+  standbys:
+    description: The standbys of the last plan, which stay where another one is no better.
+    type: list
+    elements: dict
+    default: []
 seealso:
   - module: netops.egress_ip.assignment
   - plugin: netops.egress_ip.select_pods
@@ -262,6 +271,18 @@ _value:
       description: Number of egress IPs of each node.
       type: dict
       sample: {node1: 2, node2: 0, node3: 1}
+    standbys:
+      description:
+        - With O(failover), the nodes that may hold each assigned address until the next run, in the order in which they
+          claim it when the holder falls silent. The holder is the last one.
+      type: list
+      elements: dict
+      sample: [{egressIP: 192.168.126.10, order: [node2, node3, node1]}]
+    without_standby:
+      description: With O(failover), the assigned addresses without a standby, and why.
+      type: list
+      elements: dict
+      sample: [{egressIP: 10.0.0.9, reason: no other node can hold it}]
     weighted:
       description: The load by weights. Present if an object has another weight than 1.
       type: dict
@@ -301,6 +322,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.gc_pause import paused_collector
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import plain
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.standbys import StandbyRules, orders_of
 
 
 @paused_collector()
@@ -310,9 +332,12 @@ def _assign(
     current: Sequence[Any] = (),
     policy: str = "balanced",
     max_moves: int | None = None,
+    failover: bool = False,
+    standbys: Sequence[Any] = (),
 ) -> dict[str, Any]:
     try:
-        return assign(egressips, plain(nodes), current, policy, max_moves).to_dict()
+        rules = StandbyRules(last=orders_of(standbys)) if failover else None
+        return assign(egressips, plain(nodes), current, policy, max_moves, standby_rules=rules).to_dict()
     except EgressIPError as error:
         raise AnsibleFilterError(f"netops.egress_ip.assign: {error}") from error
 

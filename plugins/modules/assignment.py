@@ -61,6 +61,15 @@ options:
         spread them as an annotation requires, do not count.
       - Without it, there is no limit.
     type: int
+  failover:
+    description: Whether to plan where each address goes if its node alone is lost, RV(standbys).
+    type: bool
+    default: false
+  standbys:
+    description: The standbys of the last plan, which stay where another one is no better.
+    type: list
+    elements: raw
+    default: []
 extends_documentation_fragment:
   - netops.egress_ip.attributes
 attributes:
@@ -223,6 +232,20 @@ load:
   returned: success
   type: dict
   sample: {node1: 2, node2: 0, node3: 1}
+standbys:
+  description:
+    - The nodes that may hold each assigned address until the next run, in the order in which they claim it when the
+      holder falls silent. The holder is the last one.
+  returned: with O(failover)
+  type: list
+  elements: dict
+  sample: [{egressIP: 192.168.126.10, order: [node2, node3, node1]}]
+without_standby:
+  description: The assigned addresses without a standby, and why.
+  returned: with O(failover)
+  type: list
+  elements: dict
+  sample: [{egressIP: 10.0.0.9, reason: no other node can hold it}]
 weighted:
   description: The load by weights. Present if an object has another weight than 1.
   returned: if an object has another weight than 1
@@ -256,6 +279,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign i
     current_assignments,
     planned_assignments,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.standbys import StandbyRules, orders_of
 
 
 def main() -> None:
@@ -267,12 +291,15 @@ def main() -> None:
             "current": {"type": "list", "elements": "raw", "default": []},
             "policy": {"type": "str", "choices": ["balanced", "sticky"], "default": "balanced"},
             "max_moves": {"type": "int"},
+            "failover": {"type": "bool", "default": False},
+            "standbys": {"type": "list", "elements": "raw", "default": []},
         },
         supports_check_mode=True,
     )
-    options = module.params
+    options = dict(module.params)
     try:
-        plan = assign(**options)
+        failover, last = options.pop("failover"), options.pop("standbys")
+        plan = assign(**options, standby_rules=StandbyRules(last=orders_of(last)) if failover else None)
         before = current_assignments(options["egressips"], options["current"])
     except EgressIPError as error:
         module.fail_json(msg=str(error))

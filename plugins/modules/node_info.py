@@ -174,6 +174,20 @@ tunnel_keys:
   type: list
   elements: str
   sample: [5d3a0f8e1b2c4d67]
+standbys:
+  description: The nodes that may hold each egress IP with failover, in the order in which they claim it.
+  returned: if a state with failover was applied
+  type: list
+  elements: dict
+  sample: [{egressIP: 192.168.126.10, order: [node2, node3, node1]}]
+takeovers:
+  description:
+    - The egress IPs that the node took over since its last run, the node that had each (empty if unknown), and the
+      time in seconds since 1970.
+  returned: if the node took over an egress IP
+  type: list
+  elements: dict
+  sample: [{egressIP: 192.168.126.10, from: node1, since: 1795939200.0}]
 nodes:
   description: The nodes of the fleet as this node knows them.
   returned: always

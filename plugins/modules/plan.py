@@ -20,7 +20,7 @@ options:
     description:
       - Names of the hosts that take part.
       - Of their variables C(egress_ip_node_info), C(egress_ip_labels), C(egress_ip_capacity), C(egress_ip_drain),
-        C(egress_ip_fence), C(egress_ip_platform) and those of the platforms are used.
+        C(egress_ip_fence), C(egress_ip_platform), those of failover and those of the platforms are used.
     type: list
     elements: str
     required: true
@@ -73,6 +73,30 @@ options:
           - If it ends the search, C(plan.proven) is false and C(plan.gap) is the distance from the best plan.
         type: float
         default: 10
+      failover:
+        description:
+          - Whether nodes take over the egress IPs of a node that falls silent, between runs; a boolean.
+          - The values of this and the following settings must be the same on all hosts, whose variables are compared.
+        type: raw
+        default: false
+      failover_after:
+        description: Seconds of silence after which a node counts as lost, V(0.1) to V(60), or V(auto).
+        type: raw
+        default: auto
+      failover_witnesses:
+        description:
+          - Addresses that show a node that its own network works, a list or a string with commas.
+          - Without any, the gateways of each node.
+        type: raw
+        default: []
+      failover_strict:
+        description: Whether a node may hold an egress IP only while a witness answers; a boolean.
+        type: raw
+        default: false
+      failover_unfenced:
+        description: Whether the egress IPs of nodes with C(egress_ip_fence) are taken over too; a boolean.
+        type: raw
+        default: false
   options:
     description: Names and numbers of the data plane. The keys are those of C(options) in the state of a node.
     type: raw

@@ -16,6 +16,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_string
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import failover
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import NOT_OBSERVED
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
 
@@ -33,6 +34,7 @@ def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
         "drain": _drain(variables),
         "platform": variables.get("egress_ip_platform"),
         "fence": variables.get("egress_ip_fence"),
+        "failover": {setting: variables[name] for setting, name in failover.VARIABLES.items() if name in variables},
         "variables": {name: variables.get(name) for name in VARIABLES},
         "observed": variables.get("egress_ip_node_info", _NOT_OBSERVED),
     }

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,7 +61,16 @@ def answer(
             answers["what_if"] = supposed.to_dict()["lines"]
         if questions.headroom:
             label = questions.headroom_label
-            answers["headroom"] = headroom(supposed.fleet_after, label, DOMAINS, start()).to_dict()["lines"]
+            # The standbys are those of the real fleet.
+            orders = _orders(run.plan) if questions.what_if == {} else None
+            answers["headroom"] = headroom(supposed.fleet_after, label, DOMAINS, start(), orders).to_dict()["lines"]
     if questions.price:
         answers["price"] = price_of(run.plan, run.requests, run.fleet, start()).to_dict()["lines"]
     return answers
+
+
+def _orders(plan: Mapping[str, Any]) -> dict[str, list[str]] | None:
+    """Return {egress IP: the nodes that may hold it, the holder last}, None without failover."""
+    if "standbys" not in plan:
+        return None
+    return {item["egressIP"]: item["order"] for item in plan["standbys"]}

@@ -26,6 +26,7 @@ from .._planner.plan import (
     NODE_NOT_SELECTED,
 )
 from .._planner.requests import Requests, requests_of
+from .._reconcile.failover import has_failover, last_orders
 from .._solver.deadline import Deadline, never
 from .._solver.model import Address, Node, count_moves, loads_of
 from .._solver.solve import STICKY, solve
@@ -67,7 +68,8 @@ class Answer:
 class Explanation:
     """``names``: the objects that request the address, of which the first has it; ``next_run``: a sentence.
 
-    ``errors`` are those of these objects.
+    ``errors`` are those of these objects; ``order`` are the nodes that may hold it with failover, the holder last, as
+    the last run planned it; None without failover.
     """
 
     egress_ip: str
@@ -76,9 +78,13 @@ class Explanation:
     held_by: tuple[str, ...]
     next_run: str
     answers: tuple[Answer, ...]
+    order: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{egressIP, names, errors, held_by, next_run, nodes, lines}``, the lines for a person."""
+        """Return ``{egressIP, names, errors, held_by, next_run, nodes, lines}``, the lines for a person.
+
+        With failover, ``standbys`` is added, the order.
+        """
         return {
             "egressIP": self.egress_ip,
             "names": list(self.names),
@@ -86,6 +92,7 @@ class Explanation:
             "held_by": list(self.held_by),
             "next_run": self.next_run,
             "nodes": [answer.to_dict() for answer in self.answers],
+            **({} if self.order is None else {"standbys": list(self.order)}),
             "lines": self._lines(),
         }
 
@@ -95,7 +102,16 @@ class Explanation:
         lines += [*(f"egressip/{name} requests it too." for name in self.names[1:]), *self.errors]
         rows = [_row(answer) for answer in self.answers]
         notes = [] if all(answer.proven for answer in self.answers) else ["", _UNPROVEN]
-        return [*lines, "", *table(("NODE", "CAN", "MOVES", "SQUARES", "WHY"), rows), *notes]
+        header: tuple[str, ...] = ("NODE", "CAN", "MOVES", "SQUARES", "WHY")
+        if self.order is not None:
+            header = (header[0], "STANDBY", *header[1:])
+            rows = [(row[0], self._rank(row[0]), *row[1:]) for row in rows]
+        return [*lines, "", *table(header, rows), *notes]
+
+    def _rank(self, node: str) -> str:
+        """Return which of the standbys a node is, from 1, or a dash."""
+        standbys = (self.order or ())[:-1]
+        return str(standbys.index(node) + 1) if node in standbys else "-"
 
 
 def explain(
@@ -157,7 +173,8 @@ class _Question:
         possible = {node.name for node in self.candidates.possible_nodes(self.address)}
         costs = self._costs(sorted(possible - set(self.held_by), key=self._preference))
         answers = tuple(costs.get(name) or self._holder_or_none(name, name in possible) for name in nodes)
-        return Explanation(self.address, names, errors, self.held_by, self._next_run(), answers)
+        order = tuple(last_orders(self.fleet).get(self.address, ())) if has_failover(self.fleet) else None
+        return Explanation(self.address, names, errors, self.held_by, self._next_run(), answers, order)
 
     def _preference(self, name: str) -> tuple[bool, int, str]:
         """Return the sort key in which nodes are tried: without a conflict first, then the least loaded."""

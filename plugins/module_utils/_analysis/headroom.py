@@ -26,6 +26,7 @@ class Loss:
     """The effect of the loss of ``nodes``: ``holding`` egress IPs must move, ``unassigned`` of them have no other node.
 
     ``label`` and its value ``domain`` are None for a single node. ``stops``: too few nodes are left for a run.
+    ``with_standby``: how many of them have a standby that is not lost too, None without failover.
 
     If not ``proven``, the time limit ended the search: ``unassigned`` is None, or those of the best plan found.
     """
@@ -37,6 +38,7 @@ class Loss:
     unassigned: tuple[Unassigned, ...] | None
     stops: bool
     proven: bool = True
+    with_standby: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{label, domain, nodes, holding, unassigned, stops}``; ``proven``, which is false, only if it is."""
@@ -48,6 +50,7 @@ class Loss:
             "unassigned": None if self.unassigned is None else [each.to_dict() for each in self.unassigned],
             "stops": self.stops,
             **({} if self.proven else {"proven": False}),
+            **({} if self.with_standby is None else {"with_standby": self.with_standby}),
         }
 
 
@@ -75,7 +78,7 @@ class Headroom:
     def _lines(self) -> list[str]:
         lines = [self._verdict()]
         if self.losses:
-            lines += ["", *table(("LOST", "EGRESS IPS", "WITHOUT A PLACE"), [*map(self._row, self.losses)])]
+            lines += ["", *self._table()]
         late = sum(not loss.proven for loss in self.losses)
         if late:
             lines += [
@@ -84,6 +87,14 @@ class Headroom:
             ]
         lines += section("Without a node already", [*map(_named, self.unassigned)])
         return lines + section(f"Without the label {self.label}", self.outside)
+
+    def _table(self) -> list[str]:
+        header, rows = ("LOST", "EGRESS IPS", "WITHOUT A PLACE"), [*map(self._row, self.losses)]
+        if all(loss.with_standby is None for loss in self.losses):
+            return table(header, rows)
+        cells = [str(loss.with_standby) for loss in self.losses]
+        wide = [(*row[:2], cell, row[2]) for row, cell in zip(rows, cells)]
+        return table((*header[:2], "STANDBY", header[2]), wide)
 
     def _verdict(self) -> str:
         if not any(loss.holding for loss in self.losses):
@@ -109,19 +120,24 @@ def _named(unassigned: Unassigned) -> str:
 
 
 def headroom(
-    fleet_after: FleetAfter, label: str, platform_labels: Iterable[str] = (), deadline: Deadline = never
+    fleet_after: FleetAfter,
+    label: str,
+    platform_labels: Iterable[str] = (),
+    deadline: Deadline = never,
+    orders: Mapping[str, Sequence[str]] | None = None,
 ) -> Headroom:
     """Return the Headroom of a fleet after its run.
 
     ``label`` is the label whose values are failure domains; values of ``platform_labels`` are such domains too if they
     have several nodes. The number of unassigned egress IPs is exact; where there is a choice, they are those of the
     plan with the fewest moves. When ``deadline`` returns true, the losses that need a plan are not tried any more.
-    InvalidError names ``egress_ip_headroom_label``.
+    ``orders`` {egress IP: nodes, the holder last} are those of failover, None without it. InvalidError names
+    ``egress_ip_headroom_label``.
     """
     errors = Errors()
     check_string(label, "egress_ip_headroom_label", errors)
     errors.raise_if_any()
-    question = _Question(fleet_after, deadline)
+    question = _Question(fleet_after, deadline, orders)
     labels = {each["name"]: each.get("labels") or {} for each in fleet_after.nodes}
     domains = _domains(labels, label)
     holding = [name for name in sorted(labels) if question.held(name)]
@@ -145,8 +161,8 @@ def _domains(labels: Mapping[str, Mapping[str, Any]], label: str) -> dict[str, l
 class _Question:
     """A fleet in the state of its plan, without some nodes."""
 
-    def __init__(self, fleet_after: FleetAfter, deadline: Deadline) -> None:
-        self.fleet_after, self.deadline = fleet_after, deadline
+    def __init__(self, fleet_after: FleetAfter, deadline: Deadline, orders: Mapping[str, Sequence[str]] | None) -> None:
+        self.fleet_after, self.deadline, self.orders = fleet_after, deadline, orders
         self.plan = self._plan(fleet_after.nodes)
         self.candidates = read_situation(fleet_after.requests, fleet_after.nodes, fleet_after.current).candidates
         self.invalid = {each["name"] for each in self.plan.invalid}
@@ -173,7 +189,15 @@ class _Question:
         lost = [each for name in names for each in self.held(name)]
         stops = bool(lost) and len({*self.fleet_after.answering} - {*names}) < self.fleet_after.needed
         unassigned, proven = ((), True) if self._all_fit(lost, set(names)) else self._unassigned(names)
-        return Loss(label, domain, tuple(names), len(lost), unassigned, stops, proven)
+        with_standby = self._count_with_standby(lost, names)
+        return Loss(label, domain, tuple(names), len(lost), unassigned, stops, proven, with_standby)
+
+    def _count_with_standby(self, lost: Iterable[Assignment], names: Collection[str]) -> int | None:
+        """Return how many lost egress IPs have a standby that is not lost, None without failover."""
+        if self.orders is None:
+            return None
+        standbys = [{*self.orders.get(each.egress_ip, ())} - {*names} for each in lost]
+        return sum(bool(remaining) for remaining in standbys)
 
     def _all_fit(self, lost: Sequence[Assignment], names: Collection[str]) -> bool:
         """Return whether each lost egress IP fits on a node while all others stay. If not, the planner decides."""

@@ -91,10 +91,17 @@ class NodeFacts:
             "nodes": [item.to_dict() for item in state.nodes] if state else [],
             "far_ends": [item.to_dict() for item in state.far_ends] if state else [],
             "tunnel_keys": list(state.options.tunnel_keys) if state else [],
+            **(_standby_fields(state) if state and state.failover else {}),
             "recalled": list(self.recalled),
             "metrics": self.metrics,
             "conflicts": list(self.conflicts),
         }
+
+
+def _standby_fields(state: NodeState) -> dict[str, object]:
+    """Return the order on record in which nodes claim the egress IPs of a state with failover."""
+    orders = [(item.egress_ip, [peer.name for peer in item.order]) for item in state.standbys]
+    return {"standbys": [{"egressIP": ip, "order": order} for ip, order in orders]}
 
 
 def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING_MORE) -> NodeFacts:

@@ -16,8 +16,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .._common.addresses import address_order, parsed, version_of
-from .._common.messages import listed
+from .._common.addresses import address_order, canonical_address, parsed, version_of
+from .._common.errors import PlanError
+from .._common.messages import listed, type_name
 from .._solver.one_loss import Fleet, Lost, reassign
 from .candidates import Candidates
 from .nodes import Node
@@ -44,6 +45,19 @@ class StandbyRules:
     unable: Mapping[str, str] = field(default_factory=dict)
     secondary: bool = False
     last: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def orders_of(standbys: object) -> dict[str, list[str]]:
+    """Return {egress IP: order} of a list of ``{egressIP, order}``. Raises PlanError if it has another form."""
+    if not isinstance(standbys, (list, tuple)):
+        raise PlanError(f"standbys: must be a list, not {type_name(standbys)}")
+    orders = {}
+    for index, entry in enumerate(standbys):
+        order = entry.get("order") if isinstance(entry, Mapping) else None
+        if not isinstance(order, (list, tuple)) or not isinstance(entry.get("egressIP"), str):
+            raise PlanError(f"standbys[{index}]: must be a mapping with egressIP and order, not {type_name(entry)}")
+        orders[canonical_address(entry["egressIP"], f"standbys[{index}].egressIP")] = [str(name) for name in order]
+    return orders
 
 
 def plan_standbys(candidates: Candidates, broken: Collection[str], rules: StandbyRules) -> Standbys:
@@ -121,7 +135,7 @@ class _Planner:
         return lost._replace(domains=of_node, overlap=overlap)
 
     def _why_not(self, each: Assignment) -> str:
-        """Return why an address has no standby whatever the other nodes have, empty if it may have one."""
+        """Return why an address has no standby on any node, empty if it may have one."""
         if each.node in self.rules.unwatched:
             return self.rules.unwatched[each.node]
         if each.name in self.broken:

@@ -24,6 +24,7 @@ _PYTHON_IS_MISSING = 127
 # The first words of ansible-core's message for a module that raised an exception.
 _CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
 _MAX_GENERATION = 2**53
+_END_OF_TIME = 7_258_118_400
 # How the module refuses a setting: that is an error of the user and not a fault of the node.
 _MALFORMED_SETTING = re.compile(r"egress_ip_\w+: must be ")
 _KEY = re.compile("[0-9a-f]{16}")
@@ -176,6 +177,14 @@ def _number(value: object, path: str, errors: Errors) -> float:
     return 0
 
 
+def _moment(value: object, path: str, errors: Errors) -> float:
+    """Return seconds since 1970, before the year 2200."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _END_OF_TIME:
+        return value
+    errors.add(path, f"must be a number of seconds since 1970, not {type_name(value)}")
+    return 0
+
+
 def _metrics(value: object, path: str, errors: Errors) -> Mapping[str, Any] | None:
     return None if value is None else _some_metrics(value, path, errors)
 
@@ -220,6 +229,8 @@ _FIELDS: dict[str, _Check] = {
     "nodes": check_list,
     "tunnel_keys": _list_of(_key),
     "far_ends": _list_of(_mapping({"egressIP": _address, "endpoint": _address})),
+    "standbys": _list_of(_mapping({"egressIP": _address, "order": _texts})),
+    "takeovers": _list_of(_mapping({"egressIP": _address, "from": _text, "since": _moment})),
     "recalled": _list_of(_mapping(_RECALLED, _DESTINATIONS)),
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
     "metrics": _metrics,

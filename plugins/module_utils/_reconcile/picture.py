@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from .._common.addresses import address_order
 from .._kubernetes.manifests import Manifests, select_pods
+from .failover import last_orders
 from .mac_vendor import with_vendor
 
 Dict = Mapping[str, Any]
@@ -77,13 +78,18 @@ def _addresses(run: Dict, owners: Mapping[str, str], planned: bool) -> dict[str,
         holders.setdefault(item["egressIP"], []).append(item["node"])
     goals = {item["egressIP"]: item["node"] for item in run["plan"]["assignments"]} if planned else {}
     ports = _ports(run["fleet"])
-    standbys = {item["egressIP"]: list(item["order"]) for item in run["plan"].get("standbys", ())}
+    plan_orders = {item["egressIP"]: item["order"] for item in run["plan"].get("standbys", ())}
+    standbys: Mapping[str, Sequence[str]] = plan_orders if planned else last_orders(run["fleet"])
     found: dict[str, list[dict[str, Any]]] = {}
     for ip in sorted({*holders, *goals}, key=address_order):
         for node, state, other in _places(holders.get(ip, []), goals.get(ip), planned):
             about = {"egressIP": ip, "name": owners.get(ip, ""), "state": state, "other": other}
             found.setdefault(node, []).append(
-                {**about, "standbys": standbys.get(ip, []), "ports": ports.get((node, ip))}
+                {
+                    **about,
+                    "standbys": [name for name in standbys.get(ip, ()) if name != node],
+                    "ports": ports.get((node, ip)),
+                }
             )
     return found
 

@@ -14,6 +14,7 @@ from .._common.errors import Errors
 from .._common.messages import on_one_line
 from .._common.tables import section, table
 from .._planner.plan import Gap
+from .failover import lines_without_standby, taken_over, takeovers
 from .mac_vendor import with_vendor
 
 Dict = Mapping[str, Any]
@@ -114,7 +115,7 @@ def report(
     refused = {ip: f"{with_vendor(item['mac'])} answers for it" for ip, item in conflicts.items()}
     refused.update(events.withheld)
     rows = _rows(plan, _Outcome.of(plan, fleet, refused, claimed, results or {}))
-    lines = [*table(_HEADER, rows), *_weighted(plan), *_pools(manifests)]
+    lines = [*_table(rows, plan), *_weighted(plan), *_pools(manifests)]
     failures = [f"{ip} is not claimed: {reason}" for ip, reason in events.withheld.items()]
     failures += [*_failures(conflicts, fleet, results or {}), *events.failures]
     complaints = [*_complaints(plan, manifests), *events.complaints]
@@ -139,7 +140,7 @@ def preview(run: Dict, audit: Dict, steps: Dict | None = None) -> Report:
     rows = _rows(run["plan"], _Outcome.of(run["plan"], run["fleet"], events.withheld, set(), {}))
     rows = sorted([*rows, *_releases(run["plan"], run["fleet"])], key=_row_order)
     signs = ["  ", *(_SIGNS.get(row[3].partition(" from ")[0].partition(",")[0], "  ") for row in rows)]
-    shown = [f"{sign}{line}" for sign, line in zip(signs, table(_HEADER, rows))]
+    shown = [f"{sign}{line}" for sign, line in zip(signs, _table(rows, run["plan"]))]
     differing = ", ".join(run["rollout"].get("differing", ())) or "none"
     after = ("", f"Nodes to change: {differing}", f"Digest of the plan: {run['digest']}")
     lines = (*map(on_one_line, shown), *made.lines[_table_length(run["plan"]) :], *after)
@@ -205,6 +206,7 @@ def _notes(plan: Dict, manifests: Dict, fleet: Dict, events: Events) -> list[str
         *(f"node {name} is noted as fenced, and nothing proves it" for name in events.unproven),
         *events.notes,
         *gap_lines(Gap.from_dict(plan["gap"]) if "gap" in plan else None),
+        *lines_without_standby(plan),
         *plan["warnings"],
         *manifests["ignored"],
     ]
@@ -254,7 +256,7 @@ class _Outcome(NamedTuple):
     """What happens, or happened, to the egress IPs.
 
     `held` and `claimed` are {(egress IP, node)}, `moves` {egress IP: move}, `refused` {egress IP: why it is not
-    claimed}, `results` {node: result of the module `node`}.
+    claimed}, `results` {node: result of the module `node`}, `taken` {(egress IP, node): how it was taken over}.
     """
 
     held: Set[tuple[str, str]]
@@ -262,6 +264,7 @@ class _Outcome(NamedTuple):
     refused: Mapping[str, str]
     claimed: Set[tuple[str, str]]
     results: Dict
+    taken: Mapping[tuple[str, str], str]
 
     @classmethod
     def of(
@@ -269,7 +272,8 @@ class _Outcome(NamedTuple):
     ) -> _Outcome:
         """Return the outcome of a plan."""
         held = {(entry["egressIP"], entry["node"]) for entry in fleet["current"]}
-        return cls(held, {move["egressIP"]: move for move in plan["moves"]}, refused, claimed, results)
+        moves = {move["egressIP"]: move for move in plan["moves"]}
+        return cls(held, moves, refused, claimed, results, taken_over(fleet))
 
 
 def _rows(plan: Dict, outcome: _Outcome) -> list[_Row]:
@@ -279,6 +283,15 @@ def _rows(plan: Dict, outcome: _Outcome) -> list[_Row]:
         (u["egressIP"], u["name"], "-", f"not assigned, {u['reason']}: {u['message']}") for u in plan["unassigned"]
     ]
     return sorted(rows, key=_row_order)
+
+
+def _table(rows: Sequence[_Row], plan: Dict) -> list[str]:
+    """Return the lines of the table of the egress IPs, with their standbys if the plan has any."""
+    if "standbys" not in plan:
+        return table(_HEADER, rows)
+    orders = {item["egressIP"]: ", ".join(item["order"][:-1]) for item in plan["standbys"]}
+    wide = [(*row[:3], orders.get(row[0], "-") if row[2] != "-" else "-", row[3]) for row in rows]
+    return table((*_HEADER[:3], "STANDBY", _HEADER[3]), wide)
 
 
 def _releases(plan: Dict, fleet: Dict) -> Iterator[_Row]:
@@ -302,7 +315,7 @@ def _state_of(item: Dict, outcome: _Outcome) -> str:
     if ip in outcome.refused:
         return f"not claimed, {outcome.refused[ip]}"
     if (ip, node) in outcome.held:
-        return "held"
+        return f"held{outcome.taken.get((ip, node), '')}"
     move = outcome.moves.get(ip)
     where = f" from {move['from']} ({move['reason']})" if move else ""
     result = outcome.results.get(node, {})
@@ -348,6 +361,8 @@ def _stats(plan: Dict, fleet: Dict, conflicts: Dict, results: Dict | None, event
         "invalid": plan["invalid"],
         "moves": plan["moves"],
         "load": plan["load"],
+        **({"standbys": plan["standbys"]} if "standbys" in plan else {}),
+        "takeovers": [{**item, "node": node} for (_ip, node), item in sorted(takeovers(fleet).items())],
         "conflicts": list(conflicts.values()),
         "withheld": [{"egressIP": ip, "reason": reason} for ip, reason in events.withheld.items()],
         "unavailable": list(fleet["unavailable"]),

@@ -26,6 +26,7 @@ from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests, select_pods
 from .._planner.plan import DUPLICATE_REQUEST
 from .credibility import Entry, confirmed
+from .failover import NodeFailover
 from .pod_networks import pod_networks
 
 _Values = Mapping[str, Any]
@@ -69,14 +70,15 @@ def roll_out(
     excluded: Sequence[str] = (),
     options: _Values | None = None,
     withheld: Collection[str] = (),
+    failover: NodeFailover | None = None,
 ) -> Rollout:
     """Return the Rollout of a plan; `plan` and `fleet` are dicts of a Plan and a Fleet.
 
     `excluded` are the CIDRs of `egress_ip_excluded_cidrs`, `options` those of the data plane; `withheld` are egress IPs
-    that must not be claimed in this run. Raises InvalidError.
+    that must not be claimed in this run; `failover` is None without it. Raises InvalidError.
     """
     data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
-    builder = _Builder(plan, manifests, fleet, parse_excluded(excluded), data_plane, withheld)
+    builder = _Builder(plan, manifests, fleet, parse_excluded(excluded), data_plane, withheld, failover)
     states = {name: builder.state_for(name) for name in sorted(fleet["observed"])}
     differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))
     names = {item["name"] for item in builder.pending}
@@ -155,8 +157,10 @@ class _Builder:
         excluded: Iterable[Network],
         options: DataPlaneOptions,
         withheld: Collection[str],
+        failover: NodeFailover | None,
     ) -> None:
         self.plan, self.fleet, self.options, self.withheld = plan, fleet, options, withheld
+        self.failover = failover
         self.recalled = {name: fleet["recalled"][name] for name in manifests.broken if name in fleet["recalled"]}
         self.assigned: dict[str, set[str]] = {}
         for item in plan["assignments"]:
@@ -207,6 +211,8 @@ class _Builder:
             pods=self._pods(name),
             held=tuple(sorted(held)),
             far_ends=self.far_ends,
+            failover=self.failover.settings_of(name) if self.failover else None,
+            standbys=self.failover.standbys_of(name) if self.failover else (),
         )
 
     def _own_only(self, name: str) -> tuple[str, ...]:

@@ -18,7 +18,9 @@ from .._kubernetes.manifests import Manifests
 from .._planner.assign import check_max_moves, make_plan
 from .._planner.pool_allocation import Allocation, allocate_pools
 from .._planner.requests import Requests
+from .._planner.standbys import StandbyRules
 from .coverage import without_effect
+from .failover import NodeFailover, read_failover, standby_rules
 from .fleet import Fleet, observe_fleet
 from .ineffective import ineffective
 from .node_limits import limits
@@ -64,7 +66,8 @@ class RunPlan:
 class Settings:
     """Settings of a whole run: the variables of the same names with the prefix ``egress_ip_``.
 
-    The planner returns its best plan so far when `deadline` returns true, `plan_seconds` after the start. With
+    The planner returns its best plan so far when `deadline` returns true, `plan_seconds` after the start. `failover`
+    {setting: value} are those of `egress_ip_failover` (empty key) and `egress_ip_failover_*`. With
     `tunnel_secret` the nodes encrypt the tunnel, if the options of the data plane want that.
     """
 
@@ -77,6 +80,7 @@ class Settings:
     drain_force: bool = False
     forget_nodes: Sequence[str] = ()
     plan_seconds: float = 10
+    failover: Mapping[str, Any] = field(default_factory=dict)
     tunnel_secret: str = field(default="", repr=False)
     deadline: Callable[[], bool] = lambda: False
 
@@ -108,9 +112,10 @@ def plan_run(
     fleet = _fleet(hosts, read, fenced, settings).to_dict()
     allocation = allocate_pools(read.egressips, fleet, settings.pools)
     requests = allocation.requests
-    plan = _plan(requests, fleet, settings)
     egress_ips = {address for egressip in requests.egressips for address in egressip.egress_ips}
-    stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(egress_ips, data_plane.max_index)]
+    failover, against = read_failover(settings.failover, hosts, fleet["eligible"], egress_ips)
+    plan = _plan(requests, fleet, settings, standby_rules(failover, hosts, fleet) if failover else None)
+    stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(egress_ips, data_plane.max_index), *against]
     stop += _reasons_against_drain(plan, fleet, requests, partial(_fleet, hosts, read, fenced), settings)
     rollout: dict[str, Any] = {}
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
@@ -119,7 +124,8 @@ def plan_run(
     wanted = {**(options or {}), "tunnel_keys": list(tunnel.keys)}
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
-        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld)
+        standbys = NodeFailover(failover, plan, fleet) if failover else None
+        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, standbys)
         rollout = made.to_dict()
         own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
         known = {address for member in fleet["members"] for address in member["addresses"]}
@@ -203,6 +209,8 @@ def _assigned(plan: Mapping[str, Any]) -> set[str]:
     return {entry["egressIP"] for entry in assignments}
 
 
-def _plan(requests: Requests, fleet: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+def _plan(
+    requests: Requests, fleet: Mapping[str, Any], settings: Settings, rules: StandbyRules | None = None
+) -> dict[str, Any]:
     current, policy, cap = fleet["current"], settings.policy, settings.cap
-    return make_plan(requests, fleet["nodes"], current, policy, cap, settings.deadline).to_dict()
+    return make_plan(requests, fleet["nodes"], current, policy, cap, settings.deadline, rules).to_dict()

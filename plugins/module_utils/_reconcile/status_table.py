@@ -9,6 +9,7 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from .._common.addresses import address_order
 from .._common.tables import section, table
+from .failover import taken_over
 from .mac_vendor import with_vendor
 
 Dict = Mapping[str, Any]
@@ -34,6 +35,7 @@ def status_table(picture: Dict, fleet: Dict) -> StatusTable:
 
 def _held(picture: Dict, fleet: Dict) -> Iterator[Row]:
     """Yield a row for each egress IP on each node that answered."""
+    taken = taken_over(fleet)
     for node in picture["nodes"]:
         facts = fleet["observed"].get(node["name"], {})
         foreign = {item["egressIP"]: item["mac"] for item in facts.get("conflicts", ())}
@@ -41,6 +43,7 @@ def _held(picture: Dict, fleet: Dict) -> Iterator[Row]:
         for item in node["addresses"]:
             ip = item["egressIP"]
             state = f"held, {with_vendor(foreign[ip])} answers too" if ip in foreign else item["state"]
+            state += taken.get((ip, node["name"]), "")
             state = state if item["name"] else f"{state}, in no manifest"
             standby = ", ".join(item["standbys"]) or "-"
             yield ip, item["name"] or "-", node["name"], standby, connections.get(ip, "-"), state

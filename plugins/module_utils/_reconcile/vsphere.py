@@ -271,6 +271,7 @@ VSPHERE = Provider(
     # The link goes down, or the node boots again.
     self_detected_methods=frozenset({POWER_OFF, VNIC_DISCONNECT}),
     domains={HOST_LABEL: "ESXi host"},
+    longest_stun=2.0,
     query=query,
     audit=_audit,
     changes=changes,

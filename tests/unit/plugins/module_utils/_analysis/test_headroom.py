@@ -42,6 +42,23 @@ def test_a_loss_that_leaves_too_few_nodes_stops_a_run():
     assert HEADROOM(fleet_after, "rack")["outside"] == []
 
 
+def test_headroom_counts_the_standbys_that_are_not_lost_too():
+    nodes = [node(number, labels={LABEL: "", "zone": zone}) for number, zone in ((1, "a"), (2, "a"), (3, "b"))]
+    documents = [egressip("a", "10.0.0.1"), egressip("b", "10.0.0.2")]
+    after = FleetAfter.from_dict(ask({}, documents, fleet(nodes))["fleet_after"])
+    holder = {each["egressIP"]: each["node"] for each in after.current}
+    first = holder["10.0.0.1"]
+    made = headroom(after, "zone", orders={"10.0.0.1": [*({"n1", "n2"} - {first}), first]})
+    assert [(loss.nodes, loss.with_standby) for loss in made.losses] == [
+        (("n1",), 1),
+        (("n2",), 0),
+        (("n1", "n2"), 0),
+        (("n3",), 0),
+    ]
+    assert made.to_dict()["lines"][2].split("  ")[0:1] == ["LOST"]
+    assert "STANDBY" in made.to_dict()["lines"][2]
+
+
 def test_headroom_does_not_hide_what_has_no_place_already():
     nodes = [node(1, capacity=1), node(2, capacity=1), node(3)]
     documents = [egressip("a", "10.0.0.1"), egressip("b", "192.168.0.1")]

@@ -1,7 +1,10 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The standbys of a plan: rules, ranks, watched nodes, stability. That the first are the best: test_one_loss.py."""
+"""The standbys of a plan: rules, ranks, watched nodes, stability. That the first are the best: test_one_loss.py.
+
+golden/standbys/CASE holds egressips.yml, nodes.yml, current.yml, rules.yml (of StandbyRules) and standbys.yml.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,14 @@ def singles(count, start=1):
     return [egressip(f"e{n:04}", f"10.0.{n // 250}.{n % 250 + 1}") for n in range(start, start + count)]
 
 
-# Three nodes; what node 1 holds, where it goes, and why.
+@pytest.mark.golden("standbys")
+def test_golden(golden):
+    rules = StandbyRules(**golden["rules"][0])
+    made = assign(golden["egressips"], golden["nodes"][0], golden["current"][0], "sticky", standby_rules=rules)
+    golden.check("standbys.yml", made.standbys.to_dict())
+
+
+# The objects, the nodes, who holds what, and the orders.
 STORIES = {
     "the next node of the ring, then the other, the holder last": (
         [egressip("a", "10.0.0.1")],

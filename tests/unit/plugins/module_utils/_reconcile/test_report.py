@@ -18,7 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report
 
 PLAN = {"assignments": [], "unassigned": [], "invalid": [], "moves": [], "load": {}, "warnings": []}
 MANIFESTS = {"invalid": [], "ignored": []}
-FLEET = {"current": [], "unavailable": [], "faulty": []}
+FLEET = {"current": [], "unavailable": [], "faulty": [], "observed": {}}
 
 
 @pytest.mark.golden("report")

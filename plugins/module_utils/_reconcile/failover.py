@@ -1,0 +1,280 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Failover between runs: its settings, its rules for the plan, its part of the states. PRIVATE to the collection. Pure.
+
+The settings are the variables `egress_ip_failover` and `egress_ip_failover_*`, equal on all nodes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Callable
+
+from .._common.addresses import Interface, canonical, canonical_address, parse_interface, parsed
+from .._common.errors import Errors
+from .._common.messages import listed, type_name
+from .._common.validation import check_list
+from .._dataplane.failover import (
+    LONGEST_AFTER,
+    MOST_WITNESSES,
+    SHORTEST_AFTER,
+    USUAL_AFTER,
+    Failover,
+    Limits,
+    Peer,
+    Standby,
+)
+from .._planner.standbys import StandbyRules
+from .providers import PROVIDERS
+
+Dict = Mapping[str, Any]
+AUTO = "auto"
+# {setting: its default}.
+DEFAULTS: Dict = {"": False, "after": AUTO, "witnesses": (), "strict": False, "unfenced": False}
+# {setting: its variable}.
+VARIABLES = {setting: f"egress_ip_failover_{setting}" if setting else "egress_ip_failover" for setting in DEFAULTS}
+_WORDS = {
+    **dict.fromkeys(("true", "yes", "on", "1"), True),
+    **dict.fromkeys(("false", "no", "off", "0", ""), False),
+}
+_MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_NODES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class FailoverSettings:
+    """The settings of a fleet with failover; `after` is None for `auto`, no `witnesses` stand for the gateways."""
+
+    after: float | None = None
+    witnesses: tuple[str, ...] = ()
+    strict: bool = False
+    unfenced: bool = False
+
+
+def read_failover(
+    given: Dict, hosts: Sequence[Dict], eligible: Collection[str], egress_ips: Collection[str]
+) -> tuple[FailoverSettings | None, list[str]]:
+    """Return the settings, None without failover, and a line for each reason against a run.
+
+    `given` {setting: value} are those of the play. Each host is {name, failover: {setting: value}}, with the settings
+    that the inventory has for it. `eligible` are the names of the nodes that may hold an address.
+    """
+    own = {host["name"]: host.get("failover") or {} for host in hosts}
+    values = [given.get("", False), *(each.get("", False) for each in own.values())]
+    if not any(value not in (False, None, "") for value in values):
+        return None, []
+    errors = Errors()
+    read = {}
+    for setting in DEFAULTS:
+        read[setting] = _PARSERS[setting](given.get(setting), VARIABLES[setting], errors)
+        _check_equal(setting, read[setting], own, errors)
+        if not read[""]:
+            break
+    if errors.found or not read[""]:
+        return None, [*dict.fromkeys(errors.found)]
+    settings = FailoverSettings(read["after"], read["witnesses"], read["strict"], read["unfenced"])
+    if len(eligible) < 2:
+        which = ", ".join(sorted(eligible)) or "none"
+        errors.add(
+            VARIABLES[""], f"needs two nodes that may hold egress IPs, not {len(eligible)} ({which}); label another one"
+        )
+    for index, witness in enumerate(settings.witnesses):
+        if witness in egress_ips:
+            errors.add(
+                f"{VARIABLES['witnesses']}[{index}]", f"{witness} is an egress IP; name a gateway or another host"
+            )
+    return settings, list(errors.found)
+
+
+def _check_equal(setting: str, value: object, own: Mapping[str, Dict], errors: Errors) -> None:
+    """Add an error unless the setting has this value on all nodes; a malformed value of a node is an error too.
+
+    The play's value is that of its first host. If the inventory has another one for this host, the play itself sets the
+    variable, for all hosts.
+    """
+    first = next(iter(own.values()), {})
+    if _parsed(setting, first, errors) != value:
+        return
+    others = [name for name, values in own.items() if _parsed(setting, values, errors) != value]
+    if others:
+        errors.add(
+            VARIABLES[setting],
+            f"must be the same on all nodes, and differs between {next(iter(own))} and {listed(others, _NODES_SHOWN)};"
+            " set it for the group",
+        )
+
+
+def _parsed(setting: str, values: Dict, errors: Errors) -> object:
+    """Return the value of a host's setting, the default if the inventory has none."""
+    return _PARSERS[setting](values.get(setting, DEFAULTS[setting]), VARIABLES[setting], errors)
+
+
+def _boolean(value: object, path: str, errors: Errors) -> bool:
+    """Return a boolean, also from the words that Ansible accepts."""
+    found = _WORDS.get(str(value).lower()) if isinstance(value, (bool, str, int)) else False if value is None else None
+    if found is None:
+        errors.add(path, f"must be true or false, not {type_name(value)}")
+    return found is True
+
+
+def _after(value: object, path: str, errors: Errors) -> float | None:
+    """Return a number of seconds, also from a string, or None for `auto`."""
+    if value is None or (isinstance(value, str) and value.strip() in (AUTO, "")):
+        return None
+    number = -1.0
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = -1.0
+    if SHORTEST_AFTER <= number <= LONGEST_AFTER:
+        return number
+    limits = f"{SHORTEST_AFTER} to {LONGEST_AFTER:g}"
+    errors.add(path, f"must be {AUTO} or a number of seconds from {limits}, not {type_name(value)}")
+    return None
+
+
+def _witnesses(value: object, path: str, errors: Errors) -> tuple[str, ...]:
+    """Return addresses of a list, or of a string with commas."""
+    if isinstance(value, str):
+        value = [text.strip() for text in value.split(",") if text.strip()]
+    texts = check_list(() if value is None else value, path, errors)
+    if len(texts) > MOST_WITNESSES:
+        errors.add(path, f"must be at most {MOST_WITNESSES} addresses, not {len(texts)}")
+    found = [errors.attempt(canonical_address, text, f"{path}[{index}]") for index, text in enumerate(texts)]
+    return tuple(address for address in found if address)
+
+
+_PARSERS: dict[str, Callable[[object, str, Errors], Any]] = {
+    "": _boolean,
+    "after": _after,
+    "witnesses": _witnesses,
+    "strict": _boolean,
+    "unfenced": _boolean,
+}
+
+
+def standby_rules(settings: FailoverSettings, hosts: Iterable[Dict], fleet: Dict) -> StandbyRules:
+    """Return the rules of the plan; `hosts` [{name, fence}], `fleet` is the dict of a Fleet."""
+    fenced = {
+        host["name"]: f"{host['name']} has a fence and {VARIABLES['unfenced']} is false"
+        for host in hosts
+        if host.get("fence") and not settings.unfenced
+    }
+    without_mac = {
+        name: "without the MAC address of the primary interface"
+        for name, facts in fleet["observed"].items()
+        if not _mac_of(facts, facts.get("interface", ""))
+    }
+    return StandbyRules(unwatched=fenced, unable=without_mac, last=last_orders(fleet))
+
+
+def _mac_of(facts: Dict, interface: str) -> str:
+    mac = str(facts.get("macs", {}).get(interface, "")).lower()
+    return mac if _MAC.fullmatch(mac) else ""
+
+
+def has_failover(fleet: Dict) -> bool:
+    """Return whether any node has a state with failover; `fleet` is the dict of a Fleet."""
+    return any("standbys" in facts for facts in fleet["observed"].values())
+
+
+def last_orders(fleet: Dict) -> dict[str, list[str]]:
+    """Return {egress IP: order} on record; of several, that of the newest plan."""
+    found: dict[str, list[str]] = {}
+    knowing = [(facts["generation"], name) for name, facts in fleet["observed"].items() if facts.get("standbys")]
+    for _generation, name in sorted(knowing):
+        found.update({item["egressIP"]: item["order"] for item in fleet["observed"][name]["standbys"]})
+    return found
+
+
+def takeovers(fleet: Dict) -> dict[tuple[str, str], Dict]:
+    """Return {(egress IP, node): {egressIP, from, since}} of what nodes took over since the last run and hold."""
+    return {
+        (item["egressIP"], name): item
+        for name, facts in fleet["observed"].items()
+        for item in facts.get("takeovers", ())
+        if any(held["egressIP"] == item["egressIP"] for held in facts["held"])
+    }
+
+
+def taken_over(fleet: Dict) -> dict[tuple[str, str], str]:
+    """Return {(egress IP, node): the end of a phrase that names the takeover} of what nodes took over."""
+    return {
+        key: f", taken over from {item['from'] or 'another node'} at {_time(item['since'])}"
+        for key, item in takeovers(fleet).items()
+    }
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+class NodeFailover:
+    """The failover part of the states of all nodes."""
+
+    def __init__(self, settings: FailoverSettings, plan: Dict, fleet: Dict) -> None:
+        """`plan` and `fleet` are dicts of a Plan with standbys and a Fleet."""
+        self.settings, self.observed = settings, fleet["observed"]
+        self.capacities = {node["name"]: node["capacity"] for node in fleet["nodes"]}
+        self._own: dict[str, list[tuple[str, Interface]]] = {}
+        self.of_node: dict[str, list[Standby]] = {}
+        for item in plan["standbys"]:
+            self._add(item["egressIP"], item["order"])
+
+    def _add(self, egress_ip: str, order: Sequence[str]) -> None:
+        places = {name: self._place(name, egress_ip) for name in order}
+        peers = tuple(
+            Peer(name, address, _mac_of(self.observed[name], interface))
+            for name, (interface, address) in places.items()
+        )
+        for name, (interface, _address) in places.items():
+            self.of_node.setdefault(name, []).append(Standby(egress_ip, interface, peers))
+
+    def _place(self, name: str, egress_ip: str) -> tuple[str, str]:
+        """Return the interface on which a node would hold an egress IP, and its own address in that network."""
+        if name not in self._own:
+            networks = self.observed[name]["networks"]
+            self._own[name] = [
+                (each["interface"], parse_interface(text, name)) for each in networks for text in each["addresses"]
+            ]
+        address = parsed(egress_ip)
+        containing = [(own.network.prefixlen, where, own) for where, own in self._own[name] if address in own.network]
+        _length, interface, own = max(containing, key=lambda item: item[0])
+        return interface, canonical(own.ip)
+
+    def settings_of(self, name: str) -> Failover:
+        """Return the Failover of a node."""
+        seconds = self._usual_after() if self.settings.after is None else self.settings.after
+        witnesses = self.settings.witnesses or tuple(self.observed[name].get("gateways", ()))[:MOST_WITNESSES]
+        return Failover(seconds, self.settings.strict, tuple(witnesses), _limits(self.capacities.get(name)))
+
+    def standbys_of(self, name: str) -> tuple[Standby, ...]:
+        """Return the Standbys of a node."""
+        return tuple(sorted(self.of_node.get(name, ())))
+
+    def _usual_after(self) -> float:
+        """Return the seconds of `auto`: as long as a platform of any node may stop a machine that works."""
+        names = {facts["platform"]["name"] for facts in self.observed.values() if "platform" in facts}
+        return max((PROVIDERS[name].longest_stun for name in names if name in PROVIDERS), default=USUAL_AFTER)
+
+
+def _limits(capacity: object) -> Limits:
+    """Return the Limits of a node's capacity: none, a number, or a mapping."""
+    if isinstance(capacity, Mapping):
+        return Limits(*(capacity.get(key) for key in ("ip", "ipv4", "ipv6")))
+    return Limits(capacity if isinstance(capacity, int) else None)
+
+
+def lines_without_standby(plan: Dict) -> Iterator[str]:
+    """Yield a line for each reason for which egress IPs have no standby; `plan` is the dict of a Plan."""
+    reasons: dict[str, list[str]] = {}
+    for item in plan.get("without_standby", ()):
+        reasons.setdefault(item["reason"], []).append(item["egressIP"])
+    for reason, egress_ips in reasons.items():
+        verb = "has" if len(egress_ips) == 1 else "have"
+        yield f"{listed(egress_ips, _NODES_SHOWN)} {verb} no standby: {reason}"

@@ -1,0 +1,291 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Failover in a run: its settings, the standbys in plan, states and report, and the takeovers that a run adopts."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failover import read_failover
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.picture import picture
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.status_table import status_table
+from hypothesis import given
+from hypothesis import strategies as st
+
+A, B, SECOND = "192.168.126.101", "192.168.126.102", "10.9.0.5"
+LABELS = {"k8s.ovn.org/egress-assignable": ""}
+ON = {"": True}
+
+
+def egressip(*egress_ips, name="web"):
+    """Return an EgressIP document."""
+    spec = {"egressIPs": list(egress_ips), "namespaceSelector": {}}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name}, "spec": spec}
+
+
+def host(number, *held, own=None, fence="", capacity=None, second=False, **facts):
+    """Return a host that answers; `own` are its settings of failover in the inventory."""
+    address = f"192.168.126.2{number}"
+    networks = [{"interface": "eth0", "addresses": [f"{address}/18"]}]
+    networks += [{"interface": "eth1", "addresses": [f"10.9.0.2{number}/24"]}] if second else []
+    answer = {
+        "interface": "eth0",
+        "platform": {"name": "baremetal", "uuid": None},
+        "endpoints": [address],
+        "networks": networks,
+        "macs": {"eth0": f"02:00:00:00:00:0{number}", "eth1": f"02:00:00:00:01:0{number}"},
+        "addresses": [address],
+        "gateways": ["192.168.64.1"],
+        "held": [{"egressIP": ip, "interface": "eth0"} for ip in held],
+        "generation": 4,
+        "digest": "",
+        "drift": [],
+        "nodes": [],
+        "recalled": [],
+    }
+    about = {"name": f"node{number}", "labels": LABELS, "fence": fence, "capacity": capacity}
+    return {**about, "failover": own or {}, "observed": {**answer, **facts}}
+
+
+SILENT = {"name": "node1", "labels": LABELS, "observed": {"unreachable": True, "msg": "timed out"}}
+
+
+def run(hosts, *documents, failover=ON, **settings):
+    """Return the dict of a RunPlan."""
+    manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
+    inputs = copy.deepcopy((hosts, manifests))
+    made = plan_run(hosts, manifests, Settings(failover=failover, **settings))
+    assert (hosts, manifests) == inputs
+    return made.to_dict()
+
+
+def lines(made, results=None):
+    """Return the report of a run as lines."""
+    return report(made["plan"], made["manifests"], made["fleet"], results).lines
+
+
+def stop(hosts, failover=ON):
+    """Return the reasons against a run."""
+    return run(hosts, egressip(A), failover=failover)["stop_reasons"]
+
+
+def test_off_by_default():
+    made = run([host(1), host(2)], egressip(A), failover={})
+    assert not {"standbys", "without_standby"} & {*made["plan"]}
+    assert all(not {"standbys", "failover"} & {*state} for state in made["rollout"]["states"].values())
+    assert not any("STANDBY" in line for line in lines(made))
+
+
+def test_the_states_have_what_the_nodes_need():
+    made = run([host(1, A), host(2, capacity={"ip": 3}), host(3)], egressip(A), failover={"": "yes", "after": "0.5"})
+    states = {name: NodeState.from_dict(state) for name, state in made["rollout"]["states"].items()}
+    assert {state.failover.after for state in states.values()} == {0.5}
+    assert states["node2"].failover.to_dict() == {
+        "after": 0.5,
+        "strict": False,
+        "witnesses": ["192.168.64.1"],
+        "capacity": {"ip": 3},
+    }
+    (standby,) = states["node3"].standbys
+    assert standby.to_dict() == {
+        "egressIP": A,
+        "interface": "eth0",
+        "order": [
+            {"name": f"node{number}", "address": f"192.168.126.2{number}", "mac": f"02:00:00:00:00:0{number}"}
+            for number in (2, 3, 1)
+        ],
+    }
+    assert {state.standbys for state in states.values()} == {(standby,)}
+
+
+def test_a_node_has_only_the_standbys_that_concern_it():
+    hosts = [host(number) for number in range(1, 7)]
+    made = run(hosts, egressip(A), egressip(B, name="api"))
+    for name, state in made["rollout"]["states"].items():
+        orders = {item["egressIP"]: item["order"] for item in made["plan"]["standbys"]}
+        assert {item["egressIP"] for item in state["standbys"]} == {ip for ip, order in orders.items() if name in order}
+
+
+def test_a_second_run_changes_nothing():
+    hosts, documents = [host(1), host(2), host(3)], (egressip(A), egressip(B, name="api"))
+    first = run(hosts, *documents)
+    again = []
+    for each in hosts:
+        state = NodeState.from_dict(first["rollout"]["states"][each["name"]])
+        orders = [{"egressIP": s.egress_ip, "order": [peer.name for peer in s.order]} for s in state.standbys]
+        held = [item.to_dict() for item in state.held]
+        facts = {"held": held, "digest": state.digest(), "generation": 5, "standbys": orders}
+        again.append({**each, "observed": {**each["observed"], **facts}})
+    second = run(again, *documents)
+    assert second["rollout"]["differing"] == []
+    assert second["plan"]["standbys"] == first["plan"]["standbys"]
+
+
+@pytest.mark.parametrize(
+    ("platforms", "after", "expected"),
+    [
+        (["baremetal", "baremetal"], "auto", 0.2),
+        (["baremetal", "vsphere"], "auto", 2.0),
+        (["vsphere", "vsphere"], 0.3, 0.3),
+    ],
+)
+def test_auto_waits_for_a_stun_on_vsphere(platforms, after, expected):
+    hosts = [host(n, platform={"name": name, "uuid": None}) for n, name in enumerate(platforms, 1)]
+    made = run(hosts, egressip(A), failover={"": True, "after": after})
+    assert {state["failover"]["after"] for state in made["rollout"]["states"].values()} == {expected}
+
+
+def test_a_column_of_the_report():
+    made = run([host(1, A), host(2), host(3)], egressip(A))
+    assert lines(made)[:2] == (
+        "EGRESS IP        OBJECT  NODE   STANDBY       STATE",
+        f"{A}  web     node1  node2, node3  held",
+    )
+
+
+def test_addresses_without_a_standby_are_lines():
+    hosts = [host(1, A, fence="vsphere"), host(2, B, capacity=1, second=True), host(3, second=True)]
+    made = run(hosts, egressip(A), egressip(B, name="api"), egressip(SECOND, name="db"))
+    assert [line for line in lines(made) if "no standby" in line] == [
+        f"  {SECOND} has no standby: it is on eth1 of node3, which is not the primary interface",
+        f"  {A} has no standby: node1 has a fence and egress_ip_failover_unfenced is false",
+    ]
+    unfenced = run(hosts, egressip(A), failover={"": True, "unfenced": True})
+    assert unfenced["plan"]["without_standby"] == []
+
+
+def test_a_node_without_a_mac_is_no_standby():
+    made = run([host(1, A), host(2, macs={"eth0": ""})], egressip(A))
+    assert made["plan"]["without_standby"] == [
+        {"egressIP": A, "reason": "without the MAC address of the primary interface: node2"}
+    ]
+
+
+UNEQUAL = "must be the same on all nodes, and differs between node1 and node2; set it for the group"
+# The settings of the play, those of the inventory for node1 and node2, and the reasons against the run.
+WRONG = {
+    "one node may hold addresses": (
+        ON,
+        [{}],
+        ["egress_ip_failover: needs two nodes that may hold egress IPs, not 1 (node1); label another one"],
+    ),
+    "no boolean": ({"": "perhaps"}, [{}, {}], ["egress_ip_failover: must be true or false, not the string 'perhaps'"]),
+    "too short for the probes": (
+        {"": True, "after": "0.02"},
+        [{}, {}],
+        ["egress_ip_failover_after: must be auto or a number of seconds from 0.1 to 60, not the string '0.02'"],
+    ),
+    "a malformed witness": (
+        {"": True, "witnesses": "192.168.64.1, gateway"},
+        [{}, {}],
+        ["egress_ip_failover_witnesses[1]: 'gateway' is not an IPv4 or IPv6 address"],
+    ),
+    "a witness that moves": (
+        {"": True, "witnesses": [A]},
+        [{}, {}],
+        [f"egress_ip_failover_witnesses[0]: {A} is an egress IP; name a gateway or another host"],
+    ),
+    "one node without it": (
+        ON,
+        [{"": True}, {}],
+        [f"egress_ip_failover: {UNEQUAL}"],
+    ),
+    "one node with it": (
+        {"": False},
+        [{}, {"": "true"}],
+        [f"egress_ip_failover: {UNEQUAL}"],
+    ),
+    "different times": (
+        {"": True, "after": 1},
+        [{"": True, "after": 1}, {"": True, "after": "0.5"}],
+        [f"egress_ip_failover_after: {UNEQUAL}"],
+    ),
+    "malformed on one node": (
+        {"": True, "after": "auto"},
+        [{"": True}, {"": True, "strict": "maybe"}],
+        ["egress_ip_failover_strict: must be true or false, not the string 'maybe'"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_settings_stop_the_run(case):
+    given, own, expected = WRONG[case]
+    assert stop([host(number, own=settings) for number, settings in enumerate(own, 1)], given) == expected
+
+
+RIGHT = {
+    "all in the inventory, in other spellings": (
+        {"": True, "after": "1.0", "witnesses": ["192.168.64.1"]},
+        [{"": "yes", "after": 1, "witnesses": "192.168.64.1"}, {"": True, "after": "1", "witnesses": ["192.168.64.1"]}],
+    ),
+    "the play sets it for all": ({"": True, "after": 3}, [{}, {}]),
+    "the play overrides the inventory": ({"": True, "after": 3}, [{"after": 1}, {"after": 2}]),
+    "empty fields of a survey": ({"": True, "after": "", "witnesses": "", "strict": ""}, [{}, {}]),
+}
+
+
+@pytest.mark.parametrize("case", RIGHT)
+def test_right_settings(case):
+    given, own = RIGHT[case]
+    made = run([host(number, own=settings) for number, settings in enumerate(own, 1)], egressip(A), failover=given)
+    assert made["stop_reasons"] == []
+    assert len(made["plan"]["standbys"]) == 1
+
+
+@given(
+    st.sampled_from(["", "after", "witnesses", "strict", "unfenced"]),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.text(max_size=3)),
+)
+def test_any_value_is_read_or_is_a_line(setting, value):
+    settings, against = read_failover({"": True, setting: value}, [host(1), host(2)], ["node1", "node2"], [])
+    assert against or settings is None or settings.after is None or 0.1 <= settings.after <= 60
+    assert all(line.startswith(f"egress_ip_failover{f'_{setting}' if setting else ''}") for line in against)
+
+
+TAKEN = {"takeovers": [{"egressIP": A, "from": "node1", "since": 1795939200.5}]}
+ORDER = {"standbys": [{"egressIP": A, "order": ["node2", "node3", "node1"]}]}
+
+
+@pytest.mark.parametrize("first", [SILENT, host(1)], ids=["it is still lost", "it is back"])
+def test_a_run_adopts_a_takeover(first):
+    made = run([first, host(2, A, **TAKEN, **ORDER), host(3)], egressip(A))
+    assert made["plan"]["moves"] == []
+    assert [item["node"] for item in made["plan"]["assignments"]] == ["node2"]
+    ((order),) = [item["order"] for item in made["plan"]["standbys"]]
+    assert order[0] == "node3"
+    assert order[-1] == "node2"
+    row = next(line for line in lines(made) if line.startswith(A))
+    assert row.endswith("held, taken over from node1 at 2026-11-29 08:00:00 UTC")
+
+
+def test_the_result_for_awx_has_standbys_and_takeovers():
+    made = run([SILENT, host(2, A, **TAKEN), host(3)], egressip(A))
+    stats = report(made["plan"], made["manifests"], made["fleet"]).stats
+    assert stats["takeovers"] == [{**TAKEN["takeovers"][0], "node": "node2"}]
+    assert stats["standbys"] == made["plan"]["standbys"]
+
+
+def test_status_shows_the_standbys_on_record_and_the_takeover():
+    made = run([host(1), host(2, A, **TAKEN, **ORDER), host(3)], egressip(A), failover={})
+    row = status_table(picture(made, planned=False), made["fleet"]).lines[1]
+    assert "node3, node1" in row
+    assert row.endswith("taken over from node1 at 2026-11-29 08:00:00 UTC")
+
+
+def test_a_takeover_that_the_node_does_not_hold_any_more_is_none():
+    made = run([host(1, A), host(2, **TAKEN), host(3)], egressip(A))
+    assert not any("taken over" in line for line in lines(made))
+
+
+@pytest.mark.parametrize("since", [-1, 1e300, float("inf"), "now", True])
+def test_a_wrong_time_excludes_the_node(since):
+    wrong = host(2, A, takeovers=[{"egressIP": A, "from": "node1", "since": since}])
+    made = run([host(1), wrong, host(3)], egressip(A))
+    assert "takeovers[0].since: must be a number of seconds since 1970" in made["fleet"]["faulty"][0]["reason"]
