@@ -57,11 +57,11 @@ class Provider:
     """A platform or a fence.
 
     ``name``: of the role, of the platform, and of the fence; ``title``: the system that answers, in failures;
-    ``variables``: the host variables that ``query`` needs; ``module``: the module that answers; ``options``: {option of
-    the modules: variable that sets it}, for messages; ``self_detected_methods``: the methods of its fence after which
-    a node checks its addresses before it uses them again, None if it has no fence; ``domains``: {label: what a value of
-    it is} of the labels that it gives to nodes, whose values are failure domains; ``longest_stun``: the seconds for
-    which it may stop a machine that works, as for a snapshot or a migration.
+    ``variables``: the host variables that ``query`` needs; ``module``: the module that answers; ``options``: {regular
+    expression of an option of the modules: variable that sets it}, for messages; ``self_detected_methods``: the methods
+    of its fence after which a node checks its addresses before it uses them again, None if it has no fence;
+    ``domains``: {label: what a value of it is} of the labels that it gives to nodes, whose values are failure domains;
+    ``longest_stun``: the seconds for which it may stop a machine that works, as for a snapshot or a migration.
 
     ``query``: returns ``nodes`` and own keys of a Query for the hosts, raises InventoryError; ``audit``: returns the
     Audit for (Query, result of the module, settings of the role); ``changes``: returns the Changes for (Audit, dict of

@@ -76,9 +76,9 @@ def failures(name: str, result: Mapping[str, Any]) -> list[str]:
 
 def in_variables(name: str, message: str) -> str:
     """Return a message of a provider's modules with the variables of the run in place of options."""
-    options = PROVIDERS[name].options
-    pattern = rf"(?<![\w.])({'|'.join(options)})(?=: )"
-    return re.sub(pattern, lambda found: options[found.group(1)], message) if options else message
+    for option, variable in PROVIDERS[name].options.items():
+        message = re.sub(rf"(?<![\w.]){option}(?=: )", variable, message)
+    return message
 
 
 def _query(

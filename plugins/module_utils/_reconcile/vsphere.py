@@ -267,6 +267,7 @@ VSPHERE = Provider(
     options={
         **{name: f"egress_ip_vsphere_{name}" for name in ("hostname", "username", "scope", "allow_override")},
         "method": "egress_ip_vsphere_fence_method",
+        r"vms\[\d+\](\.\w+)?": _VM,
     },
     # The link goes down, or the node boots again.
     self_detected_methods=frozenset({POWER_OFF, VNIC_DISCONNECT}),

@@ -79,7 +79,8 @@ class Session:
             raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
         except vmodl.fault.ManagedObjectNotFound as fault:
             # It was removed since it was listed.
-            raise VsphereInterruptedError(f"{what or where}: {_words(fault)}") from None
+            thing = what or (fault.obj._GetMoId() if fault.obj else where)
+            raise VsphereInterruptedError(f"{thing}: {_words(fault)}") from None
         except vim.fault.NoPermission as fault:
             thing = self.name(fault.object) if fault.object else what or where
             lacking = f"the privilege {fault.privilegeId}" if fault.privilegeId else "a privilege"

@@ -125,7 +125,8 @@ def test_what_is_removed_meanwhile(run, vcenter):
     order(vcenter, "RetrievePropertiesEx", "fault", of="VirtualMachine", fault="ManagedObjectNotFound")
     assert "ports" in run("vsphere_port_info", vms=[{"name": "node1"}])
     order(vcenter, "RetrievePropertiesEx", "fault", of="VirtualMachine", fault="ManagedObjectNotFound", times=100)
-    assert message(run) == f"127.0.0.1:{vcenter.port}: ManagedObjectNotFound"
+    assert message(run).endswith(": ManagedObjectNotFound")
+    assert message(run).startswith(("vm-", "propertyCollector"))
 
 
 @pytest.mark.parametrize("kind", ["lose_session", "drop", "lose_answer"])

@@ -159,6 +159,11 @@ def test_failures_of_tasks_with_and_without_a_loop():
         ),
         ("node1, A: use method: power_off", "node1, A: use egress_ip_vsphere_fence_method: power_off"),
         ("the scope is wrong", "the scope is wrong"),
+        (
+            "vms[2]: node3: is on a standard switch; set scope: portgroup",
+            "egress_ip_vsphere_vm: node3: is on a standard switch; set egress_ip_vsphere_scope: portgroup",
+        ),
+        ("vms[0].name: must identify one VM", "egress_ip_vsphere_vm: must identify one VM"),
     ],
 )
 def test_messages_name_the_variables_of_a_run(message, line):

@@ -61,6 +61,12 @@ def test_a_fault_keeps_what_the_hosts_report(fault, text):
     assert str(raised(fault, "port 10")) == text
 
 
+def test_what_was_removed_is_named():
+    fault = vmodl.fault.ManagedObjectNotFound(obj=vim.VirtualMachine("vm-7"))
+    assert str(raised(fault)) == "vm-7: ManagedObjectNotFound"
+    assert str(raised(fault, "node7")) == "node7: ManagedObjectNotFound"
+
+
 @pytest.mark.parametrize("fault", [vim.fault.ConcurrentAccess(), vim.fault.InvalidPowerState()])
 def test_a_race_names_its_object(fault):
     error = raised(fault, "port 10")

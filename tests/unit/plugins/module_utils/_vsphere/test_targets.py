@@ -9,7 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.inventory import NETWORK_SYSTEM, Chosen
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.inventory import (
+    NETWORK_SYSTEM,
+    Attachment,
+    Chosen,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import GROUP, HOST_GROUP, PORT, Unreachable
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_groups import PortGroup
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.session import Properties
@@ -153,3 +157,64 @@ def test_a_port_group_without_a_vm_for_the_note():
         read_targets(inventory, [], [named()], PORT, False)
     targets, unreachable = read_targets(inventory, [], [named()], PORT, True)
     assert (targets, [each.host for each in unreachable]) == ([], ["host-1"])
+
+
+def test_ports_with_one_key_on_two_switches():
+    """Another VM's port 10 of the first switch overrides a setting; port 10 of the second switch is a selected one."""
+    policy = dvs.MacManagementPolicy(inherited=False, macChanges=True)
+    others = [shown("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=policy)), shown("20")]
+    switches = [FakeSwitch(number, others) for number in (1, 2)]
+    first, second = attachment(switches[0], "20"), attachment(switches[1], "10")
+    inventory = SimpleNamespace(attachment=lambda each: first if each.vm["object"] == VMS[0] else second)
+    selected = [on_a_distributed_switch(vm) for vm in VMS[:2]]
+    targets, _unreachable = read_targets(inventory, selected, (), PORT, True)
+    assert [target.in_use for target in targets] == [{"mac_management"}, set()]
+    assert read_targets(inventory, selected, (), PORT, False)[0][0].in_use == frozenset()
+
+
+dvs = vim.dvs.VmwareDistributedVirtualSwitch
+
+
+class FakeSwitch:
+    """A distributed switch with these ports."""
+
+    def __init__(self, number, ports):
+        self.number = number
+        self.ports = ports
+
+    def _GetMoId(self):
+        return f"dvs-{self.number}"
+
+    def FetchDVPorts(self, _criteria):
+        """Return all ports."""
+        return self.ports
+
+
+def shown(key, setting=None):
+    return SimpleNamespace(
+        key=key,
+        portgroupKey="g",
+        config=SimpleNamespace(setting=setting or dvs.VmwarePortConfigPolicy(), description=""),
+    )
+
+
+def attachment(switch, key):
+    group = vim.dvs.DistributedVirtualPortgroup(f"dvportgroup-{key}")
+    config = SimpleNamespace(
+        backingType="standard",
+        logicalSwitchUuid=None,
+        defaultPortConfig=dvs.VmwarePortConfigPolicy(),
+        description="[netops.egress_ip before: override.mac_management=false]",
+        policy=dvs.VMwarePortgroupPolicy(macManagementOverrideAllowed=True),
+    )
+    features = dvs.FeatureCapability(macLearningSupported=True)
+    of_switch = {"config": SimpleNamespace(defaultPortConfig=None), "capability.featuresSupported": features}
+    return Attachment(group, {"name": "nodes", "config": config, "vm": []}, switch, of_switch, shown(key))
+
+
+def on_a_distributed_switch(vm):
+    connection = vim.dvs.PortConnection(portgroupKey="g", portKey="1", switchUuid="u")
+    backing = vim.vm.device.VirtualEthernetCard.DistributedVirtualPortBackingInfo(port=connection)
+    nic = {"device": SimpleNamespace(backing=backing), "label": "Network adapter 1"}
+    about = {"object": vm, "name": vm._GetMoId()}
+    return Chosen(about, HOSTS["host-1"], "connected", "poweredOn", False, None, None, nic, (nic,))
