@@ -140,7 +140,8 @@ class Failover:
         self._refused = {**{ip: text for ip, text in self._refused.items() if ip not in batch}, **refused}
         self.watch.refuse(refused, now, SLOW)
         self._claiming.update({ip: (self.watch.addresses[ip].duty, self.watch.addresses[ip].holder) for ip in batch})
-        return [*notes, *([Claim(tuple(batch))] if batch else ())]
+        former = {ip: self.watch.addresses[ip].holder_name for ip in batch}
+        return [*notes, *([Claim(former)] if batch else ())]
 
     def _obstacle(self, egress_ip: str, held: tuple[str, ...]) -> str:
         """Return why this node may not hold an address in addition to those held, empty if it may."""

@@ -94,13 +94,14 @@ class Holding:
 
     def hear(self, now: float, heard: Heard) -> None:
         """Take in a frame."""
-        item = self.addresses.get(heard.uses or heard.probes)
+        used = heard.uses in self.addresses
+        item = self.addresses.get(heard.uses if used else heard.probes)
         if item is None or item.leaving or item.duty.interface != heard.interface:
             return
         name = self.neighbours.name_of(heard.mac)
-        if heard.uses:
+        if used:
             self._hear_other(now, item, heard.mac, name)
-        elif name and ALIVE / 2 < self.neighbours.note_watcher(now, name) < float("inf"):
+        elif name and ALIVE / 10 < self.neighbours.note_watcher(now, name) < float("inf"):
             # The node was out of reach for a while: another one may have the address by now.
             self._announce(item, now)
 

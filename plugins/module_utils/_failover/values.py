@@ -27,8 +27,9 @@ SLOW = 1.0
 SILENT_WINDOWS, MISSED_BEATS = 3, 3
 # Unanswered questions after which a holder that never answered one is reported.
 UNPROVEN = 20
-# A standby that probed within this time is alive.
-ALIVE = 1.0
+# A standby that probed within this time before a holder was cut off may claim; on a loaded host it is late. A holder
+# that hears a standby again after a tenth of it announces.
+ALIVE = 5.0
 
 
 class Timing(NamedTuple):
@@ -122,7 +123,7 @@ class Settings:
 class Heard:
     """A host with this MAC uses the address `uses`, or probes for `probes`; `direct` if the frame was for this host.
 
-    One of `uses` and `probes` is empty.
+    A probe for one host may also show an address that its sender uses.
     """
 
     interface: str
@@ -179,9 +180,14 @@ class Greet:
 
 @dataclass(frozen=True)
 class Claim:
-    """Take these addresses over, in one batch."""
+    """Take these addresses over, in one batch: {egress IP: node that had it, empty if unknown}."""
 
-    egress_ips: tuple[str, ...]
+    former: Mapping[str, str]
+
+    @property
+    def egress_ips(self) -> tuple[str, ...]:
+        """Return the addresses."""
+        return tuple(self.former)
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,10 @@ class Watch:
         """Take in a frame."""
         if heard.uses in self.addresses and self.addresses[heard.uses].duty.interface == heard.interface:
             self._hear_holder(now, self.addresses[heard.uses], heard)
-        elif heard.probes in self.addresses and self.addresses[heard.probes].duty.interface == heard.interface:
-            self._hear_rival(now, self.addresses[heard.probes], heard)
+        elif heard.probes in self.addresses and not heard.direct:
+            item = self.addresses[heard.probes]
+            if item.duty.interface == heard.interface:
+                self._hear_rival(now, item, heard)
 
     def _hear_holder(self, now: float, item: Watched, heard: Heard) -> None:
         item.holder, item.holder_name = heard.mac, self.neighbours.name_of(heard.mac)

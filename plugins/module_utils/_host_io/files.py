@@ -32,28 +32,30 @@ LOCK_FILE = Path("/run/netops-egress-ip.lock")
 WATCH_FILE = Path(watch.WATCH_FILE)
 # Connections whose clients wait to be challenged.
 LOST_FILE = Path("/run/netops-egress-ip.lost")
+# The egress IPs that this node took over since its last plan, and how many it ever did since it booted.
+TAKEOVERS_FILE = Path("/run/netops-egress-ip.takeovers")
 # The held addresses for which another host answers.
 CONFLICTS_FILE = Path("/run/netops-egress-ip.conflicts")
 _LOCK_POLL_INTERVAL = 0.05
 
 
 @contextlib.contextmanager
-def lock() -> Iterator[None]:
-    """Hold the lock of this node. Raises CommandError if another run holds it for more than a minute."""
+def lock(patience: float | None = None) -> Iterator[None]:
+    """Hold the lock of this node. Raises CommandError if another run holds it for `patience` seconds, or a minute."""
     # Only root may open the file: a process that can open it can lock it.
     descriptor = os.open(LOCK_FILE, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as handle:
         os.fchmod(descriptor, 0o600)
-        deadline = time.monotonic() + commands.TIMEOUT
+        deadline = time.monotonic() + (commands.TIMEOUT if patience is None else patience)
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise CommandError(
-                        f"{LOCK_FILE}: another run has held the lock for a minute; end it if it hangs"
-                    ) from None
+                if time.monotonic() >= deadline:
+                    since = "has held the lock for a minute; end it if it hangs"
+                    text = since if patience is None else "holds the lock"
+                    raise CommandError(f"{LOCK_FILE}: another run {text}") from None
                 time.sleep(_LOCK_POLL_INTERVAL)
         yield
 
@@ -66,6 +68,15 @@ def read_file(path: Path) -> bytes | None:
             return handle.read()
     except FileNotFoundError:
         return None
+
+
+def file_version(path: Path) -> tuple[int, int]:
+    """Return what differs for each new content of a file that `write_file` writes; zeros if it does not exist."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_ino, found.st_mtime_ns
 
 
 def write_file(path: Path, data: bytes, mode: int) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .conntrack import Filter
     from .handover_session import Flows
     from .packets import Frames, Packet, Verdict
+    from .segment import Segment
 
 
 class HostIO:
@@ -42,6 +43,7 @@ class HostIO:
 
     lock = staticmethod(files.lock)
     read_file = staticmethod(files.read_file)
+    file_version = staticmethod(files.file_version)
     write_file = staticmethod(files.write_file)
     publish_file = staticmethod(files.publish_file)
     remove_file = staticmethod(files.remove_file)
@@ -54,6 +56,8 @@ class HostIO:
     is_probe_due = staticmethod(files.is_probe_due)
     note_probed = staticmethod(files.note_probed)
     has_link = staticmethod(watch.has_link)
+    is_here = staticmethod(watch.is_here)
+    wall_clock = staticmethod(time.time)
 
     read_host = staticmethod(kernel.read_host)
     read_tables = staticmethod(kernel.read_tables)
@@ -92,6 +96,13 @@ class HostIO:
         from .packets import send_frames  # noqa: PLC0415
 
         send_frames(interface, announced)
+
+    @staticmethod
+    def segment() -> Segment:
+        """Return a new `segment.Segment`."""
+        from .segment import Segment  # noqa: PLC0415
+
+        return Segment()
 
     @staticmethod
     def send_packets(packets: Sequence[Packet]) -> None:

@@ -43,7 +43,7 @@ def run_probes(probes: Mapping[str, Sequence[Probe]]) -> Iterator[Verdict]:
         _require_carrier(interface)
     with contextlib.ExitStack() as stack:
         pending: _Pending = {
-            stack.enter_context(_packet_socket(interface, ethertype)): {
+            stack.enter_context(packet_socket(interface, ethertype)): {
                 probe.address: probe for probe in items if probe.ethertype == ethertype
             }
             for interface, items in probes.items()
@@ -104,7 +104,7 @@ def take_verdicts(pending: Iterable[dict[str, Probe]], now: float) -> Verdict:
 def send_frames(interface: str, announced: Sequence[Frames]) -> None:
     """Send raw frames on an interface. Raises CommandError if it cannot send."""
     for ethertype in sorted({kind for kind, _frames in announced}):
-        with _packet_socket(interface, ethertype) as sock:
+        with packet_socket(interface, ethertype) as sock:
             for frame in (frame for kind, frames in announced if kind == ethertype for frame in frames):
                 sock.send(frame)
 
@@ -123,7 +123,8 @@ def send_packets(packets: Sequence[Packet]) -> None:
 
 
 @contextlib.contextmanager
-def _packet_socket(interface: str, ethertype: int) -> Iterator[socket.socket]:
+def packet_socket(interface: str, ethertype: int) -> Iterator[socket.socket]:
+    """Open a socket for the raw frames of one EtherType on an interface. Raises CommandError if that fails."""
     with _sending_on(interface):
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     with sock, _sending_on(interface):
@@ -158,5 +159,10 @@ def _receive_neighbour_discovery(sock: socket.socket, interface: str) -> None:
         (0x06, 0, 0, 0xFFFF),
         (0x06, 0, 0, 0),
     )
+    attach_filter(sock, program)
+
+
+def attach_filter(sock: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
+    """Let a packet socket receive only what a classic BPF program accepts, [(code, jump, other jump, value)]."""
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))

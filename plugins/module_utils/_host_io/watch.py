@@ -127,7 +127,7 @@ def renew(path: str = WATCH_FILE) -> bool:
     _times, device, noted, held = _read(path)
     if was_away(path) or is_probe_due(path) or noted != _counts():
         return False
-    if not (_has_tables() and has_link(device) and all(map(_is_here, held))):
+    if not (_has_tables() and has_link(device) and all(map(is_here, held))):
         return False
     note(device, held, path)
     return True
@@ -182,7 +182,7 @@ def _read(path: str) -> tuple[tuple[float, float, float, float, float], str, str
         return (_NEVER, -_NEVER, -_NEVER, _NEVER, _NEVER), "", "", []
 
 
-def _is_here(item: tuple[str, str]) -> bool:
+def is_here(item: tuple[str, str]) -> bool:
     """Return whether a socket can bind to an address: it is on the node, and in the VRF of its interface if any."""
     ip, interface = item
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET

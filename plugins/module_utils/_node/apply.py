@@ -12,10 +12,9 @@ from .._dataplane.esp import fingerprint
 from .._dataplane.node_state import Held, NodeState
 from .._host_io import files
 from .._host_io.host_io import HostIO
-from . import metrics_file
 from .current_state import Reading, read_data_plane, read_node, require_node
 from .decide import Observation, Request, Steps, decide
-from .installed_files import missing_files
+from .installed_files import left_over, missing_files
 from .record import Record
 from .result import Result
 from .tunnel_secrets import are_saved
@@ -55,8 +54,8 @@ def observe(io: HostIO, request: Request) -> Observation:
     current = read_data_plane(io, reading.host, options, reading.claimed, reading.tables)
     if request.by_unit:
         return Observation(reading, current, (), ())
-    surplus = metrics_file.left_over(io, options, record.state.options if record else None)
-    missing = missing_files(io, options)
+    surplus = left_over(io, request.state, record.state.options if record else None)
+    missing = missing_files(io, options, request.state.failover is not None)
     if not are_saved(io, reading.host.tunnel_secrets, request.state):
         (missing if options.tunnel_keys else surplus).append(files.TUNNEL_SECRETS)
     return Observation(reading, current, missing, surplus)

@@ -56,7 +56,7 @@ def execute(io: HostIO, steps: Steps) -> Result:
     with ThreadPoolExecutor(max_workers=2) as pool:
         # Probes and systemd take their time; the data plane changes meanwhile.
         probed = pool.submit(lambda: list(run_probes(io, steps, steps.free_now)))
-        installed = pool.submit(install, io, steps.observation.missing, steps.state.options)
+        installed = pool.submit(install, io, steps.observation.missing, steps.state.options, bool(steps.state.failover))
         prepare(io, steps)
         verified = change_data_plane(io, steps, installed)
         # Without this note, the watch would take a node that has just claimed an address for one that was away.

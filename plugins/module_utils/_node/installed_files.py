@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from .._dataplane.node_state import NodeState
 from .._dataplane.options import DataPlaneOptions
 from .._host_io import files
 from .._host_io.host_io import HostIO
@@ -16,12 +17,15 @@ from .record import Record
 
 # Seconds until systemd reads new units.
 _RELOAD_AFTER = 1
+# Seconds until the program that follows the egress IPs starts again: the reload has ended, and so has the run.
+_RESTART_AFTER = 3
 
 
-def missing_files(io: HostIO, options: DataPlaneOptions) -> list[Path]:
+def missing_files(io: HostIO, options: DataPlaneOptions, failover: bool) -> list[Path]:
     """Return the files and links that a node with these options needs and that are missing or differ."""
-    wanted = {path: data for path, (data, _mode) in _node_files(io, options).items()}
-    wanted.update({link: wanted[unit] for link, unit in systemd_units.links(bool(options.metrics_dir)).items()})
+    wanted = {path: data for path, (data, _mode) in _node_files(io, options, failover).items()}
+    links = systemd_units.links(bool(options.metrics_dir), failover)
+    wanted.update({link: wanted[unit] for link, unit in links.items()})
     missing = [path for path, data in wanted.items() if io.read_file(path) != data]
     contents = {path: io.read_file(path) for path in Record.paths()}
     missing += [path for path, data in contents.items() if data is None]
@@ -30,21 +34,32 @@ def missing_files(io: HostIO, options: DataPlaneOptions) -> list[Path]:
     return missing
 
 
+def left_over(io: HostIO, state: NodeState | None, former: DataPlaneOptions | None) -> list[Path]:
+    """Return the files that exist and that `state` does not want, of a node with `former` options; None: nothing."""
+    follow = files.UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
+    unwanted = (state is None or state.failover is None) and io.read_file(follow) is not None
+    metrics = metrics_file.left_over(io, state.options if state else None, former)
+    return [*([follow] if unwanted else ()), *metrics]
+
+
 def present_files(io: HostIO, options: DataPlaneOptions) -> list[Path]:
     """Return the files of a node with these options that exist and last."""
-    return [path for path in _lasting(io) if io.read_file(path) is not None] + metrics_file.left_over(io, None, options)
+    return [path for path in _lasting(io) if io.read_file(path) is not None] + left_over(io, None, options)
 
 
-def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions) -> None:
+def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions, failover: bool) -> None:
     """Write the missing files, and enable and start the units. Raises CommandError if that fails."""
     if not missing:
         return
     metrics = bool(options.metrics_dir)
-    for path, (data, mode) in _node_files(io, options).items():
+    for path, (data, mode) in _node_files(io, options, failover).items():
         if path in missing:
             io.write_file(path, data, mode)
-    io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(metrics)])
+    io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(metrics, failover)])
     start_timers(io, options)
+    if failover:
+        # A process that runs has the program in memory, and its addresses stay while it restarts.
+        io.run_later(_RESTART_AFTER, ["systemctl", "restart", systemd_units.FOLLOW_UNIT])
     # The reload makes nftables.service want the refill unit, and systemd read changed units. It takes systemd long, and
     # no step of a run needs it.
     io.run_later(_RELOAD_AFTER, ["systemctl", "daemon-reload"])
@@ -57,7 +72,7 @@ def run_program_later(io: HostIO, seconds: float, command: str) -> None:
 
 def stop_units(io: HostIO, options: DataPlaneOptions) -> None:
     """Stop all units. A unit that is stopped while it runs counts as failed and starts CLOSED_UNIT, so that is last."""
-    units = [path.name for path in _node_files(io, options) if path.parent == files.UNIT_DIRECTORY]
+    units = [path.name for path in _node_files(io, options, True) if path.parent == files.UNIT_DIRECTORY]
     io.stop_units(unit for unit in units if unit != systemd_units.CLOSED_UNIT)
     io.stop_units([systemd_units.CLOSED_UNIT])
 
@@ -69,12 +84,12 @@ def start_timers(io: HostIO, options: DataPlaneOptions) -> None:
 
 def remove_all_files(io: HostIO, options: DataPlaneOptions) -> None:
     """Remove the files and units of a node with these options. Raises CommandError if systemd refuses."""
-    volatile = (files.WATCH_FILE, files.LOST_FILE, files.CONFLICTS_FILE)
-    io.remove_files([*metrics_file.left_over(io, None, options), *_lasting(io), *volatile])
+    volatile = (files.WATCH_FILE, files.LOST_FILE, files.CONFLICTS_FILE, files.TAKEOVERS_FILE)
+    io.remove_files([*left_over(io, None, options), *_lasting(io), *volatile])
 
 
-def _node_files(io: HostIO, options: DataPlaneOptions) -> Mapping[Path, tuple[bytes, int]]:
-    return systemd_units.node_files(io.interpreter(), options.metrics_dir)
+def _node_files(io: HostIO, options: DataPlaneOptions, failover: bool) -> Mapping[Path, tuple[bytes, int]]:
+    return systemd_units.node_files(io.interpreter(), options.metrics_dir, failover)
 
 
 def _lasting(io: HostIO) -> tuple[Path, ...]:

@@ -18,7 +18,7 @@ from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
 from .address_conflicts import mac_address, other_holders
 from .current_state import Reading, missing_requirements, read_data_plane, read_node
-from .installed_files import missing_files
+from .installed_files import left_over, missing_files
 from .metrics import Metrics
 from .platform_detection import AUTO, Platform, find_platform, refusal
 from .record import Record
@@ -184,8 +184,8 @@ def _drift(io: HostIO, record: Record, reading: Reading) -> list[str]:
     options = record.state.options
     current = read_data_plane(io, reading.host, options, record.claimed, reading.tables)
     missing, surplus = lines_between(current, desired_data_plane(record.state, record.marks, reading.host))
-    missing += [f"file {path}" for path in missing_files(io, options)]
-    surplus += [f"file {path}" for path in metrics_file.left_over(io, options, options)]
+    missing += [f"file {path}" for path in missing_files(io, options, record.state.failover is not None)]
+    surplus += [f"file {path}" for path in left_over(io, record.state, options)]
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus]
 
 

@@ -31,6 +31,7 @@ from .connections import Connections, challenge, challenge_lost, forget
 from .current_state import read_data_plane, read_host, require_node
 from .decide import Request
 from .execute import ANNOUNCE_AGAIN
+from .follow import follow
 from .record import Record
 from .result import Result
 
@@ -204,4 +205,5 @@ _COMMANDS = {
     "challenge": challenge_lost,
     "watch": _watch,
     "metrics": _write_metrics,
+    "follow": follow,
 }

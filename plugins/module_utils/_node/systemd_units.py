@@ -23,6 +23,8 @@ WATCH_UNIT = "netops-egress-ip-watch.service"
 WATCH_TIMER = "netops-egress-ip-watch.timer"
 METRICS_UNIT = "netops-egress-ip-metrics.service"
 METRICS_TIMER = "netops-egress-ip-metrics.timer"
+# Only where the plan has a failover.
+FOLLOW_UNIT = "netops-egress-ip-follow.service"
 # Seconds between two runs of the watch.
 WATCH_INTERVAL = 4
 # Seconds between two runs of the metrics, and the units that only they need.
@@ -157,6 +159,26 @@ SyslogLevel=notice
 LogLevelMax=notice
 """
 
+_FOLLOW = """\
+# Written by the Ansible collection netops.egress_ip.
+[Unit]
+Description=Take over egress IPs whose node does not answer
+After=network-online.target {restore} {claim}
+StartLimitIntervalSec=0
+
+[Service]
+TimeoutStartSec=60
+ExecStart={python} -I {program} follow
+Restart=always
+RestartSec=200ms
+Nice=-10
+OOMScoreAdjust=-500
+{sandbox}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
 _METRICS = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
@@ -192,14 +214,13 @@ WantedBy=timers.target
 """
 
 
-def node_files(python: str, metrics_dir: str = "") -> dict[Path, tuple[bytes, int]]:
+def node_files(python: str, metrics_dir: str = "", failover: bool = False) -> dict[Path, tuple[bytes, int]]:
     """Return {path: (content, mode)} of the files that a node keeps, with the units of the metrics if it has a folder.
 
     `python` is the interpreter that runs the program.
     """
-    units = {
-        name: text for name, text in _units(python, metrics_dir).items() if metrics_dir or name not in METRICS_UNITS
-    }
+    unwanted = {*(() if metrics_dir else METRICS_UNITS), *(() if failover else (FOLLOW_UNIT,))}
+    units = {name: text for name, text in _units(python, metrics_dir).items() if name not in unwanted}
     return {
         files.PROGRAM_FILE: (zipapp.make(), 0o644),
         **{files.UNIT_DIRECTORY / name: (text.encode(), 0o644) for name, text in units.items()},
@@ -227,6 +248,7 @@ def _units(python: str, metrics_dir: str) -> dict[str, str]:
         CLAIM_UNIT: _CLAIM,
         WATCH_UNIT: _WATCH,
         METRICS_UNIT: _METRICS,
+        FOLLOW_UNIT: _FOLLOW,
     }
     return {
         **{name: text.format(**words) for name, text in units.items()},
@@ -241,7 +263,7 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def links(metrics: bool = False) -> dict[Path, Path]:
+def links(metrics: bool = False, failover: bool = False) -> dict[Path, Path]:
     """Return {link: unit} of the links by which systemd starts the units."""
     wants = (
         ("sysinit.target", RESTORE_UNIT),
@@ -249,14 +271,15 @@ def links(metrics: bool = False) -> dict[Path, Path]:
         ("multi-user.target", CLAIM_UNIT),
         ("timers.target", WATCH_TIMER),
         *((("timers.target", METRICS_TIMER),) if metrics else ()),
+        *((("multi-user.target", FOLLOW_UNIT),) if failover else ()),
     )
     folder = files.UNIT_DIRECTORY
     return {folder / f"{target}.wants" / unit: folder / unit for target, unit in wants}
 
 
-def enabled_units(metrics: bool = False) -> list[str]:
+def enabled_units(metrics: bool = False, failover: bool = False) -> list[str]:
     """Return the names of the units that systemd starts."""
-    return sorted({path.name for path in links(metrics)})
+    return sorted({path.name for path in links(metrics, failover)})
 
 
 def timers(metrics: bool = False) -> list[str]:

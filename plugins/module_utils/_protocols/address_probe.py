@@ -21,12 +21,13 @@ from .ethernet import NeighbourMessage
 class _Protocol(NamedTuple):
     ethertype: int
     probe_frame: Callable[[str, str], bytes]
+    question_frame: Callable[..., bytes]
     announcements: Callable[[str, str, str], tuple[bytes, ...]]
 
 
 _PROTOCOLS = {
-    4: _Protocol(arp.ETHERTYPE, arp.probe_frame, arp.announcements),
-    6: _Protocol(ndp.ETHERTYPE, ndp.probe_frame, ndp.announcements),
+    4: _Protocol(arp.ETHERTYPE, arp.probe_frame, arp.question_frame, arp.announcements),
+    6: _Protocol(ndp.ETHERTYPE, ndp.probe_frame, ndp.question_frame, ndp.announcements),
 }
 # {EtherType: parser of its frames}
 PARSERS = {arp.ETHERTYPE: arp.parse_frame, ndp.ETHERTYPE: ndp.parse_frame}
@@ -40,6 +41,23 @@ def announcements(mac: str, address: str, holder: str = "") -> tuple[int, tuple[
     """
     protocol = _PROTOCOLS[version_of(address)]
     return protocol.ethertype, protocol.announcements(mac, address, holder or mac)
+
+
+def question(mac: str, own: str, address: str, to: str = "") -> tuple[int, bytes]:
+    """Return (EtherType, frame) with which a host that has `own` resolves `address`: to one MAC address, or to all."""
+    protocol = _PROTOCOLS[version_of(address)]
+    return protocol.ethertype, protocol.question_frame(mac, own, address, *([to] if to else []))
+
+
+def probe(mac: str, own: str, address: str, to: str = "") -> tuple[int, bytes]:
+    """Return (EtherType, frame) of a probe for `address`, to one MAC address, or to all hosts.
+
+    For IPv6 the probe to one MAC address has the source `own`: all hosts would receive the answer to one without.
+    """
+    protocol = _PROTOCOLS[version_of(address)]
+    if to and version_of(address) == 4:
+        return protocol.ethertype, arp.probe_frame(mac, address, to)
+    return question(mac, own, address, to) if to else (protocol.ethertype, protocol.probe_frame(mac, address))
 
 
 @dataclass

@@ -19,9 +19,14 @@ _UNSPECIFIED = "0.0.0.0"
 _NO_MAC = "00:00:00:00:00:00"
 
 
-def probe_frame(mac: str, address: str) -> bytes:
+def probe_frame(mac: str, address: str, to: str = BROADCAST) -> bytes:
     """Return a probe for `address`, sent by `mac`: a request from 0.0.0.0, which updates no ARP cache."""
-    return _frame(_REQUEST, mac, _UNSPECIFIED, mac, _NO_MAC, address)
+    return _frame(_REQUEST, mac, _UNSPECIFIED, mac, _NO_MAC, address, to)
+
+
+def question_frame(mac: str, own: str, address: str, to: str = BROADCAST) -> bytes:
+    """Return the request with which the host that has `own` resolves `address`."""
+    return _frame(_REQUEST, mac, own, mac, _NO_MAC, address, to)
 
 
 def announcements(mac: str, address: str, holder: str) -> tuple[bytes, ...]:
@@ -47,10 +52,12 @@ def parse_frame(data: bytes) -> NeighbourMessage | None:
     return NeighbourMessage(mac_text(sender_mac), _ip_text(sender), "")
 
 
-def _frame(operation: int, mac: str, sender_ip: str, sender_mac: str, target_mac: str, target_ip: str) -> bytes:
+def _frame(
+    operation: int, mac: str, sender_ip: str, sender_mac: str, target_mac: str, target_ip: str, to: str = BROADCAST
+) -> bytes:
     """Return the frame. Its Ethernet source is `mac`, so that switches learn the port of `mac`."""
     return _FRAME.pack(
-        mac_bytes(BROADCAST),
+        mac_bytes(to),
         mac_bytes(mac),
         *_FIXED_FIELDS,
         operation,

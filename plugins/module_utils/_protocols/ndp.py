@@ -20,6 +20,8 @@ _ICMPV6, _HOP_LIMIT = 58, 255
 _OVERRIDE = 0x20000000
 # Type and length (in units of 8 bytes) of the option "target link-layer address".
 _TARGET_MAC = bytes((2, 1))
+# The same with the option "source link-layer address".
+_SOURCE_MAC = bytes((1, 1))
 _UNSPECIFIED = bytes(16)
 _ALL_NODES = bytes.fromhex("ff020000000000000000000000000001")
 _SOLICITED_NODE = bytes.fromhex("ff0200000000000000000001ff000000")
@@ -31,6 +33,30 @@ def probe_frame(mac: str, address: str) -> bytes:
     """Return a probe for `address`, sent by `mac`: the solicitation of duplicate address detection."""
     target = parse_address(address, "target").packed
     return _frame(mac, _UNSPECIFIED, _SOLICITED_NODE[:13] + target[13:], SOLICITATION, 0, target)
+
+
+def question_frame(mac: str, own: str, address: str, to: str = "") -> bytes:
+    """Return the solicitation with which the host that has `own` resolves `address`; to one MAC address, or to all.
+
+    The answer goes to this host alone, and no host changes its neighbour cache but for `own`.
+    """
+    target = parse_address(address, "target").packed
+    frame = _frame(
+        mac,
+        parse_address(own, "own").packed,
+        _SOLICITED_NODE[:13] + target[13:],
+        SOLICITATION,
+        0,
+        target,
+        _SOURCE_MAC + mac_bytes(mac),
+    )
+    return mac_bytes(to) + frame[6:] if to else frame
+
+
+def solicited(data: bytes) -> str:
+    """Return the address that a frame of `parse_frame` solicits, empty if it is no solicitation."""
+    kind, _code, _checksum, _flags, target = _MESSAGE.unpack_from(data, _ETHERNET.size + _HEADER.size)
+    return _ip_text(target) if kind == SOLICITATION else ""
 
 
 def announcements(mac: str, address: str, holder: str) -> tuple[bytes, ...]:

@@ -35,7 +35,7 @@ MAC = "02:00:c0:a8:7e:15"
 # The random address of a new tunnel device.
 NEW_MAC = "0a:5e:c2:e7:00:01"
 OURS = str(PROTOCOL)
-_NOT_THE_HOST = ("log", "fail", "wire", "away", "settling", "due", "version")
+_NOT_THE_HOST = ("log", "fail", "wire", "away", "settling", "due", "version", "the_segment")
 FOREIGN_TABLE = {
     "sets": {},
     "counters": set(),
@@ -122,6 +122,7 @@ class FakeKernel:
         # Whether the timer of the watch runs.
         self.active = False
         self.fail = ()
+        self.the_segment = None
         # What another run does while this one waits for the lock.
         self.first, self.locked = None, False
         self.log = []
@@ -202,7 +203,7 @@ class FakeKernel:
         self.sysctls[name] = value
 
     @contextlib.contextmanager
-    def lock(self):
+    def lock(self, _patience=None):
         """Let another run go first, if a test wants it. A second lock of one run would wait for itself."""
         assert not self.locked
         first, self.first = self.first, None
@@ -247,6 +248,18 @@ class FakeKernel:
 
     def remove_file(self, path):
         self._do("remove", str(path), lambda line: self.files.pop(line, None))
+
+    def file_version(self, path):
+        return (hash(self.files.get(str(path))), 0)
+
+    def is_here(self, item):
+        return item[0] in self.addresses()
+
+    def wall_clock(self):
+        return 1_000_000_000.0
+
+    def segment(self):
+        return self.the_segment
 
     def stop_units(self, units):
         self.log += [("stop", unit) for unit in units]

@@ -82,7 +82,7 @@ def test_a_holder_without_a_connection_lets_go_after_three_beats_if_a_standby_wa
 def test_a_holder_without_a_connection_keeps_its_address_if_no_standby_was_alive():
     holder = Holder()
     holder.hear(Heard("eth0", "m2", "", A))
-    holder.beats(60, witness=True)
+    holder.beats(150, witness=True)
     assert releases(holder.beats(20, witness=False)) == []
 
 

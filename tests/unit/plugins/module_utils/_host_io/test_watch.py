@@ -21,7 +21,7 @@ def clock(monkeypatch):
     monkeypatch.setattr(watch, "_used", lambda: times["used"])
     monkeypatch.setattr(watch, "_is_interface", lambda interface: interface != "eth2")
     monkeypatch.setattr(watch, "has_link", lambda interface: interface != "eth1")
-    for name, value in {"_count_rules": 6, "_count_policies": 2, "_has_tables": True, "_is_here": True}.items():
+    for name, value in {"_count_rules": 6, "_count_policies": 2, "_has_tables": True, "is_here": True}.items():
         monkeypatch.setattr(watch, name, lambda *_arguments, value=value: value)
     return times
 
@@ -166,7 +166,7 @@ def test_without_a_sound_note_nobody_knows(clock, tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("_count_rules", 5), ("_count_policies", 0), ("_has_tables", False), ("_is_here", False)]
+    ("name", "value"), [("_count_rules", 5), ("_count_policies", 0), ("_has_tables", False), ("is_here", False)]
 )
 def test_what_is_gone_is_seen_and_does_not_mean_away(clock, tmp_path, monkeypatch, name, value):
     settle(clock, tmp_path / "watch")
@@ -205,10 +205,10 @@ def test_rules_tables_and_addresses_as_the_kernel_tells_them():
         ip("xfrm state allocspi src 10.9.0.1 dst 10.9.0.2 proto esp min 0x300 max 0x300")
         assert watch._count_states() == 1
         for interface in ("br0", ""):
-            assert watch._is_here(("10.9.0.101", interface))
-            assert watch._is_here(("2001:db8:9::101", interface))
-            assert not watch._is_here(("10.9.0.102", interface))
-            assert not watch._is_here(("2001:db8:9::102", interface))
+            assert watch.is_here(("10.9.0.101", interface))
+            assert watch.is_here(("2001:db8:9::101", interface))
+            assert not watch.is_here(("10.9.0.102", interface))
+            assert not watch.is_here(("2001:db8:9::102", interface))
 
 
 def test_the_hardware_clock_is_read_if_there_is_one(tmp_path, monkeypatch):

@@ -46,6 +46,16 @@ def test_what_writes_the_metrics_is_there_when_asked_for():
     assert systemd_units.timers(metrics=True) == [systemd_units.METRICS_TIMER, systemd_units.WATCH_TIMER]
 
 
+def test_only_failover_has_a_unit_that_follows():
+    files = systemd_units.node_files("python3", failover=True)
+    follow = UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
+    assert set(files) - set(systemd_units.node_files("python3")) == {follow}
+    assert "\nRestart=always\n" in files[follow][0].decode()
+    assert set(systemd_units.links(failover=True)) - set(systemd_units.links()) == {
+        UNIT_DIRECTORY / "multi-user.target.wants" / systemd_units.FOLLOW_UNIT
+    }
+
+
 def test_what_runs_every_few_seconds_keeps_the_journal_free():
     files = systemd_units.node_files("python3", metrics_dir="/srv/metrics")
     for timer in systemd_units.timers(metrics=True):

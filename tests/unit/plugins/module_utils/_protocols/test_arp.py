@@ -10,6 +10,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.arp im
     announcements,
     parse_frame,
     probe_frame,
+    question_frame,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
 from hypothesis import given
@@ -31,6 +32,14 @@ PROBE = made(ETHERNET, ARP, "0001", "0200c0a87e15 00000000", "000000000000 c0a87
 
 def test_a_probe_to_the_byte():
     assert probe_frame(MAC, IP) == PROBE
+
+
+def test_a_probe_to_one_host_and_a_question_to_the_byte():
+    to_one = "0200c0a87e16 0200c0a87e15 0806"
+    assert probe_frame(MAC, IP, OTHER) == made(to_one, ARP, "0001", "0200c0a87e15 00000000", "000000000000 c0a87e65")
+    assert question_frame(MAC, "192.168.126.21", IP, OTHER) == made(
+        to_one, ARP, "0001", "0200c0a87e15 c0a87e15", "000000000000 c0a87e65"
+    )
 
 
 def test_announcements_to_the_byte():

@@ -1,0 +1,240 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program that takes egress IPs over between two runs: the edge of the state machine. PRIVATE to the collection.
+
+It reads the time, then all frames, then lets `_failover` decide, and carries the actions out. The record of the node
+stays the only description of what it holds: a takeover and a release change its held addresses, under the same lock as
+a run. When the process ends, all addresses stay.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from .._common.addresses import version_of
+from .._common.errors import CommandError, EgressIPError
+from .._dataplane.node_state import Held
+from .._dataplane.state import DataPlane, desired_data_plane, transaction
+from .._failover.failover import Failover
+from .._failover.values import (
+    Action,
+    Announce,
+    Ask,
+    Claim,
+    Clock,
+    Configured,
+    Event,
+    Greet,
+    Heard,
+    Refused,
+    Release,
+    Settings,
+    Taken,
+)
+from .._host_io import files
+from .._host_io.host_io import HostIO
+from .._host_io.segment import Received
+from .._protocols.address_probe import announcements, probe, question
+from .address_conflicts import mac_address
+from .apply import note_presence
+from .connections import Connections, challenge, forget
+from .current_state import read_host
+from .failover_settings import own_addresses, settings_of
+from .record import Record
+from .takeovers import Takeovers
+
+# Seconds that a release waits for a run to end. It cannot wait longer: a standby is about to claim.
+_PATIENCE = 0.02
+# Seconds to wait for more frames after one, so that a burst costs one step.
+_COALESCE = 0.002
+_LENGTH = {4: 32, 6: 128}
+_NEVER_READ = (-1, -1)
+
+
+def follow(io: HostIO) -> None:
+    """Follow the egress IPs for as long as the plan on record has a failover. Raises EgressIPError."""
+    follower = Follower(io)
+    while follower.read_record():
+        follower.turn()
+
+
+class Follower:
+    """The node as the state machine sees it: its record, its host, and the sockets."""
+
+    def __init__(self, io: HostIO) -> None:
+        self.io, self.segment = io, io.segment()
+        self.machine: Failover | None = None
+        self.events: list[Event] = []
+        self.done = 0.0
+        self._version = _NEVER_READ
+        self._said = ""
+
+    def read_record(self) -> bool:
+        """Read the record and the host again if the record has changed; returns whether the plan has a failover."""
+        version = self.io.file_version(files.STATE_FILE)
+        if version == self._version:
+            return True
+        self._version = version
+        record = Record.load(self.io)
+        if record is None or record.state.failover is None:
+            return False
+        self.host = read_host(self.io, record)
+        interfaces = {item.interface for item in record.state.standbys}
+        self.own = {name: own_addresses(self.host, name, record.claimed) for name in interfaces}
+        self.segment.open(self.own)
+        self._learn(record)
+        return True
+
+    def _learn(self, record: Record, plane: DataPlane | None = None) -> None:
+        """Take a record that this program has read or written, with the data plane of the present addresses."""
+        self.record = record
+        self.takeovers = Takeovers.load(self.io, record)
+        self.held = tuple(item for item in record.state.held if self.io.is_here((item.egress_ip, item.interface)))
+        self._present = plane or self._plane_with(self.held)
+        settings = self._settings()
+        if self.machine is None or self.machine.settings.after != settings.after:
+            now, boot = self.segment.clocks()
+            self.machine, self.done = Failover(settings, Clock(now, boot, now)), now
+        else:
+            self.events.append(Configured(settings))
+
+    def _settings(self) -> Settings:
+        present = {item.egress_ip: item.interface for item in self.held}
+        return settings_of(self.record.state, self.host, present, self.takeovers.taken)
+
+    def turn(self) -> None:
+        """Carry out one step of the state machine, and wait until the next one."""
+        assert self.machine is not None
+        now, boot = self.segment.clocks()
+        events, self.events = [*map(_heard, self.segment.read()), *self.events], []
+        for action in self.machine.step(Clock(now, boot, self.done), events):
+            self._do(action)
+        self.done = self.segment.clocks()[0]
+        if not self.events:
+            self.segment.wait(self.machine.next_time() - self.done, _COALESCE)
+
+    def _do(self, action: Action) -> None:
+        if isinstance(action, (Ask, Greet)):
+            self._send_question(action)
+        elif isinstance(action, Announce):
+            self._announce(self._items(action.egress_ips))
+        elif isinstance(action, Claim):
+            self.events.append(self._take_over(action))
+        elif isinstance(action, Release):
+            self._release(action)
+        else:
+            _log(action.text)
+
+    def _send_question(self, action: Ask | Greet) -> None:
+        own = self.own.get(action.interface, {}).get(version_of(action.address))
+        if own:
+            make = probe if isinstance(action, Ask) else question
+            mac = mac_address(self.host, action.interface)
+            self.segment.send(action.interface, *make(mac, own, action.address, action.mac))
+
+    def _announce(self, items: Iterable[Held], holder: str = "") -> None:
+        for item in items:
+            ethertype, frames = announcements(mac_address(self.host, item.interface), item.egress_ip, holder)
+            for frame in frames:
+                self.segment.send(item.interface, ethertype, frame)
+
+    def _items(self, egress_ips: Iterable[str]) -> tuple[Held, ...]:
+        interfaces = {item.egress_ip: item.interface for item in self.record.state.standbys}
+        interfaces.update({item.egress_ip: item.interface for item in self.held})
+        return tuple(Held(ip, interfaces[ip]) for ip in egress_ips if ip in interfaces)
+
+    # --- Changes of the node ------------------------------------------------------------------------------------------
+
+    def _take_over(self, claim: Claim) -> Event:
+        try:
+            with self.io.lock(0):
+                self._check_current(claim.egress_ips)
+                self._take(self._items(claim.egress_ips), claim.former)
+        except EgressIPError as error:
+            self._say(f"{', '.join(claim.egress_ips)}: not taken over: {error}")
+            return Refused(claim.egress_ips)
+        return Taken(claim.egress_ips)
+
+    def _check_current(self, egress_ips: Iterable[str]) -> None:
+        """Raise CommandError if a run has changed the record since, or the node lost the end of its tunnel."""
+        if self.io.file_version(files.STATE_FILE) != self._version:
+            raise CommandError("a run has changed the plan")
+        for version in {version_of(ip) for ip in egress_ips}:
+            endpoint = self.record.state.endpoint(version)
+            if not endpoint or not self.io.is_here((endpoint, "")):
+                raise CommandError("this node has lost the address at which its tunnel ends")
+
+    def _take(self, items: tuple[Held, ...], former: Mapping[str, str]) -> None:
+        """Take these addresses: note it, change the data plane, announce, and put them on record."""
+        record, plane = self.record, self._plane_with((*self.held, *items))
+        self.takeovers.with_taken(former, self.io.wall_clock()).save(self.io)
+        try:
+            self.io.execute(transaction(self._present, plane))
+        except EgressIPError:
+            self.takeovers.save(self.io)
+            raise
+        self._announce(items)
+        for item in items:
+            _log(f"{item.egress_ip} is taken over: {former[item.egress_ip] or 'its last holder'} does not answer")
+        stale = Connections(self.io, record.state, record.marks).elsewhere([item.egress_ip for item in items])
+        forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
+        challenge(self.io, stale)
+        self._save({*record.state.held, *items}, plane)
+
+    def _release(self, release: Release) -> None:
+        """Release addresses; without the record if a run holds the lock, for a standby does not wait."""
+        items = self._items(release.holders)
+        for item in items:
+            _log(f"{item.egress_ip} is released: {release.reason}")
+        try:
+            with self.io.lock(_PATIENCE):
+                self._let_go(items, release.holders)
+        except EgressIPError as error:
+            _log(f"only the addresses are deleted: {error}")
+            for item in items:
+                single = f"{item.egress_ip}/{_LENGTH[version_of(item.egress_ip)]}"
+                self.io.run(["ip", "address", "delete", single, "dev", item.interface])
+            self._version = _NEVER_READ
+
+    def _let_go(self, items: tuple[Held, ...], holders: Mapping[str, str]) -> None:
+        record, plane = self.record, self._plane_with(item for item in self.held if item not in items)
+        self.io.execute(transaction(self._present, plane))
+        for item in items:
+            if holders[item.egress_ip]:
+                self._announce((item,), holders[item.egress_ip])
+        connections = Connections(self.io, record.state, record.marks)
+        connections.leaving([item.egress_ip for item in items])
+        forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
+        challenge(self.io, connections.lost if any(holders.values()) else ())
+        self.takeovers.without(holders).save(self.io)
+        self._save({*record.state.held}.difference(items), plane)
+
+    def _plane_with(self, held: Iterable[Held]) -> DataPlane:
+        return desired_data_plane(self.record.state.holding(held), self.record.marks, self.host)
+
+    def _save(self, held: Iterable[Held], plane: DataPlane) -> None:
+        """Put the held addresses on record, and note the presence for the watch."""
+        record = replace(self.record, state=self.record.state.holding(held))
+        record.save(self.io)
+        self._version = self.io.file_version(files.STATE_FILE)
+        self._learn(record, plane)
+        note_presence(self.io, record.state, self.held)
+
+    def _say(self, text: str) -> None:
+        """Log a line that may come again and again."""
+        if text != self._said:
+            self._said = text
+            _log(text)
+
+
+def _heard(received: Received) -> Heard:
+    message = received.message
+    probes = message.probes or received.solicits
+    return Heard(received.interface, message.mac, message.uses, probes, received.direct)
+
+
+def _log(text: str) -> None:
+    sys.stderr.write(f"netops.egress_ip: {text}\n")

@@ -1,0 +1,397 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure what a pod sees of a takeover: the table of docs/failover.md.
+
+Nodes are network namespaces on one bridge, each with the node's program, its own /run and its own record; no run of a
+playbook takes part. A pod on a node that holds nothing sends UDP from new ports every 5 ms; the server notes when and
+from which source they arrive, and sends ARP requests for the egress IP every 10 ms, to count who answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import itertools
+import json
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT.parents[2]))
+
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp  # noqa: E402
+
+PREFIX = "egress-ip-fo"
+_CLONE_NEWNET = 0x40000000
+EGRESS_IP, GATEWAY, SERVER, POD = "192.168.126.101", "192.168.126.1", "192.168.126.200", "10.88.0.2"
+RECORD = "/var/lib/netops-egress-ip/state.json"
+PORT = 7777
+# Starts a process with its own /run and /var/lib, where the node keeps its files, and waits.
+SANDBOX = """
+mount -t tmpfs none /run && mkdir -p /run/systemd/system && mount -t tmpfs none /var/lib
+mkdir /var/lib/netops-egress-ip && echo ready && exec sleep infinity
+"""
+# Sends a datagram from a new port every 5 ms.
+SENDER = f"""
+import socket, time
+due = time.monotonic()
+while True:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.sendto(b"x", ({SERVER!r}, {PORT}))
+        except OSError:
+            pass
+    due += 0.005
+    time.sleep(max(0.0, due - time.monotonic()))
+"""
+
+
+def run(*argv: str, text: str = "") -> str:
+    """Run a command; its output."""
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(argv)}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+class Namespace:
+    """A host: a network namespace with a link to the bridge, and a process that keeps its mounts."""
+
+    def __init__(self, name: str, *addresses: str) -> None:
+        self.name, self.netns, self.port = name, f"{PREFIX}-{name}", f"fo-{name}"
+        run("ip", "netns", "add", self.netns)
+        run("ip", "link", "add", self.port, "type", "veth", "peer", "name", "eth0", "netns", self.netns)
+        run("ip", "link", "set", self.port, "master", PREFIX, "up")
+        argv = ["ip", "netns", "exec", self.netns, "unshare", "-m", "sh", "-ec", SANDBOX]
+        self.keeper = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        assert self.keeper.stdout is not None
+        self.keeper.stdout.readline()
+        self.do("ip", "link", "set", "lo", "up")
+        self.do("ip", "link", "set", "eth0", "up")
+        for address in addresses:
+            self.do("ip", "address", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+
+    def argv(self, *argv: str) -> list[str]:
+        """The command in this host."""
+        return ["nsenter", "-t", str(self.keeper.pid), "-m", "-n", *argv]
+
+    def do(self, *argv: str, text: str = "") -> str:
+        """Run a command in this host."""
+        return run(*self.argv(*argv), text=text)
+
+    def mac(self) -> str:
+        """The MAC address of eth0."""
+        return json.loads(self.do("ip", "-j", "link", "show", "dev", "eth0"))[0]["address"]
+
+    def close(self) -> None:
+        """Remove the host."""
+        self.keeper.kill()
+        self.keeper.wait()
+        subprocess.run(["ip", "link", "delete", self.port], check=False)
+        subprocess.run(["ip", "netns", "delete", self.netns], check=False)
+
+
+class Node(Namespace):
+    """A node with the program of the collection."""
+
+    def __init__(self, name: str, number: int) -> None:
+        self.number, self.own = number, f"192.168.126.2{number}"
+        super().__init__(name, f"{self.own}/18")
+        self.do("ip", "route", "add", "default", "via", GATEWAY)
+        self.process: subprocess.Popen[str] | None = None
+
+    def program(self, *words: str) -> str:
+        """Run a command of the program."""
+        return self.do("python3", "-I", str(PROGRAM), *words)
+
+    def write_record(self, state: dict) -> None:
+        """Put a state on record."""
+        marks = {ip: i for i, ip in enumerate(sorted({i for o in state["egressips"] for i in o["egressIPs"]}), 1)}
+        record = {"state": state, "requested_digest": "", "marks": marks, "original_sysctls": {}}
+        self.do("sh", "-c", f"cat > {RECORD}.new && mv {RECORD}.new {RECORD}", text=json.dumps(record))
+
+    def follow(self, log: Path) -> None:
+        """Start the program that follows the egress IPs."""
+        with log.open("a") as file:
+            self.process = subprocess.Popen(
+                self.argv("nice", "-n", "-10", "python3", "-I", str(PROGRAM), "follow"),
+                stderr=file,
+                stdout=file,
+                text=True,
+            )
+
+    def stop(self, how: int = signal.SIGKILL) -> None:
+        """End that program."""
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait()
+            self.process = None
+
+    def addresses(self) -> set[str]:
+        """The IPv4 addresses of eth0."""
+        (link,) = json.loads(self.do("ip", "-j", "-4", "address", "show", "dev", "eth0"))
+        return {item["local"] for item in link["addr_info"]}
+
+    def close(self) -> None:
+        self.stop()
+        super().close()
+
+
+PROGRAM = Path("/tmp") / f"{PREFIX}.pyz"
+
+
+class Fleet:
+    """The hosts. `count` nodes may hold the egress IPs; one more has the pod."""
+
+    def __init__(self, count: int, egress_ips: list[str], log: Path, after: float = 0.2) -> None:
+        PROGRAM.write_bytes(zipapp.make())
+        self.log, self.egress_ips, self.after = log, egress_ips, after
+        run("ip", "link", "add", PREFIX, "type", "bridge", "mcast_snooping", "0")
+        run("ip", "link", "set", PREFIX, "up")
+        self.gateway = Namespace("gateway", f"{GATEWAY}/18")
+        self.server = Namespace("server", f"{SERVER}/18")
+        self.nodes = [Node(f"n{i}", i) for i in range(1, count + 2)]
+        self.holders, self.pod_node = self.nodes[:-1], self.nodes[-1]
+        self._add_pod()
+        self.generation = 0
+
+    def _add_pod(self) -> None:
+        node = self.pod_node
+        node.do("ip", "netns", "add", f"{PREFIX}-pod")
+        for words in (
+            f"link add pod0 type veth peer name eth0 netns {PREFIX}-pod",
+            "link set pod0 up",
+            "address add 10.88.0.1/16 dev pod0",
+            f"-n {PREFIX}-pod link set eth0 up",
+            f"-n {PREFIX}-pod address add {POD}/16 dev eth0",
+            f"-n {PREFIX}-pod route add default via 10.88.0.1",
+        ):
+            node.do("ip", *words.split())
+        node.do("sysctl", "-qw", "net.ipv4.ip_forward=1")
+
+    def state(self, node: Node, holder: Node) -> dict:
+        """The state of a node when `holder` has all addresses, and the others are its standbys in order."""
+        order = [each for each in self.holders if each is not holder][:3]
+        peers = [{"name": each.name, "address": each.own, "mac": each.mac()} for each in (*order, holder)]
+        standbys = [{"egressIP": ip, "interface": "eth0", "order": peers} for ip in self.egress_ips]
+        return {
+            "name": node.name,
+            "generation": self.generation,
+            "interface": "eth0",
+            "endpoints": [node.own],
+            "options": {},
+            "nodes": [{"name": n.name, "endpoints": [n.own], "addresses": [n.own]} for n in self.nodes],
+            "excluded": ["10.88.0.0/16"],
+            "egressips": [
+                {"name": f"web{i}", "egressIPs": [ip], "slots": [ip]} for i, ip in enumerate(self.egress_ips)
+            ],
+            "pods": [{"address": POD, "egressips": ["web0"]}] if node is self.pod_node else [],
+            "held": [{"egressIP": ip, "interface": "eth0"} for ip in self.egress_ips] if node is holder else [],
+            **(
+                {"failover": {"after": self.after, "witnesses": [GATEWAY]}, "standbys": standbys}
+                if node in self.holders
+                else {}
+            ),
+        }
+
+    def apply(self, holder: Node) -> None:
+        """Make all nodes what a plan with this holder wants."""
+        self.generation += 1
+        for node in self.nodes:
+            node.write_record(self.state(node, holder))
+        for node in self.nodes:
+            if node is not holder:
+                node.program("restore")
+        for node in [each for each in self.nodes if each is not holder] + [holder]:
+            node.program("claim")
+
+    def start(self) -> None:
+        """Start the programs, and let them learn who is where."""
+        for node in self.holders:
+            if not node.process:
+                node.follow(self.log)
+        time.sleep(3)
+
+    def close(self) -> None:
+        """Remove everything."""
+        for host in (*self.nodes, self.server, self.gateway):
+            host.close()
+        subprocess.run(["ip", "link", "delete", PREFIX], check=False)
+        PROGRAM.unlink(missing_ok=True)
+
+
+class Client(threading.Thread):
+    """What the server sees: the datagrams of the pod, and who answers for the egress IP."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__(daemon=True)
+        self.fleet, self.ends = fleet, False
+        self.arrived: list[tuple[float, str]] = []
+        self.answers: list[tuple[float, str]] = []
+        self.sender: subprocess.Popen[bytes] | None = None
+        self.ready = threading.Event()
+
+    def run(self) -> None:
+        with Path(f"/run/netns/{self.fleet.server.netns}").open("rb") as netns:
+            ctypes.CDLL(None).setns(netns.fileno(), _CLONE_NEWNET)
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind((SERVER, PORT))
+        udp.setblocking(False)
+        arp = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+        arp.bind(("eth0", 0x0806))
+        arp.setblocking(False)
+        mac = arp.getsockname()[4]
+        question = b"\xff" * 6 + mac + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
+        question += mac + socket.inet_aton(SERVER) + bytes(6) + socket.inet_aton(EGRESS_IP)
+        self.ready.set()
+        due = time.monotonic()
+        while not self.ends:
+            time.sleep(0.001)
+            now = time.monotonic()
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self.arrived.append((now, udp.recvfrom(100)[1][0]))
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    frame = arp.recv(100)
+                    if frame[:6] == mac and frame[20:22] == b"\0\2" and frame[28:32] == socket.inet_aton(EGRESS_IP):
+                        self.answers.append((now, frame[22:28].hex(":")))
+            if now >= due:
+                arp.send(question)
+                due = now + 0.01
+
+    def __enter__(self) -> Client:
+        self.start()
+        self.ready.wait()
+        argv = self.fleet.pod_node.argv("ip", "netns", "exec", f"{PREFIX}-pod", "python3", "-c", SENDER)
+        self.sender = subprocess.Popen(argv)
+        end = time.monotonic() + 20
+        while not self.arrived:
+            if time.monotonic() > end:
+                raise RuntimeError("no datagram of the pod arrives")
+            time.sleep(0.05)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.ends = True
+        self.join()
+        assert self.sender is not None
+        self.sender.kill()
+        self.sender.wait()
+
+    def gap(self) -> float:
+        """The longest time without a datagram from the egress IP."""
+        times = [at for at, source in self.arrived if source == EGRESS_IP]
+        return max((later - one for one, later in itertools.pairwise(times)), default=float("inf"))
+
+    def wrong(self) -> int:
+        """Datagrams with another source."""
+        return sum(source != EGRESS_IP for _at, source in self.arrived)
+
+    def overlap(self) -> float:
+        """The longest time in which two hosts answered in turn."""
+        macs = sorted({mac for _at, mac in self.answers})
+        spans = {mac: [at for at, each in self.answers if each == mac] for mac in macs}
+        longest = 0.0
+        for one in macs:
+            for other in macs:
+                if one < other:
+                    begin = max(spans[one][0], spans[other][0])
+                    end = min(spans[one][-1], spans[other][-1])
+                    longest = max(longest, end - begin)
+        return longest
+
+
+def cut(fleet: Fleet, node: Node) -> None:
+    """The cable of a node is pulled at the switch."""
+    run("ip", "link", "set", node.port, "down")
+
+
+def plug(node: Node) -> None:
+    """The cable is back."""
+    run("ip", "link", "set", node.port, "up")
+
+
+def isolate(fleet: Fleet, node: Node) -> None:
+    """The node keeps its link, and nothing passes the switch."""
+    run("ip", "link", "set", node.port, "nomaster")
+
+
+def kill(fleet: Fleet, node: Node) -> None:
+    """The node loses its power: its program ends, and its kernel does not answer any more."""
+    run("ip", "link", "set", node.port, "nomaster")
+    node.stop()
+
+
+FAULTS: dict[str, Callable[[Fleet, Node], None]] = {
+    "holder loses power": kill,
+    "holder loses its cable": cut,
+    "holder is cut off behind its switch": isolate,
+}
+
+
+@contextlib.contextmanager
+def fleet_of(count: int, egress_ips: list[str], log: Path) -> Iterator[Fleet]:
+    """A fleet that is removed at the end."""
+    fleet = Fleet(count, egress_ips, log)
+    try:
+        yield fleet
+    finally:
+        fleet.close()
+
+
+def trial(fleet: Fleet, fault: Callable[[Fleet, Node], None]) -> tuple[float, float, int]:
+    """Seconds without the address, seconds with two answers, and datagrams from a wrong source."""
+    holder = next(node for node in fleet.holders if EGRESS_IP in node.addresses())
+    with Client(fleet) as client:
+        time.sleep(0.7)
+        fault(fleet, holder)
+        time.sleep(2)
+        if not holder.process:
+            # A node that boots has no egress IP before its claim.
+            for ip in fleet.egress_ips:
+                subprocess.run(
+                    holder.argv("ip", "address", "delete", f"{ip}/32", "dev", "eth0"), check=False, capture_output=True
+                )
+        run("ip", "link", "set", holder.port, "master", PREFIX, "up")
+        time.sleep(1.5)
+    return client.gap(), client.overlap(), client.wrong()
+
+
+def main() -> int:
+    """Measure each fault several times."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--addresses", type=int, default=1)
+    arguments = parser.parse_args()
+    log = Path("/tmp") / f"{PREFIX}.log"
+    log.unlink(missing_ok=True)
+    egress_ips = [EGRESS_IP, *(f"192.168.127.{i}" for i in range(1, arguments.addresses))]
+    print("| Fault | Median | Worst | Two answers | Wrong source |\n|---|---|---|---|---|")
+    for name, fault in FAULTS.items():
+        found = []
+        for _trial in range(arguments.trials):
+            with fleet_of(3, egress_ips, log) as fleet:
+                fleet.apply(fleet.holders[0])
+                fleet.start()
+                found.append(trial(fleet, fault))
+        gaps, overlaps, wrong = zip(*found, strict=True)
+        print(
+            f"| {name} | {statistics.median(gaps):.3f} s | {max(gaps):.3f} s | {max(overlaps):.3f} s | {sum(wrong)} |",
+            flush=True,
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,123 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sockets of a resident program on the real kernel: two ends of one cable."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.segment import Segment
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import (
+    announcements,
+    probe,
+    question,
+)
+from kernel_host import ip
+from network_namespace import network_namespace
+
+ONE, TWO = "02:00:00:00:00:01", "02:00:00:00:00:02"
+V4, V6 = "10.9.0.101", "2001:db8:9::101"
+OWN = [(V4, "10.9.0.2"), (V6, "fe80::2")]
+CABLE = (
+    f"link add name end1 address {ONE} type veth peer name end2 address {TWO}",
+    # No frames of the kernel's own.
+    *(f"link set {name} addrgenmode none up" for name in ("end1", "end2")),
+)
+
+
+@pytest.fixture
+def cable():
+    """The segments at both ends of a cable, end1 and end2."""
+    with network_namespace():
+        ip(*CABLE)
+        segment = Segment()
+        segment.open(["end1", "end2"])
+        yield segment
+        segment.close()
+
+
+def arrived(segment):
+    """What end2 sent to end1, within some seconds."""
+    end = time.monotonic() + 10
+    found = []
+    while not found and time.monotonic() < end:
+        segment.wait(0.1, 0.01)
+        found = [each for each in segment.read() if each.interface == "end1" and each.message.mac == TWO]
+    return found
+
+
+@pytest.mark.parametrize("address", [V4, V6])
+def test_a_probe_to_all_hosts(cable, address):
+    cable.send("end2", *probe(TWO, "", address))
+    (heard,) = arrived(cable)
+    assert (heard.message.probes, heard.message.uses, heard.direct) == (address, "", False)
+
+
+@pytest.mark.parametrize(("address", "own"), OWN)
+def test_a_probe_to_this_host(cable, address, own):
+    cable.send("end2", *probe(TWO, own, address, ONE))
+    (heard,) = arrived(cable)
+    assert address in (heard.message.probes, heard.solicits)
+    assert heard.direct
+
+
+@pytest.mark.parametrize(("address", "own"), OWN)
+def test_a_question_shows_who_asks(cable, address, own):
+    cable.send("end2", *question(TWO, own, address, ONE))
+    (heard,) = arrived(cable)
+    assert (heard.message.uses, heard.direct) == (own, True)
+
+
+@pytest.mark.parametrize("address", [V4, V6])
+def test_an_announcement(cable, address):
+    ethertype, frames = announcements(TWO, address)
+    for frame in frames:
+        cable.send("end2", ethertype, frame)
+    heard = arrived(cable)
+    assert {each.message.uses for each in heard} == {address}
+    assert not any(each.direct for each in heard)
+
+
+def test_questions_of_others_do_not_wake_the_program(cable):
+    """A large network is full of them."""
+    cable.send("end2", *question(TWO, "10.9.0.2", "10.9.0.3"))
+    cable.send("end2", *probe(TWO, "", V4))
+    assert [each.message.probes for each in arrived(cable)] == [V4]
+
+
+def test_damaged_frames_are_dropped(cable):
+    ethertype, frame = probe(TWO, "", V4)
+    for length in range(14, len(frame)):
+        cable.send("end2", ethertype, frame[:length])
+    cable.send("end2", ethertype, frame)
+    assert len(arrived(cable)) == 1
+
+
+def test_a_missing_interface_is_silent(cable):
+    cable.open(["end1", "gone"])
+    cable.send("gone", *probe(TWO, "", V4))
+    assert cable.read() == []
+
+
+def test_an_interface_without_a_link_harms_nothing(cable):
+    ip("link set end1 down")
+    cable.send("end1", *probe(ONE, "", V4))
+    cable.read()
+    ip("link set end1 up")
+    cable.send("end2", *probe(TWO, "", V4))
+    assert arrived(cable)
+
+
+def test_an_interface_that_was_replaced_is_opened_again(cable):
+    ip("link delete end1", *CABLE)
+    cable.open(["end1", "end2"])
+    cable.send("end2", *probe(TWO, "", V4))
+    assert arrived(cable)
+
+
+def test_both_clocks_go_on(cable):
+    before = cable.clocks()
+    cable.wait(0.01, 0)
+    assert all(later >= one for one, later in zip(before, cable.clocks(), strict=True))

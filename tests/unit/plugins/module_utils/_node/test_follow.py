@@ -1,0 +1,177 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program that follows the egress IPs, on a host in memory: what a takeover and a release do to it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.segment import Received
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower, follow
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
+from node_runs import apply
+from states import held, node_state
+
+A = "192.168.126.101"
+MAC2, ROUTER = "02:00:c0:a8:7e:12", "02:00:00:00:00:01"
+ORDER = [
+    {"name": "node1", "address": "192.168.126.21", "mac": "02:00:c0:a8:7e:15"},
+    {"name": "node2", "address": "192.168.126.22", "mac": MAC2},
+]
+
+
+class FakeSegment:
+    """A wire on which `answers` {address: MAC} are answered at once. Its clock goes on while the program waits."""
+
+    def __init__(self):
+        self.now, self.unread, self.sent = 0.0, [], []
+        self.answers = {A: MAC2, "192.168.126.22": MAC2, "192.168.126.1": ROUTER}
+
+    def open(self, interfaces):
+        self.interfaces = set(interfaces)
+
+    def clocks(self):
+        return self.now, self.now
+
+    def wait(self, seconds, _rest):
+        self.now += max(seconds, 0.001)
+
+    def read(self):
+        unread, self.unread = self.unread, []
+        return unread
+
+    def hear(self, mac, uses):
+        self.unread.append(Received("eth0", NeighbourMessage(mac, uses, ""), True, ""))
+
+    def send(self, interface, ethertype, frame):
+        message = PARSERS[ethertype](frame)
+        asked = message.probes or ".".join(map(str, frame[38:42]))
+        self.sent.append((interface, message))
+        if asked in self.answers and message.uses != asked:
+            self.hear(self.answers[asked], asked)
+
+
+def state(holder, **more):
+    order = ORDER if holder == "node2" else ORDER[::-1]
+    standbys = [{"egressIP": A, "interface": "eth0", "order": order}]
+    failover = {"after": 0.2, "witnesses": ["192.168.126.1"]}
+    taken = held(A) if holder == "node1" else []
+    return node_state(held=taken, failover=failover, standbys=standbys, **more)
+
+
+def following(kernel, holder):
+    """A program that knows everybody."""
+    apply(kernel, state(holder))
+    kernel.the_segment = FakeSegment()
+    if holder == "node1":
+        del kernel.the_segment.answers[A]
+    follower = Follower(kernel)
+    go_on(follower, 2)
+    kernel.log.clear()
+    return follower
+
+
+def go_on(follower, seconds):
+    end = follower.segment.now + seconds
+    while follower.segment.now < end:
+        assert follower.read_record()
+        follower.turn()
+
+
+@pytest.fixture
+def standby(kernel):
+    return following(kernel, "node2")
+
+
+@pytest.fixture
+def holder(kernel):
+    return following(kernel, "node1")
+
+
+def test_a_standby_takes_over_what_nobody_answers_for(kernel, standby, capsys):
+    del standby.segment.answers[A]
+    go_on(standby, 1)
+    assert kernel.addresses()[A] == "eth0"
+    assert Record.load(kernel).state.held == state("node1").held
+    assert json.loads(kernel.read_file(files.TAKEOVERS_FILE))["taken"] == {A: ["node2", 1_000_000_000.0]}
+    assert f"{A} is taken over: node2 does not answer" in capsys.readouterr().err
+    announced = [message for _interface, message in standby.segment.sent if message.uses == A]
+    assert announced[0].mac == "02:00:c0:a8:7e:15"
+    # Exactly what a run would have made of the node.
+    changed = kernel.snapshot()
+    assert not apply(kernel, replace(state("node1"), generation=2))["diff"]["after"]
+    assert changed["rules"] == kernel.rules
+
+
+def test_a_standby_takes_nothing_while_the_holder_answers(kernel, standby):
+    before = kernel.snapshot()
+    go_on(standby, 20)
+    assert kernel.snapshot() == before
+
+
+def test_a_takeover_does_not_wait_for_a_run(kernel, standby, capsys):
+    del standby.segment.answers[A]
+
+    def locked():
+        kernel.first = locked
+        raise CommandError("another run holds the lock")
+
+    kernel.first = locked
+    go_on(standby, 1)
+    assert A not in kernel.addresses()
+    assert capsys.readouterr().err.count("not taken over: another run holds the lock") == 1
+    kernel.first = None
+    go_on(standby, 1)
+    assert A in kernel.addresses()
+
+
+def test_a_node_without_its_own_address_takes_nothing(kernel, standby, capsys):
+    del standby.segment.answers[A]
+    own = kernel.interfaces["eth0"]["addr_info"]
+    own[:] = [item for item in own if item["local"] != "192.168.126.21"]
+    go_on(standby, 1)
+    assert A not in kernel.addresses()
+    assert "has lost the address at which its tunnel ends" in capsys.readouterr().err
+
+
+def test_the_planned_holder_yields_to_a_node_that_took_over(kernel, holder, capsys):
+    holder.segment.answers[A] = MAC2
+    holder.segment.hear(MAC2, A)
+    go_on(holder, 1)
+    assert A not in kernel.addresses()
+    assert Record.load(kernel).state.held == ()
+    assert f"{A} is released: node2 has taken over" in capsys.readouterr().err
+
+
+def test_a_restart_keeps_all_addresses(kernel, holder):
+    before = kernel.snapshot()
+    again = Follower(kernel)
+    go_on(again, 3)
+    assert kernel.snapshot() == before
+
+
+def test_a_release_without_the_lock_deletes_the_address(kernel, holder):
+    def locked():
+        kernel.first = locked
+        raise CommandError("another run holds the lock")
+
+    kernel.first = locked
+    holder.segment.answers[A] = MAC2
+    holder.segment.hear(MAC2, A)
+    go_on(holder, 0.3)
+    assert A not in kernel.addresses()
+
+
+def test_without_failover_the_program_ends(kernel):
+    kernel.the_segment = FakeSegment()
+    follow(kernel)
+    apply(kernel, node_state())
+    follow(kernel)
+    assert kernel.the_segment.sent == []
