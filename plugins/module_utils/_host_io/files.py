@@ -53,9 +53,9 @@ def lock(patience: float | None = None) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    since = "has held the lock for a minute; end it if it hangs"
-                    text = since if patience is None else "holds the lock"
-                    raise CommandError(f"{LOCK_FILE}: another run {text}") from None
+                    stuck = "another run has held the lock for a minute; end it if it hangs"
+                    text = stuck if patience is None else "another run holds the lock"
+                    raise CommandError(f"{LOCK_FILE}: {text}") from None
                 time.sleep(_LOCK_POLL_INTERVAL)
         yield
 
