@@ -19,7 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.provid
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import Deadline, after
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, without_records
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of, texts_of
 
 _QUESTIONS: dict[str, Any] = {
@@ -85,6 +85,7 @@ class ActionModule(ControllerAction):
         platforms = queries(hosts, made.requests.egressips, made.fleet["members"])
         return {
             **made.to_dict(),
+            "fleet": without_records(made.fleet),
             "rollout": {**made.rollout, **packed(made.rollout["states"])} if made.rollout else {},
             "platforms": platforms,
             "needs_fences_or_platforms": bool(platforms) or any(host["fence"] for host in hosts),

@@ -189,11 +189,12 @@ takeovers:
   elements: dict
   sample: [{egressIP: 192.168.126.10, from: node1, since: 1795939200.0}]
 nodes:
-  description: The nodes of the fleet as this node knows them.
+  description:
+    - The nodes of the fleet as this node knows them, the JSON text of a list of dictionaries.
+    - In a large fleet Ansible copies a text much faster than many values.
   returned: always
-  type: list
-  elements: dict
-  sample: [{name: node1, endpoints: ["192.168.126.21"], addresses: ["192.168.126.21"]}]
+  type: str
+  sample: '[{"name": "node1", "endpoints": ["192.168.126.21"], "addresses": ["192.168.126.21"]}]'
 recalled:
   description: The record of the objects in O(recall).
   returned: always

@@ -210,7 +210,7 @@ fleet:
       type: list
       elements: dict
     observed:
-      description: The facts of each node that answered, by node.
+      description: The facts of each node that answered, by node, without its record of other nodes.
       type: dict
     unavailable:
       description: The nodes that did not answer, with the reason.

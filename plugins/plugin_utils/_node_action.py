@@ -35,6 +35,14 @@ def unlogged(arguments: Mapping[str, object]) -> dict[str, object]:
     return {**arguments, "state": summary, "state_json": text}
 
 
+def with_text(facts: Mapping[str, object]) -> dict[str, object]:
+    """Return a result of the module in which the record of other nodes is a JSON text.
+
+    Ansible copies a result value by value. In a fleet of 300 nodes these records have 90,000 entries.
+    """
+    return {**facts, **({"nodes": json.dumps(facts["nodes"])} if "nodes" in facts else {})}
+
+
 class NodeAction(ActionBase):
     """Runs the module `node` on a host, with the program of a node as an argument.
 
@@ -53,7 +61,7 @@ class NodeAction(ActionBase):
             task_vars=task_vars,
             wrap_async=self._task.async_val and not self._connection.has_native_async,
         )
-        return {**result, **{name: value for name, value in done.items() if name not in _CONTROL}}
+        return {**result, **with_text({name: value for name, value in done.items() if name not in _CONTROL})}
 
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""

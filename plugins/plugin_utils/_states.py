@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The states of nodes in the results of tasks. PRIVATE to the collection.
+"""States and facts of many nodes in the results of tasks. PRIVATE to the collection.
 
 Ansible copies a result value by value. The states of 300 nodes with 1,500 egress IPs have half a million values, nearly
 all equal on all nodes, and their copies would take ten times as long as the plan.
@@ -26,6 +26,15 @@ def packed(states: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for name, state in states.items()
     }
     return {"shared": shared, "states": own}
+
+
+def without_records(fleet: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dict of a Fleet without the nodes in the record of each node; `members` has them."""
+    observed = {
+        name: {key: value for key, value in facts.items() if key != "nodes"}
+        for name, facts in fleet["observed"].items()
+    }
+    return {**fleet, "observed": observed}
 
 
 def unpacked(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ The modules plan, steps and report read the registered results of other modules 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,7 +37,7 @@ def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
         "fence": variables.get("egress_ip_fence"),
         "failover": {setting: variables[name] for setting, name in failover.VARIABLES.items() if name in variables},
         "variables": {name: variables.get(name) for name in VARIABLES},
-        "observed": variables.get("egress_ip_node_info", _NOT_OBSERVED),
+        "observed": _facts(variables.get("egress_ip_node_info", _NOT_OBSERVED)),
     }
 
 
@@ -66,6 +67,15 @@ def node_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict
     """Return {node: result of the module `node`} of the nodes that answered; empty before that module runs."""
     hosts = {name: variables["hostvars"][name] for name in sorted(fleet["observed"])}
     return {name: host["egress_ip_node"] for name, host in hosts.items() if "egress_ip_node" in host}
+
+
+def _facts(observed: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a result of the module `node_info` with the record of other nodes as values; see `_node_action`."""
+    text = observed.get("nodes")
+    try:
+        return {**observed, "nodes": json.loads(text)} if isinstance(text, str) else observed
+    except ValueError:
+        return observed
 
 
 def _drain(variables: Mapping[str, Any]) -> bool:

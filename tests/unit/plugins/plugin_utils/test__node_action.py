@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import with_text
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def test_a_node_cannot_set_variables(monkeypatch):
@@ -24,3 +29,20 @@ def test_a_node_cannot_set_variables(monkeypatch):
     task = SimpleNamespace(args={}, async_val=0)
     action = ActionModule(task, None, None, None, None, None)
     assert action.run() == {"changed": False, "held": []}
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    )
+)
+def test_the_record_of_other_nodes_travels_as_a_text(nodes):
+    facts = {"generation": 3, "nodes": nodes}
+    sent = with_text(facts)
+    assert isinstance(sent["nodes"], str)
+    assert host_of({"inventory_hostname": "node1", "egress_ip_node_info": sent})["observed"] == facts
+
+
+@pytest.mark.parametrize("facts", [{}, {"failed": True, "msg": "timed out"}, {"nodes": []}, {"nodes": "no JSON"}])
+def test_other_results_stay_as_they_are(facts):
+    assert host_of({"inventory_hostname": "node1", "egress_ip_node_info": facts})["observed"] == facts

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, unpacked
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, unpacked, without_records
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +42,12 @@ def test_one_node_with_another_value_has_a_field_of_its_own():
         "node2": {"name": "node2", "pods": []},
         "node3": {"name": "node3", "pods": []},
     }
+
+
+def test_a_fleet_without_the_records_of_its_nodes():
+    fleet = {"observed": {"node1": {"held": [], "nodes": [{"name": "node2"}]}}, "generation": 3}
+    assert without_records(fleet) == {"observed": {"node1": {"held": []}}, "generation": 3}
+    assert "nodes" in fleet["observed"]["node1"]
 
 
 def test_without_states():
