@@ -32,3 +32,13 @@ def test_failures_name_the_filter_and_the_argument():
     with pytest.raises(AnsibleFilterError) as caught:
         ASSIGN([], [], policy="fair")
     assert str(caught.value) == "netops.egress_ip.assign: policy: must be balanced or sticky, not the string 'fair'"
+
+
+def test_standbys_are_keys_where_failover_is_on():
+    assert {*ASSIGN([], [], failover=True)} - {*ASSIGN([], [])} == {"standbys", "without_standby"}
+
+
+def test_the_last_standbys_must_be_a_list():
+    with pytest.raises(AnsibleFilterError) as caught:
+        ASSIGN([], [], failover=True, standbys={})
+    assert str(caught.value) == "netops.egress_ip.assign: standbys: must be a list, not a mapping"

@@ -65,3 +65,17 @@ def test_an_inconsistency_is_a_warning_of_the_task(capsys, monkeypatch):
 def test_a_malformed_option_fails_with_its_path(capsys):
     result = run(capsys, current=[{"egressIP": "10.0.0.1"}])
     assert (result["failed"], result["msg"]) == (True, "current[0].node: is missing")
+
+
+def test_standbys_where_failover_is_on(capsys):
+    second = {**NODE, "name": "n2", "networks": [{"interface": "eth0", "addresses": ["10.0.0.202/24"]}]}
+    assert "standbys" not in run(capsys, nodes=[NODE, second])
+    result = run(capsys, nodes=[NODE, second], current=[HELD], failover=True)
+    assert result["standbys"] == [{"egressIP": "10.0.0.1", "order": ["n2", "n1"]}]
+    assert result["without_standby"] == []
+
+
+def test_a_malformed_standby_fails_with_its_path(capsys):
+    result = run(capsys, failover=True, standbys=["10.0.0.1"])
+    expected = "standbys[0]: must be a mapping with egressIP and order, not the string '10.0.0.1'"
+    assert (result["failed"], result["msg"]) == (True, expected)

@@ -151,6 +151,13 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
     assert kernel.log == []
 
 
+def test_a_node_with_failover_returns_the_order_on_record(kernel):
+    peers = [{"name": f"node{n}", "address": f"192.168.126.2{n}", "mac": f"02:00:00:00:00:0{n}"} for n in (2, 1)]
+    standbys = [{"egressIP": A, "interface": "eth0", "order": peers}]
+    apply(kernel, node_state(failover={"after": 0.2}, standbys=standbys))
+    assert observe(kernel)["standbys"] == [{"egressIP": A, "order": ["node2", "node1"]}]
+
+
 def test_a_node_tells_its_record(kernel):
     state = node_state(generation=7)
     apply(kernel, state)
