@@ -255,6 +255,13 @@ def checks() -> list[bool]:
     good += rotation()
     good += captured("with the new key", {"esp"}, lambda: traffic("with the new key"))
     good += [look("foreign state and policy", foreign() == before, True)]
+    run("ip", "-n", "node2", "xfrm", "policy", "flush")
+    good += captured(
+        "policies flushed",
+        set(),
+        lambda: [look("policies flushed", connect("pod", SERVERS[4], 3), "TimeoutError: timed out")],
+    )
+    change("node2", NEW)
     run("ip", "-n", "node2", "xfrm", "state", "flush")
     good += captured(
         "states flushed",

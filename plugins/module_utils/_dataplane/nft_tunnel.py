@@ -61,6 +61,8 @@ def _from_tunnel(options: DataPlaneOptions) -> dict[str, ChainState]:
 def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
     """Return the chains for the outer packets and the hand-over, one per hook."""
     own = [(version_of(endpoint), endpoint) for endpoint in endpoints]
+    encrypted = options.tunnel_encryption == IPSEC
+    of_tunnel_device = f"meta l4proto udp meta mark and {options.mark_mask:#x} != 0"
     return {
         "tunnel_port_raw": chain_of(
             "",
@@ -71,7 +73,7 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
         "tunnel_port_inward": chain_of("", *(f"{ip} saddr @nodes{v} {NOT_FROM_THERE} drop" for v, ip in WORDS.items())),
         "tunnel_port_input": chain_of(
             "",
-            *(f"meta l4proto udp {words} drop" for words in _NOT_OUR_ESP if options.tunnel_encryption == IPSEC),
+            *(f"meta l4proto udp {words} drop" for words in _NOT_OUR_ESP if encrypted),
             *(f"{ip} saddr @nodes{v} {ip} daddr @egress_ips{v} return" for v, ip in WORDS.items()),
             *(f"{WORDS[v]} saddr @nodes{v} {WORDS[v]} daddr {endpoint} return" for v, endpoint in own),
             "drop",
@@ -84,8 +86,10 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
         ),
         "tunnel_port_output": chain_of(
             "",
+            # While the IPsec policies are gone.
+            *([f"{of_tunnel_device} rt ipsec missing drop"] if encrypted else []),
             # The tunnel device's packets have a mark, which only root can set; the hand-over runs as root.
-            f"meta l4proto udp meta mark and {options.mark_mask:#x} != 0 return",
+            f"{of_tunnel_device} return",
             "tcp flags & (syn | ack) != syn return",
             "meta l4proto tcp meta skuid 0 return",
             *(f"{ip} daddr @tunnel{v} drop" for v, ip in WORDS.items()),

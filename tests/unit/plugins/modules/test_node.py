@@ -69,6 +69,15 @@ def test_the_program_gets_the_options_and_its_answer_is_the_result(run):
     assert result["changed"]
 
 
+def test_no_secret_is_in_the_result(run):
+    secret, key = "a secret that is long enough", "a key of a run"
+    echo = ANSWERS.replace('"asked": [', '"asked": [params["tunnel_secret"], "x" + params["handover_key"], ')
+    text = json.dumps(run(state=STATE, program=program(echo), tunnel_secret=secret, handover_key=key))
+    assert secret not in text
+    assert key not in text
+    assert "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in text
+
+
 def test_what_is_large_is_not_in_the_result(run):
     arguments = run(state=STATE, program=program(ANSWERS))
     assert "diff" not in arguments

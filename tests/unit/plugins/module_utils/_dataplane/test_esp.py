@@ -18,6 +18,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.esp im
     parse_esp_policies,
     parse_states,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_tables
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import INET
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.numbers import (
     ESP_OVERHEAD,
@@ -33,6 +35,7 @@ from states import egress_object, fleet_nodes, held, node_state
 OLD, NEW = "a" * 40, "b" * 40
 SECRETS = {fingerprint(secret): secret for secret in (OLD, NEW)}
 IPS = ["192.168.126.101", "192.168.126.102", "2001:db8:126::101"]
+MARKS = {ip: number for number, ip in enumerate(IPS, 1)}
 SECRET_TEXTS = st.text(min_size=32, max_size=64)
 
 
@@ -218,3 +221,18 @@ def test_a_changed_policy_is_written_again_and_not_deleted():
     assert line.startswith("xfrm policy update dir in src 10.0.0.1/32")
     (line,) = esp_lines(current, Esp())
     assert line == "xfrm policy delete dir in src 10.0.0.1/32 dst 10.0.0.2/32 proto 17 dport 4790 ptype main"
+
+
+def test_plain_packets_of_the_tunnel_are_dropped_at_both_ends():
+    """With real packets: tests/kernel."""
+    plain, closed = (
+        desired_tables(state, MARKS, 1373)[INET].chains for state in (state_of(1, OLD, options={}), state_of(1, OLD))
+    )
+    ends = {name for name in closed if closed[name] != plain.get(name)}
+    assert ends == {"tunnel_port_input", "tunnel_port_output"}
+    incoming, outgoing = (closed[name].rules for name in sorted(ends))
+    assert incoming[:2] == (
+        "meta l4proto udp meta secpath missing drop",
+        f"meta l4proto udp ipsec in reqid != {ESP_REQUEST_ID} drop",
+    )
+    assert outgoing[0] == "meta l4proto udp meta mark and 0x1fff != 0 rt ipsec missing drop"
