@@ -85,21 +85,7 @@ def observe_fleet(
     stop += _unknown(drain, answers)
     stop += _vanished(observed, {*answers, *forget})
     errors = Errors()
-    # The pods of a single node need no tunnel.
-    networks = {
-        name: usable_networks(facts) if len(hosts) > 1 else facts["networks"] for name, facts in observed.items()
-    }
-    nodes = tuple(
-        _node(
-            host,
-            observed.get(host["name"]),
-            labels.get(host["name"], {}),
-            {*drain, *fenced},
-            networks.get(host["name"], []),
-            errors,
-        )
-        for host in hosts
-    )
+    nodes = _nodes(hosts, observed, labels, {*drain, *fenced}, errors)
     stop += errors.found
     return Fleet(
         nodes=nodes,
@@ -112,6 +98,25 @@ def observe_fleet(
         recalled=_recalled(observed),
         generation=max((facts["generation"] for facts in observed.values()), default=0),
         stop_reasons=tuple(stop or _too_few(len(observed), len(hosts), min_available, _lines(answers, FAULTY))),
+    )
+
+
+def _nodes(
+    hosts: Sequence[Mapping[str, Any]],
+    observed: Mapping[str, _FACTS],
+    labels: Mapping[str, Mapping[str, str]],
+    empty: Collection[str],
+    errors: Errors,
+) -> tuple[dict[str, Any], ...]:
+    """Return the nodes in the form that `assign` takes; adds an error for each malformed variable of a host."""
+    # The pods of a single node need no tunnel.
+    networks = {
+        name: usable_networks(facts) if len(hosts) > 1 else facts["networks"] for name, facts in observed.items()
+    }
+    named = {host["name"]: host for host in hosts}
+    return tuple(
+        _node(host, observed.get(name), labels.get(name, {}), empty, networks.get(name, []), errors)
+        for name, host in named.items()
     )
 
 

@@ -26,7 +26,7 @@ from .ineffective import ineffective
 from .node_limits import limits
 from .node_names import with_host_names
 from .pod_networks import public_pod_lines
-from .rollout import parse_excluded, roll_out
+from .rollout import Rollout, parse_excluded, roll_out
 from .tunnel_keys import key_of, next_keys
 
 
@@ -117,22 +117,30 @@ def plan_run(
     plan = _plan(requests, fleet, settings, standby_rules(failover, hosts, fleet) if failover else None)
     stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(egress_ips, data_plane.max_index), *against]
     stop += _reasons_against_drain(plan, fleet, requests, partial(_fleet, hosts, read, fenced), settings)
-    rollout: dict[str, Any] = {}
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
     doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device)
     tunnel = next_keys(key, fleet)
     wanted = {**(options or {}), "tunnel_keys": list(tunnel.keys)}
+    rollout: dict[str, Any] = {}
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
         standbys = NodeFailover(failover, plan, fleet) if failover else None
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, standbys)
         rollout = made.to_dict()
-        own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
-        known = {address for member in fleet["members"] for address in member["addresses"]}
-        doubts += public_pod_lines(read, known, parse_excluded(settings.excluded_cidrs))
-        doubts += without_effect(planned, made.selecting, own, {host["name"] for host in hosts})
+        doubts += _doubts_about(made, planned, fleet, settings)
     filled = _with_addresses_of_pools(manifests, allocation)
     return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests, tunnel.notes)
+
+
+def _doubts_about(rollout: Rollout, planned: Manifests, fleet: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return lines on networks of pods: public ones, and those without effect."""
+    own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
+    known = {address for member in fleet["members"] for address in member["addresses"]}
+    names = {node["name"] for node in fleet["nodes"]}
+    return [
+        *public_pod_lines(planned, known, parse_excluded(settings.excluded_cidrs)),
+        *without_effect(planned, rollout.selecting, own, names),
+    ]
 
 
 def _fleet(hosts: Sequence[Mapping[str, Any]], read: Manifests, fenced: Collection[str], settings: Settings) -> Fleet:
