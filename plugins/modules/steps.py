@@ -51,7 +51,7 @@ domain_notes:
   returned: success
   type: dict
   sample:
-    planned: ["egressip/web: 192.168.126.10 and 192.168.126.102 are on one ESXi host, esx1.example.com"]
+    planned: ["egressip/web: 192.168.126.10, 192.168.126.102 are on one ESXi host, esx1.example.com"]
     current: []
 open:
   description: The changes of each platform before the nodes are changed.

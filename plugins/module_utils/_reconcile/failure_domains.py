@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, Mapping
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
+from .._common.messages import listed
 from .._kubernetes.objects import EgressIP
 from .._planner.assign import read_situation
 from .._planner.candidates import Candidates
@@ -14,6 +15,22 @@ from .._planner.requests import Requests, read_requests
 
 # {node: {label: value}}
 Labels = Mapping[str, Mapping[str, str]]
+# What is in one failure domain.
+_ADDRESSES = "{}"
+_POSSIBLE = "all nodes that may hold {}"
+_STANDBYS = "the holder and the standbys of {}"
+_TEXTS = (_ADDRESSES, _POSSIBLE, _STANDBYS)
+_ADDRESSES_SHOWN = 5
+
+
+class _Held(NamedTuple):
+    """An egress IP of the object ``name`` on ``node``: the other nodes that may hold it, and its standbys."""
+
+    name: str
+    egress_ip: str
+    node: str
+    possible: set[str]
+    standbys: set[str]
 
 
 def labelled(host: Mapping[str, Any], labels: Labels) -> Mapping[str, Any]:
@@ -36,11 +53,14 @@ def needs_labels(run: Mapping[str, Any], labels: Labels) -> bool:
     return bool(new) and ("headroom" in run["answers"] or not new.isdisjoint(_used_labels(_requests(run).egressips)))
 
 
-def domain_notes(run: Mapping[str, Any], labels: Labels, titles: Mapping[str, str]) -> dict[str, list[str]]:
+def domain_notes(
+    run: Mapping[str, Any], labels: Labels, titles: Mapping[str, str], last_orders: Mapping[str, Sequence[str]]
+) -> dict[str, list[str]]:
     """Return {planned: [line], current: [line]}: the egress IPs of an object that the loss of one domain affects alike.
 
-    ``run``: as in `needs_labels`; ``titles``: {label: what a value of it is}. A line names egress IPs of one object on
-    nodes of one domain, or those that only nodes of one domain may hold. A node without the label is no domain.
+    ``run``: as in `needs_labels`; ``titles``: {label: what a value of it is}; ``last_orders``: {egress IP: its standbys
+    on record}. A line names egress IPs of one object on nodes of one domain, those that only nodes of one domain may
+    hold, or those whose standbys are in the domain of their holder. A node without the label is no domain.
     """
     moments = {"planned": run["plan"]["assignments"], "current": run["fleet"]["current"]}
     domains = {title: _domains(labels, label) for label, title in titles.items()}
@@ -50,12 +70,13 @@ def domain_notes(run: Mapping[str, Any], labels: Labels, titles: Mapping[str, st
     requests, fleet = _requests(run), run["fleet"]
     names = {egress_ip: each.name for each in requests.egressips for egress_ip in each.egress_ips}
     candidates = read_situation(requests, fleet["nodes"], fleet["current"]).candidates
-    return {
-        moment: [
-            line for title, each in domains.items() for line in _lines(_held(entries, names), each, title, candidates)
-        ]
-        for moment, entries in moments.items()
-    }
+    planned = {item["egressIP"]: item["order"] for item in run["plan"].get("standbys", ())}
+    orders = {"planned": planned, "current": last_orders}
+    found: dict[str, list[str]] = {}
+    for moment, entries in moments.items():
+        held = [_held(entry, names, candidates, orders[moment]) for entry in entries]
+        found[moment] = [line for title, each in domains.items() for line in _lines(held, each, title)]
+    return found
 
 
 def _domains(labels: Labels, label: str) -> dict[str, str]:
@@ -63,33 +84,33 @@ def _domains(labels: Labels, label: str) -> dict[str, str]:
     return {node: given[label] for node, given in labels.items() if label in given}
 
 
-def _held(entries: Iterable[Mapping[str, str]], names: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """Yield (object, egress IP, node); a node may not know the object."""
-    for entry in entries:
-        name = entry.get("name") or names.get(entry["egressIP"])
-        if name is not None:
-            yield name, entry["egressIP"], entry["node"]
+def _held(
+    entry: Mapping[str, str], names: Mapping[str, str], candidates: Candidates, orders: Mapping[str, Sequence[str]]
+) -> _Held:
+    egress_ip, node = entry["egressIP"], entry["node"]
+    # A node may not know the object.
+    name = entry.get("name") or names.get(egress_ip, "")
+    possible = {each.name for each in candidates.possible_nodes(egress_ip)} - {node}
+    return _Held(name, egress_ip, node, possible, {*orders.get(egress_ip, ())} - {node})
 
 
-def _lines(
-    held: Iterable[tuple[str, str, str]], domains: Mapping[str, str], title: str, candidates: Candidates
-) -> list[str]:
-    shared: dict[tuple[str, str], list[str]] = {}
-    alone: dict[tuple[str, str], list[str]] = {}
-    for name, egress_ip, node in held:
-        if node in domains:
-            shared.setdefault((name, domains[node]), []).append(egress_ip)
-            others = {each.name for each in candidates.possible_nodes(egress_ip)} - {node}
-            if others and {domains.get(other) for other in others} == {domains[node]}:
-                alone.setdefault((name, domains[node]), []).append(egress_ip)
-    lines = [
-        f"egressip/{name}: {' and '.join(found)} are on one {title}, {domain}"
-        for (name, domain), found in sorted(shared.items())
-        if len(found) > 1
-    ]
-    return lines + [
-        f"egressip/{name}: all nodes that may hold {' and '.join(found)} are on one {title}, {domain}"
-        for (name, domain), found in sorted(alone.items())
+def _lines(held: Iterable[_Held], domains: Mapping[str, str], title: str) -> list[str]:
+    together: dict[str, dict[tuple[str, str], list[str]]] = {text: {} for text in _TEXTS}
+    for each in held:
+        domain = domains.get(each.node)
+        if each.name and domain is not None:
+            kinds = [_ADDRESSES]
+            if each.possible and {domains.get(other) for other in each.possible} == {domain}:
+                kinds.append(_POSSIBLE)
+            elif each.standbys and {domains.get(other) for other in each.standbys} == {domain}:
+                kinds.append(_STANDBYS)
+            for kind in kinds:
+                together[kind].setdefault((each.name, domain), []).append(each.egress_ip)
+    return [
+        f"egressip/{name}: {text.format(listed(found, _ADDRESSES_SHOWN))} are on one {title}, {domain}"
+        for text, of_domain in together.items()
+        for (name, domain), found in sorted(of_domain.items())
+        if text != _ADDRESSES or len(found) > 1
     ]
 
 

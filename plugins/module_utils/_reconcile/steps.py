@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .failover import last_orders
 from .failure_domains import domain_notes
 from .fencing import links_to_cut, nodes_to_unfence, plan_fencing
 from .provider import Audit, Changes
@@ -43,7 +44,7 @@ def plan_steps(
     before, after = _of_platforms(changes, "open"), _of_platforms(changes, "close")
     labels = {node: given for audit in audits.values() for node, given in audit["labels"].items()}
     return {
-        "domain_notes": domain_notes(run, labels, DOMAINS),
+        "domain_notes": domain_notes(run, labels, DOMAINS, last_orders(fleet)),
         "open": before,
         "close": after,
         "notes": [line for each in changes.values() for line in each["notes"]],

@@ -135,7 +135,7 @@ def test_the_esxi_hosts_of_the_nodes(play, vcenter):
     on = {"node1": "DC0_C0_H0", "node2": "DC0_C0_H1", "node3": "DC0_C0_H0"}
     assert told[AUDITED]["labels"] == {name: {"vsphere/host": host} for name, host in on.items()}
     assert (told[AUDITED]["plan_again"], told[FAILURES]) == (True, [])
-    note = f"egressip/web: {A} and {B} are on one ESXi host, DC0_C0_H0"
+    note = f"egressip/web: {A}, {B} are on one ESXi host, DC0_C0_H0"
     assert told[STEPS]["domain_notes"] == {"planned": [], "current": [note]}
 
 

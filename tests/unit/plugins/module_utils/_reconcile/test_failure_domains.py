@@ -88,25 +88,44 @@ def test_two_addresses_of_an_object_on_one_host():
         planned=[("web", A, "node1"), ("web", B, "node2")],
         current=[(A, "node1"), (B, "node3"), ("192.168.126.99", "node2")],
     )
-    notes = domain_notes(made, on(node1="esx1", node2="esx1", node3="esx2"), TITLES)
-    assert notes == {"planned": [f"egressip/web: {A} and {B} are on one ESXi host, esx1"], "current": []}
+    notes = domain_notes(made, on(node1="esx1", node2="esx1", node3="esx2"), TITLES, {})
+    assert notes == {"planned": [f"egressip/web: {A}, {B} are on one ESXi host, esx1"], "current": []}
 
 
 def test_all_nodes_that_may_hold_an_address_on_one_host():
     made = run(egressip("web", A), planned=[("web", A, "node1")], ready=(1, 2))
     hosts = on(node1="esx1", node2="esx1", node3="esx2")
     line = f"egressip/web: all nodes that may hold {A} are on one ESXi host, esx1"
-    assert domain_notes(made, hosts, TITLES)["planned"] == [line]
+    assert domain_notes(made, hosts, TITLES, {})["planned"] == [line]
     alone = run(egressip("web", A), planned=[("web", A, "node1")], ready=(1,))
-    assert domain_notes(alone, hosts, TITLES)["planned"] == [], "headroom shows that no node may take it"
+    assert domain_notes(alone, hosts, TITLES, {})["planned"] == [], "headroom shows that no node may take it"
+
+
+@pytest.mark.parametrize(("standby", "note"), [("node2", True), ("node3", False)])
+def test_standbys_on_the_host_of_the_holder(standby, note):
+    made = run(egressip("web", A), planned=[("web", A, "node1")], current=[(A, "node1")])
+    made["plan"]["standbys"] = [{"egressIP": A, "order": [standby, "node1"]}]
+    line = f"egressip/web: the holder and the standbys of {A} are on one ESXi host, esx1"
+    notes = domain_notes(made, on(node1="esx1", node2="esx1", node3="esx2"), TITLES, {A: [standby, "node1"]})
+    assert notes == {moment: [line] if note else [] for moment in ("planned", "current")}
+
+
+def test_many_addresses_are_counted():
+    addresses = [f"192.168.126.{n}" for n in range(100, 110)]
+    planned = [("web", ip, "node1") for ip in addresses]
+    (line,) = domain_notes(
+        run(egressip("web", *addresses), planned=planned), on(node1="esx1", node2="esx1"), TITLES, {}
+    )["planned"]
+    assert line.startswith("egressip/web: 192.168.126.100, ")
+    assert len(line) < 150
 
 
 def test_a_node_whose_host_is_unknown_may_be_anywhere():
     made = run(WEB, planned=[("web", A, "node1"), ("web", B, "node3")])
-    assert domain_notes(made, on(node1="esx1", node2="esx1"), TITLES)["planned"] == []
+    assert domain_notes(made, on(node1="esx1", node2="esx1"), TITLES, {})["planned"] == []
 
 
 def test_a_host_for_each_node_needs_no_note():
     made = run(WEB, planned=[("web", A, "node1"), ("web", B, "node2")])
-    assert domain_notes(made, on(node1="esx1", node2="esx2"), TITLES) == {"planned": [], "current": []}
-    assert domain_notes({"plan": {"assignments": []}, "fleet": {"current": []}}, {}, TITLES)["planned"] == []
+    assert domain_notes(made, on(node1="esx1", node2="esx2"), TITLES, {}) == {"planned": [], "current": []}
+    assert domain_notes({"plan": {"assignments": []}, "fleet": {"current": []}}, {}, TITLES, {})["planned"] == []
