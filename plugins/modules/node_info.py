@@ -184,7 +184,7 @@ takeovers:
   description:
     - The egress IPs that the node took over since its last run, the node that had each (empty if unknown), and the
       time in seconds since 1970.
-  returned: if the node took over an egress IP
+  returned: if a state with failover was applied
   type: list
   elements: dict
   sample: [{egressIP: 192.168.126.10, from: node1, since: 1795939200.0}]

@@ -24,8 +24,6 @@ from .options import is_device_name
 SHORTEST_AFTER = 0.1
 LONGEST_AFTER = 60.0
 USUAL_AFTER = 0.2
-# A snapshot or vMotion stops a virtual machine for about a second.
-VIRTUAL_AFTER = 2.0
 MOST_WITNESSES = 8
 # A holder and at most three standbys.
 MOST_IN_ORDER = 4

@@ -22,6 +22,7 @@ from .installed_files import left_over, missing_files
 from .metrics import Metrics
 from .platform_detection import AUTO, Platform, find_platform, refusal
 from .record import Record
+from .takeovers import Takeovers
 
 
 class Question(NamedTuple):
@@ -64,6 +65,7 @@ class NodeFacts:
     held: Collection[Held] = ()
     drift: Collection[str] = ()
     recalled: Collection[Mapping[str, object]] = ()
+    takeovers: Collection[Mapping[str, object]] = ()
     metrics: Metrics | None = None
     conflicts: Collection[Mapping[str, str]] = ()
     record: Record | None = None
@@ -91,7 +93,7 @@ class NodeFacts:
             "nodes": [item.to_dict() for item in state.nodes] if state else [],
             "far_ends": [item.to_dict() for item in state.far_ends] if state else [],
             "tunnel_keys": list(state.options.tunnel_keys) if state else [],
-            **(_standby_fields(state) if state and state.failover else {}),
+            **({**_standby_fields(state), "takeovers": list(self.takeovers)} if state and state.failover else {}),
             "recalled": list(self.recalled),
             "metrics": self.metrics,
             "conflicts": list(self.conflicts),
@@ -176,7 +178,14 @@ def _on_record(io: HostIO, record: Record | None, reading: Reading, question: Qu
         "drift": _drift(io, record, reading),
         "recalled": _recall(record.state, question.recall),
         "metrics": metrics_file.measure(io, record) if question.metrics else None,
+        "takeovers": _takeovers(io, record) if record.state.failover else [],
     }
+
+
+def _takeovers(io: HostIO, record: Record) -> list[Mapping[str, object]]:
+    """Return what this node took over since the plan on record."""
+    taken = Takeovers.load(io, record).taken
+    return [{"egressIP": ip, "from": each.former, "since": each.since} for ip, each in sorted(taken.items())]
 
 
 def _drift(io: HostIO, record: Record, reading: Reading) -> list[str]:

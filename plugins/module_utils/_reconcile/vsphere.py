@@ -272,6 +272,7 @@ VSPHERE = Provider(
     # The link goes down, or the node boots again.
     self_detected_methods=frozenset({POWER_OFF, VNIC_DISCONNECT}),
     domains={HOST_LABEL: "ESXi host"},
+    # A snapshot or vMotion stops a VM for about a second.
     longest_stun=2.0,
     query=query,
     audit=_audit,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from fake_node_io import MAC, address, ethernet
 from node_runs import (
     FOREVER,
@@ -155,7 +157,20 @@ def test_a_node_with_failover_returns_the_order_on_record(kernel):
     peers = [{"name": f"node{n}", "address": f"192.168.126.2{n}", "mac": f"02:00:00:00:00:0{n}"} for n in (2, 1)]
     standbys = [{"egressIP": A, "interface": "eth0", "order": peers}]
     apply(kernel, node_state(failover={"after": 0.2}, standbys=standbys))
-    assert observe(kernel)["standbys"] == [{"egressIP": A, "order": ["node2", "node1"]}]
+    seen = observe(kernel)
+    assert (seen["standbys"], seen["takeovers"]) == ([{"egressIP": A, "order": ["node2", "node1"]}], [])
+
+
+def test_a_takeover_counts_until_the_next_state_is_applied(kernel):
+    peers = [{"name": f"node{n}", "address": f"192.168.126.2{n}", "mac": f"02:00:00:00:00:0{n}"} for n in (1, 2)]
+    failover = {"failover": {"after": 0.2}, "standbys": [{"egressIP": A, "interface": "eth0", "order": peers}]}
+    apply(kernel, node_state(**failover))
+    Takeovers.load(kernel, Record.load(kernel)).with_taken({A: "node2"}, 1795939200.5).save(kernel)
+    assert observe(kernel)["takeovers"] == [{"egressIP": A, "from": "node2", "since": 1795939200.5}]
+    # The next plan names this node as the holder.
+    failover["standbys"][0]["order"].reverse()
+    apply(kernel, node_state(**failover, generation=8))
+    assert observe(kernel)["takeovers"] == []
 
 
 def test_a_node_tells_its_record(kernel):
