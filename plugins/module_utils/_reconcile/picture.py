@@ -35,7 +35,8 @@ def picture(run: Dict, planned: bool) -> dict[str, Any]:
     """
     manifests = Manifests.from_dict(run["manifests"])
     selected = _selected(manifests)
-    addresses = _addresses(run, _owners(run, manifests), planned)
+    owners = _owners(run, manifests)
+    addresses = _addresses(run, owners, planned)
     return {
         "planned": planned,
         "nodes": [
@@ -43,7 +44,7 @@ def picture(run: Dict, planned: bool) -> dict[str, Any]:
             for node in run["fleet"]["nodes"]
             for pods in [{name: count[node["name"]] for name, count in selected.items() if count[node["name"]]}]
         ],
-        "objects": list(_objects(manifests, selected, addresses)),
+        "objects": list(_objects(manifests, owners, selected, addresses)),
         "unassigned": list(run["plan"]["unassigned"]) if planned else [],
         "problems": [*_problems(run["fleet"], addresses), *(run["stop_reasons"] if planned else ())],
         "pools": list(run["manifests"].get("pools", ())),
@@ -108,8 +109,13 @@ def _places(holders: list[str], goal: str | None, planned: bool) -> Iterator[tup
 
 
 def _owners(run: Dict, manifests: Manifests) -> dict[str, str]:
-    """Return {egress IP: the object that gets it by the plan, else the first that lists it}."""
-    listed = {ip: egressip.name for egressip in reversed(manifests.egressips) for ip in egressip.egress_ips}
+    """Return {egress IP: its owner}: by the plan, else by its holder, else the first by name that lists it."""
+    names: dict[str, list[str]] = {}
+    for egressip in manifests.egressips:
+        for ip in egressip.egress_ips:
+            names.setdefault(ip, []).append(egressip.name)
+    held = {item["egressIP"]: str(item.get("name")) for item in run["fleet"]["current"]}
+    listed = {ip: held[ip] if held.get(ip) in found else min(found) for ip, found in names.items()}
     return {**listed, **{item["egressIP"]: item["name"] for item in run["plan"]["assignments"]}}
 
 
@@ -123,15 +129,20 @@ def _ports(fleet: Dict) -> dict[tuple[str, str], float]:
 
 
 def _objects(
-    manifests: Manifests, selected: Mapping[str, Mapping[str, int]], addresses: Mapping[str, Iterable[Dict]]
+    manifests: Manifests,
+    owners: Mapping[str, str],
+    selected: Mapping[str, Mapping[str, int]],
+    addresses: Mapping[str, Iterable[Dict]],
 ) -> Iterator[dict[str, Any]]:
+    """Yield the objects; an address that several list is with its owner only."""
     nodes: dict[str, list[str]] = {}
     for node, items in sorted(addresses.items()):
         for item in items:
             if item["state"] != LEAVES:
                 nodes.setdefault(item["egressIP"], []).append(node)
     for egressip in manifests.egressips:
-        listed = [{"egressIP": ip, "nodes": nodes.get(ip, [])} for ip in egressip.egress_ips]
+        own = [ip for ip in egressip.egress_ips if owners[ip] == egressip.name]
+        listed = [{"egressIP": ip, "nodes": nodes.get(ip, [])} for ip in own]
         yield {
             "name": egressip.name,
             "addresses": listed,
