@@ -18,7 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_string
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import failover
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import NOT_OBSERVED
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import NOT_OBSERVED, read_result
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
 
 # The host may be alive and hold addresses: nothing is known about it.
@@ -66,7 +66,7 @@ def result_of(variables: Mapping[str, Any], module: str) -> Mapping[str, Any]:
 def node_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
     """Return {node: result of the module `node`} of the nodes that answered; empty before that module runs."""
     hosts = {name: variables["hostvars"][name] for name in sorted(fleet["observed"])}
-    return {name: host["egress_ip_node"] for name, host in hosts.items() if "egress_ip_node" in host}
+    return {name: read_result(host["egress_ip_node"]) for name, host in hosts.items() if "egress_ip_node" in host}
 
 
 def _facts(observed: Mapping[str, Any]) -> Mapping[str, Any]:

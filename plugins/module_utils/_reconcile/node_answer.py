@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The result of the module `node_info` on one node, checked field by field. PRIVATE to the collection. Pure.
+"""The results of the modules `node_info` and `node` on one node, checked field by field. PRIVATE. Pure.
 
 A node is trusted only for itself: undocumented fields are dropped, and a node with a malformed field is excluded.
 """
@@ -58,6 +58,17 @@ def read_answer(observed: Mapping[str, Any]) -> Answer:
     if "timedout" in observed or "module_stdout" in observed or message.startswith(_CRASHED):
         return _without_facts(UNAVAILABLE, f"gives no answer: {message}")
     return _without_facts(FAULTY, message)
+
+
+def read_result(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result of the module `node` with its documented fields; a malformed one becomes that of a failure."""
+    errors = Errors()
+    fields = {
+        name: check(result[name], name, errors) for name, check in _RESULT.items() if result.get(name) is not None
+    }
+    if errors.found:
+        return {"failed": True, "msg": f"gives an invalid result: {errors.found[0]}"}
+    return fields
 
 
 def _without_facts(kind: str, *reasons: str) -> Answer:
@@ -185,6 +196,18 @@ def _moment(value: object, path: str, errors: Errors) -> float:
     return 0
 
 
+def _boolean(value: object, path: str, errors: Errors) -> bool:
+    if isinstance(value, bool):
+        return value
+    errors.add(path, f"must be true or false, not {type_name(value)}")
+    return False
+
+
+def _connections(value: object, path: str, errors: Errors) -> dict[str, float]:
+    fields = check_mapping(value, path, errors).items()
+    return {_address(ip, f"{path}: a key", errors): _number(count, f"{path}.{ip}", errors) for ip, count in fields}
+
+
 def _metrics(value: object, path: str, errors: Errors) -> Mapping[str, Any] | None:
     return None if value is None else _some_metrics(value, path, errors)
 
@@ -234,4 +257,11 @@ _FIELDS: dict[str, _Check] = {
     "recalled": _list_of(_mapping(_RECALLED, _DESTINATIONS)),
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
     "metrics": _metrics,
+}
+_RESULT: dict[str, _Check] = {
+    **dict.fromkeys(("changed", "failed", "unreachable", "skipped"), _boolean),
+    "msg": _text,
+    **dict.fromkeys(("claimed", "released", "unreleased"), _addresses),
+    "connections": _connections,
+    "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
 }

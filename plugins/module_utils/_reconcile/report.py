@@ -110,7 +110,7 @@ def report(
     result of the module `node`} is None before a run.
     """
     events = events or Events()
-    conflicts = _conflicts(results or {})
+    conflicts = _conflicts(results or {}, plan)
     claimed = set() if check_mode else {(ip, n) for n, r in (results or {}).items() for ip in r.get("claimed") or ()}
     refused = {ip: f"{with_vendor(item['mac'])} answers for it" for ip, item in conflicts.items()}
     refused.update(events.withheld)
@@ -328,11 +328,14 @@ def _state_of(item: Dict, outcome: _Outcome) -> str:
     return f"to move{where}" if move else "to claim"
 
 
-def _conflicts(results: Dict) -> dict[str, dict[str, Any]]:
+def _conflicts(results: Dict, plan: Dict) -> dict[str, dict[str, Any]]:
+    """Return {egress IP: {egressIP, interface, mac, node}} of the conflicts that nodes report for their addresses."""
+    planned = {(item["egressIP"], item["node"]) for item in plan["assignments"]}
     return {
         item["egressIP"]: {**item, "node": node}
         for node, result in sorted(results.items())
         for item in result.get("conflicts") or ()
+        if (item["egressIP"], node) in planned
     }
 
 

@@ -14,6 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_a
     STOP,
     UNAVAILABLE,
     read_answer,
+    read_result,
 )
 
 A = "192.168.126.101"
@@ -135,3 +136,38 @@ def test_a_missing_field(field):
 )
 def test_answers_without_facts(observed, kind, reasons):
     assert read_answer(observed) == (kind, {}, reasons)
+
+
+RESULT = {
+    "changed": True,
+    "claimed": [A],
+    "connections": {A: 3},
+    "released": [],
+    "unreleased": [],
+    "conflicts": [{"egressIP": A, "interface": "eth0", "mac": "52:54:00:12:34:56"}],
+}
+
+
+def test_the_result_of_a_run_keeps_its_documented_fields():
+    assert read_result({**RESULT, "diff": {}, "held": [], "invocation": {}}) == RESULT
+    assert read_result({"unreachable": True, "msg": "timed out"}) == {"unreachable": True, "msg": "timed out"}
+    assert read_result({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("claimed", 5, "claimed: must be a list, not the integer 5"),
+        ("claimed", [{}], "claimed[0]: must be a string"),
+        ("unreleased", "x", "unreleased: must be a list, not the string 'x'"),
+        ("conflicts", [A], "conflicts[0]: must be a mapping"),
+        ("conflicts", [{"egressIP": A, "interface": "eth0"}], "conflicts[0].mac: is missing"),
+        ("connections", [], "connections: must be a mapping"),
+        ("connections", {A: "x"}, f"connections.{A}: must be a number, not the string 'x'"),
+        ("changed", "maybe", "changed: must be true or false, not the string 'maybe'"),
+    ],
+)
+def test_a_malformed_result_of_a_run_is_a_failure_of_its_node(field, value, message):
+    done = read_result({**RESULT, field: value})
+    assert set(done) == {"failed", "msg"}
+    assert done["msg"].startswith(f"gives an invalid result: {message}")
