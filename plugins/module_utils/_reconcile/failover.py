@@ -160,17 +160,16 @@ _PARSERS: dict[str, Callable[[object, str, Errors], Any]] = {
 
 def standby_rules(settings: FailoverSettings, hosts: Iterable[Dict], fleet: Dict) -> StandbyRules:
     """Return the rules of the plan; `hosts` [{name, fence}], `fleet` is the dict of a Fleet."""
-    fenced = {
-        host["name"]: f"{host['name']} has a fence and {VARIABLES['unfenced']} is false"
-        for host in hosts
-        if host.get("fence") and not settings.unfenced
-    }
+    fenced = [host["name"] for host in hosts if host.get("fence") and not settings.unfenced]
+    unwatched = {name: f"{name} has a fence and {VARIABLES['unfenced']} is false" for name in fenced}
     without_mac = {
         name: "without the MAC address of the primary interface"
         for name, facts in fleet["observed"].items()
         if not _mac_of(facts, facts.get("interface", ""))
     }
-    return StandbyRules(unwatched=fenced, unable=without_mac, last=last_orders(fleet))
+    # A node that took an address over must not be replaced unfenced either.
+    unable = {**without_mac, **dict.fromkeys(fenced, "with a fence")}
+    return StandbyRules(unwatched=unwatched, unable=unable, last=last_orders(fleet))
 
 
 def _mac_of(facts: Dict, interface: str) -> str:
@@ -217,14 +216,19 @@ def _time(seconds: float) -> str:
 class NodeFailover:
     """The failover part of the states of all nodes."""
 
-    def __init__(self, settings: FailoverSettings, plan: Dict, fleet: Dict) -> None:
-        """`plan` and `fleet` are dicts of a Plan with standbys and a Fleet."""
+    def __init__(self, settings: FailoverSettings, plan: Dict, fleet: Dict, withheld: Collection[str] = ()) -> None:
+        """`plan` and `fleet` are dicts of a Plan with standbys and a Fleet.
+
+        `withheld` egress IPs must not be claimed, so no node stands by for them: a node that is to be fenced may hold
+        them.
+        """
         self.settings, self.observed = settings, fleet["observed"]
         self.capacities = {node["name"]: node["capacity"] for node in fleet["nodes"]}
         self._own: dict[str, list[tuple[str, Interface]]] = {}
         self.of_node: dict[str, list[Standby]] = {}
         for item in plan["standbys"]:
-            self._add(item["egressIP"], item["order"])
+            if item["egressIP"] not in withheld:
+                self._add(item["egressIP"], item["order"])
 
     def _add(self, egress_ip: str, order: Sequence[str]) -> None:
         places = {name: self._place(name, egress_ip) for name in order}

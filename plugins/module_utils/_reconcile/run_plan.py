@@ -124,7 +124,7 @@ def plan_run(
     rollout: dict[str, Any] = {}
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
-        standbys = NodeFailover(failover, plan, fleet) if failover else None
+        standbys = NodeFailover(failover, plan, fleet, withheld) if failover else None
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, standbys)
         rollout = made.to_dict()
         doubts += _doubts_about(made, planned, fleet, settings)

@@ -56,11 +56,11 @@ def host(number, *held, own=None, fence="", capacity=None, second=False, **facts
 SILENT = {"name": "node1", "labels": LABELS, "observed": {"unreachable": True, "msg": "timed out"}}
 
 
-def run(hosts, *documents, failover=ON, **settings):
+def run(hosts, *documents, failover=ON, withheld=(), **settings):
     """Return the dict of a RunPlan."""
     manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
     inputs = copy.deepcopy((hosts, manifests))
-    made = plan_run(hosts, manifests, Settings(failover=failover, **settings))
+    made = plan_run(hosts, manifests, Settings(failover=failover, **settings), withheld=withheld)
     assert (hosts, manifests) == inputs
     return made.to_dict()
 
@@ -158,6 +158,17 @@ def test_addresses_without_a_standby_are_lines():
     ]
     unfenced = run(hosts, egressip(A), failover={"": True, "unfenced": True})
     assert unfenced["plan"]["without_standby"] == []
+
+
+def test_a_node_with_a_fence_is_no_standby():
+    made = run([host(1, A), host(2, fence="vsphere")], egressip(A))
+    assert made["plan"]["without_standby"] == [{"egressIP": A, "reason": "with a fence: node2"}]
+
+
+def test_no_node_stands_by_for_a_withheld_address():
+    made = run([host(1), host(2), host(3)], egressip(A), egressip(B, name="api"), withheld={A: "node4 may hold it"})
+    known = {item["egressIP"] for state in made["rollout"]["states"].values() for item in state["standbys"]}
+    assert known == {B}
 
 
 def test_a_node_without_a_mac_is_no_standby():
