@@ -15,6 +15,7 @@ from . import systemd_units
 from .address_conflicts import read_conflicts
 from .metrics import Metrics, metrics, textfile
 from .record import Record
+from .takeovers import Takeovers
 
 _NAME = "egress_ip.prom"
 
@@ -30,7 +31,16 @@ def write(io: HostIO, record: Record) -> None:
     """Write the metrics to the folder `metrics_dir` on record, if it is set."""
     path = _path(record.state.options)
     if path:
-        io.publish_file(path, textfile(measure(io, record)).encode())
+        io.publish_file(path, (textfile(measure(io, record)) + _takeovers(io, record)).encode())
+
+
+def _takeovers(io: HostIO, record: Record) -> str:
+    """Return the number of takeovers of a node with failover in Prometheus' text format."""
+    if record.state.failover is None:
+        return ""
+    name = "egress_ip_takeovers_total"
+    help_text = f"# HELP {name} Egress IPs that this node took over from silent nodes since it booted.\n"
+    return f"{help_text}# TYPE {name} counter\n{name} {Takeovers.load(io, record).total}\n"
 
 
 def left_over(io: HostIO, options: DataPlaneOptions | None, former: DataPlaneOptions | None) -> list[Path]:

@@ -54,6 +54,7 @@ class Takeovers:
 
 
 def _read(io: HostIO) -> Mapping[str, Any]:
+    """Return the content of the file; only root writes it, and atomically."""
     noted = io.read_file(files.TAKEOVERS_FILE)
     content: Mapping[str, Any] = json.loads(noted) if noted else {"generation": -1, "taken": {}, "total": 0}
     return content

@@ -10,9 +10,12 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.segment import Received
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import metrics_file
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower, follow
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.observe import observe
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
@@ -108,6 +111,18 @@ def test_a_standby_takes_over_what_nobody_answers_for(kernel, standby, capsys):
     changed = kernel.snapshot()
     assert not apply(kernel, replace(state("node1"), generation=2))["diff"]["after"]
     assert changed["rules"] == kernel.rules
+
+
+def test_node_info_and_the_metrics_show_a_takeover(kernel, standby):
+    assert "takeovers" not in observe(kernel, DataPlaneOptions()).to_dict()
+    del standby.segment.answers[A]
+    go_on(standby, 1)
+    facts = observe(kernel, DataPlaneOptions()).to_dict()
+    assert facts["takeovers"] == [{"egressIP": A, "from": "node2", "since": 1_000_000_000.0}]
+    assert facts["drift"] == []
+    options = replace(standby.record.state.options, metrics_dir="/metrics")
+    metrics_file.write(kernel, replace(standby.record, state=replace(standby.record.state, options=options)))
+    assert b"\negress_ip_takeovers_total 1\n" in kernel.files["/metrics/egress_ip.prom"][0]
 
 
 def test_a_standby_takes_nothing_while_the_holder_answers(kernel, standby):
