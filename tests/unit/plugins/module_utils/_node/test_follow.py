@@ -114,7 +114,7 @@ def test_a_standby_takes_over_what_nobody_answers_for(kernel, standby, capsys):
 
 
 def test_node_info_and_the_metrics_show_a_takeover(kernel, standby):
-    assert "takeovers" not in observe(kernel, DataPlaneOptions()).to_dict()
+    assert observe(kernel, DataPlaneOptions()).to_dict()["takeovers"] == []
     del standby.segment.answers[A]
     go_on(standby, 1)
     facts = observe(kernel, DataPlaneOptions()).to_dict()
