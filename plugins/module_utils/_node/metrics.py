@@ -72,8 +72,8 @@ def _use_rows(protocols: Mapping[str, Use]) -> list[Row]:
     return rows
 
 
-def textfile(values: Metrics) -> str:
-    """Return the metrics in Prometheus' text format."""
+def textfile(values: Metrics, takeovers: int | None = None) -> str:
+    """Return the metrics in Prometheus' text format, with the number of takeovers of a node with failover."""
     families: list[_Family] = []
     rows = [({"egress_ip": row["egressIP"], "object": row["object"]}, row) for row in values["egress_ips"]]
     for direction in DIRECTIONS.values():
@@ -86,6 +86,9 @@ def textfile(values: Metrics) -> str:
         ({"egress_ip": row["egressIP"], "mac": row["mac"]}, 1) for row in values["conflicts"]
     ]
     families.append(("egress_ip_conflict", "gauge", "Another host with this MAC answers for the egress IP.", conflicts))
+    if takeovers is not None:
+        help_text = "Egress IPs that this node took over from silent nodes since it booted."
+        families.append(("egress_ip_takeovers_total", "counter", help_text, [({}, takeovers)]))
     families += _use_families("egress_ip", "an egress IP", rows)
     families += _use_families("egress_ip_tunnel", "the node's own address through the tunnel", tunnel)
     return "".join(line for family in families for line in _family(*family))
@@ -107,7 +110,8 @@ def _use_families(prefix: str, source: str, rows: Sequence[tuple[_Labels, Row]])
 def _family(name: str, kind: str, help_text: str, samples: Sequence[tuple[_Labels, float]]) -> Iterator[str]:
     yield f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n"
     for labels, value in samples:
-        yield f"{name}{{{','.join(f'{key}={_quoted(text)}' for key, text in labels.items())}}} {value}\n"
+        shown = ",".join(f"{key}={_quoted(text)}" for key, text in labels.items())
+        yield f"{name}{{{shown}}} {value}\n" if shown else f"{name} {value}\n"
 
 
 def _quoted(text: str) -> str:

@@ -31,16 +31,8 @@ def write(io: HostIO, record: Record) -> None:
     """Write the metrics to the folder `metrics_dir` on record, if it is set."""
     path = _path(record.state.options)
     if path:
-        io.publish_file(path, (textfile(measure(io, record)) + _takeovers(io, record)).encode())
-
-
-def _takeovers(io: HostIO, record: Record) -> str:
-    """Return the number of takeovers of a node with failover in Prometheus' text format."""
-    if record.state.failover is None:
-        return ""
-    name = "egress_ip_takeovers_total"
-    help_text = f"# HELP {name} Egress IPs that this node took over from silent nodes since it booted.\n"
-    return f"{help_text}# TYPE {name} counter\n{name} {Takeovers.load(io, record).total}\n"
+        takeovers = Takeovers.load(io, record).total if record.state.failover else None
+        io.publish_file(path, textfile(measure(io, record), takeovers).encode())
 
 
 def left_over(io: HostIO, options: DataPlaneOptions | None, former: DataPlaneOptions | None) -> list[Path]:
