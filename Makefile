@@ -53,8 +53,8 @@ docs: prepare ## Render the reference of plugins and roles to .build/docs
 lab: prepare-lab ## Start the lab (python3 tests/lab/lab.py --help lists its commands)
 	@$(LAB) up && $(LAB) status
 
-lab-clean: prepare ## Remove the lab's hosts, network and images
-	@$(LAB) down && $(LAB) remove-images
+lab-clean: prepare ## Remove the hosts and networks of both labs, and their images
+	@$(LAB) down && EGRESS_IP_LAB_NAME=second $(LAB) down && $(LAB) remove-images
 
 clean: ## Remove .build (run lab-clean before)
 	@rm -rf .build

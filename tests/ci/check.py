@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -37,9 +39,14 @@ NICE = ("nice", "-n", "10")
 FAILURE = re.compile(r"(FAILED|ERROR:?|fatal:|lab:|error:|SUBFAIL\w*) ")
 # As pytest lists them with --durations.
 DURATION = re.compile(r"(?P<seconds>\d+\.\d+)s (?P<phase>setup|call|teardown) +(?P<file>\S+?)::(?P<test>.+)")
+# The commands that run now. After a signal they are ended, and no other one is started.
+RUNNING: set[subprocess.Popen] = set()
+STOPPING = threading.Event()
 VENV = BUILD / "venv"
 MOLECULE = ROOT / "extensions/molecule"
 OTHER_SUITES = ("bullseye", "trixie")
+# The lab beside the machine's one; `make lab-clean` removes it too.
+SECOND_LAB = "second"
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
     "tests/integration/targets/lookup_manifests/files/",
@@ -85,9 +92,13 @@ class Check:
             encoding="utf-8",
             errors="replace",
         ) as command:
+            RUNNING.add(command)
+            if STOPPING.is_set():
+                command.terminate()
             for line in command.stdout:
                 lines.append(line.rstrip())
                 say(prefix + lines[-1])
+            RUNNING.discard(command)
             _pid, status, usage = os.wait4(command.pid, 0)
             command.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - start
@@ -213,7 +224,7 @@ def other_scenarios() -> Iterator[Check]:
     """The Molecule scenarios of other releases of Debian, in a second lab."""
     yield from images()
     names = {path.parent.name for path in MOLECULE.glob("*/molecule.yml")} - {"default"}
-    yield from (scenario(name, "second") for name in sorted(names))
+    yield from (scenario(name, SECOND_LAB) for name in sorted(names))
 
 
 # Group -> lanes of checks. Lanes of the groups BESIDE run side by side; all other lanes together are one more.
@@ -229,7 +240,7 @@ BESIDE = ("molecule",)
 
 def run_lane(lanes: Iterable[Lane], beside: bool) -> list[Outcome]:
     """Run the checks of these lanes, one after the other; `beside` others."""
-    return [check.run(beside) for lane in lanes for check in lane()]
+    return [check.run(beside) for lane in lanes for check in lane() if not STOPPING.is_set()]
 
 
 def run_groups(groups: Iterable[str]) -> list[Outcome]:
@@ -239,7 +250,13 @@ def run_groups(groups: Iterable[str]) -> list[Outcome]:
     if rest:
         lanes.insert(0, rest)
     with ThreadPoolExecutor() as pool:
-        ended = list(pool.map(lambda lane: run_lane(lane, len(lanes) > 1), lanes))
+        try:
+            ended = list(pool.map(lambda lane: run_lane(lane, len(lanes) > 1), lanes))
+        except (KeyboardInterrupt, SystemExit):
+            STOPPING.set()
+            for command in list(RUNNING):
+                command.terminate()
+            raise
     return [outcome for outcomes in ended for outcome in outcomes]
 
 
@@ -262,5 +279,11 @@ def main() -> int:
     return int(bool(failed))
 
 
+def exit_on_signal() -> None:
+    """Let SIGTERM end this process as an exception does."""
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(128 + signal.SIGTERM))
+
+
 if __name__ == "__main__":
+    exit_on_signal()
     sys.exit(main())

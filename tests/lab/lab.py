@@ -22,6 +22,7 @@ import hashlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -58,7 +59,8 @@ LABEL = "netops.egress_ip.lab"
 NODE_FILES = Path(__file__).resolve().parent / "node"
 UNITS = ("lab-pods.service", "lab-server.service")
 BRIDGE_SYSCTLS = tuple(Path("/proc/sys/net/bridge", f"bridge-nf-call-{tool}") for tool in ("iptables", "ip6tables"))
-READY_SECONDS = 30
+# A host boots in seconds; the bound is for a machine that is busy otherwise.
+READY_SECONDS = 120
 # Enters a host that runs as its first process: `podman exec` does the same with a hundred times the processor time, and
 # now and then loses the end of a long output.
 ENTER = ("nsenter", "--all", "--target")
@@ -681,12 +683,42 @@ def _capture(lab: Lab, options: argparse.Namespace) -> int:
 
 
 def _hold(lab: Lab, options: argparse.Namespace) -> int:
-    """Run a command while no other process uses the lab."""
+    """Run a command while no other process uses the lab. A named lab ends with it, also if this process is stopped."""
+    # Not an exception: it could come while the command is started, which would then go on.
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: stopped.append(128 + number))
     with lab.hold():
+        is_holder = os.environ[HOLDER] == str(os.getpid())
+        # Without a terminal, a signal reaches only this process; one in a terminal is for all.
+        alone = not sys.stdin.isatty()
+        process = subprocess.Popen(options.words, start_new_session=alone)
         try:
-            return subprocess.run(options.words, check=False).returncode
+            while process.poll() is None and not stopped:
+                time.sleep(0.1)
+            return process.returncode if process.returncode is not None else stopped[0]
         finally:
-            lab_namespace.remove()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            if alone and process.returncode is None:
+                _end_session(process)
+            if lab_namespace.NAME and is_holder:
+                lab.down()
+                lab_namespace.remove()
+
+
+def _end_session(process: subprocess.Popen) -> None:
+    """End what a command has started: it must not create hosts that were removed."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=10)
+
+
+def _down(lab: Lab) -> None:
+    """Remove hosts and network, and the namespace of a named lab unless processes of its holder need it."""
+    lab.down()
+    if HOLDER not in os.environ:
+        lab_namespace.remove()
 
 
 FAULTS = ("stop", "start", "kill", "pause", "unpause", "reboot", "cut", "plug")
@@ -694,7 +726,7 @@ COMMANDS: dict[str, Callable[[Lab, argparse.Namespace], int | None]] = {
     "image": lambda lab, options: print(build_image()),
     "remove-images": lambda lab, options: remove_images(),
     "up": lambda lab, options: lab.up(fresh=options.fresh),
-    "down": lambda lab, options: lab.down(),
+    "down": lambda lab, options: _down(lab),
     "status": lambda lab, options: _show_status(lab),
     "inventory": lambda lab, options: print(lab.write_inventory()),
     "exec": lambda lab, options: _run_words(lab.host_argv(options.name, *options.words)),

@@ -8,8 +8,11 @@ from __future__ import annotations
 import io
 import ipaddress
 import json
+import signal
+import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
@@ -108,3 +111,48 @@ def test_a_second_user_of_the_lab_is_refused(tmp_path, monkeypatch):
         with pytest.raises(lab_image.LabError, match="in use by process"), lab_module.Lab().hold():
             pass
         monkeypatch.setenv(lab_module.HOLDER, "1")
+
+
+HELD = """
+import argparse, pathlib, sys
+sys.path.insert(0, {folder!r})
+import lab, lab_namespace
+lab.LOCK = pathlib.Path({folder2!r}, "lock")
+lab.Lab.down = lambda self: print("hosts removed", flush=True)
+lab_namespace.NAME, lab_namespace.remove = "named", lambda: print("namespace removed", flush=True)
+sys.exit(lab._hold(lab.Lab(), argparse.Namespace(words=["sh", "-c", {words!r}])))
+"""
+
+
+def held(tmp_path, monkeypatch, words):
+    """A process that holds a named lab while these words of a shell run."""
+    monkeypatch.delenv(lab_module.HOLDER, raising=False)
+    script = HELD.format(folder=str(LAB), folder2=str(tmp_path), words=words)
+    return subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_named_lab_ends_with_the_command_that_holds_it(tmp_path, monkeypatch, code):
+    with held(tmp_path, monkeypatch, f"echo done; exit {code}") as process:
+        assert process.stdout.read().splitlines() == ["done", "hosts removed", "namespace removed"]
+    assert process.returncode == code
+
+
+def test_a_named_lab_ends_when_its_holder_is_stopped(tmp_path, monkeypatch):
+    """With everything that the command has started, which could create hosts again."""
+    with held(tmp_path, monkeypatch, "sleep 300 & echo $!; wait") as process:
+        child = int(process.stdout.readline())
+        process.terminate()
+        assert process.stdout.read().splitlines() == ["hosts removed", "namespace removed"]
+    assert process.returncode == 128 + signal.SIGTERM
+    deadline = time.monotonic() + 20
+    while runs(child):
+        assert time.monotonic() < deadline
+
+
+def runs(pid):
+    """Whether a process runs: one that has ended has no command line until its parent has read its status."""
+    try:
+        return bool(Path("/proc", str(pid), "cmdline").read_bytes())
+    except FileNotFoundError:
+        return False

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,3 +77,49 @@ def test_groups_run_and_one_failure_fails_all(monkeypatch, capfd, failing, code)
     assert "last | seen\n" in output
     assert output.endswith(f"{4 - failing} passed, {int(failing)} failed\n")
     assert ("failed: lab\n" in output) == failing
+
+
+def test_the_other_scenarios_run_in_the_second_lab_once_their_images_are_built_outside():
+    checks = list(check.other_scenarios())
+    images = [item for item in checks if item.argv[-1] == "image"]
+    scenarios = checks[len(images) :]
+    assert checks[: len(images)] == images
+    assert {item.environment["EGRESS_IP_LAB_SUITE"] for item in images} == set(check.OTHER_SUITES)
+    assert not any("EGRESS_IP_LAB_NAME" in item.environment for item in images)
+    assert [item.name for item in scenarios] == ["molecule debian11", "molecule debian13"]
+    assert {item.environment["EGRESS_IP_LAB_NAME"] for item in scenarios} == {check.SECOND_LAB}
+    assert "EGRESS_IP_LAB_NAME" not in next(check.default_scenario()).environment
+    clean = (check.ROOT / "Makefile").read_text(encoding="utf-8").split("lab-clean:")[1]
+    assert f"EGRESS_IP_LAB_NAME={check.SECOND_LAB} $(LAB) down" in clean
+
+
+WAITS = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(print("ended")))
+print("begun")
+time.sleep(60)
+"""
+STOPPED = """
+import sys
+sys.path.insert(0, {folder!r})
+import check
+checks = [check.Check(str(number), (sys.executable, "-uc", {waits!r})) for number in range(2)]
+check.GROUPS = {{"molecule": (lambda: checks, lambda: checks)}}
+sys.argv = ["check.py", "molecule"]
+check.exit_on_signal()
+sys.exit(check.main())
+"""
+
+
+def test_a_signal_ends_the_checks_that_run_and_starts_no_other():
+    script = STOPPED.format(folder=str(Path(check.__file__).parent), waits=WAITS)
+    with subprocess.Popen([sys.executable, "-uc", script], stdout=subprocess.PIPE, text=True) as process:
+        lines = []
+        while sum("begun" in line for line in lines) < 2:
+            lines.append(process.stdout.readline())
+            assert lines[-1], lines
+        process.terminate()
+        lines += process.stdout.readlines()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert sum("ended" in line for line in lines) == 2
+    assert sum("=== " in line for line in lines) == 2
