@@ -49,13 +49,39 @@ class Networks:
         return found
 
 
-def shared_addresses(name: str, facts: _FACTS, networks: Networks) -> list[str]:
-    """Return the own addresses of a node that count for the others, in the order of its answer."""
+class Records:
+    """The addresses of nodes on record: what most of the three newest records of other nodes have."""
+
+    def __init__(self, observed: Mapping[str, _FACTS]) -> None:
+        newest = sorted(observed, key=lambda name: (-int(observed[name]["generation"]), name))[:4]
+        self._known = {
+            name: {
+                (entry.get("name"), address)
+                for entry in observed[name]["nodes"]
+                if isinstance(entry, dict) and isinstance(entry.get("addresses"), list)
+                for address in entry["addresses"]
+                if isinstance(address, str)
+            }
+            for name in newest
+        }
+
+    def have(self, name: str, address: str) -> bool:
+        """Return whether the address is on record as one of this node."""
+        others = [known for other, known in self._known.items() if other != name and known][:3]
+        return 2 * sum((name, address) in known for known in others) > len(others)
+
+
+def shared_addresses(name: str, facts: _FACTS, networks: Networks, records: Records) -> list[str]:
+    """Return the own addresses of a node that count for the others, in the order of its answer.
+
+    One on record stays while the other nodes of its network are silent.
+    """
     outward = {text.partition("/")[0] for each in facts["networks"] for text in each["addresses"]}
     return [
         address
         for address in facts["addresses"]
-        if address in facts["endpoints"] or (address in outward and networks.nodes_with(address) - {name})
+        if address in facts["endpoints"]
+        or (address in outward and (networks.nodes_with(address) - {name} or records.have(name, address)))
     ]
 
 

@@ -19,6 +19,7 @@ from .._planner.nodes import Node, label_text
 from .credibility import (
     Entry,
     Networks,
+    Records,
     confirmed,
     credible_holders,
     false_addresses,
@@ -295,12 +296,12 @@ def _members(
     """
     silent = {*names} - {*observed}
     recorded = _recorded(silent, observed) if silent else {}
-    networks = Networks(observed)
+    networks, records = Networks(observed), Records(observed)
     own = {
         name: {
             "name": name,
             "endpoints": facts["endpoints"],
-            "addresses": shared_addresses(name, facts, networks),
+            "addresses": shared_addresses(name, facts, networks, records),
             **({"links": _links(facts)} if name in with_fence else {}),
         }
         for name, facts in observed.items()

@@ -105,6 +105,18 @@ def test_a_second_network_of_several_nodes_counts(version):
 
 
 @VERSIONS
+@pytest.mark.parametrize(("recorded", "counts"), [((1, 2), True), ((1,), False), ((), False)], ids=str)
+def test_an_address_on_record_counts_while_the_others_of_its_network_are_silent(version, recorded, counts):
+    second = INTERNAL[version]
+    entry = {"name": "node3", "endpoints": [*OWN[3].values()], "addresses": [second, *OWN[3].values()]}
+    records = {n: [entry] if n in recorded else facts(n)["nodes"] for n in (1, 2)}
+    networks = [*facts(3)["networks"], {"interface": "eth1", "addresses": [second + PREFIX[version]]}]
+    third = facts(3, addresses=[second, *OWN[3].values()], networks=networks, nodes=[entry])
+    made = run(facts(1, nodes=records[1]), facts(2, nodes=records[2]), third)
+    assert (second in known_of(made, "node1", version)) == counts
+
+
+@VERSIONS
 @pytest.mark.parametrize("field", ["addresses", "networks", "gateways"])
 def test_a_node_takes_no_held_address_from_its_holder(version, field):
     taken = EGRESS[version]
