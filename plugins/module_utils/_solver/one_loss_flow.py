@@ -118,7 +118,7 @@ class _Flow:
         path: list[_Vertex] = [("node", end, 0)]
         while parents[path[-1]] is not None:
             path.append(parents[path[-1]])  # type: ignore[arg-type]
-        changes = [(number, door[1]) for (kind, number, _), door in zip(path[1:], path) if kind == "address"]
+        changes = [(number, door[1]) for (kind, number, _version), door in zip(path[1:], path) if kind == "address"]
         for number, _node in changes:
             self._remove(number)
         for number, node in changes:

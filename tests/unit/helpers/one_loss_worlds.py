@@ -22,17 +22,17 @@ def world(seed, weights=(1,)):
     most = rng.choice([0, 2, 5])
     nodes = [
         Node(rng.randint(0, most), rng.choice(limits), (rng.choice(by_family), rng.choice(by_family)))
-        for _ in range(size)
+        for _n in range(size)
     ]
     kinds = [frozenset(range(size))]
-    kinds += [frozenset(node for node in range(size) if rng.random() < 0.6) for _ in range(rng.choice([0, 0, 2]))]
+    kinds += [frozenset(node for node in range(size) if rng.random() < 0.6) for _n in range(rng.choice([0, 0, 2]))]
     fleet = Fleet(nodes, kinds)
     fleet.closed.update(node for node in range(size) if rng.random() < rng.choice([0, 0, 0.2]))
     origin = rng.randrange(size)
-    domains = [rng.randint(0, 2) for _ in range(size)]
+    domains = [rng.randint(0, 2) for _n in range(size)]
     is_spread, has_last, siblings = (rng.random() < share for share in (0.4, 0.5, 0.6))
     lost = []
-    for _ in range(rng.randint(1, 5 if size < 6 else 4)):
+    for _n in range(rng.randint(1, 5 if size < 6 else 4)):
         taken = {node for node in range(size) if siblings and rng.random() < 0.25 and node != origin}
         overlap = Counter(domains[node] for node in taken)
         spread = (tuple(domains), overlap) if is_spread and rng.random() < 0.7 else ((), {})

@@ -71,7 +71,7 @@ def test_a_full_a_closed_and_a_lost_node_get_nothing():
 
 def test_a_large_loss_among_nodes_that_take_only_some_addresses():
     rng = random.Random(1)
-    nodes = Fleet([Node(rng.randint(0, 3), 12) for _ in range(60)], [frozenset(range(60)), frozenset(range(0, 60, 7))])
+    nodes = Fleet([Node(rng.randint(0, 3), 12) for _n in range(60)], [frozenset(range(60)), frozenset(range(0, 60, 7))])
     addresses = [
         Lost(4, number % 2, frozenset({0, *rng.sample(range(60), 5)}), rng.choice([None, 7, 14]))
         for number in range(90)
