@@ -120,7 +120,7 @@ options:
   labels:
     description:
       - Labels of nodes from their platforms, a dictionary of nodes and their labels, such as
-        RV(netops.egress_ip.steps#module:labels).
+        RV(netops.egress_ip.audit#module:labels).
       - Labels in C(egress_ip_labels) take precedence.
     type: dict
     default: {}
