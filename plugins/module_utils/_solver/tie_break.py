@@ -10,7 +10,7 @@ address in turn takes the first node to which a cycle of tight steps brings it, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Collection, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from .deadline import Deadline
 from .exchange_cycle import ExchangeCycle
@@ -72,6 +72,9 @@ class Ties:
         self._tight: dict[LayoutKey, list[int]] = {}
         # The nodes that no member of a spread group can reach any more.
         self._closed: dict[int, set[int]] = {group.number: set() for group in packing.groups}
+        self._one_group_each = len(packing.groups_by_owner()) == len(packing.groups)
+        # Sets of vertices that no tight step leaves, siblings not considered; see _may_ignore_siblings.
+        self._closed_sets: list[Collection[Vertex]] = []
         self.component = components(self._node_graph())
         self._open_nodes: dict[Class, list[int]] = {}
         # The classes whose addresses no path from SINK brings to another node any more.
@@ -305,15 +308,36 @@ class Ties:
             return None if sibling < address else [(address, node), (sibling, before)]
         if sibling is None and not packing.classes[node] and not self.can_grow(node):
             return None
+        if sibling is None and self._is_closed(group, node):
+            return None
         steps = self._any_exchange(address, node)
         if steps or self.searches_left <= 0 or (sibling is None and not self._is_near(group, node)):
             return steps
-        search = ExchangeCycle(self, address)
-        found = search.search_from(node)
-        self.searches_left -= len(search.came)
-        if not found and self.rule_check is None:
-            self._close_for(group, node, search.nodes_seen())
-        return search.steps() if found else None
+        for heed_siblings in (False, True) if self._may_ignore_siblings() else (True,):
+            search = ExchangeCycle(self, address, heed_siblings)
+            found = search.search_from(node)
+            self.searches_left -= len(search.came)
+            if not found:
+                if self.rule_check is None:
+                    self._close_for(group, node, search.nodes_seen())
+                if not heed_siblings:
+                    self._closed_sets.append(search.came)
+                return None
+        return search.steps()
+
+    def _may_ignore_siblings(self) -> bool:
+        """Return whether each change is a cycle of tight steps also if siblings are not considered.
+
+        Then no change ever adds a step that leaves a closed set: none of the cycles does. It is so unless an address
+        can leave its place only for a sibling.
+        """
+        return self.rule_check is None and not self.preempted and self._one_group_each
+
+    def _is_closed(self, group: SpreadGroup, node: int) -> bool:
+        """Return whether a closed set contains a node, and no vertex by which a member can enter its domain."""
+        arc = self.packing.arc(group.members[0], node)
+        ends = (group.number, group.domain(node)), (group.number, None)
+        return any(arc in closed and not any(end in closed for end in ends) for closed in self._closed_sets)
 
     def _close_for(self, group: SpreadGroup, node: int, seen: set[int]) -> None:
         """Note that no path leads from those nodes of a domain that a search has visited."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import never
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.min_cost_flow import minimize_cost
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import (
@@ -15,10 +16,10 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     weights,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.packing import Packing
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.tie_break import first_by_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.tie_break import Ties, first_by_name
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from solver_worlds import brute_force, held, spread_worlds, worlds
+from solver_worlds import brute_force, held, large_world, spread_worlds, worlds
 
 
 def minimized(addresses, nodes, policy=BALANCED):
@@ -59,6 +60,21 @@ def with_equal_nodes(world):
 @given(spread_worlds().map(with_equal_nodes), st.sampled_from((BALANCED, STICKY)))
 def test_the_same_with_spread_owners(world, policy):
     assert first(*world, policy) == brute_force(*world, policy, None)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_closed_sets_change_nothing(seed, monkeypatch):
+    """Half of the owners are spread over three zones, from scratch or with most addresses held."""
+    addresses, nodes = large_world(2 * seed, 24, 120)
+    zones = tuple(node % 3 for node in range(len(nodes)))
+    spread = [each._replace(family=4, domains=zones if each.owner % 2 else ()) for each in addresses]
+    if seed % 2:
+        spread = [each._replace(current=frozenset(), held=False) for each in spread]
+    found = []
+    for ignores in (Ties._may_ignore_siblings, lambda _self: False):
+        monkeypatch.setattr(Ties, "_may_ignore_siblings", ignores)
+        found.append(first(spread, nodes))
+    assert found[0] == found[1]
 
 
 def test_the_first_address_gets_the_first_node():
