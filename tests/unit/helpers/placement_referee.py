@@ -69,12 +69,14 @@ def world(seed, address_type, node_type):
 
 
 def measure(addresses, nodes, placement):
-    """Return the terms of the objective, each address counted as one: unassigned, overlap, squares, moves."""
-    loads = Counter(placement)
+    """Return the terms of the objective: unassigned, overlap, squares of the loads by weight, moves."""
+    loads = Counter()
+    for address, node in zip(addresses, placement, strict=True):
+        loads[node] += address.weight
     pairs = [(address, node) for address, node in zip(addresses, placement, strict=True) if node is not None]
     domains = Counter((address.owner, address.domains[node]) for address, node in pairs if address.domains)
     return {
-        "unassigned": loads[None],
+        "unassigned": sum(node is None for node in placement),
         "overlap": sum(count * (count - 1) // 2 for count in domains.values()),
         "squares": sum((node.load + loads[number]) ** 2 for number, node in enumerate(nodes)),
         "moves": sum(a.held and node not in a.current for a, node in zip(addresses, placement, strict=True)),
@@ -122,9 +124,7 @@ class Referee:
                 owners.setdefault(address.owner, {})[variable] = 1
             for row in owners.values():
                 self._row(row, 0, 1)
-            self._add_convex(
-                "squares", dict.fromkeys((variable for _address, variable in here), 1), 2 * node.load + 1, 2
-            )
+            self._add_convex("squares", {variable: address.weight for address, variable in here}, 2 * node.load + 1, 2)
 
     def _add_domains(self, addresses):
         counts = {}
@@ -136,10 +136,16 @@ class Referee:
             self._add_convex("overlap", variables, 0, 1)
 
     def _add_convex(self, term, variables, first, step):
-        """Add units whose number is that of the variables in use, and whose costs rise from ``first`` by ``step``."""
-        units = {self._variable(): first + step * unit for unit in range(len(variables))}
+        """Add units, as many as the weights of the variables in use, whose costs rise from ``first`` by ``step``."""
+        units = {self._variable(): first + step * unit for unit in range(sum(variables.values()))}
         self.terms[term].update(units)
         self._row({**variables, **dict.fromkeys(units, -1)}, 0, 0)
+
+    def leave_unassigned(self, placement):
+        """Exclude placements that assign an address that ``placement`` does not."""
+        for used, node in zip(self.on, placement, strict=True):
+            if node is None:
+                self._row(dict.fromkeys(used.values(), 1), 0, 0)
 
     def improves(self, at_most):
         """Return whether a placement has no term of {term: value} above its value."""
@@ -173,16 +179,23 @@ def better_terms(addresses, nodes, policy, max_moves, placement):
     fewest = own["moves"] - placement.for_balance
     order = ["unassigned", "overlap"]
     sticky = policy == "sticky" or max_moves == 0
-    if all(address.weight == 1 for address in addresses):
-        order += ["moves", "squares"] if sticky else ["squares", "moves"]
+    # With weights, squares may be above the least by a known bound, and moves are an objective only if they come first.
+    weighted = any(address.weight != 1 for address in addresses)
+    order += ["moves", "squares"] if sticky else ["squares"] if weighted else ["squares", "moves"]
     found, fixed = [], {}
     for term in order:
+        if weighted and term == order[2]:
+            # Which addresses are assigned does not depend on weights.
+            referee.leave_unassigned(placement.nodes)
         if term == "squares" and not sticky and max_moves is not None:
             if fewest and referee.improves({**fixed, "moves": fewest - 1}):
                 found.append("fewest moves")
             fixed["moves"] = fewest + max_moves
-        # Squares of equally many addresses have one parity.
-        less = own[term] - (2 if term == "squares" else 1)
+        if term == "squares" and placement.at_least is not None:
+            own[term] = placement.at_least
+        # Squares of the same addresses have one parity.
+        is_exact = term == "squares" and placement.at_least is None
+        less = own[term] - (2 if is_exact else 1)
         if less >= 0 and referee.improves({**fixed, term: less}):
             found.append(term)
         fixed[term] = own[term]
