@@ -30,8 +30,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.explain
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.headroom import headroom  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._common import addresses  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign  # noqa: E402
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.standbys import StandbyRules  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.standbys import StandbyRules  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver import deadline  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver import solve as solver  # noqa: E402
 
@@ -286,7 +286,6 @@ def main() -> int:
             lines, late = process.apply(measure, size)
         print(*lines, sep="\n", flush=True)
         missed += late
-    missed += referee(REFEREE_WORLDS)
     missed += standbys()
     with multiprocessing.get_context("fork").Pool(1) as process:
         lines, late = process.apply(measure_corners)
