@@ -141,6 +141,12 @@ class Steps:
         """Return the addresses to claim that no other node has to release first."""
         return tuple(item for item in self.changes.to_claim if item.egress_ip not in self.releasing)
 
+    @property
+    def held_elsewhere(self) -> tuple[Held, ...]:
+        """Return the addresses to release that another node holds already, as it says."""
+        untaken = {item.egress_ip for item in self.request.releases if item.giver == self.state.name and not item.taker}
+        return tuple(item for item in self.leaving if item.egress_ip in untaken & self.state.assigned)
+
     def keeping(self, unreleased: Collection[str]) -> Steps:
         """Return the steps of a run that keeps these egress IPs instead of releasing them."""
         if not unreleased:
@@ -150,7 +156,7 @@ class Steps:
         changes = self.changes._replace(
             kept=self.changes.kept + stay,
             released=tuple(item for item in self.changes.released if item not in stay),
-            unreleased=stay,
+            unreleased=self.changes.unreleased + stay,
         )
         leaving = tuple(item for item in self.leaving if item not in stay)
         return replace(self, changes=changes, leaving=leaving, forget=set(self.forget) - marks)

@@ -21,6 +21,7 @@ from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import DataPlane, desired_data_plane, lines_between, rollback_target, transaction
 from .._host_io.host_io import HostIO
 from .._protocols.ctnetlink import Flow
+from .address_conflicts import other_holders
 from .apply import note_presence
 from .claim import claim, run_probes
 from .connections import Connections, challenge, forget, note_lost
@@ -52,6 +53,7 @@ def preview(io: HostIO, steps: Steps) -> Result:
 
 def execute(io: HostIO, steps: Steps) -> Result:
     """Carry out the steps and return what was done."""
+    steps = keep_unheard(io, steps)
     connections = Connections(io, steps.state, steps.marks)
     with ThreadPoolExecutor(max_workers=2) as pool:
         # Probes and systemd take their time; the data plane changes meanwhile.
@@ -70,6 +72,18 @@ def execute(io: HostIO, steps: Steps) -> Result:
     rest.record_with(held).save(io)
     finish(io, rest, held, claimed, connections.lost)
     return rest.report(claimed, conflicts, connections.arrived)
+
+
+def keep_unheard(io: HostIO, steps: Steps) -> Steps:
+    """Return the steps without the release of addresses that another node only says it holds.
+
+    No node claims them in this run, so without that node's answer on the wire they would have no holder.
+    """
+    doubtful = [item for item in steps.held_elsewhere if io.has_link(item.interface)]
+    if not doubtful:
+        return steps
+    answered = other_holders(io, doubtful, steps.host)
+    return steps.keeping({item.egress_ip for item in doubtful if item not in answered})
 
 
 def prepare(io: HostIO, steps: Steps) -> None:

@@ -339,7 +339,8 @@ def test_an_address_that_stayed_is_released_by_the_next_run(watched):
 
 
 def test_an_address_that_no_node_takes_is_released_at_once(watched):
-    result = apply(watched, node_state(generation=2, held=[]), key="secret", releases=[Release(A, "node1")])
+    state = node_state(egressips=[egress_object("web", [A, B], [])], generation=2, held=[])
+    result = apply(watched, state, key="secret", releases=[Release(A, "node1")])
     assert (result["released"], result["unreleased"]) == ([A, B], [])
 
 
@@ -351,3 +352,25 @@ def test_a_hand_over_brings_the_connections_of_nodes_and_of_nothing_else(kernel,
     kernel.received = {A: [FLOW, stranger]}
     result = apply(kernel, node_state(generation=2), key="secret", releases=[Release(A, "node2", "node1")])
     assert result["connections"] == {A: 1}
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["only reports it", "answers for it"])
+def test_an_address_that_another_node_reports_to_hold_is_released_if_that_node_answers(watched, answers):
+    """A node that lies about its addresses must not leave one without a holder."""
+    watched.wire = {A: FOREVER} if answers else {}
+    result = apply(watched, node_state(generation=2, held=held(B)), releases=[Release(A, "node1")])
+    kept = held(B) if answers else held(A, B)
+    assert (result["released"], result["unreleased"]) == (([A], []) if answers else ([], [A]))
+    assert (result["held"], observe(watched)["held"]) == (kept, kept)
+
+
+def test_an_address_that_is_unassigned_is_released_without_a_probe(watched):
+    state = node_state(egressips=[egress_object("web", [A, B], [B])], generation=2, held=held(B))
+    watched.log.clear()
+    assert apply(watched, state, releases=[Release(A, "node1")])["released"] == [A]
+    assert A not in watched.logged("probe")
+
+
+def test_a_holder_without_a_link_releases_what_another_node_reports(watched):
+    watched.interfaces["eth0"]["flags"] = ["UP"]
+    assert apply(watched, node_state(generation=2, held=held(B)), releases=[Release(A, "node1")])["released"] == [A]
