@@ -77,6 +77,7 @@ class _Planner:
         self.candidates, self.broken, self.rules = candidates, broken, rules
         self.nodes = candidates.nodes.valid
         self.numbers = {node.name: number for number, node in enumerate(self.nodes)}
+        self.primary = {node.name: node.networks[0].interface for node in self.nodes if node.networks}
         self.kinds = _Kinds(candidates, self.numbers, rules)
         self.without: dict[str, str] = {}
         self.orders: dict[str, list[int]] = {}
@@ -140,10 +141,8 @@ class _Planner:
             return self.rules.unwatched[each.node]
         if each.name in self.broken:
             return f"egressip/{each.name} has errors"
-        if not self.rules.secondary:
-            node = self.nodes[self.numbers[each.node]]
-            if each.interface != node.networks[0].interface:
-                return f"it is on {each.interface} of {each.node}, which is not the primary interface"
+        if not self.rules.secondary and each.interface != self.primary[each.node]:
+            return f"it is on {each.interface} of {each.node}, which is not the primary interface"
         return ""
 
     def _find_first(self, number: int) -> None:
@@ -277,6 +276,8 @@ class _Kinds:
 
     def __init__(self, candidates: Candidates, numbers: Mapping[str, int], rules: StandbyRules) -> None:
         self.candidates, self.numbers, self.rules = candidates, numbers, rules
+        # Whether the interface of an address decides; it depends on the networks that contain the address.
+        self.has_secondary = not rules.secondary and any(len(node.networks) > 1 for node in candidates.nodes.valid)
         self.nodes: list[frozenset[int]] = []
         self._found: dict[object, int] = {}
         self._domains: dict[int, tuple[Mapping[str, int], tuple[int, ...]]] = {}
@@ -285,7 +286,7 @@ class _Kinds:
         """Return the number of an address's set in ``nodes``."""
         possible = self.candidates.possible_nodes(egress_ip)
         # The candidates keep these tuples, so that no other object gets their identities.
-        key = id(possible), self.candidates.networks_with(egress_ip)
+        key = id(possible), self.candidates.networks_with(egress_ip) if self.has_secondary else ()
         if key not in self._found:
             self._found[key] = len(self.nodes)
             usable = [node for node in possible if not self._why_unable(node, egress_ip)]

@@ -9,10 +9,9 @@ The settings are the variables `egress_ip_failover` and `egress_ip_failover_*`, 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Callable
+from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from .._common.addresses import Interface, canonical, canonical_address, parse_interface, parsed
 from .._common.errors import Errors
@@ -115,7 +114,9 @@ def _parsed(setting: str, values: Dict, errors: Errors) -> object:
 
 def _boolean(value: object, path: str, errors: Errors) -> bool:
     """Return a boolean, also from the words that Ansible accepts."""
-    found = _WORDS.get(str(value).lower()) if isinstance(value, (bool, str, int)) else False if value is None else None
+    if value is None:
+        return False
+    found = _WORDS.get(str(value).strip().lower()) if isinstance(value, (bool, str, int)) else None
     if found is None:
         errors.add(path, f"must be true or false, not {type_name(value)}")
     return found is True

@@ -66,6 +66,7 @@ class Fleet:
         self.loads = [node.load for node in nodes]
         self.free = [_unlimited(node.free) for node in nodes]
         self.free_by_family = {family: [_unlimited(node.free_for(family)) for node in nodes] for family in FAMILIES}
+        self.limits_families = any(limit != UNLIMITED for limits in self.free_by_family.values() for limit in limits)
         self.kinds = kinds
         self.closed: set[int] = set()
         self._by_load: dict[Kinds, ByLoad] = {}
@@ -162,8 +163,8 @@ class _Loss:
     def __init__(self, fleet: Fleet, origin: int, lost: Sequence[Lost]) -> None:
         self.fleet, self.origin, self.lost = fleet, origin, lost
         self.nodes: list[int | None] = [None] * len(lost)
-        self.count: Counter[int] = Counter()
-        self.members: dict[Door, list[int]] = {}
+        self.count = [0] * len(fleet.loads)
+        self.count_of_door: Counter[Door] = Counter()
         self.last: dict[int, list[int]] = {}
         for number, address in enumerate(lost):
             if address.last is not None and fleet.can_take(address.last, origin, address):
@@ -241,27 +242,33 @@ class _Loss:
 
     def _fill_place(self, node: int) -> bool:
         """Put one more address on a node, moving others if needed; return whether it is possible."""
-        for number in chain(self.last.get(node, ()), self.unplaced):
-            if number in self.unplaced and self._allows(number, node) and self._is_open(number, node):
+        preferred = self.last.get(node)
+        for number in chain(preferred, self.unplaced) if preferred else self.unplaced:
+            if (
+                number in self.unplaced
+                and self._allows(number, node)
+                and self._is_open((node, self.lost[number].family))
+            ):
                 self._put(number, node)
                 return True
         return self._augment(node)
 
-    def _is_open(self, number: int, node: int) -> bool:
-        """Return whether a node can take one more address of the IP version of an address."""
-        family = self.lost[number].family
-        return len(self.members.get((node, family), ())) < self.fleet.free_by_family[family][node]
+    def _is_open(self, door: Door) -> bool:
+        """Return whether a node can take one more address of an IP version, as far as its limit for that goes."""
+        if not self.fleet.limits_families:
+            return True
+        return self.count_of_door[door] < self.fleet.free_by_family[door[1]][door[0]]
 
     def _put(self, number: int, node: int) -> None:
         self.nodes[number] = node
         self.count[node] += 1
-        self.members.setdefault((node, self.lost[number].family), []).append(number)
+        self.count_of_door[node, self.lost[number].family] += 1
         del self.unplaced[number]
 
     def _remove(self, number: int, node: int) -> None:
         self.nodes[number] = None
         self.count[node] -= 1
-        self.members[node, self.lost[number].family].remove(number)
+        self.count_of_door[node, self.lost[number].family] -= 1
         self.unplaced[number] = None
 
     def _augment(self, start: int) -> bool:
@@ -294,8 +301,8 @@ class _Loss:
         """Add the doors through which one more address can come to a node, once ``leaver`` has left it."""
         for family in FAMILIES:
             door = node, family
-            is_open = len(self.members.get(door, ())) < self.fleet.free_by_family[family][node]
-            if door not in leaving and (is_open or (leaver is not None and self.lost[leaver].family == family)):
+            is_left = leaver is not None and self.lost[leaver].family == family
+            if door not in leaving and (is_left or self._is_open(door)):
                 leaving[door] = leaver
                 queue.append(door)
 
@@ -317,17 +324,18 @@ class _Loss:
         most = sum(min(len(numbers), self.count[node]) for node, numbers in self.last.items())
         if self._count_kept() == most:
             return True
-        quota = Counter(self.count)
+        quota = self.count[:]
         for number, node in enumerate(self.nodes):
             if node is not None:
                 self._remove(number, node)
         self.movable = dict.fromkeys(self.unplaced)
         for node, numbers in self.last.items():
             for number in numbers:
-                allowed = number in self.unplaced and self._allows(number, node) and self._is_open(number, node)
-                if allowed and self.count[node] < quota[node]:
+                is_open = self.count[node] < quota[node] and self._is_open((node, self.lost[number].family))
+                if is_open and number in self.unplaced and self._allows(number, node):
                     self._put(number, node)
-        filled = all(self._fill_place(node) for node in (quota - self.count).elements())
+        missing = [node for node, count in enumerate(quota) for _place in range(count - self.count[node])]
+        filled = all(self._fill_place(node) for node in missing)
         return filled and self._count_kept() == most
 
     def _count_kept(self) -> int:
