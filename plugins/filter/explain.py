@@ -110,6 +110,11 @@ _value:
           description: How even the load is with it.
           type: dict
           sample: {squares: 2, highest: 1, lowest: 1}
+    standbys:
+      description: Where a state with failover was applied, the nodes that may hold it as planned, the holder last.
+      type: list
+      elements: str
+      sample: [node2, node3, node1]
     lines:
       description: The result as lines for a person.
       type: list

@@ -15,7 +15,7 @@ from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Seque
 
 from .._common.addresses import Interface, canonical, canonical_address, parse_interface, parsed
 from .._common.errors import Errors
-from .._common.messages import listed, type_name
+from .._common.messages import listed, on_one_line, type_name
 from .._common.validation import check_list
 from .._dataplane.failover import (
     LONGEST_AFTER,
@@ -205,7 +205,7 @@ def takeovers(fleet: Dict) -> dict[tuple[str, str], Dict]:
 def taken_over(fleet: Dict) -> dict[tuple[str, str], str]:
     """Return {(egress IP, node): the end of a phrase that names the takeover} of what nodes took over."""
     return {
-        key: f", taken over from {item['from'] or 'another node'} at {_time(item['since'])}"
+        key: f", taken over from {on_one_line(item['from']) or 'another node'} at {_time(item['since'])}"
         for key, item in takeovers(fleet).items()
     }
 

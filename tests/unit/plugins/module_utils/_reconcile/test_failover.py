@@ -290,6 +290,13 @@ def test_status_shows_the_standbys_on_record_and_the_takeover():
     assert row.endswith("taken over from node1 at 2026-11-29 08:00:00 UTC")
 
 
+def test_the_name_of_a_lost_node_adds_no_line():
+    odd = {"takeovers": [{"egressIP": A, "from": "node1\n\x1b[31mx", "since": 0}]}
+    made = run([host(1), host(2, A, **odd), host(3)], egressip(A))
+    rows = [*lines(made), *status_table(picture(made, planned=False), made["fleet"]).lines]
+    assert all(row.isprintable() for row in rows)
+
+
 def test_a_takeover_that_the_node_does_not_hold_any_more_is_none():
     made = run([host(1, A), host(2, **TAKEN), host(3)], egressip(A))
     assert not any("taken over" in line for line in lines(made))
