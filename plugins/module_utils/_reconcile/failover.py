@@ -162,15 +162,19 @@ _PARSERS: dict[str, Callable[[object, str, Errors], Any]] = {
 def standby_rules(settings: FailoverSettings, hosts: Iterable[Dict], fleet: Dict) -> StandbyRules:
     """Return the rules of the plan; `hosts` [{name, fence}], `fleet` is the dict of a Fleet."""
     fenced = [host["name"] for host in hosts if host.get("fence") and not settings.unfenced]
-    unwatched = {name: f"{name} has a fence and {VARIABLES['unfenced']} is false" for name in fenced}
-    without_mac = {
-        name: "without the MAC address of the primary interface"
-        for name, facts in fleet["observed"].items()
-        if not _mac_of(facts, facts.get("interface", ""))
+    without_mac = [name for name, facts in fleet["observed"].items() if not _has_mac(facts)]
+    unwatched = {
+        **{name: f"the MAC address of the primary interface of {name} is not known" for name in without_mac},
+        **{name: f"{name} has a fence and {VARIABLES['unfenced']} is false" for name in fenced},
     }
     # A node that took an address over must not be replaced unfenced either.
-    unable = {**without_mac, **dict.fromkeys(fenced, "with a fence")}
+    unable = {**dict.fromkeys(without_mac, "with an unknown MAC address"), **dict.fromkeys(fenced, "with a fence")}
     return StandbyRules(unwatched=unwatched, unable=unable, last=last_orders(fleet))
+
+
+def _has_mac(facts: Dict) -> bool:
+    """Return whether the MAC address of a node's primary interface is known."""
+    return any(_mac_of(facts, each["interface"]) for each in facts["networks"][:1])
 
 
 def _mac_of(facts: Dict, interface: str) -> str:

@@ -193,6 +193,30 @@ def test_every_order_keeps_all_rules():
             assert capacity[name] is None or made.load[name] + count <= capacity[name]
 
 
+def test_the_next_run_keeps_what_the_standbys_took_over():
+    for seed in range(25):
+        rng = random.Random(seed)
+        nodes = [node(n, rng.choice([None, None, 4])) for n in range(1, rng.randint(4, 8))]
+        documents = [
+            egressip(f"e{number:02}", *(f"10.0.{number}.{n + 1}" for n in range(rng.randint(1, 2))))
+            for number in range(rng.randint(2, 10))
+        ]
+        made = plan(documents, nodes)
+        for lost in nodes:
+            held = {each.egress_ip: each.node for each in made.assignments}
+            after = {
+                ip: orders(made)[ip][0] if name == lost["name"] and ip in orders(made) else name
+                for ip, name in held.items()
+            }
+            left = [{**each, "ready": each is not lost} for each in nodes]
+            following = plan(documents, left, StandbyRules(last=orders(made)), after)
+            kept = {each.egress_ip: each.node for each in following.assignments}
+            moved = {ip for ip, name in after.items() if name != lost["name"] and kept.get(ip) != name}
+            # Without a standby, an address may need room that others must make.
+            assert not moved or lost["name"] in after.values()
+            assert all(order[-1] == kept[ip] for ip, order in orders(following).items())
+
+
 def test_one_node_watches_a_limited_number_of_others():
     # All but one are full, so that this one would have to watch all.
     nodes = [node(number, None if number == 40 else 1) for number in range(1, 60)]

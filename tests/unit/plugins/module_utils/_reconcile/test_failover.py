@@ -173,8 +173,10 @@ def test_no_node_stands_by_for_a_withheld_address():
 
 def test_a_node_without_a_mac_is_no_standby():
     made = run([host(1, A), host(2, macs={"eth0": ""})], egressip(A))
+    assert made["plan"]["without_standby"] == [{"egressIP": A, "reason": "with an unknown MAC address: node2"}]
+    made = run([host(1, A, macs={"eth0": "x"}), host(2), host(3)], egressip(A))
     assert made["plan"]["without_standby"] == [
-        {"egressIP": A, "reason": "without the MAC address of the primary interface: node2"}
+        {"egressIP": A, "reason": "the MAC address of the primary interface of node1 is not known"}
     ]
 
 
