@@ -179,10 +179,14 @@ class Follower:
         self._announce(items)
         for item in items:
             _log(f"{item.egress_ip} is taken over: {former[item.egress_ip] or 'its last holder'} does not answer")
-        stale = Connections(self.io, record.state, record.marks).elsewhere([item.egress_ip for item in items])
-        forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
-        challenge(self.io, stale)
         self._save({*record.state.held, *items}, plane)
+        stale = Connections(self.io, record.state, record.marks).elsewhere([item.egress_ip for item in items])
+        try:
+            forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
+        except CommandError as error:
+            # The addresses are on record: they stay.
+            _log(str(error))
+        challenge(self.io, stale)
 
     def _release(self, release: Release) -> None:
         """Release addresses; without the record if a run holds the lock, for a standby does not wait."""

@@ -17,6 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node import metr
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower, follow
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.observe import observe
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
 from node_runs import apply
@@ -154,6 +155,27 @@ def test_a_node_without_its_own_address_takes_nothing(kernel, standby, capsys):
     go_on(standby, 1)
     assert A not in kernel.addresses()
     assert "has lost the address at which its tunnel ends" in capsys.readouterr().err
+
+
+def test_connections_that_cannot_be_forgotten_keep_no_address_off_the_record(kernel, standby, monkeypatch, capsys):
+    def refuse(_marks, _mask):
+        raise CommandError("conntrack: refused")
+
+    monkeypatch.setattr(kernel, "forget_connections", refuse)
+    del standby.segment.answers[A]
+    go_on(standby, 1)
+    assert A in kernel.addresses()
+    assert Record.load(kernel).claimed == {A}
+    assert "conntrack: refused" in capsys.readouterr().err
+
+
+def test_a_takeover_that_fails_leaves_the_record_as_it_was(kernel, standby):
+    kernel.fail = (A,)
+    del standby.segment.answers[A]
+    go_on(standby, 1)
+    assert A not in kernel.addresses()
+    assert Record.load(kernel).claimed == set()
+    assert Takeovers.load(kernel, Record.load(kernel)).taken == {}
 
 
 def test_the_planned_holder_yields_to_a_node_that_took_over(kernel, holder, capsys):
