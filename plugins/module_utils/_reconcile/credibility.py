@@ -9,9 +9,9 @@ leads out, in a network of another node. It cannot be an egress IP that another 
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Collection, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from .._common.addresses import parse_interface, parsed
+from .._common.addresses import Network, parse_interface, parsed
 
 _FACTS = Mapping[str, Any]
 
@@ -83,6 +83,30 @@ def shared_addresses(name: str, facts: _FACTS, networks: Networks, records: Reco
         if address in facts["endpoints"]
         or (address in outward and (networks.nodes_with(address) - {name} or records.have(name, address)))
     ]
+
+
+def unshared_lines(
+    observed: Mapping[str, _FACTS], members: Iterable[_FACTS], excluded: Collection[Network]
+) -> list[str]:
+    """Return a line for each node with addresses that lead out and do not count for the others.
+
+    `members` are [{name, addresses}] as the others know them, `excluded` the networks of egress_ip_excluded_cidrs.
+    """
+    known = {member["name"]: member["addresses"] for member in members}
+    lines = []
+    for name, facts in sorted(observed.items()):
+        own = {text.partition("/")[0] for each in facts["networks"] for text in each["addresses"]}
+        rest = [a for a in facts["addresses"] if a in own and a not in known.get(name, ()) and not _is_in(a, excluded)]
+        if rest and len(observed) > 1:
+            lines.append(
+                f"egress_ip_excluded_cidrs: does not contain {', '.join(rest)} of {name}, in whose networks is no other"
+                " node; pods of other nodes use egress IPs towards it"
+            )
+    return lines
+
+
+def _is_in(address: str, networks: Iterable[Network]) -> bool:
+    return any(parsed(address) in network for network in networks)
 
 
 def false_addresses(observed: Mapping[str, _FACTS]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from .._planner.pool_allocation import Allocation, allocate_pools
 from .._planner.requests import Requests
 from .._planner.standbys import StandbyRules
 from .coverage import without_effect
+from .credibility import unshared_lines
 from .failover import NodeFailover, read_failover, standby_rules
 from .fleet import Fleet, observe_fleet
 from .ineffective import ineffective
@@ -133,12 +134,14 @@ def plan_run(
 
 
 def _doubts_about(rollout: Rollout, planned: Manifests, fleet: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return lines on networks of pods: public ones, and those without effect."""
+    """Return lines on pods, on their networks, and on addresses of nodes without effect."""
     own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
     known = {address for member in fleet["members"] for address in member["addresses"]}
     names = {node["name"] for node in fleet["nodes"]}
+    excluded = parse_excluded(settings.excluded_cidrs)
     return [
-        *public_pod_lines(planned, known, parse_excluded(settings.excluded_cidrs)),
+        *public_pod_lines(planned, known, excluded),
+        *unshared_lines(fleet["observed"], fleet["members"], excluded),
         *without_effect(planned, rollout.selecting, own, names),
     ]
 

@@ -80,11 +80,13 @@ def test_a_routed_pod_network_of_another_node_is_east_west(fleet, echo):
             fleet.lab.exec(name, "ip", "route", "flush", "root", "10.77.0.0/16")
 
 
-def test_an_address_that_was_added_to_a_node_by_hand_is_its_own(fleet, echo):
+def test_an_address_that_was_added_to_a_node_by_hand_is_its_own_for_all_where_it_is_listed(fleet, echo):
+    """No other node is in its network, so its node alone cannot make it a destination without egress IPs for others."""
     fleet.lab.exec("node1", "ip", "address", "add", f"{BY_HAND}/32", "dev", "eth0")
     fleet.lab.exec("node2", "ip", "route", "add", BY_HAND, "via", ADDRESS["node1"])
     try:
-        fleet.good()
+        assert f"does not contain {BY_HAND} of node1" in fleet.good().report()
+        fleet.good(egress_ip_excluded_cidrs=[*EXCLUDED, f"{BY_HAND}/32"])
         echo("node1")
         assert ask(fleet, SELECTED, BY_HAND) == {ADDRESS["node2"]}
     finally:

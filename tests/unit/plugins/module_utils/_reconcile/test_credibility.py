@@ -81,6 +81,7 @@ def test_a_node_excludes_no_destination_for_others(version, destination, length)
         assert target not in known_of(made, node, version)
         assert OWN[3][version] in known_of(made, node, version)
     assert target in known_of(made, "node3", version)
+    assert [line for line in made["doubts"] if f"does not contain {target} of node3" in line]
 
 
 @VERSIONS
