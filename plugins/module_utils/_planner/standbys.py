@@ -70,6 +70,14 @@ class _Address(NamedTuple):
     lost: Lost
 
 
+class _Owner(NamedTuple):
+    """An object: the nodes with one of its addresses, its weight, and, if it is spread, the domain of each node."""
+
+    taken: frozenset[int]
+    weight: int
+    domains: tuple[int, ...]
+
+
 class _Planner:
     """``addresses``: {number of a node: what it would lose}; ``watchers``: {number of a node: who would claim that}."""
 
@@ -81,6 +89,7 @@ class _Planner:
         self.kinds = _Kinds(candidates, self.numbers, rules)
         self.without: dict[str, str] = {}
         self.orders: dict[str, list[int]] = {}
+        self.placed = sorted(candidates.placed.values(), key=lambda each: address_order(each.egress_ip))
         self.addresses = self._addresses()
         self.fleet = Fleet([solver_node(candidates, node) for node in self.nodes], self.kinds.nodes)
         self.watchers: dict[int, dict[int, None]] = {}
@@ -92,48 +101,47 @@ class _Planner:
             self._find_first(number)
         for number in sorted(self.watchers):
             _Spares(self, number).find()
-        names = [node.name for node in self.nodes]
+        name_of = [node.name for node in self.nodes].__getitem__
         found = [
-            Standby(each.egress_ip, (*(names[number] for number in self.orders[each.egress_ip]), each.node))
-            for each in self.candidates.placed.values()
+            Standby(each.egress_ip, (*map(name_of, self.orders[each.egress_ip]), each.node))
+            for each in self.placed
             if each.egress_ip in self.orders
         ]
-        found.sort(key=lambda standby: address_order(standby.egress_ip))
         without = sorted(self.without.items(), key=lambda item: address_order(item[0]))
         return Standbys(tuple(found), tuple(WithoutStandby(*item) for item in without))
 
     def _addresses(self) -> dict[int, list[_Address]]:
         """Return what each node would lose, in the order of addresses; note the addresses without a standby."""
-        taken = self._taken()
+        owners = self._owners()
         found: dict[int, list[_Address]] = {}
-        for each in sorted(self.candidates.placed.values(), key=lambda each: address_order(each.egress_ip)):
+        for each in self.placed:
             reason = self._why_not(each)
             if reason:
                 self.without[each.egress_ip] = reason
             else:
-                lost = self._lost(each, taken[each.name])
-                found.setdefault(self.numbers[each.node], []).append(_Address(each, lost))
+                holder = self.numbers[each.node]
+                found.setdefault(holder, []).append(_Address(each, self._lost(each, holder, owners[each.name])))
         return found
 
-    def _taken(self) -> dict[str, frozenset[int]]:
-        """Return {object: the nodes with one of its addresses}; most objects have one address, and share the sets."""
+    def _owners(self) -> dict[str, _Owner]:
+        """Return {name: _Owner} of the objects with placed addresses."""
         nodes: dict[str, list[int]] = {}
-        for each in self.candidates.placed.values():
+        for each in self.placed:
             nodes.setdefault(each.name, []).append(self.numbers[each.node])
-        single = [frozenset([number]) for number in range(len(self.nodes))]
-        return {name: single[of[0]] if len(of) == 1 else frozenset(of) for name, of in nodes.items()}
+        return {name: self._owner(name, frozenset(taken)) for name, taken in nodes.items()}
 
-    def _lost(self, each: Assignment, taken: frozenset[int]) -> Lost:
+    def _owner(self, name: str, taken: frozenset[int]) -> _Owner:
+        weight = self.candidates.annotations(name).weight if self.candidates.is_weighted else 1
+        return _Owner(taken, weight, self.kinds.domains(self.candidates.domains(name)) if len(taken) > 1 else ())
+
+    def _lost(self, each: Assignment, holder: int, owner: _Owner) -> Lost:
         last = self.rules.last.get(each.egress_ip)
-        version, kind = version_of(each.egress_ip), self.kinds.number_of(each.egress_ip)
-        weight = self.candidates.annotations(each.name).weight if self.candidates.is_weighted else 1
-        lost = Lost(version, kind, taken, self.numbers.get(last[0]) if last else None, weight)
-        domains = self.candidates.domains(each.name) if len(taken) > 1 else {}
-        if not domains:
+        number = self.numbers.get(last[0]) if last else None
+        lost = Lost(version_of(each.egress_ip), self.kinds.number_of(each.egress_ip), owner.taken, number, owner.weight)
+        if not owner.domains:
             return lost
-        of_node, holder = self.kinds.domains(domains), self.numbers[each.node]
-        overlap = Counter(of_node[number] for number in taken if number != holder)
-        return lost._replace(domains=of_node, overlap=overlap)
+        overlap = Counter(owner.domains[other] for other in owner.taken if other != holder)
+        return lost._replace(domains=owner.domains, overlap=overlap)
 
     def _why_not(self, each: Assignment) -> str:
         """Return why an address has no standby on any node, empty if it may have one."""
@@ -202,7 +210,7 @@ class _Spares:
         claims = [(order[0], lost.family) for order, lost in orders if order]
         # What the first standbys claim of this node.
         self.added = Counter(node for node, _family in claims)
-        self.added_of_family = Counter(claims)
+        self.added_of_family = Counter(claims if self.fleet.limits_families else ())
         self.ranked = self._rank()
 
     def find(self) -> None:

@@ -170,10 +170,11 @@ class _Loss:
             if address.last is not None and fleet.can_take(address.last, origin, address):
                 self.last.setdefault(address.last, []).append(number)
         # Those without a last node come first: for the others their last node is better.
-        self.unplaced = dict.fromkeys(sorted(range(len(lost)), key=lambda number: lost[number].last is not None))
+        numbers = sorted(range(len(lost)), key=lambda n: lost[n].last is not None) if self.last else range(len(lost))
+        self.unplaced = dict.fromkeys(numbers)
         self.movable = dict.fromkeys(self.unplaced)
         self.is_spread = any(address.domains for address in lost)
-        self.least = [self._least_overlap(address) if address.domains else 0 for address in lost]
+        self.least = [self._least_overlap(address) if address.domains else 0 for address in lost if self.is_spread]
 
     @property
     def is_proven(self) -> bool:
@@ -262,13 +263,15 @@ class _Loss:
     def _put(self, number: int, node: int) -> None:
         self.nodes[number] = node
         self.count[node] += 1
-        self.count_of_door[node, self.lost[number].family] += 1
+        if self.fleet.limits_families:
+            self.count_of_door[node, self.lost[number].family] += 1
         del self.unplaced[number]
 
     def _remove(self, number: int, node: int) -> None:
         self.nodes[number] = None
         self.count[node] -= 1
-        self.count_of_door[node, self.lost[number].family] -= 1
+        if self.fleet.limits_families:
+            self.count_of_door[node, self.lost[number].family] -= 1
         self.unplaced[number] = None
 
     def _augment(self, start: int) -> bool:
