@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from fleet import ASSIGNABLE, FIRST, SECOND, assert_same, wait_for
+from fleet import ASSIGNABLE, FIRST, SECOND, assert_same, wait_for, within
 from lab import longest_gap
 
 SPARE = {"node2": ASSIGNABLE}
@@ -28,12 +28,20 @@ def holder_changes(fleet, *words, **options):
 @pytest.mark.parametrize("forks", [50, 1])
 def test_drain_and_return(fleet, forks):
     """With fewer forks than nodes a claim cannot wait for its release, so releases come first, in another task."""
+    if forks > 3:
+        within(1.5, lambda: drain_and_return(fleet, forks))
+    else:
+        drain_and_return(fleet, forks)
+
+
+def drain_and_return(fleet, forks):
+    """Drain a node and let it take its address back; returns the longer gap in connections in seconds."""
     fleet.arrange(hosts=SPARE)
     lost = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node3"])
     fork = ("--forks", str(forks))
     run, *answers = holder_changes(fleet, "drain", *fork, hosts=SPARE, egress_ip_drain_nodes=["node3"])
     assert fleet.holders()[lost] == ["node2"], run.report()
-    check_answers("drain", forks, run, answers)
+    drained = check_answers("drain", forks, run, answers)
     # Without the drain the load is still even, so nothing moves back.
     stay = fleet.holders()
     fleet.good(hosts=SPARE)
@@ -41,17 +49,16 @@ def test_drain_and_return(fleet, forks):
     # When node2 may hold no more, node3 takes the address back.
     run, *answers = holder_changes(fleet, "reconcile", *fork)
     assert fleet.holders()[lost] == ["node3"], run.report()
-    check_answers("return", forks, run, answers)
+    return max(drained, check_answers("return", forks, run, answers))
 
 
 def check_answers(what, forks, run, answers):
-    """No source but the egress IPs; the gap in connections is short."""
+    """Check that no source is another than the egress IPs; returns the longest gap in connections in seconds."""
     gap = max(longest_gap(each) for each in answers)
     slowest = max(answer.seconds for each in answers for answer in each)
     print(f"MEASURED {what}, {forks} forks: {run.seconds:.1f} s, gap {gap:.2f} s, slowest connection {slowest:.2f} s")
     assert {answer.source for each in answers for answer in each} - {None} <= {FIRST, SECOND}
-    if forks > 3:
-        assert gap < 1.5
+    return gap
 
 
 def test_a_host_variable_drains_too(fleet):

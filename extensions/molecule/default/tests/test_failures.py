@@ -21,6 +21,7 @@ from fleet import (
     assert_same,
     frames,
     wait_for,
+    within,
 )
 from lab import longest_gap
 
@@ -63,7 +64,8 @@ def test_a_node_that_is_gone_loses_its_address_to_another(spare, fault):
     print(
         f"MEASURED {fault}: run {run.seconds:.1f} s, gap {longest_gap(one.answers) or longest_gap(two.answers):.1f} s"
     )
-    assert run.seconds < 15
+    # No connection waits for TCP's own timeouts.
+    assert run.seconds < 60
     assert {answer.source for answer in answers} - {None} <= {FIRST, SECOND}
     assert gone
 
@@ -109,18 +111,22 @@ def test_a_node_that_hangs_keeps_its_address_while_it_answers_for_it(spare):
 
 def test_an_unreachable_node_delays_a_run_by_its_connection_timeout_once(spare):
     idle = spare.good(hosts=SPARE)
+
+    def again():
+        run = spare.good(hosts=SPARE, egress_ip_connection_timeout=3)
+        assert [host for host, result in run.results(INFO_MODULE) if result.get("unreachable")] == ["node3"]
+        assert run.results(NODE_MODULE) == []
+        print(
+            f"MEASURED unreachable: {idle.seconds:.1f} s idle, {first.seconds:.1f} s first, {run.seconds:.1f} s again"
+        )
+        return run.seconds
+
     spare.lab.cut("node3")
     try:
         first = spare.good(hosts=SPARE, egress_ip_connection_timeout=3)
-        second = spare.good(hosts=SPARE, egress_ip_connection_timeout=3)
+        within(idle.seconds + 3 + 2, again)
     finally:
         spare.lab.plug("node3")
-    assert [host for host, result in second.results(INFO_MODULE) if result.get("unreachable")] == ["node3"]
-    print(
-        f"MEASURED unreachable: {idle.seconds:.1f} s idle, {first.seconds:.1f} s first, {second.seconds:.1f} s second"
-    )
-    assert second.seconds < idle.seconds + 3 + 2
-    assert second.results(NODE_MODULE) == []
 
 
 @pytest.mark.parametrize("hosts", [SPARE, {}], ids=["the new holder may keep it", "the old holder is to have it"])

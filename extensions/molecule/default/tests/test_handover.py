@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, dual_stack, egressip, wait_for
+from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, dual_stack, egressip, wait_for, within
 from lab_topology import SERVER
 
 # One pod on each node; the address moves from node1 to node2.
@@ -36,6 +36,11 @@ def longest_pause(lines):
 @pytest.mark.user_land
 @pytest.mark.parametrize("egress_ip", SERVERS)
 def test_downloads_go_on_over_a_planned_move(fleet, egress_ip):
+    within(1.5, lambda: move_under_downloads(fleet, egress_ip))
+
+
+def move_under_downloads(fleet, egress_ip):
+    """Move the address while pods of all nodes download; returns the longest pause of a download in seconds."""
     options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}
     fleet.arrange(hosts=assignable("node1"), **options)
     downloads = {where: fleet.lab.download(pod, host=SERVERS[egress_ip]) for where, pod in PODS.items()}
@@ -52,10 +57,10 @@ def test_downloads_go_on_over_a_planned_move(fleet, egress_ip):
             wait_for(where, lambda download=download, heard=heard: len(download.lines) > heard + 20)
     finally:
         lines = {where: download.stop() for where, download in downloads.items()}
-    for where, heard in lines.items():
-        pause = longest_pause(heard)
+    pauses = {where: longest_pause(heard) for where, heard in lines.items()}
+    for where, pause in pauses.items():
         print(f"MEASURED a move under a download of {where}, {egress_ip}: {pause:.2f} s")
-        assert pause < 1.5, where
+    return max(pauses.values())
 
 
 def open_ports(fleet, pod):

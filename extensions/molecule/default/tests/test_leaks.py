@@ -135,13 +135,20 @@ def on_each_node(fleet, script):
     return [fleet.lab.exec(name, "sh", "-c", script) for name in NODE_NAMES]
 
 
-def captured(fleet, life):
-    """Yield (name of an event, packets from before it began until a second after its end)."""
+def captured(fleet, life, expected):
+    """Yield (name of an event, packets from before it began until a second after its end).
+
+    Waits until each port of `expected(name)` has sent something.
+    """
     while True:
         with fleet.lab.capture(f"udp and dst host {SERVER.address} and dst portrange 20001-20009") as capture:
             what = next(life, None)
             if what is None:
                 return
+            wait_for(
+                f"{what}: all pods",
+                lambda capture=capture, what=what: {port for port, _source in seen(capture.lines)} >= expected(what),
+            )
             time.sleep(1.0)
             yield what, seen(capture.stop())
 
@@ -149,14 +156,17 @@ def captured(fleet, life):
 @pytest.mark.parametrize("mode", ["node", "drop"])
 def test_no_packet_leaves_with_a_wrong_source(fleet, senders, mode):
     options = {"egress_ip_unassigned": mode}
+
+    def expected(what):
+        return set() if what == NO_TABLES or (mode, what) == ("drop", NOTHING_HELD) else set(SENDERS)
+
     fleet.arrange(hosts=ALL_ASSIGNABLE, **options)
-    for what, counted in captured(fleet, the_life_of_a_fleet(fleet, **options)):
+    for what, counted in captured(fleet, the_life_of_a_fleet(fleet, **options), expected):
         print(f"{mode}, {what}: {sum(counted.values())} packets")
         for (port, source), packets in counted.items():
             own = {ADDRESS[SENDERS[port].node]} if mode == "node" else set()
             assert source in {FIRST, SECOND} | own, f"{what}: {packets} packets of {SENDERS[port].key} from {source}"
-        heard = set() if what == NO_TABLES or (mode, what) == ("drop", NOTHING_HELD) else set(SENDERS)
-        assert {port for port, _source in counted} == heard, f"{what}: not from all pods"
+        assert {port for port, _source in counted} == expected(what), f"{what}: not from all pods"
 
 
 def test_what_belongs_to_no_connection_does_not_leave(fleet):
@@ -181,6 +191,8 @@ def test_a_connection_that_is_older_than_the_selection(fleet, mode):
         fleet.good(hosts=ALL_ASSIGNABLE, egress_ip_unassigned=mode)
         source = f"src host {ADDRESS[pod.node]} and dst host {SERVER.address}"
         with fleet.lab.capture(f"tcp and {source}") as capture:
+            if mode == "node":
+                wait_for("a packet", lambda: capture.lines)
             time.sleep(1.0)
             assert bool(frames(capture)) == (mode == "node")
     assert fleet.sources(pod.key) <= {FIRST, SECOND}
