@@ -38,6 +38,7 @@ from .model import (
 )
 from .move_cap import closest_to_cap
 from .overlap_bound import overlap_of
+from .owner_bound import owner_costs
 from .packing import Packing, Step, most_overlap
 from .remainder import remainder
 from .spread_groups import Bounds, DomainArc, Range, SpreadGroup, shared_domains
@@ -49,6 +50,8 @@ Placement = Tuple[Optional[int], ...]
 _TIE_BREAK_LIMIT = 10_000
 # How many open branches a search keeps: some tens of MiB.
 _MOST_OPEN = 20_000
+# Discounts, in pairs of addresses in one domain, at which the bound by owners is tried if an address is unassigned.
+_DISCOUNTS = (0, 1, 2)
 
 
 class Found(NamedTuple):
@@ -318,7 +321,35 @@ class _Problem:
         value = unassigned, merged.packing.counted_overlap(), rest[0], rest[1]
         possible = (node if node in address.nodes else None for address, node in zip(self.addresses, merged.placement))
         placements = (*bound.placements, tuple(possible))
-        return bound._replace(value=max(bound.value, value), placements=placements)
+        value = max(bound.value, value, self._value_by_owners(free))
+        return bound._replace(value=value, placements=placements)
+
+    def _value_by_owners(self, free: _Relaxed) -> Objective:
+        """Return the bound that the prices of the nodes give with the overlap of each owner."""
+        packing, several = free.packing, set()
+        for owner, groups in packing.groups_by_owner().items():
+            if len(groups) > 1:
+                several.add(owner)
+        squares, moves = count_squares(self.nodes, free.placement), count_moves(self.addresses, free.placement)
+        overlap = sum(overlap_of([group]) for group in packing.groups if group.owner not in several)
+        cost = packing.square * squares + packing.move * moves + packing.overlap_cost * overlap
+        without = [address.owner for address, node in zip(self.addresses, free.placement) if node is None]
+        cost += packing.unassigned_cost * len(without)
+        outside = sum(owner not in several for owner in without)
+        return max(self._decoded(free, cost, outside, pairs) for pairs in (_DISCOUNTS if without else (0,)))
+
+    def _decoded(self, free: _Relaxed, cost: int, outside: int, pairs: int) -> Objective:
+        """Return the bound at prices with a discount of so many pairs; ``outside``: unassigned of other owners."""
+        packing = free.packing
+        discount = pairs * packing.overlap_cost
+        costs = owner_costs(packing, free.potential, discount)
+        # Rounded up: the cost of a placement is a multiple of the scale.
+        left = -(-(cost - costs.now + costs.least - outside * discount) // self.scale)
+        terms = []
+        for term in (packing.unassigned_cost, packing.overlap_cost, max(packing.square, packing.move)):
+            number, left = divmod(left, term // self.scale)
+            terms.append(number)
+        return terms[0], terms[1], terms[2], left
 
     def _bound_with_cap(self, free: _Relaxed, branch: _Branch, start: Placement | None) -> _Bound | None:
         """Return the _Bound of a relaxation ``free`` of the cap on moves; None if no placement keeps the cap."""

@@ -1,0 +1,168 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lower bound that combines the overlap of owners of several spread groups with moves and loads. PRIVATE.
+
+The potential of a relaxation gives each node a price: the cost of one more address there. At these prices each owner is
+placed on its own, with all its overlap, and the sum of the least costs is a bound (Lagrangian relaxation of the loads).
+Where an owner reaches its least overlap only by a move or on a node of higher load, this counts it; the relaxation,
+which leaves the overlap out, does not.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Iterator, NamedTuple, Sequence
+
+from .min_cost_flow import Potential
+from .packing import Packing
+from .spread_groups import Range, SpreadGroup
+
+# Groups with more distributions of their members over the domains are placed without regard to the owner's other ones.
+_MOST_DISTRIBUTIONS = 250
+
+
+class OwnerCosts(NamedTuple):
+    """Costs of all owners of several groups: ``now``, without overlap, and the least ones, ``least``, with it."""
+
+    now: int
+    least: int
+
+
+class _Distribution(NamedTuple):
+    """``counts``: (domain, number of members there, their least price); ``cost``: the sum of these prices."""
+
+    cost: int
+    counts: Sequence[tuple[int, int, int]]
+
+
+def owner_costs(packing: Packing, potential: Potential, discount: int) -> OwnerCosts:
+    """Return the OwnerCosts at the prices of a potential.
+
+    Where an address has no node, the nodes that it could use cost about as much as no node. They are cheaper by
+    ``discount``, so that an owner does not give up a node to avoid overlap.
+    """
+    now = least = 0
+    for groups in packing.groups_by_owner().values():
+        if len(groups) > 1:
+            owner = _Owner(packing, potential, groups, discount)
+            now, least = now + owner.cost_now(), least + owner.least_cost()
+    return OwnerCosts(now, least)
+
+
+class _Owner:
+    """The spread groups of one owner, and the price of each node for each of them."""
+
+    def __init__(self, packing: Packing, potential: Potential, groups: Sequence[SpreadGroup], discount: int) -> None:
+        self.packing, self.potential, self.groups = packing, potential, groups
+        self.discount = discount
+        self.taken = groups[0].taken
+        self.inside: dict[int, int] = {}
+        self.price_inside: dict[int, int] = {}
+        self.best = 0
+        self.room = self._prices_of_all()
+
+    def _prices_of_all(self) -> dict[int, list[int]]:
+        """Return for each domain the least price of each number of siblings, which are on different nodes."""
+        least: dict[int, dict[int, int]] = {}
+        for group in self.groups:
+            for node in group.nodes:
+                price, of_domain = self._price(group.members[0], node), least.setdefault(group.domains[node], {})
+                of_domain[node] = min(price, of_domain.get(node, price))
+        return {domain: [0, *accumulate(sorted(prices.values()))] for domain, prices in least.items()}
+
+    def cost_now(self) -> int:
+        """Return the cost of the owner's addresses where they are, without overlap."""
+        return sum(self._price(one, self.packing.node_of[one]) for group in self.groups for one in group.members)
+
+    def least_cost(self) -> int:
+        """Return a lower bound on the cost of the owner with its overlap."""
+        choices = [sorted(self._distributions_of(group)) for group in self.groups]
+        if not all(choices):
+            # No placement of this branch keeps its ranges; the flow shows that.
+            return self.cost_now()
+        apart = sum(min(each.cost + self._more_overlap(each) for each in found) for found in choices)
+        if any(len(found) > _MOST_DISTRIBUTIONS for found in choices):
+            return apart
+        self.best = sum(found[-1].cost for found in choices) + self.packing.unassigned_cost
+        self._search(choices, 0)
+        return max(apart, self.best)
+
+    def _search(self, choices: Sequence[Sequence[_Distribution]], cost: int) -> None:
+        """Lower ``best`` to the least cost of a choice for each group, with ``cost`` for those before."""
+        if not choices:
+            self.best = min(self.best, cost + self._more_for_different_nodes())
+            return
+        rest = sum(found[0].cost for found in choices[1:])
+        for each in choices[0]:
+            if cost + each.cost + rest >= self.best:
+                return
+            total = cost + each.cost + self._more_overlap(each)
+            if total + rest < self.best:
+                self._count(each, 1)
+                if all(self.inside[domain] < len(self.room[domain]) for domain, _count, _price in each.counts):
+                    self._search(choices[1:], total)
+                self._count(each, -1)
+
+    def _count(self, distribution: _Distribution, sign: int) -> None:
+        for domain, count, price in distribution.counts:
+            self.inside[domain] = self.inside.get(domain, 0) + sign * count
+            self.price_inside[domain] = self.price_inside.get(domain, 0) + sign * price
+
+    def _more_for_different_nodes(self) -> int:
+        """Return how much more the members inside cost at least, since siblings of all groups share no node."""
+        pairs = ((self.room[domain][count], self.price_inside[domain]) for domain, count in self.inside.items())
+        return sum(max(0, different - apart) for different, apart in pairs)
+
+    def _more_overlap(self, distribution: _Distribution) -> int:
+        """Return the cost of the overlap that members add to those inside."""
+        pairs = 0
+        for domain, count, _price in distribution.counts:
+            before = self.inside.get(domain, 0) + self.taken.get(domain, 0)
+            pairs += count * before + count * (count - 1) // 2
+        return self.packing.overlap_cost * pairs
+
+    def _distributions_of(self, group: SpreadGroup) -> Iterator[_Distribution]:
+        """Yield the distributions of the members of a group over the domains, with the least price of each."""
+        size, first = len(group.members), group.members[0]
+        domains = [domain for domain in group.parts if domain is not None]
+        prices = []
+        for domain in domains:
+            ordered = sorted(self._price(first, node) for node in group.parts[domain])
+            prices.append([0, *accumulate(ordered[:size])])
+        ranges = [group.ranges.get(domain, Range(0, size)) for domain in domains]
+        limits = [(least, min(most, len(each) - 1)) for (least, most), each in zip(ranges, prices)]
+        unassigned = self._price(first, self.packing.unassigned)
+        for counts in _counts(size, [*limits, (0, size)]):
+            found = [(domain, count, each[count]) for domain, each, count in zip(domains, prices, counts) if count]
+            yield _Distribution(sum(price for _domain, _count, price in found) + counts[-1] * unassigned, found)
+
+    def _price(self, address: int, node: int) -> int:
+        """Return the price of one more address on a node.
+
+        An empty node or arc has the highest price that its own cost allows.
+        """
+        packing, arc = self.packing, self.packing.arc(address, node)
+        if packing.classes[node]:
+            price = -self.potential.cost[node]
+        else:
+            price = 2 * packing.unassigned_cost if packing.is_full(node) else packing.next_price(node)
+        if arc != node:
+            if packing.arc_count[arc]:
+                price = -self.potential.cost[arc]
+            elif not packing.arc_limit[arc]:
+                price = 2 * packing.unassigned_cost
+        if node != packing.unassigned and 2 * price > packing.unassigned_cost:
+            price -= self.discount
+        return price + packing.price(address, node)
+
+
+def _counts(total: int, limits: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
+    """Yield all sequences of numbers within the limits, both included, whose sum is ``total``."""
+    if not limits:
+        if total == 0:
+            yield ()
+        return
+    least, most = limits[0]
+    for first in range(least, min(most, total) + 1):
+        yield from ((first, *rest) for rest in _counts(total - first, limits[1:]))
