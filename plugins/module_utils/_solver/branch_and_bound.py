@@ -38,7 +38,7 @@ from .model import (
 )
 from .move_cap import closest_to_cap
 from .overlap_bound import overlap_of
-from .owner_bound import owner_costs
+from .owner_bound import Prices, owner_costs
 from .packing import Packing, Step, most_overlap
 from .remainder import remainder
 from .spread_groups import Bounds, DomainArc, Range, SpreadGroup, shared_domains
@@ -321,31 +321,32 @@ class _Problem:
         value = unassigned, merged.packing.counted_overlap(), rest[0], rest[1]
         possible = (node if node in address.nodes else None for address, node in zip(self.addresses, merged.placement))
         placements = (*bound.placements, tuple(possible))
-        value = max(bound.value, value, self._value_by_owners(free))
+        value = max(bound.value, value, *(self._value_by_owners(free, each) for each in (free, merged)))
         return bound._replace(value=value, placements=placements)
 
-    def _value_by_owners(self, free: _Relaxed) -> Objective:
-        """Return the bound that the prices of the nodes give with the overlap of each owner."""
-        packing, several = free.packing, set()
-        for owner, groups in packing.groups_by_owner().items():
-            if len(groups) > 1:
-                several.add(owner)
-        squares, moves = count_squares(self.nodes, free.placement), count_moves(self.addresses, free.placement)
+    def _value_by_owners(self, free: _Relaxed, relaxed: _Relaxed) -> Objective:
+        """Return the bound that the prices of a relaxation give with the overlap of each owner.
+
+        The owners of several groups are those of ``free``, where families are distinguished.
+        """
+        packing, placement = relaxed.packing, relaxed.placement
+        several = {owner for owner, groups in free.packing.groups_by_owner().items() if len(groups) > 1}
+        squares, moves = count_squares(self.nodes, placement), count_moves(self.addresses, placement)
         overlap = sum(overlap_of([group]) for group in packing.groups if group.owner not in several)
+        without = [address.owner for address, node in zip(self.addresses, placement) if node is None]
         cost = packing.square * squares + packing.move * moves + packing.overlap_cost * overlap
-        without = [address.owner for address, node in zip(self.addresses, free.placement) if node is None]
         cost += packing.unassigned_cost * len(without)
         outside = sum(owner not in several for owner in without)
-        return max(self._decoded(free, cost, outside, pairs) for pairs in (_DISCOUNTS if without else (0,)))
+        found = []
+        for pairs in _DISCOUNTS if without else (0,):
+            discount = pairs * packing.overlap_cost
+            costs = owner_costs(free.packing, Prices(packing, relaxed.potential, discount))
+            found.append(self._decoded(packing, cost - costs.now + costs.least - outside * discount))
+        return max(found)
 
-    def _decoded(self, free: _Relaxed, cost: int, outside: int, pairs: int) -> Objective:
-        """Return the bound at prices with a discount of so many pairs; ``outside``: unassigned of other owners."""
-        packing = free.packing
-        discount = pairs * packing.overlap_cost
-        costs = owner_costs(packing, free.potential, discount)
-        # Rounded up: the cost of a placement is a multiple of the scale.
-        left = -(-(cost - costs.now + costs.least - outside * discount) // self.scale)
-        terms = []
+    def _decoded(self, packing: Packing, cost: int) -> Objective:
+        """Return the objective of a cost, rounded up to a multiple of the scale as that of each placement."""
+        left, terms = -(-cost // self.scale), []
         for term in (packing.unassigned_cost, packing.overlap_cost, max(packing.square, packing.move)):
             number, left = divmod(left, term // self.scale)
             terms.append(number)

@@ -22,6 +22,36 @@ from .spread_groups import Range, SpreadGroup
 _MOST_DISTRIBUTIONS = 250
 
 
+class Prices(NamedTuple):
+    """The prices of nodes by the potential of a relaxation.
+
+    Nodes that cost about as much as no node are cheaper by ``discount``.
+    """
+
+    packing: Packing
+    potential: Potential
+    discount: int = 0
+
+    def of(self, address: int, node: int) -> int:
+        """Return the price of one more address on a node.
+
+        An empty node or arc has the highest price that its own cost allows.
+        """
+        packing, arc = self.packing, self.packing.arc(address, node)
+        if packing.classes[node]:
+            price = -self.potential.cost[node]
+        else:
+            price = 2 * packing.unassigned_cost if packing.is_full(node) else packing.next_price(node)
+        if arc != node:
+            if packing.arc_count[arc]:
+                price = -self.potential.cost[arc]
+            elif not packing.arc_limit[arc]:
+                price = 2 * packing.unassigned_cost
+        if node != packing.unassigned and 2 * price > packing.unassigned_cost:
+            price -= self.discount
+        return price
+
+
 class OwnerCosts(NamedTuple):
     """Costs of all owners of several groups: ``now``, without overlap, and the least ones, ``least``, with it."""
 
@@ -36,16 +66,18 @@ class _Distribution(NamedTuple):
     counts: Sequence[tuple[int, int, int]]
 
 
-def owner_costs(packing: Packing, potential: Potential, discount: int) -> OwnerCosts:
-    """Return the OwnerCosts at the prices of a potential.
+def owner_costs(packing: Packing, prices: Prices) -> OwnerCosts:
+    """Return the OwnerCosts of the owners that have several groups in ``packing``.
 
-    Where an address has no node, the nodes that it could use cost about as much as no node. They are cheaper by
-    ``discount``, so that an owner does not give up a node to avoid overlap.
+    ``now`` is the cost where the relaxation of ``prices`` has them.
+
+    Where an address has no node, the nodes that it could use cost about as much as no node. The discount prevents that
+    an owner gives up a node to avoid overlap.
     """
     now = least = 0
     for groups in packing.groups_by_owner().values():
         if len(groups) > 1:
-            owner = _Owner(packing, potential, groups, discount)
+            owner = _Owner(packing, prices, groups)
             now, least = now + owner.cost_now(), least + owner.least_cost()
     return OwnerCosts(now, least)
 
@@ -53,9 +85,8 @@ def owner_costs(packing: Packing, potential: Potential, discount: int) -> OwnerC
 class _Owner:
     """The spread groups of one owner, and the price of each node for each of them."""
 
-    def __init__(self, packing: Packing, potential: Potential, groups: Sequence[SpreadGroup], discount: int) -> None:
-        self.packing, self.potential, self.groups = packing, potential, groups
-        self.discount = discount
+    def __init__(self, packing: Packing, prices: Prices, groups: Sequence[SpreadGroup]) -> None:
+        self.packing, self.prices, self.groups = packing, prices, groups
         self.taken = groups[0].taken
         self.inside: dict[int, int] = {}
         self.price_inside: dict[int, int] = {}
@@ -72,8 +103,23 @@ class _Owner:
         return {domain: [0, *accumulate(sorted(prices.values()))] for domain, prices in least.items()}
 
     def cost_now(self) -> int:
-        """Return the cost of the owner's addresses where they are, without overlap."""
-        return sum(self._price(one, self.packing.node_of[one]) for group in self.groups for one in group.members)
+        """Return the cost of the owner's addresses where the relaxation has them, without overlap."""
+        total, node_of = 0, self.prices.packing.node_of
+        for group in self.groups:
+            for one in group.members:
+                current = self.packing.addresses[one].current
+                total += self.prices.of(one, node_of[one])
+                total += self.packing.move if current and node_of[one] not in current else 0
+        return total
+
+    def _excess(self) -> int:
+        """Return the cost of moves that prices count for members without a current node of their own."""
+        return sum(
+            self.packing.move_cost[one]
+            for group in self.groups
+            for one in group.members
+            if not self.packing.addresses[one].current
+        )
 
     def least_cost(self) -> int:
         """Return a lower bound on the cost of the owner with its overlap."""
@@ -81,12 +127,13 @@ class _Owner:
         if not all(choices):
             # No placement of this branch keeps its ranges; the flow shows that.
             return self.cost_now()
+        excess = self._excess()
         apart = sum(min(each.cost + self._more_overlap(each) for each in found) for found in choices)
         if any(len(found) > _MOST_DISTRIBUTIONS for found in choices):
-            return apart
+            return apart - excess
         self.best = sum(found[-1].cost for found in choices) + self.packing.unassigned_cost
         self._search(choices, 0)
-        return max(apart, self.best)
+        return max(apart, self.best) - excess
 
     def _search(self, choices: Sequence[Sequence[_Distribution]], cost: int) -> None:
         """Lower ``best`` to the least cost of a choice for each group, with ``cost`` for those before."""
@@ -138,23 +185,8 @@ class _Owner:
             yield _Distribution(sum(price for _domain, _count, price in found) + counts[-1] * unassigned, found)
 
     def _price(self, address: int, node: int) -> int:
-        """Return the price of one more address on a node.
-
-        An empty node or arc has the highest price that its own cost allows.
-        """
-        packing, arc = self.packing, self.packing.arc(address, node)
-        if packing.classes[node]:
-            price = -self.potential.cost[node]
-        else:
-            price = 2 * packing.unassigned_cost if packing.is_full(node) else packing.next_price(node)
-        if arc != node:
-            if packing.arc_count[arc]:
-                price = -self.potential.cost[arc]
-            elif not packing.arc_limit[arc]:
-                price = 2 * packing.unassigned_cost
-        if node != packing.unassigned and 2 * price > packing.unassigned_cost:
-            price -= self.discount
-        return price + packing.price(address, node)
+        """Return the price of a member on a node, with that of a move unless a member of its group is there now."""
+        return self.prices.of(address, node) + self.packing.price(address, node)
 
 
 def _counts(total: int, limits: Sequence[tuple[int, int]]) -> Iterator[tuple[int, ...]]:
