@@ -50,8 +50,6 @@ Placement = Tuple[Optional[int], ...]
 _TIE_BREAK_LIMIT = 10_000
 # How many open branches a search keeps: some tens of MiB.
 _MOST_OPEN = 20_000
-# Discounts, in pairs of addresses in one domain, at which the bound by owners is tried if an address is unassigned.
-_DISCOUNTS = (0, 1, 2)
 
 
 class Found(NamedTuple):
@@ -321,7 +319,7 @@ class _Problem:
         value = unassigned, merged.packing.counted_overlap(), rest[0], rest[1]
         possible = (node if node in address.nodes else None for address, node in zip(self.addresses, merged.placement))
         placements = (*bound.placements, tuple(possible))
-        value = max(bound.value, value, *(self._value_by_owners(free, each) for each in (free, merged)))
+        value = max(bound.value, value, self._value_by_owners(free, free if bound.value > value else merged))
         return bound._replace(value=value, placements=placements)
 
     def _value_by_owners(self, free: _Relaxed, relaxed: _Relaxed) -> Objective:
@@ -331,22 +329,15 @@ class _Problem:
         """
         packing, placement = relaxed.packing, relaxed.placement
         several = {owner for owner, groups in free.packing.groups_by_owner().items() if len(groups) > 1}
+        if not several:
+            return 0, 0, 0, 0
         squares, moves = count_squares(self.nodes, placement), count_moves(self.addresses, placement)
         overlap = sum(overlap_of([group]) for group in packing.groups if group.owner not in several)
-        without = [address.owner for address, node in zip(self.addresses, placement) if node is None]
         cost = packing.square * squares + packing.move * moves + packing.overlap_cost * overlap
-        cost += packing.unassigned_cost * len(without)
-        outside = sum(owner not in several for owner in without)
-        found = []
-        for pairs in _DISCOUNTS if without else (0,):
-            discount = pairs * packing.overlap_cost
-            costs = owner_costs(free.packing, Prices(packing, relaxed.potential, discount))
-            found.append(self._decoded(packing, cost - costs.now + costs.least - outside * discount))
-        return max(found)
-
-    def _decoded(self, packing: Packing, cost: int) -> Objective:
-        """Return the objective of a cost, rounded up to a multiple of the scale as that of each placement."""
-        left, terms = -(-cost // self.scale), []
+        cost += packing.unassigned_cost * placement.count(None)
+        costs = owner_costs(free.packing, Prices(packing, relaxed.potential))
+        # Rounded up to a multiple of the scale, as the cost of each placement is one.
+        left, terms = -(-(cost - costs.now + costs.least) // self.scale), []
         for term in (packing.unassigned_cost, packing.overlap_cost, max(packing.square, packing.move)):
             number, left = divmod(left, term // self.scale)
             terms.append(number)

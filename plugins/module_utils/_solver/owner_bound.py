@@ -23,14 +23,10 @@ _MOST_DISTRIBUTIONS = 250
 
 
 class Prices(NamedTuple):
-    """The prices of nodes by the potential of a relaxation.
-
-    Nodes that cost about as much as no node are cheaper by ``discount``.
-    """
+    """The prices of nodes by the potential of a relaxation."""
 
     packing: Packing
     potential: Potential
-    discount: int = 0
 
     def of(self, address: int, node: int) -> int:
         """Return the price of one more address on a node.
@@ -47,8 +43,6 @@ class Prices(NamedTuple):
                 price = -self.potential.cost[arc]
             elif not packing.arc_limit[arc]:
                 price = 2 * packing.unassigned_cost
-        if node != packing.unassigned and 2 * price > packing.unassigned_cost:
-            price -= self.discount
         return price
 
 
@@ -70,9 +64,6 @@ def owner_costs(packing: Packing, prices: Prices) -> OwnerCosts:
     """Return the OwnerCosts of the owners that have several groups in ``packing``.
 
     ``now`` is the cost where the relaxation of ``prices`` has them.
-
-    Where an address has no node, the nodes that it could use cost about as much as no node. The discount prevents that
-    an owner gives up a node to avoid overlap.
     """
     now = least = 0
     for groups in packing.groups_by_owner().values():
