@@ -5,9 +5,10 @@
 
 There are three such *crossing rules*: no two siblings on a node whose families have arcs of their own, the overlap
 between spread groups of one owner, and the cap on moves. Each flow is a relaxation and gives a lower bound;
-``overlap_bound`` adds the least overlap of each owner of several groups. ``local_search`` turns the placement of the
-relaxation into one that keeps all rules. The search ends when the best placement is as good as the lowest bound; until
-then it branches on a rule that the relaxation of the lowest bound breaks.
+``overlap_bound`` adds the least overlap of each owner of several groups, and ``owner_bound`` combines it with loads and
+moves. ``local_search`` turns the placement of the relaxation into one that keeps all rules. The search ends when the
+best placement is as good as the lowest bound; until then it branches on a rule that the relaxation of the lowest bound
+breaks.
 """
 
 from __future__ import annotations

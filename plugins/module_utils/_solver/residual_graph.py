@@ -8,6 +8,10 @@
 - An address that leaves its place is ``ADDRESS - address``.
 - A spread group that has one member more in a domain is a ``DomainVertex``; its domain is None if that member has none
   yet.
+
+There are two searches, since ``min_cost_flow`` needs the distance of every vertex and corrects each as often as costs
+change, while ``exchange_cycle`` visits each vertex once, along steps whose cost the distances give, and ends at its
+goal: one search for both would do the work of the first in the thousands of calls of the second.
 """
 
 from __future__ import annotations
