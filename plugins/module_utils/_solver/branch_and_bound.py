@@ -51,6 +51,8 @@ Placement = Tuple[Optional[int], ...]
 _TIE_BREAK_LIMIT = 10_000
 # How many open branches a search keeps: some tens of MiB.
 _MOST_OPEN = 20_000
+# The most prices, one for each address and node, of the bound by owners.
+_MOST_PRICES = 20_000
 
 
 class Found(NamedTuple):
@@ -330,7 +332,7 @@ class _Problem:
         """
         packing, placement = relaxed.packing, relaxed.placement
         several = {owner for owner, groups in free.packing.groups_by_owner().items() if len(groups) > 1}
-        if not several:
+        if not several or len(self.addresses) * len(self.nodes) > _MOST_PRICES:
             return 0, 0, 0, 0
         squares, moves = count_squares(self.nodes, placement), count_moves(self.addresses, placement)
         overlap = sum(overlap_of([group]) for group in packing.groups if group.owner not in several)

@@ -12,6 +12,7 @@ which leaves the overlap out, does not.
 from __future__ import annotations
 
 from itertools import accumulate
+from math import comb
 from typing import Iterator, NamedTuple, Sequence
 
 from .min_cost_flow import Potential
@@ -114,13 +115,16 @@ class _Owner:
 
     def least_cost(self) -> int:
         """Return a lower bound on the cost of the owner with its overlap."""
+        excess = self._excess()
+        apart = sum(map(self._least_alone, self.groups))
+        if any(
+            comb(len(group.members) + len(group.parts) - 1, len(group.members)) > _MOST_DISTRIBUTIONS
+            for group in self.groups
+        ):
+            return apart - excess
         choices = [sorted(self._distributions_of(group)) for group in self.groups]
         if not all(choices):
             # No placement of this branch keeps its ranges; the flow shows that.
-            return self.cost_now()
-        excess = self._excess()
-        apart = sum(min(each.cost + self._more_overlap(each) for each in found) for found in choices)
-        if any(len(found) > _MOST_DISTRIBUTIONS for found in choices):
             return apart - excess
         self.best = sum(found[-1].cost for found in choices) + self.packing.unassigned_cost
         self._search(choices, 0)
@@ -152,6 +156,25 @@ class _Owner:
         pairs = ((self.room[domain][count], self.price_inside[domain]) for domain, count in self.inside.items())
         return sum(max(0, different - apart) for different, apart in pairs)
 
+    def _ordered_prices(self, group: SpreadGroup, domain: int) -> list[int]:
+        """Return the lowest prices of members in a domain, each on a node of its own."""
+        return sorted(self._price(group.members[0], node) for node in group.parts[domain])[: len(group.members)]
+
+    def _least_alone(self, group: SpreadGroup) -> int:
+        """Return the least cost of a group with the overlap of its members, without ranges.
+
+        The cost in each domain is convex, so each member in turn takes what is cheapest.
+        """
+        pair = self.packing.overlap_cost
+        costs = [
+            price + pair * (before + self.taken.get(domain, 0))
+            for domain in group.parts
+            if domain is not None
+            for before, price in enumerate(self._ordered_prices(group, domain))
+        ]
+        unassigned = self._price(group.members[0], self.packing.unassigned)
+        return sum(sorted([*costs, *[unassigned] * len(group.members)])[: len(group.members)])
+
     def _more_overlap(self, distribution: _Distribution) -> int:
         """Return the cost of the overlap that members add to those inside."""
         pairs = 0
@@ -164,10 +187,7 @@ class _Owner:
         """Yield the distributions of the members of a group over the domains, with the least price of each."""
         size, first = len(group.members), group.members[0]
         domains = [domain for domain in group.parts if domain is not None]
-        prices = []
-        for domain in domains:
-            ordered = sorted(self._price(first, node) for node in group.parts[domain])
-            prices.append([0, *accumulate(ordered[:size])])
+        prices = [[0, *accumulate(self._ordered_prices(group, domain))] for domain in domains]
         ranges = [group.ranges.get(domain, Range(0, size)) for domain in domains]
         limits = [(least, min(most, len(each) - 1)) for (least, most), each in zip(ranges, prices)]
         unassigned = self._price(first, self.packing.unassigned)
