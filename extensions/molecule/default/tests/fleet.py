@@ -52,9 +52,9 @@ NODE_MODULE = "netops.egress_ip.node"
 INFO_MODULE = "netops.egress_ip.node_info"
 WATCH, WATCH_TIMER = "netops-egress-ip-watch.service", "netops-egress-ip-watch.timer"
 
-# Everything that a run could write, in one reading. Learned neighbours, link-local addresses, timers, counters and the
+# Everything that a run could write, in two parts. Learned neighbours, link-local addresses, timers, counters and the
 # random address of the tunnel device change by themselves; rules of one priority have no order that counts.
-SNAPSHOT = r"""
+SETTINGS = r"""
 exec 2>&1
 echo "## addresses"; ip -d address show
 echo "## rules"; ip -d rule show | sort -V; ip -6 -d rule show | sort -V
@@ -63,12 +63,15 @@ echo "## policies"; ip -o xfrm policy | sort
 echo "## neighbours"; ip -d neighbour show nud permanent
 echo "## nftables"; nft --stateless list ruleset
 echo "## sysctls"; sysctl net.ipv4 net.ipv6.conf net.bridge
+"""
+FILES = r"""
 echo "## units"; find /{etc,run,usr/lib}/systemd/system -printf '%p %l\n' | sort
 echo "## files"
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type d -printf '%p %M %u\n' | sort
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o ! -type d -printf '%p %M %u %T@ %l\n' | sort
 find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type f -print0 | sort -z | xargs -0 sha256sum
 """
+SNAPSHOT = SETTINGS + FILES
 RUNNING_VALUES = re.compile(r"(?:\w+_timer|packets|bytes|expires) +[\d.]+(?:sec)?|.*fe80::.*\n|link/ether 0a:\S+")
 
 

@@ -9,7 +9,7 @@ import re
 import time
 
 import pytest
-from fleet import FIRST, NODE_MODULE, NODE_NAMES, SECOND, WATCH, assert_same, wait_for
+from fleet import FIRST, NODE_MODULE, NODE_NAMES, SECOND, SETTINGS, WATCH, assert_same, wait_for
 
 TABLE = "ip -N route show table all | grep -m1 -o 'table 70[0-9]*' | cut -d' ' -f2"
 # One kind on each node at a time, in this order. The first kinds need a node that holds an address.
@@ -85,12 +85,17 @@ THROWN_AWAY = {
 @pytest.mark.usefixtures("bare")
 @pytest.mark.parametrize("kind", THROWN_AWAY)
 def test_what_is_thrown_away_comes_back_without_a_run(fleet, kind):
-    healthy = strip(fleet.snapshot())
+
+    def settings():
+        return strip({"node1": fleet.look("node1", SETTINGS)})
+
+    healthy, shown = strip(fleet.snapshot()), settings()
     held = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node1"])
     start = time.monotonic()
     fleet.lab.exec("node1", "bash", "-ec", THROWN_AWAY[kind].replace("HELD", held))
-    wait_for("the state before", lambda: strip(fleet.snapshot()) == healthy)
+    wait_for("the state before", lambda: settings() == shown)
     print(f"MEASURED {kind}, back without a run: {time.monotonic() - start:.1f} s")
+    assert_same(healthy, strip(fleet.snapshot()))
     assert fleet.good().changed() == []
 
 
