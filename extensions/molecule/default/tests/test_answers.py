@@ -139,7 +139,7 @@ def test_plan_shows_what_a_drain_does(fleet):
     run = fleet.good("drain", **drain)
     moved = {ip for ip, nodes in fleet.holders().items() if nodes != at[ip]}
     assert moved == {ip for ip, nodes in at.items() if nodes == ["node2"]}, run.report()
-    assert all(any(line.startswith(ip) and "node2" in line for line in plan) for ip in moved)
+    assert all(any(line.startswith(f"~ {ip} ") and "node2" in line for line in plan) for ip in moved)
 
 
 def test_rebalance_heeds_the_cap(fleet):
