@@ -87,6 +87,13 @@ def test_questions_of_others_do_not_wake_the_program(cable):
     assert [each.message.probes for each in arrived(cable)] == [V4]
 
 
+@pytest.mark.parametrize(("address", "own"), OWN)
+def test_a_probe_to_another_host_that_a_switch_floods_is_not_one_to_all_hosts(cable, address, own):
+    cable.send("end2", *probe(TWO, own, address, "02:00:00:00:00:03"))
+    cable.send("end2", *probe(TWO, own, address))
+    assert len(arrived(cable)) == 1
+
+
 def test_damaged_frames_are_dropped(cable):
     ethertype, frame = probe(TWO, "", V4)
     for length in range(14, len(frame)):
