@@ -103,7 +103,14 @@ def _inet_table(
             **tunnel_chains(options, state.endpoints),
             **_selected_chains(state, outward),
             # Any user can bind a socket to an egress IP that the node holds; services on it reply, they open nothing.
-            "from_egress_ip": chain_of("", "fib daddr type local return", "meta skuid 0 return", "drop"),
+            "from_egress_ip": chain_of(
+                "",
+                # To a published port of this node: the destination was translated after the kernel chose the source.
+                'oifname "lo" ct status dnat return',
+                "fib daddr type local return",
+                "meta skuid 0 return",
+                "drop",
+            ),
             "marked": _marked_chain(options),
             # A late packet of a connection that has moved or ended is still answered with a reset.
             **({"inbound": chain_of("", _NOT_THE_FIRST, "drop")} if options.inbound == "drop" else {}),
@@ -177,7 +184,8 @@ def _base_chains(
             "filter",
             "output",
             NFT_FILTER,
-            f"{port} goto tunnel_port_output",
+            # After a goto from a base chain, the rules below would not be reached.
+            f"{port} jump tunnel_port_output",
             no_redirect,
             *(f"ct state new {ip} saddr @egress_ips{v} goto from_egress_ip" for v, ip in WORDS.items()),
         ),

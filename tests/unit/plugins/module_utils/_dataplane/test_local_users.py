@@ -15,12 +15,15 @@ from small_fleet import (
     FAMILIES,
     FAR_SERVER,
     NODE1,
+    OTHER,
     OUTSIDER,
     SERVER,
     SERVICE_PORT,
+    TUNNEL_PORT,
     connects,
     inside,
     listener,
+    nft,
     run,
     send,
     small_fleet,
@@ -56,6 +59,20 @@ def test_a_user_cannot_connect_with_the_egress_ip(version):
 
 
 @VERSIONS
+def test_a_user_cannot_connect_with_the_egress_ip_to_the_port_of_the_tunnel(version):
+    """The rules for the tunnel's port must not end before the rules for the source."""
+    target = SERVER[version], TUNNEL_PORT
+    assert not connects("node1", *target, uid=NOBODY, timeout=0.3, source=EGRESS1[version])
+    assert connects("node1", *target, source=EGRESS1[version])
+    assert connects("node1", *target, uid=NOBODY)
+    with contextlib.closing(listener("server", version, TUNNEL_PORT)) as server:
+        send("node1", SERVER[version], source=EGRESS1[version], port=TUNNEL_PORT, uid=NOBODY)
+        assert sources(server) == []
+        send("node1", SERVER[version], source=EGRESS1[version], port=TUNNEL_PORT)
+        assert sources(server, expected=1) == [EGRESS1[version]]
+
+
+@VERSIONS
 def test_an_unprivileged_ping_cannot_use_the_egress_ip(version):
     protocol = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}[version]
     request = {4: b"\x08\0\0\0\0\0\0\1", 6: b"\x80\0\0\0\0\0\0\1"}[version]
@@ -79,6 +96,23 @@ def test_an_unprivileged_ping_cannot_use_the_egress_ip(version):
 def test_a_user_reaches_services_of_the_own_node_on_the_egress_ip(version):
     """The kernel takes the destination as source of such a connection."""
     assert connects("node1", EGRESS1[version], 22, uid=NOBODY)
+
+
+@VERSIONS
+def test_a_user_reaches_a_published_port_of_the_own_node_on_the_egress_ip(version):
+    """A container engine translates the destination to a pod; the source is the egress IP already."""
+    word, target = {4: ("ip", OTHER[4]), 6: ("ip6", f"[{OTHER[6]}]")}[version]
+    nft(
+        "node1",
+        f"add table {word} published",
+        f"add chain {word} published output {{ type nat hook output priority -100; }}",
+        f"add rule {word} published output fib daddr type local tcp dport 8080 dnat to {target}:80",
+    )
+    try:
+        assert connects("node1", EGRESS1[version], 8080, uid=NOBODY)
+        assert not connects("node1", SERVER[version], 8080, uid=NOBODY, timeout=0.3, source=EGRESS1[version])
+    finally:
+        nft("node1", f"delete table {word} published")
 
 
 @VERSIONS
