@@ -43,6 +43,11 @@ def with_text(facts: Mapping[str, object]) -> dict[str, object]:
     return {**facts, **({"nodes": json.dumps(facts["nodes"])} if "nodes" in facts else {})}
 
 
+def without_control(result: Mapping[str, object]) -> dict[str, object]:
+    """Return a result of a node without the fields that would change variables or the inventory."""
+    return {name: value for name, value in result.items() if name not in _CONTROL}
+
+
 class NodeAction(ActionBase):
     """Runs the module `node` on a host, with the program of a node as an argument.
 
@@ -61,7 +66,7 @@ class NodeAction(ActionBase):
             task_vars=task_vars,
             wrap_async=self._task.async_val and not self._connection.has_native_async,
         )
-        return {**result, **with_text({name: value for name, value in done.items() if name not in _CONTROL})}
+        return {**result, **with_text(without_control(done))}
 
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""

@@ -67,6 +67,8 @@ def _node(node: Dict, fleet: Dict) -> dict[str, Any]:
         for item in fleet[key]:
             if item["name"] == node["name"]:
                 return {**about, "state": state, "reason": item["reason"]}
+    if node["name"] not in fleet["observed"]:
+        return {**about, "state": "no answer", "reason": "was not observed"}
     if node["name"] not in fleet["eligible"]:
         return {**about, "state": "not assignable", "reason": ""}
     return {**about, "state": "ready" if node["ready"] else "drained or fenced", "reason": ""}
@@ -155,11 +157,15 @@ def _problems(fleet: Dict, addresses: Mapping[str, Iterable[Dict]]) -> Iterator[
         yield f"node {item['name']} {item['reason']}; whether it holds egress IPs is not known"
     for item in fleet["faulty"]:
         yield f"node {item['name']} is excluded: {item['reason']}"
+    explained = {item["name"] for item in (*fleet["unavailable"], *fleet["faulty"])} | set(fleet["observed"])
+    for node in fleet["nodes"]:
+        if node["name"] not in explained:
+            yield f"node {node['name']} was not observed; whether it holds egress IPs is not known"
     holders: dict[str, list[str]] = {}
-    for node, items in sorted(addresses.items()):
+    for name, items in sorted(addresses.items()):
         for item in items:
             if item["state"] == TWICE:
-                holders.setdefault(item["egressIP"], []).append(node)
+                holders.setdefault(item["egressIP"], []).append(name)
     for ip, names in holders.items():
         yield f"{ip} is on {len(names)} nodes: {', '.join(names)}"
     for node, facts in sorted(fleet["observed"].items()):

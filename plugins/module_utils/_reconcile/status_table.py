@@ -25,7 +25,7 @@ class StatusTable(NamedTuple):
 
 def status_table(picture: Dict, fleet: Dict) -> StatusTable:
     """Return the StatusTable of the observed picture of a fleet; `fleet` is the dict of a Fleet."""
-    silent = [item["name"] for item in (*fleet["unavailable"], *fleet["faulty"])]
+    silent = [node["name"] for node in picture["nodes"] if node["name"] not in fleet["observed"]]
     rows = [*_held(picture, fleet), *_missing(picture, silent)]
     rows.sort(key=lambda row: (address_order(row[0]), row[2]))
     lines = table(("EGRESS IP", "OBJECT", "NODE", "STANDBY", "CONNECTIONS", "STATE"), rows)
