@@ -107,7 +107,8 @@ class Follower:
 
     def turn(self) -> None:
         """Carry out one step of the state machine, and wait until the next one."""
-        assert self.machine is not None
+        if self.machine is None:
+            raise AssertionError("read_record comes first")
         now, boot = self.segment.clocks()
         events, self.events = [*map(_heard, self.segment.read()), *self.events], []
         for action in self.machine.step(Clock(now, boot, self.done), events):

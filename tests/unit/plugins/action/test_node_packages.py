@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,16 @@ def play(tmp_path):
     def run(*names):
         own = {"ansible_package_use": "evil_package", "ansible_python_interpreter": sys.executable}
         values = json.dumps({"names": names, **own})
-        argv = ["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", values, "play.yml"]
+        argv = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            "-e",
+            values,
+            "play.yml",
+        ]
         return subprocess.run(argv, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
 
     return run

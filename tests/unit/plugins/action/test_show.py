@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ansible import constants
@@ -32,7 +34,16 @@ def play(tmp_path):
 
     def run(callback):
         (tmp_path / "values.json").write_text(json.dumps({"shown": LINES}))
-        argv = ["ansible-playbook", "-i", "localhost,", "-c", "local", "-e", "@values.json", "play.yml"]
+        argv = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            "-e",
+            "@values.json",
+            "play.yml",
+        ]
         environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": callback, "ANSIBLE_NOCOLOR": "1"}
         ended = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr
