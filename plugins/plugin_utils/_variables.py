@@ -17,12 +17,10 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_string
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.platform_detection import check_platform
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import failover
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import NOT_OBSERVED, read_result
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import read_result
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
-
-# The host may be alive and hold addresses: nothing is known about it.
-_NOT_OBSERVED = {"failed": True, "msg": NOT_OBSERVED}
 
 
 def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,11 +31,12 @@ def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
         "labels": variables.get("egress_ip_labels"),
         "capacity": variables.get("egress_ip_capacity"),
         "drain": _drain(variables),
-        "platform": variables.get("egress_ip_platform"),
+        "platform": _platform(variables),
         "fence": variables.get("egress_ip_fence"),
         "failover": {setting: variables[name] for setting, name in failover.VARIABLES.items() if name in variables},
         "variables": {name: variables.get(name) for name in VARIABLES},
-        "observed": _facts(variables.get("egress_ip_node_info", _NOT_OBSERVED)),
+        # Without a result, the host may be alive and hold addresses: nothing is known about it.
+        "observed": _facts(variables["egress_ip_node_info"]) if "egress_ip_node_info" in variables else None,
     }
 
 
@@ -74,8 +73,22 @@ def _facts(observed: Mapping[str, Any]) -> Mapping[str, Any]:
     text = observed.get("nodes")
     try:
         return {**observed, "nodes": json.loads(text)} if isinstance(text, str) else observed
-    except ValueError:
+    except (ValueError, RecursionError):
         return observed
+
+
+def _platform(variables: Mapping[str, Any]) -> object:
+    """Return the platform that the user has set, None if no variable of the host does.
+
+    Checked on the controller: with a malformed setting the run stops, and a node cannot claim that there is one.
+    """
+    named = variables.get("egress_ip_platform")
+    try:
+        if named is not None:
+            check_platform(str(named))
+    except InventoryError as error:
+        raise InventoryError(f"{variables['inventory_hostname']}: {error}") from None
+    return named
 
 
 def _drain(variables: Mapping[str, Any]) -> bool:

@@ -120,7 +120,7 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
     known = record.state.interface if record else ""
     interface = question.interface or host.default_interface() or known
     networks = own_networks(host, interface, claimed)
-    if not networks and interface == known:
+    if not networks and known and interface == known:
         # A fault of a node that worked; it must not stop the others.
         return NodeFacts(platform, lost=f"{interface} does not exist or has no address of its own")
     problems = problems_of(host, options, interface)

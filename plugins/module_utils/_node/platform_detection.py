@@ -103,6 +103,13 @@ class Platform:
         return {"name": self.name, "uuid": self.uuid}
 
 
+def check_platform(named: str) -> None:
+    """Raise InventoryError unless this is a platform that a user can choose."""
+    if named not in (AUTO, *_BY_NAME):
+        known = ", ".join((AUTO, *reversed(list(_BY_NAME))))
+        raise InventoryError(f"egress_ip_platform: must be one of {known}, not {quote(named)}")
+
+
 def find_platform(facts: Mapping[str, str], named: str = AUTO) -> Platform:
     """Return the Platform of a host.
 
@@ -110,9 +117,7 @@ def find_platform(facts: Mapping[str, str], named: str = AUTO) -> Platform:
     `chassis_asset_tag`, and `hypervisor_uuid` (Xen) and `cpu_flags`. `named` is the user's choice, which precedes the
     facts unless it is AUTO. Raises InventoryError if there is no such platform.
     """
-    if named not in (AUTO, *_BY_NAME):
-        known = ", ".join((AUTO, *reversed(list(_BY_NAME))))
-        raise InventoryError(f"egress_ip_platform: must be one of {known}, not {quote(named)}")
+    check_platform(named)
     name = next(row.name for row in PLATFORMS if _has_sign(row, facts)) if named == AUTO else named
     return Platform(name, _bios_uuid(facts.get("product_serial", "")))
 

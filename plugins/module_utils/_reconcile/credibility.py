@@ -55,13 +55,7 @@ class Records:
     def __init__(self, observed: Mapping[str, _FACTS]) -> None:
         newest = sorted(observed, key=lambda name: (-int(observed[name]["generation"]), name))[:4]
         self._known = {
-            name: {
-                (entry.get("name"), address)
-                for entry in observed[name]["nodes"]
-                if isinstance(entry, dict) and isinstance(entry.get("addresses"), list)
-                for address in entry["addresses"]
-                if isinstance(address, str)
-            }
+            name: {(entry["name"], address) for entry in observed[name]["nodes"] for address in entry["addresses"]}
             for name in newest
         }
 
@@ -141,8 +135,8 @@ def _is_recorded(address: str, name: str, observed: Mapping[str, _FACTS]) -> boo
     return 2 * votes > len(others)
 
 
-def _has_address(entry: object, name: str, address: str) -> bool:
-    return isinstance(entry, dict) and entry.get("name") == name and address in (entry.get("addresses") or ())
+def _has_address(entry: _FACTS, name: str, address: str) -> bool:
+    return bool(entry["name"] == name and address in entry["addresses"])
 
 
 def credible_holders(observed: Mapping[str, _FACTS]) -> dict[str, list[str]]:

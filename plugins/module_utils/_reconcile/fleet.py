@@ -72,7 +72,8 @@ def observe_fleet(
     egressips: Iterable[EgressIP] = (),
     forget: Collection[str] = (),
 ) -> Fleet:
-    """Return the Fleet. Each host is {name, labels, capacity, drain, observed}, where `observed` is a task's result.
+    """Return the Fleet. Each host is {name, labels, capacity, drain, observed}, where `observed` is a task's result,
+    or None without one.
 
     `egressips` are the objects whose egressNodeSelector may select nodes without the label.
     `drain` and `fenced` name nodes that hold nothing: on request, or because they are cut off. `forget` names nodes
@@ -198,16 +199,11 @@ def _recorded_owner(endpoint: str, names: Collection[str], answers: Mapping[str,
     votes = Counter(
         node["name"]
         for name, answer in answers.items()
-        for node in _known(answer.facts)
-        if node["name"] in names and node["name"] != name and endpoint in (node.get("endpoints") or ())
+        for node in answer.facts.get("nodes", ())
+        if node["name"] in names and node["name"] != name and endpoint in node["endpoints"]
     )
     ranked = votes.most_common(2)
     return ranked[0][0] if ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1]) else None
-
-
-def _known(facts: _FACTS) -> Iterable[Mapping[str, Any]]:
-    """Yield the well-formed entries of the nodes in a node's record."""
-    return (node for node in facts.get("nodes", ()) if isinstance(node, dict) and isinstance(node.get("name"), str))
 
 
 def _with_reasons(answers: Mapping[str, Answer], kind: str) -> tuple[dict[str, str], ...]:
@@ -224,7 +220,7 @@ def _vanished(observed: Mapping[str, _FACTS], expected: Collection[str]) -> list
 
     A single record does not count in a larger fleet: one faulty node must not stop the others.
     """
-    recorded = {name: {node["name"] for node in _known(facts)} for name, facts in observed.items()}
+    recorded = {name: {node["name"] for node in facts["nodes"]} for name, facts in observed.items()}
     recorded = {name: names for name, names in recorded.items() if names}
     votes = Counter(gone for names in recorded.values() for gone in names - {*expected})
     return [
@@ -326,7 +322,7 @@ def _recorded(names: Collection[str], observed: Mapping[str, _FACTS]) -> dict[st
     entries: dict[str, Mapping[str, Any]] = {}
     # The newest first: of entries with equally many votes, `max` returns the first.
     for facts in sorted(observed.values(), key=lambda facts: -int(facts["generation"])):
-        for node in _known(facts):
+        for node in facts["nodes"]:
             if node["name"] in names:
                 errors = Errors()
                 entry = member(node, "nodes", errors)

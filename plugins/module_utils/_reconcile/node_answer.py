@@ -25,17 +25,20 @@ _PYTHON_IS_MISSING = 127
 _CRASHED = ("Task failed: Module failed", "MODULE FAILURE")
 _MAX_GENERATION = 2**53
 _END_OF_TIME = 7_258_118_400
-# How the module refuses a setting: that is an error of the user and not a fault of the node.
-_MALFORMED_SETTING = re.compile(r"egress_ip_\w+: must be ")
 _KEY = re.compile("[0-9a-f]{16}")
-_REQUIRED = ("networks", "endpoints", "addresses", "held", "generation", "nodes")
+_REQUIRED = ("interface", "networks", "endpoints", "addresses", "held", "generation", "nodes")
+# Counters of the kernel have 64 bits.
+_NUMBERS_END = 2**64
+# Each unfinished replacement of the tunnel's secret leaves one more.
+_MOST_KEYS = 32
 _Check = Callable[[Any, str, Errors], Any]
 
 
 class Answer(NamedTuple):
     """`kind` of an answer: ANSWER with the checked `facts`, or one of the others with `reasons`.
 
-    UNAVAILABLE: the node did not answer. FAULTY: it answered, but cannot be used. STOP: the run must not go on.
+    UNAVAILABLE: the node did not answer. FAULTY: it answered, but cannot be used. STOP: the node was left out of the
+    run, which must not go on; no text of a node leads to it.
     """
 
     kind: str
@@ -43,13 +46,17 @@ class Answer(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-def read_answer(observed: Mapping[str, Any]) -> Answer:
-    """Return the Answer in a task's result. The only place that knows how ansible-core words its results."""
-    message = on_one_line(" ".join(str(observed.get("msg", "")).split()))
+def read_answer(observed: Mapping[str, Any] | None) -> Answer:
+    """Return the Answer in a task's result, None for a host without one.
+
+    The only place that knows how ansible-core words its results.
+    """
+    if observed is None:
+        return _without_facts(STOP, NOT_OBSERVED)
+    text = observed.get("msg")
+    message = on_one_line(" ".join(text.split())) if isinstance(text, str) else ""
     if observed.get("unreachable"):
         return _without_facts(UNAVAILABLE, f"cannot be reached: {message}")
-    if message == NOT_OBSERVED or _MALFORMED_SETTING.match(message):
-        return _without_facts(STOP, message)
     if not observed.get("failed"):
         return _read_facts(observed)
     if observed.get("rc") == _PYTHON_IS_MISSING or "interpreter" in message:
@@ -58,6 +65,18 @@ def read_answer(observed: Mapping[str, Any]) -> Answer:
     if "timedout" in observed or "module_stdout" in observed or message.startswith(_CRASHED):
         return _without_facts(UNAVAILABLE, f"gives no answer: {message}")
     return _without_facts(FAULTY, message)
+
+
+def valid_fields(observed: object, *names: str) -> dict[str, Any]:
+    """Return those of these fields in a task's result that are well-formed, also if the node is set aside."""
+    found = {}
+    fields = observed if isinstance(observed, Mapping) else NO_MAPPING
+    for name in names:
+        errors = Errors()
+        value = _FIELDS[name](fields[name], name, errors) if name in fields else None
+        if value is not None and not errors.found:
+            found[name] = value
+    return found
 
 
 def read_result(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,9 +201,9 @@ def _network(value: object, path: str, errors: Errors) -> str:
 
 
 def _number(value: object, path: str, errors: Errors) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _NUMBERS_END:
         return value
-    errors.add(path, f"must be a number, not {type_name(value)}")
+    errors.add(path, f"must be a number from 0 to below 2^64, not {type_name(value)}")
     return 0
 
 
@@ -201,6 +220,25 @@ def _boolean(value: object, path: str, errors: Errors) -> bool:
         return value
     errors.add(path, f"must be true or false, not {type_name(value)}")
     return False
+
+
+def _keys(value: object, path: str, errors: Errors) -> list[str]:
+    keys = check_list(value, path, errors)
+    if len(keys) > _MOST_KEYS:
+        errors.add(path, f"must be at most {_MOST_KEYS} fingerprints, not {len(keys)}")
+    return [_key(key, f"{path}[{index}]", errors) for index, key in enumerate(keys[:_MOST_KEYS])]
+
+
+def _recorded_nodes(value: object, path: str, errors: Errors) -> list[Mapping[str, Any]]:
+    """Return the well-formed entries of the nodes in a node's record; each of 1,000 nodes knows all others."""
+    return [entry for entry in check_list(value, path, errors) if _is_recorded_node(entry)]
+
+
+def _is_recorded_node(entry: object) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"].isprintable():
+        return False
+    lists = [entry.get(field) for field in ("endpoints", "addresses")]
+    return all(isinstance(each, list) and all(isinstance(address, str) for address in each) for each in lists)
 
 
 def _connections(value: object, path: str, errors: Errors) -> dict[str, float]:
@@ -248,9 +286,8 @@ _FIELDS: dict[str, _Check] = {
     "generation": _generation,
     "digest": _text,
     "drift": _texts,
-    # The entries are checked where they are used, since each of 1,000 nodes knows all others.
-    "nodes": check_list,
-    "tunnel_keys": _list_of(_key),
+    "nodes": _recorded_nodes,
+    "tunnel_keys": _keys,
     "far_ends": _list_of(_mapping({"egressIP": _address, "endpoint": _address})),
     "standbys": _list_of(_mapping({"egressIP": _address, "order": _texts})),
     "takeovers": _list_of(_mapping({"egressIP": _address, "from": _text, "since": _moment})),

@@ -12,6 +12,7 @@ from typing import Any
 from .._common.addresses import address_order
 from .._kubernetes.objects import EgressIP
 from .failure_domains import needs_labels
+from .node_answer import valid_fields
 from .provider import Audit, Host, Provider, Query
 from .vsphere import VSPHERE
 
@@ -94,12 +95,12 @@ def _query(
 
 def _platform(host: Mapping[str, Any]) -> str:
     """Return the platform that a host reports, else the one that the user has set."""
-    observed = (host.get("observed") or {}).get("platform")
-    return str(observed["name"] if observed else host.get("platform"))
+    observed = valid_fields(host.get("observed"), "platform")
+    return str(observed["platform"]["name"] if observed else host.get("platform"))
 
 
 def _host(host: Mapping[str, Any], recorded: Sequence[str], variables: Iterable[str]) -> Host:
-    observed, values = host.get("observed") or {}, host.get("variables") or {}
+    observed, values = valid_fields(host.get("observed"), "platform", "macs", "networks"), host.get("variables") or {}
     uuid, macs = (observed.get("platform") or {}).get("uuid"), observed.get("macs") or {}
     used = [macs[each["interface"]] for each in observed.get("networks", ()) if macs.get(each["interface"])]
     return Host(host["name"], uuid, used or recorded, {name: values.get(name) for name in variables})

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FAULTY, read_answer
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import (
     host_of,
     node_results,
@@ -24,8 +25,24 @@ def test_a_drain_that_is_no_boolean_names_host_and_variable():
 
 
 def test_a_host_that_was_not_observed_is_not_unavailable():
-    observed = host_of({"inventory_hostname": "node1"})["observed"]
-    assert (observed["failed"], "run without --limit" in observed["msg"]) == (True, True)
+    assert host_of({"inventory_hostname": "node1"})["observed"] is None
+
+
+@pytest.mark.parametrize("platform", [None, "auto", "vsphere", "baremetal"])
+def test_a_platform(platform):
+    assert host_of({"inventory_hostname": "node1", "egress_ip_platform": platform})["platform"] == platform
+
+
+@pytest.mark.parametrize("platform", ["vshpere", "", ["vsphere"], 5])
+def test_a_platform_that_does_not_exist_stops_the_run(platform):
+    with pytest.raises(InventoryError, match=r"^node1: egress_ip_platform: must be one of auto, .*, not "):
+        host_of({"inventory_hostname": "node1", "egress_ip_platform": platform})
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000], ids=["no JSON", "deeply nested"])
+def test_a_record_that_cannot_be_read_stays_a_text(text):
+    observed = host_of({"inventory_hostname": "node1", "egress_ip_node_info": {"nodes": text}})["observed"]
+    assert read_answer({**observed}).kind == FAULTY
 
 
 @pytest.mark.parametrize(("value", "names"), [("a, b", ["a", "b"]), (["a"], ["a"]), ([], []), ("", []), (" ", [])])

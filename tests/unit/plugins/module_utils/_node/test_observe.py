@@ -49,6 +49,15 @@ def test_a_node_that_has_lost_its_default_route_goes_on(kernel):
     assert observe(kernel)["interface"] == "eth0"
 
 
+def test_a_host_without_a_default_route_needs_the_name_of_an_interface(kernel):
+    kernel.default_routes = []
+    facts = observe(kernel)
+    assert facts["lost"] == ""
+    assert facts["problems"] == [
+        "egress_ip_interface: the host has no default route; name the interface for the egress IPs"
+    ]
+
+
 def test_a_wrong_interface_is_a_problem_after_the_first_run_too(kernel):
     apply(kernel, node_state())
     assert observe(kernel, interface="eth9")["problems"][0].startswith(

@@ -9,8 +9,11 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.credibility import Entry, confirmed
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.picture import picture
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.traffic import traffic
 
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
 EGRESS = {4: "192.168.126.101", 6: "2001:db8:126::101"}
@@ -213,3 +216,65 @@ def test_a_node_adds_no_line_to_the_report_and_controls_no_terminal(answer):
     shown = report(made["plan"], {"invalid": [], "ignored": []}, made["fleet"], results)
     for line in (*shown.lines, *shown.failures, *made["stop_reasons"]):
         assert line.isprintable()
+
+
+MALICIOUS = {
+    **facts(3),
+    "platform": {"name": "vsphere", "uuid": "42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11"},
+    "macs": {"eth0": MAC3},
+    "gateways": ["192.168.64.1"],
+    "bridge_filtered": [4],
+    "forward_filters": [{"family": "ip", "table": "filter", "chain": "FORWARD"}],
+    "held": [{"egressIP": EGRESS[4], "interface": "eth0", "name": "web"}],
+    "nodes": [{**facts(3)["nodes"][1], "links": [{"mac": MAC1, "addresses": ["192.168.126.22/18"]}]}],
+    "tunnel_keys": ["0" * 16],
+    "far_ends": [{"egressIP": EGRESS[4], "endpoint": OWN[3][4]}],
+    "standbys": [{"egressIP": EGRESS[4], "order": ["node3", "node1"]}],
+    "takeovers": [{"egressIP": EGRESS[4], "from": "node1", "since": 5}],
+    "recalled": [{"name": "web", "egressIPs": [EGRESS[4]], "pods": ["10.88.0.2"], "destinations": ["10.0.0.0/8"]}],
+    "conflicts": [{"egressIP": EGRESS[4], "interface": "eth0", "mac": MAC1}],
+    "metrics": {
+        "egress_ips": [
+            {
+                "egressIP": EGRESS[4],
+                **dict.fromkeys(("transmit_packets", "transmit_bytes", "receive_packets", "receive_bytes"), 1),
+                "use": [{"protocol": "tcp", "connections": 3, "busiest": "203.0.113.5:443", "port_share": 0.1}],
+            }
+        ],
+        "tunnel": [],
+    },
+}
+FALSE = [None, True, -1, 10**400, float("nan"), "x", "egress_ip_x: must be y", [], [[]], {}, [{}]]
+
+
+def paths(value, path=()):
+    """Yield the path of each value in a document."""
+    yield path
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from paths(item, (*path, key))
+
+
+def replaced(value, path, new):
+    """Return a document with a new value at a path; nothing is there for `...`."""
+    if not path:
+        return new
+    items = dict(value) if isinstance(value, dict) else list(value)
+    if new is ... and len(path) == 1:
+        del items[path[0]]
+    else:
+        items[path[0]] = replaced(value[path[0]], path[1:], new)
+    return items
+
+
+@pytest.mark.parametrize("path", list(paths(MALICIOUS))[1:], ids=lambda path: ".".join(map(str, path)))
+def test_no_value_in_an_answer_ends_the_run_of_the_others(path):
+    for false in (..., *FALSE):
+        answers = facts(1, EGRESS[4]), facts(2), replaced(MALICIOUS, path, false)
+        made = run(*answers)
+        assert made["stop_reasons"] == []
+        assert {"node1", "node2"} <= {*made["rollout"]["states"]}
+        hosts = [{"name": f"node{n}", "labels": LABELS, "observed": a} for n, a in enumerate(answers, 1)]
+        queries(hosts, (), made["fleet"]["members"])
+        traffic(made["fleet"])
+        picture(made, planned=True)
+        report(made["plan"], {"invalid": [], "ignored": []}, made["fleet"], {})

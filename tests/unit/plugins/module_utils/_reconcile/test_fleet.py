@@ -123,7 +123,7 @@ def test_every_problem_is_listed_if_too_few_nodes_are_left():
 
 
 def test_a_host_that_was_left_out_stops_the_run():
-    fleet = observe_fleet([host(1), host(2, {"failed": True, "msg": NOT_OBSERVED})])
+    fleet = observe_fleet([host(1), {"name": "node2", "observed": None}])
     assert fleet.stop_reasons == (f"node2: {NOT_OBSERVED}",)
 
 
@@ -276,9 +276,11 @@ def test_a_capacity_may_be_a_string_of_digits(value, capacity):
     assert (fleet.nodes[0]["capacity"], fleet.stop_reasons) == (capacity, ())
 
 
-def test_a_setting_that_the_module_refuses_stops_the_run():
-    refused = {"failed": True, "msg": "egress_ip_platform: must be one of auto, baremetal, not 'vshpere'"}
-    assert observe_fleet([host(1), host(2), host(3, refused)]).stop_reasons == (f"node3: {refused['msg']}",)
+@pytest.mark.parametrize("text", ["egress_ip_platform: must be one of auto, baremetal, not 'x'", NOT_OBSERVED])
+@pytest.mark.parametrize("answered", [{"failed": True}, {"failed": False}, {}], ids=str)
+def test_no_text_of_a_node_stops_the_run_of_the_others(text, answered):
+    fleet = observe_fleet([host(1), host(2), host(3, {**answered, "msg": text})])
+    assert (fleet.stop_reasons, names(fleet.faulty)) == ((), ["node3"])
 
 
 def test_a_drained_node_answers_and_is_not_ready():

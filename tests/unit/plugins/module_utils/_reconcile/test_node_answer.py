@@ -15,6 +15,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_a
     UNAVAILABLE,
     read_answer,
     read_result,
+    valid_fields,
 )
 
 A = "192.168.126.101"
@@ -96,6 +97,8 @@ MALFORMED = [
     ("recalled", [{"name": "web", "egressIPs": [A]}], "recalled[0].pods: is missing"),
     ("recalled", [{**FACTS["recalled"][0], "destinations": ["x"]}], "recalled[0].destinations[0]: 'x' has no prefix"),
     ("conflicts", [5], "conflicts[0]: must be a mapping, not the integer 5"),
+    ("tunnel_keys", ["0" * 16] * 33, "tunnel_keys: must be at most 32 fingerprints, not 33"),
+    ("tunnel_keys", ["x"], "tunnel_keys[0]: must be 16 hexadecimal digits, not 'x'"),
     ("metrics", {"egress_ips": []}, "metrics.tunnel: is missing"),
     ("metrics", {"egress_ips": [], "tunnel": [{"source": A, "use": "x"}]}, "metrics.tunnel[0].use: must be a list"),
 ]
@@ -108,7 +111,48 @@ def test_a_malformed_field(field, value, message):
     assert reason.startswith(f"gives invalid facts: {message}")
 
 
-@pytest.mark.parametrize("field", ["networks", "endpoints", "addresses", "held", "generation", "nodes"])
+@pytest.mark.parametrize("number", [10**400, -1, 2**64, float("nan"), float("inf"), True, None, "1"], ids=str)
+@pytest.mark.parametrize("name", ["transmit_bytes", "connections", "port_share"])
+def test_a_number_that_no_counter_can_have(name, number):
+    changed = {"egressIP": A, **COUNTERS, "use": [USE], **{name: number}}
+    if name in USE:
+        changed = {"egressIP": A, **COUNTERS, "use": [{**USE, name: number}]}
+    kind, _facts, [reason] = read_answer({**FACTS, "metrics": {"egress_ips": [changed], "tunnel": []}})
+    assert kind == FAULTY
+    assert f"{name}: must be a number from 0 to below 2^64, not " in reason
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        5,
+        None,
+        [],
+        {},
+        {"name": [], "endpoints": [], "addresses": []},
+        {"name": "node2\nFailed:", "endpoints": [], "addresses": []},
+        {"name": "node2", "endpoints": 5, "addresses": []},
+        {"name": "node2", "endpoints": [], "addresses": 5},
+        {"name": "node2", "endpoints": [], "addresses": "x"},
+        {"name": "node2", "endpoints": [[]], "addresses": []},
+        {"name": "node2", "endpoints": [], "addresses": [{}]},
+        {"name": "node2", "addresses": []},
+    ],
+    ids=str,
+)
+def test_a_malformed_entry_of_a_record_is_dropped(entry):
+    assert read_answer({**FACTS, "nodes": [*FACTS["nodes"], entry]}).facts["nodes"] == FACTS["nodes"]
+
+
+@pytest.mark.parametrize(
+    "observed", [None, 5, "x", {}, {"platform": 5, "macs": {"eth0": 5}, "networks": [{}]}], ids=str
+)
+def test_only_valid_fields(observed):
+    assert valid_fields(observed, "platform", "macs", "networks") == {}
+    assert valid_fields({**FACTS, "macs": 5, "failed": True}, "macs", "interface") == {"interface": "eth0"}
+
+
+@pytest.mark.parametrize("field", ["interface", "networks", "endpoints", "addresses", "held", "generation", "nodes"])
 def test_a_missing_field(field):
     facts = {name: value for name, value in FACTS.items() if name != field}
     assert read_answer(facts).kind == FAULTY
@@ -127,11 +171,8 @@ def test_a_missing_field(field):
             ("gives no answer: MODULE FAILURE: see stdout",),
         ),
         ({"failed": True, "msg": "state.json: is damaged"}, FAULTY, ("state.json: is damaged",)),
-        (
-            {"failed": True, "msg": "the host was left out of the run, which needs all nodes; run without --limit"},
-            STOP,
-            ("the host was left out of the run, which needs all nodes; run without --limit",),
-        ),
+        ({"failed": True, "msg": ["x"]}, FAULTY, ("",)),
+        (None, STOP, ("the host was left out of the run, which needs all nodes; run without --limit",)),
     ],
 )
 def test_answers_without_facts(observed, kind, reasons):
@@ -163,7 +204,7 @@ def test_the_result_of_a_run_keeps_its_documented_fields():
         ("conflicts", [A], "conflicts[0]: must be a mapping"),
         ("conflicts", [{"egressIP": A, "interface": "eth0"}], "conflicts[0].mac: is missing"),
         ("connections", [], "connections: must be a mapping"),
-        ("connections", {A: "x"}, f"connections.{A}: must be a number, not the string 'x'"),
+        ("connections", {A: "x"}, f"connections.{A}: must be a number from 0 to below 2^64, not the string 'x'"),
         ("changed", "maybe", "changed: must be true or false, not the string 'maybe'"),
     ],
 )

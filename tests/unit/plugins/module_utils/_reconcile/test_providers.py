@@ -99,7 +99,7 @@ LINKS = [{"mac": "00:50:56:00:01:02", "addresses": ["192.168.126.21/18"]}]
 @pytest.mark.parametrize(
     ("observed", "members", "macs"),
     [
-        ({"networks": [{"interface": "eth0"}], "macs": {"eth0": "a", "eth1": "b"}}, [], ["a"]),
+        ({"networks": [{"interface": "eth0", "addresses": []}], "macs": {"eth0": "a", "eth1": "b"}}, [], ["a"]),
         ({"unreachable": True}, [{"name": "node1", "links": LINKS}], ["00:50:56:00:01:02"]),
         ({"unreachable": True}, [{"name": "node1"}, {"name": "node2", "links": LINKS}], None),
     ],
