@@ -179,6 +179,23 @@ def outermost(networks: Iterable[Network]) -> list[Network]:
     return found
 
 
+class NetworkSet:
+    """Networks, of which one may contain an address; a lookup takes a step per prefix length."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        self._known = {(net.version, net.prefixlen, int(net.network_address)) for net in networks}
+        self._lengths = {(version, length) for version, length, _first in self._known}
+
+    def __contains__(self, address: str) -> bool:
+        """Return whether one of the networks contains the address."""
+        ip = parsed(address)
+        value, bits = int(ip), ip.max_prefixlen
+        return any(
+            version == ip.version and (version, length, value >> bits - length << bits - length) in self._known
+            for version, length in self._lengths
+        )
+
+
 def networks_between(first: int, last: int, version: int) -> list[Network]:
     """Return the fewest networks that cover the addresses between two integers, both included."""
     return list(ipaddress.summarize_address_range(address_at(first, version), address_at(last, version)))

@@ -9,9 +9,10 @@ leads out, in a network of another node. It cannot be an egress IP that another 
 
 from __future__ import annotations
 
-from typing import Any, Collection, Iterable, Iterator, Mapping, NamedTuple, Sequence
+from collections import Counter
+from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
-from .._common.addresses import Network, parse_interface, parsed
+from .._common.addresses import Network, NetworkSet, parse_interface, parsed
 
 _FACTS = Mapping[str, Any]
 
@@ -79,28 +80,42 @@ def shared_addresses(name: str, facts: _FACTS, networks: Networks, records: Reco
     ]
 
 
-def unshared_lines(
-    observed: Mapping[str, _FACTS], members: Iterable[_FACTS], excluded: Collection[Network]
-) -> list[str]:
-    """Return a line for each node with addresses that lead out and do not count for the others.
+class Unshared(NamedTuple):
+    """Lines on addresses of nodes that do not count for the others: `outward` of interfaces that lead out.
 
-    `members` are [{name, addresses}] as the others know them, `excluded` the networks of egress_ip_excluded_cidrs.
+    The `other` ones may be those of a container network of one node, which needs nothing.
     """
+
+    outward: list[str]
+    other: list[str]
+
+
+def unshared_lines(observed: Mapping[str, _FACTS], members: Iterable[_FACTS], excluded: Iterable[Network]) -> Unshared:
+    """Return the Unshared, at most one line of each kind per node; none on an address that several nodes have.
+
+    `members` are [{name, addresses}] as the others know them, `excluded` the networks that all nodes exclude.
+    """
+    lines = Unshared([], [])
     known = {member["name"]: member["addresses"] for member in members}
-    lines = []
-    for name, facts in sorted(observed.items()):
-        own = {text.partition("/")[0] for each in facts["networks"] for text in each["addresses"]}
-        rest = [a for a in facts["addresses"] if a in own and a not in known.get(name, ()) and not _is_in(a, excluded)]
-        if rest and len(observed) > 1:
-            lines.append(
-                f"egress_ip_excluded_cidrs: does not contain {', '.join(rest)} of {name}, in whose networks is no other"
-                " node; pods of other nodes use egress IPs towards it"
-            )
+    owners = Counter(address for facts in observed.values() for address in {*facts["addresses"]})
+    networks = NetworkSet(excluded)
+    for name, facts in sorted(observed.items()) if len(observed) > 1 else ():
+        rest = [a for a in facts["addresses"] if a not in known.get(name, ()) and a not in networks]
+        leading = {text.partition("/")[0] for each in facts["networks"] for text in each["addresses"]}
+        outward = [address for address in rest if address in leading]
+        other = [address for address in rest if address not in leading and owners[address] == 1]
+        if outward:
+            lines.outward.append(_unshared_line(name, outward, "in whose networks is no other node"))
+        if other:
+            lines.other.append(_unshared_line(name, other, "of interfaces without ARP or without other hosts"))
     return lines
 
 
-def _is_in(address: str, networks: Iterable[Network]) -> bool:
-    return any(parsed(address) in network for network in networks)
+def _unshared_line(name: str, addresses: Iterable[str], why: str) -> str:
+    return (
+        f"egress_ip_excluded_cidrs: does not contain {', '.join(addresses)} of {name}, {why}; pods of other nodes use"
+        f" egress IPs towards it, and cannot reach it with those that {name} holds; list it if pods connect to it"
+    )
 
 
 def false_addresses(observed: Mapping[str, _FACTS]) -> dict[str, str]:

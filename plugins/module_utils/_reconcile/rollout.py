@@ -10,6 +10,7 @@ from typing import Any, Collection, Iterable, Mapping, Sequence
 
 from .._common.addresses import (
     Network,
+    NetworkSet,
     address_order,
     covers_everything,
     of_version,
@@ -180,7 +181,8 @@ class _Builder:
         )
         self.far_ends, self.following = self._far_ends()
         own = {address for member in self.members for address in member.addresses}
-        self.excluded = tuple(str(network) for network in outermost([*excluded, *pod_networks(manifests, own)]))
+        networks = outermost([*excluded, *pod_networks(manifests, own)])
+        self.excluded, self._excluded = tuple(map(str, networks)), NetworkSet(networks)
 
     def state_for(self, name: str) -> NodeState:
         """Return the NodeState of one node.
@@ -216,9 +218,12 @@ class _Builder:
         )
 
     def _own_only(self, name: str) -> tuple[str, ...]:
-        """Return the node's own addresses that do not count for the other nodes, as networks."""
+        """Return the node's own addresses that do not count for the other nodes, as networks.
+
+        Without those that all nodes exclude: nodes with equal exclusions share them.
+        """
         known = next((member.addresses for member in self.members if member.name == name), ())
-        own = [a for a in self.fleet["observed"][name]["addresses"] if a not in known]
+        own = [a for a in self.fleet["observed"][name]["addresses"] if a not in known and a not in self._excluded]
         return tuple(f"{address}/{parsed(address).max_prefixlen}" for address in sorted(own, key=address_order))
 
     def _pending(self) -> tuple[dict[str, str], ...]:

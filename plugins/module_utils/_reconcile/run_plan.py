@@ -26,7 +26,7 @@ from .fleet import Fleet, observe_fleet
 from .ineffective import ineffective
 from .node_limits import limits
 from .node_names import with_host_names
-from .pod_networks import public_pod_lines
+from .pod_networks import pod_networks, public_pod_lines
 from .rollout import Rollout, parse_excluded, roll_out
 from .tunnel_keys import key_of, next_keys
 
@@ -36,7 +36,8 @@ class RunPlan:
     """The dicts of a Fleet, of the manifests with addresses of pools, of a Plan and of a Rollout.
 
     `stop_reasons` are reasons to change nothing; with any of them `rollout` is empty. `doubts` are lines
-    on silent mistakes in manifests, `notes` lines on steps of the run. `requests` are the objects of the plan.
+    on silent mistakes in manifests, `notes` lines on steps of the run and on what may be as intended. `requests` are
+    the objects of the plan.
     """
 
     fleet: dict[str, Any]
@@ -121,6 +122,7 @@ def plan_run(
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
     doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device)
     tunnel = next_keys(key, fleet)
+    steps = [*tunnel.notes]
     wanted = {**(options or {}), "tunnel_keys": list(tunnel.keys)}
     rollout: dict[str, Any] = {}
     if states and not stop:
@@ -128,22 +130,28 @@ def plan_run(
         standbys = NodeFailover(failover, plan, fleet, withheld) if failover else None
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, standbys)
         rollout = made.to_dict()
-        doubts += _doubts_about(made, planned, fleet, settings)
+        found, more = _doubts_about(made, planned, fleet, settings)
+        doubts, steps = [*doubts, *found], [*steps, *more]
     filled = _with_addresses_of_pools(manifests, allocation)
-    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests, tunnel.notes)
+    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests, tuple(steps))
 
 
-def _doubts_about(rollout: Rollout, planned: Manifests, fleet: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return lines on pods, on their networks, and on addresses of nodes without effect."""
+def _doubts_about(
+    rollout: Rollout, planned: Manifests, fleet: Mapping[str, Any], settings: Settings
+) -> tuple[list[str], list[str]]:
+    """Return (doubts, notes): lines on pods, on their networks, and on addresses of nodes without effect."""
     own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
     known = {address for member in fleet["members"] for address in member["addresses"]}
     names = {node["name"] for node in fleet["nodes"]}
     excluded = parse_excluded(settings.excluded_cidrs)
-    return [
+    pods = pod_networks(planned, known)
+    unshared = unshared_lines(fleet["observed"], fleet["members"], [*excluded, *pods])
+    doubts = [
         *public_pod_lines(planned, known, excluded),
-        *unshared_lines(fleet["observed"], fleet["members"], excluded),
+        *unshared.outward,
         *without_effect(planned, rollout.selecting, own, names),
     ]
+    return doubts, unshared.other
 
 
 def _fleet(hosts: Sequence[Mapping[str, Any]], read: Manifests, fenced: Collection[str], settings: Settings) -> Fleet:

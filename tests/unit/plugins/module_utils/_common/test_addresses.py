@@ -9,6 +9,7 @@ import ipaddress
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import (
+    NetworkSet,
     address_order,
     canonical,
     canonical_address,
@@ -265,3 +266,10 @@ def test_egress_ips_are_unicast_as_ipaddress_sees_it(address):
             parse_egress_ip(str(address), "path")
     else:
         assert parse_egress_ip(str(address), "path") == address
+
+
+@given(st.lists(NETWORKS, max_size=5), st.data())
+def test_a_set_of_networks_contains_their_addresses(networks, data):
+    inside = [address for network in networks for address in (network[0], network[-1])]
+    address = data.draw(st.one_of(ADDRESSES, *([st.sampled_from(inside)] if inside else ())))
+    assert (canonical(address) in NetworkSet(networks)) == any(address in network for network in networks)
