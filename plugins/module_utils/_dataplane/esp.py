@@ -4,16 +4,18 @@
 """The kernel's ESP states and policies that encrypt the tunnel's packets. PRIVATE to the collection. No I/O.
 
 The tunnel for an egress IP ends at the address itself, so there is one state per sender and far end: whoever holds the
-address has the state for each sender, and a move changes nothing on other nodes. SPI and keys follow from a secret of
-the fleet and the two addresses. A state that is created again has the same key and starts to count again. Therefore
-the cipher takes an unpredictable IV per packet (AES-CBC with HMAC-SHA-256: a repeated count is harmless, where in
-AES-GCM it would reveal the key of the authentication), and receivers do not check for replayed packets.
+address has the state for each sender, and a move changes nothing on other nodes. The keys follow from a secret of the
+fleet and the two addresses, the SPI from the secret and the sender. A state that is created again has the same key and
+starts to count again. Therefore the cipher takes an unpredictable IV per packet (AES-CBC with HMAC-SHA-256: a repeated
+count is harmless, where in AES-GCM it would reveal the key of the authentication), and receivers do not check for
+replayed packets.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -41,7 +43,7 @@ _CHANGED = " changed"
 
 @dataclass(frozen=True, order=True)
 class EspState:
-    """A state of the kernel. The SPI follows from the secret, so states with equal SPIs have equal keys.
+    """A state of the kernel. The SPI follows from the secret and the source, so equal states have equal keys.
 
     `keys` are (encryption, authentication) in hexadecimal digits; empty in a state that was read.
     """
@@ -84,8 +86,10 @@ def desired_esp(state: NodeState, secrets: Mapping[str, str]) -> Esp:
         return Esp()
     known = [secrets[key] for key in state.options.tunnel_keys if key in secrets]
     outbound, inbound = frozenset(_outbound(state)), frozenset(_inbound(state))
-    states = [_esp_state(secret, *pair) for secret in known[:1] for pair in outbound]
-    states += [_esp_state(secret, *pair) for secret in known for pair in inbound]
+    states = []
+    for number, secret in enumerate(known):
+        spis = _spis(state, secret)
+        states += [_esp_state(secret, spis, *pair) for pair in (inbound if number else inbound | outbound)]
     port = state.options.tunnel_port
     policies = [
         _policy_words(direction, *pair, port)
@@ -115,12 +119,31 @@ def _inbound(state: NodeState) -> Iterator[tuple[str, str]]:
             yield from ((source, end) for source in of_version(sources, version))
 
 
-def _esp_state(secret: str, source: str, destination: str) -> EspState:
-    spi, encryption, authentication = (
-        _derive(secret, purpose, source, destination) for purpose in ("spi", "encryption", "authentication")
-    )
-    number = _FIRST_SPI + int.from_bytes(spi[:8], "big") % (2**32 - _FIRST_SPI)
-    return EspState(source, destination, number, (encryption.hex(), authentication.hex()))
+def _spis(state: NodeState, secret: str) -> dict[str, int]:
+    """Return {endpoint: SPI of what its node sends}, the same on all nodes.
+
+    A receiver finds the state of a packet by its own address and the SPI, so each endpoint has another one: a hash, and
+    after a collision the next hash.
+    """
+    spis: dict[str, int] = {}
+    taken: set[int] = set()
+    for endpoint in sorted({*state.endpoints, *(each for node in state.nodes for each in node.endpoints)}):
+        spi = next(
+            spi for spi in (_spi(secret, endpoint, attempt) for attempt in itertools.count()) if spi not in taken
+        )
+        taken.add(spi)
+        spis[endpoint] = spi
+    return spis
+
+
+def _spi(secret: str, endpoint: str, attempt: int) -> int:
+    digest = _derive(secret, "spi", endpoint, str(attempt))
+    return _FIRST_SPI + int.from_bytes(digest[:8], "big") % (2**32 - _FIRST_SPI)
+
+
+def _esp_state(secret: str, spis: Mapping[str, int], source: str, destination: str) -> EspState:
+    keys = tuple(_derive(secret, purpose, source, destination).hex() for purpose in ("encryption", "authentication"))
+    return EspState(source, destination, spis[source], keys)
 
 
 def _derive(secret: str, *context: str) -> bytes:
@@ -181,14 +204,19 @@ def _after(words: Sequence[str], name: str) -> str:
 
 def esp_lines(current: Esp, desired: Esp) -> list[str]:
     """Return lines for `ip -batch`. A packet finds a state at each moment, if it did before and does after."""
+    added, gone = desired.states - current.states, current.states - desired.states
+    ends = {(state.destination, state.spi) for state in added}
+    # The kernel accepts one state per destination and SPI: another source may take over the SPI of a removed node.
+    first = {state for state in gone if (state.destination, state.spi) in ends}
     return [
-        *(_addition(state) for state in sorted(desired.states - current.states)),
+        *(f"xfrm state delete {state.identity}" for state in sorted(first)),
+        *(_addition(state) for state in sorted(added)),
         *(
             f"xfrm policy update {words} ptype main priority {ESP_POLICY_PRIORITY} {_TEMPLATE} level required"
             for words in sorted(desired.policies - current.policies)
         ),
         *_deletions(current.policies - desired.policies, desired.policies),
-        *(f"xfrm state delete {state.identity}" for state in sorted(current.states - desired.states)),
+        *(f"xfrm state delete {state.identity}" for state in sorted(gone - first)),
     ]
 
 

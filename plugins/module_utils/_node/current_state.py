@@ -65,8 +65,10 @@ def read_host(io: HostIO, record: Record | None) -> Host:
     host = replace(host, not_routing=not_routing(io.read_sysctls(FORWARDING.values()), originals, tables))
     secrets = load_secrets(io)
     encrypted = record is not None and record.state.options.tunnel_encryption == IPSEC
-    # Nodes without encryption do not pay for it.
-    return replace(host, esp=io.read_esp(), tunnel_secrets=secrets or {}) if encrypted or secrets is not None else host
+    # Nodes without encryption do not pay for it. Without a record, states of an earlier installation may be left.
+    if record is not None and not encrypted and secrets is None:
+        return host
+    return replace(host, esp=io.read_esp(), tunnel_secrets=secrets or {})
 
 
 def read_data_plane(

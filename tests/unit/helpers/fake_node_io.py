@@ -472,7 +472,9 @@ class FakeKernel:
     def _xfrm_state(self, words):
         identity = " ".join(words[1:9])
         if words[0] == "add":
-            _must(identity not in self.esp_states, "RTNETLINK answers: File exists")
+            # The kernel accepts one state per destination and SPI.
+            known = {(each.split()[3], each.split()[7]) for each in self.esp_states}
+            _must((words[4], words[8]) not in known, "RTNETLINK answers: File exists")
             self.esp_states[identity] = " ".join(words)
         else:
             _must(identity in self.esp_states, "RTNETLINK answers: No such process")

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from itertools import permutations
+from unittest import mock
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane import esp as esp_module
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.esp import (
     READ_POLICIES,
     Esp,
@@ -120,6 +122,25 @@ def test_without_a_secret_nothing_leaves():
     assert (closed.states, closed.policies) == (frozenset(), desired_esp(state_of(1, OLD), SECRETS).policies)
 
 
+@given(SECRET_TEXTS)
+def test_no_two_senders_have_the_same_spi(secret):
+    """A receiver finds a state by its own address and the SPI. Here, six endpoints share eight SPIs."""
+    secrets = {fingerprint(secret): secret}
+    with mock.patch.object(esp_module, "_FIRST_SPI", 2**32 - 8):
+        made = [desired_esp(state_of(number, secret, holding=tuple(IPS)), secrets).states for number in (1, 2, 3)]
+    for states in made:
+        assert len({(state.destination, state.spi) for state in states}) == len(states)
+    spis = {(state.source, state.spi) for states in made for state in states}
+    assert len(spis) == len({source for source, _spi in spis}) == 6
+
+
+def test_a_state_whose_spi_another_source_takes_over_is_deleted_first():
+    before, after = (
+        Esp(frozenset([EspState(source, IPS[0], 999, ("00", "00"))])) for source in ("10.0.0.1", "10.0.0.2")
+    )
+    assert [line.split()[2] for line in esp_lines(before, after)] == ["delete", "add"]
+
+
 def test_every_direction_and_secret_has_its_own_keys():
     everything = [desired_esp(state_of(n, s, holding=tuple(IPS)), SECRETS) for n in (1, 2, 3) for s in (OLD, NEW)]
     states = {(state, state.keys) for esp in everything for state in esp.states}
@@ -132,7 +153,7 @@ def test_every_direction_and_secret_has_its_own_keys():
 def test_the_derivation_does_not_change():
     """Other values would cut a node with this version off from those with another one."""
     (state,) = (s for s in desired_esp(state_of(1, OLD), SECRETS).states if s.destination == IPS[1])
-    assert (fingerprint(OLD), state.spi) == ("7a46576115446a3a", 3717173367)
+    assert (fingerprint(OLD), state.spi) == ("7a46576115446a3a", 2404551219)
     assert state.keys == (
         "c3440bc7bca60341d3d4c8a6d1fd767c1bf23769d552575035b8112201f56530",
         "4a7f6210cc7177ca4c0296924cff4ebac61c35d0c6b2207b0682b5e6eb4f3c2b",

@@ -195,3 +195,23 @@ def test_a_lost_file_is_written_again(node):
     assert observe(node)["drift"]
     assert apply(node, encrypted(OLD), tunnel_secret=OLD)["changed"]
     assert load_secrets(node) == {fingerprint(OLD): OLD}
+
+
+@pytest.mark.parametrize("options", [{"tunnel_encryption": "ipsec"}, {}], ids=["encrypted", "plain"])
+def test_states_that_are_left_without_a_record_and_secrets_do_not_stop_a_run(node, options):
+    """As after somebody deleted the folder of the collection."""
+    before = dict(node.esp_states)
+    node.files.clear()
+    if options:
+        apply(node, encrypted(OLD), tunnel_secret=OLD)
+        assert node.esp_states == before
+    else:
+        apply(node, node_state())
+        assert (node.esp_states, node.esp_policies) == ({}, frozenset())
+
+
+def test_a_node_without_encryption_does_not_read_states(kernel, monkeypatch):
+    apply(kernel, node_state())
+    monkeypatch.setattr(kernel, "read_esp", None)
+    assert observe(kernel)["drift"] == []
+    assert not apply(kernel, node_state())["changed"]
