@@ -29,7 +29,7 @@ _KEY = re.compile("[0-9a-f]{16}")
 _REQUIRED = ("interface", "networks", "endpoints", "addresses", "held", "generation", "nodes")
 # Counters of the kernel have 64 bits.
 _NUMBERS_END = 2**64
-# Each unfinished replacement of the tunnel's secret leaves one more.
+# Far above what a run sets: `tunnel_keys` limits that.
 _MOST_KEYS = 32
 _Check = Callable[[Any, str, Errors], Any]
 

@@ -19,6 +19,8 @@ from .._dataplane.options import DataPlaneOptions
 _VARIABLE = "egress_ip_tunnel_secret"
 # Characters of a secret: 32 random ones of base64 are 192 bits.
 _SHORTEST = 32
+# Old keys that the nodes keep. Each replacement that was given up leaves one; a node may list more than there are.
+_MOST_OLD = 8
 
 
 class TunnelKeys(NamedTuple):
@@ -47,8 +49,9 @@ def next_keys(new: str, fleet: Mapping[str, Any]) -> TunnelKeys:
     present = [facts["tunnel_keys"] for facts in fleet["observed"].values() if facts.get("tunnel_keys")]
     silent = sorted({member["name"] for member in fleet["members"]} - {*fleet["observed"]})
     votes = Counter(keys[0] for keys in present)
-    # Those with which most nodes send come first.
-    old = sorted({key for keys in present for key in keys} - {new}, key=lambda key: (-votes[key], key))
+    known = Counter(key for keys in present for key in {*keys} - {new})
+    # Those with which most nodes send come first; those of a single malicious node come last.
+    old = sorted(known, key=lambda key: (-votes[key], -known[key], key))[:_MOST_OLD]
     if not old:
         return TunnelKeys((new,), _plain_nodes(silent) if not present else ())
     if not all(new in keys for keys in present):

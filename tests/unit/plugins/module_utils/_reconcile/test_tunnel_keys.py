@@ -104,3 +104,13 @@ def test_rotations_end():
         for _run in range(3):
             keys = everywhere(*next_keys(C, fleet(keys)).keys)
         assert keys == everywhere(C)
+
+
+def test_a_node_that_lists_many_keys_does_not_make_the_lists_of_others_long():
+    false = [f"{number:016x}" for number in range(32)]
+    nodes = {"node1": (A,), "node2": (A,), "node3": tuple(false)}
+    for _run in range(3):
+        keys = next_keys(B, fleet(nodes)).keys
+        assert len(keys) <= 9
+        assert (keys[0], keys[-1]) == (A, B)
+        nodes.update(node1=keys, node2=keys)
