@@ -56,10 +56,11 @@ def host(number, *held, own=None, fence="", capacity=None, second=False, **facts
 SILENT = {"name": "node1", "labels": LABELS, "observed": {"unreachable": True, "msg": "timed out"}}
 
 
-def run(hosts, *documents, failover=ON, withheld=(), **settings):
+def run(hosts, *documents, failover=None, withheld=(), **settings):
     """Return the dict of a RunPlan."""
     manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
     inputs = copy.deepcopy((hosts, manifests))
+    failover = ON if failover is None else failover
     made = plan_run(hosts, manifests, Settings(failover=failover, **settings), withheld=withheld)
     assert (hosts, manifests) == inputs
     return made.to_dict()
@@ -70,7 +71,7 @@ def lines(made, results=None):
     return report(made["plan"], made["manifests"], made["fleet"], results).lines
 
 
-def stop(hosts, failover=ON):
+def stop(hosts, failover=None):
     """Return the reasons against a run."""
     return run(hosts, egressip(A), failover=failover)["stop_reasons"]
 
