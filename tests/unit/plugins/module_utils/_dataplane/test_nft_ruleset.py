@@ -45,6 +45,20 @@ def test_the_real_nft_takes_the_name_of_every_object(name):
         assert facts(change_tables(HostIO, {}, tables_of(state))) == facts(tables_of(state))
 
 
+# No rule below concerns the packet: `from_tunnel` ends in a drop, what gets to `inbound` has no mark.
+FINAL = {"from_tunnel", "inbound"}
+
+
+@pytest.mark.parametrize("options", [{}, {"inbound": "drop", "unassigned": "drop"}], ids=str)
+def test_a_goto_in_a_chain_at_a_hook_skips_no_rule(options):
+    """After a goto from there, the end of the other chain is the end of the hook; a jump returns."""
+    for name, each in tables_of(node_state(options=options))[INET].chains.items():
+        targets = [rule.partition(" goto ")[2].rstrip("46") for rule in each.rules if "hook" in each.header]
+        for number, target in enumerate(targets):
+            if target and target not in FINAL:
+                assert {*targets[number:]} == {target}, name
+
+
 def test_long_names_do_not_collide():
     assert object_chain("x" * 253) != object_chain("x" * 252 + "y")
     assert len(object_chain("x" * 253)) <= 100
