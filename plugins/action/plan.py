@@ -49,6 +49,8 @@ _SETTINGS = {
 }
 # Settings that are lists of strings. A string with commas stands for a list.
 _LISTS = ("drain_nodes", "forget_nodes", "excluded_cidrs")
+# Options of the module that are Settings of the plan.
+_AMONG_SETTINGS = ("tunnel_secret", "keep_holders", "stop_reasons")
 
 
 class ActionModule(ControllerAction):
@@ -62,6 +64,8 @@ class ActionModule(ControllerAction):
         "fenced": {"type": "list", "elements": "str", "default": []},
         "withheld": {"type": "raw", "default": {}},
         "labels": {"type": "dict", "default": {}},
+        "keep_holders": {"type": "bool", "default": False},
+        "stop_reasons": {"type": "list", "elements": "str", "default": []},
         "questions": {"type": "dict", "options": _QUESTIONS, "apply_defaults": True},
         "states": {"type": "bool", "default": True},
     }
@@ -70,7 +74,7 @@ class ActionModule(ControllerAction):
         """Return the plan."""
         hosts = [labelled(host_of(variables["hostvars"][name]), options["labels"]) for name in options["hosts"]]
         names = {name: texts_of(options["settings"][name], name) for name in _LISTS}
-        given = {**options["settings"], **names, "tunnel_secret": options["tunnel_secret"]}
+        given = {**options["settings"], **names, **{name: options[name] for name in _AMONG_SETTINGS}}
         given["failover"] = {each: given.pop(f"failover_{each}" if each else "failover") for each in VARIABLES}
         settings = Settings(**given, deadline=_deadline(options))
         made = plan_run(

@@ -61,12 +61,27 @@ proven:
   elements: str
   sample: [node2]
 labels:
-  description: The labels that the platforms give to nodes.
+  description:
+    - The labels that the platforms give to nodes, for M(netops.egress_ip.plan).
+    - A label that spreads objects is not among them if a node of the platform that answered lacks it.
   returned: success
   type: dict
   sample: {node1: {vsphere/host: esx1.example.com}}
+keep_holders:
+  description: Whether egress IPs stay with their holders because such a label is unknown.
+  returned: success
+  type: bool
+stop_reasons:
+  description:
+    - Reasons to change nothing, a line each.
+    - An object selects nodes by a label that the platform of a node did not return.
+  returned: success
+  type: list
+  elements: str
 plan_again:
-  description: Whether M(netops.egress_ip.plan) must be run again, with C(fenced) and C(labels).
+  description:
+    - Whether M(netops.egress_ip.plan) must be run again, with C(fenced), C(labels), C(keep_holders) and
+      C(stop_reasons).
   returned: success
   type: bool
 failures:

@@ -124,6 +124,19 @@ options:
       - Labels in C(egress_ip_labels) take precedence.
     type: dict
     default: {}
+  keep_holders:
+    description:
+      - Whether nothing moves for balance, since a label by which objects are spread is unknown, such as
+        RV(netops.egress_ip.audit#module:keep_holders).
+    type: bool
+    default: false
+  stop_reasons:
+    description:
+      - Further reasons to change nothing, such as RV(netops.egress_ip.audit#module:stop_reasons). They are appended to
+        RV(stop_reasons).
+    type: list
+    elements: str
+    default: []
   questions:
     description: Questions about the plan. They do not affect it.
     type: dict

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Collection, Iterable, Mapping, NamedTuple, Sequence
 
 from .._common.messages import listed
 from .._kubernetes.objects import EgressIP
@@ -21,6 +21,7 @@ _POSSIBLE = "all nodes that may hold {}"
 _STANDBYS = "the holder and the standbys of {}"
 _TEXTS = (_ADDRESSES, _POSSIBLE, _STANDBYS)
 _ADDRESSES_SHOWN = 5
+_NODES_SHOWN = 5
 
 
 class _Held(NamedTuple):
@@ -51,6 +52,52 @@ def needs_labels(run: Mapping[str, Any], labels: Labels) -> bool:
     known = {node["name"]: node["labels"] for node in run["fleet"]["nodes"]}
     new = {key for name, given in labels.items() for key in given if key not in known.get(name, {})}
     return bool(new) and ("headroom" in run["answers"] or not new.isdisjoint(_used_labels(_requests(run).egressips)))
+
+
+class Usable(NamedTuple):
+    """The part of the labels of platforms that a plan may use.
+
+    ``labels``: without those that some node of a platform lacks and that only spread objects; ``keep_holders``: whether
+    there is such a label, so that no egress IP may move for balance; ``stop_reasons``: lines on objects whose egress
+    IPs would be released, or could be placed wrongly, for want of a label.
+    """
+
+    labels: Labels
+    keep_holders: bool
+    stop_reasons: tuple[str, ...]
+
+
+def usable_labels(run: Mapping[str, Any], labels: Labels, members: Mapping[str, Collection[str]]) -> Usable:
+    """Return what a plan may use of ``labels``, which may be incomplete because a platform did not answer.
+
+    ``run``: as in `needs_labels`; ``members``: {label: the nodes of its platform}. A label without an answer must not
+    release an egress IP, nor move it: after the outage it would move back.
+    """
+    if not members:
+        return Usable(labels, False, ())
+    by_hand = {node["name"]: node["labels"] for node in run["fleet"]["nodes"]}
+    egressips = _requests(run).egressips
+    stop_reasons, incomplete = [], set()
+    for label, names in members.items():
+        unknown = [name for name in names if label not in by_hand.get(name, {}) and label not in labels.get(name, {})]
+        # An egress IP never stays on a node that does not answer: its failure domain has no effect on the plan.
+        present = [name for name in unknown if name in run["fleet"]["observed"]]
+        is_mixed = any(label in given for given in by_hand.values())
+        for egressip in egressips:
+            selects, spreads = label in _selected_labels(egressip), egressip.annotations.spread == label
+            if (unknown and selects) or (present and spreads and is_mixed):
+                stop_reasons.append(_unknown(egressip, label, unknown))
+            elif present and spreads:
+                incomplete.add(label)
+    used = {node: {key: value for key, value in own.items() if key not in incomplete} for node, own in labels.items()}
+    return Usable(used, bool(incomplete), tuple(stop_reasons))
+
+
+def _unknown(egressip: EgressIP, label: str, nodes: Sequence[str]) -> str:
+    return (
+        f"egressip/{egressip.name}: uses the label {label}, which the platform of {listed(nodes, _NODES_SHOWN)} did not"
+        " return in this run; correct the failure of the platform, or set the label in egress_ip_labels of these nodes"
+    )
 
 
 def domain_notes(
@@ -118,13 +165,17 @@ def _used_labels(egressips: Iterable[EgressIP]) -> set[str]:
     """Return the keys of the labels of nodes that the objects use."""
     used: set[str] = set()
     for egressip in egressips:
-        selectors = [egressip.egress_node_selector, egressip.annotations.node_selector]
         used.update([egressip.annotations.spread] if egressip.annotations.spread else [])
-        for selector in selectors:
-            if selector is not None:
-                used.update(key for key, _value in selector.match_labels)
-                used.update(each.key for each in selector.match_expressions)
+        used |= _selected_labels(egressip)
     return used
+
+
+def _selected_labels(egressip: EgressIP) -> set[str]:
+    """Return the keys of the labels by which an object selects nodes."""
+    selectors = (egressip.egress_node_selector, egressip.annotations.node_selector)
+    found = [selector for selector in selectors if selector is not None]
+    keys = {key for selector in found for key, _value in selector.match_labels}
+    return keys | {each.key for selector in found for each in selector.match_expressions}
 
 
 def _requests(run: Mapping[str, Any]) -> Requests:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .._common.addresses import address_order
 from .._kubernetes.objects import EgressIP
-from .failure_domains import needs_labels
+from .failure_domains import needs_labels, usable_labels
 from .node_answer import valid_fields
 from .provider import Audit, Host, Provider, Query
 from .vsphere import VSPHERE
@@ -51,19 +51,35 @@ def audit(queries_: Iterable[Query], name: str, answer: Mapping[str, Any], setti
 
 
 def audited(run: Mapping[str, Any], audits: Mapping[str, Audit]) -> dict[str, Any]:
-    """Return {audits, fenced, proven, labels, failures, plan_again}; `audits` is {provider: Audit}.
+    """Return {audits, fenced, proven, labels, keep_holders, stop_reasons, failures, plan_again}.
 
-    `plan_again`: whether the plan of ``run``, the dict of a RunPlan with its `answers`, depends on fences or labels.
+    `audits` is {provider: Audit}; `labels`, `keep_holders`, `stop_reasons`: see `failure_domains.Usable`; `plan_again`:
+    whether the plan of ``run``, the dict of a RunPlan with `platforms` and `answers`, depends on any of these.
     """
     fenced = {node: methods for audit_ in audits.values() for node, methods in audit_["fenced"].items()}
     labels = {node: given for audit_ in audits.values() for node, given in audit_["labels"].items()}
+    failures_ = [line for audit_ in audits.values() for line in audit_["failures"]]
+    usable = usable_labels(run, labels, _members(run["platforms"], audits))
     return {
         "audits": dict(audits),
         "fenced": fenced,
         "proven": [node for audit_ in audits.values() for node in audit_["proven"]],
-        "labels": labels,
-        "failures": [line for audit_ in audits.values() for line in audit_["failures"]],
-        "plan_again": bool(fenced) or needs_labels(run, labels),
+        "labels": usable.labels,
+        "keep_holders": usable.keep_holders,
+        # The run ends before its report, which shows the failures.
+        "stop_reasons": [*usable.stop_reasons, *(failures_ if usable.stop_reasons else ())],
+        "failures": failures_,
+        "plan_again": bool(fenced or usable.keep_holders or usable.stop_reasons) or needs_labels(run, usable.labels),
+    }
+
+
+def _members(queries_: Iterable[Query], audits: Mapping[str, Audit]) -> dict[str, list[str]]:
+    """Return {label: the nodes of its platform} of the platforms that were audited."""
+    return {
+        label: [node["name"] for node in query["nodes"]]
+        for query in queries_
+        if query["name"] in audits
+        for label in PROVIDERS[query["name"]].domains
     }
 
 

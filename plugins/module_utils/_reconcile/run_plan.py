@@ -70,7 +70,8 @@ class Settings:
 
     The planner returns its best plan so far when `deadline` returns true, `plan_seconds` after the start. `failover`
     {setting: value} are those of `egress_ip_failover` (empty key) and `egress_ip_failover_*`. With
-    `tunnel_secret` the nodes encrypt the tunnel, if the options of the data plane want that.
+    `tunnel_secret` the nodes encrypt the tunnel, if the options of the data plane want that. `keep_holders` and
+    `stop_reasons` are those of the audit of the platforms: no moves for balance, and reasons to change nothing.
     """
 
     policy: str = "balanced"
@@ -84,12 +85,14 @@ class Settings:
     plan_seconds: float = 10
     failover: Mapping[str, Any] = field(default_factory=dict)
     tunnel_secret: str = field(default="", repr=False)
+    keep_holders: bool = False
+    stop_reasons: Sequence[str] = ()
     deadline: Callable[[], bool] = lambda: False
 
     @property
     def cap(self) -> int | None:
-        """The number of moves that may be made only for balance; 0 while nodes are drained."""
-        return 0 if self.drain_nodes else self.max_moves
+        """The number of moves that may be made only for balance; 0 while nodes are drained or holders kept."""
+        return 0 if self.drain_nodes or self.keep_holders else self.max_moves
 
 
 def plan_run(
@@ -118,6 +121,7 @@ def plan_run(
     failover, against = read_failover(settings.failover, hosts, fleet["eligible"], egress_ips)
     plan = _plan(requests, fleet, settings, standby_rules(failover, hosts, fleet) if failover else None)
     stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(egress_ips, data_plane.max_index), *against]
+    stop += settings.stop_reasons
     stop += _reasons_against_drain(plan, fleet, requests, partial(_fleet, hosts, read, fenced), settings)
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
     doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device)

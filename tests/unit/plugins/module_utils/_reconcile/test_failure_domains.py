@@ -10,6 +10,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failur
     domain_notes,
     labelled,
     needs_labels,
+    usable_labels,
 )
 
 A, B = "192.168.126.10", "192.168.126.102"
@@ -40,7 +41,11 @@ def run(*egressips, planned=(), current=(), answers=(), ready=(1, 2, 3)):
         for n in (1, 2, 3)
     ]
     return {
-        "fleet": {"nodes": nodes, "current": [{"egressIP": ip, "node": node} for ip, node in current]},
+        "fleet": {
+            "nodes": nodes,
+            "current": [{"egressIP": ip, "node": node} for ip, node in current],
+            "observed": {f"node{n}": {} for n in ready},
+        },
         "manifests": {"egressips": list(egressips)},
         "plan": {"assignments": [{"name": name, "egressIP": ip, "node": node} for name, ip, node in planned]},
         "answers": dict.fromkeys(answers),
@@ -80,6 +85,46 @@ def test_a_plan_that_depends_on_labels(made, needed):
         node["labels"][LABEL] = "esx1"
     assert needs_labels(made, on(node1="esx1")) is False, "the plan was made with them"
     assert needs_labels({}, {}) is False
+
+
+SPREAD = egressip("web", A, spread=LABEL)
+SELECTING = [
+    egressip("web", A, **{"node-selector": "vsphere/host in (esx1)"}),
+    egressip("web", A, spec={"egressNodeSelector": {"matchExpressions": [{"key": LABEL, "operator": "Exists"}]}}),
+]
+NODES = {LABEL: ["node1", "node2", "node3"]}
+KNOWN = on(node1="esx1", node2="esx1", node3="esx2")
+PARTLY = on(node1="esx1", node2="esx1")
+
+
+@pytest.mark.parametrize("document", SELECTING)
+@pytest.mark.parametrize(("labels", "unknown"), [({}, "node1, node2, node3"), (PARTLY, "node3")])
+def test_a_selector_with_an_unknown_label_stops_the_run(document, labels, unknown):
+    """A node that is silent counts too: it may hold the address, and must be fenced."""
+    for ready in ((1, 2, 3), (1, 2)):
+        usable = usable_labels(run(document, ready=ready), labels, NODES)
+        (reason,) = usable.stop_reasons
+        assert reason.startswith(
+            f"egressip/web: uses the label {LABEL}, which the platform of {unknown} did not return"
+        )
+    assert usable_labels(run(document), KNOWN, NODES) == (KNOWN, False, ())
+    assert usable_labels(run(document), labels, {}) == (labels, False, ())
+
+
+@pytest.mark.parametrize("labels", [{}, PARTLY])
+def test_spread_by_an_unknown_label_keeps_the_holders(labels):
+    usable = usable_labels(run(SPREAD), labels, NODES)
+    assert (usable.keep_holders, usable.stop_reasons) == (True, ())
+    assert not any(usable.labels.values()), "domains of a part of the nodes would move egress IPs"
+    assert usable_labels(run(WEB), labels, NODES) == (labels, False, ())
+    assert usable_labels(run(SPREAD, ready=(1, 2)), PARTLY, NODES) == (PARTLY, False, ()), "node3 holds nothing"
+
+
+def test_labels_by_hand_replace_those_of_the_platform():
+    made = run(SPREAD)
+    made["fleet"]["nodes"][2]["labels"][LABEL] = "esx2"
+    assert usable_labels(made, PARTLY, NODES) == (PARTLY, False, ())
+    assert len(usable_labels(made, {}, NODES).stop_reasons) == 1, "the labels by hand would move egress IPs"
 
 
 def test_two_addresses_of_an_object_on_one_host():

@@ -82,6 +82,29 @@ def test_documents_may_name_nodes_by_their_fqdn():
     assert made["rollout"]["states"]["node1"]["pods"] == [{"address": "10.88.0.2", "egressips": ["web"]}]
 
 
+@given(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=5), st.sampled_from(["balanced", "sticky"]))
+def test_kept_holders_move_from_dead_nodes_only(places_, policy):
+    """As in an outage of the platform whose label spreads the object, which has put it on few nodes."""
+    egress_ips = [f"192.168.126.10{number}" for number in range(len(places_))]
+    on = {ip: f"node{number}" for ip, number in zip(egress_ips, places_, strict=True)}
+    # An object has one address per node.
+    documents = [
+        egressip(ip, name=f"web{number}", annotations={"egress-ip.netops/spread": "vsphere/host"})
+        for number, ip in enumerate(egress_ips)
+    ]
+    hosts = [host(n, *(ip for ip in egress_ips if on[ip] == f"node{n}")) for n in (1, 2, 3)]
+    assert places(run(hosts, *documents, policy=policy, keep_holders=True)) == on
+    hosts[1] = SILENT
+    moved = places(run(hosts, *documents, policy=policy, keep_holders=True))
+    assert {ip: name for ip, name in on.items() if name != "node2"}.items() <= moved.items()
+    assert {*moved} == {*egress_ips} and "node2" not in moved.values()
+
+
+def test_reasons_of_the_audit_stop_the_run():
+    made = run([host(1)], egressip(A), stop_reasons=["the label is unknown"])
+    assert (made["stop_reasons"], made["rollout"]) == (["the label is unknown"], {})
+
+
 def test_settings_without_effect_are_doubts():
     made = run([host(1)], egressip(A, annotations={"egress-ip.netops/spread": "rack"}))
     path = "egressip/web: metadata.annotations['egress-ip.netops/spread']"

@@ -20,7 +20,7 @@ QUERY = {"name": "vsphere", "nodes": NODES, "vcenters": VCENTERS}
 RUN = {
     "plan": {"assignments": [{"name": "web", "egressIP": A, "node": "node1", "interface": "eth0"}]},
     "fleet": {
-        "nodes": [{"name": name, "networks": []} for name in ("node1", "node2")],
+        "nodes": [{"name": name, "labels": {}, "networks": []} for name in ("node1", "node2")],
         "eligible": ["node1", "node2"],
         "current": [],
         "observed": {"node1": {}},
@@ -28,6 +28,7 @@ RUN = {
         "recalled": {},
     },
     "platforms": [QUERY],
+    "manifests": {"egressips": []},
     "rollout": {
         "pending": [],
         "assigned": {},
@@ -81,14 +82,29 @@ def test_the_audits_of_all_platforms():
 def test_labels_of_a_platform_and_a_plan_that_needs_them(spread, again):
     metadata, spec = {"name": "web", "annotations": spread}, {"egressIPs": [A], "namespaceSelector": {}}
     document = {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": metadata, "spec": spec}
-    nodes = [{**node, "labels": {}} for node in RUN["fleet"]["nodes"]]
-    run = {**RUN, "fleet": {**RUN["fleet"], "nodes": nodes}, "manifests": {"egressips": [document]}, "answers": {}}
+    run = {**RUN, "manifests": {"egressips": [document]}, "answers": {}}
     labels = {"node1": {"vsphere/host": "esx1"}, "node2": {"vsphere/host": "esx2"}}
     audits = {"vsphere": {**NO_AUDIT, "labels": labels}}
     made = audited(run, audits)
     assert (made["labels"], made["plan_again"]) == (labels, again)
     assert plan_steps(run, FENCES, audits, None, {})["domain_notes"] == {"planned": [], "current": []}
     assert audited(RUN, FENCED)["plan_again"] is True
+
+
+@pytest.mark.parametrize("selects", [True, False])
+@pytest.mark.parametrize("of_node1", [{}, {"vsphere/host": "esx1"}])
+def test_an_outage_of_a_platform_whose_labels_are_used(selects, of_node1):
+    key, value = ("node-selector", "vsphere/host") if selects else ("spread", "vsphere/host")
+    metadata = {"name": "web", "annotations": {f"egress-ip.netops/{key}": value}}
+    spec = {"egressIPs": [A], "namespaceSelector": {}}
+    document = {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": metadata, "spec": spec}
+    fleet = {**RUN["fleet"], "observed": {"node1": {}, "node2": {}}}
+    run = {**RUN, "fleet": fleet, "manifests": {"egressips": [document]}, "answers": {}}
+    failure = "vCenter: timed out"
+    made = audited(run, {"vsphere": {**NO_AUDIT, "labels": {"node1": of_node1}, "failures": [failure]}})
+    assert (made["plan_again"], made["keep_holders"], made["failures"]) == (True, not selects, [failure])
+    assert made["stop_reasons"][1:] == ([failure] if selects else [])
+    assert len(made["stop_reasons"]) == (2 if selects else 0)
 
 
 def test_a_platform_fences_its_own_target():
