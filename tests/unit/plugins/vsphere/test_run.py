@@ -27,7 +27,8 @@ TASKS = Path(__file__).parents[4] / "roles/node/tasks"
 IN_A_RUN = {
     task["name"]: task
     for name in ("fence_and_ports.yml", "apply_in_steps.yml")
-    for task in yaml.safe_load((TASKS / name).read_text())
+    for entry in yaml.safe_load((TASKS / name).read_text())
+    for task in entry.get("block", [entry])
 }
 AUDIT = {**IN_A_RUN["Audit each platform"], "run_once": True}
 OPEN = IN_A_RUN["Allow the egress IPs on the platforms"]
@@ -137,6 +138,23 @@ def test_the_esxi_hosts_of_the_nodes(play, vcenter):
     assert (told[AUDITED]["plan_again"], told[FAILURES]) == (True, [])
     note = f"egressip/web: {A}, {B} are on one ESXi host, DC0_C0_H0"
     assert told[STEPS]["domain_notes"] == {"planned": [], "current": [note]}
+
+
+@pytest.mark.parametrize(("key", "stops"), [("spread", False), ("node-selector", True)])
+def test_the_esxi_host_of_a_node_is_unknown(play, vcenter, key, stops):
+    hosts = {"node1": node(1), "node2": node(2, egress_ip_vsphere_vm={"name": "nowhere"})}
+    made = world(hosts, [A, B], [(A, "node1"), (B, "node2")], [(A, "node1"), (B, "node2")])
+    document = made["set_fact"]["egress_ip_plan"]["manifests"]["egressips"][0]
+    document["metadata"]["annotations"] = {f"egress-ip.netops/{key}": "vsphere/host"}
+    told = play([made, AUDIT], [AUDITED, FAILURES], hosts=hosts)
+    (failure,) = told[FAILURES]
+    assert failure.startswith("node2: egress_ip_vsphere_vm: name: must be a VM that this user can see, not 'nowhere'")
+    audit = told[AUDITED]
+    assert (audit["plan_again"], audit["keep_holders"], audit["stop_reasons"][1:]) == (
+        True,
+        not stops,
+        [failure] if stops else [],
+    )
 
 
 def test_other_fleets_ask_no_vcenter(play, vcenter):
