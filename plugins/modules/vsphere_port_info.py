@@ -33,6 +33,7 @@ options:
     description:
       - Whether the module continues if an entry of O(vms) cannot be found, is ambiguous, or cannot be read. Its entry
         in RV(ports) has only an C(error) then. If V(false), the module fails.
+      - If V(true), RV(ports[].egress_ips) has no entry for an egress IP for which the port needs no change.
     type: bool
     default: false
   shared_with:
@@ -172,7 +173,9 @@ ports:
       returned: with O(partial=true), for an entry that could not be read
       sample: "vms[0].name: must be a VM that this user can see, not 'node9'"
     egress_ips:
-      description: The result for each of O(egress_ips).
+      description:
+        - The result for each of O(egress_ips). With O(partial=true), only for those with a C(change) or whose C(needed)
+          is none.
       type: list
       elements: dict
       contains:
@@ -209,7 +212,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_req
 
 
 def read_ports(params):
-    """Return the ports with the result for each egress IP. Raises EgressIPError."""
+    """Return the ports with the result for each egress IP, or with `partial` where it matters. Raises EgressIPError."""
     addresses = parse_egress_ips(params["egress_ips"], "egress_ips")
     ports = with_client(params, lambda client: client.read_ports(params["vms"], params["shared_with"]))
     errors = [port for port in ports if isinstance(port, VsphereError)]
@@ -218,9 +221,15 @@ def read_ports(params):
     return [
         {"error": str(port)}
         if isinstance(port, VsphereError)
-        else {**port.to_dict(), "egress_ips": [need(port, address, params["guest_mac"]) for address in addresses]}
+        else {**port.to_dict(), "egress_ips": needs(port, addresses, params["guest_mac"], params["partial"])}
         for port in ports
     ]
+
+
+def needs(port, addresses, guest_mac, partial):
+    """Return the result for each address; if `partial`, only where it matters: most are nodes times addresses."""
+    found = (need(port, address, guest_mac) for address in addresses)
+    return [each for each in found if not partial or each["change"] or each["needed"] is None]
 
 
 def main():

@@ -21,7 +21,8 @@ from .._vsphere.port_requirements import OWN
 from .._vsphere.traffic_filter import is_ours
 from .provider import Audit, Changes, Host, Provider, Query
 
-# A port as `vsphere_port_info` returns it, options of `vsphere_port_security`, an egress IP's entry at a port.
+# A port as `vsphere_port_info` with `partial` returns it, options of `vsphere_port_security`, an entry of an egress IP
+# there.
 Port = Mapping[str, Any]
 Options = Dict[str, Any]
 Requirement = Mapping[str, Any]
@@ -113,10 +114,10 @@ def changes(audited: Audit, fleet: Mapping[str, Any]) -> Changes:
             continue
         for port, networks in _ports(ports, node, answered):
             is_eligible = node["name"] in fleet["eligible"]
-            answers = [e for e in port["egress_ips"] if is_eligible and _is_inside(e["egressIP"], networks)]
-            needs.append((port, {each["egressIP"] for each in answers} | kept))
-            to_open.append((port, _openings(answers)))
-            notes += [f"node {node['name']}: {words}" for words in _notes(port, answers, audited["guest_mac"])]
+            inside = {ip for ip in audited["egress_ips"] if is_eligible and _is_inside(ip, networks)}
+            needs.append((port, inside | kept))
+            to_open.append((port, _openings(each for each in port["egress_ips"] if each["egressIP"] in inside)))
+            notes += [f"node {node['name']}: {words}" for words in _notes(port, inside, audited["guest_mac"])]
     return {"open": _calls(to_open), "close": _calls(_to_close(audited, needs)), "notes": notes}
 
 
@@ -205,10 +206,10 @@ def _closings(port: Port, wanted: set[str], flags: bool, shared: bool) -> Option
     }
 
 
-def _notes(port: Port, answers: Collection[Requirement], guest_mac: str) -> Iterator[str]:
-    if port["switch"]["type"] == NSX and answers:
+def _notes(port: Port, egress_ips: Collection[str], guest_mac: str) -> Iterator[str]:
+    if port["switch"]["type"] == NSX and egress_ips:
         yield "its port belongs to NSX, whose segment profiles must allow its egress IPs; vCenter cannot check that"
-    if (port["vlan"] or {}).get("isolated") and answers:
+    if (port["vlan"] or {}).get("isolated") and egress_ips:
         yield "its port is in an isolated private VLAN, where nodes cannot detect duplicate addresses"
     flags = {*SECURITY, *(f"mac_learning.{key}" for key in MAC_LEARNING)}
     left = sorted(flags & {*port["noted"], *port["port_group"]["noted"]})
@@ -244,10 +245,11 @@ def _unchecked_notes(names: Sequence[str]) -> list[str]:
 def _audit(asked: Query, answer: Mapping[str, Any], settings: Mapping[str, Any]) -> Audit:
     """Return the Audit for the results of `vsphere_port_info`, one for each of the ``vcenters``.
 
-    Each port has the ``connection`` of its vCenter. ``unchecked``: the nodes for which no vCenter is named.
+    Each port has the ``connection`` of its vCenter. ``unchecked``: the nodes for which no vCenter is named;
+    ``egress_ips``: those of the Query, of which ports have entries only where they need a change.
     """
     nodes = {node["name"]: node for node in asked["nodes"]}
-    merged = {**audit({"nodes": []}, (), **settings), "unchecked": []}
+    merged = {**audit({"nodes": []}, (), **settings), "unchecked": [], "egress_ips": asked["egress_ips"]}
     for vcenter, result in zip(asked["vcenters"], answer.get("results") or ()):
         ports = [{**port, "connection": vcenter["connection"]} for port in result.get("ports") or ()]
         part = audit({"nodes": [nodes[name] for name in vcenter["nodes"]]}, ports, **settings)

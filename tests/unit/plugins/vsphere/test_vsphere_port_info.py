@@ -84,6 +84,15 @@ def test_a_standard_port_group(run):
     assert port["shared_with"] == []
 
 
+def test_a_partial_result_omits_egress_ips_that_need_no_change(run, vcenter):
+    """A run with many nodes and egress IPs would have an entry for each pair of them."""
+    vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.11", direction="outgoingPackets"))
+    egress_ips, vms = [EGRESS_IP, "192.168.126.11"], [{"name": "node1"}, {"name": "nsx1"}]
+    results = [run("vsphere_port_info", vms=vms, egress_ips=egress_ips, partial=partial) for partial in (False, True)]
+    told = [[[each["egressIP"] for each in port["egress_ips"]] for port in result["ports"]] for result in results]
+    assert told == [[egress_ips, egress_ips], [[EGRESS_IP], egress_ips]]
+
+
 @pytest.mark.parametrize("name", ["nsx1", "nsx2"])
 def test_nsx_is_told_and_cannot_be_changed(run, name):
     port = ask(run, [EGRESS_IP], name=name)

@@ -16,7 +16,7 @@ A = "192.168.126.101"
 FENCES = {"node1": None, "node2": "/etc/fence.yml"}
 NODES = [{"name": "node1", "vms": [{"name": "vm1"}], "uuid": None}, {"name": "node2", "vms": [], "uuid": None}]
 VCENTERS = [{"connection": name, "nodes": [name], "vms": []} for name in ("node1", "node2")]
-QUERY = {"name": "vsphere", "nodes": NODES, "vcenters": VCENTERS}
+QUERY = {"name": "vsphere", "nodes": NODES, "vcenters": VCENTERS, "egress_ips": [A]}
 RUN = {
     "plan": {"assignments": [{"name": "web", "egressIP": A, "node": "node1", "interface": "eth0"}]},
     "fleet": {
@@ -42,6 +42,7 @@ NO_AUDIT = {
     "proven": [],
     "labels": {},
     "unchecked": [],
+    "egress_ips": [A],
     "failures": [],
     "guest_mac": "own",
     "scope": "port",

@@ -20,7 +20,10 @@ def rule(egress_ip):
 
 
 def port(number, *answers, **values):
-    """Return what vsphere_port_info says of node NUMBER; each answer is (egress IP, change)."""
+    """Return what vsphere_port_info says of node NUMBER; each answer is (egress IP, change).
+
+    `audited` omits answers without a change, as the module does.
+    """
     return {
         "vm": {"name": f"node{number}", "moid": f"vm-{number}", "uuid": UUID},
         "nic": {"mac": f"00:50:56:00:0{number}:01"},
@@ -62,8 +65,14 @@ def decide(fleet_, guest_mac="own", scope="port", **ports):
 
 def audited(guest_mac="own", scope="port", **ports):
     nodes = {name: each if isinstance(each, list) else [each] for name, each in ports.items()}
-    about = {"guest_mac": guest_mac, "scope": scope, "failures": []}
+    found = [answer["egressIP"] for own in nodes.values() for each in own for answer in each["egress_ips"]]
+    nodes = {name: [_partial(each) for each in own] for name, own in nodes.items()}
+    about = {"guest_mac": guest_mac, "scope": scope, "failures": [], "egress_ips": list(dict.fromkeys(found))}
     return {"nodes": nodes, "fenced": {}, "proven": [], "labels": {}, "unchecked": [], **about}
+
+
+def _partial(port_):
+    return {**port_, "egress_ips": [answer for answer in port_["egress_ips"] if answer["change"]]}
 
 
 def options(*vms, **values):
@@ -82,7 +91,9 @@ def test_an_audit():
         {"node2": ["vnic_disconnect"]},
         [],
     )
-    assert {**audit(asked, [], "second", "portgroup"), "unchecked": []} == audited("second", "portgroup")
+    assert {**audit(asked, [], "second", "portgroup"), "unchecked": [], "egress_ips": []} == audited(
+        "second", "portgroup"
+    )
 
 
 def test_the_host_of_a_vm_is_a_label_of_its_node():
@@ -283,7 +294,9 @@ def test_the_answers_of_two_vcenters():
     vcenters = [{"connection": "node1", "nodes": ["node1", "node3"]}, {"connection": "node2", "nodes": ["node2"]}]
     own = [port(1, host="esx1"), port(3, fence=["power_off"], fenced=True)]
     answer = {"results": [{"ports": own}, {"ports": [port(2, fence=["port_block"])]}]}
-    told = VSPHERE.audit({"nodes": nodes, "vcenters": vcenters}, answer, {"guest_mac": "own", "scope": "port"})
+    told = VSPHERE.audit(
+        {"nodes": nodes, "vcenters": vcenters, "egress_ips": [A]}, answer, {"guest_mac": "own", "scope": "port"}
+    )
     assert {name: ports[0]["connection"] for name, ports in told["nodes"].items()} == {
         "node1": "node1",
         "node3": "node1",
@@ -291,6 +304,7 @@ def test_the_answers_of_two_vcenters():
     }
     assert (told["fenced"], told["proven"]) == ({"node3": ["power_off"], "node2": ["port_block"]}, ["node3"])
     assert (told["labels"], told["unchecked"]) == ({"node1": {"vsphere/host": "esx1"}}, [])
+    assert told["egress_ips"] == [A]
 
 
 def test_equal_changes_at_two_vcenters_are_two_calls():
