@@ -15,7 +15,6 @@ from .held import Holding
 from .neighbours import Neighbours
 from .values import (
     PAUSE,
-    SLOW,
     Action,
     Claim,
     Clock,
@@ -92,7 +91,7 @@ class Failover:
                 self.watch.remove(ip)
                 self.holding.add(duty, now, taken=True, former=former)
         else:
-            self.watch.refuse(event.egress_ips, now, self.watch.timing.window)
+            self.watch.refuse(event.egress_ips, now, prompt=True)
             for ip in event.egress_ips:
                 self._claiming.pop(ip, None)
 
@@ -138,7 +137,7 @@ class Failover:
             Note(f"{ip} is not taken over: {text}") for ip, text in refused.items() if self._refused.get(ip) != text
         ]
         self._refused = {**{ip: text for ip, text in self._refused.items() if ip not in batch}, **refused}
-        self.watch.refuse(refused, now, SLOW)
+        self.watch.refuse(refused, now)
         self._claiming.update({ip: (self.watch.addresses[ip].duty, self.watch.addresses[ip].holder) for ip in batch})
         former = {ip: self.watch.addresses[ip].holder_name for ip in batch}
         return [*notes, *([Claim(former)] if batch else ())]

@@ -18,6 +18,7 @@ from .values import (
     ALIVE,
     ANNOUNCE_AGAIN,
     MISSED_BEATS,
+    SLOW,
     Action,
     Announce,
     Ask,
@@ -49,6 +50,7 @@ class Held:
     announce_at: tuple[float, ...] = ()
     announced: float = _NEVER
     foreign: str = ""
+    noted: float = _NEVER
     leaving: bool = False
 
 
@@ -116,13 +118,18 @@ class Holding:
             self._doubt(item, now)
         elif name:
             self._announce(item, now)
-        elif item.foreign != mac:
-            item.foreign = mac
+        elif item.foreign != mac and now >= item.noted + SLOW:
+            item.foreign, item.noted = mac, now
             self._actions.append(Note(f"{ip} is in conflict: {mac}, which is no node, answers for it as well"))
 
     def _yields_to(self, item: Held, name: str) -> bool:
-        """Return whether this node yields to another one: the planned holder does, and of two others the later one."""
-        return bool(name) and (not item.taken or item.duty.rank(name) < item.duty.rank(self.name))
+        """Return whether this node yields to another one: the planned holder does, and of two others the later name.
+
+        Not the later turn: nodes with different plans may each have the first one.
+        """
+        standbys = item.duty.order
+        is_planned = not item.taken or self.name not in standbys
+        return bool(name) and (is_planned or (name in standbys and name < self.name))
 
     def _announce(self, item: Held, now: float) -> None:
         if now - item.announced >= self.timing.window:

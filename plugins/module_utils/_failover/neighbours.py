@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .._common.addresses import VERSIONS, version_of
 from .values import SLOW, Greet, Heard, Neighbour, Settings
 
 _NEVER = float("-inf")
@@ -21,7 +22,7 @@ class Neighbours:
         self._names: dict[str, str] = {}
         self._macs: dict[Neighbour, str] = {}
         self._answered: dict[Neighbour, float] = {}
-        self._witnessed: dict[str, float] = {}
+        self._witnessed: dict[tuple[str, int], float] = {}
         self._peers_heard: dict[str, float] = {}
         self._watchers: dict[str, float] = {}
         self._due = now
@@ -32,10 +33,13 @@ class Neighbours:
         self._names = {mac: name for mac, name in self._names.items() if name in settings.peers}
 
     def hear(self, now: float, heard: Heard) -> None:
-        """Take in a frame. A node is known by the MAC address that answers for its own address."""
+        """Take in a frame. A node is known by the MAC address that answered last for its own address."""
         neighbour = Neighbour(heard.interface, heard.uses)
         name = self._places.get(neighbour, "")
         if name:
+            former = self._macs.get(neighbour, "")
+            if self._names.get(former) == name:
+                del self._names[former]
             self._names[heard.mac] = name
             self._macs[neighbour] = heard.mac
         if self.name_of(heard.mac):
@@ -43,15 +47,20 @@ class Neighbours:
         # A frame to all hosts does not show that this node is heard.
         if neighbour in self.settings.witnesses and heard.direct:
             self._macs[neighbour] = heard.mac
-            self._answered[neighbour] = self._witnessed[heard.interface] = now
+            self._answered[neighbour] = self._witnessed[heard.interface, version_of(heard.uses)] = now
 
     def name_of(self, mac: str) -> str:
         """Return the name of the node with this MAC address, empty for a host that is no node of the fleet."""
         return self._names.get(mac) or self.settings.macs.get(mac, "")
 
-    def witness_heard(self, interface: str, since: float) -> bool:
-        """Return whether a witness of this interface has answered since then."""
-        return self._witnessed.get(interface, _NEVER) >= since
+    def witness_heard(self, interface: str, since: float, version: int = 0) -> bool:
+        """Return whether a witness of this interface has answered since then.
+
+        With `version`, only those of this IP version count, unless the interface has none.
+        """
+        versions = {version_of(each.address) for each in self.settings.witnesses if each.interface == interface}
+        counted = {version} & versions or VERSIONS
+        return any(self._witnessed.get((interface, each), _NEVER) >= since for each in counted)
 
     def is_heard(self, interface: str, since: float) -> bool:
         """Return whether this node is connected: a witness answered, or without `strict`, another node was heard."""

@@ -20,9 +20,11 @@ QUIET, RIVAL_LIMIT = 0.35, 3.0
 PAUSE = 0.25
 # When a taken address is announced again: Linux ignores a second change of a neighbour's MAC within 1 s.
 ANNOUNCE_AGAIN = (1.1, 3.0)
-# Seconds between two questions for an address without a known holder, for the MAC addresses of the other nodes, and
-# for an address that this node must not take.
+# Seconds between two questions for an address without a known holder, and for the MAC addresses of the other nodes,
+# and between two notes of a conflict.
 SLOW = 1.0
+# Takeovers refused one after the other, for example by the lock of a run, that are tried again at once.
+PROMPT_RETRIES = 3
 # Consecutive silent windows that a takeover needs after the first, and those after which a cut-off holder lets go.
 SILENT_WINDOWS, MISSED_BEATS = 3, 3
 # Unanswered questions after which a holder that never answered one is reported.

@@ -13,9 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from .._common.addresses import version_of
 from .neighbours import Neighbours
 from .values import (
     MISSED_BEATS,
+    PROMPT_RETRIES,
     QUIET,
     RIVAL_LIMIT,
     SILENT_WINDOWS,
@@ -113,7 +115,8 @@ class Suspicion:
 class Watched:
     """An egress IP that another node has, or that no node has.
 
-    `holder` is the MAC address that used it last, `holder_name` the node with it; both are empty if unknown.
+    `holder` is the MAC address that used it last, `holder_name` the node with it; both are empty if unknown. `refusals`
+    counts the takeovers by this node that failed since a holder was heard.
     """
 
     duty: Duty
@@ -122,6 +125,7 @@ class Watched:
     suspicion: Suspicion | None = None
     rival_at: float = _NEVER
     ask_at: float = _NEVER
+    refusals: int = 0
 
     @property
     def place(self) -> tuple[str, str]:
@@ -171,7 +175,7 @@ class Watch:
 
     def _hear_holder(self, now: float, item: Watched, heard: Heard) -> None:
         item.holder, item.holder_name = heard.mac, self.neighbours.name_of(heard.mac)
-        item.suspicion = None
+        item.suspicion, item.refusals = None, 0
         questions = self._rounds.get(item.place)
         if questions and questions.asked == heard.uses and heard.direct:
             questions.asked, questions.missed = "", 0
@@ -207,12 +211,19 @@ class Watch:
             if item.suspicion:
                 self._suspect(item, now)
 
-    def refuse(self, egress_ips: Iterable[str], now: float, delay: float) -> None:
-        """Probe for these silent addresses again after a while."""
+    def refuse(self, egress_ips: Iterable[str], now: float, prompt: bool = False) -> None:
+        """Probe for these silent addresses again when all others had their turn; `prompt`: the first times at once."""
         for ip in egress_ips:
             item = self.addresses.get(ip)
             if item and item.suspicion:
-                item.suspicion = Suspicion(now, delay)
+                item.refusals += 1
+                again = prompt and item.refusals <= PROMPT_RETRIES
+                pause = self.timing.window if again else self._full_turn(item.duty)
+                item.suspicion = Suspicion(now + pause, self._rank(item, self.name) * self.timing.turn)
+
+    def _full_turn(self, duty: Duty) -> float:
+        """Return the time in which all other nodes had their turn. Each begins it QUIET after the probes before."""
+        return (len(duty.order) + 1) * (QUIET + 3 * self.timing.turn)
 
     def sent(self, at: float) -> None:
         """Learn when the questions of the last step were sent."""
@@ -280,7 +291,9 @@ class Watch:
     def _count(self, duty: Duty, suspicion: Suspicion, now: float) -> None:
         """Count the window if it is over: as silent if this node asked for the address and a witness answered."""
         if suspicion.window.is_over(now, self.timing.window):
-            connected = self.neighbours.witness_heard(duty.interface, suspicion.window.begin)
+            connected = self.neighbours.witness_heard(
+                duty.interface, suspicion.window.begin, version_of(duty.egress_ip)
+            )
             suspicion.silent += connected and suspicion.asks
             suspicion.missed = 0 if connected else suspicion.missed + 1
             suspicion.window.close()

@@ -232,7 +232,7 @@ def test_a_run_that_holds_the_lock_delays_a_takeover():
     segment.nodes["n2"].locked_until = segment.nodes["n3"].locked_until = segment.now + 2
     segment.kill("n1")
     segment.run(4)
-    assert (segment.holders(IP), segment.overlap(IP), segment.gap(IP) < 2.6) == (["n2"], 0, True)
+    assert (len(segment.holders(IP)), segment.overlap(IP), segment.gap(IP) < 2.6) == (1, 0, True)
 
 
 # --- Hard rules -------------------------------------------------------------------------------------------------------
@@ -280,3 +280,20 @@ def test_random_faults_never_give_two_holders_and_end_with_one(seed):
     segment.run(20)
     assert max(map(segment.overlap, plan)) == 0
     assert {ip: len(segment.holders(ip)) for ip in plan} == dict.fromkeys(plan, 1)
+
+
+# --- A standby that cannot claim --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("after", [0.2, 2.0])
+@pytest.mark.parametrize("refusing", [("n2",), ("n2", "n3")])
+def test_a_standby_that_can_never_claim_does_not_block_the_next_one(refusing, after):
+    plan = {IP: ("n1", "n2", "n3", "n4")}
+    for seed in SEEDS[:2]:
+        segment = settled(seed, plan, 4, after=after)
+        for name in refusing:
+            segment.nodes[name].locked_until = float("inf")
+        segment.kill("n1")
+        segment.run(100 * after)
+        assert (segment.holders(IP), segment.overlap(IP)) == (["n4" if len(refusing) > 1 else "n3"], 0), seed
+        assert segment.gap(IP) <= 30 * after, seed

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.held import Holding
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.neighbours import Neighbours
@@ -29,12 +31,12 @@ WITNESS = Neighbour("eth0", "10.0.0.254")
 class Holder:
     """Node n1, which holds A by plan, or node n2, which took it over; the witness answers unless it is told not to."""
 
-    def __init__(self, name="n1", taken=False, former="", **settings):
+    def __init__(self, name="n1", taken=False, former="", order=("n2", "n3"), **settings):
         others = {f"n{i}": (Neighbour("eth0", f"10.0.0.{i}"),) for i in (1, 2, 3) if f"n{i}" != name}
         self.neighbours = Neighbours(Settings(name, peers=others, witnesses=(WITNESS,), **settings), 0.0)
         self.holding = Holding(name, Timing.of(0.2), self.neighbours)
         self.now = self.judged = 0.0
-        self.holding.add(Duty(A, "eth0", ("n2", "n3")), 0.0, taken, former)
+        self.holding.add(Duty(A, "eth0", order), 0.0, taken, former)
         for other in others:
             self.hear(Heard("eth0", f"m{other[1:]}", f"10.0.0.{other[1:]}"))
 
@@ -191,3 +193,40 @@ def test_after_a_pause_and_silence_a_holder_keeps_its_address():
     holder = Holder()
     holder.holding.ask_the_wire(0.0)
     assert releases(holder.beats(20, witness=True)) == []
+
+
+def test_many_foreign_hosts_are_reported_once_a_second():
+    holder = Holder()
+    done = []
+    for frame in range(100):
+        holder.hear(Heard("eth0", f"mx{frame % 2}", A))
+        done += holder.judge(frame * 0.02)
+    assert len([each for each in done if isinstance(each, Note)]) == 2
+
+
+ORDERS = list(itertools.permutations(("n1", "n2", "n3")))
+
+
+def yields(name, other, order, taken):
+    """Whether a node yields to another one, by a plan with this order, the planned holder last."""
+    holder = Holder(name, taken, order=order[:-1])
+    for _frame in range(2):
+        holder.hear(Heard("eth0", f"m{other[1:]}", A))
+    return bool(releases(holder.judge()))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_of_two_nodes_with_one_plan_exactly_one_yields(order):
+    for one, other in itertools.combinations(order, 2):
+        assert yields(one, other, order, True) != yields(other, one, order, True)
+        if other == order[-1]:
+            assert not yields(one, other, order, True)
+            assert yields(other, one, order, False)
+
+
+def test_of_two_standbys_with_different_plans_exactly_one_yields():
+    """Each may have the first turn by its own plan."""
+    for first, second in itertools.product(ORDERS, ORDERS):
+        one, other = first[0], second[0]
+        if one != other and one in second[:-1] and other in first[:-1]:
+            assert yields(one, other, first, True) != yields(other, one, second, True)

@@ -84,3 +84,22 @@ def test_watchers_are_the_nodes_that_probed_lately():
     assert known.note_watcher(3.0, "n2") == 2.0
     assert known.watchers(3.0) == {"n2"}
     assert known.watchers(3.1) == set()
+
+
+def test_a_neighbour_has_one_mac_address():
+    """A host that sends with ever new MAC addresses neither fills the memory nor stays a node."""
+    known = neighbours()
+    for count in range(1000):
+        known.hear(1.0, Heard("eth0", f"mx{count}", "10.0.0.2"))
+    known.hear(2.0, Heard("eth0", "m2", "10.0.0.2"))
+    assert known.name_of("m2") == "n2"
+    assert known._names == {"m2": "n2"}
+
+
+def test_a_witness_counts_for_its_ip_version_if_the_interface_has_one_of_each():
+    router6 = Neighbour("eth0", "2001:db8::254")
+    both, one = neighbours(witnesses=(ROUTER, router6)), neighbours()
+    for known in (both, one):
+        known.hear(1.0, Heard("eth0", "mr", "10.0.0.254", direct=True))
+    assert [both.witness_heard("eth0", 1.0, version) for version in (0, 4, 6)] == [True, True, False]
+    assert [one.witness_heard("eth0", 1.0, version) for version in (0, 4, 6)] == [True, True, True]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.neighbours import Neighbours
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import (
@@ -31,8 +33,9 @@ SETTINGS = Settings(
 class Standby:
     """The watch of node n2, the first standby of A and B, which n1 holds. Time goes on by hand."""
 
-    def __init__(self, *ips, name="n2"):
-        self.neighbours = Neighbours(SETTINGS, 0.0)
+    def __init__(self, *ips, name="n2", witnesses=("10.0.0.254",)):
+        settings = replace(SETTINGS, witnesses=tuple(Neighbour("eth0", address) for address in witnesses))
+        self.neighbours = Neighbours(settings, 0.0)
         self.watch = Watch(name, Timing.of(0.2), self.neighbours)
         self.now = self.judged = 0.0
         for node in ("n1", "n3"):
@@ -205,3 +208,37 @@ def test_own_pause_begins_all_questions_again():
     standby.witness()
     assert standby.judge(5.0)[1] == []
     assert silent(standby, 5.0, 2, witness=True) == []
+
+
+# --- This node cannot take an address ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("prompt", "pauses"), [(True, [0.05, 0.05, 0.05, 3.3, 3.3]), (False, [3.3, 3.3])])
+def test_a_refused_node_gives_all_others_their_turn(prompt, pauses):
+    standby = suspecting()
+    for pause in pauses:
+        standby.watch.refuse([A], standby.now, prompt)
+        assert standby.watch.next_time() == pytest.approx(standby.now + pause)
+
+
+def test_a_refused_node_tries_at_once_again_after_a_holder_was_heard():
+    standby = suspecting()
+    for _refusal in range(4):
+        standby.watch.refuse([A], standby.now, prompt=True)
+    standby.judge(0.3)
+    standby.hear(Heard("eth0", "m1", A))
+    standby.judge(0.5)
+    standby.hear(Heard("eth0", "m1", A, direct=True))
+    standby.judge(0.6)
+    standby.judge(0.66)
+    standby.watch.refuse([A], standby.now, prompt=True)
+    assert standby.watch.next_time() == pytest.approx(0.71)
+
+
+def test_only_a_witness_of_the_same_ip_version_shows_that_silence_counts():
+    standby = Standby(A, witnesses=("10.0.0.254", "2001:db8::254")).proven()
+    standby.judge(0.1)
+    standby.judge(0.16)
+    for window in range(1, 6):
+        standby.hear(Heard("eth0", "mr", "2001:db8::254", direct=True))
+        assert standby.judge(0.16 + window * 0.051)[1] == []
