@@ -123,15 +123,6 @@ class Standby:
         order = [peer.to_dict() for peer in self.order]
         return {"egressIP": self.egress_ip, "interface": self.interface, "order": order}
 
-    @property
-    def holder(self) -> Peer:
-        """The node that holds the address by the plan."""
-        return self.order[-1]
-
-    def rank(self, name: str) -> int:
-        """Return the rank of a node, from 0 for the first to claim. Raises ValueError if it is not in the order."""
-        return [peer.name for peer in self.order].index(name)
-
 
 def read_standbys(value: object, path: str, name: str, errors: Errors) -> tuple[Standby, ...]:
     """Return the sorted Standbys in a list, none without a value; adds every error with its path.

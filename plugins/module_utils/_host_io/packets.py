@@ -25,6 +25,8 @@ _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 # Frames that are read at once, and bytes of unread frames that the kernel keeps.
 _BURST, _RECEIVE_BUFFER = 256, 1 << 22
 _FRAME_SIZE = 2048
+# Kinds of frames up to this one are for this host, for all, or for a group; others are sent, or for somebody else.
+_PACKET_MULTICAST = 2
 
 # The addresses that are free, and {address: MAC of the host that uses it}.
 Verdict = Tuple["set[str]", Dict[str, str]]
@@ -79,10 +81,18 @@ def _receive_answers(pending: _Pending, timeout: float) -> None:
 
 def _read_frames(sock: socket.socket) -> Iterator[tuple[bytes, int]]:
     """Yield the unread (frame, EtherType), at most a burst, so that a busy network cannot delay the clock."""
+    interface = str(sock.getsockname()[0])
     with contextlib.suppress(BlockingIOError):
         for _frame in range(_BURST):
-            frame, (_interface, ethertype, *_rest) = sock.recvfrom(_FRAME_SIZE, socket.MSG_DONTWAIT)
-            yield frame, ethertype
+            frame, origin = sock.recvfrom(_FRAME_SIZE, socket.MSG_DONTWAIT)
+            if is_received(origin, interface):
+                yield frame, origin[1]
+
+
+def is_received(origin: tuple[str, int, int, int, bytes], interface: str) -> bool:
+    """Return whether an interface received a frame with this origin, untagged, and not another host or a VLAN of it."""
+    name, _ethertype, kind, *_rest = origin
+    return name == interface and kind <= _PACKET_MULTICAST
 
 
 def take_verdicts(pending: Iterable[dict[str, Probe]], now: float) -> Verdict:

@@ -16,11 +16,9 @@ from .._common.errors import CommandError
 from .._protocols import arp, ndp
 from .._protocols.address_probe import PARSERS
 from .._protocols.ethernet import NeighbourMessage
-from .packets import attach_filter, packet_socket
+from .packets import attach_filter, is_received, packet_socket
 
 _FRAME_SIZE = 2048
-# Kinds of frames (linux/if_packet.h): sent to another host, which a switch does not know, and sent by this one.
-_OF_OTHERS = (3, 4)
 # Frames that are read at once at most: a flood must not stop the program.
 _BURST = 4096
 # Classic BPF for ARP: frames to this host (bit 0 of byte 0), replies (operation at byte 20), probes without a sender
@@ -109,8 +107,8 @@ def _read(sock: socket.socket, interface: str, ethertype: int) -> Iterator[Recei
     with contextlib.suppress(OSError):
         own = sock.getsockname()[4]
         for _frame in range(_BURST):
-            frame, (_name, _protocol, kind, *_rest) = sock.recvfrom(_FRAME_SIZE, socket.MSG_DONTWAIT)
-            message = PARSERS[ethertype](frame) if kind not in _OF_OTHERS else None
+            frame, origin = sock.recvfrom(_FRAME_SIZE, socket.MSG_DONTWAIT)
+            message = PARSERS[ethertype](frame) if is_received(origin, interface) else None
             if message:
                 direct = frame[:6] == own
                 solicits = ndp.solicited(frame) if direct and ethertype == ndp.ETHERTYPE else ""

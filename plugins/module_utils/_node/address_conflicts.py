@@ -76,9 +76,12 @@ def announce(io: HostIO, items: Iterable[Held], host: Host) -> None:
 
 
 def read_conflicts(io: HostIO) -> dict[str, str]:
-    """Return {egress IP: MAC} of the other holders that the watch noted last."""
+    """Return {egress IP: MAC} of the other holders that the watch noted last, empty if the file is damaged."""
     noted = io.read_file(files.CONFLICTS_FILE)
-    return {str(ip): str(mac) for ip, mac in json.loads(noted).items()} if noted else {}
+    try:
+        return {str(ip): str(mac) for ip, mac in json.loads(noted).items()} if noted else {}
+    except (ValueError, AttributeError):
+        return {}
 
 
 def write_conflicts(io: HostIO, conflicts: Mapping[str, str]) -> None:

@@ -14,9 +14,10 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from .current_state import Reading, read_data_plane, read_node, require_node
 from .decide import Observation, Request, Steps, decide
-from .installed_files import left_over, missing_files
+from .installed_files import is_follower_stopped, left_over, missing_files
 from .record import Record
 from .result import Result
+from .systemd_units import FOLLOW_UNIT
 from .tunnel_secrets import are_saved
 
 
@@ -55,7 +56,12 @@ def observe(io: HostIO, request: Request) -> Observation:
     if request.by_unit:
         return Observation(reading, current, (), ())
     surplus = left_over(io, request.state, record.state.options if record else None)
-    missing = missing_files(io, options, request.state.failover is not None)
+    failover = request.state.failover is not None
+    missing = missing_files(io, options, failover)
+    follow = files.UNIT_DIRECTORY / FOLLOW_UNIT
+    if failover and follow not in missing and is_follower_stopped(io):
+        # To install the unit starts it.
+        missing.append(follow)
     if not are_saved(io, reading.host.tunnel_secrets, request.state):
         (missing if options.tunnel_keys else surplus).append(files.TUNNEL_SECRETS)
     return Observation(reading, current, missing, surplus)

@@ -155,4 +155,8 @@ def challenge_lost(io: HostIO) -> None:
 
 
 def _read_lost(io: HostIO) -> list[Flow]:
-    return [Flow.from_list(values) for values in json.loads(io.read_file(files.LOST_FILE) or b"[]")]
+    """Return the noted connections, none if the file is damaged."""
+    try:
+        return [Flow.from_list(values) for values in json.loads(io.read_file(files.LOST_FILE) or b"[]")]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []

@@ -18,6 +18,7 @@ from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import FORWARDING, DataPlane, current_data_plane, not_routing, sysctl_names
 from .._host_io.host_io import HostIO
 from .record import Record
+from .takeovers import Takeovers
 from .tunnel_secrets import load_secrets
 
 Tables = Mapping[str, TableState]
@@ -25,8 +26,8 @@ _ACCEPT_RA = ("net.ipv6.conf.", ".accept_ra")
 
 
 class Reading(NamedTuple):
-    """One reading of a node. `claimed` are the egress IPs that it holds or may hold: those on record, if there is one,
-    else those in its tables.
+    """One reading of a node. `claimed` are the egress IPs that it holds or may hold: those on record and those that it
+    takes over just now, if there is a record, else those in its tables.
     """
 
     record: Record | None
@@ -53,7 +54,14 @@ def missing_requirements(io: HostIO, options: DataPlaneOptions | None) -> list[s
 def read_node(io: HostIO, record: Record | None) -> Reading:
     """Return the reading of a node with this record."""
     host, tables = read_host(io, record), io.read_tables()
-    return Reading(record, host, tables, record.claimed if record else held_by(tables))
+    return Reading(record, host, tables, _claimed(io, record) if record else held_by(tables))
+
+
+def _claimed(io: HostIO, record: Record) -> Collection[str]:
+    """Return the egress IPs that a node holds. A takeover is noted before the address is added, which is before the
+    record has it.
+    """
+    return record.claimed.union(Takeovers.load(io, record).taken if record.state.failover else ())
 
 
 def read_host(io: HostIO, record: Record | None) -> Host:

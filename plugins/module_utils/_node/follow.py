@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError, EgressIPError
@@ -34,14 +35,16 @@ from .._failover.values import (
     Settings,
     Taken,
 )
-from .._host_io import files
+
+# A run may replace the zip of this program while it runs, so it imports all that it needs when it begins.
+from .._host_io import conntrack, esp, files, packets, segment  # noqa: F401
 from .._host_io.host_io import HostIO
 from .._host_io.segment import Received
 from .._protocols.address_probe import announcements, probe, question
 from .address_conflicts import mac_address
 from .apply import note_presence
 from .connections import Connections, challenge, forget
-from .current_state import read_host
+from .current_state import read_data_plane, read_host
 from .failover_settings import own_addresses, settings_of
 from .record import Record
 from .takeovers import Takeovers
@@ -52,6 +55,9 @@ _PATIENCE = 0.02
 _COALESCE = 0.002
 _LENGTH = {4: 32, 6: 128}
 _NEVER_READ = (-1, -1)
+# Seconds after which to check again whether the interfaces are those that were read.
+_CHECK_AGAIN = 1.0
+_LINKS = Path("/sys/class/net")
 
 
 def follow(io: HostIO) -> None:
@@ -67,26 +73,51 @@ class Follower:
     def __init__(self, io: HostIO) -> None:
         self.io, self.segment = io, io.segment()
         self.machine: Failover | None = None
+        self.own: dict[str, dict[int, str]] = {}
+        self.links: dict[str, tuple[bytes | None, ...]] = {}
         self.events: list[Event] = []
         self.done = 0.0
         self._version = _NEVER_READ
+        self._check_at = 0.0
+        # What was released without the record, and the generation of the plan then.
+        self._owed: set[Held] = set()
+        self._owed_by = 0
         self._said = ""
 
     def read_record(self) -> bool:
-        """Read the record and the host again if the record has changed; returns whether the plan has a failover."""
+        """Read the record and the host again if one of them has changed; returns whether the plan has a failover."""
+        now = self.segment.clocks()[0]
         version = self.io.file_version(files.STATE_FILE)
+        if version == self._version and now >= self._check_at:
+            self._check_at = now + _CHECK_AGAIN
+            self._settle()
+            version = self.io.file_version(files.STATE_FILE)
+            if self._lacks_address() or self._links() != self.links:
+                self._version = _NEVER_READ
         if version == self._version:
             return True
         self._version = version
         record = Record.load(self.io)
         if record is None or record.state.failover is None:
             return False
+        self.own = dict.fromkeys((item.interface for item in record.state.standbys), {})
+        self.links = self._links()
         self.host = read_host(self.io, record)
-        interfaces = {item.interface for item in record.state.standbys}
-        self.own = {name: own_addresses(self.host, name, record.claimed) for name in interfaces}
+        self.own = {name: own_addresses(self.host, name, record.claimed) for name in self.own}
         self.segment.open(self.own)
         self._learn(record)
         return True
+
+    def _lacks_address(self) -> bool:
+        """Return whether an interface had no address of its own with which to ask: one may have come since."""
+        return any(version_of(item.egress_ip) not in self.own[item.interface] for item in self.record.state.standbys)
+
+    def _links(self) -> dict[str, tuple[bytes | None, ...]]:
+        """Return what changes if an interface is replaced or gets another MAC address."""
+        return {
+            name: tuple(self.io.read_file(_LINKS / name / field) for field in ("ifindex", "address"))
+            for name in self.own
+        }
 
     def _learn(self, record: Record, plane: DataPlane | None = None) -> None:
         """Take a record that this program has read or written, with the data plane of the present addresses."""
@@ -98,6 +129,8 @@ class Follower:
         if self.machine is None or self.machine.settings.after != settings.after:
             now, boot = self.segment.clocks()
             self.machine, self.done = Failover(settings, Clock(now, boot, now)), now
+            # They answer what the former one did.
+            self.events.clear()
         else:
             self.events.append(Configured(settings))
 
@@ -174,13 +207,14 @@ class Follower:
         self.takeovers.with_taken(former, self.io.wall_clock()).save(self.io)
         try:
             self.io.execute(transaction(self._present, plane))
+            self._announce(items)
+            self._save({*record.state.held, *items}, plane)
         except EgressIPError:
-            self.takeovers.save(self.io)
+            if self.record is record:
+                self._undo(items)
             raise
-        self._announce(items)
         for item in items:
             _log(f"{item.egress_ip} is taken over: {former[item.egress_ip] or 'its last holder'} does not answer")
-        self._save({*record.state.held, *items}, plane)
         stale = Connections(self.io, record.state, record.marks).elsewhere([item.egress_ip for item in items])
         try:
             forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
@@ -188,6 +222,19 @@ class Follower:
             # The addresses are on record: they stay.
             _log(str(error))
         challenge(self.io, stale)
+
+    def _undo(self, items: Iterable[Held]) -> None:
+        """Bring the node back to its record after a takeover that failed half-way."""
+        self._version = _NEVER_READ
+        self.io.execute(transaction(self._read_plane(items), self._present))
+        self.takeovers.save(self.io)
+        if Record.load(self.io) != self.record:
+            self.record.save(self.io)
+
+    def _read_plane(self, items: Iterable[Held]) -> DataPlane:
+        """Return the data plane that the host shows now, with these addresses in addition to those on record."""
+        claimed = self.record.claimed.union(item.egress_ip for item in items)
+        return read_data_plane(self.io, read_host(self.io, self.record), self.record.state.options, claimed)
 
     def _release(self, release: Release) -> None:
         """Release addresses; without the record if a run holds the lock, for a standby does not wait."""
@@ -202,6 +249,30 @@ class Follower:
             for item in items:
                 single = f"{item.egress_ip}/{_LENGTH[version_of(item.egress_ip)]}"
                 self.io.run(["ip", "address", "delete", single, "dev", item.interface])
+            self._owed.update(items)
+            self._owed_by = self.record.state.generation
+            self._version = _NEVER_READ
+
+    def _settle(self) -> None:
+        """Complete the releases without the record, unless there is another plan or the address is back since."""
+        if not self._owed:
+            return
+        try:
+            with self.io.lock(0):
+                if self.io.file_version(files.STATE_FILE) == self._version:
+                    self._let_go_owed()
+        except EgressIPError as error:
+            self._say(f"{', '.join(sorted(item.egress_ip for item in self._owed))} stays on record: {error}")
+
+    def _let_go_owed(self) -> None:
+        here = {item for item in self._owed if self.io.is_here((item.egress_ip, item.interface))}
+        items = tuple(sorted(self._owed.intersection(self.record.state.held) - here))
+        if items and self._owed_by == self.record.state.generation:
+            self._present = self._read_plane(items)
+            self._let_go(items, dict.fromkeys((item.egress_ip for item in items), ""))
+        self._owed.clear()
+        if here:
+            # This node holds them again, which the state machine must know to yield.
             self._version = _NEVER_READ
 
     def _let_go(self, items: tuple[Held, ...], holders: Mapping[str, str]) -> None:

@@ -34,6 +34,12 @@ def missing_files(io: HostIO, options: DataPlaneOptions, failover: bool) -> list
     return missing
 
 
+def is_follower_stopped(io: HostIO) -> bool:
+    """Return whether the unit that a failover needs does not run, and systemd will not start it again."""
+    state = io.run(["systemctl", "is-active", systemd_units.FOLLOW_UNIT]).stdout.strip()
+    return state in ("inactive", "failed")
+
+
 def left_over(io: HostIO, state: NodeState | None, former: DataPlaneOptions | None) -> list[Path]:
     """Return the files that exist and that `state` does not want, of a node with `former` options; None: nothing."""
     follow = files.UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
@@ -56,7 +62,7 @@ def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions, fa
         if path in missing:
             io.write_file(path, data, mode)
     io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(metrics, failover)])
-    start_timers(io, options)
+    start_timers(io, options, failover)
     if failover:
         # A process that runs has the program in memory, and its addresses stay while it restarts.
         io.run_later(_RESTART_AFTER, ["systemctl", "restart", systemd_units.FOLLOW_UNIT])
@@ -77,9 +83,10 @@ def stop_units(io: HostIO, options: DataPlaneOptions) -> None:
     io.stop_units([systemd_units.CLOSED_UNIT])
 
 
-def start_timers(io: HostIO, options: DataPlaneOptions) -> None:
-    """Start the timers, without waiting for them. Raises CommandError if that fails."""
-    io.check(["systemctl", "start", "--quiet", "--no-block", *systemd_units.timers(bool(options.metrics_dir))])
+def start_timers(io: HostIO, options: DataPlaneOptions, failover: bool = False) -> None:
+    """Start the timers, and the unit of a failover, without waiting for them. Raises CommandError if that fails."""
+    units = [*systemd_units.timers(bool(options.metrics_dir)), *((systemd_units.FOLLOW_UNIT,) if failover else ())]
+    io.check(["systemctl", "start", "--quiet", "--no-block", *units])
 
 
 def remove_all_files(io: HostIO, options: DataPlaneOptions) -> None:

@@ -18,7 +18,7 @@ from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
 from .address_conflicts import mac_address, other_holders
 from .current_state import Reading, missing_requirements, read_data_plane, read_node
-from .installed_files import left_over, missing_files
+from .installed_files import is_follower_stopped, left_over, missing_files
 from .metrics import Metrics
 from .platform_detection import AUTO, Platform, find_platform, refusal
 from .record import Record
@@ -193,7 +193,10 @@ def _drift(io: HostIO, record: Record, reading: Reading) -> list[str]:
     options = record.state.options
     current = read_data_plane(io, reading.host, options, record.claimed, reading.tables)
     missing, surplus = lines_between(current, desired_data_plane(record.state, record.marks, reading.host))
-    missing += [f"file {path}" for path in missing_files(io, options, record.state.failover is not None)]
+    failover = record.state.failover is not None
+    missing += [f"file {path}" for path in missing_files(io, options, failover)]
+    if failover and is_follower_stopped(io):
+        missing.append(f"unit {systemd_units.FOLLOW_UNIT}, which does not run")
     surplus += [f"file {path}" for path in left_over(io, record.state, options)]
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus]
 

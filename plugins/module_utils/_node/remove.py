@@ -45,7 +45,7 @@ def _take_down(io: HostIO, record: Record | None, options: DataPlaneOptions) -> 
         current = replace(read_data_plane(io, host, options, claimed, tables), sysctls={})
         io.execute(transaction(current, DataPlane()))
     except EgressIPError:
-        start_timers(io, options)
+        start_timers(io, options, record is not None and record.state.failover is not None)
         raise
     originals = record.original_sysctls if record else {}
     for name in io.read_sysctls(originals):

@@ -31,7 +31,6 @@ from .connections import Connections, challenge, challenge_lost, forget
 from .current_state import read_data_plane, read_host, require_node
 from .decide import Request
 from .execute import ANNOUNCE_AGAIN
-from .follow import follow
 from .record import Record
 from .result import Result
 
@@ -194,6 +193,14 @@ def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> t
     return after, connections.lost
 
 
+def _follow(io: HostIO) -> None:
+    """Follow the egress IPs."""
+    # The other commands run every few seconds, also without failover, and need none of it.
+    from .follow import follow  # noqa: PLC0415
+
+    follow(io)
+
+
 def _log(text: str) -> None:
     sys.stderr.write(f"netops.egress_ip: {text}\n")
 
@@ -205,5 +212,5 @@ _COMMANDS = {
     "challenge": challenge_lost,
     "watch": _watch,
     "metrics": _write_metrics,
-    "follow": follow,
+    "follow": _follow,
 }

@@ -32,10 +32,17 @@ class Takeovers:
 
     @classmethod
     def load(cls, io: HostIO, record: Record) -> Takeovers:
-        """Return the takeovers since the plan on record."""
-        generation, noted = record.state.generation, _read(io)
-        taken = noted["taken"] if noted["generation"] == generation else {}
-        return cls(generation, {ip: Takeover(*each) for ip, each in taken.items()}, noted["total"])
+        """Return the takeovers since the plan on record, none if the file is damaged."""
+        generation, noted = record.state.generation, io.read_file(files.TAKEOVERS_FILE)
+        try:
+            return cls._parse(generation, json.loads(noted)) if noted else cls(generation)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls(generation)
+
+    @classmethod
+    def _parse(cls, generation: int, noted: Any) -> Takeovers:
+        taken = {str(ip): Takeover(str(name), float(since)) for ip, (name, since) in noted["taken"].items()}
+        return cls(generation, taken if noted["generation"] == generation else {}, int(noted["total"]))
 
     def with_taken(self, former: Mapping[str, str], now: float) -> Takeovers:
         """Return the takeovers with these addresses, {egress IP: node that had it}, taken over now."""
@@ -51,10 +58,3 @@ class Takeovers:
         """Write the file. Raises CommandError if that fails."""
         data = {"generation": self.generation, "taken": self.taken, "total": self.total}
         io.publish_file(files.TAKEOVERS_FILE, json.dumps(data, sort_keys=True).encode())
-
-
-def _read(io: HostIO) -> Mapping[str, Any]:
-    """Return the content of the file; only root writes it, and atomically."""
-    noted = io.read_file(files.TAKEOVERS_FILE)
-    content: Mapping[str, Any] = json.loads(noted) if noted else {"generation": -1, "taken": {}, "total": 0}
-    return content

@@ -121,6 +121,8 @@ class FakeKernel:
         self.takers, self.received = set(), {}
         # Whether the timer of the watch runs.
         self.active = False
+        # The units that are reported as inactive.
+        self.stopped = set()
         self.fail = ()
         self.the_segment = None
         # What another run does while this one waits for the lock.
@@ -350,7 +352,8 @@ class FakeKernel:
             self.units |= {word for word in argv if word.endswith((".service", ".timer"))}
         if argv[0] == "ip":
             self._ip(" ".join(argv[1:]))
-        return Completed(0 if argv[1:2] != ["is-active"] or self.active else 3, "", "")
+        state = "inactive" if argv[-1] in self.stopped else ""
+        return Completed(0 if argv[1:2] != ["is-active"] or self.active else 3, state, "")
 
     check = run
 

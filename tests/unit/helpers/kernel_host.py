@@ -18,3 +18,8 @@ def nft(*lines):
 
 def shown(*argv):
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def tagged(frame):
+    """A frame with the tag of VLAN 5."""
+    return frame[:12] + b"\x81\x00\x00\x05" + frame[12:]

@@ -28,13 +28,6 @@ JSON = st.recursive(
 )
 
 
-def test_a_standby_knows_its_holder_and_ranks():
-    assert STANDBY.holder == NODES[0]
-    assert [STANDBY.rank(name) for name in ("node2", "node3", "node1")] == [0, 1, 2]
-    with pytest.raises(ValueError, match="node4"):
-        STANDBY.rank("node4")
-
-
 @pytest.mark.parametrize(
     ("limits", "allowed"),
     [

@@ -14,7 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.addres
     probe,
     question,
 )
-from kernel_host import ip
+from kernel_host import ip, tagged
 from network_namespace import network_namespace
 
 ONE, TWO = "02:00:00:00:00:01", "02:00:00:00:00:02"
@@ -128,3 +128,19 @@ def test_both_clocks_go_on(cable):
     before = cable.clocks()
     cable.wait(0.01, 0)
     assert all(later >= one for one, later in zip(before, cable.clocks(), strict=True))
+
+
+@pytest.mark.parametrize("address", [V4, V6])
+def test_tagged_frames_are_not_of_the_interface(cable, address):
+    """An address may be in use in a VLAN."""
+    ethertype, frames = announcements(TWO, address)
+    for frame in frames:
+        cable.send("end2", ethertype, tagged(frame))
+    cable.send("end2", *probe(TWO, "", address))
+    assert [each.message.probes for each in arrived(cable)] == [address]
+
+
+def test_frames_for_others_are_dropped(cable):
+    cable.send("end2", *probe(TWO, "", V4, "02:00:00:00:00:77"))
+    cable.send("end2", *probe(TWO, "", "10.9.0.102"))
+    assert [each.message.probes for each in arrived(cable)] == ["10.9.0.102"]

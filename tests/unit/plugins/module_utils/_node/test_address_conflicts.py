@@ -8,12 +8,14 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import Held
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.address_conflicts import (
     Pace,
     announce,
     mac_address,
     other_holders,
     probes,
+    read_conflicts,
 )
 from fake_node_io import MAC, ethernet
 from node_runs import FOREVER, OTHER_MAC, A, B
@@ -44,3 +46,9 @@ def test_other_holders_are_known_by_their_mac(kernel):
     kernel.wire = {B: FOREVER}
     assert other_holders(kernel, ON_ETH0, kernel.read_host()) == {Held(B, "eth0"): OTHER_MAC}
     assert other_holders(kernel, [], kernel.read_host()) == {}
+
+
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"[]", b"1", b'"x"'])
+def test_a_damaged_note_of_conflicts_is_an_empty_one(kernel, data):
+    kernel.write_file(files.CONFLICTS_FILE, data, 0o600)
+    assert read_conflicts(kernel) == {}

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import version_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import Failover
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Taken
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.segment import Received
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import metrics_file
@@ -20,6 +24,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.record impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
+from fake_node_io import address
 from node_runs import apply
 from states import held, node_state
 
@@ -212,3 +217,132 @@ def test_without_failover_the_program_ends(kernel):
     apply(kernel, node_state())
     follow(kernel)
     assert kernel.the_segment.sent == []
+
+
+# --- The host changes -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_node_asks_as_soon_as_its_own_address_has_come(kernel, version):
+    addresses = kernel.interfaces["eth0"]["addr_info"]
+    apply(kernel, state("node2"))
+    own = [item for item in addresses if version_of(item["local"]) == version]
+    addresses[:] = [item for item in addresses if item not in own]
+    kernel.the_segment = FakeSegment()
+    follower = Follower(kernel)
+    go_on(follower, 2)
+    assert version not in follower.own["eth0"]
+    addresses += own
+    go_on(follower, 2)
+    assert (version in follower.own["eth0"]) == (version == 4), "nothing of IPv6 is watched"
+
+
+@pytest.mark.parametrize("field", ["ifindex", "address"])
+def test_an_interface_that_was_replaced_is_read_again(kernel, standby, field):
+    opened = []
+    standby.segment.open = opened.append
+    go_on(standby, 5)
+    assert opened == []
+    kernel.files[f"/sys/class/net/eth0/{field}"] = (b"new\n", 0o444)
+    kernel.interfaces["eth0"]["address"] = "02:00:00:00:00:99"
+    go_on(standby, 2)
+    assert len(opened) == 1
+    assert standby.machine.settings.own_macs >= {"02:00:00:00:00:99"}
+
+
+# --- A change fails half-way ------------------------------------------------------------------------------------------
+
+
+def test_a_takeover_that_fails_at_any_step_leaves_the_node_as_it_was(kernel, standby):
+    before, log = kernel.snapshot(), kernel.log
+    del standby.segment.answers[A]
+    go_on(standby, 1)
+    steps = [line for kind, line in log if kind in ("ip", "nft", "file", "publish")]
+    assert len(steps) > 5
+    for step in steps:
+        kernel.__dict__.update(copy.deepcopy(before), log=[], fail=())
+        again = Follower(kernel)
+        again.segment.answers[A] = MAC2
+        go_on(again, 2)
+        del again.segment.answers[A]
+        kernel.fail = (step,)
+        go_on(again, 0.6)
+        kernel.fail = ()
+        held = {A} & kernel.addresses().keys()
+        assert held == Record.load(kernel).claimed, step
+        assert held == Takeovers.load(kernel, Record.load(kernel)).taken.keys(), step
+        if not held:
+            after = kernel.snapshot()
+            after["files"].pop(str(files.TAKEOVERS_FILE), None)
+            assert after == before, step
+
+
+def test_a_takeover_that_cannot_be_put_on_record_is_undone(kernel, standby):
+    save, kernel.fail = kernel.snapshot()["files"], (str(files.STATE_FILE),)
+    del standby.segment.answers[A]
+    go_on(standby, 1)
+    assert A not in kernel.addresses()
+    assert kernel.files[str(files.STATE_FILE)] == save[str(files.STATE_FILE)]
+    kernel.fail = ()
+    go_on(standby, 5)
+    assert Record.load(kernel).claimed == {A}
+
+
+def locked_out(kernel):
+    def locked():
+        kernel.first = locked
+        raise CommandError("another run holds the lock")
+
+    kernel.first = locked
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_release_without_the_lock_is_completed_after_the_run(kernel, holder, comes_back):
+    locked_out(kernel)
+    holder.segment.answers[A] = MAC2
+    holder.segment.hear(MAC2, A)
+    go_on(holder, 0.3)
+    assert Record.load(kernel).claimed == {A}
+    if comes_back:
+        # The run goes back to what it found.
+        kernel.interfaces["eth0"]["addr_info"].append(address(A, 32, "eth0:egress0"))
+    kernel.first = None
+    go_on(holder, 2)
+    # As seen by the state machine: with both, it yields again.
+    holder.segment.hear(MAC2, A)
+    go_on(holder, 1)
+    assert A not in kernel.addresses()
+    assert Record.load(kernel).claimed == set()
+    assert not apply(kernel, state("node2", generation=2))["diff"]["after"]
+
+
+def test_another_plan_ends_a_release_without_the_lock(kernel, holder):
+    locked_out(kernel)
+    holder.segment.answers[A] = MAC2
+    holder.segment.hear(MAC2, A)
+    go_on(holder, 0.3)
+    kernel.first = None
+    del holder.segment.answers[A]
+    apply(kernel, state("node1", generation=2))
+    go_on(holder, 3)
+    assert A in kernel.addresses()
+    assert Record.load(kernel).claimed == {A}
+
+
+def test_a_plan_with_other_times_may_come_between_a_claim_and_its_result(kernel, standby):
+    standby.events.append(Taken((A,)))
+    apply(kernel, replace(state("node2", generation=2), failover=Failover(after=1.0)))
+    go_on(standby, 1)
+    assert standby.machine.settings.after == 1.0
+
+
+def test_an_address_that_is_taken_just_now_is_no_own_address_of_the_node(kernel, standby):
+    seen = []
+    announce = standby._announce
+    standby._announce = lambda *items: (seen.append(observe(kernel, DataPlaneOptions())), announce(*items))
+    del standby.segment.answers[A]
+    go_on(standby, 1)
+    (facts, *_others) = seen
+    assert A in kernel.addresses()
+    assert not [text for text in facts.addresses if text.startswith(A)]
+    assert [item.egress_ip for item in facts.held] == [A]

@@ -245,3 +245,24 @@ def test_what_the_egress_ips_carry_is_told_when_asked_for(kernel):
     apply(kernel, node_state())
     metrics = observe(kernel, metrics=True)["metrics"]
     assert [row["egressIP"] for row in metrics["egress_ips"]] == [A]
+
+
+def test_a_failover_that_does_not_run_is_seen_and_started(kernel):
+    state = node_state(failover={"after": 0.2})
+    apply(kernel, state)
+    kernel.stopped.add(systemd_units.FOLLOW_UNIT)
+    assert observe(kernel)["drift"] == [f"missing unit {systemd_units.FOLLOW_UNIT}, which does not run"]
+    kernel.log.clear()
+    assert apply(kernel, state)["changed"]
+    started = [line for line in kernel.logged("run") if line.startswith("systemctl start ")]
+    assert [line.endswith(f" {systemd_units.FOLLOW_UNIT}") for line in started] == [True]
+    kernel.stopped.clear()
+    assert observe(kernel)["drift"] == []
+    assert not apply(kernel, state)["changed"]
+
+
+def test_without_failover_its_unit_is_not_asked_for(kernel):
+    apply(kernel, node_state())
+    kernel.stopped.add(systemd_units.FOLLOW_UNIT)
+    assert observe(kernel)["drift"] == []
+    assert not apply(kernel, node_state())["changed"]

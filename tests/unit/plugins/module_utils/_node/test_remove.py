@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._node.systemd_units import CLOSED_UNIT, WATCH_TIMER
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.systemd_units import (
+    CLOSED_UNIT,
+    FOLLOW_UNIT,
+    WATCH_TIMER,
+)
 from fake_node_io import address, ethernet
 from node_runs import (
     A,
@@ -59,6 +63,15 @@ def test_a_removal_that_fails_leaves_the_watch_running(kernel):
     with pytest.raises(EgressIPError):
         remove(kernel)
     assert f"systemctl start --quiet --no-block {WATCH_TIMER}" in kernel.logged("run")
+
+
+def test_a_removal_that_fails_leaves_the_failover_running(kernel):
+    apply(kernel, node_state(failover={"after": 0.2}))
+    kernel.log.clear()
+    kernel.fail = ["delete table"]
+    with pytest.raises(EgressIPError):
+        remove(kernel)
+    assert f"systemctl start --quiet --no-block {WATCH_TIMER} {FOLLOW_UNIT}" in kernel.logged("run")
 
 
 def test_remove_in_check_mode_writes_nothing(kernel):

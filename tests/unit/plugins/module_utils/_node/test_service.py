@@ -356,3 +356,10 @@ def test_after_a_boot_the_addresses_are_announced_without_the_lock_in_between(wa
     monkeypatch.setattr(watched, "sleep", lambda _seconds: remove(watched))
     assert service.main(watched, ["claim"]) == 0
     assert A not in watched.addresses()
+
+
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"{}", b"1", b"[1]", b"[[]]", b'[{"a": 1}]'])
+def test_a_damaged_note_of_lost_connections_is_an_empty_one(watched, data):
+    watched.write_file(watched.LOST_FILE, data, 0o600)
+    assert service.main(watched, ["challenge"]) == 0
+    assert watched.logged("packet") == []

@@ -50,7 +50,8 @@ def test_only_failover_has_a_unit_that_follows():
     files = systemd_units.node_files("python3", failover=True)
     follow = UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
     assert set(files) - set(systemd_units.node_files("python3")) == {follow}
-    assert "\nRestart=always\n" in files[follow][0].decode()
+    text = files[follow][0].decode()
+    assert [line for line in ("Restart=always", "KillMode=mixed", "MemoryMax=512M") if f"\n{line}\n" not in text] == []
     assert set(systemd_units.links(failover=True)) - set(systemd_units.links()) == {
         UNIT_DIRECTORY / "multi-user.target.wants" / systemd_units.FOLLOW_UNIT
     }

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeover, Takeovers
 from states import node_state
@@ -28,3 +30,24 @@ def test_an_address_that_was_let_go_is_no_longer_taken(kernel):
     both = Takeovers(1).with_taken({"192.168.126.101": "", "192.168.126.102": ""}, 5.0)
     left = both.without(["192.168.126.101"])
     assert (list(left.taken), left.total) == (["192.168.126.102"], 2)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b"[]",
+        b"1",
+        b"{}",
+        b'{"generation": 1, "taken": [], "total": 0}',
+        b'{"generation": 1, "taken": {"192.168.126.101": 5}, "total": 0}',
+        b'{"generation": 1, "taken": {"192.168.126.101": ["node2"]}, "total": 0}',
+        b'{"generation": 1, "taken": {"192.168.126.101": ["node2", "x"]}, "total": 0}',
+        b'{"generation": 1, "taken": {}, "total": null}',
+    ],
+)
+def test_a_damaged_file_is_an_empty_one(kernel, data):
+    kernel.publish_file(files.TAKEOVERS_FILE, data)
+    assert Takeovers.load(kernel, RECORD) == Takeovers(1)

@@ -78,3 +78,23 @@ def test_types_are_evaluated_only_where_the_oldest_python_can():
     assert evaluated_generics(ast.parse(sample)) == [2]
     lines = {name: evaluated_generics(ast.parse((SOURCES / name).read_text())) for name in zipapp._names()}
     assert {name: found for name, found in lines.items() if found} == {}
+
+
+def loaded(program, module):
+    """The modules of the program that are loaded after an import of one of them."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(program)!r}); import netops_egress_ip._node.{module};"
+        "print(*(name for name in sys.modules if name.startswith('netops_egress_ip.')))"
+    )
+    return {name.partition(".")[2] for name in run("-c", code).stdout.split()}
+
+
+def test_only_the_program_that_follows_loads_the_failover(program):
+    assert "_node.service" in loaded(program, "service")
+    assert not [name for name in loaded(program, "service") if "_failover." in name or name.endswith(".follow")]
+
+
+def test_the_program_that_follows_loads_at_its_start_what_it_needs(program):
+    """A run may replace the file meanwhile."""
+    needed = {f"_host_io.{path.stem}" for path in SOURCES.glob("_host_io/[a-z]*.py")} - {"_host_io.handover_session"}
+    assert needed - loaded(program, "follow") == set()
