@@ -25,7 +25,7 @@ _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 # Frames that are read at once, and bytes of unread frames that the kernel keeps.
 _BURST, _RECEIVE_BUFFER = 256, 1 << 22
 _FRAME_SIZE = 2048
-# Kinds of frames up to this one are for this host, for all, or for a group; others are sent, or for somebody else.
+# Kinds of frames up to this one are for this host, for all, or for a group; others are sent, or for another host.
 _PACKET_MULTICAST = 2
 
 # The addresses that are free, and {address: MAC of the host that uses it}.
