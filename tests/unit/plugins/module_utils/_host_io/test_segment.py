@@ -138,9 +138,3 @@ def test_tagged_frames_are_not_of_the_interface(cable, address):
         cable.send("end2", ethertype, tagged(frame))
     cable.send("end2", *probe(TWO, "", address))
     assert [each.message.probes for each in arrived(cable)] == [address]
-
-
-def test_frames_for_others_are_dropped(cable):
-    cable.send("end2", *probe(TWO, "", V4, "02:00:00:00:00:77"))
-    cable.send("end2", *probe(TWO, "", "10.9.0.102"))
-    assert [each.message.probes for each in arrived(cable)] == ["10.9.0.102"]
