@@ -173,7 +173,9 @@ def _take_back(target: Target, wanted: Wanted) -> Change:
     inherit = frozenset(_inherits(target, note, security, learning, rules))
     after = _after(target, security, learning, rules, inherit)
     note = {name: value for name, value in note.items() if name not in inherit}
-    return Change(target, after, security, learning, inherit, rules != own.rules, note)
+    # A part that another client has reset is inherited already: only its note is removed.
+    inherit -= {RULES, MAC_LEARNING} - own.own
+    return Change(target, after, security, learning, inherit, rules != own.rules or RULES in inherit, note)
 
 
 def _after(

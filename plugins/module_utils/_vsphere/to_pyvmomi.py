@@ -10,6 +10,7 @@ from typing import Any, Sequence
 from .change_note import INHERITED, Note, write_note
 from .from_pyvmomi import FLAGS, has_rules, read_filters, read_rule
 from .port import MAC_LEARNING, RULES, SECURITY
+from .port_security import MAC_LEARNING as _LEARNING_POLICY
 from .port_security import Change
 from .pyvmomi import vim
 from .traffic_filter import Rule, is_ours
@@ -41,7 +42,7 @@ def setting(change: Change) -> Any:
             setting.securityPolicy = switch.SecurityPolicy(inherited=inherited, **policies)
     elif "security" in change.inherit:
         setting.macManagementPolicy = switch.MacManagementPolicy(inherited=True)
-    elif change.security or change.mac_learning:
+    elif change.security or change.mac_learning or _LEARNING_POLICY in change.inherit:
         # A level that inherited must set all flags now: an unset one is no longer inherited.
         written = change.security if change.target.own.own & {*SECURITY} else change.after.security
         flags = {FLAGS[flag]: value for flag, value in written.items()}
@@ -62,21 +63,22 @@ def _learning_policy(change: Change) -> Any:
 
     `enabled` is a required field.
     """
-    if not change.mac_learning:
+    if not change.mac_learning and _LEARNING_POLICY not in change.inherit:
         return None
-    after, partial = change.after.mac_learning or {}, "mac_learning" in change.target.own.own
+    after, partial = change.after.mac_learning or {}, _LEARNING_POLICY in change.target.own.own
     values = {"enabled": after["enabled"], **change.mac_learning} if partial else dict(after)
     if values.get("limit_policy"):
         values["limit_policy"] = values["limit_policy"].upper()
     return vim.dvs.VmwareDistributedVirtualSwitch.MacLearningPolicy(
-        inherited="mac_learning" in change.inherit, **{_LEARNING[key]: value for key, value in values.items()}
+        inherited=_LEARNING_POLICY in change.inherit, **{_LEARNING[key]: value for key, value in values.items()}
     )
 
 
 def _filter_policy(change: Change) -> Any:
     """Return the filters after a change; foreign rules are the objects that were read, unchanged."""
     policy, settings = vim.dvs.DistributedVirtualPort.FilterPolicy, change.target.handle["settings"]
-    ruled = next(each for each in read_filters(settings) if has_rules(each))
+    # There is none if a level with no filters at all inherits again.
+    ruled: Any = next((each for each in read_filters(settings) if has_rules(each)), None)
     if RULES in change.inherit:
         others = [
             each for each in settings[0].filterPolicy.filterConfig if each.key != ruled.key and not each.inherited

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_address
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import GROUP, PORT, Level, Target
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import Wanted, decide
@@ -44,6 +45,31 @@ def test_a_value_that_was_changed_since_is_kept():
     foreign = replace(after, own=replace(after.own, security=CLOSED))
     back, restored = changed(foreign, wanted(present=False, forged_transmits=True))
     assert (back.security, restored.own.security) == ({}, CLOSED)
+
+
+DROP = {
+    "description": "guard",
+    "sequence": 10,
+    "direction": "both",
+    "action": "drop",
+    "source": None,
+    "destination": None,
+    "conditions": False,
+    "protocol": None,
+}
+REVERSED = Wanted({}, {"enabled": True}, (parse_address("192.168.126.10", ""),), False, False)
+
+
+@pytest.mark.parametrize("part", ["rules", "mac_learning"])
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_note_is_removed_only_with_its_part(part, is_own):
+    """Another client gave the port the values of its port group, or reset it."""
+    own, above = (Level(CLOSED, LEARNING, (DROP,), each) for each in (frozenset([part] if is_own else []), frozenset()))
+    back, restored = changed(replace(TARGET, own=own, above=above, note={part: "inherited"}), REVERSED)
+    assert (back.inherit, back.rules) == ({part} if is_own else set(), is_own and part == "rules")
+    assert (restored.own.own, restored.note) == (frozenset(), {})
+    assert back.changes_settings is is_own
+    assert decide([restored], REVERSED) == []
 
 
 def test_mac_learning():

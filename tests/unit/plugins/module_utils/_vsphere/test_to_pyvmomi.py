@@ -90,3 +90,29 @@ def test_an_overridden_filter_is_inherited_again(own):
         assert (policy.inherited, spec.operation, spec.key, spec.inherited) == (False, "edit", "9", True)
     else:
         assert (policy.inherited, list(policy.filterConfig)) == (True, [])
+
+
+@pytest.mark.parametrize("filters", ["equal", "none"])
+def test_rules_that_equal_those_of_the_group_are_inherited_again(filters):
+    group = guarded() if filters == "equal" else dvs.VmwarePortConfigPolicy()
+    own = [guarded().filterPolicy.filterConfig[2]] if filters == "equal" else []
+    port = dvs.VmwarePortConfigPolicy(filterPolicy=kinds.FilterPolicy(inherited=False, filterConfig=own))
+    change, policy = written(target((port, group, group), {"rules": "inherited"}), present=False)
+    assert (change.note, policy.inherited, list(policy.filterConfig)) == ({}, True, [])
+
+
+def test_mac_learning_that_equals_that_of_the_group_is_inherited_again():
+    def settings(inherited):
+        learning = dvs.MacLearningPolicy(
+            inherited=inherited, enabled=False, allowUnicastFlooding=True, limit=4096, limitPolicy="DROP"
+        )
+        management = dvs.MacManagementPolicy(
+            inherited=inherited, allowPromiscuous=False, macChanges=False, forgedTransmits=False
+        )
+        management.macLearningPolicy = learning
+        return dvs.VmwarePortConfigPolicy(macManagementPolicy=management)
+
+    there = target((settings(False), settings(True)), {"mac_learning": "inherited"})
+    (change,) = decide([there], Wanted({}, {"enabled": True}, (), False, False))
+    policy = setting(change).macManagementPolicy
+    assert (change.note, policy.inherited, policy.macLearningPolicy.inherited) == ({}, False, True)
