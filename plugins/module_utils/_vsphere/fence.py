@@ -257,8 +257,6 @@ class FenceRun:
     def __call__(self, client: Client) -> dict[str, Any]:
         """Read, decide, write, and wait for the proof; return {changed, vms, diff}."""
         adapters, steps, after = self._observe(client)
-        for adapter in adapters:
-            self._before.setdefault(adapter.id, adapter.to_dict())
         if not self._check_mode:
             adapters = after = self._settle(client, adapters, steps)
         vms = [self._compare(adapter, then.to_dict()) for adapter, then in zip(adapters, after)]
@@ -267,6 +265,9 @@ class FenceRun:
 
     def _observe(self, client: Client) -> tuple[list[Adapter], list[Step], list[Adapter]]:
         adapters = client.read_adapters(self._vms)
+        for adapter in adapters:
+            # In each read: an adapter may have been replaced since the first one.
+            self._before.setdefault(adapter.id, adapter.to_dict())
         if self._fenced:
             check_links(adapters, self._macs, self._method)
         return (adapters, *plan(adapters, self._method, self._fenced))

@@ -278,8 +278,6 @@ class PortSecurity:
         Raises VsphereError at the end if the host of a selected VM could not be changed.
         """
         targets, changes, unreachable = self._observe(client)
-        for target in targets:
-            self._before.setdefault(target.id, target.to_dict())
         if changes and not self._check_mode:
             client.write(changes)
             targets, left, unreachable = self._observe(client)
@@ -300,6 +298,9 @@ class PortSecurity:
             raise VsphereError("vms: must name a VM if portgroups names no port group")
         reverses = not self._wanted.present
         targets, unreachable = client.read_targets(self._vms, self._groups, self._scope, neighbours=reverses)
+        for target in targets:
+            # In each read: a VM may have moved to another port since the first one.
+            self._before.setdefault(target.id, target.to_dict())
         return targets, decide(targets, self._wanted), unreachable
 
     def _compare(self, target: Target, after: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.fence im
     SUSPENDED,
     VNIC_DISCONNECT,
     Adapter,
+    FenceRun,
     check_links,
     fence,
     is_proven,
@@ -134,3 +135,27 @@ def test_an_adapter_with_an_address_of_the_guest_must_be_cut_off_too():
     check_links([first], ["00:50:56:00:01:02"], POWER_OFF)
     check_links([first], ["00:50:56:00:01:01", "02:00:00:00:00:01"], VNIC_DISCONNECT)
     check_links([first, replace(SECOND, mac="00:50:56:00:01:02")], ["00:50:56:00:01:02"], VNIC_DISCONNECT)
+
+
+class FakeClient:
+    """A client whose reads return these adapters, one list each."""
+
+    def __init__(self, *reads):
+        self.reads = list(reads)
+
+    def read_adapters(self, _selectors):
+        """Return the adapters of the next read."""
+        return self.reads.pop(0)
+
+    def write_steps(self, _steps):
+        """Write nothing."""
+
+    def wait_for(self, observe):
+        """Observe once."""
+        return observe()[1]
+
+
+def test_an_adapter_that_was_replaced_meanwhile():
+    options = {"vms": [{}], "method": VNIC_DISCONNECT, "state": "fenced", "macs": []}
+    made = FenceRun(options, check_mode=False)(FakeClient([NIC], [fence(SECOND, VNIC_DISCONNECT)]))
+    assert [(vm["label"], vm["changed"]) for vm in made["vms"]] == [("Network adapter 2", False)]

@@ -11,7 +11,11 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_address
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import GROUP, PORT, Level, Target
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import Wanted, decide
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import (
+    PortSecurity,
+    Wanted,
+    decide,
+)
 
 CLOSED = {"promiscuous": False, "mac_changes": False, "forged_transmits": False}
 LEARNING = {"enabled": False, "allow_unicast_flooding": True, "limit": 4096, "limit_policy": "drop"}
@@ -100,3 +104,25 @@ def test_an_override_is_forbidden_when_no_port_uses_it(in_use, forbidden):
     marked = replace(after, marked=frozenset({"mac_management"}), in_use=frozenset(in_use))
     (change,) = decide([marked], wanted(present=False, forged_transmits=True))
     assert change.forbid == forbidden
+
+
+class FakeClient:
+    """A client whose reads return these targets, one list each."""
+
+    def __init__(self, *reads):
+        self.reads = list(reads)
+
+    def read_targets(self, *_selectors, **_options):
+        """Return the targets of the next read."""
+        return self.reads.pop(0), []
+
+    def write(self, _changes):
+        """Write nothing."""
+
+
+def test_a_vm_that_has_moved_to_another_port_meanwhile():
+    options = {"vms": [{}], "portgroups": [], "scope": "port", "security": {"forged_transmits": True}}
+    options.update(mac_learning={}, allowed_addresses=[], state="present", allow_override=False)
+    opened = changed(TARGET, wanted(forged_transmits=True))[1]
+    result = PortSecurity(options, check_mode=False)(FakeClient([TARGET], [replace(opened, id="11", name="port 11")]))
+    assert [(port["name"], port["changed"]) for port in result["ports"]] == [("port 11", False)]
