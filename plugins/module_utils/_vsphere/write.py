@@ -22,7 +22,8 @@ from .to_pyvmomi import bool_policy, port_spec, setting
 def write_changes(session: Session, changes: Sequence[Change]) -> None:
     """Write `Change` values to the vCenter, all ports of a switch in one task."""
     _write_overrides(session, changes, forbid=False)
-    _write_kept(session, changes, done=False)
+    for vm, notes in _kept(changes, done=False).items():
+        _write_kept(session, vm, notes)
     ports: dict[Any, list[Any]] = {}
     for change in changes:
         if change.writes and change.target.kind == PORT:
@@ -30,8 +31,10 @@ def write_changes(session: Session, changes: Sequence[Change]) -> None:
             ports.setdefault(change.target.handle["switch"], []).append(spec)
     _write_ports(session, ports)
     _write_groups(session, [change for change in changes if change.writes and change.target.kind != PORT])
-    _write_kept(session, changes, done=True)
+    failed = _update_kept(session, _kept(changes, done=True))
     _write_overrides(session, changes, forbid=True)
+    if failed:
+        raise VsphereError("; ".join(failed))
 
 
 def _write_overrides(session: Session, changes: Sequence[Change], forbid: bool) -> None:
@@ -59,23 +62,40 @@ def _write_overrides(session: Session, changes: Sequence[Change], forbid: bool) 
         _write_description(session, f"port group {plain_name(config.name)}", group, spec)
 
 
-def _write_kept(session: Session, changes: Sequence[Change], done: bool) -> None:
-    """Write the notes of standard port groups to VMs: new entries before the change, without old ones after it."""
+def _kept(changes: Sequence[Change], done: bool) -> dict[Any, dict[str, Note]]:
+    """Return {VM: {part: note}} of standard port groups: with new entries before the change, without old ones after."""
     parts: dict[Any, dict[str, Note]] = {}
     for change in changes:
         if change.target.kind == HOST_GROUP:
             handle, note = change.target.handle, change.note if done else {**change.note, **change.target.note}
             for vm in handle["keepers"]:
                 parts.setdefault(vm, {})[handle["part"]] = note
-    for vm, wanted in parts.items():
-        found = session.properties([vm], ("name", "config.annotation", "config.changeVersion"))[vm]
-        annotation, version = found["config.annotation"], found["config.changeVersion"]
-        note = before = read_note(annotation)
-        for part, values in wanted.items():
-            note = with_part(note, part, values)
-        if note != before:
-            spec = vim.vm.ConfigSpec(changeVersion=version, annotation=write_note(annotation, note))
-            _write_annotation(session, found["name"], vm, spec)
+    return parts
+
+
+def _update_kept(session: Session, parts: Mapping[Any, Mapping[str, Note]]) -> list[str]:
+    """Write the notes after a change; return the failures. A VM on a host that fails does not stop the others."""
+    failed = []
+    for vm, notes in parts.items():
+        try:
+            _write_kept(session, vm, notes)
+        except VsphereInterruptedError:
+            raise
+        except VsphereError as error:
+            failed.append(str(error))
+    return failed
+
+
+def _write_kept(session: Session, vm: Any, notes: Mapping[str, Note]) -> None:
+    """Write the notes of standard port groups, {part: note}, to a VM."""
+    found = session.properties([vm], ("name", "config.annotation", "config.changeVersion"))[vm]
+    annotation, version = found["config.annotation"], found["config.changeVersion"]
+    note = before = read_note(annotation)
+    for part, values in notes.items():
+        note = with_part(note, part, values)
+    if note != before:
+        spec = vim.vm.ConfigSpec(changeVersion=version, annotation=write_note(annotation, note))
+        _write_annotation(session, found["name"], vm, spec)
 
 
 def _write_groups(session: Session, changes: Sequence[Change]) -> None:

@@ -248,3 +248,21 @@ def test_a_standard_port_group_that_another_client_changed_is_not_written(system
     with pytest.raises(VsphereInterruptedError, match="^port group VM Network on esx1: was changed by another client"):
         write_changes(FakeSession(), systems.changes)
     assert systems.written == []
+
+
+def test_a_vm_whose_host_fails_does_not_stop_the_notes_of_the_others(systems):
+    session, dead, alive = FakeSession(), Thing(), Thing()
+    for each, vm in zip(systems.changes, (dead, alive), strict=True):
+        each.target.handle["keepers"] = [vm]
+    written, run = [], session.run
+
+    def run_but_for_one(what, start, *arguments):
+        if start.__self__ is dead and systems.written:
+            raise VsphereError("node1: the host does not respond")
+        written.append((start.__self__ is alive, bool(systems.written)))
+        run(what, start, *arguments)
+
+    session.run = run_but_for_one
+    with pytest.raises(VsphereError, match=r"^node1: the host does not respond$"):
+        write_changes(session, systems.changes)
+    assert written[-1] == (True, True)
