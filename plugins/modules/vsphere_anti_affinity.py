@@ -15,7 +15,11 @@ description:
   - The name of a rule in the vCenter is V(netops.egress_ip NAME). Rules with other names are neither read nor changed.
 options:
   name:
-    description: The name of the rule, without the prefix V(netops.egress_ip).
+    description:
+      - The name of the rule, without the prefix V(netops.egress_ip).
+      - Each fleet and each group of VMs in a vCenter needs a name of its own. With O(state=present), a rule that has
+        none of O(vms) stays as it is, and is an error in a cluster where O(vms) need a rule of this name. With
+        O(state=absent), the rule of this name is removed, whichever VMs it has.
     type: str
     default: nodes
   vms:

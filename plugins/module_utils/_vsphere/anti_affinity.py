@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Collection, Mapping, Sequence
 
 from .._common.errors import VsphereError, VsphereInterruptedError
-from .._common.messages import quote
+from .._common.messages import listed, quote
 from .change_note import TAG
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # The API accepts no rule with fewer VMs.
 _FEWEST = 2
+_VMS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,32 @@ def rule_name(name: str) -> str:
 def decide(clusters: Sequence[Cluster], name: str, present: bool, mandatory: bool) -> list[RuleChange]:
     """Return a RuleChange for each cluster whose rule ``name`` differs. Raises VsphereError.
 
-    A cluster with fewer than two of the VMs needs no rule.
+    A cluster with fewer than two of the VMs needs no rule. With ``present``, a rule that has none of the VMs is that of
+    another fleet.
     """
     changes = []
+    named = {vm for cluster in clusters for vm, _name in cluster.vms}
     for cluster in clusters:
         wanted = Rule(cluster.vms, True, mandatory) if present and len(cluster.vms) >= _FEWEST else None
         if wanted and cluster.is_foreign:
             raise VsphereError(
                 f"name: {quote(rule_name(name))} is a rule of another kind in cluster {cluster.name}; use another name"
             )
+        if present and cluster.rule and _is_of_others(cluster.rule, named):
+            if wanted:
+                raise VsphereError(
+                    f"name: {quote(rule_name(name))} is a rule of other VMs in cluster {cluster.name}, of"
+                    f" {listed(cluster.rule.to_dict()['vms'], _VMS_SHOWN)}; use another name, or remove that rule first"
+                )
+            continue
         if cluster.rule != wanted:
             changes.append(RuleChange(cluster, wanted))
     return changes
+
+
+def _is_of_others(rule: Rule, named: Collection[str]) -> bool:
+    """Return whether a rule has VMs, but none of those with the IDs ``named``."""
+    return bool(rule.vms) and not any(vm in named for vm, _name in rule.vms)
 
 
 class AntiAffinity:

@@ -47,6 +47,22 @@ def test_a_rule_that_is_as_it_should_be():
     assert decide(clusters, "nodes", True, False) == []
 
 
+def test_two_fleets_with_one_name_do_not_change_each_others_rules():
+    other = cluster(NODE1, NODE2, rule=rule(NODE3, ("vm-4", "node4")))
+    message = (
+        r"^name: 'netops\.egress_ip nodes' is a rule of other VMs in cluster C0, of node3, node4; use another name, or"
+        " remove that rule first$"
+    )
+    with pytest.raises(VsphereError, match=message):
+        decide([other], "nodes", True, False)
+    elsewhere = cluster(rule=rule(NODE3, ("vm-4", "node4")))
+    assert decide([elsewhere, cluster(NODE1, rule=rule(NODE3))], "nodes", True, False) == []
+    (change,) = decide([elsewhere, cluster(NODE3)], "nodes", True, False)
+    assert change.after is None, "a VM of this fleet has left the cluster"
+    (change,) = decide([cluster(NODE1, NODE2, rule=rule())], "nodes", True, False)
+    assert change.after == rule(NODE1, NODE2)
+
+
 def test_absent_removes_own_rules_only():
     clusters = [cluster(rule=rule(NODE1, NODE2)), cluster(foreign=True), cluster()]
     (change,) = decide(clusters, "nodes", False, False)
