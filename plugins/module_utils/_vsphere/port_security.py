@@ -247,7 +247,8 @@ def _forbid(change: Change, changes: Iterable[Change], wanted: Wanted) -> frozen
     named = mac | ({RULES} if wanted.addresses else set())
     in_use = set(target.in_use)
     for each in changes:
-        if each.target.group == target.group:
+        # Names are unique in a datacenter only.
+        if each.target.handle.get("group") == target.handle.get("group"):
             in_use |= overrides_of(each.after)
     return (_alike(named) & target.marked & {*target.override_allowed}) - _alike(in_use)
 

@@ -106,6 +106,22 @@ def test_an_override_is_forbidden_when_no_port_uses_it(in_use, forbidden):
     assert change.forbid == forbidden
 
 
+def test_the_ports_of_another_port_group_with_the_same_name_are_not_in_use_here():
+    handles = {"group": "dvportgroup-1"}, {"group": "dvportgroup-2"}
+    _change, after = changed(TARGET, wanted(forged_transmits=True))
+    marked = replace(after, marked=frozenset({"mac_management"}), handle=handles[0])
+    # It keeps an override of its own: only a part of its settings is reversed.
+    other = replace(after, id="11", own=replace(after.own, own=frozenset({*CLOSED, "mac_learning"})), note={})
+    for handle, forbidden in zip(handles, (set(), {"mac_management"}), strict=True):
+        both = decide(
+            [marked, replace(other, note={"blocked": "x", "forged_transmits": False}, handle=handle)], REVERSED_FLAG
+        )
+        assert both[0].forbid == forbidden
+
+
+REVERSED_FLAG = wanted(present=False, forged_transmits=True)
+
+
 class FakeClient:
     """A client whose reads return these targets, one list each."""
 
