@@ -558,4 +558,22 @@ def _branches_on_range(branch: _Branch, groups: Sequence[SpreadGroup]) -> list[_
                     branch.with_range(arc, Range(least, count - 1)),
                     branch.with_range(arc, Range(count, most)),
                 ]
+    return _branches_on_unassigned(branch, groups)
+
+
+def _branches_on_unassigned(branch: _Branch, groups: Sequence[SpreadGroup]) -> list[_Branch]:
+    """Return two branches that split the range of an arc which an unassigned member of an owner could use.
+
+    What an unassigned member saves is only estimated while a range leaves open in which domain it would be.
+    """
+    arcs = ((group, domain) for group in groups if group.unassigned for domain in group.parts if domain is not None)
+    for group, domain in arcs:
+        least, most = group.ranges.get(domain, Range(0, len(group.members)))
+        count = group.inside.get(domain, 0)
+        if count < most:
+            arc = tuple(group.members), domain
+            return [
+                branch.with_range(arc, Range(least, count)),
+                branch.with_range(arc, Range(count + 1, most)),
+            ]
     return []

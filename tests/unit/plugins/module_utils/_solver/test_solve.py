@@ -48,9 +48,22 @@ MEETING = (
     [Address(0, 4, (0, 1), domains=(0, 0, 1)), Address(0, 4, (1, 2), domains=(0, 0, 1))],
     [Node(), Node(), Node(5)],
 )
+# The first owner has three groups and a member without a node; what that saves decides between equally spread plans.
+UNASSIGNED_OF_SEVERAL_GROUPS = (
+    [
+        held(0, 1, 2, by=0, family=6)._replace(domains=(2, 0, 2)),
+        held(0, 1, 2, by=2)._replace(domains=(2, 0, 2)),
+        held(1, 2, by=1)._replace(domains=(2, 0, 2)),
+        Address(1, 4, (0, 2)),
+        Address(1, 4, (0, 1, 2), frozenset({0, 1, 2}), True),
+        held(0, 1, 2, by=2, owner=1),
+    ],
+    [Node(0, 1, (2, 1)), Node(0, None, (1, 1)), Node(0, None, (1, None))],
+)
 
 
 @settings(max_examples=400)
+@example(UNASSIGNED_OF_SEVERAL_GROUPS, (STICKY, None))
 @example(BROKEN_SPREAD, (BALANCED, 0))
 @example(BROKEN_SPREAD, (STICKY, None))
 @example(MEETING, (BALANCED, None))
