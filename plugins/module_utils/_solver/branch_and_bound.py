@@ -328,11 +328,13 @@ class _Problem:
     def _value_by_owners(self, free: _Relaxed, relaxed: _Relaxed) -> Objective:
         """Return the bound that the prices of a relaxation give with the overlap of each owner.
 
-        The owners of several groups are those of ``free``, where families are distinguished.
+        The owners of several groups are those of ``free``, where families are distinguished. Bans can make an owner one
+        group there and several in ``relaxed``, whose cost then lacks the overlap between them: that gives no bound.
         """
         packing, placement = relaxed.packing, relaxed.placement
         several = {owner for owner, groups in free.packing.groups_by_owner().items() if len(groups) > 1}
-        if not several or len(self.addresses) * len(self.nodes) > _MOST_PRICES:
+        unknown = packing.relaxed.keys() - several
+        if not several or unknown or len(self.addresses) * len(self.nodes) > _MOST_PRICES:
             return 0, 0, 0, 0
         squares, moves = count_squares(self.nodes, placement), count_moves(self.addresses, placement)
         overlap = sum(overlap_of([group]) for group in packing.groups if group.owner not in several)

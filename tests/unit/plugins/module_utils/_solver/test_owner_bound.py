@@ -18,16 +18,17 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     weights,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.owner_bound import _counts
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from solver_worlds import brute_force, spread_worlds
+from solver_worlds import brute_force, held, spread_worlds
 
 
-def values_by_owners(addresses, nodes, policy):
-    """Return the bounds of both relaxations at the root, and the value of the flow alone."""
+def values_by_owners(addresses, nodes, policy, banned=frozenset()):
+    """Return the bounds of both relaxations in the branch without the ``banned`` pairs of an address and a node."""
     problem = branch_and_bound._Problem(addresses, nodes, policy, None, branch_and_bound.Budget(never))
     prices = weights(addresses, nodes, policy)
-    free, merged = (problem._minimized(prices, branch_and_bound._ROOT, None, merged=each) for each in (False, True))
+    branch = branch_and_bound._ROOT.without(banned)
+    free, merged = (problem._minimized(prices, branch, None, merged=each) for each in (False, True))
     return [problem._value_by_owners(free, each) for each in (free, merged)]
 
 
@@ -39,6 +40,37 @@ def test_the_bound_is_not_above_the_best(world, policy):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(owner_bound, "_MOST_DISTRIBUTIONS", most)
             assert all(value <= best for value in values_by_owners(*world, policy))
+
+
+BANS = st.frozensets(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=4)
+
+
+def without(addresses, banned):
+    """Return the addresses without the banned nodes."""
+    kept = [tuple(node for node in each.nodes if (n, node) not in banned) for n, each in enumerate(addresses)]
+    return [
+        each._replace(nodes=own, current=each.current.intersection(own))
+        for each, own in zip(addresses, kept, strict=True)
+    ]
+
+
+# Without node 6 the first owner's addresses are one group, but not where the nodes of all siblings count as possible.
+ZONES = (0,) * 4 + (1,) * 3 + (2,) * 3
+ONE_GROUP_BY_A_BAN = (
+    [Address(0, 4, (0, 1, 2, 3, 4, 5), domains=ZONES)] * 3
+    + [held(0, 1, 2, 3, 4, 5, 6, by=6)._replace(domains=ZONES)]
+    + [Address(1, 4, nodes, domains=ZONES) for nodes in ((7, 8), (7, 8, 9))],
+    [Node()] * 4 + [Node(50)] * 3 + [Node()] * 3,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@example(ONE_GROUP_BY_A_BAN, BALANCED, frozenset({(3, 6)}))
+@given(spread_worlds(), st.sampled_from((BALANCED, STICKY)), BANS)
+def test_the_bound_of_a_branch_is_not_above_its_best(world, policy, banned):
+    addresses, nodes = world
+    best = objective(addresses, nodes, policy, brute_force(without(addresses, banned), nodes, policy, None))
+    assert all(value <= best for value in values_by_owners(addresses, nodes, policy, banned))
 
 
 def test_siblings_in_one_domain_need_different_nodes():
