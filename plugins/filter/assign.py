@@ -30,6 +30,8 @@ description:
   - A broken object is listed in RV(_value.invalid). It gets nothing new and keeps its addresses as far as the rules
     above allow. It does not affect other objects.
   - If two objects request one address, the one that holds it keeps it, else the first by name gets it.
+  - Only a run limits the time of a search (C(egress_ip_plan_seconds)). This filter has no time limit, and some inputs,
+    such as limits for one family that matter, can take minutes.
 positional: nodes, current, policy, max_moves, failover, standbys
 options:
   _input:

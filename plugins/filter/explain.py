@@ -16,6 +16,8 @@ description:
     Where objects have weights, a load is the sum of the weights of its egress IPs.
   - Each node that could hold it needs a plan. With more than 500 000 egress IPs in these plans together, only the nodes
     with the most free capacity are tried.
+  - Only a run limits the time of a search (C(egress_ip_plan_seconds)). This filter has no time limit, and some inputs,
+    such as limits for one family that matter, can take minutes.
 positional: fleet, egress_ip, policy, max_moves
 options:
   _input:

@@ -12,6 +12,8 @@ description:
   - Simulates the loss of each node that holds egress IPs, and then of each failure domain, and returns the egress IPs
     that would be unassigned.
   - Their number is exact. Where there is a choice, the addresses are those of the plan with the fewest moves.
+  - Only a run limits the time of a search (C(egress_ip_plan_seconds)). This filter has no time limit, and some inputs,
+    such as limits for one family that matter, can take minutes.
 positional: label
 options:
   _input:

@@ -13,6 +13,8 @@ description:
   - A number of moves is left out where the numbers below and above it save at least as much for each move.
   - Where objects have weights, loads are sums of weights. The offers are then for some numbers of moves, each as
     flat as the planner finds it.
+  - Only a run limits the time of a search (C(egress_ip_plan_seconds)). This filter has no time limit, and some inputs,
+    such as limits for one family that matter, can take minutes.
 positional: egressips, fleet
 options:
   _input:

@@ -10,6 +10,8 @@ author:
 short_description: Simulate a run with changed nodes or objects
 description:
   - Takes the plan of a run and assumed changes after it, and returns the effect of these changes. Nothing is changed.
+  - Only a run limits the time of a search (C(egress_ip_plan_seconds)). This filter has no time limit, and some inputs,
+    such as limits for one family that matter, can take minutes.
 positional: egressips, fleet, changes, policy, max_moves, min_available
 options:
   _input:
