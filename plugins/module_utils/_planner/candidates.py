@@ -297,20 +297,26 @@ class Candidates:
         return NO_MATCHING_NODE, f"no node can hold {address}; {self._obstacle_summary(address)}"
 
     def why_exhausted(self, name: str, address: str) -> tuple[str, str]:
-        """Return (reason, message) for an address of the object ``name`` whose possible nodes are all taken."""
+        """Return (reason, message) for an address of the object ``name`` that has possible nodes but is on none."""
         full: list[str] = []
         sharing: list[str] = []
+        free: list[str] = []
         for node in self.possible_nodes(address):
-            sibling = self.sibling(node, name)
+            sibling, limit = self.sibling(node, name), next(self.reached_limits(node, address), None)
             if sibling:
                 sharing.append(f"{node.name} ({sibling})")
+            elif limit:
+                full.append(f"{node.name} ({limit})")
             else:
-                full.append(f"{node.name} ({next(self.reached_limits(node, address))})")
-        parts = [f"at capacity: {_listed(full)}"] if full else []
+                free.append(node.name)
+        parts = [f"every node that could hold {address} is taken"]
+        if free:
+            parts = [f"the time limit ended the search for a node for {address}; free: {_listed(free)}"]
+        if full:
+            parts.append(f"at capacity: {_listed(full)}")
         if sharing:
             parts.append(f"with another address of egressip/{name}: {_listed(sharing)}")
-        reason = CAPACITY_EXHAUSTED if full else NODES_EXHAUSTED
-        return reason, f"every node that could hold {address} is taken; {'; '.join(parts)}"
+        return CAPACITY_EXHAUSTED if full else NODES_EXHAUSTED, "; ".join(parts)
 
     def reached_limits(self, node: Node, address: str) -> Iterator[str]:
         """Yield ``LOAD of LIMIT`` for each limit that a node has reached for addresses of this IP version."""

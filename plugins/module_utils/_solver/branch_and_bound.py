@@ -113,17 +113,16 @@ class Budget:
         return self.left <= 0 or self.deadline()
 
 
-def count_fewest_moves(addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> tuple[int, bool]:
-    """Return how many moves the placement of the fewest moves has, and whether that is proven."""
+def fewest_moves(addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> Found:
+    """Return a placement of the fewest moves; the deadline may end the search for it."""
     packing = Packing(addresses, nodes, *weights(addresses, nodes, STICKY))
     fill(packing, packing.current)
     placement = packing.placement()
     at_rest = all(node is not None and packing.price(address, node) == 0 for address, node in enumerate(placement))
     if at_rest and count_overlap(addresses, placement) == 0:
         # Each address has a node, and each that can stay does.
-        return count_moves(addresses, placement), True
-    found = _Problem(addresses, nodes, STICKY, None, Budget(deadline)).search()
-    return count_moves(addresses, found.placement), found.at_least is None
+        return Found(placement)
+    return _Problem(addresses, nodes, STICKY, None, Budget(deadline)).search()
 
 
 def keeps_crossing_rules(packing: Packing, placement: Placed) -> bool:

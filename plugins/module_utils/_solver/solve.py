@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Sequence
 
-from .branch_and_bound import Found, best_placement, count_fewest_moves, keeps_crossing_rules
+from .branch_and_bound import Found, best_placement, fewest_moves, keeps_crossing_rules
 from .deadline import Deadline, never
 from .min_cost_flow import minimize_cost
 from .model import (
@@ -90,15 +90,34 @@ def solve(
     moves, lost = count_moves(addresses, found.placement), _count_lost(addresses)
     if moves == lost:
         return _placement(found, _gap(addresses, nodes, BALANCED, found), 0)
-    can_stay = _all_can_stay(addresses, nodes, found.placement)
-    fewest, proven = (lost, True) if can_stay else count_fewest_moves(addresses, nodes, deadline)
+    rest = _all_at_rest(addresses, nodes, found.placement)
+    still = fewest_moves(addresses, nodes, deadline) if rest is None else Found(rest)
+    fewest = count_moves(addresses, still.placement)
     if max_moves is not None and moves > fewest + max_moves:
-        found = best_placement(addresses, nodes, BALANCED, fewest + max_moves, deadline)
+        capped = best_placement(addresses, nodes, BALANCED, fewest + max_moves, deadline)
+        found = _best_within_cap(addresses, nodes, capped, still.placement, found)
+    moves = count_moves(addresses, found.placement)
     gap = _gap(addresses, nodes, BALANCED, found)
-    if gap is None and not proven and max_moves is not None:
+    if gap is None and still.at_least is not None and max_moves is not None:
         # The cap counts from the fewest moves.
-        gap = Gap("moves", fewest, lost)
-    return _placement(found, gap, count_moves(addresses, found.placement) - fewest)
+        gap = Gap("moves", max(fewest, moves), lost)
+    return _placement(found, gap, moves - fewest)
+
+
+def _best_within_cap(
+    addresses: Sequence[Address], nodes: Sequence[Node], capped: Found, still: Placed, free: Found
+) -> Found:
+    """Return the best of ``capped`` and ``still``, which keep a cap on moves, as Found.
+
+    If ``free``, which exceeds it, has fewer unassigned addresses or less overlap, return that: the cap is only on moves
+    for balance. Only a deadline leaves such placements.
+    """
+    best, other, value = (
+        objective(addresses, nodes, BALANCED, each) for each in (capped.placement, still, free.placement)
+    )
+    if min(best, other)[:2] > value[:2]:
+        return free
+    return capped if best <= other else Found(tuple(still), capped.at_least)
 
 
 def _keep_single_holders(addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> Placement | None:
@@ -165,14 +184,14 @@ def _solve_weighted(
     return Placement(best, moves - fewest, proven and start.gap is None, leveled.at_least, start.gap)
 
 
-def _all_can_stay(addresses: Sequence[Address], nodes: Sequence[Node], best: Placed) -> bool:
-    """Return whether all that can stay can do so at once, with the others as in ``best`` and no more overlap.
+def _all_at_rest(addresses: Sequence[Address], nodes: Sequence[Node], best: Placed) -> tuple[int | None, ...] | None:
+    """Return the placement in which all that can stay do, the others are as in ``best``, with no more overlap; or None.
 
-    This is quick, and mostly true when nodes come back.
+    This is quick, and mostly possible when nodes come back.
     """
-    rest = [min(address.current) if address.current else node for address, node in zip(addresses, best)]
+    rest = tuple(min(address.current) if address.current else node for address, node in zip(addresses, best))
     more_overlap = count_overlap(addresses, rest) > count_overlap(addresses, best)
-    return not more_overlap and None not in best and keeps_rules(addresses, nodes, rest)
+    return None if more_overlap or None in best or not keeps_rules(addresses, nodes, rest) else rest
 
 
 def _best(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, deadline: Deadline) -> Found:

@@ -120,6 +120,45 @@ def test_a_deadline_ends_the_search_with_a_valid_placement(seed, max_moves, poli
         assert placement.gap.value > placement.gap.lower_bound
 
 
+def limited_world(seed):
+    """A small world of both families with tight limits, in which few placements keep a cap on moves."""
+    chance = random.Random(seed)
+    count, limits = chance.randint(3, 6), (1, 2, 3)
+    nodes = [Node(0, None, (chance.choice(limits), chance.choice(limits))) for _node in range(count)]
+    labels = tuple(chance.randint(0, 2) for _node in nodes)
+    addresses = []
+    for owner in range(chance.randint(2, 6)):
+        domains = labels if chance.random() < 0.4 else ()
+        for _address in range(chance.randint(1, 3)):
+            possible = tuple(node for node in range(count) if chance.random() < 0.8) or (0,)
+            current = frozenset([chance.choice(possible)] if chance.random() < 0.8 else [])
+            addresses.append(Address(owner, chance.choice((4, 6)), possible, current, bool(current), domains))
+    return addresses, nodes
+
+
+# With the last ones, local search finds no placement within the cap.
+@pytest.mark.parametrize("seed", [*range(40), 295, 298, 784, 1205, 1461, 1800, 2354])
+def test_a_cap_on_moves_leaves_no_more_unassigned_at_a_deadline(seed):
+    addresses, nodes = limited_world(seed)
+    free, capped = (solve(addresses, nodes, BALANCED, most, deadline=lambda: True) for most in (None, 1))
+    assert keeps_rules(addresses, nodes, capped.nodes)
+    first, second = (objective(addresses, nodes, BALANCED, each.nodes)[:2] for each in (capped, free))
+    assert first <= second
+    # More moves than the cap allows are a gap, as they may be for balance alone.
+    assert capped.for_balance <= 1 or not capped.proven
+    assert capped.proven == (capped.gap is None)
+    assert capped.gap is None or capped.gap.value > capped.gap.lower_bound
+
+
+def test_moves_above_the_cap_place_more_addresses():
+    """The plan of the fewest moves that the deadline leaves has an address without a node."""
+    addresses, nodes = limited_world(298)
+    placement = solve(addresses, nodes, BALANCED, 1, deadline=lambda: True)
+    assert None not in placement.nodes
+    assert placement.for_balance > 1
+    assert placement.gap.objective == "moves"
+
+
 def tight_world(seed, node_count=8, objects=12):
     """Objects of both families and nodes that limit both: what a flow cannot express."""
     chance = random.Random(seed)
