@@ -607,7 +607,9 @@ class Lab:
                 link = _entry(f"etc/systemd/system/multi-user.target.wants/{unit}", 0o777, tarfile.SYMTYPE)
                 link.linkname = f"/etc/systemd/system/{unit}"
                 archive.addfile(link)
-        return stream.getvalue()
+            end = archive.offset
+        # Two empty blocks end an archive. `podman cp` fails by chance if it has read these before more padding arrives.
+        return stream.getvalue()[:end] + bytes(2 * tarfile.BLOCKSIZE)
 
     @staticmethod
     def _declaration(host: Host) -> bytes:

@@ -70,6 +70,7 @@ def test_groups_run_and_one_failure_fails_all(monkeypatch, capfd, failing, code)
         ),
     }
     monkeypatch.setattr(check, "GROUPS", groups)
+    monkeypatch.setattr(check, "BESIDE", groups["molecule"][:1])
     monkeypatch.setattr(sys, "argv", ["check.py", "unit", "molecule"])
     assert check.main() == code
     output = capfd.readouterr().out
@@ -77,6 +78,16 @@ def test_groups_run_and_one_failure_fails_all(monkeypatch, capfd, failing, code)
     assert "last | seen\n" in output
     assert output.endswith(f"{4 - failing} passed, {int(failing)} failed\n")
     assert ("failed: lab\n" in output) == failing
+
+
+def test_the_scenario_with_all_tests_runs_beside_the_others_which_follow_one_another(monkeypatch):
+    ran = []
+    monkeypatch.setattr(check, "run_lane", lambda lanes, beside: ran.append((list(lanes), beside)) or [])
+    check.run_groups(["lint", "unit", "molecule"])
+    assert sorted(ran, key=lambda item: len(item[0])) == [
+        ([check.default_scenario], True),
+        ([check.lint, check.unit, check.other_scenarios], True),
+    ]
 
 
 def test_the_other_scenarios_run_in_the_second_lab_once_their_images_are_built_outside():
@@ -105,6 +116,7 @@ sys.path.insert(0, {folder!r})
 import check
 checks = [check.Check(str(number), (sys.executable, "-uc", {waits!r})) for number in range(2)]
 check.GROUPS = {{"molecule": (lambda: checks, lambda: checks)}}
+check.BESIDE = check.GROUPS["molecule"][:1]
 sys.argv = ["check.py", "molecule"]
 check.exit_on_signal()
 sys.exit(check.main())

@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT.parents[2]))
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp  # noqa: E402
 from lab import Lab  # noqa: E402
-from lab_image import environment, podman  # noqa: E402
+from lab_image import environment  # noqa: E402
 
 # Outside the folders of which snapshots are taken; a folder, so that Python keeps the compiled files.
 FOLDER = "/var/cache/lab-node"
@@ -62,7 +62,9 @@ def install(lab: Lab, *names: str) -> None:
             archive.addfile(entry, io.BytesIO(data))
     for name in names:
         lab.exec(name, "rm", "-rf", FOLDER)
-        podman("cp", "-", f"{lab.container(name)}:/", stdin=stream.getvalue())
+        # Not `podman cp`: it fails by chance if it has read all files before the archive's padding has arrived.
+        argv = lab.host_argv(name, "tar", "--extract", "--directory", "/", "--file", "-")
+        subprocess.run(argv, env=environment(), input=stream.getvalue(), check=True)
 
 
 def recorded_states(lab: Lab, *names: str) -> dict[str, dict]:
