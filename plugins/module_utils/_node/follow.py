@@ -35,9 +35,7 @@ from .._failover.values import (
     Settings,
     Taken,
 )
-
-# A run may replace the zip of this program while it runs, so it imports all that it needs when it begins.
-from .._host_io import conntrack, esp, files, packets, segment  # noqa: F401
+from .._host_io import conntrack, esp, files, packets, segment
 from .._host_io.host_io import HostIO
 from .._host_io.segment import Received
 from .._protocols.address_probe import announcements, probe, question
@@ -49,6 +47,8 @@ from .failover_settings import own_addresses, settings_of
 from .record import Record
 from .takeovers import Takeovers
 
+# A run may replace the zip of this program while it runs, so it imports what it needs later when it begins.
+_IMPORTED = (conntrack, esp, packets, segment)
 # Seconds that a release waits for a run to end. It cannot wait longer: a standby is about to claim.
 _PATIENCE = 0.02
 # Seconds to wait for more frames after one, so that a burst costs one step.
