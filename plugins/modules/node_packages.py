@@ -40,4 +40,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+msg:
+  description: What the module of the package manager says.
+  returned: if the package manager's module returns it
+  type: str
 """

@@ -24,6 +24,7 @@ def egressip(name, *egress_ips):
 def host(number, *held, **changes):
     own = f"192.168.126.2{number}"
     answer_of_node = {
+        "interface": "eth0",
         "networks": [{"interface": "eth0", "addresses": [f"{own}/18"]}],
         "addresses": [own],
         "endpoints": [own],
