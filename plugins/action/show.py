@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible import constants
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import on_one_line
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 
 # Output of other callbacks, such as JSON, is read by programs: they get the lines with the result.
@@ -30,11 +31,13 @@ class ActionModule(ControllerAction):
 
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Show the lines, and return them as `msg`, as the module debug does."""
+        # Some texts are from nodes, which must not be able to add a line or to control the terminal.
+        lines = [on_one_line(line) for line in options["lines"]]
         if constants.DEFAULT_STDOUT_CALLBACK not in _TEXT_CALLBACKS:
-            return {"msg": options["lines"], "_ansible_verbose_always": True}
-        for line, colour in coloured(options["lines"]):
+            return {"msg": lines, "_ansible_verbose_always": True}
+        for line, colour in coloured(lines):
             self._display.display(line, color=colour)
-        return {"msg": options["lines"]}
+        return {"msg": lines}
 
 
 def coloured(lines: Iterable[str]) -> Iterator[tuple[str, str | None]]:

@@ -30,9 +30,8 @@ PLAY = """
 
 @pytest.fixture
 def play(tmp_path):
-    (tmp_path / "play.yml").write_text(PLAY)
-
     def run(callback):
+        (tmp_path / "play.yml").write_text(PLAY)
         (tmp_path / "values.json").write_text(json.dumps({"shown": LINES}))
         argv = [
             str(Path(sys.executable).with_name("ansible-playbook")),
@@ -60,6 +59,14 @@ def test_programs_get_the_lines_with_the_result(play):
     output = play("oneline")
     assert "\n".join(LINES) not in output
     assert "10.0.0.1   held" in output
+
+
+def test_a_text_of_a_node_neither_adds_a_line_nor_controls_the_terminal(play, monkeypatch):
+    monkeypatch.setitem(globals(), "LINES", ["10.0.0.1   held, \x1b[2J\nEGRESS IP  OBJECT answers too"])
+    monkeypatch.setitem(globals(), "PLAY", PLAY.replace("result.msg == shown", "result.msg | length == 1"))
+    output = play("default")
+    assert "\x1b[2J" not in output
+    assert not any(line.startswith("EGRESS IP") for line in output.splitlines())
 
 
 def test_sections_and_signs_have_a_colour():

@@ -22,6 +22,8 @@ LOCAL = "locally administered: a VM or a container"
         # A node's answer can be any text.
         ("", ""),
         ("unknown", "unknown"),
+        ("5", "5"),
+        ("9" * 5000, "9" * 5000),
         ("00:50:56:12:34:56:78:9a", "00:50:56:12:34:56:78:9a"),
     ],
 )
