@@ -12,6 +12,7 @@ from .._common.addresses import address_order
 from .._kubernetes.manifests import Manifests, select_pods
 from .failover import last_orders
 from .mac_vendor import with_vendor
+from .report import owners_of
 
 Dict = Mapping[str, Any]
 ZONE = "topology.kubernetes.io/zone"
@@ -112,12 +113,7 @@ def _places(holders: list[str], goal: str | None, planned: bool) -> Iterator[tup
 
 def _owners(run: Dict, manifests: Manifests) -> dict[str, str]:
     """Return {egress IP: its owner}: by the plan, else by its holder, else the first by name that lists it."""
-    names: dict[str, list[str]] = {}
-    for egressip in manifests.egressips:
-        for ip in egressip.egress_ips:
-            names.setdefault(ip, []).append(egressip.name)
-    held = {item["egressIP"]: str(item.get("name")) for item in run["fleet"]["current"]}
-    listed = {ip: held[ip] if held.get(ip) in found else min(found) for ip, found in names.items()}
+    listed = owners_of(((egressip.name, egressip.egress_ips) for egressip in manifests.egressips), run["fleet"])
     return {**listed, **{item["egressIP"]: item["name"] for item in run["plan"]["assignments"]}}
 
 

@@ -161,7 +161,7 @@ def status(egressips: Iterable[Dict], fleet: Dict) -> list[dict[str, Any]]:
     for item in fleet["current"]:
         holders.setdefault(item["egressIP"], []).append(item["node"])
     requested = [(document, _requested(document)) for document in egressips]
-    owners = _owners(requested, fleet)
+    owners = owners_of(((_name(document), addresses) for document, addresses in requested), fleet)
     documents = [
         _with_status(document, [ip for ip in addresses if owners[ip] == _name(document)], holders)
         for document, addresses in requested
@@ -172,12 +172,12 @@ def status(egressips: Iterable[Dict], fleet: Dict) -> list[dict[str, Any]]:
     return documents
 
 
-def _owners(requested: Iterable[tuple[Dict, Sequence[str]]], fleet: Dict) -> dict[str, str]:
-    """Return {egress IP: name of the object that owns it} of all addresses that objects request."""
+def owners_of(requested: Iterable[tuple[str, Sequence[str]]], fleet: Dict) -> dict[str, str]:
+    """Return {egress IP: name of the object that owns it} of all addresses of these (object name, egress IPs)."""
     names: dict[str, list[str]] = {}
-    for document, addresses in requested:
+    for name, addresses in requested:
         for ip in addresses:
-            names.setdefault(ip, []).append(_name(document))
+            names.setdefault(ip, []).append(name)
     holding = {item["egressIP"]: item["name"] for item in fleet["current"] if item.get("name")}
     return {ip: holding[ip] if holding.get(ip) in found else min(found) for ip, found in names.items()}
 
