@@ -187,6 +187,10 @@ class Background:
         """The lines up to now."""
         return list(self._lines)
 
+    def runs(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
     def _end(self) -> None:
         self._process.terminate()
 
@@ -445,9 +449,11 @@ class Lab:
         output = self.pod(key, *self._client(*options, host=host), timeout=count * timeout + 30)
         return [Answer(**json.loads(line)) for line in output.splitlines()]
 
-    def poll(self, key: str, interval: float = 0.1, timeout: float = 1.0, host: str = SERVER.address) -> Poll:
+    def poll(
+        self, key: str, interval: float = 0.1, timeout: float = 1.0, host: str = SERVER.address, udp: bool = False
+    ) -> Poll:
         """Connect from the pod again and again, in the background."""
-        options = ("--count", "0", "--interval", str(interval), "--timeout", str(timeout))
+        options = ["--count", "0", "--interval", str(interval), "--timeout", str(timeout), *(["--udp"] if udp else [])]
         return Poll(self.pod_argv(key, *UNTIL_INPUT_ENDS, *self._client(*options, host=host)))
 
     def session(self, key: str, timeout: float = 60.0) -> Session:

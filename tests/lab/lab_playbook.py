@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TASK = re.compile(r"^(?:TASK|PLAY|RUNNING HANDLER) \[(?P<name>.*?)\] \**$")
-RESULT = re.compile(r"^ok: \[[^]]*\] => (\{.*?^\})$", re.MULTILINE | re.DOTALL)
+RESULT = re.compile(r"^(?P<status>ok|changed|skipping|included|failed|fatal): ")
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,21 @@ class PlaybookRun:
 
     @property
     def messages(self) -> list[str]:
-        """The lines that its debug tasks print."""
+        """The lines that its tasks show as text, between the task's name and its result."""
         found: list[str] = []
-        for text in RESULT.findall(self.output):
-            message = json.loads(text).get("msg", [])
-            found += message if isinstance(message, list) else [message]
-        return [str(line) for line in found]
+        shown: list[str] = []
+        for line in self.output.splitlines():
+            result = RESULT.match(line)
+            if result and result["status"] == "ok":
+                found += shown
+            # Errors and warnings are no text of a task.
+            ends = result or TASK.match(line) or line.startswith("[")
+            shown = [] if ends else [*shown, line]
+        return found
 
 
-def run_playbook(playbook: str, inventory: Path, variables: dict) -> PlaybookRun:
-    """Run a playbook: a path or `netops.egress_ip.NAME`."""
+def playbook_command(playbook: str, inventory: Path, variables: dict) -> tuple[list[str], dict[str, str]]:
+    """The command line and the environment that run a playbook: a path or `netops.egress_ip.NAME`."""
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -55,7 +60,12 @@ def run_playbook(playbook: str, inventory: Path, variables: dict) -> PlaybookRun
         "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
         "PYTHONUNBUFFERED": "1",
     }
-    argv = ["ansible-playbook", playbook, "-i", str(inventory), "--extra-vars", json.dumps(variables)]
+    return ["ansible-playbook", playbook, "-i", str(inventory), "--extra-vars", json.dumps(variables)], environment
+
+
+def run_playbook(playbook: str, inventory: Path, variables: dict) -> PlaybookRun:
+    """Run a playbook: a path or `netops.egress_ip.NAME`."""
+    argv, environment = playbook_command(playbook, inventory, variables)
     started = time.time()
     process = subprocess.Popen(
         argv, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -22,7 +22,9 @@ LAB = Path(__file__).resolve().parents[1] / "lab"
 sys.path.insert(0, str(LAB))
 
 import lab as lab_module  # noqa: E402
+import lab_answers  # noqa: E402
 import lab_image  # noqa: E402
+import lab_playbook  # noqa: E402
 import lab_topology  # noqa: E402
 
 
@@ -156,3 +158,58 @@ def runs(pid):
         return bool(Path("/proc", str(pid), "cmdline").read_bytes())
     except FileNotFoundError:
         return False
+
+
+def answers(*items):
+    """Lines of the prober: (seconds, host), of one address."""
+    return [f"{at:.3f} 192.168.126.10 {host}" for at, host in items]
+
+
+@pytest.mark.parametrize(
+    ("lines", "seconds"),
+    [
+        (answers((0, "a"), (0.5, "a"), (1, "b"), (1.5, "b")), []),
+        (answers((0, "a"), (0.5, "b"), (0.7, "a"), (1.2, "b")), [0.2]),
+        (answers((0, "a"), (1, "b"), (3, "a"), (3.5, "a")), []),
+        (answers((0, "a"), (0.5, "b"), (0.9, "a"), (1, "b"), (3, "b"), (3.5, "a"), (3.75, "b"), (4, "a")), [0.4, 0.25]),
+        (answers((0, "a")) + ["0.1 192.168.126.102 b"] + answers((0.2, "a")), []),
+    ],
+    ids=["a move", "in turn", "there and back", "twice", "another address"],
+)
+def test_two_answers_are_those_of_two_hosts_at_one_time(lines, seconds):
+    found = lab_answers.two_answers(lines)
+    assert sorted(round(each.seconds, 3) for each in found) == sorted(seconds)
+    assert {each.hosts for each in found} <= {("a", "b"), ("b", "a")}
+
+
+OUTPUT = """
+PLAY [Apply the egress IPs] ****
+
+TASK [netops.egress_ip.node : Make the plan] ****
+ok: [node1]
+
+TASK [netops.egress_ip.node : Install missing packages] ****
+
+TASK [netops.egress_ip.node : Apply] ****
+[ERROR]: Task failed: no answer
+Origin: node.yml
+fatal: [node3]: FAILED! => {"changed": false}
+ok: [node1]
+
+TASK [netops.egress_ip.node : Report] ****
+EGRESS IP       NODE   STATE
+192.168.126.10  node1  held
+
+Notes:
+  node3 did not answer
+ok: [node1]
+
+PLAY RECAP ****
+node1 : ok=5
+"""
+
+
+def test_the_text_of_a_run_is_what_its_tasks_show():
+    run = lab_playbook.PlaybookRun(0.0, 1.0, 0, (), OUTPUT)
+    shown = ["EGRESS IP       NODE   STATE", "192.168.126.10  node1  held", "", "Notes:", "  node3 did not answer"]
+    assert run.messages == shown
