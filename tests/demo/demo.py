@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The picture of the OKD page, on real hosts: plan, reconcile, traffic, a host that dies, and its return.
+"""The picture of the OKD page, on real hosts: plan, reconcile, traffic, hosts that die with and without failover.
 
 Exits with 1 if a connection has a wrong source, an address is on two hosts, or a run fails.
 """
@@ -19,15 +19,18 @@ import show
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/lab"))
-from lab import NODES, PODS, SERVER, Answer, Lab, LabError, Pod  # noqa: E402
+from lab import NODES, PODS, SERVER, Answer, Lab, LabError, Pod, Poll, longest_gap  # noqa: E402
+from lab_failover import wait_until_settled  # noqa: E402
 from lab_playbook import PlaybookRun, run_playbook  # noqa: E402
 
 MANIFESTS = ROOT / "tests/lab/manifests"
 SELECTED = ("namespace1", "namespace2")
 EGRESS_IPS = ("192.168.126.10", "192.168.126.102")
 LABEL = "k8s.ovn.org/egress-assignable"
-SPARE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node2", "labels": {LABEL: ""}}}
-FAILOVER_SECONDS = 10
+SPARE_NODE = "node2"
+SPARE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": SPARE_NODE, "labels": {LABEL: ""}}}
+# The longest that a pod may wait for its address, by a run and by a takeover; both are shorter on an idle machine.
+RUN_SECONDS, TAKEOVER_SECONDS = 10, 3
 COUNT = 5
 # Tasks of `reconcile`: the main part of their time.
 WORK = {
@@ -43,6 +46,7 @@ class Demo:
         self.lab = lab
         self.inventory: Path = lab.write_inventory()
         self.manifests: list = [str(MANIFESTS)]
+        self.failover = False
         self.faults: list[str] = []
 
     def expect(self, right: bool, fault: str) -> bool:
@@ -56,7 +60,13 @@ class Demo:
         """Run a playbook and show its report; a failure is a fault, shown with the whole output."""
         playbook = f"netops.egress_ip.{name}"
         show.say(f"$ ansible-playbook {playbook} -i {self.inventory.name} -e ...\n")
-        run = run_playbook(playbook, self.inventory, {"egress_ip_manifests": self.manifests})
+        variables = {
+            "egress_ip_manifests": self.manifests,
+            "egress_ip_failover": self.failover,
+            # A node of the lab answers slowly where the machine has other work.
+            "egress_ip_answer_timeout": 60,
+        }
+        run = run_playbook(playbook, self.inventory, variables)
         if not self.expect(run.code == 0, f"{name} ended with code {run.code}"):
             print(run.output)
         for line in run.messages:
@@ -135,17 +145,44 @@ class Demo:
     # -- the steps ----------------------------------------------------------------------------------------------------
 
     def choose_victim(self) -> tuple[str, str, str]:
-        """A holder (node, egress IP) and a pod on another node that uses its address."""
+        """A holder (node, egress IP) other than the spare, and a pod on another node that uses its address."""
         holders = self.holders()
         for key, answers in self.ask().items():
             node = next(pod.node for pod in PODS if pod.key == key)
             for address in {answer.source for answer in answers} & set(EGRESS_IPS):
-                if holders[address] and holders[address][0] != node:
+                if holders[address] and holders[address][0] not in (node, SPARE_NODE):
                     return holders[address][0], address, key
         raise LabError("no pod uses an egress IP of another node")
 
-    def fail_over(self) -> tuple[str, str]:
-        """Kill a holder, reconcile, and time the gap as a pod sees it; returns the node and the pod."""
+    def take_over(self) -> tuple[str, str]:
+        """Kill a holder, start no run, and show the pause that a pod saw; returns the node and the pod."""
+        wait_until_settled(self.lab, self.running())
+        victim, address, key = self.choose_victim()
+        show.say(f"{key} leaves through {victim} as {address}. Power off {victim}, and start no run.\n")
+        with self.lab.poll(key, interval=0.02, timeout=0.1) as poll:
+            self.wait_for_good(poll)
+            self.lab.kill(victim)
+            self.wait_for_good(poll)
+            answers = poll.answers
+        wrong = {one.source for one in answers if one.source} - {address}
+        self.expect(not wrong, f"{key} is seen as {sorted(wrong)} during the takeover")
+        if self.expect(not answers[-1].error, f"{key} has no connection as {address} after {victim} died"):
+            pause = longest_gap(answers)
+            show.say(show.paint("strong", f"No run. The pause that {key} saw: {pause:.2f} s\n"))
+            self.expect(pause < TAKEOVER_SECONDS, f"the pause is {pause:.1f} s")
+        return victim, key
+
+    @staticmethod
+    def wait_for_good(poll: Poll) -> None:
+        """Wait until the last five connections from now on were good ones, or for longer than a takeover lasts."""
+        begin, end = len(poll.answers), time.monotonic() + RUN_SECONDS
+        while len(last := poll.answers[begin:][-5:]) < 5 or any(one.error for one in last):
+            if time.monotonic() > end:
+                return
+            time.sleep(0.1)
+
+    def fail_over(self) -> str:
+        """Kill a holder, reconcile, and time the gap as a pod sees it; returns the node."""
         victim, address, key = self.choose_victim()
         show.say(f"{key} leaves through {victim} as {address}. Power off {victim}.\n")
         with self.lab.poll(key, timeout=0.5) as poll:
@@ -160,9 +197,19 @@ class Demo:
         if self.expect(good is not None, f"{key} has no connection as {address} after {victim} died"):
             gap = good.at + good.seconds - killed
             self.show_times(run, gap)
-            self.expect(gap < FAILOVER_SECONDS, f"the gap is {gap:.1f} s")
+            self.expect(gap < RUN_SECONDS, f"the gap is {gap:.1f} s")
         print()
-        return victim, key
+        return victim
+
+    def come_back(self, number: int, victim: str) -> None:
+        """Boot a node and reconcile: no address may move."""
+        show.heading(number, f"{victim} comes back")
+        before = self.holders()
+        self.lab.start(victim)
+        show.say("Booted. No address may be on two hosts, and none moves, since the load is balanced:\n")
+        self.play("reconcile")
+        self.show_holders()
+        self.expect(self.holders() == before, "an address moved although the load was balanced")
 
     def hand_over(self, key: str) -> None:
         """Reconcile while a pod goes on connecting, and show the longest pause that it saw."""
@@ -188,6 +235,11 @@ class Demo:
 
     def run(self) -> None:
         """All steps."""
+        self.show_picture()
+        self.lose_holders()
+
+    def show_picture(self) -> None:
+        """The picture of the OKD page: plan, first run, traffic."""
         show.heading(1, "Three hosts on 192.168.126.0/18, a server outside, and one EgressIP object")
         self.show_lab()
         show.heading(2, "plan: what would happen (nothing is changed)")
@@ -198,23 +250,28 @@ class Demo:
         self.show_sources()
         print()
         self.show_holders()
-        show.heading(5, "node2 gets the label too: a spare, and nothing moves")
-        self.manifests = [str(MANIFESTS), SPARE]
+
+    def lose_holders(self) -> None:
+        """With a spare: a holder dies with failover, one without, and a planned move."""
+        show.heading(5, f"{SPARE_NODE} gets the label too: a spare. Failover is switched on, and nothing moves")
+        self.manifests, self.failover = [str(MANIFESTS), SPARE], True
         self.play("reconcile")
         self.show_holders()
-        show.heading(6, "A holder dies, and its address moves to the spare")
-        victim, key = self.fail_over()
+        show.heading(6, "A holder dies, and the spare takes its address over, without a run")
+        victim, key = self.take_over()
         self.show_sources()
         print()
         self.show_holders()
-        show.heading(7, f"{victim} comes back")
-        before = self.holders()
-        self.lab.start(victim)
-        show.say("Booted. No address may be on two hosts, and none moves, since the load is balanced:\n")
+        self.come_back(7, victim)
+        show.heading(8, "Without failover: a holder dies, and a run moves its address")
+        self.failover = False
         self.play("reconcile")
+        victim = self.fail_over()
+        self.show_sources()
+        print()
         self.show_holders()
-        self.expect(self.holders() == before, "an address moved although the load was balanced")
-        show.heading(8, "node2 gives its label back: one planned move, while the pod goes on")
+        self.come_back(9, victim)
+        show.heading(10, f"{SPARE_NODE} gives its label back: one planned move, while the pod goes on")
         self.manifests = [str(MANIFESTS)]
         self.hand_over(key)
         self.show_sources()
@@ -244,7 +301,7 @@ def main() -> int:
         print(show.paint("bad", f"demo: {error}"), file=sys.stderr)
         return 1
     verdict = "Every source was right." if not demo.faults else f"{len(demo.faults)} things were wrong."
-    show.heading(9, f"{verdict} {time.monotonic() - start:.0f} s")
+    show.heading(11, f"{verdict} {time.monotonic() - start:.0f} s")
     for fault in demo.faults:
         show.say(show.paint("bad", fault))
     return int(bool(demo.faults))
