@@ -50,7 +50,7 @@ _SETTINGS = {
 # Settings that are lists of strings. A string with commas stands for a list.
 _LISTS = ("drain_nodes", "forget_nodes", "excluded_cidrs")
 # Options of the module that are Settings of the plan.
-_AMONG_SETTINGS = ("tunnel_secret", "keep_holders", "stop_reasons")
+_AMONG_SETTINGS = ("tunnel_secret", "failover_key", "keep_holders", "stop_reasons")
 
 
 class ActionModule(ControllerAction):
@@ -61,6 +61,7 @@ class ActionModule(ControllerAction):
         "settings": {"type": "dict", "options": _SETTINGS, "apply_defaults": True},
         "options": {"type": "raw", "default": {}},
         "tunnel_secret": {"type": "str", "default": "", "no_log": True},
+        "failover_key": {"type": "str", "default": "", "no_log": True},
         "fenced": {"type": "list", "elements": "str", "default": []},
         "withheld": {"type": "raw", "default": {}},
         "labels": {"type": "dict", "default": {}},

@@ -101,6 +101,12 @@ options:
       - The node keeps it in a file that only root can read, and returns it nowhere.
     type: str
     default: ""
+  failover_key:
+    description:
+      - The secret that M(netops.egress_ip.plan) got in the same run, with which the nodes of a fleet with failover call
+        each other. The node keeps it in a file that only root can read, if the plan uses it, and returns it nowhere.
+    type: str
+    default: ""
   claim:
     description:
       - Whether to claim new addresses. With V(false), everything else is done, including releases. For runs with more
@@ -235,6 +241,7 @@ def main() -> None:
             "releasing": {"type": "list", "elements": "dict", "default": [], "options": _RELEASE},
             "handover_key": {"type": "str", "default": "", "no_log": True},
             "tunnel_secret": {"type": "str", "default": "", "no_log": True},
+            "failover_key": {"type": "str", "default": "", "no_log": True},
             "claim": {"type": "bool", "default": True},
             "claim_timeout": {"type": "float", "default": 20},
             "probe_count": {"type": "int", "default": 3},

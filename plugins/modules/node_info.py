@@ -180,6 +180,11 @@ standbys:
   type: list
   elements: dict
   sample: [{egressIP: 192.168.126.10, order: [node2, node3, node1]}]
+failover_key:
+  description: The fingerprint of the key with which the nodes call each other, empty if this node has lost it.
+  returned: if a state with failover was applied
+  type: str
+  sample: 5d3a0f8e1b2c4d67
 takeovers:
   description:
     - The egress IPs that the node took over since its last run, the node that had each (empty if unknown), and the

@@ -108,6 +108,13 @@ options:
       - A new secret replaces the old one in three runs without loss of packets.
     type: str
     default: ""
+  failover_key:
+    description:
+      - A new random secret with which the nodes of a fleet with failover call each other, the same for
+        M(netops.egress_ip.node). It is used only if not all nodes have the same one. The plan contains its fingerprint
+        only.
+    type: str
+    default: ""
   fenced:
     description: Names of nodes that are cut off their network. They hold nothing until they are reconnected.
     type: list

@@ -5,7 +5,9 @@
 
 Nodes are network namespaces on one bridge, each with the node's program, its own /run and its own record; no run of a
 playbook takes part. A pod on a node that holds nothing sends UDP from new ports every 5 ms; the server notes when and
-from which source they arrive, and sends ARP requests for the egress IP every 10 ms, to count who answers.
+from which source they arrive, and sends ARP requests for the egress IP every 10 ms, to count who answers. Some TCP
+connections of the pod go on meanwhile: in one half the pod asks and the server answers, in the other only the server
+sends.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import contextlib
 import ctypes
 import itertools
 import json
+import os
 import signal
 import socket
 import statistics
@@ -25,21 +28,29 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT.parents[2]))
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.esp import fingerprint  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp  # noqa: E402
 
-PREFIX = "egress-ip-fo"
+# Two of them can run side by side.
+LAB = os.environ.get("EGRESS_IP_LAB_NAME", "")[:3]
+PREFIX = f"egress-ip-fo{LAB}"
 _CLONE_NEWNET = 0x40000000
 EGRESS_IP, GATEWAY, SERVER, POD = "192.168.126.101", "192.168.126.1", "192.168.126.200", "10.88.0.2"
 RECORD = "/var/lib/netops-egress-ip/state.json"
-PORT = 7777
-# Starts a process with its own /run and /var/lib, where the node keeps its files, and waits.
-SANDBOX = """
+KEY, KEY_FILE = "k" * 40, "/var/lib/netops-egress-ip/failover.key"
+PORT, TCP_PORT, CONNECTIONS = 7777, 7778, 5
+# Starts a process with its own /run and /var/lib, where the node keeps its files, and waits. The host of a program that
+# is asked to end shuts down.
+SANDBOX = f"""
 mount -t tmpfs none /run && mkdir -p /run/systemd/system && mount -t tmpfs none /var/lib
-mkdir /var/lib/netops-egress-ip && echo ready && exec sleep infinity
+mount -t tmpfs none /usr/local/sbin
+printf '#!/bin/sh\necho stopping\n' > /usr/local/sbin/systemctl && chmod 755 /usr/local/sbin/systemctl
+mkdir /var/lib/netops-egress-ip && printf {KEY} > {KEY_FILE} && echo ready && exec sleep infinity
 """
 # Sends a datagram from a new port every 5 ms.
 SENDER = f"""
@@ -53,6 +64,62 @@ while True:
             pass
     due += 0.005
     time.sleep(max(0.0, due - time.monotonic()))
+"""
+# Answers each byte, or sends one every 20 ms, as the first byte of the client wants it.
+TCP_SERVER = f"""
+import asyncio
+
+async def serve(reader, writer):
+    kind = await reader.readexactly(1)
+    try:
+        while True:
+            writer.write(await reader.readexactly(1) if kind == b"a" else b"x")
+            await writer.drain()
+            await asyncio.sleep(0 if kind == b"a" else 0.02)
+    except (OSError, asyncio.IncompleteReadError):
+        writer.close()
+
+async def main():
+    server = await asyncio.start_server(serve, {SERVER!r}, {TCP_PORT})
+    print("ready", flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+# Prints {kind: [longest seconds without data of each connection, or null if it is dead]} when its input ends.
+TCP_CLIENT = f"""
+import asyncio, json, sys, time
+
+found = {{"a": [], "p": []}}
+
+async def talk(kind):
+    times = [time.monotonic()]
+    found[kind].append(times)
+    try:
+        reader, writer = await asyncio.open_connection({SERVER!r}, {TCP_PORT})
+        writer.write(kind.encode())
+        while True:
+            if kind == "a":
+                await asyncio.sleep(0.02)
+                writer.write(b"x")
+            if not await reader.read(1):
+                return
+            times.append(time.monotonic())
+    except OSError:
+        pass
+
+async def main():
+    tasks = [asyncio.create_task(talk(kind)) for kind in found for _ in range({CONNECTIONS})]
+    await asyncio.sleep(0.3)
+    print("ready", flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    end = time.monotonic()
+    gap = lambda times: max(b - a for a, b in zip(times, times[1:])) if end - times[-1] < 0.5 < len(times) - 9 else None
+    print(json.dumps({{kind: [gap(each) for each in listed] for kind, listed in found.items()}}), flush=True)
+    for task in tasks:
+        task.cancel()
+
+asyncio.run(main())
 """
 
 
@@ -68,7 +135,7 @@ class Namespace:
     """A host: a network namespace with a link to the bridge, and a process that keeps its mounts."""
 
     def __init__(self, name: str, *addresses: str) -> None:
-        self.name, self.netns, self.port = name, f"{PREFIX}-{name}", f"fo-{name}"
+        self.name, self.netns, self.port = name, f"{PREFIX}-{name}", f"fo{LAB}-{name}"
         run("ip", "netns", "add", self.netns)
         run("ip", "link", "add", self.port, "type", "veth", "peer", "name", "eth0", "netns", self.netns)
         run("ip", "link", "set", self.port, "master", PREFIX, "up")
@@ -197,11 +264,8 @@ class Fleet:
             ],
             "pods": [{"address": POD, "egressips": ["web0"]}] if node is self.pod_node else [],
             "held": [{"egressIP": ip, "interface": "eth0"} for ip in self.egress_ips] if node is holder else [],
-            **(
-                {"failover": {"after": self.after, "witnesses": [GATEWAY]}, "standbys": standbys}
-                if node in self.holders
-                else {}
-            ),
+            "failover": {"after": self.after, "witnesses": [GATEWAY], "key": fingerprint(KEY)},
+            "standbys": standbys if node in self.holders else [],
         }
 
     def apply(self, holder: Node) -> None:
@@ -217,7 +281,7 @@ class Fleet:
 
     def start(self) -> None:
         """Start the programs, and let them learn who is where."""
-        for node in self.holders:
+        for node in self.nodes:
             if not node.process:
                 node.follow(self.log)
         time.sleep(3)
@@ -239,6 +303,9 @@ class Client(threading.Thread):
         self.arrived: list[tuple[float, str]] = []
         self.answers: list[tuple[float, str]] = []
         self.sender: subprocess.Popen[bytes] | None = None
+        self.tcp: list[subprocess.Popen[str]] = []
+        # {kind of connection: [longest gap of each, None if it is dead]}.
+        self.streams: dict[str, list[float | None]] = {}
         self.ready = threading.Event()
 
     def run(self) -> None:
@@ -280,9 +347,21 @@ class Client(threading.Thread):
             if time.monotonic() > end:
                 raise RuntimeError("no datagram of the pod arrives")
             time.sleep(0.05)
+        for argv in (
+            self.fleet.server.argv("python3", "-c", TCP_SERVER),
+            self.fleet.pod_node.argv("ip", "netns", "exec", f"{PREFIX}-pod", "python3", "-c", TCP_CLIENT),
+        ):
+            process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            assert process.stdout is not None
+            process.stdout.readline()
+            self.tcp.append(process)
         return self
 
     def __exit__(self, *_error: object) -> None:
+        server, client = self.tcp
+        self.streams = json.loads(client.communicate()[0])
+        server.kill()
+        server.communicate()
         self.ends = True
         self.join()
         assert self.sender is not None
@@ -293,6 +372,14 @@ class Client(threading.Thread):
         """The longest time without a datagram from the egress IP."""
         times = [at for at, source in self.arrived if source == EGRESS_IP]
         return max((later - one for one, later in itertools.pairwise(times)), default=float("inf"))
+
+    def alive(self, kind: str) -> int:
+        """The connections of a kind that go on: `a`, the pod asks, or `p`, only the server sends."""
+        return sum(gap is not None for gap in self.streams[kind])
+
+    def stream_gap(self) -> float:
+        """The longest time in which a connection that goes on had no data."""
+        return max((gap for gaps in self.streams.values() for gap in gaps if gap is not None), default=float("inf"))
 
     def wrong(self) -> int:
         """Datagrams with another source."""
@@ -333,7 +420,15 @@ def kill(fleet: Fleet, node: Node) -> None:
     node.stop()
 
 
+def shut_down(fleet: Fleet, node: Node) -> None:
+    """The host is shut down: systemd ends its program, and some time later the network."""
+    node.stop(signal.SIGTERM)
+    time.sleep(0.5)
+    kill(fleet, node)
+
+
 FAULTS: dict[str, Callable[[Fleet, Node], None]] = {
+    "holder shuts down": shut_down,
     "holder loses power": kill,
     "holder loses its cable": cut,
     "holder is cut off behind its switch": isolate,
@@ -350,8 +445,19 @@ def fleet_of(count: int, egress_ips: list[str], log: Path) -> Iterator[Fleet]:
         fleet.close()
 
 
-def trial(fleet: Fleet, fault: Callable[[Fleet, Node], None]) -> tuple[float, float, int]:
-    """Seconds without the address, seconds with two answers, and datagrams from a wrong source."""
+class Trial(NamedTuple):
+    """Seconds without the address, seconds with two answers, datagrams from a wrong source, connections that go on."""
+
+    gap: float
+    overlap: float
+    wrong: int
+    asking: int
+    pushed: int
+    stream_gap: float
+
+
+def trial(fleet: Fleet, fault: Callable[[Fleet, Node], None]) -> Trial:
+    """Let a fault happen, and return what the server saw."""
     holder = next(node for node in fleet.holders if EGRESS_IP in node.addresses())
     with Client(fleet) as client:
         time.sleep(0.7)
@@ -365,7 +471,9 @@ def trial(fleet: Fleet, fault: Callable[[Fleet, Node], None]) -> tuple[float, fl
                 )
         run("ip", "link", "set", holder.port, "master", PREFIX, "up")
         time.sleep(1.5)
-    return client.gap(), client.overlap(), client.wrong()
+    return Trial(
+        client.gap(), client.overlap(), client.wrong(), client.alive("a"), client.alive("p"), client.stream_gap()
+    )
 
 
 def main() -> int:
@@ -373,21 +481,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--addresses", type=int, default=1)
+    parser.add_argument("--only", default="", help="a part of the names of the faults to measure")
     arguments = parser.parse_args()
     log = Path("/tmp") / f"{PREFIX}.log"
     log.unlink(missing_ok=True)
     egress_ips = [EGRESS_IP, *(f"192.168.127.{i}" for i in range(1, arguments.addresses))]
-    print("| Fault | Median | Worst | Two answers | Wrong source |\n|---|---|---|---|---|")
+    print("| Fault | Median | Worst | Two answers | Wrong source | TCP alive: asking | pushed | its worst pause |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, fault in FAULTS.items():
+        if arguments.only not in name:
+            continue
         found = []
         for _trial in range(arguments.trials):
             with fleet_of(3, egress_ips, log) as fleet:
                 fleet.apply(fleet.holders[0])
                 fleet.start()
                 found.append(trial(fleet, fault))
-        gaps, overlaps, wrong = zip(*found, strict=True)
+        each: Any = Trial(*zip(*found, strict=True))
+        total = CONNECTIONS * arguments.trials
         print(
-            f"| {name} | {statistics.median(gaps):.3f} s | {max(gaps):.3f} s | {max(overlaps):.3f} s | {sum(wrong)} |",
+            f"| {name} | {statistics.median(each.gap):.3f} s | {max(each.gap):.3f} s | {max(each.overlap):.3f} s"
+            f" | {sum(each.wrong)} | {sum(each.asking)} of {total} | {sum(each.pushed)} of {total}"
+            f" | {max(each.stream_gap):.3f} s |",
             flush=True,
         )
     return 0

@@ -28,8 +28,9 @@ MOST_WITNESSES = 8
 # A holder and at most three standbys.
 MOST_IN_ORDER = 4
 
+_KEY = re.compile(r"([0-9a-f]{16})?")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-_FAILOVER_FIELDS = ("after", "strict", "witnesses", "capacity")
+_FAILOVER_FIELDS = ("after", "strict", "witnesses", "capacity", "key")
 _CAPACITY_FIELDS = ("ip", "ipv4", "ipv6")
 _STANDBY_FIELDS = ("egressIP", "interface", "order")
 _PEER_FIELDS = ("name", "address", "mac")
@@ -61,13 +62,15 @@ class Failover:
     A holder counts as lost after `after` seconds without an answer, in which one of the `witnesses` answered: addresses
     that are neither egress IPs nor nodes, usually gateways, of which those in the network of an egress IP count for it.
     `strict`: a node holds an egress IP only while a witness answers; otherwise another node that answers is enough.
-    `capacity` are the limits of this node.
+    `capacity` are the limits of this node. `key` is the fingerprint of the key with which the nodes call each other,
+    empty if they do not.
     """
 
     after: float
     strict: bool = False
     witnesses: tuple[str, ...] = ()
     capacity: Limits = Limits()
+    key: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a JSON-safe dict."""
@@ -76,6 +79,7 @@ class Failover:
             "strict": self.strict,
             "witnesses": list(self.witnesses),
             "capacity": self.capacity.to_dict(),
+            "key": self.key,
         }
 
     @classmethod
@@ -90,6 +94,7 @@ class Failover:
             strict=_boolean(fields.get("strict", False), f"{path}.strict", errors),
             witnesses=_witnesses(fields.get("witnesses", ()), f"{path}.witnesses", errors),
             capacity=_capacity(fields.get("capacity", {}), f"{path}.capacity", errors),
+            key=_key(fields.get("key", ""), f"{path}.key", errors),
         )
 
 
@@ -191,6 +196,13 @@ def _after(value: object, path: str, errors: Errors) -> float:
         return float(value)  # type: ignore[arg-type]
     errors.add(path, f"must be a number of seconds from {SHORTEST_AFTER} to {LONGEST_AFTER:g}, not {type_name(value)}")
     return USUAL_AFTER
+
+
+def _key(value: object, path: str, errors: Errors) -> str:
+    if isinstance(value, str) and _KEY.fullmatch(value):
+        return str(value)
+    errors.add(path, f"must be 16 hexadecimal digits, or empty, not {type_name(value)}")
+    return ""
 
 
 def _boolean(value: object, path: str, errors: Errors) -> bool:

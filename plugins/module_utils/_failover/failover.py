@@ -142,6 +142,21 @@ class Failover:
         former = {ip: self.watch.addresses[ip].holder_name for ip in batch}
         return [*notes, *([Claim(former)] if batch else ())]
 
+    def accept(self, giver: str, egress_ips: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the addresses of another node that this one may take from it now, as one of their standbys.
+
+        An event Taken or Refused must follow for them.
+        """
+        batch: list[str] = []
+        for ip in egress_ips:
+            item = self.watch.addresses.get(ip)
+            offered = item is not None and item.holder_name == giver and self.settings.name in item.duty.order
+            taken = (*self.holding.addresses, *self._claiming, *batch)
+            if offered and ip not in taken and not self._obstacle(ip, taken):
+                batch.append(ip)
+        self._claiming.update({ip: (self.watch.addresses[ip].duty, self.watch.addresses[ip].holder) for ip in batch})
+        return tuple(batch)
+
     def _obstacle(self, egress_ip: str, held: tuple[str, ...]) -> str:
         """Return why this node may not hold an address in addition to those held, empty if it may."""
         owners = self.settings.owners

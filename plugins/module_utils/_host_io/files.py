@@ -26,6 +26,8 @@ CLOSED_RULES = STATE_DIRECTORY / "closed.nft"
 CLOSED_POLICIES = STATE_DIRECTORY / "closed.ip"
 # The secrets of the tunnel, {fingerprint: secret}.
 TUNNEL_SECRETS = STATE_DIRECTORY / "tunnel.secrets.json"
+# The key with which the nodes of a fleet with failover call each other.
+FAILOVER_KEY = STATE_DIRECTORY / "failover.key"
 PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")

@@ -19,42 +19,27 @@ Anyone on a node can connect to another and send nothing, so conversations run s
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import hmac
-import json
 import os
 import selectors
 import socket
-import struct
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Dict, Generator, Generic, List, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from .._common.addresses import version_of
 from .._dataplane.handover import Partners
-from .._protocols.ctnetlink import Flow
+from . import node_messages
+from .node_messages import DIGEST, NUMBER, RETRY, Flows, Reader, Reading, RefusedError
 
 # Seconds that an old and a new holder wait for each other: so far apart their runs may begin.
 PATIENCE = 10.0
-_RETRY = 0.02
-_NUMBER, _DIGEST = 16, 32
 # Bytes of the largest messages of a new holder and of an old one.
 _GREETING_LIMIT, _ANSWER_LIMIT = 1 << 20, 1 << 28
 # Conversations with one node that are not proven yet; beyond, the oldest ends.
 _UNPROVEN = 64
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _OLD, _NEW = b"old holder", b"new holder"
-
-# {egress IP: its connections}
-Flows = Dict[str, List[Flow]]
-_Answer = TypeVar("_Answer")
-# Yields the number of bytes to read next, is sent these bytes, and returns what they say.
-_Reading = Generator[int, bytes, _Answer]
-
-
-class _RefusedError(Exception):
-    """The other side has not proven that it knows the key, or sends what it must not send."""
 
 
 class _Taker(NamedTuple):
@@ -128,9 +113,9 @@ class _Hall:
                 return
             self._stack.enter_context(contextlib.closing(connection))
             connection.setblocking(False)
-            number = os.urandom(_NUMBER)
+            number = os.urandom(NUMBER)
             connection.send(number)
-            reader = _Reader(_read_greeting(self._key, number, self.waiting[peer]))
+            reader = Reader(_read_greeting(self._key, number, self.waiting[peer]))
             self.selector.register(connection, selectors.EVENT_READ, lambda sock: self._go_on(peer, sock, reader))
             self._unproven[peer].append(connection)
             if len(self._unproven[peer]) > _UNPROVEN:
@@ -142,12 +127,12 @@ class _Hall:
             for connection in list(connections):
                 self._end(peer, connection)
 
-    def _go_on(self, peer: str, connection: socket.socket, reader: _Reader[tuple[bytes, list[str]]]) -> None:
+    def _go_on(self, peer: str, connection: socket.socket, reader: Reader[tuple[bytes, list[str]]]) -> None:
         try:
             greeting = reader.read(connection)
             if greeting:
                 connection.send(_proof(self._key, _OLD, greeting[0]))
-        except (OSError, _RefusedError):
+        except (OSError, RefusedError):
             self._end(peer, connection)
             return
         if greeting:
@@ -174,6 +159,8 @@ def _listen(stack: contextlib.ExitStack, endpoint: str, port: int) -> socket.soc
     """Return a listening socket, None if the port is in use."""
     listener = stack.enter_context(contextlib.closing(socket.socket(_FAMILY[version_of(endpoint)])))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # The program that follows the egress IPs listens at all addresses (`fleet_calls`); the exact one comes first.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.setblocking(False)
     try:
         listener.bind((endpoint, port))
@@ -187,150 +174,59 @@ def _answer(key: bytes, taker: _Taker, flows: Flows) -> None:
     """Send a taker the connections of the egress IPs that it takes."""
     told = {ip: [flow.to_list() for flow in flows.get(ip, ())] for ip in taker.egress_ips}
     with contextlib.suppress(OSError):
-        _send(taker.connection, _message(key, taker.number, told), PATIENCE)
+        node_messages.send(taker.connection, node_messages.message(key, taker.number, told), PATIENCE)
 
 
 def _ask(key: bytes, port: int, giver: str, ips: list[str], deadline: float) -> Flows:
     """Announce the claim to the old holder; returns its connections, empty if it does not answer in time."""
     while time.monotonic() < deadline:
         try:
-            with socket.create_connection((giver, port), timeout=_left(deadline)) as connection:
+            with socket.create_connection((giver, port), timeout=node_messages.left(deadline)) as connection:
                 return _converse(connection, key, ips, deadline)
         except ConnectionError:  # the old holder does not listen yet
-            time.sleep(_RETRY)
-        except (OSError, _RefusedError):
+            time.sleep(RETRY)
+        except (OSError, RefusedError):
             break
     return {}
 
 
 def _converse(connection: socket.socket, key: bytes, ips: list[str], deadline: float) -> Flows:
-    theirs = _read(connection, _read_number(), deadline)
-    number = os.urandom(_NUMBER)
-    greeting = number + _proof(key, _NEW, theirs + number) + _message(key, theirs, {"egressIPs": ips})
-    _send(connection, greeting, _left(deadline))
-    _read(connection, _read_proof(key, number), deadline)
+    theirs = node_messages.read(connection, _read_number(), deadline)
+    number = os.urandom(NUMBER)
+    greeting = number + _proof(key, _NEW, theirs + number) + node_messages.message(key, theirs, {"egressIPs": ips})
+    node_messages.send(connection, greeting, node_messages.left(deadline))
+    node_messages.read(connection, _read_proof(key, number), deadline)
     # The old holder may wait for others first, and then it sends.
-    return _read(connection, _read_answer(key, number, ips), time.monotonic() + 2 * PATIENCE)
+    return node_messages.read(connection, _read_answer(key, number, ips), time.monotonic() + 2 * PATIENCE)
 
 
-def _read_number() -> _Reading[bytes]:
-    return (yield _NUMBER)
+def _read_number() -> Reading[bytes]:
+    return (yield NUMBER)
 
 
-def _read_greeting(key: bytes, number: bytes, expected: Collection[str]) -> _Reading[tuple[bytes, list[str]]]:
+def _read_greeting(key: bytes, number: bytes, expected: Collection[str]) -> Reading[tuple[bytes, list[str]]]:
     """Read the number of a new holder and the egress IPs that it takes, some of the expected ones."""
-    data = yield _NUMBER + _DIGEST
-    theirs = data[:_NUMBER]
-    _check(data[_NUMBER:], _proof(key, _NEW, number + theirs))
-    message = yield from _read_message(key, number, _GREETING_LIMIT)
+    data = yield NUMBER + DIGEST
+    theirs = data[:NUMBER]
+    node_messages.check(data[NUMBER:], _proof(key, _NEW, number + theirs))
+    message = yield from node_messages.read_message(key, number, _GREETING_LIMIT)
     ips = message.get("egressIPs")
     if not isinstance(ips, list) or not ips or not all(isinstance(ip, str) and ip in expected for ip in ips):
-        raise _RefusedError("hand-over message: egressIPs: must be egress IPs that this node hands over")
+        raise RefusedError("hand-over message: egressIPs: must be egress IPs that this node hands over")
     return theirs, ips
 
 
-def _read_proof(key: bytes, number: bytes) -> _Reading[bool]:
+def _read_proof(key: bytes, number: bytes) -> Reading[bool]:
     """Read the proof of an old holder."""
-    _check((yield _DIGEST), _proof(key, _OLD, number))
+    node_messages.check((yield DIGEST), _proof(key, _OLD, number))
     return True
 
 
-def _read_answer(key: bytes, number: bytes, ips: Collection[str]) -> _Reading[Flows]:
+def _read_answer(key: bytes, number: bytes, ips: Collection[str]) -> Reading[Flows]:
     """Read the connections of the egress IPs from their old holder."""
-    message = yield from _read_message(key, number, _ANSWER_LIMIT)
-    return {ip: _flows(message.get(ip), ip) for ip in ips}
-
-
-def _flows(values: object, egress_ip: str) -> list[Flow]:
-    if not isinstance(values, list):
-        raise _RefusedError(f"{egress_ip}: must be a list of connections")
-    try:
-        flows = [Flow.from_list(value) for value in values]
-    except ValueError as error:
-        raise _RefusedError(f"{egress_ip}: {error}") from None
-    version = version_of(egress_ip)
-    for flow in flows:
-        ends = (flow.source, flow.destination, flow.server, flow.translated)
-        if flow.translated[0] != egress_ip or any(version_of(address) != version for address, _port in ends):
-            raise _RefusedError(f"{egress_ip}: must be the translated source of its connections")
-    return flows
-
-
-def _read_message(key: bytes, number: bytes, limit: int) -> _Reading[Mapping[str, object]]:
-    data = yield 4 + _DIGEST
-    (length,) = struct.unpack("!I", data[:4])
-    if not 0 < length <= limit:
-        raise _RefusedError(f"hand-over message: must be 1 to {limit} bytes, not {length}")
-    body = yield length
-    _check(data[4:], _digest(key, number, body))
-    try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
-        raise _RefusedError("hand-over message: must be JSON, not deeply nested") from None
-    if not isinstance(message, dict):
-        raise _RefusedError("hand-over message: must be a mapping")
-    return message
-
-
-def _message(key: bytes, number: bytes, message: Mapping[str, object]) -> bytes:
-    body = json.dumps(message).encode()
-    return struct.pack("!I", len(body)) + _digest(key, number, body) + body
+    message = yield from node_messages.read_message(key, number, _ANSWER_LIMIT)
+    return {ip: node_messages.read_flows(message.get(ip), ip) for ip in ips}
 
 
 def _proof(key: bytes, side: bytes, numbers: bytes) -> bytes:
-    return _digest(key, side, numbers)
-
-
-def _digest(key: bytes, number: bytes, body: bytes) -> bytes:
-    return hmac.new(key, number + body, hashlib.sha256).digest()
-
-
-def _check(digest: bytes, expected: bytes) -> None:
-    if not hmac.compare_digest(digest, expected):
-        raise _RefusedError("hand-over key: must be the key of this run")
-
-
-class _Reader(Generic[_Answer]):
-    """Feeds a reading with the bytes of a socket, without ever reading more than it wants."""
-
-    def __init__(self, reading: _Reading[_Answer]) -> None:
-        self._reading = reading
-        self._wanted = next(reading)
-        self._data = bytearray()
-
-    def read(self, connection: socket.socket) -> _Answer | None:
-        """Read once; returns the answer when it is complete. Raises OSError or _RefusedError."""
-        part = connection.recv(min(self._wanted - len(self._data), 1 << 16))
-        if not part:
-            raise ConnectionError("closed")
-        self._data += part
-        if len(self._data) < self._wanted:
-            return None
-        data, self._data = bytes(self._data), bytearray()
-        try:
-            self._wanted = self._reading.send(data)
-        except StopIteration as done:
-            answer: _Answer = done.value
-            return answer
-        return None
-
-
-def _read(connection: socket.socket, reading: _Reading[_Answer], deadline: float) -> _Answer:
-    reader = _Reader(reading)
-    while True:
-        connection.settimeout(_left(deadline))
-        answer = reader.read(connection)
-        if answer is not None:
-            return answer
-        if time.monotonic() > deadline:
-            raise TimeoutError("the conversation has not ended in time")
-
-
-def _send(connection: socket.socket, data: bytes, seconds: float) -> None:
-    """Send everything within these seconds: the timeout of `sendall` is for the whole."""
-    connection.settimeout(seconds)
-    connection.sendall(data)
-
-
-def _left(deadline: float) -> float:
-    return max(_RETRY, deadline - time.monotonic())
+    return node_messages.digest(key, side, numbers)

@@ -8,6 +8,7 @@ The unit tests pass a host in memory instead.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from .._protocols.address_probe import Probe
     from .._protocols.ctnetlink import Flow
     from .conntrack import Filter
-    from .handover_session import Flows
+    from .fleet_calls import Call, Switchboard
+    from .node_messages import Flows
     from .packets import Frames, Packet, Verdict
     from .segment import Segment
+    from .termination import Termination
 
 
 class HostIO:
@@ -103,6 +106,36 @@ class HostIO:
         from .segment import Segment  # noqa: PLC0415
 
         return Segment()
+
+    @staticmethod
+    def termination() -> Termination:
+        """Return a new `termination.Termination`."""
+        from .termination import Termination  # noqa: PLC0415
+
+        return Termination()
+
+    @staticmethod
+    def is_shutting_down() -> bool:
+        """Call `termination.is_shutting_down`."""
+        from .termination import is_shutting_down  # noqa: PLC0415
+
+        return is_shutting_down()
+
+    @staticmethod
+    def switchboard(key: str, port: int, own: Collection[str]) -> Switchboard:
+        """Return a new `fleet_calls.Switchboard` for the IP versions of the endpoints `own`."""
+        from .fleet_calls import Switchboard, versions_of  # noqa: PLC0415
+
+        return Switchboard(key, port, versions_of(own))
+
+    @staticmethod
+    def call(
+        key: str, own: str, endpoint: str, port: int, request: Mapping[str, object]
+    ) -> contextlib.AbstractContextManager[Call]:
+        """Call `fleet_calls.call`."""
+        from .fleet_calls import call  # noqa: PLC0415
+
+        return call(key, own, endpoint, port, request)
 
     @staticmethod
     def send_packets(packets: Sequence[Packet]) -> None:

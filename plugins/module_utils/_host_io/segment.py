@@ -9,7 +9,7 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from .._common.errors import CommandError
@@ -54,15 +54,21 @@ class Segment:
         self._stack = contextlib.ExitStack()
         self._sockets: dict[tuple[str, int], socket.socket] = {}
         self._indices: dict[str, int] = {}
+        self._awaited: Collection[int] = ()
         self._poll = select.poll()
 
-    def open(self, interfaces: Iterable[str]) -> None:
-        """Open the sockets of these interfaces, and again those of an interface that was replaced."""
+    def open(self, interfaces: Iterable[str], awaited: Collection[int] = ()) -> None:
+        """Open the sockets of these interfaces, and again those of an interface that was replaced.
+
+        `awaited` are other file descriptors that end a wait when they can be read.
+        """
         found = {name: _index(name) for name in interfaces}
-        if found == self._indices:
+        if (found, awaited) == (self._indices, self._awaited):
             return
         self.close()
-        self._indices, self._poll = found, select.poll()
+        self._indices, self._awaited, self._poll = found, awaited, select.poll()
+        for number in awaited:
+            self._poll.register(number, select.POLLIN)
         for name, index in found.items():
             for ethertype in PARSERS if index else ():
                 with contextlib.suppress(CommandError, OSError):

@@ -14,6 +14,7 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from .current_state import Reading, read_data_plane, read_node, require_node
 from .decide import Observation, Request, Steps, decide
+from .failover_key import key_is_left_over, key_is_missing
 from .installed_files import is_follower_stopped, left_over, missing_files
 from .record import Record
 from .result import Result
@@ -62,6 +63,10 @@ def observe(io: HostIO, request: Request) -> Observation:
     if failover and follow not in missing and is_follower_stopped(io):
         # To install the unit starts it.
         missing.append(follow)
+    if key_is_missing(io, request.state, request.failover_key):
+        missing.append(files.FAILOVER_KEY)
+    elif key_is_left_over(io, request.state):
+        surplus.append(files.FAILOVER_KEY)
     if not are_saved(io, reading.host.tunnel_secrets, request.state):
         (missing if options.tunnel_keys else surplus).append(files.TUNNEL_SECRETS)
     return Observation(reading, current, missing, surplus)

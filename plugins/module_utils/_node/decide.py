@@ -37,7 +37,8 @@ class Request(NamedTuple):
 
     `releases` are those of all nodes in the run: a claim of an address in them waits for silence. With the `key` that
     all nodes of the run have, connections move along with their address. `by_unit` says that a unit of this node runs,
-    which can neither write units nor call systemd. `tunnel_secret` is the newest secret of the encrypted tunnel.
+    which can neither write units nor call systemd. `tunnel_secret` is the newest secret of the encrypted tunnel,
+    `failover_key` the newest key of a fleet with failover.
     """
 
     state: NodeState
@@ -47,6 +48,7 @@ class Request(NamedTuple):
     claim_new: bool = True
     by_unit: bool = False
     tunnel_secret: str = ""
+    failover_key: str = ""
 
 
 class Observation(NamedTuple):

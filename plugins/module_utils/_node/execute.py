@@ -19,6 +19,7 @@ from .._dataplane.host import Host, is_our_device
 from .._dataplane.node_state import Held
 from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import DataPlane, desired_data_plane, lines_between, rollback_target, transaction
+from .._host_io import files
 from .._host_io.host_io import HostIO
 from .._protocols.ctnetlink import Flow
 from .address_conflicts import other_holders
@@ -27,13 +28,14 @@ from .claim import claim, run_probes
 from .connections import Connections, challenge, forget, note_lost
 from .current_state import Tables, read_data_plane, read_host
 from .decide import Steps
+from .failover_key import save_key
 from .installed_files import install, remove_all_files, run_program_later
 from .record import Record
 from .result import Result
 from .tunnel_secrets import save_secrets
 
 if TYPE_CHECKING:
-    from .._host_io.handover_session import Flows
+    from .._host_io.node_messages import Flows
 
 # Seconds until a second announcement, for neighbours that missed the first.
 ANNOUNCE_AGAIN = 2
@@ -92,6 +94,8 @@ def prepare(io: HostIO, steps: Steps) -> None:
     # A node that fails between two sets of keys, or goes back, has both.
     former = [steps.record.state] if steps.record else []
     save_secrets(io, steps.host.tunnel_secrets, steps.state, *former)
+    if files.FAILOVER_KEY in steps.observation.missing:
+        save_key(io, steps.request.failover_key)
     steps.record_with({*changes.kept, *changes.released, *changes.to_claim}).save(io)
     if steps.record:
         _delete_former_device(io, steps.record.state.options, steps.state.options, steps.host)

@@ -11,13 +11,13 @@ a run. When the process ends, all addresses stay.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError, EgressIPError
-from .._dataplane.node_state import Held
+from .._dataplane.node_state import Held, NodeState
 from .._dataplane.state import DataPlane, desired_data_plane, transaction
 from .._failover.failover import Failover
 from .._failover.values import (
@@ -35,7 +35,7 @@ from .._failover.values import (
     Settings,
     Taken,
 )
-from .._host_io import conntrack, esp, files, packets, segment
+from .._host_io import conntrack, esp, files, fleet_calls, packets, segment, termination
 from .._host_io.host_io import HostIO
 from .._host_io.segment import Received
 from .._protocols.address_probe import announcements, probe, question
@@ -43,12 +43,14 @@ from .address_conflicts import mac_address
 from .apply import note_presence
 from .connections import Connections, challenge, forget
 from .current_state import read_data_plane, read_host
+from .failover_key import load_key
 from .failover_settings import own_addresses, settings_of
+from .fleet_handover import Gift, hand_over_all, take_over_from
 from .record import Record
 from .takeovers import Takeovers
 
 # A run may replace the zip of this program while it runs, so it imports what it needs later when it begins.
-_IMPORTED = (conntrack, esp, packets, segment)
+_IMPORTED = (conntrack, esp, fleet_calls, packets, segment, termination)
 # Seconds that a release waits for a run to end. It cannot wait longer: a standby is about to claim.
 _PATIENCE = 0.02
 # Seconds to wait for more frames after one, so that a burst costs one step.
@@ -61,17 +63,29 @@ _LINKS = Path("/sys/class/net")
 
 
 def follow(io: HostIO) -> None:
-    """Follow the egress IPs for as long as the plan on record has a failover. Raises EgressIPError."""
-    follower = Follower(io)
-    while follower.read_record():
+    """Follow the egress IPs for as long as the plan on record has a failover. Raises EgressIPError.
+
+    When the host shuts down, the first standbys take over what this node holds. When only this program ends, all
+    addresses stay.
+    """
+    end = io.termination()
+    follower = Follower(io, (end.fileno(),))
+    while not end.requested and follower.read_record():
         follower.turn()
+    if end.requested and io.is_shutting_down():
+        hand_over_all(follower)
 
 
 class Follower:
     """The node as the state machine sees it: its record, its host, and the sockets."""
 
-    def __init__(self, io: HostIO) -> None:
-        self.io, self.segment = io, io.segment()
+    def __init__(self, io: HostIO, awaited: Collection[int] = ()) -> None:
+        """`awaited` are file descriptors that end the wait for the next step when they can be read."""
+        self.io, self.segment, self.awaited = io, io.segment(), awaited
+        self.switchboard: fleet_calls.Switchboard | None = None
+        self._calls_by: tuple[str, int, tuple[str, ...]] | None = None
+        # The data plane that the host has.
+        self.present = DataPlane()
         self.machine: Failover | None = None
         self.own: dict[str, dict[int, str]] = {}
         self.links: dict[str, tuple[bytes | None, ...]] = {}
@@ -104,9 +118,24 @@ class Follower:
         self.links = self._links()
         self.host = read_host(self.io, record)
         self.own = {name: own_addresses(self.host, name, record.claimed) for name in self.own}
-        self.segment.open(self.own)
+        self.key = load_key(self.io, record.state)
+        self._take_calls(record.state)
+        self.segment.open(self.own, (*self.awaited, *([self.switchboard.fileno()] if self.switchboard else ())))
         self._learn(record)
         return True
+
+    def _take_calls(self, state: NodeState) -> None:
+        """Listen for calls of other nodes as the record wants it."""
+        wanted = (self.key, state.options.tunnel_port, state.endpoints)
+        if wanted == self._calls_by:
+            return
+        if self.switchboard:
+            self.switchboard.close()
+        self.switchboard, self._calls_by = None, wanted
+        try:
+            self.switchboard = self.io.switchboard(*wanted) if self.key else None
+        except CommandError as error:
+            _log(f"no calls of other nodes are taken: {error}")
 
     def _lacks_address(self) -> bool:
         """Return whether an interface had no address of its own with which to ask: one may have come since."""
@@ -124,7 +153,7 @@ class Follower:
         self.record = record
         self.takeovers = Takeovers.load(self.io, record)
         self.held = tuple(item for item in record.state.held if self.io.is_here((item.egress_ip, item.interface)))
-        self._present = plane or self._plane_with(self.held)
+        self.present = plane or self.plane_with(self.held)
         settings = self._settings()
         if self.machine is None or self.machine.settings.after != settings.after:
             now, boot = self.segment.clocks()
@@ -143,6 +172,8 @@ class Follower:
         if self.machine is None:
             raise AssertionError("read_record comes first")
         now, boot = self.segment.clocks()
+        for call in self.switchboard.read() if self.switchboard else ():
+            take_over_from(self, call)
         events, self.events = [*map(_heard, self.segment.read()), *self.events], []
         for action in self.machine.step(Clock(now, boot, self.done), events):
             self._do(action)
@@ -154,7 +185,7 @@ class Follower:
         if isinstance(action, (Ask, Greet)):
             self._send_question(action)
         elif isinstance(action, Announce):
-            self._announce(self._items(action.egress_ips))
+            self._announce(self.items(action.egress_ips))
         elif isinstance(action, Claim):
             self.events.append(self._take_over(action))
         elif isinstance(action, Release):
@@ -175,7 +206,8 @@ class Follower:
             for frame in frames:
                 self.segment.send(item.interface, ethertype, frame)
 
-    def _items(self, egress_ips: Iterable[str]) -> tuple[Held, ...]:
+    def items(self, egress_ips: Iterable[str]) -> tuple[Held, ...]:
+        """Return the addresses with their interfaces."""
         interfaces = {item.egress_ip: item.interface for item in self.record.state.standbys}
         interfaces.update({item.egress_ip: item.interface for item in self.held})
         return tuple(Held(ip, interfaces[ip]) for ip in egress_ips if ip in interfaces)
@@ -185,14 +217,18 @@ class Follower:
     def _take_over(self, claim: Claim) -> Event:
         try:
             with self.io.lock(0):
-                self._check_current(claim.egress_ips)
-                self._take(self._items(claim.egress_ips), claim.former)
+                self.check_current(claim.egress_ips)
+                self.take(self.items(claim.egress_ips), claim.former)
         except EgressIPError as error:
-            self._say(f"{', '.join(claim.egress_ips)}: not taken over: {error}")
+            self.say(f"{', '.join(claim.egress_ips)}: not taken over: {error}")
             return Refused(claim.egress_ips)
         return Taken(claim.egress_ips)
 
-    def _check_current(self, egress_ips: Iterable[str]) -> None:
+    def accept(self, giver: str, egress_ips: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the addresses of another node that this one may take from it now."""
+        return self.machine.accept(giver, egress_ips) if self.machine else ()
+
+    def check_current(self, egress_ips: Iterable[str]) -> None:
         """Raise CommandError if a run has changed the record since, or the node lost the end of its tunnel."""
         if self.io.file_version(files.STATE_FILE) != self._version:
             raise CommandError("a run has changed the plan")
@@ -201,21 +237,36 @@ class Follower:
             if not endpoint or not self.io.is_here((endpoint, "")):
                 raise CommandError("this node has lost the address at which its tunnel ends")
 
-    def _take(self, items: tuple[Held, ...], former: Mapping[str, str]) -> None:
-        """Take these addresses: note it, change the data plane, announce, and put them on record."""
-        record, plane = self.record, self._plane_with((*self.held, *items))
+    def take(self, items: tuple[Held, ...], former: Mapping[str, str], gift: Gift | None = None) -> None:
+        """Take these addresses: note it, change the data plane, announce, and put them on record.
+
+        `former` {egress IP: its last holder} did not answer, or hands them over with `gift`.
+        """
+        record, plane = self.record, self.plane_with((*self.held, *items))
+        connections = Connections(self.io, record.state, record.marks)
         self.takeovers.with_taken(former, self.io.wall_clock()).save(self.io)
         try:
-            self.io.execute(transaction(self._present, plane))
+            if gift:
+                connections.arrive(gift.connections)
+            self.io.execute(transaction(gift.prepared if gift else self.present, plane))
             self._announce(items)
             self._save({*record.state.held, *items}, plane)
         except EgressIPError:
             if self.record is record:
                 self._undo(items)
             raise
+        reason = "shuts down" if gift else "does not answer"
         for item in items:
-            _log(f"{item.egress_ip} is taken over: {former[item.egress_ip] or 'its last holder'} does not answer")
-        stale = Connections(self.io, record.state, record.marks).elsewhere([item.egress_ip for item in items])
+            _log(f"{item.egress_ip} is taken over: {former[item.egress_ip] or 'its last holder'} {reason}")
+        if gift:
+            connections.forget_others(gift.connections)
+        else:
+            self._forget_lost(connections, items)
+
+    def _forget_lost(self, connections: Connections, items: Iterable[Held]) -> None:
+        """Forget the connections that went to the last holder, and make their clients notice."""
+        record = self.record
+        stale = connections.elsewhere([item.egress_ip for item in items])
         try:
             forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
         except CommandError as error:
@@ -226,7 +277,7 @@ class Follower:
     def _undo(self, items: Iterable[Held]) -> None:
         """Bring the node back to its record after a takeover that failed half-way."""
         self._version = _NEVER_READ
-        self.io.execute(transaction(self._read_plane(items), self._present))
+        self.io.execute(transaction(self._read_plane(items), self.present))
         self.takeovers.save(self.io)
         if Record.load(self.io) != self.record:
             self.record.save(self.io)
@@ -238,7 +289,7 @@ class Follower:
 
     def _release(self, release: Release) -> None:
         """Release addresses; without the record if a run holds the lock, for a standby does not wait."""
-        items = self._items(release.holders)
+        items = self.items(release.holders)
         for item in items:
             _log(f"{item.egress_ip} is released: {release.reason}")
         try:
@@ -262,13 +313,13 @@ class Follower:
                 if self.io.file_version(files.STATE_FILE) == self._version:
                     self._let_go_owed()
         except EgressIPError as error:
-            self._say(f"{', '.join(sorted(item.egress_ip for item in self._owed))} stays on record: {error}")
+            self.say(f"{', '.join(sorted(item.egress_ip for item in self._owed))} stays on record: {error}")
 
     def _let_go_owed(self) -> None:
         here = {item for item in self._owed if self.io.is_here((item.egress_ip, item.interface))}
         items = tuple(sorted(self._owed.intersection(self.record.state.held) - here))
         if items and self._owed_by == self.record.state.generation:
-            self._present = self._read_plane(items)
+            self.present = self._read_plane(items)
             self._let_go(items, dict.fromkeys((item.egress_ip for item in items), ""))
         self._owed.clear()
         if here:
@@ -276,8 +327,8 @@ class Follower:
             self._version = _NEVER_READ
 
     def _let_go(self, items: tuple[Held, ...], holders: Mapping[str, str]) -> None:
-        record, plane = self.record, self._plane_with(item for item in self.held if item not in items)
-        self.io.execute(transaction(self._present, plane))
+        record, plane = self.record, self.plane_with(item for item in self.held if item not in items)
+        self.io.execute(transaction(self.present, plane))
         for item in items:
             if holders[item.egress_ip]:
                 self._announce((item,), holders[item.egress_ip])
@@ -288,7 +339,16 @@ class Follower:
         self.takeovers.without(holders).save(self.io)
         self._save({*record.state.held}.difference(items), plane)
 
-    def _plane_with(self, held: Iterable[Held]) -> DataPlane:
+    def forgo(self, items: Iterable[Held]) -> None:
+        """Put on record that these addresses, which this node has deleted, belong to others now."""
+        gone = set(items)
+        plane = self.plane_with(item for item in self.held if item not in gone)
+        self.io.execute(transaction(self.present, plane))
+        self.takeovers.without(item.egress_ip for item in gone).save(self.io)
+        self._save({*self.record.state.held} - gone, plane)
+
+    def plane_with(self, held: Iterable[Held]) -> DataPlane:
+        """Return the data plane of this node with these addresses."""
         return desired_data_plane(self.record.state.holding(held), self.record.marks, self.host)
 
     def _save(self, held: Iterable[Held], plane: DataPlane) -> None:
@@ -299,7 +359,7 @@ class Follower:
         self._learn(record, plane)
         note_presence(self.io, record.state, self.held)
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Log a line that may come again and again."""
         if text != self._said:
             self._said = text

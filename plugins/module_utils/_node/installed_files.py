@@ -101,4 +101,4 @@ def _node_files(io: HostIO, options: DataPlaneOptions, failover: bool) -> Mappin
 
 def _lasting(io: HostIO) -> tuple[Path, ...]:
     """Return the files of any node but those of the metrics."""
-    return (*systemd_units.node_files(io.interpreter()), *Record.paths(), files.TUNNEL_SECRETS)
+    return (*systemd_units.node_files(io.interpreter()), *Record.paths(), files.TUNNEL_SECRETS, files.FAILOVER_KEY)

@@ -34,7 +34,13 @@ def _apply(io: HostIO, params: Mapping[str, Any], check_mode: bool) -> Mapping[s
     state = NodeState.from_dict(params["state"])
     releases = [Release(item["egressIP"], item["from"], item["to"]) for item in params["releasing"]]
     request = Request(
-        state, releases, params["handover_key"], pace, params["claim"], tunnel_secret=params["tunnel_secret"]
+        state,
+        releases,
+        params["handover_key"],
+        pace,
+        params["claim"],
+        tunnel_secret=params["tunnel_secret"],
+        failover_key=params["failover_key"],
     )
     return apply(io, request, check_mode)
 

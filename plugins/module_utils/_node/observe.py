@@ -14,10 +14,12 @@ from .._dataplane.interfaces import CALL_IPTABLES, bearing, filtered_bridge_vers
 from .._dataplane.node_state import Held, NodeState
 from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import desired_data_plane, endpoints_of, held_on, lines_between, own_addresses, problems_of
+from .._host_io import files
 from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
 from .address_conflicts import mac_address, other_holders
 from .current_state import Reading, missing_requirements, read_data_plane, read_node
+from .failover_key import load_key
 from .installed_files import is_follower_stopped, left_over, missing_files
 from .metrics import Metrics
 from .platform_detection import AUTO, Platform, find_platform, refusal
@@ -66,6 +68,7 @@ class NodeFacts:
     drift: Collection[str] = ()
     recalled: Collection[Mapping[str, object]] = ()
     takeovers: Collection[Mapping[str, object]] = ()
+    failover_key: str = ""
     metrics: Metrics | None = None
     conflicts: Collection[Mapping[str, str]] = ()
     record: Record | None = None
@@ -93,17 +96,20 @@ class NodeFacts:
             "nodes": [item.to_dict() for item in state.nodes] if state else [],
             "far_ends": [item.to_dict() for item in state.far_ends] if state else [],
             "tunnel_keys": list(state.options.tunnel_keys) if state else [],
-            **({**_standby_fields(state), "takeovers": list(self.takeovers)} if state and state.failover else {}),
+            **(self._failover_fields(state) if state and state.failover else {}),
             "recalled": list(self.recalled),
             "metrics": self.metrics,
             "conflicts": list(self.conflicts),
         }
 
-
-def _standby_fields(state: NodeState) -> dict[str, object]:
-    """Return the order on record in which nodes claim the egress IPs of a state with failover."""
-    orders = [(item.egress_ip, [peer.name for peer in item.order]) for item in state.standbys]
-    return {"standbys": [{"egressIP": ip, "order": order} for ip, order in orders]}
+    def _failover_fields(self, state: NodeState) -> dict[str, object]:
+        """Return the facts of a node with failover; the order is that in which nodes claim an egress IP."""
+        orders = [(item.egress_ip, [peer.name for peer in item.order]) for item in state.standbys]
+        return {
+            "standbys": [{"egressIP": ip, "order": order} for ip, order in orders],
+            "takeovers": list(self.takeovers),
+            "failover_key": self.failover_key,
+        }
 
 
 def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING_MORE) -> NodeFacts:
@@ -179,6 +185,7 @@ def _on_record(io: HostIO, record: Record | None, reading: Reading, question: Qu
         "recalled": _recall(record.state, question.recall),
         "metrics": metrics_file.measure(io, record) if question.metrics else None,
         "takeovers": _takeovers(io, record) if record.state.failover else [],
+        "failover_key": record.state.failover.key if record.state.failover and load_key(io, record.state) else "",
     }
 
 
@@ -195,6 +202,8 @@ def _drift(io: HostIO, record: Record, reading: Reading) -> list[str]:
     missing, surplus = lines_between(current, desired_data_plane(record.state, record.marks, reading.host))
     failover = record.state.failover is not None
     missing += [f"file {path}" for path in missing_files(io, options, failover)]
+    if record.state.failover and record.state.failover.key and not load_key(io, record.state):
+        missing.append(f"file {files.FAILOVER_KEY}")
     if failover and is_follower_stopped(io):
         missing.append(f"unit {systemd_units.FOLLOW_UNIT}, which does not run")
     surplus += [f"file {path}" for path in left_over(io, record.state, options)]

@@ -163,11 +163,13 @@ _FOLLOW = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
 Description=Take over egress IPs whose node does not answer
-After=network-online.target {restore} {claim}
+# At shutdown systemd stops it before what it is started after: it hands its egress IPs over while the network works.
+After=network.target network-online.target nftables.service {restore} {claim}
 StartLimitIntervalSec=0
 
 [Service]
 TimeoutStartSec=60
+TimeoutStopSec=20
 ExecStart={python} -I {program} follow
 Restart=always
 RestartSec=200ms

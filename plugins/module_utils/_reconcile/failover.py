@@ -17,6 +17,7 @@ from .._common.addresses import Interface, canonical, canonical_address, parse_i
 from .._common.errors import Errors
 from .._common.messages import listed, on_one_line, type_name
 from .._common.validation import check_list
+from .._dataplane.esp import fingerprint
 from .._dataplane.failover import (
     LONGEST_AFTER,
     MOST_WITNESSES,
@@ -182,6 +183,17 @@ def _mac_of(facts: Dict, interface: str) -> str:
     return mac if _MAC.fullmatch(mac) else ""
 
 
+def key_for(new: str, fleet: Dict) -> str:
+    """Return the fingerprint of the key with which nodes call each other: that of all nodes, else that of `new`.
+
+    `fleet` is the dict of a Fleet. Empty without any key.
+    """
+    present = {str(facts.get("failover_key", "")) for facts in fleet["observed"].values()}
+    if len(present) == 1 and "" not in present:
+        return present.pop()
+    return fingerprint(new) if new else ""
+
+
 def has_failover(fleet: Dict) -> bool:
     """Return whether any node has a state with failover; `fleet` is the dict of a Fleet."""
     return any("standbys" in facts for facts in fleet["observed"].values())
@@ -221,13 +233,15 @@ def _time(seconds: float) -> str:
 class NodeFailover:
     """The failover part of the states of all nodes."""
 
-    def __init__(self, settings: FailoverSettings, plan: Dict, fleet: Dict, withheld: Collection[str] = ()) -> None:
+    def __init__(
+        self, settings: FailoverSettings, plan: Dict, fleet: Dict, withheld: Collection[str] = (), key: str = ""
+    ) -> None:
         """`plan` and `fleet` are dicts of a Plan with standbys and a Fleet.
 
         `withheld` egress IPs must not be claimed, so no node stands by for them: a node that is to be fenced may hold
-        them.
+        them. `key` is the fingerprint of the key with which the nodes call each other.
         """
-        self.settings, self.observed = settings, fleet["observed"]
+        self.settings, self.observed, self.key = settings, fleet["observed"], key
         self.capacities = {node["name"]: node["capacity"] for node in fleet["nodes"]}
         self._own: dict[str, list[tuple[str, Interface]]] = {}
         self.of_node: dict[str, list[Standby]] = {}
@@ -260,7 +274,8 @@ class NodeFailover:
         """Return the Failover of a node."""
         seconds = self._usual_after() if self.settings.after is None else self.settings.after
         witnesses = self.settings.witnesses or tuple(self.observed[name].get("gateways", ()))[:MOST_WITNESSES]
-        return Failover(seconds, self.settings.strict, tuple(witnesses), _limits(self.capacities.get(name)))
+        limits = _limits(self.capacities.get(name))
+        return Failover(seconds, self.settings.strict, tuple(witnesses), limits, self.key)
 
     def standbys_of(self, name: str) -> tuple[Standby, ...]:
         """Return the Standbys of a node."""

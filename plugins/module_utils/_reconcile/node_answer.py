@@ -229,6 +229,10 @@ def _keys(value: object, path: str, errors: Errors) -> list[str]:
     return [_key(key, f"{path}[{index}]", errors) for index, key in enumerate(keys[:_MOST_KEYS])]
 
 
+def _optional_key(value: object, path: str, errors: Errors) -> str:
+    return _key(value, path, errors) if value else ""
+
+
 def _recorded_nodes(value: object, path: str, errors: Errors) -> list[Mapping[str, Any]]:
     """Return the well-formed entries of the nodes in a node's record; each of 1,000 nodes knows all others."""
     return [entry for entry in check_list(value, path, errors) if _is_recorded_node(entry)]
@@ -296,6 +300,7 @@ _FIELDS: dict[str, _Check] = {
     "tunnel_keys": _keys,
     "far_ends": _list_of(_mapping({"egressIP": _address, "endpoint": _address})),
     "standbys": _list_of(_mapping({"egressIP": _address, "order": _texts})),
+    "failover_key": _optional_key,
     "takeovers": _list_of(_mapping({"egressIP": _address, "from": _text, "since": _moment})),
     "recalled": _list_of(_mapping(_RECALLED, _DESTINATIONS)),
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),

@@ -21,7 +21,7 @@ from .._planner.requests import Requests
 from .._planner.standbys import StandbyRules
 from .coverage import without_effect
 from .credibility import unshared_lines
-from .failover import NodeFailover, read_failover, standby_rules
+from .failover import NodeFailover, key_for, read_failover, standby_rules
 from .fleet import Fleet, observe_fleet
 from .ineffective import ineffective
 from .node_limits import limits
@@ -70,7 +70,8 @@ class Settings:
 
     The planner returns its best plan so far when `deadline` returns true, `plan_seconds` after the start. `failover`
     {setting: value} are those of `egress_ip_failover` (empty key) and `egress_ip_failover_*`. With
-    `tunnel_secret` the nodes encrypt the tunnel, if the options of the data plane want that. `keep_holders` and
+    `tunnel_secret` the nodes encrypt the tunnel, if the options of the data plane want that. With `failover_key` nodes
+    with failover call each other, unless all have the same key already. `keep_holders` and
     `stop_reasons` are those of the audit of the platforms: no moves for balance, and reasons to change nothing.
     """
 
@@ -85,6 +86,7 @@ class Settings:
     plan_seconds: float = 10
     failover: Mapping[str, Any] = field(default_factory=dict)
     tunnel_secret: str = field(default="", repr=False)
+    failover_key: str = field(default="", repr=False)
     keep_holders: bool = False
     stop_reasons: Sequence[str] = ()
     deadline: Callable[[], bool] = lambda: False
@@ -131,7 +133,8 @@ def plan_run(
     rollout: dict[str, Any] = {}
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
-        standbys = NodeFailover(failover, plan, fleet, withheld) if failover else None
+        call_key = key_for(settings.failover_key, fleet)
+        standbys = NodeFailover(failover, plan, fleet, withheld, call_key) if failover else None
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, standbys)
         rollout = made.to_dict()
         found, more = _doubts_about(made, planned, fleet, settings)

@@ -14,6 +14,7 @@ import copy
 import json
 import re
 import time
+import types
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import version_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
@@ -35,7 +36,7 @@ MAC = "02:00:c0:a8:7e:15"
 # The random address of a new tunnel device.
 NEW_MAC = "0a:5e:c2:e7:00:01"
 OURS = str(PROTOCOL)
-_NOT_THE_HOST = ("log", "fail", "wire", "away", "settling", "due", "version", "the_segment")
+_NOT_THE_HOST = ("log", "fail", "wire", "away", "settling", "due", "version", "the_segment", "on_call", "ends")
 FOREIGN_TABLE = {
     "sets": {},
     "counters": set(),
@@ -114,6 +115,8 @@ class FakeKernel:
         self.wire = {}
         # The connections that are tracked, {mark: [Flow]}.
         self.flows = {}
+        # The requests to create and delete connections.
+        self.changed = []
         self.away = True
         # Whether that was less than a minute ago, and whether it is time to probe.
         self.settling = self.due = False
@@ -125,6 +128,8 @@ class FakeKernel:
         self.stopped = set()
         self.fail = ()
         self.the_segment = None
+        # How another node answers a call; whether the program is asked to end, and the host shuts down.
+        self.on_call, self.ends, self.shuts_down = None, False, False
         # What another run does while this one waits for the lock.
         self.first, self.locked = None, False
         self.log = []
@@ -262,6 +267,22 @@ class FakeKernel:
 
     def segment(self):
         return self.the_segment
+
+    def termination(self):
+        return types.SimpleNamespace(requested=self.ends, fileno=lambda: 7)
+
+    def is_shutting_down(self):
+        return self.shuts_down
+
+    def switchboard(self, key, port, own):
+        return types.SimpleNamespace(key=key, fileno=lambda: 8, read=list, close=lambda: None)
+
+    def call(self, *arguments):
+        return self.on_call(*arguments)
+
+    def change_connections(self, requests):
+        self.changed += requests
+        return [0] * len(requests)
 
     def stop_units(self, units):
         self.log += [("stop", unit) for unit in units]

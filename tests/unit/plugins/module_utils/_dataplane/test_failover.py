@@ -58,7 +58,7 @@ def test_standbys_need_failover():
         node_state(standbys=[STANDBY.to_dict()])
 
 
-@given(st.sampled_from(["after", "strict", "witnesses", "capacity"]), JSON)
+@given(st.sampled_from(["after", "strict", "witnesses", "capacity", "key"]), JSON)
 def test_a_wrong_setting_is_an_error_and_never_a_traceback(key, wrong):
     errors = Errors()
     found = Failover.from_dict({**Failover(0.2).to_dict(), key: wrong}, "failover", errors)
@@ -84,6 +84,7 @@ def test_a_wrong_peer_is_an_error_and_never_a_traceback(key, wrong):
 
 def test_the_dict_form_comes_back():
     state = node_state(
-        failover=Failover(2.0, True, ("192.168.126.1",), Limits(ip=3)).to_dict(), standbys=[STANDBY.to_dict()]
+        failover=Failover(2.0, True, ("192.168.126.1",), Limits(ip=3), "0123456789abcdef").to_dict(),
+        standbys=[STANDBY.to_dict()],
     )
     assert NodeState.from_dict(state.to_dict()) == state

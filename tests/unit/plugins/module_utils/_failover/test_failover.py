@@ -13,6 +13,7 @@ import statistics
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import Limits
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Refused
 from simulated_segment import CLIENT, GATEWAY, Segment
 
 IP, OTHER = "10.0.0.101", "10.0.0.102"
@@ -258,6 +259,39 @@ def test_no_node_exceeds_its_capacity():
     segment.kill("n2")
     segment.run(4)
     assert sorted(segment.holders(IP) + segment.holders(OTHER)) == ["n3"]
+
+
+# --- A holder that hands over -----------------------------------------------------------------------------------------
+
+
+def test_a_standby_accepts_an_address_from_its_holder_only():
+    segment = settled(1, count=4)
+    programs = {name: node.program for name, node in segment.nodes.items()}
+    assert programs["n2"].accept("n3", [IP]) == ()
+    assert programs["n2"].accept("n1", [IP, OTHER]) == (IP,)
+    # As long as it has not taken it, nothing is accepted again.
+    assert programs["n2"].accept("n1", [IP]) == ()
+    assert programs["n3"].accept("n1", [IP]) == (IP,)
+    assert programs["n1"].accept("n1", [IP]) == ()
+    assert programs["n4"].accept("n1", [IP]) == ()
+
+
+def test_a_standby_accepts_an_address_again_after_a_refusal():
+    segment = settled(1)
+    node = segment.nodes["n2"]
+    assert node.program.accept("n1", [IP]) == (IP,)
+    node.events.append(Refused((IP,)))
+    segment.run(0.5)
+    assert node.program.accept("n1", [IP]) == (IP,)
+
+
+@pytest.mark.parametrize(
+    ("settings", "accepted"),
+    [({}, (IP, OTHER)), ({"owners": {IP: "web", OTHER: "web"}}, (IP,)), ({"limits": Limits(ip=1)}, (IP,))],
+)
+def test_a_standby_accepts_only_what_the_plan_allows(settings, accepted):
+    segment = settled(1, {IP: ("n1", "n2"), OTHER: ("n1", "n2")}, **settings)
+    assert segment.nodes["n2"].program.accept("n1", [IP, OTHER]) == accepted
 
 
 # --- Anything ---------------------------------------------------------------------------------------------------------

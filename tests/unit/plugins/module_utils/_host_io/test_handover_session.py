@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Partners
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import handover_session
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import handover_session, node_messages
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow
 
 ONE, TWO = "127.0.0.1", "127.0.0.2"
@@ -258,10 +258,10 @@ def test_connections_that_cannot_be_are_refused(port, flow):
 
 @pytest.mark.parametrize("body", [b"", b"x", b"[]", b"{}", b"[" * 100_000, b'{"egressIPs": "192.168.126.101"}'])
 def test_a_message_with_another_form_is_refused(port, body, monkeypatch):
-    digest = handover_session._digest
+    digest = node_messages.digest
     monkeypatch.setattr(
-        handover_session,
-        "_message",
+        node_messages,
+        "message",
         lambda key, number, _message: struct.pack("!I", len(body)) + digest(key, number, body) + body,
     )
     received, released, _seconds = meet(port, GIVE_A, TAKE_A)
@@ -273,6 +273,6 @@ def test_a_bug_is_not_hidden(port, monkeypatch):
     def broken(*_arguments):
         raise TypeError("for the test")
 
-    monkeypatch.setattr(handover_session, "_flows", broken)
+    monkeypatch.setattr(node_messages, "read_flows", broken)
     with pytest.raises(TypeError, match="for the test"):
         meet(port, GIVE_A, TAKE_A)

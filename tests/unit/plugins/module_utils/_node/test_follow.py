@@ -16,82 +16,15 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failov
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Taken
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.segment import Received
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import metrics_file
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower, follow
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.observe import observe
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
-from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
-from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
 from fake_node_io import address
+from followed_node import A6, KEY, MAC2, A, FakeSegment, following, go_on, state
 from node_runs import apply
-from states import held, node_state
-
-A, A6 = "192.168.126.101", "2001:db8:126::101"
-MAC2, ROUTER = "02:00:c0:a8:7e:12", "02:00:00:00:00:01"
-ORDER = [
-    {"name": "node1", "address": "192.168.126.21", "mac": "02:00:c0:a8:7e:15"},
-    {"name": "node2", "address": "192.168.126.22", "mac": MAC2},
-]
-
-
-class FakeSegment:
-    """A wire on which `answers` {address: MAC} are answered at once. Its clock goes on while the program waits."""
-
-    def __init__(self):
-        self.now, self.unread, self.sent = 0.0, [], []
-        self.answers = {A: MAC2, "192.168.126.22": MAC2, "192.168.126.1": ROUTER}
-
-    def open(self, interfaces):
-        self.interfaces = set(interfaces)
-
-    def clocks(self):
-        return self.now, self.now
-
-    def wait(self, seconds, _rest):
-        self.now += max(seconds, 0.001)
-
-    def read(self):
-        unread, self.unread = self.unread, []
-        return unread
-
-    def hear(self, mac, uses):
-        self.unread.append(Received("eth0", NeighbourMessage(mac, uses, ""), True, ""))
-
-    def send(self, interface, ethertype, frame):
-        message = PARSERS[ethertype](frame)
-        asked = message.probes or ".".join(map(str, frame[38:42]))
-        self.sent.append((interface, message))
-        if asked in self.answers and message.uses != asked:
-            self.hear(self.answers[asked], asked)
-
-
-def state(holder, **more):
-    order = ORDER if holder == "node2" else ORDER[::-1]
-    standbys = [{"egressIP": A, "interface": "eth0", "order": order}]
-    failover = {"after": 0.2, "witnesses": ["192.168.126.1"]}
-    taken = held(A) if holder == "node1" else []
-    return node_state(held=taken, failover=failover, standbys=standbys, **more)
-
-
-def following(kernel, holder):
-    """A program that knows everybody."""
-    apply(kernel, state(holder))
-    kernel.the_segment = FakeSegment()
-    if holder == "node1":
-        del kernel.the_segment.answers[A]
-    follower = Follower(kernel)
-    go_on(follower, 2)
-    kernel.log.clear()
-    return follower
-
-
-def go_on(follower, seconds):
-    end = follower.segment.now + seconds
-    while follower.segment.now < end:
-        assert follower.read_record()
-        follower.turn()
+from states import node_state
 
 
 @pytest.fixture
@@ -225,7 +158,7 @@ def test_without_failover_the_program_ends(kernel):
 @pytest.mark.parametrize("version", [4, 6])
 def test_a_node_asks_as_soon_as_its_own_address_has_come(kernel, version):
     addresses = kernel.interfaces["eth0"]["addr_info"]
-    apply(kernel, state("node2"))
+    apply(kernel, state("node2"), failover_key=KEY)
     own = [item for item in addresses if version_of(item["local"]) == version]
     addresses[:] = [item for item in addresses if item not in own]
     kernel.the_segment = FakeSegment()
@@ -240,7 +173,7 @@ def test_a_node_asks_as_soon_as_its_own_address_has_come(kernel, version):
 @pytest.mark.parametrize("field", ["ifindex", "address"])
 def test_an_interface_that_was_replaced_is_read_again(kernel, standby, field):
     opened = []
-    standby.segment.open = opened.append
+    standby.segment.open = lambda interfaces, _awaited: opened.append(interfaces)
     go_on(standby, 5)
     assert opened == []
     kernel.files[f"/sys/class/net/eth0/{field}"] = (b"new\n", 0o444)

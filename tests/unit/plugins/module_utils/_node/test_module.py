@@ -29,7 +29,8 @@ import sys
 sys.path.insert(0, {str(program)!r})
 from netops_egress_ip._node import module
 params = {{"mode": {mode!r}, "options": {{"mark_mask": "x"}}, "observe": {{}}, "state": {{}}, "releasing": []}}
-params.update(probe_count=1, probe_interval=1, claim_timeout=1, handover_key="", claim=True, tunnel_secret="")
+params.update(probe_count=1, probe_interval=1, claim_timeout=1, handover_key="", claim=True, tunnel_secret="",
+              failover_key="")
 try:
     module.run_module(params, True)
 except module.EgressIPError:

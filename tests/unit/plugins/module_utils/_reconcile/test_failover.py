@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.esp import fingerprint
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failover import read_failover
@@ -92,6 +93,7 @@ def test_the_states_have_what_the_nodes_need():
         "strict": False,
         "witnesses": ["192.168.64.1"],
         "capacity": {"ip": 3},
+        "key": "",
     }
     (standby,) = states["node3"].standbys
     assert standby.to_dict() == {
@@ -310,3 +312,38 @@ def test_a_wrong_time_excludes_the_node(since):
     wrong = host(2, A, takeovers=[{"egressIP": A, "from": "node1", "since": since}])
     made = run([host(1), wrong, host(3)], egressip(A))
     assert "takeovers[0].since: must be a number of seconds since 1970" in made["fleet"]["faulty"][0]["reason"]
+
+
+# --- The key of the fleet ---------------------------------------------------------------------------------------------
+
+NEW, KNOWN = "n" * 40, fingerprint("k" * 40)
+
+
+def keys(made):
+    """Return {node: fingerprint of the key} in the states of a run."""
+    return {name: each["failover"]["key"] for name, each in made["rollout"]["states"].items()}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (KNOWN, KNOWN, KNOWN),
+        (KNOWN, "", fingerprint(NEW)),
+        (KNOWN, "0" * 16, fingerprint(NEW)),
+        ("", "", fingerprint(NEW)),
+    ],
+)
+def test_a_new_key_is_used_only_if_not_all_nodes_have_the_same(one, other, expected):
+    made = run([host(1, failover_key=one), host(2, failover_key=other)], egressip(A), failover_key=NEW)
+    assert keys(made) == {"node1": expected, "node2": expected}
+    assert NEW not in str(made)
+
+
+def test_a_node_that_never_had_failover_gets_the_key_too():
+    made = run([host(1, failover_key=KNOWN), host(2)], egressip(A), failover_key=NEW)
+    assert set(keys(made).values()) == {fingerprint(NEW)}
+
+
+def test_a_malformed_key_excludes_the_node():
+    made = run([host(1, failover_key=KNOWN), host(2, failover_key=["x"]), host(3, failover_key=KNOWN)], egressip(A))
+    assert keys(made) == {"node1": KNOWN, "node3": KNOWN}

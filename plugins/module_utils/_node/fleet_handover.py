@@ -1,0 +1,196 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hand-over of a node that shuts down to the first standbys of its addresses. PRIVATE to the collection.
+
+    holder   ──►  `leaving`: the egress IPs
+    standby  ──►  `ready`: those that it takes. It holds its lock, and their translation is in place
+    holder        deletes these addresses
+    holder   ──►  `released`: their connections
+    standby       takes the addresses, without probes: the message proves that they are free
+
+Both sides prove the key of the fleet (`_host_io.fleet_calls`). Without an answer the holder keeps the address, and the
+standby takes it over when the host is down.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from .._common.addresses import VERSIONS, of_version
+from .._common.errors import CommandError, EgressIPError
+from .._dataplane.node_state import Held, NodeState
+from .._dataplane.state import DataPlane, transaction, with_addresses_of
+from .._failover.values import Refused, Taken
+from .._host_io.node_messages import Flows, RefusedError, read_flows
+from .connections import Connections, forget
+
+if TYPE_CHECKING:
+    from .._host_io.fleet_calls import Call
+    from .follow import Follower
+
+LEAVING, READY, RELEASED = "leaving", "ready", "released"
+# Seconds that a node which shuts down waits for the end of a run.
+_PATIENCE = 3.0
+
+
+class Gift(NamedTuple):
+    """The connections of addresses that are handed over, and the data plane with their translation in place."""
+
+    connections: Flows
+    prepared: DataPlane
+
+
+# --- The holder -------------------------------------------------------------------------------------------------------
+
+
+def hand_over_all(follower: Follower) -> None:
+    """Hand what this node holds over to the first standbys, one after the other; what no standby takes stays."""
+    follower.read_record()
+    for standby, items in _by_standby(follower.record.state, follower.held if follower.key else ()).items():
+        try:
+            with follower.io.lock(_PATIENCE):
+                _hand_over(follower, standby, items)
+        except EgressIPError as error:
+            _log(f"{_names(items)}: not handed over to {standby}: {error}")
+
+
+def _by_standby(state: NodeState, held: Iterable[Held]) -> dict[str, list[Held]]:
+    """Return {node: the addresses of which it is the first standby}."""
+    orders = {item.egress_ip: [peer.name for peer in item.order if peer.name != state.name] for item in state.standbys}
+    found: dict[str, list[Held]] = {}
+    for item in held:
+        for standby in orders.get(item.egress_ip, [])[:1]:
+            found.setdefault(standby, []).append(item)
+    return found
+
+
+def _hand_over(follower: Follower, standby: str, items: list[Held]) -> None:
+    """Hand these addresses over to a node, with the lock. Raises EgressIPError if the node does not take them."""
+    record = follower.record
+    own, endpoint = endpoints_to(record.state, standby)
+    request = {
+        "kind": LEAVING,
+        "from": record.state.name,
+        "to": standby,
+        "egressIPs": [item.egress_ip for item in items],
+    }
+    follower.check_current(())
+    with follower.io.call(follower.key, own, endpoint, record.state.options.tunnel_port, request) as call:
+        ready = _egress_ips(call.receive(), READY)
+        going = tuple(item for item in items if item.egress_ip in ready)
+        if not going:
+            raise CommandError("it cannot take them now")
+        flows = _delete(follower, going)
+        listed = {ip: [flow.to_list() for flow in found] for ip, found in flows.items()}
+        call.send({"kind": RELEASED, "egressIPs": listed})
+    follower.forgo(going)
+    _log(f"{_names(going)}: handed over to {standby}, because this host shuts down")
+
+
+def _delete(follower: Follower, items: tuple[Held, ...]) -> Flows:
+    """Delete addresses and return their connections. The translation stays, since its removal takes time."""
+    record, rest = follower.record, tuple(item for item in follower.held if item not in items)
+    prepared = with_addresses_of(follower.present, record.state.holding(rest), record.marks, follower.host)
+    follower.io.execute(transaction(follower.present, prepared))
+    follower.present = prepared
+    connections = Connections(follower.io, record.state, record.marks)
+    leaving = connections.leaving([item.egress_ip for item in items])
+    forget(follower.io, record.state.options, {record.marks[item.egress_ip] for item in items})
+    return {ip: connections.send_on(ip, flows) for ip, flows in leaving.items()}
+
+
+# --- The standby ------------------------------------------------------------------------------------------------------
+
+
+def take_over_from(follower: Follower, call: Call) -> None:
+    """Take what another node hands over in a call."""
+    try:
+        giver, egress_ips = _request(follower.record.state, call)
+        accepted = follower.accept(giver, egress_ips)
+        if accepted:
+            _take(follower, call, giver, accepted)
+    except EgressIPError as error:
+        follower.say(f"nothing is taken over by a call of {call.peer}: {error}")
+    finally:
+        call.close()
+
+
+def _request(state: NodeState, call: Call) -> tuple[str, list[str]]:
+    """Return the node that hands over, and the egress IPs. Raises CommandError for a call that is not for this node."""
+    giver = str(call.request.get("from"))
+    ends = next((node.endpoints for node in state.nodes if node.name == giver), ())
+    if call.peer not in ends or call.request.get("to") != state.name:
+        raise CommandError("it names other nodes than those that talk")
+    return giver, _egress_ips(call.request, LEAVING)
+
+
+def _take(follower: Follower, call: Call, giver: str, egress_ips: tuple[str, ...]) -> None:
+    """Take addresses that the machine has accepted."""
+    event: Taken | Refused = Refused(egress_ips)
+    try:
+        with follower.io.lock(0):
+            follower.check_current(egress_ips)
+            items = follower.items(egress_ips)
+            prepared = _prepare(follower, items)
+            try:
+                call.send({"kind": READY, "egressIPs": list(egress_ips)})
+                flows = _connections(call.receive(), egress_ips)
+            except EgressIPError:
+                follower.io.execute(transaction(prepared, follower.present))
+                raise
+            follower.take(items, dict.fromkeys(egress_ips, giver), Gift(flows, prepared))
+        event = Taken(egress_ips)
+    finally:
+        follower.events.append(event)
+
+
+def _prepare(follower: Follower, items: tuple[Held, ...]) -> DataPlane:
+    """Bring the translation of addresses in place, and return the data plane then."""
+    record = follower.record
+    whole = follower.plane_with((*follower.held, *items))
+    prepared = with_addresses_of(whole, record.state.holding(follower.held), record.marks, follower.host)
+    follower.io.execute(transaction(follower.present, prepared))
+    return prepared
+
+
+def _connections(message: Mapping[str, object], egress_ips: Iterable[str]) -> Flows:
+    """Return the connections in a message. Raises CommandError unless it says that the addresses are released."""
+    released = message.get("egressIPs")
+    if message.get("kind") != RELEASED or not isinstance(released, dict):
+        raise CommandError("the addresses are not released")
+    try:
+        return {ip: read_flows(released.get(ip), ip) for ip in egress_ips}
+    except RefusedError as error:
+        raise CommandError(str(error)) from None
+
+
+# --- Both -------------------------------------------------------------------------------------------------------------
+
+
+def endpoints_to(state: NodeState, name: str) -> tuple[str, str]:
+    """Return (this node's endpoint, that of another node), of one IP version. Raises CommandError without them."""
+    others = next((node.endpoints for node in state.nodes if node.name == name), ())
+    for version in VERSIONS:
+        for endpoint in of_version(others, version):
+            if state.endpoint(version):
+                return state.endpoint(version), endpoint
+    raise CommandError(f"{name} has no endpoint that this node can reach")
+
+
+def _egress_ips(message: Mapping[str, object], kind: str) -> list[str]:
+    """Return the egress IPs of a message. Raises CommandError if it is not of this kind."""
+    found = message.get("egressIPs")
+    if message.get("kind") != kind or not isinstance(found, list):
+        raise CommandError(f"the message must be {kind}")
+    return [str(ip) for ip in found]
+
+
+def _names(items: Iterable[Held]) -> str:
+    return ", ".join(item.egress_ip for item in items)
+
+
+def _log(text: str) -> None:
+    sys.stderr.write(f"netops.egress_ip: {text}\n")

@@ -1,0 +1,162 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls from node to node on the loopback interface: 127.0.0.2 calls 127.0.0.1."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Partners
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import fleet_calls, handover_session
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.fleet_calls import Switchboard, call
+
+ONE, TWO = "127.0.0.1", "127.0.0.2"
+REQUEST = {"kind": "leaving", "egressIPs": ["192.168.126.101"]}
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    monkeypatch.setattr(fleet_calls, "ANSWER", 0.5)
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as sock:
+        sock.bind((ONE, 0))
+        return sock.getsockname()[1]
+
+
+@pytest.fixture
+def switchboard(port):
+    made = Switchboard("secret", port, [4, 6])
+    yield made
+    made.close()
+
+
+def wait_for_call(switchboard, seconds=10):
+    """Return the first call that is proven within some seconds, None without one."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        select.select([switchboard], [], [], 0.05)
+        for found in switchboard.read():
+            return found
+    return None
+
+
+def in_background(task):
+    thread = threading.Thread(target=task, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_call_and_its_messages(switchboard, port):
+    said = []
+
+    def caller():
+        with call("secret", TWO, ONE, port, REQUEST) as made:
+            said.append(made.receive())
+            made.send({"kind": "released", "egressIPs": {}})
+
+    thread = in_background(caller)
+    found = wait_for_call(switchboard)
+    assert (found.peer, found.request) == (TWO, REQUEST)
+    found.send({"kind": "ready"})
+    assert found.receive() == {"kind": "released", "egressIPs": {}}
+    found.close()
+    thread.join(10)
+    assert said == [{"kind": "ready"}]
+
+
+def test_a_caller_with_another_key_is_no_call(switchboard, port):
+    def caller():
+        with pytest.raises(CommandError), call("guessed", TWO, ONE, port, REQUEST) as made:
+            made.receive()
+
+    thread = in_background(caller)
+    assert wait_for_call(switchboard, 0.7) is None
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_recorded_call_is_no_call_again(switchboard, port):
+    """The bytes of a call that was proven, sent once more."""
+    recorded = bytearray()
+
+    class Recorder(socket.socket):
+        def sendall(self, data):
+            recorded.extend(data)
+            super().sendall(data)
+
+    recorder = Recorder()
+    recorder.connect((ONE, port))
+    waiting = in_background(lambda: fleet_calls.node_messages.read(recorder, fleet_calls._read_number(), 1e9))
+    wait_for_call(switchboard, 0.1)
+    waiting.join(10)
+    number = next(iter(switchboard._callers.values())).number
+    fleet_calls.node_messages.send(recorder, b"n" * 16, 1)
+    fleet_calls.node_messages.send(recorder, fleet_calls.node_messages.message(b"secret", number, REQUEST), 1)
+    assert wait_for_call(switchboard).request == REQUEST
+    with socket.create_connection((ONE, port)) as again:
+        again.sendall(recorded)
+        assert wait_for_call(switchboard, 0.5) is None
+    recorder.close()
+
+
+def test_a_stranger_does_not_stop_a_call(switchboard, port):
+    strangers = [socket.create_connection((ONE, port)) for _ in range(80)]
+    for stranger in strangers[::2]:
+        stranger.sendall(b"x" * 100)
+    wait_for_call(switchboard, 0.2)
+    assert len(switchboard._callers) <= 64
+
+    def caller():
+        with call("secret", TWO, ONE, port, REQUEST):
+            pass
+
+    thread = in_background(caller)
+    assert wait_for_call(switchboard).request == REQUEST
+    thread.join(10)
+    for stranger in strangers:
+        stranger.close()
+
+
+def test_nobody_listens(port):
+    refused = pytest.raises(CommandError, match=f"127.0.0.1 is not reached by TCP on port {port}")
+    with refused, call("", TWO, ONE, port, {}):
+        pass
+
+
+def test_a_node_that_says_nothing_ends_the_call(port):
+    refused = pytest.raises(CommandError, match="no answer")
+    with socket.create_server((ONE, port)), refused, call("secret", TWO, ONE, port, REQUEST):
+        pass
+
+
+def test_another_program_has_the_port(port):
+    with socket.create_server((ONE, port)), pytest.raises(CommandError, match=f"TCP port {port}: "):
+        Switchboard("secret", port, [4])
+
+
+def test_a_run_that_hands_over_listens_beside_it(switchboard, port, monkeypatch):
+    """The exact address comes first, whichever began to listen first."""
+    monkeypatch.setattr(handover_session, "PATIENCE", 3.0)
+    released, connect = [], socket.create_connection
+    monkeypatch.setattr(
+        handover_session.socket, "create_connection", lambda to, timeout: connect(to, timeout, (TWO, 0))
+    )
+
+    def give():
+        partners = Partners({TWO: ["192.168.126.101"]}, {})
+        handover_session.hand_over("run", port, (ONE,), partners, lambda ips: released.append(set(ips)) or {})
+
+    thread = in_background(give)
+    taken = handover_session.hand_over("run", port, (TWO,), Partners({}, {ONE: ["192.168.126.101"]}), lambda _ips: {})
+    thread.join(10)
+    assert taken == {"192.168.126.101": []}
+    assert released == [{"192.168.126.101"}]
