@@ -19,6 +19,8 @@ from .nft_table import (
     INET,
     INTERVALS,
     NETDEV,
+    TABLE,
+    TIMEOUTS,
     ChainState,
     Elements,
     SetState,
@@ -40,8 +42,12 @@ _HEADERS = {4: 40, 6: 60}
 # {IP version: prefix length of a single address}
 _SINGLE = {4: "/32", 6: "/128"}
 
+# Seconds after a takeover in which the new holder ignores late packets of connections that it does not know.
+_SETTLING = 5
+
 _FORWARD_OTHERS = "forward_others"
-_NOT_THE_FIRST = "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn return"
+_NOT_THE_FIRST = "tcp flags & (fin | syn | rst | ack) != syn"
+_UNKNOWN_TCP = f"ct state new,invalid {_NOT_THE_FIRST}"
 
 # {egress IP: index}
 Marks = Mapping[str, int]
@@ -64,6 +70,15 @@ def desired_tables(
     """
     base = _base_chains(state, mtu, in_vrf, sorted(not_routing), outward)
     return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, base, outward)}
+
+
+def settling_lines(egress_ips: Collection[str]) -> list[str]:
+    """Return the lines for `nft -f` that keep the kernel for some seconds from resetting unknown connections.
+
+    The connections of a lost holder are unknown until their clients send something. Needs the tables of a state with
+    failover.
+    """
+    return [f"add element {INET} {TABLE} settling{version_of(ip)} {{ {ip} timeout {_SETTLING}s }}" for ip in egress_ips]
 
 
 def held_by(tables: Tables) -> set[str]:
@@ -113,7 +128,11 @@ def _inet_table(
             ),
             "marked": _marked_chain(options),
             # A late packet of a connection that has moved or ended is still answered with a reset.
-            **({"inbound": chain_of("", _NOT_THE_FIRST, "drop")} if options.inbound == "drop" else {}),
+            **(
+                {"inbound": chain_of("", f"meta l4proto tcp {_NOT_THE_FIRST} return", "drop")}
+                if options.inbound == "drop"
+                else {}
+            ),
             **_mark_chains(options, marks),
             **_object_chains(state),
             **_destination_chains(choices),
@@ -154,6 +173,7 @@ def _sets(state: NodeState, marks: Marks, version: int, choices: DestinationChoi
         f"excluded{version}": SetState("set", f"{{ type {kind}; {INTERVALS} }}", _excluded(state, version)),
         f"selected{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(pods)),
         f"pods{version}": SetState("map", f"{{ type {kind} : verdict; }}", pods),
+        **({f"settling{version}": SetState("set", f"{{ type {kind}; {TIMEOUTS} }}", {})} if state.failover else {}),
         f"held{version}": SetState(
             "map", f"{{ type mark : {kind}; }}", {_mark_text(state.options, marks[ip]): ip for ip in held}
         ),
@@ -175,7 +195,7 @@ def _base_chains(
     return {
         "raw_prerouting": _base_chain("filter", "prerouting", NFT_RAW, f"{port} jump tunnel_port_raw"),
         "raw_output": _base_chain("filter", "output", NFT_RAW, notrack),
-        "prerouting": _base_chain("filter", "prerouting", NFT_MARK, *_prerouting(options, in_vrf)),
+        "prerouting": _base_chain("filter", "prerouting", NFT_MARK, *_prerouting(state, in_vrf)),
         "input": _base_chain(
             "filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{port} goto tunnel_port_input"
         ),
@@ -195,13 +215,16 @@ def _base_chains(
     }
 
 
-def _prerouting(options: DataPlaneOptions, in_vrf: Sequence[str]) -> Iterator[str]:
+def _prerouting(state: NodeState, in_vrf: Sequence[str]) -> Iterator[str]:
+    options = state.options
     mask = f"{options.mark_mask:#x}"
     # By the mark, replies leave the VRF in which they arrive.
     yield from (f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf)
     yield from (f"{ip} saddr @selected{v} jump selected" for v, ip in WORDS.items())
     yield "ct direction reply return"
     yield f'iifname "{options.tunnel_device}" goto from_tunnel'
+    if state.failover:
+        yield from (f"{ip} daddr @settling{v} {_UNKNOWN_TCP} drop" for v, ip in WORDS.items())
     if options.inbound == "drop":
         yield from (f"{ip} daddr @egress_ips{v} ct state new goto inbound" for v, ip in WORDS.items())
     yield f"ct mark and {mask} vmap @marks"

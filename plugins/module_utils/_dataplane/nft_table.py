@@ -22,6 +22,8 @@ UNREADABLE = "unreadable"
 COMMENT = "egress_ip:"
 # In the definition of a set of networks.
 INTERVALS = "flags interval;"
+# In the definition of a set whose elements come and go; they are no part of a state.
+TIMEOUTS = "flags timeout;"
 
 # {key: value} of a set or map; the value is None in a set.
 Elements = Mapping[str, Optional[str]]
@@ -128,9 +130,7 @@ def parse_table(text: str, family: str) -> TableState | None:
             rules.setdefault(item["rule"]["chain"], []).append(_read_fingerprint(item["rule"]))
     return TableState(
         family=tables[0]["family"],
-        sets={
-            item["name"]: SetState(*_set_header(item), dict(map(_read_element, item.get("elem", ())))) for item in sets
-        },
+        sets={item["name"]: _read_set(item) for item in sets},
         chains={item["name"]: ChainState(_chain_header(item), tuple(rules.get(item["name"], ()))) for item in chains},
         flags=flags if isinstance(flags, str) else " ".join(flags),
         counters=frozenset(item["counter"]["name"] for item in objects if "counter" in item),
@@ -151,6 +151,12 @@ def parse_counters(text: str) -> dict[str, tuple[int, int]]:
     """Return {name: (packets, bytes)} that `nft -j list counters` printed; empty for other output."""
     found = [item["counter"] for item in _objects(text) or () if "counter" in item]
     return {item["name"]: (item["packets"], item["bytes"]) for item in found}
+
+
+def _read_set(item: Document) -> SetState:
+    kind, definition = _set_header(item)
+    lasting = item.get("elem", ()) if TIMEOUTS not in definition else ()
+    return SetState(kind, definition, dict(map(_read_element, lasting)))
 
 
 def _set_header(item: Document) -> tuple[str, str]:

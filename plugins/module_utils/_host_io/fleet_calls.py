@@ -19,8 +19,11 @@ import contextlib
 import os
 import select
 import socket
+import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Mapping, NamedTuple
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError
@@ -34,9 +37,19 @@ CONNECT, ANSWER = 0.5, 2.0
 _REQUEST_LIMIT, _MESSAGE_LIMIT = 1 << 16, 1 << 28
 # Calls that are not proven yet; beyond, the oldest ends.
 _UNPROVEN = 64
+# Seconds before each attempt to deliver a letter, and the calls at the same time.
+_PAUSES, _AT_ONCE = (0.0, 1.0, 3.0), 8
 _ANY = {4: (socket.AF_INET, "0.0.0.0"), 6: (socket.AF_INET6, "::")}
 
 _Request = Mapping[str, object]
+
+
+class Letter(NamedTuple):
+    """A request to a node that only confirms it: from the endpoint `own` to `endpoint`."""
+
+    own: str
+    endpoint: str
+    request: _Request
 
 
 class Call:
@@ -44,7 +57,8 @@ class Call:
 
     def __init__(self, connection: socket.socket, key: bytes, numbers: tuple[bytes, bytes]) -> None:
         self._connection, self._key, (self._own, self._theirs) = connection, key, numbers
-        self.peer, self.request = "", {}  # type: tuple[str, _Request]
+        self.peer = ""
+        self.request: _Request = {}
 
     def send(self, content: Mapping[str, object]) -> None:
         """Send a message. Raises CommandError."""
@@ -186,6 +200,41 @@ class Switchboard:
         for listener in self._listeners.values():
             listener.close()
         self._poll.close()
+
+
+def tell(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], bool]) -> None:
+    """Deliver letters in the background, again after a while to nodes that did not answer, while they are true."""
+    threading.Thread(target=_deliver, args=(key, port, letters, is_true), daemon=True).start()
+
+
+def _deliver(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], bool]) -> None:
+    for pause in _PAUSES:
+        time.sleep(pause)
+        if not letters or not is_true():
+            return
+        letters = _deliver_once(key, port, letters)
+
+
+def _deliver_once(key: str, port: int, letters: Sequence[Letter]) -> list[Letter]:
+    """Call several nodes at the same time; return the letters that were not delivered."""
+    waiting, failed = deque(letters), []
+
+    def work() -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                letter = waiting.popleft()
+                try:
+                    with call(key, letter.own, letter.endpoint, port, letter.request) as made:
+                        made.receive()
+                except CommandError:
+                    failed.append(letter)
+
+    threads = [threading.Thread(target=work, daemon=True) for _letter in letters[:_AT_ONCE]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failed
 
 
 def versions_of(endpoints: Collection[str]) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .._protocols.address_probe import Probe
     from .._protocols.ctnetlink import Flow
     from .conntrack import Filter
-    from .fleet_calls import Call, Switchboard
+    from .fleet_calls import Call, Letter, Switchboard
     from .node_messages import Flows
     from .packets import Frames, Packet, Verdict
     from .segment import Segment
@@ -136,6 +136,13 @@ class HostIO:
         from .fleet_calls import call  # noqa: PLC0415
 
         return call(key, own, endpoint, port, request)
+
+    @staticmethod
+    def tell(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], bool]) -> None:
+        """Call `fleet_calls.tell`."""
+        from .fleet_calls import tell  # noqa: PLC0415
+
+        tell(key, port, letters, is_true)
 
     @staticmethod
     def send_packets(packets: Sequence[Packet]) -> None:

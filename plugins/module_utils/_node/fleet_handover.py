@@ -19,19 +19,18 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._common.addresses import VERSIONS, of_version
 from .._common.errors import CommandError, EgressIPError
 from .._dataplane.node_state import Held, NodeState
 from .._dataplane.state import DataPlane, transaction, with_addresses_of
 from .._failover.values import Refused, Taken
 from .._host_io.node_messages import Flows, RefusedError, read_flows
 from .connections import Connections, forget
+from .fleet_messages import LEAVING, READY, RELEASED, egress_ips_of, endpoints_to, request_to, sender_of
 
 if TYPE_CHECKING:
     from .._host_io.fleet_calls import Call
     from .follow import Follower
 
-LEAVING, READY, RELEASED = "leaving", "ready", "released"
 # Seconds that a node which shuts down waits for the end of a run.
 _PATIENCE = 3.0
 
@@ -71,15 +70,10 @@ def _hand_over(follower: Follower, standby: str, items: list[Held]) -> None:
     """Hand these addresses over to a node, with the lock. Raises EgressIPError if the node does not take them."""
     record = follower.record
     own, endpoint = endpoints_to(record.state, standby)
-    request = {
-        "kind": LEAVING,
-        "from": record.state.name,
-        "to": standby,
-        "egressIPs": [item.egress_ip for item in items],
-    }
+    request = request_to(record.state, standby, LEAVING, [item.egress_ip for item in items])
     follower.check_current(())
     with follower.io.call(follower.key, own, endpoint, record.state.options.tunnel_port, request) as call:
-        ready = _egress_ips(call.receive(), READY)
+        ready = egress_ips_of(call.receive(), READY)
         going = tuple(item for item in items if item.egress_ip in ready)
         if not going:
             raise CommandError("it cannot take them now")
@@ -108,23 +102,14 @@ def _delete(follower: Follower, items: tuple[Held, ...]) -> Flows:
 def take_over_from(follower: Follower, call: Call) -> None:
     """Take what another node hands over in a call."""
     try:
-        giver, egress_ips = _request(follower.record.state, call)
-        accepted = follower.accept(giver, egress_ips)
+        giver = sender_of(follower.record.state, call.request, call.peer)
+        accepted = follower.accept(giver, egress_ips_of(call.request, LEAVING))
         if accepted:
             _take(follower, call, giver, accepted)
     except EgressIPError as error:
         follower.say(f"nothing is taken over by a call of {call.peer}: {error}")
     finally:
         call.close()
-
-
-def _request(state: NodeState, call: Call) -> tuple[str, list[str]]:
-    """Return the node that hands over, and the egress IPs. Raises CommandError for a call that is not for this node."""
-    giver = str(call.request.get("from"))
-    ends = next((node.endpoints for node in state.nodes if node.name == giver), ())
-    if call.peer not in ends or call.request.get("to") != state.name:
-        raise CommandError("it names other nodes than those that talk")
-    return giver, _egress_ips(call.request, LEAVING)
 
 
 def _take(follower: Follower, call: Call, giver: str, egress_ips: tuple[str, ...]) -> None:
@@ -134,7 +119,7 @@ def _take(follower: Follower, call: Call, giver: str, egress_ips: tuple[str, ...
         with follower.io.lock(0):
             follower.check_current(egress_ips)
             items = follower.items(egress_ips)
-            prepared = _prepare(follower, items)
+            prepared = follower.prepare(items)
             try:
                 call.send({"kind": READY, "egressIPs": list(egress_ips)})
                 flows = _connections(call.receive(), egress_ips)
@@ -147,15 +132,6 @@ def _take(follower: Follower, call: Call, giver: str, egress_ips: tuple[str, ...
         follower.events.append(event)
 
 
-def _prepare(follower: Follower, items: tuple[Held, ...]) -> DataPlane:
-    """Bring the translation of addresses in place, and return the data plane then."""
-    record = follower.record
-    whole = follower.plane_with((*follower.held, *items))
-    prepared = with_addresses_of(whole, record.state.holding(follower.held), record.marks, follower.host)
-    follower.io.execute(transaction(follower.present, prepared))
-    return prepared
-
-
 def _connections(message: Mapping[str, object], egress_ips: Iterable[str]) -> Flows:
     """Return the connections in a message. Raises CommandError unless it says that the addresses are released."""
     released = message.get("egressIPs")
@@ -165,27 +141,6 @@ def _connections(message: Mapping[str, object], egress_ips: Iterable[str]) -> Fl
         return {ip: read_flows(released.get(ip), ip) for ip in egress_ips}
     except RefusedError as error:
         raise CommandError(str(error)) from None
-
-
-# --- Both -------------------------------------------------------------------------------------------------------------
-
-
-def endpoints_to(state: NodeState, name: str) -> tuple[str, str]:
-    """Return (this node's endpoint, that of another node), of one IP version. Raises CommandError without them."""
-    others = next((node.endpoints for node in state.nodes if node.name == name), ())
-    for version in VERSIONS:
-        for endpoint in of_version(others, version):
-            if state.endpoint(version):
-                return state.endpoint(version), endpoint
-    raise CommandError(f"{name} has no endpoint that this node can reach")
-
-
-def _egress_ips(message: Mapping[str, object], kind: str) -> list[str]:
-    """Return the egress IPs of a message. Raises CommandError if it is not of this kind."""
-    found = message.get("egressIPs")
-    if message.get("kind") != kind or not isinstance(found, list):
-        raise CommandError(f"the message must be {kind}")
-    return [str(ip) for ip in found]
 
 
 def _names(items: Iterable[Held]) -> str:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError, EgressIPError
+from .._dataplane.nft_ruleset import settling_lines
 from .._dataplane.node_state import Held, NodeState
-from .._dataplane.state import DataPlane, desired_data_plane, transaction
+from .._dataplane.state import DataPlane, desired_data_plane, transaction, with_addresses_of
 from .._failover.failover import Failover
 from .._failover.values import (
     Action,
@@ -36,6 +37,7 @@ from .._failover.values import (
     Taken,
 )
 from .._host_io import conntrack, esp, files, fleet_calls, packets, segment, termination
+from .._host_io.fleet_calls import Call
 from .._host_io.host_io import HostIO
 from .._host_io.segment import Received
 from .._protocols.address_probe import announcements, probe, question
@@ -46,6 +48,8 @@ from .current_state import read_data_plane, read_host
 from .failover_key import load_key
 from .failover_settings import own_addresses, settings_of
 from .fleet_handover import Gift, hand_over_all, take_over_from
+from .fleet_messages import LEAVING, MOVED
+from .fleet_news import heed, tell_moved
 from .record import Record
 from .takeovers import Takeovers
 
@@ -173,13 +177,20 @@ class Follower:
             raise AssertionError("read_record comes first")
         now, boot = self.segment.clocks()
         for call in self.switchboard.read() if self.switchboard else ():
-            take_over_from(self, call)
+            self._answer(call)
         events, self.events = [*map(_heard, self.segment.read()), *self.events], []
         for action in self.machine.step(Clock(now, boot, self.done), events):
             self._do(action)
         self.done = self.segment.clocks()[0]
         if not self.events:
             self.segment.wait(self.machine.next_time() - self.done, _COALESCE)
+
+    def _answer(self, call: Call) -> None:
+        answer = {LEAVING: take_over_from, MOVED: heed}.get(str(call.request.get("kind")))
+        if answer:
+            answer(self, call)
+        else:
+            call.close()
 
     def _do(self, action: Action) -> None:
         if isinstance(action, (Ask, Greet)):
@@ -246,9 +257,10 @@ class Follower:
         connections = Connections(self.io, record.state, record.marks)
         self.takeovers.with_taken(former, self.io.wall_clock()).save(self.io)
         try:
+            prepared = gift.prepared if gift else self.prepare(items)
             if gift:
                 connections.arrive(gift.connections)
-            self.io.execute(transaction(gift.prepared if gift else self.present, plane))
+            self.io.execute(transaction(prepared, plane))
             self._announce(items)
             self._save({*record.state.held, *items}, plane)
         except EgressIPError:
@@ -262,6 +274,17 @@ class Follower:
             connections.forget_others(gift.connections)
         else:
             self._forget_lost(connections, items)
+        tell_moved(self, items)
+
+    def prepare(self, items: Iterable[Held]) -> DataPlane:
+        """Bring everything in place for these addresses but themselves, and return the data plane then."""
+        items, record = tuple(items), self.record
+        whole = self.plane_with((*self.held, *items))
+        prepared = with_addresses_of(whole, record.state.holding(self.held), record.marks, self.host)
+        needed = transaction(self.present, prepared)
+        settling = settling_lines([item.egress_ip for item in items])
+        self.io.execute(replace(needed, nft=(*needed.nft, *settling)))
+        return prepared
 
     def _forget_lost(self, connections: Connections, items: Iterable[Held]) -> None:
         """Forget the connections that went to the last holder, and make their clients notice."""
@@ -346,6 +369,10 @@ class Follower:
         self.io.execute(transaction(self.present, plane))
         self.takeovers.without(item.egress_ip for item in gone).save(self.io)
         self._save({*self.record.state.held} - gone, plane)
+
+    def holds(self, egress_ips: Iterable[str]) -> bool:
+        """Return whether this node holds all these addresses."""
+        return set(egress_ips) <= {item.egress_ip for item in self.held}
 
     def plane_with(self, held: Iterable[Held]) -> DataPlane:
         """Return the data plane of this node with these addresses."""

@@ -22,6 +22,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.esp im
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.host import Host
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import (
     TABLE,
+    TIMEOUTS,
     ChainState,
     SetState,
     TableState,
@@ -36,7 +37,7 @@ MAC = "02:00:c0:a8:7e:15"
 # The random address of a new tunnel device.
 NEW_MAC = "0a:5e:c2:e7:00:01"
 OURS = str(PROTOCOL)
-_NOT_THE_HOST = ("log", "fail", "wire", "away", "settling", "due", "version", "the_segment", "on_call", "ends")
+_NOT_THE_HOST = ("log", "fail", "wire", "away", "settling", "due", "version", "the_segment", "on_call", "ends", "told")
 FOREIGN_TABLE = {
     "sets": {},
     "counters": set(),
@@ -129,6 +130,7 @@ class FakeKernel:
         self.fail = ()
         self.the_segment = None
         # How another node answers a call; whether the program is asked to end, and the host shuts down.
+        self.told = []
         self.on_call, self.ends, self.shuts_down = None, False, False
         # What another run does while this one waits for the lock.
         self.first, self.locked = None, False
@@ -279,6 +281,9 @@ class FakeKernel:
 
     def call(self, *arguments):
         return self.on_call(*arguments)
+
+    def tell(self, key, port, letters, is_true):
+        self.told += letters
 
     def change_connections(self, requests):
         self.changed += requests
@@ -576,6 +581,8 @@ class FakeKernel:
         table["counters"].remove(name)
 
     def _nft_add_element(self, table, name, words):
+        if TIMEOUTS in table["sets"][name]["definition"]:
+            return
         for key, value in _elements(words):
             elements = table["sets"][name]["elements"]
             _must(elements.get(key, value) == value, f"{name}: {key} is there with another value")

@@ -95,8 +95,9 @@ def sysctl(name, **values):
 
 
 @contextlib.contextmanager
-def small_fleet(forwarding=1, bridged=(), **options):
-    """Build the fleet with these options of the data plane; `forwarding` is that of the nodes before.
+def small_fleet(forwarding=1, bridged=(), failover=None, **options):
+    """Build the fleet with these options of the data plane; `forwarding` is that of the nodes before, `failover`
+    that of their states.
 
     In `bridged`, names of hosts mean that their uplinks to the LAN are bridges, "back" that node1's other uplink is.
     """
@@ -109,7 +110,7 @@ def small_fleet(forwarding=1, bridged=(), **options):
             sysctl(name, ipv6__conf__default__dad_transmits=0)
         _connect(forwarding, bridged)
         for name in ("node1", "node2"):
-            _apply(name, options)
+            _apply(name, options, failover)
         yield
 
 
@@ -201,8 +202,8 @@ def state_of(name, options):
     )
 
 
-def _apply(name, options):
-    state = state_of(name, options)
+def _apply(name, options, failover):
+    state = replace(state_of(name, options), failover=failover)
     with inside(name):
         forwarded = HostIO.read_sysctls(FORWARDING.values())
         host = replace(HostIO.read_host(), not_routing=not_routing(forwarded, {}, {}))
@@ -258,6 +259,24 @@ def send(name, destination, data=b"x", source="", port=SERVICE_PORT, uid=0):
                     sock.sendto(data, (destination, port))
         finally:
             os.seteuid(0)
+
+
+def answer_to_late_packet(version):
+    """Send a TCP packet of an unknown connection from the server to the second egress IP; return the TCP answer."""
+    with inside("server"), socket.socket(FAMILIES[version], socket.SOCK_RAW, socket.IPPROTO_TCP) as server:
+        server.settimeout(1)
+        ends = [socket.inet_pton(FAMILIES[version], address[version]) for address in (SERVER, EGRESS2)]
+        segment = struct.pack("!HHIIBBHHH", 443, 40000, 7, 7, 5 << 4, 0x10, 100, 0, 0)
+        if version == 6:
+            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_CHECKSUM, 16)
+        else:
+            total = checksum(b"".join(ends) + struct.pack("!HH", socket.IPPROTO_TCP, len(segment)) + segment)
+            segment = segment[:16] + struct.pack("!H", total) + segment[18:]
+        server.sendto(segment, (EGRESS2[version], 0))
+        try:
+            return server.recv(100)[20 if version == 4 else 0 :]
+        except TimeoutError:
+            return b""
 
 
 def connects(name, destination, port, uid=0, timeout=3.0, source=""):

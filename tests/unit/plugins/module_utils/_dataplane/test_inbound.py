@@ -6,23 +6,20 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import struct
 
 import pytest
 from small_fleet import (
     EGRESS1,
     EGRESS2,
-    FAMILIES,
     NODE2,
     OTHER,
     OUTSIDER,
     SELECTED,
     SERVER,
     SERVICE_PORT,
-    checksum,
+    answer_to_late_packet,
     connects,
-    inside,
     listener,
     nft,
     send,
@@ -30,7 +27,7 @@ from small_fleet import (
     sources,
 )
 
-ACK, RST = 0x10, 0x04
+RST = 0x04
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 
 
@@ -86,16 +83,6 @@ def test_pods_use_the_egress_ip_in_both_directions(version, pod):
 
 @VERSIONS
 def test_a_late_packet_of_a_connection_that_has_moved_is_answered_with_a_reset(version):
-    with inside("server"), socket.socket(FAMILIES[version], socket.SOCK_RAW, socket.IPPROTO_TCP) as server:
-        server.settimeout(1)
-        ends = [socket.inet_pton(FAMILIES[version], address[version]) for address in (SERVER, EGRESS2)]
-        segment = struct.pack("!HHIIBBHHH", 443, 40000, 7, 7, 5 << 4, ACK, 100, 0, 0)
-        if version == 6:
-            server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_CHECKSUM, 16)
-        else:
-            total = checksum(b"".join(ends) + struct.pack("!HH", socket.IPPROTO_TCP, len(segment)) + segment)
-            segment = segment[:16] + struct.pack("!H", total) + segment[18:]
-        server.sendto(segment, (EGRESS2[version], 0))
-        answer = server.recv(100)[20 if version == 4 else 0 :]
-        assert answer[:4] == struct.pack("!HH", 40000, 443)
-        assert answer[13] & RST
+    answer = answer_to_late_packet(version)
+    assert answer[:4] == struct.pack("!HH", 40000, 443)
+    assert answer[13] & RST

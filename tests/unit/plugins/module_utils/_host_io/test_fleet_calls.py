@@ -14,7 +14,12 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Partners
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import fleet_calls, handover_session
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.fleet_calls import Switchboard, call
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.fleet_calls import (
+    Letter,
+    Switchboard,
+    call,
+    tell,
+)
 
 ONE, TWO = "127.0.0.1", "127.0.0.2"
 REQUEST = {"kind": "leaving", "egressIPs": ["192.168.126.101"]}
@@ -160,3 +165,33 @@ def test_a_run_that_hands_over_listens_beside_it(switchboard, port, monkeypatch)
     thread.join(10)
     assert taken == {"192.168.126.101": []}
     assert released == [{"192.168.126.101"}]
+
+
+def letter(request=REQUEST):
+    return Letter(TWO, ONE, request)
+
+
+def test_letters_are_delivered(switchboard, port):
+    tell("secret", port, [letter(), letter({"kind": "moved"})], lambda: True)
+    found = []
+    while len(found) < 2:
+        found.append(wait_for_call(switchboard))
+        found[-1].send({})
+    assert sorted(each.request["kind"] for each in found) == ["leaving", "moved"]
+
+
+def test_a_letter_is_delivered_later_to_a_node_that_does_not_listen_yet(port, monkeypatch):
+    monkeypatch.setattr(fleet_calls, "_PAUSES", (0.0, 0.3, 0.3))
+    tell("secret", port, [letter()], lambda: True)
+    time.sleep(0.1)
+    late = Switchboard("secret", port, [4])
+    found = wait_for_call(late)
+    assert found.request == REQUEST
+    found.send({})
+    assert wait_for_call(late, 0.7) is None
+    late.close()
+
+
+def test_a_letter_that_is_no_longer_true_is_not_delivered(switchboard, port):
+    tell("secret", port, [letter()], lambda: False)
+    assert wait_for_call(switchboard, 0.3) is None

@@ -1,0 +1,53 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a node tells all others after a takeover, and what they do then. PRIVATE to the collection.
+
+The new holder does not know the connections of the lost one. It learns of each as soon as the pod sends a packet; a pod
+that only listens does so when its node challenges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .._common.errors import CommandError, EgressIPError
+from .._dataplane.node_state import Held
+from .._host_io.fleet_calls import Letter
+from .connections import Connections, challenge
+from .fleet_messages import MOVED, egress_ips_of, endpoints_to, request_to, sender_of
+
+if TYPE_CHECKING:
+    from .._host_io.fleet_calls import Call
+    from .follow import Follower
+
+
+def tell_moved(follower: Follower, items: Iterable[Held]) -> None:
+    """Tell the other nodes, in the background, that this node has taken these addresses over."""
+    state, egress_ips = follower.record.state, [item.egress_ip for item in items]
+    letters = []
+    for node in state.nodes if follower.key else ():
+        if node.name != state.name:
+            try:
+                own, endpoint = endpoints_to(state, node.name)
+            except CommandError:
+                continue
+            letters.append(Letter(own, endpoint, request_to(state, node.name, MOVED, egress_ips)))
+    if letters:
+        follower.io.tell(follower.key, state.options.tunnel_port, letters, lambda: follower.holds(egress_ips))
+
+
+def heed(follower: Follower, call: Call) -> None:
+    """Let the pods of this node speak to the new holder of their egress IPs."""
+    record = follower.record
+    try:
+        sender_of(record.state, call.request, call.peer)
+        egress_ips = [ip for ip in egress_ips_of(call.request, MOVED) if ip in record.marks]
+        connections = Connections(follower.io, record.state, record.marks)
+        challenge(follower.io, connections.elsewhere(egress_ips))
+        call.send({"kind": MOVED, "egressIPs": egress_ips})
+    except EgressIPError as error:
+        follower.say(f"a call of {call.peer} is ignored: {error}")
+    finally:
+        call.close()
