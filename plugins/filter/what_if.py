@@ -94,7 +94,7 @@ _value:
   description: The result of the simulation.
   type: dict
   contains:
-    supposed:
+    scenario:
       description: The simulated changes, a sentence each.
       type: list
       elements: str

@@ -56,14 +56,14 @@ def answer(
         return answers
     if questions.what_if != {} or questions.headroom:
         later = RunOptions(settings.policy, settings.cap, settings.min_available)
-        supposed = what_if(run.plan, run.requests, run.fleet, questions.what_if, later, start())
+        simulated = what_if(run.plan, run.requests, run.fleet, questions.what_if, later, start())
         if questions.what_if != {}:
-            answers["what_if"] = supposed.to_dict()["lines"]
+            answers["what_if"] = simulated.to_dict()["lines"]
         if questions.headroom:
             label = questions.headroom_label
             # The standbys are those of the real fleet.
             orders = _orders(run.plan) if questions.what_if == {} else None
-            answers["headroom"] = headroom(supposed.fleet_after, label, DOMAINS, start(), orders).to_dict()["lines"]
+            answers["headroom"] = headroom(simulated.fleet_after, label, DOMAINS, start(), orders).to_dict()["lines"]
     if questions.price:
         answers["price"] = price_of(run.plan, run.requests, run.fleet, start()).to_dict()["lines"]
     return answers

@@ -206,13 +206,13 @@ class _Question:
         extra: dict[str, list[Assignment]] = {}
         for each in lost:
             nodes = (node for node in self.candidates.possible_nodes(each.egress_ip) if node.name not in names)
-            node = next((node for node in nodes if self._has_room(node, each, extra.get(node.name, ()))), None)
+            node = next((node for node in nodes if self._has_capacity(node, each, extra.get(node.name, ()))), None)
             if node is None:
                 return False
             extra.setdefault(node.name, []).append(each)
         return True
 
-    def _has_room(self, node: Node, each: Assignment, extra: Sequence[Assignment]) -> bool:
+    def _has_capacity(self, node: Node, each: Assignment, extra: Sequence[Assignment]) -> bool:
         if self.candidates.sibling(node, each.name) or any(other.name == each.name for other in extra):
             return False
         version = parsed(each.egress_ip).version

@@ -57,7 +57,7 @@ class FleetAfter(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Supposed:
+class Scenario:
     """A changed fleet: ``requests``, and ``nodes`` as ``make_plan`` takes them; the next three name nodes.
 
     ``sentences`` describe the changes for a person.
@@ -71,8 +71,8 @@ class Supposed:
     sentences: tuple[str, ...] = ()
 
 
-def suppose(changes: object, requests: Requests, nodes: Sequence[Mapping[str, Any]]) -> Supposed:
-    """Return the Supposed after ``changes`` of Requests and nodes. Raises InvalidError with every error.
+def read_scenario(changes: object, requests: Requests, nodes: Sequence[Mapping[str, Any]]) -> Scenario:
+    """Return the Scenario: Requests and nodes after ``changes``. Raises InvalidError with every error.
 
     ``changes``: ``{down: [node], drain: [node], nodes: {node: {labels, remove_labels, capacity, networks}},
     egressips: {name: {egressIPs, annotations}}, removed_egressips: [name]}``. A node or an object of a new name is
@@ -80,16 +80,16 @@ def suppose(changes: object, requests: Requests, nodes: Sequence[Mapping[str, An
     annotation.
     """
     errors = Errors()
-    supposed: Mapping[str, Any] = plain(check_mapping(changes, PATH, errors))
-    check_fields(supposed, f"{PATH}.", _FIELDS, errors)
+    checked: Mapping[str, Any] = plain(check_mapping(changes, PATH, errors))
+    check_fields(checked, f"{PATH}.", _FIELDS, errors)
     by_name = {entry["name"]: entry for entry in nodes}
-    wanted = _named_changes(supposed, "nodes", _NODE_FIELDS, errors)
+    wanted = _named_changes(checked, "nodes", _NODE_FIELDS, errors)
     changed = {name: _node(name, change, by_name.get(name), errors) for name, change in wanted.items()}
     after = {**by_name, **changed}
-    down, drain = (dict.fromkeys(_known_names(supposed, field, after, "node", errors)) for field in ("down", "drain"))
-    egressips, said = _egressips(supposed, requests.egressips, errors)
+    down, drain = (dict.fromkeys(_known_names(checked, field, after, "node", errors)) for field in ("down", "drain"))
+    egressips, said = _egressips(checked, requests.egressips, errors)
     errors.raise_if_any()
-    return Supposed(
+    return Scenario(
         requests=requests_of(egressips, requests.owners),
         nodes=tuple({**n, "ready": False} if n["name"] in (*down, *drain) else n for n in after.values()),
         down=tuple(down),

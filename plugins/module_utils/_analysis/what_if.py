@@ -20,7 +20,7 @@ from .._reconcile.fleet import required_nodes
 from .._reconcile.report import gap_lines
 from .._solver.deadline import Deadline, never
 from .evenness import Evenness, spread_of, usable_names
-from .scenario import FleetAfter, suppose
+from .scenario import FleetAfter, read_scenario
 
 NEW = "New"
 NO_LONGER_WANTED = "NoLongerWanted"
@@ -59,13 +59,13 @@ class WhatIf:
     fleet_after: FleetAfter
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{supposed, changes, unassigned, load, spread, fleet_after, lines}``.
+        """Return ``{scenario, changes, unassigned, load, spread, fleet_after, lines}``.
 
         ``proven``, which is false, and ``gap`` are added if the time limit ended the search.
         """
         names = sorted({*self.before.load, *self.after.load})
         return {
-            "supposed": list(self.sentences),
+            "scenario": list(self.sentences),
             "changes": [change.to_dict() for change in self.changes],
             "unassigned": [each.to_dict() for each in self.after.unassigned],
             "load": {n: {"before": self.before.load.get(n), "after": self.after.load.get(n)} for n in names},
@@ -117,32 +117,32 @@ def what_if(
     options: RunOptions = RunOptions(),
     deadline: Deadline = never,
 ) -> WhatIf:
-    """Return the WhatIf of ``changes`` (see ``suppose``) after the run that applies ``plan``.
+    """Return the WhatIf of ``changes`` (see ``read_scenario``) after the run that applies ``plan``.
 
     ``plan`` and ``fleet`` are dicts of a Plan and a Fleet, ``requests`` are the Requests of the plan. Raises
     InvalidError with every error of the changes. When ``deadline`` returns true, the plan is the best one found, and it
     has a ``gap``.
     """
     before = Plan.from_dict(plan)
-    supposed = suppose(changes, requests, fleet["nodes"])
+    scenario = read_scenario(changes, requests, fleet["nodes"])
     current = [{"egressIP": each.egress_ip, "node": each.node, "name": each.name} for each in before.assignments]
     # As in a real drain, nothing moves for balance.
-    max_moves = 0 if supposed.drained else options.max_moves
-    after = make_plan(supposed.requests, supposed.nodes, current, options.policy, max_moves, deadline)
+    max_moves = 0 if scenario.drained else options.max_moves
+    after = make_plan(scenario.requests, scenario.nodes, current, options.policy, max_moves, deadline)
     fleet_after = FleetAfter(
-        requests=supposed.requests,
-        nodes=supposed.nodes,
+        requests=scenario.requests,
+        nodes=scenario.nodes,
         current=tuple({"egressIP": a.egress_ip, "node": a.node, "name": a.name} for a in after.assignments),
-        answering=tuple(sorted({*fleet["observed"], *supposed.added} - {*supposed.down})),
-        needed=required_nodes(options.min_available, len(supposed.nodes)),
+        answering=tuple(sorted({*fleet["observed"], *scenario.added} - {*scenario.down})),
+        needed=required_nodes(options.min_available, len(scenario.nodes)),
     )
     spreads = (
         spread_of(before.leveled_load, usable_names(Candidates(read_nodes(fleet["nodes"]), {}, requests.egressips))),
         spread_of(
-            after.leveled_load, usable_names(Candidates(read_nodes(supposed.nodes), {}, supposed.requests.egressips))
+            after.leveled_load, usable_names(Candidates(read_nodes(scenario.nodes), {}, scenario.requests.egressips))
         ),
     )
-    return WhatIf(supposed.sentences, before, after, spreads, tuple(_changes(before, after)), fleet_after)
+    return WhatIf(scenario.sentences, before, after, spreads, tuple(_changes(before, after)), fleet_after)
 
 
 def _changes(before: Plan, after: Plan) -> list[Change]:

@@ -108,7 +108,7 @@ class Follower:
         version = self.io.file_version(files.STATE_FILE)
         if version == self._version and now >= self._check_at:
             self._check_at = now + _CHECK_AGAIN
-            self._settle()
+            self._complete_releases()
             version = self.io.file_version(files.STATE_FILE)
             if self._lacks_address() or self._links() != self.links:
                 self._version = _NEVER_READ
@@ -327,7 +327,7 @@ class Follower:
             self._owed_by = self.record.state.generation
             self._version = _NEVER_READ
 
-    def _settle(self) -> None:
+    def _complete_releases(self) -> None:
         """Complete the releases without the record, unless there is another plan or the address is back since."""
         if not self._owed:
             return

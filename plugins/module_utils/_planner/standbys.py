@@ -4,8 +4,8 @@
 """Where each egress IP goes if its node is lost before the next run. PRIVATE to the collection. Pure.
 
 The first standby of an address is the best one if its node alone is lost and all other addresses stay;
-``_solver.one_loss`` has the order of the aims. The next two are spares: those of the last plan, then of the nodes that
-watch the lost node in any case the least loaded ones, then the least loaded of the others.
+``_solver.one_loss`` has the order of the objectives. The next two are spares: those of the last plan, then of the nodes
+that watch the lost node in any case the least loaded ones, then the least loaded of the others.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ ByLoad = Dict[int, List[int]]
 # The numbers of kinds in order.
 Kinds = Tuple[int, ...]
 # A node and an IP version: the addresses of this version on it.
-Door = Tuple[int, int]
+Arc = Tuple[int, int]
 
 
 class Lost(NamedTuple):
@@ -78,8 +78,8 @@ class Fleet:
 
     def can_take(self, node: int, origin: int, address: Lost) -> bool:
         """Return whether a node can take a lost address of the node ``origin`` alone."""
-        has_room = self.free[node] and self.free_by_family[address.family][node]
-        return bool(has_room) and node != origin and node not in address.taken and node not in self.closed
+        has_capacity = self.free[node] and self.free_by_family[address.family][node]
+        return bool(has_capacity) and node != origin and node not in address.taken and node not in self.closed
 
     def ranked(self, kinds: Kinds, origin: int, count: int, weight: int) -> Iterator[tuple[int, int]]:
         """Yield (node, number of the place on it) for ``count`` addresses, the cheapest place first.
@@ -164,7 +164,7 @@ class _Loss:
         self.fleet, self.origin, self.lost = fleet, origin, lost
         self.nodes: list[int | None] = [None] * len(lost)
         self.count = [0] * len(fleet.loads)
-        self.count_of_door: Counter[Door] = Counter()
+        self.arc_count: Counter[Arc] = Counter()
         self.last: dict[int, list[int]] = {}
         for number, address in enumerate(lost):
             if address.last is not None and fleet.can_take(address.last, origin, address):
@@ -210,7 +210,7 @@ class _Loss:
             kinds = self._fill_nodes_of(kinds, finished)
 
     def _kinds(self) -> Kinds:
-        """Return the kinds of the addresses that may still get a node, or make room for one that may."""
+        """Return the kinds of the addresses that may still get a node, or give up a place for one that may."""
         return tuple(sorted({self.lost[number].kind for number in self.movable}))
 
     def _fill_nodes_of(self, kinds: Kinds, finished: set[int]) -> Kinds | None:
@@ -254,24 +254,24 @@ class _Loss:
                 return True
         return self._augment(node)
 
-    def _is_open(self, door: Door) -> bool:
+    def _is_open(self, arc: Arc) -> bool:
         """Return whether a node can take one more address of an IP version, as far as its limit for that goes."""
         if not self.fleet.limits_families:
             return True
-        return self.count_of_door[door] < self.fleet.free_by_family[door[1]][door[0]]
+        return self.arc_count[arc] < self.fleet.free_by_family[arc[1]][arc[0]]
 
     def _put(self, number: int, node: int) -> None:
         self.nodes[number] = node
         self.count[node] += 1
         if self.fleet.limits_families:
-            self.count_of_door[node, self.lost[number].family] += 1
+            self.arc_count[node, self.lost[number].family] += 1
         del self.unplaced[number]
 
     def _remove(self, number: int, node: int) -> None:
         self.nodes[number] = None
         self.count[node] -= 1
         if self.fleet.limits_families:
-            self.count_of_door[node, self.lost[number].family] -= 1
+            self.arc_count[node, self.lost[number].family] -= 1
         self.unplaced[number] = None
 
     def _augment(self, start: int) -> bool:
@@ -279,44 +279,44 @@ class _Loss:
 
         No address that a search reaches without success is part of a later chain.
         """
-        # Door: the address that leaves it, None for those of the first node. Address: the door that it would enter.
-        leaving: dict[Door, int | None] = {}
-        entering: dict[int, Door] = {}
-        queue: deque[Door] = deque()
-        self._open_doors(start, None, leaving, queue)
+        # Arc: the address that leaves it, None for those of the first node. Address: the arc that it would enter.
+        leaving: dict[Arc, int | None] = {}
+        entering: dict[int, Arc] = {}
+        queue: deque[Arc] = deque()
+        self._reach_arcs(start, None, leaving, queue)
         while queue:
-            door = queue.popleft()
+            arc = queue.popleft()
             for number in self.movable:
                 node = self.nodes[number]
-                enters = self.lost[number].family == door[1] and node != door[0] and self._allows(number, door[0])
+                enters = self.lost[number].family == arc[1] and node != arc[0] and self._allows(number, arc[0])
                 if number in entering or not enters:
                     continue
-                entering[number] = door
+                entering[number] = arc
                 if node is None:
                     self._apply(number, entering, leaving)
                     return True
-                self._open_doors(node, number, leaving, queue)
+                self._reach_arcs(node, number, leaving, queue)
         for number in entering:
             del self.movable[number]
         return False
 
-    def _open_doors(self, node: int, leaver: int | None, leaving: dict[Door, int | None], queue: deque[Door]) -> None:
-        """Add the doors through which one more address can come to a node, once ``leaver`` has left it."""
+    def _reach_arcs(self, node: int, leaver: int | None, leaving: dict[Arc, int | None], queue: deque[Arc]) -> None:
+        """Add the arcs through which one more address can come to a node, once ``leaver`` has left it."""
         for family in FAMILIES:
-            door = node, family
+            arc = node, family
             is_left = leaver is not None and self.lost[leaver].family == family
-            if door not in leaving and (is_left or self._is_open(door)):
-                leaving[door] = leaver
-                queue.append(door)
+            if arc not in leaving and (is_left or self._is_open(arc)):
+                leaving[arc] = leaver
+                queue.append(arc)
 
-    def _apply(self, unplaced: int, entering: Mapping[int, Door], leaving: Mapping[Door, int | None]) -> None:
+    def _apply(self, unplaced: int, entering: Mapping[int, Arc], leaving: Mapping[Arc, int | None]) -> None:
         """Make the changes of a chain."""
         changes: list[tuple[int, int]] = []
         number: int | None = unplaced
         while number is not None:
-            door = entering[number]
-            changes.append((number, door[0]))
-            number = leaving[door]
+            arc = entering[number]
+            changes.append((number, arc[0]))
+            number = leaving[arc]
         for number, _target in changes[1:]:
             self._remove(number, self.nodes[number] or 0)
         for number, target in changes:

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the addresses of one lost node go, as a flow of least cost. PRIVATE to the collection.
 
-It finds the optimum of ``one_loss`` in all cases, but takes longer. The flow goes from an address to a node's door for
+It finds the optimum of ``one_loss`` in all cases, but takes longer. The flow goes from an address to a node's arc for
 its IP version, then to the node, then over one of its places; it grows by shortest paths, so that it is always the
 cheapest one of its size.
 """
@@ -16,7 +16,7 @@ from typing import Dict, Optional, Sequence, Tuple
 
 from .one_loss import FAMILIES, Fleet, Lost, place_cost
 
-# ("address", number, 0), ("door", node, family) or ("node", node, 0).
+# ("address", number, 0), ("arc", node, family) or ("node", node, 0).
 _Vertex = Tuple[str, int, int]
 _Parents = Dict[_Vertex, Optional[_Vertex]]
 
@@ -98,27 +98,27 @@ class _Flow:
         return distances, parents
 
     def _arcs(self, vertex: _Vertex) -> list[tuple[_Vertex, int]]:
-        """Return (vertex, cost) of the arcs that have room."""
+        """Return (vertex, cost) of the arcs with free capacity."""
         kind, number, family = vertex
         if kind == "address":
             own = self.lost[number].family
             return [
-                (("door", node, own), cost) for node, cost in self.costs[number].items() if node != self.nodes[number]
+                (("arc", node, own), cost) for node, cost in self.costs[number].items() if node != self.nodes[number]
             ]
-        if kind == "door":
+        if kind == "arc":
             back = [
                 (("address", other, 0), -self.costs[other][number]) for other in self.members.get((number, family), ())
             ]
             is_open = len(self.members.get((number, family), ())) < self.fleet.free_by_family[family][number]
             return [*back, (("node", number, 0), 0)] if is_open else back
-        return [(("door", number, each), 0) for each in FAMILIES if self.members.get((number, each))]
+        return [(("arc", number, each), 0) for each in FAMILIES if self.members.get((number, each))]
 
     def _apply(self, end: int, parents: _Parents) -> None:
-        """Move each address of the path to the door behind it."""
+        """Move each address of the path to the arc behind it."""
         path: list[_Vertex] = [("node", end, 0)]
         while parents[path[-1]] is not None:
             path.append(parents[path[-1]])  # type: ignore[arg-type]
-        changes = [(number, door[1]) for (kind, number, _version), door in zip(path[1:], path) if kind == "address"]
+        changes = [(number, arc[1]) for (kind, number, _version), arc in zip(path[1:], path) if kind == "address"]
         for number, _node in changes:
             self._remove(number)
         for number, node in changes:

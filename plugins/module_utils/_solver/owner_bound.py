@@ -83,10 +83,10 @@ class _Owner:
         self.inside: dict[int, int] = {}
         self.price_inside: dict[int, int] = {}
         self.best = 0
-        self.room = self._prices_of_all()
+        self.price_sums = self._prices_of_all()
 
     def _prices_of_all(self) -> dict[int, list[int]]:
-        """Return for each domain the least price of each number of siblings, which are on different nodes."""
+        """Return {domain: [least price of 0, 1, ... siblings]}, the siblings on different nodes."""
         least: dict[int, dict[int, int]] = {}
         for group in self.groups:
             for node in group.nodes:
@@ -142,7 +142,7 @@ class _Owner:
             total = cost + each.cost + self._more_overlap(each)
             if total + rest < self.best:
                 self._count(each, 1)
-                if all(self.inside[domain] < len(self.room[domain]) for domain, _count, _price in each.counts):
+                if all(self.inside[domain] < len(self.price_sums[domain]) for domain, _count, _price in each.counts):
                     self._search(choices[1:], total)
                 self._count(each, -1)
 
@@ -153,7 +153,7 @@ class _Owner:
 
     def _more_for_different_nodes(self) -> int:
         """Return how much more the members inside cost at least, since siblings of all groups share no node."""
-        pairs = ((self.room[domain][count], self.price_inside[domain]) for domain, count in self.inside.items())
+        pairs = ((self.price_sums[domain][count], self.price_inside[domain]) for domain, count in self.inside.items())
         return sum(max(0, different - apart) for different, apart in pairs)
 
     def _ordered_prices(self, group: SpreadGroup, domain: int) -> list[int]:

@@ -98,9 +98,11 @@ def _least_overlap(addresses: Sequence[Address]) -> int:
 
 
 def _least_of_owner(siblings: Sequence[Address]) -> int:
-    room = Counter(siblings[0].domains[node] for node in {node for one in siblings for node in one.nodes})
+    capacities = Counter(siblings[0].domains[node] for node in {node for one in siblings for node in one.nodes})
     taken = siblings[0].taken
     costs = sorted(
-        count for domain, places in room.items() for count in range(taken.count(domain), taken.count(domain) + places)
+        count
+        for domain, capacity in capacities.items()
+        for count in range(taken.count(domain), taken.count(domain) + capacity)
     )
     return sum(costs[: len(siblings)])

@@ -258,7 +258,7 @@ class FenceRun:
         """Read, decide, write, and wait for the proof; return {changed, vms, diff}."""
         adapters, steps, after = self._observe(client)
         if not self._check_mode:
-            adapters = after = self._settle(client, adapters, steps)
+            adapters = after = self._write_until_done(client, adapters, steps)
         vms = [self._compare(adapter, then.to_dict()) for adapter, then in zip(adapters, after)]
         diff = {side: {f"{vm['vm']}, {vm['label']}": vm[side] for vm in vms} for side in ("before", "after")}
         return {"changed": any(vm["changed"] for vm in vms), "vms": vms, "diff": diff}
@@ -272,7 +272,7 @@ class FenceRun:
             check_links(adapters, self._macs, self._method)
         return (adapters, *plan(adapters, self._method, self._fenced))
 
-    def _settle(self, client: Client, adapters: list[Adapter], steps: list[Step]) -> list[Adapter]:
+    def _write_until_done(self, client: Client, adapters: list[Adapter], steps: list[Step]) -> list[Adapter]:
         """Write steps, each one once, until none remains; return the adapters then."""
         written: set[str] = set()
         while steps:

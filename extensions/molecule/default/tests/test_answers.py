@@ -76,12 +76,12 @@ def test_what_is_malformed_is_one_line_that_names_the_variable(fleet, playbook, 
 def test_what_if_nodes_and_objects_change(fleet):
     before, at = fleet.snapshot(), fleet.holders()
     (moved,) = (ip for ip, nodes in at.items() if nodes == ["node1"])
-    supposed = {
+    scenario = {
         "drain": ["node1"],
         "nodes": {"node2": {"labels": {LABEL: ""}}},
         "egressips": {"web": {"egressIPs": [THREE[0]]}},
     }
-    lines = said(fleet.good("plan", egress_ip_what_if=supposed), "Show the simulation")
+    lines = said(fleet.good("plan", egress_ip_what_if=scenario), "Show the simulation")
     assert lines[0] == "If node1 is drained and node2 is changed and egressip/web is added:"
     rows = {line.split()[0]: line.split()[1:] for line in lines if line.startswith((moved, THREE[0]))}
     assert rows[moved] == ["egressips-prod", "node1", "node2", "NodeNotReady"]

@@ -54,7 +54,7 @@ def test_nothing_is_answered_that_is_not_asked():
 def test_each_question_has_its_answer():
     made = ask(TWO, what_if={"down": ["node2"]}, headroom=True, headroom_label="zone", price=True, explain=A)
     assert made["what_if"][0] == "If node2 is down:"
-    # It is about the supposed fleet.
+    # It is about the simulated fleet.
     assert made["headroom"][0] == "2 of 2 losses leave egress IPs without a node."
     assert made["price"][-1].split() == ["1", "2", "1", "1", "this", "run"]
     assert made["explain"][0].startswith(f"{A} of egressip/web is held by node1; ")
@@ -73,7 +73,7 @@ def test_headroom_alone_is_that_of_the_fleet_as_it_is():
 
 
 def test_a_drain_in_force_keeps_moves_for_balance_out_of_the_question():
-    """With node3 drained, node1 keeps both; to suppose a label changes nothing of that."""
+    """With node3 drained, node1 keeps both; a simulated label changes nothing of that."""
     settings = {"drain_nodes": ["node3"]}
     made = ask([*TWO, host(3)], settings, what_if={"nodes": {"node2": {"labels": {"rack": "r1"}}}}, price=True)
     assert "No egress IP changes its node or object." in made["what_if"]

@@ -136,7 +136,7 @@ def test_a_broken_object_that_names_an_address_of_another_one():
     assert can(answers(made)) == {"n1": "yes", "n2": "yes"}
 
 
-def test_no_object_is_taken_for_the_one_that_is_only_supposed():
+def test_no_object_is_taken_for_the_one_that_is_only_simulated():
     documents = [egressip("not-in-any-manifest", "10.0.0.7")]
     assert can(answers(explain("10.0.0.8", wanted(documents), fleet([node(1)], {"10.0.0.7": "n1"})))) == {"n1": "yes"}
 

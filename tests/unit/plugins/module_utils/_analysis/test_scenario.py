@@ -77,7 +77,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("changes", "message"), REFUSED)
-def test_what_cannot_be_supposed_is_refused_with_its_path(changes, message):
+def test_changes_that_cannot_be_simulated_are_refused_with_their_path(changes, message):
     with pytest.raises(AnsibleFilterError) as caught:
         ask(changes, [egressip("a", "10.0.0.1")], fleet([node(1), node(2)]))
     assert str(caught.value) == message
@@ -92,6 +92,6 @@ def test_every_error_is_named():
     ]
 
 
-def test_what_is_supposed_twice_is_said_once():
+def test_a_node_that_is_named_twice_is_listed_once():
     answer = ask({"down": ["n1", "n1"], "drain": ["n2", "n2"]}, [], fleet([node(1), node(2)]))
-    assert answer["supposed"] == ["n1 is down", "n2 is drained"]
+    assert answer["scenario"] == ["n1 is down", "n2 is drained"]

@@ -76,7 +76,7 @@ def test_an_egress_ip_that_goes_to_another_object_is_a_change():
     ]
 
 
-def test_a_drain_that_is_supposed_moves_nothing_for_balance():
+def test_a_simulated_drain_moves_nothing_for_balance():
     """Only what is on n3 moves, though n1 has far more than n2."""
     documents = [egressip(f"e{n}", f"10.0.0.{n}") for n in range(1, 8)]
     held = [{"egressIP": f"10.0.0.{n}", "node": "n1" if n < 7 else "n3"} for n in range(1, 8)]
@@ -87,7 +87,7 @@ def test_a_drain_that_is_supposed_moves_nothing_for_balance():
 
 
 @given(fleets())
-def test_to_suppose_nothing_changes_nothing(fleet_after):
+def test_an_empty_scenario_changes_nothing(fleet_after):
     objects, nodes = fleet_after
     answer = ask({}, objects, fleet(nodes))
     assert answer["changes"] == []
