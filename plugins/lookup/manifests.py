@@ -16,13 +16,26 @@ description:
 options:
   _terms:
     description:
-      - Paths of files, paths of folders, inline documents, or lists of these.
+      - Paths of files, paths of folders, inline documents, clusters, or lists of these.
       - A file holds YAML, with any number of documents, or, when its name ends in C(.json), JSON.
       - In a folder and its subfolders, all C(*.yml), C(*.yaml) and C(*.json) files are read in the order of their
         paths, in upper or lower case. Symbolic links are followed. Names that begin with a dot are left out.
       - A relative path is searched for in Ansible's search path for files, then in the folder of the inventory, then
         in the current directory.
       - C(List) documents, as C(kubectl get -o yaml) prints them, are unrolled.
+      - A cluster is a dictionary with the one key C(kubernetes), whose value is a dictionary of settings, all optional.
+      - C(kubeconfig), a path, and C(context) select a cluster as C(kubectl) does. C(host), C(ca_cert) and C(token_file)
+        name an API server, its CA and a file with a token. Without these, the environment variables
+        E(K8S_AUTH_KUBECONFIG), E(K8S_AUTH_CONTEXT), E(K8S_AUTH_HOST), E(K8S_AUTH_API_KEY), E(K8S_AUTH_SSL_CA_CERT) and
+        E(K8S_AUTH_VERIFY_SSL) do so, which AWX sets for a Kubernetes credential; then E(KUBECONFIG) and
+        C(~/.kube/config). A token is not accepted in a variable, because Ansible shows variables.
+      - C(kinds) is a list of the kinds to read, of V(EgressIP), V(Namespace), V(Pod) and V(Node), which is the default.
+        C(namespaces) limits Namespaces and Pods to those listed.
+      - C(timeout) is the longest silence of the API server in seconds, V(10) by default.
+      - C(name) is required for each of several clusters. It qualifies the names of EgressIPs and namespaces
+        (V(prod.web)), and an EgressIP selects only namespaces of its own cluster. Nodes and namespaces get the label
+        C(egress-ip.netops/cluster).
+      - If a cluster cannot be read completely, the lookup fails.
     type: list
     elements: raw
     required: true
@@ -47,6 +60,16 @@ EXAMPLES = r"""
           name: namespace1
           labels:
             env: prod
+
+- name: Read EgressIPs from Git, and all else from a cluster
+  ansible.builtin.set_fact:
+    manifests: "{{ lookup('netops.egress_ip.manifests', sources) }}"
+  vars:
+    sources:
+      - egressips/
+      - kubernetes:
+          kubeconfig: ~/.kube/prod.yml
+          kinds: [Namespace, Pod, Node]
 
 - name: Stop when something could not be read
   ansible.builtin.assert:
@@ -113,17 +136,25 @@ _raw:
       sample: ["manifests/web.yml[1]: kind 'Service' is ignored"]
 """
 
+import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleFileNotFound, AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, ManifestError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import pasted_hint, quote, type_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import plain
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clusters import (
+    Cluster,
+    check_names,
+    read_cluster,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._documents import Documents
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_source import read_objects
 
 _SUFFIXES = (".yml", ".yaml", ".json")
 _VAULT_MARK = b"$ANSIBLE_VAULT"
@@ -136,8 +167,18 @@ class LookupModule(LookupBase):
         """Return a list with one dictionary."""
         self.set_options(var_options=variables, direct=kwargs)
         documents = Documents()
-        for index, term in enumerate(_flatten(terms)):
-            self._read(term, f"manifests[{index}]", variables or {}, documents)
+        given = list(_flatten(terms))
+        try:
+            clusters = _clusters(given)
+            for index, term in enumerate(given):
+                if index in clusters:
+                    with self.files_of(variables or {}) as find:
+                        read_objects(clusters[index].with_environment(os.environ), find, documents)
+                else:
+                    self._read(term, f"manifests[{index}]", variables or {}, documents)
+        except EgressIPError as error:
+            # The text is complete; Ansible would add those of all causes.
+            raise AnsibleLookupError(str(error)) from None
         result = read_manifests(documents.documents).to_dict()
         result["invalid"] = documents.unreadable + result["invalid"]
         result["unreadable"] = [entry["name"] for entry in documents.unreadable]
@@ -172,6 +213,30 @@ class LookupModule(LookupBase):
                 return candidate
         raise AnsibleLookupError(f"{source}: {_not_found(term, search_path + folders)}")
 
+    @staticmethod
+    def clusters_of(terms: Iterable[Any]) -> list[Cluster]:
+        """Return the clusters among the terms. Raises EgressIPError."""
+        return list(_clusters(_flatten(terms)).values())
+
+    @contextlib.contextmanager
+    def files_of(self, variables: Mapping[str, Any]) -> Iterator[Callable[[str, str], str]]:
+        """Yield a function that finds a file of a cluster's settings; decrypted copies are deleted at the end."""
+        found: list[str] = []
+
+        def find(text: str, source: str) -> str:
+            try:
+                path = self._find(str(Path(text).expanduser()), source, variables)
+                found.append(self._loader.get_real_file(str(path)))
+            except AnsibleError as error:
+                raise ManifestError(str(error)) from error
+            return found[-1]
+
+        try:
+            yield find
+        finally:
+            for path in found:
+                self._loader.cleanup_tmp_file(path)
+
     def _read_path(self, path: Path, shown: str, documents: Documents) -> None:
         """Read the file or folder ``path``; messages show it as ``shown``."""
         if not path.is_dir():
@@ -201,6 +266,17 @@ class LookupModule(LookupBase):
             return Path(decrypted).read_bytes()
         finally:
             self._loader.cleanup_tmp_file(decrypted)
+
+
+def _clusters(terms: Iterable[object]) -> dict[int, Cluster]:
+    """Return {index of a term: the cluster that it names}. Raises EgressIPError."""
+    found = {
+        index: read_cluster(term["kubernetes"], f"manifests[{index}].kubernetes")
+        for index, term in enumerate(terms)
+        if isinstance(term, Mapping) and len(term) == 1 and "kubernetes" in term
+    }
+    check_names(found.values())
+    return found
 
 
 def _flatten(terms: Iterable[Any]) -> Iterator[Any]:

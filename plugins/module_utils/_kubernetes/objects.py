@@ -31,6 +31,8 @@ from .selectors import Requirement, Selector, is_dns_label, is_dns_subdomain, pa
 API_VERSIONS = {"EgressIP": "k8s.ovn.org/v1", "Namespace": "v1", "Pod": "v1", "Node": "v1"}
 DEFAULT_NAMESPACE = "default"
 NAME_LABEL = "kubernetes.io/metadata.name"
+# The name of the cluster that a live namespace or node is from; see `clusters`.
+CLUSTER_LABEL = "egress-ip.netops/cluster"
 NO_DOCUMENT = "must be a mapping with apiVersion, kind and metadata"
 
 _EGRESSIP_FIELDS = ("apiVersion", "kind", "metadata", "spec", "status")
@@ -206,8 +208,12 @@ def parse_namespace(document: object, path: str = "namespace") -> Namespace:
 
 
 def implicit_namespace(name: str, labels: Mapping[str, str] = NO_MAPPING) -> Namespace:
-    """Return the Namespace ``name`` with the label that Kubernetes gives to each."""
-    return Namespace(name, {**labels, NAME_LABEL: name})
+    """Return the Namespace ``name`` with the label that Kubernetes gives to each.
+
+    The namespace ``default`` of the cluster ``prod`` has the name ``prod.default`` and the label of that cluster.
+    """
+    cluster, dot, own = name.rpartition(".")
+    return Namespace(name, {**labels, NAME_LABEL: own, **({CLUSTER_LABEL: cluster} if dot else {})})
 
 
 def parse_pod(document: object, path: str = "pod") -> Pod:
@@ -278,14 +284,23 @@ def _parse_header(document: Any, kind: str, fallback: str, errors: Errors) -> tu
             errors.add(f"{root}: {key}", f"must be {wanted}, not {found}" + (f", which {hint}" if hint else ""))
     metadata = required_mapping(document, "metadata", f"{root}: ", errors)
     written = required(metadata, "name", f"{root}: metadata.", errors)
-    return root, metadata, _check_name(written, kind, f"{root}: metadata.name", errors) if "name" in metadata else ""
+    if "name" not in metadata:
+        return root, metadata, ""
+    return root, metadata, _check_name(written, kind, f"{root}: metadata.name", errors, _cluster_prefix(metadata))
 
 
-def _check_name(value: object, kind: str, path: str, errors: Errors) -> str:
+def _cluster_prefix(metadata: Mapping[str, Any]) -> str:
+    """Return the prefix of the names of the cluster that the labels of a live object name, empty for none."""
+    labels = metadata.get("labels")
+    cluster = labels.get(CLUSTER_LABEL) if isinstance(labels, dict) else None
+    return f"{cluster}." if isinstance(cluster, str) and is_dns_label(cluster) else ""
+
+
+def _check_name(value: object, kind: str, path: str, errors: Errors, prefix: str = "") -> str:
     name = check_string(value, path, errors)
     if name is None:
         return ""
-    if kind == "Namespace" and not is_dns_label(name):
+    if kind == "Namespace" and not is_dns_label(name[len(prefix) :] if name.startswith(prefix) else name):
         errors.add(path, f"must be a lower-case DNS label of at most 63 letters, digits and '-', not {quote(name)}")
     if kind in ("EgressIP", "Pod") and not is_dns_subdomain(name):
         rule = "a lower-case DNS name of at most 253 letters, digits, '-' and '.'"
