@@ -1,0 +1,62 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the status of EgressIP objects and the Events of moves, on the controller. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clusters import Cluster, ListRequest
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.status import (
+    EVENT_NAMESPACE,
+    Outcome,
+    StatusChange,
+    move_event,
+    status_changes,
+)
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_api import Api
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_source import read_list
+
+_PATH = "/apis/k8s.ovn.org/v1/egressips"
+
+
+class StatusWriter:
+    """Writes the outcome of a run into clusters, and keeps what was written and what failed."""
+
+    def __init__(self, reached: Outcome, moment: str, check_mode: bool) -> None:
+        """Take the Outcome, the time of the Events in RFC 3339 form, and whether to write nothing."""
+        self._reached, self._moment, self._check_mode = reached, moment, check_mode
+        self._written: list[tuple[str, StatusChange]] = []
+        self._failures: list[str] = []
+
+    def write(self, cluster: Cluster, find: Callable[[str, str], str]) -> None:
+        """Write the objects of one cluster. A failure of one object does not stop the others."""
+        try:
+            api = Api(cluster, find)
+            listed = read_list(api, cluster, ListRequest("EgressIP", _PATH), lambda item: item)
+        except EgressIPError as error:
+            self._failures.append(f"the status of EgressIPs is not written: {error}")
+            return
+        for change in status_changes(cluster.name, listed, self._reached):
+            try:
+                if not self._check_mode:
+                    self._write(api, change)
+            except EgressIPError as error:
+                self._failures.append(f"egressip/{change.name}: the status is not written: {error}")
+            else:
+                self._written.append((cluster.name, change))
+
+    def result(self) -> dict[str, Any]:
+        """Return `changed`, `written`, `failures` and the diff."""
+        shown = {f"{cluster}.{each.name}" if cluster else each.name: each for cluster, each in self._written}
+        before, after = ({name: getattr(shown[name], key) for name in shown} for key in ("before", "after"))
+        result = {"changed": bool(shown), "written": sorted(shown), "failures": self._failures}
+        return {**result, "diff": {"before": before, "after": after}} if shown else result
+
+    def _write(self, api: Api, change: StatusChange) -> None:
+        api.patch(f"{_PATH}/{change.name}/status", {"status": {"items": change.after}})
+        for move in change.moves:
+            api.create(f"/api/v1/namespaces/{EVENT_NAMESPACE}/events", move_event(change, move, self._moment))
