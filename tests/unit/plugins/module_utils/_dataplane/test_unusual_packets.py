@@ -46,7 +46,7 @@ ATTACKERS = pytest.mark.parametrize(
         pytest.param("outsider", OUTSIDER, id="a host of the network"),
     ],
 )
-POD_PORT, UNKNOWN_PROTOCOL = 7777, 253
+POD_PORT, UNKNOWN_PROTOCOL, OTHER_PROTOCOL = 7777, 253, 254
 ICMP = {4: socket.IPPROTO_ICMP, 6: socket.IPPROTO_ICMPV6}
 UNREACHABLE = {4: (3, 3), 6: (1, 4)}
 FOREIGN = {4: "198.51.100.7", 6: "2001:db8:5::7"}
@@ -171,13 +171,26 @@ def test_neither_broadcast_nor_multicast_nor_loopback_reaches_the_tunnel(name, t
         assert sources(server) == []
 
 
+def send_protocol(pod, version, protocol):
+    with inside(pod), socket.socket(FAMILIES[version], socket.SOCK_RAW, protocol) as client:
+        client.bind((SELECTED[version], 0))
+        client.sendto(b"hello", (SERVER[version], 0))
+
+
 @VERSIONS
 def test_an_unknown_protocol_leaves_with_the_egress_ip(version):
     with contextlib.closing(raw_listener("server", version, UNKNOWN_PROTOCOL)) as server:
-        with inside("pod2"), socket.socket(FAMILIES[version], socket.SOCK_RAW, UNKNOWN_PROTOCOL) as client:
-            client.bind((SELECTED[version], 0))
-            client.sendto(b"hello", (SERVER[version], 0))
+        send_protocol("pod2", version, UNKNOWN_PROTOCOL)
         assert server.recvfrom(100)[1][0] == EGRESS1[version]
+
+
+@VERSIONS
+def test_a_protocol_without_ports_works_for_one_pod_to_one_server(version):
+    """A reply could not be told from that to the other pod: docs/packet.md."""
+    with contextlib.closing(raw_listener("server", version, OTHER_PROTOCOL)) as server:
+        for pod, answered in (("pod2", True), ("pod1", False), ("pod2", True)):
+            send_protocol(pod, version, OTHER_PROTOCOL)
+            assert sources(server, answered) == [EGRESS1[version]] * answered
 
 
 @VERSIONS
