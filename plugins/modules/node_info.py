@@ -122,6 +122,14 @@ gateways:
   type: list
   elements: str
   sample: [192.168.64.1]
+routers:
+  description:
+    - The routers of the default routes by the interfaces in C(networks), in any routing table.
+    - An egress IP on another interface than C(interface) needs one to reach destinations outside the networks of its
+      interface.
+  returned: always
+  type: dict
+  sample: {eth0: [192.168.64.1]}
 bridge_filtered:
   description:
     - The IP versions whose packets pass iptables on the interface for the egress IPs, because that is a bridge or on

@@ -59,6 +59,12 @@ def own_networks(host: Host, interface: str, claimed: Collection[str]) -> list[s
     ]
 
 
+def routers(host: Host, interfaces: Collection[str]) -> dict[str, list[str]]:
+    """Return {interface: [the router of each IP version]} of those of these interfaces that have one."""
+    found = {name: [host.gateway(name, version) for version in VERSIONS] for name in interfaces}
+    return {name: [gateway for gateway in gateways if gateway] for name, gateways in found.items() if any(gateways)}
+
+
 def is_own(address: Document) -> bool:
     """Return whether an address is a lasting one of the host; the temporary ones of RFC 8981 change regularly."""
     return is_global(address) and not address.get("temporary") and not address.get("tentative")

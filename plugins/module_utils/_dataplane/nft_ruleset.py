@@ -15,6 +15,7 @@ from typing import List, Mapping, Tuple
 from .._common.addresses import VERSIONS, WORDS, of_version, outermost, parse_network, version_of
 from .._common.destinations import Destinations, objects_by_network
 from .iproute import macs_of
+from .nft_addresses import SINGLE, name_of, network_text, object_chain, object_chains, object_maps
 from .nft_table import (
     INET,
     INTERVALS,
@@ -39,8 +40,6 @@ from .options import DataPlaneOptions
 DIRECTIONS = {"original": "transmit", "reply": "receive"}
 # {IP version: length in bytes of its header and TCP's}
 _HEADERS = {4: 40, 6: 60}
-# {IP version: prefix length of a single address}
-_SINGLE = {4: "/32", 6: "/128"}
 
 # Seconds after a takeover in which the new holder ignores late packets of connections that it does not know.
 _SETTLING = 5
@@ -109,6 +108,7 @@ def _inet_table(
     for version in VERSIONS:
         sets.update(_sets(state, marks, version, choices))
         sets.update(_destination_maps(choices, version))
+    sets.update(object_maps(state))
     sets.update({name: _counter_map(state, marks, name) for name in DIRECTIONS.values()})
     return TableState(
         family=INET,
@@ -134,7 +134,7 @@ def _inet_table(
                 else {}
             ),
             **_mark_chains(options, marks),
-            **_object_chains(state),
+            **object_chains(state),
             **_destination_chains(choices),
         },
         counters=frozenset(
@@ -360,44 +360,12 @@ def _destination_maps(choices: DestinationChoices, version: int) -> dict[str, Se
             "map",
             definition,
             {
-                _network_text(network, version): f"goto {object_chain(name)}"
+                network_text(network, version): f"goto {object_chain(name)}"
                 for network, name in objects_by_network(objects, version).items()
             },
         )
         for names, objects in choices.items()
     }
-
-
-def _object_chains(state: NodeState) -> dict[str, ChainState]:
-    """Return the chains in which an object selects one of its assigned addresses.
-
-    The last rule is for packets of an IP version without an assigned address.
-    """
-    otherwise = "drop" if state.options.unassigned == "drop" else "return"
-    return {object_chain(item.name): chain_of("", *_slot_rules(item.slots), otherwise) for item in state.egressips}
-
-
-def _slot_rules(slots: Sequence[str]) -> Iterator[str]:
-    for version, ip in WORDS.items():
-        own = of_version(slots, version)
-        if own:
-            yield f"jhash {ip} saddr . {ip} daddr mod {len(own)} seed 0x1 vmap {{ {_slot_map(own)} }}"
-
-
-def _slot_map(slots: Sequence[str]) -> str:
-    return ", ".join(f"{i} : goto {name_of('mark', ip)}" for i, ip in enumerate(slots))
-
-
-def object_chain(name: str) -> str:
-    """Return the name of an object's chain; a name too long for nft is cut and gets a hash."""
-    chain = f"object_{name}"
-    return chain if len(chain) <= 100 else f"{chain[:80]}_{fingerprint(name)}"
-
-
-def name_of(kind: str, egress_ip: str) -> str:
-    """Return the name of an item of one egress IP: the chain `mark`, the counters `transmit` and `receive`."""
-    # nft accepts no colon in a name.
-    return f"{kind}_{egress_ip.replace(':', '-')}"
 
 
 def _mark_text(options: DataPlaneOptions, index: int) -> str:
@@ -408,12 +376,7 @@ def _excluded(state: NodeState, version: int) -> Elements:
     """Return the networks of one IP version to which no packet uses an egress IP; none lies in another."""
     texts = [*NEVER_EXTERNAL, *state.excluded, *state.egress_ips, *(a for node in state.nodes for a in node.addresses)]
     networks = [
-        parse_network(text if "/" in text else f"{text}{_SINGLE[version]}", "excluded")
+        parse_network(text if "/" in text else f"{text}{SINGLE[version]}", "excluded")
         for text in of_version(texts, version)
     ]
-    return {_network_text(str(network), version): None for network in outermost(networks)}
-
-
-def _network_text(network: str, version: int) -> str:
-    """Return a network in the words of nft, which omits the prefix length of a single address."""
-    return network.replace(_SINGLE[version], "")
+    return {network_text(str(network), version): None for network in outermost(networks)}

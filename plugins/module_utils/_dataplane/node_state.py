@@ -104,23 +104,42 @@ class FleetNode(_Entry):
 
 
 @dataclass(frozen=True)
+class Reach:
+    """The destinations that an egress IP reaches from its holder's interface.
+
+    `networks` are those of the interface; `routed` is whether a router leads from there to all others.
+    """
+
+    egress_ip: str
+    networks: tuple[str, ...]
+    routed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the reach as a JSON-safe dict."""
+        return {"egressIP": self.egress_ip, "networks": list(self.networks), "routed": self.routed}
+
+
+@dataclass(frozen=True)
 class EgressObject(_Entry):
     """An EgressIP object on a node.
 
     `egress_ips` are all its addresses; each has a mark and a table even while it is unassigned, so that a short outage
     renumbers nothing. `slots` has one entry per address, in which an assigned address replaces each unassigned one: the
-    hash of a connection selects a slot of its IP version, and the loss of one address moves only its share.
+    hash of a connection selects a slot of its IP version, and the loss of one address moves only its share. `reaches`
+    is empty if all addresses reach the same destinations.
     """
 
     name: str
     egress_ips: tuple[str, ...]
     slots: tuple[str, ...]
     destinations: Destinations = Destinations()
+    reaches: tuple[Reach, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as a JSON-safe dict."""
         addresses = {"egressIPs": list(self.egress_ips), "slots": list(self.slots)}
-        return {"name": self.name, **addresses, **self.destinations.to_dict()}
+        reaches = {"reaches": [reach.to_dict() for reach in self.reaches]} if self.reaches else {}
+        return {"name": self.name, **addresses, **self.destinations.to_dict(), **reaches}
 
 
 @dataclass(frozen=True)
@@ -355,9 +374,13 @@ class _NodeStateReader:
         return tuple(map(canonical, found))
 
     def _each(self, value: Mapping[str, Any], key: str, read: Reader[T]) -> tuple[T, ...]:
-        paths = [(item, f"{self.path}.{key}[{i}]") for i, item in enumerate(self._list(value, key, self.path))]
-        checked = [(check_mapping(item, path, self.errors), path) for item, path in paths]
-        return tuple(read(item, path) for item, path in checked if item is not NO_MAPPING)
+        return tuple(read(item, path) for item, path in self._mappings(value, key, self.path))
+
+    def _mappings(self, value: Mapping[str, Any], key: str, path: str) -> list[tuple[Mapping[str, Any], str]]:
+        """Return (mapping, its path) of the mappings in a list."""
+        paths = [(item, f"{path}.{key}[{i}]") for i, item in enumerate(self._list(value, key, path))]
+        checked = [(check_mapping(item, where, self.errors), where) for item, where in paths]
+        return [(item, where) for item, where in checked if item is not NO_MAPPING]
 
     def _list(self, value: Mapping[str, Any], key: str, path: str) -> Sequence[Any]:
         return check_list(value.get(key) or [], f"{path}.{key}", self.errors)
@@ -392,7 +415,17 @@ class _NodeStateReader:
                 self.errors.add(f"{path}.slots[{i}]", f"{ip} is not among the object's egressIPs")
         networks, excluded = (self._networks(item, key, path) for key in ("destinations", "excluded_destinations"))
         destinations = Destinations(tuple(map(canonical, networks)), tuple(map(canonical, excluded)))
-        return EgressObject(str(item.get("name", "")), egress_ips, chosen, destinations)
+        reaches = tuple(self._reach(each, where, egress_ips) for each, where in self._mappings(item, "reaches", path))
+        return EgressObject(str(item.get("name", "")), egress_ips, chosen, destinations, reaches)
+
+    def _reach(self, item: Mapping[str, Any], path: str, egress_ips: Collection[str]) -> Reach:
+        egress_ip = self._address(item.get("egressIP"), f"{path}.egressIP")
+        if egress_ip and egress_ip not in egress_ips:
+            self.errors.add(f"{path}.egressIP", f"{egress_ip} is not among the object's egressIPs")
+        routed = item.get("routed")
+        if not isinstance(routed, bool):
+            self.errors.add(f"{path}.routed", f"must be true or false, not {type_name(routed)}")
+        return Reach(egress_ip, tuple(map(canonical, self._networks(item, "networks", path))), routed is True)
 
     def _pod(self, item: Mapping[str, Any], path: str) -> LocalPod:
         names = tuple(map(str, self._list(item, "egressips", path)))

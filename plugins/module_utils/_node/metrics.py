@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Dict, List, Tuple, TypedDict
 
 from .._common.addresses import address_order
-from .._dataplane.nft_ruleset import DIRECTIONS, name_of
+from .._dataplane.nft_addresses import name_of
+from .._dataplane.nft_ruleset import DIRECTIONS
 from .._dataplane.node_state import NodeState
 from .._protocols.conntrack_usage import WITH_PORTS, Use
 

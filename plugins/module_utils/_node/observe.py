@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from .._dataplane.forward_filters import ForwardFilter, missing_exceptions
-from .._dataplane.interfaces import CALL_IPTABLES, bearing, filtered_bridge_versions, own_networks
+from .._dataplane.interfaces import CALL_IPTABLES, bearing, filtered_bridge_versions, own_networks, routers
 from .._dataplane.node_state import Held, NodeState
 from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import desired_data_plane, endpoints_of, held_on, lines_between, own_addresses, problems_of
@@ -62,6 +62,7 @@ class NodeFacts:
     macs: Mapping[str, str] = field(default_factory=dict)
     addresses: Collection[str] = ()
     gateways: Collection[str] = ()
+    routers: Mapping[str, Collection[str]] = field(default_factory=dict)
     bridge_filtered: Collection[int] = ()
     forward_filters: Collection[ForwardFilter] = ()
     held: Collection[Held] = ()
@@ -87,6 +88,7 @@ class NodeFacts:
             "macs": dict(self.macs),
             "addresses": list(self.addresses),
             "gateways": list(self.gateways),
+            "routers": dict(self.routers),
             "bridge_filtered": list(self.bridge_filtered),
             "forward_filters": [item._asdict() for item in self.forward_filters],
             "held": [item.to_dict() for item in self.held],
@@ -142,6 +144,7 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
         macs={item["interface"]: mac_address(host, item["interface"]) for item in interfaces},
         addresses=own_addresses(host, options.tunnel_device, claimed),
         gateways=host.gateways(),
+        routers=routers(host, [item["interface"] for item in interfaces]),
         bridge_filtered=filtered_bridge_versions(host, interface, io.read_sysctls(CALL_IPTABLES.values())),
         forward_filters=missing_exceptions(io.read_forward_filters(), options.tunnel_device),
         held=held_on(host, claimed),

@@ -192,6 +192,11 @@ def _texts_by_name(value: object, path: str, errors: Errors) -> dict[str, str]:
     return {_text(key, f"{path}: a key", errors): _text(text, f"{path}.{key}", errors) for key, text in fields}
 
 
+def _addresses_by_name(value: object, path: str, errors: Errors) -> dict[str, list[str]]:
+    fields = check_mapping(value, path, errors).items()
+    return {_text(key, f"{path}: a key", errors): _addresses(each, f"{path}.{key}", errors) for key, each in fields}
+
+
 def _uuid(value: object, path: str, errors: Errors) -> str | None:
     return None if value is None else _text(value, path, errors)
 
@@ -290,6 +295,7 @@ _FIELDS: dict[str, _Check] = {
     "macs": _texts_by_name,
     "addresses": _addresses,
     "gateways": _addresses,
+    "routers": _addresses_by_name,
     "bridge_filtered": _list_of(_version),
     "forward_filters": _list_of(_mapping({"family": _text, "table": _text, "chain": _text})),
     "held": _list_of(_mapping({"egressIP": _address, "interface": _text}, {"name": _text})),

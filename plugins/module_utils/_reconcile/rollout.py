@@ -29,6 +29,7 @@ from .._planner.plan import DUPLICATE_REQUEST
 from .credibility import Entry, confirmed
 from .failover import NodeFailover
 from .pod_networks import pod_networks
+from .reaches import AddressReaches
 
 _Values = Mapping[str, Any]
 
@@ -168,6 +169,7 @@ class _Builder:
             self.assigned.setdefault(item["name"], set()).add(item["egressIP"])
         self.owner = {item["egressIP"]: item["name"] for item in plan["assignments"]}
         self.refused = {(u["name"], u["egressIP"]) for u in plan["unassigned"] if u["reason"] == DUPLICATE_REQUEST}
+        self.reaches = AddressReaches(plan["assignments"], fleet["observed"])
         self.pending = self._pending()
         self.egressips = self._objects(manifests, self.assigned)
         unheld = {item["egressIP"] for item in self.pending}
@@ -273,14 +275,23 @@ class _Builder:
         objects = {}
         for name, entry in self.recalled.items():
             networks, excluded = (tuple(entry.get(key, ())) for key in ("destinations", "excluded_destinations"))
-            objects[name] = _object(
-                name, self._own(name, entry["egressIPs"]), assigned, Destinations(networks, excluded)
-            )
+            objects[name] = self._object(name, entry["egressIPs"], assigned, Destinations(networks, excluded))
         for egressip in manifests.egressips:
             if not egressip.errors:
-                own = self._own(egressip.name, egressip.egress_ips)
-                objects[egressip.name] = _object(egressip.name, own, assigned, egressip.destinations)
+                objects[egressip.name] = self._object(
+                    egressip.name, egressip.egress_ips, assigned, egressip.destinations
+                )
         return tuple(objects[name] for name in sorted(objects))
+
+    def _object(
+        self,
+        name: str,
+        egress_ips: Iterable[str],
+        assigned: Mapping[str, Collection[str]],
+        destinations: Destinations,
+    ) -> EgressObject:
+        own, usable = self._own(name, egress_ips), assigned.get(name, ())
+        return EgressObject(name, own, slots(own, usable), destinations, self.reaches.of(own, usable))
 
     def _own(self, name: str, egress_ips: Iterable[str]) -> tuple[str, ...]:
         """Return the addresses that no other object has: the record is the evidence of who had an address."""
@@ -319,12 +330,6 @@ class _Builder:
             applying = in_force([(name, self.destinations[name]) for name in ordered])
             self.in_force[names, version] = tuple(name for name, _destinations in applying)
         return self.in_force[names, version]
-
-
-def _object(
-    name: str, egress_ips: tuple[str, ...], assigned: Mapping[str, Collection[str]], destinations: Destinations
-) -> EgressObject:
-    return EgressObject(name, egress_ips, slots(egress_ips, assigned.get(name, ())), destinations)
 
 
 def _differs(state: NodeState, answer: _Values) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import of_version, version_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState, slots
 from hypothesis import strategies as st
 
@@ -25,6 +26,15 @@ EXCLUDED = st.lists(
     st.sampled_from(["10.88.0.0/16", "10.0.0.0/8", "172.16.0.0/12", "10.88.3.4/32", "fd00:88::/64"]), unique=True
 )
 POD_ADDRESSES = st.lists(st.sampled_from(PODS), unique=True)
+REACHED = st.sampled_from(
+    [
+        ["192.168.64.0/18", "2001:db8:126::/64"],
+        ["192.168.126.0/24"],
+        ["172.30.0.0/24", "10.5.0.0/16", "2001:db8:30::/64"],
+        ["192.168.126.101/32", "0.0.0.0/0"],
+        [],
+    ]
+)
 # Bit i is set: element i of a list belongs to the subset.
 SUBSETS = st.integers(0, 2 ** len(EGRESS_IPS) - 1)
 
@@ -33,6 +43,11 @@ def egress_object(name, egress_ips, assigned=None):
     """Return the dict form of an EgressObject; all its addresses are assigned unless `assigned` names some."""
     chosen = slots(tuple(egress_ips), set(egress_ips if assigned is None else assigned))
     return {"name": name, "egressIPs": list(egress_ips), "slots": list(chosen)}
+
+
+def reach(egress_ip, networks, routed):
+    """Return the dict form of a Reach with those of the networks that have the IP version of the address."""
+    return {"egressIP": egress_ip, "networks": list(of_version(networks, version_of(egress_ip))), "routed": routed}
 
 
 def fleet_nodes(count):
@@ -102,7 +117,10 @@ def node_states(draw, devices=("egress0",), interfaces=("eth0", "eth1", "enp0s31
         egress_ips = draw(OBJECT_IPS)
         assigned = _subset(draw, egress_ips)
         lists = {key: draw(NETWORKS) for key in ("destinations", "excluded_destinations")}
-        objects.append({**egress_object(name, egress_ips, assigned), **lists})
+        reaches = [reach(ip, draw(REACHED), draw(st.booleans())) for ip in _subset(draw, egress_ips)]
+        objects.append(
+            {**egress_object(name, egress_ips, assigned), **lists, **({"reaches": reaches} if reaches else {})}
+        )
     known = sorted({ip for item in objects for ip in item["egressIPs"]})
     interface = st.sampled_from(interfaces)
     return node_state(

@@ -10,7 +10,7 @@ import json
 import pytest
 from fleet import ASSIGNABLE, FIRST, NOT_ASSIGNABLE, assert_same, egressip, manifests, wait_for
 from lab import find_host, find_pod
-from lab_topology import SERVER
+from lab_topology import NODES, SERVER
 
 EGRESS_IP = "172.30.0.10"
 # Outside all networks: only the gateway of the second network has it.
@@ -138,12 +138,32 @@ def test_a_node_that_lost_its_network_stops_no_other(second):
     second.good("remove")
 
 
-def test_addresses_of_one_object_on_different_interfaces(second):
+@pytest.fixture
+def way_beyond(second):
+    """The nodes reach BEYOND by their primary interfaces as well."""
+    for node in NODES:
+        second.lab.exec(node.name, "ip", "route", "add", f"{BEYOND}/32", "via", SERVER.address, "dev", "eth0")
+    yield second
+    for node in NODES:
+        second.lab.exec(node.name, "ip", "route", "delete", f"{BEYOND}/32", "dev", "eth0")
+
+
+@pytest.mark.user_land
+def test_addresses_of_one_object_on_different_interfaces(way_beyond):
+    """Each server is reached from an address that has a way to it."""
+    second = way_beyond
     both = {"egress_ip_manifests": manifests(egressip("both", FIRST, EGRESS_IP))}
     run = second.good(**both)
     assert on_eth1(second)
     assert FIRST in second.holders(), run.report()
-    assert sources(second, SERVER.address) <= {FIRST, EGRESS_IP}
+    assert (sources(second, SERVER.address), sources(second, GATEWAY)) == ({FIRST}, {EGRESS_IP})
+    assert sources(second, BEYOND) <= {FIRST, EGRESS_IP}
+    assert second.good(**both).changed() == []
+    for name in WITH_ETH1:
+        second.lab.exec(name, "ip", "route", "delete", "default", "via", GATEWAY, "dev", "eth1", "metric", "500")
+    second.good(**both)
+    assert sources(second, BEYOND) == sources(second, SERVER.address) == {FIRST}
+    assert sources(second, GATEWAY) == {EGRESS_IP}
 
 
 def test_removal_leaves_nothing_of_it(second):

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import held_by, object_chain
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_addresses import object_chain
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import held_by
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import INET, NETDEV
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from network_namespace import network_namespace

@@ -146,6 +146,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "macs": {"eth0": MAC},
         "addresses": ["10.88.0.1", "192.168.126.21", "2001:db8:126::21"],
         "gateways": ["192.168.126.1"],
+        "routers": {"eth0": ["192.168.126.1"]},
         "bridge_filtered": [],
         "forward_filters": [],
         "held": [],

@@ -250,6 +250,7 @@ MALICIOUS = {
     "platform": {"name": "vsphere", "uuid": "42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11"},
     "macs": {"eth0": MAC3},
     "gateways": ["192.168.64.1"],
+    "routers": {"eth0": ["192.168.64.1"]},
     "bridge_filtered": [4],
     "forward_filters": [{"family": "ip", "table": "filter", "chain": "FORWARD"}],
     "held": [{"egressIP": EGRESS[4], "interface": "eth0", "name": "web"}],
