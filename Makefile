@@ -40,9 +40,10 @@ integration: prepare-lab ## Tests of modules and filters by ansible-test, on thi
 molecule: prepare-unit prepare-lab ## Scenarios on the lab's hosts
 	@$(CHECK) molecule
 
-bench: prepare-lab ## Measure the cost of a packet, the planner, and runs against simple playbooks
+bench: prepare-unit prepare-lab ## Measure the cost of a packet, the planner, audits of a vCenter, and runs against simple playbooks
 	@$(PYTHON) tests/bench/packets.py
-	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/bench.py && exit $$planner
+	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/vsphere.py; vsphere=$$?; \
+	  $(PYTHON) tests/bench/bench.py && exit $$((planner + vsphere))
 
 faults: prepare-lab ## Measure faults as a client sees them, each five times (the table of docs/faults.md)
 	@$(PYTHON) tests/bench/faults.py

@@ -19,12 +19,12 @@ description:
 options:
   macs:
     description:
-      - MAC addresses of the interfaces in the guest that must be cut off.
-      - If an adapter of the VM that is not in O(vms) has one of them, the fence is refused, except with
-        O(method=power_off), because it would prove nothing.
+      - MAC addresses of the interfaces in the guest that must be cut off; an empty list if they are not known.
+      - A fence that leaves an adapter of the VM connected is refused, except with O(method=power_off), unless each of
+        these addresses belongs to an adapter in O(vms). It would prove nothing.
+      - If this is omitted, the adapters in O(vms) are cut off, and other adapters are not checked.
     type: list
     elements: str
-    default: []
   method:
     description:
       - V(port_block) - the port of the adapter is blocked; on distributed switches, with static binding.
@@ -143,7 +143,7 @@ def main():
         argument_spec={
             **CONNECTION,
             **ADAPTERS,
-            "macs": {"type": "list", "elements": "str", "default": []},
+            "macs": {"type": "list", "elements": "str"},
             "method": {"type": "str", "choices": [PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF, AUTO], "default": AUTO},
             "state": {"type": "str", "choices": ["fenced", "unfenced"], "default": "fenced"},
         },

@@ -8,6 +8,7 @@ crosses them; an object has one to four addresses of one of these networks. The 
 OVN-Kubernetes: object by object, address by address, it keeps what may stay, and gives the rest the node that holds
 fewest by comparing all nodes. It is given parsed input; the planner reads and checks every document, with no
 address remembered from a run before. Prints a table, one process for each size; exits with 1 if a goal is missed.
+The goals are those of the machine of docs/planner.md; on a slower one they grow as the time of the greedy placement.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver import so
 ASSIGN = FilterModule().filters()["assign"]
 # The most seconds that the standbys of 1,000 nodes and 10,000 addresses take on top of the plan.
 STANDBY_SIZE, STANDBY_GOAL = (1000, 10_000), 0.1
+# Seconds of the greedy placement of 10,000 addresses on 1,000 nodes on the machine of docs/planner.md.
+GREEDY_SIZE, GREEDY_SECONDS = (1000, 10_000), 0.165
 LABEL = "k8s.ovn.org/egress-assignable"
 SEGMENTS = 10
 # Nodes, addresses, event, seconds. No goal: it is there to show the growth.
@@ -168,7 +171,13 @@ def squares(placed: list[str], nodes: list[dict]) -> int:
     return sum(count * count for count in load.values())
 
 
-def measure(count: int, addresses: int) -> tuple[list[str], int]:
+def slowness() -> float:
+    """How much longer than the machine of docs/planner.md this one takes, at least 1."""
+    seconds, _placed = timed(greedy, manifests(*GREEDY_SIZE), fleet(GREEDY_SIZE[0]), [])
+    return max(1.0, seconds / GREEDY_SECONDS)
+
+
+def measure(count: int, addresses: int, slow: float) -> tuple[list[str], int]:
     """The lines of the table for one size, and how many goals were missed."""
     nodes, documents = fleet(count), manifests(count, addresses)
     cases = events(nodes, documents)
@@ -180,15 +189,20 @@ def measure(count: int, addresses: int) -> tuple[list[str], int]:
         ours = [each["node"] for each in plan["assignments"]]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         lines.append(
-            f"{count:5} {addresses:9} {goal[2]:15} {seconds:7.3f} {goal[3] or '':7} {greedy_seconds:8.3f} {peak:6} | "
+            f"{count:5} {addresses:9} {goal[2]:15} {seconds:7.3f} {_goal(goal[3], slow):7} {greedy_seconds:8.3f} "
+            f"{peak:6} | "
             f"{len(ours)} {len(placed)}  {squares(ours, up)} {squares(list(placed.values()), up)}  "
             f"{len(plan['moves'])} {moved}"
         )
-        missed += goal[3] is not None and seconds > goal[3]
+        missed += goal[3] is not None and seconds > goal[3] * slow
     return lines, missed
 
 
-def standbys() -> int:
+def _goal(seconds: float | None, slow: float) -> str:
+    return "" if seconds is None else f"{seconds * slow:.3f}"
+
+
+def standbys(slow: float) -> int:
     """Measure what standbys add to a plan, and count how many change with one more object; return the missed goals."""
     nodes, documents = fleet(STANDBY_SIZE[0]), manifests(*STANDBY_SIZE)
     plan = ASSIGN(documents, nodes)
@@ -205,12 +219,13 @@ def standbys() -> int:
         for name in order[:-1]:
             watched.setdefault(name, set()).add(order[-1])
     print(
-        f"standbys of {STANDBY_SIZE[1]} addresses: {seconds - without:.3f} s on top of the plan, goal {STANDBY_GOAL};"
+        f"standbys of {STANDBY_SIZE[1]} addresses: {seconds - without:.3f} s on top of the plan, "
+        f"goal {_goal(STANDBY_GOAL, slow)};"
     )
     print(
         f"{100 * changed:.1f} % change with one more object; a node watches at most {max(map(len, watched.values()))}"
     )
-    return int(seconds - without > STANDBY_GOAL)
+    return int(seconds - without > STANDBY_GOAL * slow)
 
 
 def annotated(documents: list[dict], key: str, values: list[str]) -> list[dict]:
@@ -245,13 +260,13 @@ def corners() -> list[tuple[str, object, tuple]]:
     return [*found, ("from scratch, spread", ASSIGN, (spread, nodes))]
 
 
-def measure_corners() -> tuple[list[str], int]:
+def measure_corners(slow: float) -> tuple[list[str], int]:
     """The lines of these questions, and how many take longer than the goal."""
     lines, missed = [], 0
     for name, function, arguments in corners():
         seconds, _answer = timed(function, *arguments)
-        lines.append(f" 1000     10000 {name:26} {seconds:7.3f} {CORNER_GOAL:7}")
-        missed += seconds > CORNER_GOAL
+        lines.append(f" 1000     10000 {name:26} {seconds:7.3f} {_goal(CORNER_GOAL, slow):7}")
+        missed += seconds > CORNER_GOAL * slow
     return lines, missed
 
 
@@ -278,17 +293,18 @@ def referee(worlds: int) -> int:
 
 def main() -> int:
     """Measure all; 1 if a goal is missed."""
-    missed = 0
+    missed, slow = 0, slowness()
+    print(f"The goals are multiplied by {slow:.2f}, the time of the greedy placement over that of docs/planner.md.")
     print("                                 seconds of a core          peak | ours and greedy")
     print("nodes addresses event              ours    goal   greedy    MiB | assigned  squares  moves", flush=True)
     for size in dict.fromkeys(goal[:2] for goal in GOALS):
         with multiprocessing.get_context("fork").Pool(1) as process:
-            lines, late = process.apply(measure, size)
+            lines, late = process.apply(measure, (*size, slow))
         print(*lines, sep="\n", flush=True)
         missed += late
-    missed += standbys()
+    missed += standbys(slow)
     with multiprocessing.get_context("fork").Pool(1) as process:
-        lines, late = process.apply(measure_corners)
+        lines, late = process.apply(measure_corners, (slow,))
     print(*lines, sep="\n", flush=True)
     missed += late + referee(REFEREE_WORLDS)
     print(f"goals missed: {missed}")

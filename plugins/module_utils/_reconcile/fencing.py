@@ -61,18 +61,20 @@ def unheld(plan: Mapping[str, Any], fleet: Mapping[str, Any]) -> list[str]:
     return [item["egressIP"] for item in plan["assignments"] if item["egressIP"] not in held]
 
 
-def links_to_cut(node: str, plan: Mapping[str, Any], fleet: Mapping[str, Any]) -> list[str]:
+def links_to_cut(node: str, plan: Mapping[str, Any], fleet: Mapping[str, Any]) -> list[str] | None:
     """Return the MAC addresses of the interfaces on which a node may hold an egress IP that is to be claimed.
 
-    They are those that the node reported while it answered, from the records of other nodes.
+    They are those that the node reported while it answered, from the records of other nodes; empty if there is no
+    record, and None if it has one and no interface in the network of such an egress IP.
     """
     claimed = [parsed(egress_ip) for egress_ip in unheld(plan, fleet)]
     links = [link for member in fleet.get("members", ()) if member["name"] == node for link in member.get("links", ())]
-    return [
+    found = [
         link["mac"]
         for link in links
         if any(ip in parse_interface(text, node).network for ip in claimed for text in link["addresses"])
     ]
+    return None if links and not found else found
 
 
 def nodes_to_unfence(

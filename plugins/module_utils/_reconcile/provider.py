@@ -14,7 +14,7 @@ The role node includes these files of the role's ``tasks/``, once per run, on th
 - ``change``: applies ``__egress_ip_changes``, a list of options of `Changes`, with ``__egress_ip_state``: ``present``
   before the nodes apply the plan, ``absent`` after.
 - ``fence``: cuts the VM or machine ``__egress_ip_target``, one of the ``nodes`` of the Query, off its network. It fails
-  without a proof. ``macs`` of the target are those of the interfaces that may have egress IPs, empty if unknown.
+  without a proof. ``macs`` of the target are as `fencing.links_to_cut` returns them.
 - ``unfence``: reconnects ``__egress_ip_targets``, some of these ``nodes``.
 
 A failure of ``audit``, ``change`` and ``unfence`` is ignored there and reported at the end of the run: ``change`` and

@@ -20,6 +20,9 @@ PROVIDERS = {provider.name: provider for provider in (VSPHERE,)}
 FENCES = tuple(name for name, provider in PROVIDERS.items() if provider.self_detected_methods is not None)
 # The host variables of all providers.
 VARIABLES = tuple(variable for provider in PROVIDERS.values() for variable in provider.variables)
+# The names of options in the messages of AnsibleModule.
+_ARGUMENTS = re.compile(r"(?<=^missing required arguments: ).+|(?<=^argument ')\w+(?=' )")
+_WORD = re.compile(r"\w+")
 # {label: what a value of it is} of all providers.
 DOMAINS = {label: title for provider in PROVIDERS.values() for label, title in provider.domains.items()}
 
@@ -93,9 +96,10 @@ def failures(name: str, result: Mapping[str, Any]) -> list[str]:
 
 def in_variables(name: str, message: str) -> str:
     """Return a message of a provider's modules with the variables of the run in place of options."""
-    for option, variable in PROVIDERS[name].options.items():
+    options = PROVIDERS[name].options
+    for option, variable in options.items():
         message = re.sub(rf"(?<![\w.]){option}(?=: )", variable, message)
-    return message
+    return _ARGUMENTS.sub(lambda found: _WORD.sub(lambda word: options.get(word[0], word[0]), found[0]), message)
 
 
 def _query(

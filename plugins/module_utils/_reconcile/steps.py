@@ -72,7 +72,9 @@ def _of_platforms(changes: Mapping[str, Changes], when: str) -> list[dict[str, A
     return [{"platform": name, "changes": each[when]} for name, each in changes.items() if each[when]]
 
 
-def _to_fence(node: str, fence: str, targets: Mapping[str, Mapping[str, Any]], macs: list[str]) -> dict[str, Any]:
+def _to_fence(
+    node: str, fence: str, targets: Mapping[str, Mapping[str, Any]], macs: list[str] | None
+) -> dict[str, Any]:
     """Return how a node is fenced: by a platform, or by a file of tasks."""
     if fence in PROVIDERS:
         return {"node": node, "platform": fence, "target": {**targets[fence][node], "macs": macs}, "file": ""}

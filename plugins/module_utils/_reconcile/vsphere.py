@@ -30,6 +30,10 @@ Requirement = Mapping[str, Any]
 Need = Tuple[Port, Optional[Set[str]]]
 _VM = "egress_ip_vsphere_vm"
 _HOSTNAME = "egress_ip_vsphere_hostname"
+_CONNECTION = (
+    *("hostname", "username", "password", "port", "validate_certs"),
+    *("proxy_host", "proxy_port", "timeout"),
+)
 # The label of a node whose value is the ESXi host of its VM.
 HOST_LABEL = "vsphere/host"
 # The beginning of an error about one of the adapters.
@@ -267,8 +271,10 @@ VSPHERE = Provider(
     variables=(_VM, _HOSTNAME),
     module="vsphere_port_info",
     options={
-        **{name: f"egress_ip_vsphere_{name}" for name in ("hostname", "username", "scope", "allow_override")},
+        **{name: f"egress_ip_vsphere_{name}" for name in (*_CONNECTION, "guest_mac", "scope", "allow_override")},
         "method": "egress_ip_vsphere_fence_method",
+        # The adapter of a guest with several MAC addresses needs it.
+        "mac_learning": "egress_ip_vsphere_guest_mac",
         r"vms\[\d+\](\.\w+)?": _VM,
     },
     # The link goes down, or the node boots again.

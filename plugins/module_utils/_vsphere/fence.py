@@ -200,18 +200,28 @@ def plan(adapters: Sequence[Adapter], method: str, fenced: bool) -> tuple[list[S
 
 
 def check_links(adapters: Sequence[Adapter], macs: Collection[str], method: str) -> None:
-    """Raise VsphereError if the VM of ``adapters`` has another adapter with one of the ``macs`` of the guest.
+    """Raise VsphereError if an adapter that is not one of ``adapters`` may be one of the ``macs`` of the guest.
 
-    Without that adapter, a fence by any method but POWER_OFF proves nothing about the guest's addresses.
+    While such an adapter is connected, a fence by any method but POWER_OFF proves nothing about the guest's addresses.
+    It may be any adapter of the VM if the ``macs`` are not known, or if one of them belongs to no adapter.
     """
     selected = {(adapter.vm_id, adapter.mac) for adapter in adapters}
+    known = {mac for adapter in adapters for mac in (adapter.mac, *(mac for _label, mac in adapter.others))}
+    unknown = [mac for mac in macs if mac not in known]
     for adapter in adapters if method != POWER_OFF else ():
         for label, mac in adapter.others:
-            if mac in macs and (adapter.vm_id, mac) not in selected:
-                raise VsphereError(
-                    f"{adapter.name}: is not the only adapter that may have egress IPs: {label} ({mac}) is one too; add"
-                    f" it to vms, or use method: {POWER_OFF}"
+            if (adapter.vm_id, mac) in selected:
+                continue
+            if mac in macs:
+                reason = f"is not the only adapter that may have egress IPs: {label} ({mac}) is one too"
+            elif unknown or not macs:
+                guest = f"{unknown[0]} of the guest belongs to no adapter" if unknown else "no interface is on record"
+                reason = (
+                    f"may not be the only adapter that has egress IPs: {guest}, and {label} ({mac}) stays connected"
                 )
+            else:
+                continue
+            raise VsphereError(f"{adapter.name}: {reason}; add it to vms, or use method: {POWER_OFF}")
 
 
 def noted_methods(port_note: Note, vm_note: Note, key: int) -> tuple[str, ...]:
@@ -250,7 +260,7 @@ class FenceRun:
         self._vms = options["vms"]
         self._method = options["method"]
         self._fenced = options["state"] == "fenced"
-        self._macs = [plain_mac(mac) for mac in options["macs"]]
+        self._macs = None if options["macs"] is None else [plain_mac(mac) for mac in options["macs"]]
         self._check_mode = check_mode
         self._before: dict[str, dict[str, Any]] = {}
 
@@ -268,7 +278,7 @@ class FenceRun:
         for adapter in adapters:
             # In each read: an adapter may have been replaced since the first one.
             self._before.setdefault(adapter.id, adapter.to_dict())
-        if self._fenced:
+        if self._fenced and self._macs is not None:
             check_links(adapters, self._macs, self._method)
         return (adapters, *plan(adapters, self._method, self._fenced))
 

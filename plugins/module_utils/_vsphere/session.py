@@ -87,7 +87,7 @@ class Session:
             raise VsphereError(f"{thing}: {self._parameters['username']} lacks {lacking}") from None
         except vim.fault.InvalidLogin:
             user = quote(self._parameters["username"])
-            raise VsphereError(f"username: {user} is rejected by {where}; check username and password") from None
+            raise VsphereError(f"username: {user} and its password are rejected by {where}") from None
         except ssl.SSLCertVerificationError as error:
             reason = error.verify_message
             raise VsphereError(f"hostname: the certificate of {where} is not trusted: {reason}") from None

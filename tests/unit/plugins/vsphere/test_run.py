@@ -174,7 +174,7 @@ def test_a_vcenter_that_nobody_named_is_not_asked(play, vcenter, monkeypatch):
     hosts = {"node1": node(1, egress_ip_fence="vsphere")}
     told = play([world(hosts, [A]), AUDIT], facts, hosts=hosts)
     (failure,) = told[FAILURES]
-    assert failure.startswith("vCenter: missing required arguments: hostname")
+    assert failure.startswith("vCenter: missing required arguments: egress_ip_vsphere_hostname")
     assert vcenter.journal() == []
 
 
@@ -182,8 +182,7 @@ def test_variables_win_over_the_environment_and_a_failure_is_told_at_the_end(pla
     hosts = {"node1": node(1, egress_ip_vsphere_password="nonsense")}
     told = play([world(hosts, [A]), AUDIT], [FAILURES], hosts=hosts)
     assert told[FAILURES] == [
-        f"vCenter: egress_ip_vsphere_username: 'admin' is rejected by 127.0.0.1:{vcenter.port};"
-        " check username and password"
+        f"vCenter: egress_ip_vsphere_username: 'admin' and its password are rejected by 127.0.0.1:{vcenter.port}"
     ]
 
 
@@ -257,6 +256,16 @@ def test_a_silent_node_whose_address_is_on_another_adapter_is_not_fenced(play, v
     assert told[WITHHELD][A].startswith(
         "node3 may hold it and is not fenced: node3, Network adapter 2: is not the only"
     )
+    assert connected(vcenter, "node3") == [True, True]
+
+
+def test_a_silent_node_without_a_record_is_not_fenced_by_one_of_its_adapters(play, vcenter):
+    hosts = {
+        "node1": node(1, egress_ip_vsphere_fence_method="vnic_disconnect"),
+        "node3": silent(egress_ip_fence="vsphere", egress_ip_vsphere_vm={"label": "Network adapter 2"}),
+    }
+    told = play([world(hosts, [A], [(A, "node1")]), AUDIT, OUTSIDE, *FENCE], [WITHHELD], hosts=hosts)
+    assert "may not be the only adapter that has egress IPs: no interface is on record" in told[WITHHELD][A]
     assert connected(vcenter, "node3") == [True, True]
 
 

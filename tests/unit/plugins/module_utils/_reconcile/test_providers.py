@@ -12,9 +12,11 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_egressips
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import (
+    PROVIDERS,
     failures,
     queries,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import CONNECTION
 
 ROOT = Path(__file__).parents[5]
 A, B = "192.168.126.10", "192.168.126.102"
@@ -163,11 +165,31 @@ def test_failures_of_tasks_with_and_without_a_loop():
             "vms[2]: node3: is on a standard switch; set scope: portgroup",
             "egress_ip_vsphere_vm: node3: is on a standard switch; set egress_ip_vsphere_scope: portgroup",
         ),
+        (
+            "missing required arguments: hostname, password",
+            "missing required arguments: egress_ip_vsphere_hostname, egress_ip_vsphere_password",
+        ),
+        (
+            "argument 'port' is of type <class 'str'> and we were unable to convert to int: port",
+            "argument 'egress_ip_vsphere_port' is of type <class 'str'> and we were unable to convert to int: port",
+        ),
+        (
+            "username: 'a' and its password are rejected by vc:443",
+            "egress_ip_vsphere_username: 'a' and its password are rejected by vc:443",
+        ),
+        (
+            "mac_learning: is not supported by DVS0; use a distributed switch 6.6 or newer",
+            "egress_ip_vsphere_guest_mac: is not supported by DVS0; use a distributed switch 6.6 or newer",
+        ),
         ("vms[0].name: must identify one VM", "egress_ip_vsphere_vm: must identify one VM"),
     ],
 )
 def test_messages_name_the_variables_of_a_run(message, line):
     assert failures("vsphere", {"failed": True, "msg": message}) == [f"vCenter: {line}"]
+
+
+def test_each_option_of_the_connection_has_a_variable():
+    assert {*CONNECTION} <= {*PROVIDERS["vsphere"].options}
 
 
 def test_only_its_role_and_its_code_name_a_provider():

@@ -133,8 +133,28 @@ def test_an_adapter_with_an_address_of_the_guest_must_be_cut_off_too():
         " (00:50:56:00:01:02) is one too; add it to vms, or use method: power_off"
     )
     check_links([first], ["00:50:56:00:01:02"], POWER_OFF)
-    check_links([first], ["00:50:56:00:01:01", "02:00:00:00:00:01"], VNIC_DISCONNECT)
+    check_links([first], ["00:50:56:00:01:01"], VNIC_DISCONNECT)
     check_links([first, replace(SECOND, mac="00:50:56:00:01:02")], ["00:50:56:00:01:02"], VNIC_DISCONNECT)
+
+
+@pytest.mark.parametrize(
+    ("macs", "guest"),
+    [
+        ([], "no interface is on record"),
+        (["00:50:56:00:01:01", "02:00:00:00:00:01"], "02:00:00:00:00:01 of the guest belongs to no adapter"),
+    ],
+)
+def test_any_adapter_may_be_the_one_of_a_guest_that_is_not_known(macs, guest):
+    first = replace(NIC, others=((SECOND.label, "00:50:56:00:01:02"),))
+    with pytest.raises(VsphereError) as error:
+        check_links([first], macs, VNIC_DISCONNECT)
+    assert str(error.value) == (
+        f"node1, Network adapter 1: may not be the only adapter that has egress IPs: {guest}, and Network adapter 2"
+        " (00:50:56:00:01:02) stays connected; add it to vms, or use method: power_off"
+    )
+    check_links([first], macs, POWER_OFF)
+    check_links([first, replace(SECOND, mac="00:50:56:00:01:02")], macs, VNIC_DISCONNECT)
+    check_links([NIC], macs, VNIC_DISCONNECT)
 
 
 class FakeClient:
@@ -156,6 +176,6 @@ class FakeClient:
 
 
 def test_an_adapter_that_was_replaced_meanwhile():
-    options = {"vms": [{}], "method": VNIC_DISCONNECT, "state": "fenced", "macs": []}
+    options = {"vms": [{}], "method": VNIC_DISCONNECT, "state": "fenced", "macs": None}
     made = FenceRun(options, check_mode=False)(FakeClient([NIC], [fence(SECOND, VNIC_DISCONNECT)]))
     assert [(vm["label"], vm["changed"]) for vm in made["vms"]] == [("Network adapter 2", False)]
