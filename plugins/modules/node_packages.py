@@ -41,7 +41,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 msg:
-  description: What the module of the package manager says.
+  description: The message of the package manager's module.
   returned: if the package manager's module returns it
   type: str
 """

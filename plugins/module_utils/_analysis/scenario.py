@@ -87,7 +87,7 @@ def read_scenario(changes: object, requests: Requests, nodes: Sequence[Mapping[s
     changed = {name: _node(name, change, by_name.get(name), errors) for name, change in wanted.items()}
     after = {**by_name, **changed}
     down, drain = (dict.fromkeys(_known_names(checked, field, after, "node", errors)) for field in ("down", "drain"))
-    egressips, said = _egressips(checked, requests.egressips, errors)
+    egressips, sentences = _egressips(checked, requests.egressips, errors)
     errors.raise_if_any()
     return Scenario(
         requests=requests_of(egressips, requests.owners),
@@ -99,7 +99,7 @@ def read_scenario(changes: object, requests: Requests, nodes: Sequence[Mapping[s
             *(f"{name} is down" for name in down),
             *(f"{name} is drained" for name in drain),
             *(f"{name} is {'changed' if name in by_name else 'added'}" for name in changed),
-            *said,
+            *sentences,
         ),
     )
 
@@ -139,8 +139,8 @@ def _egressips(
             errors.add(f"{PATH}.egressips.{name}", "is among removed_egressips too")
     objects = [egressip for egressip in egressips if egressip.name not in wanted and egressip.name not in removed]
     objects += [_egressip(name, change, present.get(name), errors) for name, change in wanted.items()]
-    said = [f"egressip/{name} is {'changed' if name in present else 'added'}" for name in wanted]
-    return objects, [*said, *(f"egressip/{name} is removed" for name in removed)]
+    sentences = [f"egressip/{name} is {'changed' if name in present else 'added'}" for name in wanted]
+    return objects, [*sentences, *(f"egressip/{name} is removed" for name in removed)]
 
 
 def _egressip(name: str, change: Mapping[str, Any], present: object, errors: Errors) -> EgressIP:

@@ -88,11 +88,11 @@ class WhatIf:
         loads = [(n, *(str(plan.leveled_load.get(n, "-")) for plan in (self.before, self.after))) for n in names]
         squares = tuple(str(spread.squares) for spread in self.spreads)
         lines += ["", *table(("NODE", "BEFORE", "AFTER"), [*loads, ("sum of squares", *squares)])]
-        told = {(change.name, change.egress_ip) for change in self.changes}
+        listed = {(change.name, change.egress_ip) for change in self.changes}
         still = [
             f"{each.egress_ip} of {each.name} ({each.reason}): {each.message}"
             for each in self.after.unassigned
-            if (each.name, each.egress_ip) not in told
+            if (each.name, each.egress_ip) not in listed
         ]
         lines += section("Without a node, as now", still)
         notes = [*gap_lines(self.after.gap), *self.after.warnings]

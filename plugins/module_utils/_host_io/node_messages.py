@@ -29,7 +29,7 @@ RETRY = 0.02
 # {egress IP: its connections}
 Flows = Dict[str, List[Flow]]
 _Answer = TypeVar("_Answer")
-# Yields the number of bytes to read next, is sent these bytes, and returns what they say.
+# Yields the number of bytes to read next, is sent these bytes, and returns their content.
 Reading = Generator[int, bytes, _Answer]
 
 

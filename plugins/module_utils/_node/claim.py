@@ -70,15 +70,15 @@ def take(
     received: Mapping[str, list[Flow]],
 ) -> None:
     """Take these addresses in addition to those `held`. Their connections are tracked first, before a packet comes."""
-    told = {item.egress_ip: received[item.egress_ip] for item in items if item.egress_ip in received}
-    untold = [item.egress_ip for item in items if item.egress_ip not in received]
-    if told:
-        connections.arrive(told)
+    with_flows = {item.egress_ip: received[item.egress_ip] for item in items if item.egress_ip in received}
+    without_flows = [item.egress_ip for item in items if item.egress_ip not in received]
+    if with_flows:
+        connections.arrive(with_flows)
     io.execute(transaction(steps.planes.interim(held), steps.planes.interim(held + items)))
     announce(io, items, steps.host)
     # What this node's own pods sent to the old holder.
-    stale = connections.elsewhere(untold if steps.record else ())
-    forget(io, steps.state.options, {steps.marks[ip] for ip in untold})
+    stale = connections.elsewhere(without_flows if steps.record else ())
+    forget(io, steps.state.options, {steps.marks[ip] for ip in without_flows})
     challenge(io, stale)
-    if told:
-        connections.forget_others(told)
+    if with_flows:
+        connections.forget_others(with_flows)

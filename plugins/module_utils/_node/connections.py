@@ -61,13 +61,13 @@ class Connections:
     def send_on(self, egress_ip: str, flows: Iterable[Flow]) -> list[Flow]:
         """Route the connections of this node's own pods to the new holder; returns the flows that it must track."""
         own = self.state.endpoint(version_of(egress_ip))
-        told: list[Flow] = []
+        continued: list[Flow] = []
         for flow in flows:
             sent, stays = flow_after_release(flow, own, self.endpoints)
             if sent and stays:
                 sent = self._reroute(egress_ip, sent, stays)
-            told += [sent] if sent else []
-        return told
+            continued += [sent] if sent else []
+        return continued
 
     def arrive(self, received: Mapping[str, list[Flow]]) -> None:
         """Track what the old holders sent, {egress IP: flows}, instead of the connections that went to them."""

@@ -36,7 +36,7 @@ class Request(NamedTuple):
     """The task of a run: apply `state`, with new claims only if `claim_new`.
 
     `releases` are those of all nodes in the run: a claim of an address in them waits for silence. With the `key` that
-    all nodes of the run have, connections move along with their address. `by_unit` says that a unit of this node runs,
+    all nodes of the run have, connections move along with their address. `by_unit` means that a unit of this node runs,
     which can neither write units nor call systemd. `tunnel_secret` is the newest secret of the encrypted tunnel,
     `failover_key` the newest key of a fleet with failover.
     """
@@ -145,7 +145,7 @@ class Steps:
 
     @property
     def held_elsewhere(self) -> tuple[Held, ...]:
-        """Return the addresses to release that another node holds already, as it says."""
+        """Return the addresses to release that another node already reports to hold."""
         untaken = {item.egress_ip for item in self.request.releases if item.giver == self.state.name and not item.taker}
         return tuple(item for item in self.leaving if item.egress_ip in untaken & self.state.assigned)
 

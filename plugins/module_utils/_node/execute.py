@@ -77,7 +77,7 @@ def execute(io: HostIO, steps: Steps) -> Result:
 
 
 def keep_unheard(io: HostIO, steps: Steps) -> Steps:
-    """Return the steps without the release of addresses that another node only says it holds.
+    """Return the steps without the release of addresses that another node only reports to hold.
 
     No node claims them in this run, so without that node's answer on the wire they would have no holder.
     """

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node tells all others after a takeover, and what they do then. PRIVATE to the collection.
+"""Messages of a node to all others after a takeover, and their effect there. PRIVATE to the collection.
 
 The new holder does not know the connections of the lost one. It learns of each as soon as the pod sends a packet; a pod
 that only listens does so when its node challenges it.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def tell_moved(follower: Follower, items: Iterable[Held]) -> None:
-    """Tell the other nodes, in the background, that this node has taken these addresses over."""
+    """Inform the other nodes, in the background, that this node has taken these addresses over."""
     state, egress_ips = follower.record.state, [item.egress_ip for item in items]
     letters = []
     for node in state.nodes if follower.key else ():

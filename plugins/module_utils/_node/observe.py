@@ -46,7 +46,7 @@ _NOTHING_MORE = Question()
 
 @dataclass(frozen=True)
 class NodeFacts:
-    """What `node_info` returns: all fields always, empty where a host cannot tell.
+    """What `node_info` returns: all fields always, empty where the host has no value.
 
     With `problems`, nothing else but `packages` and `platform` is known. `lost` is what became of the interface of a
     node that held addresses; nothing else is known then.

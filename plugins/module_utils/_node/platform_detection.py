@@ -23,8 +23,8 @@ AUTO = "auto"
 class PlatformRow(NamedTuple):
     """A platform. Its `signs` are (fact, pattern of the fact's beginning); one of them is enough.
 
-    `refusal` says which platform drops additional addresses, and why; it is empty where they work. `serial` matches the
-    prefix and the bytes of a product serial number that contains the BIOS UUID.
+    `refusal` names the platform that drops additional addresses, and the reason; it is empty where they work. `serial`
+    matches the prefix and the bytes of a product serial number that contains the BIOS UUID.
     """
 
     name: str

@@ -37,7 +37,7 @@ class StandbyRules:
     """Which addresses and nodes take part, and what the last plan was.
 
     ``unwatched`` {node: reason}: its addresses have no standby. ``unable`` {node: reason}: it is no standby. With
-    ``secondary``, addresses on other interfaces than the primary one have standbys too; that needs a way to tell all
+    ``secondary``, addresses on other interfaces than the primary one have standbys too; that needs a way to inform all
     nodes where the tunnel of such an address ends after a takeover. ``last`` {egress IP: its nodes}: the last order.
     """
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a MAC address says about a device, for reports of conflicts. PRIVATE to the collection. Pure."""
+"""The vendor or kind of a device from its MAC address, for reports of conflicts. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 

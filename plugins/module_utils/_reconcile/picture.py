@@ -62,7 +62,7 @@ def _selected(manifests: Manifests) -> dict[str, Counter[str]]:
 
 
 def _node(node: Dict, fleet: Dict) -> dict[str, Any]:
-    """Return the node without its addresses and pods; `reason` says why it gave no answer, or is faulty."""
+    """Return the node without its addresses and pods; `reason`: why it gave no answer, or is faulty."""
     about = {"name": node["name"], "zone": str(node["labels"].get(ZONE, "")), "capacity": node["capacity"]}
     for state, key in (("no answer", "unavailable"), ("faulty", "faulty")):
         for item in fleet[key]:

@@ -312,7 +312,7 @@ class _Builder:
         for name, entry in sorted(self.recalled.items()):
             for address in entry["pods"].get(node, ()):
                 pods.setdefault(address, []).append(name)
-        # A pod with an address of its node is in the host network, even if its manifest does not say so.
+        # A pod with an address of its node is in the host network, even if its manifest does not state it.
         own = self.fleet["observed"][node]["addresses"]
         return tuple(
             LocalPod(address, self._in_force(tuple(pods[address]), version_of(address)))

@@ -17,7 +17,7 @@ Row = tuple[str, str, str, str, str, str]
 
 
 class StatusTable(NamedTuple):
-    """`lines` are for a person; `failures` say what is wrong or not known."""
+    """`lines` are for a person; `failures` describe what is wrong or unknown."""
 
     lines: list[str]
     failures: list[str]

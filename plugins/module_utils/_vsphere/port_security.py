@@ -132,22 +132,22 @@ def _open(target: Target, wanted: Wanted) -> Change:
     security = {flag: value for flag, value in wanted.security.items() if own.security[flag] != value}
     learning = {key: value for key, value in wanted.mac_learning.items() if own_learning[key] != value}
     rules = allow(own.rules, wanted.addresses)
-    said = {*security}
+    named = {*security}
     if not per_flag and (security or learning):
-        said.update(own.security)
-    said.update([MAC_LEARNING] if learning else [], [RULES] if rules != own.rules else [])
+        named.update(own.security)
+    named.update([MAC_LEARNING] if learning else [], [RULES] if rules != own.rules else [])
     former: Note = {flag: INHERITED if per_flag and flag not in own.own else own.security[flag] for flag in security}
     former.update({_of_learning(key): own_learning[key] for key in learning})
-    former.update(dict.fromkeys((said & {MAC_LEARNING, RULES}) - own.own, INHERITED))
+    former.update(dict.fromkeys((named & {MAC_LEARNING, RULES}) - own.own, INHERITED))
     if sequences_of(rules) != sequences_of(own.rules):
         former[SEQUENCES] = sequences_of(own.rules)
-    if not per_flag and (said & {*own.security}) - own.own:
+    if not per_flag and (named & {*own.security}) - own.own:
         former[SECURITY_POLICY] = INHERITED
     after = Level(
         {**own.security, **security},
         own.mac_learning and {**own.mac_learning, **learning},
         rules,
-        own.own | said,
+        own.own | named,
     )
     # An existing note has older values and takes precedence.
     return Change(target, after, security, learning, frozenset(), rules != own.rules, {**former, **target.note})

@@ -295,5 +295,5 @@ def _words(fault: Any) -> str:
     details = [each.message for each in getattr(fault, "faultMessage", None) or ()]
     details += [_words(each.fault) for each in getattr(fault, "hostFault", None) or () if each.fault]
     texts = [fault.msg if fault.msg != name else None, *details]
-    said = "; ".join(" ".join(text.split()) for text in texts if text)
-    return f"{name}: {said}" if said else name
+    causes = "; ".join(" ".join(text.split()) for text in texts if text)
+    return f"{name}: {causes}" if causes else name
