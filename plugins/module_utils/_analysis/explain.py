@@ -41,8 +41,8 @@ _UNPROVEN = "egress_ip_plan_seconds ended the search: more nodes may be able to 
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The result for one node. ``can``: holds, yes, no, or not tried; ``why``: sentences.
+class Eligibility:
+    """Whether one node can hold the address. ``can``: holds, yes, no, or not tried; ``why``: sentences.
 
     For a node that can take the address: ``moves`` is the number of egress IPs that move for it, including itself, and
     ``before`` and ``after`` are the Spreads. If not ``proven``, the time limit ended the search, and fewer moves or a
@@ -77,7 +77,7 @@ class Explanation:
     errors: tuple[str, ...]
     held_by: tuple[str, ...]
     next_run: str
-    answers: tuple[Answer, ...]
+    answers: tuple[Eligibility, ...]
     order: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -180,24 +180,24 @@ class _Question:
         """Return the sort key in which nodes are tried: without a conflict first, then the least loaded."""
         return bool(self._taken(name)), self.candidates.weighted_load(name), name
 
-    def _costs(self, names: Sequence[str]) -> dict[str, Answer]:
-        """Return {name: Answer} of the nodes whose own rules allow the address."""
+    def _costs(self, names: Sequence[str]) -> dict[str, Eligibility]:
+        """Return {name: Eligibility} of the nodes whose own rules allow the address."""
         tried = max(_FEWEST_PLANS, _ADDRESSES_PLANNED // max(1, len(self.addresses)))
         if names and self.name is None:
             broken = f"egressip/{self.claimants[0].name} has errors and gets nothing new"
-            return {name: Answer(name, NO, (broken,)) for name in names}
+            return {name: Eligibility(name, NO, (broken,)) for name in names}
         answers = {name: self._cost(name) for name in names[:tried] if not self.deadline()}
         late = [name for name in names[:tried] if name not in answers]
-        answers.update({name: Answer(name, UNKNOWN, self._taken(name), proven=False) for name in late})
-        answers.update({name: Answer(name, UNKNOWN, self._taken(name)) for name in names[tried:]})
+        answers.update({name: Eligibility(name, UNKNOWN, self._taken(name), proven=False) for name in late})
+        answers.update({name: Eligibility(name, UNKNOWN, self._taken(name)) for name in names[tried:]})
         return answers
 
-    def _cost(self, name: str) -> Answer:
+    def _cost(self, name: str) -> Eligibility:
         valid = self.candidates.nodes.valid
         asked = self.wanted.index((self._object_name, self.address))
         placement, exact = self._placement_with(asked, next(n for n, node in enumerate(valid) if node.name == name))
         if placement is None:
-            return Answer(name, NO if exact else UNKNOWN, self._taken(name), proven=exact)
+            return Eligibility(name, NO if exact else UNKNOWN, self._taken(name), proven=exact)
         others = [
             (self.wanted[number][1], valid[node].name)
             for number, (address, node) in enumerate(zip(self.addresses, placement))
@@ -210,7 +210,7 @@ class _Question:
         why = (f"{other} would go from {self.candidates.holding_nodes(other)[0]} to {node}" for other, node in others)
         moves = count_moves(self.addresses, placement) - count_moves(self.addresses, self.usual)
         spreads = self._spread(self.usual), self._spread(placement)
-        return Answer(name, YES, (*self._taken(name), *why), moves, *spreads, proven=exact and self.is_exact)
+        return Eligibility(name, YES, (*self._taken(name), *why), moves, *spreads, proven=exact and self.is_exact)
 
     def _placement_with(self, asked: int, node: int) -> tuple[list[int | None] | None, bool]:
         """Return the best placement with the address ``asked`` on a node, and whether that is proven.
@@ -249,15 +249,15 @@ class _Question:
             why.append(f"{other[0]} of the same object is in {domain} too, on {other[1]}")
         return (*why, *(f"at capacity: {each}" for each in self.candidates.reached_limits(node, self.address)))
 
-    def _holder_or_none(self, name: str, possible: bool) -> Answer:
+    def _holder_or_none(self, name: str, possible: bool) -> Eligibility:
         if possible:
-            return Answer(name, HOLDS)
+            return Eligibility(name, HOLDS)
         obstacles = self.candidates.obstacles(name, self.address)
         why = tuple(self._text(each, name) for each in obstacles)
         owners = self.candidates.nodes.own_addresses.get(self.address, ())
         why += tuple(f"it is the own address of {owner} ({interface})" for owner, interface in owners)
         why += tuple(f"it is the gateway of {owner}" for owner in self.candidates.nodes.gateways.get(self.address, ()))
-        return Answer(name, NO, (*(["holds it, but may not"] if name in self.held_by else []), *why))
+        return Eligibility(name, NO, (*(["holds it, but may not"] if name in self.held_by else []), *why))
 
     def _text(self, obstacle: str, name: str) -> str:
         if obstacle == NODE_INVALID:
@@ -333,7 +333,7 @@ def _object(address: str, names: set[str]) -> EgressIP:
     return EgressIP(name, egress_ips=(address,))
 
 
-def _row(answer: Answer) -> tuple[str, ...]:
+def _row(answer: Eligibility) -> tuple[str, ...]:
     squares = f"{answer.before.squares} to {answer.after.squares}" if answer.before and answer.after else "-"
     moves = "-" if answer.moves is None else f"{'' if answer.proven else 'at most '}{answer.moves}"
     return (answer.node, answer.can, moves, squares, "; ".join(answer.why))

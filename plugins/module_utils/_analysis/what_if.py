@@ -28,7 +28,7 @@ OTHER_OBJECT = "OtherObject"
 
 
 @dataclass(frozen=True)
-class Change:
+class PlanChange:
     """An egress IP with another node or another object; ``name`` is its object after the change.
 
     ``from_node`` or ``to_node`` is None if it had, or has, no node.
@@ -55,7 +55,7 @@ class WhatIf:
     before: Plan
     after: Plan
     spreads: tuple[Evenness, Evenness]
-    changes: tuple[Change, ...]
+    changes: tuple[PlanChange, ...]
     fleet_after: FleetAfter
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,28 +145,28 @@ def what_if(
     return WhatIf(scenario.sentences, before, after, spreads, tuple(_changes(before, after)), fleet_after)
 
 
-def _changes(before: Plan, after: Plan) -> list[Change]:
-    """Return a Change for each egress IP whose node or object changes."""
+def _changes(before: Plan, after: Plan) -> list[PlanChange]:
+    """Return a PlanChange for each egress IP whose node or object changes."""
     was = {each.egress_ip: each for each in before.assignments}
     moves = {move.egress_ip: move for move in after.moves}
-    found: list[Change] = []
+    found: list[PlanChange] = []
     for each in after.assignments:
         old = was.pop(each.egress_ip, None)
         if old is None:
-            found.append(Change(each.name, each.egress_ip, None, each.node, NEW))
+            found.append(PlanChange(each.name, each.egress_ip, None, each.node, NEW))
         elif (old.name, old.node) != (each.name, each.node):
             reason = moves[each.egress_ip].reason if each.egress_ip in moves else OTHER_OBJECT
             whose = f"egressip/{old.name} has it now" if old.name != each.name else ""
-            found.append(Change(each.name, each.egress_ip, old.node, each.node, reason, whose))
+            found.append(PlanChange(each.name, each.egress_ip, old.node, each.node, reason, whose))
     without = {(each.name, each.egress_ip) for each in before.unassigned}
     for lost in after.unassigned:
         if (lost.name, lost.egress_ip) not in without:
             old = was.pop(lost.egress_ip, None)
-            found.append(Change(lost.name, lost.egress_ip, old and old.node, None, lost.reason, lost.message))
-    found += [Change(each.name, each.egress_ip, each.node, None, NO_LONGER_WANTED) for each in was.values()]
+            found.append(PlanChange(lost.name, lost.egress_ip, old and old.node, None, lost.reason, lost.message))
+    found += [PlanChange(each.name, each.egress_ip, each.node, None, NO_LONGER_WANTED) for each in was.values()]
     return sorted(found, key=lambda change: (address_order(change.egress_ip), change.name))
 
 
-def _row(change: Change) -> tuple[str, ...]:
+def _row(change: PlanChange) -> tuple[str, ...]:
     why = f"{change.reason}: {change.message}" if change.message else change.reason
     return (change.egress_ip, change.name, change.from_node or "-", change.to_node or "-", why)

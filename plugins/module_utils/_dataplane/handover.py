@@ -44,7 +44,7 @@ AnyConnection = TypeVar("AnyConnection", bound=Connection)
 
 
 @dataclass(frozen=True)
-class Release:
+class PlannedRelease:
     """An egress IP that the node `giver` releases in a run; the node `taker`, empty for none, claims it."""
 
     egress_ip: str
@@ -68,7 +68,7 @@ class Partners:
 
 
 def partners(
-    state: NodeState, releases: Iterable[Release], leaving: Collection[str], coming: Collection[str]
+    state: NodeState, releases: Iterable[PlannedRelease], leaving: Collection[str], coming: Collection[str]
 ) -> Partners:
     """Return the Partners of a node that releases the egress IPs `leaving` and claims the egress IPs `coming`."""
     releases = list(releases)

@@ -31,7 +31,7 @@ from .values import (
 from .watched import Watch
 
 
-class Failover:
+class StateMachine:
     """What one node knows and does. Deterministic: equal events give equal actions."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from .._common.errors import ConflictError, PlanError
 from .._common.messages import quote
 from .._dataplane.esp import IPSEC
-from .._dataplane.handover import Partners, Release, partners
+from .._dataplane.handover import Partners, PlannedRelease, partners
 from .._dataplane.host import Host
 from .._dataplane.node_state import Held, NodeState, allocate_marks
 from .._dataplane.options import DataPlaneOptions
@@ -42,7 +42,7 @@ class Request(NamedTuple):
     """
 
     state: NodeState
-    releases: Sequence[Release] = ()
+    releases: Sequence[PlannedRelease] = ()
     key: str = ""
     pace: Pace = Pace()
     claim_new: bool = True

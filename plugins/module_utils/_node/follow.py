@@ -20,7 +20,7 @@ from .._common.errors import CommandError, EgressIPError
 from .._dataplane.nft_ruleset import settling_lines
 from .._dataplane.node_state import Held, NodeState
 from .._dataplane.state import DataPlane, desired_data_plane, transaction, with_addresses_of
-from .._failover.failover import Failover
+from .._failover.failover import StateMachine
 from .._failover.values import (
     Action,
     Announce,
@@ -90,7 +90,7 @@ class Follower:
         self._calls_by: tuple[str, int, tuple[str, ...]] | None = None
         # The data plane that the host has.
         self.present = DataPlane()
-        self.machine: Failover | None = None
+        self.machine: StateMachine | None = None
         self.own: dict[str, dict[int, str]] = {}
         self.links: dict[str, tuple[bytes | None, ...]] = {}
         self.events: list[Event] = []
@@ -161,7 +161,7 @@ class Follower:
         settings = self._settings()
         if self.machine is None or self.machine.settings.after != settings.after:
             now, boot = self.segment.clocks()
-            self.machine, self.done = Failover(settings, Clock(now, boot, now)), now
+            self.machine, self.done = StateMachine(settings, Clock(now, boot, now)), now
             # They answer what the former one did.
             self.events.clear()
         else:

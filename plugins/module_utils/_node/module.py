@@ -24,7 +24,7 @@ def run_module(params: Mapping[str, Any], check_mode: bool) -> Mapping[str, obje
 
 
 def _apply(io: HostIO, params: Mapping[str, Any], check_mode: bool) -> Mapping[str, object]:
-    from .._dataplane.handover import Release  # noqa: PLC0415
+    from .._dataplane.handover import PlannedRelease  # noqa: PLC0415
     from .._dataplane.node_state import NodeState  # noqa: PLC0415
     from .address_conflicts import Pace  # noqa: PLC0415
     from .apply import apply  # noqa: PLC0415
@@ -32,7 +32,7 @@ def _apply(io: HostIO, params: Mapping[str, Any], check_mode: bool) -> Mapping[s
 
     pace = Pace(params["probe_count"], params["probe_interval"], params["claim_timeout"])
     state = NodeState.from_dict(params["state"])
-    releases = [Release(item["egressIP"], item["from"], item["to"]) for item in params["releasing"]]
+    releases = [PlannedRelease(item["egressIP"], item["from"], item["to"]) for item in params["releasing"]]
     request = Request(
         state,
         releases,

@@ -21,7 +21,7 @@ from .._common.addresses import (
 )
 from .._common.destinations import Destinations, in_force
 from .._common.errors import Errors
-from .._dataplane.handover import Release
+from .._dataplane.handover import PlannedRelease
 from .._dataplane.node_state import EgressObject, FarEnd, FleetNode, Held, Link, LocalPod, NodeState, slots
 from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests, select_pods
@@ -38,7 +38,7 @@ _Values = Mapping[str, Any]
 class Rollout:
     """`states` {node: NodeState} of the nodes that answered; `differing` names those that a run must change.
 
-    `releasing` are the `handover.Release` of the addresses that nodes release, so that their new holders wait for that.
+    `releasing` are the `handover.PlannedRelease` of the addresses that nodes release, so that their new holders wait for that.
     `following` [{egressIP, node, endpoint}] are egress IPs whose tunnel ends at another node once that has claimed
     them, and not before: a node that did not answer may still hold them. `pending` [{egressIP, node, name}] are egress
     IPs that no node holds now; `assigned` {object: [egressIP]} are all assignments of their objects. `selecting` names
@@ -47,7 +47,7 @@ class Rollout:
 
     states: dict[str, NodeState]
     differing: tuple[str, ...]
-    releasing: tuple[Release, ...]
+    releasing: tuple[PlannedRelease, ...]
     following: tuple[dict[str, str], ...] = ()
     pending: tuple[dict[str, str], ...] = ()
     assigned: _Values | None = None
@@ -135,7 +135,7 @@ def _with_slots(usable: Mapping[str, Collection[str]], state: _Values) -> dict[s
     return {"egressips": objects} if objects and objects != state["egressips"] else {}
 
 
-def _releases(plan: _Values, fleet: _Values, states: Mapping[str, NodeState]) -> list[Release]:
+def _releases(plan: _Values, fleet: _Values, states: Mapping[str, NodeState]) -> list[PlannedRelease]:
     held = {name: {item.egress_ip for item in state.held} for name, state in states.items()}
     holders = {(name, item["egressIP"]) for name, answer in fleet["observed"].items() for item in answer["held"]}
     # A node that already holds its address takes nothing over, so no other node waits for it.
@@ -144,7 +144,7 @@ def _releases(plan: _Values, fleet: _Values, states: Mapping[str, NodeState]) ->
         for item in plan["assignments"]
         if (item["node"], item["egressIP"]) not in holders
     }
-    releases = [Release(ip, name, takers.get(ip, "")) for name, ip in sorted(holders) if ip not in held[name]]
+    releases = [PlannedRelease(ip, name, takers.get(ip, "")) for name, ip in sorted(holders) if ip not in held[name]]
     return sorted(releases, key=lambda item: address_order(item.egress_ip))
 
 

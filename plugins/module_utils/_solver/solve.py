@@ -40,7 +40,7 @@ from .tie_break import first_by_name
 __all__ = ["BALANCED", "POLICIES", "STICKY", "Address", "Node", "Placement", "solve"]
 
 
-class Gap(NamedTuple):
+class UnprovenTerm(NamedTuple):
     """A term of the objective, ``unassigned``, ``overlap``, ``squares`` or ``moves``, its value and a lower bound."""
 
     objective: str
@@ -61,7 +61,7 @@ class Placement:
     for_balance: int
     proven: bool = True
     at_least: int | None = None
-    gap: Gap | None = None
+    gap: UnprovenTerm | None = None
 
 
 def solve(
@@ -100,7 +100,7 @@ def solve(
     gap = _gap(addresses, nodes, BALANCED, found)
     if gap is None and still.at_least is not None and max_moves is not None:
         # The cap counts from the fewest moves.
-        gap = Gap("moves", max(fewest, moves), lost)
+        gap = UnprovenTerm("moves", max(fewest, moves), lost)
     return _placement(found, gap, moves - fewest)
 
 
@@ -134,17 +134,17 @@ def _keep_single_holders(addresses: Sequence[Address], nodes: Sequence[Node], de
     return replace(found, nodes=best)
 
 
-def _placement(found: Found, gap: Gap | None, for_balance: int) -> Placement:
+def _placement(found: Found, gap: UnprovenTerm | None, for_balance: int) -> Placement:
     return Placement(found.placement, max(0, for_balance), gap is None, gap=gap)
 
 
-def _gap(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, found: Found) -> Gap | None:
+def _gap(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, found: Found) -> UnprovenTerm | None:
     """Return the first term of the objective that is not proven to be the least; None if there is none."""
     if found.at_least is None:
         return None
     names = ("unassigned", "overlap", *(("moves", "squares") if policy == STICKY else ("squares", "moves")))
     terms = zip(names, objective(addresses, nodes, policy, found.placement), found.at_least)
-    return next((Gap(name, value, bound) for name, value, bound in terms if value != bound), None)
+    return next((UnprovenTerm(name, value, bound) for name, value, bound in terms if value != bound), None)
 
 
 def _count_lost(addresses: Sequence[Address]) -> int:

@@ -20,7 +20,7 @@ from .guest_ips import Guest
 from .inventory import Inventory
 from .port import Port, Target, Unreachable
 from .port_groups import choose_port_groups
-from .port_security import Change
+from .port_security import PortChange
 from .read import read_adapter, read_guests, read_port
 from .session import POLL_SECONDS, Session
 from .targets import read_targets
@@ -94,8 +94,8 @@ class Client:
         with self._session.translated():
             write_rules(self._session, name, changes)
 
-    def write(self, changes: Sequence[Change]) -> None:
-        """Write `port_security.Change` values to the vCenter."""
+    def write(self, changes: Sequence[PortChange]) -> None:
+        """Write `port_security.PortChange` values to the vCenter."""
         with self._session.translated():
             write_changes(self._session, changes)
 

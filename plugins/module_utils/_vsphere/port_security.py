@@ -63,7 +63,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Change:
+class PortChange:
     """The write to a Target.
 
     ``after``: its Level then; ``security`` and ``mac_learning``: the values to write, INHERITED for a flag that is
@@ -98,8 +98,8 @@ class Change:
         return {**self.after.to_dict(), "override_allowed": sorted(overrides)}
 
 
-def decide(targets: Sequence[Target], wanted: Wanted) -> list[Change]:
-    """Return a Change for each of ``targets`` that needs one. Raises VsphereError with all that is not possible."""
+def decide(targets: Sequence[Target], wanted: Wanted) -> list[PortChange]:
+    """Return a PortChange for each of ``targets`` that needs one. Raises VsphereError with all that is not possible."""
     errors = Errors()
     decided = [errors.attempt(_decide, target, wanted) for target in targets]
     if errors.found:
@@ -110,7 +110,7 @@ def decide(targets: Sequence[Target], wanted: Wanted) -> list[Change]:
     return [change for change in changes if change.writes or change.forbid]
 
 
-def _decide(target: Target, wanted: Wanted) -> Change:
+def _decide(target: Target, wanted: Wanted) -> PortChange:
     if wanted.mac_learning and target.own.mac_learning is None:
         raise VsphereError(f"mac_learning: is not supported by {target.name}; use a distributed switch 6.6 or newer")
     change = _open(target, wanted) if wanted.present else _take_back(target, wanted)
@@ -125,8 +125,8 @@ def _decide(target: Target, wanted: Wanted) -> Change:
     return replace(change, allow=_alike(missing) - frozenset(target.override_allowed))
 
 
-def _open(target: Target, wanted: Wanted) -> Change:
-    """Return the Change that sets what is wanted, and notes the former values."""
+def _open(target: Target, wanted: Wanted) -> PortChange:
+    """Return the PortChange that sets what is wanted, and notes the former values."""
     own, per_flag = target.own, target.own.mac_learning is None
     own_learning = own.mac_learning or {}
     security = {flag: value for flag, value in wanted.security.items() if own.security[flag] != value}
@@ -150,11 +150,11 @@ def _open(target: Target, wanted: Wanted) -> Change:
         own.own | named,
     )
     # An existing note has older values and takes precedence.
-    return Change(target, after, security, learning, frozenset(), rules != own.rules, {**former, **target.note})
+    return PortChange(target, after, security, learning, frozenset(), rules != own.rules, {**former, **target.note})
 
 
-def _take_back(target: Target, wanted: Wanted) -> Change:
-    """Return the Change that restores what `_open` noted, except values that were changed since then."""
+def _take_back(target: Target, wanted: Wanted) -> PortChange:
+    """Return the PortChange that restores what `_open` noted, except values that were changed since then."""
     own, former, own_learning = target.own, target.note, target.own.mac_learning or {}
     security = {
         flag: former[flag] for flag, value in wanted.security.items() if flag in former and own.security[flag] == value
@@ -175,7 +175,7 @@ def _take_back(target: Target, wanted: Wanted) -> Change:
     note = {name: value for name, value in note.items() if name not in inherit}
     # A part that another client has reset is inherited already: only its note is removed.
     inherit -= {RULES, MAC_LEARNING} - own.own
-    return Change(target, after, security, learning, inherit, rules != own.rules or RULES in inherit, note)
+    return PortChange(target, after, security, learning, inherit, rules != own.rules or RULES in inherit, note)
 
 
 def _after(
@@ -226,7 +226,7 @@ def _mac(level: Level) -> str:
     return SECURITY_POLICY if level.mac_learning is None else MAC_MANAGEMENT
 
 
-def _overrides(change: Change) -> frozenset[str]:
+def _overrides(change: PortChange) -> frozenset[str]:
     """Return the names, as in ``override_allowed``, of the settings that a change writes."""
     mac = {_mac(change.after)} if change.security or change.mac_learning or change.inherit - {RULES} else set()
     return frozenset(mac | ({RULES} if change.rules else set()))
@@ -240,7 +240,7 @@ def _alike(overrides: Iterable[str]) -> frozenset[str]:
     return frozenset(overrides) | ({SECURITY_POLICY} if MAC_MANAGEMENT in overrides else set())
 
 
-def _forbid(change: Change, changes: Iterable[Change], wanted: Wanted) -> frozenset[str]:
+def _forbid(change: PortChange, changes: Iterable[PortChange], wanted: Wanted) -> frozenset[str]:
     """Return the overrides, of those the user names, that the collection allowed and no port uses any more."""
     target = change.target
     mac = {_mac(target.own)} if wanted.security or wanted.mac_learning else set()
@@ -294,7 +294,7 @@ class PortSecurity:
         ports = [self._compare(target, planned.get(target.id, target.to_dict())) for target in targets]
         return _report(ports, [str(each) for each in unreachable])
 
-    def _observe(self, client: Client) -> tuple[list[Target], list[Change], list[Unreachable]]:
+    def _observe(self, client: Client) -> tuple[list[Target], list[PortChange], list[Unreachable]]:
         if not self._vms and not self._groups:
             raise VsphereError("vms: must name a VM if portgroups names no port group")
         reverses = not self._wanted.present

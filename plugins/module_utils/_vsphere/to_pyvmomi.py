@@ -11,7 +11,7 @@ from .change_note import INHERITED, Note, write_note
 from .from_pyvmomi import FLAGS, has_rules, read_filters, read_rule
 from .port import MAC_LEARNING, RULES, SECURITY
 from .port_security import MAC_LEARNING as _LEARNING_POLICY
-from .port_security import Change
+from .port_security import PortChange
 from .pyvmomi import vim
 from .traffic_filter import Rule, is_ours
 
@@ -29,8 +29,8 @@ def port_spec(port: Any, note: Note, setting: Any) -> Any:
     )
 
 
-def setting(change: Change) -> Any:
-    """Return the partial settings that a Change writes to a port or a distributed port group; None for none."""
+def setting(change: PortChange) -> Any:
+    """Return the partial settings that a PortChange writes to a port or a distributed port group; None for none."""
     if not change.changes_settings:
         return None
     switch = vim.dvs.VmwareDistributedVirtualSwitch
@@ -58,7 +58,7 @@ def bool_policy(value: Any) -> Any:
     return vim.BoolPolicy(inherited=True) if value == INHERITED else vim.BoolPolicy(inherited=False, value=value)
 
 
-def _learning_policy(change: Change) -> Any:
+def _learning_policy(change: PortChange) -> Any:
     """Return the policy with the changes, complete if the level inherited it; None if nothing changes.
 
     `enabled` is a required field.
@@ -74,7 +74,7 @@ def _learning_policy(change: Change) -> Any:
     )
 
 
-def _filter_policy(change: Change) -> Any:
+def _filter_policy(change: PortChange) -> Any:
     """Return the filters after a change; foreign rules are the objects that were read, unchanged."""
     policy, settings = vim.dvs.DistributedVirtualPort.FilterPolicy, change.target.handle["settings"]
     # There is none if a level with no filters at all inherits again.

@@ -13,14 +13,14 @@ from .fence import OFF, Step
 from .from_pyvmomi import FLAGS, OVERRIDES
 from .inventory import standard_group
 from .port import GROUP, HOST_GROUP, PORT
-from .port_security import Change
+from .port_security import PortChange
 from .pyvmomi import vim
 from .session import Session, plain_name
 from .to_pyvmomi import bool_policy, port_spec, setting
 
 
-def write_changes(session: Session, changes: Sequence[Change]) -> None:
-    """Write `Change` values to the vCenter, all ports of a switch in one task."""
+def write_changes(session: Session, changes: Sequence[PortChange]) -> None:
+    """Write `PortChange` values to the vCenter, all ports of a switch in one task."""
     _write_overrides(session, changes, forbid=False)
     for vm, notes in _kept(changes, done=False).items():
         _write_kept(session, vm, notes)
@@ -37,7 +37,7 @@ def write_changes(session: Session, changes: Sequence[Change]) -> None:
         raise VsphereError("; ".join(failed))
 
 
-def _write_overrides(session: Session, changes: Sequence[Change], forbid: bool) -> None:
+def _write_overrides(session: Session, changes: Sequence[PortChange], forbid: bool) -> None:
     """Write the overrides that port groups allow: more of them before the ports change, fewer of them after."""
     wanted: dict[Any, set[str]] = {}
     for change in changes:
@@ -62,7 +62,7 @@ def _write_overrides(session: Session, changes: Sequence[Change], forbid: bool) 
         _write_description(session, f"port group {plain_name(config.name)}", group, spec)
 
 
-def _kept(changes: Sequence[Change], done: bool) -> dict[Any, dict[str, Note]]:
+def _kept(changes: Sequence[PortChange], done: bool) -> dict[Any, dict[str, Note]]:
     """Return {VM: {part: note}} of standard port groups: with new entries before the change, without old ones after."""
     parts: dict[Any, dict[str, Note]] = {}
     for change in changes:
@@ -98,7 +98,7 @@ def _write_kept(session: Session, vm: Any, notes: Mapping[str, Note]) -> None:
         _write_annotation(session, found["name"], vm, spec)
 
 
-def _write_groups(session: Session, changes: Sequence[Change]) -> None:
+def _write_groups(session: Session, changes: Sequence[PortChange]) -> None:
     """Write to port groups, one after the other; an error names those that are changed already."""
     done: list[str] = []
     for change in changes:
@@ -115,7 +115,7 @@ def _write_groups(session: Session, changes: Sequence[Change]) -> None:
         done.append(change.target.name)
 
 
-def _write_group(session: Session, change: Change) -> None:
+def _write_group(session: Session, change: PortChange) -> None:
     handle = change.target.handle
     spec = vim.dvs.DistributedVirtualPortgroup.ConfigSpec(
         configVersion=handle["version"],
@@ -146,7 +146,7 @@ def _write_annotation(session: Session, name: str, vm: Any, spec: Any) -> None:
             session.run(name, vm.ReconfigVM_Task, cleared)
 
 
-def _write_standard(session: Session, change: Change) -> None:
+def _write_standard(session: Session, change: PortChange) -> None:
     """Write to a standard port group. Its spec has no version, so it is read again and compared directly before."""
     handle = change.target.handle
     spec = standard_group(session, handle["host"], handle["system"], change.target.group)[0].spec

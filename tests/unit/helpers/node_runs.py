@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Release
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import PlannedRelease
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import apply as apply_module
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import observe as observe_module
@@ -24,7 +24,7 @@ SERVER = "203.0.113.9", 443
 OTHER_MAC = "02:00:c0:a8:7e:16"
 FOREVER = (OTHER_MAC, float("inf"))
 FAST = Pace(count=3, interval=0.1, timeout=2.0)
-RELEASED_A = [Release(A, "node2")]
+RELEASED_A = [PlannedRelease(A, "node2")]
 INET, NETDEV = ("inet", "egress_ip"), ("netdev", "egress_ip")
 FLOW = Flow(6, ("192.168.126.23", 40000), SERVER, SERVER, (A, 40000), 300, True, (3, (7, 7), (11, 11)))
 

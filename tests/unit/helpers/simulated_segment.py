@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import Limits
-from ansible_collections.netops.egress_ip.plugins.module_utils._failover.failover import Failover
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.failover import StateMachine
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import (
     Announce,
     Ask,
@@ -72,7 +72,7 @@ class Host:
 class Node(Host):
     """A node: its record, and the program with the state machine."""
 
-    program: Failover | None = None
+    program: StateMachine | None = None
     hung: bool = False
     inbox: list[Heard] = field(default_factory=list)
     claim_inbox: list[Heard] = field(default_factory=list)
@@ -245,7 +245,7 @@ class Segment:
         """Start the program of a node."""
         if node.powered:
             node.inbox.clear()
-            node.program = Failover(self._settings(node), self._clock(node))
+            node.program = StateMachine(self._settings(node), self._clock(node))
             self._wake(node)
 
     def scan(self, ip: str, seconds: float) -> None:

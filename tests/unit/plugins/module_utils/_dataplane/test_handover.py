@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import (
-    Release,
+    PlannedRelease,
     flow_after_release,
     flows_after_claim,
     partners,
@@ -62,16 +62,19 @@ A, B, A6 = "192.168.126.101", "192.168.126.102", "2001:db8:126::101"
 @pytest.mark.parametrize(
     ("releases", "giving", "taking"),
     [
-        pytest.param([Release(A, "node1", "node2")], {NODE2: [A]}, {}, id="it gives"),
-        pytest.param([Release(B, "node2", "node1")], {}, {NODE2: [B]}, id="it takes"),
+        pytest.param([PlannedRelease(A, "node1", "node2")], {NODE2: [A]}, {}, id="it gives"),
+        pytest.param([PlannedRelease(B, "node2", "node1")], {}, {NODE2: [B]}, id="it takes"),
         pytest.param(
-            [Release(A, "node1", "node2"), Release(B, "node2", "node1")], {NODE2: [A]}, {NODE2: [B]}, id="they swap"
+            [PlannedRelease(A, "node1", "node2"), PlannedRelease(B, "node2", "node1")],
+            {NODE2: [A]},
+            {NODE2: [B]},
+            id="they swap",
         ),
-        pytest.param([Release(A, "node1")], {}, {}, id="nobody takes it"),
-        pytest.param([Release(A, "node1", "nobody")], {}, {}, id="the taker is not known"),
-        pytest.param([Release(A, "node2", "node3")], {}, {}, id="it is not ours"),
-        pytest.param([Release("192.168.126.103", "node1", "node2")], {}, {}, id="it has not got it"),
-        pytest.param([Release(A6, "node1", "node2")], {"2001:db8:126::22": [A6]}, {}, id="over IPv6"),
+        pytest.param([PlannedRelease(A, "node1")], {}, {}, id="nobody takes it"),
+        pytest.param([PlannedRelease(A, "node1", "nobody")], {}, {}, id="the taker is not known"),
+        pytest.param([PlannedRelease(A, "node2", "node3")], {}, {}, id="it is not ours"),
+        pytest.param([PlannedRelease("192.168.126.103", "node1", "node2")], {}, {}, id="it has not got it"),
+        pytest.param([PlannedRelease(A6, "node1", "node2")], {"2001:db8:126::22": [A6]}, {}, id="over IPv6"),
     ],
 )
 def test_partners(releases, giving, taking):

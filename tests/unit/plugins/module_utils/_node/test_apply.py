@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Release
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import PlannedRelease
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
 from fake_node_io import FOREIGN_TABLE, address, ethernet
 from node_runs import (
@@ -86,7 +86,7 @@ def test_check_mode_shows_everything_and_writes_nothing(kernel, first):
 def test_check_mode_asks_the_wire_about_what_nobody_releases(kernel):
     kernel.wire = {A: FOREVER, B: FOREVER}
     state = node_state(held=held(A, B))
-    shown = apply(kernel, state, releases=[Release(B, "node2")], check=True)
+    shown = apply(kernel, state, releases=[PlannedRelease(B, "node2")], check=True)
     assert shown["conflicts"] == [{**held(A)[0], "mac": OTHER_MAC}]
     assert shown["claimed"] == [B]
     assert set(kernel.logged("probe")) == {A}

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
     EgressIPError,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Release
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import PlannedRelease
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
 from fake_node_io import MAC, address, ethernet
 from node_runs import (
@@ -313,7 +313,7 @@ def test_another_mask_forgets_the_connections_with_the_marks_of_the_old_one(kern
 
 # Hand-overs with a key.
 
-GIVEN = {"key": "secret", "releases": [Release(A, "node1", "node2"), Release(B, "node1", "node3")]}
+GIVEN = {"key": "secret", "releases": [PlannedRelease(A, "node1", "node2"), PlannedRelease(B, "node1", "node3")]}
 
 
 def test_an_address_whose_new_holder_does_not_connect_stays(watched):
@@ -340,7 +340,7 @@ def test_an_address_that_stayed_is_released_by_the_next_run(watched):
 
 def test_an_address_that_no_node_takes_is_released_at_once(watched):
     state = node_state(egressips=[egress_object("web", [A, B], [])], generation=2, held=[])
-    result = apply(watched, state, key="secret", releases=[Release(A, "node1")])
+    result = apply(watched, state, key="secret", releases=[PlannedRelease(A, "node1")])
     assert (result["released"], result["unreleased"]) == ([A, B], [])
 
 
@@ -350,7 +350,7 @@ def test_a_hand_over_brings_the_connections_of_nodes_and_of_nothing_else(kernel,
     apply(kernel, node_state(held=[]))
     stranger = replace(FLOW, source=("10.9.9.9", 40000))
     kernel.received = {A: [FLOW, stranger]}
-    result = apply(kernel, node_state(generation=2), key="secret", releases=[Release(A, "node2", "node1")])
+    result = apply(kernel, node_state(generation=2), key="secret", releases=[PlannedRelease(A, "node2", "node1")])
     assert result["connections"] == {A: 1}
 
 
@@ -358,7 +358,7 @@ def test_a_hand_over_brings_the_connections_of_nodes_and_of_nothing_else(kernel,
 def test_an_address_that_another_node_reports_to_hold_is_released_if_that_node_answers(watched, answers):
     """A node that lies about its addresses must not leave one without a holder."""
     watched.wire = {A: FOREVER} if answers else {}
-    result = apply(watched, node_state(generation=2, held=held(B)), releases=[Release(A, "node1")])
+    result = apply(watched, node_state(generation=2, held=held(B)), releases=[PlannedRelease(A, "node1")])
     kept = held(B) if answers else held(A, B)
     assert (result["released"], result["unreleased"]) == (([A], []) if answers else ([], [A]))
     assert (result["held"], observe(watched)["held"]) == (kept, kept)
@@ -367,10 +367,12 @@ def test_an_address_that_another_node_reports_to_hold_is_released_if_that_node_a
 def test_an_address_that_is_unassigned_is_released_without_a_probe(watched):
     state = node_state(egressips=[egress_object("web", [A, B], [B])], generation=2, held=held(B))
     watched.log.clear()
-    assert apply(watched, state, releases=[Release(A, "node1")])["released"] == [A]
+    assert apply(watched, state, releases=[PlannedRelease(A, "node1")])["released"] == [A]
     assert A not in watched.logged("probe")
 
 
 def test_a_holder_without_a_link_releases_what_another_node_reports(watched):
     watched.interfaces["eth0"]["flags"] = ["UP"]
-    assert apply(watched, node_state(generation=2, held=held(B)), releases=[Release(A, "node1")])["released"] == [A]
+    assert apply(watched, node_state(generation=2, held=held(B)), releases=[PlannedRelease(A, "node1")])[
+        "released"
+    ] == [A]

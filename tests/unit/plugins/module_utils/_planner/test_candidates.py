@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign, read_situation
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import Gap, Placement
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import Placement, UnprovenTerm
 from hypothesis import given
 from hypothesis import strategies as st
 from planner_documents import LABEL, ZONE, current, egressip, in_zone, node, spread
@@ -60,7 +60,7 @@ def test_capacity_message_names_nodes_and_limits():
 
 def test_an_address_without_a_node_beside_free_nodes_has_a_message(monkeypatch):
     """As a search leaves it that the time limit ends."""
-    nothing = Placement((None,), 0, proven=False, gap=Gap("unassigned", 1, 0))
+    nothing = Placement((None,), 0, proven=False, gap=UnprovenTerm("unassigned", 1, 0))
     monkeypatch.setattr(f"{assign.__module__}.solve", lambda *_problem: nothing)
     plan = assign([egressip("a", "10.0.0.1")], [node(1), node(2, capacity=0)])
     assert plan.unassigned[0].reason == "CapacityExhausted"

@@ -14,7 +14,7 @@ import json
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InvalidError
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Release
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import PlannedRelease
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import Held, NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import make_plan
@@ -114,7 +114,7 @@ def test_addresses_that_change_hands_are_releasing():
     hosts = [host(1, held=held), host(2)]
     hosts[0]["labels"] = {}
     rollout = run([egressip(egress_ips=[A])], hosts)
-    assert rollout.releasing == (Release(A, "node1", "node2"), Release("192.168.126.200", "node1"))
+    assert rollout.releasing == (PlannedRelease(A, "node1", "node2"), PlannedRelease("192.168.126.200", "node1"))
     assert [item.egress_ip for item in rollout.states["node2"].held] == [A]
 
 
@@ -124,7 +124,7 @@ def test_an_address_on_two_nodes_is_not_handed_over():
     rollout = run([egressip(egress_ips=[A])], [host(1, held=held), host(2, held=held)])
     (holder,) = (name for name, state in rollout.states.items() if state.held)
     (other,) = {"node1", "node2"} - {holder}
-    assert rollout.releasing == (Release(A, other),)
+    assert rollout.releasing == (PlannedRelease(A, other),)
 
 
 def test_the_tunnel_for_an_address_of_a_second_interface_ends_at_its_holder():

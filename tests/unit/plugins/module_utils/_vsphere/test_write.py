@@ -16,7 +16,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.change_note import NOTHING
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.fence import OFF, ON, Adapter, Step
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import HOST_GROUP, PORT, Level, Target
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import Change
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import PortChange
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.write import write_changes, write_steps
 from pyVmomi import vim
 
@@ -82,7 +82,7 @@ def change(key="10", note=None, before=None, **overrides):
     """Return the change of a port of `nodes` that opens it."""
     handle = {"port": port(key, None), "switch": SWITCH, "group": GROUP, "settings": ()}
     target = Target(key, f"port {key} of nodes", PORT, "nodes", CLOSED, CLOSED, before or {}, handle)
-    return Change(target, OPEN, {"forged_transmits": True}, {}, frozenset(), False, note or {}, **overrides)
+    return PortChange(target, OPEN, {"forged_transmits": True}, {}, frozenset(), False, note or {}, **overrides)
 
 
 SWITCH = Thing(FetchDVPorts=lambda _criteria: [])
@@ -195,7 +195,9 @@ def standard(number, system):
             "keepers": [VM],
         },
     )
-    return Change(target, OPEN, {"forged_transmits": True}, {}, frozenset(), False, {"forged_transmits": "inherited"})
+    return PortChange(
+        target, OPEN, {"forged_transmits": True}, {}, frozenset(), False, {"forged_transmits": "inherited"}
+    )
 
 
 VM = Thing()
