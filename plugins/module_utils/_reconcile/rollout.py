@@ -38,11 +38,10 @@ _Values = Mapping[str, Any]
 class Rollout:
     """`states` {node: NodeState} of the nodes that answered; `differing` names those that a run must change.
 
-    `releasing` are the `handover.PlannedRelease` of the addresses that nodes release, so that their new holders wait for that.
-    `following` [{egressIP, node, endpoint}] are egress IPs whose tunnel ends at another node once that has claimed
-    them, and not before: a node that did not answer may still hold them. `pending` [{egressIP, node, name}] are egress
-    IPs that no node holds now; `assigned` {object: [egressIP]} are all assignments of their objects. `selecting` names
-    the objects that select pods.
+    `releasing` are the addresses that nodes release, so that their new holders wait for that. `following` [{egressIP,
+    node, endpoint}] are egress IPs whose tunnel ends at another node once that has claimed them, and not before: a node
+    that did not answer may still hold them. `pending` [{egressIP, node, name}] are egress IPs that no node holds now;
+    `assigned` {object: [egressIP]} are all assignments of their objects. `selecting` names objects that select pods.
     """
 
     states: dict[str, NodeState]
