@@ -199,9 +199,9 @@ ports:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_egress_ips
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import ADAPTERS, CONNECTION
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client import with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_requirements import (
     CHANGED,

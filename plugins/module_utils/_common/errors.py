@@ -46,14 +46,6 @@ class ConflictError(EgressIPError):
     """An address, mark or table number that the collection needs is in use by other software."""
 
 
-class VsphereError(EgressIPError):
-    """A vCenter cannot be reached, or a request to it failed."""
-
-
-class VsphereInterruptedError(VsphereError):
-    """The response was lost or the object changed concurrently: read the state and decide again."""
-
-
 class InvalidError(EgressIPError):
     """A document has one or more errors, all found in one pass.
 

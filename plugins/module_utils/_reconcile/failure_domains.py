@@ -42,16 +42,21 @@ def labelled(host: Mapping[str, Any], labels: Labels) -> Mapping[str, Any]:
     return {**host, "labels": {**given, **(own or {})}}
 
 
-def needs_labels(run: Mapping[str, Any], labels: Labels) -> bool:
+def requests_of_run(run: Mapping[str, Any]) -> Requests:
+    """Return the Requests of the dict of a RunPlan."""
+    return read_requests(run["manifests"]["egressips"], run["manifests"].get("owners"))
+
+
+def needs_labels(run: Mapping[str, Any], requests: Requests, labels: Labels) -> bool:
     """Return whether the plan of a run depends on ``labels`` that it was made without.
 
-    ``run``: the dict of a RunPlan with its ``answers``.
+    ``run``: the dict of a RunPlan with its ``answers``; ``requests``: its Requests.
     """
     if not labels:
         return False
     known = {node["name"]: node["labels"] for node in run["fleet"]["nodes"]}
     new = {key for name, given in labels.items() for key in given if key not in known.get(name, {})}
-    return bool(new) and ("headroom" in run["answers"] or not new.isdisjoint(_used_labels(_requests(run).egressips)))
+    return bool(new) and ("headroom" in run["answers"] or not new.isdisjoint(_used_labels(requests.egressips)))
 
 
 class Usable(NamedTuple):
@@ -67,23 +72,24 @@ class Usable(NamedTuple):
     stop_reasons: tuple[str, ...]
 
 
-def usable_labels(run: Mapping[str, Any], labels: Labels, members: Mapping[str, Collection[str]]) -> Usable:
+def usable_labels(
+    run: Mapping[str, Any], requests: Requests, labels: Labels, members: Mapping[str, Collection[str]]
+) -> Usable:
     """Return what a plan may use of ``labels``, which may be incomplete because a platform did not answer.
 
-    ``run``: as in `needs_labels`; ``members``: {label: the nodes of its platform}. A label without an answer must not
-    release an egress IP, nor move it: after the outage it would move back.
+    ``run`` and ``requests``: as in `needs_labels`; ``members``: {label: the nodes of its platform}. A label
+    without an answer must not release an egress IP, nor move it: after the outage it would move back.
     """
     if not members:
         return Usable(labels, False, ())
     by_hand = {node["name"]: node["labels"] for node in run["fleet"]["nodes"]}
-    egressips = _requests(run).egressips
     stop_reasons, incomplete = [], set()
     for label, names in members.items():
         unknown = [name for name in names if label not in by_hand.get(name, {}) and label not in labels.get(name, {})]
         # An egress IP never stays on a node that does not answer: its failure domain has no effect on the plan.
         present = [name for name in unknown if name in run["fleet"]["observed"]]
         is_mixed = any(label in given for given in by_hand.values())
-        for egressip in egressips:
+        for egressip in requests.egressips:
             selects, spreads = label in _selected_labels(egressip), egressip.annotations.spread == label
             if (unknown and selects) or (present and spreads and is_mixed):
                 stop_reasons.append(_unknown(egressip, label, unknown))
@@ -114,7 +120,7 @@ def domain_notes(
     domains = {title: each for title, each in domains.items() if len({*each.values()}) < len(each)}
     if not domains:
         return {moment: [] for moment in moments}
-    requests, fleet = _requests(run), run["fleet"]
+    requests, fleet = requests_of_run(run), run["fleet"]
     names = {egress_ip: each.name for each in requests.egressips for egress_ip in each.egress_ips}
     candidates = read_situation(requests, fleet["nodes"], fleet["current"]).candidates
     planned = {item["egressIP"]: item["order"] for item in run["plan"].get("standbys", ())}
@@ -176,7 +182,3 @@ def _selected_labels(egressip: EgressIP) -> set[str]:
     found = [selector for selector in selectors if selector is not None]
     keys = {key for selector in found for key, _value in selector.match_labels}
     return keys | {each.key for selector in found for each in selector.match_expressions}
-
-
-def _requests(run: Mapping[str, Any]) -> Requests:
-    return read_requests(run["manifests"]["egressips"], run["manifests"].get("owners"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from .._common.addresses import address_order
 from .._kubernetes.objects import EgressIP
-from .failure_domains import needs_labels, usable_labels
+from .failure_domains import needs_labels, requests_of_run, usable_labels
 from .node_answer import valid_fields
 from .provider import Audit, Host, Provider, Query
 from .vsphere import VSPHERE
@@ -62,7 +62,8 @@ def audited(run: Mapping[str, Any], audits: Mapping[str, Audit]) -> dict[str, An
     fenced = {node: methods for audit_ in audits.values() for node, methods in audit_["fenced"].items()}
     labels = {node: given for audit_ in audits.values() for node, given in audit_["labels"].items()}
     failures_ = [line for audit_ in audits.values() for line in audit_["failures"]]
-    usable = usable_labels(run, labels, _members(run["platforms"], audits))
+    requests = requests_of_run(run)
+    usable = usable_labels(run, requests, labels, _members(run["platforms"], audits))
     return {
         "audits": dict(audits),
         "fenced": fenced,
@@ -72,7 +73,8 @@ def audited(run: Mapping[str, Any], audits: Mapping[str, Audit]) -> dict[str, An
         # The run ends before its report, which shows the failures.
         "stop_reasons": [*usable.stop_reasons, *(failures_ if usable.stop_reasons else ())],
         "failures": failures_,
-        "plan_again": bool(fenced or usable.keep_holders or usable.stop_reasons) or needs_labels(run, usable.labels),
+        "plan_again": bool(fenced or usable.keep_holders or usable.stop_reasons)
+        or needs_labels(run, requests, usable.labels),
     }
 
 

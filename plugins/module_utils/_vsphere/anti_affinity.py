@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Collection, Mapping, Sequence
 
-from .._common.errors import VsphereError, VsphereInterruptedError
 from .._common.messages import listed, quote
 from .change_note import TAG
+from .errors import VsphereError, VsphereInterruptedError
 
 if TYPE_CHECKING:
     from .client import Client

@@ -12,9 +12,9 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Mapping, Sequence, TypeVar
 
-from .._common.errors import VsphereError, VsphereInterruptedError
 from .anti_affinity import Cluster, RuleChange
 from .clusters import read_clusters, write_rules
+from .errors import VsphereError, VsphereInterruptedError
 from .fence import Adapter, Step
 from .guest_ips import Guest
 from .inventory import Inventory

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from .._common.errors import VsphereError
 from .anti_affinity import Cluster, Rule, RuleChange, rule_name
+from .errors import VsphereError
 from .inventory import choose_vms
 from .pyvmomi import vim
 from .session import Session, plain_name

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Collection, Mapping, Sequence
 
-from .._common.errors import VsphereError
 from .change_note import INHERITED, Note
+from .errors import VsphereError
 from .port import plain_mac
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from typing import (
     Union,
 )
 
-from .._common.errors import VsphereError, VsphereInterruptedError
 from .._common.messages import quote
+from .errors import VsphereError, VsphereInterruptedError
 from .from_pyvmomi import effective
 from .places import Places
 from .port import choose_nic, choose_vm

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
-from .._common.errors import VsphereError
 from .._common.messages import quote
 from .change_note import Note
+from .errors import VsphereError
 from .traffic_filter import Rule
 
 SECURITY = ("promiscuous", "mac_changes", "forged_transmits")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from .._common.errors import VsphereError
 from .._common.messages import quote
+from .errors import VsphereError
 from .inventory import HOST, NETWORK_SYSTEM, Inventory
 from .pyvmomi import vim
 from .session import plain_name

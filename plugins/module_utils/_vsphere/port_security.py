@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Iterable, Iterator, Mapping, Sequence
 
 from .._common.addresses import Address, parse_egress_ips
-from .._common.errors import Errors, VsphereError, VsphereInterruptedError
+from .._common.errors import Errors
 from .change_note import INHERITED, Note
+from .errors import VsphereError, VsphereInterruptedError
 from .port import PORT, RULES, Level, Target, Unreachable
 from .traffic_filter import (
     SEQUENCES,

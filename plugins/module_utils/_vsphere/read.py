@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any, Mapping, Sequence
 
 from .._common.addresses import Address, parse_address
-from .._common.errors import Errors, VsphereError
+from .._common.errors import Errors
 from .change_note import OVERRIDE, Note, noted_of_group, read_note
+from .errors import VsphereError
 from .fence import OFF, Adapter, noted_methods
 from .from_pyvmomi import effective, read_level, read_overrides, read_standard_level, read_vlan, vlan_of
 from .guest_ips import Guest

@@ -15,8 +15,8 @@ from http.client import HTTPException
 from typing import Any, Callable, Dict, Iterable, Mapping, Sequence
 from xml.parsers.expat import ExpatError
 
-from .._common.errors import VsphereError, VsphereInterruptedError
 from .._common.messages import quote
+from .errors import VsphereError, VsphereInterruptedError
 from .pyvmomi import Disconnect, SoapStubAdapter, vim, vmodl
 
 _FIRST_API = (7, 0)

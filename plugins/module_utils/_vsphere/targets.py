@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Collection, Iterator, Mapping, Sequence
 
-from .._common.errors import VsphereError
 from .change_note import OVERRIDE, Note, part_of, part_of_group, read_note
+from .errors import VsphereError
 from .from_pyvmomi import read_level, read_overrides, read_standard_level
 from .inventory import HOST, NETWORK_SYSTEM, Attachment, Chosen, Inventory, is_distributed, is_opaque, network_of
 from .port import GROUP, HOST_GROUP, PORT, Target, Unreachable

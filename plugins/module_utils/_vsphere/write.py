@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from .._common.errors import VsphereError, VsphereInterruptedError
 from .change_note import INHERITED, NOTHING, OVERRIDE, Note, read_note, with_part, write_note
+from .errors import VsphereError, VsphereInterruptedError
 from .fence import OFF, Step
 from .from_pyvmomi import FLAGS, OVERRIDES
 from .inventory import standard_group

@@ -6,16 +6,24 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import failure_domains
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failure_domains import (
     domain_notes,
     labelled,
-    needs_labels,
-    usable_labels,
+    requests_of_run,
 )
 
 A, B = "192.168.126.10", "192.168.126.102"
 LABEL, TITLES = "vsphere/host", {"vsphere/host": "ESXi host"}
 ASSIGNABLE = "k8s.ovn.org/egress-assignable"
+
+
+def needs_labels(run, labels):
+    return failure_domains.needs_labels(run, requests_of_run(run), labels)
+
+
+def usable_labels(run, labels, members):
+    return failure_domains.usable_labels(run, requests_of_run(run), labels, members)
 
 
 def on(**hosts):
@@ -84,7 +92,7 @@ def test_a_plan_that_depends_on_labels(made, needed):
     for node in made["fleet"]["nodes"]:
         node["labels"][LABEL] = "esx1"
     assert needs_labels(made, on(node1="esx1")) is False, "the plan was made with them"
-    assert needs_labels({}, {}) is False
+    assert needs_labels(run(), {}) is False
 
 
 SPREAD = egressip("web", A, spread=LABEL)

@@ -192,14 +192,18 @@ def test_each_option_of_the_connection_has_a_variable():
     assert {*CONNECTION} <= {*PROVIDERS["vsphere"].options}
 
 
-def test_only_its_role_and_its_code_name_a_provider():
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_only_its_role_and_its_code_name_a_provider(provider):
     """The word may be in documentation; a platform may be detected, and its name is in the list of providers."""
-    allowed = re.compile(r"(roles|plugins/module_utils/_reconcile|plugins/modules)/(vsphere\b|vsphere_)|_vsphere/")
+    allowed = re.compile(
+        rf"(roles|plugins/module_utils/_reconcile|plugins/modules)/({provider}\b|{provider}_)|_{provider}/"
+    )
     also = {"plugins/module_utils/_reconcile/providers.py", "plugins/module_utils/_node/platform_detection.py"}
+    word = re.compile(rf"\b{provider}|{provider.title()}|{provider.upper()}")
     found = set()
     for folder in ("plugins/action", "plugins/module_utils", "plugins/plugin_utils", "roles", "playbooks"):
         for path in sorted((ROOT / folder).rglob("*")):
             name = str(path.relative_to(ROOT))
             if path.suffix in {".py", ".yml"} and not allowed.search(name) and "meta/" not in name:
-                found.update([name] if re.search(r"\bvsphere|VSPHERE", path.read_text()) else [])
+                found.update([name] if word.search(path.read_text()) else [])
     assert found <= also

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.anti_affinity import (
     AntiAffinity,
     Cluster,
@@ -14,6 +13,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.anti_aff
     decide,
     rule_name,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import VsphereError
 
 NODE1, NODE2, NODE3 = (("vm-1", "node1"), ("vm-2", "node2"), ("vm-3", "node3"))
 

@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere import client as tested
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client import with_client
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import (
     VsphereError,
     VsphereInterruptedError,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere import client as tested
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client import with_client
 
 
 @pytest.fixture

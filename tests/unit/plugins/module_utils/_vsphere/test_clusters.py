@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.clusters import read_clusters
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.session import Properties
 from pyVmomi import vim
 

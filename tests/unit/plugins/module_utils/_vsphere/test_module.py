@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere import module as tested
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import VsphereError
 
 
 class FakeModule:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import Level, Port, choose_nic, choose_vm
 
 VMS = [

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_address
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import GROUP, PORT, Level, Target
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import (
     PortSecurity,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import (
     VsphereError,
     VsphereInterruptedError,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import VsphereError
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.inventory import (
     NETWORK_SYSTEM,
     Attachment,

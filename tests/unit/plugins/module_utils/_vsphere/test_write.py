@@ -9,11 +9,11 @@ import contextlib
 from types import SimpleNamespace
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.change_note import NOTHING
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import (
     VsphereError,
     VsphereInterruptedError,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.change_note import NOTHING
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.fence import OFF, ON, Adapter, Step
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import HOST_GROUP, PORT, Level, Target
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_security import PortChange
