@@ -14,7 +14,8 @@ description:
   - The input are registered results of other modules. C(egress_ip_plan) must be the result of M(netops.egress_ip.plan),
     and for the platform V(vsphere) C(egress_ip_vsphere_port_info) that of M(netops.egress_ip.vsphere_port_info).
     C(egress_ip_audit) of this module is used if it exists - its audits of other platforms are kept.
-  - Changes nothing. Run it once, not for each host. A part of the role P(netops.egress_ip.node#role).
+  - Changes nothing. Run it once, not for each host.
+  - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   platform:
     description: Name of the platform.

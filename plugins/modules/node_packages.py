@@ -12,6 +12,7 @@ short_description: Install the packages that a node lacks
 description:
   - Installs packages of the distribution with M(ansible.builtin.package). Variables and facts in the result of the node
     are ignored, since a node is trusted only for itself.
+  - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   names:
     description: Names of packages, RV(netops.egress_ip.node_info#module:packages).

@@ -15,6 +15,7 @@ description:
   - Writes the same data as JSON beside it, into a file with the suffix C(.json).
   - The variable C(egress_ip_plan) must be the registered result of M(netops.egress_ip.plan).
   - Changes no host. Run it once, not for each host.
+  - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   path:
     description: Path of the page on the controller, ending in C(.html). Its folder must exist.

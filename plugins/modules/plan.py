@@ -15,6 +15,7 @@ description:
     result of M(netops.egress_ip.manifests_info), and C(egress_ip_node_info) of each host the result of
     M(netops.egress_ip.node_info). They are no options, since Ansible would template them item by item.
   - Changes nothing. Run it once per play, not for each host.
+  - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   hosts:
     description:

@@ -16,6 +16,7 @@ description:
     C(egress_ip_audit) of M(netops.egress_ip.audit), C(egress_ip_steps) of M(netops.egress_ip.steps) and
     C(egress_ip_node) of each host of M(netops.egress_ip.node) are used if they exist.
   - Changes nothing. Run it once, not for each host.
+  - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   preview:
     description: Whether to report the plan that a run would apply, as a difference with the signs C(+), C(~) and C(-).

@@ -14,6 +14,7 @@ description:
   - With a callback other than V(default) and V(minimal) the lines are in the result only, so that output for programs
     stays complete.
   - Changes nothing. Run it once, not for each host.
+  - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   lines:
     description: The lines to show.

@@ -16,7 +16,8 @@ description:
     C(egress_ip_audit) of M(netops.egress_ip.audit) and C(egress_ip_node) of each host of M(netops.egress_ip.node) are
     used if they exist.
   - Can be called several times in a run. Each result has all values, as far as they can be decided from the input.
-  - Changes nothing. Run it once, not for each host. A part of the role P(netops.egress_ip.node#role).
+  - Changes nothing. Run it once, not for each host.
+  - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   hosts:
     description: Names of the hosts that take part. Their variables C(egress_ip_fence) and C(egress_ip_node) are used.

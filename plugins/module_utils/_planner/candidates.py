@@ -125,10 +125,6 @@ class Candidates:
             inside = tuple(node for node in inside if not node.reserves(parsed(alone)))
         return inside if names is self.eligible_names else tuple(node for node in inside if node.name in names)
 
-    def networks_with(self, address: str) -> tuple[NetworkKey, ...]:
-        """Return the networks of possible nodes that contain the address."""
-        return self._networks.containing(*address_order(address))
-
     def claim(self, address: str, egressip: EgressIP) -> None:
         """Apply the node selectors of this object to the address."""
         self._owners[address] = egressip

@@ -132,7 +132,7 @@ class _Planner:
 
     def _owner(self, name: str, taken: frozenset[int]) -> _Owner:
         weight = self.candidates.annotations(name).weight if self.candidates.is_weighted else 1
-        return _Owner(taken, weight, self.kinds.domains(self.candidates.domains(name)) if len(taken) > 1 else ())
+        return _Owner(taken, weight, self.kinds.domains(name) if len(taken) > 1 else ())
 
     def _lost(self, each: Assignment, holder: int, owner: _Owner) -> Lost:
         last = self.rules.last.get(each.egress_ip)
@@ -284,22 +284,19 @@ class _Kinds:
 
     def __init__(self, candidates: Candidates, numbers: Mapping[str, int], rules: StandbyRules) -> None:
         self.candidates, self.numbers, self.rules = candidates, numbers, rules
-        # Whether the interface of an address decides; it depends on the networks that contain the address.
-        self.has_secondary = not rules.secondary and any(len(node.networks) > 1 for node in candidates.nodes.valid)
         self.nodes: list[frozenset[int]] = []
-        self._found: dict[object, int] = {}
-        self._domains: dict[int, tuple[Mapping[str, int], tuple[int, ...]]] = {}
+        self._found: dict[int, int] = {}
+        self._domains: dict[str, tuple[int, ...]] = {}
 
     def number_of(self, egress_ip: str) -> int:
         """Return the number of an address's set in ``nodes``."""
-        possible = self.candidates.possible_nodes(egress_ip)
-        # The candidates keep these tuples, so that no other object gets their identities.
-        key = id(possible), self.candidates.networks_with(egress_ip) if self.has_secondary else ()
-        if key not in self._found:
-            self._found[key] = len(self.nodes)
+        node_set = self.candidates.node_set(egress_ip)
+        if node_set not in self._found:
+            self._found[node_set] = len(self.nodes)
+            possible = self.candidates.nodes_of(node_set)
             usable = [node for node in possible if not self._why_unable(node, egress_ip)]
             self.nodes.append(frozenset(self.numbers[node.name] for node in usable))
-        return self._found[key]
+        return self._found[node_set]
 
     def unable(self, egress_ip: str) -> list[tuple[str, str]]:
         """Return (name, reason) of the nodes that may hold an address, but not as standbys."""
@@ -315,10 +312,12 @@ class _Kinds:
             return "with it on another interface than the primary one"
         return ""
 
-    def domains(self, by_name: Mapping[str, int]) -> tuple[int, ...]:
-        """Return the failure domain of each node by number; objects with one label share the tuple."""
-        if not by_name:
+    def domains(self, name: str) -> tuple[int, ...]:
+        """Return the failure domain of each node by number for an object; objects with one label share the tuple."""
+        label = self.candidates.spread_label(name)
+        if label is None:
             return ()
-        if id(by_name) not in self._domains:
-            self._domains[id(by_name)] = by_name, tuple(by_name[name] for name in self.numbers)
-        return self._domains[id(by_name)][1]
+        if label not in self._domains:
+            by_name = self.candidates.domains(name)
+            self._domains[label] = tuple(by_name[node] for node in self.numbers)
+        return self._domains[label]

@@ -133,7 +133,8 @@ def read_filters(settings: Sequence[Any]) -> list[Any]:
         known = bool(found)
         for config in policy.filterConfig if policy else ():
             if not (known and (policy.inherited or config.inherited)):
-                found[config.key or id(config)] = config
+                # Keys are texts; a filter without one replaces none.
+                found[config.key or len(found)] = config
     return list(found.values())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.from_pyvmomi import (
     effective,
+    read_filters,
     read_level,
     read_overrides,
     read_rule,
@@ -118,3 +119,20 @@ def test_a_rule(qualifiers, source, conditions):
     assert (found["source"], found["conditions"]) == (source, conditions)
     assert found["protocol"] == (6 if qualifiers and getattr(qualifiers[0], "protocol", None) else None)
     assert (found["action"], found["sequence"], found["direction"]) == ("drop", 7, "incomingPackets")
+
+
+def filters(inherited, *keys):
+    """Return settings with a filter of each key, whose agent name is its level and number."""
+    level = "above" if inherited else "own"
+    configs = [
+        vim.dvs.DistributedVirtualPort.TrafficFilterConfig(key=key, inherited=False, agentName=f"{level} {number}")
+        for number, key in enumerate(keys)
+    ]
+    return dvs.VmwarePortConfigPolicy(
+        filterPolicy=vim.dvs.DistributedVirtualPort.FilterPolicy(inherited=False, filterConfig=configs)
+    )
+
+
+def test_a_filter_replaces_the_inherited_one_of_its_key_and_no_other():
+    found = read_filters((filters(False, None, "a", None), filters(True, None, "a", None)))
+    assert [each.agentName for each in found] == ["above 0", "own 1", "above 2", "own 0", "own 2"]
