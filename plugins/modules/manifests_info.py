@@ -15,7 +15,7 @@ description:
   - Changes nothing.
 options:
   sources:
-    description: Files, folders, inline documents, or lists of these, as the lookup takes them.
+    description: Files, folders, inline documents, clusters, or lists of these, as the lookup takes them.
     type: raw
     required: true
 extends_documentation_fragment:

@@ -28,7 +28,7 @@ _CHUNK = 1 << 20
 # How many times the longest silence a whole answer may take.
 _WHOLE = 6
 _MAX_MESSAGE = 400
-# The names of the token in the client's configuration, now and before.
+# The names of the token in the client's configuration, now and in its version 29.
 _TOKEN, _OLD_TOKEN = "BearerToken", "authorization"
 _REASONS = {
     401: "does not accept the credentials (401 Unauthorized); renew the token or certificate",
@@ -58,7 +58,7 @@ class Api:
         self._configure(configuration, find)
         self.url = self._checked_url(configuration.host)
         self._headers = {"Accept": "application/json", "User-Agent": "netops.egress_ip"}
-        token = configuration.get_api_key_with_prefix(_TOKEN, _OLD_TOKEN)
+        token = configuration.get_api_key_with_prefix(_TOKEN if _TOKEN in configuration.api_key else _OLD_TOKEN)
         if token:
             self._headers["Authorization"] = token
         self._pool = self._client.client.ApiClient(configuration).rest_client.pool_manager
