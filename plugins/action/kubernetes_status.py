@@ -16,6 +16,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.statu
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_names import with_host_names
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_status import StatusWriter
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import read_sources
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of
 
 
@@ -34,7 +35,7 @@ class ActionModule(ControllerAction):
         reached = outcome(stats, _node_names(options["hosts"], variables))
         moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         writer = StatusWriter(reached, moment, self._task.check_mode)
-        for cluster in lookup.clusters_of([options["sources"]]):
+        for cluster in lookup.clusters_of(read_sources(options["sources"])):
             if "EgressIP" in cluster.kinds:
                 with lookup.files_of(variables) as find:
                     writer.write(cluster.with_environment(os.environ), find)
@@ -44,5 +45,5 @@ class ActionModule(ControllerAction):
 def _node_names(hosts: list[str], variables: Mapping[str, Any]) -> dict[str, str]:
     """Return {inventory host: name of its Node object} of the hosts that have one."""
     read = Manifests.from_dict(result_of(variables, "manifests_info"))
-    named, _notes = with_host_names(read, [host_of(variables["hostvars"][name]) for name in hosts])
+    named, _notes = with_host_names(read, [host_of(variables, name) for name in hosts])
     return {host.name: node.name for node, host in zip(read.nodes, named.nodes)}

@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.lookup.manifests import LookupModule
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import read_sources
 
 
 class ActionModule(ControllerAction):
@@ -19,5 +20,6 @@ class ActionModule(ControllerAction):
 
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of the lookup, which Ansible does not template item by item as a task's result."""
-        (found,) = LookupModule(loader=self._loader, templar=self._templar).run([options["sources"]], variables)
+        sources = read_sources(options["sources"])
+        (found,) = LookupModule(loader=self._loader, templar=self._templar).run([sources], variables)
         return dict(found)

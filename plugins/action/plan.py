@@ -20,7 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_pl
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import Deadline, after
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, without_records
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of, texts_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of
 
 _QUESTIONS: dict[str, Any] = {
     "what_if": {"type": "raw", "default": {}},
@@ -36,10 +36,10 @@ _SETTINGS = {
     "max_moves": {"type": "int"},
     "min_available": {"type": "raw", "default": "50%"},
     "pools": {"type": "raw", "default": {}},
-    "excluded_cidrs": {"type": "raw", "default": []},
-    "drain_nodes": {"type": "raw", "default": []},
+    "excluded_cidrs": {"type": "list", "elements": "raw", "default": []},
+    "drain_nodes": {"type": "list", "elements": "str", "default": []},
     "drain_force": {"type": "bool", "default": False},
-    "forget_nodes": {"type": "raw", "default": []},
+    "forget_nodes": {"type": "list", "elements": "str", "default": []},
     "plan_seconds": {"type": "float", "default": 10},
     "failover": {"type": "raw", "default": False},
     "failover_after": {"type": "raw", "default": "auto"},
@@ -47,8 +47,6 @@ _SETTINGS = {
     "failover_strict": {"type": "raw", "default": False},
     "failover_unfenced": {"type": "raw", "default": False},
 }
-# Settings that are lists of strings. A string with commas stands for a list.
-_LISTS = ("drain_nodes", "forget_nodes", "excluded_cidrs")
 # Options of the module that are Settings of the plan.
 _AMONG_SETTINGS = ("tunnel_secret", "failover_key", "keep_holders", "stop_reasons")
 
@@ -73,14 +71,14 @@ class ActionModule(ControllerAction):
 
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the plan."""
-        hosts = [labelled(host_of(variables["hostvars"][name]), options["labels"]) for name in options["hosts"]]
-        names = {name: texts_of(options["settings"][name], name) for name in _LISTS}
-        given = {**options["settings"], **names, **{name: options[name] for name in _AMONG_SETTINGS}}
+        manifests = result_of(variables, "manifests_info")
+        hosts = [labelled(host_of(variables, name), options["labels"]) for name in options["hosts"]]
+        given = {**options["settings"], **{name: options[name] for name in _AMONG_SETTINGS}}
         given["failover"] = {each: given.pop(f"failover_{each}" if each else "failover") for each in VARIABLES}
         settings = Settings(**given, deadline=_deadline(options))
         made = plan_run(
             hosts,
-            result_of(variables, "manifests_info"),
+            manifests,
             settings,
             options["options"],
             options["fenced"],

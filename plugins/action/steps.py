@@ -28,7 +28,7 @@ class ActionModule(ControllerAction):
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the steps."""
         run = _with_states(result_of(variables, "plan"))
-        hosts = [host_of(variables["hostvars"][name]) for name in options["hosts"]]
+        hosts = [host_of(variables, name) for name in options["hosts"]]
         steps = plan_steps(
             run,
             {host["name"]: host["fence"] for host in hosts},

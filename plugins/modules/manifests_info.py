@@ -15,7 +15,10 @@ description:
   - Changes nothing.
 options:
   sources:
-    description: Files, folders, inline documents, clusters, or lists of these, as the lookup takes them.
+    description:
+      - Files, folders, inline documents, clusters, or lists of these, as the lookup takes them.
+      - A string has paths with commas or lines, or documents or a list in YAML or JSON. An empty string is refused, and
+        only an empty list has no sources.
     type: raw
     required: true
 extends_documentation_fragment:

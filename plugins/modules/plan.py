@@ -11,17 +11,16 @@ author:
 short_description: Plan a run
 description:
   - Decides, on the controller, which node holds which egress IP, and computes the state of each node.
-  - The input are the settings, and the registered results of other modules. C(egress_ip_manifests_info) must be the
-    result of M(netops.egress_ip.manifests_info), and C(egress_ip_node_info) of each host the result of
-    M(netops.egress_ip.node_info). They are no options, since Ansible would template them item by item.
+  - The input are the settings, and the registered results of other modules. C(egress_ip_settings) must be the result of
+    M(netops.egress_ip.settings), C(egress_ip_manifests_info) that of M(netops.egress_ip.manifests_info), and
+    C(egress_ip_node_info) of each host that of M(netops.egress_ip.node_info). They are no options, since Ansible would
+    template them item by item.
   - Changes nothing. Run it once per play, not for each host.
   - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   hosts:
     description:
-      - Names of the hosts that take part.
-      - Of their variables C(egress_ip_node_info), C(egress_ip_labels), C(egress_ip_capacity), C(egress_ip_drain),
-        C(egress_ip_fence), C(egress_ip_platform), those of failover and those of the platforms are used.
+      - Names of the hosts that take part. C(egress_ip_settings) must have settings for each of them.
     type: list
     elements: str
     required: true
@@ -50,13 +49,15 @@ options:
         default: {}
       excluded_cidrs:
         description: Destination networks towards which pods keep their own address.
-        type: raw
+        type: list
+        elements: raw
         default: []
       drain_nodes:
         description:
-          - Names of nodes to treat as if they had C(egress_ip_drain) set, a list or a string with commas.
+          - Names of nodes to treat as if they had C(egress_ip_drain) set.
           - With any of them, nothing moves for balance.
-        type: raw
+        type: list
+        elements: str
         default: []
       drain_force:
         description: Whether a drain may leave an egress IP without a node. Without it, that stops the run.
@@ -64,9 +65,10 @@ options:
         default: false
       forget_nodes:
         description:
-          - Names of nodes that have left the fleet, a list or a string with commas.
+          - Names of nodes that have left the fleet.
           - A node that is in the records of other nodes, and neither in O(hosts) nor here, stops the run.
-        type: raw
+        type: list
+        elements: str
         default: []
       plan_seconds:
         description:
@@ -194,6 +196,12 @@ seealso:
 """
 
 EXAMPLES = r"""
+- name: Read the settings
+  netops.egress_ip.settings:
+    hosts: "{{ groups.egress_ip_nodes }}"
+  register: egress_ip_settings
+  run_once: true
+
 - name: Read the manifests
   netops.egress_ip.manifests_info:
     sources: manifests/

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InvalidError
 
 
 class ControllerAction(ActionBase):
-    """Checks the options of a task and returns its result; an EgressIPError fails the task with one line.
+    """Checks the options of a task and returns its result; an EgressIPError fails the task with a line for each error.
 
     A subclass has the argument specification ``OPTIONS`` and the method ``result``.
     """
@@ -29,6 +29,8 @@ class ControllerAction(ActionBase):
         _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
         try:
             return {**result, "changed": False, **self.result(options, task_vars)}
+        except InvalidError as error:
+            raise AnsibleActionFail("\n".join(error.errors)) from error
         except EgressIPError as error:
             raise AnsibleActionFail(str(error)) from error
 

@@ -119,6 +119,15 @@ class Documents:
             self.add(document, source)
 
 
+def read_values(text: str) -> list[Any]:
+    """Return the values of all YAML or JSON documents in a text. Raises ValueError with the first error."""
+    documents = Documents()
+    documents.read_text(text, "text")
+    if documents.unreadable:
+        raise ValueError(documents.unreadable[0]["errors"][0].partition(": ")[2])
+    return [each["document"] for each in documents.documents]
+
+
 def _check_keys(root: yaml.Node) -> bool:
     """Raise a ConstructorError for a duplicate key of a mapping; return whether a mapping or list has an alias."""
     waiting, seen, is_aliased = [root], set(), False

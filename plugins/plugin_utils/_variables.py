@@ -13,43 +13,35 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.parsing.convert_bool import boolean
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import type_name
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_string
-from ansible_collections.netops.egress_ip.plugins.module_utils._node.platform_detection import check_platform
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import failover
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import read_result
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import PREFIX
+
+# {setting of failover: its name among all settings}.
+_FAILOVER = {setting: variable[len(PREFIX) :] for setting, variable in failover.VARIABLES.items()}
 
 
-def host_of(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one host as `observe_fleet`, `queries` and `plan_steps` take it. Raises InventoryError."""
+def host_of(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one host as `observe_fleet`, `queries` and `plan_steps` take it.
+
+    `variables` are those of a task after the module `settings`. Raises InventoryError.
+    """
+    own, settings = variables["hostvars"][name], result_of(variables, "settings")["hosts"].get(name)
+    if settings is None:
+        raise InventoryError(
+            f"{name}: egress_ip_settings: has no such host; run netops.egress_ip.settings for all hosts"
+        )
     return {
-        "name": str(variables["inventory_hostname"]),
-        "address": variables.get("ansible_host"),
-        "labels": variables.get("egress_ip_labels"),
-        "capacity": variables.get("egress_ip_capacity"),
-        "drain": _drain(variables),
-        "platform": _platform(variables),
-        "fence": variables.get("egress_ip_fence"),
-        "failover": {setting: variables[name] for setting, name in failover.VARIABLES.items() if name in variables},
-        "variables": {name: variables.get(name) for name in VARIABLES},
+        "name": name,
+        "address": own.get("ansible_host"),
+        **{setting: settings[setting] for setting in ("labels", "capacity", "drain", "platform", "fence")},
+        "failover": {each: settings["failover"][key] for each, key in _FAILOVER.items() if key in settings["failover"]},
+        "variables": {variable: settings[variable[len(PREFIX) :]] for variable in VARIABLES},
         # Without a result, the host may be alive and hold addresses: nothing is known about it.
-        "observed": _facts(variables["egress_ip_node_info"]) if "egress_ip_node_info" in variables else None,
+        "observed": _facts(own["egress_ip_node_info"]) if "egress_ip_node_info" in own else None,
     }
-
-
-def texts_of(value: object, setting: str) -> list[str]:
-    """Return the strings in a list or, as in `-e egress_ip_drain_nodes=node1,node2`, a string. Raises EgressIPError."""
-    path, errors = f"egress_ip_{setting}", Errors()
-    # An AWX survey field that is left empty gives an empty string.
-    listed = [name.strip() for name in value.split(",") if value.strip()] if isinstance(value, str) else value
-    if not isinstance(listed, (list, tuple)):
-        raise InventoryError(f"{path}: must be a list of strings, not {type_name(value)}")
-    names = [check_string(name, f"{path}[{number}]", errors) for number, name in enumerate(listed)]
-    errors.raise_if_any()
-    return [name for name in names if name is not None]
 
 
 def result_of(variables: Mapping[str, Any], module: str) -> Mapping[str, Any]:
@@ -75,27 +67,3 @@ def _facts(observed: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**observed, "nodes": json.loads(text)} if isinstance(text, str) else observed
     except (ValueError, RecursionError):
         return observed
-
-
-def _platform(variables: Mapping[str, Any]) -> object:
-    """Return the platform that the user has set, None if no variable of the host does.
-
-    Checked on the controller: with a malformed setting the run stops, and a node cannot claim that there is one.
-    """
-    named = variables.get("egress_ip_platform")
-    try:
-        if named is not None:
-            check_platform(str(named))
-    except InventoryError as error:
-        raise InventoryError(f"{variables['inventory_hostname']}: {error}") from None
-    return named
-
-
-def _drain(variables: Mapping[str, Any]) -> bool:
-    value = variables.get("egress_ip_drain", False)
-    try:
-        return bool(boolean(value))
-    except TypeError:
-        raise InventoryError(
-            f"{variables['inventory_hostname']}: egress_ip_drain: must be a boolean, not {type_name(value)}"
-        ) from None

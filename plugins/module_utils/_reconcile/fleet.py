@@ -243,7 +243,7 @@ def _node(
 
     A plan would take such a node for one that holds nothing.
     """
-    own: dict[str, Any] = {"labels": host.get("labels"), "capacity": _capacity(host.get("capacity"))}
+    own: dict[str, Any] = {"labels": host.get("labels"), "capacity": host.get("capacity")}
     try:
         Node.from_dict({"name": host["name"], **own})
     except InvalidError as error:
@@ -265,15 +265,6 @@ def _labels(of_object: Mapping[str, str], of_host: Mapping[str, Any]) -> dict[st
     """Return the labels of a Node object with those of its host, in which null takes a label of the object away."""
     removed = {key for key, value in of_host.items() if value is None and key in of_object}
     return {key: value for key, value in {**of_object, **of_host}.items() if key not in removed}
-
-
-def _capacity(value: object) -> object:
-    """Return the value of `egress_ip_capacity` with numbers for strings, as `-e` and AWX surveys give them."""
-    if isinstance(value, Mapping):
-        return {field: _capacity(limit) for field, limit in value.items()}
-    if isinstance(value, str) and value.isascii() and value.strip().isdecimal():
-        return int(value)
-    return None if value == "" else value
 
 
 def _eligible(nodes: Iterable[Mapping[str, Any]], egressips: Iterable[EgressIP]) -> tuple[str, ...]:

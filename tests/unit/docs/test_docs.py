@@ -20,6 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objec
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.metrics import textfile
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import DEFAULTS
 from jinja2.nativetypes import NativeEnvironment
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -68,7 +69,8 @@ SHOWN = {
     ),
 }
 MOLECULE_TESTS = ROOT / "extensions/molecule/default/tests"
-PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+) \| default\((.*?)\)")
+PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+)(?:\.common\.(\w+))? \| default\(([^,)]*).*?\)")
+REQUIRED = {"egress_ip_manifests"}
 
 
 def _read(path):
@@ -97,15 +99,10 @@ def _documented():
     return {name: yaml.safe_load(default) for name, default in rows}
 
 
-def _required():
-    """Variables that have no default, by the argument specs."""
-    options = {name: spec for entry in _entry_points().values() for name, spec in entry["options"].items()}
-    return {name for name, spec in options.items() if spec.get("required")}
-
-
 def _of_the_playbooks():
+    """Return {variable: default} of the playbooks, which need some before the settings are read."""
     found = [match for path in ROOT.glob("playbooks/*.yml") for match in PLAYBOOK_DEFAULT.findall(path.read_text())]
-    return {name: yaml.safe_load(default) for name, default in found}
+    return {f"egress_ip_{setting}" if setting else name: yaml.safe_load(value) for name, setting, value in found}
 
 
 def _examples(path, language):
@@ -113,23 +110,27 @@ def _examples(path, language):
 
 
 def test_every_variable_is_documented_with_its_default():
-    assert _documented() == {**_of_the_playbooks(), **_defaults()}
+    assert _documented() == {**DEFAULTS, **_defaults()}
 
 
 def test_what_is_required_is_documented_as_such():
     rows = re.findall(r"^\| `(egress_ip_\w+)` \| [^|]+ \| required \| \S", _read("docs/variables.md"), re.MULTILINE)
-    assert set(rows) == _required() == {"egress_ip_manifests"}
+    assert set(rows) == REQUIRED
+    options = [entry["options"] for entry in _entry_points().values()]
+    (texts,) = {str(each["egress_ip_manifests"]["description"]) for each in options if "egress_ip_manifests" in each}
+    assert texts.startswith("['Required.")
 
 
 def test_playbooks_and_role_have_the_same_defaults():
-    defaults = _defaults()
-    ours = {name: value for name, value in _of_the_playbooks().items() if name in defaults}
-    assert ours == {name: defaults[name] for name in ours}
+    defaults = {**DEFAULTS, **_defaults()}
+    found = _of_the_playbooks()
+    assert found == {name: defaults[name] for name in found}
+    assert {*DEFAULTS} <= {*found}
 
 
 def test_every_default_is_in_the_argument_specs():
     options = {name: spec for entry in _entry_points().values() for name, spec in entry["options"].items()}
-    optional = options.keys() - _required()
+    optional = options.keys() - REQUIRED
     assert {name: options[name].get("default") for name in optional} == _defaults()
 
 
@@ -144,8 +145,22 @@ def test_argument_specs_hold_what_the_tasks_use(role, entry_point):
             tasks = _read(f"roles/{role}/tasks/{name}")
             text += tasks
             waiting += re.findall(r"_tasks: (\w+\.yml)", tasks)
-    used = {name for name in {*_defaults(), *_required()} if re.search(rf"\b{name}\b", text)}
+    used = {name for name in {*_defaults(), *REQUIRED} if re.search(rf"\b{name}\b", text)}
+    settings = re.findall(
+        r"egress_ip_settings\.common\.(\w+)|__egress_ip_vsphere\.(\w+)|\[inventory_hostname\]\.(\w+)", text
+    )
+    used |= {f"egress_ip_{''.join(names)}" for names in settings} & {*_defaults()}
     assert used <= set(_entry_points()[role, entry_point]["options"]) | {"egress_ip_group"}
+
+
+def test_tasks_use_the_settings_and_not_the_variables():
+    """What is checked is what is used. Secrets are in no result; the settings need the group first."""
+    alone = {"egress_ip_tunnel_secret", "egress_ip_vsphere_password", "egress_ip_group", *REQUIRED}
+    names = "|".join({*_defaults(), *DEFAULTS} - alone)
+    for path in (path for folder in ("tasks", "vars", "handlers") for path in ROOT.glob(f"roles/*/{folder}/*.yml")):
+        # A name with a colon is the beginning of a message.
+        used = re.findall(rf"(?<![\w.])(?:{names})\b(?!:)", path.read_text(encoding="utf-8"))
+        assert used == [], path
 
 
 def _metric_names():
@@ -163,7 +178,7 @@ def test_every_metric_is_documented():
 def test_every_variable_that_a_document_names_exists():
     internal = {"egress_ip_nodes", "egress_ip_fence_node"}
     results = {f"egress_ip_{module}" for module in _stems("plugins/modules/*.py")}
-    known = {*_documented(), *results, *_required(), *internal, *_metric_names()}
+    known = {*_documented(), *results, *REQUIRED, *internal, *_metric_names()}
     for path in DOCUMENTS:
         text = re.sub(r"netops\.egress_ip\.\w+|egress_ip:", "", path.read_text(encoding="utf-8"))
         assert set(re.findall(r"\begress_ip_[a-z_]+[a-z]\b", text)) <= known, path

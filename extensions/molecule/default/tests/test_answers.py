@@ -48,7 +48,7 @@ def test_questions_change_nothing(fleet):
             "egress_ip_headroom_label: must be",
         ),
         ("plan", {"egress_ip_max_moves": -1}, "egress_ip_max_moves: must be an integer of 0 or more"),
-        ("plan", {"egress_ip_pools": None}, "egress_ip_pools: must be a mapping, not null"),
+        ("plan", {"egress_ip_pools": "a"}, "egress_ip_pools: must be a mapping, not the string 'a'"),
         ("status", {"egress_ip_pools": []}, "egress_ip_pools: must be a mapping, not a list"),
         ("status", {"egress_ip_explain": "node1"}, "egress_ip_explain: 'node1' is not an IPv4 or IPv6 address"),
         (

@@ -29,6 +29,11 @@ PLAYBOOK = [
         "connection": "local",
         "tasks": [
             {
+                "netops.egress_ip.settings": {"hosts": "{{ ansible_play_hosts }}"},
+                "register": "egress_ip_settings",
+                "run_once": True,
+            },
+            {
                 "netops.egress_ip.manifests_info": {"sources": "{{ sources }}"},
                 "register": "egress_ip_manifests_info",
                 "run_once": True,

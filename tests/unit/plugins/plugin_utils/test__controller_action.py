@@ -52,7 +52,7 @@ def test_options_are_checked(run, options):
         run(**options)
 
 
-@pytest.mark.parametrize("name", ["audit", "manifests_info", "page", "plan", "report", "show", "steps"])
+@pytest.mark.parametrize("name", ["audit", "manifests_info", "page", "plan", "report", "settings", "show", "steps"])
 def test_every_action_on_the_controller_is_one(name):
     action = import_module(f"ansible_collections.netops.egress_ip.plugins.action.{name}").ActionModule
     assert issubclass(action, ControllerAction)

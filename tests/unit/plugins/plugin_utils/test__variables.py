@@ -4,66 +4,36 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FAULTY, read_answer
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import (
-    host_of,
-    node_results,
-    result_of,
-    texts_of,
-)
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, node_results, result_of
+from setting_sources import task_variables
 
 
-@pytest.mark.parametrize(("value", "drain"), [("yes", True), ("false", False), (True, True), (0, False)])
-def test_a_drain_may_be_written_as_in_an_inventory(value, drain):
-    assert host_of({"inventory_hostname": "node1", "egress_ip_drain": value})["drain"] is drain
-
-
-def test_a_drain_that_is_no_boolean_names_host_and_variable():
-    with pytest.raises(InventoryError, match=r"^node1: egress_ip_drain: must be a boolean, not "):
-        host_of({"inventory_hostname": "node1", "egress_ip_drain": "soon"})
+def test_a_host_has_its_settings_and_its_answer():
+    own = {"egress_ip_drain": "yes", "egress_ip_capacity": "3", "egress_ip_failover": "no", "ansible_host": "192.0.2.1"}
+    own = {**own, "egress_ip_node_info": {"nodes": "[]"}, "egress_ip_vsphere_hostname": "vc"}
+    host = host_of(task_variables(node1=own), "node1")
+    assert (host["drain"], host["capacity"], host["failover"], host["address"]) == (True, 3, {"": False}, "192.0.2.1")
+    assert host["variables"]["egress_ip_vsphere_hostname"] == "vc"
+    assert host["observed"] == {"nodes": []}
 
 
 def test_a_host_that_was_not_observed_is_not_unavailable():
-    assert host_of({"inventory_hostname": "node1"})["observed"] is None
+    assert host_of(task_variables(node1={}), "node1")["observed"] is None
 
 
-@pytest.mark.parametrize("platform", [None, "auto", "vsphere", "baremetal"])
-def test_a_platform(platform):
-    assert host_of({"inventory_hostname": "node1", "egress_ip_platform": platform})["platform"] == platform
-
-
-@pytest.mark.parametrize("platform", ["vshpere", "", ["vsphere"], 5])
-def test_a_platform_that_does_not_exist_stops_the_run(platform):
-    with pytest.raises(InventoryError, match=r"^node1: egress_ip_platform: must be one of auto, .*, not "):
-        host_of({"inventory_hostname": "node1", "egress_ip_platform": platform})
+def test_a_host_without_settings():
+    variables = task_variables(node1={})
+    variables["hostvars"]["node2"] = {}
+    with pytest.raises(InventoryError, match="^node2: egress_ip_settings: has no such host; run "):
+        host_of(variables, "node2")
 
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000], ids=["no JSON", "deeply nested"])
 def test_a_record_that_cannot_be_read_stays_a_text(text):
-    observed = host_of({"inventory_hostname": "node1", "egress_ip_node_info": {"nodes": text}})["observed"]
+    observed = host_of(task_variables(node1={"egress_ip_node_info": {"nodes": text}}), "node1")["observed"]
     assert read_answer({**observed}).kind == FAULTY
-
-
-@pytest.mark.parametrize(("value", "names"), [("a, b", ["a", "b"]), (["a"], ["a"]), ([], []), ("", []), (" ", [])])
-def test_names(value, names):
-    assert texts_of(value, "drain_nodes") == names
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [
-        (3, "egress_ip_drain_nodes: must be a list of strings, not the integer 3"),
-        (None, "egress_ip_drain_nodes: must be a list of strings, not null"),
-        ("node1,", "egress_ip_drain_nodes[1]: is empty"),
-        ([{"a": "b"}], "egress_ip_drain_nodes[0]: must be a string, not a mapping"),
-        (["a", 5], "egress_ip_drain_nodes[1]: must be a string, not the integer 5; put it in quotes"),
-    ],
-)
-def test_malformed_lists_of_strings(value, message):
-    with pytest.raises(EgressIPError) as caught:
-        texts_of(value, "drain_nodes")
-    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("variables", [{}, {"egress_ip_plan": "{{ other }}"}])

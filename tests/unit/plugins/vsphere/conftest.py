@@ -106,8 +106,13 @@ def play(vcenter, tmp_path, monkeypatch):
             "ansible_python_interpreter": sys.executable,
             "egress_ip_group": "egress_ip_nodes",
         }
+        settings = {
+            "netops.egress_ip.settings": {"hosts": [*hosts]},
+            "register": "egress_ip_settings",
+            "run_once": True,
+        }
         show = {"name": "Show", **show, "run_once": True, "check_mode": False}
-        one = {"name": "Run", "hosts": "all", "gather_facts": False, "vars": local, "tasks": [*tasks, show]}
+        one = {"name": "Run", "hosts": "all", "gather_facts": False, "vars": local, "tasks": [settings, *tasks, show]}
         one["vars_files"] = [str(ROOT / "roles/node/vars/main.yml")]
         (tmp_path / "inventory.yml").write_text(json.dumps(inventory))
         (tmp_path / "play.yml").write_text(json.dumps([one]))

@@ -13,6 +13,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manif
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 from pyVmomi import vim
+from setting_sources import task_variables
 from spoof_guard import spoof_guard
 from vcenter import running
 
@@ -74,7 +75,7 @@ def world(hosts, egress_ips, assignments=(), held=()):
     fleet["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
     entries = [{"egressIP": ip, "node": name, "name": "web", "interface": "eth0"} for ip, name in assignments]
     platforms = queries(
-        [host_of({"inventory_hostname": name, **each}) for name, each in hosts.items()],
+        [host_of(task_variables(**hosts), name) for name in hosts],
         read_egressips([egressip(*egress_ips)]),
     )
     plan = {"assignments": entries, "load": {}, **{key: [] for key in ("unassigned", "invalid", "moves", "warnings")}}

@@ -266,16 +266,6 @@ def test_a_malformed_variable_of_a_host_stops_the_run(variables, message):
     assert line.startswith(message)
 
 
-@pytest.mark.parametrize(
-    ("value", "capacity"),
-    [("10", 10), (" 10", 10), ("", None), (None, None), (0, 0), ({"ipv4": "3", "ip": 5}, {"ipv4": 3, "ip": 5})],
-)
-def test_a_capacity_may_be_a_string_of_digits(value, capacity):
-    """`-e egress_ip_capacity=10` and AWX surveys give strings."""
-    fleet = observe_fleet([host(1, capacity=value)])
-    assert (fleet.nodes[0]["capacity"], fleet.stop_reasons) == (capacity, ())
-
-
 @pytest.mark.parametrize("text", ["egress_ip_platform: must be one of auto, baremetal, not 'x'", NOT_OBSERVED])
 @pytest.mark.parametrize("answered", [{"failed": True}, {"failed": False}, {}], ids=str)
 def test_no_text_of_a_node_stops_the_run_of_the_others(text, answered):

@@ -37,8 +37,9 @@ def query_of(provider):
 def settings_in(provider):
     """Return the settings that the role gives to the module `audit`, with the defaults of the role."""
     (task,) = (each for each in role_of(provider, "tasks/audit.yml") if "netops.egress_ip.audit" in each)
-    texts = task["netops.egress_ip.audit"]["settings"]
-    return {key: defaults_of(provider)[re.search(r"\w+", text)[0]] for key, text in texts.items()}
+    texts = task["netops.egress_ip.audit"]["settings"].items()
+    names = {key: re.search(r"common\.(\w+)", text)[1] for key, text in texts}
+    return {key: defaults_of(provider)[f"egress_ip_{name}"] for key, name in names.items()}
 
 
 @all_providers

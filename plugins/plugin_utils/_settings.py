@@ -1,0 +1,278 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings of a run: all variables of the roles and playbooks, with their types. PRIVATE to the collection.
+
+A run reads its variables here and nowhere else, so what is checked is what is used. Exceptions are the secrets, which
+are checked here and are in no result, and `egress_ip_manifests`, which may have a hundred thousand documents.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import listed, type_name
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import NO_MAPPING
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions, parse_integer
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.platform_detection import check_platform
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failover import AUTO
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import parse_excluded
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.tunnel_keys import key_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils import _setting_types as types
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting_types import Parser, is_unset
+
+PREFIX = "egress_ip_"
+# A line of a manifest or of a cluster, which no list of paths has.
+_DOCUMENT = re.compile(r"^(apiVersion|kind|kubernetes):", re.MULTILINE)
+# The most hosts that an error names.
+_HOSTS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting: its parser, and whether a text is YAML or JSON in any case, or only where it looks so."""
+
+    parse: Parser
+    is_yaml: bool = False
+    may_be_yaml: bool = False
+
+    def read(self, value: object, path: str, errors: Errors) -> Any:
+        """Return the value with its type, None for a text that is null; adds errors."""
+        before = len(errors.found)
+        if isinstance(value, str) and (self.is_yaml or (self.may_be_yaml and types.is_structured(value))):
+            documents = types.structure(value, path, errors)
+            if len(documents) > 1:
+                errors.add(path, f"must be one document of YAML or JSON, not {len(documents)}")
+            value = next(iter(documents), None)
+        return None if is_unset(value) or len(errors.found) > before else self.parse(value, path, errors)
+
+
+_TEXT, _FILE, _SECRET = Setting(types.text), Setting(types.file_name), Setting(types.secret)
+_BOOLEAN, _NUMBER, _COUNT = Setting(types.boolean), Setting(types.number), Setting(types.integer(0))
+_STRINGS = Setting(types.strings, may_be_yaml=True)
+_MAPPING = Setting(types.mapping, is_yaml=True)
+
+
+def _platform(value: object, path: str, errors: Errors) -> str:
+    errors.attempt(check_platform, str(value).strip())
+    return str(value).strip()
+
+
+def _after(value: object, path: str, errors: Errors) -> object:
+    """Return seconds or `auto`; the plan checks the range."""
+    return AUTO if isinstance(value, str) and value.strip() == AUTO else types.number(value, path, errors)
+
+
+# {name without the prefix: Setting}; the same on all nodes.
+OF_FLEET: Mapping[str, Setting] = {
+    "group": _TEXT,
+    "excluded_cidrs": _STRINGS,
+    "pools": _MAPPING,
+    "unassigned": Setting(types.choice("node", "drop")),
+    "inbound": Setting(types.choice("accept", "drop")),
+    "policy": Setting(types.choice("balanced", "sticky")),
+    "max_moves": _COUNT,
+    "plan_seconds": _NUMBER,
+    "min_available": Setting(types.count_or_percentage),
+    "strict": _BOOLEAN,
+    "failover": _BOOLEAN,
+    "failover_after": Setting(_after),
+    "failover_witnesses": _STRINGS,
+    "failover_strict": _BOOLEAN,
+    "failover_unfenced": _BOOLEAN,
+    "drain_nodes": _STRINGS,
+    "drain_force": _BOOLEAN,
+    "forget_nodes": _STRINGS,
+    "price": _BOOLEAN,
+    "explain": _TEXT,
+    "what_if": _MAPPING,
+    "headroom": _BOOLEAN,
+    "headroom_label": _TEXT,
+    "report_html": _FILE,
+    "status_documents": _BOOLEAN,
+    "plan_digest": _TEXT,
+    "fail_on_changes": _BOOLEAN,
+    "write_status": _BOOLEAN,
+    "claim_timeout": _NUMBER,
+    "probe_count": _COUNT,
+    "probe_interval": _NUMBER,
+    "answer_timeout": Setting(types.integer(1)),
+    "tunnel_device": _TEXT,
+    "tunnel_port": _COUNT,
+    "tunnel_vni": _COUNT,
+    "tunnel_encryption": Setting(types.choice("none", "ipsec")),
+    "tunnel_secret": _SECRET,
+    "mark_mask": Setting(parse_integer),
+    "rule_priority": _COUNT,
+    "table_base": _COUNT,
+    "metrics_dir": _FILE,
+    "connection_timeout": Setting(types.integer(1)),
+    "pipelining": _BOOLEAN,
+    "vsphere_timeout": Setting(types.integer(1)),
+    "vsphere_guest_mac": Setting(types.choice("own", "second", "changed")),
+    "vsphere_scope": Setting(types.choice("port", "portgroup")),
+    "vsphere_allow_override": _BOOLEAN,
+    "vsphere_fence_method": Setting(types.choice("port_block", "vnic_disconnect", "power_off", "auto")),
+}
+# Hosts may have different ones.
+OF_HOST: Mapping[str, Setting] = {
+    "interface": _TEXT,
+    "platform": Setting(_platform),
+    "labels": _MAPPING,
+    "capacity": Setting(types.capacity, is_yaml=True),
+    "drain": _BOOLEAN,
+    "fence": _FILE,
+    "vsphere_hostname": _TEXT,
+    "vsphere_username": _TEXT,
+    "vsphere_password": _SECRET,
+    "vsphere_port": Setting(types.integer(1)),
+    "vsphere_validate_certs": _BOOLEAN,
+    "vsphere_proxy_host": _TEXT,
+    "vsphere_proxy_port": Setting(types.integer(1)),
+    "vsphere_vm": Setting(types.mapping_or_list, is_yaml=True),
+}
+_SECRETS = tuple(name for name, setting in {**OF_FLEET, **OF_HOST}.items() if setting is _SECRET)
+_FAILOVER = tuple(name for name in OF_FLEET if name.startswith("failover"))
+_OPTIONS = tuple(field.name for field in fields(DataPlaneOptions) if field.name in OF_FLEET)
+# What the removal uses: a mistake in any other setting does not prevent it.
+_OF_REMOVAL = (*_OPTIONS, "tunnel_secret", "what_if", "group", "connection_timeout", "pipelining")
+# {variable: its default} of the variables that are in no role.
+DEFAULTS = {"egress_ip_connection_timeout": 5, "egress_ip_pipelining": True}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Values of variables by their full names.
+
+    `play` are those of the host that runs the task, `here`, with everything that the play sets. `inventory` {host:
+    values} are those of each host without what the play sets. `defaults` are those of the roles and playbooks.
+    """
+
+    here: str
+    play: Mapping[str, object]
+    inventory: Mapping[str, Mapping[str, object]]
+    defaults: Mapping[str, object]
+
+    def of_host(self, host: str, variable: str) -> object:
+        """Return the value of a host; what the play sets takes precedence over the inventory, for every host."""
+        own = self.inventory.get(self.here, NO_MAPPING)
+        if variable in self.play and self.play[variable] != own.get(variable, self.defaults.get(variable)):
+            return self.play[variable]
+        return self.inventory[host].get(variable)
+
+
+def variables_of_fleet(entry_point: str) -> list[str]:
+    """Return the variables of the whole fleet that an entry point of the role uses."""
+    return [PREFIX + name for name in (_OF_REMOVAL if entry_point == "remove" else OF_FLEET)]
+
+
+def variables_of_hosts(entry_point: str) -> list[str]:
+    """Return the variables of a single host that an entry point of the role uses."""
+    return [] if entry_point == "remove" else [PREFIX + name for name in (*OF_HOST, *_FAILOVER)]
+
+
+def read_settings(source: Source, entry_point: str, needed: Iterable[str]) -> dict[str, Any]:
+    """Return {common: {setting: value}, options: those of the data plane, hosts: {host: {setting: value}}}.
+
+    `needed` are names of settings that must not be empty. Secrets are checked and left out. Raises InvalidError with a
+    line for each error.
+    """
+    errors = Errors()
+    names = [variable[len(PREFIX) :] for variable in variables_of_fleet(entry_point)]
+    values = {name: _common(name, source, errors) for name in names}
+    for name in needed:
+        if not values[name] and not errors.found:
+            errors.add(f"{PREFIX}{name}", f"is empty; this playbook needs it, such as -e {PREFIX}{name}=node1,node2")
+    if values["what_if"] and entry_point != "plan":
+        errors.add(f"{PREFIX}what_if", "is supported by the playbook plan only; leave it out of all others")
+    options = {name: values.pop(name) for name in _OPTIONS}
+    hosts: dict[str, Any] = {} if entry_point == "remove" else _hosts(source, errors)
+    if not errors.found:
+        _check(options, values, errors)
+    errors.raise_if_any()
+    return {"common": _without_secrets(values), "options": options, "hosts": hosts}
+
+
+def _common(name: str, source: Source, errors: Errors) -> Any:
+    variable = PREFIX + name
+    return _read(OF_FLEET[name], variable, source.play.get(variable), source.defaults.get(variable), errors)
+
+
+def _read(setting: Setting, path: str, value: object, default: object, errors: Errors) -> Any:
+    """Return the value, and the default of one that is unset."""
+    before = len(errors.found)
+    found = None if is_unset(value) else setting.read(value, path, errors)
+    if found is not None or len(errors.found) > before:
+        return found
+    return default if is_unset(default) else setting.read(default, path, errors)
+
+
+def _hosts(source: Source, errors: Errors) -> dict[str, Any]:
+    """Return {host: {setting: value}}; one error for all hosts that have the same one."""
+    found: dict[str, list[str]] = {}
+    hosts = {}
+    for host in source.inventory:
+        own = Errors()
+        hosts[host] = _host(host, source, own)
+        for line in own.found:
+            found.setdefault(line, []).append(host)
+    for line, names in found.items():
+        whose = "" if len(names) == len(hosts) > 1 else f"{listed(names, _HOSTS_SHOWN)}: "
+        path, _colon, text = line.partition(": ")
+        errors.add(f"{whose}{path}", text)
+    return hosts
+
+
+def _host(host: str, source: Source, errors: Errors) -> dict[str, Any]:
+    values = {}
+    for name, setting in OF_HOST.items():
+        variable = PREFIX + name
+        value, default = source.of_host(host, variable), source.defaults.get(variable)
+        values[name] = _read(setting, variable, value, default, errors)
+    return {**_without_secrets(values), "failover": _failover(host, source, errors)}
+
+
+def _failover(host: str, source: Source, errors: Errors) -> dict[str, Any]:
+    """Return the settings of failover that the inventory has for the host, which must be equal on all of them."""
+    inventory = {name: source.inventory[host].get(PREFIX + name) for name in _FAILOVER}
+    return {
+        name: OF_FLEET[name].read(value, PREFIX + name, errors)
+        for name, value in inventory.items()
+        if not is_unset(value)
+    }
+
+
+def _without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in _SECRETS}
+
+
+def _check(options: Mapping[str, Any], values: Mapping[str, Any], errors: Errors) -> None:
+    """Add an error for each setting that no node must get."""
+    data_plane = errors.attempt(DataPlaneOptions.from_dict, {**options}, PREFIX)
+    if data_plane:
+        errors.attempt(key_of, values["tunnel_secret"] or "", data_plane)
+    if "excluded_cidrs" in values:
+        errors.attempt(parse_excluded, values["excluded_cidrs"])
+
+
+def read_sources(value: object) -> list[Any]:
+    """Return the sources in a value of `egress_ip_manifests`: never an empty list for one that is unset.
+
+    A text has paths with commas or lines, or documents or a list in YAML or JSON. Raises InvalidError.
+    """
+    errors, variable = Errors(), f"{PREFIX}manifests"
+    if is_unset(value):
+        errors.add(variable, "is missing; name the files with the EgressIP manifests, or [] to delete all egress IPs")
+    elif isinstance(value, str) and (types.is_structured(value) or _DOCUMENT.search(value)):
+        documents = types.structure(value, variable, errors)
+        value = documents[0] if len(documents) == 1 else documents
+    elif isinstance(value, str):
+        value = types.strings(value, variable, errors)
+    elif not isinstance(value, (Mapping, list, tuple)):
+        errors.add(variable, f"must be a list of files, folders and documents, not {type_name(value)}")
+    errors.raise_if_any()
+    return list(value) if isinstance(value, (list, tuple)) else [value]
