@@ -173,15 +173,35 @@ class Referee:
         return found.status == 0
 
 
+def _order(sticky, weighted):
+    """Return the terms by importance; with weights, moves are an objective only if they come before the squares."""
+    rest = ["moves", "squares"] if sticky else ["squares"] if weighted else ["squares", "moves"]
+    return ["unassigned", "overlap", *rest]
+
+
+def is_below_gap(addresses, nodes, policy, max_moves, placement):
+    """Return whether some placement is below the lower bound of the Gap of a Placement of the solver."""
+    gap, own = placement.gap, measure(addresses, nodes, placement.nodes)
+    sticky = policy == "sticky" or max_moves == 0
+    # The solver has the gap of weighted problems from a search for the fewest moves, in which all weights are one.
+    weighted = any(address.weight != 1 for address in addresses)
+    if weighted and gap.objective == "squares":
+        return False
+    order = _order(sticky or weighted, False)
+    fixed = {term: own[term] for term in order[: order.index(gap.objective)]}
+    if gap.objective == "squares" and not sticky and max_moves is not None:
+        fixed["moves"] = own["moves"] - placement.for_balance + max_moves
+    alike = [address._replace(weight=1) for address in addresses]
+    return gap.lower_bound > 0 and Referee(alike, nodes).improves({**fixed, gap.objective: gap.lower_bound - 1})
+
+
 def better_terms(addresses, nodes, policy, max_moves, placement):
     """Return the terms of the objective in which some placement is better than a Placement of the solver."""
     referee, own = Referee(addresses, nodes), measure(addresses, nodes, placement.nodes)
     fewest = own["moves"] - placement.for_balance
-    order = ["unassigned", "overlap"]
     sticky = policy == "sticky" or max_moves == 0
-    # With weights, squares may be above the least by a known bound, and moves are an objective only if they come first.
     weighted = any(address.weight != 1 for address in addresses)
-    order += ["moves", "squares"] if sticky else ["squares"] if weighted else ["squares", "moves"]
+    order = _order(sticky, weighted)
     found, fixed = [], {}
     for term in order:
         if weighted and term == order[2]:

@@ -9,6 +9,7 @@ import random
 from collections import Counter
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver import branch_and_bound
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.min_cost_flow import minimize_cost
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import (
     BALANCED,
@@ -118,6 +119,17 @@ def test_a_deadline_ends_the_search_with_a_valid_placement(seed, max_moves, poli
     assert placement.proven == (placement.gap is None)
     if placement.gap is not None:
         assert placement.gap.value > placement.gap.lower_bound
+
+
+def test_a_search_with_too_many_open_branches_ends(monkeypatch):
+    monkeypatch.setattr(branch_and_bound, "_MOST_OPEN", 3)
+    gaps = []
+    for seed in range(6):
+        addresses, nodes = crowded(seed)
+        placement = solve(addresses, nodes, STICKY, None)
+        assert keeps_rules(addresses, nodes, placement.nodes)
+        gaps.append(placement.gap)
+    assert any(gaps), "the limit ended no search"
 
 
 def limited_world(seed):
