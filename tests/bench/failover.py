@@ -26,7 +26,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +40,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipa
 LAB = os.environ.get("EGRESS_IP_LAB_NAME", "")[:3]
 PREFIX = f"egress-ip-fo{LAB}"
 _CLONE_NEWNET = 0x40000000
-EGRESS_IP, GATEWAY, SERVER, POD = "192.168.126.101", "192.168.126.1", "192.168.126.200", "10.88.0.2"
+POD = "10.88.0.2"
 RECORD = "/var/lib/netops-egress-ip/state.json"
 KEY, KEY_FILE = "k" * 40, "/var/lib/netops-egress-ip/failover.key"
 PORT, TCP_PORT, CONNECTIONS = 7777, 7778, 5
@@ -54,12 +54,12 @@ mkdir /var/lib/netops-egress-ip && printf {KEY} > {KEY_FILE} && echo ready && ex
 """
 # Sends a datagram from a new port every 5 ms.
 SENDER = f"""
-import socket, time
+import socket, sys, time
 due = time.monotonic()
 while True:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
-            sock.sendto(b"x", ({SERVER!r}, {PORT}))
+            sock.sendto(b"x", (sys.argv[1], {PORT}))
         except OSError:
             pass
     due += 0.005
@@ -67,7 +67,7 @@ while True:
 """
 # Answers each byte, or sends one every 20 ms, as the first byte of the client wants it.
 TCP_SERVER = f"""
-import asyncio
+import asyncio, sys
 
 async def serve(reader, writer):
     kind = await reader.readexactly(1)
@@ -80,7 +80,7 @@ async def serve(reader, writer):
         writer.close()
 
 async def main():
-    server = await asyncio.start_server(serve, {SERVER!r}, {TCP_PORT})
+    server = await asyncio.start_server(serve, sys.argv[1], {TCP_PORT})
     print("ready", flush=True)
     await server.serve_forever()
 
@@ -96,7 +96,7 @@ async def talk(kind):
     times = [time.monotonic()]
     found[kind].append(times)
     try:
-        reader, writer = await asyncio.open_connection({SERVER!r}, {TCP_PORT})
+        reader, writer = await asyncio.open_connection(sys.argv[1], {TCP_PORT})
         writer.write(kind.encode())
         while True:
             if kind == "a":
@@ -123,6 +123,23 @@ asyncio.run(main())
 """
 
 
+class Wire(NamedTuple):
+    """A network in which nodes hold an egress IP: their interface, and the addresses of all hosts."""
+
+    interface: str
+    egress_ip: str
+    more: str
+    gateway: str
+    server: str
+    own: str
+    length: int
+
+
+PRIMARY = Wire("eth0", "192.168.126.101", "192.168.127.{}", "192.168.126.1", "192.168.126.200", "192.168.126.2{}", 18)
+SECONDARY = Wire("eth1", "172.30.0.101", "172.30.1.{}", "172.30.0.1", "172.30.0.200", "172.30.0.2{}", 16)
+WIRES = (PRIMARY, SECONDARY)
+
+
 def run(*argv: str, text: str = "") -> str:
     """Run a command; its output."""
     done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
@@ -131,22 +148,39 @@ def run(*argv: str, text: str = "") -> str:
     return done.stdout
 
 
-class Namespace:
-    """A host: a network namespace with a link to the bridge, and a process that keeps its mounts."""
+def bridge_of(interface: str) -> str:
+    """The bridge that is the switch of a network."""
+    return f"fo{LAB}-{interface}"
 
-    def __init__(self, name: str, *addresses: str) -> None:
-        self.name, self.netns, self.port = name, f"{PREFIX}-{name}", f"fo{LAB}-{name}"
+
+class Namespace:
+    """A host: a network namespace with a link to the bridge of each network, and a process that keeps its mounts."""
+
+    def __init__(self, name: str, addresses: Mapping[str, str]) -> None:
+        self.name, self.netns = name, f"{PREFIX}-{name}"
+        self.ports = {interface: f"fo{LAB}-{name}{interface[-1]}" for interface in addresses}
         run("ip", "netns", "add", self.netns)
-        run("ip", "link", "add", self.port, "type", "veth", "peer", "name", "eth0", "netns", self.netns)
-        run("ip", "link", "set", self.port, "master", PREFIX, "up")
+        for interface, port in self.ports.items():
+            run("ip", "link", "add", port, "type", "veth", "peer", "name", interface, "netns", self.netns)
+        self.plug()
         argv = ["ip", "netns", "exec", self.netns, "unshare", "-m", "sh", "-ec", SANDBOX]
         self.keeper = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
         assert self.keeper.stdout is not None
         self.keeper.stdout.readline()
         self.do("ip", "link", "set", "lo", "up")
-        self.do("ip", "link", "set", "eth0", "up")
-        for address in addresses:
-            self.do("ip", "address", "add", address, "dev", "eth0", *(["nodad"] if ":" in address else []))
+        for interface, address in addresses.items():
+            self.do("ip", "link", "set", interface, "up")
+            self.do("ip", "address", "add", address, "dev", interface)
+
+    def plug(self) -> None:
+        """Connect the host with the switches."""
+        for interface, port in self.ports.items():
+            run("ip", "link", "set", port, "master", bridge_of(interface), "up")
+
+    def unplug(self, *words: str) -> None:
+        """Change its ports of the switches."""
+        for port in self.ports.values():
+            run("ip", "link", "set", port, *words)
 
     def argv(self, *argv: str) -> list[str]:
         """The command in this host."""
@@ -156,15 +190,16 @@ class Namespace:
         """Run a command in this host."""
         return run(*self.argv(*argv), text=text)
 
-    def mac(self) -> str:
-        """The MAC address of eth0."""
-        return json.loads(self.do("ip", "-j", "link", "show", "dev", "eth0"))[0]["address"]
+    def mac(self, interface: str) -> str:
+        """The MAC address of an interface."""
+        return json.loads(self.do("ip", "-j", "link", "show", "dev", interface))[0]["address"]
 
     def close(self) -> None:
         """Remove the host."""
         self.keeper.kill()
         self.keeper.wait()
-        subprocess.run(["ip", "link", "delete", self.port], check=False)
+        for port in self.ports.values():
+            subprocess.run(["ip", "link", "delete", port], check=False)
         subprocess.run(["ip", "netns", "delete", self.netns], check=False)
 
 
@@ -172,9 +207,9 @@ class Node(Namespace):
     """A node with the program of the collection."""
 
     def __init__(self, name: str, number: int) -> None:
-        self.number, self.own = number, f"192.168.126.2{number}"
-        super().__init__(name, f"{self.own}/18")
-        self.do("ip", "route", "add", "default", "via", GATEWAY)
+        self.number, self.own = number, PRIMARY.own.format(number)
+        super().__init__(name, {wire.interface: f"{wire.own.format(number)}/{wire.length}" for wire in WIRES})
+        self.do("ip", "route", "add", "default", "via", PRIMARY.gateway)
         self.process: subprocess.Popen[str] | None = None
 
     def program(self, *words: str) -> str:
@@ -205,9 +240,9 @@ class Node(Namespace):
             self.process = None
 
     def addresses(self) -> set[str]:
-        """The IPv4 addresses of eth0."""
-        (link,) = json.loads(self.do("ip", "-j", "-4", "address", "show", "dev", "eth0"))
-        return {item["local"] for item in link["addr_info"]}
+        """The IPv4 addresses of the host."""
+        links = json.loads(self.do("ip", "-j", "-4", "address", "show"))
+        return {item["local"] for link in links for item in link["addr_info"]}
 
     def close(self) -> None:
         self.stop()
@@ -220,17 +255,27 @@ PROGRAM = Path("/tmp") / f"{PREFIX}.pyz"
 class Fleet:
     """The hosts. `count` nodes may hold the egress IPs; one more has the pod."""
 
-    def __init__(self, count: int, egress_ips: list[str], log: Path, after: float = 0.2) -> None:
+    def __init__(self, count: int, egress_ips: list[str], log: Path, after: float = 0.2, wire: Wire = PRIMARY) -> None:
         PROGRAM.write_bytes(zipapp.make())
-        self.log, self.egress_ips, self.after = log, egress_ips, after
-        run("ip", "link", "add", PREFIX, "type", "bridge", "mcast_snooping", "0")
-        run("ip", "link", "set", PREFIX, "up")
-        self.gateway = Namespace("gateway", f"{GATEWAY}/18")
-        self.server = Namespace("server", f"{SERVER}/18")
-        self.nodes = [Node(f"n{i}", i) for i in range(1, count + 2)]
-        self.holders, self.pod_node = self.nodes[:-1], self.nodes[-1]
-        self._add_pod()
+        self.log, self.egress_ips, self.after, self.wire = log, egress_ips, after, wire
         self.generation = 0
+        with contextlib.ExitStack() as stack:
+            for each in WIRES:
+                run("ip", "link", "add", bridge_of(each.interface), "type", "bridge", "mcast_snooping", "0")
+                stack.callback(run, "ip", "link", "delete", bridge_of(each.interface))
+                run("ip", "link", "set", bridge_of(each.interface), "up")
+            gateway = Namespace("gate", {each.interface: f"{each.gateway}/{each.length}" for each in WIRES})
+            stack.callback(gateway.close)
+            self.server = Namespace("server", {each.interface: f"{each.server}/{each.length}" for each in WIRES})
+            stack.callback(self.server.close)
+            self.nodes: list[Node] = []
+            for i in range(1, count + 2):
+                self.nodes.append(Node(f"n{i}", i))
+                stack.callback(self.nodes[-1].close)
+            self.holders, self.pod_node = self.nodes[:-1], self.nodes[-1]
+            self._add_pod()
+            # What is not complete is removed at once.
+            self._stack = stack.pop_all()
 
     def _add_pod(self) -> None:
         node = self.pod_node
@@ -249,8 +294,14 @@ class Fleet:
     def state(self, node: Node, holder: Node) -> dict:
         """The state of a node when `holder` has all addresses, and the others are its standbys in order."""
         order = [each for each in self.holders if each is not holder][:3]
-        peers = [{"name": each.name, "address": each.own, "mac": each.mac()} for each in (*order, holder)]
-        standbys = [{"egressIP": ip, "interface": "eth0", "order": peers} for ip in self.egress_ips]
+        wire, ends = self.wire, []
+        peers = [
+            {"name": each.name, "address": wire.own.format(each.number), "mac": each.mac(wire.interface)}
+            for each in (*order, holder)
+        ]
+        standbys = [{"egressIP": ip, "interface": wire.interface, "order": peers} for ip in self.egress_ips]
+        if wire is SECONDARY:
+            ends = [{"egressIP": ip, "ends": {n.name: n.own for n in self.holders}} for ip in self.egress_ips]
         return {
             "name": node.name,
             "generation": self.generation,
@@ -263,8 +314,14 @@ class Fleet:
                 {"name": f"web{i}", "egressIPs": [ip], "slots": [ip]} for i, ip in enumerate(self.egress_ips)
             ],
             "pods": [{"address": POD, "egressips": ["web0"]}] if node is self.pod_node else [],
-            "held": [{"egressIP": ip, "interface": "eth0"} for ip in self.egress_ips] if node is holder else [],
-            "failover": {"after": self.after, "witnesses": [GATEWAY], "key": fingerprint(KEY)},
+            "held": [{"egressIP": ip, "interface": wire.interface} for ip in self.egress_ips] if node is holder else [],
+            "far_ends": [{"egressIP": each["egressIP"], "endpoint": holder.own} for each in ends],
+            "failover": {
+                "after": self.after,
+                "witnesses": [each.gateway for each in WIRES],
+                "key": fingerprint(KEY),
+                "ends": ends,
+            },
             "standbys": standbys if node in self.holders else [],
         }
 
@@ -288,9 +345,7 @@ class Fleet:
 
     def close(self) -> None:
         """Remove everything."""
-        for host in (*self.nodes, self.server, self.gateway):
-            host.close()
-        subprocess.run(["ip", "link", "delete", PREFIX], check=False)
+        self._stack.close()
         PROGRAM.unlink(missing_ok=True)
 
 
@@ -312,14 +367,16 @@ class Client(threading.Thread):
         with Path(f"/run/netns/{self.fleet.server.netns}").open("rb") as netns:
             ctypes.CDLL(None).setns(netns.fileno(), _CLONE_NEWNET)
         udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        udp.bind((SERVER, PORT))
+        wire = self.fleet.wire
+        udp.bind((wire.server, PORT))
         udp.setblocking(False)
         arp = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
-        arp.bind(("eth0", 0x0806))
+        arp.bind((wire.interface, 0x0806))
         arp.setblocking(False)
         mac = arp.getsockname()[4]
         question = b"\xff" * 6 + mac + struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
-        question += mac + socket.inet_aton(SERVER) + bytes(6) + socket.inet_aton(EGRESS_IP)
+        question += mac + socket.inet_aton(wire.server) + bytes(6) + socket.inet_aton(wire.egress_ip)
+        sought = socket.inet_aton(wire.egress_ip)
         self.ready.set()
         due = time.monotonic()
         while not self.ends:
@@ -331,7 +388,7 @@ class Client(threading.Thread):
             with contextlib.suppress(BlockingIOError):
                 while True:
                     frame = arp.recv(100)
-                    if frame[:6] == mac and frame[20:22] == b"\0\2" and frame[28:32] == socket.inet_aton(EGRESS_IP):
+                    if frame[:6] == mac and frame[20:22] == b"\0\2" and frame[28:32] == sought:
                         self.answers.append((now, frame[22:28].hex(":")))
             if now >= due:
                 arp.send(question)
@@ -340,7 +397,8 @@ class Client(threading.Thread):
     def __enter__(self) -> Client:
         self.start()
         self.ready.wait()
-        argv = self.fleet.pod_node.argv("ip", "netns", "exec", f"{PREFIX}-pod", "python3", "-c", SENDER)
+        server = self.fleet.wire.server
+        argv = self.fleet.pod_node.argv("ip", "netns", "exec", f"{PREFIX}-pod", "python3", "-c", SENDER, server)
         self.sender = subprocess.Popen(argv)
         end = time.monotonic() + 20
         while not self.arrived:
@@ -348,8 +406,8 @@ class Client(threading.Thread):
                 raise RuntimeError("no datagram of the pod arrives")
             time.sleep(0.05)
         for argv in (
-            self.fleet.server.argv("python3", "-c", TCP_SERVER),
-            self.fleet.pod_node.argv("ip", "netns", "exec", f"{PREFIX}-pod", "python3", "-c", TCP_CLIENT),
+            self.fleet.server.argv("python3", "-c", TCP_SERVER, server),
+            self.fleet.pod_node.argv("ip", "netns", "exec", f"{PREFIX}-pod", "python3", "-c", TCP_CLIENT, server),
         ):
             process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             assert process.stdout is not None
@@ -370,7 +428,7 @@ class Client(threading.Thread):
 
     def gap(self) -> float:
         """The longest time without a datagram from the egress IP."""
-        times = [at for at, source in self.arrived if source == EGRESS_IP]
+        times = [at for at, source in self.arrived if source == self.fleet.wire.egress_ip]
         return max((later - one for one, later in itertools.pairwise(times)), default=float("inf"))
 
     def alive(self, kind: str) -> int:
@@ -383,7 +441,7 @@ class Client(threading.Thread):
 
     def wrong(self) -> int:
         """Datagrams with another source."""
-        return sum(source != EGRESS_IP for _at, source in self.arrived)
+        return sum(source != self.fleet.wire.egress_ip for _at, source in self.arrived)
 
     def overlap(self) -> float:
         """The longest time in which two hosts answered in turn."""
@@ -401,22 +459,17 @@ class Client(threading.Thread):
 
 def cut(fleet: Fleet, node: Node) -> None:
     """The cable of a node is pulled at the switch."""
-    run("ip", "link", "set", node.port, "down")
-
-
-def plug(node: Node) -> None:
-    """The cable is back."""
-    run("ip", "link", "set", node.port, "up")
+    node.unplug("down")
 
 
 def isolate(fleet: Fleet, node: Node) -> None:
     """The node keeps its link, and nothing passes the switch."""
-    run("ip", "link", "set", node.port, "nomaster")
+    node.unplug("nomaster")
 
 
 def kill(fleet: Fleet, node: Node) -> None:
     """The node loses its power: its program ends, and its kernel does not answer any more."""
-    run("ip", "link", "set", node.port, "nomaster")
+    node.unplug("nomaster")
     node.stop()
 
 
@@ -436,9 +489,9 @@ FAULTS: dict[str, Callable[[Fleet, Node], None]] = {
 
 
 @contextlib.contextmanager
-def fleet_of(count: int, egress_ips: list[str], log: Path) -> Iterator[Fleet]:
+def fleet_of(count: int, egress_ips: list[str], log: Path, wire: Wire = PRIMARY) -> Iterator[Fleet]:
     """A fleet that is removed at the end."""
-    fleet = Fleet(count, egress_ips, log)
+    fleet = Fleet(count, egress_ips, log, wire=wire)
     try:
         yield fleet
     finally:
@@ -458,7 +511,7 @@ class Trial(NamedTuple):
 
 def trial(fleet: Fleet, fault: Callable[[Fleet, Node], None]) -> Trial:
     """Let a fault happen, and return what the server saw."""
-    holder = next(node for node in fleet.holders if EGRESS_IP in node.addresses())
+    holder = next(node for node in fleet.holders if fleet.wire.egress_ip in node.addresses())
     with Client(fleet) as client:
         time.sleep(0.7)
         fault(fleet, holder)
@@ -467,9 +520,11 @@ def trial(fleet: Fleet, fault: Callable[[Fleet, Node], None]) -> Trial:
             # A node that boots has no egress IP before its claim.
             for ip in fleet.egress_ips:
                 subprocess.run(
-                    holder.argv("ip", "address", "delete", f"{ip}/32", "dev", "eth0"), check=False, capture_output=True
+                    holder.argv("ip", "address", "delete", f"{ip}/32", "dev", fleet.wire.interface),
+                    check=False,
+                    capture_output=True,
                 )
-        run("ip", "link", "set", holder.port, "master", PREFIX, "up")
+        holder.plug()
         time.sleep(1.5)
     return Trial(
         client.gap(), client.overlap(), client.wrong(), client.alive("a"), client.alive("p"), client.stream_gap()
@@ -485,15 +540,16 @@ def main() -> int:
     arguments = parser.parse_args()
     log = Path("/tmp") / f"{PREFIX}.log"
     log.unlink(missing_ok=True)
-    egress_ips = [EGRESS_IP, *(f"192.168.127.{i}" for i in range(1, arguments.addresses))]
     print("| Fault | Median | Worst | Two answers | Wrong source | TCP alive: asking | pushed | its worst pause |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, fault in FAULTS.items():
+    for (what, fault), wire in itertools.product(FAULTS.items(), WIRES):
+        name = f"{what}, address on {wire.interface}"
         if arguments.only not in name:
             continue
+        egress_ips = [wire.egress_ip, *(wire.more.format(i) for i in range(1, arguments.addresses))]
         found = []
         for _trial in range(arguments.trials):
-            with fleet_of(3, egress_ips, log) as fleet:
+            with fleet_of(3, egress_ips, log, wire) as fleet:
                 fleet.apply(fleet.holders[0])
                 fleet.start()
                 found.append(trial(fleet, fault))

@@ -30,7 +30,8 @@ MOST_IN_ORDER = 4
 
 _KEY = re.compile(r"([0-9a-f]{16})?")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
-_FAILOVER_FIELDS = ("after", "strict", "witnesses", "capacity", "key")
+_FAILOVER_FIELDS = ("after", "strict", "witnesses", "capacity", "key", "ends")
+_ENDS_FIELDS = ("egressIP", "ends")
 _CAPACITY_FIELDS = ("ip", "ipv4", "ipv6")
 _STANDBY_FIELDS = ("egressIP", "interface", "order")
 _PEER_FIELDS = ("name", "address", "mac")
@@ -55,6 +56,21 @@ class Limits:
         return all(limit is None or count <= limit for limit, count in counts)
 
 
+@dataclass(frozen=True, order=True)
+class Ends:
+    """Where the tunnel for an egress IP ends, depending on its holder: (node, its endpoint) of all that may hold it.
+
+    The endpoint is empty for a node that holds it on its primary interface: there the tunnel ends at the address.
+    """
+
+    egress_ip: str
+    ends: tuple[tuple[str, str], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the ends as a JSON-safe dict."""
+        return {"egressIP": self.egress_ip, "ends": dict(self.ends)}
+
+
 @dataclass(frozen=True)
 class Failover:
     """The settings of failover, which are the same on all nodes but for `witnesses` and `capacity`.
@@ -63,7 +79,7 @@ class Failover:
     that are neither egress IPs nor nodes, usually gateways, of which those in the network of an egress IP count for it.
     `strict`: a node holds an egress IP only while a witness answers; otherwise another node that answers is enough.
     `capacity` are the limits of this node. `key` is the fingerprint of the key with which the nodes call each other,
-    empty if they do not.
+    empty if they do not. `ends` are those of the egress IPs whose tunnel does not end at the address for each holder.
     """
 
     after: float
@@ -71,6 +87,7 @@ class Failover:
     witnesses: tuple[str, ...] = ()
     capacity: Limits = Limits()
     key: str = ""
+    ends: tuple[Ends, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as a JSON-safe dict."""
@@ -80,6 +97,7 @@ class Failover:
             "witnesses": list(self.witnesses),
             "capacity": self.capacity.to_dict(),
             "key": self.key,
+            "ends": [item.to_dict() for item in self.ends],
         }
 
     @classmethod
@@ -95,6 +113,7 @@ class Failover:
             witnesses=_witnesses(fields.get("witnesses", ()), f"{path}.witnesses", errors),
             capacity=_capacity(fields.get("capacity", {}), f"{path}.capacity", errors),
             key=_key(fields.get("key", ""), f"{path}.key", errors),
+            ends=_read_ends(fields.get("ends", ()), f"{path}.ends", errors),
         )
 
 
@@ -127,6 +146,25 @@ class Standby:
         """Return the standby as a JSON-safe dict."""
         order = [peer.to_dict() for peer in self.order]
         return {"egressIP": self.egress_ip, "interface": self.interface, "order": order}
+
+
+def _read_ends(value: object, path: str, errors: Errors) -> tuple[Ends, ...]:
+    listed = check_list(value, path, errors)
+    checked = [
+        (check_mapping(entry, f"{path}[{index}]", errors), f"{path}[{index}]") for index, entry in enumerate(listed)
+    ]
+    return tuple(sorted(_ends(fields, where, errors) for fields, where in checked if fields is not NO_MAPPING))
+
+
+def _ends(fields: Mapping[str, Any], path: str, errors: Errors) -> Ends:
+    check_fields(fields, f"{path}.", _ENDS_FIELDS, errors)
+    egress_ip = errors.attempt(canonical_egress_ip, fields.get("egressIP"), f"{path}.egressIP") or ""
+    listed = check_mapping(fields.get("ends"), f"{path}.ends", errors)
+    found = {
+        str(name): errors.attempt(canonical_address, end, f"{path}.ends.{name}") or "" if end != "" else ""
+        for name, end in listed.items()
+    }
+    return Ends(egress_ip, tuple(sorted(found.items())))
 
 
 def read_standbys(value: object, path: str, name: str, errors: Errors) -> tuple[Standby, ...]:

@@ -16,6 +16,7 @@ prefers the exact address: during a run nodes call without success.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import socket
@@ -37,8 +38,8 @@ CONNECT, ANSWER = 0.5, 2.0
 _REQUEST_LIMIT, _MESSAGE_LIMIT = 1 << 16, 1 << 28
 # Calls that are not proven yet; beyond, the oldest ends.
 _UNPROVEN = 64
-# Seconds before each attempt to deliver a letter, and the calls at the same time.
-_PAUSES, _AT_ONCE = (0.0, 1.0, 3.0), 8
+# Seconds before each attempt to deliver a letter, those before each further one, and the calls at the same time.
+_PAUSES, _LAST_PAUSE, _AT_ONCE = (0.0, 1.0, 3.0), 10.0, 8
 _ANY = {4: (socket.AF_INET, "0.0.0.0"), 6: (socket.AF_INET6, "::")}
 
 _Request = Mapping[str, object]
@@ -208,7 +209,7 @@ def tell(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], b
 
 
 def _deliver(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], bool]) -> None:
-    for pause in _PAUSES:
+    for pause in itertools.chain(_PAUSES, itertools.repeat(_LAST_PAUSE)):
         time.sleep(pause)
         if not letters or not is_true():
             return

@@ -4,7 +4,8 @@
 """Messages of a node to all others after a takeover, and their effect there. PRIVATE to the collection.
 
 The new holder does not know the connections of the lost one. It learns of each as soon as the pod sends a packet; a pod
-that only listens does so when its node challenges it.
+that only listens does so when its node challenges it. The tunnel for an address on another interface than the primary
+one ends at the endpoint of its holder, so the other nodes change a route.
 """
 
 from __future__ import annotations
@@ -34,16 +35,20 @@ def tell_moved(follower: Follower, items: Iterable[Held]) -> None:
             except CommandError:
                 continue
             letters.append(Letter(own, endpoint, request_to(state, node.name, MOVED, egress_ips)))
-    if letters:
-        follower.io.tell(follower.key, state.options.tunnel_port, letters, lambda: follower.holds(egress_ips))
+    if letters and egress_ips:
+        port, generation = state.options.tunnel_port, state.generation
+        follower.io.tell(follower.key, port, letters, lambda: follower.has_taken(egress_ips, generation))
 
 
 def heed(follower: Follower, call: Call) -> None:
-    """Let the pods of this node speak to the new holder of their egress IPs."""
+    """Let the tunnels of this node end at the new holder of egress IPs, and its pods speak to it."""
     record = follower.record
     try:
-        sender_of(record.state, call.request, call.peer)
+        holder = sender_of(record.state, call.request, call.peer)
         egress_ips = [ip for ip in egress_ips_of(call.request, MOVED) if ip in record.marks]
+        if record.claimed & {*egress_ips}:
+            raise CommandError("this node holds its addresses")
+        follower.follow_ends(egress_ips, holder)
         connections = Connections(follower.io, record.state, record.marks)
         challenge(follower.io, connections.elsewhere(egress_ips))
         call.send({"kind": MOVED, "egressIPs": egress_ips})

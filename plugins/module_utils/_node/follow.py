@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError, EgressIPError
+from .._dataplane.moved_ends import after_move
 from .._dataplane.nft_ruleset import settling_lines
 from .._dataplane.node_state import Held, NodeState
 from .._dataplane.state import DataPlane, desired_data_plane, transaction, with_addresses_of
@@ -164,6 +165,8 @@ class Follower:
             self.machine, self.done = StateMachine(settings, Clock(now, boot, now)), now
             # They answer what the former one did.
             self.events.clear()
+            # Its predecessor may have ended before all nodes heard of its takeovers.
+            tell_moved(self, [item for item in self.held if item.egress_ip in self.takeovers.taken])
         else:
             self.events.append(Configured(settings))
 
@@ -253,7 +256,8 @@ class Follower:
 
         `former` {egress IP: its last holder} did not answer, or hands them over with `gift`.
         """
-        record, plane = self.record, self.plane_with((*self.held, *items))
+        record, state = self.record, self._state_with(items)
+        plane = self._plane_of(state.holding({*self.held, *items}))
         connections = Connections(self.io, record.state, record.marks)
         self.takeovers.with_taken(former, self.io.wall_clock()).save(self.io)
         try:
@@ -262,7 +266,7 @@ class Follower:
                 connections.arrive(gift.connections)
             self.io.execute(transaction(prepared, plane))
             self._announce(items)
-            self._save({*record.state.held, *items}, plane)
+            self._save(state.holding({*record.state.held, *items}), plane)
         except EgressIPError:
             if self.record is record:
                 self._undo(items)
@@ -279,8 +283,9 @@ class Follower:
     def prepare(self, items: Iterable[Held]) -> DataPlane:
         """Bring everything in place for these addresses but themselves, and return the data plane then."""
         items, record = tuple(items), self.record
-        whole = self.plane_with((*self.held, *items))
-        prepared = with_addresses_of(whole, record.state.holding(self.held), record.marks, self.host)
+        state = self._state_with(items)
+        whole = self._plane_of(state.holding({*self.held, *items}))
+        prepared = with_addresses_of(whole, state.holding(self.held), record.marks, self.host)
         needed = transaction(self.present, prepared)
         settling = settling_lines([item.egress_ip for item in items])
         self.io.execute(replace(needed, nft=(*needed.nft, *settling)))
@@ -360,7 +365,7 @@ class Follower:
         forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
         challenge(self.io, connections.lost if any(holders.values()) else ())
         self.takeovers.without(holders).save(self.io)
-        self._save({*record.state.held}.difference(items), plane)
+        self._save(record.state.holding({*record.state.held}.difference(items)), plane)
 
     def forgo(self, items: Iterable[Held]) -> None:
         """Put on record that these addresses, which this node has deleted, belong to others now."""
@@ -368,19 +373,39 @@ class Follower:
         plane = self.plane_with(item for item in self.held if item not in gone)
         self.io.execute(transaction(self.present, plane))
         self.takeovers.without(item.egress_ip for item in gone).save(self.io)
-        self._save({*self.record.state.held} - gone, plane)
+        self._save(self.record.state.holding({*self.record.state.held} - gone), plane)
 
-    def holds(self, egress_ips: Iterable[str]) -> bool:
-        """Return whether this node holds all these addresses."""
-        return set(egress_ips) <= {item.egress_ip for item in self.held}
+    def has_taken(self, egress_ips: Iterable[str], generation: int) -> bool:
+        """Return whether this node holds all these addresses, which it took over since the plan `generation`."""
+        is_same = self.record.state.generation == generation
+        return is_same and set(egress_ips) <= {item.egress_ip for item in self.held}
 
     def plane_with(self, held: Iterable[Held]) -> DataPlane:
         """Return the data plane of this node with these addresses."""
-        return desired_data_plane(self.record.state.holding(held), self.record.marks, self.host)
+        return self._plane_of(self.record.state.holding(held))
 
-    def _save(self, held: Iterable[Held], plane: DataPlane) -> None:
-        """Put the held addresses on record, and note the presence for the watch."""
-        record = replace(self.record, state=self.record.state.holding(held))
+    def _plane_of(self, state: NodeState) -> DataPlane:
+        return desired_data_plane(state, self.record.marks, self.host)
+
+    def _state_with(self, items: Iterable[Held]) -> NodeState:
+        """Return the state on record with the tunnels as they end when this node has these addresses too."""
+        state = self.record.state
+        return after_move(state, [item.egress_ip for item in items], state.name)
+
+    def follow_ends(self, egress_ips: Iterable[str], holder: str) -> None:
+        """Let the tunnels for these addresses end at their new holder. Raises EgressIPError."""
+        state = after_move(self.record.state, egress_ips, holder)
+        if state == self.record.state:
+            return
+        with self.io.lock(0):
+            self.check_current(())
+            plane = self._plane_of(state.holding(self.held))
+            self.io.execute(transaction(self.present, plane))
+            self._save(state, plane)
+
+    def _save(self, state: NodeState, plane: DataPlane) -> None:
+        """Put a state on record, and note the presence for the watch."""
+        record = replace(self.record, state=state)
         record.save(self.io)
         self._version = self.io.file_version(files.STATE_FILE)
         self._learn(record, plane)

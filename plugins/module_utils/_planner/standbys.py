@@ -38,12 +38,14 @@ class StandbyRules:
 
     ``unwatched`` {node: reason}: its addresses have no standby. ``unable`` {node: reason}: it is no standby. With
     ``secondary``, addresses on other interfaces than the primary one have standbys too; that needs a way to inform all
-    nodes where the tunnel of such an address ends after a takeover. ``last`` {egress IP: its nodes}: the last order.
+    nodes where the tunnel of such an address ends after a takeover. ``blind`` {(node, interface): reason}: those of
+    these interfaces on which a node can neither watch nor be watched. ``last`` {egress IP: its nodes}: the last order.
     """
 
     unwatched: Mapping[str, str] = field(default_factory=dict)
     unable: Mapping[str, str] = field(default_factory=dict)
     secondary: bool = False
+    blind: Mapping[tuple[str, str], str] = field(default_factory=dict)
     last: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -149,9 +151,13 @@ class _Planner:
             return self.rules.unwatched[each.node]
         if each.name in self.broken:
             return f"egressip/{each.name} has errors"
-        if not self.rules.secondary and each.interface != self.primary[each.node]:
-            return f"it is on {each.interface} of {each.node}, which is not the primary interface"
-        return ""
+        if each.interface == self.primary[each.node]:
+            return ""
+        place = f"it is on {each.interface} of {each.node}"
+        if not self.rules.secondary:
+            return f"{place}, which is not the primary interface"
+        reason = self.rules.blind.get((each.node, each.interface))
+        return f"{place}, {reason}" if reason else ""
 
     def _find_first(self, number: int) -> None:
         """Find the first standby of each address of a node."""
@@ -307,10 +313,14 @@ class _Kinds:
     def _why_unable(self, node: Node, egress_ip: str) -> str:
         if node.name in self.rules.unable:
             return self.rules.unable[node.name]
-        network = None if self.rules.secondary else node.network_for(parsed(egress_ip))
-        if network and network[0] != node.networks[0].interface:
+        if self.rules.secondary and not self.rules.blind:
+            return ""
+        network = node.network_for(parsed(egress_ip))
+        if network is None or network[0] == node.networks[0].interface:
+            return ""
+        if not self.rules.secondary:
             return "with it on another interface than the primary one"
-        return ""
+        return self.rules.blind.get((node.name, network[0]), "")
 
     def domains(self, name: str) -> tuple[int, ...]:
         """Return the failure domain of each node by number for an object; objects with one label share the tuple."""

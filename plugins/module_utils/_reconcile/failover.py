@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from .._common.addresses import Interface, canonical, canonical_address, parse_interface, parsed
+from .._common.addresses import (
+    Interface,
+    canonical,
+    canonical_address,
+    of_version,
+    parse_interface,
+    parsed,
+    version_of,
+)
 from .._common.errors import Errors
 from .._common.messages import listed, on_one_line, type_name
 from .._common.validation import check_list
@@ -23,6 +31,7 @@ from .._dataplane.failover import (
     MOST_WITNESSES,
     SHORTEST_AFTER,
     USUAL_AFTER,
+    Ends,
     Failover,
     Limits,
     Peer,
@@ -160,8 +169,13 @@ _PARSERS: dict[str, Callable[[object, str, Errors], Any]] = {
 }
 
 
-def standby_rules(settings: FailoverSettings, hosts: Iterable[Dict], fleet: Dict) -> StandbyRules:
-    """Return the rules of the plan; `hosts` [{name, fence}], `fleet` is the dict of a Fleet."""
+def standby_rules(
+    settings: FailoverSettings, hosts: Iterable[Dict], fleet: Dict, can_call: bool = False
+) -> StandbyRules:
+    """Return the rules of the plan; `hosts` [{name, fence}], `fleet` is the dict of a Fleet.
+
+    `can_call`: nodes tell each other of takeovers.
+    """
     fenced = [host["name"] for host in hosts if host.get("fence") and not settings.unfenced]
     without_mac = [name for name, facts in fleet["observed"].items() if not _has_mac(facts)]
     unwatched = {
@@ -170,7 +184,25 @@ def standby_rules(settings: FailoverSettings, hosts: Iterable[Dict], fleet: Dict
     }
     # A node that took an address over must not be replaced unfenced either.
     unable = {**dict.fromkeys(without_mac, "with an unknown MAC address"), **dict.fromkeys(fenced, "with a fence")}
-    return StandbyRules(unwatched=unwatched, unable=unable, last=last_orders(fleet))
+    blind = dict(_blind_interfaces(settings, fleet)) if can_call else {}
+    return StandbyRules(unwatched=unwatched, unable=unable, secondary=can_call, blind=blind, last=last_orders(fleet))
+
+
+def _blind_interfaces(settings: FailoverSettings, fleet: Dict) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield ((node, interface), reason) of the interfaces beside the primary one on which a node sees too little."""
+    for name, facts in fleet["observed"].items():
+        witnesses = [parsed(text) for text in _witnesses_of(settings, facts)]
+        for each in facts["networks"][1:]:
+            networks = [parse_interface(text, name).network for text in each["addresses"]]
+            if not _mac_of(facts, each["interface"]):
+                yield (name, each["interface"]), "with an unknown MAC address"
+            elif not any(witness in network for witness in witnesses for network in networks):
+                yield (name, each["interface"]), "without a witness"
+
+
+def _witnesses_of(settings: FailoverSettings, facts: Dict) -> tuple[str, ...]:
+    """Return the addresses of the witnesses of a node."""
+    return settings.witnesses or tuple(facts.get("gateways", ()))[:MOST_WITNESSES]
 
 
 def _has_mac(facts: Dict) -> bool:
@@ -245,6 +277,7 @@ class NodeFailover:
         self.capacities = {node["name"]: node["capacity"] for node in fleet["nodes"]}
         self._own: dict[str, list[tuple[str, Interface]]] = {}
         self.of_node: dict[str, list[Standby]] = {}
+        self.ends: list[Ends] = []
         for item in plan["standbys"]:
             if item["egressIP"] not in withheld:
                 self._add(item["egressIP"], item["order"])
@@ -255,8 +288,21 @@ class NodeFailover:
             Peer(name, address, _mac_of(self.observed[name], interface))
             for name, (interface, address) in places.items()
         )
+        self._add_ends(egress_ip, {name: interface for name, (interface, _address) in places.items()})
         for name, (interface, _address) in places.items():
             self.of_node.setdefault(name, []).append(Standby(egress_ip, interface, peers))
+
+    def _add_ends(self, egress_ip: str, interfaces: Mapping[str, str]) -> None:
+        """Note where the tunnel ends for each holder of an address that may be on another interface than the first."""
+        primary = {name: self.observed[name]["networks"][0]["interface"] for name in interfaces}
+        elsewhere = {name for name, interface in interfaces.items() if interface != primary[name]}
+        if elsewhere:
+            version = version_of(egress_ip)
+            ends = {
+                name: next(iter(of_version(self.observed[name]["endpoints"], version)), "") if name in elsewhere else ""
+                for name in interfaces
+            }
+            self.ends.append(Ends(egress_ip, tuple(sorted(ends.items()))))
 
     def _place(self, name: str, egress_ip: str) -> tuple[str, str]:
         """Return the interface on which a node would hold an egress IP, and its own address in that network."""
@@ -273,9 +319,9 @@ class NodeFailover:
     def settings_of(self, name: str) -> Failover:
         """Return the Failover of a node."""
         seconds = self._usual_after() if self.settings.after is None else self.settings.after
-        witnesses = self.settings.witnesses or tuple(self.observed[name].get("gateways", ()))[:MOST_WITNESSES]
+        witnesses = _witnesses_of(self.settings, self.observed[name])
         limits = _limits(self.capacities.get(name))
-        return Failover(seconds, self.settings.strict, tuple(witnesses), limits, self.key)
+        return Failover(seconds, self.settings.strict, witnesses, limits, self.key, tuple(sorted(self.ends)))
 
     def standbys_of(self, name: str) -> tuple[Standby, ...]:
         """Return the Standbys of a node."""

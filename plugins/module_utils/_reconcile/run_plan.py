@@ -121,7 +121,9 @@ def plan_run(
     requests = allocation.requests
     egress_ips = {address for egressip in requests.egressips for address in egressip.egress_ips}
     failover, against = read_failover(settings.failover, hosts, fleet["eligible"], egress_ips)
-    plan = _plan(requests, fleet, settings, standby_rules(failover, hosts, fleet) if failover else None)
+    call_key = key_for(settings.failover_key, fleet) if failover else ""
+    rules = standby_rules(failover, hosts, fleet, bool(call_key)) if failover else None
+    plan = _plan(requests, fleet, settings, rules)
     stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(egress_ips, data_plane.max_index), *against]
     stop += settings.stop_reasons
     stop += _reasons_against_drain(plan, fleet, requests, partial(_fleet, hosts, read, fenced), settings)
@@ -133,7 +135,6 @@ def plan_run(
     rollout: dict[str, Any] = {}
     if states and not stop:
         planned = replace(read, egressips=requests.egressips)
-        call_key = key_for(settings.failover_key, fleet)
         standbys = NodeFailover(failover, plan, fleet, withheld, call_key) if failover else None
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, standbys)
         rollout = made.to_dict()

@@ -80,18 +80,18 @@ class FakeSegment:
             self.hear(self.answers[asked], asked)
 
 
-def state(holder, **more):
+def state(holder, ends=(), **more):
     """Return the state of node1 when one of the two nodes holds A."""
     order = ORDER if holder == "node2" else ORDER[::-1]
     standbys = [{"egressIP": A, "interface": "eth0", "order": order}]
-    failover = {"after": 0.2, "witnesses": ["192.168.126.1"], "key": fingerprint(KEY)}
+    failover = {"after": 0.2, "witnesses": ["192.168.126.1"], "key": fingerprint(KEY), "ends": list(ends)}
     taken = held(A) if holder == "node1" else []
     return node_state(held=taken, failover=failover, standbys=standbys, **more)
 
 
-def following(kernel, holder):
+def following(kernel, holder, **more):
     """A program that knows everybody."""
-    apply(kernel, state(holder), failover_key=KEY)
+    apply(kernel, state(holder, **more), failover_key=KEY)
     kernel.the_segment = FakeSegment()
     if holder == "node1":
         del kernel.the_segment.answers[A]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, Errors
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import (
+    Ends,
     Failover,
     Limits,
     Peer,
@@ -21,6 +22,7 @@ from states import node_state
 
 NODES = [Peer(f"node{i}", f"192.168.126.2{i}", f"02:00:00:00:00:0{i}") for i in (1, 2, 3)]
 STANDBY = Standby("192.168.126.101", "eth0", (NODES[1], NODES[2], NODES[0]))
+ENDS = (Ends("192.168.126.101", (("node1", ""), ("node2", "192.168.126.22"))),)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -58,7 +60,7 @@ def test_standbys_need_failover():
         node_state(standbys=[STANDBY.to_dict()])
 
 
-@given(st.sampled_from(["after", "strict", "witnesses", "capacity", "key"]), JSON)
+@given(st.sampled_from(["after", "strict", "witnesses", "capacity", "key", "ends"]), JSON)
 def test_a_wrong_setting_is_an_error_and_never_a_traceback(key, wrong):
     errors = Errors()
     found = Failover.from_dict({**Failover(0.2).to_dict(), key: wrong}, "failover", errors)
@@ -84,7 +86,23 @@ def test_a_wrong_peer_is_an_error_and_never_a_traceback(key, wrong):
 
 def test_the_dict_form_comes_back():
     state = node_state(
-        failover=Failover(2.0, True, ("192.168.126.1",), Limits(ip=3), "0123456789abcdef").to_dict(),
+        failover=Failover(2.0, True, ("192.168.126.1",), Limits(ip=3), "0123456789abcdef", ENDS).to_dict(),
         standbys=[STANDBY.to_dict()],
     )
     assert NodeState.from_dict(state.to_dict()) == state
+
+
+@pytest.mark.parametrize(
+    ("ends", "error"),
+    [
+        ([{"egressIP": "x", "ends": {}}], "failover.ends[0].egressIP"),
+        ([{"egressIP": "192.168.126.101"}], "failover.ends[0].ends"),
+        ([{"egressIP": "192.168.126.101", "ends": {"node1": 7}}], "failover.ends[0].ends.node1"),
+        ([{"egressIP": "192.168.126.101", "ends": {"node1": "node1"}}], "failover.ends[0].ends.node1"),
+        ([7], "failover.ends[0]"),
+    ],
+)
+def test_a_wrong_end_is_an_error_with_its_path(ends, error):
+    errors = Errors()
+    Failover.from_dict({"after": 0.2, "ends": ends}, "failover", errors)
+    assert [line.partition(": ")[0] for line in errors.found] == [error]

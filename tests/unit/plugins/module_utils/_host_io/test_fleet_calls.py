@@ -181,7 +181,8 @@ def test_letters_are_delivered(switchboard, port):
 
 
 def test_a_letter_is_delivered_later_to_a_node_that_does_not_listen_yet(port, monkeypatch):
-    monkeypatch.setattr(fleet_calls, "_PAUSES", (0.0, 0.3, 0.3))
+    monkeypatch.setattr(fleet_calls, "_PAUSES", (0.0,))
+    monkeypatch.setattr(fleet_calls, "_LAST_PAUSE", 0.3)
     tell("secret", port, [letter()], lambda: True)
     time.sleep(0.1)
     late = Switchboard("secret", port, [4])

@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.moved_ends import after_move
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_handover import take_over_from
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_news import heed
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.challenge_ack import challenges
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow
-from followed_node import A, FakeCall, following, go_on
-from node_runs import SERVER
+from followed_node import A, FakeCall, following, go_on, state
+from node_runs import SERVER, apply, observe
 
 # Of a pod of node1, by the tunnel to the holder.
 OWN = Flow(6, ("10.88.0.2", 40000), SERVER, SERVER, ("192.168.126.21", 40000), 300, True, (3, (7, 7), (11, 11)))
@@ -79,3 +85,80 @@ def test_pods_speak_to_the_new_holder(kernel, standby, monkeypatch):
 def test_a_call_without_known_addresses_or_from_elsewhere_has_no_effect(kernel, standby, monkeypatch, changes):
     sent, _answers = sent_after(kernel, standby, monkeypatch, **changes)
     assert sent == []
+
+
+# --- An address on another interface than the primary one of its holder -----------------------------------------------
+
+ENDS = [{"egressIP": A, "ends": {"node1": "192.168.126.21", "node2": "192.168.126.22"}}]
+
+
+def following_far(kernel, holder):
+    """Return a program of node1 in a fleet in which the tunnel for A ends at its holder."""
+    end = {"node1": "192.168.126.21", "node2": "192.168.126.22"}[holder]
+    more = {"ends": ENDS, "far_ends": [{"egressIP": A, "endpoint": end}]}
+    return following(kernel, holder, **more)
+
+
+def tunnel_to(kernel):
+    """Return where the tunnel for A ends, on the host and on record."""
+    record = Record.load(kernel)
+    ends = {item.egress_ip: item.endpoint for item in record.state.far_ends}
+    assert observe(kernel)["drift"] == []
+    return ends.get(A, A)
+
+
+def test_the_tunnel_ends_at_the_node_that_took_over(kernel):
+    standby = following_far(kernel, "node2")
+    del standby.segment.answers[A]
+    go_on(standby, 1)
+    assert A in kernel.addresses()
+    assert tunnel_to(kernel) == "192.168.126.21"
+
+
+def test_the_tunnels_of_other_nodes_follow(kernel):
+    follower = following_far(kernel, "node1")
+    kernel.interfaces["eth0"]["addr_info"] = [
+        item for item in kernel.interfaces["eth0"]["addr_info"] if item["local"] != A
+    ]
+    apply(kernel, state("node2", generation=2, ends=ENDS, far_ends=[{"egressIP": A, "endpoint": "192.168.126.21"}]))
+    go_on(follower, 2)
+    call = FakeCall(request=MOVED)
+    heed(follower, call)
+    assert call.sent == [{"kind": "moved", "egressIPs": [A]}]
+    assert tunnel_to(kernel) == "192.168.126.22"
+    # A second time, and from a node that may not hold the address, nothing changes.
+    before = kernel.snapshot()
+    heed(follower, FakeCall(request=MOVED))
+    heed(follower, FakeCall(request={**MOVED, "from": "node3"}, peer="192.168.126.23"))
+    assert kernel.snapshot() == before
+
+
+def test_a_holder_waits_with_its_tunnel_until_it_has_yielded(kernel):
+    holder = following_far(kernel, "node1")
+    call = FakeCall(request=MOVED)
+    heed(holder, call)
+    assert call.sent == []
+    assert tunnel_to(kernel) == "192.168.126.21"
+
+
+def test_a_run_comes_before_a_change_of_the_tunnel(kernel):
+    follower = following_far(kernel, "node2")
+    follower.record = replace(follower.record, state=after_move(follower.record.state, [A], "node1"))
+
+    def locked():
+        raise CommandError("another run holds the lock")
+
+    kernel.first = locked
+    call = FakeCall(request=MOVED)
+    heed(follower, call)
+    # Not confirmed, so it comes again.
+    assert call.sent == []
+
+
+def test_a_program_that_starts_again_repeats_what_it_took_over(kernel, standby):
+    del standby.segment.answers[A]
+    go_on(standby, 1)
+    kernel.told.clear()
+    standby.segment.answers["192.168.126.22"] = "02:00:c0:a8:7e:12"
+    go_on(Follower(kernel), 1)
+    assert told(kernel) == {"192.168.126.22": [A], "192.168.126.23": [A]}

@@ -147,6 +147,20 @@ def test_another_interface_needs_a_way_to_tell_the_nodes():
     assert orders(told) == {"10.9.0.1": ("n02", "n01")}
 
 
+@pytest.mark.parametrize(
+    ("blind", "reason"),
+    [
+        ({("n01", "eth1"): "without a witness"}, "it is on eth1 of n01, without a witness"),
+        ({("n02", "eth1"): "without a witness"}, "without a witness: n02"),
+        ({("n02", "eth0"): "without a witness"}, None),
+    ],
+)
+def test_a_node_that_sees_too_little_on_an_interface_takes_no_part_there(blind, reason):
+    documents, nodes = [egressip("a", "10.9.0.1")], [node(1, second=True), node(2, second=True)]
+    made = plan(documents, nodes, StandbyRules(secondary=True, blind=blind), held={"10.9.0.1": "n01"})
+    assert reasons(made) == ({"10.9.0.1": reason} if reason else {})
+
+
 def test_a_node_that_would_have_it_on_another_interface_is_no_standby():
     other = {**node(3), "networks": [{"interface": "eth0", "addresses": ["10.7.0.3/16"]}, *node(3)["networks"]]}
     other["networks"][1]["interface"] = "eth1"

@@ -94,6 +94,7 @@ def test_the_states_have_what_the_nodes_need():
         "witnesses": ["192.168.64.1"],
         "capacity": {"ip": 3},
         "key": "",
+        "ends": [],
     }
     (standby,) = states["node3"].standbys
     assert standby.to_dict() == {
@@ -347,3 +348,72 @@ def test_a_node_that_never_had_failover_gets_the_key_too():
 def test_a_malformed_key_excludes_the_node():
     made = run([host(1, failover_key=KNOWN), host(2, failover_key=["x"]), host(3, failover_key=KNOWN)], egressip(A))
     assert keys(made) == {"node1": KNOWN, "node3": KNOWN}
+
+
+# --- Addresses on other interfaces than the primary one ---------------------------------------------------------------
+
+# Also the gateway of eth1.
+GATEWAYS = ["192.168.64.1", "10.9.0.1"]
+
+
+def with_second(*numbers, **more):
+    return [host(number, second=True, gateways=GATEWAYS, **more) for number in numbers]
+
+
+def standbys_of(made):
+    """Return {egress IP: order} of a plan."""
+    return {item["egressIP"]: item["order"] for item in made["plan"]["standbys"]}
+
+
+def test_an_address_on_another_interface_has_standbys_if_nodes_call_each_other():
+    made = run(with_second(1, 2, 3), egressip(SECOND), failover_key=NEW)
+    assert standbys_of(made) == {SECOND: ["node2", "node3", "node1"]}
+    ends = [{"egressIP": SECOND, "ends": {f"node{number}": f"192.168.126.2{number}" for number in (1, 2, 3)}}]
+    states = [NodeState.from_dict(state) for state in made["rollout"]["states"].values()]
+    assert [state.failover.to_dict()["ends"] for state in states] == [ends] * 3
+    assert {(item.interface, item.order[0].mac) for state in states for item in state.standbys} == {
+        ("eth1", "02:00:00:00:01:02")
+    }
+
+
+def test_a_node_that_is_no_standby_knows_the_ends_too():
+    made = run([*with_second(1, 2), host(3)], egressip(SECOND), failover_key=NEW)
+    state = NodeState.from_dict(made["rollout"]["states"]["node3"])
+    assert not state.standbys
+    assert [item.egress_ip for item in state.failover.ends] == [SECOND]
+
+
+def test_the_end_is_the_address_where_the_interface_is_the_primary_one():
+    """The network of node1's second interface is that of node2's only one."""
+    only = {"interface": "eth1", "networks": [{"interface": "eth1", "addresses": ["10.9.0.22/24"]}]}
+    other = host(2, gateways=["10.9.0.1"], **only, endpoints=["10.9.0.22"], addresses=["10.9.0.22"])
+    made = run([*with_second(1), other], egressip(SECOND), failover_key=NEW)
+    ((_name, state), *_others) = made["rollout"]["states"].items()
+    ends = NodeState.from_dict(state).failover.ends
+    assert dict(ends[0].ends) == {"node1": "192.168.126.21", "node2": ""}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"gateways": ["192.168.64.1"]}, "without a witness"),
+        ({"macs": {"eth0": "02:00:00:00:00:01"}}, "with an unknown MAC address"),
+    ],
+)
+def test_a_node_that_sees_too_little_of_the_network_is_no_standby(changes, reason):
+    blind = {"gateways": GATEWAYS, **changes}
+    made = run([*with_second(1), host(2, second=True, **blind)], egressip(SECOND), failover_key=NEW)
+    assert standbys_of(made) == {}
+    assert f"  {SECOND} has no standby: {reason}: node2" in lines(made)
+    made = run([host(1, second=True, **blind), host(2)], egressip(SECOND), failover_key=NEW)
+    assert f"  {SECOND} has no standby: it is on eth1 of node1, {reason}" in lines(made)
+
+
+def test_witnesses_of_the_settings_count_for_all_networks():
+    made = run(
+        [host(1, second=True), host(2, second=True)],
+        egressip(SECOND),
+        failover={"": True, "witnesses": ["192.168.64.1", "10.9.0.9"]},
+        failover_key=NEW,
+    )
+    assert standbys_of(made) == {SECOND: ["node2", "node1"]}
