@@ -6,8 +6,9 @@
 Each check is a command; its output is shown as it comes, under a heading. A check that fails does not stop the others.
 At the end: the slowest tests, the time of each check, and the relevant lines of those that failed.
 Molecule's tests wait for hosts to boot and for the network half of the time. So its scenario `default` runs beside all
-other checks, which have a lower priority: the tests in the lab measure gaps in traffic. The scenarios of other releases
-of Debian come last and need a second lab. Each line then begins with the name of its check.
+other checks, which have a lower priority: the tests in the lab measure gaps in traffic. The other scenarios, for
+releases of Debian and for container engines, come last and need a second lab. Each line then begins with the name of
+its check.
 tests/ci/bootstrap.sh has prepared the environments and the collection's tree before.
 """
 
@@ -44,7 +45,12 @@ RUNNING: set[subprocess.Popen] = set()
 STOPPING = threading.Event()
 VENV = BUILD / "venv"
 MOLECULE = ROOT / "extensions/molecule"
-OTHER_SUITES = ("bullseye", "trixie")
+# The images of the lab's hosts other than the usual one: other releases of Debian, and one with container engines.
+OTHER_IMAGES = (
+    ("EGRESS_IP_LAB_SUITE", "bullseye"),
+    ("EGRESS_IP_LAB_SUITE", "trixie"),
+    ("EGRESS_IP_LAB_VARIANT", "containers"),
+)
 # The lab beside the machine's one; `make lab-clean` removes it too.
 SECOND_LAB = "second"
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
@@ -201,10 +207,10 @@ def integration() -> Iterator[Check]:
 
 
 def images() -> Iterator[Check]:
-    """The images of the lab's hosts for the other releases of Debian; tests/ci/bootstrap.sh has built the first one."""
-    for suite in OTHER_SUITES:
+    """The other images of the lab's hosts; tests/ci/bootstrap.sh has built the usual one."""
+    for variable, value in OTHER_IMAGES:
         words = ("python", str(ROOT / "tests/lab/lab.py"), "image")
-        yield Check(f"image of {suite}", words, environment={"EGRESS_IP_LAB_SUITE": suite})
+        yield Check(f"image of {value}", words, environment={variable: value})
 
 
 def scenario(name: str, lab: str = "") -> Check:
@@ -221,7 +227,7 @@ def default_scenario() -> Iterator[Check]:
 
 
 def other_scenarios() -> Iterator[Check]:
-    """The Molecule scenarios of other releases of Debian, in a second lab."""
+    """The other Molecule scenarios, for releases of Debian and for container engines, in a second lab."""
     yield from images()
     names = {path.parent.name for path in MOLECULE.glob("*/molecule.yml")} - {"default"}
     yield from (scenario(name, SECOND_LAB) for name in sorted(names))

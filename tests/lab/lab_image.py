@@ -19,6 +19,8 @@ from pathlib import Path
 from lab_topology import NAME
 
 SUITE = os.environ.get("EGRESS_IP_LAB_SUITE", "bookworm")
+# Empty for the usual hosts; `containers` for hosts with container engines and libvirt, a larger image of its own.
+VARIANT = os.environ.get("EGRESS_IP_LAB_VARIANT", "")
 IMAGE = "localhost/egress-ip-lab"
 INIT = 'CMD ["/sbin/init"]'
 PACKAGES = (
@@ -38,6 +40,20 @@ PACKAGES = (
     "systemd-sysv",
     "udev",
 )
+VARIANT_PACKAGES = {
+    "": (),
+    "containers": (
+        "aardvark-dns",
+        "busybox-static",
+        "dnsmasq-base",
+        "docker.io",
+        "libvirt-clients",
+        "libvirt-daemon-system",
+        "netavark",
+        "podman",
+        "runc",
+    ),
+}
 # A privileged container must not touch the machine's consoles, keys or global sysctls, nor fetch packages by itself.
 MASKED = (
     "apt-daily.timer",
@@ -54,6 +70,27 @@ MASKED = (
 )
 # Installed for the tests that start them.
 DISABLED = ("NetworkManager.service", "NetworkManager-wait-online.service", "firewalld.service", "networking.service")
+VARIANT_DISABLED = {
+    "": (),
+    "containers": (
+        "containerd.service",
+        "docker.service",
+        "docker.socket",
+        "libvirt-guests.service",
+        "libvirtd.service",
+        "libvirtd.socket",
+        "libvirtd-admin.socket",
+        "libvirtd-ro.socket",
+        "podman-auto-update.service",
+        "podman-auto-update.timer",
+        "podman.service",
+        "podman.socket",
+        "virtlockd-admin.socket",
+        "virtlockd.socket",
+        "virtlogd-admin.socket",
+        "virtlogd.socket",
+    ),
+}
 GLOBAL_SYSCTLS = ("50-pid-max.conf", "99-protect-links.conf")
 CONTAINERS_CONF = """\
 [containers]
@@ -108,15 +145,18 @@ def _recipe(target: str) -> list[str]:
     """The mmdebstrap command that writes the root file system to `target`."""
     links = [f"etc/systemd/system/{unit}" for unit in MASKED] + [f"etc/sysctl.d/{name}" for name in GLOBAL_SYSCTLS]
     hooks = [f'--customize-hook=ln -sf /dev/null "$1/{link}"' for link in links]
-    hooks.append(f'--customize-hook=systemctl --quiet --root="$1" disable {" ".join(DISABLED)}')
+    disabled = " ".join((*DISABLED, *VARIANT_DISABLED[VARIANT]))
+    hooks.append(f'--customize-hook=systemctl --quiet --root="$1" disable {disabled}')
     hooks.append('--customize-hook=: > "$1/etc/machine-id"')
-    return ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *hooks, SUITE, target]
+    packages = ",".join((*PACKAGES, *VARIANT_PACKAGES[VARIANT]))
+    return ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", *hooks, SUITE, target]
 
 
 def image_name() -> str:
     """Name of the image, with a tag that follows from its definition."""
     definition = "\n".join([*_recipe("-"), INIT])
-    return f"{IMAGE}:{SUITE}-{hashlib.sha256(definition.encode()).hexdigest()[:12]}"
+    parts = (SUITE, VARIANT, hashlib.sha256(definition.encode()).hexdigest()[:12])
+    return f"{IMAGE}:{'-'.join(filter(None, parts))}"
 
 
 def build_image() -> str:

@@ -4,15 +4,18 @@
 """On a node of the lab, inside a pod: real connections to the external server, one JSON line for each.
 
 A line is `{"at": UNIX_TIME, "seconds": TAKEN, "source": ADDRESS or null, "port": PORT or null, "error": TEXT or null}`.
+With `--burst` there is one line for all datagrams: `{SOURCE: COUNT}`, in which "lost" counts those without an answer.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import socket
 import sys
 import time
+from collections import Counter
 
 
 def ask_tcp(address: tuple[str, int], timeout: float) -> str:
@@ -21,11 +24,17 @@ def ask_tcp(address: tuple[str, int], timeout: float) -> str:
         return connection.makefile(encoding="ascii").readline()
 
 
+def datagram_socket(address: tuple[str, int]) -> socket.socket:
+    """A socket with a port of its own that is connected to the server."""
+    connection = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
+    connection.connect(address)
+    return connection
+
+
 def ask_udp(address: tuple[str, int], timeout: float) -> str:
     """Send one datagram and wait for its answer."""
-    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM) as connection:
+    with datagram_socket(address) as connection:
         connection.settimeout(timeout)
-        connection.connect(address)
         connection.send(b"hello")
         return connection.recv(512).decode("ascii")
 
@@ -51,6 +60,26 @@ def ask_many(options: argparse.Namespace) -> None:
         print(json.dumps(result), flush=True)
         done += 1
         time.sleep(max(0.0, options.interval - result["seconds"]))
+
+
+def burst(options: argparse.Namespace) -> None:
+    """Send datagrams one millisecond apart, each from a new port, and count the sources that the server saw."""
+    sockets, sources = [], Counter()
+    start = time.monotonic()
+    for number in range(options.burst):
+        time.sleep(max(0.0, start + number / 1000 - time.monotonic()))
+        sockets.append(datagram_socket((options.host, options.port)))
+        # While the host has no route, a datagram is lost as any other.
+        with contextlib.suppress(OSError):
+            sockets[-1].send(b"hello")
+    end = time.monotonic() + options.timeout
+    for connection in sockets:
+        connection.settimeout(max(0.001, end - time.monotonic()))
+        try:
+            sources[connection.recv(512).decode("ascii").split()[0]] += 1
+        except OSError:
+            sources["lost"] += 1
+    print(json.dumps(sources), flush=True)
 
 
 def hold_session(options: argparse.Namespace) -> None:
@@ -81,11 +110,12 @@ def main() -> None:
     parser.add_argument("--interval", type=float, default=0.0)
     parser.add_argument("--timeout", type=float, default=2.0)
     parser.add_argument("--udp", action="store_true")
+    parser.add_argument("--burst", type=int, default=0)
     parser.add_argument("--session", action="store_true")
     parser.add_argument("--listen", action="store_true")
     options = parser.parse_args()
-    work = hold_session if options.session else listen if options.listen else ask_many
-    work(options)
+    chosen = ((options.burst, burst), (options.session, hold_session), (options.listen, listen))
+    next((work for wanted, work in chosen if wanted), ask_many)(options)
 
 
 if __name__ == "__main__":

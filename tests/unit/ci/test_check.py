@@ -95,9 +95,9 @@ def test_the_other_scenarios_run_in_the_second_lab_once_their_images_are_built_o
     images = [item for item in checks if item.argv[-1] == "image"]
     scenarios = checks[len(images) :]
     assert checks[: len(images)] == images
-    assert {item.environment["EGRESS_IP_LAB_SUITE"] for item in images} == set(check.OTHER_SUITES)
+    assert [item.environment for item in images] == [{variable: value} for variable, value in check.OTHER_IMAGES]
     assert not any("EGRESS_IP_LAB_NAME" in item.environment for item in images)
-    assert [item.name for item in scenarios] == ["molecule debian11", "molecule debian13"]
+    assert [item.name for item in scenarios] == ["molecule containers", "molecule debian11", "molecule debian13"]
     assert {item.environment["EGRESS_IP_LAB_NAME"] for item in scenarios} == {check.SECOND_LAB}
     assert "EGRESS_IP_LAB_NAME" not in next(check.default_scenario()).environment
     clean = (check.ROOT / "Makefile").read_text(encoding="utf-8").split("lab-clean:")[1]

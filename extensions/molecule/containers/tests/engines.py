@@ -1,0 +1,184 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Podman, Docker and libvirt on hosts of the lab: set-up, and commands in containers.
+
+Containers see the programs of their host, so the image has no files.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[4]
+# The lab as the tests of the scenario `default` use it.
+sys.path.insert(0, str(ROOT / "extensions/molecule/default/tests"))
+
+from fleet import wait_for  # noqa: E402
+from lab import find_host  # noqa: E402
+from lab_topology import SERVER, SERVER_PORT  # noqa: E402
+
+IMAGE = "localhost/test"
+# The egress IP of the tests, the node that holds it, and another node with containers.
+EGRESS_IP, HOLDER, OTHER = "192.168.126.10", "node1", "node2"
+VOLUMES = ("/sys/fs/cgroup:/sys/fs/cgroup:ro", "/usr:/usr:ro", "/opt/lab:/opt/lab:ro")
+# A network to which `podman run` connects, and one of the user's; Podman's usual subnet is that of the lab's pods.
+DEFAULT, WEB, DB = "podman", "web", "db"
+SUBNETS = {DEFAULT: "10.89.0.0/24", WEB: "10.89.7.0/24", DB: "10.89.8.0/24"}
+DOCKER_SUBNET, LIBVIRT_SUBNET = "172.17.0.0/16", "192.168.122.0/24"
+CLIENT = ("python3", "/opt/lab/lab_client.py")
+# A datagram is lost if no answer comes for longer than a busy machine needs.
+BURST = (*CLIENT, SERVER.address, str(SERVER_PORT), "--timeout", "20", "--burst")
+LISTEN = ("python3", "/opt/lab/lab_server.py")
+# Runc starts on every cgroup layout; netavark is not the choice of every release of Podman.
+CONTAINERS_CONF = f"""\
+[containers]
+cgroupns = "host"
+default_ulimits = ["nofile=10000:10000", "nproc=30000:30000"]
+volumes = {json.dumps(VOLUMES)}
+
+[engine]
+cgroup_manager = "cgroupfs"
+runtime = "runc"
+
+[network]
+default_subnet = "{SUBNETS[DEFAULT]}"
+network_backend = "netavark"
+"""
+# A host of the lab has no file system that could be a layer of overlayfs.
+STORAGE_CONF = """\
+[storage]
+driver = "vfs"
+graphroot = "/var/lib/containers/storage"
+runroot = "/run/containers/storage"
+"""
+DAEMON_JSON = json.dumps({"storage-driver": "vfs", "default-cgroupns-mode": "host", "ipv6": False})
+MAKE_IMAGE = """
+set -e
+mkdir -p /opt/image/{usr,etc,opt/lab,proc,sys,dev,tmp,run,var}
+for name in bin sbin lib lib64; do ln -sfn usr/$name /opt/image/$name; done
+tar -C /opt/image -cf /opt/image.tar .
+"""
+
+
+def address_in(network: str, number: int) -> str:
+    """The address of this number in a network of SUBNETS."""
+    return f"{SUBNETS[network].rpartition('.')[0]}.{number}"
+
+
+class Host:
+    """A host of the lab, without an engine."""
+
+    def __init__(self, lab, name: str) -> None:
+        self.lab, self.name = lab, name
+
+    def run(self, *words: str, check: bool = True) -> str:
+        """Standard output of a command on the host."""
+        return self.lab.exec(self.name, *words, check=check)
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file."""
+        self.lab.exec(self.name, "sh", "-c", f"mkdir -p {Path(path).parent} && cat > {path}", stdin=text)
+
+
+class Engine(Host):
+    """Podman or Docker: both have the same commands."""
+
+    word = ""
+    options: tuple[str, ...] = ()
+    at_once: tuple[str, ...] = ()
+
+    def first_packets(self, *options: str, count: int = 300) -> dict[str, int]:
+        """{source that the server saw: datagrams} of a new container, whose first act they are."""
+        return json.loads(self.run(self.word, "run", "--rm", *self.options, *options, IMAGE, *BURST, str(count)))
+
+    def start(self, name: str, *options: str, words: tuple[str, ...] = LISTEN) -> None:
+        """Start a container in the background, by default with the lab's server in it."""
+        self.run(self.word, "run", "--detach", "--name", name, *self.options, *options, IMAGE, *words)
+
+    def ask(self, name: str, host: str, port: int = SERVER_PORT) -> str:
+        """The source, as a server sees it, of a connection from a running container; empty without a connection."""
+        words = (*CLIENT, host, str(port), "--timeout", "5")
+        return json.loads(self.run(self.word, "exec", name, *words))["source"] or ""
+
+    def ask_published(self, asker: str, port: int) -> str:
+        """The source, as a container sees it, of a connection from another host to a published port; empty without."""
+        words = (*CLIENT, find_host(self.name).address, str(port), "--timeout", "5")
+        return json.loads(self.lab.exec(asker, *words))["source"] or ""
+
+    def remove_all(self) -> None:
+        """Remove all containers."""
+        names = self.run(self.word, "ps", "--all", "--quiet").split()
+        if names:
+            self.run(self.word, "rm", "--force", *self.at_once, *names)
+
+
+class Podman(Engine):
+    """Podman 4 with netavark and aardvark-dns."""
+
+    word = "podman"
+    at_once = ("--time", "0")
+
+    def set_up(self) -> None:
+        """Write the configuration, import the image and create the user's networks."""
+        self.write("/etc/containers/containers.conf", CONTAINERS_CONF)
+        self.write("/etc/containers/storage.conf", STORAGE_CONF)
+        self.run("bash", "-c", f"{MAKE_IMAGE}podman import --quiet /opt/image.tar {IMAGE}")
+        for name in (WEB, DB):
+            self.run("podman", "network", "create", "--subnet", SUBNETS[name], name)
+
+    def address(self, name: str) -> str:
+        """The address of a running container, which is in one network."""
+        networks = json.loads(self.run("podman", "inspect", name))[0]["NetworkSettings"]["Networks"]
+        return next(iter(networks.values()))["IPAddress"]
+
+
+class Docker(Engine):
+    """dockerd of Debian."""
+
+    word = "docker"
+    options = tuple(word for volume in VOLUMES for word in ("--volume", volume))
+
+    def set_up(self) -> None:
+        """Start the daemon and import the image."""
+        self.write("/etc/docker/daemon.json", DAEMON_JSON)
+        self.run("systemctl", "start", "docker.service")
+        self.run("bash", "-c", f"{MAKE_IMAGE}docker import /opt/image.tar {IMAGE}")
+
+    def tear_down(self) -> None:
+        """Stop the daemon."""
+        self.remove_all()
+        self.run("systemctl", "stop", "docker.socket", "docker.service", "containerd.service")
+
+
+class Libvirt(Host):
+    """libvirtd with its network `default`; a network namespace in the bridge stands for a VM."""
+
+    def set_up(self) -> None:
+        """Start the network, and connect the VM with the address .50."""
+        self.run("systemctl", "start", "libvirtd.service")
+        self.run("virsh", "-c", "network:///system", "net-start", "default")
+        for words in (
+            "netns add vm",
+            "link add vnet0 type veth peer name eth0 netns vm",
+            "link set vnet0 master virbr0 up",
+            "-n vm link set eth0 up",
+            "-n vm address add 192.168.122.50/24 dev eth0",
+            "-n vm route add default via 192.168.122.1",
+        ):
+            self.run("ip", *words.split())
+        # A port of the bridge takes some seconds before it forwards.
+        ping = ("ip", "netns", "exec", "vm", "ping", "-c", "1", "-W", "1", "192.168.122.1")
+        wait_for("the VM's gateway", lambda: " 0% packet loss" in self.run(*ping, check=False))
+
+    def first_packets(self, count: int = 300) -> dict[str, int]:
+        """{source that the server saw: datagrams} of the VM."""
+        return json.loads(self.run("ip", "netns", "exec", "vm", *BURST, str(count)))
+
+    def tear_down(self) -> None:
+        """Remove the VM and stop the network and the daemon."""
+        self.run("ip", "netns", "delete", "vm")
+        self.run("virsh", "-c", "network:///system", "net-destroy", "default")
+        self.run("systemctl", "stop", "libvirtd.service")

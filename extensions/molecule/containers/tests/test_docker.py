@@ -1,0 +1,34 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Containers of Docker."""
+
+from __future__ import annotations
+
+from engines import EGRESS_IP
+from fleet import wait_for
+from lab_topology import SERVER, SERVER_PORT
+
+PUBLISHED = 8082
+
+
+def test_the_first_packets_of_a_container(docker):
+    """On the default bridge, also on a host that forwards nothing by default, with the rules of docs/docker.md."""
+    assert docker.first_packets() == {EGRESS_IP: 300}
+    rules = (("-i", "egress0"), ("-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED"))
+    docker.run("iptables", "-P", "FORWARD", "DROP")
+    for rule in rules:
+        docker.run("iptables", "-I", "DOCKER-USER", *rule, "-j", "ACCEPT")
+    try:
+        assert docker.first_packets() == {EGRESS_IP: 300}
+    finally:
+        for rule in rules:
+            docker.run("iptables", "-D", "DOCKER-USER", *rule, "-j", "ACCEPT")
+        docker.run("iptables", "-P", "FORWARD", "ACCEPT")
+
+
+def test_a_published_port_answers_other_hosts(docker):
+    docker.start("web", "--publish", f"{PUBLISHED}:{SERVER_PORT}")
+    wait_for("the published port", lambda: docker.ask_published(SERVER.name, PUBLISHED))
+    assert docker.ask_published(SERVER.name, PUBLISHED) == SERVER.address
+    assert docker.ask("web", SERVER.address) == EGRESS_IP
