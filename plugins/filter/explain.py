@@ -123,13 +123,22 @@ _value:
       elements: str
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.explain import explain
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 
 
-def _explain(egressips, fleet, egress_ip, policy="balanced", max_moves=None):
+def _explain(
+    egressips: Sequence[Any],
+    fleet: Mapping[str, Any],
+    egress_ip: object,
+    policy: str = "balanced",
+    max_moves: int | None = None,
+) -> dict[str, Any]:
     try:
         return explain(egress_ip, read_requests(egressips, {}), fleet, policy, max_moves).to_dict()
     except EgressIPError as error:
@@ -139,6 +148,6 @@ def _explain(egressips, fleet, egress_ip, policy="balanced", max_moves=None):
 class FilterModule:
     """Filter plugin."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filter by its name."""
         return {"explain": _explain}

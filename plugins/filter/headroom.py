@@ -86,13 +86,16 @@ _value:
       elements: str
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.headroom import headroom
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.scenario import FleetAfter
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 
 
-def _headroom(fleet_after, label):
+def _headroom(fleet_after: Mapping[str, Any], label: str) -> dict[str, Any]:
     try:
         return headroom(FleetAfter.from_dict(fleet_after), label).to_dict()
     except EgressIPError as error:
@@ -102,6 +105,6 @@ def _headroom(fleet_after, label):
 class FilterModule:
     """Filter plugin."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filter by its name."""
         return {"headroom": _headroom}

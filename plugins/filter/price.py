@@ -78,17 +78,20 @@ _value:
       elements: str
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.balance_cost import price_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 
 
-def _price(plan, egressips, fleet):
+def _price(plan: Mapping[str, Any], egressips: Sequence[Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
     return price_of(plan, read_requests(egressips, {}), fleet).to_dict()
 
 
 class FilterModule:
     """Filter plugin."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filter by its name."""
         return {"price": _price}

@@ -74,26 +74,36 @@ _value:
       type: dict
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, Errors
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_fields, check_mapping
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import Events, report
 
 
-def _report(plan, manifests, fleet, results=None, check_mode=False, events=None):
+def _report(
+    plan: Mapping[str, Any],
+    manifests: Mapping[str, Any],
+    fleet: Mapping[str, Any],
+    results: Mapping[str, Any] | None = None,
+    check_mode: bool = False,
+    events: object = None,
+) -> dict[str, Any]:
     errors = Errors()
-    events = check_mapping(events or {}, "events", errors)
-    check_fields(events, "events.", tuple(Events.__dataclass_fields__), errors)
+    given = check_mapping(events or {}, "events", errors)
+    check_fields(given, "events.", tuple(Events.__dataclass_fields__), errors)
     try:
         errors.raise_if_any()
     except EgressIPError as error:
         raise AnsibleFilterError(str(error)) from error
-    return report(plan, manifests, fleet, results, check_mode, Events(**events)).to_dict()
+    return report(plan, manifests, fleet, results, check_mode, Events(**given)).to_dict()
 
 
 class FilterModule:
     """Filter plugin."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filter by its name."""
         return {"report": _report}

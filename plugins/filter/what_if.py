@@ -132,13 +132,24 @@ _value:
       elements: str
 """
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.what_if import RunOptions, what_if
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 
 
-def _what_if(plan, egressips, fleet, changes, policy="balanced", max_moves=None, min_available="50%"):
+def _what_if(
+    plan: Mapping[str, Any],
+    egressips: Sequence[Any],
+    fleet: Mapping[str, Any],
+    changes: object,
+    policy: str = "balanced",
+    max_moves: int | None = None,
+    min_available: object = "50%",
+) -> dict[str, Any]:
     try:
         options = RunOptions(policy, max_moves, min_available)
         return what_if(plan, read_requests(egressips, {}), fleet, changes, options).to_dict()
@@ -149,6 +160,6 @@ def _what_if(plan, egressips, fleet, changes, policy="balanced", max_moves=None,
 class FilterModule:
     """Filter plugin."""
 
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filter by its name."""
         return {"what_if": _what_if}

@@ -127,7 +127,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client i
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **CONNECTION,

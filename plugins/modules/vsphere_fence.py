@@ -138,7 +138,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.fence im
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **CONNECTION,

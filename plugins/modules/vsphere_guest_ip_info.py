@@ -97,6 +97,9 @@ guests:
           sample: VMware Tools show the address
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_egress_ips
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import CONNECTION, VMS
@@ -105,7 +108,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.guest_ip
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
 
 
-def read_guests(params):
+def read_guests(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the guests with the answer for each egress IP; raises EgressIPError."""
     addresses = parse_egress_ips(params["egress_ips"], "egress_ips")
     guests = with_client(params, lambda client: client.read_guests(params["vms"]))
@@ -114,7 +117,7 @@ def read_guests(params):
     ]
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={**CONNECTION, **VMS, "egress_ips": {"type": "list", "elements": "str", "default": []}},
         required_together=[("proxy_host", "proxy_port")],

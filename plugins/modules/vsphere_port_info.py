@@ -197,12 +197,16 @@ ports:
           sample: {allowed_addresses: [192.168.126.10]}
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_egress_ips
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import Address, parse_egress_ips
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.argument_spec import ADAPTERS, CONNECTION
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.client import with_client
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.errors import VsphereError
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.module import finish
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port import Port
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_requirements import (
     CHANGED,
     OWN,
@@ -211,7 +215,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.port_req
 )
 
 
-def read_ports(params):
+def read_ports(params: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the ports with the result for each egress IP, or with `partial` where it matters. Raises EgressIPError."""
     addresses = parse_egress_ips(params["egress_ips"], "egress_ips")
     ports = with_client(params, lambda client: client.read_ports(params["vms"], params["shared_with"]))
@@ -226,13 +230,13 @@ def read_ports(params):
     ]
 
 
-def needs(port, addresses, guest_mac, partial):
+def needs(port: Port, addresses: Sequence[Address], guest_mac: str, partial: bool) -> list[dict[str, Any]]:
     """Return the result for each address; if `partial`, only where it matters: most are nodes times addresses."""
     found = (need(port, address, guest_mac) for address in addresses)
     return [each for each in found if not partial or each["change"] or each["needed"] is None]
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **CONNECTION,

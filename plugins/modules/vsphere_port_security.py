@@ -231,7 +231,7 @@ MAC_LEARNING = {
 }
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             **CONNECTION,

@@ -18,13 +18,16 @@ import yaml
 
 _TAG = "tag:yaml.org,2002:"
 _MERGE_TAG = f"{_TAG}merge"
-_BLANKS = re.compile(r"\s*")
+_NOT_BLANK = re.compile(r"\S")
 # The most values that aliases may add to a document: each alias stands for a copy of its anchor's value.
 _MAX_COPIES = 100_000
 _NOT_IN_JSON = tuple(f"{_TAG}{name}" for name in ("binary", "omap", "pairs", "set"))
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+_FASTEST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_FASTEST):
     """The safe loader, implemented in C if PyYAML has it; errors name the place of a malformed scalar."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
@@ -88,11 +91,11 @@ class Documents:
     def _read_json(self, text: str, name: str) -> None:
         """Add one or several successive JSON documents."""
         decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
-        start, index = _BLANKS.match(text).end(), 0
-        while start < len(text):
-            document, end = decoder.raw_decode(text, start)
+        start, index = _NOT_BLANK.search(text), 0
+        while start:
+            document, end = decoder.raw_decode(text, start.start())
             self.add(document, f"{name}[{index}]")
-            start, index = _BLANKS.match(text, end).end(), index + 1
+            start, index = _NOT_BLANK.search(text, end), index + 1
 
     def _read_yaml(self, text: str, name: str) -> None:
         """Add YAML documents. Malformed syntax ends the file; other faults end the document only."""

@@ -70,4 +70,5 @@ class NodeAction(ActionBase):
 
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""
-        return self._task.args
+        arguments: dict[str, object] = self._task.args
+        return arguments

@@ -172,6 +172,8 @@ def lint() -> Iterator[Check]:
     yield Check("ruff check", ("ruff", "check", "."))
     yield Check("ruff format", ("ruff", "format", "--check", "."))
     yield Check("mypy", ("mypy", "--no-error-summary"))
+    package = ("--config-file", str(ROOT / "mypy.ini"), "--package", "ansible_collections.netops.egress_ip.plugins")
+    yield Check("mypy, imports of plugins", ("mypy", "--no-error-summary", *package), BUILD)
     yield Check("yamllint", ("yamllint", "--strict", "."))
     # The code that runs on a node runs on Python 3.8 or newer.
     sent = [name for name in ("plugins/module_utils", "plugins/modules") if (ROOT / name).is_dir()]
