@@ -58,17 +58,30 @@ def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions, fa
     if not missing:
         return
     metrics = bool(options.metrics_dir)
+    restarts = failover and _must_restart_follower(io, missing, options)
     for path, (data, mode) in _node_files(io, options, failover).items():
         if path in missing:
             io.write_file(path, data, mode)
     io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(metrics, failover)])
     start_timers(io, options, failover)
-    if failover:
-        # A process that runs has the program in memory, and its addresses stay while it restarts.
+    if restarts:
+        # Its addresses stay while it restarts.
         io.run_later(_RESTART_AFTER, ["systemctl", "restart", systemd_units.FOLLOW_UNIT])
     # The reload makes nftables.service want the refill unit, and systemd read changed units. It takes systemd long, and
     # no step of a run needs it.
     io.run_later(_RELOAD_AFTER, ["systemctl", "daemon-reload"])
+
+
+def _must_restart_follower(io: HostIO, missing: Collection[Path], options: DataPlaneOptions) -> bool:
+    """Return whether the unit of a failover goes on with an older program or definition when it is started."""
+    unit = files.UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
+    present = io.read_file(unit)
+    if present is None:
+        return False
+    # systemd may have the definition in memory also while the unit is stopped.
+    if present != _node_files(io, options, True)[unit][0]:
+        return True
+    return files.PROGRAM_FILE in missing and not is_follower_stopped(io)
 
 
 def run_program_later(io: HostIO, seconds: float, command: str) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.installed_files import (
@@ -36,12 +37,46 @@ def test_nothing_is_done_when_nothing_is_missing(kernel):
     assert kernel.log == []
 
 
+def restarts(kernel):
+    """Return how often the unit of a failover is to be started again."""
+    return kernel.logged("later").count(f"systemctl restart {systemd_units.FOLLOW_UNIT}")
+
+
+@pytest.mark.parametrize(
+    ("changed", "stopped", "expected"),
+    [
+        ("program", False, 1),
+        ("program", True, 0),
+        ("unit", False, 1),
+        # systemd may have read the former definition.
+        ("unit", True, 1),
+        ("watch", False, 0),
+        ("", True, 0),
+    ],
+)
+def test_the_program_that_follows_starts_again_only_if_an_older_one_runs(kernel, changed, stopped, expected):
+    install(kernel, missing_files(kernel, OPTIONS, True), OPTIONS, True)
+    kernel.log.clear()
+    unit = kernel.UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
+    places = {"program": kernel.PROGRAM_FILE, "unit": unit, "watch": kernel.UNIT_DIRECTORY / systemd_units.WATCH_UNIT}
+    if changed:
+        kernel.files[str(places[changed])] = (b"x", 0o644)
+    missing = missing_files(kernel, OPTIONS, True)
+    if stopped:
+        kernel.stopped.add(systemd_units.FOLLOW_UNIT)
+        missing.append(unit)
+    install(kernel, missing, OPTIONS, True)
+    assert restarts(kernel) == expected
+    assert [line for line in kernel.logged("run") if line.startswith("systemctl start") and unit.name in line]
+
+
 def test_only_a_plan_with_failover_has_its_unit(kernel):
     install(kernel, missing_files(kernel, OPTIONS, True), OPTIONS, True)
     unit = kernel.UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
     assert str(unit) in kernel.files
     assert systemd_units.FOLLOW_UNIT in kernel.units
-    assert f"systemctl restart {systemd_units.FOLLOW_UNIT}" in kernel.logged("later")
+    # It was started with this program just now.
+    assert restarts(kernel) == 0
     assert missing_files(kernel, OPTIONS, True) == [*Record.paths()]
     assert left_over(kernel, node_state(failover={"after": 0.2}), None) == []
     assert left_over(kernel, node_state(), None) == [unit]
