@@ -115,6 +115,13 @@ class HostIO:
         return Termination()
 
     @staticmethod
+    def settle_memory() -> None:
+        """Call `memory.settle_memory`."""
+        from .memory import settle_memory  # noqa: PLC0415
+
+        settle_memory()
+
+    @staticmethod
     def is_shutting_down() -> bool:
         """Call `termination.is_shutting_down`."""
         from .termination import is_shutting_down  # noqa: PLC0415

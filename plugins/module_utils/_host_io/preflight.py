@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 from pathlib import Path
 
@@ -25,7 +24,10 @@ _NETLINK_XFRM = 6
 
 def missing_packages() -> list[str]:
     """Return the packages of the distribution that this host lacks."""
-    return [package for command, package in _PACKAGES.items() if not shutil.which(command, path=commands.PATH)]
+    # It loads modules that a program which stays does not need.
+    from shutil import which  # noqa: PLC0415
+
+    return [package for command, package in _PACKAGES.items() if not which(command, path=commands.PATH)]
 
 
 def missing_requirements() -> list[str]:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .._common.addresses import version_of
 from .._dataplane.esp import fingerprint
-from .._dataplane.node_state import Held, NodeState
 from .._host_io import files
 from .._host_io.host_io import HostIO
 from .current_state import Reading, read_data_plane, read_node, require_node
 from .decide import Observation, Request, Steps, decide
 from .failover_key import key_is_left_over, key_is_missing
 from .installed_files import is_follower_stopped, left_over, missing_files
+from .presence import note_presence
 from .record import Record
 from .result import Result
 from .systemd_units import FOLLOW_UNIT
@@ -78,9 +77,3 @@ def _with_secret(reading: Reading, secret: str) -> Reading:
         return reading
     secrets = {**reading.host.tunnel_secrets, fingerprint(secret): secret}
     return reading._replace(host=replace(reading.host, tunnel_secrets=secrets))
-
-
-def note_presence(io: HostIO, state: NodeState, held: tuple[Held, ...]) -> None:
-    """Note for the watch what this node holds, and its endpoints, which it needs to work as a holder."""
-    versions = sorted({version_of(item.egress_ip) for item in held})
-    io.note_presence(state.options.tunnel_device, held, map(state.endpoint, versions))

@@ -23,13 +23,13 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from .._protocols.ctnetlink import Flow
 from .address_conflicts import other_holders
-from .apply import note_presence
 from .claim import claim, run_probes
 from .connections import Connections, challenge, forget, note_lost
 from .current_state import Tables, read_data_plane, read_host
 from .decide import Steps
 from .failover_key import save_key
 from .installed_files import install, remove_all_files, run_program_later
+from .presence import note_presence
 from .record import Record
 from .result import Result
 from .tunnel_secrets import save_secrets

@@ -11,7 +11,7 @@ a run. When the process ends, all addresses stay.
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,13 +37,12 @@ from .._failover.values import (
     Settings,
     Taken,
 )
-from .._host_io import conntrack, esp, files, fleet_calls, packets, segment, termination
+from .._host_io import conntrack, esp, files, fleet_calls, memory, packets, segment, termination
 from .._host_io.fleet_calls import Call
 from .._host_io.host_io import HostIO
 from .._host_io.segment import Received
 from .._protocols.address_probe import announcements, probe, question
 from .address_conflicts import mac_address
-from .apply import note_presence
 from .connections import Connections, challenge, forget
 from .current_state import read_data_plane, read_host
 from .failover_key import load_key
@@ -51,11 +50,12 @@ from .failover_settings import own_addresses, settings_of
 from .fleet_handover import Gift, hand_over_all, take_over_from
 from .fleet_messages import LEAVING, MOVED
 from .fleet_news import heed, tell_moved
+from .presence import note_presence
 from .record import Record
 from .takeovers import Takeovers
 
 # A run may replace the zip of this program while it runs, so it imports what it needs later when it begins.
-_IMPORTED = (conntrack, esp, fleet_calls, packets, segment, termination)
+_IMPORTED = (conntrack, esp, fleet_calls, memory, packets, segment, termination)
 # Seconds that a release waits for a run to end. It cannot wait longer: a standby is about to claim.
 _PATIENCE = 0.02
 # Seconds to wait for more frames after one, so that a burst costs one step.
@@ -67,6 +67,16 @@ _CHECK_AGAIN = 1.0
 _LINKS = Path("/sys/class/net")
 
 
+def main(io: HostIO, argv: Sequence[str]) -> int:
+    """Follow the egress IPs; returns the exit status. `argv` is the name of the command."""
+    try:
+        follow(io)
+    except EgressIPError as error:
+        _log(str(error))
+        return 1
+    return 0
+
+
 def follow(io: HostIO) -> None:
     """Follow the egress IPs for as long as the plan on record has a failover. Raises EgressIPError.
 
@@ -75,6 +85,9 @@ def follow(io: HostIO) -> None:
     """
     end = io.termination()
     follower = Follower(io, (end.fileno(),))
+    if not follower.read_record():
+        return
+    io.settle_memory()
     while not end.requested and follower.read_record():
         follower.turn()
     if end.requested and io.is_shutting_down():

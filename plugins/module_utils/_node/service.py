@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands of the systemd units of a node, which need no controller. PRIVATE to the collection.
 
+`follow` has a module of its own.
+
 The watch does three things. First, it finds out whether another node took this node's addresses while it was away. A
 node was away when it did not run (hung, suspended, paused) or had no link for a while; `_host_io.watch` notices. From
 then on for a minute, the watch probes, and releases the addresses for which another host answers. A node that was not
@@ -193,14 +195,6 @@ def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> t
     return after, connections.lost
 
 
-def _follow(io: HostIO) -> None:
-    """Follow the egress IPs."""
-    # The other commands run every few seconds, also without failover, and need none of it.
-    from .follow import follow  # noqa: PLC0415
-
-    follow(io)
-
-
 def _log(text: str) -> None:
     sys.stderr.write(f"netops.egress_ip: {text}\n")
 
@@ -212,5 +206,4 @@ _COMMANDS = {
     "challenge": challenge_lost,
     "watch": _watch,
     "metrics": _write_metrics,
-    "follow": _follow,
 }

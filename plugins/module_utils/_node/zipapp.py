@@ -22,8 +22,16 @@ import sys
 from netops_egress_ip._host_io import watch
 if watch.has_nothing_to_do(" ".join(sys.argv[1:])):
     sys.exit(0)
+follows = sys.argv[1:] == ["follow"]
+if follows:
+    # It stays in memory, so it loads nothing that only the other commands need.
+    from netops_egress_ip._host_io.memory import leave_out_openssl
+    leave_out_openssl()
 from netops_egress_ip._host_io.host_io import HostIO
-from netops_egress_ip._node.service import main
+if follows:
+    from netops_egress_ip._node.follow import main
+else:
+    from netops_egress_ip._node.service import main
 sys.exit(main(HostIO(), sys.argv[1:]))
 """
 

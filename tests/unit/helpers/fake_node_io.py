@@ -273,6 +273,9 @@ class FakeKernel:
     def termination(self):
         return types.SimpleNamespace(requested=self.ends, fileno=lambda: 7)
 
+    def settle_memory(self):
+        pass
+
     def is_shutting_down(self):
         return self.shuts_down
 
