@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import CommandError, EgressIPError
 from .._dataplane.node_state import Held, NodeState
-from .._dataplane.state import DataPlane, transaction, with_addresses_of
+from .._dataplane.state import DataPlane, Transaction, transaction, with_addresses_of
 from .._failover.values import Refused, Taken
 from .._host_io.node_messages import Flows, RefusedError, read_flows
 from .connections import Connections, forget
@@ -35,11 +35,31 @@ if TYPE_CHECKING:
 _PATIENCE = 3.0
 
 
+class Prepared(NamedTuple):
+    """What comes before a takeover, so that it is quick: the `plane` of the node without the addresses.
+
+    `rest` leads to the `whole` data plane with them; `state` has the tunnels as they end then.
+    """
+
+    state: NodeState
+    plane: DataPlane
+    rest: Transaction
+    whole: DataPlane
+
+
 class Gift(NamedTuple):
-    """The connections of addresses that are handed over, and the data plane with their translation in place."""
+    """The connections of addresses that are handed over, and what was prepared for them."""
 
     connections: Flows
-    prepared: DataPlane
+    prepared: Prepared
+
+
+class _Departure(NamedTuple):
+    """The addresses that a node gives away, and the way to the data plane without them."""
+
+    items: tuple[Held, ...]
+    commands: Transaction
+    plane: DataPlane
 
 
 # --- The holder -------------------------------------------------------------------------------------------------------
@@ -72,24 +92,34 @@ def _hand_over(follower: Follower, standby: str, items: list[Held]) -> None:
     own, endpoint = endpoints_to(record.state, standby)
     request = request_to(record.state, standby, LEAVING, [item.egress_ip for item in items])
     follower.check_current(())
+    departure = _departure(follower, tuple(items))
     with follower.io.call(follower.key, own, endpoint, record.state.options.tunnel_port, request) as call:
         ready = egress_ips_of(call.receive(), READY)
         going = tuple(item for item in items if item.egress_ip in ready)
         if not going:
             raise CommandError("it cannot take them now")
-        flows = _delete(follower, going)
-        listed = {ip: [flow.to_list() for flow in found] for ip, found in flows.items()}
-        call.send({"kind": RELEASED, "egressIPs": listed})
-    follower.forgo(going)
+        flows = _delete(follower, departure if going == departure.items else _departure(follower, going))
+        try:
+            listed = {ip: [flow.to_list() for flow in found] for ip, found in flows.items()}
+            call.send({"kind": RELEASED, "egressIPs": listed})
+        finally:
+            # They are deleted, so they must not come back with the next addresses.
+            follower.forgo(going)
     _log(f"{_names(going)}: handed over to {standby}, because this host shuts down")
 
 
-def _delete(follower: Follower, items: tuple[Held, ...]) -> Flows:
-    """Delete addresses and return their connections. The translation stays, since its removal takes time."""
+def _departure(follower: Follower, items: tuple[Held, ...]) -> _Departure:
+    """Return the way to the data plane without these addresses. Their translation stays: its removal takes time."""
     record, rest = follower.record, tuple(item for item in follower.held if item not in items)
-    prepared = with_addresses_of(follower.present, record.state.holding(rest), record.marks, follower.host)
-    follower.io.execute(transaction(follower.present, prepared))
-    follower.present = prepared
+    plane = with_addresses_of(follower.present, record.state.holding(rest), record.marks, follower.host)
+    return _Departure(items, transaction(follower.present, plane), plane)
+
+
+def _delete(follower: Follower, departure: _Departure) -> Flows:
+    """Delete addresses and return their connections."""
+    record, items = follower.record, departure.items
+    follower.io.execute(departure.commands)
+    follower.present = departure.plane
     connections = Connections(follower.io, record.state, record.marks)
     leaving = connections.leaving([item.egress_ip for item in items])
     forget(follower.io, record.state.options, {record.marks[item.egress_ip] for item in items})
@@ -124,7 +154,7 @@ def _take(follower: Follower, call: Call, giver: str, egress_ips: tuple[str, ...
                 call.send({"kind": READY, "egressIPs": list(egress_ips)})
                 flows = _connections(call.receive(), egress_ips)
             except EgressIPError:
-                follower.io.execute(transaction(prepared, follower.present))
+                follower.io.execute(transaction(prepared.plane, follower.present))
                 raise
             follower.take(items, dict.fromkeys(egress_ips, giver), Gift(flows, prepared))
         event = Taken(egress_ips)

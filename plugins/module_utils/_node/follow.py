@@ -47,7 +47,7 @@ from .connections import Connections, challenge, forget
 from .current_state import read_data_plane, read_host
 from .failover_key import load_key
 from .failover_settings import own_addresses, settings_of
-from .fleet_handover import Gift, hand_over_all, take_over_from
+from .fleet_handover import Gift, Prepared, hand_over_all, take_over_from
 from .fleet_messages import LEAVING, MOVED
 from .fleet_news import heed, tell_moved
 from .presence import note_presence
@@ -269,17 +269,16 @@ class Follower:
 
         `former` {egress IP: its last holder} did not answer, or hands them over with `gift`.
         """
-        record, state = self.record, self._state_with(items)
-        plane = self._plane_of(state.holding({*self.held, *items}))
+        record = self.record
         connections = Connections(self.io, record.state, record.marks)
         self.takeovers.with_taken(former, self.io.wall_clock()).save(self.io)
         try:
             prepared = gift.prepared if gift else self.prepare(items)
             if gift:
                 connections.arrive(gift.connections)
-            self.io.execute(transaction(prepared, plane))
+            self.io.execute(prepared.rest)
             self._announce(items)
-            self._save(state.holding({*record.state.held, *items}), plane)
+            self._save(prepared.state.holding({*record.state.held, *items}), prepared.whole)
         except EgressIPError:
             if self.record is record:
                 self._undo(items)
@@ -293,16 +292,15 @@ class Follower:
             self._forget_lost(connections, items)
         tell_moved(self, items)
 
-    def prepare(self, items: Iterable[Held]) -> DataPlane:
-        """Bring everything in place for these addresses but themselves, and return the data plane then."""
-        items, record = tuple(items), self.record
+    def prepare(self, items: tuple[Held, ...]) -> Prepared:
+        """Bring everything in place for these addresses but themselves."""
         state = self._state_with(items)
         whole = self._plane_of(state.holding({*self.held, *items}))
-        prepared = with_addresses_of(whole, state.holding(self.held), record.marks, self.host)
-        needed = transaction(self.present, prepared)
+        plane = with_addresses_of(whole, state.holding(self.held), self.record.marks, self.host)
+        needed = transaction(self.present, plane)
         settling = settling_lines([item.egress_ip for item in items])
         self.io.execute(replace(needed, nft=(*needed.nft, *settling)))
-        return prepared
+        return Prepared(state, plane, transaction(plane, whole), whole)
 
     def _forget_lost(self, connections: Connections, items: Iterable[Held]) -> None:
         """Forget the connections that went to the last holder, and make their clients notice."""

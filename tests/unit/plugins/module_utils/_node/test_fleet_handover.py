@@ -16,7 +16,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.record impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
 from followed_node import KEY, A, FakeCall, following, go_on, state
-from node_runs import SERVER, apply
+from node_runs import SERVER, apply, observe
 
 FLOW = Flow(6, ("192.168.126.23", 40000), SERVER, SERVER, (A, 40000), 300, True, (3, (7, 7), (11, 11)))
 LEAVING = {"kind": "leaving", "from": "node2", "to": "node1", "egressIPs": [A]}
@@ -172,6 +172,26 @@ def test_an_address_is_deleted_before_the_standby_hears_of_it(kernel, holder):
     order = [kind for kind, line in kernel.log if A in line and ("delete" in line or "del" in line)]
     assert order[0] == "ip"
     assert call.sent[0]["kind"] == "released"
+
+
+def test_a_standby_that_is_lost_in_the_middle_gets_nothing_and_the_address_does_not_come_back(kernel, holder, capsys):
+    """The message may have arrived."""
+    calls = calling(kernel, READY)
+
+    def broken(*arguments):
+        calls.append((arguments, FakeCall(READY)))
+
+        def send(_content):
+            raise CommandError("not sent: broken pipe")
+
+        calls[-1][1].send = send
+        return calls[-1][1]
+
+    kernel.on_call = broken
+    hand_over_all(holder)
+    assert held(kernel) == set()
+    assert "not handed over to node2: not sent: broken pipe" in capsys.readouterr().err
+    assert observe(kernel)["drift"] == []
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"kind": "ready", "egressIPs": []}, RELEASED])
