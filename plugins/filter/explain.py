@@ -126,10 +126,13 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.explain import explain
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._filter_input import (
+    check_documents,
+    check_part,
+    one_line_errors,
+)
 
 
 def _explain(
@@ -139,10 +142,10 @@ def _explain(
     policy: str = "balanced",
     max_moves: int | None = None,
 ) -> dict[str, Any]:
-    try:
+    with one_line_errors():
+        check_documents(egressips)
+        check_part("fleet", fleet, ("nodes", "current", "unavailable"), ("observed",))
         return explain(egress_ip, read_requests(egressips, {}), fleet, policy, max_moves).to_dict()
-    except EgressIPError as error:
-        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:

@@ -89,17 +89,20 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.headroom import headroom
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.scenario import FleetAfter
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._filter_input import (
+    check_part,
+    one_line_errors,
+)
+
+_LISTS = ("egressips", "nodes", "current", "answering")
 
 
 def _headroom(fleet_after: Mapping[str, Any], label: str) -> dict[str, Any]:
-    try:
+    with one_line_errors():
+        check_part("fleet_after", fleet_after, _LISTS, ("owners",), ("needed",))
         return headroom(FleetAfter.from_dict(fleet_after), label).to_dict()
-    except EgressIPError as error:
-        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:

@@ -83,10 +83,19 @@ from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.balance_cost import price_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._filter_input import (
+    check_documents,
+    check_part,
+    one_line_errors,
+)
 
 
 def _price(plan: Mapping[str, Any], egressips: Sequence[Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
-    return price_of(plan, read_requests(egressips, {}), fleet).to_dict()
+    with one_line_errors():
+        check_part("plan", plan, ("moves",), ("load",))
+        check_documents(egressips)
+        check_part("fleet", fleet, ("nodes", "current"))
+        return price_of(plan, read_requests(egressips, {}), fleet).to_dict()
 
 
 class FilterModule:

@@ -77,10 +77,15 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, Errors
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import check_fields, check_mapping
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import Events, report
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._filter_input import (
+    check_part,
+    one_line_errors,
+)
+
+_LISTS = ("assignments", "unassigned", "invalid", "moves", "warnings")
 
 
 def _report(
@@ -91,14 +96,16 @@ def _report(
     check_mode: bool = False,
     events: object = None,
 ) -> dict[str, Any]:
-    errors = Errors()
-    given = check_mapping(events or {}, "events", errors)
-    check_fields(given, "events.", tuple(Events.__dataclass_fields__), errors)
-    try:
+    with one_line_errors():
+        check_part("plan", plan, _LISTS, ("load",))
+        check_part("manifests", manifests, ("invalid", "ignored"))
+        check_part("fleet", fleet, ("current", "unavailable", "faulty"), ("observed",))
+        errors = Errors()
+        given = check_mapping(events or {}, "events", errors)
+        check_mapping(results or {}, "results", errors)
+        check_fields(given, "events.", tuple(Events.__dataclass_fields__), errors)
         errors.raise_if_any()
-    except EgressIPError as error:
-        raise AnsibleFilterError(str(error)) from error
-    return report(plan, manifests, fleet, results, check_mode, Events(**given)).to_dict()
+        return report(plan, manifests, fleet, results, check_mode, Events(**given)).to_dict()
 
 
 class FilterModule:

@@ -41,10 +41,22 @@ _value:
   elements: dict
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import status
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._filter_input import (
+    check_mappings,
+    check_part,
+    one_line_errors,
+)
+
+
+def _status(egressips: Sequence[Any], fleet: Mapping[str, Any]) -> list[dict[str, Any]]:
+    with one_line_errors():
+        check_mappings("egressips", egressips)
+        check_part("fleet", fleet, ("current",))
+        return status(egressips, fleet)
 
 
 class FilterModule:
@@ -52,4 +64,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filter by its name."""
-        return {"status": status}
+        return {"status": _status}

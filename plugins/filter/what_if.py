@@ -135,10 +135,15 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.what_if import RunOptions, what_if
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._filter_input import (
+    check_documents,
+    check_part,
+    one_line_errors,
+)
+
+_LISTS = ("egressips", "assignments", "unassigned", "invalid", "moves", "warnings")
 
 
 def _what_if(
@@ -150,11 +155,12 @@ def _what_if(
     max_moves: int | None = None,
     min_available: object = "50%",
 ) -> dict[str, Any]:
-    try:
+    with one_line_errors():
+        check_part("plan", plan, _LISTS, ("load",))
+        check_documents(egressips)
+        check_part("fleet", fleet, ("nodes",), ("observed",))
         options = RunOptions(policy, max_moves, min_available)
         return what_if(plan, read_requests(egressips, {}), fleet, changes, options).to_dict()
-    except EgressIPError as error:
-        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:
