@@ -79,9 +79,10 @@ def read_conflicts(io: HostIO) -> dict[str, str]:
     """Return {egress IP: MAC} of the other holders that the watch noted last, empty if the file is damaged."""
     noted = io.read_file(files.CONFLICTS_FILE)
     try:
-        return {str(ip): str(mac) for ip, mac in json.loads(noted).items()} if noted else {}
-    except (ValueError, AttributeError):
+        conflicts = json.loads(noted or b"{}")
+    except ValueError:
         return {}
+    return {str(ip): str(mac) for ip, mac in conflicts.items()} if isinstance(conflicts, dict) else {}
 
 
 def write_conflicts(io: HostIO, conflicts: Mapping[str, str]) -> None:

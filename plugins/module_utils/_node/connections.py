@@ -157,6 +157,7 @@ def challenge_lost(io: HostIO) -> None:
 def _read_lost(io: HostIO) -> list[Flow]:
     """Return the noted connections, none if the file is damaged."""
     try:
-        return [Flow.from_list(values) for values in json.loads(io.read_file(files.LOST_FILE) or b"[]")]
-    except (ValueError, TypeError, KeyError, AttributeError):
+        noted = json.loads(io.read_file(files.LOST_FILE) or b"[]")
+        return [Flow.from_list(values) for values in noted] if isinstance(noted, list) else []
+    except ValueError:
         return []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .._host_io import files
 from .._host_io.host_io import HostIO
@@ -36,13 +36,19 @@ class Takeovers:
         generation, noted = record.state.generation, io.read_file(files.TAKEOVERS_FILE)
         try:
             return cls._parse(generation, json.loads(noted)) if noted else cls(generation)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except ValueError:
             return cls(generation)
 
     @classmethod
-    def _parse(cls, generation: int, noted: Any) -> Takeovers:
-        taken = {str(ip): Takeover(str(name), float(since)) for ip, (name, since) in noted["taken"].items()}
-        return cls(generation, taken if noted["generation"] == generation else {}, int(noted["total"]))
+    def _parse(cls, generation: int, noted: object) -> Takeovers:
+        """Return the Takeovers of what `save` wrote; raises ValueError for anything else."""
+        if not isinstance(noted, dict) or not isinstance(noted.get("taken"), dict):
+            raise ValueError("takeovers: must be a dictionary with the key taken")
+        total = noted.get("total")
+        if isinstance(total, bool) or not isinstance(total, int):
+            raise ValueError("takeovers.total: must be an integer")
+        taken = {ip: _takeover(value) for ip, value in noted["taken"].items()}
+        return cls(generation, taken if noted.get("generation") == generation else {}, total)
 
     def with_taken(self, former: Mapping[str, str], now: float) -> Takeovers:
         """Return the takeovers with these addresses, {egress IP: node that had it}, taken over now."""
@@ -58,3 +64,9 @@ class Takeovers:
         """Write the file. Raises CommandError if that fails."""
         data = {"generation": self.generation, "taken": self.taken, "total": self.total}
         io.publish_file(files.TAKEOVERS_FILE, json.dumps(data, sort_keys=True).encode())
+
+
+def _takeover(value: object) -> Takeover:
+    if not isinstance(value, list) or [type(item) for item in value] not in ([str, float], [str, int]):
+        raise ValueError("takeovers.taken: must have a node and a time for each egress IP")
+    return Takeover(value[0], float(value[1]))
