@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, dual_stack, egressip, wait_for, within
+from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, Fleet, dual_stack, egressip, wait_for, within
 from lab_topology import SERVER
 
 # One pod on each node; the address moves from node1 to node2.
@@ -113,3 +115,30 @@ def test_an_address_whose_new_holder_does_not_connect_stays(fleet):
         fleet.lab.exec("node1", "nft", "delete table inet theirs")
     fleet.good(hosts=assignable("node2"), **options)
     assert fleet.holders() == {FIRST: ["node2"]}
+
+
+@pytest.mark.parametrize("lead", [0.5, 2.0])
+def test_two_drains_at_once_leave_each_address_on_one_node(fleet, lead):
+    """The second begins `lead` seconds after the first. A run may fail; the next one has a plan that all nodes accept."""
+    hosts = dict.fromkeys(NODE_NAMES, ASSIGNABLE)
+    egress_ips = [f"192.168.126.{number}" for number in range(10, 16)]
+    options = {"egress_ip_manifests": dual_stack(*(egressip(f"at-{ip}", ip) for ip in egress_ips)), "hosts": hosts}
+    fleet.arrange(**options)
+    other = Fleet(fleet.lab)
+
+    def drain(runner, node, pause):
+        time.sleep(pause)
+        return runner.run("drain", egress_ip_drain_nodes=[node], **options)
+
+    try:
+        with ThreadPoolExecutor() as pool:
+            runs = [pool.submit(drain, fleet, "node1", 0), pool.submit(drain, other, "node2", lead)]
+            for run in runs:
+                run.result()
+    finally:
+        other.close()
+    fleet.wait_for_two_looks(*NODE_NAMES)
+    holders = fleet.holders()
+    assert {ip: len(nodes) for ip, nodes in holders.items()} == dict.fromkeys(egress_ips, 1), holders
+    fleet.good(**options)
+    assert {ip: len(nodes) for ip, nodes in fleet.holders().items()} == dict.fromkeys(egress_ips, 1)
