@@ -119,7 +119,7 @@ def test_an_address_whose_new_holder_does_not_connect_stays(fleet):
 
 @pytest.mark.parametrize("lead", [0.5, 2.0])
 def test_two_drains_at_once_leave_each_address_on_one_node(fleet, lead):
-    """The second begins `lead` seconds after the first. A run may fail; the next one has a plan that all nodes accept."""
+    """The second begins `lead` seconds after the first. Both may fail, the next run may not."""
     hosts = dict.fromkeys(NODE_NAMES, ASSIGNABLE)
     egress_ips = [f"192.168.126.{number}" for number in range(10, 16)]
     options = {"egress_ip_manifests": dual_stack(*(egressip(f"at-{ip}", ip) for ip in egress_ips)), "hosts": hosts}
