@@ -18,6 +18,7 @@ description:
     not in it. Nodes have the names of their Node objects, or else those of the inventory.
   - A cluster or object that cannot be written is listed under RV(failures). It does not fail the task.
   - Run it once, not for each host.
+  - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   sources:
     description:

@@ -19,6 +19,7 @@ description:
   - What a play sets takes precedence over the inventory, for all hosts.
   - Fails with one line for each malformed variable. An error of a single host names the host.
   - Changes nothing. Run it once, not for each host.
+  - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   hosts:
     description: Names of the hosts that take part.

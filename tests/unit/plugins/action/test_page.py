@@ -8,21 +8,17 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
-from ansible_collections.netops.egress_ip.plugins.action.page import ActionModule
+from controller_actions import run_action
 
 RUN = yaml.safe_load((Path(__file__).parents[2] / "golden/picture/planned/run.yml").read_text())
 
 
 def write(path, check_mode=False, **options):
-    task = SimpleNamespace(args={"path": str(path), **options}, check_mode=check_mode, async_val=0, diff=False)
-    connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
-    action = ActionModule(task, connection, None, None, None, None)
-    return action.run(task_vars={"egress_ip_plan": RUN})
+    return run_action("page", {"egress_ip_plan": RUN}, check_mode, path=str(path), **options)
 
 
 def test_check_apply_again_and_check(tmp_path):
