@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
@@ -102,7 +103,8 @@ class Api:
     def _load_kubeconfig(self, configuration: Any, find: Callable[[str, str], str]) -> None:
         cluster = self._cluster
         path = f"{cluster.path}.kubeconfig"
-        file = find(cluster.kubeconfig, path) if cluster.kubeconfig else None
+        usual = os.environ.get("KUBECONFIG") or "~/.kube/config"
+        file = find(cluster.kubeconfig, path) if cluster.kubeconfig else usual
         load = self._client.config.load_kube_config
         try:
             load(file, cluster.context or None, client_configuration=configuration, persist_config=False)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A test API server of Kubernetes over HTTPS, for tests without a cluster: kubectl and the Python client read it.
 
-It has discovery, lists in pages, watches with bookmarks, 410 Gone, bearer tokens with the rules of ClusterRoles, custom
+It has discovery, lists in pages, watches with bookmarks, 410 Gone, tokens of service accounts with their roles, custom
 resources by their CRD (schema, defaults, printer columns), status subresources, Events, and faults on demand. It has no
 OpenAPI documents, admission or controllers: call kubectl with --validate=false.
 """
@@ -54,7 +54,6 @@ class ApiServer:
     """A running server: `store` has its objects, `requests` the requests so far as `METHOD path`."""
 
     def __init__(self, folder: Path) -> None:
-        self.store = Store()
         self.tokens: dict[str, tuple[str, Sequence[Mapping[str, Any]]]] = {ADMIN: ("admin", ALL)}
         self.requests: list[str] = []
         self.bookmark_seconds = 1.0
@@ -63,6 +62,7 @@ class ApiServer:
         self._faults: list[list[Any]] = []
         self.ca = folder / "ca.crt"
         key_and_certificate = _certificates(self.ca, folder / "server.pem")
+        self.store = Store(self.ca.read_bytes())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(key_and_certificate)
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("_Handler", (Handler,), {"api": self}))
@@ -185,6 +185,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _user(self) -> tuple[str, Sequence[Mapping[str, Any]]]:
         scheme, _space, token = self.headers.get("Authorization", "").partition(" ")
+        account = self.api.store.account_of(token)
+        if scheme.lower() == "bearer" and account is not None:
+            return ":".join(("system:serviceaccount", *account)), self.api.store.rules_of(*account)
         if scheme.lower() != "bearer" or token not in self.api.tokens:
             raise Refused(401, "Unauthorized", "Unauthorized")
         return self.api.tokens[token]
@@ -230,6 +233,7 @@ class Handler(BaseHTTPRequestHandler):
                 and {*rule["resources"]} & {"*", name}
                 and {*rule["verbs"]} & {"*", verb}
                 and (not names or target.name in names)
+                and rule.get("namespace", "") in ("", target.namespace)
             ):
                 return
         where = f'in the namespace "{target.namespace}"' if target.namespace else "at the cluster scope"

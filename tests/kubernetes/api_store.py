@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import threading
 import uuid
@@ -14,6 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import crd_schema
+
+ACCOUNT_TOKEN = "kubernetes.io/service-account-token"
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,20 @@ class Resource:
 
 
 CRDS = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False, ("crd",))
+SECRETS = Resource("", "v1", "secrets", "Secret", True, has_status=False)
+RBAC = "rbac.authorization.k8s.io"
 BUILT_IN = (
     Resource("", "v1", "pods", "Pod", True, ("po",)),
     Resource("", "v1", "namespaces", "Namespace", False, ("ns",)),
     Resource("", "v1", "nodes", "Node", False, ("no",)),
     Resource("", "v1", "events", "Event", True, ("ev",), has_status=False),
     CRDS,
+    Resource("", "v1", "serviceaccounts", "ServiceAccount", True, ("sa",), has_status=False),
+    SECRETS,
+    Resource(RBAC, "v1", "clusterroles", "ClusterRole", has_status=False),
+    Resource(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", has_status=False),
+    Resource(RBAC, "v1", "roles", "Role", True, has_status=False),
+    Resource(RBAC, "v1", "rolebindings", "RoleBinding", True, has_status=False),
 )
 
 
@@ -90,7 +101,9 @@ class Change:
 class Store:
     """All objects, by resource and (namespace, name). Each write has the next resource version."""
 
-    def __init__(self) -> None:
+    def __init__(self, ca: bytes = b"") -> None:
+        """`ca` is the certificate that secrets of service accounts have."""
+        self._ca = ca
         self.changed = threading.Condition(threading.RLock())
         self.version = 1
         self.compacted = 0
@@ -142,6 +155,9 @@ class Store:
                 raise Refused(409, "AlreadyExists", f'{resource.full_name} "{metadata["name"]}" already exists')
             if resource.schema is not None:
                 document.pop("status", None)
+            if document.get("type") == ACCOUNT_TOKEN:
+                secrets = {"token": uuid.uuid4().hex.encode(), "ca.crt": self._ca}
+                document["data"] = {key: base64.b64encode(value).decode() for key, value in secrets.items()}
             return self._write(resource, namespace, document)
 
     def update(
@@ -174,6 +190,29 @@ class Store:
             del self._objects[_of(resource)][namespace, name]
             self._note("DELETED", resource, document)
             return document
+
+    def account_of(self, token: str) -> tuple[str, str] | None:
+        """Return (namespace, name) of the service account of a token, None if there is none."""
+        wanted = base64.b64encode(token.encode()).decode()
+        for secret in self.all(SECRETS):
+            if secret.get("type") == ACCOUNT_TOKEN and secret["data"]["token"] == wanted:
+                metadata = secret["metadata"]
+                return metadata["namespace"], metadata["annotations"]["kubernetes.io/service-account.name"]
+        return None
+
+    def rules_of(self, namespace: str, account: str) -> list[dict[str, Any]]:
+        """Return the rules of all roles that are bound to a service account; those of a Role name its namespace."""
+        subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
+        rules = []
+        for kind in ("ClusterRoleBinding", "RoleBinding"):
+            for binding in self.all(self.of_kind(f"{RBAC}/v1", kind)):
+                if subject in binding["subjects"]:
+                    place = binding["metadata"].get("namespace", "")
+                    reference = binding["roleRef"]
+                    where = place if reference["kind"] == "Role" else ""
+                    role = self.get(self.of_kind(f"{RBAC}/v1", reference["kind"]), where, reference["name"])
+                    rules += [{**rule, "namespace": place} for rule in role["rules"]]
+        return rules
 
     def compact(self) -> None:
         """Forget the history: older watches end with 410."""
