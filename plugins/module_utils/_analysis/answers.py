@@ -48,7 +48,7 @@ def answer(
         options = settings.policy, settings.cap
         answers["explain"] = explain(questions.explain, run.requests, run.fleet, *options, start()).to_dict()["lines"]
     if questions.status:
-        shown = status_table(picture(run.to_dict(), planned=False), run.fleet)
+        shown = status_table(picture(run.to_dict(), planned=False, manifests=run.objects), run.fleet)
         answers["status"], answers["status_failures"] = shown
     if questions.traffic:
         answers["traffic"] = traffic(run.fleet)

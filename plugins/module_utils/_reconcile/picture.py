@@ -24,8 +24,8 @@ LEAVES = "leaves"
 TWICE = "on several nodes"
 
 
-def picture(run: Dict, planned: bool) -> dict[str, Any]:
-    """Return the picture of a run; `run` is the dict of a RunPlan.
+def picture(run: Dict, planned: bool, manifests: Manifests | None = None) -> dict[str, Any]:
+    """Return the picture of a run; `run` is the dict of a RunPlan, `manifests` its objects if they are read already.
 
     ``{planned, nodes: [{name, zone, state, reason, capacity, addresses, pods}], objects: [{name, addresses, pods}],
     unassigned: [{egressIP, name, reason, message}], problems: [line], pools}``. The addresses of a node are
@@ -34,7 +34,7 @@ def picture(run: Dict, planned: bool) -> dict[str, Any]:
     an object are ``{egressIP, nodes}``; its pods are ``{node: number}``. If not `planned`, only the observed state is
     shown: nothing arrives, leaves or is unassigned.
     """
-    manifests = Manifests.from_dict(run["manifests"])
+    manifests = manifests or Manifests.from_dict(run["manifests"])
     selected = _selected(manifests)
     owners = _owners(run, manifests)
     addresses = _addresses(run, owners, planned)

@@ -36,8 +36,8 @@ class RunPlan:
     """The dicts of a Fleet, of the manifests with addresses of pools, of a Plan and of a Rollout.
 
     `stop_reasons` are reasons to change nothing; with any of them `rollout` is empty. `doubts` are lines
-    on silent mistakes in manifests, `notes` lines on steps of the run and on what may be as intended. `requests` are
-    the objects of the plan.
+    on silent mistakes in manifests, `notes` lines on steps of the run and on what may be as intended. `requests` and
+    `objects` are the objects of the plan and all objects as values, with the names of hosts.
     """
 
     fleet: dict[str, Any]
@@ -47,6 +47,7 @@ class RunPlan:
     stop_reasons: tuple[str, ...]
     doubts: tuple[str, ...]
     requests: Requests
+    objects: Manifests
     notes: tuple[str, ...] = ()
 
     @property
@@ -60,7 +61,7 @@ class RunPlan:
     def to_dict(self) -> dict[str, Any]:
         """Return the plan of the run as a dict of plain values."""
         values = {**vars(self), **{name: list(getattr(self, name)) for name in ("stop_reasons", "doubts", "notes")}}
-        del values["requests"]
+        del values["requests"], values["objects"]
         return {**values, "digest": self.digest}
 
 
@@ -115,7 +116,8 @@ def plan_run(
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
     data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
     key = key_of(settings.tunnel_secret, data_plane)
-    read, notes = with_host_names(Manifests.from_dict(manifests), hosts)
+    given = Manifests.from_dict(manifests)
+    read, notes = with_host_names(given, hosts)
     fleet = _fleet(hosts, read, fenced, settings).to_dict()
     allocation = allocate_pools(read.egressips, fleet, settings.pools)
     requests = allocation.requests
@@ -133,15 +135,17 @@ def plan_run(
     steps = [*tunnel.notes]
     wanted = {**(options or {}), "tunnel_keys": list(tunnel.keys)}
     rollout: dict[str, Any] = {}
+    planned = replace(read, egressips=requests.egressips)
     if states and not stop:
-        planned = replace(read, egressips=requests.egressips)
         standbys = NodeFailover(failover, plan, fleet, withheld, call_key) if failover else None
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, standbys)
         rollout = made.to_dict()
         found, more = _doubts_about(made, planned, fleet, settings)
         doubts, steps = [*doubts, *found], [*steps, *more]
     filled = _with_addresses_of_pools(manifests, allocation)
-    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests, tuple(steps))
+    if read.pods is not given.pods:
+        filled["pods"] = [pod.to_dict() for pod in read.pods]
+    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests, planned, tuple(steps))
 
 
 def _doubts_about(

@@ -14,6 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
     PlanError,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.picture import picture
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,6 +81,23 @@ def test_documents_may_name_nodes_by_their_fqdn():
     made = run([{**host(1), "labels": {}}], egressip(A), label, {**pod, "status": {"podIP": "10.88.0.2"}})
     assert (places(made), [line for line in made["doubts"] if line.startswith("node/")]) == ({A: "node1"}, [])
     assert made["rollout"]["states"]["node1"]["pods"] == [{"address": "10.88.0.2", "egressips": ["web"]}]
+
+
+def test_the_picture_counts_the_pods_of_nodes_that_documents_name_by_their_fqdn():
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "prod"}}
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": "prod"},
+            "spec": {"nodeName": "node1.example.com"},
+            "status": {"podIPs": [{"ip": ip}]},
+        }
+        for name, ip in (("a", "10.88.0.2"), ("b", "10.88.0.3"))
+    ]
+    made = run([host(1)], egressip(A), namespace, *pods)
+    (node,) = picture(made, planned=False)["nodes"]
+    assert node["pods"] == {"web": 2}
 
 
 @given(st.lists(st.sampled_from([1, 2, 3]), min_size=1, max_size=5), st.sampled_from(["balanced", "sticky"]))
