@@ -33,8 +33,8 @@ options:
         C(namespaces) limits Namespaces and Pods to those listed.
       - C(timeout) is the longest silence of the API server in seconds, V(10) by default.
       - C(name) is required for each of several clusters. It qualifies the names of EgressIPs and namespaces
-        (V(prod.web)), and an EgressIP selects only namespaces of its own cluster. Nodes and namespaces get the label
-        C(egress-ip.netops/cluster).
+        (V(prod.web)) and nodes (V(worker1.prod)), and an EgressIP selects only namespaces of its own cluster. Nodes and
+        namespaces get the label C(egress-ip.netops/cluster).
       - If a cluster cannot be read completely, the lookup fails.
     type: list
     elements: raw

@@ -144,6 +144,8 @@ class Api:
             retries=False,
             redirect=False,
             preload_content=False,
+            # A compressed answer, which was not requested, could be larger than the memory.
+            decode_content=False,
         )
         try:
             chunks, size = [], 0

@@ -4,7 +4,8 @@
 """Clusters as sources of manifests: their settings, the lists to read, and the names of their objects. PRIVATE. Pure.
 
 Objects of a cluster with a name are qualified by it, so that those of two clusters differ: the EgressIP ``web`` of the
-cluster ``prod`` is ``prod.web``, its namespace ``default`` is ``prod.default``. A namespace's name never has a dot.
+cluster ``prod`` is ``prod.web``, its namespace ``default`` is ``prod.default``. A namespace's name never has a dot. The
+node ``worker1`` is ``worker1.prod``, so that its short name, which may identify an inventory host, stays.
 """
 
 from __future__ import annotations
@@ -167,10 +168,20 @@ def own_name(name: str, cluster: str) -> str | None:
     return name[len(cluster) + 1 :] if name.startswith(f"{cluster}.") else None
 
 
-def _qualified(document: dict[str, Any], kind: str, cluster: str) -> dict[str, Any]:
-    """Qualify the name of an EgressIP or Namespace, and the namespace of a Pod; mark Nodes and Namespaces by a label.
+def own_node_name(name: str, cluster: str) -> str:
+    """Return the name of a node in its cluster by its qualified name; others stay as they are."""
+    suffix = f".{cluster}"
+    return name[: -len(suffix)] if cluster and name.endswith(suffix) else name
 
-    An EgressIP selects namespaces of its own cluster only.
+
+def _node_name(name: object, cluster: str) -> object:
+    return f"{name}.{cluster}" if isinstance(name, str) else name
+
+
+def _qualified(document: dict[str, Any], kind: str, cluster: str) -> dict[str, Any]:
+    """Qualify the names in a document, and mark Nodes and Namespaces by a label.
+
+    An EgressIP selects namespaces of its own cluster only. Its status names nodes, so it is left out.
     """
     metadata = document.get("metadata")
     if not isinstance(metadata, dict):
@@ -178,6 +189,11 @@ def _qualified(document: dict[str, Any], kind: str, cluster: str) -> dict[str, A
     key = {"EgressIP": "name", "Namespace": "name", "Pod": "namespace"}.get(kind)
     if key and isinstance(metadata.get(key), str) and metadata[key]:
         metadata[key] = f"{cluster}.{metadata[key]}"
+    place = document.get("spec") if kind == "Pod" else metadata if kind == "Node" else None
+    if isinstance(place, dict):
+        place.update({key: _node_name(place[key], cluster) for key in ("name", "nodeName") if place.get(key)})
+    if kind == "EgressIP":
+        document.pop("status", None)
     labels = metadata.get("labels") or {}
     if kind in ("Namespace", "Node") and isinstance(labels, dict):
         metadata["labels"] = {**labels, CLUSTER_LABEL: cluster}

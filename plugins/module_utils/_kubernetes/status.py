@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Iterable, Mapping, NamedTuple, Sequence
 
 from .._common.addresses import address_order
-from .clusters import own_name
+from .clusters import own_name, own_node_name
 from .objects import API_VERSIONS
 
 # Events of objects without a namespace are in this one.
@@ -67,11 +67,12 @@ def status_changes(cluster: str, documents: Iterable[object], reached: Outcome) 
         name = metadata.get("name") if isinstance(metadata, dict) else None
         if isinstance(document, dict) and isinstance(metadata, dict) and isinstance(name, str):
             key = qualified.get(name, "")
-            before, after = _items(document), sorted(reached.items.get(key, ()), key=_order)
+            before, after = _items(document), _of_cluster(reached.items.get(key, ()), cluster)
             if before != after:
                 uid = metadata.get("uid")
                 shown = uid if isinstance(uid, str) else ""
-                found.append(StatusChange(name, shown, before, after, reached.moves.get(key, ())))
+                moves = [_with_own_nodes(move, cluster) for move in reached.moves.get(key, ())]
+                found.append(StatusChange(name, shown, before, after, moves))
     return found
 
 
@@ -92,6 +93,15 @@ def move_event(change: StatusChange, move: Mapping[str, Any], moment: str) -> di
         "lastTimestamp": moment,
         "count": 1,
     }
+
+
+def _of_cluster(items: _Items, cluster: str) -> list[Mapping[str, str]]:
+    return sorted((_with_own_nodes(item, cluster) for item in items), key=_order)
+
+
+def _with_own_nodes(value: Mapping[str, Any], cluster: str) -> dict[str, Any]:
+    """Return an item or move with the names that nodes have in their cluster."""
+    return {key: own_node_name(each, cluster) if key in ("node", "from", "to") else each for key, each in value.items()}
 
 
 def _items(document: Mapping[str, Any]) -> list[Mapping[str, str]]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import sys
@@ -235,6 +236,20 @@ def test_an_answer_that_breaks_off(cluster, refused):
 def test_other_answers(cluster, refused, code, body, words):
     cluster.fault("/pods", answering(code, body))
     assert words in refused(kinds=["Pod"])
+
+
+def test_a_compressed_answer_is_not_expanded(cluster, refused):
+    def compressed(handler):
+        handler.send_response(200)
+        body = gzip.compress(b'{"kind": "PodList", "items": []}')
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+        raise api_server.Done
+
+    cluster.fault("/pods", compressed)
+    assert "does not answer as an API server (no JSON object)" in refused(kinds=["Pod"])
 
 
 def test_a_list_begins_again_when_its_next_page_is_forgotten(cluster, look, refused):

@@ -19,6 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clust
     read_cluster,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests, select_pods
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_names import with_host_names
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -202,9 +203,42 @@ def test_a_dotted_namespace_without_its_cluster_stays_an_error():
     assert "must be a lower-case DNS label" in entry["errors"][0]
 
 
-def test_nodes_keep_their_names_and_get_the_label():
-    (node,) = read(document_of({"metadata": {"name": "node1", "labels": None}}, "Node", "prod")).nodes
-    assert (node.name, node.labels) == ("node1", {"egress-ip.netops/cluster": "prod"})
+def test_nodes_of_two_clusters_with_one_name_stay_apart():
+    """Each pod is on the host of its own cluster's node, by the node's address."""
+    documents = []
+    for number, cluster in enumerate(("prod", "test")):
+        addresses = [{"type": "InternalIP", "address": f"192.0.2.{number}"}, {"type": "Hostname", "address": "worker1"}]
+        node = {"metadata": {"name": "worker1", "labels": None}, "status": {"addresses": addresses}}
+        pod = {"metadata": {"name": f"p{number}"}, "spec": {"nodeName": "worker1"}}
+        pod["status"] = {"podIPs": [{"ip": "10.0.0.1"}]}
+        documents += [document_of(node, "Node", cluster), document_of(pod, "Pod", cluster)]
+    manifests = read(*documents)
+    assert (manifests.invalid, manifests.ignored) == ((), ())
+    hosts = [{"name": f"host{n}", "address": f"192.0.2.{n}", "observed": None} for n in range(2)]
+    named, notes = with_host_names(manifests, hosts)
+    assert (notes, {pod.name: pod.node for pod in named.pods}) == ((), {"p0": "host0", "p1": "host1"})
+    assert [node.labels for node in named.nodes] == [
+        {"egress-ip.netops/cluster": "prod"},
+        {"egress-ip.netops/cluster": "test"},
+    ]
+    # Without an address, nothing says which of the two the host is: it gets the pods of neither.
+    named, notes = with_host_names(manifests, [{"name": "worker1", "address": None, "observed": None}])
+    assert {pod.node for pod in named.pods} == {"worker1.prod", "worker1.test"}
+    assert len(notes) == 2
+
+
+def test_a_pod_without_a_node_object_is_on_the_host_of_that_short_name():
+    pod = document_of(
+        {"metadata": {"name": "p"}, "spec": {"nodeName": "worker1"}, "status": {"podIP": "10.0.0.1"}}, "Pod", "a"
+    )
+    named, _notes = with_host_names(read(pod), [{"name": "worker1", "address": None, "observed": None}])
+    assert named.pods[0].node == "worker1"
+
+
+def test_the_status_of_a_named_cluster_names_no_inventory_hosts():
+    item = {**egressip(), "status": {"items": [{"node": "worker1", "egressIP": "192.0.2.1"}]}}
+    assert read(document_of(item, "EgressIP", "prod")).egressips[0].assignments == ()
+    assert read(document_of(item, "EgressIP")).egressips[0].assignments == (("192.0.2.1", "worker1"),)
 
 
 @pytest.mark.parametrize(("name", "cluster", "own"), [("web", "", "web"), ("a.web", "a", "web"), ("ab.web", "a", None)])

@@ -62,9 +62,9 @@ def test_only_what_differs_is_written():
     assert status_changes("", right, reached) == []
     wrong = [egressip("web", item(2)), egressip("api"), egressip("gone", item(9))]
     assert status_changes("", wrong, reached) == [
-        StatusChange("web", "u1", [item(2)], [item(2), item(10)], ()),
-        StatusChange("api", "u1", [], [item(3)], ()),
-        StatusChange("gone", "u1", [item(9)], [], ()),
+        StatusChange("web", "u1", [item(2)], [item(2), item(10)], []),
+        StatusChange("api", "u1", [], [item(3)], []),
+        StatusChange("gone", "u1", [item(9)], [], []),
     ]
 
 
@@ -73,6 +73,14 @@ def test_each_cluster_gets_its_own_objects():
     for cluster, number in (("prod", 1), ("test", 2), ("", 3)):
         (change,) = status_changes(cluster, [egressip("web")], reached)
         assert change.after == [item(number)]
+
+
+def test_a_cluster_sees_the_names_of_its_own_nodes():
+    moves = [{**MOVE, "from": "a.example.prod", "to": "b.test"}]
+    reached = Outcome({"prod.web": [item(1, "a.example.prod"), item(2, "b.test")]}, {"prod.web": moves})
+    (change,) = status_changes("prod", [egressip("web")], reached)
+    assert change.after == [item(1, "a.example"), item(2, "b.test")]
+    assert [(move["from"], move["to"]) for move in change.moves] == [("a.example", "b.test")]
 
 
 @given(document=JSON)
