@@ -108,7 +108,7 @@ class Api:
         load = self._client.config.load_kube_config
         try:
             load(file, cluster.context or None, client_configuration=configuration, persist_config=False)
-        except Exception as error:  # pylint: disable=broad-exception-caught
+        except Exception as error:  # pylint: disable=broad-exception-caught  # see below
             # A malformed file or a failed login program leads to exceptions of many types in the client.
             raise ApiError(f"{path}: cannot be used: {_short(error)}") from error
 

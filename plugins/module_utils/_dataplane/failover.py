@@ -229,9 +229,8 @@ def _mac(value: object, path: str, errors: Errors) -> str:
 
 
 def _after(value: object, path: str, errors: Errors) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if is_number and SHORTEST_AFTER <= value <= LONGEST_AFTER:  # type: ignore[operator]
-        return float(value)  # type: ignore[arg-type]
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and SHORTEST_AFTER <= value <= LONGEST_AFTER:
+        return float(value)
     errors.add(path, f"must be a number of seconds from {SHORTEST_AFTER} to {LONGEST_AFTER:g}, not {type_name(value)}")
     return USUAL_AFTER
 

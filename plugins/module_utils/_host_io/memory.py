@@ -18,7 +18,7 @@ _SHA256 = ("_sha2", "_sha256")
 def leave_out_openssl() -> None:
     """Let `hashlib`, which must not be loaded yet, use Python's own SHA-256: OpenSSL would take 3 MB."""
     if "hashlib" not in sys.modules and any(importlib.util.find_spec(name) for name in _SHA256):
-        sys.modules["_hashlib"] = None  # type: ignore[assignment]
+        sys.modules["_hashlib"] = None  # type: ignore[assignment]  # as Python documents
 
 
 def settle_memory() -> None:

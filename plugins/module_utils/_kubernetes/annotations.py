@@ -48,7 +48,7 @@ def _row(
 ) -> Any:
     """Return the field of ``Annotations`` with this row; ``default`` is the value without the annotation."""
     # Fields are made here and belong to the dataclass below.
-    return field(  # pylint: disable=invalid-field-call
+    return field(  # pylint: disable=invalid-field-call  # see above
         default=default, metadata={"row": _Row(key, parse, text, **more)}
     )
 

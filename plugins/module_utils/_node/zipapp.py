@@ -56,7 +56,7 @@ def _names() -> Iterator[str]:
 
 
 def _source(name: str) -> bytes:
-    return __spec__.loader.get_data(  # type: ignore[union-attr, no-any-return]
+    return __spec__.loader.get_data(  # type: ignore[union-attr, no-any-return]  # folders and zips have it
         str(_MODULE_UTILS / name)
     )
 

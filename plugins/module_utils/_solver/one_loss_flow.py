@@ -116,8 +116,8 @@ class _Flow:
     def _apply(self, end: int, parents: _Parents) -> None:
         """Move each address of the path to the arc behind it."""
         path: list[_Vertex] = [("node", end, 0)]
-        while parents[path[-1]] is not None:
-            path.append(parents[path[-1]])  # type: ignore[arg-type]
+        while (parent := parents[path[-1]]) is not None:
+            path.append(parent)
         changes = [(number, arc[1]) for (kind, number, _version), arc in zip(path[1:], path) if kind == "address"]
         for number, _node in changes:
             self._remove(number)

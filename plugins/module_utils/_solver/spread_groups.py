@@ -90,7 +90,7 @@ class SpreadGroup:
 
     def is_priced(self, domain: int | None) -> bool:
         """Return whether the cost of one more member in the domain may differ from that in an empty one."""
-        return bool(self.inside.get(domain)) or domain in self.taken or domain in self.ranges  # type: ignore[arg-type]
+        return bool(self.inside.get(domain)) or domain in self.taken or domain in self.ranges  # type: ignore[arg-type]  # no entry for None
 
     def priced(self) -> list[int]:
         """Return the domains for which ``is_priced`` is true."""
