@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InvalidError
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
 
 
 class ControllerAction(ActionBase):
@@ -28,7 +29,7 @@ class ControllerAction(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
         try:
-            return {**result, "changed": False, **self.result(options, task_vars)}
+            return with_small_event({**result, "changed": False, **self.result(options, task_vars)})
         except InvalidError as error:
             raise AnsibleActionFail("\n".join(error.errors)) from error
         except EgressIPError as error:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
 
 # Ansible loads an action once for a whole run, and then forks for each host and task.
 PROGRAM = base64.b64encode(zlib.compress(zipapp.make())).decode()
@@ -66,7 +67,7 @@ class NodeAction(ActionBase):
             task_vars=task_vars,
             wrap_async=self._task.async_val and not self._connection.has_native_async,
         )
-        return {**result, **with_text(without_control(done))}
+        return with_small_event({**result, **with_text(without_control(done))})
 
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""
