@@ -4,7 +4,8 @@
 """Copy the collection to .build/ansible_collections/netops/egress_ip, where Ansible's tools look for it.
 
 ansible-test follows symbolic links and refuses any other path, so the copy is a real one: exactly the files that git
-tracks or would track. The copy is a git repository of its own, or the tools would take its files for ignored ones.
+tracks or would track. The copy is a git repository of its own, or the tools would take its files for ignored ones. A
+clone that is in such a folder needs no copy.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-TREE = ROOT / ".build/ansible_collections/netops/egress_ip"
+BUILD = ROOT / ".build"
+IN_COLLECTIONS = Path("ansible_collections/netops/egress_ip")
+TREE = BUILD / IN_COLLECTIONS
 NO_GIT_SKIP = (".build", ".git")
 
 
@@ -50,5 +53,5 @@ def copy_tree() -> None:
         shutil.copy2(source, target)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and not ROOT.match(str(IN_COLLECTIONS)):
     copy_tree()

@@ -20,7 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "tests/lab"))
-sys.path.insert(0, str(ROOT.parents[2]))
+# A clone has the collection's copy below .build; the copy itself is in ansible_collections.
+sys.path[:0] = [str(ROOT.parents[2]), str(ROOT / ".build")]
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp  # noqa: E402
 from lab import Lab  # noqa: E402
