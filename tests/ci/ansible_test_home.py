@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import ast
 import configparser
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-# The name under which ansible-core 2.18 and 2.19 keep what they fetch.
-CACHED_GET_PIP = ".ansible/test/cache/get_pip_24_2.py"
+# Where ansible-test keeps what it fetches, by the version of pip that it names in this file.
+CACHED_GET_PIP = ".ansible/test/cache/get_pip_{version}.py"
+PINS = "ansible_test/_internal/python_requirements.py"
+PIP = re.compile(r"\bpip='([\d.]+)'")
 GET_PIP = Path(__file__).with_name("get_pip.py")
 
 
@@ -36,11 +39,21 @@ def pip_settings() -> dict[str, str]:
     return settings
 
 
-def make_home(home: Path) -> Path:
-    """Make or refresh the folder; returns it."""
-    cached = home / CACHED_GET_PIP
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(GET_PIP, cached)
+def pip_versions(venv: Path) -> list[str]:
+    """The versions of pip that ansible-test of a virtual environment fetches. Raises LookupError if it names none."""
+    files = venv.glob(f"lib/python*/site-packages/{PINS}")
+    found = sorted({version for path in files for version in PIP.findall(path.read_text(encoding="utf-8"))})
+    if not found:
+        raise LookupError(f"{venv}: {PINS} names no version of pip; ansible-test has changed")
+    return found
+
+
+def make_home(home: Path, venv: Path) -> Path:
+    """Make or refresh the folder for ansible-test of a virtual environment; returns it."""
+    for version in pip_versions(venv):
+        cached = home / CACHED_GET_PIP.format(version=version.replace(".", "_"))
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(GET_PIP, cached)
     parser = configparser.RawConfigParser()
     parser["global"] = {**pip_settings(), "quiet": "2"}
     configuration = home / ".config/pip/pip.conf"

@@ -28,9 +28,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_test_home import make_home
-from tree import ROOT, TREE
+from matrix import rows
+from tree import BUILD, ROOT, TREE
 
-BUILD = ROOT / ".build"
 # Of the output of a check: how many lines are kept, how many of a failed one are shown again, how many slow tests.
 KEPT_LINES = 20000
 SHOWN_LINES = 12
@@ -163,7 +163,7 @@ def python_version(venv: Path) -> str:
 
 def ansible_test(name: str, *words: str, venv: Path = VENV) -> Check:
     """An ansible-test command on this machine, with a home of its own."""
-    home = {"HOME": str(make_home(BUILD / "home")), "LC_ALL": "C.UTF-8"}
+    home = {"HOME": str(make_home(BUILD / "home", venv)), "LC_ALL": "C.UTF-8"}
     return Check(name, ("ansible-test", *words, "--python", python_version(venv)), TREE, venv, home)
 
 
@@ -195,6 +195,12 @@ def unit() -> Iterator[Check]:
     words = ("python", "-m", "pytest", *options, *at_once, "tests/unit")
     path = {"PYTHONPATH": str(BUILD)}
     yield Check("unit tests", words, TREE, VENV, path)
+
+
+def newest() -> Iterator[Check]:
+    """What uses ansible-core's own code, on the newest one. A machine without a Python for it skips the check."""
+    session = f"quick-{rows()[-1].minor}"
+    yield Check(session, ("nox", "--no-error-on-missing-interpreters", "--session", session))
 
 
 def kernel() -> Iterator[Check]:
@@ -239,7 +245,7 @@ def other_scenarios() -> Iterator[Check]:
 # on two processors would make the tests that measure gaps in traffic unreliable.
 GROUPS: dict[str, tuple[Lane, ...]] = {
     "lint": (lint,),
-    "unit": (unit,),
+    "unit": (unit, newest),
     "kernel": (kernel,),
     "integration": (integration,),
     "molecule": (default_scenario, other_scenarios),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -47,6 +48,25 @@ class Golden(dict):
 def _dump(document):
     dumper = type("Dumper", (yaml.SafeDumper,), {"ignore_aliases": lambda *_arguments: True})
     return yaml.dump(document, Dumper=dumper, sort_keys=False, width=120)
+
+
+@pytest.fixture(autouse=True)
+def no_deprecation(monkeypatch):
+    """Fail a test in which ansible-core warns that a feature will be removed."""
+    display = sys.modules.get("ansible.utils.display")
+    if display is None:
+        yield
+        return
+    shown, original = [], display.Display.display
+
+    def note(self, msg, *arguments, **options):
+        if "DEPRECATION WARNING" in str(msg):
+            shown.append(str(msg))
+        return original(self, msg, *arguments, **options)
+
+    monkeypatch.setattr(display.Display, "display", note)
+    yield
+    assert not shown
 
 
 def pytest_generate_tests(metafunc):

@@ -14,10 +14,13 @@ import zlib
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.netops.egress_ip.plugins.modules import node
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM, unlogged
 
+# The options of a module are in its result: always in ansible-core 2.20, on request in newer versions.
+INVOCATION = {"_ansible_inject_invocation": True} if "inject_invocation" in PASS_VARS else {}
 STATE = {"name": "node1", "generation": 7, "pods": [{"address": "10.88.1.5"}]}
 ANSWERS = """
 class EgressIPError(Exception):
@@ -51,7 +54,7 @@ def run(capsys, monkeypatch):
     monkeypatch.setattr(sys, "path", list(sys.path))
 
     def run(**options):
-        with patch_module_args({**options, "_ansible_check_mode": True}), pytest.raises(SystemExit):
+        with patch_module_args({**INVOCATION, **options, "_ansible_check_mode": True}), pytest.raises(SystemExit):
             node.main()
         return json.loads(capsys.readouterr().out)
 
