@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.annotations import network_names
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.networks import names_of_host
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import NodeAction
 
 
@@ -14,4 +17,7 @@ class ActionModule(NodeAction):
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""
         observe = dict(self._task.args)
+        own = names_of_host(observe.pop("host_networks", None))
+        given, errors = observe.get("networks") or (), Errors()
+        observe["networks"] = sorted({*network_names(given, "networks", errors), *own})
         return {"mode": "observed", "options": observe.pop("options", {}), "observe": observe}

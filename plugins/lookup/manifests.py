@@ -134,6 +134,19 @@ _raw:
       type: list
       elements: str
       sample: ["manifests/web.yml[1]: kind 'Service' is ignored"]
+    network_names:
+      description: The networks of containers and virtual machines that annotations of namespaces name.
+      type: list
+      elements: str
+      sample: ["podman:web"]
+    network_errors:
+      description: Errors in these annotations. The documents are used without what has errors.
+      type: list
+      elements: str
+    network_faults:
+      description: Names of the namespaces with such an error. They keep the networks that nodes have on record.
+      type: list
+      elements: str
 """
 
 import contextlib

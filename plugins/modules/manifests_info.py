@@ -93,4 +93,20 @@ ignored:
   returned: success
   type: list
   elements: str
+network_names:
+  description: The networks of containers and virtual machines that annotations of namespaces name.
+  returned: success
+  type: list
+  elements: str
+  sample: ["podman:web"]
+network_errors:
+  description: Errors in these annotations. The documents are used without what has errors.
+  returned: success
+  type: list
+  elements: str
+network_faults:
+  description: Names of the namespaces with such an error. They keep the networks that nodes have on record.
+  returned: success
+  type: list
+  elements: str
 """

@@ -54,6 +54,11 @@ options:
         type: list
         elements: str
         default: []
+      networks:
+        description: Networks of containers and VMs whose addresses to return.
+        type: list
+        elements: str
+        default: []
       metrics:
         description: Whether to return metrics.
         type: bool
@@ -222,6 +227,7 @@ _OBSERVE = {
     "interface": {"type": "str", "default": ""},
     "platform": {"type": "str", "default": "auto"},
     "recall": {"type": "list", "elements": "str", "default": []},
+    "networks": {"type": "list", "elements": "str", "default": []},
     "metrics": {"type": "bool", "default": False},
     "probe": {"type": "bool", "default": False},
 }

@@ -40,6 +40,19 @@ options:
     type: list
     elements: str
     default: []
+  networks:
+    description:
+      - Networks of containers and virtual machines whose addresses are returned, V(podman:NAME), V(docker:NAME),
+        V(libvirt:NAME), V(interface:NAME) or a CIDR, such as RV(netops.egress_ip.manifests_info#module:network_names).
+      - Malformed ones are ignored; M(netops.egress_ip.plan) reports them.
+    type: list
+    elements: str
+    default: []
+  host_networks:
+    description:
+      - Further networks of this host, a dictionary of namespaces and lists of networks.
+    type: raw
+    default: {}
   metrics:
     description:
       - Whether to return RV(metrics).
@@ -214,6 +227,14 @@ recalled:
   type: list
   elements: dict
   sample: [{name: egressips-prod, egressIPs: [192.168.126.10], pods: [10.88.0.2]}]
+named_networks:
+  description:
+    - The addresses of the networks in O(networks) and O(host_networks), and of those on record, with their namespace
+      there (empty for none). A C(problem) is why a network has none, or why those on record are returned.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{network: "podman:web", namespace: web, cidrs: [10.89.0.0/24], problem: ""}]
 conflicts:
   description:
     - The egress IPs that the node holds and for which another host answers, with its MAC address.

@@ -19,6 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_a
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import PREFIX
 
+_OF_HOST = ("labels", "capacity", "networks", "drain", "platform", "fence")
 # {setting of failover: its name among all settings}.
 _FAILOVER = {setting: variable[len(PREFIX) :] for setting, variable in failover.VARIABLES.items()}
 
@@ -36,7 +37,7 @@ def host_of(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {
         "name": name,
         "address": own.get("ansible_host"),
-        **{setting: settings[setting] for setting in ("labels", "capacity", "drain", "platform", "fence")},
+        **{setting: settings[setting] for setting in _OF_HOST},
         "failover": {each: settings["failover"][key] for each, key in _FAILOVER.items() if key in settings["failover"]},
         "variables": {variable: settings[variable[len(PREFIX) :]] for variable in VARIABLES},
         # Without a result, the host may be alive and hold addresses: nothing is known about it.

@@ -48,6 +48,13 @@ for _network, _name in ((ipaddress.ip_network(text), name) for text, name in _NO
     _NOT_UNICAST_RANGES[_network.version].append(_range)
 
 
+# RFC 1918, RFC 6598 (shared address space), RFC 4193 (unique local addresses).
+PRIVATE_NETWORKS: list[Network] = [
+    ipaddress.ip_network(_text)
+    for _text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
+]
+
+
 def parse_address(text: object, path: str) -> Address:
     """Return the address that the string ``text`` spells. Raises EgressIPError with ``path``."""
     return parsed(canonical_address(text, path))
@@ -204,6 +211,13 @@ def networks_between(first: int, last: int, version: int) -> list[Network]:
 def covers_everything(networks: Iterable[Network]) -> bool:
     """Return whether ``networks`` together cover all of IPv4 or all of IPv6."""
     return any(network.prefixlen == 0 for network in collapse(networks))
+
+
+def is_private(network: Network) -> bool:
+    """Return whether a network lies in one of PRIVATE_NETWORKS."""
+    first, last = int(network[0]), int(network[-1])
+    ranges = [(int(each[0]), int(each[-1])) for each in PRIVATE_NETWORKS if each.version == network.version]
+    return any(low <= first and last <= high for low, high in ranges)
 
 
 def is_reserved_in(address: Address, network: Network) -> bool:

@@ -111,6 +111,13 @@ def plain(value: Any) -> Any:
     return value
 
 
+def is_device_name(name: object) -> bool:
+    """Return whether the kernel accepts the name for a network device, and `ip -batch` reads it as one word."""
+    return (
+        isinstance(name, str) and 0 < len(name) < 16 and not set(name) & set("/ \t\n:\"'%") and name not in (".", "..")
+    )
+
+
 def _unknown(field: object, known: Collection[str], cutoff: float) -> str:
     if not isinstance(field, str):
         return f"unknown field; a field name must be a string, not {type_name(field)}"

@@ -25,9 +25,10 @@ _CHAIN = "closed"
 
 def closed_ruleset(state: NodeState, marks: Mapping[str, int]) -> str:
     """Return the text for `nft -f` that drops what selected pods send to destinations that are not excluded."""
-    rules = [f"{ip} saddr @selected{v} {ip} daddr != @excluded{v} drop" for v, ip in WORDS.items()]
     table = desired_tables(state.holding(()), marks, 0)[INET]
-    sets = {name: table.sets[name] for v in WORDS for name in (f"selected{v}", f"excluded{v}")}
+    sources = {v: [name for name in (f"selected{v}", f"guarded{v}") if name in table.sets] for v in WORDS}
+    rules = [f"{ip} saddr @{name} {ip} daddr != @excluded{v} drop" for v, ip in WORDS.items() for name in sources[v]]
+    sets = {name: table.sets[name] for v in WORDS for name in (*sources[v], f"excluded{v}")}
     chain = chain_of(base_chain("filter", "forward", NFT_MARK), *rules)
     closed = replace(table, sets=sets, chains={_CHAIN: chain}, counters=frozenset())
     return "".join(f"{line}\n" for line in script({}, {INET: closed}))

@@ -17,8 +17,7 @@ from typing import Any
 from .._common.addresses import canonical_address, canonical_egress_ip, version_of
 from .._common.errors import Errors
 from .._common.messages import type_name
-from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping
-from .options import is_device_name
+from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping, is_device_name
 
 # Seconds of silence after which a holder counts as lost: the range that can be set, and what `auto` stands for.
 SHORTEST_AFTER = 0.1

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .._common.addresses import VERSIONS, of_version, parse_interface
+from .._common.addresses import VERSIONS, of_version, outermost, parse_interface
 from .host import Document, Host, held_addresses, is_global, is_ours
 from .node_state import NodeState
 from .numbers import PROTOCOL
@@ -161,6 +161,15 @@ def outward_bridges(host: Host, state: NodeState) -> list[str]:
     used = {state.interface, *(item.interface for item in state.held)}
     bridges = [item for item in host.interfaces if _kind(item) == "bridge"]
     return sorted(item["ifname"] for item in bridges if item["ifname"] in used or _leads_out(host, item))
+
+
+def inner_networks(host: Host, outward: Collection[str]) -> list[str]:
+    """Return the sorted networks on the bridges of the host other than `outward` ones: those of containers and VMs."""
+    bridges = [item for item in host.interfaces if _kind(item) == "bridge" and item["ifname"] not in outward]
+    addresses = [address for item in bridges for address in item.get("addr_info", ()) if is_global(address)]
+    texts = [f"{address['local']}/{address['prefixlen']}" for address in addresses if "local" in address]
+    networks = outermost(parse_interface(text, "addresses").network for text in texts)
+    return [str(network) for network in networks]
 
 
 def _has_link(host: Host, name: str) -> bool:

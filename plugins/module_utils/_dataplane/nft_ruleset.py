@@ -15,7 +15,9 @@ from typing import List, Mapping, Tuple
 from .._common.addresses import VERSIONS, WORDS, of_version, outermost, parse_network, version_of
 from .._common.destinations import Destinations, objects_by_network
 from .iproute import macs_of
+from .named_networks import Classes, NamedNetworks
 from .nft_addresses import SINGLE, name_of, network_text, object_chain, object_chains, object_maps
+from .nft_networks import KEEP, classes_of, guard_rules, network_rules, network_sets
 from .nft_table import (
     INET,
     INTERVALS,
@@ -28,6 +30,7 @@ from .nft_table import (
     TableState,
     base_chain,
     chain_of,
+    extended,
     fingerprint,
 )
 from .nft_transaction import Tables
@@ -61,14 +64,24 @@ def desired_tables(
     in_vrf: Sequence[str] = (),
     not_routing: Collection[int] = (),
     outward: Sequence[str] = (),
+    inner: Sequence[str] = (),
 ) -> dict[str, TableState]:
     """Return the {family: TableState} for `state`; `mtu` is that of the tunnel in bytes.
 
     `in_vrf` are the interfaces with egress IPs that belong to a VRF. For the IP versions `not_routing` the host
-    forwards nothing between its networks but packets with an egress IP. The bridges `outward` lead to other hosts.
+    forwards nothing between its networks but packets with an egress IP. The bridges `outward` lead to other hosts,
+    `inner` are the networks on the others.
     """
+    classes = classes_of(state)
+    choices = _destination_choices(state, classes)
     base = _base_chains(state, mtu, in_vrf, sorted(not_routing), outward)
-    return {NETDEV: _netdev_table(state, marks), INET: _inet_table(state, marks, base, outward)}
+    own = network_rules(state, classes, outward, lambda names: _pod_chain(names, choices))
+    base["prerouting"] = extended(base["prerouting"], *own)
+    table = _inet_table(state, marks, base, outward, choices)
+    for version in VERSIONS:
+        named = network_sets(state, classes[version], version, inner, lambda names: _pod_chain(names, choices))
+        table = replace(table, sets={**table.sets, **named})
+    return {NETDEV: _netdev_table(state, marks), INET: table}
 
 
 def settling_lines(egress_ips: Collection[str]) -> list[str]:
@@ -99,12 +112,15 @@ def _netdev_table(state: NodeState, marks: Marks) -> TableState:
 
 
 def _inet_table(
-    state: NodeState, marks: Marks, base_chains: Mapping[str, ChainState], outward: Sequence[str]
+    state: NodeState,
+    marks: Marks,
+    base_chains: Mapping[str, ChainState],
+    outward: Sequence[str],
+    choices: DestinationChoices,
 ) -> TableState:
     options = state.options
     by_mark = {_mark_text(options, index): f"goto {name_of('mark', ip)}" for ip, index in marks.items()}
     sets: dict[str, SetState] = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
-    choices = _destination_choices(state)
     for version in VERSIONS:
         sets.update(_sets(state, marks, version, choices))
         sets.update(_destination_maps(choices, version))
@@ -159,10 +175,11 @@ def _sets(state: NodeState, marks: Marks, version: int, choices: DestinationChoi
     addresses = [ip for node in state.nodes for ip in of_version(node.addresses, version)]
     egress_ips = of_version(marks, version)
     pods: Elements = {
-        pod.address: f"goto {_pod_chain(pod.egressips, choices)}"
+        pod.address: f"goto {_pod_chain(pod.egressips, choices)}" if pod.egressips else KEEP
         for pod in state.pods
         if version_of(pod.address) == version
     }
+    selected = [address for address, verdict in pods.items() if verdict != KEEP]
     return {
         f"nodes{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(endpoints)),
         f"egress_ips{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(egress_ips)),
@@ -171,7 +188,7 @@ def _sets(state: NodeState, marks: Marks, version: int, choices: DestinationChoi
             "set", f"{{ type {kind}; }}", dict.fromkeys([*endpoints, *addresses, *egress_ips])
         ),
         f"excluded{version}": SetState("set", f"{{ type {kind}; {INTERVALS} }}", _excluded(state, version)),
-        f"selected{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(pods)),
+        f"selected{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(selected)),
         f"pods{version}": SetState("map", f"{{ type {kind} : verdict; }}", pods),
         **({f"settling{version}": SetState("set", f"{{ type {kind}; {TIMEOUTS} }}", {})} if state.failover else {}),
         f"held{version}": SetState(
@@ -221,6 +238,7 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str]) -> Iterator[str]:
     # By the mark, replies leave the VRF in which they arrive.
     yield from (f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf)
     yield from (f"{ip} saddr @selected{v} jump selected" for v, ip in WORDS.items())
+    yield from guard_rules(state)
     yield "ct direction reply return"
     yield f'iifname "{options.tunnel_device}" goto from_tunnel'
     if state.failover:
@@ -324,10 +342,11 @@ def _mark_chains(options: DataPlaneOptions, marks: Marks) -> dict[str, ChainStat
     }
 
 
-def _destination_choices(state: NodeState) -> DestinationChoices:
+def _destination_choices(state: NodeState, classes: Mapping[int, Classes]) -> DestinationChoices:
     """Return {objects of a pod: [(object, its destinations)]} of the pods whose object depends on the destination."""
     objects = {item.name: item.destinations for item in state.egressips}
-    followed = {pod.egressips for pod in state.pods}
+    followed = {pod.egressips for pod in state.pods if pod.egressips}
+    followed.update(names for each in classes.values() for names in each.followed)
     return {
         names: [(name, objects[name]) for name in names]
         for names in followed
@@ -375,6 +394,7 @@ def _mark_text(options: DataPlaneOptions, index: int) -> str:
 def _excluded(state: NodeState, version: int) -> Elements:
     """Return the networks of one IP version to which no packet uses an egress IP; none lies in another."""
     texts = [*NEVER_EXTERNAL, *state.excluded, *state.egress_ips, *(a for node in state.nodes for a in node.addresses)]
+    texts += NamedNetworks(state).excluded if state.networks else []
     networks = [
         parse_network(text if "/" in text else f"{text}{SINGLE[version]}", "excluded")
         for text in of_version(texts, version)

@@ -108,6 +108,11 @@ def chain_of(header: str, *rules: str) -> ChainState:
     return ChainState(header, tuple(fingerprint(rule) for rule in rules), rules)
 
 
+def extended(chain: ChainState, *rules: str) -> ChainState:
+    """Return a chain with these rules at its end."""
+    return chain_of(chain.header, *chain.rules, *rules)
+
+
 def base_chain(kind: str, hook: str, priority: int, policy: str = "accept") -> str:
     """Return the header of a chain at a hook."""
     return f"{{ type {kind} hook {hook} priority {priority}; policy {policy}; }}"

@@ -32,7 +32,8 @@ from .._common.addresses import (
 from .._common.destinations import Destinations
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
-from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping
+from .._common.network_names import parse_network_name
+from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping, check_string
 from .failover import Failover, Standby, read_standbys
 from .options import DataPlaneOptions, parse_integer
 
@@ -144,9 +145,10 @@ class EgressObject(_Entry):
 
 @dataclass(frozen=True)
 class LocalPod(_Entry):
-    """An address of a selected pod on this node, and the names of the objects that select it.
+    """An address of a pod on this node, and the names of the objects that select it.
 
-    Of several that apply to a destination, the one with the longest prefix wins, then the first.
+    Of several that apply to a destination, the one with the longest prefix wins, then the first. A pod without objects
+    keeps the node's address; it matters in a network of `LocalNetwork` only.
     """
 
     address: str
@@ -155,6 +157,25 @@ class LocalPod(_Entry):
     def to_dict(self) -> dict[str, Any]:
         """Return the pod as a JSON-safe dict."""
         return {"address": self.address, "egressips": list(self.egressips)}
+
+
+@dataclass(frozen=True)
+class LocalNetwork(_Entry):
+    """A network of containers or VMs on this node; what is in it are pods of `namespace` without labels.
+
+    `network` is its name, `NetworkName.text`; `cidrs` are its addresses, as the node found them under this name.
+    `egressips` are the sorted names of the objects that select such pods, perhaps none.
+    """
+
+    namespace: str
+    network: str
+    egressips: tuple[str, ...]
+    cidrs: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the network as a JSON-safe dict."""
+        lists = {"egressips": list(self.egressips), "cidrs": list(self.cidrs)}
+        return {"namespace": self.namespace, "network": self.network, **lists}
 
 
 @dataclass(frozen=True, order=True)
@@ -186,7 +207,8 @@ class NodeState:
     """The desired state of a node. Lists are sorted and addresses canonical, so equal states are equal values.
 
     `endpoints` are the node's own ends of the tunnel, at most one address per IP version. The tunnel for an egress IP
-    ends at the address itself, unless `far_ends` has another address. Without `failover`, there are no `standbys`.
+    ends at the address itself, unless `far_ends` has another address. Without `failover`, there are no `standbys`; the
+    dict form has no key for empty `networks`.
     """
 
     name: str
@@ -202,6 +224,7 @@ class NodeState:
     far_ends: tuple[FarEnd, ...] = ()
     failover: Failover | None = None
     standbys: tuple[Standby, ...] = ()
+    networks: tuple[LocalNetwork, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as a JSON-safe dict, the form that modules exchange. States share the dicts of entries."""
@@ -217,6 +240,7 @@ class NodeState:
             "options": self.options.to_dict(),
             "excluded": list(self.excluded),
             **(self._failover_fields(self.failover) if self.failover else {}),
+            **({"networks": [item.shared_dict for item in self.networks]} if self.networks else {}),
         }
 
     def _failover_fields(self, failover: Failover) -> dict[str, Any]:
@@ -333,6 +357,7 @@ class _NodeStateReader:
             far_ends=tuple(sorted(self._each(value, "far_ends", self._far_end))),
             failover=Failover.from_dict(value.get("failover"), f"{self.path}.failover", self.errors),
             standbys=read_standbys(value.get("standbys"), f"{self.path}.standbys", str(value.get("name")), self.errors),
+            networks=self._each(value, "networks", self._network),
         )
         self._check_references(state)
         self.errors.raise_if_any()
@@ -429,9 +454,14 @@ class _NodeStateReader:
 
     def _pod(self, item: Mapping[str, Any], path: str) -> LocalPod:
         names = tuple(map(str, self._list(item, "egressips", path)))
-        if not names:
-            self.errors.add(f"{path}.egressips", "must name at least one object")
         return LocalPod(self._address(item.get("address"), f"{path}.address"), names)
+
+    def _network(self, item: Mapping[str, Any], path: str) -> LocalNetwork:
+        text = check_string(item.get("network"), f"{path}.network", self.errors) or ""
+        name = self.errors.attempt(parse_network_name, text, f"{path}.network") if text else None
+        names = tuple(map(str, self._list(item, "egressips", path)))
+        cidrs = tuple(map(canonical, self._networks(item, "cidrs", path)))
+        return LocalNetwork(str(item.get("namespace", "")), name.text if name else "", names, cidrs)
 
     def _held(self, item: Mapping[str, Any], path: str) -> Held:
         return Held(self._address(item.get("egressIP"), f"{path}.egressIP"), str(item.get("interface", "")))
@@ -443,16 +473,17 @@ class _NodeStateReader:
     def _check_references(self, state: NodeState) -> None:
         names = {item.name for item in state.egressips}
         known = {ip for item in state.egressips for ip in item.egress_ips}
-        for i, pod in enumerate(state.pods):
-            for j, name in enumerate(pod.egressips):
-                if name not in names:
-                    self.errors.add(
-                        f"{self.path}.pods[{i}].egressips[{j}]", f"there is no object {name!r} in egressips"
-                    )
-        for i, item in enumerate(state.held):
-            if item.egress_ip not in known:
+        followers: dict[str, Sequence[LocalPod | LocalNetwork]] = {"pods": state.pods, "networks": state.networks}
+        for key, items in followers.items():
+            for i, item in enumerate(items):
+                for j, name in enumerate(item.egressips):
+                    if name not in names:
+                        path = f"{self.path}.{key}[{i}].egressips[{j}]"
+                        self.errors.add(path, f"there is no object {name!r} in egressips")
+        for i, each in enumerate(state.held):
+            if each.egress_ip not in known:
                 self.errors.add(
-                    f"{self.path}.held[{i}].egressIP", f"{item.egress_ip} belongs to no object in egressips"
+                    f"{self.path}.held[{i}].egressIP", f"{each.egress_ip} belongs to no object in egressips"
                 )
         for standby in state.standbys:
             if standby.egress_ip not in known:

@@ -12,10 +12,15 @@ from typing import Any
 
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
-from .._common.validation import check_fields
+from .._common.validation import check_fields, is_device_name
 from .numbers import RULE_END
 
-_CHOICES = {"unassigned": ("node", "drop"), "inbound": ("accept", "drop"), "tunnel_encryption": ("none", "ipsec")}
+_CHOICES = {
+    "unassigned": ("node", "drop"),
+    "unknown_pods": ("node", "drop"),
+    "inbound": ("accept", "drop"),
+    "tunnel_encryption": ("none", "ipsec"),
+}
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 
 
@@ -26,7 +31,8 @@ class DataPlaneOptions:
     `tunnel_vni` is the VXLAN network identifier. `mark_mask` is one run of 2 to 14 bits, which hold the index of an
     egress IP in a packet's mark. Tables `first_table` to `last_table` and rule priorities `rule_priority` to
     `last_priority` are ours. `unassigned`: while none of its egress IPs is assigned, a selected pod uses the address of
-    its `node`, or its packets are dropped (`drop`). `inbound`: new connections to egress IPs are accepted or dropped
+    its `node`, or its packets are dropped (`drop`). `unknown_pods`: the same for what a named network has and no object
+    selects. `inbound`: new connections to egress IPs are accepted or dropped
     (`accept`, `drop`). `metrics_dir` is the folder of node_exporter's textfile collector,
     empty for no metrics. `tunnel_encryption` is `none` or `ipsec`, `tunnel_keys` are the fingerprints of its secrets,
     see `esp`.
@@ -39,6 +45,7 @@ class DataPlaneOptions:
     rule_priority: int = 7000
     table_base: int = 7000
     unassigned: str = "node"
+    unknown_pods: str = "node"
     inbound: str = "accept"
     metrics_dir: str = ""
     tunnel_encryption: str = "none"
@@ -159,10 +166,3 @@ def _check_range(value: object, low: int, high: int, path: str, errors: Errors) 
 def _is_run_of_bits(mask: int) -> bool:
     run = mask // (mask & -mask) if 0 < mask < 2**32 else 0
     return 1 < run < 2**14 and run & (run + 1) == 0
-
-
-def is_device_name(name: object) -> bool:
-    """Return whether the kernel accepts the name for a network device, and `ip -batch` reads it as one word."""
-    return (
-        isinstance(name, str) and 0 < len(name) < 16 and not set(name) & set("/ \t\n:\"'%") and name not in (".", "..")
-    )

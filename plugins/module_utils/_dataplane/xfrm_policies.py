@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """IPsec policies that stop the packets of selected pods while our nftables tables are gone. PRIVATE. No I/O.
 
-The tables mark every packet of a selected pod that they have processed. For each such pod the kernel has a policy that
-blocks forwarded packets from its address without a mark. `nft flush ruleset` does not remove it, and the kernel finds
-it in a tree, so that its cost does not grow with the number of pods. Policies of others take precedence.
+The tables mark every packet of a selected pod that they have processed. For each such pod, and for each network of such
+pods, the kernel has a policy that blocks forwarded packets from its addresses without a mark. `nft flush ruleset` does
+not remove it, and the kernel finds it in a tree, so that its cost does not grow with the number of pods. Policies of
+others take precedence.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .._common.addresses import version_of
+from .named_networks import NamedNetworks
 from .node_state import NodeState
 from .numbers import POLICY_PRIORITY
 
@@ -23,11 +25,13 @@ _LENGTHS = {4: 32, 6: 128}
 
 
 def desired_policies(state: NodeState) -> frozenset[str]:
-    """Return the policies for the selected pods of `state`, each as `src NETWORK mark VALUE mask MASK`."""
-    return frozenset(
-        f"src {pod.address}/{_LENGTHS[version_of(pod.address)]} mark 0x0 mask {state.options.mark_mask:#x}"
-        for pod in state.pods
-    )
+    """Return the policies for the selected pods of `state`, each as `src NETWORK mark VALUE mask MASK`.
+
+    A pod without objects in a network with some is stopped too, since its packets pass the same chain.
+    """
+    networks = [f"{pod.address}/{_LENGTHS[version_of(pod.address)]}" for pod in state.pods if pod.egressips]
+    networks += map(str, NamedNetworks(state).guarded if state.networks else ())
+    return frozenset(f"src {network} mark 0x0 mask {state.options.mark_mask:#x}" for network in networks)
 
 
 def parse_policies(text: str) -> frozenset[str]:

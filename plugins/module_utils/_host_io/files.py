@@ -32,6 +32,7 @@ PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
 WATCH_FILE = Path(watch.WATCH_FILE)
+NETWORKS_FILE = Path(watch.NETWORKS_FILE)
 # Connections whose clients wait to be challenged.
 LOST_FILE = Path("/run/netops-egress-ip.lost")
 # The egress IPs that this node took over since its last plan, and how many it ever did since it booted.

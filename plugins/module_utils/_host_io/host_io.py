@@ -18,11 +18,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import Counter
 
+    from .._common.network_names import NetworkName
     from .._dataplane.esp import Esp
     from .._dataplane.handover import Partners
+    from .._dataplane.host import Document
     from .._protocols.address_probe import Probe
     from .._protocols.ctnetlink import Flow
     from .conntrack import Filter
+    from .container_networks import Found
     from .fleet_calls import Call, Letter, Switchboard
     from .node_messages import Flows
     from .packets import Frames, Packet, Verdict
@@ -60,6 +63,8 @@ class HostIO:
     note_probed = staticmethod(files.note_probed)
     has_link = staticmethod(watch.has_link)
     is_here = staticmethod(watch.is_here)
+    networks_version = staticmethod(watch.networks_version)
+    note_networks = staticmethod(watch.note_networks)
     wall_clock = staticmethod(time.time)
 
     read_host = staticmethod(kernel.read_host)
@@ -71,6 +76,13 @@ class HostIO:
     execute = staticmethod(kernel.execute)
 
     # Most runs need none of these, so they do not import their modules.
+
+    @staticmethod
+    def find_networks(names: Iterable[NetworkName], interfaces: Sequence[Document]) -> dict[str, Found]:
+        """Call `container_networks.find_networks`."""
+        from .container_networks import find_networks  # noqa: PLC0415
+
+        return find_networks(names, interfaces)
 
     @staticmethod
     def read_esp() -> Esp:

@@ -11,6 +11,7 @@ single wrong rule or element.
 
 from __future__ import annotations
 
+import binascii
 import os
 import socket
 import struct
@@ -18,6 +19,8 @@ import time
 from collections.abc import Iterable, Iterator
 
 WATCH_FILE = "/run/netops-egress-ip.watch"
+# Present on a node with networks of containers or VMs: the version of these when their addresses were found.
+NETWORKS_FILE = "/run/netops-egress-ip.networks"
 # Seconds without a note after which the node counts as away: it hung or was suspended.
 AWAY = 10
 # Seconds between two probes of the egress IPs, and after an absence during which each run of the watch probes: a switch
@@ -36,6 +39,15 @@ _ERROR, _DONE = 2, 3
 # NFT_MSG_GETTABLE of the subsystem nftables, the families inet and netdev; RTM_GETRULE and the attribute FRA_PROTOCOL.
 _GET_TABLE, _FAMILIES, _TABLE_NAME = 0xA01, (1, 5), 1
 _GET_RULE, _RULE_PROTOCOL = 34, 21
+# RTM_GETADDR, its answer's scope of addresses beyond the link, and the attributes IFA_ADDRESS and IFA_LOCAL.
+_GET_ADDRESS, _SCOPE_UNIVERSE, _ADDRESS_ATTRIBUTES = 22, 0, (1, 2)
+# Where the engines keep the definitions of networks.
+_NETWORK_FOLDERS = (
+    "/etc/containers/networks",
+    "/etc/cni/net.d",
+    "/etc/libvirt/qemu/networks",
+    "/run/libvirt/network",
+)
 # XFRM_MSG_GETSPDINFO, and the offset of the numbers of all inbound, outbound and forward policies in its answer;
 # XFRM_MSG_GETSADINFO, and the offset of the number of all states.
 _GET_POLICY_INFO, _POLICY_COUNTS, _GET_STATE_INFO, _STATE_COUNT = 0x25, 8, 0x23, 8
@@ -122,15 +134,69 @@ def waits_for_link(path: str = WATCH_FILE) -> bool:
 def renew(path: str = WATCH_FILE) -> bool:
     """Return whether everything is in place and no probe is due; if so, renew the note.
 
-    Everything: the tables, as many rules and policies as noted, the tunnel device, and the addresses.
+    Everything: the tables, as many rules and policies as noted, the tunnel device, the addresses, and networks as they
+    were when their addresses were found.
     """
     _times, device, noted, held = _read(path)
-    if was_away(path) or is_probe_due(path) or noted != _counts():
+    if was_away(path) or is_probe_due(path) or noted != _counts() or not _are_networks_known():
         return False
     if not (_has_tables() and has_link(device) and all(map(is_here, held))):
         return False
     note(device, held, path)
     return True
+
+
+def note_networks(version: str | None, path: str = NETWORKS_FILE) -> None:
+    """Note the version of the networks of containers and VMs, None on a node without any.
+
+    It must be older than the reading of the networks, so that no change is missed. An empty one is none that exists.
+    """
+    if version is not None:
+        with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(version)
+    elif os.path.exists(path):  # noqa: PTH110
+        os.unlink(path)  # noqa: PTH108
+
+
+def _are_networks_known(path: str = NETWORKS_FILE) -> bool:
+    """Return whether networks of containers and VMs are as noted; a node without a note has none."""
+    try:
+        with open(path, encoding="ascii") as file:  # noqa: PTH123
+            return file.read() == networks_version()
+    except OSError:
+        return True
+
+
+def networks_version() -> str:
+    """Return what differs when a network of an engine is created or removed, or an interface gets other addresses."""
+    parts = [_folder_version(folder) for folder in _NETWORK_FOLDERS] + sorted(_addresses())
+    return f"{binascii.crc32(repr(parts).encode()):08x}"
+
+
+def _folder_version(folder: str) -> list[tuple[str, int, int]]:
+    try:
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.stat()) for entry in entries if entry.is_file()]
+    except OSError:
+        return []
+    return sorted((name, status.st_mtime_ns, status.st_ino) for name, status in found)
+
+
+def _addresses() -> Iterator[bytes]:
+    """Yield the addresses of the host beyond its links, with prefix lengths; interfaces of pods have others."""
+    for _kind, payload in _query(_NETLINK_ROUTE, _GET_ADDRESS, _REQUEST | _DUMP, bytes(8)):
+        family, prefix_length, _flags, scope = payload[:4]
+        if scope == _SCOPE_UNIVERSE:
+            yield bytes((family, prefix_length)) + b"".join(_attributes(payload[8:], _ADDRESS_ATTRIBUTES))
+
+
+def _attributes(data: bytes, kinds: tuple[int, ...]) -> Iterator[bytes]:
+    """Yield the values of the netlink attributes of these kinds."""
+    while len(data) >= 4:
+        length, kind = struct.unpack_from("=HH", data)
+        if kind in kinds:
+            yield data[4:length]
+        data = data[max(4, length + 3 & ~3) :]
 
 
 def _clocks() -> tuple[float, float, float]:

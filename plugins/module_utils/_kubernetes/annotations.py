@@ -1,21 +1,22 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The annotations of an EgressIP that the collection defines. PRIVATE to the collection.
+"""The annotations that the collection defines: those of an EgressIP, and one of a Namespace. PRIVATE to the collection.
 
-A manifest with them stays valid for OKD, which ignores them. A new annotation is a new field of ``Annotations``; its
-parser returns the value or raises an EgressIPError.
+A manifest with them stays valid for OKD, which ignores them. A new annotation of an EgressIP is a new field of
+``Annotations``; its parser returns the value or raises an EgressIPError.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 from .._common.addresses import canonical, parse_network
 from .._common.destinations import Destinations
 from .._common.errors import Errors
-from .._common.messages import quote
+from .._common.messages import quote, type_name
+from .._common.network_names import parse_network_name
 from .._common.validation import check_mapping, check_string, did_you_mean
 from .selector_syntax import parse_selector, selector_text
 from .selectors import Selector, check_label_key
@@ -28,6 +29,8 @@ POOL = f"{PREFIX}pool"
 POOL_SIZE = f"{PREFIX}pool-size"
 DESTINATIONS = f"{PREFIX}destinations"
 EXCLUDED_DESTINATIONS = f"{PREFIX}excluded-destinations"
+# The annotation of a Namespace; all others are those of an EgressIP.
+NETWORKS = f"{PREFIX}networks"
 # The number of egress IPs that the widest mark mask can distinguish.
 _MAX_EGRESS_IPS = (1 << 14) - 1
 _MAX_WEIGHT = 100
@@ -133,6 +136,8 @@ class Annotations:
 
 NO_ANNOTATIONS = Annotations()
 _ROWS: dict[str, _Row] = {each.name: each.metadata["row"] for each in fields(Annotations)}
+_OF_EGRESSIP = [row.key for row in _ROWS.values()]
+_NAMESPACE_ONLY = "has an effect on a Namespace only; move it there"
 
 
 def read_annotations(metadata: Mapping[str, Any], root: str, errors: Errors) -> Annotations:
@@ -164,15 +169,65 @@ def has_pool(metadata: object) -> bool:
     return isinstance(annotations, dict) and POOL in annotations
 
 
+def read_networks(metadata: Mapping[str, Any], root: str, errors: Errors) -> tuple[str, ...]:
+    """Return the valid networks in the annotation of a Namespace, as ``NetworkName.text``; ``root`` is its path.
+
+    Annotations of an EgressIP are errors here.
+    """
+    written = metadata.get("annotations")
+    annotations = {} if written is None else check_mapping(written, f"{root}: metadata.annotations", errors)
+    _check_keys(annotations, root, errors, [NETWORKS])
+    if NETWORKS not in annotations:
+        return ()
+    return network_names(annotations[NETWORKS], annotation_path(root, NETWORKS), errors)
+
+
+def network_names(value: object, path: str, errors: Errors) -> tuple[str, ...]:
+    """Return the valid networks in a list or, between commas, in a string, as ``NetworkName.text``."""
+    if isinstance(value, str):
+        words: Sequence[object] = [word.strip() for word in value.split(",")]
+    elif isinstance(value, (list, tuple)):
+        words = value
+    else:
+        errors.add(path, f"must be a list of networks with commas between them, not {type_name(value)}")
+        return ()
+    found = []
+    for index, word in enumerate(words):
+        text = check_string(word, f"{path}[{index}]", errors)
+        name = None if text is None else errors.attempt(parse_network_name, text, f"{path}[{index}]")
+        if name is not None and name.text in found:
+            errors.add(f"{path}[{index}]", f"{quote(name.text)} is a duplicate; list each network once")
+        elif name is not None:
+            found.append(name.text)
+    return tuple(found)
+
+
+def misplaced_networks(document: Mapping[str, Any], root: str) -> list[str]:
+    """Return an error if a Pod or Node has the annotation of a Namespace; ``root`` is its path."""
+    metadata = document.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if not isinstance(annotations, dict) or NETWORKS not in annotations:
+        return []
+    return [f"{annotation_path(root, NETWORKS)}: {_NAMESPACE_ONLY}"]
+
+
 def annotation_path(root: str, key: str) -> str:
     """Return the path of an annotation in errors; ``root`` is ``egressip/NAME``."""
     return f"{root}: metadata.annotations[{quote(key)}]"
 
 
-def _check_keys(annotations: Mapping[Any, Any], root: str, errors: Errors) -> None:
-    known = [row.key for row in _ROWS.values()]
+def _check_keys(annotations: Mapping[Any, Any], root: str, errors: Errors, known: Sequence[str] = _OF_EGRESSIP) -> None:
+    """Add an error for each annotation of the collection that is not among ``known``."""
     for key in annotations:
         if isinstance(key, str) and key.startswith(PREFIX) and key not in known:
-            near = did_you_mean(key[len(PREFIX) :], [each[len(PREFIX) :] for each in known])
-            hint = f"did you mean {PREFIX}{near}?" if near else f"expected one of {', '.join(known)}"
-            errors.add(annotation_path(root, key), f"unknown annotation; {hint}")
+            errors.add(annotation_path(root, key), _why_unknown(key, known))
+
+
+def _why_unknown(key: str, known: Sequence[str]) -> str:
+    if key == NETWORKS:
+        return _NAMESPACE_ONLY
+    if key in _OF_EGRESSIP:
+        return "has an effect on an EgressIP only; move it there"
+    near = did_you_mean(key[len(PREFIX) :], [each[len(PREFIX) :] for each in known])
+    hint = f"did you mean {PREFIX}{near}?" if near else f"expected one of {', '.join(known)}"
+    return f"unknown annotation; {hint}"

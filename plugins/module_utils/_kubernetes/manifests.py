@@ -13,6 +13,7 @@ from .._common.errors import EgressIPError, InvalidError
 from .._common.gc_pause import paused_collector
 from .._common.messages import pasted_hint, quote, type_name
 from .._common.validation import did_you_mean, plain
+from .annotations import misplaced_networks
 from .objects import (
     API_VERSIONS,
     NO_DOCUMENT,
@@ -44,6 +45,8 @@ class Manifests:
 
     ``egressips`` includes broken objects, which the planner reports. ``invalid``: ``{name, errors}`` of each document
     that cannot be used and is in none of the other fields. ``ignored``: notes about documents of other kinds.
+    ``network_errors``: lines about annotations for networks, without which the documents are used; ``network_faults``
+    names the namespaces with one.
     """
 
     egressips: tuple[EgressIP, ...] = ()
@@ -52,6 +55,8 @@ class Manifests:
     nodes: tuple[NodeObject, ...] = ()
     invalid: tuple[Mapping[str, Any], ...] = ()
     ignored: tuple[str, ...] = ()
+    network_errors: tuple[str, ...] = ()
+    network_faults: tuple[str, ...] = ()
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -76,6 +81,8 @@ class Manifests:
             nodes=valid(parse_node, value["nodes"]),
             invalid=tuple(value["invalid"]),
             ignored=tuple(value["ignored"]),
+            network_errors=tuple(value.get("network_errors", ())),
+            network_faults=tuple(value.get("network_faults", ())),
         )
 
     def to_dict(self) -> dict[str, list[Any]]:
@@ -90,6 +97,9 @@ class Manifests:
             "nodes": [node.to_dict() for node in self.nodes],
             "invalid": list(self.invalid),
             "ignored": list(self.ignored),
+            "network_names": sorted({name for namespace in self.namespaces for name in namespace.networks}),
+            "network_errors": list(self.network_errors),
+            "network_faults": list(self.network_faults),
         }
 
 
@@ -163,6 +173,15 @@ def select_pods(
     return tuple(SelectedPod(pod, tuple(names)) for _key, (pod, names) in sorted(selected.items()))
 
 
+def objects_of_networks(
+    egressips: Iterable[EgressIP], namespaces: Iterable[Namespace], names: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return {namespace: sorted names of the objects that select its pods without labels} of these namespaces."""
+    # The addresses and the node are not used; a pod needs them to have traffic of its own.
+    pods = [Pod(name, "any", {}, "any", ("0.0.0.0",)) for name in names]
+    return {pod.namespace: objects for pod, objects in select_pods(egressips, pods, namespaces)}
+
+
 class _Reader:
     """Takes documents one by one and keeps the source of the first object of each kind and name."""
 
@@ -171,6 +190,7 @@ class _Reader:
         self._first: dict[str, tuple[Any, str]] = {}
         self._invalid: list[dict[str, Any]] = []
         self._ignored: list[str] = []
+        self._misplaced: list[str] = []
 
     def manifests(self) -> Manifests:
         """Return the Manifests of all documents read so far."""
@@ -181,6 +201,8 @@ class _Reader:
             nodes=tuple(self._found["Node"]),
             invalid=tuple(self._invalid),
             ignored=tuple(self._ignored),
+            network_errors=(*self._misplaced, *(e for each in self._found["Namespace"] for e in each.errors)),
+            network_faults=tuple(each.name for each in self._found["Namespace"] if each.errors),
         )
 
     def read(self, document: object, source: str) -> None:
@@ -215,6 +237,7 @@ class _Reader:
                 return
             if self._is_first(value, path, source):
                 self._found[kind].append(value)
+                self._misplaced += [] if kind == "Namespace" else misplaced_networks(document, path)
 
     def _read_egressip(self, document: dict[Any, Any], path: str, source: str) -> None:
         """Read an EgressIP. A broken one is kept if it has a name: under that name it keeps its addresses."""

@@ -25,7 +25,7 @@ from .._common.validation import (
     required,
     required_mapping,
 )
-from .annotations import NO_ANNOTATIONS, POOL, Annotations, has_pool, read_annotations
+from .annotations import NETWORKS, NO_ANNOTATIONS, POOL, Annotations, has_pool, read_annotations, read_networks
 from .selectors import Requirement, Selector, is_dns_label, is_dns_subdomain, parse_labels
 
 API_VERSIONS = {"EgressIP": "k8s.ovn.org/v1", "Namespace": "v1", "Pod": "v1", "Node": "v1"}
@@ -102,14 +102,23 @@ class EgressIP:
 
 @dataclass(frozen=True)
 class Namespace:
-    """A namespace. ``labels`` always holds the namespace's name, as in Kubernetes."""
+    """A namespace. ``labels`` always holds the namespace's name, as in Kubernetes.
+
+    Everything in its ``networks`` (``NetworkName.text``) is a pod of the namespace without labels. ``errors`` are those
+    of annotations, which do not make the namespace invalid.
+    """
 
     name: str
     labels: Mapping[str, str]
+    networks: tuple[str, ...] = ()
+    errors: tuple[str, ...] = field(default=(), compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the namespace as a document."""
-        return _document("Namespace", {"name": self.name, "labels": dict(self.labels)})
+        """Return the namespace as a document, without what has errors."""
+        metadata: dict[str, Any] = {"name": self.name, "labels": dict(self.labels)}
+        if self.networks:
+            metadata["annotations"] = {NETWORKS: ", ".join(self.networks)}
+        return _document("Namespace", metadata)
 
 
 @dataclass(frozen=True)
@@ -204,7 +213,9 @@ def parse_namespace(document: object, path: str = "namespace") -> Namespace:
     root, metadata, name = _parse_header(document, "Namespace", path, errors)
     labels = _parse_metadata_labels(metadata, root, errors)
     errors.raise_if_any()
-    return implicit_namespace(name, labels)
+    faults = Errors()
+    networks = read_networks(metadata, root, faults)
+    return replace(implicit_namespace(name, labels), networks=networks, errors=faults.found)
 
 
 def implicit_namespace(name: str, labels: Mapping[str, str] = NO_MAPPING) -> Namespace:

@@ -14,6 +14,7 @@ from .current_state import Reading, read_data_plane, read_node, require_node
 from .decide import Observation, Request, Steps, decide
 from .failover_key import key_is_left_over, key_is_missing
 from .installed_files import is_follower_stopped, left_over, missing_files
+from .networks import NEVER
 from .presence import note_presence
 from .record import Record
 from .result import Result
@@ -28,7 +29,11 @@ def apply(io: HostIO, request: Request, check: bool = False) -> Result:
     """
     require_node(io, request.state.options)
     with io.lock():
-        return apply_locked(io, request, check)
+        result = apply_locked(io, request, check)
+        if not check:
+            # The addresses of networks in the state may be old: the watch finds them again.
+            io.note_networks(NEVER if request.state.networks else None)
+        return result
 
 
 def apply_locked(io: HostIO, request: Request, check: bool = False) -> Result:

@@ -104,7 +104,7 @@ def start_timers(io: HostIO, options: DataPlaneOptions, failover: bool = False) 
 
 def remove_all_files(io: HostIO, options: DataPlaneOptions) -> None:
     """Remove the files and units of a node with these options. Raises CommandError if systemd refuses."""
-    volatile = (files.WATCH_FILE, files.LOST_FILE, files.CONFLICTS_FILE, files.TAKEOVERS_FILE)
+    volatile = (files.WATCH_FILE, files.LOST_FILE, files.CONFLICTS_FILE, files.TAKEOVERS_FILE, files.NETWORKS_FILE)
     io.remove_files([*left_over(io, None, options), *_lasting(io), *volatile])
 
 

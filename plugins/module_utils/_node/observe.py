@@ -22,6 +22,7 @@ from .current_state import Reading, missing_requirements, read_data_plane, read_
 from .failover_key import load_key
 from .installed_files import is_follower_stopped, left_over, missing_files
 from .metrics import Metrics
+from .networks import named_networks
 from .platform_detection import AUTO, Platform, find_platform, refusal
 from .record import Record
 from .takeovers import Takeovers
@@ -30,13 +31,15 @@ from .takeovers import Takeovers
 class Question(NamedTuple):
     """What a caller wants to know.
 
-    `interface` and `platform` are the user's; `recall` names objects whose addresses and pods on record are wanted.
-    `metrics` costs a dump of all connections, and `probe`, for other holders of this node's addresses, 0.4 seconds.
+    `interface` and `platform` are the user's; `recall` names objects whose addresses and pods on record are wanted,
+    `networks` those networks of containers and VMs whose addresses are wanted. `metrics` costs a dump of all
+    connections, and `probe`, for other holders of this node's addresses, 0.4 seconds.
     """
 
     interface: str = ""
     platform: str = AUTO
     recall: Collection[str] = ()
+    networks: Collection[str] = ()
     metrics: bool = False
     probe: bool = False
 
@@ -68,6 +71,7 @@ class NodeFacts:
     held: Collection[Held] = ()
     drift: Collection[str] = ()
     recalled: Collection[Mapping[str, object]] = ()
+    named_networks: Collection[Mapping[str, object]] = ()
     takeovers: Collection[Mapping[str, object]] = ()
     failover_key: str = ""
     metrics: Metrics | None = None
@@ -100,6 +104,7 @@ class NodeFacts:
             "tunnel_keys": list(state.options.tunnel_keys) if state else [],
             **(self._failover_fields(state) if state and state.failover else {}),
             "recalled": list(self.recalled),
+            "named_networks": list(self.named_networks),
             "metrics": self.metrics,
             "conflicts": list(self.conflicts),
         }
@@ -148,6 +153,7 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
         bridge_filtered=filtered_bridge_versions(host, interface, io.read_sysctls(CALL_IPTABLES.values())),
         forward_filters=missing_exceptions(io.read_forward_filters(), options.tunnel_device),
         held=held_on(host, claimed),
+        named_networks=named_networks(io, host, question.networks, record),
         record=record,
     )
     return replace(
@@ -229,7 +235,14 @@ def _recall(state: NodeState, names: Iterable[str]) -> list[Mapping[str, object]
             "egressIPs": list(item.egress_ips),
             **item.destinations.to_dict(),
             "pods": [pod.address for pod in state.pods if item.name in pod.egressips],
+            **_recall_networks(state, item.name),
         }
         for item in state.egressips
         if item.name in names
     ]
+
+
+def _recall_networks(state: NodeState, name: str) -> dict[str, object]:
+    """Return the field with the networks of an object's pods; none without any."""
+    names = sorted({each.network for each in state.networks if name in each.egressips})
+    return {"networks": names} if names else {}

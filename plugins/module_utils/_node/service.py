@@ -33,6 +33,7 @@ from .connections import Connections, challenge, challenge_lost, forget
 from .current_state import read_data_plane, read_host, require_node
 from .decide import Request
 from .execute import ANNOUNCE_AGAIN
+from .networks import NEVER, refreshed
 from .record import Record
 from .result import Result
 
@@ -73,6 +74,7 @@ def _claim(io: HostIO) -> None:
     with io.lock():
         record = Record.load(io)
         claimed = record is not None and _claim_on_record(io, record)
+        io.note_networks(NEVER if record and record.state.networks else None)
     if claimed:
         io.sleep(ANNOUNCE_AGAIN)
         _announce_held(io)
@@ -143,6 +145,7 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
     if not all(io.has_link(item.interface) for item in held):
         io.note_absence()
         return False, []
+    record, version = refreshed(io, record, host)
     settling, probing = io.is_settling(), io.was_away() or io.is_probe_due()
     taken = other_holders(io, held, host) if probing else {}
     lost: list[Flow] = []
@@ -151,6 +154,7 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
     elif probing:
         _report_conflicts(io, taken)
     claimed = _claim_on_record(io, record, again=True)
+    io.note_networks(version)
     if probing:
         io.note_probed()
     return claimed, lost

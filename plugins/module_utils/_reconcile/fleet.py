@@ -324,15 +324,21 @@ def _recorded(names: Collection[str], observed: Mapping[str, _FACTS]) -> dict[st
 
 
 def _recalled(observed: Mapping[str, _FACTS]) -> dict[str, Any]:
-    """Return {object: {egressIPs, destinations, excluded_destinations, pods: {node: [address]}}}."""
+    """Return {object: {egressIPs, destinations, excluded_destinations, pods: {node: [address]}}}.
+
+    If a node has networks of pods of the object on record, with `networks` {node: [name]}.
+    """
     entries: dict[str, list[Entry]] = {}
-    pods: dict[str, dict[str, Any]] = {}
+    local: dict[str, dict[str, Any]] = {}
     for name, facts in sorted(observed.items(), key=lambda item: (item[1]["generation"], item[0])):
         for item in facts["recalled"]:
-            value = {key: each for key, each in item.items() if key not in ("name", "pods")}
+            value = {key: each for key, each in item.items() if key not in ("name", "pods", "networks")}
             entries.setdefault(item["name"], []).append(Entry(facts["generation"], name, value))
-            pods.setdefault(item["name"], {})[name] = item["pods"]
-    return {name: {**confirmed(items), "pods": pods[name]} for name, items in entries.items()}
+            own = local.setdefault(item["name"], {"pods": {}})
+            own["pods"][name] = item["pods"]
+            if item.get("networks"):
+                own.setdefault("networks", {})[name] = item["networks"]
+    return {name: {**confirmed(items), **local[name]} for name, items in entries.items()}
 
 
 def _too_few(available: int, total: int, min_available: object, faulty: Sequence[str]) -> list[str]:

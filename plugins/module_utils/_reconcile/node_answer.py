@@ -279,7 +279,9 @@ _some_metrics = _mapping(
     },
     {"conflicts": _list_of(_mapping({"egressIP": _address, "mac": _text}))},
 )
+_NAMED_NETWORK = {"network": _text, "namespace": _text, "cidrs": _list_of(_network), "problem": _text}
 _RECALLED = {"name": _object_name, "egressIPs": _addresses, "pods": _addresses}
+_named_networks = _list_of(_mapping(_NAMED_NETWORK))
 _DESTINATIONS = {"destinations": _list_of(_network), "excluded_destinations": _list_of(_network)}
 # A node in the record of another one.
 _links = _list_of(_mapping({"mac": _text, "addresses": _list_of(_interface_address)}))
@@ -308,7 +310,8 @@ _FIELDS: dict[str, _Check] = {
     "standbys": _list_of(_mapping({"egressIP": _address, "order": _texts})),
     "failover_key": _optional_key,
     "takeovers": _list_of(_mapping({"egressIP": _address, "from": _text, "since": _moment})),
-    "recalled": _list_of(_mapping(_RECALLED, _DESTINATIONS)),
+    "recalled": _list_of(_mapping(_RECALLED, {**_DESTINATIONS, "networks": _texts})),
+    "named_networks": _named_networks,
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
     "metrics": _metrics,
 }

@@ -33,6 +33,7 @@ def page(picture: Dict, title: str) -> str:
         *_section("Moves", _moves(picture)),
         *_section("Objects", _objects(picture["objects"])),
         *_section("Pools", _pools(picture["pools"])),
+        *_section("Networks", _networks(picture["networks"])),
         "</main>",
     ]
     return "\n".join([*_head(title), *body, f"<script>{SCRIPT}</script>", "</body>", "</html>", ""])
@@ -197,6 +198,20 @@ def _objects(objects: Sequence[Dict]) -> list[str]:
 def _pools(pools: Sequence[Dict]) -> list[str]:
     rows = [[escape(str(pool[key])) for key in ("name", "addresses", "used", "free")] for pool in pools]
     return _table(("Pool", "Addresses", "Used", "Free"), rows)
+
+
+def _networks(networks: Sequence[Dict]) -> list[str]:
+    rows = [
+        (
+            escape(row["namespace"]),
+            escape(row["network"]),
+            _node_link(row["node"]),
+            ", ".join(map(_code, row["cidrs"])) or "-",
+            ", ".join(map(_object, row["egressips"])) or "-",
+        )
+        for row in networks
+    ]
+    return _table(("Namespace", "Network", "Node", "Addresses", "Objects"), rows)
 
 
 def _code(text: str) -> str:

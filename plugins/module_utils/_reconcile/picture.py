@@ -28,7 +28,7 @@ def picture(run: Dict, planned: bool, manifests: Manifests | None = None) -> dic
     """Return the picture of a run; `run` is the dict of a RunPlan, `manifests` its objects if they are read already.
 
     ``{planned, nodes: [{name, zone, state, reason, capacity, addresses, pods}], objects: [{name, addresses, pods}],
-    unassigned: [{egressIP, name, reason, message}], problems: [line], pools}``. The addresses of a node are
+    unassigned: [{egressIP, name, reason, message}], problems: [line], pools, networks}``. The addresses of a node are
     ``{egressIP, name, state, other, standbys, ports}``: the object, one of the states above, the node from which it
     comes or to which it goes, and the share of the fullest protocol's ports in use, None if it is not known. Those of
     an object are ``{egressIP, nodes}``; its pods are ``{node: number}``. If not `planned`, only the observed state is
@@ -49,6 +49,7 @@ def picture(run: Dict, planned: bool, manifests: Manifests | None = None) -> dic
         "unassigned": list(run["plan"]["unassigned"]) if planned else [],
         "problems": [*_problems(run["fleet"], addresses), *(run["stop_reasons"] if planned else ())],
         "pools": list(run["manifests"].get("pools", ())),
+        "networks": list(run["manifests"].get("networks", ())),
     }
 
 

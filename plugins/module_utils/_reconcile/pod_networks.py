@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Tuple
 
-from .._common.addresses import Network, parse_network, parsed
+from .._common.addresses import PRIVATE_NETWORKS, Network, parse_network, parsed
 from .._common.errors import Errors
 from .._kubernetes.manifests import Manifests
 
@@ -38,11 +38,7 @@ def _range(network: Network) -> _Range:
     return network.version, int(network[0]), int(network[-1])
 
 
-# RFC 1918, RFC 6598 (shared address space), RFC 4193 (unique local addresses).
-_PRIVATE = [
-    _range(parse_network(text, "private"))
-    for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-]
+_PRIVATE = [_range(network) for network in PRIVATE_NETWORKS]
 
 
 def pod_networks(manifests: Manifests, own: Collection[str]) -> list[Network]:

@@ -27,6 +27,8 @@ _MEASURES = {
     "moves": "moves",
 }
 _HEADER = ("EGRESS IP", "OBJECT", "NODE", "STATE")
+# Of an entry of `networks`.
+_LISTS = ("cidrs", "egressips")
 _Row = Tuple[str, str, str, str]
 # Sign of a row by its state.
 _SIGNS = {"to claim": "+ ", "to move": "~ ", "to release": "- ", "not assigned": "- "}
@@ -115,7 +117,7 @@ def report(
     refused = {ip: f"{with_vendor(item['mac'])} answers for it" for ip, item in conflicts.items()}
     refused.update(events.withheld)
     rows = _rows(plan, _Outcome.of(plan, fleet, refused, claimed, results or {}))
-    lines = [*_table(rows, plan), *_weighted(plan), *_pools(manifests)]
+    lines = [*_table(rows, plan), *_weighted(plan), *_pools(manifests), *network_table(manifests)]
     failures = [f"{ip} is not claimed: {reason}" for ip, reason in events.withheld.items()]
     failures += [*_failures(conflicts, fleet, results or {}), *events.failures]
     complaints = [*_complaints(plan, manifests), *events.complaints]
@@ -196,7 +198,7 @@ def _name(document: Dict) -> str:
 def _complaints(plan: Dict, manifests: Dict) -> list[str]:
     complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
     complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
-    return [*complaints, *manifests.get("unfilled", ())]
+    return [*complaints, *manifests.get("unfilled", ()), *manifests.get("network_errors", ())]
 
 
 def _notes(plan: Dict, manifests: Dict, fleet: Dict, events: Events) -> list[str]:
@@ -237,6 +239,15 @@ def _pools(manifests: Dict) -> list[str]:
     """Return a table of the pools and their free addresses."""
     rows = [[str(use[key]) for key in ("name", "addresses", "used", "free")] for use in manifests.get("pools", ())]
     return ["", *table(("POOL", "ADDRESSES", "USED", "FREE"), rows)] if rows else []
+
+
+def network_table(manifests: Dict) -> list[str]:
+    """Return a table of the networks of namespaces on each node."""
+    rows = [
+        (*(row[key] for key in ("namespace", "network", "node")), *(", ".join(row[key]) or "-" for key in _LISTS))
+        for row in manifests.get("networks", ())
+    ]
+    return ["", *table(("NAMESPACE", "NETWORK", "NODE", "ADDRESSES", "OBJECTS"), rows)] if rows else []
 
 
 def _requested(document: Dict) -> list[str]:

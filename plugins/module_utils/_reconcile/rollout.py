@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Collection, Iterable, Mapping, Sequence
+from typing import Any, Collection, Iterable, Mapping, NamedTuple, Sequence
 
 from .._common.addresses import (
     Network,
@@ -28,10 +28,21 @@ from .._kubernetes.manifests import Manifests, select_pods
 from .._planner.plan import DUPLICATE_REQUEST
 from .credibility import Entry, confirmed
 from .failover import NodeFailover
+from .networks import NO_NETWORKS, NetworkPlan, local_networks
 from .pod_networks import pod_networks
 from .reaches import AddressReaches
 
 _Values = Mapping[str, Any]
+
+
+class More(NamedTuple):
+    """What only some fleets have: failover, None without it, and networks of namespaces."""
+
+    failover: NodeFailover | None = None
+    networks: NetworkPlan = NO_NETWORKS
+
+
+NOTHING_MORE = More()
 
 
 @dataclass(frozen=True)
@@ -71,15 +82,15 @@ def roll_out(
     excluded: Sequence[str] = (),
     options: _Values | None = None,
     withheld: Collection[str] = (),
-    failover: NodeFailover | None = None,
+    more: More = NOTHING_MORE,
 ) -> Rollout:
     """Return the Rollout of a plan; `plan` and `fleet` are dicts of a Plan and a Fleet.
 
     `excluded` are the CIDRs of `egress_ip_excluded_cidrs`, `options` those of the data plane; `withheld` are egress IPs
-    that must not be claimed in this run; `failover` is None without it. Raises InvalidError.
+    that must not be claimed in this run. Raises InvalidError.
     """
     data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
-    builder = _Builder(plan, manifests, fleet, parse_excluded(excluded), data_plane, withheld, failover)
+    builder = _Builder(plan, manifests, fleet, parse_excluded(excluded), data_plane, withheld, more)
     states = {name: builder.state_for(name) for name in sorted(fleet["observed"])}
     differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))
     names = {item["name"] for item in builder.pending}
@@ -90,7 +101,7 @@ def roll_out(
         builder.following,
         builder.pending,
         {name: sorted(builder.assigned[name], key=address_order) for name in sorted(names)},
-        frozenset(name for pods in builder.selected.values() for objects in pods.values() for name in objects),
+        builder.selecting(),
     )
 
 
@@ -158,10 +169,10 @@ class _Builder:
         excluded: Iterable[Network],
         options: DataPlaneOptions,
         withheld: Collection[str],
-        failover: NodeFailover | None,
+        more: More,
     ) -> None:
         self.plan, self.fleet, self.options, self.withheld = plan, fleet, options, withheld
-        self.failover = failover
+        self.failover, self.networks = more
         self.recalled = {name: fleet["recalled"][name] for name in manifests.broken if name in fleet["recalled"]}
         self.assigned: dict[str, set[str]] = {}
         for item in plan["assignments"]:
@@ -176,6 +187,7 @@ class _Builder:
         self.cautious = self._objects(manifests, held) if unheld else self.egressips
         self.destinations = {item.name: item.destinations for item in self.egressips}
         self.selected = self._selected(manifests)
+        self.unselected = self._unselected(manifests) if self.networks.by_node else {}
         self.in_force: dict[tuple[tuple[str, ...], int], tuple[str, ...]] = {}
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"]), _links(m)) for m in fleet["members"]
@@ -216,6 +228,7 @@ class _Builder:
             far_ends=self.far_ends,
             failover=self.failover.settings_of(name) if self.failover else None,
             standbys=self.failover.standbys_of(name) if self.failover else (),
+            networks=local_networks(self.networks, name, answer, self.destinations, self.recalled),
         )
 
     def _own_only(self, name: str) -> tuple[str, ...]:
@@ -305,12 +318,27 @@ class _Builder:
                 found.setdefault(pod.node or "", {})[address] = names
         return found
 
+    def _unselected(self, manifests: Manifests) -> dict[str, list[str]]:
+        """Return {node: addresses of pods} of the nodes with networks: a known pod is no pod without labels."""
+        found: dict[str, list[str]] = {}
+        for pod in manifests.pods:
+            if pod.has_own_traffic and pod.node and pod.node in self.networks.by_node:
+                found.setdefault(pod.node, []).extend(pod.pod_ips)
+        return found
+
+    def selecting(self) -> frozenset[str]:
+        """Return the names of the objects that select pods, or networks on any node."""
+        objects = [names for pods in self.selected.values() for names in pods.values()]
+        return frozenset(name for names in (*objects, *self.networks.objects.values()) for name in names)
+
     def _pods(self, node: str) -> tuple[LocalPod, ...]:
         pods = {address: list(names) for address, names in self.selected.get(node, {}).items()}
         # Valid objects go first: the selectors of the others are not known.
         for name, entry in sorted(self.recalled.items()):
             for address in entry["pods"].get(node, ()):
                 pods.setdefault(address, []).append(name)
+        for address in self.unselected.get(node, ()):
+            pods.setdefault(address, [])
         # A pod with an address of its node is in the host network, even if its manifest does not state it.
         own = self.fleet["observed"][node]["addresses"]
         return tuple(

@@ -24,10 +24,11 @@ from .credibility import unshared_lines
 from .failover import NodeFailover, key_for, read_failover, standby_rules
 from .fleet import Fleet, observe_fleet
 from .ineffective import ineffective
+from .networks import network_lines, plan_networks
 from .node_limits import limits
 from .node_names import with_host_names
 from .pod_networks import pod_networks, public_pod_lines
-from .rollout import Rollout, parse_excluded, roll_out
+from .rollout import More, Rollout, parse_excluded, roll_out
 from .tunnel_keys import key_of, next_keys
 
 
@@ -136,13 +137,20 @@ def plan_run(
     wanted = {**(options or {}), "tunnel_keys": list(tunnel.keys)}
     rollout: dict[str, Any] = {}
     planned = replace(read, egressips=requests.egressips)
+    networks = plan_networks(hosts, read, fleet["observed"])
+    wrong = [*networks.errors]
     if states and not stop:
         standbys = NodeFailover(failover, plan, fleet, withheld, call_key) if failover else None
-        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, standbys)
+        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, More(standbys, networks))
         rollout = made.to_dict()
         found, more = _doubts_about(made, planned, fleet, settings)
-        doubts, steps = [*doubts, *found], [*steps, *more]
-    filled = _with_addresses_of_pools(manifests, allocation)
+        faults, of_networks = network_lines(networks, made.states, fleet["observed"])
+        doubts, steps, wrong = [*doubts, *found, *of_networks], [*steps, *more], [*wrong, *faults]
+    filled = {
+        **_with_addresses_of_pools(manifests, allocation),
+        "networks": networks.rows(fleet["observed"]),
+        "network_errors": wrong,
+    }
     if read.pods is not given.pods:
         filled["pods"] = [pod.to_dict() for pod in read.pods]
     return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests, planned, tuple(steps))

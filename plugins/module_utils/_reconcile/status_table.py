@@ -11,6 +11,7 @@ from .._common.addresses import address_order
 from .._common.tables import section, table
 from .failover import taken_over
 from .mac_vendor import with_vendor
+from .report import network_table
 
 Dict = Mapping[str, Any]
 Row = tuple[str, str, str, str, str, str]
@@ -30,6 +31,7 @@ def status_table(picture: Dict, fleet: Dict) -> StatusTable:
     rows.sort(key=lambda row: (address_order(row[0]), row[2]))
     lines = table(("EGRESS IP", "OBJECT", "NODE", "STANDBY", "CONNECTIONS", "STATE"), rows)
     failures = list(picture["problems"])
+    lines += network_table(picture)
     return StatusTable([*lines, *section("Problems", failures)], failures)
 
 

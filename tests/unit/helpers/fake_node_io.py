@@ -28,7 +28,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ta
     TableState,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.numbers import PROTOCOL
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files, packets
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import container_networks, files, packets
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.commands import Completed
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
@@ -132,6 +132,8 @@ class FakeKernel:
         # How another node answers a call; whether the program is asked to end, and the host shuts down.
         self.told = []
         self.on_call, self.ends, self.shuts_down = None, False, False
+        # What the engines have, {name: Found}.
+        self.networks = {}
         # What another run does while this one waits for the lock.
         self.first, self.locked = None, False
         self.log = []
@@ -318,6 +320,22 @@ class FakeKernel:
 
     def note_probed(self):
         self.log.append(("probed", ""))
+
+    def find_networks(self, names, interfaces):
+        assert all(item["ifname"] in self.interfaces for item in interfaces)
+        return {
+            name.text: self.networks.get(name.text, container_networks.Found(problem="does not exist"))
+            for name in names
+        }
+
+    def networks_version(self):
+        return repr(sorted(self.networks.items()))
+
+    def note_networks(self, version):
+        if version is None:
+            self.files.pop(str(files.NETWORKS_FILE), None)
+        else:
+            self.files[str(files.NETWORKS_FILE)] = (version.encode(), 0o644)
 
     def has_link(self, interface):
         return "LOWER_UP" in self.interfaces[interface]["flags"]

@@ -203,14 +203,25 @@ def state_of(name, options):
 
 
 def _apply(name, options, failover):
-    state = replace(state_of(name, options), failover=failover)
+    apply_state(name, replace(state_of(name, options), failover=failover))
+
+
+def apply_state(name, state):
+    """Bring a node from what it is to this state."""
     with inside(name):
-        forwarded = HostIO.read_sysctls(FORWARDING.values())
-        host = replace(HostIO.read_host(), not_routing=not_routing(forwarded, {}, {}))
-        sysctls = HostIO.read_sysctls(sysctl_names(host, state.options.tunnel_device))
-        marks = allocate_marks(state.egress_ips, {}, state.options.max_index)
-        now = current_data_plane(host, HostIO.read_tables(), sysctls, state.options, ())
-        HostIO.execute(transaction(now, desired_data_plane(state, marks, host)))
+        now, wanted = planes(state)
+        HostIO.execute(transaction(now, wanted))
+
+
+def planes(state):
+    """Return the data plane of the present namespace, and the one that this state wants there."""
+    host = HostIO.read_host()
+    tables, forwarded = HostIO.read_tables(), HostIO.read_sysctls(FORWARDING.values())
+    host = replace(host, not_routing=not_routing(forwarded, {}, tables))
+    sysctls = HostIO.read_sysctls(sysctl_names(host, state.options.tunnel_device))
+    marks = allocate_marks(state.egress_ips, {}, state.options.max_index)
+    held = {item.egress_ip for item in state.held}
+    return current_data_plane(host, tables, sysctls, state.options, held), desired_data_plane(state, marks, host)
 
 
 def forge_source(name, address):

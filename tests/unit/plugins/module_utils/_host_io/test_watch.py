@@ -232,3 +232,51 @@ def test_the_program_looks_without_loading_the_rest():
         [sys.executable, "-c", code.format(package)], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"json", "subprocess", "pathlib", "dataclasses", "ipaddress"} & set(done)
+
+
+def test_a_node_without_networks_has_no_note_of_them(tmp_path):
+    path = tmp_path / "networks"
+    assert watch._are_networks_known(path)
+    watch.note_networks(None, path)
+    watch.note_networks(watch.networks_version(), path)
+    assert watch._are_networks_known(path)
+    watch.note_networks("", path)
+    assert not watch._are_networks_known(path)
+    watch.note_networks(None, path)
+    assert watch._are_networks_known(path)
+
+
+def test_a_new_network_of_an_engine_changes_the_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "_NETWORK_FOLDERS", (str(tmp_path / "none"), str(tmp_path)))
+    versions = [watch.networks_version()]
+    for change in (lambda file: file.write_text("{}"), lambda file: file.write_text("{ }"), lambda file: file.unlink()):
+        change(tmp_path / "web.json")
+        versions.append(watch.networks_version())
+    assert versions[0] == versions[-1]
+    assert len({*versions}) == 3
+
+
+def test_only_addresses_beyond_the_link_change_the_version():
+    """The interface of each new container has a link-local one."""
+
+    def run(*words):
+        subprocess.run(words, check=True)
+
+    with network_namespace("web0"):
+        before = watch.networks_version()
+        run("ip", "address", "add", "fe80::99/64", "dev", "web0", "nodad")
+        assert watch.networks_version() == before
+        run("ip", "address", "add", "10.89.0.1/24", "dev", "web0")
+        run("ip", "address", "add", "fd00:89::1/64", "dev", "web0", "nodad")
+        changed = watch.networks_version()
+        assert changed != before
+        run("ip", "address", "delete", "10.89.0.1/24", "dev", "web0")
+        run("ip", "address", "delete", "fd00:89::1/64", "dev", "web0")
+        assert watch.networks_version() == before
+
+
+def test_changed_networks_are_something_to_do(clock, tmp_path, monkeypatch):
+    settle(clock, tmp_path / "watch")
+    assert watch.renew(tmp_path / "watch")
+    monkeypatch.setattr(watch, "_are_networks_known", lambda: False)
+    assert not watch.renew(tmp_path / "watch")

@@ -157,6 +157,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "far_ends": [],
         "tunnel_keys": [],
         "recalled": [],
+        "named_networks": [],
         "metrics": None,
         "conflicts": [],
     }

@@ -1,0 +1,63 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names of networks of containers and virtual machines, such as ``podman:web``. PRIVATE to the collection. Pure.
+
+By its name, each node finds the addresses of a network. It is the name that an engine gave it, or that of an
+interface; a network without a name is given as CIDR.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from .addresses import canonical, covers_everything, parse_network
+from .errors import EgressIPError
+from .messages import quote
+from .validation import did_you_mean, is_device_name
+
+PODMAN, DOCKER, LIBVIRT, INTERFACE, CIDR = "podman", "docker", "libvirt", "interface", "cidr"
+ENGINES = (PODMAN, DOCKER, LIBVIRT, INTERFACE)
+# Processes of a user of the host.
+_USER = "user"
+_FORMS = "podman:NAME, docker:NAME, libvirt:NAME, interface:NAME or a network in CIDR form"
+# What the engines accept as the name of a network; none has a slash, since names become parts of paths.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+/.*")
+
+
+class NetworkName(NamedTuple):
+    """The name of a network: ``kind`` is an engine, INTERFACE, or CIDR, ``value`` the name or the CIDR."""
+
+    kind: str
+    value: str
+
+    @property
+    def text(self) -> str:
+        """The form in which users write it."""
+        return self.value if self.kind == CIDR else f"{self.kind}:{self.value}"
+
+
+def parse_network_name(text: str, path: str) -> NetworkName:
+    """Return the NetworkName that a non-empty string spells. Raises EgressIPError with ``path``."""
+    if _ADDRESS.fullmatch(text):
+        return _parse_cidr(text, path)
+    kind, colon, value = text.partition(":")
+    if kind == _USER and colon:
+        raise EgressIPError(f"{path}: {quote(text)} is not supported yet; list networks of containers or VMs")
+    if not colon or kind not in ENGINES:
+        near = did_you_mean(kind, ENGINES) if colon else None
+        hint = f"did you mean {near}:{value}?" if near else f"must be {_FORMS}"
+        raise EgressIPError(f"{path}: {quote(text)} names no known engine; {hint}")
+    if not (is_device_name(value) if kind == INTERFACE else _NAME.fullmatch(value)):
+        what = "an interface" if kind == INTERFACE else "a network"
+        raise EgressIPError(f"{path}: {quote(text)} has no valid name of {what} after the colon")
+    return NetworkName(kind, value)
+
+
+def _parse_cidr(text: str, path: str) -> NetworkName:
+    network = parse_network(text, path)
+    if covers_everything([network]):
+        raise EgressIPError(f"{path}: {quote(text)} covers every address; list the networks of containers or VMs")
+    return NetworkName(CIDR, canonical(network))

@@ -1,0 +1,89 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sets and rules of nftables for networks of containers and VMs. PRIVATE to the collection. No I/O.
+
+A node without such networks has none of them, and pays for none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Callable, Dict
+
+from .._common.addresses import VERSIONS, WORDS, of_version
+from .named_networks import Classes, Follows, NamedNetworks
+from .nft_addresses import network_text
+from .nft_table import INTERVALS, SetState
+from .node_state import NodeState
+
+# Returns the name of the chain in which a packet follows these objects.
+ChainOf = Callable[[Follows], str]
+Sets = Dict[str, SetState]
+DROP, KEEP = "drop", "return"
+
+
+def closes_unknown(state: NodeState) -> bool:
+    """Return whether packets from bridges whose networks the node does not know yet are dropped."""
+    return bool(state.networks) and state.options.unknown_pods == "drop"
+
+
+def classes_of(state: NodeState) -> dict[int, Classes]:
+    """Return {IP version: Classes}."""
+    named = NamedNetworks(state)
+    return {version: named.classes(version) for version in VERSIONS}
+
+
+def network_sets(state: NodeState, classes: Classes, version: int, inner: Sequence[str], chain: ChainOf) -> Sets:
+    """Return the sets and maps for one IP version; `inner` are the networks on the bridges of the node."""
+    if not state.networks:
+        return {}
+    kind = f"ipv{version}_addr"
+    guarded = [str(network) for network in NamedNetworks(state).guarded]
+    verdicts = {network_text(cidr, version): _verdict(each, chain) for cidr, each in classes.by_network.items()}
+    sets = {
+        # From these, no packet leaves with the node's address unless its pod is known.
+        f"guarded{version}": _networks(kind, of_version(guarded, version), version),
+        f"networks{version}": SetState("map", f"{{ type {kind} : verdict; {INTERVALS} }}", verdicts),
+    }
+    if closes_unknown(state):
+        sets[f"inner{version}"] = _networks(kind, of_version(inner, version), version)
+    return sets
+
+
+def _networks(kind: str, networks: Sequence[str], version: int) -> SetState:
+    elements = dict.fromkeys(network_text(network, version) for network in networks)
+    return SetState("set", f"{{ type {kind}; {INTERVALS} }}", elements)
+
+
+def _verdict(follows: Follows | None, chain: ChainOf) -> str:
+    if follows is None:
+        return DROP
+    return f"goto {chain(follows)}" if follows else KEEP
+
+
+def guard_rules(state: NodeState) -> Iterator[str]:
+    """Yield the rules for all packets from guarded networks, as for those from selected pods."""
+    if state.networks:
+        yield from (f"{ip} saddr @guarded{v} jump selected" for v, ip in WORDS.items())
+
+
+def network_rules(
+    state: NodeState, classes: dict[int, Classes], outward: Sequence[str], chain: ChainOf
+) -> Iterator[str]:
+    """Yield the rules for packets of pods without an address in the state: by network, then by interface."""
+    if not state.networks:
+        return
+    options = state.options
+    only_new = "" if DROP in (options.unassigned, options.unknown_pods) else "ct state new "
+    for v, ip in WORDS.items():
+        yield f"{only_new}{ip} daddr != @excluded{v} {ip} saddr vmap @networks{v}"
+    for v, ip in WORDS.items():
+        for name, follows in classes[v].by_interface.items():
+            yield f'iifname "{name}" {only_new}{ip} daddr != @excluded{v} {_verdict(follows, chain)}'
+    if closes_unknown(state):
+        # A network that was created, or created again with other addresses, until the node knows it.
+        names = ", ".join(f'"{name}"' for name in outward)
+        bridges = f"iifname != {{ {names} }} " if outward else ""
+        for v, ip in WORDS.items():
+            yield f'{bridges}meta iifkind "bridge" {ip} saddr != @inner{v} {ip} daddr != @excluded{v} drop'

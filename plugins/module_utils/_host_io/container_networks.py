@@ -1,0 +1,227 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The addresses of networks of containers and virtual machines, as their engines have them. PRIVATE to the collection.
+
+Podman and libvirt keep the definitions of networks in files, Docker returns them on its socket. They are read with
+limits: a user of the host may be able to create networks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import xml.etree.ElementTree
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Callable, NamedTuple
+
+from .._common.addresses import canonical, outermost, parse_interface, parse_network
+from .._common.errors import CommandError, EgressIPError
+from .._common.messages import quote
+from .._common.network_names import DOCKER, INTERFACE, LIBVIRT, PODMAN, NetworkName
+from .._dataplane.host import Document, is_global
+
+PODMAN_FOLDER, CNI_FOLDER = Path("/etc/containers/networks"), Path("/etc/cni/net.d")
+# The networks that run, some of them without a definition, and the definitions.
+LIBVIRT_FOLDERS = (Path("/run/libvirt/network"), Path("/etc/libvirt/qemu/networks"))
+DOCKER_SOCKET, DOCKER_DATA = Path("/run/docker.sock"), Path("/var/lib/docker")
+_PODMAN_PROGRAM = Path("/usr/bin/podman")
+# Podman's own network, which has no file until it is changed, and its bridge with netavark and CNI.
+_PODMAN_DEFAULT, _PODMAN_DEFAULT_NETWORK = "podman", "10.88.0.0/16"
+_PODMAN_DEFAULT_BRIDGES = ("podman0", "cni-podman0")
+_LARGEST, _MOST_FILES, _MOST_NETWORKS = 1 << 22, 1000, 64
+_DOCKER_TIMEOUT = 2
+_NOT_FOUND = 404
+# Modes of libvirt in which packets of the VMs do not pass the host, but its bridge or nothing of it.
+_NOT_ROUTED = ("bridge", "private", "vepa", "passthrough", "hostdev")
+ABSENT = "does not exist"
+
+
+class Found(NamedTuple):
+    """The sorted CIDRs of a network, and why there are none. Unless `is_known`, the source could not be read."""
+
+    cidrs: tuple[str, ...] = ()
+    problem: str = ""
+    is_known: bool = True
+
+
+def find_networks(names: Iterable[NetworkName], interfaces: Sequence[Document]) -> dict[str, Found]:
+    """Return {NetworkName.text: Found}; `interfaces` are those of the Host."""
+    return {name.text: _find(name, interfaces) for name in names}
+
+
+def _find(name: NetworkName, interfaces: Sequence[Document]) -> Found:
+    finder = _FINDERS.get(name.kind)
+    if finder is None:
+        return Found((name.value,))
+    try:
+        return finder(name.value, interfaces)
+    except (CommandError, OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        return Found(problem=f"cannot be read: {reason}", is_known=False)
+
+
+def _podman(name: str, interfaces: Sequence[Document]) -> Found:
+    document = _json(PODMAN_FOLDER / f"{name}.json")
+    if document is not None:
+        return _of_driver(document.get("driver"), _texts(document.get("subnets"), "subnet"))
+    found = next((each for each in _cni_networks() if each.get("name") == name), None)
+    if found is not None:
+        return _cni(found)
+    if name != _PODMAN_DEFAULT or not _PODMAN_PROGRAM.exists():
+        return Found(problem=ABSENT)
+    present = [_networks_of(item) for item in interfaces if item["ifname"] in _PODMAN_DEFAULT_BRIDGES]
+    return Found(next((cidrs for cidrs in present if cidrs), (_PODMAN_DEFAULT_NETWORK,)))
+
+
+def _cni_networks() -> Iterator[Mapping[str, Any]]:
+    paths = sorted(CNI_FOLDER.glob("*.conflist"))[:_MOST_FILES]
+    for path in paths:
+        # A file of another program is none of ours.
+        with contextlib.suppress(CommandError, ValueError):
+            document = _json(path)
+            if document is not None:
+                yield document
+
+
+def _cni(document: Mapping[str, Any]) -> Found:
+    plugins = [plugin for plugin in _list(document.get("plugins")) if isinstance(plugin, dict)]
+    main = next((plugin for plugin in plugins if isinstance(plugin.get("ipam"), dict)), {})
+    ranges = [each for some in _list(main.get("ipam", {}).get("ranges")) for each in _list(some)]
+    return _of_driver(main.get("type"), _texts([*ranges, main.get("ipam")], "subnet"))
+
+
+def _docker(name: str, _interfaces: Sequence[Document]) -> Found:
+    if not DOCKER_SOCKET.exists() and not DOCKER_DATA.exists():
+        return Found(problem=ABSENT)
+    with contextlib.closing(_DockerConnection("localhost", timeout=_DOCKER_TIMEOUT)) as connection:
+        try:
+            connection.request("GET", f"/networks/{name}")
+            response = connection.getresponse()
+            text = response.read(_LARGEST + 1)
+        except http.client.HTTPException as error:
+            raise CommandError(f"{DOCKER_SOCKET}: {type(error).__name__}") from None
+    if response.status == _NOT_FOUND:
+        return Found(problem=ABSENT)
+    if response.status != http.client.OK or len(text) > _LARGEST:
+        raise CommandError(f"{DOCKER_SOCKET}: gives no valid answer, status {response.status}")
+    document = _mapping(json.loads(text), str(DOCKER_SOCKET))
+    # Docker accepts the beginning of an identifier in place of a name.
+    if document.get("Name") != name:
+        return Found(problem=ABSENT)
+    config = _mapping(document.get("IPAM") or {}, "IPAM").get("Config")
+    return _of_driver(document.get("Driver"), _texts(config, "Subnet"))
+
+
+class _DockerConnection(http.client.HTTPConnection):
+    """A connection to Docker's socket."""
+
+    def connect(self) -> None:
+        """Connect to the socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(DOCKER_SOCKET))
+
+
+def _libvirt(name: str, _interfaces: Sequence[Document]) -> Found:
+    texts = (_read(folder / f"{name}.xml") for folder in LIBVIRT_FOLDERS)
+    text = next((each for each in texts if each is not None), None)
+    if text is None:
+        return Found(problem=ABSENT)
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        raise CommandError("its definition has XML entities, which libvirt does not write")
+    try:
+        root = xml.etree.ElementTree.fromstring(text)  # noqa: S314
+    except xml.etree.ElementTree.ParseError as error:
+        raise CommandError(f"its definition is not XML: {error}") from None
+    network = root if root.tag == "network" else root.find("network")
+    if network is None:
+        raise CommandError("its definition has no element network")
+    forward = network.find("forward")
+    mode = "" if forward is None else forward.get("mode", "nat")
+    if mode in _NOT_ROUTED:
+        return _not_routed(f"with the mode {mode}")
+    return _with_networks(_libvirt_network(each.attrib) for each in network.findall("ip"))
+
+
+def _libvirt_network(attributes: Mapping[str, str]) -> str:
+    address, prefix, mask = (attributes.get(key, "") for key in ("address", "prefix", "netmask"))
+    length = prefix or (str(bin(int.from_bytes(socket.inet_aton(mask), "big")).count("1")) if mask else "")
+    return canonical(parse_interface(f"{address}/{length}", "ip").network)
+
+
+def _interface(name: str, interfaces: Sequence[Document]) -> Found:
+    document = next((item for item in interfaces if item["ifname"] == name), None)
+    # Without addresses, its packets are recognized by the interface.
+    return Found(problem=ABSENT) if document is None else Found(_networks_of(document))
+
+
+def _networks_of(interface: Document) -> tuple[str, ...]:
+    addresses = [each for each in interface.get("addr_info", ()) if is_global(each) and "local" in each]
+    texts = [f"{each['local']}/{each['prefixlen']}" for each in addresses]
+    return tuple(str(network) for network in outermost(parse_interface(text, "addr_info").network for text in texts))
+
+
+_Finder = Callable[[str, Sequence[Document]], Found]
+_FINDERS: dict[str, _Finder] = {PODMAN: _podman, DOCKER: _docker, LIBVIRT: _libvirt, INTERFACE: _interface}
+
+
+def _of_driver(driver: object, cidrs: Iterable[str]) -> Found:
+    if driver not in (None, "bridge"):
+        return _not_routed(f"of the driver {quote(str(driver))}")
+    return _with_networks(cidrs)
+
+
+def _not_routed(kind: str) -> Found:
+    return Found(problem=f"is a network {kind}, whose packets do not pass through the host's routing")
+
+
+def _with_networks(cidrs: Iterable[str]) -> Found:
+    """Return the networks. Raises CommandError for a malformed one, or too many."""
+    try:
+        networks = outermost(parse_network(cidr, "subnet") for cidr in cidrs)
+    except EgressIPError as error:
+        raise CommandError(str(error)) from None
+    if len(networks) > _MOST_NETWORKS:
+        raise CommandError(f"it has {len(networks)} subnets, more than {_MOST_NETWORKS}")
+    return Found(tuple(map(str, networks)), "" if networks else "has no subnet")
+
+
+def _texts(entries: object, key: str) -> list[str]:
+    """Return the non-empty strings at a key in a list of mappings."""
+    values = [entry.get(key) for entry in _list(entries) if isinstance(entry, dict)]
+    return [value for value in values if isinstance(value, str) and value]
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _mapping(value: object, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise CommandError(f"{path}: is not a JSON object")
+    return value
+
+
+def _json(path: Path) -> Mapping[str, Any] | None:
+    """Return the JSON object in a file, None without the file."""
+    text = _read(path)
+    return None if text is None else _mapping(json.loads(text), str(path))
+
+
+def _read(path: Path) -> bytes | None:
+    """Return the content of a file, None if it does not exist. Raises CommandError if it is too large."""
+    try:
+        # Another program may have put a FIFO there: do not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with os.fdopen(descriptor, "rb") as handle:
+        text = handle.read(_LARGEST + 1)
+    if len(text) > _LARGEST:
+        raise CommandError(f"{path}: is larger than {_LARGEST} bytes")
+    return text
