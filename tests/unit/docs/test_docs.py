@@ -13,8 +13,8 @@ import pytest
 import yaml
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import (
     Manifests,
+    objects_of_networks,
     read_manifests,
-    select_pods,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import ASSIGNABLE_LABEL
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.metrics import textfile
@@ -334,13 +334,13 @@ def test_the_example_gives_the_plan_it_shows(path):
         assert re.search(rf"{re.escape(item['egressIP'])} +{item['name']} +{item['node']} ", shown)
 
 
-def test_the_quick_start_selects_its_pod():
+def test_the_quick_start_selects_its_network():
     manifests, _unused = _plan("docs/quickstart.md")
     read = Manifests.from_dict(manifests)
-    selected = select_pods(read.egressips, read.pods, read.namespaces)
-    assert [(each.pod.namespace, each.pod.name, list(each.egressips)) for each in selected] == [
-        ("namespace1", "pod1", ["egressips-prod"])
+    assert [(each.name, each.networks, each.errors) for each in read.namespaces] == [
+        ("namespace1", ("podman:web",), ())
     ]
+    assert objects_of_networks(read.egressips, read.namespaces, ["namespace1"]) == {"namespace1": ("egressips-prod",)}
 
 
 @pytest.mark.parametrize(("said", "labels"), [("assignable", [ZONE, ASSIGNABLE_LABEL]), ("no", [ZONE])])
