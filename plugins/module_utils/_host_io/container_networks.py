@@ -81,7 +81,7 @@ def _podman(name: str, interfaces: Sequence[Document]) -> Found:
 def _cni_networks() -> Iterator[Mapping[str, Any]]:
     paths = sorted(CNI_FOLDER.glob("*.conflist"))[:_MOST_FILES]
     for path in paths:
-        # A file of another program is none of ours.
+        # A file of another program may have any content.
         with contextlib.suppress(CommandError, ValueError):
             document = _json(path)
             if document is not None:

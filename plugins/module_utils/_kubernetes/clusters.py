@@ -25,7 +25,7 @@ _MAX_TIMEOUT = 600
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 # The fields of each kind that the collection reads, {part: fields}; other parts are large.
 _USED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "Namespace": {"metadata": ("name", "labels")},
+    "Namespace": {"metadata": ("name", "labels", "annotations")},
     "Pod": {
         "metadata": ("name", "namespace", "labels"),
         "spec": ("nodeName", "hostNetwork"),
@@ -154,9 +154,9 @@ def document_of(item: object, kind: str, cluster: str = "") -> object:
     parts = {key: _reduced(item[key], used[key]) for key in used if key in item}
     if kind == "EgressIP":
         parts.update({key: item[key] for key in ("spec", "status") if key in item})
-        annotations = parts["metadata"].get("annotations") if isinstance(parts.get("metadata"), dict) else None
-        if isinstance(annotations, dict):
-            parts["metadata"]["annotations"] = {k: annotations[k] for k in annotations if k != _LAST_APPLIED}
+    annotations = parts["metadata"].get("annotations") if isinstance(parts.get("metadata"), dict) else None
+    if isinstance(annotations, dict):
+        parts["metadata"]["annotations"] = {k: annotations[k] for k in annotations if k != _LAST_APPLIED}
     document = {"apiVersion": API_VERSIONS[kind], "kind": kind, **parts}
     return _qualified(document, kind, cluster) if cluster else document
 
