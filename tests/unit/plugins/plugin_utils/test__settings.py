@@ -44,6 +44,7 @@ DICTS = st.dictionaries(WORDS, SCALARS | st.dictionaries(WORDS, SCALARS, max_siz
 VALUES = {
     "egress_ip_excluded_cidrs": st.lists(st.sampled_from(["10.88.0.0/16", "10.0.0.0/8", "fd00::/64"]), min_size=1),
     "egress_ip_unassigned": st.sampled_from(["node", "drop"]),
+    "egress_ip_unknown_pods": st.sampled_from(["node", "drop"]),
     "egress_ip_inbound": st.sampled_from(["accept", "drop"]),
     "egress_ip_policy": st.sampled_from(["balanced", "sticky"]),
     "egress_ip_max_moves": INTEGERS,
