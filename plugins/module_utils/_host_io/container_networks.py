@@ -13,6 +13,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import xml.etree.ElementTree
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,9 @@ from .._common.network_names import DOCKER, INTERFACE, LIBVIRT, PODMAN, NetworkN
 from .._dataplane.host import Document, is_global
 
 PODMAN_FOLDER, CNI_FOLDER = Path("/etc/containers/networks"), Path("/etc/cni/net.d")
+# Each of Podman's configuration files overrides those before it, the files of the folder in alphabetical order.
+PODMAN_CONFIGURATIONS = (Path("/usr/share/containers/containers.conf"), Path("/etc/containers/containers.conf"))
+PODMAN_CONFIGURATION_FOLDER = Path("/etc/containers/containers.conf.d")
 # The networks that run, some of them without a definition, and the definitions.
 LIBVIRT_FOLDERS = (Path("/run/libvirt/network"), Path("/etc/libvirt/qemu/networks"))
 DOCKER_SOCKET, DOCKER_DATA = Path("/run/docker.sock"), Path("/var/lib/docker")
@@ -33,6 +37,8 @@ _PODMAN_PROGRAM = Path("/usr/bin/podman")
 # Podman's own network, which has no file until it is changed, and its bridge with netavark and CNI.
 _PODMAN_DEFAULT, _PODMAN_DEFAULT_NETWORK = "podman", "10.88.0.0/16"
 _PODMAN_DEFAULT_BRIDGES = ("podman0", "cni-podman0")
+# The line of TOML that replaces these addresses.
+_PODMAN_DEFAULT_SUBNET = re.compile(rb"""^\s*default_subnet\s*=\s*["']([0-9A-Fa-f.:/]+)["']""", re.MULTILINE)
 _LARGEST, _MOST_FILES, _MOST_NETWORKS = 1 << 22, 1000, 64
 _DOCKER_TIMEOUT = 2
 _NOT_FOUND = 404
@@ -69,13 +75,28 @@ def _podman(name: str, interfaces: Sequence[Document]) -> Found:
     document = _json(PODMAN_FOLDER / f"{name}.json")
     if document is not None:
         return _of_driver(document.get("driver"), _texts(document.get("subnets"), "subnet"))
+    is_default = name == _PODMAN_DEFAULT and _PODMAN_PROGRAM.exists()
+    # Debian's package has a file for CNI, which netavark does not use.
+    known = _podman_default(interfaces) if is_default else ()
+    if known:
+        return _with_networks(known)
     found = next((each for each in _cni_networks() if each.get("name") == name), None)
     if found is not None:
         return _cni(found)
-    if name != _PODMAN_DEFAULT or not _PODMAN_PROGRAM.exists():
-        return Found(problem=ABSENT)
+    return Found((_PODMAN_DEFAULT_NETWORK,)) if is_default else Found(problem=ABSENT)
+
+
+def _podman_default(interfaces: Sequence[Document]) -> Sequence[str]:
+    """Return the networks of the default network's bridge, else those in Podman's configuration, if any."""
     present = [_networks_of(item) for item in interfaces if item["ifname"] in _PODMAN_DEFAULT_BRIDGES]
-    return Found(next((cidrs for cidrs in present if cidrs), (_PODMAN_DEFAULT_NETWORK,)))
+    # The bridge exists only while a container uses it.
+    return next((cidrs for cidrs in present if cidrs), None) or _podman_configured_subnet()
+
+
+def _podman_configured_subnet() -> Sequence[str]:
+    paths = (*PODMAN_CONFIGURATIONS, *sorted(PODMAN_CONFIGURATION_FOLDER.glob("*.conf"))[:_MOST_FILES])
+    subnets = [subnet for path in paths for subnet in _PODMAN_DEFAULT_SUBNET.findall(_read(path) or b"")]
+    return [subnet.decode("ascii") for subnet in subnets[-1:]]
 
 
 def _cni_networks() -> Iterator[Mapping[str, Any]]:

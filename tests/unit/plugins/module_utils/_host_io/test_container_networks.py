@@ -37,6 +37,8 @@ def host(tmp_path, monkeypatch):
     for name in ("PODMAN_FOLDER", "CNI_FOLDER", "DOCKER_SOCKET", "DOCKER_DATA", "_PODMAN_PROGRAM"):
         monkeypatch.setattr(container_networks, name, tmp_path / name.lower())
     monkeypatch.setattr(container_networks, "LIBVIRT_FOLDERS", (tmp_path / "run", tmp_path / "etc"))
+    monkeypatch.setattr(container_networks, "PODMAN_CONFIGURATIONS", (tmp_path / "usr.conf", tmp_path / "etc.conf"))
+    monkeypatch.setattr(container_networks, "PODMAN_CONFIGURATION_FOLDER", tmp_path / "etc")
     for name in ("podman_folder", "cni_folder", "run", "etc"):
         (tmp_path / name).mkdir()
     return tmp_path
@@ -89,6 +91,23 @@ def test_the_network_that_podman_has_without_a_file(host):
     assert find("podman:podman", (bridge("podman0", "10.77.0.1/16"),)) == Found(("10.77.0.0/16",))
     podman(host, "podman", driver="bridge", subnets=[{"subnet": "10.66.0.0/16"}])
     assert find("podman:podman") == Found(("10.66.0.0/16",))
+
+
+def test_the_subnet_of_that_network_in_podmans_configuration(host):
+    """The bridge is absent until a container starts, and that container's first packets count."""
+    (host / "_podman_program").touch()
+    (host / "usr.conf").write_text('[network]\n# default_subnet = "10.1.0.0/16"\n')
+    assert find("podman:podman") == Found(("10.88.0.0/16",))
+    (host / "usr.conf").write_text('[network]\ndefault_subnet = "10.2.0.0/16"\n')
+    assert find("podman:podman") == Found(("10.2.0.0/16",))
+    (host / "etc.conf").write_text("[network]\n  default_subnet='10.3.0.0/16' # ours\n")
+    (host / "etc/10.conf").write_text("[engine]\n")
+    plugins = [{"type": "bridge", "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"}}]
+    (host / "cni_folder/87-podman-bridge.conflist").write_text(json.dumps({"name": "podman", "plugins": plugins}))
+    assert find("podman:podman") == Found(("10.3.0.0/16",))
+    (host / "etc/20.conf").write_text('default_subnet = "10.4.0.1/16"\n')
+    assert find("podman:podman").problem.startswith("cannot be read: ")
+    assert find("podman:podman", (bridge("podman0", "10.77.0.1/16"),)) == Found(("10.77.0.0/16",))
 
 
 @pytest.mark.parametrize("driver", ["macvlan", "ipvlan"])
