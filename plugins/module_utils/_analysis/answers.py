@@ -11,6 +11,7 @@ from typing import Any
 
 from .._reconcile.picture import picture
 from .._reconcile.providers import DOMAINS
+from .._reconcile.report import network_table
 from .._reconcile.run_plan import RunPlan, Settings
 from .._reconcile.status_table import status_table
 from .._reconcile.traffic import traffic
@@ -46,7 +47,8 @@ def answer(
     answers: dict[str, list[str]] = {}
     if questions.explain not in ("", None):
         options = settings.policy, settings.cap
-        answers["explain"] = explain(questions.explain, run.requests, run.fleet, *options, start()).to_dict()["lines"]
+        explained = explain(questions.explain, run.requests, run.fleet, *options, start()).to_dict()
+        answers["explain"] = [*explained["lines"], *_networks_of(explained["names"][:1], run)]
     if questions.status:
         shown = status_table(picture(run.to_dict(), planned=False, manifests=run.objects), run.fleet)
         answers["status"], answers["status_failures"] = shown
@@ -74,3 +76,8 @@ def _orders(plan: Mapping[str, Any]) -> dict[str, list[str]] | None:
     if "standbys" not in plan:
         return None
     return {item["egressIP"]: item["order"] for item in plan["standbys"]}
+
+
+def _networks_of(names: list[str], run: RunPlan) -> list[str]:
+    """Return a table of the networks whose pods these objects select; empty without any."""
+    return network_table({"networks": [row for row in run.manifests["networks"] if {*names} & {*row["egressips"]}]})

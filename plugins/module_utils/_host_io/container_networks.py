@@ -56,8 +56,17 @@ class Found(NamedTuple):
 
 
 def find_networks(names: Iterable[NetworkName], interfaces: Sequence[Document]) -> dict[str, Found]:
-    """Return {NetworkName.text: Found}; `interfaces` are those of the Host."""
-    return {name.text: _find(name, interfaces) for name in names}
+    """Return {NetworkName.text: Found}; `interfaces` are those of the Host.
+
+    An engine that gives no answer is not called again, so that one that hangs takes the time of one call only.
+    """
+    found: dict[str, Found] = {}
+    silent: dict[str, Found] = {}
+    for name in names:
+        found[name.text] = silent[name.kind] if name.kind in silent else _find(name, interfaces)
+        if name.kind == DOCKER and not found[name.text].is_known:
+            silent[DOCKER] = found[name.text]
+    return found
 
 
 def _find(name: NetworkName, interfaces: Sequence[Document]) -> Found:

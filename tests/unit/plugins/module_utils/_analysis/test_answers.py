@@ -36,14 +36,26 @@ def host(number, *held, **changes):
     return {"name": f"node{number}", "labels": LABELS, "observed": answer_of_node}
 
 
-def ask(hosts, settings=None, start=lambda: never, **questions):
+def ask(hosts, settings=None, start=lambda: never, namespaces=(), **questions):
     settings = Settings(**(settings or {}))
-    documents = {**NOTHING, "egressips": [egressip("web", A), egressip("db", B)]}
+    documents = {**NOTHING, "egressips": [egressip("web", A), egressip("db", B)], "namespaces": list(namespaces)}
     run = plan_run(hosts, documents, settings, states=False)
     return answer(Questions(**questions), run, settings, start)
 
 
 TWO = [host(1, A, B), host(2)]
+
+
+def test_an_explanation_shows_the_networks_of_the_object():
+    metadata = {"name": "shop", "annotations": {"egress-ip.netops/networks": "podman:web"}}
+    found = {"network": "podman:web", "namespace": "", "cidrs": ["10.89.0.0/24"], "problem": ""}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    lines = ask([host(1, A, B, named_networks=[found]), host(2)], namespaces=[namespace], explain=B)["explain"]
+    assert lines[-3:] == [
+        "NAMESPACE  NETWORK     NODE   ADDRESSES     OBJECTS",
+        "shop       podman:web  node1  10.89.0.0/24  db, web",
+        "shop       podman:web  node2  -             db, web",
+    ]
 
 
 def test_nothing_is_answered_that_is_not_asked():

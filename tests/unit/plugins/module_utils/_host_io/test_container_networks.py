@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -195,7 +197,8 @@ class Docker(BaseHTTPRequestHandler):
         status, text = self.answers.get(self.path, (404, '{"message": "not found"}'))
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(text.encode())
+        with contextlib.suppress(BrokenPipeError):  # who reads no more than it accepts
+            self.wfile.write(text.encode())
 
     def address_string(self):
         return ""
@@ -243,6 +246,19 @@ def test_docker_that_does_not_run_is_not_known(host):
     """All its networks are still there when it starts again."""
     (host / "docker_data").mkdir()
     assert find("docker:web") == Found(problem="cannot be read: No such file or directory", is_known=False)
+
+
+def test_an_engine_that_hangs_is_called_once(host, monkeypatch):
+    monkeypatch.setattr(container_networks, "_DOCKER_TIMEOUT", 0.05)
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+        listener.bind(str(host / "docker_socket"))
+        listener.listen()
+        found = find_networks([parse_network_name(f"docker:n{i}", "") for i in range(3)], HOST)
+        assert {*found.values()} == {Found(problem="cannot be read: timed out", is_known=False)}
+        listener.setblocking(False)
+        listener.accept()
+        with pytest.raises(BlockingIOError):
+            listener.accept()
 
 
 def test_networks_are_found_one_by_one(host):
