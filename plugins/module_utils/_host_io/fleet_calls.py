@@ -38,8 +38,8 @@ CONNECT, ANSWER = 0.5, 2.0
 _REQUEST_LIMIT, _MESSAGE_LIMIT = 1 << 16, 1 << 28
 # Calls that are not proven yet; beyond, the oldest ends.
 _UNPROVEN = 64
-# Seconds before each attempt to deliver a letter, those before each further one, and the calls at the same time.
-_PAUSES, _LAST_PAUSE, _AT_ONCE = (0.0, 1.0, 3.0), 10.0, 8
+# Seconds after the first attempts to deliver a letter, those after each further one, and the calls at the same time.
+_PAUSES, _LAST_PAUSE, _AT_ONCE = (1.0, 3.0), 10.0, 8
 _ANY = {4: (socket.AF_INET, "0.0.0.0"), 6: (socket.AF_INET6, "::")}
 
 _Request = Mapping[str, object]
@@ -204,16 +204,16 @@ class Switchboard:
 
 
 def tell(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], bool]) -> None:
-    """Deliver letters in the background, again after a while to nodes that did not answer, while they are true."""
+    """Deliver letters in the background at once; to nodes that did not answer again after a while, if they are true."""
     threading.Thread(target=_deliver, args=(key, port, letters, is_true), daemon=True).start()
 
 
 def _deliver(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], bool]) -> None:
     for pause in itertools.chain(_PAUSES, itertools.repeat(_LAST_PAUSE)):
-        time.sleep(pause)
+        letters = _deliver_once(key, port, letters)
+        time.sleep(pause if letters else 0.0)
         if not letters or not is_true():
             return
-        letters = _deliver_once(key, port, letters)
 
 
 def _deliver_once(key: str, port: int, letters: Sequence[Letter]) -> list[Letter]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hand-over of a node that shuts down to the first standbys of its addresses. PRIVATE to the collection.
+"""The hand-over of a node that shuts down to the standbys of its addresses. PRIVATE to the collection.
 
     holder   ──►  `leaving`: the egress IPs
     standby  ──►  `ready`: those that it takes. It holds its lock, and their translation is in place
@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import CommandError, EgressIPError
+from .._dataplane.failover import MOST_IN_ORDER
 from .._dataplane.node_state import Held, NodeState
 from .._dataplane.state import DataPlane, Transaction, transaction, with_addresses_of
 from .._failover.values import Refused, Taken
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 # Seconds that a node which shuts down waits for the end of a run.
 _PATIENCE = 3.0
+# Seconds after which it calls no other standby.
+_MOST_SECONDS = 10.0
 
 
 class Prepared(NamedTuple):
@@ -66,22 +69,26 @@ class _Departure(NamedTuple):
 
 
 def hand_over_all(follower: Follower) -> None:
-    """Hand what this node holds over to the first standbys, one after the other; what no standby takes stays."""
+    """Hand what this node holds over to the first standbys, or to the next ones. What none takes in time stays."""
     follower.read_record()
-    for standby, items in _by_standby(follower.record.state, follower.held if follower.key else ()).items():
-        try:
-            with follower.io.lock(_PATIENCE):
-                _hand_over(follower, standby, items)
-        except EgressIPError as error:
-            _log(f"{_names(items)}: not handed over to {standby}: {error}")
+    end = follower.segment.clocks()[0] + _MOST_SECONDS
+    for rank in range(MOST_IN_ORDER - 1) if follower.key else ():
+        for standby, items in _by_standby(follower.record.state, follower.held, rank).items():
+            if follower.segment.clocks()[0] > end:
+                return
+            try:
+                with follower.io.lock(_PATIENCE):
+                    _hand_over(follower, standby, items)
+            except EgressIPError as error:
+                _log(f"{_names(items)}: not handed over to {standby}: {error}")
 
 
-def _by_standby(state: NodeState, held: Iterable[Held]) -> dict[str, list[Held]]:
-    """Return {node: the addresses of which it is the first standby}."""
+def _by_standby(state: NodeState, held: Iterable[Held], rank: int) -> dict[str, list[Held]]:
+    """Return {node: the addresses of which it is the standby of this rank, from 0}."""
     orders = {item.egress_ip: [peer.name for peer in item.order if peer.name != state.name] for item in state.standbys}
     found: dict[str, list[Held]] = {}
     for item in held:
-        for standby in orders.get(item.egress_ip, [])[:1]:
+        for standby in orders.get(item.egress_ip, [])[rank : rank + 1]:
             found.setdefault(standby, []).append(item)
     return found
 

@@ -278,6 +278,8 @@ class Follower:
                 connections.arrive(gift.connections)
             self.io.execute(prepared.rest)
             self._announce(items)
+            # The record takes time, and the tunnels of other nodes may wait for this.
+            tell_moved(self, items)
             self._save(prepared.state.holding({*record.state.held, *items}), prepared.whole)
         except EgressIPError:
             if self.record is record:
@@ -290,7 +292,6 @@ class Follower:
             connections.forget_others(gift.connections)
         else:
             self._forget_lost(connections, items)
-        tell_moved(self, items)
 
     def prepare(self, items: tuple[Held, ...]) -> Prepared:
         """Bring everything in place for these addresses but themselves."""

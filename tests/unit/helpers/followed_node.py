@@ -86,7 +86,7 @@ def state(holder, ends=(), **more):
     standbys = [{"egressIP": A, "interface": "eth0", "order": order}]
     failover = {"after": 0.2, "witnesses": ["192.168.126.1"], "key": fingerprint(KEY), "ends": list(ends)}
     taken = held(A) if holder == "node1" else []
-    return node_state(held=taken, failover=failover, standbys=standbys, **more)
+    return node_state(**{"held": taken, "failover": failover, "standbys": standbys, **more})
 
 
 def following(kernel, holder, **more):

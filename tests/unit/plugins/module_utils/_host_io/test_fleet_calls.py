@@ -180,19 +180,27 @@ def test_letters_are_delivered(switchboard, port):
     assert sorted(each.request["kind"] for each in found) == ["leaving", "moved"]
 
 
-def test_a_letter_is_delivered_later_to_a_node_that_does_not_listen_yet(port, monkeypatch):
-    monkeypatch.setattr(fleet_calls, "_PAUSES", (0.0,))
-    monkeypatch.setattr(fleet_calls, "_LAST_PAUSE", 0.3)
+def test_a_letter_is_delivered_again_to_a_node_that_did_not_answer(switchboard, port, monkeypatch):
+    monkeypatch.setattr(fleet_calls, "_PAUSES", (0.01, 0.01))
+    real, failures = fleet_calls.call, [CommandError("1"), CommandError("2")]
+
+    def unreliable(*arguments):
+        if failures:
+            raise failures.pop()
+        return real(*arguments)
+
+    monkeypatch.setattr(fleet_calls, "call", unreliable)
     tell("secret", port, [letter()], lambda: True)
-    time.sleep(0.1)
-    late = Switchboard("secret", port, [4])
-    found = wait_for_call(late)
+    found = wait_for_call(switchboard)
     assert found.request == REQUEST
     found.send({})
-    assert wait_for_call(late, 0.7) is None
-    late.close()
+    assert failures == []
 
 
-def test_a_letter_that_is_no_longer_true_is_not_delivered(switchboard, port):
-    tell("secret", port, [letter()], lambda: False)
-    assert wait_for_call(switchboard, 0.3) is None
+def test_a_letter_is_sent_at_once_and_again_with_growing_pauses_while_it_is_true(monkeypatch):
+    attempts, pauses = [], []
+    monkeypatch.setattr(fleet_calls, "_deliver_once", lambda _key, _port, letters: attempts.append(1) or letters)
+    monkeypatch.setattr(fleet_calls.time, "sleep", pauses.append)
+    fleet_calls._deliver("secret", 1, [letter()], lambda: len(attempts) < 5)
+    assert len(attempts) == 5
+    assert pauses == [1.0, 3.0, 10.0, 10.0, 10.0]

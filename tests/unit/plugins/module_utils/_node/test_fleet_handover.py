@@ -204,6 +204,42 @@ def test_without_a_ready_standby_the_holder_keeps_the_address(kernel, holder, an
     assert "not handed over to node2" in capsys.readouterr().err
 
 
+THREE = [
+    {"name": f"node{number}", "address": f"192.168.126.2{number}", "mac": f"02:00:00:00:00:0{number}"}
+    for number in (3, 2, 1)
+]
+
+
+@pytest.mark.parametrize(("answers", "expected"), [([None, READY], set()), ([None, None], {A}), ([READY], set())])
+def test_the_next_standby_is_called_if_the_first_one_does_not_answer(kernel, answers, expected):
+    standbys = [{"egressIP": A, "interface": "eth0", "order": THREE}]
+    holder, called = following(kernel, "node1", standbys=standbys), []
+
+    def on_call(_key, _own, endpoint, _port, _request):
+        called.append(endpoint)
+        return FakeCall(answers[len(called) - 1])
+
+    kernel.on_call = on_call
+    hand_over_all(holder)
+    assert called == ["192.168.126.23", "192.168.126.22"][: len(answers)]
+    assert held(kernel) == expected
+
+
+def test_the_holder_gives_up_in_time(kernel):
+    standbys = [{"egressIP": A, "interface": "eth0", "order": THREE}]
+    holder, called = following(kernel, "node1", standbys=standbys), []
+
+    def on_call(_key, _own, endpoint, _port, _request):
+        called.append(endpoint)
+        holder.segment.now += 11
+        return FakeCall()
+
+    kernel.on_call = on_call
+    hand_over_all(holder)
+    assert called == ["192.168.126.23"]
+    assert held(kernel) == {A}
+
+
 def test_a_run_in_progress_comes_first(kernel, holder):
     def locked():
         raise CommandError("another run holds the lock")
