@@ -277,7 +277,7 @@ def referee(worlds: int) -> int:
 
     worst, wrong, unproven = (0.0, -1), [], 0
     for seed in range(worlds):
-        addresses, nodes, policy, max_moves = placement_referee.world(seed, solver.Address, solver.Node)
+        addresses, nodes, policy, max_moves = placement_referee.world(seed, solver.Address, solver.NodeLoad)
         start = time.process_time()
         over = deadline.after(REFEREE_SECONDS, time.process_time)
         placement = solver.solve(addresses, nodes, policy, max_moves, over)

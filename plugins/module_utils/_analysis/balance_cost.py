@@ -22,7 +22,7 @@ from .._planner.plan import REBALANCE
 from .._planner.requests import Requests
 from .._solver.deadline import Deadline, never
 from .._solver.min_cost_flow import minimize_cost
-from .._solver.model import Address, Node, count_moves, count_overlap, first_conflict, loads_of
+from .._solver.model import Address, NodeLoad, count_moves, count_overlap, first_conflict, loads_of
 from .._solver.packing import Packing
 from .._solver.solve import BALANCED, STICKY, solve
 from .evenness import Evenness, spread_of, usable_names
@@ -122,7 +122,7 @@ class _Point:
 class _Market:
     """The placements that the solver finds for one problem. ``proven``: whether the deadline ended no search."""
 
-    def __init__(self, addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> None:
+    def __init__(self, addresses: Sequence[Address], nodes: Sequence[NodeLoad], deadline: Deadline) -> None:
         self.addresses, self.nodes, self.deadline = addresses, nodes, deadline
         self.proven = True
 

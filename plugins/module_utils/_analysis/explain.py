@@ -17,7 +17,7 @@ from .._common.addresses import canonical, canonical_egress_ip, parsed
 from .._common.tables import table
 from .._kubernetes.objects import ASSIGNABLE_LABEL, EgressIP
 from .._planner.assign import make_plan, read_problem, read_situation
-from .._planner.nodes import Node as PlanNode
+from .._planner.nodes import Node
 from .._planner.plan import (
     ADDRESS_CONFLICT,
     NETWORK_MISSING,
@@ -28,7 +28,7 @@ from .._planner.plan import (
 from .._planner.requests import Requests, requests_of
 from .._reconcile.failover import has_failover, last_orders
 from .._solver.deadline import Deadline, never
-from .._solver.model import Address, Node, count_moves, loads_of
+from .._solver.model import Address, NodeLoad, count_moves, loads_of
 from .._solver.solve import STICKY, solve
 from .evenness import Evenness, spread_of, usable_names
 
@@ -285,7 +285,7 @@ class _Question:
     def _object_name(self) -> str:
         return self.name or ""
 
-    def _node(self, name: str) -> PlanNode:
+    def _node(self, name: str) -> Node:
         """Return a node without errors."""
         return next(node for node in self.candidates.nodes.valid if node.name == name)
 
@@ -309,13 +309,13 @@ class _Question:
         return "leaves it there" if self.held_by else f"gives it to {node}"
 
 
-def _with_one_more(node: Node, address: Address) -> Node | None:
+def _with_one_more(node: NodeLoad, address: Address) -> NodeLoad | None:
     """Return the node with one more address; None if it is full."""
     counts = (1, int(address.family == 4), int(address.family == 6))
     free = [None if limit is None else limit - n for limit, n in zip((node.free, *node.free_by_family), counts)]
     if any(limit is not None and limit < 0 for limit in free):
         return None
-    return Node(node.load + address.weight, free[0], (free[1], free[2]))
+    return NodeLoad(node.load + address.weight, free[0], (free[1], free[2]))
 
 
 def _without(address: Address, node: int) -> Address:

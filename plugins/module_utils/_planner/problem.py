@@ -19,7 +19,7 @@ class Problem(NamedTuple):
 
     wanted: list[tuple[str, str]]
     addresses: list[solver.Address]
-    nodes: list[solver.Node]
+    nodes: list[solver.NodeLoad]
 
 
 def problem_of(candidates: Candidates, wanted: list[tuple[str, str]]) -> Problem:
@@ -86,11 +86,11 @@ def _domains(candidates: Candidates, wanted: Sequence[tuple[str, str]]) -> dict[
     return found
 
 
-def solver_node(candidates: Candidates, node: Node) -> solver.Node:
+def solver_node(candidates: Candidates, node: Node) -> solver.NodeLoad:
     """Return the load and the remaining capacity of a node."""
     in_total, ipv4 = (_rest(*each) for each in candidates.limits(node, 4))
     ipv6 = _rest(*candidates.limits(node, 6)[1])
-    return solver.Node(candidates.weighted_load(node.name), in_total, (ipv4, ipv6))
+    return solver.NodeLoad(candidates.weighted_load(node.name), in_total, (ipv4, ipv6))
 
 
 def _rest(limit: int | None, load: int) -> int | None:

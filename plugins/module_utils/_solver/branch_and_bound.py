@@ -25,7 +25,7 @@ from .model import (
     STICKY,
     Address,
     Bans,
-    Node,
+    NodeLoad,
     Objective,
     Placed,
     bans_against,
@@ -113,7 +113,7 @@ class Budget:
         return self.left <= 0 or self.deadline()
 
 
-def fewest_moves(addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> Found:
+def fewest_moves(addresses: Sequence[Address], nodes: Sequence[NodeLoad], deadline: Deadline) -> Found:
     """Return a placement of the fewest moves; the deadline may end the search for it."""
     packing = Packing(addresses, nodes, *weights(addresses, nodes, STICKY))
     fill(packing, packing.current)
@@ -131,7 +131,7 @@ def keeps_crossing_rules(packing: Packing, placement: Placed) -> bool:
 
 
 def best_placement(
-    addresses: Sequence[Address], nodes: Sequence[Node], policy: str, most_moves: int | None, deadline: Deadline
+    addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, most_moves: int | None, deadline: Deadline
 ) -> Found:
     """Return the best placement with at most ``most_moves`` moves (None: any number).
 
@@ -224,7 +224,12 @@ class _Problem:
     """Addresses and nodes with the crossing rules."""
 
     def __init__(
-        self, addresses: Sequence[Address], nodes: Sequence[Node], policy: str, most_moves: int | None, budget: Budget
+        self,
+        addresses: Sequence[Address],
+        nodes: Sequence[NodeLoad],
+        policy: str,
+        most_moves: int | None,
+        budget: Budget,
     ) -> None:
         self.addresses = addresses
         self.nodes = nodes
@@ -239,7 +244,7 @@ class _Problem:
         return objective(self.addresses, self.nodes, self.policy, placement)
 
     @cached_property
-    def merged(self) -> tuple[list[Address], list[Node]]:
+    def merged(self) -> tuple[list[Address], list[NodeLoad]]:
         """The addresses and nodes of the relaxation that does not distinguish families."""
         return _with_nodes_of_siblings(self.addresses), _without_family_limits(self.addresses, self.nodes)
 
@@ -504,7 +509,7 @@ def _with_nodes_of_siblings(addresses: Sequence[Address]) -> list[Address]:
     ]
 
 
-def _without_family_limits(addresses: Sequence[Address], nodes: Sequence[Node]) -> list[Node]:
+def _without_family_limits(addresses: Sequence[Address], nodes: Sequence[NodeLoad]) -> list[NodeLoad]:
     """Return the nodes with one limit for all addresses in place of those by family."""
     wanted = {4: [0] * len(nodes), 6: [0] * len(nodes)}
     for address in addresses:
@@ -516,7 +521,7 @@ def _without_family_limits(addresses: Sequence[Address], nodes: Sequence[Node]) 
         for family, counts in wanted.items():
             limit = node.free_for(family)
             most += counts[number] if limit is None else min(limit, counts[number])
-        found.append(Node(node.load, most if node.free is None else min(node.free, most)))
+        found.append(NodeLoad(node.load, most if node.free is None else min(node.free, most)))
     return found
 
 

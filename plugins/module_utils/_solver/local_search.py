@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Iterator, Sequence
 
-from .model import STICKY, Address, Node, Objective, Placed
+from .model import STICKY, Address, NodeLoad, Objective, Placed
 from .packing import Step
 from .weighted_state import WeightedState
 
@@ -22,7 +22,7 @@ class LocalSearch:
     """A search for a better placement of some addresses, each of weight 1, with at most ``most_moves`` moves."""
 
     def __init__(
-        self, addresses: Sequence[Address], nodes: Sequence[Node], policy: str, most_moves: int | None
+        self, addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, most_moves: int | None
     ) -> None:
         self.addresses = addresses
         self.nodes = nodes

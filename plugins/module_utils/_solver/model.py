@@ -51,7 +51,7 @@ class Address(NamedTuple):
         return sorted(self.nodes, key=lambda node: (node not in self.current, node))
 
 
-class Node(NamedTuple):
+class NodeLoad(NamedTuple):
     """A host: its load now, and how many more addresses it can take, in all and by family (None: no limit)."""
 
     load: int = 0
@@ -77,7 +77,7 @@ def intern_nodes(addresses: Sequence[Address]) -> tuple[list[int], list[tuple[in
     return found, list(numbers)
 
 
-def weights(addresses: Sequence[Address], nodes: Sequence[Node], policy: str) -> tuple[int, int]:
+def weights(addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str) -> tuple[int, int]:
     """Return (cost of one square, cost of one move); one unit of the first objective outweighs all of the second."""
     if policy == STICKY:
         return 1, (sum(node.load for node in nodes) + len(addresses) + 1) ** 2
@@ -89,7 +89,7 @@ def count_moves(addresses: Sequence[Address], placement: Placed) -> int:
     return sum(address.held and node not in address.current for address, node in zip(addresses, placement))
 
 
-def count_squares(nodes: Sequence[Node], placement: Placed) -> int:
+def count_squares(nodes: Sequence[NodeLoad], placement: Placed) -> int:
     """Return the sum of squares of the loads."""
     loads = [node.load for node in nodes]
     for node in placement:
@@ -98,7 +98,7 @@ def count_squares(nodes: Sequence[Node], placement: Placed) -> int:
     return sum(load * load for load in loads)
 
 
-def loads_of(addresses: Sequence[Address], nodes: Sequence[Node], placement: Placed) -> list[int]:
+def loads_of(addresses: Sequence[Address], nodes: Sequence[NodeLoad], placement: Placed) -> list[int]:
     """Return the load of each node with the addresses on it, by their weights."""
     loads = [node.load for node in nodes]
     for address, node in zip(addresses, placement):
@@ -125,7 +125,7 @@ def count_overlap(addresses: Sequence[Address], placement: Placed) -> int:
     return overlap
 
 
-def objective(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, placement: Placed) -> Objective:
+def objective(addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, placement: Placed) -> Objective:
     """Return the objective, which the best placement minimizes lexicographically.
 
     It is the number of unassigned addresses, the domain overlap, then squares and moves in the order of the policy.
@@ -135,7 +135,7 @@ def objective(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, 
     return sum(node is None for node in placement), count_overlap(addresses, placement), first, second
 
 
-def keeps_rules(addresses: Sequence[Address], nodes: Sequence[Node], placement: Placed) -> bool:
+def keeps_rules(addresses: Sequence[Address], nodes: Sequence[NodeLoad], placement: Placed) -> bool:
     """Return whether all limits hold, in all and by family, and no node has two addresses of an owner."""
     if first_conflict(addresses, placement) is not None:
         return False

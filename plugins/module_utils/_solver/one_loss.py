@@ -22,7 +22,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import AbstractSet, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Tuple
 
-from .model import Node
+from .model import NodeLoad
 
 UNLIMITED = 1 << 60
 FAMILIES = (4, 6)
@@ -62,7 +62,7 @@ class Fleet:
     ``closed`` are nodes that get nothing; the caller may add to it between two losses.
     """
 
-    def __init__(self, nodes: Sequence[Node], kinds: Sequence[AbstractSet[int]]) -> None:
+    def __init__(self, nodes: Sequence[NodeLoad], kinds: Sequence[AbstractSet[int]]) -> None:
         self.loads = [node.load for node in nodes]
         self.free = [_unlimited(node.free) for node in nodes]
         self.free_by_family = {family: [_unlimited(node.free_for(family)) for node in nodes] for family in FAMILIES}

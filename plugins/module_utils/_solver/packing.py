@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Dict, Optional, Sequence, Tuple
 
-from .model import Address, Bans, Node
+from .model import Address, Bans, NodeLoad
 from .overlap_bound import LeastOverlap, least_overlap, overlap_of
 from .spread_groups import UNBOUNDED, Bounds, SpreadGroup, match_members, read_groups
 
@@ -51,7 +51,7 @@ class Packing:
     def __init__(
         self,
         addresses: Sequence[Address],
-        nodes: Sequence[Node],
+        nodes: Sequence[NodeLoad],
         square: int,
         move: int,
         banned: Bans = frozenset(),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Mapping, NamedTuple, Sequence
 
-from .model import Address, Node, Placed, count_moves, count_overlap, keeps_rules
+from .model import Address, NodeLoad, Placed, count_moves, count_overlap, keeps_rules
 
 
 class Remainder(NamedTuple):
@@ -21,10 +21,10 @@ class Remainder(NamedTuple):
 
     numbers: list[int]
     addresses: list[Address]
-    nodes: list[Node]
+    nodes: list[NodeLoad]
 
 
-def remainder(addresses: Sequence[Address], nodes: Sequence[Node], fixed: Mapping[int, int | None]) -> Remainder:
+def remainder(addresses: Sequence[Address], nodes: Sequence[NodeLoad], fixed: Mapping[int, int | None]) -> Remainder:
     """Return the Remainder of a problem where the node of each address of ``fixed`` is known, None for unassigned."""
     numbers = [number for number in range(len(addresses)) if number not in fixed]
     owners = {addresses[number].owner for number in numbers}
@@ -59,16 +59,16 @@ def remainder(addresses: Sequence[Address], nodes: Sequence[Node], fixed: Mappin
     return Remainder(numbers, rest, left)
 
 
-def _with_more(node: Node, load: int, four: int, six: int) -> Node:
+def _with_more(node: NodeLoad, load: int, four: int, six: int) -> NodeLoad:
     """Return a node with more load, and with more addresses of each family."""
     free = [
         None if limit is None else limit - count
         for limit, count in zip((node.free, *node.free_by_family), (four + six, four, six))
     ]
-    return Node(node.load + load, free[0], (free[1], free[2]))
+    return NodeLoad(node.load + load, free[0], (free[1], free[2]))
 
 
-def single_holders(addresses: Sequence[Address], nodes: Sequence[Node]) -> dict[int, int]:
+def single_holders(addresses: Sequence[Address], nodes: Sequence[NodeLoad]) -> dict[int, int]:
     """Return the node of each address with one current node; empty if they cannot all stay."""
     fixed: dict[int, int] = {}
     placement: list[int | None] = [None] * len(addresses)

@@ -25,7 +25,7 @@ from .model import (
     POLICIES,
     STICKY,
     Address,
-    Node,
+    NodeLoad,
     Placed,
     count_moves,
     count_overlap,
@@ -37,7 +37,7 @@ from .packing import Packing
 from .remainder import has_fewest_moves, remainder, single_holders
 from .tie_break import first_by_name
 
-__all__ = ["BALANCED", "POLICIES", "STICKY", "Address", "Node", "Placement", "solve"]
+__all__ = ["BALANCED", "POLICIES", "STICKY", "Address", "NodeLoad", "Placement", "solve"]
 
 
 class UnprovenTerm(NamedTuple):
@@ -66,7 +66,7 @@ class Placement:
 
 def solve(
     addresses: Sequence[Address],
-    nodes: Sequence[Node],
+    nodes: Sequence[NodeLoad],
     policy: str = BALANCED,
     max_moves: int | None = None,
     deadline: Deadline = never,
@@ -105,7 +105,7 @@ def solve(
 
 
 def _best_within_cap(
-    addresses: Sequence[Address], nodes: Sequence[Node], capped: Found, still: Placed, free: Found
+    addresses: Sequence[Address], nodes: Sequence[NodeLoad], capped: Found, still: Placed, free: Found
 ) -> Found:
     """Return the best of ``capped`` and ``still``, which keep a cap on moves, as Found.
 
@@ -120,7 +120,9 @@ def _best_within_cap(
     return capped if best <= other else Found(tuple(still), capped.at_least)
 
 
-def _keep_single_holders(addresses: Sequence[Address], nodes: Sequence[Node], deadline: Deadline) -> Placement | None:
+def _keep_single_holders(
+    addresses: Sequence[Address], nodes: Sequence[NodeLoad], deadline: Deadline
+) -> Placement | None:
     """Return the best Placement of the fewest moves if each address with one current node stays there, else None."""
     fixed = single_holders(addresses, nodes)
     if not fixed:
@@ -138,7 +140,7 @@ def _placement(found: Found, gap: UnprovenTerm | None, for_balance: int) -> Plac
     return Placement(found.placement, max(0, for_balance), gap is None, gap=gap)
 
 
-def _gap(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, found: Found) -> UnprovenTerm | None:
+def _gap(addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, found: Found) -> UnprovenTerm | None:
     """Return the first term of the objective that is not proven to be the least; None if there is none."""
     if found.at_least is None:
         return None
@@ -153,7 +155,7 @@ def _count_lost(addresses: Sequence[Address]) -> int:
 
 
 def _solve_weighted(
-    addresses: Sequence[Address], nodes: Sequence[Node], policy: str, max_moves: int | None, deadline: Deadline
+    addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, max_moves: int | None, deadline: Deadline
 ) -> Placement:
     """Assign as many addresses as possible, each counted as one, then level the weighted loads.
 
@@ -184,7 +186,9 @@ def _solve_weighted(
     return Placement(best, moves - fewest, proven and start.gap is None, leveled.at_least, start.gap)
 
 
-def _all_at_rest(addresses: Sequence[Address], nodes: Sequence[Node], best: Placed) -> tuple[int | None, ...] | None:
+def _all_at_rest(
+    addresses: Sequence[Address], nodes: Sequence[NodeLoad], best: Placed
+) -> tuple[int | None, ...] | None:
     """Return the placement in which all that can stay do, the others are as in ``best``, with no more overlap; or None.
 
     This is quick, and mostly possible when nodes come back.
@@ -194,7 +198,7 @@ def _all_at_rest(addresses: Sequence[Address], nodes: Sequence[Node], best: Plac
     return None if more_overlap or None in best or not keeps_rules(addresses, nodes, rest) else rest
 
 
-def _best(addresses: Sequence[Address], nodes: Sequence[Node], policy: str, deadline: Deadline) -> Found:
+def _best(addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, deadline: Deadline) -> Found:
     packing = Packing(addresses, nodes, *weights(addresses, nodes, policy))
     first_by_name(packing, minimize_cost(packing), deadline)
     placement = packing.placement()

@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Callable, Sequence
 
-from .model import Address, Node, Placed, intern_nodes, loads_of
+from .model import Address, NodeLoad, Placed, intern_nodes, loads_of
 
 # The quantiles of the loads that serve as level, in quarters.
 _QUARTERS = (0, 1, 2)
 
 
-def at_least(addresses: Sequence[Address], nodes: Sequence[Node], placement: Placed, most_moves: int) -> int:
+def at_least(addresses: Sequence[Address], nodes: Sequence[NodeLoad], placement: Placed, most_moves: int) -> int:
     """Return a lower bound on the squares of all placements of all addresses with at most ``most_moves`` moves."""
     loads = loads_of(addresses, nodes, placement)
     bound = _Bound(addresses, nodes, most_moves)
@@ -46,7 +46,7 @@ def _climb(value_of: Callable[[int], int], step: int) -> int:
 class _Bound:
     """The bound as a function of the slopes."""
 
-    def __init__(self, addresses: Sequence[Address], nodes: Sequence[Node], most_moves: int) -> None:
+    def __init__(self, addresses: Sequence[Address], nodes: Sequence[NodeLoad], most_moves: int) -> None:
         self.nodes = nodes
         # If moves are limited: how many addresses that can stay may move.
         lost = sum(address.held and not address.current for address in addresses)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Hashable, Iterable, Iterator, Sequence
 
-from .model import Address, Node, Placed
+from .model import Address, NodeLoad, Placed
 from .weighted_state import WeightedState
 
 # The most addresses of a search, and the steps after which it stops.
@@ -20,7 +20,7 @@ _MOST_STEPS = 40_000
 
 
 def search_exhaustively(
-    addresses: Sequence[Address], nodes: Sequence[Node], best: WeightedState, most_moves: int
+    addresses: Sequence[Address], nodes: Sequence[NodeLoad], best: WeightedState, most_moves: int
 ) -> tuple[Placed, bool, bool]:
     """Return the best placement found, whether it is the flattest, and whether it has the fewest moves of the flattest.
 
@@ -46,7 +46,7 @@ class _Search:
     def __init__(
         self,
         addresses: Sequence[Address],
-        nodes: Sequence[Node],
+        nodes: Sequence[NodeLoad],
         best: WeightedState,
         most: tuple[int, int],
         objective: int,
@@ -135,7 +135,7 @@ def _address_keys(addresses: Sequence[Address], moves_count: bool) -> Iterator[H
         yield (address.weight, address.family, address.nodes, current) if alone else number
 
 
-def _node_keys(addresses: Sequence[Address], nodes: Sequence[Node], moves_count: bool) -> Iterator[Hashable]:
+def _node_keys(addresses: Sequence[Address], nodes: Sequence[NodeLoad], moves_count: bool) -> Iterator[Hashable]:
     """Yield a key for each node; without addresses, nodes of equal keys are interchangeable."""
     marks = [set(address.nodes) for address in addresses] + (
         [address.current for address in addresses] if moves_count else []

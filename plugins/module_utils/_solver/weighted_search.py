@@ -18,7 +18,7 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Iterable, Iterator, NamedTuple, Sequence
 
-from .model import Address, Node, Placed
+from .model import Address, NodeLoad, Placed
 from .packing import Step
 from .weighted_bound import at_least
 from .weighted_exhaustive import search_exhaustively
@@ -39,7 +39,7 @@ class Leveled(NamedTuple):
     at_least: int | None
 
 
-def level(addresses: Sequence[Address], nodes: Sequence[Node], start: Placed, most_moves: int | None) -> Leveled:
+def level(addresses: Sequence[Address], nodes: Sequence[NodeLoad], start: Placed, most_moves: int | None) -> Leveled:
     """Level the loads of ``start``, in which all addresses have a node and the domain overlap is the least.
 
     The result has at most ``most_moves`` moves; None: any number.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Sequence
 
-from .model import Address, Node, Placed, intern_nodes
+from .model import Address, NodeLoad, Placed, intern_nodes
 from .packing import Step
 
 
@@ -18,7 +18,7 @@ class WeightedState:
     ``squares``, ``moves`` and ``overlap`` are the terms of the objective.
     """
 
-    def __init__(self, addresses: Sequence[Address], nodes: Sequence[Node], placement: Placed) -> None:
+    def __init__(self, addresses: Sequence[Address], nodes: Sequence[NodeLoad], placement: Placed) -> None:
         self.addresses = addresses
         self.unassigned = len(nodes)
         self.node_of = [self.unassigned] * len(addresses)

@@ -9,7 +9,7 @@ import itertools
 import random
 from collections import Counter
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import Node
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import NodeLoad
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss import Fleet, Lost
 
 
@@ -21,7 +21,7 @@ def world(seed, weights=(1,)):
     by_family = rng.choice([[None], [None], [None, 0, 1, 2]])
     most = rng.choice([0, 2, 5])
     nodes = [
-        Node(rng.randint(0, most), rng.choice(limits), (rng.choice(by_family), rng.choice(by_family)))
+        NodeLoad(rng.randint(0, most), rng.choice(limits), (rng.choice(by_family), rng.choice(by_family)))
         for _n in range(size)
     ]
     kinds = [frozenset(range(size))]

@@ -13,7 +13,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     BALANCED,
     STICKY,
     Address,
-    Node,
+    NodeLoad,
 )
 from hypothesis import strategies as st
 
@@ -73,7 +73,7 @@ def worlds(draw):
     """Small worlds: up to six addresses, up to four nodes, limits on all and on families, several holders."""
     count = draw(st.integers(1, 4))
     limits = st.none() | st.integers(0, 3)
-    nodes = [Node(draw(st.integers(0, 2)), draw(limits), (draw(limits), draw(limits))) for _index in range(count)]
+    nodes = [NodeLoad(draw(st.integers(0, 2)), draw(limits), (draw(limits), draw(limits))) for _index in range(count)]
     numbers = st.integers(0, count - 1)
     addresses = []
     for _index in range(draw(st.integers(0, 6))):
@@ -114,7 +114,9 @@ def large_world(seed, node_count=60, address_count=600):
     ]
     limited = seed % 2
     nodes = [
-        Node(chance.randint(0, 2), chance.choice([None, 9, 12]) if limited else None, (None, chance.choice([None, 5])))
+        NodeLoad(
+            chance.randint(0, 2), chance.choice([None, 9, 12]) if limited else None, (None, chance.choice([None, 5]))
+        )
         for _index in range(node_count)
     ]
     addresses, owner = [], 0

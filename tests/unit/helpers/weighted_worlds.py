@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import Address, Node
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import Address, NodeLoad
 from hypothesis import strategies as st
 
 
@@ -33,7 +33,7 @@ def worlds(draw, addresses=6, nodes=4):
     """Small worlds with limits on all and on families, several holders, owners of a weight each, some spread."""
     count = draw(st.integers(1, nodes))
     limits = st.none() | st.integers(0, 3)
-    listed = [Node(draw(st.integers(0, 5)), draw(limits), (draw(limits), draw(limits))) for _index in range(count)]
+    listed = [NodeLoad(draw(st.integers(0, 5)), draw(limits), (draw(limits), draw(limits))) for _index in range(count)]
     numbers = st.integers(0, count - 1)
     domains = [draw(st.sampled_from(((), tuple(draw(numbers) for _node in listed)))) for _owner in range(addresses)]
     weights = [draw(st.integers(1, 9)) for _owner in range(addresses)]
@@ -59,7 +59,8 @@ def large_world(seed, count=60, nodes=8):
     """Addresses of all rules at once, too many for an exhaustive search."""
     chance = random.Random(seed)
     listed = [
-        Node(chance.randint(0, 9), chance.choice((None, 9)), (None, chance.choice((None, 3)))) for _node in range(nodes)
+        NodeLoad(chance.randint(0, 9), chance.choice((None, 9)), (None, chance.choice((None, 3))))
+        for _node in range(nodes)
     ]
     kinds = [tuple(range(nodes)), tuple(range(0, nodes, 2)), tuple(range(nodes // 2, nodes))]
     zones = tuple(number % 3 for number in range(nodes))

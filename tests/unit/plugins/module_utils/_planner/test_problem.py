@@ -8,7 +8,7 @@ from __future__ import annotations
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import read_problem, read_situation
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.problem import problem_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import Address, Node
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import Address, NodeLoad
 from planner_documents import LABEL, current, egressip, in_zone, node, spread
 
 FIRST, SECOND, THIRD = "10.0.0.1", "10.0.0.2", "10.0.0.3"
@@ -27,7 +27,7 @@ def test_addresses_are_numbered_by_object_and_nodes_by_name():
         Address(0, 4, (1,), held=True),
         Address(1, 4, (1,)),
     ]
-    assert made.nodes == [Node(), Node(), Node()]
+    assert made.nodes == [NodeLoad(), NodeLoad(), NodeLoad()]
 
 
 def test_addresses_with_the_same_possible_nodes_share_the_tuple():
@@ -42,14 +42,14 @@ def test_a_broken_object_leaves_its_load_and_capacity():
     nodes = [node(1, capacity={"ip": 3, "ipv4": 2}), node(2)]
     made = problem([broken, egressip("b", SECOND)], nodes, {FIRST: "n1"})
     assert made.wanted == [("b", SECOND)]
-    assert made.nodes == [Node(1, 2, (1, None)), Node()]
+    assert made.nodes == [NodeLoad(1, 2, (1, None)), NodeLoad()]
 
 
 def test_limits_are_what_is_left():
     candidates = read_situation(read_requests([egressip("a", FIRST)]), [node(1, capacity=1)], []).candidates
     for number in range(3):
         candidates.place(f"b{number}", f"10.0.0.{10 + number}", candidates.node("n1"))
-    assert problem_of(candidates, [("a", FIRST)]).nodes == [Node(3, 0)]
+    assert problem_of(candidates, [("a", FIRST)]).nodes == [NodeLoad(3, 0)]
 
 
 def test_weights_and_failure_domains_are_those_of_the_object():

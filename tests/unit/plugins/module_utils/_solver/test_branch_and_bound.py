@@ -15,7 +15,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     BALANCED,
     STICKY,
     Address,
-    Node,
+    NodeLoad,
     keeps_rules,
     objective,
     weights,
@@ -37,7 +37,7 @@ def fleet(lost_zone=None):
             current = {3 * (owner // 3) + zone} & {*NODES[family]}
             possible = tuple(node for node in NODES[family] if ZONES[node] != lost_zone)
             addresses.append(Address(owner, family, possible, frozenset(current & {*possible}), True, ZONES))
-    return addresses, [Node()] * 9
+    return addresses, [NodeLoad()] * 9
 
 
 def zones_used(addresses, placement):
@@ -83,20 +83,20 @@ def test_spread_is_even(zones, counts, families):
     domains = (*domains, *(zone for zone in range(zones) for _node in range(3)))
     every = tuple(range(len(domains)))
     addresses = [Address(0, family, every if family == 4 else every[1:], domains=domains) for family in families]
-    placement = solve(addresses, [Node()] * len(domains))
+    placement = solve(addresses, [NodeLoad()] * len(domains))
     found = Counter(domains[node] for node in placement.nodes)
     assert sorted(found.values(), reverse=True) == counts
 
 
 def test_even_spread_costs_no_place():
     addresses = [Address(0, 4, (0, 1, 2, 3), domains=(0, 0, 0, 1)) for _address in range(4)]
-    assert None not in solve(addresses, [Node()] * 4).nodes
+    assert None not in solve(addresses, [NodeLoad()] * 4).nodes
 
 
 def crowded(seed):
     """A world of all rules at once that takes many branches."""
     chance = random.Random(seed)
-    nodes = [Node(0, 7, (5, 3)) for _node in range(8)]
+    nodes = [NodeLoad(0, 7, (5, 3)) for _node in range(8)]
     racks = tuple(chance.randint(0, 4) for _node in nodes)
     addresses = []
     for owner in range(14):
@@ -136,7 +136,7 @@ def limited_world(seed):
     """A small world of both families with tight limits, in which few placements keep a cap on moves."""
     chance = random.Random(seed)
     count, limits = chance.randint(3, 6), (1, 2, 3)
-    nodes = [Node(0, None, (chance.choice(limits), chance.choice(limits))) for _node in range(count)]
+    nodes = [NodeLoad(0, None, (chance.choice(limits), chance.choice(limits))) for _node in range(count)]
     labels = tuple(chance.randint(0, 2) for _node in nodes)
     addresses = []
     for owner in range(chance.randint(2, 6)):
@@ -175,7 +175,8 @@ def tight_world(seed, node_count=8, objects=12):
     """Objects of both families and nodes that limit both: what a flow cannot express."""
     chance = random.Random(seed)
     nodes = [
-        Node(0, chance.choice([None, 8]), (chance.randint(3, 4), chance.randint(3, 4))) for _index in range(node_count)
+        NodeLoad(0, chance.choice([None, 8]), (chance.randint(3, 4), chance.randint(3, 4)))
+        for _index in range(node_count)
     ]
     addresses = []
     for owner in range(objects):

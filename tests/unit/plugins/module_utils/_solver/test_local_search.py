@@ -11,7 +11,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     BALANCED,
     STICKY,
     Address,
-    Node,
+    NodeLoad,
     count_moves,
     objective,
 )
@@ -47,15 +47,15 @@ def test_no_single_move_improves_the_result(world, policy):
 @pytest.mark.parametrize(("most_moves", "moves"), [(None, 2), (1, 1), (0, 0)])
 def test_moves_are_capped(most_moves, moves):
     addresses = [held(0, 1, by=0, owner=n) for n in range(4)]
-    found = LocalSearch(addresses, [Node(), Node()], BALANCED, most_moves).improved([0] * 4)
+    found = LocalSearch(addresses, [NodeLoad(), NodeLoad()], BALANCED, most_moves).improved([0] * 4)
     assert count_moves(addresses, found) == moves
 
 
 def test_an_address_moves_away_for_one_without_a_node():
     addresses = [Address(0, 4, (0, 1)), Address(1, 4, (0,))]
-    assert LocalSearch(addresses, [Node(0, 1), Node()], BALANCED, None).improved([0, None]) == (1, 0)
+    assert LocalSearch(addresses, [NodeLoad(0, 1), NodeLoad()], BALANCED, None).improved([0, None]) == (1, 0)
 
 
 def test_of_two_siblings_on_a_node_one_leaves():
     addresses = [Address(0, 4, (0, 1)), Address(0, 6, (0, 1))]
-    assert LocalSearch(addresses, [Node(), Node()], BALANCED, None).improved([0, 0]) == (0, 1)
+    assert LocalSearch(addresses, [NodeLoad(), NodeLoad()], BALANCED, None).improved([0, 0]) == (0, 1)

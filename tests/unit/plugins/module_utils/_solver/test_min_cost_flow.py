@@ -15,7 +15,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     BALANCED,
     STICKY,
     Address,
-    Node,
+    NodeLoad,
     weights,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.packing import Packing
@@ -98,7 +98,7 @@ def test_certificate_of_a_larger_world():
 
 def test_addresses_start_on_their_current_nodes():
     addresses = [held(0, 1, by=0, owner=n) for n in range(2)] + [Address(2, 4, (0, 1)), Address(3, 4, (0,))]
-    packing = Packing(addresses, [Node(), Node()], *weights(addresses, [Node(), Node()], BALANCED))
+    packing = Packing(addresses, [NodeLoad(), NodeLoad()], *weights(addresses, [NodeLoad(), NodeLoad()], BALANCED))
     fill(packing, packing.current)
     assert packing.placement()[:2] == (0, 0)
     assert packing.placement()[2:] == (1, 0)
@@ -106,7 +106,7 @@ def test_addresses_start_on_their_current_nodes():
 
 def test_an_improving_cycle_is_reported_with_its_steps():
     addresses = [Address(owner, 4, (0, 1)) for owner in range(2)]
-    packing = Packing(addresses, [Node(), Node()], 1, 1)
+    packing = Packing(addresses, [NodeLoad(), NodeLoad()], 1, 1)
     for address in range(2):
         packing.enter(address, 0)
     (steps,) = Potential(packing).improvements
@@ -117,7 +117,7 @@ def test_an_improving_cycle_is_reported_with_its_steps():
 
 def test_the_potential_is_the_cost_of_the_shortest_path():
     """The address leaves the first node, which saves one square; from there it can enter each of the others."""
-    packing = Packing([Address(0, 4, (0, 1))], [Node(), Node()], 1, 0)
+    packing = Packing([Address(0, 4, (0, 1))], [NodeLoad(), NodeLoad()], 1, 0)
     packing.enter(0, 0)
     assert Potential(packing).cost == [-1, -1, -1]
 

@@ -10,7 +10,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     BALANCED,
     STICKY,
     Address,
-    Node,
+    NodeLoad,
     bans_against,
     count_moves,
     count_overlap,
@@ -28,7 +28,7 @@ from solver_worlds import held, keeps_the_rules, measure, spread_worlds
 
 # Two siblings and a third address; the first node has a load of 2.
 ADDRESSES = [held(0, 1, 2, by=0), held(0, 1, 2, by=1), held(0, 1, 2, by=1, owner=1, family=6)]
-NODES = [Node(2), Node(), Node()]
+NODES = [NodeLoad(2), NodeLoad(), NodeLoad()]
 
 
 def test_the_terms_of_a_placement():
@@ -45,7 +45,7 @@ def test_an_address_held_by_an_impossible_node_counts_as_a_move():
 
 def test_loads_are_sums_of_weights():
     addresses = [Address(0, 4, (0, 1), weight=5), Address(1, 4, (0, 1), weight=7), Address(2, 4, (0, 1), weight=9)]
-    assert loads_of(addresses, [Node(1), Node()], (0, 0, None)) == [13, 0]
+    assert loads_of(addresses, [NodeLoad(1), NodeLoad()], (0, 0, None)) == [13, 0]
 
 
 def test_overlap_counts_pairs_and_siblings_outside_the_problem():
@@ -84,7 +84,7 @@ def test_current_nodes_are_preferred():
 
 
 def test_limits_by_family():
-    assert (Node(0, 9, (1, 2)).free_for(4), Node(0, 9, (1, 2)).free_for(6)) == (1, 2)
+    assert (NodeLoad(0, 9, (1, 2)).free_for(4), NodeLoad(0, 9, (1, 2)).free_for(6)) == (1, 2)
 
 
 def test_equal_sets_of_nodes_have_one_number():

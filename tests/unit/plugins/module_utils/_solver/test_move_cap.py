@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.min_cost_flow import minimize_cost
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, STICKY, Node
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, STICKY, NodeLoad
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.move_cap import closest_to_cap
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.packing import Packing
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import solve
@@ -22,7 +22,7 @@ from solver_worlds import brute_force, held, keeps_the_rules, large_world, measu
 def test_what_the_cap_forbids_may_need_more_moves():
     """Two of the addresses can have a node, with at least two moves; the cap allows no others."""
     addresses = [held(0, 1, 2, by=0, owner=n)._replace(domains=(0, 1, 2)) for n in (0, 0, 1)]
-    nodes = [Node(0, 1), Node(0, 1), Node(0, 0)]
+    nodes = [NodeLoad(0, 1), NodeLoad(0, 1), NodeLoad(0, 0)]
     assert solve(addresses, nodes, BALANCED, 0).nodes == brute_force(addresses, nodes, BALANCED, 0)
 
 
@@ -55,19 +55,19 @@ def test_a_cap_on_moves_at_full_size():
     addresses = [held(*range(node_count), by=1 + n % (node_count - 1), owner=n // 3) for n in range(address_count)]
     before = Counter(next(iter(address.current)) for address in addresses)
     for max_moves in (1, 4, 9):
-        placement = solve(addresses, [Node() for _index in range(node_count)], BALANCED, max_moves)
+        placement = solve(addresses, [NodeLoad() for _index in range(node_count)], BALANCED, max_moves)
         assert placement.for_balance == max_moves
         # Each move brings one from a node that holds most to the one that is empty.
         most = sorted(before.values())[-max_moves:]
         squares = sum(load * load for load in before.values()) + max_moves**2 - sum(2 * load - 1 for load in most)
-        assert measure(addresses, [Node() for _index in range(node_count)], placement.nodes)[2] == squares
+        assert measure(addresses, [NodeLoad() for _index in range(node_count)], placement.nodes)[2] == squares
 
 
 @pytest.mark.parametrize("cap", [0, 1, 2])
 def test_the_cycles_between_two_placements_are_combined(cap):
     """Two pairs of nodes: a move in each saves two squares, and costs as much."""
     addresses = [held(0, 1, by=0, owner=n) for n in (0, 1)] + [held(2, 3, by=2, owner=n) for n in (2, 3)]
-    packing = Packing(addresses, [Node()] * 4, 1, 2)
+    packing = Packing(addresses, [NodeLoad()] * 4, 1, 2)
     found = closest_to_cap(packing, (0, 1, 2, 3), (0, 0, 2, 2), cap)
     assert found in {0: [(0, 0, 2, 2)], 1: [(0, 1, 2, 2), (0, 0, 2, 3)], 2: [(0, 1, 2, 3)]}[cap]
 
@@ -75,5 +75,5 @@ def test_the_cycles_between_two_placements_are_combined(cap):
 def test_a_cycle_is_applied_as_a_whole():
     """The two addresses change places: one alone would change the loads."""
     addresses = [held(0, 1, by=0, owner=0), held(0, 1, by=1, owner=1)]
-    packing = Packing(addresses, [Node()] * 2, 1, 0)
+    packing = Packing(addresses, [NodeLoad()] * 2, 1, 0)
     assert closest_to_cap(packing, (1, 0), (0, 1), 1) == (0, 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import Node
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import NodeLoad
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss import Fleet, Lost, reassign
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss_flow import minimize
 from one_loss_worlds import best, keeps_rules, objective, world
@@ -16,7 +16,7 @@ from one_loss_worlds import best, keeps_rules, objective, world
 
 def fleet(*loads, free=None):
     """Return a fleet in which each address may be on each node."""
-    return Fleet([Node(load, free) for load in loads], [frozenset(range(len(loads)))])
+    return Fleet([NodeLoad(load, free) for load in loads], [frozenset(range(len(loads)))])
 
 
 def lost(count, **fields):
@@ -71,7 +71,9 @@ def test_a_full_a_closed_and_a_lost_node_get_nothing():
 
 def test_a_large_loss_among_nodes_that_take_only_some_addresses():
     rng = random.Random(1)
-    nodes = Fleet([Node(rng.randint(0, 3), 12) for _n in range(60)], [frozenset(range(60)), frozenset(range(0, 60, 7))])
+    nodes = Fleet(
+        [NodeLoad(rng.randint(0, 3), 12) for _n in range(60)], [frozenset(range(60)), frozenset(range(0, 60, 7))]
+    )
     addresses = [
         Lost(4, number % 2, frozenset({0, *rng.sample(range(60), 5)}), rng.choice([None, 7, 14]))
         for number in range(90)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import Address, Node, count_overlap
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import Address, NodeLoad, count_overlap
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.overlap_bound import (
     LeastOverlap,
     inside_of,
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 
 def groups_of(addresses):
-    packing = Packing(addresses, [Node()] * len(addresses[0].domains), 1, 1)
+    packing = Packing(addresses, [NodeLoad()] * len(addresses[0].domains), 1, 1)
     return packing, packing.groups
 
 

@@ -13,7 +13,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     BALANCED,
     STICKY,
     Address,
-    Node,
+    NodeLoad,
     objective,
     weights,
 )
@@ -60,7 +60,7 @@ ONE_GROUP_BY_A_BAN = (
     [Address(0, 4, (0, 1, 2, 3, 4, 5), domains=ZONES)] * 3
     + [held(0, 1, 2, 3, 4, 5, 6, by=6)._replace(domains=ZONES)]
     + [Address(1, 4, nodes, domains=ZONES) for nodes in ((7, 8), (7, 8, 9))],
-    [Node()] * 4 + [Node(50)] * 3 + [Node()] * 3,
+    [NodeLoad()] * 4 + [NodeLoad(50)] * 3 + [NodeLoad()] * 3,
 )
 
 
@@ -81,12 +81,12 @@ def test_siblings_in_one_domain_need_different_nodes():
         Address(0, 6, (0, 1), domains=domains),
         Address(0, 6, (0, 1), domains=domains),
     ]
-    assert max(values_by_owners(addresses, [Node()] * 3, BALANCED))[:2] == (0, 1)
+    assert max(values_by_owners(addresses, [NodeLoad()] * 3, BALANCED))[:2] == (0, 1)
 
 
 @pytest.mark.parametrize("seed", [35, 85, 87, 94])
 def test_the_root_proves_worlds_that_the_flow_alone_does_not(seed):
-    addresses, nodes, policy, max_moves = placement_referee.world(seed, Address, Node)
+    addresses, nodes, policy, max_moves = placement_referee.world(seed, Address, NodeLoad)
     policy = STICKY if max_moves == 0 else policy
     problem = branch_and_bound._Problem(addresses, nodes, policy, None, branch_and_bound.Budget(never))
     with_owners = problem.bound().value

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import (
     BALANCED,
     Address,
-    Node,
+    NodeLoad,
     count_overlap,
     weights,
 )
@@ -82,7 +82,7 @@ def test_no_placement_overlaps_more_than_the_bound(world, chance):
 def test_what_fits():
     packing = unassigned(
         [Address(0, 4, (0, 1)), Address(0, 4, (0, 1)), Address(1, 4, (0, 1)), Address(2, 6, (0, 1))],
-        [Node(0, None, (2, None)), Node(3, 1)],
+        [NodeLoad(0, None, (2, None)), NodeLoad(3, 1)],
     )
     packing.put(0, 0)
     # The place of a sibling; then the limit of IPv4; then the limit in total.
@@ -100,7 +100,7 @@ def test_what_fits():
 )
 def test_a_shift_is_made_if_it_saves(steps, made):
     addresses = [held(0, 1, by=0, owner=n) for n in range(3)]
-    packing = unassigned(addresses, [Node(), Node(0, 1)])
+    packing = unassigned(addresses, [NodeLoad(), NodeLoad(0, 1)])
     packing.make([(address, 0) for address in range(3)])
     before = packing.placement()
     assert packing.shift(steps) is made
@@ -108,7 +108,7 @@ def test_a_shift_is_made_if_it_saves(steps, made):
 
 
 def test_prices_are_those_of_squares_and_moves():
-    packing = unassigned([held(0, 1, by=0)], [Node(3), Node()])
+    packing = unassigned([held(0, 1, by=0)], [NodeLoad(3), NodeLoad()])
     packing.put(0, 0)
     assert (packing.next_price(0), packing.last_price(0), packing.next_price(1)) == tuple(
         packing.square * each for each in (9, 7, 1)
@@ -117,5 +117,7 @@ def test_prices_are_those_of_squares_and_moves():
 
 
 def test_a_banned_node_is_not_possible():
-    packing = Packing([Address(0, 4, (0, 1)), Address(1, 4, (0, 1))], [Node(), Node()], 1, 1, frozenset([(0, 1)]))
+    packing = Packing(
+        [Address(0, 4, (0, 1)), Address(1, 4, (0, 1))], [NodeLoad(), NodeLoad()], 1, 1, frozenset([(0, 1)])
+    )
     assert [packing.choices[kind] for kind in packing.kind] == [(0,), (0, 1)]

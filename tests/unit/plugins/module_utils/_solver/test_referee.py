@@ -8,7 +8,7 @@ from __future__ import annotations
 import placement_referee
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import keeps_rules
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import Address, Node, solve
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import Address, NodeLoad, solve
 
 # How often a search may ask whether its time is over. One that this ends has a true lower bound, all others are exact.
 STEPS = 150
@@ -24,7 +24,7 @@ def deadline_after(steps):
 def test_no_placement_is_better(block):
     proven = 0
     for seed in range(30 * block, 30 * block + 30):
-        addresses, nodes, policy, max_moves = placement_referee.world(seed, Address, Node)
+        addresses, nodes, policy, max_moves = placement_referee.world(seed, Address, NodeLoad)
         placement = solve(addresses, nodes, policy, max_moves, deadline_after(STEPS))
         assert keeps_rules(addresses, nodes, placement.nodes)
         if placement.gap is None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver import solve as solver
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import STICKY, Address, Node, objective
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import STICKY, Address, NodeLoad, objective
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.remainder import (
     has_fewest_moves,
     remainder,
@@ -23,22 +23,22 @@ def held(owner, node, nodes=(0, 1, 2), **more):
 def test_the_rest_has_what_the_fixed_ones_leave():
     domains = (7, 8, 9)
     addresses = [held(0, 1, domains=domains), Address(0, 6, (0, 1, 2), domains=domains), Address(1, 4, (1,))]
-    nodes = [Node(), Node(2, 5, (3, 4)), Node()]
+    nodes = [NodeLoad(), NodeLoad(2, 5, (3, 4)), NodeLoad()]
     numbers, rest, left = remainder(addresses, nodes, {0: 1, 2: None})
     assert numbers == [1]
     assert rest == [Address(0, 6, (0, 2), domains=domains, taken=(8,))]
-    assert left == [Node(), Node(3, 4, (2, 4)), Node()]
+    assert left == [NodeLoad(), NodeLoad(3, 4, (2, 4)), NodeLoad()]
 
 
 def test_a_fixed_address_adds_its_weight():
-    _numbers, _rest, left = remainder([held(0, 0, weight=7)], [Node(1, 3)], {0: 0})
-    assert left == [Node(8, 2)]
+    _numbers, _rest, left = remainder([held(0, 0, weight=7)], [NodeLoad(1, 3)], {0: 0})
+    assert left == [NodeLoad(8, 2)]
 
 
 def test_single_holders_stay_only_together():
-    assert single_holders([held(0, 0), held(1, 0), Address(2, 4, (0,))], [Node()] * 3) == {0: 0, 1: 0}
-    assert single_holders([held(0, 0), held(1, 0)], [Node(free=1), Node(), Node()]) == {}
-    assert single_holders([held(0, 0), held(0, 0)], [Node()] * 3) == {}
+    assert single_holders([held(0, 0), held(1, 0), Address(2, 4, (0,))], [NodeLoad()] * 3) == {0: 0, 1: 0}
+    assert single_holders([held(0, 0), held(1, 0)], [NodeLoad(free=1), NodeLoad(), NodeLoad()]) == {}
+    assert single_holders([held(0, 0), held(0, 0)], [NodeLoad()] * 3) == {}
 
 
 def test_overlap_that_no_placement_avoids_is_the_least():

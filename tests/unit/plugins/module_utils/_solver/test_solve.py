@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, STICKY, Address, Node
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, STICKY, Address, NodeLoad
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import solve
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -17,12 +17,12 @@ from solver_worlds import POLICIES, brute_force, held, keeps_the_rules, spread_w
 # Two moves in a chain (0 to 1, 1 to 2) are worth making, one alone is not: no price on moves separates them.
 CHAIN = (
     [held(0, 1, by=0, owner=n) for n in range(3)] + [held(1, 2, by=1, owner=3), held(1, by=1, owner=4)],
-    [Node(), Node(), Node()],
+    [NodeLoad(), NodeLoad(), NodeLoad()],
 )
 # Both families of both objects would like the first node, which limits one of them.
 CROSSING = (
     [Address(owner, family, (0, 1)) for owner in (0, 1) for family in (4, 6)],
-    [Node(0, None, (1, None)), Node(0, 3, (None, 1))],
+    [NodeLoad(0, None, (1, None)), NodeLoad(0, 3, (None, 1))],
 )
 
 
@@ -41,12 +41,12 @@ def test_the_placement_is_the_best_of_all(world, how):
 # Two zones: one of an owner's addresses has to leave the zone that both are in, though nothing may move for balance.
 BROKEN_SPREAD = (
     [held(0, 1, 2, 3, by=0)._replace(domains=(0, 0, 1, 1)), held(0, 1, 2, 3, by=1)._replace(domains=(0, 0, 1, 1))],
-    [Node(), Node(), Node(3), Node(3)],
+    [NodeLoad(), NodeLoad(), NodeLoad(3), NodeLoad(3)],
 )
 # Both addresses have possible nodes of their own and one in common, in one zone: a flow cannot express that.
 MEETING = (
     [Address(0, 4, (0, 1), domains=(0, 0, 1)), Address(0, 4, (1, 2), domains=(0, 0, 1))],
-    [Node(), Node(), Node(5)],
+    [NodeLoad(), NodeLoad(), NodeLoad(5)],
 )
 # The first owner has three groups and a member without a node; what that saves decides between equally spread plans.
 UNASSIGNED_OF_SEVERAL_GROUPS = (
@@ -58,7 +58,7 @@ UNASSIGNED_OF_SEVERAL_GROUPS = (
         Address(1, 4, (0, 1, 2), frozenset({0, 1, 2}), True),
         held(0, 1, 2, by=2, owner=1),
     ],
-    [Node(0, 1, (2, 1)), Node(0, None, (1, 1)), Node(0, None, (1, None))],
+    [NodeLoad(0, 1, (2, 1)), NodeLoad(0, None, (1, 1)), NodeLoad(0, None, (1, None))],
 )
 
 
@@ -93,7 +93,7 @@ def test_the_best_placement_stays(world, how):
 @pytest.mark.parametrize("max_moves", [None, 5])
 def test_full_size_worlds_are_flat_and_keep_the_rules(address_count, node_count, per_object, max_moves):
     addresses = [held(*range(node_count), by=n % (node_count - 1), owner=n // per_object) for n in range(address_count)]
-    nodes = [Node() for _index in range(node_count)]
+    nodes = [NodeLoad() for _index in range(node_count)]
     placement = solve(addresses, nodes, BALANCED, max_moves)
     assert keeps_the_rules(addresses, nodes, placement.nodes)
     loads = Counter(placement.nodes)
@@ -104,7 +104,7 @@ def test_full_size_worlds_are_flat_and_keep_the_rules(address_count, node_count,
 
 
 LIMITS = st.none() | st.integers(0, 3)
-NEW_NODES = st.builds(Node, st.integers(0, 3), LIMITS, st.tuples(LIMITS, LIMITS))
+NEW_NODES = st.builds(NodeLoad, st.integers(0, 3), LIMITS, st.tuples(LIMITS, LIMITS))
 
 
 @settings(max_examples=300)

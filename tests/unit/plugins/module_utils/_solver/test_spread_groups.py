@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, Address, Node, weights
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, Address, NodeLoad, weights
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.packing import Packing
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.spread_groups import (
     Range,
@@ -30,7 +30,7 @@ def spread(*nodes, **more):
 
 
 def members(addresses, nodes=None):
-    return [group.members for group in packed(addresses, nodes or [Node()] * 3).groups]
+    return [group.members for group in packed(addresses, nodes or [NodeLoad()] * 3).groups]
 
 
 def test_siblings_with_the_same_possible_nodes_are_a_group():
@@ -41,7 +41,7 @@ def test_siblings_with_the_same_possible_nodes_are_a_group():
 def test_families_are_one_group_unless_a_node_has_an_arc_for_each():
     addresses = [spread(0, 1, 2), spread(0, 1, 2, family=6)]
     assert members(addresses) == [[0, 1]]
-    assert members(addresses, [Node(0, None, (0, None)), Node(), Node()]) == [[0], [1]]
+    assert members(addresses, [NodeLoad(0, None, (0, None)), NodeLoad(), NodeLoad()]) == [[0], [1]]
 
 
 def test_an_address_of_several_current_nodes_is_a_group_of_its_own():
@@ -49,7 +49,7 @@ def test_an_address_of_several_current_nodes_is_a_group_of_its_own():
 
 
 def test_the_cost_of_a_domain_rises_with_each_member_and_outside_its_range():
-    (group,) = packed([spread(0, 1, 2, taken=(1,))] * 3, [Node()] * 3).groups
+    (group,) = packed([spread(0, 1, 2, taken=(1,))] * 3, [NodeLoad()] * 3).groups
     group.set_costs(10, 1000)
     assert (group.parts, group.taken) == ({None: (0, 1, 2), 0: [0, 1], 1: [2]}, {1: 1})
     assert (group.entry_cost(0), group.entry_cost(1), group.exit_saving(0)) == (0, 10, None)
@@ -65,7 +65,7 @@ def test_the_cost_of_a_domain_rises_with_each_member_and_outside_its_range():
 
 
 def test_unassigned_members_save_what_their_overlap_costs():
-    (group,) = packed([spread(0, 1, 2)] * 2, [Node()] * 3).groups
+    (group,) = packed([spread(0, 1, 2)] * 2, [NodeLoad()] * 3).groups
     group.set_costs(1, 1000, [7, 3])
     assert (group.entry_cost(None), group.domain(3)) == (-7, None)
     group.add(3, 1)
@@ -74,7 +74,7 @@ def test_unassigned_members_save_what_their_overlap_costs():
 
 def test_domains_that_groups_of_one_owner_share():
     addresses = [spread(0, 2), spread(1, 2), spread(0, 1)._replace(owner=1)]
-    packing = packed(addresses, [Node()] * 3)
+    packing = packed(addresses, [NodeLoad()] * 3)
     assert {key: [group.number for group in groups] for key, groups in shared_domains(packing, (0, 1, 0)).items()} == {
         (0, 0): [0, 1]
     }

@@ -12,7 +12,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     BALANCED,
     STICKY,
     Address,
-    Node,
+    NodeLoad,
     weights,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.packing import Packing
@@ -79,20 +79,20 @@ def test_closed_sets_change_nothing(seed, monkeypatch):
 
 def test_the_first_address_gets_the_first_node():
     addresses = [Address(owner, 4, (0, 1, 2)) for owner in range(3)]
-    assert first(addresses, [Node()] * 3) == (0, 1, 2)
+    assert first(addresses, [NodeLoad()] * 3) == (0, 1, 2)
     # The last one stays; the others take the rest in order.
-    assert first([*addresses[:2], held(0, 1, 2, by=0, owner=2)], [Node()] * 3) == (1, 2, 0)
+    assert first([*addresses[:2], held(0, 1, 2, by=0, owner=2)], [NodeLoad()] * 3) == (1, 2, 0)
 
 
 def test_a_chain_of_steps_brings_the_first_address_to_its_first_node():
     """The only other placement of least cost moves all three addresses."""
     addresses = [Address(0, 4, (0, 2)), Address(1, 4, (0, 1)), Address(2, 4, (1, 2))]
-    assert first(addresses, [Node()] * 3) == (0, 1, 2)
+    assert first(addresses, [NodeLoad()] * 3) == (0, 1, 2)
 
 
 def test_a_deadline_leaves_the_placement():
     addresses = [Address(owner, 4, (0, 1, 2)) for owner in range(3)]
-    packing, potential = minimized(addresses, [Node()] * 3)
+    packing, potential = minimized(addresses, [NodeLoad()] * 3)
     packing.make([(0, 2), (1, 1), (2, 0)])
     first_by_name(packing, potential, lambda: True)
     assert packing.placement() == (2, 1, 0)
@@ -114,6 +114,6 @@ class Refusal:
 
 
 def test_a_rule_check_decides_about_each_change():
-    packing, potential = minimized([Address(owner, 4, (0, 1, 2)) for owner in range(3)], [Node()] * 3)
+    packing, potential = minimized([Address(owner, 4, (0, 1, 2)) for owner in range(3)], [NodeLoad()] * 3)
     first_by_name(packing, potential, never, Refusal())
     assert packing.placement() == (2, 0, 1)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, Address, Node
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, Address, NodeLoad
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import solve
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.weighted_bound import at_least
 from hypothesis import given, settings
@@ -28,15 +28,15 @@ def test_the_bound_is_not_above_the_best(world, how):
 
 def test_the_bound_of_light_addresses_is_the_level():
     addresses = [Address(owner, 4, (0, 1), weight=5) for owner in range(4)]
-    assert at_least(addresses, [Node()] * 2, (0, 0, 1, 1), 4) == 2 * 10**2
+    assert at_least(addresses, [NodeLoad()] * 2, (0, 0, 1, 1), 4) == 2 * 10**2
 
 
 def test_the_bound_counts_a_heavy_address_alone():
     addresses = [Address(0, 4, (0, 1), weight=10), Address(1, 4, (0, 1), weight=2)]
-    assert at_least(addresses, [Node()] * 2, (0, 1), 2) == 10**2 + 2**2
+    assert at_least(addresses, [NodeLoad()] * 2, (0, 1), 2) == 10**2 + 2**2
 
 
 def test_the_bound_without_moves_is_the_load_of_today():
     addresses = [Address(n, 4, (0, 1), frozenset([0]), True, weight=n + 1) for n in range(3)]
-    assert at_least(addresses, [Node()] * 2, (0, 0, 0), 0) == 6**2
-    assert at_least(addresses, [Node()] * 2, (0, 0, 1), 3) <= 3**2 + 3**2
+    assert at_least(addresses, [NodeLoad()] * 2, (0, 0, 0), 0) == 6**2
+    assert at_least(addresses, [NodeLoad()] * 2, (0, 0, 1), 3) <= 3**2 + 3**2

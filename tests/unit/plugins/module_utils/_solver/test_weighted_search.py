@@ -9,7 +9,7 @@ import itertools
 import random
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, STICKY, Address, Node
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import BALANCED, STICKY, Address, NodeLoad
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import solve
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -81,7 +81,7 @@ def test_two_siblings_that_hold_one_node_do_not_meet_again():
     """A change of places of these two is tried, and taken back."""
     chance = random.Random(3)
     for _world in range(30):
-        nodes = [Node(13, 5), Node(0, 5), Node()]
+        nodes = [NodeLoad(13, 5), NodeLoad(0, 5), NodeLoad()]
         weights = [chance.randint(1, 50) for _owner in range(12)]
         addresses = [Address(n // 2, 4, (0, 1, 2), frozenset([0]), True, weight=weights[n // 2]) for n in range(24)]
         placement = solve(addresses, nodes, BALANCED).nodes
@@ -92,7 +92,7 @@ def test_two_siblings_that_hold_one_node_do_not_meet_again():
 @pytest.mark.parametrize("policy", [BALANCED, STICKY])
 def test_no_address_loses_its_node_to_a_lighter_one(policy):
     addresses = [Address(0, 4, (0,), frozenset([0]), True, weight=50), Address(1, 4, (0,), weight=1)]
-    assert solve(addresses, [Node(free=1)], policy).nodes == (0, None)
+    assert solve(addresses, [NodeLoad(free=1)], policy).nodes == (0, None)
 
 
 @pytest.mark.parametrize("policy", [BALANCED, STICKY])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import (
     Address,
-    Node,
+    NodeLoad,
     count_moves,
     count_overlap,
     loads_of,
@@ -44,7 +44,7 @@ def test_each_term_is_that_of_the_placement(world, steps):
 
 def test_the_change_of_the_overlap_is_known_before_the_step():
     one = Address(0, 4, (0, 1, 2), domains=(0, 0, 1), taken=(1,))
-    state = WeightedState([one, one], [Node()] * 3, (0, 1))
+    state = WeightedState([one, one], [NodeLoad()] * 3, (0, 1))
     assert state.overlap == 1
     change = state.overlap_change(one, 0, 2)
     state.move(0, 2)
@@ -54,6 +54,6 @@ def test_the_change_of_the_overlap_is_known_before_the_step():
 
 def test_two_addresses_of_an_owner_change_places_at_once():
     addresses = [Address(0, 4, (0, 1), weight=2), Address(0, 4, (0, 1), weight=2)]
-    state = WeightedState(addresses, [Node(1), Node()], (0, 1))
+    state = WeightedState(addresses, [NodeLoad(1), NodeLoad()], (0, 1))
     state.make([(0, 1), (1, 0)])
     assert (state.placement(), state.load) == ((1, 0), [3, 2, 0])
