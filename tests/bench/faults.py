@@ -5,11 +5,12 @@
 
 A pod connects to the server again and again, at least every 0.08 s. The gap is the time from the
 last good connection before the first failed one to the next good one; one with a wrong source is none.
-Each fault happens five times.
+Each fault happens five times, those with failover twenty times; failover.py measures more of these.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import statistics
@@ -22,9 +23,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/lab"))
 from lab import NODES, Answer, Lab, LabError, Poll, find_host, longest_gap  # noqa: E402
+from lab_failover import wait_until_settled  # noqa: E402
 from lab_playbook import run_playbook  # noqa: E402
 
-TIMES = 5
+TIMES, TIMES_WITH_FAILOVER = 5, 20
 EGRESS_IP = "192.168.126.10"
 LABEL = "k8s.ovn.org/egress-assignable"
 # Its node holds nothing.
@@ -49,10 +51,15 @@ class Faults:
         }
         self.manifests = [str(manifests / "namespaces.yml"), str(manifests / "pods.yml"), egressip]
         self.without_link = self.without_address = ""
+        self.failover = False
 
     def run(self, playbook: str = "reconcile", **variables: object) -> None:
         """Run one of our playbooks; LabError with its output when it fails."""
-        common = {"egress_ip_manifests": self.manifests, "egress_ip_excluded_cidrs": ["10.88.0.0/16"]}
+        common = {
+            "egress_ip_manifests": self.manifests,
+            "egress_ip_excluded_cidrs": ["10.88.0.0/16"],
+            "egress_ip_failover": self.failover,
+        }
         run = run_playbook(f"netops.egress_ip.{playbook}", self.inventory, {**common, **variables})
         if run.code != 0:
             raise LabError(f"{playbook} ended with code {run.code}:\n{run.output}")
@@ -98,8 +105,12 @@ class Faults:
 
     def kill(self) -> None:
         """The holder loses its power; a run begins at once."""
-        self.lab.kill(self.holder())
+        self.kill_alone()
         self.run()
+
+    def kill_alone(self) -> None:
+        """The holder loses its power, and no run comes."""
+        self.lab.kill(self.holder())
 
     def cycle(self) -> None:
         """The holder loses its power and boots, and no run comes."""
@@ -164,14 +175,30 @@ class Faults:
             self.without_address = ""
         self.lab.up()
         self.run()
+        if self.failover:
+            wait_until_settled(self.lab, [node.name for node in NODES if node.assignable])
         if after:
             after()
 
-    def measure(self) -> dict[str, list[float]]:
+    def measure(self, times: int, times_with_failover: int) -> dict[str, list[float]]:
         """{fault: gaps}."""
+        gaps = self._measure(self._faults(), times)
+        self.failover = True
+        return {**gaps, **self._measure(self._faults_with_failover(), times_with_failover)}
+
+    def _faults_with_failover(self) -> dict[str, Callable]:
+        """{fault: how it happens}, in a fleet with failover."""
+        return {
+            "failover: holder loses power, no run": self.kill_alone,
+            "failover: holder reboots in order, no run": self.reboot,
+            "failover: planned move (`drain`)": self.drain,
+        }
+
+    def _faults(self) -> dict[str, Callable]:
+        """{fault: how it happens}, in a fleet without failover."""
         pods_again = "/usr/bin/python3 /opt/lab/lab_pods.py"
         flush = f"nft flush ruleset; {pods_again}"
-        faults = {
+        return {
             "planned move (`drain`, or a label taken away)": self.drain,
             "holder loses power, a run begins at once": self.kill,
             "holder loses power and boots, no run": self.cycle,
@@ -186,9 +213,11 @@ class Faults:
             "rules deleted on the holder": self.on(self.holder, "ip rule flush protocol 225"),
             "tunnel device deleted on the holder": self.on(self.holder, "ip link delete egress0"),
         }
+
+    def _measure(self, faults: dict[str, Callable], times: int) -> dict[str, list[float]]:
         gaps: dict[str, list[float]] = {}
         for name, fault in faults.items():
-            for _time in range(TIMES):
+            for _time in range(times):
                 self.begin(after=self.cut if fault == self.plug else None)
                 # With all nodes the pod goes too, and its connections tell of no gap.
                 gaps.setdefault(name, []).append(fault() if fault == self.darkness else self.gap(fault))
@@ -198,13 +227,17 @@ class Faults:
 
 def main() -> int:
     """Measure on a fresh lab and remove it; 1 if something cannot be measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--times", type=int, default=TIMES)
+    parser.add_argument("--times-with-failover", type=int, default=TIMES_WITH_FAILOVER)
+    options = parser.parse_args()
     lab = Lab()
     try:
         with lab.hold():
             lab.up(fresh=True)
             with contextlib.ExitStack() as stack:
                 stack.callback(lab.down)
-                gaps = Faults(lab).measure()
+                gaps = Faults(lab).measure(options.times, options.times_with_failover)
     except LabError as error:
         print(f"faults: {error}", file=sys.stderr)
         return 1

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
@@ -132,6 +133,26 @@ def test_both_clocks_go_on(cable):
     before = cable.clocks()
     cable.wait(0.01, 0)
     assert all(later >= one for one, later in zip(before, cable.clocks(), strict=True))
+
+
+def seconds_of(wait, *arguments):
+    """Return how long a wait takes."""
+    start = time.monotonic()
+    wait(*arguments)
+    return time.monotonic() - start
+
+
+def test_a_frame_ends_a_wait_after_its_pause_and_another_descriptor_at_once(cable):
+    one, other = socket.socketpair()
+    with one, other:
+        cable.open(["end1", "end2"], (one.fileno(),))
+        cable.send("end2", *probe(TWO, "", V4))
+        assert 0.4 <= seconds_of(cable.wait, 60, 0.4) < 30
+        assert [each.message.probes for each in arrived(cable)] == [V4]
+        other.send(b"x")
+        assert seconds_of(cable.wait, 60, 50) < 30
+        assert seconds_of(cable.wait, 60, 0) < 30
+        assert seconds_of(cable.wait, -1, 50) < 30
 
 
 @pytest.mark.parametrize("address", [V4, V6])
