@@ -53,13 +53,16 @@ while True:
 # the end of its input it prints for each: the seconds since the last byte, and the longest time without one.
 STREAMS = f"""
 import json, select, socket, sys, time
-begin = time.monotonic()
 streams = {{}}
 for kind in 5 * (b"push", b"echo"):
     sock = socket.create_connection((sys.argv[1], {PORT}))
-    sock.sendall(kind)
+    sock.sendall(kind + b"x" * (kind == b"echo"))
+    sock.recv(1)
+    if kind == b"echo":
+        sock.sendall(b"x")
     sock.setblocking(False)
-    streams[sock] = [kind, begin, 0.0]
+    streams[sock] = [kind, time.monotonic(), 0.0]
+print("ready", flush=True)
 while not select.select([sys.stdin], [], [], {_STREAM})[0]:
     for sock, stream in streams.items():
         try:
@@ -245,16 +248,18 @@ class Streams(_Observer):
         with connection, contextlib.suppress(OSError):
             connection.settimeout(None)
             kind = connection.recv(4)
-            while not self.ends.wait(_STREAM):
-                connection.sendall(b"x")
+            while not self.ends.wait(_STREAM if kind == b"push" else 0.0):
                 if kind == b"echo" and not connection.recv(4096):
                     break
+                connection.sendall(b"x")
 
     def __enter__(self) -> Streams:
         super().__enter__()
         argv = ("ip", "netns", "exec", POD_NETNS, "python3", "-c", STREAMS, self.fleet.net.server)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         self._client = subprocess.Popen(self.fleet.pod_node.argv(*argv), text=True, **pipes)
+        # All connections are open.
+        self._client.stdout.readline()
         return self
 
     def __exit__(self, *error: object) -> None:
