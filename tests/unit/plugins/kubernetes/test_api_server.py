@@ -5,9 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import ssl
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pytest
+from api_server import ADMIN
 from api_store import pods
 from cluster_manifests import MANIFESTS, documents_of
 
@@ -82,6 +88,46 @@ def test_kubectl_pages_watches_and_deletes(cluster, kubectl):
     assert "web-7 " not in kubectl("get", "pods")
     shown = kubectl("get", "pods", "--watch-only", "--request-timeout=1s")
     assert shown == ""
+
+
+@contextlib.contextmanager
+def watched(cluster, **query):
+    """Watch the pods by a plain client; yield an iterator of (type, object)."""
+    words = urlencode({"watch": 1, "timeoutSeconds": 60, **query})
+    request = Request(f"{cluster.url}/api/v1/pods?{words}", headers={"Authorization": f"Bearer {ADMIN}"})
+    with urlopen(request, context=ssl.create_default_context(cafile=str(cluster.ca)), timeout=60) as answer:
+        yield ((event["type"], event["object"]) for event in map(json.loads, answer))
+
+
+def test_a_watch_has_all_changes_after_a_version_and_bookmarks(cluster):
+    (first, second) = pods(2)
+    cluster.store.add([first])
+    version = cluster.store.version
+    cluster.bookmark_seconds = 0.1
+    cluster.store.add([second, NAMESPACE])
+    with watched(cluster, resourceVersion=version, allowWatchBookmarks="true") as events:
+        kind, found = next(events)
+        assert (kind, found["metadata"]["name"]) == ("ADDED", "web-1")
+        kind, found = next(events)
+        # The version of a change that the watch does not show.
+        assert (kind, found["metadata"]) == ("BOOKMARK", {"resourceVersion": str(cluster.store.version)})
+        cluster.store.add([{**first, "status": {"phase": "Failed"}}])
+        cluster.store.delete(cluster.store.of_kind("v1", "Pod"), "default", "web-1")
+        changes = (event for event in events if event[0] != "BOOKMARK")
+        assert [(kind, found["metadata"]["name"]) for kind, found in itertools.islice(changes, 2)] == [
+            ("MODIFIED", "web-0"),
+            ("DELETED", "web-1"),
+        ]
+
+
+def test_a_watch_from_a_forgotten_version_ends_with_gone(cluster):
+    cluster.store.add(pods(2))
+    version = cluster.store.version
+    cluster.store.add(pods(3))
+    cluster.store.compact()
+    with watched(cluster, resourceVersion=version) as events:
+        ((kind, found),) = events
+    assert (kind, found["code"], found["reason"]) == ("ERROR", 410, "Expired")
 
 
 def test_kubectl_reads_events_and_versions(cluster, kubectl):

@@ -29,6 +29,9 @@ EMPTY = {
     "invalid": [],
     "unreadable": [],
     "ignored": [],
+    "network_names": [],
+    "network_errors": [],
+    "network_faults": [],
 }
 
 
