@@ -41,7 +41,8 @@ class Host:
     on which the kernel itself processes router advertisements and has received some. `policies` are ours, see
     `xfrm_policies`. `new_mac` is a random MAC address for a new tunnel device, `not_routing`
     are the IP versions whose forwarding was off before the first run. `esp` are our ESP states and policies,
-    `tunnel_secrets` {fingerprint: secret} those that the node has.
+    `tunnel_secrets` {fingerprint: secret} those that the node has. `idle_networks` are the CIDRs of container networks
+    that may have no bridge now, on a node that needs them.
     """
 
     interfaces: Documents
@@ -55,6 +56,7 @@ class Host:
     not_routing: frozenset[int] = frozenset()
     esp: Esp = Esp()
     tunnel_secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    idle_networks: tuple[str, ...] = ()
 
     def interface(self, name: str) -> Document | None:
         """Return the document of the interface, or None."""

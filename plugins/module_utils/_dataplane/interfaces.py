@@ -164,12 +164,12 @@ def outward_bridges(host: Host, state: NodeState) -> list[str]:
 
 
 def inner_networks(host: Host, outward: Collection[str]) -> list[str]:
-    """Return the sorted networks on the bridges of the host other than `outward` ones: those of containers and VMs."""
+    """Return the sorted networks of containers and VMs: on bridges other than `outward` ones, and idle ones."""
     bridges = [item for item in host.interfaces if _kind(item) == "bridge" and item["ifname"] not in outward]
     addresses = [address for item in bridges for address in item.get("addr_info", ()) if is_global(address)]
     texts = [f"{address['local']}/{address['prefixlen']}" for address in addresses if "local" in address]
-    networks = outermost(parse_interface(text, "addresses").network for text in texts)
-    return [str(network) for network in networks]
+    networks = [parse_interface(text, "addresses").network for text in (*texts, *host.idle_networks)]
+    return [str(network) for network in outermost(networks)]
 
 
 def _has_link(host: Host, name: str) -> bool:

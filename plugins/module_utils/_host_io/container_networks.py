@@ -69,6 +69,21 @@ def find_networks(names: Iterable[NetworkName], interfaces: Sequence[Document]) 
     return found
 
 
+def idle_networks() -> tuple[str, ...]:
+    """Return the sorted CIDRs of all networks of Podman: their bridges exist only while a container uses them."""
+    names = [path.stem for path in sorted(PODMAN_FOLDER.glob("*.json"))[:_MOST_FILES]]
+    named = [_find(NetworkName(PODMAN, name), ()) for name in (*names, _PODMAN_DEFAULT)]
+    of_cni = [cidr for document in _cni_networks() for cidr in _subnets_of(document)]
+    return tuple(sorted({*of_cni, *(cidr for each in named for cidr in each.cidrs)}))
+
+
+def _subnets_of(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the CIDRs of a network of CNI, none of a malformed one."""
+    with contextlib.suppress(CommandError):
+        return _cni(document).cidrs
+    return ()
+
+
 def _find(name: NetworkName, interfaces: Sequence[Document]) -> Found:
     finder = _FINDERS.get(name.kind)
     if finder is None:

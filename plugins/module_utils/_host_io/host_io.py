@@ -85,6 +85,13 @@ class HostIO:
         return find_networks(names, interfaces)
 
     @staticmethod
+    def idle_networks() -> tuple[str, ...]:
+        """Call `container_networks.idle_networks`."""
+        from .container_networks import idle_networks  # noqa: PLC0415
+
+        return idle_networks()
+
+    @staticmethod
     def read_esp() -> Esp:
         """Call `esp.read_esp`."""
         from .esp import read_esp  # noqa: PLC0415

@@ -12,6 +12,7 @@ from typing import Mapping, NamedTuple
 from .._common.errors import NodeStateError
 from .._dataplane.esp import IPSEC
 from .._dataplane.host import Host
+from .._dataplane.nft_networks import closes_unknown
 from .._dataplane.nft_ruleset import held_by
 from .._dataplane.nft_table import TableState
 from .._dataplane.options import DataPlaneOptions
@@ -71,6 +72,8 @@ def read_host(io: HostIO, record: Record | None) -> Host:
     host = io.read_host([name[len(prefix) : -len(suffix)] for name in originals if name.endswith(suffix)])
     tables = {} if record else io.read_tables()
     host = replace(host, not_routing=not_routing(io.read_sysctls(FORWARDING.values()), originals, tables))
+    if record is not None and closes_unknown(record.state):
+        host = replace(host, idle_networks=io.idle_networks())
     secrets = load_secrets(io)
     encrypted = record is not None and record.state.options.tunnel_encryption == IPSEC
     # Nodes without encryption do not pay for it. Without a record, states of an earlier installation may be left.

@@ -133,7 +133,7 @@ class FakeKernel:
         self.told = []
         self.on_call, self.ends, self.shuts_down = None, False, False
         # What the engines have, {name: Found}.
-        self.networks = {}
+        self.networks, self.idle = {}, ()
         # What another run does while this one waits for the lock.
         self.first, self.locked = None, False
         self.log = []
@@ -327,6 +327,9 @@ class FakeKernel:
             name.text: self.networks.get(name.text, container_networks.Found(problem="does not exist"))
             for name in names
         }
+
+    def idle_networks(self):
+        return self.idle
 
     def networks_version(self):
         return repr(sorted(self.networks.items()))

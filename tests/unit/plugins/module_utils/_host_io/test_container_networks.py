@@ -269,3 +269,16 @@ def test_networks_are_found_one_by_one(host):
     assert found["podman:web"].cidrs == ("10.89.0.0/24",)
     assert found["docker:web"] == ABSENT
     assert not found["libvirt:default"].is_known
+
+
+def test_all_networks_of_podman_are_known_while_they_have_no_bridge(host):
+    assert container_networks.idle_networks() == ()
+    podman(host, driver="bridge", subnets=[{"subnet": "10.89.0.0/24"}, {"subnet": "fd00:89::/64"}])
+    podman(host, "lan", driver="macvlan", subnets=[{"subnet": "192.168.1.0/24"}])
+    (host / "podman_folder/broken.json").write_text("{")
+    plugins = [{"type": "bridge", "ipam": {"ranges": [[{"subnet": "10.91.0.0/24"}]]}}]
+    (host / "cni_folder/a.conflist").write_text(json.dumps({"name": "a", "plugins": plugins}))
+    odd = [{"type": "bridge", "ipam": {"subnet": "x"}}]
+    (host / "cni_folder/b.conflist").write_text(json.dumps({"name": "b", "plugins": odd}))
+    (host / "_podman_program").touch()
+    assert container_networks.idle_networks() == ("10.88.0.0/16", "10.89.0.0/24", "10.91.0.0/24", "fd00:89::/64")

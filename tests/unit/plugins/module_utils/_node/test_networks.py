@@ -146,3 +146,16 @@ def test_a_look_names_the_networks_of_an_object_that_it_recalls(named):
     apply(named, node_state(generation=2))
     (entry,) = observe(named, recall=["web"])["recalled"]
     assert "networks" not in entry
+
+
+def test_a_network_without_a_bridge_is_not_closed_until_the_next_watch(kernel):
+    """Podman deletes the bridge of a network with its last container."""
+    state = state_with(options={"unknown_pods": "drop"})
+    kernel.networks, kernel.idle = {WEB: Found(OLD)}, ("10.77.0.0/24",)
+    apply(kernel, state)
+    watch(kernel)
+    assert [*kernel.tables[INET]["sets"]["inner4"]["elements"]] == ["10.77.0.0/24", "10.88.0.0/16"]
+    assert observe(kernel)["drift"] == []
+    kernel.idle = ()
+    watch(kernel)
+    assert [*kernel.tables[INET]["sets"]["inner4"]["elements"]] == ["10.88.0.0/16"]
