@@ -154,6 +154,10 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
     elif probing:
         _report_conflicts(io, taken)
     claimed = _claim_on_record(io, record, again=True)
+    if version not in (None, NEVER, io.networks_version()):
+        # The data plane, which was read later, may have a bridge that these networks lack.
+        record, version = refreshed(io, record, read_host(io, record))
+        claimed = _claim_on_record(io, record, again=True) or claimed
     io.note_networks(version)
     if probing:
         io.note_probed()

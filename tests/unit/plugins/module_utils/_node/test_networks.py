@@ -86,6 +86,21 @@ def test_the_plan_with_the_old_addresses_is_still_accepted(named):
     assert elements(named) == [*NEW]
 
 
+def test_a_network_that_changes_during_the_watch_is_found_at_once(named, monkeypatch):
+    """The data plane is read after the networks, and may show a bridge that they do not have."""
+    execute = named.execute
+
+    def execute_late(transaction):
+        execute(transaction)
+        named.networks[WEB] = Found(NEW)
+
+    monkeypatch.setattr(named, "execute", execute_late)
+    named.networks[WEB] = Found(("10.89.5.0/24",))
+    watch(named)
+    assert elements(named) == [*NEW]
+    assert noted_version(named) == named.networks_version()
+
+
 def test_a_network_that_is_gone_has_no_addresses(named):
     named.networks[WEB] = Found(problem="does not exist")
     watch(named)
@@ -154,7 +169,7 @@ def test_a_network_without_a_bridge_is_not_closed_until_the_next_watch(kernel):
     kernel.networks, kernel.idle = {WEB: Found(OLD)}, ("10.77.0.0/24",)
     apply(kernel, state)
     watch(kernel)
-    assert [*kernel.tables[INET]["sets"]["inner4"]["elements"]] == ["10.77.0.0/24", "10.88.0.0/16"]
+    assert {*kernel.tables[INET]["sets"]["inner4"]["elements"]} == {"10.77.0.0/24", "10.88.0.0/16"}
     assert observe(kernel)["drift"] == []
     kernel.idle = ()
     watch(kernel)
