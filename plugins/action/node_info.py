@@ -16,8 +16,12 @@ class ActionModule(NodeAction):
 
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""
-        observe = dict(self._task.args)
+        observe = {name: value for name, value in self._task.args.items() if name != "answer_timeout"}
         own = names_of_host(observe.pop("host_networks", None))
         given, errors = observe.get("networks") or (), Errors()
         observe["networks"] = sorted({*network_names(given, "networks", errors), *own})
         return {"mode": "observed", "options": observe.pop("options", {}), "observe": observe}
+
+    def answer_timeout(self) -> float:
+        """Return the seconds after which the node counts as silent, 0 for no limit."""
+        return float(self._task.args.get("answer_timeout") or 0)

@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import controller_lines
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failover import VARIABLES
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failure_domains import labelled
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import Deadline, after
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._output import show_stage
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, without_records
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of
 
@@ -85,9 +87,13 @@ class ActionModule(ControllerAction):
             options["withheld"],
             options["states"],
         )
+        if made.rollout:
+            answered, differing = len(made.fleet["observed"]), len(made.rollout["differing"])
+            show_stage(f"{answered} of {len(hosts)} nodes answer, {differing} of them differ from the plan")
         platforms = queries(hosts, made.requests.egressips, made.fleet["members"])
         return {
             **made.to_dict(),
+            "notes": [*made.notes, *controller_lines(hosts, made.rollout, int(variables["ansible_forks"]))],
             "fleet": without_records(made.fleet),
             "rollout": {**made.rollout, **packed(made.rollout["states"])} if made.rollout else {},
             "platforms": platforms,

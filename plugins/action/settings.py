@@ -12,8 +12,10 @@ from typing import Any
 
 import yaml
 from ansible.errors import AnsibleError
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors
+from ansible.playbook.play import Play
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InventoryError
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._output import show_stage
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import (
     DEFAULTS,
     Source,
@@ -22,6 +24,8 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import 
     variables_of_hosts,
 )
 
+# Strategies in which a host does not wait for the others.
+_UNORDERED = ("free", "host_pinned")
 _ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
@@ -36,6 +40,7 @@ class ActionModule(ControllerAction):
 
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings."""
+        _check_play(self._task.get_play(), variables)
         errors, entry_point = Errors(), options["entry_point"]
         of_hosts = variables_of_hosts(entry_point)
         names = dict.fromkeys((*variables_of_fleet(entry_point), *of_hosts))
@@ -46,7 +51,18 @@ class ActionModule(ControllerAction):
             inventory[host] = _values(of_hosts, own, own.__getitem__, errors)
         errors.raise_if_any()
         source = Source(variables["inventory_hostname"], play, inventory, {**DEFAULTS, **_defaults()})
-        return read_settings(source, entry_point, options["needed"])
+        settings = read_settings(source, entry_point, options["needed"])
+        if settings["hosts"]:
+            show_stage(f"Reading the manifests and the state of {len(settings['hosts'])} nodes")
+        return settings
+
+
+def _check_play(play: Play, variables: Mapping[str, Any]) -> None:
+    """Raise InventoryError for a play that does not run each task for all hosts at once."""
+    if play.strategy.rpartition(".")[2] in _UNORDERED:
+        raise InventoryError(f"strategy: must be linear, not '{play.strategy}'; the nodes of a fleet change together")
+    if play.serial and len(variables["ansible_play_batch"]) < len(variables["ansible_play_hosts_all"]):
+        raise InventoryError("serial: must be left out; each batch would be a fleet of its own")
 
 
 def _values(

@@ -11,9 +11,8 @@ from typing import Any
 from ansible import constants
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import on_one_line
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._output import is_for_people
 
-# Output of other callbacks, such as JSON, is read by programs: they get the lines with the result.
-_TEXT_CALLBACKS = ("default", "ansible.builtin.default", "minimal", "ansible.builtin.minimal")
 # Colours of the lines below a title, and of lines that begin with a sign.
 _SECTIONS = {
     "Failed:": constants.COLOR_ERROR,
@@ -33,7 +32,8 @@ class ActionModule(ControllerAction):
         """Show the lines, and return them as `msg`, as the module debug does."""
         # Some texts are from nodes, which must not be able to add a line or to control the terminal.
         lines = [on_one_line(line) for line in options["lines"]]
-        if constants.DEFAULT_STDOUT_CALLBACK not in _TEXT_CALLBACKS:
+        if not is_for_people():
+            # A program gets the lines with the result.
             return {"msg": lines, "_ansible_verbose_always": True}
         for line, colour in coloured(lines):
             self._display.display(line, color=colour)

@@ -65,6 +65,13 @@ options:
       - The node probes the addresses that it holds, which takes 0.4 seconds.
     type: bool
     default: false
+  answer_timeout:
+    description:
+      - Seconds after which a node that can be reached, but does not answer, fails with C(timedout); 0 for no limit.
+      - Only the connection and the run of the module count. The keyword C(timeout) of a task counts the seconds too in
+        which the controller prepares the module or waits for a processor.
+    type: float
+    default: 0
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module
@@ -79,6 +86,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+controller_seconds:
+  description: The seconds that the controller took apart from the node, if they are more than O(answer_timeout).
+  returned: when the controller is slow
+  type: float
+  sample: 34.5
 problems:
   description: Reasons why this host cannot be a node. The other values may be empty then.
   returned: always

@@ -6,20 +6,28 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Mapping
+from typing import Any
 
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import SLOW
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import AnswerTimeoutError, NodeClock
 
 # Ansible loads an action once for a whole run, and then forks for each host and task.
 PROGRAM = base64.b64encode(zlib.compress(zipapp.make())).decode()
 
+# A connection that fails while the controller is busy is no failure of the node.
+_ATTEMPTS = 5
 # Fields of a result that change variables or the inventory on the controller. A node is trusted only for itself.
-_CONTROL = ("ansible_facts", "ansible_stats", "add_host", "add_group")
+_CONTROL = ("ansible_facts", "ansible_stats", "add_host", "add_group", SLOW)
 
 
 def unlogged(arguments: Mapping[str, object]) -> dict[str, object]:
@@ -57,19 +65,58 @@ class NodeAction(ActionBase):
     """
 
     _supports_async = True
+    _clock = NodeClock(0)
 
     def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
-        """Return the result of the module."""
+        """Return the result of the module, with SLOW if the controller took longer than a node may take to answer."""
         result = super().run(tmp, task_vars)
-        done = self._execute_module(
-            module_name="netops.egress_ip.node",
-            module_args={**unlogged(self.arguments()), "program": PROGRAM},
-            task_vars=task_vars,
-            wrap_async=self._task.async_val and not self._connection.has_native_async,
-        )
-        return with_small_event({**result, **with_text(without_control(done))})
+        limit, started = self.answer_timeout(), time.monotonic()
+        try:
+            done = self._run_module(limit, task_vars)
+        except AnswerTimeoutError:
+            done = {"failed": True, "msg": f"Timed out after {limit:g} seconds", "timedout": {"period": limit}}
+        late = time.monotonic() - started - self._clock.node_seconds
+        slow = {SLOW: round(late, 1)} if 0 < limit < late else {}
+        return with_small_event({**result, **with_text(without_control(done)), **slow})
+
+    def cleanup(self, force: bool = False) -> None:
+        """Delete the temporary folder on the node, unless the node is silent; Ansible calls this after `run`."""
+        self._clock = NodeClock(self._clock.limit)
+        with contextlib.suppress(AnswerTimeoutError):
+            super().cleanup(force)
 
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""
         arguments: dict[str, object] = self._task.args
         return arguments
+
+    def answer_timeout(self) -> float:
+        """Return the seconds after which a node counts as silent, 0 for no limit."""
+        return 0
+
+    def _run_module(self, limit: float, task_vars: object) -> dict[str, Any]:
+        """Run the module, again if the connection failed while the controller had no processor for it."""
+        for _attempt in range(_ATTEMPTS):
+            self._clock = NodeClock(limit)
+            try:
+                done: dict[str, Any] = self._execute_module(
+                    module_name="netops.egress_ip.node",
+                    module_args={**unlogged(self.arguments()), "program": PROGRAM},
+                    task_vars=task_vars,
+                    wrap_async=self._task.async_val and not self._connection.has_native_async,
+                )
+                return done
+            except AnsibleConnectionFailure:
+                if not self._clock.is_starved:
+                    raise
+        raise AnsibleActionFail(
+            f"the controller has no processor to connect with, in {_ATTEMPTS} attempts; lower `forks`"
+        )
+
+    def _low_level_execute_command(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        with self._clock.waiting():
+            return super()._low_level_execute_command(*arguments, **options)
+
+    def _transfer_file(self, *arguments: Any, **options: Any) -> Any:
+        with self._clock.waiting():
+            return super()._transfer_file(*arguments, **options)

@@ -58,7 +58,8 @@ def result_of(variables: Mapping[str, Any], module: str) -> Mapping[str, Any]:
 def node_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
     """Return {node: result of the module `node`} of the nodes that answered; empty before that module runs."""
     hosts = {name: variables["hostvars"][name] for name in sorted(fleet["observed"])}
-    return {name: read_result(host["egress_ip_node"]) for name, host in hosts.items() if "egress_ip_node" in host}
+    results = {name: host.get("egress_ip_node") for name, host in hosts.items()}
+    return {name: read_result(result) for name, result in results.items() if result is not None}
 
 
 def _facts(observed: Mapping[str, Any]) -> Mapping[str, Any]:

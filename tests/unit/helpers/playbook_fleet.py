@@ -106,11 +106,18 @@ class PlaybookFleet:
 
     def __post_init__(self):
         """Lay out a copy of the collection in links, with another module `node`."""
-        tree = self.folder / "collections/ansible_collections/netops/egress_ip"
-        _link(COLLECTION, tree, "plugins")
-        _link(COLLECTION / "plugins", tree / "plugins", "modules")
-        _link(COLLECTION / "plugins/modules", tree / "plugins/modules", "node.py")
-        (tree / "plugins/modules/node.py").write_text(NODE)
+        self.tree = self.folder / "collections/ansible_collections/netops/egress_ip"
+        _link(COLLECTION, self.tree)
+        self.replace("plugins/modules/node.py", NODE)
+
+    def replace(self, name, text):
+        """Give a file of the collection another text."""
+        for parent in reversed(Path(name).parents[:-1]):
+            if (self.tree / parent).is_symlink():
+                (self.tree / parent).unlink()
+                _link(COLLECTION / parent, self.tree / parent)
+        (self.tree / name).unlink()
+        (self.tree / name).write_text(text)
 
     def inventory(self, hosts=None):
         """Return the inventory, with further variables {host: {name: value}}."""
@@ -170,9 +177,9 @@ class PlaybookFleet:
         return sorted(found, key=str)
 
 
-def _link(source, target, without):
-    """Fill a folder with links to the entries of another one, but for one entry."""
+def _link(source, target):
+    """Fill a folder with links to the entries of another one."""
     target.mkdir(parents=True)
     for entry in source.iterdir():
-        if entry.name not in (without, ".git", "__pycache__"):
+        if entry.name not in (".git", "__pycache__"):
             (target / entry.name).symlink_to(entry)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from playbook_fleet import MANIFESTS, PlaybookFleet
+import yaml
+from playbook_fleet import COLLECTION, MANIFESTS, PlaybookFleet
 
 # What a survey of AWX gives for fields that are left empty.
 SURVEY = {
@@ -102,6 +103,48 @@ def test_a_role_in_a_list_of_roles_accepts_the_same(fleet, variables, words):
     ended = play(fleet.folder / "role.yml", "-e", json.dumps(variables))
     assert all(lines_of(ended, word) for word in words)
     assert len(ended.output) < 6000
+
+
+@pytest.mark.parametrize(
+    ("keyword", "message"),
+    [
+        ({"strategy": "free"}, "strategy: must be linear, not 'free'; the nodes of a fleet change together"),
+        ({"strategy": "ansible.builtin.host_pinned"}, "strategy: must be linear, not 'ansible.builtin.host_pinned'; "),
+        ({"serial": 2}, "serial: must be left out; each batch would be a fleet of its own"),
+    ],
+)
+def test_a_play_must_run_each_task_for_all_hosts(fleet, keyword, message):
+    role = {"import_role": {"name": "netops.egress_ip.node", "tasks_from": "main"}}
+    play = {"hosts": "egress_ip_nodes", "gather_facts": False, "tasks": [role], **keyword}
+    (fleet.folder / "play.yml").write_text(json.dumps([play]))
+    assert lines_of(fleet.bad(fleet.folder / "play.yml"), message)
+    assert fleet.calls() == []
+
+
+def tasks_in(entries):
+    """Yield the tasks of a file, those of blocks too."""
+    for task in entries:
+        yield task
+        for part in ("block", "rescue"):
+            yield from tasks_in(task.get(part, ()))
+
+
+def registered():
+    """Return the variables that tasks of the roles set."""
+    files = [yaml.safe_load(path.read_text()) for path in (COLLECTION / "roles").glob("*/tasks/*.yml")]
+    tasks = [task for entries in files for task in tasks_in(entries)]
+    facts = {name for task in tasks for name in task.get("ansible.builtin.set_fact", ())}
+    return facts | {task["register"] for task in tasks if "register" in task}
+
+
+def test_results_of_an_earlier_play_have_no_effect(fleet):
+    names = registered()
+    assert {"egress_ip_steps", "egress_ip_audit", "egress_ip_node", "__egress_ip_fence_results"} <= names
+    stale = {"hosts": "egress_ip_nodes", "gather_facts": False}
+    stale["tasks"] = [{"ansible.builtin.set_fact": dict.fromkeys(names, "stale")}]
+    (fleet.folder / "play.yml").write_text(json.dumps([stale, {"import_playbook": "netops.egress_ip.reconcile"}]))
+    after = fleet.good(fleet.folder / "play.yml")
+    assert lines_of(after, "claimed") == ["10.0.99.1  web     node1  claimed", "10.0.99.2  web     node2  claimed"]
 
 
 def test_what_the_play_sets_is_used_for_all_hosts(fleet):

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 
 import pytest
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import with_text
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import NodeClock
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,17 @@ def test_a_node_cannot_set_variables(monkeypatch):
     task = SimpleNamespace(args={}, async_val=0)
     action = ActionModule(task, None, None, None, None, None)
     assert action.run() == {"changed": False, "held": []}
+
+
+def test_a_silent_node_does_not_end_the_process_that_cleans_up(monkeypatch):
+    def silent(self, force=False):
+        with self._clock.waiting():
+            time.sleep(300)
+
+    monkeypatch.setattr(ActionBase, "cleanup", silent)
+    action = ActionModule(SimpleNamespace(args={}, async_val=0), None, None, None, None, None)
+    action._clock = NodeClock(0.2)
+    action.cleanup()
 
 
 @given(

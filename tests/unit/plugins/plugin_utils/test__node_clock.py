@@ -1,0 +1,100 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The time of a node counts, the time of the controller does not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import (
+    AnswerTimeoutError,
+    NodeClock,
+    _waited_for_processor,
+)
+
+FOREVER = 300
+
+
+def nothing_waited():
+    return 0.0
+
+
+def without_processor(seconds):
+    """Pass time as a process does that gets no processor: signals wait, and several of one kind are one."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    time.sleep(seconds)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+
+def test_a_silent_node_ends_the_wait():
+    clock = NodeClock(0.4, nothing_waited)
+    with pytest.raises(AnswerTimeoutError), clock.waiting():
+        time.sleep(FOREVER)
+    assert clock.node_seconds == pytest.approx(0.4)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_several_waits_for_a_node_count_together():
+    clock = NodeClock(0.4, nothing_waited)
+    with pytest.raises(AnswerTimeoutError):
+        for _wait in range(FOREVER):
+            with clock.waiting():
+                time.sleep(0.1)
+
+
+def test_the_controller_has_all_the_time_it_needs_between_two_waits():
+    clock = NodeClock(0.2, nothing_waited)
+    with clock.waiting():
+        pass
+    time.sleep(0.6)
+    with clock.waiting():
+        pass
+    assert clock.node_seconds == 0
+    assert not clock.is_starved
+
+
+def test_a_process_without_a_processor_does_not_count():
+    clock = NodeClock(0.4, nothing_waited)
+    with clock.waiting():
+        without_processor(1.6)
+    assert clock.node_seconds <= 0.1
+    assert clock.is_starved
+
+
+def test_the_wait_of_the_own_processes_for_a_processor_does_not_count():
+    seconds = iter([5.0, 5.0, 0.0])
+    clock = NodeClock(0.4, lambda: next(seconds))
+    with pytest.raises(AnswerTimeoutError), clock.waiting():
+        time.sleep(FOREVER)
+    assert list(seconds) == []
+
+
+def test_the_kernel_counts_the_waits_of_processes():
+    assert _waited_for_processor() == 0
+    with subprocess.Popen(["sh", "-c", "sleep 60; true"], start_new_session=True) as process:
+        try:
+            assert 0 < _waited_for_processor() < time.monotonic()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_the_handler_of_others_is_restored():
+    before = signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    try:
+        with NodeClock(5).waiting():
+            pass
+        assert signal.getsignal(signal.SIGALRM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_without_a_limit_nothing_is_counted():
+    clock = NodeClock(0)
+    with clock.waiting():
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    assert not clock.is_starved

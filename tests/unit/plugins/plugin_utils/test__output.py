@@ -1,0 +1,44 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The output of a run is short where Ansible hides what is ok, and grows with the fleet only by Ansible's recap."""
+
+from __future__ import annotations
+
+import pytest
+from playbook_fleet import PlaybookFleet
+
+SHORT = {"ANSIBLE_DISPLAY_OK_HOSTS": "false", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
+
+
+def before_the_recap(ended):
+    return ended.output.partition("PLAY RECAP")[0].strip().splitlines()
+
+
+@pytest.mark.parametrize("count", [3, 12])
+def test_a_run_that_changes_nothing_prints_less_than_20_lines(tmp_path, count):
+    fleet = PlaybookFleet(tmp_path, count)
+    fleet.good("reconcile", environment=SHORT)
+    ended = fleet.good("reconcile", environment=SHORT)
+    stages = [
+        f"Reading the manifests and the state of {count} nodes",
+        f"{count} of {count} nodes answer, 0 of them differ from the plan",
+    ]
+    _play, *shown = before_the_recap(ended)
+    assert (shown[:2], len(shown)) == (stages, 5)
+    assert [line.split()[-1] for line in shown[2:]] == ["STATE", "held", "held"]
+    if count == 3:
+        assert len(ended.output.splitlines()) < 20
+
+
+def test_banners_and_programs_get_no_stages(tmp_path):
+    fleet = PlaybookFleet(tmp_path)
+    assert "Reading the manifests and" not in fleet.good("plan").output
+    ended = fleet.good("plan", environment={**SHORT, "ANSIBLE_STDOUT_CALLBACK": "oneline"})
+    assert "Reading the manifests and" not in ended.output
+
+
+def test_a_long_run_shows_its_stages_and_what_changes(tmp_path):
+    ended = PlaybookFleet(tmp_path).good("reconcile", environment=SHORT)
+    assert "3 of 3 nodes answer, 3 of them differ from the plan" in ended.lines
+    assert len([line for line in ended.lines if line.startswith("changed:")]) == 3
