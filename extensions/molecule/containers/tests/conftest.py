@@ -1,17 +1,16 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures: the lab with one EgressIP for containers and a VM, and engines on one of its hosts."""
+"""Fixtures: engines on hosts of the lab, and one EgressIP for their networks."""
 
 from __future__ import annotations
 
 import pytest
 from engines import (
+    DB,
     DEFAULT,
-    DOCKER_SUBNET,
     EGRESS_IP,
     HOLDER,
-    LIBVIRT_SUBNET,
     OTHER,
     SUBNETS,
     WEB,
@@ -20,38 +19,39 @@ from engines import (
     Podman,
     address_in,
 )
-from fleet import ASSIGNABLE, EXCLUDED, NOT_ASSIGNABLE, Fleet, Lab, egressip
+from fleet import ASSIGNABLE, NOT_ASSIGNABLE, Fleet, Lab, egressip
 
-# The addresses that the tests give to containers of the namespace.
-SELECTED = {
-    "default": address_in(DEFAULT, 10),
-    "web": address_in(WEB, 10),
-    "web2": address_in(WEB, 11),
-    "docker": "172.17.0.2",
-    "vm": "192.168.122.50",
-}
+PODS = (("apps", address_in(DB, 10)), ("others", address_in(WEB, 99)))
+NETWORKS = f"podman:{DEFAULT}, podman:{WEB}, docker:bridge, libvirt:default"
 VARIABLES = {
-    "egress_ip_excluded_cidrs": [*EXCLUDED, *SUBNETS.values(), DOCKER_SUBNET, LIBVIRT_SUBNET],
+    # The namespace does not name this network.
+    "egress_ip_excluded_cidrs": [SUBNETS[DB]],
+    "egress_ip_unknown_pods": "drop",
     "hosts": {HOLDER: ASSIGNABLE, OTHER: NOT_ASSIGNABLE, "node3": NOT_ASSIGNABLE},
 }
 
 
-def pod(name: str, node: str, address: str) -> dict:
-    """A Pod document of the namespace `apps`."""
+def namespace(name: str, **metadata: dict) -> dict:
+    """A Namespace document."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, **metadata}}
+
+
+def pod(node: str, space: str, address: str) -> dict:
+    """A Pod document."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": f"{name}-{node}", "namespace": "apps"},
+        "metadata": {"name": f"pod-{node}", "namespace": space},
         "spec": {"nodeName": node},
         "status": {"podIPs": [{"ip": address}]},
     }
 
 
 def documents() -> list[dict]:
-    """The namespace, its containers on two hosts, and an object with one address."""
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "apps", "labels": {"env": "prod"}}}
-    pods = [pod(name, node, address) for node in (HOLDER, OTHER) for name, address in SELECTED.items()]
-    return [namespace, *pods, egressip("apps", EGRESS_IP)]
+    """A namespace with networks and a pod in another one, a pod that no object selects, an object with one address."""
+    apps = namespace("apps", labels={"env": "prod"}, annotations={"egress-ip.netops/networks": NETWORKS})
+    pods = [pod(node, *each) for node in (HOLDER, OTHER) for each in PODS]
+    return [apps, namespace("others"), *pods, egressip("apps", EGRESS_IP)]
 
 
 @pytest.fixture(scope="session")
@@ -63,21 +63,21 @@ def lab():
 
 
 @pytest.fixture(scope="session")
-def fleet(lab):
-    """The fleet with the object."""
-    fleet = Fleet(lab)
-    fleet.good(egress_ip_manifests=documents(), **VARIABLES)
-    yield fleet
-    fleet.close()
+def installed(lab):
+    """{host: Podman} with networks and an image on the holder and on another node, which has Docker and libvirt too."""
+    found = {name: Podman(lab, name) for name in (HOLDER, OTHER)}
+    for host in (*found.values(), Docker(lab, OTHER), Libvirt(lab, OTHER)):
+        host.set_up()
+    return found
 
 
 @pytest.fixture(scope="session")
-def engines(fleet):
-    """{host: Podman}, with networks and an image, on the holder and on another node."""
-    found = {name: Podman(fleet.lab, name) for name in (HOLDER, OTHER)}
-    for engine in found.values():
-        engine.set_up()
-    return found
+def engines(installed):
+    """The same, with the object applied."""
+    fleet = Fleet(installed[HOLDER].lab)
+    fleet.good(egress_ip_manifests=documents(), **VARIABLES)
+    fleet.close()
+    return installed
 
 
 @pytest.fixture
@@ -88,18 +88,14 @@ def podman(engines):
 
 
 @pytest.fixture
-def docker(fleet):
-    """Docker on the node that does not hold the address."""
-    engine = Docker(fleet.lab, OTHER)
-    engine.set_up()
+def docker(engines):
+    """Docker on the same node."""
+    engine = Docker(engines[OTHER].lab, OTHER)
     yield engine
-    engine.tear_down()
+    engine.remove_all()
 
 
 @pytest.fixture
-def libvirt(fleet):
-    """Libvirt with a VM on the node that does not hold the address."""
-    host = Libvirt(fleet.lab, OTHER)
-    host.set_up()
-    yield host
-    host.tear_down()
+def libvirt(engines):
+    """Libvirt with a VM on the same node."""
+    return Libvirt(engines[OTHER].lab, OTHER)

@@ -27,7 +27,6 @@ VOLUMES = ("/sys/fs/cgroup:/sys/fs/cgroup:ro", "/usr:/usr:ro", "/opt/lab:/opt/la
 # A network to which `podman run` connects, and one of the user's; Podman's usual subnet is that of the lab's pods.
 DEFAULT, WEB, DB = "podman", "web", "db"
 SUBNETS = {DEFAULT: "10.89.0.0/24", WEB: "10.89.7.0/24", DB: "10.89.8.0/24"}
-DOCKER_SUBNET, LIBVIRT_SUBNET = "172.17.0.0/16", "192.168.122.0/24"
 CLIENT = ("python3", "/opt/lab/lab_client.py")
 # A datagram is lost if no answer comes for longer than a busy machine needs.
 BURST = (*CLIENT, SERVER.address, str(SERVER_PORT), "--timeout", "20", "--burst")
@@ -147,11 +146,6 @@ class Docker(Engine):
         self.run("systemctl", "start", "docker.service")
         self.run("bash", "-c", f"{MAKE_IMAGE}docker import /opt/image.tar {IMAGE}")
 
-    def tear_down(self) -> None:
-        """Stop the daemon."""
-        self.remove_all()
-        self.run("systemctl", "stop", "docker.socket", "docker.service", "containerd.service")
-
 
 class Libvirt(Host):
     """libvirtd with its network `default`; a network namespace in the bridge stands for a VM."""
@@ -176,9 +170,3 @@ class Libvirt(Host):
     def first_packets(self, count: int = 300) -> dict[str, int]:
         """{source that the server saw: datagrams} of the VM."""
         return json.loads(self.run("ip", "netns", "exec", "vm", *BURST, str(count)))
-
-    def tear_down(self) -> None:
-        """Remove the VM and stop the network and the daemon."""
-        self.run("ip", "netns", "delete", "vm")
-        self.run("virsh", "-c", "network:///system", "net-destroy", "default")
-        self.run("systemctl", "stop", "libvirtd.service")

@@ -19,35 +19,50 @@ PUBLISHED = 8081
 @pytest.mark.parametrize("node", [HOLDER, OTHER])
 @pytest.mark.parametrize("network", [DEFAULT, WEB])
 def test_the_first_packets_of_a_container(engines, network, node):
+    """It has the next free address, which no manifest lists."""
+    for _start in range(3):
+        assert engines[node].first_packets("--network", network) == ALL_RIGHT
+
+
+@pytest.mark.parametrize("node", [HOLDER, OTHER])
+def test_a_container_with_a_manifest_of_its_own(engines, node):
+    """Its network belongs to no namespace."""
     engine = engines[node]
-    for _start in range(2):
-        assert engine.first_packets("--network", network, "--ip", address_in(network, 10)) == ALL_RIGHT
+    assert engine.first_packets("--network", DB, "--ip", address_in(DB, 10)) == ALL_RIGHT
+    engine.start("other", "--network", DB)
+    try:
+        # The bridge appears with the first container, and packets of unknown bridges are dropped.
+        wait_for("the bridge is known", lambda: engine.ask("other", SERVER.address))
+        assert engine.ask("other", SERVER.address) == ADDRESS[node]
+    finally:
+        engine.remove_all()
 
 
-def test_a_container_that_no_object_selects(podman):
-    address = address_in(WEB, 99)
-    assert podman.first_packets("--network", WEB, "--ip", address, count=20) == {ADDRESS[OTHER]: 20}
+def test_a_manifest_has_precedence_over_the_network(podman):
+    """No object selects this pod."""
+    assert podman.first_packets("--network", WEB, "--ip", address_in(WEB, 99), count=20) == {ADDRESS[OTHER]: 20}
 
 
 def test_containers_reach_each_other_by_name_with_their_own_addresses(podman):
-    podman.start("one", "--network", WEB, "--ip", address_in(WEB, 10))
-    podman.start("two", "--network", WEB, "--ip", address_in(WEB, 11))
+    podman.start("one", "--network", WEB)
+    podman.start("two", "--network", WEB)
     wait_for("the server in the container", lambda: podman.ask("two", "one"))
-    assert podman.ask("two", "one") == address_in(WEB, 11)
-    assert podman.ask("one", "two") == address_in(WEB, 10)
+    assert podman.ask("two", "one") == podman.address("two")
+    assert podman.ask("one", "two") == podman.address("one")
     assert podman.ask("one", SERVER.address) == podman.ask("two", SERVER.address) == EGRESS_IP
 
 
 def test_another_network_of_the_host_sees_no_egress_ip(podman):
-    podman.start("web", "--network", WEB, "--ip", address_in(WEB, 10))
-    podman.start("db", "--network", DB, "--ip", address_in(DB, 10))
-    wait_for("the server in the container", lambda: podman.ask("web", address_in(DB, 10)))
-    assert podman.ask("web", address_in(DB, 10)) != EGRESS_IP
+    podman.start("web", "--network", WEB)
+    podman.start("db", "--network", DB)
+    wait_for("the server in the container", lambda: podman.ask("web", podman.address("db")))
+    assert podman.ask("web", podman.address("db")) != EGRESS_IP
+    wait_for("the bridge is known", lambda: podman.ask("db", SERVER.address))
     assert podman.ask("db", SERVER.address) == ADDRESS[OTHER]
 
 
 def test_a_published_port_answers_other_hosts(podman):
-    podman.start("web", "--network", WEB, "--ip", address_in(WEB, 10), "--publish", f"{PUBLISHED}:{SERVER_PORT}")
+    podman.start("web", "--network", WEB, "--publish", f"{PUBLISHED}:{SERVER_PORT}")
     wait_for("the published port", lambda: podman.ask_published(SERVER.name, PUBLISHED))
     assert podman.ask_published(SERVER.name, PUBLISHED) == SERVER.address
     assert podman.ask_published(HOLDER, PUBLISHED) == ADDRESS[HOLDER]
@@ -55,21 +70,26 @@ def test_a_published_port_answers_other_hosts(podman):
 
 
 def test_a_container_in_two_networks(podman):
-    """Its default route leads to the first network; the egress IP does not hinder connections to the second one."""
-    podman.start("both", "--network", f"{WEB}:ip={address_in(WEB, 10)}", "--network", f"{DB}:ip={address_in(DB, 11)}")
-    podman.start("db", "--network", DB, "--ip", address_in(DB, 10))
-    wait_for("the server in the container", lambda: podman.ask("both", address_in(DB, 10)))
-    assert podman.ask("both", address_in(DB, 10)) == address_in(DB, 11)
+    """Its default route leads to one of them; the egress IP does not hinder connections to the other one."""
+    podman.start("both", "--network", f"{WEB}:ip={address_in(WEB, 20)}", "--network", f"{DB}:ip={address_in(DB, 20)}")
+    podman.start("db", "--network", DB, "--ip", address_in(DB, 21))
+    wait_for("the server in the container", lambda: podman.ask("both", address_in(DB, 21)))
+    assert podman.ask("both", address_in(DB, 21)) == address_in(DB, 20)
     route = podman.run("podman", "exec", "both", "ip", "route", "get", SERVER.address)
-    expected = EGRESS_IP if address_in(WEB, 10) in route else ADDRESS[OTHER]
+    expected = EGRESS_IP if address_in(WEB, 20) in route else ADDRESS[OTHER]
+    wait_for("the bridge is known", lambda: podman.ask("both", SERVER.address))
     assert podman.ask("both", SERVER.address) == expected
 
 
-def test_a_restarted_container(podman):
-    podman.start("web", "--network", WEB, "--ip", address_in(WEB, 10))
-    podman.run("podman", "restart", "--time", "0", "web")
+def test_a_restarted_container_may_get_another_address(podman):
+    podman.start("web", "--network", WEB)
+    before = podman.address("web")
+    podman.run("podman", "stop", "--time", "0", "web")
+    podman.start("other", "--network", WEB)
+    podman.run("podman", "start", "web")
     wait_for("the container", lambda: podman.ask("web", SERVER.address))
-    assert podman.ask("web", SERVER.address) == EGRESS_IP
+    print(f"{before} became {podman.address('web')}")
+    assert podman.ask("web", SERVER.address) == podman.ask("other", SERVER.address) == EGRESS_IP
 
 
 def test_hosts_that_forward_nothing_by_default(engines):
@@ -81,7 +101,7 @@ def test_hosts_that_forward_nothing_by_default(engines):
         engines[HOLDER].run("iptables", "-I", "FORWARD", *rule, "-j", "ACCEPT")
     try:
         for engine in engines.values():
-            assert engine.first_packets("--network", WEB, "--ip", address_in(WEB, 10)) == ALL_RIGHT
+            assert engine.first_packets("--network", WEB) == ALL_RIGHT
     finally:
         for rule in rules:
             engines[HOLDER].run("iptables", "-D", "FORWARD", *rule, "-j", "ACCEPT")
@@ -91,9 +111,9 @@ def test_hosts_that_forward_nothing_by_default(engines):
 
 def test_a_container_that_starts_while_its_host_boots(podman):
     """No packet has the address of the host, and the container works once the host is up."""
-    options = ("--network", WEB, "--ip", address_in(WEB, 10), "--restart", "always")
     burst = " ".join((*CLIENT, SERVER.address, str(SERVER_PORT), "--burst", "300"))
-    podman.start("web", *options, words=("sh", "-c", f"while true; do {burst}; sleep 1; done"))
+    loop = ("sh", "-c", f"while true; do {burst}; sleep 1; done")
+    podman.start("web", "--network", WEB, "--restart", "always", words=loop)
     podman.lab.reboot(OTHER)
 
     def bursts():
@@ -102,3 +122,13 @@ def test_a_container_that_starts_while_its_host_boots(podman):
     before = len(bursts())
     wait_for("bursts after the boot", lambda: len(bursts()) > before + 1 and bursts()[-1] == ALL_RIGHT)
     assert {source for burst in bursts() for source in burst} <= {EGRESS_IP, "lost"}
+
+
+def test_a_network_that_is_created_again_with_other_addresses(podman):
+    podman.run("podman", "network", "rm", WEB)
+    podman.run("podman", "network", "create", "--subnet", "10.89.17.0/24", WEB)
+    assert podman.first_packets("--network", WEB).keys() <= {EGRESS_IP, "lost"}
+    podman.start("web", "--network", WEB)
+    wait_for("the egress IP", lambda: podman.ask("web", SERVER.address) == EGRESS_IP)
+    assert podman.address("web").startswith("10.89.17.")
+    assert podman.first_packets("--network", WEB) == ALL_RIGHT
