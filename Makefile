@@ -45,8 +45,9 @@ bench: prepare-unit prepare-lab ## Measure the cost of a packet, the planner, au
 	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/vsphere.py; vsphere=$$?; \
 	  $(PYTHON) tests/bench/bench.py && exit $$((planner + vsphere))
 
-faults: prepare-lab ## Measure faults as a client sees them, each five times (the table of docs/faults.md)
+faults: prepare-lab ## Measure faults as a client sees them, without and with failover, and beside keepalived
 	@$(PYTHON) tests/bench/faults.py
+	@$(PYTHON) tests/bench/failover.py
 
 docs: prepare ## Build the guides and the reference as web pages in .build/docs, and check their links
 	@$(PYTHON) tests/ci/docs.py

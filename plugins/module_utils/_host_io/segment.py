@@ -55,7 +55,7 @@ class Segment:
         self._sockets: dict[tuple[str, int], socket.socket] = {}
         self._indices: dict[str, int] = {}
         self._awaited: Collection[int] = ()
-        self._poll = select.poll()
+        self._poll, self._others = select.poll(), select.poll()
 
     def open(self, interfaces: Iterable[str], awaited: Collection[int] = ()) -> None:
         """Open the sockets of these interfaces, and again those of an interface that was replaced.
@@ -66,9 +66,10 @@ class Segment:
         if (found, awaited) == (self._indices, self._awaited):
             return
         self.close()
-        self._indices, self._awaited, self._poll = found, awaited, select.poll()
+        self._indices, self._awaited, self._poll, self._others = found, awaited, select.poll(), select.poll()
         for number in awaited:
             self._poll.register(number, select.POLLIN)
+            self._others.register(number, select.POLLIN)
         for name, index in found.items():
             for ethertype in PARSERS if index else ():
                 with contextlib.suppress(CommandError, OSError):
@@ -86,10 +87,11 @@ class Segment:
         self._stack.close()
         self._sockets.clear()
 
-    def wait(self, seconds: float, rest: float) -> None:
-        """Wait until a frame has arrived, for at most some seconds; after a frame, wait `rest` seconds for others."""
-        if self._poll.poll(max(0.0, seconds) * 1000):
-            time.sleep(rest)
+    def wait(self, seconds: float, pause: float) -> None:
+        """Wait for at most some seconds, until a frame has arrived; during `pause` only for the other descriptors."""
+        pause = min(pause, max(0.0, seconds))
+        if not self._others.poll(pause * 1000) and seconds > pause:
+            self._poll.poll((seconds - pause) * 1000)
 
     def read(self) -> list[Received]:
         """Return the messages in all frames that have arrived."""

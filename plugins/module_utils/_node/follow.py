@@ -58,8 +58,9 @@ from .takeovers import Takeovers
 _IMPORTED = (conntrack, esp, fleet_calls, memory, packets, segment, termination)
 # Seconds that a release waits for a run to end. It cannot wait longer: a standby is about to claim.
 _PATIENCE = 0.02
-# Seconds to wait for more frames after one, so that a burst costs one step.
-_COALESCE = 0.002
+# Seconds in which frames wait for each other after a step, so that all answers to its questions cost one more step. The
+# usual windows are not shorter, and an answer counts at the end of its window.
+_COALESCE = 0.04
 _LENGTH = {4: 32, 6: 128}
 _NEVER_READ = (-1, -1)
 # Seconds after which to check again whether the interfaces are those that were read.

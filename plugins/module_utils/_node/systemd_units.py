@@ -175,7 +175,7 @@ Restart=always
 RestartSec=200ms
 Nice=-10
 OOMScoreAdjust=-500
-# It needs 24 MB, and `ip` and `nft` beside it some more. A restart loses no address.
+# It needs 20 MB, and `ip` and `nft` beside it some more. A restart loses no address.
 MemoryMax=512M
 KillMode=mixed
 {sandbox}
