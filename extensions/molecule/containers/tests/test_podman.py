@@ -10,7 +10,7 @@ import json
 import pytest
 from engines import CLIENT, DB, DEFAULT, EGRESS_IP, HOLDER, OTHER, WEB, address_in
 from fleet import ADDRESS, wait_for
-from lab_topology import SERVER, SERVER_PORT
+from lab_topology import SERVER, SERVER_PORT, SUBNET
 
 ALL_RIGHT = {EGRESS_IP: 300}
 PUBLISHED = 8081
@@ -79,6 +79,18 @@ def test_a_container_in_two_networks(podman):
     expected = EGRESS_IP if address_in(WEB, 20) in route else ADDRESS[OTHER]
     wait_for("the bridge is known", lambda: podman.ask("both", SERVER.address))
     assert podman.ask("both", SERVER.address) == expected
+
+
+def test_containers_whose_packets_the_host_does_not_route(podman):
+    """They keep the address of the host, or their own one in the LAN: docs/podman.md."""
+    assert podman.first_packets("--network", "host", count=20) == {ADDRESS[OTHER]: 20}
+    address = "192.168.127.1"
+    subnet = ("--subnet", SUBNET, "--ip-range", "192.168.127.0/28")
+    podman.run("podman", "network", "create", "--driver", "macvlan", "--opt", "parent=eth0", *subnet, "lan")
+    try:
+        assert podman.first_packets("--network", "lan", "--ip", address, count=20) == {address: 20}
+    finally:
+        podman.run("podman", "network", "rm", "lan")
 
 
 def test_a_restarted_container_may_get_another_address(podman):
