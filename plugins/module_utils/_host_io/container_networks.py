@@ -10,12 +10,10 @@ limits: a user of the host may be able to create networks.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import os
 import re
 import socket
-import xml.etree.ElementTree
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable, NamedTuple
@@ -41,7 +39,7 @@ _PODMAN_DEFAULT_BRIDGES = ("podman0", "cni-podman0")
 _PODMAN_DEFAULT_SUBNET = re.compile(rb"""^\s*default_subnet\s*=\s*["']([0-9A-Fa-f.:/]+)["']""", re.MULTILINE)
 _LARGEST, _MOST_FILES, _MOST_NETWORKS = 1 << 22, 1000, 64
 _DOCKER_TIMEOUT = 2
-_NOT_FOUND = 404
+_OK, _NOT_FOUND = 200, 404
 # Modes of libvirt in which packets of the VMs do not pass the host, but its bridge or nothing of it.
 _NOT_ROUTED = ("bridge", "private", "vepa", "passthrough", "hostdev")
 ABSENT = "does not exist"
@@ -143,33 +141,20 @@ def _cni(document: Mapping[str, Any]) -> Found:
 def _docker(name: str, _interfaces: Sequence[Document]) -> Found:
     if not DOCKER_SOCKET.exists() and not DOCKER_DATA.exists():
         return Found(problem=ABSENT)
-    with contextlib.closing(_DockerConnection("localhost", timeout=_DOCKER_TIMEOUT)) as connection:
-        try:
-            connection.request("GET", f"/networks/{name}")
-            response = connection.getresponse()
-            text = response.read(_LARGEST + 1)
-        except http.client.HTTPException as error:
-            raise CommandError(f"{DOCKER_SOCKET}: {type(error).__name__}") from None
-    if response.status == _NOT_FOUND:
+    # Most hosts have no Docker, and no networks of libvirt.
+    from .docker_socket import get  # noqa: PLC0415
+
+    status, text = get(DOCKER_SOCKET, f"/networks/{name}", _DOCKER_TIMEOUT, _LARGEST + 1)
+    if status == _NOT_FOUND:
         return Found(problem=ABSENT)
-    if response.status != http.client.OK or len(text) > _LARGEST:
-        raise CommandError(f"{DOCKER_SOCKET}: gives no valid answer, status {response.status}")
+    if status != _OK or len(text) > _LARGEST:
+        raise CommandError(f"{DOCKER_SOCKET}: gives no valid answer, status {status}")
     document = _mapping(json.loads(text), str(DOCKER_SOCKET))
     # Docker accepts the beginning of an identifier in place of a name.
     if document.get("Name") != name:
         return Found(problem=ABSENT)
     config = _mapping(document.get("IPAM") or {}, "IPAM").get("Config")
     return _of_driver(document.get("Driver"), _texts(config, "Subnet"))
-
-
-class _DockerConnection(http.client.HTTPConnection):
-    """A connection to Docker's socket."""
-
-    def connect(self) -> None:
-        """Connect to the socket."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(DOCKER_SOCKET))
 
 
 def _libvirt(name: str, _interfaces: Sequence[Document]) -> Found:
@@ -179,9 +164,11 @@ def _libvirt(name: str, _interfaces: Sequence[Document]) -> Found:
         return Found(problem=ABSENT)
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
         raise CommandError("its definition has XML entities, which libvirt does not write")
+    from xml.etree import ElementTree  # noqa: PLC0415
+
     try:
-        root = xml.etree.ElementTree.fromstring(text)  # noqa: S314
-    except xml.etree.ElementTree.ParseError as error:
+        root = ElementTree.fromstring(text)  # noqa: S314
+    except ElementTree.ParseError as error:
         raise CommandError(f"its definition is not XML: {error}") from None
     network = root if root.tag == "network" else root.find("network")
     if network is None:
