@@ -212,7 +212,7 @@ def _import_client(path: str) -> _Client:
 
 
 def _refusal(status: int, method: str, path: str, body: bytes) -> str:
-    """Return what an answer says that is no success; the server's own message is shown on one line."""
+    """Return the message of an answer that is no success; the server's own message is shown on one line."""
     try:
         answer = json.loads(body[:_CHUNK])
     except (ValueError, RecursionError):

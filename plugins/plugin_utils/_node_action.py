@@ -115,7 +115,8 @@ class NodeAction(ActionBase):
 
     def _low_level_execute_command(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         with self._clock.waiting():
-            return super()._low_level_execute_command(*arguments, **options)
+            result: dict[str, Any] = super()._low_level_execute_command(*arguments, **options)
+            return result
 
     def _transfer_file(self, *arguments: Any, **options: Any) -> Any:
         with self._clock.waiting():

@@ -14,7 +14,7 @@ from .node_state import FarEnd, NodeState
 def after_move(state: NodeState, egress_ips: Iterable[str], holder: str) -> NodeState:
     """Return the state in which the tunnels for these egress IPs end where they end for this holder.
 
-    Nothing changes for an address of which the plan says that it ends at itself, or that this node may not hold.
+    Nothing changes for an address that ends at itself according to the plan, or that this node may not hold.
     """
     known = {item.egress_ip: dict(item.ends) for item in (state.failover.ends if state.failover else ())}
     new = {ip: known[ip][holder] for ip in egress_ips if holder in known.get(ip, {})}

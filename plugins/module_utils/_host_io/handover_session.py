@@ -172,9 +172,9 @@ def _listen(stack: contextlib.ExitStack, endpoint: str, port: int) -> socket.soc
 
 def _answer(key: bytes, taker: _Taker, flows: Flows) -> None:
     """Send a taker the connections of the egress IPs that it takes."""
-    told = {ip: [flow.to_list() for flow in flows.get(ip, ())] for ip in taker.egress_ips}
+    sent = {ip: [flow.to_list() for flow in flows.get(ip, ())] for ip in taker.egress_ips}
     with contextlib.suppress(OSError):
-        node_messages.send(taker.connection, node_messages.message(key, taker.number, told), PATIENCE)
+        node_messages.send(taker.connection, node_messages.message(key, taker.number, sent), PATIENCE)
 
 
 def _ask(key: bytes, port: int, giver: str, ips: list[str], deadline: float) -> Flows:

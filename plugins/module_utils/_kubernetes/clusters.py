@@ -59,7 +59,7 @@ class Cluster:
     verify: bool = True
 
     def with_environment(self, environment: Mapping[str, str]) -> Cluster:
-        """Return the cluster with what ``K8S_AUTH_*`` variables say, if no setting names a cluster.
+        """Return the cluster with the values of ``K8S_AUTH_*`` variables, if no setting names a cluster.
 
         These variables are those of kubernetes.core, and AWX sets them for a Kubernetes credential. One that names a
         cluster gets nothing from them, so that no cluster receives the token of another.

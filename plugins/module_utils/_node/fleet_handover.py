@@ -170,7 +170,7 @@ def _take(follower: Follower, call: Call, giver: str, egress_ips: tuple[str, ...
 
 
 def _connections(message: Mapping[str, object], egress_ips: Iterable[str]) -> Flows:
-    """Return the connections in a message. Raises CommandError unless it says that the addresses are released."""
+    """Return the connections in a message. Raises CommandError unless it confirms that the addresses are released."""
     released = message.get("egressIPs")
     if message.get("kind") != RELEASED or not isinstance(released, dict):
         raise CommandError("the addresses are not released")

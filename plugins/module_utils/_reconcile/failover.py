@@ -174,7 +174,7 @@ def standby_rules(
 ) -> StandbyRules:
     """Return the rules of the plan; `hosts` [{name, fence}], `fleet` is the dict of a Fleet.
 
-    `can_call`: nodes tell each other of takeovers.
+    `can_call`: nodes inform each other of takeovers.
     """
     fenced = [host["name"] for host in hosts if host.get("fence") and not settings.unfenced]
     without_mac = [name for name, facts in fleet["observed"].items() if not _has_mac(facts)]
