@@ -55,7 +55,7 @@ options:
     default: {}
   metrics:
     description:
-      - Whether to return RV(metrics).
+      - Whether to return RV(metrics) and RV(since).
       - This reads all tracked connections of the host, so a run that only plans does not use it.
     type: bool
     default: false
@@ -86,6 +86,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+since:
+  description: The egress IPs that the host holds, with the seconds since 1970 at which it got them. With O(metrics).
+  returned: success
+  type: dict
+  sample: {192.168.126.10: 1795955301}
 controller_seconds:
   description: The seconds that the controller took apart from the node, if they are more than O(answer_timeout).
   returned: when the controller is slow

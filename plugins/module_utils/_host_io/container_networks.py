@@ -198,8 +198,13 @@ def _networks_of(interface: Document) -> tuple[str, ...]:
     return tuple(str(network) for network in outermost(parse_interface(text, "addr_info").network for text in texts))
 
 
-_Finder = Callable[[str, Sequence[Document]], Found]
-_FINDERS: dict[str, _Finder] = {PODMAN: _podman, DOCKER: _docker, LIBVIRT: _libvirt, INTERFACE: _interface}
+# An annotation is not evaluated: Python 3.8 could not.
+_FINDERS: dict[str, Callable[[str, Sequence[Document]], Found]] = {
+    PODMAN: _podman,
+    DOCKER: _docker,
+    LIBVIRT: _libvirt,
+    INTERFACE: _interface,
+}
 
 
 def _of_driver(driver: object, cidrs: Iterable[str]) -> Found:

@@ -92,6 +92,13 @@ class HostIO:
         return idle_networks()
 
     @staticmethod
+    def read_ages() -> dict[str, float]:
+        """Call `address_times.read_ages`."""
+        from .address_times import read_ages  # noqa: PLC0415
+
+        return read_ages()
+
+    @staticmethod
     def read_esp() -> Esp:
         """Call `esp.read_esp`."""
         from .esp import read_esp  # noqa: PLC0415

@@ -75,6 +75,7 @@ class NodeFacts:
     takeovers: Collection[Mapping[str, object]] = ()
     failover_key: str = ""
     metrics: Metrics | None = None
+    since: Mapping[str, float] = field(default_factory=dict)
     conflicts: Collection[Mapping[str, str]] = ()
     record: Record | None = None
 
@@ -106,6 +107,7 @@ class NodeFacts:
             "recalled": list(self.recalled),
             "named_networks": list(self.named_networks),
             "metrics": self.metrics,
+            "since": dict(self.since),
             "conflicts": list(self.conflicts),
         }
 
@@ -193,9 +195,16 @@ def _on_record(io: HostIO, record: Record | None, reading: Reading, question: Qu
         "drift": _drift(io, record, reading),
         "recalled": _recall(record.state, question.recall),
         "metrics": metrics_file.measure(io, record) if question.metrics else None,
+        "since": _since(io, reading.claimed) if question.metrics else {},
         "takeovers": _takeovers(io, record) if record.state.failover else [],
         "failover_key": record.state.failover.key if record.state.failover and load_key(io, record.state) else "",
     }
+
+
+def _since(io: HostIO, claimed: Collection[str]) -> dict[str, float]:
+    """Return {egress IP: seconds since 1970 at which this node got it} of what it holds."""
+    now, ages = io.wall_clock(), io.read_ages()
+    return {ip: round(now - ages[ip]) for ip in sorted(claimed) if ip in ages}
 
 
 def _takeovers(io: HostIO, record: Record) -> list[Mapping[str, object]]:

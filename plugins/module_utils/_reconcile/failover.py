@@ -253,12 +253,12 @@ def takeovers(fleet: Dict) -> dict[tuple[str, str], Dict]:
 def taken_over(fleet: Dict) -> dict[tuple[str, str], str]:
     """Return {(egress IP, node): the end of a phrase that names the takeover} of what nodes took over."""
     return {
-        key: f", taken over from {on_one_line(item['from']) or 'another node'} at {_time(item['since'])}"
+        key: f", taken over from {on_one_line(item['from']) or 'another node'} at {time_text(item['since'])}"
         for key, item in takeovers(fleet).items()
     }
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

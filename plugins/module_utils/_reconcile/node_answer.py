@@ -220,6 +220,11 @@ def _moment(value: object, path: str, errors: Errors) -> float:
     return 0
 
 
+def _moments(value: object, path: str, errors: Errors) -> dict[str, float]:
+    fields = check_mapping(value, path, errors).items()
+    return {_address(ip, f"{path}: a key", errors): _moment(time, f"{path}.{ip}", errors) for ip, time in fields}
+
+
 def _boolean(value: object, path: str, errors: Errors) -> bool:
     if isinstance(value, bool):
         return value
@@ -314,6 +319,7 @@ _FIELDS: dict[str, _Check] = {
     "named_networks": _named_networks,
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
     "metrics": _metrics,
+    "since": _moments,
 }
 _RESULT: dict[str, _Check] = {
     **dict.fromkeys(("changed", "failed", "unreachable", "skipped"), _boolean),

@@ -9,12 +9,12 @@ from typing import Any, Iterator, Mapping, NamedTuple, Sequence
 
 from .._common.addresses import address_order
 from .._common.tables import section, table
-from .failover import taken_over
+from .failover import taken_over, time_text
 from .mac_vendor import with_vendor
 from .report import network_table
 
 Dict = Mapping[str, Any]
-Row = tuple[str, str, str, str, str, str]
+Row = tuple[str, str, str, str, str, str, str]
 
 
 class StatusTable(NamedTuple):
@@ -29,7 +29,7 @@ def status_table(picture: Dict, fleet: Dict) -> StatusTable:
     silent = [node["name"] for node in picture["nodes"] if node["name"] not in fleet["observed"]]
     rows = [*_held(picture, fleet), *_missing(picture, silent)]
     rows.sort(key=lambda row: (address_order(row[0]), row[2]))
-    lines = table(("EGRESS IP", "OBJECT", "NODE", "STANDBY", "CONNECTIONS", "STATE"), rows)
+    lines = table(("EGRESS IP", "OBJECT", "NODE", "STANDBY", "CONNECTIONS", "SINCE", "STATE"), rows)
     failures = list(picture["problems"])
     lines += network_table(picture)
     return StatusTable([*lines, *section("Problems", failures)], failures)
@@ -41,14 +41,15 @@ def _held(picture: Dict, fleet: Dict) -> Iterator[Row]:
     for node in picture["nodes"]:
         facts = fleet["observed"].get(node["name"], {})
         foreign = {item["egressIP"]: item["mac"] for item in facts.get("conflicts", ())}
-        connections = _connections(facts)
+        connections, since = _connections(facts), facts.get("since", {})
         for item in node["addresses"]:
             ip = item["egressIP"]
             state = f"held, {with_vendor(foreign[ip])} answers too" if ip in foreign else item["state"]
             state += taken.get((ip, node["name"]), "")
             state = state if item["name"] else f"{state}, in no manifest"
             standby = ", ".join(item["standbys"]) or "-"
-            yield ip, item["name"] or "-", node["name"], standby, connections.get(ip, "-"), state
+            began = time_text(since[ip]) if ip in since else "-"
+            yield ip, item["name"] or "-", node["name"], standby, connections.get(ip, "-"), began, state
 
 
 def _connections(facts: Dict) -> dict[str, str]:
@@ -63,4 +64,4 @@ def _missing(picture: Dict, silent: Sequence[str]) -> Iterator[Row]:
     for each in picture["objects"]:
         for item in each["addresses"]:
             if not item["nodes"]:
-                yield item["egressIP"], each["name"], "-", "-", "-", state
+                yield item["egressIP"], each["name"], "-", "-", "-", "-", state

@@ -269,6 +269,9 @@ class FakeKernel:
     def wall_clock(self):
         return 1_000_000_000.0
 
+    def read_ages(self):
+        return dict.fromkeys(self.addresses(), 60.0)
+
     def segment(self):
         return self.the_segment
 

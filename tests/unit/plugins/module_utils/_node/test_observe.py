@@ -159,6 +159,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "recalled": [],
         "named_networks": [],
         "metrics": None,
+        "since": {},
         "conflicts": [],
     }
     assert kernel.log == []
@@ -247,6 +248,8 @@ def test_what_the_egress_ips_carry_is_told_when_asked_for(kernel):
     apply(kernel, node_state())
     metrics = observe(kernel, metrics=True)["metrics"]
     assert [row["egressIP"] for row in metrics["egress_ips"]] == [A]
+    assert observe(kernel)["since"] == {}
+    assert observe(kernel, metrics=True)["since"] == {A: 999_999_940}
 
 
 def test_a_failover_that_does_not_run_is_seen_and_started(kernel):

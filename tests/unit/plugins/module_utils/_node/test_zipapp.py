@@ -94,7 +94,11 @@ def test_only_the_program_that_follows_loads_the_failover(program):
     assert not [name for name in loaded(program, "service") if "_failover." in name or name.endswith(".follow")]
 
 
+# The hand-over of a run, and what only the facts of a node have.
+UNNEEDED = {"_host_io.handover_session", "_host_io.address_times"}
+
+
 def test_the_program_that_follows_loads_at_its_start_what_it_needs(program):
     """A run may replace the file meanwhile."""
-    needed = {f"_host_io.{path.stem}" for path in SOURCES.glob("_host_io/[a-z]*.py")} - {"_host_io.handover_session"}
+    needed = {f"_host_io.{path.stem}" for path in SOURCES.glob("_host_io/[a-z]*.py")} - UNNEEDED
     assert needed - loaded(program, "follow") == set()

@@ -43,6 +43,7 @@ FACTS = {
     "far_ends": [{"egressIP": A, "endpoint": "192.168.126.21"}],
     "recalled": [{"name": "web", "egressIPs": [A], "pods": ["10.88.0.2"], "destinations": ["10.0.0.0/8"]}],
     "conflicts": [{"egressIP": A, "interface": "eth0", "mac": "52:54:00:12:34:56"}],
+    "since": {A: 1_795_955_301},
     "metrics": {"egress_ips": [{"egressIP": A, "object": "web", **COUNTERS, "use": [USE]}], "tunnel": []},
 }
 
@@ -61,6 +62,8 @@ def test_undocumented_fields_are_dropped():
 
 # Case: (field, value, message).
 MALFORMED = [
+    ("since", {A: "today"}, f"since.{A}: must be a number of seconds since 1970, not the string 'today'"),
+    ("since", {"evil": 5}, "since: a key: 'evil' is not an IPv4 or IPv6 address"),
     ("problems", "x", "problems: must be a list, not the string 'x'"),
     ("lost", None, "lost: must be a string, not null"),
     ("platform", {"name": 5, "uuid": None}, "platform.name: must be a string, not the integer 5"),
