@@ -1,9 +1,9 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Failover between hosts in network namespaces, each with the node's program: the fleet of tests/bench/failover.py.
+"""Failover between hosts in network namespaces, each with the node's program: some faults of tests/bench/failover.py.
 
-How long it takes depends on the machine; the measurement is that of the benchmark.
+How long they take depends on the machine; the measurement is that of the benchmark.
 """
 
 from __future__ import annotations
@@ -15,25 +15,20 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[4] / "bench"))
 import failover as bench  # noqa: E402
+from failover_fleet import PRIMARY, PRIMARY6, SECONDARY, Fleet, opened  # noqa: E402
 
 
-@pytest.fixture(autouse=True)
-def _names_of_their_own(monkeypatch, tmp_path):
-    """A benchmark may run beside the tests."""
-    monkeypatch.setattr(bench, "LAB", "ut")
-    monkeypatch.setattr(bench, "PREFIX", "egress-ip-fout")
-    monkeypatch.setattr(bench, "PROGRAM", tmp_path / "node.pyz")
-
-
-@pytest.mark.parametrize("wire", bench.WIRES, ids=[wire.interface for wire in bench.WIRES])
-@pytest.mark.parametrize("fault", [bench.shut_down, bench.kill])
-def test_another_node_takes_over_with_all_connections(fault, wire, tmp_path):
+@pytest.mark.parametrize(
+    ("act", "net"),
+    [(bench.shut_down, PRIMARY), (bench.shut_down, PRIMARY6), (bench.shut_down, SECONDARY), (bench.cut, SECONDARY)],
+    ids=["reboot", "reboot, IPv6", "reboot, eth1", "no cable, eth1"],
+)
+def test_another_node_takes_over_with_all_connections(act, net, tmp_path):
     log = tmp_path / "log"
-    with bench.fleet_of(3, [wire.egress_ip], log, wire) as fleet:
-        fleet.apply(fleet.holders[0])
-        fleet.start()
-        seen = bench.trial(fleet, fault)
-    why = "shuts down" if fault is bench.shut_down else "does not answer"
-    assert f"{wire.egress_ip} is taken over: n1 {why}" in log.read_text()
-    assert (seen.overlap, seen.wrong) == (0, 0)
-    assert (seen.asking, seen.pushed) == (bench.CONNECTIONS, bench.CONNECTIONS)
+    with opened(Fleet(3, net, 1, log)) as fleet:
+        seen = bench.trial(fleet, bench.Fault("", act))
+    assert f"{net.egress_ip} is taken over: n1 {'shuts down' if act is bench.shut_down else 'does not answer'}" in (
+        log.read_text()
+    )
+    assert (seen.together, seen.wrong, seen.moves) == (0, 0, 1)
+    assert seen.alive == seen.connections > 0
