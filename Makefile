@@ -2,9 +2,12 @@
 PYTHON := .build/venv/bin/python
 LAB := $(PYTHON) tests/lab/lab.py
 CHECK := $(PYTHON) tests/ci/check.py
+# Of `make soak`: seconds, and the number that repeats its faults.
+DURATION := 180
+SEED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit kernel integration molecule bench faults docs lab lab-clean clean prepare prepare-unit prepare-lab
+.PHONY: help demo test lint unit kernel integration molecule bench faults soak docs lab lab-clean clean prepare prepare-unit prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -23,7 +26,7 @@ demo: prepare-lab ## Show the picture of the OKD page on three real hosts
 	@$(PYTHON) tests/demo/demo.py
 
 test: prepare-unit prepare-lab ## Run every check: Molecule and the other groups side by side
-	@$(CHECK) lint unit kernel integration molecule
+	@$(CHECK) lint unit kernel integration molecule soak
 
 lint: prepare ## Formats, style, types, Ansible's rules, documentation, tarball
 	@$(CHECK) lint
@@ -48,6 +51,9 @@ bench: prepare-unit prepare-lab ## Measure the cost of a packet, the planner, au
 faults: prepare-lab ## Measure faults as a client sees them, without and with failover, and beside keepalived
 	@$(PYTHON) tests/bench/faults.py
 	@$(PYTHON) tests/bench/failover.py
+
+soak: prepare-lab ## Random faults on the lab's hosts with failover: make soak DURATION=180 SEED=1
+	@$(PYTHON) tests/soak/soak.py --duration $(DURATION) --seed $(SEED)
 
 docs: prepare ## Build the guides and the reference as web pages in .build/docs, and check their links
 	@$(PYTHON) tests/ci/docs.py

@@ -1,14 +1,14 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the checks of the collection, group by group: python tests/ci/check.py lint unit kernel integration molecule.
+"""Run the checks of the collection, group by group: check.py lint unit kernel integration molecule soak.
 
 Each check is a command; its output is shown as it comes, under a heading. A check that fails does not stop the others.
 At the end: the slowest tests, the time of each check, and the relevant lines of those that failed.
 Molecule's tests wait for hosts to boot and for the network half of the time. So its scenario `default` runs beside all
 other checks, which have a lower priority: the tests in the lab measure gaps in traffic. The other scenarios, for
-releases of Debian and for container engines, come last and need a second lab. Each line then begins with the name of
-its check.
+releases of Debian and for container engines, and the soak come last and need a second lab. Each line then begins with
+the name of its check.
 tests/ci/bootstrap.sh has prepared the environments and the collection's tree before.
 """
 
@@ -53,6 +53,8 @@ OTHER_IMAGES = (
 )
 # The lab beside the machine's one; `make lab-clean` removes it too.
 SECOND_LAB = "second"
+# Seconds of random faults, and the seed that repeats them.
+SOAK = ("--duration", "180", "--seed", "1")
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
     "tests/integration/targets/lookup_manifests/files/",
@@ -221,12 +223,17 @@ def images() -> Iterator[Check]:
         yield Check(f"image of {value}", words, environment={variable: value})
 
 
-def scenario(name: str, lab: str = "") -> Check:
-    """A Molecule scenario, in a lab that no other process uses meanwhile: the machine's, or the one named `lab`."""
+def in_lab(name: str, *words: str, lab: str = "", cwd: Path = ROOT) -> Check:
+    """A command in a lab that no other process uses meanwhile: the machine's, or the one named `lab`."""
     hold = ("python", str(ROOT / "tests/lab/lab.py"), "hold", "--")
     environment = {"EGRESS_IP_LAB_NAME": lab} if lab else {}
-    words = (*hold, "molecule", "test", "--scenario-name", name)
-    return Check(f"molecule {name}", words, TREE / "extensions", environment=environment, first=True)
+    return Check(name, (*hold, *words), cwd, environment=environment, first=True)
+
+
+def scenario(name: str, lab: str = "") -> Check:
+    """A Molecule scenario."""
+    words = ("molecule", "test", "--scenario-name", name)
+    return in_lab(f"molecule {name}", *words, lab=lab, cwd=TREE / "extensions")
 
 
 def default_scenario() -> Iterator[Check]:
@@ -241,6 +248,11 @@ def other_scenarios() -> Iterator[Check]:
     yield from (scenario(name, SECOND_LAB) for name in sorted(names))
 
 
+def soak() -> Iterator[Check]:
+    """Random faults, in a second lab."""
+    yield in_lab("soak", "python", str(ROOT / "tests/soak/soak.py"), *SOAK, lab=SECOND_LAB)
+
+
 # Group -> lanes of checks. Those of BESIDE run beside all others, which run one after the other: more than two at once
 # on two processors would make the tests that measure gaps in traffic unreliable.
 GROUPS: dict[str, tuple[Lane, ...]] = {
@@ -249,6 +261,7 @@ GROUPS: dict[str, tuple[Lane, ...]] = {
     "kernel": (kernel,),
     "integration": (integration,),
     "molecule": (default_scenario, other_scenarios),
+    "soak": (soak,),
 }
 BESIDE = (default_scenario,)
 

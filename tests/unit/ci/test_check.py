@@ -83,10 +83,10 @@ def test_groups_run_and_one_failure_fails_all(monkeypatch, capfd, failing, code)
 def test_the_scenario_with_all_tests_runs_beside_the_others_which_follow_one_another(monkeypatch):
     ran = []
     monkeypatch.setattr(check, "run_lane", lambda lanes, beside: ran.append((list(lanes), beside)) or [])
-    check.run_groups(["lint", "unit", "molecule"])
+    check.run_groups(["lint", "unit", "molecule", "soak"])
     assert sorted(ran, key=lambda item: len(item[0])) == [
         ([check.default_scenario], True),
-        ([check.lint, check.unit, check.newest, check.other_scenarios], True),
+        ([check.lint, check.unit, check.newest, check.other_scenarios, check.soak], True),
     ]
 
 
@@ -98,7 +98,7 @@ def test_the_other_scenarios_run_in_the_second_lab_once_their_images_are_built_o
     assert [item.environment for item in images] == [{variable: value} for variable, value in check.OTHER_IMAGES]
     assert not any("EGRESS_IP_LAB_NAME" in item.environment for item in images)
     assert [item.name for item in scenarios] == ["molecule containers", "molecule debian11", "molecule debian13"]
-    assert {item.environment["EGRESS_IP_LAB_NAME"] for item in scenarios} == {check.SECOND_LAB}
+    assert {item.environment["EGRESS_IP_LAB_NAME"] for item in [*scenarios, *check.soak()]} == {check.SECOND_LAB}
     assert "EGRESS_IP_LAB_NAME" not in next(check.default_scenario()).environment
     clean = (check.ROOT / "Makefile").read_text(encoding="utf-8").split("lab-clean:")[1]
     assert f"EGRESS_IP_LAB_NAME={check.SECOND_LAB} $(LAB) down" in clean
