@@ -65,5 +65,11 @@ def test_every_import_keeps_the_rule():
     assert violations() == []
 
 
+def test_every_module_has_a_test_file_of_its_name():
+    tests = Path(__file__).parent
+    modules = [path.relative_to(SOURCES) for path in sorted(SOURCES.rglob("*.py")) if path.name != "__init__.py"]
+    assert [str(name) for name in modules if not (tests / name.parent / f"test_{name.name}").exists()] == []
+
+
 if __name__ == "__main__":
     pytest.exit("\n".join(violations()), returncode=1) if violations() else None
