@@ -11,11 +11,12 @@ from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
 # The tools of requirements.txt that the unit tests need.
-UNIT_TOOLS = ("hypothesis", "netaddr", "pytest", "pytest-xdist", "pyvmomi", "PyYAML", "scipy")
+UNIT_TOOLS = ("ansible-runner", "hypothesis", "netaddr", "pytest", "pytest-xdist", "pyvmomi", "PyYAML", "scipy")
 # The tests of what uses ansible-core's own code: plugins, modules, and playbooks.
 QUICK_TESTS = tuple(
     f"tests/unit/{name}"
     for name in (
+        "awx/test_jobs.py",
         "plugins/action",
         "plugins/filter/test_select_pods.py",
         "plugins/lookup",
