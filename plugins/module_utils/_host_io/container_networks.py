@@ -22,7 +22,7 @@ from .._common.addresses import canonical, outermost, parse_interface, parse_net
 from .._common.errors import CommandError, EgressIPError
 from .._common.messages import quote
 from .._common.network_names import DOCKER, INTERFACE, LIBVIRT, PODMAN, NetworkName
-from .._dataplane.host import Document, is_global
+from .._dataplane.host import Document, Documents, is_global
 
 PODMAN_FOLDER, CNI_FOLDER = Path("/etc/containers/networks"), Path("/etc/cni/net.d")
 # Each of Podman's configuration files overrides those before it, the files of the folder in alphabetical order.
@@ -53,7 +53,7 @@ class Found(NamedTuple):
     is_known: bool = True
 
 
-def find_networks(names: Iterable[NetworkName], interfaces: Sequence[Document]) -> dict[str, Found]:
+def find_networks(names: Iterable[NetworkName], interfaces: Documents) -> dict[str, Found]:
     """Return {NetworkName.text: Found}; `interfaces` are those of the Host.
 
     An engine that gives no answer is not called again, so that one that hangs takes the time of one call only.
@@ -82,7 +82,7 @@ def _subnets_of(document: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _find(name: NetworkName, interfaces: Sequence[Document]) -> Found:
+def _find(name: NetworkName, interfaces: Documents) -> Found:
     finder = _FINDERS.get(name.kind)
     if finder is None:
         return Found((name.value,))
@@ -93,7 +93,7 @@ def _find(name: NetworkName, interfaces: Sequence[Document]) -> Found:
         return Found(problem=f"cannot be read: {reason}", is_known=False)
 
 
-def _podman(name: str, interfaces: Sequence[Document]) -> Found:
+def _podman(name: str, interfaces: Documents) -> Found:
     document = _json(PODMAN_FOLDER / f"{name}.json")
     if document is not None:
         return _of_driver(document.get("driver"), _texts(document.get("subnets"), "subnet"))
@@ -108,7 +108,7 @@ def _podman(name: str, interfaces: Sequence[Document]) -> Found:
     return Found((_PODMAN_DEFAULT_NETWORK,)) if is_default else Found(problem=ABSENT)
 
 
-def _podman_default(interfaces: Sequence[Document]) -> Sequence[str]:
+def _podman_default(interfaces: Documents) -> Sequence[str]:
     """Return the networks of the default network's bridge, else those in Podman's configuration, if any."""
     present = [_networks_of(item) for item in interfaces if item["ifname"] in _PODMAN_DEFAULT_BRIDGES]
     # The bridge exists only while a container uses it.
@@ -138,7 +138,7 @@ def _cni(document: Mapping[str, Any]) -> Found:
     return _of_driver(main.get("type"), _texts([*ranges, main.get("ipam")], "subnet"))
 
 
-def _docker(name: str, _interfaces: Sequence[Document]) -> Found:
+def _docker(name: str, _interfaces: Documents) -> Found:
     if not DOCKER_SOCKET.exists() and not DOCKER_DATA.exists():
         return Found(problem=ABSENT)
     # Most hosts have no Docker, and no networks of libvirt.
@@ -157,7 +157,7 @@ def _docker(name: str, _interfaces: Sequence[Document]) -> Found:
     return _of_driver(document.get("Driver"), _texts(config, "Subnet"))
 
 
-def _libvirt(name: str, _interfaces: Sequence[Document]) -> Found:
+def _libvirt(name: str, _interfaces: Documents) -> Found:
     texts = (_read(folder / f"{name}.xml") for folder in LIBVIRT_FOLDERS)
     text = next((each for each in texts if each is not None), None)
     if text is None:
@@ -186,7 +186,7 @@ def _libvirt_network(attributes: Mapping[str, str]) -> str:
     return canonical(parse_interface(f"{address}/{length}", "ip").network)
 
 
-def _interface(name: str, interfaces: Sequence[Document]) -> Found:
+def _interface(name: str, interfaces: Documents) -> Found:
     document = next((item for item in interfaces if item["ifname"] == name), None)
     # Without addresses, its packets are recognized by the interface.
     return Found(problem=ABSENT) if document is None else Found(_networks_of(document))
@@ -199,7 +199,7 @@ def _networks_of(interface: Document) -> tuple[str, ...]:
 
 
 # An annotation is not evaluated: Python 3.8 could not.
-_FINDERS: dict[str, Callable[[str, Sequence[Document]], Found]] = {
+_FINDERS: dict[str, Callable[[str, Documents], Found]] = {
     PODMAN: _podman,
     DOCKER: _docker,
     LIBVIRT: _libvirt,

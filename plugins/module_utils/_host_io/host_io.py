@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .._common.network_names import NetworkName
     from .._dataplane.esp import Esp
     from .._dataplane.handover import Partners
-    from .._dataplane.host import Document
+    from .._dataplane.host import Documents
     from .._protocols.address_probe import Probe
     from .._protocols.ctnetlink import Flow
     from .conntrack import Filter
@@ -78,7 +78,7 @@ class HostIO:
     # Most runs need none of these, so they do not import their modules.
 
     @staticmethod
-    def find_networks(names: Iterable[NetworkName], interfaces: Sequence[Document]) -> dict[str, Found]:
+    def find_networks(names: Iterable[NetworkName], interfaces: Documents) -> dict[str, Found]:
         """Call `container_networks.find_networks`."""
         from .container_networks import find_networks  # noqa: PLC0415
 
