@@ -42,3 +42,15 @@ def test_a_long_run_shows_its_stages_and_what_changes(tmp_path):
     ended = PlaybookFleet(tmp_path).good("reconcile", environment=SHORT)
     assert "3 of 3 nodes answer, 3 of them differ from the plan" in ended.lines
     assert len([line for line in ended.lines if line.startswith("changed:")]) == 3
+
+
+def test_a_run_whose_first_node_cannot_be_reached(tmp_path):
+    """Tasks that run once run for the first host."""
+    closed = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    fleet = PlaybookFleet(tmp_path)
+    ended = fleet.good("reconcile", hosts={"node1": closed})
+    assert "node node1 cannot be reached: " in ended.output
+    assert [line.split()[2] for line in ended.lines if line.startswith("10.0.99.")] == ["node2", "node3"]
+    assert not (tmp_path / "node1.json").exists()
+    again = fleet.good("reconcile", environment=SHORT, hosts={"node1": closed})
+    assert "0 of them differ" in again.output
