@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
 import select
 import socket
 import threading
@@ -32,9 +34,14 @@ def _impatient(monkeypatch):
 
 @pytest.fixture
 def port():
-    with socket.socket() as sock:
-        sock.bind((ONE, 0))
-        return sock.getsockname()[1]
+    """A free port that the kernel gives to no other socket by itself."""
+    while True:
+        number = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), socket.socket() as v4, socket.socket(socket.AF_INET6) as v6:
+            v4.bind(("0.0.0.0", number))
+            v6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            v6.bind(("::", number))
+            return number
 
 
 @pytest.fixture
