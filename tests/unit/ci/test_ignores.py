@@ -17,6 +17,7 @@ REASONS = {
     "B023": "the function is used within the iteration only",
     "B905": "zip(strict=) needs Python 3.10; nodes may have 3.8",
     "E402": "the import needs the path that the lines before it add",
+    "N802": "the base class names the method",
     "PLC0415": "each way through the code imports only what it uses",
     "PTH109": "paths are texts there",
     "PTH110": "the watch runs all the time and does without pathlib",
