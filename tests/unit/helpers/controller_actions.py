@@ -50,7 +50,7 @@ def node(number, *held, **more):
 def run_variables(*documents, **hosts):
     """Return the variables after the settings, the manifests and the facts of the hosts are read."""
     manifests = read_manifests([{"source": "m.yml", "document": each} for each in documents]).to_dict()
-    return {**task_variables(**hosts), "egress_ip_manifests_info": manifests}
+    return {**task_variables(**hosts), "egress_ip_manifests_info": manifests, "ansible_forks": 5}
 
 
 def with_plan(variables, **options):
