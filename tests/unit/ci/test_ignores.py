@@ -19,6 +19,7 @@ REASONS = {
     "E402": "the import needs the path that the lines before it add",
     "N802": "the base class names the method",
     "PLC0415": "each way through the code imports only what it uses",
+    "PTH108": "the watch runs all the time and does without pathlib",
     "PTH109": "paths are texts there",
     "PTH110": "the watch runs all the time and does without pathlib",
     "PTH123": "the watch runs all the time and does without pathlib",
