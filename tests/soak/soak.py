@@ -50,6 +50,12 @@ TOGETHER = 1.0
 # Time for a fault alone, and for connections after a run.
 SHORTEST, LONGEST, PATIENCE = 0.3, 4.0, 30.0
 CHANGED = re.compile(r"^(\S+) +: .*\bchanged=(\d+)", re.MULTILINE)
+EVIDENCE = """
+ip -oneline address show dev eth0
+ip rule; ip -6 rule
+cat /var/lib/netops-egress-ip/state.json; echo
+journalctl --no-pager --output short-precise --lines 60 --unit 'netops-egress-ip-*'
+"""
 PODS_AGAIN = "/usr/bin/python3 /opt/lab/lab_pods.py"
 SCRIPTS = {
     "flush": f"nft flush ruleset; {PODS_AGAIN}",
@@ -171,6 +177,12 @@ class Soak:
         if not right:
             self.violations.append(fault)
             self.say(f"VIOLATION: {fault}")
+
+    def show_evidence(self) -> None:
+        """Print what the nodes say, before the lab is removed."""
+        for name in self.lab.running():
+            if name in NAMES:
+                print(f"== {name}\n{self.lab.exec(name, 'sh', '-c', EVIDENCE, check=False)}")
 
     # -- faults -------------------------------------------------------------------------------------------------------
 
@@ -316,6 +328,8 @@ class Soak:
                 rounds += 1
                 self.say(f"-- round {rounds}")
                 self.round(traffic)
+            if self.violations:
+                self.show_evidence()
             frames = [line for line in wire.stop() if " > " in line]
             self.expect(not frames, "connections without an egress IP:\n" + "\n".join(frames[:10]))
             for each in two_answers(answers.stop()):
