@@ -23,38 +23,25 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failov
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import parse_excluded
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.tunnel_keys import key_of
 from ansible_collections.netops.egress_ip.plugins.plugin_utils import _setting_types as types
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting_types import Parser, is_unset
+from ansible_collections.netops.egress_ip.plugins.plugin_utils import _vsphere_settings
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting import (
+    BOOLEAN,
+    COUNT,
+    FILE,
+    MAPPING,
+    NUMBER,
+    SECRET,
+    STRINGS,
+    TEXT,
+    Setting,
+)
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting_types import is_unset
 
 PREFIX = "egress_ip_"
 # A line of a manifest or of a cluster, which no list of paths has.
 _DOCUMENT = re.compile(r"^(apiVersion|kind|kubernetes):", re.MULTILINE)
 # The most hosts that an error names.
 _HOSTS_SHOWN = 3
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A setting: its parser, and whether a text is YAML or JSON in any case, or only where it looks so."""
-
-    parse: Parser
-    is_yaml: bool = False
-    may_be_yaml: bool = False
-
-    def read(self, value: object, path: str, errors: Errors) -> Any:
-        """Return the value with its type, None for a text that is null; adds errors."""
-        before = len(errors.found)
-        if isinstance(value, str) and (self.is_yaml or (self.may_be_yaml and types.is_structured(value))):
-            documents = types.structure(value, path, errors)
-            if len(documents) > 1:
-                errors.add(path, f"must be one document of YAML or JSON, not {len(documents)}")
-            value = next(iter(documents), None)
-        return None if is_unset(value) or len(errors.found) > before else self.parse(value, path, errors)
-
-
-_TEXT, _FILE, _SECRET = Setting(types.text), Setting(types.file_name), Setting(types.secret)
-_BOOLEAN, _NUMBER, _COUNT = Setting(types.boolean), Setting(types.number), Setting(types.integer(0))
-_STRINGS = Setting(types.strings, may_be_yaml=True)
-_MAPPING = Setting(types.mapping, is_yaml=True)
 
 
 def _platform(value: object, path: str, errors: Errors) -> str:
@@ -69,75 +56,64 @@ def _after(value: object, path: str, errors: Errors) -> object:
 
 # {name without the prefix: Setting}; the same on all nodes.
 OF_FLEET: Mapping[str, Setting] = {
-    "group": _TEXT,
-    "excluded_cidrs": _STRINGS,
-    "pools": _MAPPING,
+    "group": TEXT,
+    "excluded_cidrs": STRINGS,
+    "pools": MAPPING,
     "unassigned": Setting(types.choice("node", "drop")),
     "unknown_pods": Setting(types.choice("node", "drop")),
     "inbound": Setting(types.choice("accept", "drop")),
     "policy": Setting(types.choice("balanced", "sticky")),
-    "max_moves": _COUNT,
-    "plan_seconds": _NUMBER,
+    "max_moves": COUNT,
+    "plan_seconds": NUMBER,
     "min_available": Setting(types.count_or_percentage),
-    "strict": _BOOLEAN,
-    "failover": _BOOLEAN,
+    "strict": BOOLEAN,
+    "failover": BOOLEAN,
     "failover_after": Setting(_after),
-    "failover_witnesses": _STRINGS,
-    "failover_strict": _BOOLEAN,
-    "failover_unfenced": _BOOLEAN,
-    "drain_nodes": _STRINGS,
-    "drain_force": _BOOLEAN,
-    "forget_nodes": _STRINGS,
-    "price": _BOOLEAN,
-    "explain": _TEXT,
-    "what_if": _MAPPING,
-    "headroom": _BOOLEAN,
-    "headroom_label": _TEXT,
-    "report_html": _FILE,
-    "status_documents": _BOOLEAN,
-    "plan_digest": _TEXT,
-    "fail_on_changes": _BOOLEAN,
-    "write_status": _BOOLEAN,
-    "claim_timeout": _NUMBER,
-    "probe_count": _COUNT,
-    "probe_interval": _NUMBER,
+    "failover_witnesses": STRINGS,
+    "failover_strict": BOOLEAN,
+    "failover_unfenced": BOOLEAN,
+    "drain_nodes": STRINGS,
+    "drain_force": BOOLEAN,
+    "forget_nodes": STRINGS,
+    "price": BOOLEAN,
+    "explain": TEXT,
+    "what_if": MAPPING,
+    "headroom": BOOLEAN,
+    "headroom_label": TEXT,
+    "report_html": FILE,
+    "status_documents": BOOLEAN,
+    "plan_digest": TEXT,
+    "fail_on_changes": BOOLEAN,
+    "write_status": BOOLEAN,
+    "claim_timeout": NUMBER,
+    "probe_count": COUNT,
+    "probe_interval": NUMBER,
     "answer_timeout": Setting(types.integer(1)),
-    "tunnel_device": _TEXT,
-    "tunnel_port": _COUNT,
-    "tunnel_vni": _COUNT,
+    "tunnel_device": TEXT,
+    "tunnel_port": COUNT,
+    "tunnel_vni": COUNT,
     "tunnel_encryption": Setting(types.choice("none", "ipsec")),
-    "tunnel_secret": _SECRET,
+    "tunnel_secret": SECRET,
     "mark_mask": Setting(parse_integer),
-    "rule_priority": _COUNT,
-    "table_base": _COUNT,
-    "metrics_dir": _FILE,
+    "rule_priority": COUNT,
+    "table_base": COUNT,
+    "metrics_dir": FILE,
     "connection_timeout": Setting(types.integer(1)),
-    "pipelining": _BOOLEAN,
-    "vsphere_timeout": Setting(types.integer(1)),
-    "vsphere_guest_mac": Setting(types.choice("own", "second", "changed")),
-    "vsphere_scope": Setting(types.choice("port", "portgroup")),
-    "vsphere_allow_override": _BOOLEAN,
-    "vsphere_fence_method": Setting(types.choice("port_block", "vnic_disconnect", "power_off", "auto")),
+    "pipelining": BOOLEAN,
+    **_vsphere_settings.OF_FLEET,
 }
 # Hosts may have different ones.
 OF_HOST: Mapping[str, Setting] = {
-    "interface": _TEXT,
+    "interface": TEXT,
     "platform": Setting(_platform),
-    "labels": _MAPPING,
+    "labels": MAPPING,
     "capacity": Setting(types.capacity, is_yaml=True),
-    "networks": _MAPPING,
-    "drain": _BOOLEAN,
-    "fence": _FILE,
-    "vsphere_hostname": _TEXT,
-    "vsphere_username": _TEXT,
-    "vsphere_password": _SECRET,
-    "vsphere_port": Setting(types.integer(1)),
-    "vsphere_validate_certs": _BOOLEAN,
-    "vsphere_proxy_host": _TEXT,
-    "vsphere_proxy_port": Setting(types.integer(1)),
-    "vsphere_vm": Setting(types.mapping_or_list, is_yaml=True),
+    "networks": MAPPING,
+    "drain": BOOLEAN,
+    "fence": FILE,
+    **_vsphere_settings.OF_HOST,
 }
-_SECRETS = tuple(name for name, setting in {**OF_FLEET, **OF_HOST}.items() if setting is _SECRET)
+_SECRETS = tuple(name for name, setting in {**OF_FLEET, **OF_HOST}.items() if setting is SECRET)
 _FAILOVER = tuple(name for name in OF_FLEET if name.startswith("failover"))
 _OPTIONS = tuple(field.name for field in fields(DataPlaneOptions) if field.name in OF_FLEET)
 # What the removal uses: a mistake in any other setting does not prevent it.

@@ -197,6 +197,7 @@ def test_only_its_role_and_its_code_name_a_provider(provider):
     """The word may be in documentation; a platform may be detected, and its name is in the list of providers."""
     allowed = re.compile(
         rf"(roles|plugins/module_utils/_reconcile|plugins/modules)/({provider}\b|{provider}_)|_{provider}/"
+        rf"|plugins/plugin_utils/_{provider}_"
     )
     also = {"plugins/module_utils/_reconcile/providers.py", "plugins/module_utils/_node/platform_detection.py"}
     word = re.compile(rf"\b{provider}|{provider.title()}|{provider.upper()}")
