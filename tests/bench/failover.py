@@ -306,6 +306,8 @@ def main() -> int:
     parser.add_argument("--program", choices=[*KINDS], action="append", help="measure only this one")
     options = parser.parse_args()
     LOG.write_text("", "utf-8")
+    # So that the fleet is removed then too.
+    signal.signal(signal.SIGTERM, lambda *_signal: sys.exit(128 + signal.SIGTERM))
     titles = ("Fault", "Program", "Gap: median", "Worst", "Two holders", "Moves", "Wrong sources", "TCP alive", "Pause")
     print(f"| {' | '.join(titles)} |\n{'|---' * len(titles)}|")
     for fault in (*FAULTS, under_load(options.minutes)):
