@@ -62,10 +62,20 @@ class Controller:
         script.chmod(0o755)
         given = {"egress_ip_manifests": [str(self.folder / "manifests.json")], **variables, **(survey or {})}
         (data / "env/extravars").write_text(json.dumps(given))
-        argv = [sys.executable, "-m", "ansible_runner", "run", str(data), "--playbook", f"{playbook}.yml"]
-        # As AWX: events have the arguments of no task, and the callback of the runner shows the output.
-        quiet = [*argv, "--ident", "1", *(f"--cmdline={word}" for word in words)]
-        ended = subprocess.run(quiet, env=runner_environment(), capture_output=True, text=True, check=False)
+        if words:
+            (data / "env/cmdline").write_text(" ".join(words))
+        argv = [
+            sys.executable,
+            "-m",
+            "ansible_runner",
+            "run",
+            str(data),
+            "--playbook",
+            f"{playbook}.yml",
+            "--ident",
+            "1",
+        ]
+        ended = subprocess.run(argv, env=runner_environment(), capture_output=True, text=True, check=False)
         return read_job(data / "artifacts/1", ended.returncode)
 
 
@@ -98,7 +108,7 @@ def planned(controller):
 
 @pytest.fixture(scope="module")
 def checked(controller):
-    """Return a job of type check with the differences shown, as a template of examples/awx has it."""
+    """Return a job of type check."""
     return controller.job("reconcile", "--check", egress_ip_tunnel_secret=SECRET)
 
 
