@@ -56,7 +56,7 @@ soak: prepare-lab ## Random faults on the lab's hosts with failover: make soak D
 	@$(PYTHON) tests/soak/soak.py --duration $(DURATION) --seed $(SEED)
 
 docs: prepare ## Build the guides and the reference as web pages in .build/docs, and check their links
-	@$(PYTHON) tests/ci/docs.py
+	@$(PYTHON) tests/ci/build_docs.py
 
 lab: prepare-lab ## Start the lab (python3 tests/lab/lab.py --help lists its commands)
 	@$(LAB) up && $(LAB) status

@@ -185,7 +185,7 @@ def lint() -> Iterator[Check]:
     yield ansible_test("ansible-test sanity", "sanity", "--local", "--color", "no", *exclude)
     docs = ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "all", ".")
     yield Check("collection documentation", docs, TREE)
-    yield Check("documentation as web pages", ("python", str(ROOT / "tests/ci/docs.py")))
+    yield Check("documentation as web pages", ("python", str(ROOT / "tests/ci/build_docs.py")))
     yield Check("changelog", ("antsibull-changelog", "lint"), TREE)
     yield Check("licences", ("reuse", "lint", "--lines"))
     yield Check("build, install, ansible-doc, Galaxy's import", ("python", str(ROOT / "tests/ci/tarball.py")), TREE)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sphinx's settings for the documentation; tests/ci/docs.py builds it."""
+"""Sphinx's settings for the documentation; tests/ci/build_docs.py builds it."""
 
 project = "netops.egress_ip"
 title = "netops.egress_ip"

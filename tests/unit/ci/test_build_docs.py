@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests/ci"))
 
-import docs  # noqa: E402
+import build_docs  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -35,18 +35,18 @@ def test_a_link_leads_to_a_page_an_anchor_or_a_file(tmp_path, link, is_broken):
     (tmp_path / "page.html").write_text(f'<h1 id="here">Page</h1><a href="{link}">x</a>', encoding="utf-8")
     (tmp_path / "other.html").write_text('<a name="there"></a>', encoding="utf-8")
     expected = [f"page.html: the link {link} leads nowhere"] if is_broken else []
-    assert list(docs.broken_links(tmp_path)) == expected
+    assert list(build_docs.broken_links(tmp_path)) == expected
 
 
 def test_a_link_to_a_file_that_is_no_page_leads_to_the_repository():
-    guides = {path for pattern in docs.GUIDES for path in ROOT.glob(pattern)}
-    text = docs.with_links(ROOT / "docs/awx.md", guides, "https://git.example.com/main")
+    guides = {path for pattern in build_docs.GUIDES for path in ROOT.glob(pattern)}
+    text = build_docs.with_links(ROOT / "docs/awx.md", guides, "https://git.example.com/main")
     assert "](https://git.example.com/main/examples/awx)" in text
     assert "](encryption.md)" in text
 
 
 def test_each_guide_is_in_the_table_of_contents_once():
-    index = (docs.SITE / "index.md").read_text(encoding="utf-8")
+    index = (build_docs.SITE / "index.md").read_text(encoding="utf-8")
     listed = re.findall(r"^(?:README|CHANGELOG|[A-Z_]{8,}|(?:docs|roles|tests)/\S+)$", index, re.MULTILINE)
-    guides = [path.relative_to(ROOT) for pattern in docs.GUIDES for path in ROOT.glob(pattern)]
+    guides = [path.relative_to(ROOT) for pattern in build_docs.GUIDES for path in ROOT.glob(pattern)]
     assert sorted(listed) == sorted(str(path.with_suffix("")) for path in guides)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the guides and the reference as web pages: python tests/ci/docs.py
+"""Build the guides and the reference as web pages: python tests/ci/build_docs.py
 
 A warning of Sphinx is an error. Then every link between pages is checked: the page, the anchor and the file must exist.
 The guides stay as they are in the repository: Sphinx reads a copy of them in the same folders, beside the reference.
