@@ -24,6 +24,8 @@ _USER = "user"
 _FORMS = "podman:NAME, docker:NAME, libvirt:NAME, interface:NAME or a network in CIDR form"
 # What the engines accept as the name of a network; none has a slash, since names become parts of paths.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,99}")
+# nft takes a star for any characters.
+_INTERFACE = re.compile(r"[A-Za-z0-9_.@+-]+")
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+/.*")
 
 
@@ -50,7 +52,7 @@ def parse_network_name(text: str, path: str) -> NetworkName:
         near = did_you_mean(kind, ENGINES) if colon else None
         hint = f"did you mean {near}:{value}?" if near else f"must be {_FORMS}"
         raise EgressIPError(f"{path}: {quote(text)} names no known engine; {hint}")
-    if not (is_device_name(value) if kind == INTERFACE else _NAME.fullmatch(value)):
+    if not (is_device_name(value) and _INTERFACE.fullmatch(value) if kind == INTERFACE else _NAME.fullmatch(value)):
         what = "an interface" if kind == INTERFACE else "a network"
         raise EgressIPError(f"{path}: {quote(text)} has no valid name of {what} after the colon")
     return NetworkName(kind, value)

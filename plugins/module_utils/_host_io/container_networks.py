@@ -125,7 +125,7 @@ def _cni_networks() -> Iterator[Mapping[str, Any]]:
     paths = sorted(CNI_FOLDER.glob("*.conflist"))[:_MOST_FILES]
     for path in paths:
         # A file of another program may have any content.
-        with contextlib.suppress(CommandError, ValueError):
+        with contextlib.suppress(CommandError, OSError, ValueError, RecursionError):
             document = _json(path)
             if document is not None:
                 yield document

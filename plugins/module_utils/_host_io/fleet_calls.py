@@ -35,7 +35,7 @@ from .node_messages import NUMBER, Reader, Reading, RefusedError
 CONNECT, ANSWER = 0.5, 2.0
 # Bytes of the largest request, for which a caller that has not proven anything yet can make a node wait, and of the
 # largest message after that.
-_REQUEST_LIMIT, _MESSAGE_LIMIT = 1 << 16, 1 << 28
+_REQUEST_LIMIT, _MESSAGE_LIMIT = 1 << 16, 1 << 24
 # Calls that are not proven yet; beyond, the oldest ends.
 _UNPROVEN = 64
 # Seconds after the first attempts to deliver a letter, those after each further one, and the calls at the same time.
@@ -173,9 +173,12 @@ class Switchboard:
         if number in self._listeners:
             self._welcome(self._listeners[number])
             return None
-        proven = None
+        caller, proven = self._callers.get(number), None
+        if caller is None:
+            # It had to make room for one that has come since the poll.
+            return None
         try:
-            proven = self._callers[number].read()
+            proven = caller.read()
         except (OSError, RefusedError):
             self._end(number)
         if proven:

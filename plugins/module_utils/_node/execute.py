@@ -71,6 +71,9 @@ def execute(io: HostIO, steps: Steps) -> Result:
     held = rest.state.holding(rest.changes.kept + claimed).held
     if rest.leaving or claimed or conflicts:
         remove_leftovers(io, rest, held, verified)
+    if files.FAILOVER_KEY in steps.observation.missing:
+        # Not before: a node that goes back to its former record needs its former key.
+        save_key(io, steps.request.failover_key)
     rest.record_with(held).save(io)
     finish(io, rest, held, claimed, connections.lost)
     return rest.report(claimed, conflicts, connections.arrived)
@@ -94,8 +97,6 @@ def prepare(io: HostIO, steps: Steps) -> None:
     # A node that fails between two sets of keys, or goes back, has both.
     former = [steps.record.state] if steps.record else []
     save_secrets(io, steps.host.tunnel_secrets, steps.state, *former)
-    if files.FAILOVER_KEY in steps.observation.missing:
-        save_key(io, steps.request.failover_key)
     steps.record_with({*changes.kept, *changes.released, *changes.to_claim}).save(io)
     if steps.record:
         _delete_former_device(io, steps.record.state.options, steps.state.options, steps.host)

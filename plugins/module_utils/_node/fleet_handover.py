@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Seconds that a node which shuts down waits for the end of a run.
 _PATIENCE = 3.0
+# Seconds for which a node is refused after a hand-over that it broke off.
+_DISTRUST = 60.0
 # Seconds after which it calls no other standby.
 _MOST_SECONDS = 10.0
 
@@ -140,6 +142,8 @@ def take_over_from(follower: Follower, call: Call) -> None:
     """Take what another node hands over in a call."""
     try:
         giver = sender_of(follower.record.state, call.request, call.peer)
+        if follower.is_soon_after(_DISTRUST, giver):
+            raise CommandError(f"{giver} has broken a hand-over off")
         accepted = follower.accept(giver, egress_ips_of(call.request, LEAVING))
         if accepted:
             _take(follower, call, giver, accepted)
@@ -161,6 +165,8 @@ def _take(follower: Follower, call: Call, giver: str, egress_ips: tuple[str, ...
                 call.send({"kind": READY, "egressIPs": list(egress_ips)})
                 flows = _connections(call.receive(), egress_ips)
             except EgressIPError:
+                # The wait for it stops everything else here.
+                follower.note_call(giver)
                 follower.io.execute(transaction(prepared.plane, follower.present))
                 raise
             follower.take(items, dict.fromkeys(egress_ips, giver), Gift(flows, prepared))

@@ -19,6 +19,9 @@ from .._host_io.fleet_calls import Letter
 from .connections import Connections, challenge
 from .fleet_messages import MOVED, egress_ips_of, endpoints_to, request_to, sender_of
 
+# Seconds in which a node is heeded once for an address.
+_REPEATED = 5.0
+
 if TYPE_CHECKING:
     from .._host_io.fleet_calls import Call
     from .follow import Follower
@@ -49,8 +52,13 @@ def heed(follower: Follower, call: Call) -> None:
         if record.claimed & {*egress_ips}:
             raise CommandError("this node holds its addresses")
         follower.follow_ends(egress_ips, holder)
-        connections = Connections(follower.io, record.state, record.marks)
-        challenge(follower.io, connections.elsewhere(egress_ips))
+        # A challenge is sent to all pods that use an address: one node must not cause it again and again.
+        fresh = [ip for ip in egress_ips if not follower.is_soon_after(_REPEATED, holder, ip)]
+        if fresh:
+            connections = Connections(follower.io, record.state, record.marks)
+            challenge(follower.io, connections.elsewhere(fresh))
+        for ip in fresh:
+            follower.note_call(holder, ip)
         call.send({"kind": MOVED, "egressIPs": egress_ips})
     except EgressIPError as error:
         follower.say(f"a call of {call.peer} is ignored: {error}")

@@ -101,6 +101,8 @@ class Follower:
     def __init__(self, io: HostIO, awaited: Collection[int] = ()) -> None:
         """`awaited` are file descriptors that end the wait for the next step when they can be read."""
         self.io, self.segment, self.awaited = io, io.segment(), awaited
+        # The key of the fleet, empty without one.
+        self.key = ""
         self.switchboard: fleet_calls.Switchboard | None = None
         self._calls_by: tuple[str, int, tuple[str, ...]] | None = None
         # The data plane that the host has.
@@ -116,6 +118,8 @@ class Follower:
         self._owed: set[Held] = set()
         self._owed_by = 0
         self._said = ""
+        # (the node, the egress IP or empty for a hand-over that it broke off) -> time of the monotonic clock.
+        self._calls: dict[tuple[str, str], float] = {}
 
     def read_record(self) -> bool:
         """Read the record and the host again if one of them has changed; returns whether the plan has a failover."""
@@ -125,6 +129,8 @@ class Follower:
             self._check_at = now + _CHECK_AGAIN
             self._complete_releases()
             version = self.io.file_version(files.STATE_FILE)
+            if self.key and self.switchboard is None:
+                self._version = _NEVER_READ
             if self._lacks_address() or self._links() != self.links:
                 self._version = _NEVER_READ
         if version == self._version:
@@ -150,11 +156,13 @@ class Follower:
             return
         if self.switchboard:
             self.switchboard.close()
-        self.switchboard, self._calls_by = None, wanted
+        self.switchboard = self._calls_by = None
         try:
             self.switchboard = self.io.switchboard(*wanted) if self.key else None
+            self._calls_by = wanted
         except CommandError as error:
-            _log(f"no calls of other nodes are taken: {error}")
+            # Tried again with the next look at the record.
+            self.say(f"no calls of other nodes are taken: {error}")
 
     def _lacks_address(self) -> bool:
         """Return whether an interface had no address of its own with which to ask: one may have come since."""
@@ -423,6 +431,14 @@ class Follower:
         self._version = self.io.file_version(files.STATE_FILE)
         self._learn(record, plane)
         note_presence(self.io, record.state, self.held)
+
+    def is_soon_after(self, seconds: float, node: str, egress_ip: str = "") -> bool:
+        """Return whether `note_call` was called with these values in the last seconds."""
+        return self.segment.clocks()[0] - self._calls.get((node, egress_ip), -seconds) < seconds
+
+    def note_call(self, node: str, egress_ip: str = "") -> None:
+        """Note that a node has called now, about an egress IP, or for a hand-over that it broke off."""
+        self._calls[node, egress_ip] = self.segment.clocks()[0]
 
     def say(self, text: str) -> None:
         """Log a line that may come again and again."""

@@ -132,6 +132,8 @@ class FakeKernel:
         # How another node answers a call; whether the program is asked to end, and the host shuts down.
         self.told = []
         self.on_call, self.ends, self.shuts_down = None, False, False
+        # Another program has the TCP port of the tunnel.
+        self.port_is_busy = False
         # What the engines have, {name: Found}.
         self.networks, self.idle = {}, ()
         # What another run does while this one waits for the lock.
@@ -285,6 +287,8 @@ class FakeKernel:
         return self.shuts_down
 
     def switchboard(self, key, port, own):
+        if self.port_is_busy:
+            raise CommandError(f"TCP port {port}: Address already in use")
         return types.SimpleNamespace(key=key, fileno=lambda: 8, read=list, close=lambda: None)
 
     def call(self, *arguments):

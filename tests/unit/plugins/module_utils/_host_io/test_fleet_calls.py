@@ -120,6 +120,18 @@ def test_a_recorded_call_is_no_call_again(switchboard, port):
     recorder.close()
 
 
+def test_a_caller_that_makes_room_for_another_one_may_have_sent_something(switchboard, port):
+    strangers = [socket.create_connection((ONE, port)) for _ in range(64)]
+    wait_for_call(switchboard, 0.2)
+    assert len(switchboard._callers) == 64
+    strangers[0].sendall(b"x")
+    strangers.append(socket.create_connection((ONE, port)))
+    wait_for_call(switchboard, 0.2)
+    assert len(switchboard._callers) == 64
+    for stranger in strangers:
+        stranger.close()
+
+
 def test_a_stranger_does_not_stop_a_call(switchboard, port):
     strangers = [socket.create_connection((ONE, port)) for _ in range(80)]
     for stranger in strangers[::2]:

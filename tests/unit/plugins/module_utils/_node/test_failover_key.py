@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import ConflictError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
+    ConflictError,
+    VerificationError,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.esp import fingerprint
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.failover_key import load_key
@@ -51,6 +54,15 @@ def test_a_plan_with_a_key_that_nobody_has_is_refused_before_anything_changes(no
     with pytest.raises(ConflictError, match="failover_key: this node has no key of the plan"):
         apply(node, state(NEW, 2))
     assert node.snapshot() == before
+
+
+def test_a_run_that_fails_keeps_the_key_of_the_former_plan(node):
+    node.fail = ("delete element inet egress_ip pods4",)
+    failover = {"after": 0.2, "key": fingerprint(NEW)}
+    with pytest.raises(VerificationError, match="the node is as it was before$"):
+        apply(node, node_state(generation=2, failover=failover, pods=[]), failover_key=NEW)
+    assert node.files[FILE] == (OLD.encode(), 0o600)
+    assert observe(node)["failover_key"] == fingerprint(OLD)
 
 
 @pytest.mark.parametrize("damage", [None, b"", b"\xff", b"other"])

@@ -108,6 +108,18 @@ def test_a_call_that_is_not_for_this_node_changes_nothing(kernel, standby, chang
     assert kernel.snapshot() == before
 
 
+def test_a_node_that_broke_a_hand_over_off_is_refused_for_a_minute(kernel, standby, capsys):
+    take_over_from(standby, FakeCall(None, request=LEAVING))
+    go_on(standby, 50)
+    again = FakeCall(RELEASED, request=LEAVING)
+    take_over_from(standby, again)
+    assert (again.sent, again.closed, held(kernel)) == ([], True, set())
+    assert "node2 has broken a hand-over off" in capsys.readouterr().err
+    go_on(standby, 20)
+    take_over_from(standby, FakeCall(RELEASED, request=LEAVING))
+    assert held(kernel) == {A}
+
+
 def test_a_run_on_the_standby_comes_first(kernel, standby, capsys):
     def locked():
         raise CommandError("another run holds the lock")

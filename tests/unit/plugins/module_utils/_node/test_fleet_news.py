@@ -81,6 +81,13 @@ def test_pods_speak_to_the_new_holder(kernel, standby, monkeypatch):
     assert answers == [{"kind": "moved", "egressIPs": [A]}]
 
 
+def test_a_node_that_calls_again_and_again_causes_one_challenge(kernel, standby, monkeypatch):
+    assert sent_after(kernel, standby, monkeypatch)[0] == challenges([OWN])
+    assert sent_after(kernel, standby, monkeypatch) == ([], [{"kind": "moved", "egressIPs": [A]}])
+    go_on(standby, 6)
+    assert sent_after(kernel, standby, monkeypatch)[0] == challenges([OWN])
+
+
 @pytest.mark.parametrize("changes", [{"from": "node3"}, {"to": "node2"}, {"egressIPs": ["10.0.0.1", 7, []]}])
 def test_a_call_without_known_addresses_or_from_elsewhere_has_no_effect(kernel, standby, monkeypatch, changes):
     sent, _answers = sent_after(kernel, standby, monkeypatch, **changes)

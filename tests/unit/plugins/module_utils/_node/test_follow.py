@@ -269,6 +269,17 @@ def test_a_plan_with_other_times_may_come_between_a_claim_and_its_result(kernel,
     assert standby.machine.settings.after == 1.0
 
 
+def test_calls_are_taken_as_soon_as_another_program_leaves_the_port(kernel, capsys):
+    kernel.port_is_busy = True
+    follower = following(kernel, "node2")
+    go_on(follower, 5)
+    assert follower.switchboard is None
+    assert capsys.readouterr().err.count("no calls of other nodes are taken: TCP port 4790") == 1
+    kernel.port_is_busy = False
+    go_on(follower, 3)
+    assert follower.switchboard.key == KEY
+
+
 @pytest.mark.parametrize("failover", [{"after": 0.2}, None])
 def test_an_address_that_is_taken_just_now_is_no_own_address_of_the_node(kernel, failover):
     """It is added before the record has it, and an IPv6 address has no label."""
