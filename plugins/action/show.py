@@ -27,6 +27,8 @@ class ActionModule(ControllerAction):
     """The action plugin of the module `show`."""
 
     OPTIONS = {"lines": {"type": "list", "elements": "str", "required": True}}
+    # For programs the result is the only output. AWX drops results above 700,000 characters.
+    MAX_EVENT = 600_000
 
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Show the lines, and return them as `msg`, as the module debug does."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InvalidError
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import MAX_CHARACTERS, with_small_event
 
 
 class ControllerAction(ActionBase):
@@ -22,6 +22,8 @@ class ControllerAction(ActionBase):
 
     TRANSFERS_FILES = False
     OPTIONS: ClassVar[Mapping[str, Any]] = {}
+    # A callback gets no larger result.
+    MAX_EVENT: ClassVar[int] = MAX_CHARACTERS
     _requires_connection = False
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
@@ -29,7 +31,8 @@ class ControllerAction(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
         try:
-            return with_small_event({**result, "changed": False, **self.result(options, task_vars)})
+            own = self.result(options, task_vars)
+            return with_small_event({**result, "changed": False, **own}, self.MAX_EVENT)
         except InvalidError as error:
             raise AnsibleActionFail("\n".join(error.errors)) from error
         except EgressIPError as error:

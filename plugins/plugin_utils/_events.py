@@ -16,9 +16,12 @@ from typing import Any
 MAX_CHARACTERS = 48_000
 
 
-def with_small_event(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a result that callbacks do not get if it is large. They get every failure, and what `--diff` requests."""
-    if result.get("failed") or "diff" in result or not is_large(result, MAX_CHARACTERS):
+def with_small_event(result: Mapping[str, Any], limit: int = MAX_CHARACTERS) -> dict[str, Any]:
+    """Return a result that callbacks do not get if it has more than ``limit`` characters.
+
+    They get every failure, and what `--diff` requests.
+    """
+    if result.get("failed") or "diff" in result or not is_large(result, limit):
         return dict(result)
     return {**result, "_ansible_no_log": True}
 

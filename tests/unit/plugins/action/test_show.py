@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from ansible import constants
-from ansible_collections.netops.egress_ip.plugins.action.show import coloured
+from ansible_collections.netops.egress_ip.plugins.action.show import ActionModule, coloured
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import MAX_CHARACTERS
 
 LINES = ["EGRESS IP  STATE", "10.0.0.1   held", "", "Errors:", "  10.0.0.2: 'x' is \"wrong\"", "", "+ 10.0.0.3"]
 PLAY = """
@@ -30,9 +31,9 @@ PLAY = """
 
 @pytest.fixture
 def play(tmp_path):
-    def run(callback):
+    def run(callback, lines=None):
         (tmp_path / "play.yml").write_text(PLAY)
-        (tmp_path / "values.json").write_text(json.dumps({"shown": LINES}))
+        (tmp_path / "values.json").write_text(json.dumps({"shown": lines or LINES}))
         argv = [
             str(Path(sys.executable).with_name("ansible-playbook")),
             "-i",
@@ -74,3 +75,15 @@ def test_sections_and_signs_have_a_colour():
     assert colours["  10.0.0.2: 'x' is \"wrong\""] == constants.COLOR_WARN
     assert colours["+ 10.0.0.3"] == constants.COLOR_DIFF_ADD
     assert colours["10.0.0.1   held"] is None
+
+
+def test_programs_get_a_report_of_thousands_of_lines(play):
+    """For AWX, the result is the only output of the task."""
+    lines = [f"10.0.{number // 256}.{number % 256}".ljust(100, ".") for number in range(5000)]
+    output = play("oneline", lines)
+    assert lines[0] in output
+    assert lines[-1] in output
+
+
+def test_the_limit_of_the_result_is_below_that_of_awx():
+    assert MAX_CHARACTERS < ActionModule.MAX_EVENT < 700_000
