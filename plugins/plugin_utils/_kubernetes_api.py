@@ -52,6 +52,7 @@ class Api:
         """Raise an ApiError if the settings name no usable API server."""
         self._cluster = cluster
         self.url = "the API server"
+        self._secret = ""
         self._client = _import_client(cluster.path)
         configuration = self._client.client.Configuration()
         # Attempts to connect again would multiply the silence.
@@ -61,7 +62,7 @@ class Api:
         self._headers = {"Accept": "application/json", "User-Agent": "netops.egress_ip"}
         token = configuration.get_api_key_with_prefix(_TOKEN if _TOKEN in configuration.api_key else _OLD_TOKEN)
         if token:
-            self._headers["Authorization"] = token
+            self._headers["Authorization"] = self._checked_token(token.strip())
         self._pool = self._client.client.ApiClient(configuration).rest_client.pool_manager
 
     @property
@@ -84,10 +85,10 @@ class Api:
     def _configure(self, configuration: Any, find: Callable[[str, str], str]) -> None:
         cluster = self._cluster
         if cluster.host:
-            configuration.host = cluster.host.rstrip("/")
+            configuration.host = self._checked_url(cluster.host)
             configuration.verify_ssl = cluster.verify
             configuration.ssl_ca_cert = find(cluster.ca_cert, f"{cluster.path}.ca_cert") if cluster.ca_cert else None
-            token = self._read_token(find) if cluster.token_file else cluster.token
+            token = self._read_token(find) if cluster.token_file else cluster.token.strip()
             configuration.api_key = {_TOKEN: f"Bearer {token}"} if token else {}
         else:
             self._load_kubeconfig(configuration, find)
@@ -112,13 +113,28 @@ class Api:
             # A malformed file or a failed login program leads to exceptions of many types in the client.
             raise ApiError(f"{path}: cannot be used: {_short(error)}") from error
 
+    def _checked_token(self, written: str) -> str:
+        """Return the value of the header, and keep the token out of messages."""
+        # The HTTP client would show the header in its message.
+        if not (written.isascii() and written.isprintable()):
+            text = "the token has characters that no token has, such as a line end; write the token on one line"
+            raise ApiError(f"{self._cluster.path}: {text}")
+        self._secret = written.rpartition(" ")[2]
+        return written
+
     def _checked_url(self, written: str) -> str:
         """Return the URL without a user and password; tokens must not be sent in clear text."""
-        parts = urlsplit(written)
+        try:
+            parts = urlsplit(written)
+            port = parts.port
+        except ValueError as error:
+            # Its message may have the password in it.
+            text = "the URL of the API server must be like https://api.example.com:6443"
+            raise ApiError(f"{self._cluster.path}: {text}; correct its host or port") from error
         if not parts.hostname or parts.scheme != "https":
             raise ApiError(f"{self._cluster.path}: the URL of the API server must begin with https://")
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        return f"https://{host}{f':{parts.port}' if parts.port else ''}{parts.path.rstrip('/')}"
+        return f"https://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
 
     def _request(
         self, method: str, path: str, document: Mapping[str, Any] | None, headers: Mapping[str, str]
@@ -127,7 +143,7 @@ class Api:
             status, body = self._exchange(method, path, document, headers)
         answer = self._parsed(body) if 200 <= status < 300 else None
         if answer is None:
-            raise ApiError(f"{self._cluster.path}: {self.url} {_refusal(status, method, path, body)}", status)
+            raise ApiError(f"{self._cluster.path}: {self.url} {self._refusal(status, method, path, body)}", status)
         return answer
 
     def _exchange(
@@ -165,6 +181,21 @@ class Api:
         response.release_conn()
         return response.status, b"".join(chunks)
 
+    def _refusal(self, status: int, method: str, path: str, body: bytes) -> str:
+        """Return the message of an answer that is no success; the server's own message is shown on one line."""
+        try:
+            answer = json.loads(body[:_CHUNK])
+        except (ValueError, RecursionError):
+            answer = None
+        message = answer.get("message") if isinstance(answer, dict) else None
+        shown = f": {self._shown(message)}" if isinstance(message, str) and message else ""
+        reason = _REASONS.get(status, f"answers {method} {path.partition('?')[0]} with the status {status}")
+        return f"{reason}{shown}"
+
+    def _shown(self, text: object) -> str:
+        """Return a message of the client or server on one line, without the token."""
+        return _short(str(text).replace(self._secret, "(token)") if self._secret else text)
+
     def _parsed(self, body: bytes) -> dict[str, Any]:
         try:
             answer = json.loads(body)
@@ -181,15 +212,17 @@ class Api:
         try:
             yield
         except errors.NewConnectionError as error:
-            raise ApiError(f"{where}: {self.url} cannot be reached: {_short(error)}") from error
+            raise ApiError(f"{where}: {self.url} cannot be reached: {self._shown(error)}") from error
         except (TimeoutError, errors.TimeoutError) as error:
             seconds = f"{self._cluster.timeout:g}"
             raise ApiError(f"{where}: {self.url} did not answer {what} within {seconds} s of silence") from error
         except errors.SSLError as error:
             fix = "the CA of the source must be the CA of that API server"
-            raise ApiError(f"{where}: the certificate of {self.url} is not trusted: {_short(error)}; {fix}") from error
+            raise ApiError(
+                f"{where}: the certificate of {self.url} is not trusted: {self._shown(error)}; {fix}"
+            ) from error
         except (OSError, ValueError, errors.HTTPError) as error:
-            raise ApiError(f"{where}: {self.url} cannot be reached: {_short(error)}") from error
+            raise ApiError(f"{where}: {self.url} cannot be reached: {self._shown(error)}") from error
 
 
 class _Client:
@@ -209,18 +242,6 @@ def _import_client(path: str) -> _Client:
     except ImportError as error:
         text = f"needs the Python packages kubernetes and urllib3 on the controller: {_short(error)}"
         raise ApiError(f"{path}: {text}; install those of meta/ee-requirements.txt") from error
-
-
-def _refusal(status: int, method: str, path: str, body: bytes) -> str:
-    """Return the message of an answer that is no success; the server's own message is shown on one line."""
-    try:
-        answer = json.loads(body[:_CHUNK])
-    except (ValueError, RecursionError):
-        answer = None
-    message = answer.get("message") if isinstance(answer, dict) else None
-    shown = f": {_short(message)}" if isinstance(message, str) and message else ""
-    reason = _REASONS.get(status, f"answers {method} {path.partition('?')[0]} with the status {status}")
-    return f"{reason}{shown}"
 
 
 def _short(text: object) -> str:

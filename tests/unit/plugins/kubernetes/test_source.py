@@ -172,6 +172,36 @@ def test_wrong_token(cluster, refused, tmp_path):
     assert "wr0ng" not in text
 
 
+@pytest.mark.parametrize("written", ["{}\n", "\n{}", " {}\r\n"])
+def test_line_ends_around_a_token_have_no_effect(cluster, look, monkeypatch, tmp_path, written):
+    cluster.store.add([NODE])
+    cluster.kubeconfig(tmp_path / ".kube/config", written.format(ADMIN).lstrip())
+    assert names(look({"kubernetes": {}})["nodes"]) == ["node1"]
+    for name, value in {"HOST": cluster.url, "SSL_CA_CERT": str(cluster.ca), "API_KEY": written.format(ADMIN)}.items():
+        monkeypatch.setenv(f"K8S_AUTH_{name}", value)
+    assert names(look({"kubernetes": {}})["nodes"]) == ["node1"]
+
+
+@pytest.mark.parametrize("written", ["a\n{}", "{}\r\nX: y", "{}\0", "{}\u00e9", "{}\u2028b"])
+def test_a_token_that_is_no_header_is_a_line_without_it(cluster, refused, monkeypatch, tmp_path, written):
+    line = "the token has characters that no token has, such as a line end; write the token on one line"
+    cluster.kubeconfig(tmp_path / ".kube/config", written.format(ADMIN))
+    assert refused() == line
+    if "\0" not in written:
+        monkeypatch.setenv("K8S_AUTH_HOST", cluster.url)
+        monkeypatch.setenv("K8S_AUTH_API_KEY", written.format(ADMIN))
+        assert refused() == line
+    assert cluster.requests == []
+
+
+@pytest.mark.parametrize("code", [401, 500])
+def test_a_server_that_repeats_the_token_does_not_show_it(cluster, refused, code):
+    cluster.fault("/pods", answering(code, json.dumps({"message": f"{'x' * 380} {ADMIN} is wrong"}).encode()))
+    text = refused(kinds=["Pod"])
+    assert "(token) is" in text
+    assert ADMIN[:10] not in text
+
+
 def test_wrong_ca(cluster, refused, tmp_path):
     folder = tmp_path / "other"
     folder.mkdir()
@@ -284,6 +314,15 @@ def test_malformed_objects_do_not_stop_the_others(cluster, look):
 def test_clear_text_is_refused(refused):
     for host in ("http://api.example:8080", "api.example", "https:///"):
         assert refused(host=host) == "the URL of the API server must begin with https://"
+
+
+@pytest.mark.parametrize("host", ["https://api:port", "https://api:70000", "https://[::1", "https://a:secret@b:x"])
+def test_a_malformed_url_is_a_line(cluster, refused, tmp_path, host):
+    line = "the URL of the API server must be like https://api.example.com:6443; correct its host or port"
+    assert refused(host=host) == line
+    path = cluster.kubeconfig(tmp_path / "other.yml")
+    path.write_text(path.read_text().replace(cluster.url, f'"{host}"'))
+    assert refused(kubeconfig="other.yml") in (line, ".kubeconfig: cannot be used: Invalid IPv6 URL")
 
 
 def test_a_kubeconfig_that_cannot_be_used(refused, tmp_path):

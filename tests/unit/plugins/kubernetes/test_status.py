@@ -140,6 +140,12 @@ def test_a_cluster_that_is_down_is_a_line(cluster):
     assert failure.startswith(f"the status of EgressIPs is not written: {PATH}: {cluster.url} answers GET")
 
 
+def test_a_url_that_nothing_can_reach_is_a_line(cluster):
+    result = write(Outcome({"web": [ITEM]}, {}), host="https://[::1")
+    (failure,) = result["failures"]
+    assert failure.startswith(f"the status of EgressIPs is not written: {PATH}: the URL of the API server must be like")
+
+
 def test_kubectl_shows_the_status(cluster, kubectl):
     cluster.store.add([egressip("web")])
     write(Outcome({"web": [ITEM]}, {"web": [MOVE]}))
