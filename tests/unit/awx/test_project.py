@@ -52,6 +52,13 @@ def test_schedule_and_workflow_name_templates():
     assert following == {"approve", "reconcile"} <= {node["identifier"] for node in nodes}
 
 
+def test_the_schedule_is_off_since_the_workflow_is_there():
+    (play,) = read("configure.yml")
+    (task,) = [task for task in play["tasks"] if "awx.awx.schedule" in task]
+    assert task["awx.awx.schedule"]["enabled"] == "{{ awx_schedule.enabled }}"
+    assert read("controller.yml")["awx_schedule"]["enabled"] is False
+
+
 @pytest.mark.parametrize("path", SURVEYS, ids=[path.stem for path in SURVEYS])
 def test_a_survey_asks_only_for_documented_variables(path):
     survey = json.loads(path.read_text(encoding="utf-8"))
@@ -59,7 +66,9 @@ def test_a_survey_asks_only_for_documented_variables(path):
     assert {question["variable"] for question in survey["spec"]} <= variables()
     for question in survey["spec"]:
         assert question["type"] in ("text", "integer", "multiplechoice")
-        assert question["type"] != "multiplechoice" or question["default"] in question["choices"]
+        # AWX passes a default as an extra variable, which hides the value of the inventory.
+        assert question["default"] == ""
+        assert question["type"] != "multiplechoice" or not question["required"]
 
 
 def test_the_credential_type_gives_a_variable_of_the_collection():
@@ -83,3 +92,6 @@ def test_ansible_builder_accepts_the_execution_environment(tmp_path):
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "netops/egress_ip" in (tmp_path / "_build/requirements.yml").read_text()
+    # The collection is cloned before the packages of the final stage are installed.
+    steps = (tmp_path / "Containerfile").read_text()
+    assert 0 < steps.find("install -y git-core") < steps.index("ansible-galaxy collection install")
