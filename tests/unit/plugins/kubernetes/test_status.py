@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clusters import Cluster
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.status import Outcome
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_status import StatusWriter
-from api_server import ADMIN, answering
+from api_server import ADMIN, answering, silent
 from cluster_manifests import rules_of
 
 PATH = "manifests[0].kubernetes"
@@ -130,6 +130,33 @@ def test_a_failure_of_one_object_does_not_stop_the_others(cluster):
     cluster.fault("/egressips/api/status", answering(500, b"{}"))
     result = write(Outcome({"web": [ITEM], "api": [{**ITEM, "egressIP": "192.0.2.11"}]}, {}))
     assert (result["written"], len(result["failures"])) == (["web"], 1)
+
+
+@pytest.mark.parametrize(("path", "written"), [("/egressips/", 0), ("/events", 1)], ids=["status", "event"])
+def test_silence_after_the_list_is_waited_for_once(cluster, path, written):
+    names = [f"web{number}" for number in range(5)]
+    cluster.store.add(egressip(name, f"192.0.2.{number}") for number, name in enumerate(names, 10))
+    cluster.fault(path, silent)
+    result = write(Outcome({name: [ITEM] for name in names}, {name: [MOVE] for name in names}))
+    assert len([request for request in cluster.requests if path in request]) == 1
+    first, others = result["failures"]
+    assert "did not answer" in first
+    assert others.startswith(f"{PATH}: the status of the other EgressIPs (4) is not written")
+    assert len(result["written"]) == written
+
+
+def test_a_refused_event_leaves_the_status_written(cluster, tmp_path):
+    cluster.store.add([egressip("web"), egressip("api", "192.0.2.11")])
+    cluster.kubeconfig(tmp_path / ".kube/config", "writer")
+    rules = rules_of("rbac.yaml", "rbac-status.yaml")
+    cluster.allow("writer", "egress-ip", [rule for rule in rules if "events" not in rule["resources"]])
+    result = write(Outcome({"web": [ITEM], "api": [ITEM]}, {"web": [MOVE], "api": [MOVE]}))
+    assert result["written"] == ["api", "web"]
+    assert statuses(cluster) == {"web": [ITEM], "api": [ITEM]}
+    assert sorted(line.partition(" written")[0] for line in result["failures"]) == [
+        f"egressip/{name}: 192.0.2.10: the Event of a move is not" for name in ("api", "web")
+    ]
+    assert events(cluster) == []
 
 
 def test_a_cluster_that_is_down_is_a_line(cluster):
