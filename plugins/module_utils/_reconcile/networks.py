@@ -100,7 +100,7 @@ def _of_host(value: object, path: str, errors: Errors) -> tuple[list[Named], set
     faults: set[str] | None = set()
     for namespace, names in value.items():
         before = len(errors.found)
-        if isinstance(namespace, str) and is_dns_label(namespace):
+        if isinstance(namespace, str) and _is_namespace(namespace):
             found += [Named(str(namespace), name) for name in network_names(names, f"{path}.{namespace}", errors)]
         else:
             shown = quote(namespace) if isinstance(namespace, str) else type_name(namespace)
@@ -108,6 +108,12 @@ def _of_host(value: object, path: str, errors: Errors) -> tuple[list[Named], set
         if len(errors.found) > before:
             faults = {*(faults or ()), str(namespace)}
     return found, faults
+
+
+def _is_namespace(name: str) -> bool:
+    """Return whether this is the name of a namespace, of a named cluster too: CLUSTER.NAMESPACE."""
+    parts = name.split(".")
+    return len(parts) <= 2 and all(map(is_dns_label, parts))
 
 
 def _on_record(facts: Mapping[str, Any], namespaces: Collection[str] | None) -> list[Named]:

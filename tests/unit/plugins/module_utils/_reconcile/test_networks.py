@@ -100,6 +100,15 @@ def test_a_host_may_name_its_own():
     assert "networks" not in made["rollout"]["states"]["node2"]
 
 
+def test_a_host_names_a_namespace_of_a_named_cluster():
+    live = namespace("prod.web")
+    live["metadata"]["labels"]["egress-ip.netops/cluster"] = "prod"
+    hosts = [host(1, found("docker:web", "172.18.0.0/16"), networks={"prod.web": ["docker:web"]}), host(2)]
+    made = run(hosts, egressip(), live)
+    assert networks_of(made) == [("prod.web", "docker:web", ["web"], ["172.18.0.0/16"])]
+    assert errors(made) == []
+
+
 def test_without_networks_nothing_changes():
     made = run([host(1), host(2)], egressip(), namespace(), pod("p", "node1", "10.88.0.9"))
     assert "networks" not in made["rollout"]["states"]["node1"]
@@ -174,6 +183,10 @@ def test_an_annotation_of_another_kind_is_one_line():
         ("podman:web", "must be a mapping of namespaces and their networks, not the string 'podman:web'"),
         ({"Web": ["podman:web"]}, "a key must be the name of a namespace, not 'Web'"),
         ({5: ["podman:web"]}, "a key must be the name of a namespace, not the integer 5"),
+        *(
+            ({name: ["podman:web"]}, f"a key must be the name of a namespace, not '{name}'")
+            for name in ("a.b.web", ".web", "prod.", "Prod.web", f"prod.{'a' * 64}")
+        ),
     ],
 )
 def test_a_wrong_variable_of_a_host_is_one_line(value, line):
