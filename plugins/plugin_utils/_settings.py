@@ -86,7 +86,7 @@ OF_FLEET: Mapping[str, Setting] = {
     "fail_on_changes": BOOLEAN,
     "write_status": BOOLEAN,
     "claim_timeout": NUMBER,
-    "probe_count": COUNT,
+    "probe_count": Setting(types.integer(1)),
     "probe_interval": NUMBER,
     "answer_timeout": Setting(types.integer(1)),
     "tunnel_device": TEXT,
@@ -118,6 +118,8 @@ _FAILOVER = tuple(name for name in OF_FLEET if name.startswith("failover"))
 _OPTIONS = tuple(field.name for field in fields(DataPlaneOptions) if field.name in OF_FLEET)
 # What the removal uses: a mistake in any other setting does not prevent it.
 _OF_REMOVAL = (*_OPTIONS, "tunnel_secret", "what_if", "group", "connection_timeout", "pipelining")
+# The entry points that make the states of nodes, for which the secret is needed.
+_WITH_STATES = ("main", "plan")
 # {variable: its default} of the variables that are in no role.
 DEFAULTS = {"egress_ip_connection_timeout": 5, "egress_ip_pipelining": True}
 
@@ -170,7 +172,7 @@ def read_settings(source: Source, entry_point: str, needed: Iterable[str]) -> di
     options = {name: values.pop(name) for name in _OPTIONS}
     hosts: dict[str, Any] = {} if entry_point == "remove" else _hosts(source, errors)
     if not errors.found:
-        _check(options, values, errors)
+        _check(options, values, entry_point in _WITH_STATES, errors)
     errors.raise_if_any()
     return {"common": _without_secrets(values), "options": options, "hosts": hosts}
 
@@ -228,10 +230,10 @@ def _without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in _SECRETS}
 
 
-def _check(options: Mapping[str, Any], values: Mapping[str, Any], errors: Errors) -> None:
-    """Add an error for each setting that no node must get."""
+def _check(options: Mapping[str, Any], values: Mapping[str, Any], with_secret: bool, errors: Errors) -> None:
+    """Add an error for each setting that no node must get; `with_secret` if the run uses the secret of the tunnel."""
     data_plane = errors.attempt(DataPlaneOptions.from_dict, {**options}, PREFIX)
-    if data_plane:
+    if data_plane and with_secret:
         errors.attempt(key_of, values["tunnel_secret"] or "", data_plane)
     if "excluded_cidrs" in values:
         errors.attempt(parse_excluded, values["excluded_cidrs"])

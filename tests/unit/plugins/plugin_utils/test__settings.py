@@ -172,6 +172,7 @@ def test_the_check_by_ansible_accepts_everything(entry, data):
         ({"egress_ip_excluded_cidrs": "5"}, "egress_ip_excluded_cidrs[0]: '5' has no prefix length; write a"),
         ({"egress_ip_max_moves": "few"}, "egress_ip_max_moves: must be an integer of 0 or more, not the string 'few'"),
         ({"egress_ip_max_moves": True}, "egress_ip_max_moves: must be an integer of 0 or more, not the boolean true"),
+        ({"egress_ip_probe_count": 0}, "egress_ip_probe_count: must be an integer of 1 or more, not the integer 0"),
         ({"egress_ip_strict": "maybe"}, "egress_ip_strict: must be true or false, not the string 'maybe'"),
         ({"egress_ip_policy": "random"}, "egress_ip_policy: must be balanced or sticky, not the string 'random'"),
         ({"egress_ip_plan_seconds": "nan"}, "egress_ip_plan_seconds: must be a number of 0 or more, not "),
@@ -223,6 +224,16 @@ def test_a_short_secret_is_refused_and_a_good_one_is_in_no_result():
     assert "geheim" not in line
     good = {**encrypted, "egress_ip_tunnel_secret": "geheim" * 6, "egress_ip_vsphere_password": "geheim"}
     assert "geheim" not in str(read(good))
+
+
+@pytest.mark.parametrize("entry_point", ["main", "plan", "status", "remove"])
+def test_the_secret_is_needed_only_where_it_is_used(entry_point):
+    encrypted = {"egress_ip_tunnel_encryption": "ipsec"}
+    if entry_point in ("main", "plan"):
+        (line,) = errors_of(encrypted, entry_point=entry_point)
+        assert line.startswith("egress_ip_tunnel_secret: must be a text of at least 32 random characters")
+    else:
+        assert read(encrypted, entry_point)["options"]["tunnel_encryption"] == "ipsec"
 
 
 @pytest.mark.parametrize("entry_point", ["main", "status", "remove"])
