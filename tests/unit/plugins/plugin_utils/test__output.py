@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from playbook_fleet import PlaybookFleet
+from playbook_fleet import COLLECTION, PlaybookFleet
 
 SHORT = {"ANSIBLE_DISPLAY_OK_HOSTS": "false", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
+CLOSED = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
 
 
 def before_the_recap(ended):
@@ -46,11 +49,26 @@ def test_a_long_run_shows_its_stages_and_what_changes(tmp_path):
 
 def test_a_run_whose_first_node_cannot_be_reached(tmp_path):
     """Tasks that run once run for the first host."""
-    closed = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     fleet = PlaybookFleet(tmp_path)
-    ended = fleet.good("reconcile", hosts={"node1": closed})
+    ended = fleet.good("reconcile", hosts={"node1": CLOSED})
     assert "node node1 cannot be reached: " in ended.output
     assert [line.split()[2] for line in ended.lines if line.startswith("10.0.99.")] == ["node2", "node3"]
     assert not (tmp_path / "node1.json").exists()
-    again = fleet.good("reconcile", environment=SHORT, hosts={"node1": closed})
+    again = fleet.good("reconcile", environment=SHORT, hosts={"node1": CLOSED})
     assert "0 of them differ" in again.output
+
+
+GUARD = "inventory_hostname in egress_ip_plan.fleet.observed"
+
+
+@pytest.mark.parametrize(("guard", "code"), [(True, 4), (GUARD, 0)], ids=["all hosts", "hosts that answer"])
+def test_a_task_after_the_role_and_a_host_that_does_not_answer(tmp_path, guard, code):
+    """docs/reuse.md has the exit code and the guard."""
+    fleet = PlaybookFleet(tmp_path)
+    role = {"ansible.builtin.import_role": {"name": "netops.egress_ip.node"}}
+    after = {"ansible.builtin.command": "true", "when": guard}
+    play = {"hosts": "egress_ip_nodes", "gather_facts": False, "tasks": [role, after]}
+    (tmp_path / "own.yml").write_text(json.dumps([play]))
+    ended = fleet.play(tmp_path / "own.yml", hosts={"node1": CLOSED})
+    assert ended.code == code
+    assert GUARD in (COLLECTION / "docs/reuse.md").read_text()
