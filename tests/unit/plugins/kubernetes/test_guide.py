@@ -63,6 +63,11 @@ def shell(server, tmp_path):
     return run
 
 
+def test_each_namespace_of_a_command_exists():
+    created = set(re.findall(r"kubectl create namespace (\S+)", GUIDE))
+    assert set(re.findall(r"kubectl -n (\S+)", GUIDE)) <= created | {"default", "kube-system"}
+
+
 def test_the_commands_of_the_guide(server, shell, tmp_path, monkeypatch):
     server.store.add({"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"node{n}"}} for n in (1, 2, 3))
     shell(block("shell", "egressip-crd.yaml"))
