@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from ansible.errors import AnsibleError
 from ansible.playbook.play import Play
+from ansible.playbook.task import Task
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InventoryError
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._output import show_stage
@@ -50,7 +51,8 @@ class ActionModule(ControllerAction):
             own = variables["hostvars"][host]
             inventory[host] = _values(of_hosts, own, own.__getitem__, errors)
         errors.raise_if_any()
-        source = Source(variables["inventory_hostname"], play, inventory, {**DEFAULTS, **_defaults()})
+        defaults = {**DEFAULTS, **_defaults()}
+        source = Source(variables["inventory_hostname"], play, inventory, defaults, _set_by_play(self._task))
         settings = read_settings(source, entry_point, options["needed"])
         if settings["hosts"]:
             show_stage(f"Reading the manifests and the state of {len(settings['hosts'])} nodes")
@@ -63,6 +65,12 @@ def _check_play(play: Play, variables: Mapping[str, Any]) -> None:
         raise InventoryError(f"strategy: must be linear, not '{play.strategy}'; the nodes of a fleet change together")
     if play.serial and len(variables["ansible_play_batch"]) < len(variables["ansible_play_hosts_all"]):
         raise InventoryError("serial: must be left out; each batch would be a fleet of its own")
+
+
+def _set_by_play(task: Task) -> frozenset[str]:
+    """Return the names of the variables in the play, in the task and what is around it, and in the role."""
+    of_role = task._role.get_vars() if task._role else ()  # noqa: SLF001 - a task has no other way to its role
+    return frozenset((*task.get_play().get_vars(), *task.get_vars(), *of_role))
 
 
 def _values(

@@ -10,7 +10,7 @@ are checked here and are in no result, and `egress_ip_manifests`, which may have
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -130,19 +130,25 @@ class Source:
 
     `play` are those of the host that runs the task, `here`, with everything that the play sets. `inventory` {host:
     values} are those of each host without what the play sets. `defaults` are those of the roles and playbooks.
+    `set_by_play` has names that the play sets for sure; other values of the play differ from those of `here`.
     """
 
     here: str
     play: Mapping[str, object]
     inventory: Mapping[str, Mapping[str, object]]
     defaults: Mapping[str, object]
+    set_by_play: Collection[str] = ()
+
+    def is_of_play(self, variable: str) -> bool:
+        """Return whether the play sets the variable, for every host."""
+        if variable not in self.play:
+            return False
+        own = self.inventory.get(self.here, NO_MAPPING).get(variable, self.defaults.get(variable))
+        return variable in self.set_by_play or self.play[variable] != own
 
     def of_host(self, host: str, variable: str) -> object:
         """Return the value of a host; what the play sets takes precedence over the inventory, for every host."""
-        own = self.inventory.get(self.here, NO_MAPPING)
-        if variable in self.play and self.play[variable] != own.get(variable, self.defaults.get(variable)):
-            return self.play[variable]
-        return self.inventory[host].get(variable)
+        return self.play[variable] if self.is_of_play(variable) else self.inventory[host].get(variable)
 
 
 def variables_of_fleet(entry_point: str) -> list[str]:

@@ -154,6 +154,29 @@ def test_what_the_play_sets_is_used_for_all_hosts(fleet):
     assert [each["observe"]["platform"] for each in fleet.calls()] == ["baremetal"] * 3
 
 
+ROLE_NAME = "netops.egress_ip.node"
+SET = {"egress_ip_platform": "auto"}
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        {"vars": SET, "roles": [ROLE_NAME]},
+        {"roles": [{"role": ROLE_NAME, "vars": SET}]},
+        {"roles": [{"role": ROLE_NAME, **SET}]},
+        {"tasks": [{"import_role": {"name": ROLE_NAME}, "vars": SET}]},
+        {"tasks": [{"include_role": {"name": ROLE_NAME}, "vars": SET}]},
+        {"tasks": [{"block": [{"include_role": {"name": ROLE_NAME}}], "vars": SET}]},
+    ],
+    ids=["play", "variables of a role", "parameters of a role", "import", "include", "block"],
+)
+def test_what_the_play_sets_may_equal_the_value_of_the_first_host(fleet, play):
+    (fleet.folder / "play.yml").write_text(json.dumps([{"hosts": "all", "gather_facts": False, **play}]))
+    fleet.good(fleet.folder / "play.yml", hosts={"node2": {"egress_ip_platform": "baremetal"}})
+    observed = [each["observe"]["platform"] for each in fleet.calls() if each["mode"] == "observed"]
+    assert observed == ["auto"] * 3
+
+
 def test_secrets_are_in_no_output(fleet):
     secret = "geheim" * 6
     words = {"egress_ip_tunnel_encryption": "ipsec", "egress_ip_tunnel_secret": secret}

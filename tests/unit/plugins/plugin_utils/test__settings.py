@@ -278,6 +278,17 @@ def test_hosts_have_their_own_values_unless_the_play_sets_one():
     assert drains({variable: "false"}, {"node1": {variable: "yes"}, "node2": {variable: "yes"}}) == [False, False]
 
 
+@pytest.mark.parametrize("inventory", [{}, {"node1": {"egress_ip_fence": ""}}])
+def test_what_the_play_sets_is_used_if_it_equals_the_value_of_the_first_host(inventory):
+    inventory = {**inventory, "node2": {"egress_ip_fence": "vsphere"}}
+    options = {"hosts": ["node1", "node2"], "inventory": inventory}
+    fences = [
+        [host["fence"] for host in read({"egress_ip_fence": ""}, set_by_play=names, **options)["hosts"].values()]
+        for names in (["egress_ip_fence"], [])
+    ]
+    assert fences == [["", ""], ["", "vsphere"]]
+
+
 @pytest.mark.parametrize(
     ("value", "capacity"),
     [
