@@ -64,7 +64,9 @@ options:
   returned: success
   type: dict
 hosts:
-  description: The settings of each host, without the prefix C(egress_ip_). Secrets are left out.
+  description:
+    - The settings of each host, without the prefix C(egress_ip_). Secrets are left out.
+    - C(vsphere_password_from) is V(play) or V(host), whose value of the password applies, or empty without one.
   returned: success
   type: dict
   sample: {node1: {interface: "", drain: false}}

@@ -120,6 +120,8 @@ _OPTIONS = tuple(field.name for field in fields(DataPlaneOptions) if field.name 
 _OF_REMOVAL = (*_OPTIONS, "tunnel_secret", "what_if", "group", "connection_timeout", "pipelining")
 # The entry points that make the states of nodes, for which the secret is needed.
 _WITH_STATES = ("main", "plan")
+# Who sets a secret of a host, whose value is in no result; empty for neither of them.
+_PLAY, _HOST = "play", "host"
 # {variable: its default} of the variables that are in no role.
 DEFAULTS = {"egress_ip_connection_timeout": 5, "egress_ip_pipelining": True}
 
@@ -219,6 +221,8 @@ def _host(host: str, source: Source, errors: Errors) -> dict[str, Any]:
         variable = PREFIX + name
         value, default = source.of_host(host, variable), source.defaults.get(variable)
         values[name] = _read(setting, variable, value, default, errors)
+        if name in _SECRETS:
+            values[f"{name}_from"] = "" if is_unset(value) else _PLAY if source.is_of_play(variable) else _HOST
     return {**_without_secrets(values), "failover": _failover(host, source, errors)}
 
 

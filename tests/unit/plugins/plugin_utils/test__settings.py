@@ -278,6 +278,25 @@ def test_hosts_have_their_own_values_unless_the_play_sets_one():
     assert drains({variable: "false"}, {"node1": {variable: "yes"}, "node2": {variable: "yes"}}) == [False, False]
 
 
+def test_who_sets_the_password_of_a_host():
+    variable = "egress_ip_vsphere_password"
+    cases = [
+        ({}, {"node2": {variable: "geheim"}}, []),
+        ({variable: "geheim"}, {"node1": {variable: "geheim"}}, []),
+        ({variable: "geheim"}, {"node1": {variable: "geheim"}}, [variable]),
+        ({variable: "geheim"}, {"node1": {variable: "other"}, "node2": {variable: "third"}}, []),
+        ({variable: ""}, {"node2": {variable: "geheim"}}, [variable]),
+    ]
+    found = [
+        [
+            host["vsphere_password_from"]
+            for host in read(play, "plan", ["node1", "node2"], (), own, of_play)["hosts"].values()
+        ]
+        for play, own, of_play in cases
+    ]
+    assert found == [["", "host"], ["host", ""], ["play", "play"], ["play", "play"], ["", ""]]
+
+
 @pytest.mark.parametrize("inventory", [{}, {"node1": {"egress_ip_fence": ""}}])
 def test_what_the_play_sets_is_used_if_it_equals_the_value_of_the_first_host(inventory):
     inventory = {**inventory, "node2": {"egress_ip_fence": "vsphere"}}

@@ -378,3 +378,23 @@ def test_two_vcenters(play, guarded, peer_program, tmp_path):
         assert told[RESULTS] == {"node4": ""}
         devices = [vm.config.annotation for vm in second.all(vim.VirtualMachine).values() if vm.name == "node4"]
         assert "nic.4000.start_connected=true" in devices[0]
+
+
+def test_the_password_of_one_host_does_not_reach_the_vcenter_of_another(
+    play, guarded, peer_program, tmp_path, monkeypatch
+):
+    """The first host, which runs the tasks, has a password of its own. That of the second is in the environment."""
+    with running(peer_program, tmp_path / "second.pem") as second:
+        second.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21"))
+        second.control("user", name="other", password="words")
+        monkeypatch.setenv("VMWARE_PASSWORD", "words")
+        there = {"hostname": "localhost", "port": second.port, "username": "other", "validate_certs": False}
+        hosts = {
+            "node1": node(1, egress_ip_vsphere_password="secret"),
+            "node2": node(2, **{f"egress_ip_vsphere_{name}": value for name, value in there.items()}),
+        }
+        told = play([world(hosts, [A]), AUDIT, OUTSIDE, OPEN], [FAILURES], hosts=hosts)
+        assert told[FAILURES] == []
+        rule = [f"netops.egress_ip {A}"]
+        assert [ours(guarded, key) for key in ("10", "11")] == [rule, []]
+        assert [ours(second, key) for key in ("10", "11")] == [[], rule]
