@@ -265,7 +265,7 @@ class Streams(_Observer):
     def __exit__(self, *error: object) -> None:
         # At the end of its input the client prints what it saw.
         output, _errors = self._client.communicate()
-        self.ended = [(since, longest) for since, longest in json.loads(output or "[]")]
+        self.ended = [tuple(times) for times in json.loads(output or "[]")]
         super().__exit__(*error)
 
     def alive(self) -> int:

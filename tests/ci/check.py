@@ -57,6 +57,7 @@ SECOND_LAB = "second"
 SOAK = ("--duration", "180", "--seed", "1")
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
+    "docs/kubernetes/",
     "tests/integration/targets/lookup_manifests/files/",
     "tests/lab/manifests/",
     "tests/unit/golden/",

@@ -73,11 +73,13 @@ class Suspicion:
 
     The questions begin `delay` after `since`, and as long after `blocked_until`, if others probe for the address: hosts
     without an earlier turn delay it only until `limit`. `missed` are the last windows in which no
-    witness answered.
+    witness answered. `claimant` is the MAC address of a host that probed before the holder fell silent, empty if none
+    did.
     """
 
     since: float
     delay: float
+    claimant: str = ""
     blocked_until: float = _NEVER
     silent: int = 0
     missed: int = 0
@@ -115,14 +117,16 @@ class Suspicion:
 class Watched:
     """An egress IP that another node has, or that no node has.
 
-    `holder` is the MAC address that used it last, `holder_name` the node with it; both are empty if unknown. `refusals`
-    counts the takeovers by this node that failed since a holder was heard.
+    `holder` is the MAC address that used it last, `holder_name` the node with it; both are empty if unknown. `rival` is
+    the MAC address of another host that probed for it last. `refusals` counts the takeovers by this node that failed
+    since a holder was heard.
     """
 
     duty: Duty
     holder: str = ""
     holder_name: str = ""
     suspicion: Suspicion | None = None
+    rival: str = ""
     rival_at: float = _NEVER
     ask_at: float = _NEVER
     refusals: int = 0
@@ -183,25 +187,33 @@ class Watch:
             self._proven.add(item.place)
 
     def _hear_rival(self, now: float, item: Watched, heard: Heard) -> None:
-        """Wait for another host that is about to claim: an unknown one, or a standby with an earlier turn.
+        """Wait for another host that is about to claim: a standby with an earlier turn, or the claimant of a run.
 
-        A later standby does not probe before its turn. So one that probed before the holder fell silent is about to
-        claim the address for another reason: a run moves it.
+        A later standby does not probe before its turn. So one that probed before the holder fell silent, a node that is
+        no standby, and an unknown host claim the address for another reason: a run moves it.
         """
         if heard.mac == item.holder and not item.suspicion:
             return
-        name, item.rival_at = self.neighbours.name_of(heard.mac), now
-        if item.suspicion and name and self._rank(item, name) < self._rank(item, self.name):
-            item.suspicion.block(now + QUIET)
-        elif item.suspicion and not name and now < item.suspicion.limit:
-            item.suspicion.block(min(now + QUIET, item.suspicion.limit))
+        item.rival, item.rival_at = heard.mac, now
+        name, suspicion = self.neighbours.name_of(heard.mac), item.suspicion
+        if suspicion and name and self._rank(item, name) < self._rank(item, self.name):
+            suspicion.block(now + QUIET)
+        elif suspicion and now < suspicion.limit and (heard.mac == suspicion.claimant or self._is_outsider(item, name)):
+            suspicion.block(min(now + QUIET, suspicion.limit))
+
+    @staticmethod
+    def _is_outsider(item: Watched, name: str) -> bool:
+        """Return whether a host has no turn: an unknown one, or a node that is neither standby nor last holder."""
+        return not name or name not in (*item.duty.order, item.holder_name)
 
     def _rank(self, item: Watched, name: str) -> int:
         return item.duty.rank(name, item.holder_name)
 
     def _suspect(self, item: Watched, now: float) -> None:
-        item.suspicion = Suspicion(now, self._rank(item, self.name) * self.timing.turn)
-        if now - item.rival_at < QUIET:
+        is_contested = now - item.rival_at < QUIET
+        claimant = item.rival if is_contested else ""
+        item.suspicion = Suspicion(now, self._rank(item, self.name) * self.timing.turn, claimant)
+        if is_contested:
             item.suspicion.block(item.rival_at + QUIET)
 
     def forget_silence(self, now: float) -> None:

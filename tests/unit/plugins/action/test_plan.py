@@ -14,8 +14,8 @@ from controller_actions import A, B, egressip, node, run_action, run_variables
 FLEET = run_variables(egressip("web", A, B), node1=node(1, A), node2=node(2, B))
 
 
-def plan(variables=FLEET, **options):
-    return run_action("plan", variables, hosts=["node1", "node2"], **options)
+def plan(variables=None, **options):
+    return run_action("plan", variables or FLEET, hosts=["node1", "node2"], **options)
 
 
 def test_a_plan_is_plain_and_keeps_what_is_held():

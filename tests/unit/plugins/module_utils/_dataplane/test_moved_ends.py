@@ -19,9 +19,9 @@ def ends(state):
     return {item.egress_ip: item.endpoint for item in state.far_ends}
 
 
-def state(*far_ends, failover=FAILOVER):
+def state(*far_ends, **more):
     listed = [{"egressIP": ip, "endpoint": end} for ip, end in far_ends]
-    return node_state(far_ends=listed, failover=failover)
+    return node_state(**{"far_ends": listed, "failover": FAILOVER, **more})
 
 
 @pytest.mark.parametrize(

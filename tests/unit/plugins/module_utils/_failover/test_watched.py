@@ -201,6 +201,25 @@ def test_who_probed_before_the_holder_fell_silent_moves_the_address_by_plan():
     assert standby.watch.next_time() == pytest.approx(0.45)
 
 
+@pytest.mark.parametrize("claimant", ["n3", "n4"])
+def test_a_claimant_that_is_slow_keeps_the_standby_back_for_three_seconds(claimant):
+    """Of a run that moves the address to the next standby, or to a node that is none."""
+    standby = Standby(A).proven()
+    standby.neighbours._names[f"m{claimant[1:]}"] = claimant
+    if claimant == "n3":
+        standby.hear(Heard("eth0", "m3", "", A))
+    standby.judge(0.1)
+    standby.judge(0.16)
+    free, step = [], 0
+    while not free:
+        step += 1
+        standby.now = 0.16 + step * 0.02
+        standby.hear(Heard("eth0", f"m{claimant[1:]}", "", A))
+        standby.witness()
+        free = standby.judge(standby.now)[1]
+    assert 3.16 <= standby.now <= 3.5
+
+
 def test_own_pause_begins_all_questions_again():
     standby = suspecting()
     silent(standby, 0.16, 2, witness=True)

@@ -47,8 +47,8 @@ def host(tmp_path, monkeypatch):
 
 
 def find(text, interfaces=HOST):
-    (found,) = find_networks([parse_network_name(text, "")], interfaces).values()
-    return found
+    name = parse_network_name(text, "")
+    return find_networks([name], interfaces)[name.text]
 
 
 def podman(folder, name="web", **document):

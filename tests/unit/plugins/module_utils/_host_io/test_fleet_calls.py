@@ -121,7 +121,7 @@ def test_a_recorded_call_is_no_call_again(switchboard, port):
 
 
 def test_a_caller_that_makes_room_for_another_one_may_have_sent_something(switchboard, port):
-    strangers = [socket.create_connection((ONE, port)) for _ in range(64)]
+    strangers = [socket.create_connection((ONE, port)) for _number in range(64)]
     wait_for_call(switchboard, 0.2)
     assert len(switchboard._callers) == 64
     strangers[0].sendall(b"x")
@@ -133,7 +133,7 @@ def test_a_caller_that_makes_room_for_another_one_may_have_sent_something(switch
 
 
 def test_a_stranger_does_not_stop_a_call(switchboard, port):
-    strangers = [socket.create_connection((ONE, port)) for _ in range(80)]
+    strangers = [socket.create_connection((ONE, port)) for _number in range(80)]
     for stranger in strangers[::2]:
         stranger.sendall(b"x" * 100)
     wait_for_call(switchboard, 0.2)
@@ -186,12 +186,12 @@ def test_a_run_that_hands_over_listens_beside_it(switchboard, port, monkeypatch)
     assert released == [{"192.168.126.101"}]
 
 
-def letter(request=REQUEST):
-    return Letter(TWO, ONE, request)
+def letter(kind="leaving"):
+    return Letter(TWO, ONE, {**REQUEST, "kind": kind})
 
 
 def test_letters_are_delivered(switchboard, port):
-    tell("secret", port, [letter(), letter({"kind": "moved"})], lambda: True)
+    tell("secret", port, [letter(), letter("moved")], lambda: True)
     found = []
     while len(found) < 2:
         found.append(wait_for_call(switchboard))
