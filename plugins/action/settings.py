@@ -56,7 +56,7 @@ class ActionModule(ControllerAction):
         settings = read_settings(source, entry_point, options["needed"])
         if settings["hosts"]:
             show_stage(f"Reading the manifests and the state of {len(settings['hosts'])} nodes")
-        return settings
+        return {**settings, "absent": sorted({*options["hosts"]} - {*variables["ansible_play_hosts"]})}
 
 
 def _check_play(play: Play, variables: Mapping[str, Any]) -> None:

@@ -63,6 +63,12 @@ options:
   description: The settings of the data plane, as O(netops.egress_ip.plan#module:options) takes them.
   returned: success
   type: dict
+absent:
+  description: Those of O(hosts) that run no tasks, because of C(--limit) or since they dropped out in an earlier play.
+  returned: success
+  type: list
+  elements: str
+  sample: [node2]
 hosts:
   description:
     - The settings of each host, without the prefix C(egress_ip_). Secrets are left out.

@@ -29,7 +29,8 @@ def host_of(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
 
     `variables` are those of a task after the module `settings`. Raises InventoryError.
     """
-    own, settings = variables["hostvars"][name], result_of(variables, "settings")["hosts"].get(name)
+    own, of_run = variables["hostvars"][name], result_of(variables, "settings")
+    settings = of_run["hosts"].get(name)
     if settings is None:
         raise InventoryError(
             f"{name}: egress_ip_settings: has no such host; run netops.egress_ip.settings for all hosts"
@@ -40,8 +41,7 @@ def host_of(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
         **{setting: settings[setting] for setting in _OF_HOST},
         "failover": {each: settings["failover"][key] for each, key in _FAILOVER.items() if key in settings["failover"]},
         "variables": {variable: settings[variable[len(PREFIX) :]] for variable in VARIABLES},
-        # Without a result, the host may be alive and hold addresses: nothing is known about it.
-        "observed": _facts(own["egress_ip_node_info"]) if "egress_ip_node_info" in own else None,
+        "observed": None if name in of_run.get("absent", ()) else _facts(own.get("egress_ip_node_info")),
     }
 
 
@@ -62,8 +62,13 @@ def node_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict
     return {name: read_result(result) for name, result in results.items() if result is not None}
 
 
-def _facts(observed: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a result of the module `node_info` with the record of other nodes as values; see `_node_action`."""
+def _facts(observed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a result of the module `node_info` with the record of other nodes as values; see `_node_action`.
+
+    Without a result, the host may be alive and hold addresses: nothing is known about it.
+    """
+    if observed is None:
+        return None
     text = observed.get("nodes")
     try:
         return {**observed, "nodes": json.loads(text)} if isinstance(text, str) else observed

@@ -147,6 +147,21 @@ def test_results_of_an_earlier_play_have_no_effect(fleet):
     assert lines_of(after, "claimed") == ["10.0.99.1  web     node1  claimed", "10.0.99.2  web     node2  claimed"]
 
 
+NODE1 = {"when": "inventory_hostname == 'node1'"}
+CLOSED = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+FAIL, LOSE = [{"ansible.builtin.fail": {}, **NODE1}], [{"ansible.builtin.ping": {}, **NODE1, "vars": CLOSED}]
+
+
+@pytest.mark.parametrize("tasks", [FAIL, LOSE], ids=["failed", "unreachable"])
+def test_facts_of_an_earlier_play_are_not_those_of_a_host_that_drops_out(fleet, tasks):
+    between = {"hosts": "egress_ip_nodes", "gather_facts": False, "tasks": tasks}
+    plan = {"import_playbook": "netops.egress_ip.plan"}
+    (fleet.folder / "play.yml").write_text(json.dumps([plan, between, plan]))
+    ended = fleet.bad(fleet.folder / "play.yml")
+    assert lines_of(ended, "node1: the host was left out of the run, which needs all nodes")
+    assert len(fleet.calls()) == 3 + 2
+
+
 def test_what_the_play_sets_is_used_for_all_hosts(fleet):
     play = [{"import_playbook": "netops.egress_ip.plan", "vars": {"egress_ip_platform": "baremetal"}}]
     (fleet.folder / "play.yml").write_text(json.dumps(play))

@@ -19,8 +19,15 @@ def test_a_host_has_its_settings_and_its_answer():
     assert host["observed"] == {"nodes": []}
 
 
-def test_a_host_that_was_not_observed_is_not_unavailable():
-    assert host_of(task_variables(node1={}), "node1")["observed"] is None
+@pytest.mark.parametrize("own", [{}, {"egress_ip_node_info": None}])
+def test_a_host_that_was_not_observed_is_not_unavailable(own):
+    assert host_of(task_variables(node1=own), "node1")["observed"] is None
+
+
+def test_facts_of_a_host_that_runs_no_tasks_are_those_of_an_earlier_play():
+    variables = task_variables(node1={"egress_ip_node_info": {}}, node2={"egress_ip_node_info": {}})
+    variables["egress_ip_settings"]["absent"] = ["node2"]
+    assert [host_of(variables, name)["observed"] for name in ("node1", "node2")] == [{}, None]
 
 
 def test_a_host_without_settings():
