@@ -15,6 +15,7 @@ from ansible.errors import AnsibleError
 from ansible.playbook.play import Play
 from ansible.playbook.task import Task
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import listed
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._output import show_stage
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import (
@@ -42,6 +43,7 @@ class ActionModule(ControllerAction):
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings."""
         _check_play(self._task.get_play(), variables)
+        _check_hosts(options["hosts"], variables["ansible_play_hosts_all"])
         errors, entry_point = Errors(), options["entry_point"]
         of_hosts = variables_of_hosts(entry_point)
         names = dict.fromkeys((*variables_of_fleet(entry_point), *of_hosts))
@@ -71,6 +73,16 @@ def _set_by_play(task: Task) -> frozenset[str]:
     """Return the names of the variables in the play, in the task and what is around it, and in the role."""
     of_role = task._role.get_vars() if task._role else ()  # noqa: SLF001 - a task has no other way to its role
     return frozenset((*task.get_play().get_vars(), *task.get_vars(), *of_role))
+
+
+def _check_hosts(hosts: list[str], playing: list[str]) -> None:
+    """Raise InventoryError for a play with hosts that are not of the fleet; the run would plan without them."""
+    others = sorted({*playing} - {*hosts})
+    # A fleet without a host stops a run with a message of its own.
+    if hosts and others:
+        fix = "set it by -e or the vars of the play, since an inventory does not choose the hosts of a play"
+        fault = f"must have all hosts of the play, not without {listed(others, 3)}"
+        raise InventoryError(f"egress_ip_group: {fault}; {fix}")
 
 
 def _values(

@@ -204,3 +204,21 @@ def test_manifests_may_be_a_text_and_only_an_empty_list_deletes_all(fleet):
     for empty in ("[]", []):
         ended = fleet.good("plan", "-e", json.dumps({"egress_ip_manifests": empty}))
         assert "10.0.99.1" not in ended.output
+
+
+def test_a_group_of_the_inventory_that_lacks_hosts_of_the_play_stops_the_run(fleet):
+    """Ansible chooses the hosts of a play without the variables of an inventory."""
+    fleet.variables = {**fleet.variables, "egress_ip_group": "node1"}
+    message = "egress_ip_group: must have all hosts of the play, not without node2, node3; set it by -e or the vars of"
+    assert lines_of(fleet.bad("reconcile"), message)
+    assert fleet.calls() == []
+
+
+@pytest.mark.parametrize("by", ["option", "vars"])
+def test_the_group_of_a_play_is_the_fleet(fleet, by):
+    (fleet.folder / "play.yml").write_text(
+        json.dumps([{"import_playbook": "netops.egress_ip.plan", "vars": {"egress_ip_group": "node1:node2"}}])
+    )
+    words = ("plan", "-e", "egress_ip_group=node1:node2") if by == "option" else (fleet.folder / "play.yml",)
+    fleet.good(*words)
+    assert len(fleet.calls()) == 2
