@@ -160,7 +160,7 @@ def answers(survey, **given):
     """Return answers as AWX passes them: all of them text, empty where nothing was typed."""
     spec = json.loads((PROJECT / f"surveys/{survey}.json").read_text())["spec"]
     assert given.keys() <= {question["variable"] for question in spec}
-    return {question["variable"]: given.get(question["variable"], question["default"]) for question in spec}
+    return {question["variable"]: given.get(question["variable"], question.get("default", "")) for question in spec}
 
 
 @pytest.mark.parametrize(("playbook", "words"), [("plan", ()), ("reconcile", ("--check",)), ("status", ())])
