@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_test_home import make_home
-from matrix import rows
 from tree import BUILD, ROOT, TREE
 
 # Of the output of a check: how many lines are kept, how many of a failed one are shown again, how many slow tests.
@@ -201,12 +200,6 @@ def unit() -> Iterator[Check]:
     yield Check("unit tests", words, TREE, VENV, path)
 
 
-def newest() -> Iterator[Check]:
-    """What uses ansible-core's own code, on the newest one. A machine without a Python for it skips the check."""
-    session = f"quick-{rows()[-1].minor}"
-    yield Check(session, ("nox", "--no-error-on-missing-interpreters", "--session", session))
-
-
 def kernel() -> Iterator[Check]:
     """Tests that need features of Debian's kernel."""
     yield Check("VRFs and the encrypted tunnel on Debian's kernel", ("python", str(ROOT / "tests/kernel/vm.py")))
@@ -259,7 +252,7 @@ def soak() -> Iterator[Check]:
 # on two processors would make the tests that measure gaps in traffic unreliable.
 GROUPS: dict[str, tuple[Lane, ...]] = {
     "lint": (lint,),
-    "unit": (unit, newest),
+    "unit": (unit,),
     "kernel": (kernel,),
     "integration": (integration,),
     "molecule": (default_scenario, other_scenarios),

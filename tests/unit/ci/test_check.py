@@ -86,7 +86,7 @@ def test_the_scenario_with_all_tests_runs_beside_the_others_which_follow_one_ano
     check.run_groups(["lint", "unit", "molecule", "soak"])
     assert sorted(ran, key=lambda item: len(item[0])) == [
         ([check.default_scenario], True),
-        ([check.lint, check.unit, check.newest, check.other_scenarios, check.soak], True),
+        ([check.lint, check.unit, check.other_scenarios, check.soak], True),
     ]
 
 
