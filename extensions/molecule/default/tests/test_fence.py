@@ -17,8 +17,10 @@ sys.path.insert(0, str(ROOT / "tests/vcenter"))
 from vcenter import build, running  # noqa: E402
 
 SPARE = {"node2": ASSIGNABLE}
-# The port of this adapter is number 12 of the test vCenter; its ESXi host is DC0_C0_H0.
-IN_THE_VCENTER = {**SPARE, "node3": {"egress_ip_vsphere_vm": {"name": "node3", "network": "strict"}}}
+# The VM of node3: its only adapter has the port 15 of the test vCenter, and its ESXi host is DC0_C0_H0. The lab's hosts
+# have other MAC addresses, so a VM with two adapters would have to be fenced as a whole.
+IN_THE_VCENTER = {**SPARE, "node3": {"egress_ip_vsphere_vm": {"name": "twin", "folder": "blue"}}}
+PORT = "15"
 
 
 @pytest.fixture
@@ -43,13 +45,13 @@ def test_an_address_waits_until_the_port_of_its_holder_is_blocked_for_sure(fleet
     run = fleet.bad(**options)
     assert lost not in fleet.holders()
     assert f"{lost} is not claimed: node3 may hold it and is not fenced: " in run.report()
-    assert vcenter.port_setting("12").blocked.value is False
+    assert vcenter.port_setting(PORT).blocked.value is False
 
     vcenter.control("host", name="DC0_C0_H0", state="connected")
     run = fleet.good(**options)
     assert fleet.holders()[lost] == ["node2"]
     assert "node node3 is fenced" in run.report()
-    assert vcenter.port_setting("12").blocked.value is True
+    assert vcenter.port_setting(PORT).blocked.value is True
     vcenter.journal()
 
     fleet.lab.start("node3")
@@ -57,7 +59,7 @@ def test_an_address_waits_until_the_port_of_its_holder_is_blocked_for_sure(fleet
     before = fleet.holders()
     assert before[lost] == ["node2"]
     fleet.good(**options)
-    assert (vcenter.port_setting("12").blocked.value, vcenter.writes()) == (False, ["ReconfigureDVPort_Task"])
+    assert (vcenter.port_setting(PORT).blocked.value, vcenter.writes()) == (False, ["ReconfigureDVPort_Task"])
     assert fleet.holders() == before
     run = fleet.good(**options)
     assert (run.changed(), vcenter.writes()) == ([], []), run.output
