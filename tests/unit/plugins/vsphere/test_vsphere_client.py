@@ -34,7 +34,8 @@ def test_options_from_the_environment(run, vcenter, monkeypatch):
     monkeypatch.setenv("VMWARE_HOST", "127.0.0.1")
     monkeypatch.setenv("VMWARE_PASSWORD", "wrong")
     options = {"hostname": None, "password": None}
-    assert message(run, **options).startswith(f"username: 'admin' and its password are rejected by 127.0.0.1:{vcenter.port}")
+    rejected = f"username: 'admin' and its password are rejected by 127.0.0.1:{vcenter.port}"
+    assert message(run, **options).startswith(rejected)
 
 
 @pytest.mark.parametrize("vcenter", [["-api", "6.7"]], indirect=True)
