@@ -10,6 +10,7 @@ continues and finds the other errors too.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Collection, Iterable, Sequence
@@ -21,6 +22,7 @@ from .messages import expected_string, pasted_hint, quote, type_name
 NO_MAPPING: Mapping[str, Any] = MappingProxyType({})
 # The similarity from which a known name is suggested for an unknown one.
 SIMILAR = 0.6
+_MAC_ADDRESS = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _PLAIN_TYPES = frozenset([str, int, bool, type(None)])
 
 
@@ -109,6 +111,11 @@ def plain(value: Any) -> Any:
             for key, entry in value.items()
         }
     return value
+
+
+def is_mac_address(text: object) -> bool:
+    """Return whether a value is a MAC address in lower case with colons."""
+    return isinstance(text, str) and bool(_MAC_ADDRESS.fullmatch(text))
 
 
 def is_device_name(name: object) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from .._common.addresses import canonical_address, canonical_egress_ip, version_of
 from .._common.errors import Errors
 from .._common.messages import type_name
-from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping, is_device_name
+from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping, is_device_name, is_mac_address
 
 # Seconds of silence after which a holder counts as lost: the range that can be set, and what `auto` stands for.
 SHORTEST_AFTER = 0.1
@@ -28,7 +28,6 @@ MOST_WITNESSES = 8
 MOST_IN_ORDER = 4
 
 _KEY = re.compile(r"([0-9a-f]{16})?")
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _FAILOVER_FIELDS = ("after", "strict", "witnesses", "capacity", "key", "ends")
 _ENDS_FIELDS = ("egressIP", "ends")
 _CAPACITY_FIELDS = ("ip", "ipv4", "ipv6")
@@ -221,7 +220,7 @@ def _text(value: object, path: str, errors: Errors) -> str:
 
 
 def _mac(value: object, path: str, errors: Errors) -> str:
-    if isinstance(value, str) and _MAC.fullmatch(value):
+    if is_mac_address(value):
         return str(value)
     errors.add(path, f"must be a MAC address in lower case with colons, not {type_name(value)}")
     return ""

@@ -8,7 +8,6 @@ The settings are the variables `egress_ip_failover` and `egress_ip_failover_*`, 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from .._common.addresses import (
 )
 from .._common.errors import Errors
 from .._common.messages import listed, on_one_line, type_name
-from .._common.validation import check_list
+from .._common.validation import check_list, is_mac_address
 from .._dataplane.esp import fingerprint
 from .._dataplane.failover import (
     LONGEST_AFTER,
@@ -50,7 +49,6 @@ _WORDS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0", ""), False),
 }
-_MAC = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _NODES_SHOWN = 5
 
 
@@ -212,7 +210,7 @@ def _has_mac(facts: Dict) -> bool:
 
 def _mac_of(facts: Dict, interface: str) -> str:
     mac = str(facts.get("macs", {}).get(interface, "")).lower()
-    return mac if _MAC.fullmatch(mac) else ""
+    return mac if is_mac_address(mac) else ""
 
 
 def key_for(new: str, fleet: Dict) -> str:

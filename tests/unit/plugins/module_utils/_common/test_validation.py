@@ -16,6 +16,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.validatio
     check_mapping,
     check_string,
     did_you_mean,
+    is_mac_address,
     plain,
     required,
     required_mapping,
@@ -110,3 +111,16 @@ def test_plain_copies_and_leaves_no_tags():
     assert copy == {"a": ["b", [1, None]]}
     assert [type(key) for key in copy] == [str]
     assert [type(entry) for entry in copy["a"][:1]] == [str]
+
+
+MAC = "02:00:c0:a8:7e:15"
+
+
+@pytest.mark.parametrize("text", [MAC, "ff:ff:ff:ff:ff:ff"])
+def test_a_mac_address(text):
+    assert is_mac_address(text)
+
+
+@pytest.mark.parametrize("text", [None, 5, "", MAC.upper(), MAC.replace(":", "-"), MAC[:-3], "02:00:c0:a8:7e:15\n"])
+def test_no_mac_address(text):
+    assert not is_mac_address(text)
