@@ -207,21 +207,19 @@ def check_links(adapters: Sequence[Adapter], macs: Collection[str], method: str)
     """
     selected = {(adapter.vm_id, adapter.mac) for adapter in adapters}
     known = {mac for adapter in adapters for mac in (adapter.mac, *(mac for _label, mac in adapter.others))}
-    unknown = [mac for mac in macs if mac not in known]
-    for adapter in adapters if method != POWER_OFF else ():
-        for label, mac in adapter.others:
-            if (adapter.vm_id, mac) in selected:
-                continue
-            if mac in macs:
-                reason = f"is not the only adapter that may have egress IPs: {label} ({mac}) is one too"
-            elif unknown or not macs:
-                guest = f"{unknown[0]} of the guest belongs to no adapter" if unknown else "no interface is on record"
-                reason = (
-                    f"may not be the only adapter that has egress IPs: {guest}, and {label} ({mac}) stays connected"
-                )
-            else:
-                continue
-            raise VsphereError(f"{adapter.name}: {reason}; add it to vms, or use method: {POWER_OFF}")
+    unknown = [f"{mac} of the guest belongs to no adapter" for mac in macs if mac not in known]
+    doubts = unknown or ([] if macs else ["no interface is on record"])
+    left = [(adapter, *other) for adapter in adapters for other in adapter.others]
+    for adapter, label, mac in left if method != POWER_OFF else ():
+        if (adapter.vm_id, mac) in selected:
+            continue
+        fix = f"add it to vms, or use method: {POWER_OFF}"
+        if mac in macs:
+            reason = f"is not the only adapter that may have egress IPs: {label} ({mac}) is one too"
+            raise VsphereError(f"{adapter.name}: {reason}; {fix}")
+        if doubts:
+            reason = f"may not be the only adapter that has egress IPs: {doubts[0]}, and {label} ({mac})"
+            raise VsphereError(f"{adapter.name}: {reason} stays connected; {fix}")
 
 
 def noted_methods(port_note: Note, vm_note: Note, key: int) -> tuple[str, ...]:
