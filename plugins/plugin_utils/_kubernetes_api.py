@@ -63,7 +63,15 @@ class Api:
         token = configuration.get_api_key_with_prefix(_TOKEN if _TOKEN in configuration.api_key else _OLD_TOKEN)
         if token:
             self._headers["Authorization"] = self._checked_token(token.strip())
-        self._pool = self._client.client.ApiClient(configuration).rest_client.pool_manager
+        self._pool = self._pool_of(configuration)
+
+    def _pool_of(self, configuration: Any) -> Any:
+        try:
+            return self._client.client.ApiClient(configuration).rest_client.pool_manager
+        except (ImportError, ValueError, self._client.errors.HTTPError):
+            # The message may have a user of the proxy in it.
+            text = "the proxy (HTTPS_PROXY, or proxy-url of the kubeconfig) must be like http://proxy.example.com:3128"
+            raise ApiError(f"{self._cluster.path}: {text}") from None
 
     @property
     def is_verified(self) -> bool:

@@ -194,6 +194,14 @@ def test_a_token_that_is_no_header_is_a_line_without_it(cluster, refused, monkey
     assert cluster.requests == []
 
 
+@pytest.mark.parametrize("written", ["http://u:s3cret@[::1", "http://u:s3cret@proxy:port", "u:s3cret@proxy:3128"])
+def test_a_malformed_proxy_is_a_line_without_its_password(cluster, refused, monkeypatch, written):
+    monkeypatch.setenv("HTTPS_PROXY", written)
+    text = refused()
+    assert text == "the proxy (HTTPS_PROXY, or proxy-url of the kubeconfig) must be like http://proxy.example.com:3128"
+    assert cluster.requests == []
+
+
 @pytest.mark.parametrize("code", [401, 500])
 def test_a_server_that_repeats_the_token_does_not_show_it(cluster, refused, code):
     cluster.fault("/pods", answering(code, json.dumps({"message": f"{'x' * 380} {ADMIN} is wrong"}).encode()))
