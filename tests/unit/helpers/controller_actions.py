@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
+from node_answers import answer
 from setting_sources import task_variables
 
 A, B = "192.168.126.101", "192.168.126.102"
@@ -30,20 +31,7 @@ def egressip(name, *egress_ips):
 
 def node(number, *held, **more):
     """Return the variables of a host whose node answers that it holds these egress IPs."""
-    own = f"192.168.126.2{number}"
-    facts = {
-        "interface": "eth0",
-        "endpoints": [own],
-        "networks": [{"interface": "eth0", "addresses": [f"{own}/18"]}],
-        "addresses": [own],
-        "held": [{"egressIP": ip, "interface": "eth0"} for ip in held],
-        "generation": 0,
-        "digest": "",
-        "drift": [],
-        "nodes": "[]",
-        "recalled": [],
-        **more,
-    }
+    facts = answer(number, *held, **{"nodes": "[]", **more})
     return {"egress_ip_labels": {"k8s.ovn.org/egress-assignable": ""}, "egress_ip_node_info": facts}
 
 

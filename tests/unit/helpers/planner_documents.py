@@ -27,6 +27,18 @@ def node(number, **more):
     }
 
 
+def fleet(held):
+    """Return the fleet, as filters take it, of n1 and n2, which answer; ``held`` as for `current`."""
+    observed = {"n1": {}, "n2": {}}
+    return {
+        "nodes": [node(1), node(2)],
+        "current": current(held),
+        "unavailable": [],
+        "faulty": [],
+        "observed": observed,
+    }
+
+
 def holdings(plan):
     """Return {address: node}."""
     return {each.egress_ip: each.node for each in plan.assignments}

@@ -8,16 +8,10 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.filter.explain import FilterModule
-from planner_documents import current, egressip, node
+from planner_documents import egressip, fleet
 
 EXPLAIN = FilterModule().filters()["explain"]
-FLEET = {
-    "nodes": [node(1), node(2)],
-    "current": current({"10.0.0.1": "n1"}),
-    "unavailable": [],
-    "faulty": [],
-    "observed": {"n1": {}, "n2": {}},
-}
+FLEET = fleet({"10.0.0.1": "n1"})
 WEB = egressip("web", "10.0.0.1")
 
 

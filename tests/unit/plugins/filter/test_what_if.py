@@ -9,16 +9,10 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.filter.what_if import FilterModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign
-from planner_documents import current, egressip, node
+from planner_documents import egressip, fleet
 
 WHAT_IF = FilterModule().filters()["what_if"]
-FLEET = {
-    "nodes": [node(1), node(2)],
-    "current": current({"10.0.0.1": "n1"}),
-    "unavailable": [],
-    "faulty": [],
-    "observed": {"n1": {}, "n2": {}},
-}
+FLEET = fleet({"10.0.0.1": "n1"})
 WEB = egressip("web", "10.0.0.1")
 PLAN = assign([WEB], FLEET["nodes"], FLEET["current"]).to_dict()
 

@@ -16,6 +16,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.pictur
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.status_table import status_table
+from node_answers import answer
 
 A = "192.168.126.101"
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
@@ -48,18 +49,8 @@ def found(network, *cidrs, namespace="", problem=""):
 
 
 def host(number, *named, networks=None, **facts):
-    own = f"192.168.126.2{number}"
-    answer = {
-        "interface": "eth0",
-        "endpoints": [own],
-        "networks": [{"interface": "eth0", "addresses": [f"{own}/18"]}],
-        "addresses": [own],
-        "held": [],
-        "generation": 0,
-        "nodes": [],
-        "named_networks": list(named),
-    }
-    return {"name": f"node{number}", "labels": LABELS, "networks": networks, "observed": {**answer, **facts}}
+    observed = answer(number, named_networks=list(named), **facts)
+    return {"name": f"node{number}", "labels": LABELS, "networks": networks, "observed": observed}
 
 
 def run(hosts, *documents, **options):

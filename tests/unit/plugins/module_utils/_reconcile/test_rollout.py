@@ -21,6 +21,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign i
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import requests_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import roll_out, updates_after
+from node_answers import answer
 
 A, B = "192.168.126.101", "192.168.126.102"
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
@@ -50,20 +51,7 @@ def node_document(name, *cidrs):
 
 
 def host(number, **changes):
-    own = f"192.168.126.2{number}"
-    answer = {
-        "interface": "eth0",
-        "endpoints": [own],
-        "networks": [{"interface": "eth0", "addresses": [f"{own}/18"]}],
-        "addresses": [own],
-        "held": [],
-        "generation": 0,
-        "digest": "",
-        "drift": [],
-        "nodes": [],
-        "recalled": [],
-    }
-    return {"name": f"node{number}", "labels": LABELS, "observed": {**answer, **changes}}
+    return {"name": f"node{number}", "labels": LABELS, "observed": answer(number, **changes)}
 
 
 def run(documents, hosts, **arguments):

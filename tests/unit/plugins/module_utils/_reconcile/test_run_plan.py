@@ -18,6 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.pictur
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
 from hypothesis import given
 from hypothesis import strategies as st
+from node_answers import answer
 
 A, B = "192.168.126.101", "192.168.126.102"
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
@@ -29,20 +30,7 @@ def egressip(*egress_ips, name="web", **metadata):
 
 
 def host(number, *held, **changes):
-    own = f"192.168.126.2{number}"
-    answer = {
-        "interface": "eth0",
-        "endpoints": [own],
-        "networks": [{"interface": "eth0", "addresses": [f"{own}/18"]}],
-        "addresses": [own],
-        "held": [{"egressIP": ip, "interface": "eth0"} for ip in held],
-        "generation": 0,
-        "digest": "",
-        "drift": [],
-        "nodes": [],
-        "recalled": [],
-    }
-    return {"name": f"node{number}", "labels": LABELS, "observed": {**answer, **changes}}
+    return {"name": f"node{number}", "labels": LABELS, "observed": answer(number, *held, **changes)}
 
 
 ONE = {"prod": [A]}
