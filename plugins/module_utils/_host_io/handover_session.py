@@ -13,7 +13,8 @@ other side's number. Before its proof, the other side gets memory for its proof 
     old holder       releases what the new holders are about to claim, once all of them have connected
     old holder  ──►  the connections of these egress IPs
 
-Anyone on a node can connect to another and send nothing, so conversations run side by side and end at one deadline.
+Anyone on a node can connect to another and send nothing, so conversations run side by side, and all of them end at one
+deadline, which is set before the first.
 """
 
 from __future__ import annotations
@@ -42,6 +43,16 @@ _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _OLD, _NEW = b"old holder", b"new holder"
 
 
+class _Deadlines(NamedTuple):
+    """Until when a node waits for proofs, and when all its conversations end; times of the monotonic clock.
+
+    The end is later, since an old holder that has heard one new holder waits for the others before it sends.
+    """
+
+    meeting: float
+    end: float
+
+
 class _Taker(NamedTuple):
     """A new holder that has proven its origin."""
 
@@ -61,16 +72,17 @@ def hand_over(
     old holder answered.
     """
     secret = key.encode()
-    deadline = time.monotonic() + PATIENCE
+    now = time.monotonic()
+    deadlines = _Deadlines(now + PATIENCE, now + 2 * PATIENCE)
     with ThreadPoolExecutor(max_workers=len(partners.taking) + len(partners.giving) or 1) as pool:
-        asked = [pool.submit(_ask, secret, port, giver, ips, deadline) for giver, ips in partners.taking.items()]
+        asked = [pool.submit(_ask, secret, port, giver, ips, deadlines) for giver, ips in partners.taking.items()]
         with contextlib.ExitStack() as stack:
             listeners = {version_of(end): _listen(stack, end, port) for end in own if _has_version(partners, end)}
             heard = {peer: ips for peer, ips in partners.giving.items() if listeners.get(version_of(peer))}
-            takers = _wait_for_takers(stack, secret, listeners.values(), heard, deadline)
+            takers = _wait_for_takers(stack, secret, listeners.values(), heard, deadlines.meeting)
             unheard = _ips(heard.values()).difference(*(taker.egress_ips for taker in takers))
             flows = release(_ips(partners.giving.values()) - unheard)
-            answers = [pool.submit(_answer, secret, taker, flows) for taker in takers]
+            answers = [pool.submit(_answer, secret, taker, flows, deadlines.end) for taker in takers]
             for answer in answers:
                 answer.result()
         return {ip: found for answer in asked for ip, found in answer.result().items()}
@@ -170,19 +182,20 @@ def _listen(stack: contextlib.ExitStack, endpoint: str, port: int) -> socket.soc
     return listener
 
 
-def _answer(key: bytes, taker: _Taker, flows: Flows) -> None:
+def _answer(key: bytes, taker: _Taker, flows: Flows, deadline: float) -> None:
     """Send a taker the connections of the egress IPs that it takes."""
     sent = {ip: [flow.to_list() for flow in flows.get(ip, ())] for ip in taker.egress_ips}
     with contextlib.suppress(OSError):
-        node_messages.send(taker.connection, node_messages.message(key, taker.number, sent), PATIENCE)
+        node_messages.send(taker.connection, node_messages.message(key, taker.number, sent), node_messages.left(deadline))
 
 
-def _ask(key: bytes, port: int, giver: str, ips: list[str], deadline: float) -> Flows:
+def _ask(key: bytes, port: int, giver: str, ips: list[str], deadlines: _Deadlines) -> Flows:
     """Announce the claim to the old holder; returns its connections, empty if it does not answer in time."""
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadlines.meeting:
         try:
-            with socket.create_connection((giver, port), timeout=node_messages.left(deadline)) as connection:
-                return _converse(connection, key, ips, deadline)
+            patience = node_messages.left(deadlines.meeting)
+            with socket.create_connection((giver, port), timeout=patience) as connection:
+                return _converse(connection, key, ips, deadlines)
         except ConnectionError:  # the old holder does not listen yet
             time.sleep(RETRY)
         except (OSError, RefusedError):
@@ -190,14 +203,13 @@ def _ask(key: bytes, port: int, giver: str, ips: list[str], deadline: float) -> 
     return {}
 
 
-def _converse(connection: socket.socket, key: bytes, ips: list[str], deadline: float) -> Flows:
-    theirs = node_messages.read(connection, _read_number(), deadline)
+def _converse(connection: socket.socket, key: bytes, ips: list[str], deadlines: _Deadlines) -> Flows:
+    theirs = node_messages.read(connection, _read_number(), deadlines.meeting)
     number = os.urandom(NUMBER)
     greeting = number + _proof(key, _NEW, theirs + number) + node_messages.message(key, theirs, {"egressIPs": ips})
-    node_messages.send(connection, greeting, node_messages.left(deadline))
-    node_messages.read(connection, _read_proof(key, number), deadline)
-    # The old holder may wait for others first, and then it sends.
-    return node_messages.read(connection, _read_answer(key, number, ips), time.monotonic() + 2 * PATIENCE)
+    node_messages.send(connection, greeting, node_messages.left(deadlines.meeting))
+    node_messages.read(connection, _read_proof(key, number), deadlines.meeting)
+    return node_messages.read(connection, _read_answer(key, number, ips), deadlines.end)
 
 
 def _read_number() -> Reading[bytes]:

@@ -191,6 +191,36 @@ def test_a_stranger_on_the_taking_node_does_not_delay_a_move(port, behave, count
     assert seconds < handover_session.PATIENCE
 
 
+def test_the_whole_hand_over_has_one_deadline_which_is_set_before_it(port, monkeypatch):
+    """An old holder that comes late, and has proven its key, gets no time of its own."""
+    clock, ends = time.monotonic, []
+    read, send = node_messages.read, node_messages.send
+
+    def noting_read(connection, reading, deadline):
+        ends.append(deadline)
+        return read(connection, reading, deadline)
+
+    def noting_send(connection, data, seconds):
+        ends.append(clock() + seconds)
+        send(connection, data, seconds)
+
+    monkeypatch.setattr(handover_session, "PATIENCE", 10.0)
+    monkeypatch.setattr(node_messages, "read", noting_read)
+    monkeypatch.setattr(node_messages, "send", noting_send)
+    with ThreadPoolExecutor() as pool:
+        start = clock()
+        taker = pool.submit(handover_session.hand_over, "secret", port, (TWO,), TAKE_A, lambda _ips: {})
+        time.sleep(2)
+        begun = clock()
+        handover_session.hand_over("secret", port, (ONE,), GIVE_A, lambda _ips: {A: [FLOW]})
+        giver_end = begun + 2 * handover_session.PATIENCE
+        assert taker.result() == {A: [FLOW]}
+    of_the_taker = sorted(end for end in ends if end < giver_end - 1)
+    assert len(ends) == 5
+    assert len(of_the_taker) == 4
+    assert start + 20 <= of_the_taker[-1] < begun + 20
+
+
 @pytest.mark.parametrize("behave", [drip, keep_silent])
 def test_a_stranger_ends_with_the_deadline(port, behave):
     released = []
