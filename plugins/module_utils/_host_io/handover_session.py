@@ -186,7 +186,9 @@ def _answer(key: bytes, taker: _Taker, flows: Flows, deadline: float) -> None:
     """Send a taker the connections of the egress IPs that it takes."""
     sent = {ip: [flow.to_list() for flow in flows.get(ip, ())] for ip in taker.egress_ips}
     with contextlib.suppress(OSError):
-        node_messages.send(taker.connection, node_messages.message(key, taker.number, sent), node_messages.left(deadline))
+        node_messages.send(
+            taker.connection, node_messages.message(key, taker.number, sent), node_messages.left(deadline)
+        )
 
 
 def _ask(key: bytes, port: int, giver: str, ips: list[str], deadlines: _Deadlines) -> Flows:
