@@ -4,11 +4,11 @@
 """Random faults on the lab's hosts, with failover, for a bounded time: soak.py --duration SECONDS --seed NUMBER.
 
 All pods connect to the server all the time. The server asks the network every 20 ms who has the egress IPs, and a
-capture between the hosts records connections that do not come from an egress IP. In each round one or two faults
+capture between the hosts records packets that do not come from an egress IP. In each round one or two faults
 happen, and perhaps runs: one, two at once as from two controllers, or one that is killed. Then everything is brought
 back and a run follows. Exits with 1 after a violation:
 
-- a connection of a selected pod with a source that is no egress IP of its object
+- a packet of a selected pod's connection with a source that is no egress IP of its object
 - two hosts that answer for one egress IP for longer than `TOGETHER` seconds
 - after the run of a round: an egress IP without exactly one holder, two addresses of one object on a node, a pod
   without connections, a second run that changes something
@@ -47,9 +47,14 @@ OBJECTS = {
 EGRESS_IPS = tuple(ip for _namespace, ips in OBJECTS.values() for ip in ips)
 # A split ends with two answers for 0.1 s; the rest is for a busy machine, on which a node may be late.
 TOGETHER = 1.0
+# In the report of a run that plans while a node is about to take an address over.
+LOST_RACE = "or took it over during the run; run again"
 # Time for a fault alone, and for connections after a run.
 SHORTEST, LONGEST, PATIENCE = 0.3, 4.0, 30.0
 CHANGED = re.compile(r"^(\S+) +: .*\bchanged=(\d+)", re.MULTILINE)
+# A reset of a node's own kernel has the first hop limit. While an address moves, its old holder may pass on what a
+# server sends to a node that has forgotten the connection already; the server ignores a reset from that node.
+OWN_RESET = "(ip[8] = 64 and ip[9] = 6 and tcp[13] & 4 != 0) or (ip6[6] = 6 and ip6[7] = 64 and ip6[53] & 4 != 0)"
 EVIDENCE = """
 ip -oneline address show dev eth0
 ip rule; ip -6 rule
@@ -276,6 +281,9 @@ class Soak:
     def check(self, traffic: Traffic) -> None:
         """The run after the faults, and what must be true after it."""
         first = self.reconcile()
+        if LOST_RACE in first.output:
+            self.say("a node took an address over during the run: once more")
+            first = self.reconcile()
         self.expect(first.code == 0, f"the run after the faults ended with code {first.code}:\n{first.output}")
         for fault in traffic.go_on():
             self.expect(False, fault)
@@ -331,16 +339,16 @@ class Soak:
             if self.violations:
                 self.show_evidence()
             frames = [line for line in wire.stop() if " > " in line]
-            self.expect(not frames, "connections without an egress IP:\n" + "\n".join(frames[:10]))
+            self.expect(not frames, "connections without an egress IP:\n" + "\n".join(frames[:20]))
             for each in two_answers(answers.stop()):
                 text = f"{' and '.join(each.hosts)} answer for {each.address} for {each.seconds:.2f} s"
                 self.expect(each.seconds <= TOGETHER, text)
         return rounds
 
     def capture(self) -> Remote:
-        """Record new connections of selected pods that have another source than an egress IP."""
+        """Record packets of selected pods' connections that have another source than an egress IP, with hop limits."""
         words = " or ".join(f"src host {ip}" for ip in EGRESS_IPS)
-        return self.lab.capture(f"tcp and dst port {SERVER_PORT} and not ({words})")
+        return self.lab.capture("-v", f"tcp and dst port {SERVER_PORT} and not ({words}) and not ({OWN_RESET})")
 
 
 @contextlib.contextmanager
