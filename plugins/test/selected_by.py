@@ -54,7 +54,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.selectors import Selector, parse_labels
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.selectors import Selector, parse_labels
 
 
 def _selected_by(pod: object, selector: object) -> bool:

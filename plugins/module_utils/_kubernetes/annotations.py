@@ -17,9 +17,9 @@ from .._common.destinations import Destinations
 from .._common.errors import Errors
 from .._common.messages import quote, type_name
 from .._common.network_names import parse_network_name
+from .._common.selectors import Selector, check_label_key
 from .._common.validation import check_mapping, check_string, did_you_mean
 from .selector_syntax import parse_selector, selector_text
-from .selectors import Selector, check_label_key
 
 PREFIX = "egress-ip.netops/"
 NODE_SELECTOR = f"{PREFIX}node-selector"

@@ -15,9 +15,9 @@ from typing import Any, Iterable, Mapping, NamedTuple
 
 from .._common.errors import Errors
 from .._common.messages import quote, type_name
+from .._common.selectors import is_dns_label
 from .._common.validation import check_fields, check_list, check_mapping, check_string, did_you_mean
 from .objects import API_VERSIONS, CLUSTER_LABEL
-from .selectors import is_dns_label
 
 _FIELDS = ("name", "kubeconfig", "context", "host", "ca_cert", "token_file", "namespaces", "kinds", "timeout")
 _TOKENS = ("api_key", "token", "password", "username")

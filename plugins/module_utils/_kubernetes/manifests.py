@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, TypeVar
 from .._common.errors import EgressIPError, InvalidError
 from .._common.gc_pause import paused_collector
 from .._common.messages import pasted_hint, quote, type_name
+from .._common.selectors import LabelIndex
 from .._common.validation import did_you_mean, plain
 from .annotations import misplaced_networks
 from .objects import (
@@ -28,7 +29,6 @@ from .objects import (
     parse_pod,
     read_egressip,
 )
-from .selectors import LabelIndex
 
 Value = TypeVar("Value")
 _PARSERS: dict[str, Callable[[object, str], Any]] = {"Namespace": parse_namespace, "Pod": parse_pod, "Node": parse_node}

@@ -16,6 +16,7 @@ from .._common.addresses import canonical_address, canonical_egress_ip
 from .._common.destinations import Destinations
 from .._common.errors import Errors, InvalidError
 from .._common.messages import pasted_hint, quote, type_name
+from .._common.selectors import Requirement, Selector, is_dns_label, is_dns_subdomain, parse_labels
 from .._common.validation import (
     NO_MAPPING,
     check_fields,
@@ -26,7 +27,6 @@ from .._common.validation import (
     required_mapping,
 )
 from .annotations import NETWORKS, NO_ANNOTATIONS, POOL, Annotations, has_pool, read_annotations, read_networks
-from .selectors import Requirement, Selector, is_dns_label, is_dns_subdomain, parse_labels
 
 API_VERSIONS = {"EgressIP": "k8s.ovn.org/v1", "Namespace": "v1", "Pod": "v1", "Node": "v1"}
 DEFAULT_NAMESPACE = "default"

@@ -13,8 +13,8 @@ from typing import Any
 
 from .._common.errors import Errors, InvalidError
 from .._common.messages import quote
+from .._common.selectors import Requirement, Selector, parse_requirement
 from .._common.validation import check_string
-from .selectors import Requirement, Selector, parse_requirement
 
 _KEY = r"(?P<key>[^\s!=,()<>]+)"
 _FORMS: tuple[tuple[re.Pattern[str], dict[str | None, str]], ...] = (

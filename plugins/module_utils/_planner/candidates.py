@@ -11,10 +11,10 @@ from typing import Iterable, Iterator, Sequence
 
 from .._common.addresses import address_order, parsed, version_of
 from .._common.messages import listed
+from .._common.selectors import Selector
 from .._kubernetes.annotations import NODE_SELECTOR, Annotations
 from .._kubernetes.objects import ASSIGNABLE, ASSIGNABLE_LABEL, EgressIP
 from .._kubernetes.selector_syntax import selector_text
-from .._kubernetes.selectors import Selector
 from .network_index import NetworkIndex, NetworkKey
 from .nodes import Node, Nodes, label_text
 from .plan import (

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from .._common.errors import Errors
 from .._common.messages import listed, quote, type_name
+from .._common.selectors import is_dns_label
 from .._dataplane.named_networks import Conflict, NamedNetworks, reserved_addresses
 from .._dataplane.node_state import LocalNetwork, NodeState
 from .._kubernetes.annotations import network_names
 from .._kubernetes.manifests import Manifests, objects_of_networks
-from .._kubernetes.selectors import is_dns_label
 
 VARIABLE = "egress_ip_networks"
 _SHOWN = 5

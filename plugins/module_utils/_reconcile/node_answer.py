@@ -15,8 +15,8 @@ from typing import Any, Callable, NamedTuple
 from .._common.addresses import VERSIONS, canonical_address, parse_interface, parse_network, version_of
 from .._common.errors import Errors
 from .._common.messages import on_one_line, quote, type_name
+from .._common.selectors import is_dns_subdomain
 from .._common.validation import NO_MAPPING, check_list, check_mapping, required
-from .._kubernetes.selectors import is_dns_subdomain
 
 ANSWER, STOP, FAULTY, UNAVAILABLE = "answer", "stop", "faulty", "unavailable"
 NOT_OBSERVED = "the host was left out of the run, which needs all nodes; run without --limit"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InvalidError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.selectors import Requirement, Selector
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.selector_syntax import (
     parse_selector,
     selector_text,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.selectors import Requirement, Selector
 from hypothesis import given
 from hypothesis import strategies as st
 

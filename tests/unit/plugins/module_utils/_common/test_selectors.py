@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InvalidError
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.selectors import (
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.selectors import (
     LabelIndex,
     Selector,
     parse_labels,

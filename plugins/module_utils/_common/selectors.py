@@ -1,16 +1,16 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Labels and label selectors, as Kubernetes defines them. PRIVATE to the collection."""
+"""Labels and label selectors, as Kubernetes defines them. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, Iterable, Mapping, NamedTuple
 
-from .._common.errors import Errors
-from .._common.messages import expected_string, pasted_hint, quote, type_name
-from .._common.validation import check_fields, check_list, check_mapping, check_string, did_you_mean, required
+from .errors import Errors
+from .messages import expected_string, pasted_hint, quote, type_name
+from .validation import check_fields, check_list, check_mapping, check_string, did_you_mean, required
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
