@@ -25,7 +25,7 @@ prepare-lab:
 demo: prepare-lab ## Show the picture of the OKD page on three real hosts
 	@$(PYTHON) tests/demo/demo.py
 
-test: prepare-unit prepare-lab ## Run every check: Molecule and the other groups side by side
+test: prepare-unit prepare-lab ## Run every check: two labs and the checks without a lab, side by side
 	@$(CHECK) lint unit kernel integration molecule soak
 
 lint: prepare ## Formats, style, types, Ansible's rules, documentation, tarball

@@ -5,9 +5,9 @@
 
 Each check is a command; its output is shown as it comes, under a heading. A check that fails does not stop the others.
 At the end: the slowest tests, the time of each check, and the relevant lines of those that failed.
-Molecule's tests wait for hosts to boot and for the network half of the time. So its scenario `default` runs beside all
-other checks, which have a lower priority: the tests in the lab measure gaps in traffic. The other scenarios, for
-releases of Debian and for container engines, and the soak come last and need a second lab. Each line then begins with
+Tests in a lab wait for hosts to boot and for the network half of the time. So two labs run side by side, the machine's
+and a second one: each takes the next scenario, or the soak, when it has ended one. All other checks run beside them,
+one after the other and at a lower priority: the tests in the labs measure gaps in traffic. Each line then begins with
 the name of its check.
 tests/ci/bootstrap.sh has prepared the environments and the collection's tree before.
 """
@@ -25,6 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from ansible_test_home import make_home
@@ -43,15 +44,19 @@ DURATION = re.compile(r"(?P<seconds>\d+\.\d+)s (?P<phase>setup|call|teardown) +(
 RUNNING: set[subprocess.Popen] = set()
 STOPPING = threading.Event()
 VENV = BUILD / "venv"
-MOLECULE = ROOT / "extensions/molecule"
-# The images of the lab's hosts other than the usual one: other releases of Debian, and one with container engines.
-OTHER_IMAGES = (
-    ("EGRESS_IP_LAB_SUITE", "bullseye"),
-    ("EGRESS_IP_LAB_SUITE", "trixie"),
-    ("EGRESS_IP_LAB_VARIANT", "containers"),
-)
-# The lab beside the machine's one; `make lab-clean` removes it too.
+# Molecule's scenarios, the longest first: this order lets both labs end at about the same time. With the images of the
+# hosts other than the usual one: other releases of Debian, and one with container engines.
+SCENARIOS: dict[str, dict[str, str]] = {
+    "faults": {},
+    "default": {},
+    "debian11": {"EGRESS_IP_LAB_SUITE": "bullseye"},
+    "debian13": {"EGRESS_IP_LAB_SUITE": "trixie"},
+    "containers": {"EGRESS_IP_LAB_VARIANT": "containers"},
+}
+# The machine's own lab has no name. More than two at once on two processors would make the tests that measure gaps in
+# traffic unreliable. `make lab-clean` removes both.
 SECOND_LAB = "second"
+LABS = ("", SECOND_LAB)
 # Seconds of random faults, and the seed that repeats them.
 SOAK = ("--duration", "180", "--seed", "1")
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
@@ -149,6 +154,8 @@ class Outcome:
 
 
 Lane = Callable[[], Iterator[Check]]
+# The checks that run in a lab, given its name.
+LabWork = Callable[[str], Iterator[Check]]
 
 
 def say(line: str) -> None:
@@ -211,66 +218,68 @@ def integration() -> Iterator[Check]:
     yield ansible_test("integration tests", *words)
 
 
-def images() -> Iterator[Check]:
-    """The other images of the lab's hosts; tests/ci/bootstrap.sh has built the usual one."""
-    for variable, value in OTHER_IMAGES:
-        words = ("python", str(ROOT / "tests/lab/lab.py"), "image")
-        yield Check(f"image of {value}", words, environment={variable: value})
-
-
-def in_lab(name: str, *words: str, lab: str = "", cwd: Path = ROOT) -> Check:
+def in_lab(name: str, *words: str, lab: str, cwd: Path = ROOT) -> Check:
     """A command in a lab that no other process uses meanwhile: the machine's, or the one named `lab`."""
     hold = ("python", str(ROOT / "tests/lab/lab.py"), "hold", "--")
     environment = {"EGRESS_IP_LAB_NAME": lab} if lab else {}
     return Check(name, (*hold, *words), cwd, environment=environment, first=True)
 
 
-def scenario(name: str, lab: str = "") -> Check:
-    """A Molecule scenario."""
-    words = ("molecule", "test", "--scenario-name", name)
-    return in_lab(f"molecule {name}", *words, lab=lab, cwd=TREE / "extensions")
+def scenario(name: str, lab: str) -> Iterator[Check]:
+    """A Molecule scenario, after its image; tests/ci/bootstrap.sh has built the usual one.
+
+    Images are built outside of the second lab, which has no way to a Debian mirror.
+    """
+    if SCENARIOS[name]:
+        words = ("python", str(ROOT / "tests/lab/lab.py"), "image")
+        yield Check(f"image of {name}", words, environment=SCENARIOS[name])
+    yield in_lab(f"molecule {name}", "molecule", "test", "--scenario-name", name, lab=lab, cwd=TREE / "extensions")
 
 
-def default_scenario() -> Iterator[Check]:
-    """The Molecule scenario with all tests."""
-    yield scenario("default")
+def soak(lab: str) -> Iterator[Check]:
+    """Random faults."""
+    yield in_lab("soak", "python", str(ROOT / "tests/soak/soak.py"), *SOAK, lab=lab)
 
 
-def other_scenarios() -> Iterator[Check]:
-    """The other Molecule scenarios, for releases of Debian and for container engines, in a second lab."""
-    yield from images()
-    names = {path.parent.name for path in MOLECULE.glob("*/molecule.yml")} - {"default"}
-    yield from (scenario(name, SECOND_LAB) for name in sorted(names))
-
-
-def soak() -> Iterator[Check]:
-    """Random faults, in a second lab."""
-    yield in_lab("soak", "python", str(ROOT / "tests/soak/soak.py"), *SOAK, lab=SECOND_LAB)
-
-
-# Group -> lanes of checks. Those of BESIDE run beside all others, which run one after the other: more than two at once
-# on two processors would make the tests that measure gaps in traffic unreliable.
-GROUPS: dict[str, tuple[Lane, ...]] = {
-    "lint": (lint,),
-    "unit": (unit,),
-    "kernel": (kernel,),
-    "integration": (integration,),
-    "molecule": (default_scenario, other_scenarios),
+GROUPS: dict[str, Lane] = {"lint": lint, "unit": unit, "kernel": kernel, "integration": integration}
+LAB_GROUPS: dict[str, tuple[LabWork, ...]] = {
+    "molecule": tuple(partial(scenario, name) for name in SCENARIOS),
     "soak": (soak,),
 }
-BESIDE = (default_scenario,)
 
 
-def run_lane(lanes: Iterable[Lane], beside: bool) -> list[Outcome]:
-    """Run the checks of these lanes, one after the other; `beside` others."""
-    return [check.run(beside) for lane in lanes for check in lane() if not STOPPING.is_set()]
+def in_turn(lanes: Iterable[Lane]) -> Iterator[Check]:
+    """The checks of these lanes, one lane after the other."""
+    for lane in lanes:
+        yield from lane()
+
+
+def in_next_lab(waiting: deque[LabWork], lab: str) -> Iterator[Check]:
+    """The checks of one lab: of the first group that waits, and when they have ended, of the next one."""
+    while True:
+        try:
+            work = waiting.popleft()
+        except IndexError:
+            return
+        yield from work(lab)
+
+
+def run_lane(checks: Iterable[Check], beside: bool) -> list[Outcome]:
+    """Run checks, one after the other; `beside` others."""
+    return [check.run(beside) for check in checks if not STOPPING.is_set()]
 
 
 def run_groups(groups: Iterable[str]) -> list[Outcome]:
-    """Run the groups named: the lanes of BESIDE at the same time as all others."""
-    named = [lane for group in groups for lane in GROUPS[group]]
-    lanes = [[lane for lane in named if lane not in BESIDE], *([lane] for lane in named if lane in BESIDE)]
-    lanes = [lane for lane in lanes if lane]
+    """Run the groups named: what needs no lab in one lane, beside one lane for each lab."""
+    plain: list[Lane] = []
+    waiting: deque[LabWork] = deque()
+    for group in groups:
+        if group in LAB_GROUPS:
+            waiting.extend(LAB_GROUPS[group])
+        else:
+            plain.append(GROUPS[group])
+    lanes = [in_turn(plain)] if plain else []
+    lanes += [in_next_lab(waiting, lab) for lab in LABS[: len(waiting)]]
     with ThreadPoolExecutor() as pool:
         try:
             ended = list(pool.map(lambda lane: run_lane(lane, len(lanes) > 1), lanes))

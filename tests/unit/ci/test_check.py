@@ -8,9 +8,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "ci"))
 
@@ -62,15 +65,13 @@ def test_beside_others_a_check_has_lower_priority_and_its_name_in_each_line(capf
 
 @pytest.mark.parametrize(("failing", "code"), [(False, 0), (True, 1)])
 def test_groups_run_and_one_failure_fails_all(monkeypatch, capfd, failing, code):
-    groups = {
-        "unit": (lambda: [a_check("quick", "print('1.00s call     tests/test_one.py::test_one')")],),
-        "molecule": (
-            lambda: [a_check("lab", f"raise SystemExit({int(failing)})")],
-            lambda: [a_check("first", "print('seen')"), a_check("last", "print('seen')")],
-        ),
-    }
-    monkeypatch.setattr(check, "GROUPS", groups)
-    monkeypatch.setattr(check, "BESIDE", groups["molecule"][:1])
+    labs = (
+        lambda lab: [a_check("lab", f"raise SystemExit({int(failing)})")],
+        lambda lab: [a_check("image", "print('seen')"), a_check("last", "print('seen')")],
+    )
+    quick = a_check("quick", "print('1.00s call     tests/test_one.py::test_one')")
+    monkeypatch.setattr(check, "GROUPS", {"unit": lambda: [quick]})
+    monkeypatch.setattr(check, "LAB_GROUPS", {"molecule": labs})
     monkeypatch.setattr(sys, "argv", ["check.py", "unit", "molecule"])
     assert check.main() == code
     output = capfd.readouterr().out
@@ -80,28 +81,60 @@ def test_groups_run_and_one_failure_fails_all(monkeypatch, capfd, failing, code)
     assert ("failed: lab\n" in output) == failing
 
 
-def test_the_scenario_with_all_tests_runs_beside_the_others_which_follow_one_another(monkeypatch):
-    ran = []
-    monkeypatch.setattr(check, "run_lane", lambda lanes, beside: ran.append((list(lanes), beside)) or [])
-    check.run_groups(["lint", "unit", "molecule", "soak"])
-    assert sorted(ran, key=lambda item: len(item[0])) == [
-        ([check.default_scenario], True),
-        ([check.lint, check.unit, check.other_scenarios, check.soak], True),
-    ]
+def test_two_labs_share_their_work_beside_all_that_needs_none(monkeypatch):
+    """Each lab takes the next work when it has ended one, so one slow scenario does not hold the others up."""
+    began, ended = [], threading.Event()
+
+    def work(name, wait=lambda: None):
+        def checks(lab):
+            began.append((name, lab))
+            wait()
+            yield a_check(name, "")
+
+        return checks
+
+    def until_the_rest_began():
+        assert ended.wait(timeout=60)
+
+    works = (work("slow", until_the_rest_began), work("quick"), work("other"), work("end", ended.set))
+    monkeypatch.setattr(check, "GROUPS", {name: partial(iter, [a_check(name, "")]) for name in ("lint", "unit")})
+    monkeypatch.setattr(check, "LAB_GROUPS", {"molecule": works[:3], "soak": works[3:]})
+    monkeypatch.setattr(check, "run_lane", lambda checks, beside: [(item.name, beside) for item in checks])
+    assert sorted(check.run_groups(["lint", "unit", "molecule", "soak"])) == sorted(
+        (name, True) for name in ("lint", "unit", "slow", "quick", "other", "end")
+    )
+    (slow_lab,) = {lab for name, lab in began if name == "slow"}
+    assert {lab for name, lab in began if name != "slow"} == {*check.LABS} - {slow_lab}
+    assert check.run_groups(["lint"]) == [("lint", False)]
 
 
-def test_the_other_scenarios_run_in_the_second_lab_once_their_images_are_built_outside():
-    checks = list(check.other_scenarios())
-    images = [item for item in checks if item.argv[-1] == "image"]
-    scenarios = checks[len(images) :]
-    assert checks[: len(images)] == images
-    assert [item.environment for item in images] == [{variable: value} for variable, value in check.OTHER_IMAGES]
-    assert not any("EGRESS_IP_LAB_NAME" in item.environment for item in images)
-    assert [item.name for item in scenarios] == ["molecule containers", "molecule debian11", "molecule debian13"]
-    assert {item.environment["EGRESS_IP_LAB_NAME"] for item in [*scenarios, *check.soak()]} == {check.SECOND_LAB}
-    assert "EGRESS_IP_LAB_NAME" not in next(check.default_scenario()).environment
+def test_an_unknown_group_is_refused():
+    with pytest.raises(KeyError, match="molecules"):
+        check.run_groups(["molecules"])
+
+
+def test_every_scenario_runs_and_its_image_is_built_outside_of_the_second_lab():
+    folder = check.ROOT / "extensions/molecule"
+    assert {path.parent.name for path in folder.glob("*/molecule.yml")} == {*check.SCENARIOS}
+    for name, image in check.SCENARIOS.items():
+        text = (folder / name / "molecule.yml").read_text(encoding="utf-8")
+        assert all(f"{variable}: {value}\n" in text for variable, value in image.items())
+        *images, last = check.scenario(name, check.SECOND_LAB)
+        assert [(item.argv[-1], item.environment) for item in images] == ([("image", image)] if image else [])
+        assert last.name == f"molecule {name}"
+    works = [work for works in check.LAB_GROUPS.values() for work in works]
+    assert len(works) == len(check.SCENARIOS) + 1
+    for lab in check.LABS:
+        labs = [[*work(lab)][-1].environment.get("EGRESS_IP_LAB_NAME", "") for work in works]
+        assert labs == [lab] * len(works)
     clean = (check.ROOT / "Makefile").read_text(encoding="utf-8").split("lab-clean:")[1]
     assert f"EGRESS_IP_LAB_NAME={check.SECOND_LAB} $(LAB) down" in clean
+
+
+def test_the_scenarios_default_and_faults_run_every_test_once():
+    texts = [(check.ROOT / f"extensions/molecule/{name}/molecule.yml").read_text() for name in ("default", "faults")]
+    selections = [yaml.safe_load(text)["verifier"]["env"]["PYTEST_ADDOPTS"] for text in texts]
+    assert selections == ['-m "not faults"', "-m faults"]
 
 
 WAITS = """
@@ -115,8 +148,7 @@ import sys
 sys.path.insert(0, {folder!r})
 import check
 checks = [check.Check(str(number), (sys.executable, "-uc", {waits!r})) for number in range(2)]
-check.GROUPS = {{"molecule": (lambda: checks, lambda: checks)}}
-check.BESIDE = check.GROUPS["molecule"][:1]
+check.LAB_GROUPS = {{"molecule": (lambda lab: checks, lambda lab: checks)}}
 sys.argv = ["check.py", "molecule"]
 check.exit_on_signal()
 sys.exit(check.main())

@@ -15,6 +15,7 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "user_land: what differs between releases of Debian; the scenarios of others run it"
     )
+    config.addinivalue_line("markers", "faults: faults and moves; the scenario `faults` runs it, not `default`")
 
 
 @pytest.fixture(scope="session")

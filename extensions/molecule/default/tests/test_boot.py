@@ -10,6 +10,8 @@ import re
 import pytest
 from fleet import FIRST, SECOND, wait_for
 
+pytestmark = pytest.mark.faults
+
 NODE, POD = "node3", "namespace2/pod4"
 RESTORE, CLOSED = "netops-egress-ip-restore.service", "netops-egress-ip-closed.service"
 UNITS = "/etc/systemd/system/netops-egress-ip-*.service"

@@ -13,6 +13,8 @@ from fleet import ADDRESS, ASSIGNABLE, FIRST, NODE_NAMES, SECOND, wait_for
 from lab import longest_gap
 from lab_topology import GATEWAY, NODES
 
+pytestmark = pytest.mark.faults
+
 PODS = ("namespace1/pod1", "namespace1/pod2", "namespace2/pod3", "namespace2/pod4")
 NODE1 = next(node for node in NODES if node.name == "node1")
 

@@ -11,6 +11,8 @@ import time
 import pytest
 from fleet import FIRST, NODE_MODULE, NODE_NAMES, SECOND, SETTINGS, WATCH, assert_same, wait_for
 
+pytestmark = pytest.mark.faults
+
 TABLE = "ip -N route show table all | grep -m1 -o 'table 70[0-9]*' | cut -d' ' -f2"
 # One kind on each node at a time, in this order. The first kinds need a node that holds an address.
 ON_A_HOLDER = {

@@ -15,6 +15,8 @@ from lab import longest_gap
 from lab_answers import ask_for, two_answers
 from lab_failover import FOLLOW, is_active, wait_until_settled
 
+pytestmark = pytest.mark.faults
+
 # node1 and node3 hold an address, node2 is the standby of both.
 OPTIONS = {"hosts": {"node2": ASSIGNABLE}, "egress_ip_failover": True, "egress_ip_answer_timeout": 300}
 # Pods of node2, which use both addresses.

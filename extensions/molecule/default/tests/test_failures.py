@@ -25,6 +25,8 @@ from fleet import (
 )
 from lab import longest_gap
 
+pytestmark = pytest.mark.faults
+
 OF_NODE2 = ("namespace1/pod2", "namespace2/pod3")
 # node1 and node3 hold addresses; node2 may.
 SPARE = {"node2": ASSIGNABLE}

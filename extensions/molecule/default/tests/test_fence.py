@@ -16,6 +16,8 @@ sys.path.insert(0, str(ROOT / "tests/vcenter"))
 
 from vcenter import build, running  # noqa: E402
 
+pytestmark = pytest.mark.faults
+
 SPARE = {"node2": ASSIGNABLE}
 # The VM of node3: its only adapter has the port 15 of the test vCenter, and its ESXi host is DC0_C0_H0. The lab's hosts
 # have other MAC addresses, so a VM with two adapters would have to be fenced as a whole.

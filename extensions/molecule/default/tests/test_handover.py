@@ -13,6 +13,8 @@ import pytest
 from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, Fleet, dual_stack, egressip, wait_for, within
 from lab_topology import SERVER
 
+pytestmark = pytest.mark.faults
+
 # One pod on each node; the address moves from node1 to node2.
 PODS = {
     "a pod of the old holder": "namespace1/pod1",

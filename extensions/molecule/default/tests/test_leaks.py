@@ -24,6 +24,8 @@ from fleet import (
 )
 from lab_topology import PODS, SERVER
 
+pytestmark = pytest.mark.faults
+
 # Each selected pod sends to a port of its own, which identifies the pod in a capture.
 SENDERS = {20001 + i: pod for i, pod in enumerate(pod for pod in PODS if pod.namespace != "namespace3")}
 SENT = re.compile(rf": ([\d.]+)\.\d+ > {re.escape(SERVER.address)}\.(2000\d): ")

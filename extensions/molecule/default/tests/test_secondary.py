@@ -12,6 +12,8 @@ from fleet import ASSIGNABLE, FIRST, NOT_ASSIGNABLE, assert_same, egressip, mani
 from lab import find_host, find_pod
 from lab_topology import NODES, SERVER
 
+pytestmark = pytest.mark.faults
+
 EGRESS_IP = "172.30.0.10"
 # Outside all networks: only the gateway of the second network has it.
 BEYOND = "203.0.113.9"
