@@ -13,16 +13,17 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import controller_lines
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failover import VARIABLES
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failure_domains import labelled
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import Deadline, after
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._output import show_stage
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import FAILOVER, read_failover_values
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, without_records
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import failover_of, host_of, result_of
 
 _QUESTIONS: dict[str, Any] = {
     "what_if": {"type": "raw", "default": {}},
@@ -76,7 +77,7 @@ class ActionModule(ControllerAction):
         manifests = result_of(variables, "manifests_info")
         hosts = [labelled(host_of(variables, name), options["labels"]) for name in options["hosts"]]
         given = {**options["settings"], **{name: options[name] for name in _AMONG_SETTINGS}}
-        given["failover"] = {each: given.pop(f"failover_{each}" if each else "failover") for each in VARIABLES}
+        given["failover"] = _failover({name: given.pop(name) for name in FAILOVER})
         settings = Settings(**given, deadline=_deadline(options))
         made = plan_run(
             hosts,
@@ -101,6 +102,14 @@ class ActionModule(ControllerAction):
             "in_steps": any(made.rollout.get(key) for key in ("releasing", "following", "pending")),
             "answers": _answers(options["questions"], made, settings, lambda: _deadline(options)),
         }
+
+
+def _failover(written: Mapping[str, object]) -> dict[str, Any]:
+    """Return the settings of failover as the core takes them. Raises InvalidError with a line for each error."""
+    errors = Errors()
+    values = read_failover_values(written, errors)
+    errors.raise_if_any()
+    return failover_of(values)
 
 
 def _deadline(options: Mapping[str, Any]) -> Deadline:

@@ -14,9 +14,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import canonical_address
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import listed, type_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.validation import NO_MAPPING
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import (
+    LONGEST_AFTER,
+    MOST_WITNESSES,
+    SHORTEST_AFTER,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions, parse_integer
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.platform_detection import check_platform
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failover import AUTO
@@ -50,8 +56,23 @@ def _platform(value: object, path: str, errors: Errors) -> str:
 
 
 def _after(value: object, path: str, errors: Errors) -> object:
-    """Return seconds or `auto`; the plan checks the range."""
-    return AUTO if isinstance(value, str) and value.strip() == AUTO else types.number(value, path, errors)
+    """Return seconds or `auto`."""
+    if isinstance(value, str) and value.strip() == AUTO:
+        return AUTO
+    seconds = types.number(value, path, Errors())
+    if not SHORTEST_AFTER <= seconds <= LONGEST_AFTER:
+        limits = f"{SHORTEST_AFTER} to {LONGEST_AFTER:g}"
+        errors.add(path, f"must be {AUTO} or a number of seconds from {limits}, not {type_name(value)}")
+    return seconds
+
+
+def _witnesses(value: object, path: str, errors: Errors) -> list[str]:
+    """Return addresses of a list, or of a text with commas or lines."""
+    texts = types.strings(value, path, errors)
+    if len(texts) > MOST_WITNESSES:
+        errors.add(path, f"must be at most {MOST_WITNESSES} addresses, not {len(texts)}")
+    found = [errors.attempt(canonical_address, text, f"{path}[{index}]") for index, text in enumerate(texts)]
+    return [address for address in found if address]
 
 
 # {name without the prefix: Setting}; the same on all nodes.
@@ -69,7 +90,7 @@ OF_FLEET: Mapping[str, Setting] = {
     "strict": BOOLEAN,
     "failover": BOOLEAN,
     "failover_after": Setting(_after),
-    "failover_witnesses": STRINGS,
+    "failover_witnesses": Setting(_witnesses, may_be_yaml=True),
     "failover_strict": BOOLEAN,
     "failover_unfenced": BOOLEAN,
     "drain_nodes": STRINGS,
@@ -114,7 +135,7 @@ OF_HOST: Mapping[str, Setting] = {
     **_vsphere_settings.OF_HOST,
 }
 _SECRETS = tuple(name for name, setting in {**OF_FLEET, **OF_HOST}.items() if setting is SECRET)
-_FAILOVER = tuple(name for name in OF_FLEET if name.startswith("failover"))
+FAILOVER = tuple(name for name in OF_FLEET if name.startswith("failover"))
 _OPTIONS = tuple(field.name for field in fields(DataPlaneOptions) if field.name in OF_FLEET)
 # What the removal uses: a mistake in any other setting does not prevent it.
 _OF_REMOVAL = (*_OPTIONS, "tunnel_secret", "what_if", "group", "connection_timeout", "pipelining")
@@ -160,7 +181,7 @@ def variables_of_fleet(entry_point: str) -> list[str]:
 
 def variables_of_hosts(entry_point: str) -> list[str]:
     """Return the variables of a single host that an entry point of the role uses."""
-    return [] if entry_point == "remove" else [PREFIX + name for name in (*OF_HOST, *_FAILOVER)]
+    return [] if entry_point == "remove" else [PREFIX + name for name in (*OF_HOST, *FAILOVER)]
 
 
 def read_settings(source: Source, entry_point: str, needed: Iterable[str]) -> dict[str, Any]:
@@ -223,16 +244,16 @@ def _host(host: str, source: Source, errors: Errors) -> dict[str, Any]:
         values[name] = _read(setting, variable, value, default, errors)
         if name in _SECRETS:
             values[f"{name}_from"] = "" if is_unset(value) else _PLAY if source.is_of_play(variable) else _HOST
-    return {**_without_secrets(values), "failover": _failover(host, source, errors)}
+    # Failover must be equal on all hosts, so the run compares what the inventory has for each.
+    inventory = {name: source.inventory[host].get(PREFIX + name) for name in FAILOVER}
+    return {**_without_secrets(values), "failover": read_failover_values(inventory, errors)}
 
 
-def _failover(host: str, source: Source, errors: Errors) -> dict[str, Any]:
-    """Return the settings of failover that the inventory has for the host, which must be equal on all of them."""
-    inventory = {name: source.inventory[host].get(PREFIX + name) for name in _FAILOVER}
+def read_failover_values(values: Mapping[str, object], errors: Errors) -> dict[str, Any]:
+    """Return {setting: value} of the settings of failover that are set; `values` has them by their names."""
+    given = {name: values.get(name) for name in FAILOVER}
     return {
-        name: OF_FLEET[name].read(value, PREFIX + name, errors)
-        for name, value in inventory.items()
-        if not is_unset(value)
+        name: OF_FLEET[name].read(value, PREFIX + name, errors) for name, value in given.items() if not is_unset(value)
     }
 
 

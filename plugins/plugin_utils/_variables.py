@@ -39,10 +39,15 @@ def host_of(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
         "name": name,
         "address": own.get("ansible_host"),
         **{setting: settings[setting] for setting in _OF_HOST},
-        "failover": {each: settings["failover"][key] for each, key in _FAILOVER.items() if key in settings["failover"]},
+        "failover": failover_of(settings["failover"]),
         "variables": {variable: settings[variable[len(PREFIX) :]] for variable in VARIABLES},
         "observed": None if name in of_run.get("absent", ()) else _facts(own.get("egress_ip_node_info")),
     }
+
+
+def failover_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of failover as `read_failover` takes them."""
+    return {each: settings[key] for each, key in _FAILOVER.items() if key in settings}
 
 
 def result_of(variables: Mapping[str, Any], module: str) -> Mapping[str, Any]:

@@ -10,45 +10,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Collection, Iterable, Iterator, Mapping, Sequence
 
-from .._common.addresses import (
-    Interface,
-    canonical,
-    canonical_address,
-    of_version,
-    parse_interface,
-    parsed,
-    version_of,
-)
+from .._common.addresses import Interface, canonical, of_version, parse_interface, parsed, version_of
 from .._common.errors import Errors
-from .._common.messages import listed, on_one_line, type_name
-from .._common.validation import check_list, is_mac_address
+from .._common.messages import listed, on_one_line
+from .._common.validation import is_mac_address
 from .._dataplane.esp import fingerprint
-from .._dataplane.failover import (
-    LONGEST_AFTER,
-    MOST_WITNESSES,
-    SHORTEST_AFTER,
-    USUAL_AFTER,
-    Ends,
-    Failover,
-    Limits,
-    Peer,
-    Standby,
-)
+from .._dataplane.failover import MOST_WITNESSES, USUAL_AFTER, Ends, Failover, Limits, Peer, Standby
 from .._planner.standbys import StandbyRules
 from .providers import PROVIDERS
 
 Dict = Mapping[str, Any]
 AUTO = "auto"
 # {setting: its default}.
-DEFAULTS: Dict = {"": False, "after": AUTO, "witnesses": (), "strict": False, "unfenced": False}
+DEFAULTS: Dict = {"": False, "after": AUTO, "witnesses": [], "strict": False, "unfenced": False}
 # {setting: its variable}.
 VARIABLES = {setting: f"egress_ip_failover_{setting}" if setting else "egress_ip_failover" for setting in DEFAULTS}
-_WORDS = {
-    **dict.fromkeys(("true", "yes", "on", "1"), True),
-    **dict.fromkeys(("false", "no", "off", "0", ""), False),
-}
 _NODES_SHOWN = 5
 
 
@@ -68,22 +46,20 @@ def read_failover(
     """Return the settings, None without failover, and a line for each reason against a run.
 
     `given` {setting: value} are those of the play. Each host is {name, failover: {setting: value}}, with the settings
-    that the inventory has for it. `eligible` are the names of the nodes that may hold an address.
+    that the inventory has for it. Values have the types of `DEFAULTS`, and `after` may be seconds; a setting that is
+    left out has its default. `eligible` are the names of the nodes that may hold an address.
     """
-    own = {host["name"]: host.get("failover") or {} for host in hosts}
-    values = [given.get("", False), *(each.get("", False) for each in own.values())]
-    if not any(value not in (False, None, "") for value in values):
+    read = {**DEFAULTS, **given}
+    own = {host["name"]: {**DEFAULTS, **(host.get("failover") or {})} for host in hosts}
+    if not any(values[""] for values in (read, *own.values())):
         return None, []
     errors = Errors()
-    read = {}
-    for setting in DEFAULTS:
-        read[setting] = _PARSERS[setting](given.get(setting), VARIABLES[setting], errors)
+    for setting in DEFAULTS if read[""] else ("",):
         _check_equal(setting, read[setting], own, errors)
-        if not read[""]:
-            break
     if errors.found or not read[""]:
-        return None, [*dict.fromkeys(errors.found)]
-    settings = FailoverSettings(read["after"], read["witnesses"], read["strict"], read["unfenced"])
+        return None, [*errors.found]
+    after = None if read["after"] == AUTO else read["after"]
+    settings = FailoverSettings(after, tuple(read["witnesses"]), read["strict"], read["unfenced"])
     if len(eligible) < 2:
         which = ", ".join(sorted(eligible)) or "none"
         errors.add(
@@ -98,73 +74,21 @@ def read_failover(
 
 
 def _check_equal(setting: str, value: object, own: Mapping[str, Dict], errors: Errors) -> None:
-    """Add an error unless the setting has this value on all nodes; a malformed value of a node is an error too.
+    """Add an error unless the setting has this value on all nodes.
 
     The play's value is that of its first host. If the inventory has another one for this host, the play itself sets the
     variable, for all hosts.
     """
-    first = next(iter(own.values()), {})
-    if _parsed(setting, first, errors) != value:
+    first = next(iter(own), None)
+    if first is None or own[first][setting] != value:
         return
-    others = [name for name, values in own.items() if _parsed(setting, values, errors) != value]
+    others = [name for name, values in own.items() if values[setting] != value]
     if others:
         errors.add(
             VARIABLES[setting],
-            f"must be the same on all nodes, and differs between {next(iter(own))} and {listed(others, _NODES_SHOWN)};"
+            f"must be the same on all nodes, and differs between {first} and {listed(others, _NODES_SHOWN)};"
             " set it for the group",
         )
-
-
-def _parsed(setting: str, values: Dict, errors: Errors) -> object:
-    """Return the value of a host's setting, the default if the inventory has none."""
-    return _PARSERS[setting](values.get(setting, DEFAULTS[setting]), VARIABLES[setting], errors)
-
-
-def _boolean(value: object, path: str, errors: Errors) -> bool:
-    """Return a boolean, also from the words that Ansible accepts."""
-    if value is None:
-        return False
-    found = _WORDS.get(str(value).strip().lower()) if isinstance(value, (bool, str, int)) else None
-    if found is None:
-        errors.add(path, f"must be true or false, not {type_name(value)}")
-    return found is True
-
-
-def _after(value: object, path: str, errors: Errors) -> float | None:
-    """Return a number of seconds, also from a string, or None for `auto`."""
-    if value is None or (isinstance(value, str) and value.strip() in (AUTO, "")):
-        return None
-    number = -1.0
-    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            number = -1.0
-    if SHORTEST_AFTER <= number <= LONGEST_AFTER:
-        return number
-    limits = f"{SHORTEST_AFTER} to {LONGEST_AFTER:g}"
-    errors.add(path, f"must be {AUTO} or a number of seconds from {limits}, not {type_name(value)}")
-    return None
-
-
-def _witnesses(value: object, path: str, errors: Errors) -> tuple[str, ...]:
-    """Return addresses of a list, or of a string with commas."""
-    if isinstance(value, str):
-        value = [text.strip() for text in value.split(",") if text.strip()]
-    texts = check_list(() if value is None else value, path, errors)
-    if len(texts) > MOST_WITNESSES:
-        errors.add(path, f"must be at most {MOST_WITNESSES} addresses, not {len(texts)}")
-    found = [errors.attempt(canonical_address, text, f"{path}[{index}]") for index, text in enumerate(texts)]
-    return tuple(address for address in found if address)
-
-
-_PARSERS: dict[str, Callable[[object, str, Errors], Any]] = {
-    "": _boolean,
-    "after": _after,
-    "witnesses": _witnesses,
-    "strict": _boolean,
-    "unfenced": _boolean,
-}
 
 
 def standby_rules(

@@ -14,8 +14,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InvalidError
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import (
     DEFAULTS,
+    FAILOVER,
     OF_FLEET,
     OF_HOST,
+    read_failover_values,
     read_sources,
     variables_of_fleet,
     variables_of_hosts,
@@ -50,7 +52,8 @@ VALUES = {
     "egress_ip_max_moves": INTEGERS,
     "egress_ip_plan_seconds": NUMBERS,
     "egress_ip_min_available": st.sampled_from([1, "2", "50%", "100%"]),
-    "egress_ip_failover_after": st.sampled_from(["auto"]) | NUMBERS,
+    "egress_ip_failover_after": st.sampled_from(["auto", 0.1, 60]) | st.integers(1, 60),
+    "egress_ip_failover_witnesses": st.lists(st.sampled_from(["192.168.64.1", "fd00::1"]), min_size=1, max_size=8),
     "egress_ip_claim_timeout": NUMBERS,
     "egress_ip_probe_interval": NUMBERS,
     "egress_ip_tunnel_encryption": st.just("none"),
@@ -326,6 +329,36 @@ def test_settings_of_failover_that_hosts_have():
     inventory = {"node1": {"egress_ip_failover": "yes", "egress_ip_failover_after": ""}}
     found = read({"egress_ip_failover": "yes"}, hosts=["node1", "node2"], inventory=inventory)
     assert [found["hosts"][name]["failover"] for name in ("node1", "node2")] == [{"failover": True}, {}]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("", "perhaps", ": must be true or false, not the string 'perhaps'"),
+        ("_after", "0.02", "_after: must be auto or a number of seconds from 0.1 to 60, not the string '0.02'"),
+        ("_after", True, "_after: must be auto or a number of seconds from 0.1 to 60, not the boolean true"),
+        ("_witnesses", "192.168.64.1, gateway", "_witnesses[1]: 'gateway' is not an IPv4 or IPv6 address"),
+        ("_witnesses", ["192.168.64.1"] * 9, "_witnesses: must be at most 8 addresses, not 9"),
+        ("_strict", "maybe", "_strict: must be true or false, not the string 'maybe'"),
+    ],
+)
+def test_malformed_settings_of_failover(name, value, expected):
+    assert errors_of({f"egress_ip_failover{name}": value}) == [f"egress_ip_failover{expected}"]
+    inventory = {"node2": {f"egress_ip_failover{name}": value}}
+    assert errors_of({}, hosts=["node1", "node2"], inventory=inventory) == [f"node2: egress_ip_failover{expected}"]
+
+
+@examples(max_examples=15)
+@given(
+    st.sampled_from(FAILOVER),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.text(max_size=3)),
+)
+def test_any_value_of_failover_is_read_or_is_a_line(name, value):
+    errors = Errors()
+    found = read_failover_values({name: value}, errors)
+    assert all(line.startswith(f"egress_ip_{name}") for line in errors.found)
+    after = found.get("failover_after", "auto")
+    assert errors.found or after == "auto" or 0.1 <= after <= 60
 
 
 DOCUMENT = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
