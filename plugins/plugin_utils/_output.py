@@ -9,8 +9,10 @@ from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.utils.display import Display
 
+# The callback of this collection, which shows no banner where nothing changes.
+_BRIEF = "netops.egress_ip.brief"
 # Output of other callbacks, such as JSON, is read by programs.
-_TEXT_CALLBACKS = ("default", "ansible.builtin.default", "minimal", "ansible.builtin.minimal")
+_TEXT_CALLBACKS = ("default", "ansible.builtin.default", "minimal", "ansible.builtin.minimal", _BRIEF)
 
 
 def is_for_people() -> bool:
@@ -25,6 +27,8 @@ def show_stage(line: str) -> None:
 
 
 def _has_banners() -> bool:
+    if constants.DEFAULT_STDOUT_CALLBACK == _BRIEF:
+        return False
     name = constants.DEFAULT_STDOUT_CALLBACK.rpartition(".")[2]
     try:
         found = constants.config.get_config_value("display_ok_hosts", plugin_type="callback", plugin_name=name)

@@ -248,7 +248,9 @@ def test_the_readme_lists_playbooks_roles_and_plugins():
     assert _listed("Roles") == _stems("roles/*")
     assert _listed("Modules") == _stems("plugins/modules/*.py")
     assert _listed("Filters") == _stems("plugins/filter/*.py", "plugins/filter/*.yml")
-    assert _listed("Test, lookup") == _stems("plugins/test/*.py", "plugins/lookup/*.py")
+    assert _listed("Test, lookup, callback") == _stems(
+        *(f"plugins/{kind}/*.py" for kind in ("test", "lookup", "callback"))
+    )
 
 
 def test_the_readme_lists_every_guide():

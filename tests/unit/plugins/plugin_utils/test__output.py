@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The output of a run is short where Ansible hides what is ok, and grows with the fleet only by Ansible's recap."""
+"""The output of a run with the callback of the collection, and where Ansible hides what is ok."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import json
 import pytest
 from playbook_fleet import COLLECTION, PlaybookFleet
 
+BRIEF = {"ANSIBLE_STDOUT_CALLBACK": "netops.egress_ip.brief"}
 SHORT = {"ANSIBLE_DISPLAY_OK_HOSTS": "false", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "false"}
 CLOSED = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
 
@@ -21,17 +22,25 @@ def before_the_recap(ended):
 @pytest.mark.parametrize("count", [3, 12])
 def test_a_run_that_changes_nothing_prints_less_than_20_lines(tmp_path, count):
     fleet = PlaybookFleet(tmp_path, count)
-    fleet.good("reconcile", environment=SHORT)
-    ended = fleet.good("reconcile", environment=SHORT)
-    stages = [
+    first = fleet.good("reconcile", environment=BRIEF)
+    assert f"{count} of {count} nodes answer, {count} of them differ from the plan" in first.lines
+    assert len([line for line in first.lines if line.startswith(("changed: ", "node"))]) == 2 * count
+    ended = fleet.good("reconcile", environment=BRIEF)
+    _play, *shown = before_the_recap(ended)
+    assert shown[:2] == [
         f"Reading the manifests and the state of {count} nodes",
         f"{count} of {count} nodes answer, 0 of them differ from the plan",
     ]
-    _play, *shown = before_the_recap(ended)
-    assert (shown[:2], len(shown)) == (stages, 5)
     assert [line.split()[-1] for line in shown[2:]] == ["STATE", "held", "held"]
-    if count == 3:
-        assert len(ended.output.splitlines()) < 20
+    assert ended.lines[-1] == f"{count} hosts without changes and failures"
+    assert len(ended.output.splitlines()) < 20
+
+
+def test_the_callback_shows_failures(tmp_path):
+    fleet = PlaybookFleet(tmp_path)
+    ended = fleet.bad("reconcile", environment=BRIEF, hosts={"node2": {"egress_ip_capacity": "many"}})
+    assert "egress_ip_capacity" in ended.output
+    assert [line.split()[0] for line in ended.lines if " failed=1 " in line] == ["node1"]
 
 
 def test_banners_and_programs_get_no_stages(tmp_path):

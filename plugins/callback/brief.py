@@ -1,0 +1,70 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Short output: what changes or fails, the report, and a recap that does not grow with the fleet."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: brief
+type: stdout
+author:
+  - The netops.egress_ip authors (@netops)
+short_description: Show only what changes or fails, and the report
+description:
+  - Hides the banners of tasks and the lines of hosts where nothing changes and nothing fails. The recap has a line for
+    each host with changes or failures, and one line for all others.
+  - A run that changes nothing prints less than 20 lines and the report, with any number of nodes.
+  - Everything else is the output of P(ansible.builtin.default#callback). O(display_ok_hosts) and
+    O(display_skipped_hosts) have no effect.
+requirements:
+  - Set C(stdout_callback) in C(ansible.cfg), or the environment variable C(ANSIBLE_STDOUT_CALLBACK), to
+    C(netops.egress_ip.brief).
+extends_documentation_fragment:
+  - default_callback
+  - result_format_callback
+seealso:
+  - plugin: ansible.builtin.default
+    plugin_type: callback
+"""
+
+import copy
+from typing import Any
+
+from ansible.playbook.task_include import TaskInclude
+from ansible.plugins.callback.default import CallbackModule as Default
+
+_HIDDEN = ("display_ok_hosts", "display_skipped_hosts")
+_NOTABLE = ("changed", "unreachable", "failures", "rescued", "ignored")
+
+
+class CallbackModule(Default):
+    """The callback plugin."""
+
+    CALLBACK_NAME = "netops.egress_ip.brief"
+
+    def get_option(self, option: str, hostvars: Any = None) -> Any:
+        """Return the value of an option; no host is shown where nothing changes."""
+        return False if option in _HIDDEN else super().get_option(option, hostvars)
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Show a change. Files of tasks that are included are no news."""
+        if isinstance(result.task, TaskInclude):
+            return
+        if not result.result.get("changed", False):
+            # The callback of Ansible hides these with the host.
+            self._handle_warnings_and_exception(result)
+        super().v2_runner_on_ok(result)
+
+    def v2_playbook_on_include(self, included_file: Any) -> None:
+        """Show nothing."""
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """Show the recap of hosts with changes or failures, and the number of all others."""
+        notable = {host for host in stats.processed if any(stats.summarize(host)[key] for key in _NOTABLE)}
+        shown = copy.copy(stats)
+        shown.processed = {host: stats.processed[host] for host in notable}
+        super().v2_playbook_on_stats(shown)
+        others = len(stats.processed) - len(notable)
+        if others:
+            self._display.display(f"{others} {'host' if others == 1 else 'hosts'} without changes and failures")
