@@ -205,6 +205,7 @@ def mend(fleet: Fleet) -> None:
 FAULTS = (
     Fault("holder reboots in order", shut_down),
     Fault("holder loses power, and boots", lose_power),
+    Fault("holder loses power, boots, and is observed for 30 s", lose_power, observed=30, most=FEW),
     Fault("holder loses its cable, and gets it back", cut),
     Fault("holder is cut off behind its switch for a while", isolate),
     Fault("holder loses power, 100 addresses", lose_power, addresses=100),

@@ -82,6 +82,18 @@ def test_a_dead_node_is_replaced_without_a_run_and_never_answers_again(following
     assert len(following.holders()[lost]) == 1
 
 
+def test_a_host_that_shuts_down_gives_its_address_to_its_standby(following):
+    lost = address_of_node3(following)
+    with observed(following) as polls:
+        following.lab.stop("node3")
+        wait_for("a takeover", lambda: following.holders().get(lost) == ["node2"])
+    print(f"MEASURED gap of a shutdown: {max(longest_gap(poll.answers) for poll in polls):.2f} s")
+    journal = following.lab.exec("node2", "journalctl", "--no-pager", "--output=cat", f"--unit={FOLLOW}")
+    assert f"{lost} is taken over: node3 shuts down" in journal
+    following.lab.start("node3")
+    assert "taken over from node3" in following.good(**OPTIONS).report()
+
+
 @pytest.mark.parametrize("seconds", [0, 2], ids=["a run that starts during a takeover", "a takeover during a run"])
 def test_a_takeover_beside_a_run_leaves_one_holder(following, seconds):
     """What the run does depends on what it saw; after the next one everything is as planned."""
