@@ -17,7 +17,7 @@ from .._common.destinations import Destinations, objects_by_network
 from .iproute import macs_of
 from .named_networks import Classes, NamedNetworks
 from .nft_addresses import SINGLE, name_of, network_text, object_chain, object_chains, object_maps
-from .nft_networks import KEEP, classes_of, guard_rules, network_rules, network_sets
+from .nft_networks import KEEP, classes_of, closes_unknown, guard_rules, network_rules, network_sets
 from .nft_table import (
     INET,
     INTERVALS,
@@ -34,7 +34,7 @@ from .nft_table import (
     fingerprint,
 )
 from .nft_transaction import Tables
-from .nft_tunnel import INWARD_KINDS, NOT_FROM_THERE, WITHOUT_CONNECTION, to_tunnel_port, tunnel_chains
+from .nft_tunnel import INWARD_KINDS, NOT_FROM_THERE, POD_KINDS, WITHOUT_CONNECTION, to_tunnel_port, tunnel_chains
 from .node_state import NEVER_EXTERNAL, NodeState
 from .numbers import NFT_FILTER, NFT_GUARD, NFT_INGRESS, NFT_MARK, NFT_RAW, NFT_SNAT
 from .options import DataPlaneOptions
@@ -46,6 +46,9 @@ _HEADERS = {4: 40, 6: 60}
 
 # Seconds after a takeover in which the new holder ignores late packets of connections that it does not know.
 _SETTLING = 5
+
+# Packets that may be source-routed: with options of IPv4, with a routing header of IPv6.
+_SOURCE_ROUTES = ("ip hdrlength > 5", "exthdr rt exists")
 
 _FORWARD_OTHERS = "forward_others"
 _NOT_THE_FIRST = "tcp flags & (fin | syn | rst | ack) != syn"
@@ -247,7 +250,14 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str]) -> Iterator[str]:
         yield from (f"{ip} daddr @egress_ips{v} ct state new goto inbound" for v, ip in WORDS.items())
     yield f"ct mark and {mask} vmap @marks"
     # A connection that started before its pod was selected keeps the node's address, unless `unassigned` is drop.
-    only_new = "" if options.unassigned == "drop" else "ct state new "
+    all_packets = options.unassigned == "drop"
+    new = "ct state new "
+    if not (all_packets or closes_unknown(state)):
+        yield "ct state != new return"
+        new = ""
+    to_check = ["selected", *(["guarded"] if state.networks else [])]
+    yield from (f"{new}{ip} daddr @{name}{v} jump to_selected" for name in to_check for v, ip in WORDS.items())
+    only_new = "" if all_packets else new
     yield from (f"{only_new}{ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items())
 
 
@@ -269,11 +279,11 @@ def _postrouting(state: NodeState) -> Iterator[str]:
     yield "drop"
 
 
-def _from_inside(end: str, outward: Sequence[str]) -> Iterator[str]:
+def _from_inside(end: str, outward: Sequence[str], kinds: Sequence[str] = INWARD_KINDS) -> Iterator[str]:
     """Yield the matches of packets whose interface (`end`: iif or oif) leads to containers or VMs of the host."""
     names = ", ".join(f'"{name}"' for name in outward)
     others = f"{end}name != {{ {names} }} " if outward else ""
-    yield from (f'{others}meta {end}kind "{kind}"' for kind in INWARD_KINDS)
+    yield from (f'{others}meta {end}kind "{kind}"' for kind in kinds)
 
 
 def _forward_others(version: int, outward: Sequence[str]) -> ChainState:
@@ -302,12 +312,18 @@ def _selected_chains(state: NodeState, outward: Sequence[str]) -> dict[str, Chai
             # The mark shows that this table has processed the packet; `xfrm_policies` stop one without it.
             f"meta mark set meta mark or {state.options.mark_mask:#x}",
             f"{WITHOUT_CONNECTION} jump without_connection",
+            # This node would forward it to a destination that this table has not seen.
+            *(f"{header} fib daddr type local drop" for header in _SOURCE_ROUTES),
             # A pod's address as source of another host.
             *(f'iifname "{name}" {NOT_FROM_THERE} drop' for name in uplinks),
             "ct state new goto from_elsewhere",
         ),
         # A packet that belongs to no connection cannot be translated.
         "without_connection": chain_of("", *(f"{ip} daddr != @excluded{v} drop" for v, ip in WORDS.items())),
+        # A pod that forges the first packet of a connection to itself is the one who replies: past its egress IP.
+        "to_selected": chain_of(
+            "", *(f"{pod} {NOT_FROM_THERE} drop" for pod in _from_inside("iif", outward, POD_KINDS))
+        ),
         # Some network plugins route to a pod by another interface than its own.
         "from_elsewhere": chain_of(
             "", *(f"{inside} return" for inside in _from_inside("iif", outward)), f"{NOT_FROM_THERE} drop"

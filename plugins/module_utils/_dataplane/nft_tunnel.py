@@ -18,7 +18,12 @@ from .numbers import ESP_REQUEST_ID
 from .options import DataPlaneOptions
 
 # Kinds of interfaces that lead to containers and virtual machines of the host itself, and VRFs of them.
-INWARD_KINDS = ("veth", "tun", "bridge", "vrf")
+POD_KINDS = ("veth", "netkit", "tun", "bridge")
+INWARD_KINDS = (*POD_KINDS, "vrf")
+# Kinds of virtual interfaces that lead to the nodes as a network adapter does, which has no kind. All others lead to
+# containers, or are the ends of tunnels into which containers can send: a packet of a node comes from there only if the
+# route to that node leads there. The second pass of a packet, through a VRF, needs no check.
+_UPLINK_KINDS = ("bond", "ipvlan", "macsec", "macvlan", "team", "vlan", "vrf")
 WITHOUT_CONNECTION = "ct state invalid,untracked"
 # The route to the packet's source does not lead out of the interface on which it arrived. Linux before 5.14 allows
 # this in chains at the hook prerouting only.
@@ -62,14 +67,15 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
     """Return the chains for the outer packets and the hand-over, one per hook."""
     own = [(version_of(endpoint), endpoint) for endpoint in endpoints]
     encrypted = options.tunnel_encryption == IPSEC
+    uplinks = ", ".join(f'"{kind}"' for kind in _UPLINK_KINDS)
     of_tunnel_device = f"meta l4proto udp meta mark and {options.mark_mask:#x} != 0"
     return {
         "tunnel_port_raw": chain_of(
             "",
-            *(f'meta iifkind "{kind}" jump tunnel_port_inward' for kind in INWARD_KINDS if kind != "vrf"),
+            f"meta iifkind != {{ {uplinks} }} jump tunnel_port_inward",
             "meta l4proto udp fib daddr type local notrack",
         ),
-        # A node's address as source of a pod.
+        # A node's address as source of a pod, or of a packet that a pod sent into a tunnel of others.
         "tunnel_port_inward": chain_of("", *(f"{ip} saddr @nodes{v} {NOT_FROM_THERE} drop" for v, ip in WORDS.items())),
         "tunnel_port_input": chain_of(
             "",

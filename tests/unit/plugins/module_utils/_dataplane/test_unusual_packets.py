@@ -16,6 +16,7 @@ import pytest
 from small_fleet import (
     EGRESS1,
     FAMILIES,
+    GATEWAY,
     NODE1,
     NODE2,
     OTHER,
@@ -31,8 +32,10 @@ from small_fleet import (
     ip,
     listener,
     macs_of,
+    send,
     small_fleet,
     sources,
+    sysctl,
     tunnel_packet,
 )
 
@@ -244,3 +247,97 @@ def test_a_forged_node_can_send_a_single_packet_without_reply(version):
         data = datagram(version, *ends, (4444, SERVICE_PORT))
         from_forged_node(version, packet(version, *ends, socket.IPPROTO_UDP, data))
         assert sources(server, expected=1) == [EGRESS1[version]]
+
+
+def conversation_with_itself(version, pod="pod2"):
+    """Let a selected pod send a packet to itself in the name of the server, and then reply to it."""
+    ends, ports = (SERVER[version], SELECTED[version]), (SERVICE_PORT, POD_PORT)
+    to_itself = packet(version, *ends, socket.IPPROTO_UDP, datagram(version, *ends, ports))
+    reply = datagram(version, *reversed(ends), tuple(reversed(ports)))
+    return to_itself, packet(version, *reversed(ends), socket.IPPROTO_UDP, reply)
+
+
+def send_to_router(name, version, data):
+    """Send a whole packet to the router of a pod, whatever its destination: the kernel would keep one to itself."""
+    kind = {4: 0x0800, 6: 0x86DD}[version]
+    with inside(name), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind(("eth0", kind))
+        sock.send(router_mac(name) + sock.getsockname()[4] + struct.pack("!H", kind) + data)
+
+
+def router_mac(pod):
+    with inside(f"node{pod[-1]}"), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+        sock.bind(("pods0", 0))
+        return sock.getsockname()[4]
+
+
+@VERSIONS
+@PODS
+def test_a_pod_cannot_reply_to_a_connection_that_it_forged(version, pod):
+    """The reply would pass with the pod's own address, whatever the pod is to leave with."""
+    to_itself, reply = conversation_with_itself(version)
+    with contextlib.closing(listener("server", version)) as server:
+        send_to_router(pod, version, to_itself)
+        send_to_router(pod, version, reply)
+        assert sources(server, expected=1) == [EGRESS1[version]]
+
+
+@VERSIONS
+def test_a_host_of_the_network_may_connect_to_a_selected_pod(version):
+    """Where the network routes to pods: the reply has the pod's own address."""
+    with contextlib.closing(listener("pod2", version, POD_PORT, address=SELECTED[version])) as pod:
+        ip("outsider", f"route add {SELECTED[version]} via {NODE2[version]}")
+        try:
+            with contextlib.closing(listener("outsider", version, address=OUTSIDER[version])) as client:
+                client.sendto(b"x", (SELECTED[version], POD_PORT))
+                pod.sendto(b"y", pod.recvfrom(10)[1])
+                assert sources(client, expected=1) == [SELECTED[version]]
+        finally:
+            ip("outsider", f"route delete {SELECTED[version]}")
+
+
+def source_routed(version, source):
+    """Return a packet to the pod's node, with the server as its next hop: an option of IPv4, a header of IPv6."""
+    udp = datagram(version, source[version], SERVER[version], (POD_PORT, SERVICE_PORT))
+    if version == 6:
+        segments = packed(6, SERVER[6], GATEWAY[6])
+        routing = struct.pack("!BBBBBBH", socket.IPPROTO_UDP, len(segments) // 8, 4, 1, 1, 0, 0) + segments
+        return packet(6, source[6], GATEWAY[6], socket.IPPROTO_ROUTING, routing + udp)
+    option = bytes([131, 7, 4]) + packed(4, SERVER[4]) + b"\0"
+    header = struct.pack("!BBHHHBBH", 0x47, 0, 28 + len(udp), 777, 0, 64, socket.IPPROTO_UDP, 0)
+    header += packed(4, source[4], GATEWAY[4]) + option
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + udp
+
+
+@VERSIONS
+@pytest.mark.parametrize(("source", "passed"), [(SELECTED, 0), (OTHER, 1)], ids=["selected", "another"])
+def test_a_selected_pod_does_not_pass_by_source_routing(version, source, passed):
+    """The packet is addressed to the node, which is no destination outside. Off by default in the kernel."""
+    sysctls = {4: "ipv4__conf__{}__accept_source_route", 6: "ipv6__conf__{}__seg6_enabled"}[version]
+    for name in ("node2", "server"):
+        sysctl(name, **{sysctls.format(each): 1 for each in ("all", "eth0", *(["pods0"] if name == "node2" else []))})
+    with contextlib.closing(listener("server", version)) as server:
+        send_to_router("pod2", version, source_routed(version, source))
+        assert len(sources(server, expected=passed)) == passed
+
+
+@VERSIONS
+@ATTACKERS
+@pytest.mark.parametrize("target", [NODE1, EGRESS1], ids=["endpoint", "egress IP"])
+def test_no_packet_reaches_the_tunnel_out_of_a_tunnel_of_others(version, attacker, source, target):
+    """Network plugins have tunnels into which each pod can send; the packets in it look as if a node had sent them."""
+    ip("node1", f"link add overlay type vxlan id 1 local {NODE1[4]} dstport 8472 nolearning", "link set overlay up")
+    try:
+        with inside("node1"), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+            sock.bind(("overlay", 0))
+            mac = sock.getsockname()[4]
+        data = tunnel_packet(NODE2[version], SERVER[version], EGRESS1[version])
+        ends, ports = (NODE2[version], target[version]), (5555, TUNNEL_PORT)
+        inner = packet(version, *ends, socket.IPPROTO_UDP, datagram(version, *ends, ports, data))
+        kind = {4: 0x0800, 6: 0x86DD}[version]
+        frame = mac + b"\x0e\0\0\0\0\1" + struct.pack("!H", kind) + inner
+        with contextlib.closing(listener("server", version)) as server:
+            send(attacker, NODE1[4], struct.pack("!BxxxI", 8, 1 << 8) + frame, source=source[4], port=8472)
+            assert sources(server) == []
+    finally:
+        ip("node1", "link delete overlay")
