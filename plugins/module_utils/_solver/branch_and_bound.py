@@ -8,7 +8,7 @@ between spread groups of one owner, and the cap on moves. Each flow is a relaxat
 ``overlap_bound`` adds the least overlap of each owner of several groups, and ``owner_bound`` combines it with loads and
 moves. ``local_search`` turns the placement of the relaxation into one that keeps all rules. The search ends when the
 best placement is as good as the lowest bound; until then it branches on a rule that the relaxation of the lowest bound
-breaks.
+breaks. A search that has not ended after a second asks ``mixed_integer`` for the best placement.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Mapping, NamedTuple, Optional, Sequence, Tuple
 from .deadline import Deadline
 from .local_search import LocalSearch
 from .min_cost_flow import Potential, fill, minimize_cost
+from .mixed_integer import best_placement as mixed_integer_placement
 from .model import (
     STICKY,
     Address,
@@ -49,6 +50,10 @@ Placement = Tuple[Optional[int], ...]
 
 # How many addresses all relaxations of the tie-break may have together: about one second.
 _TIE_BREAK_LIMIT = 10_000
+# How many relaxations the two other bounds of a branch take, measured with 60 addresses on 12 nodes.
+_COST_OF_OTHER_BOUNDS = 3
+# The same limit for a search before it asks the library for the best placement.
+_BEFORE_THE_LIBRARY = 2_000
 # How many open branches a search keeps: some tens of MiB.
 _MOST_OPEN = 20_000
 # The most prices, one for each address and node, of the bound by owners.
@@ -299,7 +304,16 @@ class _Problem:
     def search(self) -> Found:
         """Return the best placement by the objective, or the best one found and a lower bound."""
         search = _Search(self)
+        self.budget.left = _BEFORE_THE_LIBRARY
         search.run(None)
+        if search.at_least is not None and not self.budget.deadline():
+            exact = mixed_integer_placement(
+                self.addresses, self.nodes, self.policy, self.most_moves, self.budget.deadline
+            )
+            if exact is not None and self.is_allowed(exact) and self.objective(exact) >= search.at_least:
+                return Found(exact)
+            self.budget.left = float("inf")
+            search.go_on(None)
         return search.found()
 
     def search_for(self, wanted: Objective, start: Placement) -> Placement | None:
@@ -319,6 +333,7 @@ class _Problem:
         bound = self._bound_with_cap(free, branch, start)
         if bound is None or not bound.branches:
             return bound
+        self.budget.left -= _COST_OF_OTHER_BOUNDS * len(self.addresses)
         # Where families are not distinguished, no siblings share a node, and the cost contains the overlap of an owner
         # whose addresses have different possible nodes. That is another relaxation, and often a better bound.
         merged = self._minimized(prices, branch, start, merged=True)
@@ -459,6 +474,11 @@ class _Search:
             return
         self.problem.root = root
         self._add(root, root.value, 0, wanted)
+        self.go_on(wanted)
+
+    def go_on(self, wanted: Objective | None) -> None:
+        """Continue a search that a spent budget has ended."""
+        self.at_least = None
         while self._queue:
             value, depth, _number, (placement, branches) = self._queue[0]
             if self.best_value is not None and (value >= self.best_value or (wanted and self.best_value <= wanted)):

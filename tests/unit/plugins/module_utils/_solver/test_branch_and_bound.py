@@ -121,6 +121,7 @@ def test_a_deadline_ends_the_search_with_a_valid_placement(seed, max_moves, poli
         assert placement.gap.value > placement.gap.lower_bound
 
 
+@pytest.mark.usefixtures("own_search")
 def test_a_search_with_too_many_open_branches_ends(monkeypatch):
     monkeypatch.setattr(branch_and_bound, "_MOST_OPEN", 3)
     gaps = []

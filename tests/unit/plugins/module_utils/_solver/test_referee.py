@@ -20,6 +20,7 @@ def deadline_after(steps):
     return lambda: next(left, None) is None
 
 
+@pytest.mark.usefixtures("own_search")
 @pytest.mark.parametrize("block", range(10))
 def test_no_placement_is_better(block):
     proven = 0
