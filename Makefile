@@ -7,7 +7,7 @@ DURATION := 180
 SEED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit kernel integration molecule bench faults soak docs lab lab-clean clean prepare prepare-unit prepare-lab
+.PHONY: help demo test lint unit kernel integration molecule eda bench faults soak docs lab lab-clean clean prepare prepare-unit prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -42,6 +42,11 @@ integration: prepare-lab ## Tests of modules and filters by ansible-test, on thi
 
 molecule: prepare-unit prepare-lab ## Scenarios on the lab's hosts
 	@$(CHECK) molecule
+
+eda: ## The rulebook under the real ansible-rulebook, against a test API server
+	@bash tests/ci/bootstrap.sh eda
+	@cd .build/ansible_collections/netops/egress_ip && \
+	  PYTHONPATH= ../../../../.build/eda/bin/python -m pytest -q -s -p no:cacheprovider tests/eda
 
 bench: prepare-unit prepare-lab ## Measure the cost of a packet, the planner, audits of a vCenter, and runs against simple playbooks
 	@$(PYTHON) tests/bench/packets.py

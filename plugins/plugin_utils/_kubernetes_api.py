@@ -22,13 +22,18 @@ from urllib.parse import urlencode, urlsplit
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import ManifestError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import on_one_line
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clusters import Cluster
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._time_limit import run_with_limit
 
 # 500 objects of a page are 5 MB in a usual cluster; etcd allows 1.5 MB for each.
 _MAX_ANSWER = 256 << 20
+_MAX_EVENT = 16 << 20
 _CHUNK = 1 << 20
 # How many times the longest silence a whole answer may take.
 _WHOLE = 6
 _MAX_MESSAGE = 400
+_OK = 200
+# A program that gets a token may ask an identity provider, but cannot ask a person.
+_LOGIN_SECONDS = 60
 # The names of the token in the client's configuration, now and in its version 29.
 _TOKEN, _OLD_TOKEN = "BearerToken", "authorization"
 _REASONS = {
@@ -82,6 +87,32 @@ class Api:
         """Return the document at a path of the URL. Raises ApiError."""
         return self._request("GET", f"{path}?{urlencode(query)}" if query else path, None, {})
 
+    def watch(self, path: str, query: Mapping[str, Any], silence: float) -> Iterator[dict[str, Any]]:
+        """Yield the events of a watch until the server ends it. Raises ApiError, also after ``silence`` seconds."""
+        with self._one_line(f"GET {path}", silence):
+            response = self._open("GET", f"{path}?{urlencode(query)}", None, {}, silence)
+            try:
+                if response.status != _OK:
+                    body = response.read1(_CHUNK)
+                    text = self._refusal(response.status, "GET", path, body)
+                    raise ApiError(f"{self._cluster.path}: {self.url} {text}", response.status)
+                for line in self._lines(response):
+                    yield self._parsed(line)
+            finally:
+                response.close()
+
+    def _lines(self, response: Any) -> Iterator[bytes]:
+        """Yield the lines of an answer as they arrive."""
+        rest = b""
+        while True:
+            chunk = response.read1(_CHUNK)
+            if not chunk:
+                break
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line for line in lines if line.strip())
+            if len(rest) > _MAX_EVENT:
+                raise ApiError(f"{self._cluster.path}: {self.url} sends an event of more than {_MAX_EVENT >> 20} MB")
+
     def patch(self, path: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """Change an object by a JSON merge patch and return it. Raises ApiError."""
         return self._request("PATCH", path, document, {"Content-Type": "application/merge-patch+json"})
@@ -115,8 +146,12 @@ class Api:
         usual = os.environ.get("KUBECONFIG") or "~/.kube/config"
         file = find(cluster.kubeconfig, path) if cluster.kubeconfig else usual
         load = self._client.config.load_kube_config
+        options = {"client_configuration": configuration, "persist_config": False}
         try:
-            load(file, cluster.context or None, client_configuration=configuration, persist_config=False)
+            run_with_limit(lambda: load(file, cluster.context or None, **options), _LOGIN_SECONDS)
+        except TimeoutError as error:
+            text = f"the program of the file that gets a token did not end within {_LOGIN_SECONDS} s; run it by hand"
+            raise ApiError(f"{path}: {text}") from error
         except Exception as error:  # pylint: disable=broad-exception-caught  # see below
             # A malformed file or a failed login program leads to exceptions of many types in the client.
             raise ApiError(f"{path}: cannot be used: {_short(error)}") from error
@@ -159,18 +194,7 @@ class Api:
     ) -> tuple[int, bytes]:
         timeout = self._cluster.timeout
         deadline = time.monotonic() + _WHOLE * timeout
-        response = self._pool.request(
-            method,
-            f"{self.url}{path}",
-            body=None if document is None else json.dumps(document).encode(),
-            headers={**self._headers, **headers},
-            timeout=timeout,
-            retries=False,
-            redirect=False,
-            preload_content=False,
-            # A compressed answer, which was not requested, could be larger than the memory.
-            decode_content=False,
-        )
+        response = self._open(method, path, document, headers, timeout)
         try:
             chunks, size = [], 0
             while True:
@@ -188,6 +212,28 @@ class Api:
             raise
         response.release_conn()
         return response.status, b"".join(chunks)
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        document: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        timeout: float,
+    ) -> Any:
+        """Send a request and return the response, whose body is not read."""
+        return self._pool.request(
+            method,
+            f"{self.url}{path}",
+            body=None if document is None else json.dumps(document).encode(),
+            headers={**self._headers, **headers},
+            timeout=timeout,
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            # A compressed answer, which was not requested, could be larger than the memory.
+            decode_content=False,
+        )
 
     def _refusal(self, status: int, method: str, path: str, body: bytes) -> str:
         """Return the message of an answer that is no success; the server's own message is shown on one line."""
@@ -214,15 +260,18 @@ class Api:
         return answer
 
     @contextlib.contextmanager
-    def _one_line(self, what: str) -> Iterator[None]:
-        """Turn the exceptions of the connection into an ApiError of one line; ``what`` is the request."""
+    def _one_line(self, what: str, silence: float = 0) -> Iterator[None]:
+        """Turn the exceptions of the connection into an ApiError of one line; ``what`` is the request.
+
+        ``silence`` is the number of seconds that it waits, by default those of the cluster.
+        """
         where, errors = self._cluster.path, self._client.errors
         try:
             yield
         except errors.NewConnectionError as error:
             raise ApiError(f"{where}: {self.url} cannot be reached: {self._shown(error)}") from error
         except (TimeoutError, errors.TimeoutError) as error:
-            seconds = f"{self._cluster.timeout:g}"
+            seconds = f"{silence or self._cluster.timeout:g}"
             raise ApiError(f"{where}: {self.url} did not answer {what} within {seconds} s of silence") from error
         except errors.SSLError as error:
             fix = "the CA of the source must be the CA of that API server"

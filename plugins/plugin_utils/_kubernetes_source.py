@@ -27,7 +27,8 @@ _PAGE = 500
 _MAX_PAGES = 4000
 # How often a list begins again whose next page the server has forgotten.
 _ATTEMPTS = 3
-_GONE = 410
+# The status of a version or page that the server has forgotten.
+GONE = 410
 _NOT_FOUND = 404
 # Finished pods send no packets, and a cluster may keep thousands.
 _RUNNING = "status.phase!=Succeeded,status.phase!=Failed"
@@ -60,17 +61,30 @@ def _read(api: Api, cluster: Cluster, request: ListRequest) -> list[object]:
 
 def read_list(api: Api, cluster: Cluster, request: ListRequest, convert: Callable[[object], object]) -> list[object]:
     """Return the converted items of all pages; begin again when the server has forgotten the next page."""
+    return read_version(api, cluster, request, convert)[0]
+
+
+def read_version(
+    api: Api, cluster: Cluster, request: ListRequest, convert: Callable[[object], object]
+) -> tuple[list[object], str]:
+    """Return the converted items of all pages, and the version of the list."""
     for _attempt in range(_ATTEMPTS):
         try:
             # Page by page, since the items are many times as large as the documents.
-            return [convert(item) for page in _pages(api, cluster, request) for item in page]
+            found: list[object] = []
+            version = ""
+            for page, version_of_page in _pages(api, cluster, request):
+                found += [convert(item) for item in page]
+                version = version_of_page
+            return found, version
         except ApiError as error:
-            if error.code != _GONE:
+            if error.code != GONE:
                 raise
     raise ApiError(f"{cluster.path}: {api.url} forgot the pages of {request.path} {_ATTEMPTS} times; run again")
 
 
-def _pages(api: Api, cluster: Cluster, request: ListRequest) -> Iterator[list[object]]:
+def _pages(api: Api, cluster: Cluster, request: ListRequest) -> Iterator[tuple[list[object], str]]:
+    """Yield the items of each page, and the version of the list."""
     query: dict[str, Any] = {"limit": _PAGE, **({"fieldSelector": _RUNNING} if request.kind == "Pod" else {})}
     for _page in range(_MAX_PAGES):
         answer = api.get(request.path, query)
@@ -80,8 +94,9 @@ def _pages(api: Api, cluster: Cluster, request: ListRequest) -> Iterator[list[ob
             shown = f"'{found}'" if isinstance(found, str) else type_name(found)
             text = f"answers {request.path} with {shown}, not with a {request.kind}List"
             raise ApiError(f"{cluster.path}: {api.url} {text}")
-        yield items or []
-        token = metadata.get("continue") if isinstance(metadata, Mapping) else None
+        of_list = metadata if isinstance(metadata, Mapping) else {}
+        yield items or [], str(of_list.get("resourceVersion") or "")
+        token = of_list.get("continue")
         if not token:
             return
         query = {**query, "continue": str(token)}

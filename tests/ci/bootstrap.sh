@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# Prepares a machine for the tests: bash tests/ci/bootstrap.sh [unit|lab]
+# Prepares a machine for the tests: bash tests/ci/bootstrap.sh [unit|lab|eda]
 # Always: git, the virtual environment .build/venv, and the collection's tree in .build/ansible_collections.
 # With `lab`: also the packages and the image of the lab. With `unit`: those packages and the vCenter simulator's.
+# With `eda`: Java and the virtual environment .build/eda.
 # Existing packages and environments are left alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -42,11 +43,12 @@ find_python() {
     die "Python 3.11 or newer is missing; on Debian 12 or newer: apt-get install python3 python3-venv"
 }
 
-# make_venv FOLDER REQUIREMENTS: a virtual environment with exactly these tools, created again when they change.
+# make_venv FOLDER REQUIREMENTS [FILE...]: a virtual environment with exactly these tools, created again when a file changes.
 make_venv() {
     local venv=$1 requirements=$2 python stamp log=.build/pip.log
+    shift
     python=$(find_python)
-    stamp=$("$python" --version; sha256sum "$requirements")
+    stamp=$("$python" --version; sha256sum "$@")
     [ -x "$venv/bin/python" ] && [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp" ] && return
     if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         install "$("$python" -c 'import sys; print("python3.%d-venv" % sys.version_info[1])')"
@@ -79,4 +81,8 @@ make_venv .build/venv tests/requirements.txt
 case "${1:-}" in
     unit) install_packages tests/packages.txt tests/vcenter/packages.txt ;;
     lab) try_lab ;;
+    eda)
+        install default-jre-headless
+        make_venv .build/eda tests/eda/requirements.txt tests/requirements.txt
+        ;;
 esac

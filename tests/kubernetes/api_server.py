@@ -209,6 +209,8 @@ class Handler(BaseHTTPRequestHandler):
         return fixed.get(path.rstrip("/"))
 
     def _target(self, parts: list[str]) -> Target:
+        if parts[:1] not in (["api"], ["apis"]) or len(parts) < 2:
+            raise Refused(404, "NotFound", "the server could not find the requested resource")
         group, version, rest = (
             ("", parts[1:2], parts[2:]) if parts[:1] == ["api"] else (*parts[1:2], parts[2:3], parts[3:])
         )

@@ -175,10 +175,20 @@ def test_every_metric_is_documented():
     assert names | {name.replace("_packets_total", other) for name, other in rows if other} == _metric_names()
 
 
+def _of_rulebooks():
+    """Return the variables of the rulebooks."""
+    texts = [path.read_text(encoding="utf-8") for path in ROOT.glob("extensions/eda/rulebooks/*.yml")]
+    return {name for text in texts for name in re.findall(r"{{ (egress_ip_\w+)", text)}
+
+
+def test_variables_of_rulebooks_are_documented():
+    assert _of_rulebooks() <= set(re.findall(r"egress_ip_\w+", _read("docs/eda.md")))
+
+
 def test_every_variable_that_a_document_names_exists():
     internal = {"egress_ip_nodes", "egress_ip_fence_node"}
     results = {f"egress_ip_{module}" for module in _stems("plugins/modules/*.py")}
-    known = {*_documented(), *results, *REQUIRED, *internal, *_metric_names()}
+    known = {*_documented(), *results, *REQUIRED, *internal, *_metric_names(), *_of_rulebooks()}
     for path in DOCUMENTS:
         text = re.sub(r"netops\.egress_ip\.\w+|egress_ip:", "", path.read_text(encoding="utf-8"))
         assert set(re.findall(r"\begress_ip_[a-z_]+[a-z]\b", text)) <= known, path
@@ -229,6 +239,7 @@ def test_every_playbook_is_documented():
 def test_documents_name_no_playbook_or_plugin_that_is_not_there():
     known = {path.stem for folder in ("playbooks", "plugins/*", "roles/*") for path in ROOT.glob(f"{folder}/*.yml")}
     known |= {path.stem for path in ROOT.glob("plugins/*/*.py")} | {path.name for path in ROOT.glob("roles/*")}
+    known |= _stems("extensions/eda/plugins/*/*.py", "extensions/eda/rulebooks/*.yml")
     for path in DOCUMENTS:
         assert set(re.findall(r"netops\.egress_ip\.(\w+)", path.read_text(encoding="utf-8"))) <= known, path
 

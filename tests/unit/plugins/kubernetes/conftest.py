@@ -39,17 +39,22 @@ def cluster(server, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def kubectl(server, tmp_path):
-    """Return a function that runs kubectl as the administrator and returns its output; skips without kubectl."""
+def kubectl_program():
+    """Return the path of kubectl."""
     program = shutil.which("kubectl")
-    if not program:
-        pytest.skip("kubectl is not installed")
+    assert program, "kubectl is missing; run: bash tests/ci/bootstrap.sh unit"
+    return program
+
+
+@pytest.fixture
+def kubectl(server, tmp_path, kubectl_program):
+    """Return a function that runs kubectl as the administrator and returns its output."""
     home = tmp_path / "kubectl"
     home.mkdir()
     config = server.kubeconfig(home / "config")
 
     def run(*words, text=None):
-        command = [program, f"--kubeconfig={config}", f"--cache-dir={home}", *words]
+        command = [kubectl_program, f"--kubeconfig={config}", f"--cache-dir={home}", *words]
         environment = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
         made = subprocess.run(
             command, input=text, env=environment, capture_output=True, text=True, check=False, timeout=120

@@ -30,17 +30,14 @@ def block(language, words):
 
 
 @pytest.fixture
-def shell(server, tmp_path):
+def shell(server, tmp_path, kubectl_program):
     """Return a function that runs commands in a folder with the manifests, with an administrator's ~/.kube/config."""
-    program = shutil.which("kubectl")
-    if not program:
-        pytest.skip("kubectl is not installed")
     for folder in (".kube", "bin", "work"):
         (tmp_path / folder).mkdir()
     server.kubeconfig(tmp_path / ".kube/config")
     wrapper = tmp_path / "bin/kubectl"
     off = '[ "$1" != apply ] || set -- "$@" --validate=false'
-    wrapper.write_text(f'#!/bin/sh\n{off}\nexec {program} "$@"\n')
+    wrapper.write_text(f'#!/bin/sh\n{off}\nexec {kubectl_program} "$@"\n')
     wrapper.chmod(0o755)
     for path in MANIFESTS.iterdir():
         shutil.copy(path, tmp_path / "work")

@@ -13,11 +13,13 @@ import time
 
 import api_server
 import pytest
+import yaml
 from ansible import constants
 from ansible.errors import AnsibleLookupError
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.netops.egress_ip.plugins.lookup.manifests import LookupModule
+from ansible_collections.netops.egress_ip.plugins.plugin_utils import _kubernetes_api
 from api_server import ADMIN, ApiServer, answering
 from api_store import pods
 from cluster_manifests import documents_of, rules_of
@@ -151,6 +153,22 @@ def test_a_token_file_and_a_vaulted_kubeconfig(cluster, look, tmp_path):
     plain = cluster.kubeconfig(tmp_path / "plain.yml").read_bytes()
     (tmp_path / "vaulted.yml").write_bytes(VaultLib(SECRETS).encrypt(plain, SECRETS[0][1]))
     assert names(look({"kubernetes": {"kubeconfig": "vaulted.yml"}})["nodes"]) == ["node1"]
+
+
+def test_a_program_that_gets_a_token_has_a_time_limit(cluster, look, refused, tmp_path, monkeypatch):
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(tmp_path / "login")}
+    config = yaml.safe_load((tmp_path / ".kube/config").read_text())
+    config["users"] = [{"name": "test", "user": {"exec": {**login, "interactiveMode": "Never"}}}]
+    (tmp_path / ".kube/config").write_text(yaml.safe_dump(config))
+    program = tmp_path / "login"
+    answer = {"apiVersion": login["apiVersion"], "kind": "ExecCredential", "status": {"token": ADMIN}}
+    program.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
+    program.chmod(0o755)
+    cluster.store.add([NODE])
+    assert names(look({"kubernetes": {}})["nodes"]) == ["node1"]
+    program.write_text("#!/bin/sh\nexec sleep infinity\n")
+    monkeypatch.setattr(_kubernetes_api, "_LOGIN_SECONDS", 1)
+    assert refused().startswith(".kubeconfig: the program of the file that gets a token did not end within 1 s")
 
 
 def test_the_rights_of_the_manifest_are_sufficient_and_needed(cluster, look, refused, tmp_path):

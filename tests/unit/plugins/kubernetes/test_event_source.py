@@ -1,0 +1,208 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The event source of Event-Driven Ansible, against the test API server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import runpy
+import threading
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InvalidError
+from ansible_collections.netops.egress_ip.plugins.plugin_utils import _kubernetes_watch
+from api_server import ADMIN, EXPIRED, answering, silent
+from api_store import pods
+from cluster_manifests import ROOT, rules_of
+
+main = runpy.run_path(str(ROOT / "extensions/eda/plugins/event_source/kubernetes.py"))["main"]
+# Of one event; a machine may be busy.
+LONG = 60
+
+
+def namespace(name, **labels):
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def egressip(name, **labels):
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": "shop"}}
+    spec = {"egressIPs": ["192.0.2.1"], "namespaceSelector": selector, "podSelector": {"matchLabels": labels}}
+    return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture
+def shop(cluster):
+    """Return a cluster with an EgressIP for pods `app: web` of the namespace shop, and one such pod."""
+    cluster.store.add([namespace("shop"), namespace("other"), egressip("web", app="web"), *pods(1, "shop")])
+    return cluster
+
+
+def pod(name, place="shop", **labels):
+    (made,) = pods(1, place)
+    made["metadata"] |= {"name": name, "labels": labels}
+    return made
+
+
+@contextlib.asynccontextmanager
+async def source(**settings):
+    """Run the source; yields a function that returns the objects of the next event."""
+    queue = asyncio.Queue()
+    given = {"kubeconfig": "~/.kube/config", "delay": 0.05, "interval": 0, **settings}
+    task = asyncio.create_task(main(queue, given))
+
+    async def objects():
+        getting = asyncio.create_task(queue.get())
+        await asyncio.wait({task, getting}, timeout=LONG, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        return getting.result()["egress_ip"]["objects"]
+
+    try:
+        yield objects
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def events(shop, *steps, **settings):
+    """Return the objects of the event after the start, and after each step, a function of the store."""
+
+    async def run():
+        async with source(**settings) as objects:
+            found = [await objects()]
+            for step in steps:
+                step(shop.store)
+                found.append(await objects())
+        return found
+
+    return asyncio.run(run())
+
+
+def test_only_what_needs_a_run_is_an_event(shop):
+    def idle(store):
+        """Change what is no pod of a selected namespace, then a pod that is."""
+        status = {"items": [{"node": "node1", "egressIP": "192.0.2.1"}]}
+        store.add([pod("x", "other", app="web"), pod("y", app="api"), {**egressip("web", app="web"), "status": status}])
+        store.add([pod("z", app="web")])
+
+    def relabel(store):
+        store.add([pod("y", app="web")])
+
+    def finish(store):
+        ended = pod("z", app="web")
+        store.add([{**ended, "status": {**ended["status"], "phase": "Succeeded"}}])
+
+    def select(store):
+        store.add([egressip("web")])
+
+    assert events(shop, idle, relabel, finish, select) == [
+        ["start"],
+        ["Pod shop/z"],
+        ["Pod shop/y"],
+        ["Pod shop/z"],
+        ["EgressIP web"],
+    ]
+
+
+def test_a_hundred_pods_are_at_most_three_events(shop):
+    def many(store):
+        store.add([pod(f"pod-{number}", app="web") for number in range(100)])
+
+    async def run():
+        seen = []
+        async with source(delay=0.5, interval=0.5) as objects:
+            await objects()
+            many(shop.store)
+            while not seen or seen[-1] != "Pod shop/last":
+                seen += [*await objects(), "event"]
+                if len(seen) > 10 and not any(name == "Pod shop/last" for name in seen):
+                    shop.store.add([pod("last", app="web")])
+                if "Pod shop/last" in seen:
+                    return seen.count("event")
+        return None
+
+    # The last one is that of the pod that ends the test.
+    assert asyncio.run(run()) <= 4
+
+
+def test_a_forgotten_version_is_a_new_list_with_the_difference(shop):
+    gone = threading.Event()
+
+    def forget(handler):
+        if "watch=1" in handler.path and not gone.is_set():
+            gone.set()
+            raise EXPIRED
+
+    shop.fault("/api/v1/pods", forget)
+
+    def added(store):
+        assert gone.wait(LONG)
+        store.add([pod("z", app="web")])
+
+    assert events(shop, added, initial=True) == [["start"], ["Pod shop/z"]]
+    lists = [line for line in shop.requests if line.startswith("GET /api/v1/pods?") and "watch=1" not in line]
+    assert len(lists) == 2
+
+
+def test_a_silent_watch_is_opened_again(shop, monkeypatch):
+    monkeypatch.setattr(_kubernetes_watch, "_WATCH_SECONDS", 1)
+
+    def hang(handler):
+        if "watch=1" in handler.path:
+            silent(handler)
+
+    shop.fault("/api/v1/pods", lambda _handler: None, 1)
+    shop.fault("/api/v1/pods", hang, 1)
+    added = events(shop, lambda store: store.add([pod("z", app="web")]), timeout=0.5)
+    assert added == [["start"], ["Pod shop/z"]]
+
+
+def test_failures_are_logged_without_the_token_and_tried_again(shop, caplog):
+    caplog.set_level(logging.DEBUG)
+    body = f'{{"message": "no right for {ADMIN}"}}'.encode()
+    shop.fault("/api/v1/pods", answering(403, body), 1)
+    assert events(shop) == [["start"]]
+    assert "/api/v1/pods: read again" in caplog.text
+    assert "refuses the request (403 Forbidden)" in caplog.text
+    assert ADMIN not in caplog.text
+
+
+@pytest.mark.parametrize("files", [["rbac.yaml"], ["rbac.yaml", "rbac-watch.yaml"]])
+def test_the_rights_of_the_manifests_are_sufficient_and_needed(shop, tmp_path, caplog, files):
+    shop.allow("watcher", "egress-ip", rules_of(*files))
+    shop.kubeconfig(tmp_path / ".kube/config", "watcher")
+
+    async def run():
+        async with source() as objects:
+            await objects()
+            if len(files) > 1:
+                shop.store.add([pod("z", app="web")])
+                return await objects()
+            while "cannot watch resource" not in caplog.text:
+                await asyncio.sleep(0.05)
+        return None
+
+    assert asyncio.run(run()) == (["Pod shop/z"] if len(files) > 1 else None)
+    assert ("cannot watch" in caplog.text) == (len(files) == 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"interval": "soon"}, "netops.egress_ip.kubernetes.interval: must be a number of seconds from 0 to 3600"),
+        ({"delay": -1}, "netops.egress_ip.kubernetes.delay: must be a number of seconds from 0 to 3600"),
+        ({"initial": "no"}, "netops.egress_ip.kubernetes.initial: must be true or false, not the string 'no'"),
+        ({"token": "secret"}, "netops.egress_ip.kubernetes.token: secrets are not accepted in variables"),
+        ({"kinds": ["Pods"]}, "netops.egress_ip.kubernetes.kinds[0]: 'Pods' is not a kind that is read"),
+        ({"kubeconfig": "/none"}, "netops.egress_ip.kubernetes.kubeconfig: /none: no such file"),
+    ],
+)
+def test_settings_that_cannot_work_end_the_source(cluster, settings, expected):
+    with pytest.raises((InvalidError, EgressIPError), match="netops") as caught:
+        events(cluster, **settings)
+    assert expected in str(caught.value)
+    assert "secret'" not in str(caught.value)
