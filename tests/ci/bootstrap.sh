@@ -79,7 +79,10 @@ mkdir -p .build
 make_venv .build/venv tests/requirements.txt
 .build/venv/bin/python tests/ci/tree.py
 case "${1:-}" in
-    unit) install_packages tests/packages.txt tests/vcenter/packages.txt ;;
+    unit)
+        install_packages tests/packages.txt tests/vcenter/packages.txt
+        .build/venv/bin/python tests/kubernetes/kubectl.py || die "kubectl cannot be installed; install it by other means"
+        ;;
     lab) try_lab ;;
     eda)
         install default-jre-headless

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ from cluster_manifests import ROOT, documents_of
 
 sys.path.insert(0, str(ROOT / "tests/kubernetes"))
 
+import kubectl as kubectl_of_tests  # noqa: E402
 from api_server import ApiServer  # noqa: E402
 
 
@@ -41,9 +41,9 @@ def cluster(server, tmp_path, monkeypatch):
 @pytest.fixture
 def kubectl_program():
     """Return the path of kubectl."""
-    program = shutil.which("kubectl")
-    assert program, "kubectl is missing; run: bash tests/ci/bootstrap.sh unit"
-    return program
+    found = kubectl_of_tests.program()
+    assert found, "kubectl is missing; run: bash tests/ci/bootstrap.sh unit"
+    return found
 
 
 @pytest.fixture
