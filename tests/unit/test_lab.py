@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import ipaddress
 import json
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.netops.egress_ip.plugins.modules import node
 
 LAB = Path(__file__).resolve().parents[1] / "lab"
 sys.path.insert(0, str(LAB))
@@ -213,3 +215,38 @@ def test_the_text_of_a_run_is_what_its_tasks_show():
     run = lab_playbook.PlaybookRun(0.0, 1.0, 0, (), OUTPUT)
     shown = ["EGRESS IP       NODE   STATE", "192.168.126.10  node1  held", "", "Notes:", "  node3 did not answer"]
     assert run.messages == shown
+
+
+def test_the_direct_calls_of_the_lab_pass_every_option_of_the_module(monkeypatch):
+    """The program reads each of them; if one lacked, every fleet would be set up by runs of playbooks instead."""
+    options = {}
+
+    def arguments(argument_spec, **_more):
+        options.update(argument_spec)
+        raise LookupError
+
+    monkeypatch.setattr(node, "AnsibleModule", arguments)
+    with pytest.raises(LookupError):
+        node.main()
+    # The action plugin makes two of them, and two are for other modes.
+    wanted = {*options} - {"state_json", "program", "observe", "options"}
+    assert {*load_direct().PRESENT, "state", "releasing"} == wanted
+
+
+def load_direct():
+    """The calls of the tests in the lab, whose folder has modules with the names of others here."""
+    path = LAB.parents[1] / "extensions/molecule/default/tests/direct.py"
+    spec = importlib.util.spec_from_file_location("direct", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_direct_call_that_is_wrong_itself_is_an_error_of_the_tests():
+    direct = load_direct()
+    words = [sys.executable, "-c", "raise KeyError('failover_key')"]
+    with (
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as call,
+        pytest.raises(RuntimeError, match="node1: Traceback"),
+    ):
+        direct._result("node1", call)

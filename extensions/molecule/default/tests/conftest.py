@@ -18,6 +18,11 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "faults: faults and moves; the scenario `faults` runs it, not `default`")
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Show how much of the time runs of playbooks took."""
+    terminalreporter.write_line(f"{len(Fleet.run_seconds)} runs of playbooks in {sum(Fleet.run_seconds):.0f} s")
+
+
 @pytest.fixture(scope="session")
 def lab():
     """The lab, locked for these tests."""

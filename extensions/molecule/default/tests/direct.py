@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Apply states to the nodes without Ansible: podman starts the node's program on all nodes at once.
+"""Apply states to the nodes, and observe them, without Ansible: the node's program starts on all nodes at once.
 
 A playbook run costs seconds of processor time before it does anything; a test that only needs a known start does not
 need one. The program is the one that the module `node` sends along.
@@ -23,6 +23,8 @@ sys.path.insert(0, str(ROOT / "tests/lab"))
 # A clone has the collection's copy below .build; the copy itself is in ansible_collections.
 sys.path[:0] = [str(ROOT.parents[2]), str(ROOT / ".build")]
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp  # noqa: E402
 from lab import Lab  # noqa: E402
 from lab_image import environment  # noqa: E402
@@ -46,6 +48,7 @@ PRESENT = {
     "mode": "present",
     "handover_key": "",
     "tunnel_secret": "",
+    "failover_key": "",
     "claim": True,
     "probe_count": 3,
     "probe_interval": 0.1,
@@ -68,28 +71,56 @@ def install(lab: Lab, *names: str) -> None:
         subprocess.run(argv, env=environment(), input=stream.getvalue(), check=True)
 
 
-def recorded_states(lab: Lab, *names: str) -> dict[str, dict]:
-    """Return {node: dict form of the state that was applied last}."""
-    return {name: json.loads(lab.exec(name, "cat", RECORD))["state"] for name in names}
+def recorded(lab: Lab, *names: str) -> dict[str, dict]:
+    """Return {node: the arguments of the module `node` that apply the state again that was applied last}."""
+    return {name: _recorded(lab, name) for name in names}
 
 
-def apply_states(lab: Lab, states: dict[str, dict]) -> str:
-    """Apply {node: dict form of its state} as a plan newer than any of the nodes'; returns why not, empty if applied.
+def _recorded(lab: Lab, name: str) -> dict:
+    key = lab.exec(name, "sh", "-c", f"cat {files.FAILOVER_KEY} 2>/dev/null || true")
+    return {"state": json.loads(lab.exec(name, "cat", RECORD))["state"], "failover_key": key}
+
+
+def digest(arguments: dict) -> str:
+    """Return the digest of the state in what `recorded` returned for a node."""
+    return NodeState.from_dict(arguments["state"]).digest()
+
+
+def apply(lab: Lab, arguments: dict[str, dict]) -> str:
+    """Apply {node: what `recorded` returned} as a plan newer than any of the nodes'; returns why not, empty if applied.
 
     A claim waits for the node that has the address to release it, as in a run.
     """
-    egress_ips = sorted({item["egressIP"] for state in states.values() for item in state["held"]})
+    egress_ips = sorted({item["egressIP"] for own in arguments.values() for item in own["state"]["held"]})
     common = {**PRESENT, "releasing": [{"egressIP": ip, "from": "any other node", "to": ""} for ip in egress_ips]}
-    return _call(lab, {name: {**common, "state": state} for name, state in states.items()})
+    return _problems(_call(lab, {name: {**common, **own} for name, own in arguments.items()}))
 
 
 def remove(lab: Lab, *names: str) -> str:
     """Take everything of the collection off these nodes, whose record says where it is; returns why not."""
-    return _call(lab, dict.fromkeys(names, {"mode": "absent", "options": {}}))
+    return _problems(_call(lab, dict.fromkeys(names, {"mode": "absent", "options": {}})))
 
 
-def _call(lab: Lab, arguments: dict[str, dict]) -> str:
-    """Run the program on these nodes at once with {node: arguments of the module `node`}; returns what is wrong."""
+def answers(lab: Lab, *names: str) -> dict[str, dict]:
+    """Return {node: what it answers to a run}, without the fields that differ each time a state is applied."""
+    question = {"mode": "observed", "options": {}, "observe": {"platform": "baremetal"}}
+    results = _call(lab, dict.fromkeys(names, question))
+    return {
+        name: {"error": problem, **{key: value for key, value in result.items() if key not in ("generation", "since")}}
+        for name, (result, problem) in results.items()
+    }
+
+
+def _problems(results: dict[str, tuple[dict, str]]) -> str:
+    """Return what is wrong on the nodes, empty if nothing is."""
+    return "; ".join(problem for _result, problem in results.values() if problem)
+
+
+def _call(lab: Lab, arguments: dict[str, dict]) -> dict[str, tuple[dict, str]]:
+    """Run the program on these nodes at once with {node: arguments of the module `node`}.
+
+    Returns {node: (result, what is wrong)}, empty where there is none.
+    """
     calls = {
         name: subprocess.Popen(
             lab.host_argv(name, "python3", "-I", "-c", CALL),
@@ -111,13 +142,15 @@ def _call(lab: Lab, arguments: dict[str, dict]) -> str:
             call.stdin.write(json.dumps(words))
             call.stdin.close()
         call.stdin = None
-    return "; ".join(filter(None, (_problem(name, call) for name, call in calls.items())))
+    return {name: _result(name, call) for name, call in calls.items()}
 
 
-def _problem(name: str, call: subprocess.Popen) -> str:
-    """Return what is wrong with the result of a call, empty if nothing is."""
+def _result(name: str, call: subprocess.Popen) -> tuple[dict, str]:
+    """Return the result of a call and what is wrong with it. Raises RuntimeError if the call is wrong, not the node."""
     output, errors = call.communicate()
+    if "Traceback" in errors:
+        raise RuntimeError(f"{name}: {errors.strip()}")
     if call.returncode != 0:
-        return f"{name}: {errors.strip()}"
-    conflicts = json.loads(output)["conflicts"]
-    return f"{name}: {conflicts}" if conflicts else ""
+        return {}, f"{name}: {errors.strip()}"
+    result = json.loads(output)
+    return result, f"{name}: {result['conflicts']}" if result["conflicts"] else ""

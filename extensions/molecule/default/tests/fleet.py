@@ -21,13 +21,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "tests/lab"))
 
-from direct import apply_states, install, recorded_states, remove  # noqa: E402
+from direct import answers, apply, digest, install, recorded, remove  # noqa: E402
 from lab import Background, Lab  # noqa: E402
 from lab_topology import NODES, PODS, SERVER  # noqa: E402
 from preloaded import Preloaded  # noqa: E402
@@ -116,10 +117,15 @@ class Run:
 class Fleet:
     """The lab with the collection on it."""
 
+    # Of each run of a playbook, for the summary: runs take most of the time of these tests.
+    run_seconds: ClassVar[list[float]] = []
+
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        # Options of a run as JSON -> {node: its state after the run}.
+        # Options of a run as JSON -> {node: how its state after the run is applied again}.
         self._states: dict[str, dict[str, dict]] = {}
+        # Options of a run as JSON -> {node: its answer to a run that changed nothing}.
+        self._settled: dict[str, dict[str, dict]] = {}
         self._preloaded: Preloaded | None = None
 
     # -- runs ---------------------------------------------------------------------------------------------------------
@@ -153,6 +159,7 @@ class Fleet:
             start = time.monotonic()
             code, output = self._play(argv, environment, Path(folder, "output"))
             seconds = time.monotonic() - start
+            self.run_seconds.append(seconds)
             records = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
         run = Run(code, seconds, output, records)
         # For pytest, which shows it when the test fails.
@@ -195,7 +202,7 @@ class Fleet:
         """
         key = json.dumps(options, sort_keys=True)
         if key in self._states:
-            problem = apply_states(self.lab, self._states[key])
+            problem = apply(self.lab, self._states[key])
             print(f"--- arranged directly: {problem or 'done'}")
             if not problem:
                 return
@@ -204,7 +211,37 @@ class Fleet:
         self.good(**options)
         if not self._states:
             install(self.lab, *NODE_NAMES)
-        self._states[key] = recorded_states(self.lab, *NODE_NAMES)
+        self._states[key] = self.applied()
+
+    def changes(self, **options: object) -> list[str]:
+        """Return the hosts that a run with these options changes; it must not fail.
+
+        A plan depends on the options and on the answers of the nodes alone. So no run is needed where the answers are
+        those with which an earlier run with these options changed nothing.
+        """
+        key, found = json.dumps(options, sort_keys=True), answers(self.lab, *NODE_NAMES)
+        if self._settled.get(key) == found:
+            print("--- the nodes answer as they did to a run that changed nothing")
+            return []
+        run = self.good(**options)
+        assert run.failed() == []
+        if not run.changed():
+            self._settled[key] = found
+        return run.changed()
+
+    def applied(self) -> dict[str, dict]:
+        """Return {node: how the state that was applied last is applied again}."""
+        return recorded(self.lab, *NODE_NAMES)
+
+    def differing(self, applied: dict[str, dict]) -> list[str]:
+        """Return the nodes that a run with the states of then would change, by their answers to it."""
+        found = answers(self.lab, *applied)
+        return [name for name, own in applied.items() if found[name]["drift"] or found[name]["digest"] != digest(own)]
+
+    def apply(self, applied: dict[str, dict]) -> None:
+        """Apply the states of then, as a run does on the nodes that differ."""
+        problem = apply(self.lab, applied)
+        assert not problem, problem
 
     def clear(self) -> None:
         """Make the nodes bare."""
@@ -270,6 +307,12 @@ class Fleet:
             return all(len(found) > 2 for found in ends.values())
 
         wait_for("two runs of the watch", have_looked)
+
+    def let_watch(self, name: str) -> None:
+        """Let the watch of a node run now, and wait for a run of it that began after this call."""
+        # The first start may join a run that began before. systemd limits the starts of a unit in ten seconds.
+        for words in (("reset-failed", WATCH), ("start", WATCH), ("start", WATCH)):
+            self.lab.exec(name, "systemctl", *words)
 
     def sources(self, pod: str, count: int = 3) -> set[str | None]:
         """Sources that the server saw of some connections of a pod; None for a connection that failed."""

@@ -170,7 +170,7 @@ def test_the_reverse_path_check_of_others(fleet, value):
         for node in NODE_NAMES:
             fleet.lab.exec(node, "sysctl", "-qw", *(f"{name}={value}" for name in names))
         sources_are_right(fleet)
-        assert fleet.good().changed() == []
+        assert fleet.changes() == []
         for node in NODE_NAMES:
             assert {fleet.lab.exec(node, "sysctl", "-n", name).strip() for name in names} == {value}
     finally:
@@ -181,7 +181,7 @@ def test_the_reverse_path_check_of_others(fleet, value):
 def test_chains_of_iptables(fleet):
     with on_all_nodes(fleet, IPTABLES, IPTABLES_GONE):
         sources_are_right(fleet)
-        assert fleet.good().changed() == []
+        assert fleet.changes() == []
         fleet.lab.exec("node1", "sh", "-ec", IPTABLES_GONE + IPTABLES)
         sources_are_right(fleet)
 
@@ -193,20 +193,20 @@ def test_docker_drops_what_is_forwarded(fleet):
         for node in NODE_NAMES:
             fleet.lab.exec(node, "sh", "-ec", DOCKER_USER)
         sources_are_right(fleet)
-        assert fleet.good().changed() == []
+        assert fleet.changes() == []
 
 
 def test_firewalld(fleet):
     """With the zones and ports of docs/firewalls.md everything works, and reloads leave the egress IPs alone."""
     with on_all_nodes(fleet, FIREWALLD, FIREWALLD_GONE):
         sources_are_right(fleet)
-        assert fleet.good().changed() == []
+        assert fleet.changes() == []
         for words in ("firewall-cmd --reload", "firewall-cmd --complete-reload", "systemctl restart firewalld.service"):
             with sending(fleet, words):
                 for node in NODE_NAMES:
                     fleet.lab.exec(node, *words.split())
             sources_are_right(fleet)
-            assert fleet.good().changed() == []
+            assert fleet.changes() == []
         run = fleet.good("drain", egress_ip_drain_nodes=["node1"], hosts={"node2": ASSIGNABLE})
         assert "node2" in sum(fleet.holders().values(), []), run.report()
         sources_are_right(fleet)
@@ -222,10 +222,11 @@ def test_another_program_takes_the_interface_over(fleet, name):
         for command in (manager.start, *manager.again):
             with sending(fleet, command):
                 manager.runs(fleet.lab, command)
-                fleet.wait_for_two_looks("node1")
+                fleet.let_watch("node1")
             assert held <= fleet.addresses("node1")
-            assert fleet.good().changed() == []
+            assert fleet.changes() == []
             sources_are_right(fleet)
+        assert fleet.good().changed() == []
     finally:
         fleet.lab.exec("node1", "sh", "-c", manager.end)
         fleet.lab.exec("node1", "rm", manager.path)
