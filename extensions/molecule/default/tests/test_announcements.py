@@ -33,27 +33,33 @@ def seconds(lines, form, mac):
     return {line.split()[0].split(".")[0] for line in sent}
 
 
+def holds_both(node):
+    """Return the options of a run in which this node holds an address of each IP version."""
+    documents = dual_stack(egressip("one", FIRST), egressip("six", FIRST6))
+    return {"hosts": assignable(node), "egress_ip_manifests": documents}
+
+
 @pytest.mark.user_land
-@pytest.mark.parametrize("egress_ip", FORMS)
-def test_neighbours_learn_the_new_holder_within_a_second(fleet, egress_ip):
-    options = {"egress_ip_manifests": dual_stack(egressip("one", egress_ip))}
-    fleet.arrange(hosts=assignable("node1"), **options)
-    fleet.lab.exec("server", "ping", "-c", "2", "-i", "0.2", egress_ip)
-    assert fleet.mac_of("node1") in believed(fleet, egress_ip)
+def test_neighbours_learn_the_new_holder_within_a_second(fleet):
+    fleet.arrange(**holds_both("node1"))
+    for egress_ip in FORMS:
+        fleet.lab.exec("server", "ping", "-c", "2", "-i", "0.2", egress_ip)
+        assert fleet.mac_of("node1") in believed(fleet, egress_ip)
+    mac = fleet.mac_of("node2")
     with fleet.lab.capture("arp or icmp6") as capture:
-        fleet.good(hosts=assignable("node2"), **options)
-        wait_for("the server's neighbour table", lambda: fleet.mac_of("node2") in believed(fleet, egress_ip), 1)
+        fleet.good(**holds_both("node2"))
+        wait_for("the server's neighbour table", lambda: all(mac in believed(fleet, ip) for ip in FORMS), 1)
         # It is announced again for neighbours that missed it.
-        mac = fleet.mac_of("node2")
-        for form in FORMS[egress_ip]:
+        for form in (form for forms in FORMS.values() for form in forms):
             wait_for(f"{form} again", lambda form=form: len(seconds(capture.lines, form.format(mac=mac), mac)) >= 2)
 
 
-@pytest.mark.parametrize("egress_ip", FORMS)
-def test_a_released_address_is_not_defended(fleet, egress_ip):
-    fleet.arrange(hosts=assignable("node1"), egress_ip_manifests=dual_stack(egressip("one", egress_ip)))
-    fleet.lab.exec("server", "ping", "-c", "1", egress_ip)
+def test_a_released_address_is_not_defended(fleet):
+    fleet.arrange(**holds_both("node1"))
+    for egress_ip in FORMS:
+        fleet.lab.exec("server", "ping", "-c", "1", egress_ip)
     fleet.good(hosts=assignable("node1"), egress_ip_manifests=dual_stack())
     fleet.lab.exec("server", "ip", "neighbour", "flush", "all")
-    fleet.lab.exec("server", "ping", "-c", "1", "-W", "1", egress_ip, check=False)
-    wait_for("no answer", lambda: "FAILED" in believed(fleet, egress_ip))
+    for egress_ip in FORMS:
+        fleet.lab.exec("server", "ping", "-c", "1", "-W", "1", egress_ip, check=False)
+        wait_for("no answer", lambda egress_ip=egress_ip: "FAILED" in believed(fleet, egress_ip))

@@ -89,16 +89,6 @@ def test_a_missing_interface(fleet):
     assert "node3: egress_ip_interface: " in message
 
 
-def test_a_missing_nft(fleet):
-    """The role would install the package, which is not possible in this lab; check mode and plan name it."""
-    fleet.lab.exec(NODE2, "mv", "/usr/sbin/nft", "/usr/sbin/nft.away")
-    try:
-        run = fleet.good("plan")
-    finally:
-        fleet.lab.exec(NODE2, "mv", "/usr/sbin/nft.away", "/usr/sbin/nft")
-    assert "node2: is excluded: nftables: is not installed on this host; install the package" in run.output
-
-
 def test_a_user_who_is_not_root(fleet):
     fleet.lab.exec(NODE2, "bash", "-ec", NEW_USER)
     try:
