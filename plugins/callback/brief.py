@@ -43,9 +43,9 @@ class CallbackModule(Default):
 
     CALLBACK_NAME = "netops.egress_ip.brief"
 
-    def get_option(self, option: str, hostvars: Any = None) -> Any:
+    def get_option(self, k: str, hostvars: Any = None) -> Any:
         """Return the value of an option; no host is shown where nothing changes."""
-        return False if option in _HIDDEN else super().get_option(option, hostvars)
+        return False if k in _HIDDEN else super().get_option(k, hostvars)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Show a change. Files of tasks that are included are no news."""

@@ -4,7 +4,7 @@
 #
 # Prepares a machine for the tests: bash tests/ci/bootstrap.sh [unit|lab|eda]
 # Always: git, the virtual environment .build/venv, and the collection's tree in .build/ansible_collections.
-# With `lab`: also the packages and the image of the lab. With `unit`: those packages and the vCenter simulator's.
+# With `lab`: also the packages and the image of the lab. With `unit`: those packages, the vCenter simulator's, Chromium and kubectl.
 # With `eda`: Java and the virtual environment .build/eda.
 # Existing packages and environments are left alone.
 set -euo pipefail
@@ -81,6 +81,8 @@ make_venv .build/venv tests/requirements.txt
 case "${1:-}" in
     unit)
         install_packages tests/packages.txt tests/vcenter/packages.txt
+        # For the page of a fleet. Ubuntu has it as a snap only, which containers cannot run: there it is one of the others.
+        command -v chromium chromium-browser google-chrome >/dev/null || install chromium
         .build/venv/bin/python tests/kubernetes/kubectl.py || die "kubectl cannot be installed; install it by other means"
         ;;
     lab) try_lab ;;
