@@ -8,8 +8,9 @@
 The watch does three things. First, it finds out whether another node took this node's addresses while it was away. A
 node was away when it did not run (hung, suspended, paused) or had no link for a while; `_host_io.watch` notices. From
 then on for a minute, the watch probes, and releases the addresses for which another host answers. A node that was not
-away never releases anything, so of two holders exactly the older one yields. Second, it probes once a minute, and
-reports other holders in the journal and the metrics. Third, it restores what others removed, as it is on record.
+away never releases anything, so of two holders exactly the older one yields; of two that were both away, the one with
+the lower MAC address. Second, it probes once a minute, and reports other holders in the journal and the metrics. Third,
+it restores what others removed, as it is on record.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from .result import Result
 
 # Seconds until clients are challenged again: an answer may be lost, and a client answers once in half a second.
 _CHALLENGE_AGAIN = 2
+# Seconds that a node lets another one yield before: so much later the watch of that one may probe.
+_AFTER_THE_OTHER = 6
 
 
 def main(io: HostIO, argv: Sequence[str]) -> int:
@@ -150,7 +153,8 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
     taken = other_holders(io, held, host) if probing else {}
     lost: list[Flow] = []
     if taken and settling:
-        record, lost = _yield_addresses(io, record, taken)
+        yielded = _to_yield(io, taken, host)
+        record, lost = _yield_addresses(io, record, yielded) if yielded else (record, [])
     elif probing:
         _report_conflicts(io, taken)
     claimed = _claim_on_record(io, record, again=True)
@@ -179,6 +183,20 @@ def _report_conflicts(io: HostIO, taken: Mapping[Held, str]) -> None:
 def _held(record: Record, host: Host) -> tuple[Held, ...]:
     """Return the egress IPs on record that the host holds. An address with the label may belong to no object."""
     return tuple(item for item in held_on(host, record.claimed) if item.egress_ip in record.marks)
+
+
+def _to_yield(io: HostIO, taken: Mapping[Held, str], host: Host) -> dict[Held, str]:
+    """Return those of the addresses, {Held: MAC of another holder}, that this node yields.
+
+    Where both holders were away, as when a switch restarts, not both may yield: the one with the higher MAC address
+    probes again later, and then finds itself alone.
+    """
+    second = [item for item, mac in taken.items() if mac_address(host, item.interface) > mac]
+    first = {item: mac for item, mac in taken.items() if item not in second}
+    if not second:
+        return first
+    io.sleep(_AFTER_THE_OTHER)
+    return {**first, **other_holders(io, second, host)}
 
 
 def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> tuple[Record, list[Flow]]:

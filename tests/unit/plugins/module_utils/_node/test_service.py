@@ -189,6 +189,19 @@ def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
     assert apply(watched, node_state(generation=2, held=held(B)))["held"] == held(B)
 
 
+@pytest.mark.parametrize(
+    ("mac", "other_yields", "kept"),
+    [("14", True, False), ("14", False, False), ("17", True, True), ("17", False, False)],
+)
+def test_of_two_nodes_that_were_away_one_keeps_the_address(watched, monkeypatch, mac, other_yields, kept):
+    """Node2 (16) answers, and yields some seconds later or not. If both probed at the same time, both would yield."""
+    monkeypatch.setitem(watched.interfaces["eth0"], "address", f"02:00:c0:a8:7e:{mac}")
+    watched.wire = {A: FOREVER}
+    monkeypatch.setattr(watched, "sleep", lambda _seconds: other_yields and watched.wire.clear())
+    watch(watched)
+    assert (A in [item["egressIP"] for item in observe(watched)["held"]]) is kept
+
+
 def test_a_node_that_was_away_keeps_what_its_own_other_interface_answers_for(watched):
     second = "02:00:c0:a8:7f:15"
     watched.interfaces["eth1"] = {**ethernet(), "address": second}
