@@ -59,6 +59,11 @@ options:
         type: list
         elements: str
         default: []
+      follow:
+        description: Engines whose pods are to be followed.
+        type: list
+        elements: str
+        default: []
       metrics:
         description: Whether to return metrics.
         type: bool
@@ -228,6 +233,7 @@ _OBSERVE = {
     "platform": {"type": "str", "default": "auto"},
     "recall": {"type": "list", "elements": "str", "default": []},
     "networks": {"type": "list", "elements": "str", "default": []},
+    "follow": {"type": "list", "elements": "str", "default": []},
     "metrics": {"type": "bool", "default": False},
     "probe": {"type": "bool", "default": False},
 }

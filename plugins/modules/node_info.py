@@ -53,6 +53,11 @@ options:
       - Further networks of this host, a dictionary of namespaces and lists of networks.
     type: raw
     default: {}
+  follow:
+    description: The engines on the host whose pods are to be followed. Fills RV(follow_problem).
+    type: list
+    elements: str
+    default: []
   metrics:
     description:
       - Whether to return RV(metrics) and RV(since).
@@ -239,7 +244,9 @@ nodes:
   type: str
   sample: '[{"name": "node1", "endpoints": ["192.168.126.21"], "addresses": ["192.168.126.21"]}]'
 recalled:
-  description: The record of the objects in O(recall).
+  description:
+    - The record of the objects in O(recall).
+    - C(namespaces) are those whose pods an object selects, with its podSelector, on a node that follows pods.
   returned: always
   type: list
   elements: dict
@@ -252,6 +259,11 @@ named_networks:
   type: list
   elements: dict
   sample: [{network: "podman:web", namespace: web, cidrs: [10.89.0.0/24], problem: ""}]
+follow_problem:
+  description: Why the host cannot follow the pods of the engines in O(follow), empty if it can.
+  returned: always
+  type: str
+  sample: "/etc/cni/net.d: has no list of network plugins"
 conflicts:
   description:
     - The egress IPs that the node holds and for which another host answers, with its MAC address.

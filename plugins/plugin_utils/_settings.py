@@ -130,6 +130,8 @@ OF_HOST: Mapping[str, Setting] = {
     "labels": MAPPING,
     "capacity": Setting(types.capacity, is_yaml=True),
     "networks": MAPPING,
+    "follow": STRINGS,
+    "follow_kubeconfig": FILE,
     "drain": BOOLEAN,
     "fence": FILE,
     **_vsphere_settings.OF_HOST,

@@ -19,7 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_a
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import PREFIX
 
-_OF_HOST = ("labels", "capacity", "networks", "drain", "platform", "fence")
+_OF_HOST = ("labels", "capacity", "networks", "follow", "follow_kubeconfig", "drain", "platform", "fence")
 # {setting of failover: its name among all settings}.
 _FAILOVER = {setting: variable[len(PREFIX) :] for setting, variable in failover.VARIABLES.items()}
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Iterable, Iterator, Sequence, Tuple
 
 from .addresses import VERSIONS, networks_between, parse_network
+from .pod_rules import that_can_apply
 
 _EVERYTHING = {4: "0.0.0.0/0", 6: "::/0"}
 
@@ -54,13 +55,7 @@ Named = Tuple[str, Destinations]  # evaluated by Python 3.8
 
 def in_force(objects: Iterable[Named]) -> list[Named]:
     """Return the objects (name, Destinations) that can apply: of those for everywhere, only the first can."""
-    found: list[Named] = []
-    general = False
-    for name, destinations in objects:
-        if not (general and destinations.everywhere):
-            found.append((name, destinations))
-        general = general or destinations.everywhere
-    return found
+    return that_can_apply(((name, destinations), destinations.everywhere) for name, destinations in objects)
 
 
 def objects_by_network(objects: Sequence[Named], version: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any, Iterable, Mapping, NamedTuple
 
 from .errors import Errors
 from .messages import expected_string, pasted_hint, quote, type_name
+from .pod_rules import meets
 from .validation import check_fields, check_list, check_mapping, check_string, did_you_mean, required
 
 _NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -54,12 +55,7 @@ class Requirement(NamedTuple):
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether ``labels`` meet the requirement. A missing key meets NotIn."""
-        present = self.key in labels
-        if self.operator == "In":
-            return present and labels[self.key] in self.values
-        if self.operator == "NotIn":
-            return not present or labels[self.key] not in self.values
-        return present == (self.operator == "Exists")
+        return meets(self.key, self.operator, self.values, labels)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the requirement in the manifests' form."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from typing import List, Mapping, Tuple
+from typing import TYPE_CHECKING, List, Mapping, Tuple
 
 from .._common.addresses import VERSIONS, WORDS, of_version, outermost, parse_network, version_of
 from .._common.destinations import Destinations, objects_by_network
@@ -38,6 +38,10 @@ from .nft_tunnel import INWARD_KINDS, NOT_FROM_THERE, POD_KINDS, WITHOUT_CONNECT
 from .node_state import NEVER_EXTERNAL, NodeState
 from .numbers import NFT_FILTER, NFT_GUARD, NFT_INGRESS, NFT_MARK, NFT_RAW, NFT_SNAT
 from .options import DataPlaneOptions
+from .pod_classes import CLASSES, SELECTED
+
+if TYPE_CHECKING:
+    from .admission import Admission
 
 # {direction of a connection: map from marks to the counters of its packets}
 DIRECTIONS = {"original": "transmit", "reply": "receive"}
@@ -85,6 +89,17 @@ def desired_tables(
         named = network_sets(state, classes[version], version, inner, lambda names: _pod_chain(names, choices))
         table = replace(table, sets={**table.sets, **named})
     return {NETDEV: _netdev_table(state, marks), INET: table}
+
+
+def desired_admission(state: NodeState) -> Admission | None:
+    """Return the Admission that fits the tables of a state, None if the node does not follow pods."""
+    if state.follow is None:
+        return None
+    # Most nodes do not need it.
+    from .admission import admission_of  # noqa: PLC0415
+
+    choices = _destination_choices(state, classes_of(state))
+    return admission_of(state, {names: _destination_name("choice", names) for names in choices})
 
 
 def settling_lines(egress_ips: Collection[str]) -> list[str]:
@@ -193,10 +208,20 @@ def _sets(state: NodeState, marks: Marks, version: int, choices: DestinationChoi
         f"excluded{version}": SetState("set", f"{{ type {kind}; {INTERVALS} }}", _excluded(state, version)),
         f"selected{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(selected)),
         f"pods{version}": SetState("map", f"{{ type {kind} : verdict; }}", pods),
+        **(_followed_sets(version) if state.follow else {}),
         **({f"settling{version}": SetState("set", f"{{ type {kind}; {TIMEOUTS} }}", {})} if state.failover else {}),
         f"held{version}": SetState(
             "map", f"{{ type mark : {kind}; }}", {_mark_text(state.options, marks[ip]): ip for ip in held}
         ),
+    }
+
+
+def _followed_sets(version: int) -> dict[str, SetState]:
+    """Return the map and the set of pods that start between runs; their elements are no part of a state."""
+    kind = f"ipv{version}_addr"
+    return {
+        f"{CLASSES}{version}": SetState("map", f"{{ type {kind} : verdict; }}", {}),
+        f"{SELECTED}{version}": SetState("set", f"{{ type {kind}; }}", {}),
     }
 
 
@@ -240,7 +265,8 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str]) -> Iterator[str]:
     mask = f"{options.mark_mask:#x}"
     # By the mark, replies leave the VRF in which they arrive.
     yield from (f'iifname "{name}" ct direction reply meta mark set ct mark and {mask}' for name in in_vrf)
-    yield from (f"{ip} saddr @selected{v} jump selected" for v, ip in WORDS.items())
+    for name in (*((SELECTED,) if state.follow else ()), "selected"):
+        yield from (f"{ip} saddr @{name}{v} jump selected" for v, ip in WORDS.items())
     yield from guard_rules(state)
     yield "ct direction reply return"
     yield f'iifname "{options.tunnel_device}" goto from_tunnel'
@@ -255,10 +281,12 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str]) -> Iterator[str]:
     if not (all_packets or closes_unknown(state)):
         yield "ct state != new return"
         new = ""
-    to_check = ["selected", *(["guarded"] if state.networks else [])]
+    followed = [SELECTED] if state.follow else []
+    to_check = [*followed, "selected", *(["guarded"] if state.networks else [])]
     yield from (f"{new}{ip} daddr @{name}{v} jump to_selected" for name in to_check for v, ip in WORDS.items())
     only_new = "" if all_packets else new
-    yield from (f"{only_new}{ip} daddr != @excluded{v} {ip} saddr vmap @pods{v}" for v, ip in WORDS.items())
+    for name in (*([CLASSES] if state.follow else []), "pods"):
+        yield from (f"{only_new}{ip} daddr != @excluded{v} {ip} saddr vmap @{name}{v}" for v, ip in WORDS.items())
 
 
 def _forward(options: DataPlaneOptions, mtu: int, not_routing: Sequence[int]) -> Iterator[str]:
@@ -363,6 +391,10 @@ def _destination_choices(state: NodeState, classes: Mapping[int, Classes]) -> De
     objects = {item.name: item.destinations for item in state.egressips}
     followed = {pod.egressips for pod in state.pods if pod.egressips}
     followed.update(names for each in classes.values() for names in each.followed)
+    if state.follow:
+        from .admission import followed_combinations  # noqa: PLC0415
+
+        followed.update(followed_combinations(state))
     return {
         names: [(name, objects[name]) for name in names]
         for names in followed

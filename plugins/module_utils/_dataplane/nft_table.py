@@ -15,6 +15,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, Mapping, Optional
 
+from .pod_classes import CLASSES, SELECTED
+
 TABLE = "egress_ip"
 INET, NETDEV = "inet", "netdev"
 # The flags of a table that cannot be parsed: nft 1.0.6 prints broken JSON for a table with the flag dormant.
@@ -160,8 +162,13 @@ def parse_counters(text: str) -> dict[str, tuple[int, int]]:
 
 def _read_set(item: Document) -> SetState:
     kind, definition = _set_header(item)
-    lasting = item.get("elem", ()) if TIMEOUTS not in definition else ()
+    lasting = item.get("elem", ()) if TIMEOUTS not in definition and not is_followed(item["name"]) else ()
     return SetState(kind, definition, dict(map(_read_element, lasting)))
+
+
+def is_followed(name: str) -> bool:
+    """Return whether the elements of a set or map come and go with pods, so that they are no part of a state."""
+    return name.rstrip("46") in (CLASSES, SELECTED)
 
 
 def _set_header(item: Document) -> tuple[str, str]:

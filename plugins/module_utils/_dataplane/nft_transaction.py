@@ -21,6 +21,7 @@ from .nft_table import (
     TableState,
     element,
     fingerprint,
+    is_followed,
 )
 
 # {family: TableState}
@@ -50,7 +51,9 @@ def _table_script(family: str, current: TableState | None, desired: TableState |
     if current is None:
         return creation
     if not rebuilt and _same_frame(current, desired):
-        return _additions(target, desired, current)
+        lines = _additions(target, desired, current)
+        # `state.Transaction` adds the pods' addresses again: a chain to which one of them leads cannot be deleted.
+        return [*_flushes(target, desired, current), *lines] if lines else []
     return [f"delete table {target}", *creation]
 
 
@@ -84,6 +87,11 @@ def _additions(target: str, desired: TableState, current: TableState) -> list[st
     lines += [f"delete set {target} {name}" for name in sorted(set(current.sets) - set(desired.sets))]
     lines += [f"delete counter {target} {name}" for name in sorted(current.counters - desired.counters)]
     return lines + [f"delete chain {target} {name}" for name in gone]
+
+
+def _flushes(target: str, desired: TableState, current: TableState) -> list[str]:
+    followed = [name for name in sorted(current.sets) if is_followed(name) and name in desired.sets]
+    return [f"flush {current.sets[name].kind} {target} {name}" for name in followed]
 
 
 def _new(desired: Mapping[str, Item], current: Mapping[str, Item]) -> list[tuple[str, Item]]:

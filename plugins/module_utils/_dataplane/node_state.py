@@ -15,7 +15,7 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Callable, Mapping, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Mapping, TypeVar
 
 from .._common.addresses import (
     VERSIONS,
@@ -36,6 +36,9 @@ from .._common.network_names import parse_network_name
 from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping, check_string
 from .failover import Failover, Standby, read_standbys
 from .options import DataPlaneOptions, parse_integer
+
+if TYPE_CHECKING:
+    from .followed_pods import Follow
 
 T = TypeVar("T")
 # A parser of an address and the reader of one entry of a list; the second argument is the path for errors.
@@ -148,15 +151,18 @@ class LocalPod(_Entry):
     """An address of a pod on this node, and the names of the objects that select it.
 
     Of several that apply to a destination, the one with the longest prefix wins, then the first. A pod without objects
-    keeps the node's address; it matters in a network of `LocalNetwork` only.
+    keeps the node's address; it matters in a network of `LocalNetwork`, and on a node that follows pods. There, `pod`
+    is its namespace and name, "NAMESPACE/NAME".
     """
 
     address: str
     egressips: tuple[str, ...]
+    pod: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pod as a JSON-safe dict."""
-        return {"address": self.address, "egressips": list(self.egressips)}
+        name = {"pod": self.pod} if self.pod else {}
+        return {"address": self.address, "egressips": list(self.egressips), **name}
 
 
 @dataclass(frozen=True)
@@ -208,7 +214,7 @@ class NodeState:
 
     `endpoints` are the node's own ends of the tunnel, at most one address per IP version. The tunnel for an egress IP
     ends at the address itself, unless `far_ends` has another address. Without `failover`, there are no `standbys`; the
-    dict form has no key for empty `networks`.
+    dict form has no key for empty `networks`, nor for `follow` on a node that does not follow pods between runs.
     """
 
     name: str
@@ -225,6 +231,7 @@ class NodeState:
     failover: Failover | None = None
     standbys: tuple[Standby, ...] = ()
     networks: tuple[LocalNetwork, ...] = ()
+    follow: Follow | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state as a JSON-safe dict, the form that modules exchange. States share the dicts of entries."""
@@ -241,6 +248,7 @@ class NodeState:
             "excluded": list(self.excluded),
             **(self._failover_fields(self.failover) if self.failover else {}),
             **({"networks": [item.shared_dict for item in self.networks]} if self.networks else {}),
+            **({"follow": self.follow.to_dict()} if self.follow else {}),
         }
 
     def _failover_fields(self, failover: Failover) -> dict[str, Any]:
@@ -273,6 +281,11 @@ class NodeState:
     def far_end(self, egress_ip: str) -> str:
         """Return the address at which the tunnel for an egress IP ends."""
         return next((item.endpoint for item in self.far_ends if item.egress_ip == egress_ip), egress_ip)
+
+    @property
+    def watches_networks(self) -> bool:
+        """Return whether a change of the host's networks, or of their definitions, concerns the node."""
+        return bool(self.networks) or self.follow is not None
 
     @property
     def assigned(self) -> set[str]:
@@ -358,6 +371,7 @@ class _NodeStateReader:
             failover=Failover.from_dict(value.get("failover"), f"{self.path}.failover", self.errors),
             standbys=read_standbys(value.get("standbys"), f"{self.path}.standbys", str(value.get("name")), self.errors),
             networks=self._each(value, "networks", self._network),
+            follow=self._follow(value),
         )
         self._check_references(state)
         self.errors.raise_if_any()
@@ -454,7 +468,7 @@ class _NodeStateReader:
 
     def _pod(self, item: Mapping[str, Any], path: str) -> LocalPod:
         names = tuple(map(str, self._list(item, "egressips", path)))
-        return LocalPod(self._address(item.get("address"), f"{path}.address"), names)
+        return LocalPod(self._address(item.get("address"), f"{path}.address"), names, str(item.get("pod", "")))
 
     def _network(self, item: Mapping[str, Any], path: str) -> LocalNetwork:
         text = check_string(item.get("network"), f"{path}.network", self.errors) or ""
@@ -462,6 +476,14 @@ class _NodeStateReader:
         names = tuple(map(str, self._list(item, "egressips", path)))
         cidrs = tuple(map(canonical, self._networks(item, "cidrs", path)))
         return LocalNetwork(str(item.get("namespace", "")), name.text if name else "", names, cidrs)
+
+    def _follow(self, value: Mapping[str, Any]) -> Follow | None:
+        if value.get("follow") is None:
+            return None
+        # Most nodes do not need it.
+        from .followed_pods import Follow  # noqa: PLC0415
+
+        return Follow.from_dict(value["follow"], f"{self.path}.follow", self.errors)
 
     def _held(self, item: Mapping[str, Any], path: str) -> Held:
         return Held(self._address(item.get("egressIP"), f"{path}.egressIP"), str(item.get("interface", "")))
@@ -480,6 +502,8 @@ class _NodeStateReader:
                     if name not in names:
                         path = f"{self.path}.{key}[{i}].egressips[{j}]"
                         self.errors.add(path, f"there is no object {name!r} in egressips")
+        for name in sorted(state.follow.objects - names if state.follow else ()):
+            self.errors.add(f"{self.path}.follow.namespaces", f"there is no object {name!r} in egressips")
         for i, each in enumerate(state.held):
             if each.egress_ip not in known:
                 self.errors.add(

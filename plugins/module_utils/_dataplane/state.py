@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping
 
 from .._common.addresses import VERSIONS, of_version, version_of
 from .._common.messages import quote
@@ -19,13 +19,16 @@ from .host import Host, foreign_uses, held_addresses, is_our_device, is_ours
 from .interfaces import exits, foreign_tables, inner_networks, is_own, leads_inward, outward_bridges, resolves
 from .iproute import IpState, batches, current_ip, desired_ip
 from .nft_networks import closes_unknown
-from .nft_ruleset import desired_tables, not_routing_by
+from .nft_ruleset import desired_admission, desired_tables, not_routing_by
 from .nft_table import NETDEV, TableState
 from .nft_transaction import rebuildable, script
 from .node_state import Held, NodeState
 from .numbers import ESP_OVERHEAD, RANDOM_MAC, VXLAN_OVERHEAD
 from .options import DataPlaneOptions
 from .xfrm_policies import desired_policies, policy_lines
+
+if TYPE_CHECKING:
+    from .admission import Admission
 
 # {IP version: sysctl that lets the host forward packets}
 FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
@@ -43,7 +46,8 @@ class DataPlane:
     """All our items on a host.
 
     `ip` {IP version: IpState}, `tables` {family: TableState}, `sysctls` {name: value}, `policies` as in
-    `xfrm_policies`, `esp` what encrypts the tunnel.
+    `xfrm_policies`, `esp` what encrypts the tunnel. `admission` is how pods that start between runs get their class;
+    what was read has none.
     """
 
     ip: Mapping[int, IpState] = field(default_factory=_nothing)
@@ -51,6 +55,7 @@ class DataPlane:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     policies: frozenset[str] = frozenset()
     esp: Esp = Esp()
+    admission: Admission | None = None
 
     def lines(self) -> frozenset[str]:
         """Return the data plane as a set of one-line facts, rules of nftables as fingerprints (see `texts`)."""
@@ -79,7 +84,8 @@ class Transaction:
     """Commands that lead from one data plane to another; false when there are none.
 
     `ip` are lines for `ip -batch` about IPv4 and about both versions, `ip6` lines for `ip -6 -batch`, `nft` the lines
-    of one `nft -f`, `sysctls` (name, value), and `ip_after` lines for `ip -batch` that come last.
+    of one `nft -f`, `sysctls` (name, value), and `ip_after` lines for `ip -batch` that come last. With an `admission`,
+    the addresses of pods that started between runs belong into the same `nft -f`.
     """
 
     ip: tuple[str, ...] = ()
@@ -87,6 +93,7 @@ class Transaction:
     nft: tuple[str, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     ip_after: tuple[str, ...] = ()
+    admission: Admission | None = None
 
     def __bool__(self) -> bool:
         return bool(self.ip or self.ip6 or self.nft or self.sysctls or self.ip_after)
@@ -177,6 +184,7 @@ def desired_data_plane(state: NodeState, marks: Mapping[str, int], host: Host) -
         sysctls=_desired_sysctls(state, marks, host),
         policies=desired_policies(state),
         esp=desired_esp(state, host.tunnel_secrets),
+        admission=desired_admission(state),
     )
 
 
@@ -212,6 +220,7 @@ def transaction(current: DataPlane, desired: DataPlane) -> Transaction:
         nft=tuple(script(current.tables, desired.tables, (NETDEV,) if new_device else ())),
         sysctls=tuple(_changed_sysctls(current, desired, new_device)),
         ip_after=tuple(after),
+        admission=desired.admission,
     )
 
 
@@ -239,7 +248,8 @@ def rollback_target(
     sysctls = {**known.sysctls, **before.sysctls} if ip[4].links else before.sysctls
     # What was read is equal to what is known, but has no keys.
     esp = replace(before.esp, states=frozenset(state for state in known.esp.states if state in before.esp.states))
-    return DataPlane(ip, rebuildable(before.tables, known.tables), sysctls, before.policies, esp)
+    tables = rebuildable(before.tables, known.tables)
+    return DataPlane(ip, tables, sysctls, before.policies, esp, known.admission)
 
 
 def with_addresses_of(plane: DataPlane, state: NodeState, marks: Mapping[str, int], host: Host) -> DataPlane:

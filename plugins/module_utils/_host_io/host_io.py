@@ -17,6 +17,7 @@ from . import commands, files, kernel, preflight, watch
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import Counter
+    from pathlib import Path
 
     from .._common.network_names import NetworkName
     from .._dataplane.esp import Esp
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .._dataplane.host import Documents
     from .._protocols.address_probe import Probe
     from .._protocols.ctnetlink import Flow
+    from .cni_files import ListFile
     from .conntrack import Filter
     from .container_networks import Found
     from .fleet_calls import Call, Letter, Switchboard
@@ -74,6 +76,8 @@ class HostIO:
     read_sysctls = staticmethod(kernel.read_sysctls)
     write_sysctl = staticmethod(kernel.write_sysctl)
     execute = staticmethod(kernel.execute)
+    admit_pods = staticmethod(kernel.admit_pods)
+    dismiss_pods = staticmethod(kernel.dismiss_pods)
 
     # Most runs need none of these, so they do not import their modules.
 
@@ -90,6 +94,27 @@ class HostIO:
         from .container_networks import idle_networks  # noqa: PLC0415
 
         return idle_networks()
+
+    @staticmethod
+    def list_files() -> list[ListFile]:
+        """Call `cni_files.list_files`."""
+        from .cni_files import list_files  # noqa: PLC0415
+
+        return list_files()
+
+    @staticmethod
+    def program_folders(main: str) -> list[Path]:
+        """Call `cni_files.program_folders`."""
+        from .cni_files import program_folders  # noqa: PLC0415
+
+        return program_folders(main)
+
+    @staticmethod
+    def replace_list(path: Path, before: str, after: str) -> None:
+        """Call `cni_files.replace_list`."""
+        from .cni_files import replace_list  # noqa: PLC0415
+
+        replace_list(path, before, after)
 
     @staticmethod
     def read_ages() -> dict[str, float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,14 @@ from .._dataplane.forward_filters import forward_tables
 from .._dataplane.host import READ_BATCH, Host, parse_host
 from .._dataplane.nft_table import INET, NETDEV, TABLE, TableState, parse_counters, parse_table
 from .._dataplane.numbers import RANDOM_MAC
+from .._dataplane.pod_classes import DELETE_POLICIES, all_verdicts, policy_lines, replace_lines
 from .._dataplane.state import Transaction
 from .._dataplane.xfrm_policies import READ_ARGUMENTS, parse_policies
-from . import commands
+from . import commands, pod_notes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._dataplane.admission import Admission
 
 _IPV6 = Path("/proc/sys/net/ipv6")
 _IP = {4: ("ip",), 6: ("ip", "-6")}
@@ -103,10 +108,53 @@ def execute(transaction: Transaction) -> None:
             commands.check([*_IP[version], "-batch", "-"], "\n".join(lines) + "\n")
     for name, value in transaction.sysctls:
         write_sysctl(name, value)
-    if transaction.nft:
+    if transaction.nft and transaction.admission:
+        admit_pods(transaction.admission, transaction.nft)
+    elif transaction.nft:
         commands.check(["nft", "-f", "-"], "\n".join(transaction.nft) + "\n")
     if transaction.ip_after:
         commands.check(["ip", "-batch", "-"], "\n".join(transaction.ip_after) + "\n")
+
+
+def admit_pods(admission: Admission, lines: Sequence[str] = ()) -> None:
+    """Give the pods that started between runs their class, with these lines in one `nft -f`. Raises CommandError."""
+    with _pods_locked():
+        notes = pod_notes.read_notes()
+        after = {key: admission.note_after(note) for key, note in notes.items()}
+        verdicts = all_verdicts(after.values())
+        commands.check(["nft", "-f", "-"], "".join(f"{line}\n" for line in (*lines, *replace_lines(verdicts))))
+        if after != notes or not lines:
+            _replace_policies(policy_lines(admission.rules, verdicts))
+        for key, note in after.items():
+            if note != notes[key]:
+                pod_notes.write_note(key, note)
+        # The program that classifies pods needs rules that fit the tables.
+        pod_notes.write_rules(admission.rules)
+
+
+def _replace_policies(lines: Sequence[str]) -> None:
+    commands.check(["ip", *DELETE_POLICIES])
+    if lines:
+        commands.check(["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines))
+
+
+def dismiss_pods() -> None:
+    """Forget the pods that started between runs, and the rules for them. Raises CommandError."""
+    with _pods_locked():
+        pod_notes.remove_all()
+        commands.check(["ip", *DELETE_POLICIES])
+
+
+@contextlib.contextmanager
+def _pods_locked() -> Iterator[None]:
+    """Hold the lock of the pods that started between runs. Raises CommandError for an error of their files."""
+    try:
+        with pod_notes.lock():
+            yield
+    except pod_notes.NoteError as error:
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        raise CommandError(f"{error.filename or pod_notes.NOTES_FOLDER}: {error.strerror}") from None
 
 
 def write_sysctl(name: str, value: str) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .._dataplane.esp import fingerprint
+from .._dataplane.node_state import NodeState
 from .._host_io import files
 from .._host_io.host_io import HostIO
+from .cni_install import CniChanges, admit_pods, cni_changes
 from .current_state import Reading, read_data_plane, read_node, require_node
 from .decide import Observation, Request, Steps, decide
 from .failover_key import key_is_left_over, key_is_missing
@@ -32,7 +34,7 @@ def apply(io: HostIO, request: Request, check: bool = False) -> Result:
         result = apply_locked(io, request, check)
         if not check:
             # The addresses of networks in the state may be old: the watch finds them again.
-            io.note_networks(NEVER if request.state.networks else None)
+            io.note_networks(NEVER if request.state.watches_networks else None)
         return result
 
 
@@ -42,6 +44,7 @@ def apply_locked(io: HostIO, request: Request, check: bool = False) -> Result:
     if not steps.is_empty:
         return _carry_out(io, steps, check)
     if not check:
+        admit_pods(io, steps.state)
         note_presence(io, steps.state, steps.changes.kept)
     return steps.report((), {}, {})
 
@@ -73,7 +76,14 @@ def observe(io: HostIO, request: Request) -> Observation:
         surplus.append(files.FAILOVER_KEY)
     if not are_saved(io, reading.host.tunnel_secrets, request.state):
         (missing if options.tunnel_keys else surplus).append(files.TUNNEL_SECRETS)
-    return Observation(reading, current, missing, surplus)
+    return Observation(reading, current, missing, surplus, _cni_changes(io, request.state, record))
+
+
+def _cni_changes(io: HostIO, state: NodeState, record: Record | None) -> CniChanges:
+    """Return the changes of the network plugin; a node that does not follow pods, and never did, has none."""
+    if state.follow is None and (record is None or record.state.follow is None):
+        return CniChanges()
+    return cni_changes(io, state.follow is not None)
 
 
 def _with_secret(reading: Reading, secret: str) -> Reading:

@@ -24,6 +24,7 @@ from .._host_io.host_io import HostIO
 from .._protocols.ctnetlink import Flow
 from .address_conflicts import other_holders
 from .claim import claim, run_probes
+from .cni_install import admit_pods, change_plugin
 from .connections import Connections, challenge, forget, note_lost
 from .current_state import Tables, read_data_plane, read_host
 from .decide import Steps
@@ -96,6 +97,9 @@ def prepare(io: HostIO, steps: Steps) -> None:
     changes = steps.changes
     # A node that fails between two sets of keys, or goes back, has both.
     former = [steps.record.state] if steps.record else []
+    if steps.state.follow is None:
+        # A pod must not start without the rules that the plugin needs.
+        change_plugin(io, steps.observation.cni)
     save_secrets(io, steps.host.tunnel_secrets, steps.state, *former)
     steps.record_with({*changes.kept, *changes.released, *changes.to_claim}).save(io)
     if steps.record:
@@ -170,6 +174,11 @@ def remove_leftovers(io: HostIO, steps: Steps, held: tuple[Held, ...], verified:
 def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held, ...], lost: list[Flow]) -> None:
     """Remove surplus files, and schedule what follows some seconds later."""
     save_secrets(io, steps.host.tunnel_secrets, steps.state)
+    if steps.state.follow:
+        admit_pods(io, steps.state)
+        change_plugin(io, steps.observation.cni)
+    elif steps.record and steps.record.state.follow:
+        io.dismiss_pods()
     if steps.observation.surplus:
         io.remove_files(steps.observation.surplus)
     note_presence(io, steps.state, held)

@@ -44,11 +44,11 @@ def named_networks(io: HostIO, host: Host, wanted: Collection[str], record: Reco
 def refreshed(io: HostIO, record: Record, host: Host) -> tuple[Record, str | None]:
     """Return the record with the present addresses of its networks, and the version of these to note.
 
-    Saves and logs the record if they have changed. The version is None without networks, and one that never exists if a
+    Saves and logs the record if they have changed. The version is None on other nodes, and one that never exists if a
     source could not be read, so that the watch tries again.
     """
     state = record.state
-    if not state.networks:
+    if not state.watches_networks:
         return record, None
     version = io.networks_version()
     found = io.find_networks(_parsed(item.network for item in state.networks), host.interfaces)

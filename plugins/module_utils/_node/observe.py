@@ -18,6 +18,7 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
 from .address_conflicts import mac_address, other_holders
+from .cni_install import cni_changes
 from .current_state import Reading, missing_requirements, read_data_plane, read_node
 from .failover_key import load_key
 from .installed_files import is_follower_stopped, left_over, missing_files
@@ -32,14 +33,16 @@ class Question(NamedTuple):
     """What a caller wants to know.
 
     `interface` and `platform` are the user's; `recall` names objects whose addresses and pods on record are wanted,
-    `networks` those networks of containers and VMs whose addresses are wanted. `metrics` costs a dump of all
-    connections, and `probe`, for other holders of this node's addresses, 0.4 seconds.
+    `networks` those networks of containers and VMs whose addresses are wanted, `follow` the engines whose pods are
+    to be followed. `metrics` costs a dump of all connections, and `probe`, for other holders of this node's addresses,
+    0.4 seconds.
     """
 
     interface: str = ""
     platform: str = AUTO
     recall: Collection[str] = ()
     networks: Collection[str] = ()
+    follow: Collection[str] = ()
     metrics: bool = False
     probe: bool = False
 
@@ -77,6 +80,7 @@ class NodeFacts:
     metrics: Metrics | None = None
     since: Mapping[str, float] = field(default_factory=dict)
     conflicts: Collection[Mapping[str, str]] = ()
+    follow_problem: str = ""
     record: Record | None = None
 
     def to_dict(self) -> dict[str, object]:
@@ -109,6 +113,7 @@ class NodeFacts:
             "metrics": self.metrics,
             "since": dict(self.since),
             "conflicts": list(self.conflicts),
+            "follow_problem": self.follow_problem,
         }
 
     def _failover_fields(self, state: NodeState) -> dict[str, object]:
@@ -156,6 +161,7 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
         forward_filters=missing_exceptions(io.read_forward_filters(), options.tunnel_device),
         held=held_on(host, claimed),
         named_networks=named_networks(io, host, question.networks, record),
+        follow_problem=cni_changes(io, True).problem if question.follow else "",
         record=record,
     )
     return replace(
@@ -224,6 +230,7 @@ def _drift(io: HostIO, record: Record, reading: Reading) -> list[str]:
         missing.append(f"file {files.FAILOVER_KEY}")
     if failover and is_follower_stopped(io):
         missing.append(f"unit {systemd_units.FOLLOW_UNIT}, which does not run")
+    missing += [f"file {path}" for path in (cni_changes(io, True).added if record.state.follow else ())]
     surplus += [f"file {path}" for path in left_over(io, record.state, options)]
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus]
 
@@ -245,6 +252,7 @@ def _recall(state: NodeState, names: Iterable[str]) -> list[Mapping[str, object]
             **item.destinations.to_dict(),
             "pods": [pod.address for pod in state.pods if item.name in pod.egressips],
             **_recall_networks(state, item.name),
+            **_recall_rules(state, item.name),
         }
         for item in state.egressips
         if item.name in names
@@ -255,3 +263,11 @@ def _recall_networks(state: NodeState, name: str) -> dict[str, object]:
     """Return the field with the networks of an object's pods; none without any."""
     names = sorted({each.network for each in state.networks if name in each.egressips})
     return {"networks": names} if names else {}
+
+
+def _recall_rules(state: NodeState, name: str) -> dict[str, object]:
+    """Return the field with the namespaces of whose pods an object selects some, and the selectors; none without."""
+    namespaces = state.follow.namespaces if state.follow else ()
+    rules = [(each.name, rule.to_dict()) for each in namespaces for rule in each.rules if rule.egressip == name]
+    selectors = [{"name": space, "podSelector": rule.get("podSelector", {})} for space, rule in rules]
+    return {"namespaces": selectors} if selectors else {}

@@ -11,6 +11,7 @@ from .._common.errors import EgressIPError
 from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import DataPlane, desired_data_plane, held_on, transaction
 from .._host_io.host_io import HostIO
+from .cni_install import CniChanges, change_plugin, cni_changes
 from .connections import forget
 from .current_state import read_data_plane, read_node, require_node
 from .installed_files import present_files, remove_all_files, start_timers, stop_units
@@ -29,9 +30,12 @@ def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result
         _record, host, tables, claimed = read_node(io, record)
         options = record.state.options if record else options
         current = read_data_plane(io, host, options, claimed, tables)
-        lines = replace(current, sysctls={}).lines() | file_lines(present_files(io, options))
+        # Without a record, the node may have followed pods.
+        cni = cni_changes(io, False) if record is None or record.state.follow else CniChanges()
+        lines = replace(current, sysctls={}).lines() | file_lines([*present_files(io, options), *cni.removed])
         texts = desired_data_plane(record.state, record.marks, host).texts() if record else {}
         if lines and not check:
+            change_plugin(io, cni)
             _take_down(io, record, options)
         return result(Change(lines, frozenset(), texts), Outcome(released=held_on(host, claimed)))
 
@@ -51,4 +55,6 @@ def _take_down(io: HostIO, record: Record | None, options: DataPlaneOptions) -> 
     for name in io.read_sysctls(originals):
         io.write_sysctl(name, originals[name])
     forget(io, options, record.marks.values() if record else ())
+    if record is None or record.state.follow:
+        io.dismiss_pods()
     remove_all_files(io, options)

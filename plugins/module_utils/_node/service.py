@@ -30,6 +30,7 @@ from .._protocols.ctnetlink import Flow
 from . import metrics_file
 from .address_conflicts import announce, mac_address, other_holders, read_conflicts, write_conflicts
 from .apply import apply_locked
+from .cni_install import cni_changes, write_lists
 from .connections import Connections, challenge, challenge_lost, forget
 from .current_state import read_data_plane, read_host, require_node
 from .decide import Request
@@ -77,7 +78,7 @@ def _claim(io: HostIO) -> None:
     with io.lock():
         record = Record.load(io)
         claimed = record is not None and _claim_on_record(io, record)
-        io.note_networks(NEVER if record and record.state.networks else None)
+        io.note_networks(NEVER if record and record.state.watches_networks else None)
     if claimed:
         io.sleep(ANNOUNCE_AGAIN)
         _announce_held(io)
@@ -158,6 +159,7 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
     elif probing:
         _report_conflicts(io, taken)
     claimed = _claim_on_record(io, record, again=True)
+    _put_plugin_back(io, record)
     if version not in (None, NEVER, io.networks_version()):
         # The data plane, which was read later, may have a bridge that these networks lack.
         record, version = refreshed(io, record, read_host(io, record))
@@ -166,6 +168,16 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
     if probing:
         io.note_probed()
     return claimed, lost
+
+
+def _put_plugin_back(io: HostIO, record: Record) -> None:
+    """Put the network plugin back into the list from which a kubelet or daemon that wrote it again took it."""
+    if record.state.follow is None:
+        return
+    changes = cni_changes(io, True)
+    write_lists(io, changes)
+    for item in changes.lists:
+        _log(f"restored the plugin in {item.path}")
 
 
 def _report_conflicts(io: HostIO, taken: Mapping[Held, str]) -> None:

@@ -154,6 +154,8 @@ Type=oneshot
 TimeoutStartSec=180
 ExecStart={python} -I {program} watch
 {sandbox}
+# For the list of network plugins of a node that follows pods.
+ReadWritePaths=-/etc/cni/net.d
 # Without this, the start and end of each run would fill the journal; systemd has it since version 249.
 SyslogLevel=notice
 LogLevelMax=notice

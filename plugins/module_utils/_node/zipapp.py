@@ -18,8 +18,12 @@ from pathlib import Path
 _FOLDERS = ("_common", "_dataplane", "_failover", "_host_io", "_node", "_protocols")
 _MODULE_UTILS = Path(__file__).parents[1]
 _MAIN = """\
+import os
 import sys
 from netops_egress_ip._host_io import watch
+if sys.argv[1:] == ["watch"] and os.path.exists("/run/netops-egress-ip.closed"):
+    from netops_egress_ip._node.cni import retry_closed
+    retry_closed()
 if watch.has_nothing_to_do(" ".join(sys.argv[1:])):
     sys.exit(0)
 follows = sys.argv[1:] == ["follow"]

@@ -30,6 +30,8 @@ from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, member, read
 from .node_limits import usable_networks
 
 _FACTS = Mapping[str, Any]
+# The fields of a recalled object that belong to one node.
+_OF_NODE = ("pods", "networks", "namespaces")
 # A run adds one to the highest generation of the nodes, and a node refuses what is not newer than its own. So one node
 # with a wrong generation could make the others refuse all later runs. A node that was away is behind, never far ahead.
 _GENERATION_LEAP = 2**32
@@ -326,18 +328,20 @@ def _recorded(names: Collection[str], observed: Mapping[str, _FACTS]) -> dict[st
 def _recalled(observed: Mapping[str, _FACTS]) -> dict[str, Any]:
     """Return {object: {egressIPs, destinations, excluded_destinations, pods: {node: [address]}}}.
 
-    If a node has networks of pods of the object on record, with `networks` {node: [name]}.
+    If a node has networks of pods of the object on record, with `networks` {node: [name]}, and if it has rules for pods
+    that start between runs, with `namespaces` {node: [{name, podSelector}]}.
     """
     entries: dict[str, list[Entry]] = {}
     local: dict[str, dict[str, Any]] = {}
     for name, facts in sorted(observed.items(), key=lambda item: (item[1]["generation"], item[0])):
         for item in facts["recalled"]:
-            value = {key: each for key, each in item.items() if key not in ("name", "pods", "networks")}
+            value = {key: each for key, each in item.items() if key not in ("name", *_OF_NODE)}
             entries.setdefault(item["name"], []).append(Entry(facts["generation"], name, value))
             own = local.setdefault(item["name"], {"pods": {}})
             own["pods"][name] = item["pods"]
-            if item.get("networks"):
-                own.setdefault("networks", {})[name] = item["networks"]
+            for key in _OF_NODE[1:]:
+                if item.get(key):
+                    own.setdefault(key, {})[name] = item[key]
     return {name: {**confirmed(items), **local[name]} for name, items in entries.items()}
 
 

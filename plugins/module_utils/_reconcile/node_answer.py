@@ -15,7 +15,7 @@ from typing import Any, Callable, NamedTuple
 from .._common.addresses import VERSIONS, canonical_address, parse_interface, parse_network, version_of
 from .._common.errors import Errors
 from .._common.messages import on_one_line, quote, type_name
-from .._common.selectors import is_dns_subdomain
+from .._common.selectors import Selector, is_dns_label, is_dns_subdomain
 from .._common.validation import NO_MAPPING, check_list, check_mapping, required
 
 ANSWER, STOP, FAULTY, UNAVAILABLE = "answer", "stop", "faulty", "unavailable"
@@ -143,6 +143,18 @@ def _object_name(value: object, path: str, errors: Errors) -> str:
     if name and not is_dns_subdomain(name):
         errors.add(path, f"must be the name of an object (RFC 1123), not {quote(name)}")
     return name
+
+
+def _namespace(value: object, path: str, errors: Errors) -> str:
+    name = _text(value, path, errors)
+    if not is_dns_label(name):
+        errors.add(path, f"must be the name of a namespace, not {quote(name)}")
+    return name
+
+
+def _selector(value: object, path: str, errors: Errors) -> dict[str, Any]:
+    found = errors.attempt(Selector.from_dict, value, path)
+    return found.to_dict() if found else {}
 
 
 def _address(value: object, path: str, errors: Errors) -> str:
@@ -286,6 +298,7 @@ _some_metrics = _mapping(
 )
 _NAMED_NETWORK = {"network": _text, "namespace": _text, "cidrs": _list_of(_network), "problem": _text}
 _RECALLED = {"name": _object_name, "egressIPs": _addresses, "pods": _addresses}
+_rules = _list_of(_mapping({"name": _namespace, "podSelector": _selector}))
 _named_networks = _list_of(_mapping(_NAMED_NETWORK))
 _DESTINATIONS = {"destinations": _list_of(_network), "excluded_destinations": _list_of(_network)}
 # A node in the record of another one.
@@ -315,9 +328,10 @@ _FIELDS: dict[str, _Check] = {
     "standbys": _list_of(_mapping({"egressIP": _address, "order": _texts})),
     "failover_key": _optional_key,
     "takeovers": _list_of(_mapping({"egressIP": _address, "from": _text, "since": _moment})),
-    "recalled": _list_of(_mapping(_RECALLED, {**_DESTINATIONS, "networks": _texts})),
+    "recalled": _list_of(_mapping(_RECALLED, {**_DESTINATIONS, "networks": _texts, "namespaces": _rules})),
     "named_networks": _named_networks,
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
+    "follow_problem": _text,
     "metrics": _metrics,
     "since": _moments,
 }

@@ -21,6 +21,8 @@ from .._common.addresses import (
 )
 from .._common.destinations import Destinations, in_force
 from .._common.errors import Errors
+from .._common.validation import NO_MAPPING
+from .._dataplane.followed_pods import Follow
 from .._dataplane.handover import PlannedRelease
 from .._dataplane.node_state import EgressObject, FarEnd, FleetNode, Held, Link, LocalPod, NodeState, slots
 from .._dataplane.options import DataPlaneOptions
@@ -28,6 +30,7 @@ from .._kubernetes.manifests import Manifests, select_pods
 from .._planner.plan import DUPLICATE_REQUEST
 from .credibility import Entry, confirmed
 from .failover import NodeFailover
+from .follow import pod_name, with_objects
 from .networks import NO_NETWORKS, NetworkPlan, local_networks
 from .pod_networks import pod_networks
 from .reaches import AddressReaches
@@ -36,10 +39,11 @@ _Values = Mapping[str, Any]
 
 
 class More(NamedTuple):
-    """What only some fleets have: failover, None without it, and networks of namespaces."""
+    """What only some fleets have: failover, None without it, networks of namespaces, and {node: Follow}."""
 
     failover: NodeFailover | None = None
     networks: NetworkPlan = NO_NETWORKS
+    follow: Mapping[str, Follow] = NO_MAPPING
 
 
 NOTHING_MORE = More()
@@ -172,7 +176,7 @@ class _Builder:
         more: More,
     ) -> None:
         self.plan, self.fleet, self.options, self.withheld = plan, fleet, options, withheld
-        self.failover, self.networks = more
+        self.failover, self.networks, self.follow = more
         self.recalled = {name: fleet["recalled"][name] for name in manifests.broken if name in fleet["recalled"]}
         self.assigned: dict[str, set[str]] = {}
         for item in plan["assignments"]:
@@ -187,7 +191,8 @@ class _Builder:
         self.cautious = self._objects(manifests, held) if unheld else self.egressips
         self.destinations = {item.name: item.destinations for item in self.egressips}
         self.selected = self._selected(manifests)
-        self.unselected = self._unselected(manifests) if self.networks.by_node else {}
+        self.unselected = self._unselected(manifests) if self.networks.by_node or self.follow else {}
+        self.pod_names = self._pod_names(manifests) if self.follow else {}
         self.in_force: dict[tuple[tuple[str, ...], int], tuple[str, ...]] = {}
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"]), _links(m)) for m in fleet["members"]
@@ -229,7 +234,13 @@ class _Builder:
             failover=self.failover.settings_of(name) if self.failover else None,
             standbys=self.failover.standbys_of(name) if self.failover else (),
             networks=local_networks(self.networks, name, answer, self.destinations, self.recalled),
+            follow=self._follow(name),
         )
+
+    def _follow(self, name: str) -> Follow | None:
+        if name not in self.follow:
+            return None
+        return with_objects(self.follow[name], self.destinations, self.recalled, name)
 
     def _own_only(self, name: str) -> tuple[str, ...]:
         """Return the node's own addresses that do not count for the other nodes, as networks.
@@ -319,11 +330,23 @@ class _Builder:
         return found
 
     def _unselected(self, manifests: Manifests) -> dict[str, list[str]]:
-        """Return {node: addresses of pods} of the nodes with networks: a known pod is no pod without labels."""
+        """Return {node: addresses of pods} of the nodes with networks, or that follow pods.
+
+        A known pod is no pod without labels, and the run knows its labels better than the node.
+        """
         found: dict[str, list[str]] = {}
         for pod in manifests.pods:
-            if pod.has_own_traffic and pod.node and pod.node in self.networks.by_node:
+            if pod.has_own_traffic and pod.node and (pod.node in self.networks.by_node or pod.node in self.follow):
                 found.setdefault(pod.node, []).extend(pod.pod_ips)
+        return found
+
+    def _pod_names(self, manifests: Manifests) -> dict[str, dict[str, str]]:
+        """Return {node: {address: name of its pod}} of the nodes that follow pods."""
+        found: dict[str, dict[str, str]] = {}
+        for pod in manifests.pods:
+            if pod.has_own_traffic and pod.node and pod.node in self.follow:
+                names = found.setdefault(pod.node, {})
+                names.update({address: pod_name(pod.namespace, pod.name) for address in pod.pod_ips})
         return found
 
     def selecting(self) -> frozenset[str]:
@@ -341,8 +364,9 @@ class _Builder:
             pods.setdefault(address, [])
         # A pod with an address of its node is in the host network, even if its manifest does not state it.
         own = self.fleet["observed"][node]["addresses"]
+        names_of = self.pod_names.get(node, {})
         return tuple(
-            LocalPod(address, self._in_force(tuple(pods[address]), version_of(address)))
+            LocalPod(address, self._in_force(tuple(pods[address]), version_of(address)), names_of.get(address, ""))
             for address in sorted(pods, key=address_order)
             if address not in own
         )

@@ -23,6 +23,7 @@ from .coverage import without_effect
 from .credibility import unshared_lines
 from .failover import NodeFailover, key_for, read_failover, standby_rules
 from .fleet import Fleet, observe_fleet
+from .follow import follow_problems, plan_follow
 from .ineffective import ineffective
 from .networks import network_lines, plan_networks
 from .node_limits import limits
@@ -138,10 +139,12 @@ def plan_run(
     rollout: dict[str, Any] = {}
     planned = replace(read, egressips=requests.egressips)
     networks = plan_networks(hosts, read, fleet["observed"])
-    wrong = [*networks.errors]
+    follow, unfollowed = plan_follow(hosts, read)
+    wrong = [*networks.errors, *unfollowed, *follow_problems(fleet["observed"])]
     if states and not stop:
         standbys = NodeFailover(failover, plan, fleet, withheld, call_key) if failover else None
-        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, More(standbys, networks))
+        more_of_nodes = More(standbys, networks, follow)
+        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, more_of_nodes)
         rollout = made.to_dict()
         found, more = _doubts_about(made, planned, fleet, settings)
         faults, of_networks = network_lines(networks, made.states, fleet["observed"])

@@ -15,6 +15,7 @@ import json
 import re
 import time
 import types
+from pathlib import Path
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import version_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
@@ -28,7 +29,12 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ta
     TableState,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.numbers import PROTOCOL
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import container_networks, files, packets
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
+    cni_files,
+    container_networks,
+    files,
+    packets,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.commands import Completed
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import PARSERS
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import NeighbourMessage
@@ -339,7 +345,26 @@ class FakeKernel:
         return self.idle
 
     def networks_version(self):
-        return repr(sorted(self.networks.items()))
+        return repr(sorted(self.networks.items()) + [item.text for item in self.list_files()])
+
+    def list_files(self):
+        found = sorted(path for path in self.files if path.startswith(f"{cni_files.LISTS}/"))
+        return [cni_files.ListFile(Path(path), self.files[path][0].decode()) for path in found]
+
+    def program_folders(self, main):
+        return [folder for folder in cni_files.PROGRAM_FOLDERS if str(folder / main) in self.files]
+
+    def replace_list(self, path, before, after):
+        data, mode = self.files[str(path)]
+        assert data == before.encode()
+        self.log.append(("list", str(path)))
+        self.files[str(path)] = (after.encode(), mode)
+
+    def admit_pods(self, admission):
+        self.log.append(("admit", sorted(admission.rules["namespaces"])))
+
+    def dismiss_pods(self):
+        self.log.append(("dismiss", ""))
 
     def note_networks(self, version):
         if version is None:

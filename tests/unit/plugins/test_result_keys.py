@@ -15,6 +15,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 CAMEL_CASE = re.compile(r"[A-Za-z]*[a-z][A-Z][A-Za-z]*")
 KUBERNETES = {
+    "allowWatchBookmarks",
     "apiVersion",
     "egressIP",
     "egressIPs",
@@ -32,7 +33,11 @@ KUBERNETES = {
     "podCIDRs",
     "podIPs",
     "podSelector",
+    "resourceVersion",
+    "timeoutSeconds",
 }
+# Fields of the CNI specification, which its runtimes read.
+CNI = {"cniVersion", "supportedVersions"}
 # A key of this dict is a kind of Kubernetes, not the name of a value.
 KINDS = {"EgressIP"}
 PLUGINS = [path for folder in ("modules", "filter") for path in sorted(ROOT.glob(f"plugins/{folder}/[!_]*.py"))]
@@ -78,7 +83,7 @@ def test_keys_that_the_code_writes():
         for key in node.keys
         if isinstance(key, ast.Constant) and isinstance(key.value, str)
     }
-    assert {key for key in written if CAMEL_CASE.fullmatch(key)} - KINDS <= KUBERNETES
+    assert {key for key in written if CAMEL_CASE.fullmatch(key)} - KINDS <= KUBERNETES | CNI
 
 
 def test_keys_in_golden_results():

@@ -161,6 +161,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "metrics": None,
         "since": {},
         "conflicts": [],
+        "follow_problem": "",
     }
     assert kernel.log == []
 

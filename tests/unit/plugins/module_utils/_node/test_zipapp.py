@@ -94,8 +94,15 @@ def test_only_the_program_that_follows_loads_the_failover(program):
     assert not [name for name in loaded(program, "service") if "_failover." in name or name.endswith(".follow")]
 
 
-# The hand-over of a run, what only the facts of a node have, and what only the watch reads.
-UNNEEDED = {"_host_io.handover_session", "_host_io.address_times", "_host_io.docker_socket"}
+# The hand-over of a run, what only the facts of a node have, what only the watch reads, and what only pods need.
+UNNEEDED = {
+    "_host_io.handover_session",
+    "_host_io.address_times",
+    "_host_io.docker_socket",
+    "_host_io.cni_files",
+    "_host_io.pod_labels",
+    "_host_io.pod_connections",
+}
 
 
 def test_the_program_that_follows_loads_at_its_start_what_it_needs(program):

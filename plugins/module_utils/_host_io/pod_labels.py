@@ -1,0 +1,168 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The labels of a pod, by one request to the API server with the kubelet's credentials. PRIVATE to the collection.
+
+Only a pod whose labels decide needs it. Its imports take longer than the rest of the program, so it has few: the file
+is read line by line, as kubeadm and kubectl write it, with one cluster and one user.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import socket
+import ssl
+import time
+from urllib.parse import urlsplit
+
+from .pod_notes import NoteError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Seconds for the whole request.
+TIMEOUT = 2.0
+_LARGEST_FILE, _LARGEST_ANSWER, _CHUNK = 1 << 20, 4 << 20, 1 << 16
+_OK = 200
+_FIELDS = (
+    "server",
+    "certificate-authority",
+    "certificate-authority-data",
+    "client-certificate",
+    "client-certificate-data",
+    "client-key",
+    "client-key-data",
+    "token",
+    "tokenFile",
+    "insecure-skip-tls-verify",
+)
+
+
+def read_labels(kubeconfig: str, namespace: str, name: str) -> dict[str, str]:
+    """Return the labels of a pod. Raises NoteError with the reason if they cannot be read."""
+    deadline = time.monotonic() + TIMEOUT
+    fields = read_kubeconfig(kubeconfig)
+    try:
+        answer = _get(kubeconfig, fields, f"/api/v1/namespaces/{namespace}/pods/{name}", deadline)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or "no answer"
+        raise NoteError(f"{fields['server']}: the pod cannot be read: {' '.join(str(reason).split())}") from None
+    labels = _labels(answer)
+    if labels is None:
+        raise NoteError(f"{fields['server']}: gives an answer that is no pod")
+    return labels
+
+
+def read_kubeconfig(path: str) -> dict[str, str]:
+    """Return the fields of a kubeconfig file with one cluster and one user. Raises NoteError."""
+    text = _read(path, path).decode(errors="replace")
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        key, colon, value = line.strip().lstrip("- ").partition(":")
+        value = value.strip().strip("\"'")
+        if not colon or key not in _FIELDS or not value:
+            continue
+        if key in found:
+            raise NoteError(f"{path}: has {key} twice; it must have one cluster and one user")
+        found[key] = value
+    if not found.get("server", "").startswith("https://"):
+        raise NoteError(f"{path}: has no server with https://")
+    if found.get("insecure-skip-tls-verify", "false") != "false":
+        raise NoteError(f"{path}: insecure-skip-tls-verify is not supported; name the certificate authority")
+    return found
+
+
+def _read(path: str, of: str) -> bytes:
+    """Return the content of a file that a kubeconfig file names. Raises NoteError."""
+    try:
+        # Not a FIFO: do not wait for a writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            data = file.read(_LARGEST_FILE + 1) or b""
+    except OSError as error:
+        raise NoteError(f"{of}: {path} cannot be read: {error.strerror}") from None
+    if len(data) > _LARGEST_FILE:
+        raise NoteError(f"{of}: {path} is larger than {_LARGEST_FILE} bytes")
+    return data
+
+
+def _data(path: str, fields: Mapping[str, str], key: str) -> bytes:
+    """Return what a kubeconfig file has in itself or in a file of its own; empty without either."""
+    if f"{key}-data" in fields:
+        try:
+            return base64.b64decode(fields[f"{key}-data"], validate=True)
+        except binascii.Error:
+            raise NoteError(f"{path}: {key}-data is not base64") from None
+    return _read(os.path.join(os.path.dirname(path), fields[key]), path) if key in fields else b""  # noqa: PTH118,PTH120
+
+
+def _context(path: str, fields: Mapping[str, str]) -> ssl.SSLContext:
+    """Return how the server is verified, and with which certificate the node shows who it is."""
+    authority = _data(path, fields, "certificate-authority")
+    context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
+    certificate, key = (_data(path, fields, name) for name in ("client-certificate", "client-key"))
+    if certificate:
+        # OpenSSL reads them from a file only.
+        descriptor = os.memfd_create("egress-ip")
+        try:
+            os.write(descriptor, certificate + b"\n" + key)
+            context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    return context
+
+
+def _get(path: str, fields: Mapping[str, str], url: str, deadline: float) -> bytes:
+    """Return the body of an answer. Raises OSError or NoteError."""
+    server = urlsplit(fields["server"])
+    host = server.hostname or ""
+    token = _read(fields["tokenFile"], path).decode().strip() if "tokenFile" in fields else fields.get("token", "")
+    if not token.isprintable():
+        raise NoteError(f"{path}: the token has characters that a header cannot have")
+    lines = [f"GET {server.path.rstrip('/')}{url} HTTP/1.0", f"Host: {server.netloc}", "Accept: application/json"]
+    lines += [f"Authorization: Bearer {token}"] if token else []
+    request = "\r\n".join([*lines, "", ""]).encode()
+    plain = socket.create_connection((host, server.port or 443), _left(deadline))
+    with plain, _context(path, fields).wrap_socket(plain, server_hostname=host) as sock:
+        sock.sendall(request)
+        answer = _receive(sock, deadline)
+    head, _end, body = answer.partition(b"\r\n\r\n")
+    status = head.split(b"\r\n")[0].decode(errors="replace").split(" ", 1)[-1]
+    if not status.startswith(str(_OK)):
+        raise NoteError(f"{fields['server']}: refuses to show the pod: {status or 'no answer'}")
+    return body
+
+
+def _receive(sock: ssl.SSLSocket, deadline: float) -> bytes:
+    """Return all that a server sends, up to a limit."""
+    answer = b""
+    while len(answer) <= _LARGEST_ANSWER:
+        sock.settimeout(_left(deadline))
+        data = sock.recv(_CHUNK)
+        if not data:
+            break
+        answer += data
+    return answer
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError(f"no answer within {TIMEOUT:g} seconds")
+    return left
+
+
+def _labels(answer: bytes) -> dict[str, str] | None:
+    """Return the labels in a Pod, None if the answer is something else."""
+    try:
+        pod = json.loads(answer)
+    except (ValueError, RecursionError):
+        return None
+    metadata = pod.get("metadata") if isinstance(pod, dict) and pod.get("kind") == "Pod" else None
+    labels = (metadata.get("labels") or {}) if isinstance(metadata, dict) else None
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        return None
+    return labels

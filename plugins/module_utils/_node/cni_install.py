@@ -1,0 +1,138 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plugin for pods that start between runs: its program, and its place in a list of plugins (CNI). PRIVATE.
+
+Kubelets and daemons write the list again, and then our entry is gone: the watch and each run put it back.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from .._common.errors import ConflictError
+from .._dataplane.conflist import TYPE, has_entry, main_type, with_entry, without_entry
+from .._dataplane.nft_ruleset import desired_admission
+from .._dataplane.node_state import NodeState
+from .._host_io import files
+from .._host_io.cni_files import LISTS, PROGRAM_FOLDERS, ListFile
+from .._host_io.host_io import HostIO
+
+_PROGRAM = """\
+#!{python} -IS
+# Written by the Ansible collection netops.egress_ip.
+import os
+import sys
+sys.path.insert(0, "{program}")
+from netops_egress_ip._node.cni import main
+sys.exit(main(os.environ, sys.stdin.buffer.read()))
+"""
+_MODE = 0o755
+
+
+class Change(NamedTuple):
+    """A file to change: its content before, and after; None for a file that is removed."""
+
+    path: Path
+    before: str
+    after: str | None
+
+    @property
+    def adds(self) -> bool:
+        """Return whether the plugin is added, and not removed."""
+        return self.after is not None and (self.path.name == TYPE or has_entry(self.after))
+
+
+class CniChanges(NamedTuple):
+    """The lists and programs to change, and why the plugin cannot be in a list, empty if it can."""
+
+    lists: tuple[Change, ...] = ()
+    programs: tuple[Change, ...] = ()
+    problem: str = ""
+
+    @property
+    def added(self) -> list[Path]:
+        """Return the files that lack the plugin, or have another program."""
+        return [item.path for item in (*self.lists, *self.programs) if item.adds]
+
+    @property
+    def removed(self) -> list[Path]:
+        """Return the files that have the plugin and should not."""
+        return [item.path for item in (*self.lists, *self.programs) if not item.adds]
+
+
+def cni_changes(io: HostIO, follows: bool) -> CniChanges:
+    """Return the changes after which the plugin is in the list that runtimes use, or nowhere."""
+    lists = io.list_files()
+    used, problem = _used(io, lists) if follows else (None, "")
+    changes = [_change(item, item.path == used) for item in lists if not item.problem]
+    folders = _folders(io, lists, used) if used else []
+    return CniChanges(tuple(each for each in changes if each), tuple(_programs(io, folders)), problem)
+
+
+def _used(io: HostIO, lists: list[ListFile]) -> tuple[Path | None, str]:
+    """Return the list that runtimes use, or None and why it cannot have the plugin."""
+    first = next(iter(lists), None)
+    if first is None:
+        return None, f"{LISTS}: has no list of network plugins"
+    if first.problem:
+        return None, f"{first.path}: {first.problem}"
+    if first.path.suffix != ".conflist":
+        return None, f"{first.path}: is used by the runtime, and is not a list of plugins (.conflist)"
+    try:
+        with_entry(first.text, str(first.path))
+    except ConflictError as error:
+        return None, str(error)
+    if not _folders(io, lists, first.path):
+        folders = ", ".join(map(str, PROGRAM_FOLDERS))
+        return None, f"{first.path}: the program of {main_type(first.text)} is in none of {folders}"
+    return first.path, ""
+
+
+def _folders(io: HostIO, lists: list[ListFile], used: Path) -> list[Path]:
+    text = next(item.text for item in lists if item.path == used)
+    return io.program_folders(main_type(text))
+
+
+def _change(item: ListFile, wanted: bool) -> Change | None:
+    path = str(item.path)
+    if not wanted and not has_entry(item.text):
+        return None
+    after = with_entry(item.text, path) if wanted else without_entry(item.text, path)
+    return Change(item.path, item.text, after) if after != item.text else None
+
+
+def _programs(io: HostIO, folders: list[Path]) -> list[Change]:
+    text = _PROGRAM.format(python=io.interpreter(), program=files.PROGRAM_FILE)
+    changes = []
+    for folder in PROGRAM_FOLDERS:
+        path = folder / TYPE
+        present, after = io.read_file(path), text if folder in folders else None
+        if present != (None if after is None else after.encode()):
+            changes.append(Change(path, "" if present is None else present.decode(errors="replace"), after))
+    return changes
+
+
+def change_plugin(io: HostIO, changes: CniChanges) -> None:
+    """Carry out the changes: no list ever names a program that is missing. Raises CommandError."""
+    for item in changes.programs:
+        if item.after is not None:
+            io.write_file(item.path, item.after.encode(), _MODE)
+    write_lists(io, changes)
+    for item in changes.programs:
+        if item.after is None:
+            io.remove_file(item.path)
+
+
+def write_lists(io: HostIO, changes: CniChanges) -> None:
+    """Write the lists. Raises CommandError."""
+    for item in changes.lists:
+        io.replace_list(item.path, item.before, item.after or "")
+
+
+def admit_pods(io: HostIO, state: NodeState) -> None:
+    """Give the pods that started between runs the class that they have by this state. Raises CommandError."""
+    admission = desired_admission(state)
+    if admission:
+        io.admit_pods(admission)

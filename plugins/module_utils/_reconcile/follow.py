@@ -1,0 +1,99 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules by which nodes classify pods that start between runs. PRIVATE to the collection. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from .._common.errors import Errors
+from .._common.selectors import LabelIndex, Selector
+from .._dataplane.followed_pods import Follow, FollowedNamespace, PodRule, read_engines, read_kubeconfig
+from .._kubernetes.clusters import own_name
+from .._kubernetes.manifests import Manifests
+from .._kubernetes.objects import CLUSTER_LABEL, NAME_LABEL, implicit_namespace
+
+VARIABLE = "egress_ip_follow"
+
+
+def plan_follow(hosts: Iterable[Mapping[str, Any]], manifests: Manifests) -> tuple[dict[str, Follow], tuple[str, ...]]:
+    """Return ({node: its Follow}, errors) of the hosts with `egress_ip_follow`; `hosts` are as `observe_fleet` takes.
+
+    A host with an error in its variables has none: its node follows no pods until the error is corrected.
+    """
+    rules: dict[str, tuple[PodRule, ...]] | None = None
+    clusters = {node.name: node.labels.get(CLUSTER_LABEL, "") for node in manifests.nodes}
+    found: dict[str, Follow] = {}
+    errors = Errors()
+    for host in hosts:
+        if not host.get("follow"):
+            continue
+        before, name = len(errors.found), host["name"]
+        engines = read_engines(host["follow"], f"{name}: {VARIABLE}", errors)
+        kubeconfig = read_kubeconfig(host.get("follow_kubeconfig"), f"{name}: {VARIABLE}_kubeconfig", errors)
+        if len(errors.found) == before:
+            rules = _rules(manifests) if rules is None else rules
+            found[name] = Follow(engines, _of_cluster(rules, clusters.get(name, "")), kubeconfig)
+    return found, errors.found
+
+
+def follow_problems(observed: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a line for each node that cannot follow its pods; `observed` is {node: its facts}."""
+    problems = {name: facts.get("follow_problem") for name, facts in sorted(observed.items())}
+    return [f"{name}: {VARIABLE}: {problem}" for name, problem in problems.items() if problem]
+
+
+def _rules(manifests: Manifests) -> dict[str, tuple[PodRule, ...]]:
+    """Return {namespace: the rules of valid objects, in the order of their names} of all namespaces."""
+    labels: dict[str, Mapping[str, str]] = {each.name: each.labels for each in manifests.namespaces}
+    for name in sorted({pod.namespace for pod in manifests.pods} | _named_by_selectors(manifests)):
+        labels.setdefault(name, implicit_namespace(name).labels)
+    index = LabelIndex(labels)
+    rules: dict[str, list[PodRule]] = {name: [] for name in labels}
+    for egressip in sorted(manifests.egressips, key=lambda item: item.name):
+        if egressip.errors or egressip.namespace_selector is None:
+            continue
+        pods = None if egressip.pod_selector == Selector() else egressip.pod_selector
+        for name in index.selected_by(egressip.namespace_selector):
+            rules[name].append(PodRule(egressip.name, pods))
+    return {name: tuple(items) for name, items in rules.items()}
+
+
+def _named_by_selectors(manifests: Manifests) -> set[str]:
+    """Return the namespaces that objects select by name, which may not exist yet."""
+    found = set()
+    for egressip in manifests.egressips:
+        wanted = dict(egressip.namespace_selector.match_labels) if egressip.namespace_selector else {}
+        if NAME_LABEL in wanted:
+            cluster = wanted.get(CLUSTER_LABEL)
+            found.add(f"{cluster}.{wanted[NAME_LABEL]}" if cluster else wanted[NAME_LABEL])
+    return found
+
+
+def _of_cluster(rules: Mapping[str, tuple[PodRule, ...]], cluster: str) -> tuple[FollowedNamespace, ...]:
+    """Return the namespaces of a node's cluster, by the names that they have there."""
+    own = {own_name(name, cluster): items for name, items in rules.items()}
+    return tuple(
+        FollowedNamespace(name, own[name]) for name in sorted(name for name in own if name and "." not in name)
+    )
+
+
+def with_objects(follow: Follow, names: Collection[str], recalled: Mapping[str, Any], node: str) -> Follow:
+    """Return the same with the rules of these objects only, and with those on record of the objects `recalled`.
+
+    The selectors of an object with errors are not known, so its pods on this node are those of the last plan.
+    """
+    rules = {item.name: [rule for rule in item.rules if rule.egressip in names] for item in follow.namespaces}
+    for name, entry in sorted(recalled.items()):
+        for each in entry.get("namespaces", {}).get(node, ()):
+            selector = Selector.from_dict(each["podSelector"], "podSelector")
+            rules.setdefault(each["name"], []).append(PodRule(name, selector if selector != Selector() else None))
+    namespaces = tuple(FollowedNamespace(name, tuple(rules[name])) for name in sorted(rules))
+    return Follow(follow.engines, namespaces, follow.kubeconfig)
+
+
+def pod_name(namespace: str, name: str) -> str:
+    """Return how a node knows a pod, whose namespace may be qualified by its cluster."""
+    return f"{namespace.rpartition('.')[2]}/{name}"

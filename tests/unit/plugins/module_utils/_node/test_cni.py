@@ -1,0 +1,317 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The CNI plugin as a runtime calls it, with the real tables, and packets of pods in network namespaces."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.selectors import Selector
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.followed_pods import (
+    Follow,
+    FollowedNamespace,
+    PodRule,
+)
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import pod_labels, pod_notes
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.pod_notes import NoteError
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import cni
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.cni_install import admit_pods
+from small_fleet import (
+    EGRESS1,
+    NODE1,
+    SERVER,
+    SERVICE_PORT,
+    apply_state,
+    inside,
+    ip,
+    listener,
+    nft,
+    run,
+    send,
+    small_fleet,
+    sources,
+    state_of,
+)
+
+POD = {4: "10.88.0.7", 6: "fd00:88::7"}
+FOLLOW = Follow(
+    ("kubernetes",),
+    (
+        FollowedNamespace("labs", (PodRule("one", Selector((("app", "web"),))),)),
+        FollowedNamespace("plain"),
+        FollowedNamespace("shop", (PodRule("one"),)),
+    ),
+)
+
+
+def state(**changes):
+    return replace(state_of("node1", {}), follow=FOLLOW, **changes)
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with small_fleet():
+        ip("pod1", *(f"address add {a}/{n} dev eth0{e}" for a, n, e in ((POD[4], 24, ""), (POD[6], 64, " nodad"))))
+        yield
+
+
+@pytest.fixture
+def node(fleet, monkeypatch, tmp_path):
+    """Node1, which follows pods."""
+    names = {"NOTES_FOLDER": "pods", "LOCK_FILE": "lock", "RULES_FILE": "follow.json", "CLOSED_FILE": "closed"}
+    for name, value in names.items():
+        monkeypatch.setattr(pod_notes, name, str(tmp_path / value))
+    monkeypatch.setattr(pod_labels, "read_labels", no_answer)
+    # The first starts with sets of its own: those of the test before have its pods.
+    apply_to_node(state_of("node1", {}))
+    apply_to_node(state())
+
+
+def apply_to_node(wanted):
+    """Do what a run does."""
+    apply_state("node1", wanted)
+    with inside("node1"):
+        admit_pods(HostIO, wanted)
+
+
+def no_answer(*_pod):
+    raise NoteError("https://10.0.0.1:6443: no answer")
+
+
+def result(*addresses, version="1.0.0"):
+    """The result of the plugin before, with a field that nobody knows."""
+    ips = [{"address": f"{address}/24", "interface": 1, "x": [None, 1.5]} for address in addresses]
+    interfaces = [{"name": "veth0"}, {"name": "eth0", "sandbox": "/run/netns/pod"}]
+    return {"cniVersion": version, "interfaces": interfaces, "ips": ips, "routes": [{"dst": "0.0.0.0/0"}], "dns": {}}
+
+
+def call(command, previous=None, container="c1", args="K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web", **config):
+    """Call the plugin as a runtime; return (exit status, output)."""
+    environment = {"CNI_COMMAND": command, "CNI_CONTAINERID": container, "CNI_IFNAME": "eth0", "CNI_ARGS": args}
+    given = {"cniVersion": "1.0.0", "name": "net", "type": "netops-egress-ip", **config}
+    text = json.dumps({**given, **({"prevResult": previous} if previous is not None else {})}).encode()
+    output, sys.stdout = sys.stdout, io.StringIO()
+    try:
+        with inside("node1"):
+            status = cni.main(environment, text)
+        printed = sys.stdout.getvalue()
+    finally:
+        sys.stdout = output
+    return status, json.loads(printed) if printed else None
+
+
+def args(namespace, name="web"):
+    return f"IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name};K8S_POD_UID=0-1"
+
+
+def seen(version, count=3):
+    """The sources that the server sees of datagrams from the pod's address, each from a new port."""
+    with listener("server", version) as server:
+        for _datagram in range(count):
+            send("pod1", SERVER[version], source=POD[version])
+        return sources(server, count)
+
+
+def elements():
+    with inside("node1"):
+        tables = json.loads(run("nft", "-j", "list", "map", "inet", "egress_ip", "followed4"))["nftables"]
+    return {key: next(iter(value)) for item in tables for key, value in item.get("map", {}).get("elem", ())}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_the_first_packets_of_a_pod(node, version):
+    assert seen(version) == [NODE1[version]] * 3
+    previous = result(POD[4], POD[6])
+    assert call("ADD", previous, args=args("shop")) == (0, previous)
+    assert seen(version) == [EGRESS1[version]] * 3
+    assert call("DEL", args=args("shop")) == (0, None)
+    assert seen(version) == [NODE1[version]] * 3
+    assert elements() == {}
+
+
+def test_an_address_that_is_used_again_inherits_nothing(node):
+    """The runtime deletes the former pod late, or never."""
+    for number, (namespace, source) in enumerate([("shop", EGRESS1[4]), ("plain", NODE1[4])] * 2):
+        assert call("ADD", result(POD[4]), container=f"c{number}", args=args(namespace))[0] == 0
+        with listener("server", 4) as server:
+            # From one port: the kernel knows the connection of the former pod.
+            with inside("pod1"):
+                run("python3", "-c", SENDER, POD[4], SERVER[4], str(SERVICE_PORT))
+            assert sources(server, 1) == [source]
+    assert call("DEL", container="c0")[0] == 0
+    assert seen(4) == [NODE1[4]] * 3
+
+
+SENDER = (
+    "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
+    "s.bind((sys.argv[1], 5555)); s.sendto(b'x', (sys.argv[2], int(sys.argv[3])))"
+)
+
+
+def test_labels_decide_and_a_pod_without_them_is_closed(node, monkeypatch, capsys):
+    assert call("ADD", result(POD[4]), args=args("labs")) == (0, result(POD[4]))
+    assert "pod labs/web is closed: https://10.0.0.1:6443: no answer" in capsys.readouterr().err
+    assert seen(4) == []
+    for labels, source in (({"app": "web"}, EGRESS1[4]), ({"app": "db"}, NODE1[4])):
+        monkeypatch.setattr(pod_labels, "read_labels", lambda *_pod, found=labels: found)
+        call("ADD", result(POD[4]), args=args("labs"))
+        assert seen(4) == [source] * 3
+
+
+def test_a_closed_pod_opens_when_its_labels_can_be_read(node, monkeypatch, tmp_path):
+    call("ADD", result(POD[4]), args=args("labs"))
+    with inside("node1"):
+        cni.retry_closed()
+    assert (tmp_path / "closed").exists()
+    monkeypatch.setattr(pod_labels, "read_labels", lambda *_pod: {"app": "web"})
+    with inside("node1"):
+        cni.retry_closed()
+        cni.retry_closed()
+    assert not (tmp_path / "closed").exists()
+    assert seen(4) == [EGRESS1[4]] * 3
+
+
+def test_other_namespaces_keep_the_source_of_the_node(node):
+    for given in (args("plain"), args("new"), "", "IgnoreUnknown=1;K8S_POD_NAME=container"):
+        assert call("ADD", result(POD[4]), args=given)[0] == 0
+        assert elements() == {POD[4]: "return"}
+        assert seen(4) == [NODE1[4]] * 3
+
+
+def test_unknown_namespaces_may_be_closed(node):
+    closed = state()
+    closed = replace(closed, options=replace(closed.options, unknown_pods="drop"))
+    apply_to_node(closed)
+    call("ADD", result(POD[4]), args=args("new"))
+    assert seen(4) == []
+    call("ADD", result(POD[4]), args=args("plain"))
+    assert seen(4) == [NODE1[4]] * 3
+
+
+def test_pods_survive_a_flush_and_a_change_of_the_tables(node):
+    call("ADD", result(POD[4]), args=args("shop"))
+    nft("node1", "delete table inet egress_ip")
+    # The kernel closes the pod until the tables are back.
+    assert seen(4) == []
+    apply_to_node(state())
+    assert seen(4) == [EGRESS1[4]] * 3
+    apply_to_node(replace(state(), follow=replace(FOLLOW, namespaces=())))
+    assert seen(4) == [NODE1[4]] * 3
+
+
+def test_a_run_knows_newer_labels(node):
+    """The manifests name the pod: its class is theirs, and not that of the namespace."""
+    call("ADD", result(POD[4]), args=args("shop"))
+    pods = [{"address": POD[4], "egressips": [], "pod": "shop/web"}]
+    known = state().to_dict()
+    apply_to_node(type(state()).from_dict({**known, "pods": [*known["pods"], *pods]}))
+    assert elements() == {POD[4]: "return"}
+    pods = [{"address": POD[4], "egressips": [], "pod": "shop/another"}]
+    apply_to_node(type(state()).from_dict({**known, "pods": [*known["pods"], *pods], "excluded": ["10.0.0.0/8"]}))
+    assert elements() == {POD[4]: "goto"}
+
+
+def test_tables_missing_while_a_pod_starts(node, tmp_path):
+    nft("node1", "delete table inet egress_ip")
+    status, output = call("ADD", result(POD[4]))
+    assert (status, output["code"]) == (1, 11)
+    assert "the pod cannot be classified: nft: " in output["msg"]
+    assert call("STATUS", cniVersion="1.1.0")[1]["code"] == 50
+    assert list((tmp_path / "pods").iterdir()) == []
+    assert call("DEL") == (0, None)
+
+
+def test_check_and_collection_of_what_a_runtime_forgot(node):
+    previous = result(POD[4])
+    call("ADD", previous)
+    call("ADD", result("10.88.0.8"), container="c2")
+    assert call("CHECK", previous) == (0, None)
+    assert call("CHECK", previous, container="c3")[1]["code"] == 100
+    assert call("CHECK", result("10.88.0.9"))[1]["code"] == 100
+    valid = {"cni.dev/valid-attachments": [{"containerID": "c2", "ifname": "eth0"}]}
+    assert call("GC", cniVersion="1.1.0", **valid) == (0, None)
+    assert elements() == {"10.88.0.8": "goto"}
+    assert call("CHECK", previous)[1]["code"] == 100
+    nft("node1", "flush map inet egress_ip followed4", "add element inet egress_ip followed4 { 10.88.0.8 : drop }")
+    assert call("CHECK", result("10.88.0.8"), container="c2")[1]["code"] == 100
+
+
+def test_the_versions(node):
+    assert call("VERSION")[1] == {"cniVersion": "1.1.0", "supportedVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"]}
+    assert call("STATUS", cniVersion="1.1.0") == (0, None)
+    for version in ("0.3.1", "0.4.0", "1.0.0", "1.1.0"):
+        previous = result(POD[4], version=version)
+        assert call("ADD", previous, cniVersion=version) == (0, previous)
+    for version in ("0.3.0", "2.0.0", None, 1):
+        assert call("ADD", result(POD[4]), cniVersion=version)[1]["code"] == 1
+
+
+ENVIRONMENTS = [
+    {"container": ""},
+    {"container": "../../etc/passwd"},
+    {"container": "a/b"},
+    {"container": ".hidden"},
+    {"container": "a" * 300},
+    {"args": "K8S_POD_NAMESPACE"},
+    {"args": "K8S_POD_NAMESPACE=a;K8S_POD_NAMESPACE=b"},
+    {"args": "K8S_POD_NAMESPACE=../x;K8S_POD_NAME=web"},
+    {"args": "K8S_POD_NAMESPACE=A;K8S_POD_NAME=web"},
+    {"args": "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web/../../secrets/x"},
+    {"args": "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web\r\nHost: x"},
+    {"args": "K8S_POD_NAMESPACE=shop;K8S_POD_NAME="},
+    {"args": f"K8S_POD_NAMESPACE=shop;K8S_POD_NAME={'a' * 300}"},
+    {"args": "X=" + "a" * 5000},
+    {"command": "add"},
+]
+
+
+def test_an_environment_that_no_runtime_has(node):
+    for given in ENVIRONMENTS:
+        words = {"command": "ADD", **given}
+        status, output = call(words.pop("command"), result(POD[4]), **words)
+        assert (given, status, output["code"]) == (given, 1, 4)
+    assert elements() == {}
+
+
+RESULTS = [
+    None,
+    [],
+    "x",
+    {"ips": {}},
+    {"ips": ["10.88.0.7/24"]},
+    {"ips": [{"address": 7}]},
+    {"ips": [{"address": "10.88.0.7; flush ruleset/24"}]},
+    {"ips": [{"address": "10.88.0.7/24", "interface": 5}]},
+    {"ips": [{"address": "10.88.0.7/24", "interface": True}]},
+    {"ips": [{"address": f"{NODE1[4]}/24"}]},
+    {"ips": [{"address": f"{EGRESS1[6]}/64"}]},
+    *({"ips": [{"address": text}]} for text in ("0.0.0.0/0", "127.0.0.1/8", "224.0.0.1/4", "::1/8", "fe80::1/64")),
+    {"ips": [{"address": "10.88.0.7/24"}] * 17},
+]
+
+
+def test_a_strange_result_of_another_plugin(node):
+    for previous in RESULTS:
+        status, output = call("ADD", previous)
+        assert (previous, status, output["code"]) == (previous, 1, 7)
+        assert output["msg"].startswith("netops.egress_ip: prevResult")
+    assert elements() == {}
+
+
+def test_addresses_of_the_host_in_a_result_are_not_those_of_the_pod(node):
+    previous = {"ips": [{"address": "10.88.0.1/24", "interface": 0}], "interfaces": [{"name": "cni0"}]}
+    assert call("ADD", previous) == (0, previous)
+    assert elements() == {}
+    assert call("ADD", {}) == (0, {})
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"{", b"[" * 100000, b"\xff"])
+def test_a_configuration_that_is_none(text, capsys):
+    assert cni.main({"CNI_COMMAND": "ADD"}, text) == 1
+    assert json.loads(capsys.readouterr().out)["code"] == 6

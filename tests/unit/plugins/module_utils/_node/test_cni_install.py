@@ -1,0 +1,135 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plugin in the list of network plugins of a node: installed, put back, and removed byte for byte."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.conflist import TYPE, with_entry
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.cni_install import cni_changes
+from node_runs import apply, observe, remove, watch
+from states import node_state
+
+FLANNEL = '{\n "cniVersion": "0.3.1", "name": "cbr0",\n "plugins": [{"type": "flannel"}, {"type": "portmap"}]\n}\n'
+LIST, PROGRAM = "/etc/cni/net.d/10-flannel.conflist", f"/opt/cni/bin/{TYPE}"
+FOLLOW = {"engines": ["kubernetes"], "namespaces": [{"name": "shop", "rules": [{"egressip": "web"}]}]}
+
+
+def state(**changes):
+    return node_state(**{"follow": FOLLOW, **changes})
+
+
+def lines(result):
+    return [line for line in result["diff"]["after"].splitlines() if "cni" in line]
+
+
+@pytest.fixture
+def flannel(kernel):
+    """A node with flannel."""
+    kernel.files[LIST] = (FLANNEL.encode(), 0o644)
+    kernel.files["/opt/cni/bin/flannel"] = (b"\x7fELF", 0o755)
+    return kernel
+
+
+def test_a_node_that_follows_no_pods_has_no_plugin(flannel):
+    before = copy.deepcopy(flannel.files[LIST])
+    apply(flannel, node_state())
+    assert flannel.files[LIST] == before
+    assert PROGRAM not in flannel.files
+    assert not [kind for kind, _item in flannel.log if kind in ("admit", "dismiss", "list")]
+
+
+def test_the_plugin_is_installed_once(flannel):
+    shown = apply(flannel, state(), check=True)
+    assert lines(shown) == [f"file {LIST}", f"file {PROGRAM}"]
+    assert flannel.files[LIST][0].decode() == FLANNEL
+    assert lines(apply(flannel, state())) == lines(shown)
+    assert flannel.files[LIST][0].decode() == with_entry(FLANNEL, "")
+    content, mode = flannel.files[PROGRAM]
+    assert content.startswith(b"#!/usr/bin/python3 -IS\n")
+    assert mode == 0o755
+    # Without the rules, a pod could not start.
+    kinds = [kind for kind, _item in flannel.log]
+    assert kinds.index("admit") < kinds.index("list")
+    flannel.log.clear()
+    assert not apply(flannel, state(generation=2))["changed"]
+    assert ("list", LIST) not in flannel.log
+    assert observe(flannel, follow=["kubernetes"])["drift"] == []
+
+
+def test_the_rules_of_an_object_with_errors_are_recalled(flannel):
+    apply(flannel, state())
+    (recalled,) = observe(flannel, recall=["web"])["recalled"]
+    assert recalled["namespaces"] == [{"name": "shop", "podSelector": {}}]
+
+
+def test_what_flannel_writes_again_gets_the_plugin_again(flannel, capsys):
+    apply(flannel, state())
+    flannel.away = False
+    watch(flannel)
+    theirs = FLANNEL.replace("cbr0", "cbr1")
+    flannel.files[LIST] = (theirs.encode(), 0o600)
+    assert observe(flannel)["drift"] == [f"missing file {LIST}"]
+    watch(flannel)
+    assert flannel.files[LIST] == (with_entry(theirs, "").encode(), 0o600)
+    assert f"restored the plugin in {LIST}" in capsys.readouterr().err
+    flannel.files[LIST] = (theirs.encode(), 0o600)
+    assert lines(apply(flannel, state())) == [f"file {LIST}"]
+    assert flannel.files[LIST][0].decode() == with_entry(theirs, "")
+
+
+@pytest.mark.parametrize("leave", [lambda io: apply(io, node_state(generation=2)), remove])
+def test_nothing_of_it_stays(flannel, leave):
+    before = {path: data for path, (data, _mode) in flannel.files.items() if "cni" in path}
+    apply(flannel, state())
+    flannel.log.clear()
+    leave(flannel)
+    assert {path: data for path, (data, _mode) in flannel.files.items() if "cni" in path} == before
+    kinds = [kind for kind, _item in flannel.log if kind in ("list", "dismiss")]
+    assert kinds == ["list", "dismiss"]
+    assert not cni_changes(flannel, False).removed
+
+
+def test_removal_without_a_record(flannel):
+    apply(flannel, state())
+    flannel.remove_record()
+    remove(flannel)
+    assert flannel.files[LIST][0].decode() == FLANNEL
+    assert PROGRAM not in flannel.files
+
+
+def test_the_runtime_uses_another_list_now(flannel):
+    apply(flannel, state())
+    other = "/etc/cni/net.d/05-calico.conflist"
+    flannel.files[other] = (FLANNEL.replace('"flannel"', '"calico"').encode(), 0o644)
+    flannel.files["/usr/lib/cni/calico"] = (b"", 0o755)
+    apply(flannel, state())
+    assert flannel.files[LIST][0].decode() == FLANNEL
+    assert TYPE in flannel.files[other][0].decode()
+    assert {path for path in flannel.files if path.endswith(TYPE)} == {f"/usr/lib/cni/{TYPE}"}
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({}, "/etc/cni/net.d: has no list of network plugins"),
+        (
+            {"/etc/cni/net.d/00-multus.conf": "{}"},
+            "/etc/cni/net.d/00-multus.conf: is used by the runtime, and is not a list of plugins (.conflist)",
+        ),
+        ({LIST: "{"}, f"{LIST}: is not a list of network plugins"),
+        ({LIST: FLANNEL}, f"{LIST}: the program of flannel is in none of /opt/cni/bin, /usr/lib/cni, /usr/libexec/cni"),
+    ],
+)
+def test_a_node_whose_list_cannot_have_the_plugin(kernel, files, problem):
+    """Its egress IPs work, and the run reports it."""
+    kernel.files.update({path: (text.encode(), 0o644) for path, text in files.items()})
+    before = {path: kernel.files[path] for path in files}
+    assert apply(kernel, state())["changed"]
+    assert {path: kernel.files[path] for path in files} == before
+    facts = observe(kernel, follow=["kubernetes"])
+    assert (facts["follow_problem"], facts["drift"]) == (problem, [])
+    assert observe(kernel)["follow_problem"] == ""
