@@ -35,16 +35,28 @@ def wanted_files() -> set[Path]:
     return {path for path in found if (ROOT / path).is_file()}
 
 
+def _untracked(folder: Path) -> set[Path]:
+    """Relative paths of the files in a git repository that tracks none, without those that it ignores.
+
+    What programs write there while others run, such as compiled files, is ignored.
+    """
+    words = ["git", "ls-files", "-z", "--others", "--exclude-standard"]
+    listed = subprocess.run(words, cwd=folder, capture_output=True, check=True)
+    return {Path(name) for name in listed.stdout.decode().split("\0") if name}
+
+
 def copy_tree() -> None:
-    """Make the copy equal to the source; files that did not change keep their inode."""
+    """Make the copy equal to the source; files that did not change keep their inode.
+
+    Other checks may use the copy meanwhile.
+    """
     wanted = wanted_files()
     TREE.mkdir(parents=True, exist_ok=True)
     if not (TREE / ".git").exists():
         subprocess.run(["git", "init", "--quiet", str(TREE)], check=True)
-    present = {path.relative_to(TREE) for path in TREE.rglob("*") if not path.is_dir()}
+    present = _untracked(TREE)
     for path in present - wanted:
-        if path.parts[0] != ".git":
-            (TREE / path).unlink()
+        (TREE / path).unlink(missing_ok=True)
     for path in wanted:
         source, target = ROOT / path, TREE / path
         if path in present and filecmp.cmp(source, target, shallow=True):
