@@ -6,9 +6,9 @@
 Each check is a command; its output is shown as it comes, under a heading. A check that fails does not stop the others.
 At the end: the slowest tests, the time of each check, and the relevant lines of those that failed.
 Tests in a lab wait for hosts to boot and for the network half of the time. So two labs run side by side, the machine's
-and a second one: each takes the next scenario, or the soak, when it has ended one. All other checks run beside them,
-one after the other and at a lower priority: the tests in the labs measure gaps in traffic. Each line then begins with
-the name of its check.
+and a second one: each takes the next scenario, or the soak, when it has ended one. All other checks run beside them in
+two lanes and at a lower priority: the tests in the labs measure gaps in traffic. Each line then begins with the name of
+its check.
 tests/ci/bootstrap.sh has prepared the environments and the collection's tree before.
 """
 
@@ -242,6 +242,8 @@ def soak(lab: str) -> Iterator[Check]:
 
 
 GROUPS: dict[str, Lane] = {"lint": lint, "unit": unit, "kernel": kernel, "integration": integration}
+# Groups that follow one another, in lanes side by side. Two commands of ansible-test at once would share its folders.
+LANES = (("lint", "integration"), ("unit", "kernel"))
 LAB_GROUPS: dict[str, tuple[LabWork, ...]] = {
     "molecule": tuple(partial(scenario, name) for name in SCENARIOS),
     "soak": (soak,),
@@ -270,15 +272,11 @@ def run_lane(checks: Iterable[Check], beside: bool) -> list[Outcome]:
 
 
 def run_groups(groups: Iterable[str]) -> list[Outcome]:
-    """Run the groups named: what needs no lab in one lane, beside one lane for each lab."""
-    plain: list[Lane] = []
-    waiting: deque[LabWork] = deque()
-    for group in groups:
-        if group in LAB_GROUPS:
-            waiting.extend(LAB_GROUPS[group])
-        else:
-            plain.append(GROUPS[group])
-    lanes = [in_turn(plain)] if plain else []
+    """Run the groups named: the lanes of what needs no lab, beside one lane for each lab."""
+    named = list(groups)
+    plain = {group: GROUPS[group] for group in named if group not in LAB_GROUPS}
+    waiting = deque(work for group in named for work in LAB_GROUPS.get(group, ()))
+    lanes = [in_turn(plain[group] for group in lane if group in plain) for lane in LANES if plain.keys() & {*lane}]
     lanes += [in_next_lab(waiting, lab) for lab in LABS[: len(waiting)]]
     with ThreadPoolExecutor() as pool:
         try:

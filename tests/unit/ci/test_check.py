@@ -108,6 +108,14 @@ def test_two_labs_share_their_work_beside_all_that_needs_none(monkeypatch):
     assert check.run_groups(["lint"]) == [("lint", False)]
 
 
+def test_every_group_without_a_lab_is_in_one_lane(monkeypatch):
+    assert sorted(group for lane in check.LANES for group in lane) == sorted(check.GROUPS)
+    groups = {name: partial(iter, [a_check(name, "")]) for name in check.GROUPS}
+    monkeypatch.setattr(check, "GROUPS", groups)
+    monkeypatch.setattr(check, "run_lane", lambda checks, beside: [[item.name for item in checks]])
+    assert check.run_groups(["integration", "lint", "kernel"]) == [["lint", "integration"], ["kernel"]]
+
+
 def test_an_unknown_group_is_refused():
     with pytest.raises(KeyError, match="molecules"):
         check.run_groups(["molecules"])
