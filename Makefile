@@ -48,10 +48,11 @@ eda: ## The rulebook under the real ansible-rulebook, against a test API server
 	@cd .build/ansible_collections/netops/egress_ip && \
 	  PYTHONPATH= ../../../../.build/eda/bin/python -m pytest -q -s -p no:cacheprovider tests/eda
 
-bench: prepare-unit prepare-lab ## Measure the cost of a packet, the planner, audits of a vCenter, and runs against simple playbooks
+bench: prepare-unit prepare-lab ## Measure the cost of a packet, the planner, audits of a vCenter, a large fleet, and runs against simple playbooks
 	@$(PYTHON) tests/bench/packets.py
 	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/vsphere.py; vsphere=$$?; \
-	  $(PYTHON) tests/bench/bench.py && exit $$((planner + vsphere))
+	  $(PYTHON) tests/bench/scale.py; scale=$$?; \
+	  $(PYTHON) tests/bench/bench.py && exit $$((planner + vsphere + scale))
 
 faults: prepare-lab ## Measure faults as a client sees them, without and with failover, and beside keepalived
 	@$(PYTHON) tests/bench/faults.py

@@ -5,23 +5,67 @@
 
 from __future__ import annotations
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, Errors
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.annotations import network_names
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.networks import names_of_host
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import result_of
+
+# Options of the action, which the module `node` does not have.
+_OWN = ("answer_timeout", "options", "host_networks", "of_run")
 
 
 class ActionModule(NodeAction):
     """Runs the module `node` with the mode `observed`."""
 
+    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
+        """Return the facts; in a run that installs packages they count as a change if some are missing."""
+        result = super().run(tmp, task_vars)
+        installs = (task_vars or {}).get("__egress_ip_install_packages") is True
+        return {**result, "changed": True} if installs and result.get("packages") else result
+
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""
-        observe = {name: value for name, value in self._task.args.items() if name != "answer_timeout"}
-        own = names_of_host(observe.pop("host_networks", None))
-        given, errors = observe.get("networks") or (), Errors()
-        observe["networks"] = sorted({*network_names(given, "networks", errors), *own})
-        return {"mode": "observed", "options": observe.pop("options", {}), "observe": observe}
+        given = self._options()
+        observe = {name: value for name, value in given.items() if name not in _OWN}
+        own, errors = names_of_host(given.get("host_networks")), Errors()
+        named = network_names(observe.get("networks") or (), "networks", errors)
+        observe["networks"] = sorted({*named, *own})
+        return {"mode": "observed", "options": given.get("options", {}), "observe": observe}
 
     def answer_timeout(self) -> float:
         """Return the seconds after which the node counts as silent, 0 for no limit."""
-        return float(self._task.args.get("answer_timeout") or 0)
+        return float(self._options().get("answer_timeout") or 0)
+
+    def _options(self) -> Mapping[str, Any]:
+        """Return the options of the task, and of the run if the task wants these."""
+        args: Mapping[str, Any] = self._task.args
+        if not args.get("of_run"):
+            return args
+        try:
+            return {**_of_run(self._variables), **args}
+        except EgressIPError as error:
+            raise AnsibleActionFail(str(error)) from error
+
+
+def _of_run(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that follow from the registered results of a run. Raises InventoryError."""
+    settings, manifests = result_of(variables, "settings"), result_of(variables, "manifests_info")
+    host = settings["hosts"][variables["inventory_hostname"]]
+    has_details = variables.get("__egress_ip_details") is True
+    return {
+        "interface": host["interface"],
+        "platform": host["platform"],
+        "host_networks": host["networks"],
+        "options": settings["options"],
+        "recall": [*manifests["broken"], *manifests["pooled"], *manifests["contested"]],
+        "networks": manifests["network_names"],
+        "follow": host["follow"],
+        "answer_timeout": settings["common"]["answer_timeout"],
+        "metrics": has_details,
+        "probe": has_details,
+    }

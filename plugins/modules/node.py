@@ -153,6 +153,12 @@ options:
       - The action plugin of this collection sets it; leave it out.
     type: str
     default: ""
+  program_digest:
+    description:
+      - The SHA-256 digest of the program. If the node has this program already, O(program) is not needed.
+      - The action plugin of this collection sets it; leave it out.
+    type: str
+    default: ""
 extends_documentation_fragment:
   - netops.egress_ip.attributes
 attributes:
@@ -218,6 +224,7 @@ conflicts:
 """
 
 import base64
+import hashlib
 import importlib
 import json
 import sys
@@ -228,6 +235,8 @@ from types import ModuleType
 
 from ansible.module_utils.basic import AnsibleModule
 
+# As in the program itself, which is not loaded yet.
+_PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 _OBSERVE = {
     "interface": {"type": "str", "default": ""},
     "platform": {"type": "str", "default": "auto"},
@@ -261,16 +270,22 @@ def main() -> None:
             "options": {"type": "dict", "default": {}},
             "state_json": {"type": "str", "default": "", "no_log": True},
             "program": {"type": "str", "default": "", "no_log": True},
+            "program_digest": {"type": "str", "default": ""},
         },
         required_if=[("mode", "present", ["state"])],
         supports_check_mode=True,
     )
-    program, state_json = module.params.pop("program"), module.params.pop("state_json")
+    program, digest = module.params.pop("program"), module.params.pop("program_digest")
+    state_json = module.params.pop("state_json")
     params = {**module.params, **({"state": json.loads(state_json)} if state_json else {})}
-    if not program:
+    if not program and not digest:
         module.fail_json(msg="program: must not be empty; run the task with the action plugin of this collection")
+    content = zlib.decompress(base64.b64decode(program)) if program else _installed(digest)
+    if not content:
+        # The action plugin sends it then.
+        module.exit_json(program_missing=True)
     with tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder:
-        node = _load(program, folder)
+        node = _load(content, folder)
         try:
             result = node.run_module(params, module.check_mode)
         except node.EgressIPError as error:
@@ -282,9 +297,19 @@ def main() -> None:
     module.exit_json(invocation={"module_args": {**params, "state": state}}, **result)
 
 
-def _load(program: str, folder: str) -> ModuleType:
+def _installed(digest: str) -> bytes:
+    """Return the program that an earlier run left on this node, empty if it is another one or missing."""
+    try:
+        content = _PROGRAM_FILE.read_bytes()
+    except OSError:
+        return b""
+    return content if hashlib.sha256(content).hexdigest() == digest else b""
+
+
+def _load(content: bytes, folder: str) -> ModuleType:
+    # A copy: the run may replace or remove the installed file, and later imports need it.
     path = Path(folder, "node.pyz")
-    path.write_bytes(zlib.decompress(base64.b64decode(program)))
+    path.write_bytes(content)
     sys.path.insert(0, str(path))
     return importlib.import_module("netops_egress_ip._node.module")
 

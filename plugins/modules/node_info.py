@@ -77,6 +77,13 @@ options:
         which the controller prepares the module or waits for a processor.
     type: float
     default: 0
+  of_run:
+    description:
+      - Whether options that are missing follow from the registered results of M(netops.egress_ip.settings) and
+        M(netops.egress_ip.manifests_info), C(egress_ip_settings) and C(egress_ip_manifests_info).
+      - In a large fleet, options as templates take longer than the call of the node.
+    type: bool
+    default: false
 extends_documentation_fragment:
   - netops.egress_ip.attributes
   - netops.egress_ip.attributes.info_module

@@ -12,6 +12,7 @@ import json
 import time
 import zlib
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -22,7 +23,9 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import wi
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import AnswerTimeoutError, NodeClock
 
 # Ansible loads an action once for a whole run, and then forks for each host and task.
-PROGRAM = base64.b64encode(zlib.compress(zipapp.make())).decode()
+_CONTENT = zipapp.make()
+PROGRAM = base64.b64encode(zlib.compress(_CONTENT)).decode()
+PROGRAM_DIGEST = hashlib.sha256(_CONTENT).hexdigest()
 
 # A connection that fails while the controller is busy is no failure of the node.
 _ATTEMPTS = 5
@@ -57,22 +60,35 @@ def without_control(result: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in result.items() if name not in _CONTROL}
 
 
-class NodeAction(ActionBase):
-    """Runs the module `node` on a host, with the program of a node as an argument.
+def _program_for(is_async: object, variables: Mapping[str, Any]) -> dict[str, str]:
+    """Return the option with the program, or with its digest for a node that may have it.
 
-    If the module imported the program's forty files, Ansible would parse them in each run to find out what to send,
-    which takes as long as a `ping`; and the program stays on the node anyway.
+    A node that was observed and has no state has no program either. An asynchronous task has no second call.
+    """
+    observed = variables.get("egress_ip_node_info")
+    is_new = isinstance(observed, Mapping) and observed.get("digest") == ""
+    return {"program": PROGRAM} if is_async or is_new else {"program_digest": PROGRAM_DIGEST}
+
+
+class NodeAction(ActionBase):
+    """Runs the module `node` on a host, with the digest of the program of a node as an argument.
+
+    The program stays on a node; one that does not have it yet gets it in a second call. If the module imported the
+    program's files, Ansible would parse them in each run to find out what to send, which takes as long as a `ping`.
     """
 
     _supports_async = True
     _clock = NodeClock(0)
+    # Those of the task.
+    _variables: Mapping[str, Any] = MappingProxyType({})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
         """Return the result of the module, with SLOW if the controller took longer than a node may take to answer."""
         result = super().run(tmp, task_vars)
+        self._variables = task_vars or {}
         limit, started = self.answer_timeout(), time.monotonic()
         try:
-            done = self._run_module(limit, task_vars)
+            done = self._run_module(limit)
         except AnswerTimeoutError:
             done = {"failed": True, "msg": f"Timed out after {limit:g} seconds", "timedout": {"period": limit}}
         late = time.monotonic() - started - self._clock.node_seconds
@@ -94,24 +110,28 @@ class NodeAction(ActionBase):
         """Return the seconds after which a node counts as silent, 0 for no limit."""
         return 0
 
-    def _run_module(self, limit: float, task_vars: object) -> dict[str, Any]:
+    def _run_module(self, limit: float) -> dict[str, Any]:
         """Run the module, again if the connection failed while the controller had no processor for it."""
         for _attempt in range(_ATTEMPTS):
             self._clock = NodeClock(limit)
             try:
-                done: dict[str, Any] = self._execute_module(
-                    module_name="netops.egress_ip.node",
-                    module_args={**unlogged(self.arguments()), "program": PROGRAM},
-                    task_vars=task_vars,
-                    wrap_async=self._task.async_val and not self._connection.has_native_async,
-                )
-                return done
+                done = self._call(**_program_for(self._task.async_val, self._variables))
+                return self._call(program=PROGRAM) if done.get("program_missing") is True else done
             except AnsibleConnectionFailure:
                 if not self._clock.is_starved:
                     raise
         raise AnsibleActionFail(
             f"the controller has no processor to connect with, in {_ATTEMPTS} attempts; lower `forks`"
         )
+
+    def _call(self, **program: str) -> dict[str, Any]:
+        done: dict[str, Any] = self._execute_module(
+            module_name="netops.egress_ip.node",
+            module_args={**unlogged(self.arguments()), **program},
+            task_vars=self._variables,
+            wrap_async=self._task.async_val and not self._connection.has_native_async,
+        )
+        return done
 
     def _low_level_execute_command(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         with self._clock.waiting():

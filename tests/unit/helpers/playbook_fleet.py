@@ -42,7 +42,7 @@ def facts(number, state):
 
 
 names = "state observe releasing options mode claim claim_timeout probe_count probe_interval".split()
-names += "handover_key failover_key tunnel_secret program state_json".split()
+names += "handover_key failover_key tunnel_secret program program_digest state_json".split()
 module = AnsibleModule({name: {"type": "raw", "no_log": False} for name in names}, supports_check_mode=True)
 folder, params = Path(os.environ["EGRESS_IP_TEST_FOLDER"]), module.params
 with (folder / "calls").open("a") as calls:

@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 def sent(monkeypatch):
     """Return a function that returns the options with which an action of a node runs the module `node`."""
 
-    def options_of(action, **options):
+    def options_of(action, variables=None, **options):
         found = {}
 
         def execute(_self, module_name, module_args, **_more):
@@ -25,7 +25,7 @@ def sent(monkeypatch):
 
         monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
         monkeypatch.setattr(ActionBase, "_execute_module", execute)
-        action(SimpleNamespace(args=options, async_val=0), None, None, None, None, None).run()
+        action(SimpleNamespace(args=options, async_val=0), None, None, None, None, None).run(None, variables)
         return found
 
     return options_of

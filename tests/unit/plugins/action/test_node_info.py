@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule as Action
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM, without_control
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, without_control
 from playbook_fleet import COLLECTION, PlaybookFleet
 
 LIMIT = ["-e", "egress_ip_answer_timeout=10"]
@@ -76,12 +80,52 @@ def test_a_node_is_observed_with_the_options(sent):
         "mode": "observed",
         "options": {"tunnel_port": 4791},
         "observe": {"interface": "eth1", "recall": ["node2"], "networks": []},
-        "program": PROGRAM,
+        "program_digest": PROGRAM_DIGEST,
     }
 
 
 def test_without_options(sent):
-    assert sent(Action) == {"mode": "observed", "options": {}, "observe": {"networks": []}, "program": PROGRAM}
+    plain = {"mode": "observed", "options": {}, "observe": {"networks": []}}
+    assert sent(Action) == {**plain, "program_digest": PROGRAM_DIGEST}
+
+
+def of_run(**more):
+    host = {"interface": "eth2", "platform": "auto", "networks": {}, "follow": ["docker"]}
+    common = {"answer_timeout": 15}
+    settings = {"hosts": {"node1": host}, "options": {"tunnel_port": 4792}, "common": common}
+    manifests = {"broken": ["a"], "pooled": ["b"], "contested": [], "network_names": ["podman:web"]}
+    registered = {"egress_ip_settings": settings, "egress_ip_manifests_info": manifests}
+    return {"inventory_hostname": "node1", **registered, **more}
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_the_options_of_the_run(sent, details):
+    options = sent(Action, of_run(__egress_ip_details=details), of_run=True, platform="vsphere")
+    assert options["options"] == {"tunnel_port": 4792}
+    assert options["observe"] == {
+        "interface": "eth2",
+        "platform": "vsphere",
+        "recall": ["a", "b"],
+        "networks": ["podman:web"],
+        "follow": ["docker"],
+        "metrics": details,
+        "probe": details,
+    }
+
+
+def test_the_options_of_the_run_need_its_results(sent):
+    with pytest.raises(AnsibleActionFail, match=r"egress_ip_settings: must be the registered result"):
+        sent(Action, {"inventory_hostname": "node1"}, of_run=True)
+
+
+@pytest.mark.parametrize("installs", [False, True])
+@pytest.mark.parametrize("packages", [[], ["nftables"]])
+def test_missing_packages_are_a_change_where_they_are_installed(monkeypatch, installs, packages):
+    monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
+    monkeypatch.setattr(ActionBase, "_execute_module", lambda *_arguments, **_more: {"packages": packages})
+    action = Action(SimpleNamespace(args={}, async_val=0), None, None, None, None, None)
+    result = action.run(None, {"__egress_ip_install_packages": installs})
+    assert result.get("changed", False) == (installs and bool(packages))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import sys
@@ -16,8 +17,9 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.modules import node
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM, unlogged
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM, PROGRAM_DIGEST, unlogged
 
 # The options of a module are in its result: always in ansible-core 2.20, on request in newer versions.
 INVOCATION = {"_ansible_inject_invocation": True} if "inject_invocation" in PASS_VARS else {}
@@ -108,6 +110,30 @@ def test_an_error_is_the_message_of_a_failure(run):
 
 def test_without_the_program_nothing_is_done(run):
     assert run(state=STATE)["msg"].startswith("program: ")
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Return the file with the installed program."""
+    monkeypatch.setattr(node, "_PROGRAM_FILE", tmp_path / "node.pyz")
+    return tmp_path / "node.pyz"
+
+
+def test_the_installed_program_runs_if_its_digest_matches(run, installed):
+    installed.write_bytes(zlib.decompress(base64.b64decode(program(ANSWERS))))
+    digest = hashlib.sha256(installed.read_bytes()).hexdigest()
+    assert run(state=STATE, program_digest=digest)["asked"][2] == STATE
+
+
+@pytest.mark.parametrize("content", [None, b"", b"another program"])
+def test_another_program_does_not_run(run, installed, content):
+    if content is not None:
+        installed.write_bytes(content)
+    assert run(state=STATE, program_digest=PROGRAM_DIGEST)["program_missing"]
+
+
+def test_the_program_is_where_the_program_itself_installs_it():
+    assert node._PROGRAM_FILE == files.PROGRAM_FILE
 
 
 def test_the_real_program_refuses_a_state_that_is_none(run):
