@@ -216,6 +216,8 @@ def integration() -> Iterator[Check]:
     """Integration tests on this machine."""
     words = ("integration", "--local", "--allow-root", "--allow-destructive", "--color", "no")
     yield ansible_test("integration tests", *words)
+    words = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/awx")
+    yield Check("configuration of AWX", words, TREE, VENV, {"PYTHONPATH": str(BUILD)})
 
 
 def in_lab(name: str, *words: str, lab: str, cwd: Path = ROOT) -> Check:

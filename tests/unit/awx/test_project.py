@@ -45,10 +45,10 @@ def test_templates_name_files_of_the_project():
 def test_schedule_and_workflow_name_templates():
     controller = read("controller.yml")
     names = {template["name"] for template in controller["awx_templates"]}
-    nodes = controller["awx_workflow"]["schema"]
-    jobs = [node["unified_job_template"] for node in nodes if node["unified_job_template"]["type"] == "job_template"]
-    assert {job["name"] for job in jobs} | {controller["awx_schedule"]["unified_job_template"]} <= names
-    following = {each["identifier"] for node in nodes for each in node["related"]["success_nodes"]}
+    nodes = controller["awx_workflow"]["nodes"]
+    jobs = {node["job_template"] for node in nodes if "job_template" in node}
+    assert jobs | {controller["awx_schedule"]["unified_job_template"]} <= names
+    following = {name for node in nodes for name in node["success_nodes"]}
     assert following == {"approve", "reconcile"} <= {node["identifier"] for node in nodes}
 
 
