@@ -23,6 +23,10 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failov
     MOST_WITNESSES,
     SHORTEST_AFTER,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.followed_pods import (
+    read_engines,
+    read_kubeconfig,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions, parse_integer
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.platform_detection import check_platform
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failover import AUTO
@@ -73,6 +77,14 @@ def _witnesses(value: object, path: str, errors: Errors) -> list[str]:
         errors.add(path, f"must be at most {MOST_WITNESSES} addresses, not {len(texts)}")
     found = [errors.attempt(canonical_address, text, f"{path}[{index}]") for index, text in enumerate(texts)]
     return [address for address in found if address]
+
+
+def _engines(value: object, path: str, errors: Errors) -> list[str]:
+    return list(read_engines(types.strings(value, path, errors), path, errors))
+
+
+def _kubeconfig(value: object, path: str, errors: Errors) -> str:
+    return read_kubeconfig(value.strip() if isinstance(value, str) else value, path, errors)
 
 
 # {name without the prefix: Setting}; the same on all nodes.
@@ -130,8 +142,8 @@ OF_HOST: Mapping[str, Setting] = {
     "labels": MAPPING,
     "capacity": Setting(types.capacity, is_yaml=True),
     "networks": MAPPING,
-    "follow": STRINGS,
-    "follow_kubeconfig": FILE,
+    "follow": Setting(_engines, may_be_yaml=True),
+    "follow_kubeconfig": Setting(_kubeconfig),
     "drain": BOOLEAN,
     "fence": FILE,
     **_vsphere_settings.OF_HOST,

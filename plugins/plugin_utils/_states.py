@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 # A state without them would be hard to read; they are small.
-_OWN = ("name", "interface", "endpoints", "pods", "held", "standbys", "networks", "follow")
+_OWN = ("name", "interface", "endpoints", "pods", "held", "standbys", "networks")
 
 
 def packed(states: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

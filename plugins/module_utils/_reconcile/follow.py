@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from .._common.errors import Errors
 from .._common.selectors import LabelIndex, Selector
-from .._dataplane.followed_pods import Follow, FollowedNamespace, PodRule, read_engines, read_kubeconfig
+from .._dataplane.followed_pods import Follow, FollowedNamespace, PodRule
 from .._kubernetes.clusters import own_name
 from .._kubernetes.manifests import Manifests
 from .._kubernetes.objects import CLUSTER_LABEL, NAME_LABEL, implicit_namespace
@@ -18,25 +17,19 @@ from .._kubernetes.objects import CLUSTER_LABEL, NAME_LABEL, implicit_namespace
 VARIABLE = "egress_ip_follow"
 
 
-def plan_follow(hosts: Iterable[Mapping[str, Any]], manifests: Manifests) -> tuple[dict[str, Follow], tuple[str, ...]]:
-    """Return ({node: its Follow}, errors) of the hosts with `egress_ip_follow`; `hosts` are as `observe_fleet` takes.
-
-    A host with an error in its variables has none: its node follows no pods until the error is corrected.
-    """
-    rules: dict[str, tuple[PodRule, ...]] | None = None
+def plan_follow(hosts: Iterable[Mapping[str, Any]], manifests: Manifests) -> dict[str, Follow]:
+    """Return {node: its Follow} of the hosts with `egress_ip_follow`; `hosts` are as `observe_fleet` takes."""
+    following = [host for host in hosts if host.get("follow")]
+    rules = _rules(manifests) if following else {}
     clusters = {node.name: node.labels.get(CLUSTER_LABEL, "") for node in manifests.nodes}
-    found: dict[str, Follow] = {}
-    errors = Errors()
-    for host in hosts:
-        if not host.get("follow"):
-            continue
-        before, name = len(errors.found), host["name"]
-        engines = read_engines(host["follow"], f"{name}: {VARIABLE}", errors)
-        kubeconfig = read_kubeconfig(host.get("follow_kubeconfig"), f"{name}: {VARIABLE}_kubeconfig", errors)
-        if len(errors.found) == before:
-            rules = _rules(manifests) if rules is None else rules
-            found[name] = Follow(engines, _of_cluster(rules, clusters.get(name, "")), kubeconfig)
-    return found, errors.found
+    return {
+        host["name"]: Follow(
+            tuple(sorted({*host["follow"]})),
+            _of_cluster(rules, clusters.get(host["name"], "")),
+            host["follow_kubeconfig"],
+        )
+        for host in following
+    }
 
 
 def follow_problems(observed: Mapping[str, Mapping[str, Any]]) -> list[str]:

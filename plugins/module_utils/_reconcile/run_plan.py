@@ -139,11 +139,10 @@ def plan_run(
     rollout: dict[str, Any] = {}
     planned = replace(read, egressips=requests.egressips)
     networks = plan_networks(hosts, read, fleet["observed"])
-    follow, unfollowed = plan_follow(hosts, read)
-    wrong = [*networks.errors, *unfollowed, *follow_problems(fleet["observed"])]
+    wrong = [*networks.errors, *follow_problems(fleet["observed"])]
     if states and not stop:
         standbys = NodeFailover(failover, plan, fleet, withheld, call_key) if failover else None
-        more_of_nodes = More(standbys, networks, follow)
+        more_of_nodes = More(standbys, networks, plan_follow(hosts, read))
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, more_of_nodes)
         rollout = made.to_dict()
         found, more = _doubts_about(made, planned, fleet, settings)

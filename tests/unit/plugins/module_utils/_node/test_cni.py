@@ -20,7 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.follow
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import pod_labels, pod_notes
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.pod_notes import NoteError
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import cni
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import cni, zipapp
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.cni_install import admit_pods
 from small_fleet import (
     EGRESS1,
@@ -39,6 +39,7 @@ from small_fleet import (
     state_of,
 )
 
+CLOSED_FILE = pod_notes.CLOSED_FILE
 POD = {4: "10.88.0.7", 6: "fd00:88::7"}
 FOLLOW = Follow(
     ("kubernetes",),
@@ -315,3 +316,8 @@ def test_addresses_of_the_host_in_a_result_are_not_those_of_the_pod(node):
 def test_a_configuration_that_is_none(text, capsys):
     assert cni.main({"CNI_COMMAND": "ADD"}, text) == 1
     assert json.loads(capsys.readouterr().out)["code"] == 6
+
+
+def test_the_watch_asks_again_while_a_pod_is_closed():
+    """The program of a node looks for the file itself: an import would cost more than the look."""
+    assert f'os.path.exists("{CLOSED_FILE}")' in zipapp._MAIN
