@@ -12,15 +12,16 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.selectors import Selector
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.conflist import TYPE, with_entry
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.followed_pods import (
     Follow,
     FollowedNamespace,
     PodRule,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import pod_labels, pod_notes
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import commands, pod_labels, pod_notes
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.pod_notes import NoteError
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import cni, zipapp
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import cni, cni_install, zipapp
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.cni_install import admit_pods
 from small_fleet import (
     EGRESS1,
@@ -321,3 +322,55 @@ def test_a_configuration_that_is_none(text, capsys):
 def test_the_watch_asks_again_while_a_pod_is_closed():
     """The program of a node looks for the file itself: an import would cost more than the look."""
     assert f'os.path.exists("{CLOSED_FILE}")' in zipapp._MAIN
+
+
+# Connects no pod, and returns what a plugin that does would return.
+BRIDGE = """\
+#!/bin/sh
+cat > /dev/null
+[ "$CNI_COMMAND" != ADD ] || echo '{"cniVersion": "1.0.0", "ips": [{"address": "10.88.0.7/24"}]}'
+"""
+# What a runtime does: each plugin of a list gets the result of the one before.
+RUNTIME = """\
+import json, subprocess, sys
+command, path, folder = sys.argv[1:]
+config, result = json.load(open(path)), None
+for plugin in config["plugins"] if command == "ADD" else reversed(config["plugins"]):
+    given = {**plugin, "cniVersion": config["cniVersion"], "name": config["name"], "prevResult": result}
+    words = {"CNI_COMMAND": command, "CNI_CONTAINERID": "c1", "CNI_IFNAME": "eth0", "CNI_NETNS": "/run/netns/c1"}
+    words["CNI_ARGS"] = "IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web"
+    done = subprocess.run([folder + "/" + plugin["type"]], input=json.dumps(given), env=words, stdout=-1, text=True)
+    result = json.loads(done.stdout or "null")
+    done.check_returncode()
+print(json.dumps(result))
+"""
+# The program uses its usual paths, which are empty here.
+OWN_FILES = """\
+set -e
+mount -t tmpfs none /run && mount -t tmpfs none /var/lib
+mkdir /var/lib/netops-egress-ip && cp "$1" /var/lib/netops-egress-ip/follow.json
+python3 -c "$2" ADD "$3" "$4"
+ls /run/netops-egress-ip.pods
+nft -j list map inet egress_ip followed4
+python3 -c "$2" DEL "$3" "$4"
+ls /run/netops-egress-ip.pods
+"""
+
+
+def test_the_program_as_a_runtime_starts_it(node, tmp_path):
+    """From the list of plugins, with its own interpreter, out of the zip file."""
+    (tmp_path / "node.pyz").write_bytes(zipapp.make())
+    text = cni_install._PROGRAM.format(python=commands.interpreter(), program=tmp_path / "node.pyz")
+    for name, content in ((TYPE, text), ("bridge", BRIDGE)):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o755)
+    plugins = json.dumps({"cniVersion": "1.0.0", "name": "net", "plugins": [{"type": "bridge"}]})
+    (tmp_path / "10.conflist").write_text(with_entry(plugins, ""))
+    words = (tmp_path / "follow.json", RUNTIME, tmp_path / "10.conflist", tmp_path)
+    with inside("node1"):
+        added, note, listed, deleted = run("unshare", "--mount", "sh", "-c", OWN_FILES, "sh", *words).splitlines()
+    assert json.loads(added) == {"cniVersion": "1.0.0", "ips": [{"address": "10.88.0.7/24"}]}
+    assert note == "c1:eth0"
+    assert '["10.88.0.7", {"goto": {"target": "object_one"}}]' in listed
+    assert json.loads(deleted) is None
+    assert elements() == {}
