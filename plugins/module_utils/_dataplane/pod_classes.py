@@ -38,6 +38,12 @@ def needs_labels(rules: Rules, namespace: str) -> bool:
     return any(requirements is not None for _name, requirements in rules["namespaces"].get(namespace, ()))
 
 
+def lacks_labels(rules: Rules, note: Note) -> bool:
+    """Return whether a pod is closed because its labels decide and are not known."""
+    closed = note["labels"] is None and DROP in note["verdicts"].values()
+    return closed and needs_labels(rules, note["name"].partition("/")[0])
+
+
 def classify(
     rules: Rules, namespace: str, labels: Mapping[str, str] | None, addresses: Sequence[str]
 ) -> dict[str, str]:

@@ -16,7 +16,7 @@ from .._dataplane.forward_filters import forward_tables
 from .._dataplane.host import READ_BATCH, Host, parse_host
 from .._dataplane.nft_table import INET, NETDEV, TABLE, TableState, parse_counters, parse_table
 from .._dataplane.numbers import RANDOM_MAC
-from .._dataplane.pod_classes import DELETE_POLICIES, all_verdicts, policy_lines, replace_lines
+from .._dataplane.pod_classes import DELETE_POLICIES, all_verdicts, lacks_labels, policy_lines, replace_lines
 from .._dataplane.state import Transaction
 from .._dataplane.xfrm_policies import READ_ARGUMENTS, parse_policies
 from . import commands, pod_notes
@@ -130,6 +130,9 @@ def admit_pods(admission: Admission, lines: Sequence[str] = ()) -> None:
                 pod_notes.write_note(key, note)
         # The program that classifies pods needs rules that fit the tables.
         pod_notes.write_rules(admission.rules)
+        if any(lacks_labels(admission.rules, note) for note in after.values()):
+            # The watch reads them.
+            pod_notes.note_closed(True)
 
 
 def _replace_policies(lines: Sequence[str]) -> None:

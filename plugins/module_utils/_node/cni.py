@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 
 from .._dataplane.pod_classes import (
     DELETE_POLICIES,
     add_lines,
     all_verdicts,
     classify,
+    lacks_labels,
     needs_labels,
     policy_lines,
     replace_lines,
@@ -33,6 +35,7 @@ VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 # Codes of the CNI specification.
 _INCOMPATIBLE, _BAD_ENVIRONMENT, _IO_FAILURE, _NOT_DECODED, _BAD_CONFIG, _TRY_AGAIN = 1, 4, 5, 6, 7, 11
 _PLUGIN_NOT_AVAILABLE, _MISSING_POD = 50, 100
+_RETRY_SECONDS = 1
 _LARGEST_INPUT, _LARGEST_ARGS, _MOST_ADDRESSES = 4 << 20, 4096, 16
 _MOST_NAME, _MOST_LABEL, _MOST_KEY = 253, 63, 200
 _LOWER, _DIGITS = "abcdefghijklmnopqrstuvwxyz", "0123456789"
@@ -123,23 +126,26 @@ def retry_closed() -> None:
 
 
 def _retry_closed(rules: Mapping[str, Any]) -> None:
-    closed = {
-        key: note
-        for key, note in pod_notes.read_notes().items()
-        if note["labels"] is None and needs_labels(rules, note["name"].partition("/")[0])
-    }
+    from .._host_io.pod_labels import read_labels  # noqa: PLC0415
+
+    started = time.monotonic()
+    closed = {key: note for key, note in pod_notes.read_notes().items() if lacks_labels(rules, note)}
     pod_notes.note_closed(bool(closed))
     for key, note in closed.items():
         namespace, _slash, name = note["name"].partition("/")
-        labels = _labels(rules, namespace, name)
-        if labels is None:
-            # One silent server must not take two seconds for each pod.
-            return
+        try:
+            labels = read_labels(rules["kubeconfig"], namespace, name)
+        except NoteError:
+            # The server may not know one pod. A server that is silent must not take its time for each pod.
+            if time.monotonic() - started > _RETRY_SECONDS:
+                return
+            continue
         with pod_notes.lock():
             if key in pod_notes.all_keys():
                 verdicts = classify(rules, namespace, labels, note["addresses"])
                 pod_notes.write_note(key, {**note, "labels": labels, "verdicts": verdicts})
                 _replace_all(rules)
+                sys.stderr.write(f"netops.egress_ip: pod {namespace}/{name} is no longer closed\n")
 
 
 def _labels(rules: Mapping[str, Any], namespace: str, name: str) -> dict[str, str] | None:

@@ -53,7 +53,7 @@ FOLLOW = Follow(
 
 
 def state(**changes):
-    return replace(state_of("node1", {}), follow=FOLLOW, **changes)
+    return replace(state_of("node1", {}), **{"follow": FOLLOW, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +177,23 @@ def test_a_closed_pod_opens_when_its_labels_can_be_read(node, monkeypatch, tmp_p
         cni.retry_closed()
     assert not (tmp_path / "closed").exists()
     assert seen(4) == [EGRESS1[4]] * 3
+
+
+def test_labels_that_a_run_makes_necessary_are_read_by_the_watch(node, monkeypatch, tmp_path, capsys):
+    call("ADD", result(POD[4]), args=args("plain"))
+    call("ADD", result("10.88.0.8"), container="c2", args=args("plain", "gone"))
+    selector = replace(FOLLOW.namespaces[0], name="plain")
+    apply_to_node(state(follow=replace(FOLLOW, namespaces=(selector,))))
+    assert elements() == {POD[4]: "drop", "10.88.0.8": "drop"}
+    assert (tmp_path / "closed").exists()
+    monkeypatch.setattr(pod_labels, "read_labels", lambda _config, _space, name: POD_LABELS.get(name) or no_answer())
+    with inside("node1"):
+        cni.retry_closed()
+    assert elements() == {POD[4]: "goto", "10.88.0.8": "drop"}
+    assert capsys.readouterr().err == "netops.egress_ip: pod plain/web is no longer closed\n"
+
+
+POD_LABELS = {"web": {"app": "web"}}
 
 
 def test_other_namespaces_keep_the_source_of_the_node(node):
