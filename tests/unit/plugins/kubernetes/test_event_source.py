@@ -10,6 +10,7 @@ import contextlib
 import logging
 import runpy
 import threading
+from types import SimpleNamespace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InvalidError
@@ -18,7 +19,7 @@ from api_server import ADMIN, EXPIRED, answering, silent
 from api_store import pods
 from cluster_manifests import ROOT, rules_of
 
-main = runpy.run_path(str(ROOT / "extensions/eda/plugins/event_source/kubernetes.py"))["main"]
+SOURCE = runpy.run_path(str(ROOT / "extensions/eda/plugins/event_source/kubernetes.py"))
 # Of one event; a machine may be busy.
 LONG = 60
 
@@ -51,7 +52,7 @@ async def source(**settings):
     """Run the source; yields a function that returns the objects of the next event."""
     queue = asyncio.Queue()
     given = {"kubeconfig": "~/.kube/config", "delay": 0.05, "interval": 0, **settings}
-    task = asyncio.create_task(main(queue, given))
+    task = asyncio.create_task(SOURCE["main"](queue, given))
 
     async def objects():
         getting = asyncio.create_task(queue.get())
@@ -108,25 +109,27 @@ def test_only_what_needs_a_run_is_an_event(shop):
     ]
 
 
-def test_a_hundred_pods_are_at_most_three_events(shop):
-    def many(store):
-        store.add([pod(f"pod-{number}", app="web") for number in range(100)])
-
+def test_changes_that_follow_closely_are_one_event():
     async def run():
-        seen = []
-        async with source(delay=0.5, interval=0.5) as objects:
-            await objects()
-            many(shop.store)
-            while not seen or seen[-1] != "Pod shop/last":
-                seen += [*await objects(), "event"]
-                if len(seen) > 10 and not any(name == "Pod shop/last" for name in seen):
-                    shop.store.add([pod("last", app="web")])
-                if "Pod shop/last" in seen:
-                    return seen.count("event")
-        return None
+        loop, queue = asyncio.get_running_loop(), asyncio.Queue()
+        cluster = SimpleNamespace(name="prod")
+        changes = SimpleNamespace(names=asyncio.Queue(), listed_all=asyncio.Event(), cluster=cluster)
+        changes.listed_all.set()
+        own = {"delay": 0.05, "interval": 0.5, "initial": False}
+        task = asyncio.create_task(SOURCE["put_events"](queue, changes, own))
+        found, times = [], []
+        for names in ([f"Pod shop/web-{number}" for number in range(100)], ["Pod shop/web-1"] * 3):
+            for name in names:
+                changes.names.put_nowait(name)
+            found.append((await queue.get())["egress_ip"])
+            times.append(loop.time())
+        task.cancel()
+        return found, times[1] - times[0]
 
-    # The last one is that of the pod that ends the test.
-    assert asyncio.run(run()) <= 4
+    (first, second), seconds = asyncio.run(run())
+    assert (first["cluster"], first["changes"], len(first["objects"])) == ("prod", 100, 20)
+    assert second == {"cluster": "prod", "changes": 3, "objects": ["Pod shop/web-1"]}
+    assert seconds > 0.4
 
 
 def test_a_forgotten_version_is_a_new_list_with_the_difference(shop):
