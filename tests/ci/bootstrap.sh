@@ -87,7 +87,7 @@ case "${1:-}" in
         ;;
     lab) try_lab ;;
     eda)
-        install default-jre-headless
+        command -v java >/dev/null || install default-jre-headless
         make_venv .build/eda tests/eda/requirements.txt tests/requirements.txt
         ;;
 esac
