@@ -124,8 +124,8 @@ class Fleet:
         self.lab = lab
         # Options of a run as JSON -> {node: how its state after the run is applied again}.
         self._states: dict[str, dict[str, dict]] = {}
-        # Options of a run as JSON -> {node: its answer to a run that changed nothing}.
-        self._settled: dict[str, dict[str, dict]] = {}
+        # Options of a run as JSON -> for each run that changed nothing, {node: its answer}.
+        self._settled: dict[str, list[dict[str, dict]]] = {}
         self._preloaded: Preloaded | None = None
 
     # -- runs ---------------------------------------------------------------------------------------------------------
@@ -220,13 +220,14 @@ class Fleet:
         those with which an earlier run with these options changed nothing.
         """
         key, found = json.dumps(options, sort_keys=True), answers(self.lab, *NODE_NAMES)
-        if self._settled.get(key) == found:
+        settled = self._settled.setdefault(key, [])
+        if found in settled:
             print("--- the nodes answer as they did to a run that changed nothing")
             return []
         run = self.good(**options)
         assert run.failed() == []
         if not run.changed():
-            self._settled[key] = found
+            settled.append(found)
         return run.changed()
 
     def applied(self) -> dict[str, dict]:
