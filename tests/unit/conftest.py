@@ -23,6 +23,12 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "golden(area): run once for each folder of golden/AREA, which `golden` reads")
 
 
+def pytest_unconfigure():
+    """End the processes that fork for runs of playbooks; a worker of xdist may leave none behind."""
+    if "forked_ansible" in sys.modules:
+        sys.modules["forked_ansible"].stop()
+
+
 def pytest_addoption(parser):
     """Declare the option that writes what tests compute into the golden folders, to be read before it is committed."""
     parser.addoption("--update-golden", action="store_true", help="write golden files instead of comparing with them")

@@ -8,23 +8,27 @@ Everything on the controller is real. A host `nodeN` has the interface `ethN` an
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forked_ansible import ansible_playbook
+
 COLLECTION = Path(__file__).resolve().parents[3]
 LABEL = "k8s.ovn.org/egress-assignable"
+# Arguments in the program, and no import that makes Ansible pack it: a start takes a fifth of the time.
 NODE = """#!/usr/bin/python
+# <<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>
 import json
 import os
+import sys
 import time
+from importlib import import_module
 from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
 
 
 def facts(number, state):
@@ -37,14 +41,26 @@ def facts(number, state):
         found["held"] = [{key: item[key] for key in known if key in item} for item in state["held"]]
         names = {ip: each["name"] for each in state["egressips"] for ip in each["egressIPs"]}
         found["held"] = [{"name": names[item["egressIP"]], **item} for item in found["held"]]
-        found["digest"], found["generation"] = NodeState.from_dict(state).digest(), state["generation"]
+        sys.path.insert(0, os.environ["ANSIBLE_COLLECTIONS_PATH"])
+        types = import_module("ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state")
+        found["digest"], found["generation"] = types.NodeState.from_dict(state).digest(), state["generation"]
     return found
+
+
+def end(**result):
+    print(json.dumps({**result, "invocation": {"module_args": params}}))
+    sys.exit()
 
 
 names = "state observe releasing options mode claim claim_timeout probe_count probe_interval".split()
 names += "handover_key failover_key tunnel_secret program program_digest state_json".split()
-module = AnsibleModule({name: {"type": "raw", "no_log": False} for name in names}, supports_check_mode=True)
-folder, params = Path(os.environ["EGRESS_IP_TEST_FOLDER"]), module.params
+given = json.loads("<<INCLUDE_ANSIBLE_MODULE_COMPLEX_ARGS>>")
+params = dict.fromkeys(names)
+for name in given:
+    if not name.startswith("_ansible_"):
+        assert name in params, name
+        params[name] = given[name]
+folder = Path(os.environ["EGRESS_IP_TEST_FOLDER"])
 with (folder / "calls").open("a") as calls:
     shown = {name: params[name] for name in ("mode", "observe", "options", "claim_timeout")}
     calls.write(json.dumps(shown) + chr(10))
@@ -52,15 +68,15 @@ if params["mode"] == "observed":
     number = int(params["observe"]["interface"][3:])
     path = folder / f"node{number}.json"
     time.sleep(float(os.environ.get("EGRESS_IP_TEST_SLOW", "0")) if number == 1 else 0)
-    module.exit_json(**facts(number, json.loads(path.read_text()) if path.exists() else None))
+    end(**facts(number, json.loads(path.read_text()) if path.exists() else None))
 elif params["mode"] == "absent":
-    module.exit_json(changed=True)
+    end(changed=True)
 state = json.loads(params["state_json"])
 path = folder / (state["name"] + ".json")
-if not module.check_mode:
+if not given["_ansible_check_mode"]:
     path.write_text(json.dumps(state))
 claimed = [item["egressIP"] for item in state["held"]]
-module.exit_json(changed=True, claimed=claimed, released=[], conflicts=[], connections={})
+end(changed=True, claimed=claimed, released=[], conflicts=[], connections={})
 """
 
 
@@ -105,19 +121,13 @@ class PlaybookFleet:
     variables: dict = field(default_factory=lambda: {"egress_ip_manifests": MANIFESTS})
 
     def __post_init__(self):
-        """Lay out a copy of the collection in links, with another module `node`."""
-        self.tree = self.folder / "collections/ansible_collections/netops/egress_ip"
-        _link(COLLECTION, self.tree)
-        self.replace("plugins/modules/node.py", NODE)
+        """Take the collection with another module `node` that all fleets share."""
+        self.collections = Path(_collections().name)
 
     def replace(self, name, text):
-        """Give a file of the collection another text."""
-        for parent in reversed(Path(name).parents[:-1]):
-            if (self.tree / parent).is_symlink():
-                (self.tree / parent).unlink()
-                _link(COLLECTION / parent, self.tree / parent)
-        (self.tree / name).unlink()
-        (self.tree / name).write_text(text)
+        """Give a file of the collection another text, for the runs of this fleet."""
+        self.collections = self.folder / "collections"
+        _lay_out(self.collections, {"plugins/modules/node.py": NODE, name: text})
 
     def inventory(self, hosts=None):
         """Return the inventory, with further variables {host: {name: value}}."""
@@ -136,25 +146,17 @@ class PlaybookFleet:
         inventory = self.folder / "inventory.yml"
         inventory.write_text(json.dumps(self.inventory(hosts)))
         name = str(playbook) if "/" in str(playbook) else f"netops.egress_ip.{playbook}"
-        argv = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory), name, *words]
+        argv = ["-i", str(inventory), name, *words]
         own = {
-            "ANSIBLE_COLLECTIONS_PATH": str(self.folder / "collections"),
+            "ANSIBLE_COLLECTIONS_PATH": str(self.collections),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOCALHOST_WARNING": "0",
             "EGRESS_IP_TEST_FOLDER": str(self.folder),
             "PYTHONPATH": "",
         }
-        ended = subprocess.run(
-            argv,
-            cwd=self.folder,
-            env={**os.environ, **own, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ended = ansible_playbook(argv, self.folder, {**os.environ, **own, **(environment or {})})
         # For pytest, which shows it when the test fails.
-        print(f"--- {' '.join(argv[3:])}: {ended.returncode}\n{ended.stdout}{ended.stderr}")
+        print(f"--- {' '.join(argv[2:])}: {ended.returncode}\n{ended.stdout}{ended.stderr}")
         return Ended(ended.returncode, ended.stdout + ended.stderr)
 
     def good(self, playbook, *words, **options):
@@ -175,6 +177,27 @@ class PlaybookFleet:
         found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         path.unlink(missing_ok=True)
         return sorted(found, key=str)
+
+
+@functools.cache
+def _collections():
+    """Return the folder of collections of all fleets, which goes with this process."""
+    folder = tempfile.TemporaryDirectory()
+    _lay_out(Path(folder.name), {"plugins/modules/node.py": NODE})
+    return folder
+
+
+def _lay_out(collections, replaced):
+    """Lay out a copy of the collection in links, with some files {name: text} replaced."""
+    tree = collections / "ansible_collections/netops/egress_ip"
+    _link(COLLECTION, tree)
+    for name, text in replaced.items():
+        for parent in reversed(Path(name).parents[:-1]):
+            if (tree / parent).is_symlink():
+                (tree / parent).unlink()
+                _link(COLLECTION / parent, tree / parent)
+        (tree / name).unlink()
+        (tree / name).write_text(text)
 
 
 def _link(source, target):

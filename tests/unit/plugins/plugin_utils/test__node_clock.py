@@ -74,10 +74,21 @@ def test_the_wait_of_the_own_processes_for_a_processor_does_not_count():
     assert list(seconds) == []
 
 
-def test_the_kernel_counts_the_waits_of_processes():
-    assert _waited_for_processor() == 0
-    with subprocess.Popen(["sh", "-c", "sleep 60; true"], start_new_session=True) as process:
+def test_the_kernel_counts_the_waits_of_processes(monkeypatch):
+    """Two processes that never rest have one processor: each must wait for the other."""
+    busy = "while :; do :; done"
+    words = ["sh", "-c", f"read go; ({busy}) & {busy}"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, start_new_session=True) as process:
         try:
+            # Processes that this one has started for other tests do not count here.
+            monkeypatch.setattr(os, "getpid", lambda: process.pid)
+            assert _waited_for_processor() == 0
+            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+            process.stdin.close()
+            end = time.monotonic() + FOREVER
+            while not _waited_for_processor():
+                assert time.monotonic() < end
+                time.sleep(0.01)
             assert 0 < _waited_for_processor() < time.monotonic()
         finally:
             os.killpg(process.pid, signal.SIGKILL)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -16,13 +15,13 @@ import pytest
 from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
+from forked_ansible import ansible_playbook
 
 ROOT = Path(__file__).resolve().parents[4]
 sys.path.insert(0, str(ROOT / "tests/vcenter"))
 
 from vcenter import build, running  # noqa: E402
 
-BIN = Path(sys.executable).parent
 MODULES = "ansible_collections.netops.egress_ip.plugins.modules"
 
 
@@ -116,9 +115,9 @@ def play(vcenter, tmp_path, monkeypatch):
         one["vars_files"] = [str(ROOT / "roles/node/vars/main.yml")]
         (tmp_path / "inventory.yml").write_text(json.dumps(inventory))
         (tmp_path / "play.yml").write_text(json.dumps([one]))
-        argv = [BIN / "ansible-playbook", "-i", tmp_path / "inventory.yml", tmp_path / "play.yml", *words]
+        argv = ["-i", tmp_path / "inventory.yml", tmp_path / "play.yml", *words]
         environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT.parents[2]), "ANSIBLE_NOCOLOR": "1"}
-        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
+        done = ansible_playbook(argv, tmp_path, environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return json.loads(told.read_text())
 
