@@ -95,7 +95,7 @@ def rulebook(tmp_path_factory):
         program = str(Path(sys.executable).with_name("ansible-rulebook"))
         words = ["--rulebook", "netops.egress_ip.reconcile", "-i", str(inventory), "--vars", str(variables), "-vv"]
         own = {
-            "ANSIBLE_COLLECTIONS_PATH": str(folder / "collections"),
+            "ANSIBLE_COLLECTIONS_PATH": str(made.fleet.collections),
             "EGRESS_IP_TEST_FOLDER": str(folder),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PYTHONPATH": "",
