@@ -15,17 +15,14 @@ description:
   - Hides the banners of tasks and the lines of hosts where nothing changes and nothing fails. The recap has a line for
     each host with changes or failures, and one line for all others.
   - A run that changes nothing prints less than 20 lines and the report, with any number of nodes.
-  - Everything else is the output of P(ansible.builtin.default#callback). O(display_ok_hosts) and
-    O(display_skipped_hosts) have no effect.
+  - Everything else is the output of Ansible's callback C(default). O(display_ok_hosts) and O(display_skipped_hosts)
+    have no effect.
 requirements:
   - Set C(stdout_callback) in C(ansible.cfg), or the environment variable C(ANSIBLE_STDOUT_CALLBACK), to
     C(netops.egress_ip.brief).
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
-seealso:
-  - plugin: ansible.builtin.default
-    plugin_type: callback
 """
 
 import copy

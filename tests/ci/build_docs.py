@@ -59,9 +59,10 @@ def with_links(path: Path, guides: set[Path], base: str) -> str:
 
 
 def write_inventory(text: str, target: Path) -> None:
-    """Write an inventory of Sphinx with the labels of Ansible's own documentation."""
+    """Write an inventory of Sphinx with the labels and environment variables of Ansible's own documentation."""
     rows = [line.split(maxsplit=2) for line in text.splitlines() if line and not line.startswith("#")]
-    lines = "".join(f"{label} std:label -1 {page} {title}\n" for label, page, title in rows)
+    kinds = {label: "envvar" if label.startswith("ANSIBLE_") else "label" for label, _page, _title in rows}
+    lines = "".join(f"{label} std:{kinds[label]} -1 {page} {title}\n" for label, page, title in rows)
     target.write_bytes(INVENTORY_HEADER + zlib.compress(lines.encode()))
 
 
