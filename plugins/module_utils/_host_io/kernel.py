@@ -143,6 +143,9 @@ def _replace_policies(lines: Sequence[str]) -> None:
 
 def dismiss_pods() -> None:
     """Forget the pods that started between runs, and the rules for them. Raises CommandError."""
+    from .plugin_sources import remove_sources  # noqa: PLC0415
+
+    remove_sources()
     with _pods_locked():
         pod_notes.remove_all()
         commands.check(["ip", *DELETE_POLICIES])

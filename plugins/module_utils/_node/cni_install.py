@@ -18,15 +18,22 @@ from .._dataplane.node_state import NodeState
 from .._host_io import files
 from .._host_io.cni_files import LISTS, PROGRAM_FOLDERS, ListFile
 from .._host_io.host_io import HostIO
+from .._host_io.plugin_sources import PREFIX
 
 _PROGRAM = """\
 #!{python} -IS
 # Written by the Ansible collection netops.egress_ip.
 import os
 import sys
-sys.path.insert(0, "{program}")
+program = "{program}"
+folder = f"{prefix}{{os.stat(program).st_mtime_ns}}"
+sys.path[:0] = [folder, program]
 from netops_egress_ip._node.cni import main
-sys.exit(main(os.environ, sys.stdin.buffer.read()))
+status = main(os.environ, sys.stdin.buffer.read())
+if not os.path.isdir(folder):
+    from netops_egress_ip._host_io.plugin_sources import keep_sources
+    keep_sources(program, folder)
+sys.exit(status)
 """
 _MODE = 0o755
 
@@ -104,7 +111,7 @@ def _change(item: ListFile, wanted: bool) -> Change | None:
 
 
 def _programs(io: HostIO, folders: list[Path]) -> list[Change]:
-    text = _PROGRAM.format(python=io.interpreter(), program=files.PROGRAM_FILE)
+    text = _PROGRAM.format(python=io.interpreter(), program=files.PROGRAM_FILE, prefix=PREFIX)
     changes = []
     for folder in PROGRAM_FOLDERS:
         path = folder / TYPE

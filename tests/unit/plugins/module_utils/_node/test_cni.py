@@ -18,7 +18,12 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.follow
     FollowedNamespace,
     PodRule,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import commands, pod_labels, pod_notes
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
+    commands,
+    plugin_sources,
+    pod_labels,
+    pod_notes,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.pod_notes import NoteError
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import cni, cni_install, zipapp
@@ -371,13 +376,16 @@ ls /run/netops-egress-ip.pods
 nft -j list map inet egress_ip followed4
 python3 -c "$2" DEL "$3" "$4"
 ls /run/netops-egress-ip.pods
+ls /run/netops-egress-ip.cni.*/netops_egress_ip/_node/__pycache__
 """
 
 
 def test_the_program_as_a_runtime_starts_it(node, tmp_path):
     """From the list of plugins, with its own interpreter, out of the zip file."""
     (tmp_path / "node.pyz").write_bytes(zipapp.make())
-    text = cni_install._PROGRAM.format(python=commands.interpreter(), program=tmp_path / "node.pyz")
+    text = cni_install._PROGRAM.format(
+        python=commands.interpreter(), program=tmp_path / "node.pyz", prefix=plugin_sources.PREFIX
+    )
     for name, content in ((TYPE, text), ("bridge", BRIDGE)):
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o755)
@@ -385,9 +393,13 @@ def test_the_program_as_a_runtime_starts_it(node, tmp_path):
     (tmp_path / "10.conflist").write_text(with_entry(plugins, ""))
     words = (tmp_path / "follow.json", RUNTIME, tmp_path / "10.conflist", tmp_path)
     with inside("node1"):
-        added, note, listed, deleted = run("unshare", "--mount", "sh", "-c", OWN_FILES, "sh", *words).splitlines()
+        added, note, listed, deleted, *compiled = run(
+            "unshare", "--mount", "sh", "-c", OWN_FILES, "sh", *words
+        ).splitlines()
     assert json.loads(added) == {"cniVersion": "1.0.0", "ips": [{"address": "10.88.0.7/24"}]}
     assert note == "c1:eth0"
     assert '["10.88.0.7", {"goto": {"target": "object_one"}}]' in listed
     assert json.loads(deleted) is None
+    # Only the first start compiles.
+    assert [name.partition(".")[0] for name in compiled] == ["__init__", "cni"]
     assert elements() == {}

@@ -102,6 +102,7 @@ UNNEEDED = {
     "_host_io.cni_files",
     "_host_io.pod_labels",
     "_host_io.pod_connections",
+    "_host_io.plugin_sources",
 }
 
 

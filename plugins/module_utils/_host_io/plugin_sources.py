@@ -1,0 +1,59 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sources of the CNI plugin in a folder, where Python keeps them compiled. PRIVATE to the collection.
+
+Out of the program's zip file, Python would compile them at each start of a pod, which takes a third of the time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+# The name of each version of the program follows.
+PREFIX = "/run/netops-egress-ip.cni."
+# Without imports of others, so that a start needs nothing else.
+MODULES = (
+    "_common/pod_rules",
+    "_dataplane/pod_classes",
+    "_host_io/pod_connections",
+    "_host_io/pod_labels",
+    "_host_io/pod_notes",
+    "_node/cni",
+)
+_PACKAGE = "netops_egress_ip"
+
+
+def keep_sources(program: str, folder: str) -> None:
+    """Copy the sources from the program into a new folder, and remove those of other programs.
+
+    Another start may do the same at this moment. Without the folder, only the next start takes longer.
+    """
+    new = Path(f"{folder}.{os.getpid()}")
+    with contextlib.suppress(OSError, KeyError, zipfile.BadZipFile):
+        with zipfile.ZipFile(program) as archive:
+            for name in _files():
+                path = new / name
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.write_bytes(archive.read(name))
+        remove_sources(besides=(folder, str(new)))
+        new.rename(folder)
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def remove_sources(besides: tuple[str, ...] = ()) -> None:
+    """Remove the folders of all programs but these."""
+    prefix = Path(PREFIX)
+    for path in prefix.parent.glob(f"{prefix.name}*"):
+        if str(path) not in besides:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _files() -> list[str]:
+    folders = sorted({name.partition("/")[0] for name in MODULES})
+    packages = [_PACKAGE, *(f"{_PACKAGE}/{folder}" for folder in folders)]
+    return [*(f"{name}/__init__.py" for name in packages), *(f"{_PACKAGE}/{name}.py" for name in MODULES)]
