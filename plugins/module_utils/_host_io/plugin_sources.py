@@ -40,16 +40,16 @@ def keep_sources(program: str, folder: str) -> None:
                 path = new / name
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 path.write_bytes(archive.read(name))
-        remove_sources(besides=(folder, str(new)))
+        remove_sources(kept=(folder, str(new)))
         new.rename(folder)
     shutil.rmtree(new, ignore_errors=True)
 
 
-def remove_sources(besides: tuple[str, ...] = ()) -> None:
+def remove_sources(kept: tuple[str, ...] = ()) -> None:
     """Remove the folders of all programs but these."""
     prefix = Path(PREFIX)
     for path in prefix.parent.glob(f"{prefix.name}*"):
-        if str(path) not in besides:
+        if str(path) not in kept:
             shutil.rmtree(path, ignore_errors=True)
 
 
