@@ -239,8 +239,10 @@ def scenario(name: str, lab: str) -> Iterator[Check]:
 
 
 def soak(lab: str) -> Iterator[Check]:
-    """Random faults."""
+    """Random faults. A named lab ends with the command that holds it, the machine's own does not."""
     yield in_lab("soak", "python", str(ROOT / "tests/soak/soak.py"), *SOAK, lab=lab)
+    if not lab:
+        yield Check("removal of the lab", ("python", str(ROOT / "tests/lab/lab.py"), "down"))
 
 
 GROUPS: dict[str, Lane] = {"lint": lint, "unit": unit, "kernel": kernel, "integration": integration}
@@ -258,14 +260,15 @@ def in_turn(lanes: Iterable[Lane]) -> Iterator[Check]:
         yield from lane()
 
 
-def in_next_lab(waiting: deque[LabWork], lab: str) -> Iterator[Check]:
-    """The checks of one lab: of the first group that waits, and when they have ended, of the next one."""
+def in_one_lab(first: LabWork, waiting: deque[LabWork], lab: str) -> Iterator[Check]:
+    """The checks of one lab: the first ones, and whenever these have ended, the next ones that wait for a lab."""
+    work = first
     while True:
+        yield from work(lab)
         try:
             work = waiting.popleft()
         except IndexError:
             return
-        yield from work(lab)
 
 
 def run_lane(checks: Iterable[Check], beside: bool) -> list[Outcome]:
@@ -279,7 +282,7 @@ def run_groups(groups: Iterable[str]) -> list[Outcome]:
     plain = {group: GROUPS[group] for group in named if group not in LAB_GROUPS}
     waiting = deque(work for group in named for work in LAB_GROUPS.get(group, ()))
     lanes = [in_turn(plain[group] for group in lane if group in plain) for lane in LANES if plain.keys() & {*lane}]
-    lanes += [in_next_lab(waiting, lab) for lab in LABS[: len(waiting)]]
+    lanes += [in_one_lab(waiting.popleft(), waiting, lab) for lab in LABS[: len(waiting)]]
     with ThreadPoolExecutor() as pool:
         try:
             ended = list(pool.map(lambda lane: run_lane(lane, len(lanes) > 1), lanes))
