@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Dict, Tuple
+from typing import Any, Tuple
 
 from .._common.addresses import VERSIONS, of_version
 from .._common.destinations import in_force
@@ -21,7 +21,6 @@ from .pod_classes import DROP, KEEP, classify, verdict_of, version_of
 # With more objects that select pods of a namespace by labels, a combination of them may be closed until the next run.
 _MOST_SELECTORS = 6
 
-Verdicts = Dict[str, str]
 Names = Tuple[str, ...]
 
 

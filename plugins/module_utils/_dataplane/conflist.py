@@ -9,14 +9,14 @@ The text is edited and not written again, so that what others wrote stays as it 
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .._common.errors import ConflictError
 from .._common.messages import quote
+from .pod_classes import CNI_VERSIONS
 
 TYPE = "netops-egress-ip"
 _ENTRY = f'{{"type": "{TYPE}"}}'
-VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 # Their packets do not pass the host's routing.
 _BYPASSING = ("macvlan", "ipvlan", "sriov", "host-device", "cilium-cni", "ovn-k8s-cni-overlay", "multus", "multus-shim")
 
@@ -73,9 +73,9 @@ def read_chain(text: str, path: str) -> Chain:
             f"{path}: the plugin {quote(chain.main)} takes pods past the host's routing, so they cannot have egress IPs"
         )
     version = json.loads(text).get("cniVersion")
-    if version not in VERSIONS:
+    if version not in CNI_VERSIONS:
         shown = quote(version) if isinstance(version, str) else "nothing"
-        raise ConflictError(f"{path}: cniVersion must be one of {', '.join(VERSIONS)}, not {shown}")
+        raise ConflictError(f"{path}: cniVersion must be one of {', '.join(CNI_VERSIONS)}, not {shown}")
     return chain
 
 
@@ -131,7 +131,7 @@ def _skip(text: str, position: int) -> int:
     return position
 
 
-def main_type(text: str) -> Any:
+def main_type(text: str) -> str:
     """Return the type of the first plugin of a list, empty without any."""
     try:
         return _parse(text, "").main

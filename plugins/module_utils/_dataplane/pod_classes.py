@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     Note = Mapping[str, Any]
 
 KEEP, DROP = "return", "drop"
+# The versions of the CNI specification that the program supports.
+CNI_VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 # The elements of these sets and maps come and go with pods. They are no part of a state.
 CLASSES, SELECTED = "followed", "followed_selected"
 # The values of `nft_table` and `numbers`, whose import would cost more than the rest.
 _TABLE = "inet egress_ip"
 _POLICY = "dir fwd action block priority 4294967226"
-LIST_POLICIES = ("xfrm", "policy", "list", *_POLICY.split())
 DELETE_POLICIES = ("xfrm", "policy", "deleteall", *_POLICY.split())
 _LENGTHS = {"4": 32, "6": 128}
 

@@ -14,6 +14,7 @@ import sys
 import time
 
 from .._dataplane.pod_classes import (
+    CNI_VERSIONS,
     DELETE_POLICIES,
     add_lines,
     all_verdicts,
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
-VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 # Codes of the CNI specification.
-_INCOMPATIBLE, _BAD_ENVIRONMENT, _IO_FAILURE, _NOT_DECODED, _BAD_CONFIG, _TRY_AGAIN = 1, 4, 5, 6, 7, 11
+_INCOMPATIBLE, _BAD_ENVIRONMENT, _NOT_DECODED, _BAD_CONFIG, _TRY_AGAIN = 1, 4, 6, 7, 11
 _PLUGIN_NOT_AVAILABLE, _MISSING_POD = 50, 100
 _RETRY_SECONDS = 1
 _LARGEST_INPUT, _LARGEST_ARGS, _MOST_ADDRESSES = 4 << 20, 4096, 16
@@ -52,11 +52,11 @@ class CniError(Exception):
 
 def main(environment: Mapping[str, str], text: bytes) -> int:
     """Carry out the command of a runtime: print its result or an error as JSON; returns the exit status."""
-    version = VERSIONS[-1]
+    version = CNI_VERSIONS[-1]
     try:
         command = environment.get("CNI_COMMAND", "")
         if command == "VERSION":
-            print(json.dumps({"cniVersion": version, "supportedVersions": list(VERSIONS)}))
+            print(json.dumps({"cniVersion": version, "supportedVersions": list(CNI_VERSIONS)}))
             return 0
         config = _config(text)
         version = _version(config)
@@ -89,8 +89,8 @@ def _config(text: bytes) -> dict[str, Any]:
 
 def _version(config: Mapping[str, Any]) -> str:
     version = config.get("cniVersion")
-    if version not in VERSIONS:
-        raise CniError(_INCOMPATIBLE, f"cniVersion: must be one of {', '.join(VERSIONS)}")
+    if version not in CNI_VERSIONS:
+        raise CniError(_INCOMPATIBLE, f"cniVersion: must be one of {', '.join(CNI_VERSIONS)}")
     return str(version)
 
 
