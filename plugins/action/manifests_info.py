@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.netops.egress_ip.plugins.lookup.manifests import LookupModule
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import read_sources
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import with_pods_as_text
 
 
 class ActionModule(ControllerAction):
@@ -19,7 +20,7 @@ class ActionModule(ControllerAction):
     OPTIONS = {"sources": {"type": "raw", "required": True}}
 
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the result of the lookup, which Ansible does not template item by item as a task's result."""
+        """Return the result of the lookup with its pods as one text: Ansible copies a result value by value."""
         sources = read_sources(options["sources"])
         (found,) = LookupModule(loader=self._loader, templar=self._templar).run([sources], variables)
-        return dict(found)
+        return with_pods_as_text(found)

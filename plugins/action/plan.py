@@ -22,7 +22,12 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline 
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._output import show_stage
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import FAILOVER, read_failover_values
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, without_records
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import (
+    needed_states,
+    packed,
+    with_pods_as_text,
+    without_records,
+)
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import failover_of, host_of, result_of
 
 _QUESTIONS: dict[str, Any] = {
@@ -96,7 +101,8 @@ class ActionModule(ControllerAction):
             **made.to_dict(),
             "notes": [*made.notes, *controller_lines(hosts, made.rollout, int(variables["ansible_forks"]))],
             "fleet": without_records(made.fleet),
-            "rollout": {**made.rollout, **packed(made.rollout["states"])} if made.rollout else {},
+            "manifests": with_pods_as_text(made.manifests),
+            "rollout": {**made.rollout, **packed(needed_states(made.rollout))} if made.rollout else {},
             "platforms": platforms,
             "needs_fences_or_platforms": bool(platforms) or any(host["fence"] for host in hosts),
             "in_steps": any(made.rollout.get(key) for key in ("releasing", "following", "pending")),

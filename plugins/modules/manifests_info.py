@@ -68,10 +68,11 @@ namespaces:
   type: list
   elements: dict
 pods:
-  description: Pod documents, reduced to what the collection uses.
+  description:
+    - Pod documents, reduced to what the collection uses, the JSON text of a list of dictionaries.
+    - In a large fleet Ansible copies a text much faster than many values.
   returned: success
-  type: list
-  elements: dict
+  type: str
 nodes:
   description: Node documents, reduced to what the collection uses.
   returned: success

@@ -280,8 +280,10 @@ rollout:
       type: dict
     states:
       description:
-        - The other fields of the state of each node, by name. Combined with RV(rollout.shared), they are the state for
-          M(netops.egress_ip.node).
+        - The other fields of the states, by the name of the node. Combined with RV(rollout.shared), they are the state
+          for M(netops.egress_ip.node).
+        - Only of nodes that a run may change. Those in RV(rollout.differing), and all nodes while some have to follow
+          the claims of others.
       type: dict
     differing:
       description: The nodes that differ from their state.

@@ -9,6 +9,7 @@ all equal on all nodes, and their copies would take ten times as long as the pla
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,23 @@ def packed(states: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         for name, state in states.items()
     }
     return {"shared": shared, "states": own}
+
+
+def needed_states(rollout: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Return {node: state} of the nodes that a run may change.
+
+    Those are all nodes if some have to follow the claims of others.
+    """
+    states: Mapping[str, Mapping[str, Any]] = rollout["states"]
+    if rollout["following"] or rollout["pending"]:
+        return states
+    return {name: states[name] for name in rollout["differing"]}
+
+
+def with_pods_as_text(manifests: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dict of Manifests with the pods as one JSON text, which `Manifests.from_dict` reads too."""
+    pods = manifests["pods"]
+    return {**manifests, "pods": pods if isinstance(pods, str) else json.dumps(pods)}
 
 
 def without_records(fleet: Mapping[str, Any]) -> dict[str, Any]:

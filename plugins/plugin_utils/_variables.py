@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
@@ -29,7 +30,7 @@ def host_of(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
 
     `variables` are those of a task after the module `settings`. Raises InventoryError.
     """
-    own, of_run = variables["hostvars"][name], result_of(variables, "settings")
+    own, of_run = _of_host(variables, name), result_of(variables, "settings")
     settings = of_run["hosts"].get(name)
     if settings is None:
         raise InventoryError(
@@ -37,7 +38,7 @@ def host_of(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
         )
     return {
         "name": name,
-        "address": own.get("ansible_host"),
+        "address": variables["hostvars"][name].get("ansible_host") if "ansible_host" in own else None,
         **{setting: settings[setting] for setting in _OF_HOST},
         "failover": failover_of(settings["failover"]),
         "variables": {variable: settings[variable[len(PREFIX) :]] for variable in VARIABLES},
@@ -62,9 +63,22 @@ def result_of(variables: Mapping[str, Any], module: str) -> Mapping[str, Any]:
 
 def node_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
     """Return {node: result of the module `node`} of the nodes that answered; empty before that module runs."""
-    hosts = {name: variables["hostvars"][name] for name in sorted(fleet["observed"])}
+    hosts = {name: _of_host(variables, name) for name in sorted(fleet["observed"])}
     results = {name: host.get("egress_ip_node") for name, host in hosts.items()}
     return {name: read_result(result) for name, result in results.items() if result is not None}
+
+
+def _of_host(variables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return the variables of a host without templating: registered results have none, and each would be copied."""
+    hostvars = variables["hostvars"]
+    found: Mapping[str, Any] = getattr(hostvars, "raw_get", hostvars.__getitem__)(name)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _record(text: str) -> Any:
+    """Return the values of a record. Most nodes have the same one, which would be N times N values for N nodes."""
+    return json.loads(text)
 
 
 def _facts(observed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -76,6 +90,6 @@ def _facts(observed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         return None
     text = observed.get("nodes")
     try:
-        return {**observed, "nodes": json.loads(text)} if isinstance(text, str) else observed
+        return {**observed, "nodes": _record(text)} if isinstance(text, str) else observed
     except (ValueError, RecursionError):
         return observed

@@ -30,6 +30,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_pl
 LABEL = "k8s.ovn.org/egress-assignable"
 # All 14 bits of a mark that the collection can use: 1,000 nodes have 10,000 egress IPs.
 MARK_MASK = 0x3FFF
+# Otherwise each node excludes each pod's address.
+POD_NETWORKS = ("10.128.0.0/9",)
 _FIRST_NODE = ipaddress.IPv4Address("10.0.0.1")
 _FIRST_EGRESS_IP = ipaddress.IPv4Address("10.0.128.1")
 _FIRST_POD = ipaddress.IPv4Address("10.128.0.1")
@@ -143,7 +145,7 @@ def roll_out_to(size: Size, read: Manifests, answers: dict[str, dict]) -> Rollou
     ]
     options = {"mark_mask": MARK_MASK, "tunnel_keys": []}
     made = plan_run(hosts, read.to_dict(), Settings(), options, states=False)
-    return roll_out(made.plan, made.objects, made.fleet, (), options)
+    return roll_out(made.plan, made.objects, made.fleet, POD_NETWORKS, options)
 
 
 def write(folder: Path, size: Size) -> None:
@@ -183,6 +185,7 @@ def _inventory(folder: Path, size: Size) -> dict:
         "recorded_folder": str(folder),
         "egress_ip_manifests": [str(folder / "manifests.json")],
         "egress_ip_mark_mask": hex(MARK_MASK),
+        "egress_ip_excluded_cidrs": list(POD_NETWORKS),
     }
     hosts = {name: {"egress_ip_labels": {LABEL: ""}} for name in size.names}
     return {"egress_ip_nodes": {"hosts": hosts, "vars": common}}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -266,7 +267,7 @@ class NodeState:
         """Return a short hash of all fields but the generation: states with equal digests configure a node equally."""
         own = {**self._own_fields(), "generation": 0}
         texts = {key: json.dumps(value, sort_keys=True) for key, value in own.items()}
-        texts.update({key: f"[{', '.join(item.text for item in getattr(self, key))}]" for key in _LISTS})
+        texts.update({key: _text_of(getattr(self, key)) for key in _LISTS})
         content = ", ".join(f'"{key}": {texts[key]}' for key in sorted(texts))
         return hashlib.sha256(f"{{{content}}}".encode()).hexdigest()[:16]
 
@@ -300,7 +301,25 @@ class NodeState:
 
 # The fields of NodeState that are lists of entries.
 _LISTS = ("nodes", "egressips", "pods", "held", "far_ends")
+# Long lists of the last states, with their texts.
+_MANY = 200
+_TEXTS: deque[tuple[Sequence[Any], str]] = deque(maxlen=6)
 _KEYS = set(NodeState.__dataclass_fields__)
+
+
+def _text_of(entries: Sequence[Any]) -> str:
+    """Return the JSON text of a list of entries.
+
+    All nodes of a fleet share some of their lists, so those of the last states are kept: otherwise N states of N nodes
+    would need N times N texts.
+    """
+    for known, text in _TEXTS:
+        if known is entries:
+            return text
+    text = f"[{', '.join(item.text for item in entries)}]"
+    if len(entries) > _MANY:
+        _TEXTS.append((entries, text))
+    return text
 
 
 def known_keys(value: Mapping[str, Any]) -> dict[str, Any]:

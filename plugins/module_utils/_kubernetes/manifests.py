@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Mapping, NamedTuple, TypeVar
@@ -73,11 +74,12 @@ class Manifests:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Manifests:
-        """Return the Manifests of the dict that ``to_dict`` returned; reads each document once."""
+        """Return the Manifests of the dict that ``to_dict`` returned, or with its pods as one JSON text."""
+        pods = json.loads(value["pods"]) if isinstance(value["pods"], str) else value["pods"]
         return cls(
             egressips=read_egressips(value["egressips"]),
             namespaces=valid(parse_namespace, value["namespaces"]),
-            pods=valid(parse_pod, value["pods"]),
+            pods=valid(parse_pod, pods),
             nodes=valid(parse_node, value["nodes"]),
             invalid=tuple(value["invalid"]),
             ignored=tuple(value["ignored"]),

@@ -41,21 +41,21 @@ def _range(network: Network) -> _Range:
 _PRIVATE = [_range(network) for network in PRIVATE_NETWORKS]
 
 
-def pod_networks(manifests: Manifests, own: Collection[str]) -> list[Network]:
-    """Return the addresses of pods and the pod networks of nodes that are private; `own` are the nodes' addresses.
+def pod_networks(manifests: Manifests, own: Collection[str], excluded: Iterable[Network]) -> list[Network]:
+    """Return the addresses of pods and the pod networks of nodes that are private and not in the `excluded` networks.
 
-    Raises InvalidError for a malformed network.
+    `own` are the nodes' addresses. Raises InvalidError for a malformed network.
     """
-    return [parse_network(item.text, item.path) for item in _named(manifests, own) if _is_in(item, _PRIVATE)]
+    named = _named(manifests, own, [*map(_range, excluded)])
+    return [parse_network(item.text, item.path) for item in named if _is_in(item, _PRIVATE)]
 
 
 def public_pod_lines(manifests: Manifests, own: Collection[str], excluded: Iterable[Network]) -> list[str]:
     """Return a line for each kind of document that names an address outside the private and the `excluded` networks."""
     accepted = [*_PRIVATE, *map(_range, excluded)]
     found: dict[str, list[Named]] = {}
-    for item in _named(manifests, own):
-        if not _is_in(item, accepted):
-            found.setdefault(item.path, []).append(item)
+    for item in _named(manifests, own, accepted):
+        found.setdefault(item.path, []).append(item)
     return [
         f"egress_ip_excluded_cidrs: does not contain {_listed(items)}; {path} outside private networks has no effect on"
         " other pods, which use egress IPs towards it; list its network if it is a pod network"
@@ -63,24 +63,31 @@ def public_pod_lines(manifests: Manifests, own: Collection[str], excluded: Itera
     ]
 
 
-def _named(manifests: Manifests, own: Collection[str]) -> Iterator[Named]:
+def _named(manifests: Manifests, own: Collection[str], skipped: Collection[_Range]) -> Iterator[Named]:
+    """Yield what documents name, without the nodes' `own` addresses and without what is in the `skipped` ranges."""
     errors = Errors()
     for pod in manifests.pods:
         for address in pod.pod_ips:
-            if address not in own:
-                ip = parsed(address)
-                text, number = f"{address}/{ip.max_prefixlen}", int(ip)
-                yield Named(text, ip.version, number, number, f"pod/{pod.namespace}/{pod.name}", "status.podIPs")
+            ip = parsed(address)
+            version, number = ip.version, int(ip)
+            if address not in own and not _are_in(version, number, number, skipped):
+                text = f"{address}/{ip.max_prefixlen}"
+                yield Named(text, version, number, number, f"pod/{pod.namespace}/{pod.name}", "status.podIPs")
     for node in manifests.nodes:
         for i, cidr in enumerate(node.pod_cidrs):
             network = errors.attempt(parse_network, cidr, f"node/{node.name}: spec.podCIDRs[{i}]")
-            if network is not None:
+            if network is not None and not _are_in(*_range(network), skipped):
                 yield Named(str(network), *_range(network), f"node/{node.name}", "spec.podCIDRs")
     errors.raise_if_any()
 
 
 def _is_in(item: Named, ranges: Iterable[_Range]) -> bool:
-    return any(item.version == v and first <= item.first and item.last <= last for v, first, last in ranges)
+    return _are_in(item.version, item.first, item.last, ranges)
+
+
+def _are_in(version: int, first: int, last: int, ranges: Iterable[_Range]) -> bool:
+    """Return whether one of the ranges contains these addresses."""
+    return any(known == version and begin <= first and last <= end for known, begin, end in ranges)
 
 
 def _listed(items: list[Named]) -> str:

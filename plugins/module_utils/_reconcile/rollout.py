@@ -170,7 +170,7 @@ class _Builder:
         plan: _Values,
         manifests: Manifests,
         fleet: _Values,
-        excluded: Iterable[Network],
+        excluded: Collection[Network],
         options: DataPlaneOptions,
         withheld: Collection[str],
         more: More,
@@ -199,7 +199,7 @@ class _Builder:
         )
         self.far_ends, self.following = self._far_ends()
         own = {address for member in self.members for address in member.addresses}
-        networks = outermost([*excluded, *pod_networks(manifests, own)])
+        networks = outermost([*excluded, *pod_networks(manifests, own, excluded)])
         self.excluded, self._excluded = tuple(map(str, networks)), NetworkSet(networks)
 
     def state_for(self, name: str) -> NodeState:

@@ -166,7 +166,7 @@ def _doubts_about(
     known = {address for member in fleet["members"] for address in member["addresses"]}
     names = {node["name"] for node in fleet["nodes"]}
     excluded = parse_excluded(settings.excluded_cidrs)
-    pods = pod_networks(planned, known)
+    pods = pod_networks(planned, known, excluded)
     unshared = unshared_lines(fleet["observed"], fleet["members"], [*excluded, *pods])
     doubts = [
         *public_pod_lines(planned, known, excluded),

@@ -58,3 +58,22 @@ def test_results_are_those_of_nodes_that_answered():
     assert node_results({"hostvars": hostvars}, {"observed": {"node1": {}, "node2": {}, "node3": {}}}) == {
         "node1": {"changed": True}
     }
+
+
+def test_equal_records_of_nodes_are_one_value():
+    record = '[{"name": "node1"}]'
+    variables = task_variables(**{f"node{n}": {"egress_ip_node_info": {"nodes": record}} for n in (1, 2)})
+    one, two = (host_of(variables, name)["observed"]["nodes"] for name in ("node1", "node2"))
+    assert one == [{"name": "node1"}]
+    assert one is two
+
+
+def test_results_of_hosts_are_not_templated():
+    class HostVars(dict):
+        def raw_get(self, name):
+            return {"egress_ip_node_info": {"held": []}, "ansible_host": "{{ address }}"}
+
+    variables = task_variables(node1={})
+    variables["hostvars"] = HostVars(node1={"ansible_host": "192.0.2.1"})
+    host = host_of(variables, "node1")
+    assert (host["address"], host["observed"]) == ("192.0.2.1", {"held": []})

@@ -23,6 +23,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import (
     Held,
+    LocalPod,
     NodeState,
     allocate_marks,
     slots,
@@ -67,6 +68,14 @@ def test_equal_digests_ask_for_equal_nodes(first, second):
 def test_the_digest_covers_all_fields_but_the_generation(state):
     content = json.dumps({**state.to_dict(), "generation": 0}, sort_keys=True)
     assert state.digest() == hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def test_the_digest_of_long_lists_that_states_share():
+    pods = tuple(LocalPod(f"10.88.{n // 250}.{n % 250}", ()) for n in range(300))
+    state = replace(node_state(), pods=pods)
+    for each in (state, replace(state, name="node2"), replace(state, pods=pods[1:]), replace(state, pods=pods)):
+        content = json.dumps({**each.to_dict(), "generation": 0}, sort_keys=True)
+        assert each.digest() == hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def test_states_share_the_dict_forms_of_their_entries():

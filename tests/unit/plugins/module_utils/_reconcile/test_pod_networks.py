@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_network
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import outermost, parse_network
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InvalidError
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.pod_networks import (
@@ -33,7 +33,7 @@ def manifests(*pod_ips, cidrs=()):
 
 
 def excluded(read, own=()):
-    return [str(network) for network in pod_networks(read, own)]
+    return [str(network) for network in pod_networks(read, own, ())]
 
 
 def lines(read, *networks, own=()):
@@ -85,3 +85,13 @@ def test_each_address_is_either_excluded_or_reported(address):
     read = manifests(str(address))
     pods = [pod for pod in read.pods if pod.pod_ips]
     assert len(excluded(read)) + len(lines(read)) == len(pods)
+
+
+@pytest.mark.parametrize("network", ["10.88.0.0/16", "10.88.0.2/32", "10.0.0.0/8"])
+def test_what_is_excluded_already_is_left_out(network):
+    read = manifests("10.88.0.2", "10.99.0.3", cidrs=["10.88.0.0/24"])
+    known = parse_network(network, "")
+    found = pod_networks(read, (), [known])
+    everything = pod_networks(read, (), ())
+    assert outermost([known, *found]) == outermost([known, *everything])
+    assert len(found) < len(everything)
