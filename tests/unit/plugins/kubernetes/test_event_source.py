@@ -132,6 +132,16 @@ def test_changes_that_follow_closely_are_one_event():
     assert seconds > 0.4
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"), [({"namespaces": ["shop"]}, "Pod shop/z"), ({"name": "prod"}, "Pod prod.shop/z")]
+)
+def test_some_namespaces_and_a_cluster_with_a_name(shop, settings, expected):
+    def add(store):
+        store.add([pod("z", app="web")])
+
+    assert events(shop, add, **settings) == [["start"], [expected]]
+
+
 def test_a_forgotten_version_is_a_new_list_with_the_difference(shop):
     gone = threading.Event()
 
