@@ -9,7 +9,7 @@ A node without such networks has none of them, and pays for none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Callable, Dict
+from typing import Callable, Dict, Mapping
 
 from .._common.addresses import VERSIONS, WORDS, of_version
 from .named_networks import Classes, Follows, NamedNetworks
@@ -66,6 +66,16 @@ def guard_rules(state: NodeState) -> Iterator[str]:
     """Yield the rules for all packets from guarded networks, as for those from selected pods."""
     if state.networks:
         yield from (f"{ip} saddr @guarded{v} jump selected" for v, ip in WORDS.items())
+
+
+def outside_interfaces(state: NodeState, classes: Mapping[int, Classes]) -> str:
+    """Return the matches, each with a space behind it, of packets to which no rule for an interface applies."""
+    if not state.networks:
+        return ""
+    names = sorted({name for each in classes.values() for name in each.by_interface})
+    quoted = ", ".join(f'"{name}"' for name in names)
+    others = f"iifname != {{ {quoted} }} " if names else ""
+    return others + ('meta iifkind != "bridge" ' if closes_unknown(state) else "")
 
 
 def network_rules(

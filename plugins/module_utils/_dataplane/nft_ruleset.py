@@ -17,7 +17,15 @@ from .._common.destinations import Destinations, objects_by_network
 from .iproute import macs_of
 from .named_networks import Classes, NamedNetworks
 from .nft_addresses import SINGLE, name_of, network_text, object_chain, object_chains, object_maps
-from .nft_networks import KEEP, classes_of, closes_unknown, guard_rules, network_rules, network_sets
+from .nft_networks import (
+    KEEP,
+    classes_of,
+    closes_unknown,
+    guard_rules,
+    network_rules,
+    network_sets,
+    outside_interfaces,
+)
 from .nft_table import (
     INET,
     INTERVALS,
@@ -81,10 +89,11 @@ def desired_tables(
     """
     classes = classes_of(state)
     choices = _destination_choices(state, classes)
-    base = _base_chains(state, mtu, in_vrf, sorted(not_routing), outward)
+    ordinary = _ordinary_packet(state, classes)
+    base = _base_chains(state, in_vrf, sorted(not_routing), outward, ordinary)
     own = network_rules(state, classes, outward, lambda names: _pod_chain(names, choices))
     base["prerouting"] = extended(base["prerouting"], *own)
-    table = _inet_table(state, marks, base, outward, choices)
+    table = _inet_table(state, marks, {**base, "handshake": _handshake_chain(mtu)}, outward, choices)
     for version in VERSIONS:
         named = network_sets(state, classes[version], version, inner, lambda names: _pod_chain(names, choices))
         table = replace(table, sets={**table.sets, **named})
@@ -132,7 +141,7 @@ def _netdev_table(state: NodeState, marks: Marks) -> TableState:
 def _inet_table(
     state: NodeState,
     marks: Marks,
-    base_chains: Mapping[str, ChainState],
+    chains: Mapping[str, ChainState],
     outward: Sequence[str],
     choices: DestinationChoices,
 ) -> TableState:
@@ -148,7 +157,7 @@ def _inet_table(
         family=INET,
         sets=sets,
         chains={
-            **base_chains,
+            **chains,
             **tunnel_chains(options, state.endpoints),
             **_selected_chains(state, outward),
             # Any user can bind a socket to an egress IP that the node holds; services on it reply, they open nothing.
@@ -160,7 +169,7 @@ def _inet_table(
                 "meta skuid 0 return",
                 "drop",
             ),
-            "marked": _marked_chain(options),
+            **_marked_chains(options),
             # A late packet of a connection that has moved or ended is still answered with a reset.
             **(
                 {"inbound": chain_of("", f"meta l4proto tcp {_NOT_THE_FIRST} return", "drop")}
@@ -230,7 +239,7 @@ def _base_chain(kind: str, hook: str, priority: int, *rules: str) -> ChainState:
 
 
 def _base_chains(
-    state: NodeState, mtu: int, in_vrf: Sequence[str], not_routing: Sequence[int], outward: Sequence[str]
+    state: NodeState, in_vrf: Sequence[str], not_routing: Sequence[int], outward: Sequence[str], ordinary: str
 ) -> dict[str, ChainState]:
     options = state.options
     device, port, mask = options.tunnel_device, to_tunnel_port(options), f"{options.mark_mask:#x}"
@@ -240,11 +249,11 @@ def _base_chains(
     return {
         "raw_prerouting": _base_chain("filter", "prerouting", NFT_RAW, f"{port} jump tunnel_port_raw"),
         "raw_output": _base_chain("filter", "output", NFT_RAW, notrack),
-        "prerouting": _base_chain("filter", "prerouting", NFT_MARK, *_prerouting(state, in_vrf)),
+        "prerouting": _base_chain("filter", "prerouting", NFT_MARK, *_prerouting(state, in_vrf, ordinary)),
         "input": _base_chain(
             "filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{port} goto tunnel_port_input"
         ),
-        "forward": _base_chain("filter", "forward", NFT_MARK, *_forward(options, mtu, not_routing)),
+        "forward": _base_chain("filter", "forward", NFT_MARK, *_forward(options, not_routing)),
         "output": _base_chain(
             "filter",
             "output",
@@ -260,7 +269,7 @@ def _base_chains(
     }
 
 
-def _prerouting(state: NodeState, in_vrf: Sequence[str]) -> Iterator[str]:
+def _prerouting(state: NodeState, in_vrf: Sequence[str], ordinary: str) -> Iterator[str]:
     options = state.options
     mask = f"{options.mark_mask:#x}"
     # By the mark, replies leave the VRF in which they arrive.
@@ -268,6 +277,7 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str]) -> Iterator[str]:
     for name in (*((SELECTED,) if state.follow else ()), "selected"):
         yield from (f"{ip} saddr @{name}{v} jump selected" for v, ip in WORDS.items())
     yield from guard_rules(state)
+    yield f"{ordinary} return"
     yield "ct direction reply return"
     yield f'iifname "{options.tunnel_device}" goto from_tunnel'
     if state.failover:
@@ -289,14 +299,29 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str]) -> Iterator[str]:
         yield from (f"{only_new}{ip} daddr != @excluded{v} {ip} saddr vmap @{name}{v}" for v, ip in WORDS.items())
 
 
-def _forward(options: DataPlaneOptions, mtu: int, not_routing: Sequence[int]) -> Iterator[str]:
+def _ordinary_packet(state: NodeState, classes: Mapping[int, Classes]) -> str:
+    """Return the matches of packets to which none of the further rules of `prerouting` applies.
+
+    They have no mark: they come neither from the tunnel nor from a selected pod or a guarded network. Their connection
+    is known and has no mark either.
+    """
+    mask = f"{state.options.mark_mask:#x}"
+    known = f"ct state established,related ct mark and {mask} == 0"
+    return f"{outside_interfaces(state, classes)}{known} meta mark and {mask} == 0"
+
+
+def _forward(options: DataPlaneOptions, not_routing: Sequence[int]) -> Iterator[str]:
     mask = f"{options.mark_mask:#x}"
     yield f'iifname "{options.tunnel_device}" jump tunnel_forward'
     yield f"{to_tunnel_port(options)} jump tunnel_port_forward"
-    for version, size in _HEADERS.items():
-        handshake = f"meta nfproto ipv{version} ct mark and {mask} != 0 tcp flags & (syn | rst) == syn"
-        yield f"{handshake} tcp option maxseg size set {mtu - size}"
     yield from (f"meta nfproto ipv{v} ct mark and {mask} == 0 goto {_FORWARD_OTHERS}{v}" for v in not_routing)
+    yield f"ct mark and {mask} != 0 goto handshake"
+
+
+def _handshake_chain(mtu: int) -> ChainState:
+    """Return the chain that limits the segment size of connections with an egress IP; `mtu` is the tunnel's."""
+    handshake = "tcp flags & (syn | rst) == syn tcp option maxseg size set"
+    return chain_of("", *(f"meta nfproto ipv{v} {handshake} {mtu - size}" for v, size in _HEADERS.items()))
 
 
 def _postrouting(state: NodeState) -> Iterator[str]:
@@ -359,27 +384,37 @@ def _selected_chains(state: NodeState, outward: Sequence[str]) -> dict[str, Chai
     }
 
 
-def _marked_chain(options: DataPlaneOptions) -> ChainState:
-    """Return the chain for packets of connections with an egress IP, with their final source."""
+def _marked_chains(options: DataPlaneOptions) -> dict[str, ChainState]:
+    """Return the chains for packets of connections with an egress IP, with their final source."""
     device, mask = options.tunnel_device, f"{options.mark_mask:#x}"
-    return chain_of(
-        "",
-        # A connection with an egress IP leaves with it or through the tunnel, or not at all.
-        *(
-            f'ct direction original ct state != related oifname != "{device}" {ip} saddr != @egress_ips{v} drop'
-            for v, ip in WORDS.items()
+    return {
+        "marked": chain_of(
+            "",
+            "ct direction reply goto marked_reply",
+            # A connection with an egress IP leaves with it or through the tunnel, or not at all.
+            *(
+                f'meta nfproto ipv{v} oifname != "{device}" ct state != related {ip} saddr != @egress_ips{v} drop'
+                for v, ip in WORDS.items()
+            ),
+            _counted(mask, "original"),
         ),
-        *(f"ct direction {way} counter name ct mark and {mask} map @{name}" for way, name in DIRECTIONS.items()),
-    )
+        "marked_reply": chain_of("", _counted(mask, "reply")),
+    }
+
+
+def _counted(mask: str, direction: str) -> str:
+    return f"counter name ct mark and {mask} map @{DIRECTIONS[direction]}"
 
 
 def _mark_chains(options: DataPlaneOptions, marks: Marks) -> dict[str, ChainState]:
     """Return the chains that set the mark of one egress IP on a packet and its connection."""
-    keep = f"{0xFFFFFFFF ^ options.mark_mask:#010x}"
+    mask, keep = f"{options.mark_mask:#x}", f"{0xFFFFFFFF ^ options.mark_mask:#010x}"
     return {
         name_of("mark", ip): chain_of(
             "",
-            f"ct mark set ct mark and {keep} or {_mark_text(options, index)}",
+            # To set it again costs as much as a lookup.
+            f"ct mark and {mask} != {_mark_text(options, index)} ct mark set ct mark and {keep} or"
+            f" {_mark_text(options, index)}",
             f"meta mark set meta mark and {keep} or {_mark_text(options, index)}",
         )
         for ip, index in marks.items()

@@ -28,13 +28,17 @@ WITHOUT_CONNECTION = "ct state invalid,untracked"
 # The route to the packet's source does not lead out of the interface on which it arrived. Linux before 5.14 allows
 # this in chains at the hook prerouting only.
 NOT_FROM_THERE = "fib saddr . iif oif missing"
+_OTHER_PROTOCOLS = "meta l4proto != { tcp, udp } return"
 # The packet was not encrypted, or by an IPsec state of others.
 _NOT_OUR_ESP = ("meta secpath missing", f"ipsec in reqid != {ESP_REQUEST_ID}")
 
 
 def to_tunnel_port(options: DataPlaneOptions) -> str:
-    """Return the match of packets to the port of the tunnel (UDP) and the hand-over (TCP)."""
-    return f"meta l4proto {{ tcp, udp }} th dport {options.tunnel_port}"
+    """Return the match of packets to the port of the tunnel (UDP) and the hand-over (TCP).
+
+    Every packet of the host pays for it. So the chains that follow check the protocol.
+    """
+    return f"th dport {options.tunnel_port}"
 
 
 def tunnel_chains(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
@@ -54,6 +58,8 @@ def _from_tunnel(options: DataPlaneOptions) -> dict[str, ChainState]:
         ),
         "tunnel_forward": chain_of(
             "",
+            # `from_tunnel` has marked its connection.
+            f"ct mark and {options.mark_mask:#x} == 0 drop",
             # During a move: a second node on the path would change the source port, and the server would refuse it.
             f'oifname "{options.tunnel_device}" drop',
             "ct direction reply drop",
@@ -72,6 +78,7 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
     return {
         "tunnel_port_raw": chain_of(
             "",
+            _OTHER_PROTOCOLS,
             f"meta iifkind != {{ {uplinks} }} jump tunnel_port_inward",
             "meta l4proto udp fib daddr type local notrack",
         ),
@@ -79,6 +86,7 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
         "tunnel_port_inward": chain_of("", *(f"{ip} saddr @nodes{v} {NOT_FROM_THERE} drop" for v, ip in WORDS.items())),
         "tunnel_port_input": chain_of(
             "",
+            _OTHER_PROTOCOLS,
             *(f"meta l4proto udp {words} drop" for words in _NOT_OUR_ESP if encrypted),
             *(f"{ip} saddr @nodes{v} {ip} daddr @egress_ips{v} return" for v, ip in WORDS.items()),
             *(f"{WORDS[v]} saddr @nodes{v} {WORDS[v]} daddr {endpoint} return" for v, endpoint in own),
@@ -86,12 +94,14 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
         ),
         "tunnel_port_forward": chain_of(
             "",
+            _OTHER_PROTOCOLS,
             # While an address moves, its old holder forwards what arrives for it.
             *(f"{ip} saddr @nodes{v} return" for v, ip in WORDS.items()),
             *(f"{ip} daddr @tunnel{v} drop" for v, ip in WORDS.items()),
         ),
         "tunnel_port_output": chain_of(
             "",
+            _OTHER_PROTOCOLS,
             # While the IPsec policies are gone.
             *([f"{of_tunnel_device} rt ipsec missing drop"] if encrypted else []),
             # The tunnel device's packets have a mark, which only root can set; the hand-over runs as root.

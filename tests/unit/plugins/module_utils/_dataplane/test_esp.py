@@ -252,8 +252,10 @@ def test_plain_packets_of_the_tunnel_are_dropped_at_both_ends():
     ends = {name for name in closed if closed[name] != plain.get(name)}
     assert ends == {"tunnel_port_input", "tunnel_port_output"}
     incoming, outgoing = (closed[name].rules for name in sorted(ends))
-    assert incoming[:2] == (
+    other = "meta l4proto != { tcp, udp } return"
+    assert incoming[:3] == (
+        other,
         "meta l4proto udp meta secpath missing drop",
         f"meta l4proto udp ipsec in reqid != {ESP_REQUEST_ID} drop",
     )
-    assert outgoing[0] == "meta l4proto udp meta mark and 0x1fff != 0 rt ipsec missing drop"
+    assert outgoing[:2] == (other, "meta l4proto udp meta mark and 0x1fff != 0 rt ipsec missing drop")

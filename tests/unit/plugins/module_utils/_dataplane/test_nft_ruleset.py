@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import ipaddress
+from dataclasses import replace
+
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import VERSIONS
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_addresses import object_chain
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import held_by
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import INET, NETDEV
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import LocalNetwork
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
+from hypothesis import given
 from network_namespace import network_namespace
 from nft_tables import change_tables, facts, tables_of
-from states import egress_object, held, node_state
+from states import egress_object, held, node_state, node_states
 
 
 def chain(state, name):
@@ -58,6 +64,47 @@ def test_a_goto_in_a_chain_at_a_hook_skips_no_rule(options):
         for number, target in enumerate(targets):
             if target and target not in FINAL:
                 assert {*targets[number:]} == {target}, name
+
+
+ORDINARY = "ct state established,related ct mark and 0x1fff == 0 meta mark and 0x1fff == 0 return"
+
+
+@given(node_states())
+def test_every_pod_with_a_verdict_is_marked_before_ordinary_packets_leave(state):
+    table = tables_of(state)[INET]
+    rules = chain(state, "prerouting")
+    (leaves,) = [number for number, rule in enumerate(rules) if rule.endswith(" return") and " meta mark " in rule]
+    for version in VERSIONS:
+        verdicts = table.sets[f"pods{version}"].elements
+        assert {pod for pod, verdict in verdicts.items() if verdict != "return"} == set(
+            table.sets[f"selected{version}"].elements
+        )
+    assert [rule.partition(" saddr ")[2] for rule in rules[:leaves]] == [
+        f"@selected{v} jump selected" for v in VERSIONS
+    ]
+
+
+@pytest.mark.parametrize("unknown_pods", ["node", "drop"])
+def test_every_packet_from_a_network_with_a_verdict_is_marked_or_stays(unknown_pods):
+    """By its source in a guarded network, else by the interface on which it arrives."""
+    networks = (
+        LocalNetwork("web", "podman:web", ("web",), ("10.89.0.0/24", "fd00:89::/64")),
+        LocalNetwork("db", "podman:db", (), ("10.89.0.128/25",)),
+        LocalNetwork("vms", "interface:vnet7", ("web",), ()),
+    )
+    state = replace(node_state(options={"unknown_pods": unknown_pods}), networks=networks)
+    table, rules = tables_of(state)[INET], chain(state, "prerouting")
+    bridges = 'meta iifkind != "bridge" ' if unknown_pods == "drop" else ""
+    leaves = rules.index(f'iifname != {{ "vnet7" }} {bridges}{ORDINARY}')
+    assert [rule for rule in rules[:leaves] if "@guarded" in rule] == [
+        "ip saddr @guarded4 jump selected",
+        "ip6 saddr @guarded6 jump selected",
+    ]
+    for version in VERSIONS:
+        guarded = [ipaddress.ip_network(text) for text in table.sets[f"guarded{version}"].elements]
+        for text, verdict in table.sets[f"networks{version}"].elements.items():
+            network = ipaddress.ip_network(text)
+            assert verdict == "return" or any(network.subnet_of(each) for each in guarded)
 
 
 def test_long_names_do_not_collide():

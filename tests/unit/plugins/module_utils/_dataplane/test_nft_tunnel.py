@@ -175,7 +175,7 @@ def test_other_destinations_of_that_port_stay_open(version):
 @VERSIONS
 @pytest.mark.parametrize("mac", ["of the device", "of the endpoint", "broadcast"])
 def test_without_tables_nothing_from_the_tunnel_is_delivered(version, mac):
-    with small_fleet_without_tables():
+    with small_fleet_without_tables("netdev", "inet"):
         octets = [f"{int(part):02x}" for part in NODE1[4].split(".")]
         macs = {"of the endpoint": ":".join(["02", "e1", *octets]), "broadcast": BROADCAST}
         # The attacker does not know the address of the device; a guess has 40 bits to find.
@@ -191,12 +191,24 @@ def test_without_tables_nothing_from_the_tunnel_is_delivered(version, mac):
             assert (sources(node), sources(server)) == ([], [])
 
 
+@VERSIONS
+def test_without_the_table_of_the_device_a_host_that_knows_its_address_gets_nothing_forwarded(version):
+    with small_fleet_without_tables("netdev"), contextlib.closing(listener("server", version)) as server:
+        packet = tunnel_packet(NODE2[version], SERVER[version], mac=device_mac("node1"))
+        forge_source("outsider", NODE2[version])
+        try:
+            tunnel("outsider", NODE1[version], packet, source=NODE2[version])
+        finally:
+            ip("outsider", f"address delete {NODE2[version]} dev lo")
+        assert sources(server) == []
+
+
 @contextlib.contextmanager
-def small_fleet_without_tables():
-    """Take our tables away from node1, as `nft flush ruleset` does, and put them back."""
+def small_fleet_without_tables(*families):
+    """Take our tables of these families away from node1, of both as `nft flush ruleset` does, and put them back."""
     with inside("node1"):
-        tables = "".join(run("nft", "list", "table", family, "egress_ip") for family in ("netdev", "inet"))
-    nft("node1", "delete table inet egress_ip", "delete table netdev egress_ip")
+        tables = "".join(run("nft", "list", "table", family, "egress_ip") for family in families)
+    nft("node1", *(f"delete table {family} egress_ip" for family in families))
     try:
         yield
     finally:

@@ -4,7 +4,7 @@
 """From any data plane to any other, on a kernel in memory and on the real one.
 
 golden/data_plane/CASE holds before.yml (absent on a new node) and after.yml, the states, and transaction.txt, what
-leads from one to the other.
+leads from one to the other. inet.json is the table on the node, as nft lists it, if another version has written it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.interfaces import own_networks
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_tables
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import INET, parse_table
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import (
     Held,
     NodeState,
@@ -183,7 +184,10 @@ def test_transaction(golden):
         marks = marks_of(state)
         bring(kernel, state, marks)
     desired = desired_data_plane(after, marks_of(after, marks), kernel.read_host())
-    way = transaction(read(kernel, after, ips(*before)), desired)
+    current = read(kernel, after, ips(*before))
+    if "inet.json" in golden:
+        current = replace(current, tables={**current.tables, INET: parse_table(golden["inet.json"], INET)})
+    way = transaction(current, desired)
     lines = [
         *(f"ip {line}" for line in way.ip),
         *(f"ip -6 {line}" for line in way.ip6),
