@@ -89,8 +89,8 @@ def desired_tables(
     """
     classes = classes_of(state)
     choices = _destination_choices(state, classes)
-    ordinary = _ordinary_packet(state, classes)
-    base = _base_chains(state, in_vrf, sorted(not_routing), outward, ordinary)
+    unselected = _unselected(state, classes)
+    base = _base_chains(state, in_vrf, sorted(not_routing), outward, unselected)
     own = network_rules(state, classes, outward, lambda names: _pod_chain(names, choices))
     base["prerouting"] = extended(base["prerouting"], *own)
     table = _inet_table(state, marks, {**base, "handshake": _handshake_chain(mtu)}, outward, choices)
@@ -239,7 +239,7 @@ def _base_chain(kind: str, hook: str, priority: int, *rules: str) -> ChainState:
 
 
 def _base_chains(
-    state: NodeState, in_vrf: Sequence[str], not_routing: Sequence[int], outward: Sequence[str], ordinary: str
+    state: NodeState, in_vrf: Sequence[str], not_routing: Sequence[int], outward: Sequence[str], unselected: str
 ) -> dict[str, ChainState]:
     options = state.options
     device, port, mask = options.tunnel_device, to_tunnel_port(options), f"{options.mark_mask:#x}"
@@ -249,7 +249,7 @@ def _base_chains(
     return {
         "raw_prerouting": _base_chain("filter", "prerouting", NFT_RAW, f"{port} jump tunnel_port_raw"),
         "raw_output": _base_chain("filter", "output", NFT_RAW, notrack),
-        "prerouting": _base_chain("filter", "prerouting", NFT_MARK, *_prerouting(state, in_vrf, ordinary)),
+        "prerouting": _base_chain("filter", "prerouting", NFT_MARK, *_prerouting(state, in_vrf, unselected)),
         "input": _base_chain(
             "filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{port} goto tunnel_port_input"
         ),
@@ -269,7 +269,7 @@ def _base_chains(
     }
 
 
-def _prerouting(state: NodeState, in_vrf: Sequence[str], ordinary: str) -> Iterator[str]:
+def _prerouting(state: NodeState, in_vrf: Sequence[str], unselected: str) -> Iterator[str]:
     options = state.options
     mask = f"{options.mark_mask:#x}"
     # By the mark, replies leave the VRF in which they arrive.
@@ -277,7 +277,8 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str], ordinary: str) -> Itera
     for name in (*((SELECTED,) if state.follow else ()), "selected"):
         yield from (f"{ip} saddr @{name}{v} jump selected" for v, ip in WORDS.items())
     yield from guard_rules(state)
-    yield f"{ordinary} return"
+    # Ordinary packets leave here, those that begin a connection further below.
+    yield f"ct state established,related ct mark and {mask} == 0 {unselected} return"
     yield "ct direction reply return"
     yield f'iifname "{options.tunnel_device}" goto from_tunnel'
     if state.failover:
@@ -294,20 +295,18 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str], ordinary: str) -> Itera
     followed = [SELECTED] if state.follow else []
     to_check = [*followed, "selected", *(["guarded"] if state.networks else [])]
     yield from (f"{new}{ip} daddr @{name}{v} jump to_selected" for name in to_check for v, ip in WORDS.items())
+    yield f"{unselected} return"
     only_new = "" if all_packets else new
     for name in (*([CLASSES] if state.follow else []), "pods"):
         yield from (f"{only_new}{ip} daddr != @excluded{v} {ip} saddr vmap @{name}{v}" for v, ip in WORDS.items())
 
 
-def _ordinary_packet(state: NodeState, classes: Mapping[int, Classes]) -> str:
-    """Return the matches of packets to which none of the further rules of `prerouting` applies.
+def _unselected(state: NodeState, classes: Mapping[int, Classes]) -> str:
+    """Return the matches of packets that come neither from the tunnel nor from a selected pod or a guarded network.
 
-    They have no mark: they come neither from the tunnel nor from a selected pod or a guarded network. Their connection
-    is known and has no mark either.
+    They have no mark. The maps of pods and networks have no object for their source.
     """
-    mask = f"{state.options.mark_mask:#x}"
-    known = f"ct state established,related ct mark and {mask} == 0"
-    return f"{outside_interfaces(state, classes)}{known} meta mark and {mask} == 0"
+    return f"{outside_interfaces(state, classes)}meta mark and {state.options.mark_mask:#x} == 0"
 
 
 def _forward(options: DataPlaneOptions, not_routing: Sequence[int]) -> Iterator[str]:

@@ -66,22 +66,25 @@ def test_a_goto_in_a_chain_at_a_hook_skips_no_rule(options):
                 assert {*targets[number:]} == {target}, name
 
 
-ORDINARY = "ct state established,related ct mark and 0x1fff == 0 meta mark and 0x1fff == 0 return"
+KNOWN = "ct state established,related ct mark and 0x1fff == 0"
+UNMARKED = "meta mark and 0x1fff == 0 return"
 
 
 @given(node_states())
 def test_every_pod_with_a_verdict_is_marked_before_ordinary_packets_leave(state):
-    table = tables_of(state)[INET]
-    rules = chain(state, "prerouting")
-    (leaves,) = [number for number, rule in enumerate(rules) if rule.endswith(" return") and " meta mark " in rule]
+    table, rules = tables_of(state)[INET], chain(state, "prerouting")
+    known, new = (number for number, rule in enumerate(rules) if rule.endswith(" == 0 return"))
     for version in VERSIONS:
         verdicts = table.sets[f"pods{version}"].elements
-        assert {pod for pod, verdict in verdicts.items() if verdict != "return"} == set(
-            table.sets[f"selected{version}"].elements
-        )
-    assert [rule.partition(" saddr ")[2] for rule in rules[:leaves]] == [
-        f"@selected{v} jump selected" for v in VERSIONS
-    ]
+        selected = set(table.sets[f"selected{version}"].elements)
+        assert {pod for pod, verdict in verdicts.items() if verdict != "return"} == selected
+    assert [rule.partition(" saddr ")[2] for rule in rules[:known]] == [f"@selected{v} jump selected" for v in VERSIONS]
+    assert rules[known].startswith("ct state established,related ct mark ")
+    # What concerns packets of every source: to an egress IP, and to a selected pod.
+    assert not any(" @pods" in rule for rule in rules[:new])
+    assert not any(
+        words in rule for rule in rules[new:] for words in (" goto inbound", " jump to_selected", "vmap @marks")
+    )
 
 
 @pytest.mark.parametrize("unknown_pods", ["node", "drop"])
@@ -94,9 +97,10 @@ def test_every_packet_from_a_network_with_a_verdict_is_marked_or_stays(unknown_p
     )
     state = replace(node_state(options={"unknown_pods": unknown_pods}), networks=networks)
     table, rules = tables_of(state)[INET], chain(state, "prerouting")
-    bridges = 'meta iifkind != "bridge" ' if unknown_pods == "drop" else ""
-    leaves = rules.index(f'iifname != {{ "vnet7" }} {bridges}{ORDINARY}')
-    assert [rule for rule in rules[:leaves] if "@guarded" in rule] == [
+    stay = 'iifname != { "vnet7" } ' + ('meta iifkind != "bridge" ' if unknown_pods == "drop" else "")
+    known, new = rules.index(f"{KNOWN} {stay}{UNMARKED}"), rules.index(f"{stay}{UNMARKED}")
+    assert known < new
+    assert [rule for rule in rules[:known] if " saddr @guarded" in rule] == [
         "ip saddr @guarded4 jump selected",
         "ip6 saddr @guarded6 jump selected",
     ]
