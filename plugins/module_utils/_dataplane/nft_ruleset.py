@@ -293,8 +293,10 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str], unselected: str) -> Ite
         yield "ct state != new return"
         new = ""
     followed = [SELECTED] if state.follow else []
-    to_check = [*followed, "selected", *(["guarded"] if state.networks else [])]
-    yield from (f"{new}{ip} daddr @{name}{v} jump to_selected" for name in to_check for v, ip in WORDS.items())
+    for name in [*followed, "selected", *(["guarded"] if state.networks else [])]:
+        yield from (
+            f"{new}{ip} daddr @{name}{v} {ip} saddr != @excluded{v} jump to_selected" for v, ip in WORDS.items()
+        )
     yield f"{unselected} return"
     only_new = "" if all_packets else new
     for name in (*([CLASSES] if state.follow else []), "pods"):
@@ -372,7 +374,7 @@ def _selected_chains(state: NodeState, outward: Sequence[str]) -> dict[str, Chai
         ),
         # A packet that belongs to no connection cannot be translated.
         "without_connection": chain_of("", *(f"{ip} daddr != @excluded{v} drop" for v, ip in WORDS.items())),
-        # A pod that forges the first packet of a connection to itself is the one who replies: past its egress IP.
+        # A pod that forges a connection to itself from outside can reply to it, past its egress IP.
         "to_selected": chain_of(
             "", *(f"{pod} {NOT_FROM_THERE} drop" for pod in _from_inside("iif", outward, POD_KINDS))
         ),
