@@ -15,7 +15,7 @@ import json
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InvalidError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import PlannedRelease
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import Held, NodeState
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import Held, LocalPod, NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import make_plan
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import requests_of
@@ -333,3 +333,22 @@ def test_pods_of_a_sound_object_are_not_recalled():
     state = roll_out(plan, manifests, fleet).states["node1"]
     assert state.pods == ()
     assert state.egressips[0].egress_ips == (A, B)
+
+
+@pytest.mark.parametrize("way", ["excluded", "podCIDRs"])
+def test_one_more_pod_changes_its_node_only(way):
+    pods = [pod(f"p{n}", f"node{n % 3 + 1}", f"10.88.0.{n}") for n in range(2, 12)]
+    documents = [egressip(), *([node_document("node1", "10.88.0.0/16")] if way == "podCIDRs" else [])]
+    arguments = {"excluded": ["10.88.0.0/16"]} if way == "excluded" else {}
+    before = run([*documents, *pods], [host(number) for number in (1, 2, 3)], **arguments)
+    held = {name: [item.egress_ip for item in state.held] for name, state in before.states.items()}
+    answers = [
+        host(
+            number, held=answer(number, *held[f"node{number}"])["held"], digest=before.states[f"node{number}"].digest()
+        )
+        for number in (1, 2, 3)
+    ]
+    assert run([*documents, *pods], answers, **arguments).differing == ()
+    after = run([*documents, *pods, pod("new", "node2", "10.88.0.99")], answers, **arguments)
+    assert after.differing == ("node2",)
+    assert {*after.states["node2"].pods} - {*before.states["node2"].pods} == {LocalPod("10.88.0.99", ("web",))}
