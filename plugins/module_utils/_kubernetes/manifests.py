@@ -122,6 +122,7 @@ class SelectedPod(NamedTuple):
         }
 
 
+@paused_collector()
 def read_manifests(documents: Iterable[Mapping[str, Any]]) -> Manifests:
     """Return the Manifests of parsed documents, with ``List`` documents unrolled; raises nothing.
 
@@ -140,6 +141,7 @@ def read_egressips(documents: Iterable[object]) -> tuple[EgressIP, ...]:
     return tuple(read_egressip(plain(document), f"egressip[{n}]") for n, document in enumerate(documents))
 
 
+@paused_collector()
 def valid(parse: Callable[[object], Value], documents: Iterable[object]) -> tuple[Value, ...]:
     """Return the values of those documents that ``parse`` accepts."""
     values = []

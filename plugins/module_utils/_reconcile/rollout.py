@@ -181,6 +181,9 @@ class _Builder:
         self.assigned: dict[str, set[str]] = {}
         for item in plan["assignments"]:
             self.assigned.setdefault(item["name"], set()).add(item["egressIP"])
+        self.of_node: dict[str, list[_Values]] = {}
+        for item in plan["assignments"]:
+            self.of_node.setdefault(item["node"], []).append(item)
         self.owner = {item["egressIP"]: item["name"] for item in plan["assignments"]}
         self.refused = {(u["name"], u["egressIP"]) for u in plan["unassigned"] if u["reason"] == DUPLICATE_REQUEST}
         self.reaches = AddressReaches(plan["assignments"], fleet["observed"])
@@ -197,6 +200,7 @@ class _Builder:
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"]), _links(m)) for m in fleet["members"]
         )
+        self.addresses = {member.name: member.addresses for member in self.members}
         self.far_ends, self.following = self._far_ends()
         own = {address for member in self.members for address in member.addresses}
         networks = outermost([*excluded, *pod_networks(manifests, own, excluded)])
@@ -217,7 +221,7 @@ class _Builder:
 
     def _state(self, name: str, egressips: tuple[EgressObject, ...]) -> NodeState:
         answer = self.fleet["observed"][name]
-        assigned = [item for item in self.plan["assignments"] if item["node"] == name]
+        assigned = self.of_node.get(name, ())
         held = [Held(i["egressIP"], i["interface"]) for i in assigned if i["egressIP"] not in self.withheld]
         return NodeState(
             name=name,
@@ -247,7 +251,7 @@ class _Builder:
 
         Without those that all nodes exclude: nodes with equal exclusions share them.
         """
-        known = next((member.addresses for member in self.members if member.name == name), ())
+        known = self.addresses.get(name, ())
         own = [a for a in self.fleet["observed"][name]["addresses"] if a not in known and a not in self._excluded]
         return tuple(f"{address}/{parsed(address).max_prefixlen}" for address in sorted(own, key=address_order))
 
