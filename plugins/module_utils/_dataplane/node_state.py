@@ -281,7 +281,11 @@ class NodeState:
 
     def far_end(self, egress_ip: str) -> str:
         """Return the address at which the tunnel for an egress IP ends."""
-        return next((item.endpoint for item in self.far_ends if item.egress_ip == egress_ip), egress_ip)
+        return self._ends.get(egress_ip, egress_ip)
+
+    @cached_property
+    def _ends(self) -> Mapping[str, str]:
+        return {item.egress_ip: item.endpoint for item in self.far_ends}
 
     @property
     def watches_networks(self) -> bool:
