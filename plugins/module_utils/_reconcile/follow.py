@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from .._common.messages import listed
 from .._common.selectors import LabelIndex, Selector
 from .._dataplane.followed_pods import Follow, FollowedNamespace, PodRule
 from .._kubernetes.clusters import own_name
@@ -15,6 +16,8 @@ from .._kubernetes.manifests import Manifests
 from .._kubernetes.objects import CLUSTER_LABEL, NAME_LABEL, implicit_namespace
 
 VARIABLE = "egress_ip_follow"
+# The most nodes that a line names.
+_SHOWN = 5
 
 
 def plan_follow(hosts: Iterable[Mapping[str, Any]], manifests: Manifests) -> dict[str, Follow]:
@@ -33,9 +36,12 @@ def plan_follow(hosts: Iterable[Mapping[str, Any]], manifests: Manifests) -> dic
 
 
 def follow_problems(observed: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return a line for each node that cannot follow its pods; `observed` is {node: its facts}."""
-    problems = {name: facts.get("follow_problem") for name, facts in sorted(observed.items())}
-    return [f"{name}: {VARIABLE}: {problem}" for name, problem in problems.items() if problem]
+    """Return a line for each reason why nodes cannot follow their pods; `observed` is {node: its facts}."""
+    nodes: dict[str, list[str]] = {}
+    for name, facts in sorted(observed.items()):
+        if facts.get("follow_problem"):
+            nodes.setdefault(facts["follow_problem"], []).append(name)
+    return [f"{listed(names, _SHOWN)}: {VARIABLE}: {problem}" for problem, names in nodes.items()]
 
 
 def _rules(manifests: Manifests) -> dict[str, tuple[PodRule, ...]]:

@@ -119,8 +119,8 @@ def test_a_node_has_the_namespaces_of_its_cluster():
 
 def test_a_node_that_cannot_follow_its_pods_is_an_error_of_the_report():
     problem = "/etc/cni/net.d: has no list of network plugins"
-    made = run([host(1), host(2, follow_problem=problem)], *DOCUMENTS)
-    assert made["manifests"]["network_errors"] == [f"node2: egress_ip_follow: {problem}"]
-    assert ["follow" in state for state in made["rollout"]["states"].values()] == [True, True]
+    made = run([host(1), *(host(number, follow_problem=problem) for number in (2, 3))], *DOCUMENTS)
+    assert made["manifests"]["network_errors"] == [f"node2, node3: egress_ip_follow: {problem}"]
+    assert ["follow" in state for state in made["rollout"]["states"].values()] == [True, True, True]
     shown = report(made["plan"], made["manifests"], made["fleet"])
     assert shown.complaints == tuple(made["manifests"]["network_errors"])
