@@ -64,6 +64,7 @@ def _of_run(variables: Mapping[str, Any]) -> dict[str, Any]:
         "options": settings["options"],
         "recall": [*manifests["broken"], *manifests["pooled"], *manifests["contested"]],
         "networks": manifests["network_names"],
+        "engines": [each["engine"] for each in manifests.get("engines", ())],
         "follow": host["follow"],
         "answer_timeout": settings["common"]["answer_timeout"],
         "metrics": has_details,

@@ -16,7 +16,7 @@ description:
 options:
   _terms:
     description:
-      - Paths of files, paths of folders, inline documents, clusters, or lists of these.
+      - Paths of files, paths of folders, inline documents, clusters, engines, or lists of these.
       - A file holds YAML, with any number of documents, or, when its name ends in C(.json), JSON.
       - In a folder and its subfolders, all C(*.yml), C(*.yaml) and C(*.json) files are read in the order of their
         paths, in upper or lower case. Symbolic links are followed. Names that begin with a dot are left out.
@@ -36,6 +36,11 @@ options:
         (V(prod.web)) and nodes (V(worker1.prod)), and an EgressIP selects only namespaces of its own cluster. Nodes and
         namespaces get the label C(egress-ip.netops/cluster).
       - If a cluster cannot be read completely, the lookup fails.
+      - A dictionary with the one key C(podman), C(docker) or C(libvirt) stands for the containers or virtual machines
+        of that engine on all hosts. The lookup returns its settings under RV(_raw[].engines), since the hosts read it.
+      - Its value is a dictionary of settings, which may be empty. C(namespace) is the namespace of containers in no
+        network that a namespace names, V(default) by default. C(namespaces) lists those that the label
+        C(egress-ip.netops/namespace) of a container may choose, none by default.
     type: list
     elements: raw
     required: true
@@ -134,6 +139,13 @@ _raw:
       type: list
       elements: str
       sample: ["manifests/web.yml[1]: kind 'Service' is ignored"]
+    engines:
+      description:
+        - The settings of the engines among the sources, each with C(engine), C(namespace) and C(namespaces).
+        - M(netops.egress_ip.node_info) reads the containers of these engines on each host.
+      type: list
+      elements: dict
+      sample: [{engine: podman, namespace: default, namespaces: []}]
     network_names:
       description: The networks of containers and virtual machines that annotations of namespaces name.
       type: list
@@ -165,6 +177,11 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clust
     check_names,
     read_cluster,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.engine_sources import (
+    EngineSource,
+    engine_of,
+    read_engines,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._documents import Documents
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_source import read_objects
@@ -182,12 +199,12 @@ class LookupModule(LookupBase):
         documents = Documents()
         given = list(_flatten(terms))
         try:
-            clusters = _clusters(given)
+            clusters, engines = _clusters(given), _engines(given)
             for index, term in enumerate(given):
                 if index in clusters:
                     with self.files_of(variables or {}) as find:
                         read_objects(clusters[index].with_environment(os.environ), find, documents)
-                else:
+                elif not engine_of(term):
                     self._read(term, f"manifests[{index}]", variables or {}, documents)
         except EgressIPError as error:
             # The text is complete; Ansible would add those of all causes.
@@ -196,6 +213,7 @@ class LookupModule(LookupBase):
         result["invalid"] = documents.unreadable + result["invalid"]
         result["unreadable"] = [entry["name"] for entry in documents.unreadable]
         result["ignored"] = documents.ignored + result["ignored"]
+        result["engines"] = [engine.to_dict() for engine in engines]
         return [result]
 
     def _read(self, term: object, source: str, variables: Mapping[str, Any], documents: Documents) -> None:
@@ -290,6 +308,11 @@ def _clusters(terms: Iterable[object]) -> dict[int, Cluster]:
     }
     check_names(found.values())
     return found
+
+
+def _engines(terms: Iterable[object]) -> list[EngineSource]:
+    """Return the engines among the terms. Raises EgressIPError."""
+    return read_engines((f"manifests[{index}]", term) for index, term in enumerate(terms) if engine_of(term))
 
 
 def _flatten(terms: Iterable[Any]) -> Iterator[Any]:

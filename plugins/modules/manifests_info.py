@@ -16,7 +16,7 @@ description:
 options:
   sources:
     description:
-      - Files, folders, inline documents, clusters, or lists of these, as the lookup takes them.
+      - Files, folders, inline documents, clusters, engines, or lists of these, as the lookup takes them.
       - A string has paths with commas or lines, or documents or a list in YAML or JSON. An empty string is refused, and
         only an empty list has no sources.
     type: raw
@@ -94,6 +94,14 @@ ignored:
   returned: success
   type: list
   elements: str
+engines:
+  description:
+    - The settings of the engines among the sources, each with C(engine), C(namespace) and C(namespaces).
+    - M(netops.egress_ip.node_info) reads the containers of these engines on each host.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{engine: podman, namespace: default, namespaces: []}]
 network_names:
   description: The networks of containers and virtual machines that annotations of namespaces name.
   returned: success

@@ -64,6 +64,12 @@ options:
         type: list
         elements: str
         default: []
+      engines:
+        description: Engines whose containers or virtual machines to return.
+        type: list
+        elements: str
+        choices: [podman, docker, libvirt]
+        default: []
       metrics:
         description: Whether to return metrics.
         type: bool
@@ -243,6 +249,7 @@ _OBSERVE = {
     "recall": {"type": "list", "elements": "str", "default": []},
     "networks": {"type": "list", "elements": "str", "default": []},
     "follow": {"type": "list", "elements": "str", "default": []},
+    "engines": {"type": "list", "elements": "str", "choices": ["podman", "docker", "libvirt"], "default": []},
     "metrics": {"type": "bool", "default": False},
     "probe": {"type": "bool", "default": False},
 }

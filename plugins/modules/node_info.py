@@ -58,6 +58,14 @@ options:
     type: list
     elements: str
     default: []
+  engines:
+    description:
+      - Engines whose containers or virtual machines are returned, for V(podman) and V(docker) those of root.
+      - Each costs some tenths of a second on a host that has it.
+    type: list
+    elements: str
+    choices: [podman, docker, libvirt]
+    default: []
   metrics:
     description:
       - Whether to return RV(metrics) and RV(since).
@@ -271,6 +279,16 @@ follow_problem:
   returned: always
   type: str
   sample: "/etc/cni/net.d: has no list of network plugins"
+containers:
+  description:
+    - The containers and virtual machines of the engines in O(engines), the JSON text of a list of dictionaries, one for
+      each engine. C(found) has the name, the labels and the addresses of each that runs.
+    - If the engine cannot be read, C(problem) is the reason, C(found) is empty, and C(kept) has the addresses and
+      objects that are on record for it.
+  returned: always
+  type: str
+  sample: '[{"engine": "podman", "found": [{"name": "shop", "labels": {"app": "shop"}, "addresses": ["10.89.7.10"]}],
+    "problem": "", "kept": []}]'
 conflicts:
   description:
     - The egress IPs that the node holds and for which another host answers, with its MAC address.

@@ -21,6 +21,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipa
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import SLOW
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import AnswerTimeoutError, NodeClock
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import TEXTS
 
 # Ansible loads an action once for a whole run, and then forks for each host and task.
 _CONTENT = zipapp.make()
@@ -48,11 +49,11 @@ def unlogged(arguments: Mapping[str, object]) -> dict[str, object]:
 
 
 def with_text(facts: Mapping[str, object]) -> dict[str, object]:
-    """Return a result of the module in which the record of other nodes is a JSON text.
+    """Return a result of the module in which the fields TEXTS are JSON texts.
 
-    Ansible copies a result value by value. In a fleet of 300 nodes these records have 90,000 entries.
+    Ansible copies a result value by value. In a fleet of 300 nodes the records of other nodes have 90,000 entries.
     """
-    return {**facts, **({"nodes": json.dumps(facts["nodes"])} if "nodes" in facts else {})}
+    return {**facts, **{name: json.dumps(facts[name]) for name in TEXTS if name in facts}}
 
 
 def without_control(result: Mapping[str, object]) -> dict[str, object]:

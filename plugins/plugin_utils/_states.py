@@ -13,6 +13,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+# Fields of a result of `node_info` that are JSON texts, and which no task after the plan needs.
+TEXTS = ("nodes", "containers")
 # A state without them would be hard to read; they are small.
 _OWN = ("name", "interface", "endpoints", "pods", "held", "standbys", "networks")
 
@@ -47,9 +49,9 @@ def with_pods_as_text(manifests: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def without_records(fleet: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the dict of a Fleet without the nodes in the record of each node; `members` has them."""
+    """Return the dict of a Fleet without containers, and nodes in the record of each node, which `members` has."""
     observed = {
-        name: {key: value for key, value in facts.items() if key != "nodes"}
+        name: {key: value for key, value in facts.items() if key not in TEXTS}
         for name, facts in fleet["observed"].items()
     }
     return {**fleet, "observed": observed}

@@ -19,6 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import read_result
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import PREFIX
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import TEXTS
 
 _OF_HOST = ("labels", "capacity", "networks", "follow", "follow_kubeconfig", "drain", "platform", "fence")
 # {setting of failover: its name among all settings}.
@@ -82,14 +83,14 @@ def _record(text: str) -> Any:
 
 
 def _facts(observed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a result of the module `node_info` with the record of other nodes as values; see `_node_action`.
+    """Return a result of the module `node_info` with the fields TEXTS as values; see `_node_action`.
 
     Without a result, the host may be alive and hold addresses: nothing is known about it.
     """
     if observed is None:
         return None
-    text = observed.get("nodes")
+    texts = {name: observed[name] for name in TEXTS if isinstance(observed.get(name), str)}
     try:
-        return {**observed, "nodes": _record(text)} if isinstance(text, str) else observed
+        return {**observed, **{name: _record(text) for name, text in texts.items()}}
     except (ValueError, RecursionError):
         return observed

@@ -18,7 +18,8 @@ from .messages import quote
 from .validation import did_you_mean, is_device_name
 
 PODMAN, DOCKER, LIBVIRT, INTERFACE, CIDR = "podman", "docker", "libvirt", "interface", "cidr"
-ENGINES = (PODMAN, DOCKER, LIBVIRT, INTERFACE)
+ENGINES = (PODMAN, DOCKER, LIBVIRT)
+KINDS = (*ENGINES, INTERFACE)
 # Processes of a user of the host.
 _USER = "user"
 _FORMS = "podman:NAME, docker:NAME, libvirt:NAME, interface:NAME or a network in CIDR form"
@@ -48,8 +49,8 @@ def parse_network_name(text: str, path: str) -> NetworkName:
     kind, colon, value = text.partition(":")
     if kind == _USER and colon:
         raise EgressIPError(f"{path}: {quote(text)} is not supported yet; list networks of containers or VMs")
-    if not colon or kind not in ENGINES:
-        near = did_you_mean(kind, ENGINES) if colon else None
+    if not colon or kind not in KINDS:
+        near = did_you_mean(kind, KINDS) if colon else None
         hint = f"did you mean {near}:{value}?" if near else f"must be {_FORMS}"
         raise EgressIPError(f"{path}: {quote(text)} names no known engine; {hint}")
     if not (is_device_name(value) and _INTERFACE.fullmatch(value) if kind == INTERFACE else _NAME.fullmatch(value)):

@@ -35,6 +35,12 @@ def is_dns_subdomain(text: str) -> bool:
     return len(text) <= _MAX_SUBDOMAIN and _DNS_SUBDOMAIN.fullmatch(text) is not None
 
 
+def is_namespace_name(name: str) -> bool:
+    """Return whether this is the name of a namespace, of a named cluster too: CLUSTER.NAMESPACE."""
+    parts = name.split(".")
+    return len(parts) <= 2 and all(map(is_dns_label, parts))
+
+
 def parse_labels(value: object, path: str) -> dict[str, str]:
     """Return labels as a dict of str to str; InvalidError has every error.
 

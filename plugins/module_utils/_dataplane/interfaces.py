@@ -163,13 +163,12 @@ def outward_bridges(host: Host, state: NodeState) -> list[str]:
     return sorted(item["ifname"] for item in bridges if item["ifname"] in used or _leads_out(host, item))
 
 
-def inner_networks(host: Host, outward: Collection[str]) -> list[str]:
-    """Return the sorted networks of containers and VMs: on bridges other than `outward` ones, and idle ones."""
+def bridged_networks(host: Host, outward: Collection[str]) -> tuple[str, ...]:
+    """Return the sorted networks of containers and VMs, those on bridges other than `outward` ones."""
     bridges = [item for item in host.interfaces if _kind(item) == "bridge" and item["ifname"] not in outward]
     addresses = [address for item in bridges for address in item.get("addr_info", ()) if is_global(address)]
     texts = [f"{address['local']}/{address['prefixlen']}" for address in addresses if "local" in address]
-    networks = [parse_interface(text, "addresses").network for text in (*texts, *host.idle_networks)]
-    return [str(network) for network in outermost(networks)]
+    return tuple(map(str, outermost(parse_interface(text, "addresses").network for text in texts)))
 
 
 def _has_link(host: Host, name: str) -> bool:

@@ -9,9 +9,9 @@ A node without such networks has none of them, and pays for none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Callable, Dict, Mapping
+from typing import Callable, Dict, Mapping, NamedTuple
 
-from .._common.addresses import VERSIONS, WORDS, of_version
+from .._common.addresses import VERSIONS, WORDS, is_private, of_version, outermost, parse_network
 from .named_networks import Classes, Follows, NamedNetworks
 from .nft_addresses import network_text
 from .nft_table import INTERVALS, SetState
@@ -21,6 +21,28 @@ from .node_state import NodeState
 ChainOf = Callable[[Follows], str]
 Sets = Dict[str, SetState]
 DROP, KEEP = "drop", "return"
+
+
+class Inner(NamedTuple):
+    """The CIDRs of all networks of containers and VMs on this node: on its bridges, and idle ones without a bridge."""
+
+    bridged: tuple[str, ...] = ()
+    idle: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> list[str]:
+        """All of them, none inside another one."""
+        return [
+            str(network) for network in outermost(parse_network(cidr, "inner") for cidr in (*self.bridged, *self.idle))
+        ]
+
+    @property
+    def excluded(self) -> list[str]:
+        """The private ones on bridges, where the node delivers packets itself.
+
+        Packets to an idle network leave the node as others do.
+        """
+        return [cidr for cidr in self.bridged if is_private(parse_network(cidr, "inner"))]
 
 
 def closes_unknown(state: NodeState) -> bool:
@@ -34,8 +56,8 @@ def classes_of(state: NodeState) -> dict[int, Classes]:
     return {version: named.classes(version) for version in VERSIONS}
 
 
-def network_sets(state: NodeState, classes: Classes, version: int, inner: Sequence[str], chain: ChainOf) -> Sets:
-    """Return the sets and maps for one IP version; `inner` are the networks on the bridges of the node."""
+def network_sets(state: NodeState, classes: Classes, version: int, inner: Inner, chain: ChainOf) -> Sets:
+    """Return the sets and maps for one IP version."""
     if not state.networks:
         return {}
     kind = f"ipv{version}_addr"
@@ -47,7 +69,7 @@ def network_sets(state: NodeState, classes: Classes, version: int, inner: Sequen
         f"networks{version}": SetState("map", f"{{ type {kind} : verdict; {INTERVALS} }}", verdicts),
     }
     if closes_unknown(state):
-        sets[f"inner{version}"] = _networks(kind, of_version(inner, version), version)
+        sets[f"inner{version}"] = _networks(kind, of_version(inner.known, version), version)
     return sets
 
 

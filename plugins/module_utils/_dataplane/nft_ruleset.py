@@ -19,6 +19,7 @@ from .named_networks import Classes, NamedNetworks
 from .nft_addresses import SINGLE, name_of, network_text, object_chain, object_chains, object_maps
 from .nft_networks import (
     KEEP,
+    Inner,
     classes_of,
     closes_unknown,
     guard_rules,
@@ -79,13 +80,12 @@ def desired_tables(
     in_vrf: Sequence[str] = (),
     not_routing: Collection[int] = (),
     outward: Sequence[str] = (),
-    inner: Sequence[str] = (),
+    inner: Inner = Inner(),  # noqa: B008
 ) -> dict[str, TableState]:
     """Return the {family: TableState} for `state`; `mtu` is that of the tunnel in bytes.
 
     `in_vrf` are the interfaces with egress IPs that belong to a VRF. For the IP versions `not_routing` the host
-    forwards nothing between its networks but packets with an egress IP. The bridges `outward` lead to other hosts,
-    `inner` are the networks on the others.
+    forwards nothing between its networks but packets with an egress IP. The bridges `outward` lead to other hosts.
     """
     classes = classes_of(state)
     choices = _destination_choices(state, classes)
@@ -93,7 +93,7 @@ def desired_tables(
     base = _base_chains(state, in_vrf, sorted(not_routing), outward, unselected)
     own = network_rules(state, classes, outward, lambda names: _pod_chain(names, choices))
     base["prerouting"] = extended(base["prerouting"], *own)
-    table = _inet_table(state, marks, {**base, "handshake": _handshake_chain(mtu)}, outward, choices)
+    table = _inet_table(state, marks, {**base, "handshake": _handshake_chain(mtu)}, outward, choices, inner)
     for version in VERSIONS:
         named = network_sets(state, classes[version], version, inner, lambda names: _pod_chain(names, choices))
         table = replace(table, sets={**table.sets, **named})
@@ -144,12 +144,13 @@ def _inet_table(
     chains: Mapping[str, ChainState],
     outward: Sequence[str],
     choices: DestinationChoices,
+    inner: Inner,
 ) -> TableState:
     options = state.options
     by_mark = {_mark_text(options, index): f"goto {name_of('mark', ip)}" for ip, index in marks.items()}
     sets: dict[str, SetState] = {"marks": SetState("map", "{ type mark : verdict; }", by_mark)}
     for version in VERSIONS:
-        sets.update(_sets(state, marks, version, choices))
+        sets.update(_sets(state, marks, version, choices, inner))
         sets.update(_destination_maps(choices, version))
     sets.update(object_maps(state))
     sets.update({name: _counter_map(state, marks, name) for name in DIRECTIONS.values()})
@@ -194,7 +195,9 @@ def _counter_map(state: NodeState, marks: Marks, direction: str) -> SetState:
     return SetState("map", "{ type mark : counter; }", counters)
 
 
-def _sets(state: NodeState, marks: Marks, version: int, choices: DestinationChoices) -> dict[str, SetState]:
+def _sets(
+    state: NodeState, marks: Marks, version: int, choices: DestinationChoices, inner: Inner
+) -> dict[str, SetState]:
     """Return the sets and maps of addresses of one IP version."""
     kind = f"ipv{version}_addr"
     held = [item.egress_ip for item in state.held if version_of(item.egress_ip) == version]
@@ -214,7 +217,7 @@ def _sets(state: NodeState, marks: Marks, version: int, choices: DestinationChoi
         f"tunnel{version}": SetState(
             "set", f"{{ type {kind}; }}", dict.fromkeys([*endpoints, *addresses, *egress_ips])
         ),
-        f"excluded{version}": SetState("set", f"{{ type {kind}; {INTERVALS} }}", _excluded(state, version)),
+        f"excluded{version}": SetState("set", f"{{ type {kind}; {INTERVALS} }}", _excluded(state, version, inner)),
         f"selected{version}": SetState("set", f"{{ type {kind}; }}", dict.fromkeys(selected)),
         f"pods{version}": SetState("map", f"{{ type {kind} : verdict; }}", pods),
         **(_followed_sets(version) if state.follow else {}),
@@ -475,10 +478,10 @@ def _mark_text(options: DataPlaneOptions, index: int) -> str:
     return f"{options.mark(index):#010x}"
 
 
-def _excluded(state: NodeState, version: int) -> Elements:
+def _excluded(state: NodeState, version: int, inner: Inner) -> Elements:
     """Return the networks of one IP version to which no packet uses an egress IP; none lies in another."""
     texts = [*NEVER_EXTERNAL, *state.excluded, *state.egress_ips, *(a for node in state.nodes for a in node.addresses)]
-    texts += NamedNetworks(state).excluded if state.networks else []
+    texts += [*(NamedNetworks(state).excluded if state.networks else ()), *inner.excluded]
     networks = [
         parse_network(text if "/" in text else f"{text}{SINGLE[version]}", "excluded")
         for text in of_version(texts, version)

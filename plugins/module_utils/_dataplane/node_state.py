@@ -33,7 +33,7 @@ from .._common.addresses import (
 from .._common.destinations import Destinations
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
-from .._common.network_names import parse_network_name
+from .._common.network_names import ENGINES, parse_network_name
 from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping, check_string
 from .failover import Failover, Standby, read_standbys
 from .options import DataPlaneOptions, parse_integer
@@ -153,17 +153,23 @@ class LocalPod(_Entry):
 
     Of several that apply to a destination, the one with the longest prefix wins, then the first. A pod without objects
     keeps the node's address; it matters in a network of `LocalNetwork`, and on a node that follows pods. There, `pod`
-    is its namespace and name, "NAMESPACE/NAME".
+    is its namespace and name, "NAMESPACE/NAME". `engine` is where the node found it, one of `network_names.ENGINES`,
+    empty for a pod of the manifests.
     """
 
     address: str
     egressips: tuple[str, ...]
     pod: str = ""
+    engine: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pod as a JSON-safe dict."""
-        name = {"pod": self.pod} if self.pod else {}
-        return {"address": self.address, "egressips": list(self.egressips), **name}
+        more = {"pod": self.pod, "engine": self.engine}
+        return {
+            "address": self.address,
+            "egressips": list(self.egressips),
+            **{key: value for key, value in more.items() if value},
+        }
 
 
 @dataclass(frozen=True)
@@ -290,7 +296,12 @@ class NodeState:
     @property
     def watches_networks(self) -> bool:
         """Return whether a change of the host's networks, or of their definitions, concerns the node."""
-        return bool(self.networks) or self.follow is not None
+        return self.has_containers or self.follow is not None
+
+    @property
+    def has_containers(self) -> bool:
+        """Return whether the networks of engines concern the node: a namespace names some, or pods are in them."""
+        return bool(self.networks) or any(pod.engine for pod in self.pods)
 
     @property
     def assigned(self) -> set[str]:
@@ -491,7 +502,11 @@ class _NodeStateReader:
 
     def _pod(self, item: Mapping[str, Any], path: str) -> LocalPod:
         names = tuple(map(str, self._list(item, "egressips", path)))
-        return LocalPod(self._address(item.get("address"), f"{path}.address"), names, str(item.get("pod", "")))
+        engine = item.get("engine", "")
+        if engine and engine not in ENGINES:
+            self.errors.add(f"{path}.engine", f"must be one of {', '.join(ENGINES)}, not {type_name(engine)}")
+        address = self._address(item.get("address"), f"{path}.address")
+        return LocalPod(address, names, str(item.get("pod", "")), str(engine))
 
     def _network(self, item: Mapping[str, Any], path: str) -> LocalNetwork:
         text = check_string(item.get("network"), f"{path}.network", self.errors) or ""

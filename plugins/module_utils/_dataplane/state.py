@@ -16,9 +16,9 @@ from .._common.addresses import VERSIONS, of_version, version_of
 from .._common.messages import quote
 from .esp import IPSEC, Esp, desired_esp, esp_lines
 from .host import Host, foreign_uses, held_addresses, is_our_device, is_ours
-from .interfaces import exits, foreign_tables, inner_networks, is_own, leads_inward, outward_bridges, resolves
+from .interfaces import bridged_networks, exits, foreign_tables, is_own, leads_inward, outward_bridges, resolves
 from .iproute import IpState, batches, current_ip, desired_ip
-from .nft_networks import closes_unknown
+from .nft_networks import Inner
 from .nft_ruleset import desired_admission, desired_tables, not_routing_by
 from .nft_table import NETDEV, TableState
 from .nft_transaction import rebuildable, script
@@ -177,7 +177,7 @@ def desired_data_plane(state: NodeState, marks: Mapping[str, int], host: Host) -
     """Return the DataPlane for `state` on `host`; `marks` is {egress IP: index}."""
     mtu, ways_out, outward = _mtu(host, state), exits(host, state), outward_bridges(host, state)
     in_vrf = sorted(name for name, item in ways_out.items() if item.vrf)
-    inner = inner_networks(host, outward) if closes_unknown(state) else ()
+    inner = Inner(bridged_networks(host, outward), host.idle_networks) if state.has_containers else Inner()
     return DataPlane(
         ip=desired_ip(state, marks, mtu, ways_out, _device_mac(host, state)),
         tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, in_vrf, host.not_routing, outward, inner),

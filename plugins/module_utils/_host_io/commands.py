@@ -35,17 +35,17 @@ class Completed(NamedTuple):
     stderr: str
 
 
-def run(argv: Sequence[str], text: str = "") -> Completed:
+def run(argv: Sequence[str], text: str = "", seconds: float = TIMEOUT) -> Completed:
     """Run a command with `text` on its standard input. Raises CommandError if it is missing or does not end."""
     try:
         done = subprocess.run(
-            argv, input=text, capture_output=True, text=True, env=_ENVIRONMENT, timeout=TIMEOUT, check=False
+            argv, input=text, capture_output=True, text=True, env=_ENVIRONMENT, timeout=seconds, check=False
         )
     except FileNotFoundError:
         raise CommandError(f"{argv[0]}: is not installed on this host") from None
     except subprocess.TimeoutExpired:
         raise CommandError(
-            f"{' '.join(argv)}: did not end within {TIMEOUT} seconds; check the load of the host"
+            f"{' '.join(argv)}: did not end within {seconds:.0f} seconds; check the load of the host"
         ) from None
     return Completed(done.returncode, done.stdout, done.stderr)
 

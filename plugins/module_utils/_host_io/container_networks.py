@@ -24,6 +24,10 @@ from .._common.messages import quote
 from .._common.network_names import DOCKER, INTERFACE, LIBVIRT, PODMAN, NetworkName
 from .._dataplane.host import Document, Documents, is_global
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
 PODMAN_FOLDER, CNI_FOLDER = Path("/etc/containers/networks"), Path("/etc/cni/net.d")
 # Each of Podman's configuration files overrides those before it, the files of the folder in alphabetical order.
 PODMAN_CONFIGURATIONS = (Path("/usr/share/containers/containers.conf"), Path("/etc/containers/containers.conf"))
@@ -32,12 +36,14 @@ PODMAN_CONFIGURATION_FOLDER = Path("/etc/containers/containers.conf.d")
 LIBVIRT_FOLDERS = (Path("/run/libvirt/network"), Path("/etc/libvirt/qemu/networks"))
 DOCKER_SOCKET, DOCKER_DATA = Path("/run/docker.sock"), Path("/var/lib/docker")
 _PODMAN_PROGRAM = Path("/usr/bin/podman")
+# Present as long as Podman was used on the host, also while its package is replaced.
+PODMAN_DATA = (Path("/var/lib/containers/storage/libpod"), Path("/var/lib/containers/storage/db.sql"))
 # Podman's own network, which has no file until it is changed, and its bridge with netavark and CNI.
 _PODMAN_DEFAULT, _PODMAN_DEFAULT_NETWORK = "podman", "10.88.0.0/16"
 _PODMAN_DEFAULT_BRIDGES = ("podman0", "cni-podman0")
 # The line of TOML that replaces these addresses.
 _PODMAN_DEFAULT_SUBNET = re.compile(rb"""^\s*default_subnet\s*=\s*["']([0-9A-Fa-f.:/]+)["']""", re.MULTILINE)
-_LARGEST, _MOST_FILES, _MOST_NETWORKS = 1 << 22, 1000, 64
+LARGEST, _MOST_FILES, _MOST_NETWORKS = 1 << 22, 1000, 64
 _DOCKER_TIMEOUT = 2
 _OK, _NOT_FOUND = 200, 404
 # Modes of libvirt in which packets of the VMs do not pass the host, but its bridge or nothing of it.
@@ -97,7 +103,7 @@ def _podman(name: str, interfaces: Documents) -> Found:
     document = _json(PODMAN_FOLDER / f"{name}.json")
     if document is not None:
         return _of_driver(document.get("driver"), _texts(document.get("subnets"), "subnet"))
-    is_default = name == _PODMAN_DEFAULT and _PODMAN_PROGRAM.exists()
+    is_default = name == _PODMAN_DEFAULT and (_PODMAN_PROGRAM.exists() or has_podman_data())
     # Debian's package has a file for CNI, which netavark does not use.
     known = _podman_default(interfaces) if is_default else ()
     if known:
@@ -106,6 +112,11 @@ def _podman(name: str, interfaces: Documents) -> Found:
     if found is not None:
         return _cni(found)
     return Found((_PODMAN_DEFAULT_NETWORK,)) if is_default else Found(problem=ABSENT)
+
+
+def has_podman_data() -> bool:
+    """Return whether Podman was used on this host."""
+    return any(path.exists() for path in PODMAN_DATA)
 
 
 def _podman_default(interfaces: Documents) -> Sequence[str]:
@@ -117,7 +128,7 @@ def _podman_default(interfaces: Documents) -> Sequence[str]:
 
 def _podman_configured_subnet() -> Sequence[str]:
     paths = (*PODMAN_CONFIGURATIONS, *sorted(PODMAN_CONFIGURATION_FOLDER.glob("*.conf"))[:_MOST_FILES])
-    subnets = [subnet for path in paths for subnet in _PODMAN_DEFAULT_SUBNET.findall(_read(path) or b"")]
+    subnets = [subnet for path in paths for subnet in _PODMAN_DEFAULT_SUBNET.findall(read_limited(path) or b"")]
     return [subnet.decode("ascii") for subnet in subnets[-1:]]
 
 
@@ -139,17 +150,10 @@ def _cni(document: Mapping[str, Any]) -> Found:
 
 
 def _docker(name: str, _interfaces: Documents) -> Found:
-    if not DOCKER_SOCKET.exists() and not DOCKER_DATA.exists():
+    answer = ask_docker(f"/networks/{name}") if has_docker() else None
+    if answer is None:
         return Found(problem=ABSENT)
-    # Most hosts have no Docker, and no networks of libvirt.
-    from .docker_socket import get  # noqa: PLC0415
-
-    status, text = get(DOCKER_SOCKET, f"/networks/{name}", _DOCKER_TIMEOUT, _LARGEST + 1)
-    if status == _NOT_FOUND:
-        return Found(problem=ABSENT)
-    if status != _OK or len(text) > _LARGEST:
-        raise CommandError(f"{DOCKER_SOCKET}: gives no valid answer, status {status}")
-    document = _mapping(json.loads(text), str(DOCKER_SOCKET))
+    document = _mapping(answer, str(DOCKER_SOCKET))
     # Docker accepts the beginning of an identifier in place of a name.
     if document.get("Name") != name:
         return Found(problem=ABSENT)
@@ -157,19 +161,33 @@ def _docker(name: str, _interfaces: Documents) -> Found:
     return _of_driver(document.get("Driver"), _texts(config, "Subnet"))
 
 
+def has_docker() -> bool:
+    """Return whether Docker is installed, even if it does not run."""
+    return DOCKER_SOCKET.exists() or DOCKER_DATA.exists()
+
+
+def ask_docker(url: str) -> Any:
+    """Return the JSON value with which Docker answers, None if there is none at this URL.
+
+    Raises OSError, ValueError or CommandError.
+    """
+    # Most hosts have no Docker, and no networks of libvirt.
+    from .docker_socket import get  # noqa: PLC0415
+
+    status, text = get(DOCKER_SOCKET, url, _DOCKER_TIMEOUT, LARGEST + 1)
+    if status == _NOT_FOUND:
+        return None
+    if status != _OK or len(text) > LARGEST:
+        raise CommandError(f"{DOCKER_SOCKET}: gives no valid answer, status {status}")
+    return json.loads(text)
+
+
 def _libvirt(name: str, _interfaces: Documents) -> Found:
-    texts = (_read(folder / f"{name}.xml") for folder in LIBVIRT_FOLDERS)
+    texts = (read_limited(folder / f"{name}.xml") for folder in LIBVIRT_FOLDERS)
     text = next((each for each in texts if each is not None), None)
     if text is None:
         return Found(problem=ABSENT)
-    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise CommandError("its definition has XML entities, which libvirt does not write")
-    from xml.etree import ElementTree  # noqa: PLC0415
-
-    try:
-        root = ElementTree.fromstring(text)  # noqa: S314 - entities are refused above
-    except ElementTree.ParseError as error:
-        raise CommandError(f"its definition is not XML: {error}") from None
+    root = parse_xml(text)
     network = root if root.tag == "network" else root.find("network")
     if network is None:
         raise CommandError("its definition has no element network")
@@ -178,6 +196,18 @@ def _libvirt(name: str, _interfaces: Documents) -> Found:
     if mode in _NOT_ROUTED:
         return _not_routed(f"with the mode {mode}")
     return _with_networks(_libvirt_network(each.attrib) for each in network.findall("ip"))
+
+
+def parse_xml(text: bytes) -> Element:
+    """Return the root of a definition that libvirt wrote. Raises CommandError."""
+    if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
+        raise CommandError("its definition has XML entities, which libvirt does not write")
+    from xml.etree import ElementTree  # noqa: PLC0415
+
+    try:
+        return ElementTree.fromstring(text)  # noqa: S314 - entities are refused above
+    except ElementTree.ParseError as error:
+        raise CommandError(f"its definition is not XML: {error}") from None
 
 
 def _libvirt_network(attributes: Mapping[str, str]) -> str:
@@ -246,11 +276,11 @@ def _mapping(value: object, path: str) -> Mapping[str, Any]:
 
 def _json(path: Path) -> Mapping[str, Any] | None:
     """Return the JSON object in a file, None without the file."""
-    text = _read(path)
+    text = read_limited(path)
     return None if text is None else _mapping(json.loads(text), str(path))
 
 
-def _read(path: Path) -> bytes | None:
+def read_limited(path: Path) -> bytes | None:
     """Return the content of a file, None if it does not exist. Raises CommandError if it is too large."""
     try:
         # Another program may have put a FIFO there: do not wait for a writer.
@@ -258,7 +288,7 @@ def _read(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     with os.fdopen(descriptor, "rb") as handle:
-        text = handle.read(_LARGEST + 1)
-    if len(text) > _LARGEST:
-        raise CommandError(f"{path}: is larger than {_LARGEST} bytes")
+        text = handle.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise CommandError(f"{path}: is larger than {LARGEST} bytes")
     return text

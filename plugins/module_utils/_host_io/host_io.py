@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .cni_files import ListFile
     from .conntrack import Filter
     from .container_networks import Found
+    from .containers import Containers
     from .fleet_calls import Call, Letter, Switchboard
     from .node_messages import Flows
     from .packets import Frames, Packet, Verdict
@@ -87,6 +88,13 @@ class HostIO:
         from .container_networks import find_networks  # noqa: PLC0415
 
         return find_networks(names, interfaces)
+
+    @staticmethod
+    def find_containers(engine: str) -> Containers:
+        """Call `containers.find_containers`."""
+        from .containers import find_containers  # noqa: PLC0415
+
+        return find_containers(engine)
 
     @staticmethod
     def idle_networks() -> tuple[str, ...]:

@@ -123,7 +123,10 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Pod:
-    """A pod. ``pod_ips`` are canonical addresses; ``phase`` is one of Kubernetes, or None."""
+    """A pod. ``pod_ips`` are canonical addresses; ``phase`` is one of Kubernetes, or None.
+
+    ``engine`` is where its node found it, empty for a document.
+    """
 
     namespace: str
     name: str
@@ -132,6 +135,7 @@ class Pod:
     pod_ips: tuple[str, ...] = ()
     host_network: bool = False
     phase: str | None = None
+    engine: str = ""
 
     @property
     def has_own_traffic(self) -> bool:

@@ -33,9 +33,9 @@ class Question(NamedTuple):
     """What a caller wants to know.
 
     `interface` and `platform` are the user's; `recall` names objects whose addresses and pods on record are wanted,
-    `networks` those networks of containers and VMs whose addresses are wanted, `follow` the engines whose pods are
-    to be followed. `metrics` costs a dump of all connections, and `probe`, for other holders of this node's addresses,
-    0.4 seconds.
+    `networks` those networks of containers and VMs whose addresses are wanted, `engines` those whose containers are,
+    `follow` the engines whose pods are to be followed. `metrics` costs a dump of all connections, and `probe`, for
+    other holders of this node's addresses, 0.4 seconds.
     """
 
     interface: str = ""
@@ -43,6 +43,7 @@ class Question(NamedTuple):
     recall: Collection[str] = ()
     networks: Collection[str] = ()
     follow: Collection[str] = ()
+    engines: Collection[str] = ()
     metrics: bool = False
     probe: bool = False
 
@@ -75,6 +76,7 @@ class NodeFacts:
     drift: Collection[str] = ()
     recalled: Collection[Mapping[str, object]] = ()
     named_networks: Collection[Mapping[str, object]] = ()
+    containers: Collection[Mapping[str, object]] = ()
     takeovers: Collection[Mapping[str, object]] = ()
     failover_key: str = ""
     metrics: Metrics | None = None
@@ -110,6 +112,7 @@ class NodeFacts:
             **(self._failover_fields(state) if state and state.failover else {}),
             "recalled": list(self.recalled),
             "named_networks": list(self.named_networks),
+            "containers": list(self.containers),
             "metrics": self.metrics,
             "since": dict(self.since),
             "conflicts": list(self.conflicts),
@@ -162,11 +165,20 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
         held=held_on(host, claimed),
         named_networks=named_networks(io, host, question.networks, record),
         follow_problem=cni_changes(io, True).problem if question.follow else "",
+        containers=[_containers(io, engine, record) for engine in question.engines],
         record=record,
     )
     return replace(
         facts, **_on_record(io, record, reading, question), conflicts=_conflicts(io, facts, reading, question)
     )
+
+
+def _containers(io: HostIO, engine: str, record: Record | None) -> dict[str, object]:
+    """Return {engine, found, problem, kept}: its containers, or why they are not known and those on record."""
+    found, problem = io.find_containers(engine)
+    recorded = record.state.pods if record and problem else ()
+    kept = [{"address": pod.address, "egressips": list(pod.egressips)} for pod in recorded if pod.engine == engine]
+    return {"engine": engine, "found": [each.to_dict() for each in found], "problem": problem, "kept": kept}
 
 
 def _read_settled(io: HostIO) -> Reading:

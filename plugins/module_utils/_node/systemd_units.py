@@ -25,10 +25,11 @@ METRICS_UNIT = "netops-egress-ip-metrics.service"
 METRICS_TIMER = "netops-egress-ip-metrics.timer"
 # Only where the plan has a failover.
 FOLLOW_UNIT = "netops-egress-ip-follow.service"
-# Seconds between two runs of the watch.
-WATCH_INTERVAL = 4
-# Seconds between two runs of the metrics, and the units that only they need.
-METRICS_INTERVAL = 15
+# Seconds between two runs of the watch, and by how much systemd may delay one: with the run itself, a node follows a
+# network that was created again within four seconds.
+WATCH_INTERVAL, WATCH_ACCURACY = 3.5, 0.1
+# The same of the metrics, which systemd may delay until it starts something else, and the units that only they need.
+METRICS_INTERVAL, METRICS_ACCURACY = 15, 0.5
 METRICS_UNITS = (METRICS_TIMER, METRICS_UNIT)
 
 # Sysctls stay writable, and the kernel may load modules for `ip` and `nft`. Without systemd 245 or 247, some have no
@@ -214,7 +215,7 @@ Description={description}
 [Timer]
 OnActiveSec={interval}
 OnUnitActiveSec={interval}
-AccuracySec=500ms
+AccuracySec={accuracy}
 
 [Install]
 WantedBy=timers.target
@@ -259,8 +260,12 @@ def _units(python: str, metrics_dir: str) -> dict[str, str]:
     }
     return {
         **{name: text.format(**words) for name, text in units.items()},
-        WATCH_TIMER: _TIMER.format(description="Watch the egress IPs of this node", interval=WATCH_INTERVAL),
-        METRICS_TIMER: _TIMER.format(description="Write the egress IP metrics regularly", interval=METRICS_INTERVAL),
+        WATCH_TIMER: _TIMER.format(
+            description="Watch the egress IPs of this node", interval=WATCH_INTERVAL, accuracy=WATCH_ACCURACY
+        ),
+        METRICS_TIMER: _TIMER.format(
+            description="Write the egress IP metrics regularly", interval=METRICS_INTERVAL, accuracy=METRICS_ACCURACY
+        ),
     }
 
 

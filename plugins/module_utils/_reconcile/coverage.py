@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from .._common.messages import listed
 from .._kubernetes.manifests import Manifests, select_pods
-from .._kubernetes.objects import Pod
+from .._kubernetes.objects import DEFAULT_NAMESPACE, Pod
 
 _SHOWN = 5
 _ENDED = ("Succeeded", "Failed")
@@ -73,6 +73,11 @@ def _unknown_namespaces(manifests: Manifests) -> list[str]:
     known = {namespace.name for namespace in manifests.namespaces}
     return [
         f"namespace/{name}: has pods but no Namespace document, so that no label of it is known"
-        for name in sorted({pod.namespace for pod in manifests.pods} - known)
+        for name in sorted({pod.namespace for pod in manifests.pods if not _is_implicit(pod)} - known)
         if not all(selector.matches({"kubernetes.io/metadata.name": name}) for selector in selectors)
     ]
+
+
+def _is_implicit(pod: Pod) -> bool:
+    """Return whether no setting names the pod's namespace: that of containers without settings."""
+    return bool(pod.engine) and pod.namespace == DEFAULT_NAMESPACE

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 from .._common.errors import Errors
 from .._common.messages import listed, quote, type_name
-from .._common.selectors import is_dns_label
+from .._common.network_names import ENGINES, parse_network_name
+from .._common.selectors import is_namespace_name
 from .._dataplane.named_networks import Conflict, NamedNetworks, reserved_addresses
 from .._dataplane.node_state import LocalNetwork, NodeState
 from .._kubernetes.annotations import network_names
 from .._kubernetes.manifests import Manifests, objects_of_networks
+from .._kubernetes.objects import Pod
 
 VARIABLE = "egress_ip_networks"
 _SHOWN = 5
@@ -51,7 +53,7 @@ class NetworkPlan:
                 "namespace": each.namespace,
                 "network": each.network,
                 "node": node,
-                "cidrs": list(_found(observed[node], each.network).get("cidrs", ())),
+                "cidrs": list(found_network(observed[node], each.network).get("cidrs", ())),
                 "egressips": list(self.objects.get(each.namespace, ())),
             }
             for node, networks in self.by_node.items()
@@ -100,7 +102,7 @@ def _of_host(value: object, path: str, errors: Errors) -> tuple[list[Named], set
     faults: set[str] | None = set()
     for namespace, names in value.items():
         before = len(errors.found)
-        if isinstance(namespace, str) and _is_namespace(namespace):
+        if isinstance(namespace, str) and is_namespace_name(namespace):
             found += [Named(str(namespace), name) for name in network_names(names, f"{path}.{namespace}", errors)]
         else:
             shown = quote(namespace) if isinstance(namespace, str) else type_name(namespace)
@@ -108,12 +110,6 @@ def _of_host(value: object, path: str, errors: Errors) -> tuple[list[Named], set
         if len(errors.found) > before:
             faults = {*(faults or ()), str(namespace)}
     return found, faults
-
-
-def _is_namespace(name: str) -> bool:
-    """Return whether this is the name of a namespace, of a named cluster too: CLUSTER.NAMESPACE."""
-    parts = name.split(".")
-    return len(parts) <= 2 and all(map(is_dns_label, parts))
 
 
 def _on_record(facts: Mapping[str, Any], namespaces: Collection[str] | None) -> list[Named]:
@@ -125,7 +121,7 @@ def _on_record(facts: Mapping[str, Any], namespaces: Collection[str] | None) -> 
     ]
 
 
-def _found(facts: Mapping[str, Any], network: str) -> Mapping[str, Any]:
+def found_network(facts: Mapping[str, Any], network: str) -> Mapping[str, Any]:
     """Return what a node found under the name of a network; empty without an answer about it."""
     return next((item for item in facts.get("named_networks", ()) if item["network"] == network), {})
 
@@ -150,10 +146,21 @@ def local_networks(
                     if each.network in entry.get("networks", {}).get(node, ())
                 ),
             ),
-            tuple(_found(facts, each.network).get("cidrs", ())),
+            tuple(found_network(facts, each.network).get("cidrs", ())),
         )
         for each in plan.by_node.get(node, ())
     )
+
+
+def served_by_engines(plan: NetworkPlan, pods: Iterable[Pod], nodes: Iterable[str]) -> set[str]:
+    """Return which of these nodes have no pods but those of networks of engines, which accept their packets."""
+    others = {pod.node for pod in pods if not pod.engine}
+    others |= {
+        node
+        for node, networks in plan.by_node.items()
+        if any(parse_network_name(each.network, "network").kind not in ENGINES for each in networks)
+    }
+    return {*nodes} - others
 
 
 def network_lines(
@@ -190,7 +197,7 @@ def _without_addresses(plan: NetworkPlan, observed: Mapping[str, Mapping[str, An
     nodes: dict[tuple[str, str, str], list[str]] = {}
     for node, networks in plan.by_node.items():
         for each in networks if node in observed else ():
-            problem = _found(observed[node], each.network).get("problem", "")
+            problem = found_network(observed[node], each.network).get("problem", "")
             if problem:
                 nodes.setdefault((each.namespace, each.network, problem), []).append(node)
     return [

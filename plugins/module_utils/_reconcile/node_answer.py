@@ -297,6 +297,13 @@ _some_metrics = _mapping(
     {"conflicts": _list_of(_mapping({"egressIP": _address, "mac": _text}))},
 )
 _NAMED_NETWORK = {"network": _text, "namespace": _text, "cidrs": _list_of(_network), "problem": _text}
+_CONTAINER = {"name": _text, "labels": _texts_by_name, "addresses": _addresses}
+_KEPT = {"address": _address, "egressips": _list_of(_object_name)}
+_containers = _list_of(
+    _mapping(
+        {"engine": _text, "found": _list_of(_mapping(_CONTAINER)), "problem": _text, "kept": _list_of(_mapping(_KEPT))}
+    )
+)
 _RECALLED = {"name": _object_name, "egressIPs": _addresses, "pods": _addresses}
 _rules = _list_of(_mapping({"name": _namespace, "podSelector": _selector}))
 _named_networks = _list_of(_mapping(_NAMED_NETWORK))
@@ -330,6 +337,7 @@ _FIELDS: dict[str, _Check] = {
     "takeovers": _list_of(_mapping({"egressIP": _address, "from": _text, "since": _moment})),
     "recalled": _list_of(_mapping(_RECALLED, {**_DESTINATIONS, "networks": _texts, "namespaces": _rules})),
     "named_networks": _named_networks,
+    "containers": _containers,
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
     "follow_problem": _text,
     "metrics": _metrics,

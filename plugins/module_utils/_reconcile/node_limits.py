@@ -33,11 +33,16 @@ def _alone(address: str) -> str:
 
 
 def limits(
-    observed: Mapping[str, Mapping[str, Any]], eligible: Collection[str], egress_ips: Iterable[str], device: str
+    observed: Mapping[str, Mapping[str, Any]],
+    eligible: Collection[str],
+    egress_ips: Iterable[str],
+    device: str,
+    served: Collection[str] = (),
 ) -> list[str]:
     """Return a line for each setting of a node that prevents the use of egress IPs.
 
     `observed` is {node: facts}, `eligible` names the nodes that may hold an address, `device` is the tunnel device.
+    `served` are the nodes that need no exception for pods, see `networks.served_by_engines`.
     """
     used = {version_of(ip) for ip in egress_ips}
     lines = []
@@ -49,8 +54,14 @@ def limits(
             f" drops forwarded packets, and no rule of the table names {device}; accept them, see docs/firewalls.md"
             for each in facts.get("forward_filters", ())
             if used.intersection(_VERSIONS.get(each["family"], ()))
+            and (name in eligible or name not in served or not _is_of_iptables(each))
         ]
     return lines
+
+
+def _is_of_iptables(chain: Mapping[str, str]) -> bool:
+    """Return whether a chain is the one into which engines put the rules that accept the packets of their networks."""
+    return chain["family"] in ("ip", "ip6") and (chain["table"], chain["chain"]) == ("filter", "FORWARD")
 
 
 def _bridge(name: str, interface: str, version: int) -> str:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The addresses of pods, towards which no pod of the fleet uses an egress IP. PRIVATE to the collection. Pure.
 
-A document could name any address. So an address outside the ranges for private networks counts only if the operator
+The networks of engines are excluded by their node, so the containers in them are not in here. A document could name any
+address. So an address outside the ranges for private networks counts only if the operator
 lists its network in egress_ip_excluded_cidrs.
 """
 
@@ -67,7 +68,7 @@ def _named(manifests: Manifests, own: Collection[str], skipped: Collection[_Rang
     """Yield what documents name, without the nodes' `own` addresses and without what is in the `skipped` ranges."""
     errors = Errors()
     for pod in manifests.pods:
-        for address in pod.pod_ips:
+        for address in () if pod.engine else pod.pod_ips:
             ip = parsed(address)
             version, number = ip.version, int(ip)
             if address not in own and not _are_in(version, number, number, skipped):

@@ -24,10 +24,21 @@ from .._common.errors import Errors
 from .._common.validation import NO_MAPPING
 from .._dataplane.followed_pods import Follow
 from .._dataplane.handover import PlannedRelease
-from .._dataplane.node_state import EgressObject, FarEnd, FleetNode, Held, Link, LocalPod, NodeState, slots
+from .._dataplane.node_state import (
+    EgressObject,
+    FarEnd,
+    FleetNode,
+    Held,
+    Link,
+    LocalNetwork,
+    LocalPod,
+    NodeState,
+    slots,
+)
 from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests, select_pods
 from .._planner.plan import DUPLICATE_REQUEST
+from .containers import NO_CONTAINERS, ContainerPlan, Origin
 from .credibility import Entry, confirmed
 from .failover import NodeFailover
 from .follow import pod_name, with_objects
@@ -39,11 +50,15 @@ _Values = Mapping[str, Any]
 
 
 class More(NamedTuple):
-    """What only some fleets have: failover, None without it, networks of namespaces, and {node: Follow}."""
+    """What only some fleets have.
+
+    Failover, None without it, networks of namespaces, {node: Follow}, and containers of engines.
+    """
 
     failover: NodeFailover | None = None
     networks: NetworkPlan = NO_NETWORKS
     follow: Mapping[str, Follow] = NO_MAPPING
+    containers: ContainerPlan = NO_CONTAINERS
 
 
 NOTHING_MORE = More()
@@ -176,7 +191,7 @@ class _Builder:
         more: More,
     ) -> None:
         self.plan, self.fleet, self.options, self.withheld = plan, fleet, options, withheld
-        self.failover, self.networks, self.follow = more
+        self.failover, self.networks, self.follow, self.containers = more
         self.recalled = {name: fleet["recalled"][name] for name in manifests.broken if name in fleet["recalled"]}
         self.assigned: dict[str, set[str]] = {}
         for item in plan["assignments"]:
@@ -223,6 +238,7 @@ class _Builder:
         answer = self.fleet["observed"][name]
         assigned = self.of_node.get(name, ())
         held = [Held(i["egressIP"], i["interface"]) for i in assigned if i["egressIP"] not in self.withheld]
+        networks = local_networks(self.networks, name, answer, self.destinations, self.recalled)
         return NodeState(
             name=name,
             generation=self.fleet["generation"] + 1,
@@ -232,12 +248,12 @@ class _Builder:
             nodes=self.members,
             excluded=self.excluded + self._own_only(name),
             egressips=egressips,
-            pods=self._pods(name),
+            pods=self._pods(name, networks),
             held=tuple(sorted(held)),
             far_ends=self.far_ends,
             failover=self.failover.settings_of(name) if self.failover else None,
             standbys=self.failover.standbys_of(name) if self.failover else (),
-            networks=local_networks(self.networks, name, answer, self.destinations, self.recalled),
+            networks=networks,
             follow=self._follow(name),
         )
 
@@ -356,9 +372,10 @@ class _Builder:
     def selecting(self) -> frozenset[str]:
         """Return the names of the objects that select pods, or networks on any node."""
         objects = [names for pods in self.selected.values() for names in pods.values()]
-        return frozenset(name for names in (*objects, *self.networks.objects.values()) for name in names)
+        networks = self.networks.objects.values()
+        return frozenset(name for names in (*objects, *networks, self.containers.selecting) for name in names)
 
-    def _pods(self, node: str) -> tuple[LocalPod, ...]:
+    def _pods(self, node: str, networks: Iterable[LocalNetwork]) -> tuple[LocalPod, ...]:
         pods = {address: list(names) for address, names in self.selected.get(node, {}).items()}
         # Valid objects go first: the selectors of the others are not known.
         for name, entry in sorted(self.recalled.items()):
@@ -366,13 +383,23 @@ class _Builder:
                 pods.setdefault(address, []).append(name)
         for address in self.unselected.get(node, ()):
             pods.setdefault(address, [])
-        # A pod with an address of its node is in the host network, even if its manifest does not state it.
-        own = self.fleet["observed"][node]["addresses"]
+        origins, kept = self.containers.origins.get(node, {}), self.containers.kept.get(node, {})
+        for address, each in kept.items():
+            pods.setdefault(address, [name for name in sorted(each.egressips) if name in self.destinations])
+        # A pod with an address of its node is in the host network, even if its manifest does not state it. A container
+        # that follows its network needs no entry, which another one could inherit with the address.
+        left_out = {*self.fleet["observed"][node]["addresses"], *_following(pods, origins, networks)}
+        engines = {address: each.engine for entries in (kept, origins) for address, each in entries.items()}
         names_of = self.pod_names.get(node, {})
         return tuple(
-            LocalPod(address, self._in_force(tuple(pods[address]), version_of(address)), names_of.get(address, ""))
+            LocalPod(
+                address,
+                self._in_force(tuple(pods[address]), version_of(address)),
+                names_of.get(address, ""),
+                engines.get(address, ""),
+            )
             for address in sorted(pods, key=address_order)
-            if address not in own
+            if address not in left_out
         )
 
     def _in_force(self, names: tuple[str, ...], version: int) -> tuple[str, ...]:
@@ -385,6 +412,14 @@ class _Builder:
             applying = in_force([(name, self.destinations[name]) for name in ordered])
             self.in_force[names, version] = tuple(name for name, _destinations in applying)
         return self.in_force[names, version]
+
+
+def _following(
+    pods: Mapping[str, Sequence[str]], origins: Mapping[str, Origin], networks: Iterable[LocalNetwork]
+) -> set[str]:
+    """Return the addresses of containers that follow the same objects as their network, {address: [object]} of pods."""
+    of_network = {cidr: [*network.egressips] for network in networks for cidr in network.cidrs if network.egressips}
+    return {address for address, origin in origins.items() if of_network.get(origin.cidr) == pods.get(address)}
 
 
 def _differs(state: NodeState, answer: _Values) -> bool:

@@ -14,18 +14,20 @@ from typing import Any, Callable, Collection, Iterable, Sequence
 
 from .._common.errors import InventoryError
 from .._dataplane.options import DataPlaneOptions
+from .._kubernetes.engine_sources import EngineSource
 from .._kubernetes.manifests import Manifests
 from .._planner.assign import check_max_moves, make_plan
 from .._planner.pool_allocation import Allocation, allocate_pools
 from .._planner.requests import Requests
 from .._planner.standbys import StandbyRules
+from .containers import plan_containers, with_engines
 from .coverage import without_effect
 from .credibility import unshared_lines
 from .failover import NodeFailover, key_for, read_failover, standby_rules
 from .fleet import Fleet, observe_fleet
 from .follow import follow_problems, plan_follow
 from .ineffective import ineffective
-from .networks import network_lines, plan_networks
+from .networks import network_lines, plan_networks, served_by_engines
 from .node_limits import limits
 from .node_names import with_host_names
 from .pod_networks import pod_networks, public_pod_lines
@@ -120,6 +122,8 @@ def plan_run(
     key = key_of(settings.tunnel_secret, data_plane)
     given = Manifests.from_dict(manifests)
     read, notes = with_host_names(given, hosts)
+    sources = [EngineSource.from_dict(each) for each in manifests.get("engines", ())]
+    hosts = with_engines(hosts, sources)
     fleet = _fleet(hosts, read, fenced, settings).to_dict()
     allocation = allocate_pools(read.egressips, fleet, settings.pools)
     requests = allocation.requests
@@ -132,30 +136,46 @@ def plan_run(
     stop += settings.stop_reasons
     stop += _reasons_against_drain(plan, fleet, requests, partial(_fleet, hosts, read, fenced), settings)
     doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
-    doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device)
+    on_nodes, wrong = _on_nodes(hosts, read, sources, fleet, egress_ips)
+    served = served_by_engines(on_nodes.networks, read.pods, fleet["observed"])
+    doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device, served)
     tunnel = next_keys(key, fleet)
     steps = [*tunnel.notes]
     wanted = {**(options or {}), "tunnel_keys": list(tunnel.keys)}
     rollout: dict[str, Any] = {}
-    planned = replace(read, egressips=requests.egressips)
-    networks = plan_networks(hosts, read, fleet["observed"])
-    wrong = [*networks.errors, *follow_problems(fleet["observed"])]
+    planned = replace(read, egressips=requests.egressips, pods=(*read.pods, *on_nodes.containers.pods))
     if states and not stop:
         standbys = NodeFailover(failover, plan, fleet, withheld, call_key) if failover else None
-        more_of_nodes = More(standbys, networks, plan_follow(hosts, read))
+        more_of_nodes = on_nodes._replace(failover=standbys, follow=plan_follow(hosts, read))
         made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, more_of_nodes)
         rollout = made.to_dict()
         found, more = _doubts_about(made, planned, fleet, settings)
-        faults, of_networks = network_lines(networks, made.states, fleet["observed"])
+        faults, of_networks = network_lines(on_nodes.networks, made.states, fleet["observed"])
         doubts, steps, wrong = [*doubts, *found, *of_networks], [*steps, *more], [*wrong, *faults]
     filled = {
         **_with_addresses_of_pools(manifests, allocation),
-        "networks": networks.rows(fleet["observed"]),
+        "networks": on_nodes.networks.rows(fleet["observed"]),
         "network_errors": wrong,
     }
-    if read.pods is not given.pods:
-        filled["pods"] = [pod.to_dict() for pod in read.pods]
+    if planned.pods != given.pods:
+        filled["pods"] = [pod.to_dict() for pod in planned.pods]
     return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests, planned, tuple(steps))
+
+
+def _on_nodes(
+    hosts: Sequence[Mapping[str, Any]],
+    read: Manifests,
+    sources: Sequence[EngineSource],
+    fleet: Mapping[str, Any],
+    egress_ips: Collection[str],
+) -> tuple[More, list[str]]:
+    """Return what the nodes know of networks and containers, and lines about what is wrong with it."""
+    observed = fleet["observed"]
+    networks = plan_networks(hosts, read, observed)
+    nodes = {address for member in fleet["members"] for address in (*member["endpoints"], *member["addresses"])}
+    containers = plan_containers(sources, read, networks, observed, nodes | {*egress_ips})
+    errors = [*networks.errors, *follow_problems(observed), *containers.errors]
+    return More(networks=networks, containers=containers), errors
 
 
 def _doubts_about(

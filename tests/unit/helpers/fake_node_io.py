@@ -32,6 +32,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.number
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
     cni_files,
     container_networks,
+    containers,
     files,
     packets,
 )
@@ -141,7 +142,7 @@ class FakeKernel:
         # Another program has the TCP port of the tunnel.
         self.port_is_busy = False
         # What the engines have, {name: Found}.
-        self.networks, self.idle = {}, ()
+        self.networks, self.idle, self.containers = {}, (), {}
         # What another run does while this one waits for the lock.
         self.first, self.locked = None, False
         self.log = []
@@ -340,6 +341,9 @@ class FakeKernel:
             name.text: self.networks.get(name.text, container_networks.Found(problem="does not exist"))
             for name in names
         }
+
+    def find_containers(self, engine):
+        return self.containers.get(engine, containers.Containers())
 
     def idle_networks(self):
         return self.idle

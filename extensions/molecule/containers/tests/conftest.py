@@ -12,7 +12,6 @@ from engines import (
     EGRESS_IP,
     HOLDER,
     OTHER,
-    SUBNETS,
     WEB,
     Docker,
     Libvirt,
@@ -24,8 +23,8 @@ from fleet import ASSIGNABLE, NOT_ASSIGNABLE, Fleet, Lab, egressip
 PODS = (("apps", address_in(DB, 10)), ("others", address_in(WEB, 99)))
 NETWORKS = f"podman:{DEFAULT}, podman:{WEB}, docker:bridge, libvirt:default"
 VARIABLES = {
-    # The namespace does not name this network.
-    "egress_ip_excluded_cidrs": [SUBNETS[DB]],
+    # The nodes know their own networks, also those that no namespace names.
+    "egress_ip_excluded_cidrs": [],
     "egress_ip_unknown_pods": "drop",
     "hosts": {HOLDER: ASSIGNABLE, OTHER: NOT_ASSIGNABLE, "node3": NOT_ASSIGNABLE},
 }

@@ -13,10 +13,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[4]
-# The lab as the tests of the scenario `default` use it.
-sys.path.insert(0, str(ROOT / "extensions/molecule/default/tests"))
+# The lab, and the fleet as the tests of the scenario `default` use it.
+sys.path[:0] = [str(ROOT / "extensions/molecule/default/tests"), str(ROOT / "tests/lab")]
 
-from fleet import wait_for  # noqa: E402
 from lab import find_host  # noqa: E402
 from lab_topology import SERVER, SERVER_PORT  # noqa: E402
 
@@ -147,25 +146,52 @@ class Docker(Engine):
         self.run("bash", "-c", f"{MAKE_IMAGE}docker import /opt/image.tar {IMAGE}")
 
 
+# What libvirt keeps of a VM that runs, as far as it matters.
+DOMAIN = """\
+<domstatus state='running' reason='booted' pid='1'>
+  <domain type='qemu' id='1'>
+    <name>{name}</name>
+    <metadata><egress-ip:labels xmlns:egress-ip="egress-ip.netops/labels">{labels}</egress-ip:labels></metadata>
+    <devices><interface type='network'><mac address='{mac}'/><source network='default'/></interface></devices>
+  </domain>
+</domstatus>
+"""
+LEASE_SCRIPT = """\
+#!/bin/sh
+[ "$1" = bound ] || exit 0
+ip address replace "$ip/24" dev eth0
+ip route replace default via "$router"
+"""
+
+
 class Libvirt(Host):
-    """libvirtd with its network `default`; a network namespace in the bridge stands for a VM."""
+    """libvirtd with its network `default`; a network namespace in the bridge stands for a VM, with DHCP."""
+
+    MAC = "52:54:00:00:00:50"
 
     def set_up(self) -> None:
-        """Start the network, and connect the VM with the address .50."""
+        """Start the network, and connect the VM."""
+        self.write("/opt/lease.sh", LEASE_SCRIPT)
         self.run("systemctl", "start", "libvirtd.service")
         self.run("virsh", "-c", "network:///system", "net-start", "default")
         for words in (
             "netns add vm",
             "link add vnet0 type veth peer name eth0 netns vm",
             "link set vnet0 master virbr0 up",
-            "-n vm link set eth0 up",
-            "-n vm address add 192.168.122.50/24 dev eth0",
-            "-n vm route add default via 192.168.122.1",
+            f"-n vm link set eth0 address {self.MAC} up",
         ):
             self.run("ip", *words.split())
         # A port of the bridge takes some seconds before it forwards.
-        ping = ("ip", "netns", "exec", "vm", "ping", "-c", "1", "-W", "1", "192.168.122.1")
-        wait_for("the VM's gateway", lambda: " 0% packet loss" in self.run(*ping, check=False))
+        dhcp = "busybox udhcpc -f -q -t 60 -T 1 -i eth0 -s /opt/lease.sh"
+        self.run("sh", "-c", f"chmod +x /opt/lease.sh; ip netns exec vm {dhcp}")
+
+    def define(self, labels: str) -> None:
+        """Let the VM be a domain with these labels; only QEMU itself is missing."""
+        self.write("/run/libvirt/qemu/vm.xml", DOMAIN.format(name="vm", labels=labels, mac=self.MAC))
+
+    def undefine(self) -> None:
+        """Let the VM be no domain."""
+        self.run("rm", "-f", "/run/libvirt/qemu/vm.xml")
 
     def first_packets(self, count: int = 300) -> dict[str, int]:
         """{source that the server saw: datagrams} of the VM."""

@@ -94,6 +94,7 @@ def of_run(**more):
     common = {"answer_timeout": 15}
     settings = {"hosts": {"node1": host}, "options": {"tunnel_port": 4792}, "common": common}
     manifests = {"broken": ["a"], "pooled": ["b"], "contested": [], "network_names": ["podman:web"]}
+    manifests["engines"] = [{"engine": "podman", "namespace": "default", "namespaces": []}]
     registered = {"egress_ip_settings": settings, "egress_ip_manifests_info": manifests}
     return {"inventory_hostname": "node1", **registered, **more}
 
@@ -107,6 +108,7 @@ def test_the_options_of_the_run(sent, details):
         "platform": "vsphere",
         "recall": ["a", "b"],
         "networks": ["podman:web"],
+        "engines": ["podman"],
         "follow": ["docker"],
         "metrics": details,
         "probe": details,

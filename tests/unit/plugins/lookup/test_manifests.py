@@ -29,6 +29,7 @@ EMPTY = {
     "invalid": [],
     "unreadable": [],
     "ignored": [],
+    "engines": [],
     "network_names": [],
     "network_errors": [],
     "network_faults": [],
@@ -73,6 +74,17 @@ def test_looks_in_the_search_path_then_beside_the_inventory_then_here(play):
     for place in places:
         assert names(look("a.yml")) == [place.replace("/", "-")]
         (folder / place / "a.yml").unlink()
+
+
+def test_engines_are_no_documents(play):
+    result = play[1]([{"podman": {"namespaces": ["web"]}}, DOCUMENT], {"docker": {}})
+    assert (names(result), result["invalid"]) == (["inline"], [])
+    assert [(each["engine"], each["namespaces"]) for each in result["engines"]] == [("podman", ["web"]), ("docker", [])]
+
+
+def test_wrong_settings_of_an_engine_stop_the_run(play):
+    with pytest.raises(AnsibleLookupError, match=r"^manifests\[1\].podman: must be a mapping, not a list$"):
+        play[1](DOCUMENT, {"podman": []})
 
 
 def test_nested_lists_of_paths_and_documents(play):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import parse_network
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.closed import closed_ruleset
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.named_networks import NamedNetworks
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_networks import Inner
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_tables
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import (
     LocalNetwork,
@@ -113,13 +114,23 @@ def test_only_private_networks_are_excluded_as_destinations():
     ]
 
 
+def test_private_networks_on_bridges_are_excluded_without_a_name():
+    """Packets to idle networks would leave the node, and pods may reach public ones from outside."""
+    inner = Inner(("10.89.8.0/24", "203.0.113.0/24", "fd00:8::/64"), ("10.95.0.0/16",))
+    state = state_with(local("a", "10.89.7.0/24"))
+    sets = desired_tables(state, allocate_marks(state.egress_ips, {}, 100), 1400, inner=inner)["inet"].sets
+    assert {"10.89.7.0/24", "10.89.8.0/24"} <= sets["excluded4"].elements.keys()
+    assert not {"203.0.113.0/24", "10.95.0.0/16"} & sets["excluded4"].elements.keys()
+    assert "fd00:8::/64" in sets["excluded6"].elements
+
+
 @given(NETWORKS, st.sampled_from(["node", "drop"]))
 def test_the_tables_of_any_networks_are_consistent(networks, unknown):
     """Elements do not overlap, verdicts have a chain, and each guarded network has its policy."""
     state = state_with(*networks, options={"unknown_pods": unknown})
     assert NodeState.from_dict(state.to_dict()) == state
     marks = allocate_marks(state.egress_ips, {}, state.options.max_index)
-    table = desired_tables(state, marks, 1400, inner=["10.89.7.0/24"])["inet"]
+    table = desired_tables(state, marks, 1400, inner=Inner(("10.89.7.0/24",)))["inet"]
     for version in (4, 6) if networks else ():
         elements = table.sets[f"networks{version}"].elements
         cidrs = [parse_network(key, "") for key in elements]

@@ -38,6 +38,7 @@ def host(tmp_path, monkeypatch):
     """A host without any engine; its folders are below tmp_path."""
     for name in ("PODMAN_FOLDER", "CNI_FOLDER", "DOCKER_SOCKET", "DOCKER_DATA", "_PODMAN_PROGRAM"):
         monkeypatch.setattr(container_networks, name, tmp_path / name.lower())
+    monkeypatch.setattr(container_networks, "PODMAN_DATA", (tmp_path / "libpod",))
     monkeypatch.setattr(container_networks, "LIBVIRT_FOLDERS", (tmp_path / "run", tmp_path / "etc"))
     monkeypatch.setattr(container_networks, "PODMAN_CONFIGURATIONS", (tmp_path / "usr.conf", tmp_path / "etc.conf"))
     monkeypatch.setattr(container_networks, "PODMAN_CONFIGURATION_FOLDER", tmp_path / "etc")
@@ -58,6 +59,12 @@ def podman(folder, name="web", **document):
 @pytest.mark.parametrize("text", ["podman:web", "podman:podman", "docker:web", "libvirt:default", "interface:virbr9"])
 def test_what_does_not_exist(text):
     assert find(text) == ABSENT
+
+
+def test_the_default_network_of_podman_while_its_package_is_replaced(host):
+    (host / "libpod").mkdir()
+    (host / "etc.conf").write_text('[network]\ndefault_subnet = "10.89.0.0/24"\n')
+    assert find("podman:podman") == Found(("10.89.0.0/24",))
 
 
 def test_a_cidr_is_itself():

@@ -8,9 +8,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import LocalNetwork, NodeState
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import (
+    LocalNetwork,
+    LocalPod,
+    NodeState,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.container_networks import Found
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.containers import Container, Containers
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from node_runs import INET, apply, observe, reboot, remove, watch
@@ -174,3 +179,27 @@ def test_a_network_without_a_bridge_is_not_closed_until_the_next_watch(kernel):
     kernel.idle = ()
     watch(kernel)
     assert [*kernel.tables[INET]["sets"]["inner4"]["elements"]] == ["10.88.0.0/16"]
+
+
+@pytest.fixture
+def engine(kernel):
+    """A node with a pod that Podman has, and one of the manifests."""
+    pods = (LocalPod("10.88.0.2", ("web",), engine="podman"), LocalPod("10.88.0.3", ("web",)))
+    apply(kernel, replace(node_state(), pods=pods))
+    return kernel
+
+
+def test_containers_of_an_engine(engine):
+    engine.containers["podman"] = Containers((Container("shop", {"app": "shop"}, ("10.88.0.9",)),))
+    found = [{"name": "shop", "labels": {"app": "shop"}, "addresses": ["10.88.0.9"]}]
+    assert observe(engine, engines=["podman"])["containers"] == [
+        {"engine": "podman", "found": found, "problem": "", "kept": []}
+    ]
+
+
+def test_an_engine_that_cannot_be_read_has_what_is_on_record(engine):
+    engine.containers["podman"] = engine.containers["docker"] = Containers(problem="it hangs")
+    podman, docker = observe(engine, engines=["podman", "docker"])["containers"]
+    kept = [{"address": "10.88.0.2", "egressips": ["web"]}]
+    assert podman == {"engine": "podman", "found": [], "problem": "it hangs", "kept": kept}
+    assert docker["kept"] == []

@@ -158,6 +158,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "tunnel_keys": [],
         "recalled": [],
         "named_networks": [],
+        "containers": [],
         "metrics": None,
         "since": {},
         "conflicts": [],

@@ -46,6 +46,15 @@ def test_what_writes_the_metrics_is_there_when_asked_for():
     assert systemd_units.timers(metrics=True) == [systemd_units.METRICS_TIMER, systemd_units.WATCH_TIMER]
 
 
+def test_the_watch_leaves_time_for_its_own_run_within_four_seconds():
+    """The time within which a node must follow a network that was created again."""
+    timer = systemd_units.node_files("python3")[UNIT_DIRECTORY / systemd_units.WATCH_TIMER][0].decode()
+    interval, accuracy = (
+        float(re.search(rf"^{key}=([\d.]+)$", timer, re.M)[1]) for key in ("OnUnitActiveSec", "AccuracySec")
+    )
+    assert interval + accuracy <= 3.6
+
+
 def test_only_failover_has_a_unit_that_follows():
     files = systemd_units.node_files("python3", failover=True)
     follow = UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
