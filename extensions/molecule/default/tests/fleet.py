@@ -319,6 +319,11 @@ class Fleet:
         """Sources that the server saw of some connections of a pod; None for a connection that failed."""
         return {answer.source for answer in self.lab.connect(pod, count=count)}
 
+    def sources_of_both(self, pod: str, count: int = 2, timeout: float = 2.0) -> set[str | None]:
+        """The same of connections by both IP versions."""
+        ends = (SERVER.address, SERVER.address6)
+        return {each.source for end in ends for each in self.lab.connect(pod, count, timeout, host=end)}
+
     def snapshot(self) -> dict[str, str]:
         """Everything that a run could write on the running nodes, as text."""
         return dict(self._on_each(lambda name: self.look(name, SNAPSHOT)))
@@ -366,6 +371,14 @@ def egressip(name: str, *egress_ips: str, namespaces: dict | None = None, pods: 
     if pods is not None:
         spec["podSelector"] = {"matchLabels": pods}
     return {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": name}, "spec": spec}
+
+
+# An object for each IP version: each of the two nodes of the page holds an address of both.
+FIRST6, SECOND6 = "fd00:126::10", "fd00:126::102"
+BOTH_VERSIONS = {
+    "egress_ip_manifests": dual_stack(egressip("four", FIRST, SECOND), egressip("six", FIRST6, SECOND6)),
+    "egress_ip_excluded_cidrs": [*EXCLUDED, "fd00:88::/64"],
+}
 
 
 def frames(capture: Background) -> list[str]:
