@@ -56,7 +56,7 @@ def main(environment: Mapping[str, str], text: bytes) -> int:
     try:
         command = environment.get("CNI_COMMAND", "")
         if command == "VERSION":
-            print(json.dumps({"cniVersion": version, "supportedVersions": list(CNI_VERSIONS)}))
+            _print({"cniVersion": version, "supportedVersions": list(CNI_VERSIONS)})
             return 0
         config = _config(text)
         version = _version(config)
@@ -70,8 +70,12 @@ def main(environment: Mapping[str, str], text: bytes) -> int:
     return 0
 
 
+def _print(result: object) -> None:
+    sys.stdout.write(f"{json.dumps(result)}\n")
+
+
 def _print_error(version: str, code: int, text: str) -> int:
-    print(json.dumps({"cniVersion": version, "code": code, "msg": f"netops.egress_ip: {text}"}))
+    _print({"cniVersion": version, "code": code, "msg": f"netops.egress_ip: {text}"})
     return 1
 
 
@@ -114,7 +118,7 @@ def _add(environment: Mapping[str, str], config: Mapping[str, Any]) -> None:
             pod_notes.remove_note(key)
             raise
     _forget_connections(addresses)
-    print(json.dumps(result))
+    _print(result)
 
 
 def retry_closed() -> None:
