@@ -228,8 +228,8 @@ def test_the_direct_calls_of_the_lab_pass_every_option_of_the_module(monkeypatch
     monkeypatch.setattr(node, "AnsibleModule", arguments)
     with pytest.raises(LookupError):
         node.main()
-    # The action plugin makes two of them, and two are for other modes.
-    wanted = {*options} - {"state_json", "program", "observe", "options"}
+    # The action plugin makes three of them, and two are for other modes.
+    wanted = {*options} - {"state_json", "program", "program_digest", "observe", "options"}
     assert {*load_direct().PRESENT, "state", "releasing"} == wanted
 
 

@@ -100,6 +100,7 @@ UNNEEDED = {
     "_host_io.address_times",
     "_host_io.docker_socket",
     "_host_io.cni_files",
+    "_host_io.containers",
     "_host_io.pod_labels",
     "_host_io.pod_connections",
     "_host_io.plugin_sources",
