@@ -130,11 +130,15 @@ class Fleet:
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
-    def inventory(self, hosts: dict[str, dict] | None = None) -> dict:
-        """The lab's inventory with other host variables: {host: {name: value}}."""
+    def inventory(self, hosts: dict[str, dict | None] | None = None) -> dict:
+        """The lab's inventory with other host variables, {host: {name: value}}, or without hosts, {host: None}."""
         inventory = yaml.safe_load(self.lab.write_inventory().read_text("utf-8"))
+        known = inventory["all"]["children"]["egress_ip_nodes"]["hosts"]
         for name, variables in (hosts or {}).items():
-            inventory["all"]["children"]["egress_ip_nodes"]["hosts"][name].update(variables)
+            if variables is None:
+                del known[name]
+            else:
+                known[name].update(variables)
         return inventory
 
     def run(self, playbook: str = "reconcile", *words: str, hosts: dict | None = None, **variables: object) -> Run:

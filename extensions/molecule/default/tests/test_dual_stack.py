@@ -115,6 +115,7 @@ def test_a_foreign_host_that_has_an_ipv6_address_keeps_it(fleet):
         run = fleet.bad(egress_ip_manifests=documents, hosts=ALL_ASSIGNABLE, **EXCLUDED)
         assert [(item["egressIP"], item["mac"]) for item in run.conflicts()] == [(FIRST6, fleet.mac_of("server"))]
         assert list(holders6(fleet)) == [SECOND6]
+        assert sources6(fleet, "namespace1/pod1") | sources6(fleet, "namespace2/pod3") == {SECOND6}
     finally:
         fleet.lab.exec("server", "ip", "address", "delete", f"{FIRST6}/64", "dev", "eth0")
 

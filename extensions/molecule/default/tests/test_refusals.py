@@ -172,3 +172,11 @@ def test_a_hidden_broken_object_fails_a_strict_run(fleet):
     run = fleet.bad(egress_ip_manifests=manifests(broken), egress_ip_strict=True)
     assert "spec.namespaceSelector" in "".join(run.failed())
     assert sorted(fleet.holders()) == [FIRST, SECOND]
+
+
+def test_a_fleet_that_shrank_stops_the_run(fleet):
+    """As with a job for each host: every node knows the others from its record."""
+    message = refused(fleet, hosts={"node1": None, "node3": None}, egress_ip_unassigned="drop")
+    assert "egress_ip_forget_nodes" in message
+    assert "node1" in message
+    assert "node3" in message
