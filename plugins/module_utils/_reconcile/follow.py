@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .._common.messages import listed
-from .._common.selectors import LabelIndex, Selector
+from .._common.selectors import LabelIndex, Selector, is_dns_label
 from .._dataplane.followed_pods import Follow, FollowedNamespace, PodRule
 from .._kubernetes.clusters import own_name
 from .._kubernetes.manifests import Manifests
@@ -72,11 +72,13 @@ def _named_by_selectors(manifests: Manifests) -> set[str]:
 
 
 def _of_cluster(rules: Mapping[str, tuple[PodRule, ...]], cluster: str) -> tuple[FollowedNamespace, ...]:
-    """Return the namespaces of a node's cluster, by the names that they have there."""
+    """Return the namespaces of a node's cluster, by the names that they have there.
+
+    A selector or a Pod may name one that cannot exist, which has no pods to follow.
+    """
     own = {own_name(name, cluster): items for name, items in rules.items()}
-    return tuple(
-        FollowedNamespace(name, own[name]) for name in sorted(name for name in own if name and "." not in name)
-    )
+    names = sorted(name for name in own if name and is_dns_label(name))
+    return tuple(FollowedNamespace(name, own[name]) for name in names)
 
 
 def with_objects(follow: Follow, names: Collection[str], recalled: Mapping[str, Any], node: str) -> Follow:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
@@ -78,6 +79,20 @@ def test_an_empty_pod_selector_needs_no_labels():
 def test_a_namespace_that_an_object_names_need_not_exist_yet():
     named = egressip("web", "192.168.126.101", {"matchLabels": {"kubernetes.io/metadata.name": "new"}})
     assert rules(run([host(1)], named)) == {"new": [("web",)]}
+
+
+@pytest.mark.parametrize("name", ["Shop", "a_b", "a.b", "a" * 63])
+def test_a_selector_may_name_a_namespace_that_cannot_exist(name):
+    """The value of a label has more characters than the name of a namespace. `run` reads the states as nodes do."""
+    named = egressip("web", "192.168.126.101", {"matchLabels": {"kubernetes.io/metadata.name": name}})
+    expected = {name: [("web",)]} if name.islower() and name.isalnum() else {}
+    assert rules(run([host(1)], named)) == expected
+
+
+@pytest.mark.parametrize("name", ["Shop_A", "a_b"])
+def test_a_pod_may_name_a_namespace_that_cannot_exist(name):
+    made = run([host(1)], WEB, namespace("shop", env="prod"), pod("a", name, "node1", "10.88.0.5"))
+    assert rules(made) == {"shop": [("web",)]}
 
 
 def test_a_broken_object_has_no_rules():
