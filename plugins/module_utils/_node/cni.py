@@ -105,13 +105,17 @@ def _add(environment: Mapping[str, str], config: Mapping[str, Any]) -> None:
     addresses = _addresses(result, {*rules["reserved"]})
     namespace, name = _pod(environment)
     labels = _labels(rules, namespace, name)
-    note = {"name": f"{namespace}/{name}" if name else "", "addresses": addresses, "labels": labels}
+    pod = {"name": f"{namespace}/{name}" if name else "", "addresses": addresses, "labels": labels}
     with pod_notes.lock():
         # A run may have changed them, with the tables that they fit.
         rules = pod_notes.read_rules()
         verdicts = classify(rules, namespace, labels, addresses)
         pod_notes.remove_note(key)
-        pod_notes.write_note(key, {**note, "verdicts": verdicts})
+        note = {**pod, "verdicts": verdicts}
+        pod_notes.write_note(key, note)
+        if lacks_labels(rules, note):
+            # The watch reads them.
+            pod_notes.note_closed(True)
         try:
             _set(rules, verdicts)
         except NoteError:
@@ -124,17 +128,19 @@ def _add(environment: Mapping[str, str], config: Mapping[str, Any]) -> None:
 def retry_closed() -> None:
     """Classify the pods that are closed because their labels could not be read, if they can be read now."""
     try:
-        _retry_closed(pod_notes.read_rules())
+        _retry_closed()
     except (NoteError, OSError) as error:
         sys.stderr.write(f"netops.egress_ip: {error}\n")
 
 
-def _retry_closed(rules: Mapping[str, Any]) -> None:
+def _retry_closed() -> None:
     from .._host_io.pod_labels import read_labels  # noqa: PLC0415
 
     started = time.monotonic()
-    closed = {key: note for key, note in pod_notes.read_notes().items() if lacks_labels(rules, note)}
-    pod_notes.note_closed(bool(closed))
+    with pod_notes.lock():
+        rules = pod_notes.read_rules()
+        closed = {key: note for key, note in pod_notes.read_notes().items() if lacks_labels(rules, note)}
+        pod_notes.note_closed(bool(closed))
     for key, note in closed.items():
         namespace, _slash, name = note["name"].partition("/")
         try:
@@ -145,6 +151,8 @@ def _retry_closed(rules: Mapping[str, Any]) -> None:
                 return
             continue
         with pod_notes.lock():
+            # A run may have changed them, with the tables that they fit.
+            rules = pod_notes.read_rules()
             if key in pod_notes.all_keys():
                 verdicts = classify(rules, namespace, labels, note["addresses"])
                 pod_notes.write_note(key, {**note, "labels": labels, "verdicts": verdicts})
@@ -162,7 +170,6 @@ def _labels(rules: Mapping[str, Any], namespace: str, name: str) -> dict[str, st
         return read_labels(rules["kubeconfig"], namespace, name)
     except NoteError as error:
         sys.stderr.write(f"netops.egress_ip: pod {namespace}/{name} is closed: {error}\n")
-        pod_notes.note_closed(True)
         return None
 
 

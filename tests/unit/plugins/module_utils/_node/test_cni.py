@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import sys
@@ -199,6 +200,67 @@ def test_labels_that_a_run_makes_necessary_are_read_by_the_watch(node, monkeypat
 
 
 POD_LABELS = {"web": {"app": "web"}}
+
+
+def before_the_lock(monkeypatch, action):
+    """Let `action` happen just before the next process takes the lock of the notes."""
+    lock = pod_notes.lock
+
+    def taking():
+        monkeypatch.setattr(pod_notes, "lock", lock)
+        action()
+        return lock()
+
+    monkeypatch.setattr(pod_notes, "lock", taking)
+
+
+def test_a_watch_between_the_request_and_the_note_of_a_pod(node, monkeypatch, tmp_path):
+    """It finds no closed pod yet."""
+    before_the_lock(monkeypatch, cni.retry_closed)
+    call("ADD", result(POD[4]), args=args("labs"))
+    assert elements() == {POD[4]: "drop"}
+    assert (tmp_path / "closed").exists()
+
+
+def test_a_run_while_a_pod_starts_makes_its_labels_necessary(node, monkeypatch, tmp_path):
+    selector = replace(FOLLOW.namespaces[0], name="plain")
+    before_the_lock(monkeypatch, lambda: apply_to_node(state(follow=replace(FOLLOW, namespaces=(selector,)))))
+    call("ADD", result(POD[4]), args=args("plain"))
+    assert elements() == {POD[4]: "drop"}
+    assert (tmp_path / "closed").exists()
+
+
+def test_closed_pods_are_noted_under_the_lock(node, monkeypatch, tmp_path):
+    """Else a watch that has read the notes before forgets a pod that was closed since then."""
+    locked = []
+
+    def note_closed(closed):
+        with (tmp_path / "lock").open() as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked.append(False)
+            except BlockingIOError:
+                locked.append(closed)
+
+    monkeypatch.setattr(pod_notes, "note_closed", note_closed)
+    call("ADD", result(POD[4]), args=args("labs"))
+    with inside("node1"):
+        cni.retry_closed()
+    assert locked == [True, True]
+
+
+def test_a_run_while_the_watch_reads_labels(node, monkeypatch):
+    """Its rules apply, and not those of before."""
+    call("ADD", result(POD[4]), args=args("labs"))
+
+    def labels_after_a_run(*_pod):
+        apply_to_node(state(follow=replace(FOLLOW, namespaces=(FollowedNamespace("labs"),))))
+        return {"app": "web"}
+
+    monkeypatch.setattr(pod_labels, "read_labels", labels_after_a_run)
+    with inside("node1"):
+        cni.retry_closed()
+    assert elements() == {POD[4]: "return"}
 
 
 def test_other_namespaces_keep_the_source_of_the_node(node):
