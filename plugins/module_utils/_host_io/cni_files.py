@@ -80,5 +80,8 @@ def replace_list(path: Path, before: str, after: str) -> None:
         else:
             temporary.unlink()
     except OSError as error:
+        # What stays in the folder would look like a change of it to the next watch.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         if error.errno != errno.ENOENT:
             raise CommandError(f"{path}: cannot be written: {error.strerror}") from None

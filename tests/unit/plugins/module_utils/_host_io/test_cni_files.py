@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import cni_files
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.cni_files import (
     ListFile,
@@ -47,6 +49,20 @@ def test_lists_in_the_order_of_runtimes(folder):
         ("50-folder.conflist", "", "cannot be read: Is a directory"),
         ("60-fifo.conflist", "", ""),
     ]
+
+
+def test_a_list_of_an_owner_that_the_process_cannot_give(folder, monkeypatch):
+    """The unit of the watch lacks CAP_CHOWN."""
+    folder.mkdir()
+    (folder / "10.conflist").write_text("before")
+    monkeypatch.setattr(os, "fchown", refused)
+    with pytest.raises(CommandError, match="10.conflist: cannot be written: Operation not permitted"):
+        replace_list(folder / "10.conflist", "before", "after")
+    assert [(path.name, path.read_text()) for path in folder.iterdir()] == [("10.conflist", "before")]
+
+
+def refused(*_words):
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def test_a_list_keeps_its_owner_and_mode(folder):
