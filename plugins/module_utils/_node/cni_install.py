@@ -64,6 +64,11 @@ class CniChanges(NamedTuple):
         return [item.path for item in (*self.lists, *self.programs) if item.adds]
 
     @property
+    def missing(self) -> list[Path]:
+        """Return the programs that do not exist: a list that names one lets no pod start."""
+        return [item.path for item in self.programs if item.adds and not item.before]
+
+    @property
     def removed(self) -> list[Path]:
         """Return the files that have the plugin and should not."""
         return [item.path for item in (*self.lists, *self.programs) if not item.adds]

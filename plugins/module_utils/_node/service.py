@@ -144,6 +144,8 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
     record = Record.load(io)
     if record is None:
         return False, []
+    # Before the data plane, which may fail: pods that start without the plugin are not covered at all.
+    _put_plugin_back(io, record)
     host = read_host(io, record)
     held = _held(record, host)
     if not all(io.has_link(item.interface) for item in held):
@@ -159,7 +161,6 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
     elif probing:
         _report_conflicts(io, taken)
     claimed = _claim_on_record(io, record, again=True)
-    _put_plugin_back(io, record)
     if version not in (None, NEVER, io.networks_version()):
         # The data plane, which was read later, may have a bridge that these networks lack.
         record, version = refreshed(io, record, read_host(io, record))
@@ -171,13 +172,23 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
 
 
 def _put_plugin_back(io: HostIO, record: Record) -> None:
-    """Put the network plugin back into the list from which a kubelet or daemon that wrote it again took it."""
+    """Put the network plugin back into the list from which a kubelet or daemon that wrote it again took it.
+
+    A failure is logged: the rest of the watch does not need the plugin.
+    """
     if record.state.follow is None:
         return
-    changes = cni_changes(io, True)
-    write_lists(io, changes)
+    try:
+        changes = cni_changes(io, True)
+        if changes.missing:
+            _log(f"the plugin is not restored: {changes.missing[0]} is missing; run the playbook reconcile")
+            return
+        write_lists(io, changes)
+    except (EgressIPError, OSError) as error:
+        _log(str(error))
+        return
     for item in changes.lists:
-        _log(f"restored the plugin in {item.path}")
+        _log(f"{'restored the plugin in' if item.adds else 'removed the plugin from'} {item.path}")
 
 
 def _report_conflicts(io: HostIO, taken: Mapping[Held, str]) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import copy
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.conflist import TYPE, with_entry
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.cni_install import cni_changes
-from node_runs import apply, observe, remove, watch
+from node_runs import INET, apply, observe, remove, watch
 from states import node_state
 
 FLANNEL = '{\n "cniVersion": "0.3.1", "name": "cbr0",\n "plugins": [{"type": "flannel"}, {"type": "portmap"}]\n}\n'
@@ -79,6 +81,72 @@ def test_what_flannel_writes_again_gets_the_plugin_again(flannel, capsys):
     flannel.files[LIST] = (theirs.encode(), 0o600)
     assert lines(apply(flannel, state())) == [f"file {LIST}"]
     assert flannel.files[LIST][0].decode() == with_entry(theirs, "")
+
+
+def rewritten(flannel):
+    """Let flannel write its list again; the watch is to notice only that."""
+    apply(flannel, state())
+    flannel.away = False
+    watch(flannel)
+    flannel.files[LIST] = (FLANNEL.encode(), 0o644)
+
+
+def test_the_watch_names_no_program_that_is_missing(flannel, capsys):
+    """It may not write the program, and no pod would start: as after a change of the state that failed half-way."""
+    rewritten(flannel)
+    del flannel.files[PROGRAM]
+    watch(flannel)
+    assert flannel.files[LIST][0].decode() == FLANNEL
+    expected = f"the plugin is not restored: {PROGRAM} is missing; run the playbook reconcile"
+    assert expected in capsys.readouterr().err
+    apply(flannel, state())
+    assert flannel.files[LIST][0].decode() == with_entry(FLANNEL, "")
+    assert PROGRAM in flannel.files
+
+
+def test_the_watch_restores_the_plugin_of_another_version(flannel):
+    """A run that was stopped may have left the program of an older version, which starts the new one."""
+    rewritten(flannel)
+    flannel.files[PROGRAM] = (b"#!/usr/bin/python3\n", 0o755)
+    watch(flannel)
+    assert flannel.files[LIST][0].decode() == with_entry(FLANNEL, "")
+
+
+@pytest.mark.parametrize("error", [CommandError(f"{LIST}: cannot be written"), OSError(f"{LIST}: cannot be written")])
+def test_a_list_that_cannot_be_written_does_not_stop_the_watch(flannel, monkeypatch, capsys, error):
+    rewritten(flannel)
+    flannel.tables.pop(INET)
+
+    def refused(*_words):
+        raise error
+
+    monkeypatch.setattr(flannel, "replace_list", refused)
+    watch(flannel)
+    assert f"netops.egress_ip: {LIST}: cannot be written\n" in capsys.readouterr().err
+    assert INET in flannel.tables
+
+
+def test_the_plugin_comes_back_although_the_data_plane_fails(flannel, monkeypatch):
+    """Pods that start without it leave with the address of the node; with it, they do not start without tables."""
+    rewritten(flannel)
+
+    def fail(*_words):
+        raise CommandError("nft: fails")
+
+    monkeypatch.setattr(service, "read_host", fail)
+    assert service.main(flannel, ["watch"]) == 1
+    assert flannel.files[LIST][0].decode() == with_entry(FLANNEL, "")
+
+
+def test_the_watch_removes_the_plugin_from_a_list_that_is_not_used(flannel, capsys):
+    rewritten(flannel)
+    other = "/etc/cni/net.d/05-flannel.conflist"
+    flannel.files[other] = flannel.files[LIST]
+    flannel.files[LIST] = (with_entry(FLANNEL, "").encode(), 0o644)
+    watch(flannel)
+    err = capsys.readouterr().err
+    assert f"restored the plugin in {other}\n" in err
+    assert f"removed the plugin from {LIST}\n" in err
 
 
 @pytest.mark.parametrize("leave", [lambda io: apply(io, node_state(generation=2)), remove])
