@@ -37,18 +37,18 @@ class NoteError(Exception):
 
 
 @contextmanager
-def lock() -> Iterator[None]:
-    """Hold the lock of the notes and of their elements in nftables. Raises NoteError after half a minute."""
+def lock(seconds: float = _LOCK_SECONDS) -> Iterator[None]:
+    """Hold the lock of the notes and of their elements in nftables. Raises NoteError after so many seconds."""
     descriptor = os.open(LOCK_FILE, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        deadline = time.monotonic() + _LOCK_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise NoteError(f"{LOCK_FILE}: another process has held the lock for half a minute") from None
+                    raise NoteError(f"{LOCK_FILE}: another process has held the lock for {seconds:g} seconds") from None
                 time.sleep(_POLL_SECONDS)
         yield
     finally:

@@ -137,20 +137,20 @@ def _retry_closed() -> None:
     from .._host_io.pod_labels import read_labels  # noqa: PLC0415
 
     started = time.monotonic()
-    with pod_notes.lock():
+    with pod_notes.lock(_RETRY_SECONDS):
         rules = pod_notes.read_rules()
         closed = {key: note for key, note in pod_notes.read_notes().items() if lacks_labels(rules, note)}
         pod_notes.note_closed(bool(closed))
     for key, note in closed.items():
+        # The watch must not be late. The server may not know one pod, so the others follow.
+        if time.monotonic() - started > _RETRY_SECONDS:
+            return
         namespace, _slash, name = note["name"].partition("/")
         try:
             labels = read_labels(rules["kubeconfig"], namespace, name)
         except NoteError:
-            # The server may not know one pod. A server that is silent must not take its time for each pod.
-            if time.monotonic() - started > _RETRY_SECONDS:
-                return
             continue
-        with pod_notes.lock():
+        with pod_notes.lock(_RETRY_SECONDS):
             # A run may have changed them, with the tables that they fit.
             rules = pod_notes.read_rules()
             if key in pod_notes.all_keys():

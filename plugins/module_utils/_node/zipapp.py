@@ -21,22 +21,25 @@ _MAIN = """\
 import os
 import sys
 from netops_egress_ip._host_io import watch
+status = 0
+if not watch.has_nothing_to_do(" ".join(sys.argv[1:])):
+    follows = sys.argv[1:] == ["follow"]
+    if follows:
+        # It stays in memory, so it loads nothing that only the other commands need.
+        from netops_egress_ip._host_io.memory import leave_out_openssl
+        leave_out_openssl()
+    from netops_egress_ip._host_io.host_io import HostIO
+    if follows:
+        from netops_egress_ip._node.follow import main
+    else:
+        from netops_egress_ip._node.service import main
+    status = main(HostIO(), sys.argv[1:])
 if sys.argv[1:] == ["watch"] and os.path.exists("/run/netops-egress-ip.closed"):
+    # The API server may be slow: the node must not count as away for that.
     from netops_egress_ip._node.cni import retry_closed
     retry_closed()
-if watch.has_nothing_to_do(" ".join(sys.argv[1:])):
-    sys.exit(0)
-follows = sys.argv[1:] == ["follow"]
-if follows:
-    # It stays in memory, so it loads nothing that only the other commands need.
-    from netops_egress_ip._host_io.memory import leave_out_openssl
-    leave_out_openssl()
-from netops_egress_ip._host_io.host_io import HostIO
-if follows:
-    from netops_egress_ip._node.follow import main
-else:
-    from netops_egress_ip._node.service import main
-sys.exit(main(HostIO(), sys.argv[1:]))
+    watch.renew()
+sys.exit(status)
 """
 
 

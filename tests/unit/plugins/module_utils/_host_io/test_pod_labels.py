@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -80,6 +81,43 @@ def test_a_server_that_is_away(tmp_path):
     path = tmp_path / "c"
     path.write_text("clusters:\n- cluster:\n    server: https://127.0.0.1:1\n")
     assert reason(str(path)) == "https://127.0.0.1:1: the pod cannot be read: Connection refused"
+
+
+# A name server that receives and never answers; prints the error, and the number of queries.
+SILENT_RESOLVER = """\
+set -e
+ip link set lo up
+echo 'nameserver 127.0.0.1' > "$1/resolv.conf"
+mount --bind "$1/resolv.conf" /etc/resolv.conf
+exec "$2" -c '
+import socket, sys
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import pod_labels, pod_notes
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+server.setblocking(False)
+try:
+    pod_labels.read_labels(sys.argv[1] + "/kubelet.conf", "shop", "web")
+except pod_notes.NoteError as error:
+    print(error)
+queries = set()
+while True:
+    try:
+        queries.add(server.recv(512)[:2])
+        print("query")
+    except BlockingIOError:
+        break
+' "$1"
+"""
+
+
+def test_a_name_server_without_an_answer(tmp_path):
+    """Each query waits: one for each version, and none again."""
+    (tmp_path / "kubelet.conf").write_text("server: https://api.cluster.test:6443\n")
+    words = ["unshare", "--net", "--mount", "sh", "-c", SILENT_RESOLVER, "sh", str(tmp_path), sys.executable]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    message, *queries = done.stdout.splitlines()
+    assert message.startswith("https://api.cluster.test:6443: the pod cannot be read: ")
+    assert len(queries) <= 2
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,9 @@ def test_nothing_stays(folder):
         assert sorted(path.name for path in folder.iterdir()) == ["state"]
 
 
-def test_the_lock_is_for_one(monkeypatch):
-    monkeypatch.setattr(pod_notes, "_LOCK_SECONDS", 0)
-    with pod_notes.lock(), pytest.raises(NoteError, match="another process has held the lock"), pod_notes.lock():
+def test_the_lock_is_for_one():
+    message = "another process has held the lock for 0 seconds"
+    with pod_notes.lock(), pytest.raises(NoteError, match=message), pod_notes.lock(0):
         pass
     with pod_notes.lock():
         pass

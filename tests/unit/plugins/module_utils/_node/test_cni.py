@@ -206,10 +206,10 @@ def before_the_lock(monkeypatch, action):
     """Let `action` happen just before the next process takes the lock of the notes."""
     lock = pod_notes.lock
 
-    def taking():
+    def taking(*seconds):
         monkeypatch.setattr(pod_notes, "lock", lock)
         action()
-        return lock()
+        return lock(*seconds)
 
     monkeypatch.setattr(pod_notes, "lock", taking)
 
@@ -401,6 +401,34 @@ def test_addresses_of_the_host_in_a_result_are_not_those_of_the_pod(node):
 def test_a_configuration_that_is_none(text, capsys):
     assert cni.main({"CNI_COMMAND": "ADD"}, text) == 1
     assert json.loads(capsys.readouterr().out)["code"] == 6
+
+
+def test_a_slow_server_does_not_delay_the_watch_for_each_pod(node, monkeypatch, tmp_path):
+    """A node whose watch is late counts as away."""
+    for number in range(3):
+        call("ADD", result(f"10.88.0.7{number}"), container=f"c{number}", args=args("labs", f"web{number}"))
+    clock, asked = [0.0], []
+    monkeypatch.setattr(cni.time, "monotonic", lambda: clock[0])
+
+    def slow(_config, _namespace, name):
+        asked.append(name)
+        clock[0] += 1.9
+        return {"app": "web"}
+
+    monkeypatch.setattr(pod_labels, "read_labels", slow)
+    with inside("node1"):
+        cni.retry_closed()
+    assert asked == ["web0"]
+    assert sorted(elements().values()) == ["drop", "drop", "goto"]
+    assert (tmp_path / "closed").exists()
+
+
+def test_a_run_that_holds_the_lock_does_not_delay_the_watch(node, monkeypatch, capsys):
+    call("ADD", result(POD[4]), args=args("labs"))
+    monkeypatch.setattr(cni, "_RETRY_SECONDS", 0)
+    with pod_notes.lock(), inside("node1"):
+        cni.retry_closed()
+    assert "another process has held the lock for 0 seconds" in capsys.readouterr().err
 
 
 def test_the_watch_asks_again_while_a_pod_is_closed():

@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import ast
+import os.path
+import runpy
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import pod_notes
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 
 SOURCES = Path(zipapp.__file__).parents[1]
@@ -92,6 +96,34 @@ def loaded(program, module):
 def test_only_the_program_that_follows_loads_the_failover(program):
     assert "_node.service" in loaded(program, "service")
     assert not [name for name in loaded(program, "service") if "_failover." in name or name.endswith(".follow")]
+
+
+@pytest.mark.parametrize(
+    ("idle", "order"), [(True, ["retry_closed", "renew"]), (False, ["watch", "retry_closed", "renew"])]
+)
+def test_the_watch_does_its_work_first_and_renews_its_note_after_the_labels(monkeypatch, tmp_path, idle, order):
+    """Else a slow API server or name server makes the node count as away."""
+    done = []
+    (tmp_path / "main.py").write_text(zipapp._MAIN)
+    monkeypatch.setattr(sys, "argv", ["node.pyz", "watch"])
+    monkeypatch.setattr(os.path, "exists", lambda path: path == pod_notes.CLOSED_FILE)
+    fakes = {
+        "_host_io": {},
+        "_host_io.watch": {"has_nothing_to_do": lambda _command: idle, "renew": lambda: done.append("renew")},
+        "_host_io.host_io": {"HostIO": object},
+        "_node": {},
+        "_node.cni": {"retry_closed": lambda: done.append("retry_closed")},
+        "_node.service": {"main": lambda _io, words: done.extend(words) or 3},
+    }
+    for name, items in fakes.items():
+        module = types.ModuleType(name)
+        vars(module).update(items)
+        monkeypatch.setitem(sys.modules, f"netops_egress_ip.{name}", module)
+    monkeypatch.setitem(sys.modules, "netops_egress_ip", types.ModuleType("netops_egress_ip"))
+    sys.modules["netops_egress_ip._host_io"].watch = sys.modules["netops_egress_ip._host_io.watch"]
+    with pytest.raises(SystemExit) as raised:
+        runpy.run_path(str(tmp_path / "main.py"))
+    assert (done, raised.value.code) == (order, 0 if idle else 3)
 
 
 # The hand-over of a run, what only the facts of a node have, what only the watch reads, and what only pods need.
