@@ -35,10 +35,12 @@ def keep_sources(program: str, folder: str) -> None:
     """
     new = Path(f"{folder}.{os.getpid()}")
     with contextlib.suppress(OSError, KeyError, zipfile.BadZipFile):
+        # With the mode here, and not in `parents`: the runtime may have any umask.
+        new.mkdir(mode=0o700)
         with zipfile.ZipFile(program) as archive:
             for name in _files():
                 path = new / name
-                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive.read(name))
         remove_sources(kept=(folder, str(new)))
         new.rename(folder)

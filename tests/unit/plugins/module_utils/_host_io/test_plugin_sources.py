@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -37,6 +38,16 @@ def test_the_plugin_needs_nothing_else(program, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cni.2", "node.pyz"]
     remove_sources()
     assert [path.name for path in tmp_path.iterdir()] == ["node.pyz"]
+
+
+def test_only_root_can_change_the_sources(program, tmp_path):
+    """The next start of a pod runs them; a runtime may have any umask."""
+    before = os.umask(0)
+    try:
+        keep_sources(str(program), str(tmp_path / "cni.2"))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "cni.2").stat().st_mode & 0o777 == 0o700
 
 
 def test_a_damaged_program(program, tmp_path):
