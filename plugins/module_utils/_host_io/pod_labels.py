@@ -98,7 +98,12 @@ def _data(path: str, fields: Mapping[str, str], key: str) -> bytes:
             return base64.b64decode(fields[f"{key}-data"], validate=True)
         except binascii.Error:
             raise NoteError(f"{path}: {key}-data is not base64") from None
-    return _read(os.path.join(os.path.dirname(path), fields[key]), path) if key in fields else b""  # noqa: PTH118,PTH120
+    return _named(path, fields[key]) if key in fields else b""
+
+
+def _named(path: str, name: str) -> bytes:
+    """Return the content of a file by its path from the folder of the kubeconfig file. Raises NoteError."""
+    return _read(os.path.join(os.path.dirname(path), name), path)  # noqa: PTH118,PTH120
 
 
 def _context(path: str, fields: Mapping[str, str]) -> ssl.SSLContext:
@@ -121,7 +126,7 @@ def _get(path: str, fields: Mapping[str, str], url: str, deadline: float) -> byt
     """Return the body of an answer. Raises OSError or NoteError."""
     server = urlsplit(fields["server"])
     host = server.hostname or ""
-    token = _read(fields["tokenFile"], path).decode().strip() if "tokenFile" in fields else fields.get("token", "")
+    token = _named(path, fields["tokenFile"]).decode().strip() if "tokenFile" in fields else fields.get("token", "")
     if not token.isprintable():
         raise NoteError(f"{path}: the token has characters that a header cannot have")
     lines = [f"GET {server.path.rstrip('/')}{url} HTTP/1.0", f"Host: {server.netloc}", "Accept: application/json"]

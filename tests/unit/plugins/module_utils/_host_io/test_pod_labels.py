@@ -55,6 +55,15 @@ def test_the_labels_of_a_pod(server, config):
     assert read_labels(config, "shop", "bare") == {}
 
 
+def test_files_beside_the_kubeconfig_file(server, config, tmp_path):
+    """Their paths begin at its folder, as for kubectl."""
+    (tmp_path / "token").write_text(read_kubeconfig(config)["token"] + "\n")
+    (tmp_path / "ca.crt").write_bytes(server.ca.read_bytes())
+    path = tmp_path / "relative.conf"
+    path.write_text(f"server: {server.url}\ncertificate-authority: ca.crt\ntokenFile: token\n")
+    assert read_labels(str(path), "shop", "web") == {"app": "web"}
+
+
 def test_what_the_server_refuses(server, config, tmp_path):
     assert reason(config, name="gone") == f"{server.url}: refuses to show the pod: 404 Not Found"
     other = server.kubeconfig(tmp_path / "other.conf", token="wrong")
