@@ -23,13 +23,11 @@ from .nft_table import (
     fingerprint,
     is_followed,
 )
+from .pod_classes import ELEMENTS_PER_LINE
 
 # {family: TableState}
 Tables = Mapping[str, TableState]
 Item = TypeVar("Item")
-
-# Every nft version accepts a line with this many elements.
-_ELEMENTS_PER_LINE = 500
 
 
 def script(current: Tables, desired: Tables, rebuilt: Collection[str] = ()) -> list[str]:
@@ -110,7 +108,7 @@ def _element_lines(target: str, name: str, current: Elements, item: SetState) ->
 
 def _changed_elements(verb: str, target: str, name: str, elements: Elements) -> list[str]:
     words = [element(key, value) for key, value in sorted(elements.items())]
-    chunks = [words[i : i + _ELEMENTS_PER_LINE] for i in range(0, len(words), _ELEMENTS_PER_LINE)]
+    chunks = [words[i : i + ELEMENTS_PER_LINE] for i in range(0, len(words), ELEMENTS_PER_LINE)]
     return [f"{verb} element {target} {name} {{ {', '.join(chunk)} }}" for chunk in chunks]
 
 

@@ -27,6 +27,8 @@ KEEP, DROP = "return", "drop"
 CNI_VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 # The elements of these sets and maps come and go with pods. They are no part of a state.
 CLASSES, SELECTED = "followed", "followed_selected"
+# Every nft version accepts a line with this many elements.
+ELEMENTS_PER_LINE = 500
 # The values of `nft_table` and `numbers`, whose import would cost more than the rest.
 _TABLE = "inet egress_ip"
 _POLICY = "dir fwd action block priority 4294967226"
@@ -97,11 +99,15 @@ def add_lines(verdicts: Mapping[str, str]) -> list[str]:
     lines = []
     for version in ("4", "6"):
         own = {address: verdict for address, verdict in verdicts.items() if version_of(address) == version}
-        classes = ", ".join(f"{address} : {verdict}" for address, verdict in sorted(own.items()))
-        selected = ", ".join(sorted(address for address, verdict in own.items() if verdict != KEEP))
-        lines += [f"add element {_TABLE} {CLASSES}{version} {{ {classes} }}"] if classes else []
-        lines += [f"add element {_TABLE} {SELECTED}{version} {{ {selected} }}"] if selected else []
+        classes = [f"{address} : {verdict}" for address, verdict in sorted(own.items())]
+        lines += _element_lines(f"{CLASSES}{version}", classes)
+        lines += _element_lines(f"{SELECTED}{version}", sorted(item for item in own if own[item] != KEEP))
     return lines
+
+
+def _element_lines(name: str, elements: Sequence[str]) -> list[str]:
+    chunks = [elements[i : i + ELEMENTS_PER_LINE] for i in range(0, len(elements), ELEMENTS_PER_LINE)]
+    return [f"add element {_TABLE} {name} {{ {', '.join(chunk)} }}" for chunk in chunks]
 
 
 def replace_lines(verdicts: Mapping[str, str]) -> list[str]:

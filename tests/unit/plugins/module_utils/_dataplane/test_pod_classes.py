@@ -87,6 +87,15 @@ def test_lines():
     assert add_lines({}) == policy_lines(RULES, {}) == []
 
 
+def test_a_line_has_no_more_elements_than_every_nft_accepts():
+    verdicts = {f"10.88.{number // 256}.{number % 256}": "drop" for number in range(1001)}
+    lines = add_lines(verdicts)
+    assert [line.count(",") + 1 for line in lines] == [500, 500, 1] * 2
+    assert sorted(address for line in lines[3:] for address in line.split("{")[1].strip(" }").split(", ")) == sorted(
+        verdicts
+    )
+
+
 def test_of_two_pods_with_one_address_the_later_one_has_it():
     notes = [{"verdicts": {"10.88.0.7": "drop"}}, {"verdicts": {"10.88.0.7": "return", "10.88.0.8": "drop"}}]
     assert all_verdicts(notes) == {"10.88.0.7": "return", "10.88.0.8": "drop"}
