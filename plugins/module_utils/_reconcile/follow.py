@@ -24,7 +24,7 @@ def plan_follow(hosts: Iterable[Mapping[str, Any]], manifests: Manifests) -> dic
     """Return {node: its Follow} of the hosts with `egress_ip_follow`; `hosts` are as `observe_fleet` takes."""
     following = [host for host in hosts if host.get("follow")]
     rules = _rules(manifests) if following else {}
-    clusters = {node.name: node.labels.get(CLUSTER_LABEL, "") for node in manifests.nodes}
+    clusters = _clusters(manifests)
     return {
         host["name"]: Follow(
             tuple(sorted({*host["follow"]})),
@@ -44,11 +44,33 @@ def follow_problems(observed: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"{listed(names, _SHOWN)}: {VARIABLE}: {problem}" for problem, names in nodes.items()]
 
 
-def _rules(manifests: Manifests) -> dict[str, tuple[PodRule, ...]]:
-    """Return {namespace: the rules of valid objects, in the order of their names} of all namespaces."""
+def hosts_without_cluster(hosts: Iterable[Mapping[str, Any]], manifests: Manifests) -> list[str]:
+    """Return a line on the hosts that follow no namespace: all are those of clusters, and no Node matches the host."""
+    clusters = _clusters(manifests)
+    names = sorted(host["name"] for host in hosts if host.get("follow") and not clusters.get(host["name"]))
+    namespaces = _namespaces(manifests) if names else {}
+    if not namespaces or not all("." in name for name in namespaces):
+        return []
+    reason = "no Node of a cluster matches, so no namespace is followed"
+    return [f"{listed(names, _SHOWN)}: {VARIABLE}: {reason}; read the kind Node, or set ansible_host to its address"]
+
+
+def _clusters(manifests: Manifests) -> dict[str, str]:
+    """Return {node: its cluster}, empty for one without a name."""
+    return {node.name: node.labels.get(CLUSTER_LABEL, "") for node in manifests.nodes}
+
+
+def _namespaces(manifests: Manifests) -> dict[str, Mapping[str, str]]:
+    """Return {namespace: its labels}, also of those that only pods or selectors name."""
     labels: dict[str, Mapping[str, str]] = {each.name: each.labels for each in manifests.namespaces}
     for name in sorted({pod.namespace for pod in manifests.pods} | _named_by_selectors(manifests)):
         labels.setdefault(name, implicit_namespace(name).labels)
+    return labels
+
+
+def _rules(manifests: Manifests) -> dict[str, tuple[PodRule, ...]]:
+    """Return {namespace: the rules of valid objects, in the order of their names} of all namespaces."""
+    labels = _namespaces(manifests)
     index = LabelIndex(labels)
     rules: dict[str, list[PodRule]] = {name: [] for name in labels}
     for egressip in sorted(manifests.egressips, key=lambda item: item.name):

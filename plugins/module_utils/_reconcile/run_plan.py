@@ -25,7 +25,7 @@ from .coverage import without_effect
 from .credibility import unshared_lines
 from .failover import NodeFailover, key_for, read_failover, standby_rules
 from .fleet import Fleet, observe_fleet
-from .follow import follow_problems, plan_follow
+from .follow import follow_problems, hosts_without_cluster, plan_follow
 from .ineffective import ineffective
 from .networks import network_lines, plan_networks, served_by_engines
 from .node_limits import limits
@@ -135,7 +135,7 @@ def plan_run(
     stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(egress_ips, data_plane.max_index), *against]
     stop += settings.stop_reasons
     stop += _reasons_against_drain(plan, fleet, requests, partial(_fleet, hosts, read, fenced), settings)
-    doubts = [*notes, *ineffective(requests.egressips, fleet["nodes"], read.pods)]
+    doubts = [*notes, *hosts_without_cluster(hosts, read), *ineffective(requests.egressips, fleet["nodes"], read.pods)]
     on_nodes, wrong = _on_nodes(hosts, read, sources, fleet, egress_ips)
     served = served_by_engines(on_nodes.networks, read.pods, fleet["observed"])
     doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device, served)

@@ -132,6 +132,22 @@ def test_a_node_has_the_namespaces_of_its_cluster():
     assert rules(made, "node2") == {"file": [("web",)]}
 
 
+def test_a_host_that_is_no_node_of_a_named_cluster_is_reported():
+    """All namespaces are those of a cluster, and the host follows none of them."""
+    cluster = "egress-ip.netops/cluster"
+    node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node1", "labels": {cluster: "prod"}}}
+    shop = namespace("prod.shop", env="prod", **{cluster: "prod"})
+    hosts = [host(1), host(2), host(3, follow=[])]
+    line = (
+        "{}: egress_ip_follow: no Node of a cluster matches, so no namespace is followed;"
+        " read the kind Node, or set ansible_host to its address"
+    )
+    assert line.format("node2") in run(hosts, WEB, node, shop)["doubts"]
+    assert line.format("node1, node2") in run(hosts, WEB, shop)["doubts"]
+    for documents in ((WEB, node, shop, namespace("file")), (WEB,), (WEB, namespace("shop"))):
+        assert not [text for text in run(hosts, *documents)["doubts"] if "egress_ip_follow" in text]
+
+
 def test_a_node_that_cannot_follow_its_pods_is_an_error_of_the_report():
     problem = "/etc/cni/net.d: has no list of network plugins"
     made = run([host(1), *(host(number, follow_problem=problem) for number in (2, 3))], *DOCUMENTS)
