@@ -17,6 +17,7 @@ from .followed_pods import FollowedNamespace
 from .nft_addresses import object_chain
 from .node_state import EgressObject, NodeState
 from .pod_classes import DROP, KEEP, classify, verdict_of, version_of
+from .xfrm_policies import desired_policies
 
 # With more objects that select pods of a namespace by labels, a combination of them may be closed until the next run.
 _MOST_SELECTORS = 6
@@ -63,6 +64,8 @@ def admission_of(state: NodeState, choices: Mapping[Names, str]) -> Admission | 
         "namespaces": {item.name: _compiled(item) for item in follow.namespaces if closed or item.rules},
         "objects": {item.name: _facts(item) for item in state.egressips if item.name in used},
         "choices": {" ".join(names): chain for names, chain in sorted(choices.items())},
+        # The kernel has one policy for each source. Those of the state stay when a pod ends.
+        "covered": sorted(words.split()[1] for words in desired_policies(state)),
     }
     known = {
         (pod.pod, pod.address): verdict_of(rules, pod.egressips, version_of(pod.address))

@@ -22,7 +22,7 @@ from .options import DataPlaneOptions
 # {IP version: sysctl with which packets on bridges pass iptables}; a bridge has attributes of the same meaning.
 CALL_IPTABLES = {4: "net.bridge.bridge-nf-call-iptables", 6: "net.bridge.bridge-nf-call-ip6tables"}
 # Kinds of interfaces that connect containers and virtual machines of the host itself.
-_INWARD = ("veth", "tun")
+_INWARD = ("veth", "netkit", "tun")
 
 
 @dataclass(frozen=True)

@@ -292,8 +292,9 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str], unselected: str) -> Ite
     # A connection that started before its pod was selected keeps the node's address, unless `unassigned` is drop.
     all_packets = options.unassigned == "drop"
     new = "ct state new "
-    if not (all_packets or closes_unknown(state)):
-        yield "ct state != new return"
+    if not all_packets:
+        # What belongs to no connection meets the rules that close unknown networks.
+        yield f"ct state {'established,related' if closes_unknown(state) else '!= new'} return"
         new = ""
     followed = [SELECTED] if state.follow else []
     for name in [*followed, "selected", *(["guarded"] if state.networks else [])]:

@@ -118,8 +118,10 @@ def replace_lines(verdicts: Mapping[str, str]) -> list[str]:
 
 def policy_lines(rules: Rules, verdicts: Mapping[str, str]) -> list[str]:
     """Return the lines for `ip -batch` that stop packets of selected pods while the tables are gone."""
+    selected = [f"{address}/{_LENGTHS[version_of(address)]}" for address, v in sorted(verdicts.items()) if v != KEEP]
+    covered = {*rules["covered"]}
     return [
-        f"xfrm policy update src {address}/{_LENGTHS[version_of(address)]} mark 0x0 mask {rules['mask']:#x} {_POLICY}"
-        for address, verdict in sorted(verdicts.items())
-        if verdict != KEEP
+        f"xfrm policy update src {source} mark 0x0 mask {rules['mask']:#x} {_POLICY}"
+        for source in selected
+        if source not in covered
     ]

@@ -19,6 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ru
     desired_tables,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import allocate_marks
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.pod_classes import policy_lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from states import egress_object, node_state
@@ -65,6 +66,17 @@ def test_a_node_that_does_not_follow_pods():
     assert desired_admission(state) is None
     marks = allocate_marks(state.egress_ips, {}, 8190)
     assert not [name for name in desired_tables(state, marks, 1400)["inet"].sets if "followed" in name]
+
+
+def test_a_source_has_one_policy():
+    """The kernel does not compare priorities: a second policy for the same source would replace the first one."""
+    pods = [
+        {"address": "10.88.0.7", "egressips": ["web"], "pod": "shop/a"},
+        {"address": "10.88.0.8", "egressips": [], "pod": "shop/b"},
+    ]
+    rules = admission(FollowedNamespace("shop", (PodRule("web"),)), pods=pods).rules
+    (line,) = policy_lines(rules, dict.fromkeys(("10.88.0.7", "10.88.0.8"), "goto object_web"))
+    assert line.startswith("xfrm policy update src 10.88.0.8/32 ")
 
 
 def test_every_class_leads_to_a_chain_of_the_tables():

@@ -117,6 +117,33 @@ def test_a_known_pod_comes_before_its_network(version):
     assert seen("pod1", version, SELECTED) == [EGRESS2[version]]
 
 
+def says(source, version):
+    """Return what a pod hears on a connection from this address to the server: the source that the server sees."""
+    with contextlib.closing(listener("server", version, 0, socket.SOCK_STREAM)) as server:
+        server.listen()
+        with inside("pod1"), socket.socket(FAMILIES[version], socket.SOCK_STREAM) as sock:
+            sock.settimeout(3)
+            sock.bind((source[version], 0))
+            sock.connect((SERVER[version], server.getsockname()[1]))
+            sock.sendall(b"x")
+            connection, peer = server.accept()
+            with connection:
+                connection.settimeout(3)
+                assert connection.recv(1) == b"x"
+                connection.sendall(peer[0].encode())
+            return sock.recv(100).decode()
+
+
+@VERSIONS
+@pytest.mark.parametrize("unassigned", ["node", "drop"])
+@pytest.mark.parametrize("egressips", [(), ("two",)], ids=["a network without an object", "a network with one"])
+def test_connections_of_known_pods_pass_a_network_that_is_closed_for_unknown_ones(egressips, unassigned, version):
+    pods = [*((a, ()) for a in OTHER.values()), *((a, ("one",)) for a in SELECTED.values())]
+    use(web(egressips=egressips), pods=pods, unknown_pods="drop", unassigned=unassigned)
+    assert says(OTHER, version) == NODE1[version]
+    assert says(SELECTED, version) == EGRESS1[version]
+
+
 @VERSIONS
 def test_the_longest_prefix_applies(version):
     wide = web("10.88.0.0/16", "fd00:88::/56", namespace="all", network="docker:all", egressips=["two"])

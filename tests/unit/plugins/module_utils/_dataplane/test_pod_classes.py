@@ -32,6 +32,7 @@ RULES = {
         "wide": {"chain": "object_wide", "assigned": ["4"], "everywhere": True},
     },
     "choices": {"near wide": "choice_1"},
+    "covered": ["10.88.0.9/32"],
 }
 BOTH = ["10.88.0.7", "fd00::7"]
 

@@ -19,6 +19,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.follow
     FollowedNamespace,
     PodRule,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import LocalPod
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state import lines_between
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
     commands,
     plugin_sources,
@@ -39,6 +41,7 @@ from small_fleet import (
     ip,
     listener,
     nft,
+    planes,
     run,
     send,
     small_fleet,
@@ -141,6 +144,20 @@ def test_the_first_packets_of_a_pod(node, version):
     assert call("DEL", args=args("shop")) == (0, None)
     assert seen(version) == [NODE1[version]] * 3
     assert elements() == {}
+
+
+def test_a_pod_that_manifests_select_too_stays_protected_and_shows_no_drift(node):
+    """The kernel has one policy for a source: the run's and the plugin's must not replace each other."""
+    selected = state(pods=(LocalPod(POD[4], ("one",), "shop/web"),))
+    assert call("ADD", result(POD[4]))[0] == 0
+    apply_to_node(selected)
+    for command in ("ADD", "DEL"):
+        with inside("node1"):
+            assert lines_between(*planes(selected)) == ([], [])
+        assert call(command, result(POD[4]))[0] == 0
+    with inside("node1"):
+        assert lines_between(*planes(selected)) == ([], [])
+    assert seen(4) == [EGRESS1[4]] * 3
 
 
 def test_an_address_that_is_used_again_inherits_nothing(node):
