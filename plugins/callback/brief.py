@@ -39,10 +39,11 @@ class CallbackModule(Default):
     """The callback plugin."""
 
     CALLBACK_NAME = "netops.egress_ip.brief"
+    _always = False
 
     def get_option(self, k: str, hostvars: Any = None) -> Any:
-        """Return the value of an option; no host is shown where nothing changes."""
-        return False if k in _HIDDEN else super().get_option(k, hostvars)
+        """Return the value of an option; no host is shown where nothing changes, unless the result is the purpose."""
+        return self._always if k in _HIDDEN else super().get_option(k, hostvars)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Show a change. Files of tasks that are included are no news."""
@@ -51,7 +52,10 @@ class CallbackModule(Default):
         if not result.result.get("changed", False):
             # The callback of Ansible hides these with the host.
             self._handle_warnings_and_exception(result)
+        # Results of debug, which Ansible shows at any verbosity.
+        self._always = bool(result.result.get("_ansible_verbose_always"))
         super().v2_runner_on_ok(result)
+        self._always = False
 
     def v2_playbook_on_include(self, included_file: Any) -> None:
         """Show nothing."""

@@ -42,6 +42,8 @@ class KnownObjects:
         found = {key: document for document in documents for key in _keys(document)}
         is_first, known = place not in self._places, self._places.get(place, set())
         changed = [self._update(place, key, found.get(key)) for key in sorted({*known, *found})]
+        # Of an empty list too, the next one is not the first.
+        self._places.setdefault(place, set())
         return [] if is_first else [name for name in changed if name]
 
     def change(self, place: str, document: object, is_deleted: bool) -> list[str]:

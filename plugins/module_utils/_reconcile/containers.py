@@ -10,9 +10,9 @@ that is no evidence that the containers are gone.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any, NamedTuple
 
 from .._common.addresses import Network, parse_network, parsed
@@ -128,6 +128,7 @@ class _Node:
         self.networks = _namespaces_by_network(facts, networks)
         self.pods: list[Pod] = []
         self.names: set[tuple[str, str]] = set()
+        self.numbers: Counter[tuple[str, str]] = Counter()
         self.origins: dict[str, Origin] = {}
         self.kept: dict[str, Kept] = {}
         self.errors: list[str] = []
@@ -203,7 +204,11 @@ class _Node:
         """Return a valid name of a Pod that no other pod of the node has."""
         parts = [_NOT_IN_NAMES.sub("-", part.lower()).strip("-") or "x" for part in (name, self.name)]
         base = ".".join(parts)[-_LONGEST:].lstrip("-.")
-        found = next(each for n in count(1) if (namespace, each := base if n == 1 else f"{n}-{base}") not in self.names)
+        found = ""
+        while not found or (namespace, found) in self.names:
+            self.numbers[namespace, base] += 1
+            number = self.numbers[namespace, base]
+            found = base if number == 1 else f"{number}-{base}"
         self.names.add((namespace, found))
         return found
 

@@ -26,7 +26,7 @@ from .credibility import (
     shared_addresses,
     without_foreign_links,
 )
-from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, member, read_answer
+from .node_answer import ANSWER, FAULTY, STOP, UNAVAILABLE, Answer, are_endpoints, member, read_answer
 from .node_limits import usable_networks
 
 _FACTS = Mapping[str, Any]
@@ -319,7 +319,7 @@ def _recorded(names: Collection[str], observed: Mapping[str, _FACTS]) -> dict[st
             if node["name"] in names:
                 errors = Errors()
                 entry = member(node, "nodes", errors)
-                if not errors.found:
+                if not errors.found and are_endpoints(entry["endpoints"]):
                     votes.setdefault(node["name"], Counter())[repr(entry)] += 1
                     entries[repr(entry)] = entry
     return {name: entries[max(counts, key=lambda key: counts[key])] for name, counts in votes.items()}  # noqa: B023

@@ -9,12 +9,20 @@ A node is trusted only for itself: undocumented fields are dropped, and a node w
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Callable, NamedTuple
 
-from .._common.addresses import VERSIONS, canonical_address, parse_interface, parse_network, version_of
+from .._common.addresses import (
+    VERSIONS,
+    canonical_address,
+    canonical_egress_ip,
+    parse_interface,
+    parse_network,
+    version_of,
+)
 from .._common.errors import Errors
 from .._common.messages import on_one_line, quote, type_name
+from .._common.network_names import parse_network_name
 from .._common.selectors import Selector, is_dns_label, is_dns_subdomain
 from .._common.validation import NO_MAPPING, check_list, check_mapping, required
 
@@ -107,18 +115,23 @@ def _read_facts(observed: Mapping[str, Any]) -> Answer:
         _check_endpoints(facts, errors)
     if errors.found:
         return _without_facts(FAULTY, f"gives invalid facts: {errors.found[0]}")
-    return Answer(ANSWER, {"recalled": [], "drift": [], "digest": "", **facts})
+    return Answer(ANSWER, {"recalled": [], "drift": [], "digest": "", "macs": {}, **facts})
 
 
 def _check_endpoints(facts: Mapping[str, Any], errors: Errors) -> None:
     """Add an error unless the tunnel's endpoints are own addresses of the node, at most one of each IP version."""
-    versions = [version_of(endpoint) for endpoint in facts["endpoints"]]
-    if not versions or len({*versions}) < len(versions):
-        errors.add("endpoints", f"must be one address, or one of each IP version, not {len(versions)} addresses")
+    if not are_endpoints(facts["endpoints"]):
+        count = len(facts["endpoints"])
+        errors.add("endpoints", f"must be one address, or one of each IP version, not {count} addresses")
     own = {text.partition("/")[0] for network in facts["networks"] for text in network["addresses"]}
     for index, endpoint in enumerate(facts["endpoints"]):
         if endpoint not in own:
             errors.add(f"endpoints[{index}]", f"{endpoint} is not one of the addresses in networks")
+
+
+def are_endpoints(addresses: Collection[str]) -> bool:
+    """Return whether these are one address, or one of each IP version."""
+    return 0 < len(addresses) == len({version_of(address) for address in addresses})
 
 
 def _text(value: object, path: str, errors: Errors) -> str:
@@ -217,6 +230,17 @@ def _network(value: object, path: str, errors: Errors) -> str:
     return str(errors.attempt(parse_network, value, path) or "")
 
 
+def _network_name(value: object, path: str, errors: Errors) -> str:
+    """Return the name of a network as a Namespace names it."""
+    text = _text(value, path, errors)
+    errors.attempt(parse_network_name, text, path)
+    return text
+
+
+def _egress_ip(value: object, path: str, errors: Errors) -> str:
+    return str(errors.attempt(canonical_egress_ip, value, path) or "")
+
+
 def _number(value: object, path: str, errors: Errors) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _NUMBERS_END:
         return value
@@ -296,7 +320,7 @@ _some_metrics = _mapping(
     },
     {"conflicts": _list_of(_mapping({"egressIP": _address, "mac": _text}))},
 )
-_NAMED_NETWORK = {"network": _text, "namespace": _text, "cidrs": _list_of(_network), "problem": _text}
+_NAMED_NETWORK = {"network": _network_name, "namespace": _text, "cidrs": _list_of(_network), "problem": _text}
 _CONTAINER = {"name": _text, "labels": _texts_by_name, "addresses": _addresses}
 _KEPT = {"address": _address, "egressips": _list_of(_object_name)}
 _containers = _list_of(
@@ -304,7 +328,7 @@ _containers = _list_of(
         {"engine": _text, "found": _list_of(_mapping(_CONTAINER)), "problem": _text, "kept": _list_of(_mapping(_KEPT))}
     )
 )
-_RECALLED = {"name": _object_name, "egressIPs": _addresses, "pods": _addresses}
+_RECALLED = {"name": _object_name, "egressIPs": _list_of(_egress_ip), "pods": _addresses}
 _rules = _list_of(_mapping({"name": _namespace, "podSelector": _selector}))
 _named_networks = _list_of(_mapping(_NAMED_NETWORK))
 _DESTINATIONS = {"destinations": _list_of(_network), "excluded_destinations": _list_of(_network)}

@@ -310,7 +310,7 @@ class _Problem:
             exact = mixed_integer_placement(
                 self.addresses, self.nodes, self.policy, self.most_moves, self.budget.deadline
             )
-            if exact is not None and self.is_allowed(exact) and self.objective(exact) >= search.at_least:
+            if exact is not None and self.is_allowed(exact) and search.confirms(self.objective(exact)):
                 return Found(exact)
             self.budget.left = float("inf")
             search.go_on(None)
@@ -475,6 +475,11 @@ class _Search:
         self.problem.root = root
         self._add(root, root.value, 0, wanted)
         self.go_on(wanted)
+
+    def confirms(self, value: Objective) -> bool:
+        """Return whether what was found so far does not contradict that this is the least value."""
+        is_possible = self.at_least is None or value >= self.at_least
+        return is_possible and (self.best_value is None or value <= self.best_value)
 
     def go_on(self, wanted: Objective | None) -> None:
         """Continue a search that a spent budget has ended."""

@@ -136,9 +136,10 @@ def _library() -> tuple[Any, Any] | None:
     """Return the modules scipy.optimize and scipy.sparse, None if they are missing. The import takes a while."""
     try:
         from scipy import optimize, sparse  # noqa: PLC0415 - most plans do not need it
-    except ImportError:
+    except (ImportError, AttributeError, ValueError):
+        # One that was built for another numpy raises the others.
         return None
-    return optimize, sparse
+    return (optimize, sparse) if hasattr(optimize, "milp") else None
 
 
 def _minimized(library: tuple[Any, Any], model: _Model, name: str) -> list[int] | None:

@@ -58,7 +58,7 @@ SHOWN = {
     "docs/failures.md": (
         "may hold it and is not fenced",
         "answers for it",
-        "Show other devices that answer for the node's egress IPs",
+        "holds egress IPs for which other devices answer",
     ),
     "docs/troubleshooting.md": (
         "is not newer than",

@@ -91,6 +91,13 @@ def test_a_new_list_has_the_difference_only(known):
     assert known.replace(PODS, [pod("web-2", address="10.0.0.2")]) == []
 
 
+def test_the_first_pod_after_an_empty_list_is_a_change():
+    made = KnownObjects()
+    for place, documents in ((NAMES, [namespace("shop", env="prod")]), (OBJECTS, [egressip()]), (PODS, [])):
+        assert made.replace(place, documents) == []
+    assert made.change(PODS, pod(), is_deleted=False) == ["Pod shop/web-1"]
+
+
 def test_lists_of_different_places_do_not_replace_each_other():
     made = KnownObjects()
     for place, document in ((NAMES, namespace("shop", env="prod")), (OBJECTS, egressip())):

@@ -183,6 +183,14 @@ def test_a_silent_member_is_what_most_records_say():
     assert [member for member in observe_fleet(hosts).members if member["name"] == "node3"] == known(3)
 
 
+@pytest.mark.parametrize("endpoints", [[], ["203.0.113.9", "203.0.113.10"]], ids=["none", "two"])
+def test_a_newer_record_with_endpoints_that_no_node_can_have_does_not_count(endpoints):
+    """A state with them would be refused by every node."""
+    lie = [{"name": "node3", "endpoints": endpoints, "addresses": []}]
+    hosts = [host(1, answer(1, generation=9, nodes=lie)), host(2, answer(2, nodes=known(3))), host(3, UNREACHABLE)]
+    assert [member for member in observe_fleet(hosts).members if member["name"] == "node3"] == known(3)
+
+
 @pytest.mark.parametrize(
     ("min_available", "total", "needed"),
     [

@@ -101,6 +101,12 @@ MALFORMED = [
     ("nodes", {}, "nodes: must be a list, not a mapping"),
     ("far_ends", [{"egressIP": A, "endpoint": "x"}], "far_ends[0].endpoint: 'x' is not an IPv4 or IPv6 address"),
     ("recalled", [{"name": "web", "egressIPs": [A]}], "recalled[0].pods: is missing"),
+    ("recalled", [{**FACTS["recalled"][0], "egressIPs": ["224.0.0.1"]}], "recalled[0].egressIPs[0]: '224.0.0.1' is"),
+    (
+        "named_networks",
+        [{"network": "bogus", "namespace": "web", "cidrs": [], "problem": ""}],
+        "named_networks[0].network: 'bogus' names no known engine",
+    ),
     ("recalled", [{**FACTS["recalled"][0], "destinations": ["x"]}], "recalled[0].destinations[0]: 'x' has no prefix"),
     ("conflicts", [5], "conflicts[0]: must be a mapping, not the integer 5"),
     ("tunnel_keys", ["0" * 16] * 33, "tunnel_keys: must be at most 32 fingerprints, not 33"),
@@ -156,6 +162,11 @@ def test_a_malformed_entry_of_a_record_is_dropped(entry):
 def test_only_valid_fields(observed):
     assert valid_fields(observed, "platform", "macs", "networks") == {}
     assert valid_fields({**FACTS, "macs": 5, "failed": True}, "macs", "interface") == {"interface": "eth0"}
+
+
+def test_facts_that_older_programs_lack_are_empty():
+    without = {name: value for name, value in FACTS.items() if name not in ("recalled", "drift", "digest", "macs")}
+    assert read_answer(without).facts == {**FACTS, "recalled": [], "drift": [], "digest": "", "macs": {}}
 
 
 @pytest.mark.parametrize("field", ["interface", "networks", "endpoints", "addresses", "held", "generation", "nodes"])

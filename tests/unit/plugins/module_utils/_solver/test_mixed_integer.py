@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+import types
 
 import placement_referee
 import pytest
@@ -74,8 +75,9 @@ def test_the_library_proves_what_the_own_search_does_not(seed, monkeypatch):
     assert solve(addresses, nodes, policy, max_moves, deadline_after(STEPS)).gap is not None
 
 
-def test_without_scipy_there_is_no_placement(monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy", None)
+@pytest.mark.parametrize("scipy", [None, types.SimpleNamespace(optimize=None, sparse=None)], ids=["none", "an old one"])
+def test_without_scipy_there_is_no_placement(scipy, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy", scipy)
     assert best_placement([Address(0, 4, (0,))], [NodeLoad()], BALANCED, None, never) is None
 
 
@@ -92,10 +94,12 @@ def test_a_problem_that_does_not_fit_has_no_placement(nodes, deadline):
     assert best_placement([Address(0, 4, tuple(range(len(nodes))))], nodes, BALANCED, None, deadline) is None
 
 
-def test_a_placement_that_breaks_a_rule_is_not_used(monkeypatch):
+@pytest.mark.parametrize("kind", ["breaks a rule", "is worse than what was found"])
+def test_a_wrong_placement_is_not_used(kind, monkeypatch):
     addresses, nodes, policy, max_moves = placement_referee.world(HARD[0], Address, NodeLoad)
-    answer = (addresses[0].nodes[0],) * len(addresses)
+    answer = (addresses[0].nodes[0] if kind == "breaks a rule" else None,) * len(addresses)
     monkeypatch.setattr(branch_and_bound, "mixed_integer_placement", lambda *_arguments: answer)
     placement = solve(addresses, nodes, policy, max_moves, deadline_after(STEPS))
     assert keeps_rules(addresses, nodes, placement.nodes)
+    assert placement.nodes != answer
     assert placement.gap is not None
