@@ -52,7 +52,7 @@ def run(argv: Sequence[str], text: str = "", seconds: float = TIMEOUT) -> Comple
 
 def check(argv: Sequence[str], text: str = "") -> str:
     """Run a command and return its stdout. Raises CommandError if it fails."""
-    status, stdout, stderr = run(argv, text)
+    status, stdout, stderr = run(argv, text, TIMEOUT)
     if status:
         message = _KEY.sub("KEY", " ".join(stderr.split())) or "no message"
         raise CommandError(f"{' '.join(argv)}: exit status {status}: {message}")
