@@ -187,10 +187,9 @@ async def put_events(queue: Any, changes: Changes, own: Mapping[str, Any]) -> No
         changes.names.put_nowait("start")
     while True:
         names = [await changes.names.get()]
-        due = max(loop.time() + own["delay"], last + own["interval"])
-        while (left := due - loop.time()) > 0:
-            with contextlib.suppress(asyncio.TimeoutError):
-                names.append(await asyncio.wait_for(changes.names.get(), left))
+        await asyncio.sleep(max(own["delay"], last + own["interval"] - loop.time()))
+        while not changes.names.empty():
+            names.append(changes.names.get_nowait())
         last = loop.time()
         named = list(dict.fromkeys(names))
         event = {"cluster": changes.cluster.name, "changes": len(names), "objects": named[:_MOST_NAMED]}
