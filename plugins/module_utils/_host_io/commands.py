@@ -35,8 +35,12 @@ class Completed(NamedTuple):
     stderr: str
 
 
-def run(argv: Sequence[str], text: str = "", seconds: float = TIMEOUT) -> Completed:
-    """Run a command with `text` on its standard input. Raises CommandError if it is missing or does not end."""
+def run(argv: Sequence[str], text: str = "", seconds: float | None = None) -> Completed:
+    """Run a command with `text` on its standard input. Raises CommandError if it is missing or does not end.
+
+    `seconds` is its limit, None for `TIMEOUT`.
+    """
+    seconds = TIMEOUT if seconds is None else seconds
     try:
         done = subprocess.run(
             argv, input=text, capture_output=True, text=True, env=_ENVIRONMENT, timeout=seconds, check=False
@@ -52,7 +56,7 @@ def run(argv: Sequence[str], text: str = "", seconds: float = TIMEOUT) -> Comple
 
 def check(argv: Sequence[str], text: str = "") -> str:
     """Run a command and return its stdout. Raises CommandError if it fails."""
-    status, stdout, stderr = run(argv, text, TIMEOUT)
+    status, stdout, stderr = run(argv, text)
     if status:
         message = _KEY.sub("KEY", " ".join(stderr.split())) or "no message"
         raise CommandError(f"{' '.join(argv)}: exit status {status}: {message}")
