@@ -97,7 +97,9 @@ def controller(tmp_path_factory):
     write_manifests(folder, [*egressips(OBJECTS), *pods(PODS, NODES, OBJECTS)])
     with local_fleet(folder, NODES) as fleet:
         hosts = fleet["egress_ip_nodes"]["hosts"]
-        group = {"hosts": list(hosts), "vars": {"egress_ip_excluded_cidrs": ["10.88.0.0/16"]}}
+        # The nodes are processes of this machine, which may be busy.
+        variables = {"egress_ip_excluded_cidrs": ["10.88.0.0/16"], "egress_ip_answer_timeout": 300}
+        group = {"hosts": list(hosts), "vars": variables}
         yield Controller(folder, {"egress_ip_nodes": group, "_meta": {"hostvars": hosts}})
 
 

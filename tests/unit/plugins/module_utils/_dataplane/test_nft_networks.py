@@ -9,6 +9,7 @@ No state names an address of a pod unless a test says so. Pods are behind a brid
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import time
 from dataclasses import replace
@@ -44,6 +45,8 @@ WEB = ("10.88.0.0/24", "fd00:88::/64")
 # The network after it was created again, its gateway and a container in it.
 AGAIN = ("10.99.7.0/24", "fd00:99::/64")
 AGAIN_GATEWAY, AGAIN_POD = {4: "10.99.7.1", 6: "fd00:99::1"}, {4: "10.99.7.2", 6: "fd00:99::2"}
+# A port that an earlier test has used belongs to its connection, which keeps its source.
+PORTS = itertools.count(20000)
 _RECEIVE_BUFFER = 33  # SO_RCVBUFFORCE
 _LENGTHS = {4: 24, 6: 64}
 
@@ -89,7 +92,7 @@ def seen(pod, version, source, count=1, gap=0.0):
         with inside(pod):
             for _number in range(count):
                 with socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as sock:
-                    sock.bind((source[version], 0))
+                    sock.bind((source[version], next(PORTS)))
                     sock.sendto(b"x", (SERVER[version], SERVICE_PORT))
                 time.sleep(gap)
         return sources(server, count)
