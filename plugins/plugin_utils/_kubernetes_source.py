@@ -83,6 +83,12 @@ def read_version(
     raise ApiError(f"{cluster.path}: {api.url} forgot the pages of {request.path} {_ATTEMPTS} times; run again")
 
 
+def version_of(document: Mapping[str, Any]) -> str:
+    """Return the version of a list or object, empty if it has none."""
+    metadata = document.get("metadata")
+    return str(metadata.get("resourceVersion") or "") if isinstance(metadata, Mapping) else ""
+
+
 def _pages(api: Api, cluster: Cluster, request: ListRequest) -> Iterator[tuple[list[object], str]]:
     """Yield the items of each page, and the version of the list."""
     query: dict[str, Any] = {"limit": _PAGE, **({"fieldSelector": _RUNNING} if request.kind == "Pod" else {})}
@@ -94,9 +100,8 @@ def _pages(api: Api, cluster: Cluster, request: ListRequest) -> Iterator[tuple[l
             shown = f"'{found}'" if isinstance(found, str) else type_name(found)
             text = f"answers {request.path} with {shown}, not with a {request.kind}List"
             raise ApiError(f"{cluster.path}: {api.url} {text}")
-        of_list = metadata if isinstance(metadata, Mapping) else {}
-        yield items or [], str(of_list.get("resourceVersion") or "")
-        token = of_list.get("continue")
+        yield items or [], version_of(answer)
+        token = metadata.get("continue") if isinstance(metadata, Mapping) else None
         if not token:
             return
         query = {**query, "continue": str(token)}

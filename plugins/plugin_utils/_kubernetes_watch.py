@@ -20,7 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clust
     document_of,
 )
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_api import Api, ApiError
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_source import GONE, read_version
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_source import GONE, read_version, version_of
 
 # The server ends a watch after these seconds, so that a connection that is dead without a sign is noticed.
 _WATCH_SECONDS = 30
@@ -87,7 +87,7 @@ def _watch(api: Api, cluster: Cluster, request: ListRequest, version: str, recei
         kind = event.get("type")
         if kind == "ERROR" or not isinstance(item, dict):
             raise _error(cluster, api, request, item)
-        version = str((item.get("metadata") or {}).get("resourceVersion") or version)
+        version = version_of(item) or version
         if kind != "BOOKMARK":
             receiver.changed(request.path, document_of(item, request.kind, cluster.name), kind == "DELETED")
         if stopping.is_set():

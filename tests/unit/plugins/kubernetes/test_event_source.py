@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import runpy
 import threading
@@ -159,6 +160,25 @@ def test_a_forgotten_version_is_a_new_list_with_the_difference(shop):
     assert events(shop, added, initial=True) == [["start"], ["Pod shop/z"]]
     lists = [line for line in shop.requests if line.startswith("GET /api/v1/pods?") and "watch=1" not in line]
     assert len(lists) == 2
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "BOOKMARK", "object": {"kind": "Pod", "metadata": ["resourceVersion"]}},
+        {"type": "MODIFIED", "object": {"kind": "Pod", "metadata": "x", "spec": 5, "status": []}},
+        {"type": "ADDED", "object": {"kind": "Pod"}},
+        {"type": "ADDED", "object": 5},
+        {"type": "ERROR"},
+        {},
+        [],
+    ],
+    ids=range(7),
+)
+def test_a_malformed_event_does_not_end_the_watch(shop, event):
+    """The thread of a list goes on, or reads the list again."""
+    shop.fault("/api/v1/pods?watch=1", answering(200, json.dumps(event).encode() + b"\n"), 1)
+    assert events(shop, lambda store: store.add([pod("z", app="web")])) == [["start"], ["Pod shop/z"]]
 
 
 def test_a_silent_watch_is_opened_again(shop, monkeypatch):

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.changes import KnownObjects
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clusters import document_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 PODS, NAMES, OBJECTS, NODES = "/api/v1/pods", "/api/v1/namespaces", "/apis/k8s.ovn.org/v1/egressips", "/api/v1/nodes"
 
@@ -114,3 +117,29 @@ def test_an_egressip_whose_selector_changes_selects_other_pods(known):
     assert known.change(PODS, pod("web-2"), is_deleted=False) == []
     known.change(NAMES, namespace("shop", env="test"), is_deleted=False)
     assert known.change(PODS, pod("web-3"), is_deleted=False) == ["Pod shop/web-3"]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", "web", "10.0.0.1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "labels", "x"]), inner),
+    max_leaves=8,
+)
+METADATA = JSON | st.fixed_dictionaries(
+    {"name": st.just("web") | JSON},
+    optional={"namespace": JSON, "labels": JSON, "annotations": JSON},
+)
+SPEC = JSON | st.fixed_dictionaries(
+    {}, optional=dict.fromkeys(("nodeName", "egressIPs", "namespaceSelector", "podSelector", "hostNetwork"), JSON)
+)
+STATUS = JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(("podIPs", "podIP", "phase", "addresses"), JSON))
+ITEMS = JSON | st.fixed_dictionaries({}, optional={"metadata": METADATA, "spec": SPEC, "status": STATUS, "kind": JSON})
+
+
+@given(st.lists(st.tuples(st.sampled_from([PODS, NAMES, OBJECTS, NODES]), ITEMS, st.booleans(), st.booleans())))
+def test_whatever_a_server_sends_is_no_traceback(changes):
+    kinds = {PODS: "Pod", NAMES: "Namespace", OBJECTS: "EgressIP", NODES: "Node"}
+    made = KnownObjects()
+    for place, item, is_deleted, is_list in changes:
+        document = document_of(item, kinds[place], "prod" if is_deleted else "")
+        found = made.replace(place, [document]) if is_list else made.change(place, document, is_deleted)
+        assert all(isinstance(name, str) for name in found)
