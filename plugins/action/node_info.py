@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, Errors
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.annotations import network_names
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.networks import names_of_host
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting_types import number
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import result_of
 
 # Options of the action, which the module `node` does not have.
@@ -39,12 +41,16 @@ class ActionModule(NodeAction):
 
     def answer_timeout(self) -> float:
         """Return the seconds after which the node counts as silent, 0 for no limit."""
-        return float(self._options().get("answer_timeout") or 0)
+        given, errors = self._options().get("answer_timeout") or 0, Errors()
+        seconds = number(given, "answer_timeout", errors)
+        if errors.found:
+            raise AnsibleActionFail(errors.found[0])
+        return seconds
 
     def _options(self) -> Mapping[str, Any]:
         """Return the options of the task, and of the run if the task wants these."""
         args: Mapping[str, Any] = self._task.args
-        if not args.get("of_run"):
+        if not boolean(args.get("of_run", False), strict=False):
             return args
         try:
             return {**_of_run(self._variables), **args}

@@ -115,6 +115,17 @@ def test_the_options_of_the_run(sent, details):
     }
 
 
+def test_options_may_be_texts_as_templates_give_them(sent):
+    assert "engines" not in sent(Action, of_run="false", answer_timeout="15")["observe"]
+    assert "engines" in sent(Action, of_run(), of_run="true")["observe"]
+
+
+@pytest.mark.parametrize("given", ["soon", -1, [5]])
+def test_a_time_that_is_no_number(sent, given):
+    with pytest.raises(AnsibleActionFail, match=r"^answer_timeout: must be a number of 0 or more, not "):
+        sent(Action, answer_timeout=given)
+
+
 def test_the_options_of_the_run_need_its_results(sent):
     with pytest.raises(AnsibleActionFail, match=r"egress_ip_settings: must be the registered result"):
         sent(Action, {"inventory_hostname": "node1"}, of_run=True)
