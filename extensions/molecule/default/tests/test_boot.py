@@ -42,9 +42,14 @@ def on_node(fleet, script):
     return fleet.lab.exec(NODE, "sh", "-c", script)
 
 
-def assert_closed(fleet):
-    ended = f"systemctl show -P ExecMainExitTimestampMonotonic {CLOSED}"
-    wait_for(CLOSED, lambda: on_node(fleet, ended).strip() != "0")
+def last_closed(fleet):
+    """When the node was closed last; 0 if it never was since it booted."""
+    return on_node(fleet, f"systemctl show -P ExecMainExitTimestampMonotonic {CLOSED}").strip()
+
+
+def assert_closed(fleet, before):
+    """Wait until the node has been closed since `before`, and check that it is."""
+    wait_for(CLOSED, lambda: last_closed(fleet) not in ("0", before))
     assert fleet.sources(POD) == {None}
 
 
@@ -60,10 +65,11 @@ def assert_open(fleet):
 @pytest.mark.parametrize("fault", BOOTS)
 def test_a_boot_is_closed(fleet, fault):
     breaking, mending = BOOTS[fault]
+    before = last_closed(fleet)
     on_node(fleet, breaking)
     try:
         fleet.lab.reboot(NODE)
-        assert_closed(fleet)
+        assert_closed(fleet, before)
     finally:
         on_node(fleet, mending)
     assert_open(fleet)
@@ -72,10 +78,11 @@ def test_a_boot_is_closed(fleet, fault):
 @pytest.mark.parametrize("fault", STARTS)
 def test_a_start_is_closed(fleet, fault):
     breaking, mending = STARTS[fault]
+    before = last_closed(fleet)
     on_node(fleet, f"systemctl stop netops-egress-ip-watch.timer; {FRESH}; {breaking}")
     try:
         on_node(fleet, f"systemctl start {RESTORE} || true")
-        assert_closed(fleet)
+        assert_closed(fleet, before)
     finally:
         on_node(fleet, f"{mending}; systemctl start netops-egress-ip-watch.timer")
     assert_open(fleet)
