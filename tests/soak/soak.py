@@ -348,7 +348,9 @@ class Soak:
     def capture(self) -> Remote:
         """Record packets of selected pods' connections that have another source than an egress IP, with hop limits."""
         words = " or ".join(f"src host {ip}" for ip in EGRESS_IPS)
-        return self.lab.capture("-v", f"tcp and dst port {SERVER_PORT} and not ({words}) and not ({OWN_RESET})")
+        # Not by its port alone: the kernel may choose the same port for a connection's own source.
+        to_server = f"(dst host {SERVER.address} or dst host {SERVER.address6}) and dst port {SERVER_PORT}"
+        return self.lab.capture("-v", f"tcp and {to_server} and not ({words}) and not ({OWN_RESET})")
 
 
 @contextlib.contextmanager
