@@ -24,6 +24,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manif
     Manifests,
     read_manifests,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.observe import NodeFacts  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.platform_detection import Platform  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import Rollout, roll_out  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run  # noqa: E402
 
@@ -105,35 +107,17 @@ def pod(size: Size, node: int, tenant: int, name: str, address: str) -> dict:
 def base_answer(index: int) -> dict:
     """Return the answer of a node to the module `node_info` before its first plan."""
     own = str(_FIRST_NODE + index)
-    mac = f"52:54:00:00:{index >> 8:02x}:{index & 255:02x}"
-    return {
-        "changed": False,
-        "problems": [],
-        "packages": [],
-        "lost": "",
-        "platform": {"name": "baremetal", "uuid": f"4c4c4544-0000-4000-8000-{index:012}"},
-        "interface": "eth0",
-        "endpoints": [own],
-        "networks": [{"interface": "eth0", "addresses": [f"{own}/16"]}],
-        "macs": {"eth0": mac},
-        "addresses": [own],
-        "gateways": ["10.0.255.254"],
-        "routers": {"eth0": ["10.0.255.254"]},
-        "bridge_filtered": [],
-        "forward_filters": [],
-        "held": [],
-        "generation": 0,
-        "digest": "",
-        "drift": [],
-        "nodes": [],
-        "far_ends": [],
-        "tunnel_keys": [],
-        "recalled": [],
-        "named_networks": [],
-        "metrics": None,
-        "since": {},
-        "conflicts": [],
-    }
+    facts = NodeFacts(
+        Platform("baremetal", f"4c4c4544-0000-4000-8000-{index:012}"),
+        interface="eth0",
+        endpoints=[own],
+        networks=[{"interface": "eth0", "addresses": [f"{own}/16"]}],
+        macs={"eth0": f"52:54:00:00:{index >> 8:02x}:{index & 255:02x}"},
+        addresses=[own],
+        gateways=["10.0.255.254"],
+        routers={"eth0": ["10.0.255.254"]},
+    )
+    return {"changed": False, **facts.to_dict()}
 
 
 def roll_out_to(size: Size, read: Manifests, answers: dict[str, dict]) -> Rollout:
