@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import ManifestError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.json_object import json_object
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import on_one_line
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clusters import Cluster
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._time_limit import run_with_limit
@@ -237,11 +238,7 @@ class Api:
 
     def _refusal(self, status: int, method: str, path: str, body: bytes) -> str:
         """Return the message of an answer that is no success; the server's own message is shown on one line."""
-        try:
-            answer = json.loads(body[:_CHUNK])
-        except (ValueError, RecursionError):
-            answer = None
-        message = answer.get("message") if isinstance(answer, dict) else None
+        message = (json_object(body[:_CHUNK]) or {}).get("message")
         shown = f": {self._shown(message)}" if isinstance(message, str) and message else ""
         reason = _REASONS.get(status, f"answers {method} {path.partition('?')[0]} with the status {status}")
         return f"{reason}{shown}"
@@ -251,11 +248,8 @@ class Api:
         return _short(str(text).replace(self._secret, "(token)") if self._secret else text)
 
     def _parsed(self, body: bytes) -> dict[str, Any]:
-        try:
-            answer = json.loads(body)
-        except (ValueError, RecursionError):
-            answer = None
-        if not isinstance(answer, dict):
+        answer = json_object(body)
+        if answer is None:
             raise ApiError(f"{self._cluster.path}: {self.url} does not answer as an API server (no JSON object)")
         return answer
 

@@ -12,6 +12,7 @@ import json
 from typing import NamedTuple
 
 from .._common.errors import ConflictError
+from .._common.json_object import json_object
 from .._common.messages import quote
 from .pod_classes import CNI_VERSIONS
 
@@ -80,11 +81,7 @@ def read_chain(text: str, path: str) -> Chain:
 
 
 def _parse(text: str, path: str) -> Chain:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
-    plugins = document.get("plugins") if isinstance(document, dict) else None
+    plugins = (json_object(text) or {}).get("plugins")
     if not isinstance(plugins, list) or not all(isinstance(each, dict) for each in plugins):
         raise ConflictError(f"{path}: is not a list of network plugins")
     types = tuple(str(each.get("type", "")) for each in plugins)
@@ -129,11 +126,3 @@ def _skip(text: str, position: int) -> int:
     while text[position : position + 1] in (" ", "\t", "\n", "\r"):
         position += 1
     return position
-
-
-def main_type(text: str) -> str:
-    """Return the type of the first plugin of a list, empty without any."""
-    try:
-        return _parse(text, "").main
-    except ConflictError:
-        return ""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .._common.errors import CommandError
+from .read_now import read_now
 
 LISTS = Path("/etc/cni/net.d")
 # Where runtimes and distributions keep the programs.
@@ -47,9 +48,7 @@ def _read(path: Path) -> ListFile:
     if path.is_symlink():
         return ListFile(path, problem="is a symbolic link")
     try:
-        # Another program may have put a FIFO there: do not wait for a writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW), "rb") as handle:
-            data = handle.read(_LARGEST + 1) or b""
+        data = read_now(path, _LARGEST, os.O_NOFOLLOW)
         text = data.decode()
     except OSError as error:
         return ListFile(path, problem=f"cannot be read: {error.strerror}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from .._common.errors import CommandError, EgressIPError
 from .._common.messages import quote
 from .._common.network_names import DOCKER, INTERFACE, LIBVIRT, PODMAN, NetworkName
 from .._dataplane.host import Document, Documents, is_global
+from .read_now import read_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -283,12 +283,9 @@ def _json(path: Path) -> Mapping[str, Any] | None:
 def read_limited(path: Path) -> bytes | None:
     """Return the content of a file, None if it does not exist. Raises CommandError if it is too large."""
     try:
-        # Another program may have put a FIFO there: do not wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        text = read_now(path, LARGEST)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    with os.fdopen(descriptor, "rb") as handle:
-        text = handle.read(LARGEST + 1)
     if len(text) > LARGEST:
         raise CommandError(f"{path}: is larger than {LARGEST} bytes")
     return text

@@ -17,6 +17,7 @@ from pathlib import Path
 from .._common.errors import CommandError
 from .._dataplane.node_state import Held
 from . import commands, watch
+from .read_now import read_now
 
 STATE_DIRECTORY = Path("/var/lib/netops-egress-ip")
 STATE_FILE = STATE_DIRECTORY / "state.json"
@@ -66,9 +67,7 @@ def lock(patience: float | None = None) -> Iterator[None]:
 def read_file(path: Path) -> bytes | None:
     """Return the content of a file, None if it does not exist."""
     try:
-        # Another program may have put a FIFO there: do not wait for a writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as handle:
-            return handle.read()
+        return read_now(path)
     except FileNotFoundError:
         return None
 

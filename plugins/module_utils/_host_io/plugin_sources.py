@@ -18,11 +18,13 @@ from pathlib import Path
 PREFIX = "/run/netops-egress-ip.cni."
 # Without imports of others, so that a start needs nothing else.
 MODULES = (
+    "_common/json_object",
     "_common/pod_rules",
     "_dataplane/pod_classes",
     "_host_io/pod_connections",
     "_host_io/pod_labels",
     "_host_io/pod_notes",
+    "_host_io/read_now",
     "_node/cni",
 )
 _PACKAGE = "netops_egress_ip"

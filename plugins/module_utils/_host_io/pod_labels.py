@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os
 import socket
 import ssl
 import time
 from urllib.parse import urlsplit
 
+from .._common.json_object import json_object
 from .pod_notes import NoteError
+from .read_now import read_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,9 +82,7 @@ def read_kubeconfig(path: str) -> dict[str, str]:
 def _read(path: str, of: str) -> bytes:
     """Return the content of a file that a kubeconfig file names. Raises NoteError."""
     try:
-        # Not a FIFO: do not wait for a writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            data = file.read(_LARGEST_FILE + 1) or b""
+        data = read_now(path, _LARGEST_FILE)
     except OSError as error:
         raise NoteError(f"{of}: {path} cannot be read: {error.strerror}") from None
     if len(data) > _LARGEST_FILE:
@@ -165,11 +164,8 @@ def _left(deadline: float) -> float:
 
 def _labels(answer: bytes) -> dict[str, str] | None:
     """Return the labels in a Pod, None if the answer is something else."""
-    try:
-        pod = json.loads(answer)
-    except (ValueError, RecursionError):
-        return None
-    metadata = pod.get("metadata") if isinstance(pod, dict) and pod.get("kind") == "Pod" else None
+    pod = json_object(answer) or {}
+    metadata = pod.get("metadata") if pod.get("kind") == "Pod" else None
     labels = (metadata.get("labels") or {}) if isinstance(metadata, dict) else None
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         return None

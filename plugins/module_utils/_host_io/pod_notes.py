@@ -15,6 +15,9 @@ import os
 import time
 from contextlib import contextmanager, suppress
 
+from .._common.json_object import json_object
+from .read_now import read_now
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -181,15 +184,10 @@ def _memory(data: bytes) -> int:
 def _load(path: str) -> Mapping[str, Any] | None:
     """Return the JSON object in a file, None without the file. Raises NoteError if it is something else."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        data = read_now(path, flags=os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        data = file.read()
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
+    value = json_object(data)
+    if value is None:
         raise NoteError(f"{path}: is not a JSON object; run the playbook reconcile")
     return value

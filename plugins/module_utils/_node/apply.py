@@ -11,7 +11,7 @@ from .._dataplane.esp import fingerprint
 from .._dataplane.node_state import NodeState
 from .._host_io import files
 from .._host_io.host_io import HostIO
-from .cni_install import CniChanges, admit_pods, cni_changes
+from .cni_install import CniChanges, cni_changes
 from .current_state import Reading, read_data_plane, read_node, require_node
 from .decide import Observation, Request, Steps, decide
 from .failover_key import key_is_left_over, key_is_missing
@@ -44,7 +44,9 @@ def apply_locked(io: HostIO, request: Request, check: bool = False) -> Result:
     if not steps.is_empty:
         return _carry_out(io, steps, check)
     if not check:
-        admit_pods(io, steps.state)
+        admission = steps.planes.final(steps.state.held).admission
+        if admission:
+            io.admit_pods(admission)
         note_presence(io, steps.state, steps.changes.kept)
     return steps.report((), {}, {})
 

@@ -13,6 +13,7 @@ import json
 import sys
 import time
 
+from .._common.json_object import json_object
 from .._dataplane.pod_classes import (
     CNI_VERSIONS,
     DELETE_POLICIES,
@@ -82,11 +83,8 @@ def _print_error(version: str, code: int, text: str) -> int:
 def _config(text: bytes) -> dict[str, Any]:
     if len(text) > _LARGEST_INPUT:
         raise CniError(_NOT_DECODED, f"the configuration is larger than {_LARGEST_INPUT} bytes")
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
+    config = json_object(text)
+    if config is None:
         raise CniError(_NOT_DECODED, "the configuration is not a JSON object")
     return config
 
@@ -177,8 +175,8 @@ def _set(rules: Mapping[str, Any], verdicts: Mapping[str, str]) -> None:
     """Add addresses to the tables; if one of them is there already with another class, replace all."""
     if pod_notes.run("nft", ("-f", "-"), "\n".join(add_lines(verdicts)) + "\n"):
         _replace_all(rules)
-    elif policy_lines(rules, verdicts):
-        _check("ip", ("-batch", "-"), policy_lines(rules, verdicts))
+    else:
+        _add_policies(rules, verdicts)
 
 
 def _replace_all(rules: Mapping[str, Any]) -> None:
@@ -186,8 +184,13 @@ def _replace_all(rules: Mapping[str, Any]) -> None:
     verdicts = all_verdicts(pod_notes.read_notes().values())
     _check("nft", ("-f", "-"), replace_lines(verdicts))
     _check("ip", DELETE_POLICIES)
-    if policy_lines(rules, verdicts):
-        _check("ip", ("-batch", "-"), policy_lines(rules, verdicts))
+    _add_policies(rules, verdicts)
+
+
+def _add_policies(rules: Mapping[str, Any], verdicts: Mapping[str, str]) -> None:
+    lines = policy_lines(rules, verdicts)
+    if lines:
+        _check("ip", ("-batch", "-"), lines)
 
 
 def _check(program: str, arguments: Sequence[str], lines: Iterable[str] = ()) -> None:

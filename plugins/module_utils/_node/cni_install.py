@@ -8,13 +8,12 @@ Kubelets and daemons write the list again, and then our entry is gone: the watch
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from .._common.errors import ConflictError
-from .._dataplane.conflist import TYPE, has_entry, main_type, with_entry, without_entry
-from .._dataplane.nft_ruleset import desired_admission
-from .._dataplane.node_state import NodeState
+from .._dataplane.conflist import TYPE, has_entry, read_chain, with_entry, without_entry
 from .._host_io import files
 from .._host_io.cni_files import LISTS, PROGRAM_FOLDERS, ListFile
 from .._host_io.host_io import HostIO
@@ -74,37 +73,39 @@ class CniChanges(NamedTuple):
         return [item.path for item in (*self.lists, *self.programs) if not item.adds]
 
 
+class _Used(NamedTuple):
+    """The list that runtimes use, and the folders with the program of its first plugin; or why it cannot have ours."""
+
+    path: Path | None = None
+    folders: Sequence[Path] = ()
+    problem: str = ""
+
+
 def cni_changes(io: HostIO, follows: bool) -> CniChanges:
     """Return the changes after which the plugin is in the list that runtimes use, or nowhere."""
     lists = io.list_files()
-    used, problem = _used(io, lists) if follows else (None, "")
-    changes = [_change(item, item.path == used) for item in lists if not item.problem]
-    folders = _folders(io, lists, used) if used else []
-    return CniChanges(tuple(each for each in changes if each), tuple(_programs(io, folders)), problem)
+    used = _used(io, lists) if follows else _Used()
+    changes = [_change(item, item.path == used.path) for item in lists if not item.problem]
+    return CniChanges(tuple(each for each in changes if each), tuple(_programs(io, used.folders)), used.problem)
 
 
-def _used(io: HostIO, lists: list[ListFile]) -> tuple[Path | None, str]:
-    """Return the list that runtimes use, or None and why it cannot have the plugin."""
+def _used(io: HostIO, lists: Sequence[ListFile]) -> _Used:
     first = next(iter(lists), None)
     if first is None:
-        return None, f"{LISTS}: has no list of network plugins"
+        return _Used(problem=f"{LISTS}: has no list of network plugins")
     if first.problem:
-        return None, f"{first.path}: {first.problem}"
+        return _Used(problem=f"{first.path}: {first.problem}")
     if first.path.suffix != ".conflist":
-        return None, f"{first.path}: is used by the runtime, and is not a list of plugins (.conflist)"
+        return _Used(problem=f"{first.path}: is used by the runtime, and is not a list of plugins (.conflist)")
     try:
-        with_entry(first.text, str(first.path))
+        main = read_chain(first.text, str(first.path)).main
     except ConflictError as error:
-        return None, str(error)
-    if not _folders(io, lists, first.path):
-        folders = ", ".join(map(str, PROGRAM_FOLDERS))
-        return None, f"{first.path}: the program of {main_type(first.text)} is in none of {folders}"
-    return first.path, ""
-
-
-def _folders(io: HostIO, lists: list[ListFile], used: Path) -> list[Path]:
-    text = next(item.text for item in lists if item.path == used)
-    return io.program_folders(main_type(text))
+        return _Used(problem=str(error))
+    folders = io.program_folders(main)
+    if not folders:
+        known = ", ".join(map(str, PROGRAM_FOLDERS))
+        return _Used(problem=f"{first.path}: the program of {main} is in none of {known}")
+    return _Used(first.path, folders)
 
 
 def _change(item: ListFile, wanted: bool) -> Change | None:
@@ -115,7 +116,7 @@ def _change(item: ListFile, wanted: bool) -> Change | None:
     return Change(item.path, item.text, after) if after != item.text else None
 
 
-def _programs(io: HostIO, folders: list[Path]) -> list[Change]:
+def _programs(io: HostIO, folders: Collection[Path]) -> list[Change]:
     text = _PROGRAM.format(python=io.interpreter(), program=files.PROGRAM_FILE, prefix=PREFIX)
     changes = []
     for folder in PROGRAM_FOLDERS:
@@ -141,10 +142,3 @@ def write_lists(io: HostIO, changes: CniChanges) -> None:
     """Write the lists. Raises CommandError."""
     for item in changes.lists:
         io.replace_list(item.path, item.before, item.after or "")
-
-
-def admit_pods(io: HostIO, state: NodeState) -> None:
-    """Give the pods that started between runs the class that they have by this state. Raises CommandError."""
-    admission = desired_admission(state)
-    if admission:
-        io.admit_pods(admission)

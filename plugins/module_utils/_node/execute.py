@@ -24,7 +24,7 @@ from .._host_io.host_io import HostIO
 from .._protocols.ctnetlink import Flow
 from .address_conflicts import other_holders
 from .claim import claim, run_probes
-from .cni_install import admit_pods, change_plugin
+from .cni_install import change_plugin
 from .connections import Connections, challenge, forget, note_lost
 from .current_state import Tables, read_data_plane, read_host
 from .decide import Steps
@@ -174,8 +174,9 @@ def remove_leftovers(io: HostIO, steps: Steps, held: tuple[Held, ...], verified:
 def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held, ...], lost: list[Flow]) -> None:
     """Remove surplus files, and schedule what follows some seconds later."""
     save_secrets(io, steps.host.tunnel_secrets, steps.state)
-    if steps.state.follow:
-        admit_pods(io, steps.state)
+    admission = steps.planes.final(held).admission
+    if admission:
+        io.admit_pods(admission)
         change_plugin(io, steps.observation.cni)
     elif steps.record and steps.record.state.follow:
         io.dismiss_pods()

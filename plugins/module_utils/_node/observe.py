@@ -18,7 +18,7 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
 from .address_conflicts import mac_address, other_holders
-from .cni_install import cni_changes
+from .cni_install import CniChanges, cni_changes
 from .current_state import Reading, missing_requirements, read_data_plane, read_node
 from .failover_key import load_key
 from .installed_files import is_follower_stopped, left_over, missing_files
@@ -150,6 +150,8 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
     interfaces = bearing(host, interface, claimed)
+    follows = question.follow or (record and record.state.follow)
+    cni = cni_changes(io, True) if follows else CniChanges()
     facts = NodeFacts(
         platform,
         problems,
@@ -164,12 +166,12 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
         forward_filters=missing_exceptions(io.read_forward_filters(), options.tunnel_device),
         held=held_on(host, claimed),
         named_networks=named_networks(io, host, question.networks, record),
-        follow_problem=cni_changes(io, True).problem if question.follow else "",
+        follow_problem=cni.problem if question.follow else "",
         containers=[_containers(io, engine, record) for engine in question.engines],
         record=record,
     )
     return replace(
-        facts, **_on_record(io, record, reading, question), conflicts=_conflicts(io, facts, reading, question)
+        facts, **_on_record(io, record, reading, question, cni), conflicts=_conflicts(io, facts, reading, question)
     )
 
 
@@ -205,12 +207,14 @@ def _is_in_doubt(io: HostIO, held: Collection[Held]) -> bool:
     )
 
 
-def _on_record(io: HostIO, record: Record | None, reading: Reading, question: Question) -> dict[str, Any]:
+def _on_record(
+    io: HostIO, record: Record | None, reading: Reading, question: Question, cni: CniChanges
+) -> dict[str, Any]:
     """Return the facts that need a record."""
     if record is None:
         return {}
     return {
-        "drift": _drift(io, record, reading),
+        "drift": _drift(io, record, reading, cni),
         "recalled": _recall(record.state, question.recall),
         "metrics": metrics_file.measure(io, record) if question.metrics else None,
         "since": _since(io, reading.claimed) if question.metrics else {},
@@ -231,7 +235,7 @@ def _takeovers(io: HostIO, record: Record) -> list[Mapping[str, object]]:
     return [{"egressIP": ip, "from": each.former, "since": each.since} for ip, each in sorted(taken.items())]
 
 
-def _drift(io: HostIO, record: Record, reading: Reading) -> list[str]:
+def _drift(io: HostIO, record: Record, reading: Reading, cni: CniChanges) -> list[str]:
     """Return the differences of the node from its record as lines, with missing, changed and surplus files."""
     options = record.state.options
     current = read_data_plane(io, reading.host, options, record.claimed, reading.tables)
@@ -242,7 +246,7 @@ def _drift(io: HostIO, record: Record, reading: Reading) -> list[str]:
         missing.append(f"file {files.FAILOVER_KEY}")
     if failover and is_follower_stopped(io):
         missing.append(f"unit {systemd_units.FOLLOW_UNIT}, which does not run")
-    missing += [f"file {path}" for path in (cni_changes(io, True).added if record.state.follow else ())]
+    missing += [f"file {path}" for path in (cni.added if record.state.follow else ())]
     surplus += [f"file {path}" for path in left_over(io, record.state, options)]
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from .._common.json_object import json_object
 from .._dataplane.node_state import NodeState
 from .._host_io import files
 from .._host_io.host_io import HostIO
@@ -21,11 +22,7 @@ def load_secrets(io: HostIO) -> dict[str, str] | None:
     data = io.read_file(files.TUNNEL_SECRETS)
     if data is None:
         return None
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return {str(key): str(text) for key, text in content.items()} if isinstance(content, dict) else {}
+    return {str(key): str(text) for key, text in (json_object(data) or {}).items()}
 
 
 def save_secrets(io: HostIO, secrets: Mapping[str, str], *states: NodeState) -> None:

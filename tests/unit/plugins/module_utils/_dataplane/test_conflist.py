@@ -12,7 +12,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.conflist import (
     TYPE,
     has_entry,
-    main_type,
+    read_chain,
     with_entry,
     without_entry,
 )
@@ -92,7 +92,8 @@ def test_the_last_of_equal_keys_counts():
 def test_the_only_plugin():
     text = f'{{"plugins": [ {{"type": "{TYPE}"}} ]}}'
     assert without_entry(text, "x") == '{"plugins": [  ]}'
-    assert main_type(text) == TYPE
+    with pytest.raises(ConflictError, match="has no plugin that connects pods"):
+        read_chain(text, "x")
 
 
 @pytest.mark.parametrize(
@@ -124,4 +125,9 @@ def test_a_list_that_cannot_have_the_plugin(text, error):
 
 def test_a_text_that_only_mentions_the_plugin():
     assert not has_entry(f'"{TYPE}')
-    assert main_type("{") == ""
+    with pytest.raises(ConflictError, match="is not a list of network plugins"):
+        read_chain("{", "x")
+
+
+def test_the_first_plugin_connects_pods():
+    assert read_chain(FLANNEL, "x").main == "flannel"

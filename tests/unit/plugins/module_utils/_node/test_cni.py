@@ -19,6 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.follow
     FollowedNamespace,
     PodRule,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_admission
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import LocalPod
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state import lines_between
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
@@ -30,7 +31,6 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.pod_notes import NoteError
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import cni, cni_install, zipapp
-from ansible_collections.netops.egress_ip.plugins.module_utils._node.cni_install import admit_pods
 from small_fleet import (
     EGRESS1,
     NODE1,
@@ -88,7 +88,9 @@ def apply_to_node(wanted):
     """Do what a run does."""
     apply_state("node1", wanted)
     with inside("node1"):
-        admit_pods(HostIO, wanted)
+        admission = desired_admission(wanted)
+        if admission:
+            HostIO.admit_pods(admission)
 
 
 def no_answer(*_pod):

@@ -62,6 +62,15 @@ def test_the_plugin_is_installed_once(flannel):
     assert observe(flannel, follow=["kubernetes"])["drift"] == []
 
 
+def test_a_look_reads_the_lists_once(flannel, monkeypatch):
+    apply(flannel, state())
+    looks, read = [], flannel.list_files
+    monkeypatch.setattr(flannel, "list_files", lambda: looks.append("lists") or read())
+    assert observe(flannel, follow=["kubernetes"])["follow_problem"] == ""
+    assert observe(flannel)["drift"] == []
+    assert looks == ["lists", "lists"]
+
+
 def test_the_rules_of_an_object_with_errors_are_recalled(flannel):
     apply(flannel, state())
     (recalled,) = observe(flannel, recall=["web"])["recalled"]
