@@ -45,13 +45,18 @@ VARIANT_PACKAGES = {
     "containers": (
         "aardvark-dns",
         "busybox-static",
+        "containerd",
+        "containernetworking-plugins",
         "dnsmasq-base",
         "docker.io",
         "libvirt-clients",
         "libvirt-daemon-system",
         "netavark",
+        "passt",
         "podman",
         "runc",
+        "slirp4netns",
+        "uidmap",
     ),
 }
 # A privileged container must not touch the machine's consoles, keys or global sysctls, nor fetch packages by itself.
