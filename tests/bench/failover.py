@@ -28,6 +28,7 @@ from failover_fleet import (
     PRIMARY6,
     SECONDARY,
     SWITCH,
+    CrowdedFleet,
     Fleet,
     KeepalivedFleet,
     Network,
@@ -42,6 +43,8 @@ KINDS = {"netops.egress_ip": Fleet, "keepalived": KeepalivedFleet}
 MOST, FEW = 20, 5
 # Seconds that a hypervisor stops a node for a snapshot.
 STUN = 2.0
+# Nodes that each watch all others, and seconds for which what that costs is measured.
+CROWD, COST = 11, 60.0
 BUSY = "while True: pass"
 BLOCK = """
 add table ip block
@@ -298,12 +301,26 @@ def cells(seen: list[Seen]) -> list[str]:
     ]
 
 
+def print_cost() -> None:
+    """Measure what the program costs on nodes that each hold an address and watch ten peers."""
+    with opened(CrowdedFleet(CROWD, PRIMARY, LOG)) as fleet:
+        before = [node.processor_time() for node in fleet.holders]
+        time.sleep(COST)
+        shares = [(node.processor_time() - start) / COST for node, start in zip(fleet.holders, before, strict=True)]
+        memory = [node.memory() for node in fleet.holders]
+    print(f"\n| Each of {CROWD} nodes watches all others | Median | Worst |\n|---|---|---|")
+    print(f"| share of a core | {statistics.median(shares):.1%} | {max(shares):.1%} |")
+    print(f"| resident memory | {statistics.median(memory):.0f} MB | {max(memory):.0f} MB |", flush=True)
+
+
 def main() -> int:
     """Measure each fault several times with both programs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=MOST, help=f"at most; {FEW} where no time is promised")
     parser.add_argument("--minutes", type=float, default=20, help="under load")
-    parser.add_argument("--only", default=[""], nargs="+", metavar="WORDS", help="faults whose name has these words")
+    parser.add_argument(
+        "--only", default=[""], nargs="+", metavar="WORDS", help="faults whose name has these words, or cost"
+    )
     parser.add_argument("--program", choices=[*KINDS], action="append", help="measure only this one")
     options = parser.parse_args()
     LOG.write_text("", "utf-8")
@@ -318,6 +335,8 @@ def main() -> int:
         for name in options.program or ([*KINDS][:1] if fault.net is SECONDARY else KINDS):
             seen = list(trials(KINDS[name], fault, min(options.trials, fault.most)))
             print(f"| {fault.name} | {name} | {' | '.join(cells(seen))} |", flush=True)
+    if any(words in "cost" for words in options.only):
+        print_cost()
     return 0
 
 

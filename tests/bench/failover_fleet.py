@@ -46,6 +46,8 @@ printf '#!/bin/sh\n[ -e {SHUTS_DOWN} ] && echo stopping || echo running\n' > /us
 chmod 755 /usr/local/sbin/systemctl
 mkdir /var/lib/netops-egress-ip && printf {KEY} > {KEY_FILE} && echo ready && exec sleep infinity
 """
+# Nodes that may take an address over, at most.
+STANDBYS = 3
 # Seconds until the programs have found each other, and until keepalived's first holder is settled.
 SETTLING = 3.0
 KEEPALIVED = """
@@ -117,7 +119,7 @@ class Namespace:
 
     def __init__(self, name: str, addresses: Iterable[tuple[str, str]]) -> None:
         self.name, self.netns = name, f"{PREFIX}-{name}"
-        self.ports = {interface: f"{PREFIX}-{name[:2]}{interface[-1]}" for interface in INTERFACES}
+        self.ports = {interface: f"{PREFIX}-{name[:3]}{interface[-1]}" for interface in INTERFACES}
         run("ip", "netns", "add", self.netns)
         for interface, port in self.ports.items():
             run("ip", "link", "add", port, "type", "veth", "peer", "name", interface, "netns", self.netns)
@@ -212,6 +214,18 @@ class Node(Namespace):
             self.send(number)
             self.process.wait()
             self.process = None
+
+    def processor_time(self) -> float:
+        """Seconds of a processor that the program under test has used."""
+        assert self.process
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory(self) -> float:
+        """Resident memory of the program under test, in MB."""
+        assert self.process
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def shut_down(self) -> None:
         """Shut down in order: systemd ends the program, and some time later the network."""
@@ -322,7 +336,7 @@ class Fleet:
     def state(self, node: Node, holder: Node) -> dict:
         """The state of a node when `holder` has all addresses, and the others are its standbys in order."""
         pod = POD_NETWORKS[self.net.version][0]
-        held = [{"egressIP": ip, "interface": self.net.interface} for ip in self.egress_ips]
+        held = [ip for ip in self.egress_ips if self.holder_of(ip, holder) is node]
         far = self.egress_ips if self.net is SECONDARY else []
         return {
             "name": node.name,
@@ -336,7 +350,7 @@ class Fleet:
                 {"name": f"web{i}", "egressIPs": [ip], "slots": [ip]} for i, ip in enumerate(self.egress_ips)
             ],
             "pods": [{"address": pod, "egressips": ["web0"]}] if node is self.pod_node else [],
-            "held": held if node is holder else [],
+            "held": [{"egressIP": ip, "interface": self.net.interface} for ip in held],
             "far_ends": [{"egressIP": ip, "endpoint": holder.ends[0]} for ip in far],
             "failover": {
                 "after": 0.2,
@@ -345,17 +359,30 @@ class Fleet:
                 "key": fingerprint(KEY),
                 "ends": [{"egressIP": ip, "ends": {n.name: n.ends[0] for n in self.holders}} for ip in far],
             },
-            "standbys": self._standbys(holder) if node in self.holders else [],
+            "standbys": self._standbys(node, holder),
         }
 
-    def _standbys(self, holder: Node) -> list[dict]:
-        order = [each for each in self.holders if each is not holder][:3]
+    def holder_of(self, _egress_ip: str, holder: Node) -> Node:
+        """The node that has an address when `holder` has the first one."""
+        return holder
+
+    def standbys_of(self, egress_ip: str, holder: Node) -> list[Node]:
+        """The standbys of an address, the first one first."""
+        has = self.holder_of(egress_ip, holder)
+        return [each for each in self.holders if each is not has][:STANDBYS]
+
+    def _standbys(self, node: Node, holder: Node) -> list[dict]:
         net = self.net
-        peers = [
-            {"name": each.name, "address": net.own.format(each.number), "mac": each.mac(net.interface)}
-            for each in (*order, holder)
+        peers = {
+            each: {"name": each.name, "address": net.own.format(each.number), "mac": each.mac(net.interface)}
+            for each in self.holders
+        }
+        orders = {ip: (*self.standbys_of(ip, holder), self.holder_of(ip, holder)) for ip in self.egress_ips}
+        return [
+            {"egressIP": ip, "interface": net.interface, "order": [peers[each] for each in order]}
+            for ip, order in orders.items()
+            if node in order
         ]
-        return [{"egressIP": ip, "interface": net.interface, "order": peers} for ip in self.egress_ips]
 
     def write_plan(self, holder: Node) -> None:
         """Put a plan with this holder on record on all nodes."""
@@ -366,9 +393,9 @@ class Fleet:
     def apply(self, holder: Node) -> None:
         """Make all nodes what a plan with this holder wants."""
         self.write_plan(holder)
-        for node in [each for each in self.nodes if each is not holder]:
-            node.program("restore")
-        holder.program("claim")
+        claimants = {self.holder_of(ip, holder).name for ip in self.egress_ips}
+        for node in sorted(self.nodes, key=lambda each: each.name in claimants):
+            node.program("claim" if node.name in claimants else "restore")
 
     def start(self) -> None:
         """Start the programs, and let them learn who is where."""
@@ -387,6 +414,23 @@ class Fleet:
         """Begin the next trial as the next run would: with a plan that has the present holder."""
         self.write_plan(self.holder())
         time.sleep(SETTLING)
+
+
+class CrowdedFleet(Fleet):
+    """Each node has some addresses, whose standbys are all others: what the program costs."""
+
+    def __init__(self, count: int, net: Network, log: Path) -> None:
+        super().__init__(count, net, count * -(-(count - 1) // STANDBYS), log)
+
+    def holder_of(self, egress_ip: str, _holder: Node) -> Node:
+        """Address by address, the nodes in turn."""
+        return self.holders[self.egress_ips.index(egress_ip) % len(self.holders)]
+
+    def standbys_of(self, egress_ip: str, holder: Node) -> list[Node]:
+        """For each further address of a node the next ones after it."""
+        turn, place = divmod(self.egress_ips.index(egress_ip), len(self.holders))
+        others = [*self.holders[place + 1 :], *self.holders[:place]]
+        return others[turn * STANDBYS : (turn + 1) * STANDBYS]
 
 
 class KeepalivedNode(Node):

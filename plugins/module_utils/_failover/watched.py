@@ -277,13 +277,17 @@ class Watch:
                 places.setdefault(item.place, []).append(ip)
         self._rounds = {place: self._rounds.get(place) or _Round(now) for place in places}
         self._proven &= set(places)
+        # Questions to several holders are sent together, so that they cost one step.
+        interval = self.timing.interval
+        dues = (each.due for each in self._rounds.values() if interval / 2 <= each.due - now < interval)
+        due = min(dues, default=now + interval)
         for place, questions in self._rounds.items():
             if questions.window.is_over(now, self.timing.window):
                 yield from self._doubt(place, questions, places[place], now)
             if now >= questions.due and not questions.window.is_open:
                 questions.asked = places[place][questions.turn % len(places[place])]
                 questions.turn += 1
-                questions.due = now + self.timing.interval
+                questions.due = due
                 questions.window.open(now)
                 yield Ask(place[0], questions.asked, place[1])
 

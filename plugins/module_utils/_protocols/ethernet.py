@@ -8,6 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+# Results that a cache of frames keeps at most: a program that watches others sends and receives the same ones again
+# and again.
+KEPT = 512
 
 
 @dataclass(frozen=True)
@@ -29,4 +32,4 @@ def mac_bytes(text: str) -> bytes:
 
 def mac_text(data: bytes) -> str:
     """Return the bytes of a MAC address as `aa:bb:cc:dd:ee:ff`."""
-    return ":".join(f"{byte:02x}" for byte in data)
+    return data.hex(":")
