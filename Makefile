@@ -7,7 +7,7 @@ DURATION := 180
 SEED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit kernel integration molecule eda bench faults soak docs lab lab-clean clean prepare prepare-unit prepare-lab
+.PHONY: help demo test lint unit kernel integration molecule eda awx-image bench faults soak docs lab lab-clean clean prepare prepare-unit prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -47,6 +47,9 @@ eda: ## The rulebook under the real ansible-rulebook, against a test API server
 	@bash tests/ci/bootstrap.sh eda
 	@cd .build/ansible_collections/netops/egress_ip && \
 	  PYTHONPATH= ../../../../.build/eda/bin/python -m pytest -q -s -p no:cacheprovider tests/eda
+
+awx-image: prepare-lab ## The execution environment of examples/awx, built on the lab's Debian
+	@$(PYTHON) tests/awx/build_image.py
 
 bench: prepare-unit prepare-lab ## Measure the cost of a packet, the planner, audits of a vCenter, a large fleet, and runs against simple playbooks
 	@$(PYTHON) tests/bench/packets.py

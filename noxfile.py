@@ -5,9 +5,11 @@
 
 Sessions of a version, such as `nox -s quick-2.21-3.13`:
 
-    quick   tests of the plugins and modules, and the playbooks against hosts on this machine; needs root
-    units   all unit tests
-    sanity  ansible-test sanity
+    quick        tests of the plugins and modules, and the playbooks against hosts on this machine; needs root
+    units        all unit tests
+    sanity       ansible-test sanity
+    integration  ansible-test integration on this machine; needs root
+    demo         the demo on the hosts of the lab; needs root, and `make prepare-lab` before
 
 Session `node-3.8` runs the code of a node on an old Python. antsibull-nox.toml has further sessions.
 A version of Python that this machine lacks is skipped; those of pyenv are found too.
@@ -68,15 +70,31 @@ def units(session: nox.Session, core: str) -> None:
     run_pytest(session, "-n", "auto", "--dist", "worksteal", *(session.posargs or ["tests/unit"]))
 
 
-def sanity(session: nox.Session, core: str) -> None:
-    """ansible-test sanity, without containers."""
+def run_ansible_test(session: nox.Session, core: str, *words: str) -> None:
+    """Run a command of ansible-test, with a home of its own, in the collection's copy."""
     session.install(*matrix.requirements(core, ()))
     tree.copy_tree()
     home = ansible_test_home.make_home(Path(session.create_tmp(), "home"), Path(session.virtualenv.location))
-    exclude = [word for folder in check.TEST_INPUT for word in ("--exclude", folder)]
-    words = ("sanity", "--local", "--python", session.python, "--color", "no", *exclude, *session.posargs)
+    environment = {"HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": ""}
     with session.chdir(tree.TREE):
-        session.run("ansible-test", *words, env={"HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": ""})
+        session.run("ansible-test", *words, "--python", session.python, *session.posargs, env=environment)
+
+
+def sanity(session: nox.Session, core: str) -> None:
+    """ansible-test sanity, without containers."""
+    run_ansible_test(session, core, *check.SANITY)
+
+
+def integration(session: nox.Session, core: str) -> None:
+    """ansible-test integration on this machine."""
+    run_ansible_test(session, core, *check.INTEGRATION)
+
+
+def demo(session: nox.Session, core: str) -> None:
+    """The picture of the README on the hosts of the lab, with hosts that die."""
+    session.install(*matrix.requirements(core, ()))
+    tree.copy_tree()
+    session.run("python", "tests/demo/demo.py", *session.posargs, env={"PYTHONPATH": ""})
 
 
 def add(function: Callable[[nox.Session, str], None], row: matrix.Row) -> None:
@@ -90,7 +108,7 @@ def add(function: Callable[[nox.Session, str], None], row: matrix.Row) -> None:
 
 
 for each in matrix.rows():
-    for kind in (quick, units, sanity):
+    for kind in (quick, units, sanity, integration, demo):
         add(kind, each)
 
 

@@ -18,6 +18,7 @@ _SECTIONS = {
     "Failed:": constants.COLOR_ERROR,
     "Problems:": constants.COLOR_ERROR,
     "Errors:": constants.COLOR_WARN,
+    "Differences from the applied state:": constants.COLOR_WARN,
     "Notes:": constants.COLOR_VERBOSE,
 }
 _SIGNS = {"+ ": constants.COLOR_DIFF_ADD, "- ": constants.COLOR_DIFF_REMOVE, "~ ": constants.COLOR_CHANGED}

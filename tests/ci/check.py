@@ -66,6 +66,9 @@ TEST_INPUT = (
     "tests/lab/manifests/",
     "tests/unit/golden/",
 )
+# Words for ansible-test, here and in noxfile.py.
+SANITY = ("sanity", "--local", "--color", "no", *(word for folder in TEST_INPUT for word in ("--exclude", folder)))
+INTEGRATION = ("integration", "--local", "--allow-root", "--allow-destructive", "--color", "no")
 
 
 @dataclass(frozen=True)
@@ -188,8 +191,7 @@ def lint() -> Iterator[Check]:
     sent = [name for name in ("plugins/module_utils", "plugins/modules") if (ROOT / name).is_dir()]
     yield Check("Python 3.8 on the nodes", ("vermin", "-t=3.8-", "--no-tips", "--violations", *sent))
     yield Check("ansible-lint", ("ansible-lint", "--nocolor", "--offline", "--strict", "--profile", "production"), TREE)
-    exclude = [word for folder in TEST_INPUT for word in ("--exclude", folder)]
-    yield ansible_test("ansible-test sanity", "sanity", "--local", "--color", "no", *exclude)
+    yield ansible_test("ansible-test sanity", *SANITY)
     docs = ("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "all", ".")
     yield Check("collection documentation", docs, TREE)
     yield Check("documentation as web pages", ("python", str(ROOT / "tests/ci/build_docs.py")))
@@ -214,8 +216,7 @@ def kernel() -> Iterator[Check]:
 
 def integration() -> Iterator[Check]:
     """Integration tests on this machine."""
-    words = ("integration", "--local", "--allow-root", "--allow-destructive", "--color", "no")
-    yield ansible_test("integration tests", *words)
+    yield ansible_test("integration tests", *INTEGRATION)
     words = ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/awx")
     yield Check("configuration of AWX", words, TREE, VENV, {"PYTHONPATH": str(BUILD)})
 

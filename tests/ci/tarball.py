@@ -17,7 +17,7 @@ from pathlib import Path
 
 COLLECTION = "netops.egress_ip"
 # Kinds of ansible-doc; `role` reads meta/argument_specs.yml.
-KINDS = ("filter", "lookup", "module", "test", "role")
+KINDS = ("callback", "filter", "lookup", "module", "test", "role")
 NOT_FOR_USERS = (".build", ".ci", ".git", ".github", ".hypothesis", "tests/output")
 IMPORTER_SETTINGS = "[galaxy-importer]\nrun_ansible_lint = False\n"
 

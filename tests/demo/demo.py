@@ -67,7 +67,8 @@ class Demo:
             "egress_ip_answer_timeout": 60,
         }
         run = run_playbook(playbook, self.inventory, variables)
-        if not self.expect(run.code == 0, f"{name} ended with code {run.code}"):
+        good = self.expect(run.code == 0, f"{name} ended with code {run.code}")
+        if not self.expect("[DEPRECATION WARNING]" not in run.output, f"{name} has a deprecation warning") or not good:
             print(run.output)
         for line in run.messages:
             show.say(f"| {line}".rstrip())

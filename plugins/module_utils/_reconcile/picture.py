@@ -167,4 +167,5 @@ def _problems(fleet: Dict, addresses: Mapping[str, Iterable[Dict]]) -> Iterator[
         yield f"{ip} is on {len(names)} nodes: {', '.join(names)}"
     for node, facts in sorted(fleet["observed"].items()):
         for conflict in facts.get("conflicts", ()):
-            yield f"{with_vendor(conflict['mac'])} answers for {conflict['egressIP']} as well as {node}"
+            held = f"{node} holds {conflict['egressIP']} on {conflict['interface']}"
+            yield f"{held}, and {with_vendor(conflict['mac'])} answers for it too"

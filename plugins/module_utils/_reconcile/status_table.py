@@ -32,7 +32,15 @@ def status_table(picture: Dict, fleet: Dict) -> StatusTable:
     lines = table(("EGRESS IP", "OBJECT", "NODE", "STANDBY", "CONNECTIONS", "SINCE", "STATE"), rows)
     failures = list(picture["problems"])
     lines += network_table(picture)
-    return StatusTable([*lines, *section("Problems", failures)], failures)
+    lines += section("Problems", failures)
+    return StatusTable([*lines, *section("Differences from the applied state", _drift(fleet))], failures)
+
+
+def _drift(fleet: Dict) -> Iterator[str]:
+    """Yield a line for each difference of a node from the state that was applied last."""
+    for node, facts in sorted(fleet["observed"].items()):
+        for line in facts.get("drift", ()):
+            yield f"{node}: {line}"
 
 
 def _held(picture: Dict, fleet: Dict) -> Iterator[Row]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
+from forked_ansible import deprecations
 from local_fleet import ROOT, egressips, environment, local_fleet, pods, write_manifests
 
 PROJECT = ROOT / "examples/awx"
@@ -50,7 +52,7 @@ class Controller:
         self.folder, self.inventory = folder, inventory
         self.started = 0
 
-    def job(self, playbook, *words, survey=None, **variables):
+    def job(self, playbook, *words, survey=None, environment=None, **variables):
         """Run a job; `survey` are answers as AWX passes them, `words` options of ansible-playbook."""
         self.started += 1
         data = self.folder / f"job{self.started}"
@@ -62,6 +64,7 @@ class Controller:
         script.chmod(0o755)
         given = {"egress_ip_manifests": [str(self.folder / "manifests.json")], **variables, **(survey or {})}
         (data / "env/extravars").write_text(json.dumps(given))
+        (data / "env/envvars").write_text(json.dumps(environment or {}))
         if words:
             (data / "env/cmdline").write_text(" ".join(words))
         argv = [
@@ -76,7 +79,9 @@ class Controller:
             "1",
         ]
         ended = subprocess.run(argv, env=runner_environment(), capture_output=True, text=True, check=False)
-        return read_job(data / "artifacts/1", ended.returncode)
+        job = read_job(data / "artifacts/1", ended.returncode)
+        assert deprecations(job.output) == []
+        return job
 
 
 def runner_environment():
@@ -139,6 +144,15 @@ def test_no_secret_is_in_an_event_or_in_the_output(request, job):
 def test_the_report_is_in_the_events_line_by_line(planned):
     assert "EGRESS IP" in planned.output
     assert "Nodes to change: node1, node2, node3, node4" in planned.output
+
+
+def test_a_job_may_have_the_short_output(controller):
+    """docs/awx.md has the variable."""
+    job = controller.job("plan", environment={"ANSIBLE_STDOUT_CALLBACK": "netops.egress_ip.brief"})
+    assert job.code == 0, job.output
+    assert "EGRESS IP" in job.output
+    assert f"Digest of the plan: {job.artifacts['egress_ip']['digest']}" in job.output
+    assert re.findall(r"^TASK \[.* : (.*)\] \**$", job.output, re.MULTILINE) == ["Show the plan"]
 
 
 def test_the_result_is_the_artifact_of_the_job(planned):

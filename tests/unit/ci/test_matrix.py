@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def test_the_collection_requires_the_oldest_row():
 def test_the_readme_names_all_versions():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [row.core for row in matrix.rows() if row.core not in readme] == []
+
+
+def test_the_guide_names_each_kind_of_session():
+    (kinds,) = re.findall(
+        r"^    for kind in \((.+)\):$", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)-2\.21-3\.13` \|", guide, re.MULTILINE)) == {*kinds.split(", ")}
 
 
 def test_requirements_take_the_version_of_a_tool_from_its_one_place():

@@ -43,7 +43,12 @@ IDIOMS = re.compile(
 )
 # Words of the output that a document shows: a user searches for them.
 SHOWN = {
-    "docs/operations.md": ("it looks as if this controller were cut off", "SOURCE", "PORTS IN USE"),
+    "docs/operations.md": (
+        "it looks as if this controller were cut off",
+        "SOURCE",
+        "PORTS IN USE",
+        "Differences from the applied state",
+    ),
     "docs/maintenance.md": ("would become unassigned", "MOVES FOR BALANCE", "connections with it", "moved from"),
     "docs/simulate.md": (
         "the next run leaves it there",
@@ -58,7 +63,7 @@ SHOWN = {
     "docs/failures.md": (
         "may hold it and is not fenced",
         "answers for it",
-        "holds egress IPs for which other devices answer",
+        "answers for it too",
     ),
     "docs/troubleshooting.md": (
         "is not newer than",

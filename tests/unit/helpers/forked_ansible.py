@@ -18,13 +18,21 @@ import tempfile
 from pathlib import Path
 
 PROGRAM = Path(__file__).with_name("forked_ansible_server.py")
+# A callback whose output a program reads, and no person.
+FOR_PROGRAMS = {
+    "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).with_name("callbacks")),
+    "ANSIBLE_STDOUT_CALLBACK": "program",
+}
 # Ansible reads these variables when it is imported.
 _AT_IMPORT = ("ANSIBLE_", "HOME", "LANG", "LC_")
 _servers: dict[frozenset, _Server] = {}
 
 
 def ansible_playbook(words, cwd, environment, merged=False):
-    """Run ansible-playbook with these words; return its CompletedProcess. `merged` writes errors to the output."""
+    """Run ansible-playbook with these words; return its CompletedProcess. `merged` writes errors to the output.
+
+    A feature of Ansible that will be removed fails the test.
+    """
     key = frozenset(item for item in environment.items() if item[0].startswith(_AT_IMPORT))
     if key not in _servers:
         _servers[key] = _Server(environment)
@@ -32,7 +40,14 @@ def ansible_playbook(words, cwd, environment, merged=False):
         paths = [str(Path(folder, "output")), str(Path(folder, "output" if merged else "errors"))]
         code = _servers[key].run([str(word) for word in words], str(cwd), environment, paths)
         output, errors = (Path(path).read_text(errors="replace") for path in paths)
+    found = deprecations(output + errors)
+    assert not found, found[0]
     return subprocess.CompletedProcess(words, code, output, "" if merged else errors)
+
+
+def deprecations(output):
+    """Return the lines of an output of Ansible that begin a warning of a feature that will be removed."""
+    return [line for line in output.splitlines() if line.startswith("[DEPRECATION WARNING]")]
 
 
 def stop():

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from forked_ansible import ansible_playbook
 
 MODULE = """#!/usr/bin/python
 import json
@@ -46,17 +45,8 @@ def play(tmp_path):
     def run(*names):
         own = {"ansible_package_use": "evil_package", "ansible_python_interpreter": sys.executable}
         values = json.dumps({"names": names, **own})
-        argv = [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "-i",
-            "localhost,",
-            "-c",
-            "local",
-            "-e",
-            values,
-            "play.yml",
-        ]
-        return subprocess.run(argv, cwd=tmp_path, env=os.environ, capture_output=True, text=True, check=False)
+        words = ("-i", "localhost,", "-c", "local", "-e", values, "play.yml")
+        return ansible_playbook(words, tmp_path, {**os.environ})
 
     return run
 

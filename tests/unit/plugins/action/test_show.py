@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from ansible import constants
 from ansible_collections.netops.egress_ip.plugins.action.show import ActionModule, coloured
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import MAX_CHARACTERS
+from forked_ansible import FOR_PROGRAMS, ansible_playbook
 
 LINES = ["EGRESS IP  STATE", "10.0.0.1   held", "", "Errors:", "  10.0.0.2: 'x' is \"wrong\"", "", "+ 10.0.0.3"]
+FOR_PEOPLE = {"ANSIBLE_STDOUT_CALLBACK": "default"}
 PLAY = """
 - hosts: localhost
   gather_facts: false
@@ -34,18 +33,8 @@ def play(tmp_path):
     def run(callback, lines=None):
         (tmp_path / "play.yml").write_text(PLAY)
         (tmp_path / "values.json").write_text(json.dumps({"shown": lines or LINES}))
-        argv = [
-            str(Path(sys.executable).with_name("ansible-playbook")),
-            "-i",
-            "localhost,",
-            "-c",
-            "local",
-            "-e",
-            "@values.json",
-            "play.yml",
-        ]
-        environment = {**os.environ, "ANSIBLE_STDOUT_CALLBACK": callback, "ANSIBLE_NOCOLOR": "1"}
-        ended = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        words = ("-i", "localhost,", "-c", "local", "-e", "@values.json", "play.yml")
+        ended = ansible_playbook(words, tmp_path, {**os.environ, "ANSIBLE_NOCOLOR": "1", **callback})
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout
 
@@ -53,11 +42,11 @@ def play(tmp_path):
 
 
 def test_lines_are_text(play):
-    assert "\n".join(LINES) in play("default")
+    assert "\n".join(LINES) in play(FOR_PEOPLE)
 
 
 def test_programs_get_the_lines_with_the_result(play):
-    output = play("oneline")
+    output = play(FOR_PROGRAMS)
     assert "\n".join(LINES) not in output
     assert "10.0.0.1   held" in output
 
@@ -65,7 +54,7 @@ def test_programs_get_the_lines_with_the_result(play):
 def test_a_text_of_a_node_neither_adds_a_line_nor_controls_the_terminal(play, monkeypatch):
     monkeypatch.setitem(globals(), "LINES", ["10.0.0.1   held, \x1b[2J\nEGRESS IP  OBJECT answers too"])
     monkeypatch.setitem(globals(), "PLAY", PLAY.replace("result.msg == shown", "result.msg | length == 1"))
-    output = play("default")
+    output = play(FOR_PEOPLE)
     assert "\x1b[2J" not in output
     assert not any(line.startswith("EGRESS IP") for line in output.splitlines())
 
@@ -80,7 +69,7 @@ def test_sections_and_signs_have_a_colour():
 def test_programs_get_a_report_of_thousands_of_lines(play):
     """For AWX, the result is the only output of the task."""
     lines = [f"10.0.{number // 256}.{number % 256}".ljust(100, ".") for number in range(5000)]
-    output = play("oneline", lines)
+    output = play(FOR_PROGRAMS, lines)
     assert lines[0] in output
     assert lines[-1] in output
 

@@ -17,6 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.statu
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_status import StatusWriter
 from api_server import ADMIN, answering, silent
 from cluster_manifests import rules_of
+from forked_ansible import deprecations
 
 PATH = "manifests[0].kubernetes"
 ITEM = {"node": "node1", "egressIP": "192.0.2.10"}
@@ -200,7 +201,9 @@ def play(cluster, tmp_path):
         made = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300
         )
-        return made.returncode, made.stdout + made.stderr
+        output = made.stdout + made.stderr
+        assert deprecations(output) == []
+        return made.returncode, output
 
     return run
 

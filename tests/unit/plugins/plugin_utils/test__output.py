@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from forked_ansible import FOR_PROGRAMS
 from playbook_fleet import COLLECTION, PlaybookFleet
 
 BRIEF = {"ANSIBLE_STDOUT_CALLBACK": "netops.egress_ip.brief"}
@@ -36,6 +37,29 @@ def test_a_run_that_changes_nothing_prints_less_than_20_lines(tmp_path, count):
     assert len(ended.output.splitlines()) < 20
 
 
+def test_the_ansible_cfg_of_the_quick_start_keeps_the_output_short(tmp_path):
+    guide = (COLLECTION / "docs/quickstart.md").read_text()
+    (tmp_path / "ansible.cfg").write_text(guide.partition("```ini\n")[2].partition("```")[0])
+    fleet = PlaybookFleet(tmp_path)
+    for playbook in ("plan", "reconcile", "reconcile", "status"):
+        ended = fleet.good(playbook, environment={"ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg")})
+    # Of `status`: its name, the stage, a line for each egress IP and each host with traffic, and the recap.
+    assert len(ended.output.splitlines()) < 20
+
+
+@pytest.mark.parametrize("playbook", ["plan", "status"])
+def test_with_the_callback_of_ansible_a_host_has_two_lines(tmp_path, playbook):
+    """One for the call of its module, and one in the recap."""
+    lines = []
+    for count in (3, 8):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        fleet = PlaybookFleet(folder, count)
+        fleet.good("reconcile")
+        lines.append(len(fleet.good(playbook, environment={"ANSIBLE_STDOUT_CALLBACK": "default"}).lines))
+    assert lines[1] - lines[0] == 2 * (8 - 3)
+
+
 def test_the_callback_shows_failures(tmp_path):
     fleet = PlaybookFleet(tmp_path)
     ended = fleet.bad("reconcile", environment=BRIEF, hosts={"node2": {"egress_ip_capacity": "many"}})
@@ -46,7 +70,8 @@ def test_the_callback_shows_failures(tmp_path):
 def test_banners_and_programs_get_no_stages(tmp_path):
     fleet = PlaybookFleet(tmp_path)
     assert "Reading the manifests and" not in fleet.good("plan").output
-    ended = fleet.good("plan", environment={**SHORT, "ANSIBLE_STDOUT_CALLBACK": "oneline"})
+    ended = fleet.good("plan", environment={**SHORT, **FOR_PROGRAMS})
+    assert "Digest of the plan" in ended.output
     assert "Reading the manifests and" not in ended.output
 
 

@@ -71,7 +71,7 @@ def test_everything_of_the_picture_is_on_the_page():
     text = " ".join(" ".join(made.texts).split())
     for words in (
         "6 nodes, 2 objects, 4 egress IPs held, 2 egress IPs to claim, 1 without a node",
-        "52:54:00:00:00:09 (locally administered: a VM or a container) answers for 192.168.126.9 as well as node1",
+        "node1 holds 192.168.126.9 on eth0, and 52:54:00:00:00:09 (locally administered: a VM or a container) answers",
         "10.9.9.9 of old is not assigned: no node has a network with 10.9.9.9",
         "no answer: cannot be reached: timed out",
         "Zone a",
