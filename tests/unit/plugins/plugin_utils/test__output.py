@@ -47,7 +47,7 @@ def test_the_ansible_cfg_of_the_quick_start_keeps_the_output_short(tmp_path):
     assert len(ended.output.splitlines()) < 20
 
 
-@pytest.mark.parametrize("playbook", ["plan", "status"])
+@pytest.mark.parametrize("playbook", ["status"])
 def test_with_the_callback_of_ansible_a_host_has_two_lines(tmp_path, playbook):
     """One for the call of its module, and one in the recap."""
     lines = []
