@@ -13,11 +13,16 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.provid
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import (
     NO_AUDIT,
     Events,
+    failed_updates,
     preview,
     report,
 )
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import node_results, result_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import (
+    node_results,
+    result_of,
+    update_results,
+)
 
 
 class ActionModule(ControllerAction):
@@ -38,17 +43,30 @@ class ActionModule(ControllerAction):
             made = preview(run, audit, variables.get("egress_ip_steps")).to_dict()
         else:
             check_mode, results = self._task.check_mode, node_results(variables, run["fleet"])
-            events = _events(options, variables, run, check_mode)
+            updates = update_results(variables, run["fleet"])
+            events = _events(options, variables, run, updates, check_mode)
+            results = _with_changes(results, updates)
             made = report(run["plan"], run["manifests"], run["fleet"], results, check_mode, events).to_dict()
         stats = {"data": {"egress_ip": made["stats"]}, "per_host": False, "aggregate": True}
         return {**made, "ansible_stats": stats}
 
 
+def _with_changes(results: Mapping[str, Any], updates: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the results of the nodes, where a node that its update changed counts as changed."""
+    changed = {name: {"changed": True} for name, update in updates.items() if update.get("changed")}
+    return {name: {**results.get(name, {}), **changed.get(name, {})} for name in {**results, **changed}}
+
+
 def _events(
-    options: Mapping[str, Any], variables: Mapping[str, Any], run: Mapping[str, Any], check_mode: bool
+    options: Mapping[str, Any],
+    variables: Mapping[str, Any],
+    run: Mapping[str, Any],
+    updates: Mapping[str, Any],
+    check_mode: bool,
 ) -> Events:
     """Return the events of the run. Silent mistakes in manifests fail a strict run."""
-    failed = [line for each in options["platform_results"] for line in failures(each["platform"], each["result"])]
+    failed = [*failed_updates(updates)]
+    failed += [line for each in options["platform_results"] for line in failures(each["platform"], each["result"])]
     steps, results = variables.get("egress_ip_steps"), options["fence_results"]
     events = Events.of_run(variables.get("egress_ip_audit", NO_AUDIT), steps, results, failed, check_mode)
     events = replace(events, notes=[*events.notes, *run["notes"]])

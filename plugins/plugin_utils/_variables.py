@@ -64,9 +64,17 @@ def result_of(variables: Mapping[str, Any], module: str) -> Mapping[str, Any]:
 
 def node_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
     """Return {node: result of the module `node`} of the nodes that answered; empty before that module runs."""
-    hosts = {name: _of_host(variables, name) for name in sorted(fleet["observed"])}
-    results = {name: host.get("egress_ip_node") for name, host in hosts.items()}
-    return {name: read_result(result) for name, result in results.items() if result is not None}
+    return _results(variables, fleet, "egress_ip_node")
+
+
+def update_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {node: result of the module `node`} of the nodes that were updated after the claims of others."""
+    return _results(variables, fleet, "egress_ip_node_update")
+
+
+def _results(variables: Mapping[str, Any], fleet: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = {node: _of_host(variables, node).get(name) for node in sorted(fleet["observed"])}
+    return {node: read_result(result) for node, result in found.items() if result is not None}
 
 
 def _of_host(variables: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -361,12 +361,22 @@ def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
         advice = why if is_node else f"{hint}; remove the address from that device"
         yield f"{item['node']}: {ip} is not claimed, {who} answers for it on {item['interface']}{advice}"
     for node, result in sorted(results.items()):
-        if result.get("unreachable"):
-            yield f"{node}: was lost during the run: {result.get('msg', '')}"
-        elif result.get("failed"):
-            yield f"{node}: {result.get('msg', '')}"
+        yield from _failure(node, result)
         for ip in result.get("unreleased") or ():
             yield f"{node}: {ip} is not released: its new holder did not connect; this node still holds it"
+
+
+def _failure(node: str, result: Dict, what: str = "") -> Iterator[str]:
+    if result.get("unreachable"):
+        yield f"{node}: was lost during the run: {result.get('msg', '')}"
+    elif result.get("failed"):
+        yield f"{node}: {what}{result.get('msg', '')}"
+
+
+def failed_updates(results: Dict) -> list[str]:
+    """Return a line for each node whose update after the claims of others failed; `results` are of these updates."""
+    what = "does not use the egress IPs that others claimed: "
+    return [line for node, result in sorted(results.items()) for line in _failure(node, result, what)]
 
 
 def _node_with(mac: str, fleet: Dict) -> str:

@@ -41,6 +41,29 @@ def test_the_failure_of_a_node_is_a_failure_of_the_run():
     assert any("nftables: is not installed" in line for line in made["failures"])
 
 
+def test_the_failure_of_an_update_is_a_failure_of_the_run_and_its_addresses_stay_claimed():
+    """Pods of node1 do not use the address that node2 claimed."""
+    variables = applied(node1={"changed": False}, node2={"changed": True, "claimed": [B]})
+    for update, line in (
+        ({"failed": True, "msg": "nft: fails"}, "node1: does not use the egress IPs that others claimed: nft: fails"),
+        ({"unreachable": True, "msg": "timed out"}, "node1: was lost during the run: timed out"),
+        ({"failed": 3}, "node1: does not use the egress IPs that others claimed: gives an invalid result: "),
+    ):
+        variables["hostvars"]["node1"]["egress_ip_node_update"] = update
+        made = run_action("report", variables)
+        assert [failure.startswith(line) for failure in made["failures"]] == [True]
+        assert states(made) == {A: "held", B: "claimed"}
+        assert made["stats"]["changed"] == ["node2"]
+
+
+def test_a_node_that_its_update_changed_is_a_changed_one():
+    variables = applied(node1={"changed": False}, node2={"changed": True, "claimed": [B]})
+    variables["hostvars"]["node1"]["egress_ip_node_update"] = {"changed": True}
+    variables["hostvars"]["node2"]["egress_ip_node_update"] = {"changed": False, "skipped": True}
+    made = run_action("report", variables)
+    assert (made["stats"]["changed"], made["failures"]) == (["node1", "node2"], [])
+
+
 def test_a_preview_shows_the_difference():
     assert [line[0] for line in run_action("report", PLANNED, preview=True)["lines"] if B in line][:1] == ["+"]
 
