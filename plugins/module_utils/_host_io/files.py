@@ -34,6 +34,7 @@ UNIT_DIRECTORY = Path("/etc/systemd/system")
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
 WATCH_FILE = Path(watch.WATCH_FILE)
 NETWORKS_FILE = Path(watch.NETWORKS_FILE)
+YIELDED_FILE = Path(watch.YIELDED_FILE)
 # Connections whose clients wait to be challenged.
 LOST_FILE = Path("/run/netops-egress-ip.lost")
 # The egress IPs that this node took over since its last plan, and how many it ever did since it booted.

@@ -21,6 +21,8 @@ from collections.abc import Iterable, Iterator
 WATCH_FILE = "/run/netops-egress-ip.watch"
 # Present on a node with networks of containers or VMs: the version of these when their addresses were found.
 NETWORKS_FILE = "/run/netops-egress-ip.networks"
+# The egress IPs that this node yielded, and may take back: while there are any, the watch runs each time.
+YIELDED_FILE = "/run/netops-egress-ip.yielded"
 # Seconds without a note after which the node counts as away: it hung or was suspended.
 AWAY = 10
 # Seconds between two probes of the egress IPs, and after an absence during which each run of the watch probes: a switch
@@ -138,7 +140,9 @@ def renew(path: str = WATCH_FILE) -> bool:
     were when their addresses were found.
     """
     _times, device, noted, held = _read(path)
-    if was_away(path) or is_probe_due(path) or noted != _counts() or not _are_networks_known():
+    if was_away(path) or is_probe_due(path) or os.path.exists(YIELDED_FILE):  # noqa: PTH110
+        return False
+    if noted != _counts() or not _are_networks_known():
         return False
     if not (_has_tables() and has_link(device) and all(map(is_here, held))):
         return False

@@ -20,7 +20,7 @@ from .networks import NEVER
 from .presence import note_presence
 from .record import Record
 from .result import Result
-from .systemd_units import FOLLOW_UNIT
+from .systemd_units import FOLLOW_UNIT, Parts
 from .tunnel_secrets import are_saved
 
 
@@ -67,7 +67,7 @@ def observe(io: HostIO, request: Request) -> Observation:
         return Observation(reading, current, (), ())
     surplus = left_over(io, request.state, record.state.options if record else None)
     failover = request.state.failover is not None
-    missing = missing_files(io, options, failover)
+    missing = missing_files(io, Parts.of(request.state))
     follow = files.UNIT_DIRECTORY / FOLLOW_UNIT
     if failover and follow not in missing and is_follower_stopped(io):
         # To install the unit starts it.

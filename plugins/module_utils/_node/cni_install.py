@@ -35,6 +35,8 @@ if not os.path.isdir(folder):
 sys.exit(status)
 """
 _MODE = 0o755
+# A program without this line belongs to another, and stays as it is.
+_OWN_LINE = _PROGRAM.splitlines()[1].encode()
 
 
 class Change(NamedTuple):
@@ -105,7 +107,14 @@ def _used(io: HostIO, lists: Sequence[ListFile]) -> _Used:
     if not folders:
         known = ", ".join(map(str, PROGRAM_FOLDERS))
         return _Used(problem=f"{first.path}: the program of {main} is in none of {known}")
-    return _Used(first.path, folders)
+    return _with_programs(io, first.path, folders)
+
+
+def _with_programs(io: HostIO, path: Path, folders: Sequence[Path]) -> _Used:
+    foreign = [program for program in (folder / TYPE for folder in folders) if _is_foreign(io.read_file(program))]
+    if foreign:
+        return _Used(problem=f"{foreign[0]}: is not the program of this collection; remove or rename it")
+    return _Used(path, folders)
 
 
 def _change(item: ListFile, wanted: bool) -> Change | None:
@@ -122,9 +131,13 @@ def _programs(io: HostIO, folders: Collection[Path]) -> list[Change]:
     for folder in PROGRAM_FOLDERS:
         path = folder / TYPE
         present, after = io.read_file(path), text if folder in folders else None
-        if present != (None if after is None else after.encode()):
+        if present != (None if after is None else after.encode()) and not _is_foreign(present):
             changes.append(Change(path, "" if present is None else present.decode(errors="replace"), after))
     return changes
+
+
+def _is_foreign(program: bytes | None) -> bool:
+    return program is not None and program.splitlines()[1:2] != [_OWN_LINE]
 
 
 def change_plugin(io: HostIO, changes: CniChanges) -> None:

@@ -33,6 +33,7 @@ from .installed_files import install, remove_all_files, run_program_later
 from .presence import note_presence
 from .record import Record
 from .result import Result
+from .systemd_units import Parts
 from .tunnel_secrets import save_secrets
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def execute(io: HostIO, steps: Steps) -> Result:
     with ThreadPoolExecutor(max_workers=2) as pool:
         # Probes and systemd take their time; the data plane changes meanwhile.
         probed = pool.submit(lambda: list(run_probes(io, steps, steps.free_now)))
-        installed = pool.submit(install, io, steps.observation.missing, steps.state.options, bool(steps.state.failover))
+        installed = pool.submit(install, io, steps.observation.missing, Parts.of(steps.state))
         prepare(io, steps)
         verified = change_data_plane(io, steps, installed)
         # Without this note, the watch would take a node that has just claimed an address for one that was away.

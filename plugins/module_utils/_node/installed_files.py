@@ -14,17 +14,26 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
 from .record import Record
+from .systemd_units import Parts
 
+_VOLATILE = (
+    files.WATCH_FILE,
+    files.LOST_FILE,
+    files.CONFLICTS_FILE,
+    files.TAKEOVERS_FILE,
+    files.NETWORKS_FILE,
+    files.YIELDED_FILE,
+)
 # Seconds until systemd reads new units.
 _RELOAD_AFTER = 1
 # Seconds until the program that follows the egress IPs starts again: the reload has ended, and so has the run.
 _RESTART_AFTER = 3
 
 
-def missing_files(io: HostIO, options: DataPlaneOptions, failover: bool) -> list[Path]:
-    """Return the files and links that a node with these options needs and that are missing or differ."""
-    wanted = {path: data for path, (data, _mode) in _node_files(io, options, failover).items()}
-    links = systemd_units.links(bool(options.metrics_dir), failover)
+def missing_files(io: HostIO, parts: Parts) -> list[Path]:
+    """Return the files and links that a node with these parts needs and that are missing or differ."""
+    wanted = {path: data for path, (data, _mode) in _node_files(io, parts).items()}
+    links = systemd_units.links(parts)
     wanted.update({link: wanted[unit] for link, unit in links.items()})
     missing = [path for path, data in wanted.items() if io.read_file(path) != data]
     contents = {path: io.read_file(path) for path in Record.paths()}
@@ -53,17 +62,16 @@ def present_files(io: HostIO, options: DataPlaneOptions) -> list[Path]:
     return [path for path in _lasting(io) if io.read_file(path) is not None] + left_over(io, None, options)
 
 
-def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions, failover: bool) -> None:
+def install(io: HostIO, missing: Collection[Path], parts: Parts) -> None:
     """Write the missing files, and enable and start the units. Raises CommandError if that fails."""
     if not missing:
         return
-    metrics = bool(options.metrics_dir)
-    restarts = failover and _must_restart_follower(io, missing, options)
-    for path, (data, mode) in _node_files(io, options, failover).items():
+    restarts = parts.failover and _must_restart_follower(io, missing, parts)
+    for path, (data, mode) in _node_files(io, parts).items():
         if path in missing:
             io.write_file(path, data, mode)
-    io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(metrics, failover)])
-    start_timers(io, options, failover)
+    io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(parts)])
+    start_timers(io, parts)
     if restarts:
         # Its addresses stay while it restarts.
         io.run_later(_RESTART_AFTER, ["systemctl", "restart", systemd_units.FOLLOW_UNIT])
@@ -72,14 +80,14 @@ def install(io: HostIO, missing: Collection[Path], options: DataPlaneOptions, fa
     io.run_later(_RELOAD_AFTER, ["systemctl", "daemon-reload"])
 
 
-def _must_restart_follower(io: HostIO, missing: Collection[Path], options: DataPlaneOptions) -> bool:
+def _must_restart_follower(io: HostIO, missing: Collection[Path], parts: Parts) -> bool:
     """Return whether the unit of a failover goes on with an older program or definition when it is started."""
     unit = files.UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
     present = io.read_file(unit)
     if present is None:
         return False
     # systemd may have the definition in memory also while the unit is stopped.
-    if present != _node_files(io, options, True)[unit][0]:
+    if present != _node_files(io, parts)[unit][0]:
         return True
     return files.PROGRAM_FILE in missing and not is_follower_stopped(io)
 
@@ -91,25 +99,25 @@ def run_program_later(io: HostIO, seconds: float, command: str) -> None:
 
 def stop_units(io: HostIO, options: DataPlaneOptions) -> None:
     """Stop all units. A unit that is stopped while it runs counts as failed and starts CLOSED_UNIT, so that is last."""
-    units = [path.name for path in _node_files(io, options, True) if path.parent == files.UNIT_DIRECTORY]
+    installed = _node_files(io, Parts(options.metrics_dir, failover=True))
+    units = [path.name for path in installed if path.parent == files.UNIT_DIRECTORY]
     io.stop_units(unit for unit in units if unit != systemd_units.CLOSED_UNIT)
     io.stop_units([systemd_units.CLOSED_UNIT])
 
 
-def start_timers(io: HostIO, options: DataPlaneOptions, failover: bool = False) -> None:
+def start_timers(io: HostIO, parts: Parts) -> None:
     """Start the timers, and the unit of a failover, without waiting for them. Raises CommandError if that fails."""
-    units = [*systemd_units.timers(bool(options.metrics_dir)), *((systemd_units.FOLLOW_UNIT,) if failover else ())]
+    units = [*systemd_units.timers(parts), *((systemd_units.FOLLOW_UNIT,) if parts.failover else ())]
     io.check(["systemctl", "start", "--quiet", "--no-block", *units])
 
 
 def remove_all_files(io: HostIO, options: DataPlaneOptions) -> None:
     """Remove the files and units of a node with these options. Raises CommandError if systemd refuses."""
-    volatile = (files.WATCH_FILE, files.LOST_FILE, files.CONFLICTS_FILE, files.TAKEOVERS_FILE, files.NETWORKS_FILE)
-    io.remove_files([*left_over(io, None, options), *_lasting(io), *volatile])
+    io.remove_files([*left_over(io, None, options), *_lasting(io), *_VOLATILE])
 
 
-def _node_files(io: HostIO, options: DataPlaneOptions, failover: bool) -> Mapping[Path, tuple[bytes, int]]:
-    return systemd_units.node_files(io.interpreter(), options.metrics_dir, failover)
+def _node_files(io: HostIO, parts: Parts) -> Mapping[Path, tuple[bytes, int]]:
+    return systemd_units.node_files(io.interpreter(), parts)
 
 
 def _lasting(io: HostIO) -> tuple[Path, ...]:

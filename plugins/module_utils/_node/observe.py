@@ -241,7 +241,7 @@ def _drift(io: HostIO, record: Record, reading: Reading, cni: CniChanges) -> lis
     current = read_data_plane(io, reading.host, options, record.claimed, reading.tables)
     missing, surplus = lines_between(current, desired_data_plane(record.state, record.marks, reading.host))
     failover = record.state.failover is not None
-    missing += [f"file {path}" for path in missing_files(io, options, failover)]
+    missing += [f"file {path}" for path in missing_files(io, systemd_units.Parts.of(record.state))]
     if record.state.failover and record.state.failover.key and not load_key(io, record.state):
         missing.append(f"file {files.FAILOVER_KEY}")
     if failover and is_follower_stopped(io):

@@ -17,6 +17,7 @@ from .current_state import read_data_plane, read_node, require_node
 from .installed_files import present_files, remove_all_files, start_timers, stop_units
 from .record import Record
 from .result import Change, Outcome, Result, file_lines, result
+from .systemd_units import Parts
 
 
 def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result:
@@ -49,7 +50,7 @@ def _take_down(io: HostIO, record: Record | None, options: DataPlaneOptions) -> 
         current = replace(read_data_plane(io, host, options, claimed, tables), sysctls={})
         io.execute(transaction(current, DataPlane()))
     except EgressIPError:
-        start_timers(io, options, record is not None and record.state.failover is not None)
+        start_timers(io, Parts.of(record.state) if record else Parts(options.metrics_dir))
         raise
     originals = record.original_sysctls if record else {}
     for name in io.read_sysctls(originals):

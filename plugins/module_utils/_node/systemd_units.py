@@ -10,9 +10,12 @@ One run of the module `node` writes the program and the record that it reads, so
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from .._dataplane.nft_table import TABLE
+from .._dataplane.node_state import NodeState
 from .._host_io import commands, files
+from .._host_io.cni_files import LISTS
 from . import zipapp
 
 RESTORE_UNIT = "netops-egress-ip-restore.service"
@@ -155,9 +158,7 @@ Type=oneshot
 TimeoutStartSec=180
 ExecStart={python} -I {program} watch
 {sandbox}
-# For the list of network plugins of a node that follows pods.
-ReadWritePaths=-/etc/cni/net.d
-# Without this, the start and end of each run would fill the journal; systemd has it since version 249.
+{plugin_lists}# Without this, the start and end of each run would fill the journal; systemd has it since version 249.
 SyslogLevel=notice
 LogLevelMax=notice
 """
@@ -222,20 +223,33 @@ WantedBy=timers.target
 """
 
 
-def node_files(python: str, metrics_dir: str = "", failover: bool = False) -> dict[Path, tuple[bytes, int]]:
-    """Return {path: (content, mode)} of the files that a node keeps, with the units of the metrics if it has a folder.
+class Parts(NamedTuple):
+    """What only some nodes have: a folder of metrics, a failover, and the plugin in their list of network plugins."""
 
-    `python` is the interpreter that runs the program.
-    """
-    unwanted = {*(() if metrics_dir else METRICS_UNITS), *(() if failover else (FOLLOW_UNIT,))}
-    units = {name: text for name, text in _units(python, metrics_dir).items() if name not in unwanted}
+    metrics_dir: str = ""
+    failover: bool = False
+    plugin: bool = False
+
+    @classmethod
+    def of(cls, state: NodeState) -> Parts:
+        """Return the parts that a node with this state has."""
+        return cls(state.options.metrics_dir, state.failover is not None, state.follow is not None)
+
+
+_NOTHING_MORE = Parts()
+
+
+def node_files(python: str, parts: Parts = _NOTHING_MORE) -> dict[Path, tuple[bytes, int]]:
+    """Return {path: (content, mode)} of the files that a node keeps; `python` is the interpreter of the program."""
+    unwanted = {*(() if parts.metrics_dir else METRICS_UNITS), *(() if parts.failover else (FOLLOW_UNIT,))}
+    units = {name: text for name, text in _units(python, parts).items() if name not in unwanted}
     return {
         files.PROGRAM_FILE: (zipapp.make(), 0o644),
         **{files.UNIT_DIRECTORY / name: (text.encode(), 0o644) for name, text in units.items()},
     }
 
 
-def _units(python: str, metrics_dir: str) -> dict[str, str]:
+def _units(python: str, parts: Parts) -> dict[str, str]:
     words = {
         "python": python,
         "program": files.PROGRAM_FILE,
@@ -246,7 +260,8 @@ def _units(python: str, metrics_dir: str) -> dict[str, str]:
         "closed_policies": files.CLOSED_POLICIES,
         "table": TABLE,
         "path": commands.PATH,
-        "metrics_dir": _quoted(f"-{metrics_dir}"),
+        "metrics_dir": _quoted(f"-{parts.metrics_dir}"),
+        "plugin_lists": f"ReadWritePaths=-{LISTS}\n" if parts.plugin else "",
         "sandbox": _SANDBOX.format(state_directory=files.STATE_DIRECTORY),
     }
     units = {
@@ -275,25 +290,25 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def links(metrics: bool = False, failover: bool = False) -> dict[Path, Path]:
+def links(parts: Parts = _NOTHING_MORE) -> dict[Path, Path]:
     """Return {link: unit} of the links by which systemd starts the units."""
     wants = (
         ("sysinit.target", RESTORE_UNIT),
         ("nftables.service", REFILL_UNIT),
         ("multi-user.target", CLAIM_UNIT),
         ("timers.target", WATCH_TIMER),
-        *((("timers.target", METRICS_TIMER),) if metrics else ()),
-        *((("multi-user.target", FOLLOW_UNIT),) if failover else ()),
+        *((("timers.target", METRICS_TIMER),) if parts.metrics_dir else ()),
+        *((("multi-user.target", FOLLOW_UNIT),) if parts.failover else ()),
     )
     folder = files.UNIT_DIRECTORY
     return {folder / f"{target}.wants" / unit: folder / unit for target, unit in wants}
 
 
-def enabled_units(metrics: bool = False, failover: bool = False) -> list[str]:
+def enabled_units(parts: Parts = _NOTHING_MORE) -> list[str]:
     """Return the names of the units that systemd starts."""
-    return sorted({path.name for path in links(metrics, failover)})
+    return sorted({path.name for path in links(parts)})
 
 
-def timers(metrics: bool = False) -> list[str]:
+def timers(parts: Parts = _NOTHING_MORE) -> list[str]:
     """Return the names of the timers that systemd starts."""
-    return [name for name in enabled_units(metrics) if name.endswith(".timer")]
+    return [name for name in enabled_units(parts) if name.endswith(".timer")]

@@ -16,6 +16,7 @@ from node_runs import INET, apply, observe, remove, watch
 from states import node_state
 
 FLANNEL = '{\n "cniVersion": "0.3.1", "name": "cbr0",\n "plugins": [{"type": "flannel"}, {"type": "portmap"}]\n}\n'
+OWN_LINE = "# Written by the Ansible collection netops.egress_ip."
 LIST, PROGRAM = "/etc/cni/net.d/10-flannel.conflist", f"/opt/cni/bin/{TYPE}"
 FOLLOW = {"engines": ["kubernetes"], "namespaces": [{"name": "shop", "rules": [{"egressip": "web"}]}]}
 
@@ -116,7 +117,7 @@ def test_the_watch_names_no_program_that_is_missing(flannel, capsys):
 def test_the_watch_restores_the_plugin_of_another_version(flannel):
     """A run that was stopped may have left the program of an older version, which starts the new one."""
     rewritten(flannel)
-    flannel.files[PROGRAM] = (b"#!/usr/bin/python3\n", 0o755)
+    flannel.files[PROGRAM] = (f"#!/usr/bin/python3\n{OWN_LINE}\n".encode(), 0o755)
     watch(flannel)
     assert flannel.files[LIST][0].decode() == with_entry(FLANNEL, "")
 
@@ -168,6 +169,37 @@ def test_nothing_of_it_stays(flannel, leave):
     kinds = [kind for kind, _item in flannel.log if kind in ("list", "dismiss")]
     assert kinds == ["list", "dismiss"]
     assert not cni_changes(flannel, False).removed
+
+
+FOREIGN = [b"#!/bin/sh\n", b"\x7fELF\0" + OWN_LINE.encode(), b""]
+
+
+@pytest.mark.parametrize("program", FOREIGN)
+@pytest.mark.parametrize("installed", [False, True], ids=["at first", "later"])
+def test_a_foreign_program_of_that_name_stays_and_no_list_names_it(flannel, program, installed):
+    if installed:
+        apply(flannel, state())
+    flannel.files[PROGRAM] = (program, 0o700)
+    apply(flannel, state())
+    assert flannel.files[PROGRAM] == (program, 0o700)
+    assert flannel.files[LIST] == (FLANNEL.encode(), 0o644)
+    facts = observe(flannel, follow=["kubernetes"])
+    assert facts["follow_problem"] == f"{PROGRAM}: is not the program of this collection; remove or rename it"
+    assert facts["drift"] == []
+    watch(flannel)
+    assert flannel.files[LIST] == (FLANNEL.encode(), 0o644)
+    remove(flannel)
+    assert flannel.files[PROGRAM] == (program, 0o700)
+
+
+def test_a_foreign_program_in_a_folder_that_is_not_used_does_no_harm(flannel):
+    other = f"/usr/lib/cni/{TYPE}"
+    flannel.files[other] = (b"#!/bin/sh\n", 0o755)
+    apply(flannel, state())
+    assert flannel.files[LIST][0].decode() == with_entry(FLANNEL, "")
+    remove(flannel)
+    assert flannel.files[other] == (b"#!/bin/sh\n", 0o755)
+    assert PROGRAM not in flannel.files
 
 
 def test_removal_without_a_record(flannel):

@@ -16,24 +16,26 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.installed_f
     remove_all_files,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.systemd_units import Parts
 from states import node_state
 
 OPTIONS = DataPlaneOptions()
+NOTHING, FAILOVER = Parts(), Parts(failover=True)
 
 
 def test_only_what_is_missing_or_differs_is_written(kernel):
     files, links = systemd_units.node_files("/usr/bin/python3"), systemd_units.links()
-    assert {*files, *links, *Record.paths()} == set(missing_files(kernel, OPTIONS, False))
-    install(kernel, missing_files(kernel, OPTIONS, False), OPTIONS, False)
-    assert missing_files(kernel, OPTIONS, False) == [*Record.paths()]
+    assert {*files, *links, *Record.paths()} == set(missing_files(kernel, NOTHING))
+    install(kernel, missing_files(kernel, NOTHING), NOTHING)
+    assert missing_files(kernel, NOTHING) == [*Record.paths()]
     kernel.files[str(kernel.PROGRAM_FILE)] = (b"x", 0o644)
     kernel.log.clear()
-    install(kernel, missing_files(kernel, OPTIONS, False), OPTIONS, False)
+    install(kernel, missing_files(kernel, NOTHING), NOTHING)
     assert kernel.logged("file") == [str(kernel.PROGRAM_FILE)]
 
 
 def test_nothing_is_done_when_nothing_is_missing(kernel):
-    install(kernel, [], OPTIONS, False)
+    install(kernel, [], NOTHING)
     assert kernel.log == []
 
 
@@ -55,29 +57,29 @@ def restarts(kernel):
     ],
 )
 def test_the_program_that_follows_starts_again_only_if_an_older_one_runs(kernel, changed, stopped, expected):
-    install(kernel, missing_files(kernel, OPTIONS, True), OPTIONS, True)
+    install(kernel, missing_files(kernel, FAILOVER), FAILOVER)
     kernel.log.clear()
     unit = kernel.UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
     places = {"program": kernel.PROGRAM_FILE, "unit": unit, "watch": kernel.UNIT_DIRECTORY / systemd_units.WATCH_UNIT}
     if changed:
         kernel.files[str(places[changed])] = (b"x", 0o644)
-    missing = missing_files(kernel, OPTIONS, True)
+    missing = missing_files(kernel, FAILOVER)
     if stopped:
         kernel.stopped.add(systemd_units.FOLLOW_UNIT)
         missing.append(unit)
-    install(kernel, missing, OPTIONS, True)
+    install(kernel, missing, FAILOVER)
     assert restarts(kernel) == expected
     assert [line for line in kernel.logged("run") if line.startswith("systemctl start") and unit.name in line]
 
 
 def test_only_a_plan_with_failover_has_its_unit(kernel):
-    install(kernel, missing_files(kernel, OPTIONS, True), OPTIONS, True)
+    install(kernel, missing_files(kernel, FAILOVER), FAILOVER)
     unit = kernel.UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
     assert str(unit) in kernel.files
     assert systemd_units.FOLLOW_UNIT in kernel.units
     # It was started with this program just now.
     assert restarts(kernel) == 0
-    assert missing_files(kernel, OPTIONS, True) == [*Record.paths()]
+    assert missing_files(kernel, FAILOVER) == [*Record.paths()]
     assert left_over(kernel, node_state(failover={"after": 0.2}), None) == []
     assert left_over(kernel, node_state(), None) == [unit]
     remove_all_files(kernel, OPTIONS)
@@ -86,7 +88,7 @@ def test_only_a_plan_with_failover_has_its_unit(kernel):
 
 def test_all_files_are_removed(kernel):
     before = dict(kernel.files)
-    install(kernel, missing_files(kernel, OPTIONS, False), OPTIONS, False)
+    install(kernel, missing_files(kernel, NOTHING), NOTHING)
     assert set(present_files(kernel, OPTIONS)) == set(systemd_units.node_files("/usr/bin/python3"))
     remove_all_files(kernel, OPTIONS)
     assert kernel.files == before

@@ -12,6 +12,10 @@ import subprocess
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.files import PROGRAM_FILE, UNIT_DIRECTORY
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.systemd_units import Parts
+from states import node_state
+
+METRICS = Parts("/srv/metrics")
 
 
 def test_the_files_of_a_node():
@@ -34,16 +38,12 @@ def test_the_files_of_a_node():
 
 
 def test_what_writes_the_metrics_is_there_when_asked_for():
-    more = set(systemd_units.node_files("python3", metrics_dir="/srv/metrics")) - set(
-        systemd_units.node_files("python3")
-    )
+    more = set(systemd_units.node_files("python3", METRICS)) - set(systemd_units.node_files("python3"))
     assert more == {UNIT_DIRECTORY / name for name in systemd_units.METRICS_UNITS}
-    timer = systemd_units.node_files("python3", metrics_dir="/srv/metrics")[
-        UNIT_DIRECTORY / systemd_units.METRICS_TIMER
-    ][0].decode()
+    timer = systemd_units.node_files("python3", METRICS)[UNIT_DIRECTORY / systemd_units.METRICS_TIMER][0].decode()
     assert f"OnUnitActiveSec={systemd_units.METRICS_INTERVAL}\n" in timer
     assert systemd_units.timers() == [systemd_units.WATCH_TIMER]
-    assert systemd_units.timers(metrics=True) == [systemd_units.METRICS_TIMER, systemd_units.WATCH_TIMER]
+    assert systemd_units.timers(METRICS) == [systemd_units.METRICS_TIMER, systemd_units.WATCH_TIMER]
 
 
 def test_the_watch_leaves_time_for_its_own_run_within_four_seconds():
@@ -56,31 +56,40 @@ def test_the_watch_leaves_time_for_its_own_run_within_four_seconds():
 
 
 def test_only_failover_has_a_unit_that_follows():
-    files = systemd_units.node_files("python3", failover=True)
+    files = systemd_units.node_files("python3", Parts(failover=True))
     follow = UNIT_DIRECTORY / systemd_units.FOLLOW_UNIT
     assert set(files) - set(systemd_units.node_files("python3")) == {follow}
     text = files[follow][0].decode()
     assert [line for line in ("Restart=always", "KillMode=mixed", "MemoryMax=512M") if f"\n{line}\n" not in text] == []
-    assert set(systemd_units.links(failover=True)) - set(systemd_units.links()) == {
+    assert set(systemd_units.links(Parts(failover=True))) - set(systemd_units.links()) == {
         UNIT_DIRECTORY / "multi-user.target.wants" / systemd_units.FOLLOW_UNIT
     }
 
 
+def test_only_a_node_that_follows_pods_lets_its_watch_write_the_lists_of_network_plugins():
+    follow = {"engines": ["kubernetes"], "namespaces": []}
+    for state, expected in ((node_state(), False), (node_state(follow=follow), True)):
+        files = systemd_units.node_files("python3", Parts.of(state))
+        text = files[UNIT_DIRECTORY / systemd_units.WATCH_UNIT][0].decode()
+        assert ("\nReadWritePaths=-/etc/cni/net.d\n" in text) is expected
+        assert not [path for path, (data, _mode) in files.items() if path.suffix == ".service" and b"{" in data]
+
+
 def test_what_runs_every_few_seconds_keeps_the_journal_free():
-    files = systemd_units.node_files("python3", metrics_dir="/srv/metrics")
-    for timer in systemd_units.timers(metrics=True):
+    files = systemd_units.node_files("python3", METRICS)
+    for timer in systemd_units.timers(METRICS):
         unit = files[UNIT_DIRECTORY / timer.replace(".timer", ".service")][0].decode()
         assert "LogLevelMax=notice\n" in unit
         # What the program says must be above that.
         assert "SyslogLevel=notice\n" in unit
 
 
-SERVICES = [name for name in systemd_units._units("python3", "/srv/a b%") if name.endswith(".service")]
+SERVICES = [name for name in systemd_units._units("python3", Parts("/srv/a b%")) if name.endswith(".service")]
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_unit_may_do_little_and_ends(name, tmp_path):
-    text = systemd_units._units("/usr/bin/python3", "/srv/a b%")[name]
+    text = systemd_units._units("/usr/bin/python3", Parts("/srv/a b%"))[name]
     assert re.search(r"^TimeoutStartSec=\d+$", text, re.MULTILINE)
     assert "\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW\n" in text
     assert "\nProtectSystem=strict\n" in text
@@ -94,12 +103,12 @@ def test_a_unit_may_do_little_and_ends(name, tmp_path):
 
 
 def test_the_metrics_may_be_written_to_their_folder():
-    text = systemd_units._units("python3", '/srv/a "b" 100%')[systemd_units.METRICS_UNIT]
+    text = systemd_units._units("python3", Parts('/srv/a "b" 100%'))[systemd_units.METRICS_UNIT]
     assert '\nReadWritePaths="-/srv/a \\"b\\" 100%%"\n' in text
 
 
 def test_a_failed_restore_closes_the_node():
-    units = systemd_units._units("/gone/python3", "")
+    units = systemd_units._units("/gone/python3", Parts())
     for name in (systemd_units.RESTORE_UNIT, systemd_units.REFILL_UNIT):
         assert f"\nOnFailure={systemd_units.CLOSED_UNIT}\n" in units[name]
     assert "python" not in units[systemd_units.CLOSED_UNIT]
@@ -107,6 +116,6 @@ def test_a_failed_restore_closes_the_node():
 
 def test_each_flush_of_the_tables_starts_the_refill():
     """Also one that comes while the unit runs: systemd would merge that start with the one before."""
-    text = systemd_units._units("python3", "")[systemd_units.REFILL_UNIT]
+    text = systemd_units._units("python3", Parts())[systemd_units.REFILL_UNIT]
     for line in ("PartOf=nftables.service", "StartLimitIntervalSec=0", "SuccessExitStatus=SIGTERM"):
         assert f"\n{line}\n" in text
