@@ -69,6 +69,7 @@ class HostIO:
     networks_version = staticmethod(watch.networks_version)
     note_networks = staticmethod(watch.note_networks)
     wall_clock = staticmethod(time.time)
+    monotonic_clock = staticmethod(time.monotonic)
 
     read_host = staticmethod(kernel.read_host)
     read_tables = staticmethod(kernel.read_tables)

@@ -15,8 +15,9 @@ from .._dataplane.host import Host
 from .._dataplane.nft_networks import closes_unknown
 from .._dataplane.nft_ruleset import held_by
 from .._dataplane.nft_table import TableState
+from .._dataplane.node_state import Held
 from .._dataplane.options import DataPlaneOptions
-from .._dataplane.state import FORWARDING, DataPlane, current_data_plane, not_routing, sysctl_names
+from .._dataplane.state import FORWARDING, DataPlane, current_data_plane, held_on, not_routing, sysctl_names
 from .._host_io.host_io import HostIO
 from .record import Record
 from .takeovers import Takeovers
@@ -63,6 +64,11 @@ def _claimed(io: HostIO, record: Record) -> Collection[str]:
     record has it.
     """
     return record.claimed.union(Takeovers.load(io, record).taken if record.state.failover else ())
+
+
+def held_on_record(record: Record, host: Host) -> tuple[Held, ...]:
+    """Return the egress IPs on record that the host holds. An address with the label may belong to no object."""
+    return tuple(item for item in held_on(host, record.claimed) if item.egress_ip in record.marks)
 
 
 def read_host(io: HostIO, record: Record | None) -> Host:

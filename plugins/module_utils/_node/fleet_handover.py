@@ -15,7 +15,6 @@ standby takes it over when the host is down.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,6 +26,7 @@ from .._failover.values import Refused, Taken
 from .._host_io.node_messages import Flows, RefusedError, read_flows
 from .connections import Connections, forget
 from .fleet_messages import LEAVING, READY, RELEASED, egress_ips_of, endpoints_to, request_to, sender_of
+from .journal import log
 
 if TYPE_CHECKING:
     from .._host_io.fleet_calls import Call
@@ -82,7 +82,7 @@ def hand_over_all(follower: Follower) -> None:
                 with follower.io.lock(_PATIENCE):
                     _hand_over(follower, standby, items)
             except EgressIPError as error:
-                _log(f"{_names(items)}: not handed over to {standby}: {error}")
+                log(f"{_names(items)}: not handed over to {standby}: {error}")
 
 
 def _by_standby(state: NodeState, held: Iterable[Held], rank: int) -> dict[str, list[Held]]:
@@ -114,7 +114,7 @@ def _hand_over(follower: Follower, standby: str, items: list[Held]) -> None:
         finally:
             # They are deleted, so they must not come back with the next addresses.
             follower.forgo(going)
-    _log(f"{_names(going)}: handed over to {standby}, because this host shuts down")
+    log(f"{_names(going)}: handed over to {standby}, because this host shuts down")
 
 
 def _departure(follower: Follower, items: tuple[Held, ...]) -> _Departure:
@@ -188,7 +188,3 @@ def _connections(message: Mapping[str, object], egress_ips: Iterable[str]) -> Fl
 
 def _names(items: Iterable[Held]) -> str:
     return ", ".join(item.egress_ip for item in items)
-
-
-def _log(text: str) -> None:
-    sys.stderr.write(f"netops.egress_ip: {text}\n")

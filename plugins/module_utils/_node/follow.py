@@ -10,7 +10,6 @@ a run. When the process ends, all addresses stay.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +49,7 @@ from .failover_settings import own_addresses, settings_of
 from .fleet_handover import Gift, Prepared, hand_over_all, take_over_from
 from .fleet_messages import LEAVING, MOVED
 from .fleet_news import heed, tell_moved
+from .journal import log
 from .presence import note_presence
 from .record import Record
 from .takeovers import Takeovers
@@ -73,7 +73,7 @@ def main(io: HostIO, argv: Sequence[str]) -> int:
     try:
         follow(io)
     except EgressIPError as error:
-        _log(str(error))
+        log(str(error))
         return 1
     return 0
 
@@ -227,7 +227,7 @@ class Follower:
         elif isinstance(action, Release):
             self._release(action)
         else:
-            _log(action.text)
+            log(action.text)
 
     def _send_question(self, action: Ask | Greet) -> None:
         own = self.own.get(action.interface, {}).get(version_of(action.address))
@@ -296,7 +296,7 @@ class Follower:
             raise
         reason = "shuts down" if gift else "does not answer"
         for item in items:
-            _log(f"{item.egress_ip} is taken over: {former[item.egress_ip] or 'its last holder'} {reason}")
+            log(f"{item.egress_ip} is taken over: {former[item.egress_ip] or 'its last holder'} {reason}")
         if gift:
             connections.forget_others(gift.connections)
         else:
@@ -320,7 +320,7 @@ class Follower:
             forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
         except CommandError as error:
             # The addresses are on record: they stay.
-            _log(str(error))
+            log(str(error))
         challenge(self.io, stale)
 
     def _undo(self, items: Iterable[Held]) -> None:
@@ -340,12 +340,12 @@ class Follower:
         """Release addresses; without the record if a run holds the lock, for a standby does not wait."""
         items = self.items(release.holders)
         for item in items:
-            _log(f"{item.egress_ip} is released: {release.reason}")
+            log(f"{item.egress_ip} is released: {release.reason}")
         try:
             with self.io.lock(_PATIENCE):
                 self._let_go(items, release.holders)
         except EgressIPError as error:
-            _log(f"only the addresses are deleted: {error}")
+            log(f"only the addresses are deleted: {error}")
             for item in items:
                 single = f"{item.egress_ip}/{_LENGTH[version_of(item.egress_ip)]}"
                 self.io.run(["ip", "address", "delete", single, "dev", item.interface])
@@ -444,14 +444,10 @@ class Follower:
         """Log a line that may come again and again."""
         if text != self._said:
             self._said = text
-            _log(text)
+            log(text)
 
 
 def _heard(received: Received) -> Heard:
     message = received.message
     probes = message.probes or received.solicits
     return Heard(received.interface, message.mac, message.uses, probes, received.direct)
-
-
-def _log(text: str) -> None:
-    sys.stderr.write(f"netops.egress_ip: {text}\n")

@@ -8,41 +8,49 @@
 The watch does three things. First, it finds out whether another node took this node's addresses while it was away. A
 node was away when it did not run (hung, suspended, paused) or had no link for a while; `_host_io.watch` notices. From
 then on for a minute, the watch probes, and releases the addresses for which another host answers. A node that was not
-away never releases anything, so of two holders exactly the older one yields; of two that were both away, the one with
-the lower MAC address. Second, it probes once a minute, and reports other holders in the journal and the metrics. Third,
+away never releases anything, so of two holders exactly the older one yields; `yielding` decides between two that were
+both away. Second, it probes once a minute, and reports other holders in the journal and the metrics. Third,
 it restores what others removed, as it is on record.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from typing import NamedTuple
 
 from .._common.addresses import VERSIONS, version_of
 from .._common.errors import EgressIPError
 from .._dataplane.host import Host
 from .._dataplane.node_state import Held
-from .._dataplane.state import desired_data_plane, held_on, transaction
+from .._dataplane.state import desired_data_plane, transaction
 from .._host_io.host_io import HostIO
-from .._protocols.address_probe import announcements
 from .._protocols.ctnetlink import Flow
 from . import metrics_file
-from .address_conflicts import announce, mac_address, other_holders, read_conflicts, write_conflicts
+from .address_conflicts import announce, other_holders, read_conflicts, write_conflicts
 from .apply import apply_locked
 from .cni_install import cni_changes, write_lists
-from .connections import Connections, challenge, challenge_lost, forget
-from .current_state import read_data_plane, read_host, require_node
+from .connections import challenge, challenge_lost
+from .current_state import held_on_record, read_data_plane, read_host, require_node
 from .decide import Request
 from .execute import ANNOUNCE_AGAIN
+from .journal import log
 from .networks import NEVER, refreshed
 from .record import Record
 from .result import Result
+from .yielding import AFTER_THE_OTHER, Doubt, take_back, yield_first, yield_last
 
 # Seconds until clients are challenged again: an answer may be lost, and a client answers once in half a second.
 _CHALLENGE_AGAIN = 2
-# Seconds that a node lets another one yield before: so much later the watch of that one may probe.
-_AFTER_THE_OTHER = 6
+
+
+class _Look(NamedTuple):
+    """What a run of the watch did: whether it claimed an address, the connections of addresses that it released, and
+    the addresses that it yields last.
+    """
+
+    claimed: bool = False
+    lost: Sequence[Flow] = ()
+    doubt: Doubt | None = None
 
 
 def main(io: HostIO, argv: Sequence[str]) -> int:
@@ -50,7 +58,7 @@ def main(io: HostIO, argv: Sequence[str]) -> int:
     try:
         _COMMANDS[argv[0]](io)
     except EgressIPError as error:
-        _log(str(error))
+        log(str(error))
         return 1
     return 0
 
@@ -61,7 +69,7 @@ def _restore(io: HostIO) -> None:
         record = Record.load(io)
         if record is not None:
             host = read_host(io, record)
-            _put_back(io, record, host, _held(record, host))
+            _put_back(io, record, host, held_on_record(record, host))
 
 
 def _put_back(io: HostIO, record: Record, host: Host, held: Collection[Held]) -> bool:
@@ -94,11 +102,11 @@ def _claim_on_record(io: HostIO, record: Record, again: bool = False) -> bool:
     host = read_host(io, record)
     own = {"", *(address["local"] for _name, address in host.addresses())}
     dead = {version for version in VERSIONS if record.state.endpoint(version) not in own}
-    held = _held(record, host)
+    held = held_on_record(record, host)
     if any(version_of(item.egress_ip) in dead for item in record.state.held):
         done = _put_back(io, record, host, [item for item in held if version_of(item.egress_ip) not in dead])
         if done or not again:
-            _log("nothing is claimed: this node has lost the address at which its tunnel ends")
+            log("nothing is claimed: this node has lost the address at which its tunnel ends")
         return False
     result = apply_locked(io, Request(record.state, by_unit=True))
     _log_result(result)
@@ -107,9 +115,9 @@ def _claim_on_record(io: HostIO, record: Record, again: bool = False) -> bool:
 
 def _log_result(result: Result) -> None:
     for line in result["diff"]["after"].splitlines():
-        _log(f"restored {line}")
+        log(f"restored {line}")
     for conflict in result["conflicts"]:
-        _log("{egressIP} is not claimed: {mac} answers for it".format(**conflict))
+        log("{egressIP} is not claimed: {mac} answers for it".format(**conflict))
 
 
 def _announce_held(io: HostIO) -> None:
@@ -117,7 +125,7 @@ def _announce_held(io: HostIO) -> None:
         record = Record.load(io)
         if record is not None:
             host = read_host(io, record)
-            announce(io, _held(record, host), host)
+            announce(io, held_on_record(record, host), host)
 
 
 def _write_metrics(io: HostIO) -> None:
@@ -130,34 +138,37 @@ def _watch(io: HostIO) -> None:
     """Yield and restore. Runs only if this node was away or something is missing (`_host_io.watch`)."""
     require_node(io)
     with io.lock():
-        claimed, lost = _watch_locked(io)
+        claimed, lost, doubt = _watch_locked(io)
     if claimed:
         io.sleep(ANNOUNCE_AGAIN)
         _announce_held(io)
+    if doubt:
+        io.sleep(AFTER_THE_OTHER)
+        with io.lock():
+            lost = [*lost, *yield_last(io, doubt)]
     if lost:
         io.sleep(_CHALLENGE_AGAIN)
         challenge(io, lost)
 
 
-def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
-    """Return whether an address was claimed, and the connections of those that were released."""
+def _watch_locked(io: HostIO) -> _Look:
     record = Record.load(io)
     if record is None:
-        return False, []
+        return _Look()
     # Before the data plane, which may fail: pods that start without the plugin are not covered at all.
     _put_plugin_back(io, record)
     host = read_host(io, record)
-    held = _held(record, host)
+    held = held_on_record(record, host)
     if not all(io.has_link(item.interface) for item in held):
         io.note_absence()
-        return False, []
-    record, version = refreshed(io, record, host)
+        return _Look()
+    record, version = refreshed(io, take_back(io, record), host)
     settling, probing = io.is_settling(), io.was_away() or io.is_probe_due()
     taken = other_holders(io, held, host) if probing else {}
     lost: list[Flow] = []
+    doubt = None
     if taken and settling:
-        yielded = _to_yield(io, taken, host)
-        record, lost = _yield_addresses(io, record, yielded) if yielded else (record, [])
+        record, lost, doubt = yield_first(io, record, taken, host)
     elif probing:
         _report_conflicts(io, taken)
     claimed = _claim_on_record(io, record, again=True)
@@ -168,7 +179,7 @@ def _watch_locked(io: HostIO) -> tuple[bool, list[Flow]]:
     io.note_networks(version)
     if probing:
         io.note_probed()
-    return claimed, lost
+    return _Look(claimed, lost, doubt)
 
 
 def _put_plugin_back(io: HostIO, record: Record) -> None:
@@ -181,14 +192,14 @@ def _put_plugin_back(io: HostIO, record: Record) -> None:
     try:
         changes = cni_changes(io, True)
         if changes.missing:
-            _log(f"the plugin is not restored: {changes.missing[0]} is missing; run the playbook reconcile")
+            log(f"the plugin is not restored: {changes.missing[0]} is missing; run the playbook reconcile")
             return
         write_lists(io, changes)
     except (EgressIPError, OSError) as error:
-        _log(str(error))
+        log(str(error))
         return
     for item in changes.lists:
-        _log(f"{'restored the plugin in' if item.adds else 'removed the plugin from'} {item.path}")
+        log(f"{'restored the plugin in' if item.adds else 'removed the plugin from'} {item.path}")
 
 
 def _report_conflicts(io: HostIO, taken: Mapping[Held, str]) -> None:
@@ -196,56 +207,11 @@ def _report_conflicts(io: HostIO, taken: Mapping[Held, str]) -> None:
     known, now = read_conflicts(io), {item.egress_ip: mac for item, mac in taken.items()}
     for ip, mac in sorted(now.items()):
         if known.get(ip) != mac:
-            _log(f"{ip} is in conflict: {mac} answers for it as well")
+            log(f"{ip} is in conflict: {mac} answers for it as well")
     for ip in sorted(known.keys() - now.keys()):
-        _log(f"{ip} is no longer in conflict")
+        log(f"{ip} is no longer in conflict")
     if now != known:
         write_conflicts(io, now)
-
-
-def _held(record: Record, host: Host) -> tuple[Held, ...]:
-    """Return the egress IPs on record that the host holds. An address with the label may belong to no object."""
-    return tuple(item for item in held_on(host, record.claimed) if item.egress_ip in record.marks)
-
-
-def _to_yield(io: HostIO, taken: Mapping[Held, str], host: Host) -> dict[Held, str]:
-    """Return those of the addresses, {Held: MAC of another holder}, that this node yields.
-
-    Where both holders were away, as when a switch restarts, not both may yield: the one with the higher MAC address
-    probes again later, and then finds itself alone.
-    """
-    second = [item for item, mac in taken.items() if mac_address(host, item.interface) > mac]
-    first = {item: mac for item, mac in taken.items() if item not in second}
-    if not second:
-        return first
-    io.sleep(_AFTER_THE_OTHER)
-    return {**first, **other_holders(io, second, host)}
-
-
-def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> tuple[Record, list[Flow]]:
-    """Release addresses, {Held: MAC of the new holder}, and announce the new holder to the neighbours.
-
-    Returns the record after that, and the connections of these addresses, whose clients have been challenged once.
-    """
-    state = record.state.holding(item for item in record.state.held if item not in taken)
-    host = read_host(io, record)
-    current = read_data_plane(io, host, record.state.options, record.claimed)
-    connections = Connections(io, record.state, record.marks)
-    connections.leaving([item.egress_ip for item in taken])
-    io.execute(transaction(current, desired_data_plane(state, record.marks, host)))
-    forget(io, state.options, {record.marks[item.egress_ip] for item in taken})
-    after = replace(record, state=state)
-    after.save(io)
-    for item, mac in taken.items():
-        _log(f"{item.egress_ip} is released: {mac} took it while this node was away")
-        own = mac_address(host, item.interface)
-        io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
-    challenge(io, connections.lost)
-    return after, connections.lost
-
-
-def _log(text: str) -> None:
-    sys.stderr.write(f"netops.egress_ip: {text}\n")
 
 
 _COMMANDS = {

@@ -255,6 +255,8 @@ class FakeKernel:
         return "/usr/bin/python3"
 
     def sleep(self, seconds):
+        """Note that a program sleeps, which it must not do while others wait for the lock."""
+        assert not self.locked
         self.log.append(("sleep", seconds))
 
     def read_file(self, path):
@@ -277,6 +279,9 @@ class FakeKernel:
 
     def wall_clock(self):
         return 1_000_000_000.0
+
+    def monotonic_clock(self):
+        return 100.0
 
     def read_ages(self):
         return dict.fromkeys(self.addresses(), 60.0)

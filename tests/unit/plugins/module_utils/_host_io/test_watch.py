@@ -117,6 +117,16 @@ def test_a_node_that_holds_nothing_has_nothing_to_probe(clock, tmp_path):
     assert not watch.is_probe_due(tmp_path / "watch")
 
 
+def test_a_node_that_yielded_an_address_that_it_may_take_back_looks_each_time(clock, tmp_path, monkeypatch):
+    noted = tmp_path / "yielded"
+    monkeypatch.setattr(watch, "YIELDED_FILE", str(noted))
+    settle(clock, tmp_path / "watch")
+    noted.touch()
+    assert not watch.renew(tmp_path / "watch")
+    noted.unlink()
+    assert watch.renew(tmp_path / "watch")
+
+
 def test_an_interface_without_a_link_means_away(clock, tmp_path):
     settle(clock, tmp_path / "watch", held=[*HELD, ("10.9.0.101", "eth1")])
     assert watch.was_away(tmp_path / "watch")
