@@ -87,6 +87,8 @@ class Node(Host):
     claims: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)
     releases: list[tuple[float, str]] = field(default_factory=list)
     locked_until: float = 0.0
+    # The plan that the node has, if no run has reached it since.
+    old_plan: dict[str, tuple[str, ...]] | None = None
 
 
 class Segment:
@@ -354,7 +356,8 @@ class Segment:
         self.at(at, lambda: self._send(frame) if node.works else None)
 
     def _settings(self, node: Node) -> Settings:
-        duties = [Duty(ip, INTERFACE, order[1:]) for ip, order in self.plan.items() if node.name in order]
+        plan = self.plan if node.old_plan is None else node.old_plan
+        duties = [Duty(ip, INTERFACE, order[1:]) for ip, order in plan.items() if node.name in order]
         return Settings(
             name=node.name,
             duties=tuple(duties),

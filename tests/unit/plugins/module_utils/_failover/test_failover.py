@@ -205,6 +205,28 @@ def test_a_stunned_virtual_machine_yields(clocks_stand_still):
         assert (segment.holders(IP), segment.overlap(IP) <= 0.1, segment.gap(IP) <= 0.5) == (["n2"], True, True), seed
 
 
+@pytest.mark.parametrize("stunned", ["n1", "n2"])
+def test_of_two_planned_holders_whose_clocks_stood_still_one_stays(stunned):
+    """A run moved the address while its holder was suspended: both nodes hold it by their plans, and no clock tells."""
+    other = "n2" if stunned == "n1" else "n1"
+    for seed in SEEDS:
+        segment = settled(seed, {IP: (stunned, other, "n3")})
+        segment.nodes[stunned].old_plan = dict(segment.plan)
+        segment.stun(stunned, 6, clocks_stand_still=True)
+        segment.run(2)
+        # What the other one took over is its own by the new plan.
+        segment.plan = {IP: (other, "n3", stunned)}
+        segment.nodes[other].taken.clear()
+        segment._configure_all()
+        segment.run(3)
+        assert segment.holders(IP) == [other]
+        segment.clear()
+        segment.run(20)
+        assert len(segment.holders(IP)) == 1, seed
+        assert segment.overlap(IP) <= 0.1, seed
+        assert segment.gap(IP) <= 0.5, seed
+
+
 # --- Others that use or probe for the address -------------------------------------------------------------------------
 
 
