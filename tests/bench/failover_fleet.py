@@ -32,6 +32,8 @@ PREFIX = f"eip{os.getpid()}"
 # The switches of each interface, and those that some hosts are moved to when the network splits.
 SWITCH, OTHER_SWITCH = f"{PREFIX}-a", f"{PREFIX}-b"
 RECORD = "/var/lib/netops-egress-ip/state.json"
+# The distribution's interpreter, as on a node.
+PYTHON = "/usr/bin/python3"
 PROGRAM = Path("/tmp") / f"{PREFIX}.pyz"
 POD_NETNS = f"{PREFIX}-pod"
 EXCLUDED = ("10.88.0.0/16", "fd00:88::/64")
@@ -181,7 +183,7 @@ class Node(Namespace):
 
     def program(self, *words: str) -> str:
         """Run a command of the program."""
-        return self.do("python3", "-I", str(PROGRAM), *words)
+        return self.do(PYTHON, "-I", str(PROGRAM), *words)
 
     def write_record(self, state: dict) -> None:
         """Put a state on record."""
@@ -191,7 +193,7 @@ class Node(Namespace):
 
     def command(self) -> list[str]:
         """The command line of the program under test."""
-        return ["python3", "-I", str(PROGRAM), "follow"]
+        return [PYTHON, "-I", str(PROGRAM), "follow"]
 
     def start(self, log: Path) -> None:
         """Start the program under test."""

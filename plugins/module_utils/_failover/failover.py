@@ -59,7 +59,7 @@ class StateMachine:
         for action in held:
             if isinstance(action, Release):
                 self._let_go(action, clock.now)
-        asked, free = self.watch.judge(clock)
+        asked, free = self.watch.judge(clock, bool(held))
         claims = self._claim(free, clock.now)
         self._expected = self.next_time()
         return [*actions, *held, *asked, *claims]

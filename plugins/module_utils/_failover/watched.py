@@ -141,7 +141,6 @@ class Watched:
 class _Round:
     """The questions to one holder, for one address after the other."""
 
-    due: float
     turn: int = 0
     asked: str = ""
     missed: int = 0
@@ -157,6 +156,8 @@ class Watch:
         self._rounds: dict[tuple[str, str], _Round] = {}
         # The holders that have answered a probe. If probes do not get through, silence means nothing.
         self._proven: set[tuple[str, str]] = set()
+        # The time of the next questions.
+        self._due = _NEVER
 
     def add(self, duty: Duty, now: float, orphaned: bool = False) -> None:
         """Watch an address from now on; with `orphaned`, one that this node let go because it was cut off."""
@@ -245,10 +246,13 @@ class Watch:
             if item.suspicion:
                 item.suspicion.window.sent(at)
 
-    def judge(self, clock: Clock) -> tuple[list[Action], list[str]]:
-        """Return the questions to send now, and the addresses that are free."""
+    def judge(self, clock: Clock, is_beat: bool = False) -> tuple[list[Action], list[str]]:
+        """Return the questions to send now, and the addresses that are free.
+
+        At a beat of this node holders are asked if the time for it comes before the next one: so both cost one step.
+        """
         now, free = clock.now, []
-        actions: list[Action] = list(self._ask_holders(now))
+        actions: list[Action] = list(self._ask_holders(now, self.timing.beat if is_beat else 0.0))
         asking: dict[str, None] = {}
         for ip, item in self.addresses.items():
             if item.suspicion is None:
@@ -270,26 +274,30 @@ class Watch:
             item.ask_at = now + SLOW
             yield Greet(item.duty.interface, item.duty.egress_ip)
 
-    def _ask_holders(self, now: float) -> Iterator[Action]:
+    def _ask_holders(self, now: float, early: float) -> Iterator[Action]:
+        """Ask all holders together, at most `early` seconds before the time for it, and a new one at once."""
         places: dict[tuple[str, str], list[str]] = {}
         for ip, item in self.addresses.items():
             if item.holder_name and not item.suspicion:
                 places.setdefault(item.place, []).append(ip)
-        self._rounds = {place: self._rounds.get(place) or _Round(now) for place in places}
+        self._rounds = {place: self._rounds.get(place) or _Round() for place in places}
         self._proven &= set(places)
-        # Questions to several holders are sent together, so that they cost one step.
-        interval = self.timing.interval
-        dues = (each.due for each in self._rounds.values() if interval / 2 <= each.due - now < interval)
-        due = min(dues, default=now + interval)
-        for place, questions in self._rounds.items():
+        for place, questions in [*self._rounds.items()]:
             if questions.window.is_over(now, self.timing.window):
                 yield from self._doubt(place, questions, places[place], now)
-            if now >= questions.due and not questions.window.is_open:
-                questions.asked = places[place][questions.turn % len(places[place])]
-                questions.turn += 1
-                questions.due = due
-                questions.window.open(now)
-                yield Ask(place[0], questions.asked, place[1])
+        is_time = now + early >= self._due
+        asking = {
+            place: questions
+            for place, questions in self._rounds.items()
+            if (is_time or not questions.turn) and not questions.window.is_open
+        }
+        if is_time and asking:
+            self._due = max(self._due, now) + self.timing.interval
+        for place, questions in asking.items():
+            questions.asked = places[place][questions.turn % len(places[place])]
+            questions.turn += 1
+            questions.window.open(now)
+            yield Ask(place[0], questions.asked, place[1])
 
     def _doubt(self, place: tuple[str, str], questions: _Round, ips: Iterable[str], now: float) -> Iterator[Action]:
         """Suspect all addresses of a holder that has not answered, if it ever did."""
@@ -297,7 +305,7 @@ class Watch:
         if place in self._proven:
             for ip in ips:
                 self._suspect(self.addresses[ip], now)
-            questions.due = float("inf")
+            del self._rounds[place]
             return
         questions.missed += 1
         if questions.missed == UNPROVEN:
@@ -320,8 +328,7 @@ class Watch:
 
     def _times(self) -> Iterator[float]:
         for questions in self._rounds.values():
-            open_ = questions.window.is_open
-            yield questions.window.begin + self.timing.window if open_ else questions.due
+            yield questions.window.begin + self.timing.window if questions.window.is_open else self._due
         for item in self.addresses.values():
             suspicion = item.suspicion
             if suspicion is None:

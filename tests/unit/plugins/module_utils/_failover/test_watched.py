@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.neighbours import Neighbours
@@ -73,6 +74,25 @@ def test_a_holder_is_asked_by_frames_to_its_mac_for_one_address_after_the_other(
         asked += actions
         standby.hear(Heard("eth0", "m1", actions[0].address, direct=True))
     assert asked == [Ask("eth0", ip, "m1") for ip in (A, B, A, B)]
+
+
+def test_holders_are_asked_together_and_at_a_beat_before_the_time_for_it():
+    standby = Standby(A, B)
+    standby.judge(0.0)
+    # B moves, and its new holder is asked at once.
+    standby.hear(Heard("eth0", "m3", B))
+    assert standby.judge(0.03)[0] == [Ask("eth0", B, "m3")]
+    times = []
+    for beat in range(1, 26):
+        now = beat * 0.04
+        standby.watch.sent(now)
+        for ip, mac in ((A, "m1"), (B, "m3")):
+            standby.hear(Heard("eth0", mac, ip, direct=True))
+        asked = standby.watch.judge(Clock(now, now, now), is_beat=True)[0]
+        assert asked in ([], [Ask("eth0", A, "m1"), Ask("eth0", B, "m3")])
+        times += [beat] * bool(asked)
+    assert len(times) == 10
+    assert {later - sooner for sooner, later in pairwise(times)} == {2, 3}
 
 
 def test_a_missing_answer_puts_all_addresses_of_the_holder_in_question():
