@@ -43,7 +43,8 @@ options:
   networks:
     description:
       - Networks of containers and virtual machines whose addresses are returned, V(podman:NAME), V(docker:NAME),
-        V(libvirt:NAME), V(interface:NAME) or a CIDR, such as RV(netops.egress_ip.manifests_info#module:network_names).
+        V(libvirt:NAME), V(interface:NAME), V(user:NAME) or a CIDR, such as
+        RV(netops.egress_ip.manifests_info#module:network_names).
       - Malformed ones are ignored; M(netops.egress_ip.plan) reports them.
     type: list
     elements: str
@@ -270,6 +271,7 @@ named_networks:
   description:
     - The addresses of the networks in O(networks) and O(host_networks), and of those on record, with their namespace
       there (empty for none). A C(problem) is why a network has none, or why those on record are returned.
+    - A user of the host has C(uids), ranges of numbers, in place of addresses.
   returned: always
   type: list
   elements: dict

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from .._common.addresses import WORDS
+from .host_users import closed_user_rules
 from .nft_ruleset import desired_tables
 from .nft_table import INET, base_chain, chain_of
 from .nft_transaction import script
@@ -20,17 +21,20 @@ from .node_state import NodeState
 from .numbers import NFT_MARK
 from .xfrm_policies import desired_policies, policy_lines
 
-_CHAIN = "closed"
+_CHAIN, _USERS = "closed", "closed_users"
 
 
 def closed_ruleset(state: NodeState, marks: Mapping[str, int]) -> str:
-    """Return the text for `nft -f` that drops what selected pods send to destinations that are not excluded."""
+    """Return the text for `nft -f` that drops what selected pods and users send to destinations outside."""
     table = desired_tables(state.holding(()), marks, 0)[INET]
     sources = {v: [name for name in (f"selected{v}", f"guarded{v}") if name in table.sets] for v in WORDS}
     rules = [f"{ip} saddr @{name} {ip} daddr != @excluded{v} drop" for v, ip in WORDS.items() for name in sources[v]]
     sets = {name: table.sets[name] for v in WORDS for name in (*sources[v], f"excluded{v}")}
-    chain = chain_of(base_chain("filter", "forward", NFT_MARK), *rules)
-    closed = replace(table, sets=sets, chains={_CHAIN: chain}, counters=frozenset())
+    chains = {_CHAIN: chain_of(base_chain("filter", "forward", NFT_MARK), *rules)}
+    of_users = closed_user_rules(state)
+    if of_users:
+        chains[_USERS] = chain_of(base_chain("filter", "output", NFT_MARK), *of_users)
+    closed = replace(table, sets=sets, chains=chains, counters=frozenset())
     return "".join(f"{line}\n" for line in script({}, {INET: closed}))
 
 

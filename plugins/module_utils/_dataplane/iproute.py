@@ -20,6 +20,11 @@ Rules per node and IP version, with P = rule_priority and T = table_base; `numbe
     G+2    fwmark K/MASK lookup T+index   one per egress IP: through the tunnel to its holder
     END-1  unreachable                    a marked packet without a route never leaves by another one
     END    nop
+    END+1  fwmark 0/MASK iif lo uidrange U-U lookup T
+                                          one per range of users whose packets need a mark, see `host_users`
+
+On a node with such users, P+1 is `iif lo ipproto udp dport PORT goto END`: their packets follow their marks, those of
+the tunnel do not.
 """
 
 from __future__ import annotations
@@ -29,10 +34,11 @@ import hashlib
 import itertools
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Mapping
+from typing import Mapping, Sequence
 
 from .._common.addresses import VERSIONS, WORDS, of_version, parse_address, version_of
 from .host import Document, Host, is_egress_address, is_global, is_our_device, is_ours
+from .host_users import ANY, own_packets, user_routes, user_rules, users_of
 from .interfaces import Exit
 from .node_state import Held, NodeState
 from .numbers import (
@@ -42,9 +48,11 @@ from .numbers import (
     GROUP_START,
     GROUP_TUNNEL,
     LABEL,
+    LAST_METRIC,
     MAIN_TABLE,
     PROTOCOL,
     RULE_BYPASS,
+    RULE_END,
     RULE_FIRST_GROUP,
     RULE_GROUPS,
     RULE_LOCAL,
@@ -56,6 +64,10 @@ from .options import DataPlaneOptions
 
 # Types of routes and actions of rules (RTN_UNICAST, FR_ACT_UNREACHABLE), as `ip -N` prints them.
 _UNICAST, _UNREACHABLE = "1", "7"
+# The words for the other types of our routes (RTN_UNREACHABLE, RTN_THROW).
+_ROUTE_TYPES = {"7": "unreachable", "9": "throw"}
+# `ip -N` prints the number of a protocol in different ways.
+_UDP = ("17", "ipproto-17")
 # Receivers drop UDP over IPv6 without a checksum.
 _CHECKSUM = {4: "", 6: " csum"}
 _NO_ENCAP = dict.fromkeys(("kind", "id", "src", "dst"))
@@ -81,13 +93,16 @@ class IpState:
 
 # {IP version: IpState}
 IpStates = Mapping[int, IpState]
+# {IP version: CIDRs}
+Excluded = Mapping[int, Sequence[str]]
+_NOTHING_EXCLUDED: Excluded = {}
 
 
 def current_ip(host: Host, options: DataPlaneOptions, claimed: Collection[str]) -> dict[int, IpState]:
     """Return the {IP version: IpState} of our items on `host`; `claimed` are the egress IPs of the node's record."""
     device = options.tunnel_device
     links = [_link_words(item) for item in host.interfaces if item["ifname"] == device and is_ours(item)]
-    routes = {_route_words(r): r["gateway"] if r.get("gateway") else r["dst"].split("/")[0] for r in host.routes}
+    routes = {_route_words(route): _address_in(route) for route in host.routes}
     neighbours = {
         f"{n['dst']} lladdr {n.get('lladdr')} dev {n['dev']}": n["dst"]
         for n in host.neighbours
@@ -107,40 +122,56 @@ def current_ip(host: Host, options: DataPlaneOptions, claimed: Collection[str]) 
 
 
 def desired_ip(
-    state: NodeState, marks: Mapping[str, int], mtu: int, exits: Mapping[str, Exit], mac: str
+    state: NodeState,
+    marks: Mapping[str, int],
+    mtu: int,
+    exits: Mapping[str, Exit],
+    mac: str,
+    excluded: Excluded = _NOTHING_EXCLUDED,
 ) -> dict[int, IpState]:
     """Return the {IP version: IpState} for `state`; `mtu` is that of the primary interface in bytes.
 
     `marks` is {egress IP: index}, `exits` {interface: Exit} of the other interfaces with egress IPs,
-    `mac` the MAC address of the tunnel device.
+    `mac` the MAC address of the tunnel device. `excluded` are the networks that are no destinations of egress IPs.
     """
     options = state.options
     macs = macs_of(marks)
     link = _link(options.tunnel_device, mac, options.tunnel_port, mtu - VXLAN_OVERHEAD)
     return {
-        version: replace(_desired(state, marks, macs, exits, version), links=frozenset([link] if version == 4 else ()))
+        version: replace(
+            _desired(state, marks, macs, exits, version, excluded),
+            links=frozenset([link] if version == 4 else ()),
+        )
         for version in VERSIONS
     }
 
 
 def _desired(
-    state: NodeState, marks: Mapping[str, int], macs: Mapping[str, str], exits: Mapping[str, Exit], version: int
+    state: NodeState,
+    marks: Mapping[str, int],
+    macs: Mapping[str, str],
+    exits: Mapping[str, Exit],
+    version: int,
+    excluded: Excluded,
 ) -> IpState:
     """Return the IpState of one IP version without the link; empty if the node has no endpoint of this version."""
     options, source, own = state.options, state.endpoint(version), of_version(marks, version)
-    if not source or not own:
+    users = [*users_of(state).get(version, ())]
+    if not source or not (own or users):
         return IpState()
     device, kind = options.tunnel_device, WORDS[version]
     held = [item for item in state.held if version_of(item.egress_ip) == version]
     dummy = [f"{DUMMY_ADDRESS} dev {device}"] if version == 4 else []
+    rules = _desired_rules(options, {ip: marks[ip] for ip in own}, held, exits, bool(users)) if own else ()
     return IpState(
-        rules=frozenset(_desired_rules(options, {ip: marks[ip] for ip in own}, held, exits)),
+        rules=frozenset((*rules, *user_rules(options, users))),
         routes=frozenset(
             f"default encap {kind} id {options.tunnel_vni} src {source} dst {state.far_end(ip)}{_CHECKSUM[version]}"
             f" via {_gateway(marks[ip], version)} dev {device} onlink table {options.table_base + marks[ip]}"
             for ip in own
         )
-        | {route for name, exit_ in exits.items() for route in _exit_routes(name, exit_, version)},
+        | {route for name, exit_ in exits.items() for route in _exit_routes(name, exit_, version)}
+        | frozenset(user_routes(options, version, source, excluded.get(version, ())) if users else ()),
         neighbours=frozenset(f"{_gateway(marks[ip], version)} lladdr {macs[ip]} dev {device}" for ip in own),
         addresses=frozenset(dummy + [address_words(item.egress_ip, item.interface) for item in held]),
     )
@@ -257,14 +288,18 @@ def _exit_routes(interface: str, exit_: Exit, version: int) -> Iterator[str]:
 
 
 def _desired_rules(
-    options: DataPlaneOptions, marks: Mapping[str, int], held: Iterable[Held], exits: Mapping[str, Exit]
+    options: DataPlaneOptions,
+    marks: Mapping[str, int],
+    held: Iterable[Held],
+    exits: Mapping[str, Exit],
+    has_users: bool,
 ) -> Iterator[str]:
-    low, end, mask = options.rule_priority, options.last_priority, options.mark_mask
+    low, end, mask = options.rule_priority, options.rule_priority + RULE_END, options.mark_mask
     for vrf in sorted({exit_.vrf for exit_ in exits.values()} - {""}):
         yield f"priority {VRF_PRIORITY} not fwmark 0x0/{mask:#x} iif {vrf} lookup {MAIN_TABLE}"
     yield f"priority {low + RULE_BYPASS} fwmark 0x0/{mask:#x} goto {end}"
     yield f"priority {low + RULE_BYPASS} fwmark {mask:#x}/{mask:#x} goto {end}"
-    yield f"priority {low + RULE_LOCAL} iif lo goto {end}"
+    yield f"priority {low + RULE_LOCAL} {own_packets(options) if has_users else 'iif lo'} goto {end}"
     for index in {options.group(index): index for index in marks.values()}.values():
         start, mark = _start(options, index), options.mark(index) & options.group_mask
         yield f"priority {low + RULE_GROUPS} fwmark {mark:#x}/{options.group_mask:#x} goto {start}"
@@ -297,6 +332,12 @@ def _rule_words(rule: Document) -> str:
         words += f" fwmark {int(rule['fwmark'], 0):#x}/{int(rule.get('fwmask', '0xffffffff'), 0):#x}"
     if "iif" in rule:
         words += f" iif {rule['iif']}"
+    if "uid_start" in rule:
+        words += f" uidrange {rule['uid_start']}-{rule['uid_end']}"
+    if "ipproto" in rule:
+        words += f" ipproto {'udp' if rule['ipproto'] in _UDP else rule['ipproto']}"
+    if "dport" in rule:
+        words += f" dport {rule['dport']}"
     if "goto" in rule:
         return f"{words} goto {rule['goto']}"
     if "nop" in rule:
@@ -307,13 +348,32 @@ def _rule_words(rule: Document) -> str:
 
 
 def _route_words(route: Document) -> str:
+    table, kind = f"table {route.get('table', MAIN_TABLE)}", route.get("type", _UNICAST)
+    if kind in _ROUTE_TYPES:
+        metric = f"metric {LAST_METRIC} " if route.get("metric") == LAST_METRIC else ""
+        return f"{_ROUTE_TYPES[kind]} {_typed_destination(route)} {metric}{table}"
     encap = route.get("encap", {})
     target = "encap {kind} id {id} src {src} dst {dst} ".format_map({**_NO_ENCAP, **encap}) if encap else ""
     target += "csum " if encap.get("csum") else ""
-    kind = "" if route.get("type", _UNICAST) == _UNICAST else f"{route['type']} "
+    typed = "" if kind == _UNICAST else f"{kind} "
     via = f"via {route['gateway']} " if "gateway" in route else ""
+    source = f"src {route['prefsrc']} " if "prefsrc" in route else ""
     onlink = "onlink " if "onlink" in route.get("flags", ()) else ""
-    return f"{kind}{route['dst']} {target}{via}dev {route.get('dev')} {onlink}table {route.get('table', MAIN_TABLE)}"
+    return f"{typed}{route['dst']} {target}{via}dev {route.get('dev')} {source}{onlink}{table}"
+
+
+def _typed_destination(route: Document) -> str:
+    """Return the destination of a route without a device; in IPv6 only, the kernel names the one for loopback."""
+    if route["dst"] != "default":
+        return str(route["dst"])
+    return ANY[6 if "dev" in route else 4]
+
+
+def _address_in(route: Document) -> str:
+    """Return an address of the IP version of a route."""
+    if route.get("type") in _ROUTE_TYPES:
+        return _typed_destination(route).split("/")[0]
+    return str(route.get("gateway") or route.get("prefsrc") or route["dst"].split("/")[0])
 
 
 def _our_addresses(host: Host, device: str | None, claimed: Collection[str]) -> dict[str, str]:
@@ -338,9 +398,10 @@ def _address_key(words: str) -> str:
     return " ".join(words.split()[:3])
 
 
-def _route_key(words: str) -> tuple[str, str]:
-    """Return what identifies a route for the kernel: the destination and the table."""
-    return words.split(maxsplit=1)[0], _table(words)
+def _route_key(words: str) -> tuple[str, ...]:
+    """Return what identifies a route for the kernel: the destination and the table, and the type if it has one."""
+    first, second, *_rest = words.split(maxsplit=2)
+    return (*((first, second) if first in _ROUTE_TYPES.values() else (first,)), _table(words))
 
 
 def _table(words: str) -> str:

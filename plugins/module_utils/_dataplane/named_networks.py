@@ -4,7 +4,8 @@
 """The networks of containers and VMs of a node, and what applies to packets from each. PRIVATE. No I/O.
 
 The order: a pod with its own address in the state, then the network with the longest prefix, then the interface on
-which a packet arrives. Two namespaces with the same network are a conflict: its packets are dropped.
+which a packet arrives. Two namespaces with the same network are a conflict: its packets are dropped. The same applies
+to users of the host, whose packets no interface receives.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .._common.addresses import (
 )
 from .._common.destinations import Destinations, in_force, objects_by_network
 from .._common.network_names import INTERFACE
+from .._common.uid_ranges import UidRange, parse_uid_range
 from .node_state import FleetNode, LocalNetwork, NodeState
 
 # The objects that a packet follows; with none, it keeps the node's address.
@@ -33,7 +35,7 @@ Follows = Tuple[str, ...]
 
 
 class Conflict(NamedTuple):
-    """A network (a CIDR, or the name of an interface) of more than one namespace, and the entries that name it."""
+    """A network (a CIDR, the name of an interface, or users) of several namespaces, and the entries that name it."""
 
     network: str
     named_by: tuple[LocalNetwork, ...]
@@ -92,7 +94,8 @@ class NamedNetworks:
             for key in (*self._usable(item), *self._interface(item)):
                 named.setdefault(key, []).append(item)
         found = [Conflict(key, tuple(items)) for key, items in sorted(named.items())]
-        return [each for each in found if len({item.namespace for item in each.named_by}) > 1]
+        found += [Conflict(f"uid {users.text}", items) for users, items in self._users]
+        return [each for each in found if _is_contested(each.named_by)]
 
     def _usable(self, item: LocalNetwork) -> Iterator[str]:
         return (cidr for cidr in item.cidrs if cidr not in self.refused)
@@ -115,6 +118,28 @@ class NamedNetworks:
                 of_interface[name] = None if name in contested else follows
         return Classes(_apart(of_cidr, version), of_interface)
 
+    @cached_property
+    def _users(self) -> list[tuple[UidRange, tuple[LocalNetwork, ...]]]:
+        """Return (users, the entries that name them), sorted; the ranges do not overlap."""
+        ranges = [(parse_uid_range(text, "uids"), item) for item in self._state.networks for text in item.uids]
+        limits = sorted({*(users.first for users, _item in ranges), *(users.last + 1 for users, _item in ranges)})
+        parts = [UidRange(first, after - 1) for first, after in zip(limits, limits[1:])]
+        found = [
+            (part, tuple(item for users, item in ranges if users.first <= part.first <= part.last <= users.last))
+            for part in parts
+        ]
+        return [(part, items) for part, items in found if items]
+
+    def users(self, version: int) -> dict[UidRange, Follows | None]:
+        """Return {users of the host: what their packets follow, None for those that are dropped}.
+
+        Without users that keep the node's address. The ranges do not overlap.
+        """
+        found = {
+            users: None if _is_contested(items) else self._follows(items[0], version) for users, items in self._users
+        }
+        return {users: follows for users, follows in found.items() if follows != ()}
+
     def _follows(self, item: LocalNetwork, version: int) -> Follows | None:
         """Return the objects that can apply, those with an assigned egress IP of the version first, as for pods."""
         ordered = sorted(item.egressips, key=lambda name: not of_version(self._objects[name].slots, version))
@@ -135,6 +160,10 @@ class NamedNetworks:
         """
         cidrs = [cidr for item in self._state.networks for cidr in self._usable(item)]
         return [cidr for cidr in cidrs if is_private(parse_network(cidr, "cidrs"))]
+
+
+def _is_contested(named_by: Iterable[LocalNetwork]) -> bool:
+    return len({item.namespace for item in named_by}) > 1
 
 
 def _apart(of_cidr: dict[str, Follows | None], version: int) -> dict[str, Follows | None]:

@@ -12,16 +12,18 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, List, Mapping, Tuple
 
-from .._common.addresses import VERSIONS, WORDS, of_version, outermost, parse_network, version_of
+from .._common.addresses import VERSIONS, WORDS, of_version, version_of
 from .._common.destinations import Destinations, objects_by_network
+from .host_users import Users, followed_by_users, user_chains, users_of
 from .iproute import macs_of
-from .named_networks import Classes, NamedNetworks
-from .nft_addresses import SINGLE, name_of, network_text, object_chain, object_chains, object_maps
+from .named_networks import Classes
+from .nft_addresses import name_of, network_text, object_chain, object_chains, object_maps
 from .nft_networks import (
     KEEP,
     Inner,
     classes_of,
     closes_unknown,
+    excluded_networks,
     guard_rules,
     network_rules,
     network_sets,
@@ -44,7 +46,7 @@ from .nft_table import (
 )
 from .nft_transaction import Tables
 from .nft_tunnel import INWARD_KINDS, NOT_FROM_THERE, POD_KINDS, WITHOUT_CONNECTION, to_tunnel_port, tunnel_chains
-from .node_state import NEVER_EXTERNAL, NodeState
+from .node_state import NodeState
 from .numbers import NFT_FILTER, NFT_GUARD, NFT_INGRESS, NFT_MARK, NFT_RAW, NFT_SNAT
 from .options import DataPlaneOptions
 from .pod_classes import CLASSES, SELECTED
@@ -87,12 +89,13 @@ def desired_tables(
     `in_vrf` are the interfaces with egress IPs that belong to a VRF. For the IP versions `not_routing` the host
     forwards nothing between its networks but packets with an egress IP. The bridges `outward` lead to other hosts.
     """
-    classes = classes_of(state)
-    choices = _destination_choices(state, classes)
+    classes, users = classes_of(state), users_of(state)
+    choices = _destination_choices(state, classes, users)
     unselected = _unselected(state, classes)
     base = _base_chains(state, in_vrf, sorted(not_routing), outward, unselected)
     own = network_rules(state, classes, outward, lambda names: _pod_chain(names, choices))
     base["prerouting"] = extended(base["prerouting"], *own)
+    base.update(user_chains(state, users, lambda names: _pod_chain(names, choices)))
     table = _inet_table(state, marks, {**base, "handshake": _handshake_chain(mtu)}, outward, choices, inner)
     for version in VERSIONS:
         named = network_sets(state, classes[version], version, inner, lambda names: _pod_chain(names, choices))
@@ -107,7 +110,7 @@ def desired_admission(state: NodeState) -> Admission | None:
     # Most nodes do not need it.
     from .admission import admission_of  # noqa: PLC0415
 
-    choices = _destination_choices(state, classes_of(state))
+    choices = _destination_choices(state, classes_of(state), users_of(state))
     return admission_of(state, {names: _destination_name("choice", names) for names in choices})
 
 
@@ -159,7 +162,7 @@ def _inet_table(
         sets=sets,
         chains={
             **chains,
-            **tunnel_chains(options, state.endpoints),
+            **tunnel_chains(options, state.endpoints, "users" in chains),
             **_selected_chains(state, outward),
             # Any user can bind a socket to an egress IP that the node holds; services on it reply, they open nothing.
             "from_egress_ip": chain_of(
@@ -297,7 +300,7 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str], unselected: str) -> Ite
         yield f"ct state {'established,related' if closes_unknown(state) else '!= new'} return"
         new = ""
     followed = [SELECTED] if state.follow else []
-    for name in [*followed, "selected", *(["guarded"] if state.networks else [])]:
+    for name in [*followed, "selected", *(["guarded"] if state.names_networks else [])]:
         yield from (
             f"{new}{ip} daddr @{name}{v} {ip} saddr != @excluded{v} jump to_selected" for v, ip in WORDS.items()
         )
@@ -426,11 +429,12 @@ def _mark_chains(options: DataPlaneOptions, marks: Marks) -> dict[str, ChainStat
     }
 
 
-def _destination_choices(state: NodeState, classes: Mapping[int, Classes]) -> DestinationChoices:
+def _destination_choices(state: NodeState, classes: Mapping[int, Classes], users: Users) -> DestinationChoices:
     """Return {objects of a pod: [(object, its destinations)]} of the pods whose object depends on the destination."""
     objects = {item.name: item.destinations for item in state.egressips}
     followed = {pod.egressips for pod in state.pods if pod.egressips}
     followed.update(names for each in classes.values() for names in each.followed)
+    followed.update(followed_by_users(users))
     if state.follow:
         from .admission import followed_combinations  # noqa: PLC0415
 
@@ -480,11 +484,5 @@ def _mark_text(options: DataPlaneOptions, index: int) -> str:
 
 
 def _excluded(state: NodeState, version: int, inner: Inner) -> Elements:
-    """Return the networks of one IP version to which no packet uses an egress IP; none lies in another."""
-    texts = [*NEVER_EXTERNAL, *state.excluded, *state.egress_ips, *(a for node in state.nodes for a in node.addresses)]
-    texts += [*(NamedNetworks(state).excluded if state.networks else ()), *inner.excluded]
-    networks = [
-        parse_network(text if "/" in text else f"{text}{SINGLE[version]}", "excluded")
-        for text in of_version(texts, version)
-    ]
-    return {network_text(str(network), version): None for network in outermost(networks)}
+    """Return the elements of the set of networks to which no packet uses an egress IP."""
+    return {network_text(str(network), version): None for network in excluded_networks(state, version, inner)}

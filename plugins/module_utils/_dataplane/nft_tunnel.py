@@ -41,9 +41,12 @@ def to_tunnel_port(options: DataPlaneOptions) -> str:
     return f"th dport {options.tunnel_port}"
 
 
-def tunnel_chains(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
-    """Return {name: chain} of the jump targets for packets from the tunnel and to its port; `endpoints` are own."""
-    return {**_from_tunnel(options), **_to_port(options, endpoints)}
+def tunnel_chains(options: DataPlaneOptions, endpoints: Iterable[str], marks_own: bool) -> dict[str, ChainState]:
+    """Return {name: chain} of the jump targets for packets from the tunnel and to its port.
+
+    `endpoints` are own, `marks_own` is whether other packets of the host have a mark too.
+    """
+    return {**_from_tunnel(options), **_to_port(options, endpoints, marks_own)}
 
 
 def _from_tunnel(options: DataPlaneOptions) -> dict[str, ChainState]:
@@ -69,12 +72,14 @@ def _from_tunnel(options: DataPlaneOptions) -> dict[str, ChainState]:
     }
 
 
-def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
+def _to_port(options: DataPlaneOptions, endpoints: Iterable[str], marks_own: bool) -> dict[str, ChainState]:
     """Return the chains for the outer packets and the hand-over, one per hook."""
     own = [(version_of(endpoint), endpoint) for endpoint in endpoints]
     encrypted = options.tunnel_encryption == IPSEC
     uplinks = ", ".join(f'"{kind}"' for kind in _UPLINK_KINDS)
-    of_tunnel_device = f"meta l4proto udp meta mark and {options.mark_mask:#x} != 0"
+    mask = f"{options.mark_mask:#x}"
+    # All bits are the mark of packets that need no egress IP, as those to nodes.
+    of_tunnel_device = f"meta l4proto udp meta mark and {mask} != " + (f"{{ 0, {mask} }}" if marks_own else "0")
     return {
         "tunnel_port_raw": chain_of(
             "",

@@ -33,7 +33,8 @@ from .._common.addresses import (
 from .._common.destinations import Destinations
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
-from .._common.network_names import ENGINES, parse_network_name
+from .._common.network_names import ENGINES, USER, parse_network_name
+from .._common.uid_ranges import parse_uid_range
 from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping, check_string
 from .failover import Failover, Standby, read_standbys
 from .options import DataPlaneOptions, parse_integer
@@ -177,18 +178,26 @@ class LocalNetwork(_Entry):
     """A network of containers or VMs on this node; what is in it are pods of `namespace` without labels.
 
     `network` is its name, `NetworkName.text`; `cidrs` are its addresses, as the node found them under this name.
-    `egressips` are the sorted names of the objects that select such pods, perhaps none.
+    `egressips` are the sorted names of the objects that select such pods, perhaps none. If the name is that of a user
+    of the host, its processes are the pods, and `uids` the texts of its UidRanges.
     """
 
     namespace: str
     network: str
     egressips: tuple[str, ...]
     cidrs: tuple[str, ...]
+    uids: tuple[str, ...] = ()
+
+    @property
+    def is_user(self) -> bool:
+        """Whether the name is that of a user of the host."""
+        return self.network.startswith(f"{USER}:")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the network as a JSON-safe dict."""
         lists = {"egressips": list(self.egressips), "cidrs": list(self.cidrs)}
-        return {"namespace": self.namespace, "network": self.network, **lists}
+        uids = {"uids": list(self.uids)} if self.uids else {}
+        return {"namespace": self.namespace, "network": self.network, **lists, **uids}
 
 
 @dataclass(frozen=True, order=True)
@@ -302,6 +311,11 @@ class NodeState:
     def has_containers(self) -> bool:
         """Return whether the networks of engines concern the node: a namespace names some, or pods are in them."""
         return bool(self.networks) or any(pod.engine for pod in self.pods)
+
+    @property
+    def names_networks(self) -> bool:
+        """Return whether namespaces name networks of the node, and not only users."""
+        return not all(item.is_user for item in self.networks)
 
     @property
     def assigned(self) -> set[str]:
@@ -513,7 +527,13 @@ class _NodeStateReader:
         name = self.errors.attempt(parse_network_name, text, f"{path}.network") if text else None
         names = tuple(map(str, self._list(item, "egressips", path)))
         cidrs = tuple(map(canonical, self._networks(item, "cidrs", path)))
-        return LocalNetwork(str(item.get("namespace", "")), name.text if name else "", names, cidrs)
+        uids = self._uids(item, path)
+        return LocalNetwork(str(item.get("namespace", "")), name.text if name else "", names, cidrs, uids)
+
+    def _uids(self, item: Mapping[str, Any], path: str) -> tuple[str, ...]:
+        texts = enumerate(self._list(item, "uids", path))
+        ranges = [self.errors.attempt(parse_uid_range, text, f"{path}.uids[{i}]") for i, text in texts]
+        return tuple(each.text for each in ranges if each is not None)
 
     def _follow(self, value: Mapping[str, Any]) -> Follow | None:
         if value.get("follow") is None:

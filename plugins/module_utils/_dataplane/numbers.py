@@ -35,6 +35,10 @@ RULES_PER_GROUP = 3
 # `goto` always has the same target: the kernel ignores the target when it compares rules.
 MAX_GROUPS = 128
 RULE_END = RULE_FIRST_GROUP + RULES_PER_GROUP * MAX_GROUPS + 1
+# Behind the target of the rules that skip all others: users of the host whose packets have no mark yet.
+RULE_USERS = RULE_END + 1
+# The metric of a route that others precede.
+LAST_METRIC = 0xFFFFFFFF
 # Below 1000, the priority of the kernel's rule for VRFs: replies that arrive in a VRF leave it before that rule.
 VRF_PRIORITY = 990
 
@@ -58,6 +62,8 @@ NFT_INGRESS = 0
 NFT_RAW = -300
 # After connection tracking (-200) and before destination translation (-100): a pod's own destination decides.
 NFT_MARK = -150
+# The zone of connections of users that are pods.
+CONNTRACK_ZONE = 225
 # Just before the filters of others (0): what they accept cannot let a packet pass that we drop.
 NFT_FILTER = -1
 # Before the masquerading of container networks (100): the first translation of a connection is final.

@@ -13,7 +13,7 @@ from typing import Any
 from .._common.errors import Errors, NodeStateError
 from .._common.messages import type_name
 from .._common.validation import check_fields, is_device_name
-from .numbers import RULE_END
+from .numbers import RULE_USERS
 
 _CHOICES = {
     "unassigned": ("node", "drop"),
@@ -103,8 +103,8 @@ class DataPlaneOptions:
 
     @property
     def first_table(self) -> int:
-        """Return the routing table of the egress IP with index 1."""
-        return self.table_base + 1
+        """Return the first routing table, that of users of the host; those of egress IPs follow."""
+        return self.table_base
 
     @property
     def last_table(self) -> int:
@@ -123,7 +123,7 @@ class DataPlaneOptions:
     @property
     def last_priority(self) -> int:
         """Return the last priority of our policy routing rules; see `iproute`."""
-        return self.rule_priority + RULE_END
+        return self.rule_priority + RULE_USERS
 
     @property
     def _member_bits(self) -> int:

@@ -16,9 +16,11 @@ from .._common.addresses import VERSIONS, of_version, version_of
 from .._common.messages import quote
 from .esp import IPSEC, Esp, desired_esp, esp_lines
 from .host import Host, foreign_uses, held_addresses, is_our_device, is_ours
+from .host_users import users_of
 from .interfaces import bridged_networks, exits, foreign_tables, is_own, leads_inward, outward_bridges, resolves
 from .iproute import IpState, batches, current_ip, desired_ip
-from .nft_networks import Inner
+from .nft_addresses import network_text
+from .nft_networks import Inner, excluded_networks
 from .nft_ruleset import desired_admission, desired_tables, not_routing_by
 from .nft_table import NETDEV, TableState
 from .nft_transaction import rebuildable, script
@@ -144,16 +146,17 @@ def not_routing(
 
 
 def _desired_sysctls(state: NodeState, marks: Mapping[str, int], host: Host) -> dict[str, str]:
-    of_device = _of_device(state.options.tunnel_device)
+    of_device, users = _of_device(state.options.tunnel_device), users_of(state)
     wanted: dict[str, str] = {}
     for version in VERSIONS:
         if state.endpoint(version):
             # Also without an egress IP of this version: the device has one value while egress IPs come and go.
             name = _drop_unicast_in_broadcast(version, state.options.tunnel_device)
             wanted[name] = of_device[name]
+        if state.endpoint(version) and (of_version(marks, version) or version in users):
+            wanted.update({name: value for name, value in of_device.items() if name.startswith(f"net.ipv{version}.")})
         if state.endpoint(version) and of_version(marks, version):
             wanted[FORWARDING[version]] = _ON
-            wanted.update({name: value for name, value in of_device.items() if name.startswith(f"net.ipv{version}.")})
     # A strict filter drops packets that arrive on an interface without the default route.
     others = {item.interface for item in state.held if version_of(item.egress_ip) == 4} - {state.interface}
     wanted.update({_reverse_path(interface): _LOOSE for interface in others})
@@ -175,17 +178,30 @@ def lasting_sysctls(sysctls: Mapping[str, str], device: str) -> dict[str, str]:
 
 def desired_data_plane(state: NodeState, marks: Mapping[str, int], host: Host) -> DataPlane:
     """Return the DataPlane for `state` on `host`; `marks` is {egress IP: index}."""
-    mtu, ways_out, outward = _mtu(host, state), exits(host, state), outward_bridges(host, state)
-    in_vrf = sorted(name for name, item in ways_out.items() if item.vrf)
-    inner = Inner(bridged_networks(host, outward), host.idle_networks) if state.has_containers else Inner()
+    mtu, outward = _mtu(host, state), outward_bridges(host, state)
+    in_vrf = sorted(name for name, item in exits(host, state).items() if item.vrf)
+    inner = _inner(host, state)
     return DataPlane(
-        ip=desired_ip(state, marks, mtu, ways_out, _device_mac(host, state)),
+        ip=_desired_ip(host, state, marks, inner),
         tables=desired_tables(state, marks, mtu - VXLAN_OVERHEAD, in_vrf, host.not_routing, outward, inner),
         sysctls=_desired_sysctls(state, marks, host),
         policies=desired_policies(state),
         esp=desired_esp(state, host.tunnel_secrets),
         admission=desired_admission(state),
     )
+
+
+def _inner(host: Host, state: NodeState) -> Inner:
+    """Return the networks of containers and VMs on the host, as far as they concern the state."""
+    if not state.has_containers:
+        return Inner()
+    return Inner(bridged_networks(host, outward_bridges(host, state)), host.idle_networks)
+
+
+def _desired_ip(host: Host, state: NodeState, marks: Mapping[str, int], inner: Inner) -> dict[int, IpState]:
+    users = users_of(state)
+    excluded = {v: [network_text(str(each), v) for each in excluded_networks(state, v, inner)] for v in users}
+    return desired_ip(state, marks, _mtu(host, state), exits(host, state), _device_mac(host, state), excluded)
 
 
 def _mtu(host: Host, state: NodeState) -> int:
@@ -254,8 +270,7 @@ def rollback_target(
 
 def with_addresses_of(plane: DataPlane, state: NodeState, marks: Mapping[str, int], host: Host) -> DataPlane:
     """Return `plane` with the addresses, rules and routes for `state`."""
-    mac = _device_mac(host, state)
-    return replace(plane, ip=desired_ip(state, marks, _mtu(host, state), exits(host, state), mac))
+    return replace(plane, ip=_desired_ip(host, state, marks, _inner(host, state)))
 
 
 def _device_mac(host: Host, state: NodeState) -> str:

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The addresses of networks of containers and virtual machines, as their engines have them. PRIVATE to the collection.
 
+Users of the host count as networks: they have numbers in place of addresses.
 Podman and libvirt keep the definitions of networks in files, Docker returns them on its socket. They are read with
 limits: a user of the host may be able to create networks.
 """
@@ -20,7 +21,7 @@ from typing import Any, Callable, NamedTuple
 from .._common.addresses import canonical, outermost, parse_interface, parse_network
 from .._common.errors import CommandError, EgressIPError
 from .._common.messages import quote
-from .._common.network_names import DOCKER, INTERFACE, LIBVIRT, PODMAN, NetworkName
+from .._common.network_names import DOCKER, INTERFACE, LIBVIRT, PODMAN, USER, NetworkName
 from .._dataplane.host import Document, Documents, is_global
 from .read_now import read_now
 
@@ -52,11 +53,15 @@ ABSENT = "does not exist"
 
 
 class Found(NamedTuple):
-    """The sorted CIDRs of a network, and why there are none. Unless `is_known`, the source could not be read."""
+    """The sorted CIDRs of a network, and why there are none. Unless `is_known`, the source could not be read.
+
+    Of a user, `uids` are the texts of its UidRanges.
+    """
 
     cidrs: tuple[str, ...] = ()
     problem: str = ""
     is_known: bool = True
+    uids: tuple[str, ...] = ()
 
 
 def find_networks(names: Iterable[NetworkName], interfaces: Documents) -> dict[str, Found]:
@@ -222,6 +227,14 @@ def _interface(name: str, interfaces: Documents) -> Found:
     return Found(problem=ABSENT) if document is None else Found(_networks_of(document))
 
 
+def _user(name: str, _interfaces: Documents) -> Found:
+    # Most hosts have none.
+    from .host_users import find_user  # noqa: PLC0415
+
+    ranges, problem = find_user(name)
+    return Found(problem=problem, uids=tuple(each.text for each in ranges))
+
+
 def _networks_of(interface: Document) -> tuple[str, ...]:
     addresses = [each for each in interface.get("addr_info", ()) if is_global(each) and "local" in each]
     texts = [f"{each['local']}/{each['prefixlen']}" for each in addresses]
@@ -234,6 +247,7 @@ _FINDERS: dict[str, Callable[[str, Documents], Found]] = {
     DOCKER: _docker,
     LIBVIRT: _libvirt,
     INTERFACE: _interface,
+    USER: _user,
 }
 
 

@@ -50,6 +50,8 @@ _NETWORK_FOLDERS = (
     "/etc/libvirt/qemu/networks",
     "/run/libvirt/network",
 )
+# Where the accounts of users are, and the numbers that their containers may use.
+_USER_FILES = ("/etc/passwd", "/etc/subuid")
 # XFRM_MSG_GETSPDINFO, and the offset of the numbers of all inbound, outbound and forward policies in its answer;
 # XFRM_MSG_GETSADINFO, and the offset of the number of all states.
 _GET_POLICY_INFO, _POLICY_COUNTS, _GET_STATE_INFO, _STATE_COUNT = 0x25, 8, 0x23, 8
@@ -172,8 +174,8 @@ def _are_networks_known(path: str = NETWORKS_FILE) -> bool:
 
 
 def networks_version() -> str:
-    """Return what differs when a network of an engine is created or removed, or an interface gets other addresses."""
-    parts = [_folder_version(folder) for folder in _NETWORK_FOLDERS] + sorted(_addresses())
+    """Return what differs when a network of an engine or an account is created or removed, or an address changes."""
+    parts = [*map(_folder_version, _NETWORK_FOLDERS), *map(_file_version, _USER_FILES), *sorted(_addresses())]
     return f"{binascii.crc32(repr(parts).encode()):08x}"
 
 
@@ -184,6 +186,14 @@ def _folder_version(folder: str) -> list[tuple[str, int, int]]:
     except OSError:
         return []
     return sorted((name, status.st_mtime_ns, status.st_ino) for name, status in found)
+
+
+def _file_version(path: str) -> tuple[int, int]:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_ino
 
 
 def _addresses() -> Iterator[bytes]:

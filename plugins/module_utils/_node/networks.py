@@ -4,7 +4,8 @@
 """The addresses of the networks that namespaces name, as this node has them now. PRIVATE to the collection.
 
 A run finds them when it observes the node, and the watch again: a network may be created again with other addresses. If
-a source cannot be read, the addresses on record stay.
+a source cannot be read, the addresses on record stay. A user of the host has numbers in place of addresses; the watch
+keeps those of a user that is gone, which may be one whose directory service does not answer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .._common.network_names import NetworkName, parse_network_name
 from .._dataplane.host import Host
@@ -19,12 +21,17 @@ from .._dataplane.node_state import LocalNetwork
 from .._host_io.host_io import HostIO
 from .record import Record
 
+if TYPE_CHECKING:
+    from .._host_io.container_networks import Found
+
 # A version of networks that does not exist.
 NEVER = ""
 
 
 def named_networks(io: HostIO, host: Host, wanted: Collection[str], record: Record | None) -> list[dict[str, object]]:
     """Return [{network, namespace, cidrs, problem}] of the networks `wanted` and of those on record, sorted.
+
+    A user of the host has `uids` too.
 
     The namespace is that of the record, empty without one; of several namespaces, each has an entry.
     """
@@ -35,8 +42,10 @@ def named_networks(io: HostIO, host: Host, wanted: Collection[str], record: Reco
     for name in names:
         own = [item for item in recorded if item.network == name]
         each = found[name]
-        cidrs = own[0].cidrs if own and not each.is_known else each.cidrs
-        facts = {"network": name, "cidrs": list(cidrs), "problem": each.problem}
+        kept = own[0] if own and not each.is_known else each
+        facts = {"network": name, "cidrs": list(kept.cidrs), "problem": each.problem}
+        if kept.uids:
+            facts["uids"] = list(kept.uids)
         entries += [{**facts, "namespace": item.namespace} for item in own] or [{**facts, "namespace": ""}]
     return entries
 
@@ -52,10 +61,7 @@ def refreshed(io: HostIO, record: Record, host: Host) -> tuple[Record, str | Non
         return record, None
     version = io.networks_version()
     found = io.find_networks(_parsed(item.network for item in state.networks), host.interfaces)
-    networks = tuple(
-        replace(item, cidrs=found[item.network].cidrs) if found[item.network].is_known else item
-        for item in state.networks
-    )
+    networks = tuple(_with_addresses(item, found[item.network]) for item in state.networks)
     version = version if all(each.is_known for each in found.values()) else NEVER
     if networks == state.networks:
         return record, version
@@ -66,9 +72,15 @@ def refreshed(io: HostIO, record: Record, host: Host) -> tuple[Record, str | Non
     return changed, version
 
 
+def _with_addresses(item: LocalNetwork, found: Found) -> LocalNetwork:
+    if not found.is_known or (item.is_user and not found.uids):
+        return item
+    return replace(item, cidrs=found.cidrs, uids=found.uids)
+
+
 def _log_change(before: LocalNetwork, after: LocalNetwork) -> None:
-    if before.cidrs != after.cidrs:
-        had, has = (", ".join(item.cidrs) or "no addresses" for item in (before, after))
+    if before != after:
+        had, has = (", ".join(item.cidrs or item.uids) or "no addresses" for item in (before, after))
         sys.stderr.write(f"netops.egress_ip: {after.network} of namespace/{after.namespace} has {has}, not {had}\n")
 
 

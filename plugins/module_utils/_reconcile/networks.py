@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from .._common.errors import Errors
 from .._common.messages import listed, quote, type_name
-from .._common.network_names import ENGINES, parse_network_name
+from .._common.network_names import ENGINES, USER, parse_network_name
 from .._common.selectors import is_namespace_name
 from .._dataplane.named_networks import Conflict, NamedNetworks, reserved_addresses
 from .._dataplane.node_state import LocalNetwork, NodeState
@@ -47,23 +47,30 @@ class NetworkPlan:
     errors: tuple[str, ...] = ()
 
     def rows(self, observed: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return [{namespace, network, node, cidrs, egressips}] of the nodes that answered, sorted."""
+        """Return [{namespace, network, node, cidrs, uids, egressips}] of the nodes that answered, sorted."""
         rows = [
             {
                 "namespace": each.namespace,
                 "network": each.network,
                 "node": node,
-                "cidrs": list(found_network(observed[node], each.network).get("cidrs", ())),
+                "cidrs": list(found.get("cidrs", ())),
+                "uids": list(found.get("uids", ())),
                 "egressips": list(self.objects.get(each.namespace, ())),
             }
             for node, networks in self.by_node.items()
             if node in observed
             for each in networks
+            for found in [found_network(observed[node], each.network)]
         ]
         return sorted(rows, key=lambda row: (row["namespace"], row["network"], row["node"]))
 
 
 NO_NETWORKS = NetworkPlan({}, {})
+
+
+def addresses_in(row: Mapping[str, Any]) -> list[str]:
+    """Return the addresses of an entry of `NetworkPlan.rows`, or the numbers of a user."""
+    return [*row["cidrs"], *(f"uid {users}" for users in row["uids"])]
 
 
 def plan_networks(
@@ -146,19 +153,24 @@ def local_networks(
                     if each.network in entry.get("networks", {}).get(node, ())
                 ),
             ),
-            tuple(found_network(facts, each.network).get("cidrs", ())),
+            tuple(found.get("cidrs", ())),
+            tuple(found.get("uids", ())),
         )
         for each in plan.by_node.get(node, ())
+        for found in [found_network(facts, each.network)]
     )
 
 
 def served_by_engines(plan: NetworkPlan, pods: Iterable[Pod], nodes: Iterable[str]) -> set[str]:
-    """Return which of these nodes have no pods but those of networks of engines, which accept their packets."""
+    """Return which of these nodes have no pods but those of networks of engines, which accept their packets.
+
+    Packets of users of the host are not forwarded.
+    """
     others = {pod.node for pod in pods if not pod.engine}
     others |= {
         node
         for node, networks in plan.by_node.items()
-        if any(parse_network_name(each.network, "network").kind not in ENGINES for each in networks)
+        if any(parse_network_name(each.network, "network").kind not in (*ENGINES, USER) for each in networks)
     }
     return {*nodes} - others
 

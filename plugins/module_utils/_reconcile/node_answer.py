@@ -24,6 +24,7 @@ from .._common.errors import Errors
 from .._common.messages import on_one_line, quote, type_name
 from .._common.network_names import parse_network_name
 from .._common.selectors import Selector, is_dns_label, is_dns_subdomain
+from .._common.uid_ranges import parse_uid_range
 from .._common.validation import NO_MAPPING, check_list, check_mapping, required
 
 ANSWER, STOP, FAULTY, UNAVAILABLE = "answer", "stop", "faulty", "unavailable"
@@ -237,6 +238,11 @@ def _network_name(value: object, path: str, errors: Errors) -> str:
     return text
 
 
+def _uid_range(value: object, path: str, errors: Errors) -> str:
+    errors.attempt(parse_uid_range, value, path)
+    return str(value)
+
+
 def _egress_ip(value: object, path: str, errors: Errors) -> str:
     return str(errors.attempt(canonical_egress_ip, value, path) or "")
 
@@ -330,7 +336,7 @@ _containers = _list_of(
 )
 _RECALLED = {"name": _object_name, "egressIPs": _list_of(_egress_ip), "pods": _addresses}
 _rules = _list_of(_mapping({"name": _namespace, "podSelector": _selector}))
-_named_networks = _list_of(_mapping(_NAMED_NETWORK))
+_named_networks = _list_of(_mapping(_NAMED_NETWORK, {"uids": _list_of(_uid_range)}))
 _DESTINATIONS = {"destinations": _list_of(_network), "excluded_destinations": _list_of(_network)}
 # A node in the record of another one.
 _links = _list_of(_mapping({"mac": _text, "addresses": _list_of(_interface_address)}))

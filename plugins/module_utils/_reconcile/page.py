@@ -15,6 +15,7 @@ import re
 from html import escape
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
+from .networks import addresses_in
 from .page_assets import ARROWS, SCRIPT, STYLE
 from .picture import ARRIVES, HELD, LEAVES, TWICE
 
@@ -206,7 +207,7 @@ def _networks(networks: Sequence[Dict]) -> list[str]:
             escape(row["namespace"]),
             escape(row["network"]),
             _node_link(row["node"]),
-            ", ".join(map(_code, row["cidrs"])) or "-",
+            ", ".join(map(_code, addresses_in(row))) or "-",
             ", ".join(map(_object, row["egressips"])) or "-",
         )
         for row in networks

@@ -16,6 +16,7 @@ from .._common.tables import section, table
 from .._planner.plan import Gap
 from .failover import lines_without_standby, taken_over, takeovers
 from .mac_vendor import with_vendor
+from .networks import addresses_in
 
 Dict = Mapping[str, Any]
 # What `audited` returns, as far as reports need it, where there is no platform.
@@ -27,8 +28,6 @@ _MEASURES = {
     "moves": "moves",
 }
 _HEADER = ("EGRESS IP", "OBJECT", "NODE", "STATE")
-# Of an entry of `networks`.
-_LISTS = ("cidrs", "egressips")
 _Row = Tuple[str, str, str, str]
 # Sign of a row by its state.
 _SIGNS = {"to claim": "+ ", "to move": "~ ", "to release": "- ", "not assigned": "- "}
@@ -244,7 +243,11 @@ def _pools(manifests: Dict) -> list[str]:
 def network_table(manifests: Dict) -> list[str]:
     """Return a table of the networks of namespaces on each node."""
     rows = [
-        (*(row[key] for key in ("namespace", "network", "node")), *(", ".join(row[key]) or "-" for key in _LISTS))
+        (
+            *(row[key] for key in ("namespace", "network", "node")),
+            ", ".join(addresses_in(row)) or "-",
+            ", ".join(row["egressips"]) or "-",
+        )
         for row in manifests.get("networks", ())
     ]
     return ["", *table(("NAMESPACE", "NETWORK", "NODE", "ADDRESSES", "OBJECTS"), rows)] if rows else []

@@ -545,7 +545,7 @@ class FakeKernel:
 
     def _route_replace(self, words):
         route = _route(words)
-        _must(route["dev"] in self.interfaces, f'Cannot find device "{route["dev"]}"')
+        _must(route["type"] != "1" or route["dev"] in self.interfaces, f'Cannot find device "{route.get("dev")}"')
         self.routes = [other for other in self.routes if self._route_key(other) != self._route_key(route)]
         self.routes.append(route)
 
@@ -556,7 +556,10 @@ class FakeKernel:
 
     @staticmethod
     def _route_key(route):
-        return route["table"], route["dst"], version_of(route.get("gateway") or route["dst"].split("/")[0])
+        if route["type"] != "1" and route["dst"] == "default":
+            return route["table"], route["dst"], 6 if "dev" in route else 4, route["type"]
+        address = route.get("gateway") or route.get("prefsrc") or route["dst"].split("/")[0]
+        return route["table"], route["dst"], version_of(address), route["type"]
 
     def _route_flush(self, words):
         options = _pairs(words)
@@ -704,6 +707,10 @@ def _rule(words):
         rule["fwmark"], rule["fwmask"] = options["fwmark"].split("/")
     if "iif" in options:
         rule["iif"] = options["iif"]
+    if "uidrange" in options:
+        rule["uid_start"], rule["uid_end"] = map(int, options["uidrange"].split("-"))
+    if "ipproto" in options:
+        rule["ipproto"], rule["dport"] = {"udp": "ipproto-17"}[options["ipproto"]], int(options["dport"])
     if "goto" in options:
         rule["goto"] = int(options["goto"])
     if "lookup" in options:
@@ -711,8 +718,14 @@ def _rule(words):
     return {**rule, **{"unreachable": {"action": "7"}, "nop": {"nop": None}, None: {}}[flag]}
 
 
+# The types of routes that lead nowhere, as `ip -N` prints them.
+_TYPES = {"unreachable": "7", "throw": "9"}
+
+
 def _route(words):
     """Return the document that `ip -N -json route show` prints of these words."""
+    if words[0] in _TYPES:
+        return _typed_route(*words)
     flags = [word for word in ("onlink", "csum") if word in words]
     options = _pairs([word for word in words[1:] if word not in flags])
     route = {"type": "1", "dst": words[0], **{key: options[key] for key in ("dev", "table", "protocol")}}
@@ -722,7 +735,18 @@ def _route(words):
     if "encap" in options:
         encap = {"kind": options["encap"], "id": int(options["id"]), "csum": "csum" in flags}
         route["encap"] = {**encap, "src": options["src"], "dst": options["dst"]}
+    elif "src" in options:
+        route["prefsrc"] = options["src"]
     return route
+
+
+def _typed_route(kind, destination, *words):
+    options = _pairs(words)
+    shown = "default" if destination.endswith("/0") else destination
+    route = {"type": _TYPES[kind], "dst": shown, **{key: options[key] for key in ("table", "protocol")}, "flags": []}
+    if "metric" in options:
+        route["metric"] = int(options["metric"])
+    return {**route, "dev": "lo"} if ":" in destination else route
 
 
 def _must(condition, message):

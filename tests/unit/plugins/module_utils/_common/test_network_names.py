@@ -14,7 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.network_n
 from hypothesis import given
 from hypothesis import strategies as st
 
-FORMS = "must be podman:NAME, docker:NAME, libvirt:NAME, interface:NAME or a network in CIDR form"
+FORMS = "must be podman:NAME, docker:NAME, libvirt:NAME, interface:NAME, user:NAME or a network in CIDR form"
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,10 @@ FORMS = "must be podman:NAME, docker:NAME, libvirt:NAME, interface:NAME or a net
         ("docker:my_app-1.prod", NetworkName("docker", "my_app-1.prod")),
         ("libvirt:default", NetworkName("libvirt", "default")),
         ("interface:virbr1", NetworkName("interface", "virbr1")),
+        ("user:deploy", NetworkName("user", "deploy")),
+        ("user:jane.doe@example.com", NetworkName("user", "jane.doe@example.com")),
+        ("user:host$", NetworkName("user", "host$")),
+        ("user:1001", NetworkName("user", "1001")),
         ("10.89.7.0/24", NetworkName("cidr", "10.89.7.0/24")),
         ("FD00:0::/64", NetworkName("cidr", "fd00::/64")),
     ],
@@ -36,7 +40,13 @@ def test_each_form_is_read(text, name):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("user:deploy", "'user:deploy' is not supported yet; list networks of containers or VMs"),
+        ("user:root", "'user:root' is the user of the host's own services; name another user"),
+        ("user:0", "'user:0' is the user of the host's own services; name another user"),
+        ("user:", "'user:' has no valid name of a user after the colon"),
+        ("user:../x", "'user:../x' has no valid name of a user after the colon"),
+        ("user:01", "'user:01' has no valid name of a user after the colon"),
+        ("user:-1", "'user:-1' has no valid name of a user after the colon"),
+        ("user:4294967295", "'user:4294967295' has no valid name of a user after the colon"),
         ("lxc:web", f"'lxc:web' names no known engine; {FORMS}"),
         ("web", f"'web' names no known engine; {FORMS}"),
         ("", f"'' names no known engine; {FORMS}"),

@@ -112,25 +112,25 @@ def test_the_marks_of_others_do_not_overlap_with_ours(mark):
     assert foreign_uses(host(rules=[rule]), OPTIONS, True) == []
 
 
-@pytest.mark.parametrize(("priority", "count"), [(6999, 0), (7000, 1), (7388, 1), (7389, 0)])
+@pytest.mark.parametrize(("priority", "count"), [(6999, 0), (7000, 1), (7389, 1), (7390, 0)])
 def test_the_priorities_of_others(priority, count):
     found = host(rules=[{"priority": priority, "table": "100"}])
     assert len(foreign_uses(found, OPTIONS, True)) == count
 
 
-@pytest.mark.parametrize(("table", "count"), [("7000", 0), ("7001", 1), ("15190", 1), ("15191", 0), ("254", 0)])
+@pytest.mark.parametrize(("table", "count"), [("6999", 0), ("7000", 1), ("15190", 1), ("15191", 0), ("254", 0)])
 def test_the_tables_of_others(table, count):
     found = host(rules=[{"priority": 50, "table": table}])
     assert len(foreign_uses(found, OPTIONS, True)) == count
 
 
-@pytest.mark.parametrize(("table", "count"), [("7000", 0), ("7001", 1), ("15190", 1), ("15191", 0), ("254", 0)])
+@pytest.mark.parametrize(("table", "count"), [("6999", 0), ("7000", 1), ("15190", 1), ("15191", 0), ("254", 0)])
 def test_the_default_routes_of_others(table, count):
     route = {"dst": "default", "gateway": "192.168.126.1", "dev": "eth0", "table": table, "protocol": "17"}
     assert len(foreign_uses(replace(host(), default_routes=(route,)), OPTIONS, True)) == count
 
 
-@pytest.mark.parametrize(("table", "count"), [(7000, 0), (7001, 1), (100, 0)])
+@pytest.mark.parametrize(("table", "count"), [(6999, 0), (7000, 1), (100, 0)])
 def test_the_tables_of_vrfs(table, count):
     vrf = {"ifname": "blue", "linkinfo": {"info_kind": "vrf", "info_data": {"table": table}}}
     assert len(foreign_uses(replace(host(), interfaces=(vrf,)), OPTIONS, True)) == count

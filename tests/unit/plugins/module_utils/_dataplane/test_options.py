@@ -81,4 +81,4 @@ def test_groups_of_marks_lie_within_the_reserved_priorities(bits, shift):
 
 def test_the_tables_of_the_egress_ips():
     options = DataPlaneOptions(table_base=9000, mark_mask=0xF0)
-    assert (options.first_table, options.last_table) == (9001, 9014)
+    assert (options.first_table, options.last_table) == (9000, 9014)

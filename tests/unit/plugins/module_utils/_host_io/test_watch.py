@@ -266,6 +266,16 @@ def test_a_new_network_of_an_engine_changes_the_version(tmp_path, monkeypatch):
     assert len({*versions}) == 3
 
 
+def test_a_new_account_changes_the_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(watch, "_USER_FILES", (str(tmp_path / "passwd"), str(tmp_path / "none")))
+    versions = [watch.networks_version()]
+    for text in ("deploy:x:1001:\n", "deploy:x:1007:\n"):
+        (tmp_path / "new").write_text(text)
+        (tmp_path / "new").replace(tmp_path / "passwd")
+        versions.append(watch.networks_version())
+    assert len({*versions}) == 3
+
+
 def test_only_addresses_beyond_the_link_change_the_version():
     """The interface of each new container has a link-local one."""
 

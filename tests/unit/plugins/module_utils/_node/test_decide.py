@@ -59,7 +59,7 @@ FOREIGN = {
     ),
     "priority": (
         lambda k: k.rules[4].append({"priority": 7003, "src": "all", "table": "254"}),
-        r"egress_ip_rule_priority: a foreign rule has priority 7003, .* 7000 to 7388",
+        r"egress_ip_rule_priority: a foreign rule has priority 7003, .* 7000 to 7389",
     ),
     "table": (
         lambda k: k.rules[4].append({"priority": 50, "src": "all", "table": "7001"}),

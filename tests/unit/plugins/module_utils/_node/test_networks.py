@@ -126,6 +126,45 @@ def test_a_source_that_cannot_be_read_changes_nothing_and_is_read_again(named):
     assert noted_version(named) == named.networks_version()
 
 
+USER = "user:deploy"
+
+
+@pytest.fixture
+def with_user(kernel):
+    """A node with a user that its state names, whose watch has been there."""
+    kernel.networks = {USER: Found(uids=("1001",))}
+    apply(kernel, replace(node_state(), networks=(LocalNetwork("web", USER, ("web",), (), ("1001",)),)))
+    kernel.away = False
+    watch(kernel)
+    return kernel
+
+
+def test_a_look_finds_the_numbers_of_a_user(with_user):
+    assert observe(with_user)["named_networks"] == [
+        {"network": USER, "namespace": "web", "cidrs": [], "problem": "", "uids": ["1001"]}
+    ]
+    with_user.networks[USER] = UNREADABLE
+    assert observe(with_user)["named_networks"][0]["uids"] == ["1001"]
+    with_user.networks[USER] = Found(problem="does not exist")
+    assert "uids" not in observe(with_user)["named_networks"][0]
+
+
+def test_the_watch_follows_a_user_that_is_created_again(with_user, capsys):
+    with_user.networks[USER] = Found(uids=("1007", "100000-165535"))
+    watch(with_user)
+    assert "user:deploy of namespace/web has 1007, 100000-165535, not 1001" in capsys.readouterr().err
+    assert observe(with_user)["drift"] == []
+    assert Record.load(with_user).state.networks[0].uids == ("1007", "100000-165535")
+
+
+@pytest.mark.parametrize("found", [Found(problem="does not exist"), UNREADABLE])
+def test_the_watch_keeps_a_user_that_is_gone(with_user, found):
+    """A directory service that does not answer looks like that too."""
+    with_user.networks[USER] = found
+    watch(with_user)
+    assert Record.load(with_user).state.networks[0].uids == ("1001",)
+
+
 def test_after_a_run_the_watch_finds_the_addresses_again(named):
     apply(named, state_with(generation=2))
     assert noted_version(named) == ""

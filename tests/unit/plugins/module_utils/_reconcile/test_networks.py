@@ -84,6 +84,41 @@ def test_one_annotation_and_one_object_are_enough():
     assert made["manifests"]["network_names"] == ["podman:web"]
 
 
+def found_user(name, *uids, namespace="", problem=""):
+    return {**found(f"user:{name}", namespace=namespace, problem=problem), **({"uids": [*uids]} if uids else {})}
+
+
+def test_a_user_has_the_numbers_that_each_node_found():
+    hosts = [
+        host(1, found_user("deploy", "1001", "100000-165535")),
+        host(2, found_user("deploy", problem="does not exist")),
+        host(3, found_user("deploy", "1007")),
+    ]
+    made = run(hosts, egressip(), namespace(networks="user:deploy"))
+    of_node = {node: made["rollout"]["states"][node]["networks"][0] for node in ("node1", "node2", "node3")}
+    assert {node: each.get("uids") for node, each in of_node.items()} == {
+        "node1": ["1001", "100000-165535"],
+        "node2": None,
+        "node3": ["1007"],
+    }
+    assert made["doubts"] == ["namespace/web: user:deploy does not exist on node2"]
+    shown = report(made["plan"], made["manifests"], made["fleet"]).lines
+    assert "web        user:deploy  node1  uid 1001, uid 100000-165535  web" in shown
+    assert "<code>uid 1007</code>" in page(picture(made, planned=False), "Fleet")
+
+
+def test_a_user_of_two_namespaces_is_one_line():
+    hosts = [
+        host(1, found_user("deploy", "1001"), found_user("1001", "1001"), networks={"db": ["user:1001"]}),
+        host(2, found_user("deploy", "1001")),
+    ]
+    made = run(hosts, egressip(), namespace(networks="user:deploy"), namespace("db"))
+    assert errors(made) == [
+        "node1: uid 1001 is user:1001 of namespace/db and user:deploy of namespace/web; its packets are dropped, so"
+        " name it in one namespace only"
+    ]
+
+
 def test_a_host_may_name_its_own():
     hosts = [host(1, found("docker:web", "172.18.0.0/16"), networks={"web": ["docker:web"]}), host(2)]
     made = run(hosts, egressip(), namespace())
@@ -137,7 +172,7 @@ def test_what_is_in_a_network_is_a_pod_without_labels(selector, selects):
         ("podman:web, lxc:x", ["[1]: 'lxc:x' names no known engine"]),
         ("podman:web,", ["[1]: is empty"]),
         ("podman:web, podman:web", ["[1]: 'podman:web' is a duplicate; list each network once"]),
-        ("podman:web, user:deploy, 10.0.0.0/33", ["[1]: 'user:deploy' is not supported yet", "[2]: '10.0.0.0/33' has"]),
+        ("podman:web, user:root, 10.0.0.0/33", ["[1]: 'user:root' is the user of", "[2]: '10.0.0.0/33' has"]),
         (5, [": must be a list of networks with commas between them, not the integer 5"]),
     ],
 )
