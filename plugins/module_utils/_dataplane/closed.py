@@ -18,7 +18,7 @@ from .nft_ruleset import desired_tables
 from .nft_table import INET, base_chain, chain_of
 from .nft_transaction import script
 from .node_state import NodeState
-from .numbers import NFT_MARK
+from .numbers import NFT_FORWARD, NFT_MARK
 from .xfrm_policies import desired_policies, policy_lines
 
 _CHAIN, _USERS = "closed", "closed_users"
@@ -30,7 +30,7 @@ def closed_ruleset(state: NodeState, marks: Mapping[str, int]) -> str:
     sources = {v: [name for name in (f"selected{v}", f"guarded{v}") if name in table.sets] for v in WORDS}
     rules = [f"{ip} saddr @{name} {ip} daddr != @excluded{v} drop" for v, ip in WORDS.items() for name in sources[v]]
     sets = {name: table.sets[name] for v in WORDS for name in (*sources[v], f"excluded{v}")}
-    chains = {_CHAIN: chain_of(base_chain("filter", "forward", NFT_MARK), *rules)}
+    chains = {_CHAIN: chain_of(base_chain("filter", "forward", NFT_FORWARD), *rules)}
     of_users = closed_user_rules(state)
     if of_users:
         chains[_USERS] = chain_of(base_chain("filter", "output", NFT_MARK), *of_users)

@@ -47,7 +47,7 @@ from .nft_table import (
 from .nft_transaction import Tables
 from .nft_tunnel import INWARD_KINDS, NOT_FROM_THERE, POD_KINDS, WITHOUT_CONNECTION, to_tunnel_port, tunnel_chains
 from .node_state import NodeState
-from .numbers import NFT_FILTER, NFT_GUARD, NFT_INGRESS, NFT_MARK, NFT_RAW, NFT_SNAT
+from .numbers import NFT_FILTER, NFT_FORWARD, NFT_GUARD, NFT_INGRESS, NFT_MARK, NFT_RAW, NFT_SNAT
 from .options import DataPlaneOptions
 from .pod_classes import CLASSES, SELECTED
 
@@ -180,6 +180,7 @@ def _inet_table(
                 if options.inbound == "drop"
                 else {}
             ),
+            **({"unknown_tcp": _unknown_tcp_chain()} if state.failover else {}),
             **_mark_chains(options, marks),
             **object_chains(state),
             **_destination_chains(choices),
@@ -259,7 +260,7 @@ def _base_chains(
         "input": _base_chain(
             "filter", "input", NFT_FILTER, f'iifname "{device}" drop', f"{port} goto tunnel_port_input"
         ),
-        "forward": _base_chain("filter", "forward", NFT_MARK, *_forward(options, not_routing)),
+        "forward": _base_chain("filter", "forward", NFT_FORWARD, *_forward(options, not_routing)),
         "output": _base_chain(
             "filter",
             "output",
@@ -288,9 +289,10 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str], unselected: str) -> Ite
     yield "ct direction reply return"
     yield f'iifname "{options.tunnel_device}" goto from_tunnel'
     if state.failover:
-        yield from (f"{ip} daddr @settling{v} {_UNKNOWN_TCP} drop" for v, ip in WORDS.items())
+        yield f"{_UNKNOWN_TCP} jump unknown_tcp"
     if options.inbound == "drop":
-        yield from (f"{ip} daddr @egress_ips{v} ct state new goto inbound" for v, ip in WORDS.items())
+        # Also to a published port, whose destination has been translated.
+        yield from (f"ct state new ct original {ip} daddr @egress_ips{v} goto inbound" for v, ip in WORDS.items())
     yield f"ct mark and {mask} vmap @marks"
     # A connection that started before its pod was selected keeps the node's address, unless `unassigned` is drop.
     all_packets = options.unassigned == "drop"
@@ -324,6 +326,17 @@ def _forward(options: DataPlaneOptions, not_routing: Sequence[int]) -> Iterator[
     yield f"{to_tunnel_port(options)} jump tunnel_port_forward"
     yield from (f"meta nfproto ipv{v} ct mark and {mask} == 0 goto {_FORWARD_OTHERS}{v}" for v in not_routing)
     yield f"ct mark and {mask} != 0 goto handshake"
+
+
+def _unknown_tcp_chain() -> ChainState:
+    """Return the chain that drops packets of unknown connections to an egress IP that was taken over just now."""
+    destinations = (
+        # Before its translation, as that of a published port.
+        *(f"ct original {ip} daddr @settling{v}" for v, ip in WORDS.items()),
+        # What conntrack calls invalid has no other destination.
+        *(f"{ip} daddr @settling{v}" for v, ip in WORDS.items()),
+    )
+    return chain_of("", *(f"{words} drop" for words in destinations))
 
 
 def _handshake_chain(mtu: int) -> ChainState:

@@ -60,8 +60,11 @@ ESP_OVERHEAD = 57
 NFT_INGRESS = 0
 # Before connection tracking (-200), so that `notrack` has an effect.
 NFT_RAW = -300
-# After connection tracking (-200) and before destination translation (-100): a pod's own destination decides.
-NFT_MARK = -150
+# After every destination translation (-100, whatever the priority of its chain), such as kube-proxy's: the destination
+# that a packet really goes to decides.
+NFT_MARK = -90
+# Before the filters of others (0), where those that change forwarded packets are.
+NFT_FORWARD = -150
 # The zone of connections of users that are pods.
 CONNTRACK_ZONE = 225
 # Just before the filters of others (0): what they accept cannot let a packet pass that we drop.

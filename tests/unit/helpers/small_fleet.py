@@ -8,7 +8,8 @@
     back (10.9.0.7) ── node1 (10.9.0.21)
 
 Every host has addresses of both IP versions. Each pod interface has a selected and an unselected address; nodes
-masquerade their pods, as container engines do. Sockets are opened inside a namespace and used from everywhere.
+masquerade their pods, as container engines do. With `neighbours`, each node has a second pod, neighbour1 and
+neighbour2, which nothing selects. Sockets are opened inside a namespace and used from everywhere.
 """
 
 from __future__ import annotations
@@ -47,10 +48,15 @@ EGRESS1, EGRESS2 = {4: "192.168.126.101", 6: "2001:db8:126::101"}, {4: "192.168.
 SELECTED, OTHER = {4: "10.88.0.2", 6: "fd00:88::2"}, {4: "10.88.0.3", 6: "fd00:88::3"}
 BACK, BACK_GATEWAY = {4: "10.9.0.7", 6: "2001:db8:9::7"}, {4: "10.9.0.21", 6: "2001:db8:9::21"}
 GATEWAY = {4: "10.88.0.1", 6: "fd00:88::1"}
+NEIGHBOUR, NEIGHBOUR_GATEWAY = {4: "10.88.1.2", 6: "fd00:88::1:0:0:2"}, {4: "10.88.1.1", 6: "fd00:88::1:0:0:1"}
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 _HOSTS = ("network", "node1", "node2", "pod1", "pod2", "server", "outsider", "back")
+_NEIGHBOURS = ("neighbour1", "neighbour2")
 _LAN = {"node1": NODE1, "node2": NODE2, "server": SERVER, "outsider": OUTSIDER}
 _PREFIX = {4: 24, 6: 64}
+_SINGLE = {4: 32, 6: 128}
+# Within the network of the other pods.
+_NEIGHBOUR_PREFIX = {4: 24, 6: 80}
 
 
 def _namespace(name):
@@ -95,20 +101,22 @@ def sysctl(name, **values):
 
 
 @contextlib.contextmanager
-def small_fleet(forwarding=1, bridged=(), failover=None, **options):
+def small_fleet(forwarding=1, bridged=(), failover=None, neighbours=False, **options):
     """Build the fleet with these options of the data plane; `forwarding` is that of the nodes before, `failover`
     that of their states.
 
     In `bridged`, names of hosts mean that their uplinks to the LAN are bridges, "back" that node1's other uplink is.
     """
     with contextlib.ExitStack() as stack:
-        for name in _HOSTS:
+        for name in (*_HOSTS, *(_NEIGHBOURS if neighbours else ())):
             run("ip", "netns", "add", _namespace(name))
             stack.callback(run, "ip", "netns", "delete", _namespace(name))
             ip(name, "link set lo up")
             # Without duplicate address detection, addresses are usable at once.
             sysctl(name, ipv6__conf__default__dad_transmits=0)
         _connect(forwarding, bridged)
+        for pod in _NEIGHBOURS if neighbours else ():
+            _connect_neighbour(f"node{pod[-1]}", pod)
         for name in ("node1", "node2"):
             _apply(name, options, failover)
         yield
@@ -140,8 +148,15 @@ def _connect(forwarding, bridged):
     ip("back", "link set eth0 up", *_addresses("eth0", BACK))
     ip("back", *(f"route add default via {gateway}" for gateway in BACK_GATEWAY.values()))
     ip("outsider", *(f"route add {address} via {NODE1[version]}" for version, address in BACK.items()))
-    ip("server", *_addresses("lo", FAR_SERVER, single=True))
+    ip("server", *_addresses("lo", FAR_SERVER, _SINGLE))
     ip("outsider", *(f"route add {address} via {NODE2[version]}" for version, address in FAR_SERVER.items()))
+
+
+def _connect_neighbour(node, pod):
+    ip(node, f"link add pods1 type veth peer name eth0 netns {_namespace(pod)}", "link set pods1 up")
+    ip(node, *_addresses("pods1", NEIGHBOUR_GATEWAY, _NEIGHBOUR_PREFIX))
+    ip(pod, "link set eth0 up", *_addresses("eth0", NEIGHBOUR, _NEIGHBOUR_PREFIX))
+    ip(pod, *(f"route add default via {gateway}" for gateway in NEIGHBOUR_GATEWAY.values()))
 
 
 def _uplink(name, device, other, there, bridge=False):
@@ -172,8 +187,7 @@ def _uplink(name, device, other, there, bridge=False):
     )
 
 
-def _addresses(device, addresses, single=False):
-    lengths = {4: 32, 6: 128} if single else _PREFIX
+def _addresses(device, addresses, lengths=_PREFIX):
     extra = {4: "", 6: " nodad"}
     return [f"address add {a}/{lengths[v]} dev {device}{extra[v]}" for v, a in addresses.items()]
 
@@ -222,6 +236,23 @@ def planes(state):
     marks = allocate_marks(state.egress_ips, {}, state.options.max_index)
     held = {item.egress_ip for item in state.held}
     return current_data_plane(host, tables, sysctls, state.options, held), desired_data_plane(state, marks, host)
+
+
+@contextlib.contextmanager
+def published(name, version, address, port, pod_port, protocol="udp"):
+    """Let a node translate a port of an address to one of its selected pod, as container engines do."""
+    family, pod = {4: ("ip", SELECTED[4]), 6: ("ip6", f"[{SELECTED[6]}]")}[version]
+    rule = f"{family} daddr {address} {protocol} dport {port} dnat {family} to {pod}:{pod_port}"
+    nft(
+        name,
+        "add table inet theirs",
+        "add chain inet theirs dstnat { type nat hook prerouting priority -100; }",
+        f"add rule inet theirs dstnat {rule}",
+    )
+    try:
+        yield
+    finally:
+        nft(name, "delete table inet theirs")
 
 
 def forge_source(name, address):

@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
-from fleet import ADDRESS, EXCLUDED, FIRST, POD_ADDRESS, PROD, SECOND, manifests, wait_for
+from fleet import ADDRESS, EXCLUDED, FIRST, POD_ADDRESS, PROD, ROOT, SECOND, manifests, wait_for
 from lab_topology import SERVER, SERVER_PORT
+
+sys.path.insert(0, str(ROOT / "tests/unit/helpers"))
+from kube_proxy import Service, iptables_rules  # noqa: E402
 
 SELECTED, OTHER = "namespace2/pod3", "namespace3/other"
 CLIENT = ("python3", "/opt/lab/lab_client.py")
@@ -105,6 +109,28 @@ def test_a_service_address_is_east_west_when_it_is_excluded(fleet, echo):
         assert fleet.sources(SELECTED) <= {FIRST, SECOND}
     finally:
         fleet.lab.exec("node2", "nft", "delete", "table", "ip", "nat")
+
+
+@pytest.fixture
+def service(fleet):
+    """Return a service whose endpoint is the server, with the rules of kube-proxy on node2."""
+    service = Service("server", SERVICE, 80, (SERVER.address,), SERVER_PORT, ("198.51.100.1",), 30080)
+    fleet.lab.exec("node2", "iptables-restore", "--noflush", stdin=iptables_rules([service], EXCLUDED[0]))
+    yield service
+    for table in ("nat", "filter"):
+        fleet.lab.exec("node2", "nft", "delete", "table", "ip", table)
+
+
+@pytest.mark.user_land
+@pytest.mark.parametrize("excluded", [EXCLUDED, [*EXCLUDED, SERVICES]], ids=["not excluded", "excluded"])
+def test_a_service_with_an_endpoint_outside_leaves_with_the_egress_ip_of_another_node(fleet, service, excluded):
+    """By each address of the service; kube-proxy masquerades two of the three."""
+    fleet.good(egress_ip_excluded_cidrs=excluded)
+    assert "node2" not in sum(fleet.holders().values(), [])
+    for address, port in ((SERVICE, 80), (service.external[0], 80), (ADDRESS["node2"], service.node_port)):
+        assert ask(fleet, SELECTED, address, port) <= {FIRST, SECOND}
+        assert ask(fleet, OTHER, address, port) == {ADDRESS["node2"]}
+    assert fleet.sources(SELECTED) <= {FIRST, SECOND}
 
 
 def test_a_published_port_answers_from_where_it_was_asked(fleet, echo):

@@ -12,8 +12,8 @@ VRF_RULE = 1000
 
 
 def test_the_priorities_of_our_chains():
-    assert numbers.NFT_RAW < CONNTRACK < numbers.NFT_MARK < DNAT
-    assert DNAT < numbers.NFT_FILTER < FILTER
+    assert numbers.NFT_RAW < CONNTRACK < DNAT < numbers.NFT_MARK
+    assert numbers.NFT_FORWARD < numbers.NFT_FILTER < FILTER
     assert FILTER < numbers.NFT_SNAT < SNAT < numbers.NFT_GUARD
 
 

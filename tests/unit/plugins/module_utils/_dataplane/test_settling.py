@@ -10,7 +10,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failov
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import settling_lines
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import INET
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
-from small_fleet import EGRESS2, answer_to_late_packet, connects, inside, nft, small_fleet
+from small_fleet import EGRESS2, answer_to_late_packet, connects, inside, nft, published, small_fleet
 
 RST = 0x04
 
@@ -19,6 +19,16 @@ RST = 0x04
 def fleet():
     with small_fleet(failover=Failover(0.2)):
         yield
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_late_packet_to_a_published_port_is_dropped_after_a_takeover(version):
+    """Its destination is a pod when the tables see it, and the pod would answer with a reset."""
+    with published("node2", version, EGRESS2[version], 40000, 40000, "tcp"):
+        nft("node2", *settling_lines([EGRESS2[version]]))
+        assert answer_to_late_packet(version) == b""
+        nft("node2", f"flush set {INET} egress_ip settling{version}")
+        assert answer_to_late_packet(version)[13] & RST
 
 
 @pytest.mark.parametrize("version", [4, 6])

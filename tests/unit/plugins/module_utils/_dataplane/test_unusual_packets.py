@@ -32,6 +32,7 @@ from small_fleet import (
     ip,
     listener,
     macs_of,
+    published,
     send,
     small_fleet,
     sources,
@@ -249,10 +250,15 @@ def test_a_forged_node_can_send_a_single_packet_without_reply(version):
         assert sources(server, expected=1) == [EGRESS1[version]]
 
 
-def conversation_with_itself(version, pod="pod2"):
-    """Let a selected pod send a packet to itself in the name of the server, and then reply to it."""
+def conversation_with_itself(version, by=None):
+    """Let a selected pod send a packet to itself in the name of the server, and then reply to it.
+
+    `by` is the address and port to which it sends, by default its own.
+    """
     ends, ports = (SERVER[version], SELECTED[version]), (SERVICE_PORT, POD_PORT)
-    to_itself = packet(version, *ends, socket.IPPROTO_UDP, datagram(version, *ends, ports))
+    address, port = by or (SELECTED[version], POD_PORT)
+    forged = datagram(version, SERVER[version], address, (SERVICE_PORT, port))
+    to_itself = packet(version, SERVER[version], address, socket.IPPROTO_UDP, forged)
     reply = datagram(version, *reversed(ends), tuple(reversed(ports)))
     return to_itself, packet(version, *reversed(ends), socket.IPPROTO_UDP, reply)
 
@@ -277,6 +283,20 @@ def test_a_pod_cannot_reply_to_a_connection_that_it_forged(version, pod):
     """The reply would pass with the pod's own address, whatever the pod is to leave with."""
     to_itself, reply = conversation_with_itself(version)
     with contextlib.closing(listener("server", version)) as server:
+        send_to_router(pod, version, to_itself)
+        send_to_router(pod, version, reply)
+        assert sources(server, expected=1) == [EGRESS1[version]]
+
+
+@VERSIONS
+@PODS
+def test_a_pod_cannot_reply_to_a_connection_that_it_forged_to_its_published_port(version, pod):
+    """The reply would pass with the address of the node."""
+    to_itself, reply = conversation_with_itself(version, by=(GATEWAY[version], 8080))
+    with (
+        published(f"node{pod[-1]}", version, GATEWAY[version], 8080, POD_PORT),
+        contextlib.closing(listener("server", version)) as server,
+    ):
         send_to_router(pod, version, to_itself)
         send_to_router(pod, version, reply)
         assert sources(server, expected=1) == [EGRESS1[version]]
