@@ -60,8 +60,8 @@ ESP_OVERHEAD = 57
 NFT_INGRESS = 0
 # Before connection tracking (-200), so that `notrack` has an effect.
 NFT_RAW = -300
-# After every destination translation (-100, whatever the priority of its chain), such as kube-proxy's: the destination
-# that a packet really goes to decides.
+# After all destination translations, such as kube-proxy's, which the kernel does at -100 for chains of any priority:
+# the final destination of a packet decides.
 NFT_MARK = -90
 # Before the filters of others (0), where those that change forwarded packets are.
 NFT_FORWARD = -150

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 # Packets with this mark are masqueraded, by default.
 MASQUERADE = 0x4000
-# {mode: command that restores rules of iptables, without the "6" of IPv6}
+# {mode: command that restores rules; `{}` is for the "6" of IPv6}, of the modes with iptables
 RESTORE = {"iptables-nft": "ip{}tables-nft-restore", "iptables-legacy": "ip{}tables-legacy-restore"}
-MODES = (*RESTORE, "nftables")
 
 
 @dataclass(frozen=True)

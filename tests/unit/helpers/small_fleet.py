@@ -273,6 +273,9 @@ def listener(name, version, port=SERVICE_PORT, kind=socket.SOCK_DGRAM, address="
         sock = socket.socket(FAMILIES[version], kind)
         if version == 6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if kind == socket.SOCK_STREAM:
+            # Connections of an earlier test may still be in the state TIME-WAIT.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))
         sock.settimeout(3)
         return sock

@@ -15,7 +15,7 @@ import socket
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
-from kube_proxy import MODES, RESTORE, Service, iptables_rules, nftables_rules
+from kube_proxy import RESTORE, Service, iptables_rules, nftables_rules
 from small_fleet import (
     EGRESS1,
     EGRESS2,
@@ -43,6 +43,7 @@ from states import egress_object
 
 PODS = {4: "10.88.0.0/16", 6: "fd00:88::/64"}
 SERVICES = {4: "10.96.0.0/16", 6: "fd00:96::/112"}
+LENGTHS = {4: 32, 6: 128}
 ENDPOINTS = {
     "outside": SERVER,
     "pod": NEIGHBOUR,
@@ -120,10 +121,9 @@ def applied(excluded, **changes):
     scope="module",
     autouse=True,
     params=[
-        pytest.param((mode, networks), id=f"{mode}, services {'excluded' if networks else 'not excluded'}")
-        for mode in MODES
+        pytest.param((mode, () if words else tuple(SERVICES.values())), id=f"{mode}, services {words}excluded")
+        for mode, words in (("iptables-nft", "not "), ("iptables-legacy", ""), ("nftables", "not "), ("nftables", ""))
         if mode == "nftables" or shutil.which(RESTORE[mode].format(""))
-        for networks in ((), tuple(SERVICES.values()))
     ],
 )
 def excluded(request):
@@ -233,9 +233,10 @@ def test_the_pods_node_knows_the_service_and_the_holder_only_its_endpoint(versio
 
 @EACH_VERSION
 def test_the_endpoint_selects_the_object(version, excluded):
-    """The service's own address is in the destinations of neither object."""
-    other = {**egress_object("two", EGRESS2.values()), "destinations": [SERVER[version]]}
-    objects = [{**egress_object("one", EGRESS1.values()), "destinations": list(NODE1.values())}, other]
+    objects = [
+        {**egress_object("one", EGRESS1.values()), "destinations": [SERVICES[version]]},
+        {**egress_object("two", EGRESS2.values()), "destinations": [f"{SERVER[version]}/{LENGTHS[version]}"]},
+    ]
     pods = [{"address": address, "egressips": ["one", "two"]} for address in SELECTED.values()]
     end = way_to(services(version)["outside"], "cluster", version)
     with applied(excluded, egressips=objects, pods=pods), endpoint("server", version, "udp") as server:
