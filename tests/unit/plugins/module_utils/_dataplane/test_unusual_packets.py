@@ -250,17 +250,17 @@ def test_a_forged_node_can_send_a_single_packet_without_reply(version):
         assert sources(server, expected=1) == [EGRESS1[version]]
 
 
-def conversation_with_itself(version, by=None):
+def conversation_with_itself(version, own_port=POD_PORT, published_as=None):
     """Let a selected pod send a packet to itself in the name of the server, and then reply to it.
 
-    `by` is the address and port to which it sends, by default its own.
+    `published_as` is the (address, port) to which it sends, by default its own.
     """
-    ends, ports = (SERVER[version], SELECTED[version]), (SERVICE_PORT, POD_PORT)
-    address, port = by or (SELECTED[version], POD_PORT)
+    address, port = published_as or (SELECTED[version], own_port)
     forged = datagram(version, SERVER[version], address, (SERVICE_PORT, port))
     to_itself = packet(version, SERVER[version], address, socket.IPPROTO_UDP, forged)
-    reply = datagram(version, *reversed(ends), tuple(reversed(ports)))
-    return to_itself, packet(version, *reversed(ends), socket.IPPROTO_UDP, reply)
+    ends = SELECTED[version], SERVER[version]
+    reply = packet(version, *ends, socket.IPPROTO_UDP, datagram(version, *ends, (own_port, SERVICE_PORT)))
+    return to_itself, reply
 
 
 def send_to_router(name, version, data):
@@ -292,9 +292,11 @@ def test_a_pod_cannot_reply_to_a_connection_that_it_forged(version, pod):
 @PODS
 def test_a_pod_cannot_reply_to_a_connection_that_it_forged_to_its_published_port(version, pod):
     """The reply would pass with the address of the node."""
-    to_itself, reply = conversation_with_itself(version, by=(GATEWAY[version], 8080))
+    # The test above has a connection from POD_PORT.
+    own_port, published_port = 7778, 8080
+    to_itself, reply = conversation_with_itself(version, own_port, (GATEWAY[version], published_port))
     with (
-        published(f"node{pod[-1]}", version, GATEWAY[version], 8080, POD_PORT),
+        published(f"node{pod[-1]}", version, GATEWAY[version], published_port, own_port),
         contextlib.closing(listener("server", version)) as server,
     ):
         send_to_router(pod, version, to_itself)
