@@ -143,6 +143,36 @@ def stream(version, *, uid, node="", port=0, listens=False):
 
 @VERSIONS
 @NODES
+@pytest.mark.parametrize("excluded", [True, False])
+def test_the_endpoint_of_a_service_decides(node, own, version, excluded):
+    """As kube-proxy translates what the node itself sends."""
+    family, service, pods = {4: ("ip", "10.96.0.1", "10.88.0.0/16"), 6: ("ip6", "fd00:96::1", "fd00:88::/64")}[version]
+    nft(
+        node,
+        "add table inet theirs",
+        "add chain inet theirs dstnat { type nat hook output priority -100; }",
+        *(
+            f"add rule inet theirs dstnat {family} daddr {service} udp dport {port} dnat {family} to {target[version]}"
+            for port, target in ((8001, SERVER), (8002, OTHER))
+        ),
+    )
+    try:
+        with (
+            changed(node, user("one"), excluded=(pods, *([service] if excluded else []))),
+            contextlib.closing(listener("server", version, 8001)) as server,
+            contextlib.closing(listener(f"pod{node[-1]}", version, 8002)) as pod,
+        ):
+            for uid, source in ((USER, EGRESS1), (OTHER_USER, own)):
+                send(node, service, uid=uid, port=8001)
+                assert sources(server, expected=1) == [source[version]]
+                send(node, service, uid=uid, port=8002)
+                assert sources(pod, expected=1) != [EGRESS1[version]]
+    finally:
+        nft(node, "delete table inet theirs")
+
+
+@VERSIONS
+@NODES
 @pytest.mark.parametrize("target", [SERVER, FAR_SERVER], ids=["neighbour", "routed"])
 @pytest.mark.parametrize("uid", [USER, OF_ITS_CONTAINERS])
 def test_a_user_has_the_egress_ip_from_the_first_datagram(node, own, version, target, uid):
