@@ -33,7 +33,7 @@ def close(folder, monkeypatch):
     for name, text in {"CLOSED_RULES": closed_ruleset(STATE, MARKS), "CLOSED_POLICIES": closed_policies(STATE)}.items():
         monkeypatch.setattr(files, name, folder / name)
         (folder / name).write_text(text)
-    unit = systemd_units._units("/gone/python3", "")[systemd_units.CLOSED_UNIT]
+    unit = systemd_units._units("/gone/python3", systemd_units.Parts())[systemd_units.CLOSED_UNIT]
     path = re.search(r"^Environment=PATH=(.*)$", unit, re.MULTILINE)[1]
     for command in re.findall(r"^ExecStart=-?/bin/sh -c '(.*)'$", unit, re.MULTILINE):
         subprocess.run(["/bin/sh", "-c", command], env={"PATH": path}, check=True)
