@@ -29,6 +29,8 @@ from .options import DataPlaneOptions
 # {IP version: {users: what their packets follow, None for those that are dropped}}
 Users = Mapping[int, Mapping[UidRange, Optional[Follows]]]
 
+# The number of the protocol: hosts without /etc/protocols do not know its name.
+UDP = 17
 # {IP version: all destinations}
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
 _DROP_OUTSIDE = tuple(f"{ip} daddr != @excluded{version} drop" for version, ip in WORDS.items())
@@ -62,7 +64,7 @@ def user_rules(options: DataPlaneOptions, users: Iterable[UidRange]) -> Iterator
 
 def own_packets(options: DataPlaneOptions) -> str:
     """Return the match of the packets of the host that our rules skip on a node with users: those of the tunnel."""
-    return f"iif lo ipproto udp dport {options.tunnel_port}"
+    return f"iif lo ipproto {UDP} dport {options.tunnel_port}"
 
 
 def user_routes(options: DataPlaneOptions, version: int, source: str, excluded: Iterable[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ Rules per node and IP version, with P = rule_priority and T = table_base; `numbe
     END+1  fwmark 0/MASK iif lo uidrange U-U lookup T
                                           one per range of users whose packets need a mark, see `host_users`
 
-On a node with such users, P+1 is `iif lo ipproto udp dport PORT goto END`: their packets follow their marks, those of
+On a node with such users, P+1 is `iif lo ipproto 17 dport PORT goto END`: their packets follow their marks, those of
 the tunnel do not.
 """
 
@@ -66,8 +66,8 @@ from .options import DataPlaneOptions
 _UNICAST, _UNREACHABLE = "1", "7"
 # The words for the other types of our routes (RTN_UNREACHABLE, RTN_THROW).
 _ROUTE_TYPES = {"7": "unreachable", "9": "throw"}
-# `ip -N` prints the number of a protocol in different ways.
-_UDP = ("17", "ipproto-17")
+# `ip -N` prints the number of a protocol behind this word.
+_PROTOCOL_NUMBER = "ipproto-"
 # Receivers drop UDP over IPv6 without a checksum.
 _CHECKSUM = {4: "", 6: " csum"}
 _NO_ENCAP = dict.fromkeys(("kind", "id", "src", "dst"))
@@ -335,7 +335,7 @@ def _rule_words(rule: Document) -> str:
     if "uid_start" in rule:
         words += f" uidrange {rule['uid_start']}-{rule['uid_end']}"
     if "ipproto" in rule:
-        words += f" ipproto {'udp' if rule['ipproto'] in _UDP else rule['ipproto']}"
+        words += f" ipproto {str(rule['ipproto']).replace(_PROTOCOL_NUMBER, '')}"
     if "dport" in rule:
         words += f" dport {rule['dport']}"
     if "goto" in rule:

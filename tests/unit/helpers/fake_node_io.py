@@ -710,7 +710,7 @@ def _rule(words):
     if "uidrange" in options:
         rule["uid_start"], rule["uid_end"] = map(int, options["uidrange"].split("-"))
     if "ipproto" in options:
-        rule["ipproto"], rule["dport"] = {"udp": "ipproto-17"}[options["ipproto"]], int(options["dport"])
+        rule["ipproto"], rule["dport"] = f"ipproto-{options['ipproto']}", int(options["dport"])
     if "goto" in options:
         rule["goto"] = int(options["goto"])
     if "lookup" in options:
