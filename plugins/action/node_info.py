@@ -24,12 +24,6 @@ _OWN = ("answer_timeout", "options", "host_networks", "of_run")
 class ActionModule(NodeAction):
     """Runs the module `node` with the mode `observed`."""
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, object] | None = None) -> dict[str, object]:
-        """Return the facts; in a run that installs packages they count as a change if some are missing."""
-        result = super().run(tmp, task_vars)
-        installs = (task_vars or {}).get("__egress_ip_install_packages") is True
-        return {**result, "changed": True} if installs and result.get("packages") else result
-
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""
         given = self._options()

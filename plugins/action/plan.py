@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import controller_lines
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failure_domains import labelled
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import valid_fields
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import Deadline, after
@@ -101,13 +102,19 @@ class ActionModule(ControllerAction):
             **made.to_dict(),
             "notes": [*made.notes, *controller_lines(hosts, made.rollout, int(variables["ansible_forks"]))],
             "fleet": without_records(made.fleet),
-            "manifests": with_pods_as_text(made.manifests),
+            "manifests": with_pods_as_text(made.manifests, made.objects.pods),
             "rollout": {**made.rollout, **packed(needed_states(made.rollout))} if made.rollout else {},
+            "without_packages": [host["name"] for host in hosts if _lacks_packages(host["observed"])],
             "platforms": platforms,
             "needs_fences_or_platforms": bool(platforms) or any(host["fence"] for host in hosts),
             "in_steps": any(made.rollout.get(key) for key in ("releasing", "following", "pending")),
             "answers": _answers(options["questions"], made, settings, lambda: _deadline(options)),
         }
+
+
+def _lacks_packages(observed: object) -> bool:
+    """Return whether a node answers that packages are missing, which the role can install."""
+    return bool(valid_fields(observed, "packages").get("packages"))
 
 
 def _failover(written: Mapping[str, object]) -> dict[str, Any]:

@@ -42,13 +42,19 @@ class ActionModule(ControllerAction):
             audit = variables.get("egress_ip_audit", NO_AUDIT)
             made = preview(run, audit, variables.get("egress_ip_steps")).to_dict()
         else:
-            check_mode, results = self._task.check_mode, node_results(variables, run["fleet"])
-            updates = update_results(variables, run["fleet"])
+            check_mode, called = self._task.check_mode, _called(run)
+            results, updates = node_results(variables, called), update_results(variables, called)
             events = _events(options, variables, run, updates, check_mode)
             results = _with_changes(results, updates)
             made = report(run["plan"], run["manifests"], run["fleet"], results, check_mode, events).to_dict()
         stats = {"data": {"egress_ip": made["stats"]}, "per_host": False, "aggregate": True}
         return {**made, "ansible_stats": stats}
+
+
+def _called(run: Mapping[str, Any]) -> set[str]:
+    """Return the nodes that the run may have called, since the variables of each host take time."""
+    observed = {*run["fleet"]["observed"]}
+    return observed if run["in_steps"] else observed.intersection(run["rollout"].get("differing", ()))
 
 
 def _with_changes(results: Mapping[str, Any], updates: Mapping[str, Any]) -> dict[str, Any]:

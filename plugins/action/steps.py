@@ -34,7 +34,7 @@ class ActionModule(ControllerAction):
             {host["name"]: host["fence"] for host in hosts},
             variables.get("egress_ip_audit", {}).get("audits", {}),
             options["fence_results"],
-            node_results(variables, run["fleet"]),
+            node_results(variables, run["fleet"]["observed"]),
         )
         check_fence_files(hosts)
         return {**steps, "updates": packed(steps["updates"])}

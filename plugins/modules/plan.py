@@ -317,6 +317,11 @@ needs_fences_or_platforms:
   description: Whether M(netops.egress_ip.steps) must be run, for fences or platforms.
   returned: success
   type: bool
+without_packages:
+  description: The nodes that answer that packages are missing, which the role can install.
+  returned: success
+  type: list
+  elements: str
 in_steps:
   description: Whether nodes release or claim addresses, so that a run has several steps.
   returned: success

@@ -15,23 +15,53 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible import constants
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import become_loader, connection_loader, shell_loader
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import SLOW
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import AnswerTimeoutError, NodeClock
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import TEXTS
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import DEFAULTS
 
 # Ansible loads an action once for a whole run, and then forks for each host and task.
 _CONTENT = zipapp.make()
 PROGRAM = base64.b64encode(zlib.compress(_CONTENT)).decode()
 PROGRAM_DIGEST = hashlib.sha256(_CONTENT).hexdigest()
 
+# {setting of the run: option of the connection plugin ssh}.
+_OF_SSH = {"connection_timeout": "timeout", "pipelining": "pipelining"}
+
 # A connection that fails while the controller is busy is no failure of the node.
 _ATTEMPTS = 5
 # Fields of a result that change variables or the inventory on the controller. A node is trusted only for itself.
 _CONTROL = ("ansible_facts", "ansible_stats", "add_host", "add_group", SLOW)
+
+
+def _load_plugins() -> None:
+    """Load what a call of a module uses into the process that forks, or each process would load it for its node."""
+    usual = (
+        (connection_loader, constants.DEFAULT_TRANSPORT),
+        (become_loader, constants.DEFAULT_BECOME_METHOD),
+        (shell_loader, "sh"),
+    )
+    for loader, name in usual:
+        # Whoever uses a plugin that cannot be loaded gets the error.
+        with contextlib.suppress(AnsibleError, ImportError):
+            loader.get(name, class_only=True)
+    with contextlib.suppress(ImportError):
+        from ansible.module_utils.common.json import (  # noqa: PLC0415
+            Direction,
+            get_module_decoder,
+            get_module_encoder,
+        )
+
+        get_module_encoder("legacy", Direction.CONTROLLER_TO_MODULE)
+        get_module_decoder("legacy", Direction.MODULE_TO_CONTROLLER)
+
+
+_load_plugins()
 
 
 def unlogged(arguments: Mapping[str, object]) -> dict[str, object]:
@@ -46,14 +76,6 @@ def unlogged(arguments: Mapping[str, object]) -> dict[str, object]:
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     summary = {"name": state.get("name"), "generation": state.get("generation"), "digest": digest}
     return {**arguments, "state": summary, "state_json": text}
-
-
-def with_text(facts: Mapping[str, object]) -> dict[str, object]:
-    """Return a result of the module in which the fields TEXTS are JSON texts.
-
-    Ansible copies a result value by value. In a fleet of 300 nodes the records of other nodes have 90,000 entries.
-    """
-    return {**facts, **{name: json.dumps(facts[name]) for name in TEXTS if name in facts}}
 
 
 def without_control(result: Mapping[str, object]) -> dict[str, object]:
@@ -87,6 +109,7 @@ class NodeAction(ActionBase):
         """Return the result of the module, with SLOW if the controller took longer than a node may take to answer."""
         result = super().run(tmp, task_vars)
         self._variables = task_vars or {}
+        self._set_up_connection()
         limit, started = self.answer_timeout(), time.monotonic()
         try:
             done = self._run_module(limit)
@@ -94,7 +117,17 @@ class NodeAction(ActionBase):
             done = {"failed": True, "msg": f"Timed out after {limit:g} seconds", "timedout": {"period": limit}}
         late = time.monotonic() - started - self._clock.node_seconds
         slow = {SLOW: round(late, 1)} if 0 < limit < late else {}
-        return with_small_event({**result, **with_text(without_control(done)), **slow})
+        return with_small_event({**result, **without_control(done), **slow})
+
+    def _set_up_connection(self) -> None:
+        """Apply the settings of the run for ssh connections that are not the defaults, which the playbooks have."""
+        settings = self._variables.get("egress_ip_settings")
+        common = settings["common"] if isinstance(settings, dict) else {}
+        if getattr(self._connection, "transport", "") != "ssh":
+            return
+        for name, option in _OF_SSH.items():
+            if common.get(name, DEFAULTS[f"egress_ip_{name}"]) != DEFAULTS[f"egress_ip_{name}"]:
+                self._connection.set_option(option, common[name])
 
     def cleanup(self, force: bool = False) -> None:
         """Delete the temporary folder on the node, unless the node is silent; Ansible calls this after `run`."""

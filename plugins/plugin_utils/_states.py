@@ -9,12 +9,13 @@ all equal on all nodes, and their copies would take ten times as long as the pla
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Fields of a result of `node_info` that are JSON texts, and which no task after the plan needs.
-TEXTS = ("nodes", "containers")
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import TEXTS
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import pods_as_text
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.objects import Pod
+
 # A state without them would be hard to read; they are small.
 _OWN = ("name", "interface", "endpoints", "pods", "held", "standbys", "networks")
 
@@ -42,10 +43,9 @@ def needed_states(rollout: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]
     return {name: states[name] for name in rollout["differing"]}
 
 
-def with_pods_as_text(manifests: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the dict of Manifests with the pods as one JSON text, which `Manifests.from_dict` reads too."""
-    pods = manifests["pods"]
-    return {**manifests, "pods": pods if isinstance(pods, str) else json.dumps(pods)}
+def with_pods_as_text(manifests: Mapping[str, Any], pods: Iterable[Pod]) -> dict[str, Any]:
+    """Return the dict of Manifests, which has these pods, with the pods as one text."""
+    return {**manifests, "pods": manifests["pods"] if isinstance(manifests["pods"], str) else pods_as_text(pods)}
 
 
 def without_records(fleet: Mapping[str, Any]) -> dict[str, Any]:

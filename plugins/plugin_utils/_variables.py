@@ -10,16 +10,16 @@ The modules plan, steps and report read the registered results of other modules 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import TEXTS
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import failover
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import read_result
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import PREFIX
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import TEXTS
 
 _OF_HOST = ("labels", "capacity", "networks", "follow", "follow_kubeconfig", "drain", "platform", "fence")
 # {setting of failover: its name among all settings}.
@@ -62,18 +62,18 @@ def result_of(variables: Mapping[str, Any], module: str) -> Mapping[str, Any]:
     return found
 
 
-def node_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {node: result of the module `node`} of the nodes that answered; empty before that module runs."""
-    return _results(variables, fleet, "egress_ip_node")
+def node_results(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return {node: result of the module `node`} of these nodes; empty before that module runs."""
+    return _results(variables, names, "egress_ip_node")
 
 
-def update_results(variables: Mapping[str, Any], fleet: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {node: result of the module `node`} of the nodes that were updated after the claims of others."""
-    return _results(variables, fleet, "egress_ip_node_update")
+def update_results(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return {node: result of the module `node`} of those nodes that were updated after the claims of others."""
+    return _results(variables, names, "egress_ip_node_update")
 
 
-def _results(variables: Mapping[str, Any], fleet: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = {node: _of_host(variables, node).get(name) for node in sorted(fleet["observed"])}
+def _results(variables: Mapping[str, Any], names: Iterable[str], variable: str) -> dict[str, Any]:
+    found = {node: _of_host(variables, node).get(variable) for node in sorted(names)}
     return {node: read_result(result) for node, result in found.items() if result is not None}
 
 
@@ -91,7 +91,7 @@ def _record(text: str) -> Any:
 
 
 def _facts(observed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a result of the module `node_info` with the fields TEXTS as values; see `_node_action`.
+    """Return a result of the module `node_info` with the fields TEXTS as values.
 
     Without a result, the host may be alive and hold addresses: nothing is known about it.
     """

@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".build"))
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_texts  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import (  # noqa: E402
     Manifests,
     read_manifests,
@@ -146,7 +147,7 @@ def write(folder: Path, size: Size) -> None:
         answers[name].update(held=held, generation=state.generation, digest=state.digest())
     record = record_of(rollout)
     for name, answer in answers.items():
-        (folder / f"{name}.json").write_text(json.dumps({**answer, **record}), encoding="utf-8")
+        (folder / f"{name}.json").write_text(json.dumps(with_texts({**answer, **record})), encoding="utf-8")
 
 
 def record_of(rollout: Rollout) -> dict:
@@ -163,7 +164,6 @@ def write_manifests(folder: Path, items: list[dict]) -> None:
 
 def _inventory(folder: Path, size: Size) -> dict:
     common = {
-        "ansible_connection": "recorded",
         "ansible_pipelining": True,
         "ansible_python_interpreter": "/usr/bin/python3",
         "recorded_folder": str(folder),
@@ -185,5 +185,7 @@ def environment(forks: int) -> dict[str, str]:
         "ANSIBLE_FORKS": str(forks),
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_STDOUT_CALLBACK": "default",
+        # As ssh, which a real fleet has: the one that is loaded before Ansible forks.
+        "ANSIBLE_TRANSPORT": "recorded",
         "PYTHONUNBUFFERED": "1",
     }

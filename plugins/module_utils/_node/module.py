@@ -52,9 +52,11 @@ def _remove(io: HostIO, params: Mapping[str, Any], check_mode: bool) -> Mapping[
 
 
 def _observe(io: HostIO, params: Mapping[str, Any], _check_mode: bool) -> Mapping[str, object]:
+    from .._common.text_fields import with_texts  # noqa: PLC0415
     from .observe import Question, observe  # noqa: PLC0415
 
-    return observe(io, DataPlaneOptions.from_dict(params["options"]), Question(**params["observe"])).to_dict()
+    facts = observe(io, DataPlaneOptions.from_dict(params["options"]), Question(**params["observe"]))
+    return with_texts(facts.to_dict())
 
 
 _MODES = {"present": _apply, "absent": _remove, "observed": _observe}

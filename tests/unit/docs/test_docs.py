@@ -74,7 +74,12 @@ SHOWN = {
     ),
 }
 MOLECULE_TESTS = ROOT / "extensions/molecule/default/tests"
-PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+)(?:\.common\.(\w+))? \| default\(([^,)]*).*?\)")
+PLAYBOOK_DEFAULT = re.compile(r"(egress_ip_\w+) \| default\(([^,)]*).*?\)|^    (ansible_ssh_\w+): (\S+)$", re.MULTILINE)
+# {variable of a playbook: the setting whose default it has}.
+OF_CONNECTION = {
+    "ansible_ssh_timeout": "egress_ip_connection_timeout",
+    "ansible_ssh_pipelining": "egress_ip_pipelining",
+}
 REQUIRED = {"egress_ip_manifests"}
 
 
@@ -107,7 +112,7 @@ def _documented():
 def _of_the_playbooks():
     """Return {variable: default} of the playbooks, which need some before the settings are read."""
     found = [match for path in ROOT.glob("playbooks/*.yml") for match in PLAYBOOK_DEFAULT.findall(path.read_text())]
-    return {f"egress_ip_{setting}" if setting else name: yaml.safe_load(value) for name, setting, value in found}
+    return {name or OF_CONNECTION[ssh]: yaml.safe_load(value or given) for name, value, ssh, given in found}
 
 
 def _examples(path, language):
@@ -162,7 +167,7 @@ def test_tasks_use_the_settings_and_not_the_variables():
     """What is checked is what is used. Secrets are in no result; the settings need the group first."""
     alone = {"egress_ip_tunnel_secret", "egress_ip_vsphere_password", "egress_ip_group", *REQUIRED}
     names = "|".join({*_defaults(), *DEFAULTS} - alone)
-    for path in (path for folder in ("tasks", "vars", "handlers") for path in ROOT.glob(f"roles/*/{folder}/*.yml")):
+    for path in (path for folder in ("tasks", "vars") for path in ROOT.glob(f"roles/*/{folder}/*.yml")):
         # A name with a colon is the beginning of a message.
         used = re.findall(rf"(?<![\w.])(?:{names})\b(?!:)", path.read_text(encoding="utf-8"))
         assert used == [], path

@@ -5,11 +5,8 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule as Action
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, without_control
 from playbook_fleet import COLLECTION, PlaybookFleet
@@ -129,16 +126,6 @@ def test_a_time_that_is_no_number(sent, given):
 def test_the_options_of_the_run_need_its_results(sent):
     with pytest.raises(AnsibleActionFail, match=r"egress_ip_settings: must be the registered result"):
         sent(Action, {"inventory_hostname": "node1"}, of_run=True)
-
-
-@pytest.mark.parametrize("installs", [False, True])
-@pytest.mark.parametrize("packages", [[], ["nftables"]])
-def test_missing_packages_are_a_change_where_they_are_installed(monkeypatch, installs, packages):
-    monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
-    monkeypatch.setattr(ActionBase, "_execute_module", lambda *_arguments, **_more: {"packages": packages})
-    action = Action(SimpleNamespace(args={}, async_val=0), None, None, None, None, None)
-    result = action.run(None, {"__egress_ip_install_packages": installs})
-    assert result.get("changed", False) == (installs and bool(packages))
 
 
 @pytest.fixture

@@ -34,6 +34,12 @@ def test_states_have_what_all_share_once():
     assert not any("generation" in state for state in rollout["states"].values())
 
 
+def test_nodes_that_lack_packages_are_named():
+    lacking = {"egress_ip_node_info": {"problems": ["nftables: is not installed"], "packages": ["nftables"]}}
+    made = plan(run_variables(egressip("web", A, B), node1=node(1, A), node2=lacking))
+    assert (made["without_packages"], plan()["without_packages"]) == (["node2"], [])
+
+
 def test_a_drained_node_releases_in_steps():
     made = plan(settings={"drain_nodes": ["node1"]})
     assert len(made["plan"]["unassigned"]) == len(made["stop_reasons"]) == 1

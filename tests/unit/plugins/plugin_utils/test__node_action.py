@@ -9,9 +9,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from ansible import constants
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import with_text
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_texts
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import NodeClock
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 from hypothesis import given
@@ -57,7 +59,7 @@ def test_a_silent_node_does_not_end_the_process_that_cleans_up(monkeypatch):
 )
 def test_the_record_of_other_nodes_travels_as_a_text(nodes):
     facts = {"generation": 3, "nodes": nodes}
-    sent = with_text(facts)
+    sent = with_texts(facts)
     assert isinstance(sent["nodes"], str)
     assert observed(sent) == facts
 
@@ -65,3 +67,29 @@ def test_the_record_of_other_nodes_travels_as_a_text(nodes):
 @pytest.mark.parametrize("facts", [{}, {"failed": True, "msg": "timed out"}, {"nodes": []}, {"nodes": "no JSON"}])
 def test_other_results_stay_as_they_are(facts):
     assert observed(facts) == facts
+
+
+@pytest.mark.parametrize(
+    ("transport", "settings", "options"),
+    [
+        ("ssh", {"connection_timeout": 5, "pipelining": True}, {}),
+        ("ssh", {"connection_timeout": 3, "pipelining": True}, {"timeout": 3}),
+        ("ssh", {"connection_timeout": 5, "pipelining": False}, {"pipelining": False}),
+        ("ssh", None, {}),
+        ("local", {"connection_timeout": 3, "pipelining": False}, {}),
+    ],
+)
+def test_settings_of_ssh_that_are_not_the_defaults_apply_to_the_connection(monkeypatch, transport, settings, options):
+    given = {}
+    connection = SimpleNamespace(transport=transport, set_option=given.__setitem__)
+    monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
+    monkeypatch.setattr(ActionBase, "_execute_module", lambda *_arguments, **_more: {})
+    action = ActionModule(SimpleNamespace(args={}, async_val=0), connection, None, None, None, None)
+    action.run(None, {"egress_ip_settings": {"common": settings}} if settings else {})
+    assert given == options
+
+
+def test_the_connection_plugin_ssh_has_these_options():
+    connection_loader.get("ssh", class_only=True)
+    defined = constants.config.get_configuration_definitions("connection", "ssh")
+    assert {"timeout", "pipelining"} <= {*defined}

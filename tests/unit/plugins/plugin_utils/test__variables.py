@@ -55,9 +55,7 @@ def test_a_missing_result_names_the_module(variables):
 
 def test_results_are_those_of_nodes_that_answered():
     hostvars = {"node1": {"egress_ip_node": {"changed": True}}, "node2": {}, "node3": {"egress_ip_node": None}}
-    assert node_results({"hostvars": hostvars}, {"observed": {"node1": {}, "node2": {}, "node3": {}}}) == {
-        "node1": {"changed": True}
-    }
+    assert node_results({"hostvars": hostvars}, ["node3", "node1", "node2"]) == {"node1": {"changed": True}}
 
 
 def test_equal_records_of_nodes_are_one_value():
