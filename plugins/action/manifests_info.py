@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.lookup.manifests import LookupModule
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import Manifests
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import read_sources
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import with_pods_as_text
 
 
 class ActionModule(ControllerAction):
@@ -22,5 +22,5 @@ class ActionModule(ControllerAction):
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the result of the lookup with its pods as one text: Ansible copies a result value by value."""
         sources = read_sources(options["sources"])
-        (found,) = LookupModule(loader=self._loader, templar=self._templar).run([sources], variables)
-        return with_pods_as_text(found)
+        lookup = LookupModule(loader=self._loader, templar=self._templar)
+        return lookup.read([sources], variables, Manifests.to_short_dict)

@@ -182,7 +182,10 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.engin
     engine_of,
     read_engines,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import (
+    Manifests,
+    read_manifests,
+)
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._documents import Documents
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_source import read_objects
 
@@ -196,6 +199,12 @@ class LookupModule(LookupBase):
     def run(self, terms: Iterable[Any], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         """Return a list with one dictionary."""
         self.set_options(var_options=variables, direct=kwargs)
+        return [self.read(terms, variables, Manifests.to_dict)]
+
+    def read(
+        self, terms: Iterable[Any], variables: Any, shape: Callable[[Manifests], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return the dictionary; `shape` makes that of the documents."""
         documents = Documents()
         given = list(_flatten(terms))
         try:
@@ -209,12 +218,12 @@ class LookupModule(LookupBase):
         except EgressIPError as error:
             # The text is complete; Ansible would add those of all causes.
             raise AnsibleLookupError(str(error)) from None
-        result = read_manifests(documents.documents).to_dict()
+        result = shape(read_manifests(documents.documents))
         result["invalid"] = documents.unreadable + result["invalid"]
         result["unreadable"] = [entry["name"] for entry in documents.unreadable]
         result["ignored"] = documents.ignored + result["ignored"]
         result["engines"] = [engine.to_dict() for engine in engines]
-        return [result]
+        return result
 
     def _read(self, term: object, source: str, variables: Mapping[str, Any], documents: Documents) -> None:
         if isinstance(term, Mapping) and term:

@@ -69,7 +69,8 @@ namespaces:
   elements: dict
 pods:
   description:
-    - Pod documents, reduced to what the collection uses, the JSON text of a list of dictionaries.
+    - The Pods, reduced to what the collection uses, as a text for the modules of this collection. The lookup
+      P(netops.egress_ip.manifests#lookup) returns them as documents.
     - In a large fleet Ansible copies a text much faster than many values.
   returned: success
   type: str

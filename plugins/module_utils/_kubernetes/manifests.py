@@ -74,12 +74,12 @@ class Manifests:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Manifests:
-        """Return the Manifests of the dict that ``to_dict`` returned, or with its pods as one JSON text."""
-        pods = json.loads(value["pods"]) if isinstance(value["pods"], str) else value["pods"]
+        """Return the Manifests of the dict that ``to_dict`` or ``to_short_dict`` returned."""
+        pods = value["pods"]
         return cls(
             egressips=read_egressips(value["egressips"]),
             namespaces=valid(parse_namespace, value["namespaces"]),
-            pods=valid(parse_pod, pods),
+            pods=_pods_of(pods) if isinstance(pods, str) else valid(parse_pod, pods),
             nodes=valid(parse_node, value["nodes"]),
             invalid=tuple(value["invalid"]),
             ignored=tuple(value["ignored"]),
@@ -89,13 +89,19 @@ class Manifests:
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return a dict of plain lists: EgressIP documents as written, others reduced to the fields in use."""
+        return {**self._without_pods(), "pods": [pod.to_dict() for pod in self.pods]}
+
+    def to_short_dict(self) -> dict[str, Any]:
+        """Return the same dict with the pods as one text."""
+        return {**self._without_pods(), "pods": pods_as_text(self.pods)}
+
+    def _without_pods(self) -> dict[str, list[Any]]:
         return {
             "egressips": [egressip.document for egressip in self.egressips],
             "broken": list(self.broken),
             "pooled": [egressip.name for egressip in self.egressips if egressip.is_pooled],
             "contested": list(self.contested),
             "namespaces": [namespace.to_dict() for namespace in self.namespaces],
-            "pods": [pod.to_dict() for pod in self.pods],
             "nodes": [node.to_dict() for node in self.nodes],
             "invalid": list(self.invalid),
             "ignored": list(self.ignored),
@@ -103,6 +109,16 @@ class Manifests:
             "network_errors": list(self.network_errors),
             "network_faults": list(self.network_faults),
         }
+
+
+def pods_as_text(pods: Iterable[Pod]) -> str:
+    """Return pods as one text, which ``Manifests.from_dict`` reads without another check of each pod."""
+    return json.dumps([pod.row for pod in pods], separators=(",", ":"))
+
+
+@paused_collector()
+def _pods_of(text: str) -> tuple[Pod, ...]:
+    return tuple(map(Pod.of_row, json.loads(text)))
 
 
 class SelectedPod(NamedTuple):

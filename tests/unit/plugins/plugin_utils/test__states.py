@@ -81,8 +81,8 @@ def test_states_of_nodes_that_a_run_cannot_change_are_left_out(more, needed):
 def test_pods_travel_as_a_text():
     items = [pod("a", "10.88.0.2", "node1"), egressip("web", "10.0.99.1")]
     made = read_manifests([{"source": "x", "document": each} for each in items])
-    sent = with_pods_as_text(made.to_dict())
+    sent = with_pods_as_text(made.to_dict(), made.pods)
     assert isinstance(sent["pods"], str)
-    assert with_pods_as_text(sent) == sent
+    assert with_pods_as_text(sent, ()) == sent == made.to_short_dict()
     assert Manifests.from_dict(sent) == Manifests.from_dict(made.to_dict())
     assert [each.name for each in Manifests.from_dict(sent).pods] == ["a"]
