@@ -51,8 +51,9 @@ eda: ## The rulebook under the real ansible-rulebook, against a test API server
 awx-image: prepare-lab ## The execution environment of examples/awx, built on the lab's Debian
 	@$(PYTHON) tests/awx/build_image.py
 
-bench: prepare-unit prepare-lab ## Measure the cost of a packet, the planner, audits of a vCenter, a large fleet, and runs against simple playbooks
+bench: prepare-unit prepare-lab ## Measure the cost of a packet and of the start of a pod, the planner, audits of a vCenter, a large fleet, and runs against simple playbooks
 	@$(PYTHON) tests/bench/packets.py
+	@$(PYTHON) tests/bench/pod_start.py
 	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/vsphere.py; vsphere=$$?; \
 	  $(PYTHON) tests/bench/scale.py; scale=$$?; \
 	  $(PYTHON) tests/bench/bench.py && exit $$((planner + vsphere + scale))

@@ -65,6 +65,9 @@ class ApiServer:
         self.store = Store(self.ca.read_bytes())
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(key_and_certificate)
+        # As a real API server asks for the certificate of a client; only tokens count here.
+        context.load_verify_locations(self.ca)
+        context.verify_mode = ssl.CERT_OPTIONAL
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("_Handler", (Handler,), {"api": self}))
         self._http.daemon_threads = True
         self._http.socket = context.wrap_socket(self._http.socket, server_side=True, do_handshake_on_connect=False)

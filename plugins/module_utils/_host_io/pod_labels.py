@@ -15,7 +15,6 @@ import os
 import socket
 import ssl
 import time
-from urllib.parse import urlsplit
 
 from .._common.json_object import json_object
 from .pod_notes import NoteError
@@ -24,6 +23,7 @@ from .read_now import read_now
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 # Seconds for the whole request. A name server without an answer takes one more.
 TIMEOUT = 2.0
@@ -31,6 +31,7 @@ TIMEOUT = 2.0
 _RESOLVER = "timeout:1 attempts:1"
 _LARGEST_FILE, _LARGEST_ANSWER, _CHUNK = 1 << 20, 4 << 20, 1 << 16
 _OK = 200
+_SCHEME, _PORT = "https://", 443
 _FIELDS = (
     "server",
     "certificate-authority",
@@ -72,8 +73,8 @@ def read_kubeconfig(path: str) -> dict[str, str]:
         if key in found:
             raise NoteError(f"{path}: has {key} twice; it must have one cluster and one user")
         found[key] = value
-    if not found.get("server", "").startswith("https://"):
-        raise NoteError(f"{path}: has no server with https://")
+    if not found.get("server", "").startswith(_SCHEME):
+        raise NoteError(f"{path}: has no server with {_SCHEME}")
     if found.get("insecure-skip-tls-verify", "false") != "false":
         raise NoteError(f"{path}: insecure-skip-tls-verify is not supported; name the certificate authority")
     return found
@@ -121,18 +122,27 @@ def _context(path: str, fields: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
+def split_server(server: str) -> tuple[Any, int, str]:
+    """Return (host, port, path) of the URL of a server. Raises ValueError if the port is no number.
+
+    A host in ASCII is bytes: for a text, Python would import the codec of other names, which takes as long as the
+    handshake.
+    """
+    netloc, _slash, path = server[len(_SCHEME) :].partition("/")
+    has_port = ":" in netloc.rpartition("]")[2]
+    name, _colon, port = netloc.rpartition(":") if has_port else (netloc, "", str(_PORT))
+    if not port.isdigit():
+        raise ValueError("the port is not a number")
+    host = name.strip("[]")
+    return host.encode("ascii") if host.isascii() else host, int(port), path and f"/{path.rstrip('/')}"
+
+
 def _get(path: str, fields: Mapping[str, str], url: str, deadline: float) -> bytes:
-    """Return the body of an answer. Raises OSError or NoteError."""
-    server = urlsplit(fields["server"])
-    host = server.hostname or ""
-    token = _named(path, fields["tokenFile"]).decode().strip() if "tokenFile" in fields else fields.get("token", "")
-    if not token.isprintable():
-        raise NoteError(f"{path}: the token has characters that a header cannot have")
-    lines = [f"GET {server.path.rstrip('/')}{url} HTTP/1.0", f"Host: {server.netloc}", "Accept: application/json"]
-    lines += [f"Authorization: Bearer {token}"] if token else []
-    request = "\r\n".join([*lines, "", ""]).encode()
+    """Return the body of an answer. Raises OSError, ValueError or NoteError."""
+    host, port, prefix = split_server(fields["server"])
+    request = _request(path, fields, f"{prefix}{url}")
     os.environ["RES_OPTIONS"] = _RESOLVER
-    plain = socket.create_connection((host, server.port or 443), _left(deadline))
+    plain = socket.create_connection((host, port), _left(deadline))
     with plain, _context(path, fields).wrap_socket(plain, server_hostname=host) as sock:
         sock.sendall(request)
         answer = _receive(sock, deadline)
@@ -141,6 +151,16 @@ def _get(path: str, fields: Mapping[str, str], url: str, deadline: float) -> byt
     if not status.startswith(str(_OK)):
         raise NoteError(f"{fields['server']}: refuses to show the pod: {status or 'no answer'}")
     return body
+
+
+def _request(path: str, fields: Mapping[str, str], url: str) -> bytes:
+    token = _named(path, fields["tokenFile"]).decode().strip() if "tokenFile" in fields else fields.get("token", "")
+    if not token.isprintable():
+        raise NoteError(f"{path}: the token has characters that a header cannot have")
+    netloc = fields["server"][len(_SCHEME) :].partition("/")[0]
+    lines = [f"GET {url} HTTP/1.0", f"Host: {netloc}", "Accept: application/json"]
+    lines += [f"Authorization: Bearer {token}"] if token else []
+    return "\r\n".join([*lines, "", ""]).encode()
 
 
 def _receive(sock: ssl.SSLSocket, deadline: float) -> bytes:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Podman, Docker and libvirt on hosts of the lab: set-up, and commands in containers.
+"""Podman, Docker, libvirt and containerd on hosts of the lab: set-up, and commands in containers.
 
 Containers see the programs of their host, so the image has no files.
 """
@@ -80,6 +80,11 @@ class Host:
         """Write a file."""
         self.lab.exec(self.name, "sh", "-c", f"mkdir -p {Path(path).parent} && cat > {path}", stdin=text)
 
+    def ask_published(self, asker: str, port: int) -> str:
+        """The source, as a container sees it, of a connection from another host to a published port; empty without."""
+        words = (*CLIENT, find_host(self.name).address, str(port), "--timeout", "5")
+        return json.loads(self.lab.exec(asker, *words))["source"] or ""
+
 
 class Engine(Host):
     """Podman or Docker: both have the same commands."""
@@ -100,11 +105,6 @@ class Engine(Host):
         """The source, as a server sees it, of a connection from a running container; empty without a connection."""
         words = (*CLIENT, host, str(port), "--timeout", "5")
         return json.loads(self.run(self.word, "exec", name, *words))["source"] or ""
-
-    def ask_published(self, asker: str, port: int) -> str:
-        """The source, as a container sees it, of a connection from another host to a published port; empty without."""
-        words = (*CLIENT, find_host(self.name).address, str(port), "--timeout", "5")
-        return json.loads(self.lab.exec(asker, *words))["source"] or ""
 
     def remove_all(self) -> None:
         """Remove all containers."""
@@ -144,6 +144,57 @@ class Docker(Engine):
         self.write("/etc/docker/daemon.json", DAEMON_JSON)
         self.run("systemctl", "start", "docker.service")
         self.run("bash", "-c", f"{MAKE_IMAGE}docker import /opt/image.tar {IMAGE}")
+
+
+# A host of the lab cannot lower the score of its processes, and has no file system that could be a layer of overlayfs.
+CONTAINERD_CONFIG = """\
+version = 2
+
+[plugins."io.containerd.grpc.v1.cri"]
+disable_apparmor = true
+restrict_oom_score_adj = true
+sandbox_image = "localhost/pod:latest"
+cni = {bin_dir = "/usr/lib/cni", conf_dir = "/etc/cni/net.d"}
+containerd = {snapshotter = "native"}
+"""
+# The network namespace of a pod belongs to a process of this image, which has no volumes.
+MAKE_POD_IMAGE = f"""
+{MAKE_IMAGE}
+cp /bin/busybox /opt/image/
+rm -f /opt/pod.tar
+tar -C /opt/image -cf /opt/image.tar .
+podman import --quiet --change 'ENTRYPOINT ["/busybox", "sleep", "1000000"]' /opt/image.tar localhost/pod
+podman save --quiet --format docker-archive --output /opt/pod.tar localhost/pod
+systemctl restart containerd.service
+ctr --namespace k8s.io images import --snapshotter native /opt/pod.tar
+"""
+
+
+class Containerd(Host):
+    """containerd of Debian, asked for pods as a kubelet asks."""
+
+    client = "/opt/cri_client.py"
+
+    def set_up(self) -> None:
+        """Write the configuration, start the daemon and import the image of pods."""
+        self.write("/etc/containers/storage.conf", STORAGE_CONF)
+        self.write("/etc/containers/containers.conf", CONTAINERS_CONF)
+        self.write("/etc/containerd/config.toml", CONTAINERD_CONFIG)
+        self.write(self.client, Path(__file__).with_name("cri_client.py").read_text(encoding="utf-8"))
+        self.run("bash", "-c", MAKE_POD_IMAGE)
+
+    def tear_down(self) -> None:
+        """Stop the daemon. Where cgroups have no namespace, those that it leaves are the machine's."""
+        self.run("systemctl", "stop", "containerd.service")
+        self.run("sh", "-c", "rmdir /sys/fs/cgroup/*/k8s.io", check=False)
+
+    def cri(self, *words: str) -> str:
+        """Output of a command of the client."""
+        return self.run("python3", self.client, *words)
+
+    def first_packets(self, namespace: str, name: str = "pod", count: int = 300) -> dict[str, int]:
+        """{source that the server saw: datagrams} of a new pod, whose first act they are."""
+        return json.loads(self.cri("run", namespace, name, *BURST, str(count)))
 
 
 # What libvirt keeps of a VM that runs, as far as it matters.

@@ -1,11 +1,10 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pods of Kubernetes: the source of their first packets on a node with the CNI plugin.
+"""Pods of containerd, started as a kubelet starts them: the source of their first packets with the CNI plugin.
 
-Debian has no runtime of Kubernetes that starts pods without an API server. RUNTIME calls the plugins of the node's list
-as a runtime does; BRIDGE stands for the plugin that connects pods, and gives all of them the same address in turn. Each
-pod is a network namespace.
+containerd calls Debian's plugins `bridge` (with `host-local`) and `portmap`, then the plugin of the collection. The
+network has one address, so each pod has that of the pod before.
 """
 
 from __future__ import annotations
@@ -14,95 +13,33 @@ import json
 
 import pytest
 from conftest import VARIABLES, documents
-from engines import BURST, EGRESS_IP, Host
+from engines import CLIENT, EGRESS_IP, LISTEN, Containerd
 from fleet import ADDRESS, Fleet, wait_for
+from lab_topology import SERVER, SERVER_PORT
 
 NODE = "node3"
 LIST = "/etc/cni/net.d/10-pods.conflist"
-CONFLIST = """\
-{
+POD_ADDRESS = "10.90.0.2"
+CONFLIST = f"""\
+{{
   "cniVersion": "1.0.0",
   "name": "pods",
   "plugins": [
-    {"type": "lab-bridge", "bridge": "cni0"}
+    {{
+      "type": "bridge",
+      "bridge": "cni0",
+      "isGateway": true,
+      "ipMasq": true,
+      "ipam": {{
+        "type": "host-local",
+        "ranges": [[{{"subnet": "10.90.0.0/24", "rangeStart": "{POD_ADDRESS}", "rangeEnd": "{POD_ADDRESS}"}}]],
+        "routes": [{{"dst": "0.0.0.0/0"}}]
+      }}
+    }},
+    {{"type": "portmap", "capabilities": {{"portMappings": true}}}}
   ]
-}
+}}
 """
-BRIDGE = """\
-#!/usr/bin/python3
-import json, os, subprocess, sys
-
-pod, config = os.environ["CNI_CONTAINERID"], json.load(sys.stdin)
-
-def ip(options, *lines):
-    text = "".join(f"{line}\\n" for line in lines)
-    subprocess.run(["ip", *options, "-batch", "-"], input=text, text=True, check=True)
-
-if os.environ["CNI_COMMAND"] == "ADD":
-    ip([], f"link add v-{pod} type veth peer name eth0 netns {pod}", f"link set v-{pod} master {config['bridge']} up")
-    ip(["-n", pod], "address add 10.90.0.2/24 dev eth0", "link set eth0 up", "route add default via 10.90.0.1")
-    ips = [{"address": "10.90.0.2/24", "gateway": "10.90.0.1", "interface": 0}]
-    interfaces = [{"name": "eth0", "sandbox": os.environ["CNI_NETNS"]}]
-    print(json.dumps({"cniVersion": config["cniVersion"], "interfaces": interfaces, "ips": ips}))
-else:
-    ip([], f"link delete v-{pod}")
-"""
-SET_UP = """
-set -e
-ip link add cni0 type bridge && ip address add 10.90.0.1/24 dev cni0 && ip link set cni0 up
-nft add table ip lab_cni
-nft 'add chain ip lab_cni srcnat { type nat hook postrouting priority 100; }'
-nft add rule ip lab_cni srcnat ip saddr 10.90.0.0/24 oifname != cni0 masquerade
-chmod 755 /usr/lib/cni/lab-bridge
-"""
-CLEAN_UP = f"rm -f {LIST} /usr/lib/cni/lab-bridge; ip link delete cni0; nft delete table ip lab_cni"
-RUNTIME = """\
-import json, os, subprocess, sys
-
-command, pod, namespace = sys.argv[1:]
-config = json.load(open("/etc/cni/net.d/10-pods.conflist"))
-environment = {
-    "CNI_COMMAND": command,
-    "CNI_CONTAINERID": pod,
-    "CNI_NETNS": f"/run/netns/{pod}",
-    "CNI_IFNAME": "eth0",
-    "CNI_ARGS": f"IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={pod}",
-    "CNI_PATH": "/usr/lib/cni",
-    "PATH": os.environ["PATH"],
-}
-result = None
-for plugin in config["plugins"] if command == "ADD" else reversed(config["plugins"]):
-    given = {**plugin, "cniVersion": config["cniVersion"], "name": config["name"]}
-    given.update({"prevResult": result} if result else {})
-    path = "/usr/lib/cni/" + plugin["type"]
-    done = subprocess.run([path], input=json.dumps(given), env=environment, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{plugin['type']}: {done.stdout}{done.stderr}")
-    if command == "ADD":
-        result = json.loads(done.stdout)
-"""
-
-
-class Pods(Host):
-    """A node with a list of network plugins."""
-
-    def runtime(self, command: str, pod: str, namespace: str) -> None:
-        """Call all plugins of the list."""
-        self.run("python3", "-c", RUNTIME, command, pod, namespace)
-
-    def first_packets(self, namespace: str, pod: str = "pod", count: int = 300) -> dict[str, int]:
-        """{source that the server saw: datagrams} of a new pod, whose first act they are."""
-        self.run("ip", "netns", "add", pod)
-        try:
-            self.runtime("ADD", pod, namespace)
-            return json.loads(self.run("ip", "netns", "exec", pod, *BURST, str(count)))
-        finally:
-            self.runtime("DEL", pod, namespace)
-            self.run("ip", "netns", "delete", pod)
-
-    def list_text(self) -> str:
-        """The list."""
-        return self.run("cat", LIST)
 
 
 @pytest.fixture(scope="module")
@@ -119,16 +56,24 @@ def apply(fleet, *words, **more):
     return fleet.good(*words, egress_ip_manifests=documents(), **{**VARIABLES, "hosts": hosts, **more})
 
 
+def has_read(node, *words):
+    """Whether the runtime has a list with these words."""
+    status = node.cri("status")
+    return all(word in status for word in words)
+
+
 @pytest.fixture(scope="module")
 def pods(fleet):
     """A node whose pods are followed."""
-    node = Pods(fleet.lab, NODE)
-    node.write("/usr/lib/cni/lab-bridge", BRIDGE)
+    node = Containerd(fleet.lab, NODE)
     node.write(LIST, CONFLIST)
-    node.run("bash", "-c", SET_UP)
+    node.set_up()
     apply(fleet)
+    wait_for("the runtime has read the list", lambda: has_read(node, "netops-egress-ip"))
     yield node
-    node.run("sh", "-c", CLEAN_UP, check=False)
+    node.tear_down()
+    node.run("rm", LIST)
+    node.run("ip", "link", "delete", "cni0")
 
 
 def test_the_first_packets_of_a_pod(pods):
@@ -139,17 +84,31 @@ def test_the_first_packets_of_a_pod(pods):
         assert pods.first_packets("new", count=1) == {"lost": 1}
 
 
+def test_a_pod_with_a_published_port(pods):
+    """Connections to it stay as they are, and its own have the egress IP."""
+    pod = json.loads(pods.cri("start", "apps", "web", str(SERVER_PORT), *LISTEN))
+    try:
+        assert pod["address"] == POD_ADDRESS
+        wait_for("the published port", lambda: pods.ask_published(SERVER.name, SERVER_PORT))
+        assert pods.ask_published(SERVER.name, SERVER_PORT) == SERVER.address
+        words = (*CLIENT, SERVER.address, str(SERVER_PORT), "--timeout", "5")
+        assert json.loads(pods.cri("exec", pod["container"], *words))["source"] == EGRESS_IP
+    finally:
+        pods.cri("remove", pod["pod"])
+
+
 def test_a_second_run_changes_nothing(fleet, pods):
     assert apply(fleet).changed() == []
-    assert '"netops-egress-ip"' in pods.list_text()
+    assert '"netops-egress-ip"' in pods.run("cat", LIST)
 
 
 def test_a_list_that_is_written_again_and_a_flush(fleet, pods):
     theirs = CONFLIST.replace('"pods"', '"pods-2"')
     pods.write(LIST, theirs)
     pods.run("nft", "flush", "ruleset")
-    wait_for("the plugin is back", lambda: "netops-egress-ip" in pods.list_text())
-    assert pods.list_text().replace(', {"type": "netops-egress-ip"}', "") == theirs
+    wait_for("the plugin is back", lambda: "netops-egress-ip" in pods.run("cat", LIST))
+    assert pods.run("cat", LIST).replace(', {"type": "netops-egress-ip"}', "") == theirs
+    wait_for("the runtime has read the list", lambda: has_read(pods, '"pods-2"', "netops-egress-ip"))
     wait_for("the tables are back", lambda: pods.run("nft", "list", "tables").count("egress_ip") == 2)
     assert pods.first_packets("apps") == {EGRESS_IP: 300}
 
@@ -157,9 +116,9 @@ def test_a_list_that_is_written_again_and_a_flush(fleet, pods):
 def test_nothing_of_it_stays(fleet, pods):
     pods.write(LIST, CONFLIST)
     apply(fleet)
-    assert pods.list_text() != CONFLIST
+    assert pods.run("cat", LIST) != CONFLIST
     fleet.good(egress_ip_manifests=documents(), **VARIABLES)
-    assert pods.list_text() == CONFLIST
+    assert pods.run("cat", LIST) == CONFLIST
     script = "ls /usr/lib/cni /run/netops-egress-ip.pods /var/lib/netops-egress-ip/follow.json 2>/dev/null"
     left = pods.run("sh", "-c", script, check=False).split()
     assert not {"netops-egress-ip", "/var/lib/netops-egress-ip/follow.json"} & {*left}

@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import pod_labels
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.pod_labels import read_kubeconfig, read_labels
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.pod_labels import (
+    read_kubeconfig,
+    read_labels,
+    split_server,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.pod_notes import NoteError
 from cluster_manifests import ROOT
+from hypothesis import given
+from hypothesis import strategies as st
 
 sys.path.insert(0, str(ROOT / "tests/kubernetes"))
 
@@ -90,6 +97,27 @@ def test_a_server_that_is_away(tmp_path):
     path = tmp_path / "c"
     path.write_text("clusters:\n- cluster:\n    server: https://127.0.0.1:1\n")
     assert reason(str(path)) == "https://127.0.0.1:1: the pod cannot be read: Connection refused"
+
+
+HOSTS = st.sampled_from(["10.0.0.1", "api.cluster.test", "[fd00::1]", "[fe80::1]", "localhost", "bücher.test"])
+PORTS = st.one_of(st.just(""), st.integers(1, 65535).map(lambda port: f":{port}"))
+PATHS = st.sampled_from(["", "/", "/k8s/clusters/c-1", "/k8s/clusters/c-1/"])
+
+
+@given(HOSTS, PORTS, PATHS)
+def test_the_parts_of_a_url(host, port, path):
+    """As urllib reads them."""
+    url = f"https://{host}{port}{path}"
+    wanted = urlsplit(url)
+    found = split_server(url)
+    name = wanted.hostname if "ü" in host else wanted.hostname.encode()
+    assert found == (name, wanted.port or 443, wanted.path.rstrip("/"))
+
+
+def test_a_port_that_is_no_number(tmp_path):
+    path = tmp_path / "c"
+    path.write_text("server: https://127.0.0.1:x\n")
+    assert reason(str(path)) == "https://127.0.0.1:x: the pod cannot be read: the port is not a number"
 
 
 # A name server that receives and never answers; prints the error, and the number of queries.
