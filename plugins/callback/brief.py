@@ -15,6 +15,8 @@ description:
   - Hides the banners of tasks and the lines of hosts where nothing changes and nothing fails. The recap has a line for
     each host with changes or failures, and one line for all others.
   - A run that changes nothing prints less than 20 lines and the report, with any number of nodes.
+  - A failure that the play ignores is one line with its reason, for example of a node that cannot be reached. All of it
+    is shown with C(-v).
   - Everything else is the output of Ansible's callback C(default). O(display_ok_hosts) and O(display_skipped_hosts)
     have no effect.
 requirements:
@@ -28,8 +30,10 @@ extends_documentation_fragment:
 import copy
 from typing import Any
 
+from ansible import constants
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as Default
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import on_one_line
 
 _HIDDEN = ("display_ok_hosts", "display_skipped_hosts")
 _NOTABLE = ("changed", "unreachable", "failures", "rescued", "ignored")
@@ -56,6 +60,26 @@ class CallbackModule(Default):
         self._always = bool(result.result.get("_ansible_verbose_always"))
         super().v2_runner_on_ok(result)
         self._always = False
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Show a failure, as one line if the play ignores it."""
+        if ignore_errors and self._display.verbosity == 0:
+            self._show_ignored("failed", result)
+        else:
+            super().v2_runner_on_failed(result, ignore_errors)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Show a host that cannot be reached, as one line if the play ignores that."""
+        if result.task.ignore_unreachable and self._display.verbosity == 0:
+            self._show_ignored("unreachable", result)
+        else:
+            super().v2_runner_on_unreachable(result)
+
+    def _show_ignored(self, kind: str, result: Any) -> None:
+        """Show the host and the reason."""
+        reason = " ".join(str(result.result.get("msg", "")).split()).removeprefix("Task failed: ")
+        line = f"{kind}, ignored: [{self.host_label(result)}]: {on_one_line(reason)}"
+        self._display.display(line, color=constants.COLOR_WARN)
 
     def v2_playbook_on_include(self, included_file: Any) -> None:
         """Show nothing."""

@@ -29,6 +29,9 @@ DEFINITION = "execution-environment.yml"
 NAME = "localhost/egress-ip-execution-environment"
 # Of the settings of pip here, those that the packages need in the image too, as where a company has a mirror.
 PIP_SETTINGS = ("cert", "index-url", "proxy", "trusted-host")
+CERTIFICATES = "/etc/pip-certificates.crt"
+# Debian's pip recommends compilers, which no package needs here.
+NO_RECOMMENDED = """RUN echo 'APT::Install-Recommends "false";' > /etc/apt/apt.conf.d/90no-recommended"""
 # What a job of AWX needs: each is a command in the image.
 USES = (
     ("ansible-runner", "--version"),
@@ -57,7 +60,7 @@ def on_debian(definition: dict, base: str, tarball: str) -> dict:
         "additional_build_files": [{"src": tarball, "dest": "."}],
         "additional_build_steps": {
             **steps,
-            "prepend_base": ["RUN apt-get update"],
+            "prepend_base": [NO_RECOMMENDED, "RUN apt-get update"],
             "prepend_galaxy": [
                 step.replace("dnf install -y git-core", "apt-get install -y git") for step in steps["prepend_galaxy"]
             ],
@@ -86,8 +89,12 @@ def pip_mounts(folder: Path) -> list[str]:
     """Return the options of podman that give a build the settings of pip, and the certificates that they name."""
     settings = {name: value for name, value in pip_settings().items() if name in PIP_SETTINGS}
     path = folder / "pip.conf"
+    mounts = [f"{path}:/etc/pip.conf:ro"]
+    if "cert" in settings:
+        # Not at its own path, which Debian's package of certificates writes.
+        mounts.append(f"{settings['cert']}:{CERTIFICATES}:ro")
+        settings["cert"] = CERTIFICATES
     path.write_text("\n".join(["[global]", *(f"{name} = {value}" for name, value in settings.items()), ""]))
-    mounts = [f"{path}:/etc/pip.conf:ro"] + [f"{settings['cert']}:{settings['cert']}:ro"] * ("cert" in settings)
     return [word for mount in mounts for word in ("--volume", mount)]
 
 

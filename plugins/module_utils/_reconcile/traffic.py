@@ -13,7 +13,7 @@ from .._common.tables import table
 
 
 def traffic(fleet: Mapping[str, Any]) -> list[str]:
-    """Return the lines of a table; `fleet` is the dict of a Fleet whose facts have `metrics`."""
+    """Return the lines of a table, none without traffic; `fleet` is the dict of a Fleet whose facts have `metrics`."""
     found = {name: answer.get("metrics") or {} for name, answer in sorted(fleet["observed"].items())}
     rows = [
         (row["egressIP"], node, _size(row, "transmit"), _size(row, "receive"), *_use_cells(row["use"]))
@@ -27,7 +27,7 @@ def traffic(fleet: Mapping[str, Any]) -> list[str]:
         for row in values.get("tunnel", ())
         if any(use["connections"] for use in row["use"])
     ]
-    return table(("SOURCE", "NODE", "SENT", "RECEIVED", "CONNECTIONS", "PORTS IN USE"), rows)
+    return table(("SOURCE", "NODE", "SENT", "RECEIVED", "CONNECTIONS", "PORTS IN USE"), rows) if rows else []
 
 
 def _size(row: Mapping[str, Any], direction: str) -> str:

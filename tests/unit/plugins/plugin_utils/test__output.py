@@ -67,6 +67,16 @@ def test_the_callback_shows_failures(tmp_path):
     assert [line.split()[0] for line in ended.lines if " failed=1 " in line] == ["node1"]
 
 
+def test_a_node_without_an_answer_is_one_line_with_the_callback(tmp_path):
+    fleet = PlaybookFleet(tmp_path)
+    ended = fleet.good("reconcile", environment=BRIEF, hosts={"node2": CLOSED})
+    (line,) = [line for line in ended.lines if "[node2]" in line]
+    assert line.startswith("unreachable, ignored: [node2]: ")
+    assert "Connection refused" in line
+    assert "node node2 cannot be reached: " in ended.output
+    assert "[ERROR]" not in ended.output
+
+
 def test_banners_and_programs_get_no_stages(tmp_path):
     fleet = PlaybookFleet(tmp_path)
     assert "Reading the manifests and" not in fleet.good("plan").output

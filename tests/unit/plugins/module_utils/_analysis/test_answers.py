@@ -73,8 +73,7 @@ def test_each_question_has_its_answer():
 
 
 def test_traffic_is_known_without_a_plan():
-    header = "SOURCE  NODE  SENT  RECEIVED  CONNECTIONS  PORTS IN USE"
-    assert ask(TWO, traffic=True) == {"traffic": [header]}
+    assert ask(TWO, traffic=True) == {"traffic": []}
     assert list(ask([host(1, problems=["nftables: is not installed"])], traffic=True)) == ["traffic"]
 
 
