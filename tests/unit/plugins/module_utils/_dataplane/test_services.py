@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
@@ -31,6 +32,7 @@ from small_fleet import (
     SERVICE_PORT,
     apply_state,
     inside,
+    ip,
     listener,
     nft,
     run,
@@ -117,20 +119,46 @@ def applied(excluded, **changes):
             apply_state(name, state)
 
 
-@pytest.fixture(
-    scope="module",
-    autouse=True,
-    params=[
-        pytest.param((mode, () if words else tuple(SERVICES.values())), id=f"{mode}, services {words}excluded")
-        for mode, words in (("iptables-nft", "not "), ("iptables-legacy", ""), ("nftables", "not "), ("nftables", ""))
-        if mode == "nftables" or shutil.which(RESTORE[mode].format(""))
-    ],
-)
+def connect_by_bridge(node):
+    """Put the selected pod of a node on a bridge whose packets pass the rules of IP, as kubeadm sets it up."""
+    for kind in ("iptables", "ip6tables"):
+        path = Path(f"/proc/sys/net/bridge/bridge-nf-call-{kind}")
+        if not path.exists():
+            pytest.skip("the kernel has not loaded br_netfilter")
+        with inside(node):
+            path.write_text("1\n", encoding="ascii")
+    ip(
+        node,
+        "link add bridge0 type bridge",
+        "link set bridge0 up",
+        f"address delete {GATEWAY[4]}/24 dev pods0",
+        f"address delete {GATEWAY[6]}/64 dev pods0",
+        "link set pods0 master bridge0",
+        # A pod that reaches itself gets its own frames back.
+        "link set pods0 type bridge_slave hairpin on",
+        f"address add {GATEWAY[4]}/24 dev bridge0",
+        f"address add {GATEWAY[6]}/64 dev bridge0 nodad",
+    )
+
+
+CASES = {
+    "iptables-nft": ("iptables-nft", False, ()),
+    "iptables-legacy, services excluded": ("iptables-legacy", False, tuple(SERVICES.values())),
+    "nftables": ("nftables", False, ()),
+    "nftables, services excluded, bridge": ("nftables", True, tuple(SERVICES.values())),
+}
+
+
+@pytest.fixture(scope="module", autouse=True, params=CASES.values(), ids=CASES)
 def excluded(request):
     """Build the fleet with kube-proxy on both nodes; return the networks that are excluded besides the pods'."""
-    mode, networks = request.param
+    mode, bridged, networks = request.param
+    if mode in RESTORE and not shutil.which(RESTORE[mode].format("")):
+        pytest.skip(f"the machine has no {mode}")
     with small_fleet(neighbours=True):
         for name, state in states(networks).items():
+            if bridged:
+                connect_by_bridge(name)
             start_kube_proxy(name, mode)
             apply_state(name, state)
         yield networks
