@@ -55,8 +55,8 @@ bench: prepare-unit prepare-lab ## Measure the cost of a packet and of the start
 	@$(PYTHON) tests/bench/packets.py
 	@$(PYTHON) tests/bench/pod_start.py
 	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/vsphere.py; vsphere=$$?; \
-	  $(PYTHON) tests/bench/scale.py; scale=$$?; \
-	  $(PYTHON) tests/bench/bench.py && exit $$((planner + vsphere + scale))
+	  $(PYTHON) tests/bench/scale.py; scale=$$?; $(PYTHON) tests/bench/node_scale.py; node=$$?; \
+	  $(PYTHON) tests/bench/bench.py && exit $$((planner + vsphere + scale + node))
 
 faults: prepare-lab ## Measure faults as a client sees them, without and with failover, and beside keepalived
 	@$(PYTHON) tests/bench/faults.py

@@ -10,7 +10,7 @@ fleets with `egress_ip_failover` have these values.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +47,13 @@ class Limits:
         """Return the limits that exist as a JSON-safe dict."""
         return {key: value for key, value in vars(self).items() if value is not None}
 
-    def allow(self, egress_ips: Collection[str]) -> bool:
-        """Return whether a node may hold all these egress IPs at once."""
-        of_version = {version: sum(version_of(ip) == version for ip in egress_ips) for version in (4, 6)}
-        counts = ((self.ip, len(egress_ips)), (self.ipv4, of_version[4]), (self.ipv6, of_version[6]))
-        return all(limit is None or count <= limit for limit, count in counts)
+    def allow(self, counts: Mapping[int, int]) -> bool:
+        """Return whether a node may hold so many egress IPs at once, {IP version: number}."""
+        present = (
+            (self.ip, sum(counts.values())),
+            *((limit, counts.get(version, 0)) for version, limit in ((4, self.ipv4), (6, self.ipv6))),
+        )
+        return all(limit is None or count <= limit for limit, count in present)
 
 
 @dataclass(frozen=True, order=True)

@@ -9,8 +9,10 @@ never looks like the silence of others.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
+from .._common.addresses import version_of
 from .held import Holding
 from .neighbours import Neighbours
 from .values import (
@@ -104,12 +106,13 @@ class StateMachine:
             self.holding.remove(ip)
         for ip in [ip for ip in self.watch.addresses if ip not in duties or ip in settings.held]:
             self.watch.remove(ip)
+        taken = set(settings.taken)
         for ip, interface in settings.held.items():
             duty, item = duties.get(ip, Duty(ip, interface, ())), self.holding.addresses.get(ip)
             if item is None:
                 self.holding.add(duty, now)
                 item = self.holding.addresses[ip]
-            item.duty, item.taken = duty, ip in settings.taken
+            item.duty, item.taken = duty, ip in taken
         for ip, duty in duties.items():
             if ip in self.watch.addresses:
                 self.watch.addresses[ip].duty = duty
@@ -125,20 +128,13 @@ class StateMachine:
 
     def _claim(self, free: Iterable[str], now: float) -> list[Action]:
         """Return the claim of silent addresses that this node may hold in addition to what it holds."""
-        batch: list[str] = []
-        refused: dict[str, str] = {}
-        for ip in free:
-            problem = self._obstacle(ip, (*self.holding.addresses, *self._claiming, *batch))
-            if problem:
-                refused[ip] = problem
-            elif ip not in self._claiming:
-                batch.append(ip)
+        batch, refused = self._may_hold(ip for ip in free if ip not in self._claiming)
         notes = [
             Note(f"{ip} is not taken over: {text}") for ip, text in refused.items() if self._refused.get(ip) != text
         ]
         self._refused = {**{ip: text for ip, text in self._refused.items() if ip not in batch}, **refused}
         self.watch.refuse(refused, now)
-        self._claiming.update({ip: (self.watch.addresses[ip].duty, self.watch.addresses[ip].holder) for ip in batch})
+        self._begin(batch)
         former = {ip: self.watch.addresses[ip].holder_name for ip in batch}
         return [*notes, *([Claim(former)] if batch else ())]
 
@@ -147,22 +143,45 @@ class StateMachine:
 
         An event Taken or Refused must follow for them.
         """
-        batch: list[str] = []
-        for ip in egress_ips:
-            item = self.watch.addresses.get(ip)
-            offered = item is not None and item.holder_name == giver and self.settings.name in item.duty.order
-            taken = (*self.holding.addresses, *self._claiming, *batch)
-            if offered and ip not in taken and not self._obstacle(ip, taken):
-                batch.append(ip)
-        self._claiming.update({ip: (self.watch.addresses[ip].duty, self.watch.addresses[ip].holder) for ip in batch})
+        batch, _refused = self._may_hold(ip for ip in dict.fromkeys(egress_ips) if self._is_offered(giver, ip))
+        self._begin(batch)
         return tuple(batch)
 
-    def _obstacle(self, egress_ip: str, held: tuple[str, ...]) -> str:
-        """Return why this node may not hold an address in addition to those held, empty if it may."""
-        owners = self.settings.owners
-        siblings = [
-            ip for ip in held if egress_ip in owners and owners.get(ip) == owners[egress_ip] and ip != egress_ip
-        ]
-        if siblings:
-            return f"this node has {siblings[0]} of the same object"
-        return "" if self.settings.limits.allow((*held, egress_ip)) else "this node has no capacity left"
+    def _is_offered(self, giver: str, egress_ip: str) -> bool:
+        item = self.watch.addresses.get(egress_ip)
+        return (
+            item is not None
+            and item.holder_name == giver
+            and self.settings.name in item.duty.order
+            and egress_ip not in self.holding.addresses
+            and egress_ip not in self._claiming
+        )
+
+    def _begin(self, egress_ips: Iterable[str]) -> None:
+        """Note that this node is about to take these addresses."""
+        for ip in egress_ips:
+            self._claiming[ip] = (self.watch.addresses[ip].duty, self.watch.addresses[ip].holder)
+
+    def _may_hold(self, egress_ips: Iterable[str]) -> tuple[dict[str, None], dict[str, str]]:
+        """Return those addresses that this node may hold in addition to its own, and {address: obstacle} of the rest.
+
+        Each address costs the same, however many the node has.
+        """
+        owners, limits = self.settings.owners, self.settings.limits
+        present = (*self.holding.addresses, *self._claiming)
+        counts = Counter(map(version_of, present))
+        siblings = {owners[ip]: ip for ip in reversed(present) if ip in owners}
+        allowed: dict[str, None] = {}
+        refused: dict[str, str] = {}
+        for ip in egress_ips:
+            sibling, version = siblings.get(owners.get(ip, "")), version_of(ip)
+            if sibling:
+                refused[ip] = f"this node has {sibling} of the same object"
+            elif not limits.allow({**counts, version: counts[version] + 1}):
+                refused[ip] = "this node has no capacity left"
+            else:
+                allowed[ip] = None
+                counts[version] += 1
+                if ip in owners:
+                    siblings[owners[ip]] = ip
+        return allowed, refused

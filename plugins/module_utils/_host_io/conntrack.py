@@ -9,12 +9,12 @@ import contextlib
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Tuple, TypeVar
 
 from .._common.errors import CommandError
 from .._protocols import ctnetlink
-from .._protocols.conntrack_usage import read_dump
+from .._protocols.conntrack_usage import mark_blocks, read_dump
 from . import commands
 
 # Absent from the socket module: linux/netlink.h.
@@ -65,9 +65,9 @@ def forget_connections(marks: Iterable[int], mask: int) -> None:
 
     Raises CommandError if the kernel refuses.
     """
-    ordered: Sequence[int] = sorted(marks)
-    requests = [ctnetlink.delete_marked_request(mark, mask) for mark in ordered]
-    for mark, error in zip(ordered, change_connections(requests) if ordered else ()):
+    blocks = mark_blocks(marks, mask)
+    requests = [ctnetlink.delete_marked_request(mark, under) for mark, under in blocks]
+    for (mark, _under), error in zip(blocks, change_connections(requests) if blocks else ()):
         if error:
             raise CommandError(f"conntrack: cannot delete entries with mark {mark:#x}: {os.strerror(error)}")
 

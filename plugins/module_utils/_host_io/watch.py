@@ -106,7 +106,7 @@ def was_away(path: str = WATCH_FILE) -> bool:
     (*noted, _due, _settled), _device, _counts_then, held = _read(path)
     if any(now - then > AWAY for now, then in zip(_clocks(), noted)):  # noqa: B905
         return True
-    return not all(has_link(interface) for _ip, interface in held if interface)
+    return not all(map(has_link, _interfaces(held)))
 
 
 def is_settling(path: str = WATCH_FILE) -> bool:
@@ -129,7 +129,7 @@ def has_nothing_to_do(command: str, path: str = WATCH_FILE) -> bool:
 def waits_for_link(path: str = WATCH_FILE) -> bool:
     """Return whether an interface with an egress IP has no link; if so, note that the node is away."""
     _times, _device, _noted, held = _read(path)
-    waits = any(_is_interface(interface) and not has_link(interface) for _ip, interface in held if interface)
+    waits = any(_is_interface(interface) and not has_link(interface) for interface in _interfaces(held))
     if waits:
         note_absence(path)
     return waits
@@ -234,6 +234,11 @@ def _hardware_clock() -> float:
 def _used() -> float:
     """Return the seconds of a core that this process and its commands have used."""
     return sum(os.times()[:4])
+
+
+def _interfaces(held: Iterable[tuple[str, str]]) -> set[str]:
+    """Return the interfaces with an egress IP: few, however many addresses they have."""
+    return {interface for _ip, interface in held if interface}
 
 
 def _is_interface(name: str) -> bool:

@@ -47,12 +47,12 @@ def probes(
     interface.
     """
     deadline = time.monotonic() + pace.timeout
-    macs = {item.interface: mac_address(host, item.interface) for item in items}
+    macs, own = {name: mac_address(host, name) for name in {item.interface for item in items}}, host.macs()
     found: dict[str, list[Probe]] = {interface: [] for interface in macs}
     for item in items:
         waits = item.egress_ip in waiting
         interval = pace.interval / (2 if waits else 1)
-        probe = Probe(item.egress_ip, macs[item.interface], pace.count, interval, deadline, waits, holding, host.macs())
+        probe = Probe(item.egress_ip, macs[item.interface], pace.count, interval, deadline, waits, holding, own)
         found[item.interface].append(probe)
     return found
 

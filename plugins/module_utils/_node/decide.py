@@ -160,12 +160,12 @@ class Steps:
         """Return the steps of a run that keeps these egress IPs instead of releasing them."""
         if not unreleased:
             return self
-        stay = tuple(item for item in self.leaving if item.egress_ip in unreleased)
+        stay = {item: None for item in self.leaving if item.egress_ip in unreleased}
         marks = {self.marks[item.egress_ip] for item in stay}
         changes = self.changes._replace(
-            kept=self.changes.kept + stay,
+            kept=(*self.changes.kept, *stay),
             released=tuple(item for item in self.changes.released if item not in stay),
-            unreleased=self.changes.unreleased + stay,
+            unreleased=(*self.changes.unreleased, *stay),
         )
         leaving = tuple(item for item in self.leaving if item not in stay)
         return replace(self, changes=changes, leaving=leaving, forget=set(self.forget) - marks)

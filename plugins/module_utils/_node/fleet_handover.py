@@ -103,7 +103,7 @@ def _hand_over(follower: Follower, standby: str, items: list[Held]) -> None:
     follower.check_current(())
     departure = _departure(follower, tuple(items))
     with follower.io.call(follower.key, own, endpoint, record.state.options.tunnel_port, request) as call:
-        ready = egress_ips_of(call.receive(), READY)
+        ready = set(egress_ips_of(call.receive(), READY))
         going = tuple(item for item in items if item.egress_ip in ready)
         if not going:
             raise CommandError("it cannot take them now")
@@ -119,7 +119,8 @@ def _hand_over(follower: Follower, standby: str, items: list[Held]) -> None:
 
 def _departure(follower: Follower, items: tuple[Held, ...]) -> _Departure:
     """Return the way to the data plane without these addresses. Their translation stays: its removal takes time."""
-    record, rest = follower.record, tuple(item for item in follower.held if item not in items)
+    gone = set(items)
+    record, rest = follower.record, tuple(item for item in follower.held if item not in gone)
     plane = with_addresses_of(follower.present, record.state.holding(rest), record.marks, follower.host)
     return _Departure(items, transaction(follower.present, plane), plane)
 

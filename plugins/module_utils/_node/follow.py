@@ -118,6 +118,8 @@ class Follower:
         self._owed: set[Held] = set()
         self._owed_by = 0
         self._said = ""
+        # {egress IP: its interface} of the addresses that the node holds or may hold.
+        self._interfaces: dict[str, str] = {}
         # (the node, the egress IP or empty for a hand-over that it broke off) -> time of the monotonic clock.
         self._calls: dict[tuple[str, str], float] = {}
 
@@ -180,6 +182,9 @@ class Follower:
         self.record = record
         self.takeovers = Takeovers.load(self.io, record)
         self.held = tuple(item for item in record.state.held if self.io.is_here((item.egress_ip, item.interface)))
+        # Each announcement needs it, and a takeover announces each address by itself.
+        self._interfaces = {item.egress_ip: item.interface for item in record.state.standbys}
+        self._interfaces.update({item.egress_ip: item.interface for item in self.held})
         self.present = plane or self.plane_with(self.held)
         settings = self._settings()
         if self.machine is None or self.machine.settings.after != settings.after:
@@ -244,9 +249,7 @@ class Follower:
 
     def items(self, egress_ips: Iterable[str]) -> tuple[Held, ...]:
         """Return the addresses with their interfaces."""
-        interfaces = {item.egress_ip: item.interface for item in self.record.state.standbys}
-        interfaces.update({item.egress_ip: item.interface for item in self.held})
-        return tuple(Held(ip, interfaces[ip]) for ip in egress_ips if ip in interfaces)
+        return tuple(Held(ip, self._interfaces[ip]) for ip in egress_ips if ip in self._interfaces)
 
     # --- Changes of the node ------------------------------------------------------------------------------------------
 
@@ -376,7 +379,8 @@ class Follower:
             self._version = _NEVER_READ
 
     def _let_go(self, items: tuple[Held, ...], holders: Mapping[str, str]) -> None:
-        record, plane = self.record, self.plane_with(item for item in self.held if item not in items)
+        gone = set(items)
+        record, plane = self.record, self.plane_with(item for item in self.held if item not in gone)
         self.io.execute(transaction(self.present, plane))
         for item in items:
             if holders[item.egress_ip]:
@@ -386,7 +390,7 @@ class Follower:
         forget(self.io, record.state.options, {record.marks[item.egress_ip] for item in items})
         challenge(self.io, connections.lost if any(holders.values()) else ())
         self.takeovers.without(holders).save(self.io)
-        self._save(record.state.holding({*record.state.held}.difference(items)), plane)
+        self._save(record.state.holding({*record.state.held} - gone), plane)
 
     def forgo(self, items: Iterable[Held]) -> None:
         """Put on record that these addresses, which this node has deleted, belong to others now."""

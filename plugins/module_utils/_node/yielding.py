@@ -50,7 +50,8 @@ def yield_first(
     any. The caller holds the lock.
     """
     second = tuple(item for item, mac in taken.items() if mac_address(host, item.interface) > mac)
-    first = {item: mac for item, mac in taken.items() if item not in second}
+    later = set(second)
+    first = {item: mac for item, mac in taken.items() if item not in later}
     doubt = Doubt(record.state.generation, second) if second else None
     return (*(_yield_addresses(io, record, first) if first else (record, [])), doubt)
 
@@ -65,7 +66,8 @@ def yield_last(io: HostIO, doubt: Doubt) -> list[Flow]:
         return []
     host = read_host(io, record)
     present = held_on_record(record, host)
-    taken = other_holders(io, [item for item in present if item in doubt.items], host)
+    doubtful = set(doubt.items)
+    taken = other_holders(io, [item for item in present if item in doubtful], host)
     lost: list[Flow] = []
     if taken:
         record, lost = _yield_addresses(io, record, taken)

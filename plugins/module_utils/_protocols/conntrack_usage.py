@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .._common.errors import CommandError
@@ -61,6 +61,21 @@ def mark_filters(mask: int, highest: int) -> list[tuple[int, int]]:
     """
     lowest = mask & -mask
     return [(lowest << bit, mask & -(lowest << bit)) for bit in range(highest.bit_length())]
+
+
+def mark_blocks(marks: Iterable[int], mask: int) -> list[tuple[int, int]]:
+    """Return the fewest (mark, mask) that together match these marks, each exactly once, and no other.
+
+    Each request to the kernel walks through all its connections, and one is enough for a whole block of marks that
+    differ in their lowest bits only.
+    """
+    found: list[tuple[int, int]] = []
+    blocks, size = set(marks), mask & -mask
+    while blocks:
+        pairs = {mark for mark in blocks if not mark & size and mark | size in blocks}
+        found += [(mark, mask & -size) for mark in sorted(blocks) if mark & ~size not in pairs]
+        blocks, size = pairs, size << 1
+    return found
 
 
 def read_dump(data: bytes) -> tuple[list[bytes], int | None]:

@@ -11,6 +11,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
     conntrack,
     kernel,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
 from kernel_host import nft
 from network_namespace import network_namespace
 
@@ -28,3 +29,18 @@ def test_connections_are_forgotten_by_their_mark():
             assert connections() == 1
             conntrack.forget_connections([4, 5], 0x1FFF)
             assert connections() == 0
+
+
+def test_many_marks_are_forgotten_with_few_requests(monkeypatch):
+    def tracked(mark):
+        client, server = ("10.88.0.2", 40000 + mark), ("203.0.113.9", 443)
+        return create_request(Flow(6, client, server, server, client, 300, True, (3, (7, 7), (11, 11))), mark)
+
+    with network_namespace():
+        assert not any(conntrack.change_connections(map(tracked, range(1, 301))))
+        requests = []
+        change = conntrack.change_connections
+        monkeypatch.setattr(conntrack, "change_connections", lambda sent: change(requests.extend(sent) or requests))
+        conntrack.forget_connections(range(2, 300), 0x1FFF)
+        assert sorted(mark for mark, _flow in conntrack.read_connections([(0, 0)])) == [1, 300]
+        assert len(requests) < 20

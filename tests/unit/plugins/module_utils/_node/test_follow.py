@@ -14,14 +14,15 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import Failover
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
-from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Taken
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Announce, Release, Taken
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import metrics_file
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower, follow
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.observe import observe
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
-from fake_node_io import address
+from counted_steps import growth, steps_of
+from fake_node_io import FakeKernel, address
 from followed_node import A6, KEY, MAC2, A, FakeSegment, following, go_on, state
 from node_runs import apply
 from states import node_state
@@ -289,3 +290,61 @@ def test_an_address_that_is_taken_just_now_is_no_own_address_of_the_node(kernel,
     facts = observe(kernel, DataPlaneOptions())
     assert (A6 in facts.addresses) is (failover is None)
     assert (A6 in [item.egress_ip for item in facts.held]) is (failover is not None)
+
+
+# --- Many addresses ---------------------------------------------------------------------------------------------------
+
+
+def many(number, holder):
+    """The state of node1 when one of the two nodes holds so many addresses of as many objects."""
+    ips = [f"192.168.100.{i}" for i in range(1, number + 1)]
+    base = state(holder)
+    order = base.to_dict()["standbys"][0]["order"]
+    return ips, node_state(
+        egressips=[{"name": f"o{ip}", "egressIPs": [ip], "slots": [ip]} for ip in ips],
+        pods=[],
+        held=[{"egressIP": ip, "interface": "eth0"} for ip in (ips if holder == "node1" else ())],
+        failover=base.failover.to_dict(),
+        standbys=[{"egressIP": ip, "interface": "eth0", "order": order} for ip in ips],
+    )
+
+
+def follow_many(number, holder):
+    """A program that watches or holds so many addresses, on a host of its own."""
+    kernel = FakeKernel()
+    ips, wanted = many(number, holder)
+    apply(kernel, wanted, failover_key=KEY)
+    kernel.the_segment = FakeSegment()
+    if holder == "node2":
+        kernel.the_segment.answers.update(dict.fromkeys(ips, MAC2))
+    follower = Follower(kernel)
+    go_on(follower, 2)
+    return follower, ips
+
+
+def test_each_of_many_addresses_costs_as_much_as_each_of_few():
+    """Takeover, acceptance of a gift, announcements, release: 1 would be linear, 2 quadratic."""
+
+    def taken(number):
+        follower, ips = follow_many(number, "node2")
+        for ip in ips:
+            del follower.segment.answers[ip]
+        found = steps_of(lambda: go_on(follower, 5))
+        assert len(follower.held) == number
+        return found
+
+    def accepted(number):
+        follower, ips = follow_many(number, "node2")
+        return steps_of(lambda: [*follower.accept("node2", ips)])
+
+    def announced(number):
+        follower, ips = follow_many(number, "node1")
+        return steps_of(lambda: [follower._do(Announce((ip,))) for ip in ips])
+
+    def released(number):
+        follower, ips = follow_many(number, "node1")
+        found = steps_of(lambda: follower._do(Release(dict.fromkeys(ips, ""), "a test")))
+        assert not follower.held
+        return found
+
+    assert max(map(growth, (taken, accepted, announced, released))) < 1.2

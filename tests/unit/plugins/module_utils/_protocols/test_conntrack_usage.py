@@ -17,6 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io 
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.conntrack_usage import (
     PORTS,
     Use,
+    mark_blocks,
     mark_filters,
     read_dump,
     uses,
@@ -42,6 +43,22 @@ def test_filters_match_every_mark_of_ours_once_and_nothing_else(shift, bits, dat
     matching = [1 for mark, under in filters if (foreign | index << shift) & under == mark]
     assert len(matching) == (1 if index else 0)
     assert len(filters) <= bits
+
+
+@given(st.integers(0, 18), st.integers(1, 6), st.data())
+def test_blocks_match_the_given_marks_once_and_nothing_else(shift, bits, data):
+    mask = (2**bits - 1) << shift
+    marks = data.draw(st.sets(st.integers(1, 2**bits - 1).map(lambda index: index << shift)))
+    foreign = data.draw(st.integers(0, 2**32 - 1)) & ~mask
+    blocks = mark_blocks(marks, mask)
+    for mark in (index << shift for index in range(2**bits)):
+        assert [(foreign | mark) & under == value for value, under in blocks].count(True) == (mark in marks)
+
+
+def test_the_marks_of_a_whole_node_are_few_blocks():
+    assert mark_blocks(range(1, 8), MASK) == [(1, MASK), (2, MASK - 1), (4, MASK - 3)]
+    assert len(mark_blocks(range(1, 2001), MASK)) < 20
+    assert mark_blocks([], MASK) == []
 
 
 def flow(protocol, source, server, translated):
