@@ -19,6 +19,8 @@ from .node_state import EgressObject, NodeState, Reach, slots
 
 # {IP version: prefix length of a single address}
 SINGLE = {4: "/32", 6: "/128"}
+# In an object with more addresses, a map is quicker than one comparison for each.
+_FEW = 4
 
 
 def object_chain(name: str) -> str:
@@ -48,7 +50,7 @@ def object_chains(state: NodeState) -> dict[str, ChainState]:
     for item in state.egressips:
         for version in VERSIONS:
             near = _slots_by_network(item, version)
-            chains.update({_near_chain(item, network): chain_of("", _choice(near[network])) for network in near})
+            chains.update({_near_chain(item, network): chain_of("", *_choice(near[network])) for network in near})
     return chains
 
 
@@ -75,7 +77,7 @@ def _object_rules(item: EgressObject) -> Iterator[str]:
             yield f"{ip} daddr vmap @{_near_map(item, version)}"
         chosen = _routed_slots(item, version)
         if chosen:
-            yield _choice(chosen)
+            yield from _choice(chosen)
 
 
 def _slots_by_network(item: EgressObject, version: int) -> dict[str, tuple[str, ...]]:
@@ -102,10 +104,21 @@ def _slots_among(item: EgressObject, reaches: Iterable[Reach]) -> tuple[str, ...
     return slots([reach.egress_ip for reach in reaches], item.slots)
 
 
-def _choice(chosen: Sequence[str]) -> str:
-    ip = WORDS[version_of(chosen[0])]
-    verdicts = ", ".join(f"{i} : goto {name_of('mark', egress_ip)}" for i, egress_ip in enumerate(chosen))
-    return f"jhash {ip} saddr . {ip} daddr mod {len(chosen)} seed 0x1 vmap {{ {verdicts} }}"
+def _choice(chosen: Sequence[str]) -> Iterator[str]:
+    """Yield the rules that choose among the slots of one IP version by a hash.
+
+    Few addresses need no map: the kernel compares the name of a new anonymous map with all others of the table, so that
+    a table with one for each object takes a time that grows with the square of their number.
+    """
+    version, others = version_of(chosen[0]), {*chosen} - {chosen[-1]}
+    ip, chains = WORDS[version], {each: name_of("mark", each) for each in chosen}
+    draw = f"jhash {ip} saddr . {ip} daddr mod {len(chosen)} seed 0x1"
+    if len(others) < _FEW:
+        yield from (f"{draw} == {i} goto {chains[each]}" for i, each in enumerate(chosen) if each in others)
+        yield f"meta nfproto ipv{version} goto {chains[chosen[-1]]}"
+    else:
+        verdicts = ", ".join(f"{i} : goto {chains[each]}" for i, each in enumerate(chosen))
+        yield f"{draw} vmap {{ {verdicts} }}"
 
 
 def _near_map(item: EgressObject, version: int) -> str:

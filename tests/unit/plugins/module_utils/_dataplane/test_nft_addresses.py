@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network_namespace import network_namespace
 from nft_tables import change_tables, facts, tables_of
-from states import egress_object, node_state, node_states, reach
+from states import EGRESS_IPS, egress_object, node_state, node_states, reach
 
 LAN, BACK, ELSEWHERE = "192.168.64.0/18", "172.30.0.0/24", "203.0.113.9"
 FIRST, SECOND, THIRD = "192.168.126.101", "172.30.0.10", "172.30.0.11"
@@ -44,16 +44,26 @@ def chosen(state, destination, name="web"):
             [*targets] = [chain for network, chain in networks.items() if address in ipaddress.ip_network(network)]
             assert len(targets) <= 1
             if targets:
-                return _addresses(table.chains[targets[0].replace("goto ", "")].rules[0])
-        elif rule.startswith(f"jhash {word} saddr"):
-            return _addresses(rule)
-    return rules[-1]
+                return _addresses(table.chains[targets[0].replace("goto ", "")].rules, address.version)
+    return _addresses(rules, address.version) or rules[-1]
 
 
-def _addresses(rule):
-    found = [name.replace("-", ":") for name in re.findall(r"goto mark_([0-9a-f.-]+)", rule)]
-    assert f"mod {len(found)} " in rule
-    return found
+def _addresses(rules, version):
+    """Return the addresses of the slots among which rules choose, none if they have no choice for this IP version."""
+    word, slots = "ip6" if version == 6 else "ip", {}
+    for rule in rules:
+        *_condition, target = [name.replace("-", ":") for name in re.findall(r"goto mark_([0-9a-f.-]+)", rule)] or [""]
+        draw = re.match(rf"jhash {word} saddr \. {word} daddr mod (\d+) seed 0x1 (?:== (\d+) goto|vmap)", rule)
+        if draw and draw[2]:
+            slots = slots or dict.fromkeys(range(int(draw[1])))
+            slots[int(draw[2])] = target
+        elif draw:
+            found = [name.replace("-", ":") for name in re.findall(r"goto mark_([0-9a-f.-]+)", rule)]
+            assert len(found) == int(draw[1])
+            return found
+        elif rule.startswith(f"meta nfproto ipv{version} goto mark_"):
+            return [chosen or target for chosen in (slots or {0: None}).values()]
+    return []
 
 
 SEPARATE = (reach(FIRST, [LAN], True), reach(SECOND, [BACK], False), reach(THIRD, [BACK], False))
@@ -73,7 +83,7 @@ def test_all_with_a_router_share_the_other_destinations():
 
 
 def test_a_lost_address_is_replaced_by_one_that_reaches_the_same():
-    assert chosen(two_networks(*SEPARATE, assigned=[FIRST, THIRD]), IN_BACK) == [THIRD, THIRD]
+    assert chosen(two_networks(*SEPARATE, assigned=[FIRST, THIRD]), IN_BACK) == [THIRD]
 
 
 def test_a_network_of_lost_addresses_is_reached_by_a_router():
@@ -105,7 +115,21 @@ def test_objects_with_the_same_networks_do_not_share_their_choice():
 
 def test_objects_whose_addresses_reach_the_same_pay_nothing():
     assert not [name for name in tables_of(node_state())[INET].sets if name.startswith("near")]
-    assert len(tables_of(node_state())[INET].chains["object_web"].rules) == 2
+    assert len(tables_of(node_state())[INET].chains["object_web"].rules) == 3
+
+
+@given(st.lists(st.sampled_from(EGRESS_IPS[:6]), min_size=1, max_size=6, unique=True), st.data())
+def test_each_slot_of_an_object_is_chosen_equally_often(egress_ips, data):
+    assigned = data.draw(st.sets(st.sampled_from(egress_ips), min_size=1))
+    item = egress_object("web", egress_ips, assigned)
+    found = chosen(node_state(egressips=[item], pods=[], held=[]), ELSEWHERE)
+    assert found == item["slots"] or {*found} == {*item["slots"]} == {found[0]}
+
+
+def test_a_table_with_many_objects_has_no_anonymous_maps():
+    objects = [egress_object(f"o{i}", EGRESS_IPS[i : i + 4]) for i in range(3)]
+    chains = tables_of(node_state(egressips=objects, pods=[], held=[]))[INET].chains
+    assert not [rule for name, chain in chains.items() if "object" in name for rule in chain.rules if "{" in rule]
 
 
 @given(node_states(), st.sampled_from([IN_BACK, IN_LAN, ELSEWHERE, "2001:db8:30::9", "2001:db8:126::9", "2001:db9::1"]))
@@ -135,6 +159,7 @@ def test_an_address_without_a_way_is_chosen_only_where_no_other_has_one(state, d
 @pytest.mark.parametrize("name", ["web", "x" * 253])
 def test_the_real_nft_takes_the_choice(name):
     objects = [{**egress_object(name, [FIRST, SECOND, THIRD]), "reaches": [*SEPARATE]}]
+    objects.append(egress_object("many", EGRESS_IPS[:6]))
     state = node_state(egressips=objects, pods=[], held=[])
     with network_namespace("egress0"):
         assert facts(change_tables(HostIO, {}, tables_of(state))) == facts(tables_of(state))
