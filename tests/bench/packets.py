@@ -7,7 +7,8 @@ Everything that forwarding does happens while the pod sends, so the time of `sen
 that are compared exist at the same time and are measured in turn, a few packets each, many times; of each, the quick
 measurements count, which nothing interrupted. A pod also makes TCP connections and sends a stream. The node is: plain
 (one masquerade rule), with our data plane, or with one iptables rule per pod. With --parts: with one part of our data
-plane taken away. Fails if a packet pays more than docs/packet.md promises.
+plane taken away. With --alternatives: with another means in place of the IPsec policies, some of them less than a whole
+protection. Fails if a packet pays more than docs/packet.md promises.
 """
 
 from __future__ import annotations
@@ -357,6 +358,49 @@ def parts() -> int:
         "without policies and tables": (*usual, shell(f"{no_policies}; {no_tables}")),
         "without policies, tables and rules": (*usual, shell(f"{no_policies}; {no_tables}; {no_rules}")),
     }
+    return compare(wanted)
+
+
+# Each stops the packets of the selected pod that our tables have not marked, or looks for them as that would.
+INSTEAD = {
+    "a filter of tc": """
+tc qdisc add dev pods0 clsact
+tc filter add dev pods0 ingress prio 1 handle 2: protocol ip u32 divisor 256
+tc filter add dev pods0 ingress prio 1 protocol ip u32 ht 800:: match u32 0 0 hashkey mask 0xff at 12 link 2:
+tc filter add dev pods0 ingress prio 1 protocol ip u32 ht 2:2: match ip src 10.88.0.2 flowid 1:1
+""",
+    "a route for the check of sources": """
+ip route add broadcast 10.88.0.2/32 dev lo table 6999
+ip rule add priority 6999 iif eth0 fwmark 0/0x1fff lookup 6999
+sysctl -qw net.ipv4.conf.pods0.src_valid_mark=1
+""",
+    "a rule for the pods' network": """
+nft insert rule inet egress_ip prerouting meta mark set meta mark or 0x1fff
+ip rule add priority 6999 from 10.88.0.0/16 fwmark 0/0x1fff unreachable
+""",
+}
+
+
+def alternatives() -> int:
+    """Compare nodes with another means in place of the IPsec policies, and other reasons of the kernel's long way."""
+    usual = (lambda: ours(1, 10),)
+    no_policies = shell("ip xfrm policy flush")
+    reverse_path = shell("sysctl -qw net.ipv4.conf.all.rp_filter=2")
+    return compare(
+        {
+            WITHOUT: (),
+            "without us, one routing rule": (shell("ip rule add priority 7000 fwmark 1/1 lookup main"),),
+            "without us, reverse path filter": (reverse_path,),
+            "whole, reverse path filter": (*usual, reverse_path),
+            "whole": usual,
+            "without the IPsec policies": (*usual, no_policies),
+            **{f"{name} instead": (*usual, no_policies, shell(text)) for name, text in INSTEAD.items()},
+        }
+    )
+
+
+def compare(wanted: dict[str, tuple[Step, ...]]) -> int:
+    """Print the medians of some equal nodes of each kind; returns 0."""
     with worlds({f"{name}, {i}": steps for name, steps in wanted.items() for i in range(COPIES)}) as made:
         found = prices(made)
     rows = {
@@ -376,4 +420,4 @@ def table(titles: tuple[str, ...], rows: dict[str, list[float]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(parts() if sys.argv[1:] == ["--parts"] else min(1, sizes()))
+    sys.exit({"--parts": parts, "--alternatives": alternatives}.get("".join(sys.argv[1:]), lambda: min(1, sizes()))())

@@ -380,16 +380,20 @@ def not_routing_by(tables: Tables) -> set[int]:
 def _selected_chains(state: NodeState, outward: Sequence[str]) -> dict[str, ChainState]:
     """Return the chains for packets whose source is the address of a selected pod."""
     uplinks = sorted({state.interface, *(item.interface for item in state.held)})
+    mask = f"{state.options.mark_mask:#x}"
     return {
         "selected": chain_of(
             "",
             # The mark shows that this table has processed the packet; `xfrm_policies` stop one without it.
-            f"meta mark set meta mark or {state.options.mark_mask:#x}",
-            f"{WITHOUT_CONNECTION} jump without_connection",
+            f"meta mark set meta mark or {mask}",
             # This node would forward it to a destination that this table has not seen.
             *(f"{header} fib daddr type local drop" for header in _SOURCE_ROUTES),
             # A pod's address as source of another host.
             *(f'iifname "{name}" {NOT_FROM_THERE} drop' for name in uplinks),
+            # Most packets leave here. What comes from the tunnel has no pod's source, and is dropped below.
+            f'ct state established,related iifname != "{state.options.tunnel_device}" ct direction original'
+            f" ct mark and {mask} vmap @marks",
+            f"{WITHOUT_CONNECTION} jump without_connection",
             "ct state new goto from_elsewhere",
         ),
         # A packet that belongs to no connection cannot be translated.
@@ -436,7 +440,7 @@ def _mark_chains(options: DataPlaneOptions, marks: Marks) -> dict[str, ChainStat
             # To set it again costs as much as a lookup.
             f"ct mark and {mask} != {_mark_text(options, index)} ct mark set ct mark and {keep} or"
             f" {_mark_text(options, index)}",
-            f"meta mark set meta mark and {keep} or {_mark_text(options, index)}",
+            f"meta mark set meta mark and {keep} or {_mark_text(options, index)} accept",
         )
         for ip, index in marks.items()
     }

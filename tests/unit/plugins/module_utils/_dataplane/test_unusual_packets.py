@@ -250,6 +250,15 @@ def test_a_forged_node_can_send_a_single_packet_without_reply(version):
         assert sources(server, expected=1) == [EGRESS1[version]]
 
 
+@VERSIONS
+def test_a_forged_node_cannot_send_in_the_connection_of_a_pod(version):
+    """Its packets would be translated as the pod's own."""
+    with connection("pod1", version), contextlib.closing(raw_listener("server", version, socket.IPPROTO_UDP)) as server:
+        ends, ports = (SELECTED[version], SERVER[version]), (POD_PORT, SERVICE_PORT)
+        from_forged_node(version, packet(version, *ends, socket.IPPROTO_UDP, datagram(version, *ends, ports)))
+        assert sources(server) == []
+
+
 def conversation_with_itself(version, own_port=POD_PORT, published_as=None):
     """Let a selected pod send a packet to itself in the name of the server, and then reply to it.
 
