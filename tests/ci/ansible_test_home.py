@@ -49,7 +49,9 @@ def pip_versions(venv: Path) -> list[str]:
 
 
 def make_home(home: Path, venv: Path) -> Path:
-    """Make or refresh the folder for ansible-test of a virtual environment; returns it."""
+    """Make or refresh the folder for ansible-test of a virtual environment; returns its absolute path."""
+    # ansible-test runs in another folder.
+    home = home.resolve()
     for version in pip_versions(venv):
         cached = home / CACHED_GET_PIP.format(version=version.replace(".", "_"))
         cached.parent.mkdir(parents=True, exist_ok=True)

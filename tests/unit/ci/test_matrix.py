@@ -70,6 +70,13 @@ def test_the_home_has_pip_under_the_name_that_ansible_test_looks_for(tmp_path):
     assert cached.read_bytes() == ansible_test_home.GET_PIP.read_bytes()
 
 
+def test_the_home_is_found_from_any_folder(tmp_path, monkeypatch):
+    """nox gives a relative path, and ansible-test runs in the copy of the collection."""
+    monkeypatch.chdir(tmp_path)
+    venv = ansible_test(tmp_path / "venv", "pip='25.2'")
+    assert ansible_test_home.make_home(Path("home"), venv) == tmp_path / "home"
+
+
 def test_an_unknown_ansible_test_is_a_clear_error(tmp_path):
     with pytest.raises(LookupError, match="names no version of pip"):
         ansible_test_home.make_home(tmp_path / "home", ansible_test(tmp_path / "venv", "nothing"))
