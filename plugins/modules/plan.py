@@ -267,7 +267,9 @@ manifests:
   returned: success
   type: dict
 plan:
-  description: The assignments, as the filter P(netops.egress_ip.assign#filter) returns them.
+  description:
+    - The assignments, as the filter P(netops.egress_ip.assign#filter) returns them, without C(egressips).
+    - For the documents with their status, pass those of RV(manifests) to the filter P(netops.egress_ip.status#filter).
   returned: success
   type: dict
 rollout:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, InvalidError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.gc_pause import paused_collector
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import MAX_CHARACTERS, with_small_event
 
 
@@ -31,7 +32,9 @@ class ControllerAction(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validation, options = self.validate_argument_spec(argument_spec=self.OPTIONS)
         try:
-            own = self.result(options, task_vars)
+            # Each collection would also copy the memory that this process shares with the one that forked it.
+            with paused_collector():
+                own = self.result(options, task_vars)
             return with_small_event({**result, "changed": False, **own}, self.MAX_EVENT)
         except InvalidError as error:
             raise AnsibleActionFail("\n".join(error.errors)) from error

@@ -71,11 +71,6 @@ class _Entry:
         """The dict form, the same object in the dict forms of all states; read-only."""
         return self.to_dict()
 
-    @cached_property
-    def text(self) -> str:
-        """The JSON text of the dict form."""
-        return json.dumps(self.shared_dict, sort_keys=True)
-
 
 @dataclass(frozen=True)
 class Link:
@@ -345,7 +340,7 @@ def _text_of(entries: Sequence[Any]) -> str:
     for known, text in _TEXTS:
         if known is entries:
             return text
-    text = f"[{', '.join(item.text for item in entries)}]"
+    text = json.dumps([item.shared_dict for item in entries], sort_keys=True)
     if len(entries) > _MANY:
         _TEXTS.append((entries, text))
     return text

@@ -72,6 +72,7 @@ class Rollout:
     node, endpoint}] are egress IPs whose tunnel ends at another node once that has claimed them, and not before: a node
     that did not answer may still hold them. `pending` [{egressIP, node, name}] are egress IPs that no node holds now;
     `assigned` {object: [egressIP]} are all assignments of their objects. `selecting` names objects that select pods.
+    `pod_networks` are those of the function of this name.
     """
 
     states: dict[str, NodeState]
@@ -81,6 +82,7 @@ class Rollout:
     pending: tuple[dict[str, str], ...] = ()
     assigned: _Values | None = None
     selecting: frozenset[str] = frozenset()
+    pod_networks: tuple[Network, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rollout as a dict of plain values."""
@@ -121,6 +123,7 @@ def roll_out(
         builder.pending,
         {name: sorted(builder.assigned[name], key=address_order) for name in sorted(names)},
         builder.selecting(),
+        builder.pod_networks,
     )
 
 
@@ -218,7 +221,8 @@ class _Builder:
         self.addresses = {member.name: member.addresses for member in self.members}
         self.far_ends, self.following = self._far_ends()
         own = {address for member in self.members for address in member.addresses}
-        networks = outermost([*excluded, *pod_networks(manifests, own, excluded)])
+        self.pod_networks = tuple(outermost(pod_networks(manifests, own, excluded)))
+        networks = outermost([*excluded, *self.pod_networks])
         self.excluded, self._excluded = tuple(map(str, networks)), NetworkSet(networks)
 
     def state_for(self, name: str) -> NodeState:

@@ -30,7 +30,7 @@ from .ineffective import ineffective
 from .networks import network_lines, plan_networks, served_by_engines
 from .node_limits import limits
 from .node_names import with_host_names
-from .pod_networks import pod_networks, public_pod_lines
+from .pod_networks import public_pod_lines
 from .rollout import More, Rollout, parse_excluded, roll_out
 from .tunnel_keys import key_of, next_keys
 
@@ -186,8 +186,7 @@ def _doubts_about(
     known = {address for member in fleet["members"] for address in member["addresses"]}
     names = {node["name"] for node in fleet["nodes"]}
     excluded = parse_excluded(settings.excluded_cidrs)
-    pods = pod_networks(planned, known, excluded)
-    unshared = unshared_lines(fleet["observed"], fleet["members"], [*excluded, *pods])
+    unshared = unshared_lines(fleet["observed"], fleet["members"], [*excluded, *rollout.pod_networks])
     doubts = [
         *public_pod_lines(planned, known, excluded),
         *unshared.outward,
