@@ -95,10 +95,10 @@ def flow_after_release(
     """Return (the flow for the new holder, the flow that stays on this node) of a flow of a released egress IP.
 
     `endpoint` is that of this node, `endpoints` are those of all nodes. Nothing stays for another node's pod. A pod of
-    this node continues through the tunnel, from `endpoint` and the port that the server knows. Returns (None, None)
-    for a flow that cannot continue, as its destination is translated as well.
+    this node, or a user of it, continues through the tunnel, from `endpoint` and the port that the server knows.
+    Returns (None, None) for a flow that cannot continue, as its destination is translated as well.
     """
-    if flow.source[0] in endpoints:
+    if flow.source[0] in endpoints and flow.source[0] != endpoint:
         return flow, None
     if flow.server != flow.destination:
         return None, None

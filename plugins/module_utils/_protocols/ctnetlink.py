@@ -31,7 +31,7 @@ _ERROR, _DONE = 2, 3
 _NESTED, _TYPE = 0x8000, 0x3FFF
 # Attributes of a connection, and those nested in them.
 _TUPLE_ORIG, _TUPLE_REPLY, _STATUS, _PROTOINFO, _NAT_SRC, _TIMEOUT, _MARK, _MARK_MASK = 1, 2, 3, 4, 6, 7, 8, 21
-_TUPLE_IP, _TUPLE_PROTO = 1, 2
+_TUPLE_IP, _TUPLE_PROTO, _TUPLE_ZONE = 1, 2, 3
 _PROTO_NUM, _SRC_PORT, _DST_PORT = 1, 2, 3
 _TCP_INFO, _TCP_STATE, _TCP_SCALES, _TCP_FLAGS = 1, 1, (2, 3), (4, 5)
 _NAT_PROTO, _PORT_MIN, _PORT_MAX = 3, 1, 2
@@ -167,7 +167,12 @@ def parse_messages(data: bytes) -> tuple[list[tuple[int, Flow]], int | None]:
 
 
 def _flow(found: Attributes) -> Flow | None:
-    """Return the Flow with these attributes; None if it is neither TCP nor UDP, not yet answered, or closed."""
+    """Return the Flow with these attributes; None if it is neither TCP nor UDP, not yet answered, or closed.
+
+    None as well in a zone of its own, as datagrams of a user of the host: they begin again on another node.
+    """
+    if _TUPLE_ZONE in _attributes(found[_TUPLE_ORIG]):
+        return None
     protocol, source, destination = _read_tuple(found[_TUPLE_ORIG])
     _protocol, server, translated = _read_tuple(found[_TUPLE_REPLY])
     (status,) = struct.unpack("!I", found[_STATUS])

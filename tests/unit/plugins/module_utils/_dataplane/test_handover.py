@@ -38,6 +38,20 @@ def test_a_flow_of_the_old_holders_pod_goes_on_through_the_tunnel():
     assert flows_after_claim([sent], NODE2, ()) == [sent]
 
 
+def test_a_flow_of_a_user_of_the_old_holder_goes_on_through_the_tunnel():
+    """Its source is the address of the node, as that of what comes out of the tunnel."""
+    sent, stays = flow_after_release(flow((NODE1, 50000)), NODE1, NODES)
+    assert stays == flow((NODE1, 50000), translated=(NODE1, 40000))
+    assert sent == flow((NODE1, 40000))
+    assert flows_after_claim([sent], NODE2, ()) == [sent]
+
+
+def test_a_flow_of_a_user_of_the_new_holder_goes_out_by_itself():
+    sent, _stays = flow_after_release(flow((NODE2, 50000)), NODE1, NODES)
+    own = [flow((NODE2, 40001), translated=(NODE2, 50000))]
+    assert flows_after_claim([sent], NODE2, own) == [flow((NODE2, 40001))]
+
+
 def test_a_flow_of_the_new_holders_pod_goes_out_by_itself():
     sent, stays = flow_after_release(flow((NODE2, 50000)), NODE1, NODES)
     assert (sent, stays) == (flow((NODE2, 50000)), None)

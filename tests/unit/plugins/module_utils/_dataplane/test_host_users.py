@@ -17,9 +17,11 @@ import threading
 from dataclasses import replace
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import LocalNetwork
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import LocalNetwork, allocate_marks
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state import lines_between, transaction
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import conntrack
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.conntrack_usage import uses
 from small_fleet import (
     BACK_GATEWAY,
     EGRESS1,
@@ -103,6 +105,21 @@ def seen(node, version, uid, target=SERVER, **options):
         with contextlib.suppress(OSError):
             send(node, target[version], uid=uid, port=port, **options)
         return sources(server)
+
+
+def answered(node, version, server):
+    """Send a datagram of the user to a server, which answers."""
+    with inside(node), acting_as(USER), socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as sock:
+        sock.settimeout(3)
+        sock.sendto(b"x", (SERVER[version], server.getsockname()[1]))
+        server.sendto(b"y", server.recvfrom(10)[1])
+        assert sock.recv(10) == b"y"
+
+
+def marks(node, version):
+    """Return (mark, mask) of the connections with the user's egress IP."""
+    options, egress_ips = state_of(node, {}).options, state_of(node, {}).egress_ips
+    return options.mark(allocate_marks(egress_ips, {}, options.max_index)[EGRESS1[version]]), options.mark_mask
 
 
 def send_from(node, device, target):
@@ -238,6 +255,27 @@ def test_a_port_that_another_user_has_just_used(node, own, version):
                 sock.bind(("", source))
                 sock.sendto(b"x", (SERVER[version], port))
             assert sources(server, expected=1) == [expected[uid]]
+
+
+@VERSIONS
+@NODES
+def test_connections_of_users_are_counted_and_forgotten(node, own, version):
+    """Those of TCP move along with their address."""
+    server = stream(version, uid=0, node="server", port=next(PORTS), listens=True)
+    client = stream(version, uid=USER, node=node)
+    with server, client, contextlib.closing(listener("server", version, next(PORTS))) as datagrams:
+        with inside(node):
+            client.connect((SERVER[version], server.getsockname()[1]))
+        answered(node, version, datagrams)
+        with inside(node):
+            flows = [flow.server[1] for _mark, flow in conntrack.read_connections([marks(node, version)])]
+            assert server.getsockname()[1] in flows
+            assert datagrams.getsockname()[1] not in flows
+            counted = uses(conntrack.count_connections([marks(node, version)]))
+            translated = EGRESS1[version] if node == "node1" else own[version]
+            assert {"tcp", "udp"} <= {*counted[translated]}
+            conntrack.forget_connections([marks(node, version)[0]], state_of(node, {}).options.mark_mask)
+            assert conntrack.count_connections([marks(node, version)]) == {}
 
 
 @VERSIONS
