@@ -55,7 +55,8 @@ options:
     type: raw
     default: {}
   follow:
-    description: The engines on the host whose pods are to be followed. Fills RV(follow_problem).
+    description:
+      - The engines on the host whose pods are to be followed, V(kubernetes) or V(podman). Fills RV(follow_problem).
     type: list
     elements: str
     default: []
@@ -276,6 +277,14 @@ named_networks:
   type: list
   elements: dict
   sample: [{network: "podman:web", namespace: web, cidrs: [10.89.0.0/24], problem: ""}]
+followed_pods:
+  description:
+    - The containers of Podman that chose their namespace by an annotation when they started and still run, with the
+      labels of their annotation.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{name: 0123456789ab, namespace: web, labels: {app: shop}, addresses: [10.89.7.2]}]
 follow_problem:
   description: Why the host cannot follow the pods of the engines in O(follow), empty if it can.
   returned: always

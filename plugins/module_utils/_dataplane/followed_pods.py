@@ -15,11 +15,12 @@ from typing import Any
 
 from .._common.errors import Errors
 from .._common.messages import quote, type_name
+from .._common.network_names import PODMAN
 from .._common.selectors import Selector, is_dns_label
 from .._common.validation import NO_MAPPING, check_fields, check_list, check_mapping, check_string
 
 KUBERNETES = "kubernetes"
-ENGINES = (KUBERNETES,)
+ENGINES = (KUBERNETES, PODMAN)
 # The credentials of kubeadm's kubelets, which may read the pods of their own node.
 KUBECONFIG = "/etc/kubernetes/kubelet.conf"
 

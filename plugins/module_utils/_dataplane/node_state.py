@@ -298,6 +298,11 @@ class NodeState:
         return {item.egress_ip: item.endpoint for item in self.far_ends}
 
     @property
+    def followed_engines(self) -> tuple[str, ...]:
+        """The engines whose pods this node follows between runs."""
+        return self.follow.engines if self.follow else ()
+
+    @property
     def watches_networks(self) -> bool:
         """Return whether a change of the host's networks, or of their definitions, concerns the node."""
         return self.has_containers or self.follow is not None

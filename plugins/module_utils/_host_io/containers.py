@@ -22,6 +22,7 @@ from .._common.addresses import canonical_address
 from .._common.errors import CommandError, EgressIPError
 from .._common.messages import on_one_line
 from .._common.network_names import DOCKER, LIBVIRT, PODMAN
+from .._common.pod_rules import labels_in
 from . import commands
 from .container_networks import LARGEST, ask_docker, has_docker, has_podman_data, parse_xml, read_limited
 
@@ -151,7 +152,7 @@ def _libvirt() -> Iterator[Container]:
             macs = [(each.get("address") or "").lower() for each in domain.findall("devices/interface/mac")]
             labels = domain.findtext(f"metadata/{{{LABELS_URI}}}labels") or ""
             addresses = tuple(address for mac in macs for address in leases.get(mac, ()))
-            yield _container(domain.findtext("name"), _pairs(labels), addresses)
+            yield _container(domain.findtext("name"), labels_in(labels), addresses)
 
 
 def _leases() -> dict[str, list[str]]:
@@ -167,12 +168,6 @@ def _leases() -> dict[str, list[str]]:
             if is_in_force and isinstance(mac, str):
                 found.setdefault(mac.lower(), []).extend(_canonical(entry.get("ip-address")))
     return found
-
-
-def _pairs(text: str) -> dict[str, str]:
-    """Return the labels in a text as ``app=shop,tier=web``."""
-    words = (word.partition("=") for word in text.split(","))
-    return {key.strip(): value.strip() for key, equals, value in words if equals}
 
 
 def _container(name: object, labels: object, addresses: Sequence[str]) -> Container:

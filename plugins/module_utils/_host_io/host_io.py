@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .container_networks import Found
     from .containers import Containers
     from .fleet_calls import Call, Letter, Switchboard
+    from .hook_files import HookFolders
     from .node_messages import Flows
     from .packets import Frames, Packet, Verdict
     from .segment import Segment
@@ -80,6 +81,7 @@ class HostIO:
     execute = staticmethod(kernel.execute)
     admit_pods = staticmethod(kernel.admit_pods)
     dismiss_pods = staticmethod(kernel.dismiss_pods)
+    followed_containers = staticmethod(kernel.followed_containers)
 
     # Most runs need none of these, so they do not import their modules.
 
@@ -124,6 +126,13 @@ class HostIO:
         from .cni_files import replace_list  # noqa: PLC0415
 
         replace_list(path, before, after)
+
+    @staticmethod
+    def hook_folders() -> HookFolders:
+        """Call `hook_files.hook_folders`."""
+        from .hook_files import hook_folders  # noqa: PLC0415
+
+        return hook_folders()
 
     @staticmethod
     def read_ages() -> dict[str, float]:

@@ -24,6 +24,7 @@ from . import commands, pod_notes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .._dataplane.admission import Admission
+    from .._dataplane.pod_classes import Note
 
 _IPV6 = Path("/proc/sys/net/ipv6")
 _IP = {4: ("ip",), 6: ("ip", "-6")}
@@ -119,7 +120,9 @@ def execute(transaction: Transaction) -> None:
 def admit_pods(admission: Admission, lines: Sequence[str] = ()) -> None:
     """Give the pods that started between runs their class, with these lines in one `nft -f`. Raises CommandError."""
     with _pods_locked():
-        notes = pod_notes.read_notes()
+        notes, ended = pod_notes.running_and_ended()
+        for key in ended:
+            pod_notes.remove_note(key)
         after = {key: admission.note_after(note) for key, note in notes.items()}
         verdicts = all_verdicts(after.values())
         commands.check(["nft", "-f", "-"], "".join(f"{line}\n" for line in (*lines, *replace_lines(verdicts))))
@@ -133,6 +136,12 @@ def admit_pods(admission: Admission, lines: Sequence[str] = ()) -> None:
         if any(lacks_labels(admission.rules, note) for note in after.values()):
             # The watch reads them.
             pod_notes.note_closed(True)
+
+
+def followed_containers() -> tuple[list[Note], list[str]]:
+    """Return the notes of containers that chose their namespace when they started, and the keys of ended ones."""
+    running, ended = pod_notes.running_and_ended()
+    return [note for note in running.values() if "container" in note], sorted(ended)
 
 
 def _replace_policies(lines: Sequence[str]) -> None:

@@ -67,7 +67,37 @@ def read_rules() -> Mapping[str, Any]:
 
 
 def read_notes() -> dict[str, Mapping[str, Any]]:
-    """Return {key: note} of all pods, the oldest first. A file that is no note is left out."""
+    """Return {key: note} of all pods that run, the oldest first. A file that is no note is left out."""
+    return running_and_ended()[0]
+
+
+def running_and_ended() -> tuple[dict[str, Mapping[str, Any]], dict[str, Mapping[str, Any]]]:
+    """Return the {key: note} of pods that run, and of containers that ended without a call of their engine."""
+    running: dict[str, Mapping[str, Any]] = {}
+    ended: dict[str, Mapping[str, Any]] = {}
+    for key, note in _read_all():
+        (ended if _has_ended(note) else running)[key] = note
+    return running, ended
+
+
+def _has_ended(note: Mapping[str, Any]) -> bool:
+    """Return whether the first process of a container has ended. Notes of pods of a CNI runtime name none."""
+    process = str(note.get("process", ""))
+    return bool(process) and process != process_of(process.partition(":")[0])
+
+
+def process_of(pid: int | str) -> str:
+    """Return what identifies a process until the next boot, "PID:START"; empty if it has ended."""
+    try:
+        fields = read_now(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    # The state, and the time of the start: proc(5). A zombie has no network any more.
+    return "" if fields[0] in (b"Z", b"X") else f"{pid}:{fields[19].decode()}"
+
+
+def _read_all() -> list[tuple[str, Mapping[str, Any]]]:
+    """Return (key, note) of all notes, the oldest first."""
     found = []
     for key in all_keys():
         path = f"{NOTES_FOLDER}/{key}"
@@ -78,7 +108,7 @@ def read_notes() -> dict[str, Mapping[str, Any]]:
             continue
         if note is not None and {*note} >= {"name", "addresses", "labels", "verdicts"}:
             found.append((written, key, note))
-    return {key: note for _written, key, note in sorted(found, key=lambda item: item[:2])}
+    return [(key, note) for _written, key, note in sorted(found, key=lambda item: item[:2])]
 
 
 def all_keys() -> list[str]:

@@ -11,9 +11,10 @@ from .._dataplane.esp import fingerprint
 from .._dataplane.node_state import NodeState
 from .._host_io import files
 from .._host_io.host_io import HostIO
-from .cni_install import CniChanges, cni_changes
 from .current_state import Reading, read_data_plane, read_node, require_node
 from .decide import Observation, Request, Steps, decide
+from .engine_changes import EngineChanges
+from .engine_install import engine_changes
 from .failover_key import key_is_left_over, key_is_missing
 from .installed_files import is_follower_stopped, left_over, missing_files
 from .networks import NEVER
@@ -78,14 +79,14 @@ def observe(io: HostIO, request: Request) -> Observation:
         surplus.append(files.FAILOVER_KEY)
     if not are_saved(io, reading.host.tunnel_secrets, request.state):
         (missing if options.tunnel_keys else surplus).append(files.TUNNEL_SECRETS)
-    return Observation(reading, current, missing, surplus, _cni_changes(io, request.state, record))
+    return Observation(reading, current, missing, surplus, _engine_changes(io, request.state, record))
 
 
-def _cni_changes(io: HostIO, state: NodeState, record: Record | None) -> CniChanges:
-    """Return the changes of the network plugin; a node that does not follow pods, and never did, has none."""
+def _engine_changes(io: HostIO, state: NodeState, record: Record | None) -> EngineChanges:
+    """Return the changes of the engines; a node that does not follow pods, and never did, has none."""
     if state.follow is None and (record is None or record.state.follow is None):
-        return CniChanges()
-    return cni_changes(io, state.follow is not None)
+        return EngineChanges()
+    return engine_changes(io, state.followed_engines)
 
 
 def _with_secret(reading: Reading, secret: str) -> Reading:

@@ -14,69 +14,17 @@ from typing import NamedTuple
 
 from .._common.errors import ConflictError
 from .._dataplane.conflist import TYPE, has_entry, read_chain, with_entry, without_entry
-from .._host_io import files
 from .._host_io.cni_files import LISTS, PROGRAM_FOLDERS, ListFile
 from .._host_io.host_io import HostIO
-from .._host_io.plugin_sources import PREFIX
+from .engine_changes import OWN_LINE, Change, EngineChanges, file_change, foreign_problem, launcher
 
-# The zip file comes after Python's own folders, because reading its directory takes time, and the end skips the cleanup
-# of all modules: both together take a seventh of a start.
 _PROGRAM = """\
 #!{python} -IS
-# Written by the Ansible collection netops.egress_ip.
+{own_line}
 import os
 import sys
-program = "{program}"
-folder = f"{prefix}{{os.stat(program).st_mtime_ns}}"
-sys.path += [folder, program]
-from netops_egress_ip._node.cni import main
-status = main(os.environ, sys.stdin.buffer.read())
-if not os.path.isdir(folder):
-    from netops_egress_ip._host_io.plugin_sources import keep_sources
-    keep_sources(program, folder)
-sys.stdout.flush()
-sys.stderr.flush()
-os._exit(status)
 """
 _MODE = 0o755
-# A program without this line belongs to another, and stays as it is.
-_OWN_LINE = _PROGRAM.splitlines()[1].encode()
-
-
-class Change(NamedTuple):
-    """A file to change: its content before, and after; None for a file that is removed."""
-
-    path: Path
-    before: str
-    after: str | None
-
-    @property
-    def adds(self) -> bool:
-        """Return whether the plugin is added, and not removed."""
-        return self.after is not None and (self.path.name == TYPE or has_entry(self.after))
-
-
-class CniChanges(NamedTuple):
-    """The lists and programs to change, and why the plugin cannot be in a list, empty if it can."""
-
-    lists: tuple[Change, ...] = ()
-    programs: tuple[Change, ...] = ()
-    problem: str = ""
-
-    @property
-    def added(self) -> list[Path]:
-        """Return the files that lack the plugin, or have another program."""
-        return [item.path for item in (*self.lists, *self.programs) if item.adds]
-
-    @property
-    def missing(self) -> list[Path]:
-        """Return the programs that do not exist: a list that names one lets no pod start."""
-        return [item.path for item in self.programs if item.adds and not item.before]
-
-    @property
-    def removed(self) -> list[Path]:
-        """Return the files that have the plugin and should not."""
-        return [item.path for item in (*self.lists, *self.programs) if not item.adds]
 
 
 class _Used(NamedTuple):
@@ -87,12 +35,12 @@ class _Used(NamedTuple):
     problem: str = ""
 
 
-def cni_changes(io: HostIO, follows: bool) -> CniChanges:
+def cni_changes(io: HostIO, follows: bool) -> EngineChanges:
     """Return the changes after which the plugin is in the list that runtimes use, or nowhere."""
     lists = io.list_files()
     used = _used(io, lists) if follows else _Used()
     changes = [_change(item, item.path == used.path) for item in lists if not item.problem]
-    return CniChanges(tuple(each for each in changes if each), tuple(_programs(io, used.folders)), used.problem)
+    return EngineChanges(tuple(each for each in changes if each), tuple(_programs(io, used.folders)), used.problem)
 
 
 def _used(io: HostIO, lists: Sequence[ListFile]) -> _Used:
@@ -111,14 +59,8 @@ def _used(io: HostIO, lists: Sequence[ListFile]) -> _Used:
     if not folders:
         known = ", ".join(map(str, PROGRAM_FOLDERS))
         return _Used(problem=f"{first.path}: the program of {main} is in none of {known}")
-    return _with_programs(io, first.path, folders)
-
-
-def _with_programs(io: HostIO, path: Path, folders: Sequence[Path]) -> _Used:
-    foreign = [program for program in (folder / TYPE for folder in folders) if _is_foreign(io.read_file(program))]
-    if foreign:
-        return _Used(problem=f"{foreign[0]}: is not the program of this collection; remove or rename it")
-    return _Used(path, folders)
+    problem = foreign_problem(io, [folder / TYPE for folder in folders])
+    return _Used(problem=problem) if problem else _Used(first.path, folders)
 
 
 def _change(item: ListFile, wanted: bool) -> Change | None:
@@ -126,36 +68,18 @@ def _change(item: ListFile, wanted: bool) -> Change | None:
     if not wanted and not has_entry(item.text):
         return None
     after = with_entry(item.text, path) if wanted else without_entry(item.text, path)
-    return Change(item.path, item.text, after) if after != item.text else None
+    return Change(item.path, item.text, after, has_entry(after)) if after != item.text else None
 
 
 def _programs(io: HostIO, folders: Collection[Path]) -> list[Change]:
-    text = _PROGRAM.format(python=io.interpreter(), program=files.PROGRAM_FILE, prefix=PREFIX)
-    changes = []
-    for folder in PROGRAM_FOLDERS:
-        path = folder / TYPE
-        present, after = io.read_file(path), text if folder in folders else None
-        if present != (None if after is None else after.encode()) and not _is_foreign(present):
-            changes.append(Change(path, "" if present is None else present.decode(errors="replace"), after))
-    return changes
+    text = program(io.interpreter())
+    return [
+        change
+        for folder in PROGRAM_FOLDERS
+        for change in file_change(io, folder / TYPE, text if folder in folders else None, _MODE)
+    ]
 
 
-def _is_foreign(program: bytes | None) -> bool:
-    return program is not None and program.splitlines()[1:2] != [_OWN_LINE]
-
-
-def change_plugin(io: HostIO, changes: CniChanges) -> None:
-    """Carry out the changes: no list ever names a program that is missing. Raises CommandError."""
-    for item in changes.programs:
-        if item.after is not None:
-            io.write_file(item.path, item.after.encode(), _MODE)
-    write_lists(io, changes)
-    for item in changes.programs:
-        if item.after is None:
-            io.remove_file(item.path)
-
-
-def write_lists(io: HostIO, changes: CniChanges) -> None:
-    """Write the lists. Raises CommandError."""
-    for item in changes.lists:
-        io.replace_list(item.path, item.before, item.after or "")
+def program(python: str) -> str:
+    """Return the plugin that a runtime starts."""
+    return _PROGRAM.format(python=python, own_line=OWN_LINE) + launcher("cni", "os.environ, sys.stdin.buffer.read()")

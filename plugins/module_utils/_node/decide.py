@@ -27,8 +27,8 @@ from .._dataplane.state import (
     with_addresses_of,
 )
 from .address_conflicts import Pace, mac_address
-from .cni_install import CniChanges
 from .current_state import Reading
+from .engine_changes import EngineChanges
 from .record import Record
 from .result import Change, Outcome, Result, file_lines, result
 
@@ -55,14 +55,14 @@ class Request(NamedTuple):
 class Observation(NamedTuple):
     """What a node shows before a run.
 
-    Its reading, its data plane, files that are missing, files to remove, and where the network plugin lacks or is left.
+    Its reading, its data plane, files that are missing, files to remove, and the changes of engines.
     """
 
     reading: Reading
     current: DataPlane
     missing: Sequence[Path]
     surplus: Sequence[Path]
-    cni: CniChanges = CniChanges()
+    engines: EngineChanges = EngineChanges()
 
 
 class Planes:
@@ -140,7 +140,7 @@ class Steps:
         seen = self.observation
         if transaction(seen.current, self.planes.final(self.state.held)) or seen.missing or seen.surplus:
             return False
-        if seen.cni.added or seen.cni.removed:
+        if seen.engines.added or seen.engines.removed:
             return False
         record = self.record
         return record is not None and record.state.digest() == self.state.digest() and record.marks == self.marks
@@ -184,8 +184,8 @@ class Steps:
         if self.record:
             texts.update(desired_data_plane(self.record.state, self.record.marks, self.host).texts())
         seen = self.observation
-        before = seen.current.beside(after).lines() | file_lines((*seen.surplus, *seen.cni.removed))
-        change = Change(before, after.lines() | file_lines((*seen.missing, *seen.cni.added)), texts)
+        before = seen.current.beside(after).lines() | file_lines((*seen.surplus, *seen.engines.removed))
+        change = Change(before, after.lines() | file_lines((*seen.missing, *seen.engines.added)), texts)
         changes = self.changes
         return result(change, Outcome(held, claimed, changes.released, changes.unreleased, conflicts, connections))
 

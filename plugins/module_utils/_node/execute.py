@@ -24,10 +24,10 @@ from .._host_io.host_io import HostIO
 from .._protocols.ctnetlink import Flow
 from .address_conflicts import other_holders
 from .claim import claim, run_probes
-from .cni_install import change_plugin
 from .connections import Connections, challenge, forget, note_lost
 from .current_state import Tables, read_data_plane, read_host
 from .decide import Steps
+from .engine_changes import change_engines
 from .failover_key import save_key
 from .installed_files import install, remove_all_files, run_program_later
 from .presence import note_presence
@@ -99,8 +99,8 @@ def prepare(io: HostIO, steps: Steps) -> None:
     # A node that fails between two sets of keys, or goes back, has both.
     former = [steps.record.state] if steps.record else []
     if steps.state.follow is None:
-        # A pod must not start without the rules that the plugin needs.
-        change_plugin(io, steps.observation.cni)
+        # A pod must not start without the rules that our program needs.
+        change_engines(io, steps.observation.engines)
     save_secrets(io, steps.host.tunnel_secrets, steps.state, *former)
     steps.record_with({*changes.kept, *changes.released, *changes.to_claim}).save(io)
     if steps.record:
@@ -178,7 +178,7 @@ def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held
     admission = steps.planes.final(held).admission
     if admission:
         io.admit_pods(admission)
-        change_plugin(io, steps.observation.cni)
+        change_engines(io, steps.observation.engines)
     elif steps.record and steps.record.state.follow:
         io.dismiss_pods()
     if steps.observation.surplus:

@@ -18,8 +18,9 @@ from .._host_io import files
 from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
 from .address_conflicts import mac_address, other_holders
-from .cni_install import CniChanges, cni_changes
 from .current_state import Reading, missing_requirements, read_data_plane, read_node
+from .engine_changes import EngineChanges
+from .engine_install import engine_changes
 from .failover_key import load_key
 from .installed_files import is_follower_stopped, left_over, missing_files
 from .metrics import Metrics
@@ -51,6 +52,17 @@ class Question(NamedTuple):
 _NOTHING_MORE = Question()
 
 
+class Followed(NamedTuple):
+    """What is known of pods that start between runs: changes of their engines, and notes of containers.
+
+    `containers` are those that chose their namespace when they started, `ended` the keys of those that have ended.
+    """
+
+    engines: EngineChanges = EngineChanges()
+    containers: Collection[Mapping[str, Any]] = ()
+    ended: Collection[str] = ()
+
+
 @dataclass(frozen=True)
 class NodeFacts:
     """What `node_info` returns: all fields always, empty where the host has no value.
@@ -77,6 +89,7 @@ class NodeFacts:
     recalled: Collection[Mapping[str, object]] = ()
     named_networks: Collection[Mapping[str, object]] = ()
     containers: Collection[Mapping[str, object]] = ()
+    followed_pods: Collection[Mapping[str, object]] = ()
     takeovers: Collection[Mapping[str, object]] = ()
     failover_key: str = ""
     metrics: Metrics | None = None
@@ -113,6 +126,7 @@ class NodeFacts:
             "recalled": list(self.recalled),
             "named_networks": list(self.named_networks),
             "containers": list(self.containers),
+            "followed_pods": list(self.followed_pods),
             "metrics": self.metrics,
             "since": dict(self.since),
             "conflicts": list(self.conflicts),
@@ -150,8 +164,7 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
     interfaces = bearing(host, interface, claimed)
-    follows = question.follow or (record and record.state.follow)
-    cni = cni_changes(io, True) if follows else CniChanges()
+    followed = _followed(io, question.follow or (record.state.followed_engines if record else ()))
     facts = NodeFacts(
         platform,
         problems,
@@ -166,12 +179,15 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
         forward_filters=missing_exceptions(io.read_forward_filters(), options.tunnel_device),
         held=held_on(host, claimed),
         named_networks=named_networks(io, host, question.networks, record),
-        follow_problem=cni.problem if question.follow else "",
+        follow_problem=followed.engines.problem if question.follow else "",
         containers=[_containers(io, engine, record) for engine in question.engines],
+        followed_pods=[_followed_pod(note) for note in followed.containers],
         record=record,
     )
     return replace(
-        facts, **_on_record(io, record, reading, question, cni), conflicts=_conflicts(io, facts, reading, question)
+        facts,
+        **_on_record(io, record, reading, question, followed),
+        conflicts=_conflicts(io, facts, reading, question),
     )
 
 
@@ -181,6 +197,16 @@ def _containers(io: HostIO, engine: str, record: Record | None) -> dict[str, obj
     recorded = record.state.pods if record and problem else ()
     kept = [{"address": pod.address, "egressips": list(pod.egressips)} for pod in recorded if pod.engine == engine]
     return {"engine": engine, "found": [each.to_dict() for each in found], "problem": problem, "kept": kept}
+
+
+def _followed(io: HostIO, engines: Collection[str]) -> Followed:
+    return Followed(engine_changes(io, engines), *io.followed_containers()) if engines else Followed()
+
+
+def _followed_pod(note: Mapping[str, Any]) -> dict[str, object]:
+    """Return {name, namespace, labels, addresses} of a container that chose its namespace when it started."""
+    namespace, _slash, name = note["name"].partition("/")
+    return {"name": name, "namespace": namespace, "labels": note["labels"], "addresses": note["addresses"]}
 
 
 def _read_settled(io: HostIO) -> Reading:
@@ -208,13 +234,13 @@ def _is_in_doubt(io: HostIO, held: Collection[Held]) -> bool:
 
 
 def _on_record(
-    io: HostIO, record: Record | None, reading: Reading, question: Question, cni: CniChanges
+    io: HostIO, record: Record | None, reading: Reading, question: Question, followed: Followed
 ) -> dict[str, Any]:
     """Return the facts that need a record."""
     if record is None:
         return {}
     return {
-        "drift": _drift(io, record, reading, cni),
+        "drift": _drift(io, record, reading, followed),
         "recalled": _recall(record.state, question.recall),
         "metrics": metrics_file.measure(io, record) if question.metrics else None,
         "since": _since(io, reading.claimed) if question.metrics else {},
@@ -235,7 +261,7 @@ def _takeovers(io: HostIO, record: Record) -> list[Mapping[str, object]]:
     return [{"egressIP": ip, "from": each.former, "since": each.since} for ip, each in sorted(taken.items())]
 
 
-def _drift(io: HostIO, record: Record, reading: Reading, cni: CniChanges) -> list[str]:
+def _drift(io: HostIO, record: Record, reading: Reading, followed: Followed) -> list[str]:
     """Return the differences of the node from its record as lines, with missing, changed and surplus files."""
     options = record.state.options
     current = read_data_plane(io, reading.host, options, record.claimed, reading.tables)
@@ -246,8 +272,9 @@ def _drift(io: HostIO, record: Record, reading: Reading, cni: CniChanges) -> lis
         missing.append(f"file {files.FAILOVER_KEY}")
     if failover and is_follower_stopped(io):
         missing.append(f"unit {systemd_units.FOLLOW_UNIT}, which does not run")
-    missing += [f"file {path}" for path in (cni.added if record.state.follow else ())]
+    missing += [f"file {path}" for path in (followed.engines.added if record.state.follow else ())]
     surplus += [f"file {path}" for path in left_over(io, record.state, options)]
+    surplus += [f"class of the container {key}, which has ended" for key in followed.ended]
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus]
 
 

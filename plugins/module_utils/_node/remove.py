@@ -11,9 +11,10 @@ from .._common.errors import EgressIPError
 from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import DataPlane, desired_data_plane, held_on, transaction
 from .._host_io.host_io import HostIO
-from .cni_install import CniChanges, change_plugin, cni_changes
 from .connections import forget
 from .current_state import read_data_plane, read_node, require_node
+from .engine_changes import EngineChanges, change_engines
+from .engine_install import engine_changes
 from .installed_files import present_files, remove_all_files, start_timers, stop_units
 from .record import Record
 from .result import Change, Outcome, Result, file_lines, result
@@ -32,11 +33,11 @@ def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result
         options = record.state.options if record else options
         current = read_data_plane(io, host, options, claimed, tables)
         # Without a record, the node may have followed pods.
-        cni = cni_changes(io, False) if record is None or record.state.follow else CniChanges()
-        lines = replace(current, sysctls={}).lines() | file_lines([*present_files(io, options), *cni.removed])
+        engines = engine_changes(io, ()) if record is None or record.state.follow else EngineChanges()
+        lines = replace(current, sysctls={}).lines() | file_lines([*present_files(io, options), *engines.removed])
         texts = desired_data_plane(record.state, record.marks, host).texts() if record else {}
         if lines and not check:
-            change_plugin(io, cni)
+            change_engines(io, engines)
             _take_down(io, record, options)
         return result(Change(lines, frozenset(), texts), Outcome(released=held_on(host, claimed)))
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from .._common.addresses import VERSIONS, version_of
 from .._common.errors import EgressIPError
+from .._dataplane.followed_pods import KUBERNETES
 from .._dataplane.host import Host
 from .._dataplane.node_state import Held
 from .._dataplane.state import desired_data_plane, transaction
@@ -28,10 +29,11 @@ from .._protocols.ctnetlink import Flow
 from . import metrics_file
 from .address_conflicts import announce, other_holders, read_conflicts, write_conflicts
 from .apply import apply_locked
-from .cni_install import cni_changes, write_lists
+from .cni_install import cni_changes
 from .connections import challenge, challenge_lost
 from .current_state import held_on_record, read_data_plane, read_host, require_node
 from .decide import Request
+from .engine_changes import write_lists
 from .execute import ANNOUNCE_AGAIN
 from .journal import log
 from .networks import NEVER, refreshed
@@ -187,7 +189,7 @@ def _put_plugin_back(io: HostIO, record: Record) -> None:
 
     A failure is logged: the rest of the watch does not need the plugin.
     """
-    if record.state.follow is None:
+    if KUBERNETES not in record.state.followed_engines:
         return
     try:
         changes = cni_changes(io, True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from .._dataplane.followed_pods import KUBERNETES
 from .._dataplane.nft_table import TABLE
 from .._dataplane.node_state import NodeState
 from .._host_io import commands, files
@@ -233,7 +234,7 @@ class Parts(NamedTuple):
     @classmethod
     def of(cls, state: NodeState) -> Parts:
         """Return the parts that a node with this state has."""
-        return cls(state.options.metrics_dir, state.failover is not None, state.follow is not None)
+        return cls(state.options.metrics_dir, state.failover is not None, KUBERNETES in state.followed_engines)
 
 
 _NOTHING_MORE = Parts()

@@ -36,7 +36,7 @@ if not watch.has_nothing_to_do(" ".join(sys.argv[1:])):
     status = main(HostIO(), sys.argv[1:])
 if sys.argv[1:] == ["watch"] and os.path.exists("/run/netops-egress-ip.closed"):
     # The API server may be slow: the node must not count as away for that.
-    from netops_egress_ip._node.cni import retry_closed
+    from netops_egress_ip._node.pod_admission import retry_closed
     retry_closed()
     watch.renew()
 sys.exit(status)

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from .._common.addresses import Network, parse_network, parsed
 from .._common.errors import EgressIPError
 from .._common.messages import listed, quote
+from .._common.network_names import PODMAN
 from .._common.selectors import parse_labels
 from .._kubernetes.engine_sources import NAMESPACE_LABEL, EngineSource
 from .._kubernetes.manifests import Manifests
@@ -48,12 +49,16 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class ContainerPlan:
-    """The `pods` of a run that engines have; `origins` and `kept` are {node: {address: ...}}, `errors` lines."""
+    """The `pods` of a run that engines have; `origins` and `kept` are {node: {address: ...}}, `errors` lines.
+
+    `followed` {node: addresses} are those of containers that chose their namespace when they started.
+    """
 
     pods: tuple[Pod, ...]
     origins: Mapping[str, Mapping[str, Origin]]
     kept: Mapping[str, Mapping[str, Kept]]
     errors: tuple[str, ...]
+    followed: Mapping[str, Collection[str]]
 
     @property
     def selecting(self) -> Iterator[str]:
@@ -61,7 +66,7 @@ class ContainerPlan:
         return (name for entries in self.kept.values() for kept in entries.values() for name in kept.egressips)
 
 
-NO_CONTAINERS = ContainerPlan((), {}, {}, ())
+NO_CONTAINERS = ContainerPlan((), {}, {}, (), {})
 
 
 def with_engines(hosts: Sequence[_Host], sources: Sequence[EngineSource]) -> Sequence[_Host]:
@@ -101,13 +106,14 @@ def plan_containers(
     found = [
         _Node(node, facts, by_engine, networks.by_node.get(node, ()), documented, reserved).read()
         for node, facts in sorted(observed.items())
-        if facts.get("containers") and by_engine
+        if (facts.get("containers") and by_engine) or facts.get("followed_pods")
     ]
     return ContainerPlan(
         tuple(pod for each in found for pod in each.pods),
         {each.name: each.origins for each in found},
         {each.name: each.kept for each in found},
         tuple(line for each in found for line in each.errors),
+        {each.name: each.followed for each in found},
     )
 
 
@@ -124,7 +130,9 @@ class _Node:
         reserved: Collection[str],
     ) -> None:
         self.name, self.sources, self.documented, self.reserved = name, sources, documented, reserved
-        self.answers = [answer for answer in facts["containers"] if answer["engine"] in sources]
+        self.started = facts.get("followed_pods", ())
+        self.followed = {address for each in self.started for address in each["addresses"]}
+        self.answers = [answer for answer in facts.get("containers", ()) if answer["engine"] in sources]
         self.networks = _namespaces_by_network(facts, networks)
         self.pods: list[Pod] = []
         self.names: set[tuple[str, str]] = set()
@@ -134,6 +142,10 @@ class _Node:
         self.errors: list[str] = []
 
     def read(self) -> _Node:
+        for each in self.started:
+            name = self._pod_name(each["name"], each["namespace"])
+            labels = _valid_labels(each["labels"])
+            self.pods.append(Pod(each["namespace"], name, labels, self.name, tuple(each["addresses"]), engine=PODMAN))
         shared = self._shared()
         for answer in self.answers:
             if answer["problem"]:
@@ -181,7 +193,7 @@ class _Node:
     def _add(self, engine: str, container: Mapping[str, Any], wanted: str | None, shared: Collection[str]) -> None:
         addresses: dict[str, list[str]] = {}
         for address in container["addresses"]:
-            if address not in shared and (self.name, address) not in self.documented:
+            if address not in {*shared, *self.followed} and (self.name, address) not in self.documented:
                 cidr, namespaces = self._network_of(address)
                 # The packets of a network with several namespaces are dropped.
                 if wanted is not None or len(namespaces) < 2:

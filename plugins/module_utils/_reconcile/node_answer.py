@@ -368,6 +368,7 @@ _FIELDS: dict[str, _Check] = {
     "recalled": _list_of(_mapping(_RECALLED, {**_DESTINATIONS, "networks": _texts, "namespaces": _rules})),
     "named_networks": _named_networks,
     "containers": _containers,
+    "followed_pods": _list_of(_mapping({**_CONTAINER, "namespace": _namespace})),
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
     "follow_problem": _text,
     "metrics": _metrics,

@@ -391,8 +391,10 @@ class _Builder:
         for address, each in kept.items():
             pods.setdefault(address, [name for name in sorted(each.egressips) if name in self.destinations])
         # A pod with an address of its node is in the host network, even if its manifest does not state it. A container
-        # that follows its network needs no entry, which another one could inherit with the address.
-        left_out = {*self.fleet["observed"][node]["addresses"], *_following(pods, origins, networks)}
+        # that follows its network needs no entry, which another one could inherit with the address; one that chose its
+        # namespace when it started has a class of its own.
+        own = {*self.fleet["observed"][node]["addresses"], *self.containers.followed.get(node, ())}
+        left_out = own | _following(pods, origins, networks)
         engines = {address: each.engine for entries in (kept, origins) for address, each in entries.items()}
         names_of = self.pod_names.get(node, {})
         return tuple(

@@ -34,6 +34,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
     container_networks,
     containers,
     files,
+    hook_files,
     packets,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.commands import Completed
@@ -116,6 +117,9 @@ class FakeKernel:
             "net.ipv6.conf.all.forwarding": "0",
         }
         self.forward_filters = {}
+        self.hooks = hook_files.HookFolders((), ())
+        # The notes of containers that the hook classified, and the keys of those that ended.
+        self.followed = ([], [])
         self.files = {"/etc/hosts": (b"127.0.0.1 localhost\n", 0o644)}
         self.units = set()
         self.missing = []
@@ -363,6 +367,9 @@ class FakeKernel:
     def program_folders(self, main):
         return [folder for folder in cni_files.PROGRAM_FOLDERS if str(folder / main) in self.files]
 
+    def hook_folders(self):
+        return self.hooks
+
     def replace_list(self, path, before, after):
         data, mode = self.files[str(path)]
         assert data == before.encode()
@@ -371,6 +378,9 @@ class FakeKernel:
 
     def admit_pods(self, admission):
         self.log.append(("admit", sorted(admission.rules["namespaces"])))
+
+    def followed_containers(self):
+        return self.followed
 
     def dismiss_pods(self):
         self.log.append(("dismiss", ""))

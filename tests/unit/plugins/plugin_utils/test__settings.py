@@ -60,7 +60,7 @@ VALUES = {
     "egress_ip_mark_mask": st.sampled_from([0x1FFF, 0xFF, "0x3f00"]),
     "egress_ip_table_base": st.integers(256, 32000),
     "egress_ip_metrics_dir": st.just("/var/lib/metrics"),
-    "egress_ip_follow": st.lists(st.just("kubernetes"), max_size=1),
+    "egress_ip_follow": st.lists(st.sampled_from(["kubernetes", "podman"]), max_size=2, unique=True).map(sorted),
     "egress_ip_follow_kubeconfig": st.sampled_from(["/etc/kubernetes/kubelet.conf", "/var/lib/k3s/kubelet.kubeconfig"]),
     "egress_ip_platform": st.sampled_from(["auto", "vsphere", "baremetal"]),
     "egress_ip_capacity": INTEGERS | st.dictionaries(st.sampled_from(["ip", "ipv4", "ipv6"]), INTEGERS, min_size=1),
@@ -147,7 +147,7 @@ def test_engines_and_credentials_of_a_node_that_follows_pods():
     assert read({"egress_ip_follow": "kubernetes, kubernetes"})["hosts"]["node1"]["follow"] == ["kubernetes"]
     wrong = {"egress_ip_follow": ["docker"], "egress_ip_follow_kubeconfig": "kubelet.conf"}
     assert errors_of(wrong) == [
-        "node1: egress_ip_follow[0]: must be kubernetes, not 'docker'",
+        "node1: egress_ip_follow[0]: must be kubernetes or podman, not 'docker'",
         "node1: egress_ip_follow_kubeconfig: must be an absolute path of a file on the node, not 'kubelet.conf'",
     ]
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.pod_rules import meets, that_can_apply
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.pod_rules import labels_in, meets, that_can_apply
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.pod_rules
 def test_the_operators(operator, values, found):
     labels = ({"key": "a"}, {"key": "c"}, {"other": "a"})
     assert tuple(meets("key", operator, values, each) for each in labels) == found
+
+
+def test_labels_in_a_text():
+    assert labels_in("app=shop, tier=web,broken,a=b=c") == {"app": "shop", "tier": "web", "a": "b=c"}
+    assert labels_in("") == {}
 
 
 def test_of_those_for_everywhere_the_first():

@@ -44,8 +44,8 @@ def test_every_error():
     Follow.from_dict(value, "state.follow", errors)
     assert errors.found == (
         "state.follow.more: unknown field; expected one of engines, kubeconfig, namespaces",
-        "state.follow.engines[0]: must be kubernetes, not 'podmann'",
-        "state.follow.engines[1]: must be kubernetes, not the integer 1",
+        "state.follow.engines[0]: must be kubernetes or podman, not 'podmann'",
+        "state.follow.engines[1]: must be kubernetes or podman, not the integer 1",
         "state.follow.kubeconfig: must be an absolute path of a file on the node, not 'kubelet.conf'",
         "state.follow.namespaces[0].name: must be the name of a namespace, not 'A/b'",
     ) + tuple(errors.found[5:])

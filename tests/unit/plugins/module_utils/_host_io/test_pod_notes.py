@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import pod_notes
@@ -44,6 +45,23 @@ def test_what_is_no_note_is_left_out(folder):
     os.mkfifo(folder / "pods/fifo")
     (folder / "pods/.temporary").write_text("x")
     assert pod_notes.read_notes() == {"a:eth0": NOTE}
+
+
+def test_a_container_that_has_ended(folder):
+    """Its engine may end without a call; another process may have its number now."""
+    with subprocess.Popen(["sleep", "600"]) as process:
+        here = pod_notes.process_of(process.pid)
+        assert here.startswith(f"{process.pid}:")
+        notes = {"a": {**NOTE, "process": here}, "b": {**NOTE, "process": f"{process.pid}:1"}, "c:eth0": NOTE}
+        for key, note in notes.items():
+            pod_notes.write_note(key, note)
+        assert {*pod_notes.read_notes()} == {"a", "c:eth0"}
+        process.kill()
+        # A zombie has no network any more.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert pod_notes.process_of(process.pid) == ""
+    running, ended = pod_notes.running_and_ended()
+    assert ({*running}, {*ended}) == ({"c:eth0"}, {"a", "b"})
 
 
 def test_the_rules(folder):

@@ -12,89 +12,39 @@ import sys
 from dataclasses import replace
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.selectors import Selector
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.conflist import TYPE, with_entry
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.followed_pods import (
-    Follow,
-    FollowedNamespace,
-    PodRule,
+from admitted_pods import (
+    FOLLOW,
+    POD,
+    apply_to_node,
+    begin,
+    elements,
+    fleet_with_pod,
+    no_answer,
+    seen,
+    send_from_one_port,
+    state,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_admission
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.conflist import TYPE, with_entry
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.followed_pods import FollowedNamespace
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import LocalPod
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state import lines_between
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
-    commands,
-    plugin_sources,
-    pod_labels,
-    pod_notes,
-)
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.pod_notes import NoteError
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import cni, cni_install, zipapp
-from small_fleet import (
-    EGRESS1,
-    NODE1,
-    SERVER,
-    SERVICE_PORT,
-    apply_state,
-    inside,
-    ip,
-    listener,
-    nft,
-    planes,
-    run,
-    send,
-    small_fleet,
-    sources,
-    state_of,
-)
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import commands, pod_labels, pod_notes
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import cni, cni_install, pod_admission, zipapp
+from small_fleet import EGRESS1, NODE1, inside, listener, nft, planes, run, sources
 
 CLOSED_FILE = pod_notes.CLOSED_FILE
-POD = {4: "10.88.0.7", 6: "fd00:88::7"}
-FOLLOW = Follow(
-    ("kubernetes",),
-    (
-        FollowedNamespace("labs", (PodRule("one", Selector((("app", "web"),))),)),
-        FollowedNamespace("plain"),
-        FollowedNamespace("shop", (PodRule("one"),)),
-    ),
-)
-
-
-def state(**changes):
-    return replace(state_of("node1", {}), **{"follow": FOLLOW, **changes})
 
 
 @pytest.fixture(scope="module")
 def fleet():
-    with small_fleet():
-        ip("pod1", *(f"address add {a}/{n} dev eth0{e}" for a, n, e in ((POD[4], 24, ""), (POD[6], 64, " nodad"))))
+    with fleet_with_pod():
         yield
 
 
 @pytest.fixture
 def node(fleet, monkeypatch, tmp_path):
     """Node1, which follows pods."""
-    names = {"NOTES_FOLDER": "pods", "LOCK_FILE": "lock", "RULES_FILE": "follow.json", "CLOSED_FILE": "closed"}
-    for name, value in names.items():
-        monkeypatch.setattr(pod_notes, name, str(tmp_path / value))
-    monkeypatch.setattr(pod_labels, "read_labels", no_answer)
-    # The first starts with sets of its own: those of the test before have its pods.
-    apply_to_node(state_of("node1", {}))
-    apply_to_node(state())
-
-
-def apply_to_node(wanted):
-    """Do what a run does."""
-    apply_state("node1", wanted)
-    with inside("node1"):
-        admission = desired_admission(wanted)
-        if admission:
-            HostIO.admit_pods(admission)
-
-
-def no_answer(*_pod):
-    raise NoteError("https://10.0.0.1:6443: no answer")
+    begin(monkeypatch, tmp_path)
 
 
 def result(*addresses, version="1.0.0"):
@@ -121,20 +71,6 @@ def call(command, previous=None, container="c1", args="K8S_POD_NAMESPACE=shop;K8
 
 def args(namespace, name="web"):
     return f"IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={name};K8S_POD_UID=0-1"
-
-
-def seen(version, count=3):
-    """The sources that the server sees of datagrams from the pod's address, each from a new port."""
-    with listener("server", version) as server:
-        for _datagram in range(count):
-            send("pod1", SERVER[version], source=POD[version])
-        return sources(server, count)
-
-
-def elements():
-    with inside("node1"):
-        tables = json.loads(run("nft", "-j", "list", "map", "inet", "egress_ip", "followed4"))["nftables"]
-    return {key: next(iter(value)) for item in tables for key, value in item.get("map", {}).get("elem", ())}
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -168,17 +104,10 @@ def test_an_address_that_is_used_again_inherits_nothing(node):
         assert call("ADD", result(POD[4]), container=f"c{number}", args=args(namespace))[0] == 0
         with listener("server", 4) as server:
             # From one port: the kernel knows the connection of the former pod.
-            with inside("pod1"):
-                run("python3", "-c", SENDER, POD[4], SERVER[4], str(SERVICE_PORT))
+            send_from_one_port()
             assert sources(server, 1) == [source]
     assert call("DEL", container="c0")[0] == 0
     assert seen(4) == [NODE1[4]] * 3
-
-
-SENDER = (
-    "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM);"
-    "s.bind((sys.argv[1], 5555)); s.sendto(b'x', (sys.argv[2], int(sys.argv[3])))"
-)
 
 
 def test_labels_decide_and_a_pod_without_them_is_closed(node, monkeypatch, capsys):
@@ -194,12 +123,12 @@ def test_labels_decide_and_a_pod_without_them_is_closed(node, monkeypatch, capsy
 def test_a_closed_pod_opens_when_its_labels_can_be_read(node, monkeypatch, tmp_path):
     call("ADD", result(POD[4]), args=args("labs"))
     with inside("node1"):
-        cni.retry_closed()
+        pod_admission.retry_closed()
     assert (tmp_path / "closed").exists()
     monkeypatch.setattr(pod_labels, "read_labels", lambda *_pod: {"app": "web"})
     with inside("node1"):
-        cni.retry_closed()
-        cni.retry_closed()
+        pod_admission.retry_closed()
+        pod_admission.retry_closed()
     assert not (tmp_path / "closed").exists()
     assert seen(4) == [EGRESS1[4]] * 3
 
@@ -213,7 +142,7 @@ def test_labels_that_a_run_makes_necessary_are_read_by_the_watch(node, monkeypat
     assert (tmp_path / "closed").exists()
     monkeypatch.setattr(pod_labels, "read_labels", lambda _config, _space, name: POD_LABELS.get(name) or no_answer())
     with inside("node1"):
-        cni.retry_closed()
+        pod_admission.retry_closed()
     assert elements() == {POD[4]: "goto", "10.88.0.8": "drop"}
     assert capsys.readouterr().err == "netops.egress_ip: pod plain/web is no longer closed\n"
 
@@ -235,7 +164,7 @@ def before_the_lock(monkeypatch, action):
 
 def test_a_watch_between_the_request_and_the_note_of_a_pod(node, monkeypatch, tmp_path):
     """It finds no closed pod yet."""
-    before_the_lock(monkeypatch, cni.retry_closed)
+    before_the_lock(monkeypatch, pod_admission.retry_closed)
     call("ADD", result(POD[4]), args=args("labs"))
     assert elements() == {POD[4]: "drop"}
     assert (tmp_path / "closed").exists()
@@ -264,7 +193,7 @@ def test_closed_pods_are_noted_under_the_lock(node, monkeypatch, tmp_path):
     monkeypatch.setattr(pod_notes, "note_closed", note_closed)
     call("ADD", result(POD[4]), args=args("labs"))
     with inside("node1"):
-        cni.retry_closed()
+        pod_admission.retry_closed()
     assert locked == [True, True]
 
 
@@ -278,7 +207,7 @@ def test_a_run_while_the_watch_reads_labels(node, monkeypatch):
 
     monkeypatch.setattr(pod_labels, "read_labels", labels_after_a_run)
     with inside("node1"):
-        cni.retry_closed()
+        pod_admission.retry_closed()
     assert elements() == {POD[4]: "return"}
 
 
@@ -427,7 +356,7 @@ def test_a_slow_server_does_not_delay_the_watch_for_each_pod(node, monkeypatch, 
     for number in range(3):
         call("ADD", result(f"10.88.0.7{number}"), container=f"c{number}", args=args("labs", f"web{number}"))
     clock, asked = [0.0], []
-    monkeypatch.setattr(cni.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(pod_admission.time, "monotonic", lambda: clock[0])
 
     def slow(_config, _namespace, name):
         asked.append(name)
@@ -436,7 +365,7 @@ def test_a_slow_server_does_not_delay_the_watch_for_each_pod(node, monkeypatch, 
 
     monkeypatch.setattr(pod_labels, "read_labels", slow)
     with inside("node1"):
-        cni.retry_closed()
+        pod_admission.retry_closed()
     assert asked == ["web0"]
     assert sorted(elements().values()) == ["drop", "drop", "goto"]
     assert (tmp_path / "closed").exists()
@@ -444,9 +373,9 @@ def test_a_slow_server_does_not_delay_the_watch_for_each_pod(node, monkeypatch, 
 
 def test_a_run_that_holds_the_lock_does_not_delay_the_watch(node, monkeypatch, capsys):
     call("ADD", result(POD[4]), args=args("labs"))
-    monkeypatch.setattr(cni, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr(pod_admission, "RETRY_SECONDS", 0)
     with pod_notes.lock(), inside("node1"):
-        cni.retry_closed()
+        pod_admission.retry_closed()
     assert "another process has held the lock for 0 seconds" in capsys.readouterr().err
 
 
@@ -478,8 +407,9 @@ print(json.dumps(result))
 # The program uses its usual paths, which are empty here.
 OWN_FILES = """\
 set -e
-mount -t tmpfs none /run && mount -t tmpfs none /var/lib
-mkdir /var/lib/netops-egress-ip && cp "$1" /var/lib/netops-egress-ip/follow.json
+mount -t tmpfs none /run && mount -t tmpfs none /var/lib && mount -t tmpfs none /usr/local/lib
+mkdir /var/lib/netops-egress-ip /usr/local/lib/netops-egress-ip
+cp "$1" /var/lib/netops-egress-ip && cp "$4/node.pyz" /usr/local/lib/netops-egress-ip
 python3 -c "$2" ADD "$3" "$4"
 ls /run/netops-egress-ip.pods
 nft -j list map inet egress_ip followed4
@@ -492,9 +422,7 @@ ls /run/netops-egress-ip.cni.*/netops_egress_ip/_node/__pycache__
 def test_the_program_as_a_runtime_starts_it(node, tmp_path):
     """From the list of plugins, with its own interpreter, out of the zip file."""
     (tmp_path / "node.pyz").write_bytes(zipapp.make())
-    text = cni_install._PROGRAM.format(
-        python=commands.interpreter(), program=tmp_path / "node.pyz", prefix=plugin_sources.PREFIX
-    )
+    text = cni_install.program(commands.interpreter())
     for name, content in ((TYPE, text), ("bridge", BRIDGE)):
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(0o755)
@@ -510,5 +438,5 @@ def test_the_program_as_a_runtime_starts_it(node, tmp_path):
     assert '["10.88.0.7", {"goto": {"target": "object_one"}}]' in listed
     assert json.loads(deleted) is None
     # Only the first start compiles.
-    assert [name.partition(".")[0] for name in compiled] == ["__init__", "cni"]
+    assert [name.partition(".")[0] for name in compiled] == ["__init__", "cni", "pod_admission"]
     assert elements() == {}

@@ -162,6 +162,7 @@ def test_a_plain_host_is_seen_as_it_is(kernel):
         "metrics": None,
         "since": {},
         "conflicts": [],
+        "followed_pods": [],
         "follow_problem": "",
     }
     assert kernel.log == []

@@ -112,7 +112,7 @@ def test_the_watch_does_its_work_first_and_renews_its_note_after_the_labels(monk
         "_host_io.watch": {"has_nothing_to_do": lambda _command: idle, "renew": lambda: done.append("renew")},
         "_host_io.host_io": {"HostIO": object},
         "_node": {},
-        "_node.cni": {"retry_closed": lambda: done.append("retry_closed")},
+        "_node.pod_admission": {"retry_closed": lambda: done.append("retry_closed")},
         "_node.service": {"main": lambda _io, words: done.extend(words) or 3},
     }
     for name, items in fakes.items():
@@ -132,10 +132,12 @@ UNNEEDED = {
     "_host_io.address_times",
     "_host_io.docker_socket",
     "_host_io.cni_files",
+    "_host_io.hook_files",
     "_host_io.containers",
     "_host_io.pod_labels",
     "_host_io.pod_connections",
     "_host_io.plugin_sources",
+    "_host_io.process_network",
 }
 
 

@@ -265,3 +265,25 @@ def test_a_filter_of_forwarded_packets_is_no_problem_for_the_networks_of_engines
 def test_a_node_with_a_malformed_answer_is_set_aside(answers):
     made = run([host(1, podman()), {**host(2), "observed": answer(2, containers=answers)}], egressip())
     assert [each["name"] for each in made["fleet"]["faulty"]] == ["node2"]
+
+
+def started(name, space, *addresses, **labels):
+    return {**found(name, *addresses, **labels), "namespace": space}
+
+
+def test_a_container_that_chose_its_namespace_when_it_started():
+    """Its node has given it a class, so the state has no entry, which another container could inherit."""
+    of_podman = podman(found("shop", "10.88.0.2", app="db"), found("db", "10.88.0.3", app="shop"))
+    known = host(1, of_podman, followed_pods=[started("0123456789ab", "web", "10.88.0.2", "fd00::2", app="shop")])
+    for sources, others in ((PODMAN, {"10.88.0.3": ("podman", "shop")}), ((), {})):
+        made = run([known], egressip(), namespace(), sources=sources)
+        assert pods(made) == others
+        assert names(made)[0] == ("node1", "web/0123456789ab.node1")
+        assert (errors(made), made["doubts"]) == ([], [])
+
+
+def test_the_namespace_of_such_a_container_needs_no_permission():
+    """Root of the host chose it, and not the author of a label."""
+    made = run([host(1, podman(), followed_pods=[started("a", "db", "10.88.0.2")])], egressip(podSelector={}))
+    assert names(made) == [("node1", "db/a.node1")]
+    assert errors(made) == []

@@ -1,0 +1,25 @@
+# Copyright (c) 2026 The netops.egress_ip authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The container engines of a node that start our program with each pod. PRIVATE to the collection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from .._common.network_names import PODMAN
+from .._dataplane.followed_pods import KUBERNETES
+from .._host_io.host_io import HostIO
+from .cni_install import cni_changes
+from .engine_changes import EngineChanges
+from .hook_install import hook_changes
+
+
+def engine_changes(io: HostIO, engines: Collection[str]) -> EngineChanges:
+    """Return the changes after which these engines start our program, and no others."""
+    parts = (cni_changes(io, KUBERNETES in engines), hook_changes(io, PODMAN in engines))
+    return EngineChanges(
+        tuple(item for part in parts for item in part.lists),
+        tuple(item for part in parts for item in part.files),
+        "; ".join(part.problem for part in parts if part.problem),
+    )
