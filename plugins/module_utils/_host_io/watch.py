@@ -71,10 +71,13 @@ def note(device: str, held: Iterable[tuple[str, str]], path: str = WATCH_FILE) -
 
     The interface is "" for the node's own addresses, which may be on any interface.
     """
-    (*_clocks_then, due, settled), *_rest = _read(path)
+    (*_clocks_then, due, settled), _device, _counts_then, held_then = _read(path)
     now, *leads = _clocks()
     if was_away(path):
         due, settled = now, now + SETTLE
+    elif now >= settled and not held_then:
+        # It had nothing to probe.
+        settled = _NEVER
     _write(path, (now, *leads, due, settled), device, _counts(), held)
 
 
@@ -85,9 +88,10 @@ def note_probed(path: str = WATCH_FILE) -> None:
     """
     (*clocks, _due, settled), device, counts, held = _read(path)
     now = _clocks()[0]
-    pause = min(LONGEST_PAUSE, _used() / PROBE_SHARE) if now < settled else PROBE_INTERVAL
+    is_over = now >= settled
+    pause = PROBE_INTERVAL if is_over else min(LONGEST_PAUSE, _used() / PROBE_SHARE)
     if device:
-        _write(path, (*clocks, now + pause, settled), device, counts, held)
+        _write(path, (*clocks, now + pause, _NEVER if is_over else settled), device, counts, held)
 
 
 def note_absence(path: str = WATCH_FILE) -> None:
@@ -110,9 +114,12 @@ def was_away(path: str = WATCH_FILE) -> bool:
 
 
 def is_settling(path: str = WATCH_FILE) -> bool:
-    """Return whether the node was away less than a minute ago: its network may not have forwarded frames yet."""
+    """Return whether the node has not probed since a minute after its absence: nothing may have been forwarded before.
+
+    A slow node probes once after that minute too.
+    """
     (*_clocks_then, _due, settled), *_rest = _read(path)
-    return was_away(path) or _clocks()[0] < settled
+    return was_away(path) or settled > _NEVER
 
 
 def is_probe_due(path: str = WATCH_FILE) -> bool:

@@ -125,7 +125,11 @@ class SlowNode(FakeKernel):
         super().note_presence(device, held, own)
 
     def is_settling(self):
-        return self.away or self._wire.time.now < self.settled
+        return self.away or self.settled > 0
+
+    def note_probed(self):
+        if self._wire.time.now >= self.settled:
+            self.settled = 0.0
 
     def is_probe_due(self):
         return True

@@ -79,7 +79,7 @@ def test_a_node_probes_from_time_to_time(clock, tmp_path):
     assert looks == ([True] * 14 + [False]) * 2 + [True] * 2
 
 
-@pytest.mark.parametrize(("used", "probes"), [(0.1, 15), (0.3, 8), (0.6, 4), (9, 3)])
+@pytest.mark.parametrize(("used", "probes"), [(0.1, 16), (0.3, 9), (0.6, 5), (9, 4)])
 def test_the_probes_after_an_absence_use_a_bounded_share_of_a_core(clock, tmp_path, used, probes):
     path = tmp_path / "watch"
     settle(clock, path)
@@ -107,9 +107,35 @@ def test_a_node_that_was_away_probes_at_each_look_for_a_minute(clock, tmp_path):
         if not quiet[-1]:
             watch.note_probed(path)
         clock["now"] += 4
-    assert settling == [True] * 15 + [False] * 5
-    # The last probe of the minute does not wait for the next.
+    assert settling == [True] * 16 + [False] * 4
+    # The last probe, after the minute, does not wait for the next.
     assert quiet == [False] * 16 + [True] * 4
+
+
+@pytest.mark.parametrize("seconds", [9, 63, 3600])
+def test_a_node_that_is_too_slow_to_probe_within_the_minute_may_yield_at_its_first_probe(clock, tmp_path, seconds):
+    path = tmp_path / "watch"
+    watch.note("egress0", HELD, path)
+    for _note in range(seconds // 9):
+        clock["now"] += 9
+        watch.note("egress0", HELD, path)
+    assert watch.is_probe_due(path)
+    assert watch.is_settling(path)
+    watch.note_probed(path)
+    assert watch.is_settling(path) == (seconds < watch.SETTLE)
+
+
+@pytest.mark.parametrize(("seconds", "settling"), [(9, True), (3600, False)])
+def test_a_node_that_held_nothing_in_the_minute_after_an_absence_does_not_yield_what_it_claims_later(
+    clock, tmp_path, seconds, settling
+):
+    path = tmp_path / "watch"
+    watch.note("egress0", [], path)
+    for _note in range(seconds // 9):
+        clock["now"] += 9
+        watch.note("egress0", [], path)
+    watch.note("egress0", HELD, path)
+    assert watch.is_settling(path) == settling
 
 
 def test_a_node_that_holds_nothing_has_nothing_to_probe(clock, tmp_path):
