@@ -36,6 +36,7 @@ from preloaded import Preloaded  # noqa: E402
 LABEL = "k8s.ovn.org/egress-assignable"
 NODE_NAMES = tuple(node.name for node in NODES)
 ADDRESS = {node.name: node.address for node in NODES}
+ADDRESS6 = {node.name: node.address6 for node in NODES}
 POD_ADDRESS = {pod.key: pod.address for pod in PODS}
 MAC = {host.name: host.mac for host in (*NODES, SERVER)}
 MANIFESTS = ROOT / "tests/lab/manifests"
@@ -287,11 +288,23 @@ class Fleet:
         (interface,) = json.loads(self.lab.exec(name, "ip", "-j", "-4", "address", "show", "dev", "eth0")) or [{}]
         return {item["local"] for item in interface.get("addr_info", ())}
 
+    def addresses_of_both(self, name: str) -> set[str]:
+        """Addresses of both IP versions on a node's eth0, without link-local ones."""
+        (interface,) = json.loads(self.lab.exec(name, "ip", "-j", "address", "show", "dev", "eth0"))
+        return {item["local"] for item in interface["addr_info"] if item["scope"] == "global"}
+
     def holders(self) -> dict[str, list[str]]:
-        """{egress IP: nodes that have it}: every address on eth0 except the nodes' own."""
+        """{egress IP: nodes that have it}: every IPv4 address on eth0 except the nodes' own."""
+        return self._holders(self.addresses)
+
+    def holders_of_both(self) -> dict[str, list[str]]:
+        """The same of both IP versions."""
+        return self._holders(self.addresses_of_both)
+
+    def _holders(self, look: Callable[[str], set[str]]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for name, addresses in self._on_each(self.addresses):
-            for address in sorted(addresses - {ADDRESS[name]}):
+        for name, addresses in self._on_each(look):
+            for address in sorted(addresses - {ADDRESS[name], ADDRESS6[name]}):
                 found.setdefault(address, []).append(name)
         return found
 

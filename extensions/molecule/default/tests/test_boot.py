@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from fleet import FIRST, SECOND, wait_for
+from fleet import BOTH_VERSIONS, FIRST, FIRST6, SECOND, SECOND6, wait_for
 
 pytestmark = pytest.mark.faults
 
 NODE, POD = "node3", "namespace2/pod4"
+EGRESS_IPS = {FIRST, SECOND, FIRST6, SECOND6}
 RESTORE, CLOSED = "netops-egress-ip-restore.service", "netops-egress-ip-closed.service"
 UNITS = "/etc/systemd/system/netops-egress-ip-*.service"
 RECORD = "/var/lib/netops-egress-ip"
@@ -38,6 +39,13 @@ STARTS = {
 FRESH = f"systemctl stop {RESTORE}; nft flush ruleset; ip xfrm policy flush; python3 /opt/lab/lab_pods.py"
 
 
+@pytest.fixture
+def fleet(machines):
+    """The fleet with egress IPs of both IP versions."""
+    machines.arrange(**BOTH_VERSIONS)
+    return machines
+
+
 def on_node(fleet, script):
     return fleet.lab.exec(NODE, "sh", "-c", script)
 
@@ -50,15 +58,15 @@ def last_closed(fleet):
 def assert_closed(fleet, before):
     """Wait until the node has been closed since `before`, and check that it is."""
     wait_for(CLOSED, lambda: last_closed(fleet) not in ("0", before))
-    assert fleet.sources(POD) == {None}
+    assert fleet.sources_of_both(POD) == {None}
 
 
 def assert_open(fleet):
     restored = f"systemctl start {RESTORE}; systemctl is-active {RESTORE}"
     wait_for("the restore", lambda: on_node(fleet, restored).strip() == "active")
-    wait_for("the address", lambda: fleet.sources(POD) <= {FIRST, SECOND})
+    wait_for("the address", lambda: fleet.sources_of_both(POD) <= EGRESS_IPS)
     # A run does not fail.
-    fleet.changes()
+    fleet.changes(**BOTH_VERSIONS)
 
 
 @pytest.mark.user_land
@@ -90,13 +98,13 @@ def test_a_start_is_closed(fleet, fault):
 
 @pytest.mark.parametrize("name", ["state.json", "state.copy.json"])
 def test_one_copy_of_the_record_is_enough(fleet, name):
-    before = fleet.holders()
+    before = fleet.holders_of_both()
     on_node(fleet, f"truncate -s 200 {RECORD}/{name}")
     fleet.lab.reboot(NODE)
-    wait_for("the addresses", lambda: fleet.holders() == before)
-    assert fleet.sources(POD) <= {FIRST, SECOND}
+    wait_for("the addresses", lambda: fleet.holders_of_both() == before)
+    assert fleet.sources_of_both(POD) <= EGRESS_IPS
     # A run does not fail.
-    fleet.changes()
+    fleet.changes(**BOTH_VERSIONS)
 
 
 def test_units_may_do_little(fleet):

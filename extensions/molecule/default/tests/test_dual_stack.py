@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from fleet import (
+    ADDRESS6,
     ALL_ASSIGNABLE,
     FIRST,
     NODE_NAMES,
@@ -19,10 +18,9 @@ from fleet import (
     egressip,
     wait_for,
 )
-from lab_topology import NODES, PODS
+from lab_topology import PODS
 
 FIRST6, SECOND6 = "fd00:126::10", "fd00:126::102"
-ADDRESS6 = {node.name: node.address6 for node in NODES}
 EXCLUDED = {"egress_ip_excluded_cidrs": ["10.88.0.0/16", "fd00:88::/64"]}
 # As users may write them: not in the form of RFC 5952.
 SPELLINGS = ("FD00:126:0::10", "fd00:0126:0000:0000:0000:0000:0000:0102")
@@ -35,13 +33,7 @@ def sources6(fleet, pod, count=5, host=SERVER.address6, **options):
 
 def holders6(fleet):
     """{egress IP: nodes that bear it}, of the IPv6 addresses on eth0 that are not the nodes' own."""
-    found = {}
-    for name in fleet.running():
-        (link,) = json.loads(fleet.lab.exec(name, "ip", "-j", "-6", "address", "show", "dev", "eth0"))
-        for item in link["addr_info"]:
-            if item["scope"] == "global" and item["local"] != ADDRESS6[name]:
-                found.setdefault(item["local"], []).append(name)
-    return found
+    return {ip: names for ip, names in fleet.holders_of_both().items() if ":" in ip}
 
 
 @pytest.fixture

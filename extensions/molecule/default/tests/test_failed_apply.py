@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from fleet import BOTH_VERSIONS, FIRST, FIRST6, SECOND, SECOND6, dual_stack, egressip
 from lab_topology import PODS
@@ -21,8 +19,7 @@ READ_ONLY = f"mount --bind {RECORD} {RECORD} && mount -o remount,bind,ro {RECORD
 
 def held_by(fleet, name):
     """The egress IPs on a node, of both IP versions."""
-    (link,) = json.loads(fleet.lab.exec(name, "ip", "-j", "address", "show", "dev", "eth0"))
-    return {item["local"] for item in link["addr_info"]} & {FIRST, SECOND, THIRD, FIRST6, SECOND6, THIRD6}
+    return fleet.addresses_of_both(name) & {FIRST, SECOND, THIRD, FIRST6, SECOND6, THIRD6}
 
 
 @pytest.fixture
