@@ -43,7 +43,7 @@ integration: prepare-lab ## Tests of modules and filters by ansible-test, on thi
 molecule: prepare-unit prepare-lab ## Scenarios on the lab's hosts
 	@$(CHECK) molecule
 
-eda: ## The rulebook under the real ansible-rulebook, against a test API server
+eda: ## The rulebooks under the real ansible-rulebook, against a test API server and with posted alerts
 	@bash tests/ci/bootstrap.sh eda
 	@cd .build/ansible_collections/netops/egress_ip && \
 	  PYTHONPATH= ../../../../.build/eda/bin/python -m pytest -q -s -p no:cacheprovider tests/eda

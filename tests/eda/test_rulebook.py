@@ -8,26 +8,15 @@ All between a pod of the API server and the state that a node gets is real. `mak
 
 from __future__ import annotations
 
-import os
-import shutil
 import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 import yaml
+from api_server import ADMIN, ApiServer
+from api_store import pods
+from conftest import ROOT
+from running import Rulebook
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests/kubernetes"), str(ROOT / "tests/unit/helpers")]
-
-from api_server import ADMIN, ApiServer  # noqa: E402
-from api_store import pods  # noqa: E402
-from playbook_fleet import PlaybookFleet  # noqa: E402
-
-# For one step; a machine may be busy.
-LONG = 300
 PODS = 5
 MANY = 100
 
@@ -51,12 +40,12 @@ def documents():
     return [*names, {"apiVersion": "k8s.ovn.org/v1", "kind": "EgressIP", "metadata": {"name": "web"}, "spec": spec}]
 
 
-class Rulebook:
-    """A running rulebook with its cluster and fleet."""
+class Cluster(Rulebook):
+    """A running rulebook with its cluster."""
 
     def __init__(self, folder, store):
-        self.fleet = PlaybookFleet(folder, 2)
-        self.store, self.folder, self.log = store, folder, folder / "rulebook.log"
+        super().__init__(folder)
+        self.store = store
 
     def covered(self):
         """Return the addresses of pods in the state that node1 got last."""
@@ -64,53 +53,26 @@ class Rulebook:
         text = path.read_text() if path.exists() else ""
         return {word for word in text.replace('"', " ").replace("/", " ").split() if word.startswith("10.128.9.")}
 
-    def wait(self, *addresses):
+    def wait_for(self, *addresses):
         """Wait until node1 covers the addresses; return the seconds that it took."""
-        started = time.monotonic()
-        while not {*addresses} <= self.covered():
-            assert time.monotonic() - started < LONG, self.log.read_text()
-            time.sleep(0.02)
-        return time.monotonic() - started
-
-    def runs(self):
-        """Return the number of runs so far, each of which observes both nodes once."""
-        return (self.folder / "calls").read_text().count('"observed"') // self.fleet.count
+        return self.wait(lambda: {*addresses} <= self.covered())
 
 
 @pytest.fixture(scope="module")
 def rulebook(tmp_path_factory):
-    """Start ansible-rulebook as docs/eda.md does."""
-    assert shutil.which("java"), "java is missing; run: apt-get install default-jre-headless"
+    """The rulebook that follows a cluster, after its first run."""
     folder = tmp_path_factory.mktemp("eda")
     (folder / "api").mkdir()
     with ApiServer(folder / "api").running() as server:
         server.store.add(yaml.safe_load_all((ROOT / "docs/kubernetes/egressip-crd.yaml").read_text()))
         server.store.add(documents())
         kubeconfig = str(server.kubeconfig(folder / "kubeconfig"))
-        made = Rulebook(folder, server.store)
+        made = Cluster(folder, server.store)
         made.fleet.variables = {"egress_ip_manifests": [{"kubernetes": {"kubeconfig": kubeconfig}}]}
-        inventory, variables = folder / "inventory.yml", folder / "variables.yml"
-        inventory.write_text(yaml.safe_dump(made.fleet.inventory()))
-        variables.write_text(yaml.safe_dump({"egress_ip_kubeconfig": kubeconfig, "egress_ip_interval": 1}))
-        program = str(Path(sys.executable).with_name("ansible-rulebook"))
-        words = ["--rulebook", "netops.egress_ip.reconcile", "-i", str(inventory), "--vars", str(variables), "-vv"]
-        own = {
-            "ANSIBLE_COLLECTIONS_PATH": str(made.fleet.collections),
-            "EGRESS_IP_TEST_FOLDER": str(folder),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": "",
-        }
-        with made.log.open("w") as log:
-            process = subprocess.Popen(
-                [program, *words], cwd=folder, env={**os.environ, **own}, stdout=log, stderr=subprocess.STDOUT
-            )
-        try:
+        with made.running("reconcile", {"egress_ip_kubeconfig": kubeconfig, "egress_ip_interval": 1}):
             server.store.add([pod(1)])
-            made.wait("10.128.9.1")
+            made.wait_for("10.128.9.1")
             yield made
-        finally:
-            process.terminate()
-            process.wait()
 
 
 def test_a_new_pod_is_covered_and_other_pods_cause_no_run(rulebook):
@@ -119,7 +81,7 @@ def test_a_new_pod_is_covered_and_other_pods_cause_no_run(rulebook):
         # No pod of a selected namespace.
         rulebook.store.add([pod(number, "other")])
         rulebook.store.add([pod(number)])
-        seconds.append(rulebook.wait(f"10.128.9.{number}"))
+        seconds.append(rulebook.wait_for(f"10.128.9.{number}"))
     print(
         f"\nnew pod to the state of its node: median {statistics.median(seconds):.1f} s, {max(seconds):.1f} s at most"
     )
@@ -129,7 +91,7 @@ def test_a_new_pod_is_covered_and_other_pods_cause_no_run(rulebook):
 def test_many_pods_at_once_are_at_most_three_runs(rulebook):
     before = rulebook.runs()
     rulebook.store.add([pod(number) for number in range(100, 100 + MANY)])
-    rulebook.wait(*(f"10.128.9.{number}" for number in range(100, 100 + MANY)))
+    rulebook.wait_for(*(f"10.128.9.{number}" for number in range(100, 100 + MANY)))
     assert rulebook.runs() - before <= 3
 
 
