@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 NAMESPACE, LABELS = "egress-ip.netops/namespace", "egress-ip.netops/labels"
 _MANAGER, _CRIO = "io.container.manager", "cri-o"
-# Labels that CRI-O got from the kubelet: those of the container, and only for the sandbox of a pod those of the pod.
+# The labels of a container that CRI-O got from the kubelet, which are not those of its pod.
 _CRIO_LABELS, _CRIO_TYPE = "io.kubernetes.cri-o.Labels", "io.kubernetes.cri-o.ContainerType"
 _POD_NAMESPACE, _POD_NAME = "io.kubernetes.pod.namespace", "io.kubernetes.pod.name"
 LARGEST_STATE, _LARGEST_VALUE = 4 << 20, 1 << 16
@@ -163,26 +163,23 @@ def _labels(text: str) -> dict[str, str]:
     labels = labels_in(text)
     if text and len(labels) != len(text.split(",")):
         raise NoteError(f"annotation {LABELS}: must be labels as app=shop,tier=web, each once")
-    _check_labels(labels, LABELS)
+    sizes = [(len(key), len(value)) for key, value in labels.items()]
+    if len(sizes) > _MOST_LABELS or any(k > _MOST_LABEL_KEY or v > _MOST_LABEL_VALUE for k, v in sizes):
+        raise NoteError(f"annotation {LABELS}: must be at most {_MOST_LABELS} labels of the size of Kubernetes")
     return labels
 
 
-def _check_labels(labels: Mapping[str, str], annotation: str) -> None:
-    sizes = [(len(key), len(value)) for key, value in labels.items()]
-    if len(sizes) > _MOST_LABELS or any(k > _MOST_LABEL_KEY or v > _MOST_LABEL_VALUE for k, v in sizes):
-        raise NoteError(f"annotation {annotation}: must be at most {_MOST_LABELS} labels of the size of Kubernetes")
-
-
 def _crio_pod(annotations: Mapping[str, str]) -> Pod:
-    """Return the Pod of Kubernetes that CRI-O starts. What its author annotates does not choose the namespace."""
+    """Return the Pod of Kubernetes that CRI-O starts. Raises NoteError for malformed annotations.
+
+    Those of a sandbox come from the author of the pod too, who must not choose the namespace. A sandbox sends nothing,
+    and each container of the pod follows with a call of its own.
+    """
+    if annotations.get(_CRIO_TYPE) == "sandbox":
+        return "", "", {}
     found = json_object(annotations.get(_CRIO_LABELS, "")) or {}
-    namespace, name = (found.get(key) or annotations.get(key) or "" for key in (_POD_NAMESPACE, _POD_NAME))
+    namespace, name = found.get(_POD_NAMESPACE), found.get(_POD_NAME)
     for key, value, is_valid in ((_POD_NAMESPACE, namespace, is_namespace), (_POD_NAME, name, is_pod_name)):
         if not isinstance(value, str) or not is_valid(value):
             raise NoteError(f"annotation {_CRIO_LABELS}: {key}: must be a name of Kubernetes")
-    if annotations.get(_CRIO_TYPE) != "sandbox":
-        return namespace, name, None
-    if not all(isinstance(value, str) for value in found.values()):
-        raise NoteError(f"annotation {_CRIO_LABELS}: must be a mapping of strings")
-    _check_labels(found, _CRIO_LABELS)
-    return namespace, name, found
+    return str(namespace), str(name), None

@@ -228,18 +228,20 @@ def test_cri_o_names_the_namespace_and_not_the_author_of_the_pod(node, monkeypat
     asked = []
     monkeypatch.setattr(pod_labels, "read_labels", lambda *words: asked.append(words[1:]) or {"app": "web"})
     with one_address() as first:
-        # These are the labels of the container, not of the pod.
         assert start(first.pid, annotations) == 0
         assert elements() == {POD[4]: "goto"}
         assert asked == [("labs", "web-0")]
-        for app, verdict in (("web", "goto"), ("db", "return")):
-            found = {"io.kubernetes.cri-o.Labels": json.dumps({**labels, "app": app})}
-            start(first.pid, {**annotations, **found, "io.kubernetes.cri-o.ContainerType": "sandbox"})
-            assert elements() == {POD[4]: verdict}
-        plain = {"io.kubernetes.pod.namespace": "shop", "io.kubernetes.pod.name": "web-0"}
-        assert start(first.pid, {**CRIO, **plain}) == 0
-        assert elements() == {POD[4]: "goto"}
-    assert len(asked) == 1
+    assert stop() == 0
+    assert elements() == {}
+
+
+def test_the_author_of_a_pod_annotates_its_sandbox_and_chooses_nothing(node):
+    """Containers of the pod follow."""
+    labels = {"io.kubernetes.pod.namespace": "shop", "io.kubernetes.pod.name": "web-0"}
+    sandbox = {"io.kubernetes.cri-o.Labels": json.dumps(labels), "io.kubernetes.cri-o.ContainerType": "sandbox"}
+    with one_address() as first:
+        assert start(first.pid, {**CRIO, **sandbox}) == 0
+    assert elements() == {}
 
 
 def test_a_pod_of_cri_o_without_an_answer_of_the_api_server_is_closed(node):
