@@ -142,14 +142,14 @@ class Node(HostIO):
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
 
-    def segment(self) -> Wire:  # type: ignore[override]
+    def segment(self) -> Wire:  # type: ignore[override]  # the base class has a plain function
         """The wire."""
         return self._wire
 
-    def settle_memory(self) -> None:  # type: ignore[override]
+    def settle_memory(self) -> None:  # type: ignore[override]  # the base class has a plain function
         """The other tasks run in this process too."""
 
-    def sleep(self, seconds: float) -> None:  # type: ignore[override]
+    def sleep(self, seconds: float) -> None:  # type: ignore[override]  # the base class has a plain function
         """Announce again at once."""
 
 

@@ -197,7 +197,7 @@ def _folder_version(folder: str) -> list[tuple[str, int, int]]:
 
 def _file_version(path: str) -> tuple[int, int]:
     try:
-        status = os.stat(path)  # noqa: PTH116 - pathlib is not imported here
+        status = os.stat(path)  # noqa: PTH116
     except OSError:
         return 0, 0
     return status.st_mtime_ns, status.st_ino
