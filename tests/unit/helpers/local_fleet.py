@@ -20,6 +20,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 _NETWORK = "192.168.126.{number}/18"
+# Not that of a virtual environment, which may be below /tmp: the hosts have another /tmp.
+_PYTHON = os.path.realpath(sys.executable)
 _LABELS = {"k8s.ovn.org/egress-assignable": ""}
 _START = """
 set -e
@@ -41,7 +43,7 @@ exec sleep infinity
 
 
 @contextlib.contextmanager
-def local_fleet(folder, number=3, python=sys.executable):
+def local_fleet(folder, number=3, python=_PYTHON):
     """Start hosts node1 to nodeN; yields their inventory as a dictionary. `python` runs the modules on them."""
     with contextlib.ExitStack() as stack:
         hosts = {f"node{index}": _host(stack, folder, index, python) for index in range(1, number + 1)}
