@@ -96,10 +96,16 @@ def test_the_diff_shows_rules_by_their_text(kernel):
     apply(kernel, node_state())
     egressips = [egress_object("web", [A, B], [A])]
     diff = apply(kernel, node_state(generation=2, egressips=egressips))["diff"]
-    [old] = [line for line in lines_of(diff["before"]) if "chain object_web rule" in line]
-    [new] = [line for line in lines_of(diff["after"]) if "chain object_web rule" in line]
-    assert f"1 : goto mark_{B}" in old
-    assert f"1 : goto mark_{A}" in new
+    old, new = (
+        [line.partition("chain object_web rule ")[2] for line in lines_of(diff[key]) if "chain object_web rule" in line]
+        for key in ("before", "after")
+    )
+    assert old == [
+        f"0: jhash ip saddr . ip daddr mod 2 seed 0x1 == 0 goto mark_{A}",
+        f"1: meta nfproto ipv4 goto mark_{B}",
+        "2: return",
+    ]
+    assert new == [f"0: meta nfproto ipv4 goto mark_{A}", "1: return"]
     assert not re.search(r"rule \d+: [0-9a-f]{12}$", diff["before"] + diff["after"], re.MULTILINE)
 
 
