@@ -15,7 +15,7 @@ import json
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Callable, Mapping, TypeVar
 
 from .._common.addresses import (
@@ -278,8 +278,11 @@ class NodeState:
         own = {**self._own_fields(), "generation": 0}
         texts = {key: json.dumps(value, sort_keys=True) for key, value in own.items()}
         texts.update({key: _text_of(getattr(self, key)) for key in _LISTS})
-        content = ", ".join(f'"{key}": {texts[key]}' for key in sorted(texts))
-        return hashlib.sha256(f"{{{content}}}".encode()).hexdigest()[:16]
+        first, *others = sorted(texts)
+        found = _hash_of_first(first, texts[first]).copy()
+        found.update("".join(f', "{key}": {texts[key]}' for key in others).encode())
+        found.update(b"}")
+        return str(found.hexdigest()[:16])
 
     def holding(self, held: Iterable[Held]) -> NodeState:
         """Return the same state with these held addresses."""
@@ -334,6 +337,15 @@ _LISTS = ("nodes", "egressips", "pods", "held", "far_ends")
 _MANY = 200
 _TEXTS: deque[tuple[Sequence[Any], str]] = deque(maxlen=6)
 _KEYS = set(NodeState.__dataclass_fields__)
+
+
+@lru_cache(maxsize=4)
+def _hash_of_first(key: str, text: str) -> Any:
+    """Return the hash of the beginning of a state.
+
+    The first field has the objects of the fleet, most of the text, and is equal on all nodes.
+    """
+    return hashlib.sha256(f'{{"{key}": {text}'.encode())
 
 
 def _text_of(entries: Sequence[Any]) -> str:

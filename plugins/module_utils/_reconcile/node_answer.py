@@ -9,6 +9,7 @@ A node is trusted only for itself: undocumented fields are dropped, and a node w
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Collection, Mapping
 from typing import Any, Callable, NamedTuple
 
@@ -41,6 +42,8 @@ _NUMBERS_END = 2**64
 # Far above what a run sets: `tunnel_keys` limits that.
 _MOST_KEYS = 32
 _Check = Callable[[Any, str, Errors], Any]
+# The last records of nodes, with their well-formed entries.
+_RECORDS: deque[tuple[list[Any], list[Mapping[str, Any]]]] = deque(maxlen=4)
 
 
 class Answer(NamedTuple):
@@ -286,8 +289,17 @@ def _optional_key(value: object, path: str, errors: Errors) -> str:
 
 
 def _recorded_nodes(value: object, path: str, errors: Errors) -> list[Mapping[str, Any]]:
-    """Return the well-formed entries of the nodes in a node's record; each of 1,000 nodes knows all others."""
-    return [entry for entry in check_list(value, path, errors) if _is_recorded_node(entry)]
+    """Return the well-formed entries of the nodes in a node's record.
+
+    Each of 1,000 nodes knows all others. Equal records are mostly one value, which is checked once.
+    """
+    for known, entries in _RECORDS:
+        if known is value:
+            return entries
+    entries = [entry for entry in check_list(value, path, errors) if _is_recorded_node(entry)]
+    if isinstance(value, list):
+        _RECORDS.append((value, entries))
+    return entries
 
 
 def _is_recorded_node(entry: object) -> bool:

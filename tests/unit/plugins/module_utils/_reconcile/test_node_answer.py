@@ -169,6 +169,16 @@ def test_facts_that_older_programs_lack_are_empty():
     assert read_answer(without).facts == {**FACTS, "recalled": [], "drift": [], "digest": "", "macs": {}}
 
 
+def test_a_record_of_several_nodes_is_checked_once():
+    record = [{"name": "node1", "endpoints": [], "addresses": []}, "broken"]
+    first, second, other = (
+        read_answer({**FACTS, "nodes": each}).facts["nodes"] for each in (record, record, [*record])
+    )
+    assert first is second
+    assert first == other == record[:1]
+    assert other is not first
+
+
 @pytest.mark.parametrize("field", ["interface", "networks", "endpoints", "addresses", "held", "generation", "nodes"])
 def test_a_missing_field(field):
     facts = {name: value for name, value in FACTS.items() if name != field}
