@@ -11,7 +11,10 @@ from engines import (
     DEFAULT,
     EGRESS_IP,
     HOLDER,
+    IMAGE,
     OTHER,
+    USER,
+    USER_ID,
     WEB,
     Docker,
     Libvirt,
@@ -21,7 +24,7 @@ from engines import (
 from fleet import ASSIGNABLE, NOT_ASSIGNABLE, Fleet, Lab, egressip
 
 PODS = (("apps", address_in(DB, 10)), ("others", address_in(WEB, 99)))
-NETWORKS = f"podman:{DEFAULT}, podman:{WEB}, docker:bridge, libvirt:default"
+NETWORKS = f"podman:{DEFAULT}, podman:{WEB}, docker:bridge, libvirt:default, user:{USER}"
 VARIABLES = {
     # The nodes know their own networks, also those that no namespace names.
     "egress_ip_excluded_cidrs": [],
@@ -67,6 +70,9 @@ def installed(lab):
     found = {name: Podman(lab, name) for name in (HOLDER, OTHER)}
     for host in (*found.values(), Docker(lab, OTHER), Libvirt(lab, OTHER)):
         host.set_up()
+    for host in found.values():
+        host.run("useradd", "--create-home", "--uid", USER_ID, USER)
+        host.run("runuser", "-u", USER, "--", "podman", "import", "--quiet", "/opt/image.tar", IMAGE)
     return found
 
 

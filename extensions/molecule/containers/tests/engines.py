@@ -53,6 +53,12 @@ graphroot = "/var/lib/containers/storage"
 runroot = "/run/containers/storage"
 """
 DAEMON_JSON = json.dumps({"storage-driver": "vfs", "default-cgroupns-mode": "host", "ipv6": False})
+# A user of each host, and the commands that start its containers without root.
+USER, USER_ID = "deploy", "1500"
+ROOTLESS = {
+    "pasta": ("pasta", "--config-net", "--"),
+    "podman": ("podman", "run", "--rm", "--network", "slirp4netns", IMAGE),
+}
 MAKE_IMAGE = """
 set -e
 mkdir -p /opt/image/{usr,etc,opt/lab,proc,sys,dev,tmp,run,var}
