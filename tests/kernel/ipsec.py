@@ -4,7 +4,7 @@
 """The encrypted tunnel with real traffic; runs as root on a kernel that has ESP (`vm.py` boots one).
 
 Two nodes, a server and an outsider are network namespaces on one LAN, a bridge where everything is captured. The pod is
-on node2, and node1 holds the egress IPs.
+on node2, with a user who is a pod too, and node1 holds the egress IPs.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ SERVERS = {4: "192.168.126.200", 6: "2001:db8:126::200"}
 ENDPOINTS = {f"node{i}": [f"192.168.126.2{i}", f"2001:db8:126::2{i}"] for i in (1, 2)}
 ON_LAN = {**ENDPOINTS, "server": [*SERVERS.values()], "outsider": ["192.168.126.66", "2001:db8:126::66"]}
 POD = ["10.88.0.2", "fd00:88::2"]
+# A user of node2 whose processes are pods too.
+USER = 1001
 OLD, NEW, WRONG = ("abcdefgh" * 4, "ijklmnop" * 4, "qrstuvwx" * 4)
 FOREIGN = "src 192.168.126.21 dst 192.168.126.66 proto esp spi 0x1234 reqid 1 mode transport"
 FOREIGN_KEYS = f"enc cbc(aes) 0x{'11' * 16} auth-trunc hmac(sha256) 0x{'22' * 32} 128"
@@ -117,6 +119,7 @@ def state(name: str, *secrets: str) -> dict:
     """The state of node `name`, with an encrypted tunnel if there are secrets."""
     egress_ips = [*EGRESS_IPS.values()]
     keys = {"tunnel_encryption": "ipsec", "tunnel_keys": [fingerprint(secret) for secret in secrets]}
+    user = {"namespace": "web", "network": f"user:{USER}", "egressips": ["web"], "cidrs": [], "uids": [f"{USER}"]}
     return {
         "name": name,
         "generation": 1,
@@ -128,6 +131,7 @@ def state(name: str, *secrets: str) -> dict:
         "egressips": [{"name": "web", "egressIPs": egress_ips, "slots": egress_ips}],
         "pods": [{"address": address, "egressips": ["web"]} for address in POD] if name == "node2" else [],
         "held": [{"egressIP": ip, "interface": "eth0"} for ip in egress_ips] if name == "node1" else [],
+        "networks": [user] if name == "node2" else [],
     }
 
 
@@ -142,8 +146,10 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 
 def traffic(what: str) -> list[bool]:
-    """Connect from the pod by both IP versions, and compare the source that the server saw."""
-    return [look(f"{what}, IPv{v}", connect("pod", SERVERS[v]), EGRESS_IPS[v]) for v in SERVERS]
+    """Connect from the pod and from its node's user by both IP versions, and compare the source that the server saw."""
+    good = [look(f"{what}, IPv{v}", connect("pod", SERVERS[v]), EGRESS_IPS[v]) for v in SERVERS]
+    user = {v: connect("node2", SERVERS[v], uid=USER) for v in SERVERS}
+    return [*good, *(look(f"{what}, user, IPv{v}", user[v], EGRESS_IPS[v]) for v in SERVERS)]
 
 
 def captured(what: str, wanted: set[str], action) -> list[bool]:

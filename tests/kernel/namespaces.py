@@ -84,9 +84,10 @@ def look(what: str, seen: object, wanted: object) -> bool:
     return seen == wanted
 
 
-def connect(pod: str, address: str, seconds: int = 30) -> str:
-    """Connect from a pod; returns the source that the server has seen, or the error after some seconds."""
+def connect(pod: str, address: str, seconds: int = 30, uid: int = 0) -> str:
+    """Connect from a pod as a user; returns the source that the server has seen, or the error after some seconds."""
+    user = ("setpriv", "--reuid", str(uid), "--keep-groups")
     try:
-        return inside(pod, sys.executable, "-c", CLIENT, address, str(seconds))
+        return inside(pod, *user, sys.executable, "-c", CLIENT, address, str(seconds))
     except RuntimeError as error:
         return str(error).splitlines()[-1]
