@@ -6,12 +6,28 @@
 from __future__ import annotations
 
 import copy
+import json
 import re
 
 import pytest
-from fleet import FIRST, PROD, SECOND, assert_same, egressip, manifests
+from fleet import (
+    ADDRESS,
+    ADDRESS6,
+    BOTH_VERSIONS,
+    FIRST,
+    FIRST6,
+    INFO_MODULE,
+    PROD,
+    SECOND,
+    SECOND6,
+    assert_same,
+    egressip,
+    manifests,
+)
+from lab_topology import SERVER
 
 NODE2 = "node2"
+EGRESS_IPS = {FIRST, SECOND, FIRST6, SECOND6}
 
 
 def refused(fleet, *words, **options):
@@ -180,3 +196,86 @@ def test_a_fleet_that_shrank_stops_the_run(fleet):
     assert "egress_ip_forget_nodes" in message
     assert "node1" in message
     assert "node3" in message
+
+
+# An interpreter that changes the answers of a node by the fields in a file.
+LIAR = """#!/usr/bin/python3
+import json, subprocess, sys
+forged = json.load(open("/opt/forged.json"))
+done = subprocess.run(["/usr/bin/python3", *sys.argv[1:]], stdin=sys.stdin, stdout=subprocess.PIPE, text=True)
+text = done.stdout
+if text.lstrip().startswith("{") and '"invocation"' in text:
+    answer = json.loads(text)
+    answer.update(forged["everywhere"])
+    if "networks" in answer:
+        answer.update(forged["replaced"])
+        for name, items in forged["more"].items():
+            answer[name] = [*answer[name], *items]
+    text = json.dumps(answer)
+sys.stdout.write(text)
+sys.exit(done.returncode)
+"""
+# Destinations outside, and variables and a host that Ansible would take over.
+ELSEWHERE = ("192.0.2.80", "2001:db8:2::80")
+VARIABLES = {"egress_ip_manifests": [], "egress_ip_unassigned": "drop", "ansible_host": ELSEWHERE[0]}
+ENDPOINTS, OUTSIDE = [ADDRESS["node1"], ADDRESS6["node1"]], [SERVER.address, SERVER.address6]
+WHOLE = {"ansible_facts": VARIABLES, "add_host": {"host_name": "evil", "groups": ["egress_ip_nodes"]}}
+
+
+@pytest.fixture
+def dual(machines):
+    """A fleet with egress IPs of both IP versions."""
+    machines.arrange(**BOTH_VERSIONS)
+    return machines
+
+
+@pytest.fixture
+def lies(dual):
+    """A function that runs `reconcile` with forged answers of node2, and checks that it changes no other node."""
+
+    def run(everywhere=None, replaced=None, more=None):
+        forged = {"everywhere": everywhere or {}, "replaced": replaced or {}, "more": more or {}}
+        dual.lab.exec(NODE2, "sh", "-c", "cat > /opt/forged.json", stdin=json.dumps(forged))
+        before = dual.snapshot()
+        liar = {NODE2: {"ansible_python_interpreter": "/opt/liar"}}
+        done = dual.run(hosts=liar, **BOTH_VERSIONS)
+        after = dual.snapshot()
+        for name in ("node1", "node3"):
+            assert_same({name: before[name]}, {name: after[name]})
+        assert "Traceback" not in done.output
+        assert dual.sources_of_both("namespace1/pod1") | dual.sources_of_both("namespace2/pod3") <= EGRESS_IPS
+        return done
+
+    dual.lab.exec(NODE2, "sh", "-c", "cat > /opt/liar; chmod +x /opt/liar", stdin=LIAR)
+    yield run
+    dual.lab.exec(NODE2, "rm", "/opt/liar", "/opt/forged.json")
+
+
+def test_variables_hosts_and_destinations_that_a_node_forges_do_not_leave_it(lies):
+    networks = [{"interface": "eth7", "addresses": [f"{ELSEWHERE[0]}/24", f"{ELSEWHERE[1]}/64"]}]
+    run = lies(WHOLE, more={"addresses": [*ELSEWHERE], "networks": networks})
+    assert run.code == 0, run.output
+    ((_host, answer),) = [item for item in run.results(INFO_MODULE) if item[0] == NODE2]
+    assert {*ELSEWHERE} <= {*answer["addresses"]}
+    # Ansible warns of it by its name.
+    assert "[evil]" not in run.output
+
+
+def test_a_node_that_forges_the_endpoints_of_another_one_is_excluded(lies):
+    networks = [{"interface": "eth0", "addresses": [f"{ENDPOINTS[0]}/24", f"{ENDPOINTS[1]}/64"]}]
+    reason = excluded(lies(replaced={"endpoints": ENDPOINTS, "networks": networks}))
+    assert any(endpoint in reason for endpoint in ENDPOINTS)
+
+
+def test_a_node_that_forges_an_endpoint_in_no_network_of_it_is_excluded(lies):
+    """The tunnels of the others accept nothing from there."""
+    reason = excluded(lies(replaced={"endpoints": OUTSIDE}))
+    assert f"gives invalid facts: endpoints[0]: {OUTSIDE[0]} is not one of the addresses" in reason
+
+
+def excluded(run):
+    """Return why node2 is excluded, which must be the only failure of a run."""
+    assert run.code != 0
+    (message,) = run.failed()
+    assert f"{NODE2}: is excluded: " in message
+    return message
