@@ -19,6 +19,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_plain_texts
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import SLOW
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
@@ -117,7 +118,7 @@ class NodeAction(ActionBase):
             done = {"failed": True, "msg": f"Timed out after {limit:g} seconds", "timedout": {"period": limit}}
         late = time.monotonic() - started - self._clock.node_seconds
         slow = {SLOW: round(late, 1)} if 0 < limit < late else {}
-        return with_small_event({**result, **without_control(done), **slow})
+        return with_small_event({**result, **with_plain_texts(without_control(done)), **slow})
 
     def _set_up_connection(self) -> None:
         """Apply the settings of the run for ssh connections that are not the defaults, which the playbooks have."""

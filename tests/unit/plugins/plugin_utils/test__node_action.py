@@ -13,7 +13,7 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import connection_loader
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_texts
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_plain_texts, with_texts
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import NodeClock
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 from hypothesis import given
@@ -59,7 +59,7 @@ def test_a_silent_node_does_not_end_the_process_that_cleans_up(monkeypatch):
 )
 def test_the_record_of_other_nodes_travels_as_a_text(nodes):
     facts = {"generation": 3, "nodes": nodes}
-    sent = with_texts(facts)
+    sent = with_plain_texts(with_texts(facts))
     assert isinstance(sent["nodes"], str)
     assert observed(sent) == facts
 
