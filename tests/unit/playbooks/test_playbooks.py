@@ -37,7 +37,8 @@ def fleet(tmp_path_factory):
 
 
 def run(fleet, playbook, *words, **variables):
-    given = {"egress_ip_manifests": ["manifests.json"], **variables}
+    # The nodes are processes of this machine, which may be busy.
+    given = {"egress_ip_manifests": ["manifests.json"], "egress_ip_answer_timeout": 300, **variables}
     return ansible(fleet.parent, f"netops.egress_ip.{playbook}", "-i", str(fleet), *words, **given)
 
 
