@@ -73,6 +73,8 @@ INSIDE = (
 )
 # Ends the words that follow; a signal to the process that enters the host would end that one alone.
 UNTIL_INPUT_ENDS = ("sh", "-c", '"$@" & process=$!; cat > /dev/null; kill $process', "sh")
+# The nftables table that keeps a port of the bridge silent.
+SILENT = "bridge egress_ip_lab_silent"
 # Short enough that a dead node does not hold up a run, on new connections and on kept ones.
 SSH_ARGS = (
     "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "
@@ -505,6 +507,22 @@ class Lab:
         """Boot the host and wait until it is ready."""
         podman("start", find_host(name).container)
         self._wait_ready(find_host(name))
+
+    def start_without_forwarding(self, name: str) -> None:
+        """Boot the host behind a switch port that has a link and forwards nothing, as a spanning tree does at first."""
+        podman("start", find_host(name).container)
+        # The kernel ends the states of a port that forward nothing by itself.
+        port = self._port(find_host(name))
+        rules = [f"add table {SILENT}"]
+        for hook, match in (("prerouting", "iifname"), ("postrouting", "oifname")):
+            rules.append(f"add chain {SILENT} {hook} {{ type filter hook {hook} priority 0; }}")
+            rules.append(f"add rule {SILENT} {hook} {match} {port} drop")
+        _run_here("nft", "; ".join(rules))
+
+    def forward(self, name: str) -> None:
+        """Let the switch port of that host forward frames, boot the host if it is off, and wait until it is ready."""
+        _run_here("nft", f"add table {SILENT}; delete table {SILENT}")
+        self.start(name)
 
     def reboot(self, name: str) -> None:
         """Shut the host down in order and boot it."""
