@@ -103,8 +103,6 @@ class ActionModule(ControllerAction):
             "notes": [*made.notes, *controller_lines(hosts, made.rollout, int(variables["ansible_forks"]))],
             "fleet": without_records(made.fleet),
             "manifests": with_pods_as_text(made.manifests, made.objects.pods),
-            # Ansible copies each value for each result, and `manifests` has the documents already.
-            "plan": {name: value for name, value in made.plan.items() if name != "egressips"},
             "rollout": {**made.rollout, **packed(needed_states(made.rollout))} if made.rollout else {},
             "without_packages": [host["name"] for host in hosts if _lacks_packages(host["observed"])],
             "platforms": platforms,

@@ -267,9 +267,7 @@ manifests:
   returned: success
   type: dict
 plan:
-  description:
-    - The assignments, as the filter P(netops.egress_ip.assign#filter) returns them, without C(egressips).
-    - For the documents with their status, pass those of RV(manifests) to the filter P(netops.egress_ip.status#filter).
+  description: The assignments, as the filter P(netops.egress_ip.assign#filter) returns them.
   returned: success
   type: dict
 rollout:
