@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run `vrf.py` and `ipsec.py` on Debian's own kernel in a virtual machine: this machine's may lack VRFs and ESP.
+"""Run `vrf.py`, `ipsec.py` and `reconcile.py` on Debian's own kernel in a virtual machine.
 
 The virtual machine has neither disk nor network: all it needs is unpacked in its memory at boot. It is emulated, so it
 runs on every machine, and takes one to two minutes. EGRESS_IP_LAB_SUITE names another suite of Debian than the lab's.
@@ -35,14 +35,14 @@ PACKAGES = (
     "util-linux",
 )
 MODULES = ("veth", "vrf", "vxlan", "xfrm_user", "nf_tables", "nft_chain_nat", "nf_conntrack_netlink", "nft_ct")
-TESTS = ("vrf", "ipsec")
+TESTS = ("vrf", "ipsec", "reconcile")
 # Of all that the kernel's package brings, the modules that may be loaded.
 LOADABLE = ("net/", "lib/", "crypto/", "arch/", "drivers/net/v")
 NEEDLESS = ("./dev/", "./usr/share/", "./var/")
 # In newer suites these lead to the same below usr; a script of base-files, which does not run here, makes the links.
 MERGED = ("bin", "lib", "lib64", "sbin")
 # A machine that runs other tests at a higher priority needs several minutes.
-SECONDS = 900
+SECONDS = 1500
 INIT = f"""#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mkdir -p /dev /proc /sys /run
@@ -51,6 +51,9 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t tmpfs run /run
 ln -s /proc/self/fd/0 /dev/stdin
+mkdir -p /var/lib /usr/local/bin
+ln -s /bin/true /usr/local/bin/systemctl
+ln -s /bin/true /usr/local/bin/systemd-run
 depmod
 modprobe -a {" ".join(MODULES)}
 export PYTHONPATH=/collection
