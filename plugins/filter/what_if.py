@@ -117,7 +117,7 @@ _value:
       description: Number of egress IPs of each node, before and after; null where there is no such node.
       type: dict
       sample: {node1: {before: 1, after: 2}, node2: {before: 1, after: 0}}
-    spread:
+    evenness:
       description:
         - How even the load is, before and after. C(highest) and C(lowest) are of the nodes that may hold something.
         - Where objects have weights, a load is the sum of its egress IPs' weights here and in RV(_value.lines).

@@ -15,7 +15,7 @@ description:
     and a program with systemd units that restore all this at boot and release addresses that another node took
     meanwhile.
   - Reads the host first and changes only what differs, with one C(ip -batch) for each IP version and one nftables
-    transaction. Then it reads the host again. If the host does not show what was applied, it gets its former data plane
+    transaction. Then it reads the host again. If the host differs from the applied state, it gets its former data plane
     back.
   - Releases addresses before it claims others. It claims an address only if no other host answers for it (an ARP probe
     as in RFC 5227 with shorter intervals, or a neighbour solicitation). An address for which another host answers is

@@ -33,7 +33,7 @@ attributes:
   diff_mode:
     support: none
     details:
-      - The page is no text that a person compares.
+      - The page has no diff.
   idempotent:
     support: full
 seealso:

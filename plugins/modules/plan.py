@@ -13,8 +13,8 @@ description:
   - Decides, on the controller, which node holds which egress IP, and computes the state of each node.
   - The input are the settings, and the registered results of other modules. C(egress_ip_settings) must be the result of
     M(netops.egress_ip.settings), C(egress_ip_manifests_info) that of M(netops.egress_ip.manifests_info), and
-    C(egress_ip_node_info) of each host that of M(netops.egress_ip.node_info). They are no options, since Ansible would
-    template them item by item.
+    C(egress_ip_node_info) of each host that of M(netops.egress_ip.node_info). They are not options, because Ansible
+    would template them item by item.
   - Changes nothing. Run it once per play, not for each host.
   - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:

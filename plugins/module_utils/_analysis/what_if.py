@@ -49,17 +49,17 @@ class PlanChange:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """``spreads`` are those of the plans ``before`` and ``after``; ``fleet_after`` is the fleet after the run."""
+    """``evenness`` is that of the plans ``before`` and ``after``; ``fleet_after`` is the fleet after the run."""
 
     sentences: tuple[str, ...]
     before: Plan
     after: Plan
-    spreads: tuple[Evenness, Evenness]
+    evenness: tuple[Evenness, Evenness]
     changes: tuple[PlanChange, ...]
     fleet_after: FleetAfter
 
     def to_dict(self) -> dict[str, Any]:
-        """Return ``{scenario, changes, unassigned, load, spread, fleet_after, lines}``.
+        """Return ``{scenario, changes, unassigned, load, evenness, fleet_after, lines}``.
 
         ``proven``, which is false, and ``gap`` are added if the time limit ended the search.
         """
@@ -69,7 +69,7 @@ class WhatIf:
             "changes": [change.to_dict() for change in self.changes],
             "unassigned": [each.to_dict() for each in self.after.unassigned],
             "load": {n: {"before": self.before.load.get(n), "after": self.after.load.get(n)} for n in names},
-            "spread": {key: spread.to_dict() for key, spread in zip(("before", "after"), self.spreads)},
+            "evenness": {key: each.to_dict() for key, each in zip(("before", "after"), self.evenness)},
             "fleet_after": self.fleet_after.to_dict(),
             **({"proven": False, "gap": self.after.gap.to_dict()} if self.after.gap else {}),
             "lines": self._lines(names),
@@ -86,7 +86,7 @@ class WhatIf:
             else ["No egress IP changes its node or object."]
         )
         loads = [(n, *(str(plan.leveled_load.get(n, "-")) for plan in (self.before, self.after))) for n in names]
-        squares = tuple(str(spread.squares) for spread in self.spreads)
+        squares = tuple(str(spread.squares) for spread in self.evenness)
         lines += ["", *table(("NODE", "BEFORE", "AFTER"), [*loads, ("sum of squares", *squares)])]
         listed = {(change.name, change.egress_ip) for change in self.changes}
         still = [

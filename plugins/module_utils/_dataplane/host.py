@@ -176,7 +176,8 @@ def foreign_uses(host: Host, options: DataPlaneOptions, claimed_device: bool) ->
     """
     problems = [problem for rule in host.rules[4] + host.rules[6] for problem in _rule_conflicts(rule, options)]
     problems += [
-        f"egress_ip_table_base: {user} in table {table}, within our {options.first_table} to {options.last_table}"
+        f"egress_ip_table_base: {user} in table {table}, within the collection's {options.first_table} to"
+        f" {options.last_table}"
         for table, user in _foreign_tables(host)
         if options.first_table <= table <= options.last_table
     ]
@@ -203,7 +204,7 @@ def _rule_conflicts(rule: Document, options: DataPlaneOptions) -> Iterator[str]:
     if options.first_table <= table <= options.last_table:
         yield (
             f"egress_ip_table_base: the foreign rule with priority {rule['priority']} looks up table {table},"
-            f" within our {options.first_table} to {options.last_table}"
+            f" within the collection's {options.first_table} to {options.last_table}"
         )
 
 
@@ -222,7 +223,7 @@ def _foreign_devices(host: Host, options: DataPlaneOptions) -> list[str]:
     for interface in host.interfaces:
         if interface["ifname"] == options.tunnel_device:
             problems.append(
-                f"egress_ip_tunnel_device: there is a foreign interface {options.tunnel_device}; choose another name"
+                f"egress_ip_tunnel_device: {options.tunnel_device} is the name of a foreign interface; choose another"
             )
         elif not is_ours(interface) and _vxlan_port(interface) == options.tunnel_port:
             problems.append(

@@ -75,7 +75,7 @@ class NamedNetworks:
 
     @cached_property
     def refused(self) -> dict[str, str]:
-        """Return {CIDR: address in it} of the CIDRs with a reserved address, which are no pod networks."""
+        """Return {CIDR: address in it} of the CIDRs with a reserved address, which cannot be pod networks."""
         found = {cidr: self._reserved_in(cidr) for item in self._state.networks for cidr in item.cidrs}
         return {cidr: address for cidr, address in found.items() if address}
 

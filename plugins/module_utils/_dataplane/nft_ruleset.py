@@ -233,7 +233,7 @@ def _sets(
 
 
 def _followed_sets(version: int) -> dict[str, SetState]:
-    """Return the map and the set of pods that start between runs; their elements are no part of a state."""
+    """Return the map and the set of pods that start between runs; their elements are not part of a state."""
     kind = f"ipv{version}_addr"
     return {
         f"{CLASSES}{version}": SetState("map", f"{{ type {kind} : verdict; }}", {}),

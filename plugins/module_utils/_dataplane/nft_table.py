@@ -24,7 +24,7 @@ UNREADABLE = "unreadable"
 COMMENT = "egress_ip:"
 # In the definition of a set of networks.
 INTERVALS = "flags interval;"
-# In the definition of a set whose elements come and go; they are no part of a state.
+# In the definition of a set whose elements come and go; they are not part of a state.
 TIMEOUTS = "flags timeout;"
 
 # {key: value} of a set or map; the value is None in a set.
@@ -167,7 +167,7 @@ def _read_set(item: Document) -> SetState:
 
 
 def is_followed(name: str) -> bool:
-    """Return whether the elements of a set or map come and go with pods, so that they are no part of a state."""
+    """Return whether the elements of a set or map come and go with pods, so that they are not part of a state."""
     return name.rstrip("46") in (CLASSES, SELECTED)
 
 

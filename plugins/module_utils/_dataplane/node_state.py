@@ -269,7 +269,7 @@ class NodeState:
     def from_dict(cls, value: object, path: str = "state") -> NodeState:
         """Return the NodeState in the mapping `value`.
 
-        Raises NodeStateError if it is no mapping, and InvalidError with every error, each with its path.
+        Raises NodeStateError if it is not a mapping, and InvalidError with every error, each with its path.
         """
         return _NodeStateReader(path).read(value)
 
@@ -571,9 +571,9 @@ class _NodeStateReader:
                 for j, name in enumerate(item.egressips):
                     if name not in names:
                         path = f"{self.path}.{key}[{i}].egressips[{j}]"
-                        self.errors.add(path, f"there is no object {name!r} in egressips")
+                        self.errors.add(path, f"{name!r} is not the name of an object in egressips")
         for name in sorted(state.follow.objects - names if state.follow else ()):
-            self.errors.add(f"{self.path}.follow.namespaces", f"there is no object {name!r} in egressips")
+            self.errors.add(f"{self.path}.follow.namespaces", f"{name!r} is not the name of an object in egressips")
         for i, each in enumerate(state.held):
             if each.egress_ip not in known:
                 self.errors.add(

@@ -55,7 +55,7 @@ class DataPlaneOptions:
     def from_dict(cls, value: object, prefix: str = "options.") -> DataPlaneOptions:
         """Return the options in the mapping `value`; absent keys take the defaults.
 
-        Raises NodeStateError if it is no mapping, and InvalidError with every error, each at `prefix` + key.
+        Raises NodeStateError if it is not a mapping, and InvalidError with every error, each at `prefix` + key.
         """
         if not isinstance(value, dict):
             raise NodeStateError(f"{prefix[:-1]}: must be a mapping, not {type_name(value)}")

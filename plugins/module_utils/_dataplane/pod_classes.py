@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KEEP, DROP = "return", "drop"
 # The versions of the CNI specification that the program supports.
 CNI_VERSIONS = ("0.3.1", "0.4.0", "1.0.0", "1.1.0")
-# The elements of these sets and maps come and go with pods. They are no part of a state.
+# The elements of these sets and maps come and go with pods. They are not part of a state.
 CLASSES, SELECTED = "followed", "followed_selected"
 # Every nft version accepts a line with this many elements.
 ELEMENTS_PER_LINE = 500

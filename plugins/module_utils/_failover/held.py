@@ -120,7 +120,7 @@ class Holding:
             self._announce(item, now)
         elif item.foreign != mac and now >= item.noted + SLOW:
             item.foreign, item.noted = mac, now
-            self._actions.append(Note(f"{ip} is in conflict: {mac}, which is no node, answers for it as well"))
+            self._actions.append(Note(f"{ip} is in conflict: {mac}, which is not a node, also answers for it"))
 
     def _yields_to(self, item: Held, name: str) -> bool:
         """Return whether this node yields to another one: the planned holder does, and of two others the later name.

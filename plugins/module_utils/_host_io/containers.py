@@ -132,7 +132,7 @@ def _docker() -> Iterator[Container]:
         return
     answer = ask_docker("/containers/json")
     if not isinstance(answer, list):
-        raise CommandError("it gives no list of containers")
+        raise CommandError("the answer is not a list of containers")
     for document in answer:
         fields = _mapping(document)
         names = fields.get("Names")

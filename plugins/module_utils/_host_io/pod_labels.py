@@ -57,7 +57,7 @@ def read_labels(kubeconfig: str, namespace: str, name: str) -> dict[str, str]:
         raise NoteError(f"{fields['server']}: the pod cannot be read: {' '.join(str(reason).split())}") from None
     labels = _labels(answer)
     if labels is None:
-        raise NoteError(f"{fields['server']}: gives an answer that is no pod")
+        raise NoteError(f"{fields['server']}: the answer is not a Pod")
     return labels
 
 
@@ -123,7 +123,7 @@ def _context(path: str, fields: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def split_server(server: str) -> tuple[Any, int, str]:
-    """Return (host, port, path) of the URL of a server. Raises ValueError if the port is no number.
+    """Return (host, port, path) of the URL of a server. Raises ValueError if the port is not a number.
 
     A host in ASCII is bytes: for a text, Python would import the codec of other names, which takes as long as the
     handshake.

@@ -32,7 +32,7 @@ EXCLUDED_DESTINATIONS = f"{PREFIX}excluded-destinations"
 # The annotation of a Namespace; all others are those of an EgressIP.
 NETWORKS = f"{PREFIX}networks"
 # The number of egress IPs that the widest mark mask can distinguish.
-_MAX_EGRESS_IPS = (1 << 14) - 1
+_MAX_EGRESS_IPS = (1 << 14) - 2
 _MAX_WEIGHT = 100
 _MAX_DIGITS = 9
 

@@ -219,7 +219,7 @@ def verify(io: HostIO, steps: Steps, expected: DataPlane, held: tuple[Held, ...]
     missing, surplus = lines_between(current, expected)
     if missing or surplus:
         shown = [f"missing {line}" for line in missing[:_SHOWN]] + [f"left over {line}" for line in surplus[:_SHOWN]]
-        raise VerificationError(f"node/{steps.state.name}: does not show what was applied: {'; '.join(shown)}")
+        raise VerificationError(f"node/{steps.state.name}: differs from the applied state: {'; '.join(shown)}")
     return current
 
 

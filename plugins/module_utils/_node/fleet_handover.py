@@ -106,7 +106,7 @@ def _hand_over(follower: Follower, standby: str, items: list[Held]) -> None:
         ready = set(egress_ips_of(call.receive(), READY))
         going = tuple(item for item in items if item.egress_ip in ready)
         if not going:
-            raise CommandError("it cannot take them now")
+            raise CommandError("it accepts none of these addresses now")
         flows = _delete(follower, departure if going == departure.items else _departure(follower, going))
         try:
             listed = {ip: [flow.to_list() for flow in found] for ip, found in flows.items()}
@@ -144,12 +144,12 @@ def take_over_from(follower: Follower, call: Call) -> None:
     try:
         giver = sender_of(follower.record.state, call.request, call.peer)
         if follower.is_soon_after(_DISTRUST, giver):
-            raise CommandError(f"{giver} has broken a hand-over off")
+            raise CommandError(f"{giver} is refused for a minute: it did not complete a hand-over")
         accepted = follower.accept(giver, egress_ips_of(call.request, LEAVING))
         if accepted:
             _take(follower, call, giver, accepted)
     except EgressIPError as error:
-        follower.say(f"nothing is taken over by a call of {call.peer}: {error}")
+        follower.say(f"a call of {call.peer} is refused: {error}")
     finally:
         call.close()
 

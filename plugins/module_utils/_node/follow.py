@@ -175,7 +175,7 @@ class Follower:
             self._calls_by = wanted
         except CommandError as error:
             # Tried again with the next look at the record.
-            self.say(f"no calls of other nodes are taken: {error}")
+            self.say(f"cannot listen for calls of other nodes: {error}")
 
     def _lacks_address(self) -> bool:
         """Return whether an interface had no address of its own with which to ask: one may have come since."""
@@ -359,7 +359,7 @@ class Follower:
             with self.io.lock(_PATIENCE):
                 self._let_go(items, release.holders)
         except EgressIPError as error:
-            log(f"only the addresses are deleted: {error}")
+            log(f"only the addresses are deleted now, the rest follows: {error}")
             for item in items:
                 single = f"{item.egress_ip}/{_LENGTH[version_of(item.egress_ip)]}"
                 self.io.run(["ip", "address", "delete", single, "dev", item.interface])
@@ -376,7 +376,9 @@ class Follower:
                 if self.io.file_version(files.STATE_FILE) == self._version:
                     self._let_go_owed()
         except EgressIPError as error:
-            self.say(f"{', '.join(sorted(item.egress_ip for item in self._owed))} stays on record: {error}")
+            self.say(
+                f"{', '.join(sorted(item.egress_ip for item in self._owed))} is released and still on record: {error}"
+            )
 
     def _let_go_owed(self) -> None:
         here = {item for item in self._owed if self.io.is_here((item.egress_ip, item.interface))}

@@ -349,7 +349,7 @@ class Candidates:
             found[NODE_INVALID] = list(self.nodes.broken)
         parts = [f"{text}: {_listed(found[what])}" for what, text in _OBSTACLE_TEXTS.items() if what in found]
         parts += [f"not selected by {field}: {_listed(names)}" for field, names in excluded.items()]
-        return "; ".join(parts) or "there are no nodes"
+        return "; ".join(parts) or "the fleet has no nodes"
 
 
 def _nodes_of(holders: Sequence[Holder]) -> tuple[str, ...]:

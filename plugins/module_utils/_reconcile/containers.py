@@ -72,7 +72,7 @@ NO_CONTAINERS = ContainerPlan((), {}, {}, (), {})
 def with_engines(hosts: Sequence[_Host], sources: Sequence[EngineSource]) -> Sequence[_Host]:
     """Return the hosts, as `observe_fleet` takes them, in which an answer about too few engines is a failure.
 
-    It does not say that nothing runs.
+    A failed answer never counts as one without containers.
     """
     return [_with_engines(host, {source.engine for source in sources}) for host in hosts] if sources else hosts
 

@@ -347,7 +347,7 @@ def _recalled(observed: Mapping[str, _FACTS]) -> dict[str, Any]:
 
 def _too_few(available: int, total: int, min_available: object, faulty: Sequence[str]) -> list[str]:
     if not total:
-        return ["egress_ip_group: there is no host in this group"]
+        return ["egress_ip_group: the group is empty; add a host to it"]
     needed = required_nodes(min_available, total)
     if available >= needed:
         return []

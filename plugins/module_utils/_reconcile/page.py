@@ -180,7 +180,7 @@ def _about(item: Dict) -> Iterator[str]:
 
 
 def _objects(objects: Sequence[Dict]) -> list[str]:
-    """Return the way of each object's traffic: its pods by node, and its egress IPs with their nodes."""
+    """Return the traffic path of each object: its pods by node, and its egress IPs with their nodes."""
     entries = []
     for item in objects:
         pods = ", ".join(f"{number} on {_node_link(node) or 'no node'}" for node, number in item["pods"].items())

@@ -204,7 +204,7 @@ def _notes(plan: Dict, manifests: Dict, fleet: Dict, events: Events) -> list[str
     return [
         *(f"node {item['name']} {item['reason']}" for item in fleet["unavailable"]),
         *(f"node {name} is fenced" for name in events.fenced),
-        *(f"node {name} is noted as fenced, and nothing proves it" for name in events.unproven),
+        *(f"node {name} is recorded as fenced, and its platform does not confirm that" for name in events.unproven),
         *events.notes,
         *gap_lines(Gap.from_dict(plan["gap"]) if "gap" in plan else None),
         *lines_without_standby(plan),

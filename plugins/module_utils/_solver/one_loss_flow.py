@@ -62,7 +62,7 @@ class _Flow:
         }
 
     def grow(self) -> bool:
-        """Place one more address at the least cost; return whether there is a way."""
+        """Place one more address at the least cost; return whether a path exists."""
         distances, parents = self._shortest()
         ends = [
             (distances["node", node, 0] + self._next_place(node), node)

@@ -7,7 +7,7 @@ The note is appended to the description in the same write as the change itself, 
 ``[netops.egress_ip before: forged_transmits=false security=inherited]``. It is read from any place in the description,
 since users append lines. A standard port group has no description: its note is part of the notes of its VMs.
 
-An empty note is no note. `NOTHING` is written in its place if the vCenter ignores an empty description.
+An empty note counts as missing. `NOTHING` is written in its place if the vCenter ignores an empty description.
 """
 
 from __future__ import annotations

@@ -191,9 +191,9 @@ def choose_nic(selector: Mapping[str, Any], path: str, nics: Sequence[dict[str, 
         problem = (
             "the VM has several network adapters; choose by mac, label or network" if nics else "no network adapter"
         )
-        raise VsphereError(f"{path}: {problem}; there are: {known}")
+        raise VsphereError(f"{path}: {problem}; adapters of the VM: {known}")
     count = "several network adapters" if found else "no network adapter"
-    raise VsphereError(f"{path}.{key}: the VM has {count} with {quote(selector[key])}; there are: {known}")
+    raise VsphereError(f"{path}.{key}: the VM has {count} with {quote(selector[key])}; adapters of the VM: {known}")
 
 
 def plain_mac(text: str) -> str:

@@ -127,11 +127,11 @@ def test_a_vm_by_uuid_and_by_moid(run, vcenter):
         ),
         (
             {"name": "node3"},
-            "vms[0]: the VM has several network adapters; choose by mac, label or network; there are: ",
+            "vms[0]: the VM has several network adapters; choose by mac, label or network; adapters of the VM: ",
         ),
         (
             {"name": "node1", "label": "eth0"},
-            "vms[0].label: the VM has no network adapter with 'eth0'; there are: Network",
+            "vms[0].label: the VM has no network adapter with 'eth0'; adapters of the VM: Network",
         ),
     ],
 )

@@ -160,7 +160,7 @@ def test_a_foreign_host_is_reported_once_and_moves_nothing():
         holder.hear(Heard("eth0", "mx", A))
         done += holder.judge()
     assert [each for each in done if isinstance(each, Note)] == [
-        Note(f"{A} is in conflict: mx, which is no node, answers for it as well")
+        Note(f"{A} is in conflict: mx, which is not a node, also answers for it")
     ]
     assert releases(done) == []
 

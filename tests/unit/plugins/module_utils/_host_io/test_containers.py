@@ -134,8 +134,8 @@ def test_docker(monkeypatch):
     ("answer", "problem"),
     [
         (ConnectionRefusedError(111, "Connection refused"), "Connection refused"),
-        (None, "it gives no list of containers"),
-        ({"message": "no"}, "it gives no list of containers"),
+        (None, "the answer is not a list of containers"),
+        ({"message": "no"}, "the answer is not a list of containers"),
     ],
 )
 def test_a_docker_that_fails_is_not_one_without_containers(monkeypatch, answer, problem):

@@ -85,9 +85,9 @@ def test_a_server_of_another_authority(config, server, tmp_path):
 
 def test_strange_answers(server, config, monkeypatch):
     server.fault("/pods/web", answering(200, b"[" * 100000), 1)
-    assert reason(config) == f"{server.url}: gives an answer that is no pod"
+    assert reason(config) == f"{server.url}: the answer is not a Pod"
     server.fault("/pods/web", answering(200, b'{"kind": "Pod", "metadata": {"labels": {"a": 1}}}'), 1)
-    assert reason(config) == f"{server.url}: gives an answer that is no pod"
+    assert reason(config) == f"{server.url}: the answer is not a Pod"
     monkeypatch.setattr(pod_labels, "TIMEOUT", 0.3)
     server.fault("/pods/web", silent, 1)
     assert reason(config).startswith(f"{server.url}: the pod cannot be read: ")

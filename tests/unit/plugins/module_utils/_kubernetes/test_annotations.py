@@ -45,7 +45,7 @@ def annotations(draw):
         spread=draw(st.none() | NAMES),
         weight=draw(st.integers(1, 100)),
         pools=pools,
-        pool_size=draw(st.integers(1, 16383)) if pools else 1,
+        pool_size=draw(st.integers(1, 16382)) if pools else 1,
         destinations=draw(NETWORKS),
         excluded_destinations=draw(st.sampled_from([(), ("198.51.100.0/24",)])),
     )
@@ -89,7 +89,7 @@ def test_annotations_of_others_are_ignored():
         ("weight", "٣", "must be an integer from 1 to 100, not '٣'"),
         ("weight", "9" * 5000, "must be an integer from 1 to 100, not "),
         ("weight", 5, "must be a string, not the integer 5; put it in quotes"),
-        ("pool-size", "16384", "must be an integer from 1 to 16383, not '16384'"),
+        ("pool-size", "16383", "must be an integer from 1 to 16382, not '16383'"),
         ("pool", "prod,,dev", "'prod,,dev' has an empty entry between commas; remove one comma"),
         ("pool", "prod, prod", "'prod, prod' has a duplicate entry; list each one once"),
         ("spread", "a b", ""),

@@ -67,7 +67,7 @@ FOREIGN = {
     ),
     "device": (
         lambda k: k.interfaces.update(egress0=ethernet()),
-        r"egress_ip_tunnel_device: there is a foreign interface egress0",
+        r"egress_ip_tunnel_device: egress0 is the name of a foreign interface",
     ),
     "port": (
         lambda k: k.interfaces.update(

@@ -97,7 +97,7 @@ def test_what_the_node_does_not_show_is_not_believed(kernel, monkeypatch):
     before = kernel.snapshot()
     monkeypatch.setattr(FakeKernel, "_rule_add", lambda *_arguments: None)
     with pytest.raises(
-        VerificationError, match=r"node/node1: does not show what was applied: missing ip rules: priority"
+        VerificationError, match=r"node/node1: differs from the applied state: missing ip rules: priority"
     ):
         apply(kernel, node_state())
     assert kernel.snapshot() == before

@@ -114,7 +114,7 @@ def test_a_node_that_broke_a_hand_over_off_is_refused_for_a_minute(kernel, stand
     again = FakeCall(RELEASED, request=LEAVING)
     take_over_from(standby, again)
     assert (again.sent, again.closed, held(kernel)) == ([], True, set())
-    assert "node2 has broken a hand-over off" in capsys.readouterr().err
+    assert "node2 is refused for a minute: it did not complete a hand-over" in capsys.readouterr().err
     go_on(standby, 20)
     take_over_from(standby, FakeCall(RELEASED, request=LEAVING))
     assert held(kernel) == {A}

@@ -275,7 +275,7 @@ def test_calls_are_taken_as_soon_as_another_program_leaves_the_port(kernel, caps
     follower = following(kernel, "node2")
     go_on(follower, 5)
     assert follower.switchboard is None
-    assert capsys.readouterr().err.count("no calls of other nodes are taken: TCP port 4790") == 1
+    assert capsys.readouterr().err.count("cannot listen for calls of other nodes: TCP port 4790") == 1
     kernel.port_is_busy = False
     go_on(follower, 3)
     assert follower.switchboard.key == KEY

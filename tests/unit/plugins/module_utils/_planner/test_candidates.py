@@ -40,7 +40,7 @@ def test_refused_addresses_say_what_is_in_the_way(address, reason, text):
 
 def test_no_nodes_at_all():
     message = assign([egressip("a", "10.0.0.1")], []).unassigned[0].message
-    assert message == "no node can hold 10.0.0.1; there are no nodes"
+    assert message == "no node can hold 10.0.0.1; the fleet has no nodes"
 
 
 def test_many_nodes_are_counted_not_listed():

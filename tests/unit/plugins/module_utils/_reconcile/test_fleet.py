@@ -227,7 +227,7 @@ def test_too_few_nodes_stop_the_run():
 
 
 def test_a_group_without_hosts_stops_the_run():
-    assert observe_fleet([]).stop_reasons == ("egress_ip_group: there is no host in this group",)
+    assert observe_fleet([]).stop_reasons == ("egress_ip_group: the group is empty; add a host to it",)
 
 
 def test_labels_of_the_inventory_win_over_those_of_node_documents():

@@ -78,10 +78,18 @@ def test_an_adapter_by_the_mac_addresses_of_the_guest():
 @pytest.mark.parametrize(
     ("selector", "nics", "message"),
     [
-        ({}, NICS, "vms[0]: the VM has several network adapters; choose by mac, label or network; there are: "),
-        ({}, [], "vms[0]: no network adapter; there are: none"),
-        ({"network": "nodes"}, NICS, "vms[0].network: the VM has several network adapters with 'nodes'; there are: "),
-        ({"label": "eth0"}, NICS, "vms[0].label: the VM has no network adapter with 'eth0'; there are: "),
+        (
+            {},
+            NICS,
+            "vms[0]: the VM has several network adapters; choose by mac, label or network; adapters of the VM: ",
+        ),
+        ({}, [], "vms[0]: no network adapter; adapters of the VM: none"),
+        (
+            {"network": "nodes"},
+            NICS,
+            "vms[0].network: the VM has several network adapters with 'nodes'; adapters of the VM: ",
+        ),
+        ({"label": "eth0"}, NICS, "vms[0].label: the VM has no network adapter with 'eth0'; adapters of the VM: "),
     ],
 )
 def test_no_adapter(selector, nics, message):
