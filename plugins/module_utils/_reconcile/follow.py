@@ -44,6 +44,17 @@ def follow_problems(observed: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"{listed(names, _SHOWN)}: {VARIABLE}: {problem}" for problem, names in nodes.items()]
 
 
+def without_unfollowed(
+    hosts: Iterable[Mapping[str, Any]], observed: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return {node: its facts} without `followed_pods` of hosts that no longer follow: they dismiss their classes."""
+    following = {host["name"] for host in hosts if host.get("follow")}
+    return {
+        name: facts if name in following or not facts.get("followed_pods") else {**facts, "followed_pods": []}
+        for name, facts in observed.items()
+    }
+
+
 def hosts_without_cluster(hosts: Iterable[Mapping[str, Any]], manifests: Manifests) -> list[str]:
     """Return a line on the hosts that follow no namespace: all are those of clusters, and no Node matches the host."""
     clusters = _clusters(manifests)

@@ -25,7 +25,7 @@ from .coverage import without_effect
 from .credibility import unshared_lines
 from .failover import NodeFailover, key_for, read_failover, standby_rules
 from .fleet import Fleet, observe_fleet
-from .follow import follow_problems, hosts_without_cluster, plan_follow
+from .follow import follow_problems, hosts_without_cluster, plan_follow, without_unfollowed
 from .ineffective import ineffective
 from .networks import network_lines, plan_networks, served_by_engines
 from .node_limits import limits
@@ -173,7 +173,8 @@ def _on_nodes(
     observed = fleet["observed"]
     networks = plan_networks(hosts, read, observed)
     nodes = {address for member in fleet["members"] for address in (*member["endpoints"], *member["addresses"])}
-    containers = plan_containers(sources, read, networks, observed, nodes | {*egress_ips})
+    known = without_unfollowed(hosts, observed)
+    containers = plan_containers(sources, read, networks, known, nodes | {*egress_ips})
     errors = [*networks.errors, *follow_problems(observed), *containers.errors]
     return More(networks=networks, containers=containers), errors
 

@@ -271,10 +271,19 @@ def started(name, space, *addresses, **labels):
     return {**found(name, *addresses, **labels), "namespace": space}
 
 
+def following(number, *answers, **facts):
+    return {
+        **host(number, *answers, **facts),
+        "follow": ["podman"],
+        "follow_kubeconfig": "/etc/kubernetes/kubelet.conf",
+    }
+
+
 def test_a_container_that_chose_its_namespace_when_it_started():
     """Its node has given it a class, so the state has no entry, which another container could inherit."""
     of_podman = podman(found("shop", "10.88.0.2", app="db"), found("db", "10.88.0.3", app="shop"))
-    known = host(1, of_podman, followed_pods=[started("0123456789ab", "web", "10.88.0.2", "fd00::2", app="shop")])
+    own = [started("0123456789ab", "web", "10.88.0.2", "fd00::2", app="shop")]
+    known = following(1, of_podman, followed_pods=own)
     for sources, others in ((PODMAN, {"10.88.0.3": ("podman", "shop")}), ((), {})):
         made = run([known], egressip(), namespace(), sources=sources)
         assert pods(made) == others
@@ -284,6 +293,16 @@ def test_a_container_that_chose_its_namespace_when_it_started():
 
 def test_the_namespace_of_such_a_container_needs_no_permission():
     """Root of the host chose it, and not the author of a label."""
-    made = run([host(1, podman(), followed_pods=[started("a", "db", "10.88.0.2")])], egressip(podSelector={}))
+    made = run([following(1, podman(), followed_pods=[started("a", "db", "10.88.0.2")])], egressip(podSelector={}))
     assert names(made) == [("node1", "db/a.node1")]
     assert errors(made) == []
+
+
+def test_a_node_that_no_longer_follows_gets_entries_for_what_its_engine_reports():
+    """It dismisses all classes with the new state, so an address without an entry would be that of no pod."""
+    own = [started("0123456789ab", "web", "10.88.0.2", app="db")]
+    known = host(1, podman(found("shop", "10.88.0.2", app="shop")), followed_pods=own)
+    for each in (known, {**known, "follow": []}):
+        made = run([each], egressip(), namespace())
+        assert pods(made) == {"10.88.0.2": ("podman", "shop")}
+        assert names(made) == [("node1", "default/shop.node1")]
