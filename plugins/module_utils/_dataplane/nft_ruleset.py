@@ -291,8 +291,8 @@ def _prerouting(state: NodeState, in_vrf: Sequence[str], unselected: str) -> Ite
     if state.failover:
         yield f"{_UNKNOWN_TCP} jump unknown_tcp"
     if options.inbound == "drop":
-        # Also to a published port, whose destination has been translated.
-        yield from (f"ct state new ct original {ip} daddr @egress_ips{v} goto inbound" for v, ip in WORDS.items())
+        # Also to a published port, whose destination has been translated: the rules below concern such a packet.
+        yield from (f"ct state new ct original {ip} daddr @egress_ips{v} jump inbound" for v, ip in WORDS.items())
     yield f"ct mark and {mask} vmap @marks"
     # A connection that started before its pod was selected keeps the node's address, unless `unassigned` is drop.
     all_packets = options.unassigned == "drop"

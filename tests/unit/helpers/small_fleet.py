@@ -239,10 +239,10 @@ def planes(state):
 
 
 @contextlib.contextmanager
-def published(name, version, address, port, pod_port, protocol="udp"):
-    """Let a node translate a port of an address to one of its selected pod, as container engines do."""
-    family, pod = {4: ("ip", SELECTED[4]), 6: ("ip6", f"[{SELECTED[6]}]")}[version]
-    rule = f"{family} daddr {address} {protocol} dport {port} dnat {family} to {pod}:{pod_port}"
+def published(name, version, address, port, pod_port, protocol="udp", target=SELECTED):
+    """Let a node translate a port of an address to one of its selected pod, or of `target`, as container engines do."""
+    family, end = {4: ("ip", target[4]), 6: ("ip6", f"[{target[6]}]")}[version]
+    rule = f"{family} daddr {address} {protocol} dport {port} dnat {family} to {end}:{pod_port}"
     nft(
         name,
         "add table inet theirs",
