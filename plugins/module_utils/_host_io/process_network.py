@@ -11,14 +11,13 @@ from __future__ import annotations
 import os
 
 from .._common.pod_rules import is_no_unicast
-from .pod_notes import NoteError
 from .read_now import read_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LARGEST, _MOST = 4 << 20, 16
+_LARGEST = 4 << 20
 
 
 def network_of(process: int | str) -> str:
@@ -39,14 +38,11 @@ def shares_network(pid: int) -> bool:
 def addresses_of(pid: int) -> list[str]:
     """Return the addresses in the network namespace of a process; none if it is that of the host.
 
-    Those of the loopback and link are left out. Raises OSError if the process has ended, NoteError for too many.
+    Those of the loopback and link are left out. Raises OSError if the process has ended.
     """
     if network_of(pid) == network_of("self"):
         return []
-    found = sorted({*_ipv4(pid), *_ipv6(pid)})
-    if len(found) > _MOST:
-        raise NoteError(f"the container has more than {_MOST} addresses")
-    return found
+    return sorted({*_ipv4(pid), *_ipv6(pid)})
 
 
 def _ipv4(pid: int) -> Iterator[str]:

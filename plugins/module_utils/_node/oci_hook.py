@@ -30,7 +30,7 @@ from .pod_admission import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, Dict, Optional, Tuple
 
     # (namespace, name, labels) of a container. Without a namespace, nothing names one; labels that are not known here
@@ -43,6 +43,7 @@ _MANAGER, _CRIO = "io.container.manager", "cri-o"
 _CRIO_LABELS, _CRIO_TYPE = "io.kubernetes.cri-o.Labels", "io.kubernetes.cri-o.ContainerType"
 _POD_NAMESPACE, _POD_NAME = "io.kubernetes.pod.namespace", "io.kubernetes.pod.name"
 LARGEST_STATE, _LARGEST_VALUE = 4 << 20, 1 << 16
+_MOST_ADDRESSES = 16
 _MOST_LABELS, _MOST_LABEL_KEY, _MOST_LABEL_VALUE = 100, 317, 63
 # How many characters of a container's identifier Podman shows.
 _SHOWN = 12
@@ -85,17 +86,39 @@ def _start(container: str, state: Mapping[str, Any]) -> None:
     if not addresses:
         # It shares the network of the host, has none, or gets its network later.
         return
+    if shares_network(pid):
+        # Processes that run there may have added addresses of other containers.
+        own = _without_foreign(pid, addresses, pod) if pod[0] else []
+        if own:
+            _admit(container, pid, own, pod)
+        return
     if pod[0]:
         _admit(container, pid, addresses, pod)
     else:
         _take_from_former(pid, addresses)
-    if not shares_network(pid):
-        forget_connections(addresses)
+    forget_connections(addresses)
+
+
+def _without_foreign(pid: int, addresses: Iterable[str], pod: Pod) -> list[str]:
+    """Return the addresses that no running pod has in another network namespace.
+
+    A note of a CNI runtime names no process; CRI-O may have started the plugin for the same pod.
+    """
+    own, name = network_of(pid), f"{pod[0]}/{pod[1]}"
+    foreign = {
+        address
+        for note in pod_notes.read_notes().values()
+        if (_network_of(note) != own if "process" in note else note["name"] != name)
+        for address in note["addresses"]
+    }
+    return [address for address in addresses if address not in foreign]
 
 
 def _admit(container: str, pid: int, addresses: Sequence[str], pod: Pod) -> None:
     """Give the addresses of a container the class of its namespace and labels. Raises NoteError."""
     namespace, name, labels = pod
+    if len(addresses) > _MOST_ADDRESSES:
+        raise NoteError(f"the container has more than {_MOST_ADDRESSES} addresses")
     rules = pod_notes.read_rules()
     for address in addresses:
         if address in rules["reserved"]:
@@ -177,8 +200,14 @@ def _crio_pod(annotations: Mapping[str, str]) -> Pod:
     """
     if annotations.get(_CRIO_TYPE) == "sandbox":
         return "", "", {}
-    found = json_object(annotations.get(_CRIO_LABELS, "")) or {}
-    namespace, name = found.get(_POD_NAMESPACE), found.get(_POD_NAME)
+    text = annotations.get(_CRIO_LABELS, "")
+    found = json_object(text) if text else {}
+    if found is None:
+        raise NoteError(f"annotation {_CRIO_LABELS}: is not a JSON object")
+    if _POD_NAMESPACE not in found:
+        # Another program than a kubelet started it, as crictl.
+        return "", "", {}
+    namespace, name = found[_POD_NAMESPACE], found.get(_POD_NAME)
     for key, value, is_valid in ((_POD_NAMESPACE, namespace, is_namespace), (_POD_NAME, name, is_pod_name)):
         if not isinstance(value, str) or not is_valid(value):
             raise NoteError(f"annotation {_CRIO_LABELS}: {key}: must be a name of Kubernetes")

@@ -56,6 +56,11 @@ def container(*addresses):
     return process("unshare", "--net", "sh", "-c", script, "sh", *lines)
 
 
+def joined(first):
+    """The first process of a container in the network namespace of another one."""
+    return process("nsenter", f"--net=/proc/{first.pid}/ns/net", "sh", "-c", "echo ready; exec sleep 600")
+
+
 def hook(given):
     """Call the hook with this state of a container; return its exit status."""
     with inside("node1"):
@@ -165,11 +170,62 @@ def test_containers_share_a_network(node, monkeypatch):
     monkeypatch.setattr(oci_hook, "forget_connections", forgotten.append)
     with one_address() as first:
         start(first.pid, SHOP)
-        joined = process("nsenter", f"--net=/proc/{first.pid}/ns/net", "sh", "-c", "echo ready; exec sleep 600")
-        with joined as second:
+        with joined(first) as second:
             assert start(second.pid, name="c2") == 0
-        assert elements() == {POD[4]: "goto"}
+            assert elements() == {POD[4]: "goto"}
+            # That of the last one with an annotation counts.
+            assert start(second.pid, {NAMESPACE: "plain"}, name="c2") == 0
+            assert elements() == {POD[4]: "return"}
     assert forgotten == [[POD[4], POD[6]]]
+
+
+VICTIM = "10.88.0.8"
+
+
+@pytest.mark.parametrize("annotations", [SHOP, {}], ids=["annotated", "plain"])
+def test_a_container_that_adds_the_address_of_another_one_changes_nothing(node, annotations):
+    """One with CAP_NET_ADMIN can, before the next container of its pod starts."""
+    with container(f"{VICTIM}/24") as victim, one_address() as first:
+        assert start(victim.pid, {NAMESPACE: "plain"}, name="victim") == 0
+        assert start(first.pid, SHOP) == 0
+        both = {VICTIM: "return", POD[4]: "goto"}
+        assert elements() == both
+        run("nsenter", f"--net=/proc/{first.pid}/ns/net", "ip", "address", "add", f"{VICTIM}/32", "dev", "lo")
+        with joined(first) as second:
+            assert start(second.pid, annotations, name="c2") == 0
+            assert elements() == both
+            # Now also the first one is in a network namespace with others.
+            assert start(first.pid, annotations) == 0
+            assert elements() == both
+
+
+def test_a_container_that_adds_the_address_of_a_pod_of_kubernetes_changes_nothing(node):
+    note = {"name": "plain/web-0", "addresses": [VICTIM], "labels": None, "verdicts": {VICTIM: "return"}}
+    with one_address() as first:
+        start(first.pid, SHOP)
+        pod_notes.write_note("cni", note)
+        run("nsenter", f"--net=/proc/{first.pid}/ns/net", "ip", "address", "add", f"{VICTIM}/32", "dev", "lo")
+        with joined(first) as second:
+            assert start(second.pid, SHOP, name="c2") == 0
+        assert pod_notes.read_note("c2")["addresses"] == [POD[4], POD[6]]
+
+
+def test_a_container_of_which_all_addresses_are_those_of_another_one(node):
+    with one_address() as victim, one_address() as first:
+        assert start(victim.pid, {NAMESPACE: "plain"}, name="victim") == 0
+        with joined(first) as second:
+            assert start(second.pid, SHOP, name="c2") == 0
+        assert pod_notes.all_keys() == ["victim"]
+        assert elements() == {POD[4]: "return"}
+
+
+def test_a_container_in_the_network_namespace_of_a_router(node, capsys):
+    """`podman run --network ns:/run/netns/router`: only one with an annotation may have too many addresses."""
+    with container(*(f"10.88.7.{number}/32" for number in range(1, 18))) as first:
+        assert start(first.pid) == 0
+        assert capsys.readouterr().err == ""
+        assert start(first.pid, SHOP) == 1
+        assert capsys.readouterr().err == "netops.egress_ip: the container has more than 16 addresses\n"
 
 
 def test_a_container_that_was_disconnected_from_a_network(node):
@@ -232,6 +288,14 @@ def test_cri_o_names_the_namespace_and_not_the_author_of_the_pod(node, monkeypat
         assert elements() == {POD[4]: "goto"}
         assert asked == [("labs", "web-0")]
     assert stop() == 0
+    assert elements() == {}
+
+
+@pytest.mark.parametrize("words", [{}, {"io.kubernetes.cri-o.Labels": "{}"}])
+def test_cri_o_starts_a_container_without_a_kubelet(node, words):
+    """As `crictl run` does: nothing names its pod, and its other annotations do not count."""
+    with one_address() as first:
+        assert start(first.pid, {**CRIO, **words}) == 0
     assert elements() == {}
 
 
@@ -301,9 +365,14 @@ GOOD = {"id": "c1", "status": "creating", "pid": 1}
         *(
             (
                 {**GOOD, "annotations": {**CRIO, "io.kubernetes.cri-o.Labels": text}},
-                "annotation io.kubernetes.cri-o.Labels: io.kubernetes.pod.namespace: must be a name of Kubernetes",
+                f"annotation io.kubernetes.cri-o.Labels: {message}",
             )
-            for text in ("", "{", '{"io.kubernetes.pod.namespace": 5}')
+            for text, message in (
+                ("{", "is not a JSON object"),
+                ("[]", "is not a JSON object"),
+                ('{"io.kubernetes.pod.namespace": 5}', "io.kubernetes.pod.namespace: must be a name of Kubernetes"),
+                ('{"io.kubernetes.pod.namespace": "labs"}', "io.kubernetes.pod.name: must be a name of Kubernetes"),
+            )
         ),
     ],
 )
