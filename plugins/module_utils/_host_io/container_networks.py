@@ -36,7 +36,7 @@ PODMAN_CONFIGURATION_FOLDER = Path("/etc/containers/containers.conf.d")
 # The networks that run, some of them without a definition, and the definitions.
 LIBVIRT_FOLDERS = (Path("/run/libvirt/network"), Path("/etc/libvirt/qemu/networks"))
 DOCKER_SOCKET, DOCKER_DATA = Path("/run/docker.sock"), Path("/var/lib/docker")
-_PODMAN_PROGRAM = Path("/usr/bin/podman")
+PODMAN_PROGRAM = Path("/usr/bin/podman")
 # Present as long as Podman was used on the host, also while its package is replaced.
 PODMAN_DATA = (Path("/var/lib/containers/storage/libpod"), Path("/var/lib/containers/storage/db.sql"))
 # Podman's own network, which has no file until it is changed, and its bridge with netavark and CNI.
@@ -108,7 +108,7 @@ def _podman(name: str, interfaces: Documents) -> Found:
     document = _json(PODMAN_FOLDER / f"{name}.json")
     if document is not None:
         return _of_driver(document.get("driver"), _texts(document.get("subnets"), "subnet"))
-    is_default = name == _PODMAN_DEFAULT and (_PODMAN_PROGRAM.exists() or has_podman_data())
+    is_default = name == _PODMAN_DEFAULT and (PODMAN_PROGRAM.exists() or has_podman_data())
     # Debian's package has a file for CNI, which netavark does not use.
     known = _podman_default(interfaces) if is_default else ()
     if known:

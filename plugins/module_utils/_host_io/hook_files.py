@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from .container_networks import PODMAN_PROGRAM, has_podman_data
 from .read_now import read_now
 
 NAME = "netops-egress-ip.json"
@@ -43,8 +45,11 @@ class HookFolders(NamedTuple):
 
 def hook_folders() -> HookFolders:
     """Return the HookFolders of this host. Of several folders of an engine, the last usable one gets the hook."""
-    by_engine = [("containers.conf", _configured(PODMAN_FILES))]
-    if any(path.exists() for path in CRIO_FILES):
+    has_crio = _exists(CRIO_FILES)
+    by_engine = []
+    if not has_crio or _exists((*PODMAN_FILES, PODMAN_PROGRAM)) or has_podman_data():
+        by_engine.append(("containers.conf", _configured(PODMAN_FILES)))
+    if has_crio:
         by_engine.append(("crio.conf", _configured(CRIO_FILES)))
     used: list[Path] = []
     problem = ""
@@ -57,6 +62,10 @@ def hook_folders() -> HookFolders:
     return HookFolders(
         tuple(dict.fromkeys(used)), tuple(dict.fromkeys((DEFAULT_FOLDER, _OTHER_FOLDER, *named))), problem
     )
+
+
+def _exists(paths: Iterable[Path]) -> bool:
+    return any(path.exists() for path in paths)
 
 
 def _configured(paths: tuple[Path, ...]) -> list[Path]:

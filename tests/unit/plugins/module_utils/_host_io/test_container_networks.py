@@ -36,7 +36,7 @@ HOST = (bridge("lo"), bridge("virbr1", "192.168.100.1/24", "fd00:100::1/64"), br
 @pytest.fixture(autouse=True)
 def host(tmp_path, monkeypatch):
     """A host without any engine; its folders are below tmp_path."""
-    for name in ("PODMAN_FOLDER", "CNI_FOLDER", "DOCKER_SOCKET", "DOCKER_DATA", "_PODMAN_PROGRAM"):
+    for name in ("PODMAN_FOLDER", "CNI_FOLDER", "DOCKER_SOCKET", "DOCKER_DATA", "PODMAN_PROGRAM"):
         monkeypatch.setattr(container_networks, name, tmp_path / name.lower())
     monkeypatch.setattr(container_networks, "PODMAN_DATA", (tmp_path / "libpod",))
     monkeypatch.setattr(container_networks, "LIBVIRT_FOLDERS", (tmp_path / "run", tmp_path / "etc"))
@@ -95,7 +95,7 @@ def test_podman_with_cni(host):
 
 
 def test_the_network_that_podman_has_without_a_file(host):
-    (host / "_podman_program").touch()
+    (host / "podman_program").touch()
     assert find("podman:podman") == Found(("10.88.0.0/16",))
     assert find("podman:podman", (bridge("podman0", "10.77.0.1/16"),)) == Found(("10.77.0.0/16",))
     podman(host, "podman", driver="bridge", subnets=[{"subnet": "10.66.0.0/16"}])
@@ -104,7 +104,7 @@ def test_the_network_that_podman_has_without_a_file(host):
 
 def test_the_subnet_of_that_network_in_podmans_configuration(host):
     """The bridge is absent until a container starts, and that container's first packets count."""
-    (host / "_podman_program").touch()
+    (host / "podman_program").touch()
     (host / "usr.conf").write_text('[network]\n# default_subnet = "10.1.0.0/16"\n')
     assert find("podman:podman") == Found(("10.88.0.0/16",))
     (host / "usr.conf").write_text('[network]\ndefault_subnet = "10.2.0.0/16"\n')
@@ -287,5 +287,5 @@ def test_all_networks_of_podman_are_known_while_they_have_no_bridge(host):
     (host / "cni_folder/a.conflist").write_text(json.dumps({"name": "a", "plugins": plugins}))
     odd = [{"type": "bridge", "ipam": {"subnet": "x"}}]
     (host / "cni_folder/b.conflist").write_text(json.dumps({"name": "b", "plugins": odd}))
-    (host / "_podman_program").touch()
+    (host / "podman_program").touch()
     assert container_networks.idle_networks() == ("10.88.0.0/16", "10.89.0.0/24", "10.91.0.0/24", "fd00:89::/64")

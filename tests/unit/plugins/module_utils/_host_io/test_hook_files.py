@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import hook_files
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import container_networks, hook_files
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.hook_files import hook_folders
 
 REASON = "does not exist or is read-only; create this folder"
@@ -25,6 +25,8 @@ def root(monkeypatch, tmp_path):
         (tmp_path / "usr/containers.conf", tmp_path / "containers.conf", tmp_path / "podman.d"),
     )
     monkeypatch.setattr(hook_files, "CRIO_FILES", (tmp_path / "crio.conf", tmp_path / "crio.d"))
+    monkeypatch.setattr(hook_files, "PODMAN_PROGRAM", tmp_path / "podman")
+    monkeypatch.setattr(container_networks, "PODMAN_DATA", (tmp_path / "libpod", tmp_path / "db.sql"))
     return tmp_path
 
 
@@ -61,6 +63,7 @@ def test_the_last_setting_counts_and_the_last_folder_of_it_that_exists(root):
 
 def test_cri_o_beside_podman(root):
     usual, own = folders(root, "usr/hooks.d", "crio")
+    (root / "containers.conf").touch()
     (root / "crio.conf").write_text(f'[crio.runtime]\nhooks_dir = ["{own}"]\n')
     assert hook_folders().used == (usual, own)
     own.rmdir()
@@ -69,6 +72,21 @@ def test_cri_o_beside_podman(root):
     assert problem == f"{own}: {REASON}, or name another one in hooks_dir of crio.conf"
     (root / "crio.conf").write_text("[crio.runtime]\n")
     assert hook_folders() == ((usual,), (usual, root / "etc/hooks.d"), "")
+
+
+def test_cri_o_without_podman(root):
+    """Podman's folder does not matter."""
+    (own,) = folders(root, "crio")
+    (root / "crio.conf").write_text(f'hooks_dir = ["{own}"]\n')
+    assert hook_folders() == ((own,), (root / "usr/hooks.d", root / "etc/hooks.d", own), "")
+
+
+@pytest.mark.parametrize("name", ["podman", "libpod", "db.sql", "usr/containers.conf", "containers.conf", "podman.d"])
+def test_podman_beside_cri_o_is_found(root, name):
+    folders(root, "usr", "crio")
+    (root / name).touch()
+    (root / "crio.conf").write_text(f'hooks_dir = ["{root}/crio"]\n')
+    assert "hooks_dir of containers.conf" in hook_folders().problem
 
 
 @pytest.mark.parametrize(
