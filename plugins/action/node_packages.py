@@ -9,7 +9,10 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import without_control
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import (
+    set_up_connection,
+    without_control,
+)
 
 # The node names what it lacks: what else it names is not installed.
 _ALLOWED = ("iproute2", "nftables")
@@ -26,6 +29,7 @@ class ActionModule(ActionBase):
         for number, name in enumerate(options["names"]):
             if name not in _ALLOWED:
                 raise AnsibleActionFail(f"names[{number}]: must be one of {', '.join(_ALLOWED)}, not {name!r}")
+        set_up_connection(self._connection, task_vars or {})
         task = self._task.copy()
         task.args = {"name": options["names"], "state": "present"}
         action = self._shared_loader_obj.action_loader.get(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The common action plugin of the modules `node` and `node_info`. PRIVATE to the collection."""
+"""What the action plugins of the modules for nodes have in common. PRIVATE to the collection."""
 
 from __future__ import annotations
 
@@ -84,6 +84,17 @@ def without_control(result: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in result.items() if name not in _CONTROL}
 
 
+def set_up_connection(connection: Any, variables: Mapping[str, Any]) -> None:
+    """Apply the settings of the run for ssh connections that are not the defaults, which the playbooks have."""
+    settings = variables.get("egress_ip_settings")
+    common = settings["common"] if isinstance(settings, dict) else {}
+    if getattr(connection, "transport", "") != "ssh":
+        return
+    for name, option in _OF_SSH.items():
+        if common.get(name, DEFAULTS[f"egress_ip_{name}"]) != DEFAULTS[f"egress_ip_{name}"]:
+            connection.set_option(option, common[name])
+
+
 def _program_for(is_async: object, variables: Mapping[str, Any]) -> dict[str, str]:
     """Return the option with the program, or with its digest for a node that may have it.
 
@@ -110,7 +121,7 @@ class NodeAction(ActionBase):
         """Return the result of the module, with SLOW if the controller took longer than a node may take to answer."""
         result = super().run(tmp, task_vars)
         self._variables = task_vars or {}
-        self._set_up_connection()
+        set_up_connection(self._connection, self._variables)
         limit, started = self.answer_timeout(), time.monotonic()
         try:
             done = self._run_module(limit)
@@ -119,16 +130,6 @@ class NodeAction(ActionBase):
         late = time.monotonic() - started - self._clock.node_seconds
         slow = {SLOW: round(late, 1)} if 0 < limit < late else {}
         return with_small_event({**result, **with_plain_texts(without_control(done)), **slow})
-
-    def _set_up_connection(self) -> None:
-        """Apply the settings of the run for ssh connections that are not the defaults, which the playbooks have."""
-        settings = self._variables.get("egress_ip_settings")
-        common = settings["common"] if isinstance(settings, dict) else {}
-        if getattr(self._connection, "transport", "") != "ssh":
-            return
-        for name, option in _OF_SSH.items():
-            if common.get(name, DEFAULTS[f"egress_ip_{name}"]) != DEFAULTS[f"egress_ip_{name}"]:
-                self._connection.set_option(option, common[name])
 
     def cleanup(self, force: bool = False) -> None:
         """Delete the temporary folder on the node, unless the node is silent; Ansible calls this after `run`."""

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 from ansible import constants
+from ansible.plugins import loader
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import connection_loader
+from ansible.plugins.loader import action_loader, connection_loader
+from ansible_collections.netops.egress_ip.plugins.action import node, node_info, node_packages
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_plain_texts, with_texts
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import NodeClock
@@ -79,14 +81,25 @@ def test_other_results_stay_as_they_are(facts):
         ("local", {"connection_timeout": 3, "pipelining": False}, {}),
     ],
 )
-def test_settings_of_ssh_that_are_not_the_defaults_apply_to_the_connection(monkeypatch, transport, settings, options):
-    given = {}
+@pytest.mark.parametrize("plugin", [node, node_info, node_packages], ids=["node", "node_info", "node_packages"])
+def test_settings_of_ssh_that_are_not_the_defaults_apply_to_the_connection(
+    monkeypatch, plugin, transport, settings, options
+):
+    given, used = {}, []
+
+    def use(*_arguments, **_options):
+        used.append(dict(given))
+        return {}
+
     connection = SimpleNamespace(transport=transport, set_option=given.__setitem__)
+    monkeypatch.setattr(action_loader, "get", lambda _name, **_options: SimpleNamespace(run=use))
     monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
-    monkeypatch.setattr(ActionBase, "_execute_module", lambda *_arguments, **_more: {})
-    action = ActionModule(SimpleNamespace(args={}, async_val=0), connection, None, None, None, None)
+    monkeypatch.setattr(ActionBase, "_execute_module", use)
+    arguments = {"names": ["nftables"]} if plugin is node_packages else {}
+    task = SimpleNamespace(args=arguments, async_val=0, copy=SimpleNamespace)
+    action = plugin.ActionModule(task, connection, None, None, None, loader)
     action.run(None, {"egress_ip_settings": {"common": settings}} if settings else {})
-    assert given == options
+    assert used == [options]
 
 
 def test_the_connection_plugin_ssh_has_these_options():
