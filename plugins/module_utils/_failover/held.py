@@ -75,6 +75,9 @@ class Holding:
         self.addresses: dict[str, Held] = {}
         self._beats: dict[str, _Beat] = {}
         self._actions: list[Action] = []
+        # The addresses for which the next actions ask the wire, and those for which the last ones did.
+        self._to_ask: list[Held] = []
+        self._asked: list[Held] = []
 
     def add(self, duty: Duty, now: float, taken: bool = False, former: str = "") -> None:
         """Hold an address from now on. One that was taken over is announced again."""
@@ -92,6 +95,7 @@ class Holding:
 
     def _doubt(self, item: Held, now: float, anyone: bool = False) -> None:
         item.doubt, item.anyone = now + self.timing.interval, anyone
+        self._to_ask.append(item)
         self._actions.append(Ask(item.duty.interface, item.duty.egress_ip))
 
     def hear(self, now: float, heard: Heard) -> None:
@@ -140,6 +144,9 @@ class Holding:
         """Learn when the questions of the last step were sent."""
         for beat in self._beats.values():
             beat.window.sent(at)
+        for item in self._asked:
+            item.doubt = max(item.doubt, at + self.timing.interval)
+        self._asked.clear()
 
     def forget_silence(self) -> None:
         """Begin all windows again: this node may not have received the answers."""
@@ -157,7 +164,8 @@ class Holding:
                 item.announce_at = item.announce_at[1:]
                 self._announce(item, clock.now)
         actions, self._actions = self._actions, []
-        return actions
+        self._asked, self._to_ask = self._to_ask, []
+        return _releases_first(actions)
 
     def _check_connection(self, interface: str, beat: _Beat, now: float) -> None:
         if beat.window.is_open and not beat.window.is_over(now, self.timing.beat):
@@ -213,3 +221,21 @@ class Holding:
         windows = (beat.window.begin + self.timing.beat for beat in self._beats.values())
         again = (item.announce_at[0] for item in self.addresses.values() if item.announce_at)
         return min((*windows, *again), default=float("inf"))
+
+
+def _releases_first(actions: list[Action]) -> list[Action]:
+    """Return the actions with one release for each reason: a release takes about as long for many addresses as for one.
+
+    An address that leaves is not announced.
+    """
+    merged: dict[str, dict[str, str]] = {}
+    for action in actions:
+        if isinstance(action, Release):
+            merged.setdefault(action.reason, {}).update(action.holders)
+    gone = {ip for holders in merged.values() for ip in holders}
+    rest = [
+        action
+        for action in actions
+        if not isinstance(action, Release) and not (isinstance(action, Announce) and gone.issuperset(action.egress_ips))
+    ]
+    return [*(Release(holders, reason) for reason, holders in merged.items()), *rest]

@@ -360,9 +360,12 @@ class Follower:
                 self._let_go(items, release.holders)
         except EgressIPError as error:
             log(f"only the addresses are deleted now, the rest follows: {error}")
-            for item in items:
-                single = f"{item.egress_ip}/{_LENGTH[version_of(item.egress_ip)]}"
-                self.io.run(["ip", "address", "delete", single, "dev", item.interface])
+            lines = [
+                f"address delete {item.egress_ip}/{_LENGTH[version_of(item.egress_ip)]} dev {item.interface}\n"
+                for item in items
+            ]
+            # One that is gone already must not keep the others.
+            self.io.run(["ip", "-force", "-batch", "-"], "".join(lines))
             self._owed.update(items)
             self._owed_by = self.record.state.generation
             self._version = _NEVER_READ

@@ -447,11 +447,15 @@ class FakeKernel:
     def run_later(self, seconds, argv):
         self.log.append(("later", " ".join(argv)))
 
-    def run(self, argv):
+    def run(self, argv, text=""):
         self._do("run", " ".join(argv), lambda line: None)
         if argv[:2] == ["systemctl", "enable"]:
             self.units |= {word for word in argv if word.endswith((".service", ".timer"))}
-        if argv[0] == "ip":
+        if argv[:3] == ["ip", "-force", "-batch"]:
+            for line in text.splitlines():
+                with contextlib.suppress(CommandError):
+                    self._do("ip", line, self._ip)
+        elif argv[0] == "ip":
             self._ip(" ".join(argv[1:]))
         state = "inactive" if argv[-1] in self.stopped else ""
         return Completed(0 if argv[1:2] != ["is-active"] or self.active else 3, state, "")

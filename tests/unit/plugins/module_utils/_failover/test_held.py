@@ -204,6 +204,52 @@ def test_many_foreign_hosts_are_reported_once_a_second():
     assert len([each for each in done if isinstance(each, Note)]) == 2
 
 
+def test_what_many_answers_take_away_is_released_in_one_step():
+    """Each release takes the lock, two transactions and a record, however many addresses it has."""
+    holder, ips = Holder(), [f"10.0.1.{i}" for i in range(100)]
+    for ip in ips:
+        holder.holding.add(Duty(ip, "eth0", ("n2", "n3")), 0.0)
+    holder.holding.ask_the_wire(0.0)
+    holder.judge()
+    for ip in ips:
+        holder.hear(Heard("eth0", "m2" if ip != ips[0] else "mx", ip, direct=True))
+    done = holder.judge()
+    assert done[:2] == [
+        Release({ips[0]: "mx"}, "mx answered while this node was away"),
+        Release(dict.fromkeys(ips[1:], "m2"), "n2 answered while this node was away"),
+    ]
+    assert releases(done[2:]) == []
+
+
+def test_an_address_that_leaves_is_not_announced():
+    """In the same step: a standby is back, the announcement after a takeover is due, and another host answers."""
+    holder = Holder("n3", taken=True)
+    holder.holding.ask_the_wire(0.0)
+    holder.judge()
+    holder.now = 1.2
+    holder.holding.sent(1.2)
+    holder.hear(Heard("eth0", "m1", "", A))
+    holder.hear(Heard("eth0", "m2", A, direct=True))
+    done = holder.judge()
+    assert releases(done) == [{A: "m2"}]
+    assert [each for each in done if isinstance(each, Announce)] == []
+
+
+@pytest.mark.parametrize("pause", [False, True])
+def test_an_answer_counts_from_when_its_question_was_sent(pause):
+    """With many actions in one step, that may be long after the step began."""
+    holder = Holder()
+    if pause:
+        holder.holding.ask_the_wire(0.0)
+    else:
+        holder.hear(Heard("eth0", "m2", A))
+    assert Ask("eth0", A) in holder.judge()
+    holder.now, holder.judged = 1.05, 1.0
+    holder.holding.sent(1.0)
+    holder.hear(Heard("eth0", "m2", A, direct=True))
+    assert releases(holder.judge()) == [{A: "m2"}]
+
+
 ORDERS = list(itertools.permutations(("n1", "n2", "n3")))
 
 

@@ -250,6 +250,19 @@ def test_a_release_without_the_lock_is_completed_after_the_run(kernel, holder, c
     assert not apply(kernel, state("node2", generation=2))["diff"]["after"]
 
 
+def test_a_release_of_many_without_the_lock_is_one_command():
+    """A standby does not wait for it. One address that is gone already keeps no other."""
+    follower, ips = follow_many(100, "node1")
+    kernel, gone = follower.io, ips[0]
+    locked_out(kernel)
+    addresses = kernel.interfaces["eth0"]["addr_info"]
+    addresses[:] = [each for each in addresses if each["local"] != gone]
+    kernel.log.clear()
+    follower._do(Release(dict.fromkeys(ips, ""), "a test"))
+    assert kernel.addresses().keys().isdisjoint(ips)
+    assert kernel.logged("run") == ["ip -force -batch -"]
+
+
 def test_another_plan_ends_a_release_without_the_lock(kernel, holder):
     locked_out(kernel)
     holder.segment.answers[A] = MAC2
