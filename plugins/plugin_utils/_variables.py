@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import TEXTS
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import MOST, TEXTS
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import failover
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import read_result
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
@@ -91,7 +91,7 @@ def _record(text: str) -> Any:
 
 
 def _facts(observed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a result of the module `node_info` with the fields TEXTS as values.
+    """Return a result of the module `node_info` with the fields TEXTS as values. A text that is too long stays one.
 
     Without a result, the host may be alive and hold addresses: nothing is known about it.
     """
@@ -99,6 +99,7 @@ def _facts(observed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         return None
     texts = {name: observed[name] for name in TEXTS if isinstance(observed.get(name), str)}
     try:
-        return {**observed, **{name: _record(text) for name, text in texts.items()}}
+        # A faulty node must not fill the memory of the controller.
+        return {**observed, **{name: _record(text) for name, text in texts.items() if len(text) <= MOST}}
     except (ValueError, RecursionError):
         return observed

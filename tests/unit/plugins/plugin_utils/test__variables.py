@@ -3,8 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import base64
+import zlib
+
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import (
+    MOST,
+    TEXTS,
+    with_plain_texts,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FAULTY, read_answer
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, node_results, result_of
 from setting_sources import task_variables
@@ -37,10 +45,23 @@ def test_a_host_without_settings():
         host_of(variables, "node2")
 
 
-@pytest.mark.parametrize("text", ["{", "[" * 100_000], ids=["no JSON", "deeply nested"])
-def test_a_record_that_cannot_be_read_stays_a_text(text):
-    observed = host_of(task_variables(node1={"egress_ip_node_info": {"nodes": text}}), "node1")["observed"]
-    assert read_answer({**observed}).kind == FAULTY
+TOO_LONG = f"[{' ' * MOST}]"
+COMPRESSED = "zlib " + base64.b64encode(zlib.compress(TOO_LONG.encode())).decode()
+
+
+@pytest.mark.parametrize("name", TEXTS)
+@pytest.mark.parametrize(
+    "text", ["{", "[" * 100_000, TOO_LONG, COMPRESSED], ids=["no JSON", "deeply nested", "too long", "compressed"]
+)
+def test_a_text_that_cannot_be_read_concerns_only_its_node(name, text):
+    sent = with_plain_texts({name: text})
+    observed = host_of(task_variables(node1={"egress_ip_node_info": sent}), "node1")["observed"]
+    assert observed == {name: text}
+    answer = read_answer(observed)
+    assert answer.kind == FAULTY
+    (reason,) = answer.reasons
+    assert reason.startswith(f"gives invalid facts: {name}: must be a list, not the string ")
+    assert len(reason) < 200
 
 
 @pytest.mark.parametrize("variables", [{}, {"egress_ip_plan": "{{ other }}"}])

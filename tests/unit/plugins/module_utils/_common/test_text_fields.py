@@ -48,6 +48,19 @@ def test_what_cannot_be_decompressed_stays_as_it_is(text):
 
 
 def test_a_text_that_would_fill_the_memory_is_not_decompressed(monkeypatch):
-    monkeypatch.setattr(text_fields, "_MOST", 1000)
+    monkeypatch.setattr(text_fields, "MOST", 1000)
     small, large = compressed(b"x" * 999), compressed(b"x" * 1_000_000)
     assert with_plain_texts({"nodes": small, "containers": large}) == {"nodes": "x" * 999, "containers": large}
+
+
+def test_the_longest_texts_of_nodes_are_read():
+    addresses = ["192.168.126.101", "2001:db8:1234:5678:9abc:def0:1234:5678"]
+    links = [{"mac": "02:00:00:00:00:01", "addresses": [f"{address}/64" for address in addresses]}] * 2
+    many = {"endpoints": addresses, "addresses": addresses * 4, "links": links}
+    nodes = [{"name": f"node{number}.rack12.example.com", **many} for number in range(2000)]
+    labels = {f"example.com/label-{number}": "x" * 63 for number in range(10)}
+    found = [{"name": f"name-{number}", "labels": labels, "addresses": addresses} for number in range(2000)]
+    containers = [{"engine": engine, "found": found, "problem": "", "kept": []} for engine in ("docker", "podman")]
+    read = with_plain_texts(with_texts({"nodes": nodes, "containers": containers}))
+    assert (json.loads(read["nodes"]), json.loads(read["containers"])) == (nodes, containers)
+    assert all(len(read[name]) <= text_fields.MOST for name in TEXTS)
