@@ -162,7 +162,7 @@ def _inet_table(
         sets=sets,
         chains={
             **chains,
-            **tunnel_chains(options, state.endpoints, "users" in chains),
+            **tunnel_chains(options, state.endpoints),
             **_selected_chains(state, outward),
             # Any user can bind a socket to an egress IP that the node holds; services on it reply, they open nothing.
             "from_egress_ip": chain_of(

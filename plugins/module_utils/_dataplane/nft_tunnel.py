@@ -41,12 +41,9 @@ def to_tunnel_port(options: DataPlaneOptions) -> str:
     return f"th dport {options.tunnel_port}"
 
 
-def tunnel_chains(options: DataPlaneOptions, endpoints: Iterable[str], marks_own: bool) -> dict[str, ChainState]:
-    """Return {name: chain} of the jump targets for packets from the tunnel and to its port.
-
-    `endpoints` are own, `marks_own` is whether other packets of the host have a mark too.
-    """
-    return {**_from_tunnel(options), **_to_port(options, endpoints, marks_own)}
+def tunnel_chains(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
+    """Return {name: chain} of the jump targets for packets from the tunnel and to its port; `endpoints` are own."""
+    return {**_from_tunnel(options), **_to_port(options, endpoints)}
 
 
 def _from_tunnel(options: DataPlaneOptions) -> dict[str, ChainState]:
@@ -72,14 +69,15 @@ def _from_tunnel(options: DataPlaneOptions) -> dict[str, ChainState]:
     }
 
 
-def _to_port(options: DataPlaneOptions, endpoints: Iterable[str], marks_own: bool) -> dict[str, ChainState]:
+def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
     """Return the chains for the outer packets and the hand-over, one per hook."""
     own = [(version_of(endpoint), endpoint) for endpoint in endpoints]
     encrypted = options.tunnel_encryption == IPSEC
     uplinks = ", ".join(f'"{kind}"' for kind in _UPLINK_KINDS)
     mask = f"{options.mark_mask:#x}"
-    # All bits are the mark of packets that need no egress IP, as those to nodes.
-    of_tunnel_device = f"meta l4proto udp meta mark and {mask} != " + (f"{{ 0, {mask} }}" if marks_own else "0")
+    # All bits are the mark of packets that need no egress IP: those of users to nodes, and those of selected pods to
+    # this node, which IPVS sends on from here.
+    of_tunnel_device = f"meta l4proto udp meta mark and {mask} != {{ 0, {mask} }}"
     return {
         "tunnel_port_raw": chain_of(
             "",
@@ -109,7 +107,7 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str], marks_own: boo
             _OTHER_PROTOCOLS,
             # While the IPsec policies are gone.
             *([f"{of_tunnel_device} rt ipsec missing drop"] if encrypted else []),
-            # The tunnel device's packets have a mark, which only root can set; the hand-over runs as root.
+            # The tunnel device sets the mark of an egress IP, which only root can do; the hand-over runs as root.
             f"{of_tunnel_device} return",
             "tcp flags & (syn | ack) != syn return",
             "meta l4proto tcp meta skuid 0 return",

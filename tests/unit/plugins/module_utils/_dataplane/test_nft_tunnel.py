@@ -13,6 +13,7 @@ from small_fleet import (
     BROADCAST,
     EGRESS1,
     EGRESS2,
+    FAMILIES,
     FAR_SERVER,
     GATEWAY,
     NODE1,
@@ -81,6 +82,20 @@ def test_neither_pods_nor_users_nor_others_reach_the_tunnel(version, attacker, s
         tunnel(attacker, target[version], tunnel_packet(inner, SERVER[version], EGRESS1[version]), uid=uid)
         assert sources(server) == []
     assert with_egress_ip(version) == [EGRESS1[version]]
+
+
+@VERSIONS
+@pytest.mark.parametrize(("mark", "passes"), [(0, False), (1, True), (0x1FFF, False)], ids=hex)
+def test_what_leaves_the_host_for_the_tunnel_has_the_mark_of_an_egress_ip(version, mark, passes):
+    """All bits: a selected pod's packet to the host itself, which IPVS translates there."""
+    packet = tunnel_packet(NODE2[version], SERVER[version], EGRESS1[version])
+    with contextlib.closing(listener("server", version)) as server:
+        with inside("node2"), socket.socket(FAMILIES[version], socket.SOCK_DGRAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+            sock.bind((NODE2[version], 0))
+            with contextlib.suppress(PermissionError):
+                sock.sendto(packet, (NODE1[version], TUNNEL_PORT))
+        assert sources(server, expected=passes) == [EGRESS1[version]] * passes
 
 
 @VERSIONS
