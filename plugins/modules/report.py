@@ -14,7 +14,8 @@ description:
     the data to an AWX workflow as M(ansible.builtin.set_stats) does.
   - The input are registered results of other modules. C(egress_ip_plan) must be the result of M(netops.egress_ip.plan);
     C(egress_ip_audit) of M(netops.egress_ip.audit), C(egress_ip_steps) of M(netops.egress_ip.steps), and
-    C(egress_ip_node) and C(egress_ip_node_update) of each host of M(netops.egress_ip.node) are used if they exist.
+    C(egress_ip_node_release), C(egress_ip_node) and C(egress_ip_node_update) of each host, of
+    M(netops.egress_ip.node), are used if they exist.
   - Changes nothing. Run it once, not for each host.
   - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:

@@ -14,7 +14,8 @@ description:
     platforms, which nodes are updated after claims of others, and which fenced nodes are reconnected.
   - The input are registered results of other modules. C(egress_ip_settings) must be the result of
     M(netops.egress_ip.settings) and C(egress_ip_plan) that of M(netops.egress_ip.plan). C(egress_ip_audit) of
-    M(netops.egress_ip.audit) and C(egress_ip_node) of each host of M(netops.egress_ip.node) are used if they exist.
+    M(netops.egress_ip.audit), and C(egress_ip_node_release) and C(egress_ip_node) of each host, of
+    M(netops.egress_ip.node), are used if they exist.
   - Can be called several times in a run. Each result has all values, as far as they can be decided from the input.
   - Changes nothing. Run it once, not for each host.
   - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.

@@ -63,13 +63,28 @@ def result_of(variables: Mapping[str, Any], module: str) -> Mapping[str, Any]:
 
 
 def node_results(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return {node: result of the module `node`} of these nodes; empty before that module runs."""
-    return _results(variables, names, "egress_ip_node")
+    """Return {node: result of the module `node`} of these nodes; empty before that module runs.
+
+    A node that released addresses first and failed then was not called again. One that only that changed is changed.
+    """
+    names = {*names}
+    first, applied = (_results(variables, names, f"egress_ip_node{which}") for which in ("_release", ""))
+    return {
+        node: _of_both(first.get(node, {}), applied.get(node, {}))
+        for node in sorted(names)
+        if node in {**first, **applied}
+    }
 
 
 def update_results(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Return {node: result of the module `node`} of those nodes that were updated after the claims of others."""
     return _results(variables, names, "egress_ip_node_update")
+
+
+def _of_both(release: Mapping[str, Any], applied: Mapping[str, Any]) -> dict[str, Any]:
+    if release.get("failed") or release.get("unreachable"):
+        return dict(release)
+    return {**applied, **({"changed": True} if release.get("changed") else {})}
 
 
 def _results(variables: Mapping[str, Any], names: Iterable[str], variable: str) -> dict[str, Any]:

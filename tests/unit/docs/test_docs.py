@@ -195,9 +195,25 @@ def test_variables_of_rulebooks_are_documented():
     assert _of_rulebooks() <= set(re.findall(r"egress_ip_\w+", _read("docs/eda.md")))
 
 
+def _registered():
+    """Return the variables without a private name in which the role `node` registers results."""
+    texts = [path.read_text(encoding="utf-8") for path in ROOT.glob("roles/node/tasks/*.yml")]
+    return {name for text in texts for name in re.findall(r"^ +register: (egress_ip_\w+)$", text, re.MULTILINE)}
+
+
+def test_every_result_is_documented_and_forgotten_before_the_next_run():
+    rows = re.findall(r"^\| `(egress_ip_\w+)` \| [^|]+ \|$", _read("docs/variables.md"), re.MULTILINE)
+    assert _registered() <= {*rows}
+    of_hosts = {name for name in _registered() if name.startswith("egress_ip_node")}
+    assert of_hosts <= set(
+        re.findall(r"^ +(egress_ip_\w+): null$", _read("roles/node/tasks/settings.yml"), re.MULTILINE)
+    )
+
+
 def test_every_variable_that_a_document_names_exists():
     internal = {"egress_ip_nodes", "egress_ip_fence_node"}
     results = {f"egress_ip_{module}" for module in _stems("plugins/modules/*.py")}
+    results |= _registered()
     known = {*_documented(), *results, *REQUIRED, *internal, *_metric_names(), *_of_rulebooks()}
     for path in DOCUMENTS:
         text = re.sub(r"netops\.egress_ip\.\w+|egress_ip:", "", path.read_text(encoding="utf-8"))

@@ -79,6 +79,22 @@ def test_results_are_those_of_nodes_that_answered():
     assert node_results({"hostvars": hostvars}, ["node3", "node1", "node2"]) == {"node1": {"changed": True}}
 
 
+@pytest.mark.parametrize(
+    ("release", "applied", "result"),
+    [
+        ({"changed": True}, {"changed": False, "claimed": ["10.0.0.1"]}, {"changed": True, "claimed": ["10.0.0.1"]}),
+        ({"changed": False}, {"changed": True}, {"changed": True}),
+        ({"changed": True}, {"failed": True, "msg": "no"}, {"changed": True, "failed": True, "msg": "no"}),
+        ({"skipped": True}, {"changed": False}, {"changed": False}),
+        ({"failed": True, "msg": "no"}, {"skipped": True, "changed": False}, {"failed": True, "msg": "no"}),
+        ({"unreachable": True, "msg": "no"}, None, {"unreachable": True, "msg": "no"}),
+    ],
+)
+def test_the_result_of_a_node_that_released_addresses_first(release, applied, result):
+    hostvars = {"node1": {"egress_ip_node_release": release, "egress_ip_node": applied}, "node2": {}}
+    assert node_results({"hostvars": hostvars}, ["node1", "node2"]) == {"node1": result}
+
+
 def test_equal_records_of_nodes_are_one_value():
     record = '[{"name": "node1"}]'
     variables = task_variables(**{f"node{n}": {"egress_ip_node_info": {"nodes": record}} for n in (1, 2)})
