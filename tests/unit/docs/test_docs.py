@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,22 @@ def _of_rulebooks():
 
 def test_variables_of_rulebooks_are_documented():
     assert _of_rulebooks() <= set(re.findall(r"egress_ip_\w+", _read("docs/eda.md")))
+
+
+@pytest.mark.parametrize("token", ["token-01", "yes", "null", "a: b # c"])
+def test_the_rulebook_gets_the_token_of_the_example_as_a_text(tmp_path, token):
+    (script,) = [
+        text for kind, text in FENCE.findall(_read("docs/eda.md")) if kind == "shell" and "alerts.token" in text
+    ]
+    (tmp_path / "alerts.token").write_text(f"{token}\n")
+    lines = script.replace("/etc/egress-ip/", f"{tmp_path}/").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("ansible-rulebook"))
+    subprocess.run(["sh", "-eu"], input=text, text=True, cwd=tmp_path, check=True)
+    variables = yaml.safe_load((tmp_path / "eda.yml").read_text())
+    (rules,) = yaml.safe_load(_read("extensions/eda/rulebooks/reconcile_alerts.yml"))
+    template = rules["sources"][0]["eda.builtin.webhook"]["token"]
+    # As ansible-rulebook renders it.
+    assert NativeEnvironment().from_string(template).render(variables) == token
 
 
 def _registered():
