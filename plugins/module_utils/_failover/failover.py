@@ -124,7 +124,7 @@ class StateMachine:
             item = self.holding.addresses[ip]
             self.holding.remove(ip)
             if item.duty.order:
-                self.watch.add(item.duty, now, orphaned=not mac)
+                self.watch.add(item.duty, now, orphaned=not mac, holder=mac)
 
     def _claim(self, free: Iterable[str], now: float) -> list[Action]:
         """Return the claim of silent addresses that this node may hold in addition to what it holds."""

@@ -159,11 +159,18 @@ class Watch:
         # The time of the next questions.
         self._due = _NEVER
 
-    def add(self, duty: Duty, now: float, orphaned: bool = False) -> None:
-        """Watch an address from now on; with `orphaned`, one that this node let go because it was cut off."""
-        item = self.addresses[duty.egress_ip] = Watched(duty, holder_name=self.name if orphaned else "", ask_at=now)
+    def add(self, duty: Duty, now: float, orphaned: bool = False, holder: str = "") -> None:
+        """Watch an address from now on; with `orphaned`, one that this node let go because it was cut off.
+
+        `holder` is the MAC address of the host for which this node let it go, after an answer of it: if that host lets
+        go too, this node notices the silence.
+        """
+        name = self.name if orphaned else self.neighbours.name_of(holder)
+        item = self.addresses[duty.egress_ip] = Watched(duty, holder, name, ask_at=now)
         if orphaned:
             self._suspect(item, now)
+        elif name:
+            self._proven.add(item.place)
 
     def remove(self, egress_ip: str) -> Watched | None:
         """Watch an address no more."""

@@ -122,12 +122,13 @@ def _log_result(result: Result) -> None:
         log("{egressIP} is not claimed: {mac} answers for it".format(**conflict))
 
 
-def _announce_held(io: HostIO) -> None:
+def _announce_held(io: HostIO, doubtful: Collection[Held] = ()) -> None:
+    """Announce the addresses of this node but those of which another host may be the holder."""
     with io.lock():
         record = Record.load(io)
         if record is not None:
-            host = read_host(io, record)
-            announce(io, held_on_record(record, host), host)
+            host, left_out = read_host(io, record), {*doubtful}
+            announce(io, [item for item in held_on_record(record, host) if item not in left_out], host)
 
 
 def _write_metrics(io: HostIO) -> None:
@@ -143,7 +144,7 @@ def _watch(io: HostIO) -> None:
         claimed, lost, doubt = _watch_locked(io)
     if claimed:
         io.sleep(ANNOUNCE_AGAIN)
-        _announce_held(io)
+        _announce_held(io, doubt.items if doubt else ())
     if doubt:
         io.sleep(AFTER_THE_OTHER)
         with io.lock():

@@ -126,10 +126,12 @@ def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> t
     """
     state = record.state.holding(item for item in record.state.held if item not in taken)
     host = read_host(io, record)
+    # What is on record and gone from the host may be another host's: it comes back only after a probe.
+    here = [item for item in held_on_record(record, host) if item not in taken]
     current = read_data_plane(io, host, record.state.options, record.claimed)
     connections = Connections(io, record.state, record.marks)
     connections.leaving([item.egress_ip for item in taken])
-    io.execute(transaction(current, desired_data_plane(state, record.marks, host)))
+    io.execute(transaction(current, desired_data_plane(state.holding(here), record.marks, host)))
     forget(io, state.options, {record.marks[item.egress_ip] for item in taken})
     after = replace(record, state=state)
     after.save(io)

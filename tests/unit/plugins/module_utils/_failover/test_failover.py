@@ -227,6 +227,34 @@ def test_of_two_planned_holders_whose_clocks_stood_still_one_stays(stunned):
         assert segment.gap(IP) <= 0.5, seed
 
 
+def both_in_doubt(seed, plan, fault):
+    """Return a segment whose two first nodes held IP and were paused, or started, at the same time."""
+    segment = settled(seed, {IP: plan})
+    segment.split([plan[0], *({"n1", "n2", "n3"} - {*plan[:2]})], [plan[1], GATEWAY, CLIENT])
+    segment.run(3)
+    assert segment.holders(IP) == ["n1", "n2"]
+    for name in plan[:2]:
+        if fault == "pause":
+            segment.stun(name, 1.0)
+        else:
+            segment.at(segment.now + 1.0, lambda name=name: segment.start(segment.nodes[name]))
+    segment.at(segment.now + 0.9999, segment.heal)
+    segment.run(1.0)
+    segment.clear()
+    return segment
+
+
+@pytest.mark.parametrize("plan", [("n1", "n2"), ("n1", "n2", "n3"), ("n2", "n1")])
+@pytest.mark.parametrize("fault", ["pause", "start"])
+def test_of_two_holders_that_doubt_at_the_same_time_one_stays(plan, fault):
+    """Each hears the answer of the other one, and both may let go."""
+    for seed in range(8):
+        segment = both_in_doubt(seed, plan, fault)
+        segment.run(5)
+        assert len(segment.holders(IP)) == 1, seed
+        assert (segment.overlap(IP) <= 0.1, segment.gap(IP) <= 1.0) == (True, True), seed
+
+
 # --- Others that use or probe for the address -------------------------------------------------------------------------
 
 

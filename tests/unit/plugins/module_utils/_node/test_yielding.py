@@ -139,6 +139,27 @@ def test_nothing_is_taken_back_that_another_host_has(yielded, monkeypatch, capsy
     assert observe(yielded)["held"] == held(B)
 
 
+def test_an_address_that_is_gone_from_the_host_comes_back_only_after_a_probe(watched):
+    """What it yields and what it has lost are two addresses: another host may have both."""
+    watched.interfaces["eth0"]["addr_info"] = [a for a in watched.interfaces["eth0"]["addr_info"] if a["local"] != B]
+    watched.wire = {A: FOREVER, B: FOREVER}
+    watch(watched)
+    assert {A, B}.isdisjoint(watched.addresses())
+    assert observe(watched)["held"] == []
+
+
+def test_an_address_in_doubt_is_not_announced(watched, monkeypatch):
+    """Another one was claimed in the same run. The other holder of A yields it later, so A stays here."""
+    monkeypatch.setattr(watched, "sleep", lambda seconds: seconds == AFTER_THE_OTHER and watched.wire.clear())
+    watched.interfaces["eth0"]["address"] = "02:00:c0:a8:7e:17"
+    watched.interfaces["eth0"]["addr_info"] = [a for a in watched.interfaces["eth0"]["addr_info"] if a["local"] != B]
+    watched.wire = {A: FOREVER}
+    watched.log.clear()
+    watch(watched)
+    assert {ip for _interface, ip in watched.logged("announce")} == {B}
+    assert observe(watched)["held"] == held(A, B)
+
+
 def test_nothing_is_taken_back_while_the_interface_has_no_link(yielded, monkeypatch):
     yielded.wire = {}
     later(yielded, monkeypatch)
