@@ -15,7 +15,7 @@ standby takes it over when the host is down.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from .._common.errors import CommandError, EgressIPError
@@ -25,7 +25,7 @@ from .._dataplane.state import DataPlane, Transaction, transaction, with_address
 from .._failover.values import Refused, Taken
 from .._host_io.node_messages import Flows, RefusedError, read_flows
 from .connections import Connections, forget
-from .fleet_messages import LEAVING, READY, RELEASED, egress_ips_of, endpoints_to, request_to, sender_of
+from .fleet_messages import LEAVING, READY, RELEASED, egress_ips_of, endpoints_to, in_requests, request_to, sender_of
 from .journal import log
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def hand_over_all(follower: Follower) -> None:
     follower.read_record()
     end = follower.segment.clocks()[0] + _MOST_SECONDS
     for rank in range(MOST_IN_ORDER - 1) if follower.key else ():
-        for standby, items in _by_standby(follower.record.state, follower.held, rank).items():
+        for standby, items in _calls(follower, rank):
             if follower.segment.clocks()[0] > end:
                 return
             try:
@@ -83,6 +83,12 @@ def hand_over_all(follower: Follower) -> None:
                     _hand_over(follower, standby, items)
             except EgressIPError as error:
                 log(f"{_names(items)}: not handed over to {standby}: {error}")
+
+
+def _calls(follower: Follower, rank: int) -> list[tuple[str, Sequence[Held]]]:
+    """Return the calls of the hand-over to the standbys of this rank, (node, addresses)."""
+    by_standby = _by_standby(follower.record.state, follower.held, rank)
+    return [(standby, part) for standby, items in by_standby.items() for part in in_requests(items)]
 
 
 def _by_standby(state: NodeState, held: Iterable[Held], rank: int) -> dict[str, list[Held]]:
@@ -95,7 +101,7 @@ def _by_standby(state: NodeState, held: Iterable[Held], rank: int) -> dict[str, 
     return found
 
 
-def _hand_over(follower: Follower, standby: str, items: list[Held]) -> None:
+def _hand_over(follower: Follower, standby: str, items: Sequence[Held]) -> None:
     """Hand these addresses over to a node, with the lock. Raises EgressIPError if the node does not take them."""
     record = follower.record
     own, endpoint = endpoints_to(record.state, standby)

@@ -8,7 +8,8 @@ Each message is {kind, egressIPs}; a request also names the nodes, {from, to}.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from .._common.addresses import VERSIONS, of_version
 from .._common.errors import CommandError
@@ -16,6 +17,16 @@ from .._dataplane.node_state import NodeState
 
 # A node shuts down; a standby is ready for its addresses; it has released them. A node has taken addresses over.
 LEAVING, READY, RELEASED, MOVED = "leaving", "ready", "released", "moved"
+
+# Egress IPs of one request: as IPv6 addresses, they are below the limit of `fleet_calls` for its bytes.
+_MOST_ADDRESSES = 1000
+_Item = TypeVar("_Item")
+
+
+def in_requests(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Yield the addresses of one request after the other."""
+    for start in range(0, len(items), _MOST_ADDRESSES):
+        yield items[start : start + _MOST_ADDRESSES]
 
 
 def request_to(state: NodeState, other: str, kind: str, egress_ips: Iterable[str]) -> dict[str, object]:

@@ -17,7 +17,7 @@ from .._common.errors import CommandError, EgressIPError
 from .._dataplane.node_state import Held
 from .._host_io.fleet_calls import Letter
 from .connections import Connections, challenge
-from .fleet_messages import MOVED, egress_ips_of, endpoints_to, request_to, sender_of
+from .fleet_messages import MOVED, egress_ips_of, endpoints_to, in_requests, request_to, sender_of
 
 # Seconds in which a node is heeded once for an address.
 _REPEATED = 5.0
@@ -30,15 +30,17 @@ if TYPE_CHECKING:
 def tell_moved(follower: Follower, items: Iterable[Held]) -> None:
     """Inform the other nodes, in the background, that this node has taken these addresses over."""
     state, egress_ips = follower.record.state, [item.egress_ip for item in items]
-    letters = []
+    letters: list[Letter] = []
     for node in state.nodes if follower.key else ():
         if node.name != state.name:
             try:
                 own, endpoint = endpoints_to(state, node.name)
             except CommandError:
                 continue
-            letters.append(Letter(own, endpoint, request_to(state, node.name, MOVED, egress_ips)))
-    if letters and egress_ips:
+            letters += [
+                Letter(own, endpoint, request_to(state, node.name, MOVED, each)) for each in in_requests(egress_ips)
+            ]
+    if letters:
         port, generation = state.options.tunnel_port, state.generation
         follower.io.tell(follower.key, port, letters, lambda: follower.has_taken(egress_ips, generation))
 

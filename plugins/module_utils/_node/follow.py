@@ -42,7 +42,6 @@ from .._host_io import (
     esp,
     files,
     fleet_calls,
-    host_users,
     memory,
     packets,
     segment,
@@ -66,7 +65,7 @@ from .record import Record
 from .takeovers import Takeovers
 
 # A run may replace the zip of this program while it runs, so it imports what it needs later when it begins.
-_IMPORTED = (conntrack, container_networks, esp, fleet_calls, host_users, memory, packets, segment, termination)
+_IMPORTED = (conntrack, container_networks, esp, fleet_calls, memory, packets, segment, termination)
 # Seconds that a release waits for a run to end. It cannot wait longer: a standby is about to claim.
 _PATIENCE = 0.02
 # Seconds in which frames wait for each other after a step, so that all answers to its questions cost one more step. The

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import fleet_messages
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_handover import (
     hand_over_all,
     take_over_from,
@@ -16,7 +17,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.record impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
 from followed_node import KEY, A, FakeCall, following, go_on, state
-from node_runs import SERVER, apply, observe
+from node_runs import SERVER, B, apply, observe
+from states import held as held_form
 
 FLOW = Flow(6, ("192.168.126.23", 40000), SERVER, SERVER, (A, 40000), 300, True, (3, (7, 7), (11, 11)))
 LEAVING = {"kind": "leaving", "from": "node2", "to": "node1", "egressIPs": [A]}
@@ -235,6 +237,22 @@ def test_the_next_standby_is_called_if_the_first_one_does_not_answer(kernel, ans
     hand_over_all(holder)
     assert called == ["192.168.126.23", "192.168.126.22"][: len(answers)]
     assert held(kernel) == expected
+
+
+def test_many_addresses_are_handed_over_in_several_calls(kernel, monkeypatch):
+    monkeypatch.setattr(fleet_messages, "_MOST_ADDRESSES", 1)
+    standbys = [{"egressIP": ip, "interface": "eth0", "order": THREE} for ip in (A, B)]
+    holder, called = following(kernel, "node1", held=held_form(A, B), standbys=standbys), []
+
+    def on_call(_key, _own, endpoint, _port, request):
+        called.append((endpoint, *request["egressIPs"]))
+        return FakeCall({**READY, "egressIPs": request["egressIPs"]})
+
+    kernel.on_call = on_call
+    hand_over_all(holder)
+    assert called == [("192.168.126.23", A), ("192.168.126.23", B)]
+    assert {A, B}.isdisjoint(kernel.addresses())
+    assert Record.load(kernel).claimed == set()
 
 
 def test_the_holder_gives_up_in_time(kernel):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import fleet_calls, node_messages
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_messages import (
     MOVED,
     READY,
     egress_ips_of,
     endpoints_to,
+    in_requests,
     request_to,
     sender_of,
 )
@@ -44,3 +46,27 @@ def test_endpoints_have_one_ip_version():
         endpoints_to(node_state(nodes=only6, endpoints=["192.168.126.21"]), "node2")
     with pytest.raises(CommandError, match="node9"):
         endpoints_to(ONE, "node9")
+
+
+def test_the_largest_request_is_taken():
+    """Every address of a node, as long as addresses and names of nodes can be."""
+    ips = [f"2001:1db8:1db8:1db8:1db8:1db8:1db8:{number:x}" for number in range(0x1000, 0x1000 + 2500)]
+    name, requests = "n" * 253, list(in_requests(ips))
+    state = node_state(name=name, nodes=[])
+    assert [ip for each in requests for ip in each] == ips
+    for each in requests:
+        content = request_to(state, name, MOVED, each)
+        reading = node_messages.read_message(b"key", b"number", fleet_calls._REQUEST_LIMIT)
+        assert read_all(reading, node_messages.message(b"key", b"number", content)) == content
+
+
+def read_all(reading, data):
+    """Return what a reading makes of these bytes."""
+    size = next(reading)
+    while True:
+        part, data = data[:size], data[size:]
+        try:
+            size = reading.send(part)
+        except StopIteration as end:
+            assert not data
+            return end.value

@@ -10,14 +10,16 @@ from dataclasses import replace
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.moved_ends import after_move
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import fleet_messages
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_handover import take_over_from
-from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_news import heed
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_news import heed, tell_moved
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.challenge_ack import challenges
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow
 from followed_node import A, FakeCall, following, go_on, state
-from node_runs import SERVER, apply, observe
+from node_runs import SERVER, B, apply, observe
+from states import held
 
 # Of a pod of node1, by the tunnel to the holder.
 OWN = Flow(6, ("10.88.0.2", 40000), SERVER, SERVER, ("192.168.126.21", 40000), 300, True, (3, (7, 7), (11, 11)))
@@ -45,6 +47,14 @@ def test_the_others_hear_of_a_takeover(kernel, standby):
     # Before the address is there.
     order = [line for kind, line in kernel.log if kind in ("nft", "ip") and A in line]
     assert order.index(settling[0]) < order.index(next(line for line in order if line.startswith("address add")))
+
+
+def test_many_addresses_are_told_in_several_letters(kernel, monkeypatch):
+    monkeypatch.setattr(fleet_messages, "_MOST_ADDRESSES", 1)
+    holder = following(kernel, "node1", held=held(A, B))
+    tell_moved(holder, holder.held)
+    sent = sorted((letter.endpoint, *letter.request["egressIPs"]) for letter in kernel.told)
+    assert sent == [(endpoint, ip) for endpoint in ("192.168.126.22", "192.168.126.23") for ip in (A, B)]
 
 
 def test_the_others_hear_of_a_hand_over(kernel, standby):
