@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Tuple, TypeVar
 
 from .._common.errors import CommandError
@@ -26,18 +26,18 @@ _Part = TypeVar("_Part")
 
 def read_connections(filters: Iterable[Filter]) -> list[tuple[int, ctnetlink.Flow]]:
     """Return (mark, Flow) of the TCP and UDP connections that match a filter."""
-    return [found for part in _dump(filters, ctnetlink.parse_messages) for found in part]
+    return [found for part in dump(filters, ctnetlink.parse_messages) for found in part]
 
 
 def count_connections(filters: Iterable[Filter]) -> Counter[bytes]:
     """Return {piece: number} of the connections that match a filter, see `conntrack_usage.uses`."""
     counted: Counter[bytes] = Counter()
-    for pieces in _dump(filters, read_dump):
+    for pieces in dump(filters, read_dump):
         counted.update(pieces)
     return counted
 
 
-def _dump(filters: Iterable[Filter], read: Callable[[bytes], tuple[_Part, int | None]]) -> Iterator[_Part]:
+def dump(filters: Iterable[Filter], read: Callable[[bytes], tuple[_Part, int | None]]) -> Iterator[_Part]:
     """Yield what `read` returns for each message of the dumps, one dump for each filter."""
     with _ctnetlink() as sock:
         for mark, mask in filters:
@@ -70,6 +70,17 @@ def forget_connections(marks: Iterable[int], mask: int) -> None:
     for (mark, _under), error in zip(blocks, change_connections(requests) if blocks else ()):
         if error:
             raise CommandError(f"conntrack: cannot delete entries with mark {mark:#x}: {os.strerror(error)}")
+
+
+def forget_elsewhere(filters: Iterable[Filter], kept: Mapping[int, str], mask: int) -> None:
+    """Delete the entries with one of the marks of `kept`, {mark: address}, whose replies go to another address.
+
+    `filters` lists them. They may have any protocol and zone, and no answer yet. Raises CommandError.
+    """
+    entries = [entry for part in dump(filters, ctnetlink.parse_entries) for entry in part]
+    change_connections(
+        [each.deletion for each in entries if kept.get(each.mark & mask, each.replies_to) != each.replies_to]
+    )
 
 
 @contextlib.contextmanager

@@ -256,6 +256,13 @@ class HostIO:
         forget_connections(marks, mask)
 
     @staticmethod
+    def forget_elsewhere(filters: Iterable[Filter], kept: Mapping[int, str], mask: int) -> None:
+        """Call `conntrack.forget_elsewhere`."""
+        from .conntrack import forget_elsewhere  # noqa: PLC0415
+
+        forget_elsewhere(filters, kept, mask)
+
+    @staticmethod
     def hand_over(
         key: str, port: int, own: Iterable[str], partners: Partners, release: Callable[[Collection[str]], Flows]
     ) -> Flows:

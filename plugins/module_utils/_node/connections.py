@@ -92,10 +92,15 @@ class Connections:
         return elsewhere
 
     def forget_others(self, egress_ips: Collection[str]) -> None:
-        """Forget the connections with the marks of held addresses that still go to another node."""
+        """Forget the connections with the marks of held addresses that still go to another node.
+
+        Those that are not flows as well, such as datagrams that no server answers: each would keep its entry, and the
+        chain `guard` would drop it.
+        """
         stale = self.elsewhere(egress_ips)
+        by_mark = self._by_mark(egress_ips)
         with contextlib.suppress(*_REFUSED):
-            self.io.change_connections([delete_request(f.protocol, f.source, f.destination) for f in stale])
+            self.io.forget_elsewhere(self._filters(by_mark), by_mark, self.options.mark_mask)
         challenge(self.io, stale)
 
     def _reroute(self, egress_ip: str, sent: Flow, stays: Flow) -> Flow | None:
@@ -113,16 +118,22 @@ class Connections:
     def _read(self, egress_ips: Iterable[str]) -> dict[str, list[Flow]]:
         """Return {egress IP: connections with its mark}, with few dumps, as each walks through all connections."""
         found: dict[str, list[Flow]] = {ip: [] for ip in egress_ips}
-        by_mark = {self.options.mark(self.marks[ip]): ip for ip in found}
-        mask = self.options.mark_mask
-        filters = mark_filters(mask, max((self.marks[ip] for ip in found), default=0))
-        if len(by_mark) < len(filters):
-            filters = [(mark, mask) for mark in by_mark]
+        by_mark = self._by_mark(found)
+        filters = self._filters(by_mark)
         for mark, flow in self.io.read_connections(filters) if filters else ():
-            ip = by_mark.get(mark & mask)
+            ip = by_mark.get(mark & self.options.mark_mask)
             if ip and version_of(ip) == version_of(flow.source[0]):
                 found[ip].append(flow)
         return found
+
+    def _by_mark(self, egress_ips: Iterable[str]) -> dict[int, str]:
+        return {self.options.mark(self.marks[ip]): ip for ip in egress_ips}
+
+    def _filters(self, by_mark: Mapping[int, str]) -> list[tuple[int, int]]:
+        """Return the fewest filters that list all connections with these marks."""
+        mask = self.options.mark_mask
+        filters = mark_filters(mask, max((self.marks[ip] for ip in by_mark.values()), default=0))
+        return filters if len(filters) < len(by_mark) else [(mark, mask) for mark in by_mark]
 
 
 def forget(io: HostIO, options: DataPlaneOptions, indices: Iterable[int]) -> None:

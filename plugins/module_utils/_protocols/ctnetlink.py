@@ -13,7 +13,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Dict, Tuple, Union
+from typing import Dict, NamedTuple, Tuple, Union
 
 from .._common.addresses import parse_address, version_of
 from .._common.errors import EgressIPError
@@ -31,6 +31,7 @@ _ERROR, _DONE = 2, 3
 _NESTED, _TYPE = 0x8000, 0x3FFF
 # Attributes of a connection, and those nested in them.
 _TUPLE_ORIG, _TUPLE_REPLY, _STATUS, _PROTOINFO, _NAT_SRC, _TIMEOUT, _MARK, _MARK_MASK = 1, 2, 3, 4, 6, 7, 8, 21
+_ZONE = 18
 _TUPLE_IP, _TUPLE_PROTO, _TUPLE_ZONE = 1, 2, 3
 _PROTO_NUM, _SRC_PORT, _DST_PORT = 1, 2, 3
 _TCP_INFO, _TCP_STATE, _TCP_SCALES, _TCP_FLAGS = 1, 1, (2, 3), (4, 5)
@@ -86,6 +87,17 @@ class Flow:
             assured,
             _tcp_details(tcp) if tcp else (),
         )
+
+
+class Entry(NamedTuple):
+    """A tracked connection of any protocol, answered or not: its mark, and the address to which replies go.
+
+    `deletion` is the message that deletes it.
+    """
+
+    mark: int
+    replies_to: str
+    deletion: bytes
 
 
 def _list(value: object, length: int, path: str) -> list[object]:
@@ -154,16 +166,39 @@ def parse_messages(data: bytes) -> tuple[list[tuple[int, Flow]], int | None]:
 
     `end` is None while more messages follow, else the error number, 0 for success.
     """
-    flows: list[tuple[int, Flow]] = []
+    connections, end = _listed(data)
+    found = [(_mark(each), _flow(each)) for _family, each in connections]
+    return [(mark, flow) for mark, flow in found if flow], end
+
+
+def parse_entries(data: bytes) -> tuple[list[Entry], int | None]:
+    """Return ([Entry], end) of the bytes that a socket received, with the `end` of `parse_messages`."""
+    connections, end = _listed(data)
+    return [_entry(family, found) for family, found in connections], end
+
+
+def _listed(data: bytes) -> tuple[list[tuple[int, Attributes]], int | None]:
+    """Return ([(address family, attributes of a connection)], end)."""
+    connections: list[tuple[int, Attributes]] = []
     end: int | None = None
     for kind, payload in _messages(data):
         if kind in (_ERROR, _DONE):
             end = -struct.unpack_from("=i", payload)[0]
         else:
-            found = _attributes(payload[4:])
-            flow = _flow(found)
-            flows += [(struct.unpack("!I", found.get(_MARK, bytes(4)))[0], flow)] if flow else []
-    return flows, end
+            connections.append((payload[0], _attributes(payload[4:])))
+    return connections, end
+
+
+def _mark(found: Attributes) -> int:
+    return int.from_bytes(found.get(_MARK, b""), "big")
+
+
+def _entry(family: int, found: Attributes) -> Entry:
+    """Return the Entry with these attributes. The listed tuple names it exactly, as with a type of ICMP."""
+    _protocol, _server, (replies_to, _port) = _read_tuple(found[_TUPLE_REPLY])
+    zone = _attribute(_ZONE, found[_ZONE]) if _ZONE in found else b""
+    deletion = _message(_DELETE, _ACK, family, _nest(_TUPLE_ORIG, found[_TUPLE_ORIG]) + zone)
+    return Entry(_mark(found), replies_to, deletion)
 
 
 def _flow(found: Attributes) -> Flow | None:

@@ -439,6 +439,9 @@ class FakeKernel:
     def forget_connections(self, marks, mask):
         self.log += [("forget", (mark, mask)) for mark in sorted(marks)]
 
+    def forget_elsewhere(self, filters, kept, mask):
+        self.log += [("forget elsewhere", (mark, address)) for mark, address in sorted(kept.items())]
+
     def hand_over(self, key, port, own, partners, release):
         promised = {ip for ips in partners.giving.values() for ip in ips}
         release(promised & self.takers)

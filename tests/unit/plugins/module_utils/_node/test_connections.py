@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import conntrack
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.connections import Connections
-from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import (
+    Flow,
+    create_request,
+    parse_entries,
+)
 from network_namespace import network_namespace
 from states import egress_object, node_state
 
@@ -115,11 +121,60 @@ def test_what_still_goes_another_way_is_forgotten(egress_ip, connections):
     assert tracked(egress_ip) == {right}
 
 
+ESP = socket.IPPROTO_ESP
+ECHO = {4: (socket.IPPROTO_ICMP, b"\x08\0\xf7\xfd\0\1\0\1"), 6: (socket.IPPROTO_ICMPV6, b"\x80\0\0\0\0\1\0\1")}
+PROTOCOLS = {
+    "UDP": lambda _version: (socket.SOCK_DGRAM, 0, b"x"),
+    "TCP": lambda _version: (socket.SOCK_STREAM, 0, b""),
+    "ICMP": lambda version: (socket.SOCK_RAW, *ECHO[version]),
+    "ESP": lambda _version: (socket.SOCK_RAW, ESP, bytes(16)),
+}
+
+
+def send_unanswered(egress_ip, protocol):
+    """Send to the server, from this node and from the egress IP, with the mark; no host gets the packets."""
+    version, family = (6, socket.AF_INET6) if ":" in egress_ip else (4, socket.AF_INET)
+    kind, number, data = PROTOCOLS[protocol](version)
+    sources = OWN[egress_ip], egress_ip
+    lines = ["link add swallow type veth peer name end", "link set swallow arp off up", "link set end up"]
+    lines += [f"address add {each} dev swallow {'nodad' if version == 6 else ''}" for each in sources]
+    lines += [f"route add default dev swallow {'' if version == 4 else 'metric 1'}"]
+    subprocess.run(["ip", f"-{version}", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+    for source in sources:
+        with socket.socket(family, kind, number) as sock:
+            sock.bind((source, 40000 if kind != socket.SOCK_RAW else 0))
+            sock.setblocking(False)
+            if kind == socket.SOCK_STREAM:
+                sock.connect_ex(SERVER[egress_ip])
+            else:
+                sock.sendto(data, (SERVER[egress_ip][0], 80 if kind == socket.SOCK_DGRAM else 0))
+
+
+def entries(egress_ip):
+    """Return the addresses to which the replies of all entries with the mark of an address go."""
+    return [entry.replies_to for part in conntrack.dump([(MARKS[egress_ip], 0x1FFF)], parse_entries) for entry in part]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("zone", ["", "ct original zone set 225", "ct zone set 225"], ids=["", "original", "both"])
+def test_what_no_server_has_answered_is_forgotten_too(egress_ip, connections, protocol, zone):
+    """Each packet of it would keep its entry, and would be dropped, as long as the pod or the user sends."""
+    marking = "add chain inet m o { type filter hook output priority -150; }; add rule inet m o ct mark set "
+    zones = f"add chain inet m z {{ type filter hook output priority -300; }}; add rule inet m z {zone}"
+    rules = ["add table inet m", f"{marking}{MARKS[egress_ip]}", *([zones] if zone else [])]
+    subprocess.run(["nft", "; ".join(rules)], check=True)
+    send_unanswered(egress_ip, protocol)
+    assert sorted(entries(egress_ip)) == sorted([OWN[egress_ip], egress_ip])
+    connections.forget_others([egress_ip])
+    assert entries(egress_ip) == [egress_ip]
+
+
 def test_a_kernel_that_refuses_keeps_no_address_from_moving(egress_ip, connections, monkeypatch):
     def refuse(*_arguments):
         raise CommandError("conntrack: for the test")
 
     monkeypatch.setattr(HostIO, "read_connections", refuse)
+    monkeypatch.setattr(HostIO, "forget_elsewhere", refuse)
     assert connections.leaving([egress_ip]) == {egress_ip: []}
     connections.arrive({egress_ip: [flow(egress_ip, OTHER[egress_ip])]})
     connections.forget_others([egress_ip])

@@ -17,6 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetl
     Flow,
     create_request,
     delete_request,
+    parse_entries,
     parse_messages,
 )
 from hypothesis import given
@@ -124,3 +125,4 @@ def test_the_end_of_an_answer():
     assert parse_messages(struct.pack("=IHHIIi", 20, 3, 2, 0, 0, 0)) == ([], 0)
     refused = struct.pack("=IHHIIi", 36, 2, 0, 0, 0, -errno.EPERM) + bytes(16)
     assert parse_messages(refused) == ([], errno.EPERM)
+    assert parse_entries(refused) == ([], errno.EPERM)
