@@ -34,6 +34,8 @@ UDP = 17
 # {IP version: all destinations}
 ANY = {4: "0.0.0.0/0", 6: "::/0"}
 _DROP_OUTSIDE = tuple(f"{ip} daddr != @excluded{version} drop" for version, ip in WORDS.items())
+# New connections from an address that this host does not have.
+_FORGED = "ct state new ip6 saddr != fe80::/10 fib saddr type != local"
 
 
 def users_of(state: NodeState) -> Users:
@@ -118,6 +120,10 @@ def _output(options: DataPlaneOptions, users: Users) -> Iterator[str]:
 
 def _user(options: DataPlaneOptions, users: Users, chain: ChainOf) -> Iterator[str]:
     """Yield the rules for packets of users: as for those of pods in `prerouting`."""
+    # Without a capability, a program can send from addresses of other hosts (IPV6_FREEBIND). The rest of such a
+    # connection would look like replies.
+    yield f"{_FORGED} fib daddr type local drop"
+    yield f"{_FORGED} ip6 daddr @excluded6 drop"
     # To route a packet again takes the interface from it that a program has chosen.
     yield "fib daddr type { local, broadcast, multicast } return"
     yield f"meta mark set meta mark or {options.mark_mask:#x}"

@@ -268,6 +268,8 @@ def _base_chains(
             # After a goto from a base chain, the rules below would not be reached.
             f"{port} jump tunnel_port_output",
             no_redirect,
+            # Its answers would leave with the egress IP: see `host_users`.
+            "ct state new ip6 daddr @egress_ips6 meta skuid != 0 fib saddr type != local drop",
             *(f"ct state new {ip} saddr @egress_ips{v} goto from_egress_ip" for v, ip in WORDS.items()),
         ),
         "postrouting": _base_chain("nat", "postrouting", NFT_SNAT, *_postrouting(state)),

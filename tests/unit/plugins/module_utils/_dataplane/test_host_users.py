@@ -131,6 +131,16 @@ def send_from(node, device, target):
             sock.sendto(b"x", target)
 
 
+def forge(source, port, target, target_port):
+    """Send a datagram from an address that this host may not have."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        # IPV6_FREEBIND.
+        sock.setsockopt(socket.IPPROTO_IPV6, 78, 1)
+        sock.bind((source, port))
+        with contextlib.suppress(OSError):
+            sock.sendto(b"x", (target, target_port))
+
+
 def received(server, size):
     """Return what a server receives of one connection, at most `size` bytes, and its peer's address."""
     peer, address = server.accept()
@@ -429,6 +439,20 @@ def masquerade_again(node):
 def unassigned_object(node):
     objects = tuple(replace(item, slots=()) if item.name == "one" else item for item in state_of(node, {}).egressips)
     return {"egressips": objects, "held": ()}
+
+
+@NODES
+@pytest.mark.parametrize("target", [SERVER, FAR_SERVER], ids=["neighbour", "routed"])
+@pytest.mark.parametrize("own_address", [True, False], ids=["local", "excluded"])
+def test_a_user_cannot_turn_a_connection_around(node, own, target, own_address):
+    """Without a capability, a socket may send from an address of another host: IPv6 has such an option."""
+    port, source = next(PORTS), next(PORTS)
+    middle = own[6] if own_address else f"{GATEWAY[6]}7"
+    with contextlib.closing(listener("server", 6, port)) as server:
+        with inside(node), acting_as(USER):
+            forge(target[6], port, middle, source)
+            forge(middle, source, target[6], port)
+        assert {*sources(server)} <= {EGRESS1[6]}
 
 
 @VERSIONS

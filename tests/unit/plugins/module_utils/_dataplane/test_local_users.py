@@ -22,6 +22,7 @@ from small_fleet import (
     TUNNEL_PORT,
     connects,
     inside,
+    ip,
     listener,
     nft,
     run,
@@ -70,6 +71,36 @@ def test_a_user_cannot_connect_with_the_egress_ip_to_the_port_of_the_tunnel(vers
         assert sources(server) == []
         send("node1", SERVER[version], source=EGRESS1[version], port=TUNNEL_PORT)
         assert sources(server, expected=1) == [EGRESS1[version]]
+
+
+@pytest.mark.parametrize("node", ["node1", "node2"])
+@pytest.mark.parametrize("target", [SERVER, FAR_SERVER], ids=["neighbour", "routed"])
+def test_a_user_cannot_turn_a_connection_around(node, target):
+    """IPv6 lets a socket send from an address of another host: what answers it would have the egress IP."""
+    with contextlib.closing(listener("server", 6, 7171)) as server:
+        with as_user_inside(node):
+            forge(target[6], 7171, EGRESS1[6], 7172)
+            forge(EGRESS1[6], 7172, target[6], 7171)
+        assert sources(server) == []
+
+
+def test_a_user_reaches_the_egress_ip_from_an_address_of_the_host_without_an_interface():
+    """As of a service address: all of its network are local."""
+    ip("node1", "route add local 2001:db8:77::/64 dev lo")
+    with contextlib.closing(listener("node1", 6, 7173)) as service:
+        with as_user_inside("node1"):
+            forge("2001:db8:77::5", 7174, EGRESS1[6], 7173)
+        assert sources(service, expected=1) == ["2001:db8:77::5"]
+
+
+def forge(source, port, target, target_port):
+    """Send a datagram from an address that this host may not have."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        # IPV6_FREEBIND.
+        sock.setsockopt(socket.IPPROTO_IPV6, 78, 1)
+        sock.bind((source, port))
+        with contextlib.suppress(OSError):
+            sock.sendto(b"x", (target, target_port))
 
 
 @VERSIONS
