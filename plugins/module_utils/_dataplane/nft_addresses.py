@@ -19,7 +19,7 @@ from .node_state import EgressObject, NodeState, Reach, slots
 
 # {IP version: prefix length of a single address}
 SINGLE = {4: "/32", 6: "/128"}
-# In an object with more addresses, a map is quicker than one comparison for each.
+# In an object with as many slots to compare, a map is quicker.
 _FEW = 4
 
 
@@ -107,13 +107,14 @@ def _slots_among(item: EgressObject, reaches: Iterable[Reach]) -> tuple[str, ...
 def _choice(chosen: Sequence[str]) -> Iterator[str]:
     """Yield the rules that choose among the slots of one IP version by a hash.
 
-    Few addresses need no map: the kernel compares the name of a new anonymous map with all others of the table, so that
+    Few slots need no map: the kernel compares the name of a new anonymous map with all others of the table, so that
     a table with one for each object takes a time that grows with the square of their number.
     """
     version, others = version_of(chosen[0]), {*chosen} - {chosen[-1]}
     ip, chains = WORDS[version], {each: name_of("mark", each) for each in chosen}
     draw = f"jhash {ip} saddr . {ip} daddr mod {len(chosen)} seed 0x1"
-    if len(others) < _FEW:
+    # Many slots can belong to few addresses: those of lost addresses do.
+    if sum(each in others for each in chosen) < _FEW:
         yield from (f"{draw} == {i} goto {chains[each]}" for i, each in enumerate(chosen) if each in others)
         yield f"meta nfproto ipv{version} goto {chains[chosen[-1]]}"
     else:

@@ -132,6 +132,16 @@ def test_a_table_with_many_objects_has_no_anonymous_maps():
     assert not [rule for name, chain in chains.items() if "object" in name for rule in chain.rules if "{" in rule]
 
 
+@given(st.lists(st.sampled_from(EGRESS_IPS), min_size=1, max_size=len(EGRESS_IPS), unique=True), st.data())
+def test_a_chain_is_short_however_many_slots_few_addresses_have(egress_ips, data):
+    """Also if most addresses of an object are lost: each packet compares rule after rule."""
+    assigned = data.draw(st.sets(st.sampled_from(egress_ips), min_size=1, max_size=3))
+    item = egress_object("web", egress_ips, assigned)
+    chains = tables_of(node_state(egressips=[item], pods=[], held=[]))[INET].chains
+    for ip in ("ip", "ip6"):
+        assert len([rule for rule in chains["object_web"].rules if rule.startswith(f"jhash {ip} saddr")]) <= 3
+
+
 @given(node_states(), st.sampled_from([IN_BACK, IN_LAN, ELSEWHERE, "2001:db8:30::9", "2001:db8:126::9", "2001:db9::1"]))
 def test_a_connection_uses_an_assigned_address_of_its_version_if_there_is_one(state, destination):
     version = ipaddress.ip_address(destination).version
