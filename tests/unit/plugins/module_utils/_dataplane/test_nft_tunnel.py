@@ -268,3 +268,21 @@ def test_by_default_services_answer_on_the_egress_ip(version):
         send("outsider", EGRESS2[version])
         assert sources(service, expected=1) == [OUTSIDER[version]]
     assert connects("outsider", EGRESS2[version], 22)
+
+
+@pytest.mark.parametrize(("found", "passes"), [("saddr . mark . iif", False), ("saddr . mark", True)])
+def test_a_firewall_that_checks_the_path_back_must_do_so_loosely(found, passes):
+    """The rules that firewalld makes of the default and of `loose` in IPv6_rpfilter, see docs/firewalls.md."""
+    nft(
+        "node1",
+        "add table inet theirs",
+        "add chain inet theirs mangle { type filter hook prerouting priority -140; }",
+        "add rule inet theirs mangle icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept",
+        f"add rule inet theirs mangle meta nfproto ipv6 fib {found} oif missing drop",
+    )
+    try:
+        with contextlib.closing(listener("server", 6)) as server:
+            send("pod2", SERVER[6], source=SELECTED[6])
+            assert sources(server, expected=passes) == [EGRESS1[6]] * passes
+    finally:
+        nft("node1", "delete table inet theirs")
