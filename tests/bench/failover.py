@@ -302,13 +302,14 @@ def cells(seen: list[Seen]) -> list[str]:
 
 
 def print_cost() -> None:
-    """Measure what the program costs on nodes that each hold an address and watch ten peers."""
+    """Measure what the program costs on nodes that hold four addresses each, and watch all others."""
     with opened(CrowdedFleet(CROWD, PRIMARY, LOG)) as fleet:
+        held = len(fleet.egress_ips) // CROWD
         before = [node.processor_time() for node in fleet.holders]
         time.sleep(COST)
         shares = [(node.processor_time() - start) / COST for node, start in zip(fleet.holders, before, strict=True)]
         memory = [node.memory() for node in fleet.holders]
-    print(f"\n| Each of {CROWD} nodes watches all others | Median | Worst |\n|---|---|---|")
+    print(f"\n| Each of {CROWD} nodes holds {held} addresses and watches all others | Median | Worst |\n|---|---|---|")
     print(f"| share of a core | {statistics.median(shares):.1%} | {max(shares):.1%} |")
     print(f"| resident memory | {statistics.median(memory):.0f} MB | {max(memory):.0f} MB |", flush=True)
 

@@ -5,7 +5,8 @@
 
 A pod whose labels decide costs one request to the API server, here the test API server over HTTPS, with a token and a
 client certificate as a kubelet has. CPU time is that of the plugin and of the `nft` and `ip` that it runs, not that of
-the API server. Fails if a start takes more CPU time than docs/kubernetes.md promises.
+the API server. Fails if a start takes more than 50 ms of CPU time: docs/kubernetes.md has the figures of a machine
+without other work.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ru
     desired_admission,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (  # noqa: E402
-    plugin_sources,
+    files,
     pod_notes,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO  # noqa: E402
@@ -40,7 +41,7 @@ from api_server import ApiServer  # noqa: E402
 from small_fleet import apply_state, inside, small_fleet, state_of  # noqa: E402
 
 PYTHON = "/usr/bin/python3"
-STARTS, PROMISED_MS = 100, 50
+STARTS, MOST_MS = 100, 50
 # Of the sorted measurements, the one at this part counts, which nothing interrupted.
 QUICK = 0.1
 PLAIN, LABELS = "class by namespace", "class by labels, with a request"
@@ -85,7 +86,7 @@ print(json.dumps(found))
 def write_plugin(folder: Path) -> None:
     """Write the program that a runtime starts, as a run installs it."""
     (folder / "node.pyz").write_bytes(zipapp.make())
-    text = cni_install._PROGRAM.format(python=PYTHON, program=folder / "node.pyz", prefix=plugin_sources.PREFIX)
+    text = cni_install.program(PYTHON).replace(str(files.PROGRAM_FILE), str(folder / "node.pyz"))
     program = folder / "netops-egress-ip"
     program.write_text(text, encoding="utf-8")
     program.chmod(0o755)
@@ -126,15 +127,15 @@ def measure(folder: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def main() -> int:
-    """Print the figures; return 1 if a start takes more than is promised."""
-    print("Start of a pod: what the CNI plugin adds, in milliseconds\n")
+    """Print the figures; return 1 if a start takes more CPU time than `MOST_MS`."""
+    print(f"Start of a pod: what the CNI plugin adds, in milliseconds; at most {MOST_MS} of CPU time\n")
     print(f"  {'':34}{'CPU time':>10}{'duration':>10}", flush=True)
     slow = False
     with tempfile.TemporaryDirectory() as folder:
         for kind, measured in measure(Path(folder)).items():
             cpu, duration = (sorted(values)[int(STARTS * QUICK)] for values in zip(*measured, strict=True))
             print(f"  {kind:34}{cpu:10.1f}{duration:10.1f}")
-            slow = slow or cpu > PROMISED_MS
+            slow = slow or cpu > MOST_MS
     return int(slow)
 
 
