@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-import pwd
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +15,18 @@ from .._common.uid_ranges import LAST_UID, ROOT, UidRange
 from . import commands
 from .read_now import read_now
 
-SUBUIDS = Path("/etc/subuid")
+SUBUIDS, PASSWD, NSSWITCH = Path("/etc/subuid"), Path("/etc/passwd"), Path("/etc/nsswitch.conf")
 ABSENT = "does not exist"
 _LARGEST, _MOST_RANGES = 1 << 22, 64
+# A directory service may hang for minutes.
+_LOOKUP_SECONDS = 2
+_NOT_FOUND = 2
+_MOST_MESSAGE = 300
+# The fields of a line of passwd(5).
+_FIELDS = 7
+_SUBID = re.compile(r"^[ \t]*subid[ \t]*:([^#\n]*)", re.MULTILINE)
+# What the kernel answers that lacks a feature.
+_LACKS = ("not supported", "No such file")
 # Nothing is added: with `--check`, the kernel refuses the chain if it does not know it, and forgets it otherwise.
 _PROBE = """
 add table inet egress_ip_probe
@@ -28,9 +37,9 @@ add rule inet egress_ip_probe raw ct original zone set 1
 
 
 def find_user(name: str) -> tuple[tuple[UidRange, ...], str]:
-    """Return the ranges of a user, given as name or number, and why there are none.
+    """Return the ranges of a user, given as name or number, and why there are none, or may be more.
 
-    Raises OSError if the subordinate numbers cannot be read, or CommandError.
+    Raises OSError if the subordinate numbers cannot be read, or CommandError, also if a directory service hangs.
     """
     number, names = _account(name)
     if number is None:
@@ -39,30 +48,53 @@ def find_user(name: str) -> tuple[tuple[UidRange, ...], str]:
         return (), "is the user of the host's own services; name another user"
     if not _can_route_users():
         return (), "needs Linux 5.2 or newer, with conntrack zones, which the kernel does not have"
-    ranges = (UidRange(number, number), *_subordinate({*names, str(number)}))
+    ranges = (UidRange(number, number), *_subordinate({*names, *_local_names(number), str(number)}))
     if len(ranges) > _MOST_RANGES:
         raise CommandError(f"it has {len(ranges)} ranges in {SUBUIDS}, more than {_MOST_RANGES}")
-    return ranges, ""
+    source = _subid_source()
+    return ranges, f"may have more numbers than those in {SUBUIDS}: {NSSWITCH} has 'subid: {source}'" if source else ""
 
 
 def _account(name: str) -> tuple[int | None, list[str]]:
-    """Return (number, names) of a user, None without an account; a number needs no account."""
-    try:
-        account = pwd.getpwuid(int(name)) if name.isdigit() else pwd.getpwnam(name)
-    except KeyError:
+    """Return (number, names) of a user, None without an account; a number needs no account. Raises CommandError."""
+    done = commands.run(["getent", "passwd", name], seconds=_LOOKUP_SECONDS)
+    if done.status == _NOT_FOUND:
         return (int(name), []) if name.isdigit() else (None, [])
-    return account.pw_uid, [account.pw_name]
+    fields = done.stdout.rstrip("\n").split(":")
+    if done.status or len(fields) != _FIELDS or not fields[2].isdecimal():
+        raise CommandError(f"getent passwd {name}: gives no account, with exit status {done.status}")
+    return int(fields[2]), [fields[0]]
+
+
+def _local_names(number: int) -> Iterator[str]:
+    """Yield all names of this number in PASSWD: each of them may own subordinate numbers."""
+    for line in _lines(PASSWD):
+        fields = line.split(":")
+        if len(fields) == _FIELDS and fields[2] == str(number):
+            yield fields[0]
+
+
+def _subid_source() -> str:
+    """Return where subordinate numbers come from, empty if only from SUBUIDS."""
+    values = _SUBID.findall("\n".join(_lines(NSSWITCH)))
+    words = values[-1].split() if values else []
+    return " ".join(words) if {*words} - {"files"} else ""
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of a file, none without it. Raises CommandError if it is too large, or OSError."""
+    try:
+        text = read_now(path, _LARGEST)
+    except FileNotFoundError:
+        return []
+    if len(text) > _LARGEST:
+        raise CommandError(f"{path}: is larger than {_LARGEST} bytes")
+    return text.decode("utf-8", "replace").splitlines()
 
 
 def _subordinate(owners: set[str]) -> Iterator[UidRange]:
     """Yield the ranges of these owners: in a user namespace, any user can take the numbers that are listed for it."""
-    try:
-        text = read_now(SUBUIDS, _LARGEST)
-    except FileNotFoundError:
-        return
-    if len(text) > _LARGEST:
-        raise CommandError(f"{SUBUIDS}: is larger than {_LARGEST} bytes")
-    for line in text.decode("utf-8", "replace").splitlines():
+    for line in _lines(SUBUIDS):
         owner, _colon, numbers = line.strip().partition(":")
         first, _colon, count = numbers.partition(":")
         if owner in owners and first.isdecimal() and count.isdecimal():
@@ -73,4 +105,9 @@ def _subordinate(owners: set[str]) -> Iterator[UidRange]:
 
 @functools.lru_cache(maxsize=None)
 def _can_route_users() -> bool:
-    return commands.run(["nft", "--check", "--file", "-"], _PROBE).status == 0
+    """Return whether the kernel has the chains. Raises CommandError if that cannot be found out now."""
+    done = commands.run(["nft", "--check", "--file", "-"], _PROBE)
+    if done.status and not any(words in done.stderr for words in _LACKS):
+        message = " ".join(done.stderr.split())[:_MOST_MESSAGE]
+        raise CommandError(f"nft --check: exit status {done.status}: {message or 'no message'}")
+    return done.status == 0

@@ -165,7 +165,7 @@ def _watch_locked(io: HostIO) -> _Look:
     if not all(io.has_link(item.interface) for item in held):
         io.note_absence()
         return _Look()
-    record, version = refreshed(io, take_back(io, record), host)
+    record = take_back(io, record)
     settling, probing = io.is_settling(), io.was_away() or io.is_probe_due()
     taken = other_holders(io, held, host) if probing else {}
     lost: list[Flow] = []
@@ -174,6 +174,8 @@ def _watch_locked(io: HostIO) -> _Look:
         record, lost, doubt = yield_first(io, record, taken, host)
     elif probing:
         _report_conflicts(io, taken)
+    # After the yield: an engine or a directory service may hang.
+    record, version = refreshed(io, record, host)
     claimed = _claim_on_record(io, record, again=True)
     if version not in (None, NEVER, io.networks_version()):
         # The data plane, which was read later, may have a bridge that these networks lack.

@@ -5,31 +5,35 @@
 
 from __future__ import annotations
 
-import pwd
-
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.network_names import parse_network_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import commands, host_users
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.container_networks import Found, find_networks
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_users import ABSENT, find_user
 from network_namespace import network_namespace
 
+RUN = commands.run
 ACCOUNTS = {"deploy": 1001, "toor": 0, "plain": 1002}
 HOST_SERVICES = "is the user of the host's own services; name another user"
 
 
-class Account:
-    def __init__(self, name, uid):
-        self.pw_name, self.pw_uid = name, uid
+def getent(argv, text="", seconds=None):
+    """What the program answers for ACCOUNTS."""
+    program, database, key = argv
+    assert (program, database, seconds) == ("getent", "passwd", 2)
+    for name, uid in ACCOUNTS.items():
+        if key in (name, str(uid)):
+            return commands.Completed(0, f"{name}:x:{uid}:100::/home/{name}:/bin/sh\n", "")
+    return commands.Completed(2, "", "")
 
 
 @pytest.fixture(autouse=True)
 def accounts(tmp_path, monkeypatch):
     """A host with ACCOUNTS; returns its file of subordinate numbers."""
-    by_uid = {uid: name for name, uid in ACCOUNTS.items()}
-    monkeypatch.setattr(pwd, "getpwnam", lambda name: Account(name, ACCOUNTS[name]))
-    monkeypatch.setattr(pwd, "getpwuid", lambda uid: Account(by_uid[uid], uid))
-    monkeypatch.setattr(host_users, "SUBUIDS", tmp_path / "subuid")
+    monkeypatch.setattr(commands, "run", getent)
+    for name in ("subuid", "passwd", "nsswitch"):
+        monkeypatch.setattr(host_users, {"subuid": "SUBUIDS"}.get(name, name.upper()), tmp_path / name)
     monkeypatch.setattr(host_users, "_can_route_users", lambda: True)
     return tmp_path / "subuid"
 
@@ -44,6 +48,55 @@ def test_a_user_has_its_number_and_those_of_its_containers(accounts, name):
     accounts.write_text("plain:100000:65536\ndeploy:165536:65536\n1001:300000:1\n")
     assert found(name) == (["1001", "165536-231071", "300000"], "")
     assert found("plain") == (["1002", "100000-165535"], "")
+
+
+def test_all_names_of_the_number_may_own_subordinate_numbers(accounts):
+    lines = ("plain:x:1002:100::/:/bin/sh", "alias:x:1001:100::/:/bin/sh", "deploy:x:1001:100::/:/bin/sh", "bad:1001")
+    (accounts.parent / "passwd").write_text("\n".join(lines))
+    accounts.write_text("alias:165536:65536\nplain:100000:65536\nbad:5000:1\n")
+    assert found("deploy") == found("1001") == (["1001", "165536-231071"], "")
+
+
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [("subid: files", ""), ("#subid: sss", ""), ("subid: sss", "sss"), (" subid :\tfiles sss # x", "files sss")],
+)
+def test_subordinate_numbers_of_a_directory_service_are_reported(accounts, line, source):
+    nsswitch = accounts.parent / "nsswitch"
+    nsswitch.write_text(f"passwd: files sss\n{line}\n")
+    problem = f"may have more numbers than those in {accounts}: {nsswitch} has 'subid: {source}'"
+    assert found("deploy") == (["1001"], problem if source else "")
+
+
+@pytest.mark.parametrize("done", [(1, ""), (3, ""), (0, ""), (0, "deploy:x:y:1::/:\n")])
+def test_an_answer_that_is_none_is_no_missing_account(monkeypatch, done):
+    monkeypatch.setattr(commands, "run", lambda *_words, **_options: commands.Completed(*done, ""))
+    for name in ("deploy", "1001"):
+        with pytest.raises(CommandError, match="gives no account"):
+            find_user(name)
+
+
+def test_a_directory_service_that_hangs_takes_two_seconds_at_most(monkeypatch, tmp_path):
+    """The watch holds the lock of the node meanwhile."""
+    program = tmp_path / "getent"
+    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(commands, "run", RUN)
+    monkeypatch.setitem(commands._ENVIRONMENT, "PATH", f"{tmp_path}:{commands.PATH}")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{commands.PATH}")
+    each = find_networks([parse_network_name("user:deploy", "path")], ())["user:deploy"]
+    assert not each.is_known
+    assert each.problem == (
+        "cannot be read: getent passwd deploy: did not end within 2 seconds; check the load of the host"
+    )
+
+
+def test_the_accounts_of_this_host(monkeypatch):
+    monkeypatch.setattr(commands, "run", RUN)
+    assert found("root") == ([], HOST_SERVICES)
+    assert found("daemon") == found("1") == (["1"], "")
+    assert found("nobody-knows") == ([], ABSENT)
+    assert found("7777") == (["7777"], "")
 
 
 def test_without_the_file_a_user_has_its_number():
@@ -71,6 +124,23 @@ def test_a_kernel_that_is_too_old_is_refused_by_name(monkeypatch):
     ranges, problem = find_user("deploy")
     assert ranges == ()
     assert problem.startswith("needs Linux 5.2 or newer")
+
+
+@pytest.mark.parametrize("reason", ["Operation not supported", "No such file or directory"])
+def test_a_kernel_that_lacks_a_feature(monkeypatch, reason):
+    monkeypatch.undo()
+    answer = commands.Completed(1, "", f"/dev/stdin:3:1-5: Error: Could not process rule: {reason}\n")
+    monkeypatch.setattr(commands, "run", lambda *_words, **_options: answer)
+    assert not host_users._can_route_users.__wrapped__()
+
+
+def test_a_failure_for_a_moment_is_no_old_kernel(monkeypatch):
+    """Else the user would keep the address of the node."""
+    monkeypatch.undo()
+    answer = commands.Completed(1, "", "netlink: Error: cache initialization failed: Interrupted system call\n")
+    monkeypatch.setattr(commands, "run", lambda *_words, **_options: answer)
+    with pytest.raises(CommandError, match="exit status 1: netlink: Error: cache initialization failed: Interrupted"):
+        host_users._can_route_users.__wrapped__()
 
 
 def test_this_kernel_is_asked_without_a_change(monkeypatch):

@@ -18,7 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.containe
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.containers import Container, Containers
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
-from node_runs import INET, apply, observe, reboot, remove, watch
+from node_runs import FOREVER, INET, A, apply, observe, reboot, remove, watch
 from states import node_state
 
 WEB, DB = "podman:web", "docker:db"
@@ -155,6 +155,24 @@ def test_the_watch_follows_a_user_that_is_created_again(with_user, capsys):
     assert "user:deploy of namespace/web has 1007, 100000-165535, not 1001" in capsys.readouterr().err
     assert observe(with_user)["drift"] == []
     assert Record.load(with_user).state.networks[0].uids == ("1007", "100000-165535")
+
+
+def test_a_node_yields_before_it_looks_users_up(with_user, monkeypatch):
+    """A directory service may hang, and the other holder must not wait."""
+    holds, find = [], with_user.find_networks
+
+    def find_late(*words):
+        holds.append(A in str(with_user.interfaces["eth0"]))
+        return find(*words)
+
+    monkeypatch.setattr(with_user, "find_networks", find_late)
+    with_user.away, with_user.wire = True, {A: FOREVER}
+    with_user.networks[USER] = Found(uids=("1007",))
+    assert A in str(with_user.interfaces["eth0"])
+    watch(with_user)
+    assert holds[0] is False
+    assert Record.load(with_user).state.networks[0].uids == ("1007",)
+    assert observe(with_user)["held"] == []
 
 
 @pytest.mark.parametrize("found", [Found(problem="does not exist"), UNREADABLE])
