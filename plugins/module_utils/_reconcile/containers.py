@@ -142,10 +142,14 @@ class _Node:
         self.errors: list[str] = []
 
     def read(self) -> _Node:
-        for each in self.started:
-            name = self._pod_name(each["name"], each["namespace"])
-            labels = _valid_labels(each["labels"])
-            self.pods.append(Pod(each["namespace"], name, labels, self.name, tuple(each["addresses"]), engine=PODMAN))
+        # Containers that share a network have the class of the one that started last.
+        last = {address: number for number, each in enumerate(self.started) for address in each["addresses"]}
+        for number, each in enumerate(self.started):
+            own = tuple(address for address in each["addresses"] if last[address] == number)
+            if own:
+                name = self._pod_name(each["name"], each["namespace"])
+                labels = _valid_labels(each["labels"])
+                self.pods.append(Pod(each["namespace"], name, labels, self.name, own, engine=PODMAN))
         shared = self._shared()
         for answer in self.answers:
             if answer["problem"]:

@@ -291,6 +291,15 @@ def test_a_container_that_chose_its_namespace_when_it_started():
         assert (errors(made), made["doubts"]) == ([], [])
 
 
+def test_of_containers_that_share_a_network_the_last_one_counts():
+    """As on its node. All containers of a pod of Podman should have the annotation."""
+    first = started("first", "web", "10.88.0.2", "10.88.0.9", app="shop")
+    own = [first, started("second", "web", "10.88.0.2", app="db"), started("third", "db", "10.88.0.2", app="db")]
+    made = run([following(1, podman(), followed_pods=own)], egressip(podSelector={}), namespace())
+    assert names(made) == [("node1", "web/first.node1"), ("node1", "db/third.node1")]
+    assert (errors(made), made["doubts"]) == ([], [])
+
+
 def test_the_namespace_of_such_a_container_needs_no_permission():
     """Root of the host chose it, and not the author of a label."""
     made = run([following(1, podman(), followed_pods=[started("a", "db", "10.88.0.2")])], egressip(podSelector={}))
