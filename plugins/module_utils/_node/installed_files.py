@@ -16,14 +16,6 @@ from . import metrics_file, systemd_units
 from .record import Record
 from .systemd_units import Parts
 
-_VOLATILE = (
-    files.WATCH_FILE,
-    files.LOST_FILE,
-    files.CONFLICTS_FILE,
-    files.TAKEOVERS_FILE,
-    files.NETWORKS_FILE,
-    files.YIELDED_FILE,
-)
 # Seconds until systemd reads new units.
 _RELOAD_AFTER = 1
 # Seconds until the program that follows the egress IPs starts again: the reload has ended, and so has the run.
@@ -113,7 +105,19 @@ def start_timers(io: HostIO, parts: Parts) -> None:
 
 def remove_all_files(io: HostIO, options: DataPlaneOptions) -> None:
     """Remove the files and units of a node with these options. Raises CommandError if systemd refuses."""
-    io.remove_files([*left_over(io, None, options), *_lasting(io), *_VOLATILE])
+    io.remove_files([*left_over(io, None, options), *_lasting(io), *_volatile()])
+
+
+def _volatile() -> tuple[Path, ...]:
+    """Return the files that do not outlive a boot."""
+    return (
+        files.WATCH_FILE,
+        files.LOST_FILE,
+        files.CONFLICTS_FILE,
+        files.TAKEOVERS_FILE,
+        files.NETWORKS_FILE,
+        files.YIELDED_FILE,
+    )
 
 
 def _node_files(io: HostIO, parts: Parts) -> Mapping[Path, tuple[bytes, int]]:

@@ -89,7 +89,7 @@ def world(hosts, egress_ips, assignments=(), held=()):
         "answers": {},
         "notes": [],
     }
-    made |= {"platforms": platforms, "stop_reasons": []}
+    made |= {"platforms": platforms, "stop_reasons": [], "in_steps": True}
     return {"set_fact": {"egress_ip_plan": made}, "run_once": True}
 
 
