@@ -31,6 +31,7 @@ from ipsec import (
     traffic,
 )
 from namespaces import SERVER, inside, look, run, start
+from netops_egress_ip._common.text_fields import TEXTS, with_plain_texts
 from netops_egress_ip._kubernetes.manifests import read_manifests
 from netops_egress_ip._reconcile.run_plan import Settings, plan_run
 
@@ -99,11 +100,17 @@ def documents() -> list[dict]:
     ]
 
 
+def facts(name: str) -> dict:
+    """The answer of a node, as the controller reads it."""
+    answer = with_plain_texts(module(name, **QUESTION))
+    return {**answer, **{field: json.loads(answer[field]) for field in TEXTS if field in answer}}
+
+
 def planned(secret: str) -> dict:
     """The rollout of a run, with an encrypted tunnel if there is a secret."""
     manifests = read_manifests([{"source": "kernel", "document": each} for each in documents()]).to_dict()
     labels = {"node1": {"k8s.ovn.org/egress-assignable": ""}, "node2": {}}
-    hosts = [{**HOST, "name": name, "labels": labels[name], "observed": module(name, **QUESTION)} for name in ENDPOINTS]
+    hosts = [{**HOST, "name": name, "labels": labels[name], "observed": facts(name)} for name in ENDPOINTS]
     settings = Settings(min_available=1, excluded_cidrs=["10.88.0.0/16", "fd00:88::/64"], tunnel_secret=secret)
     made = plan_run(hosts, manifests, settings, {"tunnel_encryption": "ipsec"} if secret else {})
     if made.stop_reasons or made.fleet["faulty"]:

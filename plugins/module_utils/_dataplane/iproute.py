@@ -34,6 +34,7 @@ import hashlib
 import itertools
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
+from types import MappingProxyType
 from typing import Mapping, Sequence
 
 from .._common.addresses import VERSIONS, WORDS, of_version, parse_address, version_of
@@ -95,7 +96,7 @@ class IpState:
 IpStates = Mapping[int, IpState]
 # {IP version: CIDRs}
 Excluded = Mapping[int, Sequence[str]]
-_NOTHING_EXCLUDED: Excluded = {}
+_NOTHING_EXCLUDED: Excluded = MappingProxyType({})
 
 
 def current_ip(host: Host, options: DataPlaneOptions, claimed: Collection[str]) -> dict[int, IpState]:
@@ -372,7 +373,7 @@ def _typed_destination(route: Document) -> str:
 def _address_in(route: Document) -> str:
     """Return an address of the IP version of a route."""
     if route.get("type") in _ROUTE_TYPES:
-        return _typed_destination(route).split("/")[0]
+        return _typed_destination(route).split("/", 1)[0]
     return str(route.get("gateway") or route.get("prefsrc") or route["dst"].split("/")[0])
 
 

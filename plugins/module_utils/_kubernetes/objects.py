@@ -260,18 +260,20 @@ def _common_pod(document: Any) -> Pod | None:
         labels, phase = metadata["labels"], status["phase"]
         ips = [entry["ip"] for entry in status["podIPs"]]
         pod_ips = tuple(dict.fromkeys(canonical_address(ip, "") for ip in ips))
-        is_pod = type(document) is dict and document["kind"] == "Pod" and document["apiVersion"] == API_VERSIONS["Pod"]
+        is_pod = (
+            isinstance(document, dict) and document["kind"] == "Pod" and document["apiVersion"] == API_VERSIONS["Pod"]
+        )
     except (EgressIPError, KeyError, TypeError):
         return None
     texts = (name, namespace, node, phase, *ips)
-    if not is_pod or type(labels) is not dict or {*map(type, (*texts, *labels, *labels.values()))} != {str}:
+    if not is_pod or not isinstance(labels, dict) or {*map(type, (*texts, *labels, *labels.values()))} != {str}:
         return None
     host_network, plain = spec.get("hostNetwork", False), all(map(_is_plain, (namespace, node, phase)))
-    if type(host_network) is not bool or not pod_ips or not plain or not is_dns_subdomain(name):
+    if not isinstance(host_network, bool) or not pod_ips or not plain or not is_dns_subdomain(name):
         return None
     if not all(map(_is_label, labels, labels.values())):
         return None
-    return Pod(namespace, name, labels.copy(), node, pod_ips, host_network, phase)
+    return Pod(namespace, name, dict(labels), node, pod_ips, host_network, phase)
 
 
 @lru_cache(maxsize=1 << 14)

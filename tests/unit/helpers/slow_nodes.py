@@ -142,7 +142,7 @@ class SlowNode(FakeKernel):
                 answer = answer or self._wire.answer(self, probe)
                 self._wire.time.sleep(probe.interval)
             self._wire.claiming.discard((self, probe.address))
-            self._wire.time.sleep(next(self._delays))
+            self._wire.time.sleep(next(self._delays, 0.0))
             yield ((), {probe.address: answer}) if answer else ({probe.address}, {})
 
 

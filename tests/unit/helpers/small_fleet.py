@@ -187,7 +187,8 @@ def _uplink(name, device, other, there, bridge=False):
     )
 
 
-def _addresses(device, addresses, lengths=_PREFIX):
+def _addresses(device, addresses, lengths=None):
+    lengths = lengths or _PREFIX
     extra = {4: "", 6: " nodad"}
     return [f"address add {a}/{lengths[v]} dev {device}{extra[v]}" for v, a in addresses.items()]
 

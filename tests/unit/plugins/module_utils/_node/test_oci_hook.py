@@ -95,7 +95,7 @@ def test_the_first_packets_of_a_container(node, version):
 def test_a_note_has_what_a_run_needs(node):
     with one_address() as first:
         start(first.pid, {NAMESPACE: "labs", LABELS: "app=web, tier=a"}, name="0123456789abcdef")
-        (note,) = pod_notes.read_notes().values()
+        (note,) = [*pod_notes.read_notes().values()]
     assert note["name"] == "labs/0123456789ab"
     assert note["addresses"] == [POD[4], POD[6]]
     assert note["labels"] == {"app": "web", "tier": "a"}
