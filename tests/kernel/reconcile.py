@@ -28,7 +28,7 @@ from ipsec import (
     build,
     captured,
     ended,
-    traffic,
+    traffic_of_pod,
 )
 from namespaces import SERVER, inside, look, run, start
 from netops_egress_ip._common.text_fields import TEXTS, with_plain_texts
@@ -190,14 +190,14 @@ def busy() -> float:
 
 def checks() -> list[bool]:
     """All checks in order."""
-    good = [changed("plain"), *captured("plain", {"vxlan"}, lambda: traffic("plain")), settled("plain")]
+    good = [changed("plain"), *captured("plain", {"vxlan"}, lambda: traffic_of_pod("plain")), settled("plain")]
     measured("plain")
-    good += [changed("encrypted", OLD), *captured("encrypted", {"esp"}, lambda: traffic("encrypted"))]
+    good += [changed("encrypted", OLD), *captured("encrypted", {"esp"}, lambda: traffic_of_pod("encrypted"))]
     good += [settled("encrypted", OLD), attack("encrypted by a run", {}), *secrets_of("encrypted", [OLD])]
     measured("encrypted")
-    good += [*rotation(), *captured("with the new secret", {"esp"}, lambda: traffic("with the new secret"))]
+    good += [*rotation(), *captured("with the new secret", {"esp"}, lambda: traffic_of_pod("with the new secret"))]
     good += [settled("with the new secret", NEW), *secrets_of("with the new secret", [NEW])]
-    good += [changed("plain again"), *captured("plain again", {"vxlan"}, lambda: traffic("plain again"))]
+    good += [changed("plain again"), *captured("plain again", {"vxlan"}, lambda: traffic_of_pod("plain again"))]
     return good
 
 
