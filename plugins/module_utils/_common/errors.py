@@ -38,6 +38,10 @@ class CommandError(EgressIPError):
     """A command on a node failed."""
 
 
+class NoAnswerError(CommandError):
+    """A command on a node did not end in its time."""
+
+
 class VerificationError(EgressIPError):
     """The state that was read back from a node differs from the state that was applied."""
 

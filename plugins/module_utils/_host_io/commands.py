@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from .._common.errors import CommandError
+from .._common.errors import CommandError, NoAnswerError
 
 # Seconds after which a command, or another run that holds the lock, counts as stuck.
 TIMEOUT = 60
@@ -36,9 +36,9 @@ class Completed(NamedTuple):
 
 
 def run(argv: Sequence[str], text: str = "", seconds: float | None = None) -> Completed:
-    """Run a command with `text` on its standard input. Raises CommandError if it is missing or does not end.
+    """Run a command with `text` on its standard input. Raises CommandError if it is missing.
 
-    `seconds` is its limit, None for `TIMEOUT`.
+    `seconds` is its limit, None for `TIMEOUT`. Raises NoAnswerError if it does not end by then.
     """
     seconds = TIMEOUT if seconds is None else seconds
     try:
@@ -48,7 +48,7 @@ def run(argv: Sequence[str], text: str = "", seconds: float | None = None) -> Co
     except FileNotFoundError:
         raise CommandError(f"{argv[0]}: is not installed on this host") from None
     except subprocess.TimeoutExpired:
-        raise CommandError(
+        raise NoAnswerError(
             f"{' '.join(argv)}: did not end within {seconds:.0f} seconds; check the load of the host"
         ) from None
     return Completed(done.returncode, done.stdout, done.stderr)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Callable, NamedTuple
 
 from .._common.addresses import canonical, outermost, parse_interface, parse_network
-from .._common.errors import CommandError, EgressIPError
+from .._common.errors import CommandError, EgressIPError, NoAnswerError
 from .._common.messages import quote
 from .._common.network_names import DOCKER, INTERFACE, LIBVIRT, PODMAN, USER, NetworkName
 from .._dataplane.host import Document, Documents, is_global
@@ -53,7 +53,8 @@ ABSENT = "does not exist"
 
 
 class Found(NamedTuple):
-    """The sorted CIDRs of a network, and why there are none. Unless `is_known`, the source could not be read.
+    """The sorted CIDRs of a network, and why there are none. Unless `is_known`, the source could not be read;
+    it `is_silent` if it gave no answer in its time.
 
     Of a user, `uids` are the texts of its UidRanges.
     """
@@ -62,19 +63,21 @@ class Found(NamedTuple):
     problem: str = ""
     is_known: bool = True
     uids: tuple[str, ...] = ()
+    is_silent: bool = False
 
 
 def find_networks(names: Iterable[NetworkName], interfaces: Documents) -> dict[str, Found]:
     """Return {NetworkName.text: Found}; `interfaces` are those of the Host.
 
-    An engine that gives no answer is not called again, so that one that hangs takes the time of one call only.
+    An engine or a directory of users that gives no answer is not called again, so that one that hangs takes the time of
+    one call only.
     """
     found: dict[str, Found] = {}
     silent: dict[str, Found] = {}
     for name in names:
         found[name.text] = silent[name.kind] if name.kind in silent else _find(name, interfaces)
-        if name.kind == DOCKER and not found[name.text].is_known:
-            silent[DOCKER] = found[name.text]
+        if found[name.text].is_silent or (name.kind == DOCKER and not found[name.text].is_known):
+            silent[name.kind] = found[name.text]
     return found
 
 
@@ -101,7 +104,8 @@ def _find(name: NetworkName, interfaces: Documents) -> Found:
         return finder(name.value, interfaces)
     except (CommandError, OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        return Found(problem=f"cannot be read: {reason}", is_known=False)
+        is_silent = isinstance(error, NoAnswerError)
+        return Found(problem=f"cannot be read: {reason}", is_known=False, is_silent=is_silent)
 
 
 def _podman(name: str, interfaces: Documents) -> Found:

@@ -79,16 +79,19 @@ def test_an_answer_that_is_none_is_no_missing_account(monkeypatch, done):
 def test_a_directory_service_that_hangs_takes_two_seconds_at_most(monkeypatch, tmp_path):
     """The watch holds the lock of the node meanwhile."""
     program = tmp_path / "getent"
-    program.write_text("#!/bin/sh\nexec sleep 600\n")
+    calls = tmp_path / "calls"
+    program.write_text(f"#!/bin/sh\necho call >> {calls}\nexec sleep 600\n")
     program.chmod(0o755)
     monkeypatch.setattr(commands, "run", RUN)
     monkeypatch.setitem(commands._ENVIRONMENT, "PATH", f"{tmp_path}:{commands.PATH}")
     monkeypatch.setenv("PATH", f"{tmp_path}:{commands.PATH}")
-    each = find_networks([parse_network_name("user:deploy", "path")], ())["user:deploy"]
-    assert not each.is_known
-    assert each.problem == (
+    names = [parse_network_name(f"user:{name}", "path") for name in ("deploy", "backup", "web")]
+    found_users = find_networks(names, ())
+    assert not any(each.is_known for each in found_users.values())
+    assert {each.problem for each in found_users.values()} == {
         "cannot be read: getent passwd deploy: did not end within 2 seconds; check the load of the host"
-    )
+    }
+    assert calls.read_text() == "call\n"
 
 
 def test_the_accounts_of_this_host(monkeypatch):
