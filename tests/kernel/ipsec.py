@@ -14,7 +14,7 @@ import ipaddress
 import subprocess
 import sys
 
-from namespaces import SERVER, apply, batch, connect, inside, lengths, look, run, start
+from namespaces import apply, batch, connect, inside, lengths, look, run, start, status_of
 from netops_egress_ip._dataplane.esp import desired_esp, fingerprint
 from netops_egress_ip._dataplane.iproute import macs_of
 from netops_egress_ip._dataplane.node_state import NodeState
@@ -296,11 +296,7 @@ def checks() -> list[bool]:
 def main() -> int:
     """Build and check; 1 if a check fails."""
     build()
-    server = start("server", SERVER)
-    try:
-        return int(not all(checks()))
-    finally:
-        server.kill()
+    return status_of(checks)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import functools
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 # A server that tells each client its address; 64 KiB show whether the sizes of packets fit.
@@ -82,6 +83,15 @@ def look(what: str, seen: object, wanted: object) -> bool:
     """Print the observed value; True if it is the expected one."""
     print(f"{'ok  ' if seen == wanted else 'FAIL'} {what}: {seen}, wanted {wanted}", flush=True)
     return seen == wanted
+
+
+def status_of(checks: Callable[[], Iterable[bool]]) -> int:
+    """Carry out checks while the server listens; 1 if one of them fails."""
+    server = start("server", SERVER)
+    try:
+        return int(not all(checks()))
+    finally:
+        server.kill()
 
 
 def connect(pod: str, address: str, seconds: int = 30, uid: int = 0) -> str:

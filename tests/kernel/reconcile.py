@@ -30,7 +30,7 @@ from ipsec import (
     ended,
     traffic_of_pod,
 )
-from namespaces import SERVER, inside, look, run, start
+from namespaces import inside, look, run, start, status_of
 from netops_egress_ip._common.text_fields import TEXTS, with_plain_texts
 from netops_egress_ip._kubernetes.manifests import read_manifests
 from netops_egress_ip._reconcile.run_plan import Settings, plan_run
@@ -205,11 +205,7 @@ def main() -> int:
     """Build and check; 1 if a check fails."""
     run("ip", "-all", "netns", "delete")
     build()
-    server = start("server", SERVER)
-    try:
-        return int(not all(checks()))
-    finally:
-        server.kill()
+    return status_of(checks)
 
 
 if __name__ == "__main__":
