@@ -21,7 +21,7 @@ from engines import (
     Podman,
     address_in,
 )
-from fleet import ASSIGNABLE, NOT_ASSIGNABLE, Fleet, Lab, egressip
+from fleet import ASSIGNABLE, NOT_ASSIGNABLE, Fleet, Lab, Run, egressip
 
 PODS = (("apps", address_in(DB, 10)), ("others", address_in(WEB, 99)))
 NETWORKS = f"podman:{DEFAULT}, podman:{WEB}, docker:bridge, libvirt:default, user:{USER}"
@@ -62,6 +62,20 @@ def lab():
     with Lab().hold() as held:
         held.up()
         yield held
+
+
+@pytest.fixture(scope="module")
+def fleet(lab):
+    """The fleet of a file of tests, without engines."""
+    made = Fleet(lab)
+    yield made
+    made.close()
+
+
+def follow(fleet: Fleet, node: str, engine: str, *words: object, **more: object) -> Run:
+    """Run a playbook with pods of an engine that are followed on one node."""
+    hosts = {**VARIABLES["hosts"], node: {**VARIABLES["hosts"][node], "egress_ip_follow": [engine]}}
+    return fleet.good(*words, egress_ip_manifests=documents(), **{**VARIABLES, "hosts": hosts, **more})
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import VARIABLES, documents
+from conftest import VARIABLES, documents, follow
 from engines import CLIENT, EGRESS_IP, LISTEN, Containerd
-from fleet import ADDRESS, Fleet, wait_for
+from fleet import ADDRESS, wait_for
 from lab_topology import SERVER, SERVER_PORT
 
 NODE = "node3"
@@ -42,18 +42,9 @@ CONFLIST = f"""\
 """
 
 
-@pytest.fixture(scope="module")
-def fleet(lab):
-    """The fleet of all tests of this scenario, without engines."""
-    made = Fleet(lab)
-    yield made
-    made.close()
-
-
 def apply(fleet, *words, **more):
     """Run a playbook with pods that are followed on one node."""
-    hosts = {**VARIABLES["hosts"], NODE: {**VARIABLES["hosts"][NODE], "egress_ip_follow": ["kubernetes"]}}
-    return fleet.good(*words, egress_ip_manifests=documents(), **{**VARIABLES, "hosts": hosts, **more})
+    return follow(fleet, NODE, "kubernetes", *words, **more)
 
 
 def has_read(node, *words):

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import VARIABLES, documents
+from conftest import VARIABLES, documents, follow
 from engines import CLIENT, DB, EGRESS_IP, WEB, Podman, address_in
-from fleet import ADDRESS, Fleet, wait_for
+from fleet import ADDRESS, STOP_WATCH, WATCH_TIMER, wait_for
 from lab_topology import SERVER, SERVER_PORT
 
 NODE = "node3"
@@ -22,23 +22,13 @@ SHOP, OTHERS = ("--annotation", f"{NAMESPACE}=apps"), ("--annotation", f"{NAMESP
 FREE = ("--network", DB)
 RIGHT, NODES_OWN = {EGRESS_IP: 300}, {ADDRESS[NODE]: 20}
 LEFT = "ls /usr/share/containers/oci/hooks.d /run/netops-egress-ip.* /var/lib/netops-egress-ip 2>/dev/null"
-WATCH = "netops-egress-ip-watch.timer"
 # A container and its monitor, as after the end of the engine: nothing calls the hook.
 KILL = 'kill -9 $(podman inspect --format "{{.State.ConmonPid}} {{.State.Pid}}" "$1")'
 
 
-@pytest.fixture(scope="module")
-def fleet(lab):
-    """The fleet of all tests of this scenario, without engines."""
-    made = Fleet(lab)
-    yield made
-    made.close()
-
-
 def apply(fleet, *words, **more):
     """Run a playbook with containers that are followed on one node."""
-    hosts = {**VARIABLES["hosts"], NODE: {**VARIABLES["hosts"][NODE], "egress_ip_follow": ["podman"]}}
-    return fleet.good(*words, egress_ip_manifests=documents(), **{**VARIABLES, "hosts": hosts, **more})
+    return follow(fleet, NODE, "podman", *words, **more)
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +104,10 @@ def test_containers_of_a_pod_share_an_address(podman):
 
 
 def test_tables_missing_while_a_container_starts(podman):
-    podman.run("systemctl", "stop", WATCH)
+    podman.run("sh", "-ec", STOP_WATCH)
     podman.run("nft", "delete", "table", "inet", "egress_ip")
     done = podman.run("sh", "-c", f"podman run --rm {' '.join((*FREE, *SHOP))} localhost/test true 2>&1", check=False)
-    podman.run("systemctl", "start", WATCH)
+    podman.run("systemctl", "start", WATCH_TIMER)
     assert "netops.egress_ip: the pod cannot be classified: nft: " in done
     wait_for("the tables are back", lambda: podman.run("nft", "list", "tables").count("egress_ip") == 2)
     assert podman.first_packets(*FREE, *SHOP) == RIGHT

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from fleet import NODE_NAMES, WATCH, WATCH_TIMER, Fleet, Lab, wait_for
+from fleet import NODE_NAMES, STOP_WATCH, WATCH_TIMER, Fleet, Lab
 from lab_topology import HOSTS
 
 
@@ -69,11 +69,7 @@ def fleet(machines):
 def unwatched(fleet):
     """The fleet with the watch stopped on every node, so that only a run repairs anything."""
     for name in NODE_NAMES:
-        fleet.lab.exec(name, "systemctl", "stop", WATCH_TIMER)
-    for name in NODE_NAMES:
-        # One that runs already may repair what a test breaks.
-        state = ("systemctl", "show", "-P", "ActiveState", WATCH)
-        wait_for(f"the watch of {name}", lambda argv=(name, *state): fleet.lab.exec(*argv).strip() != "activating")
+        fleet.lab.exec(name, "sh", "-ec", STOP_WATCH)
     yield fleet
     for name in fleet.running():
         fleet.lab.exec(name, "systemctl", "start", WATCH_TIMER)

@@ -53,6 +53,11 @@ ALL_ASSIGNABLE = dict.fromkeys(NODE_NAMES, ASSIGNABLE)
 NODE_MODULE = "netops.egress_ip.node"
 INFO_MODULE = "netops.egress_ip.node_info"
 WATCH, WATCH_TIMER = "netops-egress-ip-watch.service", "netops-egress-ip-watch.timer"
+# A shell script. A watch that runs already would repair what a test breaks.
+STOP_WATCH = f"""
+systemctl stop {WATCH_TIMER}
+while [ "$(systemctl show -P ActiveState {WATCH})" = activating ]; do sleep 0.1; done
+"""
 
 # Everything that a run could write, in two parts. Learned neighbours, link-local addresses, timers, counters and the
 # random address of the tunnel device change by themselves; rules of one priority have no order that counts.

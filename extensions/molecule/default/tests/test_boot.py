@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from fleet import BOTH_VERSIONS, FIRST, FIRST6, SECOND, SECOND6, wait_for
+from fleet import BOTH_VERSIONS, FIRST, FIRST6, SECOND, SECOND6, STOP_WATCH, WATCH_TIMER, wait_for
 
 pytestmark = pytest.mark.faults
 
@@ -87,12 +87,12 @@ def test_a_boot_is_closed(fleet, fault):
 def test_a_start_is_closed(fleet, fault):
     breaking, mending = STARTS[fault]
     before = last_closed(fleet)
-    on_node(fleet, f"systemctl stop netops-egress-ip-watch.timer; {FRESH}; {breaking}")
+    on_node(fleet, f"{STOP_WATCH}{FRESH}; {breaking}")
     try:
         on_node(fleet, f"systemctl start {RESTORE} || true")
         assert_closed(fleet, before)
     finally:
-        on_node(fleet, f"{mending}; systemctl start netops-egress-ip-watch.timer")
+        on_node(fleet, f"{mending}; systemctl start {WATCH_TIMER}")
     assert_open(fleet)
 
 

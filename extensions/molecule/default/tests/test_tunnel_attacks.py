@@ -16,7 +16,19 @@ import struct
 import time
 
 import pytest
-from fleet import ADDRESS, ALL_ASSIGNABLE, FIRST, POD_ADDRESS, SECOND, dual_stack, egressip, frames, wait_for
+from fleet import (
+    ADDRESS,
+    ALL_ASSIGNABLE,
+    FIRST,
+    POD_ADDRESS,
+    SECOND,
+    STOP_WATCH,
+    WATCH_TIMER,
+    dual_stack,
+    egressip,
+    frames,
+    wait_for,
+)
 from lab_topology import NODES, SERVER
 
 FIRST6, SECOND6 = "fd00:126::10", "fd00:126::102"
@@ -209,9 +221,9 @@ def test_without_tables_nothing_from_the_tunnel_is_delivered(dual, unwatched_nod
 @pytest.fixture
 def unwatched_node(dual):
     """A node on which only a run repairs anything."""
-    dual.lab.exec("node1", "systemctl", "stop", "netops-egress-ip-watch.timer")
+    dual.lab.exec("node1", "sh", "-ec", STOP_WATCH)
     yield "node1"
-    dual.lab.exec("node1", "systemctl", "start", "netops-egress-ip-watch.timer")
+    dual.lab.exec("node1", "systemctl", "start", WATCH_TIMER)
 
 
 @VERSIONS
