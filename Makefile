@@ -2,12 +2,14 @@
 PYTHON := .build/venv/bin/python
 LAB := $(PYTHON) tests/lab/lab.py
 CHECK := $(PYTHON) tests/ci/check.py
+# Of `make bench-eda`.
+PODS := 10
 # Of `make soak`: seconds, and the number that repeats its faults.
 DURATION := 180
 SEED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit kernel integration molecule eda awx-image bench faults soak docs lab lab-clean clean prepare prepare-unit prepare-lab
+.PHONY: help demo test lint unit kernel integration molecule eda awx-image bench bench-eda faults soak docs lab lab-clean clean prepare prepare-unit prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -57,6 +59,10 @@ bench: prepare-unit prepare-lab ## Measure the cost of a packet and of the start
 	@$(PYTHON) tests/bench/planner.py; planner=$$?; $(PYTHON) tests/bench/vsphere.py; vsphere=$$?; \
 	  $(PYTHON) tests/bench/scale.py; scale=$$?; $(PYTHON) tests/bench/node_scale.py; node=$$?; \
 	  $(PYTHON) tests/bench/bench.py && exit $$((planner + vsphere + scale + node))
+
+bench-eda: ## Measure how long a new pod waits for its egress IP through Event-Driven Ansible: make bench-eda PODS=10
+	@bash tests/ci/bootstrap.sh eda
+	@PYTHONPATH= .build/eda/bin/python tests/bench/new_pod.py --pods $(PODS)
 
 faults: prepare-lab ## Measure faults as a client sees them, without and with failover, and beside keepalived
 	@$(PYTHON) tests/bench/faults.py

@@ -41,8 +41,8 @@ class Rulebook:
         return calls.read_text().count('"observed"') // self.fleet.count if calls.exists() else 0
 
     @contextlib.contextmanager
-    def running(self, name, variables):
-        """Run the rulebook of this name with these variables."""
+    def running(self, name, variables, programs=""):
+        """Run the rulebook of this name with these variables; its runs find programs in the folder `programs` first."""
         assert shutil.which("java"), "java is missing; run: apt-get install default-jre-headless"
         inventory, given = self.folder / "inventory.yml", self.folder / "variables.yml"
         inventory.write_text(yaml.safe_dump(self.fleet.inventory()))
@@ -52,7 +52,7 @@ class Rulebook:
         own = {
             "ANSIBLE_COLLECTIONS_PATH": str(self.fleet.collections),
             "EGRESS_IP_TEST_FOLDER": str(self.folder),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": ":".join(filter(None, (str(programs), str(Path(sys.executable).parent), os.environ["PATH"]))),
             "PYTHONPATH": "",
         }
         with self.log.open("w") as log:
