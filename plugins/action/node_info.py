@@ -13,6 +13,7 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, Errors
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.annotations import network_names
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.networks import names_of_host
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import SIGNS
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import NodeAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting_types import number
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import result_of
@@ -31,6 +32,7 @@ class ActionModule(NodeAction):
         own, errors = names_of_host(given.get("host_networks")), Errors()
         named = network_names(observe.get("networks") or (), "networks", errors)
         observe["networks"] = sorted({*named, *own})
+        observe["platforms"] = SIGNS
         return {"mode": "observed", "options": given.get("options", {}), "observe": observe}
 
     def answer_timeout(self) -> float:

@@ -12,15 +12,15 @@ short_description: Audit the platform of nodes
 description:
   - Evaluates, on the controller, what a platform of nodes such as vSphere returned about them.
   - The input are registered results of other modules. C(egress_ip_plan) must be the result of M(netops.egress_ip.plan),
-    and for the platform V(vsphere) C(egress_ip_vsphere_port_info) that of M(netops.egress_ip.vsphere_port_info).
+    and the result of the module that reads the platform must be in the variable C(egress_ip_MODULE), such as
+    C(egress_ip_vsphere_port_info) for M(netops.egress_ip.vsphere_port_info).
     C(egress_ip_audit) of this module is used if it exists - its audits of other platforms are kept.
   - Changes nothing. Run it once, not for each host.
   - The role P(netops.egress_ip.node#role) calls this module. It is not part of the stable interface.
 options:
   platform:
-    description: Name of the platform.
+    description: Name of a platform that has a role, such as V(vsphere).
     type: str
-    choices: [vsphere]
     required: true
   settings:
     description: Settings of the role of O(platform) that its audit needs.

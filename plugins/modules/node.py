@@ -37,7 +37,9 @@ options:
     choices: [present, absent, observed]
     default: present
   observe:
-    description: The options of M(netops.egress_ip.node_info) other than C(options). Only for O(mode=observed).
+    description:
+      - The options of M(netops.egress_ip.node_info) other than C(options), and the signs of platforms that the
+        controller knows. Only for O(mode=observed).
     type: dict
     default: {}
     suboptions:
@@ -246,6 +248,7 @@ _PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 _OBSERVE = {
     "interface": {"type": "str", "default": ""},
     "platform": {"type": "str", "default": "auto"},
+    "platforms": {"type": "list", "elements": "dict", "default": []},
     "recall": {"type": "list", "elements": "str", "default": []},
     "networks": {"type": "list", "elements": "str", "default": []},
     "follow": {"type": "list", "elements": "str", "default": []},

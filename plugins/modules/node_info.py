@@ -23,8 +23,8 @@ options:
     default: ""
   platform:
     description:
-      - The platform of the host, V(baremetal), V(vsphere), V(virtual), V(openstack), V(aws), V(azure), V(gce) or
-        V(cloud).
+      - The platform of the host, V(baremetal), V(virtual), V(openstack), V(aws), V(azure), V(gce), V(cloud), or one
+        that has a role, such as V(vsphere).
       - With V(auto), the firmware's DMI fields show it. A platform that drops additional addresses (OpenStack and
         public clouds) is then a problem of the host.
     type: str

@@ -28,12 +28,16 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.follow
     read_kubeconfig,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions, parse_integer
-from ansible_collections.netops.egress_ip.plugins.module_utils._node.platform_detection import check_platform
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.platform_detection import (
+    check_platform,
+    platform_rows,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failover import AUTO
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import PROVIDERS, SIGNS
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import parse_excluded
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.tunnel_keys import key_of
 from ansible_collections.netops.egress_ip.plugins.plugin_utils import _setting_types as types
-from ansible_collections.netops.egress_ip.plugins.plugin_utils import _vsphere_settings
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._provider_settings import fleet_settings, host_settings
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting import (
     BOOLEAN,
     COUNT,
@@ -52,10 +56,11 @@ PREFIX = "egress_ip_"
 _DOCUMENT = re.compile(r"^(apiVersion|kind|kubernetes):", re.MULTILINE)
 # The most hosts that an error names.
 _HOSTS_SHOWN = 3
+_PLATFORMS = platform_rows(SIGNS)
 
 
 def _platform(value: object, path: str, errors: Errors) -> str:
-    errors.attempt(check_platform, str(value).strip())
+    errors.attempt(check_platform, str(value).strip(), _PLATFORMS)
     return str(value).strip()
 
 
@@ -133,7 +138,7 @@ OF_FLEET: Mapping[str, Setting] = {
     "metrics_dir": FILE,
     "connection_timeout": Setting(types.integer(1)),
     "pipelining": BOOLEAN,
-    **_vsphere_settings.OF_FLEET,
+    **fleet_settings(PROVIDERS.values()),
 }
 # Hosts may have different ones.
 OF_HOST: Mapping[str, Setting] = {
@@ -146,7 +151,7 @@ OF_HOST: Mapping[str, Setting] = {
     "follow_kubeconfig": Setting(_kubeconfig),
     "drain": BOOLEAN,
     "fence": FILE,
-    **_vsphere_settings.OF_HOST,
+    **host_settings(PROVIDERS.values()),
 }
 _SECRETS = tuple(name for name, setting in {**OF_FLEET, **OF_HOST}.items() if setting is SECRET)
 FAILOVER = tuple(name for name in OF_FLEET if name.startswith("failover"))

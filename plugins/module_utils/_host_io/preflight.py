@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 from . import commands
@@ -15,9 +16,9 @@ from . import commands
 _PACKAGES = {"ip": "iproute2", "nft": "nftables"}
 _DMI = Path("/sys/class/dmi/id")
 _XEN_UUID = Path("/sys/hypervisor/uuid")
+_HYPERVISOR_UUID, _CPU_FLAGS = "hypervisor_uuid", "cpu_flags"
 _CPU_INFO = Path("/proc/cpuinfo")
 _SYSTEMD = Path("/run/systemd/system")
-_DMI_FIELDS = ("sys_vendor", "product_name", "product_serial", "bios_version", "chassis_asset_tag")
 # Absent from the socket module: linux/netlink.h.
 _NETLINK_XFRM = 6
 
@@ -45,17 +46,26 @@ def missing_requirements() -> list[str]:
     return problems
 
 
-def platform_facts() -> dict[str, str]:
-    """Return {fact: text} for `_node.platform_detection.find_platform`, without the facts that this host lacks."""
-    paths = {**{name: _DMI / name for name in _DMI_FIELDS}, "hypervisor_uuid": _XEN_UUID}
+def platform_facts(names: Iterable[str]) -> dict[str, str]:
+    """Return {fact: text} of the named facts that this host has.
+
+    A fact is `cpu_flags`, `hypervisor_uuid` (of Xen), or a file of /sys/class/dmi/id.
+    """
     facts = {}
-    for name, path in paths.items():
+    for name in names:
         with contextlib.suppress(OSError):
-            facts[name] = path.read_text(encoding="utf-8", errors="replace").strip()
-    with contextlib.suppress(OSError):
-        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
-        facts["cpu_flags"] = next((line for line in lines if line.startswith("flags")), "")
+            facts[name] = _cpu_flags() if name == _CPU_FLAGS else _platform_fact(name)
     return facts
+
+
+def _platform_fact(name: str) -> str:
+    path = _XEN_UUID if name == _HYPERVISOR_UUID else _DMI / name
+    return path.read_text(encoding="utf-8", errors="replace").strip()
+
+
+def _cpu_flags() -> str:
+    lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    return next((line for line in lines if line.startswith("flags")), "")
 
 
 def _has_vxlan() -> bool:

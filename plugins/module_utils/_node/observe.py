@@ -25,7 +25,7 @@ from .failover_key import load_key
 from .installed_files import is_follower_stopped, left_over, missing_files
 from .metrics import Metrics
 from .networks import named_networks
-from .platform_detection import AUTO, Platform, find_platform, refusal
+from .platform_detection import AUTO, Platform, fact_names, find_platform, platform_rows, refusal
 from .record import Record
 from .takeovers import Takeovers
 
@@ -33,14 +33,15 @@ from .takeovers import Takeovers
 class Question(NamedTuple):
     """What a caller wants to know.
 
-    `interface` and `platform` are the user's; `recall` names objects whose addresses and pods on record are wanted,
-    `networks` those networks of containers and VMs whose addresses are wanted, `engines` those whose containers are,
-    `follow` the engines whose pods are to be followed. `metrics` costs a dump of all connections, and `probe`, for
-    other holders of this node's addresses, 0.4 seconds.
+    `interface` and `platform` are the user's, `platforms` the rows of providers for `platform_rows`; `recall` names
+    objects whose addresses and pods on record are wanted, `networks` those networks of containers and VMs whose
+    addresses are wanted, `engines` those whose containers are, `follow` the engines whose pods are to be followed.
+    `metrics` costs a dump of all connections, and `probe`, for other holders of this node's addresses, 0.4 seconds.
     """
 
     interface: str = ""
     platform: str = AUTO
+    platforms: Collection[Mapping[str, Any]] = ()
     recall: Collection[str] = ()
     networks: Collection[str] = ()
     follow: Collection[str] = ()
@@ -145,7 +146,8 @@ class NodeFacts:
 
 def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING_MORE) -> NodeFacts:
     """Return the facts of this host. Raises EgressIPError if it cannot be read."""
-    platform = find_platform(io.platform_facts(), question.platform)
+    rows = platform_rows(question.platforms)
+    platform = find_platform(io.platform_facts(fact_names(rows)), rows, question.platform)
     refused = refusal(platform) if question.platform == AUTO else None
     if refused:
         return NodeFacts(platform, problems=[refused])

@@ -3,16 +3,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a host runs on, and whether an additional address works there. PRIVATE to the collection. Pure.
 
-A platform is one row of PLATFORMS. One with a fence or port settings has a provider on the controller, in `_reconcile`.
+A platform is a row of CLOUDS. One with a fence or port settings has a provider on the controller instead, whose signs
+are an option of the module.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Pattern
+from typing import Any, NamedTuple
 
 from .._common.errors import InventoryError
 from .._common.messages import quote
@@ -21,21 +22,21 @@ AUTO = "auto"
 
 
 class PlatformRow(NamedTuple):
-    """A platform. Its `signs` are (fact, pattern of the fact's beginning); one of them is enough.
+    """A platform. Its `signs` are (fact, regular expression of the fact's beginning); one of them is enough.
 
     `refusal` names the platform that drops additional addresses, and the reason; it is empty where they work. `serial`
-    matches the prefix and the bytes of a product serial number that contains the BIOS UUID.
+    is the regular expression of a product serial number that contains the BIOS UUID, whose group is its bytes.
     """
 
     name: str
     signs: tuple[tuple[str, str], ...]
     refusal: str = ""
-    serial: Pattern[str] | None = None
+    serial: str = ""
 
 
-# The first matching row wins. A cloud or hypervisor guest shows the signs of its hypervisor too, so a row for it must
-# precede `virtual`, the row of all other virtual machines.
-PLATFORMS = (
+# The first matching row of CLOUDS, of the providers, and of OTHERS wins. A guest of a cloud shows the signs of its
+# hypervisor too.
+CLOUDS = (
     PlatformRow(
         "openstack",
         (
@@ -72,12 +73,9 @@ PLATFORMS = (
         ),
         "a public cloud, which carries only addresses that were ordered for the machine",
     ),
-    PlatformRow(
-        "vsphere",
-        (("sys_vendor", "vmware"), ("product_name", "vmware")),
-        # The serial number consists of the bytes of the BIOS UUID.
-        serial=re.compile(r"VMware-((?:[0-9a-f]{2}[ -]){15}[0-9a-f]{2})", re.IGNORECASE),
-    ),
+)
+# All other virtual machines, and all other machines.
+OTHERS = (
     PlatformRow(
         "virtual",
         (
@@ -88,7 +86,8 @@ PLATFORMS = (
     ),
     PlatformRow("baremetal", (("", ""),)),
 )
-_BY_NAME = {row.name: row for row in PLATFORMS}
+_REFUSALS = {row.name: row.refusal for row in CLOUDS}
+_SERIAL = "product_serial"
 
 
 @dataclass(frozen=True)
@@ -103,28 +102,38 @@ class Platform:
         return {"name": self.name, "uuid": self.uuid}
 
 
-def check_platform(named: str) -> None:
+def platform_rows(of_providers: Iterable[Mapping[str, Any]]) -> tuple[PlatformRow, ...]:
+    """Return the rows of all platforms; those of providers are {name, signs, serial}."""
+    rows = (PlatformRow(row["name"], tuple(map(tuple, row["signs"])), serial=row["serial"]) for row in of_providers)
+    return (*CLOUDS, *rows, *OTHERS)
+
+
+def check_platform(named: str, rows: Sequence[PlatformRow]) -> None:
     """Raise InventoryError unless this is a platform that a user can choose."""
-    if named not in (AUTO, *_BY_NAME):
-        known = ", ".join((AUTO, *reversed(list(_BY_NAME))))
-        raise InventoryError(f"egress_ip_platform: must be one of {known}, not {quote(named)}")
+    names = [AUTO, *(row.name for row in reversed(rows))]
+    if named not in names:
+        raise InventoryError(f"egress_ip_platform: must be one of {', '.join(names)}, not {quote(named)}")
 
 
-def find_platform(facts: Mapping[str, str], named: str = AUTO) -> Platform:
+def fact_names(rows: Iterable[PlatformRow]) -> list[str]:
+    """Return the facts of a host that its platform follows from."""
+    return sorted({_SERIAL, *(fact for row in rows for fact, _start in row.signs if fact)})
+
+
+def find_platform(facts: Mapping[str, str], rows: Sequence[PlatformRow], named: str = AUTO) -> Platform:
     """Return the Platform of a host.
 
-    `facts` {fact: text} may have the DMI fields `sys_vendor`, `product_name`, `product_serial`, `bios_version` and
-    `chassis_asset_tag`, and `hypervisor_uuid` (Xen) and `cpu_flags`. `named` is the user's choice, which precedes the
-    facts unless it is AUTO. Raises InventoryError if there is no such platform.
+    `facts` {fact: text} may have those of `fact_names`: DMI fields, `hypervisor_uuid` (Xen) and `cpu_flags`. `named` is
+    the user's choice, which precedes the facts unless it is AUTO. Raises InventoryError if there is no such platform.
     """
-    check_platform(named)
-    name = next(row.name for row in PLATFORMS if _has_sign(row, facts)) if named == AUTO else named
-    return Platform(name, _bios_uuid(facts.get("product_serial", "")))
+    check_platform(named, rows)
+    name = next(row.name for row in rows if _has_sign(row, facts)) if named == AUTO else named
+    return Platform(name, _bios_uuid(facts.get(_SERIAL, ""), rows))
 
 
 def refusal(platform: Platform) -> str | None:
     """Return why an egress IP cannot work on a platform, as a problem of the host; None if it can."""
-    reason = _BY_NAME[platform.name].refusal
+    reason = _REFUSALS.get(platform.name)
     if not reason:
         return None
     return (
@@ -137,9 +146,9 @@ def _has_sign(row: PlatformRow, facts: Mapping[str, str]) -> bool:
     return any(re.match(start, facts.get(fact, ""), re.IGNORECASE) for fact, start in row.signs)
 
 
-def _bios_uuid(serial: str) -> str | None:
-    for row in PLATFORMS:
-        found = row.serial and row.serial.fullmatch(serial)
+def _bios_uuid(serial: str, rows: Iterable[PlatformRow]) -> str | None:
+    for row in rows:
+        found = row.serial and re.fullmatch(row.serial, serial, re.IGNORECASE)
         if found:
             return str(uuid.UUID(re.sub("[ -]", "", found[1])))
     return None

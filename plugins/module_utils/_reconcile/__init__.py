@@ -3,5 +3,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A run on the controller, from the facts of the fleet to the report. PRIVATE to the collection.
 
-Imports _planner, _kubernetes, _dataplane, _vsphere and _common.
+Imports _planner, _kubernetes, _dataplane, _provider, the folders of platforms, and _common.
 """

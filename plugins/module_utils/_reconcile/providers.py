@@ -11,15 +11,21 @@ from typing import Any
 
 from .._common.addresses import address_order
 from .._kubernetes.objects import EgressIP
+from .._provider.contract import Audit, Host, Provider, Query
+from .._vsphere.provider import VSPHERE
 from .failure_domains import needs_labels, requests_of_run, usable_labels
 from .node_answer import valid_fields
-from .provider import Audit, Host, Provider, Query
-from .vsphere import VSPHERE
 
+# A provider is an entry of this table; nothing else here names one.
 PROVIDERS = {provider.name: provider for provider in (VSPHERE,)}
 FENCES = tuple(name for name, provider in PROVIDERS.items() if provider.self_detected_methods is not None)
 # The host variables of all providers.
 VARIABLES = tuple(variable for provider in PROVIDERS.values() for variable in provider.variables)
+# The signs of their platforms, as `_node.platform_detection` takes them.
+SIGNS = [
+    {"name": each.name, "signs": [list(sign) for sign in each.signs], "serial": each.serial}
+    for each in PROVIDERS.values()
+]
 # The names of options in the messages of AnsibleModule.
 _ARGUMENTS = re.compile(r"(?<=^missing required arguments: ).+|(?<=^argument ')\w+(?=' )")
 _WORD = re.compile(r"\w+")

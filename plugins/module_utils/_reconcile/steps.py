@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .._provider.contract import Audit, Changes
 from .failover import last_orders
 from .failure_domains import domain_notes
 from .fencing import links_to_cut, nodes_to_unfence, plan_fencing
-from .provider import Audit, Changes
 from .providers import DOMAINS, PROVIDERS, in_variables
 from .rollout import updates_after
 

@@ -175,8 +175,8 @@ class FakeKernel:
         found = frozenset(EspState(words[1], words[3], int(words[7], 0)) for words in map(str.split, self.esp_states))
         return Esp(found, self.esp_policies)
 
-    def platform_facts(self):
-        return dict(self.facts)
+    def platform_facts(self, names):
+        return {name: self.facts[name] for name in names if name in self.facts}
 
     def missing_requirements(self):
         return list(self.missing)

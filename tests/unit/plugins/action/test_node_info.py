@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule as Action
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import SIGNS
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, without_control
 from playbook_fleet import COLLECTION, PlaybookFleet
 
@@ -76,13 +77,13 @@ def test_a_node_is_observed_with_the_options(sent):
     assert options == {
         "mode": "observed",
         "options": {"tunnel_port": 4791},
-        "observe": {"interface": "eth1", "recall": ["node2"], "networks": []},
+        "observe": {"interface": "eth1", "recall": ["node2"], "networks": [], "platforms": SIGNS},
         "program_digest": PROGRAM_DIGEST,
     }
 
 
 def test_without_options(sent):
-    plain = {"mode": "observed", "options": {}, "observe": {"networks": []}}
+    plain = {"mode": "observed", "options": {}, "observe": {"networks": [], "platforms": SIGNS}}
     assert sent(Action) == {**plain, "program_digest": PROGRAM_DIGEST}
 
 
@@ -103,6 +104,7 @@ def test_the_options_of_the_run(sent, details):
     assert options["observe"] == {
         "interface": "eth2",
         "platform": "vsphere",
+        "platforms": SIGNS,
         "recall": ["a", "b"],
         "networks": ["podman:web"],
         "engines": ["podman"],

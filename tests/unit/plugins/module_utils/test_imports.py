@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 
 SOURCES = Path(__file__).parents[4] / "plugins/module_utils"
+# The folder of a platform has its provider, and only the list of providers imports that.
+PLATFORMS = {path.parent.name for path in SOURCES.glob("_*/provider.py")}
 ALLOWED = {
     "_common": "",
     "_solver": "",
     "_kubernetes": "_common",
     "_planner": "_kubernetes _solver _common",
     "_analysis": "_reconcile _planner _solver _kubernetes _common",
-    "_vsphere": "_common",
-    "_reconcile": "_planner _kubernetes _dataplane _vsphere _common",
+    "_provider": "",
+    **dict.fromkeys(PLATFORMS, "_provider _common"),
+    "_reconcile": " ".join(["_planner _kubernetes _dataplane _provider", *sorted(PLATFORMS), "_common"]),
     "_dataplane": "_common",
     "_protocols": "_common",
     "_failover": "_dataplane _common",
@@ -28,7 +31,11 @@ ALLOWED = {
 }
 # Modules with side effects, and the folders whose files may import them. Pure code uses constants of `socket`.
 IO_MODULES = {"pyVim", "pyVmomi", "subprocess", "os", "tempfile", "fcntl", "ansible", "ansible_collections"}
-IO_ALLOWED = {"_host_io": IO_MODULES - {"pyVim", "pyVmomi"}, "_vsphere": {"pyVim", "pyVmomi", "ansible"}}
+IO_ALLOWED = {
+    **dict.fromkeys(PLATFORMS, {"ansible"}),
+    "_host_io": IO_MODULES - {"pyVim", "pyVmomi"},
+    "_vsphere": {"pyVim", "pyVmomi", "ansible"},
+}
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:

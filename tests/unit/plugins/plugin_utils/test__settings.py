@@ -12,6 +12,9 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import Errors, InvalidError
+from ansible_collections.netops.egress_ip.plugins.module_utils._provider import contract
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import PROVIDERS
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting import SECRET
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import (
     DEFAULTS,
     FAILOVER,
@@ -28,7 +31,7 @@ from hypothesis import strategies as st
 from setting_sources import ALL_DEFAULTS, read
 
 ROOT = Path(__file__).resolve().parents[4]
-SECRETS = {"egress_ip_tunnel_secret", "egress_ip_vsphere_password"}
+SECRETS = {f"egress_ip_{name}" for name, setting in {**OF_FLEET, **OF_HOST}.items() if setting is SECRET}
 MANIFESTS = "egress_ip_manifests"
 
 
@@ -36,7 +39,7 @@ def specs(role):
     return yaml.safe_load((ROOT / f"roles/{role}/meta/argument_specs.yml").read_text())["argument_specs"]
 
 
-SPECS = {f"{role}/{entry}": spec["options"] for role in ("node", "vsphere") for entry, spec in specs(role).items()}
+SPECS = {f"{role}/{entry}": spec["options"] for role in ("node", *PROVIDERS) for entry, spec in specs(role).items()}
 VARIABLES = sorted({*DEFAULTS}.union(*SPECS.values()) - SECRETS - {MANIFESTS})
 WORDS = st.from_regex(r"[a-z][a-z0-9.]{0,8}", fullmatch=True)
 INTEGERS, NUMBERS = st.integers(1, 32000), st.integers(1, 600) | st.sampled_from([0.25, 1.5, 60.0])
@@ -62,16 +65,20 @@ VALUES = {
     "egress_ip_metrics_dir": st.just("/var/lib/metrics"),
     "egress_ip_follow": st.lists(st.sampled_from(["kubernetes", "podman"]), max_size=2, unique=True).map(sorted),
     "egress_ip_follow_kubeconfig": st.sampled_from(["/etc/kubernetes/kubelet.conf", "/var/lib/k3s/kubelet.kubeconfig"]),
-    "egress_ip_platform": st.sampled_from(["auto", "vsphere", "baremetal"]),
+    "egress_ip_platform": st.sampled_from(["auto", *PROVIDERS, "baremetal"]),
     "egress_ip_capacity": INTEGERS | st.dictionaries(st.sampled_from(["ip", "ipv4", "ipv6"]), INTEGERS, min_size=1),
-    "egress_ip_vsphere_vm": DICTS | st.lists(DICTS, min_size=1, max_size=2),
-    "egress_ip_vsphere_port": INTEGERS,
-    "egress_ip_vsphere_proxy_port": INTEGERS,
-    "egress_ip_vsphere_validate_certs": st.booleans(),
-    "egress_ip_vsphere_guest_mac": st.sampled_from(["own", "second", "changed"]),
-    "egress_ip_vsphere_scope": st.sampled_from(["port", "portgroup"]),
-    "egress_ip_vsphere_fence_method": st.sampled_from(["port_block", "vnic_disconnect", "power_off", "auto"]),
 }
+OF_TYPE = {
+    contract.TEXT: WORDS,
+    contract.BOOLEAN: st.booleans(),
+    contract.POSITIVE: INTEGERS,
+    contract.STRUCTURE: DICTS | st.lists(DICTS, min_size=1, max_size=2),
+}
+for provider in PROVIDERS.values():
+    for name, kind in {**provider.fleet_settings, **provider.host_settings}.items():
+        if kind != contract.SECRET:
+            values = OF_TYPE[kind] if isinstance(kind, str) else st.sampled_from(kind)
+            VALUES[f"egress_ip_{provider.name}_{name}"] = values
 OF_DEFAULT = {
     bool: st.booleans(),
     int: INTEGERS,

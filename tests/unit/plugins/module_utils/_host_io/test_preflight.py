@@ -15,13 +15,15 @@ IO = HostIO()
 
 
 def test_the_platform_is_read_as_far_as_it_is_shown(host, monkeypatch):
-    assert set(preflight.platform_facts()) <= {"cpu_flags"}
+    names = ["sys_vendor", "product_serial", "hypervisor_uuid", "cpu_flags", "no_such_file"]
+    assert set(preflight.platform_facts(names)) <= {"cpu_flags"}
     (host / "sys_vendor").write_bytes(b"VMware, Inc.\n")
     (host / "product_serial").write_bytes(b"VMware-\xff\n")
     (host / "uuid").write_text("ec2e1916\n")
-    facts = preflight.platform_facts()
+    facts = preflight.platform_facts(names)
     facts.pop("cpu_flags", None)
     assert facts == {"sys_vendor": "VMware, Inc.", "product_serial": "VMware-\ufffd", "hypervisor_uuid": "ec2e1916"}
+    assert set(preflight.platform_facts(["sys_vendor"])) == {"sys_vendor"}
     assert "AWS" in observe(IO)["problems"][0]
     (host / "uuid").unlink()
     assert observe(IO)["problems"] == []

@@ -194,12 +194,9 @@ def test_each_option_of_the_connection_has_a_variable():
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_only_its_role_and_its_code_name_a_provider(provider):
-    """The word may be in documentation; a platform may be detected, and its name is in the list of providers."""
-    allowed = re.compile(
-        rf"(roles|plugins/module_utils/_reconcile|plugins/modules)/({provider}\b|{provider}_)|_{provider}/"
-        rf"|plugins/plugin_utils/_{provider}_"
-    )
-    also = {"plugins/module_utils/_reconcile/providers.py", "plugins/module_utils/_node/platform_detection.py"}
+    """The word may be in documentation; and it is in the list of providers."""
+    allowed = re.compile(rf"roles/{provider}/|plugins/modules/{provider}_|plugins/module_utils/_{provider}/")
+    also = {"plugins/module_utils/_reconcile/providers.py"}
     word = re.compile(rf"\b{provider}|{provider.title()}|{provider.upper()}")
     found = set()
     for folder in ("plugins/action", "plugins/module_utils", "plugins/plugin_utils", "roles", "playbooks"):

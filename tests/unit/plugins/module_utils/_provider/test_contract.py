@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.provider import Host
+from ansible_collections.netops.egress_ip.plugins.module_utils._provider.contract import Host
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import FENCES, PROVIDERS
 
 ROOT = Path(__file__).resolve().parents[5]
 HOSTS = [Host("node1", "uuid-1", ["00:50:56:00:01:01"], {}), Host("node2", None, [], {})]
+ACTION_GROUPS = yaml.safe_load((ROOT / "meta/runtime.yml").read_text(encoding="utf-8"))["action_groups"]
 FLEET = {"nodes": [], "eligible": [], "observed": {}, "current": [], "unavailable": [], "recalled": {}}
 # What the module of a provider may return when the platform does not answer, or was not asked.
 NO_ANSWERS = [{"failed": True, "msg": "timed out"}, {"skipped": True}, {"unreachable": True, "msg": "lost"}]
@@ -49,6 +50,23 @@ def test_a_provider_has_a_role_with_its_tasks(provider):
     assert entries <= {path.stem for path in (role / "tasks").glob("*.yml")}
     assert entries <= role_of(provider, "meta/argument_specs.yml")["argument_specs"].keys()
     assert (ROOT / f"plugins/modules/{provider.module}.py").is_file()
+
+
+@all_providers
+def test_its_modules_are_an_action_group_with_common_options(provider):
+    modules = sorted((ROOT / "plugins/modules").glob(f"{provider.name}_*.py"))
+    assert ACTION_GROUPS[provider.name] == [path.stem for path in modules]
+    for path in modules:
+        documentation = yaml.safe_load(path.read_text(encoding="utf-8").split('r"""', 1)[1].partition('"""')[0])
+        assert f"netops.egress_ip.{provider.name}" in documentation["extends_documentation_fragment"], path
+
+
+def test_an_action_group_has_a_provider():
+    assert {*ACTION_GROUPS} == {*PROVIDERS}
+    modules = (ROOT / "plugins/modules").glob("*.py")
+    of_others = [path for path in modules if path.stem.partition("_")[0] not in PROVIDERS]
+    fragments = [f"- netops.egress_ip.{name}\n" for name in PROVIDERS]
+    assert [path for path in of_others if any(each in path.read_text(encoding="utf-8") for each in fragments)] == []
 
 
 @all_providers

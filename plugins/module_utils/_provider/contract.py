@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The contract of a provider: a platform or fence that is managed from outside of the nodes. PRIVATE. Pure.
 
-A provider is a `Provider`, listed in `providers.PROVIDERS`, and a role of the same name. No other code names it. A host
-belongs to it if it runs on this platform (as the host reports it, else `egress_ip_platform`) or if its
-`egress_ip_fence` is this name.
+A provider is a `Provider` in ``provider.py`` of a folder ``_NAME`` of module_utils, listed in
+`_reconcile.providers.PROVIDERS`, and a role ``NAME``. No other code names it. A host belongs to it if it runs on this
+platform (as the host reports it, else `egress_ip_platform`) or if its `egress_ip_fence` is this name.
 
 The role node includes these files of the role's ``tasks/``, once per run, on the controller:
 
@@ -24,7 +24,7 @@ A failure of ``audit``, ``change`` and ``unfence`` is ignored there and reported
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 
 # Values that tasks exchange are dicts:
 # {name: of the provider, nodes: [{name, ...}], egress_ips: [address], required: whether a fence needs the platform},
@@ -36,6 +36,10 @@ Query = Dict[str, Any]
 Audit = Dict[str, Any]
 # {open: [options], close: [options], notes: [line]}
 Changes = Dict[str, List[Any]]
+# Types of settings. STRUCTURE is a dictionary or a list, POSITIVE an integer of 1 or more. No result contains a SECRET.
+TEXT, SECRET, BOOLEAN, POSITIVE, STRUCTURE = "text", "secret", "boolean", "positive", "structure"
+# {name: type, or the words of which the value is one}; the variable of a setting is `egress_ip_PROVIDER_NAME`.
+Settings = Mapping[str, Union[str, Tuple[str, ...]]]
 
 
 class Host(NamedTuple):
@@ -56,20 +60,31 @@ class Host(NamedTuple):
 class Provider:
     """A platform or a fence.
 
-    ``name``: of the role, of the platform, and of the fence; ``title``: the system that answers, in failures;
-    ``variables``: the host variables that ``query`` needs; ``module``: the module that answers; ``options``: {regular
-    expression of an option of the modules: variable that sets it}, for messages; ``self_detected_methods``: the methods
-    of its fence after which a node checks its addresses before it uses them again, None if it has no fence;
-    ``domains``: {label: what a value of it is} of the labels that it gives to nodes, whose values are failure domains;
-    ``longest_stun``: the seconds for which it may stop a machine that works, as for a snapshot or a migration.
-
-    ``query``: returns ``nodes`` and own keys of a Query for the hosts, raises InventoryError; ``audit``: returns the
-    Audit for (Query, result of the module, settings of the role); ``changes``: returns the Changes for (Audit, dict of
-    a Fleet).
+    - ``name``: of the role, of the platform, and of the fence
+    - ``title``: the system that answers, in failures
+    - ``signs``: [(fact, regular expression of its beginning)]; a host of the platform has at least one. A fact is
+      `cpu_flags`, `hypervisor_uuid` (of Xen), or a file of /sys/class/dmi/id
+    - ``serial``: regular expression of a product serial number that contains the BIOS UUID, whose group is the bytes of
+      the UUID; empty if there is none
+    - ``fleet_settings``, ``host_settings``: the variables of its role, those that are the same on all hosts and others
+    - ``variables``: the host variables that ``query`` needs
+    - ``module``: the module that answers
+    - ``options``: {regular expression of an option of the modules: variable that sets it}, for messages
+    - ``self_detected_methods``: the methods of its fence after which a node checks its addresses before it uses them
+      again; None if it has no fence
+    - ``domains``: {label: title of its values} of the labels that it gives to nodes, whose values are failure domains
+    - ``longest_stun``: the seconds for which it may stop a machine that works, as for a snapshot or a migration
+    - ``query``: returns ``nodes`` and own keys of a Query for the hosts; raises InventoryError
+    - ``audit``: returns the Audit for (Query, result of the module, settings of the role)
+    - ``changes``: returns the Changes for (Audit, dict of a Fleet)
     """
 
     name: str
     title: str
+    signs: Sequence[tuple[str, str]]
+    serial: str
+    fleet_settings: Settings
+    host_settings: Settings
     variables: tuple[str, ...]
     module: str
     options: Mapping[str, str]

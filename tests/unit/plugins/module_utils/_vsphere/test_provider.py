@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.vsphere import VSPHERE, audit, changes
+from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.provider import VSPHERE, audit, changes
 
 A, B, ELSEWHERE = "192.168.126.10", "192.168.126.102", "10.9.9.9"
 UUID = "42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11"

@@ -15,11 +15,11 @@ from typing import Any, Collection, Dict, Iterable, Iterator, Mapping, Optional,
 from .._common.addresses import Network, address_order, parse_interface, parsed
 from .._common.errors import InventoryError
 from .._common.messages import type_name
-from .._vsphere.fence import POWER_OFF, VNIC_DISCONNECT
-from .._vsphere.port import GROUP, MAC_LEARNING, NSX, PORT, RULES, SECURITY
-from .._vsphere.port_requirements import OWN
-from .._vsphere.traffic_filter import is_ours
-from .provider import Audit, Changes, Host, Provider, Query
+from .._provider.contract import BOOLEAN, POSITIVE, SECRET, STRUCTURE, TEXT, Audit, Changes, Host, Provider, Query
+from .fence import AUTO, PORT_BLOCK, POWER_OFF, VNIC_DISCONNECT
+from .port import GROUP, MAC_LEARNING, NSX, PORT, RULES, SECURITY
+from .port_requirements import CHANGED, OWN, SECOND
+from .traffic_filter import is_ours
 
 # A port as `vsphere_port_info` with `partial` returns it, options of `vsphere_port_security`, an entry of an egress IP
 # there.
@@ -268,6 +268,25 @@ def _audit(asked: Query, answer: Mapping[str, Any], settings: Mapping[str, Any])
 VSPHERE = Provider(
     name="vsphere",
     title="vCenter",
+    signs=(("sys_vendor", "vmware"), ("product_name", "vmware")),
+    serial=r"VMware-((?:[0-9a-f]{2}[ -]){15}[0-9a-f]{2})",
+    fleet_settings={
+        "timeout": POSITIVE,
+        "guest_mac": (OWN, SECOND, CHANGED),
+        "scope": (PORT, GROUP),
+        "allow_override": BOOLEAN,
+        "fence_method": (PORT_BLOCK, VNIC_DISCONNECT, POWER_OFF, AUTO),
+    },
+    host_settings={
+        "hostname": TEXT,
+        "username": TEXT,
+        "password": SECRET,
+        "port": POSITIVE,
+        "validate_certs": BOOLEAN,
+        "proxy_host": TEXT,
+        "proxy_port": POSITIVE,
+        "vm": STRUCTURE,
+    },
     variables=(_VM, _HOSTNAME),
     module="vsphere_port_info",
     options={
