@@ -89,7 +89,7 @@ EXPIRED = Refused(410, "Expired", "The provided continue parameter is too old; t
 
 
 @dataclass(frozen=True)
-class Change:
+class WatchEvent:
     """One event of the history."""
 
     version: int
@@ -108,7 +108,7 @@ class Store:
         self.version = 1
         self.compacted = 0
         self._objects: dict[tuple[str, str], dict[tuple[str, str], dict[str, Any]]] = {}
-        self._history: list[Change] = []
+        self._history: list[WatchEvent] = []
 
     def resources(self) -> tuple[Resource, ...]:
         """Return the built-in resources and those of the CRDs in the store."""
@@ -220,7 +220,7 @@ class Store:
             self.compacted, self._history = self.version, []
             self.changed.notify_all()
 
-    def changes(self, resource: Resource, version: int) -> list[Change]:
+    def changes(self, resource: Resource, version: int) -> list[WatchEvent]:
         """Return the events after a version. Raises Refused if the history does not reach back."""
         with self.changed:
             if version < self.compacted:
@@ -254,7 +254,7 @@ class Store:
     def _note(self, kind: str, resource: Resource, document: dict[str, Any]) -> None:
         self.version += 1
         metadata = {**document["metadata"], "resourceVersion": str(self.version)}
-        self._history.append(Change(self.version, kind, _of(resource), {**document, "metadata": metadata}))
+        self._history.append(WatchEvent(self.version, kind, _of(resource), {**document, "metadata": metadata}))
         self.changed.notify_all()
 
 

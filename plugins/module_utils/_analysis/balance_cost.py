@@ -25,7 +25,7 @@ from .._solver.min_cost_flow import minimize_cost
 from .._solver.model import Address, NodeLoad, count_moves, count_overlap, first_conflict, loads_of
 from .._solver.packing import Packing
 from .._solver.solve import BALANCED, STICKY, solve
-from .evenness import Evenness, spread_of, usable_names
+from .evenness import Evenness, evenness_of, usable_names
 
 _SHOWN = 12
 # At so many numbers of moves it is asked what they buy, as far apart as can be.
@@ -95,12 +95,12 @@ def price_of(
     fewest, flat = (market.solved(policy) for policy in (STICKY, BALANCED))
     names, usable = [node.name for node in candidates.nodes.valid], usable_names(candidates)
     offers = {
-        Offer(point.moves - fewest.moves, spread_of(dict(zip(names, point.loads)), usable))
+        Offer(point.moves - fewest.moves, evenness_of(dict(zip(names, point.loads)), usable))
         for point in (fewest, *market.between(fewest, flat), flat)
         if point.valid and point.overlap == fewest.overlap
     }
     load = plan.get("weighted", plan)["load"]
-    run = Offer(sum(move["reason"] == REBALANCE for move in plan["moves"]), spread_of(load, usable))
+    run = Offer(sum(move["reason"] == REBALANCE for move in plan["moves"]), evenness_of(load, usable))
     shown = sorted({*offers, run}, key=lambda offer: (offer.moves, offer.spread.squares))
     return Price(tuple(shown), run, market.proven)
 

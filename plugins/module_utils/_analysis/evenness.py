@@ -24,7 +24,7 @@ class Evenness:
         return {"squares": self.squares, "highest": self.highest, "lowest": self.lowest}
 
 
-def spread_of(load: Mapping[str, int], usable: Iterable[str]) -> Evenness:
+def evenness_of(load: Mapping[str, int], usable: Iterable[str]) -> Evenness:
     """Return the Evenness of {node: load}; the highest and the lowest load are of the nodes ``usable``."""
     loads = [load[name] for name in usable if name in load]
     return Evenness(sum(each * each for each in load.values()), max(loads, default=0), min(loads, default=0))

@@ -16,7 +16,7 @@ from typing import Any
 from .._common.addresses import canonical, canonical_egress_ip, parsed
 from .._common.tables import table
 from .._kubernetes.objects import ASSIGNABLE_LABEL, EgressIP
-from .._planner.assign import make_plan, read_problem, read_situation
+from .._planner.assign import make_plan, read_plan_input, read_problem
 from .._planner.nodes import Node
 from .._planner.plan import (
     ADDRESS_CONFLICT,
@@ -30,7 +30,7 @@ from .._reconcile.failover import has_failover, last_orders
 from .._solver.deadline import Deadline, never
 from .._solver.model import Address, NodeLoad, count_moves, loads_of
 from .._solver.solve import STICKY, solve
-from .evenness import Evenness, spread_of, usable_names
+from .evenness import Evenness, evenness_of, usable_names
 
 HOLDS, YES, NO, UNKNOWN = "holds", "yes", "no", "not tried"
 # Each node needs a placement, so in a large fleet only the first nodes are tried.
@@ -146,7 +146,7 @@ class _Question:
         self.address, self.fleet, self.deadline = address, fleet, deadline
         now = fleet["nodes"], fleet["current"]
         self.plan = make_plan(requests, *now, *options, deadline)
-        claims = read_situation(requests, *now).claims
+        claims = read_plan_input(requests, *now).claims
         self.claimants = claims.get(address, [])
         # An object with errors may request an address without having it.
         self.claimants += [
@@ -236,7 +236,7 @@ class _Question:
 
     def _spread(self, placement: Sequence[int | None]) -> Evenness:
         nodes, loads = self.candidates.nodes.valid, loads_of(self.addresses, self.nodes, placement)
-        return spread_of({node.name: load for node, load in zip(nodes, loads)}, usable_names(self.candidates))
+        return evenness_of({node.name: load for node, load in zip(nodes, loads)}, usable_names(self.candidates))
 
     def _taken(self, name: str) -> tuple[str, ...]:
         """Return the conflicts on a node: another address of the object, a limit that is reached."""

@@ -13,7 +13,7 @@ from .._common.addresses import parsed
 from .._common.errors import Errors
 from .._common.tables import section, table
 from .._common.validation import check_string
-from .._planner.assign import make_plan, read_situation
+from .._planner.assign import make_plan, read_plan_input
 from .._planner.nodes import Node, label_text
 from .._planner.plan import Assignment, Plan, Unassigned
 from .._solver.deadline import Deadline, never
@@ -164,7 +164,7 @@ class _Question:
     def __init__(self, fleet_after: FleetAfter, deadline: Deadline, orders: Mapping[str, Sequence[str]] | None) -> None:
         self.fleet_after, self.deadline, self.orders = fleet_after, deadline, orders
         self.plan = self._plan(fleet_after.nodes)
-        self.candidates = read_situation(fleet_after.requests, fleet_after.nodes, fleet_after.current).candidates
+        self.candidates = read_plan_input(fleet_after.requests, fleet_after.nodes, fleet_after.current).candidates
         self.invalid = {each["name"] for each in self.plan.invalid}
         self.on: dict[str, list[Assignment]] = {}
         nodes = {node.name: node for node in self.candidates.nodes.valid}

@@ -19,7 +19,7 @@ from .._planner.requests import Requests
 from .._reconcile.fleet import required_nodes
 from .._reconcile.report import gap_lines
 from .._solver.deadline import Deadline, never
-from .evenness import Evenness, spread_of, usable_names
+from .evenness import Evenness, evenness_of, usable_names
 from .scenario import FleetAfter, read_scenario
 
 NEW = "New"
@@ -137,8 +137,8 @@ def what_if(
         needed=required_nodes(options.min_available, len(scenario.nodes)),
     )
     spreads = (
-        spread_of(before.leveled_load, usable_names(Candidates(read_nodes(fleet["nodes"]), {}, requests.egressips))),
-        spread_of(
+        evenness_of(before.leveled_load, usable_names(Candidates(read_nodes(fleet["nodes"]), {}, requests.egressips))),
+        evenness_of(
             after.leveled_load, usable_names(Candidates(read_nodes(scenario.nodes), {}, scenario.requests.egressips))
         ),
     )

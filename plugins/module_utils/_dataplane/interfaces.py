@@ -37,7 +37,7 @@ class Exit:
     vrf: str = ""
 
 
-def bearing(host: Host, primary: str, claimed: Collection[str]) -> list[dict[str, Any]]:
+def usable_interfaces(host: Host, primary: str, claimed: Collection[str]) -> list[dict[str, Any]]:
     """Return [{interface, addresses: [address/prefix length]}] of the interfaces that may hold egress IPs.
 
     The primary interface comes first; while it has no link, other nodes cannot reach the tunnel, and the list is empty.
@@ -78,7 +78,7 @@ def exits(host: Host, state: NodeState) -> dict[str, Exit]:
 
 def foreign_tables(host: Host, primary: str, options: DataPlaneOptions) -> list[str]:
     """Return a sentence for each foreign rule that looks up our table for an interface."""
-    names = [item["interface"] for item in bearing(host, primary, ()) if item["interface"] != primary]
+    names = [item["interface"] for item in usable_interfaces(host, primary, ()) if item["interface"] != primary]
     tables = {_table(host, name, options): name for name in names if not _vrf_of(host, name)}
     problems = [
         f"egress_ip_table_base: the foreign rule with priority {rule['priority']} looks up table {rule['table']}, ours"

@@ -16,7 +16,7 @@ from .._common.errors import ConflictError
 from .._dataplane.conflist import TYPE, has_entry, read_chain, with_entry, without_entry
 from .._host_io.cni_files import LISTS, PROGRAM_FOLDERS, ListFile
 from .._host_io.host_io import HostIO
-from .engine_changes import OWN_LINE, Change, EngineChanges, file_change, foreign_problem, launcher
+from .engine_changes import OWN_LINE, EngineChanges, FileChange, file_change, foreign_problem, launcher
 
 _PROGRAM = """\
 #!{python} -IS
@@ -63,15 +63,15 @@ def _used(io: HostIO, lists: Sequence[ListFile]) -> _Used:
     return _Used(problem=problem) if problem else _Used(first.path, folders)
 
 
-def _change(item: ListFile, wanted: bool) -> Change | None:
+def _change(item: ListFile, wanted: bool) -> FileChange | None:
     path = str(item.path)
     if not wanted and not has_entry(item.text):
         return None
     after = with_entry(item.text, path) if wanted else without_entry(item.text, path)
-    return Change(item.path, item.text, after, has_entry(after)) if after != item.text else None
+    return FileChange(item.path, item.text, after, has_entry(after)) if after != item.text else None
 
 
-def _programs(io: HostIO, folders: Collection[Path]) -> list[Change]:
+def _programs(io: HostIO, folders: Collection[Path]) -> list[FileChange]:
     text = program(io.interpreter())
     return [
         change

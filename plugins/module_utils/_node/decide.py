@@ -30,7 +30,7 @@ from .address_conflicts import Pace, mac_address
 from .current_state import Reading
 from .engine_changes import EngineChanges
 from .record import Record
-from .result import Change, Outcome, Result, file_lines, result
+from .result import Difference, Outcome, Result, file_lines, result
 
 
 class Request(NamedTuple):
@@ -89,7 +89,7 @@ class Planes:
         return self._interim[key]
 
 
-class Changes(NamedTuple):
+class AddressChanges(NamedTuple):
     """Which addresses change hands.
 
     `foreign` {Held: MAC} are those that someone else configured on this host, `unreleased` those of the kept ones whose
@@ -117,7 +117,7 @@ class Steps:
     observation: Observation
     marks: Mapping[str, int]
     planes: Planes
-    changes: Changes
+    changes: AddressChanges
     leaving: tuple[Held, ...]
     releasing: Collection[str]
     partners: Partners
@@ -185,7 +185,7 @@ class Steps:
             texts.update(desired_data_plane(self.record.state, self.record.marks, self.host).texts())
         seen = self.observation
         before = seen.current.beside(after).lines() | file_lines((*seen.surplus, *seen.engines.removed))
-        change = Change(before, after.lines() | file_lines((*seen.missing, *seen.engines.added)), texts)
+        change = Difference(before, after.lines() | file_lines((*seen.missing, *seen.engines.added)), texts)
         changes = self.changes
         return result(change, Outcome(held, claimed, changes.released, changes.unreleased, conflicts, connections))
 
@@ -261,11 +261,11 @@ def _refuse_unknown_keys(options: DataPlaneOptions, host: Host) -> None:
         )
 
 
-def _changes(state: NodeState, held: Sequence[Held], host: Host) -> Changes:
+def _changes(state: NodeState, held: Sequence[Held], host: Host) -> AddressChanges:
     wanted, present = set(state.held), set(held)
     new = [item for item in state.held if item not in present]
     foreign = _foreign_addresses(new, held, host)
-    return Changes(
+    return AddressChanges(
         kept=tuple(item for item in state.held if item in present),
         released=tuple(item for item in held if item not in wanted),
         to_claim=tuple(item for item in new if item not in foreign),

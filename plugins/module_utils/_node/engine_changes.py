@@ -32,7 +32,7 @@ os._exit(status)
 """
 
 
-class Change(NamedTuple):
+class FileChange(NamedTuple):
     """A file to change: its content before, and after; None for a file that is removed.
 
     `adds` is whether the engine starts our program afterwards; `mode` that of a whole file.
@@ -48,8 +48,8 @@ class Change(NamedTuple):
 class EngineChanges(NamedTuple):
     """Files of engines to edit, whole files of this collection, and why an engine cannot start our program."""
 
-    lists: tuple[Change, ...] = ()
-    files: tuple[Change, ...] = ()
+    lists: tuple[FileChange, ...] = ()
+    files: tuple[FileChange, ...] = ()
     problem: str = ""
 
     @property
@@ -73,13 +73,13 @@ def launcher(module: str, arguments: str) -> str:
     return _LAUNCHER.format(program=files.PROGRAM_FILE, prefix=PREFIX, module=module, arguments=arguments)
 
 
-def file_change(io: HostIO, path: Path, after: str | None, mode: int) -> list[Change]:
+def file_change(io: HostIO, path: Path, after: str | None, mode: int) -> list[FileChange]:
     """Return the change, if any, after which a whole file has this content; None for no file."""
     present = io.read_file(path)
     if present == (None if after is None else after.encode()) or _is_foreign(present):
         return []
     before = "" if present is None else present.decode(errors="replace")
-    return [Change(path, before, after, after is not None, mode)]
+    return [FileChange(path, before, after, after is not None, mode)]
 
 
 def foreign_problem(io: HostIO, paths: Iterable[Path]) -> str:

@@ -57,7 +57,7 @@ def preview(io: HostIO, steps: Steps) -> Result:
 
 def execute(io: HostIO, steps: Steps) -> Result:
     """Carry out the steps and return what was done."""
-    steps = keep_unheard(io, steps)
+    steps = keep_unconfirmed(io, steps)
     connections = Connections(io, steps.state, steps.marks)
     with ThreadPoolExecutor(max_workers=2) as pool:
         # Probes and systemd take their time; the data plane changes meanwhile.
@@ -81,7 +81,7 @@ def execute(io: HostIO, steps: Steps) -> Result:
     return rest.report(claimed, conflicts, connections.arrived)
 
 
-def keep_unheard(io: HostIO, steps: Steps) -> Steps:
+def keep_unconfirmed(io: HostIO, steps: Steps) -> Steps:
     """Return the steps without the release of addresses that another node only reports to hold.
 
     No node claims them in this run, so without that node's answer on the wire they would have no holder.

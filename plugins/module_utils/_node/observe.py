@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from .._dataplane.forward_filters import ForwardFilter, missing_exceptions
-from .._dataplane.interfaces import CALL_IPTABLES, bearing, filtered_bridge_versions, own_networks, routers
+from .._dataplane.interfaces import CALL_IPTABLES, filtered_bridge_versions, own_networks, routers, usable_interfaces
 from .._dataplane.node_state import Held, NodeState
 from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import desired_data_plane, endpoints_of, held_on, lines_between, own_addresses, problems_of
@@ -165,7 +165,7 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
     problems = problems_of(host, options, interface)
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
-    interfaces = bearing(host, interface, claimed)
+    interfaces = usable_interfaces(host, interface, claimed)
     followed = _followed(io, question.follow or (record.state.followed_engines if record else ()))
     facts = NodeFacts(
         platform,

@@ -15,7 +15,7 @@ from .._dataplane.state import result_of
 Result = Mapping[str, Any]
 
 
-class Change(NamedTuple):
+class Difference(NamedTuple):
     """What a run changes: lines before and after, with the texts of rules that lines name by their fingerprint."""
 
     before: frozenset[str]
@@ -43,7 +43,7 @@ def file_lines(paths: Iterable[Path]) -> frozenset[str]:
     return frozenset(f"file {path}" for path in paths)
 
 
-def result(change: Change, outcome: Outcome) -> Result:
+def result(change: Difference, outcome: Outcome) -> Result:
     """Return the result as a JSON-safe dict; its keys are always the same."""
     return {
         **result_of(change.before, change.after, change.texts),

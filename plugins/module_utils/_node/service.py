@@ -39,20 +39,20 @@ from .journal import log
 from .networks import NEVER, refreshed
 from .record import Record
 from .result import Result
-from .yielding import AFTER_THE_OTHER, Doubt, take_back, yield_first, yield_last
+from .yielding import AFTER_THE_OTHER, PendingYield, reclaim, yield_first, yield_last
 
 # Seconds until clients are challenged again: an answer may be lost, and a client answers once in half a second.
 _CHALLENGE_AGAIN = 2
 
 
-class _Look(NamedTuple):
+class _WatchResult(NamedTuple):
     """What a run of the watch did: whether it claimed an address, the connections of addresses that it released, and
     the addresses that it yields last.
     """
 
     claimed: bool = False
     lost: Sequence[Flow] = ()
-    doubt: Doubt | None = None
+    pending: PendingYield | None = None
 
 
 def main(io: HostIO, argv: Sequence[str]) -> int:
@@ -71,10 +71,10 @@ def _restore(io: HostIO) -> None:
         record = Record.load(io)
         if record is not None:
             host = read_host(io, record)
-            _put_back(io, record, host, held_on_record(record, host))
+            _restore_with(io, record, host, held_on_record(record, host))
 
 
-def _put_back(io: HostIO, record: Record, host: Host, held: Collection[Held]) -> bool:
+def _restore_with(io: HostIO, record: Record, host: Host, held: Collection[Held]) -> bool:
     """Restore what is on record, with these addresses; returns whether anything had changed."""
     current = read_data_plane(io, host, record.state.options, record.claimed)
     needed = transaction(current, desired_data_plane(record.state.holding(held), record.marks, host))
@@ -106,7 +106,7 @@ def _claim_on_record(io: HostIO, record: Record, again: bool = False) -> bool:
     dead = {version for version in VERSIONS if record.state.endpoint(version) not in own}
     held = held_on_record(record, host)
     if any(version_of(item.egress_ip) in dead for item in record.state.held):
-        done = _put_back(io, record, host, [item for item in held if version_of(item.egress_ip) not in dead])
+        done = _restore_with(io, record, host, [item for item in held if version_of(item.egress_ip) not in dead])
         if done or not again:
             log("nothing is claimed: this node has lost the address at which its tunnel ends")
         return False
@@ -141,37 +141,37 @@ def _watch(io: HostIO) -> None:
     """Yield and restore. Runs only if this node was away or something is missing (`_host_io.watch`)."""
     require_node(io)
     with io.lock():
-        claimed, lost, doubt = _watch_locked(io)
+        claimed, lost, pending = _watch_locked(io)
     if claimed:
         io.sleep(ANNOUNCE_AGAIN)
-        _announce_held(io, doubt.items if doubt else ())
-    if doubt:
+        _announce_held(io, pending.items if pending else ())
+    if pending:
         io.sleep(AFTER_THE_OTHER)
         with io.lock():
-            lost = [*lost, *yield_last(io, doubt)]
+            lost = [*lost, *yield_last(io, pending)]
     if lost:
         io.sleep(_CHALLENGE_AGAIN)
         challenge(io, lost)
 
 
-def _watch_locked(io: HostIO) -> _Look:
+def _watch_locked(io: HostIO) -> _WatchResult:
     record = Record.load(io)
     if record is None:
-        return _Look()
+        return _WatchResult()
     # Before the data plane, which may fail: pods that start without the plugin are not covered at all.
-    _put_plugin_back(io, record)
+    _restore_plugin(io, record)
     host = read_host(io, record)
     held = held_on_record(record, host)
     if not all(io.has_link(item.interface) for item in held):
         io.note_absence()
-        return _Look()
-    record = take_back(io, record)
+        return _WatchResult()
+    record = reclaim(io, record)
     settling, probing = io.is_settling(), io.was_away() or io.is_probe_due()
     taken = other_holders(io, held, host) if probing else {}
     lost: list[Flow] = []
-    doubt = None
+    pending = None
     if taken and settling:
-        record, lost, doubt = yield_first(io, record, taken, host)
+        record, lost, pending = yield_first(io, record, taken, host)
     elif probing:
         _report_conflicts(io, taken)
     # After the yield: an engine or a directory service may hang.
@@ -184,10 +184,10 @@ def _watch_locked(io: HostIO) -> _Look:
     io.note_networks(version)
     if probing:
         io.note_probed()
-    return _Look(claimed, lost, doubt)
+    return _WatchResult(claimed, lost, pending)
 
 
-def _put_plugin_back(io: HostIO, record: Record) -> None:
+def _restore_plugin(io: HostIO, record: Record) -> None:
     """Put the network plugin back into the list from which a kubelet or daemon that wrote it again took it.
 
     A failure is logged: the rest of the watch does not need the plugin.

@@ -34,7 +34,7 @@ from .record import Record
 AFTER_THE_OTHER = 6
 
 
-class Doubt(NamedTuple):
+class PendingYield(NamedTuple):
     """Addresses of a node that lets another holder yield first, and the generation of its plan."""
 
     generation: int
@@ -43,7 +43,7 @@ class Doubt(NamedTuple):
 
 def yield_first(
     io: HostIO, record: Record, taken: Mapping[Held, str], host: Host
-) -> tuple[Record, list[Flow], Doubt | None]:
+) -> tuple[Record, list[Flow], PendingYield | None]:
     """Yield those of the addresses, {Held: MAC of another holder}, whose other holder has the higher MAC address.
 
     Returns the record after that, the connections of these addresses, and the other ones for `yield_last`, None without
@@ -52,21 +52,21 @@ def yield_first(
     second = tuple(item for item, mac in taken.items() if mac_address(host, item.interface) > mac)
     later = set(second)
     first = {item: mac for item, mac in taken.items() if item not in later}
-    doubt = Doubt(record.state.generation, second) if second else None
-    return (*(_yield_addresses(io, record, first) if first else (record, [])), doubt)
+    pending = PendingYield(record.state.generation, second) if second else None
+    return (*(_yield_addresses(io, record, first) if first else (record, [])), pending)
 
 
-def yield_last(io: HostIO, doubt: Doubt) -> list[Flow]:
+def yield_last(io: HostIO, pending: PendingYield) -> list[Flow]:
     """Yield the addresses for which another host still answers, and note them; returns their connections.
 
     The caller holds the lock, which it did not hold since `yield_first`: a newer plan counts.
     """
     record = Record.load(io)
-    if record is None or record.state.generation != doubt.generation:
+    if record is None or record.state.generation != pending.generation:
         return []
     host = read_host(io, record)
     present = held_on_record(record, host)
-    doubtful = set(doubt.items)
+    doubtful = set(pending.items)
     taken = other_holders(io, [item for item in present if item in doubtful], host)
     lost: list[Flow] = []
     if taken:
@@ -88,7 +88,7 @@ def _note(io: HostIO, record: Record, yielded: Collection[Held]) -> None:
     io.write_file(files.YIELDED_FILE, json.dumps(noted).encode(), 0o600)
 
 
-def take_back(io: HostIO, record: Record) -> Record:
+def reclaim(io: HostIO, record: Record) -> Record:
     """Return the record with the addresses that this node must claim unless their other holder has them.
 
     The other one may have yielded them too. A newer plan counts, and has them if they are this node's.

@@ -30,7 +30,7 @@ from .requests import Claims, Requests, claimants, read_current, read_requests
 from .standbys import StandbyRules, plan_standbys
 
 
-class Situation(NamedTuple):
+class PlanInput(NamedTuple):
     """The candidate nodes of all addresses, and the objects that claim each of them."""
 
     candidates: Candidates
@@ -74,33 +74,33 @@ def make_plan(
     a malformed option.
     """
     _check_options(nodes, current, policy, max_moves)
-    situation = read_situation(requests, nodes, current)
-    refused = _keep_addresses_of_broken_objects(situation, requests)
-    refused += _refuse_second_requests(situation, requests)
-    unplaced, placement = _place(situation, policy, max_moves, deadline)
-    plan = _plan(requests, situation, refused + unplaced, placement)
+    plan_input = read_plan_input(requests, nodes, current)
+    refused = _keep_addresses_of_broken_objects(plan_input, requests)
+    refused += _refuse_second_requests(plan_input, requests)
+    unplaced, placement = _place(plan_input, policy, max_moves, deadline)
+    plan = _plan(requests, plan_input, refused + unplaced, placement)
     if standby_rules is None:
         return plan
     broken = {egressip.name for egressip in requests.egressips if egressip.errors}
-    return replace(plan, standbys=plan_standbys(situation.candidates, broken, standby_rules))
+    return replace(plan, standbys=plan_standbys(plan_input.candidates, broken, standby_rules))
 
 
-def read_situation(requests: Requests, nodes: Sequence[Any], current: Sequence[Any]) -> Situation:
-    """Return the Situation before anything is placed."""
+def read_plan_input(requests: Requests, nodes: Sequence[Any], current: Sequence[Any]) -> PlanInput:
+    """Return the PlanInput before anything is placed."""
     read = read_nodes(nodes)
     holders = read_current(current, requests.egressips, {*(node.name for node in read.valid), *read.broken})
     candidates = Candidates(read, holders, requests.egressips)
     claims = claimants(requests, holders)
     for address, claiming in claims.items():
         candidates.claim(address, claiming[0])
-    return Situation(candidates, claims)
+    return PlanInput(candidates, claims)
 
 
 def read_problem(requests: Requests, nodes: Sequence[Any], current: Sequence[Any]) -> tuple[Candidates, Problem]:
     """Return the Candidates, with the addresses of broken objects placed, and the Problem that remains."""
-    situation = read_situation(requests, nodes, current)
-    _keep_addresses_of_broken_objects(situation, requests)
-    return situation.candidates, problem_of(situation.candidates, _wanted(situation)[1])
+    plan_input = read_plan_input(requests, nodes, current)
+    _keep_addresses_of_broken_objects(plan_input, requests)
+    return plan_input.candidates, problem_of(plan_input.candidates, _wanted(plan_input)[1])
 
 
 def current_assignments(egressips: Sequence[Any], current: Sequence[Any] | None = ()) -> list[dict[str, str]]:
@@ -141,13 +141,13 @@ def _check_lists(**options: object) -> None:
             raise PlanError(f"{name}: must be a list, not {type_name(value)}")
 
 
-def _keep_addresses_of_broken_objects(situation: Situation, requests: Requests) -> list[Unassigned]:
+def _keep_addresses_of_broken_objects(plan_input: PlanInput, requests: Requests) -> list[Unassigned]:
     """Place the addresses of broken objects on their present nodes as far as the hard rules allow.
 
     Returns the others as Unassigned. An address that cannot stay goes to the first valid object that requests it:
     ``claims`` is changed accordingly. An address that the broken object owns remains its own for later.
     """
-    candidates, claims = situation
+    candidates, claims = plan_input
     refused = []
     of_broken = [address for address, claiming in claims.items() if claiming[0].errors]
     for address in sorted(of_broken, key=lambda each: (claims[each][0].name, address_order(each))):
@@ -184,16 +184,16 @@ def _why_not_kept(candidates: Candidates, address: str) -> str:
     return f"the object is invalid and gets nothing new; {address} cannot stay where it was ({', '.join(causes)})"
 
 
-def _refuse_second_requests(situation: Situation, requests: Requests) -> list[Unassigned]:
+def _refuse_second_requests(plan_input: PlanInput, requests: Requests) -> list[Unassigned]:
     refused = []
-    for address, claiming in situation.claims.items():
+    for address, claiming in plan_input.claims.items():
         if len(claiming) < 2:
             continue
         owner, *others = claiming
         if requests.owns(owner, address):
             why = "had it before"
         else:
-            why = "holds it" if _holds(situation.candidates, owner, address) else "comes first by name"
+            why = "holds it" if _holds(plan_input.candidates, owner, address) else "comes first by name"
         message = f"egressip/{owner.name} requests {address} too and {why}"
         refused += [Unassigned(other.name, address, DUPLICATE_REQUEST, message) for other in others if not other.errors]
     return refused
@@ -207,11 +207,11 @@ def _holds(candidates: Candidates, egressip: EgressIP, address: str) -> bool:
 
 
 def _place(
-    situation: Situation, policy: str, max_moves: int | None, deadline: Deadline
+    plan_input: PlanInput, policy: str, max_moves: int | None, deadline: Deadline
 ) -> tuple[list[Unassigned], Placement]:
     """Place the addresses of valid objects on nodes; return the Unassigned and the Placement."""
-    candidates = situation.candidates
-    refused, wanted = _wanted(situation)
+    candidates = plan_input.candidates
+    refused, wanted = _wanted(plan_input)
     problem = problem_of(candidates, wanted)
     placement = solve(problem.addresses, problem.nodes, policy, max_moves, deadline)
     for (name, address), number in zip(wanted, placement.nodes):
@@ -221,12 +221,12 @@ def _place(
     return [*refused, *(Unassigned(*pair, *candidates.why_exhausted(*pair)) for pair in without)], placement
 
 
-def _wanted(situation: Situation) -> tuple[list[Unassigned], list[tuple[str, str]]]:
+def _wanted(plan_input: PlanInput) -> tuple[list[Unassigned], list[tuple[str, str]]]:
     """Return the Unassigned that no node may hold, and the ordered (object name, address) of the others."""
-    candidates = situation.candidates
+    candidates = plan_input.candidates
     refused: list[Unassigned] = []
     wanted: list[tuple[str, str]] = []
-    for address, claiming in situation.claims.items():
+    for address, claiming in plan_input.claims.items():
         if not claiming or claiming[0].errors:
             continue
         name = claiming[0].name
@@ -238,8 +238,8 @@ def _wanted(situation: Situation) -> tuple[list[Unassigned], list[tuple[str, str
     return refused, wanted
 
 
-def _plan(requests: Requests, situation: Situation, unassigned: list[Unassigned], placement: Placement) -> Plan:
-    candidates, claims = situation
+def _plan(requests: Requests, plan_input: PlanInput, unassigned: list[Unassigned], placement: Placement) -> Plan:
+    candidates, claims = plan_input
     assignments = sorted(candidates.placed.values(), key=lambda each: (each.name, address_order(each.egress_ip)))
     of_object: dict[str, list[dict[str, str]]] = {}
     for each in assignments:
@@ -254,7 +254,7 @@ def _plan(requests: Requests, situation: Situation, unassigned: list[Unassigned]
         invalid=(*broken, *nodes.invalid),
         moves=moves_of(candidates, claims, placement.for_balance),
         load={name: candidates.load(name) for name in names},
-        warnings=(*nodes.warnings(), *_several_holders(situation), *_status_notes(requests)),
+        warnings=(*nodes.warnings(), *_several_holders(plan_input), *_status_notes(requests)),
         weighted=_weighted(candidates, names, placement) if candidates.is_weighted else None,
         gap=Gap(*placement.gap) if placement.gap else None,
     )
@@ -280,9 +280,9 @@ def _status_notes(requests: Requests) -> list[str]:
     return [f"{note}; the entry is ignored" for egressip in requests.egressips for note in egressip.notes]
 
 
-def _several_holders(situation: Situation) -> list[str]:
+def _several_holders(plan_input: PlanInput) -> list[str]:
     """Return a line for each address that several nodes hold, a fault that the plan ends."""
-    candidates, claims = situation
+    candidates, claims = plan_input
     lines = []
     for address in sorted((each for each in claims if len(candidates.holding_nodes(each)) > 1), key=address_order):
         keeper = candidates.placed[address].node if address in candidates.placed else "none of them"

@@ -108,7 +108,7 @@ class Candidates:
             order = address_order(address)
             networks = self._networks.containing(*order)
             # The network or broadcast address of a network is not possible on its nodes.
-            alone = address if self._networks.is_at_an_end(*order) else None
+            alone = address if self._networks.is_network_or_broadcast(*order) else None
         key = networks, names, alone
         if key not in self._set_numbers:
             self._set_numbers[key] = len(self._node_sets)
@@ -284,7 +284,7 @@ class Candidates:
         conflict = self.nodes.why_in_use(address)
         if conflict:
             return ADDRESS_CONFLICT, conflict
-        inside = self._all_inside(address) if self._is_at_an_end(address) else ()
+        inside = self._all_inside(address) if self._is_network_or_broadcast(address) else ()
         if inside and all(node.reserves(parsed(address)) for node in inside):
             found = (node.network_for(parsed(address)) for node in inside)
             networks = sorted({str(each[1]) for each in found if each is not None})
@@ -324,12 +324,12 @@ class Candidates:
     def _all_inside(self, address: str) -> tuple[Node, ...]:
         return self._all_networks.nodes_in(self._all_networks.containing(*address_order(address)))
 
-    def _is_at_an_end(self, address: str) -> bool:
-        return self._all_networks.is_at_an_end(*address_order(address))
+    def _is_network_or_broadcast(self, address: str) -> bool:
+        return self._all_networks.is_network_or_broadcast(*address_order(address))
 
     def _obstacle_summary(self, address: str) -> str:
         """Return the obstacles with their nodes; most addresses in the same networks share the text."""
-        alone = address if self._is_at_an_end(address) else None
+        alone = address if self._is_network_or_broadcast(address) else None
         owner = self._owner(address)
         selectors = owner.egress_node_selector, owner.annotations.node_selector, bool(owner.errors)
         key = self._all_networks.containing(*address_order(address)), selectors, alone

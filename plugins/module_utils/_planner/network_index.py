@@ -47,7 +47,7 @@ class NetworkIndex:
         found = {node.name: node for key in keys for node in self._nodes[key]}
         return tuple(found[name] for name in sorted(found))
 
-    def is_at_an_end(self, version: int, value: int) -> bool:
+    def is_network_or_broadcast(self, version: int, value: int) -> bool:
         """Return whether the address is the first or the last one of a network."""
         return (version, value) in self._reserved
 

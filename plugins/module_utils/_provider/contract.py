@@ -11,8 +11,8 @@ The role node includes these files of the role's ``tasks/``, once per run, on th
 
 - ``audit``: reads the platform for ``__egress_ip_query``, a `Query`, with the module `Provider.module`, registers its
   result as ``egress_ip_MODULE``, and calls the module `audit` with ``platform`` and ``settings``.
-- ``change``: applies ``__egress_ip_changes``, a list of options of `Changes`, with ``__egress_ip_state``: ``present``
-  before the nodes apply the plan, ``absent`` after.
+- ``change``: applies ``__egress_ip_changes``, a list of options of `PlatformChanges`, with ``__egress_ip_state``:
+  ``present`` before the nodes apply the plan, ``absent`` after.
 - ``fence``: cuts the VM or machine ``__egress_ip_target``, one of the ``nodes`` of the Query, off its network. It fails
   without a proof. ``macs`` of the target are as `fencing.links_to_cut` returns them.
 - ``unfence``: reconnects ``__egress_ip_targets``, some of these ``nodes``.
@@ -35,7 +35,7 @@ Query = Dict[str, Any]
 # provider
 Audit = Dict[str, Any]
 # {open: [options], close: [options], notes: [line]}
-Changes = Dict[str, List[Any]]
+PlatformChanges = Dict[str, List[Any]]
 # Types of settings. STRUCTURE is a dictionary or a list, POSITIVE an integer of 1 or more. No result contains a SECRET.
 TEXT, SECRET, BOOLEAN, POSITIVE, STRUCTURE = "text", "secret", "boolean", "positive", "structure"
 # {name: type, or the words of which the value is one}; the variable of a setting is `egress_ip_PROVIDER_NAME`.
@@ -76,7 +76,7 @@ class Provider:
     - ``longest_stun``: the seconds for which it may stop a machine that works, as for a snapshot or a migration
     - ``query``: returns ``nodes`` and own keys of a Query for the hosts; raises InventoryError
     - ``audit``: returns the Audit for (Query, result of the module, settings of the role)
-    - ``changes``: returns the Changes for (Audit, dict of a Fleet)
+    - ``changes``: returns the PlatformChanges for (Audit, dict of a Fleet)
     """
 
     name: str
@@ -93,4 +93,4 @@ class Provider:
     longest_stun: float
     query: Callable[[Sequence[Host]], Query]
     audit: Callable[[Query, Mapping[str, Any], Mapping[str, Any]], Audit]
-    changes: Callable[[Audit, Mapping[str, Any]], Changes]
+    changes: Callable[[Audit, Mapping[str, Any]], PlatformChanges]

@@ -9,7 +9,7 @@ from typing import Any, Collection, Iterable, Mapping, NamedTuple, Sequence
 
 from .._common.messages import listed
 from .._kubernetes.objects import EgressIP
-from .._planner.assign import read_situation
+from .._planner.assign import read_plan_input
 from .._planner.candidates import Candidates
 from .._planner.requests import Requests, read_requests
 
@@ -122,7 +122,7 @@ def domain_notes(
         return {moment: [] for moment in moments}
     requests, fleet = requests_of_run(run), run["fleet"]
     names = {egress_ip: each.name for each in requests.egressips for egress_ip in each.egress_ips}
-    candidates = read_situation(requests, fleet["nodes"], fleet["current"]).candidates
+    candidates = read_plan_input(requests, fleet["nodes"], fleet["current"]).candidates
     planned = {item["egressIP"]: item["order"] for item in run["plan"].get("standbys", ())}
     orders = {"planned": planned, "current": last_orders}
     found: dict[str, list[str]] = {}

@@ -34,7 +34,7 @@ _FACTS = Mapping[str, Any]
 _OF_NODE = ("pods", "networks", "namespaces")
 # A run adds one to the highest generation of the nodes, and a node refuses what is not newer than its own. So one node
 # with a wrong generation could make the others refuse all later runs. A node that was away is behind, never far ahead.
-_GENERATION_LEAP = 2**32
+_GENERATION_JUMP = 2**32
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def observe_fleet(
     that have left the fleet for good. Raises InventoryError.
     """
     answers = {host["name"]: read_answer(host["observed"]) for host in hosts}
-    answers = _without_false_addresses(_without_leaps(_without_stolen_endpoints(answers)))
+    answers = _without_false_addresses(_without_generation_jumps(_without_stolen_endpoints(answers)))
     observed = {name: answer.facts for name, answer in answers.items() if answer.kind == ANSWER}
     labels = {node.name: node.labels for node in node_objects}
     stop = _lines(answers, STOP)
@@ -175,14 +175,14 @@ def _without_stolen_endpoints(answers: dict[str, Answer]) -> dict[str, Answer]:
     return checked
 
 
-def _without_leaps(answers: Mapping[str, Answer]) -> dict[str, Answer]:
+def _without_generation_jumps(answers: Mapping[str, Answer]) -> dict[str, Answer]:
     """Return the answers, in which a node whose generation is far ahead of the next lower one is faulty."""
     checked = dict(answers)
     ranked = sorted((answer.facts["generation"], name) for name, answer in answers.items() if answer.kind == ANSWER)
-    leap = 0
+    jump = 0
     for (lower, _name), (generation, name) in zip(ranked, ranked[1:]):  # noqa: B905
-        leap = max(leap, generation - lower)
-        if leap > _GENERATION_LEAP:
+        jump = max(jump, generation - lower)
+        if jump > _GENERATION_JUMP:
             reason = f"gives invalid facts: generation: {generation} is far ahead of those of the other nodes"
             checked[name] = Answer(FAULTY, {}, (reason,))
     return checked

@@ -113,7 +113,7 @@ def report(
     events = events or Events()
     conflicts = _conflicts(results or {}, plan)
     claimed = set() if check_mode else {(ip, n) for n, r in (results or {}).items() for ip in r.get("claimed") or ()}
-    refused = {ip: f"{_who_answers(item['mac'], fleet)} answers for it" for ip, item in conflicts.items()}
+    refused = {ip: f"{_answering_host(item['mac'], fleet)} answers for it" for ip, item in conflicts.items()}
     refused.update(events.withheld)
     rows = _rows(plan, _Outcome.of(plan, fleet, refused, claimed, results or {}))
     lines = [*_table(rows, plan), *_weighted(plan), *_pools(manifests), *network_table(manifests)]
@@ -359,7 +359,7 @@ def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
         yield f"{item['name']}: is excluded: {item['reason']}"
     hint = f"; it may be a node that cannot be reached ({silent})" if silent else ""
     for ip, item in conflicts.items():
-        who, is_node = _who_answers(item["mac"], fleet), bool(_node_with(item["mac"], fleet))
+        who, is_node = _answering_host(item["mac"], fleet), bool(_node_with(item["mac"], fleet))
         why = ": it did not release it, or took it over during the run; run again"
         advice = why if is_node else f"{hint}; remove the address from that device"
         yield f"{item['node']}: {ip} is not claimed, {who} answers for it on {item['interface']}{advice}"
@@ -387,7 +387,7 @@ def _node_with(mac: str, fleet: Dict) -> str:
     return next((name for name, facts in fleet["observed"].items() if mac in facts.get("macs", {}).values()), "")
 
 
-def _who_answers(mac: str, fleet: Dict) -> str:
+def _answering_host(mac: str, fleet: Dict) -> str:
     node = _node_with(mac, fleet)
     return f"node {node}" if node else with_vendor(mac)
 

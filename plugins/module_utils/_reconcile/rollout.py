@@ -49,7 +49,7 @@ from .reaches import AddressReaches
 _Values = Mapping[str, Any]
 
 
-class More(NamedTuple):
+class OptionalParts(NamedTuple):
     """What only some fleets have.
 
     Failover, None without it, networks of namespaces, {node: Follow}, and containers of engines.
@@ -61,7 +61,7 @@ class More(NamedTuple):
     containers: ContainerPlan = NO_CONTAINERS
 
 
-NOTHING_MORE = More()
+NO_OPTIONAL_PARTS = OptionalParts()
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def roll_out(
     excluded: Sequence[str] = (),
     options: _Values | None = None,
     withheld: Collection[str] = (),
-    more: More = NOTHING_MORE,
+    optional: OptionalParts = NO_OPTIONAL_PARTS,
 ) -> Rollout:
     """Return the Rollout of a plan; `plan` and `fleet` are dicts of a Plan and a Fleet.
 
@@ -111,7 +111,7 @@ def roll_out(
     that must not be claimed in this run. Raises InvalidError.
     """
     data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
-    builder = _Builder(plan, manifests, fleet, parse_excluded(excluded), data_plane, withheld, more)
+    builder = _Builder(plan, manifests, fleet, parse_excluded(excluded), data_plane, withheld, optional)
     states = {name: builder.state_for(name) for name in sorted(fleet["observed"])}
     differing = tuple(name for name, state in states.items() if _differs(state, fleet["observed"][name]))
     names = {item["name"] for item in builder.pending}
@@ -191,10 +191,10 @@ class _Builder:
         excluded: Collection[Network],
         options: DataPlaneOptions,
         withheld: Collection[str],
-        more: More,
+        optional: OptionalParts,
     ) -> None:
         self.plan, self.fleet, self.options, self.withheld = plan, fleet, options, withheld
-        self.failover, self.networks, self.follow, self.containers = more
+        self.failover, self.networks, self.follow, self.containers = optional
         self.recalled = {name: fleet["recalled"][name] for name in manifests.broken if name in fleet["recalled"]}
         self.assigned: dict[str, set[str]] = {}
         for item in plan["assignments"]:

@@ -31,7 +31,7 @@ from .networks import network_lines, plan_networks, served_by_engines
 from .node_limits import limits
 from .node_names import with_host_names
 from .pod_networks import public_pod_lines
-from .rollout import More, Rollout, parse_excluded, roll_out
+from .rollout import OptionalParts, Rollout, parse_excluded, roll_out
 from .tunnel_keys import key_of, next_keys
 
 
@@ -168,7 +168,7 @@ def _on_nodes(
     sources: Sequence[EngineSource],
     fleet: Mapping[str, Any],
     egress_ips: Collection[str],
-) -> tuple[More, list[str]]:
+) -> tuple[OptionalParts, list[str]]:
     """Return what the nodes know of networks and containers, and lines about what is wrong with it."""
     observed = fleet["observed"]
     networks = plan_networks(hosts, read, observed)
@@ -176,7 +176,7 @@ def _on_nodes(
     known = without_unfollowed(hosts, observed)
     containers = plan_containers(sources, read, networks, known, nodes | {*egress_ips})
     errors = [*networks.errors, *follow_problems(observed), *containers.errors]
-    return More(networks=networks, containers=containers), errors
+    return OptionalParts(networks=networks, containers=containers), errors
 
 
 def _doubts_about(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._provider.contract import Audit, Changes
+from .._provider.contract import Audit, PlatformChanges
 from .failover import last_orders
 from .failure_domains import domain_notes
 from .fencing import links_to_cut, nodes_to_unfence, plan_fencing
@@ -67,7 +67,7 @@ def _in_variables(fences: Mapping[str, object], fence_results: Mapping[str, str]
     }
 
 
-def _of_platforms(changes: Mapping[str, Changes], when: str) -> list[dict[str, Any]]:
+def _of_platforms(changes: Mapping[str, PlatformChanges], when: str) -> list[dict[str, Any]]:
     """Return [{platform, changes}] of the platforms with changes at that time."""
     return [{"platform": name, "changes": each[when]} for name, each in changes.items() if each[when]]
 

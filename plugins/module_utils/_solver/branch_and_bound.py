@@ -313,7 +313,7 @@ class _Problem:
             if exact is not None and self.is_allowed(exact) and search.confirms(self.objective(exact)):
                 return Found(exact)
             self.budget.left = float("inf")
-            search.go_on(None)
+            search.resume(None)
         return search.found()
 
     def search_for(self, wanted: Objective, start: Placement) -> Placement | None:
@@ -474,14 +474,14 @@ class _Search:
             return
         self.problem.root = root
         self._add(root, root.value, 0, wanted)
-        self.go_on(wanted)
+        self.resume(wanted)
 
     def confirms(self, value: Objective) -> bool:
         """Return whether what was found so far does not contradict that this is the least value."""
         is_possible = self.at_least is None or value >= self.at_least
         return is_possible and (self.best_value is None or value <= self.best_value)
 
-    def go_on(self, wanted: Objective | None) -> None:
+    def resume(self, wanted: Objective | None) -> None:
         """Continue a search that a spent budget has ended."""
         self.at_least = None
         while self._queue:

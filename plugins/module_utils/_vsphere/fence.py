@@ -233,12 +233,12 @@ def noted_methods(port_note: Note, vm_note: Note, key: int) -> tuple[str, ...]:
 
 
 def _check_host(adapter: Adapter) -> None:
-    problem = doubt(adapter)
+    problem = why_unknown(adapter)
     if problem:
         raise VsphereError(f"{adapter.name}: {problem}, so that nothing can be proven")
 
 
-def doubt(machine: Adapter | Guest) -> str | None:
+def why_unknown(machine: Adapter | Guest) -> str | None:
     """Return why the vCenter does not know the present state of a VM; None if it does."""
     if machine.host is None:
         return "the VM is on no host"

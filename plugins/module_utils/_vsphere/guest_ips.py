@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._common.addresses import Address, address_order, canonical
-from .fence import OFF, ON, doubt
+from .fence import OFF, ON, why_unknown
 
 HELD, ABSENT, UNKNOWN = "held", "absent", "unknown"
 RUNNING = "guestToolsRunning"
@@ -57,7 +57,7 @@ def find_address(guest: Guest, address: Address) -> dict[str, Any]:
 
 
 def _state(guest: Guest, address: Address) -> tuple[str, str | None, str]:
-    problem = doubt(guest) or _silence(guest)
+    problem = why_unknown(guest) or _silence(guest)
     if problem:
         return UNKNOWN, None, problem
     if guest.power == OFF:

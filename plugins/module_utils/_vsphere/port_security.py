@@ -114,7 +114,7 @@ def decide(targets: Sequence[Target], wanted: Wanted) -> list[PortChange]:
 def _decide(target: Target, wanted: Wanted) -> PortChange:
     if wanted.mac_learning and target.own.mac_learning is None:
         raise VsphereError(f"mac_learning: is not supported by {target.name}; use a distributed switch 6.6 or newer")
-    change = _open(target, wanted) if wanted.present else _take_back(target, wanted)
+    change = _open(target, wanted) if wanted.present else _restore(target, wanted)
     if not wanted.present or target.kind != PORT:
         return change
     missing = _overrides(change) - frozenset(target.override_allowed)
@@ -154,7 +154,7 @@ def _open(target: Target, wanted: Wanted) -> PortChange:
     return PortChange(target, after, security, learning, frozenset(), rules != own.rules, {**former, **target.note})
 
 
-def _take_back(target: Target, wanted: Wanted) -> PortChange:
+def _restore(target: Target, wanted: Wanted) -> PortChange:
     """Return the PortChange that restores what `_open` noted, except values that were changed since then."""
     own, former, own_learning = target.own, target.note, target.own.mac_learning or {}
     security = {

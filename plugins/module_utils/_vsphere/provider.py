@@ -15,7 +15,18 @@ from typing import Any, Collection, Dict, Iterable, Iterator, Mapping, Optional,
 from .._common.addresses import Network, address_order, parse_interface, parsed
 from .._common.errors import InventoryError
 from .._common.messages import type_name
-from .._provider.contract import BOOLEAN, POSITIVE, SECRET, STRUCTURE, TEXT, Audit, Changes, Host, Provider, Query
+from .._provider.contract import (
+    BOOLEAN,
+    POSITIVE,
+    SECRET,
+    STRUCTURE,
+    TEXT,
+    Audit,
+    Host,
+    PlatformChanges,
+    Provider,
+    Query,
+)
 from .fence import AUTO, PORT_BLOCK, POWER_OFF, VNIC_DISCONNECT
 from .port import GROUP, MAC_LEARNING, NSX, PORT, RULES, SECURITY
 from .port_requirements import CHANGED, OWN, SECOND
@@ -97,7 +108,7 @@ def audit(asked: Query, ports: Sequence[Port], guest_mac: str = OWN, scope: str 
     return {"nodes": nodes, "fenced": fenced, "proven": proven, **about}
 
 
-def changes(audited: Audit, fleet: Mapping[str, Any]) -> Changes:
+def changes(audited: Audit, fleet: Mapping[str, Any]) -> PlatformChanges:
     """Return {open: [options], close: [options], notes: [line]}, the smallest sufficient changes of the ports.
 
     The options are those of `vsphere_port_security`, one entry for all nodes with equal changes. ``open``: settings

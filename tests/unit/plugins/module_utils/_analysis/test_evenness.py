@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.evenness import Evenness, spread_of
+from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.evenness import Evenness, evenness_of
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.evennes
 )
 def test_spread_of(load, usable, spread):
     """The sum counts all nodes; the highest and the lowest load are of those that may hold something."""
-    assert spread_of(load, usable) == spread
+    assert evenness_of(load, usable) == spread

@@ -10,9 +10,9 @@ import re
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.interfaces import (
     Exit,
-    bearing,
     exits,
     outward_bridges,
+    usable_interfaces,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.iproute import desired_ip
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_tables
@@ -47,8 +47,8 @@ def change(kernel, name, **parts):
 
 
 def test_the_primary_interface_comes_first_and_bridges_of_the_host_itself_do_not_count(kernel):
-    assert bearing(kernel.read_host(), "eth0", set()) == [PRIMARY, SECOND]
-    assert bearing(kernel.read_host(), "eth1", set()) == [SECOND, PRIMARY]
+    assert usable_interfaces(kernel.read_host(), "eth0", set()) == [PRIMARY, SECOND]
+    assert usable_interfaces(kernel.read_host(), "eth1", set()) == [SECOND, PRIMARY]
 
 
 def test_egress_ips_are_not_the_hosts_own(kernel):
@@ -56,13 +56,13 @@ def test_egress_ips_are_not_the_hosts_own(kernel):
         address("10.9.0.101", 32, "eth1"),
         address("10.9.0.102", 32, "eth1:egress"),
     ]
-    assert bearing(kernel.read_host(), "eth0", {"10.9.0.101"}) == [PRIMARY, SECOND]
+    assert usable_interfaces(kernel.read_host(), "eth0", {"10.9.0.101"}) == [PRIMARY, SECOND]
 
 
 def test_a_bridge_with_a_port_to_the_outside_counts(kernel):
     change(kernel, "pods0", flags=["BROADCAST", "UP", "LOWER_UP"])
     kernel.interfaces["eth2"] = {**ethernet(), "master": "pods0", "linkinfo": {}}
-    found = [item["interface"] for item in bearing(kernel.read_host(), "eth0", set())]
+    found = [item["interface"] for item in usable_interfaces(kernel.read_host(), "eth0", set())]
     assert found == ["eth0", "eth1", "pods0"]
 
 
@@ -76,12 +76,12 @@ def test_a_bridge_with_a_port_to_the_outside_counts(kernel):
 )
 def test_an_interface_that_cannot_bear_egress_ips(kernel, flags, kind):
     change(kernel, "eth1", flags=flags, linkinfo={"info_kind": kind})
-    assert bearing(kernel.read_host(), "eth0", set()) == [PRIMARY]
+    assert usable_interfaces(kernel.read_host(), "eth0", set()) == [PRIMARY]
 
 
 def test_without_a_link_on_the_primary_interface_the_others_bear_none_either(kernel):
     change(kernel, "eth0", flags=["BROADCAST", "UP"])
-    assert bearing(kernel.read_host(), "eth0", set()) == []
+    assert usable_interfaces(kernel.read_host(), "eth0", set()) == []
 
 
 @pytest.mark.parametrize(

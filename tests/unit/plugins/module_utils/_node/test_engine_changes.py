@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.engine_changes import (
     OWN_LINE,
-    Change,
     EngineChanges,
+    FileChange,
     change_engines,
     file_change,
     launcher,
@@ -22,7 +22,7 @@ LIST, OLD, NEW = Path("/etc/cni/net.d/10-a.conflist"), Path("/opt/cni/bin/old"),
 
 def test_no_list_ever_names_a_program_that_is_missing(kernel):
     kernel.files.update({str(LIST): (b"old", 0o644), str(OLD): (f"#!\n{OWN_LINE}\n".encode(), 0o755)})
-    lists = (Change(LIST, "old", "new", True),)
+    lists = (FileChange(LIST, "old", "new", True),)
     changes = EngineChanges(lists, (*file_change(kernel, OLD, None, 0o755), *file_change(kernel, NEW, "y", 0o755)))
     assert (changes.added, changes.missing, changes.removed) == ([LIST, NEW], [NEW], [OLD])
     kernel.log.clear()

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign, read_situation
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign, read_plan_input
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.solve import Placement, UnprovenTerm
 from hypothesis import given
@@ -70,7 +70,7 @@ def test_an_address_without_a_node_beside_free_nodes_has_a_message(monkeypatch):
 
 
 def candidates_of(documents, nodes, held=()):
-    return read_situation(read_requests(documents), nodes, current(dict(held))).candidates
+    return read_plan_input(read_requests(documents), nodes, current(dict(held))).candidates
 
 
 def names(nodes):

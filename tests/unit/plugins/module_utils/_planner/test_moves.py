@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign, read_situation
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import assign, read_plan_input
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.moves import moves_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 from planner_documents import current, egressip, holdings, in_zone, node, spread
@@ -59,28 +59,28 @@ def test_move_to_make_room():
 def placed(held, targets, nodes):
     """Return (candidates, claims) with each address of an object of its own on its node of ``targets``."""
     documents = [egressip(f"e{address[7:]}", address) for address in targets]
-    candidates, claims = read_situation(read_requests(documents), nodes, current(held))
+    candidates, claims = read_plan_input(read_requests(documents), nodes, current(held))
     for address, name in targets.items():
         candidates.place(f"e{address[7:]}", address, candidates.node(name))
     return candidates, claims
 
 
 def test_an_address_that_stays_or_is_new_does_not_move():
-    situation = placed({"10.0.0.1": "n1"}, {"10.0.0.1": "n1", "10.0.0.2": "n2"}, [node(1), node(2)])
-    assert moves_of(*situation, 0) == ()
+    plan_input = placed({"10.0.0.1": "n1"}, {"10.0.0.1": "n1", "10.0.0.2": "n2"}, [node(1), node(2)])
+    assert moves_of(*plan_input, 0) == ()
 
 
 def test_moves_are_in_the_order_of_addresses_and_those_for_balance_are_counted():
     held = {f"10.0.0.{n}": "n1" for n in (2, 10)}
-    situation = placed(held, dict.fromkeys(held, "n2"), [node(1), node(2)])
-    assert [(move.egress_ip, move.reason) for move in moves_of(*situation, 2)] == [
+    plan_input = placed(held, dict.fromkeys(held, "n2"), [node(1), node(2)])
+    assert [(move.egress_ip, move.reason) for move in moves_of(*plan_input, 2)] == [
         ("10.0.0.2", "Rebalance"),
         ("10.0.0.10", "Rebalance"),
     ]
-    assert Counter(move.reason for move in moves_of(*situation, 1)) == {"MakeRoom": 1, "Rebalance": 1}
+    assert Counter(move.reason for move in moves_of(*plan_input, 1)) == {"MakeRoom": 1, "Rebalance": 1}
 
 
 def test_of_several_holders_one_that_could_keep_it_is_the_origin():
     nodes = [node(1, ready=False), node(2), node(3)]
-    situation = placed({"10.0.0.1": ["n1", "n2"]}, {"10.0.0.1": "n3"}, nodes)
-    assert [(move.from_node, move.reason) for move in moves_of(*situation, 1)] == [("n2", "Rebalance")]
+    plan_input = placed({"10.0.0.1": ["n1", "n2"]}, {"10.0.0.1": "n3"}, nodes)
+    assert [(move.from_node, move.reason) for move in moves_of(*plan_input, 1)] == [("n2", "Rebalance")]

@@ -36,4 +36,4 @@ def test_the_index_finds_the_nodes_that_a_look_at_each_finds(nodes, addresses):
     for address in addresses:
         order = address_order(str(address))
         assert index.nodes_in(index.containing(*order)) == tuple(n for n in nodes if n.network_for(address))
-        assert index.is_at_an_end(*order) or not any(node.reserves(address) for node in nodes)
+        assert index.is_network_or_broadcast(*order) or not any(node.reserves(address) for node in nodes)

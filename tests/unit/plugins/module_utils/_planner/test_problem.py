@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import read_problem, read_situation
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign import read_plan_input, read_problem
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.problem import problem_of
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import Address, NodeLoad
@@ -46,7 +46,7 @@ def test_a_broken_object_leaves_its_load_and_capacity():
 
 
 def test_limits_are_what_is_left():
-    candidates = read_situation(read_requests([egressip("a", FIRST)]), [node(1, capacity=1)], []).candidates
+    candidates = read_plan_input(read_requests([egressip("a", FIRST)]), [node(1, capacity=1)], []).candidates
     for number in range(3):
         candidates.place(f"b{number}", f"10.0.0.{10 + number}", candidates.node("n1"))
     assert problem_of(candidates, [("a", FIRST)]).nodes == [NodeLoad(3, 0)]
