@@ -190,7 +190,7 @@ def _others(fleet: Fleet, holder: Node) -> list[Node]:
     return [node for node in fleet.holders if node is not holder]
 
 
-def mend(fleet: Fleet) -> None:
+def repair(fleet: Fleet) -> None:
     """Bring back what the fault took away."""
     fleet.gateway.connect(SWITCH)
     for node in fleet.holders:
@@ -259,7 +259,7 @@ def trial(fleet: Fleet, fault: Fault) -> Seen:
         fault.act(fleet, holder)
         time.sleep(fault.lasts)
         mended = time.monotonic()
-        mend(fleet)
+        repair(fleet)
         time.sleep(fault.observed)
     together = holders.together(mended if fault.parted else 0.0)
     return Seen(
@@ -282,7 +282,7 @@ def trials(kind: type[Fleet], fault: Fault, count: int) -> Iterator[Seen]:
                 yield trial(fleet, fault)
                 done += 1
                 try:
-                    fleet.go_on()
+                    fleet.begin_trial()
                 except RuntimeError:
                     break
 

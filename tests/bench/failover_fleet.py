@@ -412,7 +412,7 @@ class Fleet:
             raise RuntimeError(f"{self.egress_ips[0]} is on {', '.join(node.name for node in found) or 'no node'}")
         return found[0]
 
-    def go_on(self) -> None:
+    def begin_trial(self) -> None:
         """Begin the next trial as the next run would: with a plan that has the present holder."""
         self.write_plan(self.holder())
         time.sleep(SETTLING)
@@ -502,7 +502,7 @@ class KeepalivedFleet(Fleet):
             time.sleep(1)
         time.sleep(SETTLING)
 
-    def go_on(self) -> None:
+    def begin_trial(self) -> None:
         """Begin the next trial; it needs no plan."""
         self.holder()
         time.sleep(SETTLING)

@@ -53,13 +53,13 @@ class Demo:
         """Note the fault unless right."""
         if not right:
             self.faults.append(fault)
-            show.say(show.paint("bad", f"WRONG: {fault}"))
+            show.paragraph(show.paint("bad", f"WRONG: {fault}"))
         return right
 
     def play(self, name: str) -> PlaybookRun:
         """Run a playbook and show its report; a failure is a fault, shown with the whole output."""
         playbook = f"netops.egress_ip.{name}"
-        show.say(f"$ ansible-playbook {playbook} -i {self.inventory.name} -e ...\n")
+        show.paragraph(f"$ ansible-playbook {playbook} -i {self.inventory.name} -e ...\n")
         variables = {
             "egress_ip_manifests": self.manifests,
             "egress_ip_failover": self.failover,
@@ -71,8 +71,8 @@ class Demo:
         if not self.expect("[DEPRECATION WARNING]" not in run.output, f"{name} has a deprecation warning") or not good:
             print(run.output)
         for line in run.messages:
-            show.say(f"| {line}".rstrip())
-        show.say(show.paint("dim", f"({run.seconds:.1f} s)\n"))
+            show.paragraph(f"| {line}".rstrip())
+        show.paragraph(show.paint("dim", f"({run.seconds:.1f} s)\n"))
         return run
 
     # -- current state ------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Demo:
         """Kill a holder, start no run, and show the pause that a pod saw; returns the node and the pod."""
         wait_until_settled(self.lab, self.running())
         victim, address, key = self.choose_victim()
-        show.say(f"{key} leaves through {victim} as {address}. Power off {victim}, and start no run.\n")
+        show.paragraph(f"{key} leaves through {victim} as {address}. Power off {victim}, and start no run.\n")
         with self.lab.poll(key, interval=0.02, timeout=0.1) as poll:
             self.wait_for_good(poll)
             self.lab.kill(victim)
@@ -169,7 +169,7 @@ class Demo:
         self.expect(not wrong, f"{key} is seen as {sorted(wrong)} during the takeover")
         if self.expect(not answers[-1].error, f"{key} has no connection as {address} after {victim} died"):
             pause = longest_gap(answers)
-            show.say(show.paint("strong", f"No run. The pause that {key} saw: {pause:.2f} s\n"))
+            show.paragraph(show.paint("strong", f"No run. The pause that {key} saw: {pause:.2f} s\n"))
             self.expect(pause < TAKEOVER_SECONDS, f"the pause is {pause:.1f} s")
         return victim, key
 
@@ -185,7 +185,7 @@ class Demo:
     def fail_over(self) -> str:
         """Kill a holder, reconcile, and time the gap as a pod sees it; returns the node."""
         victim, address, key = self.choose_victim()
-        show.say(f"{key} leaves through {victim} as {address}. Power off {victim}.\n")
+        show.paragraph(f"{key} leaves through {victim} as {address}. Power off {victim}.\n")
         with self.lab.poll(key, timeout=0.5) as poll:
             killed = time.time()
             self.lab.kill(victim)
@@ -207,7 +207,7 @@ class Demo:
         show.heading(number, f"{victim} comes back")
         before = self.holders()
         self.lab.start(victim)
-        show.say("Booted. No address may be on two hosts, and none moves, since the load is balanced:\n")
+        show.paragraph("Booted. No address may be on two hosts, and none moves, since the load is balanced:\n")
         self.play("reconcile")
         self.show_holders()
         self.expect(self.holders() == before, "an address moved although the load was balanced")
@@ -224,12 +224,12 @@ class Demo:
         self.expect(not wrong, f"{key} is seen as {sorted(wrong)} during the move")
         if self.expect(len(good) > 1, f"{key} has no connections"):
             pause = max(after - before for before, after in pairwise(good))
-            show.say(f"{key} connected {len(good)} times meanwhile. Its longest pause: {pause:.2f} s\n")
+            show.paragraph(f"{key} connected {len(good)} times meanwhile. Its longest pause: {pause:.2f} s\n")
 
     @staticmethod
     def show_times(run: PlaybookRun, gap: float) -> None:
         """Where the seconds between the kill and the first good connection went."""
-        show.say(show.paint("strong", f"From the kill to the first good connection: {gap:.1f} s"))
+        show.paragraph(show.paint("strong", f"From the kill to the first good connection: {gap:.1f} s"))
         named = [(name.split(" : ")[-1], seconds) for name, seconds in run.tasks if seconds >= 0.2]
         slow = [(name, f"{seconds:.1f} s", WORK.get(name, "")) for name, seconds in named]
         show.table(("where the run's seconds went", "", ""), [*slow, ("the whole run", f"{run.seconds:.1f} s", "")])
@@ -304,7 +304,7 @@ def main() -> int:
     verdict = "Every source was right." if not demo.faults else f"{len(demo.faults)} things were wrong."
     show.heading(11, f"{verdict} {time.monotonic() - start:.0f} s")
     for fault in demo.faults:
-        show.say(show.paint("bad", fault))
+        show.paragraph(show.paint("bad", fault))
     return int(bool(demo.faults))
 
 

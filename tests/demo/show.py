@@ -22,7 +22,7 @@ def heading(number: int, text: str) -> None:
     print(f"\n{paint('heading', f'{number}. {text}')}\n", flush=True)
 
 
-def say(text: str) -> None:
+def paragraph(text: str) -> None:
     """One paragraph."""
     print(f"   {text}", flush=True)
 

@@ -14,7 +14,7 @@ import ipaddress
 import subprocess
 import sys
 
-from namespaces import apply, batch, connect, inside, lengths, look, run, start, status_of
+from namespaces import apply, batch, check, connect, inside, lengths, run, start, status_of
 from netops_egress_ip._dataplane.esp import desired_esp, fingerprint
 from netops_egress_ip._dataplane.iproute import macs_of
 from netops_egress_ip._dataplane.node_state import NodeState
@@ -147,13 +147,13 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 def traffic_of_pod(what: str) -> list[bool]:
     """Connect from the pod by both IP versions, and compare the source that the server saw."""
-    return [look(f"{what}, IPv{v}", connect("pod", SERVERS[v]), EGRESS_IPS[v]) for v in SERVERS]
+    return [check(f"{what}, IPv{v}", connect("pod", SERVERS[v]), EGRESS_IPS[v]) for v in SERVERS]
 
 
 def traffic(what: str) -> list[bool]:
     """Connect from the pod and from its node's user."""
     user = {v: connect("node2", SERVERS[v], uid=USER) for v in SERVERS}
-    return [*traffic_of_pod(what), *(look(f"{what}, user, IPv{v}", user[v], EGRESS_IPS[v]) for v in SERVERS)]
+    return [*traffic_of_pod(what), *(check(f"{what}, user, IPv{v}", user[v], EGRESS_IPS[v]) for v in SERVERS)]
 
 
 def captured(what: str, wanted: set[str], action) -> list[bool]:
@@ -161,7 +161,7 @@ def captured(what: str, wanted: set[str], action) -> list[bool]:
     capture = start("lan", CAPTURE)
     good = action()
     seen = ast.literal_eval(ended(capture))
-    return [*good, look(f"{what}: kinds on the wire", {kind for kind, number in seen.items() if number}, wanted)]
+    return [*good, check(f"{what}: kinds on the wire", {kind for kind, number in seen.items() if number}, wanted)]
 
 
 def checksum(data: bytes) -> int:
@@ -212,7 +212,7 @@ def forged(what: str, payloads: dict[int, list[str]], wanted: dict[str, int]) ->
     ended(start("outsider", FORGER, *packets))
     run("sleep", "1")
     seen = ast.literal_eval(ended(listener))
-    return look(what, seen, {**wanted, "192.168.126.66": 1})
+    return check(what, seen, {**wanted, "192.168.126.66": 1})
 
 
 def attack(what: str, wanted: dict[str, int]) -> bool:
@@ -234,7 +234,7 @@ def rotation() -> list[bool]:
     sent = {v: int(ended(sender)) for v, sender in senders.items()}
     run("sleep", "1")
     seen = {v: ast.literal_eval(ended(listener)) for v, listener in listeners.items()}
-    return [look(f"rotation, IPv{v}: datagrams", seen[v], {EGRESS_IPS[v]: sent[v]}) for v in SERVERS]
+    return [check(f"rotation, IPv{v}: datagrams", seen[v], {EGRESS_IPS[v]: sent[v]}) for v in SERVERS]
 
 
 def ours(node: str) -> str:
@@ -252,7 +252,7 @@ def foreign() -> str:
 
 def checks() -> list[bool]:
     """All checks in order."""
-    good = [look("what prevents ESP", esp_problems(4790), [])]
+    good = [check("what prevents ESP", esp_problems(4790), [])]
     before = foreign()
     for node in ENDPOINTS:
         apply(node, state(node))
@@ -264,19 +264,19 @@ def checks() -> list[bool]:
     good += [attack("encrypted", {})]
     good += rotation()
     good += captured("with the new key", {"esp"}, lambda: traffic("with the new key"))
-    good += [look("foreign state and policy", foreign() == before, True)]
+    good += [check("foreign state and policy", foreign() == before, True)]
     run("ip", "-n", "node2", "xfrm", "policy", "flush")
     good += captured(
         "policies flushed",
         set(),
-        lambda: [look("policies flushed", connect("pod", SERVERS[4], 3), "TimeoutError: timed out")],
+        lambda: [check("policies flushed", connect("pod", SERVERS[4], 3), "TimeoutError: timed out")],
     )
     change("node2", NEW)
     run("ip", "-n", "node2", "xfrm", "state", "flush")
     good += captured(
         "states flushed",
         set(),
-        lambda: [look("states flushed", connect("pod", SERVERS[4], 3), "TimeoutError: timed out")],
+        lambda: [check("states flushed", connect("pod", SERVERS[4], 3), "TimeoutError: timed out")],
     )
     change("node2", NEW)
     good += captured("states restored", {"esp"}, lambda: traffic("states restored"))
@@ -285,12 +285,12 @@ def checks() -> list[bool]:
     for node in ENDPOINTS:
         apply(node, state(node))
     good += captured("without encryption again", {"vxlan"}, lambda: traffic("without encryption again"))
-    good += [look(f"{node}: states and policies", ours(node), "0+0") for node in ENDPOINTS]
+    good += [check(f"{node}: states and policies", ours(node), "0+0") for node in ENDPOINTS]
     for node in ENDPOINTS:
         change(node, OLD)
         apply(node, {})
-    good += [look(f"{node} after removal", ours(node), "0+0") for node in ENDPOINTS]
-    return [*good, look("foreign state and policy after removal", foreign() == before, True)]
+    good += [check(f"{node} after removal", ours(node), "0+0") for node in ENDPOINTS]
+    return [*good, check("foreign state and policy after removal", foreign() == before, True)]
 
 
 def main() -> int:

@@ -79,7 +79,7 @@ def apply(netns: str, state: dict, secrets: list[str] | None = None) -> None:
         raise RuntimeError(f"{netns}: {answer}")
 
 
-def look(what: str, seen: object, wanted: object) -> bool:
+def check(what: str, seen: object, wanted: object) -> bool:
     """Print the observed value; True if it is the expected one."""
     print(f"{'ok  ' if seen == wanted else 'FAIL'} {what}: {seen}, wanted {wanted}", flush=True)
     return seen == wanted

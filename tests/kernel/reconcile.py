@@ -30,7 +30,7 @@ from ipsec import (
     ended,
     traffic_of_pod,
 )
-from namespaces import inside, look, run, start, status_of
+from namespaces import check, inside, run, start, status_of
 from netops_egress_ip._common.text_fields import TEXTS, with_plain_texts
 from netops_egress_ip._kubernetes.manifests import read_manifests
 from netops_egress_ip._reconcile.run_plan import Settings, plan_run
@@ -140,12 +140,12 @@ def reconcile(secret: str = "") -> list[str]:
 
 def changed(what: str, secret: str = "") -> bool:
     """Carry out a run that must change both nodes."""
-    return look(f"{what}: changed", reconcile(secret), [*ENDPOINTS])
+    return check(f"{what}: changed", reconcile(secret), [*ENDPOINTS])
 
 
 def settled(what: str, secret: str = "") -> bool:
     """Carry out a run that must change nothing."""
-    return look(f"{what}: a further run changes", reconcile(secret), [])
+    return check(f"{what}: a further run changes", reconcile(secret), [])
 
 
 def rotation() -> list[bool]:
@@ -156,7 +156,7 @@ def rotation() -> list[bool]:
     sent = {v: int(ended(sender)) for v, sender in senders.items()}
     run("sleep", "1")
     seen = {v: ast.literal_eval(ended(listener)) for v, listener in listeners.items()}
-    return results + [look(f"replacement, IPv{v}: datagrams", seen[v], {EGRESS_IPS[v]: sent[v]}) for v in SERVERS]
+    return results + [check(f"replacement, IPv{v}: datagrams", seen[v], {EGRESS_IPS[v]: sent[v]}) for v in SERVERS]
 
 
 def secrets_of(what: str, wanted: list[str]) -> list[bool]:
@@ -168,7 +168,8 @@ def secrets_of(what: str, wanted: list[str]) -> list[bool]:
         mode, known = oct(file.stat().st_mode)[-3:], [*json.loads(file.read_text(encoding="utf-8")).values()]
         record = Path(f"{folder}/var/lib/netops-egress-ip/state.json").read_text(encoding="utf-8")
         leaks = [secret for secret in (OLD, NEW) if secret in record]
-        found.append(look(f"{what}, {name}: mode, secrets, those on record", (mode, known, leaks), ("600", wanted, [])))
+        shown = f"{what}, {name}: mode, secrets, those on record"
+        found.append(check(shown, (mode, known, leaks), ("600", wanted, [])))
     return found
 
 

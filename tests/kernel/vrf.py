@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-from namespaces import SERVER, apply, batch, connect, inside, lengths, look, run, start
+from namespaces import SERVER, apply, batch, check, connect, inside, lengths, run, start
 
 NETNS = ("node1", "node2", "router", "server", "pod1", "pod2")
 EGRESS_IPS = {4: "10.9.0.101", 6: "2001:db8:9::101"}
@@ -75,7 +75,7 @@ def main() -> int:
     server = start("server", SERVER)
     try:
         ways = [(pod, version) for pod in PODS for version in SERVERS]
-        good = [look(f"{pod}, IPv{v}", connect(pod, SERVERS[v]), EGRESS_IPS[v]) for pod, v in ways]
+        good = [check(f"{pod}, IPv{v}", connect(pod, SERVERS[v]), EGRESS_IPS[v]) for pod, v in ways]
     finally:
         server.kill()
         for netns in NETNS:

@@ -21,13 +21,13 @@ class TwoAnswers(NamedTuple):
     seconds: float
 
 
-def ask_for(lab: Lab, addresses: Iterable[str]) -> Remote:
+def probe_repeatedly(lab: Lab, addresses: Iterable[str]) -> Remote:
     """Ask the network for these addresses every 20 ms, in the background; a line is `UNIX_TIME ADDRESS MAC`."""
     return lab.background(SERVER.name, "python3", "/opt/lab/lab_prober.py", SERVER.address, *addresses)
 
 
 def two_answers(lines: Iterable[str]) -> list[TwoAnswers]:
-    """The times in which two hosts answered in turn, from the lines of `ask_for`.
+    """The times in which two hosts answered in turn, from the lines of `probe_repeatedly`.
 
     An address that moves back later is no such time: after a host was silent for a second, its next answers are others.
     """

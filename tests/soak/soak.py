@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/lab"))
 import lab_namespace  # noqa: E402
 from lab import NODES, PODS, SERVER, SERVER_PORT, Lab, LabError, Poll, Remote, find_pod  # noqa: E402
-from lab_answers import ask_for, two_answers  # noqa: E402
+from lab_answers import probe_repeatedly, two_answers  # noqa: E402
 from lab_playbook import PlaybookRun, playbook_command, run_playbook  # noqa: E402
 
 NAMES = tuple(node.name for node in NODES)
@@ -111,7 +111,7 @@ def allowed(pod: str, version: int) -> set[str]:
 
 
 class Traffic:
-    """Connections of all pods, in the background; a poll ends with its host, and begins again in `go_on`."""
+    """Connections of all pods, in the background; a poll ends with its host, and begins again in `resume`."""
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
@@ -120,7 +120,7 @@ class Traffic:
         self.kinds = [(pod.key, 4) for pod in PODS]
         self.kinds += [(pod.key, 6) for pod in PODS if pod.namespace == OBJECTS["one"][0]]
 
-    def go_on(self) -> list[str]:
+    def resume(self) -> list[str]:
         """Start the polls that do not run; returns what was wrong with the answers of those that had ended."""
         ended = [kind for kind in self.kinds if kind not in self.polls or not self.polls[kind].runs()]
         wrong = [fault for kind in ended for fault in self.wrong_sources(kind)]
@@ -171,9 +171,9 @@ class Soak:
             "egress_ip_answer_timeout": 60,
         }
         self.start = time.monotonic()
-        self.mends: list[tuple[str, Callable[[], None]]] = []
+        self.repairs: list[tuple[str, Callable[[], None]]] = []
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Print a line with the time since the start."""
         print(f"{time.monotonic() - self.start:6.1f} s  {text}", flush=True)
 
@@ -181,10 +181,10 @@ class Soak:
         """Note a violation unless right."""
         if not right:
             self.violations.append(fault)
-            self.say(f"VIOLATION: {fault}")
+            self.log(f"VIOLATION: {fault}")
 
     def show_evidence(self) -> None:
-        """Print what the nodes say, before the lab is removed."""
+        """Print what the nodes log, before the lab is removed."""
         for name in self.lab.running():
             if name in NAMES:
                 print(f"== {name}\n{self.lab.exec(name, 'sh', '-c', EVIDENCE, check=False)}")
@@ -194,12 +194,12 @@ class Soak:
     def kill(self, name: str) -> None:
         """The node loses its power, and boots later."""
         self.lab.kill(name)
-        self.mends.append((f"boot {name}", lambda: self.lab.start(name)))
+        self.repairs.append((f"boot {name}", lambda: self.lab.start(name)))
 
     def pause(self, name: str) -> None:
         """All processes of the node stop, and its kernel answers."""
         self.lab.pause(name)
-        self.mends.append((f"go on with {name}", lambda: self.lab.unpause(name)))
+        self.repairs.append((f"go on with {name}", lambda: self.lab.unpause(name)))
 
     def stun(self, name: str) -> None:
         """All processes of the node stop, and nothing answers."""
@@ -209,7 +209,7 @@ class Soak:
     def cut(self, name: str) -> None:
         """The node's cable is pulled."""
         self.lab.cut(name)
-        self.mends.append((f"plug {name}", lambda: self.lab.plug(name)))
+        self.repairs.append((f"plug {name}", lambda: self.lab.plug(name)))
 
     def reboot(self, name: str) -> None:
         """The node reboots in order."""
@@ -231,11 +231,11 @@ class Soak:
             **{words: functools.partial(self.script, words) for words in SCRIPTS},
         }
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Bring back what the faults took away, the last fault first."""
-        while self.mends:
-            words, action = self.mends.pop()
-            self.say(words)
+        while self.repairs:
+            words, action = self.repairs.pop()
+            self.log(words)
             action()
 
     # -- runs ---------------------------------------------------------------------------------------------------------
@@ -246,13 +246,13 @@ class Soak:
 
     def run_once(self) -> None:
         """A run in the middle of it all, which may fail."""
-        self.say(f"a run ended with code {self.reconcile().code}")
+        self.log(f"a run ended with code {self.reconcile().code}")
 
     def run_two(self) -> None:
         """Two controllers at once."""
         with ThreadPoolExecutor() as pool:
             codes = [each.code for each in pool.map(lambda _number: self.reconcile(), range(2))]
-        self.say(f"two runs at once ended with codes {codes}")
+        self.log(f"two runs at once ended with codes {codes}")
 
     def run_and_kill(self) -> None:
         """A run whose processes are killed in the middle."""
@@ -263,7 +263,7 @@ class Soak:
             time.sleep(seconds)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        self.say(f"a run was killed after {seconds:.1f} s")
+        self.log(f"a run was killed after {seconds:.1f} s")
 
     # -- a round ------------------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ class Soak:
         faults = self.faults()
         for name in self.random.sample(NAMES, self.random.choice((1, 1, 2))):
             words = self.random.choice(sorted(faults))
-            self.say(f"{words} {name}")
+            self.log(f"{words} {name}")
             faults[words](name)
             time.sleep(self.random.uniform(SHORTEST, LONGEST) / 2)
         self.random.choice((lambda: None, lambda: None, self.run_once, self.run_two, self.run_and_kill))()
@@ -282,10 +282,10 @@ class Soak:
         """The run after the faults, and what must be true after it."""
         first = self.reconcile()
         if LOST_RACE in first.output:
-            self.say("a node took an address over during the run: once more")
+            self.log("a node took an address over during the run: once more")
             first = self.reconcile()
         self.expect(first.code == 0, f"the run after the faults ended with code {first.code}:\n{first.output}")
-        for fault in traffic.go_on():
+        for fault in traffic.resume():
             self.expect(False, fault)
         end = time.monotonic() + PATIENCE
         time.sleep(1)
@@ -306,7 +306,7 @@ class Soak:
             for item in link["addr_info"]:
                 if item["local"] in holders:
                     holders[item["local"]].append(name)
-        self.say(", ".join(f"{ip} on {' and '.join(names) or 'no node'}" for ip, names in holders.items()))
+        self.log(", ".join(f"{ip} on {' and '.join(names) or 'no node'}" for ip, names in holders.items()))
         for ip, names in holders.items():
             self.expect(len(names) == 1, f"{ip} is on {' and '.join(names) or 'no node'} after a run")
         for name, (_namespace, ips) in OBJECTS.items():
@@ -316,7 +316,7 @@ class Soak:
     def round(self, traffic: Traffic) -> None:
         """Faults, the way back, and the run."""
         self.happen()
-        self.mend()
+        self.repair()
         self.check(traffic)
         for fault in traffic.wrong_sources():
             self.expect(False, fault)
@@ -329,12 +329,13 @@ class Soak:
         with contextlib.ExitStack() as stack:
             traffic = Traffic(self.lab)
             stack.callback(traffic.close)
-            wire, answers = stack.enter_context(self.capture()), stack.enter_context(ask_for(self.lab, EGRESS_IPS))
-            traffic.go_on()
+            wire = stack.enter_context(self.capture())
+            answers = stack.enter_context(probe_repeatedly(self.lab, EGRESS_IPS))
+            traffic.resume()
             self.start = time.monotonic()
             while time.monotonic() < self.start + duration and not self.violations:
                 rounds += 1
-                self.say(f"-- round {rounds}")
+                self.log(f"-- round {rounds}")
                 self.round(traffic)
             if self.violations:
                 self.show_evidence()

@@ -38,14 +38,14 @@ CONNECT, ANSWER = 0.5, 2.0
 _REQUEST_LIMIT, _MESSAGE_LIMIT = 1 << 16, 1 << 24
 # Calls that are not proven yet; beyond, the oldest ends.
 _UNPROVEN = 64
-# Seconds after the first attempts to deliver a letter, those after each further one, and the calls at the same time.
+# Seconds after the first attempts to deliver a notice, those after each further one, and the calls at the same time.
 _PAUSES, _LAST_PAUSE, _AT_ONCE = (1.0, 3.0), 10.0, 8
 _ANY = {4: (socket.AF_INET, "0.0.0.0"), 6: (socket.AF_INET6, "::")}
 
 _Request = Mapping[str, object]
 
 
-class Letter(NamedTuple):
+class Notice(NamedTuple):
     """A request to a node that only confirms it: from the endpoint `own` to `endpoint`."""
 
     own: str
@@ -171,7 +171,7 @@ class Switchboard:
 
     def _read(self, number: int) -> Call | None:
         if number in self._listeners:
-            self._welcome(self._listeners[number])
+            self._accept(self._listeners[number])
             return None
         caller, proven = self._callers.get(number), None
         if caller is None:
@@ -186,7 +186,7 @@ class Switchboard:
             del self._callers[number]
         return proven
 
-    def _welcome(self, listener: socket.socket) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):
             connection, (peer, *_port) = listener.accept()
             self._callers[connection.fileno()] = _Caller(connection, peer, self._key)
@@ -206,34 +206,34 @@ class Switchboard:
         self._poll.close()
 
 
-def tell(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], bool]) -> None:
-    """Deliver letters in the background at once; to nodes that did not answer again after a while, if they are true."""
-    threading.Thread(target=_deliver, args=(key, port, letters, is_true), daemon=True).start()
+def notify(key: str, port: int, notices: Sequence[Notice], is_true: Callable[[], bool]) -> None:
+    """Deliver notices in the background at once; to nodes that did not answer again after a while, if they are true."""
+    threading.Thread(target=_deliver, args=(key, port, notices, is_true), daemon=True).start()
 
 
-def _deliver(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], bool]) -> None:
+def _deliver(key: str, port: int, notices: Sequence[Notice], is_true: Callable[[], bool]) -> None:
     for pause in itertools.chain(_PAUSES, itertools.repeat(_LAST_PAUSE)):
-        letters = _deliver_once(key, port, letters)
-        time.sleep(pause if letters else 0.0)
-        if not letters or not is_true():
+        notices = _deliver_once(key, port, notices)
+        time.sleep(pause if notices else 0.0)
+        if not notices or not is_true():
             return
 
 
-def _deliver_once(key: str, port: int, letters: Sequence[Letter]) -> list[Letter]:
-    """Call several nodes at the same time; return the letters that were not delivered."""
-    waiting, failed = deque(letters), []
+def _deliver_once(key: str, port: int, notices: Sequence[Notice]) -> list[Notice]:
+    """Call several nodes at the same time; return the notices that were not delivered."""
+    waiting, failed = deque(notices), []
 
     def work() -> None:
         with contextlib.suppress(IndexError):
             while True:
-                letter = waiting.popleft()
+                notice = waiting.popleft()
                 try:
-                    with call(key, letter.own, letter.endpoint, port, letter.request) as made:
+                    with call(key, notice.own, notice.endpoint, port, notice.request) as made:
                         made.receive()
                 except CommandError:
-                    failed.append(letter)
+                    failed.append(notice)
 
-    threads = [threading.Thread(target=work, daemon=True) for _letter in letters[:_AT_ONCE]]
+    threads = [threading.Thread(target=work, daemon=True) for _notice in notices[:_AT_ONCE]]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -53,7 +53,7 @@ class _Deadlines(NamedTuple):
     end: float
 
 
-class _Taker(NamedTuple):
+class _NewHolder(NamedTuple):
     """A new holder that has proven its origin."""
 
     connection: socket.socket
@@ -64,10 +64,10 @@ class _Taker(NamedTuple):
 def hand_over(
     key: str, port: int, own: Iterable[str], partners: Partners, release: Callable[[Collection[str]], Flows]
 ) -> Flows:
-    """Wait for the takers of this node's egress IPs, release these, and receive the connections of those it takes.
+    """Wait for the new holders of this node's egress IPs, release these, and receive the connections of those it takes.
 
     `own` are the tunnel endpoints of this node. `release` gets the egress IPs to release, returns {egress IP: [Flow]}
-    of them, and is called exactly once. Released are those whose takers connected in time, and those for which it
+    of them, and is called exactly once. Released are those whose new holders connected in time, and those for which it
     cannot listen, because another program has the port. Returns {egress IP: [Flow]} of the egress IPs to claim whose
     old holder answered.
     """
@@ -75,48 +75,50 @@ def hand_over(
     now = time.monotonic()
     deadlines = _Deadlines(now + PATIENCE, now + 2 * PATIENCE)
     with ThreadPoolExecutor(max_workers=len(partners.taking) + len(partners.giving) or 1) as pool:
-        asked = [pool.submit(_ask, secret, port, giver, ips, deadlines) for giver, ips in partners.taking.items()]
+        requests = [
+            pool.submit(_request, secret, port, giver, ips, deadlines) for giver, ips in partners.taking.items()
+        ]
         with contextlib.ExitStack() as stack:
             listeners = {version_of(end): _listen(stack, end, port) for end in own if _has_version(partners, end)}
             heard = {peer: ips for peer, ips in partners.giving.items() if listeners.get(version_of(peer))}
-            takers = _wait_for_takers(stack, secret, listeners.values(), heard, deadlines.meeting)
-            unheard = _ips(heard.values()).difference(*(taker.egress_ips for taker in takers))
+            new_holders = _wait_for_new_holders(stack, secret, listeners.values(), heard, deadlines.meeting)
+            unheard = _ips(heard.values()).difference(*(new_holder.egress_ips for new_holder in new_holders))
             flows = release(_ips(partners.giving.values()) - unheard)
-            answers = [pool.submit(_answer, secret, taker, flows, deadlines.end) for taker in takers]
+            answers = [pool.submit(_answer, secret, new_holder, flows, deadlines.end) for new_holder in new_holders]
             for answer in answers:
                 answer.result()
-        return {ip: found for answer in asked for ip, found in answer.result().items()}
+        return {ip: found for answer in requests for ip, found in answer.result().items()}
 
 
-def _wait_for_takers(
+def _wait_for_new_holders(
     stack: contextlib.ExitStack,
     key: bytes,
     listeners: Iterable[socket.socket | None],
     giving: Mapping[str, list[str]],
     deadline: float,
-) -> list[_Taker]:
-    """Return the takers that proved their origin before the deadline; their connections close with the stack."""
-    hall = _Hall(stack, key, giving)
+) -> list[_NewHolder]:
+    """Return the new holders that proved their origin before the deadline; their connections close with the stack."""
+    sessions = _Sessions(stack, key, giving)
     for listener in filter(None, listeners):
-        hall.selector.register(listener, selectors.EVENT_READ, hall.welcome)
-    while hall.waiting and time.monotonic() < deadline:
-        for event, _mask in hall.selector.select(deadline - time.monotonic()):
+        sessions.selector.register(listener, selectors.EVENT_READ, sessions.accept)
+    while sessions.waiting and time.monotonic() < deadline:
+        for event, _mask in sessions.selector.select(deadline - time.monotonic()):
             event.data(event.fileobj)
-    hall.close()
-    return hall.takers
+    sessions.close()
+    return sessions.new_holders
 
 
-class _Hall:
+class _Sessions:
     """The conversations of an old holder, side by side: `waiting` {endpoint: its egress IPs} have not proven yet."""
 
     def __init__(self, stack: contextlib.ExitStack, key: bytes, giving: Mapping[str, list[str]]) -> None:
         self.selector = stack.enter_context(selectors.DefaultSelector())
         self.waiting = dict(giving)
-        self.takers: list[_Taker] = []
+        self.new_holders: list[_NewHolder] = []
         self._stack, self._key = stack, key
         self._unproven: dict[str, list[socket.socket]] = {peer: [] for peer in giving}
 
-    def welcome(self, listener: socket.socket) -> None:
+    def accept(self, listener: socket.socket) -> None:
         """Begin a conversation, if the connection comes from a node that is waited for."""
         with contextlib.suppress(OSError):
             connection, (peer, *_port) = listener.accept()
@@ -128,7 +130,7 @@ class _Hall:
             number = os.urandom(NUMBER)
             connection.send(number)
             reader = Reader(_read_greeting(self._key, number, self.waiting[peer]))
-            self.selector.register(connection, selectors.EVENT_READ, lambda sock: self._go_on(peer, sock, reader))
+            self.selector.register(connection, selectors.EVENT_READ, lambda sock: self._continue(peer, sock, reader))
             self._unproven[peer].append(connection)
             if len(self._unproven[peer]) > _UNPROVEN:
                 self._end(peer, self._unproven[peer][0])
@@ -139,7 +141,7 @@ class _Hall:
             for connection in list(connections):
                 self._end(peer, connection)
 
-    def _go_on(self, peer: str, connection: socket.socket, reader: Reader[tuple[bytes, list[str]]]) -> None:
+    def _continue(self, peer: str, connection: socket.socket, reader: Reader[tuple[bytes, list[str]]]) -> None:
         try:
             greeting = reader.read(connection)
             if greeting:
@@ -151,7 +153,7 @@ class _Hall:
             self.selector.unregister(connection)
             self._unproven[peer].remove(connection)
             if self.waiting.pop(peer, None):
-                self.takers.append(_Taker(connection, *greeting))
+                self.new_holders.append(_NewHolder(connection, *greeting))
 
     def _end(self, peer: str, connection: socket.socket) -> None:
         self._unproven[peer].remove(connection)
@@ -182,22 +184,22 @@ def _listen(stack: contextlib.ExitStack, endpoint: str, port: int) -> socket.soc
     return listener
 
 
-def _answer(key: bytes, taker: _Taker, flows: Flows, deadline: float) -> None:
-    """Send a taker the connections of the egress IPs that it takes."""
-    sent = {ip: [flow.to_list() for flow in flows.get(ip, ())] for ip in taker.egress_ips}
+def _answer(key: bytes, new_holder: _NewHolder, flows: Flows, deadline: float) -> None:
+    """Send a new holder the connections of the egress IPs that it takes."""
+    sent = {ip: [flow.to_list() for flow in flows.get(ip, ())] for ip in new_holder.egress_ips}
     with contextlib.suppress(OSError):
         node_messages.send(
-            taker.connection, node_messages.message(key, taker.number, sent), node_messages.left(deadline)
+            new_holder.connection, node_messages.message(key, new_holder.number, sent), node_messages.left(deadline)
         )
 
 
-def _ask(key: bytes, port: int, giver: str, ips: list[str], deadlines: _Deadlines) -> Flows:
+def _request(key: bytes, port: int, giver: str, ips: list[str], deadlines: _Deadlines) -> Flows:
     """Announce the claim to the old holder; returns its connections, empty if it does not answer in time."""
     while time.monotonic() < deadlines.meeting:
         try:
             patience = node_messages.left(deadlines.meeting)
             with socket.create_connection((giver, port), timeout=patience) as connection:
-                return _converse(connection, key, ips, deadlines)
+                return _exchange(connection, key, ips, deadlines)
         except ConnectionError:  # the old holder does not listen yet
             time.sleep(RETRY)
         except (OSError, RefusedError):
@@ -205,7 +207,7 @@ def _ask(key: bytes, port: int, giver: str, ips: list[str], deadlines: _Deadline
     return {}
 
 
-def _converse(connection: socket.socket, key: bytes, ips: list[str], deadlines: _Deadlines) -> Flows:
+def _exchange(connection: socket.socket, key: bytes, ips: list[str], deadlines: _Deadlines) -> Flows:
     theirs = node_messages.read(connection, _read_number(), deadlines.meeting)
     number = os.urandom(NUMBER)
     greeting = number + _proof(key, _NEW, theirs + number) + node_messages.message(key, theirs, {"egressIPs": ips})

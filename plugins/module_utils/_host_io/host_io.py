@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .conntrack import Filter
     from .container_networks import Found
     from .containers import Containers
-    from .fleet_calls import Call, Letter, Switchboard
+    from .fleet_calls import Call, Notice, Switchboard
     from .hook_files import HookFolders
     from .node_messages import Flows
     from .packets import Frames, Packet, Verdict
@@ -214,11 +214,11 @@ class HostIO:
         return call(key, own, endpoint, port, request)
 
     @staticmethod
-    def tell(key: str, port: int, letters: Sequence[Letter], is_true: Callable[[], bool]) -> None:
-        """Call `fleet_calls.tell`."""
-        from .fleet_calls import tell  # noqa: PLC0415
+    def notify(key: str, port: int, notices: Sequence[Notice], is_true: Callable[[], bool]) -> None:
+        """Call `fleet_calls.notify`."""
+        from .fleet_calls import notify  # noqa: PLC0415
 
-        tell(key, port, letters, is_true)
+        notify(key, port, notices, is_true)
 
     @staticmethod
     def send_packets(packets: Sequence[Packet]) -> None:

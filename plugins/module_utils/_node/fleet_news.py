@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from .._common.errors import CommandError, EgressIPError
 from .._dataplane.node_state import Held
-from .._host_io.fleet_calls import Letter
+from .._host_io.fleet_calls import Notice
 from .connections import Connections, challenge
 from .fleet_messages import MOVED, egress_ips_of, endpoints_to, in_requests, request_to, sender_of
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 def tell_moved(follower: Follower, items: Iterable[Held]) -> None:
     """Inform the other nodes, in the background, that this node has taken these addresses over."""
     state, egress_ips = follower.record.state, [item.egress_ip for item in items]
-    letters: list[Letter] = []
+    notices: list[Notice] = []
     for node in state.nodes if follower.key else ():
         if node.name != state.name:
             try:
                 own, endpoint = endpoints_to(state, node.name)
             except CommandError:
                 continue
-            letters += [
-                Letter(own, endpoint, request_to(state, node.name, MOVED, each)) for each in in_requests(egress_ips)
+            notices += [
+                Notice(own, endpoint, request_to(state, node.name, MOVED, each)) for each in in_requests(egress_ips)
             ]
-    if letters:
+    if notices:
         port, generation = state.options.tunnel_port, state.generation
-        follower.io.tell(follower.key, port, letters, lambda: follower.has_taken(egress_ips, generation))
+        follower.io.notify(follower.key, port, notices, lambda: follower.has_taken(egress_ips, generation))
 
 
 def heed(follower: Follower, call: Call) -> None:

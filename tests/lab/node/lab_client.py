@@ -18,7 +18,7 @@ import time
 from collections import Counter
 
 
-def ask_tcp(address: tuple[str, int], timeout: float) -> str:
+def connect_tcp(address: tuple[str, int], timeout: float) -> str:
     """Connect, read the server's line, close."""
     with socket.create_connection(address, timeout=timeout) as connection:
         return connection.makefile(encoding="ascii").readline()
@@ -31,7 +31,7 @@ def datagram_socket(address: tuple[str, int]) -> socket.socket:
     return connection
 
 
-def ask_udp(address: tuple[str, int], timeout: float) -> str:
+def send_udp(address: tuple[str, int], timeout: float) -> str:
     """Send one datagram and wait for its answer."""
     with datagram_socket(address) as connection:
         connection.settimeout(timeout)
@@ -39,24 +39,24 @@ def ask_udp(address: tuple[str, int], timeout: float) -> str:
         return connection.recv(512).decode("ascii")
 
 
-def sample(ask, address: tuple[str, int], timeout: float) -> dict:
-    """Ask once; an error is part of the answer."""
+def sample(connect_once, address: tuple[str, int], timeout: float) -> dict:
+    """Connect once; an error is part of the answer."""
     start = time.time()
     source, port, error = None, None, None
     try:
-        words = ask(address, timeout).split()
+        words = connect_once(address, timeout).split()
         source, port = words[0], int(words[1])
     except (OSError, IndexError) as failure:
         error = str(failure) or type(failure).__name__
     return {"at": start, "seconds": time.time() - start, "source": source, "port": port, "error": error}
 
 
-def ask_many(options: argparse.Namespace) -> None:
-    """Ask `count` times (0: until killed), `interval` seconds between two starts."""
-    ask = ask_udp if options.udp else ask_tcp
+def connect_many(options: argparse.Namespace) -> None:
+    """Connect `count` times (0: until killed), `interval` seconds between two starts."""
+    connect_once = send_udp if options.udp else connect_tcp
     done = 0
     while options.count == 0 or done < options.count:
-        result = sample(ask, (options.host, options.port), options.timeout)
+        result = sample(connect_once, (options.host, options.port), options.timeout)
         print(json.dumps(result), flush=True)
         done += 1
         time.sleep(max(0.0, options.interval - result["seconds"]))
@@ -115,7 +115,7 @@ def main() -> None:
     parser.add_argument("--listen", action="store_true")
     options = parser.parse_args()
     chosen = ((options.burst, burst), (options.session, hold_session), (options.listen, listen))
-    next((work for wanted, work in chosen if wanted), ask_many)(options)
+    next((work for wanted, work in chosen if wanted), connect_many)(options)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ class Arp:
         self.socket.bind((INTERFACE, ARP))
         self.own, self.mac = socket.inet_aton(own), self.socket.getsockname()[4]
 
-    def ask(self, address: str) -> None:
+    def probe(self, address: str) -> None:
         """Ask all hosts."""
         target = socket.inet_aton(address)
         frame = ARP_HEADER.pack(1, 0x0800, 6, 4, REQUEST, self.mac, self.own, bytes(6), target)
@@ -55,7 +55,7 @@ class Ndp:
         self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
         self.mac = mac
 
-    def ask(self, address: str) -> None:
+    def probe(self, address: str) -> None:
         """Ask the hosts whose address has this end."""
         target = socket.inet_pton(socket.AF_INET6, address)
         group = socket.inet_pton(socket.AF_INET6, "ff02::1:ff00:0")[:13] + target[13:]
@@ -87,7 +87,7 @@ def main() -> None:
             # While the link is down nothing can be sent.
             with contextlib.suppress(OSError):
                 for address in addresses:
-                    (ndp if ":" in address else arp).ask(address)
+                    (ndp if ":" in address else arp).probe(address)
 
 
 if __name__ == "__main__":

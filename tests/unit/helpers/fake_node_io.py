@@ -4,7 +4,7 @@
 """A host in memory that stands in for `HostIO`: it carries out the lines that the collection hands to `ip` and `nft`.
 
 It refuses what the kernel refuses (adding what is there, deleting what is not, naming what does not exist), keeps a log
-of everything that was done, and can be told to fail. Times are simulated: no test waits for the wire.
+of everything that was done, and can be notified to fail. Times are simulated: no test waits for the wire.
 """
 
 from __future__ import annotations
@@ -45,7 +45,10 @@ MAC = "02:00:c0:a8:7e:15"
 # The random address of a new tunnel device.
 NEW_MAC = "0a:5e:c2:e7:00:01"
 OURS = str(PROTOCOL)
-_NOT_THE_HOST = ("log", "fail", "wire", "away", "settling", "due", "version", "the_segment", "on_call", "ends", "told")
+_NOT_THE_HOST = (
+    *("log", "fail", "wire", "away", "settling", "due", "version", "the_segment"),
+    *("on_call", "ends", "notified"),
+)
 FOREIGN_TABLE = {
     "sets": {},
     "counters": set(),
@@ -141,7 +144,7 @@ class FakeKernel:
         self.fail = ()
         self.the_segment = None
         # How another node answers a call; whether the program is asked to end, and the host shuts down.
-        self.told = []
+        self.notified = []
         self.on_call, self.ends, self.shuts_down = None, False, False
         # Another program has the TCP port of the tunnel.
         self.port_is_busy = False
@@ -310,8 +313,8 @@ class FakeKernel:
     def call(self, *arguments):
         return self.on_call(*arguments)
 
-    def tell(self, key, port, letters, is_true):
-        self.told += letters
+    def notify(self, key, port, notices, is_true):
+        self.notified += notices
 
     def change_connections(self, requests):
         self.changed += requests

@@ -96,12 +96,12 @@ def following(kernel, holder, **more):
     if holder == "node1":
         del kernel.the_segment.answers[A]
     follower = Follower(kernel)
-    go_on(follower, 2)
+    run_for(follower, 2)
     kernel.log.clear()
     return follower
 
 
-def go_on(follower, seconds):
+def run_for(follower, seconds):
     """Let the program run for some seconds."""
     end = follower.segment.now + seconds
     while follower.segment.now < end:

@@ -112,7 +112,7 @@ class Segment:
             self.nodes[holder].record.add(ip)
         for node in self.nodes.values():
             self.at(self.random.uniform(0, 0.3), lambda node=node: self.start(node))
-        self.at(0.0, self._look)
+        self.at(0.0, self._check_holders)
 
     # --- What a test does ---------------------------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class Segment:
         node.locked_until = self.now + 20
         probes = [Probe(ip, node.mac, 3, pace, self.now + 20, waiting, own=frozenset([node.mac])) for ip in ips]
 
-        def go_on() -> None:
+        def step() -> None:
             if not node.powered:
                 return
             for heard in node.claim_inbox:
@@ -191,12 +191,12 @@ class Segment:
                     continue
                 probes.remove(probe)
             if probes:
-                self.at(self.now + 0.002, go_on)
+                self.at(self.now + 0.002, step)
             else:
                 node.locked_until = 0.0
                 then()
 
-        go_on()
+        step()
 
     def move(self, ip: str, giver: str, taker: str) -> None:
         """Move an address as a run does: the taker probes until the giver, shortly after, releases it."""
@@ -239,7 +239,7 @@ class Segment:
         side_of = {name: i for i, side in enumerate(sides) for name in side}
         self.unreachable = lambda one, other: side_of.get(one, 0) != side_of.get(other, 0)
 
-    def heal(self) -> None:
+    def reconnect(self) -> None:
         """Connect all hosts."""
         self.unreachable = lambda _one, _other: False
 
@@ -382,11 +382,11 @@ class Segment:
 
     # --- The referee --------------------------------------------------------------------------------------------------
 
-    def _look(self) -> None:
+    def _check_holders(self) -> None:
         for ip in self.plan:
             holders = self.holders(ip)
             if len(holders) > 1:
                 self.doubles[ip].append(self.now)
             if not any(not self.unreachable(CLIENT, name) for name in holders):
                 self.silent[ip].append(self.now)
-        self.at(self.now + LOOK, self._look)
+        self.at(self.now + LOOK, self._check_holders)

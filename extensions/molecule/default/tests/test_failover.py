@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fleet import ASSIGNABLE, FIRST, NODE_NAMES, SECOND, assert_same, wait_for
 from lab import longest_gap
-from lab_answers import ask_for, two_answers
+from lab_answers import probe_repeatedly, two_answers
 from lab_failover import FOLLOW, is_active, wait_until_settled
 
 pytestmark = pytest.mark.faults
@@ -47,7 +47,7 @@ def moved(fleet, ip, former):
 def observed(fleet):
     """Connections of the pods and questions for the addresses meanwhile; checks sources and answers at the end."""
     with contextlib.ExitStack() as stack:
-        answers = stack.enter_context(ask_for(fleet.lab, (FIRST, SECOND)))
+        answers = stack.enter_context(probe_repeatedly(fleet.lab, (FIRST, SECOND)))
         polls = [stack.enter_context(fleet.lab.poll(pod, interval=0.05, timeout=0.2)) for pod in PODS]
         wait_for("good connections", lambda: all(is_good(poll) for poll in polls))
         yield polls

@@ -97,14 +97,14 @@ def test_criteria(vcenter):
 def test_the_runtime_state(vcenter):
     def runtime():
         switch(vcenter).RefreshDVPortState(["10"])
-        return told()
+        return runtime_info()
 
-    def told():
+    def runtime_info():
         return fetch(vcenter, portKey=["10"])[0].state.runtimeInfo
 
     assert (runtime().linkUp, runtime().blocked, runtime().macAddress) == (True, False, "00:50:56:00:01:01")
     change(vcenter, "10", blocked=blocked())
-    assert told().blocked is False, "nobody has asked the host"
+    assert runtime_info().blocked is False, "nobody has asked the host"
     assert (runtime().linkUp, runtime().blocked) == (False, True)
     change(vcenter, "10", blocked=blocked(None))
     assert runtime().blocked is False
@@ -112,7 +112,7 @@ def test_the_runtime_state(vcenter):
     change(vcenter, "10", blocked=blocked())
     with pytest.raises(vim.fault.DvsFault):
         runtime()
-    assert (told().linkUp, told().blocked) == (True, False), "nobody has told the host"
+    assert (runtime_info().linkUp, runtime_info().blocked) == (True, False), "nobody has told the host"
     vcenter.control("host", name="DC0_C0_H0", state="connected")
     assert (runtime().linkUp, runtime().blocked) == (False, True)
 

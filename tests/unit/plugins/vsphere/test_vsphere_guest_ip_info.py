@@ -15,8 +15,8 @@ MAC = "00:50:56:00:01:01"
 OWN, EGRESS_IP = "192.168.126.21", "192.168.126.10"
 
 
-def tell(vcenter, *addresses, tools="guestToolsRunning", adapters=(), **words):
-    """Make VMware Tools in node1 tell of these addresses, and of further adapters."""
+def report_addresses(vcenter, *addresses, tools="guestToolsRunning", adapters=(), **words):
+    """Make VMware Tools in node1 report_addresses of these addresses, and of further adapters."""
     adapters = [{"mac": MAC, "addresses": addresses}, *adapters]
     vcenter.control("guest", name="node1", tools=tools, adapters=adapters, **words)
 
@@ -30,7 +30,7 @@ def answer(run, egress_ip=EGRESS_IP):
 
 @pytest.mark.parametrize("old", [False, True], ids=["new field", "old field"])
 def test_held_and_absent(run, vcenter, old):
-    tell(vcenter, OWN, EGRESS_IP, "fd00::10", "fe80::1%eth0", old=old)
+    report_addresses(vcenter, OWN, EGRESS_IP, "fd00::10", "fe80::1%eth0", old=old)
     result = run(NAME, **NODE1, egress_ips=[EGRESS_IP, "FD00::0010", "192.168.126.11"])
     (guest,) = result["guests"]
     assert result["changed"] is False
@@ -45,53 +45,53 @@ def test_held_and_absent(run, vcenter, old):
 
 
 def test_an_address_on_a_bridge_in_the_guest_is_held(run, vcenter):
-    tell(vcenter, adapters=[{"mac": "02:00:00:00:00:01", "addresses": [EGRESS_IP]}])
+    report_addresses(vcenter, adapters=[{"mac": "02:00:00:00:00:01", "addresses": [EGRESS_IP]}])
     assert (answer(run)["state"], answer(run)["mac"]) == ("held", "02:00:00:00:00:01")
 
 
 def test_an_address_on_an_interface_without_a_mac_address_is_held(run, vcenter):
-    tell(vcenter, OWN, adapters=[{"mac": "", "addresses": [EGRESS_IP]}])
+    report_addresses(vcenter, OWN, adapters=[{"mac": "", "addresses": [EGRESS_IP]}])
     assert (answer(run)["state"], answer(run)["mac"]) == ("held", None)
 
 
 @pytest.mark.parametrize(("what", "state"), [("sight", "orphaned"), ("config", "inaccessible")])
 def test_nothing_is_known_of_a_vm_that_the_vcenter_has_lost(run, vcenter, what, state):
-    tell(vcenter, EGRESS_IP)
+    report_addresses(vcenter, EGRESS_IP)
     vcenter.control("lose", name="node1", what=what)
     assert (answer(run)["state"], answer(run)["reason"]) == ("unknown", f"the VM is {state}")
 
 
 def test_nothing_is_known_of_a_host_that_does_not_respond(run, vcenter):
-    tell(vcenter, EGRESS_IP)
+    report_addresses(vcenter, EGRESS_IP)
     vcenter.control("host", name="DC0_C0_H0", state="notResponding")
     assert (answer(run)["state"], answer(run)["reason"]) == ("unknown", "its host DC0_C0_H0 does not respond")
 
 
 @pytest.mark.parametrize("tools", ["", "guestToolsNotRunning"])
 def test_nothing_is_known_without_the_tools(run, vcenter, tools):
-    tell(vcenter, EGRESS_IP, tools=tools)
+    report_addresses(vcenter, EGRESS_IP, tools=tools)
     found = answer(run)
     assert found["state"] == "unknown"
     assert found["reason"] == "VMware Tools do not run in the guest (guestToolsNotRunning)"
 
 
 def test_tools_that_have_not_looked_yet(run, vcenter):
-    tell(vcenter)
+    report_addresses(vcenter)
     assert answer(run)["state"] == "unknown"
 
 
 @pytest.mark.parametrize("count", [64, 2048])
 def test_a_list_that_may_be_cut_off_says_only_what_is_held(run, vcenter, count):
     addresses = [f"10.0.{n // 256}.{n % 256}" for n in range(1, count + 1)]
-    tell(vcenter, *addresses)
+    report_addresses(vcenter, *addresses)
     assert answer(run)["state"] == "unknown"
     assert answer(run, "10.0.0.64")["state"] == "held"
-    tell(vcenter, *addresses[:-1])
+    report_addresses(vcenter, *addresses[:-1])
     assert answer(run)["state"] == "absent"
 
 
 def test_a_vm_that_is_off_or_suspended(run, vcenter):
-    tell(vcenter, EGRESS_IP)
+    report_addresses(vcenter, EGRESS_IP)
     vm = vcenter.all(vim.VirtualMachine)["node1"]
     WaitForTask(vm.Suspend())
     assert answer(run)["reason"] == "the VM is suspended"
@@ -107,7 +107,7 @@ def test_a_template(run, vcenter):
 
 
 def test_several_vms_in_one_session(run, vcenter):
-    tell(vcenter, EGRESS_IP)
+    report_addresses(vcenter, EGRESS_IP)
     result = run(NAME, vms=[{"name": "node2"}, {"name": "node1"}], egress_ips=[EGRESS_IP])
     assert [each["egress_ips"][0]["state"] for each in result["guests"]] == ["unknown", "held"]
     assert [call["method"] for call in vcenter.journal()].count("Login") == 1

@@ -247,7 +247,7 @@ def standard_groups(vcenter):
     return [(system, system.networkInfo.portgroup[0]) for system in systems]
 
 
-def say(vcenter, **flags):
+def set_flags(vcenter, **flags):
     """Let the standard port groups say flags themselves, as somebody else."""
     for system, group in standard_groups(vcenter):
         group.spec.policy.security = vim.host.NetworkPolicy.SecurityPolicy(**flags)
@@ -256,7 +256,7 @@ def say(vcenter, **flags):
 
 
 def test_what_somebody_says_on_a_standard_port_group_is_not_ours(run, vcenter):
-    say(vcenter, forgedTransmits=True)
+    set_flags(vcenter, forgedTransmits=True)
     before = everything(vcenter)
     assert run(NAME, **STANDARD, **FORGED)["changed"] is False
     assert run(NAME, **STANDARD, **FORGED, state="absent")["changed"] is False
@@ -273,7 +273,7 @@ def test_what_nobody_notes_any_more_stays(run, vcenter):
 
 
 def test_a_standard_port_group_gets_exactly_its_own_back(four_steps, vcenter):
-    say(vcenter, allowPromiscuous=False, macChanges=False, forgedTransmits=False)
+    set_flags(vcenter, allowPromiscuous=False, macChanges=False, forgedTransmits=False)
     before = everything(vcenter)
     four_steps(NAME, **STANDARD, **FORGED)
     hosts = sorted(host._moId for host in vcenter.all(vim.HostSystem).values())

@@ -99,7 +99,7 @@ def test_a_failed_standby_moves_nothing(fault):
         else:
             segment.kill("n2")
         segment.run(5)
-        segment.heal()
+        segment.reconnect()
         segment.run(5)
         assert (segment.moves(), segment.gap(IP), segment.overlap(IP)) == (0, 0, 0), seed
 
@@ -110,7 +110,7 @@ def test_no_standby_claims_without_a_witness(apart):
         segment = settled(seed)
         segment.split((), apart)
         segment.run(5)
-        segment.heal()
+        segment.reconnect()
         segment.run(5)
         assert (segment.moves(), segment.overlap(IP)) == (0, 0), seed
 
@@ -159,7 +159,7 @@ def test_a_cut_off_node_that_returns_finds_what_it_let_go_with_the_other():
         segment = settled(seed)
         segment.split((), ["n1"])
         segment.run(2)
-        segment.heal()
+        segment.reconnect()
         segment.run(5)
         assert (segment.holders(IP), segment.overlap(IP), segment.moves()) == (["n2"], 0, 2), seed
 
@@ -169,7 +169,7 @@ def test_a_holder_that_every_standby_lost_takes_its_address_back():
     segment.split((), ["n1"], ["n2"])
     segment.run(2)
     segment.kill("n2")
-    segment.heal()
+    segment.reconnect()
     segment.run(3)
     assert segment.holders(IP) == ["n1"]
 
@@ -181,7 +181,7 @@ def test_two_sides_that_cannot_see_each_other_have_one_holder_soon_after_they_me
         segment.run(3)
         assert segment.holders(IP) == ["n1", "n2"]
         segment.clear()
-        segment.heal()
+        segment.reconnect()
         segment.run(5)
         assert (segment.holders(IP), segment.overlap(IP) <= 0.1, segment.gap(IP)) == (["n2"], True, 0), seed
 
@@ -191,7 +191,7 @@ def test_with_strict_two_sides_never_have_two_holders():
         segment = settled(seed, strict=True)
         segment.split(["n1", "n3"], ["n2", GATEWAY, CLIENT])
         segment.run(3)
-        segment.heal()
+        segment.reconnect()
         segment.run(3)
         assert (segment.holders(IP), segment.overlap(IP)) == (["n2"], 0), seed
 
@@ -238,7 +238,7 @@ def both_in_doubt(seed, plan, fault):
             segment.stun(name, 1.0)
         else:
             segment.at(segment.now + 1.0, lambda name=name: segment.start(segment.nodes[name]))
-    segment.at(segment.now + 0.9999, segment.heal)
+    segment.at(segment.now + 0.9999, segment.reconnect)
     segment.run(1.0)
     segment.clear()
     return segment
@@ -356,7 +356,7 @@ def test_random_faults_never_give_two_holders_and_end_with_one(seed):
         name = f"n{chance.randint(1, 4)}"
         chance.choice((segment.kill, lambda name: segment.split((), [name]), lambda name: segment.hang(name, 1)))(name)
         segment.run(chance.uniform(0.1, 3))
-        segment.heal()
+        segment.reconnect()
         segment.run(chance.uniform(0.5, 3))
         if not segment.nodes[name].powered:
             segment.boot(name)

@@ -17,10 +17,10 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Partners
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import fleet_calls, handover_session
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.fleet_calls import (
-    Letter,
+    Notice,
     Switchboard,
     call,
-    tell,
+    notify,
 )
 
 ONE, TWO = "127.0.0.1", "127.0.0.2"
@@ -194,12 +194,12 @@ def test_a_run_that_hands_over_listens_beside_it(switchboard, port, monkeypatch)
     assert released == [{"192.168.126.101"}]
 
 
-def letter(kind="leaving"):
-    return Letter(TWO, ONE, {**REQUEST, "kind": kind})
+def notice(kind="leaving"):
+    return Notice(TWO, ONE, {**REQUEST, "kind": kind})
 
 
 def test_letters_are_delivered(switchboard, port):
-    tell("secret", port, [letter(), letter("moved")], lambda: True)
+    notify("secret", port, [notice(), notice("moved")], lambda: True)
     found = []
     while len(found) < 2:
         found.append(wait_for_call(switchboard))
@@ -217,7 +217,7 @@ def test_a_letter_is_delivered_again_to_a_node_that_did_not_answer(switchboard, 
         return real(*arguments)
 
     monkeypatch.setattr(fleet_calls, "call", unreliable)
-    tell("secret", port, [letter()], lambda: True)
+    notify("secret", port, [notice()], lambda: True)
     found = wait_for_call(switchboard)
     assert found.request == REQUEST
     found.send({})
@@ -226,8 +226,8 @@ def test_a_letter_is_delivered_again_to_a_node_that_did_not_answer(switchboard, 
 
 def test_a_letter_is_sent_at_once_and_again_with_growing_pauses_while_it_is_true(monkeypatch):
     attempts, pauses = [], []
-    monkeypatch.setattr(fleet_calls, "_deliver_once", lambda _key, _port, letters: attempts.append(1) or letters)
+    monkeypatch.setattr(fleet_calls, "_deliver_once", lambda _key, _port, notices: attempts.append(1) or notices)
     monkeypatch.setattr(fleet_calls.time, "sleep", pauses.append)
-    fleet_calls._deliver("secret", 1, [letter()], lambda: len(attempts) < 5)
+    fleet_calls._deliver("secret", 1, [notice()], lambda: len(attempts) < 5)
     assert len(attempts) == 5
     assert pauses == [1.0, 3.0, 10.0, 10.0, 10.0]

@@ -16,7 +16,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
-from followed_node import KEY, A, FakeCall, following, go_on, state
+from followed_node import KEY, A, FakeCall, following, run_for, state
 from node_runs import SERVER, B, apply, observe
 from states import held as held_form
 
@@ -58,7 +58,7 @@ def test_a_standby_takes_what_the_holder_hands_over(kernel, standby, capsys):
     assert f"{A} is taken over: node2 shuts down" in capsys.readouterr().err
     announced = [message for _interface, message in standby.segment.sent if message.uses == A]
     assert announced
-    go_on(standby, 5)
+    run_for(standby, 5)
     assert held(kernel) == {A}
     assert standby.machine.holding.addresses[A].taken
     # Exactly what a run would have made of the node.
@@ -81,11 +81,11 @@ def test_without_a_release_the_standby_is_as_before(kernel, standby, answer):
     take_over_from(standby, call)
     assert call.closed
     assert kernel.snapshot() == before
-    go_on(standby, 2)
+    run_for(standby, 2)
     assert held(kernel) == set()
     # It still takes over when the holder is lost.
     del standby.segment.answers[A]
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert held(kernel) == {A}
 
 
@@ -112,12 +112,12 @@ def test_a_call_that_is_not_for_this_node_changes_nothing(kernel, standby, chang
 
 def test_a_node_that_broke_a_hand_over_off_is_refused_for_a_minute(kernel, standby, capsys):
     take_over_from(standby, FakeCall(None, request=LEAVING))
-    go_on(standby, 50)
+    run_for(standby, 50)
     again = FakeCall(RELEASED, request=LEAVING)
     take_over_from(standby, again)
     assert (again.sent, again.closed, held(kernel)) == ([], True, set())
     assert "node2 is refused for a minute: it did not complete a hand-over" in capsys.readouterr().err
-    go_on(standby, 20)
+    run_for(standby, 20)
     take_over_from(standby, FakeCall(RELEASED, request=LEAVING))
     assert held(kernel) == {A}
 
@@ -132,7 +132,7 @@ def test_a_run_on_the_standby_comes_first(kernel, standby, capsys):
     assert call.sent == []
     assert "another run holds the lock" in capsys.readouterr().err
     kernel.first = None
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert held(kernel) == set()
 
 

@@ -17,7 +17,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.challenge_ack import challenges
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow
-from followed_node import A, FakeCall, following, go_on, state
+from followed_node import A, FakeCall, following, run_for, state
 from node_runs import SERVER, B, apply, observe
 from states import held
 
@@ -31,17 +31,17 @@ def standby(kernel):
     return following(kernel, "node2")
 
 
-def told(kernel):
-    """Return {endpoint: egress IPs} of what the node told others."""
-    assert {letter.request["kind"] for letter in kernel.told} <= {"moved"}
-    assert {letter.own for letter in kernel.told} <= {"192.168.126.21"}
-    return {letter.endpoint: letter.request["egressIPs"] for letter in kernel.told}
+def notified(kernel):
+    """Return {endpoint: egress IPs} of what the node notified others."""
+    assert {notice.request["kind"] for notice in kernel.notified} <= {"moved"}
+    assert {notice.own for notice in kernel.notified} <= {"192.168.126.21"}
+    return {notice.endpoint: notice.request["egressIPs"] for notice in kernel.notified}
 
 
 def test_the_others_hear_of_a_takeover(kernel, standby):
     del standby.segment.answers[A]
-    go_on(standby, 1)
-    assert told(kernel) == {"192.168.126.22": [A], "192.168.126.23": [A]}
+    run_for(standby, 1)
+    assert notified(kernel) == {"192.168.126.22": [A], "192.168.126.23": [A]}
     settling = [line for line in kernel.logged("nft") if "settling4" in line]
     assert settling == [f"add element inet egress_ip settling4 {{ {A} timeout 5s }}"]
     # Before the address is there.
@@ -49,11 +49,11 @@ def test_the_others_hear_of_a_takeover(kernel, standby):
     assert order.index(settling[0]) < order.index(next(line for line in order if line.startswith("address add")))
 
 
-def test_many_addresses_are_told_in_several_letters(kernel, monkeypatch):
+def test_many_addresses_are_announced_in_several_notices(kernel, monkeypatch):
     monkeypatch.setattr(fleet_messages, "_MOST_ADDRESSES", 1)
     holder = following(kernel, "node1", held=held(A, B))
     tell_moved(holder, holder.held)
-    sent = sorted((letter.endpoint, *letter.request["egressIPs"]) for letter in kernel.told)
+    sent = sorted((notice.endpoint, *notice.request["egressIPs"]) for notice in kernel.notified)
     assert sent == [(endpoint, ip) for endpoint in ("192.168.126.22", "192.168.126.23") for ip in (A, B)]
 
 
@@ -61,15 +61,15 @@ def test_the_others_hear_of_a_hand_over(kernel, standby):
     released = {"kind": "released", "egressIPs": {A: []}}
     request = {"kind": "leaving", "from": "node2", "to": "node1", "egressIPs": [A]}
     take_over_from(standby, FakeCall(released, request=request))
-    assert told(kernel) == {"192.168.126.22": [A], "192.168.126.23": [A]}
+    assert notified(kernel) == {"192.168.126.22": [A], "192.168.126.23": [A]}
 
 
 def test_without_a_key_no_one_hears_of_it(kernel, standby):
     standby.key = ""
     del standby.segment.answers[A]
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert A in kernel.addresses()
-    assert told(kernel) == {}
+    assert notified(kernel) == {}
 
 
 def sent_after(kernel, follower, monkeypatch, **changes):
@@ -94,7 +94,7 @@ def test_pods_speak_to_the_new_holder(kernel, standby, monkeypatch):
 def test_a_node_that_calls_again_and_again_causes_one_challenge(kernel, standby, monkeypatch):
     assert sent_after(kernel, standby, monkeypatch)[0] == challenges([OWN])
     assert sent_after(kernel, standby, monkeypatch) == ([], [{"kind": "moved", "egressIPs": [A]}])
-    go_on(standby, 6)
+    run_for(standby, 6)
     assert sent_after(kernel, standby, monkeypatch)[0] == challenges([OWN])
 
 
@@ -127,7 +127,7 @@ def tunnel_to(kernel):
 def test_the_tunnel_ends_at_the_node_that_took_over(kernel):
     standby = following_far(kernel, "node2")
     del standby.segment.answers[A]
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert A in kernel.addresses()
     assert tunnel_to(kernel) == "192.168.126.21"
 
@@ -138,7 +138,7 @@ def test_the_tunnels_of_other_nodes_follow(kernel):
         item for item in kernel.interfaces["eth0"]["addr_info"] if item["local"] != A
     ]
     apply(kernel, state("node2", generation=2, ends=ENDS, far_ends=[{"egressIP": A, "endpoint": "192.168.126.21"}]))
-    go_on(follower, 2)
+    run_for(follower, 2)
     call = FakeCall(request=MOVED)
     heed(follower, call)
     assert call.sent == [{"kind": "moved", "egressIPs": [A]}]
@@ -174,8 +174,8 @@ def test_a_run_comes_before_a_change_of_the_tunnel(kernel):
 
 def test_a_program_that_starts_again_repeats_what_it_took_over(kernel, standby):
     del standby.segment.answers[A]
-    go_on(standby, 1)
-    kernel.told.clear()
+    run_for(standby, 1)
+    kernel.notified.clear()
     standby.segment.answers["192.168.126.22"] = "02:00:c0:a8:7e:12"
-    go_on(Follower(kernel), 1)
-    assert told(kernel) == {"192.168.126.22": [A], "192.168.126.23": [A]}
+    run_for(Follower(kernel), 1)
+    assert notified(kernel) == {"192.168.126.22": [A], "192.168.126.23": [A]}

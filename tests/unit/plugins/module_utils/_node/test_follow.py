@@ -23,7 +23,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.record impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from counted_steps import growth, steps_of
 from fake_node_io import FakeKernel, address
-from followed_node import A6, KEY, MAC2, A, FakeSegment, following, go_on, state
+from followed_node import A6, KEY, MAC2, A, FakeSegment, following, run_for, state
 from node_runs import apply
 from states import node_state
 
@@ -40,7 +40,7 @@ def holder(kernel):
 
 def test_a_standby_takes_over_what_nobody_answers_for(kernel, standby, capsys):
     del standby.segment.answers[A]
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert kernel.addresses()[A] == "eth0"
     assert Record.load(kernel).state.held == state("node1").held
     assert json.loads(kernel.read_file(files.TAKEOVERS_FILE))["taken"] == {A: ["node2", 1_000_000_000.0]}
@@ -56,7 +56,7 @@ def test_a_standby_takes_over_what_nobody_answers_for(kernel, standby, capsys):
 def test_node_info_and_the_metrics_show_a_takeover(kernel, standby):
     assert observe(kernel, DataPlaneOptions()).to_dict()["takeovers"] == []
     del standby.segment.answers[A]
-    go_on(standby, 1)
+    run_for(standby, 1)
     facts = observe(kernel, DataPlaneOptions()).to_dict()
     assert facts["takeovers"] == [{"egressIP": A, "from": "node2", "since": 1_000_000_000.0}]
     assert facts["drift"] == []
@@ -67,7 +67,7 @@ def test_node_info_and_the_metrics_show_a_takeover(kernel, standby):
 
 def test_a_standby_takes_nothing_while_the_holder_answers(kernel, standby):
     before = kernel.snapshot()
-    go_on(standby, 20)
+    run_for(standby, 20)
     assert kernel.snapshot() == before
 
 
@@ -79,11 +79,11 @@ def test_a_takeover_does_not_wait_for_a_run(kernel, standby, capsys):
         raise CommandError("another run holds the lock")
 
     kernel.first = locked
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert A not in kernel.addresses()
     assert capsys.readouterr().err.count("not taken over: another run holds the lock") == 1
     kernel.first = None
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert A in kernel.addresses()
 
 
@@ -91,7 +91,7 @@ def test_a_node_without_its_own_address_takes_nothing(kernel, standby, capsys):
     del standby.segment.answers[A]
     own = kernel.interfaces["eth0"]["addr_info"]
     own[:] = [item for item in own if item["local"] != "192.168.126.21"]
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert A not in kernel.addresses()
     assert "has lost the address at which its tunnel ends" in capsys.readouterr().err
 
@@ -102,7 +102,7 @@ def test_connections_that_cannot_be_forgotten_keep_no_address_off_the_record(ker
 
     monkeypatch.setattr(kernel, "forget_connections", refuse)
     del standby.segment.answers[A]
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert A in kernel.addresses()
     assert Record.load(kernel).claimed == {A}
     assert "conntrack: refused" in capsys.readouterr().err
@@ -111,7 +111,7 @@ def test_connections_that_cannot_be_forgotten_keep_no_address_off_the_record(ker
 def test_a_takeover_that_fails_leaves_the_record_as_it_was(kernel, standby):
     kernel.fail = (A,)
     del standby.segment.answers[A]
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert A not in kernel.addresses()
     assert Record.load(kernel).claimed == set()
     assert Takeovers.load(kernel, Record.load(kernel)).taken == {}
@@ -120,7 +120,7 @@ def test_a_takeover_that_fails_leaves_the_record_as_it_was(kernel, standby):
 def test_the_planned_holder_yields_to_a_node_that_took_over(kernel, holder, capsys):
     holder.segment.answers[A] = MAC2
     holder.segment.hear(MAC2, A)
-    go_on(holder, 1)
+    run_for(holder, 1)
     assert A not in kernel.addresses()
     assert Record.load(kernel).state.held == ()
     assert f"{A} is released: node2 has taken over" in capsys.readouterr().err
@@ -129,7 +129,7 @@ def test_the_planned_holder_yields_to_a_node_that_took_over(kernel, holder, caps
 def test_a_restart_keeps_all_addresses(kernel, holder):
     before = kernel.snapshot()
     again = Follower(kernel)
-    go_on(again, 3)
+    run_for(again, 3)
     assert kernel.snapshot() == before
 
 
@@ -141,7 +141,7 @@ def test_a_release_without_the_lock_deletes_the_address(kernel, holder):
     kernel.first = locked
     holder.segment.answers[A] = MAC2
     holder.segment.hear(MAC2, A)
-    go_on(holder, 0.3)
+    run_for(holder, 0.3)
     assert A not in kernel.addresses()
 
 
@@ -164,10 +164,10 @@ def test_a_node_asks_as_soon_as_its_own_address_has_come(kernel, version):
     addresses[:] = [item for item in addresses if item not in own]
     kernel.the_segment = FakeSegment()
     follower = Follower(kernel)
-    go_on(follower, 2)
+    run_for(follower, 2)
     assert version not in follower.own["eth0"]
     addresses += own
-    go_on(follower, 2)
+    run_for(follower, 2)
     assert (version in follower.own["eth0"]) == (version == 4), "nothing of IPv6 is watched"
 
 
@@ -175,11 +175,11 @@ def test_a_node_asks_as_soon_as_its_own_address_has_come(kernel, version):
 def test_an_interface_that_was_replaced_is_read_again(kernel, standby, field):
     opened = []
     standby.segment.open = lambda interfaces, _awaited: opened.append(interfaces)
-    go_on(standby, 5)
+    run_for(standby, 5)
     assert opened == []
     kernel.files[f"/sys/class/net/eth0/{field}"] = (b"new\n", 0o444)
     kernel.interfaces["eth0"]["address"] = "02:00:00:00:00:99"
-    go_on(standby, 2)
+    run_for(standby, 2)
     assert len(opened) == 1
     assert standby.machine.settings.own_macs >= {"02:00:00:00:00:99"}
 
@@ -190,17 +190,17 @@ def test_an_interface_that_was_replaced_is_read_again(kernel, standby, field):
 def test_a_takeover_that_fails_at_any_step_leaves_the_node_as_it_was(kernel, standby):
     before, log = kernel.snapshot(), kernel.log
     del standby.segment.answers[A]
-    go_on(standby, 1)
+    run_for(standby, 1)
     steps = [line for kind, line in log if kind in ("ip", "nft", "file", "publish")]
     assert len(steps) > 5
     for step in steps:
         kernel.__dict__.update(copy.deepcopy(before), log=[], fail=())
         again = Follower(kernel)
         again.segment.answers[A] = MAC2
-        go_on(again, 2)
+        run_for(again, 2)
         del again.segment.answers[A]
         kernel.fail = (step,)
-        go_on(again, 0.6)
+        run_for(again, 0.6)
         kernel.fail = ()
         held = {A} & kernel.addresses().keys()
         assert held == Record.load(kernel).claimed, step
@@ -214,11 +214,11 @@ def test_a_takeover_that_fails_at_any_step_leaves_the_node_as_it_was(kernel, sta
 def test_a_takeover_that_cannot_be_put_on_record_is_undone(kernel, standby):
     save, kernel.fail = kernel.snapshot()["files"], (str(files.STATE_FILE),)
     del standby.segment.answers[A]
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert A not in kernel.addresses()
     assert kernel.files[str(files.STATE_FILE)] == save[str(files.STATE_FILE)]
     kernel.fail = ()
-    go_on(standby, 5)
+    run_for(standby, 5)
     assert Record.load(kernel).claimed == {A}
 
 
@@ -235,16 +235,16 @@ def test_a_release_without_the_lock_is_completed_after_the_run(kernel, holder, c
     locked_out(kernel)
     holder.segment.answers[A] = MAC2
     holder.segment.hear(MAC2, A)
-    go_on(holder, 0.3)
+    run_for(holder, 0.3)
     assert Record.load(kernel).claimed == {A}
     if comes_back:
         # The run goes back to what it found.
         kernel.interfaces["eth0"]["addr_info"].append(address(A, 32, "eth0:egress0"))
     kernel.first = None
-    go_on(holder, 2)
+    run_for(holder, 2)
     # As seen by the state machine: with both, it yields again.
     holder.segment.hear(MAC2, A)
-    go_on(holder, 1)
+    run_for(holder, 1)
     assert A not in kernel.addresses()
     assert Record.load(kernel).claimed == set()
     assert not apply(kernel, state("node2", generation=2))["diff"]["after"]
@@ -267,11 +267,11 @@ def test_another_plan_ends_a_release_without_the_lock(kernel, holder):
     locked_out(kernel)
     holder.segment.answers[A] = MAC2
     holder.segment.hear(MAC2, A)
-    go_on(holder, 0.3)
+    run_for(holder, 0.3)
     kernel.first = None
     del holder.segment.answers[A]
     apply(kernel, state("node1", generation=2))
-    go_on(holder, 3)
+    run_for(holder, 3)
     assert A in kernel.addresses()
     assert Record.load(kernel).claimed == {A}
 
@@ -279,18 +279,18 @@ def test_another_plan_ends_a_release_without_the_lock(kernel, holder):
 def test_a_plan_with_other_times_may_come_between_a_claim_and_its_result(kernel, standby):
     standby.events.append(Taken((A,)))
     apply(kernel, replace(state("node2", generation=2), failover=Failover(after=1.0)))
-    go_on(standby, 1)
+    run_for(standby, 1)
     assert standby.machine.settings.after == 1.0
 
 
 def test_calls_are_taken_as_soon_as_another_program_leaves_the_port(kernel, capsys):
     kernel.port_is_busy = True
     follower = following(kernel, "node2")
-    go_on(follower, 5)
+    run_for(follower, 5)
     assert follower.switchboard is None
     assert capsys.readouterr().err.count("cannot listen for calls of other nodes: TCP port 4790") == 1
     kernel.port_is_busy = False
-    go_on(follower, 3)
+    run_for(follower, 3)
     assert follower.switchboard.key == KEY
 
 
@@ -331,7 +331,7 @@ def follow_many(number, holder):
     if holder == "node2":
         kernel.the_segment.answers.update(dict.fromkeys(ips, MAC2))
     follower = Follower(kernel)
-    go_on(follower, 2)
+    run_for(follower, 2)
     return follower, ips
 
 
@@ -342,7 +342,7 @@ def test_each_of_many_addresses_costs_as_much_as_each_of_few():
         follower, ips = follow_many(number, "node2")
         for ip in ips:
             del follower.segment.answers[ip]
-        found = steps_of(lambda: go_on(follower, 5))
+        found = steps_of(lambda: run_for(follower, 5))
         assert len(follower.held) == number
         return found
 
