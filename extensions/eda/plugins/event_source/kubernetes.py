@@ -51,7 +51,7 @@ options:
   delay:
     description: Seconds from a change to its event. More changes join it meanwhile.
     type: float
-    default: 0.2
+    default: 0.05
   interval:
     description: The least number of seconds between two events.
     type: float
@@ -95,7 +95,7 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_api i
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_watch import follow  # noqa: E402
 
 _PATH = "netops.egress_ip.kubernetes"
-_OWN = {"delay": 0.2, "interval": 5.0, "initial": True}
+_OWN = {"delay": 0.05, "interval": 5.0, "initial": True}
 _LONGEST = 3600
 # The objects that an event names.
 _MOST_NAMED = 20
