@@ -33,7 +33,8 @@ class StatusWriter:
         self._failures: list[str] = []
 
     def write(self, cluster: Cluster, find: Callable[[str, str], str]) -> None:
-        """Write the objects of one cluster. A failure of one object does not stop the others, but silence does."""
+        """Write the objects of one cluster. One failed object does not stop the others, but a silent API server
+        does."""
         try:
             api = Api(cluster, find)
             listed = read_list(api, cluster, ListRequest("EgressIP", _PATH), lambda item: item)

@@ -4,7 +4,7 @@
 """Types of settings: an inventory gives values, `-e key=value` and surveys give texts. PRIVATE to the collection.
 
 A parser takes a value that is set, its path, and an Errors. It returns the value with the right type; for a malformed
-value it adds an error, and returns anything.
+value it adds an error, and the value that it returns is not used.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ _OPTIONS = tuple(field.name for field in fields(DataPlaneOptions) if field.name 
 _OF_REMOVAL = (*_OPTIONS, "tunnel_secret", "what_if", "group", "connection_timeout", "pipelining")
 # The entry points that make the states of nodes, for which the secret is needed.
 _WITH_STATES = ("main", "plan")
-# Who sets a secret of a host, whose value is in no result; empty for neither of them.
+# Which source sets a secret of a host, whose value is in no result; empty for none.
 _PLAY, _HOST = "play", "host"
 # {variable: its default} of the variables that are in no role.
 DEFAULTS = {"egress_ip_connection_timeout": 5, "egress_ip_pipelining": True}
@@ -172,7 +172,7 @@ class Source:
 
     `play` are those of the host that runs the task, `here`, with everything that the play sets. `inventory` {host:
     values} are those of each host without what the play sets. `defaults` are those of the roles and playbooks.
-    `set_by_play` has names that the play sets for sure; other values of the play differ from those of `here`.
+    `set_by_play` has names that the play certainly sets; other values of the play differ from those of `here`.
     """
 
     here: str

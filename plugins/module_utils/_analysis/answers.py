@@ -24,7 +24,7 @@ from .what_if import RunOptions, what_if
 
 @dataclass(frozen=True)
 class Questions:
-    """The variables of the same names with the prefix ``egress_ip_``, `status`, `traffic`; the defaults ask nothing."""
+    """The variables ``egress_ip_*`` of the same names, and `status` and `traffic`; by default no question."""
 
     what_if: dict[str, Any] = field(default_factory=dict)
     headroom: bool = False

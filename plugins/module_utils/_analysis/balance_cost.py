@@ -28,20 +28,20 @@ from .._solver.solve import BALANCED, STICKY, solve
 from .evenness import Evenness, evenness_of, usable_names
 
 _SHOWN = 12
-# At so many numbers of moves it is asked what they buy, as far apart as can be.
+# With weights, the flattest load is computed for so many numbers of moves, evenly spaced.
 _CAPS = 8
 
 
 @dataclass(frozen=True)
 class Offer:
-    """The ``spread`` of the load after ``moves`` moves that are made only for balance."""
+    """The ``evenness`` of the load after ``moves`` moves that are made only for balance."""
 
     moves: int
-    spread: Evenness
+    evenness: Evenness
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{moves, squares, highest, lowest}``."""
-        return {"moves": self.moves, **self.spread.to_dict()}
+        return {"moves": self.moves, **self.evenness.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Price:
         header = ("MOVES FOR BALANCE", "SUM OF SQUARES", "HIGHEST LOAD", "LOWEST LOAD", "")
         rows = []
         for offer in self._shown():
-            numbers = (offer.moves, offer.spread.squares, offer.spread.highest, offer.spread.lowest)
+            numbers = (offer.moves, offer.evenness.squares, offer.evenness.highest, offer.evenness.lowest)
             rows.append((*map(str, numbers), "this run" if offer == self.run else ""))
         return table(header, rows)
 
@@ -91,18 +91,18 @@ def price_of(
     returns true, no more offers are computed.
     """
     candidates, (_wanted, addresses, nodes) = read_problem(requests, fleet["nodes"], fleet["current"])
-    market = _Market(addresses, nodes, deadline)
-    fewest, flat = (market.solved(policy) for policy in (STICKY, BALANCED))
+    solutions = _Solutions(addresses, nodes, deadline)
+    fewest, flat = (solutions.solved(policy) for policy in (STICKY, BALANCED))
     names, usable = [node.name for node in candidates.nodes.valid], usable_names(candidates)
     offers = {
         Offer(point.moves - fewest.moves, evenness_of(dict(zip(names, point.loads)), usable))
-        for point in (fewest, *market.between(fewest, flat), flat)
+        for point in (fewest, *solutions.between(fewest, flat), flat)
         if point.valid and point.overlap == fewest.overlap
     }
     load = plan.get("weighted", plan)["load"]
     run = Offer(sum(move["reason"] == REBALANCE for move in plan["moves"]), evenness_of(load, usable))
-    shown = sorted({*offers, run}, key=lambda offer: (offer.moves, offer.spread.squares))
-    return Price(tuple(shown), run, market.proven)
+    shown = sorted({*offers, run}, key=lambda offer: (offer.moves, offer.evenness.squares))
+    return Price(tuple(shown), run, solutions.proven)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class _Point:
     valid: bool
 
 
-class _Market:
+class _Solutions:
     """The placements that the solver finds for one problem. ``proven``: whether the deadline ended no search."""
 
     def __init__(self, addresses: Sequence[Address], nodes: Sequence[NodeLoad], deadline: Deadline) -> None:

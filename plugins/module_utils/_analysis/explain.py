@@ -45,7 +45,7 @@ class Eligibility:
     """Whether one node can hold the address. ``can``: holds, yes, no, or not tried; ``why``: sentences.
 
     For a node that can take the address: ``moves`` is the number of egress IPs that move for it, including itself, and
-    ``before`` and ``after`` are the Spreads. If not ``proven``, the time limit ended the search, and fewer moves or a
+    ``before`` and ``after`` are the Evenness. If not ``proven``, the time limit ended the search, and fewer moves or a
     flatter load may be possible.
     """
 

@@ -3,9 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Names of networks of containers and virtual machines, such as ``podman:web``. PRIVATE to the collection. Pure.
 
-By its name, each node finds the addresses of a network. It is the name that an engine gave it, or that of an
-interface; a network without a name is given as CIDR. The processes of a user of the host, ``user:deploy``, count as a
-network too.
+Each node finds the addresses of a network by its name. It is the name that an engine gave it, or that of an interface;
+a network without a name is given as CIDR. The processes of a user of the host, ``user:deploy``, count as a network too.
 """
 
 from __future__ import annotations

@@ -99,8 +99,8 @@ def user_chains(state: NodeState, users: Users, chain: ChainOf) -> dict[str, Cha
 def _own_zone(options: DataPlaneOptions, users: Users) -> str:
     """Return the rule that keeps the connections of these users apart from those of others.
 
-    Another user may have had a connection from the same port to the same server a moment ago, which has another source.
-    A new connection of TCP replaces such a one, and its last packets have no user. Replies belong to the usual zone.
+    Another user may have had a connection from the same port to the same server a moment ago, with another source. In
+    TCP, a new connection replaces the old one, whose last packets have no user. Replies belong to the usual zone.
     """
     new = f"meta mark and {options.mark_mask:#x} == 0 meta l4proto != tcp"
     return f"{new} meta skuid {{ {_listed(users)} }} ct original zone set {CONNTRACK_ZONE}"
@@ -124,7 +124,7 @@ def _user(options: DataPlaneOptions, users: Users, chain: ChainOf) -> Iterator[s
     # connection would look like replies.
     yield f"{_FORGED} fib daddr type local drop"
     yield f"{_FORGED} ip6 daddr @excluded6 drop"
-    # To route a packet again takes the interface from it that a program has chosen.
+    # A packet that is routed again loses the interface that its program has chosen.
     yield "fib daddr type { local, broadcast, multicast } return"
     yield f"meta mark set meta mark or {options.mark_mask:#x}"
     yield f"{WITHOUT_CONNECTION} jump without_connection"

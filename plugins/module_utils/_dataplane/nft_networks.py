@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sets and rules of nftables for networks of containers and VMs. PRIVATE to the collection. No I/O.
 
-A node without such networks has none of them, and pays for none.
+A node without such networks has none of them, and no packet pays for them.
 """
 
 from __future__ import annotations

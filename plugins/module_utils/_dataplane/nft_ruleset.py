@@ -390,7 +390,7 @@ def _selected_chains(state: NodeState, outward: Sequence[str]) -> dict[str, Chai
             f"meta mark set meta mark or {mask}",
             # This node would forward it to a destination that this table has not seen.
             *(f"{header} fib daddr type local drop" for header in _SOURCE_ROUTES),
-            # A pod's address as source of another host.
+            # Another host uses the address of a pod as its source.
             *(f'iifname "{name}" {NOT_FROM_THERE} drop' for name in uplinks),
             # Most packets leave here. What comes from the tunnel has no pod's source, and is dropped below.
             f'ct state established,related iifname != "{state.options.tunnel_device}" ct direction original'
@@ -439,7 +439,7 @@ def _mark_chains(options: DataPlaneOptions, marks: Marks) -> dict[str, ChainStat
     return {
         name_of("mark", ip): chain_of(
             "",
-            # To set it again costs as much as a lookup.
+            # Setting the mark again costs as much as a lookup.
             f"ct mark and {mask} != {_mark_text(options, index)} ct mark set ct mark and {keep} or"
             f" {_mark_text(options, index)}",
             f"meta mark set meta mark and {keep} or {_mark_text(options, index)} accept",

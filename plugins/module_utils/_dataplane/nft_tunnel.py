@@ -20,7 +20,7 @@ from .options import DataPlaneOptions
 # Kinds of interfaces that lead to containers and virtual machines of the host itself, and VRFs of them.
 POD_KINDS = ("veth", "netkit", "tun", "bridge")
 INWARD_KINDS = (*POD_KINDS, "vrf")
-# Kinds of virtual interfaces that lead to the nodes as a network adapter does, which has no kind. All others lead to
+# Kinds of virtual interfaces that lead to the nodes, as network adapters do, which have no kind. All others lead to
 # containers, or are the ends of tunnels into which containers can send: a packet of a node comes from there only if the
 # route to that node leads there. The second pass of a packet, through a VRF, needs no check.
 _UPLINK_KINDS = ("bond", "ipvlan", "macsec", "macvlan", "team", "vlan", "vrf")
@@ -36,7 +36,7 @@ _NOT_OUR_ESP = ("meta secpath missing", f"ipsec in reqid != {ESP_REQUEST_ID}")
 def to_tunnel_port(options: DataPlaneOptions) -> str:
     """Return the match of packets to the port of the tunnel (UDP) and the hand-over (TCP).
 
-    Every packet of the host pays for it. So the chains that follow check the protocol.
+    Every packet of the host is compared with it, so the chains that follow check the protocol.
     """
     return f"th dport {options.tunnel_port}"
 
@@ -85,7 +85,7 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
             f"meta iifkind != {{ {uplinks} }} jump tunnel_port_inward",
             "meta l4proto udp fib daddr type local notrack",
         ),
-        # A node's address as source of a pod, or of a packet that a pod sent into a tunnel of others.
+        # A pod uses the address of a node as source, or sent the packet into a tunnel of other software.
         "tunnel_port_inward": chain_of("", *(f"{ip} saddr @nodes{v} {NOT_FROM_THERE} drop" for v, ip in WORDS.items())),
         "tunnel_port_input": chain_of(
             "",

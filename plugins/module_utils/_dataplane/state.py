@@ -72,7 +72,7 @@ class DataPlane:
         facts.update(self.esp.lines())
         return frozenset(facts | {f"sysctl {name} = {value}" for name, value in self.sysctls.items()})
 
-    def beside(self, other: DataPlane) -> DataPlane:
+    def comparable_to(self, other: DataPlane) -> DataPlane:
         """Return the data plane with only those sysctls that `other` has, for a comparison with it."""
         return replace(self, sysctls={name: value for name, value in self.sysctls.items() if name in other.sysctls})
 
@@ -320,7 +320,7 @@ def problems_of(host: Host, options: DataPlaneOptions, interface: str) -> list[s
 
 def lines_between(current: DataPlane, desired: DataPlane) -> tuple[list[str], list[str]]:
     """Return the (missing, surplus) facts of `current`, see `DataPlane.lines`."""
-    have, want = current.beside(desired).lines(), desired.lines()
+    have, want = current.comparable_to(desired).lines(), desired.lines()
     return sorted(want - have), sorted(have - want)
 
 

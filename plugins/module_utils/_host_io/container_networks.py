@@ -37,7 +37,7 @@ PODMAN_CONFIGURATION_FOLDER = Path("/etc/containers/containers.conf.d")
 LIBVIRT_FOLDERS = (Path("/run/libvirt/network"), Path("/etc/libvirt/qemu/networks"))
 DOCKER_SOCKET, DOCKER_DATA = Path("/run/docker.sock"), Path("/var/lib/docker")
 PODMAN_PROGRAM = Path("/usr/bin/podman")
-# Present as long as Podman was used on the host, also while its package is replaced.
+# Exists if Podman was ever used on the host, also while its package is replaced.
 PODMAN_DATA = (Path("/var/lib/containers/storage/libpod"), Path("/var/lib/containers/storage/db.sql"))
 # Podman's own network, which has no file until it is changed, and its bridge with netavark and CNI.
 _PODMAN_DEFAULT, _PODMAN_DEFAULT_NETWORK = "podman", "10.88.0.0/16"
@@ -53,8 +53,8 @@ ABSENT = "does not exist"
 
 
 class Found(NamedTuple):
-    """The sorted CIDRs of a network, and why there are none. Unless `is_known`, the source could not be read;
-    it `is_silent` if it gave no answer in its time.
+    """The sorted CIDRs of a network, and why there are none. Unless `is_known`, the source could not be read; it
+    `is_silent` if it gave no answer within the time limit.
 
     Of a user, `uids` are the texts of its UidRanges.
     """
@@ -69,8 +69,8 @@ class Found(NamedTuple):
 def find_networks(names: Iterable[NetworkName], interfaces: Documents) -> dict[str, Found]:
     """Return {NetworkName.text: Found}; `interfaces` are those of the Host.
 
-    An engine or a directory of users that gives no answer is not called again, so that one that hangs takes the time of
-    one call only.
+    An engine or a directory of users that gives no answer is not called again, so that one that hangs delays one call
+    only.
     """
     found: dict[str, Found] = {}
     silent: dict[str, Found] = {}

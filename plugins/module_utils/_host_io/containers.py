@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The containers and VMs that run on this host, as their engines have them. PRIVATE to the collection.
 
-Users of the host choose names and labels, so all is read with limits. An engine that cannot be read has a problem,
-never just no containers.
+Users of the host choose names and labels, so all is read with limits. An engine that cannot be read has a problem; it
+never counts as one without containers.
 """
 
 from __future__ import annotations

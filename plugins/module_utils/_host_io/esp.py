@@ -34,7 +34,7 @@ def read_esp() -> Esp:
 def esp_problems(port: int) -> list[str]:
     """Return the reasons why this host cannot encrypt a tunnel with this port, one sentence with the fix for each.
 
-    The kernel is tried in a network namespace that lasts as long as the command, so the host does not change.
+    The kernel is tested in a network namespace that lasts as long as the command, so the host does not change.
     """
     if _kernel_release() < _OLDEST_KERNEL:
         return [f"egress_ip_tunnel_encryption: ipsec needs Linux 5.9 or newer, not {os.uname().release}; set none"]

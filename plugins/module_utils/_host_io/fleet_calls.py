@@ -36,7 +36,7 @@ CONNECT, ANSWER = 0.5, 2.0
 # Bytes of the largest request, for which a caller that has not proven anything yet can make a node wait, and of the
 # largest message after that.
 _REQUEST_LIMIT, _MESSAGE_LIMIT = 1 << 16, 1 << 24
-# Calls that are not proven yet; beyond, the oldest ends.
+# The most calls that have not proven the key yet; one more ends the oldest.
 _UNPROVEN = 64
 # Seconds after the first attempts to deliver a notice, those after each further one, and the calls at the same time.
 _PAUSES, _LAST_PAUSE, _AT_ONCE = (1.0, 3.0), 10.0, 8
@@ -175,7 +175,7 @@ class Switchboard:
             return None
         caller, proven = self._callers.get(number), None
         if caller is None:
-            # It had to make room for one that has come since the poll.
+            # It was ended for a newer one since the poll.
             return None
         try:
             proven = caller.read()
@@ -198,7 +198,7 @@ class Switchboard:
         self._callers.pop(number).connection.close()
 
     def close(self) -> None:
-        """Take no more calls."""
+        """Accept no more calls."""
         for number in list(self._callers):
             self._end(number)
         for listener in self._listeners.values():
@@ -207,7 +207,7 @@ class Switchboard:
 
 
 def notify(key: str, port: int, notices: Sequence[Notice], is_true: Callable[[], bool]) -> None:
-    """Deliver notices in the background at once; to nodes that did not answer again after a while, if they are true."""
+    """Deliver notices in the background; repeat those without an answer after a pause, while `is_true` returns true."""
     threading.Thread(target=_deliver, args=(key, port, notices, is_true), daemon=True).start()
 
 

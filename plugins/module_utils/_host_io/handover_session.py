@@ -5,7 +5,7 @@
 
 PRIVATE to the collection. TCP between the nodes' tunnel endpoints, on the port of the tunnel. Each side draws a number
 and proves that it knows the key of the run by an HMAC of both numbers; each message carries an HMAC of itself and the
-other side's number. Before its proof, the other side gets memory for its proof alone.
+other side's number. Until its proof arrives, the other side can occupy memory for the proof only.
 
     old holder  ──►  its number
     new holder  ──►  its number, its proof, the egress IPs that it is about to claim
@@ -33,11 +33,11 @@ from .._dataplane.handover import Partners
 from . import node_messages
 from .node_messages import DIGEST, NUMBER, RETRY, Flows, Reader, Reading, RefusedError
 
-# Seconds that an old and a new holder wait for each other: so far apart their runs may begin.
+# Seconds that an old and a new holder wait for each other: their runs may begin this far apart.
 PATIENCE = 10.0
 # Bytes of the largest messages of a new holder and of an old one.
 _GREETING_LIMIT, _ANSWER_LIMIT = 1 << 20, 1 << 28
-# Conversations with one node that are not proven yet; beyond, the oldest ends.
+# The most conversations with one node that have not proven the key yet; one more ends the oldest.
 _UNPROVEN = 64
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _OLD, _NEW = b"old holder", b"new holder"

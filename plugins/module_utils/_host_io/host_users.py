@@ -25,7 +25,7 @@ _MOST_MESSAGE = 300
 # The fields of a line of passwd(5).
 _FIELDS = 7
 _SUBID = re.compile(r"^[ \t]*subid[ \t]*:([^#\n]*)", re.MULTILINE)
-# What the kernel answers that lacks a feature.
+# The answer of a kernel that lacks a feature.
 _LACKS = ("not supported", "No such file")
 # Nothing is added: with `--check`, the kernel refuses the chain if it does not know it, and forgets it otherwise.
 _PROBE = """

@@ -107,7 +107,7 @@ def _named(path: str, name: str) -> bytes:
 
 
 def _context(path: str, fields: Mapping[str, str]) -> ssl.SSLContext:
-    """Return how the server is verified, and with which certificate the node shows who it is."""
+    """Return how the server is verified, and the certificate with which the node authenticates itself."""
     authority = _data(path, fields, "certificate-authority")
     context = ssl.create_default_context(cadata=authority.decode("ascii") if authority else None)
     certificate, key = (_data(path, fields, name) for name in ("client-certificate", "client-key"))

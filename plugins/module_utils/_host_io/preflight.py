@@ -25,7 +25,7 @@ _NETLINK_XFRM = 6
 
 def missing_packages() -> list[str]:
     """Return the packages of the distribution that this host lacks."""
-    # It loads modules that a program which stays does not need.
+    # It loads modules that a long-running program does not need.
     from shutil import which  # noqa: PLC0415
 
     return [package for command, package in _PACKAGES.items() if not which(command, path=commands.PATH)]

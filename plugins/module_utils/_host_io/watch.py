@@ -5,8 +5,8 @@
 
 The watch calls this every few seconds, and mostly nothing has changed. So this module does its own I/O, with netlink
 instead of commands, and imports almost nothing. It checks what others remove as a whole: tables, rules, policies, the
-device, egress IPs, and the node's own addresses, without which the egress IPs are of no use. The next run finds a
-single wrong rule or element.
+device, egress IPs, and the node's own addresses, without which the egress IPs are of no use. A single wrong rule or
+element is found by the next run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ AWAY = 10
 # Seconds between two probes of the egress IPs, and after an absence during which each run of the watch probes: a switch
 # may forward frames 30 s after it has a link, and until then a claim meets silence.
 PROBE_INTERVAL, SETTLE = 60, 60
-# The share of a core that the probes after an absence may use, and the seconds after which one comes nevertheless.
+# The share of a core that the probes after an absence may use, and the seconds after which one is due nevertheless.
 PROBE_SHARE, LONGEST_PAUSE = 0.04, 20
 
 _HARDWARE_CLOCK = "/sys/class/rtc/rtc0/since_epoch"

@@ -115,7 +115,7 @@ def read_cluster(value: object, path: str) -> Cluster:
 
 
 def check_names(clusters: Iterable[Cluster]) -> None:
-    """Raise an InvalidError unless the names of several clusters are there and differ."""
+    """Raise an InvalidError unless each of several clusters has a name of its own."""
     errors = Errors()
     listed = list(clusters)
     first: dict[str, Cluster] = {}

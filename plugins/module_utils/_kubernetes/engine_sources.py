@@ -4,8 +4,8 @@
 """Engines of containers and VMs as sources of pods: their settings. PRIVATE to the collection. Pure.
 
 The nodes read their engines themselves, when a run observes them. A container is a pod of the namespace that names its
-network, else of the namespace of its engine. Who may start containers writes their labels, so one of these chooses a
-namespace only among those that the settings list.
+network, else of the namespace of its engine. Anyone who may start containers can write their labels, so a label can
+only choose among the namespaces that the settings list.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 """The CNI plugin of a node: gives a pod its class before its first packet. PRIVATE to the collection.
 
 A container runtime starts it for each pod, after the plugin that connected the pod, whose result it passes through
-unchanged. It imports little: most of the time of a start are imports.
+unchanged. It imports little, since imports take most of the time of a start.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def _version(config: Mapping[str, Any]) -> str:
 
 
 def _add(environment: Mapping[str, str], config: Mapping[str, Any]) -> None:
-    """Give the addresses of a pod their class, and pass the result of the plugin before through."""
+    """Give the addresses of a pod their class, and pass the result of the previous plugin through."""
     result = config.get("prevResult")
     key, rules = _key(environment), pod_notes.read_rules()
     addresses = _addresses(result, {*rules["reserved"]})
@@ -191,7 +191,7 @@ def _pod(environment: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _addresses(result: object, reserved: Collection[str]) -> list[str]:
-    """Return the addresses of the pod in the result of the plugin before. Raises CniError if it is malformed."""
+    """Return the addresses of the pod in the result of the previous plugin. Raises CniError if it is malformed."""
     if not isinstance(result, dict):
         raise CniError(_BAD_CONFIG, "prevResult: is missing; the plugin must come after one that connects the pod")
     interfaces, listed = ([] if result.get(key) is None else result[key] for key in ("interfaces", "ips"))

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The plugin for pods that start between runs: its program, and its place in a list of plugins (CNI). PRIVATE.
 
-Kubelets and daemons write the list again, and then our entry is gone: the watch and each run put it back.
+Kubelets and daemons write the list again without our entry: the watch and each run restore it.
 """
 
 from __future__ import annotations

@@ -94,8 +94,8 @@ class Connections:
     def forget_others(self, egress_ips: Collection[str]) -> None:
         """Forget the connections with the marks of held addresses that still go to another node.
 
-        Those that are not flows as well, such as datagrams that no server answers: each would keep its entry, and the
-        chain `guard` would drop it.
+        This includes those that are not flows, such as datagrams that no server answers: each would keep its entry, and
+        the chain `guard` would drop its packets.
         """
         stale = self.elsewhere(egress_ips)
         by_mark = self._by_mark(egress_ips)
@@ -148,7 +148,7 @@ def challenge(io: HostIO, flows: Iterable[Flow]) -> None:
 
 
 def note_lost(io: HostIO, flows: Iterable[Flow]) -> None:
-    """Note lost connections for `challenge_lost`, beside those of an earlier run that it has not yet read."""
+    """Note lost connections for `challenge_lost`, in addition to those of an earlier run that it has not read yet."""
     noted = [*_read_lost(io), *flows]
     io.write_file(files.LOST_FILE, json.dumps([flow.to_list() for flow in noted]).encode(), 0o600)
 

@@ -93,7 +93,7 @@ class AddressChanges(NamedTuple):
     """Which addresses change hands.
 
     `foreign` {Held: MAC} are those that someone else configured on this host, `unreleased` those of the kept ones whose
-    new holder did not come for them.
+    new holder did not connect.
     """
 
     kept: tuple[Held, ...]
@@ -105,7 +105,7 @@ class AddressChanges(NamedTuple):
 
 @dataclass(frozen=True)
 class Steps:
-    """Everything that a run needs to know, decided before it changes anything.
+    """Everything that a run needs, decided before it changes anything.
 
     `leaving` are the released addresses that objects still have: other nodes may wait for them. `releasing` are the
     egress IPs that other nodes release in this run. `forget` are the marks whose connections must be routed again.
@@ -184,14 +184,14 @@ class Steps:
         if self.record:
             texts.update(desired_data_plane(self.record.state, self.record.marks, self.host).texts())
         seen = self.observation
-        before = seen.current.beside(after).lines() | file_lines((*seen.surplus, *seen.engines.removed))
+        before = seen.current.comparable_to(after).lines() | file_lines((*seen.surplus, *seen.engines.removed))
         change = Difference(before, after.lines() | file_lines((*seen.missing, *seen.engines.added)), texts)
         changes = self.changes
         return result(change, Outcome(held, claimed, changes.released, changes.unreleased, conflicts, connections))
 
 
 def decide(request: Request, observation: Observation) -> Steps:
-    """Return the steps of a run. Raises PlanError for an older plan, and ConflictError for what is in the way."""
+    """Return the steps of a run. Raises PlanError for an older plan, and ConflictError for obstacles on this host."""
     reading = observation.reading
     requested_digest = _requested_digest(request.state, reading.record)
     _refuse_older_plan(request.state, requested_digest, reading.record)
@@ -307,5 +307,5 @@ def _marks_to_forget(
 def _original_sysctls(observation: Observation, desired: DataPlane, state: NodeState) -> dict[str, str]:
     """Return the sysctls as they were before the first run that changed them."""
     record = observation.reading.record
-    found = lasting_sysctls(observation.current.beside(desired).sysctls, state.options.tunnel_device)
+    found = lasting_sysctls(observation.current.comparable_to(desired).sysctls, state.options.tunnel_device)
     return {**found, **(record.original_sysctls if record else {})}

@@ -16,7 +16,7 @@ from .._host_io.plugin_sources import PREFIX
 # A file without this line belongs to another, and stays as it is.
 OWN_LINE = "# Written by the Ansible collection netops.egress_ip."
 # Python keeps the sources compiled in `folder`. The zip file comes after Python's own folders, because reading its
-# directory takes time, and the end skips the cleanup of all modules: both together take a seventh of a start.
+# directory takes time, and the exit skips the cleanup of all modules: together they would take a seventh of a start.
 _LAUNCHER = """\
 program = "{program}"
 folder = f"{prefix}{{os.stat(program).st_mtime_ns}}"

@@ -130,7 +130,7 @@ def hand_over(io: HostIO, steps: Steps, connections: Connections) -> tuple[Flows
     """Release addresses, and exchange connections with the partners of this run.
 
     Returns {egress IP: connections} of the addresses to claim, and the egress IPs that were not released, because their
-    new holder did not come for them.
+    new holder did not connect.
     """
     promised = {ip for ips in steps.partners.giving.values() for ip in ips}
     unreleased: set[str] = set()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the state machine of the failover needs to know, from the record of a node. PRIVATE to the collection. Pure."""
+"""The settings of the failover's state machine, from the record of a node. PRIVATE to the collection. Pure."""
 
 from __future__ import annotations
 

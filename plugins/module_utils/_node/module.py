@@ -53,9 +53,9 @@ def _remove(io: HostIO, params: Mapping[str, Any], check_mode: bool) -> Mapping[
 
 def _observe(io: HostIO, params: Mapping[str, Any], _check_mode: bool) -> Mapping[str, object]:
     from .._common.text_fields import with_texts  # noqa: PLC0415
-    from .observe import Question, observe  # noqa: PLC0415
+    from .observe import ObserveRequest, observe  # noqa: PLC0415
 
-    facts = observe(io, DataPlaneOptions.from_dict(params["options"]), Question(**params["observe"]))
+    facts = observe(io, DataPlaneOptions.from_dict(params["options"]), ObserveRequest(**params["observe"]))
     return with_texts(facts.to_dict())
 
 

@@ -30,8 +30,8 @@ from .record import Record
 from .takeovers import Takeovers
 
 
-class Question(NamedTuple):
-    """What a caller wants to know.
+class ObserveRequest(NamedTuple):
+    """What a caller wants to have observed.
 
     `interface` and `platform` are the user's, `platforms` the rows of providers for `platform_rows`; `recall` names
     objects whose addresses and pods on record are wanted, `networks` those networks of containers and VMs whose
@@ -50,7 +50,7 @@ class Question(NamedTuple):
     probe: bool = False
 
 
-_NOTHING_MORE = Question()
+_DEFAULT_REQUEST = ObserveRequest()
 
 
 class Followed(NamedTuple):
@@ -68,8 +68,8 @@ class Followed(NamedTuple):
 class NodeFacts:
     """What `node_info` returns: all fields always, empty where the host has no value.
 
-    With `problems`, nothing else but `packages` and `platform` is known. `lost` is what became of the interface of a
-    node that held addresses; nothing else is known then.
+    With `problems`, nothing else but `packages` and `platform` is known. `lost` is why a node that held addresses has
+    lost its interface; nothing else is known then.
     """
 
     platform: Platform
@@ -144,11 +144,11 @@ class NodeFacts:
         }
 
 
-def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING_MORE) -> NodeFacts:
+def observe(io: HostIO, options: DataPlaneOptions, request: ObserveRequest = _DEFAULT_REQUEST) -> NodeFacts:
     """Return the facts of this host. Raises EgressIPError if it cannot be read."""
-    rows = platform_rows(question.platforms)
-    platform = find_platform(io.platform_facts(fact_names(rows)), rows, question.platform)
-    refused = refusal(platform) if question.platform == AUTO else None
+    rows = platform_rows(request.platforms)
+    platform = find_platform(io.platform_facts(fact_names(rows)), rows, request.platform)
+    refused = refusal(platform) if request.platform == AUTO else None
     if refused:
         return NodeFacts(platform, problems=[refused])
     packages, problems = io.missing_packages(), missing_requirements(io, options)
@@ -157,7 +157,7 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
     reading = _read_settled(io)
     record, host, _tables, claimed = reading
     known = record.state.interface if record else ""
-    interface = question.interface or host.default_interface() or known
+    interface = request.interface or host.default_interface() or known
     networks = own_networks(host, interface, claimed)
     if not networks and known and interface == known:
         # A fault of a node that worked; it must not stop the others.
@@ -166,7 +166,7 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
     if not problems and not networks:
         problems = [f"egress_ip_interface: {interface} has no address of its own"]
     interfaces = usable_interfaces(host, interface, claimed)
-    followed = _followed(io, question.follow or (record.state.followed_engines if record else ()))
+    followed = _followed(io, request.follow or (record.state.followed_engines if record else ()))
     facts = NodeFacts(
         platform,
         problems,
@@ -180,16 +180,16 @@ def observe(io: HostIO, options: DataPlaneOptions, question: Question = _NOTHING
         bridge_filtered=filtered_bridge_versions(host, interface, io.read_sysctls(CALL_IPTABLES.values())),
         forward_filters=missing_exceptions(io.read_forward_filters(), options.tunnel_device),
         held=held_on(host, claimed),
-        named_networks=named_networks(io, host, question.networks, record),
-        follow_problem=followed.engines.problem if question.follow else "",
-        containers=[_containers(io, engine, record) for engine in question.engines],
+        named_networks=named_networks(io, host, request.networks, record),
+        follow_problem=followed.engines.problem if request.follow else "",
+        containers=[_containers(io, engine, record) for engine in request.engines],
         followed_pods=[_followed_pod(note) for note in followed.containers],
         record=record,
     )
     return replace(
         facts,
-        **_on_record(io, record, reading, question, followed),
-        conflicts=_conflicts(io, facts, reading, question),
+        **_on_record(io, record, reading, request, followed),
+        conflicts=_conflicts(io, facts, reading, request),
     )
 
 
@@ -236,16 +236,16 @@ def _is_in_doubt(io: HostIO, held: Collection[Held]) -> bool:
 
 
 def _on_record(
-    io: HostIO, record: Record | None, reading: Reading, question: Question, followed: Followed
+    io: HostIO, record: Record | None, reading: Reading, request: ObserveRequest, followed: Followed
 ) -> dict[str, Any]:
     """Return the facts that need a record."""
     if record is None:
         return {}
     return {
         "drift": _drift(io, record, reading, followed),
-        "recalled": _recall(record.state, question.recall),
-        "metrics": metrics_file.measure(io, record) if question.metrics else None,
-        "since": _since(io, reading.claimed) if question.metrics else {},
+        "recalled": _recall(record.state, request.recall),
+        "metrics": metrics_file.measure(io, record) if request.metrics else None,
+        "since": _since(io, reading.claimed) if request.metrics else {},
         "takeovers": _takeovers(io, record) if record.state.failover else [],
         "failover_key": record.state.failover.key if record.state.failover and load_key(io, record.state) else "",
     }
@@ -280,9 +280,9 @@ def _drift(io: HostIO, record: Record, reading: Reading, followed: Followed) -> 
     return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus]
 
 
-def _conflicts(io: HostIO, facts: NodeFacts, reading: Reading, question: Question) -> list[Mapping[str, str]]:
+def _conflicts(io: HostIO, facts: NodeFacts, reading: Reading, request: ObserveRequest) -> list[Mapping[str, str]]:
     """Return the held addresses for which another host answers, with its MAC."""
-    if not question.probe:
+    if not request.probe:
         return []
     linked = [item for item in facts.held if io.has_link(item.interface)]
     others = other_holders(io, linked, reading.host)

@@ -4,8 +4,8 @@
 """The OCI hook of a node: gives a container its class before its first packet. PRIVATE to the collection.
 
 Podman and CRI-O let their runtime start it when a container has its network and its first process does not run yet
-(createRuntime), and after the container has ended (poststop). It imports little: most of the time of a start are
-imports. Annotations are written by who may start containers, so types and sizes are checked.
+(createRuntime), and after the container has ended (poststop). It imports little, since imports take most of the time of
+a start. Anyone who may start containers can write annotations, so types and sizes are checked.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def _crio_pod(annotations: Mapping[str, str]) -> Pod:
     if found is None:
         raise NoteError(f"annotation {_CRIO_LABELS}: is not a JSON object")
     if _POD_NAMESPACE not in found:
-        # Another program than a kubelet started it, as crictl.
+        # A program other than a kubelet started it, such as crictl.
         return "", "", {}
     namespace, name = found[_POD_NAMESPACE], found.get(_POD_NAME)
     for key, value, is_valid in ((_POD_NAMESPACE, namespace, is_namespace), (_POD_NAME, name, is_pod_name)):

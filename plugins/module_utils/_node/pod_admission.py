@@ -102,7 +102,7 @@ def _retry_closed() -> None:
         closed = {key: note for key, note in pod_notes.read_notes().items() if lacks_labels(rules, note)}
         pod_notes.note_closed(bool(closed))
     for key, note in closed.items():
-        # The watch must not be late. The server may not know one pod, so the others follow.
+        # The watch must not be delayed. The server may not know one pod, so the others are tried all the same.
         if time.monotonic() - started > RETRY_SECONDS:
             return
         namespace, _slash, name = note["name"].partition("/")

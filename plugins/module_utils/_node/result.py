@@ -26,8 +26,8 @@ class Difference(NamedTuple):
 class Outcome(NamedTuple):
     """What became of the egress IPs.
 
-    `unreleased` are held because their new holder did not come for them. `conflicts` is {Held: MAC of the host that has
-    it}, `connections` {egress IP: number of connections that came with it}.
+    `unreleased` are held because their new holder did not connect. `conflicts` is {Held: MAC of the host that has it},
+    `connections` {egress IP: number of connections that came with it}.
     """
 
     held: Iterable[Held] = ()

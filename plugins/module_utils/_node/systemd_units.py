@@ -29,10 +29,10 @@ METRICS_UNIT = "netops-egress-ip-metrics.service"
 METRICS_TIMER = "netops-egress-ip-metrics.timer"
 # Only where the plan has a failover.
 FOLLOW_UNIT = "netops-egress-ip-follow.service"
-# Seconds between two runs of the watch, and by how much systemd may delay one: with the run itself, a node follows a
-# network that was created again within four seconds.
+# Seconds between two runs of the watch, and by how much systemd may delay one: together with the run itself, a node
+# notices within four seconds that a network was created again.
 WATCH_INTERVAL, WATCH_ACCURACY = 3.5, 0.1
-# The same of the metrics, which systemd may delay until it starts something else, and the units that only they need.
+# The same for the metrics, which systemd may delay until it starts something else, and the units that only they need.
 METRICS_INTERVAL, METRICS_ACCURACY = 15, 0.5
 METRICS_UNITS = (METRICS_TIMER, METRICS_UNIT)
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which egress IPs a node yields that was away, when another host answers for them. PRIVATE to the collection.
+"""Which egress IPs a node yields after it was away, when another host answers for them. PRIVATE to the collection.
 
 A node that was not away never yields. If both holders were away, as when a switch restarts, one of them keeps the
 address: the one with the lower MAC address yields at once, and the other one only if it still hears it some seconds

@@ -4,8 +4,8 @@
 """The owners of addresses, and the allocation of addresses of pools. PRIVATE to the collection. Pure.
 
 The state is in the records of the nodes: each names every object with its own addresses, so any node that answers
-suffices. An object keeps an allocated address as long as its pool contains it, and a requested one that another object
-requests too as long as it requests it.
+suffices. An object keeps an allocated address as long as its pool contains it. Of two objects that request one address,
+its owner keeps it as long as it requests it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def allocate_pools(egressips: Sequence[EgressIP], fleet: Mapping[str, Any], pool
 
 
 class _Allocator:
-    """``given`` and ``kept``: {object name: its own addresses that its manifest does not list, or lists}.
+    """``given``: {object name: its own addresses that its manifest does not list}; ``kept``: those that it lists.
 
     ``taken`` are the addresses that no other object can get.
     """

@@ -4,8 +4,8 @@
 """Where each egress IP goes if its node is lost before the next run. PRIVATE to the collection. Pure.
 
 The first standby of an address is the best one if its node alone is lost and all other addresses stay;
-``_solver.one_loss`` has the order of the objectives. The next two are spares: those of the last plan, then of the nodes
-that watch the lost node in any case the least loaded ones, then the least loaded of the others.
+``_solver.one_loss`` has the order of the objectives. The next two are spares, chosen in this order: the spares of the
+last plan, the least loaded of the nodes that watch the lost node anyway, the least loaded of the others.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class StandbyRules:
 
     ``unwatched`` {node: reason}: its addresses have no standby. ``unable`` {node: reason}: it is no standby. With
     ``secondary``, addresses on other interfaces than the primary one have standbys too; that needs a way to inform all
-    nodes where the tunnel of such an address ends after a takeover. ``blind`` {(node, interface): reason}: those of
-    these interfaces on which a node can neither watch nor be watched. ``last`` {egress IP: its nodes}: the last order.
+    nodes where the tunnel of such an address ends after a takeover. ``blind`` {(node, interface): reason}: of these
+    interfaces, those on which a node can neither watch nor be watched. ``last`` {egress IP: its nodes}: the last order.
     """
 
     unwatched: Mapping[str, str] = field(default_factory=dict)
@@ -254,7 +254,7 @@ class _Spares:
         return sorted(nodes, key=lost.overlap_on) if lost.domains else nodes
 
     def _after(self, first: int) -> Iterator[int]:
-        """Yield nodes of equal load from the first standby on, so that the addresses of one that is lost too spread."""
+        """Yield nodes of equal load from the first standby on, to spread its addresses if it is lost too."""
         start = self.fleet.distance(self.number, first)
         for distances in self.ranked:
             middle = bisect_right(distances, start)

@@ -204,7 +204,7 @@ def _entry(family: int, found: Attributes) -> Entry:
 def _flow(found: Attributes) -> Flow | None:
     """Return the Flow with these attributes; None if it is neither TCP nor UDP, not yet answered, or closed.
 
-    None as well in a zone of its own, as datagrams of a user of the host: they begin again on another node.
+    None too for one in a zone of its own, such as datagrams of a host user: it begins again on another node.
     """
     if _TUPLE_ZONE in _attributes(found[_TUPLE_ORIG]):
         return None

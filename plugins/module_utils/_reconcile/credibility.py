@@ -81,9 +81,10 @@ def shared_addresses(name: str, facts: _FACTS, networks: Networks, records: Reco
 
 
 class Unshared(NamedTuple):
-    """Lines on addresses of nodes that do not count for the others: `outward` of interfaces that lead out.
+    """Lines on addresses of nodes that do not count for the others.
 
-    The `other` ones may be those of a container network of one node, which needs nothing.
+    `outward` on those of interfaces that lead out; `other` on the rest, which may be those of a container network of
+    one node and need no action.
     """
 
     outward: list[str]
@@ -158,7 +159,7 @@ def credible_holders(observed: Mapping[str, _FACTS]) -> dict[str, list[str]]:
     """Return {egress IP: nodes that count as its holders}; mostly one.
 
     Of several, those with the newest plan count: the others were away when the address moved. Among more than two
-    nodes, a plan that one node alone has is no newer than the newest of the others. So several may remain.
+    nodes, a plan that one node alone has counts as no newer than the newest of the others. So several may remain.
     """
     ranked = sorted(int(facts["generation"]) for facts in observed.values())
     newest = ranked[-2] if len(ranked) > 2 else max(ranked, default=0)

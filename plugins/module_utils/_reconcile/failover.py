@@ -111,7 +111,7 @@ def standby_rules(
 
 
 def _blind_interfaces(settings: FailoverSettings, fleet: Dict) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield ((node, interface), reason) of the interfaces beside the primary one on which a node sees too little."""
+    """Yield ((node, interface), reason) of secondary interfaces on which nodes can neither watch nor be watched."""
     for name, facts in fleet["observed"].items():
         witnesses = [parsed(text) for text in _witnesses_of(settings, facts)]
         for each in facts["networks"][1:]:

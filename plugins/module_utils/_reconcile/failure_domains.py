@@ -64,7 +64,7 @@ class Usable(NamedTuple):
 
     ``labels``: without those that some node of a platform lacks and that only spread objects; ``keep_holders``: whether
     there is such a label, so that no egress IP may move for balance; ``stop_reasons``: lines on objects whose egress
-    IPs would be released, or could be placed wrongly, for want of a label.
+    IPs would be released, or could be placed wrongly, because a label is missing.
     """
 
     labels: Labels
@@ -111,7 +111,7 @@ def domain_notes(
 ) -> dict[str, list[str]]:
     """Return {planned: [line], current: [line]}: the egress IPs of an object that the loss of one domain affects alike.
 
-    ``run``: as in `needs_labels`; ``titles``: {label: what a value of it is}; ``last_orders``: {egress IP: its standbys
+    ``run``: as in `needs_labels`; ``titles``: {label: title of its values}; ``last_orders``: {egress IP: its standbys
     on record}. A line names egress IPs of one object on nodes of one domain, those that only nodes of one domain may
     hold, or those whose standbys are in the domain of their holder. A node without the label is no domain.
     """

@@ -47,7 +47,7 @@ def follow_problems(observed: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def without_unfollowed(
     hosts: Iterable[Mapping[str, Any]], observed: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """Return {node: its facts} without `followed_pods` of hosts that no longer follow: they dismiss their classes."""
+    """Return {node: its facts} without `followed_pods` of hosts that no longer follow pods: they remove the classes."""
     following = {host["name"] for host in hosts if host.get("follow")}
     return {
         name: facts if name in following or not facts.get("followed_pods") else {**facts, "followed_pods": []}
@@ -56,7 +56,7 @@ def without_unfollowed(
 
 
 def hosts_without_cluster(hosts: Iterable[Mapping[str, Any]], manifests: Manifests) -> list[str]:
-    """Return a line on the hosts that follow no namespace: all are those of clusters, and no Node matches the host."""
+    """Return a line on the hosts that follow no namespace, because all are of clusters and no Node matches the host."""
     clusters = _clusters(manifests)
     names = sorted(host["name"] for host in hosts if host.get("follow") and not clusters.get(host["name"]))
     namespaces = _namespaces(manifests) if names else {}

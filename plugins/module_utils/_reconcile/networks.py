@@ -162,7 +162,7 @@ def local_networks(
 
 
 def served_by_engines(plan: NetworkPlan, pods: Iterable[Pod], nodes: Iterable[str]) -> set[str]:
-    """Return which of these nodes have no pods but those of networks of engines, which accept their packets.
+    """Return those of these nodes whose only pods are in networks of engines, which accept their packets.
 
     Packets of users of the host are not forwarded.
     """

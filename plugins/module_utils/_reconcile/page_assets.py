@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The style, the script and the tip of the arrows of the page. PRIVATE to the collection."""
+"""The style, the script and the arrowhead of the page. PRIVATE to the collection."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ SIGNS = [
 # The names of options in the messages of AnsibleModule.
 _ARGUMENTS = re.compile(r"(?<=^missing required arguments: ).+|(?<=^argument ')\w+(?=' )")
 _WORD = re.compile(r"\w+")
-# {label: what a value of it is} of all providers.
+# {label: title of its values} of all providers.
 DOMAINS = {label: title for provider in PROVIDERS.values() for label, title in provider.domains.items()}
 
 

@@ -30,7 +30,8 @@ class AddressReaches:
     def of(self, egress_ips: Sequence[str], assigned: Collection[str]) -> tuple[Reach, ...]:
         """Return the reaches of an object's addresses; of an IP version none if they make no difference.
 
-        An unassigned address gets that of an assigned one in its network, so that it returns to its share.
+        An unassigned address gets that of an assigned one in its network, so that it has the same share when it
+        returns.
         """
         return tuple(
             Reach(ip, way.networks, way.routed)

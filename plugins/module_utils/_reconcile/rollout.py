@@ -50,7 +50,7 @@ _Values = Mapping[str, Any]
 
 
 class OptionalParts(NamedTuple):
-    """What only some fleets have.
+    """Parts of the states that only some fleets have.
 
     Failover, None without it, networks of namespaces, {node: Follow}, and containers of engines.
     """

@@ -19,7 +19,7 @@ from .._dataplane.options import DataPlaneOptions
 _VARIABLE = "egress_ip_tunnel_secret"
 # Characters of a secret: 32 random ones of base64 are 192 bits.
 _SHORTEST = 32
-# Old keys that the nodes keep. Each replacement that was given up leaves one; a node may list more than there are.
+# Old keys that the nodes keep. Each abandoned replacement leaves one, and a malicious node may list any number.
 _MOST_OLD = 8
 
 

@@ -21,16 +21,16 @@ class ExchangeCycle:
 
     For a member of a spread group, any member may enter the node, and the path ends at the domain vertex of the node.
 
-    ``met_sibling``: whether siblings were in the way. With ``heed_siblings`` false, the search ignores them.
+    ``met_sibling``: whether siblings were in the way. With ``check_siblings`` false, the search ignores them.
     """
 
-    def __init__(self, ties: Ties, address: int, heed_siblings: bool = True) -> None:
+    def __init__(self, ties: Ties, address: int, check_siblings: bool = True) -> None:
         self.ties = ties
         self.packing = ties.packing
         self.address = address
         self.node = self.packing.node_of[address]
         self.goal: Vertex = self.packing.arc(address, self.node)
-        self.heed_siblings = heed_siblings
+        self.check_siblings = check_siblings
         self.met_sibling = False
         self.came: dict[Vertex, Vertex | None] = {}
         self._queue: list[Vertex] = []
@@ -148,7 +148,7 @@ class ExchangeCycle:
         ]
         for node in ties.current_nodes_from(group, domain):
             self._relax_from_domain(group, domain, node, vertex)
-        if self.heed_siblings:
+        if self.check_siblings:
             self._preempt(group, domain, vertex)
 
     def _relax_from_domain(self, group: SpreadGroup, domain: int | None, node: int, vertex: DomainVertex) -> bool:
@@ -156,7 +156,7 @@ class ExchangeCycle:
         if domain is None and self.ties.has_domain_vertex(group, group.domain(node)):
             return False
         arc = self.packing.arc(group.members[0], node)
-        if self.heed_siblings and self.packing.occupant(group.members[0], arc) is not None:
+        if self.check_siblings and self.packing.occupant(group.members[0], arc) is not None:
             return False
         self._visit(arc, vertex)
         return True
@@ -230,7 +230,7 @@ class ExchangeCycle:
         for one in addresses:
             if not nodes or self._end is not None:
                 break
-            places, blocked = self.packing.places[one] if self.heed_siblings else None, []
+            places, blocked = self.packing.places[one] if self.check_siblings else None, []
             self.came.setdefault(ADDRESS - one, before)
             for node in nodes:
                 if places and arcs[node] in places:
@@ -251,7 +251,7 @@ class ExchangeCycle:
             return
         if node == packing.unassigned or node in packing.allowed[kind]:
             for one in addresses:
-                places = packing.places[one] if self.heed_siblings else None
+                places = packing.places[one] if self.check_siblings else None
                 if self._end is None and (not places or places.get(self.goal) in (None, self.address)):
                     self._enter(one, node, before)
 
@@ -260,7 +260,7 @@ class ExchangeCycle:
         for one in addresses if nodes else ():
             for node in nodes:
                 self._enter(one, node, before)
-        for one in addresses if self.ties.preempted and self.heed_siblings else ():
+        for one in addresses if self.ties.preempted and self.check_siblings else ():
             for sibling in tuple((self.packing.places[one] or {}).values()):
                 if sibling in self.ties.preempted:
                     self._enter_sibling(one, sibling, before)
@@ -268,7 +268,7 @@ class ExchangeCycle:
     def _enter(self, one: int, node: int, before: Vertex | None) -> None:
         """Bring an address into a node to which a tight step leads, also in place of a sibling."""
         arc = self.packing.arc(one, node)
-        sibling = self.packing.occupant(one, arc) if self.heed_siblings else None
+        sibling = self.packing.occupant(one, arc) if self.check_siblings else None
         if sibling is not None:
             self._enter_sibling(one, sibling, before)
         else:

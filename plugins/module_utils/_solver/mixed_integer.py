@@ -65,7 +65,7 @@ class _Model:
         return self.count - 1
 
     def _units(self, variables: Sequence[int], first: int, step: int) -> Linear:
-        """Return {unit: cost} of as many units as there are variables; as many of them are one as variables are.
+        """Return {unit: cost} of as many units as there are variables; as many units are one as variables are one.
 
         The costs rise from ``first`` by ``step``, so the least cost takes the first ones.
         """

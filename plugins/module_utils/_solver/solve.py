@@ -189,7 +189,7 @@ def _solve_weighted(
 def _all_at_rest(
     addresses: Sequence[Address], nodes: Sequence[NodeLoad], best: Placed
 ) -> tuple[int | None, ...] | None:
-    """Return the placement in which all that can stay do, the others are as in ``best``, with no more overlap; or None.
+    """Return ``best`` with all addresses at rest that can stay; None if that has more overlap.
 
     This is quick, and mostly possible when nodes come back.
     """

@@ -313,14 +313,14 @@ class Ties:
         steps = self._any_exchange(address, node)
         if steps or self.searches_left <= 0 or (sibling is None and not self._is_near(group, node)):
             return steps
-        for heed_siblings in (False, True) if self._may_ignore_siblings() else (True,):
-            search = ExchangeCycle(self, address, heed_siblings)
+        for check_siblings in (False, True) if self._may_ignore_siblings() else (True,):
+            search = ExchangeCycle(self, address, check_siblings)
             found = search.search_from(node)
             self.searches_left -= len(search.came)
             if not found:
                 if self.rule_check is None:
                     self._close_for(group, node, search.nodes_seen())
-                if not heed_siblings:
+                if not check_siblings:
                     self._closed_sets.append(search.came)
                 return None
         return search.steps()
@@ -408,7 +408,7 @@ class Ties:
         if not search.met_sibling and not (self.preempted and self.packing.places[address]):
             return search.nodes_seen()
         if len(search.came) > _LONG_SEARCH and not self.preempted:
-            search = ExchangeCycle(self, address, heed_siblings=False)
+            search = ExchangeCycle(self, address, check_siblings=False)
             if not search.search_from(node):
                 return search.nodes_seen()
         return ()

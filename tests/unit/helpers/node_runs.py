@@ -36,7 +36,7 @@ def apply(io, state, check=False, pace=FAST, **options):
 
 def observe(io, options=DataPlaneOptions(), **question):  # noqa: B008
     """Run the mode `observed`."""
-    return observe_module.observe(io, options, observe_module.Question(**question)).to_dict()
+    return observe_module.observe(io, options, observe_module.ObserveRequest(**question)).to_dict()
 
 
 def remove(io, check=False, options=DataPlaneOptions()):  # noqa: B008

@@ -14,7 +14,7 @@ ALL_DEFAULTS = {**DEFAULTS, **_defaults()}
 def read(play, entry_point="plan", hosts=("node1",), needed=(), inventory=None, set_by_play=()):
     """Return the settings: `play` are the values of the play, `inventory` {host: values} those of hosts.
 
-    `set_by_play` are names of variables that the play sets for sure.
+    `set_by_play` are names of variables that the play certainly sets.
     """
     of_hosts = {name: (inventory or {}).get(name, {}) for name in hosts}
     return read_settings(Source(hosts[0], play, of_hosts, ALL_DEFAULTS, set_by_play), entry_point, needed)

@@ -83,9 +83,9 @@ def test_any_state_leads_to_any_other(first, second):
     marks = marks_of(first)
     assert replace(read(kernel, first, ips(first)), sysctls={}) == DataPlane()
     desired = bring(kernel, first, marks)
-    assert desired.lines() == read(kernel, first, ips(first)).beside(desired).lines()
+    assert desired.lines() == read(kernel, first, ips(first)).comparable_to(desired).lines()
     desired = bring(kernel, second, marks_of(second, marks), first)
-    assert read(kernel, second, ips(first, second)).beside(desired).lines() == desired.lines()
+    assert read(kernel, second, ips(first, second)).comparable_to(desired).lines() == desired.lines()
     kernel.execute(transaction(read(kernel, second, ips(second)), DataPlane()))
     assert {**kernel.snapshot(), "sysctls": {}} == {**foreign, "sysctls": {}}
 
@@ -96,7 +96,7 @@ def test_a_device_whose_name_begins_another_name_is_replaced_alone(state):
     bring(kernel, state, marks_of(state))
     kernel.interfaces[state.options.tunnel_device]["mtu"] = 1400
     desired = bring(kernel, state, marks_of(state), state)
-    assert read(kernel, state, ips(state)).beside(desired).lines() == desired.lines()
+    assert read(kernel, state, ips(state)).comparable_to(desired).lines() == desired.lines()
 
 
 @given(node_states())
@@ -117,7 +117,7 @@ def test_the_way_back_leads_back(first, second):
     desired = bring(kernel, first, marks)
     bring(kernel, second, marks_of(second, marks), first)
     kernel.execute(transaction(read(kernel, first, ips(first, second)), desired))
-    assert read(kernel, first, ips(first, second)).beside(desired).lines() == desired.lines()
+    assert read(kernel, first, ips(first, second)).comparable_to(desired).lines() == desired.lines()
 
 
 @given(node_states())
@@ -144,11 +144,11 @@ def test_any_state_leads_to_any_other_in_the_real_kernel(first, second):
         HostIO.check(["ip", "route", "add", "default", "via", "10.9.0.1", "dev", "eth1", "metric", "9"])
         marks = marks_of(first)
         desired = bring(HostIO, first, marks)
-        assert desired.lines() == read(HostIO, first, ips(first)).beside(desired).lines()
+        assert desired.lines() == read(HostIO, first, ips(first)).comparable_to(desired).lines()
         again = bring(HostIO, first, marks, first)
         assert not transaction(read(HostIO, first, ips(first)), again)
         desired = bring(HostIO, second, marks_of(second, marks), first)
-        assert read(HostIO, second, ips(first, second)).beside(desired).lines() == desired.lines()
+        assert read(HostIO, second, ips(first, second)).comparable_to(desired).lines() == desired.lines()
         HostIO.execute(transaction(read(HostIO, second, ips(second)), DataPlane()))
         left = read(HostIO, second, ips(first, second))
         assert replace(left, sysctls={}) == DataPlane()

@@ -57,7 +57,7 @@ def test_siblings_are_in_the_way_unless_the_search_ignores_them():
     ties = ties_of(addresses, [NodeLoad(1), NodeLoad()], (1, 0, 1))
     found, cycle = search(ties, 0, 0)
     assert (found, cycle.met_sibling) == (False, True)
-    found, cycle = search(ties, 0, 0, heed_siblings=False)
+    found, cycle = search(ties, 0, 0, check_siblings=False)
     assert (found, cycle.steps()) == (True, [(0, 0), (1, 1)])
 
 
