@@ -37,9 +37,7 @@ options:
     choices: [present, absent, observed]
     default: present
   observe:
-    description:
-      - The options of M(netops.egress_ip.node_info) other than C(options), and the signs of platforms that the
-        controller knows. Only for O(mode=observed).
+    description: The options of M(netops.egress_ip.node_info) other than C(options). Only for O(mode=observed).
     type: dict
     default: {}
     suboptions:
@@ -51,6 +49,11 @@ options:
         description: The platform of the host.
         type: str
         default: auto
+      platforms:
+        description: Platforms that have a role, each with the signs by which a host detects it.
+        type: list
+        elements: dict
+        default: []
       recall:
         description: Names of EgressIP objects whose record to return.
         type: list
@@ -104,8 +107,8 @@ options:
   handover_key:
     description:
       - A secret that all nodes of a run share. With it, the node that releases an egress IP waits some seconds for the
-        one that claims it and sends it the connections, which then continue. The nodes talk over TCP, on the port of
-        the tunnel, from one tunnel endpoint to the other.
+        one that claims it and sends it the connections, which then continue. The nodes communicate over TCP, on the
+        port of the tunnel, from one tunnel endpoint to the other.
       - An address whose new holder does not connect within 10 seconds is not released, and listed under
         RV(unreleased).
       - Only for a run that reaches all nodes at the same time; otherwise, one node would wait for the other without
