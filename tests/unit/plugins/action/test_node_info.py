@@ -13,53 +13,17 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action impo
 from playbook_fleet import COLLECTION, PlaybookFleet
 
 LIMIT = ["-e", "egress_ip_answer_timeout=10"]
-# Each delays the processes of the controller at another place: before they connect, while they prepare the module,
-# without a processor while they wait for the node, and without one so that the connection fails, twice.
-DELAYS = {
-    "before": """
-original = ActionModule.answer_timeout
-def answer_timeout(self):
-    time.sleep(12)
-    return original(self)
-ActionModule.answer_timeout = answer_timeout
-original_run = ActionModule._run_module
-def run_module(self, *arguments):
-    time.sleep(12)
-    return original_run(self, *arguments)
-ActionModule._run_module = run_module
-""",
-    "the module": """
-def configure(self, *arguments, **options):
-    time.sleep(12)
-    return super(ActionModule, self)._configure_module(*arguments, **options)
-ActionModule._configure_module = configure
-""",
-    "no processor": """
-original = Connection.exec_command
-def execute(self, *arguments, **options):
-    done = original(self, *arguments, **options)
-    without_processor(12)
-    return done
-Connection.exec_command = execute
-""",
-    "a lost connection": """
-original, failures = Connection.exec_command, [1, 2]
-def execute(self, *arguments, **options):
-    if failures:
-        failures.pop()
-        without_processor(12)
-        raise AnsibleConnectionFailure("Connection timed out during banner exchange")
-    return original(self, *arguments, **options)
-Connection.exec_command = execute
-""",
-}
-PATCHED = """
+# Delays the process of each host at another place: before it connects, while it prepares the module, without processor
+# while it waits for the node, and without one so that the connection fails, twice. Each host has a process of its own.
+DELAYS = """
 
 import signal
 import time
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.connection.local import Connection
+
+usual_execute, usual_run, failures = Connection.exec_command, ActionModule.run, [1, 2]
 
 
 def without_processor(seconds):
@@ -68,6 +32,60 @@ def without_processor(seconds):
     time.sleep(seconds)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
 
+
+def before_it_connects():
+    answer_timeout, run_module = ActionModule.answer_timeout, ActionModule._run_module
+
+    def later(original):
+        return lambda *arguments: (time.sleep(12), original(*arguments))[1]
+
+    ActionModule.answer_timeout, ActionModule._run_module = later(answer_timeout), later(run_module)
+
+
+def while_it_prepares_the_module():
+    def configure(self, *arguments, **options):
+        time.sleep(12)
+        return super(ActionModule, self)._configure_module(*arguments, **options)
+
+    ActionModule._configure_module = configure
+
+
+def without_processor_while_it_waits():
+    def execute(self, *arguments, **options):
+        done = usual_execute(self, *arguments, **options)
+        if failures:
+            failures.pop()
+            without_processor(12)
+        return done
+
+    Connection.exec_command = execute
+
+
+def without_processor_and_connection():
+    def execute(self, *arguments, **options):
+        if failures:
+            failures.pop()
+            without_processor(12)
+            raise AnsibleConnectionFailure("Connection timed out during banner exchange")
+        return usual_execute(self, *arguments, **options)
+
+    Connection.exec_command = execute
+
+
+DELAYED = {
+    "node1": before_it_connects,
+    "node2": while_it_prepares_the_module,
+    "node3": without_processor_while_it_waits,
+    "node4": without_processor_and_connection,
+}
+
+
+def run(self, tmp=None, task_vars=None):
+    DELAYED[task_vars["inventory_hostname"]]()
+    return usual_run(self, tmp, task_vars)
+
+
+ActionModule.run = run
 """
 ACTION = "plugins/action/node_info.py"
 
@@ -130,24 +148,19 @@ def test_the_options_of_the_run_need_its_results(sent):
         sent(Action, {"inventory_hostname": "node1"}, of_run=True)
 
 
-@pytest.fixture
-def fleet(tmp_path):
-    return PlaybookFleet(tmp_path)
-
-
-def test_a_node_that_does_not_answer_is_unavailable(fleet):
-    ended = fleet.good("plan", *LIMIT, environment={"EGRESS_IP_TEST_SLOW": "60"})
+def test_a_node_that_does_not_answer_is_unavailable(tmp_path):
+    ended = PlaybookFleet(tmp_path).good("plan", *LIMIT, environment={"EGRESS_IP_TEST_SLOW": "60"})
     assert "node node1 gives no answer: Timed out after 10 seconds" in ended.output
 
 
-@pytest.mark.parametrize("delay", DELAYS)
-def test_a_busy_controller_is_said_and_no_node_is_dead(fleet, delay):
-    fleet.replace(ACTION, (COLLECTION / ACTION).read_text() + PATCHED + DELAYS[delay])
+def test_a_busy_controller_is_said_and_no_node_is_dead(tmp_path):
+    fleet = PlaybookFleet(tmp_path, count=4)
+    fleet.replace(ACTION, (COLLECTION / ACTION).read_text() + DELAYS)
     ended = fleet.good("plan", *LIMIT)
     assert "no answer" not in ended.output
-    assert "Nodes to change: node1, node2, node3" in ended.output
+    assert "Nodes to change: node1, node2, node3, node4" in ended.output
     (line,) = [line for line in ended.lines if "controller" in line]
-    assert line.strip().startswith("the controller is slow: node1, node2, node3 waited up to ")
+    assert line.strip().startswith("the controller is slow: node1, node2, node3 and 1 more waited up to ")
 
 
 def test_a_result_of_a_node_does_not_accuse_the_controller():
