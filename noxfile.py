@@ -21,7 +21,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import antsibull_nox
@@ -70,9 +70,9 @@ def units(session: nox.Session, core: str) -> None:
     run_pytest(session, "-n", "auto", "--dist", "worksteal", *(session.posargs or ["tests/unit"]))
 
 
-def run_ansible_test(session: nox.Session, core: str, *words: str) -> None:
+def run_ansible_test(session: nox.Session, core: str, tools: Iterable[str], *words: str) -> None:
     """Run a command of ansible-test, with a home of its own, in the collection's copy."""
-    session.install(*matrix.requirements(core, ()))
+    session.install(*matrix.requirements(core, tools))
     tree.copy_tree()
     home = ansible_test_home.make_home(Path(session.create_tmp(), "home"), Path(session.virtualenv.location))
     environment = {"HOME": str(home), "LC_ALL": "C.UTF-8", "PYTHONPATH": ""}
@@ -82,12 +82,12 @@ def run_ansible_test(session: nox.Session, core: str, *words: str) -> None:
 
 def sanity(session: nox.Session, core: str) -> None:
     """ansible-test sanity, without containers."""
-    run_ansible_test(session, core, *check.SANITY)
+    run_ansible_test(session, core, matrix.SANITY_TOOLS, *check.SANITY)
 
 
 def integration(session: nox.Session, core: str) -> None:
     """ansible-test integration on this machine."""
-    run_ansible_test(session, core, *check.INTEGRATION)
+    run_ansible_test(session, core, (), *check.INTEGRATION)
 
 
 def demo(session: nox.Session, core: str) -> None:

@@ -4,7 +4,8 @@
 """A home folder for ansible-test, so that it works wherever pip works.
 
 ansible-test makes virtual environments of its own. It fetches get-pip.py from a site of its own and hides the caller's
-environment from pip: in this home it finds our get_pip.py as if fetched before, and pip's settings in a file.
+environment from pip: in this home it finds our get_pip.py as if fetched before, and pip's settings in a file. Where it
+names an archive of a site, pip gets the release of the package instead.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from pathlib import Path
 # Where ansible-test keeps what it fetches, by the version of pip that it names in this file.
 CACHED_GET_PIP = ".ansible/test/cache/get_pip_{version}.py"
 PINS = "ansible_test/_internal/python_requirements.py"
+REQUIREMENTS = "ansible_test/_data/requirements/*.txt"
+# ansible-core 2.22.0rc1 names a commit of dill, for pylint.
+ARCHIVE = re.compile(r"^(?P<package>[\w.-]+) @ https?://\S+$", re.MULTILINE)
 PIP = re.compile(r"\bpip='([\d.]+)'")
 GET_PIP = Path(__file__).with_name("get_pip.py")
 
@@ -48,6 +52,15 @@ def pip_versions(venv: Path) -> list[str]:
     return found
 
 
+def use_releases(venv: Path) -> None:
+    """Let ansible-test of a virtual environment install the release of a package instead of an archive of a site."""
+    for path in venv.glob(f"lib/python*/site-packages/{REQUIREMENTS}"):
+        text = path.read_text(encoding="utf-8")
+        changed = ARCHIVE.sub(r"\g<package>", text)
+        if changed != text:
+            path.write_text(changed, encoding="utf-8")
+
+
 def make_home(home: Path, venv: Path) -> Path:
     """Make or refresh the folder for ansible-test of a virtual environment; returns its absolute path."""
     # ansible-test runs in another folder.
@@ -56,6 +69,7 @@ def make_home(home: Path, venv: Path) -> Path:
         cached = home / CACHED_GET_PIP.format(version=version.replace(".", "_"))
         cached.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(GET_PIP, cached)
+    use_releases(venv)
     parser = configparser.RawConfigParser()
     parser["global"] = {**pip_settings(), "quiet": "2"}
     configuration = home / ".config/pip/pip.conf"

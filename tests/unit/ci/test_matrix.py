@@ -51,6 +51,10 @@ def test_requirements_take_the_version_of_a_tool_from_its_one_place():
         matrix.requirements("2.20.10", ["unknown"])
 
 
+def test_the_tools_of_the_sessions_have_a_version():
+    assert {*matrix.UNIT_TOOLS, *matrix.SANITY_TOOLS} - matrix.pins().keys() == set()
+
+
 def test_the_quick_tests_exist():
     assert [name for name in matrix.QUICK_TESTS if not (ROOT / name).exists()] == []
 
@@ -68,6 +72,15 @@ def test_the_home_has_pip_under_the_name_that_ansible_test_looks_for(tmp_path):
     home = ansible_test_home.make_home(tmp_path / "home", venv)
     cached = home / ".ansible/test/cache/get_pip_25_2.py"
     assert cached.read_bytes() == ansible_test_home.GET_PIP.read_bytes()
+
+
+def test_the_release_of_a_package_stands_for_an_archive_of_a_site(tmp_path):
+    venv = ansible_test(tmp_path / "venv", "pip='25.2'")
+    file = venv / "lib/python3.13/site-packages/ansible_test/_data/requirements/sanity.pylint.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("# a\npylint==4.0.8\ndill @ https://forge.example/0123.zip#sha256=4567\n", encoding="utf-8")
+    ansible_test_home.make_home(tmp_path / "home", venv)
+    assert file.read_text(encoding="utf-8") == "# a\npylint==4.0.8\ndill\n"
 
 
 def test_the_home_is_found_from_any_folder(tmp_path, monkeypatch):
