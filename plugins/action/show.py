@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from ansible import constants
@@ -38,8 +40,9 @@ class ActionModule(ControllerAction):
         if not is_for_people():
             # A program gets the lines with the result.
             return {"msg": lines, "_ansible_verbose_always": True}
-        for line, colour in coloured(lines):
-            self._display.display(line, color=colour)
+        # A process of a task passes each call on to the main process; a large fleet has ten thousand lines.
+        for colour, group in groupby(coloured(lines), key=itemgetter(1)):
+            self._display.display("".join(f"{line}\n" for line, _colour in group), color=colour)
         return {"msg": lines}
 
 
