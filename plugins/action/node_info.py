@@ -11,8 +11,10 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError, Errors
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_facts_as_text
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.annotations import network_names
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.networks import names_of_host
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FACTS_OF_NODE
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import SIGNS
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import NodeAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting_types import number
@@ -20,6 +22,8 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import
 
 # Options of the action, which the module `node` does not have.
 _OWN = ("answer_timeout", "options", "host_networks", "of_run")
+# Tasks of the role read the others.
+_AS_TEXT = FACTS_OF_NODE - {"packages", "digest"}
 
 
 class ActionModule(NodeAction):
@@ -35,6 +39,10 @@ class ActionModule(NodeAction):
         observe["platforms"] = SIGNS
         return {"mode": "observed", "options": given.get("options", {}), "observe": observe}
 
+    def answer(self, done: Mapping[str, object]) -> dict[str, object]:
+        """Return what the module returned; for a run, with the facts that no task needs as one text."""
+        return with_facts_as_text(done, _AS_TEXT) if self._is_of_run() else super().answer(done)
+
     def answer_timeout(self) -> float:
         """Return the seconds after which the node counts as silent, 0 for no limit."""
         given, errors = self._options().get("answer_timeout") or 0, Errors()
@@ -46,12 +54,15 @@ class ActionModule(NodeAction):
     def _options(self) -> Mapping[str, Any]:
         """Return the options of the task, and of the run if the task wants these."""
         args: Mapping[str, Any] = self._task.args
-        if not boolean(args.get("of_run", False), strict=False):
+        if not self._is_of_run():
             return args
         try:
             return {**_of_run(self._variables), **args}
         except EgressIPError as error:
             raise AnsibleActionFail(str(error)) from error
+
+    def _is_of_run(self) -> bool:
+        return bool(boolean(self._task.args.get("of_run", False), strict=False))
 
 
 def _of_run(variables: Mapping[str, Any]) -> dict[str, Any]:

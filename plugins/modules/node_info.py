@@ -92,6 +92,8 @@ options:
       - Whether options that are missing follow from the registered results of M(netops.egress_ip.settings) and
         M(netops.egress_ip.manifests_info), C(egress_ip_settings) and C(egress_ip_manifests_info).
       - In a large fleet, options as templates take longer than the call of the node.
+      - The facts are one text then, C(facts), except C(packages) and C(digest). The modules that read
+        C(egress_ip_node_info) accept either form.
     type: bool
     default: false
 extends_documentation_fragment:
@@ -108,6 +110,14 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+facts:
+  description:
+    - All facts but C(packages) and C(digest) as one JSON text, in place of the values below. C(nodes) and C(containers)
+      may be compressed in it.
+    - Ansible copies a text much faster than many values.
+  returned: with O(of_run)
+  type: str
+  sample: '{"problems": [], "interface": "eth0", "endpoints": ["192.168.126.21"]}'
 since:
   description: The egress IPs that the host holds, with the seconds since 1970 at which it got them. With O(metrics).
   returned: success

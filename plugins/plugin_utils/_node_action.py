@@ -19,7 +19,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_plain_texts
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import FACTS, with_plain_texts
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import SLOW
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
@@ -36,8 +36,9 @@ _OF_SSH = {"connection_timeout": "timeout", "pipelining": "pipelining"}
 
 # A connection that fails while the controller is busy is no failure of the node.
 _ATTEMPTS = 5
-# Fields of a result that change variables or the inventory on the controller. A node is trusted only for itself.
-_CONTROL = ("ansible_facts", "ansible_stats", "add_host", "add_group", SLOW)
+# Fields of a result that change variables or the inventory on the controller, or that only the controller writes. A
+# node is trusted only for itself.
+_CONTROL = ("ansible_facts", "ansible_stats", "add_host", "add_group", FACTS, SLOW)
 
 
 def _load_plugins() -> None:
@@ -129,7 +130,7 @@ class NodeAction(ActionBase):
             done = {"failed": True, "msg": f"Timed out after {limit:g} seconds", "timedout": {"period": limit}}
         late = time.monotonic() - started - self._clock.node_seconds
         slow = {SLOW: round(late, 1)} if 0 < limit < late else {}
-        return with_small_event({**result, **with_plain_texts(without_control(done)), **slow})
+        return with_small_event({**result, **self.answer(without_control(done)), **slow})
 
     def cleanup(self, force: bool = False) -> None:
         """Delete the temporary folder on the node, unless the node is silent; Ansible calls this after `run`."""
@@ -141,6 +142,10 @@ class NodeAction(ActionBase):
         """Return the options of the module `node`."""
         arguments: dict[str, object] = self._task.args
         return arguments
+
+    def answer(self, done: Mapping[str, object]) -> dict[str, object]:
+        """Return what the module returned as the result of the task has it."""
+        return with_plain_texts(done)
 
     def answer_timeout(self) -> float:
         """Return the seconds after which a node counts as silent, 0 for no limit."""

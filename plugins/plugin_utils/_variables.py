@@ -15,7 +15,12 @@ from functools import lru_cache
 from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import MOST, TEXTS
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import (
+    MOST,
+    TEXTS,
+    plain_text,
+    with_facts_as_values,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import failover
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import read_result
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
@@ -101,20 +106,28 @@ def _of_host(variables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=16)
 def _record(text: str) -> Any:
-    """Return the values of a record. Most nodes have the same one, which would be N times N values for N nodes."""
-    return json.loads(text)
+    """Return the values of a record. Most nodes have the same one, which would be N times N values for N nodes.
 
-
-def _facts(observed: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a result of the module `node_info` with the fields TEXTS as values. A text that is too long stays one.
-
-    Without a result, the host may be alive and hold addresses: nothing is known about it.
+    Raises ValueError or RecursionError.
     """
-    if observed is None:
+    found = plain_text(text)
+    # A faulty node must not fill the memory of the controller.
+    if len(found) > MOST:
+        raise ValueError
+    return json.loads(found)
+
+
+def _facts(result: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a result of the module `node_info` with the fields FACTS and TEXTS as values.
+
+    TEXTS that cannot be read, or are too long, stay texts. Without a result, the host may be alive and hold addresses:
+    nothing is known about it.
+    """
+    if result is None:
         return None
+    observed = with_facts_as_values(result)
     texts = {name: observed[name] for name in TEXTS if isinstance(observed.get(name), str)}
     try:
-        # A faulty node must not fill the memory of the controller.
-        return {**observed, **{name: _record(text) for name, text in texts.items() if len(text) <= MOST}}
+        return {**observed, **{name: _record(text) for name, text in texts.items()}}
     except (ValueError, RecursionError):
         return observed

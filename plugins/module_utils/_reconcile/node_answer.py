@@ -386,6 +386,8 @@ _FIELDS: dict[str, _Check] = {
     "metrics": _metrics,
     "since": _moments,
 }
+# The names of all facts of a node.
+FACTS_OF_NODE = frozenset(_FIELDS)
 _RESULT: dict[str, _Check] = {
     **dict.fromkeys(("changed", "failed", "unreachable", "skipped"), _boolean),
     "msg": _text,

@@ -5,12 +5,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule as Action
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import SIGNS
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, without_control
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
 from playbook_fleet import COLLECTION, PlaybookFleet
+from setting_sources import task_variables
 
 LIMIT = ["-e", "egress_ip_answer_timeout=10"]
 # Delays the process of each host at another place: before it connects, while it prepares the module, without processor
@@ -130,6 +135,22 @@ def test_the_options_of_the_run(sent, details):
         "metrics": details,
         "probe": details,
     }
+
+
+@pytest.mark.parametrize("forged", [{}, {"facts": "[]"}, {"facts": 5}])
+def test_the_facts_for_a_run_are_one_text(monkeypatch, forged):
+    given = {"changed": False, "digest": "1f6c", "packages": [], "held": [], "interface": "eth0"}
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {"changed": False})
+    monkeypatch.setattr(ActionBase, "_execute_module", lambda self, **options: {**given, **forged})
+    results = []
+    for args in ({"of_run": True}, {}):
+        action = Action(SimpleNamespace(args=args, async_val=0), None, None, None, None, None)
+        results.append(action.run(None, of_run()))
+    sent, plain = results
+    assert {*sent} == {"changed", "digest", "packages", "facts"}
+    assert plain == given
+    variables = task_variables(node1={"egress_ip_node_info": sent}, node2={"egress_ip_node_info": plain})
+    assert [host_of(variables, name)["observed"] for name in ("node1", "node2")] == [given, given]
 
 
 def test_options_may_be_texts_as_templates_give_them(sent):

@@ -13,6 +13,8 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common import text_fields
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import (
     TEXTS,
+    with_facts_as_text,
+    with_facts_as_values,
     with_plain_texts,
     with_texts,
 )
@@ -64,3 +66,18 @@ def test_the_longest_texts_of_nodes_are_read():
     read = with_plain_texts(with_texts({"nodes": nodes, "containers": containers}))
     assert (json.loads(read["nodes"]), json.loads(read["containers"])) == (nodes, containers)
     assert all(len(read[name]) <= text_fields.MOST for name in TEXTS)
+
+
+@pytest.mark.parametrize("facts", [{}, {"held": [{"egressIP": "10.0.0.1"}], "interface": "eth0", "nodes": "zlib AAAA"}])
+def test_the_facts_of_an_answer_to_a_run_are_one_text(facts):
+    result = {"changed": False, "digest": "1f6c", **facts}
+    sent = with_facts_as_text(result, ("held", "interface", "nodes", "generation"))
+    assert {name: value for name, value in sent.items() if name != "facts"} == {"changed": False, "digest": "1f6c"}
+    assert isinstance(sent["facts"], str) if facts else "facts" not in sent
+    assert with_facts_as_values(sent) == result
+
+
+def test_facts_that_are_nested_too_deeply_are_missing():
+    depth = 200_000
+    sent = {"changed": False, "facts": f'{{"held": {"[" * depth}{"]" * depth}}}'}
+    assert with_facts_as_values(sent) == {"changed": False}
