@@ -24,7 +24,6 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_actio
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._output import show_stage
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import FAILOVER, read_failover_values
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import (
-    needed_states,
     packed,
     with_pods_as_text,
     without_records,
@@ -103,7 +102,7 @@ class ActionModule(ControllerAction):
             "notes": [*made.notes, *controller_lines(hosts, made.rollout, int(variables["ansible_forks"]))],
             "fleet": without_records(made.fleet),
             "manifests": with_pods_as_text(made.manifests, made.objects.pods),
-            "rollout": {**made.rollout, **packed(needed_states(made.rollout))} if made.rollout else {},
+            "rollout": {**made.rollout, **packed(made.rollout["states"])} if made.rollout else {},
             "without_packages": [host["name"] for host in hosts if _lacks_packages(host["observed"])],
             "platforms": platforms,
             "needs_fences_or_platforms": bool(platforms) or any(host["fence"] for host in hosts),

@@ -32,17 +32,6 @@ def packed(states: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {"shared": shared, "states": own}
 
 
-def needed_states(rollout: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Return {node: state} of the nodes that a run may change.
-
-    Those are all nodes if some have to follow the claims of others.
-    """
-    states: Mapping[str, Mapping[str, Any]] = rollout["states"]
-    if rollout["following"] or rollout["pending"]:
-        return states
-    return {name: states[name] for name in rollout["differing"]}
-
-
 def with_pods_as_text(manifests: Mapping[str, Any], pods: Iterable[Pod]) -> dict[str, Any]:
     """Return the dict of Manifests, which has these pods, with the pods as one text."""
     return {**manifests, "pods": manifests["pods"] if isinstance(manifests["pods"], str) else pods_as_text(pods)}

@@ -160,12 +160,12 @@ class LocalPod(_Entry):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the pod as a JSON-safe dict."""
-        more = {"pod": self.pod, "engine": self.engine}
-        return {
-            "address": self.address,
-            "egressips": list(self.egressips),
-            **{key: value for key, value in more.items() if value},
-        }
+        found: dict[str, Any] = {"address": self.address, "egressips": list(self.egressips)}
+        if self.pod:
+            found["pod"] = self.pod
+        if self.engine:
+            found["engine"] = self.engine
+        return found
 
 
 @dataclass(frozen=True)

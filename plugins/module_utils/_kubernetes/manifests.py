@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, TypeVar
+from operator import attrgetter
+from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, TypeVar
 
 from .._common.errors import EgressIPError, InvalidError
 from .._common.gc_pause import paused_collector
@@ -113,7 +114,7 @@ class Manifests:
 
 def pods_as_text(pods: Iterable[Pod]) -> str:
     """Return pods as one text, which ``Manifests.from_dict`` reads without another check of each pod."""
-    return json.dumps([pod.row for pod in pods], separators=(",", ":"))
+    return json.dumps([*pods], separators=(",", ":"))
 
 
 @paused_collector()
@@ -177,20 +178,23 @@ def select_pods(
     Of several objects or pods with one name, the first applies.
     """
     labels = {namespace.name: namespace.labels for namespace in namespaces}
-    by_namespace: dict[str, dict[str, Pod]] = {}
+    by_namespace: defaultdict[str, dict[str, Pod]] = defaultdict(dict)
     for pod in pods:
         if pod.has_own_traffic:
-            by_namespace.setdefault(pod.namespace, {}).setdefault(pod.name, pod)
+            by_namespace[pod.namespace].setdefault(pod.name, pod)
     index = LabelIndex({name: labels.get(name) or implicit_namespace(name).labels for name in by_namespace})
     objects: dict[str, EgressIP] = {}
     for egressip in egressips:
         if not egressip.errors:
             objects.setdefault(egressip.name, egressip)
-    selected: dict[tuple[str, str], tuple[Pod, list[str]]] = {}
+    selecting: dict[str, list[EgressIP]] = {}
     for name in sorted(objects):
-        for pod in _selected_by(objects[name], by_namespace, index):
-            selected.setdefault((pod.namespace, pod.name), (pod, []))[1].append(name)
-    return tuple(SelectedPod(pod, tuple(names)) for _key, (pod, names) in sorted(selected.items()))
+        selector = objects[name].namespace_selector
+        for namespace in () if selector is None else index.selected_by(selector):
+            selecting.setdefault(namespace, []).append(objects[name])
+    return tuple(
+        pod for name in sorted(selecting) for pod in _selected_in(by_namespace[name].values(), selecting[name])
+    )
 
 
 def objects_of_networks(
@@ -319,15 +323,18 @@ def _is_of_another_group(document: Mapping[str, Any]) -> bool:
     """
     api_version = document.get("apiVersion")
     group = api_version.partition("/")[0] if isinstance(api_version, str) and "/" in api_version else ""
-    return "." in group and did_you_mean(group, _GROUPS, _SAME_GROUP) is None
+    return "." in group and group not in _GROUPS and did_you_mean(group, _GROUPS, _SAME_GROUP) is None
 
 
-def _selected_by(egressip: EgressIP, by_namespace: Mapping[str, Mapping[str, Pod]], index: LabelIndex) -> Iterable[Pod]:
-    """Return the pods that one object selects; ``by_namespace`` is {namespace: {name: Pod}}."""
-    selector = egressip.namespace_selector
-    return [
-        pod
-        for namespace in (() if selector is None else index.selected_by(selector))
-        for pod in by_namespace[namespace].values()
-        if egressip.pod_selector is None or egressip.pod_selector.matches(pod.labels)
-    ]
+def _selected_in(pods: Iterable[Pod], egressips: Iterable[EgressIP]) -> Iterator[SelectedPod]:
+    """Yield the pods of a namespace, sorted by name, that one of the objects that select the namespace selects."""
+    selectors = [(egressip.name, egressip.pod_selector) for egressip in egressips]
+    # Pods with the same objects share the tuple.
+    whole = tuple(name for name, _selector in selectors)
+    has_selectors = any(selector is not None for _name, selector in selectors)
+    for pod in sorted(pods, key=attrgetter("name")):
+        names = whole
+        if has_selectors:
+            names = tuple(name for name, each in selectors if each is None or each.matches(pod.labels))
+        if names:
+            yield SelectedPod(pod, names)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 from .._common.messages import listed
 from .._kubernetes.manifests import Manifests, select_pods
@@ -38,11 +37,11 @@ def without_effect(
         f"egressip/{name}: has no effect on pods {reason}: {listed(names, _SHOWN)}"
         for (name, reason), names in sorted(lines.items())
     ]
-    explained = {name for name, _reason in lines}
+    effective = {*selecting, *(name for name, _reason in lines)}
     found += [
         f"egressip/{egressip.name}: selects no pod"
         for egressip in manifests.egressips
-        if not egressip.errors and egressip.name not in {*selecting, *explained}
+        if not egressip.errors and egressip.name not in effective
     ]
     return found + _unknown_namespaces(manifests)
 
@@ -51,20 +50,24 @@ def _reason(pod: Pod, own: Mapping[str, Collection[str]], hosts: Collection[str]
     """Return why no egress IP applies to a pod, as the end of a sentence; None if one does, or if the pod has ended."""
     if pod.phase in _ENDED or (pod.node is None and pod.phase == "Pending"):
         return None
-    own_addresses = own.get(pod.node or "", ())
-    cases = (
-        (pod.host_network, "in the host network, which use the address of their node"),
-        (pod.node is None, "without spec.nodeName"),
-        (pod.node not in hosts, "whose spec.nodeName is not a host of egress_ip_group"),
-        (not pod.pod_ips, "without status.podIPs"),
-        (any(ip in own_addresses for ip in pod.pod_ips), "with an address of their node, such as rootless containers"),
-    )
-    return next((reason for applies, reason in cases if applies), None)
+    reason = None
+    if pod.host_network:
+        reason = "in the host network, which use the address of their node"
+    elif pod.node is None:
+        reason = "without spec.nodeName"
+    elif pod.node not in hosts:
+        reason = "whose spec.nodeName is not a host of egress_ip_group"
+    elif not pod.pod_ips:
+        reason = "without status.podIPs"
+    elif any(map(own.get(pod.node, ()).__contains__, pod.pod_ips)):
+        reason = "with an address of their node, such as rootless containers"
+    return reason
 
 
 def _selectable(pod: Pod) -> Pod:
     """Return the pod as one that selectors can match."""
-    return replace(pod, host_network=False, node=pod.node or "none", pod_ips=pod.pod_ips or (_PLACEHOLDER,), phase=None)
+    pod_ips = pod.pod_ips or (_PLACEHOLDER,)
+    return pod._replace(host_network=False, node=pod.node or "none", pod_ips=pod_ips, phase=None)
 
 
 def _unknown_namespaces(manifests: Manifests) -> list[str]:

@@ -62,11 +62,14 @@ def _mistyped(egressip: EgressIP, root: str) -> Iterable[str]:
 
 def _shared_addresses(pods: Iterable[Pod]) -> Iterable[str]:
     """Yield a line for each address of several running pods on one node: the same objects apply to all of them."""
-    owners: dict[tuple[str, str], list[str]] = {}
+    first: dict[tuple[str, str], Pod] = {}
+    others: dict[tuple[str, str], list[Pod]] = {}
     for pod in pods:
         if pod.has_own_traffic:
             for address in pod.pod_ips:
-                owners.setdefault((pod.node or "", address), []).append(f"pod/{pod.namespace}/{pod.name}")
-    for (node, address), names in sorted(owners.items()):
-        if len(names) > 1:
-            yield f"{' and '.join(sorted(names))} on {node} have the same address {address}"
+                place = (pod.node or "", address)
+                if first.setdefault(place, pod) is not pod:
+                    others.setdefault(place, []).append(pod)
+    for (node, address), found in sorted(others.items()):
+        names = sorted(f"pod/{pod.namespace}/{pod.name}" for pod in (first[node, address], *found))
+        yield f"{' and '.join(names)} on {node} have the same address {address}"

@@ -35,7 +35,7 @@ def with_host_names(manifests: Manifests, hosts: Sequence[_Host]) -> tuple[Manif
         replace(
             manifests,
             nodes=tuple(replace(node, name=changed.get(node.name, node.name)) for node in manifests.nodes),
-            pods=tuple(replace(pod, node=changed[pod.node]) if pod.node in changed else pod for pod in manifests.pods),
+            pods=tuple(pod._replace(node=changed[pod.node]) if pod.node in changed else pod for pod in manifests.pods),
         ),
         notes,
     )

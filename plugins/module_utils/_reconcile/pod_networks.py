@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple, Tuple
 
-from .._common.addresses import PRIVATE_NETWORKS, Network, parse_network, parsed
+from .._common.addresses import PRIVATE_NETWORKS, Network, address_order, parse_network, parsed
 from .._common.errors import Errors
 from .._kubernetes.manifests import Manifests
 
@@ -42,26 +42,41 @@ def _range(network: Network) -> _Range:
 _PRIVATE = [_range(network) for network in PRIVATE_NETWORKS]
 
 
-def pod_networks(manifests: Manifests, own: Collection[str], excluded: Iterable[Network]) -> list[Network]:
-    """Return the addresses of pods and the pod networks of nodes that are private and not in the `excluded` networks.
+class PodNetworks(NamedTuple):
+    """The addresses of pods and the pod networks of nodes that are not in the excluded networks.
 
-    `own` are the nodes' addresses. Raises InvalidError for a malformed network.
+    `private` are those in private networks, `public` all others.
     """
-    named = _named(manifests, own, [*map(_range, excluded)])
-    return [parse_network(item.text, item.path) for item in named if _is_in(item, _PRIVATE)]
+
+    private: tuple[Named, ...] = ()
+    public: tuple[Named, ...] = ()
+
+    @property
+    def networks(self) -> list[Network]:
+        """The private ones as networks, towards which pods use no egress IP."""
+        return [parse_network(item.text, item.path) for item in self.private]
+
+    @property
+    def lines(self) -> list[str]:
+        """A line for each kind of document that names a public one."""
+        found: dict[str, list[Named]] = {}
+        for item in self.public:
+            found.setdefault(item.path, []).append(item)
+        return [
+            f"egress_ip_excluded_cidrs: does not contain {_listed(items)}; {path} outside private networks has no"
+            " effect on other pods, which use egress IPs towards it; list its network if it is a pod network"
+            for path, items in sorted(found.items())
+        ]
 
 
-def public_pod_lines(manifests: Manifests, own: Collection[str], excluded: Iterable[Network]) -> list[str]:
-    """Return a line for each kind of document that names an address outside the private and the `excluded` networks."""
-    accepted = [*_PRIVATE, *map(_range, excluded)]
-    found: dict[str, list[Named]] = {}
-    for item in _named(manifests, own, accepted):
-        found.setdefault(item.path, []).append(item)
-    return [
-        f"egress_ip_excluded_cidrs: does not contain {_listed(items)}; {path} outside private networks has no effect on"
-        " other pods, which use egress IPs towards it; list its network if it is a pod network"
-        for path, items in sorted(found.items())
-    ]
+def pod_networks(manifests: Manifests, own: Collection[str], excluded: Iterable[Network]) -> PodNetworks:
+    """Return the PodNetworks of the manifests; `own` are the nodes' addresses, which do not count.
+
+    Raises InvalidError for a malformed network.
+    """
+    named = [*_named(manifests, own, [*map(_range, excluded)])]
+    private, public = ([item for item in named if _is_private(item) is wanted] for wanted in (True, False))
+    return PodNetworks(tuple(private), tuple(public))
 
 
 def _named(manifests: Manifests, own: Collection[str], skipped: Collection[_Range]) -> Iterator[Named]:
@@ -69,10 +84,9 @@ def _named(manifests: Manifests, own: Collection[str], skipped: Collection[_Rang
     errors = Errors()
     for pod in manifests.pods:
         for address in () if pod.engine else pod.pod_ips:
-            ip = parsed(address)
-            version, number = ip.version, int(ip)
-            if address not in own and not _are_in(version, number, number, skipped):
-                text = f"{address}/{ip.max_prefixlen}"
+            version, number = address_order(address)
+            if not _are_in(version, number, number, skipped) and address not in own:
+                text = f"{address}/{parsed(address).max_prefixlen}"
                 yield Named(text, version, number, number, f"pod/{pod.namespace}/{pod.name}", "status.podIPs")
     for node in manifests.nodes:
         for i, cidr in enumerate(node.pod_cidrs):
@@ -82,13 +96,16 @@ def _named(manifests: Manifests, own: Collection[str], skipped: Collection[_Rang
     errors.raise_if_any()
 
 
-def _is_in(item: Named, ranges: Iterable[_Range]) -> bool:
-    return _are_in(item.version, item.first, item.last, ranges)
+def _is_private(item: Named) -> bool:
+    return _are_in(item.version, item.first, item.last, _PRIVATE)
 
 
 def _are_in(version: int, first: int, last: int, ranges: Iterable[_Range]) -> bool:
     """Return whether one of the ranges contains these addresses."""
-    return any(known == version and begin <= first and last <= end for known, begin, end in ranges)
+    for known, begin, end in ranges:  # noqa: SIM110 - `any` takes twice the time, once for each pod
+        if known == version and begin <= first and last <= end:
+            return True
+    return False
 
 
 def _listed(items: list[Named]) -> str:

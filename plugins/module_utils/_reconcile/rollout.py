@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Collection, Iterable, Mapping, NamedTuple, Sequence
 
@@ -72,7 +73,7 @@ class Rollout:
     node, endpoint}] are egress IPs whose tunnel ends at another node once that has claimed them, and not before: a node
     that did not answer may still hold them. `pending` [{egressIP, node, name}] are egress IPs that no node holds now;
     `assigned` {object: [egressIP]} are all assignments of their objects. `selecting` names objects that select pods.
-    `pod_networks` are those of the function of this name.
+    `pod_networks` and `public_lines` are the networks and the lines of the PodNetworks.
     """
 
     states: dict[str, NodeState]
@@ -83,11 +84,16 @@ class Rollout:
     assigned: _Values | None = None
     selecting: frozenset[str] = frozenset()
     pod_networks: tuple[Network, ...] = ()
+    public_lines: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the rollout as a dict of plain values."""
+        """Return the rollout as a dict of plain values, with the states of the nodes that a run may change.
+
+        Those are all nodes if some have to follow the claims of others. N states of N nodes have N times N entries.
+        """
+        changing = self.states if self.following or self.pending else self.differing
         return {
-            "states": {name: state.to_dict() for name, state in self.states.items()},
+            "states": {name: self.states[name].to_dict() for name in changing},
             "differing": list(self.differing),
             "releasing": [item.to_dict() for item in self.releasing],
             "following": list(self.following),
@@ -124,6 +130,7 @@ def roll_out(
         {name: sorted(builder.assigned[name], key=address_order) for name in sorted(names)},
         builder.selecting(),
         builder.pod_networks,
+        builder.public_lines,
     )
 
 
@@ -221,7 +228,8 @@ class _Builder:
         self.addresses = {member.name: member.addresses for member in self.members}
         self.far_ends, self.following = self._far_ends()
         own = {address for member in self.members for address in member.addresses}
-        self.pod_networks = tuple(outermost(pod_networks(manifests, own, excluded)))
+        of_pods = pod_networks(manifests, own, excluded)
+        self.pod_networks, self.public_lines = tuple(outermost(of_pods.networks)), tuple(of_pods.lines)
         networks = outermost([*excluded, *self.pod_networks])
         self.excluded, self._excluded = tuple(map(str, networks)), NetworkSet(networks)
 
@@ -344,13 +352,17 @@ class _Builder:
         """Return the addresses that no other object has: the record is the evidence of who had an address."""
         return tuple(ip for ip in egress_ips if self.owner.get(ip, name) == name and (name, ip) not in self.refused)
 
-    def _selected(self, manifests: Manifests) -> dict[str, dict[str, list[str]]]:
-        """Return {node: {address of a pod: [object]}} of the pods that valid objects select."""
-        found: dict[str, dict[str, list[str]]] = {}
+    def _selected(self, manifests: Manifests) -> dict[str, dict[str, tuple[str, ...]]]:
+        """Return {node: {address of a pod: objects}} of the pods that valid objects select."""
+        found: defaultdict[str, dict[str, tuple[str, ...]]] = defaultdict(dict)
+        # Most pods of a namespace have the same objects.
+        known: dict[tuple[str, ...], tuple[str, ...]] = {}
         for pod, egressips in select_pods(manifests.egressips, manifests.pods, manifests.namespaces):
-            names = [name for name in egressips if name in self.destinations]
+            names = known.get(egressips)
+            if names is None:
+                names = known[egressips] = tuple(name for name in egressips if name in self.destinations)
             for address in pod.pod_ips if names and pod.node else ():
-                found.setdefault(pod.node or "", {})[address] = names
+                found[pod.node or ""][address] = names
         return found
 
     def _unselected(self, manifests: Manifests) -> dict[str, list[str]]:
@@ -375,21 +387,21 @@ class _Builder:
 
     def selecting(self) -> frozenset[str]:
         """Return the names of the objects that select pods, or networks on any node."""
-        objects = [names for pods in self.selected.values() for names in pods.values()]
+        objects = {names for pods in self.selected.values() for names in pods.values()}
         networks = self.networks.objects.values()
         return frozenset(name for names in (*objects, *networks, self.containers.selecting) for name in names)
 
     def _pods(self, node: str, networks: Iterable[LocalNetwork]) -> tuple[LocalPod, ...]:
-        pods = {address: list(names) for address, names in self.selected.get(node, {}).items()}
+        pods = dict(self.selected.get(node, {}))
         # Valid objects go first: the selectors of the others are not known.
         for name, entry in sorted(self.recalled.items()):
             for address in entry["pods"].get(node, ()):
-                pods.setdefault(address, []).append(name)
+                pods[address] = (*pods.get(address, ()), name)
         for address in self.unselected.get(node, ()):
-            pods.setdefault(address, [])
+            pods.setdefault(address, ())
         origins, kept = self.containers.origins.get(node, {}), self.containers.kept.get(node, {})
         for address, each in kept.items():
-            pods.setdefault(address, [name for name in sorted(each.egressips) if name in self.destinations])
+            pods.setdefault(address, tuple(name for name in sorted(each.egressips) if name in self.destinations))
         # A pod with an address of its node is in the host network, even if its manifest does not state it. A container
         # that follows its network needs no entry, which another one could inherit with the address; one that chose its
         # namespace when it started has a class of its own.
@@ -400,7 +412,7 @@ class _Builder:
         return tuple(
             LocalPod(
                 address,
-                self._in_force(tuple(pods[address]), version_of(address)),
+                self._in_force(pods[address], version_of(address)),
                 names_of.get(address, ""),
                 engines.get(address, ""),
             )
@@ -421,10 +433,10 @@ class _Builder:
 
 
 def _following(
-    pods: Mapping[str, Sequence[str]], origins: Mapping[str, Origin], networks: Iterable[LocalNetwork]
+    pods: Mapping[str, tuple[str, ...]], origins: Mapping[str, Origin], networks: Iterable[LocalNetwork]
 ) -> set[str]:
-    """Return the addresses of containers that follow the same objects as their network, {address: [object]} of pods."""
-    of_network = {cidr: [*network.egressips] for network in networks for cidr in network.cidrs if network.egressips}
+    """Return the addresses of containers that follow the same objects as their network, {address: objects} of pods."""
+    of_network = {cidr: network.egressips for network in networks for cidr in network.cidrs if network.egressips}
     return {address for address, origin in origins.items() if of_network.get(origin.cidr) == pods.get(address)}
 
 

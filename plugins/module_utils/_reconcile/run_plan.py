@@ -30,7 +30,6 @@ from .ineffective import ineffective
 from .networks import network_lines, plan_networks, served_by_engines
 from .node_limits import limits
 from .node_names import with_host_names
-from .pod_networks import public_pod_lines
 from .rollout import OptionalParts, Rollout, parse_excluded, roll_out
 from .tunnel_keys import key_of, next_keys
 
@@ -184,12 +183,11 @@ def _doubts_about(
 ) -> tuple[list[str], list[str]]:
     """Return (doubts, notes): lines on pods, on their networks, and on addresses of nodes without effect."""
     own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
-    known = {address for member in fleet["members"] for address in member["addresses"]}
     names = {node["name"] for node in fleet["nodes"]}
     excluded = parse_excluded(settings.excluded_cidrs)
     unshared = unshared_lines(fleet["observed"], fleet["members"], [*excluded, *rollout.pod_networks])
     doubts = [
-        *public_pod_lines(planned, known, excluded),
+        *rollout.public_lines,
         *unshared.outward,
         *without_effect(planned, rollout.selecting, own, names),
     ]

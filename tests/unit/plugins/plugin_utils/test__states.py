@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import Manifests, read_manifests
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import (
-    needed_states,
     packed,
     unpacked,
     with_pods_as_text,
@@ -62,20 +60,6 @@ def test_a_fleet_without_the_records_of_its_nodes():
 def test_without_states():
     assert packed({}) == {"shared": {}, "states": {}}
     assert unpacked(packed({})) == {}
-
-
-@pytest.mark.parametrize(
-    ("more", "needed"),
-    [
-        ({}, {"node2"}),
-        ({"following": [{"egressIP": "10.0.0.9"}]}, {"node1", "node2"}),
-        ({"pending": [{}]}, {"node1", "node2"}),
-    ],
-)
-def test_states_of_nodes_that_a_run_cannot_change_are_left_out(more, needed):
-    states = {"node1": {"name": "node1"}, "node2": {"name": "node2"}}
-    rollout = {"states": states, "differing": ["node2"], "following": [], "pending": [], **more}
-    assert needed_states(rollout) == {name: states[name] for name in needed}
 
 
 def test_pods_travel_as_a_text():

@@ -129,7 +129,7 @@ def test_a_pod_of_a_cluster_has_the_usual_form():
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": "n1"}, "status": status}
     made = objects._common_pod(pod)
     assert made == Pod("shop", "web-1", {"app": "web"}, "n1", ("10.88.0.2", "fd00::1"), phase="Running")
-    assert Pod.of_row(json.loads(json.dumps(made.row))) == made
+    assert Pod.of_row(json.loads(json.dumps(made))) == made
 
 
 def test_errors_without_a_source_name_the_kind():

@@ -11,7 +11,6 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.pod_networks import (
     pod_networks,
-    public_pod_lines,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,11 +32,11 @@ def manifests(*pod_ips, cidrs=()):
 
 
 def excluded(read, own=()):
-    return [str(network) for network in pod_networks(read, own, ())]
+    return [str(network) for network in pod_networks(read, own, ()).networks]
 
 
 def lines(read, *networks, own=()):
-    return public_pod_lines(read, own, [parse_network(text, "") for text in networks])
+    return pod_networks(read, own, [parse_network(text, "") for text in networks]).lines
 
 
 @pytest.mark.parametrize("address", ["10.88.0.2", "172.31.0.2", "192.168.0.9", "100.127.1.1", "fd00:88::2"])
@@ -91,7 +90,7 @@ def test_each_address_is_either_excluded_or_reported(address):
 def test_what_is_excluded_already_is_left_out(network):
     read = manifests("10.88.0.2", "10.99.0.3", cidrs=["10.88.0.0/24"])
     known = parse_network(network, "")
-    found = pod_networks(read, (), [known])
-    everything = pod_networks(read, (), ())
+    found = pod_networks(read, (), [known]).networks
+    everything = pod_networks(read, (), ()).networks
     assert outermost([known, *found]) == outermost([known, *everything])
     assert len(found) < len(everything)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InvalidError
@@ -352,3 +353,18 @@ def test_one_more_pod_changes_its_node_only(way):
     after = run([*documents, *pods, pod("new", "node2", "10.88.0.99")], answers, **arguments)
     assert after.differing == ("node2",)
     assert {*after.states["node2"].pods} - {*before.states["node2"].pods} == {LocalPod("10.88.0.99", ("web",))}
+
+
+@pytest.mark.parametrize(
+    ("more", "names"),
+    [
+        ({}, {"node2"}),
+        ({"following": ({"egressIP": "10.0.0.9"},)}, {"node1", "node2"}),
+        ({"pending": ({"egressIP": "10.0.0.9"},)}, {"node1", "node2"}),
+    ],
+)
+def test_states_of_nodes_that_a_run_cannot_change_are_left_out(more, names):
+    made = run([egressip(), pod("a", "node1", "10.88.0.2")], [host(1), host(2)])
+    some = replace(made, differing=("node2",), following=(), pending=())
+    states = replace(some, **more).to_dict()["states"]
+    assert states == {name: made.states[name].to_dict() for name in names}
