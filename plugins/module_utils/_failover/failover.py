@@ -42,7 +42,8 @@ class StateMachine:
         self.neighbours = Neighbours(settings, clock.now)
         self.watch = Watch(settings.name, timing, self.neighbours)
         self.holding = Holding(settings.name, timing, self.neighbours)
-        self._expected = clock.now
+        # The time of this step, None until `next_time` finds it.
+        self._expected: float | None = clock.now
         self._claiming: dict[str, tuple[Duty, str]] = {}
         self._refused: dict[str, str] = {}
         self._configure(settings, clock.now)
@@ -50,30 +51,38 @@ class StateMachine:
 
     def step(self, clock: Clock, events: Iterable[Event] = ()) -> list[Action]:
         """Take in what happened before `clock`, and return what to do now."""
+        self.sent(clock.done)
         self._notice_pause(clock)
-        self._clock = clock
-        self.watch.sent(clock.done)
-        self.holding.sent(clock.done)
+        self._clock, self._expected = clock, None
+        routine = self.neighbours.routine
         for event in events:
-            self._take_in(clock.now, event)
-        actions: list[Action] = list(self.neighbours.learn(clock.now))
+            if not (isinstance(event, Heard) and routine.take_in(clock.now, event)):
+                self._take_in(clock.now, event)
+        actions: list[Action] = [*self.neighbours.learn(clock.now)]
         held = self.holding.judge(clock)
         for action in held:
             if isinstance(action, Release):
                 self._let_go(action, clock.now)
         asked, free = self.watch.judge(clock, bool(held))
-        claims = self._claim(free, clock.now)
-        self._expected = self.next_time()
+        claims = self._claim(free, clock.now) if free else ()
         return [*actions, *held, *asked, *claims]
+
+    def sent(self, at: float) -> None:
+        """Learn when the actions of the last step were done: the next step learns it if this is not called."""
+        self.watch.sent(at)
+        self.holding.sent(at)
 
     def next_time(self) -> float:
         """Return the time of the next step."""
-        return min(self.neighbours.next_time(), self.watch.next_time(), self.holding.next_time())
+        self._expected = min(self.neighbours.next_time(), self.watch.next_time(), self.holding.next_time())
+        return self._expected
 
     def _notice_pause(self, clock: Clock) -> None:
         """Doubt everything if this node did nothing for a while: it hung, or its host was suspended."""
         suspended = (clock.boot - clock.now) - (self._clock.boot - self._clock.now)
-        late = clock.now - max(self._expected, self._clock.done)
+        expected = self.next_time() if self._expected is None else self._expected
+        # The windows of the last step count from when it was done, and its own time is lateness too.
+        late = clock.now - max(expected - (clock.done - self._clock.now), self._clock.done)
         if max(suspended, late) > PAUSE:
             self.watch.forget_silence(clock.now)
             self.holding.forget_silence()
@@ -85,6 +94,7 @@ class StateMachine:
                 self.neighbours.hear(now, event)
                 self.watch.hear(now, event)
                 self.holding.hear(now, event)
+                self._keep(event)
         elif isinstance(event, Configured):
             self._configure(event.settings, now)
         elif isinstance(event, Taken):
@@ -97,6 +107,14 @@ class StateMachine:
             for ip in event.egress_ips:
                 self._claiming.pop(ip, None)
 
+    def _keep(self, heard: Heard) -> None:
+        """Know this frame when it comes again, if it changed only times. Those to all hosts do not come often."""
+        parts = (self.holding, self.neighbours, self.watch) if heard.direct else ()
+        stamps = [part.stamps_of(heard) for part in parts]
+        known = tuple(stamp for each in stamps for stamp in each or ())
+        if known and None not in stamps:
+            self.neighbours.routine.keep(heard, known)
+
     def _configure(self, settings: Settings, now: float) -> None:
         """Take the settings of another plan, and keep what is known of addresses that stay where they are."""
         self.settings = settings
@@ -108,16 +126,10 @@ class StateMachine:
             self.watch.remove(ip)
         taken = set(settings.taken)
         for ip, interface in settings.held.items():
-            duty, item = duties.get(ip, Duty(ip, interface, ())), self.holding.addresses.get(ip)
-            if item is None:
-                self.holding.add(duty, now)
-                item = self.holding.addresses[ip]
-            item.duty, item.taken = duty, ip in taken
+            self.holding.configure(duties.get(ip, Duty(ip, interface, ())), ip in taken, now)
         for ip, duty in duties.items():
-            if ip in self.watch.addresses:
-                self.watch.addresses[ip].duty = duty
-            elif ip not in settings.held:
-                self.watch.add(duty, now)
+            if ip not in settings.held:
+                self.watch.configure(duty, now)
 
     def _let_go(self, release: Release, now: float) -> None:
         for ip, mac in release.holders.items():

@@ -10,14 +10,19 @@ lets go before a standby may claim.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from .._common.addresses import VERSIONS, version_of
 from .neighbours import Neighbours
+from .routine import Stamp
 from .values import (
+    AGAIN,
     ALIVE,
     ANNOUNCE_AGAIN,
+    INFINITE,
     MISSED_BEATS,
+    NEVER,
     SLOW,
     Action,
     Announce,
@@ -31,8 +36,6 @@ from .values import (
 )
 from .watched import Window
 
-_NEVER = float("-inf")
-
 
 @dataclass
 class Held:
@@ -45,21 +48,28 @@ class Held:
     duty: Duty
     taken: bool = False
     former: str = ""
-    doubt: float = _NEVER
+    doubt: float = NEVER
     anyone: bool = False
     announce_at: tuple[float, ...] = ()
-    announced: float = _NEVER
+    announced: float = NEVER
     foreign: str = ""
-    noted: float = _NEVER
+    noted: float = NEVER
     leaving: bool = False
 
 
 @dataclass
 class _Beat:
-    """The connection of one interface: the windows in a row in which nothing was heard."""
+    """The connection of one interface: the windows in a row in which nothing was heard.
+
+    `items` are the addresses that this node holds there, with these IP `versions`, `former` the questions to the hosts
+    that had some of them before.
+    """
 
     window: Window = field(default_factory=Window)
     missed: int = 0
+    items: list[Held] = field(default_factory=list)
+    versions: frozenset[int] = frozenset()
+    former: list[Ask] = field(default_factory=list)
 
     @property
     def is_cut_off(self) -> bool:
@@ -74,7 +84,13 @@ class Holding:
         self.name, self.timing, self.neighbours = name, timing, neighbours
         self.addresses: dict[str, Held] = {}
         self._beats: dict[str, _Beat] = {}
+        # Whether the beats have the present addresses; a step is due many times a second and hardly ever changes them.
+        self._sorted = False
+        # The time of the next announcement that is due by itself.
+        self._again = INFINITE
         self._actions: list[Action] = []
+        # {reason: {egress IP: MAC address of the host that has it}} of the next actions.
+        self._released: dict[str, dict[str, str]] = {}
         # The addresses for which the next actions ask the wire, and those for which the last ones did.
         self._to_ask: list[Held] = []
         self._asked: list[Held] = []
@@ -83,10 +99,26 @@ class Holding:
         """Hold an address from now on. One that was taken over is announced again."""
         again = tuple(now + seconds for seconds in ANNOUNCE_AGAIN) if taken else ()
         self.addresses[duty.egress_ip] = Held(duty, taken, former, announce_at=again)
+        self._again = min((self._again, *again))
+        self._change()
+
+    def configure(self, duty: Duty, taken: bool, now: float) -> None:
+        """Hold an address as another plan wants it."""
+        if duty.egress_ip not in self.addresses:
+            self.add(duty, now)
+        item = self.addresses[duty.egress_ip]
+        item.duty, item.taken = duty, taken
+        self._change()
 
     def remove(self, egress_ip: str) -> None:
         """Hold an address no more."""
         self.addresses.pop(egress_ip, None)
+        self._change()
+
+    def _change(self) -> None:
+        """Find again what follows from the addresses."""
+        self._sorted = False
+        self.neighbours.routine.forget()
 
     def ask_the_wire(self, now: float) -> None:
         """Probe for all addresses, since another node may have taken them over."""
@@ -107,17 +139,27 @@ class Holding:
         name = self.neighbours.name_of(heard.mac)
         if used:
             self._hear_other(now, item, heard.mac, name)
-        elif name and ALIVE / 10 < self.neighbours.note_watcher(now, name) < float("inf"):
+        elif name and AGAIN < self.neighbours.note_watcher(now, name) < INFINITE:
             # The node was out of reach for a while: another one may have the address by now.
             self._announce(item, now)
+
+    def stamps_of(self, heard: Heard) -> tuple[Stamp, ...] | None:
+        """Return the times that `hear` changes, None if it may change something else."""
+        if heard.uses in self.addresses:
+            return None
+        item, name = self.addresses.get(heard.probes), self.neighbours.name_of(heard.mac)
+        if item is None or item.duty.interface != heard.interface or not name:
+            return ()
+        return None if item.leaving else (self.neighbours.watcher(name),)
 
     def _hear_other(self, now: float, item: Held, mac: str, name: str) -> None:
         """Yield to another holder, or defend the address against it."""
         ip, asked = item.duty.egress_ip, now <= item.doubt
         if asked and (item.anyone or self._yields_to(item, name)):
             item.leaving = True
+            self._change()
             reason = "answered while this node was away" if item.anyone else "has taken over"
-            self._actions.append(Release({ip: mac}, f"{name or mac} {reason}"))
+            self._release({ip: mac}, f"{name or mac} {reason}")
         elif self._yields_to(item, name):
             self._doubt(item, now)
         elif name:
@@ -125,6 +167,9 @@ class Holding:
         elif item.foreign != mac and now >= item.noted + SLOW:
             item.foreign, item.noted = mac, now
             self._actions.append(Note(f"{ip} is in conflict: {mac}, which is not a node, also answers for it"))
+
+    def _release(self, holders: dict[str, str], reason: str) -> None:
+        self._released.setdefault(reason, {}).update(holders)
 
     def _yields_to(self, item: Held, name: str) -> bool:
         """Return whether this node yields to another one: the planned holder does, and of two others the later name.
@@ -155,87 +200,90 @@ class Holding:
 
     def judge(self, clock: Clock) -> list[Action]:
         """Return what to do now."""
-        interfaces = {item.duty.interface for item in self.addresses.values()}
-        self._beats = {name: self._beats.get(name) or _Beat() for name in interfaces}
+        if not self._sorted:
+            self._sort()
         for interface, beat in self._beats.items():
-            self._check_connection(interface, beat, clock.now)
-        for item in self.addresses.values():
-            if item.announce_at and clock.now >= item.announce_at[0]:
-                item.announce_at = item.announce_at[1:]
-                self._announce(item, clock.now)
+            if not beat.window.is_open or clock.now >= beat.window.begin + self.timing.beat:
+                self._check_connection(interface, beat, clock.now)
+        if clock.now >= self._again:
+            self._announce_again(clock.now)
         actions, self._actions = self._actions, []
-        self._asked, self._to_ask = self._to_ask, []
-        return _releases_first(actions)
+        if self._to_ask:
+            self._asked, self._to_ask = self._to_ask, []
+        return self._releases_first(actions) if self._released else actions
+
+    def _sort(self) -> None:
+        """Find the addresses of each interface."""
+        by_interface: dict[str, list[Held]] = {}
+        for item in self.addresses.values():
+            by_interface.setdefault(item.duty.interface, []).append(item)
+        self._beats = {name: self._beats.get(name) or _Beat() for name in by_interface}
+        for name, beat in self._beats.items():
+            beat.items = by_interface[name]
+            beat.versions = frozenset(version_of(item.duty.egress_ip) for item in beat.items)
+            former = {item.former: item.duty.egress_ip for item in reversed(beat.items) if item.former}
+            beat.former = [Ask(name, ip, mac) for mac, ip in former.items()]
+        self._sorted = True
+
+    def _announce_again(self, now: float) -> None:
+        for item in self.addresses.values():
+            if item.announce_at and now >= item.announce_at[0]:
+                item.announce_at = item.announce_at[1:]
+                self._announce(item, now)
+        self._again = min(
+            (item.announce_at[0] for item in self.addresses.values() if item.announce_at), default=INFINITE
+        )
 
     def _check_connection(self, interface: str, beat: _Beat, now: float) -> None:
-        if beat.window.is_open and not beat.window.is_over(now, self.timing.beat):
-            return
-        if beat.window.is_open:
-            self._count(interface, beat, now)
-        self._actions += self.neighbours.greet_witnesses(now, interface)
-        self._actions += self.neighbours.greet_peers(interface) if beat.missed else ()
-        self._actions += self._ask_former(interface)
+        is_heard = not beat.window.is_open or self.neighbours.is_heard(interface, beat.window.begin)
+        if beat.missed or not is_heard:
+            self._count(interface, beat, is_heard, now)
+        # One witness is enough; all hosts are asked as soon as nothing was heard.
+        self._actions += self.neighbours.greet_witnesses(now, interface, VERSIONS if beat.missed else beat.versions)
+        if beat.missed:
+            self._actions += self.neighbours.greet_peers(interface)
+        # Those that had what this node took over: one that returns and answers must yield.
+        self._actions += beat.former
         beat.window.open(now)
 
-    def _count(self, interface: str, beat: _Beat, now: float) -> None:
-        if not self.neighbours.is_heard(interface, beat.window.begin):
+    def _count(self, interface: str, beat: _Beat, is_heard: bool, now: float) -> None:
+        if not is_heard:
             beat.missed += 1
             if beat.is_cut_off:
-                self._let_go(interface, now)
-        elif beat.missed:
+                self._let_go(interface, beat.items, now)
+        elif beat.window.is_open:
             # While this node heard nothing, another one may have taken its addresses.
             if beat.is_cut_off:
-                for item in self._on(interface):
+                for item in beat.items:
                     self._announce(item, now)
             beat.missed = 0
 
-    def _let_go(self, interface: str, now: float) -> None:
+    def _let_go(self, interface: str, items: Iterable[Held], now: float) -> None:
         """Release the addresses of which a standby was alive just before this node was cut off."""
         since = now - ALIVE - MISSED_BEATS * self.timing.beat
-        lost = [item for item in self._on(interface) if not item.leaving and self._is_watched(item, since)]
+        lost = [item for item in items if not item.leaving and self._is_watched(item, since)]
         for item in lost:
             item.leaving = True
         if lost:
+            self._change()
             holders = {item.duty.egress_ip: "" for item in lost}
-            self._actions.append(Release(holders, f"{interface} is cut off from the network"))
+            self._release(holders, f"{interface} is cut off from the network")
 
     def _is_watched(self, item: Held, since: float) -> bool:
         """Return whether a standby has probed since then; for a taken address, the planned holder is one too."""
         watchers = self.neighbours.watchers(since)
         return bool(watchers if item.taken else watchers & set(item.duty.order))
 
-    def _ask_former(self, interface: str) -> Iterator[Action]:
-        """Ask the hosts that had what this node took over: one that returns and answers must yield."""
-        former: dict[str, str] = {}
-        for item in self._on(interface):
-            if item.former:
-                former.setdefault(item.former, item.duty.egress_ip)
-        for mac, ip in former.items():
-            yield Ask(interface, ip, mac)
-
-    def _on(self, interface: str) -> Iterator[Held]:
-        return (item for item in self.addresses.values() if item.duty.interface == interface)
-
     def next_time(self) -> float:
         """Return the time of the next step."""
-        windows = (beat.window.begin + self.timing.beat for beat in self._beats.values())
-        again = (item.announce_at[0] for item in self.addresses.values() if item.announce_at)
-        return min((*windows, *again), default=float("inf"))
+        return min((self._again, *(beat.window.begin + self.timing.beat for beat in self._beats.values())))
 
+    def _releases_first(self, actions: list[Action]) -> list[Action]:
+        """Return the actions, with one release for each reason: it takes about as long for many addresses as for one.
 
-def _releases_first(actions: list[Action]) -> list[Action]:
-    """Return the actions with one release for each reason: a release takes about as long for many addresses as for one.
-
-    An address that leaves is not announced.
-    """
-    merged: dict[str, dict[str, str]] = {}
-    for action in actions:
-        if isinstance(action, Release):
-            merged.setdefault(action.reason, {}).update(action.holders)
-    gone = {ip for holders in merged.values() for ip in holders}
-    rest = [
-        action
-        for action in actions
-        if not isinstance(action, Release) and not (isinstance(action, Announce) and gone.issuperset(action.egress_ips))
-    ]
-    return [*(Release(holders, reason) for reason, holders in merged.items()), *rest]
+        An address that leaves is not announced.
+        """
+        released, self._released = self._released, {}
+        gone = {ip for holders in released.values() for ip in holders}
+        rest = [each for each in actions if not (isinstance(each, Announce) and gone.issuperset(each.egress_ips))]
+        return [*(Release(holders, reason) for reason, holders in released.items()), *rest]

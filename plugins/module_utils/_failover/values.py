@@ -9,6 +9,7 @@ Times are seconds. MAC addresses are written `aa:bb:cc:dd:ee:ff`, addresses are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Mapping, NamedTuple, Union
 
 from .._dataplane.failover import Limits
@@ -32,6 +33,10 @@ UNPROVEN = 20
 # A standby that probed within this time before a holder was cut off may claim; on a loaded host it is late. A holder
 # that hears a standby again after a tenth of it announces.
 ALIVE = 5.0
+AGAIN = ALIVE / 10
+# Frames whose meaning is kept at most.
+KEPT = 512
+NEVER, INFINITE = float("-inf"), float("inf")
 
 
 class Timing(NamedTuple):
@@ -64,8 +69,7 @@ class Clock(NamedTuple):
     done: float
 
 
-@dataclass(frozen=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """A host of a segment: the address at which it answers there."""
 
     interface: str
@@ -133,6 +137,11 @@ class Heard:
     uses: str
     probes: str = ""
     direct: bool = False
+
+    @cached_property
+    def neighbour(self) -> Neighbour:
+        """Return where the address is used."""
+        return Neighbour(self.interface, self.uses)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Tuple
 
 from .._common.addresses import version_of
 from .neighbours import Neighbours
+from .routine import Stamp
 from .values import (
+    INFINITE,
     MISSED_BEATS,
+    NEVER,
     PROMPT_RETRIES,
     QUIET,
     RIVAL_LIMIT,
@@ -33,38 +37,34 @@ from .values import (
     Timing,
 )
 
-_NEVER = float("-inf")
-
 
 @dataclass
 class Window:
-    """The time in which an answer counts. It begins when the question was sent, which the next step learns."""
+    """The time in which an answer counts, open while a question is out.
 
-    begin: float = _NEVER
-    _is_open: bool = field(default=False, init=False)
+    It begins when the question was sent, which `sent` learns afterwards.
+    """
+
+    begin: float = NEVER
+    is_open: bool = field(default=False, init=False)
     _sent: bool = field(default=False, init=False)
 
     def open(self, now: float) -> None:
         """Begin with a question that is sent now."""
-        self.begin, self._is_open, self._sent = now, True, False
+        self.begin, self.is_open, self._sent = now, True, False
 
     def sent(self, at: float) -> None:
         """Move the begin to the time at which the question was sent."""
-        if self._is_open and not self._sent:
+        if self.is_open and not self._sent:
             self.begin, self._sent = max(self.begin, at), True
 
     def close(self) -> None:
         """Ask no more."""
-        self._is_open = False
-
-    @property
-    def is_open(self) -> bool:
-        """Return whether a question is out."""
-        return self._is_open
+        self.is_open = False
 
     def is_over(self, now: float, length: float) -> bool:
         """Return whether the time for an answer has passed."""
-        return self._is_open and now >= self.begin + length
+        return self.is_open and now >= self.begin + length
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Suspicion:
     since: float
     delay: float
     claimant: str = ""
-    blocked_until: float = _NEVER
+    blocked_until: float = NEVER
     silent: int = 0
     missed: int = 0
     window: Window = field(default_factory=Window)
@@ -118,8 +118,8 @@ class Watched:
     """An egress IP that another node has, or that no node has.
 
     `holder` is the MAC address that used it last, `holder_name` the node with it; both are empty if unknown. `rival` is
-    the MAC address of another host that probed for it last. `refusals` counts the takeovers by this node that failed
-    since a holder was heard.
+    the MAC address of another host that probed for it last. `answered` is when the holder answered the last question.
+    `refusals` counts the takeovers by this node that failed since a holder was heard.
     """
 
     duty: Duty
@@ -127,8 +127,9 @@ class Watched:
     holder_name: str = ""
     suspicion: Suspicion | None = None
     rival: str = ""
-    rival_at: float = _NEVER
-    ask_at: float = _NEVER
+    rival_at: float = NEVER
+    ask_at: float = NEVER
+    answered: Stamp = field(default_factory=Stamp)
     refusals: int = 0
 
     @property
@@ -139,12 +140,19 @@ class Watched:
 
 @dataclass
 class _Round:
-    """The questions to one holder, for one address after the other."""
+    """The questions to one holder, for one address after the other.
+
+    The last one `is_open` until the end of its window, or until `answered` is set, which a question unsets.
+    """
 
     turn: int = 0
-    asked: str = ""
     missed: int = 0
+    is_open: bool = False
     window: Window = field(default_factory=Window)
+    answered: Stamp = field(default_factory=Stamp)
+
+
+_Place = Tuple[str, str]
 
 
 class Watch:
@@ -153,11 +161,22 @@ class Watch:
     def __init__(self, name: str, timing: Timing, neighbours: Neighbours) -> None:
         self.name, self.timing, self.neighbours = name, timing, neighbours
         self.addresses: dict[str, Watched] = {}
-        self._rounds: dict[tuple[str, str], _Round] = {}
+        self._rounds: dict[_Place, _Round] = {}
+        # Those of them whose last question has no answer yet.
+        self._waiting: dict[_Place, _Round] = {}
         # The holders that have answered a probe. If probes do not get through, silence means nothing.
-        self._proven: set[tuple[str, str]] = set()
+        self._proven: set[_Place] = set()
         # The time of the next questions.
-        self._due = _NEVER
+        self._due = NEVER
+        # The windows that were opened since the last questions were sent.
+        self._opened: list[Window] = []
+        # The questions to each holder, and the addresses without a known one or in question. A step is due many times a
+        # second and hardly ever changes them, so they are sorted again only when `_sorted` is unset.
+        self._sorted = False
+        self._questions: dict[_Place, list[Ask]] = {}
+        self._pending: list[Watched] = []
+        # Whether a holder was not asked yet.
+        self._is_new = False
 
     def add(self, duty: Duty, now: float, orphaned: bool = False, holder: str = "") -> None:
         """Watch an address from now on; with `orphaned`, one that this node let go because it was cut off.
@@ -165,6 +184,7 @@ class Watch:
         `holder` is the MAC address of the host for which this node let it go, after an answer of it: if that host lets
         go too, this node notices the silence.
         """
+        self._change()
         name = self.name if orphaned else self.neighbours.name_of(holder)
         item = self.addresses[duty.egress_ip] = Watched(duty, holder, name, ask_at=now)
         if orphaned:
@@ -172,9 +192,23 @@ class Watch:
         elif name:
             self._proven.add(item.place)
 
-    def remove(self, egress_ip: str) -> Watched | None:
+    def configure(self, duty: Duty, now: float) -> None:
+        """Watch an address as another plan wants it."""
+        if duty.egress_ip in self.addresses:
+            self.addresses[duty.egress_ip].duty = duty
+            self._change()
+        else:
+            self.add(duty, now)
+
+    def remove(self, egress_ip: str) -> None:
         """Watch an address no more."""
-        return self.addresses.pop(egress_ip, None)
+        self.addresses.pop(egress_ip, None)
+        self._change()
+
+    def _change(self) -> None:
+        """Find again what follows from the addresses and their holders."""
+        self._sorted = False
+        self.neighbours.routine.forget()
 
     def hear(self, now: float, heard: Heard) -> None:
         """Take in a frame."""
@@ -186,13 +220,23 @@ class Watch:
                 self._hear_rival(now, item, heard)
 
     def _hear_holder(self, now: float, item: Watched, heard: Heard) -> None:
-        item.holder, item.holder_name = heard.mac, self.neighbours.name_of(heard.mac)
-        item.suspicion, item.refusals = None, 0
-        questions = self._rounds.get(item.place)
-        if questions and questions.asked == heard.uses and heard.direct:
-            questions.asked, questions.missed = "", 0
-            questions.window.close()
-            self._proven.add(item.place)
+        name = self.neighbours.name_of(heard.mac)
+        if item.holder != heard.mac:
+            item.answered = Stamp()
+        if item.suspicion or (item.holder, item.holder_name) != (heard.mac, name):
+            item.holder, item.holder_name, item.suspicion = heard.mac, name, None
+            self._change()
+        item.refusals = 0
+        if heard.direct:
+            item.answered.at = now
+
+    def stamps_of(self, heard: Heard) -> tuple[Stamp, ...] | None:
+        """Return the times that `hear` changes, None if it may change something else; `heard` is direct."""
+        item = self.addresses.get(heard.uses)
+        if item is None or item.duty.interface != heard.interface:
+            return ()
+        changes = item.suspicion or (item.holder, item.holder_name) != (heard.mac, self.neighbours.name_of(heard.mac))
+        return None if changes else (item.answered,)
 
     def _hear_rival(self, now: float, item: Watched, heard: Heard) -> None:
         """Wait for another host that is about to claim: a standby with an earlier turn, or the claimant of a run.
@@ -218,6 +262,7 @@ class Watch:
         return item.duty.rank(name, item.holder_name)
 
     def _suspect(self, item: Watched, now: float) -> None:
+        self._change()
         is_contested = now - item.rival_at < QUIET
         claimant = item.rival if is_contested else ""
         item.suspicion = Suspicion(now, self._rank(item, self.name) * self.timing.turn, claimant)
@@ -227,6 +272,8 @@ class Watch:
     def forget_silence(self, now: float) -> None:
         """Begin all questions again: this node may not have received the answers."""
         self._rounds.clear()
+        self._waiting.clear()
+        self._change()
         for item in self.addresses.values():
             if item.suspicion:
                 self._suspect(item, now)
@@ -247,11 +294,9 @@ class Watch:
 
     def sent(self, at: float) -> None:
         """Learn when the questions of the last step were sent."""
-        for questions in self._rounds.values():
-            questions.window.sent(at)
-        for item in self.addresses.values():
-            if item.suspicion:
-                item.suspicion.window.sent(at)
+        for window in self._opened:
+            window.sent(at)
+        self._opened.clear()
 
     def judge(self, clock: Clock, is_beat: bool = False) -> tuple[list[Action], list[str]]:
         """Return the questions to send now, and the addresses that are free.
@@ -259,21 +304,54 @@ class Watch:
         At a beat of this node holders are asked if the time for it comes before the next one: so both cost one step.
         """
         now, free = clock.now, []
-        actions: list[Action] = list(self._ask_holders(now, self.timing.beat if is_beat else 0.0))
+        if self._waiting:
+            self._read_answers()
+        if not self._sorted:
+            self._sort()
+        elif not self._pending and not self._waiting and now + (self.timing.beat if is_beat else 0.0) < self._due:
+            return [], []
+        actions: list[Action] = [*self._ask_holders(now, self.timing.beat if is_beat else 0.0)]
         asking: dict[str, None] = {}
-        for ip, item in self.addresses.items():
+        for item in self._find_pending():
             if item.suspicion is None:
                 actions += self._ask_unknown(item, now)
                 continue
             self._count(item.duty, item.suspicion, now)
             if item.suspicion.silent >= SILENT_WINDOWS:
-                free.append(ip)
+                free.append(item.duty.egress_ip)
             elif item.suspicion.opens(now):
+                self._opened.append(item.suspicion.window)
                 asking[item.duty.interface] = None
-                actions += [Ask(item.duty.interface, ip)] if item.suspicion.asks else []
+                actions += [Ask(item.duty.interface, item.duty.egress_ip)] if item.suspicion.asks else []
         for interface in asking:
             actions += self.neighbours.greet_witnesses(now, interface)
         return actions, free
+
+    def _sort(self) -> None:
+        """Find the questions to each holder, and the addresses that need more than these."""
+        self._questions = {}
+        for ip, item in self.addresses.items():
+            if item.holder_name and not item.suspicion:
+                self._questions.setdefault(item.place, []).append(Ask(item.duty.interface, ip, item.holder))
+        self._pending, self._sorted = self._find_pending(), True
+        self._rounds = {place: self._rounds.get(place) or _Round() for place in self._questions}
+        self._waiting = {place: each for place, each in self._waiting.items() if self._rounds.get(place) is each}
+        self._is_new = any(not questions.turn for questions in self._rounds.values())
+        self._proven &= set(self._questions)
+
+    def _find_pending(self) -> list[Watched]:
+        """Return the addresses whose holder is unknown or did not answer."""
+        if self._sorted:
+            return self._pending
+        return [item for item in self.addresses.values() if item.suspicion or not item.holder_name]
+
+    def _read_answers(self) -> None:
+        """Take in which holders have answered the last question."""
+        for place, questions in [*self._waiting.items()]:
+            if questions.answered.at > NEVER:
+                questions.missed, questions.is_open = 0, False
+                self._proven.add(place)
+                del self._waiting[place]
 
     def _ask_unknown(self, item: Watched, now: float) -> Iterator[Action]:
         """Resolve an address whose holder is unknown. A probe to all hosts would look like one before a claim."""
@@ -283,36 +361,42 @@ class Watch:
 
     def _ask_holders(self, now: float, early: float) -> Iterator[Action]:
         """Ask all holders together, at most `early` seconds before the time for it, and a new one at once."""
-        places: dict[tuple[str, str], list[str]] = {}
-        for ip, item in self.addresses.items():
-            if item.holder_name and not item.suspicion:
-                places.setdefault(item.place, []).append(ip)
-        self._rounds = {place: self._rounds.get(place) or _Round() for place in places}
-        self._proven &= set(places)
-        for place, questions in [*self._rounds.items()]:
-            if questions.window.is_over(now, self.timing.window):
-                yield from self._doubt(place, questions, places[place], now)
+        for place, questions in [*self._waiting.items()]:
+            if questions.is_open and questions.window.is_over(now, self.timing.window):
+                yield from self._doubt(place, questions, now)
         is_time = now + early >= self._due
-        asking = {
-            place: questions
+        if not is_time and not self._is_new:
+            return
+        self._is_new, window = False, Window()
+        window.open(now)
+        self._opened.append(window)
+        asking = [
+            place
             for place, questions in self._rounds.items()
-            if (is_time or not questions.turn) and not questions.window.is_open
-        }
+            if (is_time or not questions.turn) and not questions.is_open
+        ]
         if is_time and asking:
             self._due = max(self._due, now) + self.timing.interval
-        for place, questions in asking.items():
-            questions.asked = places[place][questions.turn % len(places[place])]
-            questions.turn += 1
-            questions.window.open(now)
-            yield Ask(place[0], questions.asked, place[1])
+        for place in asking:
+            yield self._ask(place, window)
 
-    def _doubt(self, place: tuple[str, str], questions: _Round, ips: Iterable[str], now: float) -> Iterator[Action]:
+    def _ask(self, place: _Place, window: Window) -> Ask:
+        """Return the next question to a holder."""
+        questions, asks = self._rounds[place], self._questions[place]
+        ask = asks[questions.turn % len(asks)]
+        questions.window, questions.answered = window, self.addresses[ask.address].answered
+        questions.answered.at = NEVER
+        questions.turn, questions.is_open = questions.turn + 1, True
+        self._waiting[place] = questions
+        return ask
+
+    def _doubt(self, place: _Place, questions: _Round, now: float) -> Iterator[Action]:
         """Suspect all addresses of a holder that has not answered, if it ever did."""
-        questions.window.close()
+        questions.is_open = False
         if place in self._proven:
-            for ip in ips:
-                self._suspect(self.addresses[ip], now)
-            del self._rounds[place]
+            for ask in self._questions[place]:
+                self._suspect(self.addresses[ask.address], now)
+            del self._rounds[place], self._waiting[place]
             return
         questions.missed += 1
         if questions.missed == UNPROVEN:
@@ -331,16 +415,20 @@ class Watch:
 
     def next_time(self) -> float:
         """Return the time of the next step."""
-        return min(self._times(), default=float("inf"))
+        if self._rounds and self._sorted and not self._pending and not self._waiting:
+            return self._due
+        return min(self._times(), default=INFINITE)
 
     def _times(self) -> Iterator[float]:
-        for questions in self._rounds.values():
-            yield questions.window.begin + self.timing.window if questions.window.is_open else self._due
-        for item in self.addresses.values():
+        waiting = [questions for questions in self._waiting.values() if questions.is_open]
+        if len(waiting) < len(self._rounds):
+            yield self._due
+        for questions in waiting:
+            yield questions.window.begin + self.timing.window
+        for item in self._find_pending():
             suspicion = item.suspicion
             if suspicion is None:
-                if not item.holder_name:
-                    yield item.ask_at
+                yield item.ask_at
             elif suspicion.window.is_open:
                 yield suspicion.window.begin + self.timing.window
             else:

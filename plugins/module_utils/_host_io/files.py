@@ -73,10 +73,10 @@ def read_file(path: Path) -> bytes | None:
         return None
 
 
-def file_version(path: Path) -> tuple[int, int]:
+def file_version(path: Path | str) -> tuple[int, int]:
     """Return what differs for each new content of a file that `write_file` writes; zeros if it does not exist."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  # called many times a second, with a text
     except FileNotFoundError:
         return 0, 0
     return found.st_ino, found.st_mtime_ns

@@ -166,8 +166,9 @@ class Switchboard:
 
     def read(self) -> list[Call]:
         """Return the calls that have been proven since."""
-        found = (self._read(number) for number, _event in self._poll.poll(0))
-        return [proven for proven in found if proven]
+        ready = self._poll.poll(0)
+        found = (self._read(number) for number, _event in ready)
+        return [proven for proven in found if proven] if ready else []
 
     def _read(self, number: int) -> Call | None:
         if number in self._listeners:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .conntrack import Filter
     from .container_networks import Found
     from .containers import Containers
+    from .file_changes import FileChanges
     from .fleet_calls import Call, Notice, Switchboard
     from .hook_files import HookFolders
     from .node_messages import Flows
@@ -175,6 +176,13 @@ class HostIO:
         from .segment import Segment  # noqa: PLC0415
 
         return Segment()
+
+    @staticmethod
+    def file_changes(folder: Path) -> FileChanges:
+        """Return new `file_changes.FileChanges`."""
+        from .file_changes import FileChanges  # noqa: PLC0415
+
+        return FileChanges(folder)
 
     @staticmethod
     def termination() -> Termination:

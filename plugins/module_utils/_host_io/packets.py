@@ -31,6 +31,19 @@ _PACKET_MULTICAST = 2
 # The addresses that are free, and {address: MAC of the host that uses it}.
 Verdict = Tuple["set[str]", Dict[str, str]]
 _Pending = Dict[socket.socket, Dict[str, Probe]]
+# Of classic BPF: code, jump, other jump, value. Its loads of a frame's interface and kind, from linux/filter.h.
+Instruction = Tuple[int, int, int, int]
+_LOAD_INTERFACE, _LOAD_KIND = (0x20, 0, 0, 0xFFFFF008), (0x20, 0, 0, 0xFFFFF004)
+# Next header (byte 20) is ICMPv6, its type (byte 54) is 135 or 136; accept or drop.
+_NEIGHBOUR_DISCOVERY = (
+    (0x30, 0, 0, 20),
+    (0x15, 0, 4, 58),
+    (0x30, 0, 0, 54),
+    (0x15, 1, 0, ndp.SOLICITATION),
+    (0x15, 0, 1, ndp.ADVERTISEMENT),
+    (0x06, 0, 0, 0xFFFF),
+    (0x06, 0, 0, 0),
+)
 # (EtherType, frames), (IP version, destination, packet).
 Frames = Tuple[int, Tuple[bytes, ...]]
 Packet = Tuple[int, str, bytes]
@@ -95,6 +108,16 @@ def is_received(origin: tuple[str, int, int, int, bytes], interface: str) -> boo
     return name == interface and kind <= _PACKET_MULTICAST
 
 
+def of_received(index: int, program: Sequence[Instruction]) -> tuple[Instruction, ...]:
+    """Return the filter that accepts what `program` does, of the frames that this interface received, as `is_received`.
+
+    The last instruction of `program` drops a frame.
+    """
+    to_end = len(program) - 1
+    is_of_interface, is_not_received = (0x15, 0, to_end + 2, index), (0x25, to_end, 0, _PACKET_MULTICAST)
+    return (_LOAD_INTERFACE, is_of_interface, _LOAD_KIND, is_not_received, *program)
+
+
 def take_verdicts(pending: Iterable[dict[str, Probe]], now: float) -> Verdict:
     """Return the verdicts that are known at the time `now`, and remove their probes from `pending`."""
     free: set[str] = set()
@@ -133,8 +156,13 @@ def send_packets(packets: Sequence[Packet]) -> None:
 
 
 @contextlib.contextmanager
-def packet_socket(interface: str, ethertype: int) -> Iterator[socket.socket]:
-    """Open a socket for the raw frames of one EtherType on an interface. Raises CommandError if that fails."""
+def packet_socket(
+    interface: str, ethertype: int, program: Sequence[Instruction] | None = None
+) -> Iterator[socket.socket]:
+    """Open a socket for the raw frames of one EtherType on an interface. Raises CommandError if that fails.
+
+    `program` is a filter in classic BPF. Without one, of IPv6 only neighbour solicitations and advertisements arrive.
+    """
     with _sending_on(interface):
         sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     with sock, _sending_on(interface):
@@ -142,7 +170,10 @@ def packet_socket(interface: str, ethertype: int) -> Iterator[socket.socket]:
         with contextlib.suppress(PermissionError):
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         if ethertype == ndp.ETHERTYPE:
-            _receive_neighbour_discovery(sock, interface)
+            _receive_all_multicast(sock, interface)
+            program = program or _NEIGHBOUR_DISCOVERY
+        if program:
+            _attach_filter(sock, program)
         sock.bind((interface, ethertype))
         yield sock
 
@@ -155,24 +186,11 @@ def _sending_on(interface: str) -> Iterator[None]:
         raise CommandError(f"egress_ip_interface: cannot send on {interface}: {error.strerror}") from None
 
 
-def _receive_neighbour_discovery(sock: socket.socket, interface: str) -> None:
-    """Let a packet socket receive all multicast, and of IPv6 only neighbour solicitations and advertisements."""
+def _receive_all_multicast(sock: socket.socket, interface: str) -> None:
     membership = struct.pack("=iHH8s", socket.if_nametoindex(interface), _PACKET_MR_ALLMULTI, 0, b"")
     sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
-    # Classic BPF: next header (byte 20) is ICMPv6, its type (byte 54) is 135 or 136; accept or drop.
-    program = (
-        (0x30, 0, 0, 20),
-        (0x15, 0, 4, 58),
-        (0x30, 0, 0, 54),
-        (0x15, 1, 0, ndp.SOLICITATION),
-        (0x15, 0, 1, ndp.ADVERTISEMENT),
-        (0x06, 0, 0, 0xFFFF),
-        (0x06, 0, 0, 0),
-    )
-    attach_filter(sock, program)
 
 
-def attach_filter(sock: socket.socket, program: Sequence[tuple[int, int, int, int]]) -> None:
-    """Let a packet socket receive only what a classic BPF program accepts, [(code, jump, other jump, value)]."""
+def _attach_filter(sock: socket.socket, program: Sequence[Instruction]) -> None:
     code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", len(program), ctypes.addressof(code)))

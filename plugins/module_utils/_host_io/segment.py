@@ -9,16 +9,17 @@ import contextlib
 import select
 import socket
 import time
-from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 from .._common.errors import CommandError
 from .._protocols import arp, ndp
 from .._protocols.address_probe import PARSERS
-from .._protocols.ethernet import NeighbourMessage
-from .packets import attach_filter, is_received, packet_socket
+from .._protocols.ethernet import KEPT, NeighbourMessage
+from .packets import Instruction, of_received, packet_socket
 
-_FRAME_SIZE = 2048
+# Bytes that are read of a frame, more than those that a parser reads.
+_FRAME_SIZE = 128
 # Frames that are read at once at most: a flood must not stop the program.
 _BURST = 4096
 # Classic BPF for ARP: frames to this host (bit 0 of byte 0), replies (operation at byte 20), probes without a sender
@@ -36,15 +37,61 @@ _ARP_OF_INTEREST = (
     (0x06, 0, 0, 0xFFFF),
     (0x06, 0, 0, 0),
 )
+# The same for neighbour discovery: next header (byte 20) is ICMPv6; advertisements (type at byte 54), solicitations to
+# this host, and those without a source (address at byte 22).
+_NDP_OF_INTEREST = (
+    (0x30, 0, 0, 20),
+    (0x15, 0, 14, 58),
+    (0x30, 0, 0, 54),
+    (0x15, 11, 0, ndp.ADVERTISEMENT),
+    (0x15, 0, 11, ndp.SOLICITATION),
+    (0x30, 0, 0, 0),
+    (0x45, 0, 8, 1),
+    (0x20, 0, 0, 22),
+    (0x15, 0, 7, 0),
+    (0x20, 0, 0, 26),
+    (0x15, 0, 5, 0),
+    (0x20, 0, 0, 30),
+    (0x15, 0, 3, 0),
+    (0x20, 0, 0, 34),
+    (0x15, 0, 1, 0),
+    (0x06, 0, 0, 0xFFFF),
+    (0x06, 0, 0, 0),
+)
+_OF_INTEREST: dict[int, tuple[Instruction, ...]] = {arp.ETHERTYPE: _ARP_OF_INTEREST, ndp.ETHERTYPE: _NDP_OF_INTEREST}
 
 
-class Received(NamedTuple):
-    """A message on an interface; `direct` if its frame was sent to this host, and what it `solicits` then."""
+@dataclass(frozen=True, eq=False)
+class Received:
+    """A message on an interface; `direct` if its frame was sent to this host, and what it `solicits` then.
+
+    A frame that comes again is the same value.
+    """
 
     interface: str
     message: NeighbourMessage
     direct: bool
     solicits: str
+
+
+class _Reader:
+    """What reads the frames of a socket. It keeps the results, since the same frames come again and again."""
+
+    def __init__(self, sock: socket.socket, interface: str, ethertype: int) -> None:
+        self.receive, self._own = sock.recv, sock.getsockname()[4]
+        self._interface, self._ethertype = interface, ethertype
+        self.known: dict[bytes, Received] = {}
+
+    def read(self, frame: bytes) -> Received | None:
+        """Return the message in a frame."""
+        message, direct = PARSERS[self._ethertype](frame), frame[:6] == self._own
+        if message is None:
+            return None
+        solicits = ndp.solicited(frame) if direct and self._ethertype == ndp.ETHERTYPE else ""
+        if len(self.known) >= KEPT:
+            self.known.clear()
+        received = self.known[frame] = Received(self._interface, message, direct, solicits)
+        return received
 
 
 class Segment:
@@ -53,6 +100,7 @@ class Segment:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._sockets: dict[tuple[str, int], socket.socket] = {}
+        self._readers: list[_Reader] = []
         self._indices: dict[str, int] = {}
         self._awaited: Collection[int] = ()
         self._poll, self._others = select.poll(), select.poll()
@@ -63,8 +111,11 @@ class Segment:
         `awaited` are other file descriptors that end a wait when they can be read.
         """
         found = {name: _index(name) for name in interfaces}
-        if (found, awaited) == (self._indices, self._awaited):
-            return
+        if (found, awaited) != (self._indices, self._awaited):
+            self._open(found, awaited)
+        self._readers = [_Reader(sock, *key) for key, sock in self._sockets.items()]
+
+    def _open(self, found: dict[str, int], awaited: Collection[int]) -> None:
         self.close()
         self._indices, self._awaited, self._poll, self._others = found, awaited, select.poll(), select.poll()
         for number in awaited:
@@ -73,12 +124,10 @@ class Segment:
         for name, index in found.items():
             for ethertype in PARSERS if index else ():
                 with contextlib.suppress(CommandError, OSError):
-                    self._add(name, ethertype)
+                    self._add(name, ethertype, of_received(index, _OF_INTEREST[ethertype]))
 
-    def _add(self, interface: str, ethertype: int) -> None:
-        sock = self._stack.enter_context(packet_socket(interface, ethertype))
-        if ethertype == arp.ETHERTYPE:
-            attach_filter(sock, _ARP_OF_INTEREST)
+    def _add(self, interface: str, ethertype: int, program: tuple[Instruction, ...]) -> None:
+        sock = self._stack.enter_context(packet_socket(interface, ethertype, program))
         self._sockets[interface, ethertype] = sock
         self._poll.register(sock, select.POLLIN)
 
@@ -86,16 +135,34 @@ class Segment:
         """Close all sockets."""
         self._stack.close()
         self._sockets.clear()
+        self._readers.clear()
 
-    def wait(self, seconds: float, pause: float) -> None:
-        """Wait for at most some seconds, until a frame has arrived; during `pause` only for the other descriptors."""
+    def wait(self, seconds: float, pause: float) -> bool:
+        """Wait for at most some seconds, until a frame has arrived; during `pause` only for the other descriptors.
+
+        Returns whether one of these can be read.
+        """
         pause = min(pause, max(0.0, seconds))
-        if not self._others.poll(pause * 1000) and seconds > pause:
-            self._poll.poll((seconds - pause) * 1000)
+        if self._others.poll(pause * 1000):
+            return True
+        ready = self._poll.poll((seconds - pause) * 1000) if seconds > pause else ()
+        return any(number in self._awaited for number, _event in ready) if ready else False
 
     def read(self) -> list[Received]:
         """Return the messages in all frames that have arrived."""
-        return [heard for key, sock in self._sockets.items() for heard in _read(sock, *key)]
+        found: list[Received] = []
+        for reader in self._readers:
+            receive, known = reader.receive, reader.known
+            try:
+                for _frame in range(_BURST):
+                    frame = receive(_FRAME_SIZE, socket.MSG_DONTWAIT)
+                    received = known.get(frame) or reader.read(frame)
+                    if received:
+                        found.append(received)
+            except OSError:
+                # The end, or an interface that is down, which is reported once.
+                continue
+        return found
 
     @staticmethod
     def clocks() -> tuple[float, float]:
@@ -105,22 +172,11 @@ class Segment:
     def send(self, interface: str, ethertype: int, frame: bytes) -> None:
         """Send a frame. One that cannot be sent is lost, as on the wire."""
         sock = self._sockets.get((interface, ethertype))
-        if sock is not None:
-            with contextlib.suppress(OSError):
+        try:
+            if sock is not None:
                 sock.send(frame, socket.MSG_DONTWAIT)
-
-
-def _read(sock: socket.socket, interface: str, ethertype: int) -> Iterator[Received]:
-    # An interface that is down is reported once as an error.
-    with contextlib.suppress(OSError):
-        own = sock.getsockname()[4]
-        for _frame in range(_BURST):
-            frame, origin = sock.recvfrom(_FRAME_SIZE, socket.MSG_DONTWAIT)
-            message = PARSERS[ethertype](frame) if is_received(origin, interface) else None
-            if message:
-                direct = frame[:6] == own
-                solicits = ndp.solicited(frame) if direct and ethertype == ndp.ETHERTYPE else ""
-                yield Received(interface, message, direct, solicits)
+        except OSError:
+            return
 
 
 def _index(interface: str) -> int:

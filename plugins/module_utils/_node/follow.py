@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Tuple
 
 from .._common.addresses import version_of
 from .._common.errors import CommandError, EgressIPError
@@ -40,6 +41,7 @@ from .._host_io import (
     conntrack,
     container_networks,
     esp,
+    file_changes,
     files,
     fleet_calls,
     memory,
@@ -51,6 +53,7 @@ from .._host_io.fleet_calls import Call
 from .._host_io.host_io import HostIO
 from .._host_io.segment import Received
 from .._protocols.address_probe import announcements, probe, question
+from .._protocols.ethernet import KEPT
 from .address_conflicts import mac_address
 from .connections import Connections, challenge, forget
 from .current_state import read_data_plane, read_host
@@ -65,7 +68,7 @@ from .record import Record
 from .takeovers import Takeovers
 
 # A run may replace the zip of this program while it runs, so it imports what it needs later when it begins.
-_IMPORTED = (conntrack, container_networks, esp, fleet_calls, memory, packets, segment, termination)
+_IMPORTED = (conntrack, container_networks, esp, file_changes, fleet_calls, memory, packets, segment, termination)
 # Seconds that a release waits for a run to end. It cannot wait longer: a standby is about to claim.
 _PATIENCE = 0.02
 # Seconds in which frames wait for each other after a step, so that all answers to its questions cost one more step. The
@@ -76,6 +79,9 @@ _NEVER_READ = (-1, -1)
 # Seconds after which to check again whether the interfaces are those that were read.
 _CHECK_AGAIN = 1.0
 _LINKS = Path("/sys/class/net")
+_RECORD = str(files.STATE_FILE)
+# An action with its interface, EtherType and frame.
+_Question = Tuple[Action, str, int, bytes]
 
 
 def main(io: HostIO, argv: Sequence[str]) -> int:
@@ -110,7 +116,10 @@ class Follower:
 
     def __init__(self, io: HostIO, awaited: Collection[int] = ()) -> None:
         """`awaited` are file descriptors that end the wait for the next step when they can be read."""
-        self.io, self.segment, self.awaited = io, io.segment(), awaited
+        self.io, self.segment, self.changes = io, io.segment(), io.file_changes(files.STATE_DIRECTORY)
+        self.awaited = (*awaited, *([self.changes.fileno()] if self.changes.fileno() >= 0 else ()))
+        # Whether there may be a change of the record, or a call.
+        self._is_called = True
         # The key of the fleet, empty without one.
         self.key = ""
         self.switchboard: fleet_calls.Switchboard | None = None
@@ -119,6 +128,9 @@ class Follower:
         self.present = DataPlane()
         self.machine: StateMachine | None = None
         self.own: dict[str, dict[int, str]] = {}
+        # Frames that came and come again, and {identity of a question: it, its interface, EtherType and frame}.
+        self._heard: dict[Received, Heard] = {}
+        self._frames: dict[int, _Question] = {}
         self.links: dict[str, tuple[bytes | None, ...]] = {}
         self.events: list[Event] = []
         self.done = 0.0
@@ -135,8 +147,10 @@ class Follower:
 
     def read_record(self) -> bool:
         """Read the record and the host again if one of them has changed; returns whether the plan has a failover."""
-        now = self.segment.clocks()[0]
-        version = self.io.file_version(files.STATE_FILE)
+        now, version = self.done, self._version
+        if self._is_called or version == _NEVER_READ:
+            self.changes.forget()
+            version = self.io.file_version(_RECORD)
         if version == self._version and now >= self._check_at:
             self._check_at = now + _CHECK_AGAIN
             self._complete_releases()
@@ -148,6 +162,7 @@ class Follower:
         if version == self._version:
             return True
         self._version = version
+        self.changes.watch()
         record = Record.load(self.io)
         if record is None or record.state.failover is None:
             return False
@@ -155,6 +170,7 @@ class Follower:
         self.links = self._links()
         self.host = read_host(self.io, record)
         self.own = {name: own_addresses(self.host, name, record.claimed) for name in self.own}
+        self._frames.clear()
         self.key = load_key(self.io, record.state)
         self._take_calls(record.state)
         self.segment.open(self.own, (*self.awaited, *([self.switchboard.fileno()] if self.switchboard else ())))
@@ -216,14 +232,32 @@ class Follower:
         if self.machine is None:
             raise AssertionError("read_record comes first")
         now, boot = self.segment.clocks()
-        for call in self.switchboard.read() if self.switchboard else ():
+        for call in self.switchboard.read() if self.switchboard and self._is_called else ():
             self._answer(call)
-        events, self.events = [*map(_heard, self.segment.read()), *self.events], []
+        known, received = self._heard, self.segment.read()
+        events: list[Event] = [known.get(each) or self._hear(each) for each in received]
+        events, self.events = [*events, *self.events], []
         for action in self.machine.step(Clock(now, boot, self.done), events):
-            self._do(action)
+            made = self._frames.get(id(action))
+            if made:
+                self.segment.send(*made[1:])
+            else:
+                self._do(action)
         self.done = self.segment.clocks()[0]
+        self.machine.sent(self.done)
+        self._is_called = bool(self.events)
         if not self.events:
-            self.segment.wait(self.machine.next_time() - self.done, _COALESCE)
+            is_ready = self.segment.wait(self.machine.next_time() - self.done, _COALESCE)
+            self._is_called = is_ready or not self.changes.works
+
+    def _hear(self, received: Received) -> Heard:
+        """Return what a frame that has not come yet means. When it comes again, it is the same value."""
+        message = received.message
+        probes = message.probes or received.solicits
+        if len(self._heard) >= KEPT:
+            self._heard.clear()
+        heard = self._heard[received] = Heard(received.interface, message.mac, message.uses, probes, received.direct)
+        return heard
 
     def _answer(self, call: Call) -> None:
         answer = {LEAVING: take_over_from, MOVED: heed}.get(str(call.request.get("kind")))
@@ -245,11 +279,15 @@ class Follower:
             log(action.text)
 
     def _send_question(self, action: Ask | Greet) -> None:
+        """Send a question, unless this host has no address of its own with which to ask, and keep its frame."""
         own = self.own.get(action.interface, {}).get(version_of(action.address))
         if own:
             make = probe if isinstance(action, Ask) else question
-            mac = mac_address(self.host, action.interface)
-            self.segment.send(action.interface, *make(mac, own, action.address, action.mac))
+            frame = make(mac_address(self.host, action.interface), own, action.address, action.mac)
+            if len(self._frames) >= KEPT:
+                self._frames.clear()
+            self._frames[id(action)] = (action, action.interface, *frame)
+            self.segment.send(action.interface, *frame)
 
     def _announce(self, items: Iterable[Held], holder: str = "") -> None:
         for item in items:
@@ -464,9 +502,3 @@ class Follower:
         if text != self._said:
             self._said = text
             log(text)
-
-
-def _heard(received: Received) -> Heard:
-    message = received.message
-    probes = message.probes or received.solicits
-    return Heard(received.interface, message.mac, message.uses, probes, received.direct)

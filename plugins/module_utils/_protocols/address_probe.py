@@ -9,14 +9,13 @@ seconds apart, got no answer.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .._common.addresses import version_of
 from . import arp, ndp
-from .ethernet import KEPT, NeighbourMessage
+from .ethernet import NeighbourMessage
 
 
 class _Protocol(NamedTuple):
@@ -44,14 +43,12 @@ def announcements(mac: str, address: str, holder: str = "") -> tuple[int, tuple[
     return protocol.ethertype, protocol.announcements(mac, address, holder or mac)
 
 
-@functools.lru_cache(KEPT)
 def question(mac: str, own: str, address: str, to: str = "") -> tuple[int, bytes]:
     """Return (EtherType, frame) with which a host that has `own` resolves `address`: to one MAC address, or to all."""
     protocol = _PROTOCOLS[version_of(address)]
     return protocol.ethertype, protocol.question_frame(mac, own, address, *([to] if to else []))
 
 
-@functools.lru_cache(KEPT)
 def probe(mac: str, own: str, address: str, to: str = "") -> tuple[int, bytes]:
     """Return (EtherType, frame) of a probe for `address`, to one MAC address, or to all hosts.
 

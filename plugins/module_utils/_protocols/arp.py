@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import functools
 import struct
 
 from .._common.addresses import parse_address
-from .ethernet import BROADCAST, KEPT, NeighbourMessage, mac_bytes, mac_text
+from .ethernet import BROADCAST, NeighbourMessage, mac_bytes, mac_text
 
 ETHERTYPE = 0x0806
 _FRAME = struct.Struct("!6s6sHHHBBH6s4s6s4s")
@@ -43,11 +42,6 @@ def announcements(mac: str, address: str, holder: str) -> tuple[bytes, ...]:
 
 def parse_frame(data: bytes) -> NeighbourMessage | None:
     """Return the message in an Ethernet frame; None when it is not ARP for IPv4."""
-    return _parse(data[: _FRAME.size])
-
-
-@functools.lru_cache(KEPT)
-def _parse(data: bytes) -> NeighbourMessage | None:
     if len(data) < _FRAME.size:
         return None
     _to, _from, *fixed, _operation, sender_mac, sender, _target_mac, target = _FRAME.unpack_from(data)

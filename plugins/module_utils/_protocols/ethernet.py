@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 # Results that a cache of frames keeps at most: a program that watches others sends and receives the same ones again
@@ -13,8 +13,7 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 KEPT = 512
 
 
-@dataclass(frozen=True)
-class NeighbourMessage:
+class NeighbourMessage(NamedTuple):
     """An ARP or neighbour discovery message: the MAC `mac` uses the address `uses`, or probes for `probes`.
 
     `mac` is written `aa:bb:cc:dd:ee:ff`, addresses are canonical. One of `uses` and `probes` is empty.

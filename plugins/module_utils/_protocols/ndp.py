@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import functools
 import struct
 
 from .._common.addresses import canonical, parse_address, parse_packed_ipv6
-from .ethernet import KEPT, NeighbourMessage, mac_bytes, mac_text
+from .ethernet import NeighbourMessage, mac_bytes, mac_text
 
 ETHERTYPE = 0x86DD
 SOLICITATION, ADVERTISEMENT = 135, 136
@@ -108,6 +107,5 @@ def _checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-@functools.lru_cache(KEPT)
 def _ip_text(packed: bytes) -> str:
     return canonical(parse_packed_ipv6(packed))

@@ -296,6 +296,10 @@ class FakeKernel:
     def segment(self):
         return self.the_segment
 
+    def file_changes(self, _folder):
+        # The program looks at the record in each step.
+        return types.SimpleNamespace(works=False, fileno=lambda: -1, watch=lambda: None, forget=lambda: None)
+
     def termination(self):
         return types.SimpleNamespace(requested=self.ends, fileno=lambda: 7)
 

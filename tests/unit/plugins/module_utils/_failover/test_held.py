@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.held import Holding
@@ -71,6 +72,20 @@ def test_a_connected_holder_only_asks_its_witness():
         Greet("eth0", WITNESS.address),
         Greet("eth0", WITNESS.address, "mr"),
     }
+
+
+def test_a_holder_asks_witnesses_of_its_ip_version_and_all_as_soon_as_nothing_was_heard():
+    holder, both = Holder(), (WITNESS, Neighbour("eth0", "2001:db8::254"))
+    holder.neighbours.configure(replace(holder.neighbours.settings, witnesses=both, strict=True))
+    assert holder.beats(3, witness=True)[-1:] == [Greet("eth0", WITNESS.address, "mr")]
+    done = []
+    for _beat in range(20):
+        # Only the other one answers.
+        done += holder.beats(1, witness=False)
+        if Greet("eth0", both[1].address) in done[-4:] or Greet("eth0", both[1].address, "m6") in done[-4:]:
+            holder.hear(Heard("eth0", "m6", both[1].address, direct=True))
+    assert {Greet("eth0", both[1].address), Greet("eth0", both[1].address, "m6")} & set(done)
+    assert releases(done) == []
 
 
 def test_a_holder_without_a_connection_lets_go_after_three_beats_if_a_standby_was_alive():

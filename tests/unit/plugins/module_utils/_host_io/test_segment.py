@@ -15,6 +15,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.addres
     probe,
     question,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ethernet import KEPT
 from kernel_host import ip, tagged
 from network_namespace import network_namespace
 
@@ -88,6 +89,28 @@ def test_questions_of_others_do_not_wake_the_program(cable):
     assert [each.message.probes for each in arrived(cable)] == [V4]
 
 
+def test_solicitations_of_others_do_not_wake_the_program(cable):
+    cable.send("end2", *question(TWO, "fe80::2", "2001:db8:9::3"))
+    cable.send("end2", *probe(TWO, "", V6))
+    assert [each.message.probes for each in arrived(cable)] == [V6]
+
+
+@pytest.mark.parametrize("address", [V4, V6])
+def test_a_frame_that_comes_again_is_the_same_value(cable, address):
+    """Until there are many others."""
+    cable.send("end2", *probe(TWO, "", address))
+    first = arrived(cable)
+    cable.send("end2", *probe(TWO, "", address))
+    assert arrived(cable) == first
+    for number in range(2 * KEPT):
+        cable.send("end2", *probe(f"02:00:00:01:{number // 256:02x}:{number % 256:02x}", "", address))
+        cable.read()
+    cable.send("end2", *probe(TWO, "", address))
+    again = arrived(cable)
+    assert again != first
+    assert [each.message for each in again] == [each.message for each in first]
+
+
 @pytest.mark.parametrize(("address", "own"), OWN)
 def test_a_probe_to_another_host_that_a_switch_floods_is_not_one_to_all_hosts(cable, address, own):
     cable.send("end2", *probe(TWO, own, address, "02:00:00:00:00:03"))
@@ -149,7 +172,10 @@ def test_a_frame_ends_a_wait_after_its_pause_and_another_descriptor_at_once(cabl
         cable.send("end2", *probe(TWO, "", V4))
         assert 0.4 <= seconds_of(cable.wait, 60, 0.4) < 30
         assert [each.message.probes for each in arrived(cable)] == [V4]
+        assert not cable.wait(0.01, 0)
         other.send(b"x")
+        assert cable.wait(60, 50)
+        assert cable.wait(60, 0)
         assert seconds_of(cable.wait, 60, 50) < 30
         assert seconds_of(cable.wait, 60, 0) < 30
         assert seconds_of(cable.wait, -1, 50) < 30

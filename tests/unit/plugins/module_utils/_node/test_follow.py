@@ -184,6 +184,42 @@ def test_an_interface_that_was_replaced_is_read_again(kernel, standby, field):
     assert standby.machine.settings.own_macs >= {"02:00:00:00:00:99"}
 
 
+class Changes:
+    """Notices when a test has replaced the record."""
+
+    works, noticed = True, False
+
+    def fileno(self):
+        return 8
+
+    def watch(self):
+        self.noticed = False
+
+    forget = watch
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_the_record_is_read_when_it_was_replaced(kernel, monkeypatch, works):
+    """Without a notice after a second at the latest, or in each step if there are none."""
+    changes, looks = Changes(), []
+    changes.works = works
+    monkeypatch.setattr(kernel, "file_changes", lambda _folder: changes, raising=False)
+    version = kernel.file_version
+    monkeypatch.setattr(kernel, "file_version", lambda path: looks.append(path) or version(path), raising=False)
+    follower = following(kernel, "node2")
+    assert 8 in follower.segment.awaited
+    wait = follower.segment.wait
+    follower.segment.wait = lambda seconds, rest: wait(seconds, rest) or changes.noticed
+    looks.clear()
+    go_on(follower, 10)
+    assert (len(looks) < 25) is works
+    for generation, after, notice in ((2, 0.3, True), (3, 0.4, False)):
+        apply(kernel, replace(state("node2", generation=generation), failover=Failover(after)))
+        changes.noticed = notice
+        go_on(follower, 0.3 if notice or not works else 2)
+        assert follower.machine.settings.after == after
+
+
 # --- A change fails half-way ------------------------------------------------------------------------------------------
 
 
