@@ -222,6 +222,7 @@ FAULTS = (
     Fault("holder and first standby lose power at once", lose_two),
     Fault("holder loses power, boots, and the next holder does", lose_in_turn),
     Fault("holder is stopped for 2 s (snapshot of a VM)", stun, lasts=STUN),
+    Fault("holder is stopped for 2 s, 100 addresses", stun, lasts=STUN, addresses=100),
     Fault("program on the holder is killed, and starts again", kill_program, most=FEW),
     Fault("program on the holder is stopped, and starts again", stop_program, most=FEW),
     Fault("program on the holder restarts", restart_program, most=FEW),
@@ -230,7 +231,7 @@ FAULTS = (
     Fault("gateway dies", lose_gateway, most=FEW),
     Fault("split: holder and gateway, all others", part_with_gateway, most=FEW),
     Fault("split: holder and a node, standby and gateway", part_from_gateway, parted=True),
-    Fault("the same, `egress_ip_failover_strict`", part_from_gateway, strict=True, most=FEW),
+    Fault("the same, `egress_ip_failover_strict`", part_from_gateway, strict=True),
     Fault("UDP, TCP and VRRP are blocked between the nodes", block_protocols, lasts=5, most=FEW),
 )
 

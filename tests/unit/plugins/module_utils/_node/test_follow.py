@@ -211,12 +211,12 @@ def test_the_record_is_read_when_it_was_replaced(kernel, monkeypatch, works):
     wait = follower.segment.wait
     follower.segment.wait = lambda seconds, rest: wait(seconds, rest) or changes.noticed
     looks.clear()
-    go_on(follower, 10)
+    run_for(follower, 10)
     assert (len(looks) < 25) is works
     for generation, after, notice in ((2, 0.3, True), (3, 0.4, False)):
         apply(kernel, replace(state("node2", generation=generation), failover=Failover(after)))
         changes.noticed = notice
-        go_on(follower, 0.3 if notice or not works else 2)
+        run_for(follower, 0.3 if notice or not works else 2)
         assert follower.machine.settings.after == after
 
 
