@@ -94,6 +94,7 @@ class Holding:
         # The addresses for which the next actions ask the wire, and those for which the last ones did.
         self._to_ask: list[Held] = []
         self._asked: list[Held] = []
+        self._answers_until = NEVER
 
     def add(self, duty: Duty, now: float, taken: bool = False, former: str = "") -> None:
         """Hold an address from now on. One that was taken over is announced again."""
@@ -140,8 +141,16 @@ class Holding:
         if used:
             self._hear_other(now, item, heard.mac, name)
         elif name and AGAIN < self.neighbours.note_watcher(now, name) < INFINITE:
-            # The node was out of reach for a while: another one may have the address by now.
+            # The node was out of reach for a while: it or another one may have this node's addresses by now.
             self._announce(item, now)
+            self._ask_for_what_it_may_have(name, heard.interface, now)
+
+    def _ask_for_what_it_may_have(self, name: str, interface: str, now: float) -> None:
+        """Probe for the addresses that a node may have taken over, to yield at once if it answers."""
+        for item in self.addresses.values():
+            is_its_turn = name in item.duty.order and self._yields_to(item, name)
+            if is_its_turn and item.duty.interface == interface and not item.leaving and now > item.doubt:
+                self._doubt(item, now)
 
     def stamps_of(self, heard: Heard) -> tuple[Stamp, ...] | None:
         """Return the times that `hear` changes, None if it may change something else."""
@@ -189,9 +198,15 @@ class Holding:
         """Learn when the questions of the last step were sent."""
         for beat in self._beats.values():
             beat.window.sent(at)
+        if self._asked:
+            self._answers_until = at + self.timing.interval
         for item in self._asked:
             item.doubt = max(item.doubt, at + self.timing.interval)
         self._asked.clear()
+
+    def is_in_doubt(self, now: float) -> bool:
+        """Return whether another node may be about to answer for an address of this one."""
+        return now <= self._answers_until
 
     def forget_silence(self) -> None:
         """Begin all windows again: this node may not have received the answers."""

@@ -72,8 +72,9 @@ _IMPORTED = (conntrack, container_networks, esp, file_changes, fleet_calls, memo
 # Seconds that a release waits for a run to end. It cannot wait longer: a standby is about to claim.
 _PATIENCE = 0.02
 # Seconds in which frames wait for each other after a step, so that all answers to its questions cost one more step. The
-# usual windows are not shorter, and an answer counts at the end of its window.
-_COALESCE = 0.04
+# usual windows are not shorter, and an answer counts at the end of its window. The second is for answers that decide
+# whether this node yields: until then, two nodes may have an address.
+_COALESCE, _COALESCE_IN_DOUBT = 0.04, 0.008
 _LENGTH = {4: 32, 6: 128}
 _NEVER_READ = (-1, -1)
 # Seconds after which to check again whether the interfaces are those that were read.
@@ -247,7 +248,8 @@ class Follower:
         self.machine.sent(self.done)
         self._is_called = bool(self.events)
         if not self.events:
-            is_ready = self.segment.wait(self.machine.next_time() - self.done, _COALESCE)
+            pause = _COALESCE_IN_DOUBT if self.machine.holding.is_in_doubt(self.done) else _COALESCE
+            is_ready = self.segment.wait(self.machine.next_time() - self.done, pause)
             self._is_called = is_ready or not self.changes.works
 
     def _hear(self, received: Received) -> Heard:

@@ -186,6 +186,17 @@ def test_two_sides_that_cannot_see_each_other_have_one_holder_soon_after_they_me
         assert (segment.holders(IP), segment.overlap(IP) <= 0.1, segment.gap(IP)) == (["n2"], True, 0), seed
 
 
+def test_of_many_addresses_each_has_one_holder_soon_after_two_sides_meet():
+    segment = settled(1, {f"10.0.1.{i}": ("n1", "n2", "n3") for i in range(1, 41)})
+    segment.split(["n1", "n3"], ["n2", GATEWAY, CLIENT])
+    segment.run(3)
+    segment.clear()
+    segment.reconnect()
+    segment.run(3)
+    assert {name for ip in segment.plan for name in segment.holders(ip)} == {"n2"}
+    assert max(map(segment.overlap, segment.plan)) <= 0.15
+
+
 def test_with_strict_two_sides_never_have_two_holders():
     for seed in SEEDS:
         segment = settled(seed, strict=True)

@@ -141,6 +141,26 @@ def test_a_holder_announces_when_a_standby_is_back():
     assert Announce((A,)) in holder.judge()
 
 
+def test_a_holder_asks_for_all_that_a_standby_that_is_back_may_have():
+    """It may have taken them over: they do not wait for each other."""
+    holder, ips = Holder(), [f"10.0.1.{i}" for i in range(100)]
+    for ip in ips:
+        holder.holding.add(Duty(ip, "eth0", ("n2", "n3")), 0.0)
+    holder.holding.add(Duty("10.0.2.1", "eth0", ("n3",)), 0.0)
+    holder.hear(Heard("eth0", "m2", "", A))
+    assert not holder.holding.is_in_doubt(0.0)
+    holder.beats(20, witness=True)
+    holder.hear(Heard("eth0", "m2", "", A))
+    assert [each.address for each in holder.judge() if isinstance(each, Ask)] == [A, *ips]
+    holder.holding.sent(holder.now)
+    assert holder.holding.is_in_doubt(holder.now)
+    for ip in ips:
+        holder.hear(Heard("eth0", "m2", ip, direct=True))
+    assert releases(holder.judge()) == [dict.fromkeys(ips, "m2")]
+    assert releases(holder.beats(20, witness=True)) == []
+    assert not holder.holding.is_in_doubt(holder.now)
+
+
 # --- Rule 5: two hosts answer -----------------------------------------------------------------------------------------
 
 
