@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import placement_referee
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver import branch_and_bound, owner_bound
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver import owner_bound
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.branches import ROOT
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import never
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import (
     BALANCED,
@@ -18,6 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model imp
     weights,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.owner_bound import _counts
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.relaxations import Budget, Relaxations
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from solver_worlds import brute_force, held, spread_worlds
@@ -25,9 +27,9 @@ from solver_worlds import brute_force, held, spread_worlds
 
 def values_by_owners(addresses, nodes, policy, banned=frozenset()):
     """Return the bounds of both relaxations in the branch without the ``banned`` pairs of an address and a node."""
-    problem = branch_and_bound._Problem(addresses, nodes, policy, None, branch_and_bound.Budget(never))
+    problem = Relaxations(addresses, nodes, policy, None, Budget(never))
     prices = weights(addresses, nodes, policy)
-    branch = branch_and_bound._ROOT.without(banned)
+    branch = ROOT.without(banned)
     free, merged = (problem._minimized(prices, branch, None, merged=each) for each in (False, True))
     return [problem._value_by_owners(free, each) for each in (free, merged)]
 
@@ -88,7 +90,7 @@ def test_siblings_in_one_domain_need_different_nodes():
 def test_the_root_proves_worlds_that_the_flow_alone_does_not(seed):
     addresses, nodes, policy, max_moves = placement_referee.world(seed, Address, NodeLoad)
     policy = STICKY if max_moves == 0 else policy
-    problem = branch_and_bound._Problem(addresses, nodes, policy, None, branch_and_bound.Budget(never))
+    problem = Relaxations(addresses, nodes, policy, None, Budget(never))
     with_owners = problem.bound().value
     problem._value_by_owners = lambda *_relaxed: (0, 0, 0, 0)
     assert problem.bound().value < with_owners
