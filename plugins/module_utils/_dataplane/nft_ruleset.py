@@ -164,23 +164,8 @@ def _inet_table(
             **chains,
             **tunnel_chains(options, state.endpoints),
             **_selected_chains(state, outward),
-            # Any user can bind a socket to an egress IP that the node holds; services on it reply, they open nothing.
-            "from_egress_ip": chain_of(
-                "",
-                # To a published port of this node: the destination was translated after the kernel chose the source.
-                'oifname "lo" ct status dnat return',
-                "fib daddr type local return",
-                "meta skuid 0 return",
-                "drop",
-            ),
+            **_holder_chains(state),
             **_marked_chains(options),
-            # A late packet of a connection that has moved or ended is still answered with a reset.
-            **(
-                {"inbound": chain_of("", f"meta l4proto tcp {_NOT_THE_FIRST} return", "drop")}
-                if options.inbound == "drop"
-                else {}
-            ),
-            **({"unknown_tcp": _unknown_tcp_chain()} if state.failover else {}),
             **_mark_chains(options, marks),
             **object_chains(state),
             **_destination_chains(choices),
@@ -189,6 +174,27 @@ def _inet_table(
             name_of(direction, item.egress_ip) for direction in DIRECTIONS.values() for item in state.held
         ),
     )
+
+
+def _holder_chains(state: NodeState) -> dict[str, ChainState]:
+    """Return the chains for new connections from the egress IPs that a node holds, and to them."""
+    chains = {
+        # Any user can bind a socket to an egress IP that the node holds; services on it reply, they open nothing.
+        "from_egress_ip": chain_of(
+            "",
+            # To a published port of this node: the destination was translated after the kernel chose the source.
+            'oifname "lo" ct status dnat return',
+            "fib daddr type local return",
+            "meta skuid 0 return",
+            "drop",
+        )
+    }
+    if state.options.inbound == "drop":
+        # A late packet of a connection that has moved or ended is still answered with a reset.
+        chains["inbound"] = chain_of("", f"meta l4proto tcp {_NOT_THE_FIRST} return", "drop")
+    if state.failover:
+        chains["unknown_tcp"] = _unknown_tcp_chain()
+    return chains
 
 
 def _counter_map(state: NodeState, marks: Marks, direction: str) -> SetState:

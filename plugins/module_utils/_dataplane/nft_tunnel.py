@@ -43,7 +43,7 @@ def to_tunnel_port(options: DataPlaneOptions) -> str:
 
 def tunnel_chains(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
     """Return {name: chain} of the jump targets for packets from the tunnel and to its port; `endpoints` are own."""
-    return {**_from_tunnel(options), **_to_port(options, endpoints)}
+    return {**_from_tunnel(options), **_received(options, endpoints), **_sent(options)}
 
 
 def _from_tunnel(options: DataPlaneOptions) -> dict[str, ChainState]:
@@ -69,15 +69,21 @@ def _from_tunnel(options: DataPlaneOptions) -> dict[str, ChainState]:
     }
 
 
-def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
-    """Return the chains for the outer packets and the hand-over, one per hook."""
+def _of_tunnel_device(options: DataPlaneOptions) -> str:
+    """Return the match of packets that the tunnel device sends.
+
+    All bits are the mark of packets that need no egress IP: those of users to nodes, and those of selected pods to this
+    node, which IPVS sends on from here.
+    """
+    mask = f"{options.mark_mask:#x}"
+    return f"meta l4proto udp meta mark and {mask} != {{ 0, {mask} }}"
+
+
+def _received(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, ChainState]:
+    """Return the chains for outer packets and the hand-over that arrive at this node."""
     own = [(version_of(endpoint), endpoint) for endpoint in endpoints]
     encrypted = options.tunnel_encryption == IPSEC
     uplinks = ", ".join(f'"{kind}"' for kind in _UPLINK_KINDS)
-    mask = f"{options.mark_mask:#x}"
-    # All bits are the mark of packets that need no egress IP: those of users to nodes, and those of selected pods to
-    # this node, which IPVS sends on from here.
-    of_tunnel_device = f"meta l4proto udp meta mark and {mask} != {{ 0, {mask} }}"
     return {
         "tunnel_port_raw": chain_of(
             "",
@@ -95,6 +101,13 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
             *(f"{WORDS[v]} saddr @nodes{v} {WORDS[v]} daddr {endpoint} return" for v, endpoint in own),
             "drop",
         ),
+    }
+
+
+def _sent(options: DataPlaneOptions) -> dict[str, ChainState]:
+    """Return the chains for packets to the tunnel's port that this node forwards or sends."""
+    device, encrypted = _of_tunnel_device(options), options.tunnel_encryption == IPSEC
+    return {
         "tunnel_port_forward": chain_of(
             "",
             _OTHER_PROTOCOLS,
@@ -106,9 +119,9 @@ def _to_port(options: DataPlaneOptions, endpoints: Iterable[str]) -> dict[str, C
             "",
             _OTHER_PROTOCOLS,
             # While the IPsec policies are gone.
-            *([f"{of_tunnel_device} rt ipsec missing drop"] if encrypted else []),
+            *([f"{device} rt ipsec missing drop"] if encrypted else []),
             # The tunnel device sets the mark of an egress IP, which only root can do; the hand-over runs as root.
-            f"{of_tunnel_device} return",
+            f"{device} return",
             "tcp flags & (syn | ack) != syn return",
             "meta l4proto tcp meta skuid 0 return",
             *(f"{ip} daddr @tunnel{v} drop" for v, ip in WORDS.items()),

@@ -154,7 +154,13 @@ def observe(io: HostIO, options: DataPlaneOptions, request: ObserveRequest = _DE
     packages, problems = io.missing_packages(), missing_requirements(io, options)
     if problems:
         return NodeFacts(platform, problems, packages)
-    reading = _read_settled(io)
+    return _observe_node(io, options, request, platform, _read_settled(io))
+
+
+def _observe_node(
+    io: HostIO, options: DataPlaneOptions, request: ObserveRequest, platform: Platform, reading: Reading
+) -> NodeFacts:
+    """Return the facts of a host that can be a node."""
     record, host, _tables, claimed = reading
     known = record.state.interface if record else ""
     interface = request.interface or host.default_interface() or known

@@ -9,8 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any, Callable, Collection, Iterable, Sequence
+from typing import Any, Callable, Collection, Iterable, NamedTuple, Sequence
 
 from .._common.errors import InventoryError
 from .._dataplane.options import DataPlaneOptions
@@ -23,11 +22,11 @@ from .._planner.standbys import StandbyRules
 from .containers import plan_containers, with_engines
 from .coverage import without_effect
 from .credibility import unshared_lines
-from .failover import NodeFailover, key_for, read_failover, standby_rules
+from .failover import FailoverSettings, NodeFailover, key_for, read_failover, standby_rules
 from .fleet import Fleet, observe_fleet
 from .follow import follow_problems, hosts_without_cluster, plan_follow, without_unfollowed
 from .ineffective import ineffective
-from .networks import network_lines, plan_networks, served_by_engines
+from .networks import NetworkPlan, network_lines, plan_networks, served_by_engines
 from .node_limits import limits
 from .node_names import with_host_names
 from .rollout import OptionalParts, Rollout, parse_excluded, roll_out
@@ -118,62 +117,118 @@ def plan_run(
     _check_settings(settings)
     # First: each node that gets invalid options reports them too, but does not know the variable's name.
     data_plane = DataPlaneOptions.from_dict(options or {}, "egress_ip_")
-    key = key_of(settings.tunnel_secret, data_plane)
+    tunnel_key = key_of(settings.tunnel_secret, data_plane)
+    run = _read_input(hosts, manifests, fenced, settings)
+    fleet, requests = run.fleet, run.allocation.requests
+    failover = _failover(run, settings)
+    plan = _plan(requests, fleet, settings, failover.rules)
+    stop = [*fleet["stop_reasons"], *_unusable(run.objects), *_excess(run.egress_ips, data_plane.max_index)]
+    stop += [*failover.reasons, *settings.stop_reasons, *_reasons_against_drain(plan, run, fenced, settings)]
+    parts, errors = _on_nodes(run)
+    tunnel = next_keys(tunnel_key, fleet)
+    lines = _Lines(_doubts(run, parts.networks, data_plane.tunnel_device), tunnel.notes, errors)
+    planned = replace(run.objects, egressips=requests.egressips, pods=(*run.objects.pods, *parts.containers.pods))
+    rollout: dict[str, Any] = {}
+    if states and not stop:
+        standbys = NodeFailover(failover.settings, plan, fleet, withheld, failover.key) if failover.settings else None
+        parts = parts._replace(failover=standbys, follow=plan_follow(run.hosts, run.objects))
+        wanted = {**(options or {}), "tunnel_keys": list(tunnel.keys)}
+        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, parts)
+        rollout, lines = made.to_dict(), lines.with_rollout(made, planned, fleet, settings, parts.networks)
+    filled = _filled(manifests, run, parts.networks, lines.errors)
+    if planned.pods != run.given.pods:
+        filled["pods"] = [pod.to_dict() for pod in planned.pods]
+    doubts, notes = tuple(lines.doubts), tuple(lines.notes)
+    return RunPlan(fleet, filled, plan, rollout, tuple(stop), doubts, requests, planned, notes)
+
+
+class _Input(NamedTuple):
+    """What a plan is made of.
+
+    `given` are the manifests, `objects` the same with the names of hosts, which `notes` are about. `fleet` is the dict
+    of a Fleet.
+    """
+
+    hosts: Sequence[Mapping[str, Any]]
+    given: Manifests
+    objects: Manifests
+    notes: Sequence[str]
+    sources: Sequence[EngineSource]
+    fleet: dict[str, Any]
+    allocation: Allocation
+    egress_ips: frozenset[str]
+
+
+def _read_input(
+    hosts: Sequence[Mapping[str, Any]], manifests: Mapping[str, Any], fenced: Collection[str], settings: Settings
+) -> _Input:
     given = Manifests.from_dict(manifests)
-    read, notes = with_host_names(given, hosts)
+    objects, notes = with_host_names(given, hosts)
     sources = [EngineSource.from_dict(each) for each in manifests.get("engines", ())]
     hosts = with_engines(hosts, sources)
-    fleet = _fleet(hosts, read, fenced, settings).to_dict()
-    allocation = allocate_pools(read.egressips, fleet, settings.pools)
-    requests = allocation.requests
-    egress_ips = {address for egressip in requests.egressips for address in egressip.egress_ips}
-    failover, against = read_failover(settings.failover, hosts, fleet["eligible"], egress_ips)
-    call_key = key_for(settings.failover_key, fleet) if failover else ""
-    rules = standby_rules(failover, hosts, fleet, bool(call_key)) if failover else None
-    plan = _plan(requests, fleet, settings, rules)
-    stop = [*fleet["stop_reasons"], *_unusable(read), *_excess(egress_ips, data_plane.max_index), *against]
-    stop += settings.stop_reasons
-    stop += _reasons_against_drain(plan, fleet, requests, partial(_fleet, hosts, read, fenced), settings)
-    doubts = [*notes, *hosts_without_cluster(hosts, read), *ineffective(requests.egressips, fleet["nodes"], read.pods)]
-    on_nodes, wrong = _on_nodes(hosts, read, sources, fleet, egress_ips)
-    served = served_by_engines(on_nodes.networks, read.pods, fleet["observed"])
-    doubts += limits(fleet["observed"], fleet["eligible"], egress_ips, data_plane.tunnel_device, served)
-    tunnel = next_keys(key, fleet)
-    steps = [*tunnel.notes]
-    wanted = {**(options or {}), "tunnel_keys": list(tunnel.keys)}
-    rollout: dict[str, Any] = {}
-    planned = replace(read, egressips=requests.egressips, pods=(*read.pods, *on_nodes.containers.pods))
-    if states and not stop:
-        standbys = NodeFailover(failover, plan, fleet, withheld, call_key) if failover else None
-        more_of_nodes = on_nodes._replace(failover=standbys, follow=plan_follow(hosts, read))
-        made = roll_out(plan, planned, fleet, settings.excluded_cidrs, wanted, withheld, more_of_nodes)
-        rollout = made.to_dict()
-        found, more = _doubts_about(made, planned, fleet, settings)
-        faults, of_networks = network_lines(on_nodes.networks, made.states, fleet["observed"])
-        doubts, steps, wrong = [*doubts, *found, *of_networks], [*steps, *more], [*wrong, *faults]
-    filled = {
-        **_with_addresses_of_pools(manifests, allocation),
-        "networks": on_nodes.networks.rows(fleet["observed"]),
-        "network_errors": wrong,
-    }
-    if planned.pods != given.pods:
-        filled["pods"] = [pod.to_dict() for pod in planned.pods]
-    return RunPlan(fleet, filled, plan, rollout, tuple(stop), tuple(doubts), requests, planned, tuple(steps))
+    fleet = _fleet(hosts, objects, fenced, settings).to_dict()
+    allocation = allocate_pools(objects.egressips, fleet, settings.pools)
+    egress_ips = (address for egressip in allocation.requests.egressips for address in egressip.egress_ips)
+    return _Input(hosts, given, objects, notes, sources, fleet, allocation, frozenset(egress_ips))
 
 
-def _on_nodes(
-    hosts: Sequence[Mapping[str, Any]],
-    read: Manifests,
-    sources: Sequence[EngineSource],
-    fleet: Mapping[str, Any],
-    egress_ips: Collection[str],
-) -> tuple[OptionalParts, list[str]]:
+class _Failover(NamedTuple):
+    """The settings of failover (None without it), reasons against the run, fingerprint of the key, and rules."""
+
+    settings: FailoverSettings | None
+    reasons: Sequence[str]
+    key: str = ""
+    rules: StandbyRules | None = None
+
+
+def _failover(run: _Input, settings: Settings) -> _Failover:
+    failover, reasons = read_failover(settings.failover, run.hosts, run.fleet["eligible"], run.egress_ips)
+    if not failover:
+        return _Failover(None, reasons)
+    key = key_for(settings.failover_key, run.fleet)
+    return _Failover(failover, reasons, key, standby_rules(failover, run.hosts, run.fleet, bool(key)))
+
+
+class _Lines(NamedTuple):
+    """Lines for the report: `doubts` on silent mistakes, `notes`, and `errors` in networks and containers."""
+
+    doubts: Sequence[str]
+    notes: Sequence[str]
+    errors: Sequence[str]
+
+    def with_rollout(
+        self,
+        rollout: Rollout,
+        planned: Manifests,
+        fleet: Mapping[str, Any],
+        settings: Settings,
+        networks: NetworkPlan,
+    ) -> _Lines:
+        """Return the lines with those on a rollout."""
+        doubts, notes = _doubts_about(rollout, planned, fleet, settings)
+        errors, of_networks = network_lines(networks, rollout.states, fleet["observed"])
+        return _Lines([*self.doubts, *doubts, *of_networks], [*self.notes, *notes], [*self.errors, *errors])
+
+
+def _doubts(run: _Input, networks: NetworkPlan, device: str) -> list[str]:
+    """Return lines on the manifests and on the settings of nodes."""
+    observed, objects = run.fleet["observed"], run.objects
+    served = served_by_engines(networks, objects.pods, observed)
+    return [
+        *run.notes,
+        *hosts_without_cluster(run.hosts, objects),
+        *ineffective(run.allocation.requests.egressips, run.fleet["nodes"], objects.pods),
+        *limits(observed, run.fleet["eligible"], run.egress_ips, device, served),
+    ]
+
+
+def _on_nodes(run: _Input) -> tuple[OptionalParts, list[str]]:
     """Return what the nodes know of networks and containers, and lines about what is wrong with it."""
-    observed = fleet["observed"]
-    networks = plan_networks(hosts, read, observed)
-    nodes = {address for member in fleet["members"] for address in (*member["endpoints"], *member["addresses"])}
-    known = without_unfollowed(hosts, observed)
-    containers = plan_containers(sources, read, networks, known, nodes | {*egress_ips})
+    observed = run.fleet["observed"]
+    networks = plan_networks(run.hosts, run.objects, observed)
+    nodes = {address for member in run.fleet["members"] for address in (*member["endpoints"], *member["addresses"])}
+    known = without_unfollowed(run.hosts, observed)
+    containers = plan_containers(run.sources, run.objects, networks, known, nodes | run.egress_ips)
     errors = [*networks.errors, *follow_problems(observed), *containers.errors]
     return OptionalParts(networks=networks, containers=containers), errors
 
@@ -207,13 +262,17 @@ def _unusable(read: Manifests) -> list[str]:
     return [error for item in read.invalid for error in item["errors"]]
 
 
-def _with_addresses_of_pools(manifests: Mapping[str, Any], allocation: Allocation) -> dict[str, Any]:
+def _filled(manifests: Mapping[str, Any], run: _Input, networks: NetworkPlan, errors: Sequence[str]) -> dict[str, Any]:
+    """Return the manifests with addresses of pools, and with the networks."""
+    allocation = run.allocation
     return {
         **manifests,
         "egressips": [egressip.document for egressip in allocation.requests.egressips],
         "owners": dict(allocation.requests.owners or {}),
         "unfilled": list(allocation.unfilled),
         "pools": [use._asdict() for use in allocation.uses],
+        "networks": networks.rows(run.fleet["observed"]),
+        "network_errors": list(errors),
     }
 
 
@@ -231,17 +290,18 @@ def _excess(egress_ips: Collection[str], max_marks: int) -> list[str]:
 
 
 def _reasons_against_drain(
-    plan: Mapping[str, Any],
-    fleet: Mapping[str, Any],
-    requests: Requests,
-    fleet_with: Callable[[Settings], Fleet],
-    settings: Settings,
+    plan: Mapping[str, Any], run: _Input, fenced: Collection[str], settings: Settings
 ) -> list[str]:
     """Return a line for each egress IP that is held now and that the drain leaves without a node."""
     if not settings.drain_nodes or settings.drain_force:
         return []
     undrained = replace(settings, drain_nodes=(), max_moves=0)
-    return drain_losses(plan, fleet, lambda: _plan(requests, fleet_with(undrained).to_dict(), undrained))
+
+    def plan_without_drain() -> dict[str, Any]:
+        fleet = _fleet(run.hosts, run.objects, fenced, undrained).to_dict()
+        return _plan(run.allocation.requests, fleet, undrained)
+
+    return drain_losses(plan, run.fleet, plan_without_drain)
 
 
 def drain_losses(
