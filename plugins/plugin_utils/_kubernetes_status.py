@@ -12,7 +12,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clusters import Cluster, ListRequest
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.status import (
     EVENT_NAMESPACE,
-    Outcome,
+    ClusterOutcome,
     StatusChange,
     move_event,
     status_changes,
@@ -26,8 +26,8 @@ _PATH = "/apis/k8s.ovn.org/v1/egressips"
 class StatusWriter:
     """Writes the outcome of a run into clusters, and keeps what was written and what failed."""
 
-    def __init__(self, reached: Outcome, moment: str, check_mode: bool) -> None:
-        """Take the Outcome, the time of the Events in RFC 3339 form, and whether to write nothing."""
+    def __init__(self, reached: ClusterOutcome, moment: str, check_mode: bool) -> None:
+        """Take the ClusterOutcome, the time of the Events in RFC 3339 form, and whether to write nothing."""
         self._reached, self._moment, self._check_mode = reached, moment, check_mode
         self._written: list[tuple[str, StatusChange]] = []
         self._failures: list[str] = []

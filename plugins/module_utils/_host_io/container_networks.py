@@ -52,7 +52,7 @@ _NOT_ROUTED = ("bridge", "private", "vepa", "passthrough", "hostdev")
 ABSENT = "does not exist"
 
 
-class Found(NamedTuple):
+class FoundNetwork(NamedTuple):
     """The sorted CIDRs of a network, and why there are none. Unless `is_known`, the source could not be read; it
     `is_silent` if it gave no answer within the time limit.
 
@@ -66,14 +66,14 @@ class Found(NamedTuple):
     is_silent: bool = False
 
 
-def find_networks(names: Iterable[NetworkName], interfaces: Documents) -> dict[str, Found]:
-    """Return {NetworkName.text: Found}; `interfaces` are those of the Host.
+def find_networks(names: Iterable[NetworkName], interfaces: Documents) -> dict[str, FoundNetwork]:
+    """Return {NetworkName.text: FoundNetwork}; `interfaces` are those of the Host.
 
     An engine or a directory of users that gives no answer is not called again, so that one that hangs delays one call
     only.
     """
-    found: dict[str, Found] = {}
-    silent: dict[str, Found] = {}
+    found: dict[str, FoundNetwork] = {}
+    silent: dict[str, FoundNetwork] = {}
     for name in names:
         found[name.text] = silent[name.kind] if name.kind in silent else _find(name, interfaces)
         if found[name.text].is_silent or (name.kind == DOCKER and not found[name.text].is_known):
@@ -96,19 +96,19 @@ def _subnets_of(document: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _find(name: NetworkName, interfaces: Documents) -> Found:
+def _find(name: NetworkName, interfaces: Documents) -> FoundNetwork:
     finder = _FINDERS.get(name.kind)
     if finder is None:
-        return Found((name.value,))
+        return FoundNetwork((name.value,))
     try:
         return finder(name.value, interfaces)
     except (CommandError, OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         is_silent = isinstance(error, NoAnswerError)
-        return Found(problem=f"cannot be read: {reason}", is_known=False, is_silent=is_silent)
+        return FoundNetwork(problem=f"cannot be read: {reason}", is_known=False, is_silent=is_silent)
 
 
-def _podman(name: str, interfaces: Documents) -> Found:
+def _podman(name: str, interfaces: Documents) -> FoundNetwork:
     document = _json(PODMAN_FOLDER / f"{name}.json")
     if document is not None:
         return _of_driver(document.get("driver"), _texts(document.get("subnets"), "subnet"))
@@ -120,7 +120,7 @@ def _podman(name: str, interfaces: Documents) -> Found:
     found = next((each for each in _cni_networks() if each.get("name") == name), None)
     if found is not None:
         return _cni(found)
-    return Found((_PODMAN_DEFAULT_NETWORK,)) if is_default else Found(problem=ABSENT)
+    return FoundNetwork((_PODMAN_DEFAULT_NETWORK,)) if is_default else FoundNetwork(problem=ABSENT)
 
 
 def has_podman_data() -> bool:
@@ -151,21 +151,21 @@ def _cni_networks() -> Iterator[Mapping[str, Any]]:
                 yield document
 
 
-def _cni(document: Mapping[str, Any]) -> Found:
+def _cni(document: Mapping[str, Any]) -> FoundNetwork:
     plugins = [plugin for plugin in _list(document.get("plugins")) if isinstance(plugin, dict)]
     main = next((plugin for plugin in plugins if isinstance(plugin.get("ipam"), dict)), {})
     ranges = [each for some in _list(main.get("ipam", {}).get("ranges")) for each in _list(some)]
     return _of_driver(main.get("type"), _texts([*ranges, main.get("ipam")], "subnet"))
 
 
-def _docker(name: str, _interfaces: Documents) -> Found:
+def _docker(name: str, _interfaces: Documents) -> FoundNetwork:
     answer = ask_docker(f"/networks/{name}") if has_docker() else None
     if answer is None:
-        return Found(problem=ABSENT)
+        return FoundNetwork(problem=ABSENT)
     document = _mapping(answer, str(DOCKER_SOCKET))
     # Docker accepts the beginning of an identifier in place of a name.
     if document.get("Name") != name:
-        return Found(problem=ABSENT)
+        return FoundNetwork(problem=ABSENT)
     config = _mapping(document.get("IPAM") or {}, "IPAM").get("Config")
     return _of_driver(document.get("Driver"), _texts(config, "Subnet"))
 
@@ -191,11 +191,11 @@ def ask_docker(url: str) -> Any:
     return json.loads(text)
 
 
-def _libvirt(name: str, _interfaces: Documents) -> Found:
+def _libvirt(name: str, _interfaces: Documents) -> FoundNetwork:
     texts = (read_limited(folder / f"{name}.xml") for folder in LIBVIRT_FOLDERS)
     text = next((each for each in texts if each is not None), None)
     if text is None:
-        return Found(problem=ABSENT)
+        return FoundNetwork(problem=ABSENT)
     root = parse_xml(text)
     network = root if root.tag == "network" else root.find("network")
     if network is None:
@@ -225,18 +225,18 @@ def _libvirt_network(attributes: Mapping[str, str]) -> str:
     return canonical(parse_interface(f"{address}/{length}", "ip").network)
 
 
-def _interface(name: str, interfaces: Documents) -> Found:
+def _interface(name: str, interfaces: Documents) -> FoundNetwork:
     document = next((item for item in interfaces if item["ifname"] == name), None)
     # Without addresses, its packets are recognized by the interface.
-    return Found(problem=ABSENT) if document is None else Found(_networks_of(document))
+    return FoundNetwork(problem=ABSENT) if document is None else FoundNetwork(_networks_of(document))
 
 
-def _user(name: str, _interfaces: Documents) -> Found:
+def _user(name: str, _interfaces: Documents) -> FoundNetwork:
     # Most hosts have none.
     from .host_users import find_user  # noqa: PLC0415
 
     ranges, problem = find_user(name)
-    return Found(problem=problem, uids=tuple(each.text for each in ranges))
+    return FoundNetwork(problem=problem, uids=tuple(each.text for each in ranges))
 
 
 def _networks_of(interface: Document) -> tuple[str, ...]:
@@ -246,7 +246,7 @@ def _networks_of(interface: Document) -> tuple[str, ...]:
 
 
 # An annotation is not evaluated: Python 3.8 could not.
-_FINDERS: dict[str, Callable[[str, Documents], Found]] = {
+_FINDERS: dict[str, Callable[[str, Documents], FoundNetwork]] = {
     PODMAN: _podman,
     DOCKER: _docker,
     LIBVIRT: _libvirt,
@@ -255,17 +255,17 @@ _FINDERS: dict[str, Callable[[str, Documents], Found]] = {
 }
 
 
-def _of_driver(driver: object, cidrs: Iterable[str]) -> Found:
+def _of_driver(driver: object, cidrs: Iterable[str]) -> FoundNetwork:
     if driver not in (None, "bridge"):
         return _not_routed(f"of the driver {quote(str(driver))}")
     return _with_networks(cidrs)
 
 
-def _not_routed(kind: str) -> Found:
-    return Found(problem=f"is a network {kind}, whose packets do not pass through the host's routing")
+def _not_routed(kind: str) -> FoundNetwork:
+    return FoundNetwork(problem=f"is a network {kind}, whose packets do not pass through the host's routing")
 
 
-def _with_networks(cidrs: Iterable[str]) -> Found:
+def _with_networks(cidrs: Iterable[str]) -> FoundNetwork:
     """Return the networks. Raises CommandError for a malformed one, or too many."""
     try:
         networks = outermost(parse_network(cidr, "subnet") for cidr in cidrs)
@@ -273,7 +273,7 @@ def _with_networks(cidrs: Iterable[str]) -> Found:
         raise CommandError(str(error)) from None
     if len(networks) > _MOST_NETWORKS:
         raise CommandError(f"it has {len(networks)} subnets, more than {_MOST_NETWORKS}")
-    return Found(tuple(map(str, networks)), "" if networks else "has no subnet")
+    return FoundNetwork(tuple(map(str, networks)), "" if networks else "has no subnet")
 
 
 def _texts(entries: object, key: str) -> list[str]:

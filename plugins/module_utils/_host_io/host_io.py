@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .._protocols.ctnetlink import Flow
     from .cni_files import ListFile
     from .conntrack import Filter
-    from .container_networks import Found
+    from .container_networks import FoundNetwork
     from .containers import Containers
     from .file_changes import FileChanges
     from .fleet_calls import Call, Notice, Switchboard
@@ -87,7 +87,7 @@ class HostIO:
     # Most runs need none of these, so they do not import their modules.
 
     @staticmethod
-    def find_networks(names: Iterable[NetworkName], interfaces: Documents) -> dict[str, Found]:
+    def find_networks(names: Iterable[NetworkName], interfaces: Documents) -> dict[str, FoundNetwork]:
         """Call `container_networks.find_networks`."""
         from .container_networks import find_networks  # noqa: PLC0415
 

@@ -17,7 +17,7 @@ _COMPONENT = "netops.egress_ip"
 _Items = Sequence[Mapping[str, str]]
 
 
-class Outcome(NamedTuple):
+class ClusterOutcome(NamedTuple):
     """What a run has reached: {name of an EgressIP: its ``status.items``} and {name: its moves}."""
 
     items: Mapping[str, _Items]
@@ -34,8 +34,8 @@ class StatusChange(NamedTuple):
     moves: Sequence[Mapping[str, Any]]
 
 
-def outcome(stats: Mapping[str, Any], nodes: Mapping[str, str]) -> Outcome:
-    """Return the Outcome of the data of a report; ``nodes`` is {inventory host: name of its Node object}.
+def outcome(stats: Mapping[str, Any], nodes: Mapping[str, str]) -> ClusterOutcome:
+    """Return the ClusterOutcome of the data of a report; ``nodes`` is {inventory host: name of its Node object}.
 
     An address that its node did not claim is not in the status.
     """
@@ -51,10 +51,10 @@ def outcome(stats: Mapping[str, Any], nodes: Mapping[str, str]) -> Outcome:
         if move["egressIP"] in owners:
             ends = {key: nodes.get(move[key], move[key]) for key in ("from", "to")}
             moves.setdefault(owners[move["egressIP"]], []).append({**move, **ends})
-    return Outcome(items, moves)
+    return ClusterOutcome(items, moves)
 
 
-def status_changes(cluster: str, documents: Iterable[object], reached: Outcome) -> list[StatusChange]:
+def status_changes(cluster: str, documents: Iterable[object], reached: ClusterOutcome) -> list[StatusChange]:
     """Return the objects of a cluster whose status is to be written; ``documents`` are as its API server lists them.
 
     ``cluster`` is the name that qualifies its objects, empty for none. An object without an address and without a

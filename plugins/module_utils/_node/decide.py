@@ -30,7 +30,7 @@ from .address_conflicts import Pace, mac_address
 from .current_state import Reading
 from .engine_changes import EngineChanges
 from .record import Record
-from .result import Difference, Outcome, Result, file_lines, result
+from .result import Difference, NodeOutcome, Result, file_lines, result
 
 
 class Request(NamedTuple):
@@ -187,7 +187,7 @@ class Steps:
         before = seen.current.comparable_to(after).lines() | file_lines((*seen.surplus, *seen.engines.removed))
         change = Difference(before, after.lines() | file_lines((*seen.missing, *seen.engines.added)), texts)
         changes = self.changes
-        return result(change, Outcome(held, claimed, changes.released, changes.unreleased, conflicts, connections))
+        return result(change, NodeOutcome(held, claimed, changes.released, changes.unreleased, conflicts, connections))
 
 
 def decide(request: Request, observation: Observation) -> Steps:

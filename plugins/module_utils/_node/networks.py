@@ -22,7 +22,7 @@ from .._host_io.host_io import HostIO
 from .record import Record
 
 if TYPE_CHECKING:
-    from .._host_io.container_networks import Found
+    from .._host_io.container_networks import FoundNetwork
 
 # A version of networks that does not exist.
 NEVER = ""
@@ -72,7 +72,7 @@ def refreshed(io: HostIO, record: Record, host: Host) -> tuple[Record, str | Non
     return changed, version
 
 
-def _with_addresses(item: LocalNetwork, found: Found) -> LocalNetwork:
+def _with_addresses(item: LocalNetwork, found: FoundNetwork) -> LocalNetwork:
     if not found.is_known or (item.is_user and not found.uids):
         return item
     return replace(item, cidrs=found.cidrs, uids=found.uids)

@@ -17,7 +17,7 @@ from .engine_changes import EngineChanges, change_engines
 from .engine_install import engine_changes
 from .installed_files import present_files, remove_all_files, start_timers, stop_units
 from .record import Record
-from .result import Difference, Outcome, Result, file_lines, result
+from .result import Difference, NodeOutcome, Result, file_lines, result
 from .systemd_units import Parts
 
 
@@ -39,7 +39,7 @@ def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result
         if lines and not check:
             change_engines(io, engines)
             _take_down(io, record, options)
-        return result(Difference(lines, frozenset(), texts), Outcome(released=held_on(host, claimed)))
+        return result(Difference(lines, frozenset(), texts), NodeOutcome(released=held_on(host, claimed)))
 
 
 def _take_down(io: HostIO, record: Record | None, options: DataPlaneOptions) -> None:

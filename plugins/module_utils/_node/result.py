@@ -23,7 +23,7 @@ class Difference(NamedTuple):
     texts: Mapping[str, str]
 
 
-class Outcome(NamedTuple):
+class NodeOutcome(NamedTuple):
     """What became of the egress IPs.
 
     `unreleased` are held because their new holder did not connect. `conflicts` is {Held: MAC of the host that has it},
@@ -43,7 +43,7 @@ def file_lines(paths: Iterable[Path]) -> frozenset[str]:
     return frozenset(f"file {path}" for path in paths)
 
 
-def result(change: Difference, outcome: Outcome) -> Result:
+def result(change: Difference, outcome: NodeOutcome) -> Result:
     """Return the result as a JSON-safe dict; its keys are always the same."""
     return {
         **result_of(change.before, change.after, change.texts),

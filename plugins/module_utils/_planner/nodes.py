@@ -12,6 +12,7 @@ from typing import Any, Iterable, Iterator, Mapping, Sequence
 from .._common.addresses import (
     Address,
     Interface,
+    Network,
     address_order,
     canonical,
     canonical_address,
@@ -19,7 +20,6 @@ from .._common.addresses import (
     parse_interface,
     parsed,
 )
-from .._common.addresses import Network as IPNetwork
 from .._common.errors import EgressIPError, Errors, InvalidError
 from .._common.messages import type_name
 from .._common.validation import check_fields, check_list, check_mapping, check_string, required
@@ -30,7 +30,7 @@ _CAPACITY_FIELDS = ("ip", "ipv4", "ipv6")
 
 
 @dataclass(frozen=True)
-class Network:
+class NodeNetwork:
     """An interface and the node's own addresses on it."""
 
     interface: str
@@ -73,7 +73,7 @@ class Node:
     name: str
     labels: Mapping[str, Any]
     ready: bool = True
-    networks: tuple[Network, ...] = ()
+    networks: tuple[NodeNetwork, ...] = ()
     capacity: Capacity = Capacity()
     gateways: tuple[str, ...] = ()
 
@@ -116,12 +116,12 @@ class Node:
         """The labels as in Kubernetes, where all values are strings."""
         return {key: label_text(value) for key, value in self.labels.items()}
 
-    def network_for(self, address: Address) -> tuple[str, IPNetwork] | None:
+    def network_for(self, address: Address) -> tuple[str, Network] | None:
         """Return (interface, network) of the longest prefix that contains ``address``; None without one.
 
         Of equal prefixes, that of the first interface is returned; the primary interface is listed first.
         """
-        best: tuple[str, IPNetwork] | None = None
+        best: tuple[str, Network] | None = None
         for network in self.networks:
             for own in network.addresses:
                 longer = best is None or own.network.prefixlen > best[1].prefixlen
@@ -248,8 +248,8 @@ def _parse_ready(value: object, path: str, errors: Errors) -> bool:
     return value is True
 
 
-def _parse_networks(value: object, path: str, errors: Errors) -> tuple[Network, ...]:
-    networks: list[Network] = []
+def _parse_networks(value: object, path: str, errors: Errors) -> tuple[NodeNetwork, ...]:
+    networks: list[NodeNetwork] = []
     seen: dict[str, int] = {}
     for index, entry in enumerate([] if value is None else check_list(value, path, errors)):
         network = errors.attempt(_parse_network, entry, f"{path}[{index}]")
@@ -262,7 +262,7 @@ def _parse_networks(value: object, path: str, errors: Errors) -> tuple[Network, 
     return tuple(networks)
 
 
-def _parse_network(value: object, path: str) -> Network:
+def _parse_network(value: object, path: str) -> NodeNetwork:
     errors = Errors()
     entry = check_mapping(value, path, errors)
     errors.raise_if_any()
@@ -274,7 +274,7 @@ def _parse_network(value: object, path: str) -> Network:
     listed = check_list(written, f"{path}.addresses", errors) if "addresses" in entry else []
     own = [errors.attempt(parse_interface, text, f"{path}.addresses[{n}]") for n, text in enumerate(listed)]
     errors.raise_if_any()
-    return Network(interface, tuple(each for each in own if each is not None))
+    return NodeNetwork(interface, tuple(each for each in own if each is not None))
 
 
 def _parse_capacity(value: object, path: str, errors: Errors) -> Capacity:

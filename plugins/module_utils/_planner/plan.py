@@ -137,15 +137,15 @@ class Gap:
         return {"objective": self.objective, "value": self.value, "lower_bound": self.lower_bound}
 
 
-class Standby(NamedTuple):
+class StandbyOrder(NamedTuple):
     """The nodes that may hold an egress IP, in the order in which they claim it; its holder is the last one."""
 
     egress_ip: str
     order: tuple[str, ...]
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> Standby:
-        """Return the Standby of ``{egressIP, order}``."""
+    def from_dict(cls, value: Mapping[str, Any]) -> StandbyOrder:
+        """Return the StandbyOrder of ``{egressIP, order}``."""
         return cls(value["egressIP"], tuple(value["order"]))
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,15 +170,15 @@ class WithoutStandby(NamedTuple):
 
 
 class Standbys(NamedTuple):
-    """The Standby or WithoutStandby of each assigned egress IP, each ordered by address."""
+    """The StandbyOrder or WithoutStandby of each assigned egress IP, each ordered by address."""
 
-    found: tuple[Standby, ...] = ()
+    found: tuple[StandbyOrder, ...] = ()
     without: tuple[WithoutStandby, ...] = ()
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Standbys:
         """Return the Standbys of ``{standbys, without_standby}``."""
-        found = tuple(Standby.from_dict(entry) for entry in value["standbys"])
+        found = tuple(StandbyOrder.from_dict(entry) for entry in value["standbys"])
         return cls(found, tuple(WithoutStandby.from_dict(entry) for entry in value["without_standby"]))
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from typing import NamedTuple
 from .._common.addresses import address_order, canonical_address, parsed, version_of
 from .._common.errors import PlanError
 from .._common.messages import listed, type_name
-from .._solver.one_loss import Fleet, Lost, reassign
+from .._solver.one_loss import Lost, NodeRing, reassign
 from .candidates import Candidates
 from .nodes import Node
-from .plan import Assignment, Standby, Standbys, WithoutStandby
+from .plan import Assignment, StandbyOrder, Standbys, WithoutStandby
 from .problem import solver_node
 
 # The most standbys of an address.
@@ -93,7 +93,7 @@ class _Planner:
         self.orders: dict[str, list[int]] = {}
         self.placed = sorted(candidates.placed.values(), key=lambda each: address_order(each.egress_ip))
         self.addresses = self._addresses()
-        self.fleet = Fleet([solver_node(candidates, node) for node in self.nodes], self.kinds.nodes)
+        self.fleet = NodeRing([solver_node(candidates, node) for node in self.nodes], self.kinds.nodes)
         self.watchers: dict[int, dict[int, None]] = {}
         self.watched: Counter[int] = Counter()
 
@@ -105,7 +105,7 @@ class _Planner:
             _Spares(self, number).find()
         name_of = [node.name for node in self.nodes].__getitem__
         found = [
-            Standby(each.egress_ip, (*map(name_of, self.orders[each.egress_ip]), each.node))
+            StandbyOrder(each.egress_ip, (*map(name_of, self.orders[each.egress_ip]), each.node))
             for each in self.placed
             if each.egress_ip in self.orders
         ]

@@ -42,7 +42,7 @@ TEXT, SECRET, BOOLEAN, POSITIVE, STRUCTURE = "text", "secret", "boolean", "posit
 Settings = Mapping[str, Union[str, Tuple[str, ...]]]
 
 
-class Host(NamedTuple):
+class ProviderHost(NamedTuple):
     """A host of a provider.
 
     ``uuid``: of the machine as the host reports it, None if unknown; ``macs``: the MAC addresses of its interfaces with
@@ -91,6 +91,6 @@ class Provider:
     self_detected_methods: frozenset[str] | None
     domains: Mapping[str, str]
     longest_stun: float
-    query: Callable[[Sequence[Host]], Query]
+    query: Callable[[Sequence[ProviderHost]], Query]
     audit: Callable[[Query, Mapping[str, Any], Mapping[str, Any]], Audit]
     changes: Callable[[Audit, Mapping[str, Any]], PlatformChanges]

@@ -23,7 +23,7 @@ from .._common.selectors import parse_labels
 from .._kubernetes.engine_sources import NAMESPACE_LABEL, EngineSource
 from .._kubernetes.manifests import Manifests
 from .._kubernetes.objects import Pod
-from .networks import Named, NetworkPlan, found_network
+from .networks import NamedNetwork, NetworkPlan, found_network
 from .node_answer import valid_fields
 
 _Host = Mapping[str, Any]
@@ -125,7 +125,7 @@ class _Node:
         name: str,
         facts: Mapping[str, Any],
         sources: Mapping[str, EngineSource],
-        networks: Iterable[Named],
+        networks: Iterable[NamedNetwork],
         documented: Collection[tuple[str | None, str]],
         reserved: Collection[str],
     ) -> None:
@@ -229,7 +229,7 @@ class _Node:
         return found
 
 
-def _namespaces_by_network(facts: Mapping[str, Any], networks: Iterable[Named]) -> dict[Network, set[str]]:
+def _namespaces_by_network(facts: Mapping[str, Any], networks: Iterable[NamedNetwork]) -> dict[Network, set[str]]:
     found: dict[Network, set[str]] = {}
     for each in networks:
         for cidr in found_network(facts, each.network).get("cidrs", ()):

@@ -17,7 +17,7 @@ from .._common.addresses import Network, NetworkSet, parse_interface, parsed
 _FACTS = Mapping[str, Any]
 
 
-class Entry(NamedTuple):
+class Recorded(NamedTuple):
     """What a node has on record, `value`, since the plan of this generation."""
 
     generation: int
@@ -192,7 +192,7 @@ def without_foreign_links(members: Iterable[_FACTS], observed: Mapping[str, _FAC
             yield member
 
 
-def confirmed(entries: Sequence[Entry]) -> Any:
+def confirmed(entries: Sequence[Recorded]) -> Any:
     """Return the newest value that two nodes have on record; the newest one if each node has another.
 
     So a single node cannot replace what the others have. Raises ValueError without an entry.

@@ -17,8 +17,8 @@ from .._common.messages import quote, type_name
 from .._kubernetes.objects import ASSIGNABLE, EgressIP, NodeObject
 from .._planner.nodes import Node, label_text
 from .credibility import (
-    Entry,
     Networks,
+    Recorded,
     Records,
     confirmed,
     credible_holders,
@@ -331,12 +331,12 @@ def _recalled(observed: Mapping[str, _FACTS]) -> dict[str, Any]:
     If a node has networks of pods of the object on record, with `networks` {node: [name]}, and if it has rules for pods
     that start between runs, with `namespaces` {node: [{name, podSelector}]}.
     """
-    entries: dict[str, list[Entry]] = {}
+    entries: dict[str, list[Recorded]] = {}
     local: dict[str, dict[str, Any]] = {}
     for name, facts in sorted(observed.items(), key=lambda item: (item[1]["generation"], item[0])):
         for item in facts["recalled"]:
             value = {key: each for key, each in item.items() if key not in ("name", *_OF_NODE)}
-            entries.setdefault(item["name"], []).append(Entry(facts["generation"], name, value))
+            entries.setdefault(item["name"], []).append(Recorded(facts["generation"], name, value))
             own = local.setdefault(item["name"], {"pods": {}})
             own["pods"][name] = item["pods"]
             for key in _OF_NODE[1:]:

@@ -27,7 +27,7 @@ VARIABLE = "egress_ip_networks"
 _SHOWN = 5
 
 
-class Named(NamedTuple):
+class NamedNetwork(NamedTuple):
     """A network, `NetworkName.text`, and the namespace that names it."""
 
     namespace: str
@@ -42,7 +42,7 @@ class NetworkPlan:
     be read. The namespaces with one keep what nodes have on record for them, so that no packet changes its source.
     """
 
-    by_node: Mapping[str, Sequence[Named]]
+    by_node: Mapping[str, Sequence[NamedNetwork]]
     objects: Mapping[str, Sequence[str]]
     errors: tuple[str, ...] = ()
 
@@ -78,8 +78,8 @@ def plan_networks(
 ) -> NetworkPlan:
     """Return the NetworkPlan. `hosts` are as `observe_fleet` takes them; `observed` is {node: its facts}."""
     errors = Errors()
-    everywhere = [Named(each.name, network) for each in manifests.namespaces for network in each.networks]
-    by_node: dict[str, list[Named]] = {}
+    everywhere = [NamedNetwork(each.name, network) for each in manifests.namespaces for network in each.networks]
+    by_node: dict[str, list[NamedNetwork]] = {}
     for host in hosts:
         node = host["name"]
         own, faults = _of_host(host.get("networks"), f"{node}: {VARIABLE}", errors)
@@ -98,19 +98,21 @@ def names_of_host(value: object) -> list[str]:
     return sorted({each.network for each in _of_host(value, VARIABLE, Errors())[0]})
 
 
-def _of_host(value: object, path: str, errors: Errors) -> tuple[list[Named], set[str] | None]:
+def _of_host(value: object, path: str, errors: Errors) -> tuple[list[NamedNetwork], set[str] | None]:
     """Return the networks in the variable of a host, and the namespaces with errors, None if these are not known."""
     if value is None or value in ("", {}):
         return [], set()
     if not isinstance(value, Mapping):
         errors.add(path, f"must be a mapping of namespaces and their networks, not {type_name(value)}")
         return [], None
-    found: list[Named] = []
+    found: list[NamedNetwork] = []
     faults: set[str] | None = set()
     for namespace, names in value.items():
         before = len(errors.found)
         if isinstance(namespace, str) and is_namespace_name(namespace):
-            found += [Named(str(namespace), name) for name in network_names(names, f"{path}.{namespace}", errors)]
+            found += [
+                NamedNetwork(str(namespace), name) for name in network_names(names, f"{path}.{namespace}", errors)
+            ]
         else:
             shown = quote(namespace) if isinstance(namespace, str) else type_name(namespace)
             errors.add(path, f"a key must be the name of a namespace, not {shown}")
@@ -119,10 +121,10 @@ def _of_host(value: object, path: str, errors: Errors) -> tuple[list[Named], set
     return found, faults
 
 
-def _on_record(facts: Mapping[str, Any], namespaces: Collection[str] | None) -> list[Named]:
+def _on_record(facts: Mapping[str, Any], namespaces: Collection[str] | None) -> list[NamedNetwork]:
     """Return the networks of these namespaces, None for all, in the record of a node."""
     return [
-        Named(item["namespace"], item["network"])
+        NamedNetwork(item["namespace"], item["network"])
         for item in facts.get("named_networks", ())
         if item["namespace"] and (namespaces is None or item["namespace"] in namespaces)
     ]

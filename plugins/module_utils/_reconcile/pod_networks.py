@@ -20,7 +20,7 @@ from .._kubernetes.manifests import Manifests
 _SHOWN = 5
 
 
-class Named(NamedTuple):
+class NamedRange(NamedTuple):
     """A network or address as text and by its first and last address, and the document that names it."""
 
     text: str
@@ -48,8 +48,8 @@ class PodNetworks(NamedTuple):
     `private` are those in private networks, `public` all others.
     """
 
-    private: tuple[Named, ...] = ()
-    public: tuple[Named, ...] = ()
+    private: tuple[NamedRange, ...] = ()
+    public: tuple[NamedRange, ...] = ()
 
     @property
     def networks(self) -> list[Network]:
@@ -59,7 +59,7 @@ class PodNetworks(NamedTuple):
     @property
     def lines(self) -> list[str]:
         """A line for each kind of document that names a public one."""
-        found: dict[str, list[Named]] = {}
+        found: dict[str, list[NamedRange]] = {}
         for item in self.public:
             found.setdefault(item.path, []).append(item)
         return [
@@ -79,7 +79,7 @@ def pod_networks(manifests: Manifests, own: Collection[str], excluded: Iterable[
     return PodNetworks(tuple(private), tuple(public))
 
 
-def _named(manifests: Manifests, own: Collection[str], skipped: Collection[_Range]) -> Iterator[Named]:
+def _named(manifests: Manifests, own: Collection[str], skipped: Collection[_Range]) -> Iterator[NamedRange]:
     """Yield what documents name, without the nodes' `own` addresses and without what is in the `skipped` ranges."""
     errors = Errors()
     for pod in manifests.pods:
@@ -87,16 +87,16 @@ def _named(manifests: Manifests, own: Collection[str], skipped: Collection[_Rang
             version, number = address_order(address)
             if not _are_in(version, number, number, skipped) and address not in own:
                 text = f"{address}/{parsed(address).max_prefixlen}"
-                yield Named(text, version, number, number, f"pod/{pod.namespace}/{pod.name}", "status.podIPs")
+                yield NamedRange(text, version, number, number, f"pod/{pod.namespace}/{pod.name}", "status.podIPs")
     for node in manifests.nodes:
         for i, cidr in enumerate(node.pod_cidrs):
             network = errors.attempt(parse_network, cidr, f"node/{node.name}: spec.podCIDRs[{i}]")
             if network is not None and not _are_in(*_range(network), skipped):
-                yield Named(str(network), *_range(network), f"node/{node.name}", "spec.podCIDRs")
+                yield NamedRange(str(network), *_range(network), f"node/{node.name}", "spec.podCIDRs")
     errors.raise_if_any()
 
 
-def _is_private(item: Named) -> bool:
+def _is_private(item: NamedRange) -> bool:
     return _are_in(item.version, item.first, item.last, _PRIVATE)
 
 
@@ -108,7 +108,7 @@ def _are_in(version: int, first: int, last: int, ranges: Iterable[_Range]) -> bo
     return False
 
 
-def _listed(items: list[Named]) -> str:
+def _listed(items: list[NamedRange]) -> str:
     rest = len(items) - _SHOWN
     shown = ", ".join(f"{item.text} ({item.document})" for item in items[:_SHOWN])
     return shown + (f" and {rest} more" if rest > 0 else "")

@@ -11,7 +11,7 @@ from typing import Any
 
 from .._common.addresses import address_order
 from .._kubernetes.objects import EgressIP
-from .._provider.contract import Audit, Host, Provider, Query
+from .._provider.contract import Audit, Provider, ProviderHost, Query
 from .._vsphere.provider import VSPHERE
 from .failure_domains import needs_labels, requests_of_run, usable_labels
 from .node_answer import valid_fields
@@ -127,8 +127,8 @@ def _platform(host: Mapping[str, Any]) -> str:
     return str(observed["platform"]["name"] if observed else host.get("platform"))
 
 
-def _host(host: Mapping[str, Any], recorded: Sequence[str], variables: Iterable[str]) -> Host:
+def _host(host: Mapping[str, Any], recorded: Sequence[str], variables: Iterable[str]) -> ProviderHost:
     observed, values = valid_fields(host.get("observed"), "platform", "macs", "networks"), host.get("variables") or {}
     uuid, macs = (observed.get("platform") or {}).get("uuid"), observed.get("macs") or {}
     used = [macs[each["interface"]] for each in observed.get("networks", ()) if macs.get(each["interface"])]
-    return Host(host["name"], uuid, used or recorded, {name: values.get(name) for name in variables})
+    return ProviderHost(host["name"], uuid, used or recorded, {name: values.get(name) for name in variables})

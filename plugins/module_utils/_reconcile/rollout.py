@@ -40,7 +40,7 @@ from .._dataplane.options import DataPlaneOptions
 from .._kubernetes.manifests import Manifests, select_pods
 from .._planner.plan import DUPLICATE_REQUEST
 from .containers import NO_CONTAINERS, ContainerPlan, Origin
-from .credibility import Entry, confirmed
+from .credibility import Recorded, confirmed
 from .failover import NodeFailover
 from .follow import pod_name, with_objects
 from .networks import NO_NETWORKS, NetworkPlan, local_networks
@@ -318,7 +318,7 @@ class _Builder:
     def _former_ends(self) -> dict[str, str]:
         """Return {egress IP: endpoint} of the far ends on record."""
         entries = [
-            Entry(
+            Recorded(
                 answer["generation"], name, {each["egressIP"]: each["endpoint"] for each in answer.get("far_ends", ())}
             )
             for name, answer in self.fleet["observed"].items()

@@ -48,14 +48,14 @@ _BEFORE_THE_LIBRARY = 2_000
 _MOST_OPEN = 20_000
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """A placement, and the lower bound of its objective if it is not proven to be the best, else None."""
 
     placement: Placement
     at_least: Objective | None = None
 
 
-def fewest_moves(addresses: Sequence[Address], nodes: Sequence[NodeLoad], deadline: Deadline) -> Found:
+def fewest_moves(addresses: Sequence[Address], nodes: Sequence[NodeLoad], deadline: Deadline) -> SearchResult:
     """Return a placement of the fewest moves; the deadline may end the search for it."""
     packing = Packing(addresses, nodes, *weights(addresses, nodes, STICKY))
     fill(packing, packing.current)
@@ -63,7 +63,7 @@ def fewest_moves(addresses: Sequence[Address], nodes: Sequence[NodeLoad], deadli
     at_rest = all(node is not None and packing.price(address, node) == 0 for address, node in enumerate(placement))
     if at_rest and count_overlap(addresses, placement) == 0:
         # Each address has a node, and each that can stay does.
-        return Found(placement)
+        return SearchResult(placement)
     return _Problem(addresses, nodes, STICKY, None, Budget(deadline)).search()
 
 
@@ -74,7 +74,7 @@ def keeps_crossing_rules(packing: Packing, placement: Placed) -> bool:
 
 def best_placement(
     addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, most_moves: int | None, deadline: Deadline
-) -> Found:
+) -> SearchResult:
     """Return the best placement with at most ``most_moves`` moves (None: any number).
 
     It is the best by the objective unless the deadline ends the search. Among equal ones it is the first by name as far
@@ -92,11 +92,11 @@ def best_placement(
         or wanted != root.relaxed.value
         or len(root.relaxed.packing.groups_by_owner()) < len(root.relaxed.packing.groups)
     ):
-        return Found(_first_by_checks(problem, found.placement, wanted))
+        return SearchResult(_first_by_checks(problem, found.placement, wanted))
     # All placements that are as good are ties of the root's packing.
     packing = root.relaxed.packing
     first_by_name(packing, root.relaxed.potential, deadline, RuleCheck(problem, found.placement, wanted))
-    return Found(packing.placement())
+    return SearchResult(packing.placement())
 
 
 def _first_by_checks(problem: _Problem, best: Placement, wanted: Objective) -> Placement:
@@ -213,7 +213,7 @@ class _Problem(Relaxations):
             return False
         return keeps_rules(self.addresses, self.nodes, placement)
 
-    def search(self) -> Found:
+    def search(self) -> SearchResult:
         """Return the best placement by the objective, or the best one found and a lower bound."""
         search = _Search(self)
         self.budget.left = _BEFORE_THE_LIBRARY
@@ -223,7 +223,7 @@ class _Problem(Relaxations):
                 self.addresses, self.nodes, self.policy, self.most_moves, self.budget.deadline
             )
             if exact is not None and self.is_allowed(exact) and search.confirms(self.objective(exact)):
-                return Found(exact)
+                return SearchResult(exact)
             self.budget.left = float("inf")
             search.resume(None)
         return search.found()
@@ -252,10 +252,10 @@ class _Search:
         self._pushed = 0
         self._local = LocalSearch(problem.addresses, problem.nodes, problem.policy, problem.most_moves)
 
-    def found(self) -> Found:
+    def found(self) -> SearchResult:
         """Return the best placement with the lower bound unless it is proven."""
         best = self.best if self.best is not None else (None,) * len(self.problem.addresses)
-        return Found(best, self.at_least)
+        return SearchResult(best, self.at_least)
 
     def run(self, wanted: Objective | None, start: Placement | None = None) -> None:
         """Search until the best placement is proven, one as good as ``wanted`` is found, or the budget is spent."""

@@ -56,7 +56,7 @@ class Lost(NamedTuple):
         return self.overlap.get(self.domains[node], 0) if self.domains else 0
 
 
-class Fleet:
+class NodeRing:
     """All nodes in ring order. ``kinds[number]`` are the possible nodes of a kind of address.
 
     ``closed`` are nodes that get nothing; the caller may add to it between two losses.
@@ -142,7 +142,7 @@ def place_cost(load: int, number: int, count: int, weight: int) -> int:
     return 2 * count * load + (2 * number - 1) * weight
 
 
-def reassign(fleet: Fleet, origin: int, lost: Sequence[Lost]) -> list[int | None]:
+def reassign(fleet: NodeRing, origin: int, lost: Sequence[Lost]) -> list[int | None]:
     """Return the best node of each lost address of the node ``origin``, None if it has none."""
     loss = _Loss(fleet, origin, lost)
     loss.fill()
@@ -160,7 +160,7 @@ class _Loss:
     ``unplaced`` and ``movable`` are the addresses that may still get a node, and those that may change theirs.
     """
 
-    def __init__(self, fleet: Fleet, origin: int, lost: Sequence[Lost]) -> None:
+    def __init__(self, fleet: NodeRing, origin: int, lost: Sequence[Lost]) -> None:
         self.fleet, self.origin, self.lost = fleet, origin, lost
         self.nodes: list[int | None] = [None] * len(lost)
         self.count = [0] * len(fleet.loads)

@@ -14,14 +14,14 @@ from collections import deque
 from heapq import nsmallest
 from typing import Dict, Optional, Sequence, Tuple
 
-from .one_loss import FAMILIES, Fleet, Lost, place_cost
+from .one_loss import FAMILIES, Lost, NodeRing, place_cost
 
 # ("address", number, 0), ("arc", node, family) or ("node", node, 0).
 _Vertex = Tuple[str, int, int]
 _Parents = Dict[_Vertex, Optional[_Vertex]]
 
 
-def minimize(fleet: Fleet, origin: int, lost: Sequence[Lost]) -> list[int | None]:
+def minimize(fleet: NodeRing, origin: int, lost: Sequence[Lost]) -> list[int | None]:
     """Return what ``one_loss.reassign`` returns."""
     flow = _Flow(fleet, origin, lost)
     while flow.grow():
@@ -30,7 +30,7 @@ def minimize(fleet: Fleet, origin: int, lost: Sequence[Lost]) -> list[int | None
 
 
 class _Flow:
-    def __init__(self, fleet: Fleet, origin: int, lost: Sequence[Lost]) -> None:
+    def __init__(self, fleet: NodeRing, origin: int, lost: Sequence[Lost]) -> None:
         self.fleet, self.origin, self.lost = fleet, origin, lost
         self.weight = sum(address.weight for address in lost)
         self.nodes: list[int | None] = [None] * len(lost)

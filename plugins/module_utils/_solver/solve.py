@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Sequence
 
-from .branch_and_bound import Found, best_placement, fewest_moves, keeps_crossing_rules
+from .branch_and_bound import SearchResult, best_placement, fewest_moves, keeps_crossing_rules
 from .deadline import Deadline, never
 from .min_cost_flow import minimize_cost
 from .model import (
@@ -91,7 +91,7 @@ def solve(
     if moves == lost:
         return _placement(found, _gap(addresses, nodes, BALANCED, found), 0)
     rest = _all_at_rest(addresses, nodes, found.placement)
-    still = fewest_moves(addresses, nodes, deadline) if rest is None else Found(rest)
+    still = fewest_moves(addresses, nodes, deadline) if rest is None else SearchResult(rest)
     fewest = count_moves(addresses, still.placement)
     if max_moves is not None and moves > fewest + max_moves:
         capped = best_placement(addresses, nodes, BALANCED, fewest + max_moves, deadline)
@@ -105,9 +105,9 @@ def solve(
 
 
 def _best_within_cap(
-    addresses: Sequence[Address], nodes: Sequence[NodeLoad], capped: Found, still: Placed, free: Found
-) -> Found:
-    """Return the best of ``capped`` and ``still``, which keep a cap on moves, as Found.
+    addresses: Sequence[Address], nodes: Sequence[NodeLoad], capped: SearchResult, still: Placed, free: SearchResult
+) -> SearchResult:
+    """Return the best of ``capped`` and ``still``, which keep a cap on moves, as SearchResult.
 
     If ``free``, which exceeds it, has fewer unassigned addresses or less overlap, return that: the cap is only on moves
     for balance. Only a deadline leaves such placements.
@@ -117,7 +117,7 @@ def _best_within_cap(
     )
     if min(best, other)[:2] > value[:2]:
         return free
-    return capped if best <= other else Found(tuple(still), capped.at_least)
+    return capped if best <= other else SearchResult(tuple(still), capped.at_least)
 
 
 def _keep_single_holders(
@@ -136,11 +136,13 @@ def _keep_single_holders(
     return replace(found, nodes=best)
 
 
-def _placement(found: Found, gap: UnprovenTerm | None, for_balance: int) -> Placement:
+def _placement(found: SearchResult, gap: UnprovenTerm | None, for_balance: int) -> Placement:
     return Placement(found.placement, max(0, for_balance), gap is None, gap=gap)
 
 
-def _gap(addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, found: Found) -> UnprovenTerm | None:
+def _gap(
+    addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, found: SearchResult
+) -> UnprovenTerm | None:
     """Return the first term of the objective that is not proven to be the least; None if there is none."""
     if found.at_least is None:
         return None
@@ -198,10 +200,10 @@ def _all_at_rest(
     return None if more_overlap or None in best or not keeps_rules(addresses, nodes, rest) else rest
 
 
-def _best(addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, deadline: Deadline) -> Found:
+def _best(addresses: Sequence[Address], nodes: Sequence[NodeLoad], policy: str, deadline: Deadline) -> SearchResult:
     packing = Packing(addresses, nodes, *weights(addresses, nodes, policy))
     first_by_name(packing, minimize_cost(packing), deadline)
     placement = packing.placement()
     if keeps_crossing_rules(packing, placement):
-        return Found(placement)
+        return SearchResult(placement)
     return best_placement(addresses, nodes, policy, None, deadline)

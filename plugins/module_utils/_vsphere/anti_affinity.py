@@ -34,7 +34,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class DrsCluster:
     """A cluster and the rule there that has the requested name.
 
     ``id``: unique in the vCenter; ``has_drs``: whether DRS is enabled; ``rule``: None if there is none; ``is_foreign``:
@@ -55,7 +55,7 @@ class Cluster:
 class RuleChange:
     """The write to a cluster: ``after`` is its rule then, None for none."""
 
-    cluster: Cluster
+    cluster: DrsCluster
     after: Rule | None
 
 
@@ -64,7 +64,7 @@ def rule_name(name: str) -> str:
     return f"{TAG} {name}"
 
 
-def decide(clusters: Sequence[Cluster], name: str, present: bool, mandatory: bool) -> list[RuleChange]:
+def decide(clusters: Sequence[DrsCluster], name: str, present: bool, mandatory: bool) -> list[RuleChange]:
     """Return a RuleChange for each cluster whose rule ``name`` differs. Raises VsphereError.
 
     A cluster with fewer than two of the VMs needs no rule. With ``present``, a rule that has none of the VMs is that of
@@ -123,11 +123,11 @@ class AntiAffinity:
             changes = []
         return self._report(clusters, {change.cluster.id: change.after for change in changes})
 
-    def _observe(self, client: Client) -> tuple[list[Cluster], list[RuleChange]]:
+    def _observe(self, client: Client) -> tuple[list[DrsCluster], list[RuleChange]]:
         clusters = client.read_clusters(self._vms, self._name)
         return clusters, decide(clusters, self._name, self._present, self._mandatory)
 
-    def _report(self, clusters: Sequence[Cluster], planned: Mapping[str, Rule | None]) -> dict[str, Any]:
+    def _report(self, clusters: Sequence[DrsCluster], planned: Mapping[str, Rule | None]) -> dict[str, Any]:
         rules = []
         warnings = []
         for cluster in clusters:

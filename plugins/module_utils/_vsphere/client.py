@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Mapping, Sequence, TypeVar
 
-from .anti_affinity import Cluster, RuleChange
+from .anti_affinity import DrsCluster, RuleChange
 from .clusters import read_clusters, write_rules
 from .errors import VsphereError, VsphereInterruptedError
 from .fence import Adapter, Step
@@ -84,7 +84,7 @@ class Client:
         with self._session.translated():
             return read_guests(self._session, selectors)
 
-    def read_clusters(self, selectors: Selectors, name: str) -> list[Cluster]:
+    def read_clusters(self, selectors: Selectors, name: str) -> list[DrsCluster]:
         """Return `clusters.read_clusters` for the option ``vms`` and the rule ``name``."""
         with self._session.translated():
             return read_clusters(self._session, selectors, name)

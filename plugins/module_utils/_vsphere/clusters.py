@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from .anti_affinity import Cluster, Rule, RuleChange, rule_name
+from .anti_affinity import DrsCluster, Rule, RuleChange, rule_name
 from .errors import VsphereError
 from .inventory import choose_vms
 from .pyvmomi import vim
@@ -16,7 +16,7 @@ from .session import Session, plain_name
 _CLUSTER = ("name", "host", "configurationEx")
 
 
-def read_clusters(session: Session, selectors: Sequence[Mapping[str, Any]], name: str) -> list[Cluster]:
+def read_clusters(session: Session, selectors: Sequence[Mapping[str, Any]], name: str) -> list[DrsCluster]:
     """Return all clusters that the user can read, in the order of their names, with the own rule ``name``.
 
     Raises VsphereError for a VM in no such cluster.
@@ -63,13 +63,13 @@ def _info(config: Any, name: str) -> Any:
     return next((rule for rule in config.rule if plain_name(rule.name) == rule_name(name)), None)
 
 
-def _cluster(cluster: Any, found: Mapping[str, Any], name: str, chosen: Mapping[Any, str], names: Any) -> Cluster:
+def _cluster(cluster: Any, found: Mapping[str, Any], name: str, chosen: Mapping[Any, str], names: Any) -> DrsCluster:
     config = found["configurationEx"]
     info = _info(config, name)
     is_own = isinstance(info, vim.cluster.AntiAffinityRuleSpec)
     vms = _ordered({vm: names[vm] for vm in info.vm}) if is_own else ()
     drs = config.drsConfig
-    return Cluster(
+    return DrsCluster(
         id=cluster._GetMoId(),
         name=plain_name(found["name"]),
         has_drs=bool(drs and drs.enabled),

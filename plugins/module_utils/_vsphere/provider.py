@@ -22,9 +22,9 @@ from .._provider.contract import (
     STRUCTURE,
     TEXT,
     Audit,
-    Host,
     PlatformChanges,
     Provider,
+    ProviderHost,
     Query,
 )
 from .fence import AUTO, PORT_BLOCK, POWER_OFF, VNIC_DISCONNECT
@@ -55,7 +55,7 @@ _VM_KEYS = (*_NAMES, *_ADAPTERS, *_PLACES)
 _MOST_NAMES = 5
 
 
-def query(hosts: Sequence[Host]) -> Query:
+def query(hosts: Sequence[ProviderHost]) -> Query:
     """Return {nodes: [{name, vms, uuid}], vcenters: [{connection, nodes, vms}]}. Raises InventoryError.
 
     ``vms``: the adapters with egress IPs, as in the option of the modules; ``uuid``: of the VM as the host reports it,
@@ -153,7 +153,7 @@ def _to_close(audited: Audit, needs: Sequence[Need]) -> Iterator[tuple[Port, Opt
             yield from ((port, _closings(port, wanted, flags, shared)) for port, _needed in level)
 
 
-def _vms(host: Host) -> list[dict[str, Any]]:
+def _vms(host: ProviderHost) -> list[dict[str, Any]]:
     given = host.variables.get(_VM) or {}
     path = f"{host.name}: {_VM}"
     if not isinstance(given, (list, tuple)):
@@ -161,7 +161,7 @@ def _vms(host: Host) -> list[dict[str, Any]]:
     return [_vm(item, host, f"{path}[{n}]") for n, item in enumerate(given)]
 
 
-def _vm(vm: object, host: Host, path: str) -> dict[str, Any]:
+def _vm(vm: object, host: ProviderHost, path: str) -> dict[str, Any]:
     if not isinstance(vm, dict):
         raise InventoryError(f"{path}: must be a dictionary, not {type_name(vm)}")
     unknown = sorted({*vm} - {*_VM_KEYS}, key=str)

@@ -354,7 +354,7 @@ class FakeKernel:
     def find_networks(self, names, interfaces):
         assert all(item["ifname"] in self.interfaces for item in interfaces)
         return {
-            name.text: self.networks.get(name.text, container_networks.Found(problem="does not exist"))
+            name.text: self.networks.get(name.text, container_networks.FoundNetwork(problem="does not exist"))
             for name in names
         }
 

@@ -10,7 +10,7 @@ import random
 from collections import Counter
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import NodeLoad
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss import Fleet, Lost
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss import Lost, NodeRing
 
 
 def world(seed, weights=(1,)):
@@ -26,7 +26,7 @@ def world(seed, weights=(1,)):
     ]
     kinds = [frozenset(range(size))]
     kinds += [frozenset(node for node in range(size) if rng.random() < 0.6) for _n in range(rng.choice([0, 0, 2]))]
-    fleet = Fleet(nodes, kinds)
+    fleet = NodeRing(nodes, kinds)
     fleet.closed.update(node for node in range(size) if rng.random() < rng.choice([0, 0, 0.2]))
     origin = rng.randrange(size)
     domains = [rng.randint(0, 2) for _n in range(size)]

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.netops.egress_ip.plugins.lookup.manifests import LookupModule
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.status import Outcome
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.status import ClusterOutcome
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_status import StatusWriter
 from cluster_manifests import MANIFESTS, ROOT
 
@@ -84,7 +84,7 @@ def test_the_commands_of_the_guide(server, shell, tmp_path, monkeypatch):
     settings = inventory["vars"]["egress_ip_manifests"][0]
     (cluster,) = lookup.clusters_of([settings])
     for refused in (True, False):
-        writer = StatusWriter(Outcome(reached, {}), "2026-11-29T12:00:00Z", check_mode=False)
+        writer = StatusWriter(ClusterOutcome(reached, {}), "2026-11-29T12:00:00Z", check_mode=False)
         with lookup.files_of(variables) as find:
             writer.write(cluster, find)
         assert bool(writer.result()["failures"]) == refused

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.clusters import Cluster
-from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.status import Outcome
+from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.status import ClusterOutcome
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_status import StatusWriter
 from api_server import ADMIN, answering, silent
 from cluster_manifests import rules_of
@@ -57,7 +57,7 @@ def egressip(name, address="192.0.2.10"):
 
 
 def write(reached, check_mode=False, **settings):
-    """Write an Outcome into the cluster of ~/.kube/config and return the result."""
+    """Write an ClusterOutcome into the cluster of ~/.kube/config and return the result."""
     writer = StatusWriter(reached, MOMENT, check_mode)
     writer.write(Cluster(PATH, timeout=2, **settings), lambda path, _source: path)
     return writer.result()
@@ -82,7 +82,7 @@ def writes(cluster):
 
 def test_writes_what_differs_and_an_event_for_each_move(cluster):
     cluster.store.add([egressip("web"), egressip("api", "192.0.2.11")])
-    reached = Outcome({"web": [ITEM]}, {"web": [MOVE]})
+    reached = ClusterOutcome({"web": [ITEM]}, {"web": [MOVE]})
     result = write(reached)
     assert result == {
         "changed": True,
@@ -101,13 +101,13 @@ def test_writes_what_differs_and_an_event_for_each_move(cluster):
 
 def test_check_mode_writes_nothing(cluster):
     cluster.store.add([egressip("web")])
-    assert write(Outcome({"web": [ITEM]}, {}), check_mode=True)["written"] == ["web"]
+    assert write(ClusterOutcome({"web": [ITEM]}, {}), check_mode=True)["written"] == ["web"]
     assert (statuses(cluster), writes(cluster)) == ({"web": None}, [])
 
 
 def test_the_objects_of_a_named_cluster(cluster):
     cluster.store.add([egressip("web")])
-    result = write(Outcome({"prod.web": [ITEM], "test.web": [{**ITEM, "node": "node9"}]}, {}), name="prod")
+    result = write(ClusterOutcome({"prod.web": [ITEM], "test.web": [{**ITEM, "node": "node9"}]}, {}), name="prod")
     assert (result["written"], statuses(cluster)) == (["prod.web"], {"web": [ITEM]})
 
 
@@ -115,7 +115,7 @@ def test_the_rights_of_the_manifests_are_sufficient_and_needed(cluster, tmp_path
     cluster.store.add([egressip("web")])
     cluster.kubeconfig(tmp_path / ".kube/config", "writer")
     cluster.allow("writer", "egress-ip", rules_of("rbac.yaml"))
-    reached = Outcome({"web": [ITEM]}, {"web": [MOVE]})
+    reached = ClusterOutcome({"web": [ITEM]}, {"web": [MOVE]})
     result = write(reached)
     assert (result["changed"], statuses(cluster)) == (False, {"web": None})
     (failure,) = result["failures"]
@@ -129,7 +129,7 @@ def test_the_rights_of_the_manifests_are_sufficient_and_needed(cluster, tmp_path
 def test_a_failure_of_one_object_does_not_stop_the_others(cluster):
     cluster.store.add([egressip("api", "192.0.2.11"), egressip("web")])
     cluster.fault("/egressips/api/status", answering(500, b"{}"))
-    result = write(Outcome({"web": [ITEM], "api": [{**ITEM, "egressIP": "192.0.2.11"}]}, {}))
+    result = write(ClusterOutcome({"web": [ITEM], "api": [{**ITEM, "egressIP": "192.0.2.11"}]}, {}))
     assert (result["written"], len(result["failures"])) == (["web"], 1)
 
 
@@ -138,7 +138,7 @@ def test_silence_after_the_list_is_waited_for_once(cluster, path, written):
     names = [f"web{number}" for number in range(5)]
     cluster.store.add(egressip(name, f"192.0.2.{number}") for number, name in enumerate(names, 10))
     cluster.fault(path, silent)
-    result = write(Outcome({name: [ITEM] for name in names}, {name: [MOVE] for name in names}))
+    result = write(ClusterOutcome({name: [ITEM] for name in names}, {name: [MOVE] for name in names}))
     assert len([request for request in cluster.requests if path in request]) == 1
     first, others = result["failures"]
     assert "did not answer" in first
@@ -151,7 +151,7 @@ def test_a_refused_event_leaves_the_status_written(cluster, tmp_path):
     cluster.kubeconfig(tmp_path / ".kube/config", "writer")
     rules = rules_of("rbac.yaml", "rbac-status.yaml")
     cluster.allow("writer", "egress-ip", [rule for rule in rules if "events" not in rule["resources"]])
-    result = write(Outcome({"web": [ITEM], "api": [ITEM]}, {"web": [MOVE], "api": [MOVE]}))
+    result = write(ClusterOutcome({"web": [ITEM], "api": [ITEM]}, {"web": [MOVE], "api": [MOVE]}))
     assert result["written"] == ["api", "web"]
     assert statuses(cluster) == {"web": [ITEM], "api": [ITEM]}
     assert sorted(line.partition(" written")[0] for line in result["failures"]) == [
@@ -162,21 +162,21 @@ def test_a_refused_event_leaves_the_status_written(cluster, tmp_path):
 
 def test_a_cluster_that_is_down_is_a_line(cluster):
     cluster.fault("/egressips", answering(503, b""))
-    result = write(Outcome({"web": [ITEM]}, {}))
+    result = write(ClusterOutcome({"web": [ITEM]}, {}))
     assert result["changed"] is False
     (failure,) = result["failures"]
     assert failure.startswith(f"the status of EgressIPs is not written: {PATH}: {cluster.url} answers GET")
 
 
 def test_a_url_that_nothing_can_reach_is_a_line(cluster):
-    result = write(Outcome({"web": [ITEM]}, {}), host="https://[::1")
+    result = write(ClusterOutcome({"web": [ITEM]}, {}), host="https://[::1")
     (failure,) = result["failures"]
     assert failure.startswith(f"the status of EgressIPs is not written: {PATH}: the URL of the API server must be like")
 
 
 def test_kubectl_shows_the_status(cluster, kubectl):
     cluster.store.add([egressip("web")])
-    write(Outcome({"web": [ITEM]}, {"web": [MOVE]}))
+    write(ClusterOutcome({"web": [ITEM]}, {"web": [MOVE]}))
     assert '[{"egressIP":"192.0.2.10","node":"node1"}]' in kubectl("get", "eip")
     assert "192.0.2.10 moved from node2 to node1" in kubectl("get", "events")
 

@@ -16,9 +16,12 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.network_names import parse_network_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import container_networks
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.container_networks import Found, find_networks
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.container_networks import (
+    FoundNetwork,
+    find_networks,
+)
 
-ABSENT = Found(problem="does not exist")
+ABSENT = FoundNetwork(problem="does not exist")
 NOT_ROUTED = "whose packets do not pass through the host's routing"
 
 
@@ -64,22 +67,22 @@ def test_what_does_not_exist(text):
 def test_the_default_network_of_podman_while_its_package_is_replaced(host):
     (host / "libpod").mkdir()
     (host / "etc.conf").write_text('[network]\ndefault_subnet = "10.89.0.0/24"\n')
-    assert find("podman:podman") == Found(("10.89.0.0/24",))
+    assert find("podman:podman") == FoundNetwork(("10.89.0.0/24",))
 
 
 def test_a_cidr_is_itself():
-    assert find("10.89.7.0/24") == Found(("10.89.7.0/24",))
+    assert find("10.89.7.0/24") == FoundNetwork(("10.89.7.0/24",))
 
 
 def test_an_interface_has_the_networks_of_its_addresses():
-    assert find("interface:virbr1") == Found(("192.168.100.0/24", "fd00:100::/64"))
-    assert find("interface:bare") == Found()
+    assert find("interface:virbr1") == FoundNetwork(("192.168.100.0/24", "fd00:100::/64"))
+    assert find("interface:bare") == FoundNetwork()
 
 
 def test_podman_with_netavark(host):
     subnets = [{"subnet": "fd00:89::/64", "gateway": "fd00:89::1"}, {"subnet": "10.89.0.0/24"}]
     podman(host, driver="bridge", network_interface="podman1", subnets=subnets)
-    assert find("podman:web") == Found(("10.89.0.0/24", "fd00:89::/64"))
+    assert find("podman:web") == FoundNetwork(("10.89.0.0/24", "fd00:89::/64"))
 
 
 def test_podman_with_cni(host):
@@ -88,41 +91,41 @@ def test_podman_with_cni(host):
     (host / "cni_folder/broken.conflist").write_text("{")
     (host / "cni_folder/old.conflist").write_text(json.dumps({"name": "other", "plugins": []}))
     (host / "cni_folder/web.conflist").write_text(json.dumps({"name": "web", "plugins": plugins}))
-    assert find("podman:web") == Found(("10.89.1.0/24", "fd00:90::/64"))
+    assert find("podman:web") == FoundNetwork(("10.89.1.0/24", "fd00:90::/64"))
     single = [{"type": "bridge", "ipam": {"type": "host-local", "subnet": "10.85.0.0/16"}}]
     (host / "cni_folder/crio.conflist").write_text(json.dumps({"name": "crio", "plugins": single}))
-    assert find("podman:crio") == Found(("10.85.0.0/16",))
+    assert find("podman:crio") == FoundNetwork(("10.85.0.0/16",))
 
 
 def test_the_network_that_podman_has_without_a_file(host):
     (host / "podman_program").touch()
-    assert find("podman:podman") == Found(("10.88.0.0/16",))
-    assert find("podman:podman", (bridge("podman0", "10.77.0.1/16"),)) == Found(("10.77.0.0/16",))
+    assert find("podman:podman") == FoundNetwork(("10.88.0.0/16",))
+    assert find("podman:podman", (bridge("podman0", "10.77.0.1/16"),)) == FoundNetwork(("10.77.0.0/16",))
     podman(host, "podman", driver="bridge", subnets=[{"subnet": "10.66.0.0/16"}])
-    assert find("podman:podman") == Found(("10.66.0.0/16",))
+    assert find("podman:podman") == FoundNetwork(("10.66.0.0/16",))
 
 
 def test_the_subnet_of_that_network_in_podmans_configuration(host):
     """The bridge is absent until a container starts, and that container's first packets count."""
     (host / "podman_program").touch()
     (host / "usr.conf").write_text('[network]\n# default_subnet = "10.1.0.0/16"\n')
-    assert find("podman:podman") == Found(("10.88.0.0/16",))
+    assert find("podman:podman") == FoundNetwork(("10.88.0.0/16",))
     (host / "usr.conf").write_text('[network]\ndefault_subnet = "10.2.0.0/16"\n')
-    assert find("podman:podman") == Found(("10.2.0.0/16",))
+    assert find("podman:podman") == FoundNetwork(("10.2.0.0/16",))
     (host / "etc.conf").write_text("[network]\n  default_subnet='10.3.0.0/16' # ours\n")
     (host / "etc/10.conf").write_text("[engine]\n")
     plugins = [{"type": "bridge", "ipam": {"type": "host-local", "subnet": "10.88.0.0/16"}}]
     (host / "cni_folder/87-podman-bridge.conflist").write_text(json.dumps({"name": "podman", "plugins": plugins}))
-    assert find("podman:podman") == Found(("10.3.0.0/16",))
+    assert find("podman:podman") == FoundNetwork(("10.3.0.0/16",))
     (host / "etc/20.conf").write_text('default_subnet = "10.4.0.1/16"\n')
     assert find("podman:podman").problem.startswith("cannot be read: ")
-    assert find("podman:podman", (bridge("podman0", "10.77.0.1/16"),)) == Found(("10.77.0.0/16",))
+    assert find("podman:podman", (bridge("podman0", "10.77.0.1/16"),)) == FoundNetwork(("10.77.0.0/16",))
 
 
 @pytest.mark.parametrize("driver", ["macvlan", "ipvlan"])
 def test_packets_of_some_drivers_do_not_pass_the_host(host, driver):
     podman(host, driver=driver, subnets=[{"subnet": "10.89.0.0/24"}])
-    assert find("podman:web") == Found(problem=f"is a network of the driver '{driver}', {NOT_ROUTED}")
+    assert find("podman:web") == FoundNetwork(problem=f"is a network of the driver '{driver}', {NOT_ROUTED}")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +152,7 @@ def test_what_cannot_be_read_is_not_known(host, text, problem):
 @pytest.mark.parametrize("document", [{}, {"subnets": None}, {"subnets": [5, {"subnet": 7}]}, {"subnets": "x"}])
 def test_a_network_without_subnets(host, document):
     podman(host, **document)
-    assert find("podman:web") == Found(problem="has no subnet")
+    assert find("podman:web") == FoundNetwork(problem="has no subnet")
 
 
 def test_a_fifo_does_not_stop_a_node(host):
@@ -170,12 +173,12 @@ DEFAULT = """<!-- written by virsh -->
 
 def test_libvirt(host):
     (host / "etc/default.xml").write_text(DEFAULT.format(mode="nat"))
-    assert find("libvirt:default") == Found(("192.168.122.0/24", "fd00:122::/64"))
+    assert find("libvirt:default") == FoundNetwork(("192.168.122.0/24", "fd00:122::/64"))
     running = DEFAULT.format(mode="open").replace("192.168.122", "192.168.123")
     (host / "run/default.xml").write_text(f"<networkstatus>{running.partition('>')[2]}</networkstatus>")
     assert find("libvirt:default").cidrs == ("192.168.123.0/24", "fd00:122::/64")
     (host / "run/default.xml").write_text(DEFAULT.format(mode="bridge"))
-    assert find("libvirt:default") == Found(problem=f"is a network with the mode bridge, {NOT_ROUTED}")
+    assert find("libvirt:default") == FoundNetwork(problem=f"is a network with the mode bridge, {NOT_ROUTED}")
 
 
 @pytest.mark.parametrize(
@@ -231,10 +234,10 @@ def network(name="web", driver="bridge", *subnets):
 
 def test_docker(docker):
     docker["/networks/web"] = network("web", "bridge", "172.18.0.0/16", "fd00:18::/64")
-    assert find("docker:web") == Found(("172.18.0.0/16", "fd00:18::/64"))
+    assert find("docker:web") == FoundNetwork(("172.18.0.0/16", "fd00:18::/64"))
     assert find("docker:db") == ABSENT
     docker["/networks/lan"] = network("lan", "macvlan", "172.18.0.0/16")
-    assert find("docker:lan") == Found(problem=f"is a network of the driver 'macvlan', {NOT_ROUTED}")
+    assert find("docker:lan") == FoundNetwork(problem=f"is a network of the driver 'macvlan', {NOT_ROUTED}")
     docker["/networks/we"] = network("web", "bridge", "172.18.0.0/16")
     assert find("docker:we") == ABSENT
 
@@ -252,7 +255,7 @@ def test_an_answer_that_is_none_is_not_known(docker, answer):
 def test_docker_that_does_not_run_is_not_known(host):
     """All its networks are still there when it starts again."""
     (host / "docker_data").mkdir()
-    assert find("docker:web") == Found(problem="cannot be read: No such file or directory", is_known=False)
+    assert find("docker:web") == FoundNetwork(problem="cannot be read: No such file or directory", is_known=False)
 
 
 def test_an_engine_that_hangs_is_called_once(host, monkeypatch):
@@ -261,7 +264,7 @@ def test_an_engine_that_hangs_is_called_once(host, monkeypatch):
         listener.bind(str(host / "docker_socket"))
         listener.listen()
         found = find_networks([parse_network_name(f"docker:n{i}", "") for i in range(3)], HOST)
-        assert {*found.values()} == {Found(problem="cannot be read: timed out", is_known=False)}
+        assert {*found.values()} == {FoundNetwork(problem="cannot be read: timed out", is_known=False)}
         listener.setblocking(False)
         listener.accept()
         with pytest.raises(BlockingIOError):

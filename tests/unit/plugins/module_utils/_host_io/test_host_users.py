@@ -9,7 +9,10 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.network_names import parse_network_name
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import commands, host_users
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.container_networks import Found, find_networks
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.container_networks import (
+    FoundNetwork,
+    find_networks,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_users import ABSENT, find_user
 from network_namespace import network_namespace
 
@@ -155,9 +158,9 @@ def test_this_kernel_is_asked_without_a_change(monkeypatch):
 
 def test_a_user_is_found_as_a_network_is(accounts, monkeypatch):
     name = parse_network_name("user:deploy", "path")
-    assert find_networks([name], ()) == {"user:deploy": Found(uids=("1001",))}
+    assert find_networks([name], ()) == {"user:deploy": FoundNetwork(uids=("1001",))}
     absent = parse_network_name("user:absent", "path")
-    assert find_networks([absent], ()) == {"user:absent": Found(problem=ABSENT)}
+    assert find_networks([absent], ()) == {"user:absent": FoundNetwork(problem=ABSENT)}
     accounts.mkdir()
     unreadable = find_networks([name], ())["user:deploy"]
     assert not unreadable.is_known

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.status import (
-    Outcome,
+    ClusterOutcome,
     StatusChange,
     move_event,
     outcome,
@@ -53,7 +53,7 @@ def test_nodes_have_the_names_of_the_cluster():
 
 def test_an_address_that_was_not_claimed_is_not_in_the_status():
     missing = stats(conflicts=[{"egressIP": "192.0.2.2"}], withheld=[{"egressIP": "192.0.2.3"}], moves=[MOVE])
-    assert outcome(missing, {}) == Outcome({"web": [item(10)]}, {})
+    assert outcome(missing, {}) == ClusterOutcome({"web": [item(10)]}, {})
 
 
 def test_only_what_differs_is_written():
@@ -69,7 +69,7 @@ def test_only_what_differs_is_written():
 
 
 def test_each_cluster_gets_its_own_objects():
-    reached = Outcome({"prod.web": [item(1)], "test.web": [item(2)], "web": [item(3)]}, {})
+    reached = ClusterOutcome({"prod.web": [item(1)], "test.web": [item(2)], "web": [item(3)]}, {})
     for cluster, number in (("prod", 1), ("test", 2), ("", 3)):
         (change,) = status_changes(cluster, [egressip("web")], reached)
         assert change.after == [item(number)]
@@ -77,7 +77,7 @@ def test_each_cluster_gets_its_own_objects():
 
 def test_a_cluster_sees_the_names_of_its_own_nodes():
     moves = [{**MOVE, "from": "a.example.prod", "to": "b.test"}]
-    reached = Outcome({"prod.web": [item(1, "a.example.prod"), item(2, "b.test")]}, {"prod.web": moves})
+    reached = ClusterOutcome({"prod.web": [item(1, "a.example.prod"), item(2, "b.test")]}, {"prod.web": moves})
     (change,) = status_changes("prod", [egressip("web")], reached)
     assert change.after == [item(1, "a.example"), item(2, "b.test")]
     assert [(move["from"], move["to"]) for move in change.moves] == [("a.example", "b.test")]

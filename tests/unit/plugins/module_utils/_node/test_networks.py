@@ -14,7 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_s
     NodeState,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.container_networks import Found
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.container_networks import FoundNetwork
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.containers import Container, Containers
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
@@ -23,7 +23,7 @@ from states import node_state
 
 WEB, DB = "podman:web", "docker:db"
 OLD, NEW = ("10.89.0.0/24",), ("10.89.9.0/24", "fd00:89::/64")
-UNREADABLE = Found(problem="cannot be read: connection refused", is_known=False)
+UNREADABLE = FoundNetwork(problem="cannot be read: connection refused", is_known=False)
 
 
 def state_with(cidrs=OLD, **changes):
@@ -34,7 +34,7 @@ def state_with(cidrs=OLD, **changes):
 @pytest.fixture
 def named(kernel):
     """A node with a network that its state names, whose watch has been there."""
-    kernel.networks = {WEB: Found(OLD), DB: Found(problem="does not exist")}
+    kernel.networks = {WEB: FoundNetwork(OLD), DB: FoundNetwork(problem="does not exist")}
     apply(kernel, state_with())
     kernel.away = False
     watch(kernel)
@@ -53,7 +53,7 @@ def noted_version(kernel):
 
 
 def test_a_look_finds_what_is_wanted_and_what_is_on_record(named):
-    named.networks["libvirt:default"] = Found(("192.168.122.0/24",))
+    named.networks["libvirt:default"] = FoundNetwork(("192.168.122.0/24",))
     assert observe(named, networks=["libvirt:default", WEB])["named_networks"] == [
         {"network": DB, "namespace": "db", "cidrs": [], "problem": "does not exist"},
         {"network": "libvirt:default", "namespace": "", "cidrs": ["192.168.122.0/24"], "problem": ""},
@@ -71,7 +71,7 @@ def test_a_look_returns_the_record_if_a_source_cannot_be_read(named):
 
 def test_the_watch_follows_a_network_that_is_created_again(named, capsys):
     before = observe(named)
-    named.networks[WEB] = Found(NEW)
+    named.networks[WEB] = FoundNetwork(NEW)
     watch(named)
     assert elements(named) == [*NEW]
     assert "podman:web of namespace/web has 10.89.9.0/24, fd00:89::/64, not 10.89.0.0/24" in capsys.readouterr().err
@@ -84,7 +84,7 @@ def test_the_watch_follows_a_network_that_is_created_again(named, capsys):
 
 
 def test_the_plan_with_the_old_addresses_is_still_accepted(named):
-    named.networks[WEB] = Found(NEW)
+    named.networks[WEB] = FoundNetwork(NEW)
     watch(named)
     apply(named, state_with())
     watch(named)
@@ -97,20 +97,20 @@ def test_a_network_that_changes_during_the_watch_is_found_at_once(named, monkeyp
 
     def execute_late(transaction):
         execute(transaction)
-        named.networks[WEB] = Found(NEW)
+        named.networks[WEB] = FoundNetwork(NEW)
 
     monkeypatch.setattr(named, "execute", execute_late)
-    named.networks[WEB] = Found(("10.89.5.0/24",))
+    named.networks[WEB] = FoundNetwork(("10.89.5.0/24",))
     watch(named)
     assert elements(named) == [*NEW]
     assert noted_version(named) == named.networks_version()
 
 
 def test_a_network_that_is_gone_has_no_addresses(named):
-    named.networks[WEB] = Found(problem="does not exist")
+    named.networks[WEB] = FoundNetwork(problem="does not exist")
     watch(named)
     assert elements(named) == []
-    named.networks[WEB] = Found(OLD)
+    named.networks[WEB] = FoundNetwork(OLD)
     watch(named)
     assert elements(named) == [*OLD]
 
@@ -120,7 +120,7 @@ def test_a_source_that_cannot_be_read_changes_nothing_and_is_read_again(named):
     watch(named)
     assert elements(named) == [*OLD]
     assert noted_version(named) == ""
-    named.networks[WEB] = Found(NEW)
+    named.networks[WEB] = FoundNetwork(NEW)
     watch(named)
     assert elements(named) == [*NEW]
     assert noted_version(named) == named.networks_version()
@@ -132,7 +132,7 @@ USER = "user:deploy"
 @pytest.fixture
 def with_user(kernel):
     """A node with a user that its state names, whose watch has been there."""
-    kernel.networks = {USER: Found(uids=("1001",))}
+    kernel.networks = {USER: FoundNetwork(uids=("1001",))}
     apply(kernel, replace(node_state(), networks=(LocalNetwork("web", USER, ("web",), (), ("1001",)),)))
     kernel.away = False
     watch(kernel)
@@ -145,12 +145,12 @@ def test_a_look_finds_the_numbers_of_a_user(with_user):
     ]
     with_user.networks[USER] = UNREADABLE
     assert observe(with_user)["named_networks"][0]["uids"] == ["1001"]
-    with_user.networks[USER] = Found(problem="does not exist")
+    with_user.networks[USER] = FoundNetwork(problem="does not exist")
     assert "uids" not in observe(with_user)["named_networks"][0]
 
 
 def test_the_watch_follows_a_user_that_is_created_again(with_user, capsys):
-    with_user.networks[USER] = Found(uids=("1007", "100000-165535"))
+    with_user.networks[USER] = FoundNetwork(uids=("1007", "100000-165535"))
     watch(with_user)
     assert "user:deploy of namespace/web has 1007, 100000-165535, not 1001" in capsys.readouterr().err
     assert observe(with_user)["drift"] == []
@@ -167,7 +167,7 @@ def test_a_node_yields_before_it_looks_users_up(with_user, monkeypatch):
 
     monkeypatch.setattr(with_user, "find_networks", find_late)
     with_user.away, with_user.wire = True, {A: FOREVER}
-    with_user.networks[USER] = Found(uids=("1007",))
+    with_user.networks[USER] = FoundNetwork(uids=("1007",))
     assert A in str(with_user.interfaces["eth0"])
     watch(with_user)
     assert holds[0] is False
@@ -175,7 +175,7 @@ def test_a_node_yields_before_it_looks_users_up(with_user, monkeypatch):
     assert observe(with_user)["held"] == []
 
 
-@pytest.mark.parametrize("found", [Found(problem="does not exist"), UNREADABLE])
+@pytest.mark.parametrize("found", [FoundNetwork(problem="does not exist"), UNREADABLE])
 def test_the_watch_keeps_a_user_that_is_gone(with_user, found):
     """A directory service that does not answer looks like that too."""
     with_user.networks[USER] = found
@@ -228,7 +228,7 @@ def test_a_look_names_the_networks_of_an_object_that_it_recalls(named):
 def test_a_network_without_a_bridge_is_not_closed_until_the_next_watch(kernel):
     """Podman deletes the bridge of a network with its last container."""
     state = state_with(options={"unknown_pods": "drop"})
-    kernel.networks, kernel.idle = {WEB: Found(OLD)}, ("10.77.0.0/24",)
+    kernel.networks, kernel.idle = {WEB: FoundNetwork(OLD)}, ("10.77.0.0/24",)
     apply(kernel, state)
     watch(kernel)
     assert {*kernel.tables[INET]["sets"]["inner4"]["elements"]} == {"10.77.0.0/24", "10.88.0.0/16"}

@@ -9,7 +9,7 @@ import ipaddress
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import address_order
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.network_index import NetworkIndex
-from ansible_collections.netops.egress_ip.plugins.module_utils._planner.nodes import Network, Node
+from ansible_collections.netops.egress_ip.plugins.module_utils._planner.nodes import Node, NodeNetwork
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +26,7 @@ INTERFACES = st.builds(
     st.integers(0, 6),
 )
 NODES = st.lists(st.lists(INTERFACES, max_size=3), max_size=4).map(
-    lambda fleet: [Node(f"n{n}", {}, networks=(Network("eth0", tuple(own)),)) for n, own in enumerate(fleet)]
+    lambda fleet: [Node(f"n{n}", {}, networks=(NodeNetwork("eth0", tuple(own)),)) for n, own in enumerate(fleet)]
 )
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.netops.egress_ip.plugins.module_utils._provider.contract import Host
+from ansible_collections.netops.egress_ip.plugins.module_utils._provider.contract import ProviderHost
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import FENCES, PROVIDERS
 
 ROOT = Path(__file__).resolve().parents[5]
-HOSTS = [Host("node1", "uuid-1", ["00:50:56:00:01:01"], {}), Host("node2", None, [], {})]
+HOSTS = [ProviderHost("node1", "uuid-1", ["00:50:56:00:01:01"], {}), ProviderHost("node2", None, [], {})]
 ACTION_GROUPS = yaml.safe_load((ROOT / "meta/runtime.yml").read_text(encoding="utf-8"))["action_groups"]
 FLEET = {"nodes": [], "eligible": [], "observed": {}, "current": [], "unavailable": [], "recalled": {}}
 # What the module of a provider may return when the platform does not answer, or was not asked.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.credibility import Entry, confirmed
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.credibility import Recorded, confirmed
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet import observe_fleet
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.picture import picture
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
@@ -198,10 +198,10 @@ def test_a_node_cannot_replace_what_the_others_recall(generation):
 
 def test_a_record_counts_if_a_second_node_has_it_or_if_all_differ():
     old, new, false = ({"v": number} for number in range(3))
-    assert confirmed([Entry(1, "a", old), Entry(2, "b", new), Entry(2, "c", new)]) == new
-    assert confirmed([Entry(1, "a", old), Entry(1, "b", old), Entry(9, "c", false)]) == old
-    assert confirmed([Entry(1, "a", old), Entry(2, "b", new)]) == new
-    assert confirmed([Entry(5, "a", old)]) == old
+    assert confirmed([Recorded(1, "a", old), Recorded(2, "b", new), Recorded(2, "c", new)]) == new
+    assert confirmed([Recorded(1, "a", old), Recorded(1, "b", old), Recorded(9, "c", false)]) == old
+    assert confirmed([Recorded(1, "a", old), Recorded(2, "b", new)]) == new
+    assert confirmed([Recorded(5, "a", old)]) == old
     with pytest.raises(ValueError, match="no node"):
         confirmed([])
 

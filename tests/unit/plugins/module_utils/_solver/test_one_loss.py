@@ -9,14 +9,14 @@ import random
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import NodeLoad
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss import Fleet, Lost, reassign
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss import Lost, NodeRing, reassign
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss_flow import minimize
 from one_loss_worlds import best, keeps_rules, objective, world
 
 
 def fleet(*loads, free=None):
     """Return a fleet in which each address may be on each node."""
-    return Fleet([NodeLoad(load, free) for load in loads], [frozenset(range(len(loads)))])
+    return NodeRing([NodeLoad(load, free) for load in loads], [frozenset(range(len(loads)))])
 
 
 def lost(count, **fields):
@@ -71,7 +71,7 @@ def test_a_full_a_closed_and_a_lost_node_get_nothing():
 
 def test_a_large_loss_among_nodes_that_take_only_some_addresses():
     rng = random.Random(1)
-    nodes = Fleet(
+    nodes = NodeRing(
         [NodeLoad(rng.randint(0, 3), 12) for _n in range(60)], [frozenset(range(60)), frozenset(range(0, 60, 7))]
     )
     addresses = [

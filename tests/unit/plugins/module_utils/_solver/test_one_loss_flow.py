@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.model import NodeLoad
-from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss import Fleet, Lost
+from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss import Lost, NodeRing
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.one_loss_flow import minimize
 
 DOMAINS = (0, 0, 1)
@@ -18,14 +18,14 @@ def spread(**overlap):
 
 
 def test_one_of_two_must_overlap():
-    nodes = Fleet([NodeLoad(), NodeLoad(0, 1), NodeLoad(5, 1)], [frozenset(range(3))])
+    nodes = NodeRing([NodeLoad(), NodeLoad(0, 1), NodeLoad(5, 1)], [frozenset(range(3))])
     assert minimize(nodes, 0, [spread(d0=1), spread(d0=2)]) == [1, 2]
 
 
 def test_an_address_is_placed_even_where_it_overlaps():
-    nodes = Fleet([NodeLoad(), NodeLoad(), NodeLoad(0, 0)], [frozenset(range(3))])
+    nodes = NodeRing([NodeLoad(), NodeLoad(), NodeLoad(0, 0)], [frozenset(range(3))])
     assert minimize(nodes, 0, [spread(d0=3)]) == [1]
 
 
 def test_an_address_without_a_node():
-    assert minimize(Fleet([NodeLoad(), NodeLoad(0, 0)], [frozenset(range(2))]), 0, [Lost(6, 0)]) == [None]
+    assert minimize(NodeRing([NodeLoad(), NodeLoad(0, 0)], [frozenset(range(2))]), 0, [Lost(6, 0)]) == [None]

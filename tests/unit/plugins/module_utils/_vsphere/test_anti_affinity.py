@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._vsphere.anti_affinity import (
     AntiAffinity,
-    Cluster,
+    DrsCluster,
     Rule,
     decide,
     rule_name,
@@ -19,7 +19,7 @@ NODE1, NODE2, NODE3 = (("vm-1", "node1"), ("vm-2", "node2"), ("vm-3", "node3"))
 
 
 def cluster(*vms, rule=None, foreign=False):
-    return Cluster("domain-c1", "C0", True, rule, foreign, vms, {})
+    return DrsCluster("domain-c1", "C0", True, rule, foreign, vms, {})
 
 
 def rule(*vms, enabled=True, mandatory=False):
