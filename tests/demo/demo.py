@@ -97,7 +97,7 @@ class Demo:
         running = self.running()
         return [pod for pod in PODS if pod.node in running]
 
-    def ask(self) -> dict[str, list[Answer]]:
+    def connect_all(self) -> dict[str, list[Answer]]:
         """Pod -> answers to its connections."""
         return {pod.key: self.lab.connect(pod.key, COUNT) for pod in self.live_pods()}
 
@@ -134,7 +134,7 @@ class Demo:
         held = {address for address, names in self.holders().items() if names}
         own = {node.name: node.address for node in NODES}
         rows, good = [], []
-        answers = self.ask()
+        answers = self.connect_all()
         for pod in self.live_pods():
             wanted = held if pod.namespace in SELECTED else {own[pod.node]}
             seen = {answer.source or answer.error for answer in answers[pod.key]}
@@ -148,7 +148,7 @@ class Demo:
     def choose_victim(self) -> tuple[str, str, str]:
         """A holder (node, egress IP) other than the spare, and a pod on another node that uses its address."""
         holders = self.holders()
-        for key, answers in self.ask().items():
+        for key, answers in self.connect_all().items():
             node = next(pod.node for pod in PODS if pod.key == key)
             for address in {answer.source for answer in answers} & set(EGRESS_IPS):
                 if holders[address] and holders[address][0] not in (node, SPARE_NODE):

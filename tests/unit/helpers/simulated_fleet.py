@@ -27,7 +27,7 @@ def fleet(nodes, current=()):
     return {"nodes": nodes, "current": list(current), "observed": {each["name"]: {} for each in nodes}}
 
 
-def ask(changes, documents, seen, **options):
+def simulate(changes, documents, seen, **options):
     """Ask about the fleet as its next run makes it."""
     plan = assign(documents, seen["nodes"], seen["current"]).to_dict()
     return WHAT_IF(plan, documents, seen, changes, **options)

@@ -37,7 +37,7 @@ SECRETS = [("default", VaultSecret(b"secret"))]
 
 
 @pytest.fixture
-def look(tmp_path, monkeypatch):
+def lookup_terms(tmp_path, monkeypatch):
     """Return a function that looks up terms; the vault secret is "secret"."""
     loader = DataLoader()
     loader.set_basedir(str(tmp_path))
@@ -49,12 +49,12 @@ def look(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def refused(look):
+def refused(lookup_terms):
     """Return a function that looks up a source and returns the error without the source's path."""
 
     def message(**settings):
         with pytest.raises(AnsibleLookupError) as raised:
-            look({"kubernetes": {"timeout": 2, **settings}})
+            lookup_terms({"kubernetes": {"timeout": 2, **settings}})
         text = raised.value.message
         assert text.startswith("manifests[0].kubernetes")
         assert "\n" not in text
@@ -70,9 +70,9 @@ def names(documents):
     return [document["metadata"]["name"] for document in documents]
 
 
-def test_reads_all_kinds(cluster, look):
+def test_reads_all_kinds(cluster, lookup_terms):
     cluster.store.add([EGRESSIP, NAMESPACE, NODE, *pods(3, "shop")])
-    found = look({"kubernetes": {}})
+    found = lookup_terms({"kubernetes": {}})
     assert [names(found[key]) for key in ("egressips", "namespaces", "nodes", "pods")] == [
         ["web"],
         ["shop"],
@@ -86,22 +86,22 @@ def test_reads_all_kinds(cluster, look):
     assert found["pods"][0]["status"] == {"podIPs": [{"ip": "10.128.0.0"}], "phase": "Running"}
 
 
-def test_reads_pages_and_leaves_out_finished_pods(cluster, look):
+def test_reads_pages_and_leaves_out_finished_pods(cluster, lookup_terms):
     finished = {"metadata": {"name": "job", "namespace": "shop"}, "status": {"phase": "Succeeded"}}
     cluster.store.add([*pods(1203, "shop"), {"apiVersion": "v1", "kind": "Pod", **finished}])
-    assert len(look({"kubernetes": {"kinds": ["Pod"]}})["pods"]) == 1203
+    assert len(lookup_terms({"kubernetes": {"kinds": ["Pod"]}})["pods"]) == 1203
     assert sum("limit=500" in path for path in cluster.requests) == 3
 
 
-def test_kinds_and_namespaces_limit_what_is_read(cluster, look):
+def test_kinds_and_namespaces_limit_what_is_read(cluster, lookup_terms):
     other = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}}
     cluster.store.add([EGRESSIP, NAMESPACE, other, NODE, *pods(2, "shop"), *pods(2, "other")])
-    found = look({"kubernetes": {"kinds": ["Pod", "Namespace"], "namespaces": ["shop"]}}, EGRESSIP)
+    found = lookup_terms({"kubernetes": {"kinds": ["Pod", "Namespace"], "namespaces": ["shop"]}}, EGRESSIP)
     assert (names(found["egressips"]), names(found["namespaces"]), found["nodes"]) == (["web"], ["shop"], [])
     assert {pod["metadata"]["namespace"] for pod in found["pods"]} == {"shop"}
 
 
-def test_two_clusters_side_by_side(cluster, look, tmp_path):
+def test_two_clusters_side_by_side(cluster, lookup_terms, tmp_path):
     """The same names in both clusters: nothing meets, and nothing is lost."""
     folder = tmp_path / "second"
     folder.mkdir()
@@ -112,50 +112,50 @@ def test_two_clusters_side_by_side(cluster, look, tmp_path):
             each.store.add(pods(1, "shop"))
         second.kubeconfig(tmp_path / "second.yml")
         sources = [{"kubernetes": {"name": "a"}}, {"kubernetes": {"name": "b", "kubeconfig": "second.yml"}}]
-        found = look(sources)
+        found = lookup_terms(sources)
     assert names(found["egressips"]) == ["a.web", "b.web"]
     assert names(found["namespaces"]) == ["a.shop", "b.shop"]
     assert [pod["metadata"]["namespace"] for pod in found["pods"]] == ["a.shop", "b.shop"]
     assert (found["invalid"], found["ignored"]) == ([], [])
 
 
-def test_two_clusters_without_names_are_refused(look):
+def test_two_clusters_without_names_are_refused(lookup_terms):
     with pytest.raises(AnsibleLookupError, match=r"manifests\[0\].kubernetes.name: is missing; each of several"):
-        look({"kubernetes": {}}, {"kubernetes": {"kubeconfig": "b"}})
+        lookup_terms({"kubernetes": {}}, {"kubernetes": {"kubeconfig": "b"}})
 
 
-def test_a_name_that_is_in_a_file_too_is_reported(cluster, look):
+def test_a_name_that_is_in_a_file_too_is_reported(cluster, lookup_terms):
     cluster.store.add([EGRESSIP])
     other = {**EGRESSIP, "spec": {**EGRESSIP["spec"], "egressIPs": ["192.0.2.99"]}}
-    (entry,) = look({"kubernetes": {}}, other)["invalid"]
+    (entry,) = lookup_terms({"kubernetes": {}}, other)["invalid"]
     assert "defines it again and differently" in entry["errors"][0]
 
 
-def test_credentials_of_awx(cluster, look, monkeypatch, tmp_path):
+def test_credentials_of_awx(cluster, lookup_terms, monkeypatch, tmp_path):
     cluster.kubeconfig(tmp_path / ".kube/config", "wrong")
     monkeypatch.setenv("K8S_AUTH_HOST", cluster.url)
     monkeypatch.setenv("K8S_AUTH_API_KEY", ADMIN)
     monkeypatch.setenv("K8S_AUTH_VERIFY_SSL", "True")
     monkeypatch.setenv("K8S_AUTH_SSL_CA_CERT", str(cluster.ca))
     cluster.store.add([NODE])
-    assert names(look({"kubernetes": {}})["nodes"]) == ["node1"]
+    assert names(lookup_terms({"kubernetes": {}})["nodes"]) == ["node1"]
     monkeypatch.delenv("K8S_AUTH_SSL_CA_CERT")
     monkeypatch.setenv("K8S_AUTH_VERIFY_SSL", "False")
-    found = look({"kubernetes": {}})
+    found = lookup_terms({"kubernetes": {}})
     assert found["ignored"] == [f"manifests[0].kubernetes: the certificate of {cluster.url} is not verified"]
 
 
-def test_a_token_file_and_a_vaulted_kubeconfig(cluster, look, tmp_path):
+def test_a_token_file_and_a_vaulted_kubeconfig(cluster, lookup_terms, tmp_path):
     cluster.store.add([NODE])
     (tmp_path / "token").write_text(f"{ADMIN}\n")
-    found = look({"kubernetes": {"host": cluster.url, "ca_cert": str(cluster.ca), "token_file": "token"}})
+    found = lookup_terms({"kubernetes": {"host": cluster.url, "ca_cert": str(cluster.ca), "token_file": "token"}})
     assert names(found["nodes"]) == ["node1"]
     plain = cluster.kubeconfig(tmp_path / "plain.yml").read_bytes()
     (tmp_path / "vaulted.yml").write_bytes(VaultLib(SECRETS).encrypt(plain, SECRETS[0][1]))
-    assert names(look({"kubernetes": {"kubeconfig": "vaulted.yml"}})["nodes"]) == ["node1"]
+    assert names(lookup_terms({"kubernetes": {"kubeconfig": "vaulted.yml"}})["nodes"]) == ["node1"]
 
 
-def test_a_program_that_gets_a_token_has_a_time_limit(cluster, look, refused, tmp_path, monkeypatch):
+def test_a_program_that_gets_a_token_has_a_time_limit(cluster, lookup_terms, refused, tmp_path, monkeypatch):
     login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(tmp_path / "login")}
     config = yaml.safe_load((tmp_path / ".kube/config").read_text())
     config["users"] = [{"name": "test", "user": {"exec": {**login, "interactiveMode": "Never"}}}]
@@ -165,18 +165,18 @@ def test_a_program_that_gets_a_token_has_a_time_limit(cluster, look, refused, tm
     program.write_text(f"#!/bin/sh\necho '{json.dumps(answer)}'\n")
     program.chmod(0o755)
     cluster.store.add([NODE])
-    assert names(look({"kubernetes": {}})["nodes"]) == ["node1"]
+    assert names(lookup_terms({"kubernetes": {}})["nodes"]) == ["node1"]
     program.write_text("#!/bin/sh\nexec sleep infinity\n")
     monkeypatch.setattr(_kubernetes_api, "_LOGIN_SECONDS", 1)
     assert refused().startswith(".kubeconfig: the program of the file that gets a token did not end within 1 s")
 
 
-def test_the_rights_of_the_manifest_are_sufficient_and_needed(cluster, look, refused, tmp_path):
+def test_the_rights_of_the_manifest_are_sufficient_and_needed(cluster, lookup_terms, refused, tmp_path):
     rules = rules_of("rbac.yaml")
     cluster.allow("reader", "system:serviceaccount:kube-system:egress-ip", rules)
     cluster.kubeconfig(tmp_path / ".kube/config", "reader")
     cluster.store.add([EGRESSIP, NAMESPACE, NODE])
-    assert names(look({"kubernetes": {}})["egressips"]) == ["web"]
+    assert names(lookup_terms({"kubernetes": {}})["egressips"]) == ["web"]
     cluster.allow("reader", "system:serviceaccount:kube-system:egress-ip", rules[1:])
     text = refused()
     assert text.startswith(f"{cluster.url} refuses the request (403 Forbidden); give the user the rights of docs/")
@@ -191,13 +191,13 @@ def test_wrong_token(cluster, refused, tmp_path):
 
 
 @pytest.mark.parametrize("written", ["{}\n", "\n{}", " {}\r\n"])
-def test_line_ends_around_a_token_have_no_effect(cluster, look, monkeypatch, tmp_path, written):
+def test_line_ends_around_a_token_have_no_effect(cluster, lookup_terms, monkeypatch, tmp_path, written):
     cluster.store.add([NODE])
     cluster.kubeconfig(tmp_path / ".kube/config", written.format(ADMIN).lstrip())
-    assert names(look({"kubernetes": {}})["nodes"]) == ["node1"]
+    assert names(lookup_terms({"kubernetes": {}})["nodes"]) == ["node1"]
     for name, value in {"HOST": cluster.url, "SSL_CA_CERT": str(cluster.ca), "API_KEY": written.format(ADMIN)}.items():
         monkeypatch.setenv(f"K8S_AUTH_{name}", value)
-    assert names(look({"kubernetes": {}})["nodes"]) == ["node1"]
+    assert names(lookup_terms({"kubernetes": {}})["nodes"]) == ["node1"]
 
 
 @pytest.mark.parametrize("written", ["a\n{}", "{}\r\nX: y", "{}\0", "{}\u00e9", "{}\u2028b"])
@@ -308,11 +308,11 @@ def test_a_compressed_answer_is_not_expanded(cluster, refused):
     assert "does not answer as an API server (no JSON object)" in refused(kinds=["Pod"])
 
 
-def test_a_list_begins_again_when_its_next_page_is_forgotten(cluster, look, refused):
+def test_a_list_begins_again_when_its_next_page_is_forgotten(cluster, lookup_terms, refused):
     cluster.store.add(pods(1100))
     gone = answering(410, json.dumps(api_server.EXPIRED.to_dict()).encode())
     cluster.fault("continue=", gone, times=2)
-    assert len(look({"kubernetes": {"kinds": ["Pod"]}})["pods"]) == 1100
+    assert len(lookup_terms({"kubernetes": {"kinds": ["Pod"]}})["pods"]) == 1100
     cluster.fault("continue=", gone)
     assert "forgot the pages of /api/v1/pods 3 times" in refused(kinds=["Pod"])
 
@@ -323,12 +323,12 @@ def test_a_failure_of_the_last_list_leaves_nothing(cluster, refused):
     assert "answers GET /api/v1/nodes with the status 500" in refused()
 
 
-def test_malformed_objects_do_not_stop_the_others(cluster, look):
+def test_malformed_objects_do_not_stop_the_others(cluster, lookup_terms):
     broken = [{"metadata": {"name": "bad", "namespace": "shop", "labels": {"a": 5}}}, 5, {"metadata": []}]
     cluster.store.add([NODE, NAMESPACE])
     answer = {"kind": "PodList", "metadata": {}, "items": [*broken, {"metadata": {"name": "good"}}]}
     cluster.fault("/pods", answering(200, json.dumps(answer).encode()))
-    found = look({"kubernetes": {}})
+    found = lookup_terms({"kubernetes": {}})
     assert names(found["pods"]) == ["good"]
     assert [entry["name"] for entry in found["invalid"]] == [
         "pod/shop/bad",
@@ -371,15 +371,15 @@ def test_without_the_client(refused, monkeypatch):
     assert text.endswith("; install those of meta/ee-requirements.txt")
 
 
-def test_two_thousand_pods_cost_little(cluster, look):
+def test_two_thousand_pods_cost_little(cluster, lookup_terms):
     """CPU time of this thread alone: the server runs in others, and the machine may be busy.
 
     The limit is for the cost of one pod, of four pages and more.
     """
     cluster.store.add(pods(2_000))
-    look({"kubernetes": {"kinds": ["Node"]}})
+    lookup_terms({"kubernetes": {"kinds": ["Node"]}})
     start = time.thread_time()
-    assert len(look({"kubernetes": {}})["pods"]) == 2_000
+    assert len(lookup_terms({"kubernetes": {}})["pods"]) == 2_000
     seconds = time.thread_time() - start
     print(f"{seconds:.2f} s of CPU time")
     # 0.3 s; with the client's models it would be ten times as much.

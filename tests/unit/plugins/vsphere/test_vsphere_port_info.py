@@ -16,18 +16,18 @@ CLOSED = {"promiscuous": False, "mac_changes": False, "forged_transmits": False}
 EGRESS_IP = "192.168.126.10"
 
 
-def ask(run, egress_ips=(), guest_mac="own", **vm):
+def read_port(run, egress_ips=(), guest_mac="own", **vm):
     result = run("vsphere_port_info", vms=[vm], egress_ips=list(egress_ips), guest_mac=guest_mac)
     assert "ports" in result, result
     return result["ports"][0]
 
 
 def need(run, guest_mac="own", **vm):
-    return ask(run, [EGRESS_IP], guest_mac, **vm)["egress_ips"][0]
+    return read_port(run, [EGRESS_IP], guest_mac, **vm)["egress_ips"][0]
 
 
 def test_a_port_of_a_distributed_switch(run, vcenter):
-    port = ask(run, name="node1")
+    port = read_port(run, name="node1")
     vm = vcenter.all(vim.VirtualMachine)["node1"]
     assert port["vm"] == {
         "name": "node1",
@@ -77,7 +77,7 @@ def test_a_list_with_a_value_that_pyvmomi_cannot_parse(run, vcenter, monkeypatch
 
 
 def test_a_standard_port_group(run):
-    port = ask(run, name="node3", network="VM Network")
+    port = read_port(run, name="node3", network="VM Network")
     assert port["switch"] == {"name": "vSwitch0", "type": "standard"}
     assert port["nic"]["mac"] == "00:50:56:00:03:01"
     assert (port["security"], port["mac_learning"], port["port_key"]) == (CLOSED, None, None)
@@ -95,7 +95,7 @@ def test_a_partial_result_omits_egress_ips_that_need_no_change(run, vcenter):
 
 @pytest.mark.parametrize("name", ["nsx1", "nsx2"])
 def test_nsx_is_told_and_cannot_be_changed(run, name):
-    port = ask(run, [EGRESS_IP], name=name)
+    port = read_port(run, [EGRESS_IP], name=name)
     assert (port["switch"]["type"], port["security"]) == ("nsx", None)
     answer = port["egress_ips"][0]
     assert (answer["needed"], answer["change"]) == (None, {})
@@ -108,13 +108,13 @@ def test_nsx_is_told_and_cannot_be_changed(run, name):
     ids=lambda c: next(iter(c)),
 )
 def test_one_adapter_of_several(run, choice):
-    assert ask(run, name="node3", **choice)["port_group"]["name"] == "strict"
+    assert read_port(run, name="node3", **choice)["port_group"]["name"] == "strict"
 
 
 def test_a_vm_by_uuid_and_by_moid(run, vcenter):
     vm = vcenter.all(vim.VirtualMachine)["node2"]
     for choice in ({"uuid": vm.config.uuid.upper()}, {"uuid": vm.config.instanceUuid}, {"moid": vm._GetMoId()}):
-        assert ask(run, **choice)["vm"]["name"] == "node2"
+        assert read_port(run, **choice)["vm"]["name"] == "node2"
 
 
 @pytest.mark.parametrize(
@@ -140,15 +140,15 @@ def test_what_is_not_clear_is_an_error(run, vm, message):
 
 
 def test_a_vm_that_is_off_and_a_template(run, vcenter):
-    assert ask(run, name="node4")["vm"]["power_state"] == "poweredOff"
+    assert read_port(run, name="node4")["vm"]["power_state"] == "poweredOff"
     vcenter.all(vim.VirtualMachine)["node4"].MarkAsTemplate()
-    assert ask(run, name="node4")["vm"]["template"] is True
+    assert read_port(run, name="node4")["vm"]["template"] is True
 
 
 def test_an_isolated_private_vlan(run, vcenter):
     vlan = dvs.PvlanSpec(inherited=False, pvlanId=201)
     vcenter.change_group("nodes", defaultPortConfig=dvs.VmwarePortConfigPolicy(vlan=vlan))
-    assert ask(run, name="node1")["vlan"] == {"type": "private", "ids": ["201"], "isolated": True}
+    assert read_port(run, name="node1")["vlan"] == {"type": "private", "ids": ["201"], "isolated": True}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_an_isolated_private_vlan(run, vcenter):
 )
 def test_other_vlans(run, vcenter, vlan, told):
     vcenter.change_group("nodes", defaultPortConfig=dvs.VmwarePortConfigPolicy(vlan=vlan))
-    assert ask(run, name="node1")["vlan"] == {**told, "isolated": False}
+    assert read_port(run, name="node1")["vlan"] == {**told, "isolated": False}
 
 
 @pytest.mark.parametrize(("number", "told"), [(0, "none"), (7, "id"), (4095, "trunk")])
@@ -176,17 +176,17 @@ def test_the_vlan_of_a_standard_port_group(run, vcenter, number, told):
         spec = system.networkInfo.portgroup[0].spec
         spec.vlanId = number
         system.UpdatePortGroup("VM Network", spec)
-    vlan = ask(run, name="node3", network="VM Network")["vlan"]
+    vlan = read_port(run, name="node3", network="VM Network")["vlan"]
     assert vlan == {"type": told, "ids": ["7"] if told == "id" else [], "isolated": False}
 
 
 def test_what_a_port_says_itself(run, vcenter):
     mac = dvs.MacManagementPolicy(inherited=False, forgedTransmits=True)
     vcenter.change_port("10", dvs.VmwarePortConfigPolicy(macManagementPolicy=mac))
-    port = ask(run, name="node1")
+    port = read_port(run, name="node1")
     assert port["security"] == {**CLOSED, "forged_transmits": True}
     assert port["overridden"] == ["forged_transmits", "mac_changes", "promiscuous"]
-    assert ask(run, name="node2")["overridden"] == []
+    assert read_port(run, name="node2")["overridden"] == []
 
 
 def test_the_own_mac_address_needs_nothing(run):
@@ -210,7 +210,7 @@ def test_a_changed_mac_address(run, vcenter):
 
 def test_a_filter_that_drops_the_address(run, vcenter):
     vcenter.change_group("nodes", defaultPortConfig=spoof_guard("192.168.126.21"))
-    port = ask(run, [EGRESS_IP, "192.168.126.21"], name="node1")
+    port = read_port(run, [EGRESS_IP, "192.168.126.21"], name="node1")
     assert [(rule["sequence"], rule["action"], rule["source"]) for rule in port["rules"]] == [
         (10, "accept", "192.168.126.21"),
         (900, "drop", None),
@@ -226,7 +226,7 @@ def test_a_filter_that_drops_the_address(run, vcenter):
 def test_a_filter_that_looks_one_way(run, vcenter):
     guard = spoof_guard(EGRESS_IP, direction="outgoingPackets")
     vcenter.change_group("nodes", defaultPortConfig=guard)
-    port = ask(run, [EGRESS_IP, "192.168.126.11"], name="node1")
+    port = read_port(run, [EGRESS_IP, "192.168.126.11"], name="node1")
     assert [answer["needed"] for answer in port["egress_ips"]] == [False, True]
 
 
@@ -257,32 +257,34 @@ def test_one_session_and_no_write(run, vcenter):
 
 
 def test_what_our_modules_did_is_told(run):
-    assert (ask(run, name="node1")["noted"], ask(run, name="node1")["fence"]) == ({}, [])
+    assert (read_port(run, name="node1")["noted"], read_port(run, name="node1")["fence"]) == ({}, [])
     run("vsphere_port_security", vms=[{"name": "node1"}], security={"forged_transmits": True})
-    assert ask(run, name="node1")["noted"] == {"forged_transmits": False, "security": "inherited"}
+    assert read_port(run, name="node1")["noted"] == {"forged_transmits": False, "security": "inherited"}
     for method in ("port_block", "vnic_disconnect", "power_off"):
         run("vsphere_fence", vms=[{"name": "node1"}], method=method)
-    assert ask(run, name="node1")["fence"] == ["port_block", "vnic_disconnect", "power_off"]
-    assert ask(run, name="node2")["fence"] == []
+    assert read_port(run, name="node1")["fence"] == ["port_block", "vnic_disconnect", "power_off"]
+    assert read_port(run, name="node2")["fence"] == []
     run("vsphere_fence", vms=[{"name": "node1"}], state="unfenced")
-    port = ask(run, name="node1")
+    port = read_port(run, name="node1")
     assert (port["noted"], port["fence"]) == ({"forged_transmits": False, "security": "inherited"}, [])
 
 
 def test_a_fence_of_one_adapter_is_none_of_the_other(run):
     run("vsphere_fence", vms=[{"name": "node3", "network": "VM Network"}], method="vnic_disconnect")
-    port = ask(run, name="node3", network="VM Network")
+    port = read_port(run, name="node3", network="VM Network")
     assert (port["fence"], port["fenced"]) == (["vnic_disconnect"], True)
-    port = ask(run, name="node3", network="strict")
+    port = read_port(run, name="node3", network="strict")
     assert (port["fence"], port["fenced"]) == ([], False)
 
 
 def test_what_is_noted_of_a_port_group(run):
     flag = {"security": {"forged_transmits": True}, "scope": "portgroup"}
     run("vsphere_port_security", vms=[{"name": "node1"}], **flag)
-    assert ask(run, name="node2")["port_group"]["noted"] == {"forged_transmits": False, "security": "inherited"}
+    assert read_port(run, name="node2")["port_group"]["noted"] == {"forged_transmits": False, "security": "inherited"}
     run("vsphere_port_security", vms=[{"name": "node3", "network": "VM Network"}], **flag)
-    assert ask(run, name="node3", network="VM Network")["port_group"]["noted"] == {"forged_transmits": "inherited"}
+    assert read_port(run, name="node3", network="VM Network")["port_group"]["noted"] == {
+        "forged_transmits": "inherited"
+    }
 
 
 def test_what_cannot_be_told_is_none_of_the_rest(run, vcenter):
@@ -305,7 +307,7 @@ def test_what_cannot_be_told_is_none_of_the_rest(run, vcenter):
 
 def test_a_vm_on_no_host(run, vcenter):
     vcenter.control("lose", name="node1", what="host")
-    assert (ask(run, name="node1")["host"], ask(run, name="node1")["fenced"]) == (None, False)
+    assert (read_port(run, name="node1")["host"], read_port(run, name="node1")["fenced"]) == (None, False)
     message = run("vsphere_fence", vms=[{"name": "node1"}])["msg"]
     assert message == "node1, Network adapter 1: the VM is on no host, so that nothing can be proven"
     (guest,) = run("vsphere_guest_ip_info", vms=[{"name": "node1"}], egress_ips=[EGRESS_IP])["guests"]
@@ -315,12 +317,12 @@ def test_a_vm_on_no_host(run, vcenter):
 def test_a_vm_with_a_slash_in_its_name(run, vcenter):
     vm = vcenter.all(vim.VirtualMachine)["node1"]
     WaitForTask(vm.ReconfigVM_Task(vim.vm.ConfigSpec(name="web%2f1 %25")))
-    assert ask(run, name="web/1 %")["vm"]["name"] == "web/1 %"
-    assert "web/1 %" in ask(run, name="node2")["shared_with"]
+    assert read_port(run, name="web/1 %")["vm"]["name"] == "web/1 %"
+    assert "web/1 %" in read_port(run, name="node2")["shared_with"]
 
 
 def test_a_segment_by_its_name(run):
-    assert ask(run, name="nsx1", network="segment")["port_group"]["name"] == "segment"
+    assert read_port(run, name="nsx1", network="segment")["port_group"]["name"] == "segment"
 
 
 @pytest.mark.parametrize(
@@ -342,7 +344,7 @@ def test_an_adapter_that_is_connected_to_little(run, vcenter, what, vm, message)
 
 def test_an_adapter_that_shows_little_of_itself(run, vcenter):
     vcenter.control("odd", name="node1", what="bare")
-    nic = ask(run, name="node1")["nic"]
+    nic = read_port(run, name="node1")["nic"]
     assert (nic["label"], nic["mac"], nic["connected"]) == ("device 4000", "", False)
 
 
@@ -368,7 +370,7 @@ def test_rules_about_networks_that_are_not_spelled_well(run, vcenter):
     ruleset = guard.filterPolicy.filterConfig[0].trafficRuleset
     ruleset.rules = [drop(1, "10.0.0.1", 99), drop(2, "10.0.0.1", None), drop(3, "192.168.126.5", 24)]
     vcenter.change_group("nodes", defaultPortConfig=guard)
-    port = ask(run, [EGRESS_IP], name="node1")
+    port = read_port(run, [EGRESS_IP], name="node1")
     told = [(rule["source"], rule["conditions"]) for rule in port["rules"]]
     assert told == [(None, True), ("10.0.0.1", False), ("192.168.126.0/24", False)]
     assert port["egress_ips"][0]["reason"] == "rule 3 (without description) drops the address"

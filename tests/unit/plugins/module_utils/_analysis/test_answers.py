@@ -36,7 +36,7 @@ def host(number, *held, **changes):
     return {"name": f"node{number}", "labels": LABELS, "observed": answer_of_node}
 
 
-def ask(hosts, settings=None, start=lambda: never, namespaces=(), **questions):
+def answers_of(hosts, settings=None, start=lambda: never, namespaces=(), **questions):
     settings = Settings(**(settings or {}))
     documents = {**NOTHING, "egressips": [egressip("web", A), egressip("db", B)], "namespaces": list(namespaces)}
     run = plan_run(hosts, documents, settings, states=False)
@@ -50,7 +50,7 @@ def test_an_explanation_shows_the_networks_of_the_object():
     metadata = {"name": "shop", "annotations": {"egress-ip.netops/networks": "podman:web"}}
     found = {"network": "podman:web", "namespace": "", "cidrs": ["10.89.0.0/24"], "problem": ""}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-    lines = ask([host(1, A, B, named_networks=[found]), host(2)], namespaces=[namespace], explain=B)["explain"]
+    lines = answers_of([host(1, A, B, named_networks=[found]), host(2)], namespaces=[namespace], explain=B)["explain"]
     assert lines[-3:] == [
         "NAMESPACE  NETWORK     NODE   ADDRESSES     OBJECTS",
         "shop       podman:web  node1  10.89.0.0/24  db, web",
@@ -59,12 +59,12 @@ def test_an_explanation_shows_the_networks_of_the_object():
 
 
 def test_nothing_is_answered_that_is_not_asked():
-    assert ask(TWO) == {}
-    assert ask(TWO, explain=None) == {}
+    assert answers_of(TWO) == {}
+    assert answers_of(TWO, explain=None) == {}
 
 
 def test_each_question_has_its_answer():
-    made = ask(TWO, what_if={"down": ["node2"]}, headroom=True, headroom_label="zone", price=True, explain=A)
+    made = answers_of(TWO, what_if={"down": ["node2"]}, headroom=True, headroom_label="zone", price=True, explain=A)
     assert made["what_if"][0] == "If node2 is down:"
     # It is about the simulated fleet.
     assert made["headroom"][0] == "2 of 2 losses leave egress IPs without a node."
@@ -73,12 +73,12 @@ def test_each_question_has_its_answer():
 
 
 def test_traffic_is_known_without_a_plan():
-    assert ask(TWO, traffic=True) == {"traffic": []}
-    assert list(ask([host(1, problems=["nftables: is not installed"])], traffic=True)) == ["traffic"]
+    assert answers_of(TWO, traffic=True) == {"traffic": []}
+    assert list(answers_of([host(1, problems=["nftables: is not installed"])], traffic=True)) == ["traffic"]
 
 
 def test_headroom_alone_is_that_of_the_fleet_as_it_is():
-    made = ask(TWO, headroom=True, headroom_label="rack")
+    made = answers_of(TWO, headroom=True, headroom_label="rack")
     assert list(made) == ["headroom"]
     assert made["headroom"][0] == "Every egress IP still finds a place, whichever of these is lost."
 
@@ -86,14 +86,14 @@ def test_headroom_alone_is_that_of_the_fleet_as_it_is():
 def test_a_drain_in_force_keeps_moves_for_balance_out_of_the_question():
     """With node3 drained, node1 keeps both; a simulated label changes nothing of that."""
     settings = {"drain_nodes": ["node3"]}
-    made = ask([*TWO, host(3)], settings, what_if={"nodes": {"node2": {"labels": {"rack": "r1"}}}}, price=True)
+    made = answers_of([*TWO, host(3)], settings, what_if={"nodes": {"node2": {"labels": {"rack": "r1"}}}}, price=True)
     assert "No egress IP changes its node or object." in made["what_if"]
     assert made["price"][1].split()[-2:] == ["this", "run"]
 
 
 def test_a_run_that_stops_can_only_be_asked_where_an_egress_ip_could_be():
     hosts = [host(1, problems=["egress_ip_interface: no interface has a default route"]), host(2, A)]
-    made = ask(hosts, {"min_available": 2}, what_if={"down": ["node2"]}, headroom=True, price=True, explain=A)
+    made = answers_of(hosts, {"min_available": 2}, what_if={"down": ["node2"]}, headroom=True, price=True, explain=A)
     assert list(made) == ["explain"]
 
 
@@ -109,7 +109,7 @@ def test_a_run_that_stops_can_only_be_asked_where_an_egress_ip_could_be():
 )
 def test_a_malformed_question_is_an_error_that_names_the_variable(questions, message):
     with pytest.raises(EgressIPError) as caught:
-        ask(TWO, **questions)
+        answers_of(TWO, **questions)
     assert str(caught.value) == message
 
 
@@ -121,6 +121,6 @@ def test_each_question_has_a_time_limit_of_its_own():
         return lambda: True
 
     questions = {"what_if": {"down": ["node2"]}, "headroom": True, "headroom_label": "zone", "price": True}
-    made = ask(TWO, start=start, **questions, explain=A)
+    made = answers_of(TWO, start=start, **questions, explain=A)
     assert len(started) == 4
     assert made["explain"][-1].startswith("egress_ip_plan_seconds ended the search: ")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from simulated_fleet import LABEL, ask, egressip, fleet, node
+from simulated_fleet import LABEL, egressip, fleet, node, simulate
 
 REFUSED = [
     (None, "egress_ip_what_if: must be a mapping, not null"),
@@ -79,13 +79,13 @@ REFUSED = [
 @pytest.mark.parametrize(("changes", "message"), REFUSED)
 def test_changes_that_cannot_be_simulated_are_refused_with_their_path(changes, message):
     with pytest.raises(AnsibleFilterError) as caught:
-        ask(changes, [egressip("a", "10.0.0.1")], fleet([node(1), node(2)]))
+        simulate(changes, [egressip("a", "10.0.0.1")], fleet([node(1), node(2)]))
     assert str(caught.value) == message
 
 
 def test_every_error_is_named():
     with pytest.raises(AnsibleFilterError) as caught:
-        ask({"down": ["x"], "drain": ["y"]}, [], fleet([node(1)]))
+        simulate({"down": ["x"], "drain": ["y"]}, [], fleet([node(1)]))
     assert [text.split(":")[0] for text in str(caught.value).split("; ")] == [
         "egress_ip_what_if.down[0]",
         "egress_ip_what_if.drain[0]",
@@ -93,5 +93,5 @@ def test_every_error_is_named():
 
 
 def test_a_node_that_is_named_twice_is_listed_once():
-    answer = ask({"down": ["n1", "n1"], "drain": ["n2", "n2"]}, [], fleet([node(1), node(2)]))
+    answer = simulate({"down": ["n1", "n1"], "drain": ["n2", "n2"]}, [], fleet([node(1), node(2)]))
     assert answer["scenario"] == ["n1 is down", "n2 is drained"]

@@ -21,7 +21,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._planner.assign i
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.plan import Gap
 from ansible_collections.netops.egress_ip.plugins.module_utils._planner.requests import read_requests
 from hypothesis import given
-from simulated_fleet import WHAT_IF, ask, egressip, fleet, fleets, node
+from simulated_fleet import WHAT_IF, egressip, fleet, fleets, node, simulate
 
 HEADROOM = Headroom().filters()["headroom"]
 
@@ -30,7 +30,7 @@ HEADROOM = Headroom().filters()["headroom"]
 def test_what_if(golden):
     documents, seen, changes = golden["egressips"], golden["fleet"][0], golden["changes"][0]
     before = copy.deepcopy((documents, seen, changes))
-    answer = ask(changes, documents, seen)
+    answer = simulate(changes, documents, seen)
     assert json.loads(json.dumps(answer)) == answer
     golden.check("headroom.txt", "\n".join([*HEADROOM(answer.pop("fleet_after"), "zone")["lines"], ""]))
     golden.check("answer.txt", "\n".join([*answer.pop("lines"), ""]))
@@ -41,7 +41,7 @@ def test_what_if(golden):
 def test_what_the_next_run_changes_anyway_is_not_blamed_on_the_question():
     documents = [egressip(name, f"10.0.0.{n}") for n, name in enumerate("abcd", 1)]
     held = [{"egressIP": f"10.0.0.{n}", "node": "n1"} for n in range(1, 5)]
-    answer = ask({"nodes": {"n1": {"labels": {"zone": "a"}}}}, documents, fleet([node(1), node(2)], held))
+    answer = simulate({"nodes": {"n1": {"labels": {"zone": "a"}}}}, documents, fleet([node(1), node(2)], held))
     assert answer["changes"] == []
     assert answer["load"] == {"n1": {"before": 2, "after": 2}, "n2": {"before": 2, "after": 2}}
 
@@ -49,21 +49,25 @@ def test_what_the_next_run_changes_anyway_is_not_blamed_on_the_question():
 def test_a_run_without_enough_nodes_would_stop():
     documents, seen = [egressip("a", "10.0.0.1")], fleet([node(1), node(2)])
     stops = "A run would stop and move nothing: egress_ip_min_available requires more nodes that answer."
-    told = {count: stops in ask({"down": ["n2"]}, documents, seen, min_available=count)["lines"] for count in (1, 2)}
-    assert told == {1: False, 2: True}
-    drained = ask({"drain": ["n2"]}, documents, seen, min_available=2)
+    tells_stop = {
+        count: stops in simulate({"down": ["n2"]}, documents, seen, min_available=count)["lines"] for count in (1, 2)
+    }
+    assert tells_stop == {1: False, 2: True}
+    drained = simulate({"drain": ["n2"]}, documents, seen, min_available=2)
     assert stops not in drained["lines"]
 
 
 def test_a_question_may_be_about_an_object_with_errors():
     documents = [egressip("a", "10.0.0.x")]
-    answer = ask({"egressips": {"a": {"egressIPs": ["10.0.0.1"]}}}, documents, fleet([node(1)]))
+    answer = simulate({"egressips": {"a": {"egressIPs": ["10.0.0.1"]}}}, documents, fleet([node(1)]))
     assert [(change["egressIP"], change["to"]) for change in answer["changes"]] == [("10.0.0.1", "n1")]
 
 
 def test_an_egress_ip_that_goes_to_another_object_is_a_change():
     documents = [egressip("a", "10.0.0.1"), egressip("b", "10.0.0.1")]
-    answer = ask({"removed_egressips": ["a"]}, documents, fleet([node(1)], [{"egressIP": "10.0.0.1", "node": "n1"}]))
+    answer = simulate(
+        {"removed_egressips": ["a"]}, documents, fleet([node(1)], [{"egressIP": "10.0.0.1", "node": "n1"}])
+    )
     assert answer["changes"] == [
         {
             "name": "b",
@@ -89,7 +93,7 @@ def test_a_simulated_drain_moves_nothing_for_balance():
 @given(fleets())
 def test_an_empty_scenario_changes_nothing(fleet_after):
     objects, nodes = fleet_after
-    answer = ask({}, objects, fleet(nodes))
+    answer = simulate({}, objects, fleet(nodes))
     assert answer["changes"] == []
     assert {load["before"] == load["after"] for load in answer["load"].values()} <= {True}
 

@@ -110,13 +110,13 @@ def test_a_podman_that_is_being_replaced(host):
 def docker(monkeypatch, answer):
     monkeypatch.setattr(containers, "has_docker", lambda: True)
 
-    def ask(url):
+    def get(url):
         assert url == "/containers/json"
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    monkeypatch.setattr(containers, "ask_docker", ask)
+    monkeypatch.setattr(containers, "ask_docker", get)
 
 
 def test_docker(monkeypatch):

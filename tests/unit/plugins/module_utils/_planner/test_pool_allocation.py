@@ -53,7 +53,7 @@ def allocate(documents, seen, pools):
     return [each.document for each in requests.egressips], requests.owners, list(unfilled)
 
 
-def ask(documents, seen, pools):
+def grant(documents, seen, pools):
     """Return ({name: addresses}, unfilled)."""
     filled, _owners, unfilled = allocate(documents, seen, pools)
     return {each["metadata"]["name"]: each["spec"]["egressIPs"] for each in filled}, unfilled
@@ -113,7 +113,7 @@ def test_story():
             for name, each in objects.items()
         ]
         pools = {"prod": ["-".join(f"10.0.0.{end}" for end in span.split("-")) for span in ranges]}
-        got, unfilled = ask(documents, fleet(remembered), pools)
+        got, unfilled = grant(documents, fleet(remembered), pools)
         assert {name: got[name] for name in wanted} == {n: [f"10.0.0.{i}" for i in w] for n, w in wanted.items()}, title
         assert unfilled == short, title
         remembered = got
@@ -121,7 +121,9 @@ def test_story():
 
 def test_of_too_many_those_that_are_held_stay():
     seen = fleet({"a": ["10.0.0.5", "10.0.0.6", "10.0.0.7"]}, held=["10.0.0.7"])
-    assert ask([egressip("a", pool="p", size="2")], seen, {"p": ["10.0.0.0/28"]})[0] == {"a": ["10.0.0.5", "10.0.0.7"]}
+    assert grant([egressip("a", pool="p", size="2")], seen, {"p": ["10.0.0.0/28"]})[0] == {
+        "a": ["10.0.0.5", "10.0.0.7"]
+    }
 
 
 def test_who_was_given_an_address_keeps_it_though_another_one_asks_for_it():
@@ -136,7 +138,7 @@ def test_who_was_given_an_address_keeps_it_though_another_one_asks_for_it():
 def test_a_broken_object_keeps_what_it_was_given():
     broken = egressip("a", "10.0.0.99", pool="p", podSelecter={})
     seen = fleet({"a": ["10.0.0.5", "10.0.0.99"]})
-    assert ask([broken, egressip("b", pool="p")], seen, {"p": ["10.0.0.5-10.0.0.6"]}) == (
+    assert grant([broken, egressip("b", pool="p")], seen, {"p": ["10.0.0.5-10.0.0.6"]}) == (
         {"a": ["10.0.0.99", "10.0.0.5"], "b": ["10.0.0.6"]},
         [],
     )
@@ -157,7 +159,7 @@ def test_a_document_is_not_filled_to_hide_its_error():
 def test_each_family_from_a_pool_of_its_own():
     pools = {"p": ["10.0.0.8/30"], "p6": ["2001:db8::/126"]}
     seen = fleet(own=["10.0.0.1/24", "2001:db8::2/64"])
-    assert ask([egressip("a", pool="p, p6", size="2")], seen, pools) == (
+    assert grant([egressip("a", pool="p, p6", size="2")], seen, pools) == (
         {"a": ["10.0.0.8", "10.0.0.9", "2001:db8::1", "2001:db8::3"]},
         [],
     )
@@ -181,12 +183,12 @@ def test_nothing_is_given_out_of_a_network_where_no_node_answers():
     documents = [egressip("a", pool="p", size="4")]
     hint = "; no selected node that answers has the network of the others"
     hint = f"the pool p has 3 of the 4 addresses that are wanted{hint}"
-    assert ask(documents, fleet({"a": ["172.16.0.0"]}), pools) == (
+    assert grant(documents, fleet({"a": ["172.16.0.0"]}), pools) == (
         {"a": ["10.0.0.8", "10.0.0.9", "172.16.0.0"]},
         [PATH.format("a", hint)],
     )
     both = fleet({"a": ["10.0.0.8", "10.0.0.9"]}, own=["10.0.0.1/24", "172.16.0.9/24"], gateways=["172.16.0.1"])
-    assert ask(documents, both, pools) == ({"a": ["10.0.0.8", "10.0.0.9", "172.16.0.2", "172.16.0.3"]}, [])
+    assert grant(documents, both, pools) == ({"a": ["10.0.0.8", "10.0.0.9", "172.16.0.2", "172.16.0.3"]}, [])
 
 
 def test_a_pool_gives_only_what_a_selected_node_can_hold():
@@ -201,7 +203,7 @@ def test_a_pool_gives_only_what_a_selected_node_can_hold():
     }
     pools = {"p": [f"10.0.{n}.8-10.0.{n}.9" for n in (2, 3, 1)]}
     dmz = egressip("dmz", pool="p", egressNodeSelector={"matchLabels": {"pool": "dmz"}})
-    assert ask([egressip("a", pool="p"), dmz, egressip("z", pool="p", size="2")], seen, pools) == (
+    assert grant([egressip("a", pool="p"), dmz, egressip("z", pool="p", size="2")], seen, pools) == (
         {"a": ["10.0.1.8"], "dmz": ["10.0.3.8"], "z": ["10.0.1.9"]},
         [
             PATH.format(
@@ -217,7 +219,7 @@ def test_a_pool_is_walked_through_once_for_all_objects(monkeypatch):
     asked = []
     monkeypatch.setattr(pools, "canonical", lambda address: asked.append(address) or str(address))
     documents = [egressip(f"e{n:03}", pool="p") for n in range(200)]
-    got, unfilled = ask(documents, fleet(own=["10.0.0.1/16"]), {"p": ["10.0.0.0/16"]})
+    got, unfilled = grant(documents, fleet(own=["10.0.0.1/16"]), {"p": ["10.0.0.0/16"]})
     assert (len({addresses[0] for addresses in got.values()}), unfilled) == (200, [])
     assert len(asked) == len({*asked})
 
@@ -298,7 +300,7 @@ def test_what_is_given_out_is_fit_unique_and_kept(world):
     documents, seen = world
     pools = {"p": ["10.0.0.0-10.0.0.6"], "q": ["10.0.0.8/29"]}
     before = copy.deepcopy(world)
-    got, _unfilled = ask(documents, seen, pools)
+    got, _unfilled = grant(documents, seen, pools)
     assert world == before
     broken = manifests(*documents).broken
     own = {each["metadata"]["name"]: each["spec"]["egressIPs"] for each in documents}
@@ -308,7 +310,7 @@ def test_what_is_given_out_is_fit_unique_and_kept(world):
     assert not {*everything} & {"10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.14", "10.0.0.15"}
     had = {name: entry["egressIPs"] for name, entry in seen["recalled"].items() if name in broken}
     again = fleet({**got, **had}, own=["10.0.0.1/28"], gateways=["10.0.0.14"])
-    assert ask(documents, again, pools)[0] == got
+    assert grant(documents, again, pools)[0] == got
 
 
 @given(worlds(), st.randoms(use_true_random=False))
@@ -317,4 +319,4 @@ def test_the_order_of_documents_does_not_matter(world, chance):
     pools = {"p": ["10.0.0.0-10.0.0.6"], "q": ["10.0.0.8/29"]}
     shuffled = list(documents)
     chance.shuffle(shuffled)
-    assert ask(shuffled, seen, pools) == ask(documents, seen, pools)
+    assert grant(shuffled, seen, pools) == grant(documents, seen, pools)
