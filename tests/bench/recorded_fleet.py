@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / ".build"))
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.gc_pause import paused_collector  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_texts  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import (  # noqa: E402
     Manifests,
@@ -133,6 +134,7 @@ def roll_out_to(size: Size, read: Manifests, answers: dict[str, dict]) -> Rollou
     return roll_out(made.plan, made.objects, made.fleet, POD_NETWORKS, options)
 
 
+@paused_collector()
 def write(folder: Path, size: Size) -> None:
     """Write the manifests, the inventory, and the answers of nodes to which the manifests were applied."""
     items = documents(size)

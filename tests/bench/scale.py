@@ -18,7 +18,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
@@ -26,6 +27,7 @@ from recorded_fleet import Size, environment, write
 
 HERE = Path(__file__).resolve().parent
 SIZES = (100, 300, 1000)
+RECONCILE = "netops.egress_ip.reconcile"
 FORKS = 50
 REPEATS = 3
 MOST_TIMES_PING = 1.5
@@ -68,8 +70,11 @@ def kilobytes_of(number: int) -> int:
     return 0
 
 
-def measure(folder: Path, size: Size, playbook: str) -> Measured:
-    """Run a playbook on the fleet in the folder. Raises ScaleError if it fails or changes something."""
+def measure(folder: Path, size: Size, playbook: str, with_memory: bool = False) -> Measured:
+    """Run a playbook on the fleet in the folder. Raises ScaleError if it fails or changes something.
+
+    The kernel counts the memory page by page, which takes processor time from the run.
+    """
     (folder / "traffic").unlink(missing_ok=True)
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), monotonic()
     words = ["ansible-playbook", "-i", str(folder / "inventory.json"), playbook]
@@ -77,13 +82,9 @@ def measure(folder: Path, size: Size, playbook: str) -> Measured:
         process = subprocess.Popen(
             words, env=environment(FORKS), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
-        peak, done = [0], threading.Event()
-        sampler = threading.Thread(target=_sample, args=(process.pid, done, peak))
-        sampler.start()
-        code = process.wait()
+        with _sampled(process.pid) if with_memory else contextlib.nullcontext([0]) as peak:
+            code = process.wait()
         seconds = monotonic() - started
-        done.set()
-        sampler.join()
     text = (folder / "output").read_text(encoding="utf-8", errors="replace")
     if code or "changed: [" in text:
         raise ScaleError(f"{playbook} ended with code {code}:\n{text[-3000:]}")
@@ -94,9 +95,22 @@ def measure(folder: Path, size: Size, playbook: str) -> Measured:
     return Measured(seconds, used, peak[0] / 1024, moved / size.nodes)
 
 
-def _sample(number: int, done: threading.Event, peak: list[int]) -> None:
-    while not done.wait(SAMPLE_SECONDS):
-        peak[0] = max(peak[0], sum(map(kilobytes_of, processes_below(number))))
+@contextlib.contextmanager
+def _sampled(number: int) -> Iterator[list[int]]:
+    """Yield a list whose entry is the largest memory in kB so far of a process and all below it."""
+    peak, done = [0], threading.Event()
+
+    def sample() -> None:
+        while not done.wait(SAMPLE_SECONDS):
+            peak[0] = max(peak[0], sum(map(kilobytes_of, processes_below(number))))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        sampler.join()
 
 
 def median(runs: list[Measured]) -> Measured:
@@ -105,15 +119,16 @@ def median(runs: list[Measured]) -> Measured:
 
 
 def compare(size: Size, repeats: int) -> tuple[Measured, Measured]:
-    """Return the medians of a ping and of a reconcile without change, taken in turns."""
+    """Return the medians of a ping and of a reconcile without change, taken in turns; the memory is of one more run."""
     with tempfile.TemporaryDirectory(prefix="egress-ip-scale-") as name:
         folder = Path(name)
         write(folder, size)
         pings, runs = [], []
         for _repeat in range(repeats):
             pings.append(measure(folder, size, str(HERE / "ping.yml")))
-            runs.append(measure(folder, size, "netops.egress_ip.reconcile"))
-    return median(pings), median(runs)
+            runs.append(measure(folder, size, RECONCILE))
+        memory = measure(folder, size, RECONCILE, with_memory=True).megabytes
+    return median(pings), replace(median(runs), megabytes=memory)
 
 
 def missed(rows: list[tuple[Size, Measured, Measured]]) -> list[str]:

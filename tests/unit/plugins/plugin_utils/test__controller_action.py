@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -12,7 +13,10 @@ import pytest
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import (
+    ControllerAction,
+    collect_rarely,
+)
 
 
 class Doubled(ControllerAction):
@@ -57,3 +61,14 @@ def test_every_action_on_the_controller_is_one(name):
     action = import_module(f"ansible_collections.netops.egress_ip.plugins.action.{name}").ActionModule
     assert issubclass(action, ControllerAction)
     assert action.OPTIONS
+
+
+@pytest.mark.parametrize(("before", "after"), [(700, 50_000), (100_000, 100_000), (0, 0)])
+def test_the_collector_runs_rarely_and_stays_off(before, after):
+    known = gc.get_threshold()
+    try:
+        gc.set_threshold(before)
+        collect_rarely()
+        assert gc.get_threshold() == (after, *known[1:])
+    finally:
+        gc.set_threshold(*known)
