@@ -100,7 +100,8 @@ class Segment:
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._sockets: dict[tuple[str, int], socket.socket] = {}
-        self._readers: list[_Reader] = []
+        # {file descriptor of a socket: what reads it}
+        self._readers: dict[int, _Reader] = {}
         self._indices: dict[str, int] = {}
         self._awaited: Collection[int] = ()
         self._poll, self._others = select.poll(), select.poll()
@@ -113,7 +114,7 @@ class Segment:
         found = {name: _index(name) for name in interfaces}
         if (found, awaited) != (self._indices, self._awaited):
             self._open(found, awaited)
-        self._readers = [_Reader(sock, *key) for key, sock in self._sockets.items()]
+        self._readers = {sock.fileno(): _Reader(sock, *key) for key, sock in self._sockets.items()}
 
     def _open(self, found: dict[str, int], awaited: Collection[int]) -> None:
         self.close()
@@ -151,7 +152,10 @@ class Segment:
     def read(self) -> list[Received]:
         """Return the messages in all frames that have arrived."""
         found: list[Received] = []
-        for reader in self._readers:
+        for number, _event in self._poll.poll(0):
+            reader = self._readers.get(number)
+            if reader is None:
+                continue
             receive, known = reader.receive, reader.known
             try:
                 for _frame in range(_BURST):
