@@ -18,7 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_n
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_status import StatusWriter
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import read_sources
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, result_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of, result_of
 
 
 class ActionModule(ControllerAction):
@@ -47,5 +47,5 @@ def _node_names(hosts: list[str], variables: Mapping[str, Any]) -> dict[str, str
     """Return {inventory host: name of its Node object} of the hosts that have one."""
     # Without the pods, which take most of the time.
     read = Manifests(nodes=valid(parse_node, result_of(variables, "manifests_info")["nodes"]))
-    named, _notes = with_host_names(read, [host_of(variables, name) for name in hosts])
+    named, _notes = with_host_names(read, hosts_of(variables, hosts))
     return {host.name: node.name for node, host in zip(read.nodes, named.nodes)}

@@ -16,7 +16,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.annot
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.networks import names_of_host
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FACTS_OF_NODE
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import SIGNS
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import LONGEST_ANSWER, NodeAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._setting_types import number
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import result_of
 
@@ -28,6 +28,8 @@ _AS_TEXT = FACTS_OF_NODE - {"packages", "digest"}
 
 class ActionModule(NodeAction):
     """Runs the module `node` with the mode `observed`."""
+
+    longest_output = LONGEST_ANSWER
 
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""

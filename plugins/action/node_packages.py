@@ -13,6 +13,7 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action impo
     set_up_connection,
     without_control,
 )
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._shown_texts import without_control_characters
 
 # The node names what it lacks: what else it names is not installed.
 _ALLOWED = ("iproute2", "nftables")
@@ -41,4 +42,4 @@ class ActionModule(ActionBase):
             templar=self._templar,
             shared_loader_obj=self._shared_loader_obj,
         )
-        return {**result, **without_control(action.run(task_vars=task_vars))}
+        return {**result, **without_control_characters(without_control(action.run(task_vars=task_vars)))}

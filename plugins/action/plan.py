@@ -28,7 +28,7 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import (
     with_pods_as_text,
     without_records,
 )
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import failover_of, host_of, result_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import failover_of, hosts_of, result_of
 
 _QUESTIONS: dict[str, Any] = {
     "what_if": {"type": "raw", "default": {}},
@@ -80,7 +80,7 @@ class ActionModule(ControllerAction):
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the plan."""
         manifests = result_of(variables, "manifests_info")
-        hosts = [labelled(host_of(variables, name), options["labels"]) for name in options["hosts"]]
+        hosts = [labelled(host, options["labels"]) for host in hosts_of(variables, options["hosts"])]
         given = {**options["settings"], **{name: options[name] for name in _AMONG_SETTINGS}}
         given["failover"] = _failover({name: given.pop(name) for name in FAILOVER})
         settings = Settings(**given, deadline=_deadline(options))

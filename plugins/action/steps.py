@@ -14,7 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.provid
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps import plan_steps
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, unpacked
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, node_results, result_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of, node_results, result_of
 
 
 class ActionModule(ControllerAction):
@@ -28,7 +28,7 @@ class ActionModule(ControllerAction):
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the steps."""
         run = _with_states(result_of(variables, "plan"))
-        hosts = [host_of(variables, name) for name in options["hosts"]]
+        hosts = hosts_of(variables, options["hosts"])
         steps = plan_steps(
             run,
             {host["name"]: host["fence"] for host in hosts},

@@ -19,12 +19,20 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import become_loader, connection_loader, shell_loader
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import FACTS, with_plain_texts
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import (
+    FACTS,
+    is_readable,
+    with_plain_texts,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import SLOW
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import AnswerTimeoutError, NodeClock
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import DEFAULTS
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._shown_texts import (
+    escaped_output,
+    without_control_characters,
+)
 
 # Ansible loads an action once for a whole run, and then forks for each host and task.
 _CONTENT = zipapp.make()
@@ -36,9 +44,16 @@ _OF_SSH = {"connection_timeout": "timeout", "pipelining": "pipelining"}
 
 # A connection that fails while the controller is busy is no failure of the node.
 _ATTEMPTS = 5
+# Characters of the longest output of a module on a node that is read, and of a node's answer: long texts in it are
+# compressed, while `--diff` shows the rules of thousands of pods twice.
+_LONGEST_OUTPUT, LONGEST_ANSWER = 1 << 24, 1 << 23
 # Fields of a result that change variables or the inventory on the controller, or that only the controller writes. A
 # node is trusted only for itself.
 _CONTROL = ("ansible_facts", "ansible_stats", "add_host", "add_group", FACTS, SLOW)
+
+
+class TooLongError(Exception):
+    """The output of a node is longer than the controller reads."""
 
 
 def _load_plugins() -> None:
@@ -113,6 +128,7 @@ class NodeAction(ActionBase):
     program's files, Ansible would parse them in each run to find out what to send, which takes as long as a `ping`.
     """
 
+    longest_output = _LONGEST_OUTPUT
     _supports_async = True
     _clock = NodeClock(0)
     # Those of the task.
@@ -128,9 +144,12 @@ class NodeAction(ActionBase):
             done = self._run_module(limit)
         except AnswerTimeoutError:
             done = {"failed": True, "msg": f"Timed out after {limit:g} seconds", "timedout": {"period": limit}}
+        except TooLongError as error:
+            done = {"failed": True, "msg": str(error)}
         late = time.monotonic() - started - self._clock.node_seconds
         slow = {SLOW: round(late, 1)} if 0 < limit < late else {}
-        return with_small_event({**result, **self.answer(without_control(done)), **slow})
+        shown = without_control_characters(without_control(done))
+        return with_small_event({**result, **self.answer(shown), **slow})
 
     def cleanup(self, force: bool = False) -> None:
         """Delete the temporary folder on the node, unless the node is silent; Ansible calls this after `run`."""
@@ -177,7 +196,11 @@ class NodeAction(ActionBase):
     def _low_level_execute_command(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         with self._clock.waiting():
             result: dict[str, Any] = super()._low_level_execute_command(*arguments, **options)
-            return result
+        # Before it becomes values, which the process of the run keeps.
+        if not is_readable(result.get("stdout", ""), self.longest_output):
+            raise TooLongError(f"gives too long an answer: must be at most {self.longest_output} characters of JSON")
+        # Ansible warns of lines beside the JSON text, and shows them.
+        return {**result, **{name: escaped_output(result[name]) for name in ("stdout", "stderr") if name in result}}
 
     def _transfer_file(self, *arguments: Any, **options: Any) -> Any:
         with self._clock.waiting():

@@ -84,8 +84,9 @@ def _waited_for_processor() -> float:
     with contextlib.suppress(OSError, ValueError, IndexError):
         while waiting:
             number = waiting.pop()
-            children = Path(f"/proc/{number}/task/{number}/children").read_text(encoding="ascii").split()
+            # Bytes: the import of a codec must not be interrupted by the next tick, which would import it again.
+            children = Path(f"/proc/{number}/task/{number}/children").read_bytes().split()
             waiting += map(int, children)
             for child in children:
-                nanoseconds += int(Path(f"/proc/{child}/schedstat").read_text(encoding="ascii").split()[1])
+                nanoseconds += int(Path(f"/proc/{int(child)}/schedstat").read_bytes().split()[1])
     return nanoseconds / 1e9

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import (
+    FACTS,
     MOST,
     TEXTS,
+    is_readable,
     plain_text,
     with_facts_as_values,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile import failover
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.answer_limits import refused_answers
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import read_result
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import VARIABLES
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._settings import PREFIX
@@ -31,11 +33,25 @@ _OF_HOST = ("labels", "capacity", "networks", "follow", "follow_kubeconfig", "dr
 _FAILOVER = {setting: variable[len(PREFIX) :] for setting, variable in failover.VARIABLES.items()}
 
 
-def host_of(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return one host as `observe_fleet`, `queries` and `plan_steps` take it.
+def hosts_of(variables: Mapping[str, Any], names: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the hosts as `observe_fleet`, `queries` and `plan_steps` take them.
 
     `variables` are those of a task after the module `settings`. Raises InventoryError.
     """
+    absent = {*result_of(variables, "settings").get("absent", ())}
+    hosts = [_host(variables, name) for name in names]
+    # Without a result, the host may be alive and hold addresses: nothing is known about it.
+    answers = {
+        host["name"]: _of_host(variables, host["name"]).get("egress_ip_node_info")
+        for host in hosts
+        if host["name"] not in absent
+    }
+    observed = _facts({name: answer for name, answer in answers.items() if answer is not None})
+    return [{**host, "observed": observed.get(host["name"])} for host in hosts]
+
+
+def _host(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one host without its answer. Raises InventoryError."""
     own, of_run = _of_host(variables, name), result_of(variables, "settings")
     settings = of_run["hosts"].get(name)
     if settings is None:
@@ -48,7 +64,6 @@ def host_of(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
         **{setting: settings[setting] for setting in _OF_HOST},
         "failover": failover_of(settings["failover"]),
         "variables": {variable: settings[variable[len(PREFIX) :]] for variable in VARIABLES},
-        "observed": None if name in of_run.get("absent", ()) else _facts(own.get("egress_ip_node_info")),
     }
 
 
@@ -104,30 +119,49 @@ def _of_host(variables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found
 
 
-@lru_cache(maxsize=16)
-def _record(text: str) -> Any:
-    """Return the values of a record. Most nodes have the same one, which would be N times N values for N nodes.
+def _facts(answers: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return {node: result of the module `node_info` with the fields FACTS and TEXTS as values}.
 
-    Raises ValueError or RecursionError.
+    TEXTS that cannot be read stay as they are. A faulty node must not fill the memory of the controller: one with too
+    long texts gets a failure in place of its answer.
     """
-    found = plain_text(text)
-    # A faulty node must not fill the memory of the controller.
-    if len(found) > MOST:
-        raise ValueError
-    return json.loads(found)
+    whole = {node: {answer[FACTS]: len(answer[FACTS])} if FACTS in answer else {} for node, answer in answers.items()}
+    read = {node: with_facts_as_values(answer) for node, answer in _without_long(answers, whole).items()}
+    sizes = {text: _size(text) for text in {text for answer in read.values() for text in _texts(answer).values()}}
+    parts = {node: {text: sizes[text] for text in _texts(answer).values()} for node, answer in read.items()}
+    # Most nodes have the same record, which would be N times N values for N nodes.
+    values: dict[str, Any] = {}
+    return {
+        node: {**answer, **{name: _value(text, values) for name, text in _texts(answer).items()}}
+        for node, answer in _without_long(read, parts).items()
+    }
 
 
-def _facts(result: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a result of the module `node_info` with the fields FACTS and TEXTS as values.
+def _without_long(
+    answers: Mapping[str, Mapping[str, Any]], texts: Mapping[str, Mapping[str, int]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the answers with a failure in place of those whose texts, {node: {text: its size}}, are too long."""
+    refused = refused_answers(texts)
+    failures = {node: {"failed": True, "msg": reason} for node, reason in refused.items()}
+    return {node: failures.get(node, answer) for node, answer in answers.items()}
 
-    TEXTS that cannot be read, or are too long, stay texts. Without a result, the host may be alive and hold addresses:
-    nothing is known about it.
-    """
-    if result is None:
-        return None
-    observed = with_facts_as_values(result)
-    texts = {name: observed[name] for name in TEXTS if isinstance(observed.get(name), str)}
-    try:
-        return {**observed, **{name: _record(text) for name, text in texts.items()}}
-    except (ValueError, RecursionError):
-        return observed
+
+def _texts(answer: Mapping[str, Any]) -> dict[str, str]:
+    return {name: text for name in TEXTS if isinstance(text := answer.get(name), str)}
+
+
+def _size(text: str) -> int:
+    """Return how many characters of a text are read."""
+    plain = plain_text(text)
+    return len(plain) if is_readable(plain, MOST) else 0
+
+
+def _value(text: str, known: dict[str, Any]) -> Any:
+    """Return the value in a JSON text, the text itself if it cannot be read. Adds it to the known ones."""
+    if text not in known:
+        plain = plain_text(text)
+        try:
+            known[text] = json.loads(plain) if is_readable(plain, MOST) else text
+        except (ValueError, RecursionError):
+            known[text] = text
+    return known[text]

@@ -24,6 +24,8 @@ _COMPRESSED = "zlib "
 _LONG = 4096
 # The most characters of a text that are read. 2,000 nodes have 1 million, thousands of containers with labels some.
 MOST = 1 << 23
+# For each value that is read, a text may have so many characters: each value takes some 80 bytes of memory.
+_PER_VALUE = 16
 
 
 def with_texts(facts: Mapping[str, object]) -> dict[str, object]:
@@ -57,6 +59,14 @@ def with_facts_as_values(result: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**others, **json.loads(result[FACTS])}
     except RecursionError:
         return others
+
+
+def is_readable(text: str, most: int) -> bool:
+    """Return whether a JSON text has at most `most` characters, and at most one value for each 16 of these.
+
+    Without the second limit, a text of empty lists would take 25 times its size.
+    """
+    return len(text) <= most and sum(map(text.count, ",[{")) <= most // _PER_VALUE
 
 
 def _compressed(text: str) -> str:

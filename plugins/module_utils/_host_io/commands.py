@@ -42,8 +42,16 @@ def run(argv: Sequence[str], text: str = "", seconds: float | None = None) -> Co
     """
     seconds = TIMEOUT if seconds is None else seconds
     try:
+        # Users of the host choose some of the texts, such as their own full name.
         done = subprocess.run(
-            argv, input=text, capture_output=True, text=True, env=_ENVIRONMENT, timeout=seconds, check=False
+            argv,
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=_ENVIRONMENT,
+            timeout=seconds,
+            check=False,
         )
     except FileNotFoundError:
         raise CommandError(f"{argv[0]}: is not installed on this host") from None

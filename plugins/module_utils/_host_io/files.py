@@ -41,6 +41,8 @@ LOST_FILE = Path("/run/netops-egress-ip.lost")
 TAKEOVERS_FILE = Path("/run/netops-egress-ip.takeovers")
 # The held addresses for which another host answers.
 CONFLICTS_FILE = Path("/run/netops-egress-ip.conflicts")
+# The version of a file that does not exist.
+NO_FILE = (0, 0)
 _LOCK_POLL_INTERVAL = 0.05
 
 
@@ -74,11 +76,11 @@ def read_file(path: Path) -> bytes | None:
 
 
 def file_version(path: Path | str) -> tuple[int, int]:
-    """Return what differs for each new content of a file that `write_file` writes; zeros if it does not exist."""
+    """Return what differs for each new content of a file that `write_file` writes; NO_FILE if it does not exist."""
     try:
         found = os.stat(path)  # noqa: PTH116  # called many times a second, with a text
     except FileNotFoundError:
-        return 0, 0
+        return NO_FILE
     return found.st_ino, found.st_mtime_ns
 
 
@@ -108,8 +110,9 @@ def _replace(path: Path, data: bytes, mode: int, durable: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     descriptor = os.open(temporary, flags, mode)
     with os.fdopen(descriptor, "wb") as handle:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is not a regular file")
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise OSError(errno.EINVAL, "is not a regular file with one name")
         os.fchmod(descriptor, mode)
         os.ftruncate(descriptor, 0)
         handle.write(data)

@@ -36,8 +36,9 @@ CONNECT, ANSWER = 0.5, 2.0
 # Bytes of the largest request, for which a caller that has not proven anything yet can make a node wait, and of the
 # largest message after that.
 _REQUEST_LIMIT, _MESSAGE_LIMIT = 1 << 16, 1 << 24
-# The most calls that have not proven the key yet; one more ends the oldest.
-_UNPROVEN = 64
+# The most calls of one address, and of all, that have not proven the key yet; one more ends the oldest of these. So a
+# node cannot end those of another one.
+_UNPROVEN_OF_ONE, _UNPROVEN = 8, 512
 # Seconds after the first attempts to deliver a notice, those after each further one, and the calls at the same time.
 _PAUSES, _LAST_PAUSE, _AT_ONCE = (1.0, 3.0), 10.0, 8
 _ANY = {4: (socket.AF_INET, "0.0.0.0"), 6: (socket.AF_INET6, "::")}
@@ -192,7 +193,10 @@ class Switchboard:
             connection, (peer, *_port) = listener.accept()
             self._callers[connection.fileno()] = _Caller(connection, peer, self._key)
             self._poll.register(connection, select.EPOLLIN)
-            if len(self._callers) > _UNPROVEN:
+            of_one = [number for number, caller in self._callers.items() if caller.peer == peer]
+            if len(of_one) > _UNPROVEN_OF_ONE:
+                self._end(of_one[0])
+            elif len(self._callers) > _UNPROVEN:
                 self._end(next(iter(self._callers)))
 
     def _end(self, number: int) -> None:

@@ -32,11 +32,14 @@ from .._common.addresses import version_of
 from .._dataplane.handover import Partners
 from . import node_messages
 from .node_messages import DIGEST, NUMBER, RETRY, Flows, Reader, Reading, RefusedError
+from .read_now import read_now
 
 # Seconds that an old and a new holder wait for each other: their runs may begin this far apart.
 PATIENCE = 10.0
-# Bytes of the largest messages of a new holder and of an old one.
-_GREETING_LIMIT, _ANSWER_LIMIT = 1 << 20, 1 << 28
+# Bytes of the largest message of a new holder, and of a connection in that of an old one.
+_GREETING_LIMIT, _FLOW_SIZE = 1 << 20, 320
+# How many connections this host can track, and a usual number of the kernel.
+_TABLE_SIZE, _USUAL_SIZE = "/proc/sys/net/netfilter/nf_conntrack_max", 1 << 18
 # The most conversations with one node that have not proven the key yet; one more ends the oldest.
 _UNPROVEN = 64
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -240,8 +243,17 @@ def _read_proof(key: bytes, number: bytes) -> Reading[bool]:
 
 def _read_answer(key: bytes, number: bytes, ips: Collection[str]) -> Reading[Flows]:
     """Read the connections of the egress IPs from their old holder."""
-    message = yield from node_messages.read_message(key, number, _ANSWER_LIMIT)
+    message = yield from node_messages.read_message(key, number, _answer_limit())
     return {ip: node_messages.read_flows(message.get(ip), ip) for ip in ips}
+
+
+def _answer_limit() -> int:
+    """Return the bytes of as many connections as this host can track: a faulty node must not fill its memory."""
+    try:
+        most = int(read_now(_TABLE_SIZE))
+    except (OSError, ValueError):
+        most = _USUAL_SIZE
+    return _FLOW_SIZE * most + _GREETING_LIMIT
 
 
 def _proof(key: bytes, side: bytes, numbers: bytes) -> bytes:

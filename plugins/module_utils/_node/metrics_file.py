@@ -40,7 +40,8 @@ def left_over(io: HostIO, options: DataPlaneOptions | None, former: DataPlaneOpt
     wanted, old = _path(options), _path(former)
     units = [] if wanted else [files.UNIT_DIRECTORY / name for name in systemd_units.METRICS_UNITS]
     textfiles = [old] if old and old != wanted else []
-    return [path for path in units + textfiles if io.read_file(path) is not None]
+    # Not read: who may write to the folder of the metrics chooses what the name leads to.
+    return [path for path in units + textfiles if io.file_version(path) != files.NO_FILE]
 
 
 def _path(options: DataPlaneOptions | None) -> Path | None:

@@ -41,6 +41,8 @@ NAMESPACE, LABELS = "egress-ip.netops/namespace", "egress-ip.netops/labels"
 _MANAGER, _CRIO = "io.container.manager", "cri-o"
 # The labels of a container that CRI-O got from the kubelet, which are not those of its pod.
 _CRIO_LABELS, _CRIO_TYPE = "io.kubernetes.cri-o.Labels", "io.kubernetes.cri-o.ContainerType"
+# The addresses that the network plugins gave to the pod of a container, with their number at the end.
+_CRIO_ADDRESS = "io.kubernetes.cri-o.IP."
 _POD_NAMESPACE, _POD_NAME = "io.kubernetes.pod.namespace", "io.kubernetes.pod.name"
 LARGEST_STATE, _LARGEST_VALUE = 4 << 20, 1 << 16
 _MOST_ADDRESSES = 16
@@ -81,8 +83,9 @@ def _start(container: str, state: Mapping[str, Any]) -> None:
     pid = state.get("pid")
     if not isinstance(pid, int) or isinstance(pid, bool) or pid < 1:
         raise NoteError("pid: must be the number of a process")
-    pod = _pod(container, _annotations(state))
-    addresses = addresses_of(pid)
+    annotations = _annotations(state)
+    pod = _pod(container, annotations)
+    addresses = _assigned(addresses_of(pid), annotations)
     if not addresses:
         # It shares the network of the host, has none, or gets its network later.
         return
@@ -99,19 +102,32 @@ def _start(container: str, state: Mapping[str, Any]) -> None:
     forget_connections(addresses)
 
 
+def _assigned(addresses: Sequence[str], annotations: Mapping[str, str]) -> Sequence[str]:
+    """Return those of the addresses in a network namespace that belong to the pod, where CRI-O names these.
+
+    A container of the pod that ended may have added addresses of other pods. The author of a pod can add annotations of
+    further numbers, but not replace the first one; a pod has at most one address of each IP version.
+    """
+    first, second = (annotations.get(f"{_CRIO_ADDRESS}{number}", "") for number in (0, 1))
+    if annotations.get(_MANAGER) != _CRIO or not first:
+        return addresses
+    named = {first, second} if (":" in first) != (":" in second) else {first}
+    return [address for address in addresses if address in named]
+
+
 def _without_foreign(pid: int, addresses: Iterable[str], pod: Pod) -> list[str]:
     """Return the addresses that no running pod has in another network namespace.
 
-    A note of a CNI runtime names no process; CRI-O may have started the plugin for the same pod.
+    If containers in this one have classes, only their addresses remain. A note of a CNI runtime names no process; CRI-O
+    may have started the plugin for the same pod.
     """
     own, name = network_of(pid), f"{pod[0]}/{pod[1]}"
-    foreign = {
-        address
-        for note in pod_notes.read_notes().values()
-        if (_network_of(note) != own if "process" in note else note["name"] != name)
-        for address in note["addresses"]
-    }
-    return [address for address in addresses if address not in foreign]
+    inside: set[str] = set()
+    foreign: set[str] = set()
+    for note in pod_notes.read_notes().values():
+        is_foreign = _network_of(note) != own if "process" in note else note["name"] != name
+        (foreign if is_foreign else inside).update(note["addresses"])
+    return [address for address in addresses if address not in foreign and (not inside or address in inside)]
 
 
 def _admit(container: str, pid: int, addresses: Sequence[str], pod: Pod) -> None:
@@ -176,6 +192,8 @@ def _pod(container: str, annotations: Mapping[str, str]) -> Pod:
     namespace = annotations.get(NAMESPACE, "")
     if not namespace:
         return "", "", {}
+    if _CRIO_LABELS in annotations:
+        raise NoteError(f"annotation {_MANAGER}: must be {_CRIO} in a pod of CRI-O, which has {_CRIO_LABELS}")
     if not is_namespace(namespace):
         raise NoteError(f"annotation {NAMESPACE}: must be the name of a namespace, not {ascii(namespace[:63])}")
     return namespace, container[:_SHOWN], _labels(annotations.get(LABELS, ""))
@@ -195,8 +213,9 @@ def _labels(text: str) -> dict[str, str]:
 def _crio_pod(annotations: Mapping[str, str]) -> Pod:
     """Return the Pod of Kubernetes that CRI-O starts. Raises NoteError for malformed annotations.
 
-    Those of a sandbox come from the author of the pod too, who must not choose the namespace. A sandbox sends nothing,
-    and each container of the pod follows with a call of its own.
+    Those of a sandbox come from the author of the pod too, who must not choose the namespace, and can replace all but
+    those that CRI-O adds last: the kubelet's labels, each as an annotation. A sandbox sends nothing, and each container
+    of the pod follows with a call of its own.
     """
     if annotations.get(_CRIO_TYPE) == "sandbox":
         return "", "", {}
@@ -211,4 +230,6 @@ def _crio_pod(annotations: Mapping[str, str]) -> Pod:
     for key, value, is_valid in ((_POD_NAMESPACE, namespace, is_namespace), (_POD_NAME, name, is_pod_name)):
         if not isinstance(value, str) or not is_valid(value):
             raise NoteError(f"annotation {_CRIO_LABELS}: {key}: must be a name of Kubernetes")
+        if annotations.get(key, value) != value:
+            raise NoteError(f"annotation {_CRIO_LABELS}: {key}: must be that of the annotation {key}")
     return str(namespace), str(name), None

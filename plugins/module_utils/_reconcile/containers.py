@@ -27,7 +27,7 @@ from .networks import NamedNetwork, NetworkPlan, found_network
 from .node_answer import valid_fields
 
 _Host = Mapping[str, Any]
-_SHOWN = 5
+_SHOWN, _MOST_LINES = 5, 20
 # With the number in front, at most as long as the name of an object may be.
 _LONGEST = 240
 _NOT_IN_NAMES = re.compile("[^a-z0-9]+")
@@ -112,9 +112,15 @@ def plan_containers(
         tuple(pod for each in found for pod in each.pods),
         {each.name: each.origins for each in found},
         {each.name: each.kept for each in found},
-        tuple(line for each in found for line in each.errors),
+        tuple(line for each in found for line in _first_ones(each.name, each.errors)),
         {each.name: each.followed for each in found},
     )
+
+
+def _first_ones(node: str, lines: Sequence[str]) -> Sequence[str]:
+    """Return the first lines, and the number of the others: those of one node must not fill the report."""
+    more = len(lines) - _MOST_LINES
+    return lines if more <= 0 else [*lines[:_MOST_LINES], f"{node}: has {more} more errors of containers"]
 
 
 class _Node:

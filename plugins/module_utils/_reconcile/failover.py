@@ -164,12 +164,13 @@ def last_orders(fleet: Dict) -> dict[str, list[str]]:
 
 def takeovers(fleet: Dict) -> dict[tuple[str, str], Dict]:
     """Return {(egress IP, node): {egressIP, from, since}} of what nodes took over since the last run and hold."""
-    return {
-        (item["egressIP"], name): item
-        for name, facts in fleet["observed"].items()
-        for item in facts.get("takeovers", ())
-        if any(held["egressIP"] == item["egressIP"] for held in facts["held"])
-    }
+    found = {}
+    for name, facts in fleet["observed"].items():
+        held = {item["egressIP"] for item in facts["held"]} if facts.get("takeovers") else ()
+        found.update(
+            {(item["egressIP"], name): item for item in facts.get("takeovers", ()) if item["egressIP"] in held}
+        )
+    return found
 
 
 def taken_over(fleet: Dict) -> dict[tuple[str, str], str]:

@@ -35,6 +35,8 @@ _OF_NODE = ("pods", "networks", "namespaces")
 # A run adds one to the highest generation of the nodes, and a node refuses what is not newer than its own. So one node
 # with a wrong generation could make the others refuse all later runs. A node that was away is behind, never far ahead.
 _GENERATION_JUMP = 2**32
+# Names of nodes in records that the reasons of a stop have.
+_MOST_VANISHED = 100
 
 
 @dataclass(frozen=True)
@@ -225,11 +227,15 @@ def _vanished(observed: Mapping[str, _FACTS], expected: Collection[str]) -> list
     recorded = {name: {node["name"] for node in facts["nodes"]} for name, facts in observed.items()}
     recorded = {name: names for name, names in recorded.items() if names}
     votes = Counter(gone for names in recorded.values() for gone in names - {*expected})
+    lost = sorted(gone for gone, count in votes.items() if 2 * count >= len(recorded))
+    more = len(lost) - _MOST_VANISHED
     return [
-        f"egress_ip_forget_nodes: {gone} is in the records of {votes[gone]} of {len(recorded)} nodes, but not in"
-        " egress_ip_group; run with the whole inventory, or list the node in egress_ip_forget_nodes if it has left"
-        for gone in sorted(votes)
-        if 2 * votes[gone] >= len(recorded)
+        *(
+            f"egress_ip_forget_nodes: {gone} is in the records of {votes[gone]} of {len(recorded)} nodes, but not in"
+            " egress_ip_group; run with the whole inventory, or list the node in egress_ip_forget_nodes if it has left"
+            for gone in lost[:_MOST_VANISHED]
+        ),
+        *([f"egress_ip_forget_nodes: the records have {more} more such nodes"] if more > 0 else ()),
     ]
 
 

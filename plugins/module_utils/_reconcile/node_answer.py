@@ -39,6 +39,8 @@ _KEY = re.compile("[0-9a-f]{16}")
 _REQUIRED = ("interface", "networks", "endpoints", "addresses", "held", "generation", "nodes")
 # Counters of the kernel have 64 bits.
 _NUMBERS_END = 2**64
+# Characters of a text, and texts of one answer, that may get into a report: AWX drops one that is too long.
+_LONGEST_TEXT, _MOST_REASONS = 2000, 20
 # Far above what a run sets: `tunnel_keys` limits that.
 _MOST_KEYS = 32
 _Check = Callable[[Any, str, Errors], Any]
@@ -66,7 +68,7 @@ def read_answer(observed: Mapping[str, Any] | None) -> Answer:
     if observed is None:
         return _without_facts(STOP, NOT_OBSERVED)
     text = observed.get("msg")
-    message = on_one_line(" ".join(text.split())) if isinstance(text, str) else ""
+    message = _shown(" ".join(text.split())) if isinstance(text, str) else ""
     if observed.get("unreachable"):
         return _without_facts(UNAVAILABLE, f"cannot be reached: {message}")
     if not observed.get("failed"):
@@ -110,7 +112,7 @@ def _read_facts(observed: Mapping[str, Any]) -> Answer:
     errors = Errors()
     facts = {name: check(observed[name], name, errors) for name, check in _FIELDS.items() if name in observed}
     if facts.get("problems"):
-        return _without_facts(FAULTY, *facts["problems"])
+        return _without_facts(FAULTY, *facts["problems"][:_MOST_REASONS])
     if facts.get("lost"):
         return _without_facts(UNAVAILABLE, f"has lost its network: {facts['lost']}")
     for name in _REQUIRED:
@@ -139,11 +141,16 @@ def are_endpoints(addresses: Collection[str]) -> bool:
 
 
 def _text(value: object, path: str, errors: Errors) -> str:
-    """Return a string, which may be empty, with non-printable characters escaped: an answer may get into a report."""
+    """Return a string, which may be empty, as `_shown`."""
     if isinstance(value, str):
-        return on_one_line(value)
+        return _shown(value)
     errors.add(path, f"must be a string, not {type_name(value)}")
     return ""
+
+
+def _shown(text: str) -> str:
+    """Return a text with non-printable characters escaped, and not too long: an answer may get into a report."""
+    return on_one_line(text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 3]}...")
 
 
 def _key(value: object, path: str, errors: Errors) -> str:

@@ -394,6 +394,7 @@ def _answering_host(mac: str, fleet: Dict) -> str:
 
 def _stats(plan: Dict, fleet: Dict, conflicts: Dict, results: Dict | None, events: Events) -> dict[str, Any]:
     """Return the data that `set_stats` passes to AWX."""
+    planned = {item["egressIP"] for item in plan["assignments"]}
     return {
         "assignments": plan["assignments"],
         "unassigned": plan["unassigned"],
@@ -401,7 +402,7 @@ def _stats(plan: Dict, fleet: Dict, conflicts: Dict, results: Dict | None, event
         "moves": plan["moves"],
         "load": plan["load"],
         **({"standbys": plan["standbys"]} if "standbys" in plan else {}),
-        "takeovers": [{**item, "node": node} for (_ip, node), item in sorted(takeovers(fleet).items())],
+        "takeovers": [{**item, "node": node} for (ip, node), item in sorted(takeovers(fleet).items()) if ip in planned],
         "conflicts": list(conflicts.values()),
         "withheld": [{"egressIP": ip, "reason": reason} for ip, reason in events.withheld.items()],
         "unavailable": list(fleet["unavailable"]),

@@ -279,7 +279,7 @@ class FakeKernel:
         self._do("remove", str(path), lambda line: self.files.pop(line, None))
 
     def file_version(self, path):
-        return (hash(self.files.get(str(path))), 0)
+        return (hash(self.files[str(path)]), 1) if str(path) in self.files else files.NO_FILE
 
     def is_here(self, item):
         return item[0] in self.addresses()

@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule as Action
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import SIGNS
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, without_control
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of
 from playbook_fleet import COLLECTION, PlaybookFleet
 from setting_sources import task_variables
 
@@ -150,7 +150,7 @@ def test_the_facts_for_a_run_are_one_text(monkeypatch, forged):
     assert {*sent} == {"changed", "digest", "packages", "facts"}
     assert plain == given
     variables = task_variables(node1={"egress_ip_node_info": sent}, node2={"egress_ip_node_info": plain})
-    assert [host_of(variables, name)["observed"] for name in ("node1", "node2")] == [given, given]
+    assert [host["observed"] for host in hosts_of(variables, ["node1", "node2"])] == [given, given]
 
 
 def test_options_may_be_texts_as_templates_give_them(sent):

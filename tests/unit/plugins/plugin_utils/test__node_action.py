@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from types import SimpleNamespace
 
@@ -16,8 +17,9 @@ from ansible.plugins.loader import action_loader, connection_loader
 from ansible_collections.netops.egress_ip.plugins.action import node, node_info, node_packages
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_plain_texts, with_texts
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FAULTY, read_answer
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import NodeClock
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of
 from hypothesis import given
 from hypothesis import strategies as st
 from setting_sources import task_variables
@@ -25,7 +27,8 @@ from setting_sources import task_variables
 
 def observed(facts):
     """Return what the plan gets of the facts of a node."""
-    return host_of(task_variables(node1={"egress_ip_node_info": facts}), "node1")["observed"]
+    (host,) = hosts_of(task_variables(node1={"egress_ip_node_info": facts}), ["node1"])
+    return host["observed"]
 
 
 def test_a_node_cannot_set_variables(monkeypatch):
@@ -41,6 +44,50 @@ def test_a_node_cannot_set_variables(monkeypatch):
     task = SimpleNamespace(args={}, async_val=0)
     action = ActionModule(task, None, None, None, None, None)
     assert action.run() == {"changed": False, "held": []}
+
+
+@pytest.mark.parametrize(("plugin", "limit"), [(node, 1 << 24), (node_info, 1 << 23)], ids=["node", "node_info"])
+@pytest.mark.parametrize(
+    ("make", "excess"),
+    [
+        (lambda limit: "x" * limit, 0),
+        (lambda limit: "x" * (limit + 1), 1),
+        (lambda limit: "," * (limit // 16), 0),
+        (lambda limit: "[{," * (limit // 48 + 1), 1),
+    ],
+    ids=["long", "too long", "many values", "too many values"],
+)
+def test_an_output_that_is_too_long_never_becomes_values(monkeypatch, plugin, limit, make, excess):
+    text = make(limit)
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+    monkeypatch.setattr(ActionBase, "_low_level_execute_command", lambda self, *_arguments: {"stdout": text})
+    monkeypatch.setattr(
+        ActionBase,
+        "_execute_module",
+        lambda self, **_options: {"read": len(self._low_level_execute_command("python")["stdout"])},
+    )
+    done = plugin.ActionModule(SimpleNamespace(args={}, async_val=0), None, None, None, None, None).run()
+    if not excess:
+        assert done == {"read": len(text)}
+        return
+    answer = read_answer(done)
+    assert (answer.kind, answer.reasons) == (
+        FAULTY,
+        (f"gives too long an answer: must be at most {limit} characters of JSON",),
+    )
+
+
+def test_lines_beside_the_answer_control_no_terminal(monkeypatch):
+    sent = {"stdout": '\x1b[2Jx\n{"a": "\x9b\u00fc\u00a0\u202e"}\r\n', "stderr": "\x9b", "rc": 0}
+    monkeypatch.setattr(ActionBase, "_low_level_execute_command", lambda self, *_arguments: sent)
+    action = ActionModule(SimpleNamespace(args={}, async_val=0), None, None, None, None, None)
+    done = action._low_level_execute_command("python")
+    assert done == {
+        "stdout": '\\u001b[2Jx\n{"a": "\\u009b\u00fc\u00a0\\u202e"}\r\n',
+        "stderr": "\\u009b",
+        "rc": 0,
+    }
+    assert json.loads(done["stdout"].partition("\n")[2]) == {"a": "\x9b\u00fc\u00a0\u202e"}
 
 
 def test_a_silent_node_does_not_end_the_process_that_cleans_up(monkeypatch):

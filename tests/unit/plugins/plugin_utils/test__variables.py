@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import zlib
 
 import pytest
@@ -14,8 +15,13 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fiel
     with_plain_texts,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FAULTY, read_answer
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of, node_results, result_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of, node_results, result_of
 from setting_sources import task_variables
+
+
+def host_of(variables, name):
+    (host,) = hosts_of(variables, [name])
+    return host
 
 
 def test_a_host_has_its_settings_and_its_answer():
@@ -35,7 +41,7 @@ def test_a_host_that_was_not_observed_is_not_unavailable(own):
 def test_facts_of_a_host_that_runs_no_tasks_are_those_of_an_earlier_play():
     variables = task_variables(node1={"egress_ip_node_info": {}}, node2={"egress_ip_node_info": {}})
     variables["egress_ip_settings"]["absent"] = ["node2"]
-    assert [host_of(variables, name)["observed"] for name in ("node1", "node2")] == [{}, None]
+    assert [host["observed"] for host in hosts_of(variables, ["node1", "node2"])] == [{}, None]
 
 
 def test_a_host_without_settings():
@@ -46,12 +52,15 @@ def test_a_host_without_settings():
 
 
 TOO_LONG = f"[{' ' * MOST}]"
+TOO_MANY = f"[{'[],' * (MOST // 32)}[]]"
 COMPRESSED = "zlib " + base64.b64encode(zlib.compress(TOO_LONG.encode())).decode()
 
 
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize(
-    "text", ["{", "[" * 100_000, TOO_LONG, COMPRESSED], ids=["no JSON", "deeply nested", "too long", "compressed"]
+    "text",
+    ["{", "[" * 100_000, TOO_LONG, COMPRESSED, TOO_MANY],
+    ids=["no JSON", "deeply nested", "too long", "compressed", "too many values"],
 )
 def test_a_text_that_cannot_be_read_concerns_only_its_node(name, text):
     sent = with_plain_texts({name: text})
@@ -62,6 +71,41 @@ def test_a_text_that_cannot_be_read_concerns_only_its_node(name, text):
     (reason,) = answer.reasons
     assert reason.startswith(f"gives invalid facts: {name}: must be a list, not the string ")
     assert len(reason) < 200
+
+
+def test_long_answers_of_several_nodes_are_not_read_and_concern_only_these():
+    good = json.dumps([{"name": f"node{number}", "endpoints": [], "addresses": []} for number in range(100)])
+    bad = {f"bad{number}": f"[{' ' * (MOST - 100 - number)}]" for number in range(5)}
+    texts = {"good1": good, **bad, "good2": good}
+    answers = {node: {"egress_ip_node_info": {"nodes": text}} for node, text in texts.items()}
+    observed = {host["name"]: host["observed"] for host in hosts_of(task_variables(**answers), answers)}
+    read = [node for node in bad if observed[node] == {"nodes": []}]
+    assert len(read) == 2
+    for node in {*bad} - {*read}:
+        answer = read_answer(observed[node])
+        assert (answer.kind, len(answer.reasons)) == (FAULTY, 1)
+        assert answer.reasons[0].startswith("gives too long an answer: must be at most ")
+    assert observed["good1"]["nodes"] is observed["good2"]["nodes"]
+    assert len(observed["good1"]["nodes"]) == 100
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_long_texts_that_came_compressed_count_as_they_are_read(name):
+    texts = {f"bad{number}": f"[{' ' * (MOST - 100 - number)}]" for number in range(5)}
+    packed = {node: "zlib " + base64.b64encode(zlib.compress(text.encode())).decode() for node, text in texts.items()}
+    answers = {node: {"egress_ip_node_info": {"facts": json.dumps({name: text})}} for node, text in packed.items()}
+    observed = [host["observed"] for host in hosts_of(task_variables(**answers), answers)]
+    assert observed.count({name: []}) == 2
+    assert [read_answer(each).kind for each in observed if "failed" in each] == [FAULTY] * 3
+
+
+def test_long_facts_of_several_nodes_are_not_read():
+    texts = {f"bad{number}": json.dumps({"drift": ["x" * (MOST - 100 - number)]}) for number in range(5)}
+    answers = {"good": {"egress_ip_node_info": {"facts": '{"drift": []}'}}}
+    answers.update({node: {"egress_ip_node_info": {"facts": text}} for node, text in texts.items()})
+    observed = {host["name"]: host["observed"] for host in hosts_of(task_variables(**answers), answers)}
+    assert observed["good"] == {"drift": []}
+    assert sorted("failed" in each for each in observed.values()) == [False] * 3 + [True] * 3
 
 
 @pytest.mark.parametrize("variables", [{}, {"egress_ip_plan": "{{ other }}"}])
@@ -98,7 +142,7 @@ def test_the_result_of_a_node_that_released_addresses_first(release, applied, re
 def test_equal_records_of_nodes_are_one_value():
     record = '[{"name": "node1"}]'
     variables = task_variables(**{f"node{n}": {"egress_ip_node_info": {"nodes": record}} for n in (1, 2)})
-    one, two = (host_of(variables, name)["observed"]["nodes"] for name in ("node1", "node2"))
+    one, two = (host["observed"]["nodes"] for host in hosts_of(variables, ["node1", "node2"]))
     assert one == [{"name": "node1"}]
     assert one is two
 

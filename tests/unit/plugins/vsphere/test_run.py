@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_egressips
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import host_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of
 from pyVmomi import vim
 from setting_sources import task_variables
 from spoof_guard import spoof_guard
@@ -75,7 +75,7 @@ def world(hosts, egress_ips, assignments=(), held=()):
     fleet["current"] = [{"egressIP": ip, "node": name} for ip, name in held]
     entries = [{"egressIP": ip, "node": name, "name": "web", "interface": "eth0"} for ip, name in assignments]
     platforms = queries(
-        [host_of(task_variables(**hosts), name) for name in hosts],
+        hosts_of(task_variables(**hosts), hosts),
         read_egressips([egressip(*egress_ips)]),
     )
     plan = {"assignments": entries, "load": {}, **{key: [] for key in ("unassigned", "invalid", "moves", "warnings")}}

@@ -23,6 +23,12 @@ def test_a_command_that_fails_says_what_it_said():
         commands.check(["no-such-command"])
 
 
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_text_in_another_encoding_is_no_error(stream):
+    done = commands.run(["sh", "-c", f"printf 'a\\377b' >&{stream}"])
+    assert "".join(done[1:]) == "a\ufffdb"
+
+
 def test_a_command_that_hangs_is_stopped(monkeypatch):
     monkeypatch.setattr(commands, "TIMEOUT", 0.1)
     with pytest.raises(CommandError, match="did not end within"):

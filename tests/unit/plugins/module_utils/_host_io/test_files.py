@@ -115,6 +115,24 @@ def test_a_fifo_in_the_way_is_an_error_and_nobody_waits(tmp_path, reader):
     assert files.read_file(path) == b"x"
 
 
+def test_a_file_of_others_that_has_a_name_in_the_folder_stays_as_it_is(tmp_path):
+    """Where the kernel does not protect hard links, who may write to a folder can give any file a name there."""
+    (tmp_path / "shadow").write_bytes(b"secret")
+    (tmp_path / "shadow").chmod(0o600)
+    os.link(tmp_path / "shadow", tmp_path / ".egress_ip.prom.new")
+    with pytest.raises(CommandError, match="egress_ip.prom: cannot be written: is not a regular file with one name"):
+        files.publish_file(tmp_path / "egress_ip.prom", b"x")
+    assert (tmp_path / "shadow").read_bytes() == b"secret"
+    assert (tmp_path / "shadow").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_version_of_a_file_does_not_read_it(tmp_path):
+    path = tmp_path / "egress_ip.prom"
+    assert files.file_version(path) == files.NO_FILE
+    path.symlink_to("/dev/zero")
+    assert files.file_version(path) != files.NO_FILE
+
+
 def test_a_file_and_its_name_survive_a_crash(monkeypatch, tmp_path):
     synced = []
     monkeypatch.setattr(

@@ -120,7 +120,7 @@ def test_a_recorded_call_is_no_call_again(switchboard, port):
     recorder.close()
 
 
-def wait_for_callers(switchboard, known, count=64):
+def wait_for_callers(switchboard, known, count):
     """Read until as many callers are known, one of which none of `known` is."""
     end = time.monotonic() + 10
     while len(switchboard._callers) < count or not {*switchboard._callers.values()} - {*known}:
@@ -129,15 +129,37 @@ def wait_for_callers(switchboard, known, count=64):
 
 
 def test_a_caller_that_makes_room_for_another_one_may_have_sent_something(switchboard, port):
-    strangers = [socket.create_connection((ONE, port)) for _number in range(64)]
-    wait_for_callers(switchboard, ())
+    strangers = [socket.create_connection((ONE, port)) for _number in range(8)]
+    wait_for_callers(switchboard, (), 8)
     known = list(switchboard._callers.values())
     strangers[0].sendall(b"x")
     strangers.append(socket.create_connection((ONE, port)))
-    wait_for_callers(switchboard, known)
-    assert len(switchboard._callers) == 64
+    wait_for_callers(switchboard, known, 8)
+    assert len(switchboard._callers) == 8
     for stranger in strangers:
         stranger.close()
+
+
+def test_a_node_that_calls_again_and_again_ends_only_its_own_calls(switchboard, port):
+    with contextlib.ExitStack() as stack:
+        for own in [TWO, *[ONE] * 50]:
+            stack.enter_context(socket.create_connection((ONE, port), 5, (own, 0)))
+            wait_for_call(switchboard, 0.01)
+        end = time.monotonic() + 10
+        while len(switchboard._callers) < 9 and time.monotonic() < end:
+            wait_for_call(switchboard, 0.01)
+        peers = [caller.peer for caller in switchboard._callers.values()]
+    assert sorted(peers) == [ONE] * 8 + [TWO]
+
+
+def test_the_calls_of_all_addresses_together_are_limited(switchboard, port, monkeypatch):
+    monkeypatch.setattr(fleet_calls, "_UNPROVEN", 20)
+    with contextlib.ExitStack() as stack:
+        for number in range(2, 40):
+            stack.enter_context(socket.create_connection((ONE, port), 5, (f"127.0.0.{number}", 0)))
+            wait_for_call(switchboard, 0.01)
+        wait_for_callers(switchboard, (), 20)
+        assert len(switchboard._callers) == 20
 
 
 def test_a_stranger_does_not_stop_a_call(switchboard, port):

@@ -70,6 +70,21 @@ def test_the_new_holder_gets_the_connections(port):
     assert seconds < handover_session.PATIENCE
 
 
+@pytest.mark.parametrize(("size", "fits"), [("6000", True), ("0", False), ("x", True), (None, True)])
+def test_more_connections_than_this_host_can_track_are_not_read(port, monkeypatch, tmp_path, size, fits):
+    end = ("2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", 65535)
+    flow = Flow(17, end, end, end, end, 0xFFFFFFFF, False, (255, (255, 255), (255, 255)))
+    monkeypatch.setattr(handover_session, "_TABLE_SIZE", tmp_path / "nf_conntrack_max")
+    if size is not None:
+        (tmp_path / "nf_conntrack_max").write_text(f"{size}\n")
+    ip = end[0]
+    received, released, _seconds = meet(
+        port, Partners({TWO: [ip]}, {}), Partners({}, {ONE: [ip]}), flows={ip: [flow] * 6000}
+    )
+    assert received == ({}, {ip: [flow] * 6000} if fits else {})
+    assert released == {ONE: [{ip}], TWO: [set()]}
+
+
 def test_two_nodes_that_swap_do_not_wait_for_each_other(port):
     received, released, seconds = meet(port, Partners({TWO: [A]}, {TWO: [B]}), Partners({ONE: [B]}, {ONE: [A]}))
     assert received == ({B: []}, {A: [FLOW]})

@@ -97,6 +97,17 @@ def test_a_directory_service_that_hangs_takes_two_seconds_at_most(monkeypatch, t
     assert calls.read_text() == "call\n"
 
 
+def test_a_full_name_in_another_encoding_does_not_hide_a_user(monkeypatch, tmp_path):
+    """A user can change the own full name (chfn)."""
+    program = tmp_path / "getent"
+    program.write_text("#!/bin/sh\nprintf 'deploy:x:1001:100:M\\374ller:/:/bin/sh\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(commands, "run", RUN)
+    monkeypatch.setitem(commands._ENVIRONMENT, "PATH", f"{tmp_path}:{commands.PATH}")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{commands.PATH}")
+    assert find_networks([parse_network_name("user:deploy", "path")], ())["user:deploy"] == FoundNetwork(uids=("1001",))
+
+
 def test_the_accounts_of_this_host(monkeypatch):
     monkeypatch.setattr(commands, "run", RUN)
     assert found("root") == ([], HOST_SERVICES)

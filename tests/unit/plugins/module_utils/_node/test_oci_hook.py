@@ -23,6 +23,9 @@ from small_fleet import EGRESS1, NODE1, inside, listener, nft, run, sources
 
 NAMESPACE, LABELS = "egress-ip.netops/namespace", "egress-ip.netops/labels"
 SHOP = {NAMESPACE: "shop"}
+CRIO_LABELS = "io.kubernetes.cri-o.Labels"
+CRIO_CONTAINER = {"io.kubernetes.cri-o.ContainerType": "container"}
+POD_LABELS = {"io.kubernetes.pod.namespace": "plain", "io.kubernetes.pod.name": "web-0"}
 CRIO = {"io.container.manager": "cri-o", NAMESPACE: "plain", LABELS: "app=web"}
 
 
@@ -210,6 +213,38 @@ def test_a_container_that_adds_the_address_of_a_pod_of_kubernetes_changes_nothin
         assert pod_notes.read_note("c2")["addresses"] == [POD[4], POD[6]]
 
 
+def test_a_container_that_adds_the_address_of_a_container_without_a_class_changes_nothing(node):
+    with one_address() as first:
+        start(first.pid, SHOP)
+        for address in (f"{VICTIM}/32", "2001:db8:88::8/128"):
+            run("nsenter", f"--net=/proc/{first.pid}/ns/net", "ip", "address", "add", address, "dev", "lo")
+        with joined(first) as second:
+            assert start(second.pid, SHOP, name="c2") == 0
+        assert pod_notes.read_note("c2")["addresses"] == [POD[4], POD[6]]
+        assert elements() == {POD[4]: "goto"}
+
+
+@pytest.mark.parametrize(
+    ("named", "own"),
+    [
+        ([POD[4]], [POD[4]]),
+        ([POD[4], POD[6]], [POD[4], POD[6]]),
+        ([POD[6], POD[4]], [POD[4], POD[6]]),
+        ([POD[4], POD[6], VICTIM], [POD[4], POD[6]]),
+        ([POD[4], VICTIM], [POD[4]]),
+        (["x", VICTIM], []),
+        ([], [VICTIM, POD[4], POD[6]]),
+    ],
+)
+def test_a_pod_of_cri_o_has_the_addresses_that_cri_o_names(node, named, own):
+    """The author of a pod can add an annotation with a further number; a container that ended, an address."""
+    words = {**CRIO, CRIO_LABELS: json.dumps(POD_LABELS)}
+    words.update({f"io.kubernetes.cri-o.IP.{number}": address for number, address in enumerate(named)})
+    with container(f"{POD[4]}/24", f"{POD[6]}/64", f"{VICTIM}/32") as first:
+        assert start(first.pid, words) == 0
+        assert [address for note in pod_notes.read_notes().values() for address in note["addresses"]] == sorted(own)
+
+
 def test_a_container_of_which_all_addresses_are_those_of_another_one(node):
     with one_address() as victim, one_address() as first:
         assert start(victim.pid, {NAMESPACE: "plain"}, name="victim") == 0
@@ -315,6 +350,38 @@ def test_a_pod_of_cri_o_without_an_answer_of_the_api_server_is_closed(node):
         # A run knows it from the API server.
         assert HostIO.followed_containers() == ([], [])
     assert elements() == {POD[4]: "drop"}
+
+
+@pytest.mark.parametrize(
+    ("forged", "message"),
+    [
+        (
+            {"io.container.manager": "libpod", NAMESPACE: "shop"},
+            f"annotation io.container.manager: must be cri-o in a pod of CRI-O, which has {CRIO_LABELS}",
+        ),
+        (
+            {**CRIO_CONTAINER, CRIO_LABELS: json.dumps({**POD_LABELS, "io.kubernetes.pod.namespace": "shop"})},
+            f"annotation {CRIO_LABELS}: io.kubernetes.pod.namespace: must be that of the annotation "
+            "io.kubernetes.pod.namespace",
+        ),
+        (
+            {**CRIO_CONTAINER, CRIO_LABELS: json.dumps({**POD_LABELS, "io.kubernetes.pod.name": "shop-0"})},
+            f"annotation {CRIO_LABELS}: io.kubernetes.pod.name: must be that of the annotation io.kubernetes.pod.name",
+        ),
+        ({**CRIO_CONTAINER, NAMESPACE: "shop"}, ""),
+        ({**CRIO_CONTAINER, CRIO_LABELS: "{}", NAMESPACE: "shop"}, ""),
+        ({"io.container.manager": "libpod"}, ""),
+    ],
+)
+def test_the_author_of_a_pod_of_cri_o_cannot_choose_its_namespace(node, forged, message, capsys):
+    """CRI-O gives a sandbox its own annotations, then those of the pod, its labels, and last those of the kubelet."""
+    own = {"io.container.manager": "cri-o", "io.kubernetes.cri-o.ContainerType": "sandbox"}
+    with one_address() as sandbox:
+        status = start(sandbox.pid, {**own, CRIO_LABELS: json.dumps(POD_LABELS), **forged, **POD_LABELS}, "sandbox")
+        assert capsys.readouterr().err == (f"netops.egress_ip: {message}\n" if message else "")
+        assert status == (1 if message else 0)
+        # Its own namespace has no egress IP.
+        assert {*elements().values()} <= {"return"}
 
 
 def test_the_collection_of_a_cni_runtime_leaves_containers_alone(node):

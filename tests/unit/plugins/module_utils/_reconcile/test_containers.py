@@ -187,6 +187,16 @@ def test_a_label_of_the_network_s_namespace_is_no_permission():
     assert len(errors(made)) == 1
 
 
+def test_the_errors_of_one_node_do_not_fill_the_report():
+    both = [found(name, *(f"10.88.1.{number}" for number in range(50))) for name in ("a", "b")]
+    made = run([host(1, podman(*both)), host(2, podman(found("c", A)))], egressip())
+    assert errors(made)[-2:] == [
+        "node1: has 30 more errors of containers",
+        f"node2: podman:c has {A}, a node's address or an egress IP; it is no pod",
+    ]
+    assert len(errors(made)) == 22
+
+
 @pytest.mark.parametrize(
     ("addresses", "error"),
     [

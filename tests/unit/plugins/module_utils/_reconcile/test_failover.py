@@ -257,6 +257,15 @@ def test_the_result_for_awx_has_standbys_and_takeovers():
     assert stats["standbys"] == made["plan"]["standbys"]
 
 
+def test_the_result_for_awx_has_only_takeovers_of_the_plan():
+    """A malicious node may report many, and AWX drops a result that is too large."""
+    many = [f"192.168.127.{number}" for number in range(1, 200)]
+    taken = [{"egressIP": ip, "from": "node1", "since": 1.0} for ip in (A, *many)]
+    made = run([SILENT, host(2, A, *many, takeovers=taken), host(3)], egressip(A))
+    stats = report(made["plan"], made["manifests"], made["fleet"]).stats
+    assert stats["takeovers"] == [{**taken[0], "node": "node2"}]
+
+
 def test_status_shows_the_standbys_on_record_and_the_takeover():
     made = run([host(1), host(2, A, **TAKEN, **ORDER), host(3)], egressip(A), failover={})
     row = status_table(picture(made, planned=False), made["fleet"]).lines[1]

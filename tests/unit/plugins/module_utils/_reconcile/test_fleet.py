@@ -144,6 +144,13 @@ def test_a_part_of_the_inventory_stops_the_run():
     assert observe_fleet([host(1, answer(1, nodes=known(1, 2, 3)))], forget=["node2", "node3"]).stop_reasons == ()
 
 
+def test_the_names_in_a_record_do_not_fill_the_report():
+    nodes = [{"name": f"node{number:04}", "endpoints": [], "addresses": []} for number in range(1000)]
+    reasons = observe_fleet([host(1, answer(1, nodes=nodes))]).stop_reasons
+    assert len(reasons) == 101
+    assert reasons[-1] == "egress_ip_forget_nodes: the records have 900 more such nodes"
+
+
 def test_one_record_among_many_does_not_stop_the_run():
     hosts = [host(n, answer(n, nodes=known(1, 2, 3))) for n in (1, 2)]
     assert observe_fleet([*hosts, host(3, answer(3, nodes=known(1, 2, 3, 9)))]).stop_reasons == ()

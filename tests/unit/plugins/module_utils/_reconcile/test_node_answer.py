@@ -206,6 +206,18 @@ def test_answers_without_facts(observed, kind, reasons):
     assert read_answer(observed) == (kind, {}, reasons)
 
 
+LONG = "x" * 3000
+SHOWN = "x" * 1997 + "..."
+
+
+def test_a_long_text_of_a_node_does_not_fill_the_report():
+    assert read_answer({"failed": True, "msg": LONG}).reasons == (SHOWN,)
+    assert read_answer({"unreachable": True, "msg": LONG}).reasons == (f"cannot be reached: {SHOWN}",)
+    assert read_answer({**FACTS, "problems": [LONG] * 30}).reasons == (SHOWN,) * 20
+    assert read_answer({**FACTS, "drift": [LONG]}).facts["drift"] == [SHOWN]
+    assert read_result({"failed": True, "msg": LONG}) == {"failed": True, "msg": SHOWN}
+
+
 RESULT = {
     "changed": True,
     "claimed": [A],
