@@ -37,42 +37,6 @@ def test_questions_change_nothing(fleet):
     assert_same(before, fleet.snapshot())
 
 
-MALFORMED = (
-    ("plan", {"egress_ip_what_if": ["node1"]}, "egress_ip_what_if: must be a mapping, not a list"),
-    (
-        "plan",
-        {"egress_ip_headroom": True, "egress_ip_headroom_label": ["zone"]},
-        "egress_ip_headroom_label: must be",
-    ),
-    ("plan", {"egress_ip_max_moves": -1}, "egress_ip_max_moves: must be an integer of 0 or more"),
-    ("plan", {"egress_ip_pools": "a"}, "egress_ip_pools: must be a mapping, not the string 'a'"),
-    ("status", {"egress_ip_pools": []}, "egress_ip_pools: must be a mapping, not a list"),
-    ("status", {"egress_ip_explain": "node1"}, "egress_ip_explain: 'node1' is not an IPv4 or IPv6 address"),
-    (
-        "status",
-        {"egress_ip_what_if": {"down": ["node1"]}},
-        "egress_ip_what_if: is supported by the playbook plan only",
-    ),
-    (
-        "remove",
-        {"egress_ip_what_if": {"down": ["node1"]}},
-        "egress_ip_what_if: is supported by the playbook plan only",
-    ),
-    ("drain", {"egress_ip_drain_nodes": 5}, "egress_ip_drain_nodes: must be a list of strings, not the integer 5"),
-    ("drain", {"egress_ip_drain_nodes": [{"a": "b"}]}, "egress_ip_drain_nodes[0]: must be a string, not a mapping"),
-)
-
-
-def test_what_is_malformed_is_one_line_that_names_the_variable(fleet, subtests):
-    before = fleet.snapshot()
-    for playbook, variables, message in MALFORMED:
-        with subtests.test(message):
-            text = fleet.bad(playbook, **variables).failed()[0]
-            assert text.startswith(message)
-            assert "\n" not in text
-    assert_same(before, fleet.snapshot())
-
-
 def test_what_if_nodes_and_objects_change(fleet):
     before, at = fleet.snapshot(), fleet.holders()
     (moved,) = (ip for ip, nodes in at.items() if nodes == ["node1"])
