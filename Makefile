@@ -9,7 +9,7 @@ DURATION := 180
 SEED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit kernel integration molecule eda awx-image bench bench-eda faults soak docs lab lab-clean clean prepare prepare-unit prepare-lab
+.PHONY: help demo test lint unit kernel integration molecule long eda awx-image bench bench-eda faults soak docs lab lab-clean clean prepare prepare-unit prepare-lab
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -28,7 +28,7 @@ demo: prepare-lab ## Show the picture of the OKD page on three real hosts
 	@$(PYTHON) tests/demo/demo.py
 
 test: prepare-unit prepare-lab ## Run every check: two labs and the checks without a lab, side by side
-	@$(CHECK) lint unit kernel integration molecule soak
+	@$(CHECK) lint unit kernel integration images molecule soak
 
 lint: prepare ## Formats, style, types, Ansible's rules, documentation, tarball
 	@$(CHECK) lint
@@ -43,7 +43,10 @@ integration: prepare-lab ## Tests of modules and filters by ansible-test, on thi
 	@$(CHECK) integration
 
 molecule: prepare-unit prepare-lab ## Scenarios on the lab's hosts
-	@$(CHECK) molecule
+	@$(CHECK) images molecule
+
+long: prepare-lab ## The tests on the lab's hosts that `make test` runs with fewer repetitions, with all of them
+	@$(CHECK) long
 
 eda: ## The rulebooks under the real ansible-rulebook, against a test API server and with posted alerts
 	@bash tests/ci/bootstrap.sh eda

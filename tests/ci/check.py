@@ -1,14 +1,14 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the checks of the collection, group by group: check.py lint unit kernel integration molecule soak.
+"""Run the checks of the collection, group by group: check.py lint unit kernel integration images molecule soak.
 
 Each check is a command; its output is shown as it comes, under a heading. A check that fails does not stop the others.
 At the end: the slowest tests, the time of each check, and the relevant lines of those that failed.
 Tests in a lab wait for hosts to boot and for the network half of the time. So two labs run side by side, the machine's
 and a second one: each takes the next scenario, or the soak, when it has ended one. All other checks run beside them in
-two lanes and at a lower priority: the tests in the labs measure gaps in traffic. Each line then begins with the name of
-its check.
+lanes and at a lower priority: the tests in the labs measure gaps in traffic. Each line then begins with the name of its
+check. The group `long` has the tests that the group `molecule` runs with fewer repetitions.
 tests/ci/bootstrap.sh has prepared the environments and the collection's tree before.
 """
 
@@ -24,7 +24,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -45,20 +45,23 @@ RUNNING: set[subprocess.Popen] = set()
 STOPPING = threading.Event()
 VENV = BUILD / "venv"
 # Molecule's scenarios, the longest first: this order lets both labs end at about the same time. With the images of the
-# hosts other than the usual one: other releases of Debian, and one with container engines.
+# hosts other than the usual one: other releases of Debian, and one with container engines. The first two have the usual
+# one, which is there, so that the others are built meanwhile.
 SCENARIOS: dict[str, dict[str, str]] = {
     "faults": {},
     "default": {},
+    "containers": {"EGRESS_IP_LAB_VARIANT": "containers"},
     "debian11": {"EGRESS_IP_LAB_SUITE": "bullseye"},
     "debian13": {"EGRESS_IP_LAB_SUITE": "trixie"},
-    "containers": {"EGRESS_IP_LAB_VARIANT": "containers"},
 }
+# Scenario -> its folder with tests that have the mark `repeats`.
+REPEATED = {"faults": "../default/tests", "containers": "tests"}
 # The machine's own lab has no name. More than two at once on two processors would make the tests that measure gaps in
 # traffic unreliable. `make lab-clean` removes both.
 SECOND_LAB = "second"
 LABS = ("", SECOND_LAB)
-# Seconds of random faults, and the seed that repeats them.
-SOAK = ("--duration", "180", "--seed", "1")
+# Seconds of random faults, and the seed that repeats them; `make soak` takes longer.
+SOAK = ("--duration", "120", "--seed", "1")
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
     "docs/kubernetes/",
@@ -228,30 +231,64 @@ def in_lab(name: str, *words: str, lab: str, cwd: Path = ROOT) -> Check:
     return Check(name, (*hold, *words), cwd, environment=environment, first=True)
 
 
-def scenario(name: str, lab: str) -> Iterator[Check]:
-    """A Molecule scenario, after its image; tests/ci/bootstrap.sh has built the usual one.
+def image(name: str, used: bool = False) -> Iterator[Check]:
+    """The image of a scenario, which is `used` at once; tests/ci/bootstrap.sh has built the usual one.
 
-    Images are built outside of the second lab, which has no way to a Debian mirror.
+    Images are built outside of the second lab, which has no way to a Debian mirror. Who needs an image that is being
+    built waits for it.
     """
     if SCENARIOS[name]:
         words = ("python", str(ROOT / "tests/lab/lab.py"), "image")
-        yield Check(f"image of {name}", words, environment=SCENARIOS[name])
+        yield Check(f"image of {name}", words, environment=SCENARIOS[name], first=used)
+
+
+def images() -> Iterator[Check]:
+    """All images, in the order in which scenarios need them."""
+    for name in SCENARIOS:
+        yield from image(name)
+
+
+def scenario(name: str, lab: str) -> Iterator[Check]:
+    """A Molecule scenario, after its image."""
+    yield from image(name, used=True)
     yield in_lab(f"molecule {name}", "molecule", "test", "--scenario-name", name, lab=lab, cwd=TREE / "extensions")
 
 
+def repeated(name: str, lab: str) -> Iterator[Check]:
+    """The tests of a scenario that `make molecule` runs with fewer repetitions, with all of them."""
+    yield from image(name, used=True)
+    words = ("python", "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--durations={SHOWN_TESTS}", "-m", "repeats")
+    check = in_lab(f"long {name}", *words, REPEATED[name], lab=lab, cwd=TREE / "extensions/molecule" / name)
+    yield replace(check, environment={**check.environment, **SCENARIOS[name], "EGRESS_IP_LAB_LONG": "1"})
+    yield from removal(lab)
+
+
 def soak(lab: str) -> Iterator[Check]:
-    """Random faults. A named lab ends with the command that holds it, the machine's own does not."""
+    """Random faults."""
     yield in_lab("soak", "python", str(ROOT / "tests/soak/soak.py"), *SOAK, lab=lab)
+    yield from removal(lab)
+
+
+def removal(lab: str) -> Iterator[Check]:
+    """The end of the machine's own lab; a named one ends with the command that holds it."""
     if not lab:
         yield Check("removal of the lab", ("python", str(ROOT / "tests/lab/lab.py"), "down"))
 
 
-GROUPS: dict[str, Lane] = {"lint": lint, "unit": unit, "kernel": kernel, "integration": integration}
+GROUPS: dict[str, Lane] = {
+    "lint": lint,
+    "unit": unit,
+    "kernel": kernel,
+    "integration": integration,
+    "images": images,
+}
 # Groups that follow one another, in lanes side by side. Two commands of ansible-test at once would share its folders.
-LANES = (("lint", "integration"), ("unit", "kernel"))
+# The unit tests come last: they alone use all processors when the labs have ended.
+LANES = (("images",), ("lint", "integration"), ("kernel", "unit"))
 LAB_GROUPS: dict[str, tuple[LabWork, ...]] = {
     "molecule": tuple(partial(scenario, name) for name in SCENARIOS),
     "soak": (soak,),
+    "long": tuple(partial(repeated, name) for name in REPEATED),
 }
 
 
@@ -284,7 +321,7 @@ def run_groups(groups: Iterable[str]) -> list[Outcome]:
     waiting = deque(work for group in named for work in LAB_GROUPS.get(group, ()))
     lanes = [in_turn(plain[group] for group in lane if group in plain) for lane in LANES if plain.keys() & {*lane}]
     lanes += [in_one_lab(waiting.popleft(), waiting, lab) for lab in LABS[: len(waiting)]]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(len(lanes)) as pool:
         try:
             ended = list(pool.map(lambda lane: run_lane(lane, len(lanes) > 1), lanes))
         except (KeyboardInterrupt, SystemExit):

@@ -9,6 +9,7 @@ every cgroup layout, and the limits are low enough for a root without CAP_SYS_RE
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -167,8 +168,16 @@ def image_name() -> str:
 def build_image() -> str:
     """Build the image unless it is there; returns its name."""
     name = image_name()
-    if podman("image", "exists", name, check=False).returncode == 0:
-        return name
+    with (state_dir() / f"{name.rpartition(':')[2]}.lock").open("w") as file:
+        # Another process may be building it.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if podman("image", "exists", name, check=False).returncode != 0:
+            _build(name)
+    return name
+
+
+def _build(name: str) -> None:
+    """Build the image of this name, and start it once."""
     with tempfile.TemporaryDirectory(dir=state_dir()) as folder:
         # The user _apt of the bootstrap must reach the folder.
         Path(folder).chmod(0o755)
@@ -181,7 +190,6 @@ def build_image() -> str:
             raise LabError(f"mmdebstrap could not make the image: {failure}; is a Debian mirror in reach?") from None
         podman("import", "--change", INIT, tarball, name)
     _try_image(name)
-    return name
 
 
 def _try_image(name: str) -> None:

@@ -130,8 +130,9 @@ def test_every_scenario_runs_and_its_image_is_built_outside_of_the_second_lab():
         *images, last = check.scenario(name, check.SECOND_LAB)
         assert [(item.argv[-1], item.environment) for item in images] == ([("image", image)] if image else [])
         assert last.name == f"molecule {name}"
+    assert [item.environment for item in check.images()] == list(filter(None, check.SCENARIOS.values()))
     works = [work for works in check.LAB_GROUPS.values() for work in works]
-    assert len(works) == len(check.SCENARIOS) + 1
+    assert len(works) == len(check.SCENARIOS) + 1 + len(check.REPEATED)
     for lab in check.LABS:
         held = [item for work in works for item in work(lab) if "hold" in item.argv]
         assert [item.environment.get("EGRESS_IP_LAB_NAME", "") for item in held] == [lab] * len(works)
@@ -144,6 +145,19 @@ def test_the_scenarios_default_and_faults_run_every_test_once():
     texts = [(check.ROOT / f"extensions/molecule/{name}/molecule.yml").read_text() for name in ("default", "faults")]
     selections = [yaml.safe_load(text)["verifier"]["env"]["PYTEST_ADDOPTS"] for text in texts]
     assert selections == ['-m "not faults"', "-m faults"]
+
+
+def test_the_tests_that_repeat_less_in_the_scenarios_run_whole_in_the_group_long():
+    marked = {}
+    for path in sorted((check.ROOT / "extensions/molecule").glob("*/tests/*.py")):
+        if "@pytest.mark.repeats" in path.read_text():
+            marked.setdefault(path.parent, []).append(path.name)
+    folders = {(check.ROOT / "extensions/molecule" / name / words).resolve() for name, words in check.REPEATED.items()}
+    assert folders == {*marked}
+    for name in check.REPEATED:
+        *_image, last, _removal = check.repeated(name, "")
+        assert last.argv[-3:] == ("-m", "repeats", check.REPEATED[name])
+        assert last.environment == {**check.SCENARIOS[name], "EGRESS_IP_LAB_LONG": "1"}
 
 
 WAITS = """

@@ -26,7 +26,7 @@ NAME = "netops.egress_ip"
 USED = {
     "strategy": ("linear", "free", "host_pinned"),
     "callback": ("default",),
-    "connection": ("local",),
+    "connection": ("local", "ssh"),
     "shell": ("sh",),
     "cache": ("memory",),
     "inventory": ("host_list", "script", "auto", "yaml", "ini"),

@@ -56,6 +56,16 @@ def documents() -> list[dict]:
     return [apps, namespace("others"), *pods, egressip("apps", EGRESS_IP)]
 
 
+def pytest_configure(config):
+    """Register the mark."""
+    config.addinivalue_line("markers", "repeats: repeats less in `make test` than in `make long`")
+
+
+def pytest_unconfigure():
+    """End what the tests have started."""
+    Fleet.end_runs()
+
+
 @pytest.fixture(scope="session")
 def lab():
     """The lab, locked for these tests."""
@@ -67,9 +77,7 @@ def lab():
 @pytest.fixture(scope="module")
 def fleet(lab):
     """The fleet of a file of tests, without engines."""
-    made = Fleet(lab)
-    yield made
-    made.close()
+    return Fleet(lab)
 
 
 def follow(fleet: Fleet, node: str, engine: str, *words: object, **more: object) -> Run:
@@ -93,9 +101,7 @@ def installed(lab):
 @pytest.fixture(scope="session")
 def engines(installed):
     """The same, with the object applied."""
-    fleet = Fleet(installed[HOLDER].lab)
-    fleet.good(egress_ip_manifests=documents(), **VARIABLES)
-    fleet.close()
+    Fleet(installed[HOLDER].lab).good(egress_ip_manifests=documents(), **VARIABLES)
     return installed
 
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[4]
 # The lab, and the fleet as the tests of the scenario `default` use it.
 sys.path[:0] = [str(ROOT / "extensions/molecule/default/tests"), str(ROOT / "tests/lab")]
 
+from fleet import LONG  # noqa: E402
 from lab import find_host  # noqa: E402
 from lab_topology import SERVER, SERVER_PORT  # noqa: E402
 
@@ -27,8 +28,10 @@ VOLUMES = ("/sys/fs/cgroup:/sys/fs/cgroup:ro", "/usr:/usr:ro", "/opt/lab:/opt/la
 DEFAULT, WEB, DB = "podman", "web", "db"
 SUBNETS = {DEFAULT: "10.89.0.0/24", WEB: "10.89.7.0/24", DB: "10.89.8.0/24"}
 CLIENT = ("python3", "/opt/lab/lab_client.py")
-# A datagram is lost if no answer comes for longer than a busy machine needs.
-BURST = (*CLIENT, SERVER.address, str(SERVER_PORT), "--timeout", "20", "--burst")
+# Seconds until a datagram is lost: longer than a busy machine needs, and less where a test expects that some are lost.
+WAIT, SHORT_WAIT = 20, 3
+# Starts of a container or pod with a burst of datagrams; `make long` makes more.
+STARTS = 20 if LONG else 2
 LISTEN = ("python3", "/opt/lab/lab_server.py")
 # Runc starts on every cgroup layout; netavark is not the choice of every release of Podman.
 CONTAINERS_CONF = f"""\
@@ -67,6 +70,11 @@ tar -C /opt/image -cf /opt/image.tar .
 """
 
 
+def burst(count: int, wait: int) -> tuple[str, ...]:
+    """The command that sends `count` datagrams and waits at most `wait` seconds for answers."""
+    return (*CLIENT, SERVER.address, str(SERVER_PORT), "--timeout", str(wait), "--burst", str(count))
+
+
 def address_in(network: str, number: int) -> str:
     """The address of this number in a network of SUBNETS."""
     return f"{SUBNETS[network].rpartition('.')[0]}.{number}"
@@ -99,9 +107,9 @@ class Engine(Host):
     options: tuple[str, ...] = ()
     at_once: tuple[str, ...] = ()
 
-    def first_packets(self, *options: str, count: int = 300) -> dict[str, int]:
+    def first_packets(self, *options: str, count: int = 300, wait: int = WAIT) -> dict[str, int]:
         """{source that the server saw: datagrams} of a new container, whose first act they are."""
-        return json.loads(self.run(self.word, "run", "--rm", *self.options, *options, IMAGE, *BURST, str(count)))
+        return json.loads(self.run(self.word, "run", "--rm", *self.options, *options, IMAGE, *burst(count, wait)))
 
     def start(self, name: str, *options: str, words: tuple[str, ...] = LISTEN) -> None:
         """Start a container in the background, by default with the lab's server in it."""
@@ -198,9 +206,9 @@ class Containerd(Host):
         """Output of a command of the client."""
         return self.run("python3", self.client, *words)
 
-    def first_packets(self, namespace: str, name: str = "pod", count: int = 300) -> dict[str, int]:
+    def first_packets(self, namespace: str, count: int = 300, wait: int = WAIT) -> dict[str, int]:
         """{source that the server saw: datagrams} of a new pod, whose first act they are."""
-        return json.loads(self.cri("run", namespace, name, *BURST, str(count)))
+        return json.loads(self.cri("run", namespace, "pod", *burst(count, wait)))
 
 
 # What libvirt keeps of a VM that runs, as far as it matters.
@@ -250,6 +258,6 @@ class Libvirt(Host):
         """Let the VM be no domain."""
         self.run("rm", "-f", "/run/libvirt/qemu/vm.xml")
 
-    def first_packets(self, count: int = 300) -> dict[str, int]:
+    def first_packets(self, count: int = 300, wait: int = WAIT) -> dict[str, int]:
         """{source that the server saw: datagrams} of the VM."""
-        return json.loads(self.run("ip", "netns", "exec", "vm", *BURST, str(count)))
+        return json.loads(self.run("ip", "netns", "exec", "vm", *burst(count, wait)))

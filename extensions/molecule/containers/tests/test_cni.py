@@ -13,7 +13,7 @@ import json
 
 import pytest
 from conftest import VARIABLES, documents, follow
-from engines import CLIENT, EGRESS_IP, LISTEN, Containerd
+from engines import CLIENT, EGRESS_IP, LISTEN, SHORT_WAIT, STARTS, Containerd
 from fleet import ADDRESS, wait_for
 from lab_topology import SERVER, SERVER_PORT
 
@@ -67,12 +67,13 @@ def pods(fleet):
     node.run("ip", "link", "delete", "cni0")
 
 
+@pytest.mark.repeats
 def test_the_first_packets_of_a_pod(pods):
-    for _start in range(3):
+    for _start in range(STARTS):
         assert pods.first_packets("apps") == {EGRESS_IP: 300}
         assert pods.first_packets("others", count=20) == {ADDRESS[NODE]: 20}
         # The last run did not know this namespace.
-        assert pods.first_packets("new", count=1) == {"lost": 1}
+        assert pods.first_packets("new", count=1, wait=SHORT_WAIT) == {"lost": 1}
 
 
 def test_a_pod_with_a_published_port(pods):

@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
-from engines import EGRESS_IP
+import pytest
+from engines import EGRESS_IP, STARTS
 from fleet import wait_for
 from lab_topology import SERVER, SERVER_PORT
 
 PUBLISHED = 8082
 
 
+@pytest.mark.repeats
 def test_the_first_packets_of_a_container(docker):
     """On the default bridge, also on a host that forwards nothing by default, with the rules of docs/docker.md."""
-    for _start in range(3):
+    for _start in range(STARTS):
         assert docker.first_packets() == {EGRESS_IP: 300}
     rules = (("-i", "egress0"), ("-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED"))
     docker.run("iptables", "-P", "FORWARD", "DROP")

@@ -9,7 +9,7 @@ import json
 
 import pytest
 from conftest import VARIABLES, documents
-from engines import BURST, CLIENT, EGRESS_IP, HOLDER, OTHER, ROOTLESS, USER, USER_ID
+from engines import CLIENT, EGRESS_IP, HOLDER, OTHER, ROOTLESS, SHORT_WAIT, USER, USER_ID, WAIT, burst
 from fleet import ADDRESS, ASSIGNABLE, NOT_ASSIGNABLE, Fleet, wait_for
 from lab_topology import SERVER, SERVER_PORT
 
@@ -40,9 +40,14 @@ def as_user(engine, *words, user=USER, check=True):
     return engine.run("runuser", "-u", user, "--", *words, check=check)
 
 
-def first_packets(engine, *words, user=USER, count=300):
+def first_packets(engine, *words, user=USER, count=300, wait=WAIT):
     """{source that the server saw: datagrams} of a process, whose first act they are."""
-    return json.loads(as_user(engine, *words, *BURST, str(count), user=user))
+    return json.loads(as_user(engine, *words, *burst(count, wait), user=user))
+
+
+def wait_for_egress_ip(engine):
+    """Wait until datagrams of the user have the egress IP; they may be lost before."""
+    wait_for("the egress IP", lambda: first_packets(engine, count=20, wait=SHORT_WAIT) == {EGRESS_IP: 20})
 
 
 def start(engine, unit, program, *arguments):
@@ -84,18 +89,18 @@ def test_without_tables_the_user_is_closed_until_the_watch_restores_them(engines
     """The tables of the engines stay for other tests."""
     engine = engines[OTHER]
     engine.run("nft", "delete table inet egress_ip; delete table netdev egress_ip")
-    assert first_packets(engine, count=20).keys() <= {EGRESS_IP, "lost"}
-    wait_for("the tables", lambda: first_packets(engine, count=20) == {EGRESS_IP: 20})
+    assert first_packets(engine, count=20, wait=SHORT_WAIT).keys() <= {EGRESS_IP, "lost"}
+    wait_for_egress_ip(engine)
 
 
 def test_a_user_that_is_created_again_with_another_number(engines):
     engine = engines[OTHER]
     engine.run("sed", "-i", f"s/:{USER_ID}:/:2007:/", "/etc/passwd")
     try:
-        wait_for("the egress IP", lambda: first_packets(engine, count=20) == {EGRESS_IP: 20})
+        wait_for_egress_ip(engine)
     finally:
         engine.run("sed", "-i", f"s/:2007:/:{USER_ID}:/", "/etc/passwd")
-    wait_for("the egress IP", lambda: first_packets(engine, count=20) == {EGRESS_IP: 20})
+    wait_for_egress_ip(engine)
 
 
 def test_connections_of_the_user_go_on_over_a_planned_move(engines):
@@ -110,7 +115,6 @@ def test_connections_of_the_user_go_on_over_a_planned_move(engines):
     finally:
         for engine in engines.values():
             engine.run("systemctl", "stop", "stream-of-user", check=False)
-        fleet.close()
 
 
 def move_to(fleet, engines, node):

@@ -9,7 +9,7 @@ import json
 
 import pytest
 from conftest import VARIABLES, documents
-from engines import DB, EGRESS_IP, OTHER
+from engines import DB, EGRESS_IP, OTHER, SHORT_WAIT
 from fleet import ADDRESS, NODE_MODULE, Fleet, wait_for
 from lab_topology import SERVER
 
@@ -27,7 +27,6 @@ def fleet(podman, docker, libvirt):
     podman.run("umount", PROGRAM, check=False)
     libvirt.undefine()
     fleet.good(egress_ip_manifests=documents(), **VARIABLES)
-    fleet.close()
 
 
 def pods(fleet):
@@ -68,4 +67,4 @@ def test_containers_are_pods_without_documents(fleet, podman, docker, libvirt):
     libvirt.undefine()
     fleet.good(egress_ip_manifests=manifests, **VARIABLES)
     assert pods(fleet) == {}
-    wait_for("the VM follows its network", lambda: libvirt.first_packets(20) == {EGRESS_IP: 20})
+    wait_for("the VM follows its network", lambda: libvirt.first_packets(20, SHORT_WAIT) == {EGRESS_IP: 20})

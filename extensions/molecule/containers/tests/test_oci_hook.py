@@ -9,7 +9,7 @@ import json
 
 import pytest
 from conftest import VARIABLES, documents, follow
-from engines import CLIENT, DB, EGRESS_IP, WEB, Podman, address_in
+from engines import CLIENT, DB, EGRESS_IP, SHORT_WAIT, STARTS, WEB, Podman, address_in
 from fleet import ADDRESS, STOP_WATCH, WATCH_TIMER, wait_for
 from lab_topology import SERVER, SERVER_PORT
 
@@ -53,19 +53,23 @@ def podman(followed):
     followed.remove_all()
 
 
+@pytest.mark.repeats
 def test_the_first_packets_of_a_container(podman):
-    for _start in range(5):
+    for _start in range(STARTS):
         assert podman.first_packets(*FREE, *SHOP) == RIGHT
         assert podman.first_packets(*FREE, count=20) == NODES_OWN
         # Its network belongs to a namespace, from which the annotation takes it.
         assert podman.first_packets("--network", WEB, *OTHERS, count=20) == NODES_OWN
         assert podman.first_packets("--network", WEB, count=20) == {EGRESS_IP: 20}
         # The last run did not know this namespace.
-        assert podman.first_packets(*FREE, "--annotation", f"{NAMESPACE}=new", count=1) == {"lost": 1}
+        new = ("--annotation", f"{NAMESPACE}=new")
+        assert podman.first_packets(*FREE, *new, count=1, wait=SHORT_WAIT) == {"lost": 1}
 
 
+@pytest.mark.repeats
 def test_an_address_that_is_used_again_inherits_nothing(podman):
-    for number in range(12):
+    # One more, so that the first kind follows the last one.
+    for number in range(3 * STARTS + 1):
         words, found = [(SHOP, {EGRESS_IP: 20}), ((), NODES_OWN), (OTHERS, NODES_OWN)][number % 3]
         assert podman.first_packets(*FREE, "--ip", address_in(DB, 50), *words, count=20) == found
 
@@ -80,12 +84,13 @@ def test_a_container_that_was_killed_with_its_monitor(fleet, podman):
     assert podman.run("ls", "/run/netops-egress-ip.pods") == ""
 
 
+@pytest.mark.repeats
 def test_a_restart_of_all_containers(podman):
     kinds = {"shop": (SHOP, EGRESS_IP), "plain": ((), ADDRESS[NODE]), "others": (OTHERS, ADDRESS[NODE])}
     for number in range(2):
         for kind, (words, _source) in kinds.items():
             podman.start(f"{kind}{number}", *FREE, *words)
-    for _restart in range(2):
+    for _restart in range(STARTS):
         podman.run("podman", "restart", "--all", "--time", "0")
         for number in range(2):
             for kind, (_words, source) in kinds.items():

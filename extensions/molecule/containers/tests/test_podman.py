@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from engines import CLIENT, DB, DEFAULT, EGRESS_IP, HOLDER, OTHER, WEB, address_in
+from engines import CLIENT, DB, DEFAULT, EGRESS_IP, HOLDER, OTHER, SHORT_WAIT, STARTS, WEB, address_in
 from fleet import ADDRESS, wait_for
 from lab_topology import SERVER, SERVER_PORT, SUBNET
 
@@ -16,11 +16,12 @@ ALL_RIGHT = {EGRESS_IP: 300}
 PUBLISHED = 8081
 
 
+@pytest.mark.repeats
 @pytest.mark.parametrize("node", [HOLDER, OTHER])
 @pytest.mark.parametrize("network", [DEFAULT, WEB])
 def test_the_first_packets_of_a_container(engines, network, node):
     """It has the next free address, which no manifest lists."""
-    for _start in range(3):
+    for _start in range(STARTS):
         assert engines[node].first_packets("--network", network) == ALL_RIGHT
 
 
@@ -140,7 +141,7 @@ def test_a_container_that_starts_while_its_host_boots(podman):
 def test_a_network_that_is_created_again_with_other_addresses(podman):
     podman.run("podman", "network", "rm", WEB)
     podman.run("podman", "network", "create", "--subnet", "10.89.17.0/24", WEB)
-    assert podman.first_packets("--network", WEB).keys() <= {EGRESS_IP, "lost"}
+    assert podman.first_packets("--network", WEB, wait=SHORT_WAIT).keys() <= {EGRESS_IP, "lost"}
     podman.start("web", "--network", WEB)
     wait_for("the egress IP", lambda: podman.ask("web", SERVER.address) == EGRESS_IP)
     assert podman.address("web").startswith("10.89.17.")

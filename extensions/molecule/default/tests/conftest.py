@@ -15,7 +15,13 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "user_land: what differs between releases of Debian; the scenarios of others run it"
     )
+    config.addinivalue_line("markers", "repeats: repeats less in `make test` than in `make long`")
     config.addinivalue_line("markers", "faults: faults and moves; the scenario `faults` runs it, not `default`")
+
+
+def pytest_unconfigure():
+    """End what the tests have started."""
+    Fleet.end_runs()
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -33,9 +39,7 @@ def lab():
 
 @pytest.fixture(scope="session")
 def _fleet(lab):
-    fleet = Fleet(lab)
-    yield fleet
-    fleet.close()
+    return Fleet(lab)
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import difflib
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,12 +25,12 @@ from typing import ClassVar
 import yaml
 
 ROOT = Path(__file__).resolve().parents[4]
-sys.path.insert(0, str(ROOT / "tests/lab"))
+sys.path[:0] = [str(ROOT / "tests/lab"), str(ROOT / "tests/unit/helpers")]
 
 from direct import answers, apply, digest, install, recorded, remove  # noqa: E402
+from forked_ansible import ansible_playbook, stop  # noqa: E402
 from lab import Background, Lab  # noqa: E402
 from lab_topology import NODES, PODS, SERVER  # noqa: E402
-from preloaded import Preloaded  # noqa: E402
 
 LABEL = "k8s.ovn.org/egress-assignable"
 NODE_NAMES = tuple(node.name for node in NODES)
@@ -52,6 +51,8 @@ NOT_ASSIGNABLE = {"egress_ip_labels": {}}
 ALL_ASSIGNABLE = dict.fromkeys(NODE_NAMES, ASSIGNABLE)
 NODE_MODULE = "netops.egress_ip.node"
 INFO_MODULE = "netops.egress_ip.node_info"
+# `make long` repeats more.
+LONG = "EGRESS_IP_LAB_LONG" in os.environ
 WATCH, WATCH_TIMER = "netops-egress-ip-watch.service", "netops-egress-ip-watch.timer"
 # A shell script. A watch that runs already would repair what a test breaks.
 STOP_WATCH = f"""
@@ -132,7 +133,6 @@ class Fleet:
         self._states: dict[str, dict[str, dict]] = {}
         # Options of a run as JSON -> for each run that changed nothing, {node: its answer}.
         self._settled: dict[str, list[dict[str, dict]]] = {}
-        self._preloaded: Preloaded | None = None
 
     # -- runs ---------------------------------------------------------------------------------------------------------
 
@@ -164,33 +164,21 @@ class Fleet:
                 "EGRESS_IP_TEST_RECORD": str(record),
             }
             name = playbook if playbook.startswith("/") else f"netops.egress_ip.{playbook}"
-            argv = ["ansible-playbook", name, "-i", str(inventory), *words]
-            argv += ["--extra-vars", json.dumps(variables)]
+            argv = [name, "-i", str(inventory), *words, "--extra-vars", json.dumps(variables)]
             start = time.monotonic()
-            code, output = self._play(argv, environment, Path(folder, "output"))
+            done = ansible_playbook(argv, Path.cwd(), environment, merged=True)
             seconds = time.monotonic() - start
             self.run_seconds.append(seconds)
             records = [json.loads(line) for line in record.read_text("utf-8").splitlines()]
-        run = Run(code, seconds, output, records)
+        run = Run(done.returncode, seconds, done.stdout, records)
         # For pytest, which shows it when the test fails.
-        print(f"--- {' '.join(argv[1:2] + list(words))}: {run.code} in {seconds:.1f} s\n{run.output}")
+        print(f"--- {' '.join((name, *words))}: {run.code} in {seconds:.1f} s\n{run.output}")
         return run
 
-    def _play(self, argv: list[str], environment: dict[str, str], output: Path) -> tuple[int, str]:
-        """Run ansible-playbook; returns its exit code and what it printed."""
-        if self._preloaded is None:
-            self._preloaded = Preloaded(environment)
-        if self._preloaded.fits(environment):
-            return self._preloaded.run(argv, environment, str(output)), output.read_text("utf-8")
-        done = subprocess.run(
-            argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def close(self) -> None:
-        """End the process that runs playbooks."""
-        if self._preloaded is not None:
-            self._preloaded.close()
+    @staticmethod
+    def end_runs() -> None:
+        """End the processes that fork for runs, of all fleets."""
+        stop()
 
     def good(self, *words: object, **options: object) -> Run:
         """Run a playbook that must succeed."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, dual_stack, egressip, wait_for
 
 FIRST6 = "fd00:126::10"
@@ -45,7 +44,6 @@ def holds_both(node):
     return {"hosts": assignable(node), "egress_ip_manifests": documents}
 
 
-@pytest.mark.user_land
 def test_neighbours_learn_the_new_holder_within_a_second(fleet):
     fleet.arrange(**holds_both("node1"))
     for egress_ip in FORMS:

@@ -121,8 +121,13 @@ def service(fleet):
         fleet.lab.exec("node2", "nft", "delete", "table", "ip", table)
 
 
-@pytest.mark.user_land
-@pytest.mark.parametrize("excluded", [EXCLUDED, [*EXCLUDED, SERVICES]], ids=["not excluded", "excluded"])
+@pytest.mark.parametrize(
+    "excluded",
+    [
+        pytest.param(EXCLUDED, id="not excluded", marks=pytest.mark.user_land),
+        pytest.param([*EXCLUDED, SERVICES], id="excluded"),
+    ],
+)
 def test_a_service_with_an_endpoint_outside_leaves_with_the_egress_ip_of_another_node(fleet, service, excluded):
     """By each address of the service; kube-proxy masquerades two of the three."""
     fleet.good(egress_ip_excluded_cidrs=excluded)

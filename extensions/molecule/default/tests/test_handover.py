@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, Fleet, dual_stack, egressip, wait_for, within
+from fleet import ASSIGNABLE, FIRST, NODE_NAMES, NOT_ASSIGNABLE, dual_stack, egressip, wait_for, within
 from lab_topology import SERVER
 
 pytestmark = pytest.mark.faults
@@ -37,7 +37,6 @@ def longest_pause(lines):
     return max(later - earlier for earlier, later in zip(times, times[1:], strict=False))
 
 
-@pytest.mark.user_land
 @pytest.mark.parametrize("egress_ip", SERVERS)
 def test_downloads_go_on_over_a_planned_move(fleet, egress_ip):
     within(1.5, lambda: move_under_downloads(fleet, egress_ip))
@@ -125,19 +124,14 @@ def test_two_drains_at_once_leave_each_address_on_one_node(fleet):
     egress_ips = [f"192.168.126.{number}" for number in range(10, 16)]
     options = {"egress_ip_manifests": dual_stack(*(egressip(f"at-{ip}", ip) for ip in egress_ips)), "hosts": hosts}
     fleet.arrange(**options)
-    other = Fleet(fleet.lab)
 
-    def drain(runner, node, pause):
+    def drain(node, pause):
         time.sleep(pause)
-        return runner.run("drain", egress_ip_drain_nodes=[node], **options)
+        return fleet.run("drain", egress_ip_drain_nodes=[node], **options)
 
-    try:
-        with ThreadPoolExecutor() as pool:
-            runs = [pool.submit(drain, fleet, "node1", 0), pool.submit(drain, other, "node2", 0.5)]
-            for run in runs:
-                run.result()
-    finally:
-        other.close()
+    with ThreadPoolExecutor() as pool:
+        for run in [pool.submit(drain, "node1", 0), pool.submit(drain, "node2", 0.5)]:
+            run.result()
     fleet.wait_for_two_looks(*NODE_NAMES)
     holders = fleet.holders()
     assert {ip: len(nodes) for ip, nodes in holders.items()} == dict.fromkeys(egress_ips, 1), holders

@@ -47,7 +47,6 @@ def sources(fleet, host):
     return {answer.source for pod in PODS for answer in fleet.lab.connect(pod, count=2, host=host)}
 
 
-@pytest.mark.user_land
 def test_an_address_of_a_second_network_leaves_there(second):
     run = second.good(**ONE)
     assert len(on_eth1(second)) == 1, run.report()

@@ -80,7 +80,6 @@ def test_datagrams_of_any_size_arrive_both_ways(remote, subtests, host):
             assert result.get("echo") == size, result
 
 
-@pytest.mark.user_land
 @pytest.mark.parametrize("host", [SERVER.address, SERVER.address6], ids=["ipv4", "ipv6"])
 def test_a_stream_has_no_black_hole(remote, host):
     size = 20_000_000
