@@ -24,6 +24,7 @@ from .objects import (
     Namespace,
     NodeObject,
     Pod,
+    common_pod,
     implicit_namespace,
     object_path,
     parse_namespace,
@@ -248,6 +249,10 @@ class _Reader:
             self._read_other(document, kind, source)
 
     def _read_object(self, document: dict[Any, Any], kind: str, source: str) -> None:
+        pod = common_pod(document) if kind == "Pod" else None
+        if pod:
+            self._add(pod, kind, document, f"pod/{pod.namespace}/{pod.name}", source)
+            return
         path = object_path(document, kind, source)
         if _is_of_another_group(document):
             self._ignore(source, f"{path} is of {document['apiVersion']}")
@@ -259,9 +264,13 @@ class _Reader:
             except InvalidError as error:
                 self._invalid.append({"name": path, "errors": list(error.errors)})
                 return
-            if self._is_first(value, path, source):
-                self._found[kind].append(value)
-                self._misplaced += [] if kind == "Namespace" else misplaced_networks(document, path)
+            self._add(value, kind, document, path, source)
+
+    def _add(self, value: Any, kind: str, document: dict[Any, Any], path: str, source: str) -> None:
+        """Add a valid object, unless one of its kind and name was read before."""
+        if self._is_first(value, path, source):
+            self._found[kind].append(value)
+            self._misplaced += [] if kind == "Namespace" else misplaced_networks(document, path)
 
     def _read_egressip(self, document: dict[Any, Any], path: str, source: str) -> None:
         """Read an EgressIP. A broken one is kept if it has a name: under that name it keeps its addresses."""
@@ -296,7 +305,7 @@ class _Reader:
             return
         defaults = {"apiVersion": API_VERSIONS[kind], "kind": kind} if kind else {}
         for index, item in enumerate(items or []):
-            self.read({**defaults, **item} if isinstance(item, dict) else item, f"{source}.items[{index}]")
+            self.read({**defaults, **item} if defaults and isinstance(item, dict) else item, f"{source}.items[{index}]")
 
     def _read_other(self, document: dict[Any, Any], kind: str, source: str) -> None:
         near = did_you_mean(kind, (*API_VERSIONS, "List"), _SAME_KIND)

@@ -240,10 +240,10 @@ def implicit_namespace(name: str, labels: Mapping[str, str] = NO_MAPPING) -> Nam
 
 def parse_pod(document: object, path: str = "pod") -> Pod:
     """Return the Pod of ``document``. Fields that the collection does not use are ignored."""
-    return _common_pod(document) or _any_pod(document, path)
+    return common_pod(document) or _any_pod(document, path)
 
 
-def _common_pod(document: Any) -> Pod | None:
+def common_pod(document: Any) -> Pod | None:
     """Return the Pod of a valid document of the usual form, None for any other one.
 
     A cluster has a hundred thousand pods, and a check that can name each error takes several times as long.

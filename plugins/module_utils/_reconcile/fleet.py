@@ -224,9 +224,13 @@ def _vanished(observed: Mapping[str, _FACTS], expected: Collection[str]) -> list
 
     A single record does not count in a larger fleet: one faulty node must not stop the others.
     """
-    recorded = {name: {node["name"] for node in facts["nodes"]} for name, facts in observed.items()}
-    recorded = {name: names for name, names in recorded.items() if names}
-    votes = Counter(gone for names in recorded.values() for gone in names - {*expected})
+    # Most nodes have the same record, as the same value.
+    known: dict[int, set[str]] = {}
+    for facts in observed.values():
+        if id(facts["nodes"]) not in known:
+            known[id(facts["nodes"])] = {node["name"] for node in facts["nodes"]}
+    recorded = {name: known[id(facts["nodes"])] for name, facts in observed.items() if facts["nodes"]}
+    votes = Counter(gone for names in recorded.values() for gone in names.difference(expected))
     lost = sorted(gone for gone, count in votes.items() if 2 * count >= len(recorded))
     more = len(lost) - _MOST_VANISHED
     return [

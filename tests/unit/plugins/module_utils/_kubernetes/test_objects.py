@@ -118,7 +118,7 @@ def parsed_pod(parse, document):
 
 @given(document=PODS)
 def test_the_usual_form_of_a_pod_is_read_as_any_other_one(document):
-    quick = objects._common_pod(document)
+    quick = objects.common_pod(document)
     assert quick is None or quick == parsed_pod(objects._any_pod, document)
     assert parsed_pod(parse_pod, document) == parsed_pod(objects._any_pod, document)
 
@@ -127,7 +127,7 @@ def test_a_pod_of_a_cluster_has_the_usual_form():
     status = {"phase": "Running", "podIP": "10.88.0.2", "podIPs": [{"ip": "10.88.0.2"}, {"ip": "FD00::1"}]}
     metadata = {"name": "web-1", "namespace": "shop", "labels": {"app": "web"}, "uid": "1"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": "n1"}, "status": status}
-    made = objects._common_pod(pod)
+    made = objects.common_pod(pod)
     assert made == Pod("shop", "web-1", {"app": "web"}, "n1", ("10.88.0.2", "fd00::1"), phase="Running")
     assert Pod.of_row(json.loads(json.dumps(made))) == made
 
