@@ -4,7 +4,7 @@
 """Run `vrf.py`, `ipsec.py` and `reconcile.py` on Debian's own kernel in a virtual machine.
 
 The virtual machine has neither disk nor network: all it needs is unpacked in its memory at boot. It is emulated, so it
-runs on every machine, and takes one to two minutes. EGRESS_IP_LAB_SUITE names another suite of Debian than the lab's.
+runs on every machine, and takes about four minutes. EGRESS_IP_LAB_SUITE names another suite of Debian than the lab's.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ NEEDLESS = ("./dev/", "./usr/share/", "./var/")
 # In newer suites these lead to the same below usr; a script of base-files, which does not run here, makes the links.
 MERGED = ("bin", "lib", "lib64", "sbin")
 # A machine that runs other tests at a higher priority needs several minutes.
-SECONDS = 1500
+SECONDS = 2400
 INIT = f"""#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mkdir -p /dev /proc /sys /run
