@@ -77,5 +77,5 @@ def _events(
     events = Events.of_run(variables.get("egress_ip_audit", NO_AUDIT), steps, results, failed, check_mode)
     events = replace(events, notes=[*events.notes, *run["notes"]])
     if options["strict"]:
-        return replace(events, complaints=run["doubts"])
-    return replace(events, notes=[*events.notes, *run["doubts"]])
+        return replace(events, errors=run["mistakes"])
+    return replace(events, notes=[*events.notes, *run["mistakes"]])

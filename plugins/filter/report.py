@@ -36,7 +36,7 @@ options:
       - Events outside the nodes, a dictionary with any of the following keys.
       - C(withheld), a dictionary of egress IPs that must not be claimed and the reasons.
       - C(fenced) and C(unproven), names of nodes that are fenced, the latter without a proof.
-      - C(failures), C(complaints) and C(notes), a line each.
+      - C(failures), C(errors) and C(notes), a line each.
     type: dict
     default: {}
 seealso:
@@ -65,7 +65,7 @@ _value:
       description: The failures, which fail every run.
       type: list
       elements: str
-    complaints:
+    errors:
       description: The errors, which fail a strict run.
       type: list
       elements: str

@@ -344,7 +344,7 @@ notes:
   type: list
   elements: str
   sample: []
-doubts:
+mistakes:
   description: Silent mistakes in manifests, such as an object that selects no pod.
   returned: success
   type: list

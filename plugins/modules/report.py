@@ -24,7 +24,7 @@ options:
     type: bool
     default: false
   strict:
-    description: Whether RV(netops.egress_ip.plan#module:doubts) are errors. Otherwise they are notes.
+    description: Whether RV(netops.egress_ip.plan#module:mistakes) are errors. Otherwise they are notes.
     type: bool
     default: false
   fence_results:
@@ -68,7 +68,7 @@ failures:
   returned: success
   type: list
   elements: str
-complaints:
+errors:
   description: The errors, which fail a strict run.
   returned: success
   type: list

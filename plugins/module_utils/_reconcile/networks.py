@@ -180,7 +180,7 @@ def served_by_engines(plan: NetworkPlan, pods: Iterable[Pod], nodes: Iterable[st
 def network_lines(
     plan: NetworkPlan, states: Mapping[str, NodeState], observed: Mapping[str, Mapping[str, Any]]
 ) -> tuple[list[str], list[str]]:
-    """Return (errors, doubts): networks that are not used or dropped, and those that have no effect."""
+    """Return (errors, mistakes): networks that are not used or dropped, and those that have no effect."""
     named = [state for state in states.values() if state.networks]
     reserved = reserved_addresses(named[0].nodes, named[0].egress_ips) if named else []
     errors: list[str] = []

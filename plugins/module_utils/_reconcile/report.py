@@ -35,11 +35,11 @@ _SIGNS = {"to claim": "+ ", "to move": "~ ", "to release": "- ", "not assigned":
 
 @dataclass(frozen=True)
 class Report:
-    """`lines` are for a person; `failures` always fail a run, `complaints` fail a strict run; `stats` goes to AWX."""
+    """`lines` are for a person; `failures` always fail a run, `errors` fail a strict run; `stats` goes to AWX."""
 
     lines: tuple[str, ...]
     failures: tuple[str, ...]
-    complaints: tuple[str, ...]
+    errors: tuple[str, ...]
     stats: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ class Report:
         return {
             "lines": list(self.lines),
             "failures": list(self.failures),
-            "complaints": list(self.complaints),
+            "errors": list(self.errors),
             "stats": self.stats,
         }
 
@@ -57,14 +57,14 @@ class Events:
     """Events of a run outside the module `node`: fences and platforms.
 
     `withheld` {egress IP: reason} must not be claimed. `fenced` names nodes, `unproven` those that are noted as fenced
-    without a proof. `failures`, `complaints` and `notes` are lines.
+    without a proof. `failures`, `errors` and `notes` are lines.
     """
 
     withheld: Mapping[str, str] = field(default_factory=dict)
     fenced: Sequence[str] = ()
     unproven: Sequence[str] = ()
     failures: Sequence[str] = ()
-    complaints: Sequence[str] = ()
+    errors: Sequence[str] = ()
     notes: Sequence[str] = ()
 
     @classmethod
@@ -119,12 +119,12 @@ def report(
     lines = [*_table(rows, plan), *_weighted(plan), *_pools(manifests), *network_table(manifests)]
     failures = [f"{ip} is not claimed: {reason}" for ip, reason in events.withheld.items()]
     failures += [*_failures(conflicts, fleet, results or {}), *events.failures]
-    complaints = [*_complaints(plan, manifests), *events.complaints]
+    errors = [*_errors(plan, manifests), *events.errors]
     notes = _notes(plan, manifests, fleet, events)
-    for title, entries in (("Failed", failures), ("Errors", complaints), ("Notes", notes)):
+    for title, entries in (("Failed", failures), ("Errors", errors), ("Notes", notes)):
         lines += section(title, entries)
     # Some texts are from nodes, which must not be able to add a line.
-    shown, failed, wrong = (tuple(map(on_one_line, each)) for each in (lines, failures, complaints))
+    shown, failed, wrong = (tuple(map(on_one_line, each)) for each in (lines, failures, errors))
     return Report(shown, failed, wrong, _stats(plan, fleet, conflicts, results, events))
 
 
@@ -136,7 +136,7 @@ def preview(run: Dict, audit: Dict, steps: Dict | None = None) -> Report:
     fenced = {each["node"]: "" for each in steps["fencing"]} if steps else {}
     events = Events.of_run(audit, steps, fenced, (), check_mode=True)
     shared = steps["domain_notes"]["planned"] if steps else ()
-    events = replace(events, notes=[*events.notes, *shared, *run["notes"], *run["doubts"]])
+    events = replace(events, notes=[*events.notes, *shared, *run["notes"], *run["mistakes"]])
     made = report(run["plan"], run["manifests"], run["fleet"], events=events)
     rows = _rows(run["plan"], _Outcome.of(run["plan"], run["fleet"], events.withheld, set(), {}))
     rows = sorted([*rows, *_releases(run["plan"], run["fleet"])], key=_row_order)
@@ -145,7 +145,7 @@ def preview(run: Dict, audit: Dict, steps: Dict | None = None) -> Report:
     differing = ", ".join(run["rollout"].get("differing", ())) or "none"
     after = ("", f"Nodes to change: {differing}", f"Digest of the plan: {run['digest']}")
     lines = (*map(on_one_line, shown), *made.lines[_table_length(run["plan"]) :], *after)
-    return Report(lines, made.failures, made.complaints, {**made.stats, "digest": run["digest"]})
+    return Report(lines, made.failures, made.errors, {**made.stats, "digest": run["digest"]})
 
 
 def _table_length(plan: Dict) -> int:
@@ -194,10 +194,10 @@ def _name(document: Dict) -> str:
     return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
 
 
-def _complaints(plan: Dict, manifests: Dict) -> list[str]:
-    complaints = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
-    complaints += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
-    return [*complaints, *manifests.get("unfilled", ()), *manifests.get("network_errors", ())]
+def _errors(plan: Dict, manifests: Dict) -> list[str]:
+    errors = [f"{u['egressIP']} of {u['name']} is not assigned: {u['message']}" for u in plan["unassigned"]]
+    errors += [error for item in (*manifests["invalid"], *plan["invalid"]) for error in item["errors"]]
+    return [*errors, *manifests.get("unfilled", ()), *manifests.get("network_errors", ())]
 
 
 def _notes(plan: Dict, manifests: Dict, fleet: Dict, events: Events) -> list[str]:

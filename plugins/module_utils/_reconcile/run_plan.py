@@ -37,7 +37,7 @@ from .tunnel_keys import key_of, next_keys
 class RunPlan:
     """The dicts of a Fleet, of the manifests with addresses of pools, of a Plan and of a Rollout.
 
-    `stop_reasons` are reasons to change nothing; with any of them `rollout` is empty. `doubts` are lines
+    `stop_reasons` are reasons to change nothing; with any of them `rollout` is empty. `mistakes` are lines
     on silent mistakes in manifests, `notes` lines on steps of the run and on what may be as intended. `requests` and
     `objects` are the objects of the plan and all objects as values, with the names of hosts.
     """
@@ -47,7 +47,7 @@ class RunPlan:
     plan: dict[str, Any]
     rollout: dict[str, Any]
     stop_reasons: tuple[str, ...]
-    doubts: tuple[str, ...]
+    mistakes: tuple[str, ...]
     requests: Requests
     objects: Manifests
     notes: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class RunPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan of the run as a dict of plain values."""
-        values = {**vars(self), **{name: list(getattr(self, name)) for name in ("stop_reasons", "doubts", "notes")}}
+        values = {**vars(self), **{name: list(getattr(self, name)) for name in ("stop_reasons", "mistakes", "notes")}}
         del values["requests"], values["objects"]
         return {**values, "digest": self.digest}
 
@@ -138,8 +138,8 @@ def plan_run(
     filled = _filled(manifests, run, parts.networks, lines.errors)
     if planned.pods != run.given.pods:
         filled["pods"] = [pod.to_dict() for pod in planned.pods]
-    doubts, notes = tuple(lines.doubts), tuple(lines.notes)
-    return RunPlan(fleet, filled, plan, rollout, tuple(stop), doubts, requests, planned, notes)
+    mistakes, notes = tuple(lines.mistakes), tuple(lines.notes)
+    return RunPlan(fleet, filled, plan, rollout, tuple(stop), mistakes, requests, planned, notes)
 
 
 class _Input(NamedTuple):
@@ -190,9 +190,9 @@ def _failover(run: _Input, settings: Settings) -> _Failover:
 
 
 class _Lines(NamedTuple):
-    """Lines for the report: `doubts` on silent mistakes, `notes`, and `errors` in networks and containers."""
+    """Lines for the report: `mistakes` on silent mistakes, `notes`, and `errors` in networks and containers."""
 
-    doubts: Sequence[str]
+    mistakes: Sequence[str]
     notes: Sequence[str]
     errors: Sequence[str]
 
@@ -205,9 +205,9 @@ class _Lines(NamedTuple):
         networks: NetworkPlan,
     ) -> _Lines:
         """Return the lines with those on a rollout."""
-        doubts, notes = _doubts_about(rollout, planned, fleet, settings)
+        mistakes, notes = _mistakes_in(rollout, planned, fleet, settings)
         errors, of_networks = network_lines(networks, rollout.states, fleet["observed"])
-        return _Lines([*self.doubts, *doubts, *of_networks], [*self.notes, *notes], [*self.errors, *errors])
+        return _Lines([*self.mistakes, *mistakes, *of_networks], [*self.notes, *notes], [*self.errors, *errors])
 
 
 def _doubts(run: _Input, networks: NetworkPlan, device: str) -> list[str]:
@@ -233,20 +233,20 @@ def _on_nodes(run: _Input) -> tuple[OptionalParts, list[str]]:
     return OptionalParts(networks=networks, containers=containers), errors
 
 
-def _doubts_about(
+def _mistakes_in(
     rollout: Rollout, planned: Manifests, fleet: Mapping[str, Any], settings: Settings
 ) -> tuple[list[str], list[str]]:
-    """Return (doubts, notes): lines on pods, on their networks, and on addresses of nodes without effect."""
+    """Return (mistakes, notes): lines on pods, on their networks, and on addresses of nodes without effect."""
     own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
     names = {node["name"] for node in fleet["nodes"]}
     excluded = parse_excluded(settings.excluded_cidrs)
     unshared = unshared_lines(fleet["observed"], fleet["members"], [*excluded, *rollout.pod_networks])
-    doubts = [
+    mistakes = [
         *rollout.public_lines,
         *unshared.outward,
         *without_effect(planned, rollout.selecting, own, names),
     ]
-    return doubts, unshared.other
+    return mistakes, unshared.other
 
 
 def _fleet(hosts: Sequence[Mapping[str, Any]], read: Manifests, fenced: Collection[str], settings: Settings) -> Fleet:

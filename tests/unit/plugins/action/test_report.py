@@ -31,7 +31,7 @@ def states(made):
 def test_the_results_of_the_nodes_and_the_data_of_a_workflow():
     variables = applied(node1={"changed": False}, node2={"changed": True, "claimed": [B]})
     made = run_action("report", variables)
-    assert (states(made), made["failures"], made["complaints"]) == ({A: "held", B: "claimed"}, [], [])
+    assert (states(made), made["failures"], made["errors"]) == ({A: "held", B: "claimed"}, [], [])
     assert made["ansible_stats"] == {"data": {"egress_ip": made["stats"]}, "per_host": False, "aggregate": True}
     assert states(run_action("report", variables, check_mode=True))[B] == "to claim"
 
@@ -70,10 +70,10 @@ def test_a_preview_shows_the_difference():
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_doubts_are_notes_or_complaints(strict):
-    plan = {**PLANNED["egress_ip_plan"], "doubts": ["the selector of egressip/web selects no pod"]}
+    plan = {**PLANNED["egress_ip_plan"], "mistakes": ["the selector of egressip/web selects no pod"]}
     made = run_action("report", {**PLANNED, "egress_ip_plan": plan}, strict=strict)
-    assert made["complaints"] == (plan["doubts"] if strict else [])
-    assert f"  {plan['doubts'][0]}" in made["lines"]
+    assert made["errors"] == (plan["mistakes"] if strict else [])
+    assert f"  {plan['mistakes'][0]}" in made["lines"]
 
 
 def test_failures_of_platforms_name_them():

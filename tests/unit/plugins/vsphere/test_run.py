@@ -85,7 +85,7 @@ def world(hosts, egress_ips, assignments=(), held=()):
         "plan": plan,
         "manifests": manifests,
         "rollout": {},
-        "doubts": [],
+        "mistakes": [],
         "answers": {},
         "notes": [],
     }

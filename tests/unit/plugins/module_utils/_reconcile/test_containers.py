@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Containers of engines in a run: from the answers of nodes to states, errors and doubts."""
+"""Containers of engines in a run: from the answers of nodes to states, errors and mistakes."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def test_a_container_is_selected_by_its_labels_on_its_own_node():
     made = run(both, egressip())
     assert (pods(made), pods(made, "node2")) == ({"10.88.0.2": ("podman", "shop")}, {})
     assert names(made) == [("node1", "default/shop.node1"), ("node2", "default/db.node2")]
-    assert (errors(made), made["doubts"]) == ([], [])
+    assert (errors(made), made["mistakes"]) == ([], [])
 
 
 def test_the_addresses_of_containers_change_no_other_node():
     made = run([host(1, podman(found("shop", "10.88.0.2", "8.8.8.8", app="shop"))), host(2, podman())], egressip())
     assert made["rollout"]["states"]["node2"]["excluded"] == []
-    assert made["doubts"] == []
+    assert made["mistakes"] == []
 
 
 @pytest.mark.parametrize("key", ["failed", "unreachable"])
@@ -110,7 +110,7 @@ def test_an_engine_that_cannot_be_read_keeps_its_pods_on_record():
     made = run([host(1, podman(problem="it hangs", kept=kept)), host(2, podman())], egressip())
     assert pods(made) == {"10.88.0.2": ("podman", "shop"), "10.88.0.3": ("podman",)}
     assert errors(made) == ["node1: podman cannot be read: it hangs; its 2 pods on record stay"]
-    assert made["doubts"] == []
+    assert made["mistakes"] == []
 
 
 def test_a_run_with_a_broken_engine_changes_nothing():
@@ -257,7 +257,7 @@ def test_a_filter_of_forwarded_packets_is_no_problem_for_the_networks_of_engines
     hosts = [host(1, podman()), {**host(2, podman(found("shop", "10.89.7.2")), **filters), "labels": labels}]
     documents = [{**POD, "spec": {"nodeName": "node2"}, "status": {"podIPs": [{"ip": ip}]}} for ip in more]
     made = run(hosts, namespace(networks=name), egressip(podSelector={}), *documents)
-    assert any("drops forwarded packets" in line for line in made["doubts"]) == reported
+    assert any("drops forwarded packets" in line for line in made["mistakes"]) == reported
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_a_container_that_chose_its_namespace_when_it_started():
         made = run([known], egressip(), namespace(), sources=sources)
         assert pods(made) == others
         assert names(made)[0] == ("node1", "web/0123456789ab.node1")
-        assert (errors(made), made["doubts"]) == ([], [])
+        assert (errors(made), made["mistakes"]) == ([], [])
 
 
 def test_of_containers_that_share_a_network_the_last_one_counts():
@@ -307,7 +307,7 @@ def test_of_containers_that_share_a_network_the_last_one_counts():
     own = [first, started("second", "web", "10.88.0.2", app="db"), started("third", "db", "10.88.0.2", app="db")]
     made = run([following(1, podman(), followed_pods=own)], egressip(podSelector={}), namespace())
     assert names(made) == [("node1", "web/first.node1"), ("node1", "db/third.node1")]
-    assert (errors(made), made["doubts"]) == ([], [])
+    assert (errors(made), made["mistakes"]) == ([], [])
 
 
 def test_the_namespace_of_such_a_container_needs_no_permission():

@@ -84,7 +84,7 @@ def test_a_node_excludes_no_destination_for_others(version, destination, length)
         assert target not in known_of(made, node, version)
         assert OWN[3][version] in known_of(made, node, version)
     assert target in known_of(made, "node3", version)
-    (line,) = [line for line in made["doubts"] if f"does not contain {target} of node3, in whose networks" in line]
+    (line,) = [line for line in made["mistakes"] if f"does not contain {target} of node3, in whose networks" in line]
     assert line.endswith("and cannot reach it with those that node3 holds; list it if pods connect to it")
 
 
@@ -93,8 +93,8 @@ def test_an_address_of_no_interface_that_leads_out_counts_on_the_node_alone(vers
     made = run(*honest(version), facts(3, addresses=["10.88.0.1", INTERNAL[version], *OWN[3].values()]))
     assert [INTERNAL[version] in known_of(made, f"node{n}", version) for n in (1, 2, 3)] == [False, False, True]
     assert ["10.88.0.1" in known_of(made, f"node{n}", 4) for n in (1, 2, 3)] == [True, True, True]
-    # Not in the doubts, which fail a strict run: it may be the address of a container network.
-    assert not [line for line in made["doubts"] if "does not contain" in line]
+    # Not in the mistakes, which fail a strict run: it may be the address of a container network.
+    assert not [line for line in made["mistakes"] if "does not contain" in line]
     assert made["notes"] == [
         f"egress_ip_excluded_cidrs: does not contain {INTERNAL[version]} of node3, of interfaces without ARP or without"
         " other hosts; pods of other nodes use egress IPs towards it, and cannot reach it with those that node3 holds;"
@@ -116,7 +116,7 @@ def test_an_address_in_a_network_of_pods_needs_no_line(version):
             {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"node{n}"}, "spec": {"podCIDRs": [cidr]}}
         )
     made = run(*answers, objects=nodes)
-    assert not [line for line in (*made["doubts"], *made["notes"]) if "does not contain" in line]
+    assert not [line for line in (*made["mistakes"], *made["notes"]) if "does not contain" in line]
     # All nodes exclude the networks, so the states of the nodes share one list.
     assert len({tuple(state["excluded"]) for state in made["rollout"]["states"].values()}) == 1
 

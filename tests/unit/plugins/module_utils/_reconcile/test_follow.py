@@ -142,10 +142,10 @@ def test_a_host_that_is_no_node_of_a_named_cluster_is_reported():
         "{}: egress_ip_follow: no Node of a cluster matches, so no namespace is followed;"
         " read the kind Node, or set ansible_host to its address"
     )
-    assert line.format("node2") in run(hosts, WEB, node, shop)["doubts"]
-    assert line.format("node1, node2") in run(hosts, WEB, shop)["doubts"]
+    assert line.format("node2") in run(hosts, WEB, node, shop)["mistakes"]
+    assert line.format("node1, node2") in run(hosts, WEB, shop)["mistakes"]
     for documents in ((WEB, node, shop, namespace("file")), (WEB,), (WEB, namespace("shop"))):
-        assert not [text for text in run(hosts, *documents)["doubts"] if "egress_ip_follow" in text]
+        assert not [text for text in run(hosts, *documents)["mistakes"] if "egress_ip_follow" in text]
 
 
 def test_a_node_that_cannot_follow_its_pods_is_an_error_of_the_report():
@@ -154,4 +154,4 @@ def test_a_node_that_cannot_follow_its_pods_is_an_error_of_the_report():
     assert made["manifests"]["network_errors"] == [f"node2, node3: egress_ip_follow: {problem}"]
     assert ["follow" in state for state in made["rollout"]["states"].values()] == [True, True, True]
     shown = report(made["plan"], made["manifests"], made["fleet"])
-    assert shown.complaints == tuple(made["manifests"]["network_errors"])
+    assert shown.errors == tuple(made["manifests"]["network_errors"])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Networks in a run: from annotations and host variables to states, errors, doubts and tables."""
+"""Networks in a run: from annotations and host variables to states, errors, mistakes and tables."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_one_annotation_and_one_object_are_enough():
     made = run(hosts, egressip(), namespace(networks="podman:web"))
     for node in ("node1", "node2"):
         assert networks_of(made, node) == [("web", "podman:web", ["web"], ["10.89.0.0/24"])]
-    assert (made["doubts"], errors(made), made["stop_reasons"]) == ([], [], [])
+    assert (made["mistakes"], errors(made), made["stop_reasons"]) == ([], [], [])
     assert made["manifests"]["network_names"] == ["podman:web"]
 
 
@@ -101,7 +101,7 @@ def test_a_user_has_the_numbers_that_each_node_found():
         "node2": None,
         "node3": ["1007"],
     }
-    assert made["doubts"] == ["namespace/web: user:deploy does not exist on node2"]
+    assert made["mistakes"] == ["namespace/web: user:deploy does not exist on node2"]
     shown = report(made["plan"], made["manifests"], made["fleet"]).lines
     assert "web        user:deploy  node1  uid 1001, uid 100000-165535  web" in shown
     assert "<code>uid 1007</code>" in page(picture(made, planned=False), "Fleet")
@@ -163,7 +163,7 @@ def test_what_is_in_a_network_is_a_pod_without_labels(selector, selects):
     made = run([host(1), host(2)], egressip(podSelector=selector), namespace(networks="10.89.7.0/24"))
     assert networks_of(made) == [("web", "10.89.7.0/24", ["web"] if selects else [], [])]
     line = "namespace/web: no EgressIP selects its networks; what they contain counts as pods without labels"
-    assert (line in made["doubts"]) == (not selects)
+    assert (line in made["mistakes"]) == (not selects)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_broken_object_keeps_its_networks():
 def test_a_network_that_nodes_do_not_have_is_one_line():
     absent = found("podman:web", problem="does not exist")
     made = run([host(1, found("podman:web", "10.89.0.0/24")), host(2, absent), host(3, absent)], egressip(), NAMED)
-    assert made["doubts"] == ["namespace/web: podman:web does not exist on node2, node3"]
+    assert made["mistakes"] == ["namespace/web: podman:web does not exist on node2, node3"]
     assert networks_of(made, "node2") == [("web", "podman:web", ["web"], [])]
     assert errors(made) == []
 
@@ -304,5 +304,5 @@ def test_the_tables_and_the_page_show_the_networks():
 def test_errors_are_errors_of_the_report():
     made = run([host(1, networks="x"), host(2)], egressip(), NAMED)
     shown = report(made["plan"], made["manifests"], made["fleet"])
-    assert shown.complaints == tuple(errors(made))
+    assert shown.errors == tuple(errors(made))
     assert shown.failures == ()

@@ -32,7 +32,7 @@ def test_report(golden):
     made = report(plan, manifests, fleet, results, events=Events(**events)).to_dict()
     assert (plan, manifests, fleet, results, events) == before
     golden.check("report.txt", "\n".join([*made["lines"], ""]))
-    golden.check("verdict.yml", {key: made[key] for key in ("failures", "complaints", "stats")})
+    golden.check("verdict.yml", {key: made[key] for key in ("failures", "errors", "stats")})
     assert json.loads(json.dumps(made)) == made
 
 
@@ -63,7 +63,7 @@ def test_a_plan_that_is_not_proven_is_a_note():
 def test_nothing_at_all():
     made = report(PLAN, MANIFESTS, FLEET, {})
     assert made.lines == ("EGRESS IP  OBJECT  NODE  STATE",)
-    assert (made.failures, made.complaints) == ((), ())
+    assert (made.failures, made.errors) == ((), ())
 
 
 def test_what_is_claimed_in_check_mode_is_still_to_be_claimed():
@@ -114,7 +114,7 @@ def test_a_preview_names_the_nodes_to_change(rollout, named):
         "rollout": rollout,
         "digest": "0123456789abcdef",
         "notes": ["egress_ip_tunnel_secret: step 1 of 3"],
-        "doubts": ["egressip/x: selects no pod"],
+        "mistakes": ["egressip/x: selects no pod"],
     }
     made = preview(run, AUDIT)
     assert made.lines[-3:] == ("", f"Nodes to change: {named}", "Digest of the plan: 0123456789abcdef")
@@ -138,7 +138,7 @@ def test_a_preview_is_a_difference():
     }
     current = [{"egressIP": f"10.0.0.{number}", "node": "n1"} for number in (1, 2, 5)]
     run = {"plan": plan, "manifests": MANIFESTS, "fleet": {**FLEET, "current": current}, "rollout": {}, "notes": []}
-    lines = preview({**run, "doubts": [], "digest": "d"}, AUDIT).lines
+    lines = preview({**run, "mistakes": [], "digest": "d"}, AUDIT).lines
     assert [line.rstrip() for line in lines[:7]] == [
         "  EGRESS IP  OBJECT  NODE  STATE",
         "  10.0.0.1   web     n1    held",

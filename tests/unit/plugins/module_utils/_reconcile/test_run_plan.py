@@ -67,7 +67,7 @@ def test_documents_may_name_nodes_by_their_fqdn():
     label = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": fqdn, "labels": LABELS}}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": fqdn}}
     made = run([{**host(1), "labels": {}}], egressip(A), label, {**pod, "status": {"podIP": "10.88.0.2"}})
-    assert (places(made), [line for line in made["doubts"] if line.startswith("node/")]) == ({A: "node1"}, [])
+    assert (places(made), [line for line in made["mistakes"] if line.startswith("node/")]) == ({A: "node1"}, [])
     assert made["rollout"]["states"]["node1"]["pods"] == [{"address": "10.88.0.2", "egressips": ["web"]}]
 
 
@@ -114,7 +114,7 @@ def test_reasons_of_the_audit_stop_the_run():
 def test_settings_without_effect_are_doubts():
     made = run([host(1)], egressip(A, annotations={"egress-ip.netops/spread": "rack"}))
     path = "egressip/web: metadata.annotations['egress-ip.netops/spread']"
-    assert f"{path}: has no effect; no node has the label rack" in made["doubts"]
+    assert f"{path}: has no effect; no node has the label rack" in made["mistakes"]
 
 
 def test_addresses_of_pools_are_part_of_the_plan():
@@ -410,11 +410,11 @@ def test_a_node_with_a_filtered_bridge_gets_no_address_unless_it_is_alone():
     bridge = {"bridge_filtered": [4]}
     made = run([host(1, **bridge), host(2)], egressip(A, B))
     assert places(made) == {A: "node2"}
-    assert [line for line in made["doubts"] if line.startswith("node1: egress_ip_interface")]
+    assert [line for line in made["mistakes"] if line.startswith("node1: egress_ip_interface")]
     assert places(run([host(1, **bridge)], egressip(A))) == {A: "node1"}
 
 
 def test_a_filter_that_drops_forwarded_packets_is_a_line_of_the_report():
     drops = [{"family": "ip", "table": "filter", "chain": "FORWARD"}]
     made = run([host(1, forward_filters=drops)], egressip(A))
-    assert [line for line in made["doubts"] if "drops forwarded packets" in line]
+    assert [line for line in made["mistakes"] if "drops forwarded packets" in line]
