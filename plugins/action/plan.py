@@ -18,7 +18,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.contro
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.failure_domains import labelled
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import valid_fields
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunPlan, RunSettings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import Deadline, after
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._output import show_stage
@@ -55,7 +55,7 @@ _SETTINGS = {
     "failover_strict": {"type": "raw", "default": False},
     "failover_unfenced": {"type": "raw", "default": False},
 }
-# Options of the module that are Settings of the plan.
+# Options of the module that are RunSettings.
 _AMONG_SETTINGS = ("tunnel_secret", "failover_key", "keep_holders", "stop_reasons")
 
 
@@ -83,7 +83,7 @@ class ActionModule(ControllerAction):
         hosts = [labelled(host, options["labels"]) for host in hosts_of(variables, options["hosts"])]
         given = {**options["settings"], **{name: options[name] for name in _AMONG_SETTINGS}}
         given["failover"] = _failover({name: given.pop(name) for name in FAILOVER})
-        settings = Settings(**given, deadline=_deadline(options))
+        settings = RunSettings(**given, deadline=_deadline(options))
         made = plan_run(
             hosts,
             manifests,
@@ -129,7 +129,7 @@ def _deadline(options: Mapping[str, Any]) -> Deadline:
 
 
 def _answers(
-    questions: Mapping[str, Any], made: RunPlan, settings: Settings, start: Callable[[], Deadline]
+    questions: Mapping[str, Any], made: RunPlan, settings: RunSettings, start: Callable[[], Deadline]
 ) -> dict[str, Any]:
     """Return the answers. Most runs have no questions, and load no code for them."""
     asked = {name: value for name, value in questions.items() if value != _QUESTIONS[name]["default"]}

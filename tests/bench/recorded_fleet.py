@@ -29,7 +29,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manif
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.observe import NodeFacts  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.platform_detection import Platform  # noqa: E402
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.rollout import Rollout, roll_out  # noqa: E402
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunSettings, plan_run  # noqa: E402
 
 LABEL = "k8s.ovn.org/egress-assignable"
 # All 14 bits of a mark that the collection can use: 1,000 nodes have 10,000 egress IPs.
@@ -130,7 +130,7 @@ def roll_out_to(size: Size, read: Manifests, answers: dict[str, dict]) -> Rollou
         for name in size.names
     ]
     options = {"mark_mask": MARK_MASK, "tunnel_keys": []}
-    made = plan_run(hosts, read.to_dict(), Settings(), options, states=False)
+    made = plan_run(hosts, read.to_dict(), RunSettings(), options, states=False)
     return roll_out(made.plan, made.objects, made.fleet, POD_NETWORKS, options)
 
 

@@ -33,7 +33,7 @@ from ipsec import (
 from namespaces import check, inside, run, start, status_of
 from netops_egress_ip._common.text_fields import TEXTS, with_plain_texts
 from netops_egress_ip._kubernetes.manifests import read_manifests
-from netops_egress_ip._reconcile.run_plan import Settings, plan_run
+from netops_egress_ip._reconcile.run_plan import RunSettings, plan_run
 
 SECRETS = "/var/lib/netops-egress-ip/tunnel.secrets.json"
 QUESTION = {"mode": "observed", "options": {}, "observe": {"platform": "baremetal"}}
@@ -111,7 +111,7 @@ def planned(secret: str) -> dict:
     manifests = read_manifests([{"source": "kernel", "document": each} for each in documents()]).to_dict()
     labels = {"node1": {"k8s.ovn.org/egress-assignable": ""}, "node2": {}}
     hosts = [{**HOST, "name": name, "labels": labels[name], "observed": facts(name)} for name in ENDPOINTS]
-    settings = Settings(min_available=1, excluded_cidrs=["10.88.0.0/16", "fd00:88::/64"], tunnel_secret=secret)
+    settings = RunSettings(min_available=1, excluded_cidrs=["10.88.0.0/16", "fd00:88::/64"], tunnel_secret=secret)
     made = plan_run(hosts, manifests, settings, {"tunnel_encryption": "ipsec"} if secret else {})
     if made.stop_reasons or made.fleet["faulty"]:
         raise RuntimeError(f"{made.stop_reasons} {made.fleet['faulty']}")

@@ -12,7 +12,7 @@ from typing import Any
 from .._reconcile.picture import picture
 from .._reconcile.providers import DOMAINS
 from .._reconcile.report import network_table
-from .._reconcile.run_plan import RunPlan, Settings
+from .._reconcile.run_plan import RunPlan, RunSettings
 from .._reconcile.status_table import status_table
 from .._reconcile.traffic import traffic
 from .._solver.deadline import Deadline, never
@@ -36,9 +36,9 @@ class Questions:
 
 
 def answer(
-    questions: Questions, run: RunPlan, settings: Settings, start: Callable[[], Deadline] = lambda: never
+    questions: Questions, run: RunPlan, settings: RunSettings, start: Callable[[], Deadline] = lambda: never
 ) -> dict[str, list[str]]:
-    """Return {question: lines for a person} about a RunPlan that was made with these Settings.
+    """Return {question: lines for a person} about a RunPlan that was made with these RunSettings.
 
     ``start`` returns the Deadline of a question that begins now. The answer to `status` comes with `status_failures`,
     lines on what is wrong or not known. If the run stops, only `explain`, `status` and `traffic` are answered. Raises

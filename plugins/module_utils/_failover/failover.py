@@ -23,10 +23,10 @@ from .values import (
     Configured,
     Duty,
     Event,
+    FailoverSettings,
     Heard,
     Note,
     Release,
-    Settings,
     Taken,
     Timing,
 )
@@ -36,7 +36,7 @@ from .watched import Watch
 class StateMachine:
     """What one node knows and does. Deterministic: equal events give equal actions."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: FailoverSettings, clock: Clock) -> None:
         timing = Timing.of(settings.after)
         self.settings, self._clock = settings, clock
         self.neighbours = Neighbours(settings, clock.now)
@@ -47,7 +47,7 @@ class StateMachine:
         self._claiming: dict[str, tuple[Duty, str]] = {}
         self._refused: dict[str, str] = {}
         self._configure(settings, clock.now)
-        self.holding.ask_the_wire(clock.now)
+        self.holding.probe_all(clock.now)
 
     def step(self, clock: Clock, events: Iterable[Event] = ()) -> list[Action]:
         """Take in what happened before `clock`, and return what to do now."""
@@ -59,11 +59,11 @@ class StateMachine:
             if not (isinstance(event, Heard) and routine.take_in(clock.now, event)):
                 self._take_in(clock.now, event)
         actions: list[Action] = [*self.neighbours.learn(clock.now)]
-        held = self.holding.judge(clock)
+        held = self.holding.decide(clock)
         for action in held:
             if isinstance(action, Release):
-                self._let_go(action, clock.now)
-        asked, free = self.watch.judge(clock, bool(held))
+                self._watch_released(action, clock.now)
+        asked, free = self.watch.decide(clock, bool(held))
         claims = self._claim(free, clock.now) if free else ()
         return [*actions, *held, *asked, *claims]
 
@@ -86,7 +86,7 @@ class StateMachine:
         if max(suspended, late) > PAUSE:
             self.watch.forget_silence(clock.now)
             self.holding.forget_silence()
-            self.holding.ask_the_wire(clock.now)
+            self.holding.probe_all(clock.now)
 
     def _take_in(self, now: float, event: Event) -> None:
         if isinstance(event, Heard):
@@ -115,7 +115,7 @@ class StateMachine:
         if known and None not in stamps:
             self.neighbours.routine.keep(heard, known)
 
-    def _configure(self, settings: Settings, now: float) -> None:
+    def _configure(self, settings: FailoverSettings, now: float) -> None:
         """Take the settings of another plan, and keep what is known of addresses that stay where they are."""
         self.settings = settings
         self.neighbours.configure(settings)
@@ -131,7 +131,7 @@ class StateMachine:
             if ip not in settings.held:
                 self.watch.configure(duty, now)
 
-    def _let_go(self, release: Release, now: float) -> None:
+    def _watch_released(self, release: Release, now: float) -> None:
         for ip, mac in release.holders.items():
             item = self.holding.addresses[ip]
             self.holding.remove(ip)

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The egress IPs that this node holds: when it lets go, and when it announces. PRIVATE to the collection. No I/O.
+"""When this node releases the egress IPs that it holds, and when it announces them. PRIVATE to the collection. No I/O.
 
 Of two nodes that answer for an address, the planned holder yields to the one that took over. A node that was paused, or
-that begins, asks the wire, and yields to any host that answers. A node that hears neither a witness nor another node
-lets go before a standby may claim.
+that begins, probes for what it holds, and yields to any host that answers. A node that hears neither a witness nor
+another node releases what it holds before a standby may claim it.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from .watched import Window
 
 
 @dataclass
-class Held:
+class HeldAddress:
     """An egress IP that this node holds.
 
-    `former` is the MAC address of the host that had it before this node took it over. Until `doubt`, this node has
-    asked the wire for it, and yields to a node that answers; with `anyone`, to any host.
+    `former` is the MAC address of the host that had it before this node took it over. Until `probed_until`, this node
+    waits for answers to its probe, and yields to a node that answers; with `anyone`, to any host.
     """
 
     duty: Duty
     taken: bool = False
     former: str = ""
-    doubt: float = NEVER
+    probed_until: float = NEVER
     anyone: bool = False
     announce_at: tuple[float, ...] = ()
     announced: float = NEVER
@@ -67,7 +67,7 @@ class _Beat:
 
     window: Window = field(default_factory=Window)
     missed: int = 0
-    items: list[Held] = field(default_factory=list)
+    items: list[HeldAddress] = field(default_factory=list)
     versions: frozenset[int] = frozenset()
     former: list[Ask] = field(default_factory=list)
 
@@ -82,7 +82,7 @@ class Holding:
 
     def __init__(self, name: str, timing: Timing, neighbours: Neighbours) -> None:
         self.name, self.timing, self.neighbours = name, timing, neighbours
-        self.addresses: dict[str, Held] = {}
+        self.addresses: dict[str, HeldAddress] = {}
         self._beats: dict[str, _Beat] = {}
         # Whether the beats have the present addresses; a step is due many times a second and hardly ever changes them.
         self._sorted = False
@@ -92,14 +92,14 @@ class Holding:
         # {reason: {egress IP: MAC address of the host that has it}} of the next actions.
         self._released: dict[str, dict[str, str]] = {}
         # The addresses for which the next actions ask the wire, and those for which the last ones did.
-        self._to_ask: list[Held] = []
-        self._asked: list[Held] = []
+        self._to_ask: list[HeldAddress] = []
+        self._asked: list[HeldAddress] = []
         self._answers_until = NEVER
 
     def add(self, duty: Duty, now: float, taken: bool = False, former: str = "") -> None:
         """Hold an address from now on. One that was taken over is announced again."""
         again = tuple(now + seconds for seconds in ANNOUNCE_AGAIN) if taken else ()
-        self.addresses[duty.egress_ip] = Held(duty, taken, former, announce_at=again)
+        self.addresses[duty.egress_ip] = HeldAddress(duty, taken, former, announce_at=again)
         self._again = min((self._again, *again))
         self._change()
 
@@ -121,13 +121,13 @@ class Holding:
         self._sorted = False
         self.neighbours.routine.forget()
 
-    def ask_the_wire(self, now: float) -> None:
+    def probe_all(self, now: float) -> None:
         """Probe for all addresses, since another node may have taken them over."""
         for item in self.addresses.values():
-            self._doubt(item, now, anyone=True)
+            self._probe(item, now, anyone=True)
 
-    def _doubt(self, item: Held, now: float, anyone: bool = False) -> None:
-        item.doubt, item.anyone = now + self.timing.interval, anyone
+    def _probe(self, item: HeldAddress, now: float, anyone: bool = False) -> None:
+        item.probed_until, item.anyone = now + self.timing.interval, anyone
         self._to_ask.append(item)
         self._actions.append(Ask(item.duty.interface, item.duty.egress_ip))
 
@@ -149,8 +149,8 @@ class Holding:
         """Probe for the addresses that a node may have taken over, to yield at once if it answers."""
         for item in self.addresses.values():
             is_its_turn = name in item.duty.order and self._yields_to(item, name)
-            if is_its_turn and item.duty.interface == interface and not item.leaving and now > item.doubt:
-                self._doubt(item, now)
+            if is_its_turn and item.duty.interface == interface and not item.leaving and now > item.probed_until:
+                self._probe(item, now)
 
     def stamps_of(self, heard: Heard) -> tuple[Stamp, ...] | None:
         """Return the times that `hear` changes, None if it may change something else."""
@@ -161,16 +161,16 @@ class Holding:
             return ()
         return None if item.leaving else (self.neighbours.watcher(name),)
 
-    def _hear_other(self, now: float, item: Held, mac: str, name: str) -> None:
+    def _hear_other(self, now: float, item: HeldAddress, mac: str, name: str) -> None:
         """Yield to another holder, or defend the address against it."""
-        ip, asked = item.duty.egress_ip, now <= item.doubt
+        ip, asked = item.duty.egress_ip, now <= item.probed_until
         if asked and (item.anyone or self._yields_to(item, name)):
             item.leaving = True
             self._change()
             reason = "answered while this node was away" if item.anyone else "has taken over"
             self._release({ip: mac}, f"{name or mac} {reason}")
         elif self._yields_to(item, name):
-            self._doubt(item, now)
+            self._probe(item, now)
         elif name:
             self._announce(item, now)
         elif item.foreign != mac and now >= item.noted + SLOW:
@@ -180,7 +180,7 @@ class Holding:
     def _release(self, holders: dict[str, str], reason: str) -> None:
         self._released.setdefault(reason, {}).update(holders)
 
-    def _yields_to(self, item: Held, name: str) -> bool:
+    def _yields_to(self, item: HeldAddress, name: str) -> bool:
         """Return whether this node yields to another one: the planned holder does, and of two others the later name.
 
         Not the later turn: nodes with different plans may each have the first one.
@@ -189,7 +189,7 @@ class Holding:
         is_planned = not item.taken or self.name not in standbys
         return bool(name) and (is_planned or (name in standbys and name < self.name))
 
-    def _announce(self, item: Held, now: float) -> None:
+    def _announce(self, item: HeldAddress, now: float) -> None:
         if now - item.announced >= self.timing.window:
             item.announced = now
             self._actions.append(Announce((item.duty.egress_ip,)))
@@ -201,10 +201,10 @@ class Holding:
         if self._asked:
             self._answers_until = at + self.timing.interval
         for item in self._asked:
-            item.doubt = max(item.doubt, at + self.timing.interval)
+            item.probed_until = max(item.probed_until, at + self.timing.interval)
         self._asked.clear()
 
-    def is_in_doubt(self, now: float) -> bool:
+    def awaits_answers(self, now: float) -> bool:
         """Return whether another node may be about to answer for an address of this one."""
         return now <= self._answers_until
 
@@ -213,7 +213,7 @@ class Holding:
         for beat in self._beats.values():
             beat.window.close()
 
-    def judge(self, clock: Clock) -> list[Action]:
+    def decide(self, clock: Clock) -> list[Action]:
         """Return what to do now."""
         if not self._sorted:
             self._sort()
@@ -229,7 +229,7 @@ class Holding:
 
     def _sort(self) -> None:
         """Find the addresses of each interface."""
-        by_interface: dict[str, list[Held]] = {}
+        by_interface: dict[str, list[HeldAddress]] = {}
         for item in self.addresses.values():
             by_interface.setdefault(item.duty.interface, []).append(item)
         self._beats = {name: self._beats.get(name) or _Beat() for name in by_interface}
@@ -254,9 +254,9 @@ class Holding:
         if beat.missed or not is_heard:
             self._count(interface, beat, is_heard, now)
         # One witness is enough; all hosts are asked as soon as nothing was heard.
-        self._actions += self.neighbours.greet_witnesses(now, interface, VERSIONS if beat.missed else beat.versions)
+        self._actions += self.neighbours.resolve_witnesses(now, interface, VERSIONS if beat.missed else beat.versions)
         if beat.missed:
-            self._actions += self.neighbours.greet_peers(interface)
+            self._actions += self.neighbours.resolve_peers(interface)
         # Those that had what this node took over: one that returns and answers must yield.
         self._actions += beat.former
         beat.window.open(now)
@@ -265,7 +265,7 @@ class Holding:
         if not is_heard:
             beat.missed += 1
             if beat.is_cut_off:
-                self._let_go(interface, beat.items, now)
+                self._release_watched(interface, beat.items, now)
         elif beat.window.is_open:
             # While this node heard nothing, another one may have taken its addresses.
             if beat.is_cut_off:
@@ -273,7 +273,7 @@ class Holding:
                     self._announce(item, now)
             beat.missed = 0
 
-    def _let_go(self, interface: str, items: Iterable[Held], now: float) -> None:
+    def _release_watched(self, interface: str, items: Iterable[HeldAddress], now: float) -> None:
         """Release the addresses of which a standby was alive just before this node was cut off."""
         since = now - ALIVE - MISSED_BEATS * self.timing.beat
         lost = [item for item in items if not item.leaving and self._is_watched(item, since)]
@@ -284,7 +284,7 @@ class Holding:
             holders = {item.duty.egress_ip: "" for item in lost}
             self._release(holders, f"{interface} is cut off from the network")
 
-    def _is_watched(self, item: Held, since: float) -> bool:
+    def _is_watched(self, item: HeldAddress, since: float) -> bool:
         """Return whether a standby has probed since then; for a taken address, the planned holder is one too."""
         watchers = self.neighbours.watchers(since)
         return bool(watchers if item.taken else watchers & set(item.duty.order))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from .._common.addresses import VERSIONS, version_of
 from .routine import Routine, Stamp
-from .values import SLOW, Greet, Heard, Neighbour, Settings
+from .values import SLOW, FailoverSettings, Heard, Neighbour, Resolve
 
 
 @dataclass
@@ -20,18 +20,18 @@ class _Witness:
     place: Neighbour
     answered: Stamp = field(default_factory=Stamp)
     version: int = field(init=False)
-    to_all: Greet = field(init=False)
-    to_it: Greet = field(init=False)
+    to_all: Resolve = field(init=False)
+    to_it: Resolve = field(init=False)
 
     def __post_init__(self) -> None:
         self.version = version_of(self.place.address)
-        self.to_all = self.to_it = Greet(*self.place)
+        self.to_all = self.to_it = Resolve(*self.place)
 
 
 class Neighbours:
     """The hosts of the segments that a node knows by name."""
 
-    def __init__(self, settings: Settings, now: float) -> None:
+    def __init__(self, settings: FailoverSettings, now: float) -> None:
         self._names: dict[str, str] = {}
         self._macs: dict[Neighbour, str] = {}
         self._witnesses: dict[Neighbour, _Witness] = {}
@@ -43,7 +43,7 @@ class Neighbours:
         self.routine = Routine()
         self.configure(settings)
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: FailoverSettings) -> None:
         """Take other settings, and keep what is known."""
         self.settings, self._places = settings, _places(settings)
         self._witnesses = {place: self._witnesses.get(place) or _Witness(place) for place in settings.witnesses}
@@ -70,7 +70,7 @@ class Neighbours:
         witness = self._witnesses.get(neighbour)
         if witness and heard.direct:
             if witness.to_it.mac != heard.mac:
-                witness.to_it = Greet(*neighbour, heard.mac)
+                witness.to_it = Resolve(*neighbour, heard.mac)
                 self.routine.forget()
             witness.answered.at = now
 
@@ -123,7 +123,7 @@ class Neighbours:
         """Return the nodes that have probed for what this node holds since then."""
         return {name for name, watcher in self._watchers.items() if watcher.at >= since}
 
-    def greet_witnesses(self, now: float, interface: str, versions: Collection[int] = VERSIONS) -> list[Greet]:
+    def resolve_witnesses(self, now: float, interface: str, versions: Collection[int] = VERSIONS) -> list[Resolve]:
         """Return the questions to the witnesses: to the MAC address that answered within the last second, if any.
 
         Only those with these IP versions are asked, unless the interface has none.
@@ -131,28 +131,28 @@ class Neighbours:
         asked = self._of_version(interface, versions)
         return [each.to_it if now - each.answered.at < SLOW else each.to_all for each in asked]
 
-    def greet_peers(self, interface: str) -> Iterator[Greet]:
+    def resolve_peers(self, interface: str) -> Iterator[Resolve]:
         """Yield a question to each other node."""
         for place in self._places:
             if place.interface == interface:
-                yield Greet(interface, place.address)
+                yield Resolve(interface, place.address)
 
-    def learn(self, now: float) -> Iterable[Greet]:
+    def learn(self, now: float) -> Iterable[Resolve]:
         """Return the questions whose answers keep the MAC addresses known."""
         return () if now < self._due else self._learn(now)
 
-    def _learn(self, now: float) -> Iterator[Greet]:
+    def _learn(self, now: float) -> Iterator[Resolve]:
         unknown = [place for place in self._places if place not in self._macs]
         self._due = now + (SLOW if unknown else 10 * SLOW)
         for place in unknown or self._places:
-            yield Greet(place.interface, place.address)
+            yield Resolve(place.interface, place.address)
         for interface in self._witnesses_on:
-            yield from self.greet_witnesses(now, interface)
+            yield from self.resolve_witnesses(now, interface)
 
     def next_time(self) -> float:
         """Return the time of the next step."""
         return self._due
 
 
-def _places(settings: Settings) -> dict[Neighbour, str]:
+def _places(settings: FailoverSettings) -> dict[Neighbour, str]:
     return {place: name for name, places in settings.peers.items() for place in places}

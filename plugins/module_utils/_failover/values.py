@@ -26,7 +26,7 @@ ANNOUNCE_AGAIN = (1.1, 3.0)
 SLOW = 1.0
 # Takeovers refused one after the other, for example by the lock of a run, that are tried again at once.
 PROMPT_RETRIES = 3
-# Consecutive silent windows that a takeover needs after the first, and those after which a cut-off holder lets go.
+# Consecutive silent windows that a takeover needs after the first, and those after which a cut-off holder releases.
 SILENT_WINDOWS, MISSED_BEATS = 3, 3
 # Unanswered questions after which a holder that never answered one is reported.
 UNPROVEN = 20
@@ -43,7 +43,7 @@ class Timing(NamedTuple):
     """Times of the state machine, from the seconds of silence after which a standby takes over.
 
     A holder is asked every `interval`; an answer counts within a `window`. A holder checks its own connection every
-    `beat`: it lets go after three of them, before the first standby's silence is complete. Each standby waits `turn`
+    `beat`: it releases after three of them, before the first standby's silence is complete. Each standby waits `turn`
     longer than the one before it.
     """
 
@@ -90,7 +90,7 @@ class Duty:
     def rank(self, name: str, holder: str = "") -> int:
         """Return the turn of a node when `holder` does not answer: first the standbys, then the planned holder.
 
-        The holder itself comes last: it may have let go because it was cut off.
+        The holder itself comes last: it may have released because it was cut off.
         """
         order = [each for each in self.order if each != holder]
         if name == holder:
@@ -99,12 +99,12 @@ class Duty:
 
 
 @dataclass(frozen=True)
-class Settings:
+class FailoverSettings:
     """What a node knows of the plan.
 
     `held` are the egress IPs that it has, `taken` those among them that it took over since the last plan. `peers` is
     {node: its addresses}, `macs` {MAC address: node}, `own_macs` are those of this node,
-    `owners` {egress IP: its EgressIP object}. With `strict`, a holder that does not hear a witness lets go even if it
+    `owners` {egress IP: its EgressIP object}. With `strict`, a holder that does not hear a witness releases even if it
     hears other nodes.
     """
 
@@ -148,7 +148,7 @@ class Heard:
 class Configured:
     """The record of the node was read again."""
 
-    settings: Settings
+    settings: FailoverSettings
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Greet:
+class Resolve:
     """Resolve the own address of a witness or a node, as any host does."""
 
     interface: str
@@ -210,7 +210,7 @@ class Announce:
 
 @dataclass(frozen=True)
 class Release:
-    """Let go of addresses, {egress IP: MAC of the host that has it now, empty if none}, for this reason."""
+    """Release addresses, {egress IP: MAC of the host that has it now, empty if none}, for this reason."""
 
     holders: Mapping[str, str]
     reason: str
@@ -223,4 +223,4 @@ class Note:
     text: str
 
 
-Action = Union[Ask, Greet, Claim, Announce, Release, Note]
+Action = Union[Ask, Resolve, Claim, Announce, Release, Note]

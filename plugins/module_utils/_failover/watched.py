@@ -31,9 +31,9 @@ from .values import (
     Ask,
     Clock,
     Duty,
-    Greet,
     Heard,
     Note,
+    Resolve,
     Timing,
 )
 
@@ -179,7 +179,7 @@ class Watch:
         self._is_new = False
 
     def add(self, duty: Duty, now: float, orphaned: bool = False, holder: str = "") -> None:
-        """Watch an address from now on; with `orphaned`, one that this node let go because it was cut off.
+        """Watch an address from now on; with `orphaned`, one that this node released because it was cut off.
 
         `holder` is the MAC address of the host for which this node let it go, after an answer of it: if that host lets
         go too, this node notices the silence.
@@ -298,7 +298,7 @@ class Watch:
             window.sent(at)
         self._opened.clear()
 
-    def judge(self, clock: Clock, is_beat: bool = False) -> tuple[list[Action], list[str]]:
+    def decide(self, clock: Clock, is_beat: bool = False) -> tuple[list[Action], list[str]]:
         """Return the questions to send now, and the addresses that are free.
 
         At a beat of this node holders are asked if the time for it comes before the next one: so both cost one step.
@@ -324,7 +324,7 @@ class Watch:
                 asking[item.duty.interface] = None
                 actions += [Ask(item.duty.interface, item.duty.egress_ip)] if item.suspicion.asks else []
         for interface in asking:
-            actions += self.neighbours.greet_witnesses(now, interface)
+            actions += self.neighbours.resolve_witnesses(now, interface)
         return actions, free
 
     def _sort(self) -> None:
@@ -357,13 +357,13 @@ class Watch:
         """Resolve an address whose holder is unknown. A probe to all hosts would look like one before a claim."""
         if not item.holder_name and now >= item.ask_at:
             item.ask_at = now + SLOW
-            yield Greet(item.duty.interface, item.duty.egress_ip)
+            yield Resolve(item.duty.interface, item.duty.egress_ip)
 
     def _ask_holders(self, now: float, early: float) -> Iterator[Action]:
         """Ask all holders together, at most `early` seconds before the time for it, and a new one at once."""
         for place, questions in [*self._waiting.items()]:
             if questions.is_open and questions.window.is_over(now, self.timing.window):
-                yield from self._doubt(place, questions, now)
+                yield from self._suspect_all(place, questions, now)
         is_time = now + early >= self._due
         if not is_time and not self._is_new:
             return
@@ -390,7 +390,7 @@ class Watch:
         self._waiting[place] = questions
         return ask
 
-    def _doubt(self, place: _Place, questions: _Round, now: float) -> Iterator[Action]:
+    def _suspect_all(self, place: _Place, questions: _Round, now: float) -> Iterator[Action]:
         """Suspect all addresses of a holder that has not answered, if it ever did."""
         questions.is_open = False
         if place in self._proven:

@@ -133,7 +133,7 @@ def _read_request(key: bytes, number: bytes) -> Reading[tuple[bytes, _Request]]:
     return theirs, request
 
 
-class Switchboard:
+class CallListener:
     """The sockets that take the calls of other nodes, without waiting for them."""
 
     def __init__(self, key: str, port: int, versions: Collection[int]) -> None:

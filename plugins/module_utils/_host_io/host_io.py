@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .container_networks import FoundNetwork
     from .containers import Containers
     from .file_changes import FileChanges
-    from .fleet_calls import Call, Notice, Switchboard
+    from .fleet_calls import Call, CallListener, Notice
     from .hook_files import HookFolders
     from .node_messages import Flows
     from .packets import Frames, Packet, Verdict
@@ -206,11 +206,11 @@ class HostIO:
         return is_shutting_down()
 
     @staticmethod
-    def switchboard(key: str, port: int, own: Collection[str]) -> Switchboard:
-        """Return a new `fleet_calls.Switchboard` for the IP versions of the endpoints `own`."""
-        from .fleet_calls import Switchboard, versions_of  # noqa: PLC0415
+    def call_listener(key: str, port: int, own: Collection[str]) -> CallListener:
+        """Return a new `fleet_calls.CallListener` for the IP versions of the endpoints `own`."""
+        from .fleet_calls import CallListener, versions_of  # noqa: PLC0415
 
-        return Switchboard(key, port, versions_of(own))
+        return CallListener(key, port, versions_of(own))
 
     @staticmethod
     def call(

@@ -12,11 +12,11 @@ from .._dataplane.failover import Failover, Peer, Standby
 from .._dataplane.host import Host
 from .._dataplane.interfaces import own_networks
 from .._dataplane.node_state import NodeState
-from .._failover.values import Duty, Neighbour, Settings
+from .._failover.values import Duty, FailoverSettings, Neighbour
 
 
-def settings_of(state: NodeState, host: Host, present: Mapping[str, str], taken: Collection[str]) -> Settings:
-    """Return the Settings of a node with this state, which has a failover.
+def settings_of(state: NodeState, host: Host, present: Mapping[str, str], taken: Collection[str]) -> FailoverSettings:
+    """Return the FailoverSettings of a node with this state, which has a failover.
 
     `present` {egress IP: interface} are the addresses of the record that the host has, `taken` those that it took over.
     """
@@ -26,7 +26,7 @@ def settings_of(state: NodeState, host: Host, present: Mapping[str, str], taken:
     for interface, peer in _peers(state):
         peers.setdefault(peer.name, set()).add(Neighbour(interface, peer.address))
         macs[peer.mac] = peer.name
-    return Settings(
+    return FailoverSettings(
         name=state.name,
         duties=tuple(map(_duty, state.standbys)),
         held=present,

@@ -52,7 +52,7 @@ class Prepared(NamedTuple):
     whole: DataPlane
 
 
-class Gift(NamedTuple):
+class HandedOver(NamedTuple):
     """The connections of addresses that are handed over, and what was prepared for them."""
 
     connections: Flows
@@ -119,7 +119,7 @@ def _hand_over(follower: Follower, standby: str, items: Sequence[Held]) -> None:
             call.send({"kind": RELEASED, "egressIPs": listed})
         finally:
             # They are deleted, so they must not come back with the next addresses.
-            follower.forgo(going)
+            follower.save_without(going)
     log(f"{_names(going)}: handed over to {standby}, because this host shuts down")
 
 
@@ -155,7 +155,7 @@ def take_over_from(follower: Follower, call: Call) -> None:
         if accepted:
             _take(follower, call, giver, accepted)
     except EgressIPError as error:
-        follower.say(f"a call of {call.peer} is refused: {error}")
+        follower.log_once(f"a call of {call.peer} is refused: {error}")
     finally:
         call.close()
 
@@ -176,7 +176,7 @@ def _take(follower: Follower, call: Call, giver: str, egress_ips: tuple[str, ...
                 follower.note_call(giver)
                 follower.io.execute(transaction(prepared.plane, follower.present))
                 raise
-            follower.take(items, dict.fromkeys(egress_ips, giver), Gift(flows, prepared))
+            follower.take(items, dict.fromkeys(egress_ips, giver), HandedOver(flows, prepared))
         event = Taken(egress_ips)
     finally:
         follower.events.append(event)

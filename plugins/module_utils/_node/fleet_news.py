@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .follow import Follower
 
 
-def tell_moved(follower: Follower, items: Iterable[Held]) -> None:
+def notify_takeover(follower: Follower, items: Iterable[Held]) -> None:
     """Inform the other nodes, in the background, that this node has taken these addresses over."""
     state, egress_ips = follower.record.state, [item.egress_ip for item in items]
     notices: list[Notice] = []
@@ -45,7 +45,7 @@ def tell_moved(follower: Follower, items: Iterable[Held]) -> None:
         follower.io.notify(follower.key, port, notices, lambda: follower.has_taken(egress_ips, generation))
 
 
-def heed(follower: Follower, call: Call) -> None:
+def apply_notice(follower: Follower, call: Call) -> None:
     """Let the tunnels of this node end at the new holder of egress IPs, and its pods speak to it."""
     record = follower.record
     try:
@@ -63,6 +63,6 @@ def heed(follower: Follower, call: Call) -> None:
             follower.note_call(holder, ip)
         call.send({"kind": MOVED, "egressIPs": egress_ips})
     except EgressIPError as error:
-        follower.say(f"a call of {call.peer} is ignored: {error}")
+        follower.log_once(f"a call of {call.peer} is ignored: {error}")
     finally:
         call.close()

@@ -30,11 +30,11 @@ from .._failover.values import (
     Clock,
     Configured,
     Event,
-    Greet,
+    FailoverSettings,
     Heard,
     Refused,
     Release,
-    Settings,
+    Resolve,
     Taken,
 )
 from .._host_io import (
@@ -59,9 +59,9 @@ from .connections import Connections, challenge, forget
 from .current_state import read_data_plane, read_host
 from .failover_key import load_key
 from .failover_settings import own_addresses, settings_of
-from .fleet_handover import Gift, Prepared, hand_over_all, take_over_from
+from .fleet_handover import HandedOver, Prepared, hand_over_all, take_over_from
 from .fleet_messages import LEAVING, MOVED
-from .fleet_news import heed, tell_moved
+from .fleet_news import apply_notice, notify_takeover
 from .journal import log
 from .presence import note_presence
 from .record import Record
@@ -74,7 +74,7 @@ _PATIENCE = 0.02
 # Seconds in which frames wait for each other after a step, so that all answers to its questions cost one more step. The
 # usual windows are not shorter, and an answer counts at the end of its window. The second is for answers that decide
 # whether this node yields: until then, two nodes may have an address.
-_COALESCE, _COALESCE_IN_DOUBT = 0.04, 0.008
+_COALESCE, _COALESCE_SHORT = 0.04, 0.008
 _LENGTH = {4: 32, 6: 128}
 _NEVER_READ = (-1, -1)
 # Seconds after which to check again whether the interfaces are those that were read.
@@ -123,7 +123,7 @@ class Follower:
         self._is_called = True
         # The key of the fleet, empty without one.
         self.key = ""
-        self.switchboard: fleet_calls.Switchboard | None = None
+        self.call_listener: fleet_calls.CallListener | None = None
         self._calls_by: tuple[str, int, tuple[str, ...]] | None = None
         # The data plane that the host has.
         self.present = DataPlane()
@@ -140,7 +140,7 @@ class Follower:
         # What was released without the record, and the generation of the plan then.
         self._owed: set[Held] = set()
         self._owed_by = 0
-        self._said = ""
+        self._logged = ""
         # {egress IP: its interface} of the addresses that the node holds or may hold.
         self._interfaces: dict[str, str] = {}
         # (the node, the egress IP or empty for a hand-over that it broke off) -> time of the monotonic clock.
@@ -156,7 +156,7 @@ class Follower:
             self._check_at = now + _CHECK_AGAIN
             self._complete_releases()
             version = self.io.file_version(files.STATE_FILE)
-            if self.key and self.switchboard is None:
+            if self.key and self.call_listener is None:
                 self._version = _NEVER_READ
             if self._lacks_address() or self._links() != self.links:
                 self._version = _NEVER_READ
@@ -174,7 +174,7 @@ class Follower:
         self._frames.clear()
         self.key = load_key(self.io, record.state)
         self._take_calls(record.state)
-        self.segment.open(self.own, (*self.awaited, *([self.switchboard.fileno()] if self.switchboard else ())))
+        self.segment.open(self.own, (*self.awaited, *([self.call_listener.fileno()] if self.call_listener else ())))
         self._learn(record)
         return True
 
@@ -183,15 +183,15 @@ class Follower:
         wanted = (self.key, state.options.tunnel_port, state.endpoints)
         if wanted == self._calls_by:
             return
-        if self.switchboard:
-            self.switchboard.close()
-        self.switchboard = self._calls_by = None
+        if self.call_listener:
+            self.call_listener.close()
+        self.call_listener = self._calls_by = None
         try:
-            self.switchboard = self.io.switchboard(*wanted) if self.key else None
+            self.call_listener = self.io.call_listener(*wanted) if self.key else None
             self._calls_by = wanted
         except CommandError as error:
             # Tried again with the next look at the record.
-            self.say(f"cannot listen for calls of other nodes: {error}")
+            self.log_once(f"cannot listen for calls of other nodes: {error}")
 
     def _lacks_address(self) -> bool:
         """Return whether an interface had no address of its own with which to ask: one may have come since."""
@@ -220,11 +220,11 @@ class Follower:
             # They answer what the former one did.
             self.events.clear()
             # Its predecessor may have ended before all nodes heard of its takeovers.
-            tell_moved(self, [item for item in self.held if item.egress_ip in self.takeovers.taken])
+            notify_takeover(self, [item for item in self.held if item.egress_ip in self.takeovers.taken])
         else:
             self.events.append(Configured(settings))
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> FailoverSettings:
         present = {item.egress_ip: item.interface for item in self.held}
         return settings_of(self.record.state, self.host, present, self.takeovers.taken)
 
@@ -233,7 +233,7 @@ class Follower:
         if self.machine is None:
             raise AssertionError("read_record comes first")
         now, boot = self.segment.clocks()
-        for call in self.switchboard.read() if self.switchboard and self._is_called else ():
+        for call in self.call_listener.read() if self.call_listener and self._is_called else ():
             self._answer(call)
         known, received = self._heard, self.segment.read()
         events: list[Event] = [known.get(each) or self._hear(each) for each in received]
@@ -248,7 +248,7 @@ class Follower:
         self.machine.sent(self.done)
         self._is_called = bool(self.events)
         if not self.events:
-            pause = _COALESCE_IN_DOUBT if self.machine.holding.is_in_doubt(self.done) else _COALESCE
+            pause = _COALESCE_SHORT if self.machine.holding.awaits_answers(self.done) else _COALESCE
             is_ready = self.segment.wait(self.machine.next_time() - self.done, pause)
             self._is_called = is_ready or not self.changes.works
 
@@ -262,14 +262,14 @@ class Follower:
         return heard
 
     def _answer(self, call: Call) -> None:
-        answer = {LEAVING: take_over_from, MOVED: heed}.get(str(call.request.get("kind")))
+        answer = {LEAVING: take_over_from, MOVED: apply_notice}.get(str(call.request.get("kind")))
         if answer:
             answer(self, call)
         else:
             call.close()
 
     def _do(self, action: Action) -> None:
-        if isinstance(action, (Ask, Greet)):
+        if isinstance(action, (Ask, Resolve)):
             self._send_question(action)
         elif isinstance(action, Announce):
             self._announce(self.items(action.egress_ips))
@@ -280,7 +280,7 @@ class Follower:
         else:
             log(action.text)
 
-    def _send_question(self, action: Ask | Greet) -> None:
+    def _send_question(self, action: Ask | Resolve) -> None:
         """Send a question, unless this host has no address of its own with which to ask, and keep its frame."""
         own = self.own.get(action.interface, {}).get(version_of(action.address))
         if own:
@@ -309,7 +309,7 @@ class Follower:
                 self.check_current(claim.egress_ips)
                 self.take(self.items(claim.egress_ips), claim.former)
         except EgressIPError as error:
-            self.say(f"{', '.join(claim.egress_ips)}: not taken over: {error}")
+            self.log_once(f"{', '.join(claim.egress_ips)}: not taken over: {error}")
             return Refused(claim.egress_ips)
         return Taken(claim.egress_ips)
 
@@ -326,32 +326,32 @@ class Follower:
             if not endpoint or not self.io.is_here((endpoint, "")):
                 raise CommandError("this node has lost the address at which its tunnel ends")
 
-    def take(self, items: tuple[Held, ...], former: Mapping[str, str], gift: Gift | None = None) -> None:
+    def take(self, items: tuple[Held, ...], former: Mapping[str, str], handed_over: HandedOver | None = None) -> None:
         """Take these addresses: note it, change the data plane, announce, and put them on record.
 
-        `former` {egress IP: its last holder} did not answer, or hands them over with `gift`.
+        `former` {egress IP: its last holder} did not answer, or hands them over with `handed_over`.
         """
         record = self.record
         connections = Connections(self.io, record.state, record.marks)
         self.takeovers.with_taken(former, self.io.wall_clock()).save(self.io)
         try:
-            prepared = gift.prepared if gift else self.prepare(items)
-            if gift:
-                connections.arrive(gift.connections)
+            prepared = handed_over.prepared if handed_over else self.prepare(items)
+            if handed_over:
+                connections.arrive(handed_over.connections)
             self.io.execute(prepared.rest)
             self._announce(items)
             # The record takes time, and the tunnels of other nodes may wait for this.
-            tell_moved(self, items)
+            notify_takeover(self, items)
             self._save(prepared.state.holding({*record.state.held, *items}), prepared.whole)
         except EgressIPError:
             if self.record is record:
                 self._undo(items)
             raise
-        reason = "shuts down" if gift else "does not answer"
+        reason = "shuts down" if handed_over else "does not answer"
         for item in items:
             log(f"{item.egress_ip} is taken over: {former[item.egress_ip] or 'its last holder'} {reason}")
-        if gift:
-            connections.forget_others(gift.connections)
+        if handed_over:
+            connections.forget_others(handed_over.connections)
         else:
             self._forget_lost(connections, items)
 
@@ -396,7 +396,7 @@ class Follower:
             log(f"{item.egress_ip} is released: {release.reason}")
         try:
             with self.io.lock(_PATIENCE):
-                self._let_go(items, release.holders)
+                self._release_items(items, release.holders)
         except EgressIPError as error:
             log(f"only the addresses are deleted now, the rest follows: {error}")
             lines = [
@@ -416,24 +416,24 @@ class Follower:
         try:
             with self.io.lock(0):
                 if self.io.file_version(files.STATE_FILE) == self._version:
-                    self._let_go_owed()
+                    self._release_owed()
         except EgressIPError as error:
-            self.say(
+            self.log_once(
                 f"{', '.join(sorted(item.egress_ip for item in self._owed))} is released and still on record: {error}"
             )
 
-    def _let_go_owed(self) -> None:
+    def _release_owed(self) -> None:
         here = {item for item in self._owed if self.io.is_here((item.egress_ip, item.interface))}
         items = tuple(sorted(self._owed.intersection(self.record.state.held) - here))
         if items and self._owed_by == self.record.state.generation:
             self.present = self._read_plane(items)
-            self._let_go(items, dict.fromkeys((item.egress_ip for item in items), ""))
+            self._release_items(items, dict.fromkeys((item.egress_ip for item in items), ""))
         self._owed.clear()
         if here:
             # This node holds them again, which the state machine must know to yield.
             self._version = _NEVER_READ
 
-    def _let_go(self, items: tuple[Held, ...], holders: Mapping[str, str]) -> None:
+    def _release_items(self, items: tuple[Held, ...], holders: Mapping[str, str]) -> None:
         gone = set(items)
         record, plane = self.record, self.plane_with(item for item in self.held if item not in gone)
         self.io.execute(transaction(self.present, plane))
@@ -447,7 +447,7 @@ class Follower:
         self.takeovers.without(holders).save(self.io)
         self._save(record.state.holding({*record.state.held} - gone), plane)
 
-    def forgo(self, items: Iterable[Held]) -> None:
+    def save_without(self, items: Iterable[Held]) -> None:
         """Put on record that these addresses, which this node has deleted, belong to others now."""
         gone = set(items)
         plane = self.plane_with(item for item in self.held if item not in gone)
@@ -499,8 +499,8 @@ class Follower:
         """Note that a node has called now, about an egress IP, or for a hand-over that it broke off."""
         self._calls[node, egress_ip] = self.segment.clocks()[0]
 
-    def say(self, text: str) -> None:
+    def log_once(self, text: str) -> None:
         """Log a line that may come again and again."""
-        if text != self._said:
-            self._said = text
+        if text != self._logged:
+            self._logged = text
             log(text)

@@ -56,7 +56,7 @@ class Takeovers:
         return replace(self, taken={**self.taken, **new}, total=self.total + len(new))
 
     def without(self, egress_ips: Iterable[str]) -> Takeovers:
-        """Return the takeovers without addresses that the node let go."""
+        """Return the takeovers without addresses that the node released."""
         gone = set(egress_ips)
         return replace(self, taken={ip: each for ip, each in self.taken.items() if ip not in gone})
 

@@ -68,7 +68,7 @@ class RunPlan:
 
 
 @dataclass(frozen=True)
-class Settings:
+class RunSettings:
     """Settings of a whole run: the variables of the same names with the prefix ``egress_ip_``.
 
     The planner returns its best plan so far when `deadline` returns true, `plan_seconds` after the start. `failover`
@@ -103,7 +103,7 @@ class Settings:
 def plan_run(
     hosts: Sequence[Mapping[str, Any]],
     manifests: Mapping[str, Any],
-    settings: Settings,
+    settings: RunSettings,
     options: Mapping[str, Any] | None = None,
     fenced: Collection[str] = (),
     withheld: Collection[str] = (),
@@ -160,7 +160,7 @@ class _Input(NamedTuple):
 
 
 def _read_input(
-    hosts: Sequence[Mapping[str, Any]], manifests: Mapping[str, Any], fenced: Collection[str], settings: Settings
+    hosts: Sequence[Mapping[str, Any]], manifests: Mapping[str, Any], fenced: Collection[str], settings: RunSettings
 ) -> _Input:
     given = Manifests.from_dict(manifests)
     objects, notes = with_host_names(given, hosts)
@@ -181,7 +181,7 @@ class _Failover(NamedTuple):
     rules: StandbyRules | None = None
 
 
-def _failover(run: _Input, settings: Settings) -> _Failover:
+def _failover(run: _Input, settings: RunSettings) -> _Failover:
     failover, reasons = read_failover(settings.failover, run.hosts, run.fleet["eligible"], run.egress_ips)
     if not failover:
         return _Failover(None, reasons)
@@ -201,7 +201,7 @@ class _Lines(NamedTuple):
         rollout: Rollout,
         planned: Manifests,
         fleet: Mapping[str, Any],
-        settings: Settings,
+        settings: RunSettings,
         networks: NetworkPlan,
     ) -> _Lines:
         """Return the lines with those on a rollout."""
@@ -234,7 +234,7 @@ def _on_nodes(run: _Input) -> tuple[OptionalParts, list[str]]:
 
 
 def _mistakes_in(
-    rollout: Rollout, planned: Manifests, fleet: Mapping[str, Any], settings: Settings
+    rollout: Rollout, planned: Manifests, fleet: Mapping[str, Any], settings: RunSettings
 ) -> tuple[list[str], list[str]]:
     """Return (mistakes, notes): lines on pods, on their networks, and on addresses of nodes without effect."""
     own = {name: facts["addresses"] for name, facts in fleet["observed"].items()}
@@ -249,7 +249,9 @@ def _mistakes_in(
     return mistakes, unshared.other
 
 
-def _fleet(hosts: Sequence[Mapping[str, Any]], read: Manifests, fenced: Collection[str], settings: Settings) -> Fleet:
+def _fleet(
+    hosts: Sequence[Mapping[str, Any]], read: Manifests, fenced: Collection[str], settings: RunSettings
+) -> Fleet:
     drained, needed, gone = settings.drain_nodes, settings.min_available, settings.forget_nodes
     return observe_fleet(hosts, read.nodes, drained, needed, fenced, read.egressips, gone)
 
@@ -276,7 +278,7 @@ def _filled(manifests: Mapping[str, Any], run: _Input, networks: NetworkPlan, er
     }
 
 
-def _check_settings(settings: Settings) -> None:
+def _check_settings(settings: RunSettings) -> None:
     check_max_moves(settings.max_moves, "egress_ip_max_moves")
     if not settings.plan_seconds > 0:
         raise InventoryError(f"egress_ip_plan_seconds: must be a number above 0, not {settings.plan_seconds}")
@@ -290,7 +292,7 @@ def _excess(egress_ips: Collection[str], max_marks: int) -> list[str]:
 
 
 def _reasons_against_drain(
-    plan: Mapping[str, Any], run: _Input, fenced: Collection[str], settings: Settings
+    plan: Mapping[str, Any], run: _Input, fenced: Collection[str], settings: RunSettings
 ) -> list[str]:
     """Return a line for each egress IP that is held now and that the drain leaves without a node."""
     if not settings.drain_nodes or settings.drain_force:
@@ -329,7 +331,7 @@ def _assigned(plan: Mapping[str, Any]) -> set[str]:
 
 
 def _plan(
-    requests: Requests, fleet: Mapping[str, Any], settings: Settings, rules: StandbyRules | None = None
+    requests: Requests, fleet: Mapping[str, Any], settings: RunSettings, rules: StandbyRules | None = None
 ) -> dict[str, Any]:
     current, policy, cap = fleet["current"], settings.policy, settings.cap
     return make_plan(requests, fleet["nodes"], current, policy, cap, settings.deadline, rules).to_dict()

@@ -309,7 +309,7 @@ class FakeKernel:
     def is_shutting_down(self):
         return self.shuts_down
 
-    def switchboard(self, key, port, own):
+    def call_listener(self, key, port, own):
         if self.port_is_busy:
             raise CommandError(f"TCP port {port}: Address already in use")
         return types.SimpleNamespace(key=key, fileno=lambda: 8, read=list, close=lambda: None)

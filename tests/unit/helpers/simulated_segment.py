@@ -25,12 +25,12 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values 
     Clock,
     Configured,
     Duty,
-    Greet,
+    FailoverSettings,
     Heard,
     Neighbour,
     Refused,
     Release,
-    Settings,
+    Resolve,
     Taken,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import Probe
@@ -309,7 +309,7 @@ class Segment:
         """Carry out an action that begins at this time; returns when it is done."""
         if isinstance(action, Ask):
             self._send_at(at, node, Frame(node.mac, action.mac, asks=action.address))
-        elif isinstance(action, Greet):
+        elif isinstance(action, Resolve):
             self._send_at(at, node, Frame(node.mac, action.mac, asks=action.address, uses=node.own))
         elif isinstance(action, Announce):
             for ip in action.egress_ips:
@@ -355,10 +355,10 @@ class Segment:
     def _send_at(self, at: float, node: Node, frame: Frame) -> None:
         self.at(at, lambda: self._send(frame) if node.works else None)
 
-    def _settings(self, node: Node) -> Settings:
+    def _settings(self, node: Node) -> FailoverSettings:
         plan = self.plan if node.old_plan is None else node.old_plan
         duties = [Duty(ip, INTERFACE, order[1:]) for ip, order in plan.items() if node.name in order]
-        return Settings(
+        return FailoverSettings(
             name=node.name,
             duties=tuple(duties),
             held=dict.fromkeys(sorted(node.addresses & node.record), INTERFACE),

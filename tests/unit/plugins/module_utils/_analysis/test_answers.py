@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._analysis.answers import Questions, answer
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import EgressIPError
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunSettings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._solver.deadline import never
 
 A, B = "192.168.126.101", "192.168.126.102"
@@ -37,7 +37,7 @@ def host(number, *held, **changes):
 
 
 def answers_of(hosts, settings=None, start=lambda: never, namespaces=(), **questions):
-    settings = Settings(**(settings or {}))
+    settings = RunSettings(**(settings or {}))
     documents = {**NOTHING, "egressips": [egressip("web", A), egressip("db", B)], "namespaces": list(namespaces)}
     run = plan_run(hosts, documents, settings, states=False)
     return answer(Questions(**questions), run, settings, start)

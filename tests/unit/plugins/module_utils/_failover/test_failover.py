@@ -238,7 +238,7 @@ def test_of_two_planned_holders_whose_clocks_stood_still_one_stays(stunned):
         assert segment.gap(IP) <= 0.5, seed
 
 
-def both_in_doubt(seed, plan, fault):
+def both_probing(seed, plan, fault):
     """Return a segment whose two first nodes held IP and were paused, or started, at the same time."""
     segment = settled(seed, {IP: plan})
     segment.split([plan[0], *({"n1", "n2", "n3"} - {*plan[:2]})], [plan[1], GATEWAY, CLIENT])
@@ -257,10 +257,10 @@ def both_in_doubt(seed, plan, fault):
 
 @pytest.mark.parametrize("plan", [("n1", "n2"), ("n1", "n2", "n3"), ("n2", "n1")])
 @pytest.mark.parametrize("fault", ["pause", "start"])
-def test_of_two_holders_that_doubt_at_the_same_time_one_stays(plan, fault):
-    """Each hears the answer of the other one, and both may let go."""
+def test_of_two_holders_that_probe_at_the_same_time_one_stays(plan, fault):
+    """Each hears the answer of the other one, and both may release."""
     for seed in range(8):
-        segment = both_in_doubt(seed, plan, fault)
+        segment = both_probing(seed, plan, fault)
         segment.run(5)
         assert len(segment.holders(IP)) == 1, seed
         assert (segment.overlap(IP) <= 0.1, segment.gap(IP) <= 1.0) == (True, True), seed

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When a holder lets go, and when it announces: rules 5 and 6 of the failover."""
+"""When a holder releases, and when it announces: rules 5 and 6 of the failover."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values 
     Ask,
     Clock,
     Duty,
-    Greet,
+    FailoverSettings,
     Heard,
     Neighbour,
     Note,
     Release,
-    Settings,
+    Resolve,
     Timing,
 )
 
@@ -34,7 +34,7 @@ class Holder:
 
     def __init__(self, name="n1", taken=False, former="", order=("n2", "n3"), **settings):
         others = {f"n{i}": (Neighbour("eth0", f"10.0.0.{i}"),) for i in (1, 2, 3) if f"n{i}" != name}
-        self.neighbours = Neighbours(Settings(name, peers=others, witnesses=(WITNESS,), **settings), 0.0)
+        self.neighbours = Neighbours(FailoverSettings(name, peers=others, witnesses=(WITNESS,), **settings), 0.0)
         self.holding = Holding(name, Timing.of(0.2), self.neighbours)
         self.now = self.judged = 0.0
         self.holding.add(Duty(A, "eth0", order), 0.0, taken, former)
@@ -45,16 +45,16 @@ class Holder:
         self.neighbours.hear(self.now, heard)
         self.holding.hear(self.now, heard)
 
-    def judge(self, now=None):
+    def decide(self, now=None):
         self.holding.sent(self.judged)
         self.now = self.judged = self.now if now is None else now
-        return self.holding.judge(Clock(self.now, self.now, self.now))
+        return self.holding.decide(Clock(self.now, self.now, self.now))
 
     def beats(self, count, witness):
         """Let beats pass; returns what was done in them."""
         done = []
         for _beat in range(count):
-            done += self.judge(self.now + 0.041)
+            done += self.decide(self.now + 0.041)
             if witness:
                 self.hear(Heard("eth0", "mr", WITNESS.address, direct=True))
         return done
@@ -69,22 +69,22 @@ def releases(actions):
 
 def test_a_connected_holder_only_asks_its_witness():
     assert set(Holder().beats(10, witness=True)) == {
-        Greet("eth0", WITNESS.address),
-        Greet("eth0", WITNESS.address, "mr"),
+        Resolve("eth0", WITNESS.address),
+        Resolve("eth0", WITNESS.address, "mr"),
     }
 
 
 def test_a_holder_asks_witnesses_of_its_ip_version_and_all_as_soon_as_nothing_was_heard():
     holder, both = Holder(), (WITNESS, Neighbour("eth0", "2001:db8::254"))
     holder.neighbours.configure(replace(holder.neighbours.settings, witnesses=both, strict=True))
-    assert holder.beats(3, witness=True)[-1:] == [Greet("eth0", WITNESS.address, "mr")]
+    assert holder.beats(3, witness=True)[-1:] == [Resolve("eth0", WITNESS.address, "mr")]
     done = []
     for _beat in range(20):
         # Only the other one answers.
         done += holder.beats(1, witness=False)
-        if Greet("eth0", both[1].address) in done[-4:] or Greet("eth0", both[1].address, "m6") in done[-4:]:
+        if Resolve("eth0", both[1].address) in done[-4:] or Resolve("eth0", both[1].address, "m6") in done[-4:]:
             holder.hear(Heard("eth0", "m6", both[1].address, direct=True))
-    assert {Greet("eth0", both[1].address), Greet("eth0", both[1].address, "m6")} & set(done)
+    assert {Resolve("eth0", both[1].address), Resolve("eth0", both[1].address, "m6")} & set(done)
     assert releases(done) == []
 
 
@@ -123,7 +123,7 @@ def test_another_node_is_a_connection_unless_strict(strict):
 def test_all_nodes_are_asked_before_a_holder_lets_go():
     holder = Holder()
     done = holder.beats(3, witness=False)
-    assert {Greet("eth0", "10.0.0.2"), Greet("eth0", "10.0.0.3")} <= set(done)
+    assert {Resolve("eth0", "10.0.0.2"), Resolve("eth0", "10.0.0.3")} <= set(done)
 
 
 def test_a_holder_that_is_connected_again_announces_at_once():
@@ -138,7 +138,7 @@ def test_a_holder_announces_when_a_standby_is_back():
     holder.hear(Heard("eth0", "m2", "", A))
     holder.beats(20, witness=True)
     holder.hear(Heard("eth0", "m2", "", A))
-    assert Announce((A,)) in holder.judge()
+    assert Announce((A,)) in holder.decide()
 
 
 def test_a_holder_asks_for_all_that_a_standby_that_is_back_may_have():
@@ -148,17 +148,17 @@ def test_a_holder_asks_for_all_that_a_standby_that_is_back_may_have():
         holder.holding.add(Duty(ip, "eth0", ("n2", "n3")), 0.0)
     holder.holding.add(Duty("10.0.2.1", "eth0", ("n3",)), 0.0)
     holder.hear(Heard("eth0", "m2", "", A))
-    assert not holder.holding.is_in_doubt(0.0)
+    assert not holder.holding.awaits_answers(0.0)
     holder.beats(20, witness=True)
     holder.hear(Heard("eth0", "m2", "", A))
-    assert [each.address for each in holder.judge() if isinstance(each, Ask)] == [A, *ips]
+    assert [each.address for each in holder.decide() if isinstance(each, Ask)] == [A, *ips]
     holder.holding.sent(holder.now)
-    assert holder.holding.is_in_doubt(holder.now)
+    assert holder.holding.awaits_answers(holder.now)
     for ip in ips:
         holder.hear(Heard("eth0", "m2", ip, direct=True))
-    assert releases(holder.judge()) == [dict.fromkeys(ips, "m2")]
+    assert releases(holder.decide()) == [dict.fromkeys(ips, "m2")]
     assert releases(holder.beats(20, witness=True)) == []
-    assert not holder.holding.is_in_doubt(holder.now)
+    assert not holder.holding.awaits_answers(holder.now)
 
 
 # --- Rule 5: two hosts answer -----------------------------------------------------------------------------------------
@@ -167,10 +167,10 @@ def test_a_holder_asks_for_all_that_a_standby_that_is_back_may_have():
 def test_the_planned_holder_asks_the_wire_and_yields_to_the_node_that_answers():
     holder = Holder()
     holder.hear(Heard("eth0", "m2", A))
-    assert Ask("eth0", A) in holder.judge()
+    assert Ask("eth0", A) in holder.decide()
     holder.hear(Heard("eth0", "m2", A, direct=True))
     holder.hear(Heard("eth0", "m2", A, direct=True))
-    assert releases(holder.judge()) == [{A: "m2"}]
+    assert releases(holder.decide()) == [{A: "m2"}]
 
 
 def test_a_frame_without_an_answer_moves_nothing():
@@ -184,7 +184,7 @@ def test_a_node_that_took_an_address_yields_only_to_an_earlier_standby(name, oth
     holder = Holder(name, taken=True)
     for _frame in range(2):
         holder.hear(Heard("eth0", other, A))
-    done = holder.judge()
+    done = holder.decide()
     assert (releases(done), Announce((A,)) in done) == ([{A: other}] if yields else [], not yields)
 
 
@@ -193,7 +193,7 @@ def test_a_foreign_host_is_reported_once_and_moves_nothing():
     done = []
     for _frame in range(3):
         holder.hear(Heard("eth0", "mx", A))
-        done += holder.judge()
+        done += holder.decide()
     assert [each for each in done if isinstance(each, Note)] == [
         Note(f"{A} is in conflict: mx, which is not a node, also answers for it")
     ]
@@ -202,7 +202,7 @@ def test_a_foreign_host_is_reported_once_and_moves_nothing():
 
 def test_a_node_that_took_an_address_asks_its_former_holder():
     holder = Holder("n2", taken=True, former="m1")
-    assert Ask("eth0", A, "m1") in holder.judge()
+    assert Ask("eth0", A, "m1") in holder.decide()
 
 
 def test_a_taken_address_is_announced_again_after_more_than_a_second():
@@ -217,16 +217,16 @@ def test_a_taken_address_is_announced_again_after_more_than_a_second():
 @pytest.mark.parametrize("other", ["m2", "m3", "mx"])
 def test_after_a_pause_a_holder_yields_to_any_host_that_answers(other):
     for holder in (Holder(), Holder("n2", taken=True)):
-        holder.holding.ask_the_wire(0.0)
-        assert Ask("eth0", A) in holder.judge()
+        holder.holding.probe_all(0.0)
+        assert Ask("eth0", A) in holder.decide()
         if other != f"m{holder.holding.name[1:]}":
             holder.hear(Heard("eth0", other, A, direct=True))
-            assert releases(holder.judge()) == [{A: other}]
+            assert releases(holder.decide()) == [{A: other}]
 
 
 def test_after_a_pause_and_silence_a_holder_keeps_its_address():
     holder = Holder()
-    holder.holding.ask_the_wire(0.0)
+    holder.holding.probe_all(0.0)
     assert releases(holder.beats(20, witness=True)) == []
 
 
@@ -235,7 +235,7 @@ def test_many_foreign_hosts_are_reported_once_a_second():
     done = []
     for frame in range(100):
         holder.hear(Heard("eth0", f"mx{frame % 2}", A))
-        done += holder.judge(frame * 0.02)
+        done += holder.decide(frame * 0.02)
     assert len([each for each in done if isinstance(each, Note)]) == 2
 
 
@@ -244,11 +244,11 @@ def test_what_many_answers_take_away_is_released_in_one_step():
     holder, ips = Holder(), [f"10.0.1.{i}" for i in range(100)]
     for ip in ips:
         holder.holding.add(Duty(ip, "eth0", ("n2", "n3")), 0.0)
-    holder.holding.ask_the_wire(0.0)
-    holder.judge()
+    holder.holding.probe_all(0.0)
+    holder.decide()
     for ip in ips:
         holder.hear(Heard("eth0", "m2" if ip != ips[0] else "mx", ip, direct=True))
-    done = holder.judge()
+    done = holder.decide()
     assert done[:2] == [
         Release({ips[0]: "mx"}, "mx answered while this node was away"),
         Release(dict.fromkeys(ips[1:], "m2"), "n2 answered while this node was away"),
@@ -259,13 +259,13 @@ def test_what_many_answers_take_away_is_released_in_one_step():
 def test_an_address_that_leaves_is_not_announced():
     """In the same step: a standby is back, the announcement after a takeover is due, and another host answers."""
     holder = Holder("n3", taken=True)
-    holder.holding.ask_the_wire(0.0)
-    holder.judge()
+    holder.holding.probe_all(0.0)
+    holder.decide()
     holder.now = 1.2
     holder.holding.sent(1.2)
     holder.hear(Heard("eth0", "m1", "", A))
     holder.hear(Heard("eth0", "m2", A, direct=True))
-    done = holder.judge()
+    done = holder.decide()
     assert releases(done) == [{A: "m2"}]
     assert [each for each in done if isinstance(each, Announce)] == []
 
@@ -275,14 +275,14 @@ def test_an_answer_counts_from_when_its_question_was_sent(pause):
     """With many actions in one step, that may be long after the step began."""
     holder = Holder()
     if pause:
-        holder.holding.ask_the_wire(0.0)
+        holder.holding.probe_all(0.0)
     else:
         holder.hear(Heard("eth0", "m2", A))
-    assert Ask("eth0", A) in holder.judge()
+    assert Ask("eth0", A) in holder.decide()
     holder.now, holder.judged = 1.05, 1.0
     holder.holding.sent(1.0)
     holder.hear(Heard("eth0", "m2", A, direct=True))
-    assert releases(holder.judge()) == [{A: "m2"}]
+    assert releases(holder.decide()) == [{A: "m2"}]
 
 
 ORDERS = list(itertools.permutations(("n1", "n2", "n3")))
@@ -293,7 +293,7 @@ def yields(name, other, order, taken):
     holder = Holder(name, taken, order=order[:-1])
     for _frame in range(2):
         holder.hear(Heard("eth0", f"m{other[1:]}", A))
-    return bool(releases(holder.judge()))
+    return bool(releases(holder.decide()))
 
 
 @pytest.mark.parametrize("order", ORDERS)

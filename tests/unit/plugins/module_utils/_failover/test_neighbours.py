@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.neighbours import Neighbours
-from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Greet, Heard, Neighbour, Settings
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import (
+    FailoverSettings,
+    Heard,
+    Neighbour,
+    Resolve,
+)
 
 ROUTER = Neighbour("eth0", "10.0.0.254")
 NODE2 = Neighbour("eth0", "10.0.0.2")
-SETTINGS = Settings("n1", peers={"n2": (NODE2,)}, witnesses=(ROUTER,))
+SETTINGS = FailoverSettings("n1", peers={"n2": (NODE2,)}, witnesses=(ROUTER,))
 
 
 def neighbours(**other):
-    return Neighbours(Settings(**{**SETTINGS.__dict__, **other}), 0.0)
+    return Neighbours(FailoverSettings(**{**SETTINGS.__dict__, **other}), 0.0)
 
 
 def test_a_node_is_known_by_the_mac_that_answers_for_its_own_address():
@@ -54,15 +59,15 @@ def test_another_node_counts_as_a_connection_unless_strict():
 
 def test_a_witness_is_asked_at_the_mac_that_answered_within_the_last_second():
     known = neighbours()
-    assert list(known.greet_witnesses(0.0, "eth0")) == [Greet("eth0", "10.0.0.254")]
+    assert list(known.resolve_witnesses(0.0, "eth0")) == [Resolve("eth0", "10.0.0.254")]
     known.hear(1.0, Heard("eth0", "mr", "10.0.0.254", direct=True))
-    assert list(known.greet_witnesses(1.5, "eth0")) == [Greet("eth0", "10.0.0.254", "mr")]
-    assert list(known.greet_witnesses(2.5, "eth0")) == [Greet("eth0", "10.0.0.254")]
+    assert list(known.resolve_witnesses(1.5, "eth0")) == [Resolve("eth0", "10.0.0.254", "mr")]
+    assert list(known.resolve_witnesses(2.5, "eth0")) == [Resolve("eth0", "10.0.0.254")]
 
 
 def test_unknown_nodes_are_asked_every_second_and_known_ones_every_ten():
     known = neighbours()
-    everyone = [Greet("eth0", "10.0.0.2"), Greet("eth0", "10.0.0.254")]
+    everyone = [Resolve("eth0", "10.0.0.2"), Resolve("eth0", "10.0.0.254")]
     assert list(known.learn(0.0)) == everyone
     assert known.next_time() == 1.0
     known.hear(0.5, Heard("eth0", "m2", "10.0.0.2"))
@@ -74,7 +79,7 @@ def test_unknown_nodes_are_asked_every_second_and_known_ones_every_ten():
 def test_a_node_that_left_the_plan_is_forgotten():
     known = neighbours()
     known.hear(1.0, Heard("eth0", "m2", "10.0.0.2"))
-    known.configure(Settings("n1"))
+    known.configure(FailoverSettings("n1"))
     assert known.name_of("m2") == ""
 
 

@@ -18,11 +18,11 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values 
     Clock,
     Configured,
     Duty,
+    FailoverSettings,
     Heard,
     Neighbour,
     Refused,
     Release,
-    Settings,
     Taken,
 )
 
@@ -56,7 +56,7 @@ def test_many_frames_do_not_fill_the_memory():
 def settings(strict, held=HELD):
     """Node n1 holds two addresses, and is a standby of three others."""
     duties = [Duty(ip, "eth0", ("n2", "n3", "n4")) for ip in HELD] + [Duty(ip, "eth0", ("n1", "n3")) for ip in WATCHED]
-    return Settings(
+    return FailoverSettings(
         "n1",
         duties=tuple(duties),
         held=dict.fromkeys(held, "eth0"),

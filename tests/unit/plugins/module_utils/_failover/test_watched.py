@@ -14,17 +14,17 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values 
     Ask,
     Clock,
     Duty,
-    Greet,
+    FailoverSettings,
     Heard,
     Neighbour,
     Note,
-    Settings,
+    Resolve,
     Timing,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.watched import Watch
 
 A, B = "10.0.0.101", "10.0.0.102"
-SETTINGS = Settings(
+SETTINGS = FailoverSettings(
     "n2",
     peers={name: (Neighbour("eth0", f"10.0.0.{name[1:]}"),) for name in ("n1", "n3")},
     witnesses=(Neighbour("eth0", "10.0.0.254"),),
@@ -49,15 +49,15 @@ class Standby:
         self.neighbours.hear(self.now, heard)
         self.watch.hear(self.now, heard)
 
-    def judge(self, now):
+    def decide(self, now):
         """The questions of this time, and the free addresses."""
         self.watch.sent(self.judged)
         self.now = self.judged = now
-        return self.watch.judge(Clock(now, now, now))
+        return self.watch.decide(Clock(now, now, now))
 
     def proven(self):
         """A holder that has answered a probe."""
-        self.judge(0.0)
+        self.decide(0.0)
         self.hear(Heard("eth0", "m1", A, direct=True))
         return self
 
@@ -69,7 +69,7 @@ def test_a_holder_is_asked_by_frames_to_its_mac_for_one_address_after_the_other(
     standby = Standby(A, B)
     asked = []
     for step in range(4):
-        actions, free = standby.judge(step * 0.1)
+        actions, free = standby.decide(step * 0.1)
         assert free == []
         asked += actions
         standby.hear(Heard("eth0", "m1", actions[0].address, direct=True))
@@ -78,17 +78,17 @@ def test_a_holder_is_asked_by_frames_to_its_mac_for_one_address_after_the_other(
 
 def test_holders_are_asked_together_and_at_a_beat_before_the_time_for_it():
     standby = Standby(A, B)
-    standby.judge(0.0)
+    standby.decide(0.0)
     # B moves, and its new holder is asked at once.
     standby.hear(Heard("eth0", "m3", B))
-    assert standby.judge(0.03)[0] == [Ask("eth0", B, "m3")]
+    assert standby.decide(0.03)[0] == [Ask("eth0", B, "m3")]
     times = []
     for beat in range(1, 26):
         now = beat * 0.04
         standby.watch.sent(now)
         for ip, mac in ((A, "m1"), (B, "m3")):
             standby.hear(Heard("eth0", mac, ip, direct=True))
-        asked = standby.watch.judge(Clock(now, now, now), is_beat=True)[0]
+        asked = standby.watch.decide(Clock(now, now, now), is_beat=True)[0]
         assert asked in ([], [Ask("eth0", A, "m1"), Ask("eth0", B, "m3")])
         times += [beat] * bool(asked)
     assert len(times) == 10
@@ -97,9 +97,9 @@ def test_holders_are_asked_together_and_at_a_beat_before_the_time_for_it():
 
 def test_a_missing_answer_puts_all_addresses_of_the_holder_in_question():
     standby = Standby(A, B).proven()
-    assert standby.judge(0.1) == ([Ask("eth0", B, "m1")], [])
-    assert standby.judge(0.14) == ([], [])
-    assert standby.judge(0.16) == ([Ask("eth0", A), Ask("eth0", B), Greet("eth0", "10.0.0.254")], [])
+    assert standby.decide(0.1) == ([Ask("eth0", B, "m1")], [])
+    assert standby.decide(0.14) == ([], [])
+    assert standby.decide(0.16) == ([Ask("eth0", A), Ask("eth0", B), Resolve("eth0", "10.0.0.254")], [])
 
 
 def silent(standby, begin, windows, witness):
@@ -107,33 +107,33 @@ def silent(standby, begin, windows, witness):
     for window in range(1, windows + 1):
         if witness:
             standby.witness()
-        _actions, free = standby.judge(begin + window * 0.051)
+        _actions, free = standby.decide(begin + window * 0.051)
     return free
 
 
 @pytest.mark.parametrize(("windows", "witness", "expected"), [(2, True, []), (3, True, [A]), (9, False, [])])
 def test_three_silent_windows_in_which_a_witness_answered_make_an_address_free(windows, witness, expected):
     standby = Standby(A).proven()
-    standby.judge(0.1)
-    standby.judge(0.16)
+    standby.decide(0.1)
+    standby.decide(0.16)
     assert silent(standby, 0.16, windows, witness) == expected
 
 
 def test_without_a_witness_only_the_witness_is_asked_after_three_windows():
     standby = Standby(A).proven()
-    standby.judge(0.1)
-    standby.judge(0.16)
+    standby.decide(0.1)
+    standby.decide(0.16)
     silent(standby, 0.16, 3, witness=False)
-    assert standby.judge(0.4)[0] == [Greet("eth0", "10.0.0.254")]
+    assert standby.decide(0.4)[0] == [Resolve("eth0", "10.0.0.254")]
     standby.witness()
     # That window does not count: this node did not ask for the address in it.
-    assert standby.judge(0.46)[0] == [Ask("eth0", A), Greet("eth0", "10.0.0.254", "mr")]
+    assert standby.decide(0.46)[0] == [Ask("eth0", A), Resolve("eth0", "10.0.0.254", "mr")]
 
 
 def test_an_answer_ends_the_suspicion():
     standby = Standby(A, B).proven()
-    standby.judge(0.1)
-    standby.judge(0.16)
+    standby.decide(0.1)
+    standby.decide(0.16)
     standby.hear(Heard("eth0", "m1", A, direct=True))
     standby.hear(Heard("eth0", "m1", B, direct=True))
     assert silent(standby, 0.16, 4, witness=True) == []
@@ -142,16 +142,16 @@ def test_an_answer_ends_the_suspicion():
 def test_a_window_begins_when_the_question_was_sent():
     """A program that is late with sending must not take its own lateness for silence."""
     standby = Standby(A).proven()
-    standby.watch.judge(Clock(0.1, 0.1, 0.0))
+    standby.watch.decide(Clock(0.1, 0.1, 0.0))
     standby.watch.sent(0.5)
-    assert standby.judge(0.52) == ([], [])
+    assert standby.decide(0.52) == ([], [])
     standby.hear(Heard("eth0", "m1", A, direct=True))
-    assert standby.judge(0.56)[0] == [Ask("eth0", A, "m1")]
+    assert standby.decide(0.56)[0] == [Ask("eth0", A, "m1")]
 
 
 def test_a_holder_that_never_answered_a_probe_is_reported_and_not_replaced():
     standby = Standby(A)
-    actions = [action for step in range(300) for action in standby.judge(step * 0.02)[0]]
+    actions = [action for step in range(300) for action in standby.decide(step * 0.02)[0]]
     assert [action for action in actions if isinstance(action, Note)] == [
         Note("n1 does not answer probes on eth0, so nothing of it can be taken over")
     ]
@@ -161,18 +161,18 @@ def test_a_holder_that_never_answered_a_probe_is_reported_and_not_replaced():
 def test_an_address_without_a_known_holder_is_resolved_every_second_and_never_probed():
     standby = Standby()
     standby.watch.add(Duty(A, "eth0", ("n2",)), 0.0)
-    actions = [action for step in range(100) for action in standby.judge(step * 0.02)[0]]
-    assert actions == [Greet("eth0", A), Greet("eth0", A)]
+    actions = [action for step in range(100) for action in standby.decide(step * 0.02)[0]]
+    assert actions == [Resolve("eth0", A), Resolve("eth0", A)]
     standby.hear(Heard("eth0", "mx", A))
-    assert standby.judge(2.1)[0] == [Greet("eth0", A)]
+    assert standby.decide(2.1)[0] == [Resolve("eth0", A)]
 
 
 def test_the_second_standby_begins_a_turn_later():
     standby = Standby(A, name="n3").proven()
-    standby.judge(0.1)
-    assert standby.judge(0.16) == ([], [])
+    standby.decide(0.1)
+    assert standby.decide(0.16) == ([], [])
     assert standby.watch.next_time() == pytest.approx(0.41)
-    assert Ask("eth0", A) in standby.judge(0.42)[0]
+    assert Ask("eth0", A) in standby.decide(0.42)[0]
 
 
 # --- Rule 4: another host probes for the address ----------------------------------------------------------------------
@@ -180,8 +180,8 @@ def test_the_second_standby_begins_a_turn_later():
 
 def suspecting(name="n2"):
     standby = Standby(A, name=name).proven()
-    standby.judge(0.1)
-    standby.judge(0.16)
+    standby.decide(0.1)
+    standby.decide(0.16)
     return standby
 
 
@@ -199,7 +199,7 @@ def test_an_unknown_host_delays_a_takeover_but_only_for_three_seconds():
         standby.now = 0.16 + step * 0.02
         standby.hear(Heard("eth0", "mx", "", A))
         standby.witness()
-        free = standby.judge(standby.now)[1]
+        free = standby.decide(standby.now)[1]
     assert 3.16 <= standby.now <= 3.5
 
 
@@ -210,14 +210,14 @@ def test_a_node_with_an_earlier_turn_goes_first():
         standby.neighbours._names["m2"] = "n2"
         standby.hear(Heard("eth0", "m2", "", A))
         standby.witness()
-        assert standby.judge(standby.now)[1] == []
+        assert standby.decide(standby.now)[1] == []
 
 
 def test_who_probed_before_the_holder_fell_silent_moves_the_address_by_plan():
     standby = Standby(A).proven()
-    standby.judge(0.1)
+    standby.decide(0.1)
     standby.hear(Heard("eth0", "m3", "", A))
-    assert standby.judge(0.16) == ([], [])
+    assert standby.decide(0.16) == ([], [])
     assert standby.watch.next_time() == pytest.approx(0.45)
 
 
@@ -228,15 +228,15 @@ def test_a_claimant_that_is_slow_keeps_the_standby_back_for_three_seconds(claima
     standby.neighbours._names[f"m{claimant[1:]}"] = claimant
     if claimant == "n3":
         standby.hear(Heard("eth0", "m3", "", A))
-    standby.judge(0.1)
-    standby.judge(0.16)
+    standby.decide(0.1)
+    standby.decide(0.16)
     free, step = [], 0
     while not free:
         step += 1
         standby.now = 0.16 + step * 0.02
         standby.hear(Heard("eth0", f"m{claimant[1:]}", "", A))
         standby.witness()
-        free = standby.judge(standby.now)[1]
+        free = standby.decide(standby.now)[1]
     assert 3.16 <= standby.now <= 3.5
 
 
@@ -245,7 +245,7 @@ def test_own_pause_begins_all_questions_again():
     silent(standby, 0.16, 2, witness=True)
     standby.watch.forget_silence(5.0)
     standby.witness()
-    assert standby.judge(5.0)[1] == []
+    assert standby.decide(5.0)[1] == []
     assert silent(standby, 5.0, 2, witness=True) == []
 
 
@@ -264,20 +264,20 @@ def test_a_refused_node_tries_at_once_again_after_a_holder_was_heard():
     standby = suspecting()
     for _refusal in range(4):
         standby.watch.refuse([A], standby.now, prompt=True)
-    standby.judge(0.3)
+    standby.decide(0.3)
     standby.hear(Heard("eth0", "m1", A))
-    standby.judge(0.5)
+    standby.decide(0.5)
     standby.hear(Heard("eth0", "m1", A, direct=True))
-    standby.judge(0.6)
-    standby.judge(0.66)
+    standby.decide(0.6)
+    standby.decide(0.66)
     standby.watch.refuse([A], standby.now, prompt=True)
     assert standby.watch.next_time() == pytest.approx(0.71)
 
 
 def test_only_a_witness_of_the_same_ip_version_shows_that_silence_counts():
     standby = Standby(A, witnesses=("10.0.0.254", "2001:db8::254")).proven()
-    standby.judge(0.1)
-    standby.judge(0.16)
+    standby.decide(0.1)
+    standby.decide(0.16)
     for window in range(1, 6):
         standby.hear(Heard("eth0", "mr", "2001:db8::254", direct=True))
-        assert standby.judge(0.16 + window * 0.051)[1] == []
+        assert standby.decide(0.16 + window * 0.051)[1] == []

@@ -17,8 +17,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.handover import Partners
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import fleet_calls, handover_session
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.fleet_calls import (
+    CallListener,
     Notice,
-    Switchboard,
     call,
     notify,
 )
@@ -45,18 +45,18 @@ def port():
 
 
 @pytest.fixture
-def switchboard(port):
-    made = Switchboard("secret", port, [4, 6])
+def call_listener(port):
+    made = CallListener("secret", port, [4, 6])
     yield made
     made.close()
 
 
-def wait_for_call(switchboard, seconds=10):
+def wait_for_call(call_listener, seconds=10):
     """Return the first call that is proven within some seconds, None without one."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        select.select([switchboard], [], [], 0.05)
-        for found in switchboard.read():
+        select.select([call_listener], [], [], 0.05)
+        for found in call_listener.read():
             return found
     return None
 
@@ -67,7 +67,7 @@ def in_background(task):
     return thread
 
 
-def test_a_call_and_its_messages(switchboard, port):
+def test_a_call_and_its_messages(call_listener, port):
     said = []
 
     def caller():
@@ -76,7 +76,7 @@ def test_a_call_and_its_messages(switchboard, port):
             made.send({"kind": "released", "egressIPs": {}})
 
     thread = in_background(caller)
-    found = wait_for_call(switchboard)
+    found = wait_for_call(call_listener)
     assert (found.peer, found.request) == (TWO, REQUEST)
     found.send({"kind": "ready"})
     assert found.receive() == {"kind": "released", "egressIPs": {}}
@@ -85,18 +85,18 @@ def test_a_call_and_its_messages(switchboard, port):
     assert said == [{"kind": "ready"}]
 
 
-def test_a_caller_with_another_key_is_no_call(switchboard, port):
+def test_a_caller_with_another_key_is_no_call(call_listener, port):
     def caller():
         with pytest.raises(CommandError), call("guessed", TWO, ONE, port, REQUEST) as made:
             made.receive()
 
     thread = in_background(caller)
-    assert wait_for_call(switchboard, 0.7) is None
+    assert wait_for_call(call_listener, 0.7) is None
     thread.join(10)
     assert not thread.is_alive()
 
 
-def test_a_recorded_call_is_no_call_again(switchboard, port):
+def test_a_recorded_call_is_no_call_again(call_listener, port):
     """The bytes of a call that was proven, sent once more."""
     recorded = bytearray()
 
@@ -108,73 +108,73 @@ def test_a_recorded_call_is_no_call_again(switchboard, port):
     recorder = Recorder()
     recorder.connect((ONE, port))
     waiting = in_background(lambda: fleet_calls.node_messages.read(recorder, fleet_calls._read_number(), 1e9))
-    wait_for_call(switchboard, 0.1)
+    wait_for_call(call_listener, 0.1)
     waiting.join(10)
-    number = next(iter(switchboard._callers.values())).number
+    number = next(iter(call_listener._callers.values())).number
     fleet_calls.node_messages.send(recorder, b"n" * 16, 1)
     fleet_calls.node_messages.send(recorder, fleet_calls.node_messages.message(b"secret", number, REQUEST), 1)
-    assert wait_for_call(switchboard).request == REQUEST
+    assert wait_for_call(call_listener).request == REQUEST
     with socket.create_connection((ONE, port)) as again:
         again.sendall(recorded)
-        assert wait_for_call(switchboard, 0.5) is None
+        assert wait_for_call(call_listener, 0.5) is None
     recorder.close()
 
 
-def wait_for_callers(switchboard, known, count):
+def wait_for_callers(call_listener, known, count):
     """Read until as many callers are known, one of which none of `known` is."""
     end = time.monotonic() + 10
-    while len(switchboard._callers) < count or not {*switchboard._callers.values()} - {*known}:
+    while len(call_listener._callers) < count or not {*call_listener._callers.values()} - {*known}:
         assert time.monotonic() < end
-        assert wait_for_call(switchboard, 0.05) is None
+        assert wait_for_call(call_listener, 0.05) is None
 
 
-def test_a_caller_that_makes_room_for_another_one_may_have_sent_something(switchboard, port):
+def test_a_caller_that_makes_room_for_another_one_may_have_sent_something(call_listener, port):
     strangers = [socket.create_connection((ONE, port)) for _number in range(8)]
-    wait_for_callers(switchboard, (), 8)
-    known = list(switchboard._callers.values())
+    wait_for_callers(call_listener, (), 8)
+    known = list(call_listener._callers.values())
     strangers[0].sendall(b"x")
     strangers.append(socket.create_connection((ONE, port)))
-    wait_for_callers(switchboard, known, 8)
-    assert len(switchboard._callers) == 8
+    wait_for_callers(call_listener, known, 8)
+    assert len(call_listener._callers) == 8
     for stranger in strangers:
         stranger.close()
 
 
-def test_a_node_that_calls_again_and_again_ends_only_its_own_calls(switchboard, port):
+def test_a_node_that_calls_again_and_again_ends_only_its_own_calls(call_listener, port):
     with contextlib.ExitStack() as stack:
         for own in [TWO, *[ONE] * 50]:
             stack.enter_context(socket.create_connection((ONE, port), 5, (own, 0)))
-            wait_for_call(switchboard, 0.01)
+            wait_for_call(call_listener, 0.01)
         end = time.monotonic() + 10
-        while len(switchboard._callers) < 9 and time.monotonic() < end:
-            wait_for_call(switchboard, 0.01)
-        peers = [caller.peer for caller in switchboard._callers.values()]
+        while len(call_listener._callers) < 9 and time.monotonic() < end:
+            wait_for_call(call_listener, 0.01)
+        peers = [caller.peer for caller in call_listener._callers.values()]
     assert sorted(peers) == [ONE] * 8 + [TWO]
 
 
-def test_the_calls_of_all_addresses_together_are_limited(switchboard, port, monkeypatch):
+def test_the_calls_of_all_addresses_together_are_limited(call_listener, port, monkeypatch):
     monkeypatch.setattr(fleet_calls, "_UNPROVEN", 20)
     with contextlib.ExitStack() as stack:
         for number in range(2, 40):
             stack.enter_context(socket.create_connection((ONE, port), 5, (f"127.0.0.{number}", 0)))
-            wait_for_call(switchboard, 0.01)
-        wait_for_callers(switchboard, (), 20)
-        assert len(switchboard._callers) == 20
+            wait_for_call(call_listener, 0.01)
+        wait_for_callers(call_listener, (), 20)
+        assert len(call_listener._callers) == 20
 
 
-def test_a_stranger_does_not_stop_a_call(switchboard, port):
+def test_a_stranger_does_not_stop_a_call(call_listener, port):
     strangers = [socket.create_connection((ONE, port)) for _number in range(80)]
     for stranger in strangers[::2]:
         stranger.sendall(b"x" * 100)
-    wait_for_call(switchboard, 0.2)
-    assert len(switchboard._callers) <= 64
+    wait_for_call(call_listener, 0.2)
+    assert len(call_listener._callers) <= 64
 
     def caller():
         with call("secret", TWO, ONE, port, REQUEST):
             pass
 
     thread = in_background(caller)
-    assert wait_for_call(switchboard).request == REQUEST
+    assert wait_for_call(call_listener).request == REQUEST
     thread.join(10)
     for stranger in strangers:
         stranger.close()
@@ -194,10 +194,10 @@ def test_a_node_that_says_nothing_ends_the_call(port):
 
 def test_another_program_has_the_port(port):
     with socket.create_server((ONE, port)), pytest.raises(CommandError, match=f"TCP port {port}: "):
-        Switchboard("secret", port, [4])
+        CallListener("secret", port, [4])
 
 
-def test_a_run_that_hands_over_listens_beside_it(switchboard, port, monkeypatch):
+def test_a_run_that_hands_over_listens_beside_it(call_listener, port, monkeypatch):
     """The exact address comes first, whichever began to listen first."""
     monkeypatch.setattr(handover_session, "PATIENCE", 3.0)
     released, connect = [], socket.create_connection
@@ -220,16 +220,16 @@ def notice(kind="leaving"):
     return Notice(TWO, ONE, {**REQUEST, "kind": kind})
 
 
-def test_letters_are_delivered(switchboard, port):
+def test_notices_are_delivered(call_listener, port):
     notify("secret", port, [notice(), notice("moved")], lambda: True)
     found = []
     while len(found) < 2:
-        found.append(wait_for_call(switchboard))
+        found.append(wait_for_call(call_listener))
         found[-1].send({})
     assert sorted(each.request["kind"] for each in found) == ["leaving", "moved"]
 
 
-def test_a_letter_is_delivered_again_to_a_node_that_did_not_answer(switchboard, port, monkeypatch):
+def test_a_notice_is_delivered_again_to_a_node_that_did_not_answer(call_listener, port, monkeypatch):
     monkeypatch.setattr(fleet_calls, "_PAUSES", (0.01, 0.01))
     real, failures = fleet_calls.call, [CommandError("1"), CommandError("2")]
 
@@ -240,13 +240,13 @@ def test_a_letter_is_delivered_again_to_a_node_that_did_not_answer(switchboard, 
 
     monkeypatch.setattr(fleet_calls, "call", unreliable)
     notify("secret", port, [notice()], lambda: True)
-    found = wait_for_call(switchboard)
+    found = wait_for_call(call_listener)
     assert found.request == REQUEST
     found.send({})
     assert failures == []
 
 
-def test_a_letter_is_sent_at_once_and_again_with_growing_pauses_while_it_is_true(monkeypatch):
+def test_a_notice_is_sent_at_once_and_again_with_growing_pauses_while_it_is_true(monkeypatch):
     attempts, pauses = [], []
     monkeypatch.setattr(fleet_calls, "_deliver_once", lambda _key, _port, notices: attempts.append(1) or notices)
     monkeypatch.setattr(fleet_calls.time, "sleep", pauses.append)

@@ -12,7 +12,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.moved_ends import after_move
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import fleet_messages
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_handover import take_over_from
-from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_news import heed, tell_moved
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.fleet_news import apply_notice, notify_takeover
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.follow import Follower
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.challenge_ack import challenges
@@ -52,7 +52,7 @@ def test_the_others_hear_of_a_takeover(kernel, standby):
 def test_many_addresses_are_announced_in_several_notices(kernel, monkeypatch):
     monkeypatch.setattr(fleet_messages, "_MOST_ADDRESSES", 1)
     holder = following(kernel, "node1", held=held(A, B))
-    tell_moved(holder, holder.held)
+    notify_takeover(holder, holder.held)
     sent = sorted((notice.endpoint, *notice.request["egressIPs"]) for notice in kernel.notified)
     assert sent == [(endpoint, ip) for endpoint in ("192.168.126.22", "192.168.126.23") for ip in (A, B)]
 
@@ -79,7 +79,7 @@ def sent_after(kernel, follower, monkeypatch, **changes):
     kernel.flows = {follower.record.state.options.mark(follower.record.marks[A]): [OWN]}
     before = kernel.snapshot()
     call = FakeCall(request={**MOVED, **changes})
-    heed(follower, call)
+    apply_notice(follower, call)
     assert call.closed
     assert kernel.snapshot() == before
     return sent, call.sent
@@ -140,20 +140,20 @@ def test_the_tunnels_of_other_nodes_follow(kernel):
     apply(kernel, state("node2", generation=2, ends=ENDS, far_ends=[{"egressIP": A, "endpoint": "192.168.126.21"}]))
     run_for(follower, 2)
     call = FakeCall(request=MOVED)
-    heed(follower, call)
+    apply_notice(follower, call)
     assert call.sent == [{"kind": "moved", "egressIPs": [A]}]
     assert tunnel_to(kernel) == "192.168.126.22"
     # A second time, and from a node that may not hold the address, nothing changes.
     before = kernel.snapshot()
-    heed(follower, FakeCall(request=MOVED))
-    heed(follower, FakeCall(request={**MOVED, "from": "node3"}, peer="192.168.126.23"))
+    apply_notice(follower, FakeCall(request=MOVED))
+    apply_notice(follower, FakeCall(request={**MOVED, "from": "node3"}, peer="192.168.126.23"))
     assert kernel.snapshot() == before
 
 
 def test_a_holder_waits_with_its_tunnel_until_it_has_yielded(kernel):
     holder = following_far(kernel, "node1")
     call = FakeCall(request=MOVED)
-    heed(holder, call)
+    apply_notice(holder, call)
     assert call.sent == []
     assert tunnel_to(kernel) == "192.168.126.21"
 
@@ -167,7 +167,7 @@ def test_a_run_comes_before_a_change_of_the_tunnel(kernel):
 
     kernel.first = locked
     call = FakeCall(request=MOVED)
-    heed(follower, call)
+    apply_notice(follower, call)
     # Not confirmed, so it comes again.
     assert call.sent == []
 

@@ -323,11 +323,11 @@ def test_calls_are_taken_as_soon_as_another_program_leaves_the_port(kernel, caps
     kernel.port_is_busy = True
     follower = following(kernel, "node2")
     run_for(follower, 5)
-    assert follower.switchboard is None
+    assert follower.call_listener is None
     assert capsys.readouterr().err.count("cannot listen for calls of other nodes: TCP port 4790") == 1
     kernel.port_is_busy = False
     run_for(follower, 3)
-    assert follower.switchboard.key == KEY
+    assert follower.call_listener.key == KEY
 
 
 @pytest.mark.parametrize("failover", [{"after": 0.2}, None])
@@ -372,7 +372,7 @@ def follow_many(number, holder):
 
 
 def test_each_of_many_addresses_costs_as_much_as_each_of_few():
-    """Takeover, acceptance of a gift, announcements, release: 1 would be linear, 2 quadratic."""
+    """Takeover, acceptance of a hand-over, announcements, release: 1 would be linear, 2 quadratic."""
 
     def taken(number):
         follower, ips = follow_many(number, "node2")

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.engine_sources import EngineSource
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunSettings, plan_run
 from node_answers import answer
 
 A = "192.168.126.101"
@@ -52,7 +52,7 @@ def run(hosts, *documents, sources=PODMAN):
     manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
     manifests["engines"] = [source.to_dict() for source in sources]
     inputs = copy.deepcopy((hosts, manifests))
-    made = plan_run(hosts, manifests, Settings()).to_dict()
+    made = plan_run(hosts, manifests, RunSettings()).to_dict()
     assert (hosts, manifests) == inputs
     for state in made["rollout"].get("states", {}).values():
         assert NodeState.from_dict(state).to_dict() == state

@@ -12,7 +12,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.fleet 
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.picture import picture
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import queries
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunSettings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.traffic import traffic
 
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
@@ -54,7 +54,7 @@ def run(*answers, objects=None):
     hosts = [
         {"name": f"node{number}", "labels": LABELS, "observed": answer} for number, answer in enumerate(answers, 1)
     ]
-    return plan_run(hosts, manifests, Settings()).to_dict()
+    return plan_run(hosts, manifests, RunSettings()).to_dict()
 
 
 def honest(version):

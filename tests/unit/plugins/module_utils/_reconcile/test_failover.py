@@ -13,7 +13,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_s
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.picture import picture
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunSettings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.status_table import status_table
 
 A, B, SECOND = "192.168.126.101", "192.168.126.102", "10.9.0.5"
@@ -59,7 +59,7 @@ def run(hosts, *documents, failover=None, withheld=(), **settings):
     manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
     inputs = copy.deepcopy((hosts, manifests))
     failover = ON if failover is None else failover
-    made = plan_run(hosts, manifests, Settings(failover=failover, **settings), withheld=withheld)
+    made = plan_run(hosts, manifests, RunSettings(failover=failover, **settings), withheld=withheld)
     assert (hosts, manifests) == inputs
     return made.to_dict()
 

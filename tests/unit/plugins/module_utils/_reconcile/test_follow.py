@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunSettings, plan_run
 from node_answers import answer
 
 LABELS = {"k8s.ovn.org/egress-assignable": ""}
@@ -46,7 +46,7 @@ def host(number, follow=("kubernetes",), kubeconfig=CONFIG, **facts):
 def run(hosts, *documents, **options):
     manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
     inputs = copy.deepcopy((hosts, manifests))
-    made = plan_run(hosts, manifests, Settings(), options).to_dict()
+    made = plan_run(hosts, manifests, RunSettings(), options).to_dict()
     assert inputs == (hosts, manifests)
     for state in made["rollout"]["states"].values():
         assert NodeState.from_dict(state).to_dict() == state

@@ -14,7 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.networ
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.page import page
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.picture import picture
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.report import report
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunSettings, plan_run
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.status_table import status_table
 from node_answers import answer
 
@@ -57,7 +57,7 @@ def run(hosts, *documents, **options):
     manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
     assert Manifests.from_dict(manifests).to_dict() == manifests
     inputs = copy.deepcopy((hosts, manifests))
-    made = plan_run(hosts, manifests, Settings(), options).to_dict()
+    made = plan_run(hosts, manifests, RunSettings(), options).to_dict()
     assert (hosts, manifests) == inputs
     for state in made["rollout"]["states"].values():
         assert NodeState.from_dict(state).to_dict() == state

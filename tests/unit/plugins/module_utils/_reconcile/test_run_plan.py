@@ -15,7 +15,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.picture import picture
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import Settings, plan_run
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.run_plan import RunSettings, plan_run
 from hypothesis import given
 from hypothesis import strategies as st
 from node_answers import answer
@@ -41,7 +41,7 @@ CUT_OFF = {"problems": ["egress_ip_interface: no interface has a default route"]
 def run(hosts, *documents, fenced=(), withheld=(), options=None, **settings):
     manifests = read_manifests([{"source": "m.yml", "document": document} for document in documents]).to_dict()
     inputs = copy.deepcopy((hosts, manifests))
-    made = plan_run(hosts, manifests, Settings(**settings), options, fenced, withheld)
+    made = plan_run(hosts, manifests, RunSettings(**settings), options, fenced, withheld)
     assert (hosts, manifests) == inputs
     return made.to_dict()
 
@@ -238,7 +238,7 @@ class Nodes:
         manifests = read_manifests([{"source": f"m[{n}]", "document": each} for n, each in enumerate(asked)]).to_dict()
         recalled = {*manifests["broken"], *manifests["pooled"], *manifests["contested"]}
         hosts = [{**SILENT, "name": f"node{n}"} if n == silent else self.host(n, recalled) for n in self.held]
-        made = plan_run(hosts, manifests, Settings(pools=POOLS)).to_dict()
+        made = plan_run(hosts, manifests, RunSettings(pools=POOLS)).to_dict()
         for number in self.held.keys() - {silent}:
             state = made["rollout"]["states"][f"node{number}"]
             free = [item["egressIP"] for item in state["held"] if item["egressIP"] not in self.held.get(silent, ())]
@@ -402,7 +402,7 @@ def test_a_time_limit_is_above_zero(seconds):
 
 def test_a_plan_at_the_time_limit_keeps_the_rules():
     manifests = read_manifests([{"source": "m.yml", "document": egressip(A, B)}]).to_dict()
-    made = plan_run([host(1), host(2)], manifests, Settings(deadline=lambda: True))
+    made = plan_run([host(1), host(2)], manifests, RunSettings(deadline=lambda: True))
     assert sorted(item["node"] for item in made.plan["assignments"]) == ["node1", "node2"]
 
 
