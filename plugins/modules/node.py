@@ -235,19 +235,29 @@ conflicts:
 """
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import importlib
+import io
 import json
+import os
+import shutil
+import stat
 import sys
 import tempfile
+import zipfile
 import zlib
 from pathlib import Path
 from types import ModuleType
+from typing import IO
 
 from ansible.module_utils.basic import AnsibleModule
 
 # As in the program itself, which is not loaded yet.
 _PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
+# Where a node keeps the program compiled until it boots; the digest of the program follows. As above.
+_SOURCES = "/run/netops-egress-ip.program."
 _OBSERVE = {
     "interface": {"type": "str", "default": ""},
     "platform": {"type": "str", "default": "auto"},
@@ -264,27 +274,28 @@ _RELEASE = {
     "from": {"type": "str", "required": True},
     "to": {"type": "str", "default": ""},
 }
+_OPTIONS = {
+    "state": {"type": "dict"},
+    "mode": {"type": "str", "choices": ["present", "absent", "observed"], "default": "present"},
+    "observe": {"type": "dict", "default": {}, "options": _OBSERVE, "apply_defaults": True},
+    "releasing": {"type": "list", "elements": "dict", "default": [], "options": _RELEASE},
+    "handover_key": {"type": "str", "default": "", "no_log": True},
+    "tunnel_secret": {"type": "str", "default": "", "no_log": True},
+    "failover_key": {"type": "str", "default": "", "no_log": True},
+    "claim": {"type": "bool", "default": True},
+    "claim_timeout": {"type": "float", "default": 20},
+    "probe_count": {"type": "int", "default": 3},
+    "probe_interval": {"type": "float", "default": 0.1},
+    "options": {"type": "dict", "default": {}},
+    "state_json": {"type": "str", "default": "", "no_log": True},
+    "program": {"type": "str", "default": "", "no_log": True},
+    "program_digest": {"type": "str", "default": ""},
+}
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            "state": {"type": "dict"},
-            "mode": {"type": "str", "choices": ["present", "absent", "observed"], "default": "present"},
-            "observe": {"type": "dict", "default": {}, "options": _OBSERVE, "apply_defaults": True},
-            "releasing": {"type": "list", "elements": "dict", "default": [], "options": _RELEASE},
-            "handover_key": {"type": "str", "default": "", "no_log": True},
-            "tunnel_secret": {"type": "str", "default": "", "no_log": True},
-            "failover_key": {"type": "str", "default": "", "no_log": True},
-            "claim": {"type": "bool", "default": True},
-            "claim_timeout": {"type": "float", "default": 20},
-            "probe_count": {"type": "int", "default": 3},
-            "probe_interval": {"type": "float", "default": 0.1},
-            "options": {"type": "dict", "default": {}},
-            "state_json": {"type": "str", "default": "", "no_log": True},
-            "program": {"type": "str", "default": "", "no_log": True},
-            "program_digest": {"type": "str", "default": ""},
-        },
+        argument_spec=_OPTIONS,
         required_if=[("mode", "present", ["state"])],
         supports_check_mode=True,
     )
@@ -293,12 +304,18 @@ def main() -> None:
     params = {**module.params, **({"state": json.loads(state_json)} if state_json else {})}
     if not program and not digest:
         module.fail_json(msg="program: must not be empty; run the task with the action plugin of this collection")
-    content = zlib.decompress(base64.b64decode(program)) if program else _installed(digest)
-    if not content:
-        # The action plugin sends it then.
-        module.exit_json(program_missing=True)
-    with tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder:
-        node = _load(content, folder)
+    content = zlib.decompress(base64.b64decode(program)) if program else b""
+    sources = Path(_SOURCES + (hashlib.sha256(content).hexdigest() if content else digest))
+    lock = _lock(sources)
+    if not lock:
+        content = content or _installed(digest)
+        if not content:
+            # The action plugin sends it then.
+            module.exit_json(program_missing=True)
+        _keep(sources, content)
+        lock = _lock(sources)
+    with tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder, lock or contextlib.nullcontext():
+        node = _load(sources if lock else _copy(content, folder))
         try:
             result = node.run_module(params, module.check_mode)
         except node.EgressIPError as error:
@@ -319,11 +336,45 @@ def _installed(digest: str) -> bytes:
     return content if hashlib.sha256(content).hexdigest() == digest else b""
 
 
-def _load(content: bytes, folder: str) -> ModuleType:
-    # A copy: the run may replace or remove the installed file, and later imports need it.
+def _lock(sources: Path) -> IO[bytes] | None:
+    """Return a file that keeps the folder in place while it is open, None without a folder that only root can change.
+
+    Another call may remove the program or install another one meanwhile.
+    """
+    with contextlib.suppress(OSError):
+        found = sources.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077:
+            file = (sources / "lock").open("rb+")
+            fcntl.lockf(file, fcntl.LOCK_SH)
+            if sources.exists():
+                return file
+    return None
+
+
+def _keep(sources: Path, content: bytes) -> None:
+    """Unpack the program into its folder, if that is possible and no other call does so.
+
+    Python compiles a zip file in each call, which takes most of the time of one; of files it keeps what it compiled.
+    """
+    new = Path(f"{sources}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        new.mkdir(mode=0o700)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            archive.extractall(new)
+        (new / "lock").touch()
+        new.rename(sources)
+    shutil.rmtree(new, ignore_errors=True)
+
+
+def _copy(content: bytes, folder: str) -> Path:
+    # The run may replace or remove the installed file, and later imports need it.
     path = Path(folder, "node.pyz")
     path.write_bytes(content)
-    sys.path.insert(0, str(path))
+    return path
+
+
+def _load(program: Path) -> ModuleType:
+    sys.path.insert(0, str(program))
     return importlib.import_module("netops_egress_ip._node.module")
 
 

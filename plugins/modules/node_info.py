@@ -13,7 +13,7 @@ description:
   - Returns, in one call, everything that a plan needs about a host - its primary interface and networks, the egress IPs
     that it holds, the state that was applied last, and how the host differs from it.
   - Finds problems (a missing package, a kernel without vxlan, numbers that others use) before anything is changed.
-  - Changes nothing.
+  - Changes nothing, except that it keeps the program of this collection, compiled, in C(/run) until the host boots.
 options:
   interface:
     description:

@@ -24,6 +24,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fiel
     is_readable,
     with_plain_texts,
 )
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.files import PROGRAM_FILE
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.plugin_sources import WHOLE_PREFIX
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import SLOW
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._events import with_small_event
@@ -36,8 +38,13 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._shown_texts impo
 
 # Ansible loads an action once for a whole run, and then forks for each host and task.
 _CONTENT = zipapp.make()
-PROGRAM = base64.b64encode(zlib.compress(_CONTENT)).decode()
 PROGRAM_DIGEST = hashlib.sha256(_CONTENT).hexdigest()
+# The answer of a node that has no program at all, by its shell: it does not start Python for that. It reads the module,
+# since a connection may fail if no one does.
+_ANSWER = json.dumps({"program_missing": True})
+_HAS_PROGRAM = (
+    f"[ -e {WHOLE_PREFIX}{PROGRAM_DIGEST} ] || [ -e {PROGRAM_FILE} ] || {{ cat >/dev/null; echo '{_ANSWER}'; exit; }};"
+)
 
 # {setting of the run: option of the connection plugin ssh}.
 _OF_SSH = {"connection_timeout": "timeout", "pipelining": "pipelining"}
@@ -111,14 +118,9 @@ def set_up_connection(connection: Any, variables: Mapping[str, Any]) -> None:
             connection.set_option(option, common[name])
 
 
-def _program_for(is_async: object, variables: Mapping[str, Any]) -> dict[str, str]:
-    """Return the option with the program, or with its digest for a node that may have it.
-
-    A node that was observed and has no state has no program either. An asynchronous task has no second call.
-    """
-    observed = variables.get("egress_ip_node_info")
-    is_new = isinstance(observed, Mapping) and observed.get("digest") == ""
-    return {"program": PROGRAM} if is_async or is_new else {"program_digest": PROGRAM_DIGEST}
+def program() -> str:
+    """Return the program as the module `node` takes it. Few runs send it, so none makes it in advance."""
+    return base64.b64encode(zlib.compress(_CONTENT, 1)).decode()
 
 
 class NodeAction(ActionBase):
@@ -131,6 +133,8 @@ class NodeAction(ActionBase):
     longest_output = _LONGEST_OUTPUT
     _supports_async = True
     _clock = NodeClock(0)
+    # Whether the next call has the program's digest only.
+    _may_lack_program = False
     # Those of the task.
     _variables: Mapping[str, Any] = MappingProxyType({})
 
@@ -175,8 +179,9 @@ class NodeAction(ActionBase):
         for _attempt in range(_ATTEMPTS):
             self._clock = NodeClock(limit)
             try:
-                done = self._call(**_program_for(self._task.async_val, self._variables))
-                return self._call(program=PROGRAM) if done.get("program_missing") is True else done
+                # An asynchronous task has no second call.
+                done = {"program_missing": True} if self._task.async_val else self._call(program_digest=PROGRAM_DIGEST)
+                return self._call(program=program()) if done.get("program_missing") is True else done
             except AnsibleConnectionFailure:
                 if not self._clock.is_starved:
                     raise
@@ -185,6 +190,7 @@ class NodeAction(ActionBase):
         )
 
     def _call(self, **program: str) -> dict[str, Any]:
+        self._may_lack_program = "program_digest" in program
         done: dict[str, Any] = self._execute_module(
             module_name="netops.egress_ip.node",
             module_args={**unlogged(self.arguments()), **program},
@@ -193,9 +199,12 @@ class NodeAction(ActionBase):
         )
         return done
 
-    def _low_level_execute_command(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+    def _low_level_execute_command(self, cmd: str, *arguments: Any, **options: Any) -> dict[str, Any]:
+        # With data, the command is Python, which reads the module.
+        if self._may_lack_program and options.get("in_data") and self._connection._shell.SHELL_FAMILY == "sh":
+            cmd = f"{_HAS_PROGRAM} {cmd}"
         with self._clock.waiting():
-            result: dict[str, Any] = super()._low_level_execute_command(*arguments, **options)
+            result: dict[str, Any] = super()._low_level_execute_command(cmd, *arguments, **options)
         # Before it becomes values, which the process of the run keeps.
         if not is_readable(result.get("stdout", ""), self.longest_output):
             raise TooLongError(f"gives too long an answer: must be at most {self.longest_output} characters of JSON")

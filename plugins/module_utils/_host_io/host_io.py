@@ -129,6 +129,13 @@ class HostIO:
         replace_list(path, before, after)
 
     @staticmethod
+    def remove_programs(kept: str = "") -> None:
+        """Call `plugin_sources.remove_programs`."""
+        from .plugin_sources import remove_programs  # noqa: PLC0415
+
+        remove_programs(kept)
+
+    @staticmethod
     def hook_folders() -> HookFolders:
         """Call `hook_files.hook_folders`."""
         from .hook_files import hook_folders  # noqa: PLC0415

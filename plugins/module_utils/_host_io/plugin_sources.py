@@ -3,19 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sources of the CNI plugin and the OCI hook in a folder, where Python keeps them compiled. PRIVATE.
 
-Out of the program's zip file, Python would compile them at each start of a pod, which takes a third of the time.
+Out of the program's zip file, Python would compile them at each start of a pod, which takes a third of the time. The
+module `node` keeps the whole program so.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import zipfile
 from pathlib import Path
 
-# The name of each version of the program follows.
+# The name of each version of the program follows, and for the module `node` its digest.
 PREFIX = "/run/netops-egress-ip.cni."
+WHOLE_PREFIX = "/run/netops-egress-ip.program."
 # Without imports of others, so that a start needs nothing else.
 MODULES = (
     "_common/json_object",
@@ -53,11 +56,25 @@ def keep_sources(program: str, folder: str) -> None:
 
 
 def remove_sources(kept: tuple[str, ...] = ()) -> None:
-    """Remove the folders of all programs but these."""
-    prefix = Path(PREFIX)
-    for path in prefix.parent.glob(f"{prefix.name}*"):
+    """Remove the folders of the plugin of all programs but these."""
+    for path in _folders(PREFIX):
         if str(path) not in kept:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_programs(kept: str = "") -> None:
+    """Remove the folders with a whole program, except the one with this digest and those that another process uses."""
+    for path in _folders(WHOLE_PREFIX):
+        if str(path) != f"{WHOLE_PREFIX}{kept}":
+            with contextlib.suppress(OSError), (path / "lock").open("rb+") as lock:
+                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # With another name first: no process finds a part of a program.
+                shutil.rmtree(path.rename(f"{path}.{os.getpid()}"), ignore_errors=True)
+
+
+def _folders(prefix: str) -> list[Path]:
+    path = Path(prefix)
+    return [*path.parent.glob(f"{path.name}*")]
 
 
 def _files() -> list[str]:

@@ -10,13 +10,15 @@ from collections.abc import Collection
 from .._common.network_names import PODMAN
 from .._dataplane.followed_pods import KUBERNETES
 from .._host_io.host_io import HostIO
-from .cni_install import cni_changes
 from .engine_changes import EngineChanges
-from .hook_install import hook_changes
 
 
 def engine_changes(io: HostIO, engines: Collection[str]) -> EngineChanges:
     """Return the changes after which these engines start our program, and no others."""
+    # Most nodes follow no pods, and load none of this.
+    from .cni_install import cni_changes  # noqa: PLC0415
+    from .hook_install import hook_changes  # noqa: PLC0415
+
     parts = (cni_changes(io, KUBERNETES in engines), hook_changes(io, PODMAN in engines))
     return EngineChanges(
         tuple(item for part in parts for item in part.lists),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from .._dataplane.node_state import NodeState
 from .._dataplane.options import DataPlaneOptions
 from .._host_io import files
 from .._host_io.host_io import HostIO
-from . import metrics_file, systemd_units
+from .._host_io.plugin_sources import WHOLE_PREFIX
+from . import metrics_file, systemd_units, zipapp
 from .record import Record
 from .systemd_units import Parts
 
@@ -62,6 +64,8 @@ def install(io: HostIO, missing: Collection[Path], parts: Parts) -> None:
     for path, (data, mode) in _node_files(io, parts).items():
         if path in missing:
             io.write_file(path, data, mode)
+        if path in missing and path == files.PROGRAM_FILE:
+            io.remove_programs(kept=hashlib.sha256(data).hexdigest())
     io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(parts)])
     start_timers(io, parts)
     if restarts:
@@ -85,8 +89,9 @@ def _must_restart_follower(io: HostIO, missing: Collection[Path], parts: Parts) 
 
 
 def run_program_later(io: HostIO, seconds: float, command: str) -> None:
-    """Let systemd run a command of the installed program after some seconds."""
-    io.run_later(seconds, [io.interpreter(), "-I", str(files.PROGRAM_FILE), command])
+    """Let systemd run a command of the program after some seconds, compiled if this call is."""
+    program = zipapp.FOLDER if zipapp.FOLDER.startswith(WHOLE_PREFIX) else files.PROGRAM_FILE
+    io.run_later(seconds, [io.interpreter(), "-I", str(program), command])
 
 
 def stop_units(io: HostIO, options: DataPlaneOptions) -> None:

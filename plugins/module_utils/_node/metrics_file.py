@@ -10,18 +10,23 @@ from pathlib import Path
 from .._dataplane.options import DataPlaneOptions
 from .._host_io import files
 from .._host_io.host_io import HostIO
-from .._protocols.conntrack_usage import mark_filters, uses
 from . import systemd_units
 from .address_conflicts import read_conflicts
-from .metrics import Metrics, metrics, textfile
 from .record import Record
-from .takeovers import Takeovers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 _NAME = "egress_ip.prom"
 
 
 def measure(io: HostIO, record: Record) -> Metrics:
     """Return the metrics of this node, see `_node.metrics`."""
+    # Most calls only compare the names of files.
+    from .._protocols.conntrack_usage import mark_filters, uses  # noqa: PLC0415
+    from .metrics import metrics  # noqa: PLC0415
+
     options = record.state.options
     counted = io.count_connections(mark_filters(options.mark_mask, max(record.marks.values(), default=0)))
     return metrics(record.state, io.read_counters(), uses(counted), read_conflicts(io))
@@ -31,6 +36,9 @@ def write(io: HostIO, record: Record) -> None:
     """Write the metrics to the folder `metrics_dir` on record, if it is set."""
     path = _path(record.state.options)
     if path:
+        from .metrics import textfile  # noqa: PLC0415
+        from .takeovers import Takeovers  # noqa: PLC0415
+
         takeovers = Takeovers.load(io, record).total if record.state.failover else None
         io.publish_file(path, textfile(measure(io, record), takeovers).encode())
 

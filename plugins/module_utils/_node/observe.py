@@ -23,11 +23,14 @@ from .engine_changes import EngineChanges
 from .engine_install import engine_changes
 from .failover_key import load_key
 from .installed_files import is_follower_stopped, left_over, missing_files
-from .metrics import Metrics
 from .networks import named_networks
 from .platform_detection import AUTO, Platform, fact_names, find_platform, platform_rows, refusal
 from .record import Record
 from .takeovers import Takeovers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 
 class ObserveRequest(NamedTuple):

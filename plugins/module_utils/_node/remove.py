@@ -39,6 +39,9 @@ def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result
         if lines and not check:
             change_engines(io, engines)
             _take_down(io, record, options)
+        if not check:
+            # Also the one of this call: no other module of it is imported from here on.
+            io.remove_programs()
         return result(Difference(lines, frozenset(), texts), NodeOutcome(released=held_on(host, claimed)))
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 # The folders of module_utils that a node needs, as whole folders.
 _FOLDERS = ("_common", "_dataplane", "_failover", "_host_io", "_node", "_protocols")
 _MODULE_UTILS = Path(__file__).parents[1]
+# From where Python runs the program: its zip file, or the folder in which the module `node` keeps it compiled.
+FOLDER = str(_MODULE_UTILS.parent)
 _MAIN = """\
 import os
 import sys

@@ -332,6 +332,9 @@ class FakeKernel:
         for path in paths:
             self.remove_file(path)
 
+    def remove_programs(self, kept=""):
+        self.log.append(("programs", kept))
+
     def note_presence(self, device, held, own):
         words = [device, *(item.egress_ip for item in held), *own]
         self.files[str(self.WATCH_FILE)] = (" ".join(words).encode(), 0o644)

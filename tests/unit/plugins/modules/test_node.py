@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import hashlib
 import io
 import json
+import os
 import sys
 import zipfile
 import zlib
@@ -17,9 +19,10 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files, plugin_sources
 from ansible_collections.netops.egress_ip.plugins.modules import node
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM, PROGRAM_DIGEST, unlogged
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, unlogged
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import program as real_program
 
 # The options of a module are in its result: always in ansible-core 2.20, on request in newer versions.
 INVOCATION = {"_ansible_inject_invocation": True} if "inject_invocation" in PASS_VARS else {}
@@ -58,19 +61,33 @@ def masked(result):
     return json.loads(text)
 
 
+def forget_program():
+    """Let the next call of the module import the program again, as a new process does."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "netops_egress_ip"]:
+        del sys.modules[name]
+
+
 @pytest.fixture
-def run(capsys, monkeypatch):
+def kept(tmp_path, monkeypatch):
+    """Return the folder in which the module keeps programs."""
+    monkeypatch.setattr(node, "_SOURCES", str(tmp_path / "kept" / "program."))
+    (tmp_path / "kept").mkdir()
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, kept):
     """Return a function that runs the module in check mode and returns what it prints."""
-    monkeypatch.setattr(sys, "path", list(sys.path))
 
     def run(**options):
-        with patch_module_args({**INVOCATION, **options, "_ansible_check_mode": True}), pytest.raises(SystemExit):
+        forget_program()
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        with patch_module_args({**INVOCATION, "_ansible_check_mode": True, **options}), pytest.raises(SystemExit):
             node.main()
         return masked(json.loads(capsys.readouterr().out))
 
     yield run
-    for name in [name for name in sys.modules if name.partition(".")[0] == "netops_egress_ip"]:
-        del sys.modules[name]
+    forget_program()
 
 
 def test_the_program_gets_the_options_and_its_answer_is_the_result(run):
@@ -132,17 +149,92 @@ def test_another_program_does_not_run(run, installed, content):
     assert run(state=STATE, program_digest=PROGRAM_DIGEST)["program_missing"]
 
 
+def digest_of(sent):
+    return hashlib.sha256(zlib.decompress(base64.b64decode(sent))).hexdigest()
+
+
+def test_the_next_call_finds_the_program_compiled(run, kept, installed, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    run(state=STATE, program=program(ANSWERS))
+    (folder,) = kept.iterdir()
+    assert folder.name == f"program.{digest_of(program(ANSWERS))}"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert [*folder.glob("netops_egress_ip/_node/__pycache__/module.*.pyc")]
+    assert run(state=STATE, program_digest=digest_of(program(ANSWERS)))["asked"][2] == STATE
+    assert not installed.exists()
+
+
+def test_the_installed_program_is_compiled_once_too(run, kept, installed):
+    installed.write_bytes(zlib.decompress(base64.b64decode(program(ANSWERS))))
+    run(state=STATE, program_digest=digest_of(program(ANSWERS)))
+    installed.unlink()
+    assert run(state=STATE, program_digest=digest_of(program(ANSWERS)))["asked"][2] == STATE
+
+
+def writable(folder, _tmp_path):
+    folder.chmod(0o770)
+
+
+def of_another(folder, _tmp_path):
+    os.chown(folder, 65534, 65534)
+
+
+def linked(folder, tmp_path):
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner")
+@pytest.mark.parametrize("change", [writable, of_another, linked])
+def test_a_folder_that_another_user_may_have_changed_is_not_used(run, kept, tmp_path, change, installed):
+    run(state=STATE, program=program(ANSWERS))
+    (folder,) = kept.iterdir()
+    change(folder, tmp_path)
+    (folder / "netops_egress_ip/_node/module.py").write_text(FAILS)
+    assert run(state=STATE, program_digest=digest_of(program(ANSWERS)))["program_missing"]
+    assert run(state=STATE, program=program(ANSWERS))["asked"][2] == STATE
+
+
+REMOVES = """
+from pathlib import Path
+import shutil
+import subprocess
+import sys
+CODE = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'rb+'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+lock = Path(__file__).parents[2] / "lock"
+BLOCKED = subprocess.run([sys.executable, "-c", CODE, str(lock)], stderr=subprocess.DEVNULL, check=False).returncode
+"""
+
+
+def test_another_process_cannot_lock_a_program_that_runs(run, kept):
+    source = REMOVES + ANSWERS.replace('"asked": [', '"asked": [BLOCKED, ')
+    assert run(state=STATE, program=program(source))["asked"][0] == 1
+    (folder,) = kept.iterdir()
+    with (folder / "lock").open("rb+") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_without_the_folder_the_program_runs_too(run, kept, monkeypatch):
+    monkeypatch.setattr(node, "_SOURCES", str(kept / "missing" / "program."))
+    assert run(state=STATE, program=program(ANSWERS))["asked"][2] == STATE
+    assert [*kept.iterdir()] == []
+
+
 def test_the_program_is_where_the_program_itself_installs_it():
     assert node._PROGRAM_FILE == files.PROGRAM_FILE
 
 
+def test_the_program_is_kept_where_the_program_itself_removes_it():
+    assert node._SOURCES == plugin_sources.WHOLE_PREFIX
+
+
 def test_the_real_program_refuses_a_state_that_is_none(run):
-    assert run(state={}, program=PROGRAM)["msg"].startswith("state")
+    assert run(state={}, program=real_program())["msg"].startswith("state")
 
 
 @pytest.mark.parametrize("mode", ["observed", "absent"])
 def test_the_real_program_refuses_options_that_are_none(run, mode):
-    assert run(mode=mode, options={"mark_mask": "x"}, program=PROGRAM)["msg"].startswith("options.mark_mask")
+    assert run(mode=mode, options={"mark_mask": "x"}, program=real_program())["msg"].startswith("options.mark_mask")
 
 
 def test_the_state_reaches_the_program_and_only_a_digest_the_log(run, monkeypatch):

@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import commands, files, preflight
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import (
+    commands,
+    files,
+    plugin_sources,
+    preflight,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
 from kernel_host import ip, nft
@@ -43,6 +48,7 @@ def host(monkeypatch, tmp_path):
     }
     for name, file in names.items():
         monkeypatch.setattr(files, name, tmp_path / file)
+    monkeypatch.setattr(plugin_sources, "WHOLE_PREFIX", str(tmp_path / "program."))
     real = commands.run
     monkeypatch.setattr(
         commands, "run", lambda argv, text="": _systemctl(argv) if argv[0] == "systemctl" else real(argv, text)

@@ -5,15 +5,19 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.plugin_sources import WHOLE_PREFIX
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units, zipapp
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.installed_files import (
     install,
     left_over,
     missing_files,
     present_files,
     remove_all_files,
+    run_program_later,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.systemd_units import Parts
@@ -32,6 +36,7 @@ def test_only_what_is_missing_or_differs_is_written(kernel):
     kernel.log.clear()
     install(kernel, missing_files(kernel, NOTHING), NOTHING)
     assert kernel.logged("file") == [str(kernel.PROGRAM_FILE)]
+    assert kernel.logged("programs") == [hashlib.sha256(zipapp.make()).hexdigest()]
 
 
 def test_nothing_is_done_when_nothing_is_missing(kernel):
@@ -93,3 +98,12 @@ def test_all_files_are_removed(kernel):
     remove_all_files(kernel, OPTIONS)
     assert kernel.files == before
     assert kernel.units == set()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_follows_a_run_is_compiled_if_the_run_was(kernel, monkeypatch, kept):
+    """A zip file that the module unpacked nowhere is gone by then."""
+    folder = f"{WHOLE_PREFIX}0123" if kept else "/tmp/netops-egress-ip-1/node.pyz"
+    monkeypatch.setattr(zipapp, "FOLDER", folder)
+    run_program_later(kernel, 2, "announce")
+    assert kernel.logged("later") == [f"{kernel.interpreter()} -I {folder if kept else kernel.PROGRAM_FILE} announce"]

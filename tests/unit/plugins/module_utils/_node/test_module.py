@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
 
 RARE = {"_node.execute", "_node.claim", "_node.connections", "_host_io.handover_session", "_host_io.conntrack"}
+RARE |= {"_node.metrics", "_node.cni_install", "_node.hook_install", "_host_io.container_networks"}
 RARE |= {"_host_io.packets", "_host_io.esp", "concurrent.futures"}
 UNUSED = {
     "observed": {"_node.apply", "_node.decide", *RARE},

@@ -30,6 +30,13 @@ def test_remove_leaves_nothing(kernel):
     assert kernel.snapshot() == before
 
 
+def test_a_removal_forgets_the_compiled_program_also_without_anything_else_to_remove(kernel):
+    remove(kernel, check=True)
+    assert kernel.logged("programs") == []
+    remove(kernel)
+    assert kernel.logged("programs") == [""]
+
+
 def test_remove_gives_forwarding_back_as_it_was_before_us(kernel):
     kernel.sysctls["net.ipv4.ip_forward"] = "1"
     apply(kernel, node_state())
@@ -89,7 +96,7 @@ def test_remove_twice_changes_nothing(kernel):
     before, kernel.log = kernel.snapshot(), []
     assert not remove(kernel)["changed"]
     assert kernel.snapshot() == before
-    assert kernel.log == []
+    assert kernel.log == [("programs", "")]
 
 
 def test_remove_without_a_record_takes_what_is_labelled_as_ours(kernel):

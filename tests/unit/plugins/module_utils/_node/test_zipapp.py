@@ -11,6 +11,7 @@ import runpy
 import subprocess
 import sys
 import types
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -58,13 +59,21 @@ def test_the_program_runs_by_itself(program):
     assert (done.returncode, done.stdout.strip()) == (0, "2")
 
 
-def test_the_program_makes_itself_again(program):
+@pytest.mark.parametrize("is_unpacked", [False, True])
+def test_the_program_makes_itself_again(program, tmp_path, is_unpacked):
+    """Out of the folder in which the module `node` keeps it compiled, too."""
+    place = tmp_path / "unpacked" if is_unpacked else program
+    if is_unpacked:
+        with zipfile.ZipFile(program) as archive:
+            archive.extractall(place)
     code = (
-        f"import sys; sys.path.insert(0, {str(program)!r}); from netops_egress_ip._node import zipapp;"
-        "sys.stdout.buffer.write(zipapp.make())"
+        f"import sys; sys.path.insert(0, {str(place)!r}); from netops_egress_ip._node import zipapp;"
+        f"assert zipapp.FOLDER == {str(place)!r}; sys.stdout.buffer.write(zipapp.make())"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
-    assert done.stdout == program.read_bytes()
+    for _call in range(2):
+        done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, check=True)
+        assert done.stdout == program.read_bytes()
+    assert is_unpacked == bool([*tmp_path.glob("unpacked/netops_egress_ip/_node/__pycache__/zipapp.*")])
 
 
 def evaluated_generics(tree):
