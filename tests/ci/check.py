@@ -98,7 +98,7 @@ class Check:
             **self.environment,
         }
         prefix = f"{self.name} | " if beside else ""
-        say(f"\n=== {self.name}")
+        print_line(f"\n=== {self.name}")
         lines: deque[str] = deque(maxlen=KEPT_LINES)
         start = time.monotonic()
         with subprocess.Popen(
@@ -116,13 +116,13 @@ class Check:
                 command.terminate()
             for line in command.stdout:
                 lines.append(line.rstrip())
-                say(prefix + lines[-1])
+                print_line(prefix + lines[-1])
             RUNNING.discard(command)
             _pid, status, usage = os.wait4(command.pid, 0)
             command.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - start
         outcome = Outcome(self, command.returncode == 0, seconds, usage.ru_utime + usage.ru_stime, tuple(lines))
-        say(f"--- {outcome}")
+        print_line(f"--- {outcome}")
         return outcome
 
 
@@ -164,7 +164,7 @@ Lane = Callable[[], Iterator[Check]]
 LabWork = Callable[[str], Iterator[Check]]
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line at once, in one write, for checks run side by side."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -338,16 +338,16 @@ def main() -> int:
     outcomes = run_groups(sys.argv[1:])
     slowest = sorted((item for outcome in outcomes for item in outcome.durations()), reverse=True)[:SHOWN_TESTS]
     if slowest:
-        say(f"\n=== The slowest {len(slowest)} tests")
+        print_line(f"\n=== The slowest {len(slowest)} tests")
     for seconds, test in slowest:
-        say(f"{seconds:8.1f} s  {test}")
-    say(f"\n=== {time.monotonic() - start:.0f} s")
+        print_line(f"{seconds:8.1f} s  {test}")
+    print_line(f"\n=== {time.monotonic() - start:.0f} s")
     for outcome in outcomes:
-        say(str(outcome))
+        print_line(str(outcome))
     failed = [outcome for outcome in outcomes if not outcome.passed]
     for outcome in failed:
-        say("\n".join([f"failed: {outcome.check.name}", *(f"  {line[:300]}" for line in outcome.reasons())]))
-    say(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
+        print_line("\n".join([f"failed: {outcome.check.name}", *(f"  {line[:300]}" for line in outcome.reasons())]))
+    print_line(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed")
     return int(bool(failed))
 
 

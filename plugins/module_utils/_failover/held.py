@@ -143,9 +143,9 @@ class Holding:
         elif name and AGAIN < self.neighbours.note_watcher(now, name) < INFINITE:
             # The node was out of reach for a while: it or another one may have this node's addresses by now.
             self._announce(item, now)
-            self._ask_for_what_it_may_have(name, heard.interface, now)
+            self._probe_taken_by(name, heard.interface, now)
 
-    def _ask_for_what_it_may_have(self, name: str, interface: str, now: float) -> None:
+    def _probe_taken_by(self, name: str, interface: str, now: float) -> None:
         """Probe for the addresses that a node may have taken over, to yield at once if it answers."""
         for item in self.addresses.values():
             is_its_turn = name in item.duty.order and self._yields_to(item, name)

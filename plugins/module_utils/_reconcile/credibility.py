@@ -60,7 +60,7 @@ class Records:
             for name in newest
         }
 
-    def have(self, name: str, address: str) -> bool:
+    def confirm(self, name: str, address: str) -> bool:
         """Return whether the address is on record as one of this node."""
         others = [known for other, known in self._known.items() if other != name and known][:3]
         return 2 * sum((name, address) in known for known in others) > len(others)
@@ -76,7 +76,7 @@ def shared_addresses(name: str, facts: _FACTS, networks: Networks, records: Reco
         address
         for address in facts["addresses"]
         if address in facts["endpoints"]
-        or (address in outward and (networks.nodes_with(address) - {name} or records.have(name, address)))
+        or (address in outward and (networks.nodes_with(address) - {name} or records.confirm(name, address)))
     ]
 
 

@@ -50,8 +50,8 @@ def plan_fencing(
     silent = [item["name"] for item in fleet["unavailable"] if item["name"] in fleet["eligible"]]
     nodes = {name: checked[name] for name in silent if orphans and checked.get(name)}
     results = {} if results is None else results
-    doubts = [(name, results.get(name, "no fence was tried")) for name in nodes]
-    reasons = [f"{name} may hold it and is not fenced: {doubt}" for name, doubt in doubts if doubt]
+    unproven = [(name, results.get(name, "no fence was tried")) for name in nodes]
+    reasons = [f"{name} may hold it and is not fenced: {reason}" for name, reason in unproven if reason]
     return Fencing(nodes, dict.fromkeys(orphans, reasons[0]) if reasons else {})
 
 

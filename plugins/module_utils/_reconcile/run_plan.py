@@ -126,7 +126,7 @@ def plan_run(
     stop += [*failover.reasons, *settings.stop_reasons, *_reasons_against_drain(plan, run, fenced, settings)]
     parts, errors = _on_nodes(run)
     tunnel = next_keys(tunnel_key, fleet)
-    lines = _Lines(_doubts(run, parts.networks, data_plane.tunnel_device), tunnel.notes, errors)
+    lines = _Lines(_mistakes(run, parts.networks, data_plane.tunnel_device), tunnel.notes, errors)
     planned = replace(run.objects, egressips=requests.egressips, pods=(*run.objects.pods, *parts.containers.pods))
     rollout: dict[str, Any] = {}
     if states and not stop:
@@ -210,7 +210,7 @@ class _Lines(NamedTuple):
         return _Lines([*self.mistakes, *mistakes, *of_networks], [*self.notes, *notes], [*self.errors, *errors])
 
 
-def _doubts(run: _Input, networks: NetworkPlan, device: str) -> list[str]:
+def _mistakes(run: _Input, networks: NetworkPlan, device: str) -> list[str]:
     """Return lines on the manifests and on the settings of nodes."""
     observed, objects = run.fleet["observed"], run.objects
     served = served_by_engines(networks, objects.pods, observed)

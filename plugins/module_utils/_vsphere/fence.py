@@ -208,7 +208,7 @@ def check_links(adapters: Sequence[Adapter], macs: Collection[str], method: str)
     selected = {(adapter.vm_id, adapter.mac) for adapter in adapters}
     known = {mac for adapter in adapters for mac in (adapter.mac, *(mac for _label, mac in adapter.others))}
     unknown = [f"{mac} of the guest belongs to no adapter" for mac in macs if mac not in known]
-    doubts = unknown or ([] if macs else ["no interface is on record"])
+    unproven = unknown or ([] if macs else ["no interface is on record"])
     left = [(adapter, *other) for adapter in adapters for other in adapter.others]
     for adapter, label, mac in left if method != POWER_OFF else ():
         if (adapter.vm_id, mac) in selected:
@@ -217,8 +217,8 @@ def check_links(adapters: Sequence[Adapter], macs: Collection[str], method: str)
         if mac in macs:
             reason = f"is not the only adapter that may have egress IPs: {label} ({mac}) is one too"
             raise VsphereError(f"{adapter.name}: {reason}; {fix}")
-        if doubts:
-            reason = f"may not be the only adapter that has egress IPs: {doubts[0]}, and {label} ({mac})"
+        if unproven:
+            reason = f"may not be the only adapter that has egress IPs: {unproven[0]}, and {label} ({mac})"
             raise VsphereError(f"{adapter.name}: {reason} stays connected; {fix}")
 
 

@@ -115,7 +115,7 @@ class Engine(Host):
         """Start a container in the background, by default with the lab's server in it."""
         self.run(self.word, "run", "--detach", "--name", name, *self.options, *options, IMAGE, *words)
 
-    def ask(self, name: str, host: str, port: int = SERVER_PORT) -> str:
+    def source_of(self, name: str, host: str, port: int = SERVER_PORT) -> str:
         """The source, as a server sees it, of a connection from a running container; empty without a connection."""
         words = (*CLIENT, host, str(port), "--timeout", "5")
         return json.loads(self.run(self.word, "exec", name, *words))["source"] or ""

@@ -34,4 +34,4 @@ def test_a_published_port_answers_other_hosts(docker):
     docker.start("web", "--publish", f"{PUBLISHED}:{SERVER_PORT}")
     wait_for("the published port", lambda: docker.ask_published(SERVER.name, PUBLISHED))
     assert docker.ask_published(SERVER.name, PUBLISHED) == SERVER.address
-    assert docker.ask("web", SERVER.address) == EGRESS_IP
+    assert docker.source_of("web", SERVER.address) == EGRESS_IP

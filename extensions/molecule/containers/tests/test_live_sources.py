@@ -49,9 +49,9 @@ def test_containers_are_pods_without_documents(fleet, podman, docker, libvirt):
     found = pods(fleet)
     assert found[podman.address("chosen")] == ["apps"]
     assert found[podman.address("plain")] == []
-    assert podman.ask("chosen", SERVER.address) == EGRESS_IP
-    assert podman.ask("plain", SERVER.address) == ADDRESS[OTHER]
-    assert docker.ask("forger", SERVER.address) == EGRESS_IP
+    assert podman.source_of("chosen", SERVER.address) == EGRESS_IP
+    assert podman.source_of("plain", SERVER.address) == ADDRESS[OTHER]
+    assert docker.source_of("forger", SERVER.address) == EGRESS_IP
     assert libvirt.first_packets(20) == {ADDRESS[OTHER]: 20}
 
     # One module call for each node, and no change, also while an engine cannot be read.
@@ -61,7 +61,7 @@ def test_containers_are_pods_without_documents(fleet, podman, docker, libvirt):
     assert (run.changed(), pods(fleet)) == ([], found)
     assert (len(run.results(NODE_INFO)), len(run.results(NODE_MODULE))) == (3, 0)
     assert f"{OTHER}: podman cannot be read: podman ends with status 1: no message" in run.output
-    assert podman.ask("chosen", SERVER.address) == EGRESS_IP
+    assert podman.source_of("chosen", SERVER.address) == EGRESS_IP
 
     podman.remove_all()
     libvirt.undefine()

@@ -94,16 +94,16 @@ def test_a_restart_of_all_containers(podman):
         podman.run("podman", "restart", "--all", "--time", "0")
         for number in range(2):
             for kind, (_words, source) in kinds.items():
-                assert podman.ask(f"{kind}{number}", SERVER.address) == source
+                assert podman.source_of(f"{kind}{number}", SERVER.address) == source
 
 
 def test_containers_of_a_pod_share_an_address(podman):
     podman.start("first", *FREE, *SHOP)
     for name in ("second", "third"):
         podman.start(name, "--network", "container:first", words=("sleep", "600"))
-    assert podman.ask("second", SERVER.address) == podman.ask("first", SERVER.address) == EGRESS_IP
+    assert podman.source_of("second", SERVER.address) == podman.source_of("first", SERVER.address) == EGRESS_IP
     podman.run("podman", "rm", "--force", "--time", "0", "third")
-    assert podman.ask("second", SERVER.address) == EGRESS_IP
+    assert podman.source_of("second", SERVER.address) == EGRESS_IP
     # Podman removes no container whose network another one has.
     podman.run("podman", "rm", "--force", "--time", "0", "second")
 
@@ -136,7 +136,7 @@ def test_a_container_that_starts_while_its_host_boots(podman):
 def test_a_second_run_changes_nothing(fleet, podman):
     podman.start("shop", *FREE, *SHOP)
     assert apply(fleet).changed() == []
-    assert podman.ask("shop", SERVER.address) == EGRESS_IP
+    assert podman.source_of("shop", SERVER.address) == EGRESS_IP
 
 
 def test_nothing_of_it_stays(fleet, podman):
@@ -146,5 +146,5 @@ def test_nothing_of_it_stays(fleet, podman):
     fleet.good(egress_ip_manifests=documents(), **VARIABLES)
     assert podman.run("ls", "-A", FOLDER) == ""
     assert not {"follow.json", "netops-egress-ip.json"} & {*podman.run("sh", "-c", LEFT, check=False).split()}
-    assert podman.ask("shop", SERVER.address) == ADDRESS[NODE]
+    assert podman.source_of("shop", SERVER.address) == ADDRESS[NODE]
     assert podman.run("podman", "stop", "--time", "0", "shop").strip() == "shop"

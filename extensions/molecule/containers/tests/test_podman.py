@@ -33,8 +33,8 @@ def test_a_container_with_a_manifest_of_its_own(engines, node):
     engine.start("other", "--network", DB)
     try:
         # The bridge appears with the first container, and packets of unknown bridges are dropped.
-        wait_for("the bridge is known", lambda: engine.ask("other", SERVER.address))
-        assert engine.ask("other", SERVER.address) == ADDRESS[node]
+        wait_for("the bridge is known", lambda: engine.source_of("other", SERVER.address))
+        assert engine.source_of("other", SERVER.address) == ADDRESS[node]
     finally:
         engine.remove_all()
 
@@ -47,20 +47,22 @@ def test_a_manifest_has_precedence_over_the_network(podman):
 def test_containers_reach_each_other_by_name_with_their_own_addresses(podman):
     podman.start("one", "--network", WEB)
     podman.start("two", "--network", WEB)
-    wait_for("the server in the container", lambda: podman.ask("two", "one"))
-    assert podman.ask("two", "one") == podman.address("two")
-    assert podman.ask("one", "two") == podman.address("one")
-    assert podman.ask("one", SERVER.address) == podman.ask("two", SERVER.address) == EGRESS_IP
+    wait_for("the server in the container", lambda: podman.source_of("two", "one"))
+    assert podman.source_of("two", "one") == podman.address("two")
+    assert podman.source_of("one", "two") == podman.address("one")
+    assert podman.source_of("one", SERVER.address) == podman.source_of("two", SERVER.address) == EGRESS_IP
 
 
 def test_another_network_of_the_host_sees_no_egress_ip(podman):
     podman.start("web", "--network", WEB)
     podman.start("db", "--network", DB)
     # The bridge is new.
-    wait_for("the server in the container", lambda: podman.ask("web", podman.address("db")) not in ("", EGRESS_IP))
-    assert podman.ask("web", podman.address("db")) != EGRESS_IP
-    wait_for("the bridge is known", lambda: podman.ask("db", SERVER.address))
-    assert podman.ask("db", SERVER.address) == ADDRESS[OTHER]
+    wait_for(
+        "the server in the container", lambda: podman.source_of("web", podman.address("db")) not in ("", EGRESS_IP)
+    )
+    assert podman.source_of("web", podman.address("db")) != EGRESS_IP
+    wait_for("the bridge is known", lambda: podman.source_of("db", SERVER.address))
+    assert podman.source_of("db", SERVER.address) == ADDRESS[OTHER]
 
 
 def test_a_published_port_answers_other_hosts(podman):
@@ -68,19 +70,19 @@ def test_a_published_port_answers_other_hosts(podman):
     wait_for("the published port", lambda: podman.ask_published(SERVER.name, PUBLISHED))
     assert podman.ask_published(SERVER.name, PUBLISHED) == SERVER.address
     assert podman.ask_published(HOLDER, PUBLISHED) == ADDRESS[HOLDER]
-    assert podman.ask("web", SERVER.address) == EGRESS_IP
+    assert podman.source_of("web", SERVER.address) == EGRESS_IP
 
 
 def test_a_container_in_two_networks(podman):
     """Its default route leads to one of them; the egress IP does not hinder connections to the other one."""
     podman.start("both", "--network", f"{WEB}:ip={address_in(WEB, 20)}", "--network", f"{DB}:ip={address_in(DB, 20)}")
     podman.start("db", "--network", DB, "--ip", address_in(DB, 21))
-    wait_for("the server in the container", lambda: podman.ask("both", address_in(DB, 21)))
-    assert podman.ask("both", address_in(DB, 21)) == address_in(DB, 20)
+    wait_for("the server in the container", lambda: podman.source_of("both", address_in(DB, 21)))
+    assert podman.source_of("both", address_in(DB, 21)) == address_in(DB, 20)
     route = podman.run("podman", "exec", "both", "ip", "route", "get", SERVER.address)
     expected = EGRESS_IP if address_in(WEB, 20) in route else ADDRESS[OTHER]
-    wait_for("the bridge is known", lambda: podman.ask("both", SERVER.address))
-    assert podman.ask("both", SERVER.address) == expected
+    wait_for("the bridge is known", lambda: podman.source_of("both", SERVER.address))
+    assert podman.source_of("both", SERVER.address) == expected
 
 
 def test_containers_whose_packets_the_host_does_not_route(podman):
@@ -101,9 +103,9 @@ def test_a_restarted_container_may_get_another_address(podman):
     podman.run("podman", "stop", "--time", "0", "web")
     podman.start("other", "--network", WEB)
     podman.run("podman", "start", "web")
-    wait_for("the container", lambda: podman.ask("web", SERVER.address))
+    wait_for("the container", lambda: podman.source_of("web", SERVER.address))
     print(f"{before} became {podman.address('web')}")
-    assert podman.ask("web", SERVER.address) == podman.ask("other", SERVER.address) == EGRESS_IP
+    assert podman.source_of("web", SERVER.address) == podman.source_of("other", SERVER.address) == EGRESS_IP
 
 
 def test_hosts_that_forward_nothing_by_default(engines):
@@ -143,6 +145,6 @@ def test_a_network_that_is_created_again_with_other_addresses(podman):
     podman.run("podman", "network", "create", "--subnet", "10.89.17.0/24", WEB)
     assert podman.first_packets("--network", WEB, wait=SHORT_WAIT).keys() <= {EGRESS_IP, "lost"}
     podman.start("web", "--network", WEB)
-    wait_for("the egress IP", lambda: podman.ask("web", SERVER.address) == EGRESS_IP)
+    wait_for("the egress IP", lambda: podman.source_of("web", SERVER.address) == EGRESS_IP)
     assert podman.address("web").startswith("10.89.17.")
     assert podman.first_packets("--network", WEB) == ALL_RIGHT

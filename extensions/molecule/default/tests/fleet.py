@@ -294,18 +294,18 @@ class Fleet:
         """The same of both IP versions."""
         return self._holders(self.addresses_of_both)
 
-    def _holders(self, look: Callable[[str], set[str]]) -> dict[str, list[str]]:
+    def _holders(self, read: Callable[[str], set[str]]) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        for name, addresses in self._on_each(look):
+        for name, addresses in self._on_each(read):
             for address in sorted(addresses - {ADDRESS[name], ADDRESS6[name]}):
                 found.setdefault(address, []).append(name)
         return found
 
-    def _on_each(self, look: Callable) -> list[tuple]:
-        """[(name, what `look(name)` returns)] of the running nodes."""
+    def _on_each(self, read: Callable) -> list[tuple]:
+        """[(name, what `read(name)` returns)] of the running nodes."""
         names = self.running()
         with ThreadPoolExecutor() as pool:
-            return list(zip(names, pool.map(look, names), strict=True))
+            return list(zip(names, pool.map(read, names), strict=True))
 
     def wait_for_two_looks(self, *names: str) -> None:
         """Wait until the watch of these nodes has ended twice, so that one of its runs began after this call."""
@@ -319,7 +319,7 @@ class Fleet:
 
         wait_for("two runs of the watch", have_looked)
 
-    def let_watch(self, name: str) -> None:
+    def run_watch(self, name: str) -> None:
         """Let the watch of a node run now, and wait for a run of it that began after this call."""
         # The first start may join a run that began before. systemd limits the starts of a unit in ten seconds.
         for words in (("reset-failed", WATCH), ("start", WATCH), ("start", WATCH)):
@@ -336,9 +336,9 @@ class Fleet:
 
     def snapshot(self) -> dict[str, str]:
         """Everything that a run could write on the running nodes, as text."""
-        return dict(self._on_each(lambda name: self.look(name, SNAPSHOT)))
+        return dict(self._on_each(lambda name: self.read_state(name, SNAPSHOT)))
 
-    def look(self, name: str, script: str) -> str:
+    def read_state(self, name: str, script: str) -> str:
         """Output of a script that only reads, on a node, without values that change by themselves."""
         text = ""
         # podman 4 now and then loses the end of a long output.

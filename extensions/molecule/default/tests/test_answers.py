@@ -11,7 +11,7 @@ THREE = ["192.168.126.31", "192.168.126.32", "192.168.126.33"]
 APPS = manifests(*(egressip(f"app{n}", address) for n, address in enumerate(THREE)))
 
 
-def said(run, task):
+def printed_lines(run, task):
     """Return the lines that a task printed."""
     messages = [result["msg"] for _host, result in run.of_task(task)]
     return messages[0] if messages else []
@@ -25,13 +25,13 @@ def counts(fleet):
 
 def test_questions_change_nothing(fleet):
     before, at = fleet.snapshot(), fleet.holders()
-    lines = said(fleet.good("status", egress_ip_explain=FIRST), "Explain the placement of an egress IP")
+    lines = printed_lines(fleet.good("status", egress_ip_explain=FIRST), "Explain the placement of an egress IP")
     assert lines[0] == f"{FIRST} of egressip/egressips-prod is held by {at[FIRST][0]}; the next run leaves it there."
     assert any(line.startswith("node2") and f"without the label {LABEL}" in line for line in lines)
     run = fleet.good("plan", egress_ip_what_if={"down": at[SECOND]}, egress_ip_headroom=True)
-    lost = next(line for line in said(run, "Show the simulation") if line.startswith(SECOND))
+    lost = next(line for line in printed_lines(run, "Show the simulation") if line.startswith(SECOND))
     assert "NodesExhausted" in lost
-    assert "1 of 1 losses leave" in said(run, "Show the headroom")[0]
+    assert "1 of 1 losses leave" in printed_lines(run, "Show the headroom")[0]
     run = fleet.bad(egress_ip_what_if={"down": ["node1"]})
     assert run.failed()[0].startswith("egress_ip_what_if: ")
     assert_same(before, fleet.snapshot())
@@ -45,7 +45,7 @@ def test_what_if_nodes_and_objects_change(fleet):
         "nodes": {"node2": {"labels": {LABEL: ""}}},
         "egressips": {"web": {"egressIPs": [THREE[0]]}},
     }
-    lines = said(fleet.good("plan", egress_ip_what_if=scenario), "Show the simulation")
+    lines = printed_lines(fleet.good("plan", egress_ip_what_if=scenario), "Show the simulation")
     assert lines[0] == "If node1 is drained and node2 is changed and egressip/web is added:"
     rows = {line.split()[0]: line.split()[1:] for line in lines if line.startswith((moved, THREE[0]))}
     assert rows[moved] == ["egressips-prod", "node1", "node2", "NodeNotReady"]
@@ -58,10 +58,10 @@ def test_what_a_fleet_can_bear_by_zones(fleet):
     hosts = {name: {"egress_ip_labels": {LABEL: "", "zone": zone}} for name, zone in zones.items()}
     questions = {"egress_ip_headroom": True, "egress_ip_headroom_label": "zone", "egress_ip_price": True}
     run = fleet.good("plan", hosts=hosts, egress_ip_min_available=1, **questions)
-    lost = {line.split()[0]: line for line in said(run, "Show the headroom") if line.startswith("zone=")}
+    lost = {line.split()[0]: line for line in printed_lines(run, "Show the headroom") if line.startswith("zone=")}
     assert "zone=b" in lost
     assert "NodesExhausted" in lost["zone=b"]
-    assert said(run, "Show the number of moves that balancing needs") == [
+    assert printed_lines(run, "Show the number of moves that balancing needs") == [
         "The load is as even as it can be: no egress IP has to move for balance."
     ]
 
@@ -79,7 +79,7 @@ def test_a_drain_refuses_to_take_the_place_of_an_egress_ip(fleet):
 
 def moves_for_balance(run):
     """Return the words of each row about the moves that balancing needs."""
-    return [line.split() for line in said(run, "Show the number of moves that balancing needs")[1:]]
+    return [line.split() for line in printed_lines(run, "Show the number of moves that balancing needs")[1:]]
 
 
 def test_rebalance_after_a_drain(fleet):
@@ -106,7 +106,7 @@ def test_plan_shows_what_a_drain_does(fleet):
     fleet.good("drain", **calm, egress_ip_drain_nodes=["node3"])
     at = fleet.holders()
     drain = {**calm, "egress_ip_drain_nodes": ["node2"], "egress_ip_max_moves": 5}
-    plan = said(fleet.good("plan", **drain), "Show the plan")
+    plan = printed_lines(fleet.good("plan", **drain), "Show the plan")
     assert not any("Rebalance" in line for line in plan)
     run = fleet.good("drain", **drain)
     moved = {ip for ip, nodes in fleet.holders().items() if nodes != at[ip]}

@@ -92,8 +92,8 @@ def test_status_says_what_the_nodes_show(fleet):
     ((_host, shown),) = run.of_task("Show the documents with their status")
     (document,) = shown["msg"]
     assert document["kind"] == "EgressIP"
-    told = {entry["egressIP"]: [entry["node"]] for entry in document["status"]["assignments"]}
-    assert told == fleet.holders()
+    published = {entry["egressIP"]: [entry["node"]] for entry in document["status"]["assignments"]}
+    assert published == fleet.holders()
 
 
 def test_status_sees_an_address_that_is_gone(unwatched):

@@ -222,7 +222,7 @@ def test_another_program_takes_the_interface_over(fleet, name):
         for command in (manager.start, *manager.again):
             with sending(fleet, command):
                 manager.runs(fleet.lab, command)
-                fleet.let_watch("node1")
+                fleet.run_watch("node1")
             assert held <= fleet.addresses("node1")
             assert fleet.changes() == []
             sources_are_right(fleet)

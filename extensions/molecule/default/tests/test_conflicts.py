@@ -37,7 +37,7 @@ def test_a_foreign_host_keeps_its_address_until_it_goes_away(fleet):
 def test_status_tells_who_else_answers_for_what_is_held(fleet):
     """Only another host: an interface of the holder itself answers too where both are on one network."""
 
-    def told():
+    def reported_conflicts():
         run = fleet.run("status")
         shown = re.findall(r"^  (\w+) holds \S+ on \S+, and .* answers for it too$", run.output, re.MULTILINE)
         found = {host: result["conflicts"] for host, result in run.results(INFO_MODULE) if result["conflicts"]}
@@ -49,11 +49,13 @@ def test_status_tells_who_else_answers_for_what_is_held(fleet):
     with fleet.lab.twin(holder) as twin:
         mac = fleet.lab.exec(holder, "cat", f"/sys/class/net/{twin}/address").strip()
         with fleet.lab.capture("arp", "and", "ether", "src", mac) as wire:
-            assert told() == {}
+            assert reported_conflicts() == {}
             assert any(f"Reply {SECOND} is-at {mac}" in line for line in wire.stop())
         fleet.lab.exec("server", "ip", "address", "add", f"{SECOND}/32", "dev", "eth0")
         try:
-            assert told() == {holder: [{"egressIP": SECOND, "interface": "eth0", "mac": fleet.mac_of("server")}]}
+            assert reported_conflicts() == {
+                holder: [{"egressIP": SECOND, "interface": "eth0", "mac": fleet.mac_of("server")}]
+            }
             assert fleet.holders()[SECOND] == [holder]
         finally:
             fleet.lab.exec("server", "ip", "address", "delete", f"{SECOND}/32", "dev", "eth0")

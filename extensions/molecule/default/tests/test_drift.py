@@ -94,7 +94,7 @@ THROWN_AWAY = {
 def test_what_is_thrown_away_comes_back_without_a_run(fleet, kind):
 
     def settings():
-        return strip({"node1": fleet.look("node1", SETTINGS)})
+        return strip({"node1": fleet.read_state("node1", SETTINGS)})
 
     healthy, shown = strip(fleet.snapshot()), settings()
     held = next(ip for ip, nodes in fleet.holders().items() if nodes == ["node1"])

@@ -29,31 +29,31 @@ def echo(fleet):
 
     def start(name):
         started.append(fleet.lab.background(name, "python3", "/opt/lab/lab_server.py"))
-        look = fleet.lab.pod if "/" in name else fleet.lab.exec
-        wait_for("the service", lambda: f":{SERVER_PORT}" in look(name, "ss", "-Hltn"))
+        run = fleet.lab.pod if "/" in name else fleet.lab.exec
+        wait_for("the service", lambda: f":{SERVER_PORT}" in run(name, "ss", "-Hltn"))
 
     yield start
     for process in started:
         process.stop()
 
 
-def ask(fleet, name, address, port=SERVER_PORT):
+def source_of(fleet, name, address, port=SERVER_PORT):
     """The source that a service at this address saw of a connection from a pod or a host."""
-    look = fleet.lab.pod if "/" in name else fleet.lab.exec
-    return {json.loads(look(name, *CLIENT, address, str(port)))["source"]}
+    run = fleet.lab.pod if "/" in name else fleet.lab.exec
+    return {json.loads(run(name, *CLIENT, address, str(port)))["source"]}
 
 
 def test_pods_of_one_node_see_each_other_as_they_are(fleet, echo):
     echo("namespace3/other")
-    assert ask(fleet, SELECTED, POD_ADDRESS[OTHER]) == {POD_ADDRESS["namespace2/pod3"]}
+    assert source_of(fleet, SELECTED, POD_ADDRESS[OTHER]) == {POD_ADDRESS["namespace2/pod3"]}
 
 
 def test_a_pod_talks_to_any_node_with_its_own_nodes_address(fleet, echo):
     for name in ("node1", "node2"):
         echo(name)
-    assert ask(fleet, SELECTED, ADDRESS["node1"]) == {ADDRESS["node2"]}
+    assert source_of(fleet, SELECTED, ADDRESS["node1"]) == {ADDRESS["node2"]}
     # Connections to the pod's own node keep the pod's address: they do not leave the node.
-    assert ask(fleet, SELECTED, ADDRESS["node2"]) <= {POD_ADDRESS["namespace2/pod3"], ADDRESS["node2"]}
+    assert source_of(fleet, SELECTED, ADDRESS["node2"]) <= {POD_ADDRESS["namespace2/pod3"], ADDRESS["node2"]}
 
 
 def test_a_routed_pod_network_of_another_node_is_east_west(fleet, echo):
@@ -74,7 +74,7 @@ def test_a_routed_pod_network_of_another_node_is_east_west(fleet, echo):
                 document["status"]["podIPs"].append({"ip": pods[name][1]})
         fleet.good(egress_ip_manifests=documents, egress_ip_excluded_cidrs=["10.88.0.0/16", "10.77.0.0/16"])
         echo("namespace2/pod4")
-        assert ask(fleet, SELECTED, "10.77.3.4") == {"10.77.2.3"}
+        assert source_of(fleet, SELECTED, "10.77.3.4") == {"10.77.2.3"}
         assert fleet.sources(SELECTED) <= {FIRST, SECOND}
     finally:
         for name, (netns, address) in pods.items():
@@ -92,7 +92,7 @@ def test_an_address_that_was_added_to_a_node_by_hand_is_its_own_for_all_where_it
         assert f"does not contain {BY_HAND} of node1" in fleet.good().report()
         fleet.good(egress_ip_excluded_cidrs=[*EXCLUDED, f"{BY_HAND}/32"])
         echo("node1")
-        assert ask(fleet, SELECTED, BY_HAND) == {ADDRESS["node2"]}
+        assert source_of(fleet, SELECTED, BY_HAND) == {ADDRESS["node2"]}
     finally:
         fleet.lab.exec("node2", "ip", "route", "delete", BY_HAND)
         fleet.lab.exec("node1", "ip", "address", "delete", f"{BY_HAND}/32", "dev", "eth0")
@@ -105,7 +105,7 @@ def test_a_service_address_is_east_west_when_it_is_excluded(fleet, echo):
     try:
         fleet.good(egress_ip_excluded_cidrs=[*EXCLUDED, SERVICES])
         echo("node1")
-        assert ask(fleet, SELECTED, SERVICE) == {ADDRESS["node2"]}
+        assert source_of(fleet, SELECTED, SERVICE) == {ADDRESS["node2"]}
         assert fleet.sources(SELECTED) <= {FIRST, SECOND}
     finally:
         fleet.lab.exec("node2", "nft", "delete", "table", "ip", "nat")
@@ -133,8 +133,8 @@ def test_a_service_with_an_endpoint_outside_leaves_with_the_egress_ip_of_another
     fleet.good(egress_ip_excluded_cidrs=excluded)
     assert "node2" not in sum(fleet.holders().values(), [])
     for address, port in ((SERVICE, 80), (service.external[0], 80), (ADDRESS["node2"], service.node_port)):
-        assert ask(fleet, SELECTED, address, port) <= {FIRST, SECOND}
-        assert ask(fleet, OTHER, address, port) == {ADDRESS["node2"]}
+        assert source_of(fleet, SELECTED, address, port) <= {FIRST, SECOND}
+        assert source_of(fleet, OTHER, address, port) == {ADDRESS["node2"]}
     assert fleet.sources(SELECTED) <= {FIRST, SECOND}
 
 
@@ -147,7 +147,7 @@ def test_a_published_port_answers_from_where_it_was_asked(fleet, echo):
         echo(SELECTED)
         for asking in ("server", "node1"):
             address = SERVER.address if asking == "server" else ADDRESS[asking]
-            assert ask(fleet, asking, ADDRESS["node2"], PUBLISHED) == {address}
+            assert source_of(fleet, asking, ADDRESS["node2"], PUBLISHED) == {address}
     finally:
         fleet.lab.exec("node2", "nft", "delete", "table", "ip", "nat")
 
@@ -155,4 +155,4 @@ def test_a_published_port_answers_from_where_it_was_asked(fleet, echo):
 def test_nodes_themselves_leave_as_they_are(fleet):
     """Holders as well."""
     for name in ("node1", "node2", "node3"):
-        assert ask(fleet, name, SERVER.address) == {ADDRESS[name]}
+        assert source_of(fleet, name, SERVER.address) == {ADDRESS[name]}

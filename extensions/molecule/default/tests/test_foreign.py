@@ -82,7 +82,7 @@ def crowded(machines):
 def foreign(fleet):
     """The foreign configuration of each node."""
     script = "\n".join(LOOKS)
-    return {name: fleet.look(name, script) for name in NODE_NAMES}
+    return {name: fleet.read_state(name, script) for name in NODE_NAMES}
 
 
 @pytest.mark.user_land

@@ -120,7 +120,7 @@ def test_a_known_pod_comes_before_its_network(version):
     assert seen("pod1", version, SELECTED) == [EGRESS2[version]]
 
 
-def says(source, version):
+def source_seen(source, version):
     """Return what a pod hears on a connection from this address to the server: the source that the server sees."""
     with contextlib.closing(listener("server", version, 0, socket.SOCK_STREAM)) as server:
         server.listen()
@@ -143,8 +143,8 @@ def says(source, version):
 def test_connections_of_known_pods_pass_a_network_that_is_closed_for_unknown_ones(egressips, unassigned, version):
     pods = [*((a, ()) for a in OTHER.values()), *((a, ("one",)) for a in SELECTED.values())]
     use(web(egressips=egressips), pods=pods, unknown_pods="drop", unassigned=unassigned)
-    assert says(OTHER, version) == NODE1[version]
-    assert says(SELECTED, version) == EGRESS1[version]
+    assert source_seen(OTHER, version) == NODE1[version]
+    assert source_seen(SELECTED, version) == EGRESS1[version]
 
 
 @VERSIONS

@@ -59,7 +59,7 @@ def ips(*states):
     return {item.egress_ip for state in states for item in state.held}
 
 
-def bring(kernel, state, marks, before=None):
+def update_kernel(kernel, state, marks, before=None):
     """Bring the kernel from the state `before` to `state`, as `_node.module` does; both have one tunnel device."""
     current = read(kernel, state, ips(before) if before else ())
     desired = desired_data_plane(state, marks, kernel.read_host())
@@ -82,9 +82,9 @@ def test_any_state_leads_to_any_other(first, second):
     foreign = new_kernel().snapshot()
     marks = marks_of(first)
     assert replace(read(kernel, first, ips(first)), sysctls={}) == DataPlane()
-    desired = bring(kernel, first, marks)
+    desired = update_kernel(kernel, first, marks)
     assert desired.lines() == read(kernel, first, ips(first)).comparable_to(desired).lines()
-    desired = bring(kernel, second, marks_of(second, marks), first)
+    desired = update_kernel(kernel, second, marks_of(second, marks), first)
     assert read(kernel, second, ips(first, second)).comparable_to(desired).lines() == desired.lines()
     kernel.execute(transaction(read(kernel, second, ips(second)), DataPlane()))
     assert {**kernel.snapshot(), "sysctls": {}} == {**foreign, "sysctls": {}}
@@ -93,16 +93,16 @@ def test_any_state_leads_to_any_other(first, second):
 @given(node_states(devices=("e", "egress0", "eth0x")))
 def test_a_device_whose_name_begins_another_name_is_replaced_alone(state):
     kernel = new_kernel()
-    bring(kernel, state, marks_of(state))
+    update_kernel(kernel, state, marks_of(state))
     kernel.interfaces[state.options.tunnel_device]["mtu"] = 1400
-    desired = bring(kernel, state, marks_of(state), state)
+    desired = update_kernel(kernel, state, marks_of(state), state)
     assert read(kernel, state, ips(state)).comparable_to(desired).lines() == desired.lines()
 
 
 @given(node_states())
 def test_nothing_leads_from_a_state_to_itself(state):
     kernel = new_kernel()
-    desired = bring(kernel, state, marks_of(state))
+    desired = update_kernel(kernel, state, marks_of(state))
     assert not transaction(read(kernel, state, ips(state)), desired)
     assert not transaction(desired, desired)
 
@@ -114,8 +114,8 @@ SAME_OPTIONS = node_states(options=st.shared(any_options(), key="options"))
 def test_the_way_back_leads_back(first, second):
     kernel = new_kernel()
     marks = marks_of(first)
-    desired = bring(kernel, first, marks)
-    bring(kernel, second, marks_of(second, marks), first)
+    desired = update_kernel(kernel, first, marks)
+    update_kernel(kernel, second, marks_of(second, marks), first)
     kernel.execute(transaction(read(kernel, first, ips(first, second)), desired))
     assert read(kernel, first, ips(first, second)).comparable_to(desired).lines() == desired.lines()
 
@@ -123,7 +123,7 @@ def test_the_way_back_leads_back(first, second):
 @given(node_states())
 def test_addresses_are_claimed_one_by_one(state):
     kernel, marks = new_kernel(), marks_of(state)
-    bring(kernel, state.holding(()), marks)
+    update_kernel(kernel, state.holding(()), marks)
     host = kernel.read_host()
     plane = desired_data_plane(state, marks, host)
     kernel.execute(
@@ -143,11 +143,11 @@ def test_any_state_leads_to_any_other_in_the_real_kernel(first, second):
         HostIO.check(["ip", "address", "add", "2001:db8:9::21/64", "dev", "eth1", "nodad"])
         HostIO.check(["ip", "route", "add", "default", "via", "10.9.0.1", "dev", "eth1", "metric", "9"])
         marks = marks_of(first)
-        desired = bring(HostIO, first, marks)
+        desired = update_kernel(HostIO, first, marks)
         assert desired.lines() == read(HostIO, first, ips(first)).comparable_to(desired).lines()
-        again = bring(HostIO, first, marks, first)
+        again = update_kernel(HostIO, first, marks, first)
         assert not transaction(read(HostIO, first, ips(first)), again)
-        desired = bring(HostIO, second, marks_of(second, marks), first)
+        desired = update_kernel(HostIO, second, marks_of(second, marks), first)
         assert read(HostIO, second, ips(first, second)).comparable_to(desired).lines() == desired.lines()
         HostIO.execute(transaction(read(HostIO, second, ips(second)), DataPlane()))
         left = read(HostIO, second, ips(first, second))
@@ -166,10 +166,10 @@ def test_policies_of_others_stay_in_the_real_kernel():
         for words in theirs:
             HostIO.check(["ip", "xfrm", "policy", "add", *words.split()])
         before = HostIO.check(show)
-        desired = bring(HostIO, state, marks_of(state))
+        desired = update_kernel(HostIO, state, marks_of(state))
         assert desired.policies == HostIO.read_host().policies != frozenset()
         fewer = replace(state, pods=state.pods[:-1])
-        desired = bring(HostIO, fewer, marks_of(state), state)
+        desired = update_kernel(HostIO, fewer, marks_of(state), state)
         assert desired.policies == HostIO.read_host().policies
         HostIO.execute(transaction(read(HostIO, fewer, ips(fewer)), DataPlane()))
         assert HostIO.check(show) == before
@@ -182,7 +182,7 @@ def test_transaction(golden):
     kernel, marks = FakeKernel(), {}
     for state in before:
         marks = marks_of(state)
-        bring(kernel, state, marks)
+        update_kernel(kernel, state, marks)
     desired = desired_data_plane(after, marks_of(after, marks), kernel.read_host())
     current = read(kernel, after, ips(*before))
     if "inet.json" in golden:
@@ -222,7 +222,7 @@ def test_a_transaction_without_anything_is_false():
 
 def test_a_new_tunnel_device_sets_its_sysctl_and_its_table_anew():
     kernel, state = FakeKernel(), node_state()
-    bring(kernel, state, marks_of(state))
+    update_kernel(kernel, state, marks_of(state))
     kernel.interfaces["egress0"]["mtu"] = 1400
     way = transaction(read(kernel, state), desired_data_plane(state, marks_of(state), kernel.read_host()))
     assert way.sysctls == (

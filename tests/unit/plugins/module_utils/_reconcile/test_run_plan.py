@@ -255,7 +255,7 @@ class Nodes:
 TYPO = {"podSelecter": {}}
 
 
-def asking(name, *egress_ips, **spec):
+def asking_for(name, *egress_ips, **spec):
     document = egressip(*egress_ips, name=name)
     return {**document, "spec": {**document["spec"], **spec}}
 
@@ -265,17 +265,19 @@ def asking(name, *egress_ips, **spec):
 def test_a_broken_object_takes_no_address_that_it_requested_and_another_one_had(typo, silent):
     """The typing error is in `zzz` or in `aaa`, which never had the address of `web`."""
     nodes = Nodes()
-    assert [each[:2] for each in nodes.run([asking("web", IPS[0])], None)] == [("web", IPS[0])]
+    assert [each[:2] for each in nodes.run([asking_for("web", IPS[0])], None)] == [("web", IPS[0])]
     for other in ("zzz", "aaa"):
-        both = [asking("web", IPS[0]), asking(other, IPS[0])]
+        both = [asking_for("web", IPS[0]), asking_for(other, IPS[0])]
         assert [each[:2] for each in nodes.run(both, None)] == [("web", IPS[0])]
-        assert [each[:2] for each in nodes.run([both[0], asking(other, IPS[0], **typo)], silent)] == [("web", IPS[0])]
+        assert [each[:2] for each in nodes.run([both[0], asking_for(other, IPS[0], **typo)], silent)] == [
+            ("web", IPS[0])
+        ]
 
 
 @pytest.mark.parametrize("silent", [None, 1, 2, 3])
 def test_the_first_holder_keeps_its_address(silent):
     """Also while its node is silent, and from run to run; the second gets the address when the first gives it up."""
-    nodes, both = Nodes(), [asking("web", IPS[0]), asking("aaa", IPS[0])]
+    nodes, both = Nodes(), [asking_for("web", IPS[0]), asking_for("aaa", IPS[0])]
     (before,) = nodes.run(both[:1], None)
     for silent_now in (silent, silent, None, silent):
         (now,) = nodes.run(both, silent_now)
