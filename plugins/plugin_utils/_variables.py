@@ -39,21 +39,20 @@ def hosts_of(variables: Mapping[str, Any], names: Iterable[str]) -> list[dict[st
     `variables` are those of a task after the module `settings`. Raises InventoryError.
     """
     absent = {*result_of(variables, "settings").get("absent", ())}
-    hosts = [_host(variables, name) for name in names]
-    # Without a result, the host may be alive and hold addresses: nothing is known about it.
-    answers = {
-        host["name"]: _of_host(variables, host["name"]).get("egress_ip_node_info")
-        for host in hosts
-        if host["name"] not in absent
-    }
-    observed = _facts({name: answer for name, answer in answers.items() if answer is not None})
+    hosts, answers = [], {}
+    for name in names:
+        own = _of_host(variables, name)
+        hosts.append(_host(variables, name, own))
+        # Without a result, the host may be alive and hold addresses: nothing is known about it.
+        if name not in absent and own.get("egress_ip_node_info") is not None:
+            answers[name] = own["egress_ip_node_info"]
+    observed = _facts(answers)
     return [{**host, "observed": observed.get(host["name"])} for host in hosts]
 
 
-def _host(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return one host without its answer. Raises InventoryError."""
-    own, of_run = _of_host(variables, name), result_of(variables, "settings")
-    settings = of_run["hosts"].get(name)
+def _host(variables: Mapping[str, Any], name: str, own: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one host without its answer; `own` are its variables. Raises InventoryError."""
+    settings = result_of(variables, "settings")["hosts"].get(name)
     if settings is None:
         raise InventoryError(
             f"{name}: egress_ip_settings: has no such host; run netops.egress_ip.settings for all hosts"

@@ -156,3 +156,17 @@ def test_results_of_hosts_are_not_templated():
     variables["hostvars"] = HostVars(node1={"ansible_host": "192.0.2.1"})
     host = host_of(variables, "node1")
     assert (host["address"], host["observed"]) == ("192.0.2.1", {"held": []})
+
+
+def test_the_variables_of_a_host_are_merged_once():
+    merged = []
+
+    class HostVars(dict):
+        def raw_get(self, name):
+            merged.append(name)
+            return {"egress_ip_node_info": {"held": []}}
+
+    variables = task_variables(node1={}, node2={})
+    variables["hostvars"] = HostVars()
+    assert [host["observed"] for host in hosts_of(variables, ["node1", "node2"])] == [{"held": []}] * 2
+    assert merged == ["node1", "node2"]
