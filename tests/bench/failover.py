@@ -190,11 +190,13 @@ def _others(fleet: Fleet, holder: Node) -> list[Node]:
     return [node for node in fleet.holders if node is not holder]
 
 
-def repair(fleet: Fleet) -> None:
-    """Bring back what the fault took away."""
-    fleet.gateway.connect(SWITCH)
+def repair(fleet: Fleet) -> float:
+    """Bring back what the fault took away; returns the time from which the nodes may meet."""
     for node in fleet.holders:
         subprocess.run(node.argv("nft", "delete", "table", "ip", "block"), check=False, capture_output=True)
+    fleet.gateway.connect(SWITCH)
+    met = time.monotonic()
+    for node in fleet.holders:
         if node.dark and node.process is None:
             node.boot(fleet.log)
             continue
@@ -203,6 +205,7 @@ def repair(fleet: Fleet) -> None:
         node.connect(SWITCH)
         if node.process is None:
             node.start(fleet.log)
+    return met
 
 
 FAULTS = (
@@ -259,10 +262,9 @@ def trial(fleet: Fleet, fault: Fault) -> Seen:
         time.sleep(0.7)
         fault.act(fleet, holder)
         time.sleep(fault.lasts)
-        mended = time.monotonic()
-        repair(fleet)
+        met = repair(fleet)
         time.sleep(fault.observed)
-    together = holders.together(mended if fault.parted else 0.0)
+    together = holders.together(met if fault.parted else 0.0)
     return Seen(
         gap=client.gap(),
         together=together if fault.parted else max(together, client.overlap()),
