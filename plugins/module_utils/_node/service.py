@@ -158,6 +158,8 @@ def _watch_locked(io: HostIO) -> _WatchResult:
     record = Record.load(io)
     if record is None:
         return _WatchResult()
+    # A list that is written again from here on is of another version, so that the watch runs again.
+    seen = io.networks_version() if KUBERNETES in record.state.followed_engines else None
     # Before the data plane, which may fail: pods that start without the plugin are not covered at all.
     _restore_plugin(io, record)
     host = read_host(io, record)
@@ -181,7 +183,7 @@ def _watch_locked(io: HostIO) -> _WatchResult:
         # The data plane, which was read later, may have a bridge that these networks lack.
         record, version = refreshed(io, record, read_host(io, record))
         claimed = _claim_on_record(io, record, again=True) or claimed
-    io.note_networks(version)
+    io.note_networks(version if seen in (None, version) else NEVER)
     if probing:
         io.note_probed()
     return _WatchResult(claimed, lost, pending)

@@ -10,6 +10,7 @@ import copy
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.conflist import TYPE, with_entry
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.cni_install import cni_changes
 from node_runs import INET, apply, observe, remove, watch
@@ -93,12 +94,37 @@ def test_what_flannel_writes_again_gets_the_plugin_again(flannel, capsys):
     assert flannel.files[LIST][0].decode() == with_entry(theirs, "")
 
 
+def noted(flannel):
+    """Return the version of the networks with which the watch has nothing to do."""
+    return flannel.files[str(files.NETWORKS_FILE)][0].decode()
+
+
 def rewritten(flannel):
     """Let flannel write its list again; the watch is to notice only that."""
     apply(flannel, state())
     flannel.away = False
     watch(flannel)
     flannel.files[LIST] = (FLANNEL.encode(), 0o644)
+
+
+def test_a_list_that_is_written_again_while_the_watch_runs(flannel, monkeypatch):
+    """After the plugin was restored, and before the watch notes which version of the networks it has seen."""
+    rewritten(flannel)
+    theirs = FLANNEL.replace("cbr0", "cbr1")
+
+    def write_again():
+        flannel.files[LIST] = (theirs.encode(), 0o644)
+        return False
+
+    monkeypatch.setattr(flannel, "is_settling", write_again)
+    watch(flannel)
+    monkeypatch.undo()
+    assert flannel.files[LIST][0].decode() == theirs
+    assert noted(flannel) != flannel.networks_version()
+    watch(flannel)
+    assert flannel.files[LIST][0].decode() == with_entry(theirs, "")
+    watch(flannel)
+    assert noted(flannel) == flannel.networks_version()
 
 
 def test_the_watch_names_no_program_that_is_missing(flannel, capsys):
