@@ -97,6 +97,19 @@ VARIANT_DISABLED = {
         "virtlogd.socket",
     ),
 }
+# Debian 11 has the last packaged `flannel`; the other network plugins are those of the suite. Of the package, only this
+# program is unpacked. The word after the script's is the root of the image.
+FLANNEL_SUITE = "bullseye"
+ADD_FLANNEL = (
+    'list="$1/etc/apt/sources.list.d/flannel.list"; set -e; '
+    f"echo 'deb http://deb.debian.org/debian {FLANNEL_SUITE} main' > \"$list\"; "
+    'chroot "$1" sh -ec \'cd /root; apt-get -qq update; '
+    f"apt-get -qq -o APT::Sandbox::User=root download containernetworking-plugins/{FLANNEL_SUITE}; "
+    "dpkg-deb --fsys-tarfile containernetworking-plugins_*.deb | tar -C / -x ./usr/lib/cni/flannel; "
+    "rm containernetworking-plugins_*.deb'; "
+    'rm "$list"'
+)
+VARIANT_HOOKS: dict[str, tuple[str, ...]] = {"": (), "containers": (ADD_FLANNEL,)}
 GLOBAL_SYSCTLS = ("50-pid-max.conf", "99-protect-links.conf")
 CONTAINERS_CONF = """\
 [containers]
@@ -154,6 +167,7 @@ def _recipe(target: str) -> list[str]:
     disabled = " ".join((*DISABLED, *VARIANT_DISABLED[VARIANT]))
     hooks.append(f'--customize-hook=systemctl --quiet --root="$1" disable {disabled}')
     hooks.append('--customize-hook=: > "$1/etc/machine-id"')
+    hooks += [f"--customize-hook={hook}" for hook in VARIANT_HOOKS[VARIANT]]
     packages = ",".join((*PACKAGES, *VARIANT_PACKAGES[VARIANT]))
     return ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", *hooks, SUITE, target]
 

@@ -62,7 +62,7 @@ def shell(server, tmp_path, kubectl_program):
 
 def test_each_namespace_of_a_command_exists():
     created = set(re.findall(r"kubectl create namespace (\S+)", GUIDE))
-    assert set(re.findall(r"kubectl -n (\S+)", GUIDE)) <= created | {"default", "kube-system"}
+    assert set(re.findall(r"kubectl -n (\S+)", GUIDE)) <= created | {"default", "kube-system", "kube-flannel"}
 
 
 def test_the_commands_of_the_guide(server, shell, tmp_path, monkeypatch):
