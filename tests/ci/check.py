@@ -60,8 +60,8 @@ REPEATED = {"faults": "../default/tests", "containers": "tests"}
 # traffic unreliable. `make lab-clean` removes both.
 SECOND_LAB = "second"
 LABS = ("", SECOND_LAB)
-# Seconds of random faults, and the seed that repeats them; `make soak` takes longer.
-SOAK = ("--duration", "120", "--seed", "1")
+# Seconds of random faults, and the seed that repeats them; `make soak` takes others.
+SOAK = ("--duration", "180", "--seed", "1")
 # Manifests as users write them, with several documents in a file and with typing errors on purpose.
 TEST_INPUT = (
     "docs/kubernetes/",
