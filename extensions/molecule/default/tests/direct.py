@@ -4,7 +4,7 @@
 """Apply states to the nodes, and observe them, without Ansible: the node's program starts on all nodes at once.
 
 A playbook run costs seconds of processor time before it does anything; a test that only needs a known start does not
-need one. The program is the one that the module `node` sends along.
+need one. The program is the one that the module `node` sends along. fleet.py makes the collection importable.
 """
 
 from __future__ import annotations
@@ -13,21 +13,14 @@ import contextlib
 import io
 import json
 import subprocess
-import sys
 import tarfile
 import zipfile
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[4]
-sys.path.insert(0, str(ROOT / "tests/lab"))
-# A clone has the collection's copy below .build; the copy itself is in ansible_collections.
-sys.path[:0] = [str(ROOT.parents[2]), str(ROOT / ".build")]
-
-from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState  # noqa: E402
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files  # noqa: E402
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp  # noqa: E402
-from lab import Lab  # noqa: E402
-from lab_image import environment  # noqa: E402
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.node_state import NodeState
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import zipapp
+from lab import Lab
+from lab_image import environment
 
 # Outside the folders of which snapshots are taken; a folder, so that Python keeps the compiled files.
 FOLDER = "/var/cache/lab-node"

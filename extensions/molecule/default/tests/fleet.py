@@ -26,7 +26,12 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[4]
 sys.path[:0] = [str(ROOT / "tests/lab"), str(ROOT / "tests/unit/helpers")]
+# A clone has the collection's copy below .build; the copy itself is in ansible_collections.
+sys.path[:0] = [str(ROOT.parents[2]), str(ROOT / ".build")]
 
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import (  # noqa: E402
+    with_facts_as_values,
+)
 from direct import answers, apply, digest, install, recorded, remove  # noqa: E402
 from forked_ansible import ansible_playbook, stop  # noqa: E402
 from lab import Background, Lab  # noqa: E402
@@ -96,8 +101,9 @@ class Run:
     records: list[dict] = field(repr=False)
 
     def results(self, action: str) -> list[tuple[str, dict]]:
-        """(host, result) of each call of a module."""
-        return [(each["host"], each["result"]) for each in self.records if each["action"] == action]
+        """(host, result) of each call of a module; facts that are one text are values again."""
+        of_action = [each for each in self.records if each["action"] == action]
+        return [(each["host"], {**with_facts_as_values(each["result"])}) for each in of_action]
 
     def of_task(self, name: str) -> list[tuple[str, dict]]:
         """(host, result) of each time that a task of this name ran and was not skipped."""
