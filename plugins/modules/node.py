@@ -314,7 +314,7 @@ def main() -> None:
             module.exit_json(program_missing=True)
         _keep(sources, content)
         lock = _lock(sources)
-    with tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder, lock or contextlib.nullcontext():
+    with lock or contextlib.nullcontext(), tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder:
         node = _load(sources if lock else _copy(content, folder))
         try:
             result = node.run_module(params, module.check_mode)
