@@ -40,11 +40,10 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._shown_texts impo
 _CONTENT = zipapp.make()
 PROGRAM_DIGEST = hashlib.sha256(_CONTENT).hexdigest()
 # The answer of a node that has no program at all, by its shell: it does not start Python for that. It reads the module,
-# since a connection may fail if no one does.
+# since a connection may fail if no one does. It does not exit: Ansible appends a command, without which ssh may drop
+# the output.
 _ANSWER = json.dumps({"program_missing": True})
-_HAS_PROGRAM = (
-    f"[ -e {WHOLE_PREFIX}{PROGRAM_DIGEST} ] || [ -e {PROGRAM_FILE} ] || {{ cat >/dev/null; echo '{_ANSWER}'; exit; }};"
-)
+_HAS_PROGRAM = f"[ -e {WHOLE_PREFIX}{PROGRAM_DIGEST} ] || [ -e {PROGRAM_FILE} ]"
 
 # {setting of the run: option of the connection plugin ssh}.
 _OF_SSH = {"connection_timeout": "timeout", "pipelining": "pipelining"}
@@ -152,13 +151,17 @@ class NodeAction(ActionBase):
             done = {"failed": True, "msg": str(error)}
         late = time.monotonic() - started - self._clock.node_seconds
         slow = {SLOW: round(late, 1)} if 0 < limit < late else {}
-        shown = without_control_characters(without_control(done))
-        return with_small_event({**result, **self.answer(shown), **slow})
+        # A text that was compressed is checked as well.
+        shown = without_control_characters(self.answer(without_control(done)))
+        return with_small_event({**result, **shown, **slow})
 
     def cleanup(self, force: bool = False) -> None:
-        """Delete the temporary folder on the node, unless the node is silent; Ansible calls this after `run`."""
+        """Delete the temporary folder on the node; Ansible calls this after `run`.
+
+        A node that is silent, or prints too much, keeps it: neither may replace the result.
+        """
         self._clock = NodeClock(self._clock.limit)
-        with contextlib.suppress(AnswerTimeoutError):
+        with contextlib.suppress(AnswerTimeoutError, TooLongError):
             super().cleanup(force)
 
     def arguments(self) -> dict[str, object]:
@@ -182,9 +185,10 @@ class NodeAction(ActionBase):
                 # An asynchronous task has no second call.
                 done = {"program_missing": True} if self._task.async_val else self._call(program_digest=PROGRAM_DIGEST)
                 return self._call(program=program()) if done.get("program_missing") is True else done
-            except AnsibleConnectionFailure:
+            except AnsibleConnectionFailure as error:
                 if not self._clock.is_starved:
-                    raise
+                    # It has what the node printed.
+                    raise AnsibleConnectionFailure(escaped_output(str(error))) from None
         raise AnsibleActionFail(
             f"the controller has no processor to connect with, in {_ATTEMPTS} attempts; lower `forks`"
         )
@@ -202,7 +206,7 @@ class NodeAction(ActionBase):
     def _low_level_execute_command(self, cmd: str, *arguments: Any, **options: Any) -> dict[str, Any]:
         # With data, the command is Python, which reads the module.
         if self._may_lack_program and options.get("in_data") and self._connection._shell.SHELL_FAMILY == "sh":
-            cmd = f"{_HAS_PROGRAM} {cmd}"
+            cmd = f"if {_HAS_PROGRAM}; then {cmd}; else cat >/dev/null; echo '{_ANSWER}'; fi"
         with self._clock.waiting():
             result: dict[str, Any] = super()._low_level_execute_command(cmd, *arguments, **options)
         # Before it becomes values, which the process of the run keeps.

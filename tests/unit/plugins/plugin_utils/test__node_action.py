@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible import constants
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins import loader
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import action_loader, connection_loader
@@ -18,6 +19,7 @@ from ansible_collections.netops.egress_ip.plugins.action import node, node_info,
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import with_plain_texts, with_texts
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FAULTY, read_answer
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import TooLongError
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import NodeClock
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of
 from hypothesis import given
@@ -90,12 +92,54 @@ def test_lines_beside_the_answer_control_no_terminal(monkeypatch):
     assert json.loads(done["stdout"].partition("\n")[2]) == {"a": "\x9b\u00fc\u00a0\u202e"}
 
 
-def test_a_silent_node_does_not_end_the_process_that_cleans_up(monkeypatch):
-    def silent(self, force=False):
-        with self._clock.waiting():
-            time.sleep(300)
+CONTROL = "\x9b2J\u202e"
 
-    monkeypatch.setattr(ActionBase, "cleanup", silent)
+
+def dumped(result):
+    """Return a result as callbacks show it."""
+    return json.dumps(result, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("plugin", [node, node_info], ids=["node", "node_info"])
+@pytest.mark.parametrize(
+    "more", [{"held": [CONTROL]}, {CONTROL: 1}, with_texts({"containers": [CONTROL] * 1000}), {"nodes": CONTROL}]
+)
+def test_no_field_of_a_failure_controls_the_terminal(monkeypatch, plugin, more):
+    sent = {"failed": True, "msg": "x", **more}
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+    monkeypatch.setattr(ActionBase, "_execute_module", lambda self, **options: dict(sent))
+    done = plugin.ActionModule(SimpleNamespace(args={}, async_val=0), None, None, None, None, None).run()
+    assert not any(character in dumped(done) for character in CONTROL[:1] + CONTROL[-1:])
+    assert "202e" in dumped(done)
+    if "containers" in more:
+        assert json.loads(done["containers"]) == [CONTROL] * 1000
+
+
+def test_what_a_node_says_when_its_connection_fails_does_not_either(monkeypatch):
+    def fail(self, **_options):
+        raise AnsibleConnectionFailure(f"Failed to connect to the host via ssh: {CONTROL}\r\n")
+
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+    monkeypatch.setattr(ActionBase, "_execute_module", fail)
+    action = ActionModule(SimpleNamespace(args={}, async_val=0), None, None, None, None, None)
+    with pytest.raises(AnsibleConnectionFailure) as caught:
+        action.run()
+    assert "via ssh: \\u009b2J\\u202e" in str(caught.value)
+    assert CONTROL not in str(caught.value)
+
+
+def silent(action):
+    with action._clock.waiting():
+        time.sleep(300)
+
+
+def garrulous(_action):
+    raise TooLongError("gives too long an answer")
+
+
+@pytest.mark.parametrize("answer", [silent, garrulous])
+def test_no_answer_of_a_node_ends_the_process_that_cleans_up(monkeypatch, answer):
+    monkeypatch.setattr(ActionBase, "cleanup", lambda self, force=False: answer(self))
     action = ActionModule(SimpleNamespace(args={}, async_val=0), None, None, None, None, None)
     action._clock = NodeClock(0.2)
     action.cleanup()
