@@ -76,12 +76,15 @@ def read_file(path: Path) -> bytes | None:
 
 
 def file_version(path: Path | str) -> tuple[int, int]:
-    """Return what differs for each new content of a file that `write_file` writes; NO_FILE if it does not exist."""
+    """Return what differs for each new content of a file that `write_file` writes; NO_FILE if it does not exist.
+
+    A link is a file, wherever it leads to, and a folder is none. Raises OSError if its folder cannot be read.
+    """
     try:
-        found = os.stat(path)  # noqa: PTH116  # called many times a second, with a text
-    except FileNotFoundError:
+        found = os.stat(path, follow_symlinks=False)  # noqa: PTH116  # called many times a second, with a text
+    except (FileNotFoundError, NotADirectoryError):
         return NO_FILE
-    return found.st_ino, found.st_mtime_ns
+    return NO_FILE if stat.S_ISDIR(found.st_mode) else (found.st_ino, found.st_mtime_ns)
 
 
 def write_file(path: Path, data: bytes, mode: int) -> None:
@@ -134,9 +137,16 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, and its folder if that is the collection's and empty. Both may be missing."""
-    with contextlib.suppress(FileNotFoundError):
+    """Remove a file, and its folder if that is the collection's and empty. Both may be missing.
+
+    Raises CommandError if it cannot be removed.
+    """
+    try:
         path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be removed: {error.strerror}") from None
     if path.parent in (STATE_DIRECTORY, PROGRAM_FILE.parent):
         with contextlib.suppress(OSError):
             path.parent.rmdir()
@@ -148,19 +158,28 @@ def stop_units(units: Iterable[str]) -> None:
 
 
 def remove_files(paths: Iterable[Path]) -> None:
-    """Remove files; stop and disable the units among them first, even if their files are already missing."""
+    """Remove files; stop and disable the units among them first, even if their files are already missing.
+
+    Raises CommandError if systemd refuses, or at the end if a file cannot be removed.
+    """
     paths = list(paths)
     units = [path.name for path in paths if path.parent == UNIT_DIRECTORY]
     units.sort(key=lambda unit: not unit.endswith(".timer"))
     if units:
         stop_units(units)
         commands.run(["systemctl", "disable", "--quiet", *units])
+    failures = []
     for path in paths:
-        remove_file(path)
+        try:
+            remove_file(path)
+        except CommandError as error:
+            failures.append(error)
     if units:
         commands.check(["systemctl", "daemon-reload"])
         # A service that was stopped while it ran counts as failed, and systemd keeps failed units in its list.
         commands.run(["systemctl", "reset-failed", *units])
+    if failures:
+        raise failures[0]
 
 
 def note_presence(device: str, held: Iterable[Held], own: Iterable[str]) -> None:

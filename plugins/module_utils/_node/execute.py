@@ -173,7 +173,7 @@ def remove_leftovers(io: HostIO, steps: Steps, held: tuple[Held, ...], verified:
 
 
 def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held, ...], lost: list[Flow]) -> None:
-    """Remove surplus files, and schedule what follows some seconds later."""
+    """Schedule what follows some seconds later, and remove surplus files. Raises CommandError if that fails."""
     save_secrets(io, steps.host.tunnel_secrets, steps.state)
     admission = steps.planes.final(held).admission
     if admission:
@@ -181,8 +181,6 @@ def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held
         change_engines(io, steps.observation.engines)
     elif steps.record and steps.record.state.follow:
         io.dismiss_pods()
-    if steps.observation.surplus:
-        io.remove_files(steps.observation.surplus)
     note_presence(io, steps.state, held)
     if steps.request.by_unit:
         challenge(io, lost)
@@ -192,6 +190,9 @@ def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held
     if lost:
         note_lost(io, lost)
         run_program_later(io, CHALLENGE_AFTER, "challenge")
+    if steps.observation.surplus:
+        # A file that cannot be removed fails the run, and must not stop the rest.
+        io.remove_files(steps.observation.surplus)
 
 
 def roll_back(io: HostIO, steps: Steps, error: EgressIPError) -> None:

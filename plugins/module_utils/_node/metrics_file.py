@@ -48,8 +48,16 @@ def left_over(io: HostIO, options: DataPlaneOptions | None, former: DataPlaneOpt
     wanted, old = _path(options), _path(former)
     units = [] if wanted else [files.UNIT_DIRECTORY / name for name in systemd_units.METRICS_UNITS]
     textfiles = [old] if old and old != wanted else []
+    return [path for path in units + textfiles if _exists(io, path)]
+
+
+def _exists(io: HostIO, path: Path) -> bool:
     # Not read: who may write to the folder of the metrics chooses what the name leads to.
-    return [path for path in units + textfiles if io.file_version(path) != files.NO_FILE]
+    try:
+        return io.file_version(path) != files.NO_FILE
+    except OSError:
+        # Such as a folder that is a loop of links now.
+        return False
 
 
 def _path(options: DataPlaneOptions | None) -> Path | None:

@@ -40,8 +40,7 @@ def remove(io: HostIO, options: DataPlaneOptions, check: bool = False) -> Result
             change_engines(io, engines)
             _take_down(io, record, options)
         if not check:
-            # Also the one of this call: no other module of it is imported from here on.
-            io.remove_programs()
+            _remove_files(io, options if lines else None)
         return result(Difference(lines, frozenset(), texts), NodeOutcome(released=held_on(host, claimed)))
 
 
@@ -62,4 +61,13 @@ def _take_down(io: HostIO, record: Record | None, options: DataPlaneOptions) -> 
     forget(io, options, record.marks.values() if record else ())
     if record is None or record.state.follow:
         io.dismiss_pods()
-    remove_all_files(io, options)
+
+
+def _remove_files(io: HostIO, options: DataPlaneOptions | None) -> None:
+    """Remove the files of a node with these options, None if it has none, and the compiled programs."""
+    try:
+        if options:
+            remove_all_files(io, options)
+    finally:
+        # Also the one of this call: no other module of it is imported from here on.
+        io.remove_programs()

@@ -329,10 +329,16 @@ class FakeKernel:
 
     def remove_files(self, paths):
         self.units -= {path.name for path in paths}
+        failed = []
         for path in paths:
-            self.remove_file(path)
+            try:
+                self.remove_file(path)
+            except CommandError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
-    def remove_programs(self, kept=""):
+    def remove_programs(self, kept=()):
         self.log.append(("programs", kept))
 
     def note_presence(self, device, held, own):

@@ -133,6 +133,41 @@ def test_the_version_of_a_file_does_not_read_it(tmp_path):
     assert files.file_version(path) != files.NO_FILE
 
 
+@pytest.mark.parametrize("target", ["egress_ip.prom", "missing", "/dev/zero"])
+def test_a_link_is_a_file_wherever_it_leads_to(tmp_path, target):
+    """Who may write to the folder of the metrics chooses: nowhere, back to itself, or into a device."""
+    path = tmp_path / "egress_ip.prom"
+    path.symlink_to(target)
+    assert files.file_version(path) != files.NO_FILE
+    files.remove_files([path])
+    assert not path.is_symlink()
+
+
+def test_a_folder_is_no_file_and_contains_none_either_as_a_file(tmp_path):
+    path = tmp_path / "egress_ip.prom"
+    path.mkdir()
+    assert files.file_version(path) == files.NO_FILE
+    (tmp_path / "file").touch()
+    assert files.file_version(tmp_path / "file/egress_ip.prom") == files.NO_FILE
+    files.remove_file(tmp_path / "file/egress_ip.prom")
+
+
+def test_one_file_that_cannot_be_removed_stops_no_other(monkeypatch, tmp_path):
+    monkeypatch.setattr(files, "UNIT_DIRECTORY", tmp_path / "units")
+    said = []
+    monkeypatch.setattr(commands, "run", lambda argv, text="": (said.append(argv[1]), (0, "", ""))[1])
+    bad, unit, other = tmp_path / "egress_ip.prom", tmp_path / "units/a.service", tmp_path / "other"
+    for folder in (bad, unit.parent):
+        folder.mkdir()
+    for path in (unit, other):
+        path.touch()
+    with pytest.raises(CommandError, match="egress_ip.prom: cannot be removed: Is a directory$"):
+        files.remove_files([bad, unit, other])
+    assert not unit.exists()
+    assert not other.exists()
+    assert said[-2:] == ["daemon-reload", "reset-failed"]
+
+
 def test_a_file_and_its_name_survive_a_crash(monkeypatch, tmp_path):
     synced = []
     monkeypatch.setattr(

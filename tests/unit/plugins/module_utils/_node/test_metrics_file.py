@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.options import DataPlaneOptions
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io import HostIO
+from ansible_collections.netops.egress_ip.plugins.module_utils._node import metrics_file, service
 from node_runs import (
     A,
+    B,
     apply,
     lines_of,
+    noted,
     observe,
     remove,
 )
-from states import node_state
+from states import held, node_state
 
 
 def with_metrics(folder="/var/lib/node_exporter", **changes):
@@ -111,3 +116,50 @@ def test_metrics_that_cannot_be_written_say_why(kernel, capsys):
     kernel.fail = ["/missing"]
     assert service.main(kernel, ["metrics"]) == 1
     assert "/missing/egress_ip.prom" in capsys.readouterr().err
+
+
+def fail_to_remove_metrics(kernel):
+    apply(kernel, with_metrics())
+    service.main(kernel, ["metrics"])
+    kernel.log.clear()
+    kernel.fail = ["/node_exporter/egress_ip.prom"]
+    return pytest.raises(CommandError, match="node_exporter/egress_ip.prom")
+
+
+def test_metrics_that_cannot_be_removed_stop_nothing_else_of_a_removal(kernel):
+    before = kernel.snapshot()
+    with fail_to_remove_metrics(kernel):
+        remove(kernel)
+    kernel.files.pop("/var/lib/node_exporter/egress_ip.prom")
+    assert kernel.snapshot() == before
+    assert kernel.logged("programs") == [()]
+
+
+def test_metrics_that_cannot_be_removed_stop_nothing_else_of_a_run(kernel):
+    with fail_to_remove_metrics(kernel):
+        apply(kernel, with_metrics("", generation=2, held=held(B)))
+    assert metrics_of(kernel) == {"egress_ip.prom"}
+    assert B in kernel.addresses()
+    assert B in noted(kernel)
+    assert [line for line in kernel.logged("later") if line.endswith("announce")]
+    assert observe(kernel)["drift"] == []
+
+
+def loop(path):
+    path.symlink_to(path.name)
+
+
+def loop_on_the_way(path):
+    path.parent.rmdir()
+    path.parent.symlink_to(path.parent.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"), [(loop, True), (lambda path: path.mkdir(), False), (loop_on_the_way, False)]
+)
+def test_the_owner_of_the_folder_cannot_make_the_look_for_metrics_fail(tmp_path, make, expected):
+    path = tmp_path / "metrics/egress_ip.prom"
+    path.parent.mkdir()
+    make(path)
+    found = metrics_file.left_over(HostIO(), None, DataPlaneOptions(metrics_dir=str(path.parent)))
+    assert found == [path] * expected

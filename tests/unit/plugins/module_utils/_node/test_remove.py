@@ -34,7 +34,7 @@ def test_a_removal_forgets_the_compiled_program_also_without_anything_else_to_re
     remove(kernel, check=True)
     assert kernel.logged("programs") == []
     remove(kernel)
-    assert kernel.logged("programs") == [""]
+    assert kernel.logged("programs") == [()]
 
 
 def test_remove_gives_forwarding_back_as_it_was_before_us(kernel):
@@ -96,7 +96,7 @@ def test_remove_twice_changes_nothing(kernel):
     before, kernel.log = kernel.snapshot(), []
     assert not remove(kernel)["changed"]
     assert kernel.snapshot() == before
-    assert kernel.log == [("programs", "")]
+    assert kernel.log == [("programs", ())]
 
 
 def test_remove_without_a_record_takes_what_is_labelled_as_ours(kernel):
