@@ -312,8 +312,7 @@ def main() -> None:
         if not content:
             # The action plugin sends it then.
             module.exit_json(program_missing=True)
-        _keep(sources, content)
-        lock = _lock(sources)
+        lock = _keep(sources, content)
     with lock or contextlib.nullcontext(), tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder:
         node = _load(sources if lock else _copy(content, folder))
         try:
@@ -351,19 +350,24 @@ def _lock(sources: Path) -> IO[bytes] | None:
     return None
 
 
-def _keep(sources: Path, content: bytes) -> None:
-    """Unpack the program into its folder, if that is possible and no other call does so.
+def _keep(sources: Path, content: bytes) -> IO[bytes] | None:
+    """Unpack the program into its folder, unless another call has done so; return its lock, None if it cannot be kept.
 
     Python compiles a zip file in each call, which takes most of the time of one; of files it keeps what it compiled.
     """
     new = Path(f"{sources}.{os.getpid()}")
     with contextlib.suppress(OSError):
         new.mkdir(mode=0o700)
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            archive.extractall(new)
         (new / "lock").touch()
-        new.rename(sources)
+        # What a killed call leaves is not locked: the next removal takes it.
+        lock = _lock(new)
+        if lock:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                archive.extractall(new)
+            new.rename(sources)
+            return lock
     shutil.rmtree(new, ignore_errors=True)
+    return _lock(sources)
 
 
 def _copy(content: bytes, folder: str) -> Path:

@@ -129,7 +129,7 @@ class HostIO:
         replace_list(path, before, after)
 
     @staticmethod
-    def remove_programs(kept: str = "") -> None:
+    def remove_programs(kept: tuple[str, ...] = ()) -> None:
         """Call `plugin_sources.remove_programs`."""
         from .plugin_sources import remove_programs  # noqa: PLC0415
 

@@ -62,14 +62,32 @@ def remove_sources(kept: tuple[str, ...] = ()) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def remove_programs(kept: str = "") -> None:
-    """Remove the folders with a whole program, except the one with this digest and those that another process uses."""
+def remove_programs(kept: tuple[str, ...] = ()) -> None:
+    """Remove the folders with a whole program, except these and those that another process uses."""
     for path in _folders(WHOLE_PREFIX):
-        if str(path) != f"{WHOLE_PREFIX}{kept}":
-            with contextlib.suppress(OSError), (path / "lock").open("rb+") as lock:
-                fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # With another name first: no process finds a part of a program.
-                shutil.rmtree(path.rename(f"{path}.{os.getpid()}"), ignore_errors=True)
+        # The lock of a process does not stop the process itself.
+        if str(path) not in kept:
+            with contextlib.suppress(OSError):
+                _remove_program(path)
+
+
+def _remove_program(path: Path) -> None:
+    """Remove a folder with a whole program, or with what a killed process left of one.
+
+    Raises OSError if another process uses it.
+    """
+    try:
+        lock = (path / "lock").open("rb+")
+    except FileNotFoundError:
+        # Killed as it began. One that begins now goes on without a folder.
+        path.rmdir()
+        return
+    with lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # With another name first: no process finds a part of a program. The lock last: the next removal finds the rest.
+        removed = path.rename(f"{path}.{os.getpid()}")
+        shutil.rmtree(removed / _PACKAGE, ignore_errors=True)
+        shutil.rmtree(removed, ignore_errors=True)
 
 
 def _folders(prefix: str) -> list[Path]:

@@ -65,7 +65,8 @@ def install(io: HostIO, missing: Collection[Path], parts: Parts) -> None:
         if path in missing:
             io.write_file(path, data, mode)
         if path in missing and path == files.PROGRAM_FILE:
-            io.remove_programs(kept=hashlib.sha256(data).hexdigest())
+            # This call imports more of its own, also if that is another program.
+            io.remove_programs(kept=(f"{WHOLE_PREFIX}{hashlib.sha256(data).hexdigest()}", zipapp.FOLDER))
     io.check(["systemctl", "enable", "--quiet", "--no-reload", *systemd_units.enabled_units(parts)])
     start_timers(io, parts)
     if restarts:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The entry point of the module `node` on a node. PRIVATE to the collection.
 
-Each mode imports only what it uses: nodes have no compiled files, so imports take much of the time of a call.
+Each mode imports only what it uses: a node compiles the program only once, but imports still take much of the time of a
+call.
 """
 
 from __future__ import annotations

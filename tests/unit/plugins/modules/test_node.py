@@ -11,6 +11,8 @@ import hashlib
 import io
 import json
 import os
+import signal
+import subprocess
 import sys
 import zipfile
 import zlib
@@ -44,12 +46,13 @@ def run_module(params, check_mode):
 
 
 def program(source):
-    """Return a program that answers with this."""
+    """Return a program that answers with this, always the same one."""
     buffer = io.BytesIO()
+    contents = {"__init__.py": "", "_node/__init__.py": "", "_node/module.py": source}
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("netops_egress_ip/__init__.py", "")
-        archive.writestr("netops_egress_ip/_node/__init__.py", "")
-        archive.writestr("netops_egress_ip/_node/module.py", source)
+        for name, content in contents.items():
+            # Without this date, it is the present one.
+            archive.writestr(zipfile.ZipInfo(f"netops_egress_ip/{name}", date_time=(2026, 1, 1, 0, 0, 0)), content)
     return base64.b64encode(zlib.compress(buffer.getvalue())).decode()
 
 
@@ -212,6 +215,81 @@ def test_another_process_cannot_lock_a_program_that_runs(run, kept):
     (folder,) = kept.iterdir()
     with (folder / "lock").open("rb+") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def run_python(code, *words):
+    """Run code in a process of its own, which can import the collection, and return its exit status."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run([sys.executable, "-c", code, *words], env=environment, check=False).returncode
+
+
+KEEP = """
+import os, signal, sys, zipfile
+from pathlib import Path
+from ansible_collections.netops.egress_ip.plugins.modules import node
+def end(*_arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+MOMENT = end
+node._keep(Path(sys.argv[1]), Path(sys.argv[2]).read_bytes())
+"""
+REMOVE = """
+import sys
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import plugin_sources
+plugin_sources.WHOLE_PREFIX = sys.argv[1]
+plugin_sources.remove_programs()
+"""
+
+
+@pytest.fixture
+def content(tmp_path):
+    """Return the file with a program that a call unpacks."""
+    (tmp_path / "sent.pyz").write_bytes(zlib.decompress(base64.b64decode(program(ANSWERS))))
+    return tmp_path / "sent.pyz"
+
+
+@pytest.mark.parametrize("moment", ["Path.touch", "zipfile.ZipFile.extractall", "Path.rename"])
+def test_what_a_killed_call_leaves_is_removed_with_other_programs(kept, content, moment):
+    code = KEEP.replace("MOMENT", moment)
+    assert run_python(code, str(kept / "program.a"), str(content)) == -signal.SIGKILL
+    assert [path.name.rpartition(".")[0] for path in kept.iterdir()] == ["program.a"]
+    assert run_python(REMOVE, str(kept / "program.")) == 0
+    assert [*kept.iterdir()] == []
+
+
+def test_what_a_killed_removal_leaves_is_removed_by_the_next(kept, content):
+    node._keep(kept / "program.a", content.read_bytes()).close()
+    killed = "import os, shutil; shutil.rmtree = lambda *_a, **_b: os.kill(os.getpid(), 9)"
+    assert run_python(f"{killed}{REMOVE}", str(kept / "program.")) == -signal.SIGKILL
+    assert [path.name.rpartition(".")[0] for path in kept.iterdir()] == ["program.a"]
+    assert run_python(REMOVE, str(kept / "program.")) == 0
+    assert [*kept.iterdir()] == []
+
+
+@pytest.mark.parametrize("moment", ["extractall", "__init__"])
+def test_another_call_removes_no_program_that_is_being_unpacked(kept, content, monkeypatch, moment):
+    done = getattr(zipfile.ZipFile, moment)
+
+    def interrupted(*arguments):
+        assert run_python(REMOVE, str(kept / "program.")) == 0
+        done(*arguments)
+
+    monkeypatch.setattr(zipfile.ZipFile, moment, interrupted)
+    with node._keep(kept / "program.a", content.read_bytes()) as lock:
+        assert os.path.samestat(os.fstat(lock.fileno()), (kept / "program.a/lock").stat())
+        assert run_python(REMOVE, str(kept / "program.")) == 0
+        assert (kept / "program.a/netops_egress_ip/_node/module.py").exists()
+
+
+def test_a_call_whose_folder_was_removed_as_it_began_runs_without(kept, content, monkeypatch):
+    touch = node.Path.touch
+
+    def interrupted(path):
+        touch(path)
+        assert run_python(REMOVE, str(kept / "program.")) == 0
+
+    monkeypatch.setattr(node.Path, "touch", interrupted)
+    assert node._keep(kept / "program.a", content.read_bytes()) is None
+    assert [*kept.iterdir()] == []
 
 
 def test_without_the_folder_the_program_runs_too(run, kept, monkeypatch):

@@ -75,7 +75,7 @@ def programs(monkeypatch, tmp_path):
 
 
 def test_all_programs_but_one_and_those_in_use_are_removed(programs):
-    remove_programs(kept="a")
+    remove_programs(kept=(str(programs / "program.a"),))
     assert sorted(path.name for path in programs.iterdir()) == ["cni.1", "program.a", "program.used"]
     with (programs / "program.a/lock").open("rb+") as own:
         fcntl.lockf(own, fcntl.LOCK_SH)

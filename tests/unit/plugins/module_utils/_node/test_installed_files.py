@@ -36,7 +36,9 @@ def test_only_what_is_missing_or_differs_is_written(kernel):
     kernel.log.clear()
     install(kernel, missing_files(kernel, NOTHING), NOTHING)
     assert kernel.logged("file") == [str(kernel.PROGRAM_FILE)]
-    assert kernel.logged("programs") == [hashlib.sha256(zipapp.make()).hexdigest()]
+    kept = f"{WHOLE_PREFIX}{hashlib.sha256(zipapp.make()).hexdigest()}"
+    # And the program that imports from its folder now.
+    assert kernel.logged("programs") == [(kept, zipapp.FOLDER)]
 
 
 def test_nothing_is_done_when_nothing_is_missing(kernel):
