@@ -39,7 +39,10 @@ def lab():
 
 @pytest.fixture(scope="session")
 def _fleet(lab):
-    return Fleet(lab)
+    fleet = Fleet(lab)
+    # Also the first test may do something directly.
+    fleet.install_program()
+    return fleet
 
 
 @pytest.fixture

@@ -198,6 +198,10 @@ class Fleet:
         assert run.code != 0, run.output
         return run
 
+    def install_program(self) -> None:
+        """Put on the nodes what they need for anything that is done directly."""
+        install(self.lab, *NODE_NAMES)
+
     def arrange(self, **options: object) -> None:
         """Make the nodes what a run with these options makes of nodes after a run without options.
 
@@ -213,8 +217,6 @@ class Fleet:
         if options:
             self.arrange()
         self.good(**options)
-        if not self._states:
-            install(self.lab, *NODE_NAMES)
         self._states[key] = self.applied()
 
     def changes(self, **options: object) -> list[str]:
