@@ -337,7 +337,8 @@ class Watch:
         self._rounds = {place: self._rounds.get(place) or _Round() for place in self._questions}
         self._waiting = {place: each for place, each in self._waiting.items() if self._rounds.get(place) is each}
         self._is_new = any(not questions.turn for questions in self._rounds.values())
-        self._proven &= set(self._questions)
+        # Also those whose addresses are in question: they have answered a probe.
+        self._proven &= {item.place for item in self.addresses.values()}
 
     def _find_pending(self) -> list[Watched]:
         """Return the addresses whose holder is unknown or did not answer."""

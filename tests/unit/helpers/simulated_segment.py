@@ -100,6 +100,8 @@ class Segment:
         self.plan, self.settings = dict(plan), settings
         self.loss, self.delay, self.lateness = 0.0, (0.0001, 0.0008), (0.0, 0.003)
         self.unreachable: Callable[[str, str], bool] = lambda _one, _other: False
+        # {(sender, receiver): whether each of the next answers for an egress IP is lost}
+        self.fates: dict[tuple[str, str], list[bool]] = {}
         self.hosts: dict[str, Host] = {
             name: Host(name, f"02:00:00:00:01:{i:02x}", f"10.0.0.{250 + i}") for i, name in enumerate((GATEWAY, CLIENT))
         }
@@ -243,6 +245,10 @@ class Segment:
         """Connect all hosts."""
         self.unreachable = lambda _one, _other: False
 
+    def lose_answers(self, sender: str, receiver: str, rows: Iterable[int]) -> None:
+        """Lose the next answers of a node for egress IPs: so many in a row, and then one not, for each of `rows`."""
+        self.fates[sender, receiver] = [is_lost for row in rows for is_lost in (*[True] * row, False)]
+
     def start(self, node: Node) -> None:
         """Start the program of a node."""
         if node.powered:
@@ -262,7 +268,8 @@ class Segment:
         for host in self.hosts.values():
             if host.mac == frame.mac or frame.to not in ("", host.mac) or self.unreachable(sender, host.name):
                 continue
-            if self.random.random() >= self.loss:
+            fates = self.fates.get((sender, host.name)) if frame.to and frame.uses in self.plan else None
+            if not (fates and fates.pop(0)) and self.random.random() >= self.loss:
                 self.at(self.now + self.random.uniform(*self.delay), lambda host=host: self._receive(host, frame))
 
     def _receive(self, host: Host, frame: Frame) -> None:

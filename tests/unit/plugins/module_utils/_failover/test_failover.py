@@ -11,14 +11,18 @@ from __future__ import annotations
 import random
 import statistics
 
+import hypothesis
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import Limits
 from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Refused
+from hypothesis import strategies as st
 from simulated_segment import CLIENT, GATEWAY, Segment
 
 IP, OTHER = "10.0.0.101", "10.0.0.102"
 PLAN = {IP: ("n1", "n2", "n3")}
 SEEDS = range(4)
+# Answers in a row whose loss is not silence: to the question to the holder, and to two probes to all hosts.
+MISSED_AT_MOST = 3
 
 
 def settled(seed, plan=None, count=3, **settings):
@@ -83,6 +87,29 @@ def test_a_chain_of_failures_with_returns():
             segment.boot(dead)
             segment.run(3)
             assert segment.holders(IP) == [taker]
+
+
+@hypothesis.settings(max_examples=40, deadline=None, derandomize=True)
+@hypothesis.given(
+    seed=st.integers(0, 1000),
+    rows=st.lists(st.integers(0, MISSED_AT_MOST), max_size=4),
+    last=st.integers(1, MISSED_AT_MOST),
+    pause=st.sampled_from([0.0, 0.001, 0.002, 0.003]) | st.floats(0, 0.2),
+)
+def test_a_holder_of_which_answers_were_lost_is_replaced_as_quickly(seed, rows, last, pause):
+    """The standby misses so many answers in a row, then gets one; soon after the last row the holder dies.
+
+    It may die before it has answered another question.
+    """
+    segment = settled(seed)
+    segment.lose_answers("n1", "n2", [*rows, last])
+    while segment.fates["n1", "n2"]:
+        segment.run(0.001)
+    segment.run(pause)
+    segment.kill("n1")
+    assert segment.moves() == 0
+    segment.run(2)
+    assert (segment.holders(IP), segment.gap(IP) <= 0.5, segment.overlap(IP)) == (["n2"], True, 0)
 
 
 # --- Somebody else fails ----------------------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ def test_a_missing_answer_puts_all_addresses_of_the_holder_in_question():
 
 def silent(standby, begin, windows, witness):
     """Let windows pass from a question on; returns the free addresses at their end."""
+    free = []
     for window in range(1, windows + 1):
         if witness:
             standby.witness()
@@ -156,6 +157,24 @@ def test_a_holder_that_never_answered_a_probe_is_reported_and_not_replaced():
         Note("n1 does not answer probes on eth0, so nothing of it can be taken over")
     ]
     assert {action for action in actions if not isinstance(action, Note)} == {Ask("eth0", A, "m1")}
+
+
+@pytest.mark.parametrize("probe", [1, 2, 3])
+def test_a_holder_that_answered_a_later_probe_and_then_died_is_replaced(probe):
+    """It has proven that probes get through, also while its addresses were in question."""
+    standby = Standby(A, B).proven()
+    standby.decide(0.1)
+    standby.decide(0.16)
+    silent(standby, 0.16, probe - 1, witness=True)
+    for ip in (A, B):
+        standby.hear(Heard("eth0", "m1", ip, direct=True))
+    begin, free = standby.now, []
+    while not free and standby.now < begin + 60:
+        standby.witness()
+        actions, free = standby.decide(standby.now + 0.01)
+        assert not [action for action in actions if isinstance(action, Note)]
+    assert free == [A, B]
+    assert standby.now - begin <= 0.3
 
 
 def test_an_address_without_a_known_holder_is_resolved_every_second_and_never_probed():
