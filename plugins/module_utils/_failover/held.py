@@ -112,8 +112,10 @@ class Holding:
         self._change()
 
     def remove(self, egress_ip: str) -> None:
-        """Hold an address no more."""
+        """Hold an address no more: what was to be done with it is not done."""
         self.addresses.pop(egress_ip, None)
+        for holders in self._released.values():
+            holders.pop(egress_ip, None)
         self._change()
 
     def _change(self) -> None:
@@ -228,7 +230,12 @@ class Holding:
         return self._releases_first(actions) if self._released else actions
 
     def _sort(self) -> None:
-        """Find the addresses of each interface."""
+        """Find the addresses of each interface, and announce none that is gone."""
+        self._actions = [
+            each
+            for each in self._actions
+            if not isinstance(each, Announce) or self.addresses.keys() >= set(each.egress_ips)
+        ]
         by_interface: dict[str, list[HeldAddress]] = {}
         for item in self.addresses.values():
             by_interface.setdefault(item.duty.interface, []).append(item)
@@ -301,4 +308,4 @@ class Holding:
         released, self._released = self._released, {}
         gone = {ip for holders in released.values() for ip in holders}
         rest = [each for each in actions if not (isinstance(each, Announce) and gone.issuperset(each.egress_ips))]
-        return [*(Release(holders, reason) for reason, holders in released.items()), *rest]
+        return [*(Release(holders, reason) for reason, holders in released.items() if holders), *rest]

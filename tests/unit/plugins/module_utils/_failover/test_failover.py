@@ -14,7 +14,20 @@ import statistics
 import hypothesis
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.failover import Limits
-from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import Refused
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.failover import StateMachine
+from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values import (
+    Announce,
+    Claim,
+    Clock,
+    Configured,
+    Duty,
+    FailoverSettings,
+    Heard,
+    Neighbour,
+    Refused,
+    Release,
+    Taken,
+)
 from hypothesis import strategies as st
 from simulated_segment import CLIENT, GATEWAY, Segment
 
@@ -383,6 +396,51 @@ def test_a_standby_accepts_only_what_the_plan_allows(settings, accepted):
 
 
 # --- Anything ---------------------------------------------------------------------------------------------------------
+
+
+def any_plan(chance):
+    """Settings of n1, which holds some addresses that it holds, or may hold, by the plan."""
+    duties = [Duty(ip, "eth0", chance.choice([("n2", "n3"), ("n1", "n3"), ()])) for ip in (IP, OTHER)]
+    return FailoverSettings(
+        "n1",
+        duties=tuple(each for each in duties if chance.random() < 0.9),
+        held={each.egress_ip: "eth0" for each in duties if chance.random() < 0.5},
+        macs={"m2": "n2", "m3": "n3"},
+        witnesses=(Neighbour("eth0", "10.0.0.254"),),
+        own_macs=frozenset(["m1"]),
+    )
+
+
+def any_frame(chance):
+    uses = chance.choice([IP, OTHER, "10.0.0.254", ""])
+    probes = "" if uses else chance.choice([IP, OTHER])
+    return Heard("eth0", chance.choice(["m2", "m3", "mx"]), uses, probes, chance.random() < 0.6)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_plans_and_frames_may_come_in_any_order(seed):
+    """Nothing is announced or released but what the last plan of the step, or a takeover, gave to this node."""
+    chance = random.Random(seed)
+    settings, now, reports = any_plan(chance), 0.0, []
+    machine = StateMachine(settings, Clock(now, now, now))
+    held = set(settings.held)
+    for _step in range(300):
+        frames = [any_frame(chance) for _frame in range(chance.choice([0, 0, 1, 2, 6]))]
+        plans = [any_plan(chance) for _plan in range(chance.choice([0] * 8 + [1, 2]))]
+        actions = machine.step(Clock(now, now, now), [*reports, *frames, *map(Configured, plans)])
+        held |= {ip for event in reports if isinstance(event, Taken) for ip in event.egress_ips}
+        held = set(plans[-1].held) if plans else held
+        reports = []
+        for action in actions:
+            if isinstance(action, Announce):
+                assert held.issuperset(action.egress_ips)
+            elif isinstance(action, Release):
+                assert held.issuperset(action.holders)
+                held -= set(action.holders)
+            elif isinstance(action, Claim):
+                assert held.isdisjoint(action.egress_ips)
+                reports.append((Taken if chance.random() < 0.7 else Refused)(action.egress_ips))
+        now += chance.choice([0.01, 0.04, 0.06, 0.1, 0.3])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -270,6 +270,19 @@ def test_an_address_that_leaves_is_not_announced():
     assert [each for each in done if isinstance(each, Announce)] == []
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_address_that_a_run_took_away_is_neither_released_nor_announced(answers):
+    """In the same step: a standby answers or is back, and the record is without the address."""
+    holder = Holder()
+    holder.hear(Heard("eth0", "m2", "", A))
+    holder.beats(20, witness=True)
+    if answers:
+        holder.holding.probe_all(holder.now)
+    holder.hear(Heard("eth0", "m2", *((A, "") if answers else ("", A)), direct=True))
+    holder.holding.remove(A)
+    assert [each for each in holder.decide() if isinstance(each, (Announce, Release))] == []
+
+
 @pytest.mark.parametrize("pause", [False, True])
 def test_an_answer_counts_from_when_its_question_was_sent(pause):
     """With many actions in one step, that may be long after the step began."""
