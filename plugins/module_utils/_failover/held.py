@@ -261,8 +261,10 @@ class Holding:
         if beat.missed or not is_heard:
             self._count(interface, beat, is_heard, now)
         # One witness is enough; all hosts are asked as soon as nothing was heard.
-        self._actions += self.neighbours.resolve_witnesses(now, interface, VERSIONS if beat.missed else beat.versions)
-        if beat.missed:
+        is_silent = beat.missed > 0
+        versions = VERSIONS if is_silent else beat.versions
+        self._actions += self.neighbours.resolve_witnesses(now, interface, versions, to_all=is_silent)
+        if is_silent:
             self._actions += self.neighbours.resolve_peers(interface)
         # Those that had what this node took over: one that returns and answers must yield.
         self._actions += beat.former

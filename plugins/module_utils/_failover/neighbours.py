@@ -86,10 +86,10 @@ class Neighbours:
         """Return the name of the node with this MAC address, empty for a host that is no node of the fleet."""
         return self._names.get(mac) or self.settings.macs.get(mac, "")
 
-    def witness_heard(self, interface: str, since: float, version: int = 0) -> bool:
+    def witness_heard(self, interface: str, since: float, version: int) -> bool:
         """Return whether a witness of this interface has answered since then.
 
-        With `version`, only those of this IP version count, unless the interface has none.
+        Only those of this IP version count, unless the interface has none.
         """
         return any(witness.answered.at >= since for witness in self._of_version(interface, (version,)))
 
@@ -123,13 +123,16 @@ class Neighbours:
         """Return the nodes that have probed for what this node holds since then."""
         return {name for name, watcher in self._watchers.items() if watcher.at >= since}
 
-    def resolve_witnesses(self, now: float, interface: str, versions: Collection[int] = VERSIONS) -> list[Resolve]:
+    def resolve_witnesses(
+        self, now: float, interface: str, versions: Collection[int] = VERSIONS, to_all: bool = False
+    ) -> list[Resolve]:
         """Return the questions to the witnesses: to the MAC address that answered within the last second, if any.
 
-        Only those with these IP versions are asked, unless the interface has none.
+        With `to_all`, to all hosts: a witness that has just fallen silent may have another MAC address now. Only those
+        with these IP versions are asked, unless the interface has none.
         """
         asked = self._of_version(interface, versions)
-        return [each.to_it if now - each.answered.at < SLOW else each.to_all for each in asked]
+        return [each.to_all if to_all or now - each.answered.at >= SLOW else each.to_it for each in asked]
 
     def resolve_peers(self, interface: str) -> Iterator[Resolve]:
         """Yield a question to each other node."""

@@ -311,7 +311,8 @@ class Watch:
         elif not self._pending and not self._waiting and now + (self.timing.beat if is_beat else 0.0) < self._due:
             return [], []
         actions: list[Action] = [*self._ask_holders(now, self.timing.beat if is_beat else 0.0)]
-        asking: dict[str, None] = {}
+        # {interface: whether no witness answered in a window of an address there}
+        asking: dict[str, bool] = {}
         for item in self._find_pending():
             if item.suspicion is None:
                 actions += self._ask_unknown(item, now)
@@ -321,10 +322,10 @@ class Watch:
                 free.append(item.duty.egress_ip)
             elif item.suspicion.opens(now):
                 self._opened.append(item.suspicion.window)
-                asking[item.duty.interface] = None
+                asking[item.duty.interface] = asking.get(item.duty.interface, False) or item.suspicion.missed > 0
                 actions += [Ask(item.duty.interface, item.duty.egress_ip)] if item.suspicion.asks else []
-        for interface in asking:
-            actions += self.neighbours.resolve_witnesses(now, interface)
+        for interface, to_all in asking.items():
+            actions += self.neighbours.resolve_witnesses(now, interface, to_all=to_all)
         return actions, free
 
     def _sort(self) -> None:

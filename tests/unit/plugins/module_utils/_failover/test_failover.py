@@ -155,6 +155,21 @@ def test_no_standby_claims_without_a_witness(apart):
         assert (segment.moves(), segment.overlap(IP)) == (0, 0), seed
 
 
+@pytest.mark.parametrize("holder_dies", [False, True])
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_gateway_with_another_mac_address_moves_nothing_and_delays_no_takeover(strict, holder_dies):
+    """A router that takes over the address of another one, and brings its own MAC address."""
+    for seed in SEEDS:
+        segment = settled(seed, strict=strict)
+        segment.hosts[GATEWAY].mac = "02:00:00:00:01:77"
+        if holder_dies:
+            segment.run(0.05)
+            segment.kill("n1")
+        segment.run(3)
+        assert (segment.moves(), segment.overlap(IP)) == (int(holder_dies), 0), seed
+        assert segment.gap(IP) <= (0.5 if holder_dies else 0), seed
+
+
 def test_a_program_that_hangs_while_its_kernel_answers_moves_nothing():
     for seed in SEEDS:
         segment = settled(seed)

@@ -42,11 +42,11 @@ def test_the_same_address_on_another_interface_is_another_host():
 def test_only_an_answer_to_this_node_shows_that_a_witness_hears_it():
     known = neighbours()
     known.hear(1.0, Heard("eth0", "mr", "10.0.0.254"))
-    assert not known.witness_heard("eth0", 0.0)
+    assert not known.witness_heard("eth0", 0.0, 4)
     known.hear(1.0, Heard("eth0", "mr", "10.0.0.254", direct=True))
-    assert known.witness_heard("eth0", 1.0)
-    assert not known.witness_heard("eth0", 1.1)
-    assert not known.witness_heard("eth1", 0.0)
+    assert known.witness_heard("eth0", 1.0, 4)
+    assert not known.witness_heard("eth0", 1.1, 4)
+    assert not known.witness_heard("eth1", 0.0, 4)
 
 
 def test_another_node_counts_as_a_connection_unless_strict():
@@ -62,6 +62,7 @@ def test_a_witness_is_asked_at_the_mac_that_answered_within_the_last_second():
     assert list(known.resolve_witnesses(0.0, "eth0")) == [Resolve("eth0", "10.0.0.254")]
     known.hear(1.0, Heard("eth0", "mr", "10.0.0.254", direct=True))
     assert list(known.resolve_witnesses(1.5, "eth0")) == [Resolve("eth0", "10.0.0.254", "mr")]
+    assert list(known.resolve_witnesses(1.5, "eth0", to_all=True)) == [Resolve("eth0", "10.0.0.254")]
     assert list(known.resolve_witnesses(2.5, "eth0")) == [Resolve("eth0", "10.0.0.254")]
 
 
@@ -106,5 +107,5 @@ def test_a_witness_counts_for_its_ip_version_if_the_interface_has_one_of_each():
     both, one = neighbours(witnesses=(ROUTER, router6)), neighbours()
     for known in (both, one):
         known.hear(1.0, Heard("eth0", "mr", "10.0.0.254", direct=True))
-    assert [both.witness_heard("eth0", 1.0, version) for version in (0, 4, 6)] == [True, True, False]
-    assert [one.witness_heard("eth0", 1.0, version) for version in (0, 4, 6)] == [True, True, True]
+    assert [both.witness_heard("eth0", 1.0, version) for version in (4, 6)] == [True, False]
+    assert [one.witness_heard("eth0", 1.0, version) for version in (4, 6)] == [True, True]

@@ -131,6 +131,17 @@ def test_without_a_witness_only_the_witness_is_asked_after_three_windows():
     assert standby.decide(0.46)[0] == [Ask("eth0", A), Resolve("eth0", "10.0.0.254", "mr")]
 
 
+def test_a_witness_that_has_just_fallen_silent_is_asked_by_a_frame_to_all_hosts():
+    """It may be another router now, with the same address."""
+    standby = Standby(A).proven()
+    standby.decide(0.1)
+    standby.witness()
+    assert standby.decide(0.16)[0] == [Ask("eth0", A), Resolve("eth0", "10.0.0.254", "mr")]
+    assert standby.decide(0.22)[0] == [Ask("eth0", A), Resolve("eth0", "10.0.0.254")]
+    standby.hear(Heard("eth0", "ms", "10.0.0.254", direct=True))
+    assert standby.decide(0.28)[0] == [Ask("eth0", A), Resolve("eth0", "10.0.0.254", "ms")]
+
+
 def test_an_answer_ends_the_suspicion():
     standby = Standby(A, B).proven()
     standby.decide(0.1)
