@@ -111,10 +111,16 @@ class Wire:
 
     def __init__(self, egress_ips: list[str]) -> None:
         self.now, self.silent, self.unread = 1000.0, False, []
+        self.is_behind = False
         self.holders = {**dict.fromkeys([*egress_ips, OTHER], OTHER_MAC), ROUTER: ROUTER_MAC}
 
-    def open(self, _interfaces: object, _awaited: object = ()) -> None:
+    def open(self, _interfaces: object, _awaited: object = ()) -> str:
         """Open nothing."""
+        return ""
+
+    def has_dropped(self) -> bool:
+        """No frame is ever lost."""
+        return False
 
     def clocks(self) -> tuple[float, float]:
         """The simulated time."""

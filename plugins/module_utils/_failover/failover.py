@@ -24,6 +24,7 @@ from .values import (
     Duty,
     Event,
     FailoverSettings,
+    FramesLost,
     Heard,
     Note,
     Release,
@@ -102,6 +103,8 @@ class StateMachine:
                 duty, former = self._claiming.pop(ip)
                 self.watch.remove(ip)
                 self.holding.add(duty, now, taken=True, former=former)
+        elif isinstance(event, FramesLost):
+            self.watch.forget_silence(now)
         else:
             self.watch.refuse(event.egress_ips, now, prompt=True)
             for ip in event.egress_ips:

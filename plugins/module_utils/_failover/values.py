@@ -165,7 +165,12 @@ class Refused:
     egress_ips: tuple[str, ...]
 
 
-Event = Union[Heard, Configured, Taken, Refused]
+@dataclass(frozen=True)
+class FramesLost:
+    """The node may not have received frames since the last step, because there were too many."""
+
+
+Event = Union[Heard, Configured, Taken, Refused, FramesLost]
 
 
 # --- Actions ----------------------------------------------------------------------------------------------------------

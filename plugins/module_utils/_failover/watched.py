@@ -278,6 +278,11 @@ class Watch:
             if item.suspicion:
                 self._suspect(item, now)
 
+    @property
+    def suspects(self) -> bool:
+        """Return whether an address is in question."""
+        return any(item.suspicion for item in self._find_pending())
+
     def refuse(self, egress_ips: Iterable[str], now: float, prompt: bool = False) -> None:
         """Probe for these silent addresses again when all others had their turn; `prompt`: the first times at once."""
         for ip in egress_ips:

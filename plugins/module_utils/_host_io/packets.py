@@ -20,7 +20,7 @@ from .._protocols.address_probe import PARSERS, Probe
 from .watch import has_link
 
 # Absent from the socket module: linux/if_packet.h, asm-generic/socket.h.
-_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI = 263, 1, 2
+_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, _PACKET_MR_ALLMULTI, _PACKET_STATISTICS = 263, 1, 2, 6
 _SO_ATTACH_FILTER, _SO_RCVBUFFORCE = 26, 33
 # Frames that are read at once, and bytes of unread frames that the kernel keeps.
 _BURST, _RECEIVE_BUFFER = 256, 1 << 22
@@ -176,6 +176,12 @@ def packet_socket(
             _attach_filter(sock, program)
         sock.bind((interface, ethertype))
         yield sock
+
+
+def drops_since(sock: socket.socket) -> int:
+    """Return how many frames the kernel has dropped since the last call, because too many waited in this socket."""
+    _arrived, dropped = struct.unpack("=II", sock.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+    return int(dropped)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import select
 import socket
 import time
@@ -16,7 +17,7 @@ from .._common.errors import CommandError
 from .._protocols import arp, ndp
 from .._protocols.address_probe import PARSERS
 from .._protocols.ethernet import KEPT, NeighbourMessage
-from .packets import Instruction, of_received, packet_socket
+from .packets import Instruction, drops_since, of_received, packet_socket
 
 # Bytes that are read of a frame, more than those that a parser reads.
 _FRAME_SIZE = 128
@@ -105,27 +106,40 @@ class Segment:
         self._indices: dict[str, int] = {}
         self._awaited: Collection[int] = ()
         self._poll, self._others = select.poll(), select.poll()
+        # Whether frames were left unread because there were too many.
+        self.is_behind = False
 
-    def open(self, interfaces: Iterable[str], awaited: Collection[int] = ()) -> None:
+    def open(self, interfaces: Iterable[str], awaited: Collection[int] = ()) -> str:
         """Open the sockets of these interfaces, and again those of an interface that was replaced.
 
-        `awaited` are other file descriptors that end a wait when they can be read.
+        `awaited` are other file descriptors that end a wait when they can be read. Returns why a socket could not be
+        opened, empty if all are open: the next call tries that one again.
         """
         found = {name: _index(name) for name in interfaces}
         if (found, awaited) != (self._indices, self._awaited):
-            self._open(found, awaited)
+            self._begin(found, awaited)
+        error = self._open_missing()
         self._readers = {sock.fileno(): _Reader(sock, *key) for key, sock in self._sockets.items()}
+        return error
 
-    def _open(self, found: dict[str, int], awaited: Collection[int]) -> None:
+    def _begin(self, found: dict[str, int], awaited: Collection[int]) -> None:
         self.close()
         self._indices, self._awaited, self._poll, self._others = found, awaited, select.poll(), select.poll()
         for number in awaited:
             self._poll.register(number, select.POLLIN)
             self._others.register(number, select.POLLIN)
-        for name, index in found.items():
-            for ethertype in PARSERS if index else ():
-                with contextlib.suppress(CommandError, OSError):
-                    self._add(name, ethertype, of_received(index, _OF_INTEREST[ethertype]))
+
+    def _open_missing(self) -> str:
+        """Open the sockets that are not open; returns the last error."""
+        error = ""
+        present = [name for name, index in self._indices.items() if index]
+        for name, ethertype in itertools.product(present, PARSERS):
+            if (name, ethertype) not in self._sockets:
+                try:
+                    self._add(name, ethertype, of_received(self._indices[name], _OF_INTEREST[ethertype]))
+                except (CommandError, OSError) as failure:
+                    error = str(failure)
+        return error
 
     def _add(self, interface: str, ethertype: int, program: tuple[Instruction, ...]) -> None:
         sock = self._stack.enter_context(packet_socket(interface, ethertype, program))
@@ -150,8 +164,9 @@ class Segment:
         return any(number in self._awaited for number, _event in ready) if ready else False
 
     def read(self) -> list[Received]:
-        """Return the messages in all frames that have arrived."""
+        """Return the messages in all frames that have arrived, or in the first of very many: then it `is_behind`."""
         found: list[Received] = []
+        self.is_behind = False
         for number, _event in self._poll.poll(0):
             reader = self._readers.get(number)
             if reader is None:
@@ -166,7 +181,13 @@ class Segment:
             except OSError:
                 # The end, or an interface that is down, which is reported once.
                 continue
+            self.is_behind = True
         return found
+
+    def has_dropped(self) -> bool:
+        """Return whether the kernel has dropped frames for lack of space since the last call."""
+        # All are asked, which begins their counts again.
+        return sum(map(drops_since, self._sockets.values())) > 0
 
     @staticmethod
     def clocks() -> tuple[float, float]:

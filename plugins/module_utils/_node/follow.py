@@ -31,6 +31,7 @@ from .._failover.values import (
     Configured,
     Event,
     FailoverSettings,
+    FramesLost,
     Heard,
     Refused,
     Release,
@@ -137,6 +138,10 @@ class Follower:
         self.done = 0.0
         self._version = _NEVER_READ
         self._check_at = 0.0
+        # Why a socket could not be opened, empty if all are open.
+        self._unopened = ""
+        # Whether an address was in question at the end of the last step.
+        self._suspects = False
         # What was released without the record, and the generation of the plan then.
         self._owed: set[Held] = set()
         self._owed_by = 0
@@ -158,8 +163,10 @@ class Follower:
             version = self.io.file_version(files.STATE_FILE)
             if self.key and self.call_listener is None:
                 self._version = _NEVER_READ
-            if self._lacks_address() or self._links() != self.links:
+            if self._lacks_address() or self._lost_address() or self._links() != self.links:
                 self._version = _NEVER_READ
+            if self._unopened:
+                self._open_sockets()
         if version == self._version:
             return True
         self._version = version
@@ -174,9 +181,15 @@ class Follower:
         self._frames.clear()
         self.key = load_key(self.io, record.state)
         self._take_calls(record.state)
-        self.segment.open(self.own, (*self.awaited, *([self.call_listener.fileno()] if self.call_listener else ())))
+        self._open_sockets()
         self._learn(record)
         return True
+
+    def _open_sockets(self) -> None:
+        listening = [self.call_listener.fileno()] if self.call_listener else []
+        self._unopened = self.segment.open(self.own, (*self.awaited, *listening))
+        if self._unopened:
+            self.log_once(f"cannot watch other nodes, which is tried again every second: {self._unopened}")
 
     def _take_calls(self, state: NodeState) -> None:
         """Listen for calls of other nodes as the record wants it."""
@@ -196,6 +209,13 @@ class Follower:
     def _lacks_address(self) -> bool:
         """Return whether an interface had no address of its own with which to ask: one may have come since."""
         return any(version_of(item.egress_ip) not in self.own[item.interface] for item in self.record.state.standbys)
+
+    def _lost_address(self) -> bool:
+        """Return whether an IPv4 address of its own with which this node asks others is gone, as after a new lease.
+
+        The one for IPv6 follows from the MAC address.
+        """
+        return not all(self.io.is_here((own[4], name)) for name, own in self.own.items() if 4 in own)
 
     def _links(self) -> dict[str, tuple[bytes | None, ...]]:
         """Return what changes if an interface is replaced or gets another MAC address."""
@@ -238,6 +258,8 @@ class Follower:
         known, received = self._heard, self.segment.read()
         events: list[Event] = [known.get(each) or self._hear(each) for each in received]
         events, self.events = [*events, *self.events], []
+        if self.segment.is_behind or (self._suspects and self.segment.has_dropped()):
+            events.append(FramesLost())
         for action in self.machine.step(Clock(now, boot, self.done), events):
             made = self._frames.get(id(action))
             if made:
@@ -246,11 +268,20 @@ class Follower:
                 self._do(action)
         self.done = self.segment.clocks()[0]
         self.machine.sent(self.done)
+        self._notice_suspicion(self.machine.watch.suspects)
         self._is_called = bool(self.events)
         if not self.events:
             pause = _COALESCE_SHORT if self.machine.holding.awaits_answers(self.done) else _COALESCE
-            is_ready = self.segment.wait(self.machine.next_time() - self.done, pause)
+            # Also a node that holds and watches nothing makes its checks.
+            seconds = min(self.machine.next_time() - self.done, _CHECK_AGAIN)
+            is_ready = self.segment.wait(seconds, pause)
             self._is_called = is_ready or not self.changes.works
+
+    def _notice_suspicion(self, suspects: bool) -> None:
+        """Count the frames that the kernel drops from now on if an address has just come into question."""
+        if suspects and not self._suspects:
+            self.segment.has_dropped()
+        self._suspects = suspects
 
     def _hear(self, received: Received) -> Heard:
         """Return what a frame that has not come yet means. When it comes again, it is the same value."""

@@ -54,10 +54,15 @@ class FakeSegment:
 
     def __init__(self):
         self.now, self.unread, self.sent = 0.0, [], []
+        self.is_behind, self.drops = False, []
         self.answers = {A: MAC2, "192.168.126.22": MAC2, "192.168.126.1": ROUTER}
 
     def open(self, interfaces, awaited=()):
         self.interfaces, self.awaited = set(interfaces), awaited
+        return ""
+
+    def has_dropped(self):
+        return bool(self.drops and self.drops.pop(0))
 
     def clocks(self):
         return self.now, self.now

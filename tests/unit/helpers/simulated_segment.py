@@ -26,6 +26,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._failover.values 
     Configured,
     Duty,
     FailoverSettings,
+    FramesLost,
     Heard,
     Neighbour,
     Refused,
@@ -89,6 +90,7 @@ class Node(Host):
     locked_until: float = 0.0
     # The plan that the node has, if no run has reached it since.
     old_plan: dict[str, tuple[str, ...]] | None = None
+    flooded_until: float = 0.0
 
 
 class Segment:
@@ -245,6 +247,11 @@ class Segment:
         """Connect all hosts."""
         self.unreachable = lambda _one, _other: False
 
+    def flood(self, seconds: float, *names: str) -> None:
+        """Let so many frames arrive at nodes that they lose some: at the worst, those of holders. They notice it."""
+        for name in names:
+            self.nodes[name].flooded_until = self.now + seconds
+
     def lose_answers(self, sender: str, receiver: str, rows: Iterable[int]) -> None:
         """Lose the next answers of a node for egress IPs: so many in a row, and then one not, for each of `rows`."""
         self.fates[sender, receiver] = [is_lost for row in rows for is_lost in (*[True] * row, False)]
@@ -279,7 +286,8 @@ class Segment:
             self._send(Frame(host.mac, to=frame.mac, uses=frame.asks))
         if isinstance(host, Node):
             heard = Heard(INTERFACE, frame.mac, frame.uses, "" if frame.uses else frame.asks, bool(frame.to))
-            host.inbox += [heard] if host.program else []
+            is_lost = self.now < host.flooded_until and frame.uses in self.plan
+            host.inbox += [heard] if host.program and not is_lost else []
             host.claim_inbox += [heard] if host.locked_until else []
             self._wake_at(host, self.now + self.random.uniform(0.0001, 0.001))
 
@@ -302,7 +310,8 @@ class Segment:
         if node.program is None or not node.works or node.hung or self.now < node.busy_until:
             return
         clock = self._clock(node)
-        events, node.inbox, node.events = [*node.inbox, *node.events], [], []
+        lost = [FramesLost()] if self.now < node.flooded_until else []
+        events, node.inbox, node.events = [*node.inbox, *node.events, *lost], [], []
         at = self.now
         for action in node.program.step(clock, events):
             at = self._do(node, action, at)

@@ -195,6 +195,22 @@ def test_late_programs_and_lost_frames_move_nothing():
         assert (segment.moves(), segment.gap(IP)) == (0, 0), seed
 
 
+@pytest.mark.parametrize("holder_dies", [False, True])
+def test_a_flood_in_which_answers_are_lost_moves_nothing_before_its_end(holder_dies):
+    for seed in SEEDS:
+        segment = settled(seed)
+        segment.flood(3, "n2", "n3")
+        segment.run(1)
+        if holder_dies:
+            segment.kill("n1")
+        segment.run(1.99)
+        assert segment.moves() == 0, seed
+        segment.clear()
+        segment.run(2)
+        assert (segment.moves(), segment.overlap(IP)) == (int(holder_dies), 0), seed
+        assert segment.gap(IP) <= (0.5 if holder_dies else 0), seed
+
+
 # --- Returns and splits -----------------------------------------------------------------------------------------------
 
 

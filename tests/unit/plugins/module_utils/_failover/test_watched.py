@@ -270,6 +270,18 @@ def test_a_claimant_that_is_slow_keeps_the_standby_back_for_three_seconds(claima
     assert 3.16 <= standby.now <= 3.5
 
 
+def test_an_address_is_in_question_until_an_answer():
+    standby = Standby(A, B).proven()
+    standby.decide(0.1)
+    assert not standby.watch.suspects
+    standby.decide(0.16)
+    assert standby.watch.suspects
+    standby.hear(Heard("eth0", "m1", A, direct=True))
+    assert standby.watch.suspects
+    standby.hear(Heard("eth0", "m1", B, direct=True))
+    assert not standby.watch.suspects
+
+
 def test_own_pause_begins_all_questions_again():
     standby = suspecting()
     silent(standby, 0.16, 2, witness=True)

@@ -9,7 +9,11 @@ import socket
 import time
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import packets
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import segment as segment_module
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.segment import Segment
+from ansible_collections.netops.egress_ip.plugins.module_utils._protocols import arp, ndp
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.address_probe import (
     announcements,
     probe,
@@ -179,6 +183,70 @@ def test_a_frame_ends_a_wait_after_its_pause_and_another_descriptor_at_once(cabl
         assert seconds_of(cable.wait, 60, 50) < 30
         assert seconds_of(cable.wait, 60, 0) < 30
         assert seconds_of(cable.wait, -1, 50) < 30
+
+
+def until(condition, seconds=10):
+    """Whether a condition is true within some seconds: the kernel may deliver frames later."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("address", [V4, V6])
+def test_a_burst_that_is_too_long_is_noticed(cable, monkeypatch, address):
+    """What is left of it comes with the next ones."""
+    monkeypatch.setattr(segment_module, "_BURST", 8)
+    sent, found = range(100), []
+    for number in sent:
+        cable.send("end2", *probe(f"02:00:00:00:01:{number:02x}", "", address))
+
+    def read():
+        found.append((len(cable.read()), cable.is_behind))
+        return sum(count for count, _is_behind in found) == len(sent) and not cable.is_behind
+
+    assert until(read)
+    assert (8, True) in found
+    assert all(is_behind == (count == 8) for count, is_behind in found)
+
+
+@pytest.mark.parametrize("address", [V4, V6])
+def test_dropped_frames_are_noticed_once(cable, monkeypatch, address):
+    cable.close()
+    monkeypatch.setattr(packets, "_RECEIVE_BUFFER", 1)
+    cable.open([])
+    cable.open(["end1", "end2"])
+    cable.send("end2", *probe(TWO, "", address))
+    assert not cable.has_dropped()
+    for _frame in range(100):
+        cable.send("end2", *probe(TWO, "", address))
+    assert until(cable.has_dropped)
+    assert until(lambda: not cable.has_dropped())
+
+
+def test_a_socket_that_fails_is_tried_again_and_the_others_stay(cable, monkeypatch):
+    cable.open([])
+    opened, fails = [], [("end1", ndp.ETHERTYPE)]
+
+    def limited(interface, ethertype, program):
+        if (interface, ethertype) in fails:
+            raise CommandError("egress_ip_interface: cannot send on end1: Too many open files")
+        opened.append((interface, ethertype))
+        return packets.packet_socket(interface, ethertype, program)
+
+    monkeypatch.setattr(segment_module, "packet_socket", limited)
+    for _try in range(2):
+        assert cable.open(["end1", "end2"]) == "egress_ip_interface: cannot send on end1: Too many open files"
+    assert sorted(opened) == [("end1", arp.ETHERTYPE), ("end2", arp.ETHERTYPE), ("end2", ndp.ETHERTYPE)]
+    cable.send("end2", *probe(TWO, "", V4))
+    assert arrived(cable)
+    fails.clear()
+    assert cable.open(["end1", "end2"]) == ""
+    assert opened[3:] == [("end1", ndp.ETHERTYPE)]
+    cable.send("end2", *probe(TWO, "", V6))
+    assert arrived(cable)
 
 
 @pytest.mark.parametrize("address", [V4, V6])

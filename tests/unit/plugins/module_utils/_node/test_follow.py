@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.addresses import version_of
@@ -71,6 +72,34 @@ def test_a_standby_takes_nothing_while_the_holder_answers(kernel, standby):
     assert kernel.snapshot() == before
 
 
+@pytest.mark.parametrize("flood", ["behind", "drops"])
+def test_silence_means_nothing_while_frames_are_lost(kernel, standby, flood):
+    del standby.segment.answers[A]
+    standby.segment.is_behind = flood == "behind"
+    standby.segment.drops = [flood == "drops"] * 1000
+    run_for(standby, 5)
+    assert A not in kernel.addresses()
+    standby.segment.is_behind, standby.segment.drops = False, []
+    run_for(standby, 0.5)
+    assert A in kernel.addresses()
+
+
+def test_frames_that_were_lost_before_an_address_was_in_question_delay_nothing():
+    def seconds(drops):
+        kernel = FakeKernel()
+        standby = following(kernel, "node2")
+        standby.segment.drops = [drops]
+        run_for(standby, 5)
+        assert standby.segment.drops, "the kernel is not asked as long as all answer"
+        del standby.segment.answers[A]
+        begin = standby.segment.now
+        while A not in kernel.addresses():
+            run_for(standby, 0.001)
+        return standby.segment.now - begin
+
+    assert seconds(drops=True) == seconds(drops=False)
+
+
 def test_a_takeover_does_not_wait_for_a_run(kernel, standby, capsys):
     del standby.segment.answers[A]
 
@@ -83,17 +112,19 @@ def test_a_takeover_does_not_wait_for_a_run(kernel, standby, capsys):
     assert A not in kernel.addresses()
     assert capsys.readouterr().err.count("not taken over: another run holds the lock") == 1
     kernel.first = None
-    run_for(standby, 1)
+    # After some refusals the other standbys have their turn.
+    run_for(standby, 3)
     assert A in kernel.addresses()
 
 
-def test_a_node_without_its_own_address_takes_nothing(kernel, standby, capsys):
+def test_a_node_without_its_own_address_takes_nothing(kernel, standby):
     del standby.segment.answers[A]
     own = kernel.interfaces["eth0"]["addr_info"]
     own[:] = [item for item in own if item["local"] != "192.168.126.21"]
-    run_for(standby, 1)
+    run_for(standby, 3)
     assert A not in kernel.addresses()
-    assert "has lost the address at which its tunnel ends" in capsys.readouterr().err
+    with pytest.raises(CommandError, match="has lost the address at which its tunnel ends"):
+        standby.check_current((A,))
 
 
 def test_connections_that_cannot_be_forgotten_keep_no_address_off_the_record(kernel, standby, monkeypatch, capsys):
@@ -184,6 +215,36 @@ def test_an_interface_that_was_replaced_is_read_again(kernel, standby, field):
     assert standby.machine.settings.own_macs >= {"02:00:00:00:00:99"}
 
 
+def test_a_node_with_another_address_of_its_own_asks_with_that_one(kernel, standby):
+    """A new lease. The former address may be another host's by now."""
+    (own,) = [item for item in kernel.interfaces["eth0"]["addr_info"] if item["local"] == "192.168.126.21"]
+    own["local"] = "192.168.126.31"
+    run_for(standby, 2)
+    standby.segment.sent.clear()
+    run_for(standby, 20)
+    used = {message.uses for _interface, message in standby.segment.sent}
+    assert used == {"192.168.126.31", ""}
+
+
+def test_sockets_that_cannot_be_opened_are_tried_again_every_second_and_logged_once(kernel, capsys):
+    tries, error = [], "egress_ip_interface: cannot send on eth0: Too many open files"
+    apply(kernel, state("node2"), failover_key=KEY)
+    kernel.the_segment = FakeSegment()
+    kernel.the_segment.open = lambda _interfaces, _awaited: tries.append(1) or error
+    follower = Follower(kernel)
+    run_for(follower, 5)
+    reads = kernel.log.copy()
+    run_for(follower, 5)
+    assert 8 <= len(tries) <= 12
+    assert kernel.log == reads, "only the sockets are tried again"
+    assert capsys.readouterr().err.count(error) == 1
+    error = ""
+    run_for(follower, 2)
+    tries.clear()
+    run_for(follower, 5)
+    assert tries == []
+
+
 class Changes:
     """Notices when a test has replaced the record."""
 
@@ -218,6 +279,16 @@ def test_the_record_is_read_when_it_was_replaced(kernel, monkeypatch, works):
         changes.noticed = notice
         run_for(follower, 0.3 if notice or not works else 2)
         assert follower.machine.settings.after == after
+
+
+def test_a_node_that_holds_and_watches_nothing_makes_its_checks_too(kernel, monkeypatch):
+    """Without a notice, a record that was replaced is found by them."""
+    changes, looks, version = Changes(), [], kernel.file_version
+    monkeypatch.setattr(kernel, "file_changes", lambda _folder: changes, raising=False)
+    follower = following(kernel, "node2", standbys=[])
+    monkeypatch.setattr(kernel, "file_version", lambda path: looks.append(follower.segment.now) or version(path))
+    run_for(follower, 30)
+    assert max(later - sooner for sooner, later in pairwise(looks)) <= 2
 
 
 # --- A change fails half-way ------------------------------------------------------------------------------------------
