@@ -89,6 +89,15 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def first_lines(lines: Sequence[str], most: int, what: str, where: str = "") -> Sequence[str]:
+    """Return lines; of more than ``most``, the first ones and a line with the number of the others.
+
+    ``what`` the lines are about ends that line, and ``where`` begins it.
+    """
+    more = len(lines) - most
+    return lines if more <= 0 else [*lines[:most], f"{where}{more} more {what}"]
+
+
 def quote(text: str) -> str:
     """Return ``text`` in single quotes on one line, at most 80 characters, with non-printable ones escaped."""
     shown = text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "..."

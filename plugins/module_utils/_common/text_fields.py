@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fields of an answer that are JSON texts. PRIVATE. Pure.
+"""Fields of an answer that are JSON texts, and limits of texts. PRIVATE. Pure.
 
 Ansible copies the result of a task five times, value by value, in the one process that starts all others.
 """
@@ -26,6 +26,8 @@ _LONG = 4096
 MOST = 1 << 23
 # For each value that is read, a text may have so many characters: each value takes some 80 bytes of memory.
 _PER_VALUE = 16
+# The most differences of a node from its record that its answer has, each as a line of text.
+MOST_DIFFERENCES = 50
 
 
 def with_texts(facts: Mapping[str, object]) -> dict[str, object]:

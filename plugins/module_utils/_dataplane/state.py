@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Mapping
 
 from .._common.addresses import VERSIONS, of_version, version_of
-from .._common.messages import quote
+from .._common.messages import first_lines, quote
+from .._common.text_fields import MOST_DIFFERENCES
 from .esp import IPSEC, Esp, desired_esp, esp_lines
 from .host import Host, foreign_uses, held_addresses, is_our_device, is_ours
 from .host_users import users_of
@@ -37,6 +38,8 @@ FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 # Values of sysctls: a loose reverse path filter, and router advertisements also on a host that forwards.
 _LOOSE, _ALSO_WHEN_FORWARDING = "2", "2"
 _ON, _OFF = "1", "0"
+# The most lines of one side of a difference.
+_MOST_IN_DIFF = 10_000
 
 
 def _nothing() -> dict[int, IpState]:
@@ -318,6 +321,15 @@ def problems_of(host: Host, options: DataPlaneOptions, interface: str) -> list[s
     return problems
 
 
+def drift_lines(missing: Sequence[str], surplus: Sequence[str]) -> list[str]:
+    """Return the lines of a node's answer on its differences from its record, at most one more than MOST_DIFFERENCES.
+
+    A node of a large fleet that lost its tables differs in more than ten thousand facts.
+    """
+    lines = [*(f"missing {line}" for line in missing), *(f"left over {line}" for line in surplus)]
+    return [*first_lines(lines, MOST_DIFFERENCES, "differences")]
+
+
 def lines_between(current: DataPlane, desired: DataPlane) -> tuple[list[str], list[str]]:
     """Return the (missing, surplus) facts of `current`, see `DataPlane.lines`."""
     have, want = current.comparable_to(desired).lines(), desired.lines()
@@ -331,8 +343,9 @@ def result_of(before: frozenset[str], after: frozenset[str], texts: Mapping[str,
 
 
 def _legible(lines: Iterable[str], texts: Mapping[str, str]) -> str:
+    """Return the lines as text: not all of a large fleet, of which an upgrade could change a hundred thousand."""
     shown = []
     for line in lines:
         start, _colon, last = line.rpartition(": ")
         shown.append(f"{start}: {texts[last]}\n" if last in texts else f"{line}\n")
-    return "".join(sorted(shown))
+    return "".join(first_lines(sorted(shown), _MOST_IN_DIFF, "lines\n"))

@@ -13,7 +13,15 @@ from .._dataplane.forward_filters import ForwardFilter, missing_exceptions
 from .._dataplane.interfaces import CALL_IPTABLES, filtered_bridge_versions, own_networks, routers, usable_interfaces
 from .._dataplane.node_state import Held, NodeState
 from .._dataplane.options import DataPlaneOptions
-from .._dataplane.state import desired_data_plane, endpoints_of, held_on, lines_between, own_addresses, problems_of
+from .._dataplane.state import (
+    desired_data_plane,
+    drift_lines,
+    endpoints_of,
+    held_on,
+    lines_between,
+    own_addresses,
+    problems_of,
+)
 from .._host_io import files
 from .._host_io.host_io import HostIO
 from . import metrics_file, systemd_units
@@ -273,7 +281,7 @@ def _takeovers(io: HostIO, record: Record) -> list[Mapping[str, object]]:
 
 
 def _drift(io: HostIO, record: Record, reading: Reading, followed: Followed) -> list[str]:
-    """Return the differences of the node from its record as lines, with missing, changed and surplus files."""
+    """Return `drift_lines` of the node, with missing, changed and surplus files."""
     options = record.state.options
     current = read_data_plane(io, reading.host, options, record.claimed, reading.tables)
     missing, surplus = lines_between(current, desired_data_plane(record.state, record.marks, reading.host))
@@ -286,7 +294,7 @@ def _drift(io: HostIO, record: Record, reading: Reading, followed: Followed) -> 
     missing += [f"file {path}" for path in (followed.engines.added if record.state.follow else ())]
     surplus += [f"file {path}" for path in left_over(io, record.state, options)]
     surplus += [f"class of the container {key}, which has ended" for key in followed.ended]
-    return [f"missing {line}" for line in missing] + [f"left over {line}" for line in surplus]
+    return drift_lines(missing, surplus)
 
 
 def _conflicts(io: HostIO, facts: NodeFacts, reading: Reading, request: ObserveRequest) -> list[Mapping[str, str]]:
@@ -299,29 +307,40 @@ def _conflicts(io: HostIO, facts: NodeFacts, reading: Reading, request: ObserveR
 
 
 def _recall(state: NodeState, names: Iterable[str]) -> list[Mapping[str, object]]:
+    wanted = {*names}
+    pods: dict[str, list[str]] = {}
+    for pod in state.pods:
+        for name in dict.fromkeys(pod.egressips):
+            pods.setdefault(name, []).append(pod.address)
+    networks, rules = _networks_by_object(state), _rules_by_object(state)
     return [
         {
             "name": item.name,
             "egressIPs": list(item.egress_ips),
             **item.destinations.to_dict(),
-            "pods": [pod.address for pod in state.pods if item.name in pod.egressips],
-            **_recall_networks(state, item.name),
-            **_recall_rules(state, item.name),
+            "pods": pods.get(item.name, []),
+            **({"networks": sorted(networks[item.name])} if item.name in networks else {}),
+            **({"namespaces": rules[item.name]} if item.name in rules else {}),
         }
         for item in state.egressips
-        if item.name in names
+        if item.name in wanted
     ]
 
 
-def _recall_networks(state: NodeState, name: str) -> dict[str, object]:
-    """Return the field with the networks of an object's pods; none without any."""
-    names = sorted({each.network for each in state.networks if name in each.egressips})
-    return {"networks": names} if names else {}
+def _networks_by_object(state: NodeState) -> dict[str, set[str]]:
+    """Return {object: networks of its pods} of the objects that have some."""
+    found: dict[str, set[str]] = {}
+    for each in state.networks:
+        for name in each.egressips:
+            found.setdefault(name, set()).add(each.network)
+    return found
 
 
-def _recall_rules(state: NodeState, name: str) -> dict[str, object]:
-    """Return the field with the namespaces of whose pods an object selects some, and the selectors; none without."""
-    namespaces = state.follow.namespaces if state.follow else ()
-    rules = [(each.name, rule.to_dict()) for each in namespaces for rule in each.rules if rule.egressip == name]
-    selectors = [{"name": space, "podSelector": rule.get("podSelector", {})} for space, rule in rules]
-    return {"namespaces": selectors} if selectors else {}
+def _rules_by_object(state: NodeState) -> dict[str, list[Mapping[str, object]]]:
+    """Return {object: [{name, podSelector}]}: the namespaces of whose pods an object selects some."""
+    found: dict[str, list[Mapping[str, object]]] = {}
+    for each in state.follow.namespaces if state.follow else ():
+        for rule in each.rules:
+            selector = {"name": each.name, "podSelector": rule.to_dict().get("podSelector", {})}
+            found.setdefault(rule.egressip, []).append(selector)
+    return found

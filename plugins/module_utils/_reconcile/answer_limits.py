@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How much text of the nodes' answers the controller reads. PRIVATE to the collection. Pure.
 
-As values, a text takes several times its size. Each node has a share for itself, in which the records of its fleet and
-a thousand containers fit. What exceeds the shares comes from one reserve for the whole fleet, so that several faulty
-nodes cost little more than one. A node that needs little of the reserve comes first.
+As values, a text takes several times its size. Each node has a share for itself, in which a thousand containers fit and
+the records of a fleet with 8,190 egress IPs, each of an object of its own. What exceeds the shares comes from one
+reserve for the whole fleet, so that several faulty nodes cost little more than one. A node that needs little of the
+reserve comes first.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 # Characters of each node's share, and how many more it has for each node of the fleet.
-SHARE, SHARE_PER_NODE = 1 << 20, 1 << 10
+SHARE, SHARE_PER_NODE = 3 << 20, 1 << 10
 # Characters beyond the shares: of one node whose texts are the longest that are read, and of smaller ones.
 RESERVE = 1 << 24
 

@@ -12,10 +12,20 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors im
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import (
     MOST,
     TEXTS,
+    is_readable,
+    with_facts_as_text,
     with_plain_texts,
 )
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FAULTY, read_answer
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.answer_limits import refused_answers
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import (
+    ANSWER,
+    FACTS_OF_NODE,
+    FAULTY,
+    read_answer,
+)
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import LONGEST_ANSWER
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of, node_results, result_of
+from large_answers import large_answer
 from setting_sources import task_variables
 
 
@@ -80,7 +90,7 @@ def test_long_answers_of_several_nodes_are_not_read_and_concern_only_these():
     answers = {node: {"egress_ip_node_info": {"nodes": text}} for node, text in texts.items()}
     observed = {host["name"]: host["observed"] for host in hosts_of(task_variables(**answers), answers)}
     read = [node for node in bad if observed[node] == {"nodes": []}]
-    assert len(read) == 2
+    assert len(read) == 3
     for node in {*bad} - {*read}:
         answer = read_answer(observed[node])
         assert (answer.kind, len(answer.reasons)) == (FAULTY, 1)
@@ -95,8 +105,8 @@ def test_long_texts_that_came_compressed_count_as_they_are_read(name):
     packed = {node: "zlib " + base64.b64encode(zlib.compress(text.encode())).decode() for node, text in texts.items()}
     answers = {node: {"egress_ip_node_info": {"facts": json.dumps({name: text})}} for node, text in packed.items()}
     observed = [host["observed"] for host in hosts_of(task_variables(**answers), answers)]
-    assert observed.count({name: []}) == 2
-    assert [read_answer(each).kind for each in observed if "failed" in each] == [FAULTY] * 3
+    assert observed.count({name: []}) == 3
+    assert [read_answer(each).kind for each in observed if "failed" in each] == [FAULTY] * 2
 
 
 def test_long_facts_of_several_nodes_are_not_read():
@@ -105,7 +115,7 @@ def test_long_facts_of_several_nodes_are_not_read():
     answers.update({node: {"egress_ip_node_info": {"facts": text}} for node, text in texts.items()})
     observed = {host["name"]: host["observed"] for host in hosts_of(task_variables(**answers), answers)}
     assert observed["good"] == {"drift": []}
-    assert sorted("failed" in each for each in observed.values()) == [False] * 3 + [True] * 3
+    assert sorted("failed" in each for each in observed.values()) == [False] * 4 + [True] * 2
 
 
 @pytest.mark.parametrize("variables", [{}, {"egress_ip_plan": "{{ other }}"}])
@@ -170,3 +180,19 @@ def test_the_variables_of_a_host_are_merged_once():
     variables["hostvars"] = HostVars()
     assert [host["observed"] for host in hosts_of(variables, ["node1", "node2"])] == [{"held": []}] * 2
     assert merged == ["node1", "node2"]
+
+
+# The nodes and the IP version of a fleet with 8,190 egress IPs, of which four nodes hold 2,000 each.
+@pytest.mark.parametrize(("nodes", "version"), [(5, 6), (100, 6), (1000, 4), (1000, 6)])
+def test_the_longest_answers_of_honest_nodes_are_read(nodes, version):
+    sizes = [2000, -(-190 // (nodes - 4))]
+    outputs = [large_answer(nodes, 8190, held, version) for held in sizes]
+    assert all(is_readable(json.dumps(output), LONGEST_ANSWER) for output in outputs)
+    most, few = ({"egress_ip_node_info": with_facts_as_text(output, FACTS_OF_NODE)} for output in outputs)
+    texts = [len(each["egress_ip_node_info"]["facts"]) for each in (most, few)]
+    counts = {f"node{number}": {f"text {number}": texts[number >= 4]} for number in range(nodes)}
+    assert refused_answers(counts) == {}
+    observed = {
+        host["name"]: host["observed"] for host in hosts_of(task_variables(most=most, few=few), ("most", "few"))
+    }
+    assert [read_answer(observed[name]).kind for name in ("most", "few")] == [ANSWER, ANSWER]

@@ -10,6 +10,7 @@ import datetime
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.messages import (
     expected_string,
+    first_lines,
     pasted_hint,
     quote,
     type_name,
@@ -61,3 +62,10 @@ def test_pasted_hint_names_the_first_typographic_character():
 )
 def test_expected_string(value, message):
     assert expected_string(value) == message
+
+
+@pytest.mark.parametrize(
+    ("most", "shown"), [(3, ["a", "b", "c"]), (2, ["a", "b", "node1: 1 more lines"]), (0, ["node1: 3 more lines"])]
+)
+def test_first_lines(most, shown):
+    assert first_lines(["a", "b", "c"], most, "lines", "node1: ") == shown

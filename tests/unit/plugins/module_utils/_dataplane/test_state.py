@@ -9,9 +9,11 @@ leads from one to the other. inet.json is the table on the node, as nft lists it
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import is_readable
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.interfaces import own_networks
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_ruleset import desired_tables
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.nft_table import INET, parse_table
@@ -32,6 +34,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.state 
     not_routing,
     own_addresses,
     problems_of,
+    result_of,
     sysctl_names,
     transaction,
     with_addresses_of,
@@ -40,6 +43,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io 
 from fake_node_io import FakeKernel, address, ethernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from large_answers import INTERFACE, addresses_of, large_state
 from network_namespace import network_namespace
 from states import any_options, egress_object, held, node_state, node_states
 
@@ -325,3 +329,21 @@ def test_the_held_interface_is_told_apart():
     state = node_state(held=held("192.168.126.101", interface="enp0s31f6np0x"))
     desired = desired_data_plane(state, marks_of(state), new_kernel().read_host())
     assert "192.168.126.101/32 dev enp0s31f6np0x" in desired.ip[4].addresses
+
+
+def test_a_difference_of_a_large_fleet_is_short_enough_to_be_read():
+    """An upgrade may change all rules, and the controller reads 16 MiB of a node's output."""
+    kernel = FakeKernel()
+    kernel.interfaces[INTERFACE] = ethernet()
+    state = large_state(1000, addresses_of(4, 8190), 2000, 500)
+    desired = desired_data_plane(state, marks_of(state), kernel.read_host())
+    after = desired.lines()
+    difference = result_of(frozenset(f"former {line}" for line in after), after, desired.texts())
+    assert is_readable(json.dumps(difference), 1 << 22)
+    for text in difference["diff"].values():
+        assert text.count("\n") == 10_001
+        assert text.endswith(f"\n{len(after) - 10_000} more lines\n")
+
+
+def test_a_short_difference_is_whole():
+    assert result_of(frozenset(), frozenset("ab"), {})["diff"] == {"before": "", "after": "a\nb\n"}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.text_fields import MOST_DIFFERENCES
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
@@ -23,7 +24,7 @@ from node_runs import (
     watch,
     without_key,
 )
-from states import held, node_state
+from states import egress_object, held, node_state
 
 
 def lose_address(kernel):
@@ -132,6 +133,19 @@ def test_drift_is_seen_and_put_right(kernel, kind):
     assert {k: shown[k] for k in ("changed", "diff", "held")} == {k: result[k] for k in ("changed", "diff", "held")}
     assert observe(kernel)["drift"] == []
     assert observe(kernel)["held"] == held(A)
+
+
+def test_a_node_that_lost_its_tables_has_a_short_answer(kernel):
+    """Each egress IP of the fleet has a dozen facts on each node, and the controller reads the answers of all nodes."""
+    many = [f"192.168.100.{number}" for number in range(1, 101)]
+    apply(kernel, node_state(egressips=[egress_object("web", many)], held=held(*many[:10])))
+    without_key(kernel.tables, INET)
+    drift = observe(kernel)["drift"]
+    assert len(drift) == MOST_DIFFERENCES + 1
+    more = drift.pop().split(" ", 1)
+    assert int(more[0]) > 500
+    assert more[1] == "more differences"
+    assert all(line.startswith("missing nft inet ") for line in drift)
 
 
 def test_a_plain_host_is_seen_as_it_is(kernel):

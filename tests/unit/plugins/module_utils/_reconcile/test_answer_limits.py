@@ -40,7 +40,7 @@ def test_each_node_has_its_share():
 
 @pytest.mark.parametrize("count", [3, 20])
 def test_of_nodes_that_need_too_much_only_these_are_set_aside(count):
-    good = {"good": [text("g", SHARE)], "large": [text("l", 4 * SHARE)]}
+    good = {"good": [text("g", SHARE)], "large": [text("l", 2 * SHARE)]}
     bad = {f"bad{number:02}": [text("b", MOST), f"{number:02}" + text("c", MOST - 2)] for number in range(count)}
     # What all of them have costs each a part of it.
     found = refused({**bad, **good})
