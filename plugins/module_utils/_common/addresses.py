@@ -190,17 +190,24 @@ class NetworkSet:
     """Networks, of which one may contain an address; a lookup takes a step per prefix length."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        self._known = {(net.version, net.prefixlen, int(net.network_address)) for net in networks}
-        self._lengths = {(version, length) for version, length, _first in self._known}
+        self._known = {(net.version, net.prefixlen, int(net.network_address)): net for net in networks}
+        # The longest first.
+        self._lengths = sorted({(version, length) for version, length, _first in self._known}, reverse=True)
 
     def __contains__(self, address: str) -> bool:
         """Return whether one of the networks contains the address."""
+        return self.longest(address) is not None
+
+    def longest(self, address: str) -> Network | None:
+        """Return the network with the longest prefix that contains the address, None without one."""
         ip = parsed(address)
         value, bits = int(ip), ip.max_prefixlen
-        return any(
-            version == ip.version and (version, length, value >> bits - length << bits - length) in self._known
-            for version, length in self._lengths
-        )
+        for version, length in self._lengths:
+            if version == ip.version:
+                network = self._known.get((version, length, value >> bits - length << bits - length))
+                if network is not None:
+                    return network
+        return None
 
 
 def networks_between(first: int, last: int, version: int) -> list[Network]:

@@ -15,9 +15,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from .._common.addresses import Network, parse_network, parsed
+from .._common.addresses import Network, NetworkSet, parse_network
 from .._common.errors import EgressIPError
-from .._common.messages import listed, quote
+from .._common.messages import first_lines, listed, quote
 from .._common.network_names import PODMAN
 from .._common.selectors import parse_labels
 from .._kubernetes.engine_sources import NAMESPACE_LABEL, EngineSource
@@ -112,15 +112,14 @@ def plan_containers(
         tuple(pod for each in found for pod in each.pods),
         {each.name: each.origins for each in found},
         {each.name: each.kept for each in found},
-        tuple(line for each in found for line in _first_ones(each.name, each.errors)),
+        # Those of one node must not fill the report.
+        tuple(
+            line
+            for each in found
+            for line in first_lines(each.errors, _MOST_LINES, "errors of containers", f"{each.name}: has ")
+        ),
         {each.name: each.followed for each in found},
     )
-
-
-def _first_ones(node: str, lines: Sequence[str]) -> Sequence[str]:
-    """Return the first lines, and the number of the others: those of one node must not fill the report."""
-    more = len(lines) - _MOST_LINES
-    return lines if more <= 0 else [*lines[:_MOST_LINES], f"{node}: has {more} more errors of containers"]
 
 
 class _Node:
@@ -139,7 +138,8 @@ class _Node:
         self.started = facts.get("followed_pods", ())
         self.followed = {address for each in self.started for address in each["addresses"]}
         self.answers = [answer for answer in facts.get("containers", ()) if answer["engine"] in sources]
-        self.networks = _namespaces_by_network(facts, networks)
+        self.namespaces = _namespaces_by_network(facts, networks)
+        self.networks = NetworkSet(self.namespaces)
         self.pods: list[Pod] = []
         self.names: set[tuple[str, str]] = set()
         self.numbers: Counter[tuple[str, str]] = Counter()
@@ -156,20 +156,20 @@ class _Node:
                 name = self._pod_name(each["name"], each["namespace"])
                 labels = _valid_labels(each["labels"])
                 self.pods.append(Pod(each["namespace"], name, labels, self.name, own, engine=PODMAN))
-        shared = self._shared()
+        left_out = self._shared() | self.followed
         for answer in self.answers:
             if answer["problem"]:
                 self._keep(answer["engine"], answer)
             else:
-                self._read_engine(answer["engine"], answer["found"], shared)
+                self._read_engine(answer["engine"], answer["found"], left_out)
         return self
 
-    def _read_engine(self, engine: str, found: Iterable[Mapping[str, Any]], shared: Collection[str]) -> None:
+    def _read_engine(self, engine: str, found: Iterable[Mapping[str, Any]], left_out: Collection[str]) -> None:
         refused = []
         for container in found:
             wanted = container["labels"].get(NAMESPACE_LABEL)
             if wanted is None or wanted in self.sources[engine].namespaces:
-                self._add(engine, container, wanted, shared)
+                self._add(engine, container, wanted, left_out)
             else:
                 refused.append(f"{container['name']} ({quote(wanted)})")
         if refused:
@@ -200,10 +200,10 @@ class _Node:
             if (self.name, pod["address"]) not in self.documented:
                 self.kept.setdefault(pod["address"], Kept(engine, tuple(pod["egressips"])))
 
-    def _add(self, engine: str, container: Mapping[str, Any], wanted: str | None, shared: Collection[str]) -> None:
+    def _add(self, engine: str, container: Mapping[str, Any], wanted: str | None, left_out: Collection[str]) -> None:
         addresses: dict[str, list[str]] = {}
         for address in container["addresses"]:
-            if address not in {*shared, *self.followed} and (self.name, address) not in self.documented:
+            if address not in left_out and (self.name, address) not in self.documented:
                 cidr, namespaces = self._network_of(address)
                 # The packets of a network with several namespaces are dropped.
                 if wanted is not None or len(namespaces) < 2:
@@ -217,10 +217,8 @@ class _Node:
 
     def _network_of(self, address: str) -> tuple[str, Collection[str]]:
         """Return the longest of the named networks that contains an address, and the namespaces that name it."""
-        ip = parsed(address)
-        inside = [net for net in self.networks if net.version == ip.version and ip in net]
-        longest = max(inside, key=lambda net: net.prefixlen, default=None)
-        return (str(longest), self.networks[longest]) if longest else ("", ())
+        longest = self.networks.longest(address)
+        return (str(longest), self.namespaces[longest]) if longest else ("", ())
 
     def _pod_name(self, name: str, namespace: str) -> str:
         """Return a valid name of a Pod that no other pod of the node has."""

@@ -13,8 +13,11 @@ from collections import Counter
 from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from .._common.addresses import Network, NetworkSet, parse_interface, parsed
+from .._common.messages import listed
 
 _FACTS = Mapping[str, Any]
+# The most addresses that a line names.
+_SHOWN = 8
 
 
 class Recorded(NamedTuple):
@@ -97,7 +100,7 @@ def unshared_lines(observed: Mapping[str, _FACTS], members: Iterable[_FACTS], ex
     `members` are [{name, addresses}] as the others know them, `excluded` the networks that all nodes exclude.
     """
     lines = Unshared([], [])
-    known = {member["name"]: member["addresses"] for member in members}
+    known = {member["name"]: {*member["addresses"]} for member in members}
     owners = Counter(address for facts in observed.values() for address in {*facts["addresses"]})
     networks = NetworkSet(excluded)
     for name, facts in sorted(observed.items()) if len(observed) > 1 else ():
@@ -112,10 +115,10 @@ def unshared_lines(observed: Mapping[str, _FACTS], members: Iterable[_FACTS], ex
     return lines
 
 
-def _unshared_line(name: str, addresses: Iterable[str], why: str) -> str:
+def _unshared_line(name: str, addresses: Sequence[str], why: str) -> str:
     return (
-        f"egress_ip_excluded_cidrs: does not contain {', '.join(addresses)} of {name}, {why}; pods of other nodes use"
-        f" egress IPs towards it, and cannot reach it with those that {name} holds; list it if pods connect to it"
+        f"egress_ip_excluded_cidrs: does not contain {listed(addresses, _SHOWN)} of {name}, {why}; pods of other nodes"
+        f" use egress IPs towards it, and cannot reach it with those that {name} holds; list it if pods connect to it"
     )
 
 
@@ -127,12 +130,14 @@ def false_addresses(observed: Mapping[str, _FACTS]) -> dict[str, str]:
     holders = {item["egressIP"]: name for name, facts in sorted(observed.items()) for item in facts["held"]}
     reasons: dict[str, str] = {}
     for name, facts in sorted(observed.items()):
+        votes: _Votes | None = None
         for field, addresses in (("addresses", _own(facts)), ("gateways", facts.get("gateways", ()))):
             for address in addresses:
                 holder = holders.get(address, name)
                 if holder == name:
                     continue
-                if field == "addresses" and _is_recorded(address, name, observed):
+                votes = votes or _Votes(name, observed)
+                if field == "addresses" and votes.confirm(address):
                     reasons.setdefault(holder, f"held: {address} is an address of {name}")
                 else:
                     reasons.setdefault(name, f"{field}: {address} is an egress IP that {holder} holds")
@@ -144,15 +149,21 @@ def _own(facts: _FACTS) -> set[str]:
     return networks.union(facts["addresses"])
 
 
-def _is_recorded(address: str, name: str, observed: Mapping[str, _FACTS]) -> bool:
-    """Return whether more than half of the other nodes have the address on record as this node's own."""
-    others = [facts["nodes"] for other, facts in observed.items() if other != name and facts["nodes"]]
-    votes = sum(any(_has_address(entry, name, address) for entry in entries) for entries in others)
-    return 2 * votes > len(others)
+class _Votes:
+    """How many of the other nodes have an address on record as an own one of a node."""
 
+    def __init__(self, name: str, observed: Mapping[str, _FACTS]) -> None:
+        others = [facts["nodes"] for other, facts in observed.items() if other != name and facts["nodes"]]
+        self._total = len(others)
+        self._votes = Counter(
+            address
+            for entries in others
+            for address in {each for entry in entries if entry["name"] == name for each in entry["addresses"]}
+        )
 
-def _has_address(entry: _FACTS, name: str, address: str) -> bool:
-    return bool(entry["name"] == name and address in entry["addresses"])
+    def confirm(self, address: str) -> bool:
+        """Return whether more than half of them have the address."""
+        return 2 * self._votes[address] > self._total
 
 
 def credible_holders(observed: Mapping[str, _FACTS]) -> dict[str, list[str]]:

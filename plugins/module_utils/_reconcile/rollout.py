@@ -225,7 +225,7 @@ class _Builder:
         self.members = tuple(
             FleetNode(m["name"], tuple(m["endpoints"]), tuple(m["addresses"]), _links(m)) for m in fleet["members"]
         )
-        self.addresses = {member.name: member.addresses for member in self.members}
+        self.addresses = {member.name: frozenset(member.addresses) for member in self.members}
         self.far_ends, self.following = self._far_ends()
         own = {address for member in self.members for address in member.addresses}
         of_pods = pod_networks(manifests, own, excluded)

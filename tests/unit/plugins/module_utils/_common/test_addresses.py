@@ -272,4 +272,7 @@ def test_egress_ips_are_unicast_as_ipaddress_sees_it(address):
 def test_a_set_of_networks_contains_their_addresses(networks, data):
     inside = [address for network in networks for address in (network[0], network[-1])]
     address = data.draw(st.one_of(ADDRESSES, *([st.sampled_from(inside)] if inside else ())))
-    assert (canonical(address) in NetworkSet(networks)) == any(address in network for network in networks)
+    containing = [network for network in networks if address in network]
+    known = NetworkSet(networks)
+    assert (canonical(address) in known) == bool(containing)
+    assert known.longest(canonical(address)) == max(containing, key=lambda net: net.prefixlen, default=None)
