@@ -120,7 +120,7 @@ facts:
   sample: '{"problems": [], "interface": "eth0", "endpoints": ["192.168.126.21"]}'
 since:
   description: The egress IPs that the host holds, with the seconds since 1970 at which it got them. With O(metrics).
-  returned: success
+  returned: without O(of_run)
   type: dict
   sample: {192.168.126.10: 1795955301}
 controller_seconds:
@@ -130,13 +130,13 @@ controller_seconds:
   sample: 34.5
 problems:
   description: Reasons why this host cannot be a node. The other values may be empty then.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: str
   sample: ["nftables: is not installed on this host; install the package"]
 lost:
   description: Why a node has lost its interface for the egress IPs, else empty. With it, the other values are empty.
-  returned: always
+  returned: without O(of_run)
   type: str
   sample: eth0 does not exist or has no address of its own
 packages:
@@ -147,40 +147,40 @@ packages:
   sample: [nftables]
 platform:
   description: The platform of the host, and its BIOS UUID if the firmware shows it.
-  returned: always
+  returned: without O(of_run)
   type: dict
   sample: {name: vsphere, uuid: 42304b1e-9e7b-4f1d-8a52-0c1f6b0f6c11}
 interface:
   description: The interface for the egress IPs.
-  returned: always
+  returned: without O(of_run)
   type: str
   sample: eth0
 endpoints:
   description: The endpoints of the node's tunnel, its own address of each IP version on that interface.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: str
   sample: ["192.168.126.21", "2001:db8:126::21"]
 networks:
   description: The node's own addresses by interface, in the form that P(netops.egress_ip.assign#filter) takes.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: dict
   sample: [{interface: eth0, addresses: ["192.168.126.21/18"]}]
 macs:
   description: The MAC addresses of the interfaces in C(networks).
-  returned: always
+  returned: without O(of_run)
   type: dict
   sample: {eth0: "00:50:56:00:01:01"}
 addresses:
   description: Every address of the node on any interface; traffic to these is node traffic and keeps its source.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: str
   sample: ["192.168.126.21"]
 gateways:
   description: The routers of the default routes.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: str
   sample: [192.168.64.1]
@@ -189,7 +189,7 @@ routers:
     - The routers of the default routes by the interfaces in C(networks), in any routing table.
     - An egress IP on another interface than C(interface) needs one to reach destinations outside the networks of its
       interface.
-  returned: always
+  returned: without O(of_run)
   type: dict
   sample: {eth0: [192.168.64.1]}
 bridge_filtered:
@@ -197,26 +197,26 @@ bridge_filtered:
     - The IP versions whose packets pass iptables on the interface for the egress IPs, because that is a bridge or on
       top of one.
     - Such a node loses replies to pods of other nodes, so it gets no egress IP of this version.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: int
   sample: []
 forward_filters:
   description:
     - The nftables chains of others that drop forwarded packets, in tables without a rule for the tunnel device.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: dict
   sample: [{family: ip, table: filter, chain: FORWARD}]
 held:
   description: The egress IPs that the node holds.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: dict
   sample: [{egressIP: 192.168.126.10, interface: eth0}]
 generation:
   description: The generation of the plan that was applied last, 0 for none.
-  returned: always
+  returned: without O(of_run)
   type: int
   sample: 3
 digest:
@@ -225,14 +225,16 @@ digest:
   type: str
   sample: 1f6c9b0a4a7de9b2
 drift:
-  description: The differences of the host from the state that was applied last, a line each.
-  returned: always
+  description:
+    - The differences of the host from the state that was applied last, a line each. Of more than 50, the last line has
+      the number of the others.
+  returned: without O(of_run)
   type: list
   elements: str
   sample: ["missing ip rules: priority 7387 unreachable"]
 far_ends:
   description: The endpoint of the tunnel for each egress IP that is not on the primary interface of its holder.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: dict
   sample: [{egressIP: 172.30.0.10, endpoint: 192.168.126.21}]
@@ -240,26 +242,26 @@ tunnel_keys:
   description:
     - The fingerprints of the secrets that an encrypted tunnel accepts; the node sends with the first. Empty without
       encryption.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: str
   sample: [5d3a0f8e1b2c4d67]
 standbys:
   description: The nodes that may hold each egress IP with failover, in the order in which they claim it.
-  returned: if a state with failover was applied
+  returned: without O(of_run), if a state with failover was applied
   type: list
   elements: dict
   sample: [{egressIP: 192.168.126.10, order: [node2, node3, node1]}]
 failover_key:
   description: The fingerprint of the key with which the nodes call each other, empty if this node has lost it.
-  returned: if a state with failover was applied
+  returned: without O(of_run), if a state with failover was applied
   type: str
   sample: 5d3a0f8e1b2c4d67
 takeovers:
   description:
     - The egress IPs that the node took over since its last run, the node that had each (empty if unknown), and the
       time in seconds since 1970.
-  returned: if a state with failover was applied
+  returned: without O(of_run), if a state with failover was applied
   type: list
   elements: dict
   sample: [{egressIP: 192.168.126.10, from: node1, since: 1795939200.0}]
@@ -267,14 +269,14 @@ nodes:
   description:
     - The nodes of the fleet as this node knows them, the JSON text of a list of dictionaries.
     - In a large fleet Ansible copies a text much faster than many values.
-  returned: always
+  returned: without O(of_run)
   type: str
   sample: '[{"name": "node1", "endpoints": ["192.168.126.21"], "addresses": ["192.168.126.21"]}]'
 recalled:
   description:
     - The record of the objects in O(recall).
     - C(namespaces) are those whose pods an object selects, with its podSelector, on a node that follows pods.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: dict
   sample: [{name: egressips-prod, egressIPs: [192.168.126.10], pods: [10.88.0.2]}]
@@ -283,7 +285,7 @@ named_networks:
     - The addresses of the networks in O(networks) and O(host_networks), and of those on record, with their namespace
       there (empty for none). A C(problem) is why a network has none, or why those on record are returned.
     - A user of the host has C(uids), ranges of numbers, in place of addresses.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: dict
   sample: [{network: "podman:web", namespace: web, cidrs: [10.89.0.0/24], problem: ""}]
@@ -291,13 +293,13 @@ followed_pods:
   description:
     - The containers of Podman that chose their namespace by an annotation when they started and still run, with the
       labels of their annotation.
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: dict
   sample: [{name: 0123456789ab, namespace: web, labels: {app: shop}, addresses: [10.89.7.2]}]
 follow_problem:
   description: Why the host cannot follow the pods of the engines in O(follow), empty if it can.
-  returned: always
+  returned: without O(of_run)
   type: str
   sample: "/etc/cni/net.d: has no list of network plugins"
 containers:
@@ -306,7 +308,7 @@ containers:
       each engine. C(found) has the name, the labels and the addresses of each that runs.
     - If the engine cannot be read, C(problem) is the reason, C(found) is empty, and C(kept) has the addresses and
       objects that are on record for it.
-  returned: always
+  returned: without O(of_run)
   type: str
   sample: '[{"engine": "podman", "found": [{"name": "shop", "labels": {"app": "shop"}, "addresses": ["10.89.7.10"]}],
     "problem": "", "kept": []}]'
@@ -314,7 +316,7 @@ conflicts:
   description:
     - The egress IPs that the node holds and for which another host answers, with its MAC address.
     - Neighbours reach either host then, so connections fail at random. Empty without O(probe).
-  returned: always
+  returned: without O(of_run)
   type: list
   elements: dict
   sample: [{egressIP: 192.168.126.102, interface: eth0, mac: "52:54:00:12:34:56"}]
@@ -325,7 +327,7 @@ metrics:
       including those that ended recently), the destination with most of them (C(busiest)), and the share of the source
       ports that these take (C(port_share), from 0 to 1). A source address has 64512 ports for each destination, so they
       run out there first.
-  returned: always
+  returned: without O(of_run)
   type: dict
   contains:
     egress_ips:

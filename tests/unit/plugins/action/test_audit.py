@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audit of a platform from the registered result of its module. Its rules are tested with _reconcile.vsphere."""
+"""The audit of a platform from the registered result of its module. Its rules are tested with _vsphere.provider."""
 
 from __future__ import annotations
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.netops.egress_ip.plugins.action.node_info import _AS_TEXT
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule as Action
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import SIGNS
+from ansible_collections.netops.egress_ip.plugins.modules.node_info import RETURN
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, without_control
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of
 from playbook_fleet import COLLECTION, PlaybookFleet
@@ -186,3 +189,10 @@ def test_a_busy_controller_is_said_and_no_node_is_dead(tmp_path):
 
 def test_a_result_of_a_node_does_not_accuse_the_controller():
     assert without_control({"controller_seconds": 1000, "held": []}) == {"held": []}
+
+
+def test_the_documentation_names_the_facts_of_a_run():
+    documented = yaml.safe_load(RETURN)
+    in_text = {name for name, value in documented.items() if value["returned"].startswith("without O(of_run)")}
+    assert in_text == _AS_TEXT
+    assert documented["facts"]["returned"] == "with O(of_run)"

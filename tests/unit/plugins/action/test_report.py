@@ -69,7 +69,7 @@ def test_a_preview_shows_the_difference():
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_doubts_are_notes_or_complaints(strict):
+def test_mistakes_are_notes_or_errors(strict):
     plan = {**PLANNED["egress_ip_plan"], "mistakes": ["the selector of egressip/web selects no pod"]}
     made = run_action("report", {**PLANNED, "egress_ip_plan": plan}, strict=strict)
     assert made["errors"] == (plan["mistakes"] if strict else [])

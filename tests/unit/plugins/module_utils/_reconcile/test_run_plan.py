@@ -111,7 +111,7 @@ def test_reasons_of_the_audit_stop_the_run():
     assert (made["stop_reasons"], made["rollout"]) == (["the label is unknown"], {})
 
 
-def test_settings_without_effect_are_doubts():
+def test_settings_without_effect_are_mistakes():
     made = run([host(1)], egressip(A, annotations={"egress-ip.netops/spread": "rack"}))
     path = "egressip/web: metadata.annotations['egress-ip.netops/spread']"
     assert f"{path}: has no effect; no node has the label rack" in made["mistakes"]
