@@ -53,7 +53,8 @@ def answer(
         shown = status_table(picture(run.to_dict(), planned=False, manifests=run.objects), run.fleet)
         answers["status"], answers["status_failures"] = shown
     if questions.traffic:
-        answers["traffic"] = traffic(run.fleet)
+        egress_ips = {address for each in run.objects.egressips for address in each.egress_ips}
+        answers["traffic"] = traffic(run.fleet, egress_ips)
     if run.stop_reasons:
         return answers
     if questions.what_if != {} or questions.headroom:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from .._common.messages import listed
+from .._common.messages import first_lines, listed
 from .._kubernetes.manifests import Manifests, select_pods
 from .._kubernetes.objects import DEFAULT_NAMESPACE, Pod
 
@@ -74,11 +74,18 @@ def _unknown_namespaces(manifests: Manifests) -> list[str]:
     """Return a line for each namespace of pods without a document if an object could select it by a label."""
     selectors = [each.namespace_selector for each in manifests.egressips if not each.errors and each.namespace_selector]
     known = {namespace.name for namespace in manifests.namespaces}
-    return [
-        f"namespace/{name}: has pods but no Namespace document, so that no label of it is known"
-        for name in sorted({pod.namespace for pod in manifests.pods if not _is_implicit(pod)} - known)
-        if not all(selector.matches({"kubernetes.io/metadata.name": name}) for selector in selectors)
+    of_documents = {pod.namespace for pod in manifests.pods if not pod.engine} - known
+    of_engines = {pod.namespace for pod in manifests.pods if pod.engine and not _is_implicit(pod)} - known
+    found = [
+        [
+            f"namespace/{name}: has pods but no Namespace document, so that no label of it is known"
+            for name in sorted(names)
+            if not all(selector.matches({"kubernetes.io/metadata.name": name}) for selector in selectors)
+        ]
+        for names in (of_documents, of_engines - of_documents)
     ]
+    # A node names those of its containers.
+    return [*found[0], *first_lines(found[1], _SHOWN, "namespaces of containers have no Namespace document")]
 
 
 def _is_implicit(pod: Pod) -> bool:

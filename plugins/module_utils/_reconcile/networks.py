@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from .._common.errors import Errors
-from .._common.messages import listed, quote, type_name
+from .._common.messages import first_lines, listed, quote, type_name
 from .._common.network_names import ENGINES, USER, parse_network_name
 from .._common.selectors import is_namespace_name
 from .._dataplane.named_networks import Conflict, NamedNetworks, reserved_addresses
@@ -24,7 +24,8 @@ from .._kubernetes.manifests import Manifests, objects_of_networks
 from .._kubernetes.objects import Pod
 
 VARIABLE = "egress_ip_networks"
-_SHOWN = 5
+# The most nodes, and addresses of a network, that a line or a cell names, and the most lines on the networks of a node.
+_SHOWN, ADDRESSES_SHOWN, _MOST_LINES = 5, 8, 20
 
 
 class NamedNetwork(NamedTuple):
@@ -186,13 +187,14 @@ def network_lines(
     errors: list[str] = []
     for state in named:
         found = NamedNetworks(state, reserved)
-        errors += [_conflict_line(state.name, each) for each in found.conflicts]
-        errors += _refusals(state, found)
+        lines = [*(_conflict_line(state.name, each) for each in found.conflicts), *_refusals(state, found)]
+        # Those of one node must not fill the report.
+        errors += first_lines(lines, _MOST_LINES, "errors of networks", f"{state.name}: has ")
     return errors, [*_without_addresses(plan, observed), *_without_object(plan)]
 
 
 def _conflict_line(node: str, conflict: Conflict) -> str:
-    owners = " and ".join(f"{each.network} of namespace/{each.namespace}" for each in conflict.named_by)
+    owners = " and ".join(dict.fromkeys(f"{each.network} of namespace/{each.namespace}" for each in conflict.named_by))
     return f"{node}: {conflict.network} is {owners}; its packets are dropped, so name it in one namespace only"
 
 

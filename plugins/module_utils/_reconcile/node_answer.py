@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Collection, Mapping
-from typing import Any, Callable, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from typing import Any, Callable, NamedTuple, TypeVar
 
 from .._common.addresses import (
     VERSIONS,
@@ -25,8 +26,10 @@ from .._common.errors import Errors
 from .._common.messages import on_one_line, quote, type_name
 from .._common.network_names import parse_network_name
 from .._common.selectors import Selector, is_dns_label, is_dns_subdomain
+from .._common.text_fields import MOST_DIFFERENCES
 from .._common.uid_ranges import parse_uid_range
 from .._common.validation import NO_MAPPING, check_list, check_mapping, required
+from .._dataplane.failover import MOST_IN_ORDER
 
 ANSWER, STOP, FAULTY, UNAVAILABLE = "answer", "stop", "faulty", "unavailable"
 NOT_OBSERVED = "the host was left out of the run, which needs all nodes; run without --limit"
@@ -41,9 +44,14 @@ _REQUIRED = ("interface", "networks", "endpoints", "addresses", "held", "generat
 _NUMBERS_END = 2**64
 # Characters of a text, and texts of one answer, that may get into a report: AWX drops one that is too long.
 _LONGEST_TEXT, _MOST_REASONS = 2000, 20
+# Entries of a list or a mapping, far above those of any node: a fleet has at most 16,382 egress IPs.
+_MOST = 20_000
+_MOST_ADDRESSES, _MOST_INTERFACES, _MOST_NETWORKS, _MOST_CIDRS, _MOST_UIDS = 10_000, 1000, 1000, 1000, 64
+_MOST_LABELS, _MOST_PROTOCOLS = 1000, 256
 # Far above what a run sets: `tunnel_keys` limits that.
 _MOST_KEYS = 32
 _Check = Callable[[Any, str, Errors], Any]
+_Entries = TypeVar("_Entries", Sequence[Any], Mapping[Any, Any])
 # The last records of nodes, with their well-formed entries.
 _RECORDS: deque[tuple[list[Any], list[Mapping[str, Any]]]] = deque(maxlen=4)
 
@@ -203,9 +211,28 @@ def _version(value: object, path: str, errors: Errors) -> int:
     return 4
 
 
-def _list_of(check: _Check) -> _Check:
+def _few(entries: _Entries, most: int, path: str, errors: Errors) -> _Entries:
+    """Add an error if there are too many entries: they take time, and lines of the report, from the other nodes."""
+    if len(entries) > most:
+        errors.add(path, f"must have at most {most} entries, not {len(entries)}")
+    return entries
+
+
+def _list_of(check: _Check, most: int = _MOST) -> _Check:
     def checked(value: object, path: str, errors: Errors) -> list[Any]:
-        return [check(item, f"{path}[{index}]", errors) for index, item in enumerate(check_list(value, path, errors))]
+        items = _few(check_list(value, path, errors), most, path, errors)[:most]
+        return [check(item, f"{path}[{index}]", errors) for index, item in enumerate(items)]
+
+    return checked
+
+
+def _mapping_of(check_key: _Check, check: _Check, most: int) -> _Check:
+    """Return a check of a mapping with any keys."""
+
+    def checked(value: object, path: str, errors: Errors) -> dict[Any, Any]:
+        fields = _few(check_mapping(value, path, errors), most, path, errors)
+        items = islice(fields.items(), most)
+        return {check_key(key, f"{path}: a key", errors): check(each, f"{path}.{key}", errors) for key, each in items}
 
     return checked
 
@@ -221,16 +248,6 @@ def _mapping(checks: Mapping[str, _Check], optional: Mapping[str, _Check] = NO_M
         return {name: check(fields[name], f"{path}.{name}", errors) for name, check in known.items() if name in fields}
 
     return checked
-
-
-def _texts_by_name(value: object, path: str, errors: Errors) -> dict[str, str]:
-    fields = check_mapping(value, path, errors).items()
-    return {_text(key, f"{path}: a key", errors): _text(text, f"{path}.{key}", errors) for key, text in fields}
-
-
-def _addresses_by_name(value: object, path: str, errors: Errors) -> dict[str, list[str]]:
-    fields = check_mapping(value, path, errors).items()
-    return {_text(key, f"{path}: a key", errors): _addresses(each, f"{path}.{key}", errors) for key, each in fields}
 
 
 def _uuid(value: object, path: str, errors: Errors) -> str | None:
@@ -272,23 +289,11 @@ def _moment(value: object, path: str, errors: Errors) -> float:
     return 0
 
 
-def _moments(value: object, path: str, errors: Errors) -> dict[str, float]:
-    fields = check_mapping(value, path, errors).items()
-    return {_address(ip, f"{path}: a key", errors): _moment(time, f"{path}.{ip}", errors) for ip, time in fields}
-
-
 def _boolean(value: object, path: str, errors: Errors) -> bool:
     if isinstance(value, bool):
         return value
     errors.add(path, f"must be true or false, not {type_name(value)}")
     return False
-
-
-def _keys(value: object, path: str, errors: Errors) -> list[str]:
-    keys = check_list(value, path, errors)
-    if len(keys) > _MOST_KEYS:
-        errors.add(path, f"must be at most {_MOST_KEYS} fingerprints, not {len(keys)}")
-    return [_key(key, f"{path}[{index}]", errors) for index, key in enumerate(keys[:_MOST_KEYS])]
 
 
 def _optional_key(value: object, path: str, errors: Errors) -> str:
@@ -303,8 +308,9 @@ def _recorded_nodes(value: object, path: str, errors: Errors) -> list[Mapping[st
     for known, entries in _RECORDS:
         if known is value:
             return entries
-    entries = [entry for entry in check_list(value, path, errors) if _is_recorded_node(entry)]
-    if isinstance(value, list):
+    items = _few(check_list(value, path, errors), _MOST, path, errors)
+    entries = [entry for entry in items if _is_recorded_node(entry)]
+    if isinstance(value, list) and len(value) <= _MOST:
         _RECORDS.append((value, entries))
     return entries
 
@@ -322,9 +328,8 @@ def _is_recorded_node(entry: object) -> bool:
         return False
 
 
-def _connections(value: object, path: str, errors: Errors) -> dict[str, float]:
-    fields = check_mapping(value, path, errors).items()
-    return {_address(ip, f"{path}: a key", errors): _number(count, f"{path}.{ip}", errors) for ip, count in fields}
+def _versions(value: object, path: str, errors: Errors) -> list[int]:
+    return sorted({*_list_of(_version)(value, path, errors)})
 
 
 def _metrics(value: object, path: str, errors: Errors) -> Mapping[str, Any] | None:
@@ -333,20 +338,23 @@ def _metrics(value: object, path: str, errors: Errors) -> Mapping[str, Any] | No
 
 _texts = _list_of(_text)
 _addresses = _list_of(_address)
+_interface_addresses = _list_of(_interface_address, _MOST_ADDRESSES)
 _USE = {"protocol": _text, "connections": _number, "busiest": _text}
-_uses = _list_of(_mapping(_USE, {"port_share": _number}))
+_uses = _list_of(_mapping(_USE, {"port_share": _number}), _MOST_PROTOCOLS)
 _COUNTERS = ("transmit_packets", "transmit_bytes", "receive_packets", "receive_bytes")
 _some_metrics = _mapping(
     {
         "egress_ips": _list_of(
             _mapping({"egressIP": _address, "use": _uses, **dict.fromkeys(_COUNTERS, _number)}, {"object": _text})
         ),
-        "tunnel": _list_of(_mapping({"source": _address, "use": _uses})),
+        # A row for each endpoint.
+        "tunnel": _list_of(_mapping({"source": _address, "use": _uses}), len(VERSIONS)),
     },
     {"conflicts": _list_of(_mapping({"egressIP": _address, "mac": _text}))},
 )
-_NAMED_NETWORK = {"network": _network_name, "namespace": _text, "cidrs": _list_of(_network), "problem": _text}
-_CONTAINER = {"name": _text, "labels": _texts_by_name, "addresses": _addresses}
+_cidrs = _list_of(_network, _MOST_CIDRS)
+_NAMED_NETWORK = {"network": _network_name, "namespace": _text, "cidrs": _cidrs, "problem": _text}
+_CONTAINER = {"name": _text, "labels": _mapping_of(_text, _text, _MOST_LABELS), "addresses": _addresses}
 _KEPT = {"address": _address, "egressips": _list_of(_object_name)}
 _containers = _list_of(
     _mapping(
@@ -355,10 +363,10 @@ _containers = _list_of(
 )
 _RECALLED = {"name": _object_name, "egressIPs": _list_of(_egress_ip), "pods": _addresses}
 _rules = _list_of(_mapping({"name": _namespace, "podSelector": _selector}))
-_named_networks = _list_of(_mapping(_NAMED_NETWORK, {"uids": _list_of(_uid_range)}))
+_named_networks = _list_of(_mapping(_NAMED_NETWORK, {"uids": _list_of(_uid_range, _MOST_UIDS)}), _MOST_NETWORKS)
 _DESTINATIONS = {"destinations": _list_of(_network), "excluded_destinations": _list_of(_network)}
 # A node in the record of another one.
-_links = _list_of(_mapping({"mac": _text, "addresses": _list_of(_interface_address)}))
+_links = _list_of(_mapping({"mac": _text, "addresses": _interface_addresses}))
 member = _mapping({"name": _text, "endpoints": _addresses, "addresses": _addresses}, {"links": _links})
 _FIELDS: dict[str, _Check] = {
     "problems": _texts,
@@ -367,21 +375,21 @@ _FIELDS: dict[str, _Check] = {
     "platform": _mapping({"name": _text, "uuid": _uuid}),
     "interface": _text,
     "endpoints": _addresses,
-    "networks": _list_of(_mapping({"interface": _text, "addresses": _list_of(_interface_address)})),
-    "macs": _texts_by_name,
-    "addresses": _addresses,
+    "networks": _list_of(_mapping({"interface": _text, "addresses": _interface_addresses}), _MOST_INTERFACES),
+    "macs": _mapping_of(_text, _text, _MOST_INTERFACES),
+    "addresses": _list_of(_address, _MOST_ADDRESSES),
     "gateways": _addresses,
-    "routers": _addresses_by_name,
-    "bridge_filtered": _list_of(_version),
+    "routers": _mapping_of(_text, _addresses, _MOST_INTERFACES),
+    "bridge_filtered": _versions,
     "forward_filters": _list_of(_mapping({"family": _text, "table": _text, "chain": _text})),
     "held": _list_of(_mapping({"egressIP": _address, "interface": _text}, {"name": _text})),
     "generation": _generation,
     "digest": _text,
-    "drift": _texts,
+    "drift": _list_of(_text, MOST_DIFFERENCES + 1),
     "nodes": _recorded_nodes,
-    "tunnel_keys": _keys,
+    "tunnel_keys": _list_of(_key, _MOST_KEYS),
     "far_ends": _list_of(_mapping({"egressIP": _address, "endpoint": _address})),
-    "standbys": _list_of(_mapping({"egressIP": _address, "order": _texts})),
+    "standbys": _list_of(_mapping({"egressIP": _address, "order": _list_of(_text, MOST_IN_ORDER)})),
     "failover_key": _optional_key,
     "takeovers": _list_of(_mapping({"egressIP": _address, "from": _text, "since": _moment})),
     "recalled": _list_of(_mapping(_RECALLED, {**_DESTINATIONS, "networks": _texts, "namespaces": _rules})),
@@ -391,7 +399,7 @@ _FIELDS: dict[str, _Check] = {
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
     "follow_problem": _text,
     "metrics": _metrics,
-    "since": _moments,
+    "since": _mapping_of(_address, _moment, _MOST),
 }
 # The names of all facts of a node.
 FACTS_OF_NODE = frozenset(_FIELDS)
@@ -399,6 +407,6 @@ _RESULT: dict[str, _Check] = {
     **dict.fromkeys(("changed", "failed", "unreachable", "skipped"), _boolean),
     "msg": _text,
     **dict.fromkeys(("claimed", "released", "unreleased"), _addresses),
-    "connections": _connections,
+    "connections": _mapping_of(_address, _number, _MOST),
     "conflicts": _list_of(_mapping({"egressIP": _address, "interface": _text, "mac": _text})),
 }

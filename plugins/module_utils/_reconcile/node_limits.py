@@ -8,10 +8,12 @@ from __future__ import annotations
 from typing import Any, Collection, Iterable, Mapping
 
 from .._common.addresses import VERSIONS, parse_interface, version_of
-from .._common.messages import quote
+from .._common.messages import first_lines, quote
 
 _SYSCTLS = {4: "net.bridge.bridge-nf-call-iptables", 6: "net.bridge.bridge-nf-call-ip6tables"}
 _VERSIONS = {"ip": (4,), "ip6": (6,), "inet": VERSIONS}
+# The most chains of a node that have a line.
+_CHAINS_SHOWN = 5
 
 
 def usable_networks(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -49,14 +51,21 @@ def limits(
     for name, facts in sorted(observed.items()):
         if name in eligible and len(observed) > 1:
             lines += [_bridge(name, facts["interface"], v) for v in facts.get("bridge_filtered", ()) if v in used]
-        lines += [
-            f"{name}: the chain {quote(each['chain'])} of the nftables table {each['family']} {quote(each['table'])}"
-            f" drops forwarded packets, and no rule of the table names {device}; accept them, see docs/firewalls.md"
+        chains = [
+            _chain(name, each, device)
             for each in facts.get("forward_filters", ())
             if used.intersection(_VERSIONS.get(each["family"], ()))
             and (name in eligible or name not in served or not _is_of_iptables(each))
         ]
+        lines += first_lines(chains, _CHAINS_SHOWN, "chains of nftables drop forwarded packets", f"{name}: ")
     return lines
+
+
+def _chain(name: str, chain: Mapping[str, str], device: str) -> str:
+    return (
+        f"{name}: the chain {quote(chain['chain'])} of the nftables table {chain['family']} {quote(chain['table'])}"
+        f" drops forwarded packets, and no rule of the table names {device}; accept them, see docs/firewalls.md"
+    )
 
 
 def _is_of_iptables(chain: Mapping[str, str]) -> bool:

@@ -15,7 +15,8 @@ import re
 from html import escape
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
-from .networks import addresses_in
+from .._common.messages import listed
+from .networks import ADDRESSES_SHOWN, addresses_in
 from .page_assets import ARROWS, SCRIPT, STYLE
 from .picture import ARRIVES, HELD, LEAVES, TWICE
 
@@ -207,7 +208,7 @@ def _networks(networks: Sequence[Dict]) -> list[str]:
             escape(row["namespace"]),
             escape(row["network"]),
             _node_link(row["node"]),
-            ", ".join(map(_code, addresses_in(row))) or "-",
+            listed([*map(_code, addresses_in(row))], ADDRESSES_SHOWN) or "-",
             ", ".join(map(_object, row["egressips"])) or "-",
         )
         for row in networks

@@ -9,10 +9,11 @@ from collections import Counter
 from typing import Any, Iterable, Iterator, Mapping, Sequence
 
 from .._common.addresses import address_order
+from .._common.messages import first_lines, listed
 from .._kubernetes.manifests import Manifests, select_pods
 from .failover import last_orders
 from .mac_vendor import with_vendor
-from .report import owners_of
+from .report import MOST_LINES, owners_of
 
 Dict = Mapping[str, Any]
 ZONE = "topology.kubernetes.io/zone"
@@ -22,6 +23,8 @@ HELD = "held"
 ARRIVES = "arrives"
 LEAVES = "leaves"
 TWICE = "on several nodes"
+# The most lines on egress IPs that several nodes hold, and the most nodes that such a line names.
+_MOST_TWICE, _NODES_SHOWN = 100, 8
 
 
 def picture(run: Dict, planned: bool, manifests: Manifests | None = None) -> dict[str, Any]:
@@ -163,9 +166,13 @@ def _problems(fleet: Dict, addresses: Mapping[str, Iterable[Dict]]) -> Iterator[
         for item in items:
             if item["state"] == TWICE:
                 holders.setdefault(item["egressIP"], []).append(name)
-    for ip, names in holders.items():
-        yield f"{ip} is on {len(names)} nodes: {', '.join(names)}"
+    twice = [f"{ip} is on {len(names)} nodes: {listed(names, _NODES_SHOWN)}" for ip, names in holders.items()]
+    yield from first_lines(twice, _MOST_TWICE, "egress IPs are on several nodes")
     for node, facts in sorted(fleet["observed"].items()):
-        for conflict in facts.get("conflicts", ()):
-            held = f"{node} holds {conflict['egressIP']} on {conflict['interface']}"
-            yield f"{held}, and {with_vendor(conflict['mac'])} answers for it too"
+        conflicts = [_conflict(node, each) for each in facts.get("conflicts", ())]
+        yield from first_lines(conflicts, MOST_LINES, "conflicts", f"{node} has ")
+
+
+def _conflict(node: str, conflict: Dict) -> str:
+    held = f"{node} holds {conflict['egressIP']} on {conflict['interface']}"
+    return f"{held}, and {with_vendor(conflict['mac'])} answers for it too"

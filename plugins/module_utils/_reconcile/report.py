@@ -11,12 +11,12 @@ from typing import Any, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 from .._common.addresses import address_order, canonical, parse_address
 from .._common.errors import Errors
-from .._common.messages import on_one_line
+from .._common.messages import first_lines, listed, on_one_line
 from .._common.tables import section, table
 from .._planner.plan import Gap
 from .failover import lines_without_standby, taken_over, takeovers
 from .mac_vendor import with_vendor
-from .networks import addresses_in
+from .networks import ADDRESSES_SHOWN, addresses_in
 
 Dict = Mapping[str, Any]
 # What `audited` returns, as far as reports need it, where there is no platform.
@@ -27,6 +27,11 @@ _MEASURES = {
     "squares": "sum of squares of the loads",
     "moves": "moves",
 }
+# The most lines of one kind on one node, beyond those on the egress IPs of the objects: a faulty node must not fill the
+# report.
+MOST_LINES = 20
+# The most rows of a table on egress IPs that a node holds for no object.
+MOST_UNKNOWN = 100
 _HEADER = ("EGRESS IP", "OBJECT", "NODE", "STATE")
 _Row = Tuple[str, str, str, str]
 # Sign of a row by its state.
@@ -139,7 +144,8 @@ def preview(run: Dict, audit: Dict, steps: Dict | None = None) -> Report:
     events = replace(events, notes=[*events.notes, *shared, *run["notes"], *run["mistakes"]])
     made = report(run["plan"], run["manifests"], run["fleet"], events=events)
     rows = _rows(run["plan"], _Outcome.of(run["plan"], run["fleet"], events.withheld, set(), {}))
-    rows = sorted([*rows, *_releases(run["plan"], run["fleet"])], key=_row_order)
+    releases, more = _releases(run["plan"], run["fleet"])
+    rows = [*sorted([*rows, *releases], key=_row_order), *more]
     signs = ["  ", *(_SIGNS.get(row[3].partition(" from ")[0].partition(",")[0], "  ") for row in rows)]
     shown = [f"{sign}{line}" for sign, line in zip(signs, _table(rows, run["plan"]))]
     differing = ", ".join(run["rollout"].get("differing", ())) or "none"
@@ -245,7 +251,7 @@ def network_table(manifests: Dict) -> list[str]:
     rows = [
         (
             *(row[key] for key in ("namespace", "network", "node")),
-            ", ".join(addresses_in(row)) or "-",
+            listed(addresses_in(row), ADDRESSES_SHOWN) or "-",
             ", ".join(row["egressips"]) or "-",
         )
         for row in manifests.get("networks", ())
@@ -308,12 +314,21 @@ def _table(rows: Sequence[_Row], plan: Dict) -> list[str]:
     return table((*_HEADER[:3], "STANDBY", _HEADER[3]), wide)
 
 
-def _releases(plan: Dict, fleet: Dict) -> Iterator[_Row]:
-    """Yield a row for each held egress IP that no object requests any more."""
+def _releases(plan: Dict, fleet: Dict) -> tuple[list[_Row], list[_Row]]:
+    """Return the rows of held egress IPs that no object requests any more, and those that count the rest of a node."""
     requested = {item["egressIP"] for item in (*plan["assignments"], *plan["unassigned"])}
+    released: dict[str, list[_Row]] = {}
     for entry in fleet["current"]:
         if entry["egressIP"] not in requested:
-            yield entry["egressIP"], entry.get("name", "-"), entry["node"], "to release"
+            row = entry["egressIP"], entry.get("name", "-"), entry["node"], "to release"
+            released.setdefault(entry["node"], []).append(row)
+    more = [(text, "-", node, "to release") for node, rows in released.items() for text in and_more(rows)]
+    return [row for rows in released.values() for row in rows[:MOST_UNKNOWN]], more
+
+
+def and_more(items: Sequence[object]) -> list[str]:
+    """Return the first cell of a row that stands for all items but the first MOST_UNKNOWN, [] if there are no more."""
+    return [f"and {len(items) - MOST_UNKNOWN} more"] if items[MOST_UNKNOWN:] else []
 
 
 def _row_order(row: _Row) -> tuple[tuple[int, int], str, str]:
@@ -365,8 +380,11 @@ def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
         yield f"{item['node']}: {ip} is not claimed, {who} answers for it on {item['interface']}{advice}"
     for node, result in sorted(results.items()):
         yield from _failure(node, result)
-        for ip in result.get("unreleased") or ():
-            yield f"{node}: {ip} is not released: its new holder did not connect; this node still holds it"
+        unreleased = [
+            f"{node}: {ip} is not released: its new holder did not connect; this node still holds it"
+            for ip in result.get("unreleased") or ()
+        ]
+        yield from first_lines(unreleased, MOST_LINES, "egress IPs are not released", f"{node}: ")
 
 
 def _failure(node: str, result: Dict, what: str = "") -> Iterator[str]:

@@ -11,7 +11,7 @@ from .._common.addresses import address_order
 from .._common.tables import section, table
 from .failover import taken_over, time_text
 from .mac_vendor import with_vendor
-from .report import network_table
+from .report import MOST_UNKNOWN, and_more, network_table
 
 Dict = Mapping[str, Any]
 Row = tuple[str, str, str, str, str, str, str]
@@ -29,6 +29,7 @@ def status_table(picture: Dict, fleet: Dict) -> StatusTable:
     silent = [node["name"] for node in picture["nodes"] if node["name"] not in fleet["observed"]]
     rows = [*_held(picture, fleet), *_missing(picture, silent)]
     rows.sort(key=lambda row: (address_order(row[0]), row[2]))
+    rows += _unknown_rest(picture)
     lines = table(("EGRESS IP", "OBJECT", "NODE", "STANDBY", "CONNECTIONS", "SINCE", "STATE"), rows)
     failures = list(picture["problems"])
     lines += network_table(picture)
@@ -44,13 +45,14 @@ def _drift(fleet: Dict) -> Iterator[str]:
 
 
 def _held(picture: Dict, fleet: Dict) -> Iterator[Row]:
-    """Yield a row for each egress IP on each node that answered."""
+    """Yield a row for each egress IP on each node that answered, except `_unknown_rest`."""
     taken = taken_over(fleet)
     for node in picture["nodes"]:
         facts = fleet["observed"].get(node["name"], {})
         foreign = {item["egressIP"]: item["mac"] for item in facts.get("conflicts", ())}
         connections, since = _connections(facts), facts.get("since", {})
-        for item in node["addresses"]:
+        unknown = [item for item in node["addresses"] if not item["name"]]
+        for item in (*(item for item in node["addresses"] if item["name"]), *unknown[:MOST_UNKNOWN]):
             ip = item["egressIP"]
             state = f"held, {with_vendor(foreign[ip])} answers too" if ip in foreign else item["state"]
             state += taken.get((ip, node["name"]), "")
@@ -58,6 +60,13 @@ def _held(picture: Dict, fleet: Dict) -> Iterator[Row]:
             standby = ", ".join(item["standbys"]) or "-"
             began = time_text(since[ip]) if ip in since else "-"
             yield ip, item["name"] or "-", node["name"], standby, connections.get(ip, "-"), began, state
+
+
+def _unknown_rest(picture: Dict) -> Iterator[Row]:
+    """Yield a row for each node with too many egress IPs of no object."""
+    for node in picture["nodes"]:
+        for text in and_more([item for item in node["addresses"] if not item["name"]]):
+            yield text, "-", node["name"], "-", "-", "-", "held, in no manifest"
 
 
 def _connections(facts: Dict) -> dict[str, str]:

@@ -5,22 +5,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .._common.addresses import address_order
+from .._common.messages import listed
 from .._common.tables import table
+from .report import MOST_UNKNOWN, and_more
+
+_PROTOCOLS_SHOWN = 8
 
 
-def traffic(fleet: Mapping[str, Any]) -> list[str]:
-    """Return the lines of a table, none without traffic; `fleet` is the dict of a Fleet whose facts have `metrics`."""
+def traffic(fleet: Mapping[str, Any], egress_ips: Collection[str]) -> list[str]:
+    """Return the lines of a table, none without traffic; `fleet` is the dict of a Fleet whose facts have `metrics`.
+
+    `egress_ips` are those of the objects. Of others, a node has at most MOST_UNKNOWN rows.
+    """
     found = {name: answer.get("metrics") or {} for name, answer in sorted(fleet["observed"].items())}
-    rows = [
-        (row["egressIP"], node, _size(row, "transmit"), _size(row, "receive"), *_use_cells(row["use"]))
-        for node, values in found.items()
-        for row in values.get("egress_ips", ())
-    ]
+    rows, more = [], []
+    for node, values in found.items():
+        of_node = {row["egressIP"]: row for row in values.get("egress_ips", ())}
+        unknown = [ip for ip in of_node if ip not in egress_ips]
+        shown = [*(ip for ip in of_node if ip in egress_ips), *unknown[:MOST_UNKNOWN]]
+        rows += [_row(node, of_node[ip]) for ip in shown]
+        more += [(text, node, "-", "-", "-", "-") for text in and_more(unknown)]
     rows.sort(key=lambda row: (address_order(row[0]), row[1]))
+    rows += more
     rows += [
         (row["source"], node, "-", "-", *_use_cells(row["use"]))
         for node, values in found.items()
@@ -28,6 +38,10 @@ def traffic(fleet: Mapping[str, Any]) -> list[str]:
         if any(use["connections"] for use in row["use"])
     ]
     return table(("SOURCE", "NODE", "SENT", "RECEIVED", "CONNECTIONS", "PORTS IN USE"), rows) if rows else []
+
+
+def _row(node: str, row: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
+    return row["egressIP"], node, _size(row, "transmit"), _size(row, "receive"), *_use_cells(row["use"])
 
 
 def _size(row: Mapping[str, Any], direction: str) -> str:
@@ -49,7 +63,8 @@ def _bytes(number: float) -> str:
 
 def _use_cells(uses: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """Return the cells of the connections, and of the ports of the protocol with the fewest free ports."""
-    count = ", ".join(f"{use['connections']} {use['protocol']}" for use in uses if use["connections"]) or "0"
+    used = [f"{use['connections']} {use['protocol']}" for use in uses if use["connections"]]
+    count = listed(used, _PROTOCOLS_SHOWN) or "0"
     shares = [use for use in uses if "port_share" in use and use["busiest"]]
     if not shares:
         return count, "0 %"

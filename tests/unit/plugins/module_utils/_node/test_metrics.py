@@ -41,7 +41,8 @@ def test_metrics(golden):
     values = metrics(node_state(**node["state"]), node["counters"], used, node.get("conflicts", {}))
     golden.check("metrics.yml", values)
     golden.check("egress_ip.prom", textfile(values))
-    lines = traffic({"observed": {"node1": {"metrics": values}, "node2": {}}})
+    held = {row["egressIP"] for row in values["egress_ips"]}
+    lines = traffic({"observed": {"node1": {"metrics": values}, "node2": {}}}, held)
     golden.check("traffic.txt", "\n".join([*lines, ""]))
 
 

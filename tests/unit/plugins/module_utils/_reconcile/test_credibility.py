@@ -303,6 +303,6 @@ def test_no_value_in_an_answer_ends_the_run_of_the_others(path):
         assert {"node1", "node2"} <= {*made["rollout"]["states"]}
         hosts = [{"name": f"node{n}", "labels": LABELS, "observed": a} for n, a in enumerate(answers, 1)]
         queries(hosts, (), made["fleet"]["members"])
-        traffic(made["fleet"])
+        traffic(made["fleet"], EGRESS.values())
         picture(made, planned=True)
         report(made["plan"], {"invalid": [], "ignored": []}, made["fleet"], {})

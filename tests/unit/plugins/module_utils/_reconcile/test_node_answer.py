@@ -70,6 +70,16 @@ MALFORMED = [
     ("bridge_filtered", [True], "bridge_filtered[0]: must be 4 or 6, not the boolean true"),
     ("forward_filters", [{"family": "ip"}], "forward_filters[0].table: is missing"),
     ("interface", ["eth0"], "interface: must be a string, not a list"),
+    ("addresses", ["10.0.0.1"] * 10_001, "addresses: must have at most 10000 entries, not 10001"),
+    (
+        "named_networks",
+        [{"network": "podman:web", "namespace": "", "cidrs": ["10.0.0.0/24"] * 1001, "problem": ""}],
+        "named_networks[0].cidrs: must have at most 1000 entries, not 1001",
+    ),
+    ("drift", ["missing x"] * 52, "drift: must have at most 51 entries, not 52"),
+    ("macs", {f"eth{n}": "" for n in range(1001)}, "macs: must have at most 1000 entries, not 1001"),
+    ("nodes", [{}] * 20_001, "nodes: must have at most 20000 entries, not 20001"),
+    ("held", [{}] * 20_001, "held: must have at most 20000 entries, not 20001"),
     ("endpoints", ["203.0.113.9"], "endpoints[0]: 203.0.113.9 is not one of the addresses in networks"),
     ("endpoints", [], "endpoints: must be one address, or one of each IP version, not 0 addresses"),
     (
@@ -109,7 +119,7 @@ MALFORMED = [
     ),
     ("recalled", [{**FACTS["recalled"][0], "destinations": ["x"]}], "recalled[0].destinations[0]: 'x' has no prefix"),
     ("conflicts", [5], "conflicts[0]: must be a mapping, not the integer 5"),
-    ("tunnel_keys", ["0" * 16] * 33, "tunnel_keys: must be at most 32 fingerprints, not 33"),
+    ("tunnel_keys", ["0" * 16] * 33, "tunnel_keys: must have at most 32 entries, not 33"),
     ("tunnel_keys", ["x"], "tunnel_keys[0]: must be 16 hexadecimal digits, not 'x'"),
     ("metrics", {"egress_ips": []}, "metrics.tunnel: is missing"),
     ("metrics", {"egress_ips": [], "tunnel": [{"source": A, "use": "x"}]}, "metrics.tunnel[0].use: must be a list"),
@@ -251,3 +261,7 @@ def test_a_malformed_result_of_a_run_is_a_failure_of_its_node(field, value, mess
     done = read_result({**RESULT, field: value})
     assert set(done) == {"failed", "msg"}
     assert done["msg"].startswith(f"gives an invalid result: {message}")
+
+
+def test_a_version_counts_once():
+    assert read_answer({**FACTS, "bridge_filtered": [6, 4, 6, 4]}).facts["bridge_filtered"] == [4, 6]
