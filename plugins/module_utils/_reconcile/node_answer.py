@@ -46,7 +46,9 @@ _NUMBERS_END = 2**64
 _LONGEST_TEXT, _MOST_REASONS = 2000, 20
 # Entries of a list or a mapping, far above those of any node: a fleet has at most 16,382 egress IPs.
 _MOST = 20_000
-_MOST_ADDRESSES, _MOST_INTERFACES, _MOST_NETWORKS, _MOST_CIDRS, _MOST_UIDS = 10_000, 1000, 1000, 1000, 64
+# Interfaces that lead out, and all addresses of these: a node that lost its record may list egress IPs among them.
+_MOST_INTERFACES = 2500
+_MOST_ADDRESSES, _MOST_NETWORKS, _MOST_CIDRS, _MOST_UIDS = 10_000, 1000, 1000, 64
 _MOST_LABELS, _MOST_PROTOCOLS = 1000, 256
 # Far above what a run sets: `tunnel_keys` limits that.
 _MOST_KEYS = 32
@@ -328,6 +330,14 @@ def _is_recorded_node(entry: object) -> bool:
         return False
 
 
+def _own_networks(value: object, path: str, errors: Errors) -> list[dict[str, Any]]:
+    """Return the networks of a node; each egress IP is compared with all of them."""
+    found: list[dict[str, Any]] = _interfaces(value, path, errors)
+    addresses = [text for each in found for text in each.get("addresses", ())]
+    _few(addresses, _MOST_INTERFACES, f"{path}: the addresses", errors)
+    return found
+
+
 def _versions(value: object, path: str, errors: Errors) -> list[int]:
     return sorted({*_list_of(_version)(value, path, errors)})
 
@@ -338,7 +348,8 @@ def _metrics(value: object, path: str, errors: Errors) -> Mapping[str, Any] | No
 
 _texts = _list_of(_text)
 _addresses = _list_of(_address)
-_interface_addresses = _list_of(_interface_address, _MOST_ADDRESSES)
+_interface_addresses = _list_of(_interface_address)
+_interfaces = _list_of(_mapping({"interface": _text, "addresses": _interface_addresses}), _MOST_INTERFACES)
 _USE = {"protocol": _text, "connections": _number, "busiest": _text}
 _uses = _list_of(_mapping(_USE, {"port_share": _number}), _MOST_PROTOCOLS)
 _COUNTERS = ("transmit_packets", "transmit_bytes", "receive_packets", "receive_bytes")
@@ -375,7 +386,7 @@ _FIELDS: dict[str, _Check] = {
     "platform": _mapping({"name": _text, "uuid": _uuid}),
     "interface": _text,
     "endpoints": _addresses,
-    "networks": _list_of(_mapping({"interface": _text, "addresses": _interface_addresses}), _MOST_INTERFACES),
+    "networks": _own_networks,
     "macs": _mapping_of(_text, _text, _MOST_INTERFACES),
     "addresses": _list_of(_address, _MOST_ADDRESSES),
     "gateways": _addresses,
