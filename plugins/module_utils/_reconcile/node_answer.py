@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The results of the modules `node_info` and `node` on one node, checked field by field. PRIVATE. Pure.
 
-A node is trusted only for itself: undocumented fields are dropped, and a node with a malformed field is excluded.
+A node is trusted only for itself: undocumented fields are dropped, and a node with a malformed field is set aside.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ def _problems(fleet: Dict, addresses: Mapping[str, Iterable[Dict]]) -> Iterator[
     for item in fleet["unavailable"]:
         yield f"node {item['name']} {item['reason']}; whether it holds egress IPs is not known"
     for item in fleet["faulty"]:
-        yield f"node {item['name']} is excluded: {item['reason']}"
+        yield f"node {item['name']} is set aside: {item['reason']}"
     explained = {item["name"] for item in (*fleet["unavailable"], *fleet["faulty"])} | set(fleet["observed"])
     for node in fleet["nodes"]:
         if node["name"] not in explained:

@@ -371,7 +371,7 @@ def _conflicts(results: Dict, plan: Dict) -> dict[str, dict[str, Any]]:
 def _failures(conflicts: Dict, fleet: Dict, results: Dict) -> Iterator[str]:
     silent = ", ".join(item["name"] for item in (*fleet["unavailable"], *fleet["faulty"]))
     for item in fleet["faulty"]:
-        yield f"{item['name']}: is excluded: {item['reason']}"
+        yield f"{item['name']}: is set aside: {item['reason']}"
     hint = f"; it may be a node that cannot be reached ({silent})" if silent else ""
     for ip, item in conflicts.items():
         who, is_node = _answering_host(item["mac"], fleet), bool(_node_with(item["mac"], fleet))

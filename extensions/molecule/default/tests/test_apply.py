@@ -115,7 +115,7 @@ def test_a_package_that_is_missing_is_installed_first(fleet, monkeypatch):
             output = fleet.run(playbook, **by_lab).output
             assert "nftables: is not installed on this host" in output
             if playbook == "plan":
-                assert "node2: is excluded: nftables: is not installed on this host; install the package" in output
+                assert "node2: is set aside: nftables: is not installed on this host; install the package" in output
             fleet.lab.exec("node2", "test", "-e", "/usr/sbin/nft.hidden")
         run = fleet.good(**by_lab)
     finally:

@@ -48,7 +48,7 @@ def set_aside(fleet, **options):
     assert_same({NODE2: before[NODE2]}, {NODE2: fleet.snapshot()[NODE2]})
     assert "Traceback" not in run.output
     (message,) = run.failed()
-    assert f"{NODE2}: is excluded: " in message, message
+    assert f"{NODE2}: is set aside: " in message, message
     assert "node1" not in message
     return message
 
@@ -235,21 +235,21 @@ def test_variables_hosts_and_destinations_that_a_node_forges_do_not_leave_it(lie
     assert "[evil]" not in run.output
 
 
-def test_a_node_that_forges_the_endpoints_of_another_one_is_excluded(lies):
+def test_a_node_that_forges_the_endpoints_of_another_one_is_set_aside(lies):
     networks = [{"interface": "eth0", "addresses": [f"{ENDPOINTS[0]}/24", f"{ENDPOINTS[1]}/64"]}]
-    reason = excluded(lies(replaced={"endpoints": ENDPOINTS, "networks": networks}))
+    reason = why_set_aside(lies(replaced={"endpoints": ENDPOINTS, "networks": networks}))
     assert any(endpoint in reason for endpoint in ENDPOINTS)
 
 
-def test_a_node_that_forges_an_endpoint_in_no_network_of_it_is_excluded(lies):
+def test_a_node_that_forges_an_endpoint_in_no_network_of_it_is_set_aside(lies):
     """The tunnels of the others accept nothing from there."""
-    reason = excluded(lies(replaced={"endpoints": OUTSIDE}))
+    reason = why_set_aside(lies(replaced={"endpoints": OUTSIDE}))
     assert f"gives invalid facts: endpoints[0]: {OUTSIDE[0]} is not one of the addresses" in reason
 
 
-def excluded(run):
-    """Return why node2 is excluded, which must be the only failure of a run."""
+def why_set_aside(run):
+    """Return why node2 is set aside, which must be the only failure of a run."""
     assert run.code != 0
     (message,) = run.failed()
-    assert f"{NODE2}: is excluded: " in message
+    assert f"{NODE2}: is set aside: " in message
     return message

@@ -99,7 +99,7 @@ def test_only_a_run_that_changes_nodes_installs_packages(fleet, playbook, instal
     calls = fleet.calls()
     observed = [each["observe"]["interface"] for each in calls if each["mode"] == "observed"]
     assert (fleet.folder / "installed").exists() == installs
-    assert ("node2: is excluded: nftables: is not installed on this host" in ended.output) != installs
+    assert ("node2: is set aside: nftables: is not installed on this host" in ended.output) != installs
     assert (len(observed), observed.count("eth2")) == (looks, 2 if installs else 1)
     assert len([each for each in calls if each["mode"] != "observed"]) == (3 if installs else 0)
 

@@ -157,7 +157,7 @@ def test_one_record_among_many_does_not_stop_the_run():
 
 
 @pytest.mark.parametrize("generation", [2**32 + 8, 2**53])
-def test_a_node_with_a_generation_far_ahead_is_excluded(generation):
+def test_a_node_with_a_generation_far_ahead_is_set_aside(generation):
     fleet = observe_fleet([host(1, answer(1, generation=generation)), host(2, answer(2, generation=7)), host(3)])
     assert fleet.generation == 7
     reason = f"gives invalid facts: generation: {generation} is far ahead of those of the other nodes"
