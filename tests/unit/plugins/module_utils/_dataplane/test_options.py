@@ -39,7 +39,14 @@ def test_other_masks_are_refused(mask):
 
 @pytest.mark.parametrize(
     ("mask", "max_index", "mark"),
-    [(0x1FFF, 8190, 5), (0x3, 2, None), (0xF0, 14, 0x50), (0xFC000000, 62, 0x14000000), (0x3FFF, 16382, 5)],
+    [
+        (0x1FFF, 8190, 5),
+        (0x3, 2, None),
+        (0xF0, 14, 0x50),
+        (0xFC000000, 62, 0x14000000),
+        (0x3FFF, 16382, 5),
+        (0x3FFF0000, 16382, 0x50000),
+    ],
 )
 def test_marks_lie_within_the_mask(mask, max_index, mark):
     options = DataPlaneOptions.from_dict({"mark_mask": mask})
