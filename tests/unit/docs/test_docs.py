@@ -208,7 +208,7 @@ def test_the_rulebook_gets_the_token_of_the_example_as_a_text(tmp_path, token):
     lines = script.replace("/etc/egress-ip/", f"{tmp_path}/").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("ansible-rulebook"))
     subprocess.run(["sh", "-eu"], input=text, text=True, cwd=tmp_path, check=True)
-    variables = yaml.safe_load((tmp_path / "eda.yml").read_text())
+    variables = yaml.safe_load((tmp_path / "alerts.yml").read_text())
     (rules,) = yaml.safe_load(_read("extensions/eda/rulebooks/reconcile_alerts.yml"))
     template = rules["sources"][0]["eda.builtin.webhook"]["token"]
     # As ansible-rulebook renders it.
@@ -308,6 +308,20 @@ def test_the_readme_lists_playbooks_roles_and_plugins():
     assert _listed("Test, lookup, callback") == _stems(
         *(f"plugins/{kind}/*.py" for kind in ("test", "lookup", "callback"))
     )
+    assert _listed("Event source, rulebooks") == _stems(
+        "extensions/eda/plugins/*/*.py", "extensions/eda/rulebooks/*.yml"
+    )
+
+
+def test_no_two_commands_of_the_guide_to_event_driven_ansible_write_one_file():
+    written = re.findall(r"^cat > (\S+) <<", _read("docs/eda.md"), re.MULTILINE)
+    assert len(written) == len(set(written)) > 1
+
+
+def test_the_guide_to_the_planner_lists_every_file_of_the_solver():
+    rows = "".join(re.findall(r"^\| (`\w+\.py`.*?) \|", _read("docs/planner.md"), re.MULTILINE))
+    files = {path.name for path in ROOT.glob("plugins/module_utils/_solver/*.py")} - {"__init__.py"}
+    assert set(CODE.findall(rows)) == files
 
 
 def test_the_readme_lists_every_guide():

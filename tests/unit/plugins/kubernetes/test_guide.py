@@ -20,6 +20,8 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._kubernetes_statu
 from cluster_manifests import MANIFESTS, ROOT
 
 GUIDE = (ROOT / "docs/kubernetes.md").read_text(encoding="utf-8")
+# Where ansible-galaxy installs the files, in the home of a user.
+INSTALLED = ".ansible/collections/ansible_collections/netops/egress_ip/docs/kubernetes"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 
@@ -31,16 +33,15 @@ def block(language, words):
 
 @pytest.fixture
 def shell(server, tmp_path, kubectl_program):
-    """Return a function that runs commands in a folder with the manifests, with an administrator's ~/.kube/config."""
+    """Return a function that runs commands of an administrator, in whose home the collection is installed."""
     for folder in (".kube", "bin", "work"):
         (tmp_path / folder).mkdir()
+    shutil.copytree(MANIFESTS, tmp_path / INSTALLED)
     server.kubeconfig(tmp_path / ".kube/config")
     wrapper = tmp_path / "bin/kubectl"
     off = '[ "$1" != apply ] || set -- "$@" --validate=false'
     wrapper.write_text(f'#!/bin/sh\n{off}\nexec {kubectl_program} "$@"\n')
     wrapper.chmod(0o755)
-    for path in MANIFESTS.iterdir():
-        shutil.copy(path, tmp_path / "work")
     environment = {**os.environ, "HOME": str(tmp_path), "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
     environment.pop("KUBECONFIG", None)
 
@@ -88,6 +89,6 @@ def test_the_commands_of_the_guide(server, shell, tmp_path, monkeypatch):
         with lookup.files_of(variables) as find:
             writer.write(cluster, find)
         assert bool(writer.result()["failures"]) == refused
-        shell("kubectl apply -f rbac-status.yaml")
+        shell(f"kubectl apply -f ~/{INSTALLED}/rbac-status.yaml")
     assert '{"egressIP":"192.168.126.10","node":"node1"}' in shell("kubectl get egressips")
     shell(block("shell", "kubectl get events"))
