@@ -96,15 +96,6 @@ def measure(number: int, runs: Runs, cluster) -> tuple[float, ...]:
     return started - begun, asked - started, ended - asked, ended - begun
 
 
-def runs_for_many(runs: Runs, cluster) -> int:
-    """Start many pods at once; return how many runs there are until all are covered."""
-    before = cluster.runs()
-    numbers = range(254 - MANY, 254)
-    cluster.store.add([pod(number) for number in numbers])
-    cluster.wait_for(*(f"10.128.9.{number}" for number in numbers))
-    return cluster.runs() - before
-
-
 def main() -> int:
     """Print the figures; return 1 if they are worse than promised."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -118,7 +109,7 @@ def main() -> int:
                 shares.append(share_of_others(runs, cluster))
                 seconds.append(measure(number, runs, cluster))
             share_of_others(runs, cluster)
-            many = runs_for_many(runs, cluster)
+            many = cluster.runs_for(range(254 - MANY, 254))
             cluster.wait(runs.are_over)
     print(f"A new pod through Event-Driven Ansible, {count} pods, in seconds; at most {MOST_SECONDS} in the median\n")
     print(f"  {'':44}{'median':>8}{'least':>8}{'most':>8}")

@@ -53,6 +53,13 @@ class Cluster(Rulebook):
         """Wait until node1 covers the addresses; return the seconds that it took."""
         return self.wait(lambda: {*addresses} <= self.covered())
 
+    def runs_for(self, numbers):
+        """Start pods with these numbers at once; return how many runs there are until all are covered."""
+        before = self.runs()
+        self.store.add([pod(number) for number in numbers])
+        self.wait_for(*(f"10.128.9.{number}" for number in numbers))
+        return self.runs() - before
+
 
 @contextlib.contextmanager
 def followed_cluster(folder, programs=""):

@@ -10,8 +10,9 @@ Two nodes and what is around them are network namespaces. The egress IPs are on 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 
-from namespaces import SERVER, apply, batch, check, connect, inside, lengths, run, start
+from namespaces import apply, batch, check, connect, inside, lengths, run, status_of
 
 NETNS = ("node1", "node2", "router", "server", "pod1", "pod2")
 EGRESS_IPS = {4: "10.9.0.101", 6: "2001:db8:9::101"}
@@ -72,15 +73,17 @@ def main() -> int:
     build()
     for name, pod in (("node1", "pod1"), ("node2", "pod2")):
         apply(name, state(name, pod))
-    server = start("server", SERVER)
     try:
-        ways = [(pod, version) for pod in PODS for version in SERVERS]
-        good = [check(f"{pod}, IPv{v}", connect(pod, SERVERS[v]), EGRESS_IPS[v]) for pod, v in ways]
+        return status_of(checks)
     finally:
-        server.kill()
         for netns in NETNS:
             run("ip", "netns", "delete", netns)
-    return int(not all(good))
+
+
+def checks() -> Iterable[bool]:
+    """Connect from each pod by each IP version."""
+    ways = [(pod, version) for pod in PODS for version in SERVERS]
+    return [check(f"{pod}, IPv{v}", connect(pod, SERVERS[v]), EGRESS_IPS[v]) for pod, v in ways]
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 """A host in memory that stands in for `HostIO`: it carries out the lines that the collection hands to `ip` and `nft`.
 
 It refuses what the kernel refuses (adding what is there, deleting what is not, naming what does not exist), keeps a log
-of everything that was done, and can be notified to fail. Times are simulated: no test waits for the wire.
+of everything that was done, and can be told to fail. Times are simulated: no test waits for the wire.
 """
 
 from __future__ import annotations

@@ -240,11 +240,14 @@ def planes(state):
 
 
 @contextlib.contextmanager
-def published(name, version, address, port, pod_port, protocol="udp", target=None):
-    """Let a node translate a port of an address to one of its selected pod, or of `target`, as container engines do."""
+def published(name, version, address, port, pod_port, protocol="udp", *, target=None, first=""):
+    """Let a node translate a port of an address to one of its selected pod, or of `target`, as container engines do.
+
+    `first` is a statement that the rule has before the translation.
+    """
     target = target or SELECTED
     family, end = {4: ("ip", target[4]), 6: ("ip6", f"[{target[6]}]")}[version]
-    rule = f"{family} daddr {address} {protocol} dport {port} dnat {family} to {end}:{pod_port}"
+    rule = f"{family} daddr {address} {protocol} dport {port} {first} dnat {family} to {end}:{pod_port}"
     nft(
         name,
         "add table inet theirs",

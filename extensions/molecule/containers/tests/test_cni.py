@@ -180,9 +180,10 @@ def flannel(pods):
     wait_for("the runtime has read the list before", lambda: has_read(pods, '"pods', "netops-egress-ip"))
 
 
+@pytest.mark.repeats
 def test_flannel(flannel):
     """The list is a new one, which gets the plugin without a run; kube-flannel's pod copies it again when it starts."""
-    for _start in range(5):
+    for _start in range(STARTS):
         assert flannel.first_packets("apps") == {EGRESS_IP: 300}
     assert flannel.first_packets("others", count=20) == {ADDRESS[NODE]: 20}
     pod = json.loads(flannel.cri("start", "apps", "web", str(SERVER_PORT), *LISTEN))

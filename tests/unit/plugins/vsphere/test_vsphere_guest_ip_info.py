@@ -16,7 +16,7 @@ OWN, EGRESS_IP = "192.168.126.21", "192.168.126.10"
 
 
 def report_addresses(vcenter, *addresses, tools="guestToolsRunning", adapters=(), **words):
-    """Make VMware Tools in node1 report_addresses of these addresses, and of further adapters."""
+    """Make VMware Tools in node1 report these addresses, and further adapters."""
     adapters = [{"mac": MAC, "addresses": addresses}, *adapters]
     vcenter.control("guest", name="node1", tools=tools, adapters=adapters, **words)
 

@@ -20,7 +20,7 @@ from small_fleet import (
     SERVER,
     SERVICE_PORT,
     listener,
-    nft,
+    published,
     send,
     small_fleet,
     sources,
@@ -37,21 +37,10 @@ def fleet(request):
         yield
 
 
-@contextlib.contextmanager
 def port_of_netavark(version, target):
     """Publish a port of node2 as netavark does: the packet's mark with its own bit becomes that of the connection."""
-    family = {4: "ip", 6: "ip6"}[version]
-    nft(
-        "node2",
-        "add table inet netavark",
-        "add chain inet netavark PREROUTING { type nat hook prerouting priority -100; }",
-        f"add rule inet netavark PREROUTING {family} daddr {NODE2[version]} udp dport {PORT}"
-        f" ct mark set meta mark or {MARK:#x} dnat {family} to {target[version]}",
-    )
-    try:
-        yield
-    finally:
-        nft("node2", "delete table inet netavark")
+    own_bit = f"ct mark set meta mark or {MARK:#x}"
+    return published("node2", version, NODE2[version], PORT, PORT, target=target, first=own_bit)
 
 
 @VERSIONS

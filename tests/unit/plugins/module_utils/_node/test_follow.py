@@ -117,12 +117,17 @@ def test_a_takeover_does_not_wait_for_a_run(kernel, standby, capsys):
     assert A in kernel.addresses()
 
 
-def test_a_node_without_its_own_address_takes_nothing(kernel, standby):
+@pytest.mark.parametrize("lost_at", [0.0, 0.2, 0.4, 0.6, 0.8])
+def test_a_node_without_its_own_address_takes_nothing(kernel, standby, capsys, lost_at):
+    """It claims before its check of each second has found that, or the check comes first and it hears nothing."""
+    run_for(standby, lost_at)
     del standby.segment.answers[A]
     own = kernel.interfaces["eth0"]["addr_info"]
     own[:] = [item for item in own if item["local"] != "192.168.126.21"]
     run_for(standby, 3)
     assert A not in kernel.addresses()
+    said = "not taken over: this node has lost the address at which its tunnel ends" in capsys.readouterr().err
+    assert said == (lost_at > 0)
     with pytest.raises(CommandError, match="has lost the address at which its tunnel ends"):
         standby.check_current((A,))
 

@@ -143,7 +143,7 @@ def test_a_container_without_annotations_has_the_class_of_its_network(node):
 def test_an_address_that_is_used_again_inherits_nothing(node):
     """The engine calls the hook for the former container late, or never."""
     wrong = []
-    for number in range(30):
+    for number in range(100):
         words, source = [(SHOP, EGRESS1), ({}, NODE1), ({NAMESPACE: "plain"}, NODE1)][number % 3]
         with one_address() as each, listener("server", 4) as server:
             assert start(each.pid, words, name=f"c{number}") == 0
