@@ -338,14 +338,14 @@ def _installed(digest: str) -> bytes:
 def _lock(sources: Path) -> IO[bytes] | None:
     """Return a file that keeps the folder in place while it is open, None without a folder that only root can change.
 
-    Another call may remove the program or install another one meanwhile.
+    Another call may remove the program or install another one meanwhile, also the same one again.
     """
     with contextlib.suppress(OSError):
         found = sources.lstat()
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077:
             file = (sources / "lock").open("rb+")
             fcntl.lockf(file, fcntl.LOCK_SH)
-            if sources.exists():
+            if os.path.samestat(os.fstat(file.fileno()), (sources / "lock").stat()):
                 return file
     return None
 

@@ -292,6 +292,30 @@ def test_a_call_whose_folder_was_removed_as_it_began_runs_without(kept, content,
     assert [*kept.iterdir()] == []
 
 
+def test_a_lock_of_a_removed_folder_is_none_of_the_one_that_came_after(kept, content, monkeypatch):
+    """Between the opening of its lock and the lock, one call removes the folder and another one unpacks it again."""
+    lock, folder = fcntl.lockf, kept / "program.a"
+    node._keep(folder, content.read_bytes()).close()
+
+    def interrupted(*arguments):
+        monkeypatch.setattr(fcntl, "lockf", lock)
+        assert run_python(REMOVE, str(kept / "program.")) == 0
+        node._keep(folder, content.read_bytes()).close()
+        lock(*arguments)
+
+    monkeypatch.setattr(fcntl, "lockf", interrupted)
+    assert node._lock(folder) is None
+    with node._keep(folder, content.read_bytes()):
+        assert run_python(REMOVE, str(kept / "program.")) == 0
+        assert (folder / "netops_egress_ip/_node/module.py").exists()
+
+
+def test_a_file_in_place_of_the_folder_does_not_matter(run, kept):
+    (kept / f"program.{digest_of(program(ANSWERS))}").write_text("theirs")
+    assert run(state=STATE, program=program(ANSWERS))["asked"][2] == STATE
+    assert [path.read_text() for path in kept.iterdir()] == ["theirs"]
+
+
 def test_without_the_folder_the_program_runs_too(run, kept, monkeypatch):
     monkeypatch.setattr(node, "_SOURCES", str(kept / "missing" / "program."))
     assert run(state=STATE, program=program(ANSWERS))["asked"][2] == STATE
