@@ -53,6 +53,8 @@ _ATTEMPTS = 5
 # Characters of the longest output of a module on a node that is read, and of a node's answer: long texts in it are
 # compressed, while `--diff` shows the rules of thousands of pods twice.
 _LONGEST_OUTPUT, LONGEST_ANSWER = 1 << 24, 1 << 23
+# Of the message of a lost connection, which has what the node printed.
+_LONGEST_MESSAGE = 1 << 14
 # Fields of a result that change variables or the inventory on the controller, or that only the controller writes. A
 # node is trusted only for itself.
 _CONTROL = ("ansible_facts", "ansible_stats", "add_host", "add_group", FACTS, SLOW)
@@ -187,8 +189,7 @@ class NodeAction(ActionBase):
                 return self._call(program=program()) if done.get("program_missing") is True else done
             except AnsibleConnectionFailure as error:
                 if not self._clock.is_starved:
-                    # It has what the node printed.
-                    raise AnsibleConnectionFailure(escaped_output(str(error))) from None
+                    raise AnsibleConnectionFailure(escaped_output(str(error)[:_LONGEST_MESSAGE])) from None
         raise AnsibleActionFail(
             f"the controller has no processor to connect with, in {_ATTEMPTS} attempts; lower `forks`"
         )
@@ -209,8 +210,9 @@ class NodeAction(ActionBase):
             cmd = f"if {_HAS_PROGRAM}; then {cmd}; else cat >/dev/null; echo '{_ANSWER}'; fi"
         with self._clock.waiting():
             result: dict[str, Any] = super()._low_level_execute_command(cmd, *arguments, **options)
-        # Before it becomes values, which the process of the run keeps.
-        if not is_readable(result.get("stdout", ""), self.longest_output):
+        # Before it becomes values, which the process of the run keeps; it keeps the errors as they are.
+        is_short = len(result.get("stderr", "")) <= self.longest_output
+        if not is_short or not is_readable(result.get("stdout", ""), self.longest_output):
             raise TooLongError(f"gives too long an answer: must be at most {self.longest_output} characters of JSON")
         # Ansible warns of lines beside the JSON text, and shows them.
         return {**result, **{name: escaped_output(result[name]) for name in ("stdout", "stderr") if name in result}}

@@ -79,6 +79,30 @@ def test_an_output_that_is_too_long_never_becomes_values(monkeypatch, plugin, li
     )
 
 
+@pytest.mark.parametrize(("excess", "refused"), [(0, False), (1, True)])
+def test_errors_beside_an_answer_that_are_too_long_are_not_read_either(monkeypatch, excess, refused):
+    sent = {"stdout": "", "stderr": "x" * ((1 << 23) + excess)}
+    monkeypatch.setattr(ActionBase, "_low_level_execute_command", lambda self, *_arguments: sent)
+    action = ActionModule(SimpleNamespace(args={}, async_val=0), None, None, None, None, None)
+    if not refused:
+        assert action._low_level_execute_command("python") == sent
+        return
+    with pytest.raises(TooLongError, match="gives too long an answer"):
+        action._low_level_execute_command("python")
+
+
+def test_a_node_cannot_fill_the_message_of_a_lost_connection(monkeypatch):
+    def fail(self, **_options):
+        raise AnsibleConnectionFailure("Failed to connect to the host via ssh: " + "x" * 10_000_000)
+
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+    monkeypatch.setattr(ActionBase, "_execute_module", fail)
+    action = ActionModule(SimpleNamespace(args={}, async_val=0), None, None, None, None, None)
+    with pytest.raises(AnsibleConnectionFailure, match="via ssh: xxx") as caught:
+        action.run()
+    assert len(str(caught.value)) < 20_000
+
+
 def test_lines_beside_the_answer_control_no_terminal(monkeypatch):
     sent = {"stdout": '\x1b[2Jx\n{"a": "\x9b\u00fc\u00a0\u202e"}\r\n', "stderr": "\x9b", "rc": 0}
     monkeypatch.setattr(ActionBase, "_low_level_execute_command", lambda self, *_arguments: sent)
