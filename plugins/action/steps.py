@@ -14,7 +14,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.provid
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.steps import plan_steps
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._controller_action import ControllerAction
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._states import packed, unpacked
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of, node_results, result_of
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import fences_of, node_results, result_of
 
 
 class ActionModule(ControllerAction):
@@ -28,15 +28,15 @@ class ActionModule(ControllerAction):
     def result(self, options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return the steps."""
         run = _with_states(result_of(variables, "plan"))
-        hosts = hosts_of(variables, options["hosts"])
+        fences = fences_of(variables, options["hosts"])
         steps = plan_steps(
             run,
-            {host["name"]: host["fence"] for host in hosts},
+            fences,
             variables.get("egress_ip_audit", {}).get("audits", {}),
             options["fence_results"],
             node_results(variables, run["fleet"]["observed"]),
         )
-        check_fence_files(hosts)
+        check_fence_files(fences)
         return {**steps, "updates": packed(steps["updates"])}
 
 
@@ -46,9 +46,8 @@ def _with_states(run: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**run, "rollout": {**rollout, "states": unpacked(rollout)}} if rollout else run
 
 
-def check_fence_files(hosts: list[dict[str, Any]]) -> None:
+def check_fence_files(fences: Mapping[str, str | None]) -> None:
     """Raise InventoryError for a missing file of a fence, in every run: when the fence is needed it is too late."""
-    for host in hosts:
-        fence = host["fence"]
+    for name, fence in fences.items():
         if fence and fence not in FENCES and not Path(fence).is_file():
-            raise InventoryError(f"{host['name']}: egress_ip_fence: must be an existing file, not '{fence}'")
+            raise InventoryError(f"{name}: egress_ip_fence: must be an existing file, not '{fence}'")

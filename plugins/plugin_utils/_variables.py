@@ -50,6 +50,11 @@ def hosts_of(variables: Mapping[str, Any], names: Iterable[str]) -> list[dict[st
     return [{**host, "observed": observed.get(host["name"])} for host in hosts]
 
 
+def fences_of(variables: Mapping[str, Any], names: Iterable[str]) -> dict[str, str | None]:
+    """Return {host: its fence}, without what the hosts answered. Raises InventoryError."""
+    return {name: _host(variables, name, _of_host(variables, name))["fence"] for name in names}
+
+
 def _host(variables: Mapping[str, Any], name: str, own: Mapping[str, Any]) -> dict[str, Any]:
     """Return one host without its answer; `own` are its variables. Raises InventoryError."""
     settings = result_of(variables, "settings")["hosts"].get(name)

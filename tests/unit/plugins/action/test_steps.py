@@ -10,18 +10,14 @@ from ansible_collections.netops.egress_ip.plugins.action.steps import check_fenc
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import InventoryError
 
 
-def hosts(fence):
-    return [{"name": "node3", "fence": fence}]
-
-
 def test_a_missing_file_of_a_fence(tmp_path):
     path = tmp_path / "redfish.yml"
     with pytest.raises(InventoryError, match=rf"^node3: egress_ip_fence: must be an existing file, not '{path}'$"):
-        check_fence_files(hosts(str(path)))
+        check_fence_files({"node3": str(path)})
     path.write_text("[]")
-    check_fence_files(hosts(str(path)))
+    check_fence_files({"node3": str(path)})
 
 
 @pytest.mark.parametrize("fence", [None, "", "vsphere"])
 def test_fences_without_a_file(fence):
-    check_fence_files(hosts(fence))
+    check_fence_files({"node3": fence})
