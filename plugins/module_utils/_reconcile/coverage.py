@@ -25,7 +25,8 @@ def without_effect(
     `selecting` names the objects that select pods with traffic of their own, `own` {node: its addresses} has the nodes
     that answered, `hosts` are the names of all hosts.
     """
-    reasons = [(pod, _reason(pod, own, hosts)) for pod in manifests.pods]
+    addresses = {name: frozenset(each) for name, each in own.items()}
+    reasons = [(pod, _reason(pod, addresses, hosts)) for pod in manifests.pods]
     affected = {(pod.namespace, pod.name): reason for pod, reason in reasons if reason}
     pods = [_selectable(pod) for pod, reason in reasons if reason]
     lines: dict[tuple[str, str], list[str]] = {}

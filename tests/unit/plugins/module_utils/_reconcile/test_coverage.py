@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._kubernetes.manifests import read_manifests
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.coverage import without_effect
+from counted_steps import Counted, comparisons_of, growth
 
 OWN = {"node1": ["192.168.126.21"], "node2": ["192.168.126.22"]}
 HOSTS = {"node1", "node2"}
@@ -29,6 +30,16 @@ def pod(name="a", namespace="prod", node="node1", ip="10.88.0.2", **status):
 def lines(*documents, selecting=("web",)):
     manifests = read_manifests([{"source": "m", "document": document} for document in documents])
     return without_effect(manifests, selecting, OWN, HOSTS)
+
+
+def test_the_work_grows_with_the_pods_and_addresses_of_a_node():
+    def comparisons(count):
+        pods = [pod(f"p{n}", ip=f"10.88.0.{n}") for n in range(count)]
+        manifests = read_manifests([{"source": "m", "document": each} for each in (NAMESPACE, egressip(), *pods)])
+        own = {"node1": [Counted(f"192.168.1.{n}") for n in range(count)]}
+        return comparisons_of(lambda: without_effect(manifests, ["web"], own, HOSTS))
+
+    assert growth(comparisons, 50) < 1.3
 
 
 def host_network(document):
