@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Iterable, Mapping, Sequence
 
+from .._common.messages import listed
 from .._kubernetes.manifests import Manifests
 from .._kubernetes.objects import ASSIGNABLE, NodeObject
 
@@ -101,15 +102,10 @@ def _notes(manifests: Manifests, found: Mapping[str, Sequence[str]]) -> tuple[st
     labelled = {node.name for node in manifests.nodes if ASSIGNABLE.matches(node.labels)}
     lost = sorted(name for name, matched in found.items() if not matched and name in labelled)
     if lost:
-        notes.append(f"Node documents with the label of egress nodes match no host: {_listed(lost)}")
+        notes.append(f"Node documents with the label of egress nodes match no host: {listed(lost, _NAMES_SHOWN)}")
     return tuple(notes)
 
 
 def _short(name: str) -> str:
     """Return the first label of a DNS name; an address has none of its own."""
     return name if name.replace(".", "").isdigit() or ":" in name else name.partition(".")[0]
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMES_SHOWN
-    return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

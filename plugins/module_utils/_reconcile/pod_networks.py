@@ -15,6 +15,7 @@ from typing import NamedTuple, Tuple
 
 from .._common.addresses import PRIVATE_NETWORKS, Network, address_order, parse_network, parsed
 from .._common.errors import Errors
+from .._common.messages import listed
 from .._kubernetes.manifests import Manifests
 
 _SHOWN = 5
@@ -59,13 +60,13 @@ class PodNetworks(NamedTuple):
     @property
     def lines(self) -> list[str]:
         """A line for each kind of document that names a public one."""
-        found: dict[str, list[NamedRange]] = {}
+        found: dict[str, list[str]] = {}
         for item in self.public:
-            found.setdefault(item.path, []).append(item)
+            found.setdefault(item.path, []).append(f"{item.text} ({item.document})")
         return [
-            f"egress_ip_excluded_cidrs: does not contain {_listed(items)}; {path} outside private networks has no"
-            " effect on other pods, which use egress IPs towards it; list its network if it is a pod network"
-            for path, items in sorted(found.items())
+            f"egress_ip_excluded_cidrs: does not contain {listed(names, _SHOWN)}; {path} outside private networks has"
+            " no effect on other pods, which use egress IPs towards it; list its network if it is a pod network"
+            for path, names in sorted(found.items())
         ]
 
 
@@ -106,9 +107,3 @@ def _are_in(version: int, first: int, last: int, ranges: Iterable[_Range]) -> bo
         if known == version and begin <= first and last <= end:
             return True
     return False
-
-
-def _listed(items: list[NamedRange]) -> str:
-    rest = len(items) - _SHOWN
-    shown = ", ".join(f"{item.text} ({item.document})" for item in items[:_SHOWN])
-    return shown + (f" and {rest} more" if rest > 0 else "")
