@@ -31,6 +31,7 @@ TUNNEL_SECRETS = STATE_DIRECTORY / "tunnel.secrets.json"
 FAILOVER_KEY = STATE_DIRECTORY / "failover.key"
 PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
+NFTABLES_DROP_IN = UNIT_DIRECTORY / "nftables.service.d/netops-egress-ip.conf"
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
 WATCH_FILE = Path(watch.WATCH_FILE)
 NETWORKS_FILE = Path(watch.NETWORKS_FILE)
@@ -137,7 +138,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file, and its folder if that is the collection's and empty. Both may be missing.
+    """Remove a file, and its folder if the collection makes it and it is empty. Both may be missing.
 
     Raises CommandError if it cannot be removed.
     """
@@ -147,7 +148,7 @@ def remove_file(path: Path) -> None:
         pass
     except OSError as error:
         raise CommandError(f"{path}: cannot be removed: {error.strerror}") from None
-    if path.parent in (STATE_DIRECTORY, PROGRAM_FILE.parent):
+    if path.parent in (STATE_DIRECTORY, PROGRAM_FILE.parent, NFTABLES_DROP_IN.parent):
         with contextlib.suppress(OSError):
             path.parent.rmdir()
 

@@ -65,8 +65,6 @@ _RESTORE = """\
 [Unit]
 Description=Restore the egress IP data plane without claiming addresses
 DefaultDependencies=no
-# A reload of nftables.service flushes all rules.
-ReloadPropagatedFrom=nftables.service
 After=local-fs.target systemd-sysctl.service systemd-modules-load.service nftables.service
 Before=network-pre.target network.target network-online.target
 Before=docker.service containerd.service podman.service kubelet.service shutdown.target
@@ -79,7 +77,6 @@ Type=oneshot
 RemainAfterExit=yes
 TimeoutStartSec=120
 ExecStart={python} -I {program} restore
-ExecReload={python} -I {program} restore
 {sandbox}
 
 [Install]
@@ -111,21 +108,25 @@ _REFILL = """\
 [Unit]
 Description=Restore the egress IP data plane after nftables.service flushed it
 DefaultDependencies=no
-After=nftables.service {restore}
-# A second flush while this unit runs must start it again; without PartOf, systemd merges the two starts.
-PartOf=nftables.service
+After={restore}
 StartLimitIntervalSec=0
 OnFailure={closed}
 
 [Service]
-Type=oneshot
-TimeoutStartSec=120
-SuccessExitStatus=SIGTERM
+# A second flush while the program runs must start it again. Of a unit that is still starting, as one of the type oneshot
+# would be, systemd drops that restart.
+Type=simple
+RuntimeMaxSec=120
 ExecStart={python} -I {program} restore
 {sandbox}
+"""
 
-[Install]
-WantedBy=nftables.service
+# Each start and reload of nftables.service flushes all rules. Only a part of the unit itself is run once for each.
+_REFILL_DROP_IN = """\
+# Written by the Ansible collection netops.egress_ip.
+[Service]
+ExecStartPost=-/bin/systemctl restart --no-block {refill}
+ExecReload=-/bin/systemctl restart --no-block {refill}
 """
 
 _CLAIM = """\
@@ -150,8 +151,6 @@ _WATCH = """\
 # Written by the Ansible collection netops.egress_ip.
 [Unit]
 Description=Yield egress IPs that another node took, and restore the data plane
-# systemd reloads only an active unit with nftables.service.
-Wants={restore}
 After={restore} {claim}
 
 [Service]
@@ -247,6 +246,7 @@ def node_files(python: str, parts: Parts = _NOTHING_MORE) -> dict[Path, tuple[by
     return {
         files.PROGRAM_FILE: (zipapp.make(), 0o644),
         **{files.UNIT_DIRECTORY / name: (text.encode(), 0o644) for name, text in units.items()},
+        files.NFTABLES_DROP_IN: (_REFILL_DROP_IN.format(refill=REFILL_UNIT).encode(), 0o644),
     }
 
 
@@ -295,7 +295,6 @@ def links(parts: Parts = _NOTHING_MORE) -> dict[Path, Path]:
     """Return {link: unit} of the links by which systemd starts the units."""
     wants = (
         ("sysinit.target", RESTORE_UNIT),
-        ("nftables.service", REFILL_UNIT),
         ("multi-user.target", CLAIM_UNIT),
         ("timers.target", WATCH_TIMER),
         *((("timers.target", METRICS_TIMER),) if parts.metrics_dir else ()),

@@ -125,31 +125,62 @@ def test_traffic_is_right_after_the_mend(unwatched, kind):
         assert fleet.sources(pod) <= {FIRST, SECOND}
 
 
-@pytest.mark.user_land
-@pytest.mark.parametrize("verb", ["reload", "restart"])
-def test_what_nftables_service_flushes_comes_back_at_once(unwatched, verb):
-    """By the units that systemd starts with it, not by the watch; also after another flush while they run."""
-    fleet = unwatched
+# The program restores everything, and is slow to end.
+SLOW_REFILL = """
+folder=/run/systemd/system/netops-egress-ip-refill.service.d
+mkdir -p $folder
+cat > $folder/slow.conf << END
+[Service]
+ExecStart=
+ExecStart=/bin/sh -c '/usr/bin/python3 -I /usr/local/lib/netops-egress-ip/node.pyz restore; sleep 20'
+END
+systemctl daemon-reload
+"""
+
+
+@pytest.fixture
+def flushed(unwatched):
+    """Node2, on which only the units of the collection restore what nftables.service flushes."""
+    lab = unwatched.lab
+    # systemd limits the starts of a unit in ten seconds.
+    lab.exec("node2", "systemctl", "reset-failed", "nftables.service", "lab-pods.service", check=False)
+    # A run lets systemd read its units a second later; until then nftables.service starts nothing of them.
+    parts = ("systemctl", "show", "-P", "DropInPaths", "nftables.service")
+    wait_for("the part of nftables.service", lambda: "netops-egress-ip.conf" in lab.exec("node2", *parts))
+    yield unwatched
+    lab.exec("node2", "sh", "-c", "rm -rf /run/systemd/system/netops-egress-ip-refill.service.d")
+    lab.exec("node2", "systemctl", "daemon-reload")
+    lab.exec("node2", "systemctl", "stop", "nftables.service", "netops-egress-ip-refill.service")
+    lab.exec("node2", "systemctl", "restart", "lab-pods.service")
+
+
+def flush(fleet, *verbs):
+    """Let nftables.service flush everything, by each of these verbs of systemctl; returns when the table is back."""
 
     def shown():
         # A table that is built at once lists its chains in another order than one that grew.
         text = fleet.lab.exec("node2", "nft", "--stateless", "list", "table", "inet", "egress_ip", check=False)
         return sorted(text.splitlines())
 
-    # systemd reloads only an active unit with nftables.service. After a test that deleted it, the watch would start it.
-    fleet.lab.exec("node2", "systemctl", "start", "netops-egress-ip-restore.service")
-    # A run lets systemd read its units a second later; until then nftables.service starts nothing of them.
-    wants = ("systemctl", "show", "-P", "Wants", "nftables.service")
-    wait_for("the wish", lambda: "netops-egress-ip-refill.service" in fleet.lab.exec("node2", *wants))
     before = shown()
-    try:
-        for words in ("start", verb, f"{verb} nftables.service && systemctl {verb}"):
-            fleet.lab.exec("node2", "sh", "-ec", f"systemctl {words} nftables.service")
-            wait_for(f"the table after {words}", lambda: shown() == before)
-        # The flush also removes the rules of the pods' network plugin, which only it restores.
-        fleet.lab.exec("node2", "systemctl", "restart", "lab-pods.service")
-        assert fleet.sources("namespace1/pod2") <= {FIRST, SECOND}
-        assert fleet.changes() == []
-    finally:
-        fleet.lab.exec("node2", "systemctl", "stop", "nftables.service")
-        fleet.lab.exec("node2", "systemctl", "restart", "lab-pods.service")
+    for words in verbs:
+        fleet.lab.exec("node2", "sh", "-ec", f"systemctl {words} nftables.service")
+        wait_for(f"the table after {words}", lambda: shown() == before)
+
+
+@pytest.mark.user_land
+@pytest.mark.parametrize("verb", ["reload", "restart"])
+def test_what_nftables_service_flushes_comes_back_at_once(flushed, verb):
+    flush(flushed, "start", verb, f"{verb} nftables.service && systemctl {verb}")
+    # The flush also removes the rules of the pods' network plugin, which only it restores.
+    flushed.lab.exec("node2", "systemctl", "restart", "lab-pods.service")
+    assert flushed.sources("namespace1/pod2") <= {FIRST, SECOND}
+    assert flushed.changes() == []
+
+
+@pytest.mark.user_land
+@pytest.mark.parametrize("verb", ["reload", "restart"])
+def test_a_flush_while_the_unit_still_runs_is_mended_too(flushed, verb):
+    """After the unit has restored the table, and before systemd knows that it has ended."""
+    flushed.lab.exec("node2", "sh", "-ec", SLOW_REFILL)
+    flush(flushed, "start", verb, verb)

@@ -10,7 +10,11 @@ import shutil
 import subprocess
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.files import PROGRAM_FILE, UNIT_DIRECTORY
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.files import (
+    NFTABLES_DROP_IN,
+    PROGRAM_FILE,
+    UNIT_DIRECTORY,
+)
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import systemd_units
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.systemd_units import Parts
 from states import node_state
@@ -22,6 +26,7 @@ def test_the_files_of_a_node():
     files = systemd_units.node_files("/usr/bin/python3.9")
     assert set(files) == {
         PROGRAM_FILE,
+        NFTABLES_DROP_IN,
         UNIT_DIRECTORY / "netops-egress-ip-restore.service",
         UNIT_DIRECTORY / "netops-egress-ip-refill.service",
         UNIT_DIRECTORY / "netops-egress-ip-closed.service",
@@ -90,7 +95,7 @@ SERVICES = [name for name in systemd_units._units("python3", Parts("/srv/a b%"))
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_unit_may_do_little_and_ends(name, tmp_path):
     text = systemd_units._units("/usr/bin/python3", Parts("/srv/a b%"))[name]
-    assert re.search(r"^TimeoutStartSec=\d+$", text, re.MULTILINE)
+    assert re.search(r"^(TimeoutStartSec|RuntimeMaxSec)=\d+$", text, re.MULTILINE)
     assert "\nCapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW\n" in text
     assert "\nProtectSystem=strict\n" in text
     if not shutil.which("systemd-analyze"):
@@ -114,8 +119,12 @@ def test_a_failed_restore_closes_the_node():
     assert "python" not in units[systemd_units.CLOSED_UNIT]
 
 
-def test_each_flush_of_the_tables_starts_the_refill():
-    """Also one that comes while the unit runs: systemd would merge that start with the one before."""
-    text = systemd_units._units("python3", Parts())[systemd_units.REFILL_UNIT]
-    for line in ("PartOf=nftables.service", "StartLimitIntervalSec=0", "SuccessExitStatus=SIGTERM"):
+def test_each_flush_of_the_tables_restarts_the_refill():
+    """Also one that comes while the unit runs: systemd drops the restart of a unit that is still starting."""
+    files = systemd_units.node_files("python3")
+    text = files[UNIT_DIRECTORY / systemd_units.REFILL_UNIT][0].decode()
+    for line in ("Type=simple", "StartLimitIntervalSec=0"):
         assert f"\n{line}\n" in text
+    drop_in = files[NFTABLES_DROP_IN][0].decode()
+    for occasion in ("ExecStartPost", "ExecReload"):
+        assert f"\n{occasion}=-/bin/systemctl restart --no-block {systemd_units.REFILL_UNIT}\n" in drop_in
