@@ -113,8 +113,8 @@ StartLimitIntervalSec=0
 OnFailure={closed}
 
 [Service]
-# A second flush while the program runs must start it again. Of a unit that is still starting, as one of the type oneshot
-# would be, systemd drops that restart.
+# A second flush while the program runs must start it again. systemd drops the restart of a unit that is still starting,
+# as one of the type oneshot would be.
 Type=simple
 RuntimeMaxSec=120
 ExecStart={python} -I {program} restore
