@@ -39,11 +39,11 @@ from ansible_collections.netops.egress_ip.plugins.plugin_utils._shown_texts impo
 # Ansible loads an action once for a whole run, and then forks for each host and task.
 _CONTENT = zipapp.make()
 PROGRAM_DIGEST = hashlib.sha256(_CONTENT).hexdigest()
+COMPILED_PROGRAM = f"{WHOLE_PREFIX}{PROGRAM_DIGEST}"
 # The answer of a node that has no program at all, by its shell: it does not start Python for that. It reads the module,
 # since a connection may fail if no one does. It does not exit: Ansible appends a command, without which ssh may drop
 # the output.
-_ANSWER = json.dumps({"program_missing": True})
-_HAS_PROGRAM = f"[ -e {WHOLE_PREFIX}{PROGRAM_DIGEST} ] || [ -e {PROGRAM_FILE} ]"
+NO_PROGRAM = f"cat >/dev/null; echo '{json.dumps({'program_missing': True})}'"
 
 # {setting of the run: option of the connection plugin ssh}.
 _OF_SSH = {"connection_timeout": "timeout", "pipelining": "pipelining"}
@@ -207,7 +207,8 @@ class NodeAction(ActionBase):
     def _low_level_execute_command(self, cmd: str, *arguments: Any, **options: Any) -> dict[str, Any]:
         # With data, the command is Python, which reads the module.
         if self._may_lack_program and options.get("in_data") and self._connection._shell.SHELL_FAMILY == "sh":
-            cmd = f"if {_HAS_PROGRAM}; then {cmd}; else cat >/dev/null; echo '{_ANSWER}'; fi"
+            has_program = f"[ -e {COMPILED_PROGRAM} ] || [ -e {PROGRAM_FILE} ]"
+            cmd = f"if {has_program}; then {cmd}; else {NO_PROGRAM}; fi"
         with self._clock.waiting():
             result: dict[str, Any] = super()._low_level_execute_command(cmd, *arguments, **options)
         # Before it becomes values, which the process of the run keeps; it keeps the errors as they are.

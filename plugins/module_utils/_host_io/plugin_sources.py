@@ -14,6 +14,7 @@ import fcntl
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 # The name of each version of the program follows, and for the module `node` its digest.
@@ -60,6 +61,16 @@ def remove_sources(kept: tuple[str, ...] = ()) -> None:
     for path in _folders(PREFIX):
         if str(path) not in kept:
             shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def used_program(folder: str) -> Iterator[None]:
+    """Keep the folder with a whole program in place, as the module `node` does. Raises OSError if it was removed."""
+    with Path(folder, "lock").open("rb+") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_SH)
+        if not os.path.samestat(os.fstat(lock.fileno()), Path(folder, "lock").stat()):
+            raise FileNotFoundError(folder)
+        yield
 
 
 def remove_programs(kept: tuple[str, ...] = ()) -> None:

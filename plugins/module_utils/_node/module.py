@@ -1,7 +1,7 @@
 # Copyright (c) 2026 The netops.egress_ip authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The entry point of the module `node` on a node. PRIVATE to the collection.
+"""The entry points of the module `node`, and of a call that only observes, on a node. PRIVATE to the collection.
 
 Each mode imports only what it uses: a node compiles the program only once, but imports still take much of the time of a
 call.
@@ -9,19 +9,38 @@ call.
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from .._common.errors import EgressIPError
 from .._dataplane.options import DataPlaneOptions
 from .._host_io.host_io import HostIO
+from .._host_io.plugin_sources import used_program
+from .zipapp import FOLDER
 
-__all__ = ["EgressIPError", "run_module"]
+__all__ = ["EgressIPError", "answer_call", "run_module"]
 
 
 def run_module(params: Mapping[str, Any], check_mode: bool) -> Mapping[str, object]:
     """Do what the options of the module `node` request and return its result. Raises EgressIPError."""
     return _MODES[params["mode"]](HostIO(), params, check_mode)
+
+
+def answer_call() -> int:
+    """Print the facts for the options on the standard input, both in JSON; returns the exit status.
+
+    Ansible's own code for modules would take most of the time of a call. Without an answer, it is called.
+    """
+    params = json.load(sys.stdin)
+    try:
+        with used_program(FOLDER):
+            answer = _observe(HostIO(), params, False)
+    except EgressIPError as error:
+        answer = {"failed": True, "msg": str(error)}
+    sys.stdout.write(json.dumps(answer))
+    return 0
 
 
 def _apply(io: HostIO, params: Mapping[str, Any], check_mode: bool) -> Mapping[str, object]:

@@ -24,7 +24,10 @@ import os
 import sys
 from netops_egress_ip._host_io import watch
 status = 0
-if not watch.has_nothing_to_do(" ".join(sys.argv[1:])):
+if sys.argv[1:] == ["observe"]:
+    from netops_egress_ip._node.module import answer_call
+    status = answer_call()
+elif not watch.has_nothing_to_do(" ".join(sys.argv[1:])):
     follows = sys.argv[1:] == ["follow"]
     if follows:
         # It stays in memory, so it loads nothing that only the other commands need.

@@ -33,10 +33,12 @@ from ansible.plugins.connection import ConnectionBase
 # In the program that Ansible sends: a text literal with the options in JSON, and the module's name.
 _PARAMS = re.compile(r"^params=(?P<literal>.*),$", re.MULTILINE)
 _MODULE = re.compile(r"^module_fqn='(?P<name>.*)',$", re.MULTILINE)
+# How the program on a node is asked without a module.
+_QUESTION = "/observe ]; then "
 
 
 class Connection(ConnectionBase):
-    """Answers at once; a module that is neither ping nor node gets no answer."""
+    """Answers at once; what neither is a ping nor calls a node gets no answer."""
 
     transport = "recorded"
     has_pipelining = True
@@ -52,6 +54,8 @@ class Connection(ConnectionBase):
         text = (in_data or b"").decode()
         module = _MODULE.search(text)
         answer = _answer(folder, self.host, module["name"], text) if module else ""
+        if _QUESTION in cmd:
+            answer = _observed(folder, self.host)
         with (folder / "traffic").open("a", encoding="utf-8") as traffic:
             traffic.write(f"{self.host} {len(cmd) + len(text)} {len(answer)}\n")
         return 0, answer.encode(), b""

@@ -30,11 +30,19 @@ def test_udev_leaves_the_address_of_the_tunnel_device_alone(fleet):
     assert fleet.changes() == []
 
 
+def logged_calls(fleet):
+    """{node: what the journal has of calls of the module `node`}."""
+    words = ["journalctl", "--quiet", "--identifier", f"ansible-{NODE_MODULE}"]
+    return {name: fleet.lab.exec(name, *words, check=False) for name in NODE_NAMES}
+
+
 def test_a_run_that_has_nothing_to_do_is_one_module_call_per_node(fleet):
-    before = fleet.snapshot()
+    before, calls = fleet.snapshot(), logged_calls(fleet)
     run = fleet.good()
     assert run.changed() == []
     assert sorted(host for host, _result in run.results(INFO_MODULE)) == sorted(NODE_NAMES)
+    # Each node has the program compiled since an earlier call, and answers without Ansible's code for modules.
+    assert logged_calls(fleet) == calls
     assert run.results(NODE_MODULE) == []
     assert_same(before, fleet.snapshot())
 

@@ -24,6 +24,7 @@ def sent(monkeypatch):
             return {}
 
         monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
+        monkeypatch.setattr(ActionBase, "_is_pipelining_enabled", lambda *_arguments: False)
         monkeypatch.setattr(ActionBase, "_execute_module", execute)
         action(SimpleNamespace(args=options, async_val=0), None, None, None, None, None).run(None, variables)
         return found

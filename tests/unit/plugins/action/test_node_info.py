@@ -5,17 +5,26 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
+from ansible.template import Templar, trust_as_template
 from ansible_collections.netops.egress_ip.plugins.action.node_info import _AS_TEXT
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule as Action
+from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.files import PROGRAM_FILE
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import SIGNS
 from ansible_collections.netops.egress_ip.plugins.modules.node_info import RETURN
-from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, without_control
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import (
+    COMPILED_PROGRAM,
+    PROGRAM_DIGEST,
+    without_control,
+)
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of
 from playbook_fleet import COLLECTION, PlaybookFleet
 from setting_sources import task_variables
@@ -123,27 +132,34 @@ def of_run(**more):
     return {"inventory_hostname": "node1", **registered, **more}
 
 
-@pytest.mark.parametrize("details", [False, True])
-def test_the_options_of_the_run(sent, details):
-    options = sent(Action, of_run(__egress_ip_details=details), of_run=True, platform="vsphere")
-    assert options["options"] == {"tunnel_port": 4792}
-    assert options["observe"] == {
+def observe_options(**more):
+    """What the options of the run become."""
+    observe = {
         "interface": "eth2",
-        "platform": "vsphere",
+        "platform": "auto",
         "platforms": SIGNS,
         "recall": ["a", "b"],
         "networks": ["podman:web"],
         "engines": ["podman"],
         "follow": ["docker"],
-        "metrics": details,
-        "probe": details,
+        "metrics": False,
+        "probe": False,
     }
+    return {"options": {"tunnel_port": 4792}, "observe": {**observe, **more}}
+
+
+@pytest.mark.parametrize("details", [False, True])
+def test_the_options_of_the_run(sent, details):
+    options = sent(Action, of_run(__egress_ip_details=details), of_run=True, platform="vsphere")
+    expected = observe_options(platform="vsphere", metrics=details, probe=details)
+    assert {name: options[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("forged", [{}, {"facts": "[]"}, {"facts": 5}])
 def test_the_facts_for_a_run_are_one_text(monkeypatch, forged):
     given = {"changed": False, "digest": "1f6c", "packages": [], "held": [], "interface": "eth0"}
     monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {"changed": False})
+    monkeypatch.setattr(ActionBase, "_is_pipelining_enabled", lambda *_arguments: False)
     monkeypatch.setattr(ActionBase, "_execute_module", lambda self, **options: {**given, **forged})
     results = []
     for args in ({"of_run": True}, {}):
@@ -154,6 +170,118 @@ def test_the_facts_for_a_run_are_one_text(monkeypatch, forged):
     assert plain == given
     variables = task_variables(node1={"egress_ip_node_info": sent}, node2={"egress_ip_node_info": plain})
     assert [host["observed"] for host in hosts_of(variables, ["node1", "node2"])] == [given, given]
+
+
+FACTS = {"digest": "1f6c", "packages": [], "held": []}
+BY_MODULE = {"changed": False, "digest": "by the module", "packages": []}
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Return a function that gathers facts from a node with this answer to a question; and the questions."""
+    questions: list = []
+    calls: list = []
+
+    def gather(answer, variables=None, pipelining=True, shell="sh"):
+        def execute(_self, command, in_data):
+            questions.append((command, json.loads(in_data)))
+            return {"rc": 0, "stderr": "", **answer}
+
+        def run_module(_self, module_args, **_more):
+            calls.append(module_args)
+            return BY_MODULE
+
+        monkeypatch.setattr(ActionBase, "run", lambda *_arguments: {})
+        monkeypatch.setattr(ActionBase, "_is_pipelining_enabled", lambda *_arguments: pipelining)
+        monkeypatch.setattr(ActionBase, "_low_level_execute_command", execute)
+        monkeypatch.setattr(ActionBase, "_execute_module", run_module)
+        task = SimpleNamespace(args={"of_run": True}, async_val=0)
+        connection = SimpleNamespace(_shell=SimpleNamespace(SHELL_FAMILY=shell))
+        templar = Templar(DataLoader(), variables={"chosen": "/opt/python3.12"})
+        return Action(task, connection, None, None, templar, None).run(None, of_run(**(variables or {})))
+
+    return SimpleNamespace(gather=gather, questions=questions, calls=calls)
+
+
+def test_the_compiled_program_is_asked_without_the_module(asked):
+    result = asked.gather({"stdout": f"Welcome!\r\n{json.dumps(FACTS)}\r\n"})
+    assert result == {"digest": "1f6c", "packages": [], "facts": '{"held":[]}'}
+    ((_command, options),) = asked.questions
+    assert options == observe_options()
+    assert asked.calls == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"stdout": ""},
+        {"stdout": "[]"},
+        {"stdout": "[" * 5000},
+        {"stdout": "Traceback (most recent call last):"},
+        {"stdout": json.dumps(FACTS), "rc": 1},
+    ],
+)
+def test_without_an_answer_the_module_is_called(asked, answer):
+    assert asked.gather(answer)["digest"] == "by the module"
+    (options,) = asked.calls
+    assert options["program_digest"] == PROGRAM_DIGEST
+
+
+def test_a_node_without_the_program_gets_it_at_once(asked):
+    assert asked.gather({"stdout": '{"program_missing": true}'})["digest"] == "by the module"
+    (options,) = asked.calls
+    assert "program" in options
+
+
+@pytest.mark.parametrize("without", [{"pipelining": False}, {"shell": "powershell"}])
+def test_a_question_needs_a_shell_that_passes_it_on(asked, without):
+    assert asked.gather({"stdout": json.dumps(FACTS)}, **without)["digest"] == "by the module"
+    assert asked.questions == []
+
+
+def test_an_answer_has_the_facts_alone(asked):
+    others = {"warnings": 5, "exception": "x", "invocation": {}, "deprecations": [[]], "rc": 1, "diff": {}}
+    result = asked.gather({"stdout": json.dumps({**FACTS, **others})})
+    assert set(result) == {"digest", "packages", "facts"}
+
+
+@pytest.mark.parametrize(
+    ("given", "call"),
+    [
+        (None, "sh FOLDER/observe"),
+        ("auto_silent", "sh FOLDER/observe"),
+        ("/usr/bin/python3.9", "/usr/bin/python3.9 -I FOLDER observe"),
+        ("{{ chosen }}", "/opt/python3.12 -I FOLDER observe"),
+        ("{{ typo }}", "sh FOLDER/observe"),
+    ],
+)
+def test_the_python_of_the_inventory_is_used(asked, given, call):
+    asked.gather({"stdout": "{}"}, {"ansible_python_interpreter": trust_as_template(given)} if given else {})
+    ((command, _options),) = asked.questions
+    assert f"; then {call.replace('FOLDER', COMPILED_PROGRAM)}; elif" in command
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["compiled/observe", "installed"], "asked\n"),
+        (["compiled/observe"], "asked\n"),
+        (["installed"], ""),
+        ([], '{"program_missing": true}\n'),
+    ],
+)
+def test_the_shell_of_a_node(asked, tmp_path, files, expected):
+    asked.gather({"stdout": "{}"})
+    ((command, _options),) = asked.questions
+    (tmp_path / "compiled").mkdir()
+    for name in files:
+        (tmp_path / name).write_text("cat >/dev/null; echo asked\n")
+    command = command.replace(COMPILED_PROGRAM, str(tmp_path / "compiled")).replace(
+        str(PROGRAM_FILE), str(tmp_path / "installed")
+    )
+    # More than a pipe holds: whoever does not read it breaks the connection.
+    done = subprocess.run(["sh", "-c", command], input="x" * 200_000, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == (expected, "")
 
 
 def test_options_may_be_texts_as_templates_give_them(sent):

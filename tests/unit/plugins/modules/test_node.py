@@ -22,6 +22,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files, plugin_sources
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FACTS_OF_NODE
 from ansible_collections.netops.egress_ip.plugins.modules import node
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import PROGRAM_DIGEST, unlogged
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import program as real_program
@@ -226,6 +227,7 @@ def run_python(code, *words):
 KEEP = """
 import os, signal, sys, zipfile
 from pathlib import Path
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FACTS_OF_NODE
 from ansible_collections.netops.egress_ip.plugins.modules import node
 def end(*_arguments):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -337,6 +339,41 @@ def test_the_real_program_refuses_a_state_that_is_none(run):
 @pytest.mark.parametrize("mode", ["observed", "absent"])
 def test_the_real_program_refuses_options_that_are_none(run, mode):
     assert run(mode=mode, options={"mark_mask": "x"}, program=real_program())["msg"].startswith("options.mark_mask")
+
+
+def ask(folder, **options):
+    """Return the exit status and the output of the program in this folder when it is asked without the module."""
+    text = json.dumps({"options": {}, "observe": {}, **options})
+    done = subprocess.run(["sh", f"{folder}/observe"], input=text, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def test_the_compiled_program_answers_without_the_module_as_with_it(run, kept):
+    by_module = run(mode="observed", program=real_program())
+    (folder,) = kept.iterdir()
+    status, text = ask(folder)
+    assert status == 0
+    assert text.count("\n") == 0
+    asked = json.loads(text)
+    assert asked == {name: value for name, value in by_module.items() if name != "invocation"}
+    assert set(asked) <= FACTS_OF_NODE
+
+
+def test_the_compiled_program_refuses_what_the_module_refuses(run, kept):
+    wrong = {"mark_mask": "x"}
+    by_module = run(mode="observed", options=wrong, program=real_program())
+    (folder,) = kept.iterdir()
+    status, text = ask(folder, options=wrong)
+    assert (status, json.loads(text)) == (0, {"failed": True, "msg": by_module["msg"]})
+
+
+@pytest.mark.parametrize("change", ["lock", "netops_egress_ip/_node/observe.py", "netops_egress_ip/_host_io"])
+def test_a_program_that_is_being_removed_gives_no_answer(run, kept, change):
+    run(mode="observed", options={"mark_mask": "x"}, program=real_program())
+    (folder,) = kept.iterdir()
+    (folder / change).rename(folder / "removed")
+    status, text = ask(folder)
+    assert (status, text) == (1, "")
 
 
 def test_the_state_reaches_the_program_and_only_a_digest_the_log(run, monkeypatch):
