@@ -33,6 +33,8 @@ _OWN = ("answer_timeout", "options", "host_networks", "of_run")
 _AS_TEXT = FACTS_OF_NODE - {"packages", "digest"}
 # What the program answers when it is called without the module.
 _ANSWERED = FACTS_OF_NODE | {"failed", "msg", "program_missing"}
+# Of the folder with the compiled program: the owner, and the type and mode in hexadecimal of a folder with mode 0700.
+_OWNER_AND_MODE, _OF_ROOT_ALONE = f"$(stat -c '%u %f' {COMPILED_PROGRAM} 2>/dev/null)", "0 41c0"
 
 
 class ActionModule(NodeAction):
@@ -97,7 +99,7 @@ class ActionModule(NodeAction):
         call = f"{chosen} -I {COMPILED_PROGRAM} observe" if is_path else f"sh {COMPILED_PROGRAM}/observe"
         # The module compiles a program that is only installed.
         others = f"elif [ -e {PROGRAM_FILE} ]; then cat >/dev/null; else {NO_PROGRAM}; fi"
-        return f"if [ -e {COMPILED_PROGRAM}/observe ]; then {call}; {others}"
+        return f'if [ "{_OWNER_AND_MODE}" = "{_OF_ROOT_ALONE}" ]; then {call}; {others}'
 
     def _options(self) -> Mapping[str, Any]:
         """Return the options of the task, and of the run if the task wants these."""

@@ -261,27 +261,46 @@ def test_the_python_of_the_inventory_is_used(asked, given, call):
     assert f"; then {call.replace('FOLDER', COMPILED_PROGRAM)}; elif" in command
 
 
+MISSING = '{"program_missing": true}\n'
+
+
 @pytest.mark.parametrize(
-    ("files", "expected"),
+    ("mode", "installed", "expected"),
     [
-        (["compiled/observe", "installed"], "asked\n"),
-        (["compiled/observe"], "asked\n"),
-        (["installed"], ""),
-        ([], '{"program_missing": true}\n'),
+        (0o700, True, "asked\n"),
+        (0o700, False, "asked\n"),
+        (0o750, True, ""),
+        (0o1777, False, MISSING),
+        (None, True, ""),
+        (None, False, MISSING),
     ],
 )
-def test_the_shell_of_a_node(asked, tmp_path, files, expected):
+def test_the_shell_of_a_node_asks_only_a_program_that_root_alone_can_change(asked, tmp_path, mode, installed, expected):
     asked.gather({"stdout": "{}"})
     ((command, _options),) = asked.questions
-    (tmp_path / "compiled").mkdir()
-    for name in files:
-        (tmp_path / name).write_text("cat >/dev/null; echo asked\n")
-    command = command.replace(COMPILED_PROGRAM, str(tmp_path / "compiled")).replace(
-        str(PROGRAM_FILE), str(tmp_path / "installed")
-    )
+    if mode is not None:
+        (tmp_path / "compiled").mkdir()
+        (tmp_path / "compiled").chmod(mode)
+        (tmp_path / "compiled/observe").write_text("cat >/dev/null; echo asked\n")
+    if installed:
+        (tmp_path / "installed").touch()
+    command = command.replace(COMPILED_PROGRAM, str(tmp_path / "compiled"))
+    command = command.replace(str(PROGRAM_FILE), str(tmp_path / "installed"))
     # More than a pipe holds: whoever does not read it breaks the connection.
     done = subprocess.run(["sh", "-c", command], input="x" * 200_000, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == (expected, "")
+
+
+@pytest.mark.parametrize("make", ["chown 1 compiled", "mv compiled real; ln -s real compiled"])
+def test_a_folder_of_another_user_or_a_link_is_not_asked(asked, tmp_path, make):
+    asked.gather({"stdout": "{}"})
+    ((command, _options),) = asked.questions
+    (tmp_path / "compiled").mkdir(mode=0o700)
+    (tmp_path / "compiled/observe").write_text("echo asked\n")
+    subprocess.run(["sh", "-ec", make], cwd=tmp_path, check=True)
+    command = command.replace(COMPILED_PROGRAM, str(tmp_path / "compiled")).replace(str(PROGRAM_FILE), "/gone")
+    done = subprocess.run(["sh", "-c", command], input="{}", capture_output=True, text=True, check=True)
+    assert done.stdout == MISSING
 
 
 def test_options_may_be_texts_as_templates_give_them(sent):
