@@ -178,7 +178,7 @@ import json, subprocess, sys
 forged = json.load(open("/opt/forged.json"))
 done = subprocess.run(["/usr/bin/python3", *sys.argv[1:]], stdin=sys.stdin, stdout=subprocess.PIPE, text=True)
 text = done.stdout
-if text.lstrip().startswith("{") and '"invocation"' in text:
+if text.lstrip().startswith("{"):
     answer = json.loads(text)
     answer.update(forged["everywhere"])
     if "networks" in answer:
