@@ -250,7 +250,8 @@ def _read_answer(key: bytes, number: bytes, ips: Collection[str]) -> Reading[Flo
 def _answer_limit() -> int:
     """Return the bytes of as many connections as this host can track: a faulty node must not fill its memory."""
     try:
-        most = int(read_now(_TABLE_SIZE))
+        # 0 is no limit.
+        most = int(read_now(_TABLE_SIZE)) or _USUAL_SIZE
     except (OSError, ValueError):
         most = _USUAL_SIZE
     return _FLOW_SIZE * most + _GREETING_LIMIT

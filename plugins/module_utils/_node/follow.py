@@ -80,6 +80,8 @@ _LENGTH = {4: 32, 6: 128}
 _NEVER_READ = (-1, -1)
 # Seconds after which to check again whether the interfaces are those that were read.
 _CHECK_AGAIN = 1.0
+# Seconds after which a line that comes again and again is logged again.
+_LOG_AGAIN = 600.0
 _LINKS = Path("/sys/class/net")
 _RECORD = str(files.STATE_FILE)
 # An action with its interface, EtherType and frame.
@@ -145,7 +147,8 @@ class Follower:
         # What was released without the record, and the generation of the plan then.
         self._owed: set[Held] = set()
         self._owed_by = 0
-        self._logged = ""
+        # Line -> when it was logged, by the monotonic clock.
+        self._logged: dict[str, float] = {}
         # {egress IP: its interface} of the addresses that the node holds or may hold.
         self._interfaces: dict[str, str] = {}
         # (the node, the egress IP or empty for a hand-over that it broke off) -> time of the monotonic clock.
@@ -531,7 +534,9 @@ class Follower:
         self._calls[node, egress_ip] = self.segment.clocks()[0]
 
     def log_once(self, text: str) -> None:
-        """Log a line that may come again and again."""
-        if text != self._logged:
-            self._logged = text
+        """Log a line that may come again and again, unless it was logged a short time ago."""
+        now = self.segment.clocks()[0]
+        self._logged = {line: when for line, when in self._logged.items() if now - when < _LOG_AGAIN}
+        if text not in self._logged:
+            self._logged[text] = now
             log(text)

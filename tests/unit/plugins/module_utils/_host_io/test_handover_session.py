@@ -70,7 +70,7 @@ def test_the_new_holder_gets_the_connections(port):
     assert seconds < handover_session.PATIENCE
 
 
-@pytest.mark.parametrize(("size", "fits"), [("6000", True), ("0", False), ("x", True), (None, True)])
+@pytest.mark.parametrize(("size", "fits"), [("6000", True), ("5", False), ("0", True), ("x", True), (None, True)])
 def test_more_connections_than_this_host_can_track_are_not_read(port, monkeypatch, tmp_path, size, fits):
     end = ("2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", 65535)
     flow = Flow(17, end, end, end, end, 0xFFFFFFFF, False, (255, (255, 255), (255, 255)))

@@ -406,6 +406,20 @@ def test_calls_are_taken_as_soon_as_another_program_leaves_the_port(kernel, caps
     assert follower.call_listener.key == KEY
 
 
+def test_two_faults_at_the_same_time_are_logged_once_and_again_after_a_while(kernel, capsys):
+    error = "egress_ip_interface: cannot send on eth0: Too many open files"
+    apply(kernel, state("node2"), failover_key=KEY)
+    kernel.port_is_busy, kernel.the_segment = True, FakeSegment()
+    kernel.the_segment.open = lambda _interfaces, _awaited: error
+    follower = Follower(kernel)
+    run_for(follower, 10)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2, lines
+    follower.segment.now += 600
+    run_for(follower, 10)
+    assert sorted(capsys.readouterr().err.splitlines()) == sorted(lines)
+
+
 @pytest.mark.parametrize("failover", [{"after": 0.2}, None])
 def test_an_address_that_is_taken_just_now_is_no_own_address_of_the_node(kernel, failover):
     """It is added before the record has it, and an IPv6 address has no label."""
