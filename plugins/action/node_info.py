@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -33,8 +34,12 @@ _OWN = ("answer_timeout", "options", "host_networks", "of_run")
 _AS_TEXT = FACTS_OF_NODE - {"packages", "digest"}
 # What the program answers when it is called without the module.
 _ANSWERED = FACTS_OF_NODE | {"failed", "msg", "program_missing"}
-# Of the folder with the compiled program: the owner, and the type and mode in hexadecimal of a folder with mode 0700.
-_OWNER_AND_MODE, _OF_ROOT_ALONE = f"$(stat -c '%u %f' {COMPILED_PROGRAM} 2>/dev/null)", "0 41c0"
+# The owner, and the type and mode in hexadecimal, of the folder with the compiled program, and those that it must have:
+# a folder of root with the mode 0700.
+_OWNER_AND_MODE = f"$(stat -c '%u %f' {COMPILED_PROGRAM} 2>/dev/null)"
+_OF_ROOT_ALONE = "0 41c0"
+# Characters of the errors of a node that are shown.
+_LONGEST_REASON = 1 << 10
 
 
 class ActionModule(NodeAction):
@@ -66,7 +71,9 @@ class ActionModule(NodeAction):
 
     def _call(self, **program: str) -> dict[str, Any]:
         """Ask the compiled program, and run the module if it does not answer: that sends it, or says what is wrong."""
-        answer = self._ask_program() if "program_digest" in program and self._is_of_run() else None
+        # Options of the task itself may be texts, which the module converts.
+        is_plain = self._is_of_run() and set(self._task.args) == {"of_run"}
+        answer = self._ask_program() if "program_digest" in program and is_plain else None
         return super()._call(**program) if answer is None else answer
 
     def _ask_program(self) -> dict[str, Any] | None:
@@ -79,14 +86,15 @@ class ActionModule(NodeAction):
         self._may_lack_program = False
         asked = {name: value for name, value in self.arguments().items() if name != "mode"}
         done = self._low_level_execute_command(self._question(), in_data=json.dumps(asked).encode())
-        try:
+        answer = None
+        with contextlib.suppress(ValueError, RecursionError):
             # The lines before it are the host's, such as a greeting.
             answer = json.loads(done["stdout"].strip().rpartition("\n")[2])
-        except (ValueError, RecursionError):
-            return None
-        if done["rc"] or not isinstance(answer, dict):
-            return None
-        return {name: value for name, value in answer.items() if name in _ANSWERED}
+        if isinstance(answer, dict):
+            return {name: value for name, value in answer.items() if name in _ANSWERED}
+        self._display.vvv(f"no answer without a module: {done['stderr'][-_LONGEST_REASON:] or 'no program'}")
+        self._restart_clock()
+        return None
 
     def _question(self) -> str:
         """Return the command that calls the program, with the Python of the inventory if that names one."""
@@ -97,6 +105,7 @@ class ActionModule(NodeAction):
             chosen = ""
         is_path = isinstance(chosen, str) and chosen.startswith("/")
         call = f"{chosen} -I {COMPILED_PROGRAM} observe" if is_path else f"sh {COMPILED_PROGRAM}/observe"
+        call = f"{self._compute_environment_string()} {call} || cat >/dev/null"
         # The module compiles a program that is only installed.
         others = f"elif [ -e {PROGRAM_FILE} ]; then cat >/dev/null; else {NO_PROGRAM}; fi"
         return f'if [ "{_OWNER_AND_MODE}" = "{_OF_ROOT_ALONE}" ]; then {call}; {others}'

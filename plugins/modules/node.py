@@ -314,6 +314,8 @@ def main() -> None:
             # The action plugin sends it then.
             module.exit_json(program_missing=True)
         lock = _keep(sources, content)
+    if lock:
+        _note_interpreter(sources)
     with lock or contextlib.nullcontext(), tempfile.TemporaryDirectory(prefix="netops-egress-ip-") as folder:
         node = _load(sources if lock else _copy(content, folder))
         try:
@@ -365,13 +367,20 @@ def _keep(sources: Path, content: bytes) -> IO[bytes] | None:
         if lock:
             with zipfile.ZipFile(io.BytesIO(content)) as archive:
                 archive.extractall(new)
-            # For calls without this module, which only observe.
-            interpreter, folder = shlex.quote(sys.executable), shlex.quote(str(sources))
-            (new / "observe").write_text(f"exec {interpreter} -I {folder} observe\n", encoding="utf-8")
             new.rename(sources)
             return lock
     shutil.rmtree(new, ignore_errors=True)
     return _lock(sources)
+
+
+def _note_interpreter(sources: Path) -> None:
+    """Write how a call without this module, which only observes, starts the program, unless it is written already."""
+    path, new = sources / "observe", sources / f"observe.{os.getpid()}"
+    text = f"exec {shlex.quote(sys.executable)} -I {shlex.quote(str(sources))} observe\n"
+    with contextlib.suppress(OSError):
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            new.write_text(text, encoding="utf-8")
+            new.rename(path)
 
 
 def _copy(content: bytes, folder: str) -> Path:

@@ -162,9 +162,13 @@ class NodeAction(ActionBase):
 
         A node that is silent, or prints too much, keeps it: neither may replace the result.
         """
-        self._clock = NodeClock(self._clock.limit)
+        self._restart_clock()
         with contextlib.suppress(AnswerTimeoutError, TooLongError):
             super().cleanup(force)
+
+    def _restart_clock(self) -> None:
+        """Give the node the whole time for the next call."""
+        self._clock = NodeClock(self._clock.limit)
 
     def arguments(self) -> dict[str, object]:
         """Return the options of the module `node`."""

@@ -31,7 +31,8 @@ TUNNEL_SECRETS = STATE_DIRECTORY / "tunnel.secrets.json"
 FAILOVER_KEY = STATE_DIRECTORY / "failover.key"
 PROGRAM_FILE = Path("/usr/local/lib/netops-egress-ip/node.pyz")
 UNIT_DIRECTORY = Path("/etc/systemd/system")
-NFTABLES_DROP_IN = UNIT_DIRECTORY / "nftables.service.d/netops-egress-ip.conf"
+# After the drop-in that `systemctl edit` writes, which may empty a list of commands.
+NFTABLES_DROP_IN = UNIT_DIRECTORY / "nftables.service.d/zz-netops-egress-ip.conf"
 LOCK_FILE = Path("/run/netops-egress-ip.lock")
 WATCH_FILE = Path(watch.WATCH_FILE)
 NETWORKS_FILE = Path(watch.NETWORKS_FILE)

@@ -72,8 +72,8 @@ def install(io: HostIO, missing: Collection[Path], parts: Parts) -> None:
     if restarts:
         # Its addresses stay while it restarts.
         io.run_later(_RESTART_AFTER, ["systemctl", "restart", systemd_units.FOLLOW_UNIT])
-    # The reload makes nftables.service want the refill unit, and systemd read changed units. It takes systemd long, and
-    # no step of a run needs it.
+    # systemd then reads changed units and the drop-in of nftables.service. It takes systemd long, and no step of a run
+    # needs it.
     io.run_later(_RELOAD_AFTER, ["systemctl", "daemon-reload"])
 
 

@@ -108,25 +108,29 @@ _REFILL = """\
 [Unit]
 Description=Restore the egress IP data plane after nftables.service flushed it
 DefaultDependencies=no
-After={restore}
+After=local-fs.target {restore}
+Before=shutdown.target
+Conflicts=shutdown.target
 StartLimitIntervalSec=0
 OnFailure={closed}
 
 [Service]
-# A second flush while the program runs must start it again. systemd drops the restart of a unit that is still starting,
-# as one of the type oneshot would be.
+# A second flush restarts the program while it runs. For this type, that is no failure, which would close the node.
 Type=simple
 RuntimeMaxSec=120
 ExecStart={python} -I {program} restore
 {sandbox}
 """
 
-# Each start and reload of nftables.service flushes all rules. Only a part of the unit itself is run once for each.
+# Each start, reload and stop of nftables.service flushes all rules. A dependency of the unit is not enough: systemd
+# drops a restart or reload that it would pass on to a unit that is starting or reloading at this moment.
 _REFILL_DROP_IN = """\
 # Written by the Ansible collection netops.egress_ip.
 [Service]
-ExecStartPost=-/bin/systemctl restart --no-block {refill}
-ExecReload=-/bin/systemctl restart --no-block {refill}
+ExecStartPost=-+/bin/systemctl restart --no-block {refill}
+ExecReload=-+/bin/systemctl restart --no-block {refill}
+# Also after a start that failed.
+ExecStopPost=-+/bin/systemctl restart --no-block {refill}
 """
 
 _CLAIM = """\

@@ -36,7 +36,7 @@ def logged_calls(fleet):
     return {name: fleet.lab.exec(name, *words, check=False) for name in NODE_NAMES}
 
 
-def test_a_run_that_has_nothing_to_do_is_one_module_call_per_node(fleet):
+def test_a_run_that_has_nothing_to_do_asks_each_node_once_and_calls_no_module(fleet):
     before, calls = fleet.snapshot(), logged_calls(fleet)
     run = fleet.good()
     assert run.changed() == []

@@ -164,18 +164,42 @@ def flush(fleet, *verbs):
 
     before = shown()
     for words in verbs:
-        fleet.lab.exec("node2", "sh", "-ec", f"systemctl {words} nftables.service")
+        # One of them fails, after its flush.
+        fleet.lab.exec("node2", "sh", "-c", f"systemctl {words} nftables.service", check=False)
         wait_for(f"the table after {words}", lambda: shown() == before)
 
 
 @pytest.mark.user_land
 @pytest.mark.parametrize("verb", ["reload", "restart"])
 def test_what_nftables_service_flushes_comes_back_at_once(flushed, verb):
-    flush(flushed, "start", verb, f"{verb} nftables.service && systemctl {verb}")
+    flush(flushed, "start", verb, f"{verb} nftables.service && systemctl {verb}", "stop")
     # The flush also removes the rules of the pods' network plugin, which only it restores.
     flushed.lab.exec("node2", "systemctl", "restart", "lab-pods.service")
     assert flushed.sources("namespace1/pod2") <= {FIRST, SECOND}
     assert flushed.changes() == []
+
+
+# What an administrator may put into `systemctl edit nftables.service`, and what flushes the tables then.
+EDITED = {
+    "a start that fails": ("ExecStart=\nExecStart=/bin/false", "restart"),
+    "another reload": ("ExecReload=\nExecReload=/usr/sbin/nft flush ruleset", "reload"),
+    "a family of sockets": ("RestrictAddressFamilies=AF_NETLINK", "restart"),
+}
+
+
+@pytest.mark.user_land
+@pytest.mark.parametrize("kind", EDITED)
+def test_an_edited_unit_does_not_lose_the_tables(flushed, kind):
+    lines, verb = EDITED[kind]
+    folder = "/etc/systemd/system/nftables.service.d"
+    text = f"printf '[Service]\n{lines}\n' > {folder}/override.conf && systemctl daemon-reload"
+    flush(flushed, "start")
+    try:
+        flushed.lab.exec("node2", "sh", "-ec", text)
+        flush(flushed, verb)
+    finally:
+        flushed.lab.exec("node2", "rm", f"{folder}/override.conf")
+        flushed.lab.exec("node2", "systemctl", "daemon-reload")
 
 
 @pytest.mark.user_land

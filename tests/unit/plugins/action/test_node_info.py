@@ -23,6 +23,7 @@ from ansible_collections.netops.egress_ip.plugins.modules.node_info import RETUR
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import (
     COMPILED_PROGRAM,
     PROGRAM_DIGEST,
+    NodeAction,
     without_control,
 )
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of
@@ -182,7 +183,7 @@ def asked(monkeypatch):
     questions: list = []
     calls: list = []
 
-    def gather(answer, variables=None, pipelining=True, shell="sh"):
+    def gather(answer, variables=None, pipelining=True, shell="sh", environment="", **options):
         def execute(_self, command, in_data):
             questions.append((command, json.loads(in_data)))
             return {"rc": 0, "stderr": "", **answer}
@@ -195,7 +196,8 @@ def asked(monkeypatch):
         monkeypatch.setattr(ActionBase, "_is_pipelining_enabled", lambda *_arguments: pipelining)
         monkeypatch.setattr(ActionBase, "_low_level_execute_command", execute)
         monkeypatch.setattr(ActionBase, "_execute_module", run_module)
-        task = SimpleNamespace(args={"of_run": True}, async_val=0)
+        monkeypatch.setattr(ActionBase, "_compute_environment_string", lambda *_arguments: environment)
+        task = SimpleNamespace(args={"of_run": True, **options}, async_val=0)
         connection = SimpleNamespace(_shell=SimpleNamespace(SHELL_FAMILY=shell))
         templar = Templar(DataLoader(), variables={"chosen": "/opt/python3.12"})
         return Action(task, connection, None, None, templar, None).run(None, of_run(**(variables or {})))
@@ -217,8 +219,7 @@ def test_the_compiled_program_is_asked_without_the_module(asked):
         {"stdout": ""},
         {"stdout": "[]"},
         {"stdout": "[" * 5000},
-        {"stdout": "Traceback (most recent call last):"},
-        {"stdout": json.dumps(FACTS), "rc": 1},
+        {"stdout": "", "stderr": "Traceback (most recent call last):"},
     ],
 )
 def test_without_an_answer_the_module_is_called(asked, answer):
@@ -237,6 +238,33 @@ def test_a_node_without_the_program_gets_it_at_once(asked):
 def test_a_question_needs_a_shell_that_passes_it_on(asked, without):
     assert asked.gather({"stdout": json.dumps(FACTS)}, **without)["digest"] == "by the module"
     assert asked.questions == []
+
+
+def test_options_of_the_task_itself_are_left_to_the_module_that_converts_them(asked):
+    assert asked.gather({"stdout": json.dumps(FACTS)}, metrics="false")["digest"] == "by the module"
+    assert asked.questions == []
+
+
+def test_a_question_that_failed_takes_no_time_of_the_module(asked, monkeypatch):
+    clocks = []
+    usual = Action._low_level_execute_command
+
+    def execute(self, *arguments, **options):
+        clocks.append(self._clock)
+        return usual(self, *arguments, **options)
+
+    monkeypatch.setattr(Action, "_low_level_execute_command", execute)
+    monkeypatch.setattr(NodeAction, "_call", lambda self, **_program: clocks.append(self._clock) or BY_MODULE)
+    asked.gather({"stdout": ""})
+    first, second = clocks
+    assert first is not second
+    assert first.limit == second.limit == 15
+
+
+def test_the_environment_of_the_task_is_that_of_the_question(asked):
+    asked.gather({"stdout": "{}"}, environment="LD_LIBRARY_PATH=/opt/lib")
+    ((command, _options),) = asked.questions
+    assert f"; then LD_LIBRARY_PATH=/opt/lib sh {COMPILED_PROGRAM}/observe || " in command
 
 
 def test_an_answer_has_the_facts_alone(asked):
@@ -258,7 +286,7 @@ def test_an_answer_has_the_facts_alone(asked):
 def test_the_python_of_the_inventory_is_used(asked, given, call):
     asked.gather({"stdout": "{}"}, {"ansible_python_interpreter": trust_as_template(given)} if given else {})
     ((command, _options),) = asked.questions
-    assert f"; then {call.replace('FOLDER', COMPILED_PROGRAM)}; elif" in command
+    assert f"; then  {call.replace('FOLDER', COMPILED_PROGRAM)} || cat >/dev/null; elif" in command
 
 
 MISSING = '{"program_missing": true}\n'
@@ -289,6 +317,16 @@ def test_the_shell_of_a_node_asks_only_a_program_that_root_alone_can_change(aske
     # More than a pipe holds: whoever does not read it breaks the connection.
     done = subprocess.run(["sh", "-c", command], input="x" * 200_000, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == (expected, "")
+
+
+def test_a_question_that_fails_early_is_read_to_its_end(asked, tmp_path):
+    asked.gather({"stdout": "{}"})
+    ((command, _options),) = asked.questions
+    (tmp_path / "compiled").mkdir(mode=0o700)
+    (tmp_path / "compiled/observe").write_text("exec /gone/python3\n")
+    command = command.replace(COMPILED_PROGRAM, str(tmp_path / "compiled"))
+    done = subprocess.run(["sh", "-c", command], input="x" * 200_000, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("make", ["chown 1 compiled", "mv compiled real; ln -s real compiled"])

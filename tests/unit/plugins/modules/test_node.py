@@ -227,7 +227,6 @@ def run_python(code, *words):
 KEEP = """
 import os, signal, sys, zipfile
 from pathlib import Path
-from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.node_answer import FACTS_OF_NODE
 from ansible_collections.netops.egress_ip.plugins.modules import node
 def end(*_arguments):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -365,6 +364,19 @@ def test_the_compiled_program_refuses_what_the_module_refuses(run, kept):
     (folder,) = kept.iterdir()
     status, text = ask(folder, options=wrong)
     assert (status, json.loads(text)) == (0, {"failed": True, "msg": by_module["msg"]})
+
+
+@pytest.mark.parametrize("change", ["rm observe", "echo exec /gone/python -I > observe"])
+def test_each_call_of_the_module_renews_how_the_program_is_started_without_it(run, kept, change):
+    """The Python of the next one may be another one."""
+    wrong = {"mode": "observed", "options": {"mark_mask": "x"}}
+    run(**wrong, program=real_program())
+    (folder,) = kept.iterdir()
+    before = (folder / "observe").read_text()
+    subprocess.run(["sh", "-ec", change], cwd=folder, check=True)
+    run(**wrong, program_digest=digest_of(real_program()))
+    assert (folder / "observe").read_text() == before
+    assert [path.name for path in folder.iterdir() if path.name.startswith("observe.")] == []
 
 
 @pytest.mark.parametrize("change", ["lock", "netops_egress_ip/_node/observe.py", "netops_egress_ip/_host_io"])

@@ -120,11 +120,11 @@ def test_a_failed_restore_closes_the_node():
 
 
 def test_each_flush_of_the_tables_restarts_the_refill():
-    """Also one that comes while the unit runs: systemd drops the restart of a unit that is still starting."""
+    """Also one that comes while the unit runs, and that of a start that fails; not the one of a shutdown."""
     files = systemd_units.node_files("python3")
     text = files[UNIT_DIRECTORY / systemd_units.REFILL_UNIT][0].decode()
-    for line in ("Type=simple", "StartLimitIntervalSec=0"):
+    for line in ("Type=simple", "StartLimitIntervalSec=0", "Conflicts=shutdown.target"):
         assert f"\n{line}\n" in text
     drop_in = files[NFTABLES_DROP_IN][0].decode()
-    for occasion in ("ExecStartPost", "ExecReload"):
-        assert f"\n{occasion}=-/bin/systemctl restart --no-block {systemd_units.REFILL_UNIT}\n" in drop_in
+    for occasion in ("ExecStartPost", "ExecReload", "ExecStopPost"):
+        assert f"\n{occasion}=-+/bin/systemctl restart --no-block {systemd_units.REFILL_UNIT}\n" in drop_in
