@@ -54,6 +54,8 @@ OWN, OTHER, ROUTER = "192.168.126.21", "192.168.126.22", "192.168.126.1"
 OTHER_MAC, ROUTER_MAC = "02:00:c0:a8:7e:16", "02:00:c0:a8:7e:01"
 SERVER, TCP = ("203.0.113.9", 443), (3, (7, 7), (11, 11))
 FIRST_ADDRESS, FIRST_POD = ipaddress.IPv4Address("192.168.64.10"), ipaddress.IPv4Address("10.88.1.0")
+# A size of 8,000 has more egress IPs than the default has room for.
+MARK_MASK = 0x1FFF
 METRICS, PROGRAMS = "/run/textfiles", files.PROGRAM_FILE.parent
 
 SANDBOX = f"""
@@ -94,7 +96,7 @@ def state(number: int, held: int, holder: str = "node1") -> NodeState:
             "generation": time.time_ns(),
             "interface": "eth0",
             "endpoints": [OWN],
-            "options": {"metrics_dir": METRICS},
+            "options": {"metrics_dir": METRICS, "mark_mask": MARK_MASK},
             "nodes": nodes,
             "excluded": ["10.88.0.0/16"],
             "egressips": [{"name": f"o{i}", "egressIPs": [ip], "slots": [ip]} for i, ip in enumerate(ips)],

@@ -371,12 +371,12 @@ tc filter add dev pods0 ingress prio 1 protocol ip u32 ht 2:2: match ip src 10.8
 """,
     "a route for the check of sources": """
 ip route add broadcast 10.88.0.2/32 dev lo table 6999
-ip rule add priority 6999 iif eth0 fwmark 0/0x1fff lookup 6999
+ip rule add priority 6999 iif eth0 fwmark 0/0xfff lookup 6999
 sysctl -qw net.ipv4.conf.pods0.src_valid_mark=1
 """,
     "a rule for the pods' network": """
-nft insert rule inet egress_ip prerouting meta mark set meta mark or 0x1fff
-ip rule add priority 6999 from 10.88.0.0/16 fwmark 0/0x1fff unreachable
+nft insert rule inet egress_ip prerouting meta mark set meta mark or 0xfff
+ip rule add priority 6999 from 10.88.0.0/16 fwmark 0/0xfff unreachable
 """,
 }
 

@@ -41,7 +41,7 @@ class DataPlaneOptions:
     tunnel_device: str = "egress0"
     tunnel_port: int = 4790
     tunnel_vni: int = 225
-    mark_mask: int = 0x1FFF
+    mark_mask: int = 0xFFF
     rule_priority: int = 7000
     table_base: int = 7000
     unassigned: str = "node"
@@ -76,7 +76,7 @@ class DataPlaneOptions:
                 f"must be a device name of 1 to 15 characters, not {type_name(options.tunnel_device)}",
             )
         if not _is_run_of_bits(options.mark_mask):
-            errors.add(f"{prefix}mark_mask", "must be 2 to 14 contiguous bits of a 32-bit value, such as 0x1fff")
+            errors.add(f"{prefix}mark_mask", "must be 2 to 14 contiguous bits of a 32-bit value, such as 0xfff")
         else:
             _check_range(options.table_base, 256, 0x7FFFFFFF - options.max_index, f"{prefix}table_base", errors)
         for name, words in _CHOICES.items():
@@ -140,7 +140,7 @@ class DataPlaneOptions:
 
 
 def parse_integer(value: object, path: str, errors: Errors) -> int:
-    """Return an integer of at least 0, also from a string such as 0x1fff; else add an error and return 0."""
+    """Return an integer of at least 0, also from a string such as 0xfff; else add an error and return 0."""
     if isinstance(value, str):
         with contextlib.suppress(ValueError):
             value = int(value, 0)

@@ -34,6 +34,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.record impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.conntrack_usage import Use
 
 INTERFACE = "enp175s0f1np1"
+# Room for 8,190 egress IPs.
+_MARK_MASK = 0x1FFF
 _FIRST = {4: ipaddress.ip_address("192.168.128.1"), 6: ipaddress.ip_address("2001:db8:1126:4321:ffff:ffff:ffff:1")}
 _USE = Use(28_000, "203.0.113.105:65535", 27_999)
 _BUSY = dict.fromkeys(("icmp", "sctp", "tcp", "udp"), _USE)
@@ -93,7 +95,7 @@ def large_state(nodes, addresses, held, pods):
         generation=2**40,
         interface="eth0",
         endpoints=members[0].endpoints,
-        options=DataPlaneOptions(),
+        options=DataPlaneOptions(mark_mask=_MARK_MASK),
         nodes=tuple(members),
         excluded=("10.0.0.0/8",),
         egressips=tuple(objects),

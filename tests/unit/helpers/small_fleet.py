@@ -248,16 +248,17 @@ def published(name, version, address, port, pod_port, protocol="udp", *, target=
     target = target or SELECTED
     family, end = {4: ("ip", target[4]), 6: ("ip6", f"[{target[6]}]")}[version]
     rule = f"{family} daddr {address} {protocol} dport {port} {first} dnat {family} to {end}:{pod_port}"
+    table = f"inet theirs_{port}"
     nft(
         name,
-        "add table inet theirs",
-        "add chain inet theirs dstnat { type nat hook prerouting priority -100; }",
-        f"add rule inet theirs dstnat {rule}",
+        f"add table {table}",
+        f"add chain {table} dstnat {{ type nat hook prerouting priority -100; }}",
+        f"add rule {table} dstnat {rule}",
     )
     try:
         yield
     finally:
-        nft(name, "delete table inet theirs")
+        nft(name, f"delete table {table}")
 
 
 def forge_source(name, address):

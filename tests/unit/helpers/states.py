@@ -89,7 +89,7 @@ def any_options(devices=("egress0",)):
             "tunnel_device": st.sampled_from(devices),
             "tunnel_port": st.sampled_from([4790, 4791]),
             "tunnel_vni": st.sampled_from([225, 226]),
-            "mark_mask": st.sampled_from([0x1FFF, 0xF0]),
+            "mark_mask": st.sampled_from([0xFFF, 0xF0]),
             "rule_priority": st.sampled_from([7000, 9997]),
             "table_base": st.sampled_from([7000, 7002]),
             "unassigned": st.sampled_from(["node", "drop"]),

@@ -28,7 +28,7 @@ ON_A_HOLDER = {
 ON_ANY = {
     "rule deleted": "ip rule delete priority 7005",
     "unreachable rule deleted": "ip rule delete priority 7387",
-    "rule added": "ip rule add priority 7004 fwmark 0x1ff/0x1fff lookup main protocol 225",
+    "rule added": "ip rule add priority 7004 fwmark 0x1ff/0xfff lookup main protocol 225",
     "nft flushed": "nft flush ruleset && /usr/bin/python3 /opt/lab/lab_pods.py",
     "nft rule added": "nft add rule inet egress_ip prerouting accept",
     "set element added": "nft add element inet egress_ip excluded4 { 203.0.113.0/24 }",

@@ -60,7 +60,7 @@ VALUES = {
     "egress_ip_claim_timeout": NUMBERS,
     "egress_ip_probe_interval": NUMBERS,
     "egress_ip_tunnel_encryption": st.just("none"),
-    "egress_ip_mark_mask": st.sampled_from([0x1FFF, 0xFF, "0x3f00"]),
+    "egress_ip_mark_mask": st.sampled_from([0xFFF, 0xFF, "0x3f00"]),
     "egress_ip_table_base": st.integers(256, 32000),
     "egress_ip_metrics_dir": st.just("/var/lib/metrics"),
     "egress_ip_follow": st.lists(st.sampled_from(["kubernetes", "podman"]), max_size=2, unique=True).map(sorted),

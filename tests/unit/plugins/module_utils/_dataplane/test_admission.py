@@ -64,7 +64,7 @@ def test_what_nobody_selects_is_listed_where_unknown_namespaces_are_closed():
 def test_a_node_that_does_not_follow_pods():
     state = node_state()
     assert desired_admission(state) is None
-    marks = allocate_marks(state.egress_ips, {}, 8190)
+    marks = allocate_marks(state.egress_ips, {}, state.options.max_index)
     assert not [name for name in desired_tables(state, marks, 1400)["inet"].sets if "followed" in name]
 
 
@@ -82,7 +82,7 @@ def test_a_source_has_one_policy():
 def test_every_class_leads_to_a_chain_of_the_tables():
     """For each combination of labels."""
     state = followed(FollowedNamespace("shop", RULES))
-    tables = desired_tables(state, allocate_marks(state.egress_ips, {}, 8190), 1400)
+    tables = desired_tables(state, allocate_marks(state.egress_ips, {}, state.options.max_index), 1400)
     found = set()
     for labels in ({}, {"app": "web"}, {"app": "web", "tier": "db"}):
         (verdict,) = desired_admission(state).note_after(note("shop/a", labels))["verdicts"].values()

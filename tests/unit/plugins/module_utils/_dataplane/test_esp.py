@@ -258,4 +258,4 @@ def test_plain_packets_of_the_tunnel_are_dropped_at_both_ends():
         "meta l4proto udp meta secpath missing drop",
         f"meta l4proto udp ipsec in reqid != {ESP_REQUEST_ID} drop",
     )
-    assert outgoing[:2] == (other, "meta l4proto udp meta mark and 0x1fff != { 0, 0x1fff } rt ipsec missing drop")
+    assert outgoing[:2] == (other, "meta l4proto udp meta mark and 0xfff != { 0, 0xfff } rt ipsec missing drop")

@@ -106,7 +106,7 @@ def test_an_interface_that_is_not_there_has_the_mtu_of_ethernet():
     assert NOTHING.mtu("eth0") == 1500
 
 
-@pytest.mark.parametrize("mark", ["0x4000", "0x2000", "0xffff0000", "0x8000"])
+@pytest.mark.parametrize("mark", ["0x1000", "0x2000", "0x4000", "0x8000", "0xff0000", "0xffff0000"])
 def test_the_marks_of_others_do_not_overlap_with_ours(mark):
     rule = {"priority": 50, "fwmark": mark, "fwmask": mark, "table": "100"}
     assert foreign_uses(host(rules=[rule]), OPTIONS, True) == []
@@ -118,13 +118,13 @@ def test_the_priorities_of_others(priority, count):
     assert len(foreign_uses(found, OPTIONS, True)) == count
 
 
-@pytest.mark.parametrize(("table", "count"), [("6999", 0), ("7000", 1), ("15190", 1), ("15191", 0), ("254", 0)])
+@pytest.mark.parametrize(("table", "count"), [("6999", 0), ("7000", 1), ("11094", 1), ("11095", 0), ("254", 0)])
 def test_the_tables_of_others(table, count):
     found = host(rules=[{"priority": 50, "table": table}])
     assert len(foreign_uses(found, OPTIONS, True)) == count
 
 
-@pytest.mark.parametrize(("table", "count"), [("6999", 0), ("7000", 1), ("15190", 1), ("15191", 0), ("254", 0)])
+@pytest.mark.parametrize(("table", "count"), [("6999", 0), ("7000", 1), ("11094", 1), ("11095", 0), ("254", 0)])
 def test_the_default_routes_of_others(table, count):
     route = {"dst": "default", "gateway": "192.168.126.1", "dev": "eth0", "table": table, "protocol": "17"}
     assert len(foreign_uses(replace(host(), default_routes=(route,)), OPTIONS, True)) == count
@@ -137,7 +137,7 @@ def test_the_tables_of_vrfs(table, count):
 
 
 def test_our_own_rules_are_no_foreign_use():
-    rule = {"priority": 7003, "fwmark": "0x1", "fwmask": "0x1fff", "table": "7001", "protocol": "225"}
+    rule = {"priority": 7003, "fwmark": "0x1", "fwmask": "0xfff", "table": "7001", "protocol": "225"}
     assert foreign_uses(host(rules=[rule]), OPTIONS, True) == []
 
 

@@ -23,7 +23,7 @@ from fake_node_io import FakeKernel, address, ethernet
 from states import egress_object, held, node_state
 
 OPTIONS = DataPlaneOptions()
-FIRST_TABLE = 7000 + 0x1FFF
+FIRST_TABLE = 7000 + 0xFFF
 PRIMARY = {"interface": "eth0", "addresses": ["192.168.126.21/18", "2001:db8:126::21/64"]}
 SECOND = {"interface": "eth1", "addresses": ["10.9.0.21/24"]}
 STATE = node_state(
@@ -140,10 +140,10 @@ def test_the_rules_of_an_interface_in_a_vrf(kernel):
     assert ways == {"eth1": Exit(100, {4: {}, 6: {}}, "blue")}
     marks = {"10.9.0.101": 1, "2001:db8:9::101": 2}
     rules = desired_ip(STATE, marks, 1500, ways, "0a:00:00:00:00:01")[4].rules
-    assert "priority 7004 fwmark 0x1/0x1fff lookup 100" in rules
-    assert "priority 990 not fwmark 0x0/0x1fff iif blue lookup 254" in rules
+    assert "priority 7004 fwmark 0x1/0xfff lookup 100" in rules
+    assert "priority 990 not fwmark 0x0/0xfff iif blue lookup 254" in rules
     rules = desired_tables(STATE, marks, 1430, ["eth1"])[INET].chains["prerouting"].rules
-    out_of_the_vrf = 'iifname "eth1" ct direction reply meta mark set ct mark and 0x1fff'
+    out_of_the_vrf = 'iifname "eth1" ct direction reply meta mark set ct mark and 0xfff'
     assert rules.index(out_of_the_vrf) < rules.index("ct direction reply return")
 
 

@@ -148,7 +148,7 @@ def test_the_claim_is_an_address_and_a_rule():
     want = desired_ip(node_state(held=held("192.168.126.102")), marks_of(state), 1500, {}, MAC)
     assert batches(have, want) == {
         4: [
-            "rule add priority 7004 fwmark 0x2/0x1fff lookup 254 protocol 225",
+            "rule add priority 7004 fwmark 0x2/0xfff lookup 254 protocol 225",
             "address add 192.168.126.102/32 dev eth0 label eth0:egress",
         ],
         6: [],
@@ -162,13 +162,13 @@ def test_each_ip_version_has_its_own_way():
     assert ipv6.to_dict() == {
         "links": [],
         "rules": [
-            "priority 7000 fwmark 0x0/0x1fff goto 7388",
-            "priority 7000 fwmark 0x1fff/0x1fff goto 7388",
+            "priority 7000 fwmark 0x0/0xfff goto 7388",
+            "priority 7000 fwmark 0xfff/0xfff goto 7388",
             "priority 7001 iif lo goto 7388",
-            "priority 7002 fwmark 0x0/0x1fc0 goto 7003",
+            "priority 7002 fwmark 0x0/0xfc0 goto 7003",
             "priority 7003 nop",
-            "priority 7004 fwmark 0x2/0x1fff lookup 254",
-            "priority 7005 fwmark 0x2/0x1fff lookup 7002",
+            "priority 7004 fwmark 0x2/0xfff lookup 254",
+            "priority 7005 fwmark 0x2/0xfff lookup 7002",
             "priority 7387 unreachable",
             "priority 7388 nop",
         ],

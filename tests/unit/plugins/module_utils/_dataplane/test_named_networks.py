@@ -137,7 +137,7 @@ def test_the_tables_of_any_networks_are_consistent(networks, unknown):
         assert not any(a != b and a.overlaps(b) for a in cidrs for b in cidrs)
         assert all(value in ("drop", "return") or value.split()[1] in table.chains for value in elements.values())
         guarded = list(table.sets[f"guarded{version}"].elements)
-        assert all(f"src {cidr} mark 0x0 mask 0x1fff" in desired_policies(state) for cidr in guarded)
+        assert all(f"src {cidr} mark 0x0 mask 0xfff" in desired_policies(state) for cidr in guarded)
         assert all(f"{cidr}" in closed_ruleset(state, marks) for cidr in guarded)
         kept = [parse_network(key, "") for key, value in elements.items() if value != "return"]
         assert all(any(each.subnet_of(parse_network(cidr, "")) for cidr in guarded) for each in kept)

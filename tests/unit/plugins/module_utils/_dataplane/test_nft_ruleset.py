@@ -66,8 +66,8 @@ def test_a_goto_in_a_chain_at_a_hook_skips_no_rule(options):
                 assert {*targets[number:]} == {target}, name
 
 
-KNOWN = "ct state established,related ct mark and 0x1fff == 0"
-UNMARKED = "meta mark and 0x1fff == 0 return"
+KNOWN = "ct state established,related ct mark and 0xfff == 0"
+UNMARKED = "meta mark and 0xfff == 0 return"
 
 
 @given(node_states())
@@ -125,7 +125,7 @@ def test_an_object_without_an_assigned_address(unassigned, verdict):
 
 
 def test_unmarked_packets_are_the_first_to_pass():
-    assert chain(node_state(), "postrouting")[0] == "ct mark and 0x1fff == 0 return"
+    assert chain(node_state(), "postrouting")[0] == "ct mark and 0xfff == 0 return"
 
 
 def test_a_marked_packet_without_a_translation_goes_nowhere():

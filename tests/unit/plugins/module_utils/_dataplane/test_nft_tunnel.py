@@ -85,7 +85,7 @@ def test_neither_pods_nor_users_nor_others_reach_the_tunnel(version, attacker, s
 
 
 @VERSIONS
-@pytest.mark.parametrize(("mark", "passes"), [(0, False), (1, True), (0x1FFF, False)], ids=hex)
+@pytest.mark.parametrize(("mark", "passes"), [(0, False), (1, True), (0xFFF, False)], ids=hex)
 def test_what_leaves_the_host_for_the_tunnel_has_the_mark_of_an_egress_ip(version, mark, passes):
     """All bits: a selected pod's packet to the host itself, which IPVS translates there."""
     packet = tunnel_packet(NODE2[version], SERVER[version], EGRESS1[version])

@@ -40,6 +40,7 @@ def test_other_masks_are_refused(mask):
 @pytest.mark.parametrize(
     ("mask", "max_index", "mark"),
     [
+        (0xFFF, 4094, 5),
         (0x1FFF, 8190, 5),
         (0x3, 2, None),
         (0xF0, 14, 0x50),

@@ -20,7 +20,7 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.pod_cl
 
 RULES = {
     "unknown": "return",
-    "mask": 0x1FFF,
+    "mask": 0xFFF,
     "namespaces": {
         "labs": [["near", [["app", "In", ["web"]]]], ["wide", [["tier", "Exists", []]]]],
         "none": [],

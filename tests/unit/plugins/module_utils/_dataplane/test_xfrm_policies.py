@@ -16,8 +16,8 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.host_io 
 from network_namespace import network_namespace
 from states import node_state
 
-POLICY = "src 10.88.0.2/32 mark 0x0 mask 0x1fff"
-POLICY6 = "src fd00:88::2/128 mark 0x0 mask 0x1fff"
+POLICY = "src 10.88.0.2/32 mark 0x0 mask 0xfff"
+POLICY6 = "src fd00:88::2/128 mark 0x0 mask 0xfff"
 OURS = f"dir fwd action block priority {POLICY_PRIORITY}"
 PODS = [{"address": address, "egressips": ["web"]} for address in ("10.88.0.2", "fd00:88::2")]
 

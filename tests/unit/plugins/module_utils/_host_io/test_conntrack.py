@@ -25,9 +25,9 @@ def test_connections_are_forgotten_by_their_mark():
         nft("add table inet theirs", "add chain inet theirs marking { type filter hook output priority 0; }")
         nft("add rule inet theirs marking ct mark set 5")
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
-            conntrack.forget_connections([4], 0x1FFF)
+            conntrack.forget_connections([4], 0xFFF)
             assert connections() == 1
-            conntrack.forget_connections([4, 5], 0x1FFF)
+            conntrack.forget_connections([4, 5], 0xFFF)
             assert connections() == 0
 
 
@@ -41,6 +41,6 @@ def test_many_marks_are_forgotten_with_few_requests(monkeypatch):
         requests = []
         change = conntrack.change_connections
         monkeypatch.setattr(conntrack, "change_connections", lambda sent: change(requests.extend(sent) or requests))
-        conntrack.forget_connections(range(2, 300), 0x1FFF)
+        conntrack.forget_connections(range(2, 300), 0xFFF)
         assert sorted(mark for mark, _flow in conntrack.read_connections([(0, 0)])) == [1, 300]
         assert len(requests) < 20

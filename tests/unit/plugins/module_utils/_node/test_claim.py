@@ -201,7 +201,7 @@ def test_released_addresses_forget_their_connections(kernel):
     apply(kernel, node_state())
     kernel.log.clear()
     apply(kernel, node_state(generation=2, held=[]))
-    assert kernel.logged("forget") == [(1, 0x1FFF)]
+    assert kernel.logged("forget") == [(1, 0xFFF)]
 
 
 def test_clients_of_an_address_that_is_given_up_are_made_to_speak_later(kernel):
@@ -277,10 +277,10 @@ def test_claimed_addresses_forget_the_connections_that_went_elsewhere(kernel):
     kernel.flows = {1: [replace(FLOW, source=("10.88.0.2", 40000), translated=("192.168.126.21", 40000)), FLOW]}
     kernel.log.clear()
     apply(kernel, node_state(generation=2))
-    assert kernel.logged("forget") == [(1, 0x1FFF)]
+    assert kernel.logged("forget") == [(1, 0xFFF)]
     assert kernel.logged("packet") == ["10.88.0.2"]
     taken = kernel.log.index(("ip", f"address add {A}/32 dev eth0 label eth0:egress"))
-    assert taken < kernel.log.index(("forget", (1, 0x1FFF))) < kernel.log.index(("packet", "10.88.0.2"))
+    assert taken < kernel.log.index(("forget", (1, 0xFFF))) < kernel.log.index(("packet", "10.88.0.2"))
     # The old holder may have challenged them just before, and the answer to that was lost.
     assert [words.split()[-1] for words in kernel.logged("later")] == ["announce", "challenge"]
     kernel.log.clear()
@@ -292,7 +292,7 @@ def test_a_mark_that_is_given_up_forgets_its_connections_before_it_is_used_again
     apply(kernel, node_state(held=[]))
     kernel.log.clear()
     apply(kernel, node_state(generation=2, held=[], egressips=[egress_object("web", [B])]))
-    assert kernel.logged("forget") == [(1, 0x1FFF)]
+    assert kernel.logged("forget") == [(1, 0xFFF)]
     apply(kernel, node_state(generation=3, held=[], egressips=[egress_object("web", [B, C])]))
     assert kernel.load_record()["marks"] == {B: 2, C: 1}
 
@@ -308,7 +308,7 @@ def test_another_mask_forgets_the_connections_with_the_marks_of_the_old_one(kern
     apply(kernel, node_state())
     kernel.log.clear()
     apply(kernel, node_state(generation=2, options={"mark_mask": 0xFF0000}))
-    assert kernel.logged("forget") == [(1, 0x1FFF), (2, 0x1FFF)]
+    assert kernel.logged("forget") == [(1, 0xFFF), (2, 0xFFF)]
 
 
 # Hand-overs with a key.
@@ -324,7 +324,7 @@ def test_an_address_whose_new_holder_does_not_connect_stays(watched):
     assert (result["released"], result["unreleased"], result["held"]) == ([B], [A], held(A))
     assert A in watched.addresses()
     assert B not in watched.addresses()
-    assert watched.logged("forget") == [(2, 0x1FFF)]
+    assert watched.logged("forget") == [(2, 0xFFF)]
     assert observe(watched)["held"] == held(A)
     assert observe(watched)["drift"] == []
     assert noted(watched) == f"egress0 {A} {OWN}"

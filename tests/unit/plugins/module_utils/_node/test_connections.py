@@ -56,7 +56,7 @@ def track(egress_ip, *flows):
 
 def tracked(egress_ip):
     """What the kernel tracks with the mark of the address, but for the seconds left."""
-    found = HostIO.read_connections([(MARKS[egress_ip], 0x1FFF)])
+    found = HostIO.read_connections([(MARKS[egress_ip], 0xFFF)])
     assert {mark for mark, _item in found} <= {MARKS[egress_ip]}
     return {replace(item, timeout=300) for _mark, item in found}
 
@@ -82,7 +82,7 @@ def test_the_connections_of_an_address_leave(egress_ip, connections):
     track(egress_ip, third, own, elsewhere)
     leaving = connections.leaving([egress_ip])[egress_ip]
     assert {replace(item, timeout=300) for item in leaving} == {third, own}
-    HostIO.forget_connections([MARKS[egress_ip]], 0x1FFF)
+    HostIO.forget_connections([MARKS[egress_ip]], 0xFFF)
     told = {replace(item, timeout=300) for item in connections.send_on(egress_ip, leaving)}
     assert told == {third, flow(egress_ip, OWN[egress_ip], 50000)}
     assert tracked(egress_ip) == {replace(own, translated=(OWN[egress_ip], 50000))}
@@ -152,7 +152,7 @@ def send_unanswered(egress_ip, protocol):
 
 def entries(egress_ip):
     """Return the addresses to which the replies of all entries with the mark of an address go."""
-    return [entry.replies_to for part in conntrack.dump([(MARKS[egress_ip], 0x1FFF)], parse_entries) for entry in part]
+    return [entry.replies_to for part in conntrack.dump([(MARKS[egress_ip], 0xFFF)], parse_entries) for entry in part]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -55,7 +55,7 @@ def test_a_host_that_cannot_be_a_node_is_refused(kernel):
 FOREIGN = {
     "mark": (
         lambda k: k.rules[4].append({"priority": 50, "src": "all", "fwmark": "0x1", "table": "100"}),
-        r"egress_ip_mark_mask: 0x1fff overlaps with the mark 0x1/0xffffffff",
+        r"egress_ip_mark_mask: 0xfff overlaps with the mark 0x1/0xffffffff",
     ),
     "priority": (
         lambda k: k.rules[4].append({"priority": 7003, "src": "all", "table": "254"}),

@@ -49,7 +49,7 @@ def test_remove_forgets_the_connections(kernel):
     apply(kernel, node_state())
     kernel.log.clear()
     remove(kernel)
-    assert kernel.logged("forget") == [(1, 0x1FFF), (2, 0x1FFF)]
+    assert kernel.logged("forget") == [(1, 0xFFF), (2, 0xFFF)]
 
 
 def test_units_are_stopped_before_anything_is_removed(kernel):

@@ -48,7 +48,7 @@ def test_a_boot_restores_the_data_plane_without_any_address(kernel):
         "missing ip addresses",
         "missing ip rules",
         "missing nft inet held4 0x00000001 ",
-    } or all(A in line or "0x1/0x1fff lookup 254" in line for line in observe(kernel)["drift"])
+    } or all(A in line or "0x1/0xfff lookup 254" in line for line in observe(kernel)["drift"])
 
 
 def test_what_a_firewall_flushes_comes_back_with_the_addresses_that_are_there(kernel):
@@ -184,7 +184,7 @@ def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
     # The other one has it already, so its clients can be made to speak at once; an answer may be lost.
     assert watched.logged("packet") == ["192.168.126.23"] * 2
     assert watched.logged("announce") == [("eth0", A), ("eth0", A)]
-    assert ("forget", (1, 0x1FFF)) in watched.log
+    assert ("forget", (1, 0xFFF)) in watched.log
     assert f"{A} is released: {OTHER_MAC} took it" in capsys.readouterr().err
     assert apply(watched, node_state(generation=2, held=held(B)))["held"] == held(B)
 

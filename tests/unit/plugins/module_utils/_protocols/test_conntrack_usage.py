@@ -30,7 +30,7 @@ from network_namespace import network_namespace
 A, B, A6 = "192.168.126.101", "192.168.126.102", "2001:db8:126::101"
 WEB, DNS, WEB6 = ("203.0.113.5", 443), ("203.0.113.53", 53), ("2001:db8:1::5", 443)
 TCP = (3, (0, 0), (0, 0))
-MASK = 0x1FFF
+MASK = 0xFFF
 
 
 @given(st.integers(0, 18), st.integers(1, 14), st.data())

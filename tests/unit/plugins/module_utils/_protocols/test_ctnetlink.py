@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from network_namespace import network_namespace
 
-MASK = 0x1FFF
+MASK = 0xFFF
 TCP_FLOW = Flow(
     protocol=socket.IPPROTO_TCP,
     source=("10.88.0.2", 40000),
