@@ -98,11 +98,12 @@ class ActionModule(NodeAction):
 
     def _question(self) -> str:
         """Return the command that calls the program, with the Python of the inventory if that names one."""
-        given = self._variables.get("ansible_python_interpreter")
-        try:
-            chosen = self._templar.template(given) if isinstance(given, str) else ""
-        except AnsibleError:
-            chosen = ""
+        chosen = self._variables.get("ansible_python_interpreter")
+        if isinstance(chosen, str) and "{" in chosen:
+            try:
+                chosen = self._templar.template(chosen)
+            except AnsibleError:
+                chosen = None
         is_path = isinstance(chosen, str) and chosen.startswith("/")
         call = f"{chosen} -I {COMPILED_PROGRAM} observe" if is_path else f"sh {COMPILED_PROGRAM}/observe"
         call = f"{self._compute_environment_string()} {call} || cat >/dev/null"
