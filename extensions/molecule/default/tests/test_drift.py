@@ -154,19 +154,20 @@ def flushed(unwatched):
     lab.exec("node2", "systemctl", "restart", "lab-pods.service")
 
 
+def table(fleet):
+    """The lines of the collection's table of node2, sorted; empty without it."""
+    # A table that is built at once lists its chains in another order than one that grew.
+    text = fleet.lab.exec("node2", "nft", "--stateless", "list", "table", "inet", "egress_ip", check=False)
+    return sorted(text.splitlines())
+
+
 def flush(fleet, *verbs):
     """Let nftables.service flush everything, by each of these verbs of systemctl; returns when the table is back."""
-
-    def shown():
-        # A table that is built at once lists its chains in another order than one that grew.
-        text = fleet.lab.exec("node2", "nft", "--stateless", "list", "table", "inet", "egress_ip", check=False)
-        return sorted(text.splitlines())
-
-    before = shown()
+    before = table(fleet)
     for words in verbs:
         # One of them fails, after its flush.
         fleet.lab.exec("node2", "sh", "-c", f"systemctl {words} nftables.service", check=False)
-        wait_for(f"the table after {words}", lambda: shown() == before)
+        wait_for(f"the table after {words}", lambda: table(fleet) == before)
 
 
 @pytest.mark.user_land
@@ -208,3 +209,15 @@ def test_a_flush_while_the_unit_still_runs_is_mended_too(flushed, verb):
     """After the unit has restored the table, and before systemd knows that it has ended."""
     flushed.lab.exec("node2", "sh", "-ec", SLOW_REFILL)
     flush(flushed, "start", verb, verb)
+
+
+@pytest.mark.user_land
+def test_a_boot_with_nftables_service_ends_with_the_table(flushed):
+    before = table(flushed)
+    flushed.lab.exec("node2", "systemctl", "enable", "--quiet", "--now", "nftables.service")
+    try:
+        flushed.lab.reboot("node2")
+        wait_for("the table after a boot", lambda: table(flushed) == before)
+        assert "netops" not in flushed.lab.exec("node2", "systemctl", "--failed", "--plain", "--no-legend")
+    finally:
+        flushed.lab.exec("node2", "systemctl", "disable", "--quiet", "nftables.service")
