@@ -134,6 +134,8 @@ class NodeAction(ActionBase):
     longest_output = _LONGEST_OUTPUT
     _supports_async = True
     _clock = NodeClock(0)
+    # The seconds that the node took for calls before the last one.
+    _earlier_seconds = 0.0
     # Whether the next call has the program's digest only.
     _may_lack_program = False
     # Those of the task.
@@ -151,7 +153,7 @@ class NodeAction(ActionBase):
             done = {"failed": True, "msg": f"Timed out after {limit:g} seconds", "timedout": {"period": limit}}
         except TooLongError as error:
             done = {"failed": True, "msg": str(error)}
-        late = time.monotonic() - started - self._clock.node_seconds
+        late = time.monotonic() - started - self._earlier_seconds - self._clock.node_seconds
         slow = {SLOW: round(late, 1)} if 0 < limit < late else {}
         # A text that was compressed is checked as well.
         shown = without_control_characters(self.answer(without_control(done)))
@@ -168,6 +170,7 @@ class NodeAction(ActionBase):
 
     def _restart_clock(self) -> None:
         """Give the node the whole time for the next call."""
+        self._earlier_seconds += self._clock.node_seconds
         self._clock = NodeClock(self._clock.limit)
 
     def arguments(self) -> dict[str, object]:

@@ -18,14 +18,17 @@ from ansible.template import Templar, trust_as_template
 from ansible_collections.netops.egress_ip.plugins.action.node_info import _AS_TEXT
 from ansible_collections.netops.egress_ip.plugins.action.node_info import ActionModule as Action
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io.files import PROGRAM_FILE
+from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.controller import SLOW
 from ansible_collections.netops.egress_ip.plugins.module_utils._reconcile.providers import SIGNS
 from ansible_collections.netops.egress_ip.plugins.modules.node_info import RETURN
+from ansible_collections.netops.egress_ip.plugins.plugin_utils import _node_action
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_action import (
     COMPILED_PROGRAM,
     PROGRAM_DIGEST,
     NodeAction,
     without_control,
 )
+from ansible_collections.netops.egress_ip.plugins.plugin_utils._node_clock import AnswerTimeoutError
 from ansible_collections.netops.egress_ip.plugins.plugin_utils._variables import hosts_of
 from playbook_fleet import COLLECTION, PlaybookFleet
 from setting_sources import task_variables
@@ -259,6 +262,26 @@ def test_a_question_that_failed_takes_no_time_of_the_module(asked, monkeypatch):
     first, second = clocks
     assert first is not second
     assert first.limit == second.limit == 15
+
+
+def test_a_node_that_spends_its_time_twice_does_not_accuse_the_controller(asked, monkeypatch):
+    """It answers a question too late with what is no answer, and the module not at all."""
+
+    def execute(self, *_arguments, **_options):
+        self._clock._ticks = 39
+        return {"rc": 0, "stdout": "later", "stderr": ""}
+
+    def call(self, **_program):
+        self._clock._ticks = 40
+        raise AnswerTimeoutError
+
+    moments = iter([0.0, 30.2])
+    monkeypatch.setattr(Action, "_low_level_execute_command", execute)
+    monkeypatch.setattr(NodeAction, "_call", call)
+    monkeypatch.setattr(_node_action, "time", SimpleNamespace(monotonic=lambda: next(moments)))
+    result = asked.gather({"stdout": ""})
+    assert result["msg"] == "Timed out after 15 seconds"
+    assert SLOW not in result
 
 
 def test_the_environment_of_the_task_is_that_of_the_question(asked):

@@ -152,6 +152,20 @@ def test_a_folder_is_no_file_and_contains_none_either_as_a_file(tmp_path):
     files.remove_file(tmp_path / "file/egress_ip.prom")
 
 
+@pytest.mark.parametrize("others", [True, False])
+def test_the_drop_in_folder_goes_with_the_drop_in_unless_others_use_it(monkeypatch, tmp_path, others):
+    drop_in = tmp_path / "nftables.service.d/zz-netops-egress-ip.conf"
+    monkeypatch.setattr(files, "NFTABLES_DROP_IN", drop_in)
+    files.write_file(drop_in, b"[Service]\n", 0o644)
+    edited = drop_in.with_name("override.conf")
+    if others:
+        edited.write_text("[Service]\n")
+    for _time in range(2):
+        files.remove_file(drop_in)
+    assert not drop_in.exists()
+    assert (drop_in.parent.exists(), edited.exists()) == (others, others)
+
+
 def test_one_file_that_cannot_be_removed_stops_no_other(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "UNIT_DIRECTORY", tmp_path / "units")
     said = []
