@@ -79,7 +79,7 @@ class ActionModule(NodeAction):
     def _ask_program(self) -> dict[str, Any] | None:
         """Return the answer of the program that is compiled on the node, None if it gives none.
 
-        Ansible's code for modules would take two thirds of the time of a call, here and on the node.
+        Ansible's code for modules would take up to a third of a call's processor time here, and imports on the node.
         """
         if not self._is_pipelining_enabled("new") or self._connection._shell.SHELL_FAMILY != "sh":
             return None

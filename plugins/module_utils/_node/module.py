@@ -31,7 +31,7 @@ def run_module(params: Mapping[str, Any], check_mode: bool) -> Mapping[str, obje
 def answer_call() -> int:
     """Print the facts for the options on the standard input, both in JSON; returns the exit status.
 
-    Ansible's own code for modules would take most of the time of a call. Without an answer, it is called.
+    So a call needs no imports of Ansible's own code for modules. Without an answer, the module is called.
     """
     params = json.load(sys.stdin)
     try:
