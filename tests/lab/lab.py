@@ -492,16 +492,23 @@ class Lab:
 
     def stop(self, name: str) -> None:
         """Shut the host down in order."""
-        podman("stop", "--time", "15", find_host(name).container)
+        container = find_host(name).container
+        # Of processes that wait for a busy disk, podman says that they do not end; they end later.
+        stopped = podman("stop", "--time", "60", container, check=False)
+        fault = stopped.stderr.decode(errors="replace").strip()
+        _wait(f"{name}: still running, {fault}", lambda: not self._is_running(name))
 
     def kill(self, name: str) -> None:
         """Pull the host's power plug."""
         container = find_host(name).container
         podman("kill", container)
-        _wait(f"{name}: still running", lambda: self.status()[name] not in ("running", "stopping"))
+        _wait(f"{name}: still running", lambda: not self._is_running(name))
         # Until podman has cleaned up, the network goes on without any process.
         network = ("inspect", "--format", "{{.NetworkSettings.SandboxKey}}", container)
         _wait(f"{name}: its network is still there", lambda: not podman(*network).stdout.strip())
+
+    def _is_running(self, name: str) -> bool:
+        return self.status()[name] in ("running", "stopping")
 
     def start(self, name: str) -> None:
         """Boot the host and wait until it is ready."""

@@ -197,22 +197,56 @@ def test_another_program_has_the_port(port):
         CallListener("secret", port, [4])
 
 
-def test_a_run_that_hands_over_listens_beside_it(call_listener, port, monkeypatch):
-    """The exact address comes first, whichever began to listen first."""
-    monkeypatch.setattr(handover_session, "PATIENCE", 3.0)
-    released, connect = [], socket.create_connection
+def serve(call_listener, first_call):
+    """Take calls as the program of a node does, until the test ends; `first_call` is set when one has come."""
+
+    def take():
+        with contextlib.suppress(ValueError):  # closed
+            while True:
+                if select.select([call_listener], [], [], 0.05)[0]:
+                    first_call.set()
+                    call_listener.read()
+
+    in_background(take)
+
+
+@pytest.mark.parametrize("first", ["old holder", "new holder"])
+def test_a_run_that_hands_over_listens_beside_it(call_listener, port, monkeypatch, first):
+    """The exact address comes first, whichever began to listen first; a call that came too early is made again."""
+    connect, has_called, listens = socket.create_connection, threading.Event(), threading.Event()
     monkeypatch.setattr(
         handover_session.socket, "create_connection", lambda to, timeout: connect(to, timeout, (TWO, 0))
     )
+    listen = handover_session._listen
+
+    def listen_and_tell(*arguments):
+        listener = listen(*arguments)
+        listens.set()
+        return listener
+
+    monkeypatch.setattr(handover_session, "_listen", listen_and_tell)
+    serve(call_listener, has_called)
+    released, taken = [], []
 
     def give():
         partners = Partners({TWO: ["192.168.126.101"]}, {})
         handover_session.hand_over("run", port, (ONE,), partners, lambda ips: released.append(set(ips)) or {})
 
-    thread = in_background(give)
-    taken = handover_session.hand_over("run", port, (TWO,), Partners({}, {ONE: ["192.168.126.101"]}), lambda _ips: {})
-    thread.join(10)
-    assert taken == {"192.168.126.101": []}
+    def take():
+        taking = Partners({}, {ONE: ["192.168.126.101"]})
+        taken.append(handover_session.hand_over("run", port, (TWO,), taking, lambda _ips: {}))
+
+    if first == "old holder":
+        threads = [in_background(give)]
+        assert listens.wait(10)
+        threads.append(in_background(take))
+    else:
+        threads = [in_background(take)]
+        assert has_called.wait(10)
+        threads.append(in_background(give))
+    for thread in threads:
+        thread.join(20)
+    assert taken == [{"192.168.126.101": []}]
     assert released == [{"192.168.126.101"}]
 
 
