@@ -349,6 +349,8 @@ class Fleet:
     def read_state(self, name: str, script: str) -> str:
         """Output of a script that only reads, on a node, without values that change by themselves."""
         text = ""
+        # udev gives an interface that is made without a MAC address another one, on a busy machine a moment later.
+        script = f"udevadm settle --timeout=60\n{script}"
         # podman 4 now and then loses the end of a long output.
         while not text.endswith("## end\n"):
             text = self.lab.exec(name, "bash", "-c", f"{script}\necho '## end'")
