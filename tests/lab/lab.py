@@ -73,6 +73,9 @@ INSIDE = (
 )
 # Ends the words that follow; a signal to the process that enters the host would end that one alone.
 UNTIL_INPUT_ENDS = ("sh", "-c", '"$@" & process=$!; cat > /dev/null; kill $process', "sh")
+# It writes each packet at once. Its buffer has a place of this size for each packet; with places for whole packets, it
+# would lose all but 32 while it waits for the processor.
+TCPDUMP = ("tcpdump", "-n", "-e", "-l", "--immediate-mode", "-s", "256")
 # The nftables table that keeps a port of the bridge silent.
 SILENT = "bridge egress_ip_lab_silent"
 # Short enough that a dead node does not hold up a run, on new connections and on kept ones.
@@ -137,6 +140,11 @@ def _process_in(path: Path) -> str:
         return ""
 
 
+def _process_state(pid: int) -> str:
+    """The state of a process of this machine as `ps` shows it, such as S for one that sleeps."""
+    return Path("/proc", str(pid), "stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+
+
 def _containers() -> list[dict]:
     """What podman lists of every container of the lab."""
     return json.loads(podman("ps", "--all", "--filter", f"label={LABEL}", "--format", "json").stdout or b"[]")
@@ -148,11 +156,6 @@ def _run_here(*argv: str) -> str:
     if result.returncode != 0:
         raise LabError(f"{' '.join(argv)} failed: {result.stderr.strip()}")
     return result.stdout
-
-
-def _promiscuity(interface: str) -> int:
-    """How many programs and bridges have this interface of the machine receive all frames."""
-    return json.loads(_run_here("ip", "-j", "-d", "link", "show", "dev", interface))[0]["promiscuity"]
 
 
 def longest_gap(answers: list[Answer]) -> float:
@@ -176,18 +179,25 @@ class Background:
             argv, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self._lines: list[str] = []
+        self._errors: list[str] = []
         self._pool = ThreadPoolExecutor(max_workers=2)
-        self._reading = self._pool.submit(self._read)
-        self._errors = self._pool.submit(self._process.stderr.read)
+        self._pool.submit(self._read, self._process.stdout, self._lines)
+        self._pool.submit(self._read, self._process.stderr, self._errors)
 
-    def _read(self) -> None:
-        for line in self._process.stdout:
-            self._lines.append(line.rstrip("\n"))
+    @staticmethod
+    def _read(stream: Iterable[str], lines: list[str]) -> None:
+        for line in stream:
+            lines.append(line.rstrip("\n"))
 
     @property
     def lines(self) -> list[str]:
         """The lines up to now."""
         return list(self._lines)
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines of its error output up to now."""
+        return list(self._errors)
 
     def runs(self) -> bool:
         """Whether the process has not ended."""
@@ -211,6 +221,22 @@ class Background:
 
     def __exit__(self, *_error: object) -> None:
         self.stop()
+
+
+class Capture(Background):
+    """Tcpdump, which writes a line for each packet."""
+
+    def wait_until_it_listens(self) -> None:
+        """Wait until no packet is missed from now on; LabError if it does not capture."""
+        _wait("tcpdump has not begun", lambda: not self.runs() or any("listening on" in line for line in self.errors))
+        if not self.runs():
+            self.stop()
+            raise LabError(f"tcpdump has ended: {' '.join(self.errors)}")
+
+    def _end(self) -> None:
+        # Of packets that it has not yet written, none would be written. With nothing left it sleeps.
+        _wait("tcpdump is still busy", lambda: not self.runs() or _process_state(self._process.pid) == "S")
+        super()._end()
 
 
 class Remote(Background):
@@ -476,16 +502,16 @@ class Lab:
         """This machine's bridge interface of the lab network."""
         return json.loads(podman("network", "inspect", NETWORK).stdout)[0]["network_interface"]
 
-    def capture(self, *expression: str, sent_by: str = "") -> Background:
+    def capture(self, *expression: str, sent_by: str = "") -> Capture:
         """Tcpdump what matches between the hosts, or of what one host sends; stop() returns one line a packet."""
         interface = self._port(find_host(sent_by)) if sent_by else self.bridge
         direction = ("-Q", "in") if sent_by else ()
-        before = _promiscuity(interface)
-        capture = Background(
-            ["tcpdump", "-i", interface, *direction, "-n", "-e", "-l", "--immediate-mode", *expression]
-        )
-        with contextlib.suppress(LabError):
-            _wait("no capture", lambda: _promiscuity(interface) > before, 3)
+        capture = Capture([*TCPDUMP, "-i", interface, *direction, *expression])
+        try:
+            capture.wait_until_it_listens()
+        except LabError:
+            capture.stop()
+            raise
         return capture
 
     # -- faults -------------------------------------------------------------------------------------------------------

@@ -162,6 +162,34 @@ def runs(pid):
         return False
 
 
+SLOW_CAPTURE = """
+import sys, time
+time.sleep(0.3)
+print("listening on eth0", file=sys.stderr, flush=True)
+end = time.monotonic() + 0.5
+while time.monotonic() < end:
+    pass
+print("a packet", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_capture_begins_before_and_ends_after_what_it_shows(monkeypatch):
+    """Also on a machine where tcpdump waits for the processor."""
+    monkeypatch.setattr(lab_module, "environment", lambda: None)
+    with lab_module.Capture([sys.executable, "-c", SLOW_CAPTURE]) as capture:
+        capture.wait_until_it_listens()
+        assert capture.errors == ["listening on eth0"]
+        assert capture.stop() == ["a packet"]
+
+
+def test_a_capture_that_does_not_begin_is_an_error(monkeypatch):
+    monkeypatch.setattr(lab_module, "environment", lambda: None)
+    words = ["sh", "-c", "echo syntax error >&2; exit 1"]
+    with lab_module.Capture(words) as capture, pytest.raises(lab_image.LabError, match="has ended: syntax error"):
+        capture.wait_until_it_listens()
+
+
 def answers(*items):
     """Lines of the prober: (seconds, host), of one address."""
     return [f"{at:.3f} 192.168.126.10 {host}" for at, host in items]
