@@ -158,9 +158,10 @@ def test_a_node_that_was_away_gives_up_what_another_has_without_a_run(spare, hun
     moved = held_by(spare, "node3")
     began = spare.lab.exec("node2", "date", "+@%s").strip()
     spare.lab.exec("server", *PING[:-1], moved)
-    spare.lab.cut("node3")
-    # A switch that receives the new holder's MAC from the old one would send its frames there.
+    # A switch that receives the new holder's MAC from the old one would send its frames there. While the link is down,
+    # no capture can begin.
     with spare.lab.capture("not", "ether", "src", spare.mac_of("node3"), sent_by="node3") as wire:
+        spare.lab.cut("node3")
         try:
             if hung:
                 spare.lab.pause("node3")
