@@ -61,6 +61,8 @@ UNITS = ("lab-pods.service", "lab-server.service")
 BRIDGE_SYSCTLS = tuple(Path("/proc/sys/net/bridge", f"bridge-nf-call-{tool}") for tool in ("iptables", "ip6tables"))
 # A host boots in seconds; the bound is for a machine that is busy otherwise.
 READY_SECONDS = 120
+# Ends what hangs. Also a command that only writes some files waits long for a disk that is busy otherwise.
+EXEC_SECONDS = 300
 # Enters a host that runs as its first process: `podman exec` does the same with a hundred times the processor time, and
 # now and then loses the end of a long output.
 ENTER = ("nsenter", "--all", "--target")
@@ -443,11 +445,11 @@ class Lab:
         pod = find_pod(key)
         return self.host_argv(pod.node, "ip", "netns", "exec", pod.netns, *words)
 
-    def exec(self, name: str, *words: str, check: bool = True, stdin: str = "", timeout: float = 60) -> str:
+    def exec(self, name: str, *words: str, check: bool = True, stdin: str = "", timeout: float = EXEC_SECONDS) -> str:
         """Standard output of a command on a host; LabError when it fails and `check` is set."""
         return self._output(self.host_argv(name, *words), name, check, stdin, timeout)
 
-    def pod(self, key: str, *words: str, check: bool = True, stdin: str = "", timeout: float = 60) -> str:
+    def pod(self, key: str, *words: str, check: bool = True, stdin: str = "", timeout: float = EXEC_SECONDS) -> str:
         """Standard output of a command in a pod; LabError when it fails and `check` is set."""
         return self._output(self.pod_argv(key, *words), key, check, stdin, timeout)
 
@@ -472,9 +474,12 @@ class Lab:
     def connect(
         self, key: str, count: int = 1, timeout: float = 2.0, udp: bool = False, host: str = SERVER.address
     ) -> list[Answer]:
-        """Make `count` new connections from the pod to the server at `host`, one after the other."""
+        """Make `count` new connections from the pod to the server at `host`, one after the other.
+
+        Each must be there within `timeout`; the answer of a server that waits for the processor may come later.
+        """
         options = ["--count", str(count), "--timeout", str(timeout), *(["--udp"] if udp else [])]
-        output = self.pod(key, *self._client(*options, host=host), timeout=count * timeout + 30)
+        output = self.pod(key, *self._client(*options, host=host), timeout=count * timeout + EXEC_SECONDS)
         return [Answer(**json.loads(line)) for line in output.splitlines()]
 
     def poll(

@@ -10,6 +10,7 @@ import io
 import ipaddress
 import json
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -160,6 +161,23 @@ def runs(pid):
         return bool(Path("/proc", str(pid), "cmdline").read_bytes())
     except FileNotFoundError:
         return False
+
+
+@pytest.mark.parametrize("count", [1, 0], ids=["some connections", "a poll"])
+def test_a_poll_alone_counts_a_server_without_the_processor_as_a_gap(count):
+    """Its kernel connects at once in any case."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        words = [sys.executable, LAB / "node/lab_client.py", *map(str, server.getsockname())]
+        words += ["--timeout", "0.3", "--count", str(count)]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as client:
+            connection, (address, port) = server.accept()
+            with connection:
+                time.sleep(0.6)
+                connection.sendall(f"{address} {port}\n".encode())
+            answer = json.loads(client.stdout.readline())
+            client.kill()
+    expected = {"source": "127.0.0.1", "error": None} if count else {"source": None, "error": "timed out"}
+    assert {key: answer[key] for key in expected} == expected
 
 
 SLOW_CAPTURE = """

@@ -17,10 +17,14 @@ import sys
 import time
 from collections import Counter
 
+# Seconds that a connected server may wait for the processor of a busy machine before it answers.
+PATIENCE = 30.0
 
-def connect_tcp(address: tuple[str, int], timeout: float) -> str:
-    """Connect, read the server's line, close."""
+
+def connect_tcp(address: tuple[str, int], timeout: float, patience: float) -> str:
+    """Connect, read the server's line, close. The kernel of the server connects, its program answers."""
     with socket.create_connection(address, timeout=timeout) as connection:
+        connection.settimeout(patience)
         return connection.makefile(encoding="ascii").readline()
 
 
@@ -31,20 +35,20 @@ def datagram_socket(address: tuple[str, int]) -> socket.socket:
     return connection
 
 
-def send_udp(address: tuple[str, int], timeout: float) -> str:
+def send_udp(address: tuple[str, int], _timeout: float, patience: float) -> str:
     """Send one datagram and wait for its answer."""
     with datagram_socket(address) as connection:
-        connection.settimeout(timeout)
+        connection.settimeout(patience)
         connection.send(b"hello")
         return connection.recv(512).decode("ascii")
 
 
-def sample(connect_once, address: tuple[str, int], timeout: float) -> dict:
+def sample(connect_once, address: tuple[str, int], timeout: float, patience: float) -> dict:
     """Connect once; an error is part of the answer."""
     start = time.time()
     source, port, error = None, None, None
     try:
-        words = connect_once(address, timeout).split()
+        words = connect_once(address, timeout, patience).split()
         source, port = words[0], int(words[1])
     except (OSError, IndexError) as failure:
         error = str(failure) or type(failure).__name__
@@ -52,11 +56,15 @@ def sample(connect_once, address: tuple[str, int], timeout: float) -> dict:
 
 
 def connect_many(options: argparse.Namespace) -> None:
-    """Connect `count` times (0: until killed), `interval` seconds between two starts."""
+    """Connect `count` times (0: until killed), `interval` seconds between two starts.
+
+    Those without an end measure gaps: there the answer must come within the timeout too.
+    """
     connect_once = send_udp if options.udp else connect_tcp
+    patience = max(PATIENCE, options.timeout) if options.count else options.timeout
     done = 0
     while options.count == 0 or done < options.count:
-        result = sample(connect_once, (options.host, options.port), options.timeout)
+        result = sample(connect_once, (options.host, options.port), options.timeout, patience)
         print(json.dumps(result), flush=True)
         done += 1
         time.sleep(max(0.0, options.interval - result["seconds"]))
