@@ -132,6 +132,28 @@ def _wait(what: str, ready: Callable[[], bool], seconds: float = READY_SECONDS) 
         time.sleep(0.1)
 
 
+def _podman_again(*words: str) -> None:
+    """Run podman until it succeeds; LabError with its last error output if it never does."""
+    fault = ""
+
+    def succeeds() -> bool:
+        nonlocal fault
+        done = podman(*words, check=False)
+        fault = done.stderr.decode(errors="replace").strip()
+        return done.returncode == 0
+
+    try:
+        _wait(f"podman {words[0]} failed", succeeds)
+    except LabError as error:
+        raise LabError(f"{error}: {fault}") from None
+
+
+def _remove(*containers: str) -> None:
+    """Remove these containers, whether or not they are there."""
+    # Of processes that wait for a busy disk, podman says that they do not end; they end later.
+    _podman_again("rm", "--force", "--ignore", "--time", "0", *containers)
+
+
 def _process_in(path: Path) -> str:
     """The number in the pid file of a container, empty if that process is gone."""
     try:
@@ -346,7 +368,7 @@ class Lab:
     def down(self) -> None:
         """Remove every container and the network, and give the machine its sysctls back."""
         with self.hold():
-            podman("rm", "--force", "--ignore", "--time", "0", *(host.container for host in HOSTS))
+            _remove(*(host.container for host in HOSTS))
             for network in (NETWORK, SECOND_NETWORK):
                 if podman("network", "exists", network, check=False).returncode == 0:
                     podman("network", "rm", "--force", network)
@@ -523,23 +545,20 @@ class Lab:
 
     def stop(self, name: str) -> None:
         """Shut the host down in order."""
-        container = find_host(name).container
         # Of processes that wait for a busy disk, podman says that they do not end; they end later.
-        stopped = podman("stop", "--time", "60", container, check=False)
-        fault = stopped.stderr.decode(errors="replace").strip()
-        _wait(f"{name}: still running, {fault}", lambda: not self._is_running(name))
+        stopped = podman("stop", "--time", "60", find_host(name).container, check=False)
+        self._wait_until_gone(name, stopped.stderr.decode(errors="replace").strip())
 
     def kill(self, name: str) -> None:
         """Pull the host's power plug."""
-        container = find_host(name).container
-        podman("kill", container)
-        _wait(f"{name}: still running", lambda: not self._is_running(name))
-        # Until podman has cleaned up, the network goes on without any process.
-        network = ("inspect", "--format", "{{.NetworkSettings.SandboxKey}}", container)
-        _wait(f"{name}: its network is still there", lambda: not podman(*network).stdout.strip())
+        podman("kill", find_host(name).container)
+        self._wait_until_gone(name)
 
-    def _is_running(self, name: str) -> bool:
-        return self.status()[name] in ("running", "stopping")
+    def _wait_until_gone(self, name: str, fault: str = "") -> None:
+        _wait(f"{name}: still running {fault}", lambda: self.status()[name] not in ("running", "stopping"))
+        # Until podman has cleaned up, the network goes on without any process.
+        network = ("inspect", "--format", "{{.NetworkSettings.SandboxKey}}", find_host(name).container)
+        _wait(f"{name}: its network is still there", lambda: not podman(*network).stdout.strip())
 
     def start(self, name: str) -> None:
         """Boot the host and wait until it is ready."""
@@ -569,7 +588,8 @@ class Lab:
 
     def pause(self, name: str) -> None:
         """Freeze every process of the host; its kernel still answers."""
-        podman("pause", find_host(name).container)
+        # The runtime gives up after a second, for example on a process that waits for a busy disk.
+        _podman_again("pause", find_host(name).container)
         self._paused.add(name)
 
     def unpause(self, name: str) -> None:
@@ -633,7 +653,7 @@ class Lab:
         identity = f"{image} {host.mac} {host.address} {host.address6}".encode()
         definition = hashlib.sha256(b"\0".join([identity, files])).hexdigest()[:16]
         if existing.get(host.container) != definition:
-            podman("rm", "--force", "--ignore", "--time", "0", host.container)
+            _remove(host.container)
             podman("create", *self._options(host, definition), image)
             podman("cp", "-", f"{host.container}:/", stdin=files)
         elif self.status()[host.name] == "paused":

@@ -163,6 +163,20 @@ def runs(pid):
         return False
 
 
+@pytest.mark.parametrize("work", [lambda lab: lab.down(), lambda lab: lab.pause("node1")], ids=["a removal", "a pause"])
+def test_what_a_busy_disk_delays_is_tried_again(state, monkeypatch, work):
+    calls = []
+
+    def podman(*words, **_options):
+        calls.append(words[0])
+        return subprocess.CompletedProcess(words, int(len(calls) < 3), b"", b"given PIDs did not die within timeout")
+
+    monkeypatch.setattr(lab_module, "podman", podman)
+    monkeypatch.setenv(lab_module.HOLDER, "1")
+    work(lab_module.Lab())
+    assert calls[:3] in (["rm"] * 3, ["pause"] * 3)
+
+
 @pytest.mark.parametrize("count", [1, 0], ids=["some connections", "a poll"])
 def test_a_poll_alone_counts_a_server_without_the_processor_as_a_gap(count):
     """Its kernel connects at once in any case."""
