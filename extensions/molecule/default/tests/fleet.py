@@ -318,12 +318,13 @@ class Fleet:
     def wait_for_two_looks(self, *names: str) -> None:
         """Wait until the watch of these nodes has ended twice, so that one of its runs began after this call."""
         ends: dict[str, set] = {name: set() for name in names}
-        words = ("systemctl", "show", "--property", "ExecMainExitTimestampMonotonic", WATCH)
+        words = ("systemctl", "show", "--value", "--property", "ExecMainExitTimestampMonotonic", WATCH)
 
         def have_looked() -> bool:
             for name in names:
-                ends[name].add(self.lab.exec(name, *words))
-            return all(len(found) > 2 for found in ends.values())
+                ends[name].add(int(self.lab.exec(name, *words)))
+            # While it runs, it is 0.
+            return all(len(found - {0}) > 2 for found in ends.values())
 
         wait_for("two runs of the watch", have_looked)
 
