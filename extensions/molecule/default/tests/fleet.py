@@ -65,8 +65,9 @@ systemctl stop {WATCH_TIMER}
 while [ "$(systemctl show -P ActiveState {WATCH})" = activating ]; do sleep 0.1; done
 """
 
-# Everything that a run could write, in two parts. Learned neighbours, link-local addresses, timers, counters and the
-# random address of the tunnel device change by themselves; rules of one priority have no order that counts.
+# Everything that a run could write, in two parts. Learned neighbours, link-local addresses, timers, counters, also of
+# the addresses that a bridge has learned, and the random address of the tunnel device change by themselves; rules of
+# one priority have no order that counts.
 SETTINGS = r"""
 exec 2>&1
 echo "## addresses"; ip -d address show
@@ -87,7 +88,7 @@ find /etc /usr/local /var/lib /opt -path /var/lib/systemd -prune -o -type f -pri
 SNAPSHOT = SETTINGS + FILES
 # While the watch probes for IPv6 addresses, its interface receives all multicast frames.
 RUNNING_VALUES = re.compile(
-    r"(?:\w+_timer|packets|bytes|expires) +[\d.]+(?:sec)?|.*fe80::.*\n|link/ether 0a:\S+|allmulti \d+"
+    r"(?:\w+_timer|packets|bytes|expires) +[\d.]+(?:sec)?|.*fe80::.*\n|link/ether 0a:\S+|allmulti \d+|fdb_n_learned \d+"
 )
 
 
