@@ -408,7 +408,7 @@ def frames(capture: Background) -> list[str]:
     return [line for line in capture.stop() if " > " in line]
 
 
-def wait_for(what: str, ready, seconds: float = 60.0) -> None:
+def wait_for(what: str, ready, seconds: float = 180.0) -> None:
     """Wait until `ready()` is true; fails with `what` after `seconds`, by default more than a busy machine needs."""
     end = time.monotonic() + seconds
     while not ready():

@@ -73,7 +73,7 @@ def test_a_dead_node_is_replaced_without_a_run_and_never_answers_again(following
     assert following.holders()[lost] == ["node2"]
 
     following.lab.start("node3")
-    wait_for("the dead node", lambda: is_active(following.lab, "node3"), 40)
+    wait_for("the dead node", lambda: is_active(following.lab, "node3"))
     following.wait_for_two_looks("node3")
     assert following.holders()[lost] == ["node2"]
 

@@ -52,14 +52,14 @@ def test_a_node_that_boots_before_its_switch_port_forwards_yields_without_a_run(
         fleet.good(hosts={"node2": ASSIGNABLE}, **BOTH_VERSIONS)
         assert held_by(fleet, "node2") == moved
         fleet.lab.start_without_forwarding("node3")
-        wait_for("two holders", lambda: held_by(fleet, "node3") == moved, seconds=180)
+        wait_for("two holders", lambda: held_by(fleet, "node3") == moved)
         fleet.lab.forward("node3")
-        wait_for("one holder", lambda: not held_by(fleet, "node2") & held_by(fleet, "node3"), seconds=180)
+        wait_for("one holder", lambda: not held_by(fleet, "node2") & held_by(fleet, "node3"))
         log = fleet.lab.exec("node2", "journalctl", "--unit", WATCH, "--since", before)
         expected = (
             {"node2": set(), "node3": moved} if "while this node was away" in log else {"node2": moved, "node3": set()}
         )
-        wait_for("the right holder", lambda: {name: held_by(fleet, name) for name in expected} == expected, seconds=180)
+        wait_for("the right holder", lambda: {name: held_by(fleet, name) for name in expected} == expected)
         for pod in SELECTED:
             assert fleet.sources_of_both(pod) <= EGRESS_IPS, pod
     finally:
