@@ -331,8 +331,12 @@ class Fleet:
 
     def run_watch(self, name: str) -> None:
         """Let the watch of a node run now, and wait for a run of it that began after this call."""
+        self.run_unit(name, WATCH)
+
+    def run_unit(self, name: str, unit: str) -> None:
+        """Let a unit of a node that a timer starts run now, and wait for a run of it that began after this call."""
         # The first start may join a run that began before. systemd limits the starts of a unit in ten seconds.
-        for words in (("reset-failed", WATCH), ("start", WATCH), ("start", WATCH)):
+        for words in (("reset-failed", unit), ("start", unit), ("start", unit)):
             self.lab.exec(name, "systemctl", *words)
 
     def sources(self, pod: str, count: int = 3) -> set[str | None]:

@@ -29,7 +29,7 @@ def samples(fleet, name):
 
 def write_now(fleet):
     for name in NODE_NAMES:
-        fleet.lab.exec(name, "systemctl", "start", "netops-egress-ip-metrics.service")
+        fleet.run_unit(name, "netops-egress-ip-metrics.service")
 
 
 @pytest.mark.user_land
