@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from fleet import ADDRESS, FIRST, NODE_NAMES, SECOND, WATCH, WATCH_TIMER, assert_same
+from fleet import ADDRESS, FIRST, NODE_NAMES, SECOND, WATCH, WATCH_TIMER, assert_same, wait_for
 
 FOREIGN = """
 nft -f - <<'END'
@@ -97,7 +97,9 @@ def test_foreign_things_survive_and_remove_leaves_nothing(crowded):
     assert crowded.good().changed() == []
     # systemd keeps a unit that has failed in its list, also without its file.
     crowded.lab.exec("node1", "sh", "-c", f"echo 1/0 > {PROGRAM}; systemctl start {WATCH}", check=False)
-    assert crowded.lab.exec("node1", "systemctl", "is-failed", WATCH) == "failed\n"
+    # The timer starts it too, perhaps before the program was broken.
+    is_failed = ("systemctl", "is-failed", WATCH)
+    wait_for("the failure", lambda: crowded.lab.exec("node1", *is_failed, check=False) == "failed\n")
     # A timer stays in memory when its file is deleted.
     crowded.lab.exec("node2", "rm", f"/etc/systemd/system/{WATCH_TIMER}")
     assert crowded.good("remove").changed() == list(NODE_NAMES)
