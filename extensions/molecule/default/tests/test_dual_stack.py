@@ -19,6 +19,7 @@ from fleet import (
     wait_for,
 )
 from lab_topology import PODS
+from test_failures import unit_ended
 
 FIRST6, SECOND6 = "fd00:126::10", "fd00:126::102"
 EXCLUDED = {"egress_ip_excluded_cidrs": ["10.88.0.0/16", "fd00:88::/64"]}
@@ -121,7 +122,7 @@ def test_a_killed_holder_loses_its_ipv6_address_to_another(dual):
     pod = next(pod.key for pod in PODS if pod.node != holder and pod.namespace != "namespace3")
     assert sources6(fleet, pod) <= {FIRST6, SECOND6}
     fleet.lab.start(holder)
-    wait_for("the boot", lambda: "running" in fleet.lab.exec(holder, "systemctl", "is-system-running", check=False))
+    wait_for("the claims at boot", lambda: unit_ended(fleet, holder))
     assert {len(names) for names in holders6(fleet).values()} == {1}
 
 
