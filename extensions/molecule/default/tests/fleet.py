@@ -339,6 +339,11 @@ class Fleet:
         for words in (("reset-failed", unit), ("start", unit), ("start", unit)):
             self.lab.exec(name, "systemctl", *words)
 
+    def journal(self, name: str, *words: str) -> str:
+        """What the journal of a node has, with all that was logged before this call."""
+        self.lab.exec(name, "journalctl", "--sync")
+        return self.lab.exec(name, "journalctl", "--quiet", *words)
+
     def sources(self, pod: str, count: int = 3) -> set[str | None]:
         """Sources that the server saw of some connections of a pod; None for a connection that failed."""
         return {answer.source for answer in self.lab.connect(pod, count=count)}

@@ -32,8 +32,7 @@ def test_udev_leaves_the_address_of_the_tunnel_device_alone(fleet):
 
 def logged_calls(fleet):
     """{node: what the journal has of calls of the module `node`}."""
-    words = ["journalctl", "--quiet", "--identifier", f"ansible-{NODE_MODULE}"]
-    return {name: fleet.lab.exec(name, *words, check=False) for name in NODE_NAMES}
+    return {name: fleet.journal(name, "--identifier", f"ansible-{NODE_MODULE}") for name in NODE_NAMES}
 
 
 def test_a_run_that_has_nothing_to_do_asks_each_node_once_and_calls_no_module(fleet):

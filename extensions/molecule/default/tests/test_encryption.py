@@ -60,7 +60,7 @@ def test_no_output_and_no_log_has_the_secret(fleet, can_encrypt, words):
     assert run.changed() == list(NODE_NAMES)
     assert SECRET not in run.output
     for name in NODE_NAMES:
-        log = fleet.lab.exec(name, "journalctl", "--since", since)
+        log = fleet.journal(name, "--since", since)
         assert SECRET not in log
         assert "'digest': '" in log
         assert POD_ADDRESS["namespace1/pod1"] not in "".join(line for line in log.splitlines() if "Invoked" in line)
