@@ -89,9 +89,19 @@ def senders(fleet):
         fleet.lab.exec(pod.node, "systemctl", "daemon-reload")
 
 
+def capture_of_senders(fleet):
+    """A capture of what the pods send to the server."""
+    return fleet.lab.capture(f"udp and dst host {SERVER.address} and dst portrange 20001-20009")
+
+
 def seen(lines):
     """{(port, source): packets} in the lines of a capture."""
     return Counter((int(match[2]), match[1]) for match in map(SENT.search, lines) if match)
+
+
+def senders_seen(capture):
+    """The ports to which pods have sent something up to now."""
+    return {port for port, _source in seen(capture.lines)}
 
 
 def the_life_of_a_fleet(fleet, whole, **options):
@@ -108,8 +118,9 @@ def the_life_of_a_fleet(fleet, whole, **options):
     yield "the addresses are back"
     if whole:
         yield from losses_of_nodes(fleet, everybody)
-    # Until all pods have sent something that the flush does not stop.
-    time.sleep(1.0)
+    # The flush stops what they send from then on.
+    with capture_of_senders(fleet) as capture:
+        wait_for("all pods", lambda: senders_seen(capture) >= set(SENDERS))
     on_each_node(fleet, f"systemctl stop {WATCH_TIMER} {WATCH}; {FLUSH}")
     yield "nftables is flushed"
     yield NO_TABLES
@@ -156,13 +167,13 @@ def captured(fleet, life, expected):
     Waits until each port of `expected(name)` has sent something.
     """
     while True:
-        with fleet.lab.capture(f"udp and dst host {SERVER.address} and dst portrange 20001-20009") as capture:
+        with capture_of_senders(fleet) as capture:
             what = next(life, None)
             if what is None:
                 return
             wait_for(
                 f"{what}: all pods",
-                lambda capture=capture, what=what: {port for port, _source in seen(capture.lines)} >= expected(what),
+                lambda capture=capture, what=what: senders_seen(capture) >= expected(what),
             )
             time.sleep(1.0)
             yield what, seen(capture.stop())
