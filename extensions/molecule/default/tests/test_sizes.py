@@ -21,7 +21,7 @@ host, port, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
 sock.settimeout(1)
 sock.connect((host, port))
-for tries in range(1, 5):
+for tries in range(1, 31):  # a server may wait for the processor
     try:
         sock.send(bytes(size))
         print(json.dumps({"tries": tries, "echo": len(sock.recv(65535).split(b" ", 2)[2])}))
