@@ -62,7 +62,7 @@ def assert_closed(fleet, before):
 
 
 def assert_open(fleet):
-    restored = f"systemctl start {RESTORE}; systemctl is-active {RESTORE}"
+    restored = f"systemctl start {RESTORE}; systemctl is-active {RESTORE} || true"
     wait_for("the restore", lambda: on_node(fleet, restored).strip() == "active")
     wait_for("the address", lambda: fleet.sources_of_both(POD) <= EGRESS_IPS)
     # A run does not fail.
