@@ -15,6 +15,7 @@ EGRESS_IPS = {FIRST, SECOND, FIRST6, SECOND6}
 SELECTED = tuple(pod.key for pod in PODS if pod.namespace != "namespace3")
 CLAIM = "netops-egress-ip-claim.service"
 # The claim waits until the host hears nothing, however long the machine needs to boot it.
+# It asks several times: an answer may come while the program that waits for it does not get the processor.
 WAIT = f"""
 mkdir /etc/systemd/system/{CLAIM}.d
 printf '[Unit]\\nRequires=lab-silence.service\\nAfter=lab-silence.service\\n' > /etc/systemd/system/{CLAIM}.d/lab.conf
@@ -23,7 +24,7 @@ cat > /etc/systemd/system/lab-silence.service <<'END'
 After=network-online.target
 [Service]
 Type=oneshot
-ExecStart=sh -c 'while ping -q -c 1 -W 1 {SERVER.address} > /dev/null; do sleep 0.1; done'
+ExecStart=sh -c 'while ping -q -c 5 -i 0.2 -W 1 {SERVER.address} > /dev/null; do sleep 0.1; done'
 END
 """
 NO_WAIT = f"rm -r /etc/systemd/system/{CLAIM}.d /etc/systemd/system/lab-silence.service; systemctl daemon-reload"
