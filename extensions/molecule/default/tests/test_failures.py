@@ -67,8 +67,8 @@ def test_a_node_that_is_gone_loses_its_address_to_another(spare, fault):
     print(
         f"MEASURED {fault}: run {run.seconds:.1f} s, gap {longest_gap(one.answers) or longest_gap(two.answers):.1f} s"
     )
-    # No connection waits for TCP's own timeouts.
-    assert run.seconds < 60
+    # No connection waits for TCP's own timeouts, of more than two minutes.
+    assert run.seconds < 100
     assert {answer.source for answer in answers} - {None} <= {FIRST, SECOND}
     assert gone
 
