@@ -47,7 +47,8 @@ def test_a_manifest_has_precedence_over_the_network(podman):
 def test_containers_reach_each_other_by_name_with_their_own_addresses(podman):
     podman.start("one", "--network", WEB)
     podman.start("two", "--network", WEB)
-    wait_for("the server in the container", lambda: podman.source_of("two", "one"))
+    for asking, asked in (("one", "two"), ("two", "one")):
+        wait_for(f"the server in {asked}", lambda asking=asking, asked=asked: podman.source_of(asking, asked))
     assert podman.source_of("two", "one") == podman.address("two")
     assert podman.source_of("one", "two") == podman.address("one")
     assert podman.source_of("one", SERVER.address) == podman.source_of("two", SERVER.address) == EGRESS_IP
