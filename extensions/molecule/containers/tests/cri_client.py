@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 
 SOCKET = "/run/containerd/containerd.sock"
-TIMEOUT, POLL = 60, 0.02
+# The disk may be busy for long.
+TIMEOUT, POLL = 240, 0.02
 IMAGE = "localhost/pod:latest"
 VOLUMES = ("/sys/fs/cgroup", "/usr", "/opt/lab")
 LOG_FILE = "0.log"
@@ -156,8 +157,12 @@ def remove(pod: str) -> None:
 
 
 def output(container: str, log: Path) -> str:
-    """Return the output of a container when it has ended."""
+    """Return the output of a container, which has at least one line, when it has ended."""
     while field(field(call("ContainerStatus", message((1, container))), 1), 3) != CONTAINER_EXITED:
+        time.sleep(POLL)
+    # containerd may write the last line later.
+    end = time.monotonic() + TIMEOUT
+    while not log.read_bytes().endswith(b"\n") and time.monotonic() < end:
         time.sleep(POLL)
     # A line has time, stream, F for a full line, and the text.
     return "".join(line.split(" ", 3)[3] for line in log.read_text(encoding="utf-8").splitlines(keepends=True))
