@@ -289,9 +289,10 @@ class Soak:
             self.expect(False, fault)
         end = time.monotonic() + PATIENCE
         time.sleep(1)
-        while traffic.silent() and time.monotonic() < end:
+        # Asked once more, a pod could have lost a connection since.
+        while (silent := traffic.silent()) and time.monotonic() < end:
             time.sleep(0.5)
-        self.expect(not traffic.silent(), f"no connections after the run: {', '.join(traffic.silent())}")
+        self.expect(not silent, f"no connections after the run: {', '.join(silent)}")
         self.check_holders()
         second = self.reconcile()
         self.expect(second.code == 0, f"the second run ended with code {second.code}:\n{second.output}")
