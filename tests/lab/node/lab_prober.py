@@ -22,6 +22,15 @@ ARP = 0x0806
 REQUEST, REPLY = 1, 2
 SOLICITATION, ADVERTISEMENT = 135, 136
 ARP_HEADER = struct.Struct("!HHBBH6s4s6s4s")
+# A socket option that the module `socket` does not name, and what comes with each message: seconds and microseconds.
+TIMESTAMP, TIMEVAL = 29, struct.Struct("@ll")
+
+
+def receive(sock: socket.socket) -> tuple[float, bytes]:
+    """A message, and when the kernel received it; this program may wait for the processor before it reads it."""
+    data, ((_level, _kind, at),), _flags, _sender = sock.recvmsg(200, socket.CMSG_SPACE(TIMEVAL.size))
+    seconds, microseconds = TIMEVAL.unpack(at)
+    return seconds + microseconds / 1e6, data
 
 
 class Arp:
@@ -29,6 +38,7 @@ class Arp:
 
     def __init__(self, own: str) -> None:
         self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ARP))
+        self.socket.setsockopt(socket.SOL_SOCKET, TIMESTAMP, 1)
         self.socket.bind((INTERFACE, ARP))
         self.own, self.mac = socket.inet_aton(own), self.socket.getsockname()[4]
 
@@ -38,11 +48,11 @@ class Arp:
         frame = ARP_HEADER.pack(1, 0x0800, 6, 4, REQUEST, self.mac, self.own, bytes(6), target)
         self.socket.sendto(frame, (INTERFACE, ARP, 0, 0, b"\xff" * 6))
 
-    def read(self) -> tuple[str, bytes] | None:
-        """The address and the MAC address of an answer."""
-        data = self.socket.recv(200)
+    def read(self) -> tuple[float, str, bytes] | None:
+        """When an answer came, its address, and its MAC address."""
+        at, data = receive(self.socket)
         _hardware, _protocol, _size, _length, kind, mac, sender, _to, _target = ARP_HEADER.unpack_from(data)
-        return (socket.inet_ntoa(sender), mac) if kind == REPLY else None
+        return (at, socket.inet_ntoa(sender), mac) if kind == REPLY else None
 
 
 class Ndp:
@@ -50,6 +60,7 @@ class Ndp:
 
     def __init__(self, mac: bytes) -> None:
         self.socket = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        self.socket.setsockopt(socket.SOL_SOCKET, TIMESTAMP, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, INTERFACE.encode())
         # The receivers drop messages that may have passed a router.
         self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
@@ -62,12 +73,12 @@ class Ndp:
         message = struct.pack("!BBHI", SOLICITATION, 0, 0, 0) + target + b"\1\1" + self.mac
         self.socket.sendto(message, (socket.inet_ntop(socket.AF_INET6, group), 0))
 
-    def read(self) -> tuple[str, bytes] | None:
-        """The address and the MAC address of an answer."""
-        data = self.socket.recv(200)
+    def read(self) -> tuple[float, str, bytes] | None:
+        """When an answer came, its address, and its MAC address."""
+        at, data = receive(self.socket)
         if len(data) < 32 or data[0] != ADVERTISEMENT or data[24:26] != b"\2\1":
             return None
-        return socket.inet_ntop(socket.AF_INET6, data[8:24]), data[26:32]
+        return at, socket.inet_ntop(socket.AF_INET6, data[8:24]), data[26:32]
 
 
 def main() -> None:
@@ -80,8 +91,8 @@ def main() -> None:
         readable, _writable, _failed = select.select([arp.socket, ndp.socket], [], [], max(0.0, due - time.monotonic()))
         for side in (arp, ndp):
             answer = side.read() if side.socket in readable else None
-            if answer and answer[0] in addresses:
-                print(f"{time.time():.3f} {answer[0]} {answer[1].hex(':')}", flush=True)
+            if answer and answer[1] in addresses:
+                print(f"{answer[0]:.3f} {answer[1]} {answer[2].hex(':')}", flush=True)
         if time.monotonic() >= due:
             due = time.monotonic() + INTERVAL
             # While the link is down nothing can be sent.
