@@ -381,8 +381,10 @@ class Lab:
     @contextlib.contextmanager
     def twin(self, name: str) -> Iterator[str]:
         """Give a host one more interface on the lab's own network, without an address; yields its name."""
-        here, there = f"{name}-twin", "eth9"
-        _run_here("ip", "link", "add", here, "type", "veth", "peer", "name", there, "netns", self._pid(find_host(name)))
+        here, there, pid = f"{name}-twin", "eth9", self._pid(find_host(name))
+        # Without a MAC address of its own, udev gives it one after a while.
+        peer = ("peer", "name", there, "address", "02:00:00:00:00:09", "netns", pid)
+        _run_here("ip", "link", "add", here, "type", "veth", *peer)
         try:
             _run_here("ip", "link", "set", here, "master", self.bridge, "up")
             self.exec(name, "ip", "link", "set", there, "up")
@@ -397,7 +399,8 @@ class Lab:
         podman("network", "create", "--internal", "--disable-dns", "--subnet", SECOND_SUBNET, SECOND_NETWORK)
         try:
             for host in hosts:
-                podman("network", "connect", "--ip", host.second_address, SECOND_NETWORK, host.container)
+                own = ("--ip", host.second_address, "--mac-address", host.second_mac)
+                podman("network", "connect", *own, SECOND_NETWORK, host.container)
             yield
         finally:
             for host in hosts:

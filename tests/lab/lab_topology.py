@@ -27,6 +27,10 @@ def _last_octet(address: str) -> str:
     return address.rpartition(".")[2]
 
 
+def _mac(address: str) -> str:
+    return "02:00:" + ":".join(f"{int(octet):02x}" for octet in address.split("."))
+
+
 @dataclass(frozen=True)
 class Pod:
     """A pod: its address is private to its node, and other nodes' pods have the same one."""
@@ -79,7 +83,12 @@ class Host:
     @property
     def mac(self) -> str:
         """A MAC address that survives restarts, as a real host's does."""
-        return "02:00:" + ":".join(f"{int(octet):02x}" for octet in self.address.split("."))
+        return _mac(self.address)
+
+    @property
+    def second_mac(self) -> str:
+        """The MAC address of its interface in the second network."""
+        return _mac(self.second_address)
 
 
 HOSTS = (

@@ -13,6 +13,8 @@ import subprocess
 from pathlib import Path
 
 BRIDGE = "pods0"
+# Without one of its own, udev gives it another one after a while, which the pods know only when they ask again.
+BRIDGE_MAC = "02:00:0a:58:00:01"
 NODAD = {False: (), True: ("nodad",)}
 MASQUERADE = """
 add table {family} lab_cni
@@ -34,7 +36,7 @@ def ip(*words: str) -> None:
 def make_bridge(gateways: list[str]) -> None:
     """Make the bridge of the pods, with the pods' gateway addresses."""
     if not Path("/sys/class/net", BRIDGE).exists():
-        ip("link", "add", BRIDGE, "type", "bridge")
+        ip("link", "add", BRIDGE, "address", BRIDGE_MAC, "type", "bridge")
     for gateway in gateways:
         ip("address", "replace", gateway, "dev", BRIDGE, *NODAD[":" in gateway])
     ip("link", "set", BRIDGE, "up")
