@@ -104,6 +104,12 @@ def senders_seen(capture):
     return {port for port, _source in seen(capture.lines)}
 
 
+def wait_for_all_senders(fleet):
+    """Wait until each pod has sent something since this call."""
+    with capture_of_senders(fleet) as capture:
+        wait_for("all pods", lambda: senders_seen(capture) >= set(SENDERS))
+
+
 def the_life_of_a_fleet(fleet, whole, **options):
     """Yield the name of each event after it has happened; without moves and losses of nodes if it is not whole."""
     everybody = {"hosts": ALL_ASSIGNABLE, **options}
@@ -119,8 +125,7 @@ def the_life_of_a_fleet(fleet, whole, **options):
     if whole:
         yield from losses_of_nodes(fleet, everybody)
     # The flush stops what they send from then on.
-    with capture_of_senders(fleet) as capture:
-        wait_for("all pods", lambda: senders_seen(capture) >= set(SENDERS))
+    wait_for_all_senders(fleet)
     on_each_node(fleet, f"systemctl stop {WATCH_TIMER} {WATCH}; {FLUSH}")
     yield "nftables is flushed"
     yield NO_TABLES
@@ -145,6 +150,7 @@ def moves(fleet, everybody):
 def losses_of_nodes(fleet, everybody):
     """Yield the name of each loss of a node after it has happened; in the end all are back."""
     (holder, *_others) = fleet.holders()[FIRST]
+    wait_for_all_senders(fleet)
     fleet.lab.kill(holder)
     fleet.good(**everybody)
     yield "a holder is killed"
