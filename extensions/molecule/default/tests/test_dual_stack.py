@@ -87,7 +87,7 @@ def test_a_second_run_changes_nothing_and_check_mode_writes_nothing(dual):
 def test_a_move_is_announced_and_no_address_is_on_two_nodes(dual):
     fleet, documents = dual
     (holder,) = holders6(fleet)[FIRST6]
-    fleet.lab.exec("server", "ping", "-6", "-c", "1", "-W", "2", FIRST6)
+    fleet.lab.exec("server", "ping", "-6", "-c", "1", FIRST6)
     # Each node has one of the object's addresses, so one of them loses its place.
     drain = {"egress_ip_drain_nodes": [holder], "egress_ip_drain_force": True}
     fleet.good(egress_ip_manifests=documents, hosts=ALL_ASSIGNABLE, **drain, **EXCLUDED)
