@@ -133,11 +133,12 @@ def _yield_addresses(io: HostIO, record: Record, taken: Mapping[Held, str]) -> t
     connections.leaving([item.egress_ip for item in taken])
     io.execute(transaction(current, desired_data_plane(state.holding(here), record.marks, host)))
     forget(io, state.options, {record.marks[item.egress_ip] for item in taken})
-    after = replace(record, state=state)
-    after.save(io)
+    # The disk of a node that hung may be slow or read-only: the neighbours do not wait for the record.
     for item, mac in taken.items():
         log(f"{item.egress_ip} is released: {mac} took it while this node was away")
         own = mac_address(host, item.interface)
         io.send_frames(item.interface, [announcements(own, item.egress_ip, mac)])
     challenge(io, connections.lost)
+    after = replace(record, state=state)
+    after.save(io)
     return after, connections.lost

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
+    CommandError,
     EgressIPError,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import execute, service
@@ -187,6 +188,22 @@ def test_a_node_that_was_away_gives_up_what_another_has(watched, capsys):
     assert ("forget", (1, 0xFFF)) in watched.log
     assert f"{A} is released: {OTHER_MAC} took it" in capsys.readouterr().err
     assert apply(watched, node_state(generation=2, held=held(B)))["held"] == held(B)
+
+
+def test_a_node_that_cannot_write_its_record_tells_the_neighbours_who_has_the_address(watched, monkeypatch):
+    """As after an outage of its storage, for which it hung; from then on the disk is read-only."""
+    watched.wire = {A: FOREVER}
+    watched.flows = {1: [FLOW]}
+
+    def refuse(path, *_content):
+        raise CommandError(f"{path}: cannot be written: Read-only file system")
+
+    monkeypatch.setattr(watched, "write_file", refuse)
+    watched.log.clear()
+    assert service.main(watched, ["watch"]) == 1
+    assert A not in [each["local"] for each in watched.interfaces["eth0"]["addr_info"]]
+    assert watched.logged("announce") == [("eth0", A), ("eth0", A)]
+    assert watched.logged("packet") == ["192.168.126.23"]
 
 
 @pytest.mark.parametrize(
