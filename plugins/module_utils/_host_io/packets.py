@@ -79,7 +79,12 @@ def run_probes(probes: Mapping[str, Sequence[Probe]]) -> Iterator[Verdict]:
 def _require_carrier(interface: str) -> None:
     """Refuse to probe on an interface without a link, where silence would mean nothing."""
     if not has_link(interface):
-        raise CommandError(f"egress_ip_interface: {interface} has no link, so no address can be probed on it")
+        raise no_link(interface)
+
+
+def no_link(interface: str) -> CommandError:
+    """Return the error of a probe on an interface without a link."""
+    return CommandError(f"egress_ip_interface: {interface} has no link, so no address can be probed on it")
 
 
 def _receive_answers(pending: _Pending, timeout: float) -> None:

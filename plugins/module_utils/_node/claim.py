@@ -14,23 +14,26 @@ from .._common.errors import EgressIPError
 from .._dataplane.node_state import Held
 from .._dataplane.state import transaction
 from .._host_io.host_io import HostIO
-from .._host_io.packets import Verdict
+from .._host_io.packets import Verdict, no_link
 from .._protocols.ctnetlink import Flow
 from .address_conflicts import announce, probes
 from .connections import Connections, challenge, forget
 from .decide import Steps
+from .journal import log
 
 
 class Claims(NamedTuple):
-    """The claimed addresses, and {Held: MAC of the host that has it} of the others."""
+    """The claimed addresses, {Held: MAC of the host that has it} of the others, and those that wait for a link."""
 
     claimed: tuple[Held, ...]
     conflicts: Mapping[Held, str]
+    waiting: tuple[Held, ...]
 
 
 def run_probes(io: HostIO, steps: Steps, items: tuple[Held, ...]) -> Iterable[Verdict]:
-    """Probe addresses to claim; yields the verdicts as they are known."""
-    return io.run_probes(probes(items, steps.host, steps.request.pace, steps.releasing))
+    """Probe those of the addresses to claim whose interface has a link; yields the verdicts as they are known."""
+    linked = [item for item in items if io.has_link(item.interface)]
+    return io.run_probes(probes(linked, steps.host, steps.request.pace, steps.releasing))
 
 
 def claim(
@@ -43,6 +46,7 @@ def claim(
     """Claim each address as soon as it is free. `probed` are the verdicts of `steps.free_now`.
 
     `received` {egress IP: its connections} comes from the old holders. Raises EgressIPError with the record up to date.
+    A unit, which runs again, leaves on record what it cannot probe or claim for another reason than another holder.
     """
     to_claim, kept = steps.changes.to_claim, steps.changes.kept
     waiting = tuple(item for item in to_claim if item.egress_ip in steps.releasing)
@@ -55,10 +59,16 @@ def claim(
             if batch:
                 take(io, steps, connections, kept + claimed, batch, received)
                 claimed += batch
+        unprobed = tuple(item for item in to_claim if item not in {*claimed, *conflicts})
+        if unprobed and not steps.request.by_unit:
+            raise no_link(unprobed[0].interface)
     except EgressIPError:
-        steps.record_with(kept + claimed).save(io)
+        again = [item for item in to_claim if steps.request.by_unit and item not in conflicts]
+        steps.record_with({*kept, *claimed, *again}).save(io)
         raise
-    return Claims(claimed, conflicts)
+    for item in unprobed:
+        log(f"{item.egress_ip} is not claimed yet: {item.interface} has no link")
+    return Claims(claimed, conflicts, unprobed)
 
 
 def take(

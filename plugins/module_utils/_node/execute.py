@@ -21,6 +21,7 @@ from .._dataplane.options import DataPlaneOptions
 from .._dataplane.state import DataPlane, desired_data_plane, lines_between, rollback_target, transaction
 from .._host_io import files
 from .._host_io.host_io import HostIO
+from .._host_io.packets import no_link
 from .._protocols.ctnetlink import Flow
 from .address_conflicts import other_holders
 from .claim import claim, run_probes
@@ -49,6 +50,9 @@ _SHOWN = 5
 def preview(io: HostIO, steps: Steps) -> Result:
     """Return what `execute` would return. Probes the claims for which no other node has to release first."""
     conflicts = dict(steps.changes.foreign)
+    for item in steps.free_now:
+        if not io.has_link(item.interface):
+            raise no_link(item.interface)
     for _free, busy in run_probes(io, steps, steps.free_now):
         conflicts.update({item: busy[item.egress_ip] for item in steps.free_now if item.egress_ip in busy})
     claimed = tuple(item for item in steps.changes.to_claim if item not in conflicts)
@@ -69,14 +73,16 @@ def execute(io: HostIO, steps: Steps) -> Result:
         note_presence(io, steps.state, steps.changes.kept + steps.changes.to_claim)
         received, unreleased = hand_over(io, steps, connections)
         rest = steps.keeping(unreleased)
-        claimed, conflicts = claim(io, rest, connections, probed, received)
+        claimed, conflicts, waiting = claim(io, rest, connections, probed, received)
     held = rest.state.holding(rest.changes.kept + claimed).held
-    if rest.leaving or claimed or conflicts:
+    if rest.leaving or claimed or conflicts or waiting:
         remove_leftovers(io, rest, held, verified)
     if files.FAILOVER_KEY in steps.observation.missing:
         # Not before: a node that goes back to its former record needs its former key.
         save_key(io, steps.request.failover_key)
-    rest.record_with(held).save(io)
+    rest.record_with((*held, *waiting)).save(io)
+    # Also those without a link: the watch waits for it.
+    note_presence(io, rest.state, (*held, *waiting))
     finish(io, rest, held, claimed, connections.lost)
     return rest.report(claimed, conflicts, connections.arrived)
 
@@ -181,7 +187,6 @@ def finish(io: HostIO, steps: Steps, held: tuple[Held, ...], claimed: tuple[Held
         change_engines(io, steps.observation.engines)
     elif steps.record and steps.record.state.follow:
         io.dismiss_pods()
-    note_presence(io, steps.state, held)
     if steps.request.by_unit:
         challenge(io, lost)
         return

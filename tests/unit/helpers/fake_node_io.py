@@ -412,6 +412,9 @@ class FakeKernel:
 
     def run_probes(self, probes):
         """Run the real probes against `wire`, {address: (MAC, seconds until it falls silent)}."""
+        for interface in probes:
+            if not self.has_link(interface):
+                raise packets.no_link(interface)
         start = now = time.monotonic()
         pending = {interface: {probe.address: probe for probe in items} for interface, items in probes.items()}
         while any(pending.values()):

@@ -189,6 +189,16 @@ def test_an_address_that_others_wait_for_is_not_taken_back(kernel):
     assert observe(kernel)["drift"] == []
 
 
+@pytest.mark.parametrize("check", [False, True])
+def test_an_interface_without_a_link_fails_the_run_and_claims_on_others_are_made(kernel, check):
+    kernel.interfaces["eth1"] = {**ethernet(), "flags": ["BROADCAST", "UP"]}
+    with pytest.raises(EgressIPError, match="^egress_ip_interface: eth1 has no link, so no address can be probed on"):
+        apply(kernel, node_state(held=held(A) + held(B, interface="eth1")), check=check)
+    assert ({A, B} & set(kernel.addresses())) == (set() if check else {A})
+    if not check:
+        assert kernel.load_record()["state"]["held"] == held(A)
+
+
 def test_a_lost_egress_ip_is_claimed_with_a_probe(kernel):
     apply(kernel, node_state())
     kernel.interfaces["eth0"]["addr_info"].pop()

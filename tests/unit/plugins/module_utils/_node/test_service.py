@@ -112,6 +112,50 @@ def test_a_boot_after_a_conflict_claims_the_others(kernel):
     assert observe(kernel)["held"] == held(A)
 
 
+def test_a_boot_without_a_link_claims_when_the_link_is_there(kernel, capsys):
+    """After a power failure, hosts are often up before their switch."""
+    apply(kernel, node_state(held=held(A, B)))
+    reboot(kernel)
+    kernel.files.pop(str(kernel.WATCH_FILE))
+    kernel.interfaces["eth0"]["flags"].remove("LOWER_UP")
+    assert (service.main(kernel, ["restore"]), service.main(kernel, ["claim"])) == (0, 0)
+    assert not {A, B} & set(kernel.addresses())
+    assert f"{A} is not claimed yet: eth0 has no link" in capsys.readouterr().err
+    assert kernel.load_record()["state"]["held"] == held(A, B)
+    # The watch looks at the links of these only.
+    assert {A, B} <= set(noted(kernel).split())
+    kernel.interfaces["eth0"]["flags"].append("LOWER_UP")
+    kernel.wire = {B: FOREVER}
+    watch(kernel)
+    assert observe(kernel)["held"] == kernel.load_record()["state"]["held"] == held(A)
+    assert observe(kernel)["drift"] == []
+
+
+def test_a_boot_with_a_dead_interface_claims_on_the_others(kernel):
+    kernel.interfaces["eth1"] = ethernet()
+    both = held(A) + held(B, interface="eth1")
+    apply(kernel, node_state(held=both))
+    reboot(kernel)
+    kernel.interfaces["eth1"] = {**ethernet(), "flags": ["BROADCAST", "UP"]}
+    assert (service.main(kernel, ["restore"]), service.main(kernel, ["claim"])) == (0, 0)
+    assert observe(kernel)["held"] == held(A)
+    kernel.interfaces["eth1"]["flags"].append("LOWER_UP")
+    watch(kernel)
+    assert observe(kernel)["held"] == both
+    assert observe(kernel)["drift"] == []
+
+
+def test_a_boot_that_cannot_claim_leaves_the_address_on_record(kernel):
+    apply(kernel, node_state(held=held(A, B)))
+    reboot(kernel)
+    kernel.fail = (f"address add {B}",)
+    assert (service.main(kernel, ["restore"]), service.main(kernel, ["claim"])) == (0, 1)
+    assert kernel.load_record()["state"]["held"] == held(A, B)
+    kernel.fail = ()
+    watch(kernel)
+    assert observe(kernel)["held"] == held(A, B)
+
+
 def test_a_boot_after_a_run_without_claims(kernel):
     apply(kernel, node_state())
     apply(kernel, node_state(generation=2, held=held(A, B)), claim_new=False)
