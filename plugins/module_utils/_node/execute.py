@@ -67,7 +67,6 @@ def execute(io: HostIO, steps: Steps) -> Result:
         # Probes and systemd take their time; the data plane changes meanwhile.
         probed = pool.submit(lambda: list(run_probes(io, steps, steps.free_now)))
         installed = pool.submit(install, io, steps.observation.missing, Parts.of(steps.state))
-        prepare(io, steps)
         verified = change_data_plane(io, steps, installed)
         # Without this note, the watch would take a node that has just claimed an address for one that was away.
         note_presence(io, steps.state, steps.changes.kept + steps.changes.to_claim)
@@ -114,7 +113,9 @@ def prepare(io: HostIO, steps: Steps) -> None:
 
 
 def change_data_plane(io: HostIO, steps: Steps, installed: Future[None]) -> DataPlane:
-    """Apply everything except changes of holders, and return the data plane read then; roll back if that fails.
+    """Write what must survive a crash, then apply everything except changes of holders; roll back if that fails.
+
+    Returns the data plane read then.
 
     No address changes hands before `installed`: a node that holds addresses must know them after a crash.
     """
@@ -122,6 +123,7 @@ def change_data_plane(io: HostIO, steps: Steps, installed: Future[None]) -> Data
     interim = steps.planes.interim(held)
     try:
         try:
+            prepare(io, steps)
             io.execute(transaction(steps.observation.current, interim))
             return verify(io, steps, interim, held)
         finally:

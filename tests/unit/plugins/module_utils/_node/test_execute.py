@@ -58,6 +58,62 @@ def test_a_first_run_that_fails_leaves_nothing(kernel, kind, monkeypatch):
     assert after == before
 
 
+RECORD_FILES = ("closed.nft", "closed.ip", "state.json", "state.copy.json")
+
+
+def refuse_once(kernel, name, monkeypatch):
+    """Let the first write of a file of the record fail, as on a full disk."""
+    real, refused = kernel.write_file, []
+
+    def write(path, data, mode):
+        if path.name == name and not refused:
+            refused.append(path)
+            raise CommandError(f"{path}: cannot be written: No space left on device")
+        real(path, data, mode)
+
+    monkeypatch.setattr(kernel, "write_file", write, raising=True)
+    return refused
+
+
+@pytest.mark.parametrize("name", RECORD_FILES)
+def test_a_first_run_that_cannot_write_its_record_leaves_nothing(kernel, name, monkeypatch):
+    before = kernel.snapshot()
+    refused = refuse_once(kernel, name, monkeypatch)
+    with pytest.raises(VerificationError, match=f"{name}: cannot be written: .*; the node is as it was before$"):
+        apply(kernel, node_state())
+    assert refused
+    after = {key: value for key, value in kernel.snapshot().items() if key != "write_file"}
+    assert after == before
+
+
+@pytest.mark.parametrize("name", [name for name in RECORD_FILES if name != "closed.ip"])
+def test_a_later_run_that_cannot_write_its_record_keeps_the_former_one(kernel, name, monkeypatch):
+    apply(kernel, node_state())
+    before = kernel.snapshot()
+    refused = refuse_once(kernel, name, monkeypatch)
+    objects = [egress_object("web", [A, B, C])]
+    with pytest.raises(VerificationError, match=f"{name}: cannot be written: .*; the node is as it was before$"):
+        apply(kernel, node_state(generation=2, egressips=objects, held=held(A, B)))
+    assert refused
+    after = {key: value for key, value in kernel.snapshot().items() if key != "write_file"}
+    assert after == before
+
+
+def test_a_full_disk_does_not_prevent_the_rollback(kernel, monkeypatch):
+    """What the former record has already is not written again."""
+    apply(kernel, node_state(held=held(A, B)))
+    before = kernel.snapshot()
+
+    def refuse(path, _data, _mode):
+        raise CommandError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(kernel, "write_file", refuse, raising=True)
+    with pytest.raises(VerificationError, match="state.json: cannot be written: .*; the node is as it was before$"):
+        apply(kernel, node_state(generation=2, held=held(A)))
+    after = {key: value for key, value in kernel.snapshot().items() if key != "write_file"}
+    assert after == before
+
+
 CHANGES = {
     "a rule": ({"egressips": [egress_object("web", [A, B, C])]}, "rule add"),
     "a route": ({"options": {"tunnel_vni": 7}}, "route replace"),
