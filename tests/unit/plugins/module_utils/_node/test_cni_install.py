@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError
+from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import CommandError, VerificationError
 from ansible_collections.netops.egress_ip.plugins.module_utils._dataplane.conflist import TYPE, with_entry
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import files
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
@@ -62,6 +62,17 @@ def test_the_plugin_is_installed_once(flannel):
     assert not apply(flannel, state(generation=2))["changed"]
     assert ("list", LIST) not in flannel.log
     assert observe(flannel, follow=["kubernetes"])["drift"] == []
+
+
+def test_a_run_that_fails_to_remove_the_plugin_puts_it_back(flannel):
+    """Pods that start on the node as it was before must get their class."""
+    apply(flannel, state())
+    before = flannel.snapshot()
+    flannel.fail = ("delete element inet egress_ip pods4",)
+    with pytest.raises(VerificationError, match="the node is as it was before$"):
+        apply(flannel, node_state(generation=2, pods=[]))
+    flannel.fail = ()
+    assert [flannel.files[path] for path in (LIST, PROGRAM)] == [before["files"][path] for path in (LIST, PROGRAM)]
 
 
 def test_a_look_reads_the_lists_once(flannel, monkeypatch):
