@@ -72,7 +72,8 @@ class _Departure(NamedTuple):
 
 def hand_over_all(follower: Follower) -> None:
     """Hand what this node holds over to the first standbys, or to the next ones. What none takes in time stays."""
-    follower.read_record()
+    if not follower.read_record():
+        return
     end = follower.segment.clocks()[0] + _MOST_SECONDS
     for rank in range(MOST_IN_ORDER - 1) if follower.key else ():
         for standby, items in _calls(follower, rank):

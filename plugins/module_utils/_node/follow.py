@@ -176,6 +176,8 @@ class Follower:
         self.changes.watch()
         record = Record.load(self.io)
         if record is None or record.state.failover is None:
+            # What this program knows is of a former record.
+            self._version = _NEVER_READ
             return False
         self.own = dict.fromkeys((item.interface for item in record.state.standbys), {})
         self.links = self._links()

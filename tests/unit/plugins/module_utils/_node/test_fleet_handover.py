@@ -17,8 +17,9 @@ from ansible_collections.netops.egress_ip.plugins.module_utils._node.record impo
 from ansible_collections.netops.egress_ip.plugins.module_utils._node.takeovers import Takeovers
 from ansible_collections.netops.egress_ip.plugins.module_utils._protocols.ctnetlink import Flow, create_request
 from followed_node import KEY, A, FakeCall, following, run_for, state
-from node_runs import SERVER, B, apply, observe
+from node_runs import SERVER, B, apply, observe, remove
 from states import held as held_form
+from states import node_state
 
 FLOW = Flow(6, ("192.168.126.23", 40000), SERVER, SERVER, (A, 40000), 300, True, (3, (7, 7), (11, 11)))
 LEAVING = {"kind": "leaving", "from": "node2", "to": "node1", "egressIPs": [A]}
@@ -280,6 +281,19 @@ def test_a_run_in_progress_comes_first(kernel, holder):
     assert calls == []
     kernel.first = None
     assert held(kernel) == {A}
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+@pytest.mark.parametrize("change", [remove, lambda kernel: apply(kernel, node_state(generation=2, held=held_form(A)))])
+def test_after_the_end_of_failover_nothing_is_handed_over(kernel, holder, change, is_known):
+    """A run has ended failover, or removed the node, just before the host shuts down."""
+    change(kernel)
+    after, calls = kernel.snapshot(), calling(kernel, READY)
+    if is_known:
+        assert not holder.read_record()
+    hand_over_all(holder)
+    assert calls == []
+    assert kernel.snapshot() == after
 
 
 def test_without_the_key_nothing_is_handed_over(kernel, holder):
