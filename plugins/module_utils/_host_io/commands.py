@@ -36,7 +36,7 @@ class Completed(NamedTuple):
 
 
 def run(argv: Sequence[str], text: str = "", seconds: float | None = None) -> Completed:
-    """Run a command with `text` on its standard input. Raises CommandError if it is missing.
+    """Run a command with `text` on its standard input. Raises CommandError if it is missing or cannot be started.
 
     `seconds` is its limit, None for `TIMEOUT`. Raises NoAnswerError if it does not end by then.
     """
@@ -59,6 +59,8 @@ def run(argv: Sequence[str], text: str = "", seconds: float | None = None) -> Co
         raise NoAnswerError(
             f"{' '.join(argv)}: did not end within {seconds:.0f} seconds; check the load of the host"
         ) from None
+    except OSError as error:
+        raise CommandError(f"{argv[0]}: cannot be started: {error.strerror}") from None
     return Completed(done.returncode, done.stdout, done.stderr)
 
 

@@ -51,8 +51,11 @@ _LOCK_POLL_INTERVAL = 0.05
 @contextlib.contextmanager
 def lock(patience: float | None = None) -> Iterator[None]:
     """Hold the lock of this node. Raises CommandError if another run holds it for `patience` seconds, or a minute."""
-    # Only root may open the file: a process that can open it can lock it.
-    descriptor = os.open(LOCK_FILE, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        # Only root may open the file: a process that can open it can lock it.
+        descriptor = os.open(LOCK_FILE, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise CommandError(f"{LOCK_FILE}: cannot be opened: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="ascii") as handle:
         os.fchmod(descriptor, 0o600)
         deadline = time.monotonic() + (commands.TIMEOUT if patience is None else patience)
@@ -70,11 +73,13 @@ def lock(patience: float | None = None) -> Iterator[None]:
 
 
 def read_file(path: Path) -> bytes | None:
-    """Return the content of a file, None if it does not exist."""
+    """Return the content of a file, None if it does not exist. Raises CommandError if it cannot be read."""
     try:
         return read_now(path)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def file_version(path: Path | str) -> tuple[int, int]:
@@ -91,11 +96,9 @@ def file_version(path: Path | str) -> tuple[int, int]:
 
 def write_file(path: Path, data: bytes, mode: int) -> None:
     """Write a file and its folder atomically and durably. Raises CommandError if that fails."""
-    try:
+    with _writing(path):
         path.parent.mkdir(mode=0o700 if path.parent == STATE_DIRECTORY else 0o755, parents=True, exist_ok=True)
         _replace(path, data, mode, durable=True)
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def publish_file(path: Path, data: bytes) -> None:
@@ -103,21 +106,23 @@ def publish_file(path: Path, data: bytes) -> None:
 
     Raises CommandError if that fails.
     """
-    try:
+    with _writing(path):
         _replace(path, data, 0o644, durable=False)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise CommandError if the file cannot be written."""
+    try:
+        yield
     except OSError as error:
         raise CommandError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _replace(path: Path, data: bytes, mode: int, durable: bool) -> None:
-    temporary = path.with_name(f".{path.name}.new")
-    # Others may be able to write to the folder: do not follow a link, and do not wait for the reader of a FIFO.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-    descriptor = os.open(temporary, flags, mode)
+    temporary = _temporary(path)
+    descriptor = _open_new(temporary, mode)
     with os.fdopen(descriptor, "wb") as handle:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-            raise OSError(errno.EINVAL, "is not a regular file with one name")
         os.fchmod(descriptor, mode)
         os.ftruncate(descriptor, 0)
         handle.write(data)
@@ -127,6 +132,22 @@ def _replace(path: Path, data: bytes, mode: int, durable: bool) -> None:
     temporary.replace(path)
     if durable:
         _sync_folder(path.parent)
+
+
+def _temporary(path: Path) -> Path:
+    """Return the path of a file until it is whole."""
+    return path.with_name(f".{path.name}.new")
+
+
+def _open_new(path: Path, mode: int) -> int:
+    """Return the descriptor of a file for writing. Raises OSError for a file that others may have put there."""
+    # Others may be able to write to the folder: do not follow a link, and do not wait for the reader of a FIFO.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "is not a regular file with one name")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -185,14 +206,19 @@ def remove_files(paths: Iterable[Path]) -> None:
 
 
 def note_presence(device: str, held: Iterable[Held], own: Iterable[str]) -> None:
-    """Note for the watch that the node runs now, with this tunnel device, these egress IPs and own addresses."""
+    """Note for the watch that the node runs now, with this tunnel device, these egress IPs and own addresses.
+
+    Raises CommandError if that fails.
+    """
     addresses = [(item.egress_ip, item.interface) for item in held] + [(ip, "") for ip in own]
-    watch.note(device, addresses, str(WATCH_FILE))
+    with _writing(WATCH_FILE):
+        watch.note(device, addresses, str(WATCH_FILE))
 
 
 def note_absence() -> None:
-    """Note for the watch that the node is away."""
-    watch.note_absence(str(WATCH_FILE))
+    """Note for the watch that the node is away. Raises CommandError if that fails."""
+    with _writing(WATCH_FILE):
+        watch.note_absence(str(WATCH_FILE))
 
 
 def was_away() -> bool:
@@ -211,5 +237,15 @@ def is_probe_due() -> bool:
 
 
 def note_probed() -> None:
-    """Note for the watch that the held addresses were probed now."""
-    watch.note_probed(str(WATCH_FILE))
+    """Note for the watch that the held addresses were probed now. Raises CommandError if that fails."""
+    with _writing(WATCH_FILE):
+        watch.note_probed(str(WATCH_FILE))
+
+
+def note_networks(version: str | None) -> None:
+    """Note for the watch the version of the networks of containers and VMs, see `watch.note_networks`.
+
+    Raises CommandError if that fails.
+    """
+    with _writing(NETWORKS_FILE):
+        watch.note_networks(version, str(NETWORKS_FILE))

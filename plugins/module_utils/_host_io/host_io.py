@@ -66,10 +66,10 @@ class HostIO:
     is_settling = staticmethod(files.is_settling)
     is_probe_due = staticmethod(files.is_probe_due)
     note_probed = staticmethod(files.note_probed)
+    note_networks = staticmethod(files.note_networks)
     has_link = staticmethod(watch.has_link)
     is_here = staticmethod(watch.is_here)
     networks_version = staticmethod(watch.networks_version)
-    note_networks = staticmethod(watch.note_networks)
     wall_clock = staticmethod(time.time)
     monotonic_clock = staticmethod(time.monotonic)
 

@@ -129,8 +129,14 @@ def is_probe_due(path: str = WATCH_FILE) -> bool:
 
 
 def has_nothing_to_do(command: str, path: str = WATCH_FILE) -> bool:
-    """Return whether a command of the node's program has nothing to do now."""
-    return command in ("restore", "watch") and (renew(path) or (command == "watch" and waits_for_link(path)))
+    """Return whether a command of the node's program has nothing to do now.
+
+    If that cannot be found out, it has something to do, and reports the reason.
+    """
+    try:
+        return command in ("restore", "watch") and (renew(path) or (command == "watch" and waits_for_link(path)))
+    except OSError:
+        return False
 
 
 def waits_for_link(path: str = WATCH_FILE) -> bool:

@@ -69,8 +69,6 @@ def execute(io: HostIO, steps: Steps) -> Result:
         probed = pool.submit(lambda: list(run_probes(io, steps, steps.free_now)))
         installed = pool.submit(install, io, steps.observation.missing, Parts.of(steps.state))
         verified = change_data_plane(io, steps, installed)
-        # Without this note, the watch would take a node that has just claimed an address for one that was away.
-        note_presence(io, steps.state, steps.changes.kept + steps.changes.to_claim)
         received, unreleased = hand_over(io, steps, connections)
         rest = steps.keeping(unreleased)
         claimed, conflicts, waiting = claim(io, rest, connections, probed, received)
@@ -126,7 +124,10 @@ def change_data_plane(io: HostIO, steps: Steps, installed: Future[None]) -> Data
         try:
             prepare(io, steps)
             io.execute(transaction(steps.observation.current, interim))
-            return verify(io, steps, interim, held)
+            verified = verify(io, steps, interim, held)
+            # Without this note, the watch would take a node that has just claimed an address for one that was away.
+            note_presence(io, steps.state, steps.changes.kept + steps.changes.to_claim)
+            return verified
         finally:
             # Also after a failure: the rollback must not run while files are still being installed.
             installed.result()

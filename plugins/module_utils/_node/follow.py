@@ -525,7 +525,11 @@ class Follower:
         record.save(self.io)
         self._version = self.io.file_version(files.STATE_FILE)
         self._learn(record, plane)
-        note_presence(self.io, record.state, self.held)
+        try:
+            note_presence(self.io, record.state, self.held)
+        except CommandError as error:
+            # The change is made. Without the note, the watch probes for the addresses.
+            self.log_once(str(error))
 
     def is_soon_after(self, seconds: float, node: str, egress_ip: str = "") -> bool:
         """Return whether `note_call` was called with these values in the last seconds."""

@@ -39,14 +39,12 @@ class Record:
 
         Raises CommandError or NodeStateError if both are damaged.
         """
-        data = io.read_file(files.STATE_FILE)
-        if data is None:
-            return None
         try:
-            return cls._parse(data)
+            data = io.read_file(files.STATE_FILE)
+            return None if data is None else cls._parse(data)
         except EgressIPError:
-            copy = io.read_file(files.STATE_COPY)
             with contextlib.suppress(EgressIPError):
+                copy = io.read_file(files.STATE_COPY)
                 if copy is not None:
                     return cls._parse(copy)
             raise

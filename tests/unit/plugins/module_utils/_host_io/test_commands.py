@@ -23,6 +23,15 @@ def test_a_command_that_fails_says_what_it_said():
         commands.check(["no-such-command"])
 
 
+def test_a_command_that_cannot_be_started_is_an_error_of_the_host(monkeypatch):
+    def refuse(*_arguments, **_options):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(commands.subprocess, "run", refuse)
+    with pytest.raises(CommandError, match=r"^nft: cannot be started: Resource temporarily unavailable$"):
+        commands.run(["nft", "-f", "-"])
+
+
 @pytest.mark.parametrize("stream", [1, 2])
 def test_a_text_in_another_encoding_is_no_error(stream):
     done = commands.run(["sh", "-c", f"printf 'a\\377b' >&{stream}"])

@@ -61,6 +61,33 @@ def test_files_are_whole_or_not_there(monkeypatch, tmp_path):
     assert files.read_file(path) is None
 
 
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
+    with pytest.raises(CommandError, match=f"^{tmp_path}: cannot be read: Is a directory$"):
+        files.read_file(tmp_path)
+
+
+NOTES = {
+    "presence": lambda: files.note_presence("egress0", (), ()),
+    "absence": files.note_absence,
+    "probes": files.note_probed,
+    "networks": lambda: files.note_networks("x"),
+}
+
+
+@pytest.mark.parametrize("kind", NOTES)
+def test_a_note_that_cannot_be_written_is_an_error(monkeypatch, tmp_path, kind):
+    monkeypatch.setattr(files, "WATCH_FILE", tmp_path / "watch")
+    monkeypatch.setattr(files, "NETWORKS_FILE", tmp_path / "none" / "networks")
+    files.note_presence("egress0", (), ())
+
+    def no_space(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.watch, "_write", no_space)
+    with pytest.raises(CommandError, match=f"^{tmp_path}/.*: cannot be written: No s"):
+        NOTES[kind]()
+
+
 def test_units_are_stopped_before_their_files_go_and_timers_before_what_they_start(monkeypatch, tmp_path):
     service, timer, missing = (tmp_path / "units" / name for name in ("a.service", "a.timer", "b.service"))
     service.parent.mkdir()
@@ -94,7 +121,7 @@ def test_only_root_can_open_the_lock(monkeypatch, tmp_path):
         assert path.stat().st_mode & 0o777 == 0o600
     path.unlink()
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic link"), files.lock():
+    with pytest.raises(CommandError, match=r"lock: cannot be opened: Too many levels of symbolic links$"), files.lock():
         pass
 
 

@@ -178,6 +178,18 @@ def test_an_interface_that_is_gone_is_not_waited_for(clock, tmp_path, monkeypatc
     assert not watch.has_nothing_to_do("watch", path)
 
 
+@pytest.mark.parametrize("command", ["restore", "watch"])
+def test_a_watch_that_cannot_write_its_note_has_something_to_do(clock, tmp_path, monkeypatch, command):
+    path = str(tmp_path / "watch")
+    settle(clock, path)
+
+    def no_space(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(watch, "_write", no_space)
+    assert not watch.has_nothing_to_do(command, path)
+
+
 def test_other_commands_always_have_something_to_do(clock, tmp_path):
     settle(clock, tmp_path / "watch")
     found = [

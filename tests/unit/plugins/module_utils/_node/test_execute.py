@@ -114,6 +114,18 @@ def test_a_full_disk_does_not_prevent_the_rollback(kernel, monkeypatch):
     assert after == before
 
 
+def test_a_first_run_that_cannot_note_its_presence_leaves_nothing(kernel, monkeypatch):
+    before = kernel.snapshot()
+
+    def refuse(*_arguments):
+        raise CommandError("/run/netops-egress-ip.watch: cannot be written: No space left on device")
+
+    monkeypatch.setattr(kernel, "note_presence", refuse)
+    with pytest.raises(VerificationError, match="watch: cannot be written: .*; the node is as it was before$"):
+        apply(kernel, node_state())
+    assert {key: value for key, value in kernel.snapshot().items() if key != "note_presence"} == before
+
+
 CHANGES = {
     "a rule": ({"egressips": [egress_object("web", [A, B, C])]}, "rule add"),
     "a route": ({"options": {"tunnel_vni": 7}}, "route replace"),

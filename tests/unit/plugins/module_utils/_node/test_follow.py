@@ -334,6 +334,20 @@ def test_a_takeover_that_cannot_be_put_on_record_is_undone(kernel, standby):
     assert Record.load(kernel).claimed == {A}
 
 
+def test_a_takeover_that_cannot_be_noted_for_the_watch_stands(kernel, standby, monkeypatch, capsys):
+    def refuse(*_arguments):
+        raise CommandError("/run/netops-egress-ip.watch: cannot be written: No space left on device")
+
+    monkeypatch.setattr(kernel, "note_presence", refuse)
+    del standby.segment.answers[A]
+    run_for(standby, 5)
+    assert A in kernel.addresses()
+    assert Record.load(kernel).claimed == standby.machine.holding.addresses.keys() == {A}
+    said = capsys.readouterr().err
+    assert said.count("cannot be written") == said.count(f"{A} is taken over: node2 does not answer") == 1
+    assert "not taken over" not in said
+
+
 def locked_out(kernel):
     def locked():
         kernel.first = locked

@@ -9,10 +9,12 @@ import re
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._common.errors import (
+    CommandError,
     EgressIPError,
     InvalidError,
 )
 from ansible_collections.netops.egress_ip.plugins.module_utils._node import service
+from ansible_collections.netops.egress_ip.plugins.module_utils._node.record import Record
 from node_runs import A, apply, observe, reboot, remove
 from states import held, node_state
 
@@ -93,6 +95,22 @@ def test_a_record_that_is_cut_short_is_replaced_by_its_copy(kernel, cut):
     apply(kernel, node_state())
     assert kernel.files == before["files"]
     assert observe(kernel)["drift"] == []
+
+
+def test_a_record_that_the_disk_does_not_give_back_is_replaced_by_its_copy(kernel, monkeypatch):
+    apply(kernel, node_state())
+    real = kernel.read_file
+
+    def read(path):
+        if path == kernel.STATE_FILE:
+            raise CommandError(f"{path}: cannot be read: Input/output error")
+        return real(path)
+
+    monkeypatch.setattr(kernel, "read_file", read)
+    assert Record.load(kernel).state.held
+    del kernel.files[str(kernel.STATE_COPY)]
+    with pytest.raises(CommandError, match="state.json: cannot be read: Input/output error"):
+        Record.load(kernel)
 
 
 @pytest.mark.parametrize("name", ["state.copy.json", "closed.nft", "closed.ip"])
