@@ -122,14 +122,20 @@ def _writing(path: Path) -> Iterator[None]:
 def _replace(path: Path, data: bytes, mode: int, durable: bool) -> None:
     temporary = _temporary(path)
     descriptor = _open_new(temporary, mode)
-    with os.fdopen(descriptor, "wb") as handle:
-        os.fchmod(descriptor, mode)
-        os.ftruncate(descriptor, 0)
-        handle.write(data)
-        handle.flush()
-        if durable:
-            os.fsync(descriptor)
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            os.fchmod(descriptor, mode)
+            os.ftruncate(descriptor, 0)
+            handle.write(data)
+            handle.flush()
+            if durable:
+                os.fsync(descriptor)
+        temporary.replace(path)
+    except OSError:
+        # It may have a part of a secret, and takes space.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
     if durable:
         _sync_folder(path.parent)
 
@@ -171,6 +177,9 @@ def remove_file(path: Path) -> None:
     except OSError as error:
         raise CommandError(f"{path}: cannot be removed: {error.strerror}") from None
     if path.parent in (STATE_DIRECTORY, PROGRAM_FILE.parent, NFTABLES_DROP_IN.parent):
+        with contextlib.suppress(OSError):
+            # A host that lost power may have one.
+            _temporary(path).unlink()
         with contextlib.suppress(OSError):
             path.parent.rmdir()
 

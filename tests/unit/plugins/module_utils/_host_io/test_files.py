@@ -56,6 +56,7 @@ def test_files_are_whole_or_not_there(monkeypatch, tmp_path):
     with pytest.raises(CommandError, match=r"file: cannot be written: No space left$"):
         files.write_file(path, b"two", 0o600)
     assert path.read_bytes() == b"one"
+    assert [*path.parent.iterdir()] == [path], "a part of a secret must not stay"
     files.remove_file(path)
     files.remove_file(path)
     assert files.read_file(path) is None
@@ -64,6 +65,15 @@ def test_files_are_whole_or_not_there(monkeypatch, tmp_path):
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path):
     with pytest.raises(CommandError, match=f"^{tmp_path}: cannot be read: Is a directory$"):
         files.read_file(tmp_path)
+
+
+def test_a_removal_takes_what_a_host_that_lost_power_left_of_a_file(monkeypatch, tmp_path):
+    folder = tmp_path / "state"
+    monkeypatch.setattr(files, "STATE_DIRECTORY", folder)
+    folder.mkdir()
+    (folder / ".failover.key.new").write_bytes(b"secr")
+    files.remove_file(folder / "failover.key")
+    assert not folder.exists()
 
 
 NOTES = {
