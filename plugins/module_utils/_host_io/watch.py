@@ -161,6 +161,9 @@ def renew(path: str = WATCH_FILE) -> bool:
         return False
     if not (_has_tables() and has_link(device) and all(map(is_here, held))):
         return False
+    if _read(path)[3] != held:
+        # Another process, which holds the lock, has noted other addresses meanwhile: they must not get lost.
+        return False
     note(device, held, path)
     return True
 

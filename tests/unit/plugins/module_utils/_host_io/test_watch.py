@@ -190,6 +190,22 @@ def test_a_watch_that_cannot_write_its_note_has_something_to_do(clock, tmp_path,
     assert not watch.has_nothing_to_do(command, path)
 
 
+def test_addresses_that_a_takeover_notes_meanwhile_are_not_lost(clock, tmp_path, monkeypatch):
+    """The watch looks without the lock."""
+    path = str(tmp_path / "watch")
+    settle(clock, path)
+    assert watch.renew(path)
+    both = [*HELD, ("192.168.126.102", "eth0")]
+
+    def take_over():
+        watch.note("egress0", both, path)
+        return True
+
+    monkeypatch.setattr(watch, "_has_tables", take_over)
+    assert not watch.renew(path)
+    assert watch._read(path)[3] == both
+
+
 def test_other_commands_always_have_something_to_do(clock, tmp_path):
     settle(clock, tmp_path / "watch")
     found = [
