@@ -22,6 +22,18 @@ from .decide import Steps
 from .journal import log
 
 
+# Seconds after which an address that a probe found free may be another host's: a run can wait long for a disk or for the
+# nodes with which it exchanges addresses, and another node can take one over in less than a second.
+_FRESH = 1.0
+
+
+class Probed(NamedTuple):
+    """The verdicts of probes, and when the last one was known, by the monotonic clock."""
+
+    verdicts: list[Verdict]
+    at: float
+
+
 class Claims(NamedTuple):
     """The claimed addresses, {Held: MAC of the host that has it} of the others, and those that wait for a link."""
 
@@ -40,10 +52,10 @@ def claim(
     io: HostIO,
     steps: Steps,
     connections: Connections,
-    probed: Future[list[Verdict]],
+    probed: Future[Probed],
     received: Mapping[str, list[Flow]],
 ) -> Claims:
-    """Claim each address as soon as it is free. `probed` are the verdicts of `steps.free_now`.
+    """Claim each address as soon as it is free. `probed` are the verdicts on `steps.free_now`.
 
     `received` {egress IP: its connections} comes from the old holders. Raises EgressIPError with the record up to date.
     A unit, which runs again, leaves on record what it cannot probe or claim for another reason than another holder.
@@ -53,7 +65,7 @@ def claim(
     claimed: tuple[Held, ...] = ()
     conflicts = dict(steps.changes.foreign)
     try:
-        for free, busy in itertools.chain(probed.result(), run_probes(io, steps, waiting)):
+        for free, busy in itertools.chain(_fresh(io, steps, probed.result()), run_probes(io, steps, waiting)):
             batch = tuple(item for item in to_claim if item.egress_ip in free)
             conflicts.update({item: busy[item.egress_ip] for item in to_claim if item.egress_ip in busy})
             if batch:
@@ -69,6 +81,11 @@ def claim(
     for item in unprobed:
         log(f"{item.egress_ip} is not claimed yet: {item.interface} has no link")
     return Claims(claimed, conflicts, unprobed)
+
+
+def _fresh(io: HostIO, steps: Steps, probed: Probed) -> Iterable[Verdict]:
+    """Return the verdicts on `steps.free_now`, those of other probes if they are old."""
+    return probed.verdicts if io.monotonic_clock() - probed.at < _FRESH else run_probes(io, steps, steps.free_now)
 
 
 def take(

@@ -24,7 +24,7 @@ from .._host_io.host_io import HostIO
 from .._host_io.packets import no_link
 from .._protocols.ctnetlink import Flow
 from .address_conflicts import other_holders
-from .claim import claim, run_probes
+from .claim import Probed, claim, run_probes
 from .connections import Connections, challenge, forget, note_lost
 from .current_state import Tables, read_data_plane, read_host
 from .decide import Steps
@@ -66,7 +66,7 @@ def execute(io: HostIO, steps: Steps) -> Result:
     connections = Connections(io, steps.state, steps.marks)
     with ThreadPoolExecutor(max_workers=2) as pool:
         # Probes and systemd take their time; the data plane changes meanwhile.
-        probed = pool.submit(lambda: list(run_probes(io, steps, steps.free_now)))
+        probed = pool.submit(lambda: Probed(list(run_probes(io, steps, steps.free_now)), io.monotonic_clock()))
         installed = pool.submit(install, io, steps.observation.missing, Parts.of(steps.state))
         verified = change_data_plane(io, steps, installed)
         received, unreleased = hand_over(io, steps, connections)

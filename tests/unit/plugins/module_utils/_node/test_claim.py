@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from dataclasses import replace
 
 import pytest
@@ -187,6 +188,31 @@ def test_an_address_that_others_wait_for_is_not_taken_back(kernel):
     kernel.fail = ()
     assert apply(kernel, node_state(generation=2, held=held(B)))["held"] == held(B)
     assert observe(kernel)["drift"] == []
+
+
+@pytest.mark.parametrize("seconds", [0.4, 30])
+def test_an_address_is_probed_again_if_the_run_had_to_wait_after_the_probe(kernel, monkeypatch, seconds):
+    """A disk that hangs, or a new holder that does not connect, keeps a run for seconds."""
+    now, real, probed = [100.0], kernel.write_file, threading.Event()
+
+    def write(path, data, mode):
+        real(path, data, mode)
+        if path == kernel.STATE_COPY and not kernel.wire:
+            # The probes run beside this write.
+            assert probed.wait(60)
+            now[0] += seconds
+            kernel.wire = {A: FOREVER}
+
+    def clock():
+        at = now[0]
+        probed.set()
+        return at
+
+    monkeypatch.setattr(kernel, "write_file", write)
+    monkeypatch.setattr(kernel, "monotonic_clock", clock)
+    result = apply(kernel, node_state())
+    assert (result["claimed"], len(result["conflicts"])) == (([A], 0) if seconds < 1 else ([], 1))
+    assert (A in kernel.addresses()) == (seconds < 1)
 
 
 @pytest.mark.parametrize("check", [False, True])
