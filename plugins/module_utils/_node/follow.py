@@ -134,6 +134,8 @@ class Follower:
         self.own: dict[str, dict[int, str]] = {}
         # Frames that came and come again, and {identity of a question: it, its interface, EtherType and frame}.
         self._heard: dict[Received, Heard] = {}
+        # Frames that were read and not taken in yet.
+        self._unread: list[Received] = []
         self._frames: dict[int, _Question] = {}
         self.links: dict[str, tuple[bytes | None, ...]] = {}
         self.events: list[Event] = []
@@ -260,7 +262,8 @@ class Follower:
         now, boot = self.segment.clocks()
         for call in self.call_listener.read() if self.call_listener and self._is_called else ():
             self._answer(call)
-        known, received = self._heard, self.segment.read()
+        known, received = self._heard, [*self._unread, *self.segment.read()]
+        self._unread.clear()
         events: list[Event] = [known.get(each) or self._hear(each) for each in received]
         events, self.events = [*events, *self.events], []
         if self.segment.is_behind or (self._suspects and self.segment.has_dropped()):
@@ -374,6 +377,8 @@ class Follower:
             prepared = handed_over.prepared if handed_over else self.prepare(items)
             if handed_over:
                 connections.arrive(handed_over.connections)
+            else:
+                self._check_silence(former)
             self.io.execute(prepared.rest)
             self._announce(items)
             # The record takes time, and the tunnels of other nodes may wait for this.
@@ -390,6 +395,13 @@ class Follower:
             connections.forget_others(handed_over.connections)
         else:
             self._forget_lost(connections, items)
+
+    def _check_silence(self, egress_ips: Collection[str]) -> None:
+        """Raise CommandError if a host used one of the addresses while this node, which may be slow, prepared them."""
+        self._unread += self.segment.read()
+        users = {each.message.uses: each.message.mac for each in self._unread if each.message.uses in egress_ips}
+        if users:
+            raise CommandError(", ".join(f"{mac} uses {ip} now" for ip, mac in sorted(users.items())))
 
     def prepare(self, items: tuple[Held, ...]) -> Prepared:
         """Bring everything in place for these addresses but themselves."""

@@ -334,6 +334,28 @@ def test_a_takeover_that_cannot_be_put_on_record_is_undone(kernel, standby):
     assert Record.load(kernel).claimed == {A}
 
 
+def test_an_address_that_another_node_takes_while_this_one_prepares_is_left_to_it(kernel, standby, monkeypatch, capsys):
+    """The next standby may have had its turn on a slow host."""
+    other, real = "02:00:c0:a8:7e:13", kernel.execute
+
+    def take_time(transaction):
+        standby.segment.answers[A] = other
+        standby.segment.hear(other, A)
+        real(transaction)
+
+    before = kernel.snapshot()
+    monkeypatch.setattr(kernel, "execute", take_time)
+    del standby.segment.answers[A]
+    run_for(standby, 2)
+    assert f"{A}: not taken over: {other} uses {A} now" in capsys.readouterr().err
+    assert A not in kernel.addresses()
+    assert standby.machine.watch.addresses[A].holder == other
+    monkeypatch.undo()
+    after = kernel.snapshot()
+    after["files"].pop(str(files.TAKEOVERS_FILE))
+    assert after == before
+
+
 def test_a_takeover_that_cannot_be_noted_for_the_watch_stands(kernel, standby, monkeypatch, capsys):
     def refuse(*_arguments):
         raise CommandError("/run/netops-egress-ip.watch: cannot be written: No space left on device")
