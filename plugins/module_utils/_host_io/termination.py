@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 
@@ -28,6 +29,10 @@ class Termination:
     def fileno(self) -> int:
         """Return a file descriptor that can be read after the request."""
         return self._read.fileno()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the request, at most for some seconds."""
+        select.select([self._read], [], [], seconds)
 
 
 def is_shutting_down() -> bool:

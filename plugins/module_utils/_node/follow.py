@@ -80,6 +80,9 @@ _LENGTH = {4: 32, 6: 128}
 _NEVER_READ = (-1, -1)
 # Seconds after which to check again whether the interfaces are those that were read.
 _CHECK_AGAIN = 1.0
+# Seconds before the end of a program that cannot begin, for example without a record: systemd starts it again at once,
+# and a start takes a third of a second of a processor.
+_START_AGAIN = 5.0
 # Seconds after which a line that comes again and again is logged again.
 _LOG_AGAIN = 600.0
 _LINKS = Path("/sys/class/net")
@@ -106,7 +109,13 @@ def follow(io: HostIO) -> None:
     """
     end = io.termination()
     follower = Follower(io, (end.fileno(),))
-    if not follower.read_record():
+    is_needed = False
+    try:
+        is_needed = follower.read_record()
+    finally:
+        if not is_needed:
+            end.wait(_START_AGAIN)
+    if not is_needed:
         return
     io.settle_memory()
     while not end.requested and follower.read_record():

@@ -301,7 +301,7 @@ class FakeKernel:
         return types.SimpleNamespace(works=False, fileno=lambda: -1, watch=lambda: None, forget=lambda: None)
 
     def termination(self):
-        return types.SimpleNamespace(requested=self.ends, fileno=lambda: 7)
+        return types.SimpleNamespace(requested=self.ends, fileno=lambda: 7, wait=self.sleep)
 
     def settle_memory(self):
         pass

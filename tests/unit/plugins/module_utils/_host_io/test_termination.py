@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 
 import pytest
 from ansible_collections.netops.egress_ip.plugins.module_utils._host_io import termination
@@ -25,8 +26,12 @@ def end():
 def test_a_request_wakes_the_program_up(end):
     assert not end.requested
     assert select.select([end], [], [], 0) == ([], [], [])
+    end.wait(0.01)
     os.kill(os.getpid(), signal.SIGTERM)
     assert select.select([end], [], [], 10)[0] == [end]
+    began = time.monotonic()
+    end.wait(30)
+    assert time.monotonic() < began + 20
     assert end.requested
 
 

@@ -187,6 +187,11 @@ def test_without_failover_the_program_ends(kernel):
     apply(kernel, node_state())
     follow(kernel)
     assert kernel.the_segment.sent == []
+    kernel.write_record(b"damaged")
+    with pytest.raises(CommandError, match="state.json: cannot be read"):
+        follow(kernel)
+    # systemd starts it again at once, which would take most of a processor.
+    assert kernel.logged("sleep") == [5.0] * 3
 
 
 # --- The host changes -------------------------------------------------------------------------------------------------
