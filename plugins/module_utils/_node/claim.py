@@ -21,9 +21,8 @@ from .connections import Connections, challenge, forget
 from .decide import Steps
 from .journal import log
 
-
-# Seconds after which an address that a probe found free may be another host's: a run can wait long for a disk or for the
-# nodes with which it exchanges addresses, and another node can take one over in less than a second.
+# Seconds after which an address that a probe found free may be another host's: a run can wait long for a disk, or for
+# the nodes with which it exchanges addresses, and another node can take one over in about a second.
 _FRESH = 1.0
 
 
