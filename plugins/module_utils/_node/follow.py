@@ -408,6 +408,8 @@ class Follower:
     def _check_silence(self, egress_ips: Collection[str]) -> None:
         """Raise CommandError if a host used one of the addresses while this node, which may be slow, prepared them."""
         self._unread += self.segment.read()
+        if self.segment.is_behind:
+            raise CommandError("more frames arrive than this node can read")
         users = {each.message.uses: each.message.mac for each in self._unread if each.message.uses in egress_ips}
         if users:
             raise CommandError(", ".join(f"{mac} uses {ip} now" for ip, mac in sorted(users.items())))

@@ -361,6 +361,20 @@ def test_an_address_that_another_node_takes_while_this_one_prepares_is_left_to_i
     assert after == before
 
 
+def test_an_address_is_not_taken_over_if_a_flood_begins_while_this_node_prepares(kernel, standby, monkeypatch, capsys):
+    real = kernel.execute
+
+    def take_time(transaction):
+        standby.segment.is_behind = True
+        real(transaction)
+
+    monkeypatch.setattr(kernel, "execute", take_time)
+    del standby.segment.answers[A]
+    run_for(standby, 2)
+    assert f"{A}: not taken over: more frames arrive than this node can read" in capsys.readouterr().err
+    assert A not in kernel.addresses()
+
+
 def test_a_takeover_that_cannot_be_noted_for_the_watch_stands(kernel, standby, monkeypatch, capsys):
     def refuse(*_arguments):
         raise CommandError("/run/netops-egress-ip.watch: cannot be written: No space left on device")
