@@ -156,6 +156,21 @@ def test_a_boot_that_cannot_claim_leaves_the_address_on_record(kernel):
     assert observe(kernel)["held"] == held(A, B)
 
 
+def test_a_full_disk_does_not_prevent_the_restoration(watched, monkeypatch):
+    before = watched.snapshot()["files"]
+    del watched.tables[INET]
+    watched.interfaces["eth0"]["addr_info"].pop()
+
+    def refuse(path, _data, _mode):
+        raise CommandError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(watched, "write_file", refuse)
+    watch(watched)
+    assert observe(watched)["held"] == held(A, B)
+    assert observe(watched)["drift"] == []
+    assert watched.files == before
+
+
 def test_a_boot_after_a_run_without_claims(kernel):
     apply(kernel, node_state())
     apply(kernel, node_state(generation=2, held=held(A, B)), claim_new=False)
